@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { describeError } from "../../base/index.ts";
 import { createProgram } from "../program.ts";
-import { FakeContext } from "../testing/fake-context.ts";
+import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 import { renderHistory } from "./history.ts";
 import { durationText, renderLadder } from "./ladder.ts";
 
@@ -118,4 +118,28 @@ test("what is missing is said before anything is asked of a cluster", async () =
   );
   assert.match(await refusal("check", "explain"), /the types are request-success-rate/);
   assert.match(await refusal("check", "explain", "request-success-rate"), /\w/);
+});
+
+const ended = {
+  apiVersion: "rollout.serin.dev/v1alpha1",
+  kind: "Canary",
+  metadata: { name: "web", namespace: "shop" },
+  spec: { target: { httpRoute: { name: "web" } }, abort: true },
+  status: { ...status, phase: "RolledBack" },
+};
+
+async function retried(cluster: FakeCluster): Promise<{ readonly said: string; readonly applied: readonly string[] }> {
+  const context = new FakeContext({ objects: { Canary: [ended] }, ...cluster });
+  const program = createProgram(context);
+  const said = await program.parseAsync(["canary", "retry", "web", "-n", "shop"], { from: "user" }).then(
+    () => context.output,
+    describeError,
+  );
+  return { said, applied: context.applied };
+}
+
+test("what the server would refuse to begin again is not deleted", async () => {
+  const refused = await retried({ unwritable: { Canary: new Error("spec.steps: must not be empty") } });
+  assert.match(refused.said, /spec\.steps: must not be empty/);
+  assert.deepEqual(refused.applied, []);
 });

@@ -206,7 +206,10 @@ async function create<Value extends Rollout>(
 
 const goneTimeoutMs = 60_000;
 
-/** Deletes what has ended and creates it anew, as it was or as the file says; orders that were given are not repeated. */
+/**
+ * Deletes what has ended and creates it anew, as it was or as the file says; orders that were given are not repeated. What
+ * the server would refuse is refused before anything is deleted.
+ */
 async function retry<Value extends Rollout>(
   kind: KindDefinition<Value>,
   name: string,
@@ -223,9 +226,15 @@ async function retry<Value extends Rollout>(
     );
   const { namespace } = object.metadata;
   const file = (flags as { filename?: string }).filename;
-  const next = file === undefined ? retriedRollout(object) : await readObject(kind, file, context);
-  if (next.metadata.name !== name)
-    throw userError("other-name", `${file ?? ""}: metadata.name must be ${name}, got ${next.metadata.name ?? ""}`);
+  const given = file === undefined ? retriedRollout(object) : await readObject(kind, file, context);
+  if (given.metadata.name !== name)
+    throw userError("other-name", `${file ?? ""}: metadata.name must be ${name}, got ${given.metadata.name ?? ""}`);
+  const metadata = { ...given.metadata, ...(namespace === undefined ? {} : { namespace }) };
+  const next: Value = { ...given, metadata };
+  // Under a name that nobody has, since its own is taken until it is deleted.
+  const { name: _name, ...nameless } = metadata;
+  const rehearsed: Value = { ...next, metadata: { ...nameless, generateName: `${name}-` } };
+  await client.create(kind, rehearsed, { fieldManager: "serin-cli", dryRun: true });
   await client.delete(kind, name, namespace);
   const deadlineMs = context.clock.steadyMs() + goneTimeoutMs;
   while ((await client.get(kind, name, namespace)) !== undefined) {
@@ -235,11 +244,7 @@ async function retry<Value extends Rollout>(
       });
     await context.clock.sleep(approvalRetryMs, context.signal);
   }
-  await client.apply(
-    kind,
-    { ...next, metadata: { ...next.metadata, ...(namespace === undefined ? {} : { namespace }) } },
-    { fieldManager: "serin-cli", force: true },
-  );
+  await client.apply(kind, next, { fieldManager: "serin-cli", force: true });
   if (flags.watch === true)
     await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
   else

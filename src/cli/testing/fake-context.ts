@@ -12,6 +12,8 @@ export interface FakeCluster {
   readonly statuses?: Readonly<Record<string, number>>;
   /** What reading or writing objects of a kind fails with. */
   readonly refusals?: Readonly<Record<string, Error>>;
+  /** What creating objects of a kind fails with. */
+  readonly unwritable?: Readonly<Record<string, Error>>;
   /** What a pod answers, by `METHOD pod.namespace:port/path`. */
   readonly pods?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
@@ -99,19 +101,25 @@ export class FakeContext implements CliContext {
 
 /** Of a client, what the verbs use: lists with selectors by equality or presence, GET and apply. */
 function fakeClient(
-  { objects = {}, answers = {}, statuses = {}, refusals = {} }: FakeCluster,
+  { objects = {}, answers = {}, statuses = {}, refusals = {}, unwritable = {} }: FakeCluster,
   applied: string[],
 ): KubeClient {
   const check = ({ kind }: KindDefinition): void => {
     const refusal = refusals[kind];
     if (refusal !== undefined) throw refusal;
   };
-  const client: Pick<KubeClient, "get" | "list" | "apply" | "patchMerge" | "delete" | "raw"> = {
+  const client: Pick<KubeClient, "get" | "list" | "create" | "apply" | "patchMerge" | "delete" | "raw"> = {
     get: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string) => {
       check(kind);
       return (objects[kind.kind] ?? []).find(
         ({ metadata }) => metadata.name === name && metadata.namespace === namespace,
       ) as Value | undefined;
+    },
+    create: async (kind, object, { dryRun } = {}) => {
+      const refusal = unwritable[kind.kind];
+      if (refusal !== undefined) throw refusal;
+      if (dryRun !== true) applied.push(`${kind.kind}/${object.metadata.name ?? ""}`);
+      return object;
     },
     apply: async (kind, object) => {
       check(kind);

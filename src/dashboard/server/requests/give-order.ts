@@ -161,9 +161,17 @@ async function approve(
   throw refusal("not-found", `${name} was deleted meanwhile`);
 }
 
-/** Once it is deleted it is made again, also where the one who asked has left: without that, it would be gone. */
+/**
+ * Once it is deleted it is made again, also where the one who asked has left: without that, it would be gone. What the server
+ * would refuse is refused before it is deleted.
+ */
 async function beginAgain(rollout: Rollout, { client, kind, clock }: Order): Promise<void> {
   const { name = "", namespace, uid } = rollout.metadata;
+  const next = retriedRollout(rollout);
+  // Under a name that nobody has, since its own is taken until it is deleted.
+  const { name: _name, ...nameless } = next.metadata;
+  const rehearsed: Rollout = { ...next, metadata: { ...nameless, generateName: `${name}-` } };
+  await client.create(kind, rehearsed, { fieldManager, dryRun: true });
   await client.delete(kind, name, namespace, uid === undefined ? {} : { preconditions: { uid } });
   const deadlineMs = clock.steadyMs() + goneTimeoutMs;
   while ((await client.get(kind, name, namespace)) !== undefined) {
@@ -171,5 +179,5 @@ async function beginAgain(rollout: Rollout, { client, kind, clock }: Order): Pro
       throw refusal("unavailable", `${name} is still being deleted`, `kubectl get ${kind.plural} ${name} -o yaml`);
     await clock.sleep(retryMs);
   }
-  await client.apply(kind, retriedRollout(rollout), { fieldManager, force: true });
+  await client.apply(kind, next, { fieldManager, force: true });
 }

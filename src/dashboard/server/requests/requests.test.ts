@@ -159,6 +159,13 @@ test("what has ended begins again without its orders", async () => {
   assert.equal(again.metadata.resourceVersion, undefined);
 });
 
+test("what the server would not take again is not deleted", async () => {
+  const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" })] });
+  api.admits = ({ kind }) => kind !== "Canary";
+  await assert.rejects(ask("POST /api/action", orderOf("retry")));
+  assert.equal(api.objects.filter(({ kind }) => kind === "Canary").length, 1);
+});
+
 test("what was deleted to begin again is made again, also where the one who asked has left", async () => {
   const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" })] });
   const left = new AbortController();

@@ -1,6 +1,6 @@
 import { apiVersionOf, type KindDefinition, type KubernetesObject, type UntypedObject } from "../../../api/index.ts";
 import { transientError, userError } from "../../../base/index.ts";
-import type { KubeConnection, ListOptions, ListResult, RawOptions, RawResponse } from "../../../kube/index.ts";
+import type { KubeConnection, ListOptions, ListResult, RawOptions, RawResponse, WriteOptions } from "../../../kube/index.ts";
 import type { AccessRight } from "../view-source.ts";
 
 export interface FakeKubeApiOptions {
@@ -27,6 +27,8 @@ export class FakeKubeApi implements KubeConnection {
   readonly patches: unknown[] = [];
   tokens: Readonly<Record<string, string>>;
   allows: (right: AccessRight) => boolean;
+  /** Whether its webhooks take what is created. */
+  admits: (kind: KindDefinition) => boolean = () => true;
   isAway = false;
   closed = false;
   readonly #options: FakeKubeApiOptions;
@@ -59,8 +61,13 @@ export class FakeKubeApi implements KubeConnection {
     return { items: this.#of(kind, namespace) as unknown as Value[], resourceVersion: "1" };
   }
 
-  async create<Value extends KubernetesObject>(_kind: KindDefinition<Value>, object: Value): Promise<Value> {
-    this.objects.push(object as unknown as UntypedObject);
+  async create<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    object: Value,
+    { dryRun }: WriteOptions = {},
+  ): Promise<Value> {
+    if (!this.admits(kind)) throw userError("invalid", `create of ${kind.plural}: the webhook refused it`);
+    if (dryRun !== true) this.objects.push(object as unknown as UntypedObject);
     return object;
   }
 
