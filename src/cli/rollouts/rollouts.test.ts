@@ -131,10 +131,9 @@ const ended = {
 async function retried(cluster: FakeCluster): Promise<{ readonly said: string; readonly applied: readonly string[] }> {
   const context = new FakeContext({ objects: { Canary: [ended] }, ...cluster });
   const program = createProgram(context);
-  const said = await program.parseAsync(["canary", "retry", "web", "-n", "shop"], { from: "user" }).then(
-    () => context.output,
-    describeError,
-  );
+  const said = await program
+    .parseAsync(["canary", "retry", "web", "-n", "shop"], { from: "user" })
+    .then(() => context.output, describeError);
   return { said, applied: context.applied };
 }
 

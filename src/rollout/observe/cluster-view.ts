@@ -3,6 +3,7 @@ import { matchesLabels } from "../../api/index.ts";
 import {
   daemonSetKind,
   deploymentKind,
+  mutatingWebhookConfigurationKind,
   namespaceKind,
   podDisruptionBudgetKind,
   podKind,
@@ -13,12 +14,15 @@ import {
   type Pod,
   type PodDisruptionBudget,
   type StatefulSet,
+  type WebhookConfiguration,
 } from "../../api/kubernetes/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import { PilotTokens } from "./pilot-tokens.ts";
 
 const answerMaxAgeMs = 300;
 const maxAnswers = 512;
+/** Where control planes are by default, also while no injector is there. */
+const defaultControlPlaneNamespace = "istio-system";
 
 /** What the engine watches of a cluster; everything else it asks for when it needs it. */
 export class ClusterView {
@@ -28,6 +32,7 @@ export class ClusterView {
   readonly daemonSets: Informer<DaemonSet>;
   readonly statefulSets: Informer<StatefulSet>;
   readonly disruptionBudgets: Informer<PodDisruptionBudget>;
+  readonly injectors: Informer<WebhookConfiguration>;
   readonly pilotTokens: PilotTokens;
   readonly #clock: Clock;
   readonly #answers = new Map<string, { readonly atMs: number; readonly answer: Promise<unknown> }>();
@@ -39,12 +44,21 @@ export class ClusterView {
     this.daemonSets = createInformer(client, daemonSetKind, options);
     this.statefulSets = createInformer(client, statefulSetKind, options);
     this.disruptionBudgets = createInformer(client, podDisruptionBudgetKind, options);
+    this.injectors = createInformer(client, mutatingWebhookConfigurationKind, options);
     this.pilotTokens = new PilotTokens(client, options.clock);
     this.#clock = options.clock;
   }
 
   get #informers(): readonly { run(signal: AbortSignal): Promise<void>; readonly synced: Promise<void> }[] {
-    return [this.pods, this.namespaces, this.deployments, this.daemonSets, this.statefulSets, this.disruptionBudgets];
+    return [
+      this.pods,
+      this.namespaces,
+      this.deployments,
+      this.daemonSets,
+      this.statefulSets,
+      this.disruptionBudgets,
+      this.injectors,
+    ];
   }
 
   /** Blocks until the signal is aborted. */
@@ -64,6 +78,15 @@ export class ClusterView {
     const answer = ask();
     this.#answers.set(key, { atMs: this.#clock.steadyMs(), answer });
     return await answer;
+  }
+
+  /** Namespaces that an injector of the cluster leads to: who may write those is trusted with every pod. */
+  controlPlaneNamespaces(): ReadonlySet<string> {
+    const services = this.injectors
+      .list()
+      .flatMap(({ webhooks = [] }) => webhooks.map(({ clientConfig: { service } }) => service));
+    const led = services.flatMap((service) => (service?.name.startsWith("istiod") === true ? service.namespace : []));
+    return new Set([defaultControlPlaneNamespace, ...led]);
   }
 
   /** Pods with these labels that have an address and have not ended; those that are ending are among them. */

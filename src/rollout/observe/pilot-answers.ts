@@ -1,9 +1,13 @@
 import { SerinError } from "../../base/index.ts";
+import type { KubernetesObject } from "../../api/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
 import type { AcknowledgementReport, ConnectedProxy, ObjectReference, RootsReport } from "../../api/serin/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { httpGet } from "./http-get.ts";
 
 const debugPort = 8080;
+const revisionLabel = "istio.io/rev";
+const controlPlaneLabels = { app: "istiod" } as const;
 
 export interface PilotPod {
   readonly name: string;
@@ -13,10 +17,30 @@ export interface PilotPod {
   readonly serviceAccount: string;
 }
 
+/** Running pods of control planes, ours and upstream's alike; those that are ending are among them. */
+export function controlPlanePods(view: ClusterView): Pod[] {
+  return view.runningPods(controlPlaneLabels).filter((pod) => isControlPlane(view, pod));
+}
+
+/**
+ * Whether a pod or Deployment is of a control plane. Everybody may label a pod of their own namespace, so its namespace must be
+ * one that an injector leads to: the engine would wait for what others made up, and show it tokens.
+ */
+export function isControlPlane(
+  view: Pick<ClusterView, "controlPlaneNamespaces">,
+  { metadata: { labels = {}, namespace = "" } }: KubernetesObject,
+): boolean {
+  return labels["app"] === controlPlaneLabels.app && view.controlPlaneNamespaces().has(namespace);
+}
+
+/** Of a control plane's pod or Deployment. */
+export function controlPlaneRevision({ metadata: { labels = {} } }: KubernetesObject): string {
+  return labels[revisionLabel] ?? "default";
+}
+
 /** The control plane's ready pods, ours and upstream's alike. */
 export function pilotPods(view: ClusterView, revision?: string): PilotPod[] {
-  return view
-    .runningPods({ app: "istiod" })
+  return controlPlanePods(view)
     .filter(
       (pod) =>
         pod.metadata.deletionTimestamp === undefined &&
@@ -25,7 +49,7 @@ export function pilotPods(view: ClusterView, revision?: string): PilotPod[] {
     .map((pod) => ({
       name: pod.metadata.name ?? "",
       namespace: pod.metadata.namespace ?? "",
-      revision: pod.metadata.labels?.["istio.io/rev"] ?? "default",
+      revision: controlPlaneRevision(pod),
       address: pod.status?.podIP ?? "",
       serviceAccount: pod.spec?.serviceAccountName ?? "default",
     }))

@@ -8,7 +8,7 @@ import type { RootsReport } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { compareRoots, type RevisionRoots, type RootCertificate, type SettleState } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { askPilot } from "./pilot-answers.ts";
+import { askPilot, controlPlanePods, controlPlaneRevision } from "./pilot-answers.ts";
 
 const discoveryPort = 15_012;
 
@@ -77,14 +77,9 @@ export async function trustedDomains(
 function pilotsOf(view: ClusterView, revision: string): Pod[] {
   const isReady = (pod: Pod): boolean =>
     pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
-  return view
-    .runningPods({ app: "istiod" })
-    .filter(
-      (pod) =>
-        (pod.metadata.labels?.["istio.io/rev"] ?? "default") === revision &&
-        pod.metadata.deletionTimestamp === undefined &&
-        isReady(pod),
-    );
+  return controlPlanePods(view).filter(
+    (pod) => controlPlaneRevision(pod) === revision && pod.metadata.deletionTimestamp === undefined && isReady(pod),
+  );
 }
 
 /** As the installations of all pilots name it. */

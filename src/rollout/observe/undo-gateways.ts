@@ -8,6 +8,7 @@ import {
 import type { ObjectAccess } from "../act/object-access.ts";
 import { annotationPointer, reference, referenceTo, revisionLabel } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import { isControlPlane } from "./pilot-answers.ts";
 import { readyState } from "./settle/ready-state.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
@@ -72,7 +73,7 @@ async function stableMissing({ objects, view }: Sources, gateway: UntypedObject)
 function isRevision(view: ClusterView, name: string): boolean {
   return view.deployments
     .list()
-    .some(({ metadata: { labels = {} } }) => labels["app"] === "istiod" && labels[revisionLabel] === name);
+    .some((one) => isControlPlane(view, one) && one.metadata.labels?.[revisionLabel] === name);
 }
 
 /** The canary beside a gateway's Deployment, which takes over what that lets go. */

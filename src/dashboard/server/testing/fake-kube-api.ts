@@ -1,6 +1,13 @@
 import { apiVersionOf, type KindDefinition, type KubernetesObject, type UntypedObject } from "../../../api/index.ts";
 import { transientError, userError } from "../../../base/index.ts";
-import type { KubeConnection, ListOptions, ListResult, RawOptions, RawResponse, WriteOptions } from "../../../kube/index.ts";
+import type {
+  KubeConnection,
+  ListOptions,
+  ListResult,
+  RawOptions,
+  RawResponse,
+  WriteOptions,
+} from "../../../kube/index.ts";
 import type { AccessRight } from "../view-source.ts";
 
 export interface FakeKubeApiOptions {

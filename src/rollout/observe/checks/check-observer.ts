@@ -9,6 +9,7 @@ import {
   type WorkloadMatch,
 } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import { controlPlanePods, controlPlaneRevision } from "../pilot-answers.ts";
 import { observeRejections } from "../pilots.ts";
 import { observeConvergence, revisionsOf } from "./convergence.ts";
 import { observeConnections, observeRequests, ReporterChoice } from "./counters.ts";
@@ -209,11 +210,7 @@ export class CheckObserver {
   /** The first revision whose proxies have rejected something, or the last one that was asked. */
   async #rejections(subject: CheckSubject): Promise<CheckObservation> {
     const { view } = this.#options;
-    const found = revisionsOf(subject) ?? [
-      ...new Set(
-        view.runningPods({ app: "istiod" }).map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default"),
-      ),
-    ];
+    const found = revisionsOf(subject) ?? [...new Set(controlPlanePods(view).map(controlPlaneRevision))];
     const seen = await Promise.all(found.map(async (revision) => await observeRejections(view, revision)));
     const notPassed =
       seen.find((one) => one.type === "verdict" && one.verdict === "fail") ??

@@ -15,6 +15,7 @@ import {
   type ScaledDeployment,
 } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import { controlPlaneRevision, isControlPlane } from "../pilot-answers.ts";
 import type { PriorValues } from "./prior-values.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
@@ -149,14 +150,11 @@ function controlPlanes(
   installs: readonly (readonly UntypedObject[])[],
 ): ControlPlanes | undefined {
   const all = [
-    ...installs.flat().filter(({ kind }) => kind === "Deployment"),
-    ...view.deployments.list(),
+    ...installs.flat().filter(({ kind, metadata }) => kind === "Deployment" && metadata.labels?.["app"] === "istiod"),
+    ...view.deployments.list().filter((one) => isControlPlane(view, one)),
   ] as readonly Deployment[];
   const pilotOf = (revision: string): Deployment | undefined =>
-    all.find(
-      ({ metadata: { labels = {} } }) =>
-        labels["app"] === "istiod" && (labels[revisionLabel] ?? "default") === revision,
-    );
+    all.find((one) => controlPlaneRevision(one) === revision);
   const imageOf = (pilot: Deployment | undefined): string | undefined =>
     pilot?.spec?.template.spec?.containers.find(({ name }) => name === "discovery")?.image;
   const next = pilotOf(to.revision);

@@ -1,9 +1,7 @@
 import type { SettleState } from "../../decide/index.ts";
 import { fieldManager } from "../../act/object-access.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { pilotPods } from "../pilot-answers.ts";
-
-const revisionLabel = "istio.io/rev";
+import { controlPlaneRevision, isControlPlane, pilotPods } from "../pilot-answers.ts";
 
 export function revisionServesState(view: ClusterView, revision: string): SettleState {
   if (pilotPods(view, revision).length > 0) return { state: "met" };
@@ -18,10 +16,7 @@ export function revisionServesState(view: ClusterView, revision: string): Settle
 export function revisionFreeState(view: ClusterView, revision: string): SettleState {
   const found = view.deployments
     .list()
-    .find(
-      ({ metadata: { labels = {} } }) =>
-        labels["app"] === "istiod" && (labels[revisionLabel] ?? "default") === revision,
-    );
+    .find((one) => isControlPlane(view, one) && controlPlaneRevision(one) === revision);
   const managers = (found?.metadata.managedFields ?? []).map(({ manager }) => manager);
   if (found === undefined || managers.includes(fieldManager)) return { state: "met" };
   const by =

@@ -60,13 +60,14 @@ export const sidecarPod = (name: string, revision: string, workload: string): Po
 
 /** A view of these pods; what is asked is asked anew each time. */
 export function fakeView(pods: readonly Pod[]): ClusterView {
-  const view: Pick<ClusterView, "runningPods" | "scrapablePods" | "recently"> & {
+  const view: Pick<ClusterView, "runningPods" | "scrapablePods" | "recently" | "controlPlaneNamespaces"> & {
     readonly pods: Pick<ClusterView["pods"], "list">;
   } = {
     pods: { list: () => pods },
     runningPods: (labels) => pods.filter((pod) => matchesLabels(labels, pod.metadata.labels)),
     scrapablePods: (labels) => pods.filter((pod) => matchesLabels(labels, pod.metadata.labels)),
     recently: async (_, ask) => await ask(),
+    controlPlaneNamespaces: () => new Set(["istio-system"]),
   };
   return view as ClusterView;
 }

@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
+import { ClusterView } from "./cluster-view.ts";
+import { pilotPods } from "./pilot-answers.ts";
+import { revisionFreeState, revisionServesState } from "./settle/revision-conditions.ts";
+
+const ready = { conditions: [{ type: "Ready", status: "True" as const }] };
+const labels = { app: "istiod", "istio.io/rev": "next" };
+const pilot = fakePod({ name: "istiod-next-1", namespace: "istio-system", labels, status: ready });
+const impostor = fakePod({ name: "mine", namespace: "tenant", labels, status: ready });
+
+test("a pod that a tenant labels as istiod is no control plane: nobody waits for it, and it gets no token", () => {
+  assert.deepEqual(
+    pilotPods(fakeView([impostor, pilot])).map(({ name }) => name),
+    ["istiod-next-1"],
+  );
+  assert.equal(revisionServesState(fakeView([impostor]), "next").state, "waiting");
+});
+
+test("a tenant's Deployment keeps no revision from being installed", () => {
+  const view = fakeView([]);
+  const deployments = { list: () => [{ metadata: { name: "mine", namespace: "tenant", labels } }] };
+  assert.deepEqual(revisionFreeState(Object.assign(view, { deployments }) as ClusterView, "next"), { state: "met" });
+});
+
+test("a control plane is where an injector leads to, whatever the namespace is called", () => {
+  const view = new ClusterView({} as KubeClient, { log: silentLogger, clock: systemClock });
+  const injector = (name: string, namespace: string) => ({
+    metadata: { name },
+    webhooks: [{ name, clientConfig: { service: { name, namespace } } }],
+  });
+  view.injectors.list = () => [injector("istiod-next", "mesh-control"), injector("cert-manager", "tenant")];
+  assert.deepEqual([...view.controlPlaneNamespaces()], ["istio-system", "mesh-control"]);
+});
