@@ -143,7 +143,12 @@ export function programTrees(architecture: Architecture, input: ProgramInput, sc
   return trees;
 }
 
-function installPackage(npm: string, { root, archive }: ProgramInput, target: string): void {
+/** What `npm pack` made, with its packages for an architecture (by npm's name), and nothing that npm keeps for itself. */
+export function installPackage(
+  npm: string,
+  { root, archive }: Pick<ProgramInput, "root" | "archive">,
+  target: string,
+): void {
   mkdirSync(target, { recursive: true });
   runProgram("tar", ["--extract", "--file", archive, "--directory", target, "--strip-components=1"]);
   for (const file of ["package-lock.json", ".npmrc"]) cpSync(join(root, file), join(target, file));
@@ -161,7 +166,7 @@ function installPackage(npm: string, { root, archive }: ProgramInput, target: st
 }
 
 /** Types and source maps are for whoever writes programs. */
-function trimPackages(modules: string): void {
+export function trimPackages(modules: string): void {
   rmSync(join(modules, "@types"), { recursive: true, force: true });
   for (const file of globSync("**/*.{d.ts,d.cts,d.mts,map,tsbuildinfo}", { cwd: modules })) rmSync(join(modules, file));
 }

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { constants, gzipSync } from "node:zlib";
-import { runProgram } from "./run-program.ts";
+import { writeTar } from "./write-tar.ts";
 
 interface Descriptor {
   readonly mediaType: string;
@@ -55,21 +55,7 @@ export class OciLayout {
   /** The files below a directory as a layer; the same files give the same digest. */
   addLayer(root: string): Layer {
     const scratch = join(this.#directory, "layer.tar");
-    runProgram("tar", [
-      "--create",
-      "--file",
-      scratch,
-      "--sort=name",
-      "--mtime=@0",
-      "--owner=0",
-      "--group=0",
-      "--numeric-owner",
-      "--format=posix",
-      "--pax-option=delete=atime,delete=ctime",
-      "--directory",
-      root,
-      ".",
-    ]);
+    writeTar(scratch, root, ".");
     const tar = readFileSync(scratch);
     rmSync(scratch);
     return {

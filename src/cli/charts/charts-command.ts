@@ -111,7 +111,16 @@ function chartNamed(name: string, charts: readonly Chart[]): Chart {
 
 async function repository(hub: string, context: CliContext): Promise<Map<string, Buffer>> {
   const charts = renderCharts({ hub, version: context.version, customResources: await context.customResources() });
-  return repositoryOf(charts, new Date(context.clock.nowMs()).toISOString());
+  return repositoryOf(charts, new Date(createdMs(context)).toISOString());
+}
+
+/** SOURCE_DATE_EPOCH, in seconds, dates what a reproducible build makes (reproducible-builds.org). */
+function createdMs({ env, clock }: CliContext): number {
+  const given = env["SOURCE_DATE_EPOCH"];
+  if (given === undefined) return clock.nowMs();
+  if (!/^\d{1,12}$/.test(given))
+    throw userError("source-date-invalid", `SOURCE_DATE_EPOCH must be seconds since 1970, got "${given}"`);
+  return Number(given) * 1000;
 }
 
 async function serve(

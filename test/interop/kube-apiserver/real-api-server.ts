@@ -1,6 +1,6 @@
 // A release of Serin whose lab has Kubernetes' own API server and etcd: nodes, scheduler, controllers and DNS are Serin's.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root, serin } from "../../support/lab-cluster.ts";
@@ -21,7 +21,8 @@ export function buildRelease(): BuiltRelease {
   const parent = mkdtempSync(join(tmpdir(), "serin-interop-"));
   const directory = join(parent, "release");
   const overlay = join(import.meta.dirname, "overlay");
-  const built = spawnSync(serin, ["release", "build", directory, "--version", "0.1.0", "--overlay", overlay], {
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly version: string };
+  const built = spawnSync(serin, ["release", "build", directory, "--version", version, "--overlay", overlay], {
     encoding: "utf8",
   });
   if (built.status !== 0) throw new Error(`the release is not built: ${built.stdout}${built.stderr}`);

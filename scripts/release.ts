@@ -1,0 +1,157 @@
+// Makes what a user downloads: the npm package, an archive for each architecture in the layout of Istio's releases, the images, the charts,
+// a bill of materials and checksums. The same commit gives the same bytes, as long as Debian's packages are the same.
+//   npm run release [-- --output DIR] [--arch amd64,arm64] [--verify-only]
+import { createHash } from "node:crypto";
+import {
+  copyFileSync,
+  createReadStream,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { billOfMaterials, npmComponents } from "./image/bill-of-materials.ts";
+import { architectures, installPackage, isArchitecture, trimPackages, type Architecture } from "./image/layer-trees.ts";
+import { runProgram } from "./image/run-program.ts";
+import { writeTar } from "./image/write-tar.ts";
+
+const root = join(import.meta.dirname, "..");
+const serin = join(root, "bin/serin");
+const sums = "SHA256SUMS";
+
+const { values } = parseArgs({
+  options: {
+    output: { type: "string", default: join(root, ".cache/release") },
+    arch: { type: "string", default: Object.keys(architectures).join(",") },
+    "verify-only": { type: "boolean", default: false },
+  },
+});
+
+interface Package {
+  readonly name: string;
+  readonly version: string;
+  readonly license: string;
+}
+
+const own = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Package;
+const output = resolve(values.output);
+const title = `${own.name}-${own.version}`;
+
+function note(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** Everything is dated by the commit: two runs of one commit give the same bytes. */
+function sourceDateEpoch(): string {
+  return process.env["SOURCE_DATE_EPOCH"] ?? runProgram("git", ["log", "-1", "--format=%ct"], { cwd: root }).trim();
+}
+
+function pack(): string {
+  const args = ["pack", "--json", "--pack-destination", output, "--loglevel=error", "--foreground-scripts=false"];
+  const [packed] = JSON.parse(runProgram("npm", args, { cwd: root })) as [{ readonly filename: string }];
+  return join(output, packed.filename);
+}
+
+/** `bin/istioctl`, `samples`, `manifests/profiles` and `manifests/charts` as Istio's archives have them, and a Node of its own. */
+function writeArchive(architecture: Architecture, archive: string, scratch: string): void {
+  const name = `${title}-linux-${architecture}`;
+  const target = join(scratch, name, title);
+  installPackage(architectures[architecture].npm, { root, archive }, target);
+  trimPackages(join(target, "node_modules"));
+  runProgram(serin, ["release", "export", target]);
+  rmSync(join(target, "bin/istioctl"));
+  symlinkSync("serin", join(target, "bin/istioctl"));
+  runProgram("cp", ["-r", join(output, "charts"), join(target, "manifests/charts")]);
+  writeFileSync(
+    join(output, `${name}.cdx.json`),
+    billOfMaterials(
+      { type: "application", name: own.name, version: own.version, licenses: [{ expression: own.license }] },
+      npmComponents(join(target, "node_modules")),
+    ),
+  );
+  const tar = join(output, `${name}.tar`);
+  writeTar(tar, join(scratch, name), title);
+  // Without a name and a time in its head.
+  runProgram("gzip", ["--no-name", "--best", "--force", tar]);
+}
+
+function writeImages(architecture: Architecture, scratch: string): void {
+  const layout = join(scratch, `images-${architecture}`);
+  const script = join(root, "scripts/build-image.ts");
+  runProgram(process.execPath, [script, "--arch", architecture, "--output", layout]);
+  writeTar(join(output, `${title}-images-linux-${architecture}.tar`), layout, ".");
+}
+
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  return hash.digest("hex");
+}
+
+function filesBelow(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
+    .filter((file) => file !== sums)
+    .sort();
+}
+
+async function build(wanted: readonly Architecture[], scratch: string): Promise<void> {
+  rmSync(output, { recursive: true, force: true });
+  mkdirSync(output, { recursive: true });
+  process.env["SOURCE_DATE_EPOCH"] = sourceDateEpoch();
+  const archive = pack();
+  note(archive);
+  runProgram(serin, ["charts", "package", join(output, "charts")]);
+  for (const architecture of wanted) {
+    writeArchive(architecture, archive, scratch);
+    note(join(output, `${title}-linux-${architecture}.tar.gz`));
+    writeImages(architecture, scratch);
+    note(join(output, `${title}-images-linux-${architecture}.tar`));
+  }
+  copyFileSync(join(root, "CHANGELOG.md"), join(output, "CHANGELOG.md"));
+  const lines: string[] = [];
+  for (const file of filesBelow(output)) lines.push(`${await digestOf(join(output, file))}  ${file}\n`);
+  writeFileSync(join(output, sums), lines.join(""));
+}
+
+/** Installs the package into an empty prefix, unpacks the archive of this machine's architecture, and runs both. */
+function verify(scratch: string): void {
+  runProgram("sha256sum", ["--check", "--strict", "--quiet", sums], { cwd: output });
+  const prefix = join(scratch, "prefix");
+  mkdirSync(prefix);
+  runProgram("npm", ["install", "--prefix", prefix, "--no-audit", "--no-fund", join(output, `${title}.tgz`)]);
+  expectVersion(join(prefix, "node_modules/.bin/serin"));
+  const machine = process.arch === "arm64" ? "arm64" : "amd64";
+  runProgram("tar", ["--extract", "--file", join(output, `${title}-linux-${machine}.tar.gz`), "--directory", scratch]);
+  expectVersion(join(scratch, title, "bin/istioctl"));
+}
+
+function expectVersion(program: string): void {
+  const said = runProgram(program, ["version", "--remote=false", "--short"], { cwd: tmpdir() });
+  if (!said.includes(own.version)) throw new Error(`${program} says version ${said.trim()}, not ${own.version}`);
+  note(`${program}: ${said.trim()}`);
+}
+
+const chosen = values.arch.split(",");
+const unknown = chosen.filter((name) => !isArchitecture(name));
+if (unknown.length > 0) {
+  process.stderr.write(
+    `--arch: ${unknown.join(", ")} is not known; known are ${Object.keys(architectures).join(", ")}\n`,
+  );
+  process.exit(1);
+}
+const scratch = mkdtempSync(join(tmpdir(), "serin-release-"));
+try {
+  if (!values["verify-only"]) await build(chosen.filter(isArchitecture), scratch);
+  verify(scratch);
+  note(`release ${own.version} is in ${output}`);
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
