@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { describeError } from "../src/base/index.ts";
 import { chosenCases, type Bench, type Case, type CaseResult } from "../test/kubernetes/bench.ts";
 import { allCases } from "../test/kubernetes/cases/index.ts";
+import { nextVersion } from "../test/kubernetes/releases.ts";
 import { ConstantLoad } from "../test/kubernetes/constant-load.ts";
 import { runIsolated, surroundings, type Surroundings } from "../test/kubernetes/isolation.ts";
 import { RealCluster, root } from "../test/kubernetes/real-cluster.ts";
@@ -17,18 +18,21 @@ const help = `npm run e2e:kubernetes [-- options]
 ${allCases.map(({ name, title }) => `                           ${name.padEnd(14)} ${title}`).join("\n")}
   --kubernetes VERSION   that scripts/fetch-kubernetes.sh has built (1.36.3)
   --images DIR           a layout that npm run image has written; it is built anew when absent
+  --next-images DIR      the same with --version ${nextVersion}, to which the mesh is upgraded; built anew when absent
   --keep                 leaves the cluster to you until you end the run
   --logs DIR             copies the logs of all programs there at the end
   --json                 the last line is one JSON object
 `;
 
 const builtImages = join(root, ".cache/kubernetes/images");
+const builtNextImages = join(root, ".cache/kubernetes/next-images");
 
 const { values: flags } = parseArgs({
   options: {
     only: { type: "string", default: "" },
     kubernetes: { type: "string", default: "1.36.3" },
     images: { type: "string" },
+    "next-images": { type: "string" },
     keep: { type: "boolean", default: false },
     logs: { type: "string" },
     json: { type: "boolean", default: false },
@@ -48,8 +52,14 @@ async function main(inside: Surroundings): Promise<number> {
   );
   const cluster = new RealCluster({ surroundings: inside, version: flags.kubernetes, note });
   const reports = new LoadReports([cluster.files.reports]);
-  const images = flags.images ?? builtImages;
-  const bench: Bench = { cluster, reports, load: new ConstantLoad(cluster, reports), images, note };
+  const bench: Bench = {
+    cluster,
+    reports,
+    load: new ConstantLoad(cluster, reports),
+    images: flags.images ?? builtImages,
+    nextImages: flags["next-images"] ?? builtNextImages,
+    note,
+  };
   const results: CaseResult[] = [];
   try {
     await cluster.create();
@@ -72,10 +82,14 @@ async function main(inside: Surroundings): Promise<number> {
 
 /** Needs the network of the machine, which the namespaces do not have. */
 function buildImages(): void {
-  if (flags.images !== undefined) return;
+  if (flags.images === undefined) build(builtImages, []);
+  if (flags["next-images"] === undefined) build(builtNextImages, ["--version", nextVersion]);
+}
+
+function build(output: string, more: readonly string[]): void {
   const architecture = process.arch === "arm64" ? "arm64" : "amd64";
   const script = join(root, "scripts/build-image.ts");
-  const { status } = spawnSync(process.execPath, [script, "--arch", architecture, "--output", builtImages], {
+  const { status } = spawnSync(process.execPath, [script, "--arch", architecture, "--output", output, ...more], {
     stdio: ["ignore", "inherit", "inherit"],
   });
   if (status !== 0) throw new Error("the images could not be built: see above");

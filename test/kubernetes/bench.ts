@@ -9,6 +9,8 @@ export interface Bench {
   readonly load: ConstantLoad;
   /** A layout of images, that of `npm run image`. */
   readonly images: string;
+  /** The same of the release that the mesh is upgraded to. */
+  readonly nextImages: string;
   readonly note: (text: string) => void;
 }
 

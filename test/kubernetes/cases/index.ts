@@ -3,6 +3,7 @@ import { bookinfoCase } from "./bookinfo.ts";
 import { apiServerCase, killCniCase, killZtunnelCase, rebootCase, runtimesCase } from "./faults.ts";
 import { installCase } from "./install.ts";
 import { canaryCase, sidecarCase, waypointCase } from "./layer7.ts";
+import { absentImageCase, meshUpgradeCase } from "./mesh-upgrade.ts";
 import { podSecurityCase, probesCase, strictCase } from "./policies.ts";
 import { uninstallCase } from "./uninstall.ts";
 import { wireCase } from "./wire.ts";
@@ -19,6 +20,8 @@ export const allCases: readonly Case[] = [
   podSecurityCase,
   sidecarCase,
   canaryCase,
+  meshUpgradeCase,
+  absentImageCase,
   jobsCase,
   statefulSetCase,
   hostNetworkCase,

@@ -1,15 +1,22 @@
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Case } from "../bench.ts";
-import { root } from "../real-cluster.ts";
+import { root, type RealCluster } from "../real-cluster.ts";
 import { runCommand } from "../run-command.ts";
+
+/** Brings the images of a layout into every node. */
+export async function loadLayout(cluster: RealCluster, layout: string): Promise<void> {
+  const archive = join(cluster.files.scratch, "images/serin.tar");
+  runCommand(["tar", "--create", "--file", archive, "--directory", layout, "."]);
+  await cluster.load(archive);
+  rmSync(archive);
+}
 
 export const installCase: Case = {
   name: "install",
   title: "images into containerd, Gateway API's definitions, serin install --set profile=ambient",
   async run({ cluster, images, note }) {
-    const archive = join(cluster.files.scratch, "images/serin.tar");
-    runCommand(["tar", "--create", "--file", archive, "--directory", images, "."]);
-    await cluster.load(archive);
+    await loadLayout(cluster, images);
     note("images are loaded");
     await cluster.kubectl("apply", "--server-side", "-f", join(root, "manifests/crds/gateway-api-standard.yaml"));
     await cluster.serin("install", "--set", "profile=ambient", "-y");

@@ -1,6 +1,7 @@
 import { eventually } from "../../support/eventually.ts";
 import type { Case } from "../bench.ts";
 import { nodeNumbers } from "../cluster-layout.ts";
+import { shop } from "./bookinfo.ts";
 
 export const uninstallCase: Case = {
   name: "uninstall",
@@ -8,10 +9,11 @@ export const uninstallCase: Case = {
     "serin uninstall --purge while pods are captured: requests go on in plain text, and nothing is left on the nodes",
   after: ["bookinfo"],
   async run({ cluster, load }) {
-    // The gateway and the waypoint are parts of the mesh: they go with it.
+    // The gateway and the waypoint are parts of the mesh: they go with it. The pod that asks others goes on.
     await load.stop();
     await cluster.kubectl("delete", "peerauthentication", "-A", "--all", "--ignore-not-found");
-    await cluster.kubectl("label", "namespace", "bookinfo", "istio.io/use-waypoint-", "istio.io/dataplane-mode-");
+    await cluster.kubectl("label", "namespace", shop, "istio.io/use-waypoint-");
+    await load.more(100);
     await cluster.serin("uninstall", "--purge", "-y");
     await eventually("istio-system has no pods", async () => {
       const { output } = await cluster.run(["kubectl", "get", "pods", "-n", "istio-system", "-o", "name"]);
