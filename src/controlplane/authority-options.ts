@@ -1,21 +1,21 @@
 import { envBoolean, envInteger, envString, userError, type Environment } from "../base/index.ts";
 import type { CertificateLifetimes, SelfSignedOptions } from "./ca/index.ts";
 
-/** What the certificate authority is told by the environment, by upstream's names. */
+/** Configuration of the certificate authority from the environment, under upstream's names. */
 export interface AuthoritySettings {
   readonly lifetimes: CertificateLifetimes;
   readonly selfSigned: SelfSignedOptions;
-  /** How often the secrets are looked at even if no change was seen. */
+  /** How often the secrets are read even without a watch event. */
   readonly checkIntervalMs: number;
-  /** A token must be for one of them. */
+  /** Accepted token audiences: a token must be for one of them. */
   readonly audiences: readonly string[];
-  /** Proxies that ask for it are told what to trust over xDS, too. */
+  /** Sends the roots over xDS to proxies that ask for them. */
   readonly trustOverXds: boolean;
-  /** The root is told by a ClusterTrustBundle instead of a ConfigMap in each namespace. */
+  /** Publishes the root as a ClusterTrustBundle instead of a ConfigMap in each namespace. */
   readonly clusterTrustBundle: boolean;
-  /** Of the ConfigMap in each namespace that has the root. */
+  /** Name of the ConfigMap with the root in each namespace. */
   readonly rootConfigMap: string;
-  /** Of the ConfigMap that has the revocation lists; undefined: they are not told. */
+  /** Name of the ConfigMap with the revocation lists. Undefined: lists are not published. */
   readonly revocationConfigMap: string | undefined;
 }
 
@@ -59,7 +59,7 @@ export function readAuthoritySettings(env: Environment): AuthoritySettings {
   };
 }
 
-/** What would have somebody else sign must not be passed over in silence. */
+/** Settings that would make somebody else the signer must be reported, not ignored. */
 function refuseExternalAuthority(env: Environment): void {
   for (const name of ["EXTERNAL_CA", "K8S_SIGNER"]) {
     const value = envString(env, name, "");
@@ -107,7 +107,7 @@ const unitsMs: Readonly<Record<string, number>> = {
   ns: 0.000_001,
 };
 
-/** A duration as Go writes it: `24h`, `1h30m`, `-1s`, `0`. Milliseconds. */
+/** Parses a duration as Go writes it: `24h`, `1h30m`, `-1s`, `0`. Returns milliseconds. */
 export function envDuration(env: Environment, name: string, fallbackMs: number): number {
   const text = envString(env, name, "");
   if (text === "") return fallbackMs;

@@ -8,7 +8,7 @@ type Reason = "service" | "endpoint" | "proxy" | "config" | "global" | "namespac
 
 const events = { added: "add", updated: "update", deleted: "delete" } as const;
 
-/** Counts, by upstream's metrics, what changes in a mesh: objects of which no fact has changed count for nothing. */
+/** Counts changes in a mesh under upstream's metrics. An object whose facts are unchanged does not count. */
 export function countChanges(inputs: MeshInputs, metrics: MetricsRegistry): void {
   const registered = metrics.counter(
     "pilot_k8s_reg_events",
@@ -85,7 +85,7 @@ function eventCounters(
   };
 }
 
-/** Asked for once, and not before the first use: what nothing was counted for is not shown. */
+/** Created at the first use, so that metrics without a count are not shown. */
 function heldHandle(family: MetricFamily<Counter>, ...values: readonly string[]): () => Counter {
   let handle: Counter | undefined;
   return () => (handle ??= family.labels(...values));

@@ -2,17 +2,17 @@ import { envBoolean, envString, userError, type Environment } from "../base/inde
 import type { InsecureKubeConfigOption } from "../kube/index.ts";
 import { envDuration } from "./authority-options.ts";
 
-/** What istiod is told of other clusters and networks, by upstream's names. */
+/** istiod's settings for other clusters and networks, under upstream's names. */
 export interface ClusterSettings {
-  /** How long a start waits for a remote cluster that does not answer; 0: for ever. */
+  /** How long a start waits for a remote cluster that does not answer. 0 means for ever. */
   readonly remoteTimeoutMs: number;
   /** Fields of remote secrets' kubeconfigs that may name files of this machine. */
   readonly insecureKubeConfigOptions: ReadonlySet<InsecureKubeConfigOption>;
-  /** Names that gateways of networks have are looked up here; otherwise they are passed over. */
+  /** Resolves the names of network gateways. Otherwise gateways with a name are ignored. */
   readonly resolveGatewayNames: boolean;
-  /** Ambient reaches services that are global in all clusters and networks. */
+  /** Lets ambient reach services that are global in all clusters and networks. */
   readonly ambient: AmbientMultiNetwork;
-  /** What the environment asks for and this control plane does not do, for its log. */
+  /** Settings of the environment that this control plane does not support, for its log. */
   readonly withoutEffect: readonly string[];
 }
 
@@ -42,7 +42,7 @@ export function readClusterSettings(env: Environment): ClusterSettings {
   };
 }
 
-/** Services of the Multi-Cluster Services API, and other sources of kubeconfigs than Secrets. */
+/** Services of the Multi-Cluster Services API, and sources of kubeconfigs other than Secrets. */
 const unsupported = [
   "ENABLE_MCS_AUTO_EXPORT",
   "ENABLE_MCS_SERVICE_DISCOVERY",

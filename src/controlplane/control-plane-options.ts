@@ -9,25 +9,30 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** What istiod is told by its environment and arguments, by upstream's names. */
+/** istiod's settings from its environment and arguments, under upstream's names. */
 export interface ControlPlaneSettings {
   readonly podName: string;
   readonly namespace: string;
   /** `default` when there is none. */
   readonly revision: string;
-  /** Its Service: `istiod[-rev]`, or what ISTIOD_SERVICE_NAME (ours) says where names do not follow the revision. */
+  /** Name of its Service: `istiod[-rev]`, or ISTIOD_SERVICE_NAME (ours) if names do not follow the revision. */
   readonly serviceName: string;
   readonly clusterId: string;
   readonly network: string;
   readonly domain: string;
-  /** PILOT_TRACE_SAMPLING: of 100 traces, where nothing else says; absent: upstream's default. */
+  /** PILOT_TRACE_SAMPLING in percent, as the default of the mesh. Absent: upstream's default. */
   readonly traceSamplingPercent?: number;
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly authority: AuthoritySettings;
-  /** Validating webhooks that lead here are made to fail closed once they are shown to work; not where VALIDATION_WEBHOOK_CONFIG_NAME is empty. */
+  /**
+   * Makes the validating webhooks of this control plane fail closed when they are shown to work. False if
+   * VALIDATION_WEBHOOK_CONFIG_NAME is empty.
+   */
   readonly validationFailsClosed: boolean;
   readonly clusters: ClusterSettings;
-  /** ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: server names lead waypoints to hosts of DYNAMIC_DNS. */
+  /**
+   * ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: waypoints forward connections by server name to hosts of DYNAMIC_DNS.
+   */
   readonly wildcardTlsAtWaypoints?: boolean;
   /** PILOT_ENABLE_SENDING_HBONE, PILOT_PREFER_SENDING_HBONE, PILOT_ENABLE_SIDECAR_LISTENING_HBONE; absent: upstream's defaults of an ambient mesh. */
   readonly hbone?: HboneSettings;
@@ -40,20 +45,20 @@ export interface ControlPlaneSettings {
   readonly monitoring: ListenAddress;
   readonly hub: string;
   readonly tag: string;
-  /** Of pods that say nothing themselves; `auto` where every node is new enough. */
+  /** Native sidecars for pods without an annotation. `auto`: if every node is new enough. */
   readonly nativeSidecars: "auto" | "true" | "false";
-  /** CIDRs that the hosts of ServiceEntries are given addresses of; empty: they are given none. */
+  /** CIDRs for the automatic addresses of ServiceEntries' hosts. Empty: hosts get no address. */
   readonly addressRanges: readonly string[];
-  /** Of proxies on machines outside of the cluster, whose WorkloadEntries it makes and takes away. */
+  /** Makes and removes WorkloadEntries for proxies on machines outside of the cluster. */
   readonly workloadRegistration: { readonly enabled: boolean; readonly graceMs: number };
-  /** Of gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
+  /** Image of the gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
   readonly proxyImage: string;
-  /** Set for a shadow, which works out what proxies would get and writes nothing. */
+  /** Set for a shadow, which computes what proxies would get and writes nothing. */
   readonly shadow?: ShadowSettings;
 }
 
 export interface ShadowSettings {
-  /** Where it answers proxies, without TLS, on the loopback; undefined: nowhere. */
+  /** Loopback address on which it serves proxies without TLS. Undefined: it serves none. */
   readonly discovery: ListenAddress | undefined;
 }
 
@@ -69,7 +74,7 @@ const flags: Readonly<Record<string, string>> = {
   "--networksConfig": "/etc/istio/config/meshNetworks",
 };
 
-/** Reads `discovery --httpAddr :8080 …` and the environment; flags of upstream that mean nothing here are passed over. */
+/** Reads `discovery --httpAddr :8080 …` and the environment. Ignores flags of upstream that have no meaning here. */
 export function readControlPlaneSettings(
   args: readonly string[],
   env: Environment,
@@ -98,7 +103,7 @@ export function readControlPlaneSettings(
         .filter((account) => account !== ""),
     ),
     authority: readAuthoritySettings(env),
-    // Upstream has a name as its default, so that only an empty one turns it off.
+    // Upstream's default is a name, so only an empty value switches it off.
     validationFailsClosed: env["VALIDATION_WEBHOOK_CONFIG_NAME"] !== "",
     clusters: readClusterSettings(env),
     wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),
@@ -142,7 +147,7 @@ function isShadow(args: readonly string[], env: Environment): boolean {
   return args.includes("--shadow") || args.includes("--shadow=true") || envBoolean(env, "SHADOW", false);
 }
 
-/** A shadow proves nothing and asks nobody who they are, so it is for this machine alone. */
+/** A shadow authenticates nobody and proves nothing, so only this machine may reach it. */
 function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
   const asked = (flag: string): ListenAddress | undefined => {
     const text = given.get(flag);

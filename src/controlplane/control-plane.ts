@@ -80,7 +80,7 @@ import {
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
-  /** How remote clusters are reached; absent: by their kubeconfigs. */
+  /** How to reach remote clusters. Absent: by their kubeconfigs. */
   readonly connect?: (config: KubeConfig, clusterId: string) => RemoteClient;
   readonly settings: ControlPlaneSettings;
   readonly version: string;
@@ -89,14 +89,14 @@ export interface ControlPlaneOptions {
   readonly log: Logger;
 }
 
-/** Of the Service, whatever port this process listens on. */
+/** The port of the Service, which may differ from the port of this process. */
 const discoveryPort = 15_012;
-/** After a request to drain: streams stay open so long, while their proxies find another replica. */
+/** How long streams stay open after a drain request, while their proxies find another replica. */
 const drainMs = 2000;
-/** For the controllers to end what they are at, and to give up their leases. */
+/** How long the controllers may take to finish and to release their leases. */
 const endMs = 5000;
 
-/** A shadow has nothing to give up: what still waits for the API server is cut off. */
+/** A shadow has nothing to release, so requests that still wait for the API server are cancelled. */
 const shadowEndMs = 500;
 
 type StartWork = (name: string, task: Promise<void>) => void;
@@ -209,7 +209,7 @@ export class ControlPlane {
       : undefined;
   }
 
-  /** Of machines outside of the cluster, unless it is off or this control plane writes nothing. */
+  /** Registers machines outside of the cluster, unless this is switched off or the control plane writes nothing. */
   #workloadRegistration(client: KubeClient): WorkloadRegistration | undefined {
     const { settings, metrics, clock, log } = this.#options;
     const entries = this.#ingest.informer("WorkloadEntry") as Informer<WorkloadEntry> | undefined;
@@ -229,7 +229,7 @@ export class ControlPlane {
     });
   }
 
-  /** Whether callers of a namespace may see all proxies: those of the control plane's own. */
+  /** Whether callers of a namespace may see all proxies: only those of the control plane's own namespace. */
   #isSystem(namespace: string): boolean {
     return namespace === (this.#inputs.mesh.get(meshKey)?.rootNamespace ?? this.#options.settings.namespace);
   }
@@ -265,7 +265,7 @@ export class ControlPlane {
     };
   }
 
-  /** Serves until it is asked to drain; resolves when all is closed. */
+  /** Serves until a drain request. Resolves when everything is closed. */
   async run(shutdown: Shutdown): Promise<void> {
     const { client, settings, clock, log } = this.#options;
     if (settings.shadow !== undefined) return await this.#runShadow(settings.shadow, shutdown.drain);
@@ -275,7 +275,7 @@ export class ControlPlane {
     const mesh = await configFile.load();
     this.#networks = await networksFile.load();
     this.#takeMesh(mesh);
-    // While streams drain, their proxies still get what changes.
+    // Proxies still get changes while their streams drain.
     const stopped = new AbortController();
     const work = new Map<string, Promise<void>>();
     const start: StartWork = (name, task) =>
@@ -284,7 +284,7 @@ export class ControlPlane {
         task.finally(() => work.delete(name)),
       );
     const injection = this.#injection(configFile);
-    // What takes the API server longest is asked for first.
+    // First request what takes the API server longest.
     this.#startReading(start, { configFile, networksFile }, stopped.signal);
     const identity = await ControlPlaneIdentity.create(
       {
@@ -332,11 +332,14 @@ export class ControlPlane {
       clock.sleep(endMs, ended.signal).catch(() => undefined),
     ]);
     ended.abort();
-    // An API server that does not answer must not keep us: closing the client ends what waits for it.
+    // An API server that does not answer must not block the end. Closing the client ends all waiting requests.
     if (work.size > 0) log.warn("ended with work left", { work: [...work.keys()].join(", ") });
   }
 
-  /** Reads what every control plane reads, and answers what it would send; holds no authority, leads nothing and writes nothing. */
+  /**
+   * Reads what every control plane reads, and answers what it would send. Has no authority, leads nothing and writes
+   * nothing.
+   */
   async #runShadow({ discovery }: ShadowSettings, signal: AbortSignal): Promise<void> {
     const { settings, clock, log } = this.#options;
     const configFile = new MeshConfigFile(settings.meshConfigPath, clock, log);
@@ -454,7 +457,7 @@ export class ControlPlane {
     ];
   }
 
-  /** Pods are not injected by a configuration that has not been read yet. */
+  /** Pods must not be injected by a configuration that has not been read yet. */
   async #serveWebhooks(identity: ControlPlaneIdentity, injection: InjectionSource): Promise<HttpsServer> {
     const { settings, log } = this.#options;
     const webhooks = await serveWebhooks(
@@ -636,7 +639,7 @@ export class ControlPlane {
     if (this.#config !== undefined) this.#takeMesh(this.#config);
   }
 
-  /** A shadow signs nothing, and so has no identity. */
+  /** A shadow signs nothing and therefore has no identity. */
   #debugRoutes(identity?: ControlPlaneIdentity): Readonly<Record<string, DebugRoute>> {
     const { settings } = this.#options;
     const routes: Readonly<Record<string, DebugRoute>> = {
@@ -666,7 +669,9 @@ export class ControlPlane {
     return withIndex(routes);
   }
 
-  /** What is below `/debug/` is told to who is in the pod (a port-forward), or proves by a token to be of this namespace. */
+  /**
+   * Answers `/debug/` to callers inside the pod (a port-forward), and to callers whose token proves their namespace.
+   */
   #guardedRoutes(identity: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
     const authenticate: AuthenticateRequest = async ({ headers, socket }) =>
       await this.#authenticator.authenticate({
@@ -713,7 +718,7 @@ export class ControlPlane {
     return { revision, processed, proxies: processed ? acknowledgements(this.#discovery, generation) : [] };
   }
 
-  /** Upstream's tools ask here for what the other port tells, over a port-forward. */
+  /** Upstream's tools ask this port, over a port-forward, for what the other port serves. */
   #monitoringRoutes(identity: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
     const debug = Object.entries<HttpRoute>(this.#debugRoutes(identity)).filter(
       ([path]) => path === "/debug" || path.startsWith("/debug/"),

@@ -27,15 +27,15 @@ export interface DebugSources {
   readonly registry: ServiceRegistry;
   readonly endpoints: ServiceEndpoints;
   readonly networkGateways: NetworkGatewaysModel;
-  /** Of ztunnels; derived by the first question where nobody has asked before. */
+  /** Ztunnels' resources. The first question derives them if nobody has asked before. */
   readonly ambient: () => AmbientResources;
-  /** Kinds of configuration, with all their objects as they were last seen. */
+  /** Kinds of configuration with all their objects as last seen. */
   readonly configuration: () => readonly {
     readonly kind: ConfiguredKind;
     readonly informer: Pick<Informer<KubernetesObject>, "list">;
   }[];
   readonly rootNamespace: () => string;
-  /** The mesh config as it is written. */
+  /** The mesh config as written, without defaults. */
   readonly meshConfig: () => unknown;
   readonly types: () => EnvoyTypes;
   /** Undefined for proxies that have none. */
@@ -45,10 +45,10 @@ export interface DebugSources {
 
 export type ConfiguredKind = Pick<KindDefinition, "group" | "versions" | "kind">;
 
-/** Of one answer; larger meshes are asked for one namespace. */
+/** Entries in one answer. Larger meshes must be asked for one namespace. */
 const maxListed = 20_000;
 
-/** A list that may have no more than so many entries: longer ones are refused, with what to ask instead. */
+/** Limits the number of entries in an answer. A longer answer is refused, with a hint what to ask instead. */
 class TooMany extends Error {}
 
 class Budget {
@@ -60,7 +60,10 @@ class Budget {
   }
 }
 
-/** What the control plane knows, at upstream's paths below `/debug/` and in its forms. `?namespace=` narrows where objects have one. */
+/**
+ * The control plane's state, at upstream's paths below `/debug/` and in its forms. `?namespace=` filters objects that
+ * have one.
+ */
 export function inspectionRoutes(sources: DebugSources): Readonly<Record<string, DebugRoute>> {
   const { discovery } = sources;
   return {
@@ -109,7 +112,7 @@ export function inspectionRoutes(sources: DebugSources): Readonly<Record<string,
   };
 }
 
-/** What upstream answers of insides that are not here; each says where to look instead. */
+/** Upstream's pages about internals that Serin does not have. Each answer says where to look instead. */
 const withoutCounterpart: Readonly<Record<string, string>> = {
   "/debug/cachez":
     "there is no cache of answers here: each resource is encoded once, when what it is made of changes, so that there is nothing to look at or to clear; see /debug/krtz for what is kept",
@@ -121,7 +124,10 @@ const withoutCounterpart: Readonly<Record<string, string>> = {
     "there is no push context here: see /debug/configz, /debug/registryz, /debug/endpointShardz and /debug/sidecarz for what proxies are told from",
 };
 
-/** With the list of all paths, as upstream has it (without what they have in common, and without itself), and as a page. */
+/**
+ * Adds the list of all paths as upstream has it (without the common prefix and without the list itself), and an HTML
+ * page.
+ */
 export function withIndex(routes: Readonly<Record<string, DebugRoute>>): Readonly<Record<string, DebugRoute>> {
   const paths = Object.keys(routes)
     .filter((path) => path.startsWith("/debug/"))
@@ -165,7 +171,7 @@ function isWanted(url: URL, namespace: string): boolean {
   return wanted === undefined || wanted === namespace;
 }
 
-/** Upstream takes any part of a connection's id for a proxy's. */
+/** Upstream accepts any part of a connection's id as a proxy's name. */
 function streamsOf({ streams }: DiscoveryServer, url: URL) {
   const wanted = url.searchParams.get("proxyID") ?? "";
   return [...streams]
@@ -205,7 +211,7 @@ function clients(discovery: DiscoveryServer, url: URL, budget: Budget, watches: 
   return { totalClients: found.length, clients: found };
 }
 
-/** Of one type what a proxy should have now. */
+/** The resources of one type that a proxy should have now. */
 function dump({ discovery, types }: DebugSources, url: URL, typeUrl: string): HttpAnswer {
   if (!url.searchParams.has("proxyID"))
     return { status: 400, body: "You must provide a proxyID in the query string\n" };
@@ -216,7 +222,7 @@ function dump({ discovery, types }: DebugSources, url: URL, typeUrl: string): Ht
   }));
 }
 
-/** What the proxy's Sidecar leaves of the mesh, or all that is exported to its namespace. */
+/** The part of the mesh that the proxy's Sidecar selects, or everything that is exported to its namespace. */
 function sidecarScope(sources: DebugSources, url: URL): HttpAnswer {
   if (!url.searchParams.has("proxyID"))
     return { status: 400, body: "You must provide a proxyID in the query string\n" };
@@ -393,7 +399,7 @@ function endpointForm(
   };
 }
 
-/** Of each connected proxy the services that it serves itself. */
+/** The services of which each connected proxy is an endpoint. */
 function instances(sources: DebugSources, url: URL, budget: Budget): unknown {
   const connected = streamsOf(sources.discovery, url);
   const targets = new Map<string, unknown[]>();
@@ -474,7 +480,9 @@ function ambient(sources: DebugSources, budget: Budget): unknown {
 
 const addressLengths: ReadonlySet<number> = new Set([4, 16]);
 
-/** With addresses as texts, where the message has their bytes; as upstream, these are written in base64 again, as bytes are. */
+/**
+ * Prints addresses as text where the message holds bytes. Like upstream, the text is base64-encoded again as bytes are.
+ */
 function readable(value: JsonValue, field = ""): JsonValue {
   if (Array.isArray(value)) return value.map((inner) => readable(inner, field));
   if (typeof value === "object" && value !== null)
@@ -485,7 +493,7 @@ function readable(value: JsonValue, field = ""): JsonValue {
 }
 
 function addressText(bytes: Buffer): string {
-  // A URL's host is the address in its shortest form.
+  // The host of a URL contains the address in its shortest form.
   return bytes.length === 4
     ? bytes.join(".")
     : new URL(`http://[${bytes.toString("hex").match(/.{4}/g)?.join(":") ?? ""}]`).hostname.slice(1, -1);

@@ -16,7 +16,7 @@ import {
 export interface ExtensionProgramsOptions {
   readonly selection: ExtensionSelection;
   readonly types: () => EnvoyTypes;
-  /** Of a pod as it was seen; a proxy's own word counts before it. */
+  /** Labels of a pod as last seen. The proxy's own labels take precedence. */
   readonly podLabels: (proxy: ProxyIdentity) => Readonly<Record<string, string>>;
   readonly pullSecret: (proxy: ProxyIdentity, namespace: string, name: string) => string;
   readonly failed: (fault: PatchFault) => void;
@@ -27,11 +27,14 @@ interface CompiledFilter {
   readonly hash: string;
 }
 
-/** Dead entries are looked for when there are so many. */
+/** Dead entries are removed when there are this many. */
 const sweepAt = 64;
 const maxVersionLength = 1024;
 
-/** The programs of connected proxies: one for all proxies for which the same holds, as long as one of them uses it. */
+/**
+ * The programs of connected proxies. Proxies with the same extensions share one program, which lives while one of them
+ * uses it.
+ */
 export class ExtensionPrograms {
   readonly #options: ExtensionProgramsOptions;
   readonly #programs = new Map<string, WeakRef<ExtensionProgram>>();
@@ -42,7 +45,7 @@ export class ExtensionPrograms {
     this.#options = options;
   }
 
-  /** Undefined where nothing changes what the proxy is sent. */
+  /** Undefined if no extension changes what the proxy gets. */
   of(proxy: ProxyIdentity): ExtensionProgram | undefined {
     const extended = this.#extended(proxy);
     if (extended === undefined) return undefined;
@@ -86,7 +89,7 @@ export class ExtensionPrograms {
     });
   }
 
-  /** Connections have no filter that could be told of by the proxy itself. */
+  /** Reports plugins for connections here, because the proxy has no network filter that could report them. */
   #tellOfPrograms({ namespace, name, spec: { extension } }: TrafficExtensionFacts): void {
     if (extension.kind === "lua") return;
     const { type, failStrategy } = extension.wasm;

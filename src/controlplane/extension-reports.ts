@@ -4,10 +4,13 @@ import type { Collection } from "../kube/index.ts";
 import { translatedName, type ExtensionInputs } from "./model/index.ts";
 import type { PatchFault } from "./translate/index.ts";
 
-/** Of more faults at once nobody reads. */
+/** Nobody reads more faults than this at once. */
 const maxFaults = 1000;
 
-/** Tells once of each patch that could not be applied and of each plugin that proxies of ours are without, until the object changes: in the log, and by upstream's metric. */
+/**
+ * Reports each patch that could not be applied, and each plugin that our own proxies do not run. Reports it once until
+ * the object changes, in the log and by upstream's metric.
+ */
 export class ExtensionReports {
   readonly #told = new Map<string, Set<string>>();
   readonly #status: ReturnType<MetricsRegistry["gauge"]>;
@@ -59,7 +62,7 @@ export class ExtensionReports {
   }
 }
 
-/** The first word: where it is applied, or the field. */
+/** The first word: the place where the patch applies, or the field. */
 function patchOf(text: string): string {
   return text.split(/[ :]/, 1)[0]?.toLowerCase() ?? "";
 }

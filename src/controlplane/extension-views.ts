@@ -15,7 +15,7 @@ interface Tracked {
   readonly proxy: ProxyIdentity;
   readonly followers: Set<() => void>;
   program: ExtensionProgram | undefined;
-  /** Something patches its routes, or has since it connected. */
+  /** Whether an extension patches the proxy's routes, or has done so since it connected. */
   hadRoutesPatched: boolean;
 }
 
@@ -27,10 +27,13 @@ const extendedTypes: ReadonlySet<string> = new Set([
 ]);
 const extendedProxies: ReadonlySet<string> = new Set(["sidecar", "router", "waypoint"]);
 
-/** The views of proxies, with what EnvoyFilters and traffic extensions change in them. A proxy that none is for has its views as they are. */
+/**
+ * Applies EnvoyFilters and traffic extensions to the views of proxies. A proxy without extensions keeps its views
+ * unchanged.
+ */
 export class ExtensionViews {
   readonly #programs: ExtensionPrograms;
-  /** By the identity of a stream: what one says of itself holds for itself alone. */
+  /** Keyed by the identity of a stream, because the metadata that a stream sends concerns only itself. */
   readonly #tracked = new Map<ProxyIdentity, Tracked>();
 
   constructor(programs: ExtensionPrograms, inputs: MeshInputs) {
@@ -42,7 +45,7 @@ export class ExtensionViews {
     this.#reconsiderBy(inputs.mesh);
     this.#reconsiderBy(inputs.remote.clusters);
     this.#reconsiderBy(extensions.pullSecrets);
-    // Hosts of ServiceEntries that extensions name; and a pod's labels, of proxies that do not tell theirs.
+    // Hosts of ServiceEntries that extensions name, and a pod's labels if its proxy does not send them.
     this.#reconsiderBy(
       inputs.serviceEntries,
       () => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0,
@@ -58,7 +61,7 @@ export class ExtensionViews {
     }
   }
 
-  /** `listeners` are those of the proxy before they are changed. */
+  /** `listeners` are the proxy's listeners before any change. */
   viewOf(proxy: ProxyIdentity, typeUrl: string, inner: ResourceView, listeners: () => ResourceView): ResourceView {
     if (!extendedTypes.has(typeUrl) || !extendedProxies.has(proxy.type)) return inner;
     let last: { readonly program: ExtensionProgram; readonly view: ResourceView } | undefined;
@@ -82,8 +85,8 @@ export class ExtensionViews {
   }
 
   /**
-   * One view, or another from when something patches the proxy's routes until it connects anew: a proxy that has whole tables
-   * would for a moment have none if it were sent the same ones without their hosts.
+   * One view until an extension patches the proxy's routes, and another view from then on until the proxy connects
+   * again. A proxy with whole tables would briefly have no virtual hosts if it were sent the same tables without them.
    */
   unlessRoutesPatched(proxy: ProxyIdentity, untouched: ResourceView, patched: ResourceView): ResourceView {
     return new SwitchingView({
@@ -138,7 +141,7 @@ function touchesRoutes(program: ExtensionProgram | undefined): boolean {
   return program?.touches(typeUrls.route) === true;
 }
 
-/** As a pod of the own cluster, and as one of the cluster that it names. */
+/** The pod's key in the own cluster, and in the cluster that the proxy names. */
 function podKeysOf({ namespace, name, clusterId }: ProxyIdentity): readonly string[] {
   const key = `${namespace}/${name}`;
   return [key, remoteKey(clusterId, key)];

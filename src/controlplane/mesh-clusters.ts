@@ -7,11 +7,11 @@ import { remoteKey, type MeshInputs } from "./model/index.ts";
 
 export interface MeshClustersOptions extends Omit<RemoteClustersOptions, "inputs"> {
   readonly inputs: MeshInputs;
-  /** Of the own cluster, as it was last seen. */
+  /** A pod of the own cluster, as last seen. */
   readonly podOf: (key: string) => KubernetesObject | undefined;
 }
 
-/** The own cluster and the remote ones, as certificates, debugging and the mesh config ask for them. */
+/** The own cluster and the remote ones, for certificates, debug pages and the mesh config. */
 export class MeshClusters {
   readonly #options: MeshClustersOptions;
   readonly #remotes: RemoteClusters;
@@ -21,7 +21,7 @@ export class MeshClusters {
     this.#remotes = new RemoteClusters({ ...options, inputs: options.inputs.remote });
   }
 
-  /** When nothing must be waited for before proxies are served. */
+  /** Resolves when no cluster must be waited for before proxies are served. */
   get synced(): Promise<void> {
     return this.#remotes.synced;
   }
@@ -43,7 +43,7 @@ export class MeshClusters {
     return this.states(true).map(({ id }) => id);
   }
 
-  /** As `/debug/clusterz` answers it, the own cluster first. */
+  /** The answer of `/debug/clusterz`. The own cluster comes first. */
   states(synced: boolean): readonly ClusterState[] {
     return [
       { id: this.#options.clusterId, secretName: "", syncStatus: synced ? "synced" : "syncing" },
@@ -51,7 +51,7 @@ export class MeshClusters {
     ];
   }
 
-  /** Pods of a cluster, for those who ask for others' certificates; undefined for one that is not known. */
+  /** The pods of a cluster, for clients that request certificates of others. Undefined for an unknown cluster. */
   podsOf(clusterId: string): PodDirectory | undefined {
     const { inputs, podOf } = this.#options;
     if (clusterId === this.#options.clusterId) {

@@ -5,7 +5,7 @@ import { qualifiedHost, meshKey, type MeshInputs } from "./model/index.ts";
 const msPerSecond = 1000;
 const meshGateway = "mesh";
 
-/** What is odd in a mesh, by upstream's names; counted when somebody scrapes. */
+/** Metrics of faults in a mesh, under upstream's names. Computed at a scrape. */
 export function addMeshMetrics(inputs: MeshInputs, metrics: MetricsRegistry, version: string, clock: Clock): void {
   const startedMs = clock.steadyMs();
   metrics.gauge("pilot_info", "The release that runs.", ["version"]).labels(version).set(1);
@@ -59,7 +59,7 @@ export function addMeshMetrics(inputs: MeshInputs, metrics: MetricsRegistry, ver
   });
 }
 
-/** How many different texts there are more than once. */
+/** How many different texts occur more than once. */
 function repeated(texts: readonly string[]): number {
   const seen = new Set<string>();
   const again = new Set<string>();

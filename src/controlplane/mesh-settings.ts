@@ -5,7 +5,7 @@ import type { MeshSettings } from "./model/index.ts";
 /** Upstream's. */
 const defaultSamplingPercent = 1;
 
-/** What the model keeps of the mesh config, and of what this control plane was told itself. */
+/** The settings of the model, from the mesh config and from this control plane's own options. */
 export function meshSettings(
   config: MeshConfig,
   settings: Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" | "traceSamplingPercent"> &

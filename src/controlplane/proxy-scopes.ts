@@ -18,12 +18,12 @@ import type { ProxyIdentity, ResourceView, ViewSource } from "./serve/index.ts";
 export interface ProxyScopesOptions {
   readonly inputs: MeshInputs;
   readonly scopes: OutboundScopes;
-  /** Computes at once what a new group needs, so that its first answer is whole. */
+  /** Computes at once what a new group needs, so that its first answer is complete. */
   readonly settle: () => void;
   readonly clock: Clock;
 }
 
-/** What is known of one connected proxy. */
+/** What is known about one connected proxy. */
 export interface ProxyPlace {
   readonly group: ProxyGroup;
   /** Of the group. */
@@ -37,9 +37,12 @@ interface Tracked {
   key: string | undefined;
 }
 
-/** A group whose last proxy has gone is kept so long, as proxies come back. */
+/** How long a group lives after its last proxy has gone, because proxies come back. */
 const lingerMs = 60_000;
-/** Of a pod's labels these are of one pod or one roll-out alone; no configuration selects by them, and groups would be as many as pods. */
+/**
+ * Labels that differ for each pod or each roll-out. No configuration selects by them, and with them there would be as
+ * many groups as pods.
+ */
 const ownLabels: ReadonlySet<string> = new Set([
   "pod-template-hash",
   "controller-revision-hash",
@@ -50,16 +53,19 @@ const ownLabels: ReadonlySet<string> = new Set([
   "controller-uid",
 ]);
 
-/** Which group and scope each connected proxy is in. Groups exist only while proxies of them are connected. */
+/** The group and the scope of each connected proxy. A group exists only while one of its proxies is connected. */
 export class ProxyScopes {
   readonly #options: ProxyScopesOptions;
-  /** By the identity of a stream, not by a name: two streams may claim one, and what one says of itself is not the other's. */
+  /**
+   * Keyed by the identity of a stream, not by a name: two streams may claim the same name, and their metadata may
+   * differ.
+   */
   readonly #tracked = new Map<ProxyIdentity, Tracked>();
-  /** By the pod's `namespace/name`, in whichever cluster. */
+  /** Keyed by the pod's `namespace/name`, in any cluster. */
   readonly #byPod = new Map<string, Set<Tracked>>();
   readonly #entries: CollectionIndex<WorkloadEntryFacts>;
   readonly #members = new Map<string, number>();
-  /** Of groups without members: when they are forgotten. */
+  /** Groups without members, with the time at which they are forgotten. */
   readonly #lingering = new Map<string, Disposable>();
 
   constructor(options: ProxyScopesOptions) {
@@ -74,7 +80,7 @@ export class ProxyScopes {
     remote.pods.subscribe((changes) => {
       for (const change of changes) this.#reconsiderPod(change.key.slice(change.key.indexOf("/") + 1));
     });
-    // Where a proxy is, its node says.
+    // A proxy's location is that of its node.
     for (const collection of [nodes, remote.nodes]) {
       collection.subscribe((changes) => {
         const changed = new Set(changes.map((change) => change.key));
@@ -82,7 +88,7 @@ export class ProxyScopes {
           if (changed.has(this.#keyIn(tracked.proxy, this.#nodeOf(tracked.proxy)))) this.#reconsider(tracked);
       });
     }
-    // A cluster's pods are not the own cluster's from when it is known.
+    // When a cluster becomes known, proxies that name it stop matching pods of the own cluster.
     remote.clusters.subscribe((changes) => {
       const changed = new Set(changes.map((change) => change.key));
       for (const tracked of this.#tracked.values()) if (changed.has(tracked.proxy.clusterId)) this.#reconsider(tracked);
@@ -94,7 +100,9 @@ export class ProxyScopes {
     });
   }
 
-  /** The view of a proxy that its place decides; views of one place must be one object (see {@link memoizedViews}). */
+  /**
+   * The view of a proxy by its location. The views of one location must be the same object (see {@link memoizedViews}).
+   */
   viewSource(proxy: ProxyIdentity, viewOf: (place: ProxyPlace) => ResourceView): ViewSource {
     return {
       current: () => {
@@ -106,13 +114,16 @@ export class ProxyScopes {
     };
   }
 
-  /** What a proxy that is connected may reach; undefined for those that have no such bounds, and while it is not known. */
+  /** What a connected proxy may reach. Undefined if it has no such limits, or if they are not known yet. */
   outboundScopeOf(proxy: ProxyIdentity): OutboundScope | undefined {
     const choice = this.#placeOf(proxy)?.choice;
     return choice === undefined ? undefined : this.#options.scopes.scopes.get(choice.scope);
   }
 
-  /** Machines outside of the cluster have no pod; and of gateways and of applications that ask for themselves it says nothing that they don't say. */
+  /**
+   * Whether everything that decides a proxy's group has been seen. Machines outside of the cluster have no pod. The pod
+   * of a gateway or a proxyless gRPC client adds nothing to the labels that the client sends.
+   */
   #isKnown(proxy: ProxyIdentity): boolean {
     if ((this.#podOf(proxy)?.addresses.length ?? 0) > 0 || proxy.registration !== undefined) return true;
     if ((proxy.type === "router" || proxy.metadata["GENERATOR"] === "grpc") && Object.keys(proxy.labels).length > 0)
@@ -164,7 +175,7 @@ export class ProxyScopes {
     if (same?.size === 0) this.#byPod.delete(pod);
   }
 
-  /** The remote cluster that a proxy is of; undefined: the own one. */
+  /** The remote cluster of a proxy. Undefined for the own cluster. */
   #remoteOf({ clusterId }: ProxyIdentity): string | undefined {
     return this.#options.inputs.remote.clusters.get(clusterId) === undefined ? undefined : clusterId;
   }
@@ -217,7 +228,7 @@ export class ProxyScopes {
     this.#lingering.set(key, lingering);
   }
 
-  /** By what the proxy says of itself and its pod; undefined while it says nothing and its pod has not been seen. */
+  /** Decided by the proxy's metadata and its pod. Undefined if it sends no metadata and its pod has not been seen. */
   #groupOf(proxy: ProxyIdentity): ProxyGroup | undefined {
     const { inputs } = this.#options;
     const clusterId = this.#remoteOf(proxy);
@@ -283,7 +294,7 @@ function notify(tracked: Tracked): void {
   for (const follower of tracked.followers) follower();
 }
 
-/** Remembers the last view, as long as what it depends on is the same. */
+/** Remembers the last view as long as its inputs are the same. */
 export function memoizedViews(
   keyOf: (place: ProxyPlace) => string,
   build: (place: ProxyPlace) => ResourceView,

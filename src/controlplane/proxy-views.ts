@@ -45,7 +45,7 @@ import {
 } from "./translate/index.ts";
 
 export interface ServedResources {
-  /** Complete when it answers; not asked for before a ztunnel is there. */
+  /** Its promise resolves when the data is complete. Not called before a ztunnel exists. */
   readonly ambient: () => AmbientResources;
   readonly outbound: OutboundResources;
   readonly inbound: InboundResources;
@@ -55,22 +55,22 @@ export interface ServedResources {
   readonly router: RouterResources;
   /** Of networking.istio.io. */
   readonly classic: ClassicGatewayResources;
-  /** Where proxies are told over xDS what to trust. */
+  /** The roots for proxies that ask for them over xDS. */
   readonly trustBundles: Collection<EncodedResource>;
   readonly waypoint: WaypointResources;
   readonly secrets: SecretViewOptions;
-  /** Which of them an account may have; all that its namespace is granted when undefined. */
+  /** Which of the namespace's secrets an account may have. Undefined: all of them. */
   readonly secretPermission: SecretPermission | undefined;
   /** What changes the others. */
   readonly extensions: ExtensionViews;
 }
 
-/** Views that nobody follows are forgotten when there are so many. */
+/** Above this number, views without followers are forgotten. */
 const maxSharedViews = 4096;
 
 const hostTypes: ReadonlySet<string> = new Set([typeUrls.route, typeUrls.virtualHost]);
 
-/** Which resources a proxy of each type may see. */
+/** Selects the resources that a proxy of each type may see. */
 export class ProxyViews {
   readonly #scopes: ProxyScopes;
   readonly #resources: ServedResources;
@@ -96,7 +96,7 @@ export class ProxyViews {
     return proxy.stockEnvoy ? new MappedView(view, (resource) => withoutIstioFilters(typeUrl, resource)) : view;
   }
 
-  /** For applications whose gRPC asks for itself: what a sidecar beside them would have, by the names that gRPC goes by. */
+  /** For proxyless gRPC clients: what a sidecar beside them would have, under the names that gRPC uses. */
   #grpcView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     switch (typeUrl) {
       case typeUrls.listener:
@@ -118,7 +118,7 @@ export class ProxyViews {
     );
   }
 
-  /** Virtual hosts by themselves, but where filters patch routes: these are patched whole. */
+  /** Virtual hosts as separate resources, unless filters patch routes: then the tables are patched as a whole. */
   #hostView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const { extensions, outbound } = this.#resources;
     if (typeUrl === typeUrls.virtualHost)
@@ -140,13 +140,15 @@ export class ProxyViews {
       : new PermittedView(view, (name, learned) => secretPermission(account, name, learned));
   }
 
-  /** Gateways ask for their keys after their listeners: by then the answer is known, and the first response has the key. */
+  /**
+   * Gateways request their keys after their listeners. By then the answer is known, and the first response has the key.
+   */
   #askForSecrets({ account, verified }: ProxyIdentity): void {
     if (verified && account !== undefined)
       this.#resources.secretPermission?.(account, "kubernetes://", () => undefined);
   }
 
-  /** Before EnvoyFilters, whose word on the resolving of names is the last. */
+  /** Before EnvoyFilters, which have the last word on how names are resolved. */
   #fullView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const view = this.#unresolvedView(proxy, typeUrl);
     if (typeUrl !== typeUrls.cluster) return view;
@@ -183,7 +185,7 @@ export class ProxyViews {
     return this.#ambient;
   }
 
-  /** One view for all proxies that see the same; a key says all that the view depends on. */
+  /** One view for all proxies that see the same. The key contains everything that the view depends on. */
   #shared(key: string, build: () => ResourceView): ResourceView {
     const known = this.#sharedViews.get(key);
     if (known !== undefined) return known;
@@ -194,7 +196,7 @@ export class ProxyViews {
     return view;
   }
 
-  /** A waypoint's pods say by their labels, which never change, whose they are. */
+  /** The labels of a waypoint's pods, which never change, say which Gateway they belong to. */
   #waypointView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const scope = waypointKeyOf(proxy);
     const { listeners, clusters, endpoints } = this.#resources.waypoint;
@@ -217,7 +219,7 @@ export class ProxyViews {
     return new SwitchingView(this.#scopes.viewSource(proxy, memoizedViews(keyOf, build)));
   }
 
-  /** What the proxies of its scope reach, and what its own pod takes in. */
+  /** What the proxies of its scope reach, and what its own pod accepts. */
   #sidecarView(place: ProxyPlace, proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const { scope, clusterId } = place.choice;
     const { outbound } = this.#resources;
@@ -249,7 +251,10 @@ export class ProxyViews {
     }
   }
 
-  /** Listeners and routes are those of the Gateway (Gateway API) that the pod is labelled with, else of the Istio Gateways that select its labels and of a Gateway that names its Service. */
+  /**
+   * Listeners and routes come from the Gateway (Gateway API) of the pod's label, or else from the Istio Gateways that
+   * select the pod's labels and from a Gateway that names its Service.
+   */
   #routerView(place: ProxyPlace, typeUrl: string): ResourceView {
     const gateway = gatewayOf(place);
     const { classic, router } = this.#resources;
@@ -296,7 +301,7 @@ function routerKey(place: ProxyPlace): string {
   return `${place.choice.scope} ${gatewayOf(place) ?? place.key}`;
 }
 
-/** `namespace/name` of the Gateway (Gateway API) that a proxy is labelled with. */
+/** `namespace/name` of the Gateway (Gateway API) that the proxy's label names. */
 function gatewayOf({ group }: ProxyPlace): string | undefined {
   const gateway = group.labels[istioLabels.gatewayName];
   return gateway === undefined ? undefined : `${group.namespace}/${gateway}`;

@@ -32,8 +32,9 @@ const fieldManager = "istiod-validation";
 const maxMessage = 4096;
 
 /**
- * Says in the status of Istio's objects that this revision refuses them, by a condition of the revision's own (another one
- * may take what this one does not know), and takes it back. What is valid is not written to.
+ * Reports in the status of Istio's objects that this revision refuses them, and removes the report later. The condition
+ * belongs to the revision, because another revision may accept what this one does not know. The status of valid objects
+ * is not written.
  */
 export async function runRefusedStatusWriter(options: RefusedStatusOptions, signal: AbortSignal): Promise<void> {
   await leadAlone(

@@ -1,7 +1,10 @@
 import type { ProvenAccount, SecretAccess } from "./ca/index.ts";
 import { configMapOfResource, type MeshInputs } from "./model/index.ts";
 
-/** Whether an account may have a resource of this name; undefined while that is asked, then `learned` tells. */
+/**
+ * Whether an account may have a resource of this name. Undefined until the API server has answered; then `learned` is
+ * called.
+ */
 export type SecretPermission = (
   account: ProvenAccount,
   resource: string,
@@ -12,9 +15,9 @@ const gatewayLabel = "gateway.networking.k8s.io/gateway-name";
 const gatewayScheme = "kubernetes-gateway://";
 
 /**
- * Of the secrets that configuration names for a namespace, an account gets those that it could read itself: it may list the Secrets
- * there, as upstream asks. Pods that a control plane made for a Gateway have no such right by their account; they get what a
- * Gateway names. Roots in ConfigMaps are nobody's secret.
+ * An account gets the secrets that configuration names for its namespace if it could read them itself: it must be
+ * allowed to list the Secrets there, as upstream requires. Pods that a control plane made for a Gateway have no such
+ * right; they get what a Gateway names. Roots in ConfigMaps are not secret.
  */
 export function secretPermission(inputs: Pick<MeshInputs, "pods">, access: SecretAccess): SecretPermission {
   const gateways = inputs.pods.index("gateway-accounts", ({ labels, namespace, serviceAccount }) =>

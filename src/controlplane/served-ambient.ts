@@ -3,9 +3,10 @@ import { watchForAmbient, type MeshInputs, type Waypoints } from "./model/index.
 import { deriveAmbientResources, type AmbientResources } from "./translate/index.ts";
 
 /**
- * What ztunnels are served, derived from when it is needed: from the first sign of ambient in the mesh, so that the first ztunnel does not
- * wait for it, or else from the first client that asks. A mesh of sidecars alone has neither its cost at start nor at each change. Once
- * derived it stays: what goes may come back. Must be made before the first write to the inputs.
+ * Ztunnels' resources, derived only when they are needed. That is at the first sign of ambient in the mesh, so that the
+ * first ztunnel does not wait, or at the first client that asks. A mesh of sidecars has neither their cost at start nor
+ * at each change. Derived collections stay, because ambient may come back. Must be created before the first write to
+ * the inputs.
  */
 export class ServedAmbient {
   readonly #graph: CollectionGraph;
@@ -21,7 +22,10 @@ export class ServedAmbient {
     this.#watching = watchForAmbient(inputs, waypoints, () => void this.resources());
   }
 
-  /** Complete when it answers, and current from then on; asked for while the graph tells its subscribers, complete when that has settled. */
+  /**
+   * Complete when it resolves, and current from then on. If it is called while the graph notifies its subscribers, it
+   * is complete when the graph has settled.
+   */
   resources(): AmbientResources {
     if (this.#resources !== undefined) return this.#resources;
     this.#watching[Symbol.dispose]();

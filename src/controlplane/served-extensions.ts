@@ -6,7 +6,7 @@ import { ExtensionReports } from "./extension-reports.ts";
 import { ExtensionViews } from "./extension-views.ts";
 import { ExtensionSelection, meshKey, pullSecretName, remoteKey, type MeshInputs } from "./model/index.ts";
 
-/** EnvoyFilters, WasmPlugins and TrafficExtensions, from the facts of a mesh to what they change in proxies' views. */
+/** EnvoyFilters, WasmPlugins and TrafficExtensions: from the facts of a mesh to their changes of proxies' views. */
 export function servedExtensions(inputs: MeshInputs, metrics: MetricsRegistry, log: Logger): ExtensionViews {
   const reports = new ExtensionReports(metrics, log, inputs.extensions);
   const selection = new ExtensionSelection({

@@ -59,15 +59,15 @@ export interface ServedMeshOptions {
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Called whenever all that pending writes touch has been computed, before proxies are told. */
+  /** Called when everything that pending writes affect has been computed, before proxies are notified. */
   readonly settled: (generation: number) => void;
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
   readonly debug?: DebugAnswerer | undefined;
-  /** Who may list Secrets; absent: nobody is asked (a shadow answers no proxy that has proven who it is). */
+  /** Who may list Secrets. Absent: no check, for a shadow, whose proxies prove nothing. */
   readonly secretAccess?: SecretAccess | undefined;
 }
 
-/** What controllers write, as the model wants it. */
+/** Objects that controllers write, in the form of the model. */
 export interface WantedState {
   readonly placements: Collection<GatewayPlacement>;
   readonly gatewayStatuses: Collection<WantedGatewayStatus>;
@@ -78,10 +78,10 @@ export interface WantedState {
 }
 
 const debounceBounds = [0.01, 0.1, 1, 5, 10, 20, 30, 50, 100];
-/** Writes that come within this time settle together. */
+/** Writes within this time settle together. */
 const debounceMs = 2;
 
-/** From the facts of a mesh to what its proxies are sent: model, translation and discovery, without any network. */
+/** Derives what proxies are sent from the facts of a mesh: model, translation and discovery, without any network. */
 export class ServedMesh {
   readonly graph: CollectionGraph;
   readonly inputs: MeshInputs;
@@ -95,12 +95,12 @@ export class ServedMesh {
   readonly pullSecrets: readonly Collection<PullSecretReference>[];
   /** ConfigMaps that configuration names. */
   readonly configMaps: readonly Collection<ConfigMapReference>[];
-  /** Services, endpoints, networks, what proxies may reach, and all collections, for who looks in. */
+  /** Services, endpoints, networks, the scopes of proxies, and all collections, for debug pages. */
   readonly model: Pick<MeshModel, "registry" | "endpoints" | "networkGateways"> &
     Pick<DebugSources, "outboundScopeOf" | "collections">;
   /** Of ztunnels. */
   readonly ambient: () => AmbientResources;
-  /** What proxies are told to trust over xDS, under its name; empty: they are told nothing. */
+  /** The roots that proxies get over xDS, under the resource's name. Empty: proxies get none. */
   readonly trustBundles: SourceCollection<EncodedResource>;
   #generation = 0;
 

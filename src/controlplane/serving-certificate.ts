@@ -14,7 +14,7 @@ import { createInformer, structurallyEqual } from "../kube/index.ts";
 export interface IdentityOptions extends AuthoritySecretOptions {
   readonly serviceName: string;
   readonly domain: string;
-  /** How often the secrets are looked at, for what a watch may miss and for time that passes; a minute when absent. */
+  /** How often the secrets are read in addition to the watch, which may miss changes. A minute if absent. */
   readonly checkIntervalMs?: number;
 }
 
@@ -23,7 +23,7 @@ const defaultCheckMs = 60_000;
 /** After what could not be read. */
 const retryMs = 1000;
 
-/** The mesh's authority, and the certificate by which this control plane is known; both are looked after while it runs. */
+/** The mesh's authority and the control plane's own certificate. Keeps both current while it runs. */
 export class ControlPlaneIdentity {
   authority: CertificateAuthority;
   serving: ServingCertificate;
@@ -45,12 +45,15 @@ export class ControlPlaneIdentity {
     this.#renewAtMs = halfOf(serving, options);
   }
 
-  /** How far a change of the root has come here. */
+  /** The stage of a change of root that this control plane has reached. */
   get stage(): AuthorityStage {
     return this.#state.stage;
   }
 
-  /** Asks again while the API server cannot be reached; throws what asking again does not mend, and the last fault once it is aborted. */
+  /**
+   * Retries while the API server cannot be reached. Throws errors that a retry cannot mend, and the last error when it
+   * is aborted.
+   */
   static async create(options: IdentityOptions, signal: AbortSignal): Promise<ControlPlaneIdentity> {
     const state = await loadedAuthority(options, signal);
     const authority = await CertificateAuthority.load(state.material, options.clock);
@@ -66,7 +69,10 @@ export class ControlPlaneIdentity {
     this.#listeners.add(listener);
   }
 
-  /** Takes over a changed authority, and renews the certificate at half of its lifetime. What cannot be read changes nothing. */
+  /**
+   * Adopts a changed authority, and renews the certificate at half of its lifetime. An unreadable Secret changes
+   * nothing.
+   */
   async run(signal: AbortSignal): Promise<void> {
     const { client, namespace, clock, log, checkIntervalMs = defaultCheckMs } = this.#options;
     let pause = new AbortController();
@@ -132,12 +138,12 @@ async function loadedAuthority(options: IdentityOptions, signal: AbortSignal): P
   }
 }
 
-/** An authority that ends soon shortens what it signs. */
+/** An authority that expires soon shortens the certificates that it signs. */
 function halfOf({ notAfterMs }: ServingCertificate, { clock }: IdentityOptions): number {
   return (clock.nowMs() + notAfterMs) / 2;
 }
 
-/** The Services by which this control plane is reached; the unrevisioned names are a tag's or the default's. */
+/** The Services of this control plane. The names without a revision are those of a tag or of the default. */
 function dnsNames({ namespace, serviceName, domain }: IdentityOptions): readonly string[] {
   const services = new Set(["istiod", "istio-pilot", serviceName]);
   return [...services].flatMap((service) => [

@@ -12,9 +12,9 @@ import {
 } from "../base/index.ts";
 
 export interface TrustAnchorsOptions {
-  /** Answers a text by its address; throws when there is none, or when it is too long. */
+  /** Fetches a text by its address. Throws if there is none, or if it is too long. */
   readonly fetchText: (url: string, signal: AbortSignal) => Promise<string>;
-  /** Called with all roots, in PEM and in order, whenever they are others. */
+  /** Called with all roots when they change, in PEM and in order. */
   readonly tell: (roots: readonly string[]) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -26,15 +26,16 @@ const refreshMs = 30 * 60_000;
 const fetchTimeoutMs = 10_000;
 const retryInitialMs = 1000;
 const retryMaxMs = 60_000;
-/** Addresses of one mesh config that are fetched. */
+/** How many addresses of one mesh config are fetched. */
 const maxAddresses = 64;
 /** Roots of one bundle. */
 const maxBundleRoots = 64;
 
 /**
- * Whom workloads trust in a mesh of several roots (Istio's ISTIO_MULTIROOT_MESH): this control plane's own authority, and those
- * that the mesh config's `caCertificates` name, by their PEM or by a SPIFFE bundle that is fetched and kept fresh. While one cannot
- * be fetched its last roots stay. One root of the mesh config that cannot be used leaves all its roots as they were, as upstream's does.
+ * The roots that workloads trust in a mesh of several roots (Istio's ISTIO_MULTIROOT_MESH): those of this control
+ * plane's own authority, and those of the mesh config's `caCertificates`, as PEM or as a SPIFFE bundle that is fetched
+ * and kept current. If a bundle cannot be fetched, its last roots stay. If one root of the mesh config is unusable, all
+ * its roots stay as they were, as upstream does.
  */
 export class TrustAnchors {
   readonly #options: TrustAnchorsOptions;
@@ -146,7 +147,7 @@ export class TrustAnchors {
   }
 }
 
-/** One authority's certificate, written in one way. Throws for what is none. */
+/** One authority's certificate in canonical form. Throws if the text is not a certificate. */
 function canonicalRoot(pem: string, index: number): string {
   const parsed = certificateOf(pem, `caCertificates[${index}].pem`);
   if (!parsed.ca)
@@ -169,7 +170,9 @@ interface BundleKey {
   readonly x5c?: unknown;
 }
 
-/** The roots of a SPIFFE bundle (JWKS, of `use: x509-svid` with one certificate each), in PEM. Throws for one that has none. */
+/**
+ * The roots of a SPIFFE bundle (JWKS, of `use: x509-svid` with one certificate each), in PEM. Throws if there is none.
+ */
 function bundleRoots(text: string): readonly string[] {
   const parsed: unknown = JSON.parse(text);
   const keys: unknown = typeof parsed === "object" && parsed !== null ? Reflect.get(parsed, "keys") : undefined;

@@ -102,7 +102,7 @@ function gatewayField(name: string, gateway: GatewayAddress | undefined): Record
   return gateway === undefined ? {} : { [name]: gatewayDump(gateway) };
 }
 
-/** As upstream's ztunnel writes both kinds of destination: `istioctl ztunnel-config` reads nothing else. */
+/** Prints both kinds of destination in upstream's form, because `istioctl ztunnel-config` reads nothing else. */
 function gatewayDump(gateway: GatewayAddress): unknown {
   const { destination, hboneMtlsPort } = gateway;
   return {

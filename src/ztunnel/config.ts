@@ -3,7 +3,7 @@ import { envBoolean, envInteger, envString, userError, type Environment } from "
 import { hboneLimits } from "../dataplane/index.ts";
 import type { WorkloadInfo } from "./state/model.ts";
 
-/** All that a ztunnel is told from outside, by upstream's names of environment variables. */
+/** A ztunnel's configuration from the environment, under upstream's names. */
 export interface ZtunnelConfig {
   readonly version: string;
   readonly revision: string;
@@ -24,11 +24,11 @@ export interface ZtunnelConfig {
   readonly caAddress: string;
   readonly caRootCertificate: string;
   readonly fakeCa: boolean;
-  /** Revocation lists that peers' certificates are looked up in; undefined: none are. */
+  /** File with the revocation lists that peers' certificates are checked against. Undefined: no check. */
   readonly revocationsFile: string | undefined;
   readonly tokenFile: string;
   readonly secretTtlSeconds: number;
-  /** `shared`: pods by ZDS. `dedicated`: the one of our own network namespace. */
+  /** `shared`: serves the pods that ZDS names. `dedicated`: serves only its own network namespace. */
   readonly proxyMode: "shared" | "dedicated";
   readonly dedicatedWorkload: WorkloadInfo | undefined;
   readonly zdsPath: string;
@@ -45,7 +45,7 @@ export interface ZtunnelConfig {
   };
   /** ISTIO_META_* and ISTIO_VERSION: the node's metadata. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** (ours) SERIN_LOG_FORMAT: the access log as the ztunnel of 2022 wrote it, or as today's does. */
+  /** (ours) SERIN_LOG_FORMAT: `2022` writes access logs as the ztunnel of 2022 did, `current` as today's does. */
   readonly logFormat: "2022" | "current";
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
 }
@@ -107,7 +107,7 @@ export function readConfig(env: Environment, version: string, args: readonly str
   };
 }
 
-/** A path of upstream's form, which starts at the root of the file system with a dot. */
+/** Converts a path of upstream's form, which begins at the root of the file system with a dot. */
 export function absolutePath(path: string): string {
   return path.startsWith("./") ? resolve("/", path) : resolve(path);
 }
@@ -137,7 +137,7 @@ function seconds(env: Environment, name: string, fallback: number): number {
 }
 
 function logLevel(env: Environment): ZtunnelConfig["logLevel"] {
-  // Upstream's RUST_LOG may name targets (`info,access=debug`): the first bare word is the level of all.
+  // Upstream's RUST_LOG may name targets (`info,access=debug`). The first word without a target sets the level of all.
   const words = envString(env, "RUST_LOG", envString(env, "LOG_LEVEL", "info"))
     .toLowerCase()
     .split(",");
@@ -153,7 +153,7 @@ function logLevel(env: Environment): ZtunnelConfig["logLevel"] {
   }
 }
 
-/** The configuration as YAML, by the keys that upstream logs at its start. */
+/** The configuration as YAML, with the keys that upstream logs at its start. */
 export function describeConfig(config: ZtunnelConfig): string {
   const { ports } = config;
   const file = (path: string) => `!File ${path}`;
@@ -198,7 +198,7 @@ export function describeConfig(config: ZtunnelConfig): string {
   return lines.map(([key, value]) => `${key}:${value.startsWith("\n") ? "" : " "}${value}`).join("\n");
 }
 
-/** A YAML scalar: bare where that reads back as the same text. */
+/** A YAML scalar: without quotes if it then reads back as the same text. */
 function scalar(value: string): string {
   const bare = /^[A-Za-z_][\w./-]*$/.test(value) || /^\d+(?:\.\d+){2,}[\w.-]*$/.test(value);
   return bare && !/^(?:true|false|null|yes|no|on|off)$/i.test(value) ? value : JSON.stringify(value);

@@ -1,7 +1,7 @@
 import type { XdsUpdate } from "../dataplane/index.ts";
 import type { Counter, MetricFamily, MetricsRegistry } from "../telemetry/index.ts";
 
-/** The stream to the control plane, under upstream's names. */
+/** Metrics of the stream to the control plane, under upstream's names. */
 export class XdsMetrics {
   readonly #messages: MetricFamily<Counter>;
   readonly #bytes: MetricFamily<Counter>;
@@ -22,7 +22,10 @@ export class XdsMetrics {
     this.#bytes.labels(typeUrl).add(resources.reduce((sum, { body }) => sum + body.length, 0));
   }
 
-  /** `Complete`: the control plane ended the stream; `Error`: it broke; `ConnectionError`: there was none yet. */
+  /**
+   * `Complete`: the control plane ended the stream. `Error`: the stream broke. `ConnectionError`: no stream could be
+   * opened.
+   */
   ended(reason: "Complete" | "Error" | "ConnectionError"): void {
     this.#terminations.labels(reason).increment();
   }

@@ -51,16 +51,16 @@ export interface ZtunnelOptions {
   readonly config: ZtunnelConfig;
   readonly authority: CertificateAuthority;
   readonly log: Logger;
-  /** Takes a whole line of an access log that has a form of its own, newline included. */
+  /** Writes one line of an access log that has a format of its own. The line includes its newline. */
   readonly writeLine: (line: string) => void;
-  /** The level that `log` follows; the admin server sets it. */
+  /** The level that `log` follows. The admin server changes it. */
   readonly logThreshold: LogThreshold;
   readonly clock: Clock;
   readonly random: Random;
   readonly resolvConfPath?: string;
 }
 
-/** One ztunnel process: pods by ZDS, the mesh by xDS, certificates by the CA. */
+/** One ztunnel process. Pods come by ZDS, the mesh by xDS, certificates from the CA. */
 export class Ztunnel {
   readonly #options: ZtunnelOptions;
   readonly #log: Logger;
@@ -121,7 +121,10 @@ export class Ztunnel {
     });
   }
 
-  /** Runs until drained. The first request to shut down stops accepting; live connections are waited for; the second closes. */
+  /**
+   * Runs until it has drained. The first shutdown request stops accepting and waits for live connections; the second
+   * closes them.
+   */
   async run(shutdown: Shutdown): Promise<void> {
     const { config } = this.#options;
     this.#log.info(`version: ${config.version}`);
@@ -227,7 +230,7 @@ export class Ztunnel {
     );
   }
 
-  /** Answers when the lists have been read, or are known not to be there. */
+  /** Resolves when the lists have been read, or when it is known that there are none. */
   async #followRevocations(signal: AbortSignal): Promise<{ readonly ended: Promise<void> }> {
     const { config, clock, log } = this.#options;
     const revocations = this.#revocations;
@@ -243,7 +246,7 @@ export class Ztunnel {
     return { ended };
   }
 
-  /** Until the process ends, also while it drains. */
+  /** Runs until the process ends, including while it drains. */
   async #runXds(signal: AbortSignal): Promise<void> {
     const { config, log, clock, random } = this.#options;
     if (config.xdsAddress === "") return;
@@ -332,12 +335,12 @@ export class Ztunnel {
     if (this.#tracker.size === 0) return;
     this.#log.warn(`closing ${this.#tracker.size} connection(s) that still live`);
     this.#tracker.abortAll(new Error("connection closed due to connection drain"));
-    // Each still writes its line of the access log.
+    // Each connection still writes its line of the access log.
     await Promise.race([this.#tracker.idle(), this.#options.clock.sleep(closingTimeoutMs)]);
   }
 }
 
-/** On all addresses of both families, or of IPv4 where there is no other. */
+/** Listens on all addresses of both families, or only of IPv4 if there is no IPv6. */
 async function listenEverywhere(options: Omit<HttpEndpointOptions, "address">): Promise<HttpEndpoint> {
   try {
     return await listenHttp({ address: "::", ...options });

@@ -1,7 +1,7 @@
 import { serveDnsTcp, serveDnsUdp, type AnswerQuery } from "../../dataplane/dns/index.ts";
 import type { PodContext } from "../proxy/pod-context.ts";
 
-/** A pod's port 53, redirected to us. */
+/** Answers a pod's DNS queries, which are redirected here from port 53. */
 export const DnsListener = {
   /** Takes a bound UDP descriptor over. */
   async udp(pod: PodContext, fd: number, ipv6: boolean): Promise<{ close(): void }> {

@@ -4,7 +4,7 @@ import type { Workload } from "../state/model.ts";
 
 const labelNames = ["request_query_type", "request_protocol", "source_canonical_service", "source_canonical_revision"];
 const boundsSeconds = [0.0005, 0.001, 0.01, 0.1, 1, 5];
-/** Those that programs ask for; others, which a client may make up, count as one. */
+/** Query types that programs use. Clients may invent others, so all others count as one. */
 const commonTypes = new Set([
   "a",
   "aaaa",
@@ -49,7 +49,7 @@ export class DnsMetrics {
     );
   }
 
-  /** Who is told of one query of a workload. */
+  /** Receives the events of one query of a workload. */
   of(source: Workload | undefined, transport: "udp" | "tcp"): DnsObserver {
     const valuesOf = (type: string): string[] => [
       typeLabel(type),

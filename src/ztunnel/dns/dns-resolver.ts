@@ -16,18 +16,21 @@ export interface DnsResolverOptions {
   readonly network: string;
   /** `cluster.local`. */
   readonly domain: string;
-  /** Where everything goes that the mesh does not know, best first. */
+  /** Name servers for queries that the mesh cannot answer, in order of preference. */
   readonly nameservers: readonly string[];
   readonly log: Logger;
   /** Undefined: queries are not counted. */
   readonly metrics?: DnsMetrics;
 }
 
-/** Endpoints' names whose addresses are remembered, and for how long. */
+/** Bounds of the cache for endpoints' names: entries, and how long they live. */
 const maxLookedUp = 10_000;
 const lookedUpMs = 5000;
 
-/** Answers for the mesh's services from the WDS state; the rest goes to the pod's own kind of resolver. */
+/**
+ * Answers queries for the mesh's services from the WDS state. Forwards the rest to the name servers of the pod's
+ * resolver.
+ */
 export class DnsResolver {
   readonly #options: DnsResolverOptions;
   readonly #responder: DnsResponder;
@@ -42,7 +45,10 @@ export class DnsResolver {
     this.#lookup = new HostLookup(forwarder, { search: [], dotsOfFullNames: 0 });
   }
 
-  /** The addresses of an endpoint that is known by a name alone; none when nobody knows it. Rejects when no name server answers. */
+  /**
+   * The addresses of an endpoint that has only a name. Empty if the name does not exist. Rejects if no name server
+   * answers.
+   */
   async addressesOf(host: string, nowMs: number): Promise<readonly string[]> {
     const known = this.#looked.get(host);
     if (known !== undefined && known.untilMs > nowMs) return await known.addresses;
@@ -55,7 +61,7 @@ export class DnsResolver {
     return await addresses;
   }
 
-  /** The answer to a query as bytes; undefined when it is no query at all. */
+  /** The answer to a query as bytes. Undefined if the input is not a query. */
   async answer(query: Buffer, pod: WorkloadInfo, transport: DnsTransport): Promise<Buffer | undefined> {
     const { metrics, state } = this.#options;
     return await this.#responder.answer(
@@ -66,7 +72,7 @@ export class DnsResolver {
     );
   }
 
-  /** By the name as it is, then without the search domains that a pod's resolver may have put behind it. */
+  /** Looks up the name as it is, and then without the search domains that the pod's resolver may have appended. */
   #find(name: string, namespace: string): FoundName | undefined {
     const { domain } = this.#options;
     const direct = this.#byName(name, namespace);
@@ -75,7 +81,8 @@ export class DnsResolver {
     for (const suffix of [`.${namespace}.svc.${domain}`, `.svc.${domain}`, `.${domain}`]) {
       if (!name.endsWith(suffix)) continue;
       const alias = name.slice(0, -suffix.length);
-      // A bare word is a service's short name, and not there, or the direct look-up had found it.
+      // A name without dots is a service's short name. It does not exist, because otherwise the direct look-up would
+      // have found it.
       const service = alias.includes(".") ? this.#byName(alias, namespace) : undefined;
       if (service !== undefined) return { addresses: this.#addresses(service), alias };
     }
@@ -94,12 +101,12 @@ export class DnsResolver {
     return undefined;
   }
 
-  /** As upstream: of what has no address only Kubernetes' own services are answered for, by their endpoints. */
+  /** As upstream: if there are no addresses, only Kubernetes' own services are answered, by their endpoints. */
   #isResolvedElsewhere({ vips, hostname }: Service): boolean {
     return vips.length === 0 && !hostname.endsWith(`.svc.${this.#options.domain}`);
   }
 
-  /** A service's addresses; of a headless one those of its healthy endpoints. */
+  /** A service's addresses. A headless service has those of its healthy endpoints. */
   #addresses(service: Service): readonly string[] {
     const { state, network } = this.#options;
     const vips = service.vips
@@ -112,7 +119,7 @@ export class DnsResolver {
   }
 }
 
-/** The name servers of a resolv.conf; empty when it cannot be read. */
+/** The name servers of a resolv.conf. Empty if the file cannot be read. */
 export async function readNameservers(path: string): Promise<readonly string[]> {
   return (await readResolverFile(path)).nameservers;
 }

@@ -8,7 +8,7 @@ export interface ConnectionFacts {
   readonly sourceAddress: string;
   readonly destinationAddress: string;
   readonly destinationPort: number;
-  /** The peer's SPIFFE id; undefined without mTLS. */
+  /** The peer's SPIFFE id. Undefined without mTLS. */
   readonly sourceIdentity: string | undefined;
 }
 
@@ -17,15 +17,16 @@ export type Verdict =
   | {
       readonly allowed: false;
       readonly reason: string;
-      /** Nobody knows yet: policies that hold have still to come. New connections wait for them, live ones stay. */
+      /** The policies are not complete yet. New connections wait for them; live connections continue. */
       readonly pending?: true;
     };
 
 const allowed: Verdict = { allowed: true };
 
 /**
- * Whether policies let a connection through to a workload: any DENY that matches denies; with ALLOWs, one must match.
- * Dry-run policies do not count. Nothing is allowed before all that the workload lists have come: STRICT is one of them.
+ * Whether the policies of a workload allow a connection. One matching DENY denies. If there are ALLOWs, one must match.
+ * Dry-run policies have no effect. Nothing is allowed before all policies that the workload lists have arrived, because
+ * one of them may be STRICT.
  */
 export function authorize(state: MeshState, workload: Workload, facts: ConnectionFacts): Verdict {
   const missing = state.missingPolicy(workload);
@@ -52,12 +53,12 @@ export function authorize(state: MeshState, workload: Workload, facts: Connectio
   return { allowed: false, reason: "allow policies exist, but none allowed" };
 }
 
-/** Whether a live connection may go on: nothing is taken away on a guess. */
+/** Whether a live connection may continue. It is closed only if its policies are complete. */
 export function stillAllowed(verdict: Verdict): boolean {
   return verdict.allowed || verdict.pending === true;
 }
 
-/** A policy without rules matches nothing; a clause without matches matches everything. */
+/** A policy without rules matches nothing. A clause without matches matches everything. */
 export function policyMatches(policy: AuthorizationPolicy, facts: ConnectionFacts): boolean {
   return policy.rules.some((clauses) =>
     clauses.every((matches) => matches.length === 0 || matches.some((match) => matchMatches(match, facts))),
@@ -65,7 +66,7 @@ export function policyMatches(policy: AuthorizationPolicy, facts: ConnectionFact
 }
 
 function matchMatches(match: PolicyMatch, facts: ConnectionFacts): boolean {
-  // An empty match would match everything by accident.
+  // An empty match would accidentally match everything.
   if (Object.values(match).every((values: readonly unknown[]) => values.length === 0)) return false;
   const identity = facts.sourceIdentity === undefined ? undefined : parseIdentity(facts.sourceIdentity);
   const principal =

@@ -6,7 +6,7 @@ import type { EndedConnection, ResponseFlag } from "./connection-record.ts";
 
 const noAddress = "envoy://internal_client_address/";
 
-/** A connection as ambient's first release wrote it: its ztunnel was an Envoy, and each of its ways had a name. */
+/** The access log line of ambient's first release. Its ztunnel was an Envoy, and each of its paths had a name. */
 export function accessLine2022(ended: EndedConnection, random: Random): string {
   return `[${new Date(ended.startedMs).toISOString()}] ${ended.details.reporter === "source" ? outbound(ended) : inbound(ended, random)}\n`;
 }

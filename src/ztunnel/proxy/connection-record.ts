@@ -7,12 +7,12 @@ import { workloadIdentity, type Service, type Workload } from "../state/model.ts
 
 export type Reporter = "source" | "destination";
 
-/** What a connection is known to be; identities only where mTLS proved them or will. */
+/** What is known about a connection. Identities are present only if mTLS has proved or will prove them. */
 export interface ConnectionDetails {
   readonly reporter: Reporter;
   readonly sourceAddress: SocketAddress;
   readonly destinationAddress: SocketAddress;
-  /** Where the application connected to; outbound only. */
+  /** The address that the application connected to. Outbound only. */
   readonly originalDestination?: SocketAddress;
   readonly toWaypoint?: boolean;
   /** The target inside HBONE. */
@@ -24,7 +24,7 @@ export interface ConnectionDetails {
   readonly mutualTls: boolean;
 }
 
-/** Why a connection failed, as `response_flags` names it; `-` when it did not. */
+/** Why a connection failed, for `response_flags`. `-` if it did not fail. */
 export type ResponseFlag =
   | "-"
   | "DENY"
@@ -34,13 +34,13 @@ export type ResponseFlag =
   | "NETWORK_POLICY"
   | "IDENTITY_ERROR";
 
-/** What a line of the access log is made of. */
+/** The values of one access log line. */
 export interface EndedConnection {
   readonly details: ConnectionDetails;
   /** Unix time. */
   readonly startedMs: number;
   readonly durationMs: number;
-  /** From the client to the server, and back. */
+  /** Bytes from the client to the server, and back. */
   readonly forwardBytes: number;
   readonly backwardBytes: number;
   readonly flag: ResponseFlag;
@@ -90,7 +90,7 @@ export class ConnectionTelemetry {
   readonly #sent: MetricFamily<Counter>;
   readonly #countCutOff: (reason: HboneCutOff) => void;
 
-  /** `writeLine` takes what the access log would: a form of its own. */
+  /** `writeLine` receives lines that have a format of their own, instead of the access log. */
   constructor(registry: MetricsRegistry, log: Logger, clock: Clock, writeLine?: (ended: EndedConnection) => void) {
     this.#writeLine = writeLine;
     this.#log = log.scoped("access");
@@ -156,13 +156,13 @@ export class ConnectionTelemetry {
     });
   }
 
-  /** An HBONE connection whose peer flooded us. */
+  /** Counts an HBONE connection that was closed because its peer flooded it. */
   cutOff(source: SocketAddress, destination: SocketAddress, reason: HboneCutOff): void {
     this.#countCutOff(reason);
     this.denied("destination", source, destination, `hbone connection was cut off: ${reason}`);
   }
 
-  /** A connection that ended before anything was known of it. */
+  /** Logs a connection that ended before anything was known about it. */
   denied(reporter: Reporter, source: SocketAddress, destination: SocketAddress, error: string): void {
     const fields = [
       `src.addr=${formatAuthority(source.address, source.port)}`,
@@ -182,11 +182,11 @@ interface RecordParts {
   readonly finish: (record: ConnectionRecord, error: string | undefined, flag: ResponseFlag) => void;
 }
 
-/** One connection's counts; ends in one access log line. */
+/** Counts one connection and writes one access log line when it ends. */
 export class ConnectionRecord {
   readonly details: ConnectionDetails;
   readonly startedAtMs: number;
-  /** From the client to the server, and back. */
+  /** Bytes from the client to the server, and back. */
   forwardBytes = 0;
   backwardBytes = 0;
   readonly #parts: RecordParts;
@@ -208,7 +208,7 @@ export class ConnectionRecord {
     this.#parts.sent.add(bytes);
   };
 
-  /** Counted and logged once; later calls do nothing. */
+  /** Counts and logs the end once. Further calls have no effect. */
   finish(error?: string, flag: ResponseFlag = error === undefined ? "-" : "CONNECT"): void {
     if (this.#finished) return;
     this.#finished = true;
@@ -254,7 +254,7 @@ function workloadLabels(workload: Workload | undefined, identity: string | undef
   ];
 }
 
-/** `key="value"` as Rust's debug form writes strings; addresses and numbers bare. */
+/** `key="value"`, with strings as in Rust's debug form. Addresses and numbers have no quotes. */
 function logFields(details: ConnectionDetails, record: ConnectionRecord, nowMs: number): string {
   const { source, destination, service, mutualTls, reporter } = details;
   const outbound = reporter === "source";

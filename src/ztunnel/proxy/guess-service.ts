@@ -2,8 +2,8 @@ import type { MeshState } from "../state/mesh-state.ts";
 import type { Service, Workload } from "../state/model.ts";
 
 /**
- * The service that a connection to a workload was meant for: what the client says if the workload is in it, else the
- * first whose target port it is. For logs and metrics only.
+ * Guesses the service of a connection, for logs and metrics only: the service that the client names if the workload
+ * belongs to it, else the first service with this target port.
  */
 export function guessService(
   state: MeshState,

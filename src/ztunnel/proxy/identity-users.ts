@@ -1,6 +1,6 @@
 import type { CertificateManager } from "../../dataplane/index.ts";
 
-/** Certificates are kept for the identities of pods that are here, and no longer: the CA would refuse to renew them. */
+/** Keeps certificates only for identities of pods on this node, because the CA would refuse to renew others. */
 export class IdentityUsers {
   readonly #certificates: CertificateManager;
   readonly #counts = new Map<string, number>();
@@ -9,7 +9,7 @@ export class IdentityUsers {
     this.#certificates = certificates;
   }
 
-  /** Fetches the identity's certificate ahead, and keeps it until the last user has disposed what this answers. */
+  /** Fetches the identity's certificate in advance. Keeps it until the last user has disposed the returned object. */
   use(identity: string): Disposable {
     this.#counts.set(identity, (this.#counts.get(identity) ?? 0) + 1);
     this.#certificates.prefetch(identity);

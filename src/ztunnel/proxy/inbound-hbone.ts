@@ -30,16 +30,16 @@ import {
   type PodContext,
 } from "./pod-context.ts";
 
-/** How long an accepted connection waits for our certificate. */
+/** How long an accepted connection waits for this pod's certificate. */
 const certificateTimeoutMs = 30_000;
 const handshakeTimeoutMs = 10_000;
 
-/** Where a CONNECT goes in the end. */
+/** The final destination of a CONNECT. */
 interface Target {
   readonly workload: Workload;
   readonly address: string;
   readonly port: number;
-  /** What the client meant: differs where the workload is a proxy for others. */
+  /** The destination that the client asked for. It differs if the workload is a proxy for others. */
   readonly meant: SocketAddress;
   readonly service: Service | undefined;
 }
@@ -54,7 +54,7 @@ export class InboundHbone {
     this.#pod = pod;
   }
 
-  /** Never throws; ends when the TLS connection has. */
+  /** Never throws. Resolves when the TLS connection has ended. */
   async serve(raw: ByteStream): Promise<void> {
     const remote = raw.remote;
     const local = raw.local;
@@ -78,7 +78,7 @@ export class InboundHbone {
     this.#connections.delete(connection);
   }
 
-  /** Peers move to another connection, that is to whoever accepts now; live tunnels go on. */
+  /** Tells peers to use a new connection, which the process that now accepts will get. Live tunnels continue. */
   drain(): void {
     this.#draining = true;
     for (const connection of this.#connections) connection.drain();
@@ -199,7 +199,7 @@ export class InboundHbone {
     });
   }
 
-  /** Checks that the CONNECT is for this pod, and finds its port. */
+  /** Checks that the CONNECT is for this pod, and returns the port. */
   async #target(request: HboneRequest): Promise<Target> {
     const { state, ports } = this.#pod.environment;
     const authority = parseAuthority(request.authority);
@@ -232,7 +232,10 @@ export class InboundHbone {
     throw userError("ip-mismatch", `ip mismatch: ${local.address} != ${host}`);
   }
 
-  /** Whether an address is of something that has this workload as its waypoint: then its target may differ from us. */
+  /**
+   * Whether the address belongs to something that has this workload as its waypoint. Then the target may be another
+   * address.
+   */
   #isWaypointOf(address: string, workload: Workload, local: SocketAddress): boolean {
     const { state, network } = this.#pod.environment;
     const meant = state.workloadByAddress(network, address) ?? state.serviceByVip(network, address, workload.namespace);

@@ -12,7 +12,10 @@ import {
   type PodContext,
 } from "./pod-context.ts";
 
-/** Takes a connection that came to the pod without HBONE: policy, then on to the application from the client's address. */
+/**
+ * Handles a connection that reached the pod without HBONE: checks policies, then connects to the application from the
+ * client's address.
+ */
 export async function serveInboundPlaintext(pod: PodContext, client: ByteStream): Promise<void> {
   const { state, telemetry, tracker, ports, mark, network, clock } = pod.environment;
   const source = client.remote;

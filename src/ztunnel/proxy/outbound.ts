@@ -9,10 +9,10 @@ import { resolvedRoute, route, type Route } from "./route.ts";
 import { newTraceParent } from "./trace-parent.ts";
 import { workloadBaggage } from "./workload-baggage.ts";
 
-/** How many endpoints of a service are tried before a connection is given up. */
+/** How many endpoints of a service are tried before a connection fails. */
 const maxEndpoints = 3;
 
-/** Takes a connection that the pod's application opens: finds its way, and relays it there. Never throws. */
+/** Handles a connection that the pod's application opens: finds the route and relays the bytes. Never throws. */
 export async function serveOutbound(pod: PodContext, client: ByteStream): Promise<void> {
   const { telemetry, tracker, ports, clock } = pod.environment;
   const source = client.remote;
@@ -68,7 +68,7 @@ async function connectAndRelay(pod: PodContext, outgoing: Outgoing, first: Route
     try {
       server = await connectNext(pod, outgoing, current);
     } catch (error) {
-      // Nothing of the application's has been sent: another endpoint may have it.
+      // None of the application's bytes have been sent, so another endpoint may be tried.
       const next = await otherEndpoint(pod, outgoing, current, tried, error);
       record.finish(failureOf(error, current), flagOf(error, current));
       if (next === undefined) {
@@ -148,7 +148,7 @@ function requestHeaders(outgoing: Outgoing, next: Route): Headers {
   ];
 }
 
-/** Another endpoint of the same service or waypoint, when this one could not be reached at all. */
+/** Chooses another endpoint of the same service or waypoint if this one could not be reached at all. */
 async function otherEndpoint(
   pod: PodContext,
   outgoing: Outgoing,
@@ -171,7 +171,7 @@ async function otherEndpoint(
   }
 }
 
-/** An HTTP status is an answer: the endpoint was reached, and said no. */
+/** With an HTTP status, the endpoint was reached and refused the request. */
 function wasNotReached(error: unknown): boolean {
   return (
     error instanceof SerinError &&
@@ -188,7 +188,7 @@ export async function relayRecorded(client: ByteStream, server: ByteStream, reco
   else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
 }
 
-/** In upstream's words; a silent HBONE port is most often a NetworkPolicy's doing. */
+/** The error in upstream's words. If an HBONE port does not answer, the cause is most often a NetworkPolicy. */
 function failureOf(error: unknown, next: Route): string {
   if (!(error instanceof SerinError)) return messageOf(error);
   if (next.protocol === "HBONE" && error.code === "timeout") {

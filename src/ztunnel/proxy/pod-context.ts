@@ -8,16 +8,16 @@ import type { Workload, WorkloadInfo } from "../state/model.ts";
 import type { IdentityUsers } from "./identity-users.ts";
 import type { ConnectionTelemetry } from "./connection-record.ts";
 
-/** What the admin server says of a live connection, and what drain and policy changes need. */
+/** One live connection, as the admin server shows it and as drain and policy changes need it. */
 export interface LiveConnection {
-  /** The pod as it is served now; the same pod may come back later as another. */
+  /** The pod as it is served now. If the pod comes back, it is another object. */
   readonly pod: PodContext;
   readonly direction: "outbound" | "inbound";
   readonly protocol: "HBONE" | "TCP";
   readonly source: SocketAddress;
   readonly destination: SocketAddress;
   readonly hboneTarget?: string;
-  /** False once policies no longer allow it; inbound only. */
+  /** False when policies no longer allow the connection. Inbound only. */
   readonly stillAllowed?: () => boolean;
 }
 
@@ -31,10 +31,10 @@ export interface ProxyEnvironment {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
-  /** SO_MARK of what we send: capture leaves it alone. */
+  /** SO_MARK of our packets, which capture does not redirect. */
   readonly mark: number;
   readonly ports: ProxyPorts;
-  /** Our own network, for looking peers up. */
+  /** The network of this ztunnel, for looking up peers. */
   readonly network: string;
   readonly dns: DnsResolver;
 }
@@ -51,13 +51,13 @@ export interface PodContext {
   readonly environment: ProxyEnvironment;
   readonly uid: string;
   readonly info: WorkloadInfo;
-  /** The pod's network namespace; undefined for our own. */
+  /** The pod's network namespace. Undefined for our own. */
   readonly namespaceFd: number | undefined;
   readonly pool: HbonePool;
 }
 
 export const connectTimeoutMs = 10_000;
-/** How long a connection waits for what xDS and the CA have still to bring. */
+/** How long a connection waits for data from xDS and the CA. */
 const ownWorkloadTimeoutMs = 5_000;
 export const policyTimeoutMs = 5_000;
 
@@ -73,7 +73,7 @@ export async function ownWorkload(pod: PodContext): Promise<Workload> {
   );
 }
 
-/** Ports of ours, which nobody may be sent to. */
+/** Our own ports. No connection may be sent to them. */
 export function isIllegalPort(ports: ProxyPorts, port: number): boolean {
   return (
     port === ports.outbound ||

@@ -9,7 +9,7 @@ import { serveInboundPlaintext } from "./inbound-plaintext.ts";
 import { InboundHbone } from "./inbound-hbone.ts";
 import type { LiveConnection, PodContext, ProxyEnvironment } from "./pod-context.ts";
 
-/** A listening socket, by its role; ours from the moment that it is passed. */
+/** A listening socket with its role. The receiver owns it as soon as it is passed. */
 export interface PassedListener {
   readonly role: ZdsListenerRole;
   readonly fd: number;
@@ -19,17 +19,17 @@ export interface PodProxyOptions {
   readonly environment: ProxyEnvironment;
   readonly uid: string;
   readonly info: WorkloadInfo;
-  /** The pod's network namespace; ours to close. Undefined for our own. */
+  /** The pod's network namespace, which we close. Undefined for our own. */
   readonly namespaceFd: number | undefined;
-  /** Empty: we open our own in the namespace. */
+  /** If empty, we open the sockets in the namespace. */
   readonly listeners: readonly PassedListener[];
 }
 
-/** A pod that xDS does not know by then fetches its certificate with its first connection. */
+/** If xDS does not know the pod by then, the pod's first connection fetches its certificate. */
 const ownIdentityTimeoutMs = 300_000;
 const tcpRoles = ["outbound", "inbound-plaintext", "inbound-hbone"] as const;
 
-/** Everything that serves one pod: its listeners, its pool, its connections. */
+/** Serves one pod: its listeners, its connection pool and its connections. */
 export class PodProxy {
   readonly uid: string;
   readonly info: WorkloadInfo;
@@ -70,7 +70,7 @@ export class PodProxy {
     return connection.pod === this.#pod;
   }
 
-  /** Opens or takes over the listeners; fails, with nothing left open, when one cannot be had. */
+  /** Opens or takes over the listeners. If one fails, none stays open. */
   async start(): Promise<void> {
     this.#prefetchCertificate();
     const passed = this.#options.listeners;
@@ -79,7 +79,7 @@ export class PodProxy {
     let taken = 0;
     try {
       for (const listener of wanted) {
-        // Taken even when it fails: whoever listens on a descriptor closes it.
+        // The descriptor is ours even if this fails: the code that listens on it closes it.
         taken += 1;
         this.#listeners.push(await this.#listen(listener));
       }
@@ -96,7 +96,7 @@ export class PodProxy {
     });
   }
 
-  /** Stops accepting at once; live connections go on, and peers are told to move. */
+  /** Stops accepting at once. Live connections continue, and peers are told to use another connection. */
   drain(): void {
     if (this.#state !== "serving") return;
     this.#state = "draining";
@@ -120,7 +120,7 @@ export class PodProxy {
     if (this.#options.namespaceFd !== undefined) closeDescriptor(this.#options.namespaceFd);
   }
 
-  /** The sockets that accept for this pod, to be handed to an agent that has lost them. */
+  /** The sockets that accept for this pod, for an agent that has lost them. */
   get descriptors(): { readonly namespaceFd: number | undefined; readonly listeners: readonly PassedListener[] } {
     return { namespaceFd: this.#options.namespaceFd, listeners: this.#state === "serving" ? this.#held : [] };
   }
@@ -152,7 +152,7 @@ export class PodProxy {
     }
   }
 
-  /** Counts what is served, to know when a draining pod is done. */
+  /** Counts open connections, to know when a draining pod is done. */
   #track(served: Promise<void>, component: string): void {
     this.#open += 1;
     served
@@ -169,7 +169,7 @@ export class PodProxy {
     if (this.#state === "draining" && this.#open === 0) this.close();
   }
 
-  /** Without an agent that passes sockets we open them, beside those of an older ztunnel if need be. */
+  /** Without an agent that passes sockets, we open them, if necessary beside those of an older ztunnel. */
   #ownListeners(): readonly PassedListener[] {
     const { ports } = this.#pod.environment;
     const portOf = {
@@ -204,7 +204,7 @@ export class PodProxy {
     return made;
   }
 
-  /** As soon as xDS knows the pod. */
+  /** Runs as soon as xDS knows the pod. */
   #prefetchCertificate(): void {
     const { state, clock, identities } = this.#pod.environment;
     void state.waitForPod(this.info, ownIdentityTimeoutMs, clock).then((workload) => {

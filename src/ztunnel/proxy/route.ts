@@ -13,18 +13,18 @@ export interface Route {
   /** `:authority` of the CONNECT. */
   readonly authority?: string;
   readonly workload?: Workload;
-  /** The service that was meant, also behind a waypoint. */
+  /** The requested service, also if it is behind a waypoint. */
   readonly service?: Service;
   /** The next hop is a waypoint. */
   readonly waypoint?: true;
-  /** SPIFFE ids of which the next hop must have one. */
+  /** SPIFFE ids. The next hop must have one of them. */
   readonly expectedIdentities: readonly string[];
-  /** In another network: a second tunnel through the first one, which a gateway ends, to whoever it leads to. */
+  /** The destination is in another network: a gateway ends the first tunnel and passes the second one on. */
   readonly within?: InnerTunnel;
 }
 
 export interface InnerTunnel {
-  /** What stands for the endpoints there: it is one of the service's. */
+  /** Uid of the endpoint that stands for the service's endpoints in that network. */
   readonly endpointUid: string;
   /** Empty: any of the mesh. */
   readonly expectedIdentities: readonly string[];
@@ -37,13 +37,13 @@ export interface RouteOptions {
   readonly destination: SocketAddress;
   readonly random: Random;
   readonly hbonePort: number;
-  /** Uids of workloads that were tried for this connection and failed. */
+  /** Uids of workloads that this connection has already tried without success. */
   readonly tried?: ReadonlySet<string>;
 }
 
 /**
  * Decides the next hop: the service's waypoint, else an endpoint of the service, else the workload of the address (or
- * its waypoint), else straight on. Throws a transient error in upstream's words when there is nowhere to go.
+ * its waypoint), else the address itself. Throws a transient error in upstream's words if there is no next hop.
  */
 export function route(options: RouteOptions): Route {
   const { state, source, destination } = options;
@@ -55,7 +55,10 @@ export function route(options: RouteOptions): Route {
   return straightOn(destination);
 }
 
-/** The same with the address of an endpoint that is known by a name alone. Throws a transient error when there is none of it. */
+/**
+ * As `route`, and resolves the name of an endpoint that has no address. Throws a transient error if the name has no
+ * address.
+ */
 export async function resolvedRoute(
   found: Route,
   asked: string,
@@ -85,7 +88,7 @@ function straightOn(destination: SocketAddress): Route {
 function serviceRoute(options: RouteOptions, service: Service): Route {
   const { destination } = options;
   const waypoints = waypointsInOrder(service, options.random);
-  // What a waypoint sends on has been through it, whichever of them it is.
+  // Traffic from a waypoint has already passed it, whichever of several waypoints it is.
   if (waypoints.length > 0 && !waypoints.some((one) => isMemberOf(options, one)))
     return anyWaypointRoute(options, waypoints, service);
   if (service.loadBalancer?.mode === "Passthrough") return straightOn(destination);
@@ -104,7 +107,7 @@ function serviceRoute(options: RouteOptions, service: Service): Route {
 
 function workloadRoute(options: RouteOptions, workload: Workload): Route {
   const { waypoint } = workload;
-  // A waypoint's own traffic to its workload must not come back to it.
+  // A waypoint's traffic to its workload must not return to the waypoint.
   if (waypoint !== undefined && !isMemberOf(options, waypoint)) return waypointRoute(options, waypoint, undefined);
   return direct(options, workload, options.destination.port, undefined);
 }
@@ -123,14 +126,16 @@ function direct(options: RouteOptions, workload: Workload, port: number, service
   };
 }
 
-/** Of weighted waypoints one by chance, and then the others; else the one there is. */
+/**
+ * Chooses one of several weighted waypoints at random, with the others as alternatives. Otherwise returns the only one.
+ */
 function waypointsInOrder({ waypoint, weightedWaypoints }: Service, random: Random): readonly GatewayAddress[] {
   const chosen = weighted(weightedWaypoints, (one) => one.weight, random);
   if (chosen === undefined) return waypoint === undefined ? [] : [waypoint];
   return [chosen, ...weightedWaypoints.filter((one) => one !== chosen)].map(({ destination }) => destination);
 }
 
-/** The first one with an endpoint that has not been tried: each of them does what the service asks of a waypoint. */
+/** The first waypoint with an untried endpoint. Each of them can do what the service needs. */
 function anyWaypointRoute(
   options: RouteOptions,
   [first, ...others]: readonly GatewayAddress[],
@@ -164,7 +169,7 @@ function waypointRoute(options: RouteOptions, gateway: GatewayAddress, service: 
     protocol: "HBONE",
     address: pickAddress(workload, destination.address, found?.service),
     port,
-    // The waypoint is told what was meant, not what it is.
+    // The waypoint is told the requested destination.
     authority: formatAuthority(destination.address, destination.port),
     workload,
     waypoint: true,
@@ -180,7 +185,10 @@ function isMemberOf(options: RouteOptions, gateway: GatewayAddress): boolean {
   return found?.service !== undefined && state.endpoints(found.service).has(source.uid);
 }
 
-/** Networks are crossed to services only, by their names: addresses mean nothing at the other side. Both tunnels are told the service's. */
+/**
+ * Only requests for services cross networks, and they use names, because addresses have no meaning in another network.
+ * Both tunnels are told the service's name.
+ */
 function throughGateway(
   { state, source, destination }: RouteOptions,
   workload: Workload,
@@ -240,13 +248,16 @@ function pickEndpoint(
     if (mode === "waypoint") return service.ports.has(port) || workload.applicationTunnel !== undefined;
     return targetPort(service, endpoint, port) !== undefined;
   });
-  // One without capacity is to get nothing, as long as there is another.
+  // An endpoint without capacity gets nothing while there is another.
   const counting = usable.filter(({ workload }) => workload.capacity > 0);
   const chosen = weighted(preferred(counting, source, service), (endpoint) => endpoint.workload.capacity, random);
   return chosen ?? (counting.length > 0 ? undefined : weighted(preferred(usable, source, service), () => 1, random));
 }
 
-/** Those that match most of the routing preferences, in their order; all of them in strict mode. */
+/**
+ * The endpoints that match the longest run of routing preferences from the first on. In strict mode all preferences
+ * must match.
+ */
 function preferred(endpoints: readonly Endpoint[], source: Workload, service: Service): readonly Endpoint[] {
   const balancer = service.loadBalancer;
   if (balancer === undefined || balancer.mode === "Standard" || balancer.mode === "Passthrough") return endpoints;
@@ -276,10 +287,10 @@ function sameScope(scope: string, source: Workload, other: Workload): boolean {
   }
 }
 
-/** The address that was asked for if it is the workload's, else one of the right family. */
+/** The requested address if it belongs to the workload, else one of the same family. */
 function pickAddress(workload: Workload, asked: string, service: Service | undefined): string {
   if (workload.workloadIps.includes(asked)) return asked;
-  // Who connects looks the name up, see {@link resolvedRoute}.
+  // The caller that connects looks up the name, see {@link resolvedRoute}.
   if (workload.workloadIps.length === 0 && workload.hostname !== "") return workload.hostname;
   const families = service?.ipFamilies;
   const fits = workload.workloadIps.filter(

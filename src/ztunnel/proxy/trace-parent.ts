@@ -3,7 +3,7 @@ import { randomFillSync } from "node:crypto";
 const pool = Buffer.allocUnsafeSlow(24 * 64);
 let used = pool.length;
 
-/** A new W3C `traceparent`: random trace and parent, not sampled. */
+/** A new W3C `traceparent` with random trace and parent ids, not sampled. */
 export function newTraceParent(): string {
   if (used + 24 > pool.length) {
     randomFillSync(pool);

@@ -1,7 +1,7 @@
 import { formatBaggage } from "../../wire/hbone/index.ts";
 import type { Workload } from "../state/model.ts";
 
-/** What both ends of HBONE tell the other of themselves. */
+/** The metadata about itself that each end of HBONE sends to the other. */
 export function workloadBaggage(workload: Workload): string {
   return formatBaggage({
     cluster: workload.clusterId,

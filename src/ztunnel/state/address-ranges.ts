@@ -1,9 +1,9 @@
 import { addressBytes } from "../../base/index.ts";
 import type { NetworkAddress, Service } from "./model.ts";
 
-/** Services by ranges of addresses: of several that hold an address the smallest counts. */
+/** Finds services by address range. If several ranges contain an address, the smallest counts. */
 export class AddressRanges {
-  /** By length, then by network and the bits that all addresses of the range have. */
+  /** By prefix length, then by network and the prefix's bits. */
   readonly #byLength = new Map<number, Map<string, Set<Service>>>();
   #lengths: readonly number[] = [];
 
@@ -44,7 +44,7 @@ export class AddressRanges {
   }
 }
 
-/** Undefined for what is no address of at least that many bits. */
+/** Undefined if the input is not an address with at least that many bits. */
 function rangeKey(network: string, address: string, length: number): string | undefined {
   const bytes = addressBytes(address);
   if (bytes === undefined || length > bytes.length * 8) return undefined;

@@ -224,7 +224,7 @@ function stringMatch(wire: WireStringMatch): StringMatch[] {
     case "presence":
       return [{ kind: "presence", value: "" }];
     default:
-      // Dropping it would widen an ALLOW: refuse the policy instead.
+      // Without this match the ALLOW would be wider. Refuse the policy instead.
       throw userError("policy-match", "a string match of a policy has no kind that is known here");
   }
 }

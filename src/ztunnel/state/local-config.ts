@@ -184,7 +184,7 @@ function range(raw: unknown): AddressRange {
   return { address, length: length === undefined ? (address.includes(":") ? 128 : 32) : Number(length) };
 }
 
-/** `network/address`, the network possibly empty; of a range `network/address/length`. */
+/** `network/address`, where the network may be empty. A range is `network/address/length`. */
 function vip(raw: unknown): NetworkAddress {
   const parts = String(raw).split("/");
   if (parts.length === 3) return { network: parts[0] ?? "", address: parts[1] ?? "", length: Number(parts[2]) };

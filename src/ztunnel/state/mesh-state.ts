@@ -17,14 +17,14 @@ import {
 /** One workload as an endpoint of one service. */
 export interface Endpoint {
   readonly workload: Workload;
-  /** Service port -> target port, where the workload says so. */
+  /** Service port -> target port, if the workload sets one. */
   readonly ports: ReadonlyMap<number, number>;
 }
 
 const noEndpoints: ReadonlyMap<string, Endpoint> = new Map();
 const noKeys: ReadonlySet<string> = new Set();
 
-/** Workloads, services and policies, with the indexes that a connection needs. Fed by xDS or by a local file. */
+/** Workloads, services and policies, with the indexes that a connection needs. xDS or a local file fills it. */
 export class MeshState {
   readonly #workloads = new Map<string, Workload>();
   readonly #byAddress = new Map<string, Workload>();
@@ -33,7 +33,7 @@ export class MeshState {
   readonly #byVip = new Map<string, Set<Service>>();
   readonly #byRange = new AddressRanges();
   readonly #byHostname = new Map<string, Set<Service>>();
-  /** Also of services that have not come yet: workloads may be told first. */
+  /** Also holds services that have not arrived yet, because workloads may arrive first. */
   readonly #endpoints = new Map<string, Map<string, Endpoint>>();
   readonly #policies = new Map<string, AuthorizationPolicy>();
   readonly #policiesByNamespace = new Map<string, Set<string>>();
@@ -41,7 +41,7 @@ export class MeshState {
   readonly #policyListeners = new Set<() => void>();
   #policiesKnown = false;
 
-  /** Applies an update of `istio.workload.Address`; what cannot be read is named and the rest is kept. */
+  /** Applies an update of `istio.workload.Address`. Reports unreadable resources by name and applies the rest. */
   applyAddresses(update: XdsUpdate): void {
     const problems: string[] = [];
     for (const name of update.removed) this.#removeAddress(name);
@@ -80,7 +80,7 @@ export class MeshState {
     this.removeWorkload(workload.uid);
     this.#workloads.set(workload.uid, workload);
     this.#byPod.set(podKey(workload), workload);
-    // Pods of the host's network share its address: it names no one of them.
+    // Pods on the host's network share its address, so the address does not identify one of them.
     if (workload.networkMode !== "HostNetwork") {
       for (const address of workload.workloadIps) this.#byAddress.set(addressKey(workload.network, address), workload);
     }
@@ -98,7 +98,7 @@ export class MeshState {
     if (this.#byPod.get(podKey(workload)) === workload) this.#byPod.delete(podKey(workload));
     for (const address of workload.workloadIps) {
       const key = addressKey(workload.network, address);
-      // The address may have gone to another workload already.
+      // The address may already belong to another workload.
       if (this.#byAddress.get(key) === workload) this.#byAddress.delete(key);
     }
     for (const key of workload.services.keys()) {
@@ -157,7 +157,7 @@ export class MeshState {
     return workload?.serviceAccount === info.serviceAccount ? workload : undefined;
   }
 
-  /** The workload of a pod of ours; waits for xDS until the timeout, then undefined. */
+  /** The workload of one of our pods. Waits for xDS until the timeout, then returns undefined. */
   async waitForPod(info: WorkloadInfo, timeoutMs: number, clock: Clock): Promise<Workload | undefined> {
     const found = this.workloadByPod(info);
     if (found !== undefined) return found;
@@ -180,7 +180,10 @@ export class MeshState {
     return this.#services.get(key);
   }
 
-  /** Of services that share an address: the namespace's own, else a canonical one, else any; deterministic. */
+  /**
+   * If services share an address: the one of the namespace, else a canonical one, else any. The choice is
+   * deterministic.
+   */
   serviceByVip(network: string, address: string, namespace: string): Service | undefined {
     return (
       best(this.#byVip.get(addressKey(network, address)), namespace) ??
@@ -225,24 +228,27 @@ export class MeshState {
     return this.#policies.get(key);
   }
 
-  /** Keys of the policies of a namespace; the empty name has the global ones. */
+  /** Keys of the policies of a namespace. The empty name has the global policies. */
   policiesOfNamespace(namespace: string): ReadonlySet<string> {
     return this.#policiesByNamespace.get(namespace) ?? noKeys;
   }
 
-  /** All policies there are have been put: there may be none. */
+  /** All existing policies have arrived. There may be none. */
   allPoliciesPut(): void {
     this.#policiesKnown = true;
   }
 
-  /** Why it cannot be said yet what a workload's policies allow; undefined when it can. */
+  /** Why the policies of a workload are not complete yet. Undefined if they are. */
   missingPolicy(workload: Workload): string | undefined {
     if (!this.#policiesKnown) return "policies have not come yet";
     const missing = workload.authorizationPolicies.find((key) => !this.#policies.has(key));
     return missing === undefined ? undefined : `the policy ${missing} has not come yet`;
   }
 
-  /** Waits until nothing is missing of what a workload's policies are, or the timeout. `current` looks the workload up, as it may change meanwhile. */
+  /**
+   * Waits until the workload's policies are complete, or until the timeout. `current` returns the workload, which may
+   * change meanwhile.
+   */
   async waitForPolicies(current: () => Workload, timeoutMs: number, clock: Clock): Promise<void> {
     if (this.missingPolicy(current()) === undefined) return;
     await new Promise<void>((resolve) => {
@@ -272,14 +278,14 @@ export class MeshState {
     return [...this.#policies.values()];
   }
 
-  /** Called after each update that may change what is allowed. */
+  /** Called after each update that may change what policies allow. */
   onPolicyChange(listener: () => void): Disposable {
     this.#policyListeners.add(listener);
     return { [Symbol.dispose]: () => void this.#policyListeners.delete(listener) };
   }
 
   #removeAddress(name: string): void {
-    // A workload's uid has five parts or more, a service's name two.
+    // A workload's uid has at least five parts, a service's name has two.
     if (this.#services.has(name)) this.removeService(name);
     else this.removeWorkload(name);
   }

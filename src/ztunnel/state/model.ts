@@ -1,4 +1,4 @@
-/** What a ztunnel knows of its mesh, in the words of upstream's local configuration and of its config dump. */
+/** A ztunnel's view of its mesh, in the words of upstream's local configuration and config dump. */
 export interface Workload {
   readonly uid: string;
   readonly name: string;
@@ -39,11 +39,11 @@ export interface Locality {
 export interface NetworkAddress {
   readonly network: string;
   readonly address: string;
-  /** Of a range, whose first address it is; absent: one address. */
+  /** Prefix length, if this is a range and `address` its first address. Absent for one address. */
   readonly length?: number;
 }
 
-/** Where a waypoint or a network gateway is: by address or by a service's (or workload's) name. */
+/** The location of a waypoint or network gateway: an address, or the name of a service or workload. */
 export interface GatewayAddress {
   readonly destination: NetworkAddress | { readonly namespace: string; readonly hostname: string };
   readonly hboneMtlsPort: number;
@@ -62,9 +62,9 @@ export interface Service {
   readonly namespace: string;
   readonly hostname: string;
   readonly vips: readonly NetworkAddress[];
-  /** Service port -> target port; 0 where each endpoint says its own. */
+  /** Service port -> target port. 0 means that each endpoint has its own. */
   readonly ports: ReadonlyMap<number, number>;
-  /** Service port -> what it speaks, in the words of port names (`http`, `grpc` …), where that is known. */
+  /** Service port -> application protocol, in the words of port names (`http`, `grpc` …), if known. */
   readonly protocols?: ReadonlyMap<number, string>;
   readonly subjectAltNames: readonly string[];
   readonly waypoint?: GatewayAddress;
@@ -85,7 +85,7 @@ export interface AddressRange {
   readonly length: number;
 }
 
-/** Values of one field are OR-ed, fields AND-ed; a field's `not…` must match none. */
+/** Values of one field are OR-ed, fields are AND-ed. None of the values of a `not…` field may match. */
 export interface PolicyMatch {
   readonly namespaces: readonly StringMatch[];
   readonly notNamespaces: readonly StringMatch[];
@@ -107,11 +107,11 @@ export interface AuthorizationPolicy {
   readonly scope: "Global" | "Namespace" | "WorkloadSelector";
   readonly action: "Allow" | "Deny";
   readonly dryRun: boolean;
-  /** Groups are OR-ed, the clauses of a group AND-ed, the matches of a clause OR-ed. */
+  /** Groups are OR-ed, the clauses of a group are AND-ed, the matches of a clause are OR-ed. */
   readonly rules: readonly (readonly (readonly PolicyMatch[])[])[];
 }
 
-/** The pod whose namespace we serve, as the CNI agent names it. */
+/** The pod whose namespace we serve, under the CNI agent's name for it. */
 export interface WorkloadInfo {
   readonly name: string;
   readonly namespace: string;

@@ -12,7 +12,7 @@ export interface AddedPod {
 export interface PodManagerOptions {
   readonly create: (pod: AddedPod) => PodProxy;
   readonly log: Logger;
-  /** What a pod that was taken away, and not handed over, has left for its connections. */
+  /** How long connections may live on when a pod is removed without a hand-over. */
   readonly terminationGraceMs: number;
 }
 
@@ -20,7 +20,7 @@ export interface PodManagerOptions {
 export class PodManager {
   readonly #options: PodManagerOptions;
   readonly #pods = new Map<string, PodProxy>();
-  /** Handed over or removed, with connections that still live. */
+  /** Pods that were handed over or removed and still have live connections. */
   readonly #draining = new Set<PodProxy>();
   #stopped = false;
 
@@ -40,7 +40,7 @@ export class PodManager {
     return [...this.#pods.keys()];
   }
 
-  /** Fails when the pod's listeners cannot be had; then it is as if it had not been added. */
+  /** Fails if the pod's listeners cannot be opened. Then the pod counts as not added. */
   async add(added: AddedPod): Promise<void> {
     const pod = this.#options.create(added);
     this.#pods.set(added.uid, pod);
@@ -58,7 +58,7 @@ export class PodManager {
     if (this.#stopped) pod.drain();
   }
 
-  /** Stops accepting at once. Handed over, connections live on; otherwise they have the grace time. */
+  /** Stops accepting at once. After a hand-over connections live on; otherwise they get the grace time. */
   remove(uid: string, handedOver: boolean): void {
     const pod = this.#pods.get(uid);
     if (pod === undefined) return;
@@ -70,7 +70,7 @@ export class PodManager {
     if (!handedOver) setTimeout(() => pod.close(), this.#options.terminationGraceMs).unref();
   }
 
-  /** We end: nobody is accepted any more. */
+  /** The process ends: no pod accepts any more. */
   drainAll(): void {
     this.#stopped = true;
     for (const pod of this.#pods.values()) pod.drain();

@@ -16,11 +16,11 @@ export interface ZdsClientOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
-  /** Called when the agent has told us of all pods, and again when it is gone. */
+  /** Called when the agent has sent all pods, and again when the agent is gone. */
   readonly onSynced: (synced: boolean) => void;
 }
 
-/** Our end of ZDS: the CNI agent says which pods we own, and gives us their namespaces and sockets. */
+/** Our end of ZDS: the CNI agent says which pods we own, and passes their namespaces and sockets. */
 export class ZdsClient {
   readonly #options: ZdsClientOptions;
   readonly #log: Logger;
@@ -30,7 +30,7 @@ export class ZdsClient {
     this.#log = options.log;
   }
 
-  /** Connects, serves, reconnects, until the signal. Pods stay as they are while the agent is away. */
+  /** Connects, serves and reconnects until the signal aborts. Pods stay unchanged while the agent is away. */
   async run(signal: AbortSignal): Promise<void> {
     const backoff = new Backoff({ initialMs: 20, maxMs: 5_000, random: this.#options.random ?? systemRandom });
     while (!signal.aborted) {
@@ -40,7 +40,7 @@ export class ZdsClient {
         await this.#serve(connection, signal);
         if (!signal.aborted) this.#log.info("the CNI agent's connection ended", { path: this.#options.path });
       } catch (error) {
-        // Expected while the node starts: the agent may come after us.
+        // Expected while the node starts, because the agent may start after us.
         const level = backoff.attempt < 3 ? "debug" : "warn";
         this.#log[level]("failed to connect to the CNI node agent", {
           path: this.#options.path,
@@ -55,7 +55,7 @@ export class ZdsClient {
 
   #serve(connection: SeqpacketConnection, signal: AbortSignal): Promise<void> {
     const known = new Set<string>();
-    // One after the other: answers come in the order of the requests.
+    // Handles requests one after the other, because answers must have their order.
     let queue = Promise.resolve();
     return new Promise((resolve) => {
       const stop = () => connection.close();
