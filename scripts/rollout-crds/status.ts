@@ -12,6 +12,7 @@ export const status: Schema = object(
     observedGeneration: long,
     phase: oneOf(rolloutPhases),
     progress: text("Steps done of steps planned."),
+    phaseSince: text("When it came to its phase."),
     message: text(),
     startedAt: text(),
     endedAt: text(),
@@ -26,6 +27,10 @@ export const status: Schema = object(
         settledAt: text(),
         settlingMs: long,
         settledForMs: long,
+        settlingLeft: long,
+        stalledMs: long,
+        waitingSince: text("Since when it waits, or when it came nearer last."),
+        waitsUntil: text("When it gives up unless it comes nearer, or when its soak ends."),
         lingers: flag(),
         waitingFor: evidence,
         checks: {

@@ -33,6 +33,8 @@ export type RolloutPhase = (typeof rolloutPhases)[number];
 export interface RolloutStatus {
   readonly observedGeneration: number;
   readonly phase: RolloutPhase;
+  /** When it came to this phase. */
+  readonly phaseSince?: string;
   /** `3/7`. */
   readonly progress: string;
   readonly message: string;
@@ -117,6 +119,13 @@ export interface StepStatus {
   /** Counted by a steady clock while an engine looks; neither an engine that is down nor a clock that jumps adds to them. */
   readonly settlingMs?: number;
   readonly settledForMs?: number;
+  /** How much still had to settle when it was least, and how long ago that was. */
+  readonly settlingLeft?: number;
+  readonly stalledMs?: number;
+  /** When it began to wait for what it waits for now, or came nearer last. */
+  readonly waitingSince?: string;
+  /** When it gives up settling, unless it comes nearer; when a soak ends. */
+  readonly waitsUntil?: string;
   /** It only waits for live connections to end: other rollouts do not wait for it. */
   readonly lingers?: boolean;
 }

@@ -8,6 +8,9 @@ import { startRollback, type RollbackReason } from "./rollback.ts";
 import { describeReference, type Step, type Write } from "./step.ts";
 
 const namesShown = 20;
+/** However much comes, a step has failed that has not settled after so many times its limit. */
+const settleLimits = 10;
+const untilSlackMs = 10_000;
 
 /** The next move within one step: begin it, write, wait until it has settled, judge, end it. */
 export function advance(input: DecideInput, step: Step): Decision {
@@ -25,8 +28,9 @@ export function advance(input: DecideInput, step: Step): Decision {
 function write(input: DecideInput, step: Step, before: StepStatus, writing: readonly Action[]): Decision {
   const { status, orders, elapsedMs } = input;
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
-  const held = { ...status, step: { ...before, settlingMs } };
-  if (settlingMs > orders.settleTimeoutMs) {
+  const stalledMs = (before.stalledMs ?? before.settlingMs ?? 0) + elapsedMs;
+  const held = { ...status, step: { ...before, settlingMs, stalledMs } };
+  if (isOverdue(held.step, orders.settleTimeoutMs)) {
     const names = writing.flatMap((action) =>
       action.type === "write"
         ? [
@@ -179,16 +183,21 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   if (failed !== undefined)
     return fail(input, step, { because: "settle-failed", cause: `${step.title}: ${failed.detail}` });
   const waiting = observation.settle.flatMap((state) => (state.state === "waiting" ? [state.detail] : []));
-  const { waitingFor: _waitingFor, ...stepStatus } = before;
+  const { waitingFor: _waitingFor, waitingSince: _since, waitsUntil, ...rest } = before;
+  const soaks = before.settledAt !== undefined && waitsUntil !== undefined;
+  const stepStatus: StepStatus = soaks ? { ...rest, waitsUntil } : rest;
   // What has settled once stays so: a pod that restarts later is for the checks to judge.
   if (waiting.length > 0 && stepStatus.settledAt === undefined) {
-    const settlingMs = (stepStatus.settlingMs ?? 0) + elapsedMs;
-    const waitingStep = { ...stepStatus, settlingMs, waitingFor: named(waiting) };
+    const limitMs = step.patient === true ? undefined : orders.settleTimeoutMs;
+    const waitingStep = {
+      ...waitingOn(before, observation, { elapsedMs, nowMs, limitMs }),
+      waitingFor: named(waiting),
+    };
     const held = { ...status, step: waitingStep };
-    if (step.patient !== true && settlingMs > orders.settleTimeoutMs) {
+    if (limitMs !== undefined && isOverdue(waitingStep, limitMs)) {
       return fail({ ...input, status: held }, step, {
         because: "settle-timeout",
-        cause: `${step.title} did not settle in ${orders.settleTimeoutMs / 1000} s: ${waiting.slice(0, 3).join("; ")}`,
+        cause: `${step.title} did not settle in ${overdueText(waitingStep, limitMs)}: ${waiting.slice(0, 3).join("; ")}`,
       });
     }
     return {
@@ -200,6 +209,49 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   const settled = { ...stepStatus, settledAt: stepStatus.settledAt ?? at(nowMs), settledForMs };
   const weighed = step.weight === undefined ? status : { ...status, weight: step.weight };
   return judge({ ...input, status: { ...weighed, step: settled } }, step, settled, observation);
+}
+
+/** What waiting has come to: a limit counts from the last time that less was left than ever before, so that a slow machine is no failure. */
+function waitingOn(
+  before: StepStatus,
+  { settle: states }: Observation,
+  {
+    elapsedMs,
+    nowMs,
+    limitMs,
+  }: { readonly elapsedMs: number; readonly nowMs: number; readonly limitMs?: number | undefined },
+): StepStatus {
+  const left = states.reduce((sum, state) => sum + (state.state === "waiting" ? (state.left ?? 1) : 0), 0);
+  const { settlingMs = 0, stalledMs = settlingMs, settlingLeft, waitingSince } = before;
+  const isNearer = settlingLeft !== undefined && left < settlingLeft;
+  const { waitsUntil: told, ...step } = before;
+  const untilMs = nowMs + (limitMs ?? 0) - (isNearer ? 0 : stalledMs);
+  return {
+    ...step,
+    settlingMs: settlingMs + elapsedMs,
+    stalledMs: isNearer ? 0 : stalledMs + elapsedMs,
+    settlingLeft: Math.min(left, settlingLeft ?? left),
+    waitingSince: isNearer ? at(nowMs) : (waitingSince ?? at(nowMs)),
+    ...(limitMs === undefined ? {} : { waitsUntil: isNearer ? at(untilMs) : toldUntil(told, untilMs) }),
+  };
+}
+
+/** The time that was told, unless a pause, an engine that was down or a clock that jumped has moved it: rounding does not. */
+function toldUntil(told: string | undefined, untilMs: number): string {
+  return told !== undefined && Math.abs(Date.parse(told) - untilMs) < untilSlackMs ? told : at(untilMs);
+}
+
+function isOverdue({ settlingMs = 0, stalledMs = settlingMs }: StepStatus, limitMs: number): boolean {
+  return stalledMs > limitMs || settlingMs > settleLimits * limitMs;
+}
+
+/** `300 s`; `812 s, the last 300 s of them without progress`. */
+function overdueText({ settlingMs = 0, stalledMs = settlingMs }: StepStatus, limitMs: number): string {
+  const seconds = Math.round(settlingMs / 1000);
+  if (stalledMs <= limitMs) return `${seconds} s, however much came`;
+  return stalledMs === settlingMs
+    ? `${limitMs / 1000} s`
+    : `${seconds} s, the last ${limitMs / 1000} s of them without progress`;
 }
 
 function named(details: readonly string[]): readonly string[] {
@@ -292,9 +344,11 @@ function pauseOrEnd(
   }
   const holdMs = Math.max(step.holdMs ?? 0, step.pause?.durationMs ?? 0);
   if (settledForMs < holdMs) {
+    const waitsUntil = toldUntil(input.status.step?.waitsUntil, input.nowMs + holdMs - settledForMs);
     return {
       status: {
         ...status,
+        ...(status.step === undefined ? {} : { step: { ...status.step, waitsUntil } }),
         phase: "Soaking",
         message: `${step.title}: ${Math.ceil((holdMs - settledForMs) / 1000)} s to go`,
       },

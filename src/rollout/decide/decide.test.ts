@@ -343,3 +343,55 @@ test("a check that failed under manual rollback waits for a person, whose newer 
     "approved all the same by cy: known",
   ]);
 });
+
+test("a slow machine is no failure: the limit counts from the last progress, and what never settles ends all the same", () => {
+  const limited = { ...orders, settleTimeoutMs: 1000 };
+  const left = (count: number): Observation => ({
+    writes: [],
+    settle: [{ state: "waiting", detail: `${count} pods are missing`, left: count }],
+    checks: [],
+  });
+  const after = (counts: readonly number[], elapsedMs: number) => {
+    let status: RolloutStatus = begun;
+    for (const count of counts)
+      if (status.phase !== "RollingBack")
+        status = decide(input({ status, observation: left(count), orders: limited, elapsedMs })).status;
+    return status;
+  };
+  // Five times the limit in all, and never without progress for as long as it.
+  assert.equal(after([9, 8, 7, 6, 5, 4, 3, 2], 700).phase, "Settling");
+  assert.match(after([9, 8, 8, 8, 8], 400).cause ?? "", /did not settle in 2 s, the last 1 s of them without progress/);
+  // One that comes and goes is no progress.
+  assert.equal(after([2, 1, 2, 1, 2, 1], 300).phase, "RollingBack");
+  const endless = after(
+    Array.from({ length: 100 }, (_one, index) => 1000 - index),
+    900,
+  );
+  assert.match(endless.cause ?? "", /did not settle in 11 s, however much came/);
+});
+
+test("while it waits the status says since when and until when, and says something else only when it came nearer or was held up", () => {
+  const limited = { ...orders, settleTimeoutMs: 60_000 };
+  const look = (status: RolloutStatus, count: number, atMs: number) =>
+    decide(
+      input({
+        status,
+        orders: limited,
+        observation: { writes: [], settle: [{ state: "waiting", detail: "x", left: count }], checks: [] },
+        nowMs: nowMs + atMs,
+        elapsedMs: 100,
+      }),
+    ).status;
+  const times = ({ step }: RolloutStatus) =>
+    [step?.waitingSince, step?.waitsUntil].map((time) => (Date.parse(time ?? "") - nowMs) / 1000);
+  const one = look(begun, 3, 0);
+  assert.deepEqual(times(one), [0, 60]);
+  const two = look(one, 3, 120);
+  assert.deepEqual(times(two), [0, 60]);
+  const nearer = look(two, 2, 5000);
+  assert.deepEqual(times(nearer), [5, 65]);
+  const held = look(nearer, 2, 65_000);
+  assert.deepEqual(times(held), [5, 125]);
+  const settled = decide(input({ status: held, observation: met })).status.completedSteps;
+  assert.equal(settled.length, 1);
+});

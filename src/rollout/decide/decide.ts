@@ -26,7 +26,9 @@ export function decide(input: DecideInput): Decision {
     ...input,
     status: { ...input.status, candidate: input.status.candidate ?? input.change.candidate },
   });
-  const status = { ...decision.status, observedGeneration: input.orders.generation };
+  const { phase, phaseSince } = decision.status;
+  const since = phase === input.status.phase ? (phaseSince ?? at(input.nowMs)) : at(input.nowMs);
+  const status = { ...decision.status, phaseSince: since, observedGeneration: input.orders.generation };
   return { actions: decision.actions, status: { ...status, conditions: conditionsOf(status, input.nowMs) } };
 }
 

@@ -21,7 +21,8 @@ export type WriteState =
 
 export type SettleState =
   | { readonly state: "met" }
-  | { readonly state: "waiting"; readonly detail: string }
+  /** `left`: of what must come, how much has not (pods, proxies), so that progress is seen; one thing when absent. */
+  | { readonly state: "waiting"; readonly detail: string; readonly left?: number }
   /** It will not settle: a proxy rejected the config, a route was refused. */
   | { readonly state: "failed"; readonly detail: string };
 

@@ -1,4 +1,4 @@
-import type { RolloutStatus } from "../../api/serin/index.ts";
+import type { RolloutStatus, StepStatus } from "../../api/serin/index.ts";
 import { sameJson } from "../act/object-access.ts";
 import type { Decision, UndoReport } from "../decide/index.ts";
 
@@ -93,11 +93,15 @@ export class RoundMemory {
   }
 }
 
-function counters(step: RolloutStatus["step"]): { readonly settlingMs?: number; readonly settledForMs?: number } {
-  const { settlingMs, settledForMs } = step ?? {};
+type Counters = Pick<StepStatus, "settlingMs" | "settledForMs" | "settlingLeft" | "stalledMs">;
+
+function counters(step: RolloutStatus["step"]): Counters {
+  const { settlingMs, settledForMs, settlingLeft, stalledMs } = step ?? {};
   return {
     ...(settlingMs === undefined ? {} : { settlingMs }),
     ...(settledForMs === undefined ? {} : { settledForMs }),
+    ...(settlingLeft === undefined ? {} : { settlingLeft }),
+    ...(stalledMs === undefined ? {} : { stalledMs }),
   };
 }
 
@@ -132,6 +136,10 @@ export function essenceOf(status: RolloutStatus): unknown {
             ...step,
             settlingMs: 0,
             settledForMs: 0,
+            settlingLeft: 0,
+            stalledMs: 0,
+            waitingSince: "",
+            waitsUntil: "",
             // That it waits is told at once, the rest of it now and then.
             waitingFor: (step.waitingFor ?? []).length > 0,
             checks: step.checks.map(({ type, name, verdict }) => [type, name, verdict]),

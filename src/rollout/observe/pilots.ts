@@ -6,6 +6,11 @@ import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-answers.ts";
 
+/** More proxies than a control plane serves: it is not known how many have not acknowledged. */
+export const notAskedLeft = 100_000;
+/** More than any number of control planes comes to. */
+const notReadyLeft = 1000 * notAskedLeft;
+
 /** Whether every pilot has processed the object as it is now, and every connected proxy has acknowledged what it caused. */
 export async function observeAcknowledged(
   view: ClusterView,
@@ -14,17 +19,19 @@ export async function observeAcknowledged(
   nowMs: number,
 ): Promise<SettleState> {
   const pilots = pilotPods(view);
-  if (pilots.length === 0) return { state: "waiting", detail: "no control plane is ready" };
-  for (const pilot of pilots) {
+  if (pilots.length === 0) return { state: "waiting", detail: "no control plane is ready", left: notReadyLeft };
+  for (const [index, pilot] of pilots.entries()) {
+    const notAsked = notAskedLeft * (pilots.length - index - 1);
     try {
       const report = await acknowledgementOf(view, pilot, reference, object?.metadata.resourceVersion ?? "0");
       const state =
         report === undefined
           ? await upstreamAcknowledged(view, pilot, object, nowMs)
           : acknowledgedState(pilot, report);
-      if (state.state !== "met") return state;
+      if (state.state === "waiting") return { ...state, left: (state.left ?? notAskedLeft) + notAsked };
+      if (state.state === "failed") return state;
     } catch (error) {
-      return { state: "waiting", detail: messageOf(error) };
+      return { state: "waiting", detail: messageOf(error), left: notAskedLeft + notAsked };
     }
   }
   return { state: "met" };
@@ -32,16 +39,17 @@ export async function observeAcknowledged(
 
 function acknowledgedState(pilot: PilotPod, { processed, proxies }: AcknowledgementReport): SettleState {
   if (!processed) return { state: "waiting", detail: `${pilot.name} has not processed it yet` };
-  for (const proxy of proxies) {
+  for (const proxy of proxies)
     if (proxy.rejected !== null)
       return {
         state: "failed",
         detail: `${proxy.id} rejected the configuration of ${pilot.name}: ${clipped(proxy.rejected.reason)}`,
       };
-    if (proxy.connected && !proxy.acknowledged)
-      return { state: "waiting", detail: `${proxy.id} has not acknowledged yet` };
-  }
-  return { state: "met" };
+  const late = proxies.filter(({ connected, acknowledged }) => connected && !acknowledged);
+  const [first] = late;
+  return first === undefined
+    ? { state: "met" }
+    : { state: "waiting", detail: `${first.id} has not acknowledged yet`, left: late.length };
 }
 
 /** Upstream's pilots put changes together for up to so long before they push (PILOT_DEBOUNCE_AFTER, and time to compute). */
@@ -61,10 +69,11 @@ async function upstreamAcknowledged(
       .filter((time) => !Number.isNaN(time)),
   );
   if (nowMs - written < upstreamPushMs) return { state: "waiting", detail: `${pilot.name} may not have pushed it yet` };
-  const stale = (await proxiesOf(view, pilot)).find(isStale);
-  return stale === undefined
+  const stale = (await proxiesOf(view, pilot)).filter(isStale);
+  const [first] = stale;
+  return first === undefined
     ? { state: "met" }
-    : { state: "waiting", detail: `${stale.id} is not in sync with ${pilot.name}` };
+    : { state: "waiting", detail: `${first.id} is not in sync with ${pilot.name}`, left: stale.length };
 }
 
 function isStale({ types }: ConnectedProxy): boolean {

@@ -46,7 +46,7 @@ test("a probe that is ready has started; one that is not may take a while, and i
   });
   assert.deepEqual(probePodState(pod({ status }), "p", createdMs + 120_000), {
     state: "failed",
-    detail: "probe p has not started in 90 s: container probe: ImagePullBackOff: no such image",
+    detail: "probe p has not come nearer to its start for 90 s: container probe: ImagePullBackOff: no such image",
   });
 });
 
@@ -89,5 +89,26 @@ test("a sidecar's probe without a sidecar fails at once, as nothing will inject 
   assert.deepEqual(
     probePodState(pod({ labels, status: ready, containers: ["probe", "istio-proxy"] }), "p", createdMs),
     { state: "met" },
+  );
+});
+
+test("a probe on a slow machine has its time for each container anew, and a container that crashes gets none", () => {
+  const minuteMs = 60_000;
+  const running = (restartCount: number): Pod["status"] =>
+    ({
+      initContainerStatuses: [
+        {
+          name: "istio-proxy",
+          ready: false,
+          restartCount,
+          state: { running: { startedAt: new Date(createdMs + minuteMs).toISOString() } },
+        },
+      ],
+    }) as unknown as Pod["status"];
+  const stateAt = (restarts: number, atMs: number): string =>
+    probePodState(pod({ status: running(restarts) }), "p", createdMs + atMs).state;
+  assert.deepEqual(
+    [stateAt(0, 2 * minuteMs), stateAt(0, 3 * minuteMs), stateAt(1, 2 * minuteMs)],
+    ["waiting", "failed", "failed"],
   );
 });

@@ -2,7 +2,7 @@ import type { Pod } from "../../api/kubernetes/index.ts";
 import type { SettleState } from "../decide/index.ts";
 import { whyNotReady } from "./settle/pod-reason.ts";
 
-/** How long a probe may take to start before it counts as one that will not. */
+/** How long a probe may take for each thing of its start before it counts as one that will not. */
 const startLimitMs = 90_000;
 
 /** Whether a probe pod answers, and if it will not, why: an explained failure instead of an endless wait. */
@@ -21,12 +21,23 @@ export function probePodState(pod: Pod | undefined, name: string, nowMs: number)
   if (phase === "Failed" || phase === "Succeeded")
     return { state: "failed", detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`})` };
   const reason = whyNotReady(pod);
-  const sinceMs = nowMs - Date.parse(pod.metadata.creationTimestamp ?? new Date(nowMs).toISOString());
+  const sinceMs = nowMs - Math.max(Date.parse(pod.metadata.creationTimestamp ?? ""), ...startedAt(pod)) || 0;
   if (sinceMs <= startLimitMs) return { state: "waiting", detail: `probe ${name} is not ready: ${reason}` };
   return {
     state: "failed",
-    detail: `probe ${name} has not started in ${Math.round(startLimitMs / 1000)} s: ${reason}`,
+    detail: `probe ${name} has not come nearer to its start for ${Math.round(startLimitMs / 1000)} s: ${reason}`,
   };
+}
+
+/** When it came nearer to its start: a node, its containers one by one. A restart is no progress. */
+function startedAt({ status }: Pod): number[] {
+  const conditions = (status?.conditions ?? [])
+    .filter(({ type, status: value }) => value === "True" && (type === "PodScheduled" || type === "Initialized"))
+    .map(({ lastTransitionTime }) => lastTransitionTime);
+  const containers = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
+    .filter(({ restartCount }) => restartCount === 0)
+    .flatMap(({ state }) => [state?.running?.startedAt, state?.terminated?.finishedAt]);
+  return [...conditions, ...containers].map((time) => Date.parse(time ?? "")).filter((time) => !Number.isNaN(time));
 }
 
 function isInjected({ spec }: Pod): boolean {

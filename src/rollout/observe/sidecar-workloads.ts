@@ -132,6 +132,7 @@ export interface ProgressQuery {
   /** Proxies of the revision's control plane, `<pod>.<namespace>`. */
   readonly connected: ReadonlySet<string>;
   readonly nowMs: number;
+  /** So long after its restart, or after one of its new pods became ready, a workload has failed. */
   readonly withinMs: number;
   /** It was restarted by a field that says nothing of what for. */
   readonly restarted?: boolean;
@@ -152,7 +153,9 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
   const missing = missingOf(name, workload, old, connected);
   if (missing === undefined) return { state: "moved", detail: "" };
   const sinceMs = query.nowMs - writtenAt(found);
-  const failed = isMarked && found !== undefined && sinceMs > query.withinMs;
+  const stalledMs = query.nowMs - Math.max(writtenAt(found), ...pods.map((pod) => cameAt(pod, revision)));
+  const isLate = stalledMs > query.withinMs || sinceMs > limitsOfProgress * query.withinMs;
+  const failed = isMarked && found !== undefined && isLate;
   return failed
     ? {
         state: "moving",
@@ -213,6 +216,17 @@ function writtenAt(found: UntypedObject | undefined): number {
     .filter(({ manager }) => manager === fieldManager)
     .map(({ time }) => Date.parse(time ?? ""));
   return Math.max(0, ...times.filter((time) => !Number.isNaN(time)));
+}
+
+/** However many of its pods come, a workload has failed that is not there after so many times its limit. */
+const limitsOfProgress = 10;
+
+/** When a pod of the revision became ready for the first time; what has crashed since then is no progress. */
+function cameAt(pod: Pod, revision: string): number {
+  const { conditions = [], containerStatuses = [] } = pod.status ?? {};
+  const ready = conditions.find(({ type, status }) => type === "Ready" && status === "True")?.lastTransitionTime;
+  if (ready === undefined || sidecarRevision(pod) !== revision) return 0;
+  return containerStatuses.some(({ restartCount }) => restartCount > 0) ? 0 : Date.parse(ready) || 0;
 }
 
 /** Why a workload may not be restarted now: a rolling update asks no PodDisruptionBudget, so it is asked before. */

@@ -3,7 +3,7 @@ import { endpointSliceKind, serviceKind, type Deployment } from "../../../api/ku
 import type { KubeClient } from "../../../kube/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { observeAcknowledged } from "../pilots.ts";
+import { notAskedLeft, observeAcknowledged } from "../pilots.ts";
 
 /** Whether enough ready pods with the labels are endpoints of the Service, and all proxies know it. */
 export async function endpointsState(
@@ -23,7 +23,11 @@ export async function endpointsState(
       .filter((pod) => matchesLabels(labels, view.pods.get(`${namespace}/${pod}`)?.metadata.labels)),
   );
   if (ready.size < atLeast)
-    return { state: "waiting", detail: `Service ${namespace}/${name}: ${ready.size} of ${atLeast} pods are endpoints` };
+    return {
+      state: "waiting",
+      detail: `Service ${namespace}/${name}: ${ready.size} of ${atLeast} pods are endpoints`,
+      left: notAskedLeft + atLeast - ready.size,
+    };
   for (const item of items) {
     const slice = {
       apiVersion: "discovery.k8s.io/v1",

@@ -37,7 +37,7 @@ export async function podsGoneState(
   const left = view.runningPods(labels).filter((pod) => pod.metadata.namespace === namespace);
   if (left.length === 0) return { state: "met" };
   const details = await Promise.all(left.map(async (pod) => `${pod.metadata.name ?? ""} ${await drainingText(pod)}`));
-  return { state: "waiting", detail: details.join("; ") };
+  return { state: "waiting", detail: details.join("; "), left: left.length };
 }
 
 const maxNamed = 5;
@@ -95,6 +95,7 @@ export function readyPodsState(view: ClusterView, { namespace, labels, without, 
     ? { state: "met" }
     : {
         state: "waiting",
+        left: atLeast - ready,
         detail: `${ready} of ${atLeast} pods with ${Object.values(labels).join(", ")} are ready in ${namespace}`,
       };
 }

@@ -12,16 +12,19 @@ interface WorkloadStatus {
   readonly numberAvailable?: number;
 }
 
+/** More than any workload has: it is not known how many are missing. */
+const unknownLeft = 10_000;
+
 /** Whether a Deployment or DaemonSet runs what its spec says, and nothing else; with `replicas`, so many pods at least. */
 export function readyState(
   object: Awaited<ReturnType<ObjectAccess["get"]>>,
   { kind, name }: ObjectReference,
   replicas = 0,
 ): SettleState {
-  if (object === undefined) return { state: "waiting", detail: `${kind} ${name} is not there yet` };
+  if (object === undefined) return { state: "waiting", detail: `${kind} ${name} is not there yet`, left: unknownLeft };
   const status = (object["status"] ?? {}) as WorkloadStatus;
   if ((status.observedGeneration ?? 0) < (object.metadata.generation ?? 0))
-    return { state: "waiting", detail: `${kind} ${name} has not been seen by its controller` };
+    return { state: "waiting", detail: `${kind} ${name} has not been seen by its controller`, left: unknownLeft };
   const wanted = Math.max(
     replicas,
     kind === "DaemonSet"
@@ -31,9 +34,10 @@ export function readyState(
   const updated = (kind === "DaemonSet" ? status.updatedNumberScheduled : status.updatedReplicas) ?? 0;
   const available = (kind === "DaemonSet" ? status.numberAvailable : status.availableReplicas) ?? 0;
   const ready = Math.min(updated, available);
-  if (ready < wanted) return { state: "waiting", detail: `${kind} ${name}: ${ready} of ${wanted} ready` };
+  if (ready < wanted)
+    return { state: "waiting", detail: `${kind} ${name}: ${ready} of ${wanted} ready`, left: wanted - ready };
   const surplus = kind === "Deployment" ? (status.replicas ?? 0) - wanted : 0;
   return surplus > 0
-    ? { state: "waiting", detail: `${kind} ${name}: ${surplus} old pods are leaving` }
+    ? { state: "waiting", detail: `${kind} ${name}: ${surplus} old pods are leaving`, left: surplus }
     : { state: "met" };
 }

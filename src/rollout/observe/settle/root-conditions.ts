@@ -74,7 +74,7 @@ export async function rootsSettledState(view: ClusterView): Promise<SettleState>
 
 function waiting(names: readonly string[], what: string): SettleState {
   const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : "";
-  return { state: "waiting", detail: `${names.slice(0, maxNamed).join(", ")}${more} ${what}` };
+  return { state: "waiting", detail: `${names.slice(0, maxNamed).join(", ")}${more} ${what}`, left: names.length };
 }
 
 function named({ name, problem }: PodRoots): string {

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { UntypedObject } from "../../api/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
+import { reference } from "../plan/index.ts";
+import { fieldManager } from "../act/object-access.ts";
+import { sidecarPod } from "./checks/testing/fake-mesh.ts";
+import { progressOf } from "./sidecar-workloads.ts";
+
+const restartedMs = Date.parse("2026-06-01T00:00:00Z");
+const withinMs = 60_000;
+const time = (ms: number): string => new Date(restartedMs + ms).toISOString();
+
+const found: UntypedObject = {
+  metadata: {
+    name: "web",
+    namespace: "shop",
+    generation: 2,
+    managedFields: [{ manager: fieldManager, time: time(0) }],
+  },
+  spec: { replicas: 3, template: { metadata: { labels: { "istio.io/rev": "new" } } } },
+  status: { observedGeneration: 2, updatedReplicas: 2, availableReplicas: 2, replicas: 3 },
+};
+
+function ready(name: string, atMs: number, restartCount = 0): Pod {
+  const pod = sidecarPod(name, "new", "web");
+  const conditions = [{ type: "Ready", status: "True", lastTransitionTime: time(atMs) }];
+  return { ...pod, status: { ...pod.status, conditions, containerStatuses: [{ name: "app", restartCount }] } } as Pod;
+}
+
+function failsAt(atMs: number, pods: readonly Pod[]): boolean {
+  const workload = { object: reference("apps/v1", "Deployment", "web", "shop"), pods, found };
+  const query = { revision: "new", mark: "m", connected: new Set<string>(), nowMs: restartedMs + atMs, withinMs };
+  return progressOf(workload, query).failed === true;
+}
+
+test("a restarted workload has its time anew with each pod that becomes ready, and ends all the same", () => {
+  assert.equal(failsAt(61_000, []), true, "nothing came");
+  assert.equal(failsAt(100_000, [ready("a", 50_000)]), false, "one came");
+  assert.equal(failsAt(111_000, [ready("a", 50_000)]), true, "and then none");
+  assert.equal(failsAt(601_000, [ready("a", 600_000)]), true, "for ten times as long");
+  assert.equal(failsAt(100_000, [ready("a", 50_000, 1)]), true, "one that crashed is no progress");
+});
