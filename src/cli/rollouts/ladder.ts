@@ -128,11 +128,52 @@ function aheadLines(
   return lines;
 }
 
-/** What a person can do now, as a command. `title`: `Canary shop/web`, `MeshUpgrade to-1-31`. */
-function hintOf(title: string, { phase, message, undo }: RolloutStatus): string {
+/** Since when it waits and until when, who can act, and the command that does it. `title`: `Canary shop/web`, `MeshUpgrade to-1-31`. */
+function hintOf(title: string, status: RolloutStatus): string {
+  const { phase, step, phaseSince } = status;
+  const command = commandOf(title, status);
+  const when = (prefix: string, time: string | undefined): string =>
+    time === undefined ? "" : `${prefix}${instant(time)}`;
+  switch (phase) {
+    case "Planned":
+    case "Completed":
+    case "RolledBack":
+      return "";
+    case "Paused":
+    case "Stuck":
+      return [when("since ", phaseSince), command].filter((part) => part !== "").join(": ");
+    case "Judging":
+    case "Watching":
+      return when("since ", phaseSince);
+    case "Soaking":
+      return `${when("since ", phaseSince)}${when(", until ", step?.waitsUntil)}${command === "" ? "" : `; ${command}`}`;
+    case "RollingBack":
+      return when("since ", status.undo?.startedAt);
+    case "Waiting":
+      return `${when("since ", phaseSince)}; it goes on by itself${command === "" ? "" : `, or: ${command}`}`;
+    default:
+      return (step?.waitingFor ?? []).length === 0
+        ? ""
+        : `${when("since ", step?.waitingSince)}${when("; it fails at ", step?.waitsUntil)}${step?.waitsUntil === undefined ? "" : " unless it comes nearer"}`;
+  }
+}
+
+/** As history writes times. */
+function instant(time: string): string {
+  return `${time.slice(0, "2026-01-31T12:00:00".length)}Z`;
+}
+
+/** What a person can do now, as a command. */
+function commandOf(title: string, { phase, message, undo }: RolloutStatus): string {
   const [kind, key = ""] = title.split(" ");
   const [first = "", second] = key.split("/");
   const named = second === undefined ? first : `${second} -n ${first}`;
+  if (phase === "Waiting") {
+    const freeze = /freeze (\S+) until/.exec(message)?.[1];
+    const option = kind === "Canary" ? "canary" : "upgrade";
+    return freeze === undefined ? "" : `serin freeze except ${freeze} --${option} ${key} --reason WHY`;
+  }
+  if (phase === "Soaking") return kind === "MeshUpgrade" ? `end it: serin upgrade complete ${key}` : "";
   const [noun, approve, back] = kind === "Canary" ? ["canary", "promote", "abort"] : ["upgrade", "approve", "rollback"];
   if (phase === "Paused")
     return `let it go on: serin ${noun} ${message.includes("approv") ? approve : "resume"} ${named}`;

@@ -50,6 +50,50 @@ test("the ladder has what is done, what is under way with its checks, and what i
   );
 });
 
+test("the ladder's last line says since when it waits, until when, and the command of who can act", () => {
+  const since = "2026-01-31T12:03:12.345Z";
+  const until = "2026-01-31T12:08:12.345Z";
+  const last = (more: Partial<RolloutStatus>, title = "Canary shop/web"): string =>
+    renderLadder(title, { ...status, plannedSteps: [], phaseSince: since, ...more }, { colour: false, verbose: false })
+      .trimEnd()
+      .split("\n")
+      .at(-1)
+      ?.trim() ?? "";
+  const settling = {
+    id: "step-2",
+    title: "weight 90/10",
+    startedAt: since,
+    checks: [],
+    waitingFor: ["Deployment web: 1 of 3 ready"],
+    waitingSince: since,
+    waitsUntil: until,
+  };
+  assert.deepEqual(
+    [
+      last({ phase: "Settling", step: settling }),
+      last({ phase: "Soaking", step: { ...settling, waitingFor: [] } }),
+      last({ phase: "Soaking", step: { ...settling, waitingFor: [] } }, "MeshUpgrade up"),
+      last({ phase: "Paused", message: "weight 90/10: waits for approval" }),
+      last({ phase: "Paused", message: "paused by a person" }, "MeshUpgrade up"),
+      last({ phase: "Waiting", message: `waits: freeze holidays until ${until} (quiet)` }),
+      last({ phase: "Waiting", message: "waits: Canary a/b holds namespace shop" }),
+      last({ phase: "Stuck", message: "x" }),
+      last({ phase: "Judging" }),
+    ],
+    [
+      "since 2026-01-31T12:03:12Z; it fails at 2026-01-31T12:08:12Z unless it comes nearer",
+      "since 2026-01-31T12:03:12Z, until 2026-01-31T12:08:12Z",
+      "since 2026-01-31T12:03:12Z, until 2026-01-31T12:08:12Z; end it: serin upgrade complete up",
+      "since 2026-01-31T12:03:12Z: let it go on: serin canary promote web -n shop",
+      "since 2026-01-31T12:03:12Z: let it go on: serin upgrade resume up",
+      "since 2026-01-31T12:03:12Z; it goes on by itself, or: serin freeze except holidays --canary shop/web --reason WHY",
+      "since 2026-01-31T12:03:12Z; it goes on by itself",
+      "since 2026-01-31T12:03:12Z: put it right, or put it back: serin canary abort web -n shop",
+      "since 2026-01-31T12:03:12Z",
+    ],
+  );
+});
+
 test("lines are cut to the terminal's width, colours take no room", () => {
   const lines = renderLadder(
     "Canary shop/shop",

@@ -94,6 +94,11 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
                   {currentStep.settledAt === undefined ? (
                     <>
                       settles since <Age atMs={Date.parse(currentStep.startedAt)} ago={false} />
+                      {currentStep.waitsUntil === undefined ? undefined : (
+                        <>
+                          ; fails at <Moment atMs={Date.parse(currentStep.waitsUntil)} /> unless it comes nearer
+                        </>
+                      )}
                     </>
                   ) : (
                     <>
