@@ -1,8 +1,8 @@
 import { aborted, type Clock, type Logger, type Shutdown } from "../base/index.ts";
-import type { ListenerSet } from "./listener-set.ts";
+import type { Serving } from "./serving.ts";
 
 export interface DrainOptions {
-  readonly listeners: ListenerSet;
+  readonly serving: Pick<Serving, "status" | "drain" | "stopListening" | "closeQuiet" | "closeAll">;
   readonly shutdown: Shutdown;
   /** Listening goes on at least this long. */
   readonly minimumMs: number;
@@ -26,30 +26,31 @@ const stepMs = 100;
  * Once the application has ended nobody is listened to any more: a client that is refused goes elsewhere at once.
  */
 export async function drain(options: DrainOptions): Promise<void> {
-  const { listeners, shutdown, clock, log, applicationEnded } = options;
-  listeners.drain(options.inboundOnly);
+  const { serving, shutdown, clock, log, applicationEnded } = options;
+  serving.drain(options.inboundOnly);
   if (!applicationEnded) await untilNobodyComes(options);
-  listeners.stopListening();
-  log.info("draining: stopped listening", { connections: listeners.connections });
-  let told = listeners.connections;
-  while (!shutdown.force.aborted && listeners.connections > 0) {
-    listeners.closeQuiet(applicationEnded ? 0 : quietMs);
-    if (listeners.connections !== told) {
-      told = listeners.connections;
+  serving.stopListening();
+  let { connections } = await serving.status();
+  log.info("draining: stopped listening", { connections });
+  let told = connections;
+  while (!shutdown.force.aborted && connections > 0) {
+    serving.closeQuiet(applicationEnded ? 0 : quietMs);
+    ({ connections } = await serving.status());
+    if (connections !== told) {
+      told = connections;
       log.info(`draining, ${told} connection(s)`);
     }
     if (told > 0) await pause(clock, shutdown);
   }
-  if (listeners.connections > 0) log.warn("draining: closing by force", { connections: listeners.connections });
-  listeners.closeAll();
+  if (connections > 0) log.warn("draining: closing by force", { connections });
+  serving.closeAll();
 }
 
-async function untilNobodyComes({ listeners, shutdown, minimumMs, clock, log }: DrainOptions): Promise<void> {
+async function untilNobodyComes({ serving, shutdown, minimumMs, clock, log }: DrainOptions): Promise<void> {
   const startedMs = clock.steadyMs();
-  log.info("draining: answers say close, listening goes on", { connections: listeners.connections });
+  log.info("draining: answers say close, listening goes on", { connections: (await serving.status()).connections });
   while (!shutdown.force.aborted) {
-    const nowMs = clock.steadyMs();
-    if (nowMs - startedMs >= minimumMs && nowMs - listeners.lastAcceptedMs >= quietMs) break;
+    if (clock.steadyMs() - startedMs >= minimumMs && (await serving.status()).quietMs >= quietMs) break;
     await pause(clock, shutdown);
   }
 }

@@ -1,5 +1,6 @@
 // The L7 data plane: listeners, routes, clusters; as a gateway, a sidecar or a waypoint, which differ by their listeners.
-export { Proxy, redirectMark, type ProxyOptions } from "./proxy.ts";
+export { redirectMark } from "./data-path.ts";
+export { Proxy, type ProxyOptions } from "./proxy.ts";
 export { podHistogramBuckets } from "./observe/histogram-buckets.ts";
 export { randomUuids } from "./random-text.ts";
 export { readSettings, type ProxySettings, type SettingsSources } from "./proxy-settings.ts";

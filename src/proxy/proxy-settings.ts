@@ -122,6 +122,11 @@ export function readSettings(sources: SettingsSources): ProxySettings {
   return { ...settings, metadata: nodeMetadata(env, settings, proxyConfig, labelsOf(sources.annotationsFile)) };
 }
 
+/** `<type>~<address>~<pod>.<namespace>~<domain>`. */
+export function nodeId(settings: ProxySettings): string {
+  return `${settings.role}~${settings.instanceIp}~${settings.podName}.${settings.podNamespace}~${settings.domain}`;
+}
+
 function readProxyConfig(env: Environment): Readonly<Record<string, unknown>> {
   const text = envString(env, "PROXY_CONFIG", "");
   if (text === "") return {};

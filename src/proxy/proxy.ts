@@ -15,41 +15,25 @@ import {
   followRevocations,
   followRoots,
   forOwnPod,
-  hboneCutOffs,
-  formatIdentity,
   listenHttp,
-  metricsRoute,
   RevocationLists,
   type CertificateAuthority,
   type EndpointRoute,
   type HttpEndpoint,
 } from "../dataplane/index.ts";
-import { AccessLog, addProcessMetrics, fileSink, MetricsRegistry } from "../telemetry/index.ts";
-import { formatBaggage } from "../wire/hbone/index.ts";
+import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { appProbeRoutes } from "./agent/app-prober.ts";
 import { mergedMetricsRoute } from "./agent/merged-metrics.ts";
 import { watchWorkloadHealth } from "./agent/workload-health.ts";
+import { DataPath, identityOf, type DataPathOptions } from "./data-path.ts";
 import type { DnsCapture } from "./dns-capture/index.ts";
 import { drain } from "./drain.ts";
-import { FilterStatistics } from "./filters/filter-statistics.ts";
 import type { Listen } from "./listen.ts";
-import { ListenerSet } from "./listener-set.ts";
-import { adminRoutes, nodeId, onPost } from "./observe/admin.ts";
-import { encodePeerMetadata } from "./http/peer-metadata.ts";
-import { ConnectionObserver } from "./observe/connection-observer.ts";
-import { bucketsOf, podHistogramBuckets } from "./observe/histogram-buckets.ts";
-import { IstioMetrics } from "./observe/istio-metrics.ts";
-import { ProxyStats } from "./observe/proxy-stats.ts";
-import { ProxyConfig } from "./proxy-config.ts";
-import type { ProxySettings } from "./proxy-settings.ts";
-import { SecretStore } from "./tls/secret-store.ts";
-import { TlsContexts } from "./tls/tls-contexts.ts";
+import { adminRoutes, onPost, servingMetricsRoute } from "./observe/admin.ts";
+import { nodeId, type ProxySettings } from "./proxy-settings.ts";
+import type { Serving } from "./serving.ts";
 import { trustBundleSubscription } from "./tls/trust-bundle.ts";
-import { CollectorExports } from "./tracing/collector-exports.ts";
-import { clusterCaller } from "./upstream/cluster-call.ts";
-import { MeshConnector } from "./upstream/connector.ts";
-import { OwnConnections } from "./upstream/own-connections.ts";
 import type { ResolveName } from "./upstream/dns-refresher.ts";
 
 export interface ProxyOptions {
@@ -68,18 +52,9 @@ export interface ProxyOptions {
   readonly random: Random;
   /** Asks this process to end, as a signal would. */
   readonly quit: () => void;
+  /** What serves requests; a {@link DataPath} in this thread when absent. */
+  readonly serve?: (options: DataPathOptions) => Serving;
 }
-
-const sweepMs = 1000;
-/** For tunnels to end after the last connection has. */
-const tunnelEndMs = 1000;
-const tunnelEndStepMs = 10;
-/** For the last spans and logs to reach their collector. */
-const exportsEndMs = 2000;
-/** What the redirect of a pod's connections lets pass. */
-export const redirectMark = 0x539;
-/** Access log files that are held open at once. */
-const maxAccessLogs = 16;
 
 /** One L7 proxy process: configuration by xDS, identity by the CA, requests from listeners to endpoints. */
 export class Proxy {
@@ -89,17 +64,8 @@ export class Proxy {
   /** For tunnels; other connections have the mesh's lists in their contexts. */
   readonly #revocations: RevocationLists | undefined;
   readonly #identity: string;
-  readonly #secrets: SecretStore;
-  readonly #connector: MeshConnector;
-  readonly #ownConnections: OwnConnections;
-  readonly #config: ProxyConfig;
-  readonly #listeners: ListenerSet;
-  readonly #stats: ProxyStats;
+  readonly #serving: Serving;
   readonly #xds: DeltaXdsClient;
-  readonly #exports: CollectorExports;
-  readonly #accessLogs = new Map<string, AccessLog>();
-  /** Lines of files beyond {@link maxAccessLogs}. */
-  #refusedLines = 0;
   readonly #startedMs: number;
   #wasReady = false;
   #draining = false;
@@ -112,11 +78,7 @@ export class Proxy {
     this.#options = options;
     this.#registry = new MetricsRegistry({ clock });
     this.#startedMs = clock.nowMs();
-    this.#identity = formatIdentity({
-      trustDomain: settings.trustDomain,
-      namespace: settings.podNamespace,
-      serviceAccount: settings.serviceAccount,
-    });
+    this.#identity = identityOf(settings);
     this.#revocations =
       settings.meshRevocationsFile === undefined
         ? undefined
@@ -130,102 +92,27 @@ export class Proxy {
       random,
     });
     addCertificateMetrics(this.#registry, this.#certificates);
-    this.#secrets = new SecretStore({
+    const { listen, resolve, readFile, newRequestId, serve = (given) => new DataPath(given) } = options;
+    this.#serving = serve({
+      settings,
       certificates: this.#certificates,
-      identity: this.#identity,
-      readFile: options.readFile,
-      meshRevocationsFile: settings.meshRevocationsFile,
+      registry: this.#registry,
+      listen,
+      resolve,
+      readFile,
+      newRequestId,
+      log,
       clock,
-      log: log.scoped("secret"),
+      random,
+      startedMs: this.#startedMs,
     });
-    const contexts = new TlsContexts(this.#secrets);
-    this.#ownConnections = new OwnConnections(Object.values(settings.ports));
-    this.#connector = new MeshConnector({
-      ownConnections: this.#ownConnections,
-      certificates: this.#certificates,
-      contexts,
-      clock,
-      identity: this.#identity,
-      tunnelHeaders: tunnelHeaders(settings),
-      ...(settings.role === "sidecar" ? { mark: redirectMark } : {}),
-    });
-    const statistics = new FilterStatistics();
-    const callCluster = clusterCaller((name) => this.#config.cluster(name));
-    this.#exports = new CollectorExports({
-      node: {
-        id: nodeId(settings),
-        service: `${settings.workloadName}.${settings.podNamespace}`,
-        address: settings.instanceIp,
-        zone: "",
-      },
-      callCluster,
-      statistics,
-      clock,
-      log: log.scoped("export"),
-    });
-    this.#config = new ProxyConfig({
-      runtime: { connector: this.#connector, clock, random },
-      resolve: options.resolve,
-      secrets: this.#secrets,
-      services: { clock, random, statistics, callCluster, exports: this.#exports },
-      clock,
-      log: log.scoped("config"),
-    });
-    const observer = new ConnectionObserver({
-      role: settings.role,
-      metrics: new IstioMetrics(
-        this.#registry,
-        sourceLabels(settings, this.#identity),
-        bucketsOf(podHistogramBuckets(settings.metadata, log)),
-      ),
-      accessLog: (path) => this.#accessLog(path),
-      clock,
-    });
-    this.#listeners = new ListenerSet({
-      listen: options.listen,
-      contexts,
-      localIdentity: this.#identity,
-      leavingLimitMs: settings.connectionDrainMs,
-      observeRefused: (listener, info) => observer.refused(listener, info),
-      clock,
-      log: log.scoped("listener"),
-      chains: {
-        routeTable: (name) => this.#config.routeTable(name),
-        cluster: (name) => this.#config.cluster(name),
-        connector: this.#connector,
-        clock,
-        random,
-        newRequestId: options.newRequestId,
-        ownMetadata: {
-          id: nodeId(settings),
-          value: encodePeerMetadata(sourceLabels(settings, this.#identity), settings.podName),
-        },
-        onTrouble: (what, error) => log.error(what, { error: messageOf(error) }),
-        observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
-        observeStream: (listener, http, record) => observer.stream(listener, http, record),
-        observeTcp: (listener, chain) => observer.tcp(listener, chain),
-        observeTunnel: (logs, tunnel) => observer.tunnel(logs, tunnel, options.newRequestId()),
-        onCutOff: hboneCutOffs(this.#registry),
-      },
-    });
-    this.#stats = new ProxyStats(this.#config, this.#listeners, statistics);
-    this.#stats.expose(this.#registry);
     this.#registry
       .gauge("istio_build", "Istio component build info.", ["component", "tag"])
       .labels("proxy", settings.version)
       .set(1);
     addProcessMetrics(this.#registry, process);
-    const droppedLines = this.#registry
-      .counter("serin_access_log_dropped_lines_total", "Lines that were lost, as a log took them too slowly.")
-      .labels();
-    this.#registry.onCollect(() =>
-      droppedLines.add(
-        [...this.#accessLogs.values()].reduce((sum, log) => sum + log.droppedLines, this.#refusedLines) -
-          droppedLines.value,
-      ),
-    );
     this.#xds = this.#xdsClient();
-    this.#config.attach(this.#listeners, this.#xds);
+    this.#serving.attach(this.#xds);
   }
 
   /** Runs until drained: see {@link drain}. The second request to shut down closes what is left. */
@@ -244,12 +131,13 @@ export class Proxy {
       this.#tellHealth(ended.signal),
     ];
     this.#certificates.prefetch(this.#identity);
-    const sweeper = setInterval(() => this.#sweep(), sweepMs);
+    this.#serving.start();
     try {
       await aborted(shutdown.drain);
       this.#draining = true;
+      this.#serving.closeUnused();
       await drain({
-        listeners: this.#listeners,
+        serving: this.#serving,
         shutdown,
         minimumMs: settings.drainMs,
         inboundOnly: settings.role === "sidecar",
@@ -258,14 +146,10 @@ export class Proxy {
         log,
       });
     } finally {
-      clearInterval(sweeper);
-      await this.#exports.flush(exportsEndMs);
-      this.#config.close();
-      this.#connector.close();
-      await this.#tunnelsEnded(shutdown);
+      await this.#serving.end(shutdown.force);
       this.#certificates.close();
       ended.abort();
-      await Promise.all([...background, ...[...this.#accessLogs.values()].map((accessLog) => accessLog.flush())]);
+      await Promise.all(background);
       dns?.close();
       await Promise.all(endpoints.map((endpoint) => endpoint.close()));
     }
@@ -299,14 +183,6 @@ export class Proxy {
     );
   }
 
-  /** Idle tunnels end in order, so that their peers do not take our end for a fault. */
-  async #tunnelsEnded(shutdown: Shutdown): Promise<void> {
-    const { clock } = this.#options;
-    const deadline = clock.steadyMs() + tunnelEndMs;
-    while (this.#connector.tunnelConnections > 0 && clock.steadyMs() < deadline && !shutdown.force.aborted)
-      await clock.sleep(tunnelEndStepMs);
-  }
-
   #xdsClient(): DeltaXdsClient {
     const { settings, dns, log, clock, random } = this.#options;
     return new DeltaXdsClient({
@@ -322,7 +198,7 @@ export class Proxy {
         metadata: settings.metadata,
       },
       subscriptions: [
-        ...this.#config.subscriptions(),
+        ...this.#serving.subscriptions(),
         ...(settings.asksForTrustBundle ? [trustBundleSubscription(this.#certificates)] : []),
         ...(dns === undefined ? [] : [dns.subscription()]),
       ],
@@ -334,7 +210,7 @@ export class Proxy {
 
   async #listen(shutdown: Shutdown): Promise<readonly HttpEndpoint[]> {
     const { settings, log, clock, quit } = this.#options;
-    const metrics = metricsRoute(this.#registry);
+    const metrics = servingMetricsRoute(this.#serving);
     const merged = mergedMetricsRoute({
       own: metrics,
       app: settings.appMetrics,
@@ -345,17 +221,16 @@ export class Proxy {
     const ready: EndpointRoute = () => this.#readiness();
     const admin = adminRoutes({
       settings,
-      config: this.#config,
-      listeners: this.#listeners,
-      secrets: this.#secrets,
-      stats: this.#stats,
-      registry: this.#registry,
+      serving: this.#serving,
       logThreshold: this.#options.logThreshold,
       startedMs: this.#startedMs,
       nowMs: () => clock.nowMs(),
-      state: () =>
-        shutdown.drain.aborted || !this.#healthy ? "DRAINING" : this.#pending().length === 0 ? "LIVE" : "INITIALIZING",
-      drainListeners: (inboundOnly) => this.#listeners.drain(inboundOnly),
+      state: async () =>
+        shutdown.drain.aborted || !this.#healthy
+          ? "DRAINING"
+          : (await this.#pending()).length === 0
+            ? "LIVE"
+            : "INITIALIZING",
       setHealth: (healthy) => (this.#healthy = healthy),
       quit,
     });
@@ -368,7 +243,7 @@ export class Proxy {
       }
     };
     const inPod = (route: EndpointRoute): EndpointRoute =>
-      forOwnPod(route, ({ remotePort = 0, localPort = 0 }) => this.#ownConnections.has(remotePort, localPort));
+      forOwnPod(route, ({ remotePort = 0, localPort = 0 }) => this.#serving.owns(remotePort, localPort));
     return await Promise.all([
       listenHttp({
         address: "127.0.0.1",
@@ -384,8 +259,8 @@ export class Proxy {
         "/drain": inPod(
           onPost(() => {
             this.#podEnds = true;
-            this.#listeners.drain(settings.role === "sidecar");
-            this.#config.closeUnused();
+            this.#serving.drain(settings.role === "sidecar");
+            this.#serving.closeUnused();
           }),
         ),
       }),
@@ -394,80 +269,23 @@ export class Proxy {
     ]);
   }
 
-  #readiness(): { status: number; body: string } {
+  async #readiness(): Promise<{ status: number; body: string }> {
     if (this.#draining) return { status: 503, body: "draining\n" };
     if (!this.#healthy) return { status: 503, body: "not ready: the health check was made to fail\n" };
-    const pending = this.#pending();
+    const pending = await this.#pending();
     if (pending.length > 0) return { status: 503, body: `not ready, pending: ${pending.join(", ")}\n` };
-    if (!this.#wasReady) this.#options.log.info("ready", { listeners: [...this.#listeners.listeners()].length });
-    // Once ready, only leaving makes us unready: a control plane that is away must not take gateways out of service.
-    this.#wasReady = true;
+    if (!this.#wasReady) {
+      // Once ready, only leaving makes us unready: a control plane that is away must not take gateways out of service.
+      this.#wasReady = true;
+      this.#options.log.info("ready", { listeners: (await this.#serving.status()).listeners });
+    }
     return { status: 200, body: "ready\n" };
   }
 
   /** What is waited for before the pod may get traffic: without its certificate, every peer's handshake would fail. */
-  #pending(): readonly string[] {
+  async #pending(): Promise<readonly string[]> {
     if (this.#wasReady) return [];
     const own = this.#certificates.peek(this.#identity) === undefined ? ["the workload's certificate"] : [];
-    return [...this.#config.pending(), ...(this.#options.dns?.pending() ?? []), ...own];
+    return [...(await this.#serving.status()).pending, ...(this.#options.dns?.pending() ?? []), ...own];
   }
-
-  #sweep(): void {
-    this.#listeners.sweep();
-    this.#secrets.sweep(this.#options.clock.steadyMs());
-    this.#config.sweep(this.#options.clock.steadyMs());
-    if (this.#podEnds || this.#draining) this.#config.closeUnused();
-  }
-
-  #accessLog(path: string): AccessLog | undefined {
-    let accessLog = this.#accessLogs.get(path);
-    if (accessLog !== undefined) return accessLog;
-    const { clock, log } = this.#options;
-    if (this.#accessLogs.size >= maxAccessLogs) {
-      if (this.#refusedLines === 0)
-        log.warn(`more than ${maxAccessLogs} files of access logs: the lines of further ones are dropped and counted`, {
-          path,
-        });
-      this.#refusedLines += 1;
-      return undefined;
-    }
-    accessLog = new AccessLog({ sink: fileSink(path), clock, onTrouble: (message) => log.warn(message, { path }) });
-    this.#accessLogs.set(path, accessLog);
-    return accessLog;
-  }
-}
-
-function tunnelHeaders(settings: ProxySettings): readonly (readonly [string, string])[] {
-  const baggage = formatBaggage({
-    cluster: settings.clusterId,
-    namespace: settings.podNamespace,
-    workloadName: settings.workloadName,
-    workloadType: "deployment",
-    serviceName: settings.labels["service.istio.io/canonical-name"] ?? settings.workloadName,
-    serviceVersion: settings.labels["service.istio.io/canonical-revision"] ?? "latest",
-  });
-  return [
-    ["baggage", baggage],
-    ...(settings.role === "sidecar"
-      ? []
-      : [["x-istio-source", settings.role === "waypoint" ? "waypoint" : "gateway"] as const]),
-  ];
-}
-
-function sourceLabels(settings: ProxySettings, principal: string): ConstructorParameters<typeof IstioMetrics>[1] {
-  const { labels } = settings;
-  return {
-    principal,
-    workload: settings.workloadName,
-    namespace: settings.podNamespace,
-    canonicalName:
-      labels["service.istio.io/canonical-name"] ??
-      labels["app.kubernetes.io/name"] ??
-      labels["app"] ??
-      settings.workloadName,
-    canonicalRevision: labels["service.istio.io/canonical-revision"] ?? labels["version"] ?? "latest",
-    cluster: settings.clusterId,
-    app: labels["app"] ?? "unknown",
-    version: labels["version"] ?? "unknown",
-  };
 }

@@ -1,29 +1,21 @@
 import { logLevels, type LogLevel, type LogThreshold } from "../../base/index.ts";
-import { jsonRoute, metricsRoute, type EndpointAnswer, type EndpointRoute } from "../../dataplane/index.ts";
-import type { MetricsRegistry } from "../../telemetry/index.ts";
-import type { ListenerSet } from "../listener-set.ts";
-import type { ProxyConfig } from "../proxy-config.ts";
-import type { ProxySettings } from "../proxy-settings.ts";
-import type { SecretStore } from "../tls/secret-store.ts";
-import { certificatesAnswer } from "./certificates-answer.ts";
+import { jsonRoute, type EndpointAnswer, type EndpointRoute } from "../../dataplane/index.ts";
+import { prometheusContentType } from "../../telemetry/index.ts";
+import { nodeId, type ProxySettings } from "../proxy-settings.ts";
+import type { Serving } from "../serving.ts";
 import { clustersJson, clustersText } from "./cluster-status.ts";
-import { configDump, dumpOfResource } from "./config-dump.ts";
-import type { ProxyStats } from "./proxy-stats.ts";
-import { staticClusters, staticListeners } from "./static-resources.ts";
+import { json, text } from "./config-answers.ts";
+import type { Statistic } from "./proxy-stats.ts";
+import { staticClusters } from "./static-resources.ts";
 
 export interface AdminSources {
   readonly settings: ProxySettings;
-  readonly config: ProxyConfig;
-  readonly listeners: ListenerSet;
-  readonly secrets: SecretStore;
-  readonly stats: ProxyStats;
-  readonly registry: MetricsRegistry;
+  readonly serving: Serving;
   /** Undefined where the level cannot be changed. */
   readonly logThreshold: LogThreshold | undefined;
   readonly startedMs: number;
   readonly nowMs: () => number;
-  readonly state: () => "LIVE" | "DRAINING" | "INITIALIZING";
-  readonly drainListeners: (inboundOnly: boolean) => void;
+  readonly state: () => Promise<"LIVE" | "DRAINING" | "INITIALIZING">;
   /** Readiness fails, or holds again. */
   readonly setHealth: (healthy: boolean) => void;
   readonly quit: () => void;
@@ -40,32 +32,38 @@ export function onPost(act: (url: URL) => void): EndpointRoute {
 
 /** The admin paths that tools of Envoy and Istio ask, in Envoy's forms. */
 export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute> {
-  const { config, secrets, settings } = sources;
+  const { serving, settings } = sources;
+  const ofConfig: EndpointRoute = (_request, url) => serving.answer(`${url.pathname}${url.search}`);
+  const metrics = servingMetricsRoute(serving);
   const routes: Record<string, EndpointRoute> = {
-    "/certs": jsonRoute(() => certificatesAnswer(secrets, sources.nowMs())),
-    "/clusters": (_request, url) => {
+    "/certs": ofConfig,
+    "/clusters": async (_request, url) => {
       const fixed = staticClusters(settings);
+      const clusters = await serving.clusters();
       return url.searchParams.get("format") === "json"
-        ? json(clustersJson(fixed, config.allClusters()))
-        : text(clustersText(fixed, config.allClusters()));
+        ? json(clustersJson(fixed, clusters))
+        : text(clustersText(fixed, clusters));
     },
-    "/config_dump": (_request, url) => configAnswer(sources, url),
-    "/drain_listeners": onPost((url) => sources.drainListeners(url.searchParams.has("inboundonly"))),
+    "/config_dump": ofConfig,
+    "/drain_listeners": onPost((url) => serving.drain(url.searchParams.has("inboundonly"))),
     "/healthcheck/fail": onPost(() => sources.setHealth(false)),
     "/healthcheck/ok": onPost(() => sources.setHealth(true)),
-    "/listeners": (_request, url) => listenersAnswer(sources, url.searchParams.get("format") === "json"),
+    "/listeners": ofConfig,
     "/logging": (request, url) => loggingAnswer(sources.logThreshold, request.method === "POST", url),
     "/memory": jsonRoute(memoryAnswer),
     "/quitquitquit": onPost(sources.quit),
-    "/ready": () => (sources.state() === "LIVE" ? text("LIVE\n") : { status: 503, body: `${sources.state()}\n` }),
+    "/ready": async () => {
+      const state = await sources.state();
+      return state === "LIVE" ? text("LIVE\n") : { status: 503, body: `${state}\n` };
+    },
     "/reset_counters": onPost(() => undefined),
     "/runtime": jsonRoute(() => ({ layers: [], entries: {} })),
-    "/server_info": jsonRoute(() => serverInfo(sources)),
-    "/stats": (request, url) =>
+    "/server_info": async () => json(serverInfo(sources, await sources.state())),
+    "/stats": async (request, url) =>
       url.searchParams.get("format") === "prometheus"
-        ? metricsRoute(sources.registry)(request, url)
-        : statsAnswer(sources.stats, url),
-    "/stats/prometheus": metricsRoute(sources.registry),
+        ? await metrics(request, url)
+        : statsAnswer(await serving.statistics(), url),
+    "/stats/prometheus": metrics,
   };
   const list: EndpointRoute = () =>
     text(
@@ -76,19 +74,16 @@ export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute
   return Object.assign(routes, { "/": list, "/help": list });
 }
 
-function json(value: unknown): EndpointAnswer {
-  return { status: 200, contentType: "application/json", body: `${JSON.stringify(value, undefined, 1)}\n` };
+/** What has been counted, in Prometheus' text format. */
+export function servingMetricsRoute(serving: Serving): EndpointRoute {
+  return async () => ({ status: 200, contentType: prometheusContentType, body: await serving.metrics() });
 }
 
-function text(body: string): EndpointAnswer {
-  return { status: 200, contentType: "text/plain; charset=utf-8", body };
-}
-
-function serverInfo({ settings, startedMs, nowMs, state }: AdminSources): unknown {
+function serverInfo({ settings, startedMs, nowMs }: AdminSources, state: string): unknown {
   const uptime = `${Math.floor((nowMs() - startedMs) / 1000)}s`;
   return {
     version: `serin/${settings.version}/Clean/RELEASE/Node`,
-    state: state(),
+    state,
     uptime_current_epoch: uptime,
     uptime_all_epochs: uptime,
     hot_restart_version: "disabled",
@@ -109,37 +104,7 @@ function serverInfo({ settings, startedMs, nowMs, state }: AdminSources): unknow
   };
 }
 
-/** `<type>~<address>~<pod>.<namespace>~<domain>`. */
-export function nodeId(settings: ProxySettings): string {
-  return `${settings.role}~${settings.instanceIp}~${settings.podName}.${settings.podNamespace}~${settings.domain}`;
-}
-
-function configAnswer(sources: AdminSources, url: URL): EndpointAnswer {
-  const resource = url.searchParams.get("resource");
-  const withEndpoints = url.searchParams.has("include_eds") || resource?.includes("endpoint") === true;
-  const dump = configDump({ ...sources, nodeId: nodeId(sources.settings) }, withEndpoints);
-  if (resource === null) return json({ configs: dump });
-  const list = dumpOfResource(dump, resource, url.searchParams.get("name_regex"));
-  return list === undefined ? { status: 404, body: `${resource} not found in config dump\n` } : json({ configs: list });
-}
-
-function listenersAnswer({ listeners, settings }: AdminSources, asJson: boolean): EndpointAnswer {
-  const all = [
-    ...[...listeners.listeners()].flatMap(({ name, addresses }) =>
-      addresses.map(({ address, port }) => ({ name, address, port })),
-    ),
-    ...staticListeners(settings).map(({ name, port }) => ({ name, address: "0.0.0.0", port })),
-  ];
-  if (!asJson) return text(all.map(({ name, address, port }) => `${name}::${address}:${port}\n`).join(""));
-  return json({
-    listener_statuses: all.map(({ name, address, port }) => ({
-      name,
-      local_address: { socket_address: { address, port_value: port } },
-    })),
-  });
-}
-
-function statsAnswer(stats: ProxyStats, url: URL): EndpointAnswer {
+function statsAnswer(statistics: readonly Statistic[], url: URL): EndpointAnswer {
   const filter = url.searchParams.get("filter");
   let wanted: RegExp | undefined;
   try {
@@ -148,9 +113,9 @@ function statsAnswer(stats: ProxyStats, url: URL): EndpointAnswer {
     return { status: 400, body: `the filter "${filter ?? ""}" is no regular expression\n` };
   }
   const usedOnly = url.searchParams.has("usedonly");
-  const rows = stats
-    .statistics()
-    .filter(({ name, value }) => (wanted === undefined || wanted.test(name)) && (!usedOnly || value !== 0));
+  const rows = statistics.filter(
+    ({ name, value }) => (wanted === undefined || wanted.test(name)) && (!usedOnly || value !== 0),
+  );
   if (url.searchParams.get("format") === "json")
     return json({ stats: rows.map(({ name, value }) => ({ name, value })) });
   return text(`${rows.map(({ name, value }) => `${name}: ${value}`).join("\n")}\n`);

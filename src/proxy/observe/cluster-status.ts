@@ -1,10 +1,73 @@
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { StaticCluster } from "./static-resources.ts";
 
+/** An endpoint of a cluster, and what was counted of it. */
+interface EndpointStatus {
+  readonly name: string;
+  readonly address: unknown;
+  readonly hostname: string | undefined;
+  readonly weight: number;
+  readonly priority: number;
+  readonly healthy: boolean;
+  readonly ejected: boolean;
+  readonly counts: EndpointCounts;
+}
+
+interface EndpointCounts {
+  readonly cx_active: number;
+  readonly cx_connect_fail: number;
+  readonly cx_total: number;
+  readonly rq_active: number;
+  readonly rq_error: number;
+  readonly rq_success: number;
+  readonly rq_total: number;
+}
+
+/** A cluster as `/clusters` tells of it. */
+export interface ClusterStatus {
+  readonly name: string;
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly endpoints: readonly EndpointStatus[];
+}
+
+export function clusterStatuses(clusters: readonly Cluster[]): ClusterStatus[] {
+  return clusters.map((cluster) => ({
+    name: cluster.name,
+    maxConnections: cluster.config.limits.maxConnections,
+    maxPendingRequests: cluster.config.limits.maxPendingRequests,
+    maxRequests: cluster.config.maxRequests,
+    endpoints: [...cluster.endpoints()].map(endpointStatus),
+  }));
+}
+
+function endpointStatus(endpoint: Endpoint): EndpointStatus {
+  const { config, counters, pool, name, activeRequests, outliers } = endpoint;
+  return {
+    name,
+    address: addressJson(endpoint),
+    hostname: config.hostname,
+    weight: config.weight,
+    priority: config.priority,
+    healthy: config.healthy,
+    ejected: outliers.ejectedAtMs !== undefined,
+    counts: {
+      cx_active: pool.openConnections + endpoint.activeConnections,
+      cx_connect_fail: counters.connectFailures,
+      cx_total: counters.connectionsOpened,
+      rq_active: activeRequests,
+      rq_error: counters.errors,
+      rq_success: counters.successes,
+      rq_total: counters.requests,
+    },
+  };
+}
+
 const textPrefixes = (cluster: string, host: string): string => `${cluster}::${host}::`;
 
 /** `/clusters` as text: a line for each figure. */
-export function clustersText(fixed: readonly StaticCluster[], clusters: readonly Cluster[]): string {
+export function clustersText(fixed: readonly StaticCluster[], clusters: readonly ClusterStatus[]): string {
   const lines = fixed.flatMap(({ name, hostname, address }) => {
     const host =
       "pipe" in address ? address.pipe.path : `${address.socket_address.address}:${address.socket_address.port_value}`;
@@ -15,13 +78,13 @@ export function clustersText(fixed: readonly StaticCluster[], clusters: readonly
     ];
   });
   for (const cluster of clusters) {
-    const { name, config } = cluster;
+    const { name } = cluster;
     lines.push(
-      `${name}::default_priority::max_connections::${shown(config.limits.maxConnections)}`,
-      `${name}::default_priority::max_pending_requests::${shown(config.limits.maxPendingRequests)}`,
-      `${name}::default_priority::max_requests::${shown(config.maxRequests)}`,
+      `${name}::default_priority::max_connections::${shown(cluster.maxConnections)}`,
+      `${name}::default_priority::max_pending_requests::${shown(cluster.maxPendingRequests)}`,
+      `${name}::default_priority::max_requests::${shown(cluster.maxRequests)}`,
       `${name}::added_via_api::true`,
-      ...[...cluster.endpoints()].flatMap((endpoint) => endpointLines(name, endpoint)),
+      ...cluster.endpoints.flatMap((endpoint) => endpointLines(name, endpoint)),
     );
   }
   return `${lines.join("\n")}\n`;
@@ -33,32 +96,26 @@ function shown(limit: number): number {
   return Math.min(limit, unlimited);
 }
 
-function endpointLines(cluster: string, endpoint: Endpoint): string[] {
-  const { config, counters, pool, name } = endpoint;
-  const line = (figure: string, value: number | string): string => `${textPrefixes(cluster, name)}${figure}::${value}`;
+function endpointLines(cluster: string, endpoint: EndpointStatus): string[] {
+  const line = (figure: string, value: number | string): string =>
+    `${textPrefixes(cluster, endpoint.name)}${figure}::${value}`;
   return [
-    line("cx_active", pool.openConnections + endpoint.activeConnections),
-    line("cx_connect_fail", counters.connectFailures),
-    line("cx_total", counters.connectionsOpened),
-    line("rq_active", endpoint.activeRequests),
-    line("rq_error", counters.errors),
-    line("rq_success", counters.successes),
-    line("rq_total", counters.requests),
-    line("hostname", config.hostname ?? ""),
+    ...Object.entries(endpoint.counts).map(([figure, value]) => line(figure, value as number)),
+    line("hostname", endpoint.hostname ?? ""),
     line("health_flags", healthFlags(endpoint)),
-    line("weight", config.weight),
-    line("priority", config.priority),
+    line("weight", endpoint.weight),
+    line("priority", endpoint.priority),
   ];
 }
 
 /** As Envoy names them: what the control plane said, and what the endpoint's answers said. */
-function healthFlags({ config, outliers }: Endpoint): string {
-  const flags = `${config.healthy ? "" : "/failed_eds_health"}${outliers.ejectedAtMs === undefined ? "" : "/failed_outlier_check"}`;
+function healthFlags({ healthy, ejected }: EndpointStatus): string {
+  const flags = `${healthy ? "" : "/failed_eds_health"}${ejected ? "/failed_outlier_check" : ""}`;
   return flags === "" ? "healthy" : flags;
 }
 
 /** `/clusters?format=json`. */
-export function clustersJson(fixed: readonly StaticCluster[], clusters: readonly Cluster[]): unknown {
+export function clustersJson(fixed: readonly StaticCluster[], clusters: readonly ClusterStatus[]): unknown {
   return {
     cluster_statuses: [
       ...fixed.map(({ name, hostname, address }) => ({
@@ -77,7 +134,7 @@ export function clustersJson(fixed: readonly StaticCluster[], clusters: readonly
       ...clusters.map((cluster) => ({
         name: cluster.name,
         added_via_api: true,
-        host_statuses: [...cluster.endpoints()].map(endpointJson),
+        host_statuses: cluster.endpoints.map(endpointJson),
         observability_name: cluster.name,
         ...(cluster.name.startsWith("outbound") ? { eds_service_name: cluster.name } : {}),
       })),
@@ -85,28 +142,21 @@ export function clustersJson(fixed: readonly StaticCluster[], clusters: readonly
   };
 }
 
-function endpointJson(endpoint: Endpoint): unknown {
-  const { config, counters, pool, activeRequests } = endpoint;
-  const gauge = (name: string, value: number): unknown => ({ name, type: "GAUGE", value: String(value) });
-  const counter = (name: string, value: number): unknown => ({ name, value: String(value) });
+function endpointJson({ address, hostname, weight, priority, healthy, ejected, counts }: EndpointStatus): unknown {
   return {
-    address: addressJson(endpoint),
-    stats: [
-      gauge("cx_active", pool.openConnections + endpoint.activeConnections),
-      counter("cx_connect_fail", counters.connectFailures),
-      counter("cx_total", counters.connectionsOpened),
-      gauge("rq_active", activeRequests),
-      counter("rq_error", counters.errors),
-      counter("rq_success", counters.successes),
-      counter("rq_total", counters.requests),
-    ],
+    address,
+    stats: Object.entries(counts).map(([name, value]) => ({
+      name,
+      ...(name.endsWith("_active") ? { type: "GAUGE" } : {}),
+      value: String(value),
+    })),
     health_status: {
-      eds_health_status: config.healthy ? "HEALTHY" : "UNHEALTHY",
-      ...(endpoint.outliers.ejectedAtMs === undefined ? {} : { failed_outlier_check: true }),
+      eds_health_status: healthy ? "HEALTHY" : "UNHEALTHY",
+      ...(ejected ? { failed_outlier_check: true } : {}),
     },
-    weight: config.weight,
-    ...(config.priority === 0 ? {} : { priority: config.priority }),
-    ...(config.hostname === undefined ? {} : { hostname: config.hostname }),
+    weight,
+    ...(priority === 0 ? {} : { priority }),
+    ...(hostname === undefined ? {} : { hostname }),
   };
 }
 

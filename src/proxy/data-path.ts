@@ -1,0 +1,348 @@
+import { messageOf, type Clock, type Logger, type Random } from "../base/index.ts";
+import {
+  formatIdentity,
+  hboneCutOffs,
+  type CertificateSource,
+  type EndpointAnswer,
+  type XdsClient,
+  type XdsSubscription,
+} from "../dataplane/index.ts";
+import { AccessLog, fileSink, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
+import { formatBaggage } from "../wire/hbone/index.ts";
+import { FilterStatistics } from "./filters/filter-statistics.ts";
+import { encodePeerMetadata } from "./http/peer-metadata.ts";
+import type { Listen } from "./listen.ts";
+import { ListenerSet } from "./listener-set.ts";
+import { clusterStatuses, type ClusterStatus } from "./observe/cluster-status.ts";
+import { configAnswer } from "./observe/config-answers.ts";
+import { ConnectionObserver } from "./observe/connection-observer.ts";
+import { bucketsOf, podHistogramBuckets } from "./observe/histogram-buckets.ts";
+import { IstioMetrics } from "./observe/istio-metrics.ts";
+import { ProxyStats, type Statistic } from "./observe/proxy-stats.ts";
+import { ProxyConfig } from "./proxy-config.ts";
+import { nodeId, type ProxySettings } from "./proxy-settings.ts";
+import type { Serving, ServingStatus } from "./serving.ts";
+import { SecretStore } from "./tls/secret-store.ts";
+import { TlsContexts } from "./tls/tls-contexts.ts";
+import { CollectorExports } from "./tracing/collector-exports.ts";
+import { clusterCaller } from "./upstream/cluster-call.ts";
+import { MeshConnector } from "./upstream/connector.ts";
+import type { ResolveName } from "./upstream/dns-refresher.ts";
+import { OwnConnections } from "./upstream/own-connections.ts";
+
+export interface DataPathOptions {
+  readonly settings: ProxySettings;
+  /** Where the own certificate comes from. */
+  readonly certificates: CertificateSource;
+  readonly registry: MetricsRegistry;
+  readonly listen: Listen;
+  readonly resolve: ResolveName;
+  readonly readFile: (path: string) => Promise<string>;
+  readonly newRequestId: () => string;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** When the process began, since the epoch. */
+  readonly startedMs: number;
+}
+
+const sweepMs = 1000;
+/** For tunnels to end after the last connection has. */
+const tunnelEndMs = 1000;
+const tunnelEndStepMs = 10;
+/** For the last spans and logs to reach their collector. */
+const exportsEndMs = 2000;
+/** What the redirect of a pod's connections lets pass. */
+export const redirectMark = 0x539;
+/** Access log files that are held open at once. */
+const maxAccessLogs = 16;
+
+/** From listeners to endpoints, in one thread: what the configuration asks for, with the connections on both sides. */
+export class DataPath implements Serving {
+  readonly #options: DataPathOptions;
+  readonly #secrets: SecretStore;
+  readonly #connector: MeshConnector;
+  readonly #ownConnections: OwnConnections;
+  readonly #config: ProxyConfig;
+  readonly #listeners: ListenerSet;
+  readonly #stats: ProxyStats;
+  readonly #exports: CollectorExports;
+  readonly #accessLogs = new Map<string, AccessLog>();
+  /** Lines of files beyond {@link maxAccessLogs}. */
+  #refusedLines = 0;
+  #closesUnused = false;
+  #sweeper: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: DataPathOptions) {
+    const { settings, clock, random, log, certificates, registry } = options;
+    this.#options = options;
+    const identity = identityOf(settings);
+    this.#secrets = new SecretStore({
+      certificates,
+      identity,
+      readFile: options.readFile,
+      meshRevocationsFile: settings.meshRevocationsFile,
+      clock,
+      log: log.scoped("secret"),
+    });
+    const contexts = new TlsContexts(this.#secrets);
+    this.#ownConnections = new OwnConnections(Object.values(settings.ports));
+    this.#connector = new MeshConnector({
+      ownConnections: this.#ownConnections,
+      certificates,
+      contexts,
+      clock,
+      identity,
+      tunnelHeaders: tunnelHeaders(settings),
+      ...(settings.role === "sidecar" ? { mark: redirectMark } : {}),
+    });
+    const statistics = new FilterStatistics();
+    const callCluster = clusterCaller((name) => this.#config.cluster(name));
+    this.#exports = new CollectorExports({
+      node: {
+        id: nodeId(settings),
+        service: `${settings.workloadName}.${settings.podNamespace}`,
+        address: settings.instanceIp,
+        zone: "",
+      },
+      callCluster,
+      statistics,
+      clock,
+      log: log.scoped("export"),
+    });
+    this.#config = new ProxyConfig({
+      runtime: { connector: this.#connector, clock, random },
+      resolve: options.resolve,
+      secrets: this.#secrets,
+      services: { clock, random, statistics, callCluster, exports: this.#exports },
+      clock,
+      log: log.scoped("config"),
+    });
+    this.#listeners = this.#listenerSet(contexts);
+    this.#stats = new ProxyStats(this.#config, this.#listeners, statistics);
+    this.#stats.expose(registry);
+    this.#countDroppedLines();
+  }
+
+  subscriptions(): readonly XdsSubscription[] {
+    return this.#config.subscriptions();
+  }
+
+  attach(client: Pick<XdsClient, "setNames">): void {
+    this.#config.attach(this.#listeners, client);
+  }
+
+  start(): void {
+    this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
+  }
+
+  /** The source of certificates has it already. */
+  certify(): void {}
+
+  /** Ours is the process's logger. */
+  setLogLevel(): void {}
+
+  status(): Promise<ServingStatus> {
+    const { connections, lastAcceptedMs } = this.#listeners;
+    return Promise.resolve({
+      pending: this.#config.pending(),
+      listeners: [...this.#listeners.listeners()].length,
+      connections,
+      quietMs: lastAcceptedMs === 0 ? Infinity : this.#options.clock.steadyMs() - lastAcceptedMs,
+    });
+  }
+
+  drain(inboundOnly: boolean): void {
+    this.#listeners.drain(inboundOnly);
+  }
+
+  closeUnused(): void {
+    this.#closesUnused = true;
+    this.#config.closeUnused();
+  }
+
+  stopListening(): void {
+    this.#listeners.stopListening();
+  }
+
+  closeQuiet(quietMs: number): void {
+    this.#listeners.closeQuiet(quietMs);
+  }
+
+  closeAll(): void {
+    this.#listeners.closeAll();
+  }
+
+  async end(force: AbortSignal): Promise<void> {
+    clearInterval(this.#sweeper);
+    await this.#exports.flush(exportsEndMs);
+    this.#config.close();
+    this.#connector.close();
+    await this.#tunnelsEnded(force);
+    await Promise.all([...this.#accessLogs.values()].map((accessLog) => accessLog.flush()));
+  }
+
+  owns(remotePort: number, localPort: number): boolean {
+    return this.#ownConnections.has(remotePort, localPort);
+  }
+
+  answer(target: string): EndpointAnswer {
+    const { settings, startedMs, clock } = this.#options;
+    return configAnswer(
+      {
+        settings,
+        nodeId: nodeId(settings),
+        config: this.#config,
+        listeners: this.#listeners,
+        secrets: this.#secrets,
+        startedMs,
+        nowMs: () => clock.nowMs(),
+      },
+      target,
+    );
+  }
+
+  clusters(): Promise<readonly ClusterStatus[]> {
+    return Promise.resolve(clusterStatuses(this.#config.allClusters()));
+  }
+
+  statistics(): Promise<readonly Statistic[]> {
+    return Promise.resolve(this.#stats.statistics());
+  }
+
+  metrics(): Promise<string> {
+    return Promise.resolve(renderPrometheus(this.#options.registry));
+  }
+
+  #listenerSet(contexts: TlsContexts): ListenerSet {
+    const { settings, clock, random, log, registry, newRequestId, listen } = this.#options;
+    const identity = identityOf(settings);
+    const observer = new ConnectionObserver({
+      role: settings.role,
+      metrics: new IstioMetrics(
+        registry,
+        sourceLabels(settings, identity),
+        bucketsOf(podHistogramBuckets(settings.metadata, log)),
+      ),
+      accessLog: (path) => this.#accessLog(path),
+      clock,
+    });
+    return new ListenerSet({
+      listen,
+      contexts,
+      localIdentity: identity,
+      leavingLimitMs: settings.connectionDrainMs,
+      observeRefused: (listener, info) => observer.refused(listener, info),
+      clock,
+      log: log.scoped("listener"),
+      chains: {
+        routeTable: (name) => this.#config.routeTable(name),
+        cluster: (name) => this.#config.cluster(name),
+        connector: this.#connector,
+        clock,
+        random,
+        newRequestId,
+        ownMetadata: {
+          id: nodeId(settings),
+          value: encodePeerMetadata(sourceLabels(settings, identity), settings.podName),
+        },
+        onTrouble: (what, error) => log.error(what, { error: messageOf(error) }),
+        observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
+        observeStream: (listener, http, record) => observer.stream(listener, http, record),
+        observeTcp: (listener, chain) => observer.tcp(listener, chain),
+        observeTunnel: (logs, tunnel) => observer.tunnel(logs, tunnel, newRequestId()),
+        onCutOff: hboneCutOffs(registry),
+      },
+    });
+  }
+
+  #countDroppedLines(): void {
+    const { registry } = this.#options;
+    const droppedLines = registry
+      .counter("serin_access_log_dropped_lines_total", "Lines that were lost, as a log took them too slowly.")
+      .labels();
+    registry.onCollect(() =>
+      droppedLines.add(
+        [...this.#accessLogs.values()].reduce((sum, log) => sum + log.droppedLines, this.#refusedLines) -
+          droppedLines.value,
+      ),
+    );
+  }
+
+  #sweep(): void {
+    const nowMs = this.#options.clock.steadyMs();
+    this.#listeners.sweep();
+    this.#secrets.sweep(nowMs);
+    this.#config.sweep(nowMs);
+    if (this.#closesUnused) this.#config.closeUnused();
+  }
+
+  /** Idle tunnels end in order, so that their peers do not take our end for a fault. */
+  async #tunnelsEnded(force: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    const deadline = clock.steadyMs() + tunnelEndMs;
+    while (this.#connector.tunnelConnections > 0 && clock.steadyMs() < deadline && !force.aborted)
+      await clock.sleep(tunnelEndStepMs);
+  }
+
+  #accessLog(path: string): AccessLog | undefined {
+    let accessLog = this.#accessLogs.get(path);
+    if (accessLog !== undefined) return accessLog;
+    const { clock, log } = this.#options;
+    if (this.#accessLogs.size >= maxAccessLogs) {
+      if (this.#refusedLines === 0)
+        log.warn(`more than ${maxAccessLogs} files of access logs: the lines of further ones are dropped and counted`, {
+          path,
+        });
+      this.#refusedLines += 1;
+      return undefined;
+    }
+    accessLog = new AccessLog({ sink: fileSink(path), clock, onTrouble: (message) => log.warn(message, { path }) });
+    this.#accessLogs.set(path, accessLog);
+    return accessLog;
+  }
+}
+
+/** The SPIFFE id of this proxy. */
+export function identityOf(settings: ProxySettings): string {
+  return formatIdentity({
+    trustDomain: settings.trustDomain,
+    namespace: settings.podNamespace,
+    serviceAccount: settings.serviceAccount,
+  });
+}
+
+function tunnelHeaders(settings: ProxySettings): readonly (readonly [string, string])[] {
+  const baggage = formatBaggage({
+    cluster: settings.clusterId,
+    namespace: settings.podNamespace,
+    workloadName: settings.workloadName,
+    workloadType: "deployment",
+    serviceName: settings.labels["service.istio.io/canonical-name"] ?? settings.workloadName,
+    serviceVersion: settings.labels["service.istio.io/canonical-revision"] ?? "latest",
+  });
+  return [
+    ["baggage", baggage],
+    ...(settings.role === "sidecar"
+      ? []
+      : [["x-istio-source", settings.role === "waypoint" ? "waypoint" : "gateway"] as const]),
+  ];
+}
+
+function sourceLabels(settings: ProxySettings, principal: string): ConstructorParameters<typeof IstioMetrics>[1] {
+  const { labels } = settings;
+  return {
+    principal,
+    workload: settings.workloadName,
+    namespace: settings.podNamespace,
+    canonicalName:
+      labels["service.istio.io/canonical-name"] ??
+      labels["app.kubernetes.io/name"] ??
+      labels["app"] ??
+      settings.workloadName,
+    canonicalRevision: labels["service.istio.io/canonical-revision"] ?? labels["version"] ?? "latest",
+    cluster: settings.clusterId,
+    app: labels["app"] ?? "unknown",
+    version: labels["version"] ?? "unknown",
+  };
+}
