@@ -1,10 +1,19 @@
 import { randomFillSync } from "node:crypto";
 import { lookup } from "node:dns/promises";
+import { availableParallelism } from "node:os";
 import { readFile } from "node:fs/promises";
 import { createLogger, systemClock, systemRandom, type Logger, type LogThreshold } from "../base/index.ts";
 import { IstioCertificateClient } from "../dataplane/index.ts";
 import { listenTcp } from "../net/index.ts";
-import { Proxy, randomUuids, readSettings, redirectMark, type ProxySettings } from "../proxy/index.ts";
+import {
+  Proxy,
+  randomUuids,
+  readSettings,
+  redirectMark,
+  workerCount,
+  type MachineBounds,
+  type ProxySettings,
+} from "../proxy/index.ts";
 import type { DnsCapture } from "../proxy/dns-capture/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -29,6 +38,10 @@ export async function run(context: RoleContext): Promise<number> {
   });
   const logThreshold: LogThreshold = { level: settings.logLevel };
   const log = createLogger({ scope: "proxy", level: logThreshold });
+  const workers = workerCount(settings.concurrency, await machineBounds(), Number(env["ISTIO_CPU_LIMIT"] ?? 0));
+  if (workers.warning !== undefined) log.warn(workers.warning);
+  if (workers.count > 1)
+    log.warn(`${workers.count} workers are asked for by concurrency; this release serves with one`);
   const dns = settings.capturesDns ? await dnsCapture(settings, log.scoped("dns")) : undefined;
   const proxy = new Proxy({
     settings,
@@ -47,6 +60,13 @@ export async function run(context: RoleContext): Promise<number> {
   });
   await proxy.run(shutdown);
   return 0;
+}
+
+/** Node raises its limit of open files to the hard one when it starts. */
+async function machineBounds(): Promise<MachineBounds> {
+  const limits = await readFile("/proc/self/limits", "utf8").catch(() => "");
+  const files = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
+  return { cores: availableParallelism(), maxDescriptors: files === undefined ? Infinity : Number(files) };
 }
 
 async function dnsCapture({ podNamespace: namespace, domain, ports }: ProxySettings, log: Logger): Promise<DnsCapture> {

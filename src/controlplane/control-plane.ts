@@ -548,6 +548,7 @@ export class ControlPlane {
       network,
       trustDomain: this.#trustDomain(),
       proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {},
+      concurrency: this.#inputs.mesh.get(meshKey)?.proxyConcurrency,
     });
     const { ambientStatuses, ...wanted } = this.#mesh.wanted;
     const queues = this.#queues;

@@ -49,6 +49,7 @@ export function meshSettings(
     gatewayTopology: config.defaultConfig.gatewayTopology,
     proxyHeaders: config.defaultConfig.proxyHeaders,
     proxyMetadata: config.defaultConfig.proxyMetadata,
+    proxyConcurrency: config.defaultConfig.concurrency,
     meshId: config.defaultConfig.meshId,
     tracing: config.defaultConfig.tracing,
     tracingServiceName: config.defaultConfig.tracingServiceName,

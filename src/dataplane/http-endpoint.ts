@@ -115,10 +115,7 @@ export function loggingRoute(threshold: LogThreshold): EndpointRoute {
  * A route for callers in the own pod alone: on the loopback, and by no connection that this process itself opened for somebody else
  * (`isOwn`). The connection tells, no header; upstream's status and words.
  */
-export function forOwnPod(
-  route: EndpointRoute,
-  isOwn: (socket: Socket) => boolean | Promise<boolean>,
-): EndpointRoute {
+export function forOwnPod(route: EndpointRoute, isOwn: (socket: Socket) => boolean | Promise<boolean>): EndpointRoute {
   return async (request, url) =>
     isLoopbackAddress(request.socket.remoteAddress ?? "") && !(await isOwn(request.socket))
       ? await route(request, url)

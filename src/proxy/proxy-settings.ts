@@ -46,6 +46,8 @@ export interface ProxySettings {
   readonly asksForTrustBundle: boolean;
   /** The pod's DNS queries are redirected to us. */
   readonly capturesDns: boolean;
+  /** How many workers are asked for, as it was written; undefined: nothing is said. */
+  readonly concurrency: unknown;
   readonly ports: {
     readonly admin: number;
     readonly stats: number;
@@ -111,6 +113,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     meshRevocationsFile: envBoolean(env, "PILOT_ENABLE_CA_CRL", true) ? meshRevocations : undefined,
     asksForTrustBundle: envBoolean(env, "PROXY_CONFIG_XDS_AGENT", false),
     capturesDns: envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
+    concurrency: concurrencyOf(args, proxyConfig, sources.annotationsFile),
     ports: {
       admin: envInteger(env, "ADMIN_PORT", portOf(proxyConfig, "proxyAdminPort", 15_000)),
       stats: envInteger(env, "STATS_PORT", portOf(proxyConfig, "statusPort", 15_020)),
@@ -140,6 +143,29 @@ function readProxyConfig(env: Environment): Readonly<Record<string, unknown>> {
     "env-invalid",
     "PROXY_CONFIG must be an object, such as {discoveryAddress: istiod.istio-system.svc:15012}",
   );
+}
+
+/** A flag of 0 says nothing, as upstream's; the injector and the control plane have laid the annotation into PROXY_CONFIG where they made the pod. */
+function concurrencyOf(
+  args: readonly string[],
+  proxyConfig: Readonly<Record<string, unknown>>,
+  annotationsFile: string | undefined,
+): unknown {
+  const flag = optionOf(args, "--concurrency");
+  if (flag !== undefined && flag !== "0") return flag;
+  return proxyConfig["concurrency"] ?? annotatedConfig(annotationsFile)["concurrency"];
+}
+
+/** Of `proxy.istio.io/config`; empty where it cannot be read, which admission has told. */
+function annotatedConfig(annotationsFile: string | undefined): Readonly<Record<string, unknown>> {
+  const text = labelsOf(annotationsFile)["proxy.istio.io/config"];
+  if (text === undefined) return {};
+  try {
+    const value = readTree(text.replaceAll("\\n", "\n"));
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
 }
 
 /** The injector writes JSON: what reads YAML is loaded only for what people have written. */

@@ -107,3 +107,11 @@ test("a mesh config's faults are told at their fields, and fields without effect
   );
   assert.deepEqual(lines(parseMeshConfig("text").errors), [": must be an object with the mesh's settings"]);
 });
+
+test("a concurrency of 0 and none at all stay apart", () => {
+  const concurrencyOf = (defaultConfig: unknown): number | undefined =>
+    parseMeshConfig({ defaultConfig }).value?.defaultConfig.concurrency;
+  assert.equal(concurrencyOf({}), undefined);
+  assert.equal(concurrencyOf({ concurrency: 0 }), 0);
+  assert.equal(concurrencyOf({ concurrency: 2 }), 2);
+});

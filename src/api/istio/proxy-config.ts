@@ -8,8 +8,8 @@ export interface ProxyConfig {
   readonly discoveryAddress: string;
   readonly drainDurationMs: number;
   readonly terminationDrainDurationMs: number;
-  /** 0: one thread a core. */
-  readonly concurrency: number;
+  /** Workers of a proxy; 0: one a core, undefined: nothing is said. */
+  readonly concurrency: number | undefined;
   readonly proxyMetadata: Readonly<Record<string, string>>;
   readonly holdApplicationUntilProxyStarts: boolean;
   readonly statusPort: number;
@@ -120,7 +120,7 @@ export function readProxyConfig(reader: Reader): ProxyConfig {
     discoveryAddress: readText(reader, "discoveryAddress") ?? "istiod.istio-system.svc:15012",
     drainDurationMs: readDurationMs(reader, "drainDuration", 1) ?? defaultDrainMs,
     terminationDrainDurationMs: readDurationMs(reader, "terminationDrainDuration") ?? defaultTerminationDrainMs,
-    concurrency: reader.integer("concurrency", 0) ?? 0,
+    concurrency: reader.integer("concurrency", 0),
     proxyMetadata: readMetadata(reader),
     holdApplicationUntilProxyStarts: reader.boolean("holdApplicationUntilProxyStarts") ?? false,
     statusPort: readPortNumber(reader, "statusPort") ?? defaultStatusPort,

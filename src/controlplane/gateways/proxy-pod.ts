@@ -13,7 +13,7 @@ export interface ProxySettings {
   /** Of the mesh config: variables of every proxy. */
   readonly proxyMetadata: Readonly<Record<string, string>>;
   /** Threads of a proxy; 0: one a core, absent: as the mesh config says. */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
 }
 
 export interface ProxyPod {

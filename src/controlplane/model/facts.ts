@@ -83,6 +83,8 @@ export interface MeshSettings
       "gatewayTopology" | "meshId" | "proxyHeaders" | "proxyMetadata" | "tracing" | "tracingServiceName"
     > {
   readonly trustDomain: string;
+  /** Of `defaultConfig`; absent: it says nothing. */
+  readonly proxyConcurrency?: number | undefined;
   /** Of authorities that are trusted besides the mesh's own: servers take their clients. */
   readonly trustedDomains: readonly string[];
   /** Of the file beside the mesh config. */

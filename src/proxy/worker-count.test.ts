@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readSettings } from "./proxy-settings.ts";
+import { workerCount } from "./worker-count.ts";
+
+const machine = { cores: 8, maxDescriptors: 1_048_576 };
+
+test("one worker serves where nothing is said, one a core where 0 is, and else as many as are asked for", () => {
+  assert.deepEqual(workerCount(undefined, machine, 2), { count: 1 });
+  assert.deepEqual(workerCount(0, machine, undefined), { count: 8 });
+  assert.deepEqual(workerCount(3, machine, undefined), { count: 3 });
+  assert.deepEqual(workerCount("2", machine, undefined), { count: 2 }, "protobuf's JSON takes numbers in quotes");
+});
+
+for (const [asked, count, words] of [
+  [-1, 1, /must be a whole number.*got -1: one worker/],
+  [2.5, 1, /must be a whole number.*got 2\.5: one worker/],
+  ["many", 1, /must be a whole number.*got "many": one worker/],
+  [{}, 1, /must be a whole number.*got \{\}: one worker/],
+  [1000, 8, /concurrency 1000 is more than this machine's 8 core\(s\): 8 serve/],
+] as const)
+  test(`concurrency ${JSON.stringify(asked)} leads to ${count} and says why`, () => {
+    const got = workerCount(asked, machine, undefined);
+    assert.equal(got.count, count);
+    assert.match(got.warning ?? "", words);
+  });
+
+test("no more workers serve than there are descriptors for", () => {
+  const got = workerCount(0, { cores: 8, maxDescriptors: 4096 }, undefined);
+  assert.equal(got.count, 4);
+  assert.match(got.warning ?? "", /may open 4096: 4 serve; raise the limit of open files/);
+  assert.equal(workerCount(4, { cores: 8, maxDescriptors: 100 }, undefined).count, 1);
+});
+
+test("one worker a core is done under a lower CPU limit, with a word about it", () => {
+  const got = workerCount(0, machine, 2);
+  assert.equal(got.count, 8);
+  assert.match(got.warning ?? "", /which are 8, and the container's CPU limit is 2.*set concurrency to 2/);
+});
+
+test("concurrency comes from --concurrency, else from PROXY_CONFIG, else from the pod's annotation; 0 and unset stay apart", () => {
+  const concurrencyOf = (proxyConfig: string, args: readonly string[] = [], annotationsFile = ""): unknown =>
+    readSettings({
+      env: { PROXY_CONFIG: proxyConfig },
+      args: ["proxy", "router", ...args],
+      version: "1.2.3",
+      labelsFile: undefined,
+      annotationsFile,
+    }).concurrency;
+  const annotation = 'other="x"\nproxy.istio.io/config="{ \\"concurrency\\": 4 }"\n';
+  assert.equal(concurrencyOf(""), undefined);
+  assert.equal(concurrencyOf('{"concurrency":0}'), 0);
+  assert.equal(concurrencyOf('{"concurrency":3}'), 3);
+  assert.equal(concurrencyOf("concurrency: many\n"), "many");
+  assert.equal(concurrencyOf('{"concurrency":3}', ["--concurrency", "2"]), "2");
+  assert.equal(concurrencyOf('{"concurrency":3}', ["--concurrency=0"]), 3, "the flag's 0 says nothing, as upstream");
+  assert.equal(concurrencyOf("", [], annotation), 4);
+  assert.equal(concurrencyOf("", [], 'proxy.istio.io/config="concurrency: 5\\n"\n'), 5);
+  assert.equal(concurrencyOf('{"concurrency":3}', [], annotation), 3, "the injector has read the annotation already");
+  assert.equal(concurrencyOf("", [], 'proxy.istio.io/config="{"\n'), undefined);
+});
