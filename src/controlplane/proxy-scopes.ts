@@ -257,6 +257,7 @@ export class ProxyScopes {
       ...view,
       hbone: proxy.sendsHbone && hboneOf(inputs.mesh.get(meshKey)).sent,
       dnsCapture: proxy.dnsCapture,
+      ...(pod?.proxyConfig === undefined ? {} : { proxyConfig: pod.proxyConfig }),
     };
   }
 }
@@ -272,6 +273,7 @@ function groupKey({
   networkView = [],
   hbone,
   dnsCapture,
+  proxyConfig,
 }: ProxyGroup): string {
   const sorted = Object.entries(labels).sort(([left], [right]) => (left < right ? -1 : 1));
   return JSON.stringify([
@@ -287,6 +289,7 @@ function groupKey({
     network,
     clusterId,
     networkView,
+    ...(proxyConfig === undefined ? [] : [proxyConfig]),
   ]);
 }
 

@@ -33,6 +33,7 @@ import {
   grpcCluster,
   grpcEndpoints,
   waypointPodScope,
+  withAttemptCount,
   withoutIstioFilters,
   type AmbientResources,
   type ClassicGatewayResources,
@@ -241,9 +242,9 @@ export class ProxyViews {
           new ScopedView(inbound.listeners, pod),
         ]);
       case typeUrls.route:
-        return shared(() => new RouteTableView(outbound.routes, scope));
+        return shared(() => withOwnRoutes(place, typeUrl, new RouteTableView(outbound.routes, scope)));
       case typeUrls.virtualHost:
-        return shared(() => new VirtualHostView(outbound.routes, scope));
+        return shared(() => withOwnRoutes(place, typeUrl, new VirtualHostView(outbound.routes, scope)));
       case typeUrls.nameTable:
         return shared(() => new ScopedView(outbound.nameTables, scope));
       default:
@@ -291,6 +292,14 @@ export class ProxyViews {
   #endpoints({ choice }: ProxyPlace): ResourceView {
     return new ScopeClusterView(this.#resources.outbound.clusters, "endpoints", choice.scope);
   }
+}
+
+/** Of proxies that say themselves whether requests tell how often they were tried. */
+function withOwnRoutes({ choice }: ProxyPlace, typeUrl: string, view: ResourceView): ResourceView {
+  const isDisabled = choice.proxyConfig?.proxyHeaders?.attemptCountDisabled;
+  return isDisabled === undefined
+    ? view
+    : new MappedView(view, (resource) => withAttemptCount(typeUrl, resource, !isDisabled));
 }
 
 function scopeKey({ choice }: ProxyPlace): string {

@@ -10,4 +10,4 @@ export type { JsonPatchOperation } from "./json-patch.ts";
 export { ownerOf, type PodOwner } from "./owner.ts";
 export { imageTagOfType } from "./proxy-container.ts";
 export { proxyConfigLayers } from "./proxy-config-layers.ts";
-export { readMeshForInjection, type MeshForInjection } from "./mesh.ts";
+export { parseProxyConfig, readMeshForInjection, type MeshForInjection } from "./mesh.ts";

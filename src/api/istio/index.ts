@@ -137,7 +137,9 @@ export type {
   ProxyConfig,
   ProxyHeaders,
   ProxyTracing,
+  OwnProxyConfig,
 } from "./proxy-config.ts";
+export { readOwnProxyConfig, withOwnProxyConfig } from "./proxy-config.ts";
 export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
 export type { PolicyTarget, PolicyTargetReference } from "./policy-target.ts";
 export {

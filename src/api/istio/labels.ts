@@ -36,4 +36,5 @@ export const istioAnnotations = {
   workloadController: "istio.io/workloadController",
   connectedAt: "istio.io/connectedAt",
   disconnectedAt: "istio.io/disconnectedAt",
+  proxyConfig: "proxy.istio.io/config",
 } as const;

@@ -1,4 +1,4 @@
-import type { Reader } from "../reader.ts";
+import { Reader } from "../reader.ts";
 import { domainOrAddressFault } from "./checks.ts";
 import { maxPort, readDurationMs, readObjects, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
 import { readTag, type TracingTag } from "./telemetry.ts";
@@ -233,4 +233,52 @@ function readCertificateDetails(reader: Reader | undefined): ProxyHeaders["clien
   );
   warnOfUnknown(reader);
   return details;
+}
+
+/** What a pod's own proxy config (`proxy.istio.io/config`) says of resources that the control plane writes for its proxy. */
+export interface OwnProxyConfig extends Partial<
+  Pick<ProxyConfig, "gatewayTopology" | "tracing" | "tracingServiceName">
+> {
+  /** What is absent stays as the mesh has it. */
+  readonly proxyHeaders?: Partial<ProxyHeaders>;
+}
+
+/** Headers of which a pod that says nothing has the mesh's word, though it speaks of others; the rest goes with the layer. */
+const keptHeaders: Readonly<Record<string, readonly (keyof ProxyHeaders)[]>> = {
+  forwardedClientCert: ["forwardedClientCert"],
+  requestId: ["requestIdDisabled"],
+  attemptCount: ["attemptCountDisabled"],
+  server: ["serverDisabled", "serverValue"],
+  envoyDebugHeaders: ["envoyDebugHeadersDisabled"],
+};
+
+/** Reads the annotation's value, parsed; undefined where it says nothing of them. Its faults are the webhook's to name. */
+export function readOwnProxyConfig(raw: unknown): OwnProxyConfig | undefined {
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return undefined;
+  const reader = new Reader(raw);
+  const config = readProxyConfig(reader);
+  const own: OwnProxyConfig = {
+    ...(reader.has("gatewayTopology") ? { gatewayTopology: config.gatewayTopology } : {}),
+    ...(reader.has("proxyHeaders") ? { proxyHeaders: statedHeaders(reader, config.proxyHeaders) } : {}),
+    ...(reader.has("tracing") ? { tracing: config.tracing } : {}),
+    ...(reader.has("tracingServiceName") ? { tracingServiceName: config.tracingServiceName } : {}),
+  };
+  return Object.keys(own).length === 0 ? undefined : own;
+}
+
+function statedHeaders(reader: Reader, headers: ProxyHeaders): Partial<ProxyHeaders> {
+  const written = reader.object("proxyHeaders");
+  const kept = new Set(
+    Object.entries(keptHeaders).flatMap(([field, names]) => (written?.has(field) === true ? [] : names)),
+  );
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !kept.has(name as keyof ProxyHeaders)));
+}
+
+/** The mesh's settings as one proxy has them. */
+export function withOwnProxyConfig<Mesh extends Pick<ProxyConfig, keyof OwnProxyConfig>>(
+  mesh: Mesh,
+  own: OwnProxyConfig | undefined,
+): Mesh {
+  if (own === undefined) return mesh;
+  return { ...mesh, ...own, proxyHeaders: { ...mesh.proxyHeaders, ...own.proxyHeaders } };
 }

@@ -1,6 +1,6 @@
-import { istioAnnotations } from "../../api/istio/index.ts";
+import { istioAnnotations, readOwnProxyConfig, type OwnProxyConfig } from "../../api/istio/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
-import { ownerOf } from "../../inject/index.ts";
+import { ownerOf, parseProxyConfig } from "../../inject/index.ts";
 import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
 import type { PodFacts, SidecarProxyFacts } from "../model/facts.ts";
 
@@ -58,6 +58,7 @@ export function podFacts(pod: Pod): PodFacts | undefined {
   const addresses = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
   const workload = workloadOf(pod);
   const sidecar = sidecarOf(pod);
+  const proxyConfig = proxyConfigOf(pod);
   const isReady =
     status?.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") ?? false;
   const ends = metadata.deletionTimestamp !== undefined;
@@ -75,6 +76,7 @@ export function podFacts(pod: Pod): PodFacts | undefined {
     workloadName: workload.name,
     workloadType: workload.type,
     ...(sidecar === undefined ? {} : { sidecar }),
+    ...(proxyConfig === undefined ? {} : { proxyConfig }),
     containerPorts: (spec?.containers ?? []).flatMap((container) =>
       (container.ports ?? []).map((port) => ({
         name: port.name ?? "",
@@ -83,6 +85,17 @@ export function podFacts(pod: Pod): PodFacts | undefined {
       })),
     ),
   };
+}
+
+/** A value that cannot be read was refused at injection; of a pod that nobody injected it says nothing. */
+function proxyConfigOf({ metadata }: Pod): OwnProxyConfig | undefined {
+  const text = metadata.annotations?.[istioAnnotations.proxyConfig];
+  if (text === undefined) return undefined;
+  try {
+    return readOwnProxyConfig(parseProxyConfig(text));
+  } catch {
+    return undefined;
+  }
 }
 
 const workloadTypes: Readonly<Record<string, PodFacts["workloadType"]>> = {

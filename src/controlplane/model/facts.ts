@@ -4,6 +4,7 @@ import type {
   IstioGateway,
   MeshConfig,
   MeshNetworks,
+  OwnProxyConfig,
   PathNormalization,
   PeerAuthentication,
   ProxyConfig,
@@ -157,6 +158,8 @@ export interface PodFacts {
   readonly workloadType: "deployment" | "cronjob" | "job" | "pod";
   /** The sidecar that the pod has; gateways and waypoints are no sidecars. */
   readonly sidecar?: SidecarProxyFacts;
+  /** What its proxy has otherwise than the mesh. */
+  readonly proxyConfig?: OwnProxyConfig;
   readonly containerPorts: readonly { readonly name: string; readonly port: number; readonly protocol: string }[];
 }
 

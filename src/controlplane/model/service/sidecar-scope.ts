@@ -1,5 +1,13 @@
 import { matchesLabels } from "../../../api/index.ts";
-import type { CaptureMode, Destination, IstioPort, SidecarEgress, SidecarSpec } from "../../../api/istio/index.ts";
+import {
+  withOwnProxyConfig,
+  type CaptureMode,
+  type Destination,
+  type IstioPort,
+  type OwnProxyConfig,
+  type SidecarEgress,
+  type SidecarSpec,
+} from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader, SourceCollection } from "../../../kube/index.ts";
 import { canonicalLabels } from "../canonical.ts";
 import { clientLabelNames, clientLabelsKey, type DestinationRules } from "../destination-rule-model.ts";
@@ -51,6 +59,8 @@ export interface ProxyGroup {
   readonly hbone: boolean;
   /** They answer DNS themselves. */
   readonly dnsCapture: boolean;
+  /** What they have otherwise than the mesh; absent: nothing. */
+  readonly proxyConfig?: OwnProxyConfig | undefined;
 }
 
 /** Which scope a group is in: groups that differ in nothing that any configuration looks at share one. */
@@ -69,6 +79,7 @@ export interface ScopeChoice {
   readonly networkView: readonly string[] | undefined;
   readonly hbone: boolean;
   readonly dnsCapture: boolean;
+  readonly proxyConfig?: OwnProxyConfig | undefined;
   /** Key of the Sidecar; undefined: everything exported to the namespace. */
   readonly sidecar: string | undefined;
 }
@@ -176,7 +187,7 @@ function chooseScope(
     ...reader.lookup(sources.virtualServices.withSourceLabels, sourceLabelsKey).flatMap(sourceLabelNames),
     ...reader.lookup(sources.destinationRules.withClientLabels, clientLabelsKey).flatMap(clientLabelNames),
     ...reader.lookup(telemetries, anySelector).flatMap(({ spec }) => Object.keys(spec.selector?.matchLabels ?? {})),
-    ...(isTraced(mesh, sources.inputs, reader) ? canonicalLabels : []),
+    ...(isTraced(withOwnProxyConfig(mesh, group.proxyConfig), sources.inputs, reader) ? canonicalLabels : []),
     ...mesh.localityLbSetting.failoverPriority.map((label) => label.split("=")[0] ?? ""),
   ]);
   const labels = Object.fromEntries(
@@ -188,13 +199,14 @@ function chooseScope(
   const sidecar = found === undefined ? undefined : factsKey(found);
   const locality = needsPlace ? group.locality : undefined;
   const node = needsPlace ? group.node : "";
-  const { clusterId } = group;
+  const { clusterId, proxyConfig } = group;
   const networkView = group.networkView === undefined || group.networkView.length === 0 ? undefined : group.networkView;
   const network = needsNetwork ? group.network : undefined;
   const where = [
     clusterId === undefined ? "" : `cluster:${clusterId}`,
     network === undefined || network === "" ? "" : `network:${network}`,
     networkView === undefined ? "" : `view:${networkView.join(",")}`,
+    proxyConfig === undefined ? "" : `config:${JSON.stringify(proxyConfig)}`,
   ].filter((part) => part !== "");
   const scope = [
     group.kind,
@@ -218,6 +230,7 @@ function chooseScope(
     networkView,
     hbone: group.hbone,
     dnsCapture: group.dnsCapture,
+    ...(proxyConfig === undefined ? {} : { proxyConfig }),
     sidecar,
   };
 }

@@ -1,4 +1,4 @@
-import { istioLabels } from "../../../api/istio/index.ts";
+import { istioLabels, withOwnProxyConfig } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import {
   ClusterLoadAssignmentSchema,
@@ -44,8 +44,9 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
   const telemetry = new TelemetryPolicies(inputs);
   const merged = deriveMergedGateways(graph, model);
   const contextOf = (group: ProxyGroup, reader: CollectionReader): ClassicGatewayContext | undefined => {
-    const mesh = reader.get(inputs.mesh, meshKey);
-    if (mesh === undefined) return undefined;
+    const settings = reader.get(inputs.mesh, meshKey);
+    if (settings === undefined) return undefined;
+    const mesh = withOwnProxyConfig(settings, group.proxyConfig);
     const { namespace, labels } = group;
     return {
       model,

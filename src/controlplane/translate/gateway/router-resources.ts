@@ -1,8 +1,10 @@
+import { withOwnProxyConfig } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
-import { byAge, factsKey, meshKey, type GatewayFacts } from "../../model/facts.ts";
+import { byAge, factsKey, meshKey, type GatewayFacts, type MeshSettings } from "../../model/facts.ts";
 import { isIngressClass } from "../../model/gateway/gateway-class.ts";
 import { isManaged } from "../../model/gateway/gateway-addresses.ts";
+import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
 import { acceptingGateways } from "../../model/gateway/gateway-status.ts";
 import type { RouteModel } from "../../model/gateway/gateway-model.ts";
 import type { L4RouteModel } from "../../model/gateway/l4-route-model.ts";
@@ -48,9 +50,7 @@ function deriveListeners(
   const byGateway = l4Routes.map((routes) => routes.index("gateway", acceptingGateways));
   const security = new SecurityPolicies(inputs);
   const telemetry = new TelemetryPolicies(inputs);
-  return perGateway(graph, "lds-gateways", { inputs, groups }, (gateway, reader) => {
-    const mesh = reader.get(inputs.mesh, meshKey);
-    if (mesh === undefined) return [];
+  return perGateway(graph, "lds-gateways", { inputs, groups }, (gateway, mesh, reader) => {
     const subject = gatewaySubject(gateway);
     const listeners = gatewayApiListeners(gateway, {
       inputs,
@@ -76,9 +76,7 @@ function deriveRouteTables(
   { inputs, routes, groups }: RouterSources,
 ): Collection<ScopedEncodedResource> {
   const byGateway = routes.map((collection) => collection.index("gateway", acceptingGateways));
-  return perGateway(graph, "rds-gateways", { inputs, groups }, (gateway, reader) => {
-    const mesh = reader.get(inputs.mesh, meshKey);
-    if (mesh === undefined) return [];
+  return perGateway(graph, "rds-gateways", { inputs, groups }, (gateway, mesh, reader) => {
     const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
     return gatewayRouteTables(gateway, { inputs, reader }).map((table) =>
       encodeResource(RouteConfigurationSchema, table.name, routeTable(gateway, table, attached, mesh)),
@@ -90,20 +88,26 @@ function perGateway(
   graph: CollectionGraph,
   name: string,
   { inputs, groups }: Pick<RouterSources, "inputs" | "groups">,
-  write: (gateway: GatewayFacts, reader: CollectionReader) => readonly EncodedResource[],
+  write: (gateway: GatewayFacts, mesh: MeshSettings, reader: CollectionReader) => readonly EncodedResource[],
 ): Collection<ScopedEncodedResource> {
   const routers = deriveRouterGroups(graph, groups);
   return graph.derive(
     name,
     inputs.gateways,
     (gateway, reader) => {
-      if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (mesh === undefined || !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
       const own = isManaged(gateway)
         ? [{ group: factsKey(gateway), gateway }]
         : manualDeployments(gateway, inputs, routers, reader);
-      return own.flatMap((deployment) =>
-        write(deployment.gateway, reader).map((resource) => scopedEntry(deployment.group, resource)),
-      );
+      return own.flatMap(({ group, gateway: deployed }) => {
+        const proxyConfig = isManaged(gateway)
+          ? proxyConfigOfGateway(group, inputs, reader)
+          : reader.get(groups, group)?.proxyConfig;
+        return write(deployed, withOwnProxyConfig(mesh, proxyConfig), reader).map((resource) =>
+          scopedEntry(group, resource),
+        );
+      });
     },
     sameScopedResource,
   );

@@ -1,3 +1,4 @@
+import { withOwnProxyConfig } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { ClusterSchema, ListenerSchema, type Listener } from "../../../wire/envoy/index.ts";
 import { destinationRuleFor } from "../../model/destination-rule-model.ts";
@@ -137,7 +138,7 @@ export function deriveInboundResources(
 function workloadOf(pod: PodFacts, inputs: MeshInputs, reader: CollectionReader): Workload | undefined {
   const mesh = reader.get(inputs.mesh, meshKey);
   if (pod.sidecar === undefined || mesh === undefined || pod.addresses.length === 0) return undefined;
-  return { pod, sidecar: pod.sidecar, mesh };
+  return { pod, sidecar: pod.sidecar, mesh: withOwnProxyConfig(mesh, pod.proxyConfig) };
 }
 
 function listenersOf(workload: Workload, sources: Sources, reader: CollectionReader): readonly Listener[] {

@@ -10,7 +10,7 @@ import type { VirtualServices } from "../../model/routing/virtual-service-model.
 /** What one port of one scope is made of: small, so that most changes of a mesh leave most ports as they are. */
 export interface OutboundPort extends Pick<
   OutboundScope,
-  "scope" | "namespace" | "labels" | "clusterId" | "dnsCapture" | "registryOnly" | "egressProxy"
+  "scope" | "namespace" | "labels" | "clusterId" | "dnsCapture" | "proxyConfig" | "registryOnly" | "egressProxy"
 > {
   readonly port: number;
   /** Of an egress listener with a port of its own: it goes before the services' protocols. */
@@ -66,7 +66,7 @@ function portsOf(
     hosts: reader.get(virtualServices.shapes.all, key)?.hosts ?? [],
   }));
   const bindsToPort = egress.captureMode === "NONE";
-  const { registryOnly, egressProxy, namespace, labels, clusterId, dnsCapture } = scope;
+  const { registryOnly, egressProxy, namespace, labels, clusterId, dnsCapture, proxyConfig } = scope;
   const shared = (port: number): string | undefined =>
     egress.reach === undefined || egress.bind !== undefined || bindsToPort
       ? undefined
@@ -77,6 +77,7 @@ function portsOf(
     labels,
     clusterId,
     dnsCapture,
+    proxyConfig,
     registryOnly,
     egressProxy,
     port,

@@ -1,3 +1,4 @@
+import { withOwnProxyConfig } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { NameTableSchema } from "../../../wire/discovery/index.ts";
 import { ClusterSchema, ListenerSchema, type Cluster } from "../../../wire/envoy/index.ts";
@@ -79,8 +80,9 @@ function deriveFixedListeners(
     "lds-outbound-fixed",
     scopes.scopes,
     (scope, reader) => {
-      const mesh = reader.get(inputs.mesh, meshKey);
-      if (mesh === undefined || scope.kind !== "sidecar") return [];
+      const settings = reader.get(inputs.mesh, meshKey);
+      if (settings === undefined || scope.kind !== "sidecar") return [];
+      const mesh = withOwnProxyConfig(settings, scope.proxyConfig);
       const serviceOf = (host: string) => destinationService(host, scope.namespace, registry, reader);
       const listeners = [
         virtualOutboundListener({
@@ -178,8 +180,9 @@ function resolvePort(
   virtualServices: Collection<VirtualServiceModel>,
   reader: CollectionReader,
 ): Omit<ListenerPort, "telemetry"> | undefined {
-  const mesh = reader.get(model.inputs.mesh, meshKey);
-  if (mesh === undefined) return undefined;
+  const settings = reader.get(model.inputs.mesh, meshKey);
+  if (settings === undefined) return undefined;
+  const mesh = withOwnProxyConfig(settings, port.proxyConfig);
   const { namespace, labels } = port;
   const serviceOf = (host: string): ServiceModel | undefined =>
     destinationService(host, namespace, model.registry, reader);

@@ -1,5 +1,10 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { istioLabels, type ExtensionProvider, type ProviderService } from "../../../api/istio/index.ts";
+import {
+  istioLabels,
+  withOwnProxyConfig,
+  type ExtensionProvider,
+  type ProviderService,
+} from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import {
   Cluster_DiscoveryType,
@@ -12,6 +17,7 @@ import type { PolicySubject } from "../../model/authorization-selection.ts";
 import { localNetwork } from "../../model/cluster-view.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import { byCreation, compareText, factsKey, meshKey, type MeshSettings } from "../../model/facts.ts";
+import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import { everyone, getEndpoints, identitiesOf, ofSubset } from "../../model/service/service-endpoints.ts";
@@ -281,9 +287,11 @@ function deriveListeners(
       const mesh = reader.get(inputs.mesh, meshKey);
       return mesh === undefined
         ? []
-        : listenersOf(waypoint, mesh, reader).map((listener) =>
-            scoped(ListenerSchema, waypoint.key, listener, listener.name),
-          );
+        : listenersOf(
+            waypoint,
+            withOwnProxyConfig(mesh, proxyConfigOfGateway(waypoint.key, inputs, reader)),
+            reader,
+          ).map((listener) => scoped(ListenerSchema, waypoint.key, listener, listener.name));
     },
     sameScopedResource,
   );

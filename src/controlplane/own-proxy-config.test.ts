@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, fromBinary, toBinary, toJson, type DescMessage, type JsonObject } from "@bufbuild/protobuf";
+import { keyOf, type KubernetesObject } from "../api/index.ts";
+import { silentLogger, systemClock } from "../base/index.ts";
+import { MetricsRegistry } from "../telemetry/index.ts";
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../wire/discovery/index.ts";
+import { envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../wire/envoy/index.ts";
+import { typeUrls } from "../wire/xds/index.ts";
+import { createFeeds } from "./ingest/feeds.ts";
+import { meshKey } from "./model/index.ts";
+import { ServedMesh } from "./served-mesh.ts";
+import { config, namespace, pod, service, slice, testMesh } from "./testing/model-fixture.ts";
+
+const ownConfig = `
+gatewayTopology: { numTrustedProxies: 2, forwardClientCertDetails: FORWARD_ONLY }
+proxyHeaders:
+  forwardedClientCert: SANITIZE
+  server: { value: pod-mesh }
+  requestId: { disabled: true }
+  attemptCount: { disabled: true }
+  envoyDebugHeaders: { disabled: true }
+`;
+
+function annotated(object: KubernetesObject, text: string | undefined): KubernetesObject {
+  const annotations = {
+    ...object.metadata.annotations,
+    ...(text === undefined ? {} : { "proxy.istio.io/config": text }),
+  };
+  return { ...object, metadata: { ...object.metadata, annotations } };
+}
+
+const wayLabels = {
+  "gateway.networking.k8s.io/gateway-name": "way",
+  "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
+};
+
+/** A pod with a sidecar that speaks only when its traffic is its own. */
+function sidecarPod(text: string | undefined): KubernetesObject {
+  const base = pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, redirected: false }) as KubernetesObject & {
+    spec: { containers: object[] };
+  };
+  base.spec.containers.push({ name: "istio-proxy", args: ["proxy", "sidecar"], env: [] });
+  return annotated(base, text);
+}
+
+interface Proxy {
+  readonly id: string;
+  readonly labels: Record<string, string>;
+}
+
+/** What proxies are served of a mesh in which all pods have this annotation. */
+function served(text: string | undefined, mesh = testMesh) {
+  const servedMesh = new ServedMesh({
+    revision: "default",
+    metrics: new MetricsRegistry(),
+    clock: systemClock,
+    log: silentLogger,
+    settled: () => undefined,
+  });
+  servedMesh.inputs.mesh.set(meshKey, mesh);
+  const feeds = createFeeds(servedMesh.inputs, "default");
+  const server = { hosts: ["*"], port: { number: 80, name: "http", protocol: "HTTP" } };
+  const gatewayPod = (name: string, labels: Record<string, string>, address: string): KubernetesObject =>
+    annotated(pod(`shop/${name}`, address, { labels, redirected: false }), text);
+  servedMesh.graph.batch(() => {
+    for (const object of [
+      namespace("shop"),
+      service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]),
+      slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }]),
+      sidecarPod(text),
+      gatewayPod("classic-1", { istio: "ingressgateway" }, "10.244.1.6"),
+      gatewayPod("edge-1", { "gateway.networking.k8s.io/gateway-name": "edge" }, "10.244.1.7"),
+      gatewayPod("way-1", wayLabels, "10.244.1.8"),
+      {
+        ...config("Gateway", "shop/edge", {
+          gatewayClassName: "istio",
+          listeners: [{ name: "http", port: 80, protocol: "HTTP" }],
+        }),
+        apiVersion: "gateway.networking.k8s.io/v1",
+      },
+      {
+        ...config("Gateway", "shop/way", {
+          gatewayClassName: "istio-waypoint",
+          listeners: [{ name: "mesh", port: 15008, protocol: "HBONE" }],
+        }),
+        apiVersion: "gateway.networking.k8s.io/v1",
+      },
+      config("VirtualService", "shop/web", {
+        hosts: ["web.example"],
+        gateways: ["classic"],
+        http: [{ route: [{ destination: { host: "web" } }] }],
+      }),
+      config("HTTPRoute", "shop/web", {
+        parentRefs: [{ name: "edge" }],
+        rules: [{ backendRefs: [{ name: "web", port: 80 }] }],
+      }),
+      {
+        ...config("Gateway", "shop/classic", { selector: { istio: "ingressgateway" }, servers: [server] }),
+        apiVersion: "networking.istio.io/v1",
+      },
+    ]) {
+      const [group] = object.apiVersion?.split("/") ?? [];
+      feeds
+        .find(({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group))
+        ?.take(keyOf(object), object);
+    }
+  });
+  servedMesh.discovery.flush();
+  return ({ id, labels }: Proxy, typeUrl: string, names: readonly string[] = []): string => {
+    const received: JsonObject[] = [];
+    const schema: DescMessage = typeUrl === typeUrls.listener ? ListenerSchema : RouteConfigurationSchema;
+    const write = (parts: readonly Buffer[]): boolean => {
+      const response = fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts));
+      for (const { resource } of response.resources)
+        received.push(
+          toJson(schema, fromBinary(schema, resource?.value ?? new Uint8Array()), {
+            registry: envoyRegistry(),
+          }) as JsonObject,
+        );
+      return true;
+    };
+    const client = servedMesh.discovery.connect("delta", { write }, () => false);
+    client.receive(
+      toBinary(
+        DeltaDiscoveryRequestSchema,
+        create(DeltaDiscoveryRequestSchema, {
+          typeUrl,
+          resourceNamesSubscribe: [...names],
+          node: { id, metadata: { LABELS: labels } },
+        }),
+      ),
+    );
+    client.close();
+    assert.ok(received.length > 0, id);
+    return JSON.stringify(received);
+  };
+}
+
+const proxies: Readonly<Record<"classic" | "edge" | "way" | "web", Proxy>> = {
+  classic: { id: "router~10.244.1.6~classic-1.shop~shop.svc.cluster.local", labels: { istio: "ingressgateway" } },
+  edge: {
+    id: "router~10.244.1.7~edge-1.shop~shop.svc.cluster.local",
+    labels: { "gateway.networking.k8s.io/gateway-name": "edge" },
+  },
+  way: { id: "waypoint~10.244.1.8~way-1.shop~shop.svc.cluster.local", labels: wayLabels },
+  web: { id: "sidecar~10.244.1.5~web-1.shop~shop.svc.cluster.local", labels: { app: "web" } },
+};
+
+const plain = served(undefined);
+const own = served(ownConfig);
+
+test("gateways have the topology of their pods' own proxy config, those of Gateway API too", () => {
+  for (const name of ["classic", "edge"] as const) {
+    assert.doesNotMatch(plain(proxies[name], typeUrls.listener), /xffNumTrustedHops|FORWARD_ONLY/, name);
+    assert.match(own(proxies[name], typeUrls.listener), /"xffNumTrustedHops":2/, name);
+    assert.match(own(proxies[name], typeUrls.listener), /"forwardClientCertDetails":"FORWARD_ONLY"/, name);
+  }
+});
+
+test("every proxy has the headers of its pod's own proxy config", () => {
+  const told = /"serverName":"pod-mesh"/;
+  for (const name of ["classic", "edge", "way", "web"] as const) {
+    assert.doesNotMatch(plain(proxies[name], typeUrls.listener), told, name);
+    const listeners = own(proxies[name], typeUrls.listener);
+    assert.match(listeners, told, name);
+    assert.match(listeners, /"generateRequestId":false/, name);
+    assert.match(listeners, /"suppressEnvoyHeaders":true/, name);
+  }
+  // Of both directions: what it takes in and what it sends.
+  const listeners = JSON.parse(own(proxies.web, typeUrls.listener)) as JsonObject[];
+  for (const name of ["virtualInbound", "0.0.0.0_80"])
+    assert.match(JSON.stringify(listeners.find((listener) => listener["name"] === name)), told, name);
+});
+
+test("requests tell how often they were tried as the pod's own proxy config says, on every route", () => {
+  const tables = { web: ["80"], classic: [], edge: [] } as const;
+  for (const name of ["web", "classic", "edge"] as const) {
+    assert.match(plain(proxies[name], typeUrls.route, tables[name]), /"includeRequestAttemptCount":true/);
+    assert.doesNotMatch(own(proxies[name], typeUrls.route, tables[name]), /AttemptCount/, name);
+  }
+});
+
+test("headers that a pod does not speak of stay as the mesh has them", () => {
+  const mesh = { ...testMesh, proxyHeaders: { ...testMesh.proxyHeaders, serverValue: "the-mesh" } };
+  const listeners = served("proxyHeaders: { requestId: { disabled: true } }", mesh)(proxies.web, typeUrls.listener);
+  assert.match(listeners, /"serverName":"the-mesh"/);
+  assert.match(listeners, /"generateRequestId":false/);
+});
+
+test("an annotation that cannot be read changes nothing", () => {
+  const listeners = served("gatewayTopology: [")(proxies.classic, typeUrls.listener);
+  assert.equal(listeners, plain(proxies.classic, typeUrls.listener));
+});
