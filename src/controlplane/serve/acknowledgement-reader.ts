@@ -1,4 +1,4 @@
-/** What nearly all requests of the delta protocol say: that a response was taken. */
+/** An ACK, as nearly all requests of the delta protocol are. */
 export interface Acknowledgement {
   readonly typeUrl: string;
   readonly nonce: string;
@@ -7,15 +7,15 @@ export interface Acknowledgement {
 /** Of `envoy.service.discovery.v3.DeltaDiscoveryRequest`; both are length-delimited. */
 const typeUrlTag = (2 << 3) | 2;
 const nonceTag = (6 << 3) | 2;
-/** A length of one byte ends here; longer fields are for the whole decoder. */
+/** Longer fields, whose length needs more than one byte, are left to the whole decoder. */
 const longLength = 128;
 
-/** Reads acknowledgements without decoding all that a request could hold. */
+/** Reads plain ACKs without decoding everything that a request may contain. */
 export class AcknowledgementReader {
-  /** The type that was read last: a change is acknowledged by all clients with the same, whose text need not be made for each. */
+  /** The type that was read last. All clients acknowledge a change with the same type, so its text is made once. */
   #lastType = "";
 
-  /** Undefined for a request that says anything more, also for one that is malformed: the whole decoder has the last word. */
+  /** Undefined for a request with any other content, including malformed ones: the whole decoder decides. */
   read(request: Uint8Array): Acknowledgement | undefined {
     const bytes = Buffer.isBuffer(request) ? request : Buffer.from(request.buffer, request.byteOffset, request.length);
     let typeUrl = "";

@@ -4,7 +4,7 @@ import type { DiscoveryStream } from "./discovery-stream.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { contains } from "./subscription.ts";
 
-/** Which proxies have acknowledged all that the generation caused. */
+/** Which proxies have acknowledged everything that the generation caused. */
 export function acknowledgements(server: DiscoveryServer, generation: number): readonly ProxyAcknowledgement[] {
   const connected = [...server.streams].map((stream) => ({
     id: stream.proxy.id,

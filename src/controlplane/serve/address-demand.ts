@@ -10,12 +10,12 @@ interface Known {
   readonly resource: EncodedResource;
   /** `network/address`, of CIDRs with their length. */
   readonly aliases: readonly string[];
-  /** Of a workload: the services that it is of, and its node. */
+  /** The services of a workload, and its node. */
   readonly services: readonly string[];
   readonly node: string;
 }
 
-/** By what an address can be asked for beside its name; shared by all who ask for some addresses and not for all. */
+/** Finds addresses by keys other than their names. All streams that ask for single addresses share it. */
 class AddressIndex {
   readonly #view: ResourceView;
   readonly #known = new Map<string, Known>();
@@ -61,8 +61,8 @@ const indexes = new WeakMap<ResourceView, { readonly index: AddressIndex; users:
 const aliased = new WeakMap<EncodedResource, EncodedResource>();
 
 /**
- * The addresses that one ztunnel has asked for: by uid, by `namespace/hostname` or by `network/address`. With a service come
- * its workloads, and with whatever it asks for those of its own node.
+ * The addresses that one ztunnel has asked for, by uid, `namespace/hostname` or `network/address`. A service brings its
+ * workloads. The first request also brings the workloads of the ztunnel's own node.
  */
 export class AddressDemand {
   readonly #view: ResourceView;
@@ -86,7 +86,7 @@ export class AddressDemand {
     if (shared.users === 0) indexes.delete(this.#view);
   }
 
-  /** Names of what answers a key; none: there is nothing of it yet. */
+  /** Names of the resources that answer a key. Empty if there are none yet. */
   answersTo(key: string): readonly string[] {
     const own =
       this.#view.get(key) === undefined
@@ -99,12 +99,12 @@ export class AddressDemand {
     return this.#node === "" ? [] : this.#index.lookup(nodeKey(this.#node));
   }
 
-  /** Call with what has changed before asking anything of it. */
+  /** Must be called with the changed names before any other question. */
   changed(names: readonly string[]): void {
     this.#index.update(names);
   }
 
-  /** Whether one who has asked for those keys gets it. */
+  /** Whether a client that has asked for these keys gets the resource. */
   isFor(name: string, asked: Pick<ReadonlySet<string>, "has">): boolean {
     const known = this.#index.get(name);
     return (
@@ -115,7 +115,7 @@ export class AddressDemand {
     );
   }
 
-  /** The resource with the names that it may have been asked for by. */
+  /** The resource with all names under which it may have been requested. */
   withAliases(resource: EncodedResource): EncodedResource {
     const aliases = this.#index.get(resource.name)?.aliases ?? [];
     if (aliases.length === 0) return resource;

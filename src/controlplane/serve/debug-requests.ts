@@ -8,14 +8,17 @@ import type { HttpAnswer } from "./http-endpoints.ts";
 import { proxyConfigDump } from "./proxy-config-dump.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 
-/** Answers a path below `/debug/`, whoever brought it. */
+/** Answers a path below `/debug/`, over HTTP or xDS. */
 export type DebugRoute = (url: URL) => HttpAnswer | Promise<HttpAnswer>;
 
 export interface DebugRequestsOptions {
-  /** Those of the HTTP port, by their whole path. */
+  /** The routes of the HTTP port, by their whole path. */
   readonly routes: () => Readonly<Record<string, DebugRoute>>;
   readonly types: () => EnvoyTypes;
-  /** Whoever is of the control plane's own namespace may see all; others their own proxies alone. */
+  /**
+   * Whether this is the control plane's own namespace. Its callers may see everything, others only the proxies of their
+   * own namespace.
+   */
   readonly isSystem: (namespace: string) => boolean;
   /** Who answers, as `istioctl` reads it. */
   readonly instance: { readonly id: string; readonly version: string; readonly revision: string };
@@ -24,16 +27,19 @@ export interface DebugRequestsOptions {
 const debugType = "istio.io/debug";
 const syncType = `${debugType}/syncz`;
 const dumpType = `${debugType}/config_dump`;
-/** What those of other namespaces may ask by `istio.io/debug`. */
+/** What callers of other namespaces may ask by `istio.io/debug`. */
 const openToAll: ReadonlySet<string> = new Set(["config_dump"]);
-/** Whether a caller of this namespace may ask a path below `/debug/`: those of the control plane's all, others of their own proxies. */
+/**
+ * Whether a caller of this namespace may ask a path below `/debug/`. The control plane's namespace may ask everything,
+ * others only about their own proxies.
+ */
 export function mayAskDebug(namespace: string, url: URL, isSystem: (namespace: string) => boolean): boolean {
   if (isSystem(namespace)) return true;
   const proxy = url.searchParams.get("proxyID") ?? "";
   return openToAll.has(url.pathname.slice("/debug/".length)) && proxy.endsWith(`.${namespace}`);
 }
 
-/** As Go's own server says it: `istioctl` looks for it. */
+/** In the words of Go's server, because `istioctl` searches for them. */
 const notFound = "404 page not found\n";
 
 interface Answer {
@@ -41,7 +47,10 @@ interface Answer {
   readonly controlPlane: string | undefined;
 }
 
-/** `istio.io/debug` over a discovery stream: what `istioctl proxy-status` and `istioctl x internal-debug` ask, of whoever has proven who it is. */
+/**
+ * Answers `istio.io/debug` over a discovery stream, as `istioctl proxy-status` and `istioctl x internal-debug` ask.
+ * Callers must have proven who they are.
+ */
 export class DebugRequests implements DebugAnswerer {
   readonly #options: DebugRequestsOptions;
 
@@ -128,7 +137,7 @@ export class DebugRequests implements DebugAnswerer {
     });
   }
 
-  /** Of each connected proxy what was sent of each type, and whether it has taken it. */
+  /** For each connected proxy: what was sent of each type, and whether the proxy has acknowledged it. */
   #clientConfigs(server: DiscoveryServer, isVisible: (namespace: string) => boolean): Answer["resources"] {
     const types = this.#options.types();
     const desc = types.mustHave("envoy.service.status.v3.ClientConfig");
@@ -163,7 +172,10 @@ export class DebugRequests implements DebugAnswerer {
       });
   }
 
-  /** The parts of the proxy's dump, one resource each; none where it is not connected here, or is not the caller's business. */
+  /**
+   * The parts of the proxy's dump, one resource each. Empty if the proxy is not connected here, or if the caller may
+   * not see it.
+   */
   #dump(server: DiscoveryServer, proxyId: string, isVisible: (namespace: string) => boolean): Answer["resources"] {
     const namespace = namespaceOf(server, proxyId);
     if (namespace === undefined || !isVisible(namespace)) return [];

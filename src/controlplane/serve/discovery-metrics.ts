@@ -1,8 +1,11 @@
 import type { Counter, Histogram, MetricsRegistry } from "../../telemetry/index.ts";
 
-/** The metrics of the discovery service, by upstream's names. */
+/** The metrics of the discovery service, under upstream's names. */
 export interface DiscoveryMetrics {
-  /** `sinceMs`: how long ago the change came; undefined for an answer to a request. `tookMs`: to put together and hand over. */
+  /**
+   * `sinceMs`: the time since the change arrived. Undefined for an answer to a request. `tookMs`: the time to encode
+   * and hand over the response.
+   */
   pushed(type: string, bytes: number, sinceMs: number | undefined, tookMs: number): void;
   rejected(type: string): void;
   /** An answer by an old nonce. */
@@ -16,14 +19,14 @@ const pushBounds = [0.001, 0.01, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
 const sizeBounds = [1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000];
 const msPerSecond = 1000;
 
-/** What is counted of each response of a type. */
+/** What is counted for each response of a type. */
 interface PushedHandles {
   readonly pushes: Counter;
   readonly sizes: Histogram;
   readonly took: Histogram;
 }
 
-/** Of types whose handles are kept; there are a dozen, but a client may ask for any. */
+/** How many types' handles are kept. There are about a dozen, but a client may ask for any type. */
 const maxKeptTypes = 64;
 
 export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetrics {

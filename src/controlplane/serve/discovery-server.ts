@@ -19,7 +19,7 @@ import { ResponseBodies } from "./response-encoder.ts";
 
 export type DiscoveryProtocol = "delta" | "state-of-the-world";
 
-/** One request of a type below `istio.io/debug`: no subscription, it is answered once. */
+/** One request of a type below `istio.io/debug`. It gets one answer and no subscription. */
 export interface DebugRequest {
   readonly protocol: DiscoveryProtocol;
   readonly typeUrl: string;
@@ -29,37 +29,40 @@ export interface DebugRequest {
 }
 
 export interface DebugAnswerer {
-  /** The bytes of a response. Rejects with a user error for what ends the stream. */
+  /** The bytes of a response. Rejects with a user error if the stream must end. */
   answer(server: DiscoveryServer, proxy: ProxyIdentity, request: DebugRequest): Promise<Buffer>;
 }
 
 export interface DiscoveryServerOptions {
   readonly viewOf: (proxy: ProxyIdentity, typeUrl: string) => ResourceView;
-  /** Of the model: grows with each settling. */
+  /** The generation of the model, which grows with each settling. */
   readonly generation: () => number;
-  /** Absent: machines outside of the cluster are none of its concern. */
+  /** Absent: this control plane does not handle machines outside of the cluster. */
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
-  /** Absent: debug requests are answered by nothing, as of types that are not known. */
+  /** Absent: debug requests get no answer, like requests for unknown types. */
   readonly debug?: DebugAnswerer | undefined;
   readonly metrics: DiscoveryMetrics;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** One connected client, before and after it has said who it is. */
+/** One connected client, before and after its first request names its node. */
 export interface DiscoveryClient {
-  /** The bytes of a request, which need not last any longer than the call: only text of it is kept. Throws a user error for what ends the stream. */
+  /** Takes the bytes of a request. They are only read during the call. Throws a user error if the stream must end. */
   receive(bytes: Uint8Array): void;
   drained(): void;
   close(): void;
 }
 
-/** Far more than any client needs after it was let in. */
+/** Far more time than any client needs for its first request. */
 const maxSilenceMs = 30_000;
 const maxTypeUrlLength = 256;
 const keepBodiesMs = 3000;
 const maxDebugNonces = 16;
-/** Gone proxies are remembered for so long, so that who waits for their acknowledgement sees that they are gone. */
+/**
+ * How long disconnected proxies are remembered, so that whoever waits for their acknowledgement sees that they are
+ * gone.
+ */
 const rememberGoneMs = 30_000;
 const maxRemembered = 10_000;
 
@@ -70,7 +73,7 @@ export class DiscoveryServer {
   /** Streams by the id of their proxy. */
   readonly #connected = new Map<string, number>();
   readonly #gone = new Map<string, { readonly proxy: ProxyIdentity; readonly atMs: number }>();
-  /** Those that have something to send once the model has settled. */
+  /** Streams that have something to send when the model has settled. */
   #pending: DiscoveryStream[] = [];
   readonly #bodies = new ResponseBodies();
   readonly #acknowledgements = new AcknowledgementReader();
@@ -81,7 +84,7 @@ export class DiscoveryServer {
     this.#options = options;
   }
 
-  /** Proxies that come at once are sent the same; one that comes later is not worth the memory until then. */
+  /** Proxies that connect at the same time get the same responses. For a later one, the memory is not worth it. */
   #forgetBodiesLater(): void {
     this.#forgetting ??= this.#options.clock.after(keepBodiesMs, () => this.#forgetBodies());
   }
@@ -92,7 +95,10 @@ export class DiscoveryServer {
     this.#bodies.clear();
   }
 
-  /** `authorize` throws when the caller may not be who the node says, and answers whether it has proven that it is, and as which account. */
+  /**
+   * `authorize` throws if the caller may not be the proxy that its node names. It returns whether the caller has proven
+   * its identity, and its account.
+   */
   connect(
     protocol: DiscoveryProtocol,
     sink: ResponseSink,
@@ -101,7 +107,7 @@ export class DiscoveryServer {
     let stream: DiscoveryStream | undefined;
     let proxy: ProxyIdentity | undefined;
     const debug = this.#debugConnection(protocol, sink);
-    // A stream that asks for nothing would be open for ever.
+    // Without this limit, a stream without requests would stay open for ever.
     const silence = this.#options.clock.after(maxSilenceMs, () =>
       sink.refuse?.(userError("silent", `the first request of a stream must come within ${maxSilenceMs / 1000} s`)),
     );
@@ -114,7 +120,7 @@ export class DiscoveryServer {
           silence[Symbol.dispose]();
           const said = readProxyIdentity(request.node);
           const proven = authorize(said);
-          // Virtual hosts by themselves are of the delta protocol alone.
+          // Virtual host discovery exists only in the delta protocol.
           proxy = {
             ...said,
             virtualHostDiscovery: said.virtualHostDiscovery && protocol === "delta",
@@ -122,7 +128,7 @@ export class DiscoveryServer {
             ...(typeof proven === "boolean" ? {} : { account: proven }),
           };
         }
-        // Whoever asks nothing else is no proxy.
+        // A client that asks only debug requests is not a proxy and gets no stream.
         if (debug.take(proxy, request)) return;
         stream ??= this.#open(protocol, sink, proxy);
         if (request.typeUrl === typeUrls.healthInformation) {
@@ -151,7 +157,10 @@ export class DiscoveryServer {
     };
   }
 
-  /** Answers the debug requests of one connection one by one: who sends more before it has taken an answer is cut off. */
+  /**
+   * Answers the debug requests of one connection one by one. A client that sends more before it has read an answer is
+   * disconnected.
+   */
   #debugConnection(
     protocol: DiscoveryProtocol,
     sink: ResponseSink,
@@ -171,7 +180,7 @@ export class DiscoveryServer {
     ): Promise<void> => {
       count += 1;
       const nonce = `debug-${count}`;
-      // An acknowledgement of the last answers is no question.
+      // An acknowledgement of one of the last answers is not a request.
       if (nonces.size >= maxDebugNonces) nonces.delete(nonces.keys().next().value ?? "");
       nonces.add(nonce);
       const bytes = await answerer.answer(this, proxy, { protocol, typeUrl, names, nonce });
@@ -207,7 +216,7 @@ export class DiscoveryServer {
 
   /** Sends what the last settling changed. */
   flush(): void {
-    // While proxies connect, what they need is the same before and after whatever their coming settles.
+    // While proxies connect, the settling that their arrival causes does not change what they need.
     if (this.#forgetting === undefined) this.#bodies.clear();
     const pending = this.#pending;
     this.#pending = [];
@@ -221,7 +230,7 @@ export class DiscoveryServer {
     }
   }
 
-  /** Proxies that were connected a short while ago and are not now. */
+  /** Proxies that disconnected a short while ago. */
   recentlyGone(): readonly ProxyIdentity[] {
     const now = this.#options.clock.nowMs();
     for (const [id, entry] of this.#gone) if (now - entry.atMs > rememberGoneMs) this.#gone.delete(id);
@@ -277,7 +286,7 @@ export class DiscoveryServer {
     log.info("a proxy disconnected", { proxy: proxy.id, type: proxy.type });
   }
 
-  /** The latest are kept: somebody may just be waiting for those. */
+  /** Keeps the latest, because somebody may be waiting for them. */
   #remember(proxy: ProxyIdentity, atMs: number): void {
     this.#gone.delete(proxy.id);
     if (this.#gone.size >= maxRemembered) this.#gone.delete(this.#gone.keys().next().value ?? "");

@@ -10,15 +10,15 @@ import { groupsOf, type ResourceView } from "./resource-view.ts";
 import { encodeHead, type ResponseBodies } from "./response-encoder.ts";
 import { Subscription, type Delivery, type ResourceGroups } from "./subscription.ts";
 
-/** Where responses go; `write` answers false when no more should come before {@link DiscoveryStream.drained}. */
+/** Where responses go. `write` returns false if the stream must wait for {@link DiscoveryStream.drained}. */
 export interface ResponseSink {
-  /** The parts are one response; their bytes must not change any more. */
+  /** The parts form one response. Their bytes must not change any more. */
   write(parts: readonly Buffer[]): boolean;
-  /** Ends the stream and says why. Absent: the stream's owner sees to that. */
+  /** Ends the stream with an error. Absent: the stream's owner does this. */
   refuse?(error: SerinError): void;
 }
 
-/** What both protocols ask, in one form. */
+/** A request of either protocol in one form. */
 export interface ResourceRequest {
   readonly typeUrl: string;
   readonly nonce: string;
@@ -27,14 +27,14 @@ export interface ResourceRequest {
   readonly subscribe: readonly string[];
   readonly unsubscribe: readonly string[];
   readonly known: Readonly<Record<string, string>>;
-  /** State of the world: the whole list of names that are wanted now, and the version that the client has. */
+  /** State of the world only: the complete list of wanted names, and the version that the client has. */
   readonly whole: { readonly names: readonly string[]; readonly version: string } | undefined;
 }
 
 export interface StreamObserver {
   pushed(typeUrl: string, bytes: number, sinceMs: number | undefined, tookMs: number): void;
   rejected(typeUrl: string, reason: string): void;
-  /** An answer to another response than the last. */
+  /** An answer to a response other than the last one. */
   expired(typeUrl: string): void;
 }
 
@@ -46,25 +46,25 @@ export interface DiscoveryStreamOptions {
   readonly generation: () => number;
   readonly clock: Clock;
   readonly observer: StreamObserver;
-  /** Unique in this process: the first part of nonces. */
+  /** Unique in this process. Nonces begin with it. */
   readonly serial: number;
   /** Shared by all streams. */
   readonly bodies: ResponseBodies;
-  /** Something is to be sent when the model has settled: {@link DiscoveryStream.pump} is wanted. */
+  /** Called when {@link DiscoveryStream.pump} must run after the model has settled. */
   readonly pending: () => void;
 }
 
-/** Far more than any proxy asks for; a stream that goes on asking would take memory without end. */
+/** Far more than any proxy asks for. Without a bound, a stream could take memory without end. */
 const maxTypes = 32;
 const maxNames = 200_000;
-/** Of the names of all types, as far as they are kept for this stream alone. */
+/** Total length of the names of all types that are stored for this stream alone. */
 const maxNameCharacters = 8 << 20;
-/** A client that does not acknowledge what routes depend on must not stop them for ever. */
+/** A client that does not acknowledge what routes depend on must not delay routes for ever. */
 const makeBeforeBreakWaitMs = 2000;
 const timerSlackMs = 10;
-/** What makes a proxy send to clusters. */
+/** Types that make a proxy send requests to clusters. */
 const usesClusters: ReadonlySet<string> = new Set([typeUrls.listener, typeUrls.route, typeUrls.virtualHost]);
-/** A proxy may connect before its pod has been seen; after this time it is answered with what is known. */
+/** A proxy may connect before its pod has been seen. After this time it is answered with what is known. */
 const unknownWaitMs = 5000;
 
 /** One discovery stream of one proxy, over either protocol. All work is synchronous; one response of a type is open at a time. */
@@ -72,17 +72,18 @@ export class DiscoveryStream {
   readonly proxy: ProxyIdentity;
   readonly connectedAtMs: number;
   readonly subscriptions = new Map<string, Subscription>();
-  /** Of the server: the stream is among those that wait for the model to settle. */
+  /** Set by the server: the stream is in the list of those that wait for the model to settle. */
   isPending = false;
   readonly #options: DiscoveryStreamOptions;
   readonly #viewSubscriptions: Disposable[] = [];
-  /** In the version that the client has or was sent. */
+  /** Clusters with the version that the client has or was sent. */
   readonly #knownClusters = new KnownResources();
-  /** Clusters that were added and whose endpoints the client has not acknowledged yet. */
+  /** New clusters whose endpoints the client has not acknowledged yet. */
   readonly #warming = new Set<string>();
   /**
-   * Clusters that an Envoy was sent and whose endpoints it was not sent since. It takes a cluster into use, and acknowledges
-   * it, when endpoints have come after it; but it asks for none if an older form of the cluster has them already.
+   * Clusters that were sent to an Envoy without their endpoints since. An Envoy activates and acknowledges a changed
+   * cluster only when endpoints arrive after it. If it has the endpoints of the cluster's previous form, it does not
+   * ask for them.
    */
   readonly #owed = new Set<string>();
   #ordered: readonly Subscription[] | undefined;
@@ -91,7 +92,7 @@ export class DiscoveryStream {
   #waiting: Disposable | undefined;
   #gaveUpWaiting = false;
   #nonces = 0;
-  /** False: no subscription has anything to send, without looking at each. */
+  /** False if no subscription has anything to send, so that none must be looked at. */
   #mayBeDue = false;
   #writable = true;
   #closed = false;
@@ -124,8 +125,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * An answer that accepts a response and asks for nothing, which is what nearly all requests are: the same as
-   * {@link receive} with as much. False when it must be looked at whole.
+   * Fast path for a plain ACK. Does the same as {@link receive}, and returns false if the request must be decoded as a
+   * whole.
    */
   accept(typeUrl: string, nonce: string): boolean {
     const subscription = this.subscriptions.get(typeUrl);
@@ -149,7 +150,7 @@ export class DiscoveryStream {
     this.#viewSubscriptions.length = 0;
   }
 
-  /** Undefined while nothing was asked for; otherwise whether all that this generation caused is acknowledged. */
+  /** Undefined before the first request. Then whether all responses that this generation caused are acknowledged. */
   hasAcknowledged(generation: number): boolean {
     return (
       this.subscriptions.size > 0 &&
@@ -186,7 +187,7 @@ export class DiscoveryStream {
     return false;
   }
 
-  /** An empty answer would make a proxy ready that serves nothing. */
+  /** Waits for the proxy's view: with an empty answer, a proxy would become ready and serve nothing. */
   #isKnown({ view }: Subscription): boolean {
     if (this.#gaveUpWaiting || view.known?.() !== false) return true;
     this.#waiting ??= this.#options.clock.after(unknownWaitMs, () => {
@@ -197,14 +198,14 @@ export class DiscoveryStream {
     return false;
   }
 
-  /** Types before it in its chain must be acknowledged, and the endpoints of new clusters too. */
+  /** The types before it in its chain must be acknowledged, and the endpoints of new clusters. */
   #mayAdd(subscription: Subscription): boolean {
     const settled = this.#areIdle(typesBefore(subscription.typeUrl));
     const warm = this.#warming.size === 0 || !usesClusters.has(subscription.typeUrl);
     return (settled && warm) || this.#waitedLongEnough();
   }
 
-  /** All additions of the chain must be acknowledged, and the removals of types after it. */
+  /** All additions of the chain must be acknowledged, and the types after it must have no removals left. */
   #mayRemove(subscription: Subscription): boolean {
     const settled = this.#areIdle(chainOf(subscription.typeUrl));
     return (
@@ -277,7 +278,10 @@ export class DiscoveryStream {
     return true;
   }
 
-  /** Listeners and clusters go whole; of other types only what changed, and what is gone cannot be said. */
+  /**
+   * A state-of-the-world response. Listeners and clusters are always complete. Other types contain only what changed;
+   * the protocol cannot express their removals.
+   */
   #wholeDelivery(subscription: Subscription, part: "asked" | "changed" | "removed"): Delivery | undefined {
     if (!isWholeInStateOfTheWorld(subscription.typeUrl) && !subscription.wildcard) {
       const delivery = subscription.take(part);
@@ -296,7 +300,7 @@ export class DiscoveryStream {
       sent += group.length;
       for (const { name, version } of group) {
         const known = this.#knownClusters.get(name);
-        // Others are found by DNS, or where the request went: no endpoints will come for them.
+        // Clusters without endpoints in EDS (found by DNS, or the original destination) have nothing to wait for.
         if (known === undefined && part === "changed" && endpoints?.view.get(name) !== undefined)
           this.#warming.add(name);
         if (known === version) continue;
@@ -305,7 +309,7 @@ export class DiscoveryStream {
       }
     }
     for (const name of delivery.removed) this.#forgetCluster(name);
-    // What is gone cannot be said in state of the world: it is what is not there any more.
+    // In state of the world, what is missing from the list has been removed.
     if (this.#options.protocol === "state-of-the-world" && this.#knownClusters.size > sent) {
       const names = new Set(delivery.groups.flatMap((group) => group.map(({ name }) => name)));
       for (const name of this.#knownClusters.names()) if (!names.has(name)) this.#forgetCluster(name);
@@ -320,7 +324,10 @@ export class DiscoveryStream {
     this.#owed.delete(name);
   }
 
-  /** A client that gets a route configuration anew asks for its virtual hosts only if it has none of any yet. */
+  /**
+   * A client that receives a route configuration again does not ask for its virtual hosts if it already has some, so
+   * send them.
+   */
   #noteTables({ groups }: Delivery): void {
     const hosts = this.subscriptions.get(typeUrls.virtualHost);
     if (hosts?.wildcard !== true) return;
@@ -331,14 +338,14 @@ export class DiscoveryStream {
     hosts.askIfAny(names, this.#options.generation());
   }
 
-  /** Those of the names whose endpoints must be sent although the client has them. */
+  /** The names whose endpoints must be sent although the client already has them. */
   #takeOwed(names: Iterable<string>): readonly string[] {
     return [...names].filter((name) => this.#owed.delete(name));
   }
 
   /**
-   * False for an answer to an older response, whose list of names says nothing about now. A client of state of the world that
-   * asks for other names later does so by the nonce that it has acknowledged already.
+   * False for an answer to an older response, whose list of names is out of date. A state-of-the-world client that asks
+   * for other names later reuses the nonce that it has already acknowledged.
    */
   #acknowledge(
     subscription: Subscription,
@@ -393,7 +400,8 @@ export class DiscoveryStream {
   #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {
     const generation = this.#options.generation();
     const names = request.subscribe.filter((name) => name !== "*");
-    // Both at once ask for nothing, as a first request without names would ask for all.
+    // Subscribing and unsubscribing "*" at once asks for nothing, because a first request without names would ask for
+    // everything.
     const [asksAll, asksNothing] = [
       request.subscribe.includes("*"),
       request.subscribe.includes("*") && request.unsubscribe.includes("*"),
@@ -459,7 +467,8 @@ export class DiscoveryStream {
       const resources = added.flatMap((name) => subscription.view.get(name) ?? []);
       const owed = subscription.typeUrl === typeUrls.endpoint && this.#takeOwed(wanted).length > 0;
       if (!owed && first && whole.version !== "" && whole.version === versionOf([resources])) return;
-      // Listeners and clusters go whole anyway; of the others all that is wanted, as old clients expect.
+      // Listeners and clusters are always complete. For the other types send everything that is wanted, as old clients
+      // expect.
       subscription.ask(subscription.names, {}, generation);
     }
   }
@@ -484,7 +493,7 @@ function isWildcardType(typeUrl: string): boolean {
 
 const listVersions = new WeakMap<readonly EncodedResource[], string>();
 
-/** The version of a whole state-of-the-world response: the same in every process for the same resources. */
+/** The version of a whole state-of-the-world response. It is the same in every process for the same resources. */
 function versionOf(groups: ResourceGroups): string {
   const versions = groups.map(versionOfList);
   return versions.length === 1 ? (versions[0] ?? "") : contentHash(Buffer.from(versions.join("\n")));

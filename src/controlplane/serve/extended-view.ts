@@ -2,7 +2,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import type { EncodedResource, ExtensionProgram } from "../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 
-/** Another view's resources as a program changes them, and what it adds. */
+/** Another view's resources with the changes and additions of an extension program. */
 export class ExtendedView implements ResourceView {
   readonly known = (): boolean => this.#inner.known?.() ?? true;
   readonly #inner: ResourceView;
@@ -41,7 +41,10 @@ export class ExtendedView implements ResourceView {
   }
 }
 
-/** Configuration that filters name. What is for some of a waypoint's services is for a waypoint that has such. */
+/**
+ * Configuration that filters name. If it belongs to some of a waypoint's services, only a waypoint with such a service
+ * gets it.
+ */
 export class ExtensionConfigView implements ResourceView {
   readonly #program: ExtensionProgram;
   readonly #listeners: ResourceView;

@@ -20,10 +20,10 @@ export interface GrpcServersOptions {
   readonly log: Logger;
 }
 
-/** Requests are small; a client that says more than this is broken. */
+/** Requests are small. A client with a larger one is broken. */
 const maxRequestBytes = 4 << 20;
 
-/** A server of discovery without TLS and without questions: for the pod's own network only. */
+/** A discovery server without TLS and without authentication, for the pod's own network only. */
 export function createPlaintextServer({
   discovery,
   clock,

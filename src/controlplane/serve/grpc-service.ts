@@ -7,12 +7,12 @@ import type { ProxyIdentity } from "./proxy-identity.ts";
 
 export interface GrpcDiscoveryOptions {
   readonly discovery: DiscoveryServer;
-  /** Undefined on the plaintext port, where nobody is asked who they are. */
+  /** Undefined on the plaintext port, which authenticates nobody. */
   readonly authenticate: ((call: GrpcCall) => Promise<Caller>) | undefined;
   readonly log: Logger;
 }
 
-/** Both discovery services, with bytes in and bytes out: requests are parsed and responses encoded by the discovery server. */
+/** Both discovery services pass bytes in and bytes out. The discovery server decodes requests and encodes responses. */
 export function discoveryService(
   options: GrpcDiscoveryOptions,
 ): readonly (readonly [path: string, method: GrpcMethod])[] {
@@ -22,7 +22,7 @@ export function discoveryService(
   ];
 }
 
-/** What the client sends before it is known who it is waits in the call, within its window. */
+/** Until the caller is authenticated, its messages wait in the call, within its window. */
 async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options: GrpcDiscoveryOptions): Promise<void> {
   const { discovery, authenticate, log } = options;
   let client: DiscoveryClient | undefined;
@@ -32,7 +32,7 @@ async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options:
     call.end(statusOf(known), known.message);
   };
   try {
-    // Most proxies have no wait here, and are served in the turn in which they came.
+    // Most proxies need not wait here and are served in the turn in which they connected.
     const caller = authenticate === undefined ? undefined : await authenticate(call);
     if (call.isClosed) return;
     const opened = discovery.connect(protocol, { write: (parts) => call.write(parts), refuse: fail }, (proxy) =>
@@ -58,7 +58,10 @@ async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options:
   }
 }
 
-/** A proxy gets the configuration of the account that its credentials are of, and of no other; one that names no account that of the namespace. */
+/**
+ * A proxy gets only the configuration of the account that its credentials prove. If its node names no account, the
+ * namespace must match.
+ */
 function authorize(proxy: ProxyIdentity, caller: Caller | undefined): false | ProvenAccount {
   if (caller === undefined) return false;
   const { namespace, serviceAccount } = proxy;
@@ -72,7 +75,7 @@ function authorize(proxy: ProxyIdentity, caller: Caller | undefined): false | Pr
   );
 }
 
-/** The gRPC status of an error of ours. */
+/** The gRPC status for a SerinError. */
 export function statusOf(error: SerinError): GrpcStatus {
   switch (error.code) {
     case "unauthenticated":

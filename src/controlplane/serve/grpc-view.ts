@@ -9,8 +9,8 @@ import {
 import type { ResourceView } from "./resource-view.ts";
 
 /**
- * Listeners for clients of gRPC that discover by themselves: one a port of a service, by `host:port`, there while the port's
- * cluster is. Only what is asked for by name is made.
+ * Listeners for proxyless gRPC clients: one for each port of a service, named `host:port`, as long as the port has a
+ * cluster. A listener is made only when it is requested by name.
  */
 export class GrpcListenerView implements ResourceView {
   readonly #clusters: ResourceView;
@@ -45,10 +45,13 @@ export class GrpcListenerView implements ResourceView {
   }
 }
 
-/** Their routes: of each service those that sidecars have in the table of the port. */
+/** The routes of these clients: for each service, the routes that sidecars have in the port's table. */
 export class GrpcRouteView implements ResourceView {
   readonly #tables: ResourceView;
-  /** Names that were asked for, by their table: a change of it is one of each. As many as its stream may ask for. */
+  /**
+   * Requested names by their table, because a change of the table is a change of each of them. The stream's bound on
+   * names applies.
+   */
   readonly #asked = new Map<string, Set<string>>();
 
   constructor(tables: ResourceView) {

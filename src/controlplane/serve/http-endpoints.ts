@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { isLoopbackAddress, messageOf, nodeHttp, toSerinError, type SerinError } from "../../base/index.ts";
 import { listening } from "./http-server.ts";
 
-/** Answers a GET, or undefined for a path that it does not know. */
+/** Answers a GET. Undefined for an unknown path. */
 export type HttpRoute = (url: URL, request: IncomingMessage) => HttpAnswer | Promise<HttpAnswer>;
 
 export interface HttpAnswer {
@@ -15,7 +15,9 @@ export function json(value: unknown, status = 200): HttpAnswer {
   return { status, body: `${JSON.stringify(value)}\n`, contentType: "application/json" };
 }
 
-/** For callers of the own machine alone, as those are whom a port-forward brings; others are answered 401. The connection tells, no header. */
+/**
+ * For callers on this machine only, which includes port-forwards. Others get 401. The connection decides, not a header.
+ */
 export function forLoopback(route: HttpRoute): HttpRoute {
   return (url, request) => {
     return isLoopbackAddress(request.socket.remoteAddress ?? "")
@@ -24,12 +26,12 @@ export function forLoopback(route: HttpRoute): HttpRoute {
   };
 }
 
-/** Who proves to be the service account of a namespace; rejects when it proves nothing. */
+/** Authenticates the service account of a caller. Rejects if the caller proves nothing. */
 export type AuthenticateRequest = (request: IncomingMessage) => Promise<{ readonly namespace: string }>;
 
 /**
- * For callers of the own machine, and for those who prove who they are and may ask this. Others are answered 401 or 403, as upstream's
- * control planes do (ENABLE_DEBUG_ENDPOINT_AUTH).
+ * For callers on this machine, and for callers that prove who they are and may ask this. Others get 401 or 403, as from
+ * upstream (ENABLE_DEBUG_ENDPOINT_AUTH).
  */
 export function forKnownCallers(
   route: HttpRoute,
@@ -91,7 +93,10 @@ async function answerOf(routes: Readonly<Record<string, HttpRoute>>, request: In
   return await route(url, request);
 }
 
-/** Undefined for what is no path. Slashes before it count as one, as with Go's servers: istioctl asks for `//version`. */
+/**
+ * Undefined if it is not a path. Several slashes at the beginning count as one, as in Go's servers: istioctl asks for
+ * `//version`.
+ */
 function urlOf(request: IncomingMessage): URL | undefined {
   return URL.parse((request.url ?? "/").replace(/^\/+/, "/"), "http://localhost") ?? undefined;
 }

@@ -19,7 +19,7 @@ export async function listening<Listener extends Server>(
   return server;
 }
 
-/** The body of a request as text. Throws a user error for one that is longer than `maxBytes`. */
+/** The body of a request as text. Throws a user error if it is longer than `maxBytes`. */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;

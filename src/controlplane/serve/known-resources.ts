@@ -1,6 +1,6 @@
 import type { EncodedResource } from "../translate/index.ts";
 
-/** Versions by name, of lists that many streams were sent. */
+/** Versions by name, for lists that many streams were sent. */
 const versionsOfLists = new WeakMap<readonly EncodedResource[], ReadonlyMap<string, string>>();
 
 function versionsOf(list: readonly EncodedResource[]): ReadonlyMap<string, string> {
@@ -10,10 +10,13 @@ function versionsOf(list: readonly EncodedResource[]): ReadonlyMap<string, strin
   return versions;
 }
 
-/** The versions of what one client has. What it was sent at first, which is most of it, is kept once for all clients that were sent the same. */
+/**
+ * The versions of the resources that one client has. Most of them come from its first responses, whose versions are
+ * stored once for all clients with the same lists.
+ */
 export class KnownResources {
   #shared: readonly ReadonlyMap<string, string>[] = [];
-  /** What differs from that; undefined: it is gone. */
+  /** Differences from the shared lists. Undefined: the resource is gone. */
   readonly #own = new Map<string, string | undefined>();
   #size = 0;
 
@@ -43,7 +46,10 @@ export class KnownResources {
     for (const [name, version] of this.#own) if (version !== undefined) yield name;
   }
 
-  /** The client has been sent these lists: what it has is remembered by them from now on, as far as it is the same. The lists must not change any more. */
+  /**
+   * Records that the client was sent these lists. Equal versions are then stored with the lists. The lists must not
+   * change any more.
+   */
   share(lists: readonly (readonly EncodedResource[])[]): void {
     const known = [...this.names()].map((name) => [name, this.get(name) ?? ""] as const);
     this.#shared = lists.map(versionsOf);

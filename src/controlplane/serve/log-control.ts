@@ -3,12 +3,15 @@ import { logLevels, nodeHttp, type LogThreshold } from "../../base/index.ts";
 import { json, type HttpAnswer } from "./http-endpoints.ts";
 import { listening, readBody } from "./http-server.ts";
 
-/** The one scope: the level is of the whole process. */
+/** The only scope, because there is one level for the whole process. */
 const scopeName = "default";
 const path = "/scopej/";
 const maxBodyBytes = 64 << 10;
 
-/** Logging as istiod's ControlZ offers it, on loopback alone: GET `/scopej/` tells the level, PUT `/scopej/default` sets it. */
+/**
+ * Logging like istiod's ControlZ, on the loopback only: GET `/scopej/` returns the level, PUT `/scopej/default` sets
+ * it.
+ */
 export async function serveLogControl(port: number, threshold: LogThreshold): Promise<Server> {
   const server = await listening(
     nodeHttp().createServer((request, response) => void answer(request, response, threshold)),

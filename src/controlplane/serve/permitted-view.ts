@@ -1,13 +1,16 @@
 import type { EncodedResource } from "../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 
-/** Whether the proxy may have a resource of this name: undefined while that is asked, then `learned` tells. */
+/** Whether the proxy may have a resource of this name. Undefined until that is known; then `learned` is called. */
 export type Permission = (name: string, learned: (allowed: boolean) => void) => boolean | undefined;
 
-/** Names that wait for an answer, or were refused and are looked at again when another is asked for. */
+/**
+ * Names that wait for a permission, or were refused one. Refused names are checked again when another name is
+ * requested.
+ */
 const maxHeldBack = 1000;
 
-/** Those resources of a view that the proxy may have, as far as that is known. */
+/** The resources of a view that the proxy is known to be allowed to have. */
 export class PermittedView implements ResourceView {
   readonly #view: ResourceView;
   readonly #permission: Permission;
@@ -51,7 +54,7 @@ export class PermittedView implements ResourceView {
     this.#view.forget?.(name);
   }
 
-  /** What was held back goes out; what was given and is not allowed any more goes. */
+  /** Notifies when a held-back resource becomes allowed, or a delivered one becomes forbidden. */
   #learned(name: string, allowed: boolean): void {
     if (allowed !== this.#heldBack.has(name)) return;
     for (const listener of this.#listeners) listener([name]);

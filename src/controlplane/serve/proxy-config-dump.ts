@@ -9,7 +9,7 @@ import type { Subscription } from "./subscription.ts";
 
 type Shown = (resource: JsonValue, version: string, name: string) => Record<string, unknown>;
 
-/** By type: part and list of Envoy's dump, and how an entry of it looks. */
+/** For each type: the part and the list of Envoy's dump, and the form of an entry. */
 const parts: readonly {
   readonly typeUrl: string;
   readonly part: string;
@@ -48,7 +48,10 @@ const parts: readonly {
   },
 ];
 
-/** What a connected proxy should have now, in the form of Envoy's `/config_dump`; undefined when it is not connected here. EnvoyFilters put any type into it. */
+/**
+ * What a connected proxy should have now, in the form of Envoy's `/config_dump`. Undefined if it is not connected here.
+ * EnvoyFilters may add any type.
+ */
 export function proxyConfigDump(server: DiscoveryServer, proxyId: string, types: EnvoyTypes): unknown {
   const stream = [...server.streams].find(({ proxy }) => proxy.id === proxyId);
   if (stream === undefined) return undefined;
@@ -69,7 +72,7 @@ export function proxyConfigDump(server: DiscoveryServer, proxyId: string, types:
   return { configs };
 }
 
-/** Virtual hosts that come by themselves, by their route configuration. */
+/** Virtual hosts from virtual host discovery, by their route configuration. */
 function announcedHosts(
   subscription: Subscription | undefined,
   types: EnvoyTypes,
@@ -81,7 +84,7 @@ function announcedHosts(
   );
 }
 
-/** As proxies show it: with the hosts that came for it, and without that they do. */
+/** In the form that proxies show: with the discovered hosts, and without the field that announces discovery. */
 function withHosts(table: JsonValue, announced: readonly JsonValue[] | undefined): JsonValue {
   const { vhds, virtual_hosts: own = [], ...fields } = table as Record<string, JsonValue>;
   if (vhds === undefined) return table;
@@ -94,7 +97,7 @@ function withoutType(resource: JsonValue): JsonValue {
   return fields;
 }
 
-/** Of one type what a proxy should have now, each by itself; none of what it has not asked for. */
+/** The resources of one type that a proxy should have now. Empty if it has not asked for the type. */
 export function streamResources(
   { subscriptions }: Pick<DiscoveryStream, "subscriptions">,
   typeUrl: string,
@@ -111,7 +114,7 @@ function wantedResources({ view, wildcard, names }: Subscription): readonly Enco
   return [...names].map((name) => view.get(name)).filter((resource) => resource !== undefined);
 }
 
-/** A plugin's configuration carries what its image is pulled with, which whoever may look at a dump need not have. */
+/** Removes the credentials for pulling a plugin's image, which readers of a dump do not need. */
 const secretFields: ReadonlySet<string> = new Set(["ISTIO_META_WASM_IMAGE_PULL_SECRET"]);
 
 function withoutSecrets(value: JsonValue): JsonValue {

@@ -4,7 +4,7 @@ import type { Node } from "../../wire/discovery/index.ts";
 import type { ProvenAccount } from "../ca/index.ts";
 import { readProxyRegistration, type ProxyRegistration } from "./proxy-registration.ts";
 
-/** Who is at the other end of a discovery stream, from the node of its first request. */
+/** The proxy at the other end of a discovery stream, from the node of its first request. */
 export interface ProxyIdentity {
   /** `pod.namespace`, as upstream's status tables name proxies. */
   readonly id: string;
@@ -19,10 +19,10 @@ export interface ProxyIdentity {
   readonly clusterId: string;
   /** Empty where it says none. */
   readonly network: string;
-  /** Networks whose endpoints alone it asks for; none: of all. */
+  /** The networks whose endpoints it asks for. Empty: all networks. */
   readonly networkView: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
-  /** What its node says in texts: EnvoyFilters choose proxies by it. */
+  /** Metadata of its node, as texts. EnvoyFilters select proxies by it. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   readonly hbone: boolean;
@@ -32,15 +32,15 @@ export interface ProxyIdentity {
   readonly dnsCapture: boolean;
   /** An Envoy, of whichever build. */
   readonly envoy: boolean;
-  /** An Envoy that does not have Istio's filters: it would refuse configuration with them. */
+  /** An Envoy without Istio's filters. It would refuse configuration that contains them. */
   readonly stockEnvoy: boolean;
-  /** Of a proxy on a machine outside of the cluster. */
+  /** Set for a proxy on a machine outside of the cluster. */
   readonly registration?: ProxyRegistration | undefined;
-  /** It takes virtual hosts by themselves, and not with their route configurations: ours says so, an Envoy where the mesh config tells it to. */
+  /** It takes virtual hosts as separate resources. Serin's proxy always does, an Envoy if the mesh config says so. */
   readonly virtualHostDiscovery: boolean;
-  /** Its credentials have proven its namespace: only such a proxy gets secrets. */
+  /** Its credentials have proven its namespace. Only such a proxy gets secrets. */
   readonly verified: boolean;
-  /** The account that they are of, whatever the node says. */
+  /** The account of its credentials, whatever its node says. */
   readonly account?: ProvenAccount;
 }
 
@@ -82,7 +82,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
   };
 }
 
-/** Envoys list what they have; Serin's proxy and ztunnels list nothing. */
+/** Envoys list their extensions. Serin's proxy and ztunnels list nothing. */
 function isStockEnvoy(node: Node): boolean {
   return (
     node.userAgentName === "envoy" &&

@@ -1,19 +1,19 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { Node } from "../../wire/discovery/index.ts";
 
-/** What a proxy on a machine outside of the cluster says of the WorkloadEntry that is to stand for it. */
+/** What a proxy on a machine outside of the cluster sends about its WorkloadEntry. */
 export interface ProxyRegistration {
-  /** The WorkloadGroup that it wants an entry made of; empty: it has one. */
+  /** The WorkloadGroup from which an entry is to be made. Empty: it has an entry. */
   readonly group: string;
-  /** The entry that is there already; empty: none that it knows. */
+  /** Its existing entry. Empty: it knows of none. */
   readonly entry: string;
-  /** It probes its application, and tells what it finds. */
+  /** It probes its application and reports the results. */
   readonly probed: boolean;
   /** `region/zone/subzone`; empty: it says none. */
   readonly locality: string;
 }
 
-/** Undefined for what is no such proxy. */
+/** Undefined for a proxy that is not on such a machine. */
 export function readProxyRegistration({ metadata, locality }: Node): ProxyRegistration | undefined {
   const fields: JsonObject = metadata ?? {};
   const group = textOf(fields["AUTO_REGISTER_GROUP"]);
@@ -35,16 +35,19 @@ function textOf(value: JsonValue | undefined): string {
   return typeof value === "string" ? value : "";
 }
 
-/** What a proxy has found by probing its application. */
+/** The result of a proxy's probe of its application. */
 export interface ProbedHealth {
   readonly healthy: boolean;
   /** Of the last probe that failed. */
   readonly message: string;
 }
 
-/** Told of proxies that stand for WorkloadEntries. */
+/** Receives the connects and disconnects of proxies that stand for WorkloadEntries. */
 export interface WorkloadProxies<Proxy> {
-  /** Throws a user error for a proxy that may not be who it says, or names nothing that is there: its stream ends. */
+  /**
+   * Throws a user error if the proxy may not be what it claims, or if what it names does not exist. Its stream then
+   * ends.
+   */
   connected(proxy: Proxy): void;
   disconnected(proxy: Proxy): void;
   probed(proxy: Proxy, health: ProbedHealth): void;

@@ -1,15 +1,15 @@
 import { typeUrls } from "../../wire/xds/index.ts";
 
 /**
- * Make before break: what is used comes before what uses it, and is acknowledged first; removals come last, in the
- * opposite order. Types of different chains do not wait for each other.
+ * Make before break: a type is sent and acknowledged before the types that use it. Removals come last, in the opposite
+ * order. Types of different chains do not wait for each other.
  */
 const chains: readonly (readonly string[])[] = [
   [typeUrls.cluster, typeUrls.endpoint, typeUrls.listener, typeUrls.route, typeUrls.virtualHost],
   [typeUrls.authorization, typeUrls.address],
 ];
 
-/** The types of the chain that the type is in, in the order of additions. */
+/** The types of this type's chain, in the order of additions. */
 export function chainOf(typeUrl: string): readonly string[] {
   return chains.find((chain) => chain.includes(typeUrl)) ?? [typeUrl];
 }
@@ -22,17 +22,17 @@ const afters = new Map(
 );
 const none: readonly string[] = [];
 
-/** The types that an addition of this one waits for. */
+/** The types that must be acknowledged before additions of this type. */
 export function typesBefore(typeUrl: string): readonly string[] {
   return befores.get(typeUrl) ?? none;
 }
 
-/** The types whose removals come before those of this one. */
+/** The types whose removals come before removals of this type. */
 export function typesAfter(typeUrl: string): readonly string[] {
   return afters.get(typeUrl) ?? none;
 }
 
-/** All types of all chains first, in order; then the others. */
+/** First the types of all chains in order, then the others. */
 export function byPushOrder(left: string, right: string): number {
   return rank(left) - rank(right);
 }
@@ -44,7 +44,7 @@ function rank(typeUrl: string): number {
   return index < 0 ? order.length : index;
 }
 
-/** Types whose state-of-the-world responses must hold everything. */
+/** Types whose state-of-the-world responses must be complete. */
 export function isWholeInStateOfTheWorld(typeUrl: string): boolean {
   return typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener;
 }

@@ -5,13 +5,20 @@ import { scopedResourceKey, type EncodedResource, type ScopedEncodedResource } f
 export interface ResourceView {
   get(name: string): EncodedResource | undefined;
   all(): Iterable<EncodedResource>;
-  /** All resources in lists of which some are the same object for other views and calls, so that their bytes can be shared. */
+  /**
+   * All resources, in lists. Other views and calls may return the same list object, so that its bytes can be shared.
+   */
   groups?(): readonly (readonly EncodedResource[])[];
-  /** Calls with the names that changed or went, after each settling of the model; not for what is there already. */
+  /**
+   * Calls with the names that changed or went, after each settling of the model. Does not call for what already exists.
+   */
   subscribe(changed: (names: readonly string[]) => void): Disposable;
-  /** The one stream that has this view does not want a name any more. Absent: it keeps nothing of what it is asked for. */
+  /**
+   * Called when the only stream of this view no longer wants a name. Absent: the view stores nothing about requested
+   * names.
+   */
   forget?(name: string): void;
-  /** False while it is not known whose resources these are: a first answer should wait for that. Absent: always known. */
+  /** False until it is known whose resources these are. A first answer should wait for that. Absent: always known. */
   readonly known?: () => boolean;
 }
 
@@ -21,12 +28,12 @@ export const emptyView: ResourceView = {
   subscribe: () => ({ [Symbol.dispose]: () => undefined }),
 };
 
-/** {@link ResourceView.groups}, also of views that share nothing. */
+/** {@link ResourceView.groups}, also for views that share nothing. */
 export function groupsOf(view: ResourceView): readonly (readonly EncodedResource[])[] {
   return view.groups?.() ?? [[...view.all()]];
 }
 
-/** Whole collections, keyed by resource name, that all proxies of a kind share. */
+/** Whole collections, keyed by resource name, which all proxies of a kind share. */
 export class CollectionView implements ResourceView {
   readonly #collections: readonly Collection<EncodedResource>[];
 
@@ -51,7 +58,7 @@ export class CollectionView implements ResourceView {
   }
 }
 
-/** Those resources of a collection, keyed by {@link scopedResourceKey}, that are of one scope. */
+/** The resources of one scope in a collection that is keyed by {@link scopedResourceKey}. */
 export class ScopedView implements ResourceView {
   readonly #collection: Collection<ScopedEncodedResource>;
   readonly #index: CollectionIndex<ScopedEncodedResource>;
@@ -76,7 +83,7 @@ export class ScopedView implements ResourceView {
   }
 }
 
-/** Of a view only what has one of the names. */
+/** The resources of a view that have one of the names. */
 export class NamedView implements ResourceView {
   readonly #view: ResourceView;
   readonly #names: ReadonlySet<string>;
@@ -105,7 +112,7 @@ export class NamedView implements ResourceView {
   }
 }
 
-/** Several views as one; of two resources with one name that of the earlier view counts. */
+/** Several views as one. If two resources have the same name, the earlier view wins. */
 export class UnionView implements ResourceView {
   readonly #views: readonly ResourceView[];
 
@@ -147,23 +154,23 @@ export class UnionView implements ResourceView {
   }
 }
 
-/** The same object where nothing has a name that an earlier view has. */
+/** The same list object if no name is in an earlier view. */
 function withoutNames(group: readonly EncodedResource[], earlier: readonly ResourceView[]): readonly EncodedResource[] {
   const isTaken = ({ name }: EncodedResource): boolean => earlier.some((view) => view.get(name) !== undefined);
   return group.some(isTaken) ? group.filter((resource) => !isTaken(resource)) : group;
 }
 
-/** Where a view that may change comes from. */
+/** The source of a view that may change. */
 export interface ViewSource {
-  /** Undefined while nobody knows which it is: then it is empty. The same object as long as it is the same. */
+  /** Undefined until the view is known; the resources are then empty. The same object while the view is the same. */
   current(): ResourceView | undefined;
-  /** Keeps the source alive, and calls whenever `current` may be another one. */
+  /** Keeps the source alive, and calls when `current` may have changed. */
   follow(changed: () => void): Disposable;
-  /** Whether all that decides the view has been seen. */
+  /** Whether everything that decides the view has been seen. */
   known(): boolean;
 }
 
-/** A view that turns into another one, as what decides it changes (a proxy's pod is seen, or a Sidecar selects it). */
+/** A view that is replaced when its inputs change (a proxy's pod appears, or a Sidecar selects it). */
 export class SwitchingView implements ResourceView {
   readonly #source: ViewSource;
   /** While somebody follows it. */
@@ -225,10 +232,13 @@ function versionsOf(view: ResourceView | undefined): ReadonlyMap<string, string>
 
 type ScopeFollowers = Map<string, Set<(names: readonly string[]) => void>>;
 
-/** One subscription a collection for all that follow a scope of it, so that a change concerns nobody but its own scope's. */
+/**
+ * One subscription to a collection for all followers of its scopes, so that a change notifies only the followers of its
+ * own scope.
+ */
 const followedCollections = new WeakMap<Collection<unknown>, ScopeFollowers>();
 
-/** The names that change in one scope of a collection that is keyed by {@link scopedResourceKey}. */
+/** The changed names of one scope in a collection that is keyed by {@link scopedResourceKey}. */
 export function followScope(
   collection: Collection<{ readonly scope: string }>,
   scope: string,
@@ -265,7 +275,7 @@ export function followScope(
   };
 }
 
-/** The keys of each batch of changes; not of what is there already. */
+/** The keys of each batch of changes. Does not report what already exists. */
 export function subscribeToKeys(
   collection: Collection<unknown>,
   changed: (keys: readonly string[]) => void,

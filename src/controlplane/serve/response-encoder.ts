@@ -3,10 +3,10 @@ import { fieldOf, type EncodedResource } from "../translate/index.ts";
 export type ResponseForm = "delta" | "any";
 
 /**
- * Responses put together from resources that are bytes already. Both protocols have the same layout: DiscoveryResponse and
- * DeltaDiscoveryResponse carry the version in field 1, resources in 2, the type in 4 and the nonce in 5; delta has the
- * removed names in 6. Fields may come in any order, so what differs from client to client stands in a small head of its
- * own, and the resources behind it are one run of bytes that all clients share.
+ * Builds responses from resources that are already encoded. Both protocols have the same layout: DiscoveryResponse and
+ * DeltaDiscoveryResponse have the version in field 1, resources in 2, the type in 4 and the nonce in 5. Delta has the
+ * removed names in 6. Fields may come in any order. Therefore a small head holds what differs from client to client,
+ * and the resources after it are bytes that all clients share.
  */
 export interface ResponseHead {
   readonly version: string;
@@ -24,7 +24,7 @@ const removedField = 6;
 const lengthDelimited = 2;
 const maxVarintBytes = 5;
 
-/** Of types whose bytes are kept; a client may ask for any. */
+/** For how many types bytes are kept. A client may ask for any type. */
 const maxKeptTypes = 64;
 const typeFields = new Map<string, Buffer>();
 
@@ -57,7 +57,9 @@ export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): 
   return joinFields(fields);
 }
 
-/** Resources that are longer go as they are, behind a head of their own: to copy them would take their memory once more. */
+/**
+ * Longer resources are not copied but written with a head of their own, because a copy would need their memory twice.
+ */
 const copiedBytes = 65_536;
 
 function encodeBody(resources: readonly EncodedResource[], form: ResponseForm): Pick<SharedBody, "parts" | "ownBytes"> {
@@ -121,17 +123,17 @@ interface SharedBody {
   readonly ownBytes: number;
 }
 
-/** Of bodies that are kept because another client may be about to get the same. */
+/** Total size of the bodies that are kept because another client may soon get the same. */
 const maxKeptBytes = 48 << 20;
-/** Comparing a list with more candidates than this would cost more than it saves. */
+/** A comparison with more candidates than this would cost more than it saves. */
 const maxCandidates = 16;
 
-/** The bytes of lists of resources, made once for all clients that get equal lists. */
+/** The bytes of resource lists, encoded once for all clients with equal lists. */
 export class ResponseBodies {
-  /** By the first and the last resource and the length of the list; the latest used come last. */
+  /** Keyed by the first and last resource and the length of the list. The most recently used come last. */
   readonly #kept = new Map<string, SharedBody[]>();
   #keptBytes = 0;
-  /** What streams of one change ask for one after the other. */
+  /** The streams of one change ask for the same body one after the other. */
   #last: SharedBody | undefined;
 
   /** Parts that are the body together. */
@@ -155,7 +157,7 @@ export class ResponseBodies {
     return body.parts;
   }
 
-  /** Forgets all: what comes next is something else. */
+  /** Forgets everything, because the next responses will be different. */
   clear(): void {
     this.#kept.clear();
     this.#keptBytes = 0;
@@ -185,7 +187,7 @@ function sameList(left: readonly EncodedResource[], right: readonly EncodedResou
   return left.length === right.length && left.every((resource, index) => isSame(resource, right[index]));
 }
 
-/** One client may be told of other names of a resource, and another one not. */
+/** The deltas of a resource may differ, because only some clients get its other names. */
 function isSame(left: EncodedResource, right: EncodedResource | undefined): boolean {
   return (
     left === right ||

@@ -15,7 +15,9 @@ function tablesOf({ tables }: OutboundRoutes, scope: string): readonly RouteTabl
   return tables.index("scope", (table) => [table.scope]).lookup(scope);
 }
 
-/** The route configurations of one scope, each whole: put together from their hosts when they are asked for. */
+/**
+ * The route configurations of one scope, each complete. They are assembled from their hosts when they are requested.
+ */
 export class RouteTableView implements ResourceView {
   readonly #routes: OutboundRoutes;
   readonly #scope: string;
@@ -66,7 +68,7 @@ export class RouteTableView implements ResourceView {
   }
 }
 
-/** The route configurations of one scope for those who take virtual hosts by themselves. */
+/** The route configurations of one scope without hosts, for clients with virtual host discovery. */
 export class AnnouncedTableView implements ResourceView {
   readonly #routes: OutboundRoutes;
   readonly #scope: string;
@@ -84,7 +86,7 @@ export class AnnouncedTableView implements ResourceView {
     for (const { name } of tablesOf(this.#routes, this.#scope)) yield announcedTableResource(name);
   }
 
-  /** A table that stays says the same as before, whatever its hosts are. */
+  /** Only new and removed tables are changes, because a table's resource does not contain its hosts. */
   subscribe(changed: (names: readonly string[]) => void): Disposable {
     let known = new Set(tablesOf(this.#routes, this.#scope).map(({ name }) => name));
     return followScope(this.#routes.tables, this.#scope, () => {
@@ -96,11 +98,11 @@ export class AnnouncedTableView implements ResourceView {
   }
 }
 
-/** The virtual hosts of one scope, by `<route configuration>/<host>`. */
+/** The virtual hosts of one scope, named `<route configuration>/<host>`. */
 export class VirtualHostView implements ResourceView {
   readonly #routes: OutboundRoutes;
   readonly #scope: string;
-  /** Keys of hosts by name; kept while somebody follows. */
+  /** Keys of hosts by name. Kept while the view has a follower. */
   #keys: Map<string, string> | undefined;
 
   constructor(routes: OutboundRoutes, scope: string) {
@@ -154,7 +156,7 @@ export class VirtualHostView implements ResourceView {
     );
   }
 
-  /** What both lists begin and end with is most of them. */
+  /** Skips the equal beginning and end of both lists, which are most of them. */
   #replace(before: readonly HostPlan[], after: readonly HostPlan[], names: Set<string>): void {
     const shorter = Math.min(before.length, after.length);
     let head = 0;

@@ -2,7 +2,7 @@ import type { Collection } from "../../kube/index.ts";
 import type { ClientService, EncodedResource, OutboundClusters, SharedCluster } from "../translate/index.ts";
 import { joined, subscribeToKeys, type ResourceView } from "./resource-view.ts";
 
-/** The clusters of one scope, or their endpoints, among those that scopes share. */
+/** The clusters of one scope, or their endpoints, selected from those that scopes share. */
 export class ScopeClusterView implements ResourceView {
   readonly #clusters: OutboundClusters;
   readonly #shared: Collection<EncodedResource>;
@@ -32,7 +32,7 @@ export class ScopeClusterView implements ResourceView {
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
-    // As it was when the last change was told.
+    // The services at the last notification.
     let services = this.#services();
     const tell = (names: readonly string[]): void => {
       if (names.length > 0) changed(names);
@@ -49,7 +49,8 @@ export class ScopeClusterView implements ResourceView {
           }),
         ),
       ),
-      // What of it came or went: the clusters of what is nobody's any more have been told already.
+      // Reports services that were added to or removed from the scope. If no scope uses a service's clusters any more,
+      // their removal has already been reported.
       this.#clusters.scopes.onChange((changes) => {
         if (!changes.some(({ key }) => key === this.#scope)) return;
         const before = services;
@@ -70,7 +71,7 @@ export class ScopeClusterView implements ResourceView {
     ]);
   }
 
-  /** Names of what is not in both lists, or is another resource there. */
+  /** Names that are in one list only, or stand for another resource there. */
   #differing(before: readonly SharedCluster[], after: readonly SharedCluster[]): readonly string[] {
     const keys = new Map(before.map((cluster) => [cluster.variant.name, this.#keyOf(cluster)]));
     const names = after.flatMap((cluster) => {
@@ -99,7 +100,7 @@ export class ScopeClusterView implements ResourceView {
 const none: readonly ClientService[] = [];
 const noClusters: readonly SharedCluster[] = [];
 
-/** The list is in the order of hostnames. */
+/** Binary search: the list is in the order of hostnames. */
 function serviceOf(services: readonly ClientService[], hostname: string): ClientService | undefined {
   let from = 0;
   let to = services.length;
@@ -112,7 +113,7 @@ function serviceOf(services: readonly ClientService[], hostname: string): Client
   return found?.service.hostname === hostname ? found : undefined;
 }
 
-/** What is in one of the lists only: what both begin and end with is most of them. */
+/** The entries that are in one of the lists only. Skips the equal beginning and end, which are most of them. */
 function differing(
   before: readonly ClientService[],
   after: readonly ClientService[],

@@ -14,13 +14,16 @@ import { subscribeToKeys, type ResourceView } from "./resource-view.ts";
 
 export interface SecretViewOptions {
   readonly secrets: Collection<SecretFacts>;
-  /** What configuration names, for whom: see `deriveSecretReferences`. */
+  /** Which secrets configuration names, and for whom. See `deriveSecretReferences`. */
   readonly references: readonly Collection<SecretReference>[];
-  /** Roots, which are nobody's secret: every proxy that names one gets it. */
+  /** Roots are not secret: every proxy that names one gets it. */
   readonly configMaps: Collection<ConfigMapFacts>;
 }
 
-/** The secrets that the proxies of one namespace may see: those that configuration names for them. Encoded when they are asked for. */
+/**
+ * The secrets that the proxies of one namespace may see: those that configuration names for them. A secret is encoded
+ * when it is requested.
+ */
 export class SecretView implements ResourceView {
   readonly #options: SecretViewOptions;
   readonly #namespace: string;
@@ -49,7 +52,7 @@ export class SecretView implements ResourceView {
     return undefined;
   }
 
-  /** Secrets are asked for by name only. */
+  /** Secrets can only be requested by name. */
   all(): Iterable<EncodedResource> {
     return [];
   }

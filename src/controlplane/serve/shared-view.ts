@@ -2,8 +2,8 @@ import type { EncodedResource } from "../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 
 /**
- * A view that many streams have in common: it follows the view behind it once for all of them, and remembers its resources
- * while somebody follows it. Lists that it answers are the same object until something changes.
+ * A view that many streams share. It follows the view behind it once for all of them, and caches its resources while it
+ * has a follower. It returns the same list object until something changes.
  */
 export class SharedView implements ResourceView {
   readonly #inner: ResourceView;
@@ -67,7 +67,7 @@ export class SharedView implements ResourceView {
     for (const follower of this.#followers) follower(names);
   }
 
-  /** Nobody follows: what is remembered would grow old. */
+  /** Without a follower, the cache would become outdated. */
   #rest(): void {
     this.#following?.[Symbol.dispose]();
     this.#following = undefined;

@@ -20,28 +20,29 @@ export interface Rejection {
   readonly range: GenerationRange;
 }
 
-/** Resources in lists, of which some are shared with other streams. */
+/** Resources in lists, some of which other streams share. */
 export type ResourceGroups = readonly (readonly EncodedResource[])[];
 
-/** What is to be sent of a type: resources with their bytes, and names that are gone. */
+/** The content of a response: resources with their bytes, and removed names. */
 export interface Delivery {
   readonly groups: ResourceGroups;
   readonly removed: readonly string[];
   readonly range: GenerationRange;
-  /** When the oldest of the changes arrived; undefined for answers to a request. */
+  /** When the oldest of the changes arrived. Undefined for answers to a request. */
   readonly sinceMs: number | undefined;
 }
 
 const noRange: GenerationRange = { first: 0, last: 0 };
-/** A longer list of changed names is not kept as it was told. */
+/** A longer list of changed names is stored as a set. */
 const maxToldNames = 16;
 
-/** What the names of a list stand for now, as the stream that asked last had it: others mostly have the same. */
+/** The resources of a list of names, as the previous stream found them. Other streams mostly find the same. */
 const resourcesOfTold = new WeakMap<readonly string[], ResourceGroups>();
 
 /**
- * What one stream wants of one type, what it has still to be sent, and what it has answered. Changes that come while a
- * response is not acknowledged yet are joined, so a slow client costs no memory and gets only the last state.
+ * One stream's interest in one type: what it wants, what must still be sent to it, and what it has answered. Changes
+ * that arrive before a response is acknowledged are merged, so a slow client costs no memory and gets only the latest
+ * state.
  */
 export class Subscription {
   readonly typeUrl: string;
@@ -53,23 +54,25 @@ export class Subscription {
   rejected = "";
   rejection: Rejection | undefined;
   outstanding: Outstanding | undefined;
-  /** Of one that asks for some addresses, by more than their names. */
+  /** Set for a client that asks for single addresses, which have keys other than their names. */
   demand: AddressDemand | undefined;
   hasDemanded = false;
-  /** Asked for by the client: answered at once, even with nothing. */
+  /** Names that the client has requested. They are answered at once, even if they do not exist. */
   #asked: Set<string> | undefined;
-  /** All that there is, to a client that has nothing. */
+  /** The client has nothing and has requested everything. */
   #askedAll = false;
-  /** Of names that the client said it has, in the request that is not answered yet, and that are gone. */
+  /**
+   * Total length of the names that the client said it has and that are gone, in the request that is not answered yet.
+   */
   #goneCharacters = 0;
   /**
-   * All that has changed, as the view told it: nearly always one change comes at a time, and its list is the same object for
-   * all streams that are told of it. What comes to it makes it part of {@link #changed}.
+   * The changed names as the view reported them. Usually only one change comes at a time, and its list is the same
+   * object for all streams. If another change follows, the names move into {@link #changed}.
    */
   #told: readonly string[] | undefined;
   readonly #changed = new Set<string>();
   readonly #removed = new Set<string>();
-  /** There is one as long as there is something to send. */
+  /** Set while there is something to send. */
   #range: GenerationRange | undefined;
   #sinceMs: number | undefined;
 
@@ -78,7 +81,7 @@ export class Subscription {
     this.view = view;
   }
 
-  /** The client asks for resources anew. `known` are versions that it has: equal ones are not sent again. */
+  /** The client requests resources again. `known` are the versions that it has. Equal ones are not sent again. */
   ask(names: Iterable<string>, known: Readonly<Record<string, string>>, generation: number): void {
     const asked = (this.#asked ??= new Set());
     this.#gatherTold();
@@ -91,12 +94,12 @@ export class Subscription {
     this.#extend({ first: 0, last: generation });
   }
 
-  /** To be sent whatever the client has; no names ask for nothing. */
+  /** Sends the names even if the client has them. Without names, requests nothing. */
   askIfAny(names: readonly string[], generation: number): void {
     if (names.length > 0) this.ask(names, {}, generation);
   }
 
-  /** All that the view holds, and what the client has that is gone. */
+  /** Requests everything in the view. Also reports what the client has and the view does not. */
   askAll(known: Readonly<Record<string, string>>, generation: number): void {
     const names = new Set(Object.keys(known));
     if (names.size === 0) {
@@ -111,7 +114,7 @@ export class Subscription {
     this.ask(names, known, generation);
   }
 
-  /** Of names that are kept because this client has said them. */
+  /** Total length of the names that are stored because this client sent them. */
   get characters(): number {
     return this.names.characters + this.#goneCharacters;
   }
@@ -123,7 +126,7 @@ export class Subscription {
     return true;
   }
 
-  /** Asks for what answers some keys, and follows it from now on. */
+  /** Requests the resources that answer some keys, and follows them from now on. */
   askFor(
     keys: readonly string[],
     demand: AddressDemand,
@@ -142,7 +145,7 @@ export class Subscription {
     this.ask(answers, known, generation);
   }
 
-  /** False when none of the names matters to this client. */
+  /** Returns false if none of the names matters to this client. */
   change(names: readonly string[], generation: number, nowMs: number): boolean {
     if (this.#range === undefined && this.#wantsAllOf(names)) {
       this.#told = names;
@@ -156,7 +159,7 @@ export class Subscription {
     for (const name of names) {
       if (!this.wants(name)) continue;
       const gone = this.view.get(name) === undefined;
-      // It will be in the answer that is still to be sent, and is acknowledged with that.
+      // The change will be in the answer that is still to be sent, and is acknowledged with that answer.
       if (this.#asked?.has(name) === true || (this.#askedAll && !gone)) {
         this.#extend({ first: generation, last: generation });
         continue;
@@ -173,7 +176,7 @@ export class Subscription {
     return concerned;
   }
 
-  /** Every one of a few is wanted and there. */
+  /** The list is short, and every name is wanted and exists. */
   #wantsAllOf(names: readonly string[]): boolean {
     if (names.length === 0 || names.length > maxToldNames || this.demand !== undefined) return false;
     for (let index = 0; index < names.length; index += 1) {
@@ -199,7 +202,7 @@ export class Subscription {
     this.#endRange();
   }
 
-  /** Something is to be sent, now or when the client has answered. */
+  /** Something must be sent, now or when the client has answered. */
   get isDue(): boolean {
     return this.#range !== undefined;
   }
@@ -220,7 +223,10 @@ export class Subscription {
     return this.outstanding === undefined && (this.#range === undefined || (!this.hasAsked && !this.hasChanged));
   }
 
-  /** Takes what must be sent: answers with all that is pending beside them, or changes, or removals. */
+  /**
+   * Takes what must be sent: the requested resources with all pending changes, or only the changes, or only the
+   * removals.
+   */
   take(part: "asked" | "changed" | "removed"): Delivery {
     if (part === "changed" && this.#told !== undefined) return this.#takeTold(this.#told);
     this.#gatherTold();
@@ -259,7 +265,7 @@ export class Subscription {
     this.#askedAll = false;
     this.#goneCharacters = 0;
     this.#told = undefined;
-    // To clear a set, also an empty one, is to make a new one.
+    // `clear` allocates a new table, even for an empty set.
     if (this.#changed.size > 0) this.#changed.clear();
     if (this.#removed.size > 0) this.#removed.clear();
     this.#range = undefined;
@@ -276,7 +282,7 @@ export class Subscription {
     );
   }
 
-  /** In lists that other streams share. Names that were asked for and are not there are answered as removed. */
+  /** Everything, in lists that other streams share. Requested names that do not exist are answered as removed. */
   #takeWhole(): Delivery {
     const removed = [...(this.#asked ?? []), ...this.#removed].filter((name) => this.view.get(name) === undefined);
     return { groups: groupsOf(this.view), removed, ...this.takeAll() };
@@ -306,7 +312,7 @@ export class Subscription {
     };
   }
 
-  /** What is neither to be sent nor was sent is never acknowledged: nobody may wait for it. */
+  /** Clears the range when nothing is pending. Otherwise whoever waits for its acknowledgement would hang. */
   #endRange(): void {
     if (this.hasAsked || this.hasChanged || this.hasRemoved) return;
     this.#range = undefined;

@@ -1,7 +1,7 @@
 import type { EncodedResource } from "../translate/index.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 
-/** For fewer it is not worth looking whether others ask for the same. */
+/** For fewer names it is not worth checking whether other clients ask for the same. */
 const leastShared = 64;
 
 const none: ReadonlySet<string> = new Set();
@@ -13,7 +13,9 @@ function namesOf(list: readonly EncodedResource[]): ReadonlySet<string> {
   return names;
 }
 
-/** The names that one client asks for. Most clients ask for all that there is, which is kept once for all of them. */
+/**
+ * The names that one client asks for. Most clients ask for everything, and that list is stored once for all of them.
+ */
 export class WantedNames {
   #shared = none;
   /** Of those that are shared. */
@@ -21,7 +23,7 @@ export class WantedNames {
   readonly #own = new Set<string>();
   #ownCharacters = 0;
 
-  /** Of names that are kept for this client alone. */
+  /** Total length of the names that are stored for this client alone. */
   get characters(): number {
     return this.#ownCharacters;
   }
@@ -47,7 +49,10 @@ export class WantedNames {
     else if (this.#own.delete(name)) this.#ownCharacters -= name.length;
   }
 
-  /** Those of a request, in the view's own words where it has them: these are shared by all streams, the request's would be kept for each. */
+  /**
+   * Adds the names of a request. It stores the view's own strings, which all streams share, instead of the request's
+   * strings.
+   */
   addAll(names: readonly string[], view: ResourceView): void {
     if (this.size === 0 && names.length >= leastShared && view.groups !== undefined) this.#share(names, view);
     for (const name of names) if (!this.has(name)) this.add(view.get(name)?.name ?? name);

@@ -5,7 +5,7 @@ import type { Decompress } from "./message-decoder.ts";
 /** What `grpc-accept-encoding` says. */
 export const acceptedEncodings = "identity,deflate,gzip";
 
-/** How messages of an encoding are read: `none` as they are, undefined when it is not one that is accepted. */
+/** How to read messages of an encoding. `none`: unchanged. Undefined: the encoding is not accepted. */
 export function decompressionOf(encoding: string, maxBytes: number): Decompress | "none" | undefined {
   if (encoding === "identity") return "none";
   if (encoding !== "gzip" && encoding !== "deflate") return undefined;

@@ -8,15 +8,16 @@ export interface OutputOwner {
 }
 
 /**
- * The frames of one connection at a time, shared by all connections of a server: what a change sends to hundreds of
- * clients passes through the same warm memory. Who puts frames claims it first, by which the frames of the one before
- * leave; those of the last leave at the end of the turn. Large parts are not copied, and leave in the same write.
+ * The buffer for the frames of one connection at a time. All connections of a server share it, so that the messages of
+ * a change pass through the same cached memory. A connection claims the buffer before it writes frames, which sends the
+ * frames of the previous one. The frames of the last one are sent at the end of the turn. Large parts are not copied,
+ * and are sent in the same write.
  */
 export class FrameOutput {
   #writer = new FrameWriter();
   #owner: OutputOwner | undefined;
   #armed = false;
-  /** Parts that are not in the writer's memory, and where in it each has its place. */
+  /** Parts outside of the buffer, each with its position in it. */
   readonly #large: Buffer[] = [];
   readonly #places: number[] = [];
   #largeBytes = 0;
@@ -25,7 +26,7 @@ export class FrameOutput {
     this.#owner?.flush();
   };
 
-  /** Where `owner` puts its frames, until somebody else claims it. */
+  /** Makes `owner` the one that writes frames, until another connection claims the buffer. */
   claim(owner: OutputOwner): FrameWriter {
     if (this.#owner === owner) return this.#writer;
     this.#owner?.flush();
@@ -37,12 +38,12 @@ export class FrameOutput {
     return this.#writer;
   }
 
-  /** Bytes of the owner that wait here. */
+  /** How many bytes of the owner wait here. */
   get length(): number {
     return this.#writer.length + this.#largeBytes;
   }
 
-  /** A piece of the frame whose head was put last; its bytes must not change any more. */
+  /** Adds a piece to the frame whose head was written last. Its bytes must not change any more. */
   part(bytes: Buffer): void {
     if (bytes.length <= grpcLimits.copiedPartBytes) {
       this.#writer.raw(bytes);
@@ -53,7 +54,10 @@ export class FrameOutput {
     this.#largeBytes += bytes.length;
   }
 
-  /** Writes what `owner` has put; false when the stream takes no more before its `drain`. `waits`: the stream will hardly be done with it at once. */
+  /**
+   * Sends the frames of `owner`. Returns false if the stream takes no more before its `drain`. `waits`: the stream will
+   * probably not finish the write at once.
+   */
   writeTo(stream: ByteStream, owner: OutputOwner, waits: boolean): boolean {
     if (this.#owner !== owner || this.length === 0) return true;
     this.#owner = undefined;
@@ -61,7 +65,7 @@ export class FrameOutput {
     const copied = waits || stream.bufferedBytes > 0;
     const view = copied ? Buffer.from(writer.view()) : writer.view();
     const taken = this.#large.length === 0 ? stream.write(view) : writeAll(stream, this.#chunksOf(view));
-    // Without a copy the kernel may still read from that memory.
+    // The write has no copy, so the kernel may still read from that memory.
     if (!copied && stream.bufferedBytes > 0) this.#writer = new FrameWriter();
     this.#clear();
     return taken;

@@ -9,41 +9,46 @@ import type { FrameOutput } from "./frame-output.ts";
 export interface Peer {
   readonly address: string;
   readonly port: number;
-  /** Of its client certificate, if that is of a trusted chain: the subject alternative names as node:tls prints them. */
+  /**
+   * The subject alternative names of its client certificate, as node:tls prints them, if the certificate's chain is
+   * trusted.
+   */
   readonly subjectAltName: string | undefined;
 }
 
 /** Who answers a call. */
 export interface CallHandler {
-  /** A request; its bytes hold only during the call. */
+  /** Receives a request. The bytes are valid only during the call. */
   message(bytes: Buffer): void;
   /** The client has said all. */
   ended(): void;
-  /** After a write answered false, more may come. */
+  /** After a write returned false, more may be written. */
   drained(): void;
-  /** What the client sent is no request. The handler ends the call. */
+  /** The client sent something that is not a request. The handler ends the call. */
   failed(error: SerinError): void;
-  /** The last call: the client took the call back, its connection is gone, its time is over, or it was ended here. */
+  /**
+   * Called last: the client cancelled, its connection is gone, its deadline has passed, or the handler ended the call.
+   */
   closed(): void;
 }
 
-/** What a call needs of its connection. */
+/** What a call needs from its connection. */
 export interface CallOwner {
   readonly peer: Peer;
   readonly session: Http2Session<GrpcCall>;
-  /** Frames what the windows and the output allow; false when something waits. */
+  /** Frames as much as the windows and the output allow. Returns false if something must wait. */
   sendMessage(call: GrpcCall, parts: readonly Buffer[], length: number): boolean;
-  /** The call's trailers, once what waits has gone. */
+  /** Sends the call's trailers after everything that waits. */
   sendEnd(call: GrpcCall): void;
-  /** Frames what waits of a call as far as windows and the kernel allow; false when it has to wait. */
+  /** Frames a waiting call's data as far as windows and the kernel allow. Returns false if some must wait. */
   pump(call: GrpcCall): boolean;
 }
 
-/** Of a message: not compressed, and its length. */
+/** The prefix of a message: not compressed, and its length. */
 export const prefixBytes = 5;
 const nobody: CallHandler = { message() {}, ended() {}, drained() {}, failed() {}, closed() {} };
 
-/** One call: a stream of its connection. Requests wait, within its window, until somebody answers it. */
+/** One call, which is a stream of its connection. Requests wait, within its window, until a handler starts. */
 export class GrpcCall extends SessionStream {
   readonly head: RequestHead;
   readonly #owner: CallOwner;
@@ -54,15 +59,18 @@ export class GrpcCall extends SessionStream {
   };
   #handler = nobody;
   #isStarted = false;
-  /** What came before somebody answered the call. */
+  /** The requests that arrived before a handler started. */
   #held: Buffer[] = [];
-  /** Messages that wait for windows or the kernel, as parts that other calls share; of the first `#sent` bytes are gone. */
+  /**
+   * Messages that wait for windows or the kernel, as parts that other calls share. Of the first part, `#sent` bytes are
+   * gone.
+   */
   #pending: Buffer[] = [];
   #sent = 0;
   #isToldEnd = false;
   #isOver = false;
   pendingBytes = 0;
-  /** What the trailers are to say, once they may. */
+  /** The content of the trailers, to be sent when the messages are gone. */
   ending: { readonly status: GrpcStatus; readonly message: string } | undefined;
   /** Our side has ended, or the stream is gone. */
   isClosed = false;
@@ -95,12 +103,12 @@ export class GrpcCall extends SessionStream {
     return this.#owner.peer;
   }
 
-  /** The values of a field of the request's head. */
+  /** The values of a header of the request. */
   header(name: string): readonly string[] {
     return fieldValues(this.#fields, name);
   }
 
-  /** Sets who answers, and tells what has come so far. Once. */
+  /** Sets the handler, and passes it what has arrived so far. Must be called once. */
   start(handler: CallHandler): void {
     if (this.#isOver) {
       handler.closed();
@@ -125,7 +133,7 @@ export class GrpcCall extends SessionStream {
     return this.#owner.sendMessage(this, parts, length);
   }
 
-  /** Ends the call after what was written. The handler hears no more than that it is closed. */
+  /** Ends the call after what was written. The handler then only gets `closed`. */
   end(status: GrpcStatus = grpcStatus.ok, message = ""): void {
     if (this.isClosed || this.ending !== undefined) return;
     this.ending = { status, message };
@@ -146,7 +154,7 @@ export class GrpcCall extends SessionStream {
     return errorCode.noError;
   }
 
-  /** Trailers of the client: all that they can say is that it has ended. */
+  /** Trailers of the client. They can only mean that it has ended. */
   receiveHeaders(fields: readonly string[], endStream: boolean): number {
     if (!endStream || trailersFault(fields) !== undefined) return errorCode.protocolError;
     if (this.#isStarted) this.#tellEnd();
@@ -178,7 +186,7 @@ export class GrpcCall extends SessionStream {
     }
   }
 
-  /** Moves the next `length` bytes of what waits to the frame whose head was put. */
+  /** Moves the next `length` waiting bytes into the frame whose head was written. */
   putPending(output: FrameOutput, length: number): void {
     let left = length;
     let done = 0;
@@ -227,7 +235,7 @@ export class GrpcCall extends SessionStream {
     else this.#handler.ended();
   }
 
-  /** What was held counts as read: nobody will. */
+  /** Held bytes count as read, because nobody will read them. */
   #release(): void {
     const held = this.#held;
     this.#held = [];

@@ -16,7 +16,7 @@ import { grpcStatus, statusMessage, type GrpcStatus } from "./grpc-status.ts";
 import { isGrpc, readRequestHead, requestFault } from "./request-head.ts";
 import type { OutputOwner, FrameOutput } from "./frame-output.ts";
 
-/** What a connection needs of its server. */
+/** What a connection needs from its server. */
 export interface ConnectionOwner {
   readonly output: FrameOutput;
   readonly clock: Clock;
@@ -29,7 +29,7 @@ const contentType = "application/grpc+proto";
 const encodingFields = ["grpc-accept-encoding", acceptedEncodings];
 const responseHead = hpackEncode([":status", "200", "content-type", contentType, ...encodingFields]);
 
-/** The server's end of an HTTP/2 connection whose streams are gRPC calls, with the bounds of {@link grpcLimits}. */
+/** The server's end of an HTTP/2 connection whose streams are gRPC calls, bounded by {@link grpcLimits}. */
 export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
   readonly peer: Peer;
   readonly session: Http2Session<GrpcCall>;
@@ -39,7 +39,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
   readonly #prefix = Buffer.alloc(prefixBytes);
   /** The kernel takes no more for now. */
   #isBusy = false;
-  /** The last write was not done at once; over TLS none is. */
+  /** The last write did not finish at once. Over TLS, no write does. */
   #waitsForKernel = false;
   #isEnded = false;
   #isClosed = false;
@@ -81,14 +81,14 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     return this.session.streams;
   }
 
-  /** Lets the peer go without losing a call; the connection ends with its last call. */
+  /** Lets the peer go without losing a call. The connection ends with its last call. */
   drain(): void {
     if (this.#goawayGrace !== undefined || this.session.over) return;
     this.session.drain();
     this.#goawayGrace = this.#owner.clock.after(grpcLimits.goawayGraceMs, () => this.session.refuseMore());
   }
 
-  /** Ends all calls, and the connection after them. */
+  /** Ends all calls, and then the connection. */
   endCalls(status: GrpcStatus, message: string): void {
     this.drain();
     this.session.refuseMore();
@@ -109,7 +109,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     this.session.sweep(nowMs);
   }
 
-  /** A client that takes nothing more of a call that has ended keeps neither the call nor its bytes. */
+  /** A client that does not read an ended call must not keep the call or its bytes alive. */
   #sweepCall(call: GrpcCall): void {
     if (call.ending === undefined) return;
     call.endSweeps += 1;
@@ -214,7 +214,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
   }
 
   peerLeaves(): void {
-    // The client opens no more streams; what it has goes on.
+    // The client opens no more streams. Open streams continue.
   }
 
   finished(): void {
@@ -233,7 +233,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
 
   // ---- output
 
-  /** Sends what the turn has put together. */
+  /** Sends the frames of this turn. */
   flush(): void {
     if (this.#isClosed) return;
     if (!this.#output.writeTo(this.#stream, this, this.#waitsForKernel)) this.#isBusy = true;
@@ -247,7 +247,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     if (this.#output.length >= grpcLimits.outputHighWaterBytes) this.flush();
   }
 
-  /** A header block that ends our side; a client that has more to say is told that nobody will listen. */
+  /** Sends a header block that ends our side. A client that is still sending is told that nobody will read it. */
   #sendLast(call: GrpcCall, fields: readonly string[]): void {
     this.session.sendHeaders(call, fields, true);
     if (!call.remoteEnded) this.session.reset(call, errorCode.noError);
@@ -261,7 +261,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
 
   // ---- the end
 
-  /** A half-closed connection has no use in HTTP/2. */
+  /** A half-closed connection is useless in HTTP/2. */
   #inputEnded(): void {
     if (this.session.activeStreams > 0) this.destroy("the client ended the connection");
     else this.#end();

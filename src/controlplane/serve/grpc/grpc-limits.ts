@@ -1,42 +1,50 @@
 /** Bounds of the server's connections. */
 export const grpcLimits = {
-  /** A stream of discovery sends a request of about a hundred bytes for each response: its window is opened anew every thousand of them. */
+  /**
+   * A discovery stream sends a request of about a hundred bytes for each response, so its window is renewed about every
+   * thousand responses.
+   */
   streamWindowBytes: 256 * 1024,
-  /** What calls that nobody reads yet may hold of a connection, all together. */
+  /** How many bytes a connection's unread calls may hold together. */
   connectionWindowBytes: 1_048_576,
-  /** Of a window, one part in so many is read before it is given back. */
+  /** A window is returned when this fraction of it has been read (2: one half). */
   creditParts: 2,
-  /** What waits in a call counts against the connection's window. */
+  /** Data that waits in a call counts against the connection's window. */
   maxQueuedBytes: 0,
   maxFrameBytes: 16_384,
-  /** The peer may allow larger frames; a larger one saves nothing. */
+  /** The peer may allow larger frames, but they save nothing. */
   maxSentFrameBytes: 65_536,
   maxHeaderListBytes: 65_536,
-  /** A proxy has one stream of discovery, and now and then a question; who has many proxies behind it has as many connections. */
+  /**
+   * A proxy has one discovery stream, and sometimes one more request. A relay for many proxies has as many connections.
+   */
   maxStreams: 100,
-  /** What is framed at a time; more waits in the messages that all clients share. */
+  /** How much is framed at a time. The rest waits in messages that all clients share. */
   outputHighWaterBytes: 512 * 1024,
-  /** Answers to PING, SETTINGS and the like that a peer may let pile up without reading. */
+  /** How many bytes of answers to PING, SETTINGS and the like a peer may leave unread. */
   maxBufferedControlBytes: 1_048_576,
-  /** A part of a message up to here costs less to copy than to write by itself. */
+  /** Up to this size, copying a part of a message costs less than writing it separately. */
   copiedPartBytes: 4096,
-  /** Frames a second that move nothing on: PING, SETTINGS, PRIORITY, empty DATA, refused streams. */
+  /** Frames in a second that transport nothing: PING, SETTINGS, PRIORITY, empty DATA, refused streams. */
   maxIdleFramesPerSecond: 2000,
-  /** Calls a second that a client may open and take back, or break the rules of; answered ones too, for an answer is dear. */
+  /**
+   * Calls in a second that a client may open and cancel, or that break the protocol. Answered calls count too, because
+   * an answer is expensive.
+   */
   wastedStreams: 200,
   wastedStreamsPerSecond: 200,
   prematureResetMs: Infinity,
   answeredResetsAreFree: false,
-  /** Quiet time after which a client is asked for a sign of life, and how long it has for it. */
+  /** After how much quiet a client is asked for a sign of life, and how long it has to answer. */
   keepaliveMs: 30_000,
   keepaliveTimeoutMs: 10_000,
   handshakeTimeoutMs: 10_000,
-  /** Between the two GOAWAYs, when the peer does not answer the PING between them. */
+  /** Time between the two GOAWAYs if the peer does not answer the PING between them. */
   goawayGraceMs: 1000,
-  /** For the peer to take the rest and to close after we ended. */
+  /** Time for the peer to read the rest and to close after our end. */
   closeGraceMs: 1000,
-  /** A call that has been ended must be gone from our side within this time. */
+  /** Within this time an ended call must be gone from our side. */
   endTimeoutMs: 30_000,
-  /** Of `grpc-message`, as it is written: a peer's header list may be small. */
+  /** Length of an encoded `grpc-message`, because a peer may allow only small header lists. */
   maxStatusMessageBytes: 4096,
 } as const;

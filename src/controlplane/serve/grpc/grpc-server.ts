@@ -9,7 +9,7 @@ import { grpcStatus } from "./grpc-status.ts";
 import type { RotatingCertificate } from "./rotating-certificate.ts";
 import { FrameOutput } from "./frame-output.ts";
 
-/** Answers a call, by {@link GrpcCall.start} now or later. */
+/** Starts the answer to a call by {@link GrpcCall.start}, now or later. */
 export type GrpcMethod = (call: GrpcCall) => void;
 
 export interface GrpcServerOptions {
@@ -46,7 +46,10 @@ export class GrpcServer implements ConnectionOwner {
     this.#log = options.log;
   }
 
-  /** Listens on an address or name, and answers the port. With a certificate over TLS: client certificates are asked for, and may be absent. */
+  /**
+   * Listens on an address or name, and resolves with the port. With a certificate it uses TLS and asks for client
+   * certificates, which may be absent.
+   */
   async listen(address: string, port: number, certificate?: RotatingCertificate): Promise<number> {
     const accept = (stream: ByteStream): void => {
       if (certificate === undefined) this.#serve(stream, undefined);
@@ -65,7 +68,7 @@ export class GrpcServer implements ConnectionOwner {
     }
   }
 
-  /** Takes no more connections and calls, lets calls end, and ends those that are open after `graceMs`. */
+  /** Accepts no more connections and calls, lets calls end, and ends calls that are open after `graceMs`. */
   async stop(graceMs: number): Promise<void> {
     this.#stopListening();
     const closed = new Promise<void>((resolve) => (this.#allClosed = resolve));
@@ -103,7 +106,7 @@ export class GrpcServer implements ConnectionOwner {
   async #secure(stream: ByteStream, certificate: RotatingCertificate): Promise<void> {
     this.#handshakes.add(stream);
     try {
-      // Who shows a certificate that is out of date may still show a token.
+      // A client with an expired certificate may still authenticate by a token.
       const secured = await secureServer(stream, () => certificate.context, {
         alpn: [http2Protocol],
         timeoutMs: grpcLimits.handshakeTimeoutMs,
@@ -124,7 +127,7 @@ export class GrpcServer implements ConnectionOwner {
       stream.destroy();
       return;
     }
-    // Proxies say much once, and then a hundred bytes at a time.
+    // Proxies send much at first, and then a hundred bytes at a time.
     readInSmallChunks(stream);
     const { address, port } = stream.remote;
     const connection = new GrpcConnection(this, stream, { address, port, subjectAltName });

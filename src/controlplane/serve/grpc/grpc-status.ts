@@ -1,6 +1,6 @@
 import { grpcLimits } from "./grpc-limits.ts";
 
-/** Numbers of the gRPC protocol that this server says. */
+/** The status codes of gRPC that this server uses. */
 export const grpcStatus = {
   ok: 0,
   cancelled: 1,
@@ -16,7 +16,7 @@ export const grpcStatus = {
 
 export type GrpcStatus = (typeof grpcStatus)[keyof typeof grpcStatus];
 
-/** A `grpc-message`: UTF-8, percent-encoded but for printable ASCII, cut off where it is longer than any client wants to read. */
+/** A `grpc-message`: UTF-8, percent-encoded except for printable ASCII, cut to the bound. */
 export function statusMessage(text: string): string {
   let encoded = "";
   for (const character of text) {

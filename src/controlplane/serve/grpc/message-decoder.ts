@@ -1,23 +1,29 @@
 import { SerinError, userError } from "../../../base/index.ts";
 
-/** Whether it is compressed, and the length. */
+/** The compression flag and the length. */
 const prefixBytes = 5;
-/** The first place of a message that comes in pieces; it grows as they come, for what is said of its length may be a lie. */
+/**
+ * The initial buffer for a message that arrives in pieces. It grows as pieces arrive, because the announced length may
+ * be a lie.
+ */
 const startBytes = 4096;
 const noBytes = Buffer.alloc(0);
 
-/** What a compressed message says; throws a user error when it says nothing, or too much. */
+/** The content of a compressed message. Throws a user error if it is not valid or too long. */
 export type Decompress = (bytes: Buffer) => Buffer;
 
-/** Cuts what comes over a gRPC stream into its messages. Keeps one message at most, that up to `maxBytes`, and no more than twice what has come of it. */
+/**
+ * Splits the bytes of a gRPC stream into messages. Keeps at most one incomplete message of up to `maxBytes`, in at most
+ * twice the memory of the bytes that arrived.
+ */
 export class MessageDecoder {
   readonly #maxBytes: number;
   readonly #decompress: Decompress | undefined;
-  /** The beginning of a message whose end has not come, up to `#kept`. */
+  /** The beginning of an incomplete message, up to `#kept`. */
   #place = noBytes;
   #kept = 0;
 
-  /** `decompress` is absent in a stream that said that it compresses nothing. */
+  /** `decompress` is absent for a stream that announced no compression. */
   constructor(maxBytes: number, decompress?: Decompress) {
     this.#maxBytes = maxBytes;
     this.#decompress = decompress;
@@ -29,8 +35,8 @@ export class MessageDecoder {
   }
 
   /**
-   * Calls for each message that ends in this chunk; its bytes hold as long as the chunk's. Throws a user error for one that is
-   * too long, or compressed where that was not agreed upon.
+   * Calls for each message that ends in this chunk. The bytes are valid as long as the chunk's. Throws a user error for
+   * a message that is too long, or compressed without agreement.
    */
   push(chunk: Buffer, message: (bytes: Buffer) => void): void {
     let at = 0;
@@ -60,7 +66,10 @@ export class MessageDecoder {
     return bytes[at] === 0 || this.#decompress === undefined ? body : this.#decompress(body);
   }
 
-  /** A copy: of frames of one byte each, the frames would be hundreds of times as large as what they say. */
+  /**
+   * Makes a copy, because with frames of one byte each, the frames would take hundreds of times the memory of their
+   * content.
+   */
   #keep(chunk: Buffer, from: number, to: number): void {
     const size = this.#kept + to - from;
     if (size > this.#place.length) {
@@ -72,7 +81,7 @@ export class MessageDecoder {
     this.#kept = size;
   }
 
-  /** Bytes that must have come before there is anything more to say of what is kept. */
+  /** How many bytes must have arrived before the kept message can be decoded further. */
   get #awaited(): number {
     return this.#kept < prefixBytes ? prefixBytes : prefixBytes + this.#lengthAt(this.#place, 0);
   }

@@ -1,11 +1,11 @@
-/** What a gRPC call's header list says (gRPC over HTTP/2, "Requests"). */
+/** The content of a gRPC call's header list (gRPC over HTTP/2, "Requests"). */
 export interface RequestHead {
   readonly method: string;
   readonly path: string;
   readonly contentType: string;
   /** `identity` unless `grpc-encoding` says otherwise. */
   readonly encoding: string;
-  /** Of `grpc-timeout`; undefined when there is none, NaN when it is not one. */
+  /** `grpc-timeout` in milliseconds. Undefined if absent, NaN if invalid. */
   readonly timeoutMs: number | undefined;
 }
 
@@ -16,7 +16,7 @@ const unsafeValue = /[\0\r\n]/;
 const connectionFields = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
 const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 0.001, n: 0.000_001 };
 
-/** Why a header list makes no request (RFC 9113, 8.2 and 8.3); undefined when it does. */
+/** Why a header list is not a request (RFC 9113, 8.2 and 8.3). Undefined if it is one. */
 export function requestFault(fields: readonly string[]): string | undefined {
   const seen = new Set<string>();
   let regular = false;
@@ -37,7 +37,7 @@ export function requestFault(fields: readonly string[]): string | undefined {
     : "the pseudo fields make no request";
 }
 
-/** Why a header list cannot be trailers; undefined when it can. */
+/** Why a header list cannot be trailers. Undefined if it can. */
 export function trailersFault(fields: readonly string[]): string | undefined {
   for (let at = 0; at < fields.length; at += 2) {
     const fault = fieldFault(fields[at] ?? "", fields[at + 1] ?? "");
@@ -53,7 +53,7 @@ function fieldFault(name: string, value: string): string | undefined {
   return name === "te" && value !== "trailers" ? "te other than trailers" : undefined;
 }
 
-/** Reads a header list that has no {@link requestFault}. */
+/** Reads a header list without {@link requestFault}. */
 export function readRequestHead(fields: readonly string[]): RequestHead {
   const timeout = fieldOf(fields, "grpc-timeout");
   return {
@@ -65,7 +65,7 @@ export function readRequestHead(fields: readonly string[]): RequestHead {
   };
 }
 
-/** All values of a field, in their order. */
+/** All values of a header, in their order. */
 export function fieldValues(fields: readonly string[], name: string): readonly string[] {
   const values: string[] = [];
   for (let at = 0; at < fields.length; at += 2) if (fields[at] === name) values.push(fields[at + 1] ?? "");
@@ -82,7 +82,7 @@ function readTimeout(text: string): number {
   return Number(digits ?? Number.NaN) * (unitMs[unit ?? ""] ?? Number.NaN);
 }
 
-/** Whether a content type is gRPC's; grpc-web's is another protocol. */
+/** Whether a content type is gRPC's. That of grpc-web is another protocol. */
 export function isGrpc(contentType: string): boolean {
   return /^application\/grpc($|[+;])/i.test(contentType);
 }

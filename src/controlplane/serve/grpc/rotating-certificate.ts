@@ -4,11 +4,11 @@ export interface CertificateMaterial {
   /** PEM, leaf first. */
   readonly certificate: string;
   readonly privateKey: string;
-  /** PEM; what client certificates are verified with. */
+  /** The roots for client certificates, in PEM. */
   readonly clientRoots: string;
 }
 
-/** What a server shows to those who connect from now on. It can be replaced while connections are open. */
+/** The certificate for new connections. It can be replaced while connections are open. */
 export class RotatingCertificate {
   #context: TlsContext;
 
@@ -20,13 +20,13 @@ export class RotatingCertificate {
     return this.#context;
   }
 
-  /** Throws a user error for what cannot be used; the former stays then. */
+  /** Throws a user error if the certificate cannot be used. The previous one then stays. */
   rotate(material: CertificateMaterial): void {
     this.#context = contextOf(material);
   }
 }
 
-/** Without tickets: who comes again shows its certificate again, to the roots of now. */
+/** Without session tickets, a returning client must show its certificate again, and the current roots verify it. */
 function contextOf({ certificate, privateKey, clientRoots }: CertificateMaterial): TlsContext {
   return TlsContext.create({
     certificateChain: certificate,

@@ -3,7 +3,10 @@ import type { GrpcCall } from "./grpc-call.ts";
 import type { GrpcMethod } from "./grpc-server.ts";
 import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
 
-/** A method with one request and one response. What `answer` rejects with, and what is no request, is told by `statusOf`. */
+/**
+ * A method with one request and one response. `statusOf` converts rejections of `answer`, and requests that cannot be
+ * decoded, into a status.
+ */
 export function unaryMethod(
   answer: (request: Buffer, call: GrpcCall) => Promise<Buffer>,
   statusOf: (error: unknown) => { readonly status: GrpcStatus; readonly message: string },
