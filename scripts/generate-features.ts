@@ -12,13 +12,15 @@ import {
 
 const introduction = `# What each field does
 
-One row a group of fields, \`[]\` any element of a list, \`{}\` any value of a map, \`**\` all that is below. The page is written by
-\`node scripts/generate-features.ts\` from \`src/api/field-support\`, whose test reads the definitions in \`manifests/crds\` (all served versions) and
-\`generated/istio/mesh-fields.json\` (MeshConfig and ProxyConfig of the pinned istio.io/api): a field in no row fails it, and so does one that is said to have
-no effect and is not warned of, or refused, by its path. Warnings are said by the webhook when an object is applied, by \`serin analyze\` (SER0110), in the
-status of Istio's kinds (condition \`serin.dev/FieldsWithoutEffect\`), and for the mesh config in the log when it is loaded.
+Each row is a group of fields. \`[]\` stands for any element of a list, \`{}\` for any value of a map, \`**\` for everything below.
+\`node scripts/generate-features.ts\` writes this page from \`src/api/field-support\`. A test compares it with the definitions in
+\`manifests/crds\` (all served versions) and with \`generated/istio/mesh-fields.json\` (MeshConfig and ProxyConfig of the pinned
+istio.io/api). It fails for a field without a row, and for a field without effect that gets neither a warning nor a refusal with its path.
 
-**Envoy only**: Envoy as that proxy acts on it; Serin's own proxy does not, and the same warning says so.
+You find these warnings in the webhook's answer when you apply an object, in \`serin analyze\` (SER0110), in the status of Istio's kinds
+(condition \`serin.dev/FieldsWithoutEffect\`), and for the mesh config in the log when it is loaded.
+
+**Envoy only** means that an Envoy acts on the field and Serin's own proxy does not. The same warning reports it.
 `;
 
 const supportWords: Readonly<Record<FieldRow["support"], (row: FieldRow) => string>> = {
