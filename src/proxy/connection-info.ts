@@ -1,28 +1,36 @@
 import type { SocketAddress } from "../net/index.ts";
 import type { WorkloadLabels } from "./upstream/workload-labels.ts";
 
-/** What is known of an accepted connection before its first byte of HTTP; one object per connection, shared by all its requests. */
+/**
+ * What listeners know about an accepted connection before its first byte of HTTP. All requests of the connection share
+ * one object.
+ */
 export interface ConnectionInfo {
   /** The client: the peer, or who a tunnel or a PROXY header speaks for. */
   readonly remote: SocketAddress;
-  /** The peer itself, where a PROXY header says that it speaks for somebody else; undefined where the client is the peer. */
+  /** The peer itself, if a PROXY header names another client. Undefined if the peer is the client. */
   readonly directRemote?: SocketAddress;
-  /** Where the client meant to go: the listening address, or the original destination of a captured or tunnelled connection. */
+  /**
+   * The client's destination: the listening address, or the original destination of a captured or tunnelled connection.
+   */
   readonly local: SocketAddress;
-  /** Of the connection itself, or of the tunnel that carried it; undefined in plain text. */
+  /** TLS of the connection, or of the tunnel that carried it. Undefined in plain text. */
   readonly tls: DownstreamTls | undefined;
-  /** Who the peer says it is (baggage of a tunnel, peer metadata); undefined when it said nothing. */
+  /** The workload that the peer claims to be (baggage of a tunnel, peer metadata). Undefined if it sent nothing. */
   readonly peer: WorkloadLabels | undefined;
-  /** The SNI that was read off a connection whose TLS ends elsewhere. */
+  /** The SNI of a connection whose TLS ends elsewhere. */
   readonly serverName?: string;
-  /** What kind of proxy the tunnel came from, as it says itself (`x-istio-source`): `waypoint`, `gateway`. */
+  /** The kind of proxy at the tunnel's start, according to itself (`x-istio-source`): `waypoint`, `gateway`. */
   readonly source?: string | undefined;
-  /** What lines of an access log have in common as long as the connection's requests are of one kind: kept here by the log's format. */
+  /**
+   * The common part of the connection's access log lines while its requests are of one kind. The log format stores it
+   * here.
+   */
   logKind?: object;
 }
 
 export interface DownstreamTls {
-  /** Whether the client's certificate was asked for, sent and verified. */
+  /** Whether a client certificate was requested, sent and verified. */
   readonly verified: boolean;
   /** The first URI SAN of the client's certificate (`spiffe://…`); empty without one. */
   readonly peerIdentity: string;

@@ -6,24 +6,26 @@ export interface DrainOptions {
   readonly shutdown: Shutdown;
   /** Listening goes on at least this long. */
   readonly minimumMs: number;
-  /** What leaves the pod is served to the very end: the application may need it for as long as it runs. */
+  /** Outbound traffic is served until the end, because the application may need it as long as it runs. */
   readonly inboundOnly: boolean;
-  /** Nobody is there any more for whom connections could come, or who could open any: with the last one it is over. */
+  /**
+   * The application has ended, so no further connection can come in or go out. The drain ends with the last open
+   * connection.
+   */
   readonly applicationEnded: boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** No connection has come for this long: whoever sends them here has learned that we leave. */
+/** How long no connection must have arrived before we assume that clients have learned that we leave. */
 const quietMs = 2000;
 const stepMs = 100;
 
 /**
- * Leaves without losing a request: answers say `connection: close` while listening goes on, until nobody sends
- * connections here; then idle connections are closed as they have been quiet for a while, and the last one ends it.
- * A forced shutdown closes what is left.
- *
- * Once the application has ended nobody is listened to any more: a client that is refused goes elsewhere at once.
+ * Ends without losing a request. Responses say `connection: close` while listening continues, until nobody sends
+ * connections here. Then connections are closed when they have been idle for a while, and the drain ends with the last
+ * one. A forced shutdown closes everything. When the application has ended, listening stops at once, so that a client
+ * is refused and tries another endpoint.
  */
 export async function drain(options: DrainOptions): Promise<void> {
   const { serving, shutdown, clock, log, applicationEnded } = options;

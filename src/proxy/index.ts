@@ -1,4 +1,5 @@
-// The L7 data plane: listeners, routes, clusters; as a gateway, a sidecar or a waypoint, which differ by their listeners.
+// The L7 data plane: listeners, routes and clusters. It runs as a gateway, a sidecar or a waypoint, which differ by
+// their listeners.
 export { redirectMark } from "./data-path.ts";
 export { Proxy, type ProxyOptions } from "./proxy.ts";
 export { podHistogramBuckets } from "./observe/histogram-buckets.ts";

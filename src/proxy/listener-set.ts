@@ -16,14 +16,17 @@ const leavingQuietMs = 2000;
 /** A socket that could not be opened is tried again after this time. */
 const rebindMs = 1000;
 
-/** The listeners of this proxy. Configurations change under their connections; a removed one serves what it has. */
+/**
+ * The listeners of this proxy. A configuration may change under open connections. A removed listener serves the
+ * connections that it has.
+ */
 export class ListenerSet {
   readonly #options: ListenerSetOptions;
   readonly #runtime: ListenerRuntime;
   readonly #active = new Map<string, ActiveListener>();
-  /** Those that stand for a destination, by `address port`. */
+  /** Unbound listeners that stand for a destination, by `address port`. */
   #destinations = new Map<string, ActiveListener>();
-  /** With the time since when. */
+  /** With the time since when they are removed. */
   readonly #leaving = new Map<ActiveListener, number>();
   #draining: "nothing" | "inbound" | "all" = "nothing";
   #triedMs = 0;
@@ -46,7 +49,7 @@ export class ListenerSet {
     return this.#all().reduce((sum, listener) => sum + listener.connections, 0);
   }
 
-  /** Of those the ones that are only served to their end: we leave, or the listener or its chain is gone. */
+  /** Connections that are only served to their end, because the proxy drains or their listener or chain is removed. */
   get drainingConnections(): number {
     const active = [...this.#active.values()].reduce((sum, listener) => sum + listener.drainingConnections, 0);
     return [...this.#leaving.keys()].reduce((sum, listener) => sum + listener.connections, active);
@@ -60,7 +63,7 @@ export class ListenerSet {
     );
   }
 
-  /** Names of listeners that do not listen yet, or whose routes have not come. */
+  /** Names of listeners that do not listen yet, or whose routes have not arrived. */
   pending(): string[] {
     const out: string[] = [];
     for (const { name, bound, trouble } of this.#active.values())
@@ -75,14 +78,14 @@ export class ListenerSet {
     return routeNamesOf(this.#chainSpecs());
   }
 
-  /** Those that connections of listeners and chains which are gone may still need. */
+  /** Resources that connections of removed listeners and chains may still need. */
   leavingRouteNames(): Set<string> {
     const specs = [...this.#active.values()].flatMap((listener) => listener.leavingChains);
     for (const { spec, leavingChains } of this.#leaving.keys()) specs.push(...chainsOf(spec), ...leavingChains);
     return routeNamesOf(specs);
   }
 
-  /** What the chains of all listeners are secured by. */
+  /** The TLS settings of all listeners' chains. */
   tlsSpecs(): TlsSpec[] {
     return this.#chainSpecs().flatMap(({ tls }) => (tls === undefined ? [] : [tls]));
   }
@@ -105,7 +108,7 @@ export class ListenerSet {
     }
   }
 
-  /** Stops listening; what is connected is served to its end. */
+  /** Stops listening. Open connections are served to their end. */
   remove(name: string): void {
     const known = this.#active.get(name);
     if (known === undefined) return;
@@ -147,7 +150,7 @@ export class ListenerSet {
     }
   }
 
-  /** To be called once a second. */
+  /** Must be called once a second. */
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
     const { leavingLimitMs } = this.#options;

@@ -27,7 +27,7 @@ export interface ProxyConfigOptions {
   readonly runtime: ClusterRuntime;
   readonly resolve: ResolveName;
   readonly secrets?: SecretStore;
-  /** What compiled filters work with. */
+  /** The services that compiled filters use. */
   readonly services?: FilterServices;
   readonly clock: Clock;
   readonly log: Logger;
@@ -51,18 +51,18 @@ interface ActiveCluster {
 const warmingLimitMs = 5000;
 
 /**
- * What the control plane has configured, in force. An update is taken resource by resource: what can be served is
- * served from the next request on; what cannot is named in the error thrown, which becomes the NACK, and the version
- * before stays in force.
+ * The configuration from the control plane that is in force. An update is applied resource by resource: valid resources
+ * serve from the next request on. The others are named in the thrown error, which becomes the NACK, and their previous
+ * version stays in force.
  */
 export class ProxyConfig {
   readonly #options: ProxyConfigOptions;
   readonly #notes: ConfigNotes;
   readonly #clusters = new Map<string, ActiveCluster>();
   readonly #tables = new Map<string, RouteTable>();
-  /** Of {@link #tables} those that no listener asks for any more. */
+  /** The names in {@link #tables} that no listener uses any more. */
   #unasked = new Set<string>();
-  /** Tables whose clusters wait for their endpoints: the table before stays in force meanwhile. */
+  /** Tables whose clusters wait for their endpoints. The previous table stays in force meanwhile. */
   readonly #warming = new Map<string, { readonly table: RouteTable; readonly limit: Disposable }>();
   readonly listeners = new Map<string, AppliedResource<typeof ListenerSchema>>();
   readonly clusters = new Map<string, AppliedResource<typeof ClusterSchema>>();
@@ -82,7 +82,9 @@ export class ProxyConfig {
     this.#virtualHosts = new VirtualHosts(this.#notes);
   }
 
-  /** The two sides are built around each other: listeners ask here for routes, and are told what to listen on. */
+  /**
+   * Breaks a circle: listeners ask the configuration for routes, and the configuration tells listeners where to listen.
+   */
   attach(listenerSet: ListenerSet, client?: Pick<XdsClient, "setNames">): void {
     this.#listenerSet = listenerSet;
     if (client !== undefined) this.#client = client;
@@ -100,7 +102,7 @@ export class ProxyConfig {
     return this.#tables.get(name);
   }
 
-  /** What has not come yet of what a proxy needs to serve. */
+  /** What is still missing before the proxy can serve. */
   pending(): string[] {
     const out: string[] = [];
     if (!this.#received.has(typeUrls.cluster)) out.push("clusters");
@@ -110,7 +112,7 @@ export class ProxyConfig {
     return [...out, ...(this.#listenerSet?.pending() ?? [])];
   }
 
-  /** In the order in which a client should ask: what is referred to comes before what refers to it. */
+  /** The order in which a client should subscribe: a resource comes before those that refer to it. */
   subscriptions(): XdsSubscription[] {
     return [
       {
@@ -129,7 +131,8 @@ export class ProxyConfig {
         mode: "named",
         apply: (update) => this.#take(update, () => this.#applyRoutes(update)),
       },
-      // Asked for once a route configuration says that its hosts come by themselves: upstream's control plane has none such.
+      // Subscribed when a route configuration announces virtual host discovery, because upstream's control plane has
+      // none.
       {
         typeUrl: typeUrls.virtualHost,
         mode: "named",
@@ -139,13 +142,13 @@ export class ProxyConfig {
     ];
   }
 
-  /** To be called once a second. */
+  /** Must be called once a second. */
   sweep(nowMs: number): void {
     for (const { cluster } of this.#clusters.values()) cluster.sweep(nowMs);
     this.#forgetTables();
   }
 
-  /** A server that ends waits for connections on which no request has come yet: there should be none. */
+  /** A server that closes waits for connections without a request. There should be none. */
   closeUnused(): void {
     for (const { cluster } of this.#clusters.values())
       for (const endpoint of cluster.endpoints()) for (const pool of endpoint.pools()) pool.closeUnused();
@@ -163,7 +166,7 @@ export class ProxyConfig {
     this.#judge(update, apply());
   }
 
-  /** Listeners are taken when they listen: a socket that cannot be opened is told as what is wrong with its listener. */
+  /** Applies listeners when they listen. A socket that cannot be opened is reported as a fault of its listener. */
   async #takeListeners(update: XdsUpdate): Promise<void> {
     const binding: Promise<void>[] = [];
     const troubles = this.#applyListeners(update, binding);
@@ -183,7 +186,7 @@ export class ProxyConfig {
     throw userError("config-rejected", troubles.join("; "));
   }
 
-  /** Takes the resources one by one; answers what was wrong with those that could not be taken. */
+  /** Applies the resources one by one. Returns the faults of those that could not be applied. */
   #each<Schema extends DescMessage>(
     update: XdsUpdate,
     schema: Schema,
@@ -194,7 +197,7 @@ export class ProxyConfig {
     for (const resource of update.resources) {
       try {
         const before = applied.get(resource.name);
-        // A copy: what came is a part of a whole answer, which it would keep in memory.
+        // Copies the bytes, because a slice would keep the whole response in memory.
         const body = new Uint8Array(resource.body);
         if (before === undefined || !isSame(schema, before, body)) use(fromBinary(schema, body), resource.name);
         applied.set(resource.name, {
@@ -226,7 +229,7 @@ export class ProxyConfig {
       if (spec.discovery.kind === "eds") names.add(spec.discovery.serviceName);
     for (const name of this.endpoints.keys()) if (!names.has(name)) this.endpoints.delete(name);
     this.#client?.setNames(typeUrls.endpoint, names);
-    // What is not there any more is not waited for.
+    // Stops waiting for resources that no longer exist.
     this.#finishWarming();
     return troubles;
   }
@@ -297,7 +300,10 @@ export class ProxyConfig {
     }
   }
 
-  /** Our own certificate comes from the CA; others that listeners and clusters name, from the control plane. */
+  /**
+   * The proxy's own certificate comes from the CA. Other certificates that listeners and clusters name come from the
+   * control plane.
+   */
   #askForSecrets(): void {
     if (this.#options.secrets === undefined) return;
     const specs = [
@@ -329,7 +335,10 @@ export class ProxyConfig {
     return troubles;
   }
 
-  /** A table is kept as long as a connection of a listener or chain that is gone may need it: requests on it are served to its end. */
+  /**
+   * A table stays while a connection of a removed listener or chain may need it, so that its requests are served to the
+   * end.
+   */
   #forgetTables(): void {
     if (this.#unasked.size === 0) return;
     const leaving = this.#listenerSet?.leavingRouteNames() ?? new Set<string>();
@@ -371,7 +380,7 @@ export class ProxyConfig {
     return [...troubles];
   }
 
-  /** A table none of whose hosts has come is not there yet; what was before it stays meanwhile. */
+  /** A table without any of its hosts is not complete yet. The previous one stays meanwhile. */
   #setAnnounced(name: string, table: RouteTable | undefined): void {
     if (table !== undefined) this.#setTable(name, table);
   }
@@ -398,7 +407,7 @@ export class ProxyConfig {
     this.#warming.delete(name);
   }
 
-  /** A cluster that is not known at all may never come: only those whose endpoints are on their way are waited for. */
+  /** An unknown cluster may never arrive, so only clusters that wait for their endpoints delay a table. */
   #isWarm(table: RouteTable): boolean {
     for (const name of table.clusters()) if (this.#clusters.get(name)?.cluster.hasEndpoints === false) return false;
     return true;

@@ -5,7 +5,7 @@ import { parseAppProbers, type AppProbe } from "./agent/app-prober.ts";
 import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
 import { readWorkloadProbe, type WorkloadProbe } from "./agent/workload-health.ts";
 
-/** All that a proxy is told from outside, by upstream's names. */
+/** A proxy's settings from outside, under upstream's names. */
 export interface ProxySettings {
   readonly role: "router" | "sidecar" | "waypoint";
   readonly version: string;
@@ -34,13 +34,15 @@ export interface ProxySettings {
   readonly drainMs: number;
   /** Connections of configuration that is gone are closed after this time (`drainDuration`). */
   readonly connectionDrainMs: number;
-  /** The application's probes, and where its metrics are; as the injector tells. */
+  /** The application's probes and the address of its metrics, as the injector sets them. */
   readonly appProbers: Readonly<Record<string, AppProbe>>;
   readonly appMetrics: AppMetrics | undefined;
-  /** Of a machine outside of the cluster: what is found is told to the control plane. */
+  /** The probe of a machine outside of the cluster. The results go to the control plane. */
   readonly workloadProbe?: WorkloadProbe | undefined;
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
-  /** Where the injector mounts the revocation lists of who signs for the mesh; undefined: PILOT_ENABLE_CA_CRL is off. */
+  /**
+   * Where the injector mounts the revocation lists of the mesh's authorities. Undefined: PILOT_ENABLE_CA_CRL is off.
+   */
   readonly meshRevocationsFile: string | undefined;
   /** PROXY_CONFIG_XDS_AGENT: the control plane is asked whom to trust besides the roots that come with certificates. */
   readonly asksForTrustBundle: boolean;
@@ -73,7 +75,7 @@ const meshRevocations = "/var/run/secrets/istio/crl/ca-crl.pem";
 const defaultDnsAddress = "localhost:15053";
 const defaultToken = "/var/run/secrets/tokens/istio-token";
 
-/** Reads environment and arguments; a wrong value is a user error that names it. */
+/** Reads environment and arguments. A wrong value is a user error that names it. */
 export function readSettings(sources: SettingsSources): ProxySettings {
   const { env, args, version } = sources;
   const proxyConfig = readProxyConfig(env);
@@ -333,7 +335,7 @@ function logLevelOf(env: Environment, args: readonly string[]): ProxySettings["l
   const level = levels[text];
   if (level === undefined)
     throw userError("bad-arguments", `--proxyLogLevel must be one of ${Object.keys(levels).join(", ")}, got "${text}"`);
-  // What a person needs to see of a gateway's life is at info; upstream's own default of warning hides drains.
+  // A gateway logs its life cycle at info. Upstream's default of warning would hide drains.
   return level === "warn" ? "info" : level;
 }
 

@@ -56,12 +56,12 @@ export interface ProxyOptions {
   readonly serve?: (options: DataPathOptions) => Serving;
 }
 
-/** One L7 proxy process: configuration by xDS, identity by the CA, requests from listeners to endpoints. */
+/** One L7 proxy process: configuration by xDS, identity from the CA, requests from listeners to endpoints. */
 export class Proxy {
   readonly #options: ProxyOptions;
   readonly #registry: MetricsRegistry;
   readonly #certificates: CertificateManager;
-  /** For tunnels; other connections have the mesh's lists in their contexts. */
+  /** The revocation lists for tunnels. Other connections have the mesh's lists in their TLS contexts. */
   readonly #revocations: RevocationLists | undefined;
   readonly #identity: string;
   readonly #serving: Serving;
@@ -69,7 +69,10 @@ export class Proxy {
   readonly #startedMs: number;
   #wasReady = false;
   #draining = false;
-  /** The pod began to end before we were told to: we are a native sidecar, which is told once its application has ended. */
+  /**
+   * The pod began to end before our SIGTERM, so we are a native sidecar, which is stopped when its application has
+   * ended.
+   */
   #podEnds = false;
   #healthy = true;
 
@@ -115,7 +118,7 @@ export class Proxy {
     this.#serving.attach(this.#xds);
   }
 
-  /** Runs until drained: see {@link drain}. The second request to shut down closes what is left. */
+  /** Runs until it has drained: see {@link drain}. The second shutdown request closes what is left. */
   async run(shutdown: Shutdown): Promise<void> {
     const { log, settings, clock } = this.#options;
     log.info(`version: ${settings.version}`);
@@ -282,7 +285,7 @@ export class Proxy {
     return { status: 200, body: "ready\n" };
   }
 
-  /** What is waited for before the pod may get traffic: without its certificate, every peer's handshake would fail. */
+  /** Readiness waits for this, because without its certificate every handshake of a peer would fail. */
   async #pending(): Promise<readonly string[]> {
     if (this.#wasReady) return [];
     const own = this.#certificates.peek(this.#identity) === undefined ? ["the workload's certificate"] : [];

@@ -7,15 +7,18 @@ import { announcedRouteTable, compileAnnouncedHost } from "./config/route-config
 import type { RouteTable, VirtualHost } from "./routing/route-table.ts";
 
 interface AppliedHost {
-  /** Kept as it came, to be shown to those who ask, and compiled anew when its table's own settings change. */
+  /** The resource as received, for dumps and for compiling it again when its table's settings change. */
   readonly body: Uint8Array;
   readonly compiled: VirtualHost;
 }
 
-/** Route configurations whose virtual hosts come by themselves, by `<route configuration>/<host>`: a change of one costs what that one is. */
+/**
+ * The virtual hosts of virtual host discovery, named `<route configuration>/<host>`. A changed host costs only its own
+ * compilation.
+ */
 export class VirtualHosts {
   readonly #notes: ConfigNotes;
-  /** Hosts by name, by table. */
+  /** Hosts by name, for each table. */
   readonly #hosts = new Map<string, Map<string, AppliedHost>>();
   readonly #tables = new Map<string, RouteConfiguration>();
 
@@ -36,7 +39,7 @@ export class VirtualHosts {
     this.#tables.delete(table);
   }
 
-  /** Answers what was wrong with hosts that could not be taken, and the tables that are others now. */
+  /** Returns the faults of hosts that could not be applied, and the tables that have changed. */
   apply(update: XdsUpdate): {
     readonly troubles: readonly string[];
     readonly tables: ReadonlyMap<string, RouteTable | undefined>;
@@ -47,7 +50,7 @@ export class VirtualHosts {
       const table = tableOf(resource.name);
       try {
         const hosts = this.#hosts.get(table) ?? new Map<string, AppliedHost>();
-        // A copy: what came is a part of a whole answer, which it would keep in memory.
+        // Copies the bytes, because a slice would keep the whole response in memory.
         hosts.set(
           resource.name,
           this.#compile(
@@ -85,7 +88,7 @@ export class VirtualHosts {
   #table(name: string): RouteTable | undefined {
     const message = this.#tables.get(name);
     const hosts = this.#hosts.get(name);
-    // Where the last of the hosts has gone, nobody is served by it any more.
+    // Without its last host, the table serves nobody any more.
     return message === undefined || hosts === undefined
       ? undefined
       : announcedRouteTable(

@@ -12,7 +12,10 @@ export interface AgentCommandOptions {
   readonly clock: Clock;
 }
 
-/** What containers of a pod ask its proxy for: `wait` until it is ready, `request GET|POST <path>` of its admin. Answers the exit code. */
+/**
+ * Commands of a pod's containers to their proxy: `wait` until it is ready, `request GET|POST <path>` to its admin port.
+ * Returns the exit code.
+ */
 export async function runAgentCommand(options: AgentCommandOptions): Promise<number> {
   const [command, ...rest] = options.args;
   return command === "wait" ? await wait(rest, options) : await request(rest, options);

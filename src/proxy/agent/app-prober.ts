@@ -4,11 +4,11 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { messageOf, userError } from "../../base/index.ts";
 import type { EndpointAnswer, EndpointRoute } from "../../dataplane/index.ts";
 
-// Not by import: that loads far more than two small clients need.
+// Loaded on use, because a plain import would load far more than two small clients need.
 const { request: requestHttp } = process.getBuiltinModule("node:http");
 const { request: requestHttps } = process.getBuiltinModule("node:https");
 
-/** One probe of the application, as the kubelet would make it. */
+/** One probe of the application, like the kubelet's. */
 export interface AppProbe {
   readonly httpGet?: {
     readonly path?: string;
@@ -38,7 +38,7 @@ export function parseAppProbers(text: string): Readonly<Record<string, AppProbe>
   throw userError("env-invalid", "ISTIO_KUBE_APP_PROBERS must be an object of probes by path");
 }
 
-/** Answers the kubelet's probes with what the application answers; `address` is the pod's. */
+/** Answers the kubelet's probes with the application's answers. `address` is the pod's. */
 export function appProbeRoutes(
   probers: Readonly<Record<string, AppProbe>>,
   address: string,

@@ -1,2 +1,2 @@
-// What containers of a pod ask its proxy for; small, for commands that must not load a whole proxy first.
+// The commands of a pod's containers to their proxy. It is small, because these commands must not load a whole proxy.
 export { runAgentCommand, type AgentCommandOptions } from "./agent-command.ts";

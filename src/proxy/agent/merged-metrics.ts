@@ -4,7 +4,7 @@ import { readSampleText, type MetricsRegistry } from "../../telemetry/index.ts";
 
 const { request: requestHttp } = process.getBuiltinModule("node:http");
 
-/** Where the application's own metrics are. */
+/** Address of the application's own metrics. */
 export interface AppMetrics {
   readonly port: number;
   readonly path: string;
@@ -40,15 +40,15 @@ export interface MergedMetricsOptions {
   /** Undefined where the application has none. */
   readonly app: AppMetrics | undefined;
   readonly address: string;
-  /** Where scrapes of the application, and those that failed, are counted. */
+  /** Counters of scrapes of the application, and of those that failed. */
   readonly registry: MetricsRegistry;
   readonly log: Logger;
 }
 
 /**
- * This proxy's metrics followed by the application's. Where those cannot be had in time, or have no line that a scraper could read, ours
- * come alone: that is logged when it begins and ends, and counted under the names that upstream's agent has. Single lines that cannot be
- * read are left out, for a scraper would take none of both for them.
+ * This proxy's metrics followed by the application's. If the application's do not come in time, or none of their lines
+ * is readable, only ours are served. The log reports when that begins and ends, and metrics under the names of
+ * upstream's agent count it. Single unreadable lines are left out, because a scraper would reject both parts for them.
  */
 export function mergedMetricsRoute({ own, app, address, registry, log }: MergedMetricsOptions): EndpointRoute {
   if (app === undefined) return own;
@@ -94,7 +94,7 @@ export function mergedMetricsRoute({ own, app, address, registry, log }: MergedM
   return async (request, url) => {
     scrapes.increment();
     const theirs = await theirsOf();
-    // After theirs, so that a scrape tells of its own failure.
+    // Rendered after the application's metrics, so that a scrape shows its own failure.
     const ours = await own(request, url);
     return theirs === "" ? ours : { ...ours, body: merged(String(ours.body), theirs) };
   };
@@ -104,7 +104,7 @@ const familyOfLine = /^(?:# (?:HELP|TYPE) )?([a-zA-Z_:][a-zA-Z0-9_:]*)/;
 const endOfOpenMetrics = "# EOF";
 const openMetrics = /^application\/openmetrics-text\b/i;
 const typeLine = /^#\s+TYPE\s+(?:"(?:[^"\\]|\\.)+"|\S+)\s+(\S+)\s*$/;
-/** Of the text format 0.0.4, which ours are in. */
+/** The content type of the text format 0.0.4, which our metrics have. */
 const knownTypes = new Set(["counter", "gauge", "histogram", "summary", "untyped"]);
 const msPerSecond = 1000;
 
@@ -113,7 +113,10 @@ interface Scraped {
   readonly contentType: string;
 }
 
-/** The application's lines as text format 0.0.4, how many were left out, and what was wrong with the first of them. Throws where no sample is left of some. */
+/**
+ * Converts the application's lines to text format 0.0.4. Returns also how many lines were left out, and the fault of
+ * the first of them. Throws if all samples were left out.
+ */
 function readable({ text, contentType }: Scraped): {
   readonly text: string;
   readonly left: number;
@@ -147,7 +150,10 @@ function readable({ text, contentType }: Scraped): {
   return { text: lines.join("\n"), left, problem: left === 0 ? "" : messageOf(first) };
 }
 
-/** What every process exposes of itself (`process_…`) is the application's where both have it: a scraper takes a series once. */
+/**
+ * If both have metrics of their process (`process_…`), the application's are served, because a scraper accepts a series
+ * only once.
+ */
 function merged(ours: string, theirs: string): string {
   const processNames = new Set<string>();
   for (const line of theirs.split("\n")) {

@@ -13,10 +13,10 @@ export interface WorkloadProbe extends AppProbe {
 
 export interface WorkloadHealthOptions {
   readonly probe: WorkloadProbe;
-  /** Of the application, where the probe names none. */
+  /** The application's address, if the probe names none. */
   readonly address: string;
   readonly clock: Clock;
-  /** Told of each change, and of what is found first; `fault` says what is wrong. */
+  /** Called for the first result and for each change. `fault` describes a failure. */
   readonly report: (fault: string | undefined) => void;
 }
 
@@ -29,7 +29,7 @@ const defaults = {
 };
 const methods = ["httpGet", "tcpSocket", "exec", "grpc"] as const;
 
-/** Throws a user error for what is no probe; undefined for none. */
+/** Throws a user error for an invalid probe. Undefined without a probe. */
 export function readWorkloadProbe(value: unknown): WorkloadProbe | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value !== "object" || Array.isArray(value))
@@ -40,7 +40,7 @@ export function readWorkloadProbe(value: unknown): WorkloadProbe | undefined {
   return probe;
 }
 
-/** Probes until it is told to end. As many answers in a row as the thresholds say change what is known. */
+/** Probes until the signal. The result changes after as many equal answers in a row as the thresholds say. */
 export async function watchWorkloadHealth(
   { probe, address, clock, report }: WorkloadHealthOptions,
   signal: AbortSignal,

@@ -16,7 +16,10 @@ import { unpack } from "./transport-config.ts";
 /** Logs that services get in Envoy's own form over gRPC. */
 const serviceLog = /^envoy\.extensions\.access_loggers\.grpc\.v3\.(Http|Tcp)GrpcAccessLogConfig$/;
 
-/** Compiles access logs to files, and to services by OTLP or in Envoy's own form. Throws an error that names what else cannot be written. */
+/**
+ * Compiles access logs to files, to OTLP services, and to services of Envoy's own protocol. Throws an error that names
+ * any other log.
+ */
 export function compileAccessLogs(
   messages: readonly AccessLogMessage[],
   outer: string,
@@ -42,7 +45,7 @@ export function compileAccessLogs(
   });
 }
 
-/** What goes to a service has no file. */
+/** A log to a service has no file. */
 function sentTo(
   log: Omit<AccessLogSpec, "path" | "wants"> | undefined,
   filter: LogFilter | undefined,

@@ -33,7 +33,7 @@ const sourceTypes: Readonly<Record<number, FilterChainMatch["sourceType"]>> = {
   [FilterChainMatch_ConnectionSourceType.EXTERNAL]: "external",
 };
 
-/** Compiles a chain's conditions; absent ones fit every connection. */
+/** Compiles a chain's conditions. An absent condition matches every connection. */
 export function compileFilterChainMatch(
   message: FilterChainMatchMessage | undefined,
   where: string,

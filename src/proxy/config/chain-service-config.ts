@@ -28,7 +28,7 @@ export interface ChainService {
   readonly maxConnections: number;
   /** The server's name is the name of the cluster, as for traffic between networks. */
   readonly clusterByServerName: boolean;
-  /** Connections go to the server name that they ask for, at this port, where the cluster forwards by name. */
+  /** If the cluster forwards by name, connections go to the server name that they request, at this port. */
   readonly forwardPort: number | undefined;
   /** Peers of raw connections may say who they are before the first byte. */
   readonly exchangesPeers: boolean;
@@ -51,13 +51,13 @@ export interface TcpSpec {
   /** Connections from one address go to one endpoint, as far as the cluster balances by hashes. */
   readonly hashesSource: boolean;
   readonly accessLogs: readonly AccessLogSpec[];
-  /** What is counted; undefined: nothing. */
+  /** The metrics to count. Undefined: none. */
   readonly stats: StatsRules | undefined;
   /** The cluster's endpoints are proxies, which are asked for a tunnel. */
   readonly tunnel: HttpTunnelSpec | undefined;
 }
 
-/** Compiles a chain's filters; the last one serves. Throws an error that names the one which is not supported. */
+/** Compiles a chain's filters. The last one serves. Throws an error that names an unsupported filter. */
 export function compileChainService(messages: readonly Filter[], where: string, notes: ConfigNotes): ChainService {
   const filters: NetworkFilter[] = [];
   let maxConnections = Infinity;
@@ -215,7 +215,9 @@ function compileTcpProxy(message: TcpProxy, stats: StatsRules | undefined, where
   };
 }
 
-/** Where Istio's own tunnels ask for a name by a variable, HBONE is spoken by what dials: such a listener is never entered. */
+/**
+ * Istio's own tunnels use a variable here. The dialling side speaks HBONE itself, so such a listener is never entered.
+ */
 function compileTunnel(
   message: TcpProxy_TunnelingConfig,
   where: string,

@@ -23,7 +23,7 @@ import { compileLoadBalancing } from "./load-balancing-config.ts";
 import { compileBreaker, compileOutliers } from "./outlier-config.ts";
 import { TransportRules, unpack } from "./transport-config.ts";
 
-/** A compiled cluster: what it is, and where its endpoints come from. */
+/** A compiled cluster with the source of its endpoints. */
 export interface ClusterSpec {
   readonly config: ClusterConfig;
   readonly transports: TransportRules;
@@ -42,7 +42,7 @@ export type ClusterDiscovery =
       readonly family: AddressFamily;
       readonly firstAddressOnly: boolean;
     }
-  /** By the names that clients ask for. */
+  /** For a cluster that forwards by the names that clients ask for. */
   | { readonly kind: "forward"; readonly rules: ForwardNameRules }
   | {
       readonly kind: "original-destination";
@@ -142,7 +142,7 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
   };
 }
 
-/** Istio says in the metadata when a cluster's own protocols must stay as they are. */
+/** Istio's metadata says if a cluster's own protocols must not be changed. */
 function overridesAlpn(message: ClusterMessage): boolean {
   return message.metadata?.filterMetadata["istio"]?.["alpn_override"] !== "false";
 }
@@ -274,7 +274,7 @@ function originalDestinationRule(
   if (discovery.kind !== "original-destination" && discovery.kind !== "forward") return undefined;
   const chosen = transports.choose({});
   const rest = { proxyHeader: chosen.proxyHeader, socketOptions: transports.socketOptions };
-  // What a name resolves to is no internal address.
+  // A name must not resolve to an internal address.
   if (discovery.kind === "forward")
     return { portOverride: undefined, header: undefined, transport: directTransport(chosen), ...rest };
   return {
@@ -321,7 +321,7 @@ function httpOptionsOf(message: ClusterMessage, where: string, notes: ConfigNote
   const common = options?.commonHttpProtocolOptions ?? message.commonHttpProtocolOptions;
   checkNested(HttpProtocolOptionsSchema, "commonHttpProtocolOptions", common, where, notes, {
     used: ["idleTimeout", "maxRequestsPerConnection", "maxConnectionDuration"],
-    // What a cluster's answers may have in their heads is bounded by this proxy's own limits.
+    // This proxy's own limits bound the headers of a cluster's responses.
     harmless: ["maxHeadersCount", "maxResponseHeadersKb"],
   });
   checkNested(

@@ -3,11 +3,11 @@ import { invariant, userError } from "../../base/index.ts";
 import { standaloneServices, type FilterServices } from "../filters/filter-services.ts";
 import { durationMs as milliseconds, type DurationLike } from "./duration.ts";
 
-/** Collects what a configuration says that has no effect here: told once, never refused. */
+/** Collects configuration that has no effect here. It is reported once and never refused. */
 export class ConfigNotes {
   readonly #seen = new Set<string>();
   readonly #tell: (note: string) => void;
-  /** What compiled filters work with. */
+  /** The services that compiled filters use. */
   readonly services: FilterServices;
 
   constructor(tell: (note: string) => void, services: FilterServices = standaloneServices()) {
@@ -15,12 +15,12 @@ export class ConfigNotes {
     this.services = services;
   }
 
-  /** Said once for each `what`, whichever resources say it. */
+  /** Reports each `what` once, whichever resources contain it. */
   ignored(what: string): void {
     this.tell(`${what} has no effect here`);
   }
 
-  /** Said once for each text. */
+  /** Reports each text once. */
   tell(note: string): void {
     if (this.#seen.has(note) || this.#seen.size >= maxNotes) return;
     this.#seen.add(note);
@@ -30,7 +30,7 @@ export class ConfigNotes {
 
 const maxNotes = 1000;
 
-/** A configuration that cannot be served as it says; the message names resource and field. Becomes the NACK. */
+/** A configuration that cannot be served as written. The message names resource and field, and becomes the NACK. */
 export function unsupported(where: string, what: string): Error {
   return userError("unsupported-config", `${where}: ${what} is not supported`);
 }
@@ -46,7 +46,7 @@ export interface FieldRules {
   readonly harmless?: readonly string[];
 }
 
-/** Refuses a message that sets a field of neither list: what it asks for would silently not happen. */
+/** Refuses a message with a field that is in neither list, because the field would silently have no effect. */
 export function checkFields<Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
@@ -64,7 +64,7 @@ export function checkFields<Desc extends DescMessage>(
   for (const { no } of unknown) notes.ignored(`${schema.typeName} field number ${no}`);
 }
 
-/** The same for what a field of the schema holds; an absent message says nothing. */
+/** The same for a message field of the schema. An absent message is valid. */
 export function checkNested(
   schema: DescMessage,
   field: string,
@@ -79,7 +79,7 @@ export function checkNested(
   checkFields(nested, message, `${where}: ${field}`, notes, rules);
 }
 
-/** Refuses a message with fields that are not even known: for messages where leaving one out would change who may do what. */
+/** Refuses a message with unknown fields. For messages in which a missing field would change who may do what. */
 export function refuseUnknown<Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,

@@ -19,7 +19,7 @@ export function compileCors(message: CorsPolicyMessage, where: string, notes: Co
       "shadowEnabled",
     ],
   });
-  // Of the runtime nothing is known: the values by default hold.
+  // There is no runtime, so its default values hold.
   const enabled = fractionOf(message.filterEnabled?.defaultValue, message.filterEnabled === undefined ? 1 : 0);
   if (enabled > 0 && enabled < 1) throw unsupported(where, "filterEnabled for a part of the requests");
   if (fractionOf(message.shadowEnabled?.defaultValue, 0) > 0)

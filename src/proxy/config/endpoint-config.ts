@@ -96,7 +96,10 @@ function addressOf(
   return { address: value.address, port: value.portSpecifier.value, transport: directTransport(chosen), ...proxied };
 }
 
-/** What is meant for internal addresses means, of others, what runs inside: a waypoint reaches pods outside of the mesh so. */
+/**
+ * For addresses that are not internal, the transport that others use inside their tunnel. A waypoint reaches pods
+ * outside of the mesh this way.
+ */
 export function directTransport(chosen: TransportKind): Extract<EndpointTransport, { readonly kind: "plain" | "tls" }> {
   if (chosen.kind === "plain") return { kind: "plain" };
   return chosen.tls === undefined ? { kind: "plain" } : { kind: "tls", tls: chosen.tls };
@@ -119,7 +122,10 @@ function isTunnelEntry({ hostIdentifier, metadata }: LbEndpoint): boolean {
   );
 }
 
-/** `original_dst.local` says what to CONNECT to, `waypoint` where the tunnel goes unless it goes to the workload itself. */
+/**
+ * `original_dst.local` is the destination of the CONNECT. `waypoint` is the other end of the tunnel, if it is not the
+ * workload itself.
+ */
 function tunnelTo(
   endpointId: string,
   metadata: Metadata | undefined,
@@ -144,7 +150,10 @@ function tunnelTo(
   return { ...inner, transport };
 }
 
-/** `original_dst.local` says where the gateway is, `double_hbone` of Istio's metadata what it and who serves behind it are asked for. */
+/**
+ * `original_dst.local` is the gateway's address. `double_hbone` of Istio's metadata names what to request from the
+ * gateway and from the server behind it.
+ */
 function doubleTunnelTo(metadata: Metadata | undefined, where: string): ReturnType<typeof addressOf> {
   const gateway = stringOf(metadataOf(metadata, "envoy.filters.listener.original_dst")["local"]);
   const outer = gateway === undefined ? undefined : splitAddress(gateway);

@@ -1,7 +1,10 @@
 import type { FilterStateValue } from "../../wire/envoy/index.ts";
 import type { ConfigNotes } from "./config-check.ts";
 
-/** What control planes keep of tunnels and of their ends: it is known of the connection, without a filter that notes it. */
+/**
+ * Values that control planes record about tunnels and their ends. The proxy knows them from the connection, without a
+ * filter that records them.
+ */
 const known: ReadonlySet<string> = new Set([
   "envoy.filters.listener.original_dst.local_ip",
   "envoy.filters.listener.original_dst.remote_ip",
@@ -13,7 +16,7 @@ const known: ReadonlySet<string> = new Set([
   "istio.double_hbone.hbone_target_address",
 ]);
 
-/** Tells of the values of a filter `set_filter_state` that are kept nowhere here. */
+/** Reports the values of a filter `set_filter_state` that this proxy does not store. */
 export function tellFilterState(values: readonly FilterStateValue[], notes: ConfigNotes): void {
   for (const { key } of values) {
     const name = key.value ?? "(no key)";

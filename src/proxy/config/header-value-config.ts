@@ -7,8 +7,8 @@ import { invalid, unsupported } from "./config-check.ts";
 type ValuePart = (context: MutationContext) => string;
 
 /**
- * Compiles a header's value with Envoy's operators (`%REQ(name?other):length%`, `%DOWNSTREAM_REMOTE_ADDRESS%`, …). What is not
- * there becomes nothing.
+ * Compiles a header's value with Envoy's operators (`%REQ(name?other):length%`, `%DOWNSTREAM_REMOTE_ADDRESS%`, …). A
+ * missing value becomes empty.
  */
 export function compileHeaderValue(text: string, direction: "request" | "response", where: string): ValuePart {
   if (/[\r\n\0]/.test(text)) throw invalid(where, "a header value must not hold control characters");

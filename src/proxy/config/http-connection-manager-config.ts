@@ -28,9 +28,9 @@ export interface HttpSpec {
     | { readonly kind: "rds"; readonly name: string }
     | { readonly kind: "inline"; readonly table: RouteTable };
   readonly accessLogs: readonly AccessLogSpec[];
-  /** What is counted; undefined: nothing. */
+  /** The metrics to count. Undefined: none. */
   readonly stats: StatsRules | undefined;
-  /** Where captured fields stand. */
+  /** The positions of captured headers. */
   readonly capture: CaptureIndex;
 }
 
@@ -183,7 +183,7 @@ const certificateForwarding: Readonly<Record<number, HttpConnectionConfig["clien
   [HttpConnectionManager_ForwardClientCertDetails.ALWAYS_FORWARD_ONLY]: "always-forward",
 };
 
-/** In the order in which an element says them. */
+/** In the order of the XFCC element. */
 function certificateFieldsOf(
   message: HttpConnectionManager,
   where: string,

@@ -41,11 +41,11 @@ import { unpack } from "./transport-config.ts";
 export interface HttpFilters {
   readonly filters: readonly HttpFilter[];
   readonly peerMetadata: PeerMetadataExchange;
-  /** What is counted; undefined without a filter that counts. */
+  /** The metrics to count. Undefined without a filter that counts. */
   readonly stats: StatsRules | undefined;
 }
 
-/** Filters without an effect on what a request meets: they observe, or what they configure is done by other parts, always. */
+/** Filters without effect on a request: they observe, or other parts always do what they configure. */
 const passiveTypes = new Set([
   "envoy.extensions.filters.http.router.v3.Router",
   "envoy.extensions.filters.http.cors.v3.Cors",
@@ -108,7 +108,7 @@ function typeOf(any: Any): string {
   return any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1);
 }
 
-/** A filter without a configuration is the one of that name, with what it does by default. */
+/** A filter without a configuration is the filter of that name with its defaults. */
 const passiveNames = new Set([
   "envoy.filters.http.router",
   "envoy.filters.http.cors",
@@ -187,13 +187,13 @@ function tellGrpcStats(message: GrpcStatsConfig, notes: ConfigNotes): void {
     notes.ignored("envoy.filters.http.grpc_stats: individualMethodStatsAllowlist");
 }
 
-/** What a filter that counts Istio's metrics counts; undefined for any other. */
+/** The metrics of a filter that counts Istio's metrics. Undefined for any other filter. */
 export function statsOf(name: string, any: Any | undefined, where: string, notes: ConfigNotes): StatsRules | undefined {
   if (any === undefined) return name === "istio.stats" ? standardStats : undefined;
   return typeOf(any) === "stats.PluginConfig" ? compileStats(unpack(any) as IstioStatsConfig, where, notes) : undefined;
 }
 
-/** What a route, a virtual host or a table says to filters, and its CORS policy, which is among it. */
+/** The configuration of a route, a virtual host or a table for filters, including its CORS policy. */
 export interface FilterOverrides {
   readonly configs: ReadonlyMap<string, object>;
   readonly cors: CorsPolicy | undefined;

@@ -63,7 +63,7 @@ export function compileJwtPerRoute(message: JwtPerRouteConfig, where: string, no
   refuseUnknown(JwtPerRouteConfigSchema, message, where);
   const specifier = message.requirementSpecifier;
   if (specifier.case === "requirementName" && specifier.value !== "") return new JwtRouteSettings(specifier.value);
-  // What says neither must not turn the filter off.
+  // A requirement that sets neither must not switch the filter off.
   if (specifier.case !== "disabled" || !specifier.value)
     throw invalid(where, "either disabled must be true, or requirementName must name a requirement");
   return new JwtRouteSettings(undefined);
@@ -227,7 +227,7 @@ function compileJwks(
   }
 }
 
-/** Keys that cannot be read make every token fail, and nothing else: a control plane that has no keys yet says so this way. */
+/** Unreadable keys make every token fail, and nothing else. A control plane that has no keys yet sends such keys. */
 function localJwks(source: DataSource, where: string, notes: ConfigNotes): JwksSource {
   const { specifier } = source;
   if (specifier.case !== "inlineString" && specifier.case !== "inlineBytes")

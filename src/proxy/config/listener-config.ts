@@ -33,7 +33,10 @@ export interface ListenAddress {
 /** A compiled listener. */
 export interface ListenerSpec {
   readonly name: string;
-  /** Where it listens, or, when it is not bound, for which destinations it stands. Empty for an internal one. */
+  /**
+   * The addresses on which it listens or, if it is not bound, the destinations that it stands for. Empty for an
+   * internal listener.
+   */
   readonly addresses: readonly ListenAddress[];
   /** `internal`: reached from within this proxy, by its name. `virtual`: gets connections from one that hands them off. */
   readonly kind: "bound" | "virtual" | "internal";
@@ -43,7 +46,7 @@ export interface ListenerSpec {
   readonly inspectors: readonly InspectorSpec[];
   /** 0 waits as long as it takes. */
   readonly inspectionTimeoutMs: number;
-  /** When the time is over, goes on with what is known; else the connection is closed. */
+  /** When the time is over, continue with what is known. Otherwise the connection is closed. */
   readonly continueOnTimeout: boolean;
   readonly chains: readonly ChainSpec[];
   readonly defaultChain: ChainSpec | undefined;
@@ -51,7 +54,7 @@ export interface ListenerSpec {
   readonly matcher: ChainMatcher | undefined;
   /** Of what it accepts; undefined where nobody asks for probes. */
   readonly keepalive: TcpKeepalive | undefined;
-  /** For connections that no chain takes. */
+  /** The chain for connections that match no other. */
   readonly accessLogs: readonly AccessLogSpec[];
 }
 
@@ -59,7 +62,7 @@ export interface InspectorSpec {
   readonly kind: "original-destination" | "tls" | "http" | "proxy-protocol";
   /** Whether it looks at connections to this port. */
   readonly enabled: (destinationPort: number) => boolean;
-  /** Of `proxy-protocol`: which headers it takes. */
+  /** The versions of PROXY headers that `proxy-protocol` accepts. */
   readonly headers?: ProxyHeaderRules;
 }
 
@@ -156,7 +159,10 @@ export function compileListener(message: Listener, notes: ConfigNotes): Listener
   };
 }
 
-/** Names that are used twice are told apart by their transport, as upstream has a chain for each, and then by their order. */
+/**
+ * Chains with the same name are told apart by their transport, because upstream has a chain for each transport, and
+ * then by their order.
+ */
 function distinct(chains: readonly ChainSpec[]): ChainSpec[] {
   const seen = new Map<string, number>();
   const uses = (name: string): number => chains.filter((chain) => chain.name === name).length;

@@ -29,7 +29,7 @@ export function compileLocalRateLimit(
   return new LocalRateLimitSettings({
     bucket: bucketOf(message, where, notes),
     status: code < 400 ? tooManyRequests : code,
-    // A filter that says nothing of how many requests it holds for counts none.
+    // A filter without a percentage of enabled requests counts none.
     enabled: fractionOf(message.filterEnabled?.defaultValue, 0),
     enforced: fractionOf(message.filterEnforced?.defaultValue, 0),
     answer: compileMutation(message.responseHeadersToAdd, [], "response", `${where}: responseHeadersToAdd`, notes),
@@ -44,7 +44,7 @@ export function compileLocalRateLimit(
   });
 }
 
-/** What a route says instead; without a bucket it would be no limit. */
+/** A route's own settings. Without a bucket there would be no limit. */
 export function compileLocalRateLimitPerRoute(
   message: LocalRateLimit,
   where: string,

@@ -14,7 +14,7 @@ import { compileMutation } from "./header-mutation-config.ts";
 type Matches = LocalReplyRule["matches"];
 type Body = NonNullable<LocalReplyRule["body"]>;
 
-/** Rules in the order in which they are asked; the last one, if there is a format for all, matches every answer. */
+/** Rules in their order. If there is a format for all responses, the last rule matches everything. */
 export function compileLocalReplies(message: LocalReplyConfig, where: string, notes: ConfigNotes): LocalReplyRule[] {
   checkFields(LocalReplyConfigSchema, message, where, notes, { used: ["mappers", "bodyFormat"] });
   const general = message.bodyFormat === undefined ? undefined : compileFormat(message.bodyFormat, where);

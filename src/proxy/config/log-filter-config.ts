@@ -15,14 +15,14 @@ import { compileString } from "./matcher-config.ts";
 
 type Wants = (record: ExchangeRecord, capture: CaptureIndex) => boolean;
 
-/** What an access log leaves out, and the fields that must be captured to tell. */
+/** What an access log leaves out, and the headers that must be captured to decide it. */
 export interface LogFilter {
   readonly wants: Wants;
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
 }
 
-/** Compiles what an access log leaves out. Throws an error that names a filter which cannot be had. */
+/** Compiles an access log's filter. Throws an error that names an unsupported filter. */
 export function compileLogFilter(message: AccessLogFilter, where: string): LogFilter {
   const requestCapture: string[] = [];
   const responseCapture: string[] = [];
@@ -79,7 +79,7 @@ function compileWants(
   }
 }
 
-/** Of a request only what every record has can be asked. */
+/** Only values that every record has can be used. */
 function compileHeaderFilter(header: HeaderMatcher | undefined, where: string): Wants {
   const specifier = header?.headerMatchSpecifier;
   if (specifier?.case !== "stringMatch" || header?.invertMatch === true)

@@ -4,7 +4,7 @@ import { compileString } from "./matcher-config.ts";
 
 type ValueTest = (value: unknown) => boolean;
 
-/** Whether what a filter said, by its name, has the value that is looked for. */
+/** Whether the metadata of a filter, by the filter's name, has the wanted value. */
 export function compileMetadata(
   message: MetadataMatcher,
   where: string,

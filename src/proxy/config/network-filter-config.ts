@@ -8,7 +8,7 @@ import { tellFilterState } from "./filter-state-config.ts";
 import { compileNetworkRbac } from "./rbac-config.ts";
 import { unpack } from "./transport-config.ts";
 
-/** Filters that tell of a connection, or whose part is done by the listener. */
+/** Filters that only report about a connection, or whose work the listener does. */
 const passiveNames = new Set([
   "istio.stats",
   "istio.metadata_exchange",

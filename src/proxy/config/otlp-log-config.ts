@@ -7,7 +7,7 @@ import { durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 const defaultTimeoutMs = 5000;
 const exportPath = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
-/** Compiles an access log that goes to a service by OTLP over gRPC. Undefined, and told of, for a service that no cluster stands for. */
+/** Compiles an access log to an OTLP service over gRPC. Reports a service without a cluster, and returns undefined. */
 export function compileOtlpLog(
   message: OpenTelemetryAccessLogConfig,
   where: string,

@@ -67,7 +67,7 @@ export function compileOutliers(message: OutlierDetection, where: string, notes:
     if (percent > 0 && percent < 100)
       notes.tell(`${here}: ${field} ${percent} counts as 100: an endpoint that fails so often is always left out`);
   }
-  // Enforcing is a percentage of chances; Istio says all or nothing.
+  // Enforcement is a percentage in Envoy. Istio sets all or nothing.
   const enforced = (percent: number | undefined, fallback: number): boolean => (percent ?? fallback) > 0;
   return {
     consecutiveServerErrors: enforced(message.enforcingConsecutive5xx, 100)

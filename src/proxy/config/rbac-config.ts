@@ -40,7 +40,7 @@ export function compileHttpRbac(message: HttpRbac, where: string, notes: ConfigN
   return settingsOf(message, message.rulesStatPrefix, where, notes);
 }
 
-/** Without rules of its own, a route is free of the filter's. */
+/** A route without rules of its own is exempt from the filter. */
 export function compileHttpRbacPerRoute(message: HttpRbacPerRoute, where: string, notes: ConfigNotes): RbacSettings {
   checkFields(HttpRbacPerRouteSchema, message, where, notes, { used: ["rbac"] });
   if (message.rbac !== undefined) return compileHttpRbac(message.rbac, where, notes);
@@ -78,7 +78,7 @@ const actions: Readonly<Record<number, AccessRules["action"]>> = {
   [RBAC_Action.LOG]: "log",
 };
 
-/** A part of a rule that is not understood is refused: without it the rule would say something else. */
+/** Refuses a rule with an unknown part, because without that part the rule would mean something else. */
 function compileRules(message: RBAC, where: string, notes: ConfigNotes): AccessRules {
   checkFields(RBACSchema, message, where, notes, { used: ["action", "policies"] });
   refuseUnknown(RBACSchema, message, where);
@@ -99,7 +99,7 @@ function compileRules(message: RBAC, where: string, notes: ConfigNotes): AccessR
   return new AccessRules(action, policies);
 }
 
-/** Of none nobody could tell whether all or nothing is meant. */
+/** Without a rule it is unclear whether everything or nothing is meant. */
 function needSome(list: readonly unknown[], field: string, where: string): void {
   if (list.length === 0) throw invalid(where, `${field} must have at least one entry`);
 }
@@ -136,7 +136,7 @@ function compilePermission(message: Permission, where: string, notes: ConfigNote
       return ({ local }) => local.port >= rule.value.start && local.port < rule.value.end;
     case "requestedServerName": {
       const matches = compileString(rule.value, where);
-      // Also where TLS ends elsewhere.
+      // Also applies if TLS ends elsewhere.
       return (connection) => matches(connection.serverName ?? connection.tls?.serverName ?? "");
     }
     default:
@@ -168,7 +168,8 @@ function compilePrincipal(message: Principal, where: string, notes: ConfigNotes)
     }
     case "directRemoteIp": {
       const inRange = compileRange(identifier.value, where);
-      // Who a balancer speaks for by a PROXY header is for `remoteIp`: Istio's ipBlocks are of the peer, remoteIpBlocks of the client.
+      // `remoteIp` is the client that a balancer names by a PROXY header. Istio's ipBlocks match the peer,
+      // remoteIpBlocks match the client.
       return ({ directRemote, remote }) => inRange((directRemote ?? remote).address);
     }
     case "remoteIp": {

@@ -42,7 +42,7 @@ import { compileReplacement } from "./regex.ts";
 import { compileRetry } from "./retry-config.ts";
 import { compileMatch } from "./route-match-config.ts";
 
-/** The time that Envoy gives a route which says nothing. */
+/** Envoy's timeout for a route without one. */
 const defaultTimeoutMs = 15_000;
 const defaultMaxDirectBodyBytes = 4096;
 
@@ -75,7 +75,7 @@ export function compileRouteTable(message: RouteConfiguration, notes: ConfigNote
   });
 }
 
-/** One virtual host of a table whose hosts come by themselves. */
+/** One virtual host of a table with virtual host discovery. */
 export function compileAnnouncedHost(
   host: VirtualHostMessage,
   table: RouteConfiguration,
@@ -85,7 +85,7 @@ export function compileAnnouncedHost(
   return compileVirtualHost(host, scope, maxBodyBytes, where, notes);
 }
 
-/** Such a table with hosts that are compiled already; of two with one domain the first has it. */
+/** Such a table from compiled hosts. If two hosts have the same domain, the first one gets it. */
 export function announcedRouteTable(
   message: RouteConfiguration,
   virtualHosts: readonly VirtualHost[],

@@ -15,7 +15,7 @@ import { compileHeader, compileQueryParameter } from "./matcher-config.ts";
 import { compileMetadata } from "./metadata-matcher-config.ts";
 import { compileRegex } from "./regex.ts";
 
-/** Whether a request is meant: all that the message says must hold. */
+/** Whether a request matches: everything that the message names must hold. */
 export function compileMatch(match: RouteMatch, where: string, notes: ConfigNotes): RequestMatcher {
   checkFields(RouteMatchSchema, match, where, notes, {
     used: [
@@ -36,7 +36,7 @@ export function compileMatch(match: RouteMatch, where: string, notes: ConfigNote
   const path = match.pathSpecifier;
   if (path.case === "path") matchers.push(pathIs(exactly(path.value, ignoreCase)));
   else if (path.case === "prefix") {
-    // Also "/": the target * of OPTIONS is under no path.
+    // Includes "/": the target * of OPTIONS is below no path.
     if (path.value !== "") matchers.push(pathIs(startingWith(path.value, ignoreCase)));
   } else if (path.case === "pathSeparatedPrefix") matchers.push(pathIs(underPath(path.value, ignoreCase)));
   else if (path.case === "safeRegex") matchers.push(pathIs(matchingRegex(compileRegex(path.value.regex, where))));
@@ -57,7 +57,7 @@ export function compileMatch(match: RouteMatch, where: string, notes: ConfigNote
 
 const nothingSaid: ReadonlyMap<string, unknown> = new Map();
 
-/** What filters have said of a request; nothing while none has seen it. */
+/** The metadata that filters set for a request. Empty before any filter has seen it. */
 function metadataOf(request: RequestView): ReadonlyMap<string, unknown> {
   return "metadata" in request && request.metadata instanceof Map
     ? (request.metadata as ReadonlyMap<string, unknown>)

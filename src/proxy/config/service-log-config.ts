@@ -20,12 +20,15 @@ import { checkFields, durationOr, type ConfigNotes } from "./config-check.ts";
 
 const defaultTimeoutMs = 5000;
 const streamPath = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs";
-/** What proxies know of the two ends of an exchange, by Istio's names. */
+/** The metadata about both ends of an exchange, under Istio's names. */
 const knownStates = new Set(["upstream_peer", "downstream_peer"]);
 
 export type ServiceLogMessage = HttpGrpcAccessLogConfig | TcpGrpcAccessLogConfig;
 
-/** Compiles an access log that goes to a service in Envoy's own form, over gRPC: a stream for each batch. Undefined, and told of, for a service that no cluster stands for. */
+/**
+ * Compiles an access log to a service of Envoy's own protocol over gRPC, with one stream for each batch. Reports a
+ * service without a cluster, and returns undefined.
+ */
 export function compileServiceLog(
   message: ServiceLogMessage,
   where: string,

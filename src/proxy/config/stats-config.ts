@@ -2,15 +2,15 @@ import type { IstioStatsConfig } from "../../wire/envoy/index.ts";
 import { compileRecordExpression, type RecordExpression } from "../observe/record-expression.ts";
 import { durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 
-/** What is counted, and by which labels, where it is not the standard. */
+/** The metrics and labels that differ from the standard ones. */
 export interface StatsRules {
-  /** By the metric's name after `istio_`; others are standard. */
+  /** By the metric's name after `istio_`. Other metrics are standard. */
   readonly metrics: ReadonlyMap<string, MetricRule>;
-  /** Some label is told by an expression. */
+  /** Whether an expression sets one of the labels. */
   readonly hasExpressions: boolean;
-  /** What goes to no known service is told by the host that was asked for. */
+  /** Labels traffic to no known service with the requested host. */
   readonly hostFallback: boolean;
-  /** Between two reports of a connection's bytes; absent: as usual. */
+  /** Time between two reports of a connection's bytes. Absent: the default. */
   readonly reportingMs?: number | undefined;
   /** Fields that expressions ask for, in lower case. */
   readonly requestCapture: readonly string[];
@@ -34,7 +34,7 @@ export const standardStats: StatsRules = {
 };
 const clientStats: StatsRules = { ...standardStats, hostFallback: true };
 
-/** What is counted, without the `istio_` before it. */
+/** Names of the metrics, without the prefix `istio_`. */
 const metricNames = [
   "requests_total",
   "request_duration_milliseconds",
@@ -48,10 +48,10 @@ const metricNames = [
   "tcp_received_bytes_total",
 ] as const;
 
-/** Which metrics an entry is for: all, where it names none. What of it has no effect here is told. */
+/** The metrics of an entry: all if it names none. Reports settings without effect here. */
 function metricsOf({ name, match }: IstioStatsConfig["metrics"][number], notes: ConfigNotes): readonly string[] {
   if (match !== "") {
-    // For everything else it would be wrong.
+    // The override holds only under this condition, so applying it to everything would be wrong.
     notes.tell(
       `istio.stats: the override of ${name === "" ? "all metrics" : name} is not applied, as it holds only where ${match}`,
     );

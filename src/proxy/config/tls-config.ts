@@ -27,7 +27,7 @@ import type {
 } from "../tls/tls-spec.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
-/** Compiles what a listener's TLS asks for. Throws an error that names the field which cannot be served. */
+/** Compiles a listener's TLS settings. Throws an error that names an unsupported field. */
 export function compileDownstreamTls(
   message: DownstreamTlsContext,
   where: string,
@@ -71,7 +71,7 @@ function clientCertificateOf(
   return roots === undefined ? "none" : "request";
 }
 
-/** What a cluster says of names where its TLS says none. */
+/** A cluster's host name settings, for TLS settings that have none. */
 export interface ServerNameRule {
   /** The name that a request is for is sent; undefined: none is. */
   readonly fallback: string | undefined;

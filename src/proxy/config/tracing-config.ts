@@ -32,7 +32,10 @@ export interface TracingSpec {
   readonly responseCapture: readonly string[];
 }
 
-/** Compiles a connection manager's tracing. A tracer that this proxy cannot send to is told of: then contexts are given on, and no spans are made. */
+/**
+ * Compiles a connection manager's tracing. Reports a tracer that this proxy cannot send to. Then contexts are
+ * propagated and no spans are made.
+ */
 export function compileTracing(
   manager: Pick<HttpConnectionManager, "tracing" | "requestIdExtension">,
   where: string,
@@ -93,11 +96,14 @@ function decidesByRequestId({ requestIdExtension }: Pick<HttpConnectionManager, 
 
 interface Tracer extends Pick<RequestTracingOptions, "formats" | "shortTraceIds"> {
   readonly exporter: BatchExporter<Span> | undefined;
-  /** Why nobody is told of spans. */
+  /** Why no spans are sent. */
   readonly untold?: string;
 }
 
-/** B3 where no tracer is named: that of the proxy's bootstrap, Zipkin's by upstream's default. Undefined for tracers whose contexts are not written here. */
+/**
+ * Uses B3 if no tracer is named: that is the form of the bootstrap's tracer, which is Zipkin by upstream's default.
+ * Undefined for tracers whose contexts this proxy cannot write.
+ */
 function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, notes: ConfigNotes): Tracer | undefined {
   const config = provider?.configType.case === "typedConfig" ? provider.configType.value : undefined;
   if (config === undefined) return { formats: ["b3"], shortTraceIds: false, exporter: undefined };
@@ -192,7 +198,7 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
   };
 }
 
-/** Envoy's HttpService, as far as it says where and with what. */
+/** The supported part of Envoy's HttpService: address, path and headers. */
 interface CollectorService {
   readonly httpUri?:
     | {
@@ -206,7 +212,7 @@ interface CollectorService {
   }[];
 }
 
-/** Istio writes the host and the path alone; with a scheme it is a URL. */
+/** Istio writes only host and path. With a scheme it is a URL. */
 function requestOf(service: CollectorService, contentType: string, where: string): ExportTarget<Span>["request"] {
   const uri = service.httpUri;
   if (uri?.httpUpstreamType.case !== "cluster") throw unsupported(where, "tracing: a collector without a cluster");

@@ -17,13 +17,13 @@ import type { ProxyHeaderVersion, SocketOptions } from "../upstream/endpoint.ts"
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileUpstreamTls, type ServerNameRule } from "./tls-config.ts";
 
-/** What a cluster's transport sockets come down to; a tunnel's ends are known only with the endpoint. */
+/** The result of a cluster's transport sockets. The ends of a tunnel are known only with the endpoint. */
 export type TransportKind = { readonly proxyHeader?: ProxyHeaderVersion } & BareTransport;
 
 type BareTransport =
   | { readonly kind: "plain" }
   | { readonly kind: "tls"; readonly tls: UpstreamTlsSpec }
-  /** For endpoints that are internal listeners; `tls` runs inside. */
+  /** For endpoints that are internal listeners. `tls` is used inside the tunnel. */
   | { readonly kind: "internal"; readonly tls: UpstreamTlsSpec | undefined };
 
 interface TransportRule {
@@ -93,7 +93,7 @@ function sourceAddressOf(cluster: Cluster, where: string): string | undefined {
   return source.address;
 }
 
-/** What an Any holds, when its type is one that this proxy knows. */
+/** The content of an Any, if this proxy knows its type. */
 export function unpack(any: Any): ReturnType<typeof anyUnpack> {
   return anyUnpack(any, envoyRegistry());
 }

@@ -21,7 +21,7 @@ export interface DnsCaptureOptions {
   readonly domain: string;
   /** The pod's. */
   readonly resolverFile: ResolverFile;
-  /** What the redirect of the pod's queries lets pass, where the process may set it. */
+  /** The mark that the redirect of the pod's queries lets pass, if the process may set it. */
   readonly mark: number;
   /** 15053, where the redirect leads. */
   readonly port: number;
@@ -30,8 +30,8 @@ export interface DnsCaptureOptions {
 }
 
 /**
- * Answers the pod's DNS queries: by the name table of the control plane, which knows the mesh's services by all their
- * names; the rest by the pod's name servers. Before the first table comes, all goes to them.
+ * Answers the pod's DNS queries. The control plane's name table has all names of the mesh's services; other queries go
+ * to the pod's name servers. Before the first table arrives, all queries go there.
  */
 export class DnsCapture {
   readonly #options: DnsCaptureOptions;
@@ -54,12 +54,12 @@ export class DnsCapture {
     return { typeUrl: typeUrls.nameTable, mode: "wildcard", apply: (update) => this.#apply(update) };
   }
 
-  /** What must come before the pod's names can be told. */
+  /** Resolves when the pod's names can be answered. */
   pending(): string[] {
     return this.#names === undefined ? ["name table"] : [];
   }
 
-  /** The addresses of a name as the world outside the mesh knows it: what the proxy itself connects to. */
+  /** The addresses of a name outside of the mesh, which the proxy itself connects to. */
   async resolve(name: string): Promise<readonly string[]> {
     return await this.#lookup.addresses(name);
   }

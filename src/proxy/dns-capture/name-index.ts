@@ -10,7 +10,7 @@ export interface PodNames {
   readonly search: readonly string[];
 }
 
-/** A name table as it is asked: by any of the names that a service goes by in this pod. */
+/** A name table, indexed by all names that a service has in this pod. */
 export class NameIndex {
   readonly #hosts = new Map<string, readonly string[]>();
   readonly #pod: PodNames;
@@ -22,7 +22,7 @@ export class NameIndex {
     const domain = pod.domain.startsWith(`${pod.namespace}.`) ? pod.domain.slice(pod.namespace.length + 1) : pod.domain;
     for (const [hostname, { ips, registry, shortname, namespace, altHosts }] of Object.entries(table.table)) {
       const names = [hostname];
-      // Of another domain short names would be another cluster's.
+      // In another domain, short names would belong to another cluster.
       if (registry === "Kubernetes" && domain !== "" && hostname.endsWith(domain)) {
         names.push(`${shortname}.${namespace}`, `${shortname}.${namespace}.${domain.split(".")[0] ?? ""}`, ...altHosts);
         if (namespace === pod.namespace) names.push(shortname);
@@ -31,7 +31,7 @@ export class NameIndex {
     }
   }
 
-  /** In another order each time, as clients mostly take the first. */
+  /** Shuffles the addresses, because clients mostly use the first one. */
   find(name: string): FoundName | undefined {
     const direct = this.#byName(name);
     if (direct !== undefined) return { addresses: this.#shuffled(direct) };

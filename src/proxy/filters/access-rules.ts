@@ -1,12 +1,15 @@
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { FilterRequest } from "./http-filter.ts";
 
-/** Whether a rule means this connection, and this request of it; undefined on the level of connections, where what asks about requests does not match. */
+/**
+ * Whether a rule matches a connection and its request. Without a request (undefined), a condition about requests does
+ * not match.
+ */
 export type AccessMatcher = (connection: ConnectionInfo, request: FilterRequest | undefined) => boolean;
 
 export interface AccessPolicy {
   readonly name: string;
-  /** One of each must match. */
+  /** One of the permissions and one of the principals must match. */
   readonly permissions: readonly AccessMatcher[];
   readonly principals: readonly AccessMatcher[];
 }
@@ -17,14 +20,16 @@ export interface AccessVerdict {
   readonly policy: string | undefined;
 }
 
-/** Rules of one action: `allow` lets through what a policy matches, `deny` what none matches, `log` everything. */
+/**
+ * Rules of one action: `allow` admits what a policy matches, `deny` what no policy matches, `log` admits everything.
+ */
 export class AccessRules {
   readonly action: "allow" | "deny" | "log";
   readonly #policies: readonly AccessPolicy[];
 
   constructor(action: AccessRules["action"], policies: readonly AccessPolicy[]) {
     this.action = action;
-    // The first in the order of names is the one that is told of.
+    // Reports the first matching policy in the order of names.
     this.#policies = [...policies].sort((left, right) => (left.name < right.name ? -1 : 1));
   }
 

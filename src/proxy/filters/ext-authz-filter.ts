@@ -6,11 +6,11 @@ import type { FilterRequest, HttpFilter, LocalReply, RequestBodyStart } from "./
 export interface FieldEdit {
   readonly name: string;
   readonly value: string;
-  /** Added to what is there, instead of taking its place. */
+  /** Added to existing values instead of replacing them. */
   readonly append: boolean;
 }
 
-/** What an authorization service says of a request. */
+/** An authorization service's verdict about a request. */
 export type AuthorizationAnswer =
   | {
       readonly kind: "allowed";
@@ -28,7 +28,7 @@ export type AuthorizationAnswer =
       readonly metadata: unknown;
     };
 
-/** What is asked about beyond the request's head. */
+/** What the service needs beyond the request's head. */
 export interface AuthorizationQuestion {
   /** Of the route. */
   readonly extensions: Readonly<Record<string, string>>;
@@ -36,7 +36,7 @@ export interface AuthorizationQuestion {
   readonly body: RequestBodyStart | undefined;
 }
 
-/** Asks; rejects when there was no answer, or one that says nothing of the request. */
+/** Asks the service. Rejects if there is no answer, or no verdict in it. */
 export type AskAuthorization = (
   request: FilterRequest,
   question: AuthorizationQuestion,
@@ -62,7 +62,7 @@ export interface BodyRules {
   readonly partial: boolean;
 }
 
-/** Tells a service whether what it sees of a body is but its beginning. */
+/** The header that tells a service whether it gets only the beginning of a body. */
 export const partialBodyField = "x-envoy-auth-partial-body";
 
 /** What a route says. */
@@ -80,7 +80,7 @@ export class ExtAuthzRouteSettings {
   }
 }
 
-/** What says where a request ends is of the client's connection, and of its body as it comes. */
+/** Headers that frame a request describe the client's connection and the body as it arrives. */
 const framingFields: ReadonlySet<string> = new Set([
   "content-length",
   "transfer-encoding",
@@ -91,7 +91,10 @@ const framingFields: ReadonlySet<string> = new Set([
   "trailer",
 ]);
 
-/** Whatever becomes of requests whose service cannot be asked: what it must see of this one cannot be shown to it. */
+/**
+ * Applies even if requests may pass when the service cannot be asked: the service must see this request's body, and
+ * cannot.
+ */
 const tooLarge: LocalReply = {
   status: 413,
   body: "Payload Too Large",

@@ -4,12 +4,12 @@ import type { FilterCounter } from "./filter-statistics.ts";
 import type { FilterServices } from "./filter-services.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 
-/** A delay or an abort, for a part of the requests: from 0 to 1. */
+/** A delay or an abort for a fraction of the requests, from 0 to 1. */
 export interface FaultDelay {
   readonly fraction: number;
-  /** What a request that asks for a smaller part counts in: hundredths, or less. */
+  /** The unit in which a request may ask for a smaller fraction: hundredths, or less. */
   readonly denominator: number;
-  /** Undefined: as the request's field `x-envoy-fault-delay-request` says, if it is there. */
+  /** Undefined: the request's header `x-envoy-fault-delay-request` sets it, if present. */
   readonly delayMs: number | undefined;
 }
 
@@ -20,7 +20,7 @@ export interface FaultAbort {
   readonly with: { readonly httpStatus: number } | { readonly grpcStatus: number } | "by-header";
 }
 
-/** What goes wrong on purpose. */
+/** Injected faults. */
 export class FaultSettings {
   readonly delay: FaultDelay | undefined;
   readonly abort: FaultAbort | undefined;

@@ -3,18 +3,20 @@ import { CollectorExports } from "../tracing/collector-exports.ts";
 import type { CallCluster } from "./call-cluster.ts";
 import { FilterStatistics } from "./filter-statistics.ts";
 
-/** What filters work with, besides the request. */
+/** The services that filters use, besides the request. */
 export interface FilterServices {
   readonly clock: Clock;
   readonly random: Random;
   readonly statistics: FilterStatistics;
   /** Asks a cluster of this proxy's configuration. */
   readonly callCluster: CallCluster;
-  /** Where spans, and logs of services, go. */
+  /** The targets of spans and of logs to services. */
   readonly exports: CollectorExports;
 }
 
-/** For a configuration that is compiled outside of a proxy: it can be checked, and its filters reach no cluster. */
+/**
+ * For compiling a configuration outside of a proxy. The configuration can be checked, and its filters reach no cluster.
+ */
 export function standaloneServices(): FilterServices {
   const shared = {
     clock: systemClock,

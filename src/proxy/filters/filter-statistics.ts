@@ -2,7 +2,7 @@
 export class FilterStatistics {
   readonly #counters = new Map<string, FilterCounter>();
 
-  /** Beyond the bound, a counter counts for nobody. */
+  /** Beyond the bound, counters are not exported. */
   counter(name: string): FilterCounter {
     let counter = this.#counters.get(name);
     if (counter === undefined) {

@@ -24,13 +24,13 @@ export interface GrpcAuthorizationOptions {
   readonly authority: string;
   readonly timeoutMs: number;
   readonly initialMetadata: readonly (readonly [name: string, value: string])[];
-  /** Which fields of the request are told. */
+  /** The request's headers that are sent. */
   readonly told: (name: string) => boolean;
   readonly includesCertificate: boolean;
   readonly includesTlsSession: boolean;
-  /** Bodies are told as they are; otherwise as text, in which what is no UTF-8 is replaced. */
+  /** Sends bodies as bytes. Otherwise as text, in which invalid UTF-8 is replaced. */
   readonly packsBodyAsBytes: boolean;
-  /** Filters whose metadata is told. */
+  /** The filters whose metadata is sent. */
   readonly metadataNamespaces: readonly string[];
   readonly clock: Clock;
   readonly callCluster: CallCluster;
@@ -39,7 +39,7 @@ export interface GrpcAuthorizationOptions {
 const maxAnswerBytes = 4 * 1024 * 1024;
 const prefixBytes = 5;
 
-/** What of a connection, and of a request on it, a service is asked about. */
+/** The facts about a connection, and a request on it, that are sent to a service. */
 type Attributes = Exclude<
   NonNullable<Exclude<MessageInitShape<typeof CheckRequestSchema>, { $typeName: string }>["attributes"]>,
   { $typeName: string }
@@ -162,7 +162,7 @@ function metadataOf(metadata: ReadonlyMap<string, unknown>, namespaces: readonly
   const out: Record<string, Json> = {};
   for (const name of namespaces) {
     const said = metadata.get(name);
-    // What filters say has the form of JSON.
+    // Metadata of filters has the form of JSON.
     if (typeof said === "object" && said !== null) out[name] = said as Json;
   }
   return out;
@@ -218,7 +218,7 @@ function fieldOf(option: HeaderValueOption): readonly [name: string, value: stri
   ];
 }
 
-/** Of fields of an answer; what frames it is the proxy's to say. */
+/** Headers that frame an answer are set only by the proxy. */
 function fieldsOf(options: readonly HeaderValueOption[]): (readonly [name: string, value: string])[] {
   return options.map(fieldOf).filter(([name, value]) => isField(name, value) && !framing.has(name));
 }
@@ -231,13 +231,13 @@ const framing: ReadonlySet<string> = new Set([
   "keep-alive",
 ]);
 
-/** Whether it is one line of a head, and not the beginning of another. */
+/** Whether the value is a single header line. */
 function isField(name: string, value: string): boolean {
   return /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) && !/[\r\n\0]/.test(value);
 }
 
 function editOf(option: HeaderValueOption): FieldEdit {
   const [name, value] = fieldOf(option);
-  // Here, unlike in routes, a value takes the place of another unless the service says `append`.
+  // Unlike in routes, a value replaces an existing one unless the service sets `append`.
   return { name, value, append: option.append ?? false };
 }

@@ -8,7 +8,7 @@ const webTypes: ReadonlyMap<string, boolean> = new Map([
   ["application/grpc-web-text+proto", true],
 ]);
 
-/** Takes requests of gRPC-Web as those of gRPC; the exchange puts bodies, and the answer with its trailers, into the other form. */
+/** Treats gRPC-Web requests as gRPC. The exchange converts bodies, and the response with its trailers. */
 export class GrpcWebFilter implements HttpFilter {
   readonly name: string;
 

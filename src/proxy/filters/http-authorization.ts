@@ -11,22 +11,22 @@ export interface HttpAuthorizationOptions {
   readonly pathPrefix: string;
   /** Takes the place of the request's path; empty: not. */
   readonly pathOverride: string;
-  /** Fields of the request that are told, besides those that always are. */
+  /** The request's headers that are sent, in addition to the fixed ones. */
   readonly told: StringMatcher;
   readonly added: readonly (readonly [name: string, value: string])[];
-  /** Fields of the answer that the upstream is told, set or added. */
+  /** Headers of the answer that are set on, or added to, the request to the upstream. */
   readonly toUpstream: StringMatcher;
   readonly toUpstreamAppended: StringMatcher;
-  /** Fields of a refusal that the client is told; undefined: all of them. */
+  /** Headers of a refusal that the client gets. Undefined: all of them. */
   readonly toClient: StringMatcher | undefined;
   readonly toClientOnSuccess: StringMatcher;
   readonly callCluster: CallCluster;
 }
 
 const maxAnswerBytes = 1024 * 1024;
-/** Told to a refused client whatever is configured. */
+/** Headers that a refused client always gets. */
 const alwaysToClient = new Set(["www-authenticate", "location", "content-type", "proxy-authenticate"]);
-/** What frames a message, or goes no further than one hop. */
+/** Headers that frame a message or are hop-by-hop. */
 const hopFields = new Set([
   "connection",
   "content-length",
@@ -40,7 +40,7 @@ const hopFields = new Set([
   "server",
 ]);
 
-/** Asks by a request like the client's, with as much of its body as is to be shown: 200 means yes. */
+/** Asks with a request like the client's and the configured part of its body. Status 200 means yes. */
 export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthorization {
   return async (request, { body }, signal) => {
     const query = queryAfterEdits(request);

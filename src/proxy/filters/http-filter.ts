@@ -6,30 +6,36 @@ import type { Route } from "../routing/route.ts";
 /** A request on its way from its route to its upstream. It holds until the request is answered or goes upstream. */
 export interface FilterRequest extends RequestView {
   readonly connection: ConnectionInfo;
-  /** The client's address without port: what `x-forwarded-for` says as far as the listener trusts it, else the peer's. */
+  /** The client's address without port: from `x-forwarded-for`, as far as the listener trusts it, else the peer's. */
   readonly clientAddress: string;
   /** The route as chosen last; undefined when none matched. */
   readonly route: Route | undefined;
-  /** A field as later filters and the upstream see it: edits of earlier filters count. Names are in lower case. */
+  /** A header as later filters and the upstream see it, after the edits of earlier filters. Names are in lower case. */
   header(name: string): string | undefined;
-  /** Each value of a field that may come several times, edits included: for who must not take a list for one value. */
+  /**
+   * Each value of a header that may occur several times, including edits. For callers that must not read a list as one
+   * value.
+   */
   values(name: string): readonly string[];
   /** Takes the place of all fields of that name. */
   setHeader(name: string, value: string): void;
   removeHeader(name: string): void;
   /** Names (lower case) and values of all fields, edits included. */
   headers(): Iterable<readonly [name: string, value: string]>;
-  /** Adds a field to the answer, whoever gives it. */
+  /** Adds a header to the response, whoever sends it. */
   addResponseHeader(name: string, value: string): void;
-  /** It may have a body; a switch of protocols has none. */
+  /** Whether the request may have a body. An upgrade has none. */
   readonly hasBody: boolean;
-  /** Reads the body's beginning, up to so many bytes; it goes upstream whole in the end. Settles never when the client leaves. */
+  /**
+   * Reads the beginning of the body, at most this many bytes. The upstream still gets the whole body. Never settles if
+   * the client leaves.
+   */
   bodyStart(limit: number): Promise<RequestBodyStart>;
   /** The client speaks gRPC-Web, the upstream gRPC. */
   translateGrpcWeb(form: GrpcWebForm): void;
-  /** Chooses the route anew, after edits that routes may look at. */
+  /** Chooses the route again, after edits that routes may match. */
   clearRoute(): void;
-  /** What filters tell each other and the log, by the name of the filter that said it (Envoy's dynamic metadata). */
+  /** Metadata for other filters and the log, by the name of the filter that set it (Envoy's dynamic metadata). */
   readonly metadata: Map<string, unknown>;
 }
 
@@ -54,16 +60,18 @@ export interface LocalReply {
   readonly flag: ResponseFlag;
   /** Envoy's `response_code_details`. */
   readonly details: string;
-  /** What a gRPC client is told, instead of what the HTTP status stands for. */
+  /** The status for a gRPC client, instead of the one that the HTTP status maps to. */
   readonly grpcStatus?: number;
 }
 
 /**
- * One step that requests pass, in the order of the configuration. Filters are shared by all requests of a listener and keep
+ * One step that requests pass, in the order of the configuration. All requests of a listener share a filter, so it has
  * no state of a request.
  */
 export interface HttpFilter {
-  /** As configured: `envoy.filters.http.rbac`; a route's configuration for the filter is under this name. */
+  /**
+   * The configured name, such as `envoy.filters.http.rbac`. A route's configuration for the filter has the same name.
+   */
   readonly name: string;
   /** It has something to do only where a route configures it. */
   readonly idle?: boolean;

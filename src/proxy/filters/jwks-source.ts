@@ -8,7 +8,7 @@ export interface KeySet {
   readonly find: ReturnType<typeof createLocalJWKSet>;
 }
 
-/** Where a provider's keys come from. Throws, or rejects, when they cannot be had. */
+/** Where a provider's keys come from. Throws, or rejects, if there are no keys. */
 export interface JwksSource {
   keys(): KeySet | Promise<KeySet>;
 }
@@ -24,7 +24,7 @@ export interface RemoteJwksOptions {
   readonly timeoutMs: number;
   readonly cacheMs: number;
   readonly retries: number;
-  /** Keys that are too old are used while no others can be had. */
+  /** Old keys stay in use while new ones cannot be fetched. */
   readonly keepsOld: boolean;
   readonly clock: Clock;
   readonly callCluster: CallCluster;

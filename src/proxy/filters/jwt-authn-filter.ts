@@ -14,7 +14,7 @@ export interface JwtRule {
   readonly requirement: JwtRequirement | undefined;
 }
 
-/** What a route asks for, by the name of a requirement of the filter; undefined: nothing. */
+/** A route's requirement, by its name in the filter. Undefined: none. */
 export class JwtRouteSettings {
   readonly requirementName: string | undefined;
 
@@ -24,23 +24,23 @@ export class JwtRouteSettings {
 }
 
 export interface JwtAuthnSettings {
-  /** The first that matches holds; a request that none matches goes on. */
+  /** The first matching rule applies. A request without a matching rule passes. */
   readonly rules: readonly JwtRule[];
   /** All of them, whether a rule asks for their tokens or not. */
   readonly providers: readonly JwtProvider[];
   readonly named: ReadonlyMap<string, JwtRequirement>;
   readonly bypassesPreflights: boolean;
-  /** A refused client is told nothing but the status. */
+  /** A refused client gets nothing but the status. */
   readonly stripsFailure: boolean;
 }
 
 const metadataName = "envoy.filters.http.jwt_authn";
 
-/** Verifies the JSON Web Tokens of requests, and tells later filters and the upstream what they claim. */
+/** Verifies the JSON Web Tokens of requests, and passes their claims to later filters and the upstream. */
 export class JwtAuthnFilter implements HttpFilter {
   readonly name: string;
   readonly #settings: JwtAuthnSettings;
-  /** Names under which the upstream is told of tokens: nobody else may say anything there. */
+  /** Headers that carry claims to the upstream. Clients may not set them. */
   readonly #told: ReadonlySet<string>;
   readonly #allowed: FilterCounter;
   readonly #denied: FilterCounter;
@@ -72,7 +72,7 @@ export class JwtAuthnFilter implements HttpFilter {
     return requirement === undefined ? this.#removeTold(request) : this.#verify(requirement, request);
   }
 
-  /** Of whom nothing is asked may not claim anything either. */
+  /** A client without a requirement may not set claims either. */
   #removeTold(request: FilterRequest): undefined {
     for (const name of this.#told) if (request.header(name) !== undefined) request.removeHeader(name);
     return undefined;

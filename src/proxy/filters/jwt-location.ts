@@ -3,12 +3,12 @@ import type { FilterRequest } from "./http-filter.ts";
 
 /** Where a request may carry a token. */
 export type JwtLocation =
-  /** `name` in lower case; the token follows the prefix wherever that is. */
+  /** `name` is in lower case. The token follows the prefix, wherever that occurs. */
   | { readonly kind: "header"; readonly name: string; readonly prefix: string }
   | { readonly kind: "query"; readonly name: string }
   | { readonly kind: "cookie"; readonly name: string };
 
-/** Where tokens are when a provider says nothing (RFC 6750). */
+/** The locations if a provider names none (RFC 6750). */
 export const defaultLocations: readonly JwtLocation[] = [
   { kind: "header", name: "authorization", prefix: "Bearer " },
   { kind: "query", name: "access_token" },
@@ -25,13 +25,13 @@ export function tokenAt(location: JwtLocation, request: FilterRequest): string |
   }
 }
 
-/** Takes the token away, so that the upstream does not see it; one in a cookie stays. */
+/** Removes the token, so that the upstream does not see it. A token in a cookie stays. */
 export function removeToken(location: JwtLocation, request: FilterRequest): void {
   if (location.kind === "header") request.removeHeader(location.name);
   if (location.kind === "query") removeParameter(location.name, request);
 }
 
-/** What the upstream will see of the query. */
+/** The query that the upstream gets. */
 export function queryAfterEdits(request: FilterRequest): string {
   const target = request.header(":path");
   if (target === undefined) return request.query;
@@ -59,7 +59,7 @@ function afterPrefix(value: string | undefined, prefix: string): string | undefi
   if (value === undefined) return undefined;
   const at = value.indexOf(prefix);
   if (at < 0) return undefined;
-  // Nothing may follow the token: who reads on would see another one.
+  // Nothing may follow the token. Otherwise another reader could see another token.
   return value.slice(at + prefix.length).trim();
 }
 

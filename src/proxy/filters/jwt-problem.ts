@@ -1,4 +1,4 @@
-/** Why a token was not taken; the messages are Envoy's, which clients and tests know. */
+/** Why a token was refused. The messages are Envoy's, which clients and tests know. */
 export interface JwtProblem {
   readonly kind: "missing" | "unknown-issuer" | "audience" | "invalid";
   readonly message: string;

@@ -22,20 +22,23 @@ export interface JwtProviderOptions {
   readonly name: string;
   /** Empty: tokens of any issuer. */
   readonly issuer: string;
-  /** One of them must be among the token's; empty: any. Without a scheme and a slash at the end, as tokens' are compared. */
+  /**
+   * The token must have one of these audiences. Empty: any audience. Compared without scheme and trailing slash, like
+   * those of tokens.
+   */
   readonly audiences: readonly string[];
   readonly subjects: StringMatcher | undefined;
   readonly requiresExpiration: boolean;
-  /** From now to its end, whenever it was issued; it must have an end then. */
+  /** Maximum remaining lifetime from now, whenever the token was issued. With it, a token must have an expiry. */
   readonly maxLifetimeSeconds: number | undefined;
   readonly clockSkewSeconds: number;
   readonly locations: readonly JwtLocation[];
   readonly jwks: JwksSource;
   /** The token goes on to the upstream. */
   readonly forward: boolean;
-  /** A header that tells the upstream the payload, in base64url. */
+  /** A header that carries the payload to the upstream, in base64url. */
   readonly payloadHeader: { readonly name: string; readonly pads: boolean } | undefined;
-  /** Where in the filter's metadata payload and header are told; empty: nowhere. */
+  /** The keys of payload and header in the filter's metadata. Empty: not stored. */
   readonly payloadInMetadata: string;
   readonly headerInMetadata: string;
   readonly failedStatusInMetadata: string;
@@ -49,7 +52,7 @@ export interface JwtProviderOptions {
 const maxVerified = 1000;
 const maxVerifiedLength = 4096;
 
-/** Who issues tokens, and how they are checked. */
+/** An issuer of tokens, and how its tokens are verified. */
 export class JwtProvider {
   readonly options: JwtProviderOptions;
   readonly #clock: Clock;
@@ -143,7 +146,7 @@ async function verifyWithAny(
   return jwtProblems.badSignature;
 }
 
-/** What a token says of itself, or why it cannot be read. */
+/** The claims of a token, or why they cannot be read. */
 export function parseToken(text: string): ParsedToken | JwtProblem {
   const parts = text.split(".");
   const [header, payload, signature] = parts;
@@ -160,7 +163,7 @@ export function parseToken(text: string): ParsedToken | JwtProblem {
 /** Times are seconds of 64 bits. */
 const timesEnd = 2 ** 64;
 
-/** A time of another kind, or one that others cannot hold, would be no limit at all. */
+/** A time of another type, or one out of range, would set no limit at all. */
 function saysTimes(claims: JwtClaims): boolean {
   return ["exp", "nbf", "iat"].every((name) => {
     const value = claims[name];

@@ -3,7 +3,7 @@ import { locationKey, tokenAt, type JwtLocation } from "./jwt-location.ts";
 import { jwtProblems, type JwtProblem } from "./jwt-problem.ts";
 import { parseToken, type JwtProvider, type ParsedToken } from "./jwt-provider.ts";
 
-/** What a request's tokens must be. */
+/** What a request's tokens must satisfy. */
 export type JwtRequirement =
   /** A good token of this provider; `audiences` take the place of its own. */
   | { readonly kind: "provider"; readonly provider: JwtProvider; readonly audiences: readonly string[] | undefined }
@@ -17,11 +17,11 @@ export interface AcceptedToken {
   readonly token: ParsedToken;
 }
 
-/** What was found; without a problem the request may go on. */
+/** The verified tokens. Without a problem the request may pass. */
 export interface JwtVerdict {
   readonly problem: JwtProblem | undefined;
   readonly accepted: readonly AcceptedToken[];
-  /** Whose token failed, if it is known. */
+  /** The issuer whose token failed, if known. */
   readonly failed?: JwtProvider;
 }
 
@@ -48,7 +48,7 @@ async function verifyAll(requirements: readonly JwtRequirement[], request: Filte
   return { problem: undefined, accepted };
 }
 
-/** Of several problems, one that says what is wrong with a token is told rather than that there was none, or none of that issuer. */
+/** If there are several problems, reports the one about a token's content rather than a missing token or issuer. */
 async function verifyAny(requirements: readonly JwtRequirement[], request: FilterRequest): Promise<JwtVerdict> {
   let told: JwtVerdict | undefined;
   for (const requirement of requirements) {

@@ -48,9 +48,9 @@ export class LocalRateLimitSettings {
   /** Parts of the requests (0 to 1) that are counted, and of those that are refused when there is no token. */
   readonly enabled: number;
   readonly enforced: number;
-  /** What the answer to a refused request says besides. */
+  /** Further headers of the response to a refused request. */
   readonly answer: HeaderMutation | undefined;
-  /** Told to the upstream of a request that was counted out and let through. */
+  /** Headers for the upstream, on a request that exceeded the limit and was admitted. */
   readonly unenforced: HeaderMutation | undefined;
   readonly statPrefix: string;
 
@@ -125,7 +125,7 @@ export class LocalRateLimitFilter implements HttpFilter {
     }
   }
 
-  /** What values of fields may refer to: there is no upstream yet, and no answer but ours. */
+  /** What header values may refer to: there is no upstream yet, and no response but ours. */
   #context(request: FilterRequest, status: number): MutationContext {
     const { connection, metadata } = request;
     const none = { cluster: "", upstreamHost: "", response: undefined };

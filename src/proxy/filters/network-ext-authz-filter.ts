@@ -10,7 +10,7 @@ export interface NetworkExtAuthzSettings {
     signal: AbortSignal,
   ) => Promise<AuthorizationAnswer>;
   readonly allowsOnFailure: boolean;
-  /** Which connections are asked about, by what filters before have said of them. */
+  /** Selects the connections to ask about, by the metadata of earlier filters. */
   readonly enabled: (metadata: ReadonlyMap<string, unknown>) => boolean;
   readonly timeoutMs: number;
 }

@@ -2,18 +2,21 @@ import type { ConnectionInfo } from "../connection-info.ts";
 
 export type ConnectionVerdict = "allow" | "deny";
 
-/** One step that a connection passes before its first byte is served, in the order of the configuration. It keeps no state of a connection. */
+/**
+ * One step that a connection passes before its first byte is served, in the order of the configuration. It has no state
+ * of a connection.
+ */
 export interface NetworkFilter {
   /** As configured: `envoy.filters.network.rbac`. */
   readonly name: string;
   /**
-   * `deny`: the connection is closed without a byte. A promise, which never rejects, holds the connection until it settles.
-   * `metadata` is what filters of the connection tell each other, by the name of the one that said it.
+   * `deny` closes the connection without a byte. A promise, which never rejects, holds the connection until it settles.
+   * `metadata` is shared by the connection's filters, by the name of the filter that set it.
    */
   onConnection(info: ConnectionInfo, metadata: Map<string, unknown>): ConnectionVerdict | Promise<ConnectionVerdict>;
 }
 
-/** Runs the filters one after the other; the first that denies decides. A promise only when one of them took time. */
+/** Runs the filters in their order. The first denial decides. Returns a promise only if a filter returned one. */
 export function judgeConnection(
   filters: readonly NetworkFilter[],
   info: ConnectionInfo,

@@ -9,9 +9,9 @@ import type { ConnectionVerdict, NetworkFilter } from "./network-filter.ts";
 export class RbacSettings {
   /** Undefined: nothing is enforced. */
   readonly rules: AccessRules | undefined;
-  /** Decided and told, never enforced. */
+  /** Evaluated and reported, never enforced. */
   readonly shadowRules: AccessRules | undefined;
-  /** Before the names of what the shadow rules tell. */
+  /** The prefix of the names under which shadow rules report. */
   readonly shadowPrefix: string;
   readonly rulesPrefix: string;
 
@@ -46,7 +46,7 @@ export class RbacFilter implements HttpFilter {
   readonly #settings: RbacSettings;
   readonly #counters: Counters;
 
-  /** `statPrefix` is of the connection manager, with its dot. */
+  /** `statPrefix` is the connection manager's, including its dot. */
   constructor(name: string, settings: RbacSettings, statistics: FilterStatistics, statPrefix: string) {
     this.name = name;
     this.idle = settings.rules === undefined && settings.shadowRules === undefined;
@@ -85,7 +85,7 @@ export class RbacFilter implements HttpFilter {
   }
 }
 
-/** Rules that log say to access logs, and to whoever else reads it, whether a policy matched. */
+/** Rules with the action log report in the metadata whether a policy matched, for access logs and other readers. */
 function hint(metadata: Map<string, unknown>, { policy }: AccessVerdict): void {
   metadata.set("envoy.common", {
     ...(metadata.get("envoy.common") as object | undefined),
@@ -93,7 +93,7 @@ function hint(metadata: Map<string, unknown>, { policy }: AccessVerdict): void {
   });
 }
 
-/** Tells what shadow rules decided, under the name that Envoy's filter has, whatever this one is called. */
+/** Reports the result of shadow rules under the name of Envoy's filter, whatever this filter's name is. */
 function tell(
   metadata: Map<string, unknown>,
   name: string,

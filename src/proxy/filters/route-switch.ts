@@ -1,7 +1,7 @@
 import { responseFlags } from "../http/response-flags.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 
-/** What a route says to a filter that it turns off or on, besides or instead of a configuration. */
+/** A route's switch for a filter, besides or instead of a configuration. */
 export class FilterSwitch {
   readonly enabled: boolean;
 
@@ -13,7 +13,7 @@ export class FilterSwitch {
 export const filterOff = new FilterSwitch(false);
 export const filterOn = new FilterSwitch(true);
 
-/** A filter that routes may turn off; one that is off at first works only where a route configures it. */
+/** A filter that routes may switch off. A filter that is off by default works only where a route configures it. */
 export class SwitchedFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;

@@ -2,8 +2,9 @@ const maxDepth = 100;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * An object of JSON that every reader understands alike: UTF-8, no name twice in an object, no half of a surrogate pair, no
- * deeper than 100 levels. Undefined for anything else: who checks a text and who uses it must not see different claims.
+ * Parses a JSON object that every reader understands alike: UTF-8, no name twice in an object, no lone surrogate, at
+ * most 100 levels deep. Undefined for anything else. Otherwise the code that verifies a text and the code that uses it
+ * could see different claims.
  */
 export function strictJsonObject(bytes: Buffer): Record<string, unknown> | undefined {
   try {
@@ -35,14 +36,14 @@ const closeObject = 125;
 const openList = 91;
 const closeList = 93;
 
-/** Where the string that begins at `start` has its closing quote; the text's end when it has none. */
+/** Index of the closing quote of the string that begins at `start`. The text's end if it has none. */
 function endOfString(text: string, start: number): number {
   let at = start + 1;
   while (at < text.length && text.charCodeAt(at) !== quote) at += text.charCodeAt(at) === backslash ? 2 : 1;
   return at;
 }
 
-/** Of a text that is JSON. A string before a colon is a name. */
+/** The text is known to be JSON. A string before a colon is a name. */
 function saysNamesOnce(text: string): boolean {
   const open: Set<string>[] = [];
   for (let at = 0; at < text.length; at += 1) {

@@ -23,7 +23,7 @@ export abstract class Answer {
   captured: readonly string[] = [];
   /** Names and values in turn. */
   receivedTrailers: readonly string[] = [];
-  /** The client said who it is, so it is told who we are. */
+  /** The client's proxy identified itself, so the response identifies this one. */
   peerAsked = false;
 
   constructor(context: ExchangeContext, request: ExchangeRequest) {
@@ -48,7 +48,10 @@ export abstract class Answer {
 
   /** `100 Continue`, to whom it means something. */
   abstract sayContinue(): void;
-  /** The upstream's head with what came of the body. False means that the client takes no more for now, also below. */
+  /**
+   * Passes the upstream's head and the first part of the body. False means that the client takes no more for now; this
+   * also holds for the methods below.
+   */
   abstract fromUpstream(
     head: MessageHead,
     framing: BodyFraming,
@@ -83,7 +86,7 @@ export abstract class Answer {
   protected note(head: MessageHead, sentAtMs: number): void {
     this.started = true;
     this.status = head.status;
-    // An upstream that answers before it has the request took no time for it that could be told.
+    // An upstream that responds before it has the whole request has no measurable duration.
     this.upstreamServiceMs = sentAtMs < 0 ? -1 : Math.max(0, Math.round(this.context.clock.steadyMs() - sentAtMs));
     const grpcStatus = head.find("grpc-status");
     if (grpcStatus >= 0) this.grpcStatus = head.value(grpcStatus);

@@ -22,7 +22,10 @@ import {
   scheduleRetry,
 } from "./retry-decision.ts";
 
-/** The exchange that attempts are made for. Once it has failed or its answer is complete, it is told nothing more. */
+/**
+ * The exchange that makes the attempts. After it has failed or its response is complete, its methods are not called any
+ * more.
+ */
 export interface AttemptsOwner {
   /** Something of the answer has gone to the client: there is no other attempt. */
   readonly answerStarted: boolean;
@@ -35,7 +38,10 @@ export interface AttemptsOwner {
   tunnelBytes(bytes: Buffer): void;
   /** The upstream has ended its side of a tunnel, or all of it. */
   tunnelEnded(whole: boolean): void;
-  /** There will be no answer of an upstream: ours takes its place, or the client's is cut off when it has begun. */
+  /**
+   * No upstream will respond. The proxy's own response takes its place; if the response has begun, the client's is cut
+   * off.
+   */
   failed(status: number, text: string, flag: ResponseFlag, details: string): void;
   /** The upstream takes bytes of the request. */
   upstreamTakesMore(): void;
@@ -51,7 +57,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   cluster: Cluster | undefined;
   /** Of the last attempt. */
   endpoint: Endpoint | undefined;
-  /** Where the last attempt got, or waits for, its connection. */
+  /** The address where the last attempt got, or waits for, its connection. */
   #pool: ConnectionPool | undefined;
   /** Counted among the endpoint's requests that are under way. */
   #counted = false;
@@ -76,7 +82,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #hash: number | undefined;
   /** A retry counts for its cluster's breaker until it has ended. */
   #retrying = false;
-  /** Where the client wanted to go, for a cluster that has no endpoints of its own. */
+  /** The client's destination, for a cluster that has no endpoints of its own. */
   #destination: SocketAddress | undefined;
   #hostname: string | undefined;
   upstreamProtocol: WireProtocol = "http1";
@@ -154,7 +160,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.transportFailure = "";
   }
 
-  /** Where the request goes, and how. */
+  /** The cluster of the request and how it is sent. */
   target(
     cluster: Cluster,
     action: ForwardAction,
@@ -225,7 +231,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     }
   }
 
-  /** The client takes no more bytes of the answer for now. */
+  /** The client takes no more bytes of the response for now. */
   pause(): void {
     this.#paused = true;
     this.#channel?.pause();
@@ -237,7 +243,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#channel?.resume();
   }
 
-  /** Gives up what is under way. */
+  /** Cancels the current attempt. */
   drop(): void {
     this.#retryTimer?.[Symbol.dispose]();
     this.#retryTimer = undefined;
@@ -343,7 +349,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.#owner.tunnelEnded(true);
       return;
     }
-    // A connection that was closed while it was idle says nothing of the endpoint; who refuses is going away.
+    // A connection that was closed while idle says nothing about the endpoint. A refused stream means that the endpoint
+    // is going away.
     if (failure.kind !== "refused" && (failure.anyByte || channel?.reused !== true))
       this.endpoint?.report({ kind: "reset" });
     const { status, flag, reason } = failureAnswers[failure.kind];
@@ -365,8 +372,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
   // ---- further attempts
 
   /**
-   * A kept-alive connection that its peer closed while we were writing: nothing of an answer came, so a request that
-   * was never sent, or may be sent twice, goes once more over a new connection. This is no retry of the policy.
+   * The peer closed a kept-alive connection while we were writing, and no response had begun. A request that was not
+   * sent, or may be sent twice, is sent once more over a new connection. This does not count as a retry of the policy.
    */
   #retriesStale(channel: UpstreamChannel | undefined, failure: UpstreamFailure): boolean {
     if (
@@ -386,7 +393,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return true;
   }
 
-  /** A server that goes away, or takes no more at a time, has not looked at the request: it goes once more. */
+  /** A server that goes away, or that refuses more streams, has not processed the request, so it is sent once more. */
   #retriesRefused(failure: UpstreamFailure): boolean {
     const { endpoint } = this;
     if (
@@ -505,7 +512,7 @@ function isUnreached(head: MessageHead): boolean {
   return head.status === 503 && head.get(unreachedHeader) !== undefined;
 }
 
-/** What becomes of a request whose channel failed before an answer. */
+/** Decides about a request whose channel failed before a response. */
 const failureAnswers: Readonly<
   Record<UpstreamFailure["kind"], { readonly status: number; readonly flag: ResponseFlag; readonly reason: string }>
 > = {
@@ -528,10 +535,13 @@ function resetDetails(when: "before" | "after", reason: string): string {
 
 const texts = new WeakMap<SocketAddress, string>();
 
-/** `address:port`, made once for each connection, whose end is one object as long as it lives. */
+/**
+ * `address:port`, made once for each connection. The object for a connection's local end lives as long as the
+ * connection.
+ */
 function keptText(address: SocketAddress): string {
   let text = texts.get(address);
-  // By way of bytes it is one piece of memory, which is copied faster than what was joined.
+  // The detour over bytes makes one flat string, which is copied faster than a concatenated one.
   if (text === undefined) texts.set(address, (text = Buffer.from(addressText(address), "latin1").toString("latin1")));
   return text;
 }

@@ -10,7 +10,7 @@ export class ByteBuilder {
     this.buffer = Buffer.allocUnsafeSlow(capacity);
   }
 
-  /** Begins anew; memory beyond `capacity` is given back. */
+  /** Starts over. Memory beyond `capacity` is released. */
   clear(capacity = this.buffer.length): void {
     this.length = 0;
     if (this.buffer.length > capacity) this.buffer = Buffer.allocUnsafeSlow(capacity);
@@ -40,7 +40,7 @@ export class ByteBuilder {
     return this.buffer.subarray(from, this.length);
   }
 
-  /** Puts other text in the place of a range, in memory of its own where the two differ in length: whoever was given a view keeps what it saw. */
+  /** Replaces a range by other text. If the lengths differ it uses new memory, so existing views keep their content. */
   replace(from: number, to: number, text: string): void {
     if (text.length === to - from) {
       this.buffer.write(text, from, "latin1");
@@ -55,7 +55,7 @@ export class ByteBuilder {
     this.length += text.length - (to - from);
   }
 
-  /** Leaves the bytes so far to whoever was given a view of them, and goes on with memory of its own. */
+  /** Leaves the current bytes to existing views, and continues with new memory. */
   detach(): void {
     this.buffer = Buffer.allocUnsafeSlow(this.buffer.length);
     this.length = 0;
@@ -70,7 +70,7 @@ export class ByteBuilder {
   }
 }
 
-/** What one read can bring, with room for a head in front. */
+/** The size of one read, with room for a head before it. */
 const scratchBytes = 128 * 1024;
 
 /** Output is built and written in one go, so all connections of the thread share this memory. */

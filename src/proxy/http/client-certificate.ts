@@ -3,10 +3,10 @@ import type { DownstreamTls } from "../connection-info.ts";
 import { utf8HeadText } from "./header-text.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
-/** What becomes of the client's `x-forwarded-client-cert`: it stays, it goes, or this value takes its place. */
+/** What happens to the client's `x-forwarded-client-cert`: it stays, it is removed, or this value replaces it. */
 export type ClientCertificateField = "keep" | "drop" | { readonly value: string };
 
-/** What a request's head says is looked at only where it counts. */
+/** Reads from a request's head only what is needed. */
 export function clientCertificateField(
   config: HttpConnectionConfig,
   tls: DownstreamTls | undefined,
@@ -57,7 +57,7 @@ function fieldParts(
   }
 }
 
-/** What parts an element's values from each other is quoted within one. */
+/** Characters that separate an element's values must be quoted inside a value. */
 function nameText(name: string): string {
   const text = oneLine(name);
   return /[,;="\\]/.test(text) ? `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"` : text;

@@ -7,9 +7,9 @@ export interface CodecDetectorOptions {
   readonly stream: ByteStream;
   /** How long a client may take for its first bytes; 0 means no limit. Asked at each sweep. */
   readonly limitMs: () => number;
-  /** Told once: what is spoken, and what was read of it. */
+  /** Called once with the detected protocol and the bytes that were read. */
   readonly onDetected: (codec: "http1" | "http2", received: Buffer) => void;
-  /** Told instead when the connection ends first. */
+  /** Called instead if the connection ends first. */
   readonly onClosed: () => void;
 }
 
@@ -34,7 +34,7 @@ export class CodecDetector implements ByteStreamHandler, ListenerConnection {
   }
 
   leave(): void {
-    // Whatever will be spoken, the first answer says that we leave.
+    // Whatever the protocol will be, the first response says that we leave.
   }
 
   data(chunk: Buffer): void {

@@ -6,24 +6,24 @@ import type { ClientCertificateField } from "./client-certificate.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "./peer-metadata.ts";
 
-/** What a request's head becomes on its way to the upstream. */
+/** The edits of a request's head on its way to the upstream. */
 export interface RequestComposition {
   readonly head: MessageHead;
   readonly config: HttpConnectionConfig;
   /** Path and query to ask for; undefined when the client's target is passed on as it is. */
   readonly target: string | undefined;
-  /** Path and query before a rewrite, told to the upstream. */
+  /** The path and query before a rewrite, for the upstream. */
   readonly originalPath: string | undefined;
   /** The host to ask for; undefined when the client's is passed on as it is. */
   readonly host: string | undefined;
-  /** The peer is in a private network, so what it says of itself is kept. */
+  /** The peer is in a private network, so its headers about itself are kept. */
   readonly internalPeer: boolean;
   readonly peerAddress: string;
   readonly scheme: "http" | "https";
-  /** The value to send; the client's own field is replaced when the two differ. */
+  /** The value to send. It replaces the client's header if the two differ. */
   readonly requestId: string;
   readonly requestIdIsNew: boolean;
-  /** Undefined: what the client says of a trace goes on as it is. */
+  /** Undefined: the client's trace context is passed on unchanged. */
   readonly trace: Pick<RequestTrace, "lines" | "replaced"> | undefined;
   readonly forwardedFor: string;
   readonly clientCertificate: ClientCertificateField;
@@ -36,8 +36,8 @@ export interface RequestComposition {
 }
 
 /**
- * Writes the head for the upstream: hop-by-hop fields go, what the edge knows is added, the rest is copied as it came.
- * Answers where the attempt count, of one digit, stands; -1 without one.
+ * Writes the head for the upstream: removes hop-by-hop headers, adds those of the edge, and copies the rest unchanged.
+ * Returns the position of the one-digit attempt count, or -1 without one.
  */
 export function composeRequest(out: ByteBuilder, request: RequestComposition): number {
   const { head, config } = request;
@@ -128,7 +128,9 @@ const replacedEnvoyFields = [
   "x-envoy-expected-rq-timeout-ms",
 ];
 
-/** What only clients may say that the listener counts as its own; of others at an edge, nothing that begins so. */
+/**
+ * Headers that only internal clients may set. From other clients at an edge, every header with this prefix is removed.
+ */
 const ofInternalClients: ReadonlySet<string> = new Set([
   "x-envoy-internal",
   "x-envoy-retry-on",
@@ -154,7 +156,7 @@ function keepsEnvoyField(request: RequestComposition, field: number): boolean {
   const length = (request.head.nameEnds[field] ?? 0) - start;
   if (length === peerMetadataHeader.length || length === peerMetadataIdHeader.length) {
     const name = request.head.name(field).toLowerCase();
-    // Read by us, or replaced: what it said was of the peer before this hop.
+    // The proxy reads or replaces these. Their old value described the previous hop.
     if (name === peerMetadataHeader || name === peerMetadataIdHeader)
       return !peerMetadata.readFromClient && request.peerMetadata === undefined;
   }
@@ -174,10 +176,13 @@ function keepsOrdinaryField(request: RequestComposition, field: number): boolean
   return !head.connectionNominates || !isNominated(head, name);
 }
 
-/** What says where a body ends goes with the body, whatever `connection` says of it: without it the rest would be taken for a next message. */
+/**
+ * Headers that frame the body stay with it, whatever `connection` names. Without them, the rest of the body would be
+ * read as another message.
+ */
 const framingFields: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
 
-/** Whether the `connection` field says that this field goes no further. */
+/** Whether the `connection` header marks this header as hop-by-hop. */
 export function isNominated(head: MessageHead, name: string): boolean {
   if (framingFields.has(name)) return false;
   for (let field = head.find("connection"); field >= 0; field = head.find("connection", field + 1)) {

@@ -5,7 +5,7 @@ import { isNominated } from "./compose-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { peerMetadataHeader, peerMetadataIdHeader, unreachedHeader, type OwnMetadata } from "./peer-metadata.ts";
 
-/** How a response's body reaches the client; `empty`: there is none, although nothing says so yet. */
+/** How a response's body reaches the client. `empty`: there is none, although no header says so yet. */
 export type BodyDelivery = "as-is" | "wrap-in-chunks" | "until-close" | "empty";
 
 export interface ResponseComposition {
@@ -14,7 +14,7 @@ export interface ResponseComposition {
   readonly delivery: BodyDelivery;
   /** `connection` to say, if any. */
   readonly connection: "close" | "keep-alive" | "upgrade" | undefined;
-  /** Negative when nothing can be said of it. */
+  /** Negative if the length is unknown. */
   readonly upstreamServiceMs: number;
   readonly requestId: string | undefined;
   readonly peerMetadata: OwnMetadata | undefined;
@@ -27,7 +27,7 @@ const version = new TextEncoder().encode("HTTP/1.1 ");
 /** Writes an upstream's head for the client. */
 export function composeResponse(out: ByteBuilder, response: ResponseComposition): void {
   const { head, config } = response;
-  // The version is ours: an upstream's HTTP/1.0 must not tell the client to close.
+  // The version is ours: an upstream's HTTP/1.0 must not make the client close.
   out.piece(version);
   out.range(head.bytes, head.start + 9, head.fieldsStart);
   const seen = copyFields(out, response);

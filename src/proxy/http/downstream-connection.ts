@@ -20,10 +20,10 @@ import { Http1Answer } from "./http1-answer.ts";
 import type { ListenerConnection } from "./listener-connection.ts";
 import { keptTrailers } from "./trailers.ts";
 
-/** One head is looked at at a time in this thread, so all connections share the scratch. */
+/** This thread reads one head at a time, so all connections share the buffer. */
 const scratchHead = new MessageHead();
 
-/** After an answer that ends the connection early, this much of what the client still sends is read and dropped. */
+/** After a response that ends the connection early, at most this many of the client's bytes are read and dropped. */
 const maxLingerBytes = 1024 * 1024;
 /** Sweeps (one a second) that a closing connection may take. */
 const maxLingerSweeps = 5;
@@ -36,13 +36,13 @@ export interface DownstreamOptions {
   readonly stream: ByteStream;
   readonly info: ConnectionInfo;
   readonly context: ExchangeContext;
-  /** Told once, when the connection has ended. */
+  /** Called once, when the connection has ended. */
   readonly onClosed: (connection: ListenerConnection) => void;
 }
 
 /**
- * One client connection of HTTP/1.1: finds requests in its bytes, one exchange at a time. What a client sends ahead waits, and
- * reading pauses, so a connection holds no more than one read beyond what is under way.
+ * One client connection of HTTP/1.1. Finds requests in its bytes and serves one exchange at a time. What a client sends
+ * ahead waits, and reading pauses, so a connection holds at most one read beyond the current request.
  */
 export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, ListenerConnection {
   readonly stream: ByteStream;
@@ -63,7 +63,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   #backedUp = false;
   #lingered = 0;
   #halfClosed = false;
-  // Sweeps since something last happened; a sweep is a second, exact enough for these limits.
+  // Sweeps since the last activity. A sweep is a second, which is exact enough for these limits.
   #quietSweeps = 0;
   #headSweeps = 0;
   #requestSweeps = 0;
@@ -90,7 +90,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     return new Http1Answer(this.stream, context, request);
   }
 
-  /** Whether no request is under way and none has begun to arrive. */
+  /** Whether no request is in progress and none has begun to arrive. */
   get idle(): boolean {
     return this.#state === "head" && this.#carry === undefined;
   }
@@ -187,10 +187,10 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   // ---- ListenerConnection
 
   leave(): void {
-    // The next answer says `connection: close`.
+    // The next response says `connection: close`.
   }
 
-  /** Closes the connection if it has been idle for that long; else its next answer will say `connection: close`. */
+  /** Closes the connection if it has been idle that long. Otherwise its next response says `connection: close`. */
   closeIfIdle(nowMs: number, quietMs: number): void {
     if (this.idle && nowMs - this.#idleSinceMs >= quietMs) this.#closeAfterAnswer();
   }
@@ -315,7 +315,10 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     return to;
   }
 
-  /** A body in chunks without what ends at this hop: extensions, and trailers that may not go on. Undefined: it goes as it came. */
+  /**
+   * Removes chunk extensions and, where configured, trailers, which end at this hop. Undefined: the body passes
+   * unchanged.
+   */
   #withoutHop(bytes: Buffer, from: number, to: number): Buffer | undefined {
     const scanner = this.#framing === bodyFramings.chunked ? this.#chunked : undefined;
     return scanner?.kept(bytes, from, to, keptTrailers(scanner));
@@ -348,7 +351,10 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.#exchange.refuse(status, reason);
   }
 
-  /** Ends our side, and reads on for a while: closing with unread bytes would reset what was just answered. */
+  /**
+   * Ends our side and continues to read for a while. Closing with unread bytes would reset the connection and lose the
+   * response.
+   */
   #closeAfterAnswer(): void {
     this.#state = "closing";
     this.#carry = undefined;

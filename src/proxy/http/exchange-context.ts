@@ -6,7 +6,7 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import type { HttpDate } from "./http-date.ts";
 import type { OwnMetadata } from "./peer-metadata.ts";
 
-/** What connections of one listener share. What may change by a new configuration is asked for at each request. */
+/** Shared by the connections of one listener. Values that a new configuration may change are read for each request. */
 export interface ExchangeContext {
   config(): HttpConnectionConfig;
   /** Undefined while the table has not come. */
@@ -14,12 +14,12 @@ export interface ExchangeContext {
   cluster(name: string): Cluster | undefined;
   /** Answers carry `connection: close`. */
   readonly draining: boolean;
-  /** Undefined where peers are not told who we are. */
+  /** Undefined if peers are not told our metadata. */
   readonly ownMetadata: OwnMetadata | undefined;
   /** Told what went wrong inside of the proxy. */
   readonly onTrouble: ((what: string, error: unknown) => void) | undefined;
   readonly observe: ExchangeObserver;
-  /** Told about every second of each stream of gRPC that goes on over HTTP/2. */
+  /** Called about every second for each open gRPC stream over HTTP/2. */
   readonly observeStream: ExchangeObserver | undefined;
   readonly clock: Clock;
   readonly random: Random;

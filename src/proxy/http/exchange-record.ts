@@ -4,7 +4,7 @@ import type { WorkloadLabels } from "../upstream/endpoint.ts";
 import type { RequestTrace } from "../tracing/request-trace.ts";
 import type { ResponseFlag } from "./response-flags.ts";
 
-/** What is known of an exchange when it has ended, or so far; read at once, for the object is used again. */
+/** The facts of an exchange at its end, or so far. Must be read at once, because the object is reused. */
 export interface ExchangeRecord {
   readonly startedMs: number;
   readonly durationMs: number;
@@ -28,7 +28,7 @@ export interface ExchangeRecord {
   readonly forwardedFor: string;
   readonly userAgent: string;
   readonly routeName: string;
-  /** What the route calls the work, in traces; empty when it says nothing. */
+  /** The name of the route's operation in traces. Empty if it has none. */
   readonly operation: string;
   /** Attempts after the first. */
   readonly retries: number;
@@ -39,13 +39,13 @@ export interface ExchangeRecord {
   readonly upstreamLocal: string;
   readonly downstreamLocal: string;
   readonly downstreamRemote: string;
-  /** The client's connection: its TLS (identities, requested server name), and who a tunnel says that it is. */
+  /** The client's connection: its TLS (identities, requested server name) and a tunnel's metadata. */
   readonly connection: ConnectionInfo;
   /** The client's SNI; empty without. */
   readonly requestedServerName: string;
-  /** Who the client's proxy says that it speaks for; undefined when nobody said. */
+  /** The workload that the client's proxy claims to serve. Undefined if it sent nothing. */
   readonly downstreamPeer: WorkloadLabels | undefined;
-  /** Who the upstream's proxy says that it speaks for. */
+  /** The workload that the upstream's proxy claims to serve. */
   readonly upstreamPeer: WorkloadLabels | undefined;
   /** The request's content type was gRPC's. */
   readonly isGrpc: boolean;
@@ -54,13 +54,13 @@ export interface ExchangeRecord {
   /** Messages of a gRPC request and its answer; 0 where bodies are not looked at (HTTP/1.1). */
   readonly requestMessages: number;
   readonly responseMessages: number;
-  /** What filters said of the request, by the filter's name; undefined when none did. */
+  /** Metadata of filters, by the filter's name. Undefined if there is none. */
   readonly metadata: ReadonlyMap<string, unknown> | undefined;
-  /** Of the answer: names in lower case and values in turn. */
+  /** The response's headers: names in lower case and values in turn. */
   readonly trailers: readonly string[];
   readonly capturedRequest: readonly string[];
   readonly capturedResponse: readonly string[];
 }
 
-/** Told once for each exchange, or of those that go on. */
+/** Called once for each exchange, and for open ones while they last. */
 export type ExchangeObserver = (record: ExchangeRecord) => void;

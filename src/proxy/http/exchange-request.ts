@@ -13,7 +13,7 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { nominatedFields } from "./nominated-fields.ts";
 import { parseTarget } from "./request-target.ts";
 
-/** What stands for the head of bytes that never became a request. */
+/** The head of a request whose bytes never became one. */
 const noHead = new MessageHead();
 
 /** Why a request is not even routed. */
@@ -23,12 +23,12 @@ export interface RequestRefusal {
   readonly details: string;
 }
 
-/** What routing, the upstream and logs need to know of a request. One object serves a connection's requests in turn. */
+/** What routing, the upstream and logs need from a request. One object serves the requests of a connection in turn. */
 export class ExchangeRequest implements RequestView {
   readonly connection: ConnectionInfo;
   readonly remote: SocketAddress;
   readonly local: SocketAddress;
-  /** The listener counts the client as its own, so what it says of itself is kept. */
+  /** The listener treats the client as internal, so its headers about itself are kept. */
   internalPeer = false;
   /** The client speaks HTTP/2: bodies are without framing, both ways. */
   readonly isHttp2: boolean;
@@ -109,7 +109,7 @@ export class ExchangeRequest implements RequestView {
     return undefined;
   }
 
-  /** What `connection` names ends at this hop: nobody behind this line sees it, also no policy. */
+  /** Headers that `connection` names end at this hop. After this line nobody sees them, including policies. */
   #dropNominated(config: HttpConnectionConfig): boolean {
     const names = nominatedFields(this.head);
     if (names === undefined) return false;
@@ -130,24 +130,24 @@ export class ExchangeRequest implements RequestView {
     return dropped.size === 0 || rule === "drop";
   }
 
-  /** The host to send when it is not the one that the client's head says. */
+  /** The host to send, if it differs from the client's. */
   changedHost(): string | undefined {
     const { head } = this;
     const original = head.hostField < 0 ? "" : head.value(head.hostField);
     return this.authority === original || this.authority === original.toLowerCase() ? undefined : this.authority;
   }
 
-  /** The client's address: the peer's, or what `x-forwarded-for` says as far as the listener trusts it. */
+  /** The client's address: the peer's, or the one in `x-forwarded-for` as far as the listener trusts it. */
   clientAddress(config: HttpConnectionConfig): string {
     const hops = config.useRemoteAddress ? config.trustedHops : config.trustedHops + 1;
     if (hops === 0) return this.remote.address;
     const given = this.head.get("x-forwarded-for")?.split(",") ?? [];
     const said = given.at(-hops)?.trim() ?? "";
-    // What is no address says nothing of the client: rules for the peer's address hold then.
+    // An invalid address says nothing about the client. Then rules use the peer's address.
     return isIP(said) !== 0 && !said.includes("%") ? said : this.remote.address;
   }
 
-  /** What becomes of the client's `x-forwarded-client-cert`. */
+  /** What happens to the client's `x-forwarded-client-cert`. */
   clientCertificate(config: HttpConnectionConfig): ClientCertificateField {
     return clientCertificateField(config, this.connection.tls, this.head);
   }
@@ -167,7 +167,7 @@ export class ExchangeRequest implements RequestView {
       const name = head.name(field).toLowerCase();
       if (edits.has(name) || (host !== undefined && name === "host")) continue;
       if (name === "connection") {
-        // What a filter has said of a request is no field of the client's hop, by whatever name.
+        // `connection` must not remove headers that a filter has set, because they do not belong to the client's hop.
         const tokens = head
           .value(field)
           .split(",")
@@ -214,7 +214,7 @@ export class ExchangeRequest implements RequestView {
     return withoutPort(host);
   }
 
-  /** Of one hop alone: the peer itself, or the one address that it tells of where the listener believes that. */
+  /** The address of one hop: the peer, or the one address that the peer reports, if the listener trusts it. */
   #isInternal(config: HttpConnectionConfig, forwardedFor: string | undefined): boolean {
     if (config.useRemoteAddress ? forwardedFor !== undefined : forwardedFor === undefined || forwardedFor.includes(","))
       return false;
@@ -256,5 +256,5 @@ export function capturedOf(head: MessageHead, names: readonly string[]): readonl
   return found ?? none;
 }
 
-/** What filters add counts for the fields that a head may have, but not for its size. */
+/** Headers that filters add count towards the number of headers, not towards the head's size. */
 const ownHeadLimits = { maxHeadBytes: 1_048_576, maxFields: 100 };

@@ -21,7 +21,7 @@ import { OutgoingRequest } from "./outgoing-request.ts";
 import { decodePeerMetadata, peerMetadataHeader } from "./peer-metadata.ts";
 import { responseFlags, type ResponseFlag } from "./response-flags.ts";
 
-/** What an exchange holds and tells of itself; what it does is the subclass's. */
+/** The state of an exchange and what others may read of it. The subclass has the behaviour. */
 export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   protected readonly owner: ExchangeOwner;
   protected readonly context: ExchangeContext;
@@ -35,7 +35,7 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   protected responseMutations: readonly HeaderMutation[] = [];
   protected pass: FilterPass | undefined;
   protected grpcWeb: GrpcWebTranslation | undefined;
-  /** What came of the request's body while a filter takes time. */
+  /** The part of the request's body that arrived while a filter was waiting. */
   protected held: HeldBody | undefined;
   protected heldTrailers: readonly string[] | undefined;
   protected tunnel = false;
@@ -87,7 +87,7 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   abstract failed(status: number, text: string, flag: ResponseFlag, details: string): void;
   abstract upstreamTakesMore(): void;
 
-  /** Without a byte moved for this long, the exchange ends; 0 means no limit. */
+  /** The exchange ends when no byte has moved for this long. 0 means no limit. */
   get idleLimitMs(): number {
     const action = this.route?.action;
     return (action?.kind === "forward" ? action.idleTimeoutMs : undefined) ?? this.config.streamIdleTimeoutMs;
@@ -262,7 +262,7 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
     this.#durationTimer = undefined;
   }
 
-  /** Bodies of HTTP/2 are without framing, so that messages can be told apart. */
+  /** Bodies of HTTP/2 have no framing, so that messages can be counted. */
   protected countRequest(bytes: Buffer, from: number, to: number): void {
     if (this.facts.isHttp2) (this.#requestCounter ??= new GrpcMessageCounter()).add(bytes, from, to);
   }

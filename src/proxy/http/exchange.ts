@@ -35,8 +35,8 @@ const noBytes = Buffer.alloc(0);
 type Fields = readonly (readonly [name: string, value: string])[];
 
 /**
- * One request and its answer: chooses the route, asks the filters, has attempts made at endpoints, and carries bodies both
- * ways with back pressure. It is used for requests one after the other.
+ * One request and its response: chooses the route, runs the filters, makes attempts at endpoints, and relays bodies
+ * both ways with back pressure. The object is reused for one request after the other.
  */
 export class Exchange extends ExchangeState {
   /** The request's body comes in chunks, whatever filters made of its head. */
@@ -119,7 +119,7 @@ export class Exchange extends ExchangeState {
     return false;
   }
 
-  /** The end of the request, with trailers; of HTTP/2. */
+  /** The end of the request with its trailers. HTTP/2 only. */
   requestTrailers(fields: readonly string[]): void {
     if (!this.active) return;
     if (this.held !== undefined) {
@@ -165,7 +165,7 @@ export class Exchange extends ExchangeState {
     this.#failWith(400, "Bad Request", responseFlags.downstreamProtocolError, "http1.codec_error{bad_chunked_framing}");
   }
 
-  /** To be called once a second of an exchange over HTTP/2 that goes on. */
+  /** Must be called once a second while an exchange over HTTP/2 is open. */
   sweep(): void {
     if (this.active && this.facts.isGrpc) this.context.observeStream?.(this);
   }
@@ -260,7 +260,7 @@ export class Exchange extends ExchangeState {
     this.owner.resumeRequest();
   }
 
-  /** Once: a server that says it without end would fill the memory that waits for a client who does not read. */
+  /** Forwards it once only: a server that repeats it would fill the memory for a client that does not read. */
   #sayContinue(): void {
     if (this.saidContinue) return;
     this.saidContinue = true;
@@ -313,7 +313,7 @@ export class Exchange extends ExchangeState {
     );
   }
 
-  /** A filter takes time: what came of the request is kept, and no more is read. */
+  /** A filter needs time: keeps what arrived of the request, and stops reading. */
   #hold(bytes: Buffer, from: number, to: number): HeldBody {
     if (this.held !== undefined) return this.held;
     this.facts.detach();
@@ -323,7 +323,7 @@ export class Exchange extends ExchangeState {
     return held;
   }
 
-  /** A filter wants to see the body: the client is asked for it, as far as that goes. */
+  /** A filter wants to see the body, so the rest of it is read. */
   #bodyStart(held: HeldBody, limit: number): Promise<RequestBodyStart> {
     if (!this.request.complete) {
       if (this.facts.head.expectsContinue) this.#sayContinue();
@@ -336,7 +336,7 @@ export class Exchange extends ExchangeState {
     this.#letGo((body) => this.#filtered(pass, verdict, body, 0, body.length));
   }
 
-  /** Goes on with what was kept meanwhile. */
+  /** Continues with what was kept meanwhile. */
   #letGo(goOn: (body: Buffer) => void): void {
     const body = this.held?.bytes() ?? noBytes;
     this.held = undefined;
@@ -419,14 +419,14 @@ export class Exchange extends ExchangeState {
     else this.#lookUp(names, send, bytes, from, to);
   }
 
-  /** Chooses anew then: another cluster of the name may have come. */
+  /** Chooses again then, because another cluster of the name may have arrived. */
   #forwardAfter(first: Promise<void>, route: Route, action: ForwardAction, held: HeldBody): void {
     void first.then(() => {
       if (this.active && this.held === held) this.#letGo((body) => this.#forward(route, action, body, 0, body.length));
     });
   }
 
-  /** The name that the request is for says where it goes. */
+  /** The requested name decides where the request goes. */
   #lookUp(
     names: ForwardNames,
     send: (destination: ForwardDestination, body: Buffer, start: number, end: number) => void,
@@ -490,7 +490,7 @@ export class Exchange extends ExchangeState {
     const edits = mutations.length === 0 ? undefined : this.#edit(mutations, facts.head);
     const endpoint = attempts.pick();
     if (endpoint === undefined) return;
-    // What changes of the answer refer to must outlive this read.
+    // Header values of the response that refer to the request must outlive this read.
     if (this.responseMutations.length > 0 || this.config.localReplies.length > 0) facts.detach();
     const host =
       edits?.added.find(([name]) => name === "host")?.[1] ??
@@ -513,7 +513,10 @@ export class Exchange extends ExchangeState {
     if (this.active && complete) attempts.requestComplete();
   }
 
-  /** The request's hash, where its cluster chooses endpoints by it; a cookie that was made for it goes with the answer. */
+  /**
+   * The request's hash, if its cluster chooses endpoints by it. A cookie that was created for it is set on the
+   * response.
+   */
   #hash(cluster: Cluster, action: ForwardAction): number | undefined {
     if (!cluster.choosesByHash || action.hashPolicies.length === 0) return undefined;
     const hash = requestHash(
@@ -543,7 +546,7 @@ export class Exchange extends ExchangeState {
     return true;
   }
 
-  /** `response`: the upstream's head, if that is what is edited. */
+  /** `response`: the upstream's head, if response headers are edited. */
   #mutationContext(response: MessageHead | undefined): MutationContext {
     return {
       request: this.facts,
@@ -698,7 +701,10 @@ export class Exchange extends ExchangeState {
         };
   }
 
-  /** A peer proxy may ask another endpoint: the application has not seen the request, or has ended with it and it may be sent twice. */
+  /**
+   * A peer proxy may try another endpoint: the application has not seen the request, or it has ended and the request
+   * may be sent twice.
+   */
   #toldToPeer(flag: ResponseFlag): Fields {
     const brokeOff =
       flag === responseFlags.upstreamConnectionTermination && this.context.draining && isIdempotent(this.method);
@@ -716,7 +722,7 @@ interface Forwarding extends NonNullable<ReturnType<typeof chooseCluster>> {
   readonly destination: ForwardDestination | undefined;
 }
 
-/** Name and port that an authority says. */
+/** The name and the port of an authority. */
 function forwardHost(
   authority: string,
   defaultPort: number,

@@ -11,28 +11,28 @@ export interface FilterPassOptions {
   readonly facts: ExchangeRequest;
   readonly config: HttpConnectionConfig;
   readonly route: Route | undefined;
-  /** Chooses the route by what the request, and what filters said of it, says by now. */
+  /** Chooses the route by the request's current headers and metadata. */
   readonly chooseRoute: (request: RequestView) => Route | undefined;
   readonly hasBody: boolean;
   readonly bodyStart: (limit: number) => Promise<RequestBodyStart>;
 }
 
-/** What filters were done with: an answer, or `pass`; later when one of them took time. */
+/** The result of the filters: a response, or `pass`. A promise if one of them needs time. */
 export type FilterVerdict = LocalReply | "pass";
 
-/** One request on its way through the filters: what they see of it, and what they change. */
+/** One request on its way through the filters, with what they see and what they change. */
 export class FilterPass implements FilterRequest {
   readonly #options: FilterPassOptions;
   readonly #facts: ExchangeRequest;
   #route: Route | undefined;
-  /** By name, in lower case; undefined: removed. */
+  /** Header edits by name, in lower case. Undefined: removed. */
   readonly #edits = new Map<string, string | undefined>();
   #clientAddress: string | undefined;
   #abort: AbortController | undefined;
   readonly metadata = new Map<string, unknown>();
   /** Undefined: bodies go as they are. */
   grpcWeb: GrpcWebForm | undefined;
-  /** What filters add to the answer. */
+  /** Headers that filters add to the response. */
   readonly answerFields: (readonly [name: string, value: string])[] = [];
 
   constructor(options: FilterPassOptions) {
@@ -102,7 +102,7 @@ export class FilterPass implements FilterRequest {
     const { head } = this.#facts;
     for (let field = 0; field < head.fieldCount; field += 1) {
       const name = head.name(field).toLowerCase();
-      // It stands for a body of unknown length, of which HTTP/2 says nothing.
+      // Stands for a body of unknown length, for which HTTP/2 has no header.
       if (name === "transfer-encoding" && this.#facts.isHttp2) continue;
       if (!this.#edits.has(name)) yield [name, head.value(field)];
     }
@@ -130,7 +130,7 @@ export class FilterPass implements FilterRequest {
     this.#route = this.#options.chooseRoute(this);
   }
 
-  /** What was edited becomes what the request says. */
+  /** Applies the edits to the request. */
   applyEdits(): void {
     if (this.#edits.size === 0) return;
     this.#facts.rewriteHead(this.#edits, this.#options.config);

@@ -14,7 +14,7 @@ export class GrpcWebTranslation {
   readonly #form: GrpcWebForm;
   readonly #chunked: ChunkedScanner | undefined;
   #rest = "";
-  /** What the upstream answers is gRPC. */
+  /** The upstream's response is gRPC. */
   #translates = false;
 
   /** `chunked`: the request's body comes with the framing of HTTP/1.1. */
@@ -23,7 +23,7 @@ export class GrpcWebTranslation {
     this.#chunked = chunked && form.requestIsText ? new ChunkedScanner() : undefined;
   }
 
-  /** Of `application/grpc-web-text`: bodies change on their way. */
+  /** For `application/grpc-web-text`, whose bodies are converted. */
   get changesRequest(): boolean {
     return this.#form.requestIsText;
   }
@@ -79,7 +79,7 @@ export class GrpcWebTranslation {
     return this.#encoded(Buffer.concat([prefix, body]));
   }
 
-  /** Each part has padding of its own, which clients expect. */
+  /** Each part has its own padding, which clients expect. */
   #encoded(bytes: Buffer): Buffer {
     if (!this.#form.answerIsText) return bytes;
     return bytes.length === 0 ? noBytes : Buffer.from(bytes.toString("base64"), "latin1");

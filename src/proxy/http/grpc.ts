@@ -6,7 +6,7 @@ export function isGrpcContentType(value: string): boolean {
   );
 }
 
-/** What an HTTP status of ours means to a gRPC client, as gRPC's documents map it. */
+/** The gRPC status for one of our HTTP statuses, as gRPC's documents map it. */
 const grpcStatusOf: Readonly<Record<number, number>> = {
   400: 13,
   401: 16,
@@ -23,7 +23,7 @@ export function grpcStatusOfHttp(status: number): number {
   return grpcStatusOf[status] ?? unknown;
 }
 
-/** A message for `grpc-message`: what is not printable ASCII is percent-encoded. */
+/** A text for `grpc-message`: everything except printable ASCII is percent-encoded. */
 export function encodeGrpcMessage(text: string): string {
   return text.replaceAll(/[^\x20-\x24\x26-\x7e]+/g, (part) =>
     Buffer.from(part).toString("hex").toUpperCase().replaceAll(/../g, "%$&"),

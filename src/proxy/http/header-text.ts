@@ -3,8 +3,8 @@ const wideRuns = /[\u0100-\uffff]+/g;
 const beyondAscii = /[\u0080-\uffff]/;
 
 /**
- * A text as a head's bytes can say it, a byte a character: what is beyond Latin-1 is said in UTF-8. Cut down to its low byte, a
- * letter such as U+010A would be the end of a line, and what follows it a field of its own.
+ * Encodes a text as header bytes, one byte for each character. Characters beyond Latin-1 become UTF-8. If they were cut
+ * to their low byte, U+010A would end the line, and the text after it would become another header.
  */
 export function headText(text: string): string {
   return wide.test(text) ? text.replaceAll(wideRuns, (run) => Buffer.from(run).toString("latin1")) : text;
@@ -17,7 +17,7 @@ export function utf8HeadText(text: string): string {
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** What a text of a head's bytes says where letters are wanted: they are UTF-8, if they can be, else Latin-1. */
+/** Decodes header bytes to text: as UTF-8 if they are valid, else as Latin-1. */
 export function textOfHead(text: string): string {
   if (!beyondAscii.test(text) || wide.test(text)) return text;
   try {

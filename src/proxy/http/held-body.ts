@@ -2,8 +2,8 @@ import { ChunkedScanner } from "../../wire/http1/index.ts";
 import type { RequestBodyStart } from "../filters/http-filter.ts";
 
 /**
- * What came of a request's body while filters take time: as it came, for the upstream, and as data, for a filter that wants to see it.
- * It grows by one read beyond what a filter asks for.
+ * The part of a request's body that arrived while filters were waiting: the original bytes for the upstream, and the
+ * data for a filter that reads it. It holds at most one read more than a filter asks for.
  */
 export class HeldBody {
   readonly #parts: Buffer[] = [];
@@ -33,7 +33,7 @@ export class HeldBody {
     this.#tell();
   }
 
-  /** Somebody waits for more of it. */
+  /** A filter waits for more of it. */
   get wanted(): boolean {
     return this.#wanted !== undefined;
   }

@@ -16,16 +16,16 @@ import type { OwnMetadata } from "./peer-metadata.ts";
 
 export interface HttpListenerOptions {
   readonly config: HttpConnectionConfig;
-  /** Asked at each request. */
+  /** Read for each request. */
   readonly routeTable: (config: HttpConnectionConfig) => RouteTable | undefined;
   readonly cluster: (name: string) => Cluster | undefined;
   readonly observe: ExchangeObserver;
-  /** Told of each stream of gRPC over HTTP/2 that goes on, at each {@link HttpListener.sweep}. */
+  /** Called for each open gRPC stream over HTTP/2, at each {@link HttpListener.sweep}. */
   readonly observeStream?: ExchangeObserver | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly newRequestId: () => string;
-  /** What peers are told of this proxy's workload, where the configuration says so. */
+  /** This proxy's metadata for peers, if the configuration sends it. */
   readonly ownMetadata?: OwnMetadata | undefined;
   /** Told what went wrong inside of the proxy. */
   readonly onTrouble?: ((what: string, error: unknown) => void) | undefined;
@@ -34,7 +34,7 @@ export interface HttpListenerOptions {
 /** Connections that a listener holds at most; beyond, new ones are closed at once. */
 export const maxConnectionsPerListener = 50_000;
 
-/** What TLS may agree on, as far as it tells the codec. */
+/** The ALPN names that decide the codec. */
 const codecOfAlpn: ReadonlyMap<string, "http1" | "http2"> = new Map([
   ["h2", "http2"],
   ["istio-h2", "http2"],
@@ -84,7 +84,7 @@ export class HttpListener {
     };
   }
 
-  /** Where it listens now. */
+  /** The addresses on which it listens now. */
   get addresses(): readonly SocketAddress[] {
     return [...this.#sockets.values()].map((socket) => socket.address);
   }
@@ -97,7 +97,7 @@ export class HttpListener {
     return this.#draining;
   }
 
-  /** Listens on these addresses and no others; sockets that stay are not touched. New ones are opened before old ones close. */
+  /** Listens on exactly these addresses. Sockets that stay are not touched. New sockets open before old ones close. */
   async listen(listen: Listen, addresses: readonly SocketAddress[]): Promise<void> {
     const wanted = new Map(addresses.map((address) => [`${address.address} ${address.port}`, address]));
     for (const [key, address] of wanted) {
@@ -161,7 +161,9 @@ export class HttpListener {
     this.#config = config;
   }
 
-  /** Answers say `connection: close` from now on, and clients of HTTP/2 are told to go; the listener goes on accepting. */
+  /**
+   * From now on responses say `connection: close`, and clients of HTTP/2 get GOAWAY. The listener continues to accept.
+   */
   drain(): void {
     this.#draining = true;
     for (const connection of this.#connections) connection.leave();
@@ -183,7 +185,7 @@ export class HttpListener {
     for (const connection of this.#connections) connection.abort();
   }
 
-  /** To be called once a second. */
+  /** Must be called once a second. */
   sweep(): void {
     for (const connection of this.#connections) connection.sweep();
   }

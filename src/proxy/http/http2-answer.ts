@@ -7,9 +7,9 @@ import { Answer } from "./answer.ts";
 import { scratch } from "./byte-builder.ts";
 import { composeLocalReply, composeResponse, type LocalReply } from "./compose-response.ts";
 
-/** What an upstream's head may grow to by what we add. */
+/** How much our headers may add to an upstream's head. */
 const composedHeadLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
-/** One head is looked at at a time in this thread, so all answers share the scratch. */
+/** This thread reads one head at a time, so all responses share the buffer. */
 const composedHead = new MessageHead(composedHeadLimits);
 
 /** An answer on a stream of HTTP/2. */
@@ -80,7 +80,7 @@ export class Http2Answer extends Answer {
   /** Sends the head that the scratch holds; answers where it ends. */
   #sendHead(endStream: boolean): number {
     const end = scanResponseHead(composedHead, scratch.buffer, 0, scratch.length, composedHeadLimits);
-    // What a configuration adds may be no field: such an answer cannot be given.
+    // A configured header may be invalid. Then the response cannot be sent.
     if (end > 0) this.stream?.sendHeaders(responseFields(composedHead), endStream);
     else this.stream?.reset(errorCode.internalError);
     return Math.max(0, end);

@@ -19,17 +19,17 @@ export interface Http2DownstreamOptions {
   readonly stream: ByteStream;
   readonly info: ConnectionInfo;
   readonly context: ExchangeContext;
-  /** Told once, when the connection has ended. */
+  /** Called once, when the connection has ended. */
   readonly onClosed: (connection: ListenerConnection) => void;
 }
 
 /** Exchanges that a connection keeps for its next streams. */
 const maxSpareStreams = 32;
 const noBytes = Buffer.alloc(0);
-/** One head is looked at at a time in this thread, so all connections share the scratch. */
+/** This thread reads one head at a time, so all connections share the buffer. */
 const scratchHead = new MessageHead();
 
-/** One client connection of HTTP/2: an exchange for each of its streams. */
+/** One client connection of HTTP/2 with an exchange for each of its streams. */
 export class Http2DownstreamConnection implements Http2ConnectionHandler, ListenerConnection {
   readonly info: ConnectionInfo;
   readonly context: ExchangeContext;
@@ -72,18 +72,18 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   }
 
   goaway(): void {
-    // Its streams go on; it will close when they have ended.
+    // Open streams continue. The connection closes when they have ended.
   }
 
   streamsChanged(): void {
-    // Exchanges tell us themselves.
+    // Nothing to do: exchanges report this themselves.
   }
 
   closed(): void {
     this.#onClosed(this);
   }
 
-  // ---- what streams tell
+  // ---- calls from streams
 
   /** The stream's exchange is over. */
   released(stream: DownstreamStream): void {
@@ -117,7 +117,7 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   }
 }
 
-/** One stream with its exchange; used for other streams afterwards. */
+/** One stream with its exchange. The object is reused for other streams. */
 class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
   readonly #connection: Http2DownstreamConnection;
   readonly #exchange: Exchange;
@@ -125,7 +125,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
   #stream: Http2Stream | undefined;
   #begun = false;
   #tunnel = false;
-  // Sweeps since something last happened, and since the request began; a sweep is a second.
+  // Sweeps since the last activity, and since the request began. A sweep is a second.
   #quietSweeps = 0;
   #requestSweeps = 0;
   readonly isHttp2 = true;
@@ -260,7 +260,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
     this.#release();
   }
 
-  /** The stream's own end may still be under way: the last bytes of the answer, or of the request that nobody wants. */
+  /** The stream may still be ending: the last bytes of the response, or of a request that nobody reads. */
   #release(): void {
     if (this.#stream === undefined) return;
     if (this.#answer !== undefined) this.#answer.stream = undefined;

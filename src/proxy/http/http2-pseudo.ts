@@ -1,6 +1,6 @@
 /**
- * Why pseudo fields (names and values in turn) make no request that may be routed; undefined when they do. An absolute `:path`
- * would be read as another authority than the one that was judged, and a scheme that is none is said to applications.
+ * Why pseudo headers (names and values in turn) cannot be routed. Undefined if they can. An absolute `:path` could be
+ * read as another authority than the one that was checked, and applications see the scheme.
  */
 export function pseudoFault(fields: readonly string[]): string | undefined {
   let hosts = 0;

@@ -10,7 +10,7 @@ export interface ReplyDraft {
   readonly body: string | Buffer;
   readonly fields: readonly (readonly [name: string, value: string])[];
   readonly flag: ResponseFlag;
-  /** Told to a gRPC client instead of what the status stands for. */
+  /** Status for a gRPC client, instead of the one that the HTTP status maps to. */
   readonly grpcStatus: number | undefined;
 }
 

@@ -1,15 +1,15 @@
 import type { MessageHead } from "../../wire/http1/index.ts";
 
-/** Names that a `connection` field may nominate; a peer that names more wants to cost us. */
+/** How many names a `connection` header may contain. A peer with more tries to cost us time. */
 const maxNominated = 9;
 
-/** Fields that are of the request, not of the hop, whatever a client says: without them it would be another request. */
+/** Headers of the request rather than of the hop, whatever a client says. Without them it would be another request. */
 const ofTheRequest: ReadonlySet<string> = new Set(["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
 
-/** What says where a body ends goes with the body: without it the rest would be taken for a next message. */
+/** Headers that frame the body stay with it. Without them, the rest of the body would be read as another message. */
 const keptAnyway: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
 
-/** What `connection` says of the hop itself. */
+/** Tokens of `connection` about the hop itself. */
 const ofTheHop: ReadonlySet<string> = new Set([
   "close",
   "keep-alive",
@@ -20,7 +20,7 @@ const ofTheHop: ReadonlySet<string> = new Set([
   "",
 ]);
 
-/** The fields that `connection` nominates, in lower case; undefined when the request must be refused for what it names. */
+/** The headers that `connection` names, in lower case. Undefined if the request must be refused for one of them. */
 export function nominatedFields(head: MessageHead): readonly string[] | undefined {
   const names = new Set<string>();
   let listed = 0;

@@ -12,22 +12,25 @@ const requestBufferBytes = 2048;
 const noBytes = Buffer.alloc(0);
 
 /**
- * How a body is passed on: `as-is`: as it came, chunks with their framing. `take-out-of-chunks`: it came in chunks, and its
- * data goes on. `plain`: data came, of which no head says the length.
+ * How a body is relayed. `as-is`: unchanged, chunks with their framing. `take-out-of-chunks`: only the data of its
+ * chunks. `plain`: it arrived as data without a length in the head.
  */
 export type RequestBodyForm = "as-is" | "take-out-of-chunks" | "plain";
 
-/** A request as it goes to upstreams: its head, what is kept of its body for another attempt, and copies for mirrors. */
+/**
+ * A request on its way to upstreams: its head, the part of its body that is kept for another attempt, and copies for
+ * mirrors.
+ */
 export class OutgoingRequest {
   readonly #bytes = new ByteBuilder(requestBufferBytes);
   #headLength = 0;
-  /** Where the head says which attempt it is, and how long that is; -1: it does not say it. */
+  /** Position and length of the attempt number in the head. -1: the head has none. */
   #attemptAt = -1;
   #attemptLength = 1;
   #form: RequestBodyForm = "as-is";
   #chunked: ChunkedScanner | undefined;
   #trailers: readonly string[] | undefined;
-  /** Where the bytes were written to last: it may hold a view of them after the answer has come. */
+  /** The upstream that the bytes were written to last. It may still hold a view of them after the response. */
   #writtenTo: UpstreamChannel | undefined;
   #shadows: Shadow[] = [];
   /** The client has sent all of it. */
@@ -46,7 +49,7 @@ export class OutgoingRequest {
     if (this.#shadows.length > 0) this.#shadows = [];
   }
 
-  /** The body goes without framing, although no head says its length. */
+  /** The body is sent without framing, and no header has its length. */
   get chunksRequest(): boolean {
     return this.#form !== "as-is";
   }
@@ -67,7 +70,7 @@ export class OutgoingRequest {
     this.#chunked.reset();
   }
 
-  /** A copy for a mirror; it is given the body. */
+  /** Creates a copy for a mirror, which then also gets the body. */
   addShadow(shadow: Shadow): void {
     this.#shadows.push(shadow);
   }
@@ -111,7 +114,7 @@ export class OutgoingRequest {
     channel?.sendTrailers(fields);
   }
 
-  /** There will be no other attempt: nothing more needs to be kept. */
+  /** No other attempt follows, so nothing more must be kept. */
   answerStarted(): void {
     this.replayable = false;
   }

@@ -2,14 +2,14 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { StructSchema, type Struct, type Value } from "@bufbuild/protobuf/wkt";
 import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
 
-/** The fields by which proxies tell each other who they speak for. */
+/** The headers by which proxies send each other their workload. */
 export const peerMetadataHeader = "x-envoy-peer-metadata";
 export const peerMetadataIdHeader = "x-envoy-peer-metadata-id";
 
 /** Ours: a proxy could not reach its application, so that a peer proxy may ask another one. It goes no further than to the peer. */
 export const unreachedHeader = "x-envoy-unreached";
 
-/** What this proxy says of its workload. */
+/** This proxy's metadata about its workload. */
 export interface OwnMetadata {
   /** The value of {@link peerMetadataIdHeader}: the node's id. */
   readonly id: string;
@@ -40,7 +40,7 @@ export function encodePeerMetadata(workload: WorkloadLabels, podName = ""): stri
   return Buffer.from(toBinary(StructSchema, struct)).toString("base64");
 }
 
-/** What a value of {@link encodePeerMetadata} holds. */
+/** The content of a value of {@link encodePeerMetadata}. */
 export function structOfPeerMetadata(encoded: string): Struct {
   return fromBinary(StructSchema, Buffer.from(encoded, "base64"));
 }
@@ -54,7 +54,7 @@ export function decodePeerMetadata(encoded: string): WorkloadLabels | undefined 
   try {
     struct = structOfPeerMetadata(encoded);
   } catch {
-    // Whatever it is, it says nothing of a workload.
+    // The value is something else and names no workload.
     return undefined;
   }
   const labelled = workloadOfStruct(struct);
@@ -78,7 +78,7 @@ export function workloadOfStruct(struct: Struct): WorkloadLabels {
   };
 }
 
-/** Peers say the same in every request, so what was decoded is kept, up to a bound. */
+/** Peers send the same value with every request, so decoded values are cached, up to a bound. */
 const decoded = new Map<string, WorkloadLabels>();
 const maxDecoded = 500;
 

@@ -4,7 +4,7 @@ export interface RequestTarget {
   /** Without the `?`. */
   readonly query: string;
   readonly hasQuery: boolean;
-  /** Of a target in absolute or authority form; it counts for more than `host`. */
+  /** The authority of a target in absolute or authority form. It takes precedence over `host`. */
   readonly authority: string | undefined;
 }
 
@@ -27,7 +27,7 @@ export function parseTarget(method: string, whole: string): RequestTarget | unde
   return split(rest.startsWith("/") ? rest : `/${rest}`, absolute[1]);
 }
 
-/** What follows the host is a port, if anything does. */
+/** Anything after the host must be a port. */
 function hasPort(authority: string): boolean {
   const port = /^(?:\[[^\]]*\]|[^:]*)(?::(\d{0,5}))?$/.exec(authority);
   return port !== null && Number(port[1] ?? "") <= 65_535;

@@ -1,4 +1,4 @@
-/** Why an answer was ours, or an exchange ended badly; the letters are Envoy's. */
+/** Why the proxy responded itself, or why an exchange ended badly. The letters are Envoy's. */
 export const responseFlags = {
   none: 0,
   noHealthyUpstream: 1,

@@ -23,7 +23,9 @@ export function retriesTimeout(policy: RetryPolicy | undefined): boolean {
   return policy !== undefined && (policy.on.serverError || policy.on.gatewayError || policy.on.reset);
 }
 
-/** Whether the policy asks for another attempt instead of this answer. `grpcStatus` is of the answer's head, if any. */
+/**
+ * Whether the policy wants another attempt instead of this response. `grpcStatus` is in the response's head, if any.
+ */
 export function retriesResponse(policy: RetryPolicy, status: number, grpcStatus: string | undefined): boolean {
   const { on } = policy;
   if (on.serverError && status >= 500) return true;

@@ -4,7 +4,7 @@ import type { PoolUser, WireProtocol } from "../upstream/pool-user.ts";
 import type { ResponseReceiver, UpstreamChannel } from "../upstream/upstream-channel.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 
-/** Bytes that a copy of a request may have waiting; a mirror that is slower loses the request. */
+/** How many bytes of a copied request may wait. A slower mirror loses the request. */
 const maxWaitingBytes = 256 * 1024;
 /** A mirror's answer is waited for this long. */
 const maxDurationMs = 15_000;
@@ -61,7 +61,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
     const copy = Buffer.from(bytes.subarray(from, to));
     const channel = this.#channel;
     if (channel === undefined) this.#waiting.push(copy);
-    // Nobody is held up for a mirror: what it does not take at once adds up to its limit.
+    // A mirror never delays a request. What the mirror does not read at once waits, up to the limit.
     if (channel === undefined || !channel.write(copy, complete)) this.#waitingBytes += copy.length;
     if (this.#waitingBytes > maxWaitingBytes) this.abandon();
   }

@@ -1,7 +1,10 @@
 import type { ChunkedScanner } from "../../wire/http1/index.ts";
 import { textOfTrailers, trailersOfText } from "../http2/http2-heads.ts";
 
-/** Fields of which a trailer would come too late, or after they were judged: whoever merges it into the head takes it for one of them. */
+/**
+ * Headers that are not allowed as trailers: they would arrive too late, or after they were checked, and a receiver that
+ * merges them into the head would accept them.
+ */
 const forbidden: ReadonlySet<string> = new Set([
   // How to read the message.
   "content-length",
@@ -11,7 +14,7 @@ const forbidden: ReadonlySet<string> = new Set([
   "content-range",
   "trailer",
   "te",
-  // Where it goes, and over which hop.
+  // Routing and hop-by-hop headers.
   "host",
   "connection",
   "keep-alive",
@@ -50,7 +53,7 @@ const forbidden: ReadonlySet<string> = new Set([
 /** What proxies tell each other. */
 const ofProxies = /^(:|x-forwarded-|x-envoy-|x-original-|x-rewrite-)/;
 
-/** Trailers (names in lower case and values in turn) that may go on; what no trailer may say (RFC 9110, 6.5.1) is left out. */
+/** The trailers (names in lower case and values in turn) that may pass. Removes those that RFC 9110, 6.5.1 forbids. */
 export function permittedTrailers(fields: readonly string[]): readonly string[] {
   if (!fields.some((name, index) => index % 2 === 0 && isForbidden(name))) return fields;
   const permitted: string[] = [];

@@ -6,7 +6,7 @@ import { parseGrpcTimeout } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import type { RequestBodyForm } from "./outgoing-request.ts";
 
-/** What is spoken to a cluster for this request. Undefined: an upgrade, which HTTP/2 upstreams are not asked for. */
+/** The protocol to a cluster for this request. Undefined: an upgrade, which HTTP/2 upstreams do not get. */
 export function wireProtocol(cluster: Cluster, facts: ExchangeRequest, upgrades: boolean): WireProtocol | undefined {
   switch (cluster.config.upstreamProtocol ?? "http1") {
     case "http1":

@@ -13,11 +13,11 @@ import { http2Limits } from "./http2-limits.ts";
 import { Http2Stream, type StreamFailure } from "./http2-stream.ts";
 
 export interface Http2ConnectionHandler {
-  /** A client opens a stream: set its handler, which is then given the head. */
+  /** A client opened a stream: set its handler, which then gets the head. */
   opened(stream: Http2Stream): void;
   /** The peer goes away: streams that it has seen go on to their end. */
   goaway(): void;
-  /** A stream has ended, or the peer says how many it takes. */
+  /** A stream has ended, or the peer changed its limit of streams. */
   streamsChanged(): void;
   /** The last call. */
   closed(error: Error | undefined): void;
@@ -30,16 +30,16 @@ export interface Http2ConnectionOptions {
   readonly clock: Clock;
   /** Announced as SETTINGS_MAX_HEADER_LIST_SIZE. */
   readonly maxHeaderListBytes: number;
-  /** Streams that may be open: a server's, of its client; a client's, of its own, as far as the server allows. */
+  /** The limit of open streams: a server's for its client; a client's own, as far as the server allows. */
   readonly maxStreams: number;
   /** Quiet time of a connection with streams after which its peer is asked for a sign of life; 0 means never. */
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
-  /** Streams that a server is taken to allow until it says how many. */
+  /** The assumed limit of a server's streams until it announces one. */
   readonly assumedStreams?: number | undefined;
 }
 
-/** An HTTP/2 connection for requests, either end: a session over a byte stream, with the bounds of {@link http2Limits}. */
+/** An HTTP/2 connection for requests, at either end: a session over a byte stream, bounded by {@link http2Limits}. */
 export class Http2Connection implements SessionPort {
   readonly #stream: ByteStream;
   readonly #server: boolean;
@@ -117,7 +117,7 @@ export class Http2Connection implements SessionPort {
     return this.#session.draining;
   }
 
-  /** How many streams the server takes at a time; undefined before it has said. */
+  /** How many streams the server allows at a time. Undefined until it says so. */
   get peerMaxStreams(): number | undefined {
     return this.#session.peerMaxStreams;
   }
@@ -132,7 +132,7 @@ export class Http2Connection implements SessionPort {
     return this.#begin(this.#session.claimId());
   }
 
-  /** Lets the peer go without losing a request; the connection ends with its last stream. */
+  /** Lets the peer go without losing a request. The connection ends with its last stream. */
   drain(): void {
     if (this.closed || this.#goawayGrace !== undefined) return;
     this.#session.drain();
@@ -140,7 +140,7 @@ export class Http2Connection implements SessionPort {
       this.#goawayGrace = this.#clock.after(http2Limits.goawayGraceMs, () => this.#session.refuseMore());
   }
 
-  /** Ends the connection at once; its streams are told. */
+  /** Ends the connection at once, and notifies its streams. */
   destroy(error: Error): void {
     if (this.#isClosed) return;
     this.#stream.destroy();
@@ -152,7 +152,7 @@ export class Http2Connection implements SessionPort {
     this.#session.fail(code, message);
   }
 
-  /** To be called once a second. */
+  /** Must be called once a second. */
   sweep(nowMs: number): void {
     for (const stream of this.#session.streams) stream.sweep();
     this.#session.sweep(nowMs);

@@ -3,14 +3,14 @@ import { fieldKinds, statusText, type FieldKind, type MessageHead } from "../../
 // Heads pass through the proxy as HTTP/1.1 text, whatever brought them: it is scanned, routed, edited and copied by one
 // code. Here is the way from HTTP/2's fields to that text and back (RFC 9113, 8).
 
-/** What a header list became. */
+/** The result of reading a header list. */
 export type HeadText = { readonly text: string } | { readonly malformed: string };
 
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const unsafeValue = /[\0\r\n]/;
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
-/** Fields that speak of one HTTP/1.1 connection; a message that has them is malformed. */
+/** Headers that describe an HTTP/1.1 connection. A message with one of them is malformed. */
 const connectionFields = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
 
 /** A request's fields as the text of a head; `endStream` when no body follows. */
@@ -54,7 +54,7 @@ export function requestText(fields: readonly string[], endStream: boolean): Head
   return { text: `${method} ${isConnect ? authority : path} HTTP/1.1\r\nhost: ${authority}\r\n${lines}\r\n` };
 }
 
-/** A response's fields as the text of a head. It says nothing of a body's length unless the upstream did. */
+/** A response's headers as the text of a head. It has a body length only if the upstream sent one. */
 export function responseText(fields: readonly string[]): HeadText {
   const pseudo: Record<string, string | undefined> = {};
   const regular = readPseudo(fields, [":status"], pseudo);
@@ -81,7 +81,7 @@ export function trailersFault(fields: readonly string[]): string | undefined {
   return undefined;
 }
 
-/** The fields of a request whose head is HTTP/1.1 text. */
+/** The HTTP/2 headers of a request whose head is HTTP/1.1 text. */
 export function requestFields(head: MessageHead, scheme: string): string[] {
   const method = head.method();
   const authority = head.hostField < 0 ? "" : head.value(head.hostField);
@@ -132,7 +132,7 @@ const messageFields = new Set([
   "content-range",
 ]);
 
-/** Reads the pseudo fields, which come first; answers where the others begin, or what is wrong. */
+/** Reads the pseudo headers, which come first. Returns the index of the first other header, or the fault. */
 function readPseudo(
   fields: readonly string[],
   known: readonly string[],

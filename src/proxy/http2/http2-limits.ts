@@ -2,16 +2,16 @@ import { invariant } from "../../base/index.ts";
 
 /** Bounds of HTTP/2 connections on either side of the proxy. */
 export const http2Limits = {
-  /** What a peer may send on a stream before we have passed it on. */
+  /** How many bytes a peer may send on a stream before we have relayed them. */
   streamWindowBytes: 256 * 1024,
   connectionWindowBytes: 4 * 1_048_576,
-  /** What a connection holds for paused streams before it stops giving its window back. */
+  /** How many bytes of paused streams a connection holds before it stops renewing its window. */
   maxQueuedBytes: 8 * 1_048_576,
-  /** Of a window, one part in so many is read before it is given back. */
+  /** A window is renewed when this fraction of it has been read. */
   creditParts: 4,
   maxFrameBytes: 65_536,
   maxSentFrameBytes: 65_536,
-  /** Output of a connection that waits for the kernel; above it, streams are told to wait. */
+  /** How much output may wait for the kernel before streams must wait. */
   outputHighWaterBytes: 256 * 1024,
   /** Answers to PING, SETTINGS and the like that a peer may let pile up without reading. */
   maxOutputBytes: 2 * 1_048_576,
@@ -19,7 +19,7 @@ export const http2Limits = {
   acceptedStreams: 1000,
   /** Streams that we open on one connection, whatever its server allows. */
   openedStreams: 1000,
-  /** Streams that we open before the server has said how many it takes. */
+  /** How many streams we open before the server has announced its limit. */
   openedStreamsBeforeSettings: 100,
   /** Frames a second that move no request on: PING, SETTINGS, PRIORITY, empty DATA, refused streams. */
   maxIdleFramesPerSecond: 5000,
@@ -31,14 +31,17 @@ export const http2Limits = {
   answeredResetsAreFree: true,
   /** A header list up to this many times the limit that is announced is read to its end, so that it can be answered by 431. */
   headerListSlack: 2,
-  /** Quiet time of an upstream connection with streams after which its peer is asked for a sign of life, unless the cluster says. */
+  /**
+   * After how much quiet the peer of an upstream connection with open streams is asked for a sign of life, unless the
+   * cluster sets another time.
+   */
   pingIntervalMs: 15_000,
   pingTimeoutMs: 20_000,
-  /** What of an answer is left when its exchange is over must move on within this time. */
+  /** After an exchange is over, the rest of its response must make progress within this time. */
   flushTimeoutMs: 60_000,
   /** Between the two GOAWAYs, when the peer does not answer the PING between them. */
   goawayGraceMs: 1000,
-  /** For the peer to close after we ended. */
+  /** How long the peer may take to close after our end. */
   closeGraceMs: 2000,
 } as const;
 

@@ -1,7 +1,10 @@
 import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
 import { http2Limits } from "./http2-limits.ts";
 
-/** Who uses a stream. Bytes hold only during the call. Nothing is told after both sides have ended, or after {@link Http2Stream.reset}. */
+/**
+ * The user of a stream. Bytes are valid only during the call. There are no calls after both sides have ended, or after
+ * {@link Http2Stream.reset}.
+ */
 export interface Http2StreamHandler {
   /** Names and values in turn: a head, or the trailers. */
   headers(fields: readonly string[], endStream: boolean): void;
@@ -23,11 +26,11 @@ export interface StreamFailure {
 const nobody: Http2StreamHandler = { headers() {}, data() {}, drained() {}, aborted() {} };
 const noBytes = Buffer.alloc(0);
 
-/** One stream of an HTTP/2 connection: its two halves, its windows, and what waits in both directions. */
+/** One stream of an HTTP/2 connection: its two halves, its windows, and the data that waits in both directions. */
 export class Http2Stream extends SessionStream {
   readonly #session: Http2Session<Http2Stream>;
   handler: Http2StreamHandler = nobody;
-  /** What `content-length` promised and has not come; -1 when it promised nothing. */
+  /** The part of `content-length` that has not arrived. -1 if there is no length. */
   expectedBytes = -1;
   #paused = false;
   #delivering = false;
@@ -38,7 +41,7 @@ export class Http2Stream extends SessionStream {
   #pendingTrailers: readonly string[] | undefined;
   #wantsDrain = false;
   #local: "open" | "ending" | "ended" = "open";
-  /** Our user knows that the peer has said all. */
+  /** The handler knows that the peer has ended. */
   #toldEnd = false;
   #closed = false;
   #left = false;
@@ -53,7 +56,7 @@ export class Http2Stream extends SessionStream {
     return this.#closed;
   }
 
-  /** We have said all, or are about to when windows allow it. */
+  /** Our side has ended, or will when windows allow it. */
   get localEnded(): boolean {
     return this.#local !== "open";
   }
@@ -109,14 +112,16 @@ export class Http2Stream extends SessionStream {
     }
   }
 
-  /** Ends the stream at once; its handler is told nothing. */
+  /** Ends the stream at once. Its handler gets no call. */
   reset(code: number): void {
     if (this.#closed) return;
     this.#session.reset(this, code);
     this.#close();
   }
 
-  /** Nobody looks after the stream any more: what the peer still says is not wanted, and it ends when what we said has gone. */
+  /**
+   * The stream has no user any more: the peer's further data is dropped, and the stream ends when ours has been sent.
+   */
   leave(): void {
     this.handler = nobody;
     this.#left = true;
@@ -125,7 +130,7 @@ export class Http2Stream extends SessionStream {
     this.#closeWhenBothEnded();
   }
 
-  /** Called once a second: what we said must go on its way within {@link http2Limits}. */
+  /** Called once a second: our data must make progress within {@link http2Limits}. */
   sweep(): void {
     if (!this.#left) return;
     this.#stalledSweeps += 1;
@@ -184,7 +189,7 @@ export class Http2Stream extends SessionStream {
   resetByPeer(code: number): void {
     if (this.#closed) return;
     if (this.remoteEnded && code === errorCode.noError) {
-      // The peer has said all, and wants no more of us: what it said still counts.
+      // The peer has ended and wants no more from us. What it sent still counts.
       this.#local = "ended";
       this.#pending = [];
       this.#closeWhenBothEnded();

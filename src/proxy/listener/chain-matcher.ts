@@ -4,7 +4,7 @@ import { within, type AddressRange, type ConnectionTraits } from "./filter-chain
 /** A decision tree that names a filter chain; undefined when it names none. */
 export type ChainMatcher = (traits: ConnectionTraits) => string | undefined;
 
-/** What a node of the tree looks at. */
+/** The property that a node of the tree compares. */
 export type ConnectionInput = (traits: ConnectionTraits) => string | undefined;
 
 export const connectionInputs: Readonly<Record<string, ConnectionInput>> = {
@@ -19,13 +19,13 @@ export const connectionInputs: Readonly<Record<string, ConnectionInput>> = {
     applicationProtocols.length === 0 ? undefined : applicationProtocols.map((protocol) => `'${protocol}'`).join(","),
 };
 
-/** What the end of a tunnel notes of its CONNECT, by the names that Istio's listeners have for it. */
+/** The values that the end of a tunnel records about its CONNECT, under the names that Istio's listeners use. */
 export const connectionStates: Readonly<Record<string, ConnectionInput>> = {
   "io.istio.connect_authority": ({ local }) => formatAuthority(local.address, local.port),
   "io.istio.source": ({ source }) => source,
 };
 
-/** The subtree of the value; else what the node falls back to. */
+/** The subtree of the value, or the node's fallback. */
 export function exactNode(
   input: ConnectionInput,
   branches: ReadonlyMap<string, ChainMatcher>,

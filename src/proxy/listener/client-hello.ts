@@ -1,10 +1,10 @@
-/** What the first bytes of a connection are. */
+/** The protocol of a connection's first bytes. */
 export type ClientHello =
   | { readonly kind: "incomplete" }
   | { readonly kind: "not-tls" }
   | { readonly kind: "tls"; readonly serverName: string; readonly alpnProtocols: readonly string[] };
 
-/** A ClientHello is at most this long; whoever sends more is taken for no TLS. */
+/** The maximum length of a ClientHello. A longer one is not treated as TLS. */
 export const maxClientHelloBytes = 16_384;
 
 const recordHeaderBytes = 5;
@@ -57,7 +57,7 @@ function readBody(reader: Reader): ClientHello {
   while (extensions.left >= 4) {
     const type = extensions.uint16();
     const data = extensions.take(extensions.uint16());
-    // Said twice, who ends the TLS could take the other for the name than who chooses where it goes.
+    // If the name occurred twice, the end of TLS and the choice of the destination could read different names.
     if (type === serverNameExtension && serverName !== undefined) return notTls;
     if (type === alpnExtension && alpnProtocols !== undefined) return notTls;
     if (type === serverNameExtension) serverName = readServerName(data);
@@ -69,7 +69,7 @@ function readBody(reader: Reader): ClientHello {
     : { kind: "tls", serverName: serverName ?? "", alpnProtocols: alpnProtocols ?? [] };
 }
 
-/** One name: no library takes more. */
+/** Exactly one name, because no library accepts more. */
 function readServerName(data: Reader): string {
   const list = data.take(data.uint16());
   const type = list.uint8();
@@ -94,7 +94,7 @@ function readProtocols(data: Reader): string[] {
   return protocols;
 }
 
-/** Reads within bounds; what lies outside is read as nothing, and noted. */
+/** Reads within bounds. A read beyond them returns nothing and is recorded. */
 class Reader {
   readonly #bytes: Buffer;
   #at = 0;

@@ -11,14 +11,14 @@ import type { ClientHello } from "./client-hello.ts";
 export interface HandshakeOptions {
   readonly stream: ByteStream;
   readonly spec: DownstreamTlsSpec;
-  /** What was read of the connection, with the whole ClientHello. */
+  /** The bytes that were read from the connection, with the whole ClientHello. */
   readonly received: Buffer;
   readonly hello: Extract<ClientHello, { readonly kind: "tls" }>;
   readonly contexts: TlsContexts;
   /** Our SPIFFE id, when the certificate is the mesh's. */
   readonly localIdentity: string;
   readonly timeoutMs: number;
-  /** The chain hears who the client is, and says who it is itself, before the first byte. */
+  /** The chain receives the client's metadata, and sends its own, before the first byte. */
   readonly exchangesPeers: boolean;
 }
 
@@ -31,7 +31,8 @@ export async function secureDownstream(
     stream.destroy();
     throw transientError("tls-no-server-name", "TLS: the client sent no server name");
   }
-  // One that both sides know, by our preference; without one the connection goes on and speaks whatever the chain does.
+  // A protocol that both sides know, in our order of preference. Without one, the connection continues with the chain's
+  // protocol.
   const alpn = spec.alpnProtocols.find(
     (protocol) => (exchangesPeers || protocol !== peerExchangeProtocol) && hello.alpnProtocols.includes(protocol),
   );

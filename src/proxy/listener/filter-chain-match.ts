@@ -1,19 +1,19 @@
 import { addressBytes } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 
-/** What a connection is chosen a filter chain by. */
+/** The properties of a connection that select a filter chain. */
 export interface ConnectionTraits {
   /** Where the client meant to go. */
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
   /** The peer of the socket, whomever it speaks for. */
   readonly directRemote: SocketAddress;
-  /** In lower case; empty without SNI. */
+  /** In lower case. Empty without SNI. */
   readonly serverName: string;
   readonly transportProtocol: "tls" | "raw_buffer";
-  /** What the client offers by ALPN, or what an inspector saw; in the client's order. */
+  /** The protocols that the client offers by ALPN, in the client's order, or what an inspector found. */
   readonly applicationProtocols: readonly string[];
-  /** What kind of proxy the tunnel came from, as it says itself; undefined outside of tunnels. */
+  /** The kind of proxy at the tunnel's start, according to itself. Undefined outside of tunnels. */
   readonly source?: string | undefined;
 }
 
@@ -22,11 +22,11 @@ export interface AddressRange {
   readonly length: number;
 }
 
-/** A filter chain's conditions; an empty list, 0 or an empty string ask for nothing. */
+/** A filter chain's conditions. An empty list, 0 or an empty string matches everything. */
 export interface FilterChainMatch {
   readonly destinationPort: number;
   readonly destinationRanges: readonly AddressRange[];
-  /** Exact names, and suffixes as `*.example.com`; in lower case. */
+  /** Exact names, and suffixes as `*.example.com`, in lower case. */
   readonly serverNames: readonly string[];
   readonly transportProtocol: string;
   readonly applicationProtocols: readonly string[];
@@ -39,7 +39,7 @@ export interface FilterChainMatch {
 /** How well a chain fits in one respect: the higher the better, 0 when it does not ask, undefined when it does not fit. */
 type Stage = (match: FilterChainMatch, traits: ConnectionTraits) => number | undefined;
 
-/** In Envoy's order: each respect narrows what is left to its best, and nothing is tried again. */
+/** Matches in Envoy's order: each property narrows the remaining chains to the best, without backtracking. */
 const stages: readonly Stage[] = [
   ({ destinationPort }, { local }) => (destinationPort === 0 ? 0 : destinationPort === local.port ? 1 : undefined),
   ({ destinationRanges }, { local }) => rangeRank(destinationRanges, local.address),
@@ -84,7 +84,7 @@ function rangeRank(ranges: readonly AddressRange[], address: string): number | u
   return best;
 }
 
-/** Whether the address is in the range; of different families it is not. */
+/** Whether the address is in the range. Addresses of another family are not. */
 export function within(address: Uint8Array, range: AddressRange): boolean {
   if (address.length !== range.bytes.length) return false;
   const whole = range.length >> 3;

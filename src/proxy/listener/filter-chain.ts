@@ -24,17 +24,17 @@ export interface ChainRuntime {
   readonly clock: Clock;
   readonly random: Random;
   readonly newRequestId: () => string;
-  /** What peers are told of this proxy's workload. */
+  /** This proxy's metadata for peers. */
   readonly ownMetadata: OwnMetadata;
   /** Told what went wrong inside of the proxy. */
   readonly onTrouble: (what: string, error: unknown) => void;
-  /** Told of exchanges and connections with the specifications that hold when they end. */
+  /** Called for ended exchanges and connections, with the specification that holds at that time. */
   readonly observeHttp: (listener: ListenerSpec, chain: ChainSpec, http: HttpSpec, record: ExchangeRecord) => void;
-  /** Told about every second of each stream of gRPC that goes on. */
+  /** Called about every second for each open gRPC stream. */
   readonly observeStream: (listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord) => void;
   readonly observeTcp: (listener: () => ListenerSpec, chain: () => ChainSpec) => TcpObserver;
   readonly observeTunnel: (logs: readonly AccessLogSpec[], tunnel: EndedTunnel) => void;
-  /** Told of HBONE connections whose peer flooded us. */
+  /** Called for HBONE connections that were closed because their peer flooded us. */
   readonly onCutOff: (reason: HboneCutOff) => void;
   readonly enter: EnterListener;
 }
@@ -73,7 +73,10 @@ export class FilterChainRuntime {
     return this.#http?.requests ?? 0;
   }
 
-  /** Whether the chain can go on with another specification: who may connect by which transport stays, and what is spoken. */
+  /**
+   * Whether the chain can continue with another specification: it can if the transport, and therefore who may connect,
+   * stays the same, and the protocol too.
+   */
   accepts(spec: ChainSpec): boolean {
     return spec.serves.kind === this.#spec.serves.kind && admission(spec) === admission(this.#spec);
   }
@@ -83,7 +86,7 @@ export class FilterChainRuntime {
     if (spec.serves.kind === "http") this.#http?.reconfigure(spec.serves.http.connection);
   }
 
-  /** A connection whose transport is ready; the stream is paused. */
+  /** A connection whose transport is ready. The stream is paused. */
   accept(stream: ByteStream, info: ConnectionInfo): void {
     const { maxConnections, filters } = this.#spec;
     const verdict = this.connections >= maxConnections ? "deny" : judgeConnection(filters, info);
@@ -92,7 +95,7 @@ export class FilterChainRuntime {
     else void this.#serveLater(verdict, stream, info);
   }
 
-  /** A filter asks somebody: the stream waits, and may end meanwhile. */
+  /** A filter asks a service: the stream waits, and may end meanwhile. */
   async #serveLater(verdict: Promise<ConnectionVerdict>, stream: ByteStream, info: ConnectionInfo): Promise<void> {
     let closed = false;
     stream.setHandler({
@@ -125,7 +128,7 @@ export class FilterChainRuntime {
     }
   }
 
-  /** HTTP answers say that the connection will be closed, and HTTP/2 connections that they take no more. */
+  /** HTTP responses announce that the connection will close, and HTTP/2 connections refuse new streams. */
   drain(): void {
     this.#draining = true;
     this.#http?.drain();

@@ -14,9 +14,9 @@ export interface HboneServerOptions {
   readonly cluster: () => Cluster | undefined;
   readonly enter: EnterListener;
   readonly clock: Clock;
-  /** Told of each connection whose peer flooded us. */
+  /** Called for each connection that was closed because its peer flooded us. */
   readonly onCutOff: (reason: HboneCutOff) => void;
-  /** Told of each tunnel once it has ended; undefined while nobody wants to know. */
+  /** Called for each tunnel when it has ended. Undefined if nobody needs it. */
   readonly observer: () => ((tunnel: EndedTunnel) => void) | undefined;
 }
 
@@ -100,7 +100,7 @@ export class HboneServer {
     if (!this.#options.enter(listener, stream, inner)) stream.destroy({ reset: true });
   }
 
-  /** Whoever reads the stream sets its handler; what it counts is known at its end. */
+  /** The reader of the stream sets its handler. Its counts are known at its end. */
   #watch(
     stream: ByteStream,
     connection: ConnectionInfo,
@@ -135,12 +135,12 @@ export class HboneServer {
   }
 }
 
-/** What listens on the loopback trusts its callers to be in the pod: no tunnel from elsewhere leads there. */
+/** Listeners on the loopback trust that their callers are in the pod, so no tunnel from elsewhere may lead there. */
 function isOwnMachine({ host, isAddress }: Authority): boolean {
   return isAddress && isOwnMachineAddress(host);
 }
 
-/** HBONE comes by TLS; of the stream's own words only the peer's identity is wanted. */
+/** HBONE uses TLS. Only the peer's identity of the stream matters here. */
 function secureStream(stream: ByteStream, info: ConnectionInfo): SecureStream {
   return Object.assign(stream, {
     peerIdentity: info.tls?.peerIdentity ?? "",
@@ -152,7 +152,7 @@ function secureStream(stream: ByteStream, info: ConnectionInfo): SecureStream {
   });
 }
 
-/** What the tunnel's handshake agreed on says nothing of what is in the tunnel. */
+/** The protocol of the tunnel's handshake says nothing about the protocol inside the tunnel. */
 function tlsOfTunnel(tls: DownstreamTls): DownstreamTls {
   const { verified, peerIdentity, localIdentity, serverName } = tls;
   return {

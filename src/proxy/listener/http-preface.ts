@@ -1,4 +1,4 @@
-/** What HTTP the first bytes are, if any; `incomplete` while they may still become it. */
+/** The HTTP version of the first bytes, if any. `incomplete` while more bytes may decide it. */
 export type HttpPreface = "http/1.0" | "http/1.1" | "h2c" | "none" | "incomplete";
 
 const http2Preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");

@@ -4,20 +4,20 @@ import { maxClientHelloBytes, parseClientHello, type ClientHello } from "./clien
 import { detectHttp, maxPrefaceBytes, type HttpPreface } from "./http-preface.ts";
 import { maxProxyHeaderBytes, parseProxyHeader, type ProxyHeader } from "./proxy-protocol.ts";
 
-/** What the first bytes of a connection told. */
+/** What the first bytes of a connection show. */
 export interface Inspection {
-  /** All bytes that were read, without a PROXY header; the connection goes on with them. */
+  /** All bytes that were read, except a PROXY header. The connection continues with them. */
   readonly bytes: Buffer;
   readonly hello: ClientHello;
   readonly preface: HttpPreface;
   readonly proxied:
     | { readonly remote: SocketAddress | undefined; readonly local: SocketAddress | undefined }
     | undefined;
-  /** `timeout`: what is known by then; `ended`: the client left; `refused`: it must not go on. */
+  /** `timeout`: what is known so far. `ended`: the client left. `refused`: the connection must close. */
   readonly outcome: "done" | "timeout" | "ended" | "refused";
 }
 
-/** What is to be looked for. */
+/** The inspectors to run. */
 export interface InspectionPlan {
   /** Undefined: none is looked for. */
   readonly proxyHeader: ProxyHeaderRules | undefined;
@@ -69,7 +69,7 @@ export async function inspect(stream: ByteStream, plan: InspectionPlan): Promise
   };
 }
 
-/** What is known so far. */
+/** The result so far. */
 class Look {
   readonly #plan: InspectionPlan;
   header: ProxyHeader | undefined;
@@ -80,7 +80,10 @@ class Look {
     this.#plan = plan;
   }
 
-  /** Who must say for whom it speaks has not, or not as it should. Until it has, it is not known, and nobody is let in on that. */
+  /**
+   * A sender of PROXY headers sent none, or an invalid one. Until a valid one arrives the client is unknown, and an
+   * unknown client is not admitted.
+   */
   get refused(): boolean {
     const rules = this.#plan.proxyHeader;
     if (rules === undefined) return false;
@@ -92,7 +95,7 @@ class Look {
       case "bad":
         return true;
       default:
-        // What has begun like a header is not the beginning of something else.
+        // Bytes that begin like a PROXY header are not treated as anything else.
         return !rules.optional || this.header !== undefined;
     }
   }

@@ -24,7 +24,7 @@ export interface ListenerRuntime {
   readonly localIdentity: string;
   /** The listener that stands for a destination, if one does. */
   readonly standsFor: (destination: SocketAddress) => ActiveListener | undefined;
-  /** Told of connections that no filter chain takes. */
+  /** Called for connections that match no filter chain. */
   readonly observeRefused: (listener: ListenerSpec, info: ConnectionInfo) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -40,7 +40,7 @@ export interface ListenerCounters {
 /** Connections that a listener holds at most, those included that are not yet served; beyond, new ones are closed at once. */
 const maxConnections = 50_000;
 
-/** A listener that is configured: its sockets, if it has any, and its filter chains with their connections. */
+/** A configured listener: its sockets, if it has any, and its filter chains with their connections. */
 export class ActiveListener {
   readonly #runtime: ListenerRuntime;
   readonly #sockets = new Map<string, ByteListener>();
@@ -73,7 +73,7 @@ export class ActiveListener {
     return this.#spec;
   }
 
-  /** Where it listens now. */
+  /** The addresses on which it listens now. */
   get addresses(): readonly SocketAddress[] {
     return [...this.#sockets.values()].map((socket) => socket.address);
   }
@@ -90,14 +90,14 @@ export class ActiveListener {
     return this.chains().reduce((sum, chain) => sum + chain.connections, this.#opening.size);
   }
 
-  /** Those that are only served to their end. */
+  /** Chains that only serve their open connections. */
   get drainingConnections(): number {
     return this.#draining
       ? this.connections
       : [...this.#leaving.keys()].reduce((sum, chain) => sum + chain.connections, 0);
   }
 
-  /** With those that only serve what they have. */
+  /** Including chains that only serve their open connections. */
   chains(): FilterChainRuntime[] {
     return [
       ...this.#chains.values(),
@@ -106,20 +106,20 @@ export class ActiveListener {
     ];
   }
 
-  /** Connections stay with the chain of their name; a chain that is gone, or serves something else now, drains. */
+  /** Connections stay with the chain of their name. A chain that is removed, or serves something else now, drains. */
   reconfigure(spec: ListenerSpec): void {
     this.#spec = spec;
     this.#setChains(spec);
   }
 
-  /** What connections are still served by although the configuration no longer has it. */
+  /** The specifications that still serve connections although they are no longer configured. */
   get leavingChains(): ChainSpec[] {
     return [...this.#leaving.keys()].map(({ spec }) => spec);
   }
 
   /** Opens the sockets that are missing, then closes those that are not wanted any more. Rejects when one cannot be opened. */
   async bind(): Promise<void> {
-    // One after another: two at once would both want an address that is free for one.
+    // Changes run one after another. Two at once could both want the same free address.
     const binding = this.#binding
       .catch(() => undefined)
       .then(async () => (this.#stopped ? undefined : await this.#openSockets()));
@@ -163,7 +163,7 @@ export class ActiveListener {
     for (const chain of this.chains()) chain.drain();
   }
 
-  /** Also those that have not said what they want for that long. */
+  /** Including connections that have not sent anything for that long. */
   closeIdle(quietMs: number): void {
     const before = this.#runtime.clock.steadyMs() - quietMs;
     for (const [stream, sinceMs] of this.#opening) if (sinceMs <= before) stream.destroy();
@@ -176,7 +176,7 @@ export class ActiveListener {
   }
 
   /**
-   * To be called once a second. Connections of a chain that is gone may be quiet for `leavingQuietMs`, and live on for
+   * Must be called once a second. Connections of a removed chain may be idle for `leavingQuietMs`, and live for
    * `leavingLimitMs`.
    */
   sweep(leavingQuietMs: number, leavingLimitMs: number): void {
@@ -189,7 +189,7 @@ export class ActiveListener {
     }
   }
 
-  /** A connection that something else than a socket of ours brings: another listener, or a tunnel. */
+  /** A connection that did not come from our own socket but from another listener or a tunnel. */
   accept(stream: ByteStream, arrival: ConnectionInfo): void {
     this.counters.accepted += 1;
     this.lastAcceptedMs = this.#runtime.clock.steadyMs();

@@ -8,7 +8,7 @@ export type ProxyHeader =
   | { readonly kind: "none" }
   /** It begins like one, and is none that may be trusted. */
   | { readonly kind: "bad" }
-  /** It takes `length` bytes; the addresses are undefined when it speaks for nobody (LOCAL, UNKNOWN). */
+  /** The header has `length` bytes. The addresses are undefined if it names no client (LOCAL, UNKNOWN). */
   | {
       readonly kind: "header";
       readonly version: 1 | 2;
@@ -21,7 +21,7 @@ const signature = Buffer.from([0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0
 const textPrefix = Buffer.from("PROXY ");
 const maxTextBytes = 107;
 const fixedBytes = 16;
-/** What a header may take at most: one of version 2 says its length in two bytes. */
+/** The maximum length of a header. Version 2 has a length field of two bytes. */
 export const maxProxyHeaderBytes = fixedBytes + 0xffff;
 
 const incomplete: ProxyHeader = { kind: "incomplete" };
@@ -47,7 +47,7 @@ function parseText(bytes: Buffer): ProxyHeader {
   const length = end + 2;
   if (family === "UNKNOWN") return { kind: "header", version: 1, length, remote: undefined, local: undefined };
   const isAddress = family === "TCP4" ? isIPv4 : family === "TCP6" ? isPlainIpv6 : undefined;
-  // What it says goes into fields of requests and into logs: nothing but addresses and ports may.
+  // The values go into request headers and logs, so only addresses and ports are allowed.
   if (
     parts.length !== 6 ||
     isAddress === undefined ||
@@ -71,7 +71,7 @@ function isPlainIpv6(text: string): boolean {
   return isIPv6(text) && !text.includes("%");
 }
 
-/** As addresses are compared elsewhere: IPv6 in its short form, mapped IPv4 as IPv4. */
+/** In the form in which addresses are compared elsewhere: short IPv6, and IPv4 for mapped IPv4. */
 function plainForm(address: string): string {
   return bytesToIp(ipToBytes(address));
 }

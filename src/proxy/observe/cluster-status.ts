@@ -108,7 +108,7 @@ function endpointLines(cluster: string, endpoint: EndpointStatus): string[] {
   ];
 }
 
-/** As Envoy names them: what the control plane said, and what the endpoint's answers said. */
+/** In Envoy's words: the health from the control plane, and the health by the endpoint's responses. */
 function healthFlags({ healthy, ejected }: EndpointStatus): string {
   const flags = `${healthy ? "" : "/failed_eds_health"}${ejected ? "/failed_outlier_check" : ""}`;
   return flags === "" ? "healthy" : flags;

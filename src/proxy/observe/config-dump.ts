@@ -43,7 +43,7 @@ export function configDump(sources: DumpSources, withEndpoints: boolean): Record
         ({ resource, ...rest }) => ({ ...rest, cluster: resource }),
       ),
     },
-    // No filter comes by itself; istioctl takes a dump without the part for no answer.
+    // No filter configurations come separately, but istioctl fails without this part of the dump.
     { "@type": `${v3}.EcdsConfigDump` },
     ...(withEndpoints ? [endpointsDump(config)] : []),
     {
@@ -87,7 +87,7 @@ function endpointsDump(config: ProxyConfig): Record<string, unknown> {
   };
 }
 
-/** Of a listener's connection managers those that come with it, as Envoy shows them among static ones. */
+/** Route configurations inside listeners, which Envoy shows among the static ones. */
 function inlineRoutes({ filterChains, defaultFilterChain }: Listener): RouteConfiguration[] {
   return [...filterChains, ...(defaultFilterChain === undefined ? [] : [defaultFilterChain])].flatMap(({ filters }) =>
     filters.flatMap(({ configType }) => {
@@ -160,7 +160,7 @@ function resourceJson<Schema extends DescMessage>(schema: Schema, message: Messa
   }
 }
 
-/** The message with every Any of an unknown type, at any depth, replaced by its type's name: JSON cannot show what it holds. */
+/** Replaces every Any of an unknown type, at any depth, by its type's name, because JSON cannot show its content. */
 function knownOnly(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(knownOnly);
   if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
@@ -184,7 +184,7 @@ function isAny(value: object): value is Any {
 
 const redacted = Buffer.from("[redacted]").toString("base64");
 
-/** Our own certificate and the mesh's roots, then what the control plane has sent; never a key. */
+/** The proxy's own certificate and the mesh's roots, then the certificates from the control plane. Never a key. */
 function secretsDump({ secrets }: DumpSources): unknown[] {
   const base64 = (text: string): string => Buffer.from(text).toString("base64");
   const own = secrets.certificate({ kind: "sds", name: "default" });
@@ -248,7 +248,7 @@ function withoutKey(message: Secret): Secret {
   });
 }
 
-/** `?resource=dynamic_listeners` and the like: the entries of one list alone; undefined when no part has such a list. */
+/** `?resource=dynamic_listeners` and the like: the entries of one list only. Undefined if there is no such list. */
 export function dumpOfResource(
   dump: readonly Record<string, unknown>[],
   resource: string,

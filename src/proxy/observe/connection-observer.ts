@@ -21,7 +21,7 @@ export interface ConnectionObserverOptions {
   readonly clock: Clock;
 }
 
-/** Told what was served, makes metrics and access logs of it. */
+/** Makes metrics and access log lines of what was served. */
 export class ConnectionObserver {
   readonly #options: ConnectionObserverOptions;
 
@@ -69,7 +69,7 @@ export class ConnectionObserver {
     };
   }
 
-  /** A CONNECT has ended; what was in it is told of by itself. */
+  /** A CONNECT has ended. The connection inside it is reported separately. */
   tunnel(logs: readonly AccessLogSpec[], tunnel: EndedTunnel, requestId: string): void {
     const { connection, authority, durationMs, receivedBytes, sentBytes } = tunnel;
     const flow: TcpFlow = {

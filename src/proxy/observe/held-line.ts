@@ -1,7 +1,7 @@
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import type { RequestKind } from "./request-kind.ts";
 
-/** What of a record a line is made of that is written later; the record itself is used again by then. */
+/** The values of a record that a held line needs later, when the record itself has been reused. */
 export class HeldLine implements Pick<
   ExchangeRecord,
   | "cluster"

@@ -1,19 +1,19 @@
 import { messageOf, userError, type Logger } from "../../base/index.ts";
 
-/** By which a workload asks for other buckets. */
+/** The annotation by which a workload sets other buckets. */
 const histogramBucketsAnnotation = "sidecar.istio.io/statsHistogramBuckets";
-/** What Envoy calls Istio's metrics, to which prefixes are held. */
+/** Envoy's prefix for Istio's metrics, with which the annotation's prefixes are compared. */
 const statPrefix = "istiocustom.";
 const maxBuckets = 200;
 
-/** Upper bounds for histograms whose names begin so, as Envoy calls them. */
+/** Upper bounds for histograms whose name in Envoy begins with this prefix. */
 export interface HistogramBuckets {
   readonly prefix: string;
   /** Ascending, each above 0, each once. */
   readonly bounds: readonly number[];
 }
 
-/** Upper bounds of a metric's buckets; undefined where nothing is said of them. */
+/** Upper bounds of a metric's buckets. Undefined if none are set. */
 export type BucketsOf = (metric: string) => readonly number[] | undefined;
 
 /**
@@ -45,7 +45,9 @@ export function parseHistogramBuckets(text: string): readonly HistogramBuckets[]
     .toSorted((left, right) => (left.prefix < right.prefix ? -1 : 1));
 }
 
-/** As a pod's annotation in its node metadata asks for them; one that cannot be understood is told of and left out, as upstream does. */
+/**
+ * Reads the pod's annotation from its node metadata. An unreadable annotation is logged and ignored, as upstream does.
+ */
 export function podHistogramBuckets(
   metadata: Readonly<Record<string, unknown>>,
   log: Pick<Logger, "warn">,

@@ -11,7 +11,7 @@ export interface OwnLabels extends WorkloadLabels {
   readonly version: string;
 }
 
-/** Where this proxy stands: by the client, by the server, or between the two. */
+/** This proxy's role in an exchange: at the client, at the server, or between the two. */
 export type Reporter = "source" | "destination" | "waypoint";
 
 const endNames = [
@@ -24,7 +24,7 @@ const endNames = [
   "canonical_revision",
   "cluster",
 ];
-/** Who asks, and who is asked. */
+/** The client and the server. */
 export const peerNames = [
   "reporter",
   ...endNames.map((name) => `source_${name}`),
@@ -37,11 +37,11 @@ export const peerNames = [
 export const commonNames = [...peerNames, "request_protocol", "response_flags", "connection_security_policy"];
 export const requestNames = [...commonNames, "response_code", "grpc_response_status"];
 
-/** What the labels of a request or connection are made of, besides its outcome. */
+/** The input of the labels of a request or connection, besides its outcome. */
 export interface Ends {
   readonly reporter: Reporter;
   readonly connection: ConnectionInfo;
-  /** Who the proxies at both ends say that they speak for. */
+  /** The metadata that the proxies at both ends send. */
   readonly clientPeer: WorkloadLabels | undefined;
   readonly serverPeer: WorkloadLabels | undefined;
   readonly cluster: Cluster | undefined;
@@ -51,7 +51,7 @@ export interface Ends {
   readonly host: string | undefined;
 }
 
-/** Values of {@link commonNames}; those of {@link peerNames} come first. */
+/** Values of {@link commonNames}, those of {@link peerNames} first. */
 export function commonValues(own: OwnLabels, ends: Ends, protocol: string, flag: ResponseFlag): string[] {
   const { reporter, connection } = ends;
   const security = reporter === "source" ? "unknown" : isMutual(connection) ? "mutual_tls" : "none";
@@ -83,7 +83,10 @@ export function namesHost({ cluster, routeName }: Pick<Ends, "cluster" | "routeN
   return cluster?.config.service === undefined || catchAllRoutes[routeName] !== undefined;
 }
 
-/** As upstream: what goes nowhere, or anywhere, has the name of that way; else the service's, else the host. */
+/**
+ * As upstream: for traffic without a service, `PassthroughCluster` or `BlackHoleCluster`. Otherwise the service's name,
+ * else the host.
+ */
 function serviceValues(
   own: OwnLabels,
   { reporter, cluster, endpoint, routeName, host }: Ends,
@@ -155,7 +158,7 @@ function isMutual({ tls }: ConnectionInfo): boolean {
   return tls?.verified === true && tls.peerIdentity !== "" && tls.localIdentity !== "";
 }
 
-/** A peer that says nothing of itself has still proved its namespace. */
+/** A peer without metadata has still proved its namespace. */
 function workloadOfIdentity(text: string): WorkloadLabels {
   const identity = parseIdentity(text);
   return identity === undefined ? unknownWorkload : { ...unknownWorkload, namespace: identity.namespace };

@@ -26,12 +26,14 @@ const fineNames = [
 ];
 const fineIndexes = fineNames.map((name) => requestNames.indexOf(name));
 
-/** Envoy's own, which Istio's histograms have where no annotation says others: of sizes as of times. */
+/** Envoy's buckets, which Istio's histograms have without an annotation, for sizes and for durations. */
 const bounds = [
   0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
   3_600_000,
 ];
-/** Those cannot tell 2 ms from 4: these, a quarter apart, can. For who compares two versions. */
+/**
+ * Finer buckets, each a quarter above the one before, for comparing two versions. Envoy's cannot tell 2 ms from 4 ms.
+ */
 const fineBoundsMs = Array.from({ length: 50 }, (_, third) => Number((0.5 * 2 ** (third / 3)).toPrecision(4)));
 
 /** The series that a request counts for; undefined where they are not counted. */
@@ -63,17 +65,17 @@ interface CountedFlow {
   received: number;
 }
 
-/** What was counted of a stream of gRPC that goes on. */
+/** The counts of an open gRPC stream. */
 interface CountedStream {
   sinceMs: number;
   requestMessages: number;
   responseMessages: number;
 }
 
-/** Upstream's time between two reports of a stream's messages, where the configuration says none. */
+/** Upstream's interval between two reports of a stream's messages, if the configuration sets none. */
 const defaultReportMs = 5000;
 
-/** What the last request of a connection was counted for: the next one is mostly of the same kind. */
+/** The series of the connection's last request. The next request is mostly of the same kind. */
 interface LastCounted {
   readonly rules: StatsRules;
   readonly peer: WorkloadLabels | undefined;
@@ -106,7 +108,7 @@ export class IstioMetrics {
   readonly #tcp = new WeakMap<TcpFlow, CountedFlow>();
   /** Objects of records are used again: an entry goes when its stream ends. */
   readonly #streams = new WeakMap<ExchangeRecord, CountedStream>();
-  /** Rules are told apart in keys by a number. */
+  /** A number identifies the rules in keys. */
   readonly #ruleIds = new WeakMap<StatsRules, number>();
   #rules = 0;
 
@@ -137,7 +139,7 @@ export class IstioMetrics {
     this.#received = counter("istio_tcp_received_bytes_total", "Bytes received from clients over TCP.", commonNames);
   }
 
-  /** Without rules, by the standard ones. */
+  /** Without rules, the standard ones apply. */
   observe(
     record: ExchangeRecord,
     reporter: Reporter = "source",
@@ -246,7 +248,8 @@ export class IstioMetrics {
     const { endpoint } = record;
     const outcome = outcomeOf(record);
     const { generation } = this.#registry;
-    // What leaves this proxy's own workload for a service differs by endpoint and outcome alone: found without building a key.
+    // Traffic from this proxy's own workload to a service differs only by endpoint and outcome, so its series is found
+    // without building a key.
     const isByEndpoint = reporter === "source" && endpoint !== undefined && rules.metrics.size === 0;
     if (isByEndpoint) {
       const known = endpoint.statistics.get(outcome) as RequestHandles | undefined;
@@ -412,7 +415,7 @@ function addedValues(rules: StatsRules, record: ExchangeRecord, capture: Capture
   );
 }
 
-/** As Istio shows what an expression gave. */
+/** The result of an expression in Istio's form. */
 function textOf(value: unknown): string {
   if (typeof value === "string") return value === "" ? "unknown" : value;
   return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean"

@@ -6,14 +6,20 @@ import type { CaptureIndex } from "./capture-index.ts";
 import { HeldLine } from "./held-line.ts";
 import { RequestKind } from "./request-kind.ts";
 
-/** What stands for an operator in a line; `-` where there is nothing. */
+/** The text of an operator in a line. `-` if it has no value. */
 export type LogPart = (record: ExchangeRecord, capture: CaptureIndex) => string;
 /** Writes a value of each request into a line. */
 export type WritePart = (out: LineBuffer, line: HeldLine) => void;
 
-/** For how long a value holds: for one request, for all requests of a connection that are of one kind (see `RequestKind`), or of one way upstream. */
+/**
+ * How long a value is valid: for one request, for all requests of one kind on a connection (see `RequestKind`), or for
+ * one upstream connection.
+ */
 export type ValueSpan = "request" | "kind" | "way";
-/** What the letters of a value are. `head`: bytes of a head, which a line of a file has as they came. `bytes`: those, of which each is known to be one. */
+/**
+ * The encoding of a value's characters. `head`: bytes of a header, which lines in files contain unchanged. `bytes`: one
+ * byte for each character.
+ */
 export type ValueLetters = "head" | "bytes" | "text";
 
 export interface LineValue {
@@ -26,24 +32,25 @@ export interface LineValue {
 
 /** Lines that are written in one go: what writes them is at hand then, as it is not between two requests. */
 const maxHeldLines = 64;
-/** Letters of texts that held lines have together; a longer one is written at once. */
+/** Total length of the texts of held lines. A longer line is written at once. */
 const maxHeldLetters = 65_536;
 
 /**
- * Puts a format's lines together: as text, or as the bytes of a line in a file. Most of those is what it was for the request before on the same
- * connection: while requests are of one kind (method, host, client, route, answer), what tells of the kind is kept as bytes.
+ * Composes the lines of a format, as text or as bytes of a file. Most of a line is the same as for the previous request
+ * of the connection. While requests are of one kind (method, host, client, route, response), the part that depends on
+ * the kind is kept as bytes.
  */
 export class LineComposer implements LineHolder {
   /** Texts and values in their order. */
   readonly #all: (string | LineValue)[] = [];
-  /** Values of each request; a run of all else stands before each of them, and after the last. */
+  /** Values that differ for each request. A run of other parts precedes each of them and follows the last. */
   readonly #writes: WritePart[] = [];
   readonly #runs: (string | LineValue)[][] = [[]];
   /** Values of a request that are held as texts. */
   readonly #texts: LogPart[] = [];
-  /** Values of a way that stand side by side, the last ones so far; what comes next may be one of them. */
+  /** Adjacent values that depend on the upstream connection, so far the last ones. The next part may belong to them. */
   #ways: WayPieces | undefined;
-  /** Of connections whose place for it another format has taken. */
+  /** Connections whose stored kind belongs to another format. */
   readonly #kinds = new WeakMap<ConnectionInfo, RequestKind>();
   /** Used again and again. */
   readonly #lines: HeldLine[] = [];
@@ -171,18 +178,18 @@ export class LineComposer implements LineHolder {
 const maxWays = 1024;
 const noCapture: CaptureIndex = { request: new Map(), response: new Map() };
 
-/** Values that are made of a request's way alone: its cluster, its endpoint and the connection to that. */
+/** Values that depend only on the request's cluster, its endpoint and the connection to it. */
 class WayPieces {
   readonly #texts = [""];
   readonly #parts: LogPart[];
-  /** By our end of the connection. */
+  /** Keyed by our end of the connection. */
   readonly #kept = new Map<string, Pick<ExchangeRecord, "cluster" | "endpoint"> & { readonly piece: Uint8Array }>();
 
   constructor(first: LogPart) {
     this.#parts = [first];
   }
 
-  /** One more, with the text before it. */
+  /** Adds one value with the text before it. */
   add(text: string, part: LogPart): void {
     this.#texts.push(text);
     this.#parts.push(part);
@@ -193,7 +200,7 @@ class WayPieces {
     let way = this.#kept.get(upstreamLocal);
     if (way === undefined || way.endpoint !== endpoint || way.cluster !== cluster) {
       if (this.#kept.size >= maxWays) this.#kept.clear();
-      // Of a way, a held line says all that its parts ask for.
+      // For an upstream connection, a held line records everything that its parts need.
       const text = this.#parts
         .map((part, index) => (this.#texts[index] ?? "") + part(line as unknown as ExchangeRecord, noCapture))
         .join("");

@@ -15,24 +15,27 @@ import {
   type Captures,
 } from "./log-operators.ts";
 
-/** A compiled access log format: which fields must be captured, and how a line is made. */
+/** A compiled access log format: the headers that must be captured, and how to make a line. */
 export interface LogFormat {
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
   /** One line with its newline, as text. */
   readonly line: LogPart;
-  /** Gives a file its line, in which what came in heads stands byte by byte; it may be held until others are there too, or the file is due to be written. */
+  /**
+   * Writes a line to a file, with the bytes of headers unchanged. The line may be held until there are others, or until
+   * the file is due to be written.
+   */
   readonly write: (file: AccessLog, record: ExchangeRecord, capture: CaptureIndex) => void;
 }
 
-/** What Envoy writes when no format is given. */
+/** Envoy's default format. */
 export const envoyDefaultFormat =
   '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% ' +
   '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n';
 
 /**
- * Throws what `refuse` makes of an operator that is not known. Where values that are empty are left out, nothing stands for them. Control
- * characters of values are shown escaped, unless who takes the text escapes it himself: a value must not begin a line of its own.
+ * Throws the result of `refuse` for an unknown operator. If empty values are omitted, their place stays empty. Control
+ * characters of values are escaped, unless the receiver escapes the text itself: a value must not begin a new line.
  */
 export function compileTextFormat(
   text: string,
@@ -77,14 +80,17 @@ interface Operator {
   readonly whole: string;
   readonly name: string;
   readonly argument: string | undefined;
-  /** The value is cut to so many characters. */
+  /** The maximum length of the value, in characters. */
   readonly length: number | undefined;
 }
 
 const nameAtStart = /%([A-Z0-9_]+)/y;
 const endOfOperator = /(?::(\d+))?%/y;
 
-/** Text, and operators: `%NAME%`, `%NAME(argument)%`, `%NAME(argument):length%`; an argument may have parentheses in pairs. `%%` is a `%`. */
+/**
+ * Text with operators: `%NAME%`, `%NAME(argument)%`, `%NAME(argument):length%`. Parentheses in an argument must be
+ * balanced. `%%` is a `%`.
+ */
 function* tokensOf(text: string, refuse: (operator: string) => Error): Iterable<Operator | { readonly text: string }> {
   let at = 0;
   while (at < text.length) {
@@ -170,7 +176,10 @@ function omitting(part: LogPart): LogPart {
   };
 }
 
-/** One JSON object a line; keys in the order given, objects and lists within it as they are. Where values that are empty are left out, so are their keys. */
+/**
+ * One JSON object for each line, with keys in the given order, including nested objects and lists. If empty values are
+ * omitted, so are their keys.
+ */
 export function compileJsonFormat(
   fields: Readonly<Record<string, unknown>>,
   refuse: (operator: string) => Error,

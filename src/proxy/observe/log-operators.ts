@@ -9,7 +9,7 @@ import type { LogPart, ValueLetters, ValueSpan, WritePart } from "./line-compose
 import { compileTimeFormat, isoTime, isoTimeBytes } from "./log-time.ts";
 import { compileRecordExpression } from "./record-expression.ts";
 
-/** Fields of a request and its answer that a format needs, in lower case; operators add what they need. */
+/** The headers that a format needs of request and response, in lower case. Operators add theirs. */
 export interface Captures {
   readonly request: string[];
   readonly response: string[];
@@ -78,7 +78,7 @@ const plain: Readonly<Record<string, LogPart>> = {
   UPSTREAM_TRANSPORT_FAILURE_REASON: (record) => orDash(record.transportFailure),
 };
 
-/** Operators of Envoy for which this proxy has never a value, so that a `-` stands for them: of what it does not measure, or does not have. */
+/** Envoy's operators that never have a value in this proxy, which prints `-`: it does not measure or have them. */
 export const valuelessOperators: ReadonlySet<string> = new Set([
   "BYTES_RETRANSMITTED",
   "COMMON_DURATION",
@@ -191,7 +191,7 @@ const counts: Readonly<Record<string, (line: HeldLine) => number>> = {
   RESP: (line) => line.upstreamServiceMs,
 };
 
-/** Writes what an operator stands for without a text of it; undefined where there is no such way. */
+/** Writes the value of an operator without making a text of it. Undefined if that is impossible. */
 export function quickWriteOf(operator: string | undefined, argument: string | undefined): WritePart | undefined {
   const name = argument?.toLowerCase() ?? "";
   if (operator === "START_TIME" && name === "") {
@@ -205,10 +205,13 @@ export function quickWriteOf(operator: string | undefined, argument: string | un
   return count === undefined ? undefined : (out, line) => out.count(count(line));
 }
 
-/** Fields of a request that are of a head, or ours in ASCII, so that their letters are bytes. */
+/** Values that are header bytes or our own ASCII, so each character is a byte. */
 const plainBytes = new Set([":path", "x-request-id"]);
 
-/** A value of a request whose letters are bytes, got in a quicker way: the last of some fields, where none of those before it is there. */
+/**
+ * A faster way to a request's value whose characters are bytes: the last of several headers, if none of those before it
+ * is present.
+ */
 export function quickPartOf(operator: string | undefined, argument: string | undefined): LogPart | undefined {
   if (operator !== "REQ") return undefined;
   const names = (argument ?? "").toLowerCase().split("?");
@@ -385,7 +388,7 @@ function valueAt(from: unknown, keys: readonly string[]): string {
   return typeof value === "string" ? orDash(value) : JSON.stringify(value);
 }
 
-/** What Istio's filters keep of the two ends, by every name that releases have had for it. */
+/** Metadata that Istio's filters store about both ends, under all names that releases have used. */
 const peerKey = /^(?:wasm\.)?(upstream|downstream)_peer(?:_obj)?$/;
 
 function filterStatePart([key = "", form, field = ""]: readonly string[]): LogPart {

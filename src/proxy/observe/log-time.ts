@@ -23,7 +23,7 @@ const halfDay = 12;
 
 type DatePart = (date: Date, ms: number) => string;
 
-/** The fraction of a second with so many digits. */
+/** The fraction of a second with this many digits. */
 function fraction(digits: number): DatePart {
   return (_date, ms) =>
     String(Math.floor((ms - Math.floor(ms / msPerSecond) * msPerSecond) * 1e6))
@@ -32,7 +32,7 @@ function fraction(digits: number): DatePart {
       .padEnd(digits, "0");
 }
 
-/** Of strftime, in UTC. */
+/** Formats of strftime, in UTC. */
 const parts: Readonly<Record<string, DatePart>> = {
   Y: (date) => String(date.getUTCFullYear()),
   y: (date) => two(date.getUTCFullYear() % 100),
@@ -60,10 +60,10 @@ const parts: Readonly<Record<string, DatePart>> = {
 
 /** The last one of the year 9999: years beyond have more digits. */
 const lastShortSecond = 253_402_300_799;
-/** What follows the seconds, by millisecond. */
+/** The text after the seconds, for each millisecond. */
 const endings = Array.from({ length: msPerSecond }, (_, ms) => `${String(ms).padStart(3, "0")}Z`);
 
-/** As Envoy writes it where no format is given. All up to the seconds is kept from one line to the next. */
+/** Envoy's default form. Everything up to the seconds is reused for the next line. */
 export function isoTime(): TimeFormat {
   let keptSecond = NaN;
   let kept = "";
@@ -83,7 +83,7 @@ const isoLength = 24;
 const millisecondsAt = 20;
 const zero = 48;
 
-/** As {@link isoTime}, as bytes, which hold until the next call. */
+/** As {@link isoTime}, in bytes that are valid until the next call. */
 export function isoTimeBytes(): (ms: number) => Uint8Array {
   const text = isoTime();
   const bytes = new Uint8Array(isoLength);
@@ -106,7 +106,10 @@ export function isoTimeBytes(): (ms: number) => Uint8Array {
   };
 }
 
-/** Envoy's formats of times: strftime's, `%s` seconds since the epoch, `%f` nanoseconds and `%3f` to `%9f` as many digits. Undefined for what is none. */
+/**
+ * Envoy's time formats: strftime's, `%s` for seconds since the epoch, `%f` for nanoseconds, and `%3f` to `%9f` for that
+ * many digits. Undefined for an invalid format.
+ */
 export function compileTimeFormat(text: string): TimeFormat | undefined {
   const compiled: DatePart[] = [];
   for (const [whole, digits, letter] of text.matchAll(/%([1-9])?([A-Za-z%])|[^%]+|%/g)) {

@@ -207,7 +207,7 @@ function filterRow(name: string, value: number): Row {
   return { name, metric: `envoy_${base.replaceAll(/[^A-Za-z0-9_]/g, "_")}`, labels, type: "counter", value };
 }
 
-/** Lifts a counter to a total that is kept elsewhere; a total that began anew adds what it has. */
+/** Raises a counter to a total that is counted elsewhere. If that total was reset, adds its new value. */
 function raise(counter: Counter, total: number): void {
   if (total > counter.value) counter.add(total - counter.value);
 }

@@ -11,7 +11,7 @@ export interface RecordExpression {
   /** Fields of requests and answers that it asks for, in lower case. */
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
-  /** Undefined where it has no value: it asks for what is not there, or fails. */
+  /** Undefined if the expression has no value: something that it reads is missing, or it fails. */
   readonly evaluate: (record: ExchangeRecord, capture: CaptureIndex) => unknown;
 }
 
@@ -33,7 +33,7 @@ const fieldPatterns = [
   /(?<quote>['"])(?<name>[^'"]*)\k<quote>\s+in\s+(?<of>request|response)\s*\.\s*headers\b/g,
 ];
 
-/** Throws what `refuse` makes of an expression that is none, or asks for what is not known here. */
+/** Throws the result of `refuse` for an invalid expression, or one that reads an unknown attribute. */
 export function compileRecordExpression(text: string, refuse: (problem: string) => Error): RecordExpression {
   const cel = loadPackage<typeof Cel>("@bufbuild/cel");
   let program: Program;
@@ -67,7 +67,7 @@ export function compileRecordExpression(text: string, refuse: (problem: string) 
   };
 }
 
-/** Where it has no value, and where that is no truth value, it does not hold. */
+/** False if the expression has no value, or a value that is not a boolean. */
 export function compileRecordCondition(
   text: string,
   refuse: (problem: string) => Error,
@@ -76,7 +76,7 @@ export function compileRecordCondition(
   return { ...expression, holds: (record, capture) => expression.evaluate(record, capture) === true };
 }
 
-/** Envoy's attributes, as far as a record has them; what it lacks is absent, so that an expression over it has no value. */
+/** Envoy's attributes of a record. A missing attribute is absent, so an expression that reads it has no value. */
 function attributesOf(
   record: ExchangeRecord,
   capture: CaptureIndex,

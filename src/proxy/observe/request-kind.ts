@@ -1,9 +1,9 @@
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 
-/** All that values of the span `kind` are made of, and what lines of that kind have in common. */
+/** The input of values with the span `kind`, and the common part of lines of that kind. */
 export class RequestKind {
-  /** Whose lines they are. */
+  /** The format that made these lines. */
   readonly owner: object;
   readonly connection: ConnectionInfo;
   readonly #method: string;
@@ -19,7 +19,7 @@ export class RequestKind {
   readonly #grpcStatus: string;
   /** The pieces, one after the other. */
   readonly bytes: Uint8Array;
-  /** One past each piece; there is one more than there are values of each request. */
+  /** The end of each piece. There is one more piece than there are values for each request. */
   readonly ends: Int32Array;
 
   constructor(owner: object, record: ExchangeRecord, pieces: readonly Uint8Array[]) {

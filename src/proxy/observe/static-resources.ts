@@ -1,6 +1,6 @@
 import type { ProxySettings } from "../proxy-settings.ts";
 
-/** What upstream's proxies have by their bootstrap: tools look for these clusters and listeners by name. */
+/** Clusters and listeners of upstream's bootstrap, which tools look up by name. */
 export interface StaticCluster {
   readonly name: string;
   readonly hostname: string;

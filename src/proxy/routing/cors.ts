@@ -2,7 +2,9 @@ import type { HeaderMutation } from "./header-mutation.ts";
 import type { StringMatcher } from "./matchers.ts";
 import type { RequestView } from "./request-view.ts";
 
-/** Which origins may read a route's answers in a browser, and what a browser is told of it (Fetch standard, CORS). */
+/**
+ * The origins that may read a route's responses in a browser, and the headers for the browser (Fetch standard, CORS).
+ */
 export interface CorsPolicy {
   readonly origins: readonly StringMatcher[];
   /** Values as they are sent; empty ones are not. */
@@ -15,7 +17,7 @@ export interface CorsPolicy {
   readonly forwardsOthers: boolean;
 }
 
-/** What the policy says to a request: answer it (a preflight), or add to its answer. Undefined: nothing. */
+/** The policy's result for a request: respond (to a preflight), or add headers to the response. Undefined: nothing. */
 export type CorsDecision =
   | { readonly kind: "answer"; readonly fields: readonly (readonly [name: string, value: string])[] }
   | { readonly kind: "add"; readonly mutation: HeaderMutation };
@@ -46,7 +48,7 @@ export function decideCors(policy: CorsPolicy, request: RequestView): CorsDecisi
   return { kind: "answer", fields: fields.filter(([, value]) => value !== "") };
 }
 
-/** With credentials `*` means nothing to a browser: there what it has asked for is named. */
+/** With credentials, browsers ignore `*`, so the requested names are listed. */
 function toldOf({ allowCredentials }: CorsPolicy, said: string, asked: string | undefined): string {
   return said === "*" && allowCredentials ? (asked ?? said) : said;
 }

@@ -24,8 +24,8 @@ export interface RequestHash {
 }
 
 /**
- * A request's hash: sources that find nothing count for nothing; after one that finds something and is terminal, no more are
- * asked. Undefined when none found anything. A cookie is made of what tells the client's connection from others.
+ * A request's hash. Sources without a value are skipped. After a terminal source with a value, the others are skipped.
+ * Undefined if no source has a value. The value of a new cookie is made from the client's connection.
  */
 export function requestHash(
   policies: readonly HashPolicy[],

@@ -2,7 +2,7 @@ import type { MessageHead } from "../../wire/http1/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { RequestView } from "./request-view.ts";
 
-/** What happens to a field that is there already. */
+/** What happens to an existing header. */
 export type AppendAction =
   | "append-if-exists-or-add"
   | "add-if-absent"
@@ -12,20 +12,20 @@ export type AppendAction =
 export interface HeaderAddition {
   /** In lower case. */
   readonly name: string;
-  /** Yields the value; an empty one adds nothing unless {@link keepEmptyValue}. */
+  /** Returns the value. An empty value adds nothing unless {@link keepEmptyValue}. */
   readonly value: (request: MutationContext) => string;
   readonly action: AppendAction;
   readonly keepEmptyValue: boolean;
 }
 
-/** One level's changes to a head: removals come first. */
+/** The changes of one level to a head. Removals come first. */
 export interface HeaderMutation {
   readonly add: readonly HeaderAddition[];
   /** Names in lower case. */
   readonly remove: readonly string[];
 }
 
-/** What values may refer to. */
+/** The context that values may refer to. */
 export interface MutationContext {
   readonly request: RequestView;
   readonly connection: ConnectionInfo;
@@ -33,10 +33,10 @@ export interface MutationContext {
   readonly clientAddress: () => string;
   readonly startedMs: number;
   readonly routeName: string;
-  /** Of the upstream; empty while none is chosen. */
+  /** The chosen upstream. Empty if there is none. */
   readonly cluster: string;
   readonly upstreamHost: string;
-  /** Of the answer; 0 while there is none. */
+  /** The status of the response. 0 if there is none. */
   readonly status: number;
   readonly flags: () => string;
   /** The answer's head; undefined while there is none, or when it is ours. */
@@ -54,7 +54,7 @@ export interface HeaderEdits {
 }
 
 /**
- * Applies the levels in order (most specific first). `has` tells whether the original head has a field of that name.
+ * Applies the levels in order, the most specific first. `has` says whether the original head has a header of that name.
  */
 export function editHeaders(
   levels: readonly HeaderMutation[],

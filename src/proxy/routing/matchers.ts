@@ -1,6 +1,6 @@
 import type { RequestView } from "./request-view.ts";
 
-/** Whether a request is meant. Matchers are compiled once a configuration and run for each request. */
+/** Whether a request matches. Matchers are compiled once for each configuration and run for each request. */
 export type RequestMatcher = (request: RequestView) => boolean;
 
 export type StringMatcher = (text: string) => boolean;
@@ -51,7 +51,7 @@ export function pathIs(matcher: StringMatcher): RequestMatcher {
 }
 
 export interface HeaderCondition {
-  /** In lower case; `:method`, `:authority`, `:path`, `:scheme` mean the request line. */
+  /** In lower case. `:method`, `:authority`, `:path` and `:scheme` are parts of the request line. */
   readonly name: string;
   /** Absent: the field must be there, with any value. */
   readonly value?: StringMatcher;
@@ -64,7 +64,8 @@ export function headerMatches(condition: HeaderCondition): RequestMatcher {
   const { name, value, invert, treatMissingAsEmpty } = condition;
   return (request) => {
     const found = anyValue(request, name, value) ?? (treatMissingAsEmpty ? (value?.("") ?? true) : undefined);
-    // A missing field fails a value condition, also an inverted one; an inverted presence asks for absence.
+    // A missing header fails a value condition, also an inverted one. An inverted presence condition needs a missing
+    // header.
     if (found === undefined) return value === undefined && invert;
     return found !== invert;
   };

@@ -1,4 +1,4 @@
-/** What to do with `%2F` and `%5C` in a path. */
+/** How `%2F` and `%5C` in a path are treated. */
 export type EscapedSlashes = "keep" | "reject" | "unescape-and-forward" | "unescape-and-redirect";
 
 export interface PathOptions {
@@ -27,8 +27,8 @@ export function normalizePath(path: string, options: PathOptions): string | unde
 }
 
 /**
- * Other escapes stay as the client wrote them, and so does a `%` that begins none. Undefined when what was decoded makes a new
- * escape: the upstream would read another path than we judged.
+ * Other escapes, and a `%` without an escape, stay as the client wrote them. Undefined if decoding creates a new
+ * escape, because the upstream would read another path than the one that was checked.
  */
 function decodeUnreserved(path: string): string | undefined {
   if (!path.includes("%")) return path;

@@ -15,7 +15,7 @@ interface WildcardDomain {
   readonly host: VirtualHost;
 }
 
-/** One named table of virtual hosts; immutable, so that a request keeps the one it started with. */
+/** One named table of virtual hosts. It is immutable, so a request keeps the table that it started with. */
 export class RouteTable {
   readonly name: string;
   readonly virtualHosts: readonly VirtualHost[];
@@ -49,7 +49,7 @@ export class RouteTable {
     this.#prefixes = prefixes.sort(longestFirst);
   }
 
-  /** Names of the clusters that its routes may choose; those by header are not known. */
+  /** Names of the clusters that its routes may choose. Clusters that a header names are not known. */
   clusters(): Set<string> {
     const names = new Set<string>();
     for (const host of this.virtualHosts) {

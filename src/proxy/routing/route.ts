@@ -8,16 +8,19 @@ export interface Route {
   /** As configured; `-` in logs when empty. */
   readonly name: string;
   readonly matches: RequestMatcher;
-  /** A CONNECT request matches only a route that says so. */
+  /** A CONNECT request matches only a route with this flag. */
   readonly forConnect: boolean;
   readonly action: RouteAction;
   /** Levels, the most specific first: route, virtual host, table. */
   readonly requestMutations: readonly HeaderMutation[];
   readonly responseMutations: readonly HeaderMutation[];
   readonly cors: CorsPolicy | undefined;
-  /** What the route, its virtual host or its table say to filters, by the filter's name; each filter knows its own form. */
+  /**
+   * Configuration for filters from the route, its virtual host or its table, by the filter's name. Each filter knows
+   * its own form.
+   */
   readonly filterConfigs: ReadonlyMap<string, object>;
-  /** What traces call a request of it; undefined when nobody said. */
+  /** The name of a request's operation in traces. Undefined if none is set. */
   readonly operation?: string;
 }
 
@@ -36,15 +39,18 @@ export interface ForwardAction {
   readonly timeoutMs: number;
   /** How far a gRPC client's own deadline takes the place of the whole time; undefined: not at all. */
   readonly grpcTimeout: GrpcTimeout | undefined;
-  /** From the request's beginning to the answer's end; when it is there, {@link timeoutMs} and {@link grpcTimeout} hold no more. */
+  /**
+   * Limit from the beginning of the request to the end of the response. If set, it replaces {@link timeoutMs} and
+   * {@link grpcTimeout}.
+   */
   readonly stream: { readonly maxMs: number; readonly grpcTimeout: GrpcTimeout | undefined } | undefined;
-  /** No byte moves for this long; undefined: as the listener says, 0: no limit. */
+  /** Limit without a byte moving. Undefined: the listener's. 0: no limit. */
   readonly idleTimeoutMs: number | undefined;
-  /** What a request's hash is made of, for clusters that choose endpoints by it. */
+  /** The sources of a request's hash, for clusters that choose endpoints by it. */
   readonly hashPolicies: readonly HashPolicy[];
   readonly retry: RetryPolicy | undefined;
   readonly mirrors: readonly Mirror[];
-  /** Upgrades (lower case) that the route allows or forbids over what the listener says. */
+  /** Upgrades (lower case) that the route allows or forbids, overriding the listener. */
   readonly upgrades: ReadonlyMap<string, boolean>;
   readonly includeAttemptCount: boolean;
 }
@@ -52,7 +58,7 @@ export interface ForwardAction {
 export interface GrpcTimeout {
   /** 0 means no limit. */
   readonly maxMs: number;
-  /** Taken from what the client says, so that we answer before it gives up. */
+  /** Subtracted from the client's timeout, so that we respond before the client gives up. */
   readonly offsetMs: number;
 }
 
@@ -81,7 +87,7 @@ export interface RetryPolicy {
   /** Tries to find an endpoint that was not tried before. */
   readonly avoidPreviousHosts: boolean;
   readonly hostSelectionAttempts: number;
-  /** After so many attempts, and again after as many more, the priorities that they went to are left out; undefined: never. */
+  /** After every so many attempts, the priorities that they used are excluded. Undefined: never. */
   readonly otherPrioritiesAfter: number | undefined;
 }
 

@@ -12,7 +12,10 @@ export interface HttpTunnelSpec {
 const headEnd = "\r\n\r\n";
 const maxHeadBytes = 16_384;
 
-/** Opens a tunnel over a connection to the proxy; the answer is the stream to go on with. Closes it and rejects when the proxy refuses. */
+/**
+ * Opens a tunnel over a connection to a proxy, and returns the stream inside it. If the proxy refuses, closes the
+ * connection and rejects.
+ */
 export async function openHttpTunnel(stream: ByteStream, spec: HttpTunnelSpec, timeoutMs: number): Promise<ByteStream> {
   const { authority, postPath } = spec;
   const first = postPath === undefined ? `CONNECT ${authority} HTTP/1.1` : `POST ${postPath} HTTP/1.1`;

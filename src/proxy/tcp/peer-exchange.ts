@@ -10,7 +10,7 @@ import {
 } from "../http/peer-metadata.ts";
 import type { WorkloadLabels } from "../upstream/workload-labels.ts";
 
-/** Agreed on by ALPN: each side says who it is before its first byte. */
+/** The ALPN name of the protocol in which each side sends its metadata before its first byte. */
 export const peerExchangeProtocol = "istio-peer-exchange";
 
 const magic = 0x3d230467;
@@ -19,7 +19,7 @@ const headBytes = 8;
 const maxBodyBytes = 64 * 1024;
 const structType = "type.googleapis.com/google.protobuf.Struct";
 
-/** What is sent first: an Any of a Struct that holds the node's metadata and id under the names of the HTTP fields. */
+/** The first message: an Any of a Struct with the node's metadata and id, under the names of the HTTP headers. */
 export function encodePeerExchange(own: OwnMetadata): Buffer {
   const struct = create(StructSchema, {
     fields: {
@@ -35,15 +35,15 @@ export function encodePeerExchange(own: OwnMetadata): Buffer {
 }
 
 export interface ExchangedPeer {
-  /** Paused, and without what was exchanged. */
+  /** The stream, paused, after the exchange. */
   readonly stream: ByteStream;
-  /** Undefined when the peer said nothing that can be understood. */
+  /** Undefined if the peer sent nothing readable. */
   readonly peer: WorkloadLabels | undefined;
 }
 
 /**
- * Says who we are and hears who the peer is, on a paused stream that has agreed on it. A peer that sends anything else,
- * or nothing in time, is served without. Undefined when the connection has ended meanwhile.
+ * Sends our metadata and reads the peer's, on a paused stream that has agreed to this. A peer that sends something
+ * else, or nothing in time, is served without metadata. Undefined if the connection ended meanwhile.
  */
 export async function exchangePeers(
   stream: ByteStream,
@@ -84,7 +84,7 @@ function decodeBody(body: Buffer): WorkloadLabels | undefined {
     const metadata = fields[peerMetadataHeader]?.kind;
     return metadata?.case === "structValue" ? workloadOfStruct(metadata.value) : undefined;
   } catch {
-    // Whatever it is, it says nothing of a workload.
+    // The value is something else and names no workload.
     return undefined;
   }
 }

@@ -14,27 +14,27 @@ import type { ForwardNames } from "../upstream/forward-names.ts";
 import type { EndpointConnector, UpstreamStream, WorkloadLabels } from "../upstream/endpoint.ts";
 
 export interface TcpProxyOptions {
-  /** Asked for each connection. */
+  /** Called for each connection. */
   readonly spec: () => TcpSpec;
   readonly cluster: (name: string) => Cluster | undefined;
-  /** Where a cluster forwards by name: the port at the name that the client asks for. */
+  /** For a cluster that forwards by name: the port at the name that the client requests. */
   readonly forwardPort?: () => number | undefined;
   readonly connector: EndpointConnector;
   readonly clock: Clock;
   readonly random: Random;
-  /** What peers that ask for it are told of this proxy's workload. */
+  /** This proxy's metadata, for peers that ask for it. */
   readonly ownMetadata?: OwnMetadata | undefined;
   readonly observer: TcpObserver;
 }
 
-/** What is known of a relayed connection; counts grow while it lives. */
+/** The facts of a relayed connection. Its counts grow while it lives. */
 export interface TcpFlow {
   readonly startedMs: number;
   readonly connection: ConnectionInfo;
   readonly clusterName: string;
   cluster: Cluster | undefined;
   endpoint: Endpoint | undefined;
-  /** Who the endpoint says it is. */
+  /** The workload that the endpoint claims to be. */
   upstreamPeer: WorkloadLabels | undefined;
   /** `ip:port` of our end towards the endpoint; empty before there is one. */
   upstreamLocal: string;
@@ -60,10 +60,10 @@ interface LiveFlow {
   movedMs: number;
 }
 
-/** Between two reports of a connection's bytes, where the configuration says none. */
+/** Time between two reports of a connection's bytes, if the configuration sets none. */
 const defaultReportMs = 5000;
 
-/** For a peer that has agreed to say who it is. */
+/** For a peer that has agreed to exchange metadata. */
 const exchangeTimeoutMs = 10_000;
 
 const ignoring: ByteStreamHandler = {
@@ -77,7 +77,7 @@ const ignoring: ByteStreamHandler = {
 export class TcpProxy {
   readonly #options: TcpProxyOptions;
   readonly #live = new Set<LiveFlow>();
-  /** Streams whose peers have not yet said who they are. */
+  /** Streams whose peers have not sent their metadata yet. */
   readonly #greeting = new Set<ByteStream>();
   #greeted: Buffer | undefined;
   accepted = 0;
@@ -102,7 +102,7 @@ export class TcpProxy {
     for (const { stream } of this.#live) stream.destroy();
   }
 
-  /** To be called once a second. */
+  /** Must be called once a second. */
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
     const { idleTimeoutMs, maxDurationMs, stats } = this.#options.spec();
@@ -192,7 +192,7 @@ export class TcpProxy {
     this.#options.observer.moved(live.flow);
   }
 
-  /** Undefined when no endpoint can be reached; the flow then says why. */
+  /** Undefined if no endpoint can be reached. The flow then has the reason. */
   async #connect(flow: TcpFlow): Promise<ByteStream | undefined> {
     const first = flow.cluster?.firstEndpoints();
     if (first !== undefined) {
@@ -231,7 +231,7 @@ export class TcpProxy {
     return undefined;
   }
 
-  /** Undefined when the client names nobody who can be found; the flow then says why. */
+  /** Undefined if the client names no host that resolves. The flow then has the reason. */
   async #forwardTo(
     names: ForwardNames,
     flow: TcpFlow,

@@ -11,10 +11,10 @@ import { invalidPrefix, type CertificateRef, type RevocationsRef, type RootsRef,
 
 export interface SecretStoreOptions {
   readonly certificates: CertificateSource;
-  /** This proxy's SPIFFE id: whose certificate `default` is. */
+  /** This proxy's SPIFFE id. The certificate `default` belongs to it. */
   readonly identity: string;
   readonly readFile: (path: string) => Promise<string>;
-  /** Where the mesh's own revocation lists are, if there are any; undefined: they are not looked at. */
+  /** File with the mesh's revocation lists. Undefined: none are checked. */
   readonly meshRevocationsFile?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -50,7 +50,7 @@ const systemRootsName = "file-root:system";
 const fileCertificatePrefix = "file-cert:";
 const fileRootsPrefix = "file-root:";
 
-/** Files are read again after this time; a change takes effect for new connections. */
+/** Files are read at this interval. A change affects new connections. */
 const rereadMs = 5000;
 
 interface FileEntry {
@@ -172,7 +172,7 @@ export class SecretStore {
     return reasons.join(", ");
   }
 
-  /** To be called once a second. */
+  /** Must be called once a second. */
   sweep(nowMs: number): void {
     for (const [path, entry] of this.#files) if (nowMs - entry.readMs >= rereadMs) void this.#read(path, entry, nowMs);
   }
@@ -192,7 +192,8 @@ export class SecretStore {
         troubles.push(messageOf(error));
       }
     }
-    // One that the control plane takes back stays in use for who still refers to it: connections should not fail by a race.
+    // A secret that the control plane removes stays available to those that still refer to it, so that a race breaks no
+    // connection.
     this.#wake();
     if (troubles.length > 0) throw userError("config-rejected", troubles.join("; "));
   }
@@ -243,7 +244,7 @@ export class SecretStore {
         }));
   }
 
-  /** With the lists of who signs for the mesh, where there are any. */
+  /** With the revocation lists of the mesh's authorities, if there are any. */
   #meshRoots(): RootsMaterial | undefined {
     const own = this.#ownMaterial();
     const path = this.#options.meshRevocationsFile;
@@ -277,7 +278,7 @@ export class SecretStore {
     return roots === undefined ? undefined : this.#kept(`file ${path}`, roots, () => ({ roots }));
   }
 
-  /** The same object as long as what it is made from stays the same. */
+  /** The same object as long as its inputs are the same. */
   #kept<Material extends CertificateMaterial | RootsMaterial | RevocationsMaterial>(
     name: string,
     from: string,
@@ -290,7 +291,7 @@ export class SecretStore {
     return material;
   }
 
-  /** One that is optional may be absent without a word. */
+  /** An optional one may be missing without a message. */
   #file(path: string, optional = false): string | undefined {
     let entry = this.#files.get(path);
     if (entry === undefined) {

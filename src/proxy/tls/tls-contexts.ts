@@ -9,10 +9,10 @@ interface Cached {
   readonly context: TlsContext;
 }
 
-/** Contexts that are kept; one is made of each specification in use. */
+/** How many contexts are kept. There is one for each specification in use. */
 const maxContexts = 4096;
 
-/** TLS contexts by specification, made anew when one of their certificates has changed. */
+/** TLS contexts by specification. A context is made again when one of its certificates has changed. */
 export class TlsContexts {
   readonly #secrets: SecretStore;
   readonly #cached = new Map<string, Cached>();
@@ -21,7 +21,7 @@ export class TlsContexts {
     this.#secrets = secrets;
   }
 
-  /** Waits for what is not there yet; rejects with what is missing after `timeoutMs`. */
+  /** Waits for missing secrets. After `timeoutMs` rejects and names them. */
   async get(spec: TlsSpec, timeoutMs: number): Promise<TlsContext> {
     const now = this.peek(spec);
     if (now !== undefined) return now;
@@ -76,7 +76,7 @@ export class TlsContexts {
   }
 }
 
-/** Its authority is one that nobody has (Istio's name for a reference that leads nowhere): waiting for it would be in vain. */
+/** Its root is one that nobody has (Istio's name for a reference that leads nowhere), so waiting would be in vain. */
 function isInvalid({ roots }: TlsSpec): boolean {
   return roots?.kind === "sds" && roots.name.startsWith(invalidPrefix);
 }

@@ -1,18 +1,24 @@
-/** Where a certificate with its key comes from. */
+/** The source of a certificate with its key. */
 export type CertificateRef =
-  /** `default` is this proxy's own; else by SDS: `kubernetes://…`, or files as `file-cert:<chain>~<key>`. */
+  /** `default` is this proxy's own. Others come by SDS: `kubernetes://…`, or files as `file-cert:<chain>~<key>`. */
   | { readonly kind: "sds"; readonly name: string }
   | { readonly kind: "files"; readonly chain: string; readonly key: string }
   | { readonly kind: "inline"; readonly chain: string; readonly key: string };
 
-/** Where the roots come from that vouch for the peer. */
+/** The source of the roots that verify the peer. */
 export type RootsRef =
-  /** `ROOTCA` are the mesh's; else by SDS: `kubernetes://…-cacert`, files as `file-root:<path>`, the system's as `file-root:system`. */
+  /**
+   * `ROOTCA` are the mesh's roots. Others come by SDS: `kubernetes://…-cacert`, files as `file-root:<path>`, the
+   * system's as `file-root:system`.
+   */
   | { readonly kind: "sds"; readonly name: string }
   | { readonly kind: "file"; readonly path: string }
   | { readonly kind: "inline"; readonly pem: string };
 
-/** Where revocation lists come from, of those that say it themselves; a secret with roots may have lists of its own, which count before these. */
+/**
+ * The source of revocation lists, if the configuration sets one. A secret with roots may have lists of its own, which
+ * take precedence.
+ */
 export type RevocationsRef = Extract<RootsRef, { readonly kind: "file" | "inline" }>;
 
 export interface SubjectAltNameMatcher {
@@ -23,23 +29,23 @@ export interface SubjectAltNameMatcher {
   readonly ignoreCase: boolean;
 }
 
-/** Of names of secrets that there never are. */
+/** Marks names of secrets that never exist. */
 export const invalidPrefix = "invalid://";
 
-/** What both directions of TLS are configured with; plain data. */
+/** The TLS settings that both directions share. Plain data. */
 export interface TlsSpec {
   /** The same for equal specifications: contexts and pools are shared by it. */
   readonly key: string;
   readonly certificates: readonly CertificateRef[];
   /** Undefined: the peer's certificate is not verified. */
   readonly roots: RootsRef | undefined;
-  /** Undefined: no certificate counts as revoked, unless the secret with the roots says so. */
+  /** Undefined: no certificate counts as revoked, unless the secret with the roots has lists. */
   readonly revocations: RevocationsRef | undefined;
-  /** One of them must match; none asks for no name. */
+  /** One of them must match. Empty: no name is checked. */
   readonly subjectAltNames: readonly SubjectAltNameMatcher[];
-  /** Base64 of the SHA-256 of the peer's public key; one must match. */
+  /** Base64 of the SHA-256 of the peer's public key. One must match. */
   readonly publicKeyHashes: readonly string[];
-  /** Hex of the SHA-256 of the peer's certificate, in lower case, without colons; one must match. */
+  /** Hex of the SHA-256 of the peer's certificate, in lower case, without colons. One must match. */
   readonly certificateHashes: readonly string[];
   readonly alpnProtocols: readonly string[];
   readonly minVersion: TlsVersion | undefined;
@@ -51,7 +57,7 @@ export interface TlsSpec {
 export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
 export interface DownstreamTlsSpec extends TlsSpec {
-  /** `any`: one is asked for, and whoever comes is let in. */
+  /** `any`: a certificate is requested, and every client is admitted. */
   readonly clientCertificate: "require" | "request" | "any" | "none";
   readonly requireServerName: boolean;
 }
@@ -67,7 +73,7 @@ export interface UpstreamTlsSpec extends TlsSpec {
   readonly verifiesServerName: boolean;
 }
 
-/** Whether this is Istio's mutual TLS: our workload certificate is shown, and protocols are told by Istio's names. */
+/** Whether this is Istio's mutual TLS: we show our workload certificate, and ALPN uses Istio's names. */
 export function isMeshTls(tls: TlsSpec): boolean {
   return tls.certificates.some((certificate) => certificate.kind === "sds" && certificate.name === "default");
 }

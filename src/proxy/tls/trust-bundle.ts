@@ -8,13 +8,17 @@ import { typeUrls } from "../../wire/xds/index.ts";
 /** Roots that one bundle may have: each makes handshakes dearer. */
 const maxRoots = 256;
 
-/** Whom the control plane tells to trust besides the roots that come with certificates (Istio's PCDS, of PROXY_CONFIG_XDS_AGENT). */
+/**
+ * Roots that the control plane sends in addition to those that come with certificates (Istio's PCDS, with
+ * PROXY_CONFIG_XDS_AGENT).
+ */
 export function trustBundleSubscription(certificates: Pick<CertificateManager, "trustBesides">): XdsSubscription {
   return {
     typeUrl: typeUrls.proxyConfig,
     mode: "wildcard",
     apply: ({ resources }) => {
-      // One resource without a name, which takes the place of the one before; taken back, roots stay, as for upstream's agent.
+      // One resource without a name, which replaces the previous one. When it is removed the roots stay, as in
+      // upstream's agent.
       const last = resources.at(-1);
       if (last === undefined) return;
       const { caCertificatesPem } = fromBinary(ProxyConfigSchema, last.body);

@@ -2,21 +2,27 @@ import { messageOf, transientError, type Clock, type Logger } from "../../base/i
 import type { CallCluster, ClusterAnswer, ClusterRequest } from "../filters/call-cluster.ts";
 import type { FilterStatistics } from "../filters/filter-statistics.ts";
 
-/** Bytes that a collector is sent at a time: what a server of gRPC takes unless it is told otherwise. */
+/** The maximum size of one message to a collector: what a gRPC server accepts by default. */
 export const maxExportBytes = 4 * 1024 * 1024;
 
-/** A message of items, and how many of the first of them are in it: none where the first alone is larger than {@link maxExportBytes}. */
+/**
+ * A message of items, and how many of the first items are in it. 0 if the first item alone is larger than {@link
+ * maxExportBytes}.
+ */
 export interface EncodedBatch {
   readonly message: Buffer;
   readonly taken: number;
 }
 
-/** Writes items as a collector takes them, as many as fit into {@link maxExportBytes}. What it needs is loaded with the first of them. */
+/**
+ * Encodes items in a collector's form, as many as fit into {@link maxExportBytes}. Loads what it needs with the first
+ * items.
+ */
 export type EncodeBatch<Item> = (items: readonly Item[]) => Promise<EncodedBatch>;
 
-/** Where items go, and how. */
+/** The target of items, and how they are sent. */
 export interface ExportTarget<Item> {
-  /** The statistics' names begin by it: `tracing.zipkin`; and what the items are called in them. */
+  /** The prefix of the statistics' names, such as `tracing.zipkin`, and the word for its items in them. */
   readonly statPrefix: string;
   readonly items: "spans" | "logs";
   readonly encode: EncodeBatch<Item>;
@@ -51,7 +57,7 @@ export class BatchExporter<Item> {
   #sending: Promise<void> | undefined;
   #timer: Disposable | undefined;
   #isFailing = false;
-  /** Of a batch that was too large for one message, the rest waits to go next. */
+  /** The rest of a batch that was too large for one message, which is sent next. */
   #hasRest = false;
 
   constructor(options: BatchExporterOptions<Item>) {
@@ -113,7 +119,7 @@ export class BatchExporter<Item> {
     try {
       const { message, taken } = await target.encode(batch);
       if (taken < batch.length) this.#putBack(batch.slice(Math.max(1, taken)));
-      // The first alone is larger than a message may be.
+      // The first item alone is larger than a message may be.
       going = Math.max(1, taken);
       if (taken === 0)
         throw transientError("export-too-large", `one is larger than the ${maxExportBytes} bytes of a message`);
@@ -158,7 +164,7 @@ function grpcFrame(message: Buffer): Buffer {
   return framed;
 }
 
-/** Why a collector did not take what it was sent. */
+/** Why a collector did not accept a message. */
 function problemOf({ status, headers }: ClusterAnswer, isGrpc: boolean): string | undefined {
   if (status >= firstError) return `it answered ${status}`;
   if (!isGrpc) return undefined;

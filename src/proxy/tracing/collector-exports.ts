@@ -12,10 +12,10 @@ export interface CollectorExportsOptions {
   readonly log?: Logger;
 }
 
-/** Collectors that a proxy sends to at once; what would go to further ones is refused. */
+/** How many collectors a proxy sends to at once. More are refused. */
 const maxExporters = 32;
 
-/** The exporters of a proxy. Listeners whose spans or logs go to the same collector in the same way share one. */
+/** The exporters of a proxy. Listeners that send spans or logs to the same collector in the same way share one. */
 export class CollectorExports {
   readonly #options: CollectorExportsOptions;
   readonly #exporters = new Map<string, BatchExporter<never>>();
@@ -28,7 +28,7 @@ export class CollectorExports {
     return this.#options.node;
   }
 
-  /** `key` stands for all that the target says and for what its items are; undefined when there are too many. */
+  /** `key` identifies the target and the form of its items. Undefined if there are too many. */
   to<Item>(key: string, target: ExportTarget<Item>): BatchExporter<Item> | undefined {
     const known = this.#exporters.get(key) as BatchExporter<Item> | undefined;
     if (known !== undefined) return known;

@@ -49,7 +49,7 @@ export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatc
             }),
       };
     });
-    // The library tells no sizes beforehand: a half of those that are too large together is tried, and so on.
+    // The library does not compute sizes in advance, so half of the items is tried if all are too large, and so on.
     for (let taken = records.length; ; taken = Math.floor(taken / 2)) {
       const message = serializer.serializeRequest(records.slice(0, taken)) ?? new Uint8Array();
       if (message.length <= maxExportBytes || taken === 0) return { message: Buffer.from(message), taken };

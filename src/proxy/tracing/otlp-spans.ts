@@ -24,7 +24,7 @@ const anyValue = { string: 1 };
 const spanKinds = { server: 2, client: 3 };
 const errorStatus = 2;
 const sampledFlag = 1;
-/** The flags say whether the parent is of another process, which is not known here: 0x100 alone says that. */
+/** The flags say whether the parent is in another process. That is unknown here, which 0x100 alone means. */
 const parentFlagsKnown = 0x100;
 
 const traceIdDigits = 32;
@@ -32,7 +32,7 @@ const nanosPerMs = 1_000_000;
 const firstCapacity = 4096;
 /** Memory beyond it is given back with the next batch. */
 const keptCapacity = 256 * 1024;
-/** Those of a span, of the scope's spans and of the resource's. */
+/** Attributes of a span, of the scope's spans and of the resource's. */
 const prefixesOfMessage = 3;
 
 /**
@@ -120,10 +120,10 @@ function nanosOf(ms: number): bigint {
 const wireTypes = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 };
 const varintBits = 7;
 const more = 0x80;
-/** A tag and a length take no more. */
+/** The maximum size of a tag and a length. */
 const maxPrefix = 16;
 
-/** One message of protobuf under construction. It grows as it must: no further than {@link maxExportBytes} and one tag of a span. */
+/** One protobuf message under construction. It grows as needed, up to {@link maxExportBytes} and one tag of a span. */
 class ProtobufBuilder {
   #bytes = Buffer.allocUnsafeSlow(firstCapacity);
   #length = 0;

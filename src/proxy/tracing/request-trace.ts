@@ -8,11 +8,11 @@ export interface RequestTrace {
   readonly upstreamSpanId: string | undefined;
   /** Lines of the head that goes upstream. */
   readonly lines: string;
-  /** Fields of the client's head whose place they take; undefined: it has none of them. */
+  /** The headers of the client's head that these replace. Undefined: it has none of them. */
   readonly replaced: ReadonlySet<string> | undefined;
   /** Unix time at which the request went upstream; 0 before. Set where the request upstream is a span of its own. */
   forwardedMs: number;
-  /** What the client calls the work, where it says so. */
+  /** The client's name for the operation, if it sets one. */
   readonly operationGiven: string | undefined;
 }
 
@@ -20,7 +20,9 @@ const traceIdAt = "traceparent: 00-".length;
 const spanIdAt = traceIdAt + 33;
 const spanIdEnd = spanIdAt + 16;
 
-/** A trace that begins with a request and that nobody keeps: the line that says so, of which its ids are a part. */
+/**
+ * A trace that begins with a request and is not recorded: the header line that says so, of which its ids are a part.
+ */
 export class UnkeptTrace implements RequestTrace {
   readonly lines: string;
 

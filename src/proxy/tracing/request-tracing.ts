@@ -19,16 +19,19 @@ import {
 
 /** How the requests of a listener are traced. */
 export interface RequestTracingOptions {
-  /** In which forms a context is given on. */
+  /** The forms in which a context is propagated. */
   readonly formats: readonly TraceFormat[];
-  /** In which forms one is taken, the first that is there. */
+  /** The accepted forms. The first one present is used. */
   readonly readFormats: readonly TraceFormat[];
   readonly shortTraceIds: boolean;
-  /** Of requests that bring no context, the share that is traced: from 0 to 1; of those whose client asks for it; and of all of these. */
+  /**
+   * Shares from 0 to 1: of requests without a context that are traced, of requests whose client asks for a trace, and
+   * of all of these.
+   */
   readonly randomShare: number;
   readonly clientShare: number;
   readonly overallShare: number;
-  /** A request's id tells whether it is traced. */
+  /** The request's id decides whether it is traced. */
   readonly byRequestId: boolean;
   /** Contexts are given on. */
   readonly propagates: boolean;
@@ -36,22 +39,22 @@ export interface RequestTracingOptions {
   readonly spawnsUpstreamSpan: boolean;
   readonly maxPathLength: number;
   readonly customTags: readonly CustomSpanTag[];
-  /** Undefined: nobody is told of spans, so that a context that a request brings goes on as it is. */
+  /** Undefined: no spans are sent, so a request's context is passed on unchanged. */
   readonly exporter: BatchExporter<Span> | undefined;
   readonly node: TracedNode;
 }
 
-/** What of a request tells whether it is traced. */
+/** The values of a request that decide whether it is traced. */
 export interface TracedRequest {
   readonly head: MessageHead;
   /** It is changed where the request is kept and the id is new. */
   requestId: string;
   readonly requestIdIsNew: boolean;
-  /** What it says of tracing is believed. */
+  /** The request's tracing headers are trusted. */
   readonly internalPeer: boolean;
 }
 
-/** Where a request's id says whether it is traced, and why. */
+/** The position in a request's id that says whether and why it is traced. */
 const decisionAt = 14;
 const sampledMark = "9";
 const tracedMarks = "9ab";
@@ -107,7 +110,7 @@ export class RequestTracing {
     };
   }
 
-  /** The request begins a trace that nobody keeps: those who get it are told so. */
+  /** The request begins a trace that is not recorded, and its headers say so. */
   #unkept(): RequestTrace {
     const { formats, shortTraceIds } = this.#options;
     if (this.#isW3cAlone && !shortTraceIds) return new UnkeptTrace(unkeptTraceParent());

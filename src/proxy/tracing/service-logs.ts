@@ -11,15 +11,15 @@ import type { TracedNode } from "./traced-node.ts";
 
 // Envoy's access log service (envoy.service.accesslog.v3, envoy.data.accesslog.v3): numbers of fields are those of its .proto files.
 
-/** One entry as the service takes it; written while its record is still the exchange's. */
+/** One entry in the service's form. It is written while its record still belongs to the exchange. */
 export type ServiceLogEntry = Uint8Array;
 
-/** What the exchange's entry says beside what all entries say. */
+/** The entry of an exchange, in addition to the common part. */
 export interface EntryFields {
   readonly requestHeaders: readonly string[];
   readonly responseHeaders: readonly string[];
   readonly responseTrailers: readonly string[];
-  /** Who the two ends are is told under these names, if they are named. */
+  /** The names of the metadata of both ends, if they are logged. */
   readonly filterStates: ReadonlySet<string>;
 }
 
@@ -33,13 +33,13 @@ const nanosPerMs = 1_000_000;
 
 const batchFields = { http: 2, tcp: 3 } as const;
 
-/** Writes batches of entries as StreamAccessLogsMessage, each with who sends them. */
+/** Writes batches of entries as StreamAccessLogsMessage, each with the sender. */
 export function serviceLogs(kind: "http" | "tcp", logName: string, node: TracedNode): EncodeBatch<ServiceLogEntry> {
   const identifier = message((writer) => {
     submessage(writer, 1, (inner) => text(text(inner, 1, node.id), 2, node.service));
     text(writer, 2, logName);
   });
-  // Of the batch, around its entries: a tag and a length each.
+  // Of a batch, around its entries: a tag and a length each.
   const overheadBytes = 64 + identifier.length;
   return (items) => {
     let [taken, bytes] = [0, overheadBytes];
@@ -58,7 +58,7 @@ export function serviceLogs(kind: "http" | "tcp", logName: string, node: TracedN
   };
 }
 
-/** HTTPAccessLogEntry; of a connection without HTTP what all entries say. */
+/** HTTPAccessLogEntry. A connection without HTTP has only the common part. */
 export function httpEntry(record: ExchangeRecord, capture: CaptureIndex, fields: EntryFields): ServiceLogEntry {
   return message((writer) => {
     submessage(writer, 1, (common) => writeCommon(common, record, fields));
@@ -189,12 +189,12 @@ const flagFields: Readonly<Partial<Record<ResponseFlag, number>>> = {
 const unauthorizedField = 13;
 
 function writeFlag(writer: BinaryWriter, field: number): void {
-  // The only one that says more: by an external service.
+  // The only flag with a detail: refused by an external service.
   if (field === unauthorizedField) submessage(writer, field, (details) => number(details, 1, 1));
   else writer.uint32(field << 3).bool(true);
 }
 
-/** A google.protobuf.Any of a Struct, with what proxies tell each other of themselves. */
+/** A google.protobuf.Any of a Struct with a proxy's metadata. */
 function writePeer(
   writer: BinaryWriter,
   { workload, namespace, canonicalName, canonicalRevision, cluster }: WorkloadLabels,
@@ -231,7 +231,7 @@ function address(writer: BinaryWriter, field: number, place: Pick<SocketAddress,
   });
 }
 
-/** Of `ip:port`; undefined for what is none. */
+/** Parses `ip:port`. Undefined if invalid. */
 function placeOf(written: string): Pick<SocketAddress, "address" | "port"> | undefined {
   const parsed = written === "" ? undefined : parseAuthority(written);
   return parsed === undefined ? undefined : { address: parsed.host, port: parsed.port };

@@ -21,7 +21,7 @@ export interface TagContext {
   readonly node: TracedNode;
 }
 
-/** What the work is called: by the client, by its route, else by the side that it is seen from. */
+/** The name of the operation: the client's, the route's, else one by the side of the proxy. */
 export function operationOf(
   record: ExchangeRecord,
   { operationGiven }: Pick<RequestTrace, "operationGiven">,

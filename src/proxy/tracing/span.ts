@@ -1,4 +1,4 @@
-/** A unit of work of this proxy, as collectors are told of it. */
+/** A unit of work of this proxy, as collectors receive it. */
 export interface Span {
   /** 32 digits in hexadecimal; 16 where a tracer asks for short ones. */
   readonly traceId: string;

@@ -2,14 +2,14 @@ import { randomFillSync } from "node:crypto";
 import type { MessageHead } from "../../wire/http1/index.ts";
 import { randomTexts } from "../random-text.ts";
 
-/** In which fields a trace's context goes from hop to hop. */
+/** The headers that carry a trace's context from hop to hop. */
 export type TraceFormat = "b3" | "w3c";
 
-/** What a request says of the trace that it is part of. */
+/** The trace context of a request. */
 export interface GivenContext {
   readonly traceId: string;
   readonly parentSpanId: string;
-  /** Undefined where nobody has decided yet. */
+  /** Undefined if nobody has decided yet. */
   readonly sampled: boolean | undefined;
 }
 
@@ -19,8 +19,8 @@ const sampledBit = 1;
 const longTraceIdDigits = 32;
 
 /**
- * The context that a request brings in one of the forms, the first of them that it has; `none` when it has none, or one that cannot be read.
- * A bare decision (`b3: 0`) is told as such.
+ * The context of a request, in the first of the forms that it has. `none` if it has none, or an unreadable one. A
+ * decision without ids (`b3: 0`) is returned as such.
  */
 export function readContext(
   head: MessageHead,
@@ -71,7 +71,7 @@ function isZero(digits: string): boolean {
   return /^0+$/.test(digits);
 }
 
-/** What a span gives on. */
+/** The context that a span passes on. */
 export interface OwnContext {
   readonly traceId: string;
   readonly spanId: string;
@@ -101,7 +101,7 @@ const contextFields: Readonly<Record<TraceFormat, readonly string[]>> = {
   b3: ["b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags"],
 };
 
-/** The fields, in lower case, whose place {@link contextLines} takes. */
+/** The headers, in lower case, that {@link contextLines} replaces. */
 export function replacedFields(formats: readonly TraceFormat[]): ReadonlySet<string> {
   return new Set(formats.flatMap((format) => contextFields[format]));
 }

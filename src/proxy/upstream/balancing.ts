@@ -1,6 +1,6 @@
 export type LoadBalancing = "round-robin" | "least-request" | "random" | "ring-hash" | "maglev";
 
-/** What a policy may be told; the defaults are Envoy's. */
+/** The parameters of a policy. The defaults are Envoy's. */
 export interface BalancingOptions {
   /** Endpoints that least requests compares. */
   readonly choiceCount: number;
@@ -25,6 +25,6 @@ export const defaultBalancing: BalancingOptions = {
 
 /** Chooses among endpoints that may take a request; undefined when there is none. */
 export interface LoadBalancer<Endpoint> {
-  /** `hash` is the request's, of 32 bits; a later `attempt` (from 0) of the same request asks for another endpoint. */
+  /** `hash` is the request's, of 32 bits. A later `attempt` (from 0) of the same request chooses another endpoint. */
   pick(hash?: number, attempt?: number): Endpoint | undefined;
 }

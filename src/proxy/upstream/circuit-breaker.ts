@@ -1,18 +1,18 @@
-/** What a cluster may have under way at once. */
+/** The limits of what a cluster may have open at once. */
 export interface BreakerLimits {
   readonly maxConnections: number;
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
-  /** Takes the place of {@link maxRetries}: a part (0 to 1) of the requests under way, but at least so many. */
+  /** Replaces {@link maxRetries}: a fraction (0 to 1) of the open requests, but at least this many. */
   readonly retryBudget: { readonly fraction: number; readonly min: number } | undefined;
 }
 
-/** One thing of which there may be so much at once. */
+/** One resource with a limit. */
 export class Budget {
   readonly #limit: () => number;
   active = 0;
-  /** How often there was no more. */
+  /** How often the limit was reached. */
   overflows = 0;
 
   constructor(limit: () => number) {
@@ -23,7 +23,7 @@ export class Budget {
     return this.active >= this.#limit();
   }
 
-  /** False, and counted, when there is no more. What was taken must be given back. */
+  /** False, and counted, if the limit is reached. What was taken must be returned. */
   take(): boolean {
     if (this.exhausted) {
       this.overflows += 1;
@@ -43,9 +43,12 @@ export class Budget {
   }
 }
 
-/** Keeps a cluster from being asked for more than it may: what is beyond is refused at once (response flag UO). */
+/** Keeps a cluster within its limits. What exceeds them is refused at once (response flag UO). */
 export class CircuitBreaker {
-  /** Of all endpoints together. An endpoint without any may always have one: else who waits for it would wait for ever. */
+  /**
+   * Connections of all endpoints together. An endpoint without a connection may always open one; otherwise whoever
+   * waits for it would wait for ever.
+   */
   readonly connections: Budget;
   /** Requests that wait for a connection. */
   readonly pending: Budget;

@@ -3,10 +3,13 @@ import { ConnectionPool, type ConnectionPoolOptions } from "./connection-pool.ts
 
 /** Clients that may have connections of their own to one endpoint at a time. */
 export const maxClientPools = 4096;
-/** Nobody else can use such a connection: once its client says no more, it is kept no longer than this. */
+/** Nobody else can use such a connection, so it is kept for at most this time after its client has gone quiet. */
 const maxIdleMs = 15_000;
 
-/** The connections to one endpoint where each says at its start for whom it speaks: each client connection has a pool. */
+/**
+ * The connections to one endpoint when each one names its client at its start. Each client connection has a pool of its
+ * own.
+ */
 export class ClientPools {
   readonly #options: ConnectionPoolOptions;
   readonly #pools = new Map<string, ConnectionPool>();
@@ -20,7 +23,7 @@ export class ClientPools {
     return this.#pools.size;
   }
 
-  /** Undefined when there are {@link maxClientPools} of others. */
+  /** Undefined if {@link maxClientPools} others have a pool. */
   get(downstream: ConnectionInfo): ConnectionPool | undefined {
     const { remote, local } = downstream;
     const key = `${remote.address} ${remote.port} ${local.address} ${local.port}`;

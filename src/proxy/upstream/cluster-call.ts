@@ -18,7 +18,7 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
     if (!requests.take())
       throw transientError("overflow", `cluster ${request.cluster} has as many requests as it may have`);
     try {
-      // Where endpoints speak HTTP/2 alone, so do we.
+      // If endpoints speak only HTTP/2, so do we.
       const protocol = cluster.config.upstreamProtocol === "http2" ? "http2" : request.protocol;
       return await new ClusterCall(endpoint, { ...request, protocol }).run(signal);
     } finally {
@@ -27,7 +27,7 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
   };
 }
 
-/** One request of the proxy itself, and its answer as a whole. */
+/** One request of the proxy itself, with its complete response. */
 class ClusterCall implements PoolUser, ResponseReceiver {
   readonly toHead: boolean;
   readonly toConnect = false;
@@ -90,7 +90,7 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   }
 
   interimResponse(): void {
-    // The final answer is what is waited for.
+    // Waits for the final response.
   }
 
   response(head: MessageHead, _framing: BodyFraming, from: number, to: number, last: boolean): void {
@@ -133,7 +133,8 @@ class ClusterCall implements PoolUser, ResponseReceiver {
 
   upstreamFailed(failure: UpstreamFailure): void {
     const reused = this.#channel?.reused === true && !failure.anyByte;
-    // Closed while it was idle, as we wrote: that says nothing of the endpoint, and the question is asked once more.
+    // The connection was closed while idle, as we wrote. That says nothing about the endpoint, so the request is sent
+    // once more.
     if (reused && failure.kind === "closed" && !this.#again && !this.#over) {
       this.#again = true;
       this.#channel = undefined;

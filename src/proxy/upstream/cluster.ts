@@ -15,14 +15,14 @@ import { warmedWeight, type SlowStart } from "./slow-start.ts";
 export interface ClusterConfig extends SelectionRules, BreakerLimits {
   readonly name: string;
   readonly limits: PoolLimits;
-  /** What endpoints are spoken to with: `downstream` as the client speaks, `alpn` what TLS agrees on. */
+  /** The protocol to endpoints: `downstream`: the client's, `alpn`: what TLS agrees on. */
   readonly upstreamProtocol: UpstreamProtocol;
   readonly http2: UpstreamHttp2;
   /** Mesh protocols may be offered by TLS in place of the configured ones. */
   readonly overridesAlpn: boolean;
   /** Raw connections may begin with who both sides are. */
   readonly exchangesPeers: boolean;
-  /** Whether endpoints are told by HTTP who speaks to them: `external` ones only where all are. */
+  /** Whether endpoints get the proxy's metadata by HTTP. `external`: only if all endpoints are outside. */
   readonly peerMetadata: "tell" | "external" | "never";
   readonly outliers: OutlierPolicy | undefined;
   /** New endpoints get their share of requests bit by bit. */
@@ -35,7 +35,7 @@ export interface ClusterConfig extends SelectionRules, BreakerLimits {
 
 export type UpstreamProtocol = "http1" | "http2" | "downstream" | "alpn";
 
-/** Of HTTP/2 to endpoints; an interval of 0 means that they are not asked whether they live. */
+/** HTTP/2 to endpoints. An interval of 0 means that they are not asked for signs of life. */
 export interface UpstreamHttp2 {
   readonly maxConcurrentStreams: number;
   readonly keepaliveIntervalMs: number;
@@ -48,19 +48,19 @@ const maxDestinations = 4096;
 const firstEndpointsLimitMs = 5000;
 
 export interface ClusterRuntime {
-  /** Of a cluster that forwards to whatever name a client asks for. */
+  /** Settings of a cluster that forwards to the names that clients request. */
   readonly names?: ForwardNames;
   readonly connector: EndpointConnector;
   readonly clock: Clock;
   readonly random: Random;
 }
 
-/** One endpoint with what is under way to it. */
+/** One endpoint with its open requests. */
 export class Endpoint {
   config: EndpointConfig;
   readonly name: string;
   readonly cluster: Cluster;
-  /** For whomever, unless each client has connections of its own: see {@link poolFor}. */
+  /** The shared connections, unless each client has connections of its own: see {@link poolFor}. */
   readonly pool: ConnectionPool;
   readonly #clientPools: ClientPools;
   activeRequests = 0;
@@ -121,25 +121,27 @@ export class Endpoint {
     for (const pool of this.pools()) pool.drain();
   }
 
-  /** To be called once a second, on the steady clock. */
+  /** Must be called once a second, with the steady clock. */
   sweep(nowMs: number): void {
     this.pool.sweep(nowMs);
     this.#clientPools.sweep(nowMs);
   }
 
-  /** It may take requests: healthy as far as the control plane knows, and not left out for what it answered. */
+  /** Whether it may get requests: healthy according to the control plane, and not ejected for its responses. */
   get usable(): boolean {
     return this.config.healthy && this.outliers.ejectedAtMs === undefined;
   }
 
-  /** What a connection to it has proved. */
+  /** What a connection has proved about the endpoint. */
   knowPeer(identity: string | undefined): void {
     if (identity === undefined || identity === this.peerIdentity) return;
     this.peerIdentity = identity;
     this.statistics.clear();
   }
 
-  /** What came of a request, or of a TCP connection. To be told once for each attempt that reached for it. */
+  /**
+   * Reports the outcome of a request or TCP connection. Must be called once for each attempt that used the endpoint.
+   */
   report(outcome: EndpointOutcome): void {
     this.cluster.judge(this, outcome);
   }
@@ -176,7 +178,7 @@ export class Cluster {
   #hasEndpoints = false;
   /** On the steady clock. */
   readonly #addedAtMs: number;
-  /** For those that came before the first endpoints. */
+  /** For requests that arrived before the first endpoints. */
   #first: { readonly promise: Promise<void>; readonly resolve: () => void; readonly limit: Disposable } | undefined;
   #left = false;
   activeRequests = 0;
@@ -209,8 +211,8 @@ export class Cluster {
   }
 
   /**
-   * A cluster comes before its endpoints, and its routes may do so too where the control plane or this process is slow: whoever
-   * wants an endpoint then waits for this. Undefined: endpoints have been set, be it to none, or do not come in time.
+   * A cluster arrives before its endpoints, and its routes may too if the control plane or this process is slow.
+   * Requests then wait for this. Undefined if endpoints have been set (even to none), or do not arrive in time.
    */
   firstEndpoints(): Promise<void> | undefined {
     if (this.#hasEndpoints || this.#left) return undefined;
@@ -290,7 +292,8 @@ export class Cluster {
     const rule = this.config.originalDestination;
     if (rule === undefined) return undefined;
     const config = originalDestinationEndpoint(rule, destination, hostname);
-    // What a certificate must be of, and what is asked for by TLS, is the name's: addresses that two names have in common are two endpoints.
+    // The name decides which certificate is required and what TLS asks for. If two names share an address, it is two
+    // endpoints.
     const key = `${endpointKey(config)} ${hostname ?? ""}`;
     let endpoint = this.#endpoints.get(key);
     if (endpoint !== undefined || this.#endpoints.size >= maxDestinations) return endpoint;
@@ -299,7 +302,7 @@ export class Cluster {
     return endpoint;
   }
 
-  /** To be called once a second, on the steady clock. */
+  /** Must be called once a second, with the steady clock. */
   sweep(nowMs: number): void {
     this.#runtime.names?.sweep(nowMs);
     const returned = this.#outliers?.sweep(nowMs) === true;

@@ -17,13 +17,13 @@ export interface PoolLimits {
   readonly maxRequestsPerConnection: number;
   /** An idle connection is closed after this time. */
   readonly idleTimeoutMs: number;
-  /** A connection takes no more requests after this time, and is closed with the last; absent means no limit. */
+  /** After this time a connection gets no more requests, and closes with its last one. Absent: no limit. */
   readonly maxDurationMs?: number;
 }
 
 /** Requests that may wait for a connection of one endpoint, whatever the configuration allows. */
 export const hardMaxPendingRequests = 16_384;
-/** A connection whose request was gone before it was there is kept for others this long. */
+/** How long a connection is kept for others if its request was gone before it opened. */
 const unusedTimeoutMs = 5000;
 
 export interface PoolCounters {
@@ -44,12 +44,12 @@ export interface ConnectionPoolOptions {
   readonly clock: Clock;
   readonly limits: PoolLimits;
   readonly counters: PoolCounters;
-  /** Told what each new connection has proved of the endpoint. */
+  /** Called with what each new connection has proved about the endpoint. */
   readonly onPeer?: (identity: string | undefined) => void;
-  /** What all endpoints of the cluster share; this pool's limits alone when absent. */
+  /** The limits that all endpoints of the cluster share. Absent: only this pool's own limits. */
   readonly breaker?: PoolBreaker;
   readonly http2?: Http2Settings;
-  /** The one connection whose requests it carries; those of any when absent. */
+  /** The only connection whose requests it carries. Absent: those of any connection. */
   readonly downstream?: ConnectionInfo;
 }
 
@@ -57,8 +57,8 @@ export interface ConnectionPoolOptions {
 const http2Names = new Set(["h2", "istio-h2"]);
 
 /**
- * The connections to one endpoint. Of HTTP/1.1, idle ones are taken last in, first out, so that surplus ones grow old and are
- * swept; one of HTTP/2 serves many requests at a time.
+ * The connections to one endpoint. With HTTP/1.1, the most recently used idle connection is taken first, so that
+ * surplus ones grow old and are swept. An HTTP/2 connection serves many requests at a time.
  */
 export class ConnectionPool implements ConnectionHome {
   readonly #endpoint: EndpointConfig;
@@ -71,7 +71,7 @@ export class ConnectionPool implements ConnectionHome {
   readonly #http2: Http2Pool;
   readonly #waiting: PoolUser[] = [];
   readonly #connecting: Record<WireProtocol, number> = { http1: 0, http2: 0, alpn: 0 };
-  /** What TLS agreed on last. */
+  /** The protocol that TLS agreed on last. */
   #agreed: "http1" | "http2" = "http1";
   #serving = false;
   #closed = false;
@@ -135,7 +135,7 @@ export class ConnectionPool implements ConnectionHome {
     } else if (this.openConnections + this.dialing === 0) this.#fail(user, { kind: "overflow", message: "overflow" });
   }
 
-  /** The user no longer waits; a connection that is being opened for it will serve others. */
+  /** The user no longer waits. A connection that is being opened for it will serve others. */
   giveUp(user: PoolUser): void {
     const index = this.#waiting.indexOf(user);
     if (index >= 0) this.#noLongerWaits(index);
@@ -191,19 +191,19 @@ export class ConnectionPool implements ConnectionHome {
     }
   }
 
-  /** Closes connections that were opened for somebody who did not need them in the end. */
+  /** Closes connections that were opened for users who did not need them in the end. */
   closeUnused(): void {
     for (const connection of this.#idle.filter((one) => one.requests === 0)) connection.retire(this.#clock);
   }
 
-  /** Closes what is idle and takes nothing back any more; exchanges that run go on to their end. */
+  /** Closes idle connections and takes none back any more. Open exchanges continue to their end. */
   drain(): void {
     this.#closed = true;
     for (const connection of this.#idle.splice(0)) connection.retire(this.#clock);
     if (this.#waiting.length === 0) this.#http2.drain();
   }
 
-  /** Opens a connection when somebody waits for whom none is on its way. */
+  /** Opens a connection if a user waits and no connection is on its way for it. */
   #connectForWaiting(): void {
     const user = this.#waiting[0];
     if (user === undefined || !this.#hasRoom()) return;
@@ -220,7 +220,7 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   #hasRoom(): boolean {
-    // Who waits for an endpoint without a connection would wait for ever.
+    // A user that waits for an endpoint without a connection would wait for ever.
     if (this.#all.size + this.#http2.usableConnections + this.dialing === 0) return this.limits.maxConnections > 0;
     return !this.#breaker.connections.exhausted;
   }
@@ -259,7 +259,7 @@ export class ConnectionPool implements ConnectionHome {
       this.#breaker.connections.give();
       this.#counters.connectFailures += 1;
       const message = messageOf(error);
-      // Others that wait have attempts of their own under way, or take a connection that becomes free.
+      // Other waiting users have attempts of their own, or take a connection that becomes free.
       const user = this.#takeWaiting((waiting) => (waiting.upstreamProtocol ?? "http1") === protocol);
       user?.connectFailed({ kind: isTimeout(error) ? "timeout" : "connection-failure", message });
       this.#connectForWaiting();
@@ -276,13 +276,13 @@ export class ConnectionPool implements ConnectionHome {
     }
     const connection = new UpstreamConnection(stream, this, this.#clock.steadyMs());
     this.#all.add(connection);
-    // What carries it may be draining from the start; another connection would be no better, so that it serves one who waits.
+    // The carrier may be draining from the start. Another connection would be no better, so this one serves one user.
     const next = this.#takeWaiting((user) => user.upstreamProtocol !== "http2");
     if (next === undefined) {
       connection.isSurplus = true;
       this.release(connection);
     } else next.connected(connection);
-    // Those who hoped to share a connection need one each.
+    // Users who hoped to share a connection now need one each.
     if (protocol === "alpn") this.#connectForWaiting();
   }
 

@@ -34,7 +34,7 @@ export interface MeshConnectorOptions {
   readonly tunnelHeaders: readonly (readonly [name: string, value: string])[];
   /** SO_MARK of what this proxy dials, where it may set it: keeps a redirect from catching it again. */
   readonly mark?: number;
-  /** Told of each connection that is opened, before anything is sent by it. */
+  /** Called for each opened connection, before anything is sent on it. */
   readonly ownConnections?: OwnConnections;
   /** Enters an internal listener of this proxy; undefined when there is none of that name. */
   readonly enter?: (listener: string, downstream: ConnectionInfo | undefined) => ByteStream | undefined;
@@ -42,7 +42,7 @@ export interface MeshConnectorOptions {
 
 type HboneTransport = Extract<EndpointTransport, { readonly kind: "hbone" }>;
 
-/** What Istio's sidecars want to hear, by what will be spoken. */
+/** The ALPN names that Istio's sidecars expect, by the protocol inside. */
 const meshAlpn: Readonly<Record<"http1" | "http2" | "alpn", readonly string[]>> = {
   http1: ["istio-http/1.1", "istio", "http/1.1"],
   http2: ["istio-h2", "istio", "h2"],
@@ -75,7 +75,7 @@ export class MeshConnector implements EndpointConnector {
     return await this.#open(endpoint, timeoutMs, context);
   }
 
-  /** The connection below TLS, if there is any, with what it begins with. */
+  /** The connection below TLS, if there is one, with the bytes that it begins with. */
   async #open(endpoint: EndpointConfig, timeoutMs: number, context: ConnectContext): Promise<UpstreamStream> {
     const stream = await this.#reach(endpoint, timeoutMs, context);
     if (endpoint.proxyHeader !== undefined) stream.write(headerOf(endpoint.proxyHeader, stream, context.downstream));
@@ -99,7 +99,7 @@ export class MeshConnector implements EndpointConnector {
     }
   }
 
-  /** Gives up idle tunnels; those in use go on. */
+  /** Closes idle tunnels. Tunnels in use continue. */
   close(): void {
     this.#pool.close();
   }
@@ -119,7 +119,7 @@ export class MeshConnector implements EndpointConnector {
       timeoutMs,
       ...this.#marked(),
     });
-    // Who is at the inner end is known to the other network alone: anybody of our trust domains.
+    // Only the other network knows who is at the inner end, so any identity of our trust domains is accepted.
     return within === true
       ? await connectWithin(outer, certificates, {
           sourceIdentity,
@@ -171,7 +171,9 @@ export class MeshConnector implements EndpointConnector {
   }
 }
 
-/** A request of the proxy itself speaks for nobody else: version 1 has no words for that but the connection's own ends. */
+/**
+ * A request of the proxy itself names no other client. Version 1 can only express that by the connection's own ends.
+ */
 function headerOf(version: ProxyHeaderVersion, stream: ByteStream, downstream: ConnectionInfo | undefined): Buffer {
   if (version === "v2")
     return downstream === undefined ? localProxyHeader() : proxyHeader(downstream.remote, downstream.local, "");

@@ -7,14 +7,14 @@ export type ResolveName = (name: string) => Promise<readonly string[]>;
 export interface DnsRefresherOptions {
   readonly names: readonly string[];
   readonly refreshMs: number;
-  /** Which addresses of a name count; one that is written in place of a name always does. */
+  /** The address families that count for a name. An address in place of a name always counts. */
   readonly family: AddressFamily;
-  /** What another has found before, which holds until there is an answer. */
+  /** A previous refresher's result, which is valid until there is an answer. */
   readonly known?: ReadonlyMap<string, readonly string[]>;
   readonly resolve: ResolveName;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Told when the addresses of any name have changed, and the first time. */
+  /** Called when the addresses of a name have changed, and for the first time. */
   readonly onChange: (addresses: ReadonlyMap<string, readonly string[]>) => void;
 }
 
@@ -34,7 +34,7 @@ export class DnsRefresher {
     }
   }
 
-  /** Of each name that has been resolved. */
+  /** The addresses of each resolved name. */
   get addresses(): ReadonlyMap<string, readonly string[]> {
     return this.#addresses;
   }

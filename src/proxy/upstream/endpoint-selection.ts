@@ -4,7 +4,7 @@ import type { BalancingOptions, LoadBalancer, LoadBalancing } from "./balancing.
 import { createLoadBalancer, type Balanced } from "./load-balancer.ts";
 import { healthOf, priorityLoads } from "./priority-load.ts";
 
-/** What selection looks at of an endpoint. */
+/** The properties of an endpoint that selection uses. */
 export interface Selectable extends Balanced {
   readonly config: Balanced["config"] & {
     readonly priority: number;
@@ -24,13 +24,16 @@ export interface SelectionRules {
   readonly localityWeighted: boolean;
 }
 
-/** One of several balancers, by its share. */
+/** One of several balancers with its share. */
 interface Share<Endpoint> {
   readonly share: number;
   readonly balancer: LoadBalancer<Endpoint>;
 }
 
-/** Chooses endpoints by priority, then by locality, then by the cluster's policy. Made anew when anything of it changes. */
+/**
+ * Chooses endpoints by priority, then by locality, then by the cluster's policy. It is made again when one of these
+ * changes.
+ */
 export class EndpointSelection<Endpoint extends Selectable> implements LoadBalancer<Endpoint> {
   readonly #levels: readonly Level<Endpoint>[];
   readonly #priorities: readonly Share<Endpoint>[];
@@ -114,7 +117,7 @@ function prioritiesOf<Endpoint>(levels: readonly Level<Endpoint>[], rules: Selec
   const enough =
     levels.reduce((sum, { all, chosen }) => sum + healthOf({ healthy: chosen.length, total: all.length }), 0) >= 1;
   if (loads.every((load) => load === 0)) {
-    // Nobody is usable: either all are tried, or none.
+    // No endpoint is usable: either all are tried, or none.
     return rules.panicThreshold > 0 ? levels.slice(0, 1).map(({ all }) => ({ share: 1, chosen: all, all })) : [];
   }
   return levels

@@ -12,7 +12,7 @@ export type EndpointTransport =
       readonly kind: "hbone";
       /** `ip:port` or `hostname:port` of the CONNECT. */
       readonly authority: string;
-      /** Where the tunnel's TLS connection goes: the workload itself, or a waypoint. */
+      /** The other end of the tunnel's TLS connection: the workload itself, or a waypoint. */
       readonly address: string;
       readonly port: number;
       readonly expectedIdentities: readonly string[];
@@ -39,22 +39,22 @@ export interface EndpointConfig extends SocketOptions {
   readonly transport: EndpointTransport;
   readonly weight: number;
   readonly priority: number;
-  /** Where it is, and how many requests go there in proportion to other places; undefined when nobody said. */
+  /** Its locality, and that locality's share of requests. Undefined if not set. */
   readonly locality?: { readonly name: string; readonly weight: number };
   readonly healthy: boolean;
-  /** Connections begin with a PROXY header that says whose they are; each client then has connections of its own. */
+  /** Connections begin with a PROXY header that names the client, so each client has connections of its own. */
   readonly proxyHeader?: ProxyHeaderVersion;
   readonly hostname: string | undefined;
   readonly workload: WorkloadLabels;
 }
 
-/** `ip:port`, as logs show it; for a tunnel, the inner destination. */
+/** `ip:port` for logs. For a tunnel, the inner destination. */
 export function endpointName(config: EndpointConfig): string {
   if (config.transport.kind === "hbone") return config.transport.authority;
   return config.address.includes(":") ? `[${config.address}]:${config.port}` : `${config.address}:${config.port}`;
 }
 
-/** What makes two endpoints the same connection target: their pools survive an update. */
+/** Identifies the connection target. The pools of equal targets survive an update. */
 export function endpointKey(config: EndpointConfig): string {
   return `${config.address} ${config.port} ${transportKey(config.transport)} ${config.sourceAddress ?? ""} ${config.proxyHeader ?? ""}`;
 }
@@ -65,24 +65,24 @@ function transportKey(transport: EndpointTransport): string {
 
 /** A connection to an endpoint. */
 export interface UpstreamStream extends ByteStream {
-  /** What carries it drains: it serves what is under way, and is not kept for more. */
+  /** The carrier drains: the connection serves its open requests and is not kept for more. */
   readonly retiring?: boolean;
-  /** What the endpoint chose of the protocols that were offered by TLS. */
+  /** The protocol that the endpoint chose from those that TLS offered. */
   readonly alpnProtocol?: string | undefined;
   /** The SPIFFE id that the endpoint proved. */
   readonly peerIdentity?: string;
 }
 
 export interface ConnectContext {
-  /** What will be spoken: it decides which protocols are offered by TLS. `alpn`: either version of HTTP, as the endpoint chooses. */
+  /** The protocol to speak, which decides what TLS offers. `alpn`: either version of HTTP, as the endpoint chooses. */
   readonly protocol: "http1" | "http2" | "alpn" | "tcp";
-  /** Whose bytes it will carry, when they are of one connection only. */
+  /** The client whose bytes it will carry, if it belongs to one client only. */
   readonly downstream?: ConnectionInfo;
   /** Both sides may say who they are before the first byte, if the endpoint agrees by ALPN. */
   readonly exchangesPeers?: boolean;
 }
 
-/** Opens a connection to an endpoint; rejects with an error whose message says why. */
+/** Opens a connection to an endpoint. Rejects with an error whose message has the reason. */
 export interface EndpointConnector {
   connect(config: EndpointConfig, timeoutMs: number, context?: ConnectContext): Promise<UpstreamStream>;
 }

@@ -3,15 +3,15 @@ import { isInsideAddress, transientError, type Clock } from "../../base/index.ts
 import { ofFamily, type AddressFamily } from "./address-family.ts";
 import type { ResolveName } from "./dns-refresher.ts";
 
-/** How a cluster that forwards by name looks names up. */
+/** How a cluster that forwards by name resolves names. */
 export interface ForwardNameRules {
   /** The port where a request names none. */
   readonly defaultPort: number;
-  /** Names that are known at once; requests for others are refused then. */
+  /** How many names are known at once. Requests for more are refused. */
   readonly maxHosts: number;
-  /** An answer is asked for anew after this time. */
+  /** An answer is resolved again after this time. */
   readonly refreshMs: number;
-  /** A name that nobody asks for is forgotten after this time. */
+  /** An unused name is forgotten after this time. */
   readonly idleMs: number;
   readonly queryTimeoutMs: number;
   readonly family: AddressFamily;
@@ -66,7 +66,7 @@ export class ForwardNames {
     return this.#ask(name, fresh).then(() => take(fresh));
   }
 
-  /** To be called once a second, on the steady clock. */
+  /** Must be called once a second, with the steady clock. */
   sweep(nowMs: number): void {
     for (const [name, { usedAtMs, pending }] of this.#names)
       if (pending === undefined && nowMs - usedAtMs >= this.rules.idleMs) this.#names.delete(name);

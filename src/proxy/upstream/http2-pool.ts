@@ -9,7 +9,7 @@ export interface Http2PoolOptions {
   readonly clock: Clock;
   readonly http2?: Http2Settings | undefined;
   readonly onClosed: () => void;
-  /** There may be room for those who wait. */
+  /** There may be room for waiting users. */
   readonly onRoom: () => void;
 }
 
@@ -20,7 +20,7 @@ export class Http2Pool implements Http2ConnectionHome {
   readonly #onClosed: () => void;
   readonly #onRoom: () => void;
   readonly #connections = new Set<Http2UpstreamConnection>();
-  /** What the endpoint said of itself last; undefined before it has. */
+  /** The limit that the endpoint announced last. Undefined until it has. */
   #knownStreams: number | undefined;
   /** A connection is closed after that many requests; 0 means no limit. */
   maxRequestsPerConnection = 0;
@@ -36,7 +36,7 @@ export class Http2Pool implements Http2ConnectionHome {
     return this.#connections.size;
   }
 
-  /** Connections that take streams, now or when others have ended. */
+  /** Connections that accept streams, now or when others have ended. */
   get usableConnections(): number {
     let usable = 0;
     for (const connection of this.#connections) if (!connection.finished) usable += 1;
@@ -49,7 +49,7 @@ export class Http2Pool implements Http2ConnectionHome {
     connection.start();
   }
 
-  /** Requests that a new connection will take at a time, as far as is known. */
+  /** How many requests a new connection will accept at a time, as far as is known. */
   get expectedStreams(): number {
     const known = Math.min(
       this.#knownStreams ?? http2Limits.openedStreamsBeforeSettings,

@@ -17,17 +17,17 @@ import type { UpstreamStream } from "./endpoint.ts";
 import type { Http2Settings } from "./http2-settings.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
 
-/** Where a connection comes from. */
+/** The pool of a connection. */
 export interface Http2ConnectionHome {
   /** It may take more streams than before, or has become idle. */
   changed(connection: Http2UpstreamConnection): void;
-  /** It serves nobody any more. */
+  /** The connection serves no more requests. */
   forget(connection: Http2UpstreamConnection): void;
 }
 
 /** A head that we composed is larger than what came by what we added. */
 const composedLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
-/** One head is looked at at a time in this thread, so all connections share the scratch. */
+/** This thread reads one head at a time, so all connections share the buffer. */
 const scratchHead = new MessageHead(composedLimits);
 const noBytes = Buffer.alloc(0);
 
@@ -79,7 +79,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
     return this.#connection.openedStreams;
   }
 
-  /** Undefined before the server has said. */
+  /** Undefined until the server has announced it. */
   get maxStreams(): number | undefined {
     return this.#connection.peerMaxStreams;
   }
@@ -88,17 +88,19 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
     return this.#connection.takesStream && !this.#isRetiring;
   }
 
-  /** What carries it drains: it is to end with the streams that it has. */
+  /** The carrier drains: the connection must end with its open streams. */
   get retiring(): boolean {
     return this.#stream.retiring === true;
   }
 
-  /** It takes no more streams, now or later. */
+  /** The connection accepts no more streams, now or later. */
   get finished(): boolean {
     return this.#connection.closed || this.#connection.draining || this.#isRetiring;
   }
 
-  /** What carries it may be draining from the start; another connection would be no better, so that it serves one request. */
+  /**
+   * The carrier may be draining from the start. Another connection would be no better, so this one serves one request.
+   */
   get #isRetiring(): boolean {
     return this.retiring && this.requests > 0;
   }
@@ -140,7 +142,7 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
   readonly #connection: Http2Connection;
   readonly #stream: Http2Stream;
   readonly reused: boolean;
-  /** What is sent is copied into frames at once. */
+  /** Frames copy what is sent at once. */
   readonly holdsBytes = false;
   readonly #sentBefore: number;
   #receiver: ResponseReceiver | undefined;
@@ -167,7 +169,7 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
     if (receiver === undefined) return true;
     const end = scanRequestHead(scratchHead, message, 0, headLength, composedLimits);
     if (end <= 0) {
-      // What a configuration adds may be no field: such a request cannot be sent. Not inside the caller's own call.
+      // A configured header may be invalid. Then the request cannot be sent. Reports this after the caller's own call.
       queueMicrotask(() =>
         this.#fail({
           kind: "protocol-error",

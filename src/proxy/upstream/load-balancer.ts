@@ -3,11 +3,11 @@ import { defaultBalancing, type BalancingOptions, type LoadBalancer, type LoadBa
 import { MaglevBalancer } from "./maglev.ts";
 import { RingHashBalancer } from "./ring-hash.ts";
 
-/** What balancing looks at of an endpoint. */
+/** The properties of an endpoint that balancing uses. */
 export interface Balanced {
   readonly config: { readonly weight: number; readonly hostname?: string | undefined };
   readonly activeRequests: number;
-  /** `ip:port`; what hashing places it by. */
+  /** `ip:port`, by which hashing places it. */
   readonly name?: string;
 }
 
@@ -99,8 +99,8 @@ function roundRobin<Endpoint>(endpoints: readonly Endpoint[], random: Random): L
 }
 
 /**
- * Smooth weighted round robin: over a full turn each endpoint is chosen as often as its weight says, spread evenly.
- * With least requests, a weight counts less the more requests its endpoint has.
+ * Smooth weighted round robin: in a full round each endpoint is chosen as often as its weight says, evenly spread. With
+ * least requests, open requests reduce an endpoint's weight.
  */
 class WeightedBalancer<Endpoint extends Balanced> implements LoadBalancer<Endpoint> {
   readonly #endpoints: readonly Endpoint[];

@@ -12,8 +12,9 @@ export interface MaglevOptions<Endpoint> {
 const free = 0xffff_ffff;
 
 /**
- * Consistent hashing by a table (Eisenbud and others, NSDI 2016): endpoints take turns to claim the slots that they prefer, so
- * that each has its share almost exactly, and few hashes move when an endpoint comes or goes. Made when first needed.
+ * Consistent hashing by a table (Eisenbud and others, NSDI 2016). Endpoints take turns to claim the slots that they
+ * prefer, so each gets its share almost exactly, and few hashes move when an endpoint comes or goes. Built on first
+ * use.
  */
 export class MaglevBalancer<Endpoint> implements LoadBalancer<Endpoint> {
   readonly #endpoints: readonly Endpoint[];
@@ -29,7 +30,7 @@ export class MaglevBalancer<Endpoint> implements LoadBalancer<Endpoint> {
 
   pick(hash = Math.floor(this.#options.random() * 0x1_0000_0000), attempt = 0): Endpoint | undefined {
     const table = (this.#table ??= this.#fill());
-    // A later attempt looks at a slot far away: neighbours say nothing of each other in this table anyway.
+    // A later attempt reads a distant slot. Neighbouring slots are unrelated in this table anyway.
     const slot = attempt === 0 ? hash % table.length : hashText(`${hash}`, attempt) % table.length;
     return this.#endpoints[table[slot] ?? 0];
   }

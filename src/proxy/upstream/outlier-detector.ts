@@ -1,6 +1,6 @@
 import type { Random } from "../../base/index.ts";
 
-/** When an endpoint is taken out because of what it answers. Thresholds of 0 mean never. */
+/** When an endpoint is ejected for its responses. A threshold of 0 means never. */
 export interface OutlierPolicy {
   readonly consecutiveServerErrors: number;
   /** 502, 503, 504, and what never was an answer unless that is counted by itself. */
@@ -13,9 +13,9 @@ export interface OutlierPolicy {
   readonly maxEjectionMs: number;
   /** Added to an ejection, at random up to this. */
   readonly ejectionJitterMs: number;
-  /** Of all endpoints of the cluster, from 0 to 100. */
+  /** Percentage of the cluster's endpoints, from 0 to 100. */
   readonly maxEjectionPercent: number;
-  /** One endpoint may be out whatever the percentage says. */
+  /** One endpoint may be ejected whatever the percentage says. */
   readonly alwaysEjectsOne: boolean;
 }
 
@@ -26,7 +26,7 @@ export type EndpointOutcome =
   | { readonly kind: "connected" }
   | { readonly kind: "connect-failure" | "reset" | "timeout" };
 
-/** What an endpoint did, as far as it matters. */
+/** The counts of an endpoint that matter here. */
 export class OutlierRecord {
   serverErrors = 0;
   gatewayErrors = 0;
@@ -85,7 +85,7 @@ export class OutlierDetector {
     return true;
   }
 
-  /** To be called often; looks once an interval. Answers whether an endpoint has come back. */
+  /** May be called often; it works once in each interval. Returns whether an endpoint has come back. */
   sweep(nowMs: number): boolean {
     if (nowMs < this.#nextSweepMs) return false;
     this.#nextSweepMs = nowMs + this.#policy.intervalMs;

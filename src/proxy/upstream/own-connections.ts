@@ -1,12 +1,12 @@
 import { transientError } from "../../base/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 
-/** Connections to ports of the own process that are open at once; a proxy has no reason to open many. */
+/** How many connections to the process's own ports may be open at once. A proxy has no reason for many. */
 const maxOpen = 4096;
 
 /**
- * Connections that this proxy opened to its own ports for somebody else: a tunnel or a route may lead there. Their peer's
- * address is local, and yet who asks is not in the pod, so the paths that end or drain the proxy look here as well.
+ * Connections that this proxy opened to its own ports for a client, by a tunnel or a route. Their peer has a local
+ * address although the client is not in the pod, so the paths that end or drain the proxy check this list too.
  */
 export class OwnConnections {
   readonly #ports: ReadonlySet<number>;

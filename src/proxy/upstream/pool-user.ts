@@ -1,9 +1,9 @@
 import type { UpstreamChannel } from "./upstream-channel.ts";
 
-/** What is spoken to an endpoint; `alpn`: HTTP/2 where TLS agrees on it, else HTTP/1.1. */
+/** The protocol to an endpoint. `alpn`: HTTP/2 if TLS agrees on it, else HTTP/1.1. */
 export type WireProtocol = "http1" | "http2" | "alpn";
 
-/** Who waits for a connection. Exactly one of the two is called, at once or later, unless the wait was given up. */
+/** Waits for a connection. Exactly one of the two methods is called, at once or later, unless the user gave up. */
 export interface PoolUser {
   /** HTTP/1.1 when absent. */
   readonly upstreamProtocol?: WireProtocol;

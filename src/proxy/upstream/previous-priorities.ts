@@ -2,9 +2,9 @@ import type { LoadBalancer } from "./balancing.ts";
 import type { EndpointSelection, Selectable } from "./endpoint-selection.ts";
 
 /**
- * Leads the retries of one request to other priorities than its attempts went to, as Envoy's `previous_priorities` does: after every
- * `after` attempts all priorities tried so far are left out, and the others share the load by their health. When none of these can
- * take requests it begins anew; when none of all can, nothing is left out.
+ * Sends the retries of a request to other priorities than its attempts used, as Envoy's `previous_priorities`. After
+ * every `after` attempts, all priorities tried so far are excluded, and the others share the load by their health. If
+ * none of these can take requests, it starts over. If no priority can, nothing is excluded.
  */
 export class PreviousPriorities {
   readonly #after: number;
@@ -15,12 +15,12 @@ export class PreviousPriorities {
     this.#after = after;
   }
 
-  /** Told of each attempt that failed. */
+  /** Called for each failed attempt. */
   tried(priority: number): void {
     this.#attempts.push(priority);
   }
 
-  /** What the next attempt's endpoint is chosen by. */
+  /** The priorities and their shares for the next attempt. */
   choose<Endpoint extends Selectable>(selection: EndpointSelection<Endpoint>): LoadBalancer<Endpoint> {
     const attempts = this.#attempts;
     if (attempts.length < this.#after) return selection;

@@ -4,7 +4,7 @@ export interface PriorityHealth {
   readonly total: number;
 }
 
-/** As long as this much of a priority is healthy, it takes all that it should: Envoy's default. */
+/** A priority with at least this healthy fraction takes its whole share. Envoy's default. */
 export const overprovisioning = 1.4;
 
 /** A priority's or locality's health from 0 to 1, with the overprovisioning counted in. */
@@ -13,8 +13,9 @@ export function healthOf({ healthy, total }: PriorityHealth): number {
 }
 
 /**
- * The share of the load, from 0 to 1, that each priority takes, the most preferred first: as much as its health allows of what
- * those before it leave. When all together are not healthy enough, what they have is scaled up to the whole.
+ * The share of the load, from 0 to 1, of each priority, the most preferred first. Each takes as much as its health
+ * allows of what the previous ones leave. If all together are not healthy enough, their shares are scaled up to the
+ * whole.
  */
 export function priorityLoads(priorities: readonly PriorityHealth[]): number[] {
   const health = priorities.map(healthOf);

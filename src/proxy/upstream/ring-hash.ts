@@ -9,7 +9,7 @@ export interface RingOptions<Endpoint> {
   readonly random: Random;
 }
 
-/** What a number has left beside a hash of 32 bits. */
+/** The bits of a number that are left beside a 32-bit hash. */
 const maxOwners = 2 ** 21;
 
 /**
@@ -44,10 +44,10 @@ export class RingHashBalancer<Endpoint> implements LoadBalancer<Endpoint> {
     const total = this.#weights.reduce((sum, weight) => sum + weight, 0);
     const least = Math.min(...this.#weights) / total;
     const { minSize, maxSize, keyOf } = this.#options;
-    // The lightest endpoint has a whole number of points, and the others what that makes of their weights.
+    // The lightest endpoint gets a whole number of points, the others proportionally.
     const scale = Math.min(Math.ceil(least * minSize) / least, maxSize);
     const counts = this.#weights.map((weight) => Math.max(1, Math.round((weight / total) * scale)));
-    // A ring may have millions of points: a number each, the hash before the owner, sorts in place.
+    // A ring may have millions of points. One number for each, with the hash above the owner, can be sorted in place.
     const points = new Float64Array(counts.reduce((sum, count) => sum + count, 0));
     let at = 0;
     for (const [owner, endpoint] of this.#endpoints.entries()) {

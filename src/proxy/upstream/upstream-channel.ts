@@ -2,8 +2,8 @@ import type { SocketAddress } from "../../net/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 
 /**
- * One request's way on a connection to an endpoint: an HTTP/1.1 connection while it serves the request, or a stream of an
- * HTTP/2 connection. Heads are HTTP/1.1 text on this side, whatever goes over the wire.
+ * One request's use of a connection to an endpoint: an HTTP/1.1 connection while it serves the request, or a stream of
+ * an HTTP/2 connection. Heads are HTTP/1.1 text on this side, whatever the wire uses.
  */
 export interface UpstreamChannel {
   readonly local: SocketAddress;
@@ -11,9 +11,12 @@ export interface UpstreamChannel {
   readonly reused: boolean;
   /** Whether bytes that were given to {@link send} or {@link write} are still being read, so that they must not change. */
   readonly holdsBytes: boolean;
-  /** Who is told of the answer; comes first. */
+  /** Sets the receiver of the response. Must be called first. */
   begin(receiver: ResponseReceiver): void;
-  /** The head, `message[0, headLength)`, and what there is of the body; `last` with the whole request. False means: wait for `upstreamDrained`. */
+  /**
+   * The head, `message[0, headLength)`, and the first part of the body. `last`: this is the whole request. False means:
+   * wait for `upstreamDrained`.
+   */
   send(message: Buffer, headLength: number, last: boolean): boolean;
   /** More of the body; `last` ends the request. Answers as {@link send}. */
   write(bytes: Buffer, last: boolean): boolean;
@@ -62,7 +65,10 @@ export interface ResponseReceiver {
 }
 
 export interface UpstreamFailure {
-  /** `reset`: by the peer, of this request alone. `refused`: the peer did not look at the request, it may be sent again. */
+  /**
+   * `reset`: the peer reset this request only. `refused`: the peer did not process the request, so it may be sent
+   * again.
+   */
   readonly kind: "closed" | "protocol-error" | "reset" | "refused";
   /** At least one byte of an answer had come. */
   readonly anyByte: boolean;

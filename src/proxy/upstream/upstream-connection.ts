@@ -17,26 +17,26 @@ import { textOfTrailers, trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamStream } from "./endpoint.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
 
-/** Where a connection comes from and goes back to. */
+/** The pool of a connection. */
 export interface ConnectionHome {
   /** The exchange is over and the connection may serve another one. */
   release(connection: UpstreamConnection): void;
-  /** The connection serves nobody any more. */
+  /** The connection serves no more requests. */
   forget(connection: UpstreamConnection): void;
 }
 
 type State = "idle" | "head" | "body" | "switched" | "closed";
 
-/** One head is looked at at a time in this thread, so all connections share the scratch. */
+/** This thread reads one head at a time, so all connections share the buffer. */
 const scratchHead = new MessageHead();
 
-/** Node's and others' servers close kept-alive connections by a timer of their own; leave them this much earlier. */
+/** Servers such as Node's close kept-alive connections by their own timer. We stop using them this much earlier. */
 const idleMarginMs = 1000;
 
 const retireAfterMs = 5000;
 const noBytes = Buffer.alloc(0);
 
-/** One HTTP/1.1 connection to an endpoint, serving one exchange at a time. */
+/** One HTTP/1.1 connection to an endpoint, which serves one exchange at a time. */
 export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   readonly stream: UpstreamStream;
   /** On the steady clock. */
@@ -56,7 +56,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   /** Exchanges begun on it. */
   requests = 0;
   idleSinceMs = 0;
-  /** Nobody waited for it any more when it was there. */
+  /** Nobody waited for it any more when it was open. */
   isSurplus = false;
   /** How long the peer says that it keeps an idle connection, less a margin. */
   idleLimitMs = Infinity;
@@ -154,7 +154,9 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     this.stream.destroy();
   }
 
-  /** Ends an idle connection politely; a peer that does not end its side within {@link retireAfterMs} is cut off. */
+  /**
+   * Closes an idle connection politely. If the peer does not end its side within {@link retireAfterMs}, it is cut off.
+   */
   retire(clock: Clock): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
@@ -170,7 +172,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
       return;
     }
     if (this.#state === "idle") {
-      // Bytes that nobody asked for: an answer without a request, such as 408. Nothing can be made of them.
+      // Bytes without a request, such as an unsolicited 408. They have no meaning here.
       this.destroy();
       return;
     }
@@ -235,7 +237,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     const receiver = this.#receiver;
     if (receiver === undefined) return;
     if (head.status === 101 && !receiver.toUpgrade) {
-      // What came after it would go past routes and policies, both ways.
+      // Bytes after it would bypass routes and policies, in both directions.
       this.#fail("protocol-error", "101 to a request that asked for no other protocol");
       return;
     }
@@ -270,7 +272,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     else receiver.responseBody(body, 0, body.length, last);
   }
 
-  /** `keep-alive: timeout=5` says when the peer will close; leaving earlier avoids the race with its close. */
+  /** `keep-alive: timeout=5` says when the peer will close. Leaving earlier avoids the race with its close. */
   #noteKeepAliveHint(head: MessageHead): void {
     const field = head.find("keep-alive");
     if (field < 0) return;
@@ -294,7 +296,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     else receiver.responseBody(body, 0, body.length, last);
   }
 
-  /** A body in chunks without what ends at this hop; undefined: it goes on as it came. */
+  /** Removes chunk extensions and trailers, which end at this hop. Undefined: the body passes unchanged. */
   #withoutHop(bytes: Buffer, from: number, to: number): Buffer | undefined {
     const scanner = this.#framing === bodyFramings.chunked ? this.#chunked : undefined;
     return scanner?.kept(bytes, from, to, keptTrailers(scanner));

@@ -1,4 +1,4 @@
-/** Who is behind an endpoint, for metrics: from `istio.workload` of its metadata. */
+/** The workload of an endpoint for metrics, from `istio.workload` of its metadata. */
 export interface WorkloadLabels {
   readonly workload: string;
   readonly namespace: string;
