@@ -3,7 +3,7 @@ import type { Collection, CollectionIndex, CollectionReader } from "../../kube/i
 import { byAge, type AuthorizationPolicyFacts, type ConfigFacts, type Labels } from "./facts.ts";
 import { hasSelector, selecting, selectorKeys } from "./selection.ts";
 
-/** What policies are attached to: a workload, or a proxy of a Gateway with what it serves. */
+/** The target of policies: a workload, or a proxy of a Gateway with what it serves. */
 export interface PolicySubject {
   readonly namespace: string;
   readonly labels: Labels;
@@ -24,7 +24,9 @@ interface AttachedSpec {
   readonly targetRefs: readonly PolicyTargetReference[];
 }
 
-/** Finds the policies of one kind that are attached to a subject, by indexes: a change of others is not seen. */
+/**
+ * Finds the policies of one kind that apply to a subject. Uses indexes, so a change of other policies has no effect.
+ */
 export class PolicySelection<Facts extends ConfigFacts<AttachedSpec>> {
   readonly #wide: CollectionIndex<Facts>;
   readonly #selecting: CollectionIndex<Facts>;
@@ -44,7 +46,10 @@ export class PolicySelection<Facts extends ConfigFacts<AttachedSpec>> {
     );
   }
 
-  /** The root namespace's first, then the subject's own and its services'; of one namespace the older first. */
+  /**
+   * Those of the root namespace first, then those of the subject and of its services. Within a namespace the older
+   * first.
+   */
   attachedTo(subject: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly Facts[] {
     const namespaces = new Set([
       rootNamespace,
@@ -90,7 +95,7 @@ function targetKey(kind: string, namespace: string, name: string): string {
   return `${kind}/${namespace}/${name}`;
 }
 
-/** Its effect is only told of. */
+/** A dry run: its effect is only reported. */
 export function isDryRun(policy: AuthorizationPolicyFacts): boolean {
   return /^(true|1|t)$/i.test(policy.annotations["istio.io/dry-run"] ?? "");
 }

@@ -1,6 +1,6 @@
 import type { Authority, SecretPart } from "./secret-facts.ts";
 
-/** A ConfigMap that configuration names; one that does not exist has that as its fault. */
+/** A ConfigMap that configuration names. A missing one has that as its fault. */
 export interface ConfigMapFacts {
   readonly namespace: string;
   readonly name: string;
@@ -10,7 +10,7 @@ export interface ConfigMapFacts {
   readonly authority: SecretPart<Authority>;
 }
 
-/** Whom a ConfigMap is named by does not matter: what it holds is no secret. */
+/** It does not matter who names a ConfigMap, because its content is not secret. */
 export interface ConfigMapReference {
   readonly namespace: string;
   readonly name: string;
@@ -29,7 +29,7 @@ export function configMapOfResource(resource: string): ConfigMapReference | unde
   return namespace === undefined || name === undefined ? undefined : { namespace, name };
 }
 
-/** Whether a credential's name is of a ConfigMap with roots, which anybody may read. */
+/** Whether a credential's name is a ConfigMap with roots, which everybody may read. */
 export function namesConfigMap(credential: string): boolean {
   return credential.startsWith(scheme);
 }

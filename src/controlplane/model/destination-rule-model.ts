@@ -6,10 +6,10 @@ import type { MeshInputs } from "./mesh-inputs.ts";
 import { isWildcard, mostSpecificHost, qualifiedHost } from "./service/service-hostname.ts";
 import { visibilityOf } from "./service/service-visibility.ts";
 
-/** One or more DestinationRules of one namespace for one host, as one. */
+/** The DestinationRules of one namespace for one host, merged. */
 export interface DestinationRuleModel {
   readonly namespace: string;
-  /** Of the oldest, which names the whole. */
+  /** Name of the oldest one, which stands for all. */
   readonly name: string;
   readonly host: string;
   readonly trafficPolicy: TrafficPolicy | undefined;
@@ -27,7 +27,9 @@ export interface HostRules {
   readonly local: readonly DestinationRuleModel[];
   /** For clients elsewhere. */
   readonly exported: readonly DestinationRuleModel[];
-  /** For clients of the namespace alone: in the root namespace these go before those of services' namespaces. */
+  /**
+   * For clients of the namespace only. In the root namespace these take precedence over those of services' namespaces.
+   */
   readonly private: readonly DestinationRuleModel[];
 }
 
@@ -37,13 +39,13 @@ export interface DestinationRules {
   readonly wildcards: CollectionIndex<HostRules>;
   /** All that a namespace has. */
   readonly ofNamespace: CollectionIndex<HostRules>;
-  /** By the namespaces that rules are exported to by name. */
+  /** By the namespaces that rules name in exportTo. */
   readonly forGuests: CollectionIndex<HostRules>;
   /** Rules that look at the labels of their clients, under {@link clientLabelsKey}. */
   readonly withClientLabels: CollectionIndex<DestinationRuleFacts>;
-  /** Rules whose effect depends on where a client is, under the same key. */
+  /** Rules whose effect depends on the client's location, under one key. */
   readonly withLocality: CollectionIndex<DestinationRuleFacts>;
-  /** What BackendTLSPolicies say, by host. */
+  /** BackendTLSPolicies by host. */
   readonly backendTls: CollectionIndex<BackendTlsTarget>;
   /** Of all of them, by `namespace/policy#index of the target`. */
   readonly backendTlsTargets: Collection<BackendTlsTarget>;
@@ -107,7 +109,7 @@ export function clientLabelNames(rule: DestinationRuleFacts): readonly string[] 
   return [...Object.keys(rule.spec.workloadSelector?.matchLabels ?? {}), ...failoverLabelNames(rule)];
 }
 
-/** Those of them by which endpoints are put in order. */
+/** The rules that order endpoints. */
 export function failoverLabelNames({ spec }: DestinationRuleFacts): readonly string[] {
   const priorities = policiesOf(spec).flatMap((policy) => [
     ...(policy.loadBalancer?.localityLbSetting?.failoverPriority ?? []),
@@ -116,7 +118,7 @@ export function failoverLabelNames({ spec }: DestinationRuleFacts): readonly str
   return priorities.map((label) => label.split("=")[0] ?? "");
 }
 
-/** Failover needs outliers to be detected, and shares by locality are said outright. */
+/** Failover needs outlier detection. Shares by locality apply without it. */
 function needsLocality({ spec }: DestinationRuleFacts): boolean {
   return policiesOf(spec).some(
     ({ loadBalancer, outlierDetection }) =>
@@ -204,8 +206,9 @@ export interface RuleClient {
 }
 
 /**
- * The rule for a service that holds for a client: one of the client's namespace, else an exported one of the service's, else
- * of the root namespace; the most specific host of the first of these that has any. Private rules of the root namespace hold there first.
+ * The rule for a service and client: one of the client's namespace, else an exported one of the service's namespace,
+ * else one of the root namespace. The first of these that has any wins, with its most specific host. Private rules of
+ * the root namespace take precedence there.
  */
 export function destinationRuleFor(
   service: { readonly hostname: string; readonly namespace: string },
@@ -219,7 +222,7 @@ export function destinationRuleFor(
   return policies.length === 0 ? found : withBackendTls(found, service, policies);
 }
 
-/** The TLS of BackendTLSPolicies, where the rule itself says none. */
+/** Adds the TLS settings of BackendTLSPolicies, if the rule itself has none. */
 function withBackendTls(
   rule: DestinationRuleModel | undefined,
   { hostname: host }: { readonly hostname: string },
@@ -249,7 +252,7 @@ function withBackendTls(
   return { ...base, trafficPolicy: { ...whole, tls: whole.tls ?? ofAll, portLevelSettings: [...said, ...added] } };
 }
 
-/** What settings of one port replace as a whole. */
+/** Settings of a port replace these as a whole. */
 function settingsOf({ loadBalancer, connectionPool, outlierDetection }: Partial<TrafficPolicy>) {
   return { loadBalancer, connectionPool, outlierDetection };
 }
@@ -295,7 +298,7 @@ function mostSpecificRules(
   return wildcards.find((candidate) => candidate.host === best)?.[pool] ?? [];
 }
 
-/** One that selects the client goes before one for all. */
+/** A rule that selects the client takes precedence over one for all. */
 function choose(found: readonly DestinationRuleModel[], client: RuleClient): DestinationRuleModel | undefined {
   const selecting = found.find(
     ({ selector, namespace }) =>

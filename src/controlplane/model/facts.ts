@@ -27,9 +27,12 @@ import type {
   UdpRoute,
 } from "../../api/gateway/index.ts";
 
-/** What the model keeps of each object: only what translation reads, so that other changes of an object go no further. */
+/**
+ * The facts that the model keeps of each object: only what translation reads, so that other changes of an object have
+ * no effect.
+ */
 
-/** Who speaks HBONE of those whose metadata say that they can (ENABLE_HBONE): waypoints and ztunnels always do. */
+/** Who uses HBONE among proxies whose metadata allow it (ENABLE_HBONE). Waypoints and ztunnels always do. */
 export interface HboneSettings {
   /** Sidecars and gateways speak it to workloads that take nothing else of the mesh's. */
   readonly sent: boolean;
@@ -86,21 +89,23 @@ export interface MeshSettings
   readonly trustDomain: string;
   /** Of `defaultConfig`; absent: it says nothing. */
   readonly proxyConcurrency?: number | undefined;
-  /** Of authorities that are trusted besides the mesh's own: servers take their clients. */
+  /** Roots of further authorities. Servers accept their clients. */
   readonly trustedDomains: readonly string[];
-  /** Of the file beside the mesh config. */
+  /** From the file beside the mesh config. */
   readonly networks: MeshNetworks;
-  /** Ambient reaches global services in all clusters and networks; absent: it does not. */
+  /** Ambient reaches global services in all clusters and networks. Absent: it does not. */
   readonly ambientMultiNetwork?: boolean;
-  /** Who of its proxies enters other networks by HBONE within HBONE, of a mesh that spans several; absent: waypoints alone. */
+  /**
+   * Which proxies enter other networks by HBONE within HBONE in a mesh with several networks. Absent: only waypoints.
+   */
   readonly ambientNetworkCrossing?: { readonly waypoints: boolean; readonly ingress: boolean };
   /** Absent: upstream's defaults, of {@link hboneOf}. */
   readonly hbone?: HboneSettings;
-  /** Waypoints take connections that say by their server name which host of a wildcard is meant; absent: they do not. */
+  /** Waypoints accept connections whose server name is a host of a wildcard. Absent: they do not. */
   readonly wildcardTlsAtWaypoints?: boolean;
   readonly rootNamespace: string;
   readonly clusterId: string;
-  /** Of workloads that say none themselves; usually empty. */
+  /** The network of workloads that name none. Usually empty. */
   readonly network: string;
   /** The cluster's DNS domain: `cluster.local`. */
   readonly domain: string;
@@ -164,7 +169,7 @@ export interface PodFacts {
 }
 
 export interface SidecarProxyFacts {
-  /** How connections come to it; NONE: they do not, it listens on ports of its own. */
+  /** How connections reach it. NONE: no redirect, it listens on ports of its own. */
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
   /** It takes HBONE too. */
   readonly hbone: boolean;
@@ -179,12 +184,12 @@ export interface ServiceFacts {
   readonly families: readonly string[];
   readonly selector: Labels;
   readonly ports: readonly ServicePortFacts[];
-  /** An ExternalName is an alias in DNS, no destination of its own: it has a name to lead to and no addresses. */
+  /** An ExternalName is a DNS alias without addresses, so it is not a destination of its own. */
   readonly type: "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName";
   readonly externalName: string;
   /** RFC 3339, to the second: the older of two services with one hostname counts. */
   readonly createdAt: string;
-  /** Namespaces that see it (`.` its own, `*` all, `~` none); empty: as the mesh says. */
+  /** The namespaces that see it (`.` its own, `*` all, `~` none). Empty: as the mesh config says. */
   readonly exportTo: readonly string[];
   /** Of its load balancer, once it has one. */
   readonly balancerAddresses: readonly string[];
@@ -192,7 +197,7 @@ export interface ServiceFacts {
   readonly externalAddresses: readonly string[];
   readonly clusterAddresses: readonly string[];
   readonly preference: TrafficPreference;
-  /** It says nothing of it: its namespace may. */
+  /** It has no setting, and its namespace may have one. */
   readonly inheritsPreference?: true;
   readonly publishNotReady: boolean;
   /** As the annotation says it. */
@@ -205,7 +210,7 @@ export interface ServicePortFacts {
   readonly protocol: "TCP" | "UDP" | "SCTP";
   readonly target: number | string;
   readonly appProtocol: AppProtocol;
-  /** It says a protocol that ztunnels have no name for: gRPC-Web, MongoDB, MySQL or Redis. */
+  /** Its declared protocol has no counterpart for ztunnels: gRPC-Web, MongoDB, MySQL or Redis. */
   readonly unnamedProtocol?: true;
 }
 
@@ -229,7 +234,7 @@ export interface EndpointFacts {
   readonly pod: string;
 }
 
-/** A configuration object: its name, what decides precedence, and its checked spec. */
+/** A configuration object: its name, its precedence, and its checked spec. */
 export interface ConfigFacts<Spec> {
   readonly namespace: string;
   readonly name: string;
@@ -262,9 +267,9 @@ export interface GatewayClassFacts {
 }
 
 export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
-  /** Its status says so: it has served, in some revision. */
+  /** Its status says that it has served, in some revision. */
   readonly programmed: boolean;
-  /** Of a Gateway that is the way into a network: where it is. */
+  /** The address of a Gateway that is the entry to a network. */
   readonly networkAddresses?: readonly string[];
   /** Of one that is served by somebody else's proxies: on which ports these listen, by its own; absent: on the same. */
   readonly targetPorts?: ReadonlyMap<number, number>;
@@ -283,7 +288,7 @@ export type VirtualServiceFacts = ConfigFacts<VirtualService["spec"]>;
 export type DestinationRuleFacts = ConfigFacts<DestinationRule["spec"]>;
 export type IstioGatewayFacts = ConfigFacts<IstioGateway["spec"]>;
 export interface ServiceEntryFacts extends ConfigFacts<ServiceEntry["spec"]> {
-  /** Addresses that a control plane has given to its hosts; none where it wants none. */
+  /** Addresses that a control plane has assigned to its hosts. Empty if it wants none. */
   readonly allocated?: Readonly<Record<string, readonly string[]>>;
   /** Absent: it says nothing of it, and its namespace may. */
   readonly preference?: TrafficPreference;

@@ -7,15 +7,15 @@ import { isAddress } from "./ip-address.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { remoteKey } from "./remote-inputs.ts";
 
-/** Where a network is entered from others. */
+/** An entry to a network from others. */
 export interface NetworkGateway {
   readonly network: string;
-  /** Empty where nobody says: of the mesh's networks. */
+  /** Empty for entries that the mesh's networks define. */
   readonly cluster: string;
   readonly address: string;
-  /** For mutual TLS that it passes through by its server name; 0: it takes none. */
+  /** Port for mutual TLS that it passes through by server name. 0: none. */
   readonly port: number;
-  /** For HBONE; 0: it takes none. */
+  /** Port for HBONE. 0: none. */
   readonly hbonePort: number;
 }
 
@@ -23,7 +23,7 @@ export interface NetworkGateway {
 export interface NetworkGateways {
   /** In the order of addresses and ports. */
   readonly all: readonly NetworkGateway[];
-  /** What weights are multiplied by, so that they can be divided among the gateways of any network. */
+  /** The factor of weights that makes them divisible among the gateways of any network. */
   readonly scale: number;
 }
 
@@ -31,7 +31,7 @@ export const noNetworkGateways: NetworkGateways = { all: [], scale: 1 };
 const gatewaysKey = "all";
 
 export interface NetworkGatewaysModel {
-  /** By names too, which proxies resolve themselves. */
+  /** Includes gateways by name, which proxies resolve themselves. */
   readonly unresolved: Collection<NetworkGateways>;
   /** With addresses alone. */
   readonly resolved: Collection<NetworkGateways>;
@@ -41,7 +41,9 @@ export function gatewaysOf(collection: Collection<NetworkGateways>, reader: Coll
   return reader.get(collection, gatewaysKey) ?? noNetworkGateways;
 }
 
-/** As upstream: of the gateways of a network, those in the endpoint's own cluster where there are any. */
+/**
+ * As upstream: the network's gateways in the endpoint's own cluster, if there are any. Otherwise all of the network.
+ */
 export function gatewaysTo(gateways: NetworkGateways, network: string, cluster: string): readonly NetworkGateway[] {
   const ofNetwork = gateways.all.filter((gateway) => gateway.network === network);
   const near = ofNetwork.filter((gateway) => gateway.cluster === cluster);
@@ -66,7 +68,7 @@ export function deriveNetworkGateways(graph: CollectionGraph, inputs: MeshInputs
       ...reader.lookup(remoteServices, anyGateway).flatMap((service) => labelledGateways(service, service.clusterId)),
       ...registeredGateways(mesh, inputs, reader),
       ...reader.lookup(localResources, anyGateway).flatMap((gateway) => resourceGateways(gateway, mesh.clusterId)),
-      // One that stands for a gateway elsewhere counts in the own cluster only.
+      // A gateway that stands for another cluster's counts only in the own cluster.
       ...reader
         .lookup(remoteResources, anyGateway)
         .flatMap((gateway) =>

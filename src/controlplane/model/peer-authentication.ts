@@ -16,7 +16,7 @@ export function peerAuthenticationsFor(
   return [...new Set([namespace, rootNamespace])].flatMap((scope) => reader.lookup(byNamespace, scope));
 }
 
-/** The mode that clients can tell for all of a namespace's workloads. */
+/** The mode of all workloads of a namespace that clients can rely on. */
 export function namespaceMutualTls(
   namespace: string,
   rootNamespace: string,
@@ -41,7 +41,10 @@ export function inheritedStrict(
   return namespaceMutualTls(namespace, rootNamespace, policies) === "STRICT";
 }
 
-/** Workload beats namespace beats mesh; of several of one level the oldest counts. `policies` are the namespace's and the root's. */
+/**
+ * A workload's policy beats the namespace's, which beats the mesh's. Of several on one level the oldest counts.
+ * `policies` are the namespace's and the root's.
+ */
 export function effectivePeerAuthentication(
   workload: { readonly namespace: string; readonly labels: Labels },
   rootNamespace: string,
@@ -53,7 +56,7 @@ export function effectivePeerAuthentication(
   return { strict, withPorts: own !== undefined && Object.keys(own.spec.portLevelModes).length > 0 ? own : undefined };
 }
 
-/** What a port of a workload takes: only mutual TLS, both, or only plain text. */
+/** What a port of a workload accepts: only mutual TLS, both, or only plain text. */
 export type EffectiveMutualTls = "STRICT" | "PERMISSIVE" | "DISABLE";
 
 /** How a workload's ports take connections; `ports` lists those that a policy names. */
@@ -63,7 +66,7 @@ export interface WorkloadMutualTls {
 }
 
 /**
- * Port beats workload beats namespace beats mesh, and PERMISSIVE is what nobody says otherwise. `policies` are the
+ * Port beats workload, workload beats namespace, namespace beats mesh. The default is PERMISSIVE. `policies` are the
  * namespace's and the root's.
  */
 export function workloadMutualTls(
@@ -80,7 +83,7 @@ export function workloadMutualTls(
   return { mode, ports: new Map(ports.sort(([left], [right]) => left - right)) };
 }
 
-/** Of the port that the application listens on. Clients send plain text where it is DISABLE. */
+/** For the port that the application listens on. Clients send plain text if it is DISABLE. */
 export function mutualTlsModeOf(settings: WorkloadMutualTls, port: number): EffectiveMutualTls {
   return settings.ports.get(port) ?? settings.mode;
 }
@@ -126,7 +129,7 @@ export function convertedPolicyName(policy: PeerAuthenticationFacts): string {
 
 export const staticStrictPolicyName = "istio_converted_static_strict";
 
-/** The ports of a policy where something else holds than on all others, by number. */
+/** The ports of a policy whose mode differs from that of all others, by number. */
 export function differingPorts({ spec }: PeerAuthenticationFacts, strict: boolean): readonly number[] {
   const differing = Object.entries(spec.portLevelModes).filter(
     ([, mode]) => mode !== "UNSET" && (mode === "STRICT") !== strict,

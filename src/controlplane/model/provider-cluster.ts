@@ -18,8 +18,8 @@ export class ProviderClusters {
   }
 
   /**
-   * Of `host` or `namespace/host`. Undefined when no service has the host, or services of several namespaces do: a proxy that is told of a
-   * cluster which it does not have refuses the whole listener.
+   * The cluster of `host` or `namespace/host`. Undefined if no service has the host, or services of several namespaces
+   * have it. A proxy refuses a whole listener that names a cluster which it does not have.
    */
   of(
     { service, port }: ProviderService,

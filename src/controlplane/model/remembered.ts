@@ -1,7 +1,10 @@
 /** Words come and go while their subject lives (scopes, namespaces, versions): of more than this the first ones are forgotten. */
 const maxWords = 4096;
 
-/** What is made of an object and a word once, as long as the object lives: equal parts of many scopes are then one object. */
+/**
+ * Caches what is made from an object and a key, as long as the object lives. Equal parts of many scopes are then one
+ * object.
+ */
 export class Remembered<Subject extends object, Value> {
   readonly #values = new WeakMap<Subject, Map<string, Value>>();
 

@@ -1,9 +1,12 @@
 import { structurallyEqual, type CollectionGraph, type SourceCollection } from "../../kube/index.ts";
 import type { GatewayFacts, NamespaceFacts, NodeFacts, PodFacts, ServiceFacts, SliceFacts } from "./facts.ts";
 
-/** What is read of the clusters that remote secrets name. Keys are {@link remoteKey}s; configuration is the own cluster's alone. */
+/**
+ * The objects of the clusters that remote secrets name. Keys are {@link remoteKey}s. Configuration comes only from the
+ * own cluster.
+ */
 export interface RemoteInputs {
-  /** By id. A cluster is here from when it has been read once. */
+  /** By id. A cluster appears when it has been read once. */
   readonly clusters: SourceCollection<RemoteClusterFacts>;
   readonly namespaces: SourceCollection<NamespaceFacts>;
   readonly nodes: SourceCollection<NodeFacts>;

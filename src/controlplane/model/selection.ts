@@ -12,8 +12,8 @@ export function hasSelector({
 }
 
 /**
- * An index of things that select by labels, under the first pair of each selector, so that a pod finds its candidates by
- * its own labels and depends on those alone.
+ * An index of objects with label selectors, under the first pair of each selector. A pod finds its candidates by its
+ * own labels and depends only on those.
  */
 export function selectorKeys(scope: string, selector: Labels): readonly string[] {
   const first = Object.keys(selector).sort()[0];

@@ -5,10 +5,10 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { isAddress } from "../model/ip-address.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** Which addresses a proxy has, and can therefore connect from: upstream resolves names of clusters to these alone. */
+/** The address families of a proxy. Upstream resolves names of clusters only to these. */
 export type AddressFamilies = "IPv4" | "IPv6" | "both";
 
-/** Of texts that are no addresses nothing is known: who tells none counts as IPv4, as upstream has it. */
+/** A text that is not an address has no family. A proxy without an address counts as IPv4, as upstream. */
 export function addressFamiliesOf(addresses: readonly string[]): AddressFamilies {
   const known = addresses.filter(isAddress);
   if (!known.some((address) => address.includes(":"))) return "IPv4";
@@ -16,15 +16,15 @@ export function addressFamiliesOf(addresses: readonly string[]): AddressFamilies
 }
 
 const lookups = { IPv6: Cluster_DnsLookupFamily.V6_ONLY, both: Cluster_DnsLookupFamily.ALL } as const;
-/** Each is made once, for all proxies of the same families. */
+/** Each variant is made once, for all proxies of the same families. */
 const made = {
   IPv6: new WeakMap<EncodedResource, EncodedResource>(),
   both: new WeakMap<EncodedResource, EncodedResource>(),
 };
 
 /**
- * A resource for proxies of these families: clusters that resolve names look for addresses that such a proxy can reach. They are made for
- * IPv4, which most meshes have alone, so that those share what is encoded.
+ * A resource for proxies of these families: clusters that resolve names look for addresses that the proxy can reach.
+ * Resources are made for IPv4, the only family of most meshes, so that those meshes share the encoded bytes.
  */
 export function forAddressFamilies(
   families: "IPv6" | "both",

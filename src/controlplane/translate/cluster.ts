@@ -23,7 +23,7 @@ type SubjectAltNameInit = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 export const connectOriginateName = "connect_originate";
 export const blackHoleName = "BlackHoleCluster";
 export const passthroughName = "PassthroughCluster";
-/** A cluster that no proxy has: requests that lead there are answered by an error, connections are closed. */
+/** A cluster that no proxy has. Requests to it get an error, connections are closed. */
 export const unknownService = "UnknownService";
 
 export const unlimited = 4_294_967_295;
@@ -32,7 +32,7 @@ const passthroughIdleMs = 300_000;
 const originalDestinationCleanupMs = 60_000;
 export const originalDestinationFilter = "envoy.filters.listener.original_dst";
 export const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-/** Limits that are never reached: what a policy does not limit is not limited. */
+/** Limits that are never reached, for a policy that sets none. */
 export const noCircuitBreakers = {
   thresholds: [
     { maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited },
@@ -44,7 +44,7 @@ export const rawBuffer: TransportSocketInit = {
   configType: { case: "typedConfig", value: packed(RawBufferSchema, {}) },
 };
 
-/** Through the internal listener that speaks HBONE; what the endpoint's metadata says goes along. */
+/** Goes through the internal listener that speaks HBONE, together with the endpoint's metadata. */
 export function internalUpstream(inner: TransportSocketInit): TransportSocketInit {
   return {
     name: "envoy.transport_sockets.internal_upstream",
@@ -100,7 +100,7 @@ export function connectOriginateCluster(mesh: MeshSettings, peers: readonly Subj
 interface TunnelClusterOptions {
   /** The field of the metadata of {@link originalDestinationFilter} that may say another address. */
   readonly addressIn?: string;
-  /** Who else may be there than the mesh. */
+  /** Destinations outside of the mesh. */
   readonly peers?: readonly SubjectAltNameInit[];
   readonly options?: ReturnType<typeof tunnelOptions>;
 }
@@ -146,7 +146,7 @@ export function tunnelTls(mesh: MeshSettings, peers: readonly SubjectAltNameInit
   };
 }
 
-/** HTTP/2 that takes CONNECT; a connection may be for one tunnel alone. */
+/** HTTP/2 with CONNECT. A connection may be limited to one tunnel. */
 export function tunnelOptions(pooling: { readonly maxRequestsPerConnection?: number } = {}) {
   return {
     [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
@@ -169,7 +169,7 @@ export function blackHoleCluster(mesh: MeshSettings): Cluster {
   });
 }
 
-/** Where the application wanted to go, for what no registry knows. */
+/** The original destination, for traffic to no known service. */
 export function passthroughCluster(mesh: MeshSettings): Cluster {
   return create(ClusterSchema, {
     name: passthroughName,
@@ -191,7 +191,7 @@ export function passthroughCluster(mesh: MeshSettings): Cluster {
   });
 }
 
-/** Tells peers of each other over connections that agree on it. */
+/** Exchanges metadata between peers over connections that agree on it. */
 export function clusterMetadataExchange() {
   const { name, configType } = tcpMetadataExchange();
   return { name, typedConfig: configType.value };

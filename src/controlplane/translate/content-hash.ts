@@ -1,6 +1,6 @@
 /**
- * A 64-bit hash of bytes as 16 hexadecimal digits, for versions: equal content has an equal version in every process
- * and after every restart. Two independent 32-bit mixes; not for security.
+ * A 64-bit hash of bytes as 16 hexadecimal digits, for versions. Equal content has an equal version in every process
+ * and after every restart. Consists of two independent 32-bit mixes. Not for security.
  */
 export function contentHash(bytes: Uint8Array): string {
   let first = 0xdeadbeef;

@@ -22,7 +22,7 @@ import { originalDestination } from "./listener-filters.ts";
 export const innerConnectName = "inner_connect_originate";
 /** The one that asks the other network's gateway. */
 const outerConnectName = "outer_connect_originate";
-/** What is asked for, of the one as of the other. */
+/** The service and port that both tunnels name. */
 const targetState = "istio.double_hbone.hbone_target_address";
 
 /** Of their clusters. */
@@ -33,10 +33,13 @@ export function ingressCrossesNetworks({ ambientMultiNetwork, ambientNetworkCros
   return ambientMultiNetwork === true && ambientNetworkCrossing?.ingress === true;
 }
 
-/** What a proxy tells the gateway that it is: that decides whether the gateway leads through a waypoint. */
+/** The kind of proxy, for the gateway. It decides whether the gateway uses a waypoint. */
 export type TunnelSource = "waypoint" | "gateway";
 
-/** HBONE within HBONE, as far as listeners go: the endpoint's metadata says where the gateway is, and what it is asked for. `network` is the proxy's own. */
+/**
+ * The listeners of HBONE within HBONE: the endpoint's metadata names the gateway and what is requested from it.
+ * `network` is the proxy's own.
+ */
 export function doubleTunnelListeners(source: TunnelSource, network: string): readonly Listener[] {
   const state = (objectKey: string, format: string, more: { readonly factoryKey?: string } = {}) => ({
     key: { case: "objectKey" as const, value: objectKey },

@@ -14,7 +14,9 @@ import { packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { type ClusterDraft, hasHttpOptions } from "./traffic-policy.ts";
 
-/** Whether each request, or each connection's server name, says which of the wildcard's hosts is meant, and the proxy resolves that. */
+/**
+ * Whether each request, or each connection's server name, names the host of the wildcard, and the proxy resolves it.
+ */
 export function isForwarded({ resolution }: Pick<ServiceModel, "resolution">): boolean {
   return resolution === "dynamic-dns";
 }
@@ -25,8 +27,8 @@ function dnsCache(hostname: string) {
 }
 
 /**
- * Makes a cluster one whose endpoints are what its requests ask for. With TLS the name that is asked for is the one that is checked, unless a
- * rule says otherwise. Envoy must be told that it may take a cluster which says anything of HTTP and not that, even one without TLS.
+ * Makes a cluster whose endpoints are the hosts of its requests. With TLS, the requested name is also verified, unless
+ * a rule says otherwise. Envoy needs these HTTP options on every such cluster, even without TLS.
  */
 export function forwardDynamically(draft: ClusterDraft, hostname: string, tls: ClientTls | undefined): void {
   const { cluster, http } = draft;
@@ -52,7 +54,7 @@ export function forwardDynamically(draft: ClusterDraft, hostname: string, tls: C
   delete cluster.commonLbConfig;
 }
 
-/** Resolves the host of each request that is routed to the cluster of the wildcard; leaves others alone. */
+/** Resolves the host of each request that is routed to the wildcard's cluster. Leaves other requests alone. */
 export function forwardHttpFilter(hostname: string): FilterInit {
   return filterInit("envoy.filters.http.dynamic_forward_proxy", DynamicForwardProxyFilterSchema, {
     implementationSpecifier: { case: "dnsCacheConfig", value: dnsCache(hostname) },

@@ -17,11 +17,13 @@ import { filterMetadata } from "./envoy-any.ts";
 import { acrossNetworks, type ClientNetwork, type LocatedEndpoint } from "./network-endpoints.ts";
 
 export interface AssignmentOptions {
-  /** To whom the proxies that this is for speak HBONE: nobody, workloads that take no mutual TLS of Istio's, or all that take it. */
+  /**
+   * For whom the clients use HBONE: for nobody, for workloads without Istio's mutual TLS, or for all that accept it.
+   */
   readonly hbone: "never" | "needed" | "always";
-  /** Told by the control plane, which knows that they are ready; of names the proxy finds out itself. */
+  /** The control plane sends the endpoints, because it knows that they are ready. The proxy resolves names itself. */
   readonly healthKnown: boolean;
-  /** What a rule says of TLS to the endpoints; undefined: nothing. */
+  /** A rule's TLS settings for the endpoints. Undefined: none. */
   readonly ruleTls?: ClientTls["mode"] | undefined;
   /** Absent: all endpoints are in reach. */
   readonly client?: ClientNetwork | undefined;
@@ -46,7 +48,7 @@ export function localityGroups(
       mutualTls: speaksMutualTls(endpoint, options),
     }));
     const reached = options.client === undefined ? located : acrossNetworks(located, options.client);
-    // Of a locality that is out of reach clients need not know; upstream names it all the same.
+    // Clients need no locality without reachable endpoints, but upstream names it all the same.
     return localityGroup(
       reached.map(({ endpoint }) => endpoint),
       reached.map(({ resource }) => resource),
@@ -81,7 +83,7 @@ function isTunnelled(endpoint: EndpointModel, hbone: AssignmentOptions["hbone"])
   return endpoint.hbone && (hbone === "always" || (hbone === "needed" && !takesIstioTls(endpoint)));
 }
 
-/** Whether clients speak Istio's mutual TLS to it: as a rule says, else as the workload's policies let them. */
+/** Whether clients use Istio's mutual TLS: as a rule says, else as the workload's policies allow. */
 export function speaksMutualTls(endpoint: EndpointModel, { ruleTls, hbone }: AssignmentOptions): boolean {
   if (isTunnelled(endpoint, hbone)) return false;
   if (ruleTls === undefined) return endpoint.mutualTls;

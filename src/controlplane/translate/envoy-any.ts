@@ -35,7 +35,10 @@ export const overAds = {
 
 const { initialFetchTimeout: _endless, ...overAdsInTime } = overAds;
 
-/** Secrets that somebody else may not have written yet: who waits for one goes on without it after a while, so that others are not held up. */
+/**
+ * For secrets that may not exist yet: a proxy that waits for one continues without it after a while, so that others are
+ * not blocked.
+ */
 export const secretOverAds = overAdsInTime;
 
 /** Certificates come from the proxy's own agent, under the names that Istio uses. */

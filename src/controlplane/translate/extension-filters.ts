@@ -5,7 +5,7 @@ import type { WasmModule } from "../../api/istio/index.ts";
 import type { SelectedExtension } from "../model/extension-selection.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** Where a filter goes, and what it is; `config` comes by its name over the stream. */
+/** The position and the kind of a filter. `config` comes under its name over the stream. */
 export interface CompiledExtension {
   readonly name: string;
   readonly selected: SelectedExtension;
@@ -61,7 +61,7 @@ export function compileExtension(selected: SelectedExtension, context: Extension
   };
 }
 
-/** What fails to load is replaced, by the proxy's agent, by a filter that refuses or lets pass. */
+/** If a program cannot be loaded, the proxy's agent replaces it by a filter that refuses, or passes, everything. */
 function discovered(name: string, type: keyof typeof wasmTypes): JsonObject {
   return {
     name,
@@ -72,7 +72,9 @@ function discovered(name: string, type: keyof typeof wasmTypes): JsonObject {
   };
 }
 
-/** For a proxy that runs no program: one that is optional, so that the proxy tells of it; or one that refuses all. */
+/**
+ * For a proxy that runs no programs: an optional filter, so that the proxy reports it, or one that refuses everything.
+ */
 function substitute(name: string, type: keyof typeof wasmTypes, { failStrategy }: WasmModule): JsonObject | undefined {
   if (failStrategy !== "FAIL_OPEN")
     return {
@@ -153,11 +155,11 @@ export interface ChainTraffic {
   readonly side: "CLIENT" | "SERVER";
   /** 0 where a chain is for any. */
   readonly port: number;
-  /** Of a waypoint's chain: the service that it is for. */
+  /** The service of a waypoint's chain. */
   readonly host?: string;
 }
 
-/** Those for a chain's traffic, by phase. */
+/** The filters for a chain's traffic, by phase. */
 export function extensionsFor(
   extensions: readonly CompiledExtension[],
   traffic: ChainTraffic,
@@ -226,7 +228,7 @@ export function insertHttpExtensions(
         ? []
         : (fromJson(types.mustHave(httpFilterType), http, { registry: types.registry }) as unknown as HttpFilter),
     );
-  // From the end, so that the places before stay what they are.
+  // From the end, so that earlier positions stay valid.
   filters.splice(
     isWaypoint ? indexOf(filters, waypointTelemetry) : features,
     0,
@@ -238,7 +240,7 @@ export function insertHttpExtensions(
   return filters.length > before;
 }
 
-/** The same for connections: before requests are told apart, or around what authorizes connections. */
+/** The same for connections: before requests are known, or around the filters that authorize connections. */
 export function insertNetworkExtensions(
   chain: FilterChain,
   found: ReadonlyMap<Phase, readonly CompiledExtension[]>,

@@ -22,7 +22,7 @@ import { meshTelemetry, type ProxyTelemetry } from "./telemetry/telemetry-polici
 
 type ConnectionManagerInit = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, { $typeName: string }>;
 
-/** Whose requests these are: of a sidecar's own application, to it, of a gateway's clients, or of a waypoint's. */
+/** Whose requests these are: from a sidecar's application, to it, from a gateway's clients, or through a waypoint. */
 export type HttpDirection = "outbound" | "inbound" | "gateway" | "waypoint";
 
 export interface HttpConnectionManagerOptions {
@@ -31,13 +31,13 @@ export interface HttpConnectionManagerOptions {
   readonly statPrefix: string;
   readonly mesh: MeshSettings;
   readonly routes: { readonly rds: string } | { readonly inline: MessageInitShape<typeof RouteConfigurationSchema> };
-  /** What decides whether a request may pass, in the order in which it is asked (`securityFilters(...).http`). */
+  /** The filters that decide whether a request may pass, in their order (`securityFilters(...).http`). */
   readonly security?: readonly FilterInit[];
-  /** What Telemetry asks for; the mesh config's when absent. */
+  /** Telemetry's settings. Absent: the mesh config's. */
   readonly telemetry?: ProxyTelemetry;
   /** Requests may be gRPC-Web: a port of that protocol. */
   readonly grpcWeb?: boolean;
-  /** Requests came through HBONE: the tunnel has told who the peer is. */
+  /** Requests came through HBONE, whose tunnel has identified the peer. */
   readonly hbone?: boolean;
   /** Wildcard hosts of which requests say themselves where they go. */
   readonly forwarded?: readonly string[];
@@ -81,7 +81,7 @@ export function httpConnectionManager(options: HttpConnectionManagerOptions): Co
   };
 }
 
-/** Who is told of the client's certificate, and who names itself in answers. */
+/** Who receives the client's certificate, and who is named in responses. */
 function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManagerInit {
   const { gatewayTopology, proxyHeaders } = mesh;
   const server = serverNaming(mesh);
@@ -108,7 +108,7 @@ function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManag
   }
 }
 
-/** The certificate of a proxy's own client is told only where one is set at all. */
+/** The certificate of a proxy's own client is forwarded only if one is set at all. */
 function certificateForwarding(
   wanted: ForwardClientCertDetails,
   usual: Exclude<ForwardClientCertDetails, "UNDEFINED">,
@@ -121,7 +121,7 @@ function certificateForwarding(
     : { forwardClientCertDetails };
 }
 
-/** How the certificate of whoever connects to a workload is told on. */
+/** How the certificate of a client is forwarded to the workload. */
 function inboundCertificate(
   { proxyHeaders: { forwardedClientCert: wanted } }: MeshSettings,
   details: MeshSettings["proxyHeaders"]["clientCertificateDetails"] = {},
@@ -131,7 +131,7 @@ function inboundCertificate(
   return { forwardClientCertDetails, setCurrentClientCertDetails: { subject: true, dns: true, uri: true, ...details } };
 }
 
-/** What the mesh config says of headers, at the end of tunnels: what is in them says the rest. */
+/** The mesh config's header settings at the end of tunnels. The listeners inside have the others. */
 export function tunnelHeaders(mesh: MeshSettings): ConnectionManagerInit {
   return {
     ...inboundCertificate(mesh),
@@ -173,7 +173,10 @@ function normalization(mesh: MeshSettings): ConnectionManagerInit {
   }
 }
 
-/** Who the peer is comes before what is decided by it; what a route may ask for comes next; the router is last. */
+/**
+ * First the filters that identify the peer, then those that decide about it, then those that a route may configure. The
+ * router is last.
+ */
 function httpFilters({
   direction,
   mesh,

@@ -1,7 +1,7 @@
 import type { AppProtocol } from "../model/facts.ts";
 import type { EffectiveMutualTls } from "../model/peer-authentication.ts";
 
-/** How a chain tells its connections apart, and how it takes them. */
+/** Which connections a chain matches, and how it treats them. */
 export interface InboundChainMatch {
   /** None: any. */
   readonly applicationProtocols: readonly string[];
@@ -11,12 +11,12 @@ export interface InboundChainMatch {
   readonly terminates: boolean;
 }
 
-/** What a port carries: told by its protocol, or (`sniffed`) to be found out of the first bytes. */
+/** The protocol of a port: declared, or (`sniffed`) detected in the first bytes. */
 export type Carried = "http" | "tcp" | "sniffed";
 
-/** Of the HTTP inspector, which tells no HTTP/1.0: Istio's proxies refuse it, so it passes as TCP. */
+/** The HTTP inspector does not report HTTP/1.0, which Istio's proxies refuse, so it passes as TCP. */
 export const plaintextHttpProtocols: readonly string[] = ["http/1.1", "h2c"];
-/** What Istio's clients say in ALPN, so that their TLS is told from an application's own. */
+/** The ALPN names of Istio's clients, which distinguish their TLS from an application's own. */
 const peerHttp = ["istio-http/1.0", "istio-http/1.1", "istio-h2"];
 const peerTcp = ["istio-peer-exchange", "istio"];
 const peerAny = ["istio", "istio-peer-exchange", ...peerHttp];

@@ -14,7 +14,10 @@ const metadataExchangeName = "istio.metadata_exchange";
 const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config";
 const tcpExchangeType = "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange";
 
-/** Learns who is at the other end, by headers and by what the pilot tells of workloads; tells the other end who this is, unless it is outside of the mesh and must not know. */
+/**
+ * Reads the peer's metadata from headers and from the pilot's workloads, and sends our own, unless the peer is outside
+ * of the mesh.
+ */
 export function httpMetadataExchange(side: "downstream" | "upstream", inMeshOnly = false): FilterInit {
   return peerMetadata(metadataExchangeName, {
     [`${side}_discovery`]: [{ istio_headers: {} }, { workload_discovery: {} }],
@@ -26,7 +29,7 @@ export function peerMetadata(name: string, config: JsonObject): FilterInit {
   return filterInit(name, TypedStructSchema, { typeUrl: peerMetadataType, value: config });
 }
 
-/** The same for TCP, after ALPN has agreed on `istio-peer-exchange`; also a filter of clusters. */
+/** The same for TCP, after ALPN has agreed on `istio-peer-exchange`. Also a filter of clusters. */
 export function tcpMetadataExchange(): FilterInit {
   return filterInit(metadataExchangeName, TypedStructSchema, {
     typeUrl: tcpExchangeType,
@@ -36,14 +39,14 @@ export function tcpMetadataExchange(): FilterInit {
 
 export type StatsRole = "client" | "server" | "waypoint";
 
-/** What Telemetry changes of the standard metrics. */
+/** Telemetry's changes of the standard metrics. */
 export interface StatsChoice {
   readonly metrics: readonly MessageInitShape<typeof IstioMetricConfigSchema>[];
   /** How often a long connection is counted. */
   readonly reportingIntervalMs?: number | undefined;
 }
 
-/** Istio's metrics; whoever is a server does not name its service by the host header. */
+/** Istio's metrics. A server does not take its service's name from the host header. */
 export function istioStats(
   role: StatsRole,
   { metrics, reportingIntervalMs }: StatsChoice = { metrics: [] },
@@ -58,7 +61,10 @@ export function istioStats(
   });
 }
 
-/** What a request's version of HTTP becomes in the ALPN of mutual TLS, so that the other side can tell it from the client's own TLS. */
+/**
+ * The ALPN name of a request's HTTP version in mutual TLS, so that the other side can distinguish it from the client's
+ * own TLS.
+ */
 export function istioAlpn(): FilterInit {
   return filterInit("istio.alpn", AlpnFilterConfigSchema, {
     alpnOverride: [

@@ -4,7 +4,7 @@ import { filterInit, type FilterInit } from "./filter-init.ts";
 
 const inspectedBytes = 512;
 
-/** Where a redirected or tunnelled connection was for. */
+/** Restores the original destination of a redirected or tunnelled connection. */
 export function originalDestination(): FilterInit {
   return filterInit(originalDestinationFilter, OriginalDstSchema, {});
 }

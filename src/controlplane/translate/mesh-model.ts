@@ -19,7 +19,7 @@ import { deriveVirtualServices, type VirtualServices } from "../model/routing/vi
 import { deriveWaypoints, type Waypoints } from "../model/ambient/waypoint.ts";
 import type { OutboundPort } from "./outbound/outbound-port.ts";
 
-/** The services, their endpoints and what configuration says of them, for all that translates. */
+/** The services with their endpoints and configuration, for all translations. */
 export interface MeshModel {
   readonly inputs: MeshInputs;
   readonly registry: ServiceRegistry;

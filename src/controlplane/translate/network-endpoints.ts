@@ -9,19 +9,22 @@ import { innerConnectName } from "./double-tunnel.ts";
 import { internalAddress, tcpAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";
 
-/** Where a client is, as far as networks ask. */
+/** A client's location among the networks. */
 export interface ClientNetwork {
-  /** Empty: it says none. */
+  /** Empty: it names none. */
   readonly network: string;
   readonly clusterId: string;
-  /** Networks whose endpoints alone it asks for; undefined: of all. */
+  /** The networks whose endpoints it asks for. Undefined: all. */
   readonly view: readonly string[] | undefined;
   readonly gateways: NetworkGateways;
-  /** How it enters other networks; absent: by mutual TLS that their gateways pass on. */
+  /** How it enters other networks. Absent: by mutual TLS that their gateways pass through. */
   readonly crossing?: NetworkCrossing;
 }
 
-/** By HBONE through the HBONE to the other network's gateway, which is asked for a service by its host and port; or not at all: what is out of reach is left out then. */
+/**
+ * By HBONE inside HBONE to the other network's gateway, which gets the service's host and port. Or not at all:
+ * unreachable endpoints are left out.
+ */
 export type NetworkCrossing =
   | {
       readonly kind: "double-tunnel";
@@ -32,7 +35,7 @@ export type NetworkCrossing =
     }
   | { readonly kind: "never" };
 
-/** An endpoint beside what proxies are told of it. A gateway stands for endpoints of another network. */
+/** An endpoint with data that proxies do not get. A gateway stands for endpoints of another network. */
 export interface LocatedEndpoint {
   readonly endpoint: EndpointModel & { readonly isGateway?: true };
   readonly resource: LbEndpoint;
@@ -49,9 +52,9 @@ export function isSeenBy(
 }
 
 /**
- * Endpoints of one locality as upstream divides them: those in reach stay, with weights that can be divided among any network's
- * gateways; others give theirs to the gateways of their network, as long as they take mutual TLS, which the gateways pass on by its
- * server name, or whatever they take where the client enters by HBONE.
+ * Distributes the endpoints of one locality as upstream does. Reachable endpoints stay, with weights that are divisible
+ * by any network's number of gateways. The others give their weight to their network's gateways, if they accept mutual
+ * TLS, which gateways pass through by server name; or in any case if the client enters by HBONE.
  */
 export function acrossNetworks(
   located: readonly (LocatedEndpoint & { readonly mutualTls: boolean })[],
@@ -69,7 +72,7 @@ export function acrossNetworks(
         : gatewaysTo(gateways, endpoint.network, endpoint.clusterId).filter((gateway) => portOf(gateway) !== 0);
     const isNear = network === "" || endpoint.network === "" || network === endpoint.network;
     if (crossing !== undefined && !isNear && through.length === 0) continue;
-    // A client that says no network reaches what is in one by its gateways, where it has any.
+    // A client without a network reaches endpoints in a network through that network's gateways, if it has any.
     const isForced = network === "" && endpoint.network !== "" && through.length > 0;
     if (through.length === 0 || (isNear && !isForced))
       direct.push({ endpoint: { ...endpoint, weight }, resource: { ...resource, loadBalancingWeight: weight } });

@@ -44,18 +44,21 @@ export interface OutboundClusterOptions {
   readonly isSidecar: boolean;
   readonly hbone: boolean;
   readonly identities: readonly string[];
-  /** Whether endpoints that can speak mutual TLS should be spoken to so when no policy says otherwise. */
+  /** Whether endpoints with mutual TLS get it if no policy says otherwise. */
   readonly automaticTls: boolean;
-  /** Every endpoint is reached by a tunnel: peers then know of each other otherwise. Where one is spoken to by mutual TLS only the headers tell it who asks. */
+  /**
+   * Every endpoint is reached by a tunnel, which identifies the peers. An endpoint that gets mutual TLS instead only
+   * learns the client from headers.
+   */
   readonly allCaptured: boolean;
-  /** Of types that carry their endpoints themselves. */
+  /** Cluster types that contain their endpoints. */
   readonly assignment: ClusterLoadAssignment | undefined;
 }
 
 const dnsJitterMs = 100;
 const maxDnsQueries = 100;
 
-/** One port of a service, or of a subset of it, as a cluster. Undefined for one that must have endpoints and has none. */
+/** One port of a service, or of a subset of it, as a cluster. Undefined if it must have endpoints and has none. */
 export function outboundCluster(options: OutboundClusterOptions): Cluster | undefined {
   const { service, port, subset, rule, mesh } = options;
   const name = subsetClusterName(port.port, subset, service.hostname);
@@ -119,11 +122,11 @@ function finish(
   return cluster;
 }
 
-/** Gateways have no original destination: there endpoints are always told. */
+/** Gateways have no original destination, so they always get endpoints. */
 export function discoveryType(service: ServiceModel, isSidecar: boolean): Cluster_DiscoveryType {
   switch (service.resolution) {
     case "dns":
-    // No endpoints are told of either.
+    // There are no endpoints to send either.
     case "dynamic-dns":
       return Cluster_DiscoveryType.STRICT_DNS;
     case "dns-round-robin":

@@ -1,7 +1,7 @@
 import { toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { contentHash } from "./content-hash.ts";
 
-/** A resource in the form in which it is sent: encoded once, shared by all streams. */
+/** A resource in its wire form: encoded once, shared by all streams. */
 export interface EncodedResource {
   readonly name: string;
   /** A hash of the content: the same in every process. */
@@ -21,7 +21,7 @@ export function encodeResource<Schema extends DescMessage>(
   return resourceOf(`type.googleapis.com/${schema.typeName}`, name, contentHash(value), [value]);
 }
 
-/** A resource whose message is the parts together: fields may be encoded one by one. */
+/** A resource whose message is the concatenation of the parts, so that fields can be encoded one by one. */
 export function resourceOf(
   typeUrl: string,
   name: string,

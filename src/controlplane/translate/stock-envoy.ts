@@ -12,7 +12,7 @@ import {
 import { typeUrls } from "../../wire/xds/index.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** Types of configuration that only Istio's build of Envoy has, inside of which others are. */
+/** Types that only Istio's build of Envoy has, and that contain other configuration. */
 const ownNames = new Set([
   "istio.metadata_exchange",
   "istio.stats",
@@ -27,8 +27,8 @@ const plainFactory = "envoy.string";
 const stripped = new WeakMap<EncodedResource, EncodedResource>();
 
 /**
- * A resource for an Envoy without Istio's filters, which would refuse it otherwise: it serves the same, and tells nobody who
- * it is. Each is made once.
+ * A resource for an Envoy without Istio's filters, which would otherwise refuse it. The resource serves the same,
+ * without an exchange of metadata. Each is made once.
  */
 export function withoutIstioFilters(typeUrl: string, resource: EncodedResource): EncodedResource {
   if (typeUrl !== typeUrls.listener && typeUrl !== typeUrls.cluster) return resource;

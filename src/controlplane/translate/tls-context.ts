@@ -14,7 +14,7 @@ import { packed, overAgentSds } from "./envoy-any.ts";
 export type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>;
 export type DownstreamTlsInit = Exclude<MessageInitShape<typeof DownstreamTlsContextSchema>, { $typeName: string }>;
 
-/** Ciphers of TLS 1.2 that Istio's servers take where nobody names others. */
+/** The TLS 1.2 ciphers of Istio's servers if nobody names others. */
 export const istioCiphers: readonly string[] = [
   "ECDHE-ECDSA-AES256-GCM-SHA384",
   "ECDHE-RSA-AES256-GCM-SHA384",
@@ -66,7 +66,7 @@ export function hboneServer(mesh: MeshSettings): DownstreamTlsInit {
   };
 }
 
-/** Whose clients a server takes. */
+/** Which clients a server accepts. */
 function clientDomains({ trustDomain, trustDomainAliases, trustedDomains }: MeshSettings): readonly string[] {
   return [...new Set([trustDomain, ...trustDomainAliases, ...trustedDomains])].filter((domain) => domain !== "");
 }
@@ -74,7 +74,7 @@ function clientDomains({ trustDomain, trustDomainAliases, trustedDomains }: Mesh
 /** The workload's own, of the mesh. */
 export const ownCertificate = { tlsCertificateSdsSecretConfigs: [{ name: "default", sdsConfig: overAgentSds }] };
 
-/** Peers by their certificates: signed by a root that comes by its name, and with what else they must have. */
+/** Verifies peers by their certificates: the named root must have signed them, and further conditions may apply. */
 export function validatedBy(
   root: { readonly name: string; readonly sdsConfig: MessageInitShape<typeof ConfigSourceSchema> },
   defaults: MessageInitShape<typeof CertificateValidationContextSchema>,
@@ -89,7 +89,7 @@ export function validatedBy(
 
 type SubjectAltNameInit = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 
-/** Peers of the mesh, of which those alone that have one of the names; no names: all. */
+/** Peers of the mesh with one of the names. Without names: all peers of the mesh. */
 export function meshPeers(names: readonly SubjectAltNameInit[]) {
   return validatedBy({ name: "ROOTCA", sdsConfig: overAgentSds }, { matchTypedSubjectAltNames: [...names] });
 }

@@ -19,8 +19,9 @@ const versions: Readonly<Record<TlsVersion, TlsParameters_TlsProtocol>> = {
 const httpAlpn = ["h2", "http/1.1"];
 
 /**
- * TLS that a server of a Gateway or of a Sidecar's ingress ends. Certificates come by name: of secrets over ADS, of files
- * from the proxy's agent. `tcp`: what the TLS carries is no HTTP. `untrusted`: certificates of clients are asked for, and none is refused.
+ * TLS that ends at a server of a Gateway or of a Sidecar's ingress. Certificates are named: secrets come over ADS,
+ * files from the proxy's agent. `tcp`: the TLS does not carry HTTP. `untrusted`: client certificates are requested and
+ * none is refused.
  */
 export function serverTls(tls: ServerTls, mesh: MeshSettings, tcp = false, untrusted = false): DownstreamTlsInit {
   if (tls.mode === "ISTIO_MUTUAL") return mutualTlsServer(mesh, tcp ? ["istio-peer-exchange", ...httpAlpn] : httpAlpn);
@@ -35,7 +36,7 @@ export function serverTls(tls: ServerTls, mesh: MeshSettings, tcp = false, untru
   };
 }
 
-/** The mesh's own settings hold where the server says none; versions are the proxy's where nobody does. */
+/** The mesh's settings apply if the server has none. TLS versions are the proxy's own if nobody sets any. */
 function parametersOf(tls: ServerTls, { tlsDefaults }: MeshSettings) {
   const minimum =
     tls.minProtocolVersion === "TLS_AUTO" && tlsDefaults.minProtocolVersion !== "TLSV1_2"
@@ -72,7 +73,7 @@ function certificatesOf(tls: ServerTls) {
   }));
 }
 
-/** What a client's certificate must be; nothing in SIMPLE, where none is asked for. */
+/** What a client's certificate must satisfy. Nothing in SIMPLE, which requests none. */
 function validationOf(tls: ServerTls, untrusted: boolean) {
   if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return {};
   return validatedBy(authorityOf(tls), {
@@ -86,7 +87,7 @@ function validationOf(tls: ServerTls, untrusted: boolean) {
   });
 }
 
-/** A name may be of any of these kinds; an address or a URI cannot be a DNS name. */
+/** A name may be of any of these types. An address or a URI cannot be a DNS name. */
 function namedBy(name: string) {
   const kinds = name.includes("://")
     ? [SubjectAltNameMatcher_SanType.URI]

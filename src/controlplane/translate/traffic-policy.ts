@@ -37,12 +37,12 @@ export interface PolicyTarget {
   readonly mesh: MeshSettings;
 }
 
-/** What holds for one port of one host or subset, with everything narrower already laid over what is wider. */
+/** The policy of one port of one host or subset. Narrower settings have already replaced wider ones. */
 export type EffectivePolicy = TrafficPolicySettings & Pick<TrafficPolicy, "retryBudget" | "proxyProtocol" | "tunnel">;
 
 /**
- * The policy of a rule for a port, or for that port of a subset. Settings of a port replace the wider ones as a whole: what they
- * leave out has its default. What is said nowhere is the mesh's.
+ * A rule's policy for a port, or for that port of a subset. Settings of a port replace the wider ones as a whole;
+ * missing fields have their defaults. The mesh's settings apply where nobody sets any.
  */
 export function effectivePolicy(
   rule: DestinationRuleModel | undefined,
@@ -98,7 +98,10 @@ export function isHttp2({ http }: ClusterDraft): boolean {
 
 export type LocalityChoice = LocalityLoadBalancer | "close" | "node" | "off";
 
-/** Where requests from each locality go: as the rule says, else as the service prefers, else as the mesh has it. "off": wherever. */
+/**
+ * Where requests from each locality go: as the rule says, else as the service prefers, else as the mesh config says.
+ * "off": anywhere.
+ */
 export function localitySetting(
   { loadBalancer }: EffectivePolicy,
   preference: ServiceModel["preference"],
@@ -212,7 +215,7 @@ export function applyConnectionPool(
   if (pool !== undefined) applyHttpPool(draft, pool);
 }
 
-/** Each part by the rule, else by the mesh. */
+/** Each part from the rule, else from the mesh. */
 function joined(mesh: TcpKeepalive | undefined, own: TcpKeepalive | undefined): TcpKeepalive | undefined {
   if (mesh === undefined || own === undefined) return own ?? mesh;
   return {
@@ -285,7 +288,9 @@ function applyHttp2Pool(
 
 const enforced = 100;
 
-/** Success rates are not looked at, and endpoints are not all taken back when most are ejected, unless the policy says from when. */
+/**
+ * Success rates are ignored, and ejected endpoints do not return when most are ejected, unless the policy sets a limit.
+ */
 function applyOutlierDetection(cluster: Cluster, detection: OutlierDetection): void {
   const counted = (errors: number | undefined): number => (errors === 0 ? 0 : enforced);
   const {
@@ -358,7 +363,7 @@ export function typeOf(cluster: Cluster): Cluster_DiscoveryType | undefined {
   return cluster.clusterDiscoveryType.case === "type" ? cluster.clusterDiscoveryType.value : undefined;
 }
 
-/** Weights of localities count only where somebody set them: else they would bend what the balancer does. */
+/** Locality weights count only if somebody set them. Otherwise they would distort the balancer. */
 function applyLocality(
   cluster: Cluster,
   { loadBalancer, outlierDetection }: EffectivePolicy,

@@ -32,10 +32,13 @@ export function ingressWaypoints(
   return shares[0]?.waypoint.published === true ? shares : [];
 }
 
-/** In what an endpoint's weight is counted: fine enough for one percent, divided among a hundred pods. */
+/** The unit of an endpoint's weight: fine enough for one percent, divided among a hundred pods. */
 const weightUnits = 100;
 
-/** A service as its waypoints' pods are asked for it: a tunnel to each, for the service's own address. */
+/**
+ * A service as its clients reach it through the waypoint's pods: by a tunnel to each pod, for the service's own
+ * address.
+ */
 export function throughWaypoints(
   service: ServiceModel,
   port: number,

@@ -32,8 +32,9 @@ export function requestAttributes(rule: AuthorizationRule): readonly string[] {
 }
 
 /**
- * Whether a ztunnel can enforce the policy: waypoints take those with targets, and only they know AUDIT and CUSTOM. A dry run is
- * told to none, as upstream has it: a ztunnel of before 1.29 would enforce it, and none says its version.
+ * Whether a ztunnel can enforce the policy. Policies with targets belong to waypoints, and only waypoints know AUDIT
+ * and CUSTOM. No ztunnel gets a dry run, as upstream: a ztunnel before 1.29 would enforce it, and ztunnels do not send
+ * their version.
  */
 export function isForZtunnel(policy: AuthorizationPolicyFacts): boolean {
   return (

@@ -9,9 +9,9 @@ interface Labelled {
 }
 
 /**
- * Calls `seen` at the first sign in the inputs that ztunnels run or are about to: a pod that one has captured, a ztunnel's own pod, a
- * waypoint, or a label that takes something into ambient or names a waypoint. Never twice, and never after it was disposed of. What was
- * there before the call is no sign.
+ * Calls `seen` at the first sign that ztunnels run or will run: a captured pod, a ztunnel's own pod, a waypoint, or a
+ * label that adds something to ambient or names a waypoint. Calls at most once, and not after it was disposed. What
+ * existed before the call is not a sign.
  */
 export function watchForAmbient(inputs: MeshInputs, waypoints: Waypoints, seen: () => void): Disposable {
   const watched: Disposable[] = [];

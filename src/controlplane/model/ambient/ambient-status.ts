@@ -22,14 +22,14 @@ export interface AmbientCondition {
   readonly observedGeneration?: number;
 }
 
-/** The conditions that ambient mode has to say of an object; of those types none else are to stay. */
+/** The ambient conditions of an object. Other conditions of these types are removed. */
 export interface AmbientStatus {
   readonly namespace: string;
   readonly name: string;
   readonly conditions: readonly AmbientCondition[];
 }
 
-/** By `namespace/name`; objects of which nothing is to be said have no item. */
+/** By `namespace/name`. Objects without conditions have no item. */
 export interface AmbientStatuses {
   readonly Service: Collection<AmbientStatus>;
   readonly ServiceEntry: Collection<AmbientStatus>;
@@ -154,7 +154,7 @@ function ingressRemark(
     : `; traffic from ingress gateways passes it by, as ${istioLabels.ingressUseWaypoint} is not true`;
 }
 
-/** What a waypoint does not take of a host that clients complete. */
+/** The connections that a waypoint refuses for a host that clients complete. */
 function forwardingRemark(
   { spec: { resolution, location, ports } }: ServiceEntryFacts,
   takesServerNames: boolean,
@@ -211,7 +211,7 @@ interface Verdict extends WaypointFault {
   readonly status: "True" | "False";
 }
 
-/** One reference says what it is; of several each that is not bound is named. */
+/** A single reference is named as such. If there are several, each unbound one is named. */
 function targetsVerdict(
   policy: AuthorizationPolicyFacts,
   sources: AmbientStatusSources,

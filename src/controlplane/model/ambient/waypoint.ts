@@ -46,7 +46,7 @@ export interface WaypointFault {
   readonly message: string;
 }
 
-/** What a Service or workload that names a waypoint gets; neither: it names none. */
+/** The waypoint of a Service or workload. With neither field, it has none. */
 export interface WaypointBinding {
   readonly waypoint?: Waypoint | undefined;
   /** Beside a waypoint: why its canary is left out. */
@@ -153,7 +153,7 @@ function accountWaypoints(gateway: GatewayFacts, inputs: MeshInputs, reader: Col
       takes: "all",
       binding: undefined,
       port: portOf(gateway),
-      // A Gateway has one state for all of its waypoints: of several it says nothing of each.
+      // A Gateway has one state for all of its waypoints. If it has several, the state says nothing about each of them.
       published: ready || (named !== undefined && gateway.programmed),
       ready,
       canaryWeight: canaryWeightOf(gateway),
@@ -203,7 +203,7 @@ export class WaypointBindings {
     this.#waypoints = waypoints;
   }
 
-  /** As its labels say; else that of an account that some of its pods run as. */
+  /** The waypoint of its labels, else that of an account that some of its pods run as. */
   ofService(service: ServiceSubject, reader: CollectionReader): Waypoint | undefined {
     return this.bindingOfService(service, reader).waypoint;
   }
@@ -225,7 +225,10 @@ export class WaypointBindings {
     return accounts.flatMap((account) => this.#ofAccount(service.namespace, account, reader) ?? [])[0];
   }
 
-  /** The waypoints that a Service's connections are divided among: the first one alone while its canary cannot be used. None: it has no waypoint. */
+  /**
+   * The waypoints among which a Service's connections are divided. Only the first one while its canary cannot be used.
+   * Empty: it has no waypoint.
+   */
   sharesOfService(service: ServiceSubject, reader: CollectionReader): readonly WaypointShare[] {
     const primary = this.ofService(service, reader);
     if (primary === undefined) return [];
@@ -235,7 +238,9 @@ export class WaypointBindings {
     return [{ waypoint: primary, weight: fullWeight - canary.weight }, canary];
   }
 
-  /** All that a Service names, also those that cannot be sent to yet: they get ready for it. */
+  /**
+   * All waypoints that a Service names, including those that are not ready: they get their configuration in advance.
+   */
   waypointsOfService(service: ServiceSubject, reader: CollectionReader): readonly Waypoint[] {
     const primary = this.ofService(service, reader);
     if (primary === undefined) return [];
@@ -243,7 +248,7 @@ export class WaypointBindings {
     return canary === undefined ? [primary] : [primary, canary.waypoint];
   }
 
-  /** As upstream: what the namespace says holds for Services that have their waypoint from there too. */
+  /** As upstream: the namespace's canary also applies to Services that take their waypoint from it. */
   #canaryOf(
     service: ServiceSubject,
     primary: Waypoint,
@@ -282,7 +287,9 @@ export class WaypointBindings {
     return said === undefined ? this.#ofAccount(pod.namespace, pod.serviceAccount, reader) : said.waypoint;
   }
 
-  /** Of a workload that is no pod. A namespace's waypoint that takes none is none of its concern. */
+  /**
+   * For a workload that is not a pod. A namespace's waypoint that does not accept such workloads does not apply to it.
+   */
   bindingOfEntry(entry: Subject, reader: CollectionReader): WaypointBinding {
     const said = this.#said(entry, "workload", reader);
     const isInherited = wantedWaypoint(entry.labels, entry.namespace) === undefined;
@@ -327,7 +334,7 @@ export class WaypointBindings {
     return { waypoint };
   }
 
-  /** Of several Gateways for one account the oldest counts. */
+  /** If several Gateways have one account, the oldest counts. */
   #ofAccount(namespace: string, account: string, reader: CollectionReader): Waypoint | undefined {
     const found = reader.lookup(this.#waypoints.byAccount, `${namespace}/${account}`);
     if (found.length < 2) return found[0];
@@ -339,7 +346,7 @@ export class WaypointBindings {
 }
 
 const unsupportedTraffic = "UnsupportedTrafficType";
-/** Of Services in front of waypoints and of gateways between networks: those have no waypoints themselves. */
+/** Services in front of waypoints and of gateways between networks have no waypoints themselves. */
 const waypointManagers: ReadonlySet<string> = new Set(["istio.io-mesh-controller", "istio.io-eastwest-controller"]);
 
 export function waypointNotReady(key: string): WaypointFault {
@@ -364,7 +371,7 @@ function wantedWaypoint(
   return { name, namespace: labels[by.namespace] ?? namespace };
 }
 
-/** Gateways and waypoints are nobody's workloads. */
+/** Gateways and waypoints do not count as workloads. */
 function isGatewayPod(pod: PodFacts): boolean {
   return pod.labels[istioLabels.gatewayManaged] !== undefined || pod.labels[istioLabels.gatewayName] !== undefined;
 }

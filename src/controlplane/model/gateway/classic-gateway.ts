@@ -64,9 +64,9 @@ function kindOf(protocol: string, tls: ServerTls | undefined): ServerKind {
 }
 
 /**
- * Merges the Gateways of a proxy, older ones first. `portsOf` answers the ports that the proxy listens on for a port that
- * a Gateway says. Plain HTTP servers of a port become one; servers with TLS are told apart by names, each of which only
- * the first may have; nothing else fits on one port together.
+ * Merges the Gateways of a proxy, older ones first. `portsOf` returns the ports that the proxy listens on for a
+ * Gateway's port. Plain HTTP servers of a port are merged. Servers with TLS are told apart by names, and only the first
+ * server gets a name. Nothing else can share a port.
  */
 export function mergeGateways(
   gateways: readonly IstioGatewayFacts[],
@@ -144,7 +144,7 @@ function conflictOf(server: GatewayServerModel, before: readonly GatewayServerMo
   return undefined;
 }
 
-/** `./host` is of the Gateway's namespace, a namespace `*` means all. */
+/** `./host` belongs to the Gateway's namespace. A namespace `*` means all. */
 function qualifiedServerHost(host: string, namespace: string): string {
   const slash = host.indexOf("/");
   if (slash < 0) return host.toLowerCase();

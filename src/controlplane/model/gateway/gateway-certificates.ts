@@ -8,11 +8,11 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { isGranted } from "./reference-grant.ts";
 import { authoritySuffix } from "../secret-facts.ts";
 
-/** What a listener that ends TLS shows and asks for. */
+/** The certificates that a listener shows and requires when it ends TLS. */
 export interface ListenerTlsResources {
   /** Resources of certificates, in their order: of several those that can be used. */
   readonly certificates: readonly string[];
-  /** All that it may use, also what cannot be used yet. */
+  /** All secrets that it may use, including those that are not usable yet. */
   readonly asked: readonly string[];
   /** Resource of the roots of clients; undefined: beside the certificate, where a mode of the listener's options asks for clients. */
   readonly clientRoots: string | undefined;
@@ -23,7 +23,7 @@ export interface ListenerTlsResources {
 /** What is wrong with what a listener refers to. */
 export interface ListenerFaults {
   readonly unresolved?: Verdict;
-  /** No client can be told good from bad, so that it accepts nobody. */
+  /** Without valid roots no client can be verified, so it accepts nobody. */
   readonly authority?: Verdict;
 }
 
@@ -33,7 +33,9 @@ export function endsTls(listener: Listener): boolean {
   return listener.protocol === "HTTPS" || (listener.protocol === "TLS" && listener.tls?.mode !== "Passthrough");
 }
 
-/** What a listener may use of what it names: secrets of its owner's namespace, and others that their namespace grants. */
+/**
+ * What a listener may use of what it names: secrets of its owner's namespace, and others that their namespace grants.
+ */
 export function listenerTlsResources(
   gateway: GatewayFacts,
   { listener, owner }: Pick<OwnedListener, "listener" | "owner">,

@@ -9,12 +9,12 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { owningRevision } from "../ownership.ts";
 import type { Waypoints } from "../ambient/waypoint.ts";
 
-/** What a revision has to do with a Gateway of the class. */
+/** The role of a revision for a Gateway of the class. */
 export interface GatewayPlacement {
   readonly owned: boolean;
   /** The Gateway names this revision as its canary. */
   readonly canary: boolean;
-  /** False when the Gateway names an address of its own: then somebody else deploys its proxies. */
+  /** False if the Gateway names an address of its own: then somebody else deploys its proxies. */
   readonly managed: boolean;
   /** What its objects are made of, so that a change of it is seen. */
   readonly gateway: GatewayFacts;
@@ -49,7 +49,7 @@ export function deriveGatewayPlacements(
     const isEastWest = isEastWestClass(gateway.spec.gatewayClassName, inputs, reader);
     if (!isWaypoint && !isEastWest && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     const owned = owningRevision(gateway, inputs, reader) === revision;
-    // Also while the revision owns the Gateway already: who promotes it takes the canary away when the rest has rolled.
+    // Also if the revision already owns the Gateway: whoever promotes it removes the canary when the rest has rolled.
     const canary = gateway.annotations[gatewayCanaryAnnotations.revision] === revision;
     const managed = isManaged(gateway);
     const overlays = overlaysOf(gateway, inputs, reader);

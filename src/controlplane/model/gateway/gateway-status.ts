@@ -70,7 +70,7 @@ export function deriveGatewayStatuses(
     const programmed = isWaypoint
       ? waypointVerdict(gateway, reader.lookup(waypointsOf, factsKey(gateway)), reach, mesh)
       : programmedVerdict(reach);
-    // A control plane that starts says nothing of parameters that it has not read.
+    // A control plane that is starting reports nothing about parameters that it has not read yet.
     if (areParametersUnread(gateway, inputs, reader)) return [];
     const accepted = gatewayFault(gateway, mesh, inputs, reader);
     return [
@@ -115,7 +115,7 @@ function gatewayStatus(
               ? "None of the Gateway's listeners are valid"
               : "One or more of the Gateway's listeners are invalid",
         };
-  // A Gateway with a listener that serves is taken, with a word on the others.
+  // A Gateway with a serving listener is accepted, with a message about the others.
   const refused = accepted ?? (valid === 0 ? listeners : undefined);
   return {
     namespace: gateway.namespace,
@@ -178,7 +178,7 @@ export function listenerStatus(
     supportedKinds: [...verdict.supportedKinds],
     conditions: [
       condition("Accepted", verdict.accepted ?? verdict.conflicted, "Accepted", "No errors found"),
-      // This one says a fault by True.
+      // This condition reports a fault by True.
       { ...conflict, status: verdict.conflicted === undefined ? "False" : "True" },
       condition("Programmed", programmed, "Programmed", "No errors found"),
       condition("ResolvedRefs", verdict.resolvedRefs, "ResolvedRefs", "No errors found"),
@@ -217,7 +217,7 @@ function areParametersUnread({ namespace, spec }: GatewayFacts, inputs: MeshInpu
   );
 }
 
-/** Of another cluster's Gateway, which is only told of here. */
+/** For another cluster's Gateway, which is only described here. */
 function remoteStatus(gateway: GatewayFacts): WantedGatewayStatus {
   const condition = conditionMaker(gateway.generation);
   return {
@@ -239,7 +239,7 @@ export interface ProgrammedVerdict {
   readonly text: string;
 }
 
-/** A waypoint serves from when its first pod is ready on: before that nobody is sent to it. */
+/** A waypoint serves from its first ready pod on. Nobody is sent to it earlier. */
 function waypointVerdict(
   gateway: GatewayFacts,
   waypoints: readonly Waypoint[],

@@ -40,7 +40,7 @@ export function judgeListeners(
     const tunnels = endsTunnels(listener, gateway);
     const protocol = tunnels ? undefined : protocolVerdict(listener, gateway);
     const conflicted = conflictVerdict(listener, taken);
-    // Who loses takes nothing from those that come after.
+    // A losing listener takes no names from later ones.
     if (conflicted === undefined) taken.push(listener);
     const { supportedKinds, fault } = kindsOf(listener);
     const { unresolved, authority } = protocol === undefined ? listenerFaults(gateway, owned, inputs, reader) : {};
@@ -75,7 +75,10 @@ function protocolVerdict(listener: Listener, gateway: GatewayFacts): Verdict {
   return unsupported(`protocol "${listener.protocol}" is not supported by this control plane${hint}`);
 }
 
-/** Connections of a port are told apart by server names, requests by hosts, and nothing tells apart what has neither. */
+/**
+ * Server names tell connections of a port apart, hosts tell requests apart. Nothing tells listeners without either
+ * apart.
+ */
 function conflictVerdict(listener: Listener, taken: readonly Listener[]): Verdict {
   const rival = taken.find(
     (other) =>

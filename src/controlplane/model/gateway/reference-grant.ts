@@ -8,7 +8,7 @@ export interface Reference {
   readonly to: { readonly kind: "Service" | "Secret" | "ConfigMap"; readonly namespace: string; readonly name: string };
 }
 
-/** Whether an object may be referred to: by those of its own namespace, and by others that a ReferenceGrant there names. */
+/** Whether an object may be referred to: from its own namespace, and from others that a ReferenceGrant there allows. */
 export function isGranted({ from, to }: Reference, { referenceGrants }: MeshInputs, reader: CollectionReader): boolean {
   if (from.namespace === to.namespace) return true;
   const grants = referenceGrants.index("namespace", (grant) => [grant.namespace]);

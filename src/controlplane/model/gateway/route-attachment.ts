@@ -102,7 +102,7 @@ function gatewayOf(
   return { gateway, set: set === undefined ? undefined : key };
 }
 
-/** Refusals, the nearest to an attachment first: of several listeners' the first of these is told. */
+/** Refusals, the nearest to an attachment first. The first of all listeners' refusals is reported. */
 const refusalOrder = ["NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent"];
 
 function attach(

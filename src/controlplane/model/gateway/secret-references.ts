@@ -30,9 +30,9 @@ export interface SecretReferenceSources {
 }
 
 /**
- * The secrets that configuration names, with the proxies that it names them for: of classic Gateways and DestinationRules
- * those of a proxy's own namespace, of Gateway API's also what a ReferenceGrant allows. Nothing else is read, and nothing
- * else is given out.
+ * The secrets that configuration names, and for which proxies. Classic Gateways and DestinationRules name secrets of
+ * the proxy's own namespace. The Gateway API may also name those that a ReferenceGrant allows. No other secret is read
+ * or sent.
  */
 export function deriveSecretReferences(
   graph: CollectionGraph,
@@ -72,7 +72,7 @@ export function deriveSecretReferences(
       `${credentialResource(name)}${authoritySuffix}`,
     ]);
     if (resources.length === 0) return [];
-    // Sidecars only where the rule selects them: the clusters of others do not name it.
+    // Sidecars only if the rule selects them, because the clusters of other sidecars do not name the secret.
     const selector = rule.spec.workloadSelector?.matchLabels;
     const reads = (group: ProxyGroup): boolean =>
       group.kind === "router" ||

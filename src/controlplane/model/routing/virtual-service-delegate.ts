@@ -6,7 +6,10 @@ import type {
   VirtualServiceHttpRoute,
 } from "../../../api/istio/index.ts";
 
-/** The delegate's routes, each narrowed by the root's matches and filled up with what only the root says; contradictions are left out. */
+/**
+ * The delegate's routes, each narrowed by the root's matches and completed by settings that only the root has.
+ * Contradictory routes are left out.
+ */
 export function mergeDelegate(
   root: VirtualServiceHttpRoute,
   delegates: readonly VirtualServiceHttpRoute[],
@@ -40,7 +43,7 @@ function joinedName(root: string | undefined, delegate: string | undefined): str
   return root === undefined || delegate === undefined ? (delegate ?? root) : `${root}-${delegate}`;
 }
 
-/** Each of the delegate's matches must fit into one of the root's. Undefined when one does not. */
+/** Each of the delegate's matches must fit into one of the root's. Undefined if one does not. */
 function mergeMatches(roots: readonly HttpMatch[], delegates: readonly HttpMatch[]): readonly HttpMatch[] | undefined {
   if (roots.length === 0 || delegates.length === 0) return roots.length === 0 ? delegates : roots;
   const merged: HttpMatch[] = [];

@@ -16,11 +16,11 @@ export const meshGateway = "mesh";
 export interface VirtualServices {
   readonly models: Collection<VirtualServiceModel>;
   readonly shapes: VirtualServiceShapes;
-  /** Of those with TCP or TLS routes, without their HTTP part: listeners need no more. */
+  /** VirtualServices with TCP or TLS routes, without their HTTP part, because listeners need no more. */
   readonly layer4: Collection<VirtualServiceModel>;
   /** By `<gateway>@<namespace that sees it, or *>`. */
   readonly byGateway: CollectionIndex<VirtualServiceModel>;
-  /** Those that look at the labels of their clients, under one key. */
+  /** Those that match labels of their clients, under one key. */
   readonly withSourceLabels: CollectionIndex<VirtualServiceModel>;
 }
 
@@ -29,7 +29,7 @@ export const sourceLabelsKey = "any";
 export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs): VirtualServices {
   const models = graph.derive("virtual-services", inputs.virtualServices, (facts, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
-    // One without hosts is but a delegate of others.
+    // One without hosts is only a delegate of others.
     if (mesh === undefined || facts.spec.hosts.length === 0) return [];
     return [[factsKey(facts), virtualServiceModel(facts, mesh, inputs, reader)]];
   });
@@ -48,7 +48,10 @@ export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs
   };
 }
 
-/** Those that a namespace sees of one gateway: its own private ones, those exported to it, then the public ones; older ones first. */
+/**
+ * The VirtualServices of one gateway that a namespace sees: its own private ones, then those exported to it, then the
+ * public ones. Older ones first.
+ */
 export function virtualServicesOf(
   gateway: string,
   namespace: string,
@@ -96,7 +99,10 @@ function virtualServiceModel(
   };
 }
 
-/** The routes of a delegate under a route; its own names are of its own namespace. Nothing when it is not there or not for this namespace. */
+/**
+ * The routes of a delegate below a route. Its names are in its own namespace. Empty if it does not exist or is not for
+ * this namespace.
+ */
 function delegated(
   root: VirtualServiceFacts,
   route: VirtualServiceHttpRoute,

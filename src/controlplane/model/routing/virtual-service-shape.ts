@@ -3,7 +3,10 @@ import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } f
 import { byCreation } from "../facts.ts";
 import type { VirtualServiceModel } from "./virtual-service.ts";
 
-/** What of a VirtualService decides which hosts and destinations there are. Weights, timeouts and the like change it not, and so nothing that is made of it. */
+/**
+ * The parts of a VirtualService that decide which hosts and destinations exist. Weights, timeouts and the like do not
+ * change it, nor what is derived from it.
+ */
 export interface VirtualServiceShape extends Pick<
   VirtualServiceModel,
   "namespace" | "name" | "createdAt" | "hosts" | "gateways" | "visibleIn"
@@ -38,7 +41,10 @@ export function deriveVirtualServiceShapes(
   };
 }
 
-/** Those that a namespace sees of one gateway: its own private ones, those exported to it, then the public ones; older ones first. */
+/**
+ * The VirtualServices of one gateway that a namespace sees: its own private ones, then those exported to it, then the
+ * public ones. Older ones first.
+ */
 export function virtualServiceShapesOf(
   gateway: string,
   namespace: string,

@@ -19,7 +19,7 @@ function clusterLocalHosts({ domain, rootNamespace, serviceSettings }: MeshSetti
   const said = serviceSettings.flatMap(({ hosts, clusterLocal }) =>
     hosts.map((host) => [host.toLowerCase(), clusterLocal] as const),
   );
-  // A host that is said to be everybody's takes back what would be local by itself.
+  // A host that the configuration shares with all clusters is no longer local by default.
   const isTakenBack = (host: string): boolean =>
     said.some(([other, local]) => !local && (other === host || (isWildcard(host) && hostCovers(host, other))));
   return new Map([...builtIn.filter((host) => !isTakenBack(host)).map((host) => [host, true] as const), ...said]);

@@ -31,9 +31,9 @@ import { registeredService, type ServiceModel, type ServiceRegistry } from "./se
 
 /** Endpoints by {@link endpointsKey}; every port of every service has an item, be it empty. */
 export interface ServiceEndpoints {
-  /** Of services that the own cluster has, with their endpoints in every cluster. */
+  /** Services of the own cluster, with their endpoints in every cluster. */
   readonly kubernetes: Collection<readonly EndpointModel[]>;
-  /** Of services that other clusters alone have. */
+  /** Services that exist only in other clusters. */
   readonly remote: Collection<readonly EndpointModel[]>;
   readonly entries: Collection<readonly EndpointModel[]>;
 }
@@ -53,12 +53,12 @@ export function getEndpoints(
   return reader.get(endpoints.kubernetes, key) ?? reader.get(endpoints.remote, key) ?? [];
 }
 
-/** Whether there are any, and all are so. */
+/** Whether there are any endpoints, and all of them are so. */
 export function everyone(endpoints: readonly EndpointModel[], holds: (endpoint: EndpointModel) => boolean): boolean {
   return endpoints.length > 0 && endpoints.every(holds);
 }
 
-/** Those that a subset of a DestinationRule takes: of no subset, or of one without labels, all. */
+/** The endpoints of a DestinationRule's subset. Without a subset, or without labels: all. */
 export function ofSubset(
   endpoints: readonly EndpointModel[],
   subset: { readonly labels: Labels } | undefined,
@@ -114,7 +114,7 @@ function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): 
   });
 }
 
-/** Of several clusters the one that comes first says which ports the service has. */
+/** If there are several clusters, the first one decides which ports the service has. */
 function deriveRemoteEndpoints(graph: CollectionGraph, inputs: MeshInputs): Collection<readonly EndpointModel[]> {
   return graph.derive("endpoints-remote", inputs.remote.services, (service, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
@@ -330,7 +330,7 @@ function aliasedIdentities(identity: string, { trustDomain, trustDomainAliases }
   return domains.includes(domain) ? domains.map((each) => [`${spiffePrefix}${each}`, ...rest].join("/")) : [identity];
 }
 
-/** What clusters say of a service's servers: which endpoints there are seldom changes it. */
+/** What clusters depend on in a service's servers. A change of endpoints seldom changes it. */
 export interface ServiceServers {
   readonly identities: readonly string[];
   /** Ports that have endpoints, all of which take Istio's mutual TLS. */
@@ -351,7 +351,7 @@ interface ServerSources {
   readonly endpoints: ServiceEndpoints;
 }
 
-/** Of those services alone that are asked for, so that a change of endpoints ends here where it changes nothing that clusters say. */
+/** Only for services that are asked for, so that a change of endpoints without effect on clusters ends here. */
 export class ServersOfServices {
   readonly #servers: Collection<ServiceServers>;
 

@@ -19,7 +19,7 @@ export type { ServiceModel, ServicePortModel, ServiceResolution } from "./servic
 /** All services, by `namespace/hostname`. Kubernetes' own count where both have one host in one namespace. */
 export interface ServiceRegistry {
   readonly kubernetes: Collection<ServiceModel>;
-  /** Services that other clusters alone have. */
+  /** Services that exist only in other clusters. */
   readonly remote: Collection<ServiceModel>;
   readonly entries: Collection<ServiceModel>;
   readonly byHost: readonly CollectionIndex<ServiceModel>[];
@@ -86,7 +86,7 @@ export function registeredService(
   return reader.get(registries.kubernetes, key) ?? reader.get(registries.remote, key);
 }
 
-/** As a proxy has it that sends to automatic addresses, of IPv4. */
+/** For a proxy that sends to automatic addresses of IPv4. */
 export function withAutomaticAddresses(service: ServiceModel): ServiceModel {
   if (service.automaticAddresses === undefined || service.addresses.length > 0) return service;
   return { ...service, addresses: service.automaticAddresses.filter((address) => !address.includes(":")) };
@@ -98,7 +98,7 @@ export function getService(registry: ServiceRegistry, key: string, reader: Colle
 
 export const everywhere = "*";
 
-/** Those that a namespace sees, oldest first. */
+/** The services that a namespace sees, oldest first. */
 export function visibleServices(
   registry: ServiceRegistry,
   namespace: string,
@@ -122,7 +122,10 @@ export function servicesSeenFrom(
   return { reach: own === undefined ? everywhere : namespace, services: inOrder(seen, own ?? seen[0] ?? none) };
 }
 
-/** Those who see the same lists have one list, which is put in order once. `first`: one of them that others have not, if there is such. */
+/**
+ * Namespaces that see the same lists share one list, which is sorted once. `first`: a list that others do not have, if
+ * there is one.
+ */
 function inOrder(lists: readonly (readonly ServiceModel[])[], first: readonly ServiceModel[]): readonly ServiceModel[] {
   const known = ordered.get(first);
   if (
@@ -142,7 +145,7 @@ const ordered = new WeakMap<
   { readonly lists: readonly (readonly ServiceModel[])[]; readonly services: readonly ServiceModel[] }
 >();
 
-/** Those of one host name, in any namespace. */
+/** The services of one hostname, in any namespace. */
 export function servicesOfHost(
   registry: ServiceRegistry,
   host: string,

@@ -22,7 +22,7 @@ export interface ServicePortModel {
   readonly target: number;
 }
 
-/** A destination as proxies know it, whoever registered it. */
+/** A destination as proxies see it, from any registry. */
 export interface ServiceModel {
   readonly registry: "Kubernetes" | "External";
   readonly namespace: string;
@@ -36,14 +36,17 @@ export interface ServiceModel {
   readonly labels: Labels;
   readonly ports: readonly ServicePortModel[];
   readonly resolution: ServiceResolution;
-  /** Addresses and CIDRs that stand for it; none: it is told apart by name. */
+  /** Its addresses and CIDRs. Empty: it is told apart by name. */
   readonly addresses: readonly string[];
-  /** That a control plane has given to a ServiceEntry's host; they stand for it with proxies that answer DNS themselves, and with waypoints. */
+  /**
+   * Addresses that a control plane has assigned to a ServiceEntry's host. Proxies that answer DNS themselves, and
+   * waypoints, use them.
+   */
   readonly automaticAddresses?: readonly string[];
   /** Of a service that other clusters have: its addresses there. */
   readonly addressesByCluster?: Readonly<Record<string, readonly string[]>>;
   readonly meshExternal: boolean;
-  /** `*`, or namespaces; nobody when empty. */
+  /** `*`, or namespaces. Empty: nobody sees it. */
   readonly visibleIn: readonly string[];
   readonly selector: Labels;
   readonly subjectAltNames: readonly string[];

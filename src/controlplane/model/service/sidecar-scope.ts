@@ -44,7 +44,10 @@ import {
 } from "../routing/virtual-service-model.ts";
 import { destinationsOf, virtualServiceShapesOf, type VirtualServiceShape } from "../routing/virtual-service-shape.ts";
 
-/** Proxies that nothing tells apart: of one namespace, with the same labels, in one place. The source is written as they connect. */
+/**
+ * Proxies that cannot be told apart: of one namespace, with the same labels, in one location. The source is written as
+ * they connect.
+ */
 export interface ProxyGroup {
   readonly kind: "sidecar" | "router";
   readonly namespace: string;
@@ -93,7 +96,7 @@ export interface ScopedService {
   readonly ports: readonly number[];
 }
 
-/** What one egress listener of a Sidecar leads to. */
+/** The destinations of one egress listener of a Sidecar. */
 export interface EgressScope {
   /** Absent: every port. */
   readonly port: IstioPort | undefined;
@@ -107,10 +110,10 @@ export interface EgressScope {
   readonly virtualServices: readonly string[];
 }
 
-/** All that the proxies of one scope may reach. */
+/** Everything that the proxies of one scope may reach. */
 export interface OutboundScope extends ScopeChoice {
   readonly egress: readonly EgressScope[];
-  /** Of all egress listeners, and those that their VirtualServices lead to; one a host. */
+  /** The services of all egress listeners, and those that their VirtualServices name. One for each host. */
   readonly services: readonly ScopedService[];
   readonly registryOnly: boolean;
   readonly egressProxy: Destination | undefined;
@@ -157,7 +160,7 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
       gatewaysOf(sources.networkGateways.unresolved, reader).all.length > 0;
     return [[key, chooseScope(group, { needsPlace, needsNetwork }, mesh, sources, reader)]];
   });
-  // One of each, however many groups chose it.
+  // One object for each scope, however many groups chose it.
   const chosen = graph.flatten(
     "chosen-scopes",
     choices,
@@ -235,7 +238,7 @@ function chooseScope(
   };
 }
 
-/** Spans name the workload that they are of, so that clients of several services are told apart. */
+/** Spans name their workload, so clients of several services must be told apart. */
 function isTraced(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
   const tracing = inputs.telemetries.index("tracing", ({ spec }) => (spec.tracing.length > 0 ? [anySelector] : []));
   return (
@@ -245,7 +248,10 @@ function isTraced(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionRead
   );
 }
 
-/** The Sidecar for a workload: one of its namespace that selects it, else one for all of them, else the root namespace's for all; the oldest of each. */
+/**
+ * The Sidecar of a workload: one of its namespace that selects it, else one for the whole namespace, else the root
+ * namespace's. Of several the oldest.
+ */
 export function sidecarFor(
   workload: { readonly namespace: string; readonly labels: Labels },
   mesh: MeshSettings,
@@ -339,7 +345,7 @@ function egressScope(
   };
 }
 
-/** Listeners of a port have the services of that port; one that is an HTTP proxy has all. */
+/** A listener has the services of its port. An HTTP proxy has all services. */
 function matchedPort({ port }: Pick<SidecarEgress, "port">): number | undefined {
   return port === undefined || port.number === 0 || port.protocol === "HTTP_PROXY" ? undefined : port.number;
 }
@@ -413,7 +419,7 @@ function isSelected(
   return relevant.some((selection) => selection?.hosts.some(matches) === true);
 }
 
-/** One namespace a host: the client's own, else one with a Kubernetes Service, else the oldest. */
+/** One namespace for each host: the client's own, else one with a Kubernetes Service, else the oldest. */
 function onePerHost(services: readonly ServiceModel[], namespace: string): readonly ServiceModel[] {
   const chosen = new Map<string, ServiceModel>();
   for (const service of services) {
@@ -429,7 +435,7 @@ function isBetter(service: ServiceModel, known: ServiceModel, namespace: string)
   return rank(service) > rank(known);
 }
 
-/** Of listeners with ports of their own a service has the ports of all of them. */
+/** If listeners have ports of their own, a service has the ports of all of them. */
 function unionOfServices(
   egress: readonly SelectedEgress[],
   namespace: string,

@@ -32,8 +32,9 @@ import { serviceAddress } from "./service-address.ts";
 import { explicitTrustDomain, podAddress, podUid } from "./workload-address.ts";
 
 /**
- * What ztunnels are told of other clusters: global services that the own cluster does not have, the pods of clusters in the own network, and
- * for each other network one workload a global service, which stands for all of its pods there behind the network's gateway.
+ * What ztunnels get about other clusters: global services that the own cluster does not have; the pods of clusters in
+ * the own network; and for each other network one workload for each global service, which stands for all its pods
+ * there, behind the network's gateway.
  */
 export function deriveAmbientNetworks(
   graph: CollectionGraph,
@@ -145,7 +146,7 @@ function deriveSplitHorizon(
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh?.ambientMultiNetwork !== true) return [];
       const own = reader.get(inputs.services, factsKey(facts));
-      // What the own cluster has as its own alone is nobody else's.
+      // A service that is local in the own cluster is not shared with others.
       if (own !== undefined && !isGlobalHere(own, mesh, inputs, reader)) return [];
       const everywhere = globalElsewhere(factsKey(facts), mesh, inputs, reader);
       const service = ambientServiceOf(own ?? everywhere[0] ?? facts, mesh, undefined);
@@ -216,7 +217,7 @@ function gatewayDestination({
   return { case: "address", value: { $typeName: "istio.workload.NetworkAddress", network, address: bytes } };
 }
 
-/** What a workload's gateway leads to: whoever answers there must be the gateway's account. */
+/** The destination of a workload's gateway. Whoever answers there must have the gateway's account. */
 function deriveGatewayWorkloads(
   graph: CollectionGraph,
   { inputs }: AmbientSources,

@@ -97,12 +97,12 @@ function encodedService(
   ];
 }
 
-/** Nobody is sent to a waypoint before it can take anybody. */
+/** Nobody is sent to a waypoint before it can accept connections. */
 function publishedShares(shares: readonly WaypointShare[]): readonly WaypointShare[] {
   return shares[0]?.waypoint.published === true ? shares : [];
 }
 
-/** As the service's label says, else its namespace's; undefined where neither says anything. */
+/** The service's label, else its namespace's. Undefined if neither has one. */
 export function usesWaypointForIngress(
   service: Pick<AmbientService, "labels" | "namespace">,
   inputs: MeshInputs,

@@ -39,7 +39,7 @@ interface Subject {
 
 /** What holds for workloads of every kind. */
 interface WorkloadRules {
-  /** Those that select the workload: Services, and ServiceEntries where no other has their host. */
+  /** Services that select the workload, and ServiceEntries unless another one has their host. */
   readonly servicesFor: (workload: Subject, mesh: MeshSettings, reader: CollectionReader) => readonly AmbientService[];
   readonly policiesFor: (workload: Subject, mesh: MeshSettings, reader: CollectionReader) => readonly string[];
 }
@@ -109,7 +109,7 @@ function derivePods(
     slice.endpoints.flatMap(({ pod }) => (pod === "" ? [] : [pod])),
   );
 
-  /** Of Services without a selector that list the pod by hand. */
+  /** Services without a selector that list the pod by hand. */
   const listing = (pod: PodFacts, mesh: MeshSettings, reader: CollectionReader): readonly AmbientService[] => {
     const names = new Set(reader.lookup(slicesOfPod, factsKey(pod)).map(({ service }) => service));
     return [...names].flatMap((name) => {
@@ -118,7 +118,7 @@ function derivePods(
     });
   };
 
-  /** Of the last pod of a waypoint that is about to end, for as long as it serves: it is better than none. */
+  /** The last pod of a waypoint that is about to end, as long as it serves: it is better than none. */
   const waypointRole = (pod: PodFacts, reader: CollectionReader): WaypointRole => {
     const key = waypointKeyOf(pod);
     const waypoint = key === undefined ? undefined : reader.get(waypoints.all, key);
@@ -234,7 +234,7 @@ function deriveSlices(graph: CollectionGraph, { inputs }: AmbientSources): Colle
   );
 }
 
-/** Nobody is sent to a waypoint before it can take anybody. */
+/** Nobody is sent to a waypoint before it can accept connections. */
 function published(waypoint: Waypoint | undefined): Waypoint | undefined {
   return waypoint?.published === true ? waypoint : undefined;
 }

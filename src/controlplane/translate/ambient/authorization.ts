@@ -28,8 +28,8 @@ interface Rules {
 const anyPrincipal: StringMatch = { matchType: { case: "presence", value: create(EmptySchema) } };
 
 /**
- * An AuthorizationPolicy for L4. A rule that asks what only L7 can tell never matches in an ALLOW (so it grants nothing that
- * it should not); in a DENY that part of it is left out (so it denies at least what it should).
+ * An AuthorizationPolicy for L4. A rule that needs L7 never matches in an ALLOW, so it grants nothing that it should
+ * not. In a DENY its L7 part is left out, so it denies at least what it should.
  */
 export function authorizationOf(policy: AuthorizationPolicyFacts, rootNamespace: string): Authorization {
   const allow = policy.spec.action === "ALLOW";
@@ -56,7 +56,7 @@ function rulesOf(rule: AuthorizationRule, allow: boolean, namespace: string): re
   return [
     ...(rule.to.length > 0 ? [{ matches: rule.to.map(operationMatch) }] : []),
     ...(rule.from.length > 0 ? [{ matches: rule.from.map((source) => sourceMatch(source, namespace)) }] : []),
-    // One that is left out matches whatever comes.
+    // A condition that is left out matches everything.
     ...rule.when.map((condition) => ({ matches: [conditionMatch(condition, namespace)] })),
   ];
 }
@@ -130,7 +130,7 @@ function stringMatch(text: string): StringMatch {
   return { matchType: { case: "exact", value: text } };
 }
 
-/** What every workload under STRICT lists: deny whoever has no identity. */
+/** Workloads under STRICT list this policy: deny clients without an identity. */
 export function staticStrictPolicy(rootNamespace: string): Authorization {
   return create(AuthorizationSchema, {
     name: staticStrictPolicyName,
@@ -141,7 +141,10 @@ export function staticStrictPolicy(rootNamespace: string): Authorization {
   });
 }
 
-/** A PeerAuthentication with ports: deny whoever has no identity, on those ports (or on all but those) that are strict; undefined where no port differs. */
+/**
+ * A PeerAuthentication with ports: deny clients without an identity on the strict ports (or on all ports but some).
+ * Undefined if no port differs.
+ */
 export function convertedPeerAuthentication(
   policy: PeerAuthenticationFacts,
   inheritsStrict: boolean,

@@ -103,7 +103,7 @@ function entryAddress(
     serviceAccount: spec.serviceAccount ?? "",
     canonicalName: canonicalName(labels, workloadName),
     canonicalRevision: canonicalRevision(labels),
-    // As upstream: there is no type for what is no pod.
+    // As upstream: there is no type for workloads that are not pods.
     workloadType: WorkloadType.POD,
     workloadName,
     services: servicePortsOf(services, (service) => entryPortsOf(service, spec.ports)),
@@ -118,7 +118,7 @@ function entryAddress(
   return create(AddressSchema, { type: { case: "workload", value: workload } });
 }
 
-/** What stands for the endpoints of a ServiceEntry: those that it lists, or, where its hosts are to be resolved, each host for itself. */
+/** The endpoints of a ServiceEntry: those that it lists, or each of its hosts if hosts are to be resolved. */
 export function endpointsOfEntry(
   { spec }: ServiceEntryFacts,
   services: readonly AmbientService[],

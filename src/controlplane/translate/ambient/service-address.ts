@@ -31,11 +31,11 @@ const { NETWORK, NODE, REGION, SUBZONE, ZONE } = LoadBalancing_Scope;
 
 export interface ServiceContext {
   readonly mesh: MeshSettings;
-  /** Of its waypoints, the primary one first; none while nobody can be sent there. */
+  /** Its waypoints, the primary one first. Empty while none can accept connections. */
   readonly shares: readonly WaypointShare[];
   /** Clients of any namespace mean it by its host. */
   readonly canonical: boolean;
-  /** Connections from outside the mesh go by its waypoint too. */
+  /** Connections from outside the mesh also pass its waypoint. */
   readonly ingressUseWaypoint: boolean;
   /** What it has in other clusters. */
   readonly elsewhere?: readonly { readonly network: string; readonly address: string }[];
@@ -68,7 +68,7 @@ export function serviceAddress(
   });
   const [primary] = shares;
   if (primary !== undefined) {
-    // Also where there are weights: who does not know of them takes the primary one.
+    // Set even with weights: a ztunnel that does not know weights takes the primary one.
     value.waypoint = gatewayAddress(primary.waypoint, mesh.domain);
     value.ingressUseWaypoint = ingressUseWaypoint;
   }
@@ -77,7 +77,7 @@ export function serviceAddress(
   return create(AddressSchema, { type: { case: "service", value } });
 }
 
-/** An address, or a CIDR by its first address and its length; none of what is neither. */
+/** An address, or a CIDR by its first address and its length. Undefined for anything else. */
 function networkAddresses(text: string, network: string): readonly MessageInitShape<typeof NetworkAddressSchema>[] {
   const range = cidrOf(text);
   if (range === undefined) return [];
@@ -94,7 +94,7 @@ function firstAddress(address: Uint8Array, length: number): Uint8Array {
   });
 }
 
-/** What stands for the pods of a waypoint that has no Service: a service without an address, which ztunnels balance over. */
+/** Stands for the pods of a waypoint without a Service: a service without an address, over which ztunnels balance. */
 export function waypointAddress(waypoint: Waypoint, mesh: MeshSettings): Address {
   const { name, namespace } = waypoint;
   const value = create(ServiceSchema, {
@@ -116,7 +116,7 @@ function familiesOf(families: readonly string[]): IPFamilies {
 }
 
 function loadBalancingOf(service: AmbientService): LoadBalancing | undefined {
-  // Where nobody chooses an endpoint nobody looks at its health.
+  // If nobody chooses an endpoint, health does not matter.
   if (service.passthrough)
     return create(LoadBalancingSchema, {
       mode: LoadBalancing_Mode.PASSTHROUGH,

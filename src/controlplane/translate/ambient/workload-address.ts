@@ -29,23 +29,23 @@ import {
   type PortList,
 } from "../../../wire/workload/index.ts";
 
-/** A pod whose proxy takes HBONE by itself says so by this label. */
+/** The label of a pod whose proxy accepts HBONE itself. */
 const tunnelLabel = "networking.istio.io/tunnel";
 const impliedTrustDomain = "cluster.local";
 
 export interface PodContext {
   readonly mesh: MeshSettings;
   readonly node: NodeFacts | undefined;
-  /** Those whose selector the pod's labels satisfy, and those that list it as an endpoint. */
+  /** Services whose selector matches the pod's labels, and those that list it as an endpoint. */
   readonly services: readonly AmbientService[];
   readonly policies: readonly string[];
   /** That the workload's traffic goes through. */
   readonly waypoint: Waypoint | undefined;
   /** That the pod is one of, when no Service is in front of it. */
   readonly serves?: Waypoint | undefined;
-  /** Absent: as the pod says. */
+  /** Absent: the pod decides. */
   readonly healthy?: boolean;
-  /** How much it counts among the endpoints of its services; absent: as much as any other. */
+  /** Its share among the endpoints of its services. Absent: equal shares. */
   readonly capacity?: number | undefined;
   /** How a ztunnel hands connections on to the waypoint that the pod is one of. */
   readonly applicationTunnel?: InboundBinding | undefined;
@@ -98,7 +98,10 @@ export function podAddress(pod: PodFacts, context: PodContext): Address {
   return create(AddressSchema, { type: { case: "workload", value: workload } });
 }
 
-/** One address for each endpoint of a slice that is no pod: the API server, hosts that a user lists by hand. Nothing else is known of them. */
+/**
+ * One address for each endpoint of a slice that is not a pod: the API server, or hosts that a user lists by hand.
+ * Nothing else is known about them.
+ */
 export function sliceAddresses(
   slice: SliceFacts,
   service: AmbientService,
@@ -123,7 +126,7 @@ export function sliceAddresses(
       services,
       status: endpoint.ready ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
       clusterId: mesh.clusterId,
-      // Others may have the address too.
+      // Other pods may have the same address.
       networkMode: NetworkMode.HOST_NETWORK,
     });
     return [[uid, create(AddressSchema, { type: { case: "workload", value: workload } })] as const];
@@ -157,7 +160,7 @@ export function localityOf(node: Pick<NodeFacts, "region" | "zone" | "subzone"> 
   return create(LocalitySchema, { region: node.region, zone: node.zone, subzone: node.subzone });
 }
 
-/** By `namespace/hostname`, in the order of the keys so that equal content has equal bytes. */
+/** Keyed by `namespace/hostname`, sorted so that equal content has equal bytes. */
 export function servicePortsOf(
   services: readonly AmbientService[],
   portsOf: (service: AmbientService) => readonly PortPair[],

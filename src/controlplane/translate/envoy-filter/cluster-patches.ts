@@ -20,8 +20,8 @@ export function mayMatchCluster(name: string, patch: CompiledPatch): boolean {
 }
 
 /**
- * A patch with a transport socket changes that alone: of those of its name the configurations are merged; where there is no
- * such one it takes the place of what is there.
+ * A patch with a transport socket changes only the socket. If the existing one has the same name, the configurations
+ * are merged. Otherwise the patch replaces it.
  */
 function mergeSocket(cluster: Cluster, patch: CompiledPatch, patching: Patching): boolean {
   const wanted = patching.valueOf<Cluster>(patch).transportSocket;
@@ -55,7 +55,7 @@ function clusterMatches(name: string, services: readonly string[] | undefined, {
   );
 }
 
-/** The hosts that an inbound cluster says it is of. */
+/** The hosts that an inbound cluster belongs to, by its metadata. */
 function servicesOf({ metadata }: Cluster): readonly string[] {
   const services: unknown = metadata?.filterMetadata["istio"]?.["services"];
   return Array.isArray(services)

@@ -8,10 +8,10 @@ import {
 import { messageOf } from "../../../base/index.ts";
 import type { EnvoyTypes } from "../../../wire/envoy-types/index.ts";
 
-/** What part of a mesh's configuration a resource is, as patches tell it. */
+/** The part of a mesh's configuration that a resource is, in the words of patches. */
 export type PatchContext = "SIDECAR_INBOUND" | "SIDECAR_OUTBOUND" | "GATEWAY";
 
-/** A patch whose value is a message; shared by all that it is applied to, and so never changed. */
+/** A patch whose value is a message. All resources share it, so it is never changed. */
 export interface CompiledPatch {
   /** `namespace/name` of its EnvoyFilter. */
   readonly filter: string;
@@ -22,14 +22,14 @@ export interface CompiledPatch {
   readonly value: Message | undefined;
 }
 
-/** A fault in a patch, or in what came of it: `field` is below the object. */
+/** A fault in a patch or in its result. `field` is below the object. */
 export interface PatchFault {
   readonly filter: string;
   readonly field: string;
   readonly fault: string;
 }
 
-/** Where an order is kept; elsewhere an INSERT is an ADD. */
+/** Lists whose order matters. In others an INSERT is an ADD. */
 const ordered: ReadonlySet<EnvoyPatchPlace> = new Set([
   "HTTP_FILTER",
   "NETWORK_FILTER",
@@ -37,7 +37,10 @@ const ordered: ReadonlySet<EnvoyPatchPlace> = new Set([
   "LISTENER_FILTER",
 ]);
 
-/** The patches of one EnvoyFilter in their order. What is no message of Envoy's API is a fault; fields that it does not have are left out. */
+/**
+ * The patches of one EnvoyFilter in their order. A value that is not a message of Envoy's API is a fault. Unknown
+ * fields are left out.
+ */
 export function compilePatches(
   filter: string,
   patches: readonly EnvoyConfigPatch[],

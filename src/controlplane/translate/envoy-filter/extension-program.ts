@@ -31,7 +31,7 @@ export interface ExtensionProgramOptions {
   readonly types: EnvoyTypes;
   readonly extensions: readonly CompiledExtension[];
   readonly patches: readonly CompiledPatch[];
-  /** Told of a patch that could not be applied; what it was for is as it was. */
+  /** Called for a patch that could not be applied. Its target stays unchanged. */
   readonly failed: (patch: CompiledPatch, fault: string) => void;
 }
 
@@ -48,15 +48,15 @@ const tunnels: ReadonlySet<string> = new Set([
   "inner_connect_originate",
   "outer_connect_originate",
 ]);
-/** Listeners of a sidecar that take what comes through a tunnel; not all of them tell their direction. */
+/** Listeners of a sidecar for traffic through a tunnel. Not all of them have a direction. */
 const tunnelEnds: ReadonlySet<string> = new Set(["connect_terminate", "main_internal"]);
-/** Chains that serve nobody. */
+/** Chains that serve no connections. */
 const closedListeners: ReadonlySet<string> = new Set(["virtualOutbound", "connect_originate", "connect_terminate"]);
 const blackHoleChain = "virtualInbound-blackhole";
 
 /**
- * What EnvoyFilters and traffic extensions make of a proxy's resources. Proxies for which the same hold share one, and with it
- * each resource that it makes; it keeps those as long as what they are made of.
+ * The changes that EnvoyFilters and traffic extensions make to a proxy's resources. Proxies with the same extensions
+ * share one program, and with it each resource that it makes. It keeps a made resource as long as its source.
  */
 export class ExtensionProgram {
   readonly #options: ExtensionProgramOptions;
@@ -78,7 +78,7 @@ export class ExtensionProgram {
     return this.#touched.has(typeUrl);
   }
 
-  /** A resource as it is to be sent; undefined: not at all. */
+  /** A resource as it must be sent. Undefined: it must not be sent. */
   apply(typeUrl: string, resource: EncodedResource): EncodedResource | undefined {
     let made = this.#made.get(resource);
     if (made === undefined) {
@@ -104,7 +104,7 @@ export class ExtensionProgram {
     return this.#used.get(listener) ?? [];
   }
 
-  /** Whether an extension is for some services of a waypoint alone. */
+  /** Whether an extension is only for some services of a waypoint. */
   isOfServices(name: string): boolean {
     return this.#options.extensions.some(
       (extension) => extension.name === name && extension.selected.hosts !== undefined,
@@ -213,7 +213,7 @@ export class ExtensionProgram {
   #contextsOf(typeUrl: string, name: string): PatchContext | "none" | undefined {
     const { proxyType } = this.#options;
     if (tunnels.has(name) && typeUrl === typeUrls.cluster) return "none";
-    // Of those that are no waypoints it belongs to nobody.
+    // For proxies that are not waypoints it belongs to no service.
     if (typeUrl === typeUrls.listener && name === "connect_originate" && proxyType !== "waypoint") return "none";
     if (proxyType === "router") return "GATEWAY";
     if (typeUrl === typeUrls.route) return "SIDECAR_OUTBOUND";
@@ -272,7 +272,7 @@ function contextsOf(
   place: "LISTENER" | "CLUSTER" | undefined,
 ): readonly PatchContext[] {
   if (proxyType === "router") return ["GATEWAY"];
-  // Upstream adds clusters to a waypoint as inbound ones alone.
+  // Upstream adds clusters to a waypoint only as inbound ones.
   if (proxyType === "waypoint" && place === "CLUSTER") return ["SIDECAR_INBOUND"];
   return ["SIDECAR_OUTBOUND", "SIDECAR_INBOUND"];
 }

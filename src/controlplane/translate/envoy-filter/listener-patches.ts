@@ -67,7 +67,7 @@ function patchListenerFilters(filters: ListenerFilter[], patch: CompiledPatch, p
   patching.attempt(patch, () => patchList(filters, patch, matches, () => patching.valueOf(patch)));
 }
 
-/** Chains without filters are no chains: they are what a removal leaves. */
+/** A chain without filters is what a removal leaves, so it is dropped. */
 function patchChains(listener: Listener, patching: Patching): void {
   listener.filterChains = listener.filterChains.filter(
     (chain) => chain.filters.length > 0 && patchChain(listener, chain, patching),
@@ -152,7 +152,7 @@ function patchHttpFilters(filter: Filter, patches: readonly CompiledPatch[], pat
   filter.configType = { case: "typedConfig", value: patching.packed(managerType, manager) };
 }
 
-/** Of a filter, the name and the configuration are merged, and nothing else. */
+/** Only the name and the configuration of a filter are merged. */
 function mergeTyped(
   filter: Filter | HttpFilter | ListenerFilter,
   patch: CompiledPatch,

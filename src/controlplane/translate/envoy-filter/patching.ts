@@ -9,7 +9,7 @@ import type { EnvoyPatchPlace } from "../../../api/istio/index.ts";
 export interface PatchingOptions {
   readonly types: EnvoyTypes;
   readonly patches: readonly CompiledPatch[];
-  /** Told of a patch that could not be applied to something that it matches. */
+  /** Called for a patch that could not be applied to something that it matches. */
   readonly failed: (patch: CompiledPatch, fault: string) => void;
 }
 
@@ -27,12 +27,12 @@ export class Patching {
     this.#options = options;
   }
 
-  /** Those for a place that hold in the context, in their order. */
+  /** The patches for a place that apply in the context, in their order. */
   for(place: EnvoyPatchPlace): readonly CompiledPatch[] {
     return this.#options.patches.filter((patch) => patch.applyTo === place && holdsIn(patch, this.context));
   }
 
-  /** Does something, unless it fails: then it is told of, and nothing else suffers. */
+  /** Runs the action. If it fails, reports the patch, and nothing else is affected. */
   attempt(patch: CompiledPatch, action: () => boolean): void {
     try {
       if (action()) this.changed = true;
@@ -67,7 +67,7 @@ export class Patching {
     return { ...target, value: toBinary(desc, message) };
   }
 
-  /** What an Any holds; its type must be the one that is expected. */
+  /** The content of an Any, which must have the expected type. */
   opened<Value>(any: Any, typeName: string): Value | undefined {
     return typeOf(any) === typeName
       ? (fromBinary(this.types.mustHave(typeName), any.value) as unknown as Value)
@@ -110,8 +110,8 @@ interface Named {
 }
 
 /**
- * ADD, INSERT_*, REPLACE and REMOVE in a list whose order counts. `matches` tells of what the patch is for; undefined: it
- * names nothing, so that inserts go to the ends and the rest does nothing.
+ * ADD, INSERT_*, REPLACE and REMOVE in an ordered list. `matches` selects the patch's target. Undefined: the patch
+ * names none, so inserts go to the ends and the other operations do nothing.
  */
 export function patchList<Item extends Named>(
   list: Item[],

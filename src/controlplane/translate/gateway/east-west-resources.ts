@@ -51,7 +51,7 @@ import {
 import { vipName } from "../waypoint/waypoint-name.ts";
 import { nearEndpoints } from "../waypoint/waypoint-network.ts";
 
-/** What gateways of class `istio-east-west` are served, by the key of their Gateway. */
+/** What gateways of class `istio-east-west` get, keyed by their Gateway. */
 export interface EastWestResources {
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly clusters: readonly Collection<ScopedEncodedResource>[];
@@ -65,7 +65,7 @@ interface ReachedService {
   readonly service: string;
 }
 
-/** One port of it: straight to its pods, or by way of its waypoint. */
+/** One port: directly to its pods, or through its waypoint. */
 interface Way {
   readonly name: string;
   readonly port: ServicePortModel;
@@ -73,7 +73,7 @@ interface Way {
 }
 
 const wildcard = "0.0.0.0";
-/** In what an endpoint's weight is counted: fine enough for one percent, divided among a hundred pods. */
+/** The unit of an endpoint's weight: fine enough for one percent, divided among a hundred pods. */
 const weightUnits = 100;
 
 /**
@@ -192,14 +192,15 @@ interface RoutedService {
   readonly ingress: boolean;
 }
 
-/** By the service's name first: addresses of other networks may be given to several. */
+/** The service's name comes first, because networks may give the same address to several services. */
 function mainListener(routed: readonly RoutedService[]): Listener {
   const chains = routed.flatMap(({ ways }) => ways.map(({ name }) => passChain(name, name)));
   const thenOf = ({ service, ways, ingress }: RoutedService, port: ServicePortModel): OnMatchInit => {
     const straight = wayName(port, service);
     const guarded = wayName(port, service, true);
     if (!ways.some(({ name }) => name === guarded)) return toChain(straight);
-    // A waypoint of the client's network has applied the policies already; an ingress gateway passes waypoints by unless it is told otherwise.
+    // A waypoint of the client's network has already applied the policies. An ingress gateway bypasses waypoints unless
+    // told otherwise.
     const bySource = byState("source", connectSourceState, {
       waypoint: toChain(straight),
       gateway: toChain(ingress ? guarded : straight),
@@ -227,7 +228,7 @@ function mainListener(routed: readonly RoutedService[]): Listener {
   });
 }
 
-/** What is in the tunnel is nobody's concern here. */
+/** The content of the tunnel does not matter here. */
 function passChain(name: string, cluster: string): FilterChainInit {
   return {
     name,
@@ -270,7 +271,7 @@ interface TunnelEnd {
   readonly weight: number;
 }
 
-/** Those that end tunnels themselves: of others the tunnel inside would be no use to anybody. */
+/** Endpoints that end tunnels themselves. Others could not use the inner tunnel. */
 function toPods(
   name: string,
   service: ServiceModel,

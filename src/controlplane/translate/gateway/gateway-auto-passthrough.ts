@@ -30,12 +30,12 @@ import {
 } from "../traffic-policy.ts";
 import { tcpClusterFilters } from "../routing/virtual-service-tcp.ts";
 
-/** Only what Istio's clients say in ALPN: what comes through here meets mutual TLS at its end. */
+/** Only the ALPN names of Istio's clients, because the other end of this connection expects mutual TLS. */
 const peerProtocols = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
 
 /** A port of a service, or of a subset of it, that mutual TLS is sent on to as it is. */
 interface PassthroughTarget {
-  /** In the server name of the TLS, and of the cluster. */
+  /** The direction in the server name of the TLS and of the cluster. */
   readonly name: string;
   readonly service: ServiceModel;
   readonly port: ServicePortModel;
@@ -43,7 +43,7 @@ interface PassthroughTarget {
   readonly rule: DestinationRuleModel | undefined;
 }
 
-/** Those of the mesh that the server's hosts cover. */
+/** The mesh's services that the server's hosts cover. */
 function targetsOf(
   server: GatewayServerModel,
   { model, mesh, namespace, labels, reader }: ClassicGatewayContext,
@@ -95,7 +95,7 @@ export function autoPassthroughClusters(merged: MergedGateway, context: ClassicG
   return Array.from(targetsOfGateway(merged, context), (target) => clusterOf(target, context));
 }
 
-/** As clients have it, but for TLS: clients speak it to the end themselves. */
+/** The same as for clients, except for TLS, which clients speak end to end. */
 function clusterOf({ name, service, port, subset, rule }: PassthroughTarget, { mesh }: ClassicGatewayContext): Cluster {
   const draft: ClusterDraft = {
     http: create(HttpProtocolOptionsSchema, {}),
@@ -124,7 +124,7 @@ function clusterOf({ name, service, port, subset, rule }: PassthroughTarget, { m
   return draft.cluster;
 }
 
-/** Their endpoints: the ones alone that end mutual TLS themselves. */
+/** Only endpoints that end mutual TLS themselves. */
 export function autoPassthroughAssignments(
   merged: MergedGateway,
   context: ClassicGatewayContext,

@@ -25,11 +25,11 @@ import {
 import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
-/** What gateways of networking.istio.io are served. Scopes are groups of proxies, by their keys. */
+/** What gateways of networking.istio.io get. Scopes are groups of proxies, by their keys. */
 export interface ClassicGatewayResources {
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly routes: Collection<ScopedEncodedResource>;
-  /** Of AUTO_PASSTHROUGH alone: others are those of the proxy's scope. */
+  /** Clusters of AUTO_PASSTHROUGH only. Others are those of the proxy's scope. */
   readonly clusters: Collection<ScopedEncodedResource>;
   readonly endpoints: Collection<ScopedEncodedResource>;
   /** By the group's key. */
@@ -130,7 +130,10 @@ function deriveMergedGateways(graph: CollectionGraph, { inputs, scopes }: MeshMo
   });
 }
 
-/** A port that a Gateway says is the proxy's Service's, whose target the proxy listens on; where there is none, its own. */
+/**
+ * A Gateway names a port of the proxy's Service, and the proxy listens on its target port. Without a Service, it
+ * listens on the port itself.
+ */
 function targetPorts(
   port: number,
   group: ProxyGroup,

@@ -62,7 +62,7 @@ function httpChain(
   };
 }
 
-/** A server name can lead to one place only: the first that has it. */
+/** A server name can lead to one place only: that of the first route with it. */
 function chainsBySni(
   servers: readonly GatewayServerModel[],
   listener: string,
@@ -121,7 +121,7 @@ function tcpChains(server: GatewayServerModel, context: ClassicGatewayContext): 
   return [];
 }
 
-/** A chain for each match of each TLS route: what the client's TLS asks for decides. */
+/** One chain for each match of each TLS route. The server name of the client's TLS decides. */
 function passthroughChains(server: GatewayServerModel, context: ClassicGatewayContext): readonly GatewayChain[] {
   const client = clientOf(server, context);
   return concerning(server, context).flatMap((virtualService) =>
@@ -165,7 +165,7 @@ function tcpContext(context: ClassicGatewayContext): TcpRouteContext {
   };
 }
 
-/** As the VirtualService's namespace knows it, else as the gateway's does. */
+/** Resolved in the VirtualService's namespace, else in the gateway's. */
 function serviceFor(
   host: string,
   namespace: string,
@@ -188,7 +188,7 @@ function ruleFor(
 interface HostTable {
   readonly host: string;
   readonly routes: RouteInit[];
-  /** What the routes are of: tables that are of the same are one. */
+  /** The source of the routes. Tables with the same source are one. */
   readonly sources: string[];
   redirects: boolean;
 }
@@ -260,7 +260,7 @@ function virtualHosts(tables: readonly HostTable[], port: number, mesh: MeshSett
   });
 }
 
-/** Of several VirtualServices, one that takes everything must not hide the others. */
+/** If there are several VirtualServices, one that matches everything must not hide the others. */
 function catchAllLast(routes: readonly RouteInit[]): RouteInit[] {
   const takesAll = (route: RouteInit): boolean => route.match !== undefined && isCatchAll(route.match);
   return [...routes.filter((route) => !takesAll(route)), ...routes.filter(takesAll)];

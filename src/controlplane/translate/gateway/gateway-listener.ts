@@ -25,7 +25,7 @@ const transportSocketTimeoutMs = 15_000;
 
 /** One way in on a port of a gateway. */
 export interface GatewayChain {
-  /** Names that the client's TLS asks for; none: any. */
+  /** The server names of the client's TLS. Empty: any. */
   readonly serverNames: readonly string[];
   readonly applicationProtocols?: readonly string[];
   readonly transportSocket?: TransportSocketInit;
@@ -45,7 +45,10 @@ export interface GatewayListenerOptions {
   readonly telemetry: Pick<ProxyTelemetry, "accessLogs">;
 }
 
-/** A port of a gateway; connections are told apart by server names, where there are any. TLS is looked at wherever it ends, as upstream has it: logs tell of its server name. */
+/**
+ * A port of a gateway. Server names tell connections apart, if there are any. The TLS inspector runs wherever TLS ends,
+ * as upstream, because logs show the server name.
+ */
 export function gatewayListener(
   bind: string,
   port: number,

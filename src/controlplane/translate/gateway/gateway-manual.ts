@@ -6,11 +6,11 @@ import { gatewayHosts, isManaged } from "../../model/gateway/gateway-addresses.t
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import type { ProxyGroup } from "../../model/service/sidecar-scope.ts";
 
-/** Proxies that somebody else has deployed, and that a Gateway names by the address of their Service. */
+/** Proxies that somebody else deployed. A Gateway names them by the address of their Service. */
 export interface ManualDeployment {
   /** Key of the group of proxies. */
   readonly group: string;
-  /** With the ports on which those proxies listen: what the Service leads its ports to. */
+  /** Includes the ports on which those proxies listen: the target ports of the Service. */
   readonly gateway: GatewayFacts;
 }
 
@@ -31,7 +31,7 @@ export function deriveRouterGroups(
   return routers.index("namespace", (group) => [group.namespace]);
 }
 
-/** Where a Gateway is served by proxies that are not its own. Of several Gateways for one Service the oldest is. */
+/** Gateways that are served by proxies of others. If several Gateways name one Service, the oldest wins. */
 export function manualDeployments(
   gateway: GatewayFacts,
   inputs: MeshInputs,

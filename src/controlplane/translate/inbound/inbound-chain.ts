@@ -29,7 +29,7 @@ const catchAllHttpName = "virtualInbound-catchall-http";
 const blackHoleChainName = "virtualInbound-blackhole";
 const blackHoleCluster = "BlackHoleCluster";
 
-/** What all chains of one workload share. */
+/** Shared by all chains of one workload. */
 export interface InboundContext {
   readonly mesh: MeshSettings;
   readonly security: SecurityFilters;
@@ -81,7 +81,7 @@ export function targetChains(
     hbone,
     sidecar: target.sidecar,
   };
-  // TLS of the user's own, where Istio's is off: what comes is what that TLS carries.
+  // The user's own TLS, where Istio's is off. The declared protocol is the one inside that TLS.
   if (target.tls !== undefined && mode === "DISABLE" && !hbone) {
     const serves = carriedBy(target.protocol) === "http" ? "http" : "tcp";
     const chain = chainOf(
@@ -94,7 +94,7 @@ export function targetChains(
   return inboundChainMatches(mode, carriedBy(target.protocol)).map((match) => chainOf(match, destination, context));
 }
 
-/** The chains of whatever port nobody declares (0), or of one that only a PeerAuthentication names. */
+/** The chains for ports that nobody declares (0), or for one that only a PeerAuthentication names. */
 export function passthroughChains(
   port: number,
   mode: EffectiveMutualTls,
@@ -145,7 +145,7 @@ function sidecarPath(key: string): string {
   return `/apis/networking.istio.io/v1/namespaces/${namespace}/sidecar/${name}`;
 }
 
-/** The chains of declared ports and of all others, for an internal listener. */
+/** The chains of the declared ports and of all others, for an internal listener. */
 export function hboneChains(targets: readonly InboundTarget[], context: HboneContext): readonly FilterChainInit[] {
   const prefixRanges = context.addresses.map((address) => ({
     addressPrefix: address,

@@ -26,7 +26,7 @@ type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: 
 
 /** The proxy's own connections to its application come from here, so that the redirect lets them through. */
 const ownAddress = { ipv4: "127.0.0.6", ipv6: "::6" } as const;
-/** As good as never: an original destination stays known as long as its cluster does. */
+/** Practically never: an original destination must stay known as long as its cluster. */
 const neverMs = 9_223_372_035_000;
 const passthroughIdleMs = 300_000;
 const useClientProtocol = {
@@ -34,7 +34,7 @@ const useClientProtocol = {
   value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
 };
 
-/** The application behind one port: where the connection was for, or the address that a Sidecar says. */
+/** The application behind one port: at the original destination, or at the address that a Sidecar sets. */
 export function inboundCluster(
   target: InboundTarget,
   rule: DestinationRuleModel | undefined,
@@ -57,10 +57,10 @@ export function inboundCluster(
     }),
     http: create(HttpProtocolOptionsSchema),
   };
-  // A port that declares HTTP/2 is spoken to so; one that declares nothing as its client speaks.
+  // A port that declares HTTP/2 gets HTTP/2. A port without a protocol gets the client's.
   if (target.protocol === "http2" || target.protocol === "grpc") useHttp2(draft);
   else if (target.protocol === "unknown") useDownstreamProtocol(draft);
-  // What clients are limited to holds for the server too; of the rest of a policy nothing concerns it.
+  // The server has the same connection limits as clients. The rest of a policy does not concern the server.
   const { connectionPool, retryBudget } = effectivePolicy(shaping, undefined, target.servicePort, {
     defaultTrafficPolicy: {},
   });
@@ -110,7 +110,7 @@ function fixedEndpoint(
     : tcpAddress(socket?.[1] ?? "127.0.0.1", Number(socket?.[2] ?? 0));
   return {
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
-    // What goes to the loopback meets no redirect.
+    // Traffic to the loopback is not redirected.
     ...(sidecar === undefined || /^(127\.|\[?::1\]?:)/.test(endpoint) ? {} : fromOwnAddress(bind)),
     loadAssignment: {
       clusterName,

@@ -28,7 +28,7 @@ import { originalDestination } from "../listener-filters.ts";
 import { downstreamTls, hboneServer } from "../tls-context.ts";
 
 export const mainInternalName = "main_internal";
-/** Where the end of a tunnel notes the authority of its CONNECT, and what kind of proxy sends it. */
+/** The names under which the end of a tunnel records its CONNECT's authority and the kind of sending proxy. */
 export const connectAuthorityState = "io.istio.connect_authority";
 export const connectSourceState = "io.istio.source";
 const connectTerminateName = "connect_terminate";
@@ -51,7 +51,10 @@ export function hboneListeners(targets: readonly InboundTarget[], context: Hbone
   return [connectTerminateListener(context.mesh, wildcardOf(context)), main];
 }
 
-/** Ends HBONE tunnels of the mesh's workloads; each CONNECT goes to {@link mainInternalName}, with who asks and for what. */
+/**
+ * Ends HBONE tunnels of the mesh's workloads. Passes each CONNECT to {@link mainInternalName}, with its client and its
+ * destination.
+ */
 export function connectTerminateListener(
   mesh: MeshSettings,
   wildcard: string,
@@ -121,7 +124,7 @@ const connectRoute: Extract<
   ],
 };
 
-/** What the tunnel knows and the connection inside it must know too. */
+/** Values that the connection inside the tunnel must inherit from it. */
 function connectState(notesSource: boolean): FilterInit {
   const value = (objectKey: string, format: string, hashable = false) => ({
     key: { case: "objectKey" as const, value: objectKey },

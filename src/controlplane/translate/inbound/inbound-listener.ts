@@ -22,7 +22,7 @@ export interface InboundListenerOptions {
   readonly telemetry: Pick<ProxyTelemetry, "accessLogs">;
 }
 
-/** What all redirected connections to the workload come to. */
+/** Accepts all redirected connections to the workload. */
 export function virtualInboundListener(
   chains: readonly FilterChainInit[],
   { mesh, wildcard, transparent, telemetry }: InboundListenerOptions,
@@ -67,8 +67,8 @@ function listenerOf(
 }
 
 /**
- * The inspectors that the chains ask for, off at ports where no chain does: there they would wait for bytes that a
- * protocol in which the server speaks first never sends. TLS first: what is TLS is not looked at for HTTP.
+ * The inspectors that the chains need. They are off at ports where no chain needs them, because with a protocol in
+ * which the server speaks first they would wait for bytes that never come. TLS is first: TLS is not inspected for HTTP.
  */
 export function inspectors(chains: readonly FilterChainInit[]): ListenerFilterInit[] {
   const ports = new Map<number, { tls: boolean; http: boolean }>();

@@ -41,7 +41,10 @@ import {
 import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
-/** What sidecars are served of their own workload. Scopes are pods: `namespace/name`, of other clusters `cluster/namespace/name`. */
+/**
+ * What sidecars get for their own workload. Scopes are pods: `namespace/name`, in other clusters
+ * `cluster/namespace/name`.
+ */
 export interface InboundResources {
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly clusters: Collection<ScopedEncodedResource>;
@@ -134,7 +137,7 @@ export function deriveInboundResources(
   };
 }
 
-/** A pod gets its sidecar's configuration as soon as its addresses are known: they are part of it. */
+/** A pod gets its sidecar's configuration as soon as its addresses are known, because they are part of it. */
 function workloadOf(pod: PodFacts, inputs: MeshInputs, reader: CollectionReader): Workload | undefined {
   const mesh = reader.get(inputs.mesh, meshKey);
   if (pod.sidecar === undefined || mesh === undefined || pod.addresses.length === 0) return undefined;
@@ -176,7 +179,9 @@ function takesHbone(sidecar: SidecarProxyFacts, mesh: MeshSettings): boolean {
   return sidecar.hbone && hboneOf(mesh).takenBySidecars;
 }
 
-/** Whatever port nobody declares, and of those the ones that a PeerAuthentication names: they have a mode of their own. */
+/**
+ * The ports that nobody declares, and among them those that a PeerAuthentication names, which have a mode of their own.
+ */
 function passthroughOf(
   targets: readonly InboundTarget[],
   modes: WorkloadMutualTls,

@@ -5,8 +5,9 @@ import { durationOfMs } from "../envoy-any.ts";
 const none = durationOfMs(0);
 
 /**
- * Everything to one cluster. The client's side decides on timeouts; what never reached the application is tried again, as
- * a connection to it may have just been closed. Streams of gRPC are not: they would be held back for it.
+ * One route for everything to one cluster. The client's side decides on timeouts. A request that never reached the
+ * application is tried again, because a connection to it may have just been closed. gRPC streams are not retried,
+ * because they would be buffered for it.
  */
 export function inboundRoute(
   cluster: string,

@@ -19,7 +19,7 @@ import { istioPortProtocol } from "../../model/service/service-entry-model.ts";
 import { targetPortOf } from "../../model/service/service-ports.ts";
 import { sidecarFor } from "../../model/service/sidecar-scope.ts";
 
-/** One port of a workload that its sidecar takes connections for. */
+/** One port of a workload that its sidecar serves. */
 export interface InboundTarget {
   /** That the application listens on, or (of a Sidecar's ingress) that connections come to. */
   readonly port: number;
@@ -33,11 +33,11 @@ export interface InboundTarget {
   readonly bind: string;
   /** A listener of its own instead of a chain behind the redirect. */
   readonly bindsToPort: boolean;
-  /** `address:port` or `unix://path`; absent: where the connection was for. */
+  /** `address:port` or `unix://path`. Absent: the original destination. */
   readonly endpoint?: string;
   readonly tls?: ServerTls;
   readonly connectionPool?: ConnectionPool;
-  /** Key of the Sidecar that says so. */
+  /** Key of the Sidecar that sets this. */
   readonly sidecar?: string;
 }
 
@@ -47,7 +47,10 @@ export interface Workload {
   readonly mesh: MeshSettings;
 }
 
-/** Finds what of a workload its sidecar serves: its services' ports, or what a Sidecar's ingress says instead. */
+/**
+ * Finds the ports of a workload that its sidecar serves: those of its services, or those of a Sidecar's ingress
+ * instead.
+ */
 export class InboundTargets {
   readonly #inputs: MeshInputs;
   readonly #services: CollectionIndex<ServiceFacts>;
@@ -65,7 +68,7 @@ export class InboundTargets {
     const sidecar = sidecarFor(workload.pod, workload.mesh, this.#inputs, reader);
     if (sidecar !== undefined && sidecar.spec.ingress.length > 0)
       return oneAPort(sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, sidecar, workload)));
-    // Without a redirect the ports are the application's own.
+    // Without a redirect the ports belong to the application itself.
     if (workload.sidecar.interception === "NONE") return [];
     const { pod } = workload;
     const services = selecting(this.#services, pod.namespace, pod.labels, (service) => service.selector, reader).filter(
@@ -102,7 +105,7 @@ export class InboundTargets {
   }
 }
 
-/** The first of each port counts, and tells of the others as services. */
+/** The first target of each port counts. It lists the others as services. */
 function oneAPort(targets: readonly InboundTarget[]): readonly InboundTarget[] {
   const byPort = Map.groupBy(targets, (target) => target.port);
   const first = [...byPort.values()].flatMap((same) => {
@@ -136,7 +139,7 @@ function serviceTargets(service: ServiceFacts, { pod, mesh }: Workload): readonl
   });
 }
 
-/** Applications that listen on their loopback alone are reached so where the mesh says it. */
+/** If the mesh config says so, applications that listen only on their loopback are reached there. */
 function loopback(port: number, { inboundTrafficPolicy }: MeshSettings): { readonly endpoint?: string } {
   return inboundTrafficPolicy === "LOCALHOST" ? { endpoint: `127.0.0.1:${port}` } : {};
 }

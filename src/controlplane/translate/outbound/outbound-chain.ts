@@ -14,7 +14,7 @@ export interface OutboundChain {
   readonly destinations: readonly string[];
   readonly applicationProtocols: readonly string[];
   readonly transportProtocol: string;
-  /** Of the configuration that made it. */
+  /** Name of the configuration that made it. */
   readonly config: string | undefined;
   readonly filters: readonly FilterInit[];
 }

@@ -13,12 +13,12 @@ import { localityText } from "../../model/service/service-endpoint-model.ts";
 import { hostCovers, isWildcard } from "../../model/service/service-hostname.ts";
 import type { OutboundScope, ScopeChoice, ScopedService } from "../../model/service/sidecar-scope.ts";
 
-/** Where a client is and what it speaks, as its scope has it. */
+/** The location and protocols of a client, as its scope knows them. */
 export type ClientPlace = Pick<ScopeChoice, "hbone" | "locality" | "node" | "network" | "clusterId" | "networkView">;
 
-/** All of a client that may make a difference to what clusters a service has for it. Clients that nothing tells apart are one. */
+/** The properties of a client that may change a service's clusters. Clients with equal properties count as one. */
 export interface ServiceClient extends ClientPlace {
-  /** Says all of it. */
+  /** Identifies all of these properties. */
   readonly key: string;
   readonly isSidecar: boolean;
   /** Empty: any namespace that has no DestinationRules of its own for the service, and is named by none. */
@@ -27,17 +27,17 @@ export interface ServiceClient extends ClientPlace {
   readonly labels: Labels;
 }
 
-/** A service as some clients have it: scopes whose clients see it alike have the same one. */
+/** A service as some clients see it. Scopes whose clients see it alike share one object. */
 export interface ClientService {
   readonly key: string;
   readonly client: ServiceClient;
   readonly service: ScopedService;
 }
 
-/** What one scope reaches: one list for scopes that see all of it alike. */
+/** What one scope reaches. Scopes that see everything alike share one list. */
 export interface ScopeServices {
   readonly scope: string;
-  /** By hostname, in its order. */
+  /** The service of a hostname, in the list's order. */
   readonly services: readonly ClientService[];
 }
 

@@ -37,7 +37,7 @@ import { encodeResource, sameResource, type EncodedResource } from "../resource.
 import { effectivePolicy, localitySetting, type EffectivePolicy } from "../traffic-policy.ts";
 import { ingressWaypoints, throughWaypoints } from "../waypoint-endpoints.ts";
 
-/** What the clusters of scopes are made of; scopes that see a cluster alike share it. */
+/** The input of the clusters of scopes. Scopes that see a cluster alike share it. */
 export interface ClusterSources {
   readonly inputs: MeshInputs;
   readonly registry: ServiceRegistry;
@@ -55,29 +55,29 @@ interface ClusterVariant extends ClientPlace {
   readonly service: string;
   readonly port: number;
   readonly subset: string | undefined;
-  /** Whose rules hold: namespace and labels of the client; undefined where no rule is. */
+  /** The client whose rules apply: its namespace and labels. Undefined if no rule applies. */
   readonly client: { readonly namespace: string; readonly labels: Labels } | undefined;
   readonly isSidecar: boolean;
 }
 
-/** A cluster as some clients have it: one object for all of them. */
+/** A cluster as some clients see it. All of them share one object. */
 export interface SharedCluster {
   readonly variant: ClusterVariant;
   /** Keys into the shared collections. */
   readonly cluster: string;
-  /** Undefined for clusters that need no endpoints told. */
+  /** Undefined for clusters that get no endpoints by EDS. */
   readonly endpoints: string | undefined;
 }
 
 /** The clusters of a service, as some clients have them. */
 export interface ServiceClusters {
   readonly hostname: string;
-  /** In the order of their names. */
+  /** Sorted by name. */
   readonly clusters: readonly SharedCluster[];
 }
 
 export interface OutboundClusters {
-  /** What the clients of each scope reach. */
+  /** The services that the clients of each scope reach. */
   readonly scopes: Collection<ScopeServices>;
   /** By {@link ClientService.key}. */
   readonly services: Collection<ServiceClusters>;
@@ -93,7 +93,8 @@ export function deriveOutboundClusters(
   sources: ClusterSources,
 ): OutboundClusters {
   const reached = deriveScopeServices(graph, outboundScopes, sources.inputs, sources.destinationRules);
-  // One item a service, so that a change of one leaves the others alone; for all scopes that see it alike.
+  // One item for each service, so that a change of one does not affect the others. All scopes that see a service alike
+  // share its item.
   const wanted = graph.flatten(
     "client-services",
     reached,
@@ -122,7 +123,7 @@ export function deriveOutboundClusters(
     ({ endpoints }) => endpoints ?? "",
   );
   return {
-    // Told after the services that they name.
+    // Notified after the services that they name.
     scopes: graph.derive("scope-clusters", reached, (scope, _reader, key) => [[key, scope]], Object.is),
     services,
     clusters: graph.derive(
@@ -320,7 +321,7 @@ function encodeAssignment(
   ];
 }
 
-/** Of what gateways reach through a waypoint. */
+/** Clusters that gateways reach through a waypoint. */
 function waypointAssignment(
   { name, port, isSidecar, hbone }: ClusterVariant,
   { service }: ResolvedVariant,
@@ -378,7 +379,10 @@ function assignmentOf(
   );
 }
 
-/** Gateways of an ambient mesh that spans several networks keep to their own, unless they are asked to enter others, which takes HBONE. */
+/**
+ * Gateways of an ambient mesh with several networks stay in their own network, unless they are told to enter others,
+ * which needs HBONE.
+ */
 function gatewayCrossing(
   { hbone, port }: ClusterVariant,
   { hostname }: ServiceModel,
@@ -390,7 +394,7 @@ function gatewayCrossing(
     : { kind: "never" };
 }
 
-/** What clients can tell of a service's servers: whether their namespace or the mesh turns mutual TLS off. */
+/** What clients know about the mutual TLS of a service's servers: whether their namespace or the mesh disables it. */
 function takesMutualTls(namespace: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
   return (
     namespaceMutualTls(

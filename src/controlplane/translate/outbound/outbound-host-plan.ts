@@ -12,7 +12,10 @@ import type { OutboundPort } from "./outbound-port.ts";
 import { unknownTrafficCluster, type ResolvedService } from "./outbound-route.ts";
 import { concernsClient } from "../routing/virtual-service-match.ts";
 
-/** A port of a scope with what its keys lead to: all that decides which hosts there are, and nothing that only their routes say. */
+/**
+ * A port of a scope, with its keys resolved: everything that decides which hosts exist, and nothing that only their
+ * routes need.
+ */
 export interface PlannedPort {
   readonly port: OutboundPort;
   readonly mesh: MeshSettings;
@@ -31,10 +34,13 @@ export interface PlannedPort {
   readonly routed?: string;
 }
 
-/** Plain HTTP: here a VirtualService counts also for hosts that no registry knows. */
+/** Port of plain HTTP. Here a VirtualService also applies to hosts that no registry knows. */
 const httpPort = 80;
 
-/** The routes of a port, and those of its services that are told apart by address (by `host:port`) as their protocol is not known. */
+/**
+ * The route table of a port. Services whose protocol is unknown get a table of their own (named `host:port`) if their
+ * address tells them apart.
+ */
 export function planTables(planned: PlannedPort): readonly RouteTable[] {
   const hosts = planHosts(planned);
   const { port, scope } = planned.port;
@@ -55,7 +61,7 @@ export function planTables(planned: PlannedPort): readonly RouteTable[] {
   return [...(shared ? [{ scope, name: String(port), hosts: [...hosts, unknownHost(planned)] }] : []), ...ofServices];
 }
 
-/** One that a listener of its own can be bound to. */
+/** Whether a listener of its own can be bound to an address of the service. */
 function hasAddress(service: ServiceModel): boolean {
   return service.addresses.some((address) => !address.includes("/"));
 }
@@ -64,10 +70,10 @@ function speaksHttp({ port: { protocol } }: ResolvedService): boolean {
   return protocol !== "tcp" && protocol !== "tls";
 }
 
-/** What the routes of a host are made of. */
+/** The source of a host's routes. */
 interface Origin {
   readonly source: HostSource;
-  /** What tells the source from others of the same host. */
+  /** Distinguishes this source from other sources of the same host. */
   readonly key: string;
   /** Present where it differs by client: the same for another one. */
   readonly forClient?: (client: HostClient) => Origin;
@@ -78,25 +84,27 @@ interface Candidate extends Origin {
   readonly host: string;
 }
 
-/** What HTTPRoutes say of a service goes before what VirtualServices do; the others lead to themselves. */
+/**
+ * HTTPRoutes of a service take precedence over VirtualServices. Services with neither get a plain route to themselves.
+ */
 function planHosts(planned: PlannedPort): readonly HostPlan[] {
   return plansFromCommon(planned) ?? chooseHosts(planned).accepted.map(({ plan }) => plan);
 }
 
-/** A host of a table, and what it was chosen as. */
+/** A host of a table, with the candidate that it was chosen from. */
 interface AcceptedHost {
   readonly candidate: Candidate;
-  /** That it asked for. */
+  /** The domains that it asked for. */
   readonly wanted: readonly string[];
   readonly plan: HostPlan;
 }
 
 interface ChosenHosts {
-  /** In order of the hosts' names. */
+  /** Sorted by the hosts' names. */
   readonly accepted: readonly AcceptedHost[];
-  /** Of hosts, and domains that are somebody's. */
+  /** The hostnames of known services, and the domains that are in use. */
   readonly taken: { readonly hosts: ReadonlySet<string>; readonly domains: ReadonlySet<string> };
-  /** Candidates have been left out because all their domains are others'. */
+  /** Whether candidates were left out because others already have all of their domains. */
   readonly isCrowded: boolean;
 }
 
@@ -222,7 +230,7 @@ function virtualServiceSource(
   return origin(differs ? clientOf(planned.port) : undefined);
 }
 
-/** Whether any route of it is for this client and port. */
+/** Whether any of its routes is for this client and port. */
 function hasRoutes(shape: VirtualServiceShape, { port, namespace, labels }: OutboundPort): boolean {
   const client = { namespace, labels, gateway: meshGateway };
   const concerns = (match: HttpMatch): boolean =>
@@ -240,7 +248,10 @@ function chooser(shapes: readonly VirtualServiceShape[]): (entry: ResolvedServic
     (wildcards.length === 0 ? undefined : first.get(mostSpecificHost(wildcards, hostname) ?? ""));
 }
 
-/** The first of equal names counts, and the first that has a domain; a short name never hides another service's whole name. */
+/**
+ * Of candidates with the same name or domain, the first one gets it. A short name never hides another service's full
+ * name.
+ */
 function withoutDuplicates(candidates: readonly Candidate[], planned: PlannedPort): ChosenHosts {
   const names = new Set<string>();
   const domains = new Set<string>();
@@ -295,7 +306,7 @@ function parentOf(host: string): string {
   return host.slice(host.indexOf(".") + 1);
 }
 
-/** The hosts of a list of services as a client has them that is of no namespace. */
+/** The hosts of a list of services, as a client outside every namespace sees them. */
 interface CommonHosts {
   readonly mesh: MeshSettings;
   readonly shapes: readonly VirtualServiceShape[];
@@ -304,18 +315,27 @@ interface CommonHosts {
   readonly routed: string;
   readonly chosen: ChosenHosts;
   readonly plans: readonly HostPlan[];
-  /** Places of hosts that a client's name makes a difference to: by their parent domains, and those whose source is a client's. */
+  /**
+   * Indexes of hosts that differ by client: by parent domain (for short names), and those whose source depends on the
+   * client.
+   */
   readonly byParent: ReadonlyMap<string, readonly number[]>;
   readonly ofClients: readonly number[];
   readonly byHost: ReadonlyMap<string, number>;
 }
 
-/** Of one list of services: clients differ in what VirtualServices they see, mostly in nothing. */
+/**
+ * How many variants are kept for one list of services. Clients differ in the VirtualServices that they see, and most do
+ * not differ at all.
+ */
 const maxCommon = 16;
 const commonHosts = new WeakMap<readonly ResolvedService[], CommonHosts[]>();
 const nobody = { namespace: "", labels: {} };
 
-/** What is common to all clients with what is different for this one; undefined where these may get in each other's way. */
+/**
+ * The common hosts with this client's differences. Undefined if the two could conflict; then the hosts must be chosen
+ * again.
+ */
 function plansFromCommon(planned: PlannedPort): readonly HostPlan[] | undefined {
   if (planned.httpRoutesOf !== undefined) return undefined;
   const { mesh, port } = planned;
@@ -396,7 +416,7 @@ function sameItems(left: readonly unknown[], right: readonly unknown[]): boolean
   return left.length === right.length && left.every((item, index) => item === right[index]);
 }
 
-/** Hosts that nobody knows: on to where the application wanted, or refused. */
+/** Hosts that no service has: forwarded to their original destination, or refused. */
 function unknownHost({ port, mesh, serviceOf }: PlannedPort): HostPlan {
   const isRefused = port.registryOnly && port.egressProxy === undefined;
   const cluster = isRefused ? undefined : unknownTrafficCluster(port, serviceOf);
@@ -416,5 +436,5 @@ function unknownHost({ port, mesh, serviceOf }: PlannedPort): HostPlan {
 const ownCandidates = new Remembered<ServiceModel, Candidate>();
 const spelledDomains = new Remembered<ServiceModel, readonly string[]>();
 const unknownHosts = new Remembered<MeshSettings, HostPlan>();
-/** By the list of domains, which says the host. */
+/** Keyed by the list of domains, which identifies the host. */
 const plans = new Remembered<readonly string[], HostPlan>();

@@ -1,7 +1,7 @@
 import type { Labels } from "../../model/facts.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
-/** Whose proxies a virtual host is for, where that makes a difference. */
+/** The client of a virtual host, if the routes depend on it. */
 export interface HostClient {
   readonly namespace: string;
   readonly labels: Labels;
@@ -37,10 +37,13 @@ export interface ServiceReference {
   readonly key: string;
 }
 
-/** A virtual host before its routes are made. Equal keys mean equal hosts, whichever scope they are of; most are then one object. */
+/**
+ * A virtual host before its routes are made. Equal keys mean equal hosts, in any scope; mostly they are also the same
+ * object.
+ */
 export interface HostPlan {
   readonly key: string;
-  /** Of the route configuration that it is in. */
+  /** The route configuration that contains it. */
   readonly table: string;
   readonly host: string;
   readonly name: string;
@@ -48,7 +51,7 @@ export interface HostPlan {
   readonly source: HostSource;
 }
 
-/** A route configuration of a scope: in order of the hosts' names, what is unknown last. */
+/** A route configuration of a scope, sorted by the hosts' names. The host for unknown destinations is last. */
 export interface RouteTable {
   readonly scope: string;
   readonly name: string;

@@ -31,7 +31,7 @@ export interface ListenerPort extends ResolvedPort {
   readonly telemetry?: ProxyTelemetry;
 }
 
-/** A listener while services are still added to it: what it speaks, and its chains in order. */
+/** A listener while services are added to it: its protocol, and its chains in order. */
 interface Entry {
   readonly bind: string;
   protocol: "http" | "tcp" | "auto";
@@ -62,7 +62,10 @@ interface Bind {
   readonly destinations: readonly string[];
 }
 
-/** Addresses of the service; its pods' where it has none of its own; else all, to be told apart by CIDR or by server name. */
+/**
+ * Addresses of the service; the pods' if it has none of its own; otherwise all addresses, where CIDR or server name
+ * must tell services apart.
+ */
 function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort): readonly Bind[] {
   if (port.bind !== undefined) return [{ address: port.bind, destinations: [] }];
   const ranges = service.addresses.filter((address) => address.includes("/"));
@@ -78,7 +81,10 @@ function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort): re
   return [...new Set(endpoints)].filter(isAddress).map((address) => ({ address, destinations: [] }));
 }
 
-/** Beside TCP the first bytes decide; on all addresses they always do, since what comes may be of no service at all. */
+/**
+ * Besides TCP, the first bytes decide. On all addresses they always decide, because the connection may belong to no
+ * service.
+ */
 function addHttp(entries: Map<string, Entry>, bind: string, port: ListenerPort): void {
   const known = entries.get(bind);
   const shared = bind === wildcard;
@@ -112,7 +118,7 @@ function addTcp(
   else merge(known, chains, "auto");
 }
 
-/** Of chains with one match the earlier one stays. */
+/** If two chains have the same match, the earlier one stays. */
 function merge(entry: Entry, chains: readonly OutboundChain[], protocol: Entry["protocol"]): void {
   for (const chain of chains)
     if (!entry.chains.some((known) => sameMatch(known, chain))) entry.chains = [...entry.chains, chain];
@@ -161,7 +167,7 @@ function relevant(service: ServiceModel, models: readonly VirtualServiceModel[])
   return models.filter((model) => model.hosts.some((host) => hostsOverlap(host, service.hostname)));
 }
 
-/** By server name, as TLS routes say; without any, on to the service itself. */
+/** By server name, as the TLS routes say. Without TLS routes, to the service itself. */
 function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort): readonly OutboundChain[] {
   const client = { namespace: port.port.namespace, labels: port.port.labels, gateway: meshGateway };
   const number = port.port.port;
@@ -181,7 +187,7 @@ function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
     }
   }
   if (chains.length > 0) return chains;
-  // On an address of its own nothing but the service can be meant.
+  // On an address of its own, only the service can be meant.
   const byName = bind.destinations.length > 0 || bind.address === wildcard || isForwarded(service);
   const names = byName ? [service.hostname, ...port.aliasesOf(service.hostname)] : [];
   return [plainChain(serviceFilters(service, port), names, bind.destinations, undefined)];
@@ -214,7 +220,7 @@ function tcpChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
   return chains.some((known) => sameMatch(known, own)) ? chains : [...chains, own];
 }
 
-/** Of an egress listener with a port that the service has not, its only port is meant. */
+/** If the service lacks the port of an egress listener, its only port is meant. */
 function serviceFilters(service: ServiceModel, port: ListenerPort): readonly FilterInit[] {
   const number = service.ports.length === 1 ? (service.ports[0]?.port ?? port.port.port) : port.port.port;
   const filters = tcpClusterFilters(subsetClusterName(number, undefined, service.hostname), {
@@ -245,7 +251,7 @@ function listener({ bind, chains }: Entry, resolved: ListenerPort): Listener {
 
 type ChainInit = ReturnType<typeof filterChain>;
 
-/** What no chain takes goes on to where it was meant for. */
+/** A connection that matches no chain goes to its original destination. */
 function chainFields(
   chains: readonly ChainInit[],
   fallback: ChainInit | undefined,
@@ -277,11 +283,11 @@ function unknownTrafficFilters({ mesh, port, serviceOf, telemetry }: UnknownTraf
   });
 }
 
-/** Where redirected connections arrive: handed to the listener of their original destination, if there is one. */
+/** Accepts redirected connections, and hands each to the listener of its original destination, if there is one. */
 export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
   const { proxyListenPort: port } = traffic.mesh;
   const telemetry = traffic.telemetry ?? meshTelemetry(traffic.mesh);
-  // What leads nowhere is not logged, as upstream has it.
+  // Connections to nowhere are not logged, as upstream.
   const context = { mesh: traffic.mesh, role: "client" as const, telemetry: { ...telemetry, accessLogs: [] } };
   return create(ListenerSchema, {
     name: "virtualOutbound",
@@ -290,7 +296,7 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
     useOriginalDst: true,
     maxConnectionsToAcceptPerSocketEvent: 1,
     filterChains: [
-      // Who connects to the port itself would be led round in a circle.
+      // A connection to the port itself would be forwarded in a circle.
       {
         name: "virtualOutbound-blackhole",
         filterChainMatch: { destinationPort: port },

@@ -4,7 +4,7 @@ import type { LocalityModel } from "../../model/service/service-endpoint-model.t
 import { localityGroup, type LocalityGroup } from "../endpoints.ts";
 import type { EffectivePolicy, LocalityChoice } from "../traffic-policy.ts";
 
-/** Where a client is, as far as the choice of endpoints asks. */
+/** A client's location, for the choice of endpoints. */
 export interface ClientPlace {
   readonly locality: LocalityModel;
   readonly node: string;
@@ -35,7 +35,7 @@ export function byLocality(
   if (setting === "off") return groups;
   if (typeof setting === "string") return byLabels(groups, preferenceLabels[setting], place);
   if (setting.distribute.length > 0) return distributed(groups, setting.distribute, place);
-  // Without outliers being detected a proxy would never turn to the next priority.
+  // Without outlier detection a proxy would never use the next priority.
   return policy.outlierDetection === undefined ? groups : failedOver(groups, setting, place);
 }
 
@@ -67,7 +67,7 @@ function failedOver(groups: readonly LocalityGroup[], setting: Failover, place: 
   return renumbered(prioritized, (group) => group.resource.priority * 5 + localityRank(group, setting.failover, place));
 }
 
-/** 0: same place; 1: same zone; 2: same region; 3: another region, or the one to fail over to; 4: others then. */
+/** 0: same place; 1: same zone; 2: same region; 3: another region, or the failover region; 4: then all others. */
 function localityRank({ endpoints }: LocalityGroup, failover: Failover["failover"], { locality }: ClientPlace): number {
   const there = endpoints[0]?.locality;
   if (there === undefined || there.region !== locality.region) {
@@ -151,7 +151,7 @@ function placeLabels({ labels, locality, node, network, clusterId }: ClientPlace
   };
 }
 
-/** Where what is behind a gateway of another network is, nobody knows. */
+/** The locality of endpoints behind another network's gateway is unknown. */
 function endpointLabels({
   isGateway,
   labels,
@@ -165,7 +165,7 @@ function endpointLabels({
     : placeLabels({ labels, locality, node, network, clusterId });
 }
 
-/** Localities get the shares of the first rule for the client's; others get nothing. */
+/** The first rule that matches the client's locality sets the shares. Other localities get nothing. */
 function distributed(
   groups: readonly LocalityGroup[],
   rules: Failover["distribute"],

@@ -4,7 +4,10 @@ import { isAddress } from "../../model/ip-address.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
-/** What a proxy answers for the names of services: their addresses, or those of their endpoints where they have none. Names without any are left to others. */
+/**
+ * A proxy's answers for the names of services: their addresses, or those of their endpoints if they have none. Names
+ * without any address are left to other resolvers.
+ */
 export function nameTable(
   services: readonly ServiceModel[],
   endpointsOf: (service: ServiceModel) => readonly EndpointModel[],

@@ -7,18 +7,18 @@ import type { ServiceModel } from "../../model/service/service-model.ts";
 import type { EgressScope, OutboundScope, ScopedService } from "../../model/service/sidecar-scope.ts";
 import type { VirtualServices } from "../../model/routing/virtual-service-model.ts";
 
-/** What one port of one scope is made of: small, so that most changes of a mesh leave most ports as they are. */
+/** The input of one port of one scope. It is small, so that most changes of a mesh leave most ports unchanged. */
 export interface OutboundPort extends Pick<
   OutboundScope,
   "scope" | "namespace" | "labels" | "clusterId" | "dnsCapture" | "proxyConfig" | "registryOnly" | "egressProxy"
 > {
   readonly port: number;
-  /** Of an egress listener with a port of its own: it goes before the services' protocols. */
+  /** The protocol of an egress listener with a port of its own. It takes precedence over the services' protocols. */
   readonly protocol: AppProtocol | undefined;
   readonly bind: string | undefined;
   /** Applications connect to the listener itself; otherwise connections are redirected. */
   readonly bindsToPort: boolean;
-  /** Those that have the port, oldest first. */
+  /** The services that have the port, oldest first. */
   readonly services: readonly PortService[];
   /** Ports with one key, of whatever scope, have one list of services; undefined: a list of its own. */
   readonly shared: string | undefined;
@@ -133,15 +133,15 @@ function concerning(
 
 /** The services of a port as its listeners are made of them. */
 export interface ListenerServices {
-  /** What may meet on an address: together they make one part. */
+  /** Services that may share an address. Together they form one part. */
   readonly rest: readonly PortService[];
-  /** By an address that no other has there. */
+  /** Keyed by an address that no other service has on this port. */
   readonly apart: readonly { readonly address: string; readonly entry: PortService }[];
 }
 
 /**
- * Services of plain TCP with an address that no other has there listen apart from the rest, so that a change of one builds its own listener
- * alone. All that speak HTTP are behind one listener, so that one of them (the first) stands for all, unless `all` of them matter.
+ * Services of plain TCP with an address of their own listen separately, so that a change of one rebuilds only its
+ * listener. All HTTP services share one listener, so the first of them stands for all, unless `all` of them are needed.
  */
 export function listenerServices(
   number: number,
@@ -197,7 +197,7 @@ function speaksOnlyHttp(service: ServiceModel, number: number): boolean {
   return protocol !== undefined && protocol !== "tcp" && protocol !== "tls" && protocol !== "unknown";
 }
 
-/** Undefined for what listens on several addresses, or on one that others may share. */
+/** Undefined for a service that listens on several addresses, or on one that others may share. */
 function soleAddress(service: ServiceModel | undefined, port: number): string | undefined {
   const [address, ...others] = service?.addresses ?? [];
   const protocol = service?.ports.find((candidate) => candidate.port === port)?.protocol;

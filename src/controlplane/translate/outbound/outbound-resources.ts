@@ -46,9 +46,9 @@ import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
 export { deriveMeshModel, l4RoutesToService, routesToService, type MeshModel } from "../mesh-model.ts";
 
-/** What sidecars and gateways are served to reach others. */
+/** What sidecars and gateways get for outbound traffic. */
 export interface OutboundResources {
-  /** Clusters of no service, by name. */
+  /** Clusters that belong to no service, by name. */
   readonly fixedClusters: Collection<EncodedResource>;
   readonly clusters: OutboundClusters;
   /** Of sidecars, by scope. */

@@ -82,7 +82,7 @@ function routeTables(
   if (mesh === undefined) return [];
   const { namespace } = port;
   const { services } = sharedPortOf(port, shared, model, reader);
-  // Where nothing speaks HTTP no listener asks for routes.
+  // If no service speaks HTTP, no listener asks for routes.
   if (
     !services.some(
       (service) =>
@@ -182,13 +182,13 @@ export function virtualHostName({ table, host }: Pick<HostPlan, "table" | "host"
   return `${table}/${host}`;
 }
 
-/** A virtual host by itself: Envoy drops one again only when the host's own name is the resource's. */
+/** A single virtual host. Envoy removes it only if the host's name is the resource's name. */
 export function virtualHostResource({ plan, version, bytes }: EncodedHost): EncodedResource {
   const name = virtualHostName(plan);
   return resourceOf(typeUrls.virtualHost, name, version, [fieldOf(nameField, Buffer.from(name)), bytes]);
 }
 
-/** A route configuration with all its hosts: the same as before while none of them is another one. */
+/** A route configuration with all its hosts. It is the same object while none of its hosts changes. */
 export function routeTableResource(
   table: RouteTable,
   encodedOf: (plan: HostPlan) => EncodedHost | undefined,
@@ -215,13 +215,13 @@ const encodedTables = new WeakMap<
   { readonly used: readonly (EncodedHost | undefined)[]; readonly resource: EncodedResource }
 >();
 
-/** A route configuration whose hosts are sent by themselves. */
+/** A route configuration whose hosts are sent separately. */
 export function announcedTableResource(name: string): EncodedResource {
   const bytes = toBinary(RouteConfigurationSchema, routeConfigurationByHosts(name));
   return resourceOf(typeUrls.route, name, contentHash(bytes), [bytes]);
 }
 
-/** Of RouteConfiguration, and of VirtualHost. */
+/** Field numbers of RouteConfiguration and of VirtualHost. */
 const virtualHostsField = 2;
 const nameField = 1;
 

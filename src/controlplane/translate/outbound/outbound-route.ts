@@ -18,7 +18,7 @@ export interface ResolvedPort {
   readonly mesh: MeshSettings;
   readonly services: readonly ResolvedService[];
   readonly virtualServices: readonly VirtualServiceModel[];
-  /** Of any destination, in this scope. */
+  /** The services of any destination, in this scope. */
   readonly serviceOf: (host: string) => ServiceModel | undefined;
   /** Names of ExternalName Services that lead to a host. */
   readonly aliasesOf: (host: string) => readonly string[];
@@ -29,7 +29,7 @@ export interface ResolvedService {
   readonly port: ServicePortModel;
 }
 
-/** What the keys of a virtual host's source lead to. */
+/** The resolved keys of a virtual host's source. */
 export interface HostSources {
   readonly mesh: MeshSettings;
   readonly virtualServiceOf: (key: string) => VirtualServiceModel | undefined;
@@ -40,7 +40,7 @@ export interface HostSources {
 
 const badGateway = 502;
 
-/** The routes of a virtual host; nothing when what they come from is gone. */
+/** The routes of a virtual host. Empty if their source is gone. */
 export function hostRoutes({ host, source }: HostPlan, sources: HostSources): readonly RouteInit[] {
   switch (source.from) {
     case "service":
@@ -68,7 +68,7 @@ function routesOf(
     port,
     isTls: false,
     defaultRetries: mesh.defaultHttpRetryPolicy,
-    // A destination without a port means that of the request, also where its service has another one alone.
+    // A destination without a port uses the port of the request, even if its service has only one other port.
     serviceOf: (host) => {
       const aliasOf = destinations === undefined ? "" : destinations.get(host);
       return aliasOf === undefined ? undefined : { ports: [{ name: "", port, protocol: "http", target: 0 }], aliasOf };
@@ -97,7 +97,7 @@ function defaultRoute(host: string, port: number, { mesh, hashOf }: HostSources)
   };
 }
 
-/** Of hosts that nobody knows. */
+/** Routes of hosts that no service has. */
 function unknownRoute(cluster: string | undefined): RouteInit {
   const match = { pathSpecifier: { case: "prefix" as const, value: "/" } };
   if (cluster === undefined)
@@ -110,7 +110,7 @@ function unknownRoute(cluster: string | undefined): RouteInit {
   return { name: "allow_any", match, action: { case: "route", value } };
 }
 
-/** Where traffic to unknown destinations goes. */
+/** The cluster for traffic to unknown destinations. */
 export function unknownTrafficCluster(
   { registryOnly, egressProxy, port }: Pick<OutboundPort, "registryOnly" | "egressProxy"> & { readonly port?: number },
   serviceOf: (host: string) => ServiceModel | undefined,

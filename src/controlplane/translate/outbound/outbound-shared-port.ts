@@ -4,9 +4,9 @@ import { anyL4Route, portService, type MeshModel } from "../mesh-model.ts";
 import { listenerServices, type ListenerServices, type OutboundPort, type PortService } from "./outbound-port.ts";
 import type { ResolvedService } from "./outbound-route.ts";
 
-/** What is the same of a port for all scopes that have one list of services there. */
+/** The parts of a port that are equal for all scopes with the same list of services. */
 export interface SharedPort {
-  /** It is of those alone that have this list. */
+  /** The list that this belongs to. */
   readonly entries: readonly PortService[];
   readonly services: readonly ResolvedService[];
   readonly listeners: ListenerServices;
@@ -15,7 +15,7 @@ export interface SharedPort {
 /** By {@link OutboundPort.shared}. */
 export type SharedPorts = Collection<SharedPort>;
 
-/** Of the ports only what {@link SharedPort} is made of. */
+/** Only the fields of a port that {@link SharedPort} is made from. */
 type PortList = Pick<OutboundPort, "port" | "clusterId" | "dnsCapture" | "services" | "protocol">;
 
 export function deriveSharedPorts(
@@ -33,7 +33,7 @@ export function deriveSharedPorts(
   return graph.derive("shared-ports", lists, (list, reader, key) => [[key, sharedPort(list, model, reader)]], samePort);
 }
 
-/** The services of a port and what they listen on: as all that have the same list have it, where there are any. */
+/** The services of a port and their listen addresses. Shared by all scopes with the same list. */
 export function sharedPortOf(
   port: OutboundPort,
   shared: SharedPorts,

@@ -18,19 +18,19 @@ import { secretOverAds, fileOverAgentSds, packed } from "../envoy-any.ts";
 import { type TransportSocketInit, validatedBy } from "../tls-context.ts";
 import { isHttp2, typeOf, type ClusterDraft } from "../traffic-policy.ts";
 
-/** Who a cluster talks to, as far as TLS asks. */
+/** The server of a cluster, for TLS. */
 export interface TlsTarget {
-  /** `outbound_.80_.v1_.host`: tells a peer which of its services is meant. */
+  /** `outbound_.80_.v1_.host` tells a peer which of its services is meant. */
   readonly sni: string;
   readonly identities: readonly string[];
   readonly meshExternal: boolean;
   readonly isEntry: boolean;
-  /** Of TLS that is not the mesh's own. */
+  /** For TLS that is not the mesh's own. */
   readonly defaults: { readonly cipherSuites: readonly string[]; readonly ecdhCurves: readonly string[] };
   /** Endpoints that speak Istio's mutual TLS get it without being asked. */
   readonly automatic: boolean;
   readonly hbone: boolean;
-  /** Secrets by name only where the proxy may read them: gateways, and sidecars that a rule selects by their labels. */
+  /** Names secrets only if the proxy may read them: gateways, and sidecars that a rule selects by their labels. */
   readonly mayReadSecrets: boolean;
 }
 

@@ -105,9 +105,9 @@ function policiesOf(
 const custom: AuthorizationAction = "CUSTOM";
 
 /**
- * CUSTOM: rules in the shadow tell a request that is to be asked about, and the provider is asked for those alone. What
- * names no provider that is known, one whose service is not there, or several for one workload, is denied: nobody can be asked. On TCP an HTTP provider
- * cannot be asked and is left out, as upstream does it.
+ * CUSTOM: shadow rules select the requests for which the provider is asked. If the provider is unknown, its service is
+ * missing, or a workload has several, requests are denied, because nobody can be asked. An HTTP provider cannot be
+ * asked about TCP and is left out, as upstream.
  */
 export function customAuthorizationFilters(
   policies: readonly AuthorizationPolicyFacts[],

@@ -13,7 +13,7 @@ import {
 import { jwtFilter } from "./security-jwt.ts";
 import type { RuleContext } from "./security-rbac.ts";
 
-/** What decides whether requests and connections may pass: filters in the order in which they are asked. */
+/** The filters that decide whether requests and connections may pass, in their order. */
 export interface SecurityFilters {
   readonly http: readonly FilterInit[];
   /** Of the same policies, for chains that know no requests. */
@@ -21,7 +21,7 @@ export interface SecurityFilters {
 }
 
 export interface SecurityOptions {
-  /** Where the peer's identity is found: behind HBONE the connection itself has none. */
+  /** Where the peer's identity is: behind HBONE, the connection itself has none. */
   readonly peer?: RuleContext["peer"];
   /** Routes may match by claims, so they are chosen again once those are known: gateways. */
   readonly clearRouteCache?: boolean;

@@ -18,7 +18,7 @@ export interface JwtContext {
   readonly clearRouteCache: boolean;
 }
 
-/** A key whose private half nobody has: no token is valid by it. */
+/** A key whose private half nobody has, so no token is valid. */
 const unusableKeys = JSON.stringify({
   keys: [
     {
@@ -51,7 +51,10 @@ export function jwtFilter(rules: readonly JwtRule[], context: JwtContext): Filte
   });
 }
 
-/** Each provider's own token or none; with several, first any whose token is good, as they may look in one place. */
+/**
+ * Each provider's own token or none. With several providers, first any valid token, because they may look in the same
+ * place.
+ */
 function requirementOf(names: readonly string[]): RequirementInit {
   const orMissing = names.map((name): RequirementInit =>
     requiresAny([named(name), { requiresType: { case: "allowMissing", value: {} } }]),

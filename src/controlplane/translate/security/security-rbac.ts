@@ -38,19 +38,22 @@ export type RbacPolicyInit = NonNullable<
 
 /** How a rule is written for the chain that it is for. */
 export interface RuleContext {
-  /** Of the policy: service accounts without a namespace are of it. */
+  /** Namespace of the policy. Service accounts without a namespace belong to it. */
   readonly namespace: string;
   readonly trustDomain: string;
   readonly trustDomainAliases: readonly string[];
-  /** For connections: what only a request has cannot be told. */
+  /** For connections, which lack the properties of requests. */
   readonly tcp: boolean;
-  /** An ALLOW whose rule cannot be told grants nothing by it; DENY and AUDIT go without what cannot be told. */
+  /**
+   * In an ALLOW, a rule that cannot be evaluated grants nothing. DENY and AUDIT leave out the part that cannot be
+   * evaluated.
+   */
   readonly allow: boolean;
   /** Where the peer's identity is: in the connection's certificate, or (behind HBONE) in the filter state. */
   readonly peer: "certificate" | "filter-state";
 }
 
-/** Why a part of a rule cannot be written; it ends the rule in an ALLOW, and only the part elsewhere. */
+/** Why a part of a rule cannot be expressed. In an ALLOW it drops the rule, elsewhere only the part. */
 class Untellable extends Error {}
 
 /** The clause of one kind of value: undefined where nothing is left of it. */
@@ -66,7 +69,7 @@ const jwtFilter = "envoy.filters.http.jwt_authn";
 const jwtPayload = "payload";
 const peerPrincipalKey = "io.istio.peer_principal";
 
-/** The rule as an RBAC policy; undefined for an ALLOW that cannot be told here, whose rule is then left out. */
+/** The rule as an RBAC policy. Undefined for a rule of an ALLOW that cannot be evaluated here. */
 export function rbacPolicy(rule: AuthorizationRule, context: RuleContext): RbacPolicyInit | undefined {
   const conditions = rule.when.map((condition) => conditionTerm(condition, context));
   const basePermissions = conditions.flatMap((term) => ("permission" in term ? [term.permission] : []));
@@ -86,7 +89,7 @@ export function rbacPolicy(rule: AuthorizationRule, context: RuleContext): RbacP
   }
 }
 
-/** What a policy without rules is: it never matches. */
+/** A policy without rules never matches. */
 export const matchesNever: RbacPolicyInit = {
   permissions: [{ rule: { case: "notRule", value: { rule: { case: "any", value: true } } } }],
   principals: [{ identifier: { case: "notId", value: { identifier: { case: "any", value: true } } } }],
@@ -234,7 +237,7 @@ function namedCondition(
       rule: { case: "metadata", value: metadataMatcher(filter, [name], oneOfValues(given.map(filterValue))) },
     }));
   }
-  // An attribute that nobody knows: never told.
+  // An attribute that no request has never matches.
   return permission(() => {
     throw new Untellable(`the attribute ${key} is not known`);
   });
@@ -276,7 +279,7 @@ function peerPrincipal(context: RuleContext, matcher: StringMatcherInit): Princi
   };
 }
 
-/** A principal is `trust domain/ns/namespace/sa/account`; one of the mesh's trust domain counts for its aliases too. */
+/** A principal is `trust domain/ns/namespace/sa/account`. The mesh's trust domain includes its aliases. */
 function principalClause(context: RuleContext): Clause<PrincipalInit> {
   const domains = [context.trustDomain, ...context.trustDomainAliases];
   const withAliases = (value: string): readonly string[] => {

@@ -11,9 +11,9 @@ export type AccessLogInit = Exclude<MessageInitShape<typeof AccessLogSchema>, { 
 export interface FileLogSettings {
   readonly path: string;
   readonly encoding: "TEXT" | "JSON";
-  /** A text, or with JSON a JSON object of operators; empty: Istio's own. */
+  /** A text, or with JSON an object of operators. Empty: Istio's own. */
   readonly format: string;
-  /** What has no value is left out, instead of `-` or null. */
+  /** Omits values that are missing, instead of writing `-` or null. */
   readonly omitEmptyValues?: boolean;
 }
 
@@ -48,7 +48,7 @@ const istioFields = {
 } as const;
 
 const f = istioFields;
-/** Istio's text as far as it tells of the request; then comes where it went. */
+/** The part of Istio's text about the request. The destination follows. */
 export const istioTextStart =
   `[${f.start_time}] "${f.method} ${f.path} ${f.protocol}" ${f.response_code} ${f.response_flags} ${f.response_code_details} ${f.connection_termination_details} ` +
   `"${f.upstream_transport_failure_reason}" ${f.bytes_received} ${f.bytes_sent} ${f.duration} ${f.upstream_service_time} "${f.x_forwarded_for}" "${f.user_agent}" ` +
@@ -62,7 +62,7 @@ export function meshAccessLogs(mesh: MeshSettings): AccessLogInit[] {
   return fileAccessLogs({ path: mesh.accessLogFile, encoding: mesh.accessLogEncoding, format: mesh.accessLogFormat });
 }
 
-/** For listeners: connections that no chain takes, which are logged nowhere else. */
+/** For listeners: connections that match no chain, which are logged nowhere else. */
 export function unmatchedAccessLogs(
   logs: readonly AccessLogInit[],
   { disableEnvoyListenerLog }: Pick<MeshSettings, "disableEnvoyListenerLog">,

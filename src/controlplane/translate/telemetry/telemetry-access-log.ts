@@ -46,7 +46,10 @@ export function accessLogsOf(levels: readonly Level[], mode: Mode, source: Provi
     );
 }
 
-/** The providers that the narrowest level names which names any; what wider ones say of them holds unless it is said anew. */
+/**
+ * The providers of the narrowest level that names any. Settings of wider levels for them apply unless a narrower level
+ * replaces them.
+ */
 function merged(
   levels: readonly (readonly TelemetryAccessLogging[])[],
   mode: Mode,
@@ -93,7 +96,7 @@ function expressionFilter(expression: string): NonNullable<AccessLogInit["filter
   return { filterSpecifier: { case: "extensionFilter", value } };
 }
 
-/** Undefined for what writes no access logs, or is a service that nobody knows. */
+/** Undefined for a provider without access logs, or one whose service is unknown. */
 function providerLog(provider: ExtensionProvider, source: ProviderSource): AccessLogInit | undefined {
   switch (provider.kind) {
     case "access-log-file":
@@ -110,7 +113,7 @@ function providerLog(provider: ExtensionProvider, source: ProviderSource): Acces
 
 const builtInFile = "envoy";
 
-/** The built-in one has the mesh config's format, any other Istio's where it says none. */
+/** The built-in one has the mesh config's format. Any other has Istio's if it sets none. */
 function fileLog(
   name: string,
   { path, text, labels, hasFormat, omitEmptyValues }: FileLogProvider,

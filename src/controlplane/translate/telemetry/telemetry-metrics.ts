@@ -36,7 +36,7 @@ interface ProviderChanges {
   readonly metrics: Map<string, Change>;
 }
 
-/** What is measured on one side of requests: a choice for each provider that counts, in the order of their names; none where metrics are off. */
+/** The metrics of one side of requests: one choice for each provider, sorted by name. Empty if metrics are off. */
 export function metricsOf(
   levels: readonly Level[],
   mode: Mode,
@@ -54,7 +54,10 @@ export function metricsOf(
     }));
 }
 
-/** The providers that the narrowest entry names which names any; what wider ones say of them holds unless it is said anew. */
+/**
+ * The providers of the narrowest entry that names any. Settings of wider entries for them apply unless a narrower one
+ * replaces them.
+ */
 function merged(
   entries: readonly TelemetryMetrics[],
   mode: Mode,

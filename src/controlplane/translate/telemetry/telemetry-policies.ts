@@ -12,7 +12,7 @@ import { accessLogsOf } from "./telemetry-access-log.ts";
 import { metricsOf } from "./telemetry-metrics.ts";
 import { tracingOf, type RequestTracing } from "./telemetry-tracing.ts";
 
-/** What a listener's filters measure, trace and log. */
+/** A listener's metrics, tracing and logging. */
 export interface ProxyTelemetry {
   readonly accessLogs: readonly AccessLogInit[];
   /** The filters that count, for HTTP and for TCP: one for each provider of metrics, none where metrics are off. */
@@ -21,7 +21,10 @@ export interface ProxyTelemetry {
   readonly tracing?: RequestTracing | undefined;
 }
 
-/** What proxies measure, trace and log: the mesh config's, as Telemetry of the mesh, the namespace and the workload changes it. */
+/**
+ * The metrics, tracing and logging of proxies: the mesh config's, changed by the Telemetry of the mesh, the namespace
+ * and the workload.
+ */
 export class TelemetryPolicies {
   readonly #selection: TelemetrySelection;
   readonly #clusters: ProviderClusters;
@@ -49,7 +52,7 @@ export class TelemetryPolicies {
   }
 }
 
-/** Where no Telemetry is looked for: as the mesh config alone has it. */
+/** Without Telemetry: the mesh config's only. */
 export function meshTelemetry(mesh: MeshSettings): ProxyTelemetry {
   return { accessLogs: meshAccessLogs(mesh), stats: (role) => [istioStats(role)] };
 }

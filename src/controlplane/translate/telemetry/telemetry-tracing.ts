@@ -13,7 +13,7 @@ type Level = Pick<Telemetry["spec"], "tracing">;
 
 export interface RequestTracing {
   readonly settings: TracingInit;
-  /** Whether a request's id tells whether it is traced. */
+  /** Whether a request's id decides if it is traced. */
   readonly byRequestId: boolean;
 }
 
@@ -24,7 +24,7 @@ export interface TracingContext {
   readonly mode: "CLIENT" | "SERVER";
 }
 
-/** What the levels say together: each setting by the narrowest that says it. */
+/** The levels merged: the narrowest level that has a setting wins. */
 interface Wanted {
   readonly provider: ExtensionProvider | undefined;
   readonly disabled: boolean;
@@ -37,7 +37,10 @@ interface Wanted {
 
 const allTraces = 100;
 
-/** How requests are traced; undefined: not at all. Without a Telemetry or a default provider as the proxy config says, whose collector is of the proxy's own bootstrap. */
+/**
+ * How requests are traced. Undefined: not at all. Without a Telemetry or a default provider, the proxy config decides,
+ * whose collector is in the proxy's bootstrap.
+ */
 export function tracingOf(
   levels: readonly Level[],
   context: TracingContext,
@@ -90,7 +93,7 @@ function defaultSampling({ tracing, traceSamplingPercent }: MeshSettings): numbe
   return tracing?.samplingPercent ?? traceSamplingPercent;
 }
 
-/** What a client asks to have traced is; the rest by chance. */
+/** A request is traced if its client asks for it. Others are sampled. */
 function samplingOf(percent: number): Pick<TracingInit, "clientSampling" | "randomSampling" | "overallSampling"> {
   return {
     clientSampling: { value: allTraces },

@@ -30,15 +30,16 @@ export interface VipClusterOptions {
 }
 
 /**
- * One port of a service, or of a subset of it, behind its waypoint: as for any client, but each connection goes on through
- * the internal listener that speaks HBONE. TLS of a rule is the application's own; Istio's is what HBONE stands for.
+ * One port of a service, or of a subset of it, behind its waypoint. It is like any client's cluster, but each
+ * connection passes the internal listener that speaks HBONE. A rule's TLS is the application's own, because HBONE
+ * replaces Istio's.
  */
 export function vipCluster(options: VipClusterOptions): Cluster | undefined {
   const { service, port, carries, subset, rule, mesh, identities, assignment } = options;
   const name = vipName(port.port, carries, subset, service.hostname);
   const cluster = outboundCluster({
     service,
-    // Of a port that says nothing, what comes as HTTP goes on as it came.
+    // For a port without a protocol, HTTP is forwarded in the version in which it arrived.
     port,
     subset,
     rule,
@@ -70,7 +71,7 @@ export function vipCluster(options: VipClusterOptions): Cluster | undefined {
   return cluster;
 }
 
-/** What the endpoint's metadata says goes along into the tunnel. */
+/** Passes the endpoint's metadata into the tunnel. */
 function throughTunnel(inner: TransportSocketInit) {
   return create(TransportSocketSchema, {
     name: "internal_upstream",

@@ -4,8 +4,9 @@ import { isForwarded } from "../dynamic-forward-proxy.ts";
 import { carriedKinds } from "./waypoint-name.ts";
 
 /**
- * The ports of a service that a waypoint takes. Where clients say themselves which host is meant, these are requests to what is outside of the
- * mesh; server names are taken only where the environment asks for it (ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS), as a client may write any.
+ * The ports of a service that a waypoint accepts. If clients name the host themselves, these are requests to hosts
+ * outside of the mesh. Server names are accepted only if the environment says so
+ * (ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS), because a client may write any name.
  */
 export function waypointPortsOf(
   service: ServiceModel,

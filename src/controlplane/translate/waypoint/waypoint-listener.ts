@@ -42,13 +42,13 @@ type RangeInit = NonNullable<
 
 export const encapName = "encap";
 
-/** What holds for a service's chains, or for those of pods that are meant directly. */
+/** Shared by a service's chains, or by those of directly addressed pods. */
 export interface WaypointPolicies {
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;
 }
 
-/** One port of a service that goes through the waypoint. */
+/** One port of a service behind the waypoint. */
 export interface WaypointPort {
   readonly host: string;
   readonly port: number;
@@ -57,7 +57,7 @@ export interface WaypointPort {
   readonly routes: readonly Route[];
   /** Of connections. */
   readonly targets: readonly WeightedTarget[];
-  /** Each request, or server name, says which of the wildcard's hosts is meant. */
+  /** Each request, or server name, names the host of the wildcard. */
   readonly forwarded?: boolean;
 }
 
@@ -78,12 +78,15 @@ export interface MainInternalOptions {
 const directTcp = "direct-tcp";
 const directHttp = "direct-http";
 
-/** What connections inside the tunnels come to: told apart by the service's address and port, or by the pod's address. */
+/**
+ * The listener for connections inside the tunnels, which are told apart by the service's address and port, or by the
+ * pod's address.
+ */
 export function mainInternalListener({ mesh, services, workloads, direct }: MainInternalOptions): Listener {
   const chains = services.flatMap(({ ports, policies }) =>
     ports.flatMap((port) => carriedKinds(port.protocol).map((carries) => serviceChain(port, carries, policies, mesh))),
   );
-  // What is asked for by name comes from another network, where addresses are others.
+  // Requests by name come from another network, whose addresses differ.
   const names =
     mesh.ambientMultiNetwork === true
       ? services.flatMap(({ addresses, ports }) =>
@@ -113,7 +116,10 @@ export function mainInternalListener({ mesh, services, workloads, direct }: Main
   });
 }
 
-/** Ports whose protocol is said are not looked at: where the server speaks first that would wait in vain. Of pods any port may come. */
+/**
+ * Ports with a declared protocol are not inspected, because the inspector would wait in vain if the server speaks
+ * first. Pods accept any port.
+ */
 function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: boolean) {
   const filter = httpInspector();
   if (anyPort) return filter;
@@ -125,7 +131,7 @@ function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: b
   return disabled === undefined ? filter : { ...filter, filterDisabled: disabled };
 }
 
-/** On ports of TLS its server name is looked at: policies may ask for it. */
+/** On TLS ports the server name is read, because policies may match it. */
 function tlsInspectorFor(services: readonly WaypointServiceChains[]) {
   const ports = services.flatMap((service) => service.ports);
   const secure = new Set(ports.filter(({ protocol }) => protocol === "tls").map(({ port }) => port));
@@ -185,7 +191,7 @@ function requests(
   { security, telemetry }: WaypointPolicies,
   mesh: MeshSettings,
 ): FilterInit {
-  // Who may lead a request anywhere must not lead it out of the wildcard.
+  // A route must not lead a request out of the wildcard.
   const domains = forwarded === true ? [host, `${host}:${port}`] : undefined;
   return httpConnectionManagerFilter({
     direction: "waypoint",

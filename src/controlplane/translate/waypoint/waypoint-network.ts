@@ -8,7 +8,7 @@ import type { EndpointModel } from "../../model/service/service-endpoint-model.t
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import type { ClientNetwork } from "../network-endpoints.ts";
 
-/** The endpoints of a service that waypoints of this cluster are told of: of other clusters only where the service is global. */
+/** The endpoints of a service for waypoints of this cluster. Those of other clusters only if the service is global. */
 export function waypointEndpoints(
   endpoints: readonly EndpointModel[],
   service: ServiceModel,
@@ -49,7 +49,10 @@ function ofOwnClusters(
   return everywhere ? endpoints : endpoints.filter((endpoint) => endpoint.clusterId === mesh.clusterId);
 }
 
-/** How a waypoint reaches endpoints of other networks, as clients of one port of a service; undefined: it is told of none. `isVip` where its cluster is that of a service behind it. */
+/**
+ * How a waypoint reaches endpoints of other networks as a client of one port of a service. Undefined: it does not.
+ * `isVip`: its cluster is that of a service behind it.
+ */
 export function waypointCrossing(
   service: ServiceModel,
   port: number,

@@ -12,7 +12,7 @@ export function waypointPodScope(waypoint: string, pod: string): string {
   return `${waypoint}@${pod}`;
 }
 
-/** Where the pods of a waypoint are; of those in other clusters it is not known. */
+/** The location of a waypoint's pods. Unknown for pods in other clusters. */
 export function placesOf(
   waypoint: string,
   mesh: MeshSettings,

@@ -54,7 +54,10 @@ import { waypointCrossing, waypointEndpoints } from "./waypoint-network.ts";
 import { placesOf } from "./waypoint-place.ts";
 import { clustersOf, waypointRoutes, waypointTcpTargets, type WaypointRouteContext } from "./waypoint-route.ts";
 
-/** What waypoints, and gateways between networks, are served. Scopes are keys of {@link Waypoint}, or of a Gateway; of endpoints also {@link waypointPodScope}, which count before the waypoint's. */
+/**
+ * What waypoints, and gateways between networks, get. Scopes are keys of {@link Waypoint} or of a Gateway. For
+ * endpoints also {@link waypointPodScope}, which takes precedence.
+ */
 export interface WaypointResources {
   readonly listeners: readonly Collection<ScopedEncodedResource>[];
   readonly clusters: readonly Collection<ScopedEncodedResource>[];
@@ -301,12 +304,15 @@ function crossesNetworks({ ambientMultiNetwork, ambientNetworkCrossing }: MeshSe
   return ambientMultiNetwork === true && ambientNetworkCrossing?.waypoints !== false;
 }
 
-/** With the addresses that a control plane has given to it, of both families: a waypoint is asked for it by each. */
+/**
+ * Includes the addresses that a control plane has assigned, of both families, because a waypoint gets requests for
+ * each.
+ */
 function withOwnAddresses(service: ServiceModel): ServiceModel {
   return service.addresses.length > 0 ? service : { ...service, addresses: service.automaticAddresses ?? [] };
 }
 
-/** Tunnels are logged in the form of 2022 alone: what is in them tells of itself. */
+/** Tunnels are logged only in the form of 2022. The connections inside are logged separately. */
 function ofTunnels(services: readonly ServiceModel[], mesh: MeshSettings): readonly AccessLogInit[] {
   if (!writesLogsOf2022(mesh)) return [];
   return tunnelLogsOf2022(
@@ -339,7 +345,7 @@ function deriveFixedClusters(graph: CollectionGraph, { model, waypoints }: Sourc
   );
 }
 
-/** One port of a service as a waypoint leads to it: whole, and each of its subsets. */
+/** One port of a service behind a waypoint: the whole service, and each of its subsets. */
 interface VipVariant {
   readonly name: string;
   readonly carries: "http" | "tcp";
@@ -489,7 +495,7 @@ function assignment(
   return loadAssignment(key.name, groupsOf(found, key, true, sources, reader));
 }
 
-/** One for all of a waypoint's pods; and one for each, where it matters where that is. */
+/** One for all of a waypoint's pods, and one for each pod if its location matters. */
 function encodeAssignments(
   found: ResolvedService,
   key: AssignmentKey,

@@ -34,8 +34,8 @@ export interface WaypointRouteContext {
 }
 
 /**
- * Where requests to one port of a service go: as its HTTPRoutes say, else the first VirtualService for it, else to the
- * service. The client is unknown here, so matches that ask for its labels hold for everybody, as upstream has it.
+ * The routes of requests to one port of a service: its HTTPRoutes, else the first VirtualService for it, else the
+ * service itself. The client is unknown here, so matches by client labels apply to everybody, as upstream.
  */
 export function waypointRoutes(
   service: ServiceModel,
@@ -68,7 +68,7 @@ export function waypointRouteTable(
   };
 }
 
-/** Everything to one cluster; the client's side decides on timeouts. */
+/** One route for everything to one cluster. The client's side decides on timeouts. */
 export function plainRoute(cluster: string, host: string, port: number, mesh: MeshSettings, hash?: HashKey): Route {
   const retries = retryPolicy(mesh.defaultHttpRetryPolicy, false);
   return create(RouteSchema, {
@@ -88,7 +88,7 @@ export function plainRoute(cluster: string, host: string, port: number, mesh: Me
   });
 }
 
-/** By what a DestinationRule divides the requests of a service that no route is for. */
+/** A DestinationRule divides the requests of a service without a route. */
 function hashOfService(
   service: ServiceModel,
   port: number,
@@ -177,7 +177,7 @@ function routesOfVirtualService(
   });
 }
 
-/** Only those of the service's own namespace and of the waypoint's may route what is others'. */
+/** Only routes of the service's namespace and of the waypoint's may change another's traffic. */
 function virtualServicesFor(
   service: ServiceModel,
   { waypoint, model, reader }: WaypointRouteContext,
@@ -203,7 +203,7 @@ function serviceOf(host: string, { waypoint, model, reader }: WaypointRouteConte
   return destinationService(host, waypoint.namespace, model.registry, reader);
 }
 
-/** The route with the clusters that the waypoint has for what it serves itself. */
+/** The route with the names of the waypoint's clusters for what it serves itself. */
 function renamed(init: RouteInit, { servedOf }: WaypointRouteContext): Route {
   const route = create(RouteSchema, init);
   if (route.action.case !== "route") return route;
