@@ -1,7 +1,7 @@
 import type { Canary, CanaryTarget, ObjectReference } from "../../api/serin/index.ts";
 import type { Write } from "../decide/index.ts";
 
-/** One thing that an author must be allowed to do. */
+/** One right that an author needs. */
 export interface AccessQuestion {
   readonly verb: string;
   readonly group: string;
@@ -22,7 +22,7 @@ const podMakers: ReadonlySet<string> = new Set([
 ]);
 const rbacGroup = "rbac.authorization.k8s.io";
 
-/** What the writes of a plan ask of its author, each once. */
+/** The rights that the writes of a plan need of its author, each once. */
 export function questionsOfWrites(writes: readonly Write[]): readonly AccessQuestion[] {
   return distinct(writes.flatMap(questionsOf));
 }
@@ -39,7 +39,10 @@ function questionsOf(write: Write): AccessQuestion[] {
   ];
 }
 
-/** Roles give rights: who may write one may give what he has alone, unless he may escalate or bind. The engine may do everything. */
+/**
+ * Roles grant rights. An author may write a role only with rights that they have themselves, unless they may escalate
+ * or bind. The engine may do everything.
+ */
 function grantsOf(object: ObjectReference): AccessQuestion[] {
   if (groupOf(object) !== rbacGroup) return [];
   const isBinding = object.plural.endsWith("bindings");
@@ -58,7 +61,7 @@ function podsIn(namespace: string | undefined): AccessQuestion {
   return { verb: "create", group: "", resource: "pods", ...(namespace === undefined ? {} : { namespace }) };
 }
 
-/** What a Canary will surely ask of its author, by its spec alone. */
+/** The rights that a Canary certainly needs of its author, judged by its spec alone. */
 export function questionsOfCanary({ metadata, spec }: Canary): readonly AccessQuestion[] {
   return questionsOfTarget(spec.target, metadata.namespace ?? "");
 }

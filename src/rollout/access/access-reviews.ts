@@ -4,10 +4,10 @@ import type { AccessQuestion } from "./access-questions.ts";
 import type { Author } from "./author-record.ts";
 
 const reviewPath = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-/** A right that is taken away holds so long at most. */
+/** A revoked right is still honoured for at most this time. */
 const keptMs = 10_000;
 const maxKept = 8192;
-/** Asked at the same time, of one rollout. */
+/** How many reviews of one rollout run at the same time. */
 const atOnce = 8;
 
 interface Kept {
@@ -15,7 +15,7 @@ interface Kept {
   readonly untilMs: number;
 }
 
-/** Asks the API server what somebody may do. */
+/** Asks the API server what a user may do. */
 export class AccessReviews {
   readonly #client: KubeClient;
   readonly #clock: Clock;
@@ -26,7 +26,7 @@ export class AccessReviews {
     this.#clock = clock;
   }
 
-  /** Those that are not allowed, in their order. Throws a transient error when the API server does not answer. */
+  /** The questions whose answer is no, in their order. Throws a transient error if the API server does not answer. */
   async denied(author: Author, questions: readonly AccessQuestion[]): Promise<readonly AccessQuestion[]> {
     const verdicts: boolean[] = [];
     for (let from = 0; from < questions.length; from += atOnce)

@@ -28,8 +28,9 @@ export class AuthorKey {
   }
 
   /**
-   * Where the API server asks who the author is: whoever reaches the port could ask for anybody's signature otherwise. It stands in
-   * the configuration of the webhook, which those who may read such configurations see, and nobody else.
+   * The path at which the API server asks for the author. It is secret, because otherwise anybody who reaches the port
+   * could get anybody's signature. It is in the configuration of the webhook, which only users who may read such
+   * configurations see.
    */
   async path(): Promise<string> {
     return `/author/${createHmac("sha256", await this.get())

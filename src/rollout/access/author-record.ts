@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { UntypedObject } from "../../api/index.ts";
 
-/** Whoever the API server says that a request is of. */
+/** The user of a request, according to the API server. */
 export interface Author {
   readonly user: string;
   readonly uid?: string;
@@ -25,13 +25,16 @@ interface SignedAuthor extends Author {
   readonly signature: string;
 }
 
-/** What people say of a rollout while it goes on: whoever may write it may say so, and does not thereby become its author. */
+/**
+ * Orders that people give while a rollout runs. Whoever may write the rollout may give them, and does not become its
+ * author by that.
+ */
 const orderFields: ReadonlySet<string> = new Set(["paused", "abort", "approvals", "fullPromotion", "orderedBy"]);
 const maxRecordBytes = 64 << 10;
 
 /**
- * The spec without orders, as one text whatever the order of its members. It is taken of the object as the API server shows it, to
- * reviews and to readers alike: what a parser adds may change from release to release, and the kinds have no defaults in their schema.
+ * The spec without orders as a canonical text. It is made from the object as the API server returns it, to reviews and
+ * readers alike, because a parser's defaults may change between releases. The kinds have no defaults in their schema.
  */
 export function planText(object: Pick<UntypedObject, "kind" | "metadata"> & { readonly spec?: unknown }): string {
   const spec = Object.entries((object.spec ?? {}) as Record<string, unknown>).filter(
@@ -49,7 +52,7 @@ export function signAuthor(key: Buffer, plan: string, author: Author): string {
   return JSON.stringify({ ...plain, signature: signatureOf(key, plan, plain) });
 }
 
-/** The author that an annotation tells; undefined where it is not ours, or is of another spec. */
+/** The author in an annotation. Undefined if the signature is not ours or belongs to another spec. */
 export function readAuthor(key: Buffer, plan: string, text: string | undefined): Author | undefined {
   if (text === undefined || text.length > maxRecordBytes) return undefined;
   try {

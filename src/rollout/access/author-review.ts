@@ -22,8 +22,9 @@ interface PatchOperation {
 const forbidden = 403;
 
 /**
- * Records who makes a rollout, or changes what it does, as its author. A change of the orders alone, and of metadata, leaves the
- * author; an empty annotation takes the rollout over. Whatever else a client writes into the annotation is refused.
+ * Records as author whoever creates a rollout or changes what it does. A change of only the orders, or of metadata,
+ * keeps the author. An empty annotation takes the rollout over. Any other value that a client writes into the
+ * annotation is refused.
  */
 export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {
   const { request } = review;
@@ -35,7 +36,8 @@ export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {
   const old = request.operation === "CREATE" ? undefined : (request.oldObject as UntypedObject | null | undefined);
   const before = old?.metadata.annotations?.[authorAnnotation];
   if (said !== undefined && said !== "" && said !== before) {
-    // Asked again in the same request, after others have changed the object, it finds its own words.
+    // The API server may ask again in the same request, after others have changed the object. Then the annotation
+    // already has our value.
     if (readAuthor(key, plan, said)?.user !== user.user) return refuse(review);
     return answer(review, { wanted: signAuthor(key, plan, user), object });
   }

@@ -9,7 +9,7 @@ import { planText, readAuthor } from "./author-record.ts";
 /** How many things that are not allowed a message names. */
 const namesShown = 5;
 
-/** Why a rollout may not go on, and who does what about it. */
+/** Why a rollout may not continue, and who has to do what. */
 export interface RightsRefusal {
   readonly problem: string;
   readonly remedy: string;
@@ -25,7 +25,7 @@ export class AuthorRights {
     this.#reviews = reviews;
   }
 
-  /** Undefined when its author may do all of it. Throws a transient error when nobody can be asked. */
+  /** Undefined if its author may do everything. Throws a transient error if nobody can be asked. */
   async refusal(rollout: UntypedObject, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
     const questions = questionsOfWrites(steps.flatMap(({ writes }) => writes));
     if (questions.length === 0) return undefined;

@@ -1,13 +1,16 @@
 import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
 import { fieldManager, pointerSegments } from "./object-access.ts";
 
-/** Who wrote a field last, `kubectl-edit at 2026-11-20T12:00:00Z`, as the API server keeps it; undefined when it does not say. */
+/**
+ * Who wrote a field last, such as `kubectl-edit at 2026-11-20T12:00:00Z`, according to the API server. Undefined if it
+ * does not know.
+ */
 export function whoWrote(object: UntypedObject | undefined, pointer: string): string | undefined {
   const segments = pointerSegments(pointer);
   return latestOf(object, ({ fieldsV1 }) => owns(fieldsV1, segments));
 }
 
-/** Who wrote anything of it last, apart from this engine. */
+/** Who wrote any part of it last, apart from this engine. */
 export function lastWriter(object: UntypedObject | undefined): string | undefined {
   return latestOf(object, ({ manager }) => manager !== fieldManager);
 }
@@ -28,7 +31,7 @@ export function isOurs(object: UntypedObject): boolean {
   return entries.length === 0 || entries.some(({ manager }) => manager === fieldManager);
 }
 
-/** A list owned as a whole, or by elements told apart by keys, is owned from there on. */
+/** A list that is owned as a whole, or by elements with keys, counts as owned from there on. */
 function owns(fields: unknown, segments: readonly string[]): boolean {
   let at: unknown = fields;
   for (const segment of segments) {

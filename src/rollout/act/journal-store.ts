@@ -13,11 +13,14 @@ import type { KubeClient } from "../../kube/index.ts";
 import { referenceKey } from "../decide/index.ts";
 import { fieldManager } from "./object-access.ts";
 
-/** Only the leading engine writes journals, so what it wrote last is what is there, unless a person removed it. */
+/** Only the leading engine writes journals, so its last write is still there, unless a person removed it. */
 const keptMs = 2000;
 const maxKept = 256;
 const maxDecisionBytes = 512 * 1024;
-/** Entries and decisions together stay below what an API server stores in one object (1.5 MiB by etcd's default). */
+/**
+ * Entries and decisions together stay below the size of an object that an API server stores (1.5 MiB by etcd's
+ * default).
+ */
 const maxEntryBytes = 900 * 1024;
 const maxTextCharacters = 1000;
 const maxEvidence = 16;
@@ -46,7 +49,10 @@ export class JournalStore {
     return { entries, decisions };
   }
 
-  /** Stores entries before anything that they speak of is written, and decisions. What is there already stays: the first prior value counts. */
+  /**
+   * Stores entries before the writes that they describe, and decisions. Existing entries stay, because the first prior
+   * value counts.
+   */
   async append(name: string, added: readonly JournalEntry[], decisions: readonly DecisionRecord[]): Promise<void> {
     if (added.length === 0 && decisions.length === 0) return;
     const journal = await this.#load(name);
@@ -66,7 +72,7 @@ export class JournalStore {
     await this.#store(name, journal, entries, decisions);
   }
 
-  /** Takes out what has been put back, or what stays for good. */
+  /** Removes entries that were undone, or whose changes stay for good. */
   async strike(name: string, isStruck: (entry: JournalEntry) => boolean): Promise<void> {
     const journal = await this.#load(name);
     const entries = journal?.entries ?? [];
@@ -110,7 +116,7 @@ export class JournalStore {
       entries,
       decisions,
     };
-    // Unless the write is known to have been done, the journal is read anew.
+    // Unless the write is known to have succeeded, the journal is read again.
     this.#kept.delete(name);
     const written =
       before === undefined
@@ -120,7 +126,7 @@ export class JournalStore {
   }
 }
 
-/** One entry a step and field: doing a step again after a crash adds nothing. */
+/** One entry for each step and field, so repeating a step after a crash adds nothing. */
 export function entryKey(entry: JournalEntry): string {
   return `${entry.step} ${entry.type} ${referenceKey(entry.object)} ${entry.type === "field" ? entry.pointer : ""}`;
 }
@@ -138,7 +144,10 @@ function clippedText(text: string): string {
   return text.length > maxTextCharacters ? `${text.slice(0, maxTextCharacters)}…` : text;
 }
 
-/** At most {@link maxDecisions}, and so many bytes that an API server takes the journal; the oldest of runs that have ended leave first. */
+/**
+ * At most {@link maxDecisions}, and at most as many bytes as an API server accepts. The oldest decisions of ended runs
+ * are dropped first.
+ */
 export function boundedDecisions(records: readonly DecisionRecord[]): readonly DecisionRecord[] {
   const kept = [...records];
   let bytes = kept.reduce((sum, record) => sum + sizeOf(record), 0);

@@ -2,7 +2,7 @@ import { Backoff, BoundedQueue, messageOf, systemRandom, type Clock } from "../.
 import type { NotificationEvent, NotificationSpec } from "../../api/serin/index.ts";
 import type { DecisionReason } from "../decide/index.ts";
 
-/** What is posted, as JSON. */
+/** The JSON body of a notification. */
 export interface Notification {
   readonly event: NotificationEvent;
   readonly kind: string;
@@ -19,7 +19,10 @@ export interface NotifierOptions {
   readonly clock: Clock;
   /** Posts a body; throws when it was not taken in time. */
   readonly post: (url: string, body: string, timeoutMs: number, note: Notification) => Promise<void>;
-  /** Told of what could not be delivered, and to which server: the rest of a webhook's URL often is its secret. */
+  /**
+   * Called for a notification that could not be delivered. Gets only the server's name, because the rest of a webhook's
+   * URL is often a secret.
+   */
   readonly onFailure: (note: Notification, server: string, problem: string) => void;
 }
 
@@ -33,7 +36,10 @@ interface Waiting {
   readonly note: Notification;
 }
 
-/** Tells people's webhooks what was decided, and holds nothing up: what a slow one does not take is dropped after a while, and said so. */
+/**
+ * Posts decisions to people's webhooks without delaying anything. What a slow webhook does not accept is dropped after
+ * a while, and reported.
+ */
 export class Notifier {
   readonly #options: NotifierOptions;
   readonly #queue = new BoundedQueue<Waiting>(maxWaiting);
@@ -94,7 +100,7 @@ const events: Readonly<Partial<Record<DecisionReason, NotificationEvent>>> = {
   Stuck: "Stuck",
 };
 
-/** Which event of the spec's list a decision is; undefined when nobody is told of it. */
+/** The event of the spec's list for a decision. Undefined if nobody is notified. */
 export function notificationEventOf(reason: DecisionReason): NotificationEvent | undefined {
   return events[reason];
 }

@@ -7,11 +7,10 @@ import { describeReference } from "../decide/index.ts";
 export const fieldManager = "serin-rollout";
 
 /**
- * Reads and writes of any object by its reference. Every write is safe to repeat.
- *
- * Fields are changed by a JSON patch that tests what stands there, under the engine's field manager, and not by server-side apply:
- * what matters is that the value is the one in the journal, whoever owns it; apply knows owners only, cannot remove a field of
- * somebody else's, and would take a field away where undo must bring its prior value back.
+ * Reads and writes any object by its reference. Every write is safe to repeat. A field is changed by a JSON patch that
+ * tests its current value, under the engine's field manager, and not by server-side apply. What matters is that the
+ * value is the one in the journal, whoever owns it. Apply knows only owners: it cannot remove somebody else's field,
+ * and it would remove a field whose prior value undo must restore.
  */
 export class ObjectAccess {
   readonly #client: KubeClient;
@@ -37,7 +36,10 @@ export class ObjectAccess {
     await this.#client.delete(kindOf(object), object.name, object.namespace, { propagationPolicy: "Background" });
   }
 
-  /** Sets one field, or removes it when `value` is undefined, provided that `expected` still stands there; with it go so many members above as were made for it and are empty. */
+  /**
+   * Sets one field, or removes it if `value` is undefined, provided that it still has the value `expected`. Also
+   * removes empty parents that were made for it.
+   */
   async setField(
     object: ObjectReference,
     pointer: string,
@@ -69,7 +71,7 @@ export interface PatchOperation {
   readonly value?: unknown;
 }
 
-/** RFC 6902 operations that change the field only if it is as expected; none when it has the value already. */
+/** RFC 6902 operations that change the field only if it is as expected. Empty if it already has the value. */
 export function fieldPatch(
   current: UntypedObject,
   pointer: string,
@@ -152,7 +154,7 @@ export function sameJson(a: unknown, b: unknown): boolean {
   return [...new Set([...Object.keys(left), ...Object.keys(right)])].every((key) => sameJson(left[key], right[key]));
 }
 
-/** Whether what was found says all that was wanted; the API server may have added defaults to it. */
+/** Whether the object has everything that was wanted. The API server may have added defaults to it. */
 export function covers(found: unknown, wanted: unknown): boolean {
   if (wanted === undefined || wanted === null) return found === undefined || found === null;
   if (Array.isArray(wanted))
@@ -166,7 +168,7 @@ export function covers(found: unknown, wanted: unknown): boolean {
   return Object.entries(wanted).every(([key, value]) => covers((found as Record<string, unknown>)[key], value));
 }
 
-/** A stored object as one to be created again: what only the server may set is left out. */
+/** A stored object in the form for creating it again, without fields that only the server may set. */
 export function withoutServerFields(object: UntypedObject): UntypedObject {
   const { status: _status, ...rest } = object;
   const {

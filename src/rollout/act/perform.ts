@@ -14,9 +14,9 @@ export async function performWrite(objects: ObjectAccess, write: Write, prior: u
   else await objects.delete(write.object);
 }
 
-/** What undo must know of the cluster besides the objects. Each answers why it must wait, undefined when it need not. */
+/** Facts about the cluster that undo needs besides the objects. Each returns why undo must wait, or undefined. */
 export interface UndoSurroundings {
-  /** Somebody is still served by a workload that the rollout made. */
+  /** A workload that the rollout made still serves somebody. */
   stillServes(entry: JournalEntry): Promise<string | undefined>;
   /** A workload that was made again does not run yet. */
   notReady(object: ObjectReference): Promise<string | undefined>;
@@ -24,7 +24,7 @@ export interface UndoSurroundings {
   notReached(object: ObjectReference): Promise<string | undefined>;
   /** Proxies have not taken over where requests go now. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
-  /** What a gateway or waypoint would let go has nobody to take over from it yet. */
+  /** A gateway or waypoint would lose pods that nothing replaces yet. */
   heldBack(
     entry: Extract<JournalEntry, { type: "field" }>,
     current: UntypedObject,
@@ -99,7 +99,8 @@ async function undoField(
   if (!sameJson(found, entry.prior)) {
     // A template with more in it than was adopted is another one.
     if (entry.adopted === true ? !sameJson(found, entry.written) : !covers(found, entry.written)) {
-      // A user's later change stays, unless pods are being replaced by it: requests are about to go back to those of the prior one.
+      // A user's later change stays, unless the entry replaces pods: requests are about to return to those of the prior
+      // value.
       if (entry.adopted === true && entry.restart === undefined) return { state: "undone" };
       const who = whoWrote(current, entry.pointer);
       // A value of a plan that has changed since is the engine's own, though the journal holds another.

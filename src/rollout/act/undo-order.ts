@@ -1,8 +1,8 @@
 import type { JournalEntry } from "../../api/serin/index.ts";
 
 /**
- * The entries in the order in which they are put back: backwards, and what is of one `undoGroup` together, in the place of the
- * group's latest entry, its restarts last, so that pods come back with what was there before.
+ * The entries in the order of undo: backwards. Entries of one `undoGroup` are undone together, at the place of the
+ * group's latest entry, restarts last, so that pods start with the restored values.
  */
 export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEntry[] {
   const groups = new Map<string, JournalEntry[]>();
@@ -24,19 +24,22 @@ export function isRestart(entry: JournalEntry): boolean {
 
 const workloads = new Set(["Deployment", "DaemonSet", "StatefulSet"]);
 
-/** A workload that undo makes again must run before what comes next may rely on it. */
+/** A workload that undo makes again must run before later entries may rely on it. */
 export function isWorkload({ object: { kind } }: JournalEntry): boolean {
   return workloads.has(kind);
 }
 
 const routes = new Set(["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "VirtualService", "DestinationRule"]);
 
-/** Says where requests go: proxies must have taken it over before what they went to is removed. */
+/** The object routes requests. Proxies must have adopted its restored state before the old destination is removed. */
 export function movesTraffic({ object: { kind } }: JournalEntry): boolean {
   return routes.has(kind);
 }
 
-/** Its pods must run what was put back before requests go there again: a template that a user had changed, and the number of its pods. */
+/**
+ * Pods must run the restored value before requests return to them: a template that a user had changed, or the number of
+ * pods.
+ */
 export function mustRun(entry: JournalEntry): boolean {
   return (
     entry.type === "field" &&
@@ -45,7 +48,7 @@ export function mustRun(entry: JournalEntry): boolean {
   );
 }
 
-/** A canary copy that was removed at the end: requests go there again once it runs. */
+/** A canary copy that was removed at the end. Requests return to it when it runs again. */
 export function isCopy(entry: JournalEntry): boolean {
   return entry.type === "deleted" && entry.body.metadata.labels?.["rollout.serin.dev/copy"] !== undefined;
 }

@@ -9,8 +9,8 @@ export type UndoResult =
   | { readonly state: "conflict"; readonly detail: string };
 
 /**
- * One pass over a journal: which entry is next, and what its result means for the rest. Nothing is left out of order, unless
- * `passOver` says that it has been waited for long enough: then what does not need the one that waits goes on without it.
+ * One pass over a journal: which entry is next, and what its result means for the others. The order is kept, unless
+ * `passOver` says that undo has waited long enough. Then entries that do not need the waiting one go on without it.
  */
 export class UndoPlay {
   readonly undone: JournalEntry[] = [];
@@ -33,7 +33,7 @@ export class UndoPlay {
     return this.#current;
   }
 
-  /** What came of the entry that {@link next} gave. */
+  /** Takes the result of the entry that {@link next} returned. */
   tell(result: UndoResult): void {
     const entry = this.#current;
     if (entry === undefined) return;
@@ -55,7 +55,7 @@ export class UndoPlay {
   #needsOneThatWaits(entry: JournalEntry): boolean {
     return this.#waiting.some(({ entry: waiting }) => {
       if (referenceKey(waiting.object) === referenceKey(entry.object)) return true;
-      // What requests still go to stays until they are known to go elsewhere.
+      // What requests still use stays until they are known to go elsewhere.
       if (movesTraffic(waiting)) return entry.type === "created";
       if (mustRun(waiting) || (isCopy(waiting) && waiting.type === "deleted"))
         return movesTraffic(entry) || entry.type === "created";

@@ -21,7 +21,7 @@ export interface Faults {
 
 const noFaults: Faults = { errors: [], warnings: [] };
 
-/** What only who carries it out can tell: queries that are no PromQL, and installations that do not render. */
+/** Faults that only execution shows: queries that are not PromQL, and installations that cannot be rendered. */
 export async function hiddenFaults(object: unknown): Promise<Faults> {
   const { spec } = object as { readonly spec: object };
   const checks = checksOf(spec);

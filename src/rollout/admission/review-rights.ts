@@ -3,7 +3,9 @@ import type { UntypedObject } from "../../api/index.ts";
 import { authorOfRequest, describeQuestion, planText, questionsOfCanary, type AccessReviews } from "../access/index.ts";
 import { trustedUser, type RolloutReview } from "./review.ts";
 
-/** What who writes a Canary may not do of what it will surely do; undefined when that is nothing, or is not known before there is a plan. */
+/**
+ * What the author of a Canary lacks the right for. Undefined if nothing, or if that is unknown before there is a plan.
+ */
 export async function refusalByRights(review: RolloutReview, reviews: AccessReviews): Promise<string | undefined> {
   const { kind, operation, object, oldObject, userInfo } = review.request ?? {};
   if (kind?.kind !== canaryKind.kind || kind.group !== canaryKind.group || operation === "DELETE") return undefined;

@@ -42,12 +42,13 @@ export interface RolloutReviewAnswer {
 const reviewedKinds: readonly KindDefinition[] = [canaryKind, checkKind, meshUpgradeKind, freezeKind];
 
 const unprocessable = 422;
-/** The engine may carry over what others wrote. */
+/** The engine may write back what others wrote. */
 export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
 
 /**
- * Refuses an object that its parser refuses, with every fault at its field, and an approval in somebody else's name. A write that
- * leaves the spec as it is passes: labels, and the finalizer of an object that is older than this parser and is to go.
+ * Refuses an object that its parser refuses, with every fault at its field, and an approval in somebody else's name. A
+ * write that does not change the spec passes: labels, and removing the finalizer of an object that is older than this
+ * parser.
  */
 export async function reviewRollout(review: RolloutReview, notAllowed?: string): Promise<RolloutReviewAnswer> {
   const { request } = review;
@@ -87,7 +88,7 @@ interface Approved {
   };
 }
 
-/** What is new must name who writes it: an approval is worth as much as its name. */
+/** A new entry must name the user who writes it, because an approval is worth as much as its name. */
 function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutReview["request"]>): FieldIssue[] {
   const user = userInfo?.username ?? "";
   if (user === "" || user === trustedUser) return [];
@@ -109,7 +110,7 @@ function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutRevi
   return issues;
 }
 
-/** What the rules of recurrence are, only who reads them knows. */
+/** Only the parser of recurrence rules knows whether a rule is valid. */
 function ruleIssues({ spec: { windows, timeZone } }: Freeze): FieldIssue[] {
   return windows.flatMap((window, index) => {
     try {

@@ -103,7 +103,7 @@ export class RolloutWebhook {
     });
   }
 
-  /** Tells the API server whom to trust, and at which path to ask where that is a secret. */
+  /** Tells the API server which CA to trust, and the path if that is a secret. */
   async #trust(
     kind: typeof validatingWebhookConfigurationKind,
     name: string,

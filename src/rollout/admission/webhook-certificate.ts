@@ -1,4 +1,4 @@
-/** A certificate that signs itself, for one Service: PEM. */
+/** A self-signed certificate for one Service, in PEM. */
 export interface WebhookCertificate {
   readonly certificate: string;
   readonly privateKey: string;

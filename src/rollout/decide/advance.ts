@@ -8,7 +8,7 @@ import { startRollback, type RollbackReason } from "./rollback.ts";
 import { describeReference, type Step, type Write } from "./step.ts";
 
 const namesShown = 20;
-/** However much comes, a step has failed that has not settled after so many times its limit. */
+/** A step that has not settled after this many times its limit has failed, however much progress there is. */
 const settleLimits = 10;
 const untilSlackMs = 10_000;
 
@@ -24,7 +24,7 @@ export function advance(input: DecideInput, step: Step): Decision {
   return settle(input, step, status.step, observation);
 }
 
-/** Writes that somebody undoes again and again, or that the server refuses, end as what does not settle does. */
+/** Writes that somebody keeps undoing, or that the server refuses, end like a step that does not settle. */
 function write(input: DecideInput, step: Step, before: StepStatus, writing: readonly Action[]): Decision {
   const { status, orders, elapsedMs } = input;
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
@@ -104,7 +104,7 @@ export function promotion({ by, why }: { readonly by: string; readonly why: stri
   };
 }
 
-/** Held up by others; the same names are told once. */
+/** Waits for others. The same names are reported once. */
 export function waitFor(status: RolloutStatus, names: readonly string[]): Decision {
   const message = `waits: ${names.join("; ")}`;
   const told = status.phase === "Waiting" && firstWords(status.message) === firstWords(message);
@@ -114,7 +114,7 @@ export function waitFor(status: RolloutStatus, names: readonly string[]): Decisi
   };
 }
 
-/** Who waits, without what counts on. */
+/** The beginning of a message, without the numbers that change while it waits. */
 function firstWords(message: string): string {
   return message.split(" ").slice(0, 4).join(" ");
 }
@@ -171,7 +171,7 @@ function journalEntry(
   }
 }
 
-/** What is made again from it: neither its status nor who wrote which field, which are much of an object. */
+/** The fields from which an object is made again: without its status and managed fields, which are large. */
 function storedBody({ status: _status, ...body }: UntypedObject): UntypedObject {
   const { managedFields: _managedFields, ...metadata } = body.metadata;
   return { ...body, metadata };
@@ -186,7 +186,7 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   const { waitingFor: _waitingFor, waitingSince: _since, waitsUntil, ...rest } = before;
   const soaks = before.settledAt !== undefined && waitsUntil !== undefined;
   const stepStatus: StepStatus = soaks ? { ...rest, waitsUntil } : rest;
-  // What has settled once stays so: a pod that restarts later is for the checks to judge.
+  // A condition that has settled once stays settled. A pod that restarts later is a matter for the checks.
   if (waiting.length > 0 && stepStatus.settledAt === undefined) {
     const limitMs = step.patient === true ? undefined : orders.settleTimeoutMs;
     const waitingStep = {
@@ -211,7 +211,10 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   return judge({ ...input, status: { ...weighed, step: settled } }, step, settled, observation);
 }
 
-/** What waiting has come to: a limit counts from the last time that less was left than ever before, so that a slow machine is no failure. */
+/**
+ * The progress of waiting. The limit counts from the last time that less was left than ever before, so that a slow
+ * machine is not a failure.
+ */
 function waitingOn(
   before: StepStatus,
   { settle: states }: Observation,
@@ -236,7 +239,7 @@ function waitingOn(
   };
 }
 
-/** The time that was told, unless a pause, an engine that was down or a clock that jumped has moved it: rounding does not. */
+/** The reported time, unless a pause, a stopped engine or a clock jump has changed it. Rounding does not change it. */
 function toldUntil(told: string | undefined, untilMs: number): string {
   return told !== undefined && Math.abs(Date.parse(told) - untilMs) < untilSlackMs ? told : at(untilMs);
 }
@@ -309,7 +312,10 @@ function isFailedForPerson({ phase, step }: RolloutStatus): boolean {
   );
 }
 
-/** With `rollback: Manual` a person may let a step go on whose check has failed: by an approval that is newer than the failure. */
+/**
+ * With `rollback: Manual` a person may continue a step whose check has failed, by an approval that is newer than the
+ * failure.
+ */
 function overrulingApproval({ status, orders }: DecideInput, step: Step, stepStatus: StepStatus) {
   if (!isFailedForPerson({ ...status, step: stepStatus })) return undefined;
   const since =
@@ -417,7 +423,7 @@ function fail(input: DecideInput, step: Step, reason: RollbackReason): Decision 
   return startRollback(input, step.phase === "Preflight" ? { ...reason, because: "preflight" } : reason, "RolledBack");
 }
 
-/** `todo`: what a person does; it goes on by itself once what holds it up is gone. */
+/** `todo`: what a person must do. The rollout continues by itself when the obstacle is gone. */
 export function stick(status: RolloutStatus, cause: string, todo: string): Decision {
   const message = `${cause}; ${todo}`;
   const told = status.phase === "Stuck" && status.message === message;
@@ -437,7 +443,7 @@ export function stick(status: RolloutStatus, cause: string, todo: string): Decis
   };
 }
 
-/** What was stuck and goes on has no cause any more. */
+/** A rollout that was stuck and continues has no cause any more. */
 export function recovered(status: RolloutStatus): RolloutStatus {
   if (status.phase !== "Stuck") return status;
   const { cause: _cause, ...rest } = status;

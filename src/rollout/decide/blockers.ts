@@ -1,7 +1,7 @@
 import type { Contender } from "./contender.ts";
 
 export interface BlockersInput {
-  /** Who would begin a step. */
+  /** The rollout that wants to begin a step. */
   readonly self: Contender;
   /** All rollouts, `self` too. */
   readonly all: readonly Contender[];
@@ -15,12 +15,11 @@ export interface BlockersInput {
 const namesShown = 5;
 
 /**
- * Why a rollout may not begin its next step now, by name; empty when it may. Pure and the same for every engine: of those that
- * want the same thing, the one that has it goes on, then one that has begun, else the oldest.
- *
- * It cannot come to a deadlock: who has begun waits only for those that have; a canary takes all of its namespaces at once, a mesh
- * upgrade holds none between two steps, a group asks for those of all of its members together, and nobody waits for a member that
- * itself waits for somebody else's namespace.
+ * Why a rollout may not begin its next step now, by name. Empty if it may. Pure, and the same for every engine: of
+ * those that want the same thing, the one that has it continues, then one that has begun, else the oldest.
+ * There is no deadlock: a rollout that has begun waits only for others that have begun. A canary takes all of its
+ * namespaces at once, a mesh upgrade holds none between two steps, a group takes those of all its members together, and
+ * nobody waits for a member that itself waits for somebody else's namespace.
  */
 export function blockers(input: BlockersInput): readonly string[] {
   const { self, freezes } = input;
@@ -32,7 +31,7 @@ export function blockers(input: BlockersInput): readonly string[] {
   ];
 }
 
-/** What only holds up the beginning of a run. */
+/** Conditions that only delay the beginning of a run. */
 function beginBlockers({ self, all, maxConcurrent }: BlockersInput): string[] {
   const others = all.filter((other) => other.key !== self.key);
   const held: string[] = [];
@@ -54,7 +53,9 @@ function beginBlockers({ self, all, maxConcurrent }: BlockersInput): string[] {
   return held;
 }
 
-/** Others that hold a namespace that this one takes, and, before a run begins, those that came first and wait for one. */
+/**
+ * Others that hold a namespace that this one takes. Before a run begins, also those that came first and wait for one.
+ */
 function namespaceBlockers({ self, all }: BlockersInput): string[] {
   const partners = groupOf(self, all);
   const joins = partners.some(({ underWay }) => underWay);
@@ -69,7 +70,7 @@ function namespaceBlockers({ self, all }: BlockersInput): string[] {
     const holds =
       other.holds.find((name) => wanted.has(name)) ?? heldForGroup(other, all).find((name) => wanted.has(name));
     if (holds !== undefined) return [`${other.key} holds namespace ${holds}`];
-    // Who has begun waits for nobody who has not, else both might wait for each other.
+    // A rollout that has begun does not wait for one that has not. Otherwise both might wait for each other.
     if (self.underWay || joins) return [];
     const first = (other.underWay && other.phase === "Waiting") || (isWaiting(other, all) && isOlder(other, self));
     const before = first ? other.wants.find((name) => wanted.has(name)) : undefined;
@@ -77,7 +78,7 @@ function namespaceBlockers({ self, all }: BlockersInput): string[] {
   });
 }
 
-/** A member of a group that is under way will begin at once: what it takes is as good as held. */
+/** A member of a running group will begin at once, so what it takes counts as held. */
 function heldForGroup(other: Contender, all: readonly Contender[]): readonly string[] {
   const begins = other.wantsToBegin && groupOf(other, all).some((partner) => partner.underWay);
   return begins && !isHeldByOthers(other, all) ? other.wants : [];
@@ -91,7 +92,7 @@ function isHeldByOthers(self: Contender, all: readonly Contender[]): boolean {
   );
 }
 
-/** Who waits for a person is not waited for. */
+/** A rollout that waits for a person delays nobody. */
 function isWaiting(other: Contender, all: readonly Contender[]): boolean {
   return other.wantsToBegin && !groupOf(other, all).some(isPutBack);
 }
@@ -101,7 +102,7 @@ function lockstepBlockers({ self, all }: BlockersInput): string[] {
   const { nextOrdinal } = self;
   if (self.group === undefined || nextOrdinal === undefined) return [];
   const behind = groupOf(self, all).filter((other) => {
-    // One that would begin further on, by a full promotion, waits for this one.
+    // A member that a full promotion moves further on waits for this one.
     if (other.wantsToBegin)
       return !isHeldByOthers(other, all) && self.underWay && (other.nextOrdinal ?? nextOrdinal) <= nextOrdinal;
     if (!other.underWay || other.done || other.nextOrdinal === undefined) return false;
@@ -114,13 +115,13 @@ function lockstepBlockers({ self, all }: BlockersInput): string[] {
       ];
 }
 
-/** What the group says to one of its members. */
+/** The group's answer to one of its members. */
 export interface GroupView {
   /** Why this one has to be put back: a member of its run was. */
   readonly failed?: string;
-  /** Members that still have steps to do, by name: nobody completes before all have. */
+  /** Members that still have steps, by name. No member completes before all are done. */
   readonly notDone: readonly string[];
-  /** Members of the same run that have not yet begun to be put back, by name. */
+  /** Members of the same run that have not yet begun their undo, by name. */
   readonly notFollowing: readonly string[];
   /** The name of the run that its members share. */
   readonly run: string;

@@ -8,15 +8,15 @@ export interface RootCertificate {
   readonly notAfter: string;
 }
 
-/** What one revision's control plane hands out to its data planes. */
+/** What one revision's control plane gives its data planes. */
 export interface RevisionRoots {
   readonly revision: string;
   readonly trustDomain: string;
-  /** Trust domains whose identities count as its own. */
+  /** Trust domains whose identities it accepts as its own. */
   readonly trustDomainAliases: readonly string[];
-  /** The roots that what it signs ends in: one, or several while its replicas differ. Empty: not known. */
+  /** The roots of the certificates that it signs: one, or several while its replicas differ. Empty: unknown. */
   readonly signing: readonly RootCertificate[];
-  /** All that it tells its data planes to trust. Empty: not known. */
+  /** All roots that it makes its data planes trust. Empty: unknown. */
   readonly trusted: readonly RootCertificate[];
   /** Why something is not known; empty when all is. */
   readonly unknown: string;
@@ -25,9 +25,9 @@ export interface RevisionRoots {
 export interface RootComparison {
   /** Connections between the two revisions can be mTLS, both ways. */
   readonly compatible: boolean;
-  /** What keeps them from it, each with what to do. */
+  /** What prevents this, each with a remedy. */
   readonly problems: readonly string[];
-  /** What to know besides: roots that end soon. */
+  /** Further warnings: roots that expire soon. */
   readonly notes: readonly string[];
 }
 
@@ -35,8 +35,8 @@ const dayMs = 86_400_000;
 const soonDays = 30;
 
 /**
- * Whether data planes of two revisions can verify each other: each trusts the root that the other's certificates end in, and each
- * takes the other's trust domain for its own. What is not known is a problem, never taken for right.
+ * Whether data planes of two revisions can verify each other: each must trust the root of the other's certificates, and
+ * accept the other's trust domain as its own. Unknown facts are a problem and never count as fine.
  */
 export function compareRoots(from: RevisionRoots, to: RevisionRoots, nowMs: number): RootComparison {
   const problems = [

@@ -2,7 +2,7 @@ import { describeReference, type Write } from "./step.ts";
 
 const shownCharacters = 300;
 
-/** Who holds what: a field that somebody else changed after the rollout had noted what stood there. */
+/** The message about a field that somebody else changed after the rollout had recorded its value. */
 export function conflictDetail(write: Write, found: unknown, expected: unknown, who = "somebody else"): string {
   const what = write.type === "field" ? write.pointer : "object";
   return `${describeReference(write.object)}: ${what} was changed by ${who}: expected ${shown(expected)}, found ${shown(found)}`;

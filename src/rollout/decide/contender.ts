@@ -1,6 +1,6 @@
 import type { RolloutPhase, RolloutStatus } from "../../api/serin/index.ts";
 
-/** What rollouts must know of each other. */
+/** What rollouts must know about each other. */
 export interface Contender {
   /** `Canary shop/reviews`, `MeshUpgrade to-1-31`: unique, and what people read. */
   readonly key: string;
@@ -15,17 +15,17 @@ export interface Contender {
   readonly wantsToBegin: boolean;
   /** Namespaces that it holds now. */
   readonly holds: readonly string[];
-  /** Namespaces that its next step takes; a canary's are those of its whole run. */
+  /** Namespaces that its next step takes. A canary takes those of its whole run. */
   readonly wants: readonly string[];
-  /** What it moves: two that move the same thing wait for each other. */
+  /** What it moves. Two that move the same thing wait for each other. */
   readonly target: string;
   readonly group?: string;
   readonly groupRun?: string;
   /** Number of the spec's step that it is in, or would begin next; undefined when there is none left, or none known. */
   readonly nextOrdinal?: number;
-  /** All that is left is to wait for live connections to end: it writes nothing any more, and holds nobody up. */
+  /** It only waits for live connections to end. It writes nothing any more and delays nobody. */
   readonly lingers: boolean;
-  /** Has done all of its steps; it completes when its group has. */
+  /** It has finished all of its steps, and completes when its group has. */
   readonly done: boolean;
 }
 

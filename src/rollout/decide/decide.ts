@@ -77,7 +77,7 @@ function changed(input: DecideInput, underWay: boolean): Decision {
   return newRun(input);
 }
 
-/** What an earlier run did stays; its steps are planned anew, and done steps of setup stay done. */
+/** The changes of an earlier run stay. Steps are planned again, and finished setup steps stay finished. */
 function newRun({ status, change, steps }: DecideInput): Decision {
   const setup = new Set(steps.filter((step) => step.setup === true).map(({ id }) => id));
   const { observedGeneration, completedSteps, conditions, run = 0 } = status;
@@ -124,7 +124,7 @@ function pause(status: RolloutStatus, by: string | undefined): Decision {
   return { status: { ...recovered(status), phase: "Paused", message: pausedMessage }, actions: events };
 }
 
-/** The input as it is once a pause is over, which is told once. */
+/** The input after the end of a pause, which is reported once. */
 function resumed(input: DecideInput): DecideInput & { readonly before: readonly Action[] } {
   const { status, orders } = input;
   if (status.phase !== "Paused" || status.message !== pausedMessage) return { ...input, before: [] };
@@ -156,7 +156,7 @@ function proceed(input: DecideInput & { readonly before: readonly Action[] }): D
   };
   const fresh = status.startedAt === undefined && (status.run ?? 0) > 0;
   if (fresh && journal.run > 0) {
-    // What a run that has ended did stays. Otherwise an object of the same name was removed in spite of its finalizer.
+    // The changes of an ended run stay. Otherwise an object of the same name was removed in spite of its finalizer.
     if ((status.run ?? 0) > 1 || journal.completed) return { status, actions: [{ type: "forget" }] };
     return startRollback(
       { ...input, status },
@@ -172,7 +172,7 @@ function proceed(input: DecideInput & { readonly before: readonly Action[] }): D
   return { status: decision.status, actions: [...before, ...promoted(input, step), ...decision.actions] };
 }
 
-/** That a full promotion was ordered in the middle is told at the first step that it changes. */
+/** A full promotion in the middle of a run is reported at the first step that it changes. */
 function promoted({ status, orders }: DecideInput, step: Step | undefined): readonly Action[] {
   if (
     orders.fullPromotion === undefined ||

@@ -33,7 +33,7 @@ export function freezesInForce(
   });
 }
 
-/** A rule that cannot be read holds: nothing is changed in a time of which nobody knows whether it may be. */
+/** A freeze with an unreadable rule is in force: nothing may change at a time that might be frozen. */
 function heldBy(
   name: string,
   window: FreezeWindow,

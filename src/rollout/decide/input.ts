@@ -3,12 +3,12 @@ import type { GroupView } from "./blockers.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
 import type { Step } from "./step.ts";
 
-/** What a person has said of a rollout, apart from its plan. */
+/** What people have ordered, apart from the plan. */
 export interface RolloutOrders {
   readonly generation: number;
   readonly paused: boolean;
   readonly abort: boolean;
-  /** Who set `paused` or `abort`, as the object's field managers tell; undefined when nobody can. */
+  /** Who set `paused` or `abort`, according to the object's field managers. Undefined if unknown. */
   readonly orderedBy?: string;
   readonly automaticRollback: boolean;
   readonly approvals: readonly Approval[];
@@ -16,25 +16,26 @@ export interface RolloutOrders {
   readonly settleTimeoutMs: number;
   /** Set when the object is being deleted. */
   readonly deletion?: "Rollback" | "Leave";
-  /** Holds the namespaces of all its steps from its beginning to its end, not those of the present step alone. */
+  /** Holds the namespaces of all its steps from its beginning to its end, not only those of the current step. */
   readonly holdsAllNamespaces: boolean;
 }
 
 export interface DecideInput {
   readonly orders: RolloutOrders;
   readonly status: RolloutStatus;
-  /** The plan as of now; a step that is done is known by its id. Empty while it is being put back. */
+  /** The current plan. A finished step is recognised by its id. Empty during an undo. */
   readonly steps: readonly Step[];
   /**
-   * What there is to roll out: a digest. `watched`: the cluster names it, another one begins a run by itself, and none has
-   * begun before the first change. Otherwise it is the spec's, and a run begins at once. `idle`: that is what runs already.
+   * What there is to roll out, as a digest. `watched`: the cluster decides it. A new digest begins a run by itself, and
+   * no run begins before the first change. Otherwise the spec decides it, and a run begins at once. `idle`: this
+   * version already runs.
    */
   readonly change: { readonly candidate: string; readonly watched: boolean; readonly idle?: boolean };
-  /** Of the step that {@link currentStep} names; undefined when there is none, or it has not begun. */
+  /** Observation of the step that {@link currentStep} returns. Undefined if there is none, or it has not begun. */
   readonly observation: Observation | undefined;
-  /** What the journal still holds: written by the run, and by what prepared the target. */
+  /** The remaining journal entries, of the run and of the preparation of the target. */
   readonly journal: JournalCounts;
-  /** What came of the last `undo`; undefined when this engine has tried none yet. */
+  /** The result of the last `undo`. Undefined if this engine has not tried one yet. */
   readonly undo?: UndoReport;
   /** Why no step may begin now, by name. */
   readonly blockers: readonly string[];
@@ -52,7 +53,7 @@ export interface Decision {
 export interface JournalCounts {
   readonly run: number;
   readonly setup: number;
-  /** The last run that it tells of has completed: what it did stays. */
+  /** The last run in the journal has completed, so its changes stay. */
   readonly completed: boolean;
 }
 

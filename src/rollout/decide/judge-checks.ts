@@ -8,7 +8,7 @@ import type { CheckObservation, Observation } from "./observation.ts";
 import { judgeMatrix } from "./probe-matrix.ts";
 import type { PlannedCheck, Step } from "./step.ts";
 
-/** The verdict of every check of the step. Only what was counted after the step had settled is held for or against it. */
+/** The verdict of every check of the step. Only what was counted after the step had settled counts. */
 export function judgeChecks(
   step: Step,
   status: StepStatus,
@@ -30,7 +30,7 @@ function lastLook(check: PlannedCheck, index: number, { checks }: StepStatus): C
   return isIts(checks[index]) ? checks[index] : checks.find(isIts);
 }
 
-/** One look at one check; `settledMs` is the time since the step settled, `before` what the look before came to. */
+/** One look at one check. `settledMs` is the time since the step settled, `before` the result of the previous look. */
 export function judgeCheck(
   { spec, subject }: PlannedCheck,
   seen: CheckObservation,
@@ -40,7 +40,7 @@ export function judgeCheck(
   const state = before?.statistic as LookState | undefined;
   if (seen.type === "pending")
     return { ...headOf({ spec, subject }), ...before, verdict: "wait", evidence: seen.detail };
-  // The interval is not over yet: this is what was seen before.
+  // The interval is not over yet, so the previous result stands.
   if (before !== undefined && seen.look !== undefined && state?.look === seen.look) return before;
   const { matrix, ...judgement } = judge({ spec, subject }, seen, state?.inner);
   const { verdict, evidence, state: statistic } = countLook(spec, state, judgement, settledMs, seen.look);
@@ -53,7 +53,7 @@ export function judgeCheck(
   };
 }
 
-/** What a check has waited for without any progress for longer than its own limit; undefined while it goes on. */
+/** What a check has waited for without progress for longer than its own limit. Undefined while there is progress. */
 export function stalled({ checks }: Step, status: CheckStatus, settledMs: number): string | undefined {
   const { waitsFor, waitsFromMs = settledMs } = (status.statistic ?? {}) as Partial<LookState>;
   const planned = checks.find((check) => {
@@ -106,10 +106,10 @@ function approvalOf(check: PlannedCheck, { pause }: Step): CheckStatus {
   };
 }
 
-/** Sources that evidence names; the others are counted. */
+/** How many sources evidence names. The others are only counted. */
 const namedSources = 4;
 
-/** Numbers say since when they were counted, and by whom; a proxy that has counted nothing yet is nobody. */
+/** Counts carry their start and their source. A proxy that has counted nothing yet is not a source. */
 function withWindow(evidence: string, seen: CheckObservation, settledMs: number): string {
   const counting =
     seen.type === "counters"

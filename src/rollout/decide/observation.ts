@@ -3,7 +3,7 @@ import type { DurationHistogram } from "../judge/duration-histogram.ts";
 import type { ProbeFacts } from "./probe-matrix.ts";
 import type { Write } from "./step.ts";
 
-/** What the engine saw of the step under way, in the step's own order. Facts only; judging them is `decide`'s. */
+/** What the engine observed for the current step, in the step's own order. Facts only; `decide` judges them. */
 export interface Observation {
   readonly writes: readonly WriteState[];
   readonly settle: readonly SettleState[];
@@ -11,22 +11,25 @@ export interface Observation {
 }
 
 export type WriteState =
-  /** Not written; `prior` is what stands there now and will be journaled. */
+  /** Not written yet. `prior` is the current value, which will be journaled. */
   | { readonly state: "pending"; readonly prior?: unknown; readonly madeParents?: number }
   | { readonly state: "done" }
   /** The object to change is gone; there is nothing to write and nothing to undo. */
   | { readonly state: "gone" }
-  /** Somebody else changed the field since the journal was written. */
+  /** Somebody else changed the field after the journal entry was written. */
   | { readonly state: "conflict"; readonly detail: string };
 
 export type SettleState =
   | { readonly state: "met" }
-  /** `left`: of what must come, how much has not (pods, proxies), so that progress is seen; one thing when absent. */
+  /** `left`: how much of the expected is missing (pods, proxies), to show progress. Absent: one thing. */
   | { readonly state: "waiting"; readonly detail: string; readonly left?: number }
   /** It will not settle: a proxy rejected the config, a route was refused. */
   | { readonly state: "failed"; readonly detail: string };
 
-/** What was seen for one check. `look` numbers the looks where they are further apart than the engine's rounds: the same number, the same look. */
+/**
+ * The observation for one check. `look` numbers the looks if they are less frequent than the engine's rounds: the same
+ * number means the same look.
+ */
 export type CheckObservation = (
   | SeenCounters
   | SeenDurations
@@ -35,7 +38,7 @@ export type CheckObservation = (
   /** Of the probe matrix. */
   | { readonly type: "matrix"; readonly facts: ProbeFacts }
   | { readonly type: "verdict"; readonly verdict: Verdict; readonly evidence: string }
-  /** Somebody was asked who has not answered yet: nothing is counted, and it is no pass. */
+  /** A source has not answered yet. Nothing is counted, and the check does not pass. */
   | { readonly type: "pending"; readonly detail: string }
   /** The facts could not be had: never a pass. */
   | { readonly type: "unavailable"; readonly detail: string }
@@ -45,13 +48,19 @@ export type CheckObservation = (
 export interface SeenCounters {
   readonly type: "counters";
   readonly sources: Readonly<Record<string, OutcomeCounts>>;
-  /** The counters are reports from now and then: only what a later report adds is sure to have happened after the first. */
+  /**
+   * The counters are reports from time to time. Only the increase after the first report is certain to have happened
+   * after it.
+   */
   readonly reported?: boolean;
   /** The latest error that a source names, for the evidence of a failure. */
   readonly lastError?: string;
 }
 
-/** Cumulative histograms, summed over all sources by the observer that `epoch` names; those of another one begin elsewhere. */
+/**
+ * Cumulative histograms, summed over all sources by the observer that `epoch` names. Another observer's sums begin
+ * elsewhere.
+ */
 export interface SeenDurations {
   readonly type: "durations";
   readonly epoch: string;
@@ -75,11 +84,11 @@ export interface PodFacts {
   readonly ending: boolean;
   /** Of all its containers. */
   readonly restarts: number;
-  /** What it says of itself, for evidence. */
+  /** Its own message, for evidence. */
   readonly detail: string;
   /** How a container of it ended last: `app ended with 1`. */
   readonly lastEnd?: string;
-  /** What no waiting will cure. */
+  /** A failure that waiting cannot mend. */
   readonly problem?: { readonly kind: string; readonly detail: string };
 }
 
@@ -104,14 +113,14 @@ export interface OutcomeCounts {
   readonly stableErrors: number;
 }
 
-/** What to do now, in order. Each is idempotent: doing it twice, or after a crash, ends in the same state. */
+/** What to do now, in order. Each action is idempotent: doing it twice, or after a crash, leads to the same state. */
 export type Action =
   /** Must be stored before any write that follows. */
   | { readonly type: "journal"; readonly entries: readonly JournalEntry[] }
   | { readonly type: "write"; readonly write: Write; readonly prior?: unknown }
-  /** Puts back what the journal holds, in the order of `undoOrder`. */
+  /** Undoes the journal's entries, in the order of `undoOrder`. */
   | { readonly type: "undo"; readonly scope: UndoScope; readonly passOver: boolean }
-  /** What a run has done stays: its entries are struck, those of setup are not. */
+  /** The changes of a run stay: its entries are removed, those of setup are not. */
   | { readonly type: "forget" }
   /** The object may be deleted: its finalizer goes, and with a deleted object all entries that are left. */
   | { readonly type: "release" }
@@ -120,7 +129,7 @@ export type Action =
 /** `run`: what this run did. `all`: what prepared the target as well. */
 export type UndoScope = "run" | "all";
 
-/** One decision: an Event, a line of the history, and a notification where the spec asks for it. */
+/** One decision: an Event, a line of the history, and a notification if the spec asks for it. */
 export interface RolloutEvent {
   readonly type: "event";
   readonly reason: DecisionReason;
@@ -146,11 +155,11 @@ export type DecisionReason =
   | "Stuck"
   | "Deleted";
 
-/** What came of the last `undo`. */
+/** The result of the last `undo`. */
 export interface UndoReport {
   readonly undone: number;
-  /** What could not be put back yet, and why, by name. */
+  /** What could not be undone yet, and why, by name. */
   readonly waitingFor: readonly string[];
-  /** Somebody else changed a field since: who, what, and what to do. */
+  /** Somebody else has changed a field since: who, what, and what to do. */
   readonly conflict?: string;
 }

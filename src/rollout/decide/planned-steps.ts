@@ -3,8 +3,8 @@ import type { RolloutOrders } from "./input.ts";
 import type { Step } from "./step.ts";
 
 /**
- * The steps as the orders have them: a full promotion leaves out what is not essential and not done yet, and from what is left
- * checks and pauses. A plan that calls none of its steps essential keeps all of them.
+ * The plan with people's orders applied. A full promotion leaves out steps that are not essential and not finished yet,
+ * and the checks and pauses of the others. If no step of a plan is essential, all stay.
  */
 export function orderedSteps(
   steps: readonly Step[],
@@ -17,7 +17,7 @@ export function orderedSteps(
   return kept.map(({ pause: _pause, holdMs: _hold, ...step }) => ({ ...step, checks: [] }));
 }
 
-/** The first step of the plan that is not done; before the first change of a watched target, of its setup alone. */
+/** The first unfinished step of the plan. Before the first change of a watched target, only steps of its setup. */
 export function currentStep(steps: readonly Step[], status: RolloutStatus, watched = false): Step | undefined {
   const open = watched && (status.run ?? 0) === 0 ? steps.filter(({ setup }) => setup === true) : steps;
   return open.find((step) => !isDone(step, status));
@@ -27,7 +27,7 @@ export function isDone(step: Step, status: RolloutStatus): boolean {
   return status.completedSteps.some(({ id }) => id === step.id);
 }
 
-/** What the status shows of the plan. */
+/** The plan as the status shows it. */
 export function plannedSteps(steps: readonly Step[]): readonly PlannedStep[] {
   return steps.slice(0, maxPlannedSteps).map(({ id, title, ordinal, pause }) => ({
     id,

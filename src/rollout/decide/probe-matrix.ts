@@ -1,7 +1,10 @@
 import type { CheckSpec, ProbeEnd, ProbeMatrix, ProbePair, Verdict } from "../../api/serin/index.ts";
 import { describeProbeEnd, describeProbePair } from "../../api/serin/index.ts";
 
-/** What was seen of every pair. Counts go on from the start of the probes; only what they gain after settling is judged. */
+/**
+ * The observation of every pair. Counts continue from the start of the probes; only their increase after settling is
+ * judged.
+ */
 export interface ProbeFacts {
   readonly pairs: readonly ProbePairFacts[];
   /** By client pod: the number of its latest report, and through which one all probes are counted that were begun before it. */
@@ -39,13 +42,14 @@ export const probeCounters = [
   "wrongServer",
 ] as const;
 /**
- * `ok` and `failed` are the client's. `letIn`: failed, as it was answered where it had to be refused. By the data planes: `mutual`
- * and `plain` connections as the server's side took them, `plainBehind` those from a waypoint to its server, `wrongClient` and
- * `wrongServer` those whose verified identity is not that of the probe, or of a trust domain that the other side does not trust.
+ * `ok` and `failed` are the client's counts. `letIn`: a failure, because the probe was answered although it had to be
+ * refused. Counts of the data planes: `mutual` and `plain` connections as the server's side accepted them;
+ * `plainBehind` those from a waypoint to its server; `wrongClient` and `wrongServer` those whose verified identity is
+ * not the probe's, or is of a trust domain that the other side does not trust.
  */
 export type ProbeCounts = Readonly<Record<(typeof probeCounters)[number], number>>;
 
-/** What the check keeps between looks; counts are in the order of {@link probeCounters}. */
+/** What the check stores between looks. Counts are in the order of {@link probeCounters}. */
 interface MatrixState {
   readonly last: Readonly<Record<string, readonly number[]>>;
   readonly gained: Readonly<Record<string, readonly number[]>>;
@@ -105,7 +109,7 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   );
 }
 
-/** What fails is told by the pairs; why, often by what has become of the pods that the pairs are made of. */
+/** The pairs show what fails. The reason is often in the state of the pods behind the pairs. */
 function endedText(ended: readonly string[] = []): string {
   if (ended.length === 0) return "";
   const more = ended.length > namedWords ? ` and ${ended.length - namedWords} more` : "";
@@ -137,7 +141,7 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
     };
   if (before.reports !== undefined) {
     const known = before.reports;
-    // A client that restarted begins its reports anew.
+    // A client that restarted begins its reports again.
     const stale = Object.entries(facts.reports).some(
       ([client, { number, through }]) => number >= (known[client] ?? 0) && through <= (known[client] ?? 0),
     );
@@ -150,7 +154,7 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
   return { last, gained: Object.fromEntries(gained) as MatrixState["gained"] };
 }
 
-/** What is counted by the client begins at zero again when it restarts. What data planes count also falls when one of them goes. */
+/** A client's counts restart at zero with the client. Counts of data planes also fall when one of them goes. */
 function gain(count: number, before: number, index: number): number {
   if (count >= before) return count - before;
   return index <= probeCounters.indexOf("letIn") ? count : 0;
@@ -231,7 +235,7 @@ function sum(pairs: readonly ProbePair[], field: "ok" | "failed"): number {
   return pairs.reduce((total, pair) => total + pair[field], 0);
 }
 
-/** What the pairs have in common, which says where to look. */
+/** What the failed pairs have in common, which shows where to look. */
 function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string {
   const across = pairs.filter(({ from, to }) => from.revision !== "" && from.revision !== to.revision);
   if (bad.length > 1 && bad.length === across.length && bad.every((pair) => across.includes(pair)))
@@ -246,7 +250,7 @@ function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string
   return one("to") ?? one("from") ?? "";
 }
 
-/** Pairs that failed now and then, too rarely to be held against any of them alone. */
+/** Pairs that failed sometimes, each too rarely to blame it. */
 function besides(pairs: readonly ProbePair[]): string {
   const few = pairs.filter(({ problem, failed }) => problem === "" && failed > 0);
   return few.length === 0 ? "" : `; besides, some failed of ${namesOf(few, () => "")}`;
@@ -255,7 +259,7 @@ function besides(pairs: readonly ProbePair[]): string {
 const namedPairs = 3;
 const namedWords = 4;
 
-/** The pairs by name under what is to be said of them, which many may share; the first few of each. */
+/** Groups pairs by their message, which many may share. Names the first few of each group. */
 function namesOf(pairs: readonly ProbePair[], words: (pair: ProbePair) => string): string {
   const groups = new Map<string, string[]>();
   for (const pair of pairs) groups.set(words(pair), [...(groups.get(words(pair)) ?? []), describeProbePair(pair)]);

@@ -2,7 +2,7 @@ import type { RolloutStatus, UndoCause, UndoStatus } from "../../api/serin/index
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, RolloutEvent, UndoScope } from "./observation.ts";
 
-/** How long undo waits for one thing before it says so and goes on with what does not need it. */
+/** How long undo waits for one thing before it reports this and goes on with what does not need it. */
 export const undoPatienceMs = 60_000;
 /** How long it has waited, with nothing else left to put back, when a person must see to it. */
 const undoStuckMs = 120_000;
@@ -13,7 +13,7 @@ export function isPuttingBack({ phase, undo }: RolloutStatus): boolean {
   return phase === "RollingBack" || (phase === "Stuck" && undo !== undefined);
 }
 
-/** Why something is put back: in words, and as what is counted. */
+/** Why something is undone: as a message and as a metric label. */
 export interface RollbackReason {
   readonly because: UndoCause;
   readonly cause: string;
@@ -53,7 +53,7 @@ export function startRollback(
   };
 }
 
-/** The next look at what is being put back: on and on until nothing is left, whatever is down. */
+/** The next look at an undo. It repeats until nothing is left, whatever is down. */
 export function rollBackFurther(input: DecideInput): Decision {
   const { status, journal, nowMs, elapsedMs, orders } = input;
   const before = status.undo ?? { startedAt: at(nowMs), elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" };
@@ -146,7 +146,10 @@ function deletedEvent(what: string): RolloutEvent {
   };
 }
 
-/** The object is being deleted. What is under way goes back or stays, as it says; what prepared the target goes back in any case. */
+/**
+ * The object is being deleted. The spec says whether the changes of the current run are undone or stay. The preparation
+ * of the target is always undone.
+ */
 export function handleDeletion(input: DecideInput, underWay: boolean): Decision {
   const { status, journal, orders } = input;
   if (underWay && orders.deletion === "Rollback" && journal.run > 0)

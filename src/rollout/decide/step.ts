@@ -1,7 +1,7 @@
 import type { CheckSpec, ObjectReference, ProbeDataPlane, RestartKind } from "../../api/serin/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 
-/** One step of a plan: what it writes, when that has settled, and what must then be seen. Pure data. */
+/** One step of a plan: its writes, the conditions under which it has settled, and the checks that follow. Pure data. */
 export interface Step {
   /** Stable over re-planning: a step is done once, by its id. */
   readonly id: string;
@@ -12,9 +12,9 @@ export interface Step {
   readonly pause?: { readonly durationMs?: number; readonly approved?: boolean };
   /** Shown instead of Progressing while it is under way. */
   readonly phase?: "Preflight" | "Retiring";
-  /** Percent of the traffic that the canary has once this has settled; absent when the step says nothing of it. */
+  /** The canary's percentage of the traffic when this has settled. Absent if the step does not set it. */
   readonly weight?: number;
-  /** Namespaces whose workloads or routes it touches: one rollout at a time in each. */
+  /** Namespaces whose workloads or routes it changes. Each namespace has one rollout at a time. */
   readonly namespaces?: readonly string[];
   /** Number of the spec's step that it belongs to, from 1: members of a group begin each number together. */
   readonly ordinal?: number;
@@ -30,7 +30,10 @@ export interface Step {
   readonly lingers?: boolean;
 }
 
-/** `undoGroup`: what is undone as one, see {@link RestartKind}; entries of different groups are undone in reverse order. */
+/**
+ * `undoGroup`: entries that are undone together, see {@link RestartKind}. Entries of different groups are undone in
+ * reverse order.
+ */
 export type Write =
   | {
       readonly type: "field";
@@ -41,34 +44,40 @@ export type Write =
       readonly undoGroup?: string;
       /** The user wrote the value already (a pod template); undo puts this back. Once the user has changed it again, there is nothing to put back. */
       readonly adopted?: { readonly prior: unknown };
-      /** Of an object that the rollout itself made and removes: neither journaled nor in conflict with what others write there. */
+      /**
+       * A field of an object that the rollout made and removes itself. It is not journaled and does not conflict with
+       * writes of others.
+       */
       readonly own?: boolean;
     }
-  /** Makes an object that is not there; one that is there already is left alone and never removed by undo. */
+  /** Creates a missing object. An existing one is left alone, and undo never removes it. */
   | {
       readonly type: "create";
       readonly body: UntypedObject;
       readonly object: ObjectReference;
       readonly undoGroup?: string;
     }
-  /** `own`: the rollout made it for this step alone, and undo does not make it again. */
+  /** `own`: the rollout made it for this step only, and undo does not restore it. */
   | { readonly type: "delete"; readonly object: ObjectReference; readonly undoGroup?: string; readonly own?: boolean };
 
 export type SettleCondition =
   /** Every pilot has processed the object as it is now, and every proxy that it concerns has acknowledged. */
   | { readonly type: "acknowledged"; readonly object: ObjectReference }
-  /** The Deployment or DaemonSet runs what its spec says; with `replicas`, so many of its pods at least. */
+  /** The Deployment or DaemonSet runs what its spec says. With `replicas`, at least that many pods. */
   | { readonly type: "ready"; readonly object: ObjectReference; readonly replicas?: number }
-  /** So many ready pods with these labels are endpoints of the Service, and every proxy has acknowledged them. */
+  /**
+   * At least this many ready pods with these labels are endpoints of the Service, and every proxy has acknowledged
+   * them.
+   */
   | {
       readonly type: "endpoints";
       readonly service: ObjectReference;
       readonly labels: Readonly<Record<string, string>>;
       readonly atLeast: number;
     }
-  /** No proxy of the revision's control plane has rejected what it was sent; fails at the first that has. */
+  /** No proxy of the revision's control plane has rejected a resource. Fails at the first rejection. */
   | { readonly type: "notRejected"; readonly revision: string }
-  /** The CNI agent says that this revision's ztunnel owns the pod; a pod that is gone counts as settled. */
+  /** The CNI agent reports that this revision's ztunnel owns the pod. A deleted pod counts as settled. */
   | { readonly type: "owner"; readonly object: ObjectReference; readonly revision: string }
   /** The pod answers its readiness probe. */
   | { readonly type: "podReady"; readonly object: ObjectReference }
@@ -81,12 +90,12 @@ export type SettleCondition =
       readonly type: "workloadRevision";
       readonly object: ObjectReference;
       readonly revision: string;
-      /** What the pod template of a workload that was restarted for it says; see `restartMark`. */
+      /** The mark in the pod template of a restarted workload, see `restartMark`. */
       readonly mark: string;
-      /** From its restart on, a workload has failed after so long. */
+      /** A workload has failed when this time has passed since its restart. */
       readonly withinMs: number;
     }
-  /** So many ready pods with these labels, not counting those that are ending. */
+  /** At least this many ready pods with these labels, not counting pods that are ending. */
   | {
       readonly type: "readyPods";
       readonly namespace: string;
@@ -111,7 +120,7 @@ export type SettleCondition =
   | { readonly type: "rootAlone"; readonly fingerprint: string }
   /** A control plane of the revision is ready. */
   | { readonly type: "revisionServes"; readonly revision: string }
-  /** No control plane of the revision was installed by somebody else; fails where one was. */
+  /** Nobody else installed a control plane of the revision. Fails if somebody did. */
   | { readonly type: "revisionFree"; readonly revision: string }
   /** The old and the new control plane sign by roots that both trust, in one trust domain. */
   | { readonly type: "rootsCompatible"; readonly from: string; readonly to: string };
@@ -144,7 +153,10 @@ export type CheckSubject =
   | { readonly type: "probes"; readonly revisions: readonly string[]; readonly dataPlanes: readonly ProbeDataPlane[] }
   /** Proxies of one revision's control plane. */
   | { readonly type: "proxies"; readonly revision: string }
-  /** What proxies of two revisions count in these namespaces (all of them when empty): sidecars, waypoints and gateways by their pod's revision. */
+  /**
+   * The metrics of the proxies of two revisions in these namespaces (all if empty): sidecars, waypoints and gateways by
+   * their pod's revision.
+   */
   | {
       readonly type: "revisions";
       readonly canary: string;
@@ -152,7 +164,7 @@ export type CheckSubject =
       readonly namespaces: readonly string[];
     };
 
-/** Who answers, as proxies name it: the Service, the workload, or both. */
+/** The server as proxies name it: the Service, the workload, or both. */
 export interface WorkloadMatch {
   readonly namespace: string;
   readonly service?: string;

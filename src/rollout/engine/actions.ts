@@ -32,7 +32,10 @@ export interface ActionsOptions {
 
 const namesShown = 10;
 
-/** Does what was decided: history first, then writes in their order. Each may be cut short anywhere, and is then done again. */
+/**
+ * Carries out what was decided: history first, then writes in their order. Each may be interrupted at any point, and is
+ * then repeated.
+ */
 export class Actions {
   readonly #options: ActionsOptions;
 
@@ -40,15 +43,15 @@ export class Actions {
     this.#options = options;
   }
 
-  /** Throws unless this engine leads; a process that was stopped meanwhile must not write as if it had not been. */
+  /** Throws unless this engine leads. A process that was suspended must not continue to write afterwards. */
   fence(): void {
     if (!this.#options.mayWrite())
       throw transientError("not-leading", "this engine may no longer hold its lease, and writes nothing");
   }
 
   /**
-   * That a run has completed is in its journal before it is in its status: whatever happens between the two, nobody puts back
-   * later what has completed.
+   * A completed run is recorded in its journal before its status. Whatever happens between the two, nobody undoes it
+   * later.
    */
   async recordCompletion(rollout: Rollout, { actions, status }: Decision): Promise<void> {
     const completed = actions.find((action) => action.type === "event" && action.reason === "Completed");
@@ -82,7 +85,7 @@ export class Actions {
     return report;
   }
 
-  /** One pass over the journal; what is put back is struck from it. */
+  /** One pass over the journal. Undone entries are removed from it. */
   async #undo(
     rollout: Rollout,
     name: string,
@@ -159,7 +162,7 @@ export class Actions {
   }
 }
 
-/** Of a spec that its parser refuses, what can be read of them. */
+/** The readable notifications of a spec that its parser refuses. */
 function notificationsOf({ spec }: Rollout): readonly NotificationSpec[] {
   const { notifications } = (spec ?? {}) as { readonly notifications?: unknown };
   if (!Array.isArray(notifications)) return [];

@@ -2,14 +2,17 @@ import type { RolloutStatus } from "../../api/serin/index.ts";
 import { allDone, isLingering, isPuttingBack, isUnderWay, nextOrdinalOf, type Contender } from "../decide/index.ts";
 import { isMeshUpgrade, rolloutKey, targetOf, type Rollout } from "./rollout-object.ts";
 
-/** What only a round knows of a rollout. */
+/** What only a round knows about a rollout. */
 export interface ContenderFacts {
   readonly wants: readonly string[];
   /** Something keeps it from beginning that no other rollout can change: a pause, a freeze, a spec that is refused. */
   readonly heldUp: boolean;
 }
 
-/** What the rollouts of this engine know of each other. One process writes it, between awaits, so that two never take the same thing. */
+/**
+ * What the rollouts of this engine know about each other. One process writes it between awaits, so two rollouts never
+ * take the same thing.
+ */
 export class ContenderTable {
   readonly #contenders = new Map<string, Contender>();
 

@@ -8,7 +8,7 @@ export function hasFinalizer({ metadata }: KubernetesObject): boolean {
   return metadata.finalizers?.includes(undoFinalizer) === true;
 }
 
-/** What is about to be written, or was to prepare the target, must be put back before the object may go. */
+/** The object must not go before its next writes, or the preparation of its target, can be undone. */
 export function needsFinalizer({ actions }: Decision, journal: readonly JournalEntry[]): boolean {
   return (
     actions.some(({ type }) => type === "journal" || type === "write" || type === "undo") ||
@@ -16,7 +16,10 @@ export function needsFinalizer({ actions }: Decision, journal: readonly JournalE
   );
 }
 
-/** Keeps the object until what it does is put back; the answer is its new version. Throws `conflict` when somebody else wrote it meanwhile. */
+/**
+ * Keeps the object until its changes are undone. Returns its new version. Throws `conflict` if somebody else wrote it
+ * meanwhile.
+ */
 export async function addFinalizer<Value extends KubernetesObject>(
   client: KubeClient,
   kind: KindDefinition<Value>,
@@ -25,7 +28,7 @@ export async function addFinalizer<Value extends KubernetesObject>(
   return await writeFinalizers(client, kind, object, [...(object.metadata.finalizers ?? []), undoFinalizer]);
 }
 
-/** Lets the object go; one that is gone already is let go. */
+/** Removes the finalizer. An object that is already gone is fine. */
 export async function removeFinalizer<Value extends KubernetesObject>(
   client: KubeClient,
   kind: KindDefinition<Value>,

@@ -5,7 +5,7 @@ import { isWatched, type Rollout } from "./rollout-object.ts";
 
 /** How often a rollout that is under way is looked at. */
 const tickMs = 150;
-/** How often one is looked at that waits for others. */
+/** How often a rollout that waits for others is looked at. */
 const waitingTickMs = 400;
 /** How often one is looked at that waits for a person, or for a change. */
 const idleTickMs = 1000;
@@ -30,8 +30,8 @@ export function nextLookMs(rollout: Rollout, status: RolloutStatus): number | un
 }
 
 /**
- * When to look again at what would rest: a read may have been answered from before a change that the watch has told
- * already, and an order that came with that change would be lost. Nothing once both know the same version.
+ * When to look again at a rollout that would rest. Its read may be older than a change that the watch has already
+ * reported, and the order in that change would be lost. Undefined when both have the same version.
  */
 export function lateReadLookMs(
   readVersion: string | undefined,

@@ -68,7 +68,7 @@ export class Planner {
     };
   }
 
-  /** The world is asked for anew when a step has ended, and about once a second besides. */
+  /** The world is read again when a step has ended, and otherwise about once a second. */
   async #meshWorld(upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<MeshWorld> {
     const { client, view, clock, image } = this.#options;
     const stepsDone = upgrade.status?.completedSteps.length ?? 0;

@@ -74,21 +74,21 @@ export interface EngineOptions {
   readonly queues?: QueueMetrics;
   /** Hosts besides Services of a Canary's own namespace that its webhooks, notifications and queries may lead to. */
   readonly allowedHosts?: readonly string[];
-  /** Whose rights a rollout has; absent: the engine's own. */
+  /** The rights of a rollout. Absent: the engine's own. */
   readonly rights?: AuthorRights;
 }
 
 /** Rollouts that are looked at in the same moment. */
 const roundsAtOnce = 8;
 const defaultMaxConcurrent = 8;
-/** Without the kind in the cluster there are no freezes; then beginning need not wait for them. */
+/** If the cluster lacks the kind there are no freezes, and nothing waits for them. */
 const freezeSyncMs = 5000;
 
 /** A rollout as one round sees it. */
 interface Round {
   readonly key: string;
   readonly raw: Rollout;
-  /** As its parser reads it; as it is stored where that refuses it. */
+  /** As its parser reads it, or as stored if the parser refuses it. */
   readonly rollout: Rollout;
   readonly status: RolloutStatus;
   readonly orders: RolloutOrders;
@@ -209,7 +209,7 @@ export class RolloutEngine {
     ]);
   }
 
-  /** What is under way is known before anything else begins. */
+  /** First reads what is under way, before anything else begins. */
   #noticed(reconciler: Reconciler, key: string, object: Rollout | undefined): void {
     if (object !== undefined && !this.#board.table.has(key)) {
       const parsed = parseRollout(object);
@@ -228,7 +228,8 @@ export class RolloutEngine {
       return await this.#look(meshUpgradeKind, key, name);
     } catch (error) {
       this.#metrics.error(kind);
-      // It is tried again for ever, so whoever waits must be able to see why. A write that came between, or a late read, is no trouble.
+      // The engine repeats a failing round for ever, so its error must be visible. A conflict or a stale read is not a
+      // problem.
       const isRace = isKubeCode(error, "conflict") || (error instanceof SerinError && error.code === "read-late");
       if (!isRace && (this.#options.mayWrite?.() ?? true))
         this.#warn(kind, name, "RoundFailed", `tried again: ${messageOf(error)}`);
@@ -246,13 +247,13 @@ export class RolloutEngine {
       });
   }
 
-  /** One round: the answer is when to look again, nothing when only a change of the object matters. */
+  /** One round. Returns when to look again, or undefined if only a change of the object matters. */
   async #look<Value extends Rollout>(kind: KindDefinition<Value>, key: string, name: string): Promise<number | void> {
     const [first = "", second] = name.split("/");
-    // Status decides what is done already, so it is read from the server and never from a copy that may be late.
+    // The status decides what is done already, so it is read from the server and not from a copy that may be stale.
     const raw = await this.#options.client.get(kind, second ?? first, second === undefined ? undefined : first);
     if (raw === undefined) return this.#gone(key, kind.kind, second === undefined ? "" : first, second ?? first);
-    // What others decide by must not go back in time either, which a copy that is late would make it do.
+    // The facts that others decide by must not go back in time either, as a stale copy would make them.
     if (this.#board.memory.isSuperseded(key, raw.metadata.resourceVersion))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
     const round = this.#roundOf(key, raw);
@@ -332,7 +333,7 @@ export class RolloutEngine {
     return nextLookMs(rollout, decision.status);
   }
 
-  /** Why the author of a rollout may not do what is left of it. Putting back what was done needs no right. */
+  /** Why the author may not do what is left of the rollout. Undo needs no right. */
   async #notAllowed(round: Round, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
     const { raw, status } = round;
     if (this.#options.rights === undefined || this.#mustPutBack(round)) return undefined;
@@ -360,7 +361,7 @@ export class RolloutEngine {
     await this.#actions.recordCompletion(rollout, decision);
     if (this.#board.memory.isDue(key, raw.status, decision)) {
       const { resourceVersion = "" } = raw.metadata;
-      // Told before, as the answer to a write that was done may be lost.
+      // Sent first, because the response to a successful write may be lost.
       this.#board.memory.rememberStored(key);
       await this.#writeStatus(kind, raw, decision.status);
       if (raw.metadata.resourceVersion !== resourceVersion) this.#board.memory.supersede(key, resourceVersion);
@@ -376,12 +377,12 @@ export class RolloutEngine {
 
   async #release<Value extends Rollout>(kind: KindDefinition<Value>, raw: Rollout): Promise<void> {
     this.#actions.fence();
-    // Of an object that goes nothing is left to put back; its history stays.
+    // Nothing of a deleted object is left to undo. Its history stays.
     if (raw.metadata.deletionTimestamp !== undefined) await this.#journals.strike(journalNameOf(raw), () => true);
     if (hasFinalizer(raw)) await removeFinalizer(this.#options.client, kind as KindDefinition<Rollout>, raw);
   }
 
-  /** The plan, or why the spec cannot be planned. What is put back needs none. */
+  /** The plan, or why the spec cannot be planned. An undo needs no plan. */
   async #plan(round: Round): Promise<Plan | string> {
     const { rollout, problem, status } = round;
     if (problem !== undefined || isPuttingBack(status)) return { steps: [], change: putBackChange(round) };
@@ -394,7 +395,10 @@ export class RolloutEngine {
     }
   }
 
-  /** A spec that cannot be carried out holds the rollout up until it is corrected; where it was, it goes on then. */
+  /**
+   * A spec that cannot be carried out holds the rollout up until somebody corrects it. Then the rollout continues where
+   * it was.
+   */
   async #refuse<Value extends Rollout>(
     kind: KindDefinition<Value>,
     { key, raw, status }: Round,
@@ -402,7 +406,7 @@ export class RolloutEngine {
     remedy = "correct the spec",
   ): Promise<number> {
     const message = `${problem}; ${remedy}, or delete the object, which puts back what it did`;
-    // What it holds it keeps until it goes on, or is put back.
+    // It keeps what it holds until it continues or is undone.
     this.#board.table.set(contenderOf(raw, { ...status, phase: "Stuck" }, { wants: [], heldUp: true }));
     this.#show(key, "Stuck");
     if (status.phase !== "Stuck" || status.message !== message) {
@@ -455,7 +459,7 @@ function groupOf(rollout: Rollout): { readonly group?: string } {
   return group === undefined ? {} : { group };
 }
 
-/** Whose samples are counted: another run counts anew. */
+/** The owner of the samples. Another run starts its counts again. */
 function originOf({ key, rollout, status }: Round): Omit<CheckOrigin, "step"> {
   const { settledForMs } = status.step ?? {};
   const { namespace } = rollout.metadata;
@@ -466,7 +470,7 @@ function originOf({ key, rollout, status }: Round): Omit<CheckOrigin, "step"> {
   };
 }
 
-/** While something is put back no new change is looked for. */
+/** During an undo, no new change is looked for. */
 function putBackChange({ rollout, status }: Round): DecideInput["change"] {
   return { candidate: status.candidate ?? "", watched: isWatched(rollout) };
 }

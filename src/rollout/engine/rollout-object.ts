@@ -28,14 +28,14 @@ export function kindOfRollout(rollout: Rollout): KindDefinition {
   return isMeshUpgrade(rollout) ? meshUpgradeKind : canaryKind;
 }
 
-/** Journals are of the cluster, so their names hold their rollout's kind and namespace. */
+/** Journals are cluster-scoped, so their names contain their rollout's kind and namespace. */
 export function journalNameOf({ kind = "", metadata }: Rollout): string {
   return [kind.toLowerCase(), metadata.namespace, metadata.name]
     .filter((part) => part !== undefined && part !== "")
     .join(".");
 }
 
-/** The object as its parser reads it, with what people said to the run that it is in; or what is wrong with it. */
+/** The object as its parser reads it, with the orders for its current run, or the faults of its spec. */
 export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { readonly problem: string } {
   const parsed: { value: Rollout | undefined; errors: readonly { path: string; message: string }[] } = isMeshUpgrade(
     raw,
@@ -47,7 +47,7 @@ export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { re
     : { rollout: withOrdersOfRun(parsed.value, raw.status) };
 }
 
-/** A release that comes after another is not let go on, nor through without checks, by what was said of the one before. */
+/** Orders for one release do not apply to the next: it must not continue, or skip its checks, because of them. */
 function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt }: Partial<RolloutStatus> = {}): Rollout {
   if (run <= 1) return rollout;
   const isOfRun = (at = ""): boolean => startedAt !== undefined && Date.parse(at) >= Date.parse(startedAt);
@@ -60,7 +60,7 @@ function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt }: Partial<Rollo
   return { ...rollout, spec: orders } as Rollout;
 }
 
-/** What moves is chosen by the cluster: a change of the Deployment's pod template. */
+/** The cluster decides what moves: a change of the Deployment's pod template. */
 export function isWatched(rollout: Rollout): boolean {
   return !isMeshUpgrade(rollout) && "deployment" in targetFieldOf(rollout);
 }
@@ -71,7 +71,7 @@ function targetFieldOf({ spec }: Canary): object {
   return typeof target === "object" && target !== null ? target : {};
 }
 
-/** What two rollouts must not move at once. */
+/** What two rollouts must not move at the same time. */
 export function targetOf(rollout: Rollout): string {
   if (isMeshUpgrade(rollout)) return "mesh";
   const [field, target] = Object.entries(targetFieldOf(rollout))[0] ?? ["", {}];
@@ -86,7 +86,7 @@ export function targetOf(rollout: Rollout): string {
   return JSON.stringify([field, namespace, name, rule ?? route ?? service ?? stable ?? ""]);
 }
 
-/** A digest of what the spec changes; what a person orders besides is not in it. */
+/** A digest of what the spec changes, without people's orders. */
 export function specCandidate(rollout: Rollout): string {
   const changes = isMeshUpgrade(rollout)
     ? { from: rollout.spec.from, to: rollout.spec.to }
@@ -111,14 +111,14 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
   };
 }
 
-/** The name that came with the order, where the same write brought both; else the program that wrote it. */
+/** The name that came with the order, if the same write brought both. Otherwise the program that wrote it. */
 function whoOrdered({ abort, orderedBy }: Rollout["spec"], raw: UntypedObject): string | undefined {
   const writer = whoWrote(raw, abort ? "/spec/abort" : "/spec/paused");
   if (orderedBy === undefined || writer === undefined || whoWrote(raw, "/spec/orderedBy/at") !== writer) return writer;
   return orderedBy.why === "" ? orderedBy.by : `${orderedBy.by}: ${orderedBy.why}`;
 }
 
-/** The orders of an object that its parser refuses: enough to put back what it did. */
+/** The orders of an object that its parser refuses. They are enough to undo it. */
 export function ordersOfRefused(raw: Rollout): RolloutOrders {
   const spec = (raw.spec ?? {}) as Partial<RolloutOrdersSpec>;
   return {

@@ -29,7 +29,7 @@ export interface RoundFacts extends Pick<DecideInput, "steps" | "change" | "obse
   readonly freezes: readonly Freeze[];
 }
 
-/** What one engine knows of all its rollouts, and decides by. */
+/** Everything that one engine knows about its rollouts and bases its decisions on. */
 export class RoundBoard {
   readonly table = new ContenderTable();
   readonly memory = new RoundMemory();
@@ -40,7 +40,7 @@ export class RoundBoard {
     this.#maxConcurrent = maxConcurrent;
   }
 
-  /** Decides one round, in one go: what the rollout takes by it the others see at once. */
+  /** Decides one round without interruption, so the others see at once what the rollout takes. */
   decide(seen: RolloutSeen, facts: RoundFacts, time: { readonly steadyMs: number; readonly nowMs: number }): Decision {
     const { key, rollout, status, orders, heldUp } = seen;
     const { steps, change, observation, journal } = facts;
@@ -48,7 +48,7 @@ export class RoundBoard {
     const wants = step === undefined ? [] : namespacesTaken(step, steps, orders);
     const freezes = this.#freezesFor(rollout, facts.freezes, time.nowMs);
     const round = { wants, heldUp: heldUp || orders.paused || freezes.length > 0 };
-    // What it would begin next is told by the plan as it is now: an order may have changed it since the status was stored.
+    // Its next step comes from the current plan, because an order may have changed it since the status was stored.
     const self = contenderOf(
       rollout,
       steps.length === 0 ? status : { ...status, plannedSteps: plannedSteps(steps) },

@@ -2,9 +2,14 @@ import type { RolloutStatus, StepStatus } from "../../api/serin/index.ts";
 import { sameJson } from "../act/object-access.ts";
 import type { Decision, UndoReport } from "../decide/index.ts";
 
-/** What one round adds at most: an engine that was stopped, or waited for an answer, has watched nothing meanwhile. */
+/**
+ * The most that one round adds. An engine that was suspended, or waited for an answer, has observed nothing meanwhile.
+ */
 const maxRoundMs = 5000;
-/** Texts and counters alone are stored so often: who watches the object sees each wait that there is, and not each figure. */
+/**
+ * How often changes of only texts and counters are stored. A watcher of the object sees every wait, but not every
+ * figure.
+ */
 export const storeTextsMs = 10_000;
 const maxSuperseded = 16;
 
@@ -16,7 +21,10 @@ interface Remembered {
   readonly storedAtSteadyMs: number;
 }
 
-/** What an engine keeps of a rollout between two rounds: what was decided since the status was stored, and the last undo. Losing it loses some seconds of counting. */
+/**
+ * What an engine remembers of a rollout between two rounds: the decisions since the status was stored, and the last
+ * undo. Losing it loses some seconds of counting.
+ */
 export class RoundMemory {
   readonly #rounds = new Map<string, Remembered>();
   readonly #superseded = new Map<string, readonly string[]>();
@@ -31,7 +39,7 @@ export class RoundMemory {
     return this.#rounds.get(key)?.undo;
   }
 
-  /** The stored status, with what this engine has decided since where the two differ in texts and counters alone. */
+  /** The stored status, with this engine's later decisions if the two differ only in texts and counters. */
   withProgress(key: string, stored: RolloutStatus): RolloutStatus {
     const last = this.#rounds.get(key)?.status;
     if (last === undefined) return stored;
@@ -52,17 +60,20 @@ export class RoundMemory {
     this.#rounds.set(key, { status, atSteadyMs: steadyMs, undo: last?.undo, storedAtSteadyMs });
   }
 
-  /** Whether what the last round decided is worth a write. */
+  /** Whether the decision of the last round is worth a write. */
   isDue(key: string, stored: RolloutStatus | undefined, { status, actions }: Decision): boolean {
     const last = this.#rounds.get(key);
     const sinceMs = last === undefined ? 0 : last.atSteadyMs - last.storedAtSteadyMs;
-    // A write with the version that was read also keeps an engine that leads no more from acting on what it read.
+    // A write with the version that was read also stops an engine that no longer leads from acting on what it read.
     if (actions.some(({ type }) => type === "journal" || type === "write" || type === "forget")) return true;
     const tells = actions.some(({ type }) => type === "event");
     return isWorthStoring(stored, status, sinceMs, tells);
   }
 
-  /** A write of the status begins. One that failed counts as well: it is tried again when something happens, or after the same while. */
+  /**
+   * A write of the status begins. A failed one counts too: it is repeated when something happens, or after the same
+   * time.
+   */
   rememberStored(key: string): void {
     const last = this.#rounds.get(key);
     if (last !== undefined) this.#rounds.set(key, { ...last, storedAtSteadyMs: last.atSteadyMs });
@@ -73,7 +84,7 @@ export class RoundMemory {
     if (last !== undefined) this.#rounds.set(key, { ...last, undo });
   }
 
-  /** This engine has written the object anew: whoever reads that version later reads an old copy. */
+  /** This engine has changed the object, so a later read of that version is stale. */
   supersede(key: string, version: string): void {
     this.#superseded.set(key, [...(this.#superseded.get(key) ?? []), version].slice(-maxSuperseded));
   }
@@ -106,8 +117,8 @@ function counters(step: RolloutStatus["step"]): Counters {
 }
 
 /**
- * Whether a status is worth a write: where anything but texts and counters has changed at once, else now and then. Never
- * while a person pauses it, and while one must act only where the text says something else.
+ * Whether a status is worth a write: at once if more than texts and counters has changed, otherwise from time to time.
+ * Never while a person pauses it; and while a person must act, only if the text changes.
  */
 function isWorthStoring(
   stored: RolloutStatus | undefined,
@@ -140,7 +151,7 @@ export function essenceOf(status: RolloutStatus): unknown {
             stalledMs: 0,
             waitingSince: "",
             waitsUntil: "",
-            // That it waits is told at once, the rest of it now and then.
+            // A new wait is stored at once, its changing figures from time to time.
             waitingFor: (step.waitingFor ?? []).length > 0,
             checks: step.checks.map(({ type, name, verdict }) => [type, name, verdict]),
           },

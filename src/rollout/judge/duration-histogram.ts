@@ -2,7 +2,7 @@
 export interface DurationHistogram {
   /** Inclusive upper bounds, ascending, without infinity. */
   readonly boundsMs: readonly number[];
-  /** Requests in each bucket; one more than there are bounds, the last being those above all. */
+  /** Requests in each bucket. There is one more bucket than bounds, for values above all bounds. */
   readonly counts: readonly number[];
   readonly sumMs: number;
 }
@@ -41,7 +41,7 @@ export function coarsened(histogram: DurationHistogram, boundsMs: readonly numbe
   return { boundsMs, counts, sumMs: histogram.sumMs };
 }
 
-/** What was counted between two readings of cumulative histograms; a source that has restarted counts from zero. */
+/** What was counted between two readings of cumulative histograms. A restarted source counts from zero. */
 export function gainOf(before: DurationHistogram, now: DurationHistogram): DurationHistogram {
   if (totalOf(before) === 0) return now;
   const boundsMs = sharedBounds(now.boundsMs, before.boundsMs);
@@ -62,7 +62,7 @@ export function countAbove({ counts }: DurationHistogram, boundIndex: number): n
 }
 
 export interface QuantileEstimate {
-  /** Interpolated in the bucket; the highest bound where the quantile is above it. */
+  /** Interpolated in the bucket. The highest bound if the quantile is above it. */
   readonly ms: number;
   /** The bucket that holds it. */
   readonly aboveMs: number;

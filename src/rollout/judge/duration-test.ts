@@ -22,7 +22,7 @@ import { chance, logMean, wrongFailure } from "./rate-test.ts";
 export interface DurationEvidence {
   readonly canary: DurationHistogram;
   readonly stable: DurationHistogram;
-  /** By quantile, the log-likelihood ratio of each alternative. */
+  /** For each quantile, the log-likelihood ratio of each alternative. */
   readonly relative: readonly (readonly number[])[];
   /** The same for requests above `maxMs`. */
   readonly absolute: readonly (readonly number[])[];
@@ -48,15 +48,17 @@ export interface DurationVerdict {
   readonly evidence: string;
 }
 
-/** How many times greater the odds of being slow are in a bad canary; the last alternative is learned from what was seen. */
+/**
+ * How many times greater the odds of a slow request are in a bad canary. The last alternative is learned from the data.
+ */
 const oddsRatios = [1.6, 4, 20] as const;
 const alternatives = oddsRatios.length + 1;
-/** A bound so much above the quantile sees a tail that alone became longer. */
+/** A bound this much above the quantile detects a tail that alone became longer. */
 const tailFactor = 1.4;
 const boundsAQuantile = 3;
 const components = alternatives * boundsAQuantile;
 const absoluteOdds = [2, 4, 15] as const;
-/** What is known before anything was counted weighs as much as so many requests. */
+/** The prior weighs as much as this many requests. */
 const priorSamples = 20;
 /** Evidence of so much is not enough to fail, but too much to pass. */
 const suspicion = Math.log(3);
@@ -70,9 +72,7 @@ export function noDurationEvidence(quantiles: readonly number[]): DurationEviden
   };
 }
 
-/**
- * `earlier` is what the stable version took before the first batch, as far as it is known: it only chooses the bounds.
- */
+/** `earlier` are the stable version's durations before the first batch, if known. They only choose the bounds. */
 export function addDurations(
   evidence: DurationEvidence,
   batch: DurationBatch,
@@ -189,8 +189,8 @@ function boundAtOrAbove({ boundsMs }: DurationHistogram, limitMs: number): numbe
 }
 
 /**
- * Fail as soon as the evidence is enough; pass once the minimum sample has been seen without suspicion; else wait. `open` was
- * counted since the last batch: it is told, and judged with the batch that it becomes.
+ * Fails as soon as the evidence suffices. Passes when the minimum sample has been seen without suspicion. Otherwise
+ * waits. `open` was counted since the last batch; it is shown now, and judged with the batch that it becomes.
  */
 export function judgeDurations(
   evidence: DurationEvidence,
@@ -202,7 +202,8 @@ export function judgeDurations(
   const counts = `${canaryTotal + totalOf(open.canary)} requests of the canary, ${stableTotal + totalOf(open.stable)} of stable`;
   if (canaryTotal === 0)
     return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} of the canary are needed` };
-  // Half for the quantiles against stable and the mean, half for the limit; all that are in use share it.
+  // Half of the error probability for the quantiles against stable and the mean, half for the limit. Those in use share
+  // it.
   const tests = limits.quantiles.length + 1 + (limits.maxMs === undefined ? 0 : limits.quantiles.length);
   const threshold = Math.log(tests / wrongFailure);
   const texts: string[] = [];
@@ -255,12 +256,13 @@ function inSharedBounds({ canary, stable }: DurationBatch): DurationBatch {
 /** The factor that a pass rules out. */
 const ruledOutFactor = 2;
 const wrongPass = 0.01;
-/** Where buckets are too coarse to rule anything out within so many minimum samples, nothing is waited for. */
+/** If the buckets are too coarse to rule anything out within this many minimum samples, the test does not wait. */
 const patience = 10;
 
 /**
- * Whether a canary that takes twice as long as stable for every request is not ruled out at 1 %. It would exceed a bound as
- * often as stable exceeds half of it; where no bound is at half, the next higher one makes the answer more careful.
+ * Whether a canary that takes twice as long as stable for every request cannot be ruled out at 1 %. Such a canary would
+ * exceed a bound as often as stable exceeds half of the bound. If no bound is at half, the next higher one makes the
+ * answer more careful.
  */
 function mayBeTwiceAsSlow(canary: DurationHistogram, stable: DurationHistogram, minSamples: number): boolean {
   const known = totalOf(stable);
@@ -299,7 +301,7 @@ export function quantileName(quantile: number): string {
   return `p${Number((quantile * 100).toFixed(3))}`;
 }
 
-/** Interpolated, with the bucket that it was read from where that says something else. */
+/** Interpolated, with its bucket if that differs. */
 function quantileText(histogram: DurationHistogram, quantile: number): string {
   const { ms, aboveMs, upToMs } = quantileOf(histogram, quantile);
   if (upToMs === Infinity) return `above ${shownMs(aboveMs)}`;

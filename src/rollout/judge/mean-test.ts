@@ -1,8 +1,8 @@
 import { totalOf, type DurationHistogram } from "./duration-histogram.ts";
 
-/** Where one bucket holds at least this share of both versions' requests, bounds tell nothing about them. */
+/** If one bucket has at least this share of both versions' requests, bounds say nothing about them. */
 const sharedShare = 0.9;
-/** Buckets whose bounds are closer than this are no hindrance. */
+/** Buckets whose bounds are closer than this are fine enough. */
 const coarseRatio = 1.3;
 /** Requests at which the confidence sequence is tightest. */
 const tunedSamples = 100;
@@ -63,7 +63,7 @@ function sharedBucket(canary: DurationHistogram, stable: DurationHistogram): num
   return (canary.counts[at] ?? 0) >= sharedShare * Math.max(1, totalOf(canary)) ? at : undefined;
 }
 
-/** Between what the mean in the bucket is, whatever the requests outside of it took. */
+/** The range of the mean in the bucket, whatever the requests outside of it took. */
 function meanRange(
   { boundsMs, counts, sumMs }: DurationHistogram,
   at: number,

@@ -44,7 +44,10 @@ export interface RateLimits {
   readonly maxErrorRate: number;
 }
 
-/** What the stable version did before the first batch, where that is known: who takes over from a version that fails more often than the limit may do so too. */
+/**
+ * What the stable version did before the first batch, if known. The successor of a version that fails more often than
+ * the limit may do so too.
+ */
 export interface EarlierRate {
   readonly total: number;
   readonly errors: number;
@@ -106,8 +109,8 @@ export function sumOfBatches(batches: readonly RateBatch[]): RateBatch {
 }
 
 /**
- * Fail as soon as the evidence is enough; pass once a bad release is ruled out; else wait. `open` was counted since the
- * last batch: it is told, and judged with the batch that it becomes.
+ * Fails as soon as the evidence suffices. Passes when a bad release is ruled out. Otherwise waits. `open` was counted
+ * since the last batch; it is shown now, and judged with the batch that it becomes.
  */
 export function judgeRate(evidence: RateEvidence, limits: RateLimits, open: RateBatch = noBatch): RateVerdict {
   const { canaryTotal, canaryErrors, stableTotal, stableErrors } = sumOfBatches([evidence, open]);
@@ -146,7 +149,7 @@ function passEvidence(evidence: RateEvidence, limits: RateLimits): number {
   const good = expectedErrorRate(evidence.stableTotal, evidence.stableErrors, limits);
   const bad = ruledOutErrorRate(evidence.stableTotal, evidence.stableErrors, limits);
   const successes = evidence.canaryTotal - evidence.canaryErrors;
-  // What rounding takes away must not cost a further sample.
+  // Rounding must not cost another sample.
   return successes * Math.log((1 - good) / (1 - bad)) + evidence.canaryErrors * Math.log(good / bad) + 1e-9;
 }
 
@@ -156,7 +159,7 @@ export function logMean(logs: readonly number[]): number {
   return highest + Math.log(logs.reduce((sum, log) => sum + Math.exp(log - highest), 0) / logs.length);
 }
 
-/** Evidence for people: how rarely chance alone brings so much of it, `1 in 4,000`. */
+/** Evidence for people: how rarely chance alone produces so much, `1 in 4,000`. */
 export function chance(log: number): string {
   const digits = Math.min(15, log / Math.LN10);
   const [rounded, unit] = digits < 1 ? [10 ** digits, 1] : [10 ** (digits % 1), 10 ** Math.floor(digits)];

@@ -21,8 +21,8 @@ import {
 } from "./rate-test.ts";
 
 /**
- * A batch tells nothing when only one of the versions is in it, so it is kept open until both are, or until the canary is
- * evidently alone. Only totals decide when it closes, never errors or durations: that keeps the tests valid.
+ * A batch with only one of the versions says nothing, so it stays open until it has both, or until the canary is
+ * evidently alone. Only totals decide when it closes, never errors or durations. That keeps the tests valid.
  */
 const closingSamples = 10;
 const aloneSamples = 50;
@@ -61,7 +61,7 @@ export function judgeRates(
 export interface DurationSequence {
   readonly evidence: DurationEvidence;
   readonly open: DurationBatch;
-  /** What the stable version took before the first batch, by which bounds are chosen at first. */
+  /** The stable version's durations before the first batch, which choose the first bounds. */
   readonly earlier: DurationHistogram;
 }
 

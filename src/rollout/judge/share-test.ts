@@ -16,7 +16,7 @@ export function judgeShare(
   const evidence = `measured share ${measured.toFixed(1)} % of ${total} answers, weight ${limits.expectedShare} %`;
   if (total < limits.minSamples)
     return { verdict: "wait", evidence: `${evidence}; ${limits.minSamples} answers are needed` };
-  // What chance alone explains, at four standard errors, is never held against the router.
+  // What chance alone explains, at four standard errors, is never blamed on the router.
   const expected = limits.expectedShare / 100;
   const chance = 400 * Math.sqrt((expected * (1 - expected)) / total);
   const off = limits.atLeast ? limits.expectedShare - measured : Math.abs(measured - limits.expectedShare);

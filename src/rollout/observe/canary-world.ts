@@ -8,9 +8,9 @@ import { refuseOtherRoutes, requireLayer7, requireReaders, requireService } from
 import { subjectsOf } from "./canary-world/subjects.ts";
 
 /**
- * What a canary's plan is made from; what the rollout itself has changed is read from its journal. Throws a user error that names
- * the field and the object when the target is not there or cannot be moved; what could only hinder a beginning is asked before the
- * first write.
+ * The input of a canary's plan. What the rollout itself has changed comes from its journal. Throws a user error that
+ * names the field and the object if the target is missing or cannot be moved. What could only prevent the beginning is
+ * checked before the first write.
  */
 export async function observeCanaryWorld(
   sources: CanarySources,

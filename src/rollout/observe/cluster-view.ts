@@ -21,10 +21,10 @@ import { PilotTokens } from "./pilot-tokens.ts";
 
 const answerMaxAgeMs = 300;
 const maxAnswers = 512;
-/** Where control planes are by default, also while no injector is there. */
+/** Where control planes are by default, also while there is no injector. */
 const defaultControlPlaneNamespace = "istio-system";
 
-/** What the engine watches of a cluster; everything else it asks for when it needs it. */
+/** What the engine watches of a cluster. It requests everything else when it needs it. */
 export class ClusterView {
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;
@@ -70,7 +70,7 @@ export class ClusterView {
     return Promise.all(this.#informers.map(({ synced }) => synced));
   }
 
-  /** What was asked under this key a moment ago, else the question's answer: several conditions of a step ask the same. */
+  /** The recent answer under this key, or a new one: several conditions of a step ask the same. */
   async recently<Answer>(key: string, ask: () => Promise<Answer>): Promise<Answer> {
     const kept = this.#answers.get(key);
     if (kept !== undefined && this.#clock.steadyMs() - kept.atMs < answerMaxAgeMs) return (await kept.answer) as Answer;
@@ -80,7 +80,7 @@ export class ClusterView {
     return await answer;
   }
 
-  /** Namespaces that an injector of the cluster leads to: who may write those is trusted with every pod. */
+  /** Namespaces that an injector of the cluster leads to. Their writers are trusted with every pod. */
   controlPlaneNamespaces(): ReadonlySet<string> {
     const services = this.injectors
       .list()
@@ -89,12 +89,12 @@ export class ClusterView {
     return new Set([defaultControlPlaneNamespace, ...led]);
   }
 
-  /** Pods with these labels that have an address and have not ended; those that are ending are among them. */
+  /** Pods with these labels that have an address and have not ended, including those that are ending. */
   runningPods(labels: Readonly<Record<string, string>>): Pod[] {
     return this.pods.list().filter((pod) => matchesLabels(labels, pod.metadata.labels) && isRunning(pod));
   }
 
-  /** Pods whose metrics can be scraped, among them those that are ending. */
+  /** Pods whose metrics can be scraped, including those that are ending. */
   scrapablePods(labels: Readonly<Record<string, string>>): Pod[] {
     return this.runningPods(labels).filter((pod) => pod.metadata.annotations?.["prometheus.io/scrape"] === "true");
   }

@@ -15,8 +15,9 @@ const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const controllerAnnotation = "istio.io/workloadController";
 
 /**
- * All that still needs a revision, by name: pods that a ztunnel of it has, sidecars, gateways and waypoints, whatever is
- * connected to its control plane (machines too), and what would lead new ones to it: webhooks, namespaces, Gateways.
+ * Everything that still needs a revision, by name: pods that its ztunnel owns, sidecars, gateways and waypoints, all
+ * clients of its control plane (including machines), and what would lead new ones to it: webhooks, namespaces,
+ * Gateways.
  */
 export async function dependentsOf(client: KubeClient, view: ClusterView, revision: string): Promise<Dependent[]> {
   const stored = await storedDependents(client, view, revision);

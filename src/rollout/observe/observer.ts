@@ -51,7 +51,7 @@ export class Observer {
     this.#checks = new CheckObserver({ client, view, clock, ...(destination === undefined ? {} : { destination }) });
   }
 
-  /** `origin` says whose step it is; the checks keep what they count by it. */
+  /** `origin` names the rollout of the step. Checks store their counts under it. */
   async observe(
     step: Step,
     journal: readonly JournalEntry[],
@@ -76,7 +76,7 @@ export class Observer {
     };
   }
 
-  /** Each object is read once, however many of its fields the step writes. */
+  /** Reads each object once, however many of its fields the step writes. */
   async #writeStates(step: Step, journal: readonly JournalEntry[]): Promise<WriteState[]> {
     const found = new Map<string, Promise<Awaited<ReturnType<ObjectAccess["get"]>>>>();
     const read = (object: ObjectReference) => {
@@ -124,8 +124,8 @@ function writeState(
 }
 
 /**
- * Who changed a field after the rollout had noted it, be it between two steps. What the engine itself wrote last is none, nor is a
- * restart that somebody else asked for.
+ * Who changed a field after the rollout had recorded it, even between two steps. The engine's own last write does not
+ * count, nor a restart that somebody else requested.
  */
 function conflictOf(
   write: Extract<Write, { type: "field" }>,

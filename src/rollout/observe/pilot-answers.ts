@@ -17,14 +17,15 @@ export interface PilotPod {
   readonly serviceAccount: string;
 }
 
-/** Running pods of control planes, ours and upstream's alike; those that are ending are among them. */
+/** Running pods of control planes, ours and upstream's, including those that are ending. */
 export function controlPlanePods(view: ClusterView): Pod[] {
   return view.runningPods(controlPlaneLabels).filter((pod) => isControlPlane(view, pod));
 }
 
 /**
- * Whether a pod or Deployment is of a control plane. Everybody may label a pod of their own namespace, so its namespace must be
- * one that an injector leads to: the engine would wait for what others made up, and show it tokens.
+ * Whether a pod or Deployment belongs to a control plane. Everybody may label pods of their own namespace, so the
+ * namespace must be one that an injector leads to. Otherwise the engine would wait for made-up control planes, and send
+ * them tokens.
  */
 export function isControlPlane(
   view: Pick<ClusterView, "controlPlaneNamespaces">,
@@ -109,7 +110,8 @@ export async function askPilot(
     return await httpGet(address, debugPort, path, kept === undefined ? {} : proof(kept));
   } catch (error) {
     if (!(error instanceof SerinError) || error.code !== "http-status-401") throw error;
-    // A token ends with its service account: a control plane that was removed and installed again has another account.
+    // A token ends with its service account, and a control plane that was removed and installed again has another
+    // account.
     pilotTokens.forget(namespace, serviceAccount);
     return await httpGet(address, debugPort, path, proof(await pilotTokens.of(namespace, serviceAccount)));
   }

@@ -14,8 +14,8 @@ interface KeptToken {
 }
 
 /**
- * Tokens of control planes' own service accounts. They tell of their proxies only to callers of their namespace
- * (upstream's ENABLE_DEBUG_ENDPOINT_AUTH); an engine that may install a control plane may ask in its name.
+ * Tokens of control planes' own service accounts. Control planes answer about their proxies only to callers of their
+ * namespace (upstream's ENABLE_DEBUG_ENDPOINT_AUTH). An engine that may install a control plane may ask in its name.
  */
 export class PilotTokens {
   readonly #client: KubeClient;

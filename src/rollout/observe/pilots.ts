@@ -11,7 +11,10 @@ export const notAskedLeft = 100_000;
 /** More than any number of control planes comes to. */
 const notReadyLeft = 1000 * notAskedLeft;
 
-/** Whether every pilot has processed the object as it is now, and every connected proxy has acknowledged what it caused. */
+/**
+ * Whether every pilot has processed the object's current version, and every connected proxy has acknowledged the
+ * resulting responses.
+ */
 export async function observeAcknowledged(
   view: ClusterView,
   reference: ObjectReference,
@@ -52,10 +55,12 @@ function acknowledgedState(pilot: PilotPod, { processed, proxies }: Acknowledgem
     : { state: "waiting", detail: `${first.id} has not acknowledged yet`, left: late.length };
 }
 
-/** Upstream's pilots put changes together for up to so long before they push (PILOT_DEBOUNCE_AFTER, and time to compute). */
+/**
+ * Upstream's pilots collect changes for up to this long before they push (PILOT_DEBOUNCE_AFTER, and time to compute).
+ */
 const upstreamPushMs = 3000;
 
-/** They tell of no object's version: a while after its last write all proxies must be in sync. */
+/** They do not report versions of objects, so all proxies must be in sync some time after the last write. */
 async function upstreamAcknowledged(
   view: ClusterView,
   pilot: PilotPod,
@@ -82,12 +87,12 @@ function isStale({ types }: ConnectedProxy): boolean {
 
 const reasonCharacters = 240;
 
-/** A proxy may name every resource that it rejected; the first ones are evidence enough. */
+/** A proxy may name every resource that it rejected. The first ones are evidence enough. */
 function clipped(reason: string): string {
   return reason.length > reasonCharacters ? `${reason.slice(0, reasonCharacters)}…` : reason;
 }
 
-/** Every proxy that the revision's control plane serves, and what it rejected. */
+/** Every proxy of the revision's control plane, and what it rejected. */
 async function rejections(
   view: ClusterView,
   revision: string,
@@ -130,7 +135,10 @@ export async function servedProxies(view: ClusterView, revision: string): Promis
   return (await Promise.all(pilotPods(view, revision).map(async (pilot) => await proxiesOf(view, pilot)))).flat();
 }
 
-/** Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name; probes go with their revision. */
+/**
+ * Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name. Probes go with
+ * their revision.
+ */
 export async function dependentProxies(view: ClusterView, revision: string): Promise<string[]> {
   return (await servedProxies(view, revision))
     .filter(({ type, namespace }) => type !== "ztunnel" && namespace !== probeNamespace)

@@ -4,8 +4,8 @@ import type { Judgement } from "./looks.ts";
 type Bindings = Pick<ConditionBindings, "result" | "canary" | "stable"> & { readonly baseline?: unknown };
 
 /**
- * A built-in judgement with the spec's conditions over what was measured: `failWhen` fails it once the minimum sample has been
- * seen, and without `passWhen` it does not pass.
+ * A built-in judgement with the spec's conditions on the measurements: `failWhen` fails it when the minimum sample has
+ * been seen, and without a true `passWhen` it does not pass.
  */
 export function applyConditions(spec: CheckSpec, judged: Judgement, bindings: () => Bindings): Judgement {
   if ((spec.failWhen === undefined && spec.passWhen === undefined) || judged.verdict !== "pass") return judged;
@@ -13,7 +13,10 @@ export function applyConditions(spec: CheckSpec, judged: Judgement, bindings: ()
   return verdict === "pass" ? judged : { ...judged, verdict, evidence: `${evidence}; ${judged.evidence}` };
 }
 
-/** What the conditions alone say. With both, neither holding means wait; with one, it alone decides. */
+/**
+ * The result of the conditions alone. If both are set and neither is true, the check waits. A single condition decides
+ * alone.
+ */
 export function judgeConditions(
   { failWhen, passWhen }: CheckSpec,
   { result, canary, stable, baseline }: Bindings,

@@ -19,7 +19,7 @@ export function judgeDurationsSeen(spec: CheckSpec, seen: SeenDurations, before:
       evidence: "counting begins",
       inner: storedDurations({ ...base, sequence: beginDurations(limits, stable) }),
     };
-  // An engine that has taken over does not know what happened in between: that is left out.
+  // A new engine does not know what happened meanwhile, so that is left out.
   const gain =
     state.epoch === epoch ? { canary: gainOf(state.canary, canary), stable: gainOf(state.stable, stable) } : undefined;
   const sequence = gain === undefined ? state.sequence : countDurations(state.sequence, gain, limits);

@@ -1,13 +1,13 @@
 import { defaultIntervalSeconds, type CheckSpec, type Verdict } from "../../../api/serin/index.ts";
 
-/** What one look came to, and what the judgement keeps for the next. */
+/** The result of one look, and what the judgement stores for the next. */
 export interface Judgement {
   readonly verdict: Verdict;
   readonly evidence: string;
   readonly inner?: unknown;
 }
 
-/** What every check keeps between looks, in its status. */
+/** What every check stores in the status between looks. */
 export interface LookState {
   /** Which look it was, where looks are further apart than the engine's rounds. */
   readonly look?: number;
@@ -20,7 +20,7 @@ export interface LookState {
   readonly errorsFromMs?: number;
   /** Looks that had to wait one after another. */
   readonly waits: number;
-  /** What it waits for, and how long after settling it has been the same. */
+  /** What it waits for, and since when (after settling) that has not changed. */
   readonly waitsFor?: string;
   readonly waitsFromMs?: number;
   /** Of the judgement itself. */
@@ -29,7 +29,7 @@ export interface LookState {
 
 const noLooks: LookState = { passes: 0, failures: 0, errors: 0, waits: 0 };
 
-/** Types of which waiting has an end: what they wait for is the mesh's own doing, not traffic. */
+/** Check types whose waiting has an end: they wait for the mesh itself, not for traffic. */
 const impatientTypes: readonly string[] = ["xds-convergence", "pod-health", "certificate-roots"];
 
 export interface CountedLook {
@@ -38,7 +38,7 @@ export interface CountedLook {
   readonly state: LookState;
 }
 
-/** Counts a look: so many must pass one after another, so many may fail, be without an answer, or wait. */
+/** Counts a look. So many looks must pass in a row; so many may fail, have no answer, or wait. */
 export function countLook(
   spec: CheckSpec,
   before: LookState = noLooks,
@@ -84,10 +84,10 @@ export function countLook(
   }
 }
 
-/** Figures of the stable version alone are no progress: what is waited for is the canary's. */
+/** The stable version's numbers alone are not progress: the check waits for the canary's. */
 const ofStable = /, (?:stable |\d+ of stable).*$/;
 
-/** A look without an answer neither is progress nor tells what is waited for. */
+/** A look without an answer is not progress, and does not show what the check waits for. */
 function waitOf(
   before: LookState,
   verdict: Verdict,
@@ -102,7 +102,7 @@ function waitOf(
   return { waitsFor, waitsFromMs: before.waitsFor === waitsFor ? (before.waitsFromMs ?? settledMs) : settledMs };
 }
 
-/** A failure that is tolerated begins the judgement anew: what it counted would fail it again. */
+/** A tolerated failure restarts the judgement, because its counts would fail it again. */
 function failure(spec: CheckSpec, state: LookState, evidence: string): CountedLook {
   const { failureLimit = 0 } = spec;
   if (state.failures > failureLimit)

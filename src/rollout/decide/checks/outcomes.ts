@@ -7,7 +7,7 @@ import type { CheckSubject } from "../step.ts";
 import { applyConditions } from "./conditions.ts";
 import type { Judgement } from "./looks.ts";
 
-/** What is kept between looks: the last counters of each source, what all have added since the start, and the evidence. */
+/** What is stored between looks: each source's last counters, the sum since the start, and the evidence. */
 interface CountingState {
   readonly sources: Readonly<Record<string, OutcomeCounts>>;
   readonly gained: RateBatch;
@@ -72,13 +72,15 @@ function anyStale(before: CountingState["sources"], now: CountingState["sources"
   return Object.entries(now).some(([source, counts]) => before[source]?.canaryTotal === counts.canaryTotal);
 }
 
-/** What the sources counted of the stable version before the zero was set. */
+/** What the sources had counted of the stable version before the start. */
 function earlierRate(sources: CountingState["sources"]): EarlierRate {
   const { stableTotal, stableErrors } = sumOfBatches(Object.values(sources));
   return { total: stableTotal, errors: stableErrors };
 }
 
-/** What all sources counted since the last look; one that has restarted counts from zero, one that is new is only looked at. */
+/**
+ * What all sources counted since the last look. A restarted source counts from zero. A new source only sets its start.
+ */
 function gainOf(before: CountingState["sources"], now: CountingState["sources"]): RateBatch {
   const gains = Object.entries(now).map(([source, counts]): RateBatch => {
     const last = before[source] ?? counts;

@@ -3,7 +3,10 @@ import { judgeRate, noEvidence, addBatch } from "../../judge/rate-test.ts";
 import type { PodFacts, SeenPods } from "../observation.ts";
 import type { Judgement } from "./looks.ts";
 
-/** What is kept between looks: restarts when a pod was first seen, by group and pod, and who has been ready. */
+/**
+ * What is stored between looks: the restarts of each pod when it was first seen, by group and pod, and which pods have
+ * been ready.
+ */
 interface PodState {
   readonly restarts: Readonly<Record<string, number>>;
   readonly ready: readonly string[];
@@ -23,7 +26,7 @@ export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown): Jud
 function judgeHealth({ canary, stable }: SeenPods, { ready }: PodState): Judgement {
   if (canary.length === 0) return { verdict: "wait", evidence: "no pod of the canary is there" };
   const counts = `${canary.filter((pod) => pod.ready).length} of ${canary.length} pods of the canary are ready, ${stable.filter((pod) => pod.ready).length} of ${stable.length} of stable`;
-  // What ails the stable pods as well is no fault of the release.
+  // A fault that the stable pods have too is not the release's.
   const common = new Set(stable.flatMap((pod) => (pod.problem === undefined ? [] : [pod.problem.kind])));
   const ill = canary.filter(({ problem }) => problem !== undefined && !common.has(problem.kind));
   const [first] = ill;
@@ -43,7 +46,7 @@ function judgeHealth({ canary, stable }: SeenPods, { ready }: PodState): Judgeme
   return { verdict: "pass", evidence: counts };
 }
 
-/** Restarts of one pod with another are judged as errors of so many pods: a stable version that restarts as often is no reason. */
+/** Restarts are judged as errors of that many pods, so a stable version that restarts as often is no reason to fail. */
 function judgeRestarts({ canary, stable }: SeenPods, { restarts }: PodState, first: boolean): Judgement {
   if (canary.length === 0) return { verdict: "wait", evidence: "no pod of the canary is there" };
   const since = (pod: PodFacts): number => Math.max(0, pod.restarts - (restarts[pod.uid] ?? pod.restarts));

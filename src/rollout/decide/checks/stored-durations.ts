@@ -2,14 +2,14 @@ import type { DurationHistogram } from "../../judge/duration-histogram.ts";
 import type { DurationSequence } from "../../judge/sequence.ts";
 
 export interface DurationState {
-  /** Whose sums `canary` and `stable` are; another observer's begin elsewhere. */
+  /** The observer of the sums `canary` and `stable`. Another observer's sums begin elsewhere. */
   readonly epoch: string;
   readonly canary: DurationHistogram;
   readonly stable: DurationHistogram;
   readonly sequence: DurationSequence;
 }
 
-/** A histogram as a status keeps it: its bounds by their place in a list that all share, empty buckets at its end left out. */
+/** A histogram in the status: its bounds as indexes of a shared list, without the empty buckets at its end. */
 interface StoredHistogram {
   readonly in: number;
   readonly counts: readonly number[];
@@ -28,7 +28,7 @@ export interface StoredDurations {
   readonly absolute: readonly (readonly number[])[];
 }
 
-/** A status is written often: what it keeps of durations is made short. */
+/** The status is written often, so durations are stored in a short form. */
 export function storedDurations({
   epoch,
   canary,

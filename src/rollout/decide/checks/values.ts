@@ -9,7 +9,7 @@ const shownCharacters = 300;
 /** The answer of a query or of a webhook. No data is never a pass. */
 export function judgeValues(spec: CheckSpec, subject: CheckSubject, seen: SeenValues): Judgement {
   const { result, baseline, source } = seen;
-  // A webhook's answer may be anything of anybody: nothing of its body is told but the members that are meant for it.
+  // A webhook may return anything, so only the specified members of its body are shown.
   const told =
     spec.type === "webhook"
       ? source
@@ -38,7 +38,7 @@ function isNothing(value: unknown): boolean {
   );
 }
 
-/** Only what is outside of the range is told; inside of it the conditions decide. */
+/** Reports a value only if it is out of range. Inside the range the conditions decide. */
 function judgeRange({ min, max }: CheckSpec, result: unknown): Judgement | undefined {
   if (min === undefined && max === undefined) return undefined;
   if (typeof result !== "number")
