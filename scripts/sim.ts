@@ -1,11 +1,12 @@
 // The seeded simulation of the rollout engine: its real decisions against a model of a cluster in which everything goes wrong.
-//   npm run sim [-- --json] [-- --from N] [-- --seeds N] [-- --workers N] [-- --seed N]
+//   npm run sim [-- --matrix] [-- --json] [-- --from N] [-- --seeds N] [-- --workers N] [-- --seed N]
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { scenarioOf } from "../src/rollout/sim/scenario.ts";
 import { shrink } from "../src/rollout/sim/shrink.ts";
 import { simulate, unendedText } from "../src/rollout/sim/simulate.ts";
+import { simulateCell, upgradeMatrix } from "../src/rollout/sim/upgrade-matrix.ts";
 
 interface Share {
   readonly from: number;
@@ -56,6 +57,22 @@ function replay(seed: number): boolean {
   return result.failure === undefined;
 }
 
+/** Every mesh of the matrix, forward and back from every step. */
+function simulateMatrix(json: boolean): number {
+  const began = performance.now();
+  const results = upgradeMatrix().map((mesh) => simulateCell(mesh));
+  const runs = results.reduce((sum, cell) => sum + cell.runs, 0);
+  const failures = results.flatMap((cell) => cell.failures);
+  for (const failure of failures.slice(0, shownFailures)) process.stdout.write(`${failure}\n`);
+  const seconds = Math.round((performance.now() - began) / 100) / 10;
+  process.stdout.write(`${results.length} meshes, ${runs} upgrades, ${failures.length} failed, ${seconds} s\n`);
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ meshes: results.length, upgrades: runs, failed: failures.length, seconds, failures: failures.slice(0, shownFailures) })}\n`,
+    );
+  return failures.length === 0 ? 0 : 1;
+}
+
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
@@ -64,15 +81,17 @@ async function main(): Promise<number> {
       seeds: { type: "string" },
       seed: { type: "string" },
       workers: { type: "string" },
+      matrix: { type: "boolean" },
       help: { type: "boolean" },
     },
   });
   if (values.help === true) {
     process.stdout.write(
-      "npm run sim [-- --json] [-- --from N] [-- --seeds N] [-- --workers N] [-- --seed N]\n  --from N     the first seed, 1 when absent\n  --seeds N    how many, 10,000 when absent\n  --seed N     replays one, as short as it can be made\n  --json       the last line is one JSON object\n",
+      "npm run sim [-- --json] [-- --from N] [-- --seeds N] [-- --workers N] [-- --seed N]\n  --from N     the first seed, 1 when absent\n  --seeds N    how many, 10,000 when absent\n  --seed N     replays one, as short as it can be made\n  --matrix     every kind of mesh upgraded to the end, and back from each step\n  --json       the last line is one JSON object\n",
     );
     return 0;
   }
+  if (values.matrix === true) return simulateMatrix(values.json === true);
   if (values.seed !== undefined) return replay(numberOf("--seed", values.seed)) ? 0 : 1;
   const from = numberOf("--from", values.from ?? "1");
   const seeds = numberOf("--seeds", values.seeds ?? String(defaultSeeds));

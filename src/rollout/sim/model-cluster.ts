@@ -14,14 +14,11 @@ import {
   type Write,
   type WriteState,
 } from "../decide/index.ts";
+import { heldByGateway, injectingRevision, meshState, notReady, notServing, stillServes } from "./mesh-model.ts";
+import type { ModelObject } from "./model-object.ts";
+import { canaryRevision, podRev, restartPointer, rev } from "./sim-mesh.ts";
 
-export interface ModelObject {
-  readonly reference: ObjectReference;
-  readonly fields: Map<string, unknown>;
-  /** Who wrote which field last. */
-  readonly writers: Map<string, string>;
-  readyAtMs: number;
-}
+const restarts: ReadonlySet<string> = new Set(["/restartedAt", podRev, restartPointer]);
 
 /** The answer of a server where a patch tests a value that is not there. */
 export class PatchRefused extends Error {}
@@ -66,7 +63,10 @@ export class ModelCluster {
 
   /** Everything that is there, for comparisons. What a restart wrote is left out: undo writes its own time. */
   snapshot(isOf: (object: ModelObject) => boolean): Readonly<Record<string, unknown>> {
-    const kept = [...this.objects.values()].filter(isOf);
+    // What undo made again comes last in the map.
+    const kept = [...this.objects.values()]
+      .filter(isOf)
+      .toSorted((a, b) => referenceKey(a.reference).localeCompare(referenceKey(b.reference)));
     return Object.fromEntries(
       kept.map((object) => [
         referenceKey(object.reference),
@@ -124,7 +124,7 @@ export class ModelCluster {
       writes,
       settle: step.settle.map((condition) => this.settled(condition)),
       checks: step.checks.map(({ subject }) =>
-        this.#check(subject.type === "backends" ? (subject.canary.service ?? "") : ""),
+        subject.type === "backends" ? this.#check(subject.canary.service ?? "") : this.#meshCheck(),
       ),
     };
   }
@@ -135,15 +135,16 @@ export class ModelCluster {
     return { type: "counters", sources: { gateway: this.countersOf(route) } };
   }
 
-  settled(condition: SettleCondition): SettleState {
-    if (condition.type === "ready") return stateOf(this.notReady(condition.object));
-    if (condition.type === "acknowledged") return stateOf(this.notAcknowledged(condition.object));
-    return { state: "met" };
+  /** Nothing goes wrong in the mesh itself; now and then nobody tells. */
+  #meshCheck(): CheckObservation {
+    if (this.#random() < 0.05) return { type: "unavailable", detail: "the scrape failed" };
+    return { type: "verdict", verdict: "pass", evidence: "nothing is wrong" };
   }
 
-  notReady(object: ObjectReference): string | undefined {
-    const found = this.find(object);
-    return found !== undefined && this.nowMs >= found.readyAtMs ? undefined : `${object.name} is not ready`;
+  settled(condition: SettleCondition): SettleState {
+    if (condition.type === "acknowledged" && condition.object.kind === "HTTPRoute")
+      return stateOf(this.notAcknowledged(condition.object));
+    return meshState(this, condition);
   }
 
   notAcknowledged(object: ObjectReference): string | undefined {
@@ -180,8 +181,15 @@ export class ModelCluster {
   write(write: Write, prior: unknown): void {
     if (write.type === "create") {
       if (this.find(write.object) === undefined) this.#start(this.add(write.object));
-    } else if (write.type === "delete") this.objects.delete(referenceKey(write.object));
+    } else if (write.type === "delete") this.#remove(write.object);
     else this.#set(write.object, write.pointer, write.value, prior);
+  }
+
+  /** With a namespace goes what is in it. */
+  #remove(object: ObjectReference): void {
+    this.objects.delete(referenceKey(object));
+    if (object.kind !== "Namespace") return;
+    for (const [key, { reference }] of this.objects) if (reference.namespace === object.name) this.objects.delete(key);
   }
 
   /** A patch tests what stands there; one that is done already changes nothing. */
@@ -193,18 +201,15 @@ export class ModelCluster {
   }
 
   setField(object: ModelObject, pointer: string, value: unknown, writer: string): void {
+    const before = object.fields.get(pointer);
     if (value === undefined) object.fields.delete(pointer);
     else object.fields.set(pointer, value);
     object.writers.set(pointer, writer);
-    if (pointer === "/restartedAt" || pointer === "/template") this.#start(object);
-    if (pointer === "/restartedAt")
-      this.injected.set(object.reference.namespace ?? "", this.#labelOf(object.reference.namespace ?? ""));
-  }
-
-  #labelOf(namespace: string): unknown {
-    return [...this.objects.values()]
-      .find(({ reference }) => reference.kind === "Namespace" && reference.name === namespace)
-      ?.fields.get("/metadata/labels/istio.io~1rev");
+    const grows = pointer === "/spec/replicas" && Number(before) < Number(value);
+    if (restarts.has(pointer) || grows || (object.reference.kind === "Gateway" && pointer === rev)) this.#start(object);
+    if (pointer === canaryRevision && value !== undefined)
+      object.canaryReadyAtMs = this.nowMs + Math.floor(startMs * this.#random());
+    if (restarts.has(pointer)) this.injected.set(referenceKey(object.reference), injectingRevision(this, object));
   }
 
   #start(object: ModelObject): void {
@@ -216,34 +221,35 @@ export class ModelCluster {
     const found = this.find(entry.object);
     if (entry.type === "deleted") {
       if (found === undefined) this.#start(this.add(entry.object));
-      const notReady = isWorkload(entry) ? this.notReady(entry.object) : undefined;
-      return notReady === undefined ? { state: "undone" } : { state: "waiting", detail: notReady };
+      const missing = isWorkload(entry) ? notReady(this, entry.object) : undefined;
+      return missing === undefined ? { state: "undone" } : { state: "waiting", detail: missing };
     }
     if (found === undefined) return { state: "undone" };
     if (entry.type === "created") {
-      const revision = /^istiod-(.+)$/.exec(entry.object.name)?.[1];
-      if (revision !== undefined && [...this.injected.values()].includes(revision))
-        return { state: "waiting", detail: `pods still run at ${revision}` };
-      this.objects.delete(referenceKey(entry.object));
+      const serves = stillServes(this, entry.object);
+      if (serves !== undefined) return { state: "waiting", detail: serves };
+      this.#remove(entry.object);
       return { state: "undone" };
     }
     if (isRestart(entry)) {
-      const label = this.#labelOf(entry.object.namespace ?? "");
-      const istiod = [...this.objects.values()].find(({ reference }) => reference.name === `istiod-${String(label)}`);
+      this.setField(found, entry.pointer, entry.prior, engineWriter);
+      const revision = String(injectingRevision(this, found));
+      const istiod = [...this.objects.values()].find(({ reference }) => reference.name === `istiod-${revision}`);
       invariant(
         istiod !== undefined && this.nowMs >= istiod.readyAtMs,
-        `pods of ${entry.object.namespace ?? ""} were put back while istiod ${String(label)} did not run`,
+        `pods of ${entry.object.namespace ?? ""} were put back while istiod ${revision} did not run`,
       );
-      this.setField(found, entry.pointer, `undone at ${this.nowMs}`, engineWriter);
       return { state: "undone" };
     }
     const value = found.fields.get(entry.pointer);
     if (!sameJson(value, entry.prior)) {
+      const held = heldByGateway(this, entry, value);
+      if (held !== undefined) return { state: "waiting", detail: held };
       if (!covers(value, entry.written) && found.writers.get(entry.pointer) !== engineWriter)
         return { state: "conflict", detail: `${entry.object.name}${entry.pointer} was changed by somebody else` };
       this.setField(found, entry.pointer, entry.prior, engineWriter);
     }
-    const waits = movesTraffic(entry) ? this.notAcknowledged(entry.object) : undefined;
+    const waits = movesTraffic(entry) ? this.notAcknowledged(entry.object) : notServing(this, entry);
     return waits === undefined ? { state: "undone" } : { state: "waiting", detail: waits };
   }
 }

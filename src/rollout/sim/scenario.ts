@@ -1,5 +1,6 @@
 import type { Random } from "../../base/index.ts";
 import { seededRandom } from "../../base/index.ts";
+import { meshOf, type SimMesh } from "./sim-mesh.ts";
 
 /** One rollout of a simulation. */
 export interface SimRollout {
@@ -19,6 +20,10 @@ export interface SimRollout {
   readonly abortedAfterEnd?: boolean;
   /** Namespaces that an upgrade moves. */
   readonly moves?: readonly string[];
+  /** The mesh that it moves. */
+  readonly mesh?: SimMesh;
+  /** A person puts it back when so many steps are done. */
+  readonly abortedAfterSteps?: number;
 }
 
 export interface SimStep {
@@ -70,7 +75,10 @@ export const namespaces = ["a", "b", "c"] as const;
 /** What happens in a seed. */
 export function scenarioOf(seed: number): Scenario {
   const random = seededRandom(seed);
-  const rollouts = withMoves(Array.from({ length: 1 + pick(random, 4) }, (_, index) => rolloutOf(random, index)));
+  const rollouts = withMoves(
+    seed,
+    Array.from({ length: 1 + pick(random, 4) }, (_, index) => rolloutOf(random, index)),
+  );
   const groups = rollouts.filter(({ kind }) => kind === "Canary").length > 1 && random() < 0.4;
   const grouped = rollouts.map((rollout) =>
     groups && rollout.kind === "Canary" && random() < 0.8 ? { ...rollout, group: "g" } : rollout,
@@ -92,10 +100,12 @@ export function scenarioOf(seed: number): Scenario {
 }
 
 /** The first upgrade moves two namespaces, the second the third, so that each can be put back whatever the other did. */
-function withMoves(rollouts: readonly SimRollout[]): SimRollout[] {
+function withMoves(seed: number, rollouts: readonly SimRollout[]): SimRollout[] {
   const moves = [["a", "b"], ["c"]];
-  return rollouts.map((rollout) =>
-    rollout.kind === "MeshUpgrade" ? { ...rollout, errorRate: 0, moves: moves.shift() ?? [] } : rollout,
+  return rollouts.map((rollout, index) =>
+    rollout.kind === "MeshUpgrade"
+      ? { ...rollout, errorRate: 0, moves: moves.shift() ?? [], mesh: meshOf(seed * rollouts.length + index) }
+      : rollout,
   );
 }
 

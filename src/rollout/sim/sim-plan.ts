@@ -1,5 +1,12 @@
-import { checkDefaults, type Canary, type MeshUpgrade, type ObjectReference } from "../../api/serin/index.ts";
+import {
+  checkDefaults,
+  type Approval,
+  type Canary,
+  type MeshUpgrade,
+  type ObjectReference,
+} from "../../api/serin/index.ts";
 import type { Step, Write } from "../decide/index.ts";
+import { meshSteps, meshUpgradeSpec, rev, type MeshObjects } from "./sim-mesh.ts";
 import type { SimRollout } from "./scenario.ts";
 
 function reference(kind: string, name: string, namespace?: string): ObjectReference {
@@ -13,7 +20,7 @@ function reference(kind: string, name: string, namespace?: string): ObjectRefere
 }
 
 export const minSamples = 50;
-export const revisionPointer = "/metadata/labels/istio.io~1rev";
+export const revisionPointer = rev;
 
 /** The objects that a rollout moves, by their part. */
 export function objectsOf({ name, namespace }: Pick<SimRollout, "name" | "namespace">) {
@@ -25,25 +32,10 @@ export function objectsOf({ name, namespace }: Pick<SimRollout, "name" | "namesp
   };
 }
 
-/** What an upgrade moves: each has control planes and namespaces of its own. */
-export function meshObjectsOf({ name, moves = [] }: Pick<SimRollout, "name" | "moves">) {
-  return {
-    oldControlPlane: reference("Deployment", `istiod-old-${name}`, "istio-system"),
-    newControlPlane: reference("Deployment", `istiod-new-${name}`, "istio-system"),
-    namespaces: moves.map((namespace) => ({
-      namespace: reference("Namespace", namespace),
-      workload: reference("Deployment", `work-${namespace}`, namespace),
-    })),
-  };
-}
-
-export function ownsObject(sim: SimRollout, { kind, name, namespace }: ObjectReference): boolean {
+export function ownsObject(sim: SimRollout, { kind, name }: ObjectReference): boolean {
   if (sim.kind === "Canary") return name === sim.name || name.endsWith(`-${sim.name}`);
-  return (
-    name.endsWith(`-${sim.name}`) ||
-    (kind === "Namespace" && sim.moves?.includes(name) === true) ||
-    (kind === "Deployment" && name.startsWith("work-") && sim.moves?.includes(namespace ?? "") === true)
-  );
+  const own = name.endsWith(`-${sim.name}`) || name.includes(`-${sim.name}-`);
+  return kind !== "Machine" && (own || (kind === "Namespace" && sim.moves?.includes(name) === true));
 }
 
 /** The object as people wrote it. */
@@ -73,10 +65,9 @@ export function rolloutObject(sim: SimRollout, at: string): Canary | MeshUpgrade
       kind: "MeshUpgrade",
       metadata,
       spec: {
+        ...(sim.mesh === undefined ? {} : meshUpgradeSpec({ ...sim, mesh: sim.mesh })),
         ...orders,
-        from: { revision: "old" },
-        to: { revision: "new", install: [] },
-      } as unknown as MeshUpgrade["spec"],
+      } as MeshUpgrade["spec"],
     };
   }
   const target = sim.watched
@@ -91,8 +82,9 @@ export function rolloutObject(sim: SimRollout, at: string): Canary | MeshUpgrade
 }
 
 /** The steps, with every kind of write that undo knows. */
-export function simSteps(sim: SimRollout, approvals: readonly { readonly step: string }[]): Step[] {
-  return sim.kind === "MeshUpgrade" ? upgradeSteps(sim) : canarySteps(sim, approvals);
+export function simSteps(objects: MeshObjects, sim: SimRollout, approvals: readonly Approval[]): Step[] {
+  const { mesh } = sim;
+  return mesh === undefined ? canarySteps(sim, approvals) : meshSteps(objects, { ...sim, mesh }, approvals);
 }
 
 function canarySteps(sim: SimRollout, approvals: readonly { readonly step: string }[]): Step[] {
@@ -160,56 +152,6 @@ function canarySteps(sim: SimRollout, approvals: readonly { readonly step: strin
       title: "end",
       essential: true,
       writes: [{ type: "field", object: route, pointer: "/old" }],
-    },
-  ];
-}
-
-function upgradeSteps(sim: SimRollout): Step[] {
-  const { newControlPlane, oldControlPlane, namespaces } = meshObjectsOf(sim);
-  const nothing = { settle: [], checks: [] };
-  const moves = namespaces.map(({ namespace, workload }): Step => {
-    const { name } = namespace;
-    return {
-      ...nothing,
-      id: `move-${name}`,
-      title: `move ${name}`,
-      namespaces: [name],
-      writes: [
-        { type: "field", object: namespace, pointer: revisionPointer, value: `new-${sim.name}`, undoGroup: name },
-        {
-          type: "field",
-          object: workload,
-          pointer: "/restartedAt",
-          value: `move ${name}`,
-          restart: "time",
-          undoGroup: name,
-        },
-      ],
-      settle: [{ type: "ready", object: workload }],
-    };
-  });
-  const install: Write = {
-    type: "create",
-    object: newControlPlane,
-    body: { metadata: { name: newControlPlane.name } },
-  };
-  return [
-    {
-      ...nothing,
-      id: "install",
-      title: "install",
-      phase: "Preflight",
-      writes: [install],
-      settle: [{ type: "ready", object: newControlPlane }],
-    },
-    ...moves,
-    { ...nothing, id: "soak", title: "soak", writes: [], holdMs: 5000 },
-    {
-      ...nothing,
-      id: "retire",
-      title: "retire",
-      phase: "Retiring",
-      writes: [{ type: "delete", object: oldControlPlane }],
     },
   ];
 }

@@ -1,20 +1,16 @@
 import { invariant, messageOf, seededRandom, type Random } from "../../base/index.ts";
-import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
+import type { Freeze, ObjectReference, RolloutStatus } from "../../api/serin/index.ts";
 import { isPuttingBack, isUnderWay, undoPatienceMs, type Decision } from "../decide/index.ts";
 import { sameJson } from "../act/object-access.ts";
+import { reference } from "../plan/index.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
-import { ModelCluster, PatchRefused, type ModelObject } from "./model-cluster.ts";
-import {
-  calmFromTick,
-  namespaces,
-  tickMs,
-  type Disturbance,
-  type Lasting,
-  type Scenario,
-  type SimRollout,
-} from "./scenario.ts";
+import { ModelCluster, PatchRefused } from "./model-cluster.ts";
+import type { ModelObject } from "./model-object.ts";
+import { calmFromTick, tickMs, type Disturbance, type Lasting, type Scenario, type SimRollout } from "./scenario.ts";
 import { NotLeading, SimEngine } from "./sim-engine.ts";
-import { meshObjectsOf, objectsOf, revisionPointer, rolloutObject, simSteps } from "./sim-plan.ts";
+import { injectingRevision } from "./mesh-model.ts";
+import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
+import { objectsOf, revisionPointer, rolloutObject, simSteps } from "./sim-plan.ts";
 import { Conflict, SimStore } from "./sim-store.ts";
 import { Witness } from "./witness.ts";
 
@@ -34,7 +30,7 @@ const watchedTicks = 12;
 export const unendedText = "never came to its end";
 /** A command, a thing to do, or another rollout, freeze or group by name. */
 const saysWhoMustAct =
-  /see to it|put it back|promote|approv|abort|^waits: |resume|paused by a person|was rolled back; change it|changed by somebody else/;
+  /see to it|put it back|a person moves|promote|approv|abort|^waits: |resume|paused by a person|was rolled back; change it|changed by somebody else/;
 
 /** Runs one scenario to its end. The history says what happened, the failure which invariant did not hold. */
 export function simulate(scenario: Scenario): SimResult {
@@ -91,22 +87,11 @@ class Simulation {
 
   #build(): void {
     const upgrades = this.#scenario.rollouts.filter(({ kind }) => kind === "MeshUpgrade");
-    for (const name of namespaces) {
-      const revision = `old-${upgrades.find(({ moves }) => moves?.includes(name) === true)?.name ?? ""}`;
-      this.#cluster.add(
-        { apiVersion: "apps/v1", kind: "Namespace", plural: "namespaces", name },
-        { [revisionPointer]: revision },
-      );
-      this.#cluster.add({
-        apiVersion: "apps/v1",
-        kind: "Deployment",
-        plural: "deployments",
-        name: `work-${name}`,
-        namespace: name,
-      });
-      this.#cluster.injected.set(name, revision);
-    }
-    for (const upgrade of upgrades) this.#cluster.add(meshObjectsOf(upgrade).oldControlPlane);
+    for (const upgrade of upgrades)
+      for (const [object, fields] of meshBefore(upgrade)) this.#cluster.add(object, fields);
+    for (const [key, object] of this.#cluster.objects)
+      if (/^(work|helm|byHand)-/.test(object.reference.name))
+        this.#cluster.injected.set(key, injectingRevision(this.#cluster, object));
     for (const sim of this.#scenario.rollouts.filter(({ kind }) => kind === "Canary")) {
       const { route, app } = objectsOf(sim);
       this.#cluster.add(route, { "/old": "kept" });
@@ -186,7 +171,7 @@ class Simulation {
       store: this.#store,
       cluster: this.#cluster,
       maxConcurrent: this.#scenario.maxConcurrent,
-      steps: (rollout) => simSteps(this.#simOf(rollout), rollout.spec.approvals),
+      steps: (rollout) => simSteps(this.#cluster, this.#simOf(rollout), rollout.spec.approvals),
       templateOf: (rollout) => this.#templates.get(rollout.metadata.name ?? "") ?? "v1",
       freezes: () => this.#freezes,
       now: () => ({ steadyMs: this.#cluster.nowMs, nowMs: this.#wallMs() }),
@@ -280,9 +265,13 @@ class Simulation {
     this.#scenario.rollouts.forEach((sim) => {
       if (sim.createdAtTick === this.#tick) this.#create(sim);
     });
+    if (this.#tick === calmFromTick) this.#moveStrangers();
     for (const disturbance of this.#scenario.disturbances) this.#disturb(disturbance);
     if (this.#scenario.lasting !== undefined) this.#last(this.#scenario.lasting);
-    for (const key of this.#store.keys) this.#answer(key);
+    for (const key of this.#store.keys) {
+      this.#abortAtStep(key);
+      this.#answer(key);
+    }
   }
 
   /** Somebody will want back what has completed. */
@@ -322,6 +311,26 @@ class Simulation {
     ) {
       this.#note(`${key} is aborted: it is stuck: ${status.message}`);
       this.#store.patchSpec(key, { abort: true });
+    }
+  }
+
+  /** A person puts it back as soon as so many steps are done. */
+  #abortAtStep(key: string): void {
+    const { abortedAfterSteps } = this.#scenario.rollouts.find((sim) => keyOf(sim) === key) ?? {};
+    const { spec, status } = this.#store.read(key) ?? {};
+    if (abortedAfterSteps === undefined || status === undefined || spec?.abort === true) return;
+    if (status.completedSteps.length < abortedAfterSteps) return;
+    this.#note(`${key} is put back after ${status.completedSteps.length} steps`);
+    this.#store.patchSpec(key, { abort: true });
+  }
+
+  /** What no installer brought, a person moves. */
+  #moveStrangers(): void {
+    for (const { name, mesh } of this.#scenario.rollouts) {
+      if (mesh?.stranger !== true) continue;
+      const { stranger, to } = meshNames(name);
+      const found = this.#cluster.find(stranger);
+      if (found !== undefined) this.#cluster.setField(found, rev, to, "somebody");
     }
   }
 
@@ -435,7 +444,7 @@ class Simulation {
   /** Somebody writes a field that the rollout has written, and puts it back later. What has been put back already is anybody's again. */
   #meddle(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
-    const target = sim.kind === "Canary" ? objectsOf(sim).route : meshObjectsOf(sim).namespaces[0]?.namespace;
+    const target = sim.kind === "Canary" ? objectsOf(sim).route : namespaceOf(sim);
     const object = target === undefined ? undefined : this.#cluster.find(target);
     if (begins && object !== undefined) {
       const name = journalNameOf(rolloutObject(sim, ""));
@@ -490,6 +499,10 @@ class Simulation {
 }
 
 class ApiDown extends Error {}
+
+function namespaceOf({ moves = [] }: SimRollout): ObjectReference | undefined {
+  return moves[0] === undefined ? undefined : reference("v1", "Namespace", moves[0]);
+}
 
 function keyOf(sim: SimRollout): string {
   return sim.kind === "Canary" ? `Canary ${sim.namespace}/${sim.name}` : `MeshUpgrade ${sim.name}`;

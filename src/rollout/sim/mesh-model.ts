@@ -1,0 +1,257 @@
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
+import { mustRun } from "../act/undo-order.ts";
+import { referenceKey, type SettleCondition, type SettleState } from "../decide/index.ts";
+import { reference } from "../plan/index.ts";
+import type { ModelObject } from "./model-object.ts";
+import {
+  canaryReplicas,
+  canaryRevision,
+  classicReference,
+  meshNames,
+  ownerOf,
+  podRev,
+  restartPointer,
+  rev,
+  tagPointer,
+  type MeshObjects,
+} from "./sim-mesh.ts";
+
+/** What the model of a mesh is told of the cluster. */
+export interface MeshCluster extends MeshObjects {
+  readonly controlPlaneUp: boolean;
+  readonly objects: ReadonlyMap<string, ModelObject>;
+  /** The revision that injected a workload's pods, by namespace or by the workload's key. */
+  readonly injected: ReadonlyMap<string, unknown>;
+}
+
+const noControlPlane = "no control plane is ready";
+
+/** Whether a condition of an upgrade holds. */
+export function meshState(cluster: MeshCluster, condition: SettleCondition): SettleState {
+  if (condition.type === "workloadRevision") return workloadState(cluster, condition);
+  const detail = meshReason(cluster, condition);
+  return detail === undefined ? { state: "met" } : { state: "waiting", detail };
+}
+
+/** Why it does not hold; undefined where it does. */
+function meshReason(cluster: MeshCluster, condition: SettleCondition): string | undefined {
+  switch (condition.type) {
+    case "ready":
+      return notReady(cluster, condition.object);
+    case "podReady":
+      return notReady(cluster, condition.object);
+    case "acknowledged":
+      return cluster.controlPlaneUp ? undefined : noControlPlane;
+    case "revisionServes":
+    case "notRejected":
+      return cluster.controlPlaneUp && runs(cluster, istiodOf(condition.revision)) ? undefined : noControlPlane;
+    case "revisionFree":
+      return undefined;
+    case "owner":
+      return condition.object.namespace === "serin-probes" || ownerOf(cluster, condition.object) === condition.revision
+        ? undefined
+        : `${condition.object.name} is owned by ${ownerOf(cluster, condition.object)}`;
+    case "readyPods":
+      return readyPodsReason(cluster, condition);
+    case "gone":
+      return cluster.find(condition.object) === undefined && gatewayOfCanary(cluster, condition.object) === undefined
+        ? undefined
+        : `${condition.object.name} is still there`;
+    case "noDependents":
+      return dependentsReason(cluster, condition);
+    default:
+      return undefined;
+  }
+}
+
+function istiodOf(revision: string): ObjectReference {
+  return meshNames("").istiod(revision);
+}
+
+function runs(cluster: MeshCluster, object: ObjectReference): boolean {
+  const found = cluster.find(object);
+  return found !== undefined && cluster.nowMs >= found.readyAtMs;
+}
+
+export function notReady(cluster: MeshCluster, object: ObjectReference): string | undefined {
+  const gateway = gatewayOfCanary(cluster, object);
+  const isReady = runs(cluster, object) || (gateway !== undefined && canaryRuns(cluster, gateway));
+  return isReady ? undefined : `${object.name} is not ready`;
+}
+
+function canaryRuns(cluster: MeshCluster, { canaryReadyAtMs }: ModelObject): boolean {
+  return canaryReadyAtMs !== undefined && cluster.nowMs >= canaryReadyAtMs;
+}
+
+/** The Gateway beside whose Deployment its control plane runs this canary. */
+function gatewayOfCanary(cluster: MeshCluster, { kind, name, namespace }: ObjectReference): ModelObject | undefined {
+  const parts = kind === "Deployment" ? /^(.+)-istio-(new-.+)$/.exec(name) : null;
+  if (parts === null) return undefined;
+  const gateway = cluster.find(reference("gateway.networking.k8s.io/v1", "Gateway", parts[1] ?? "", namespace));
+  return gateway?.fields.get(canaryRevision) === parts[2] ? gateway : undefined;
+}
+
+function workloadState(
+  cluster: MeshCluster,
+  { object, revision, mark, withinMs }: Extract<SettleCondition, { type: "workloadRevision" }>,
+): SettleState {
+  const asked = [...cluster.objects.values()].filter(
+    ({ reference: { kind, name, namespace } }) =>
+      kind === "Deployment" &&
+      (object.kind === "Namespace"
+        ? namespace === object.name && isSidecarWorkload(name)
+        : name === object.name && namespace === object.namespace),
+  );
+  const late = asked.find(
+    (workload) =>
+      cluster.nowMs < workload.readyAtMs ||
+      cluster.injected.get(referenceKey(workload.reference)) !== revision ||
+      (workload.fields.get(restartPointer) !== mark && workload.fields.get(podRev) !== revision),
+  );
+  if (late === undefined) return { state: "met" };
+  const detail = `Deployment ${late.reference.name} is not at ${revision}`;
+  const isRestarted = late.fields.get(restartPointer) === mark || late.fields.get(podRev) === revision;
+  const sinceMs = cluster.nowMs - late.readyAtMs;
+  return isRestarted && sinceMs > withinMs
+    ? { state: "failed", detail: `${detail} ${Math.round(sinceMs / 1000)} s after its restart` }
+    : { state: "waiting", detail };
+}
+
+function isSidecarWorkload(name: string): boolean {
+  return /^(work|helm|byHand)-/.test(name);
+}
+
+function readyPodsReason(
+  cluster: MeshCluster,
+  { labels, namespace, without, atLeast }: Extract<SettleCondition, { type: "readyPods" }>,
+): string | undefined {
+  const revision = labels["istio.io/rev"] ?? "";
+  const api = labels["gateway.networking.k8s.io/gateway-name"];
+  const object =
+    api === undefined
+      ? classicReference(labels["gateway"] ?? "")
+      : reference("gateway.networking.k8s.io/v1", "Gateway", api, namespace);
+  const { stable, canary } = gatewayPods(cluster, object, revision);
+  const ready = stable + (without === undefined ? canary : 0);
+  return ready >= atLeast ? undefined : `${ready} of ${atLeast} pods are ready`;
+}
+
+/** Ready pods of a gateway of one revision, or of any. */
+export function gatewayPods(
+  cluster: MeshCluster,
+  object: ObjectReference,
+  revision?: string,
+): { readonly stable: number; readonly canary: number } {
+  const found = cluster.find(object);
+  if (found === undefined) return { stable: 0, canary: 0 };
+  const [own, second] =
+    object.kind === "Gateway"
+      ? [
+          cluster.find(reference("apps/v1", "Deployment", `${object.name}-istio`, object.namespace)),
+          found.fields.get(canaryRevision) === undefined ? undefined : found,
+        ]
+      : [found, secondOf(cluster, object)];
+  const isOf = (value: unknown): boolean => revision === undefined || value === revision;
+  const upTo = (pods: ModelObject | undefined): boolean => pods !== undefined && cluster.nowMs >= pods.readyAtMs;
+  // While a Deployment rolls, its old pods stay until the new ones are ready.
+  const ofStable = found.fields.get(rev);
+  const rolls = object.kind === "Gateway" && cluster.nowMs < found.readyAtMs && revision !== undefined;
+  const stable = upTo(own) && isOf(ofStable) && !rolls ? countOf(own?.fields.get("/spec/replicas")) : 0;
+  if (second !== found) return { stable, canary: upTo(second) ? countOf(second?.fields.get("/spec/replicas")) : 0 };
+  const serves = canaryRuns(cluster, found) && isOf(found.fields.get(canaryRevision));
+  return { stable, canary: serves ? countOf(found.fields.get(canaryReplicas)) : 0 };
+}
+
+function secondOf(cluster: MeshCluster, { name, namespace }: ObjectReference): ModelObject | undefined {
+  return [...cluster.objects.values()].find(
+    ({ reference: one }) => one.namespace === namespace && one.name.startsWith(`${name}-new-`),
+  );
+}
+
+function countOf(value: unknown): number {
+  return value === undefined ? 1 : Number(value);
+}
+
+function dependentsReason(
+  cluster: MeshCluster,
+  { revision, to }: Extract<SettleCondition, { type: "noDependents" }>,
+): string | undefined {
+  const found = [...cluster.objects.values()].flatMap(({ reference: object, fields }): string[] => {
+    if (isSidecarWorkload(object.name) && cluster.injected.get(referenceKey(object)) === revision)
+      return [`pod of ${object.name}`];
+    if (object.kind === "Pod" && object.namespace !== "serin-probes" && isOfUpgrade(object, revision))
+      return ownerOf(cluster, object) === revision ? [`pod ${object.name} (its ztunnel)`] : [];
+    if (fields.get(tagPointer) === istiodOf(revision).name && followsTag(cluster, object))
+      return [`tag ${object.name}`];
+    return ["Gateway", "Machine", "Deployment", "Namespace"].includes(object.kind) && fields.get(rev) === revision
+      ? [`${object.kind} ${object.name}`]
+      : [];
+  });
+  return found.length === 0
+    ? undefined
+    : `${found.length} still depend on ${revision}, and a person moves what no step does: ${found.join("; ")}: lead it to ${to}`;
+}
+
+function isOfUpgrade({ name }: ObjectReference, revision: string): boolean {
+  return revision === meshNames(name.slice(name.lastIndexOf("-") + 1)).from;
+}
+
+/** A tag that nobody names leads nobody. */
+function followsTag(cluster: MeshCluster, { name }: ObjectReference): boolean {
+  const tag = `stable${name.slice("tag".length)}`;
+  return [...cluster.objects.values()].some(({ fields }) => fields.get(rev) === tag);
+}
+
+/** The revision that injects a workload's new pods: its own label, its namespace's, and where a tag leads. */
+export function injectingRevision(cluster: MeshCluster, { fields, reference: object }: ModelObject): unknown {
+  const namespace = cluster.find(reference("v1", "Namespace", object.namespace ?? ""));
+  const said = fields.get(podRev) ?? namespace?.fields.get(rev);
+  const upgrade = /^stable-(.+)$/.exec(String(said))?.[1];
+  if (upgrade === undefined) return said;
+  const led = cluster.find(meshNames(upgrade).injector)?.fields.get(tagPointer);
+  return String(led).slice("istiod-".length);
+}
+
+/** Why a field of a gateway may not be put back yet: its pods of one revision go once those of the other serve. */
+export function heldByGateway(
+  cluster: MeshCluster,
+  entry: Extract<JournalEntry, { type: "field" }>,
+  found: unknown,
+): string | undefined {
+  const { object, pointer, prior } = entry;
+  const gateway = gatewayOfStable(cluster, object);
+  const isLess = prior === undefined || Number(prior) < Number(found);
+  if (object.kind === "Gateway" && isLess && (pointer === canaryRevision || pointer === canaryReplicas))
+    return gatewayPods(cluster, object).stable === 0 ? `the Deployment of ${object.name} is not ready` : undefined;
+  if (gateway !== undefined && isLess && pointer === "/spec/replicas")
+    return gatewayPods(cluster, gateway).canary === 0 ? `the canary of ${object.name} is not ready` : undefined;
+  return undefined;
+}
+
+/** The gateway whose own Deployment this is. */
+function gatewayOfStable(cluster: MeshCluster, object: ObjectReference): ObjectReference | undefined {
+  if (object.kind !== "Deployment") return undefined;
+  if (object.name.startsWith("ingressgateway-")) return object;
+  const name = /^(.+)-istio$/.exec(object.name)?.[1];
+  if (name === undefined) return undefined;
+  return cluster.find(reference("gateway.networking.k8s.io/v1", "Gateway", name, object.namespace))?.reference;
+}
+
+/** Why what was put back does not serve yet. */
+export function notServing(cluster: MeshCluster, entry: JournalEntry): string | undefined {
+  return mustRun(entry) ? notReady(cluster, entry.object) : undefined;
+}
+
+/** Why what the run made still serves. */
+export function stillServes(cluster: MeshCluster, { kind, name }: ObjectReference): string | undefined {
+  const revision = /^(?:istiod|ztunnel)-(new-.+)$/.exec(name)?.[1];
+  if (revision === undefined) return undefined;
+  if (kind === "DaemonSet") {
+    const owned = [...cluster.objects.values()].find(
+      ({ reference: object }) =>
+        object.kind === "Pod" && object.namespace !== "serin-probes" && ownerOf(cluster, object) === revision,
+    );
+    return owned === undefined ? undefined : `${owned.reference.name} is still owned by ztunnel ${revision}`;
+  }
+  return [...cluster.injected.values()].includes(revision) ? `pods still run at ${revision}` : undefined;
+}

@@ -1,0 +1,368 @@
+import type { UntypedObject } from "../../api/index.ts";
+import {
+  parseMeshUpgrade,
+  ztunnelRevisionLabel,
+  type MeshUpgrade,
+  type ObjectReference,
+} from "../../api/serin/index.ts";
+import { invariant, seededRandom, type Random } from "../../base/index.ts";
+import type { Step } from "../decide/index.ts";
+import {
+  annotationPointer,
+  labelPointer,
+  planMeshUpgrade,
+  reference,
+  referenceTo,
+  restartedForAnnotation,
+  revisionLabel,
+  type ClassicGatewayInWorld,
+  type EnrolledPod,
+  type GatewayInWorld,
+  type MeshWorld,
+  type NamespaceInWorld,
+  type WorkloadInWorld,
+} from "../plan/index.ts";
+import type { ModelObject } from "./model-object.ts";
+
+export const gatewayKinds = ["operator", "helm", "byHand", "gatewayApi", "eastWest", "waypoint"] as const;
+export type GatewayKind = (typeof gatewayKinds)[number];
+export const dataPlanes = ["ambient", "sidecar", "both", "none"] as const;
+
+/** The mesh that an upgrade moves: one cell of the matrix. */
+export interface SimMesh {
+  readonly dataPlane: (typeof dataPlanes)[number];
+  readonly gateways: readonly GatewayKind[];
+  /** How namespaces name the old revision. */
+  readonly by: "revision" | "tag";
+  /** Whether the upgrade installs the new revision, or finds it: helm, an operator's object or other means brought it. */
+  readonly installs: boolean;
+  readonly ztunnelBy: "Pod" | "Namespace" | "Node";
+  readonly weights: readonly number[];
+  readonly replicas: number;
+  readonly retire: "Automatic" | "Manual";
+  /** A proxy outside every installer, which only a person moves. */
+  readonly stranger: boolean;
+}
+
+export function meshOf(seed: number): SimMesh {
+  const random = seededRandom(seed);
+  return {
+    dataPlane: one(random, dataPlanes),
+    gateways: gatewayKinds.filter(() => random() < 0.4),
+    by: one(random, ["revision", "tag"] as const),
+    installs: random() < 0.6,
+    ztunnelBy: one(random, ["Pod", "Namespace", "Node"] as const),
+    weights: one(random, [[100], [50, 100], [10, 50, 100]] as const),
+    replicas: one(random, [1, 2, 5] as const),
+    retire: random() < 0.8 ? "Automatic" : "Manual",
+    stranger: random() < 0.15,
+  };
+}
+
+function one<Value>(random: Random, values: readonly Value[]): Value {
+  const found = values[Math.floor(random() * values.length)];
+  invariant(found !== undefined, "no values to choose from");
+  return found;
+}
+
+const system = "istio-system";
+export const tagPointer = "/webhooks/0/clientConfig/service/name";
+export const rev = labelPointer(revisionLabel);
+export const ztunnelRev = labelPointer(ztunnelRevisionLabel);
+
+/** The two revisions of an upgrade and everything that it may touch, by name. */
+export function meshNames(name: string) {
+  return {
+    from: `old-${name}`,
+    to: `new-${name}`,
+    tag: `stable-${name}`,
+    node: reference("v1", "Node", `node-${name}`),
+    injector: reference("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", `tag-${name}`),
+    stranger: reference("v1", "Machine", `machine-${name}`, system),
+    istiod: (revision: string) => reference("apps/v1", "Deployment", `istiod-${revision}`, system),
+    ztunnel: (revision: string) => reference("apps/v1", "DaemonSet", `ztunnel-${revision}`, system),
+  };
+}
+
+export interface SimUpgrade {
+  readonly name: string;
+  readonly moves?: readonly string[];
+  readonly mesh?: SimMesh;
+}
+
+const isSidecar = (mesh: SimMesh, index: number): boolean =>
+  mesh.dataPlane === "sidecar" || (mesh.dataPlane === "both" && index === 0);
+const isAmbient = (mesh: SimMesh, index: number): boolean =>
+  mesh.dataPlane === "ambient" || (mesh.dataPlane === "both" && index > 0);
+
+/** What is there before the upgrade, with the fields that it may change. */
+export function meshBefore({ name, moves = [], mesh }: SimUpgrade): [ObjectReference, Record<string, unknown>][] {
+  if (mesh === undefined) return [];
+  const names = meshNames(name);
+  const found: [ObjectReference, Record<string, unknown>][] = [
+    [names.istiod(names.from), {}],
+    [names.injector, { [tagPointer]: names.istiod(names.from).name }],
+    [names.node, {}],
+  ];
+  if (!mesh.installs) found.push([names.istiod(names.to), {}]);
+  if (hasAmbient(mesh, moves)) {
+    found.push([names.ztunnel(names.from), {}]);
+    if (!mesh.installs) found.push([names.ztunnel(names.to), {}]);
+  }
+  if (mesh.stranger) found.push([names.stranger, { [rev]: names.from }]);
+  moves.forEach((namespace, index) => {
+    found.push([reference("v1", "Namespace", namespace), isSidecar(mesh, index) ? { [rev]: labelOf(name, mesh) } : {}]);
+    for (const workload of workloadsOf({ name, mesh }, namespace, index))
+      found.push([workload.object, workload.byPodLabel ? { [podRev]: names.from } : {}]);
+    if (isAmbient(mesh, index)) for (const pod of podsOf(name, namespace)) found.push([pod, {}]);
+  });
+  const [first = "a"] = moves;
+  for (const kind of mesh.gateways.filter(isApi)) {
+    found.push([apiGateway(name, kind, first), { [rev]: names.from }]);
+    found.push([stableOf(name, kind, first), { "/spec/replicas": mesh.replicas }]);
+  }
+  if (mesh.gateways.includes("operator"))
+    found.push([
+      classicReference(name),
+      { "/spec/replicas": mesh.replicas, "/spec/template": classicBody(name, names.from), [rev]: names.from },
+    ]);
+  return found;
+}
+
+function hasAmbient(mesh: SimMesh, moves: readonly string[]): boolean {
+  return moves.some((_namespace, index) => isAmbient(mesh, index));
+}
+
+function labelOf(name: string, mesh: SimMesh): string {
+  return mesh.by === "tag" ? meshNames(name).tag : meshNames(name).from;
+}
+
+export const podRev = `/spec/template/metadata/labels/istio.io~1rev`;
+export const restartPointer = `/spec/template/metadata/annotations/${restartedForAnnotation.replace("/", "~1")}`;
+
+/** Gateways of helm and those that are injected by hand are workloads with a sidecar: they move in a wave. */
+function workloadsOf(
+  { name, mesh }: { readonly name: string; readonly mesh: SimMesh },
+  namespace: string,
+  index: number,
+): { readonly object: ObjectReference; readonly byPodLabel: boolean }[] {
+  const sidecars = isSidecar(mesh, index);
+  const deployment = (what: string) => reference("apps/v1", "Deployment", `${what}-${namespace}-${name}`, namespace);
+  const injected = index === 0 ? mesh.gateways.filter((kind) => kind === "helm" || kind === "byHand") : [];
+  return [
+    ...(sidecars ? [{ object: deployment("work"), byPodLabel: false }] : []),
+    ...injected.map((kind) => ({ object: deployment(kind), byPodLabel: !sidecars || kind === "byHand" })),
+  ];
+}
+
+function podsOf(name: string, namespace: string): ObjectReference[] {
+  return ["one", "two", "three"].map((pod) => reference("v1", "Pod", `${pod}-${name}`, namespace));
+}
+
+function isApi(kind: GatewayKind): boolean {
+  return kind === "gatewayApi" || kind === "eastWest" || kind === "waypoint";
+}
+
+function apiGateway(name: string, kind: GatewayKind, namespace: string): ObjectReference {
+  return reference("gateway.networking.k8s.io/v1", "Gateway", `${kind}-${name}`, namespace);
+}
+
+function stableOf(name: string, kind: GatewayKind, namespace: string): ObjectReference {
+  return reference("apps/v1", "Deployment", `${kind}-${name}-istio`, namespace);
+}
+
+export function classicReference(name: string): ObjectReference {
+  return reference("apps/v1", "Deployment", `ingressgateway-${name}`, system);
+}
+
+function classicBody(name: string, revision: string): UntypedObject["spec"] {
+  return { metadata: { labels: { gateway: name, [revisionLabel]: revision } } };
+}
+
+/** The gateways of an upgrade that it moves by steps of their own. */
+export function gatewayObjects({ name, moves = [], mesh }: SimUpgrade): ObjectReference[] {
+  if (mesh === undefined) return [];
+  const [first = "a"] = moves;
+  return [
+    ...mesh.gateways.filter(isApi).map((kind) => apiGateway(name, kind, first)),
+    ...(mesh.gateways.includes("operator") ? [classicReference(name)] : []),
+  ];
+}
+
+/** The objects as the model holds them. */
+export interface MeshObjects {
+  readonly nowMs: number;
+  find(object: ObjectReference): ModelObject | undefined;
+}
+
+/** The ztunnel that has a pod: by its own label, its namespace's, its node's. */
+export function ownerOf(objects: MeshObjects, { name, namespace = "" }: ObjectReference): string {
+  const upgrade = name.slice(name.lastIndexOf("-") + 1);
+  const names = meshNames(upgrade);
+  const says = [
+    objects.find(reference("v1", "Pod", name, namespace))?.fields.get(ztunnelRev),
+    objects.find(reference("v1", "Namespace", namespace))?.fields.get(ztunnelRev),
+    objects.find(names.node)?.fields.get(rev),
+  ].find((value) => value !== undefined);
+  return typeof says === "string" ? says : names.from;
+}
+
+function enrolled(
+  objects: MeshObjects,
+  { name, mesh }: Required<Pick<SimUpgrade, "name" | "mesh">>,
+  moves: readonly string[],
+) {
+  return moves.map((namespace, index): EnrolledPod[] =>
+    isAmbient(mesh, index)
+      ? podsOf(name, namespace).map((pod) => ({
+          name: pod.name,
+          namespace,
+          node: meshNames(name).node.name,
+          owner: ownerOf(objects, pod),
+        }))
+      : [],
+  );
+}
+
+function namespacesInWorld(
+  objects: MeshObjects,
+  { name, moves = [], mesh }: SimUpgrade & { readonly mesh: SimMesh },
+  mark: string,
+): NamespaceInWorld[] {
+  const { to, tag } = meshNames(name);
+  const pods = enrolled(objects, { name, mesh }, moves);
+  return moves.map((namespace, index) => ({
+    name: namespace,
+    labels: {},
+    ...(isSidecar(mesh, index)
+      ? {
+          injection: {
+            label: "istio.io/rev" as const,
+            value: labelOf(name, mesh),
+            ...(mesh.by === "tag" ? { tag } : {}),
+          },
+        }
+      : {}),
+    labelled: objects.find(reference("v1", "Namespace", namespace))?.fields.get(rev) === to,
+    workloads: workloadsOf({ name, mesh }, namespace, index).map(({ object, byPodLabel }): WorkloadInWorld => ({
+      object,
+      labels: {},
+      byPodLabel,
+      state: stateOf(objects, object, to, mark),
+    })),
+    leftToEnd: [],
+    ambient: isAmbient(mesh, index),
+    enrolledPods: pods[index] ?? [],
+  }));
+}
+
+function stateOf(objects: MeshObjects, object: ObjectReference, to: string, mark: string): WorkloadInWorld["state"] {
+  const found = objects.find(object);
+  if (found === undefined || (found.fields.get(restartPointer) !== mark && found.fields.get(podRev) !== to))
+    return "waiting";
+  return objects.nowMs >= found.readyAtMs ? "moved" : "moving";
+}
+
+/** The upgrade as its parser reads it, with what the simulation says of it. */
+export function meshUpgradeSpec({ name, mesh }: SimUpgrade & { readonly mesh: SimMesh }): MeshUpgrade["spec"] {
+  const { from, to } = meshNames(name);
+  const parsed = parseMeshUpgrade({
+    metadata: { name },
+    spec: {
+      from: { revision: from },
+      to: { revision: to, ...(mesh.installs ? { install: [{ revision: to }] } : {}) },
+      gateways: { weights: mesh.weights },
+      ztunnel: { by: mesh.ztunnelBy, maxConcurrent: 2 },
+      soakSeconds: 5,
+      retire: mesh.retire,
+    },
+  });
+  invariant(parsed.value !== undefined, JSON.stringify(parsed.errors));
+  return parsed.value.spec;
+}
+
+/** The engine's own plan of the upgrade, made from the world as it is now. */
+export function meshSteps(
+  objects: MeshObjects,
+  sim: SimUpgrade & { readonly mesh: SimMesh },
+  approvals: MeshUpgrade["spec"]["approvals"],
+): Step[] {
+  const upgrade: MeshUpgrade = {
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "MeshUpgrade",
+    metadata: { name: sim.name, uid: sim.name },
+    spec: { ...meshUpgradeSpec(sim), approvals },
+  };
+  return planMeshUpgrade(upgrade, worldOf(objects, sim, `${upgrade.spec.to.revision}.${sim.name}`));
+}
+
+function worldOf(objects: MeshObjects, sim: SimUpgrade & { readonly mesh: SimMesh }, mark: string): MeshWorld {
+  const { name, moves = [], mesh } = sim;
+  const names = meshNames(name);
+  const [first = "a"] = moves;
+  const parts = (revision: string): ObjectReference[] => [
+    names.istiod(revision),
+    ...(hasAmbient(mesh, moves) ? [names.ztunnel(revision)] : []),
+  ];
+  return {
+    installs: mesh.installs
+      ? [parts(names.to).map(({ apiVersion, kind, ...metadata }) => ({ apiVersion, kind, metadata: placed(metadata) }))]
+      : [],
+    namespaces: namespacesInWorld(objects, sim, mark),
+    gateways: mesh.gateways.filter(isApi).map((kind): GatewayInWorld => ({
+      name: `${kind}-${name}`,
+      namespace: first,
+      waypoint: kind === "waypoint",
+      label: names.from,
+      followsNamespace: false,
+      deployments: [{ name: stableOf(name, kind, first).name, replicas: mesh.replicas, autoscaled: false }],
+    })),
+    classicGateways: mesh.gateways.includes("operator") ? [classicGateway(name, mesh)] : [],
+    tags:
+      mesh.by === "tag"
+        ? [
+            {
+              tag: names.tag,
+              fields: [{ object: names.injector, pointer: tagPointer, value: names.istiod(names.to).name }],
+              objects: [],
+            },
+          ]
+        : [],
+    retirable: parts(names.from),
+    injectors: [],
+    ztunnelNodes: hasAmbient(mesh, moves) ? [names.node.name] : [],
+    probeImage: "serin",
+    dataPlanes: [
+      ...(moves.some((_one, index) => isSidecar(mesh, index)) ? (["sidecar"] as const) : []),
+      ...(hasAmbient(mesh, moves) ? (["ambient"] as const) : []),
+    ],
+  };
+}
+
+function placed({ name, namespace }: Pick<ObjectReference, "name" | "namespace">): UntypedObject["metadata"] {
+  return { name, ...(namespace === undefined ? {} : { namespace }) };
+}
+
+function classicGateway(name: string, mesh: SimMesh): ClassicGatewayInWorld {
+  const object = classicReference(name);
+  const body: UntypedObject = {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: placed(object),
+    spec: {
+      replicas: mesh.replicas,
+      selector: { matchLabels: { gateway: name } },
+      template: classicBody(name, meshNames(name).to),
+    },
+  };
+  invariant(referenceTo(body).name === object.name, "a gateway has one name");
+  return {
+    namespace: system,
+    deployment: { name: object.name, replicas: mesh.replicas, autoscaled: false },
+    body,
+    parts: [],
+  };
+}
+
+export const canaryRevision = annotationPointer("rollout.serin.dev/canary-revision");
+export const canaryReplicas = annotationPointer("rollout.serin.dev/canary-replicas");

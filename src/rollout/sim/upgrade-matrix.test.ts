@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { dataPlanes, gatewayKinds } from "./sim-mesh.ts";
+import { simulateCell, upgradeMatrix } from "./upgrade-matrix.ts";
+
+test("the matrix has every data plane with every kind of gateway, by revision and by tag, installed by the upgrade and found", () => {
+  const cells = upgradeMatrix();
+  for (const dataPlane of dataPlanes)
+    for (const kind of gatewayKinds)
+      for (const by of ["revision", "tag"])
+        for (const installs of [true, false])
+          assert.ok(
+            cells.some(
+              (cell) =>
+                cell.dataPlane === dataPlane &&
+                cell.gateways.includes(kind) &&
+                cell.by === by &&
+                cell.installs === installs,
+            ),
+            `${dataPlane} ${kind} ${by}`,
+          );
+});
+
+/** All of it: `npm run sim -- --matrix`. */
+const everySo = 3;
+
+test("upgrades of the matrix go to their end, and back from a step and from there, and no gateway is without a pod", () => {
+  const failures = upgradeMatrix()
+    .filter((_cell, index) => index % everySo === 0)
+    .flatMap((cell, index) => simulateCell(cell, (step) => step % 5 === index % 5).failures);
+  assert.deepEqual(failures, []);
+});

@@ -1,0 +1,82 @@
+import type { Scenario, SimRollout } from "./scenario.ts";
+import { dataPlanes, gatewayKinds, type GatewayKind, type SimMesh } from "./sim-mesh.ts";
+import { simulate } from "./simulate.ts";
+
+/** Every mesh of the matrix: data plane by gateways by how namespaces name their revision by who installs the new one. */
+export function upgradeMatrix(): SimMesh[] {
+  const sets: readonly (readonly GatewayKind[])[] = [[], ...gatewayKinds.map((kind) => [kind]), gatewayKinds];
+  const cells = dataPlanes.flatMap((dataPlane) =>
+    sets.flatMap((gateways) =>
+      (["revision", "tag"] as const).flatMap((by) =>
+        [true, false].map((installs) => ({ dataPlane, gateways, by, installs })),
+      ),
+    ),
+  );
+  const ways = ["Pod", "Namespace", "Node"] as const;
+  return cells.map((cell, index) => ({
+    ...cell,
+    ztunnelBy: ways[index % ways.length] ?? "Pod",
+    weights: index % 2 === 0 ? [50, 100] : [100],
+    replicas: 1 + (index % 3),
+    retire: index % 5 === 0 ? "Manual" : "Automatic",
+    stranger: false,
+  }));
+}
+
+export interface CellResult {
+  /** Simulated upgrades. */
+  readonly runs: number;
+  readonly failures: readonly string[];
+}
+
+/** One mesh forward to the end and back from there, and back after each step, or after those that `isTried` names. */
+export function simulateCell(mesh: SimMesh, isTried: (step: number) => boolean = () => true): CellResult {
+  const forward = simulate(upgradeOf(mesh, {}));
+  const steps = forward.history.filter((line) => line.includes(" StepDone: ")).length;
+  const failures = [...failureOf(mesh, "forward", forward, "is Completed")];
+  const backs = [...Array.from({ length: steps }, (_one, step) => step).filter(isTried), undefined];
+  for (const step of backs) {
+    const way = step === undefined ? { abortedAfterEnd: true } : { abortedAfterSteps: step };
+    const back = simulate(upgradeOf(mesh, way));
+    failures.push(...failureOf(mesh, `back after ${step ?? "its end"}`, back, "is RolledBack"));
+  }
+  return { runs: backs.length + 1, failures };
+}
+
+function failureOf(
+  mesh: SimMesh,
+  what: string,
+  { failure, history }: ReturnType<typeof simulate>,
+  end: string,
+): string[] {
+  const ended = history.some((line) => line.endsWith(end));
+  const said = failure ?? (ended ? undefined : `it never ${end}: ${history.at(-1) ?? ""}`);
+  return said === undefined ? [] : [`${JSON.stringify(mesh)} ${what}: ${said}`];
+}
+
+function upgradeOf(mesh: SimMesh, way: Pick<SimRollout, "abortedAfterEnd" | "abortedAfterSteps">): Scenario {
+  return {
+    seed: 1,
+    rollouts: [
+      {
+        kind: "MeshUpgrade",
+        name: "r0",
+        namespace: "a",
+        watched: false,
+        errorRate: 0,
+        rollback: "Automatic",
+        onDeletion: "Rollback",
+        steps: [],
+        createdAtTick: 0,
+        moves: ["a", "b"],
+        mesh,
+        ...way,
+      },
+    ],
+    disturbances: [],
+    maxConcurrent: 1,
+    crashRate: 0,
+    lostRate: 0,
+    staleRate: 0,
+  };
+}
