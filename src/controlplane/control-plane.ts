@@ -70,13 +70,7 @@ import { runRefusedStatusWriter } from "./refused-status.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
 import { trustBundle } from "./translate/index.ts";
 import { TrustAnchors } from "./trust-anchors.ts";
-import {
-  createInjectReviewer,
-  InjectionSource,
-  runCaBundleController,
-  serveWebhooks,
-  validationDoubt,
-} from "./webhooks/index.ts";
+import { InjectionSource, runCaBundleController, serveWebhooks, validationDoubt } from "./webhooks/index.ts";
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
@@ -459,15 +453,18 @@ export class ControlPlane {
 
   /** Pods must not be injected by a configuration that has not been read yet. */
   async #serveWebhooks(identity: ControlPlaneIdentity, injection: InjectionSource): Promise<HttpsServer> {
-    const { settings, log } = this.#options;
-    const webhooks = await serveWebhooks(
-      settings.webhooks.address,
-      settings.webhooks.port,
-      identity.serving,
-      this.#injectReviewer(injection),
-      this.#metrics,
-      log.scoped("webhooks"),
-    );
+    const { settings, clock, log } = this.#options;
+    const webhooks = await serveWebhooks({
+      ...settings.webhooks,
+      certificate: identity.serving,
+      scope: (namespace) => ({
+        context: injection.context(),
+        namespaceLabels: this.#inputs.namespaces.get(namespace)?.labels ?? {},
+      }),
+      metrics: this.#metrics,
+      clock,
+      log: log.scoped("webhooks"),
+    });
     identity.onChange(() =>
       webhooks.setSecureContext({ cert: identity.serving.certificate, key: identity.serving.privateKey }),
     );
@@ -494,17 +491,6 @@ export class ControlPlane {
     return [...this.#inputs.nodes.values()].map(({ name }) => {
       const node: Node | undefined = this.#ingest.get("Node", name);
       return node?.status?.nodeInfo?.["kubeletVersion"] ?? "";
-    });
-  }
-
-  #injectReviewer(injection: InjectionSource): ReturnType<typeof createInjectReviewer> {
-    const namespaceLabels = (namespace: string): Readonly<Record<string, string>> =>
-      this.#inputs.namespaces.get(namespace)?.labels ?? {};
-    return createInjectReviewer({
-      context: () => injection.context(),
-      namespaceLabels,
-      metrics: this.#metrics,
-      log: this.#options.log.scoped("injection"),
     });
   }
 

@@ -2,6 +2,7 @@ import { parse } from "yaml";
 import { parseMeshConfig } from "../api/istio/index.ts";
 import { messageOf, userError } from "../base/index.ts";
 import { flagAt, isTree, listAt, numberAt, textAt, textMapAt, treeAt, type Tree } from "./tree.ts";
+import { yamlBoundsFault } from "./yaml-bounds.ts";
 
 /** What injection reads of the mesh config. */
 export interface MeshForInjection {
@@ -97,15 +98,13 @@ function joinedHeaders(before: Tree | undefined, over: Tree | undefined): Tree |
   };
 }
 
-/** A config is some lines; what is longer only keeps the webhook busy. */
-const maxProxyConfigCharacters = 32_768;
-
 /** The value of `proxy.istio.io/config`. */
 export function parseProxyConfig(text: string): Tree {
-  if (text.length > maxProxyConfigCharacters)
+  const fault = yamlBoundsFault(text);
+  if (fault !== undefined)
     throw userError(
       "annotation-invalid",
-      `annotation proxy.istio.io/config must be at most ${maxProxyConfigCharacters} characters, got ${text.length}: set what many pods share in defaultConfig of the mesh config`,
+      `annotation proxy.istio.io/config ${fault}: set what many pods share in defaultConfig of the mesh config`,
     );
   let value: unknown;
   try {

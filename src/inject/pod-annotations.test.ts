@@ -259,6 +259,10 @@ test("a proxy config of a pod is read as the mesh's is: its faults refuse the po
     /config must be a proxy config \(statusPort must be .*; interceptionMode must be one of/,
   );
   assert.throws(() => outcome(config(`# ${"x".repeat(40_000)}`)), /must be at most 32768 characters, got 40002/);
+  assert.throws(
+    () => outcome(config(`tracing: ${"[".repeat(20_000)}`)),
+    /annotation proxy\.istio\.io\/config must be nested at most 64 levels deep/,
+  );
 });
 
 test("the proxy is told to answer where the pod's probes are sent, and none are sent where it does not answer", () => {

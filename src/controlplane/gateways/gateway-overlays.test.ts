@@ -79,3 +79,13 @@ test("parameters do not make it another object, or another one's", () => {
     metadata: { ...object.metadata, labels: { app: "mine", "gateway.networking.k8s.io/gateway-name": "web" } },
   });
 });
+
+test("parameters that would keep a reader of YAML busy are refused unread", () => {
+  const refused = (text: string): RegExp | object => ({ code: "gateway-parameters", message: new RegExp(text) });
+  assert.throws(
+    () => overlaid(deployment, `spec: ${"[".repeat(20_000)}`),
+    refused("for its Deployment must be nested at"),
+  );
+  const keys = Array.from({ length: 20_000 }, (_, index) => `k${index}:`).join("\n");
+  assert.throws(() => overlaid(deployment, keys), refused("must be at most 32768 characters"));
+});

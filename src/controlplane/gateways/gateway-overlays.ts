@@ -2,6 +2,7 @@ import { parse } from "yaml";
 import type { KubernetesObject } from "../../api/index.ts";
 import { horizontalPodAutoscalerKind, podDisruptionBudgetKind, type Deployment } from "../../api/kubernetes/index.ts";
 import { messageOf, userError } from "../../base/index.ts";
+import { yamlBoundsFault } from "../../inject/index.ts";
 
 export const autoscalerKind = horizontalPodAutoscalerKind;
 export const disruptionBudgetKind = podDisruptionBudgetKind;
@@ -87,6 +88,9 @@ function besideDeployment(
 function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject): Fields | undefined {
   if (text === undefined || text.trim() === "") return undefined;
   const hint = "the value must be YAML of an object of that kind, of which only the fields to change are given";
+  const fault = yamlBoundsFault(text);
+  if (fault !== undefined)
+    throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} ${fault}`, { hint });
   try {
     const value: unknown = parse(text);
     if (isFields(value)) return value;

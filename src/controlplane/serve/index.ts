@@ -4,7 +4,7 @@ export { createDiscoveryMetrics, type DiscoveryMetrics } from "./discovery-metri
 export { DiscoveryServer, type DebugAnswerer, type DiscoveryServerOptions } from "./discovery-server.ts";
 export { RotatingCertificate, type GrpcServer } from "./grpc/index.ts";
 export { createPlaintextServer, createSecureServer, type GrpcServersOptions } from "./grpc-servers.ts";
-export { listening, readBody } from "./http-server.ts";
+export { listening } from "./http-server.ts";
 export {
   forKnownCallers,
   forLoopback,

@@ -40,7 +40,6 @@ export {
   type OutboundResources,
 } from "./outbound/outbound-resources.ts";
 export { compileExtension, type CompiledExtension } from "./extension-filters.ts";
-export { envoyValueIssues } from "./envoy-filter/value-issues.ts";
 export { compilePatches, type CompiledPatch, type PatchFault } from "./envoy-filter/compiled-patch.ts";
 export { ExtensionProgram, isForType } from "./envoy-filter/extension-program.ts";
 export { contentHash } from "./content-hash.ts";

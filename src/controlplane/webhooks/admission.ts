@@ -2,7 +2,7 @@ import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/in
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { envoyFilterKind, istioKinds, type EnvoyFilter } from "../../api/istio/index.ts";
 import { envoyTypes } from "../envoy-types-file.ts";
-import { envoyValueIssues } from "../translate/index.ts";
+import { envoyValueIssues } from "../translate/envoy-filter/value-issues.ts";
 import { type AdmissionAnswer, type AdmissionReview, allow, refuse } from "./admission-review.ts";
 
 const kinds = [...istioKinds, ...gatewayApiKinds];

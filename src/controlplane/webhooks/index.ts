@@ -1,5 +1,4 @@
 export { runCaBundleController } from "./ca-bundle-controller.ts";
-export { createInjectReviewer } from "./inject-review.ts";
 export { InjectionSource, type NativeSidecarMode } from "./injection-source.ts";
 export { validationDoubt } from "./validation-proof.ts";
 export { serveWebhooks } from "./webhook-server.ts";

@@ -1,67 +1,62 @@
 import type { Pod } from "../../api/kubernetes/index.ts";
-import { messageOf, type Logger } from "../../base/index.ts";
+import { messageOf } from "../../base/index.ts";
 import { injectPod, type InjectionContext } from "../../inject/index.ts";
-import type { MetricsRegistry } from "../../telemetry/index.ts";
 import { type AdmissionAnswer, type AdmissionReview, allow, refuse } from "./admission-review.ts";
 
-export interface InjectReviewerOptions {
-  readonly context: () => InjectionContext;
-  readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>>;
-  readonly metrics: MetricsRegistry;
-  readonly log: Logger;
+/** What became of a pod, for a log line and the metrics. */
+export interface InjectionReport {
+  readonly outcome: "injected" | "skipped" | "failed" | "no-pod";
+  readonly pod: string;
+  readonly namespace: string;
+  /** Why it was left as it is, or what failed. */
+  readonly reason: string;
+  readonly seconds: number;
 }
 
-/** Seconds; upstream's. */
-const timeBounds = [0.1, 1, 3, 5, 10, 20, 30, 60];
+export interface InjectReview {
+  readonly answer: AdmissionAnswer;
+  readonly report: InjectionReport;
+}
+
+/** What a review of a pod needs besides the pod. */
+export interface InjectionScope {
+  readonly context: InjectionContext;
+  readonly namespaceLabels: Readonly<Record<string, string>>;
+}
+
 const msPerSecond = 1000;
 
-/** Answers reviews of pods; the path after `/inject` may name the cluster and the network: `/inject/cluster/<name>/net/<network>`. */
-export function createInjectReviewer(
-  options: InjectReviewerOptions,
-): (review: AdmissionReview, path: string) => AdmissionAnswer {
-  const { context, namespaceLabels, metrics, log } = options;
-  const counter = (name: string, help: string): (() => void) => {
-    const labelled = metrics.counter(name, help, []).labels();
-    return () => labelled.increment();
+/** Where a pod is to be made. */
+export function namespaceOf(review: AdmissionReview): string {
+  return review.request?.namespace ?? (review.request?.object as Pod | undefined)?.metadata?.namespace ?? "default";
+}
+
+/** Answers a review of a pod; the path after `/inject` may name the cluster and the network: `/inject/cluster/<name>/net/<network>`. */
+export function reviewPod(review: AdmissionReview, path: string, scope: InjectionScope): InjectReview {
+  const startedMs = performance.now();
+  const pod = review.request?.object as Pod | undefined;
+  const namespace = namespaceOf(review);
+  const done = (answer: AdmissionAnswer, outcome: InjectionReport["outcome"], reason = ""): InjectReview => {
+    const name = pod?.metadata?.name ?? `${pod?.metadata?.generateName ?? ""}*`;
+    const seconds = (performance.now() - startedMs) / msPerSecond;
+    return { answer, report: { outcome, pod: name, namespace, reason, seconds } };
   };
-  const requested = counter("sidecar_injection_requests_total", "Pods that were to be decided on.");
-  const injected = counter("sidecar_injection_success_total", "Pods that were injected.");
-  const failed = counter("sidecar_injection_failure_total", "Pods that could not be injected.");
-  const skipped = counter("sidecar_injection_skip_total", "Pods that are left as they are.");
-  const time = metrics
-    .histogram("sidecar_injection_time_seconds", "How long pods were decided on.", [], timeBounds)
-    .labels();
-  return (review, path) => {
-    requested();
-    const startedMs = performance.now();
-    using _timed = { [Symbol.dispose]: () => time.observe((performance.now() - startedMs) / msPerSecond) };
-    const pod = review.request?.object as Pod | undefined;
-    if (pod?.metadata === undefined) return allow(review);
-    const namespace = review.request?.namespace ?? pod.metadata.namespace ?? "default";
-    const name = pod.metadata.name ?? `${pod.metadata.generateName ?? ""}*`;
-    try {
-      const outcome = injectPod(
-        { pod, namespace, namespaceLabels: namespaceLabels(namespace), ...environmentOf(path) },
-        context(),
-      );
-      if (outcome.kind === "skipped") {
-        skipped();
-        log.debug("left a pod as it is", { pod: name, namespace, reason: outcome.reason });
-        return allow(review);
-      }
-      injected();
-      log.debug("injected a pod", { pod: name, namespace });
-      return allow(review, {
-        ...(outcome.warnings.length === 0 ? {} : { warnings: outcome.warnings }),
-        patchType: "JSONPatch",
-        patch: Buffer.from(JSON.stringify(outcome.patch)).toString("base64"),
-      });
-    } catch (error) {
-      failed();
-      log.warn("a pod cannot be injected", { pod: name, namespace, error: messageOf(error) });
-      return refuse(review, messageOf(error));
-    }
-  };
+  if (pod?.metadata === undefined) return done(allow(review), "no-pod");
+  try {
+    const outcome = injectPod(
+      { pod, namespace, namespaceLabels: scope.namespaceLabels, ...environmentOf(path) },
+      scope.context,
+    );
+    if (outcome.kind === "skipped") return done(allow(review), "skipped", outcome.reason);
+    const answer = allow(review, {
+      ...(outcome.warnings.length === 0 ? {} : { warnings: outcome.warnings }),
+      patchType: "JSONPatch",
+      patch: Buffer.from(JSON.stringify(outcome.patch)).toString("base64"),
+    });
+    return done(answer, "injected");
+  } catch (error) {
+    return done(refuse(review, messageOf(error)), "failed", messageOf(error));
+  }
 }
 
 /** Pairs of a key and a value; a slash in a value is written `--slash--`, as upstream's is. */

@@ -42,6 +42,7 @@ export class InjectionSource {
   #mesh: MeshForInjection | undefined;
   #meshText: string | undefined;
   readonly #proxyConfigs = new Map<string, ProxyConfigObject>();
+  #context: InjectionContext | undefined;
   readonly #synced = Promise.withResolvers<void>();
 
   constructor(options: InjectionSourceOptions) {
@@ -54,15 +55,17 @@ export class InjectionSource {
     return this.#synced.promise;
   }
 
-  /** What holds for the next pod. */
+  /** What holds for the next pod; the same object while nothing has changed. */
   context(): InjectionContext {
-    return {
-      settings: this.#settings,
-      mesh: this.#currentMesh(),
-      revision: this.#options.defaults.revision,
-      nativeSidecars: this.#hasNativeSidecars(),
-      proxyConfigs: [...this.#proxyConfigs.values()],
-    };
+    const mesh = this.#currentMesh();
+    const nativeSidecars = this.#hasNativeSidecars();
+    const settings = this.#settings;
+    const known = this.#context;
+    if (known?.mesh === mesh && known.settings === settings && known.nativeSidecars === nativeSidecars) return known;
+    const { revision } = this.#options.defaults;
+    const proxyConfigs = [...this.#proxyConfigs.values()];
+    this.#context = { settings, mesh, revision, nativeSidecars, proxyConfigs };
+    return this.#context;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -85,6 +88,7 @@ export class InjectionSource {
 
   /** One that its parser refuses has no effect. */
   #takeProxyConfig(key: string, object: ProxyConfigObject | undefined): void {
+    this.#context = undefined;
     const parsed = object === undefined ? undefined : proxyConfigKind.parse?.(object);
     if (parsed?.value === undefined) this.#proxyConfigs.delete(key);
     else this.#proxyConfigs.set(key, parsed.value);

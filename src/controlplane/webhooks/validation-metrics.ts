@@ -1,9 +1,9 @@
 import type { MetricsRegistry } from "../../telemetry/index.ts";
-import type { AdmissionAnswer, AdmissionReview } from "./admission-review.ts";
+import type { ValidationReport } from "./review-messages.ts";
 
 /** What is counted of the validation webhook, by upstream's names. */
 export interface ValidationMetrics {
-  judged(review: AdmissionReview, answer: AdmissionAnswer): void;
+  judged(report: ValidationReport): void;
   failed(): void;
 }
 
@@ -15,10 +15,10 @@ export function createValidationMetrics(metrics: MetricsRegistry): ValidationMet
     .counter("galley_validation_http_error", "Requests that could not be read or answered.")
     .labels();
   return {
-    judged: ({ request }, { response }) => {
-      const { group = "", version = "" } = request?.kind ?? {};
-      const resource = request?.resource?.resource ?? (request?.kind?.kind ?? "").toLowerCase();
-      if (response.allowed) passed.labels(group, version, resource).increment();
+    judged: ({ request, allowed }) => {
+      const { group = "", version = "" } = request.kind ?? {};
+      const resource = request.resource?.resource ?? (request.kind?.kind ?? "").toLowerCase();
+      if (allowed) passed.labels(group, version, resource).increment();
       else refused.labels(group, version, resource, "invalid_resource").increment();
     },
     failed: () => failed.increment(),

@@ -1,76 +1,141 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
-import { messageOf, type Logger } from "../../base/index.ts";
+import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ServingCertificate } from "../ca/index.ts";
-import { listening, readBody } from "../serve/index.ts";
-import type { AdmissionAnswer, AdmissionReview } from "./admission-review.ts";
-import { validate } from "./admission.ts";
+import { listening } from "../serve/index.ts";
+import { refuse } from "./admission-review.ts";
+import { createInjectionMetrics } from "./injection-metrics.ts";
+import type { InjectionScope } from "./inject-review.ts";
+import { reviewLimitMs, ReviewQueue } from "./review-queue.ts";
+import type { ReviewVerdict } from "./review-thread.ts";
 import { createValidationMetrics } from "./validation-metrics.ts";
 
+/** An object may have 3 MiB, and an update carries it twice. */
 const maxBodyBytes = 8 << 20;
+/** Of all bodies that are being read or wait. */
+const maxHeldBytes = 64 << 20;
+/** The API server writes a review at once. */
+const requestTimeoutMs = 20_000;
+const maxConnections = 1_024;
 
-/** What is asked at `/inject…`. */
-export type InjectReviewer = (review: AdmissionReview, path: string) => AdmissionAnswer;
-type Reviewer = (review: AdmissionReview) => AdmissionAnswer;
-
-interface Reviewers {
-  readonly validate: Reviewer;
-  readonly inject: InjectReviewer;
-  /** A request that could not be read or answered. */
-  readonly failed: (path: string) => void;
+export interface WebhookServerOptions {
+  readonly address: string;
+  readonly port: number;
+  readonly certificate: ServingCertificate;
+  /** What injection needs to decide on a pod of a namespace. */
+  readonly scope: (namespace: string) => InjectionScope;
+  readonly metrics: MetricsRegistry;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Of the work for one review. */
+  readonly limitMs?: number;
 }
 
-/** Starts to answer the API server's admission reviews. */
-export async function serveWebhooks(
-  address: string,
-  port: number,
-  certificate: ServingCertificate,
-  inject: InjectReviewer,
-  metrics: MetricsRegistry,
-  log: Logger,
-): Promise<Server> {
-  const counted = createValidationMetrics(metrics);
-  const reviewers: Reviewers = {
-    validate: (review) => {
-      const answer = validate(review);
-      counted.judged(review, answer);
-      return answer;
-    },
-    inject,
-    failed: (path) => (path.startsWith("/validate") ? counted.failed() : undefined),
-  };
+/** Starts to answer the API server's admission reviews: in a thread of its own, so that discovery goes on whatever comes. */
+export async function serveWebhooks(options: WebhookServerOptions): Promise<Server> {
+  const { address, port, certificate } = options;
+  const handler = new ReviewHandler(options);
   const server = createServer(
     { cert: certificate.certificate, key: certificate.privateKey, minVersion: "TLSv1.2" },
-    (request, response) => void handle(request, response, reviewers, log),
+    (request, response) => void handler.handle(request, response),
   );
+  server.requestTimeout = requestTimeoutMs;
+  server.maxConnections = maxConnections;
+  server.on("close", () => void handler.close());
   return await listening(server, address, port);
 }
 
-async function handle(
-  request: IncomingMessage,
-  response: ServerResponse,
-  reviewers: Reviewers,
-  log: Logger,
-): Promise<void> {
-  try {
-    const review = reviewerOf(request.url ?? "/", reviewers);
-    if (review === undefined) {
-      response.writeHead(404).end("there are /validate and /inject\n");
-      return;
+type Lane = "validate" | "inject";
+
+class ReviewHandler {
+  readonly #queue: ReviewQueue;
+  readonly #validation;
+  readonly #injection;
+  readonly #limitMs: number;
+  readonly #log: Logger;
+  #heldBytes = 0;
+
+  constructor({ scope, clock, metrics, log, limitMs = reviewLimitMs }: WebhookServerOptions) {
+    this.#queue = new ReviewQueue({ scope, clock, limitMs });
+    this.#validation = createValidationMetrics(metrics);
+    this.#injection = createInjectionMetrics(metrics, log);
+    this.#limitMs = limitMs;
+    this.#log = log;
+  }
+
+  /** Never throws: who reaches the port must not be able to end the process. */
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let lane: Lane | undefined;
+    try {
+      const { pathname } = new URL(request.url ?? "/", "https://localhost");
+      lane = laneOf(pathname);
+      if (lane === undefined) {
+        response.writeHead(404).end("there are /validate and /inject\n");
+        return;
+      }
+      const verdict = await this.#verdict(lane, pathname, request, response);
+      const text = this.#answerOf(verdict, lane);
+      response.writeHead(200, { "content-type": "application/json" }).end(text);
+    } catch (error) {
+      if (lane === "validate") this.#validation.failed();
+      this.#log.warn("an admission review could not be answered", { error: messageOf(error) });
+      const isBusy = error instanceof Error && "code" in error && error.code === busyCode;
+      response.writeHead(isBusy ? 503 : 400).end(`${messageOf(error)}\n`);
     }
-    const answer = review(JSON.parse(await readBody(request, maxBodyBytes)) as AdmissionReview);
-    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(answer));
-  } catch (error) {
-    reviewers.failed(request.url ?? "/");
-    log.warn("an admission review could not be answered", { error: messageOf(error) });
-    response.writeHead(400).end(`${messageOf(error)}\n`);
+  }
+
+  async close(): Promise<void> {
+    await this.#queue.close();
+  }
+
+  async #verdict(lane: Lane, path: string, request: IncomingMessage, response: ServerResponse): Promise<ReviewVerdict> {
+    let held = 0;
+    try {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request as AsyncIterable<Buffer>) {
+        held += chunk.length;
+        this.#heldBytes += chunk.length;
+        if (held > maxBodyBytes) throw userError("too-large", `the request is larger than ${maxBodyBytes} bytes`);
+        if (this.#heldBytes > maxHeldBytes) throw busy();
+        chunks.push(chunk);
+      }
+      // Objects do not hold up pods: the two take turns as two callers do.
+      const caller = `${lane} ${request.socket.remoteAddress ?? ""}`;
+      const task = { kind: "review", path, body: Buffer.concat(chunks) } as const;
+      const verdict = await this.#queue.review(caller, task, () => !response.destroyed);
+      if (verdict === undefined) throw busy();
+      return verdict;
+    } finally {
+      this.#heldBytes -= held;
+    }
+  }
+
+  #answerOf(verdict: ReviewVerdict, lane: Lane): string {
+    if (verdict.kind === "fault") throw userError("not-a-review", verdict.message);
+    if (verdict.kind === "answer") {
+      const { text, validation, injection } = verdict;
+      if (validation !== undefined) this.#validation.judged(validation);
+      if (injection !== undefined) this.#injection.judged(injection);
+      return text;
+    }
+    const { kind, reviewed } = verdict;
+    const spent = kind === "overdue" ? `longer than ${this.#limitMs / 1000} s` : "more memory than a review may have";
+    if (reviewed === undefined) throw userError("too-much-work", `reading this request took ${spent}`);
+    const message = `${reviewed.object} is refused: judging it took ${spent}. Split it into several objects with shorter lists and less nesting`;
+    this.#log.warn("an object takes too much to judge", { object: reviewed.object, limitMs: this.#limitMs, kind });
+    if (lane === "validate") this.#validation.failed();
+    return JSON.stringify(refuse({ request: { uid: reviewed.uid } }, message));
   }
 }
 
 /** `/inject` may go on with `/cluster/…` and the like, as upstream's does. */
-function reviewerOf(url: string, { validate: judge, inject }: Reviewers): Reviewer | undefined {
-  const { pathname } = new URL(url, "https://localhost");
-  if (pathname === "/validate" || pathname.startsWith("/validate/")) return judge;
-  return pathname === "/inject" || pathname.startsWith("/inject/") ? (review) => inject(review, pathname) : undefined;
+function laneOf(path: string): Lane | undefined {
+  return (["validate", "inject"] as const).find((lane) => path === `/${lane}` || path.startsWith(`/${lane}/`));
+}
+
+const busyCode = "too-many-reviews";
+
+function busy(): Error {
+  return transientError(busyCode, "too many admission reviews wait to be judged: try again in some seconds");
 }

@@ -1,0 +1,41 @@
+import type { Logger } from "../../base/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+import type { InjectionReport } from "./inject-review.ts";
+
+/** What is counted and logged of the injection webhook, by upstream's names. */
+export interface InjectionMetrics {
+  judged(report: InjectionReport): void;
+}
+
+/** Seconds; upstream's. */
+const timeBounds = [0.1, 1, 3, 5, 10, 20, 30, 60];
+
+export function createInjectionMetrics(metrics: MetricsRegistry, log: Logger): InjectionMetrics {
+  const counter = (name: string, help: string): (() => void) => {
+    const labelled = metrics.counter(name, help, []).labels();
+    return () => labelled.increment();
+  };
+  const requested = counter("sidecar_injection_requests_total", "Pods that were to be decided on.");
+  const injected = counter("sidecar_injection_success_total", "Pods that were injected.");
+  const failed = counter("sidecar_injection_failure_total", "Pods that could not be injected.");
+  const skipped = counter("sidecar_injection_skip_total", "Pods that are left as they are.");
+  const time = metrics
+    .histogram("sidecar_injection_time_seconds", "How long pods were decided on.", [], timeBounds)
+    .labels();
+  return {
+    judged({ outcome, pod, namespace, reason, seconds }) {
+      requested();
+      time.observe(seconds);
+      if (outcome === "failed") {
+        failed();
+        log.warn("a pod cannot be injected", { pod, namespace, error: reason });
+      } else if (outcome === "skipped") {
+        skipped();
+        log.debug("left a pod as it is", { pod, namespace, reason });
+      } else if (outcome === "injected") {
+        injected();
+        log.debug("injected a pod", { pod, namespace });
+      }
+    },
+  };
+}

@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { systemClock } from "../../base/index.ts";
+import { readInjectionSettings, readMeshForInjection, type InjectionContext } from "../../inject/index.ts";
+import type { AdmissionAnswer } from "./admission-review.ts";
+import { ReviewQueue } from "./review-queue.ts";
+import type { ReviewTask } from "./review-messages.ts";
+
+const defaults = {
+  hub: "docker.io/istio",
+  tag: "1",
+  istioNamespace: "istio-system",
+  revision: "default",
+  clusterName: "Kubernetes",
+  network: "",
+};
+let context: InjectionContext = {
+  settings: readInjectionSettings({}, defaults),
+  mesh: readMeshForInjection({}),
+  revision: "default",
+  nativeSidecars: true,
+  proxyConfigs: [],
+};
+const scope = (namespace: string): { context: InjectionContext; namespaceLabels: Record<string, string> } => ({
+  context,
+  namespaceLabels: namespace === "ambient" ? { "istio.io/dataplane-mode": "ambient" } : {},
+});
+const queue = new ReviewQueue({ scope, clock: systemClock });
+after(async () => await queue.close());
+
+const task = (review: unknown, path = "/validate"): ReviewTask => ({
+  kind: "review",
+  path,
+  body: Buffer.from(JSON.stringify(review)),
+});
+const virtualService = (uid: string, hosts: readonly string[]): ReviewTask =>
+  task({
+    request: {
+      uid,
+      name: "reviews",
+      namespace: "shop",
+      kind: { group: "networking.istio.io", version: "v1", kind: "VirtualService" },
+      operation: "CREATE",
+      object: {
+        metadata: { name: "reviews", namespace: "shop" },
+        spec: { hosts, http: [{ route: [{ destination: { host: "a" } }] }] },
+      },
+    },
+  });
+const pod = (uid: string, namespace: string): ReviewTask =>
+  task(
+    {
+      request: {
+        uid,
+        namespace,
+        kind: { group: "", version: "v1", kind: "Pod" },
+        name: "web",
+        object: { metadata: { name: "web" }, spec: { containers: [{ name: "app", image: "app" }] } },
+      },
+    },
+    "/inject/net/east",
+  );
+const manyHosts = Array.from({ length: 20_000 }, (_, index) => `h${index}.example.com`);
+
+async function answerOf(of: ReviewQueue, what: ReviewTask): Promise<AdmissionAnswer["response"]> {
+  const verdict = await of.review("10.0.0.1", what);
+  assert.ok(verdict?.kind === "answer", JSON.stringify(verdict));
+  return (JSON.parse(verdict.text) as AdmissionAnswer).response;
+}
+
+test("objects are judged and pods are injected with what holds at that moment, in the thread", async () => {
+  assert.equal((await answerOf(queue, virtualService("1", ["reviews"]))).allowed, true);
+  const bad = await answerOf(queue, virtualService("2", ["*bad*"]));
+  assert.deepEqual([bad.uid, bad.allowed], ["2", false]);
+  assert.deepEqual(await answerOf(queue, pod("3", "ambient")), { uid: "3", allowed: true });
+  const patchOf = async (): Promise<string> =>
+    Buffer.from((await answerOf(queue, pod("4", "demo"))).patch ?? "", "base64").toString("utf8");
+  const before = await patchOf();
+  assert.match(before, /"name":"ISTIO_META_NETWORK","value":"east"/);
+  assert.match(before, /docker\.io\/istio\/proxyv2:1/);
+  context = { ...context, settings: readInjectionSettings({}, { ...defaults, tag: "2" }) };
+  assert.match(await patchOf(), /docker\.io\/istio\/proxyv2:2/);
+});
+
+test("the loop goes on turning while an object of 20,000 hosts is judged", async () => {
+  let turns = 0;
+  let isDone = false;
+  const turn = (): void => {
+    turns += 1;
+    if (!isDone) setTimeout(turn, 1);
+  };
+  const judged = answerOf(queue, virtualService("1", manyHosts));
+  turn();
+  assert.equal((await judged).allowed, true);
+  isDone = true;
+  // Judged on this thread it would be a handful.
+  assert.ok(turns > 20, `${turns} turns`);
+});
+
+test("a review that passes the limit is told with its object, and the next one has a new thread", async () => {
+  let passLimit: (() => void) | undefined;
+  const clock = {
+    ...systemClock,
+    after: (_ms: number, run: () => void): Disposable => {
+      passLimit = run;
+      return { [Symbol.dispose]: () => (passLimit = undefined) };
+    },
+  };
+  let isSlow = true;
+  const limited = new ReviewQueue({
+    clock,
+    // The thread asks for this after it has read which object it is.
+    scope: (namespace) => {
+      if (isSlow) passLimit?.();
+      return scope(namespace);
+    },
+  });
+  const verdict = await limited.review("10.0.0.1", pod("7", "shop"));
+  assert.ok(verdict?.kind === "overdue");
+  assert.equal(verdict.reviewed?.uid, "7");
+  assert.equal(verdict.reviewed.object, 'Pod "shop/web"');
+  isSlow = false;
+  assert.equal((await answerOf(limited, pod("8", "shop"))).patchType, "JSONPatch");
+  await limited.close();
+});
+
+test("callers take turns, and what nobody waits for any more is not judged", async () => {
+  const order: string[] = [];
+  const ask = async (caller: string, uid: string, isWanted = true): Promise<void> => {
+    const verdict = await queue.review(caller, virtualService(uid, ["reviews"]), () => isWanted);
+    order.push(verdict === undefined ? `${uid} left out` : uid);
+  };
+  await Promise.all([
+    ask("flood", "f1"),
+    ask("flood", "f2"),
+    ask("flood", "f3", false),
+    ask("flood", "f4"),
+    ask("server", "s1"),
+  ]);
+  assert.deepEqual(order, ["f1", "f2", "s1", "f3 left out", "f4"]);
+});
+
+test("a caller with many reviews that wait is turned away, others are not", async () => {
+  const asked = Array.from(
+    { length: 300 },
+    async (_, index) => await queue.review("flood", virtualService(`${index}`, ["a"])),
+  );
+  const other = queue.review("server", virtualService("s", ["a"]));
+  const verdicts = await Promise.all(asked);
+  assert.equal(verdicts.filter((verdict) => verdict === undefined).length, 300 - 256 - 1);
+  assert.equal((await other)?.kind, "answer");
+});
+
+test("what is no review is a fault", async () => {
+  const verdict = await queue.review("10.0.0.1", { kind: "review", path: "/validate", body: Buffer.from("[") });
+  assert.equal(verdict?.kind, "fault");
+  const list = await queue.review("10.0.0.1", task("text"));
+  assert.deepEqual(list, { kind: "fault", message: "the body is no AdmissionReview" });
+});
