@@ -141,14 +141,6 @@ export class ProxyViews {
       : new PermittedView(view, (name, learned) => secretPermission(account, name, learned));
   }
 
-  /**
-   * Gateways request their keys after their listeners. By then the answer is known, and the first response has the key.
-   */
-  #askForSecrets({ account, verified }: ProxyIdentity): void {
-    if (verified && account !== undefined)
-      this.#resources.secretPermission?.(account, "kubernetes://", () => undefined);
-  }
-
   /** Before EnvoyFilters, which have the last word on how names are resolved. */
   #fullView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const view = this.#unresolvedView(proxy, typeUrl);
@@ -167,7 +159,6 @@ export class ProxyViews {
       case "sidecar":
         return this.#placed(proxy, scopeKey, (place) => this.#sidecarView(place, proxy, typeUrl));
       case "router":
-        this.#askForSecrets(proxy);
         return this.#placed(proxy, routerKey, (place) => this.#routerView(place, typeUrl));
       case "waypoint":
         return this.#waypointView(proxy, typeUrl);

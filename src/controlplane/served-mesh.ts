@@ -1,5 +1,5 @@
 import type { SecretAccess } from "./ca/index.ts";
-import { secretPermission } from "./secret-permission.ts";
+import { secretPermission, type SecretPermission } from "./secret-permission.ts";
 import { describeError, type Clock, type Logger } from "../base/index.ts";
 import { CollectionGraph, type Collection, type SourceCollection } from "../kube/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
@@ -103,6 +103,7 @@ export class ServedMesh {
   /** The roots that proxies get over xDS, under the resource's name. Empty: proxies get none. */
   readonly trustBundles: SourceCollection<EncodedResource>;
   #generation = 0;
+  #isFlushing = false;
 
   constructor({ revision, metrics, clock, log, settled, workloads, debug, secretAccess }: ServedMeshOptions) {
     const debounced = metrics
@@ -161,7 +162,7 @@ export class ServedMesh {
       trustBundles: this.trustBundles,
       waypoint: deriveWaypointResources(graph, model),
       secrets: { secrets: inputs.secrets, references, configMaps: inputs.configMaps },
-      secretPermission: secretAccess === undefined ? undefined : secretPermission(inputs, secretAccess),
+      secretPermission: secretAccess === undefined ? undefined : this.#told(secretPermission(inputs, secretAccess)),
       extensions: servedExtensions(inputs, metrics, log.scoped("extensions")),
     });
     this.graph = graph;
@@ -210,6 +211,20 @@ export class ServedMesh {
       clock,
       log: log.scoped("ads"),
     });
+  }
+
+  /** An answer of the API server changes nothing in the model: streams that wait for it are sent it by a flush of their own. */
+  #told(permission: SecretPermission): SecretPermission {
+    return (account, resource, learned) =>
+      permission(account, resource, (allowed) => {
+        learned(allowed);
+        if (this.#isFlushing) return;
+        this.#isFlushing = true;
+        queueMicrotask(() => {
+          this.#isFlushing = false;
+          this.discovery.flush();
+        });
+      });
   }
 
   #settle(settle: () => void): void {

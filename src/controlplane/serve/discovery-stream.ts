@@ -382,7 +382,9 @@ export class DiscoveryStream {
     this.#ordered = undefined;
     this.#viewSubscriptions.push(
       view.subscribe((names) => {
-        if (!subscription.change(names, generation(), clock.steadyMs())) return;
+        // A question that waits may be answered now, whatever was told.
+        const isDue = subscription.change(names, generation(), clock.steadyMs()) || subscription.hasAsked;
+        if (!isDue) return;
         this.#mayBeDue = true;
         pending();
       }),

@@ -10,16 +10,31 @@ export type Permission = (name: string, learned: (allowed: boolean) => void) => 
  */
 const maxHeldBack = 1000;
 
+/** What an account may have of a namespace is one question, whatever the name. */
+const anySecret = "kubernetes://";
+
 /** The resources of a view that the proxy is known to be allowed to have. */
 export class PermittedView implements ResourceView {
   readonly #view: ResourceView;
   readonly #permission: Permission;
   readonly #heldBack = new Set<string>();
+  #isAsking = false;
   readonly #listeners = new Set<(names: readonly string[]) => void>();
 
   constructor(view: ResourceView, permission: Permission) {
     this.#view = view;
     this.#permission = permission;
+  }
+
+  /** "There is none" would be a wrong answer while it is asked whether the proxy may have any. */
+  known(): boolean {
+    if (this.#isAsking || this.#view.known?.() === false) return false;
+    const answer = this.#permission(anySecret, () => {
+      this.#isAsking = false;
+      for (const listener of this.#listeners) listener([]);
+    });
+    this.#isAsking = answer === undefined;
+    return answer !== undefined;
   }
 
   get(name: string): EncodedResource | undefined {

@@ -50,6 +50,9 @@ const systemRootsName = "file-root:system";
 const fileCertificatePrefix = "file-cert:";
 const fileRootsPrefix = "file-root:";
 
+/** Far more than configuration names. The proxy waits for further ones as if nothing were known of them. */
+const maxAbsent = 10_000;
+
 /** Files are read at this interval. A change affects new connections. */
 const rereadMs = 5000;
 
@@ -66,6 +69,8 @@ interface FileEntry {
 export class SecretStore {
   readonly #options: SecretStoreOptions;
   readonly #applied = new Map<string, AppliedSecret>();
+  /** Names that the control plane has answered with nothing: there is no such secret, or not for this proxy. */
+  readonly #absent = new Set<string>();
   readonly #files = new Map<string, FileEntry>();
   readonly #own = new WeakMap<WorkloadCertificate, CertificateMaterial & RootsMaterial>();
   readonly #materials = new Map<
@@ -154,6 +159,14 @@ export class SecretStore {
     await promise.finally(() => this.#waiters.delete(resolve));
   }
 
+  /**
+   * Whether it would be in vain to wait for what a reference has not got: the control plane has said that there is none.
+   * A connection fails at once then, as Envoy's does.
+   */
+  isInVain(ref: CertificateRef | RootsRef): boolean {
+    return ref.kind === "sds" && (ref.name.startsWith(invalidPrefix) || this.#absent.has(ref.name));
+  }
+
   /** Why a reference has no material yet. */
   trouble(ref: CertificateRef | RootsRef): string {
     const names =
@@ -167,7 +180,9 @@ export class SecretStore {
     const reasons = names.map(
       (name) =>
         this.#files.get(name.replace(/^file-(cert|root):/, "").split("~")[0] ?? "")?.trouble ??
-        `secret ${name} has not come`,
+        (this.#absent.has(name)
+          ? `the control plane has no secret ${name} for this proxy: create it, or let the proxy's account list Secrets there`
+          : `secret ${name} has not come`),
     );
     return reasons.join(", ");
   }
@@ -183,6 +198,7 @@ export class SecretStore {
       try {
         const message = fromBinary(SecretSchema, resource.body);
         checkSecret(message, resource.name);
+        this.#absent.delete(resource.name);
         this.#applied.set(resource.name, {
           version: resource.version,
           message,
@@ -192,6 +208,8 @@ export class SecretStore {
         troubles.push(messageOf(error));
       }
     }
+    for (const name of update.removed)
+      if (!this.#applied.has(name) && this.#absent.size < maxAbsent) this.#absent.add(name);
     // A secret that the control plane removes stays available to those that still refer to it, so that a race breaks no
     // connection.
     this.#wake();

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { rootCertificates } from "node:tls";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { silentLogger, systemClock } from "../../base/index.ts";
-import type { WorkloadCertificate } from "../../dataplane/index.ts";
+import type { WorkloadCertificate, XdsUpdate } from "../../dataplane/index.ts";
+import { SecretSchema } from "../../wire/envoy/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
 import { SecretStore } from "./secret-store.ts";
 import { TlsContexts } from "./tls-contexts.ts";
 import type { TlsSpec } from "./tls-spec.ts";
@@ -10,6 +15,7 @@ test("roots that there never are fail a connection at once, and are not asked fo
   const store = {
     certificate: () => undefined,
     roots: () => undefined,
+    isInVain: () => true,
     trouble: () => "it has not come",
     changed: async () => await new Promise(() => undefined),
   } as unknown as SecretStore;
@@ -49,4 +55,43 @@ test("the mesh's roots come with its revocation lists where these are mounted, a
     "upstream's control plane keeps the file where it has no lists",
   );
   assert.equal(empty.roots(roots)?.roots, own);
+});
+
+test("a connection waits for a secret until the control plane has said that there is none", async () => {
+  const store = new SecretStore({
+    certificates: { peek: () => undefined, fetch: async () => await new Promise(() => undefined) },
+    identity: "spiffe://a/ns/b/sa/c",
+    readFile: () => Promise.reject(new Error("no file")),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  const contexts = new TlsContexts(store);
+  const key = { kind: "sds", name: "kubernetes://key" } as const;
+  const roots = { kind: "sds", name: "kubernetes://key-cacert" } as const;
+  const serving = { key: "serving", certificates: [key], ciphers: [] } as unknown as TlsSpec;
+  const dialing = { key: "dialing", certificates: [], roots, ciphers: [] } as unknown as TlsSpec;
+  const answer = (removed: readonly string[], resources: XdsUpdate["resources"] = []): void =>
+    void store.subscription().apply({ typeUrl: typeUrls.secret, resources, removed });
+  const failures: string[] = [];
+  const first = contexts.get(serving, 3_600_000).catch((error: unknown) => void failures.push(String(error)));
+  await setImmediate();
+  assert.deepEqual(failures, [], "nothing is known of the secret yet");
+  answer([key.name, roots.name]);
+  await first;
+  assert.match(failures[0] ?? "", /no secret kubernetes:\/\/key for this proxy/);
+  for (const spec of [serving, dialing])
+    await assert.rejects(contexts.get(spec, 3_600_000), { code: "secret-missing" }, spec.key);
+  // What was absent and comes is used from then on.
+  const secret = create(SecretSchema, {
+    name: roots.name,
+    type: {
+      case: "validationContext",
+      value: { trustedCa: { specifier: { case: "inlineString", value: rootCertificates[0] ?? "" } } },
+    },
+  });
+  answer(
+    [],
+    [{ name: roots.name, version: "1", aliases: [], typeUrl: typeUrls.secret, body: toBinary(SecretSchema, secret) }],
+  );
+  assert.notEqual(await contexts.get(dialing, 3_600_000), undefined);
 });

@@ -2,7 +2,7 @@ import { transientError } from "../../base/index.ts";
 import { TlsContext } from "../../net/index.ts";
 import { splitRevocations } from "./revocation-lists.ts";
 import type { CertificateMaterial, RevocationsMaterial, RootsMaterial, SecretStore } from "./secret-store.ts";
-import { invalidPrefix, isMeshTls, type TlsSpec } from "./tls-spec.ts";
+import { isMeshTls, type TlsSpec } from "./tls-spec.ts";
 
 interface Cached {
   readonly materials: readonly (CertificateMaterial | RootsMaterial | RevocationsMaterial)[];
@@ -21,13 +21,12 @@ export class TlsContexts {
     this.#secrets = secrets;
   }
 
-  /** Waits for missing secrets. After `timeoutMs` rejects and names them. */
+  /** Waits for missing secrets. Rejects and names them after `timeoutMs`, and at once where they will not come. */
   async get(spec: TlsSpec, timeoutMs: number): Promise<TlsContext> {
     const now = this.peek(spec);
     if (now !== undefined) return now;
-    if (isInvalid(spec)) throw transientError("secret-missing", `TLS: ${this.#missing(spec)}`);
     const limit = AbortSignal.timeout(Math.ceil(timeoutMs));
-    while (!limit.aborted) {
+    while (!limit.aborted && !this.#isInVain(spec)) {
       await this.#secrets.changed(limit);
       const context = this.peek(spec);
       if (context !== undefined) return context;
@@ -62,6 +61,14 @@ export class TlsContexts {
     return context;
   }
 
+  /** Something of it is missing and is not under way. */
+  #isInVain(spec: TlsSpec): boolean {
+    return (
+      spec.certificates.some((ref) => this.#secrets.certificate(ref) === undefined && this.#secrets.isInVain(ref)) ||
+      (spec.roots !== undefined && this.#secrets.roots(spec.roots) === undefined && this.#secrets.isInVain(spec.roots))
+    );
+  }
+
   #missing(spec: TlsSpec): string {
     const revocations =
       spec.revocations !== undefined && this.#secrets.revocations(spec.revocations) === undefined
@@ -74,11 +81,6 @@ export class TlsContexts {
     ];
     return refs.map((ref) => this.#secrets.trouble(ref)).join(", ");
   }
-}
-
-/** Its root is one that nobody has (Istio's name for a reference that leads nowhere), so waiting would be in vain. */
-function isInvalid({ roots }: TlsSpec): boolean {
-  return roots?.kind === "sds" && roots.name.startsWith(invalidPrefix);
 }
 
 function allThere(

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { keyOf } from "../api/index.ts";
+import { silentLogger, systemClock } from "../base/index.ts";
+import { MetricsRegistry } from "../telemetry/index.ts";
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../wire/discovery/index.ts";
+import { typeUrls } from "../wire/xds/index.ts";
+import { SecretAccess } from "./ca/index.ts";
+import { createFeeds } from "./ingest/feeds.ts";
+import { meshKey } from "./model/index.ts";
+import { ServedMesh } from "./served-mesh.ts";
+import { FakeKubeClient } from "./testing/fake-kube-client.ts";
+import { config, namespace, testMesh } from "./testing/model-fixture.ts";
+
+const account = { clusterId: "home", namespace: "edge", serviceAccount: "gateway" };
+
+/** A gateway that asks for its key before anything is known of its account. */
+async function gatewayOf(kube: FakeKubeClient) {
+  const mesh = new ServedMesh({
+    revision: "default",
+    metrics: new MetricsRegistry(),
+    clock: systemClock,
+    log: silentLogger,
+    settled: () => undefined,
+    secretAccess: new SecretAccess({ clientOf: () => kube, clock: systemClock, log: silentLogger }),
+  });
+  mesh.inputs.mesh.set(meshKey, testMesh);
+  mesh.inputs.secrets.set("edge/key", {
+    namespace: "edge",
+    name: "key",
+    exists: true,
+    keyPair: { value: { certificateChain: "chain", privateKey: "key" } },
+    authority: { fault: "none" },
+  });
+  const feeds = createFeeds(mesh.inputs, "default");
+  const gateway = config("Gateway", "edge/web", {
+    selector: { istio: "ingressgateway" },
+    servers: [
+      {
+        hosts: ["*"],
+        port: { number: 443, name: "https", protocol: "HTTPS" },
+        tls: { mode: "SIMPLE", credentialName: "key" },
+      },
+    ],
+  });
+  mesh.graph.batch(() => {
+    for (const object of [namespace("edge"), gateway])
+      feeds
+        .find(({ kind }) => kind.kind === object.kind && kind.group !== "gateway.networking.k8s.io")
+        ?.take(keyOf(object), object);
+  });
+  mesh.discovery.flush();
+  const received: { readonly names: readonly string[]; readonly removed: readonly string[] }[] = [];
+  const write = (parts: readonly Buffer[]): boolean => {
+    const { typeUrl, resources, removedResources } = fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts));
+    if (typeUrl === typeUrls.secret)
+      received.push({ names: resources.map(({ name }) => name), removed: removedResources });
+    return true;
+  };
+  const client = mesh.discovery.connect("delta", { write }, () => account);
+  const ask = (typeUrl: string, names: readonly string[]): void => {
+    client.receive(
+      toBinary(
+        DeltaDiscoveryRequestSchema,
+        create(DeltaDiscoveryRequestSchema, {
+          typeUrl,
+          resourceNamesSubscribe: [...names],
+          node: {
+            id: "router~10.244.1.6~gateway-1.edge~edge.svc.cluster.local",
+            metadata: { LABELS: { istio: "ingressgateway" } },
+          },
+        }),
+      ),
+    );
+  };
+  ask(typeUrls.listener, []);
+  ask(typeUrls.secret, ["kubernetes://key"]);
+  for (let turn = 0; turn < 10; turn += 1) await setImmediate();
+  client.close();
+  return received;
+}
+
+test("a key is not said to be absent while it is asked whether the gateway may have it, and comes when that is known", async () => {
+  const kube = new FakeKubeClient();
+  kube.secretReaders.add("system:serviceaccount:edge:gateway");
+  // Nothing changes in the mesh meanwhile.
+  assert.deepEqual(await gatewayOf(kube), [{ names: ["kubernetes://key"], removed: [] }]);
+});
+
+test("a gateway that may not have its key is told that there is none, as soon as that is known", async () => {
+  assert.deepEqual(await gatewayOf(new FakeKubeClient()), [{ names: [], removed: ["kubernetes://key"] }]);
+});
