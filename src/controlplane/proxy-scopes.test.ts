@@ -50,6 +50,20 @@ test("a proxy is where its pod's node says, also when that is said later", () =>
   assert.deepEqual([zones().includes("b"), moves > 0], [true, true]);
 });
 
+test("a proxy is where the label of its pod says, whatever its node says", () => {
+  const localityOf = (labels: Record<string, string>): unknown => {
+    const { graph, inputs, apply } = createModelFixture();
+    const { scopes } = deriveMeshModel(graph, inputs);
+    const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
+    apply(node("one", "b"), pod("shop/web-1", "10.0.0.1", { node: "one", labels }));
+    using _following = proxies.viewSource(proxy, () => emptyView).follow(() => undefined);
+    return [...scopes.groups.values()].map(({ locality }) => `${locality.region}/${locality.zone}/${locality.subzone}`);
+  };
+  assert.deepEqual(localityOf({}), ["r1/b/"]);
+  assert.deepEqual(localityOf({ "istio-locality": "region.zone.subzone" }), ["region/zone/subzone"]);
+  assert.deepEqual(localityOf({ "istio-locality": "old", "topology.istio.io/locality": "new.z" }), ["new/z/"]);
+});
+
 test("what one stream says of itself does not hold for another one of the same name", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);

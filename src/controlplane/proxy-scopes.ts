@@ -3,6 +3,7 @@ import { istioLabels } from "../api/istio/index.ts";
 import type { CollectionIndex } from "../kube/index.ts";
 import {
   hboneOf,
+  localityFromLabel,
   meshKey,
   remoteKey,
   type MeshInputs,
@@ -242,7 +243,9 @@ export class ProxyScopes {
       region = "",
       zone = "",
       subzone = "",
-    } = (clusterId === undefined ? inputs.nodes : inputs.remote.nodes).get(this.#keyIn(proxy, node)) ?? {};
+    } = localityFromLabel(labels) ??
+    (clusterId === undefined ? inputs.nodes : inputs.remote.nodes).get(this.#keyIn(proxy, node)) ??
+    {};
     const network = proxy.network === "" ? (pod?.labels[istioLabels.network] ?? "") : proxy.network;
     const cluster = clusterId === undefined ? {} : { clusterId };
     const view = proxy.networkView.length === 0 ? {} : { networkView: proxy.networkView.toSorted() };

@@ -31,7 +31,8 @@ export interface EndpointModel {
 
 export const nowhere: LocalityModel = { region: "", zone: "", subzone: "" };
 export const tlsModeLabel = "security.istio.io/tlsMode";
-const localityLabel = "istio-locality";
+/** The first that a workload has counts. */
+const localityLabels = ["topology.istio.io/locality", "istio-locality"] as const;
 
 export function identityOf(mesh: MeshSettings, namespace: string, account: string): string {
   return `spiffe://${mesh.trustDomain}/ns/${namespace}/sa/${account}`;
@@ -44,7 +45,7 @@ export function workloadText(name: string, namespace: string, labels: Labels, cl
 
 /** The label writes `region.zone.subzone`, as slashes may be in no label. */
 export function localityFromLabel(labels: Labels): LocalityModel | undefined {
-  const text = labels[localityLabel];
+  const text = localityLabels.map((name) => labels[name]).find((value) => value !== undefined);
   return text === undefined || text === ""
     ? undefined
     : localityFromText(text.includes("/") ? text : text.replaceAll(".", "/"));
