@@ -2,7 +2,7 @@ import { defaultHub } from "../api/images/index.ts";
 import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
-import type { HboneSettings } from "./model/index.ts";
+import type { HboneSettings, KeySetFetcher } from "./model/index.ts";
 
 export interface ListenAddress {
   readonly address: string;
@@ -34,6 +34,10 @@ export interface ControlPlaneSettings {
    * ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: waypoints forward connections by server name to hosts of DYNAMIC_DNS.
    */
   readonly wildcardTlsAtWaypoints?: boolean;
+  /** PILOT_JWT_ENABLE_REMOTE_JWKS; absent: the control plane. */
+  readonly keySetFetcher?: KeySetFetcher;
+  /** PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS; absent: a workload asks one authorizer. */
+  readonly severalAuthorizers?: boolean;
   /** PILOT_ENABLE_SENDING_HBONE, PILOT_PREFER_SENDING_HBONE, PILOT_ENABLE_SIDECAR_LISTENING_HBONE; absent: upstream's defaults of an ambient mesh. */
   readonly hbone?: HboneSettings;
   readonly meshConfigPath: string;
@@ -106,6 +110,8 @@ export function readControlPlaneSettings(
     // Upstream's default is a name, so only an empty value switches it off.
     validationFailsClosed: env["VALIDATION_WEBHOOK_CONFIG_NAME"] !== "",
     clusters: readClusterSettings(env),
+    keySetFetcher: keySetFetcher(envString(env, "PILOT_JWT_ENABLE_REMOTE_JWKS", "false")),
+    severalAuthorizers: envBoolean(env, "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", false),
     wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),
     hbone: {
       sent: envBoolean(env, "PILOT_ENABLE_SENDING_HBONE", true),
@@ -189,4 +195,23 @@ function listenAddress(flag: string, text: string): ListenAddress {
   if (colon < 0 || !Number.isInteger(port) || port < 0)
     throw userError("bad-address", `${flag} must be <address>:<port>, got "${text}"`);
   return { address: colon === 0 ? "0.0.0.0" : text.slice(0, colon).replaceAll(/[[\]]/g, ""), port };
+}
+
+/** Upstream's words; what it does not know it takes for its default, which is refused here. */
+function keySetFetcher(text: string): KeySetFetcher {
+  switch (text.toLowerCase()) {
+    case "istiod":
+    case "false":
+      return "control-plane";
+    case "hybrid":
+    case "true":
+      return "proxy-where-in-mesh";
+    case "envoy":
+      return "proxy";
+    default:
+      throw userError(
+        "env-invalid",
+        `PILOT_JWT_ENABLE_REMOTE_JWKS must be istiod (false), hybrid (true) or envoy, got "${text}"`,
+      );
+  }
 }

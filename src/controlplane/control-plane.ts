@@ -365,10 +365,11 @@ export class ControlPlane {
     { configFile, networksFile }: { readonly configFile: MeshConfigFile; readonly networksFile: MeshNetworksFile },
     signal: AbortSignal,
   ): void {
-    const { clock, log } = this.#options;
+    const { clock, log, settings } = this.#options;
     const keySets = new KeySetIngest({
       requestAuthentications: this.#inputs.requestAuthentications,
       keySets: this.#inputs.keySets,
+      fetcher: settings.keySetFetcher,
       fetchText,
       metrics: this.#metrics,
       clock,

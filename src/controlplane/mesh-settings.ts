@@ -9,7 +9,12 @@ const defaultSamplingPercent = 1;
 export function meshSettings(
   config: MeshConfig,
   settings: Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" | "traceSamplingPercent"> &
-    Partial<Pick<ControlPlaneSettings, "clusters" | "wildcardTlsAtWaypoints" | "hbone">>,
+    Partial<
+      Pick<
+        ControlPlaneSettings,
+        "clusters" | "wildcardTlsAtWaypoints" | "hbone" | "keySetFetcher" | "severalAuthorizers"
+      >
+    >,
   networks: MeshNetworks = {},
 ): MeshSettings {
   return {
@@ -18,6 +23,8 @@ export function meshSettings(
     ambientMultiNetwork: settings.clusters?.ambient.enabled ?? false,
     ...(settings.clusters === undefined ? {} : { ambientNetworkCrossing: settings.clusters.ambient.crossing }),
     wildcardTlsAtWaypoints: settings.wildcardTlsAtWaypoints ?? false,
+    ...(settings.keySetFetcher === undefined ? {} : { keySetFetcher: settings.keySetFetcher }),
+    severalAuthorizers: settings.severalAuthorizers ?? false,
     ...(settings.hbone === undefined ? {} : { hbone: settings.hbone }),
     rootNamespace: config.rootNamespace,
     clusterId: settings.clusterId,

@@ -57,3 +57,43 @@ test("keys are fetched where rules say, or where the issuer's document does; wha
   stop.abort();
   await running;
 });
+
+test("keys that do not come within a rule's time are not taken, and those that proxies fetch are not fetched", async () => {
+  const { apply, inputs } = createModelFixture();
+  const keySets = new CollectionGraph().source<KeySetFacts>("keys");
+  const asked: string[] = [];
+  const late: string[] = [];
+  const options = {
+    metrics: new MetricsRegistry(),
+    requestAuthentications: inputs.requestAuthentications,
+    keySets,
+    fetchText: async (url: string, signal: AbortSignal): Promise<string> => {
+      asked.push(url);
+      if (url.includes("slow")) {
+        await systemClock.sleep(3_600_000, signal).catch(() => undefined);
+        late.push(url);
+        throw new Error("too late");
+      }
+      return '{"keys":[]}';
+    },
+    clock: systemClock,
+    log: createLogger({ scope: "pilot", level: "error", write: () => undefined }),
+  };
+  const jwtRules = [
+    { issuer: "a", jwksUri: "https://slow.example/keys", timeout: "0.01s" },
+    { issuer: "b", jwksUri: "https://b.example/keys" },
+  ];
+  apply(config("RequestAuthentication", "shop/tokens", { jwtRules }));
+  const run = async (fetcher: "control-plane" | "proxy", done: () => boolean): Promise<void> => {
+    const stop = new AbortController();
+    const running = new KeySetIngest({ ...options, fetcher }).run(stop.signal);
+    while (!done()) await systemClock.sleep(1);
+    stop.abort();
+    await running;
+  };
+  await run("control-plane", () => late.length > 0 && keySets.size > 0);
+  assert.deepEqual([...keySets.values()].map(({ source }) => source), ["https://b.example/keys"]);
+  asked.length = 0;
+  await run("proxy", () => true);
+  assert.deepEqual(asked, []);
+});

@@ -2,7 +2,12 @@ import { Backoff, messageOf, systemRandom, transientError, type Clock, type Logg
 import type { Collection, SourceCollection } from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { RequestAuthenticationFacts } from "../model/facts.ts";
-import { issuerOf, keySource, type KeySetFacts } from "../model/request-authentication-keys.ts";
+import {
+  keySource,
+  type KeySetFacts,
+  type KeySetFetcher,
+  type KeySource,
+} from "../model/request-authentication-keys.ts";
 
 /** Answers a text by its address; throws when there is none, or when it is too long. */
 export type FetchText = (url: string, signal: AbortSignal) => Promise<string>;
@@ -11,6 +16,8 @@ export interface KeySetIngestOptions {
   readonly requestAuthentications: Collection<RequestAuthenticationFacts>;
   readonly keySets: SourceCollection<KeySetFacts>;
   readonly fetchText: FetchText;
+  /** Absent: this control plane does. */
+  readonly fetcher?: KeySetFetcher | undefined;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
@@ -20,7 +27,6 @@ export interface KeySetIngestOptions {
 const refreshMs = 20 * 60_000;
 const retryInitialMs = 1000;
 const retryMaxMs = 60_000;
-const fetchTimeoutMs = 10_000;
 
 /**
  * Fetches the key sets that RequestAuthentications ask for, and again from time to time, so that proxies need not reach the
@@ -48,21 +54,22 @@ export class KeySetIngest {
     const tasks = new Set<Promise<void>>();
     const adjust = (): void => {
       if (signal.aborted) return;
-      const wanted = new Set(
-        [...this.#options.requestAuthentications.values()].flatMap(({ spec }) =>
-          spec.jwtRules.flatMap((rule) => keySource(rule) ?? []),
-        ),
+      const wanted = new Map(
+        [...this.#options.requestAuthentications.values()]
+          .flatMap(({ spec }) => spec.jwtRules.flatMap((rule) => keySource(rule) ?? []))
+          .filter(({ address }) => address === undefined || this.#options.fetcher !== "proxy")
+          .map((source) => [source.id, source] as const),
       );
-      for (const [source, stop] of this.#followed) {
-        if (wanted.has(source)) continue;
+      for (const [id, stop] of this.#followed) {
+        if (wanted.has(id)) continue;
         stop.abort();
-        this.#followed.delete(source);
-        this.#options.keySets.delete(source);
+        this.#followed.delete(id);
+        this.#options.keySets.delete(id);
       }
-      for (const source of wanted) {
-        if (this.#followed.has(source)) continue;
+      for (const source of wanted.values()) {
+        if (this.#followed.has(source.id)) continue;
         const stop = new AbortController();
-        this.#followed.set(source, stop);
+        this.#followed.set(source.id, stop);
         const task = this.#follow(source, AbortSignal.any([stop.signal, signal]));
         tasks.add(task);
         void task.finally(() => tasks.delete(task));
@@ -76,15 +83,15 @@ export class KeySetIngest {
     await Promise.all(tasks);
   }
 
-  async #follow(source: string, signal: AbortSignal): Promise<void> {
+  async #follow(source: KeySource, signal: AbortSignal): Promise<void> {
     const { keySets, clock, log } = this.#options;
     const backoff = new Backoff({ initialMs: retryInitialMs, maxMs: retryMaxMs, random: systemRandom });
     while (!signal.aborted) {
       let waitMs = refreshMs;
       try {
-        const keys = await this.#fetch(source, AbortSignal.any([signal, AbortSignal.timeout(fetchTimeoutMs)]));
+        const keys = await this.#fetch(source, AbortSignal.any([signal, AbortSignal.timeout(source.timeoutMs)]));
         if (signal.aborted) return;
-        keySets.set(source, { source, keys });
+        keySets.set(source.id, { source: source.id, keys });
         backoff.reset();
         this.#counters.fetched.increment();
       } catch (error) {
@@ -92,8 +99,8 @@ export class KeySetIngest {
         waitMs = backoff.nextMs();
         this.#counters.failed.increment();
         log.warn("the keys of a token issuer could not be fetched", {
-          source,
-          hasOlder: keySets.get(source) !== undefined,
+          source: source.id,
+          hasOlder: keySets.get(source.id) !== undefined,
           error: messageOf(error),
         });
       }
@@ -101,12 +108,8 @@ export class KeySetIngest {
     }
   }
 
-  async #fetch(source: string, signal: AbortSignal): Promise<string> {
-    const issuer = issuerOf(source);
-    const text = await this.#options.fetchText(
-      issuer === undefined ? source : await this.#discover(issuer, signal),
-      signal,
-    );
+  async #fetch({ address, issuer }: KeySource, signal: AbortSignal): Promise<string> {
+    const text = await this.#options.fetchText(address ?? (await this.#discover(issuer, signal)), signal);
     const parsed: unknown = JSON.parse(text);
     if (typeof parsed !== "object" || parsed === null || !("keys" in parsed) || !Array.isArray(parsed.keys)) {
       throw transientError("no-key-set", "the answer is no key set: it has no list `keys`");

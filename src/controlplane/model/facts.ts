@@ -26,6 +26,7 @@ import type {
   TlsRoute,
   UdpRoute,
 } from "../../api/gateway/index.ts";
+import type { KeySetFetcher } from "./request-authentication-keys.ts";
 
 /**
  * The facts that the model keeps of each object: only what translation reads, so that other changes of an object have
@@ -103,6 +104,10 @@ export interface MeshSettings
   readonly hbone?: HboneSettings;
   /** Waypoints accept connections whose server name is a host of a wildcard. Absent: they do not. */
   readonly wildcardTlsAtWaypoints?: boolean;
+  /** Absent: the control plane. */
+  readonly keySetFetcher?: KeySetFetcher;
+  /** A workload may ask several authorizers; absent: what they would be asked about is denied. */
+  readonly severalAuthorizers?: boolean;
   readonly rootNamespace: string;
   readonly clusterId: string;
   /** The network of workloads that name none. Usually empty. */

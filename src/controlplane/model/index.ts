@@ -7,6 +7,7 @@ export {
   type PodFacts,
   type WorkloadEntryFacts,
 } from "./facts.ts";
+export type { KeySetFetcher } from "./request-authentication-keys.ts";
 export { localityFromLabel } from "./service/service-endpoint-model.ts";
 export type { RouteModel, RouteModels } from "./gateway/gateway-model.ts";
 export { type L4RouteModel } from "./gateway/l4-route-model.ts";

@@ -415,3 +415,29 @@ test("a principal of the mesh's trust domain is known by its aliases too", () =>
     rbacAllows(enforced(http), { ...(requests[0] ?? assert.fail()), peer: `spiffe://${domain}/ns/a/sa/x` });
   assert.deepEqual(["new.example", "old.example", "other.example"].map(allowed), [true, true, false]);
 });
+
+test("proxies fetch the keys of a rule themselves where the control plane is told so, within the rule's time", () => {
+  const rules = [
+    { issuer: "a", jwksUri: "http://keys.example:8000/jwks", timeout: "0.01s" },
+    { issuer: "b", jwksUri: "https://elsewhere.example/jwks" },
+  ];
+  const entry = config("ServiceEntry", "ns/keys", {
+    hosts: ["keys.example"],
+    ports: [{ number: 8000, name: "http", protocol: "HTTP" }],
+    resolution: "DNS",
+  });
+  const keysOf = (keySetFetcher: MeshSettings["keySetFetcher"]): readonly unknown[] => {
+    const mesh = keySetFetcher === undefined ? {} : { keySetFetcher };
+    const written = jsonOf(
+      filtersOf([entry, config("RequestAuthentication", "shop/tokens", { jwtRules: rules })], mesh).http[0],
+    );
+    return ["origins-0", "origins-1"].map((name) => {
+      const uri = valueAt(written, "providers", name, "remoteJwks", "httpUri");
+      return uri === undefined ? "local" : [valueAt(uri, "uri"), valueAt(uri, "cluster"), valueAt(uri, "timeout")];
+    });
+  };
+  const own = ["http://keys.example:8000/jwks", "outbound|8000||keys.example", "0.010s"];
+  assert.deepEqual(keysOf(undefined), ["local", "local"]);
+  assert.deepEqual(keysOf("proxy-where-in-mesh"), [own, "local"]);
+  assert.deepEqual(keysOf("proxy"), [own, ["https://elsewhere.example/jwks", "outbound|443||elsewhere.example", "5s"]]);
+});

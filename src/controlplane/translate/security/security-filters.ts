@@ -3,7 +3,7 @@ import { PolicySelection, type PolicySubject } from "../../model/authorization-s
 import type { AuthorizationPolicyFacts, MeshSettings, RequestAuthenticationFacts } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
-import { keySource } from "../../model/request-authentication-keys.ts";
+import { keySource, type KeySetFetcher } from "../../model/request-authentication-keys.ts";
 import type { FilterInit } from "../filter-init.ts";
 import {
   authorizationFilters,
@@ -54,13 +54,18 @@ export class SecurityPolicies {
       .flatMap((policy) => policy.spec.jwtRules);
     const keysOf = (rule: (typeof rules)[number]): string | undefined => {
       const source = keySource(rule);
-      return source === undefined ? undefined : reader.get(this.#inputs.keySets, source)?.keys;
+      return source === undefined ? undefined : reader.get(this.#inputs.keySets, source.id)?.keys;
     };
-    const jwt = jwtFilter(rules, { keysOf, clearRouteCache });
+    const clusterOf: AuthorizationContext["clusterOf"] = (service) => this.#clusters.of(service, mesh, reader);
+    const jwt = jwtFilter(rules, {
+      keysOf,
+      clusterOfKeys: ({ jwksUri }) => clusterOfKeys(jwksUri, mesh.keySetFetcher, clusterOf),
+      clearRouteCache,
+    });
     const shared: Omit<AuthorizationContext, "tcp"> = {
       mesh,
       peer,
-      clusterOf: (service) => this.#clusters.of(service, mesh, reader),
+      clusterOf,
     };
     const http = { ...shared, tcp: false };
     const tcp = { ...shared, tcp: true };
@@ -73,4 +78,18 @@ export class SecurityPolicies {
       tcp: [...customAuthorizationFilters(policies, tcp), ...authorizationFilters(policies, tcp)],
     };
   }
+}
+
+/** The cluster by which proxies fetch a key set themselves; undefined: the control plane has it, or fetches it. */
+function clusterOfKeys(
+  uri: string | undefined,
+  fetcher: KeySetFetcher | undefined,
+  clusterOf: AuthorizationContext["clusterOf"],
+): string | undefined {
+  if (uri === undefined || fetcher === undefined || fetcher === "control-plane" || !URL.canParse(uri)) return undefined;
+  const { hostname, port, protocol } = new URL(uri);
+  const number = port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
+  const found = clusterOf({ service: hostname, port: number })?.cluster;
+  // As upstream: such a cluster may be, or become, one that no service of the mesh stands for.
+  return found ?? (fetcher === "proxy" ? `outbound|${number}||${hostname}` : undefined);
 }

@@ -6,6 +6,8 @@ import {
   type JwtRequirementSchema,
 } from "../../../wire/envoy/index.ts";
 import { compareText } from "../../model/facts.ts";
+import { keyFetchTimeoutMs } from "../../model/request-authentication-keys.ts";
+import { durationOfMs } from "../envoy-any.ts";
 import { filterInit, type FilterInit } from "../filter-init.ts";
 
 type ProviderInit = Exclude<MessageInitShape<typeof JwtProviderSchema>, { $typeName: string }>;
@@ -14,6 +16,8 @@ type RequirementInit = Exclude<MessageInitShape<typeof JwtRequirementSchema>, { 
 export interface JwtContext {
   /** The key set of a rule; undefined while it could not be fetched. */
   readonly keysOf: (rule: JwtRule) => string | undefined;
+  /** The cluster by which the proxy fetches the key set of a rule itself; undefined: it is sent with the rule. */
+  readonly clusterOfKeys?: (rule: JwtRule) => string | undefined;
   /** Gateways route by claims. */
   readonly clearRouteCache: boolean;
 }
@@ -90,9 +94,29 @@ function providerOf(rule: JwtRule, context: JwtContext): ProviderInit {
     fromCookies: [...rule.fromCookies],
     claimToHeaders: rule.outputClaimToHeaders.map(({ header, claim }) => ({ headerName: header, claimName: claim })),
     clearRouteCache: context.clearRouteCache,
-    jwksSourceSpecifier: {
+    jwksSourceSpecifier: keysOf(rule, context),
+  };
+}
+
+/** How long proxies keep what they have fetched: upstream's. */
+const keptMs = 300_000;
+
+function keysOf(rule: JwtRule, context: JwtContext): NonNullable<ProviderInit["jwksSourceSpecifier"]> {
+  const cluster = rule.jwks === undefined ? context.clusterOfKeys?.(rule) : undefined;
+  if (cluster === undefined || rule.jwksUri === undefined)
+    return {
       case: "localJwks",
       value: { specifier: { case: "inlineString", value: rule.jwks ?? context.keysOf(rule) ?? unusableKeys } },
+    };
+  return {
+    case: "remoteJwks",
+    value: {
+      httpUri: {
+        uri: rule.jwksUri,
+        httpUpstreamType: { case: "cluster", value: cluster },
+        timeout: durationOfMs(keyFetchTimeoutMs(rule)),
+      },
+      cacheDuration: durationOfMs(keptMs),
     },
   };
 }
