@@ -92,7 +92,10 @@ test("keys that do not come within a rule's time are not taken, and those that p
     await running;
   };
   await run("control-plane", () => late.length > 0 && keySets.size > 0);
-  assert.deepEqual([...keySets.values()].map(({ source }) => source), ["https://b.example/keys"]);
+  assert.deepEqual(
+    [...keySets.values()].map(({ source }) => source),
+    ["https://b.example/keys"],
+  );
   asked.length = 0;
   await run("proxy", () => true);
   assert.deepEqual(asked, []);

@@ -106,8 +106,8 @@ const custom: AuthorizationAction = "CUSTOM";
 
 /**
  * CUSTOM: shadow rules select the requests for which the provider is asked. If the provider is unknown, its service is
- * missing, or a workload has several, requests are denied, because nobody can be asked. An HTTP provider cannot be
- * asked about TCP and is left out, as upstream.
+ * missing, or a workload has several (unless the control plane is told to ask them all), requests are denied, because
+ * nobody can be asked. An HTTP provider cannot be asked about TCP and is left out, as upstream.
  */
 export function customAuthorizationFilters(
   policies: readonly AuthorizationPolicyFacts[],
@@ -123,7 +123,7 @@ export function customAuthorizationFilters(
     const known =
       provider?.kind === "authorization-http" || provider?.kind === "authorization-grpc" ? provider : undefined;
     const asks = known === undefined ? undefined : context.clusterOf(known.settings);
-    if (known === undefined || asks === undefined || names.length > 1)
+    if (known === undefined || asks === undefined || (names.length > 1 && context.mesh.severalAuthorizers !== true))
       return rbacFilter({ rules: deniesInstead(rules) }, "", context.tcp);
     if (context.tcp && known.kind === "authorization-http") return [];
     const shadow = rbacFilter({ shadowRules: rules }, "istio_ext_authz_", context.tcp);

@@ -441,3 +441,35 @@ test("proxies fetch the keys of a rule themselves where the control plane is tol
   assert.deepEqual(keysOf("proxy-where-in-mesh"), [own, "local"]);
   assert.deepEqual(keysOf("proxy"), [own, ["https://elsewhere.example/jwks", "outbound|443||elsewhere.example", "5s"]]);
 });
+
+test("a workload asks several CUSTOM providers, each about its own rules, where the control plane is told so", () => {
+  const settings = { service: "authz.example", port: 9000, timeoutMs: 1000, failOpen: false, clearRouteCache: false };
+  const extensionProviders: MeshSettings["extensionProviders"] = ["one", "two"].map((name) => ({
+    kind: "authorization-grpc",
+    name,
+    settings: { ...settings, includePeerCertificate: false },
+  }));
+  const objects = [
+    config("ServiceEntry", "ns/authz", {
+      hosts: ["authz.example"],
+      ports: [{ number: 9000, name: "grpc", protocol: "GRPC" }],
+      resolution: "DNS",
+    }),
+    ...["one", "two"].map((name) =>
+      policy(name, { action: "CUSTOM", provider: { name }, rules: [{ to: [{ operation: { paths: [`/${name}`] } }] }] }),
+    ),
+  ];
+  const namesOf = (severalAuthorizers: boolean): readonly string[] =>
+    filtersOf(objects, { extensionProviders, severalAuthorizers }).http.map(({ name }) =>
+      name.replace("envoy.filters.http.", ""),
+    );
+  assert.deepEqual(namesOf(false), ["rbac", "rbac"]);
+  assert.deepEqual(namesOf(true), ["rbac", "ext_authz", "rbac", "ext_authz"]);
+  const { http } = filtersOf(objects, { extensionProviders, severalAuthorizers: true });
+  assert.deepEqual(
+    [http[1], http[3]].map((filter) =>
+      valueAt(jsonOf(filter), "filterEnabledMetadata", "value", "stringMatch", "prefix"),
+    ),
+    ["istio-ext-authz-one-", "istio-ext-authz-two-"],
+  );
+});
