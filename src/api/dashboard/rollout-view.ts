@@ -88,6 +88,8 @@ export interface RolloutCheck extends CheckStatus {
   /** What the statistic says of both versions now, with the bound that decides; undefined for checks without one. */
   readonly comparison?: {
     readonly unit: "share" | "ms" | "count";
+    /** Which quantile of durations it is: 0.99. */
+    readonly quantile?: number;
     readonly canary?: number;
     readonly stable?: number;
     readonly bound?: number;

@@ -66,6 +66,14 @@ test("time in which nobody counted has no value; time without requests has none 
   );
 });
 
+test("the whole mesh is without the engine's own probes, which their namespace has", async () => {
+  const probes: Sent = { from: "serin-probes/client-old", to: "serin-probes/server-new", rate: 50 };
+  const all = [...sent, probes].map(counted);
+  const rate = async (more: Partial<SeriesRequest>) =>
+    (await series([[], all]).series(request(more), reader("*"))).values.at(-1);
+  assert.deepEqual([await rate({}), await rate({ namespace: "serin-probes" })], [110, 50]);
+});
+
 test("what proxies use is asked for of the workloads that are meant", async () => {
   const valuesOf = async (more: Partial<SeriesRequest>): Promise<readonly (number | null)[]> =>
     (await series([]).series(request(more), reader("*"))).values;

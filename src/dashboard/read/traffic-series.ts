@@ -4,6 +4,7 @@ import type { Measurements } from "../server/measurements.ts";
 import type { ViewReader } from "../server/view-source.ts";
 import {
   combineTraffic,
+  isOfProbes,
   isVisible,
   parseBackend,
   quantileMs,
@@ -120,8 +121,11 @@ export class TrafficSeries implements Measurements {
       (namespace === "" || name === namespace) && isVisible(reader.namespaces, name);
     return {
       workloads: [...inventory.workloads.values()].filter((one) => isSeen(one.namespace)).map(({ key }) => key),
-      concerns: ({ destination, service: { namespace: of } }) =>
-        isSeen(destination.namespace === "unknown" ? of : destination.namespace),
+      concerns: (edge) => {
+        const { destination, service } = edge;
+        const of = destination.namespace === "unknown" ? service.namespace : destination.namespace;
+        return isSeen(of) && (namespace !== "" || !isOfProbes(edge));
+      },
     };
   }
 }

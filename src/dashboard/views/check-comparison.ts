@@ -75,6 +75,7 @@ function durationsOf({ bounds = [], histograms = {} }: KeptState, spec: CheckSpe
   const total = ({ counts }: DurationCounts): number => counts.reduce((sum, count) => sum + count, 0);
   return {
     unit: "ms",
+    quantile,
     ...(canary === undefined ? {} : { canary }),
     ...(stable === undefined ? {} : { stable }),
     ...(limits.length === 0 ? {} : { bound: Math.min(...limits) }),

@@ -13,6 +13,7 @@ export { findRollout, rolloutView, type RolloutParameters } from "./rollout.ts";
 export { rolloutsView, type Rollout } from "./rollouts.ts";
 export { serviceView, servicesView } from "./services.ts";
 export {
+  isOfProbes,
   combineTraffic,
   mutualTlsShare,
   sumTraffic,

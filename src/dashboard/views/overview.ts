@@ -5,7 +5,7 @@ import { latestUpgrade } from "./ladder.ts";
 import { proxyRow } from "./proxies.ts";
 import { controlPlanes, revisionByTag, wantedRevision } from "./revisions.ts";
 import { rolloutRow, type Rollout } from "./rollouts.ts";
-import { mutualTlsShare, type TrafficEdge } from "./traffic.ts";
+import { isOfProbes, mutualTlsShare, type TrafficEdge } from "./traffic.ts";
 import { ratesOf } from "./traffic-index.ts";
 import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 import { workloadRow } from "./workload-row.ts";
@@ -32,7 +32,7 @@ export function overviewView(input: ViewInput, visible: VisibleNamespaces, clust
   const seen = traffic.edges.filter(
     ({ source, destination }) => isVisible(visible, source.namespace) || isVisible(visible, destination.namespace),
   );
-  const entering = seen.filter(({ requestRate }) => requestRate > 0);
+  const entering = seen.filter((edge) => edge.requestRate > 0 && !isOfProbes(edge));
   const { requestRate, errorShare, p99Ms } = ratesOf(entering);
   const proxies = pilots.proxies.map(proxyRow).filter(({ namespace }) => isVisible(visible, namespace));
   const workloads = [...inventory.workloads.values()].filter(

@@ -297,6 +297,14 @@ export function shareOf(part: number, whole: number): number {
   return whole > 0 ? part / whole : 0;
 }
 
+/** Where the rollout engine's probes of an upgrade run. */
+const probeNamespace = "serin-probes";
+
+/** What the mesh asks itself is not what its users ask. */
+export function isOfProbes({ source, destination }: Pick<TrafficEdge, "source" | "destination">): boolean {
+  return source.namespace === probeNamespace || destination.namespace === probeNamespace;
+}
+
 export function isNamed(end: WorkloadEnd): boolean {
   return end.workload !== unknown && end.namespace !== unknown;
 }

@@ -5,7 +5,7 @@ import type { UntypedObject } from "../../../api/index.ts";
 import { FakeKubeApi } from "../testing/fake-kube-api.ts";
 import { HandClock } from "../testing/hand-clock.ts";
 import { syntheticIdentity } from "../testing/synthetic-access.ts";
-import { ClusterAccess } from "./cluster-access.ts";
+import { ClusterAccess, limitsOfRights } from "./cluster-access.ts";
 import { readerOf } from "./identity.ts";
 import { KubeconfigAccess } from "./kubeconfig-access.ts";
 import { Sessions } from "./sessions.ts";
@@ -98,6 +98,9 @@ test("while the API server is away nobody may do anything, and what could be see
   clock.ms += 60_000;
   assert.equal(await identity.namespaces(), "*");
   assert.equal(await identity.may({ verb: "get", group: "", resource: "pods", namespace: "dev" }), false);
+  assert.deepEqual(await limitsOfRights(identity), [
+    "The API server does not tell what you may do: orders are taken again once it answers.",
+  ]);
   assert.equal(await identity.isValid(), true);
   clock.ms += 3_600_000;
   await assert.rejects(identity.namespaces(), { code: "unreachable" });

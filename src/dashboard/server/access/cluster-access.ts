@@ -121,7 +121,11 @@ export async function limitsOfRights(identity: Identity): Promise<readonly strin
     );
   }
   const where = namespaces === "*" ? "" : ([...namespaces][0] ?? "");
-  if (!(await identity.may({ verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: where })))
+  const right = { verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: where } as const;
+  const may = await identity.knows(right);
+  if (may === undefined)
+    told.push("The API server does not tell what you may do: orders are taken again once it answers.");
+  if (may === false)
     told.push("You may not give orders to canaries: that takes the right to patch canaries of rollout.serin.dev.");
   return told;
 }

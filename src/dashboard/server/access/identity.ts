@@ -31,6 +31,8 @@ export interface Identity {
   /** Of the kinds of the whole cluster that views are made of, those that the user may not list. */
   hiddenKinds(): Promise<ReadonlySet<string>>;
   may(right: AccessRight): Promise<boolean>;
+  /** The same; undefined while the API server does not tell. */
+  knows(right: AccessRight): Promise<boolean | undefined>;
   /** False once the token has expired or is no longer taken. */
   isValid(): Promise<boolean>;
   /** Gives back what it holds. */

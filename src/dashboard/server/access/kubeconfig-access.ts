@@ -99,6 +99,7 @@ export class KubeconfigAccess implements Access {
       namespaces: async () => await identity.namespaces(),
       hiddenKinds: async () => await identity.hiddenKinds(),
       may: async (right) => await identity.may(right),
+      knows: async (right) => await identity.knows(right),
       isValid: async () => await Promise.resolve(!isOver),
       close: () => {
         isOver = true;

@@ -101,10 +101,14 @@ export class ReviewedIdentity implements Identity {
   }
 
   async may(right: AccessRight): Promise<boolean> {
+    return (await this.knows(right)) === true;
+  }
+
+  async knows(right: AccessRight): Promise<boolean | undefined> {
     try {
       return await this.#ask(right);
     } catch {
-      return false;
+      return undefined;
     }
   }
 

@@ -15,6 +15,7 @@ export function syntheticIdentity(given: Partial<Identity> = {}): Identity {
     namespaces: async () => await Promise.resolve("*" as const),
     hiddenKinds: async () => await Promise.resolve(new Set<string>()),
     may: async () => await Promise.resolve(true),
+    knows: async () => await Promise.resolve(true),
     isValid: async () => await Promise.resolve(true),
     close: () => undefined,
     ...given,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { comparisonScale, comparisonSentence } from "./comparison-scale.ts";
+import { comparisonScale, comparisonSentence, quantileName } from "./comparison-scale.ts";
 
 const samples = { canarySamples: 1200, stableSamples: 4800 };
 
@@ -23,4 +23,12 @@ test("the picture is told in words", () => {
     comparisonSentence({ unit: "share", canary: 0.001, stable: 0.0011, bound: 0.0111, ...samples }),
     "canary 0.10 % of 1,200 samples, stable 0.11 % of 4,800 samples, bound 1.11 %",
   );
+});
+
+test("a time says which of all it is", () => {
+  assert.equal(
+    comparisonSentence({ unit: "ms", quantile: 0.99, canary: 470, stable: 460, ...samples }),
+    "p99, canary 470 ms of 1,200 samples, stable 460 ms of 4,800 samples",
+  );
+  assert.deepEqual([quantileName(0.5), quantileName(0.999), quantileName(undefined)], ["p50", "p99.9", ""]);
 });

@@ -32,10 +32,25 @@ export function formatCompared(value: number | undefined, unit: Comparison["unit
   return value === undefined ? "–" : value.toLocaleString("en-US");
 }
 
+/** `p99`; nothing where it is no quantile. */
+export function quantileName(quantile: number | undefined): string {
+  return quantile === undefined ? "" : `p${Number((quantile * 100).toFixed(3))}`;
+}
+
 /** Read out in place of the picture. */
-export function comparisonSentence({ unit, canary, stable, bound, canarySamples, stableSamples }: Comparison): string {
+export function comparisonSentence({
+  unit,
+  quantile,
+  canary,
+  stable,
+  bound,
+  canarySamples,
+  stableSamples,
+}: Comparison): string {
   const count = (samples: number): string => `${samples.toLocaleString("en-US")} samples`;
+  const name = quantileName(quantile);
   return [
+    ...(name === "" ? [] : [name]),
     `canary ${formatCompared(canary, unit)} of ${count(canarySamples)}`,
     `stable ${formatCompared(stable, unit)} of ${count(stableSamples)}`,
     ...(bound === undefined ? [] : [`bound ${formatCompared(bound, unit)}`]),

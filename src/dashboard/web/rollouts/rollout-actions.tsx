@@ -33,7 +33,7 @@ export function RolloutActions({
             key={offer.action}
             type="button"
             class="button"
-            data-kind={offer.action === "rollback" ? "danger" : offer.action === "approve" ? "primary" : undefined}
+            data-kind={kindOf(offer.action, refused)}
             aria-disabled={refused ? "true" : undefined}
             title={offer.refusedBecause === undefined ? undefined : `Not now: ${offer.refusedBecause}`}
             onClick={() => setConfirmed({ offer, step: currentStep?.id ?? "", stepTitle: currentStep?.title ?? "" })}
@@ -50,6 +50,12 @@ export function RolloutActions({
       )}
     </div>
   );
+}
+
+/** The button that stands out is one that somebody waits for. */
+function kindOf(action: RolloutActionOffer["action"], refused: boolean): "danger" | "primary" | undefined {
+  if (action === "rollback") return "danger";
+  return action === "approve" && !refused ? "primary" : undefined;
 }
 
 function Confirmation({

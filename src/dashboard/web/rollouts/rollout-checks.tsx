@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import type { RolloutCheck } from "../../../api/dashboard/index.ts";
 import { Empty, Mark, Tag, type IconName, type Tone } from "../components/index.ts";
-import { comparisonScale, comparisonSentence, formatCompared } from "./comparison-scale.ts";
+import { comparisonScale, comparisonSentence, formatCompared, quantileName } from "./comparison-scale.ts";
 import { ProbeTable } from "./probe-table.tsx";
 
 const verdicts: Readonly<
@@ -73,7 +73,9 @@ function Comparison({ comparison }: { readonly comparison: NonNullable<RolloutCh
     <div class="comparison" role="img" aria-label={comparisonSentence(comparison)}>
       {rows.map(({ who, at, value, samples }) => (
         <div key={who} class="comparison-row" data-who={who}>
-          <span class="comparison-who">{who}</span>
+          <span class="comparison-who">
+            {who} <span class="muted small">{quantileName(comparison.quantile)}</span>
+          </span>
           <span class="comparison-track">
             <i style={{ width: `${(at ?? 0) * 100}%` }} />
             {bound === undefined ? undefined : <b style={{ left: `${bound * 100}%` }} />}

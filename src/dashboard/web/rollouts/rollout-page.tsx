@@ -107,13 +107,11 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
                   )}
                 </span>
               )}
-              {(currentStep?.waitingFor ?? []).map((what) => (
-                <Tag key={what} tone="warn">
-                  waits for {what}
-                </Tag>
-              ))}
             </div>
-            <Checks checks={checks} currentStep={currentStep?.id ?? ""} />
+            <WaitsFor names={currentStep?.waitingFor ?? []} />
+            {(currentStep?.waitingFor ?? []).length > 0 && Object.keys(checks).length === 0 ? undefined : (
+              <Checks checks={checks} currentStep={currentStep?.id ?? ""} />
+            )}
           </section>
           {head.canaryBackend === "" && head.stableBackend === "" ? undefined : (
             <RolloutSeries head={head} checks={checks} />
@@ -142,6 +140,20 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
         />
       </section>
     </>
+  );
+}
+
+/** Sentences of any length, one a line: a step that waits for many things has room for all of them. */
+function WaitsFor({ names }: { readonly names: readonly string[] }): JSX.Element | null {
+  if (names.length === 0) return null;
+  return (
+    <ul class="waits card-body" aria-label="What it waits for">
+      {names.map((what) => (
+        <li key={what}>
+          <Mark tone="warn">waits for</Mark> {what}
+        </li>
+      ))}
+    </ul>
   );
 }
 

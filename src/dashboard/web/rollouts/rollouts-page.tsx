@@ -176,10 +176,9 @@ const columns: readonly Column<RolloutRow>[] = [
     width: "36%",
     priority: 2,
     cell: ({ message, cause }) => (
-      <>
-        {message}
-        {cause === "" ? undefined : <div class="bad-text">{cause}</div>}
-      </>
+      <div class="two-lines" title={cause === "" ? message : cause}>
+        {cause === "" ? message : <span class="bad-text">{cause}</span>}
+      </div>
     ),
   },
   {
