@@ -17,7 +17,7 @@ import {
 /** Ports of a ztunnel inside each pod, as upstream has them. */
 export const ztunnelPorts = { outbound: 15001, inboundPlaintext: 15006, inboundHbone: 15008, dns: 15053 } as const;
 
-/** What probes of the node come from, so that pods can tell them from the rest of the node's traffic. */
+/** The source address of the node's probes, by which pods tell them from the node's other traffic. */
 export const probeSource = { ipv4: "169.254.7.127", ipv6: "fd16:9254:7127:1337:ffff:ffff:ffff:ffff" } as const;
 
 /** The mark of what ztunnel sends, and of connections that it has made to the app from a foreign source address. */
@@ -156,7 +156,10 @@ function writeNat(transaction: NftTransaction, options: CaptureOptions): void {
   }
 }
 
-/** What ztunnel sends to the app from the client's address is remembered, so that the app's answers come back to ztunnel. */
+/**
+ * Remembers what ztunnel sends to the application from the client's address, so that the application's responses return
+ * to ztunnel.
+ */
 function writeMangle(transaction: NftTransaction): void {
   transaction
     .table("inet", mangleTable)

@@ -18,11 +18,11 @@ import type { ZtunnelLink } from "./ztunnel-link.ts";
 /** Paths as the agent's own process sees them. */
 export interface CniAgentPaths {
   readonly hostProc: string;
-  /** Below it lie folders of the host, such as `/host/var/run/netns`. */
+  /** The mount of the host's folders, such as `/host/var/run/netns`. */
   readonly hostRoot?: string;
   /** Where the host keeps named network namespaces. */
   readonly namespaceDirectory?: string;
-  /** Where the CNI plugin asks. */
+  /** The socket of the CNI plugin. */
   readonly pluginSocket: string;
   readonly ztunnelSocket: string;
   /** Where container runtimes look for plugins, and for the node's network configuration. */
@@ -33,9 +33,9 @@ export interface CniAgentPaths {
 export interface CniPluginOptions {
   /** The agent's socket as the node sees it. */
   readonly socketPath: string;
-  /** Of the node, as Node names it. */
+  /** The node's architecture, as Node names it. */
   readonly architecture: string;
-  /** The file to chain into; the first one by name when absent. */
+  /** The file to chain into. Absent: the first one by name. */
   readonly confFile?: string;
   /** False where the platform calls the plugin by a file of its own. */
   readonly chained: boolean;
@@ -51,13 +51,13 @@ export interface CniAgentOptions {
   /** Of this node. */
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;
-  /** Of this node alone. */
+  /** Of this node only. */
   readonly nodes: Informer<Node>;
   /** The descriptor of the node's network namespace; our own when absent. */
   readonly hostNamespaceFd?: number;
   /** How long a starting pod's request waits for a ztunnel; below the runtime's patience. 5 s when absent. */
   readonly ztunnelWaitMs?: number;
-  /** Asked when the agent ends: whether it is being removed for good, and not restarted. */
+  /** Called when the agent ends: whether it is being uninstalled, and not restarted. */
   readonly isUninstalled: () => Promise<boolean>;
   readonly log: Logger;
   /** (ours) The log as the agent of 2022 wrote it, beside today's. */
@@ -147,7 +147,7 @@ export class CniAgent {
     return this.#enroller.ownerOf(key);
   }
 
-  /** What this node's pods have, for whoever compares it with what they had under another agent. */
+  /** What this node's pods have, for a comparison with what they had under another agent. */
   enrolled(version: string): EnrolledReport {
     return {
       node: this.#options.nodeName,
@@ -210,12 +210,12 @@ export class CniAgent {
 
   #onPodGone(pod: Pod): void {
     this.#redirector.forget(pod.metadata.uid ?? "");
-    // Of a pod that an earlier agent captured, and that ended before this one enrolled it.
+    // A pod that an earlier agent captured, and that ended before this agent enrolled it.
     const held = new Set(this.#enroller.addresses());
     this.#probes.remove(addressesOf(pod).filter((address) => !held.has(address)));
   }
 
-  /** Its labels say whose its pods are; its heartbeats say nothing of them. */
+  /** Only a node's labels matter, because they decide who owns its pods. Its heartbeats do not. */
   #onNode(change: InformerChange<Node>): void {
     if (change.type === "delete" || !isDeepStrictEqual(change.previous?.metadata.labels, change.object.metadata.labels))
       this.#addAll();
@@ -231,7 +231,7 @@ export class CniAgent {
     for (const key of this.#keys()) if (key.startsWith(`${change.key}/`)) this.#reconciler.add(key);
   }
 
-  /** All that concerns a ztunnel that has just come, then the mark that this was all. */
+  /** Sends a new ztunnel everything that concerns it, then the mark that this was all. */
   async #sendSnapshot(link: ZtunnelLink): Promise<void> {
     const work = [...this.#keys()].map((key) => this.#reconcileKey(key).catch(() => this.#reconciler.add(key)));
     await Promise.all(work);
@@ -258,7 +258,7 @@ export class CniAgent {
     };
   }
 
-  /** The pod of a request may be younger than what the watch has brought. */
+  /** The pod of a request may be newer than the watch. */
   async #podOf({ podName, podNamespace }: PodAttachment): Promise<Pod> {
     const { pods, client } = this.#options;
     const key = `${podNamespace}/${podName}`;
@@ -300,7 +300,7 @@ export class CniAgent {
       : Promise.reject(transientError("cni-starting", "the CNI agent is still starting"));
   }
 
-  /** For good: what the agent has put on the node goes, and the pods' traffic goes on without the mesh. */
+  /** For an uninstall: removes what the agent has put on the node. The pods' traffic continues without the mesh. */
   async #leave(): Promise<void> {
     this.#log.info("the agent is uninstalled: it releases its pods and leaves nothing on the node");
     await this.#enroller.releaseAll(this.#options.pods.list());

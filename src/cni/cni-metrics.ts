@@ -1,6 +1,9 @@
 import type { MetricsRegistry } from "../telemetry/index.ts";
 
-/** What upstream's agent counts on port 15014, by its names (upstream's documentation of the CNI agent, "Observability"). */
+/**
+ * The metrics of upstream's agent on port 15014, under its names (upstream's documentation of the CNI agent,
+ * "Observability").
+ */
 export class CniMetrics {
   readonly #events;
   readonly #installs;

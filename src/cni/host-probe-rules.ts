@@ -5,8 +5,8 @@ const table = "istio-ambient-nat";
 const sets = { ipv4: "istio-inpod-probes-v4", ipv6: "istio-inpod-probes-v6" } as const;
 
 /**
- * In the node's namespace: what the node's own processes send to enrolled pods (kubelet's probes) comes from an address
- * that the pods' capture lets pass.
+ * In the node's namespace: traffic of the node's own processes to enrolled pods (kubelet's probes) gets a source
+ * address that the pods' capture lets pass.
  */
 export class HostProbeRules implements Disposable {
   readonly #nft: NftNetlink;

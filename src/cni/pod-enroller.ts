@@ -23,7 +23,7 @@ import type { ZtunnelLink } from "./ztunnel-link.ts";
 /** Connections that were captured in the last moment are accepted by then, before the sockets go. */
 const queueDrainMs = 200;
 
-/** The control plane has told every proxy by then that a pod takes plain text alone. */
+/** By then the control plane has told every proxy that the pod accepts only plain text. */
 const leaveMs = 3_000;
 /** The API server, or the agent's rights, may be gone before the agent. */
 const maxAnnotateMs = 5_000;
@@ -35,19 +35,19 @@ export interface PodEnrollerOptions {
   readonly probes: HostProbeRules;
   readonly excludedNamespaces: readonly string[];
   readonly log: Logger;
-  /** (ours) Tells of each pod's capture in the words of ambient's first release, too. */
+  /** (ours) Also logs each pod's capture in the words of ambient's first release. */
   readonly logsRoutes: boolean;
   readonly clock: Clock;
 }
 
-/** Everything that decides about one pod, read anew each time. */
+/** Everything that decides about one pod. Read again each time. */
 export interface PodView {
   readonly pod: Pod;
   readonly namespace: Namespace | undefined;
   readonly node: Node | undefined;
 }
 
-/** What the node runtime says of a pod that it is about to start. */
+/** What the node runtime reports about a pod that it is about to start. */
 export interface PodStart {
   readonly netnsPath: string;
   readonly addresses: readonly string[];
@@ -55,7 +55,10 @@ export interface PodStart {
   readonly containerId: string;
 }
 
-/** A pod in the mesh. The namespace and the sockets are held from enrolment to its end, whoever owns it. */
+/**
+ * A pod in the mesh. The agent holds its namespace and its sockets from enrolment to its end, whichever ztunnel owns
+ * it.
+ */
 interface Enrolment {
   readonly uid: string;
   readonly key: string;
@@ -114,7 +117,9 @@ export class PodEnroller {
     });
   }
 
-  /** Makes a pod what it shall be. With `start` the pod has no process yet, and is enrolled when this resolves. */
+  /**
+   * Brings a pod into its wanted state. With `start` the pod has no process yet, and is enrolled when this resolves.
+   */
   async reconcile(view: PodView, start?: PodStart): Promise<void> {
     const { pod, namespace } = view;
     const key = keyOf(pod);
@@ -141,7 +146,7 @@ export class PodEnroller {
     await this.#release(enrolment, false);
   }
 
-  /** Lets go of everything without telling anybody: the ztunnels keep what they have. */
+  /** Releases everything without telling the ztunnels, which keep what they have. */
   close(): void {
     for (const enrolment of this.#enrolments.values()) {
       closePodSockets(enrolment.sockets);
@@ -151,8 +156,8 @@ export class PodEnroller {
   }
 
   /**
-   * The agent leaves for good. Rules go first, then the mesh's word that these pods take HBONE; the sockets stay until that
-   * has spread, so that whoever still comes by HBONE is served. What fails for one pod keeps no other back.
+   * For an uninstall. First removes the rules, then the annotation that these pods accept HBONE. The sockets stay until
+   * that has spread, so that peers which still use HBONE are served. A failure in one pod does not stop the others.
    */
   async releaseAll(pods: readonly Pod[]): Promise<void> {
     const { finder, clock } = this.#options;
@@ -180,12 +185,12 @@ export class PodEnroller {
   async #enrol(view: PodView, start: PodStart | undefined): Promise<void> {
     const { pod } = view;
     const enrolment = await this.#open(pod, start);
-    // A pod that has no process yet comes by a start of its node's runtime.
+    // A pod without a process is enrolled when its node's runtime starts it.
     if (enrolment === undefined) return;
     if (start !== undefined) enrolment.containerId = start.containerId;
     const target = this.#target(view, enrolment);
     if (target === undefined) {
-      // Every ztunnel that connects has all pods looked at anew; only a start must be told to come again.
+      // When a ztunnel connects, all pods are looked at again. Only a start must be repeated by the runtime.
       if (!enrolment.captured) await this.#annotate(pod, { [redirectionAnnotation]: "pending" });
       if (start === undefined) return;
       throw transientError("no-ztunnel", `no ztunnel that may own pod ${keyOf(pod)} is connected`, {
@@ -206,7 +211,7 @@ export class PodEnroller {
       [redirectionAnnotation]: "enabled",
       [ztunnelOwnerAnnotation]: target.revision,
     });
-    // A start must not wait for the API server; the annotation is written again by the next reconcile if this fails.
+    // A start must not wait for the API server. If this fails, the next reconcile writes the annotation.
     if (start === undefined) await annotated;
     else
       annotated.catch((error: unknown) =>
@@ -283,7 +288,7 @@ export class PodEnroller {
     return enrolment;
   }
 
-  /** New sockets; or, where somebody holds the ports, those of the ztunnel that does. */
+  /** New sockets. If a ztunnel already has the ports, its sockets. */
   async #openSockets(enrolment: Enrolment): Promise<void> {
     try {
       enrolment.sockets = openPodSockets(enrolment.namespace.fd);
@@ -324,7 +329,7 @@ export class PodEnroller {
     }
   }
 
-  /** The ztunnel that the pod shall go to: its wanted owner's, else the one that has it, else nobody. */
+  /** The ztunnel that the pod belongs to: its wanted owner's, else the one that has it, else none. */
   #target(view: PodView, enrolment: Enrolment): ZtunnelLink | undefined {
     const { hub } = this.#options;
     const wanted = ztunnelOwner({
@@ -417,7 +422,7 @@ export class PodEnroller {
   }
 }
 
-/** Empty where the namespace tells no rules any more. */
+/** Empty if the namespace has no rules any more. */
 function digestOf(namespace: NetworkNamespace): string {
   try {
     return captureDigest(namespace.fd);

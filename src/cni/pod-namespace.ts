@@ -8,7 +8,7 @@ import { addressesOf } from "./ambient-pod.ts";
 /** The process id of a pod's init, written by the lab's node runtime. */
 export const initPidAnnotation = "lab.serin.dev/init-pid";
 
-/** What `statfs` says of a file that stands for a namespace. */
+/** What `statfs` returns for a file that stands for a namespace. */
 const namespaceFileSystem = 0x6e73_6673;
 
 export interface PodNamespaceFinderOptions {
@@ -19,7 +19,7 @@ export interface PodNamespaceFinderOptions {
   readonly namespaceDirectory?: string;
 }
 
-/** Opens pods' network namespaces through what the agent sees of its host. */
+/** Opens pods' network namespaces through the agent's view of its host. */
 export class PodNamespaceFinder {
   readonly #options: PodNamespaceFinderOptions;
   readonly #hostProc: string;
@@ -30,8 +30,8 @@ export class PodNamespaceFinder {
   }
 
   /**
-   * By the path that the container runtime names, as the host sees it: `/proc/<pid>/ns/net`, or the file that a runtime
-   * has mounted the namespace on (`/var/run/netns/cni-…`).
+   * By the path that the container runtime names, as the host sees it: `/proc/<pid>/ns/net`, or the file on which a
+   * runtime has mounted the namespace (`/var/run/netns/cni-…`).
    */
   openPath(path: string): NetworkNamespace {
     const invalid = (reason: string): SerinError =>
@@ -46,7 +46,7 @@ export class PodNamespaceFinder {
     throw invalid("is the node's own");
   }
 
-  /** Where a path of the host may be in the agent's container, the surest place first. */
+  /** Where a path of the host may be in the agent's container, the most reliable place first. */
   #candidates(path: string): string[] {
     const process = /^\/proc\/(\d+)\/ns\/net$/.exec(path)?.[1];
     if (process !== undefined) return [join(this.#hostProc, process, "ns/net")];
@@ -62,14 +62,14 @@ export class PodNamespaceFinder {
   #openFirst(paths: readonly string[]): NetworkNamespace | undefined {
     for (const path of paths) {
       const namespace = openIfThere(path);
-      // Where mounts do not propagate, the file that a namespace is mounted on looks empty.
+      // If mounts do not propagate, the file on which a namespace is mounted looks empty.
       if (namespace !== undefined && isNamespace(namespace)) return namespace;
       namespace?.close();
     }
     return undefined;
   }
 
-  /** Of a pod that runs already; undefined when it has no process (any more, or yet). */
+  /** For a running pod. Undefined if it has no process, any more or yet. */
   open(pod: Pod): NetworkNamespace | undefined {
     const annotated = pod.metadata.annotations?.[initPidAnnotation];
     const pids = annotated !== undefined && /^\d+$/.test(annotated) ? [annotated] : this.#scan(pod.metadata.uid ?? "");

@@ -25,7 +25,7 @@ export function sidecarRedirect(pod: Pod): RedirectOptions | undefined {
   const container = pod.spec?.initContainers?.find(({ name }) => name === validationContainer);
   if (container === undefined) return undefined;
   const environment = Object.fromEntries((container.env ?? []).map(({ name, value }) => [name, value]));
-  // The servers of the pod's resolver are not told here: all of its queries go to the proxy, where any do.
+  // The name servers of the pod are unknown here, so either all of its queries go to the proxy, or none.
   return readRedirectCommand([...(container.args ?? []).slice(1), "--capture-all-dns"], environment, "").options;
 }
 

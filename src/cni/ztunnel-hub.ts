@@ -4,7 +4,10 @@ import { messageOf, type Clock, type Logger } from "../base/index.ts";
 import { SeqpacketServer, type SeqpacketConnection } from "../net/index.ts";
 import { ZtunnelLink } from "./ztunnel-link.ts";
 
-/** A ztunnel that has just gone counts as running for this long: one that crashed is back by then, and pods need not move. */
+/**
+ * A ztunnel that disconnected counts as running for this time. One that crashed is back by then, and pods need not
+ * move.
+ */
 const restartGraceMs = 10_000;
 
 export interface ZtunnelHubHandler {
@@ -62,7 +65,7 @@ export class ZtunnelHub {
     return [...new Set([...this.#links.map((link) => link.revision), ...recent.map(([revision]) => revision)])];
   }
 
-  /** Stops accepting and hangs up; ztunnels keep what they have. */
+  /** Stops accepting and disconnects. Ztunnels keep what they have. */
   close(): void {
     this.#server?.close();
     for (const link of this.#links) link.close();

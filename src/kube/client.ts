@@ -34,7 +34,7 @@ export interface KubeClient {
     patch: unknown,
     options?: WriteOptions,
   ): Promise<Value>;
-  /** Server-side apply; creates what is not there. */
+  /** Server-side apply. Creates a missing object. */
   apply<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     object: Value,
@@ -42,12 +42,15 @@ export interface KubeClient {
   ): Promise<Value>;
   /** Resolves also when the object is gone already. */
   delete(kind: KindDefinition, name: string, namespace?: string, options?: DeleteOptions): Promise<void>;
-  /** One watch request, from `resourceVersion` on; ends when the server ends it. Throws code `gone` on 410. */
+  /** One watch request from `resourceVersion` on. Ends when the server ends it. Throws code `gone` on 410. */
   watch<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     options: WatchOptions,
   ): AsyncIterable<WatchEvent<Value>>;
-  /** Anything else: `raw("GET", "/version")`, logs, subresources. Body and answer are JSON unless `accept` says otherwise. */
+  /**
+   * Any other request: `raw("GET", "/version")`, logs, subresources. Body and answer are JSON unless `accept` says
+   * otherwise.
+   */
   raw(method: string, path: string, options?: RawOptions): Promise<RawResponse>;
 }
 
@@ -56,8 +59,8 @@ export interface ListOptions {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   /**
-   * The fields that are needed of each object: others may be left out, and lists may come in Kubernetes' binary form, which is for kinds
-   * that are built in and costs both sides a fraction of JSON.
+   * The needed fields of each object. Others may be left out. Lists may then come in Kubernetes' binary form, which
+   * exists for built-in kinds and costs both sides a fraction of JSON.
    */
   readonly excerpt?: Excerpt;
   /** Objects that the server answers at a time; 500 when absent. Fewer take less memory while they are read, and more turns. */

@@ -1,6 +1,6 @@
 /**
- * A set of items by key that changes over time. Derived collections are computed from others by a pure function an item;
- * the runtime records which inputs each item read and recomputes those items alone.
+ * A set of items by key that changes over time. A derived collection is computed from others by a pure function for
+ * each item. The runtime records which inputs each item read, and recomputes only the items affected by a change.
  */
 export interface Collection<Item> {
   readonly name: string;
@@ -32,7 +32,7 @@ export interface CollectionStats {
   readonly lastCostMs: number;
 }
 
-/** What a derivation may read; each read is recorded as a dependency of the item that is being computed. */
+/** The inputs of a derivation. Each read is recorded as a dependency of the item that is being computed. */
 export interface CollectionReader {
   get<Item>(collection: Collection<Item>, key: string): Item | undefined;
   lookup<Item>(index: CollectionIndex<Item>, key: string): readonly Item[];

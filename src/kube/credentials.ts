@@ -5,7 +5,7 @@ import type { KubeConfig } from "./kube-config.ts";
 /** The kubelet rotates a projected token at 80 % of its life; client-go looks again each minute too. */
 const tokenReloadMs = 60_000;
 
-/** The `authorization` header of a config; a token file is read again each minute, and at once after a 401. */
+/** The `authorization` header of a config. A token file is read again each minute, and at once after a 401. */
 export class Credentials {
   readonly #config: KubeConfig;
   readonly #clock: Clock;

@@ -23,7 +23,7 @@ export interface EventNote {
 
 /** More wait only when the server does not answer; then the newest are dropped and counted. */
 const maxWaiting = 1_000;
-/** So many different events are remembered, to count a repeated one up instead of writing it anew. */
+/** How many different events are remembered, to raise the count of a repeated one instead of writing it again. */
 const maxRemembered = 2_000;
 
 interface Waiting {
@@ -105,7 +105,7 @@ export class EventRecorder {
         before.count += 1;
         return;
       } catch {
-        // Expired or deleted with its namespace: written anew.
+        // Expired, or deleted with its namespace, so it is written again.
         this.#written.delete(key);
       }
     }

@@ -2,8 +2,8 @@ import type { KubernetesObject } from "../api/index.ts";
 import { unreadableBytes, WireReader } from "./wire-reader.ts";
 
 /**
- * A field by its JSON name: its number in Kubernetes' binary form (`generated.proto` of k8s.io/api and k8s.io/apimachinery), and what it
- * holds. What is read from either form is the same: zero values are left out, as in JSON.
+ * A field by its JSON name: its number in Kubernetes' binary form (`generated.proto` of k8s.io/api and
+ * k8s.io/apimachinery), and its content. Both forms give the same result: zero values are left out, as in JSON.
  */
 export interface ExcerptField {
   readonly number: number;
@@ -11,10 +11,10 @@ export interface ExcerptField {
   readonly repeated?: true;
 }
 
-/** Fields of a message that are read; all others are skipped. */
+/** The fields of a message that are read. All others are skipped. */
 export type Excerpt = Readonly<Record<string, ExcerptField>>;
 
-/** Of metadata: what says which object it is and which version, and what it is labelled with. */
+/** The metadata that identify an object and its version, and its labels. */
 export const metadataExcerpt: Excerpt = {
   name: { number: 1, holds: "text" },
   generateName: { number: 2, holds: "text" },
@@ -39,7 +39,7 @@ export const metadataExcerpt: Excerpt = {
 
 type Json = Record<string, unknown>;
 
-/** An object that came as JSON, with the excerpt's fields alone. */
+/** An object that came as JSON, reduced to the excerpt's fields. */
 export function pickExcerpt<Value extends KubernetesObject>(
   excerpt: Excerpt,
   { apiVersion, kind, ...object }: Value,
@@ -85,7 +85,7 @@ function fieldsOf(excerpt: Excerpt): NumberedFields {
 }
 
 const magic = "k8s\0";
-/** Of runtime.Unknown, which everything comes in. */
+/** Field numbers of runtime.Unknown, the envelope of the binary form. */
 const rawNumber = 2;
 const listExcerpt: Excerpt = { resourceVersion: { number: 2, holds: "text" }, continue: { number: 3, holds: "text" } };
 const statusExcerpt: Excerpt = {

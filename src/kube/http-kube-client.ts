@@ -30,7 +30,7 @@ export interface KubeClientOptions {
   readonly clock: Clock;
   /** Shown in the server's audit and as the default field manager; `serin` when absent. */
   readonly userAgent?: string;
-  /** Lists and watches bring `metadata` alone (PartialObjectMetadata). */
+  /** Lists and watches contain only `metadata` (PartialObjectMetadata). */
   readonly metadataOnly?: boolean;
 }
 
@@ -388,7 +388,7 @@ function typed<Value extends KubernetesObject>(
   object: Value,
   { subresource }: WriteOptions,
 ): Value {
-  // A subresource's body may be of another kind (Scale, Binding, Eviction) and says so itself.
+  // A subresource's body may be of another kind (Scale, Binding, Eviction) and names it.
   if (object.kind !== undefined && (object.apiVersion !== undefined || subresource !== undefined)) return object;
   return { apiVersion: apiVersionOf(kind), kind: kind.kind, ...object };
 }

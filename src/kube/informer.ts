@@ -11,7 +11,7 @@ export interface Informer<Value extends KubernetesObject> {
   /** By `namespace/name`, or `name`. */
   get(key: string): Value | undefined;
   list(): readonly Value[];
-  /** Called for what is there already, then for every change. */
+  /** Called for every existing object, then for every change. */
   subscribe(handler: (change: InformerChange<Value>) => void): Disposable;
 }
 

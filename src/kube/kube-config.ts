@@ -45,9 +45,9 @@ interface Merged {
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * The kubeconfig at `source`, or the one that the environment names: `KUBECONFIG` (several files merge, the first to
- * name something wins), else `~/.kube/config`, else the pod's service account. Throws a user error with the file and
- * what is missing; exec and auth provider plugins are refused.
+ * The kubeconfig at `source`, or the one that the environment names: `KUBECONFIG` (several files are merged, the first
+ * definition wins), else `~/.kube/config`, else the pod's service account. Throws a user error with the file and what
+ * is missing. Refuses exec and auth provider plugins.
  */
 export async function loadKubeConfig(source: string | Environment, context?: string): Promise<KubeConfig> {
   if (typeof source === "string") return await fromFiles([source], context, true);
@@ -94,12 +94,12 @@ export async function loadInClusterConfig(env: Environment): Promise<KubeConfig>
   };
 }
 
-/** What a kubeconfig that comes from elsewhere may have beside its data: by the names of its fields. */
+/** The extra fields that a foreign kubeconfig may use, by their names. */
 export type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "tokenFile" | "certificateAuthority";
 
 /**
- * A kubeconfig that is not the user's own, such as one in a Secret of another cluster's: fields that would read files of this
- * machine are refused unless they are allowed by name, programs and plugins always. Throws a user error.
+ * A kubeconfig that is not the user's own, such as one in another cluster's Secret. Fields that read files of this
+ * machine are refused unless they are allowed by name. Programs and plugins are always refused. Throws a user error.
  */
 export async function parseUntrustedKubeConfig(
   text: string,
@@ -262,7 +262,7 @@ async function credentials(
   const username = text(user.value, "username");
   return {
     ...(certificate === undefined || key === undefined ? {} : { clientCertificate: { certificate, key } }),
-    // As kubectl does, a file goes before a literal: it is the one that is rotated.
+    // Like kubectl, a file takes precedence over a literal, because the file is rotated.
     ...(tokenFile !== undefined
       ? { token: { type: "file", path: resolve(user.directory, tokenFile) } as const }
       : token !== undefined

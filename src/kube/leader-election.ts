@@ -9,12 +9,12 @@ export interface LeaderElectionOptions {
   readonly name: string;
   /** Unique among the candidates: the pod's name. */
   readonly identity: string;
-  /** A holder that has not renewed for so long has lost. 15 s when absent. */
+  /** A holder that has not renewed for this time has lost the lease. 15 s if absent. */
   readonly leaseDurationMs?: number;
   /** The holder gives up by itself after this long without a renewal; less than the lease's duration. 10 s when absent. */
   readonly renewDeadlineMs?: number;
   readonly retryMs?: number;
-  /** Called when somebody else is found to hold the lease, once for each holder. */
+  /** Called once for each other holder that is found. */
   readonly onFollow?: (holder: string) => void;
   readonly log: Logger;
   readonly clock: Clock;
@@ -43,14 +43,17 @@ export class LeaderElection {
   }
 
   /**
-   * Whether the lease is surely still ours, to be asked before each write: a process that was stopped for a while finds out
-   * here, before its timers tell it.
+   * Whether the lease is certainly still ours. Ask before each write: a process that was suspended finds out here,
+   * before its timers fire.
    */
   holds(): boolean {
     return this.#options.clock.steadyMs() - this.#renewedMs <= this.#renewDeadlineMs;
   }
 
-  /** Calls `lead` each time that the lease is ours, with a signal that is aborted when it is lost; the lease is released at the end. */
+  /**
+   * Calls `lead` each time that we get the lease, with a signal that aborts when the lease is lost. Releases the lease
+   * at the end.
+   */
   async run(signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
     while (!signal.aborted) {
       if (await this.#tryHold()) await this.#term(signal, lead);
@@ -83,7 +86,7 @@ export class LeaderElection {
     await this.#release();
   }
 
-  /** Creates, takes over or renews the lease; false when somebody else holds it or the server cannot say. */
+  /** Creates, takes over or renews the lease. False if somebody else holds it or the server cannot say. */
   async #tryHold(): Promise<boolean> {
     const { client, namespace, name, identity, clock } = this.#options;
     try {

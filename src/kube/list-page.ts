@@ -7,7 +7,7 @@ interface ListBody<Value> {
   readonly items?: Value[] | null;
 }
 
-/** What one request for a list brought. */
+/** The result of one list request. */
 export interface ListPage<Value> {
   readonly items: readonly Value[];
   readonly resourceVersion: string;
@@ -21,7 +21,7 @@ export interface AnswerBody {
   readonly bytes: Buffer;
 }
 
-/** Calls `ahead` with the token of the page after this one before it reads the objects, where the page tells it so early. */
+/** Calls `ahead` with the token of the next page before it reads the objects, if the page has the token that early. */
 export function readPage<Value extends KubernetesObject>(
   { isBinary, bytes }: AnswerBody,
   subject: RequestSubject,
@@ -45,7 +45,7 @@ export function readPage<Value extends KubernetesObject>(
   };
 }
 
-/** As servers begin a list: what it is, then what holds for it as a whole, which has no objects in it. */
+/** The beginning of a server's list: its kind, then its own metadata, without objects. */
 const listHead = /^\{(?:"(?:kind|apiVersion)":"[^"\\]*",)*"metadata":(\{[^{}]*\})/;
 
 /** The token of the page after this one, read without its items. Undefined where there is none, or where the list begins in another way. */

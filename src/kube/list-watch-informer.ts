@@ -7,17 +7,17 @@ import { describeObject } from "./resource-path.ts";
 import { isCode } from "./status-error.ts";
 
 export interface InformerOptions<Value extends KubernetesObject = KubernetesObject> extends ListOptions {
-  /** Makes what is kept and delivered smaller; must keep name, namespace, uid and resourceVersion. */
+  /** Makes stored and delivered objects smaller. Must keep name, namespace, uid and resourceVersion. */
   readonly transform?: (object: Value) => Value;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
 }
 
-/** A control plane that restarts is back within seconds; the mesh must not wait longer than that for its watch. */
+/** A restarted control plane is back within seconds, and the mesh must not wait longer for its watch. */
 const retryInitialMs = 50;
 const retryMaxMs = 5_000;
-/** A server that has just started may not know a custom kind yet: absence is believed after this long only. */
+/** A server that has just started may not know a custom kind yet, so its absence is believed only after this time. */
 const believeAbsentMs = 1_000;
 const believeGoneMs = 10_000;
 
@@ -32,9 +32,9 @@ export function createInformer<Value extends KubernetesObject>(
 type Handler<Value> = (change: InformerChange<Value>) => void;
 
 /**
- * Lists, then watches from there. A watch that ends is resumed from the last version seen (bookmarks move it on when
- * nothing happens); a 410 lists again, and what changed in between is delivered as ordinary changes. A kind that the
- * server does not know (its CRD is missing) counts as empty, and is looked for until it appears.
+ * Lists, then watches from there. A watch that ends is resumed from the last version seen (bookmarks advance it). After
+ * a 410 it lists again, and delivers what changed meanwhile as ordinary changes. A kind that the server does not know
+ * (a missing CRD) counts as empty, and is looked for until it appears.
  */
 class ListWatchInformer<Value extends KubernetesObject> implements Informer<Value> {
   readonly synced: Promise<void>;
@@ -112,7 +112,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     }
   }
 
-  /** One list if there is no version to go on from, then one watch to its end. */
+  /** One list if there is no version to continue from, then one watch to its end. */
   async #step(signal: AbortSignal): Promise<void> {
     this.#resourceVersion ??= await this.#readAll();
     const startedMs = this.#clock.steadyMs();
@@ -129,7 +129,10 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     if (!signal.aborted && this.#clock.steadyMs() - startedMs < retryInitialMs) await this.#pause(signal);
   }
 
-  /** By itself: a function that waits keeps all that it has named, and the objects as they came would stay as long as the watch. */
+  /**
+   * A separate function, because a waiting function keeps all of its variables alive: the list's objects would stay in
+   * memory as long as the watch.
+   */
   async #readAll(): Promise<string> {
     const { items, resourceVersion } = await this.#client.list(this.#kind, this.#list);
     this.#absentSinceMs = undefined;
@@ -167,10 +170,10 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     const object = this.#transform(received);
     const previous = this.#objects.get(key);
     const version = object.metadata.resourceVersion;
-    // A resumed watch may tell again what is known.
+    // A resumed watch may repeat what is known.
     if (previous !== undefined && version !== undefined && previous.metadata.resourceVersion === version) return;
     if (previous !== undefined && previous.metadata.uid !== object.metadata.uid) {
-      // Deleted and made anew between two looks: to handlers these are two objects.
+      // Deleted and created again between two looks: handlers see two objects.
       this.#remove(key, previous);
       this.#objects.set(key, object);
       this.#tell({ type: "set", key, object, previous: undefined });

@@ -13,7 +13,7 @@ export async function* objectsInManifest(manifest: string): AsyncGenerator<Untyp
   }
 }
 
-/** Nesting makes a parser call itself, and an alias that nobody named throws: whatever it is, the document is at fault. */
+/** Deep nesting overflows a parser's stack, and an undefined alias throws. In both cases the document is at fault. */
 function documentOf(text: string, ordinal: number, parse: (text: string) => unknown): UntypedObject | null {
   try {
     return (text.trimStart().startsWith("{") ? JSON.parse(text) : parse(text)) as UntypedObject | null;

@@ -156,9 +156,9 @@ const podProxy = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/:]+):(\d+)\/proxy(\
 const unauthenticated = 401;
 
 /**
- * A client that asks a pod again through a port-forward where the pod, asked through the API server, wants to know who asks: control
- * planes tell of their proxies to who comes from within their pod, and a port-forward does. It takes `create` on
- * `pods/portforward`; who has no such right gets the first answer.
+ * A client that repeats a request through a port-forward if the pod refuses it through the API server. Control planes
+ * report their proxies only to callers inside their pod, and a port-forward counts as such. It needs `create` on
+ * `pods/portforward`; without that right the caller gets the first answer.
  */
 export function withPortForward<Client extends KubeClient>(client: Client, config: KubeConfig): Client {
   const raw = async (method: string, path: string, options?: RawOptions): Promise<RawResponse> => {

@@ -1,6 +1,6 @@
-/** Where the file's bytes lie in memory; below 2 GiB, so that an address is a 32-bit number. */
+/** The address of the file's bytes in memory. It is below 2 GiB, so that an address is a 32-bit number. */
 export const imageBase = 0x40_0000;
-/** Where memory lies that is zero at the start and no part of the file. */
+/** The address of memory that is zero at the start and not in the file. */
 export const memoryBase = 0x1000_0000;
 export const headerBytes = 64 + 3 * 56;
 
@@ -20,7 +20,7 @@ interface Segment {
   readonly memoryBytes: number;
 }
 
-/** A static executable: code and constants that nobody may write, memory and a stack that nobody may run. */
+/** A static executable. Code and constants are not writable, memory and stack are not executable. */
 export function elfProgram(machine: number, image: Uint8Array, memoryBytes: number): Uint8Array {
   const file = new Uint8Array(headerBytes + image.length);
   const view = new DataView(file.buffer);

@@ -15,7 +15,7 @@ export interface NetworkFile {
   readonly text: string;
 }
 
-/** What shall become of a file: its new text, under another name maybe. */
+/** How to change a file: its new text, possibly under another name. */
 export interface NetworkFileChange {
   readonly from: string;
   readonly to: NetworkFile;
@@ -24,7 +24,7 @@ export interface NetworkFileChange {
 /** The name of the file that a single network had before it became a list. */
 const convertedFrom = "convertedFrom";
 
-/** The file that a runtime takes: the first by name that is valid and holds a plugin besides ours. */
+/** The file that a runtime uses: the first by name that is valid and has a plugin besides ours. */
 export function primaryNetworkFile(files: readonly NetworkFile[]): NetworkFile | undefined {
   return files
     .filter(({ name }) => /\.(conf|conflist)$/.test(name))
@@ -48,7 +48,10 @@ export function chained(file: NetworkFile): NetworkFileChange | undefined {
   };
 }
 
-/** The file without our plugin, as it was before; undefined when it has none. A list of ours alone has no text left. */
+/**
+ * The original file without our plugin. Undefined if our plugin is not in it. A list with only our plugin has no text
+ * left.
+ */
 export function unchained(file: NetworkFile): NetworkFileChange | undefined {
   const list = listOf(file);
   const ours = list?.plugins.find(({ type }) => type === pluginType);

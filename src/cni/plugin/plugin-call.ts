@@ -1,21 +1,21 @@
 import { describeError, messageOf, SerinError, type Logger } from "../../base/index.ts";
 import { newestVersion, supportedVersions } from "./plugin-versions.ts";
 
-/** A pod's attachment to the network, as the container runtime tells of it. */
+/** A pod's attachment to the network, as the container runtime describes it. */
 export interface PodAttachment {
-  /** The sandbox: a pod that is started anew has another one. */
+  /** The sandbox. A pod that is started again has another one. */
   readonly containerId: string;
   /** Empty where the runtime did not say. */
   readonly netnsPath: string;
   readonly podName: string;
   readonly podNamespace: string;
   readonly podUid: string;
-  /** Those that the plugins before gave it. */
+  /** The addresses from the plugins before. */
   readonly addresses: readonly string[];
 }
 
 export interface PluginHandler {
-  /** Resolves when the pod may start; an error makes the runtime try again. */
+  /** Resolves when the pod may start. After an error the runtime tries again. */
   add(pod: PodAttachment): Promise<void>;
   /** Throws when the pod's traffic is not as it shall be. */
   check(pod: PodAttachment): Promise<void>;
@@ -28,7 +28,7 @@ export interface PluginHandler {
 
 export interface PluginAnswer {
   readonly exitCode: number;
-  /** Of standard output; empty for commands that print nothing. */
+  /** Standard output. Empty for commands that print nothing. */
   readonly output: string;
 }
 
@@ -57,7 +57,7 @@ class PluginError extends Error {
 
 type Configuration = Readonly<Record<string, unknown>>;
 
-/** What one run of the plugin has in its environment (`CNI_…`) and read from its input. */
+/** The environment (`CNI_…`) and the input of one run of the plugin. */
 export interface PluginCall {
   readonly variables: ReadonlyMap<string, string>;
   readonly input: string;
@@ -77,7 +77,7 @@ export function parsePluginCall(bytes: Buffer): PluginCall {
   return { variables, input: bytes.toString("utf8", at + 1) };
 }
 
-/** Does what a run of the plugin asks; never rejects. */
+/** Does what one run of the plugin asks for. Never rejects. */
 export async function answerPluginCall(call: PluginCall, handler: PluginHandler, log: Logger): Promise<PluginAnswer> {
   let version = newestVersion;
   try {
@@ -116,7 +116,7 @@ async function run(command: string, call: CheckedCall, handler: PluginHandler, l
     }
     case "DEL": {
       const pod = attachmentOf(call, ["CNI_CONTAINERID", "CNI_IFNAME"]);
-      // A pod that goes must not be kept by us: whatever stays is forgotten when its object is deleted.
+      // The agent must not keep a pod from ending. What remains is forgotten when its object is deleted.
       if (pod !== undefined)
         await handler
           .delete(pod)
@@ -214,7 +214,7 @@ function addressesOf(previous: Configuration | undefined): string[] {
   });
 }
 
-/** The result of the plugins before, as it came; an empty one where we are the only plugin. */
+/** The result of the plugins before, unchanged. Empty if ours is the only plugin. */
 function resultOf(call: CheckedCall): string {
   return JSON.stringify({ ...previousOf(call), cniVersion: call.version });
 }

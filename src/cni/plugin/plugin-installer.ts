@@ -34,7 +34,7 @@ export interface PluginInstallerOptions {
   /** Otherwise the plugin gets a file of its own, for a platform that calls it by name. */
   readonly chained: boolean;
   readonly program: Uint8Array;
-  /** Each time that the plugin was put in place; with an error when it could not be. */
+  /** Called each time that the plugin was put in place, with an error if that failed. */
   readonly onInstall: (error?: unknown) => void;
   readonly log: Logger;
   readonly clock: Clock;
@@ -43,14 +43,14 @@ export interface PluginInstallerOptions {
 type InstallState = "waiting" | "there" | "written";
 
 const defaultOwnFile = "YYY-istio-cni.conf";
-/** What the first release wrote: a file of its own, whose program did not exist. */
+/** The file of the first release, whose program did not exist. */
 const formerFile = "serin-cni.conf";
 const newFileMode = 0o600;
 const programMode = 0o755;
 const afterChangeMs = 50;
 /** Another program that keeps taking our plugin out is followed no faster than that. */
 const repeatMs = 1_000;
-/** A change that the kernel did not tell of, as on some file systems. */
+/** How often to look for changes that the kernel did not report, as on some file systems. */
 const lookMs = 30_000;
 
 /** Keeps the plugin's program and its place in the node's network configuration. */
@@ -58,7 +58,7 @@ export class PluginInstaller {
   readonly #options: PluginInstallerOptions;
   readonly #log: Logger;
   #installed = false;
-  /** So that it is told once. */
+  /** Remembered so that it is reported once. */
   #isWaiting = false;
 
   constructor(options: PluginInstallerOptions) {
@@ -71,7 +71,7 @@ export class PluginInstaller {
     return this.#installed;
   }
 
-  /** Puts the plugin in place, and again whenever somebody else writes the configuration, until stopped. */
+  /** Puts the plugin in place, and again whenever somebody else writes the configuration, until the signal. */
   async run(signal: AbortSignal): Promise<void> {
     const { binDirectory, confDirectory, clock, onInstall } = this.#options;
     mkdirSync(confDirectory, { recursive: true });
@@ -215,7 +215,7 @@ function textOf(path: string): string | undefined {
   }
 }
 
-/** Its ending keeps runtimes from reading what is half written. */
+/** The file's ending keeps runtimes from reading a half-written file. */
 function replaceFile(path: string, content: string | Uint8Array, mode: number): void {
   const temporary = `${path}.serin-tmp`;
   writeFileSync(temporary, content, { mode });

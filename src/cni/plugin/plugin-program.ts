@@ -20,7 +20,7 @@ const answerBytes = 1 << 20;
 /** Length of what follows, exit code; both 32 bits. */
 const answerHeaderBytes = 8;
 
-/** An ADD or STATUS waits for an agent that is being replaced; after that long the runtime is told to come again. */
+/** How long an ADD or STATUS waits for an agent that is being replaced. Then the runtime is told to try again. */
 const connectAttempts = 50;
 const connectPauseMs = 100;
 /** More than the agent takes at most for any answer. */
@@ -49,8 +49,8 @@ const inRegister = (register: Register): { readonly register: Register } => ({ r
 const four = (characters: string): number => Buffer.from(characters, "latin1").readInt32LE();
 
 /**
- * The CNI plugin: carries the runtime's variables and input to the agent, and the agent's answer back. All that CNI asks
- * is decided by the agent; the program knows only what to say where no agent answers. It needs nothing but a Linux kernel.
+ * The CNI plugin: carries the runtime's variables and input to the agent, and the agent's answer back. The agent
+ * decides everything. The program only knows what to answer without an agent. It needs nothing but a Linux kernel.
  */
 export function pluginProgram({ architecture, socketPath }: PluginProgramOptions): Uint8Array {
   const encoding = encodings[architecture];
@@ -160,7 +160,7 @@ function connectToAgent(machine: Machine, address: Uint8Array): void {
   machine.label("connected");
 }
 
-/** Sends the request, then reads until the agent hangs up; an answer that is not whole is none. */
+/** Sends the request, then reads until the agent hangs up. An incomplete answer counts as none. */
 function exchange(machine: Machine): void {
   machine.set(place, addressOf("request"));
   machine.label("send");
@@ -205,7 +205,7 @@ function print(machine: Machine): void {
   machine.system(count, "exit_group", inRegister(command));
 }
 
-/** No pod starts without the agent; but what is gone may go, and the versions are known. */
+/** No pod starts without the agent. Deletions succeed, and the versions are known. */
 function answerAlone(machine: Machine, socketPath: string): void {
   const say = (label: string, words: string, exitCode: number): void => {
     const bytes = Buffer.from(words);

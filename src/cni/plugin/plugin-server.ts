@@ -6,7 +6,7 @@ import { networkError } from "../../net/index.ts";
 import { answerPluginCall, parsePluginCall, type PluginAnswer, type PluginHandler } from "./plugin-call.ts";
 
 const maxRequestBytes = 1 << 20;
-/** A runtime starts few pods at once; what comes beyond waits for its turn in the socket's queue, or is told to come again. */
+/** A runtime starts few pods at once. Further calls wait in the socket's queue, or are told to try again. */
 const maxCalls = 512;
 const headerBytes = 8;
 
@@ -21,7 +21,7 @@ export class PluginServer {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       this.#open.add(socket);
       socket.once("close", () => this.#open.delete(socket));
-      // The program may have been killed: nobody waits for the answer then.
+      // The program may have been killed. Then nobody waits for the answer.
       socket.on("error", (error) => log.debug("a CNI call broke off", { error: messageOf(error) }));
       collect(socket, (request) => {
         const call = parsePluginCall(request);

@@ -6,12 +6,12 @@ import { proxyMark } from "./redirect-plan.ts";
 
 const retryMs = 100;
 const attemptMs = 1_000;
-/** Nobody listens there: only a redirect makes a connection of it. */
+/** Nobody listens on this address. Only a redirect makes a connection to it succeed. */
 const probe = { host: "127.0.0.6", port: 15_002 } as const;
 
 /**
- * Whether somebody has redirected this pod's traffic: what the proxy would send to its own pod must arrive at the inbound
- * port. Returns when it does; throws a transient error after `timeoutMs`.
+ * Whether something redirects this pod's traffic: what the proxy would send to its own pod must arrive at the inbound
+ * port. Returns when it does. Throws a transient error after `timeoutMs`.
  */
 export async function checkRedirect(inboundPort: number, timeoutMs: number, clock: Clock): Promise<void> {
   const server = createServer((socket) => socket.destroy());

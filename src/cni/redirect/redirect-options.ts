@@ -1,16 +1,16 @@
 import { parseArgs } from "node:util";
 import { messageOf, userError, type Environment } from "../../base/index.ts";
 
-/** What of a pod's traffic goes through its sidecar. */
+/** Which of a pod's traffic passes its sidecar. */
 export interface RedirectOptions {
   readonly mode: "REDIRECT" | "NONE";
   readonly outboundPort: number;
   readonly inboundPort: number;
   readonly tunnelPort: number;
-  /** Of the proxy's own process: not redirected. */
+  /** The proxy's own process, which is not redirected. */
   readonly proxyUsers: readonly number[];
   readonly proxyGroups: readonly number[];
-  /** All inbound ports but the excluded ones, or these alone. */
+  /** All inbound ports except the excluded ones, or only these. */
   readonly inboundPorts: "*" | readonly number[];
   readonly excludedInboundPorts: readonly number[];
   /** Taken wherever they lead. */
@@ -19,9 +19,9 @@ export interface RedirectOptions {
   readonly outboundRanges: "*" | readonly string[];
   readonly excludedOutboundRanges: readonly string[];
   readonly excludedInterfaces: readonly string[];
-  /** What comes in over them is outbound traffic of a guest, such as a virtual machine. */
+  /** Interfaces whose incoming traffic is a guest's outbound traffic, such as a virtual machine's. */
   readonly guestInterfaces: readonly string[];
-  /** Queries to these servers go to the proxy; all of them with `*`; none with an empty list. */
+  /** Queries to these servers go to the proxy. `*`: all queries. Empty: none. */
   readonly dnsServers: "*" | readonly string[];
 }
 
@@ -37,7 +37,7 @@ export interface RedirectCommand {
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
 
-/** Upstream's flags, by their long names where they have one; those without a meaning here are taken and passed over. */
+/** Upstream's flags, by their long names if they have one. Flags without a meaning here are accepted and ignored. */
 const flags = {
   "envoy-port": { ...text, short: "p" },
   "inbound-capture-port": { ...text, short: "z" },
@@ -123,8 +123,8 @@ export function readRedirectCommand(args: readonly string[], env: Environment, r
 const controlPlanePorts = [15_012, 15_010] as const;
 
 /**
- * The options for a machine with these users (/proc/self/uid_map). Where the proxy's is not among them, the mark on its
- * connections tells them from the application's, and its streams to the control plane pass by their ports.
+ * The options for a machine with these users (/proc/self/uid_map). If the proxy's uid is not among them, a mark tells
+ * its connections from the application's, and its streams to the control plane are exempt by their ports.
  */
 export function adaptToUsers(options: RedirectOptions, uidMap: string): RedirectOptions {
   const ranges = uidMap

@@ -1,6 +1,6 @@
 import type { RedirectOptions } from "./redirect-options.ts";
 
-/** One rule of the redirect: what it asks of a packet that begins a connection, and what becomes of it. */
+/** One rule of the redirect: which packets that begin a connection it matches, and what happens to them. */
 export interface RedirectRule {
   readonly chain: "prerouting" | "output";
   readonly when: readonly RedirectCondition[];
@@ -16,7 +16,7 @@ export type RedirectCondition =
   | { readonly kind: "uid" | "gid"; readonly id: number }
   | { readonly kind: "mark" };
 
-/** What the proxy marks its own connections with, for machines where its uid cannot tell. */
+/** The mark of the proxy's own connections, for machines where its uid cannot tell them apart. */
 export const proxyMark = { value: 0x539, mask: 0xfff } as const;
 
 const dnsPort = 53;
@@ -28,7 +28,7 @@ const proxyToApplication = ["127.0.0.6/32", "::6/128"] as const;
 const tcp: RedirectCondition = { kind: "protocol", protocol: "tcp" };
 const onLoopback: RedirectCondition = { kind: "output", interface: "lo" };
 
-/** The rules in their order, of which the first that fits decides; none fits: the packet passes. */
+/** The rules in order. The first match decides. Without a match the packet passes. */
 export function planRedirect(options: RedirectOptions): RedirectRule[] {
   if (options.mode === "NONE") return [];
   return [...inbound(options), ...outbound(options)];
@@ -83,7 +83,10 @@ function outbound(options: RedirectOptions): RedirectRule[] {
   return rules;
 }
 
-/** What the proxy sends passes, but for what it sends to its own pod's address: an application that calls its own Service comes in again. */
+/**
+ * The proxy's traffic passes, except to its own pod's address: an application that calls its own Service comes in
+ * again.
+ */
 function ofProxy({ proxyUsers, proxyGroups, inboundPort, tunnelPort, dnsServers }: RedirectOptions): RedirectRule[] {
   const isProxy: readonly RedirectCondition[] = [
     ...proxyUsers.map((id) => ({ kind: "uid", id }) as const),

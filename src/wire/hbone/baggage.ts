@@ -1,4 +1,4 @@
-/** Who a peer says it is, in the `baggage` header of HBONE. Absent and empty mean the same. */
+/** The workload that a peer claims to be, in the `baggage` header of HBONE. Absent and empty mean the same. */
 export interface Baggage {
   readonly cluster?: string;
   readonly namespace?: string;

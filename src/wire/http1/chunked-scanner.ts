@@ -24,8 +24,8 @@ const states = {
 const SEMICOLON = 59;
 
 /**
- * Follows a chunked body without copying it: says where it ends, and which ranges are data. Strict: sizes in plain
- * hexadecimal, CR LF everywhere, no control bytes in extensions, trailers as fields, all bounded.
+ * Follows a chunked body without copying it: where it ends, and which ranges are data. It is strict: sizes in plain
+ * hexadecimal, CR LF everywhere, no control bytes in extensions, trailers are headers, and everything is bounded.
  */
 export class ChunkedScanner {
   #state = states.sizeStart;
@@ -70,8 +70,8 @@ export class ChunkedScanner {
   }
 
   /**
-   * Reads on through `bytes[start, end)`; answers how far the body reaches: `end`, or less when {@link done} or
-   * {@link bad}. Each range of data is told to `onData`, when given.
+   * Continues with `bytes[start, end)`. Returns how far the body reaches: `end`, or less if {@link done} or {@link
+   * bad}. Passes each range of data to `onData`, if given.
    */
   scan(bytes: Uint8Array, start: number, end: number, onData?: (from: number, to: number) => void): number {
     let at = start;

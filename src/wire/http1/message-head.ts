@@ -8,29 +8,32 @@ export interface HeadLimits {
 
 export const defaultHeadLimits: HeadLimits = { maxHeadBytes: 60 * 1024, maxFields: 100 };
 
-/** Why a head was refused, and the status that says so to a client. */
+/** Why a head was refused, and the status for the client. */
 export interface HeadError {
   readonly status: 400 | 426 | 431 | 501 | 505;
   readonly reason: string;
 }
 
 /**
- * A scanned head as offsets into the bytes that it was scanned from: nothing is copied. One object is filled again and
- * again, so what it says holds only until the next scan into it.
+ * A scanned head as offsets into its bytes, without copies. The object is reused, so its content is valid only until
+ * the next scan.
  */
 export class MessageHead {
   bytes: Buffer = Buffer.alloc(0);
-  /** Where the start line begins (after empty lines that were skipped) and one past the empty line that ends the head. */
+  /**
+   * The position of the start line (after skipped empty lines), and the position after the empty line that ends the
+   * head.
+   */
   start = 0;
   end = 0;
-  /** One past the start line's CRLF: the first field, or the empty line. */
+  /** The position after the start line's CRLF: the first header, or the empty line. */
   fieldsStart = 0;
   fieldCount = 0;
   readonly nameStarts: Int32Array;
   readonly nameEnds: Int32Array;
   readonly valueStarts: Int32Array;
   readonly valueEnds: Int32Array;
-  /** One past each field's CRLF; a field's line begins at its name. */
+  /** The positions after each header's CRLF. A header's line begins at its name. */
   readonly lineEnds: Int32Array;
   readonly kinds: Uint8Array;
 
@@ -44,14 +47,14 @@ export class MessageHead {
   /** -1 when there is none. */
   contentLength = -1;
   chunked = false;
-  /** What the `connection` field asks for. */
+  /** What the `connection` header asks for. */
   connectionClose = false;
   connectionKeepAlive = false;
   connectionUpgrade = false;
   /** The `connection` field nominates fields of its own, which go no further than this hop. */
   connectionNominates = false;
   expectsContinue = false;
-  /** A field tells of a trace; of the fields that begin with `x-envoy-`, one may. */
+  /** Whether a header belongs to a trace, and whether one may begin with `x-envoy-`. */
   mayTellOfTrace = false;
   /** Index of the `host` field, -1 when there is none. */
   hostField = -1;
@@ -122,7 +125,10 @@ export class MessageHead {
     return -1;
   }
 
-  /** The values of all fields of that name (lower case) joined by a comma, as one field says the same; undefined when there is none. */
+  /**
+   * The values of all headers of that name (lower case), joined by commas as one header would have them. Undefined if
+   * there is none.
+   */
   get(name: string): string | undefined {
     let field = this.find(name);
     if (field < 0) return undefined;
@@ -147,7 +153,7 @@ export class MessageHead {
 }
 
 const none: readonly string[] = [];
-/** By length: of these no new text is made. */
+/** Indexed by length. No new text is made of these names. */
 const usualMethods: readonly (readonly string[])[] = Array.from({ length: 8 }, (_, length) =>
   ["GET", "POST", "PUT", "HEAD", "PATCH", "DELETE", "OPTIONS", "CONNECT"].filter((method) => method.length === length),
 );

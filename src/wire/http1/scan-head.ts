@@ -2,12 +2,12 @@ import { COLON, CR, HTAB, isAuthority, isFieldValue, isTarget, isToken, LF, SP }
 import { equalsIgnoringCase, fieldKindOf, fieldKinds } from "./field-kind.ts";
 import { defaultHeadLimits, type HeadError, type HeadLimits, type MessageHead } from "./message-head.ts";
 
-/** What a scan answers when the head has not arrived whole. */
+/** The result if the head is incomplete. */
 export const headIncomplete = 0;
-/** What a scan answers when the head is refused; `head.error` says why. */
+/** The result if the head is refused. `head.error` has the reason. */
 export const headRefused = -1;
 
-/** Empty lines before a request line that are skipped, as RFC 9112 (2.2) asks for the sake of old clients. */
+/** How many empty lines before a request line are skipped. RFC 9112 (2.2) asks for this for old clients. */
 const maxLeadingEmptyLines = 2;
 
 /**
@@ -136,7 +136,7 @@ function equalsVersion(bytes: Buffer, at: number): boolean {
   return prefixMatches(bytes, at, at + 7, "HTTP/1.") && (minor === 48 || minor === 49);
 }
 
-/** Scans fields up to and with the empty line; also reads trailers. */
+/** Scans headers up to and including the empty line. Also reads trailers. */
 export function scanFields(head: MessageHead, bytes: Buffer, start: number, end: number, limits: HeadLimits): number {
   let at = start;
   const { nameStarts, nameEnds, valueStarts, valueEnds, lineEnds, kinds } = head;

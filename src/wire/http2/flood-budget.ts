@@ -21,22 +21,22 @@ export interface FloodLimits {
   readonly maxIdleFramesPerSecond: number;
   /** Streams that a client may waste beyond those that it lets us serve. */
   readonly wastedStreams: number;
-  /** Of these, how many each second gives back. */
+  /** How many of these each second restores. */
   readonly wastedStreamsPerSecond: number;
 }
 
 /** Idle frames that each frame which moves something on allows: WINDOW_UPDATE for stream and connection, a PING to measure. */
 const framesEarned = 3;
-/** A stream that breaks the rules costs as much as that many which were taken back: clients in good order have hardly any. */
+/** A stream that breaks the rules costs as much as this many cancelled ones. Correct clients have hardly any. */
 const brokenStreamCost = 5;
 
 /**
- * What a peer makes us do, charged to its connection. Two accounts, since one is refilled by time and the other by service: frames
- * that move nothing on, and streams that came to nothing.
+ * What a peer makes us do, charged to its connection. There are two accounts, because time refills one and service the
+ * other: frames that transport nothing, and streams that came to nothing.
  */
 export class FloodBudget {
   readonly #limits: FloodLimits;
-  /** What the streams are called in messages. */
+  /** The word for streams in messages. */
   readonly #streamsName: string;
   readonly #maxIdleFrames: number;
   #idleFrames = 0;
@@ -44,7 +44,9 @@ export class FloodBudget {
   #wasted = 0;
   #wastedAtMs: number;
   nowMs: number;
-  /** The account of streams is overdrawn: the connection is to end as soon as nobody is in the middle of something. */
+  /**
+   * The account of streams is overdrawn: the connection must end as soon as no stream is in the middle of something.
+   */
   exceeded: Http2FloodError | undefined;
 
   constructor(limits: FloodLimits, streamsName: string, nowMs: number) {
@@ -56,7 +58,7 @@ export class FloodBudget {
     this.#wastedAtMs = nowMs;
   }
 
-  /** A frame moved something on, by `bytes`: a window is given back every few KiB. */
+  /** A frame transported `bytes`. A window is renewed every few KiB. */
   earn(bytes: number): void {
     if (this.#idleFrames > -this.#maxIdleFrames) this.#idleFrames -= framesEarned + (bytes >> 10);
   }

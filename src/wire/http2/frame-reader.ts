@@ -14,7 +14,7 @@ import { HpackDecoder } from "./hpack-decoder.ts";
 /** DATA below it carries little for its head. */
 const smallDataBytes = 1024;
 
-/** What a connection's frames mean, in order. Chunks and payloads are valid during the call only. */
+/** The meaning of a connection's frames, in order. Chunks and payloads are valid only during the call. */
 export interface FrameHandler {
   /** A piece of a DATA frame; `endStream` with the last piece of the last one. */
   data(streamId: number, chunk: Buffer, endStream: boolean): void;
@@ -36,20 +36,20 @@ export interface FrameHandler {
 }
 
 export interface FrameReaderOptions {
-  /** What we announced as SETTINGS_MAX_FRAME_SIZE; bounds DATA frames. */
+  /** The SETTINGS_MAX_FRAME_SIZE that we announced. It bounds DATA frames. */
   readonly maxFrameSize: number;
   /** True on a server: the client's preface comes first. */
   readonly expectPreface: boolean;
   /** Bound of a header block in wire form, CONTINUATION included; 64 KiB when absent. */
   readonly maxHeaderBlockBytes?: number;
-  /** What we announced as SETTINGS_HEADER_TABLE_SIZE; 4096 when absent. */
+  /** The SETTINGS_HEADER_TABLE_SIZE that we announced. 4096 if absent. */
   readonly headerTableBytes?: number;
   readonly maxHeaderListBytes?: number;
 }
 
 /**
- * Cuts a byte stream into HTTP/2 frames (RFC 9113). DATA passes through in pieces without a copy; all else is gathered
- * first, up to 16 KiB a frame. Wrong input is an {@link Http2ConnectionError}, after which the reader must not be used.
+ * Splits a byte stream into HTTP/2 frames (RFC 9113). DATA passes in pieces without a copy. Other frames are collected
+ * first, up to 16 KiB each. Invalid input is an {@link Http2ConnectionError}, after which the reader must not be used.
  */
 export class FrameReader {
   readonly #handler: FrameHandler;
@@ -60,12 +60,12 @@ export class FrameReader {
   #sawSettings = false;
   /** A frame's head or control payload of which only a part has come. */
   #partial: Buffer | undefined;
-  /** Of the DATA frame that is passing through. */
+  /** State of the DATA frame that is passing. */
   #dataStream = 0;
   #dataLeft = 0;
   #paddingLeft = 0;
   #dataEnd = false;
-  /** Of the header block that is being gathered. */
+  /** State of the header block that is being collected. */
   #headerStream = 0;
   #headerParts: Buffer[] = [];
   #headerBytes = 0;
@@ -108,7 +108,7 @@ export class FrameReader {
     return length;
   }
 
-  /** Passes on what has come of the current DATA frame. */
+  /** Passes on what has arrived of the current DATA frame. */
   #dataPiece(bytes: Buffer, at: number): number {
     let end = at;
     if (this.#dataLeft > 0) {

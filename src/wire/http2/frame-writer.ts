@@ -36,7 +36,7 @@ export class FrameWriter {
     return this.#length;
   }
 
-  /** What was put so far; valid until {@link reuse} or {@link release}. */
+  /** The frames so far. Valid until {@link reuse} or {@link release}. */
   view(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }

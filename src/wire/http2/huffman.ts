@@ -1,6 +1,6 @@
 import { errorCode, Http2ConnectionError } from "./constants.ts";
 
-// RFC 7541, appendix B. The code is canonical: lengths alone say it. Symbols 0 to 255, then EOS.
+// RFC 7541, appendix B. The code is canonical, so the lengths define it. Symbols 0 to 255, then EOS.
 const lengths = [
   "13 23 28 28 28 28 28 28 28 24 30 28 28 30 28 28 28 28 28 28 28 28 30 28 28 28 28 28 28 28 28 28",
   "6 10 10 12 13 6 8 11 10 10 8 11 8 6 6 6 5 5 5 6 6 6 6 6 6 6 7 8 15 6 12 10",
@@ -94,7 +94,7 @@ function nibbleTable(): NibbleTable {
 const table = nibbleTable();
 let scratch = Buffer.allocUnsafeSlow(4096);
 
-/** Decodes bytes [start, end) to a latin1 string; a wrong code or padding is a COMPRESSION_ERROR. */
+/** Decodes bytes [start, end) to a latin1 string. A wrong code or padding is a COMPRESSION_ERROR. */
 export function huffmanDecode(bytes: Uint8Array, start: number, end: number): string {
   // The shortest code has 5 bits.
   if (scratch.length < (end - start) * 2) scratch = Buffer.allocUnsafeSlow((end - start) * 2);
@@ -127,7 +127,7 @@ export function huffmanLength(text: string): number {
   return Math.ceil(bits / 8);
 }
 
-/** Writes the code of a latin1 string at `offset` and answers the offset after it; the room must be there. */
+/** Writes the code of a latin1 string at `offset` and returns the offset after it. The caller provides the room. */
 export function huffmanEncode(text: string, target: Uint8Array, offset: number): number {
   let accumulator = 0;
   let bits = 0;

@@ -1,6 +1,6 @@
 import { errorCode, Http2ConnectionError } from "./constants.ts";
 
-/** What the peer may send on a connection, all streams together. */
+/** What the peer may send on a connection, on all streams together. */
 export class ReceiveWindow {
   readonly #creditBytes: number;
   readonly #maxQueuedBytes: number;
@@ -27,7 +27,10 @@ export class ReceiveWindow {
     this.#queuedBytes += difference;
   }
 
-  /** Takes what is to be given back now: what streams hold back is not held against the others, up to a bound. */
+  /**
+   * Takes the part of the window to return now. What one stream holds back does not reduce the others' window, up to a
+   * bound.
+   */
   takeCredit(): number {
     if (this.#uncredited < this.#creditBytes) return 0;
     const credit = this.#uncredited - Math.max(0, this.#queuedBytes - this.#maxQueuedBytes);

@@ -9,7 +9,7 @@ export class SendWindows<Stream extends SessionStream> {
   /** Streams that wait for the kernel to take our output. */
   #waiting = new Set<Stream>();
   #connection = defaultWindow;
-  /** What a new stream of ours begins with. */
+  /** The initial window of our streams. */
   stream = defaultWindow;
   /** The largest frame that the peer and we want. */
   frameBytes = defaultMaxFrameSize;
@@ -62,7 +62,7 @@ export class SendWindows<Stream extends SessionStream> {
     return true;
   }
 
-  /** SETTINGS of the peer. */
+  /** Applies the peer's SETTINGS. */
   change(streamWindow: number | undefined, frameBytes: number | undefined, streams: () => Iterable<Stream>): void {
     this.frameBytes = Math.min(frameBytes ?? this.frameBytes, this.#maxFrameBytes);
     if (streamWindow === undefined) return;
@@ -85,7 +85,8 @@ export class SendWindows<Stream extends SessionStream> {
 
   #unblock(): void {
     if (this.#connection <= 0) return;
-    // A stream that is blocked again goes to the end, and is not asked again now: nobody starves.
+    // A stream that is blocked again goes to the end of the queue and is not asked again now, so that no stream
+    // starves.
     for (const stream of this.#blocked) {
       if (stream.sendWindow <= 0) continue;
       if (this.#connection <= 0) break;

@@ -6,7 +6,7 @@ import type { SessionStream } from "./session-stream.ts";
 import type { SessionLimits, SessionOptions, SessionPort } from "./session-types.ts";
 import { StreamTable } from "./stream-table.ts";
 
-/** Of a drain: its answer tells that the peer has seen the first GOAWAY. */
+/** The payload of a drain's PING. Its answer shows that the peer has seen the first GOAWAY. */
 export const goawayPing = Buffer.from("goaway!!", "latin1");
 /** Codes by which we blame the peer for the reset of a stream. */
 const blamingCodes: ReadonlySet<number> = new Set([
@@ -17,7 +17,7 @@ const blamingCodes: ReadonlySet<number> = new Set([
   errorCode.compressionError,
 ]);
 
-/** What both halves of a session share: the one that reads frames, and the one that puts them. */
+/** Shared by the half of a session that reads frames and the half that writes them. */
 export class SessionCore<Stream extends SessionStream> {
   readonly port: SessionPort;
   readonly limits: SessionLimits;
@@ -28,7 +28,7 @@ export class SessionCore<Stream extends SessionStream> {
   readonly received: ReceiveWindow;
   readonly streams: StreamTable<Stream>;
   readonly #streamCreditBytes: number;
-  /** What the peer's SETTINGS say. */
+  /** The peer's SETTINGS. */
   sawSettings = false;
   peerMaxStreams: number;
   peerDecoderShrunk = false;
@@ -67,14 +67,17 @@ export class SessionCore<Stream extends SessionStream> {
     if (credit > 0) this.port.output().windowUpdate(0, credit);
   }
 
-  /** RST_STREAM; a client's stream that we had to reset for what it sent is charged to it. */
+  /** Sends RST_STREAM. If a client's stream had to be reset for what it sent, the client is charged. */
   reset(streamId: number, code: number): void {
     if (this.over) return;
     this.port.output().rstStream(streamId, code);
     if (this.server && blamingCodes.has(code)) this.budget.broken();
   }
 
-  /** The first step of a drain: a server's GOAWAY takes all streams, and a PING tells when the peer has seen it. */
+  /**
+   * The first step of a drain: a server's GOAWAY that still allows all streams, and a PING that tells when the peer has
+   * seen it.
+   */
   drain(): void {
     if (this.streams.draining || this.over) return;
     this.streams.draining = true;

@@ -5,7 +5,7 @@ import type { SessionStream } from "./session-stream.ts";
 
 const defaultHeaderTableBytes = 4096;
 
-/** What a session does with the peer's frames. A fault of the peer's is thrown. */
+/** Handles the peer's frames. Throws for a fault of the peer. */
 export class SessionInput<Stream extends SessionStream> implements FrameHandler {
   readonly #core: SessionCore<Stream>;
 
@@ -54,7 +54,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
       this.#open(streamId, fields, endStream);
       return;
     }
-    // A server's answer was earned by the request; else a head within a stream, or an interim one.
+    // The request has paid for a server's response. A head inside a stream, or an interim one, is charged.
     if (!endStream) budget.idleFrame();
     if (stream.remoteEnded) {
       this.#settle(stream, errorCode.streamClosed);
@@ -163,7 +163,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     return stream.receive(chunk, endStream);
   }
 
-  /** Resets a stream whose rules the peer broke. */
+  /** Resets a stream on which the peer broke the rules. */
   #settle(stream: Stream, code: number): void {
     if (code !== errorCode.noError && this.#core.streams.get(stream.id) === stream) {
       this.#core.reset(stream.id, code);

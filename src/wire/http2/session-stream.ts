@@ -1,4 +1,7 @@
-/** What the session keeps of a stream, and what it tells it. Codes of errors are RFC 9113's; `noError` when there is none. */
+/**
+ * A stream's state in the session, and the calls that the session makes to it. Error codes are RFC 9113's; `noError` if
+ * there is none.
+ */
 export abstract class SessionStream {
   readonly id: number;
   /** How many bytes the peer lets us send. */
@@ -10,7 +13,7 @@ export abstract class SessionStream {
   openedAtMs = 0;
   /** We have sent a head that is no interim one. */
   answered = false;
-  /** The peer has said all; what it said may still wait here. */
+  /** The peer has ended. Some of its data may still wait here. */
   remoteEnded = false;
   /** END_STREAM of ours is on its way. */
   sentEnd = false;
@@ -24,7 +27,7 @@ export abstract class SessionStream {
   /** A head or trailers. Answers as {@link receive}. */
   abstract receiveHeaders(fields: readonly string[], endStream: boolean): number;
   abstract resetByPeer(code: number): void;
-  /** The session has reset the stream, whose rules the peer broke. */
+  /** The session has reset the stream, because the peer broke the rules on it. */
   abstract broken(code: number): void;
   /** Windows or output have room again. */
   abstract writable(): void;

@@ -4,12 +4,12 @@ import type { FrameWriter } from "./frame-writer.ts";
 
 /** Bounds of a session. */
 export interface SessionLimits extends FloodLimits {
-  /** What a peer may send on a stream before it was read. */
+  /** How many bytes a peer may send on a stream before they are read. */
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
   /** A window is given back when one in this many parts of it was read. */
   readonly creditParts: number;
-  /** What streams may hold back before the connection's window shrinks by it. */
+  /** How much streams may hold back before the connection's window shrinks by it. */
   readonly maxQueuedBytes: number;
   /** Announced as SETTINGS_MAX_FRAME_SIZE. */
   readonly maxFrameBytes: number;
@@ -24,16 +24,16 @@ export interface SessionLimits extends FloodLimits {
 export interface SessionOptions {
   readonly server: boolean;
   readonly limits: SessionLimits;
-  /** What streams are called in messages to the peer: requests, calls, tunnels. */
+  /** The word for streams in messages to the peer: requests, calls, tunnels. */
   readonly streamsName: string;
   readonly nowMs: number;
-  /** Streams that may be open: a server's, of its client, announced; a client's, of its own. */
+  /** The limit of open streams: a server's announced one for its client; a client's own. */
   readonly maxStreams: number;
   /** Announced as SETTINGS_MAX_HEADER_LIST_SIZE when given. */
   readonly maxHeaderListBytes?: number | undefined;
-  /** Bound of what is read of a header list, so that one somewhat too long can be answered; 64 KiB when absent. */
+  /** How much of a header list is read, so that a slightly too long one can be answered. 64 KiB if absent. */
   readonly maxReadHeaderBytes?: number | undefined;
-  /** Streams that a server is taken to allow until it says how many. */
+  /** The assumed limit of a server's streams until it announces one. */
   readonly assumedStreams?: number | undefined;
   /** Quiet time after which the peer is asked for a sign of life; 0 means never. */
   readonly pingIntervalMs: number;
@@ -42,13 +42,13 @@ export interface SessionOptions {
   readonly pingsWhenIdle: boolean;
 }
 
-/** What a session needs around it. None of it may throw. */
+/** What a session needs from its surroundings. None of it may throw. */
 export interface SessionPort {
-  /** Where the next frames go. What is put leaves soon, without a further call. */
+  /** Where the next frames go. What is written there is sent soon, without a further call. */
   output(): FrameWriter;
   /** The kernel has enough for now: streams wait until {@link Http2Session.wake}. */
   isFull(): boolean;
-  /** A client opens a stream: hand it to {@link Http2Session.adopt}, or {@link Http2Session.refuse} it. */
+  /** A client opened a stream: pass it to {@link Http2Session.adopt}, or {@link Http2Session.refuse} it. */
   opened(streamId: number, fields: readonly string[], endStream: boolean): void;
   /** A stream is gone. */
   streamEnded(): void;
@@ -56,7 +56,7 @@ export interface SessionPort {
   settingsChanged(): void;
   /** GOAWAY: the peer takes no stream above `lastStreamId`. */
   peerLeaves(lastStreamId: number, code: number, debug: string): void;
-  /** No stream is left and none will come: end the connection behind what was put. */
+  /** No stream is left and none will come. End the connection after the frames that were written. */
   finished(): void;
   /** The peer broke a rule of the connection. GOAWAY was put: end the connection behind it, and all streams. */
   failed(error: Http2ConnectionError): void;

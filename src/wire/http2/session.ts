@@ -13,9 +13,10 @@ const emptyTableUpdate = Buffer.from([0x20]);
 const noBytes = new Uint8Array(0);
 
 /**
- * One end of an HTTP/2 connection (RFC 9113) without input or output: it takes the peer's bytes and the time, tells streams and the
- * {@link SessionPort}, and puts frames where the port says. It keeps stream ids, the windows both ways, SETTINGS, HPACK's table
- * signals, budgets for floods, GOAWAY, signs of life, and which half of a stream has ended.
+ * One end of an HTTP/2 connection (RFC 9113) without input or output. It takes the peer's bytes and the time, calls
+ * streams and the {@link SessionPort}, and writes frames where the port says. It keeps stream ids, the windows of both
+ * directions, SETTINGS, HPACK's table signals, budgets for floods, GOAWAY, signs of life, and which half of a stream
+ * has ended.
  */
 export class Http2Session<Stream extends SessionStream> {
   readonly #core: SessionCore<Stream>;
@@ -68,13 +69,13 @@ export class Http2Session<Stream extends SessionStream> {
     return this.#core.over;
   }
 
-  /** We, or the peer, want no more streams on it. */
+  /** We, or the peer, accept no more streams. */
   get draining(): boolean {
     const { streams } = this.#core;
     return streams.draining || streams.peerLeaves;
   }
 
-  /** How many streams the server takes at a time; undefined before it has said. */
+  /** How many streams the server allows at a time. Undefined until it has said so. */
   get peerMaxStreams(): number | undefined {
     return this.#core.sawSettings ? this.#core.peerMaxStreams : undefined;
   }
@@ -105,7 +106,7 @@ export class Http2Session<Stream extends SessionStream> {
     }
   }
 
-  /** To be called now and then: asks a quiet peer for a sign of life. */
+  /** Must be called regularly: asks a quiet peer for a sign of life. */
   sweep(nowMs: number): void {
     const { pingIntervalMs, pingTimeoutMs, pingsWhenIdle } = this.#options;
     this.#core.nowMs = nowMs;
@@ -206,7 +207,10 @@ export class Http2Session<Stream extends SessionStream> {
     return this.#core.windows.room(stream);
   }
 
-  /** Bytes that a port may put as one DATA frame by itself, and tell by {@link spend}; 0 when the stream has to wait, and is woken. */
+  /**
+   * How many bytes a port may write as one DATA frame by itself, and report by {@link spend}. 0 if the stream must wait
+   * until it is woken.
+   */
   reserve(stream: Stream): number {
     const { port, windows, over } = this.#core;
     if (over) return 0;
@@ -225,7 +229,7 @@ export class Http2Session<Stream extends SessionStream> {
     this.#core.budget.earn(bytes);
   }
 
-  /** RST_STREAM. The stream says by {@link ended} that it is gone. */
+  /** Sends RST_STREAM. The stream reports its end by {@link ended}. */
   reset(stream: Stream, code: number): void {
     this.#core.reset(stream.id, code);
   }
@@ -279,7 +283,7 @@ export class Http2Session<Stream extends SessionStream> {
     this.#fail(new Http2FloodError(reason, message));
   }
 
-  /** The connection has ended: no more frames, either way. */
+  /** The connection has ended: no more frames in either direction. */
   close(): void {
     this.#core.over = true;
   }

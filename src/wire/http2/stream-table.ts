@@ -6,7 +6,7 @@ export class StreamTable<Stream extends SessionStream> {
   readonly #server: boolean;
   readonly #streams = new Map<number, Stream>();
   #nextId = 1;
-  /** Of streams above it the peer was told that we will not look at them. */
+  /** The peer was told that we ignore streams above this id. */
   #lastAcceptedId: number = maxStreamId;
   /** The last stream that the peer opened. */
   lastPeerId = 0;
@@ -61,7 +61,7 @@ export class StreamTable<Stream extends SessionStream> {
     return true;
   }
 
-  /** A frame came for a stream that is not here: it must have been. */
+  /** A frame for an unknown stream: the stream must have existed. */
   refuseUnopened(id: number, frame: string): void {
     const unopened = this.#server ? id > this.lastPeerId : id >= this.#nextId;
     if (!unopened && id % 2 === 1) return;

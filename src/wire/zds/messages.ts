@@ -34,7 +34,10 @@ export const zdsListenerRoles = [
 export type ZdsListenerRole = (typeof zdsListenerRoles)[number];
 
 export type ZdsRequest =
-  /** With the network namespace's descriptor, then one for each listener. Of a uid that is known already: the descriptors are closed. */
+  /**
+   * With the descriptor of the network namespace, then one for each listener. For a known uid the descriptors are
+   * closed.
+   */
   | {
       readonly type: "add";
       readonly uid: string;
@@ -45,14 +48,14 @@ export type ZdsRequest =
   | { readonly type: "keep"; readonly uid: string; readonly returnListeners: boolean }
   /** With `handedOver`: stop accepting, keep live connections until they end. */
   | { readonly type: "delete"; readonly uid: string; readonly handedOver: boolean }
-  /** All that there is has been sent; what was not named goes. */
+  /** Everything has been sent. What was not named is gone. */
   | { readonly type: "snapshot-sent" };
 
 /** The answer to every request, in order. */
 export interface ZdsResponse {
   /** Empty when all is well. */
   readonly error: string;
-  /** To `keep` with `returnListeners`: what the descriptors behind the namespace's are. */
+  /** The answer to `keep` with `returnListeners`: the roles of the descriptors after the namespace's. */
   readonly listeners: readonly ZdsListenerRole[];
 }
 
