@@ -25,7 +25,7 @@ export function sidecarRedirect(pod: Pod): RedirectOptions | undefined {
   const container = pod.spec?.initContainers?.find(({ name }) => name === validationContainer);
   if (container === undefined) return undefined;
   const environment = Object.fromEntries((container.env ?? []).map(({ name, value }) => [name, value]));
-  // The name servers of the pod are unknown here, so either all of its queries go to the proxy, or none.
+  // The name servers of the pod are unknown here, so a redirect of DNS takes all of its queries.
   return readRedirectCommand([...(container.args ?? []).slice(1), "--capture-all-dns"], environment, "").options;
 }
 

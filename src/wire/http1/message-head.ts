@@ -54,7 +54,7 @@ export class MessageHead {
   /** The `connection` field nominates fields of its own, which go no further than this hop. */
   connectionNominates = false;
   expectsContinue = false;
-  /** Whether a header belongs to a trace, and whether one may begin with `x-envoy-`. */
+  /** A header belongs to a trace, or may do so, because its name begins with `x-envoy-`. */
   mayTellOfTrace = false;
   /** Index of the `host` field, -1 when there is none. */
   hostField = -1;
