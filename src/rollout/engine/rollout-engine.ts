@@ -188,6 +188,7 @@ export class RolloutEngine {
         this.#canaries.synced,
         this.#upgrades.synced,
         this.#view.synced.then(() => undefined),
+        this.#view.injectors.synced,
         Promise.race([this.#freezes.synced, clock.sleep(freezeSyncMs, signal).catch(() => undefined)]),
       ],
       log,

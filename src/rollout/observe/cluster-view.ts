@@ -50,22 +50,15 @@ export class ClusterView {
   }
 
   get #informers(): readonly { run(signal: AbortSignal): Promise<void>; readonly synced: Promise<void> }[] {
-    return [
-      this.pods,
-      this.namespaces,
-      this.deployments,
-      this.daemonSets,
-      this.statefulSets,
-      this.disruptionBudgets,
-      this.injectors,
-    ];
+    return [this.pods, this.namespaces, this.deployments, this.daemonSets, this.statefulSets, this.disruptionBudgets];
   }
 
   /** Blocks until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all(this.#informers.map(async (informer) => await informer.run(signal)));
+    await Promise.all([...this.#informers, this.injectors].map(async (informer) => await informer.run(signal)));
   }
 
+  /** Without the injectors, which who only views the cluster may not list: those are {@link ClusterView.injectors}' own. */
   get synced(): Promise<unknown> {
     return Promise.all(this.#informers.map(({ synced }) => synced));
   }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { silentLogger, systemClock } from "../../base/index.ts";
+import { silentLogger, systemClock, transientError } from "../../base/index.ts";
+import type { KindDefinition } from "../../api/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
 import { ClusterView } from "./cluster-view.ts";
@@ -35,3 +36,34 @@ test("a control plane is where an injector leads to, whatever the namespace is c
   view.injectors.list = () => [injector("istiod-next", "mesh-control"), injector("cert-manager", "tenant")];
   assert.deepEqual([...view.controlPlaneNamespaces()], ["istio-system", "mesh-control"]);
 });
+
+test(
+  "who may not list webhooks sees the cluster all the same, as for `serin check run`",
+  { timeout: 10_000 },
+  async (context) => {
+    const quiet = (signal: AbortSignal): AsyncIterable<never> => ({
+      [Symbol.asyncIterator]: () => ({
+        next: async () =>
+          await new Promise((resolve) =>
+            signal.addEventListener("abort", () => resolve({ done: true, value: undefined })),
+          ),
+      }),
+    });
+    const client = {
+      list: async ({ kind }: KindDefinition) => {
+        if (kind === "MutatingWebhookConfiguration") throw transientError("forbidden", "you may not list them");
+        return await Promise.resolve({ items: [], resourceVersion: "1" });
+      },
+      watch: (_kind: KindDefinition, { signal }: { readonly signal: AbortSignal }) => quiet(signal),
+    } as unknown as KubeClient;
+    const view = new ClusterView(client, { log: silentLogger, clock: systemClock });
+    const stop = new AbortController();
+    const running = view.run(stop.signal).catch(() => undefined);
+    context.after(async () => {
+      stop.abort();
+      await running;
+    });
+    await view.synced;
+    assert.deepEqual([...view.controlPlaneNamespaces()], ["istio-system"]);
+  },
+);

@@ -42,7 +42,7 @@ export async function previewUpgrade({
   const running = view.run(AbortSignal.any([signal, stop.signal]));
   try {
     await Promise.race([
-      view.synced,
+      Promise.all([view.synced, view.injectors.synced]),
       sleep(syncTimeoutMs, undefined, { signal: stop.signal }).then(() => {
         throw transientError("plan-late", `the cluster could not be read in ${syncTimeoutMs / 1000} s`);
       }),
