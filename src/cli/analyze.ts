@@ -190,7 +190,7 @@ interface Target {
   readonly meshConfig?: MeshConfig | undefined;
 }
 
-/** What there is to look at: the files, over what the cluster holds when it is read. */
+/** The input of the analysis: the files, and what the cluster holds if it is read. */
 async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliContext): Promise<Target> {
   const istioNamespace = istioNamespaceOf(flags);
   const cluster =
@@ -265,7 +265,7 @@ function reportNothing({ files, faults }: ReadManifests, where: string, context:
   else context.err(`✔ No validation issues found when analyzing ${files[0] ?? where}.\n`);
 }
 
-/** The exit code goes by all messages, shown or not; of JSON and YAML the reader judges himself. */
+/** All messages decide the exit code, shown or not. A reader of JSON and YAML decides by itself. */
 function end(
   messages: readonly Message[],
   { faults }: ReadManifests,

@@ -9,7 +9,7 @@ const earlyFlags = new Set([
   "--proxy-admin-port",
 ]);
 
-/** The words of the line that are no flags; a value of a flag behind the verb may be among them. */
+/** The words of the line that are not flags. They may include the value of a flag after the verb. */
 export function wordsOf(args: readonly string[]): readonly string[] {
   return args.filter((word, index) => !word.startsWith("-") && !earlyFlags.has(args[index - 1] ?? ""));
 }
@@ -33,7 +33,7 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
         held.push(value);
         index += 1;
       } else if (command.options.some(({ long, short, required }) => required && (long === word || short === word))) {
-        // What follows is its value, also where a verb is called so.
+        // The next word is its value, even if it is also the name of a verb.
         held.pop();
         break;
       }

@@ -1,6 +1,9 @@
 import { SerinError } from "../base/index.ts";
 
-/** Ends the command with an exit code that says what it found; nothing has gone wrong with the command itself, and nothing more is printed. */
+/**
+ * Ends the command with an exit code that reports a finding. The command itself has not failed, and nothing more is
+ * printed.
+ */
 export class CommandEnd extends SerinError {
   readonly exitCode: number;
 

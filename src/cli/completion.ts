@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { nearestName, userError } from "../base/index.ts";
 import type { CliContext } from "./context.ts";
 
-/** A place in the line after which words may follow: the command itself, a verb, a verb of a verb. */
+/** A place in the line where words may follow: after the command, a verb, or a verb of a verb. */
 interface Place {
   /** Every way to write it: `proxy-config endpoint`, `pc ep`. */
   readonly paths: readonly string[];

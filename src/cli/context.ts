@@ -7,7 +7,7 @@ import type { Problem, TopicName, Topics } from "../api/dashboard/index.ts";
 import type { CheckSpec, CheckStatus, MeshUpgrade } from "../api/serin/index.ts";
 import type { UpgradeSteps } from "../preflight/index.ts";
 
-/** The standard channel has what is stable; the experimental one has more kinds and fields. */
+/** The standard channel has the stable kinds and fields, the experimental one has more. */
 export type GatewayApiChannel = "standard" | "experimental";
 
 /** Everything that a verb may touch; `cmd` builds it, tests fake it. */
@@ -30,7 +30,7 @@ export interface CliContext {
   readonly showsProgress: boolean;
   /** The width of the terminal that standard output is, now; undefined where it is none. */
   readonly columns: () => number | undefined;
-  /** Verbs that the command line does not run itself, each with its own verbs; for completion. */
+  /** Verbs that the command line does not run itself, each with its own verbs, for completion. */
   readonly otherVerbs: Readonly<Record<string, readonly string[]>>;
   /** Asks a yes-or-no question on the terminal, or reads the answer from standard input. */
   readonly confirm: (question: string) => Promise<boolean>;
@@ -50,7 +50,10 @@ export interface CliContext {
     flags: ConnectionFlags,
     target: { readonly namespace: string; readonly pod: string; readonly port: number },
   ) => Promise<Duplex>;
-  /** Serves the dashboard from this process, by the user's own kubeconfig, until interrupted. `announce` is told the address that lets one browser in. */
+  /**
+   * Serves the dashboard from this process, with the user's own kubeconfig, until interrupted. `announce` gets the
+   * address that lets one browser in.
+   */
   readonly serveDashboard: (flags: ConnectionFlags, options: DashboardOptions) => Promise<void>;
   /** Shows a page to the user; false where that cannot be done. */
   readonly openBrowser: (url: string) => Promise<boolean>;
@@ -64,20 +67,23 @@ export interface CliContext {
   /** The definitions of the Gateway API that this release knows, of one channel. */
   readonly gatewayApiDefinitions: (channel: GatewayApiChannel) => Promise<readonly UntypedObject[]>;
   readonly installer: Installer;
-  /** Looks at a check outside of any rollout until it has an answer; what the rollout engine does, passed in as the two parts do not know each other. */
+  /**
+   * Runs a check outside of any rollout until it has an answer. The rollout engine's code is passed in, because the two
+   * parts do not know each other.
+   */
   readonly runCheck?: (flags: ConnectionFlags, request: CheckRequest) => Promise<CheckStatus>;
   /** The steps that the rollout engine would make of an upgrade now, and what they leave behind. */
   readonly previewUpgrade?: (flags: ConnectionFlags, upgrade: MeshUpgrade) => Promise<UpgradeSteps>;
   /**
-   * Looks at a view of the mesh as the dashboard makes it, until the signal is aborted: each time that it changes, once a second at
-   * most. Views that are followed by one command line share what they are made of.
+   * Follows a view of the mesh, as the dashboard makes it, until the signal is aborted: each change, at most once a
+   * second. Views of one command line share their inputs.
    */
   readonly followMesh?: FollowMesh;
   /** Keys that are pressed on the terminal, one at a time; undefined where there is none. `\u0003` is Ctrl-C. */
   readonly onKey?: (take: (key: string) => void) => Disposable | undefined;
   /** The height of the terminal; undefined where there is none. */
   readonly rows?: () => number | undefined;
-  /** Who runs the command line, for others who want the same at the same time: `user@host (pid 12)`. */
+  /** The user of the command line, for others who want the same at the same time: `user@host (pid 12)`. */
   readonly identity: string;
   readonly signal: AbortSignal;
 }
@@ -118,7 +124,7 @@ export interface CheckedBackend {
   readonly workload?: string;
 }
 
-/** What `operator` does for the command line; passed in, as the two parts do not know each other. */
+/** The implementation of `operator`, passed in because the two parts do not know each other. */
 export interface Installer {
   apply(options: {
     readonly client: KubeClient;
@@ -160,7 +166,7 @@ export interface DashboardOptions {
   readonly host: string;
   /** Tried in this order; 0 is any free one. */
   readonly ports: readonly number[];
-  /** Asked for what was measured, instead of the proxies themselves. */
+  /** The Prometheus to ask for measurements, instead of the proxies themselves. */
   readonly prometheusUrl: string | undefined;
   /** Again, with the next address, whenever one was used. */
   readonly announce: (url: string, isFirst: boolean) => void;

@@ -32,7 +32,9 @@ export interface Dependents {
   readonly warnings: readonly string[];
 }
 
-/** Who would be cut off if the revision went. What goes with it (its own ztunnels and classic gateways) does not count. */
+/**
+ * What would be cut off if the revision went. What goes with it (its own ztunnels and classic gateways) does not count.
+ */
 export async function dependentsOf(client: KubeClient, revision: string): Promise<Dependents> {
   const [{ items: allPods }, namespaces, tags] = await Promise.all([
     client.list(podKind),
@@ -70,7 +72,7 @@ async function tagsOf(client: KubeClient, revision: string): Promise<string[]> {
     .toSorted();
 }
 
-/** A tag of the last control plane goes with it; of several, the tag has to be moved first. */
+/** A tag of the last control plane goes with it. If there are others, the tag must be moved first. */
 async function takenOver(client: KubeClient, revision: string, tags: readonly string[]): Promise<readonly string[]> {
   const { items } = await client.list(deploymentKind, { labelSelector: "app=istiod" });
   const hasHeir = items.some(({ metadata }) => (metadata.labels?.[revisionLabel] ?? defaultRevision) !== revision);

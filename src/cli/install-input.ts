@@ -46,7 +46,7 @@ export interface RenderedInstall {
   readonly components: readonly RenderedComponent[];
 }
 
-/** Reads files and flags and renders them; what is wrong is a user error, what is odd a warning on standard error. */
+/** Reads files and flags and renders them. Faults are user errors, oddities are warnings on standard error. */
 export async function renderFromFlags(flags: InstallFlags, context: CliContext): Promise<RenderedInstall> {
   const specs: IstioOperatorSpec[] = [];
   for (const file of flags.filename) specs.push(...(await readOperatorFile(file, context)));

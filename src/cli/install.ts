@@ -74,7 +74,7 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   if (flags.verify === true) await verify(rendered, flags, context);
 }
 
-/** What is waited for stands on one line, which goes when there is something to say. */
+/** One line shows what is being waited for. It disappears when there is something else to print. */
 const eraseLine = "\r\u001b[K";
 
 async function apply(

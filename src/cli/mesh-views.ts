@@ -4,7 +4,7 @@ import type { CliContext, ConnectionFlags } from "./context.ts";
 
 /** Rates need so much time of counting before they are worth showing once. */
 const measureMs = 5000;
-/** A cluster that tells nothing for so long is given up. */
+/** A cluster that does not answer for this time is given up. */
 const patienceMs = 30_000;
 
 export interface Followed<Name extends TopicName> {
@@ -18,8 +18,8 @@ export interface Seen<First extends TopicName, Second extends TopicName> {
 }
 
 /**
- * Follows two views until the signal is aborted, and tells both whenever one has changed, once both are there. What cannot be shown is
- * told as a sentence. Throws what the user has to mend, and where nothing is ever told.
+ * Follows two views until the signal is aborted. When both exist, reports both whenever one changes. A view that cannot
+ * be shown is reported as a sentence. Throws what the user must mend, and if no view ever arrives.
  */
 export async function followViews<First extends TopicName, Second extends TopicName>(
   [first, second]: readonly [Followed<First>, Followed<Second>],
@@ -90,7 +90,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
   if (failure !== undefined) throw failure;
 }
 
-/** When what is seen is worth showing once: so long after counting has begun, or at once where nothing will be counted. */
+/** When a single output is useful: this long after counting has begun, or at once if nothing will be counted. */
 export class FirstLook {
   #sinceMs: number | undefined;
 

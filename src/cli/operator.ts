@@ -212,7 +212,7 @@ async function remove(flags: OperatorFlags, context: CliContext): Promise<void> 
   context.out("✔ Removal complete\n");
 }
 
-/** Without a controller nobody takes their finalizers off: such an object could not be deleted any more. */
+/** Without a controller nobody would remove their finalizers, and such an object could not be deleted any more. */
 async function refuseWhileNeeded(client: KubeClient, isLast: boolean, flags: OperatorFlags): Promise<void> {
   if (!isLast || flags.force === true) return;
   const { items } = await client.list(istioOperatorKind).catch(() => ({ items: [] }));

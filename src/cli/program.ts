@@ -92,7 +92,7 @@ function inListedOrder(program: Command): void {
   commands.sort((a, b) => (order.get(a.name()) ?? verbs.length) - (order.get(b.name()) ?? verbs.length));
 }
 
-/** Every verb takes them, at any place; one that has a flag of that name keeps its own. */
+/** Every verb accepts these flags, anywhere in the line. A verb with a flag of the same name keeps its own. */
 function addCommonFlags(command: Command): void {
   for (const child of command.commands) addCommonFlags(child);
   if (command.commands.length > 0 && command.registeredArguments.length === 0 && !hasAction(command)) return;

@@ -13,7 +13,7 @@ interface DiffFlags extends AdminFlags {
 
 type Resource = Readonly<Record<string, unknown>> & { readonly name?: string };
 
-/** What the pod's proxy has beside what its control plane would send it: clusters, listeners and routes. */
+/** The clusters, listeners and routes of the pod's proxy, compared with what its control plane would send. */
 export async function proxyDiff(name: string, flags: DiffFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   const pod = await findProxyPod(client, name, flags, context);
@@ -31,7 +31,7 @@ export async function proxyDiff(name: string, flags: DiffFlags, context: CliCont
   context.out(compareResources("Routes", wanted.sentRoutes().map(inOrder), proxy.sentRoutes().map(inOrder)));
 }
 
-/** Of the bootstrap: no control plane knows them. */
+/** Parts of the bootstrap, which no control plane knows. */
 const fixedNames = new Set(["prometheus_stats", "agent", "sds-grpc", "xds-grpc", "zipkin", "prometheus", ""]);
 
 function dumpOf(text: string, where: string): ConfigDump {
@@ -62,7 +62,7 @@ function inOrder({ virtualHosts = [], ...rest }: RouteConfig): RouteConfig {
   };
 }
 
-/** Beyond this a resource is only named: nobody reads more, and comparing lines takes their product. */
+/** A longer resource is only named: nobody reads more, and comparing lines takes the product of their numbers. */
 const maxLines = 3_000;
 
 function compareResources(title: string, wanted: readonly Resource[], present: readonly Resource[]): string {
@@ -82,7 +82,7 @@ function compareResources(title: string, wanted: readonly Resource[], present: r
     : `${title} Don't Match\n--- Istiod ${title}\n+++ Proxy ${title}\n${changes.join("\n")}\n`;
 }
 
-/** Names in one order, so that only what is said counts. */
+/** Sorts names, so that only content counts. */
 function canonical(value: unknown): string {
   return JSON.stringify(sorted(value), undefined, 2);
 }

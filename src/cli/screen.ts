@@ -1,12 +1,12 @@
 import type { CliContext } from "./context.ts";
 
-/** Where a text is shown that changes. */
+/** Shows a text that changes. */
 export interface Screen {
   show(text: string): void;
   close(): void;
 }
 
-/** Each line that was not there before, once: for logs and pipes. */
+/** Prints each new line once, for logs and pipes. */
 export function plainScreen(context: CliContext): Screen {
   return { show: (text) => context.out(text), close: () => undefined };
 }
@@ -29,7 +29,7 @@ export function screenOf(context: CliContext): Screen {
   };
 }
 
-/** Where nothing can be drawn over, only what is new is written. */
+/** A terminal that cannot be redrawn only gets new lines. */
 function seenLines(context: CliContext): Screen {
   let before = new Set<string>();
   return {

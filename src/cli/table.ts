@@ -1,4 +1,4 @@
-/** What a cell's text is shown as: it may add what takes no room, such as colour. */
+/** The shown form of a cell's text. It may add what takes no room, such as colour. */
 export type CellStyle = (cell: string, column: string) => string;
 
 /** Rows under a header, columns padded to the widest cell and parted by `gap` spaces: three as kubectl prints, five as istioctl does. */

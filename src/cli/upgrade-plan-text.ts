@@ -14,7 +14,7 @@ const maxChangesShown = 3;
 const maxStepsShown = 30;
 const maxValueLength = 60;
 
-/** A plan for a person: the verdict and what led to it first, then each part on a few lines. */
+/** A plan for people: first the verdict with its reasons, then each part on a few lines. */
 export function planText(report: PreflightReport, options: TextOptions): string {
   const { from, to, upgrade } = report;
   const version = (text: string | undefined): string => (text === undefined ? "" : ` (${text})`);

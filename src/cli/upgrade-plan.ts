@@ -23,7 +23,7 @@ const blockedExitCode = 1;
 
 /** `serin upgrade plan`: what an upgrade would do, before anything is done. */
 export function upgradePlanCommand(upgrade: Command, context: CliContext): void {
-  // Without it `-f` behind a verb would be taken for the flag of `upgrade` itself.
+  // Without it, `-f` after a verb would count as the flag of `upgrade` itself.
   upgrade.enablePositionalOptions();
   upgrade
     .command("plan")
@@ -136,7 +136,10 @@ function asWritten(object: UntypedObject): { readonly installs: readonly unknown
   return { installs: to?.install ?? [], ...(to?.cni === undefined ? {} : { cni: to.cni }) };
 }
 
-/** Directories by flags; else trees that the lab has of the versions that run; else this command line's own, if it is of that version. */
+/**
+ * Directories from flags; else the lab's trees of the running versions; else this command line's own, if it is of that
+ * version.
+ */
 async function releaseFinder(flags: PlanFlags, context: CliContext): Promise<ReleaseFinder> {
   const { openRelease } = await import("../preflight/index.ts");
   return async (side, version): Promise<Release | undefined> => {

@@ -3,7 +3,10 @@ import { userError } from "../base/index.ts";
 const mostMinorsUp = 2;
 const mostMinorsDown = 1;
 
-/** What is wrong with replacing one version by another in place, as a user error; undefined when nothing is, or they cannot be compared. */
+/**
+ * Why one version must not replace another in place, as a user error. Undefined if it may, or if they cannot be
+ * compared.
+ */
 export function versionSkew(from: string, to: string): Error | undefined {
   const [before, after] = [minorOf(from), minorOf(to)];
   if (before === undefined || after === undefined || before.major !== after.major) return undefined;

@@ -95,7 +95,7 @@ async function remoteVersions(
     };
   } catch (error) {
     if (isRemoteSaid || flags.revision !== undefined) throw error;
-    // Without a kubeconfig there is nothing to ask; anything else is worth a word.
+    // Without a kubeconfig there is nothing to ask. Any other failure is worth a message.
     if (!(error instanceof Error && "code" in error && error.code === "kubeconfig-missing"))
       context.err(`! the cluster could not be asked: ${describeError(error).split("\n")[0] ?? ""}\n`);
     return undefined;

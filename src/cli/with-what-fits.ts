@@ -3,7 +3,10 @@ interface SpareColumn {
   readonly spare: number;
 }
 
-/** A broad column may have gone where a narrow one would have done: those that still fit the room come back, what says most first. In the order of `all`. */
+/**
+ * A wide column may have been removed where a narrow one would have sufficed. Puts back those that still fit, the most
+ * important first, in the order of `all`.
+ */
 export function withWhatFits<Column extends SpareColumn>(
   all: readonly Column[],
   shown: readonly Column[],

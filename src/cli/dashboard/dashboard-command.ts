@@ -133,7 +133,7 @@ async function showPage(flags: PageFlags, context: CliContext): Promise<void> {
   });
 }
 
-/** Undefined also for who may not look for it: it could not be forwarded for them either. */
+/** Also undefined if the user may not look for it, because then it could not be forwarded for them either. */
 async function servingPod(dashboard: KnownDashboard, flags: PageFlags, context: CliContext): Promise<Pod | undefined> {
   const client = await context.connect(flags);
   for (const namespace of await namespacesOf(flags, context)) {
@@ -147,7 +147,7 @@ async function servingPod(dashboard: KnownDashboard, flags: PageFlags, context: 
   return undefined;
 }
 
-/** The address lets one browser in; whoever wants another one takes the next. */
+/** The address lets one browser in. For another browser the next address is printed. */
 async function announce(url: string, isFirst: boolean, flags: DashboardFlags, context: CliContext): Promise<void> {
   if (!isFirst) {
     context.out(`for another browser: ${url}\n`);
@@ -258,7 +258,7 @@ async function pilotPod(name: string | undefined, flags: DashboardFlags, context
   return pod;
 }
 
-/** A page that nobody serves is told before a browser shows it empty; who answers slowly has the benefit of the doubt. */
+/** If nobody serves the page, says so before a browser shows it empty. A slow server gets the benefit of the doubt. */
 async function refuseSilent({ pod, port }: PodPage, flags: DashboardFlags, context: CliContext): Promise<void> {
   const { name = "", namespace = "" } = pod.metadata;
   const asked = context

@@ -14,7 +14,7 @@ interface Line {
   readonly node: GraphNode | undefined;
   readonly edge: GraphEdge | undefined;
   readonly note: string;
-  /** It is of another namespace than its caller, or nobody calls it. */
+  /** Its namespace differs from its caller's, or nobody calls it. */
   readonly isElsewhere: boolean;
 }
 
@@ -24,9 +24,12 @@ const leastName = 16;
 const maxDepth = 12;
 const maxLines = 2000;
 
-/** Who calls whom, from those that nobody calls; what is called from several places is shown in full at the first. */
+/**
+ * Who calls whom, starting at workloads that nobody calls. A workload with several callers is shown in full at the
+ * first.
+ */
 export function renderGraph({ tables: { nodes, edges } }: GraphView, options: GraphTreeOptions): string {
-  // Connections to and from waypoints carry what is shown already, between those who talk by them.
+  // Connections to and from waypoints carry traffic that is already shown between the workloads.
   const isCarrier = ({ from, to, requestRate }: GraphEdge): boolean =>
     requestRate === 0 && (nodes[from]?.kind === "waypoint" || nodes[to]?.kind === "waypoint");
   const traffic = Object.values(edges).filter(
@@ -67,7 +70,7 @@ export function renderGraph({ tables: { nodes, edges } }: GraphView, options: Gr
       add(call.to, `${inner}${isLast ? "└─ " : "├─ "}`, `${inner}${isLast ? "   " : "│  "}`, call, [...path, key]);
     }
   };
-  // Rings have nobody that begins: whoever is first by name does.
+  // A cycle has no beginning, so it begins at the first by name.
   for (const key of callers) if (!called.has(key) || !shown.has(key)) add(key, "", "", undefined, []);
   const idle = Object.entries(nodes)
     .filter(([key, { kind }]) => !shown.has(key) && !called.has(key) && kind !== "waypoint" && kind !== "ztunnel")
@@ -151,7 +154,8 @@ const noteWords = [
 ] as const;
 
 function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): string {
-  // Where there is no room for the column, a namespace is said where it changes: names alone would be the same for several.
+  // Without room for the column, a namespace is printed where it changes, because workloads of several namespaces may
+  // have the same name.
   const namespaceOf = ({ node, isElsewhere }: Line): string =>
     isElsewhere &&
     !shown.some(({ title }) => title === "NAMESPACE") &&

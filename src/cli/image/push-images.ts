@@ -40,7 +40,7 @@ export class ImagePusher {
     this.#client = client;
   }
 
-  /** First the content, then what names it, so that whoever pulls never finds a name without its content. */
+  /** First the content, then what names it, so that nobody who pulls finds a name without its content. */
   async push(image: LayoutImage, { repository, tag }: Destination): Promise<PushedImage> {
     const blobs = new Map(
       image.variants.flatMap(({ config, layers }) => [config, ...layers]).map((blob) => [blob.digest, blob]),

@@ -27,7 +27,7 @@ export interface RegistryRequest {
   readonly body?: RequestBody;
 }
 
-/** A request that is asked to prove who sends it is sent twice, so that its body is opened as often. */
+/** A request that must be authenticated is sent twice, so its body is opened twice. */
 export interface RequestBody {
   readonly sizeBytes: number;
   readonly open: () => Readable;
@@ -60,7 +60,7 @@ export class RegistryClient {
 
   async send(request: RegistryRequest): Promise<RegistryAnswer> {
     const url = new URL(request.target, this.url);
-    // The registry may send uploads elsewhere: what it knows of us is not for that place.
+    // The registry may redirect uploads elsewhere. Credentials for the registry must not go there.
     const isOwn = url.host === this.url.host && url.protocol === this.url.protocol;
     const known = isOwn ? this.#authorizations.get(request.repository) : undefined;
     let answer = await this.#exchange(url, request, known);
@@ -115,7 +115,7 @@ export class RegistryClient {
     );
   }
 
-  /** What the challenge asks for: a password, or a token of the server that it names. */
+  /** What the challenge asks for: a password, or a token from the server that it names. */
   async #authorize(challenge: string, repository: string): Promise<string | undefined> {
     const { credentials } = this.#options;
     const bearer = /\bBearer\s+(.*)$/is.exec(challenge)?.[1];
@@ -201,7 +201,7 @@ export class RegistryClient {
         outgoing.once("response", resolve);
         outgoing.once("error", reject);
       });
-      // An answer may come before all was sent, a refusal above all: it counts more than the broken pipe.
+      // A response may come before everything was sent, especially a refusal. It is more useful than the broken pipe.
       const sent = body === undefined ? undefined : pipeline(body.open(), outgoing).catch(() => undefined);
       if (sent === undefined) outgoing.end();
       const response = await answered;

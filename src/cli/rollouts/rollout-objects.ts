@@ -77,7 +77,7 @@ export async function findRollout<Value extends Rollout>(
   );
 }
 
-/** For an order: as kubectl does, only of the namespace that is said or of the kubeconfig's own. */
+/** For an order: like kubectl, only in the given namespace or in the kubeconfig's own. */
 export async function rolloutToOrder<Value extends Rollout>(
   kind: KindDefinition<Value>,
   name: string,

@@ -207,8 +207,8 @@ async function create<Value extends Rollout>(
 const goneTimeoutMs = 60_000;
 
 /**
- * Deletes what has ended and creates it anew, as it was or as the file says; orders that were given are not repeated. What
- * the server would refuse is refused before anything is deleted.
+ * Deletes an ended rollout and creates it again, unchanged or from the file. Its orders are not repeated. What the
+ * server would refuse is refused before anything is deleted.
  */
 async function retry<Value extends Rollout>(
   kind: KindDefinition<Value>,
@@ -231,7 +231,7 @@ async function retry<Value extends Rollout>(
     throw userError("other-name", `${file ?? ""}: metadata.name must be ${name}, got ${given.metadata.name ?? ""}`);
   const metadata = { ...given.metadata, ...(namespace === undefined ? {} : { namespace }) };
   const next: Value = { ...given, metadata };
-  // Under a name that nobody has, since its own is taken until it is deleted.
+  // Under an unused name, because its own is taken until it is deleted.
   const { name: _name, ...nameless } = metadata;
   const rehearsed: Value = { ...next, metadata: { ...nameless, generateName: `${name}-` } };
   await client.create(kind, rehearsed, { fieldManager: "serin-cli", dryRun: true });

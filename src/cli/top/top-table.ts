@@ -47,7 +47,7 @@ function columnsOf(subject: TopSubject): Column[] {
   return all.filter((column) => column !== undefined);
 }
 
-/** A table that fits: columns that say least go first where there is no room, and rows at the end. */
+/** Fits the table: removes the least important columns if there is no room, and rows at the end. */
 export function renderTop(
   rows: readonly TopRow[],
   { subject, columns, colour, rows: height }: TopTableOptions,

@@ -5,7 +5,7 @@ import type { Webhook } from "./webhook-configurations.ts";
 type CelModule = typeof Cel;
 type Program = (bindings: Readonly<Record<string, unknown>>) => unknown;
 
-/** More expressions than this and the cache starts anew. */
+/** Above this number of expressions, the cache is cleared. */
 const maximumPrograms = 256;
 
 /** Evaluates webhooks' `matchConditions` (CEL over `object`, `oldObject` and `request`). The evaluator is loaded with the first. */

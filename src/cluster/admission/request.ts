@@ -10,7 +10,9 @@ export interface AdmissionRequest {
   readonly namespace: string;
   /** Empty while the server has yet to generate it. */
   readonly name: string;
-  /** In `type`'s version; absent for DELETE. For a subresource that has a kind of its own (Scale, Eviction) that object. */
+  /**
+   * In `type`'s version. Absent for DELETE. For a subresource with a kind of its own (Scale, Eviction), that object.
+   */
   object: UntypedObject | undefined;
   readonly oldObject: UntypedObject | undefined;
   readonly user: User;
@@ -47,7 +49,7 @@ export class AdmissionRefusal extends Error {
   readonly code: number;
   readonly reason: string;
   readonly causes: readonly { readonly reason?: string; readonly message?: string; readonly field?: string }[];
-  /** Of what the refusal speaks; webhooks do not say it. */
+  /** The object that the refusal names. Webhooks do not name one. */
   readonly subject: { readonly name?: string; readonly group?: string; readonly kind?: string };
 
   constructor(

@@ -16,7 +16,7 @@ interface RoleRef {
   readonly name: string;
 }
 
-/** Nobody grants what he does not have, by a role or by a binding, unless he may `escalate` or `bind`. */
+/** Nobody may grant rights that they do not have, by a role or a binding, unless they may `escalate` or `bind`. */
 export function roleEscalation(store: Store, authorizer: RbacAuthorizer): AdmissionPlugin {
   return {
     name: "RoleEscalation",

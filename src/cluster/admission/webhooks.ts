@@ -48,7 +48,7 @@ class Webhooks {
       await this.#mutateOnce(match, request);
       called.push({ match, after: cloneJson(request.object) });
     }
-    // Who asked for it sees the object once more when a later one has changed it.
+    // A webhook that asked for it sees the object again if a later one has changed it.
     for (const { match, after } of called) {
       if (match.webhook.reinvocationPolicy === "IfNeeded" && !isDeepStrictEqual(after, request.object))
         await this.#mutateOnce(match, request);

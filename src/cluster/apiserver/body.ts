@@ -63,7 +63,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** YAML; what is JSON already is not given to the slow parser. */
+/** Parses YAML. JSON does not go through the slow parser. */
 export async function parseYaml(text: string): Promise<unknown> {
   if (text.trimStart().startsWith("{")) {
     try {

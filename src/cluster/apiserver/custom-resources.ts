@@ -32,7 +32,7 @@ interface Condition {
 
 /**
  * Writes the status that the real server's controllers give a new definition: accepted names, stored versions, and
- * whether it is established. A definition whose names belong to somebody else is stored but not served.
+ * whether it is established. A definition whose names are already taken is stored but not served.
  */
 export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "registry" | "clock">): void {
   const spec = definition["spec"] as CrdSpec;
@@ -86,7 +86,7 @@ export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "
   }
 }
 
-/** A definition that goes says so until its objects are gone. */
+/** A definition that is being deleted reports it until its objects are gone. */
 export function markTerminating(definition: UntypedObject, time: string): void {
   const status = (definition["status"] ?? {}) as { conditions?: Condition[] };
   const message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
@@ -121,7 +121,7 @@ export function isEstablished(definition: UntypedObject): boolean {
   return conditions.some((condition) => condition.type === "Established" && condition.status === "True");
 }
 
-/** The definition's types are served from its commit on; the ones of a deleted definition no longer. */
+/** The definition's types are served from its commit on, those of a deleted definition no longer. */
 export function serveDefinitions(
   store: Store,
   registry: SchemaRegistry,

@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { userError } from "../../base/index.ts";
 
-/** Where to listen: an address of ours, or a descriptor that is bound already. */
+/** Where to listen: an address, or a descriptor that is already bound. */
 export type ListenTarget = { readonly host: string; readonly port: number } | { readonly fd: number };
 
 export interface TlsFiles {
@@ -73,7 +73,10 @@ export class Listeners {
     return { host: bound.address, port: bound.port };
   }
 
-  /** Takes no more connections; closes those that are open when nothing is asked any more, at the latest when `graceMs` are over or `forced`. */
+  /**
+   * Accepts no more connections. Closes the open ones when their requests are done, at the latest after `graceMs` or
+   * when `forced`.
+   */
   async close(graceMs: number, forced: AbortSignal): Promise<void> {
     const closed = Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))));
     await new Promise<void>((resolve) => {

@@ -11,7 +11,7 @@ export interface ProxyTarget {
   readonly port: number;
   /** With its query. */
   readonly path: string;
-  /** Towards nodes: with our client certificate; the node's certificate is checked against the cluster's CA. */
+  /** For requests to nodes: uses our client certificate, and checks the node's certificate against the cluster's CA. */
   readonly toNode: boolean;
 }
 
@@ -71,7 +71,7 @@ export class NodeClient {
     });
   }
 
-  /** A request that asks to switch protocols: after the other side's 101 the bytes pass as they are, both ways. */
+  /** A request to switch protocols. After the other side's 101, bytes pass unchanged in both directions. */
   async upgrade(target: ProxyTarget, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const headers = { ...passedHeaders(request), connection: "Upgrade", upgrade: request.headers.upgrade ?? "" };
     const outgoing = this.#request(target, request.method ?? "GET", headers);
@@ -140,7 +140,7 @@ function headText(answer: IncomingMessage, close = false): string {
   return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
-/** Both ways until both have ended; an error of one side ends the other. */
+/** Relays both directions until both have ended. An error of one side ends the other. */
 function splice(left: Duplex, right: Duplex): void {
   left.pipe(right);
   right.pipe(left);

@@ -1,4 +1,5 @@
-// What a request asks for beside its object: the options of meta.k8s.io that come as query parameters, refused as the real server does.
+// The options of a request besides its object: those of meta.k8s.io that come as query parameters. Invalid ones are
+// refused as by the real server.
 import { fieldErrors } from "../schema/field-error.ts";
 import type { FieldError } from "../schema/contract.ts";
 import { badRequest, invalid, type ApiError } from "./status.ts";
@@ -17,7 +18,7 @@ function invalidOptions(kind: string, errors: readonly FieldError[]): ApiError {
   return invalid({ group, kind }, "", errors);
 }
 
-/** A number that may be absent; 400 for what is none. */
+/** An optional number. 400 for an invalid one. */
 export function numberOption(query: URLSearchParams, name: string): number | undefined {
   const text = query.get(name);
   if (text === null || text === "") return undefined;

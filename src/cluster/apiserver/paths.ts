@@ -29,7 +29,7 @@ export function answerPath(parts: ServerParts, discovery: Discovery, context: Pa
   if (path === "/openid/v1/jwks") return sendValue(context, parts.tokens.jwks(), "application/jwk-set+json");
   if (path === "/.well-known/openid-configuration") return sendValue(context, issuerDocument(parts));
   if (path === "/") return sendValue(context, { paths: rootPaths });
-  // Below what is served it is said as of an object.
+  // Below a served path, the 404 names an object.
   const [root, group = ""] = path.split("/").slice(1);
   if (root === "api" || (root === "apis" && parts.registry.resources().some((type) => type.group === group)))
     throw unknownPath();

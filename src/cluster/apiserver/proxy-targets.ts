@@ -47,7 +47,7 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
   return { protocol, host: allowed(endpoint.host), port: endpoint.port, path, toNode: false };
 }
 
-/** Whoever writes an EndpointSlice says where it leads: not to what listens on this server's own loopback or link. */
+/** Whoever writes an EndpointSlice chooses its addresses, so it must not lead to this server's own loopback or link. */
 function allowed(host: string): string {
   if (isInsideAddress(host)) throw badRequest("address not allowed");
   return host;

@@ -76,7 +76,10 @@ function checkPreconditions(type: ResourceType, record: StoredRecord, { precondi
   }
 }
 
-/** The state that waits for finalizers or for the grace period, or with nothing to wait for; the same object when it is in it already. */
+/**
+ * The state of an object that waits for finalizers or for the grace period. The same object if it already has this
+ * state.
+ */
 function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, options: DeleteOptions): UntypedObject {
   const object = record.copy();
   const before = object.metadata.deletionTimestamp;
@@ -111,7 +114,7 @@ function saysPropagation({ propagationPolicy, orphanDependents }: DeleteOptions)
   return propagationPolicy !== undefined || orphanDependents !== undefined;
 }
 
-/** Kinds whose end is a state that is answered, even when there is nothing to wait for. */
+/** Kinds whose final state is returned, even if there is nothing to wait for. */
 function isGraceful(type: ResourceType): boolean {
   return type.storageKey === "/pods";
 }

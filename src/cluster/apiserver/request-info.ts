@@ -1,4 +1,4 @@
-/** What a path asks for, before anybody knows whether such a resource exists. */
+/** What a path names, before it is known whether such a resource exists. */
 export type RequestInfo = ResourceRequest | PathRequest;
 
 export interface PathRequest {

@@ -26,7 +26,10 @@ export interface ServiceSpec {
 const firstNodePort = 30_000;
 const lastNodePort = 32_767;
 
-/** Gives Services their cluster IPs and node ports. What is taken is read from the stored Services, and held while a write is under way. */
+/**
+ * Assigns Services their cluster IPs and node ports. Taken ones are read from the stored Services, and reserved while a
+ * write is in progress.
+ */
 export class ServiceAllocator {
   readonly #store: Store;
   readonly #base: number;
@@ -34,7 +37,7 @@ export class ServiceAllocator {
   readonly #random: () => number;
   readonly #held = new Set<string>();
 
-  /** `cidr`: an IPv4 range, such as 10.96.0.0/16. Its first addresses (up to .10) are only given when asked for. */
+  /** `cidr`: an IPv4 range, such as 10.96.0.0/16. Its first addresses (up to .10) are assigned only on request. */
   constructor(store: Store, cidr: string, random: () => number) {
     const [address = "", prefix = ""] = cidr.split("/");
     const bits = Number(prefix);
@@ -55,7 +58,7 @@ export class ServiceAllocator {
   }
 
   /**
-   * Completes `spec` in place. Answers a hold on what was given, to be disposed once the object is stored or refused.
+   * Completes `spec` in place. Returns the reservation, which must be disposed when the object is stored or refused.
    * Throws 422 for addresses and ports that are taken or out of range.
    */
   allocate(service: UntypedObject, old: UntypedObject | undefined): Disposable {

@@ -1,4 +1,4 @@
-// What the server itself does to objects of certain kinds before they are stored (a kind's "strategy").
+// What the server does to objects of certain kinds before they are stored (a kind's "strategy").
 import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import { templateGeneration } from "../schema/defaults/workloads.ts";
@@ -11,7 +11,7 @@ interface Strategy {
   prepareUpdate?(object: UntypedObject, old: UntypedObject): void;
 }
 
-/** Kinds whose `metadata.generation` counts changes of what is wanted. */
+/** Kinds whose `metadata.generation` counts changes of the spec. */
 const counted = new Set([
   "/pods",
   "/podtemplates",
@@ -48,7 +48,7 @@ export function hasStatus(type: ResourceType): boolean {
   return type.subresources.some((subresource) => subresource.name === "status");
 }
 
-/** Kinds whose status is given at creation all the same. */
+/** Kinds whose status may be set at creation. */
 const statusAtCreation = new Set(["/nodes", "certificates.k8s.io/certificatesigningrequests"]);
 
 export function prepareCreate(type: ResourceType, object: UntypedObject): void {
@@ -81,7 +81,9 @@ function wanted(type: ResourceType, object: UntypedObject): Fields {
   return hasStatus(type) ? rest : { ...rest, status };
 }
 
-/** An update through a subresource that is not the whole object: what of `next` counts, laid over the old object. */
+/**
+ * An update through a subresource that is not the whole object: applies the relevant part of `next` to the old object.
+ */
 export function mergeSubresource(
   type: ResourceType,
   subresource: string,
@@ -118,7 +120,7 @@ export function mergeSubresource(
   }
 }
 
-/** What the server has written itself stays. */
+/** Fields that the server itself has written stay. */
 function withQosClass(status: unknown, old: unknown): Fields {
   const { qosClass } = (old ?? {}) as Fields;
   return { ...(status as Fields), ...(qosClass === undefined ? {} : { qosClass }) };

@@ -1,4 +1,4 @@
-// What the server keeps in order by itself: aggregated roles, the objects of definitions that go, the age of events.
+// What the server maintains by itself: aggregated roles, the objects of deleted definitions, the age of events.
 import { isDeepStrictEqual } from "node:util";
 import type { UntypedObject } from "../../api/index.ts";
 import { aggregatedRules, clusterRoles, rulesOf, serverUser } from "../auth/index.ts";
@@ -63,7 +63,7 @@ export class Upkeep {
     await this.#aggregate();
   }
 
-  /** A role may select one that is aggregated itself: until nothing changes. */
+  /** A role may select another aggregated role, so this repeats until nothing changes. */
   async #aggregate(): Promise<void> {
     for (let round = 0; round < 5; round++) if (!(await this.#aggregateOnce())) return;
   }

@@ -7,7 +7,7 @@ import { isTrue } from "./request-info.ts";
 import { checkListOptions, numberOption, wantsInitialEvents } from "./options.ts";
 import { expired, type ApiError } from "./status.ts";
 
-/** A watcher that has not taken so much is cut off; it may resume from its last event. */
+/** A watcher with more unread data is disconnected. It may resume from its last event. */
 const maximumUnsentBytes = 16 * 1024 * 1024;
 const bookmarkIntervalMs = 60_000;
 const defaultTimeoutSeconds = 1800;
@@ -20,7 +20,7 @@ export function watchObjects(parts: ServerParts, context: ResourceContext): void
   const selection = selectionOf(context);
   const initialEvents = wantsInitialEvents(query);
   const text = query.get("resourceVersion") ?? "";
-  // A version of the future comes from another cluster's life: the client must list anew.
+  // A future version comes from an earlier life of the cluster, so the client must list again.
   const known = requireKnownRevision(parts, text);
   const from = known === 0 || initialEvents ? undefined : known;
   response.writeHead(200, {
@@ -96,7 +96,7 @@ class WatchStream {
       try {
         this.changes(events);
       } catch (error) {
-        // What cannot be encoded must not be left out: the watcher is cut off and lists anew.
+        // An event that cannot be encoded must not be left out, so the watcher is disconnected and lists again.
         response.destroy();
         throw error;
       }
@@ -117,13 +117,15 @@ class WatchStream {
     response.on("error", () => undefined);
   }
 
-  /** A change as this watcher sees it: an object that begins to match is ADDED, one that ceases to is DELETED. */
+  /**
+   * A change as this watcher sees it. An object that begins to match is ADDED, one that no longer matches is DELETED.
+   */
   #line(event: ChangeEvent): Buffer | undefined {
     const was = event.previous !== undefined && this.#matches(event.previous);
     const is = event.type !== "DELETED" && this.#matches(event.record);
     if (!was && !is) return undefined;
     const type = is ? (was ? "MODIFIED" : "ADDED") : "DELETED";
-    // As it was when it still matched, at the version at which it ceased to.
+    // The last state that matched, with the version at which it stopped matching.
     const shown =
       is || event.type === "DELETED" || event.previous === undefined ? event.record : event.previous.at(event.revision);
     if (this.#form.as === "table" && !this.#columnsSent) return this.#encode(type, shown);

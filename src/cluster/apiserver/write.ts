@@ -167,7 +167,7 @@ function parsePatch(text: string, media: string): unknown {
   return patch;
 }
 
-/** A patch whose result cannot be read is itself what is wrong. */
+/** If the result of a patch cannot be read, the patch is at fault. */
 function invalidPatch(error: unknown): unknown {
   if (!(error instanceof SchemaFault) && !(error instanceof ApiError && error.code === 400)) return error;
   return invalid({ group: "", kind: "" }, "", [
@@ -213,7 +213,7 @@ async function applyPatch(
     try {
       return await writer.create(intent, apply(undefined));
     } catch (error) {
-      // Somebody created it meanwhile: apply to that one.
+      // Somebody created the object meanwhile, so the apply is repeated on it.
       if (!(error instanceof ApiError) || error.reason !== "AlreadyExists" || attempt > 4) throw error;
     }
   }

@@ -68,7 +68,7 @@ export class Writer {
     for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] as const)
       delete (object.metadata as Record<string, unknown>)[field];
     registry.applyDefaults(type, object);
-    // What admission and allocators fill in belongs to nobody.
+    // No manager owns fields that admission and allocators fill in.
     this.#manageFields(intent, undefined, object);
     const request = admissionRequest("CREATE", intent, object, undefined);
     await admission.mutate(request);
@@ -116,7 +116,7 @@ export class Writer {
   }
 
   /**
-   * Computes the next state from the current one and stores it, again from the start when somebody else was faster and the
+   * Computes the next state from the current one and stores it. Starts over if somebody else was faster and the
    * caller's state does not depend on a version (`retry`). `next` gets a copy that it may change.
    */
   async update(
@@ -194,7 +194,7 @@ export class Writer {
     }
   }
 
-  /** The last finalizer is gone: what was to be an update is the end of the object. */
+  /** The last finalizer was removed, so the update deletes the object. */
   async #removeUpdated(
     intent: WriteIntent,
     oldRecord: StoredRecord,
@@ -265,7 +265,7 @@ function apiVersionGroup({ apiVersion = "" }: UntypedObject): string {
 
 const noHold: Disposable = { [Symbol.dispose]: () => undefined };
 
-/** Kind, name and namespace must be those of the path; what is absent is filled in. */
+/** Kind, name and namespace must be those of the path. Missing ones are filled in. */
 function checkIdentity(intent: WriteIntent, object: UntypedObject, name: string | undefined): void {
   const { type, namespace } = intent;
   const { metadata } = object;
@@ -313,7 +313,7 @@ export function dropEmptyMetadata({ metadata }: UntypedObject): void {
   }
 }
 
-/** What only the server writes stays as it was. */
+/** Fields that only the server writes stay unchanged. */
 function keepServerMetadata(object: UntypedObject, old: UntypedObject): void {
   const kept = [
     "uid",

@@ -5,7 +5,7 @@ import { TLSSocket } from "node:tls";
 import type { ServiceAccountTokens } from "./tokens.ts";
 import { anonymousUser, type User } from "./user.ts";
 
-/** Who is behind a connection and its headers. */
+/** Finds the user of a connection and its headers. */
 export class Authenticator {
   readonly #tokens: ServiceAccountTokens;
   readonly #byConnection = new WeakMap<object, User | "none">();

@@ -19,7 +19,7 @@ function* singleRules(rule: PolicyRule): Iterable<PolicyRule> {
   }
 }
 
-/** The parts of `wanted` that `held` does not grant: what somebody would gain who gave these rules to himself. */
+/** The parts of `wanted` that `held` does not grant: what somebody would gain by granting these rules to themselves. */
 export function rulesNotCovered(held: readonly PolicyRule[], wanted: readonly PolicyRule[]): PolicyRule[] {
   return wanted
     .flatMap((rule) => [...singleRules(rule)])

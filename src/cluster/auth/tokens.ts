@@ -56,7 +56,7 @@ export class ServiceAccountTokens {
   readonly #keyId: string;
   readonly #store: Store;
   readonly #clock: Clock;
-  /** Tokens whose signature was found good; expiry and bindings are checked each time. */
+  /** Tokens with a verified signature. Expiry and bindings are checked each time. */
   readonly #checked = new Map<string, Claims>();
 
   constructor(privateKeyPem: string, store: Store, clock: Clock) {
@@ -92,7 +92,7 @@ export class ServiceAccountTokens {
     return { token: `${signed}.${signature.toString("base64url")}`, expiresAtMs: claims.exp * 1000 };
   }
 
-  /** Undefined when the token is not ours, is forged, too old, or what it is bound to is gone. */
+  /** Undefined if the token is not ours, forged or expired, or if the object that it is bound to is gone. */
   verify(token: string, wantedAudiences: readonly string[] = [this.issuer]): VerifiedToken | undefined {
     const claims = this.#claimsOf(token);
     if (claims === undefined) return undefined;

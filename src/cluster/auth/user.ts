@@ -19,15 +19,15 @@ export function serviceAccountOf(userName: string): { readonly namespace: string
   return { namespace, name };
 }
 
-/** What a request wants to do, as authorization sees it. */
+/** What a request wants to do, for authorization. */
 export interface AccessAttributes {
-  /** `get`, `list`, `create`, …; for paths that are no resources the HTTP method in lower case. */
+  /** `get`, `list`, `create`, …. For paths without a resource, the HTTP method in lower case. */
   readonly verb: string;
   readonly group: string;
   readonly resource: string;
   readonly subresource: string;
   readonly namespace: string;
   readonly name: string;
-  /** Set for what is no resource: `/healthz`. */
+  /** Set for paths without a resource: `/healthz`. */
   readonly path?: string;
 }

@@ -2,7 +2,7 @@ import { deploymentKind, horizontalPodAutoscalerKind, statefulSetKind } from "..
 import { isKubeCode } from "../../kube/index.ts";
 import { enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
 
-/** The lab has no metrics API: an autoscaler keeps what is there within its bounds, and its status says why. */
+/** The lab has no metrics API, so an autoscaler only keeps the replicas within its bounds. Its status says why. */
 export function addAutoscalerController(context: ControllerContext): void {
   const autoscalers = context.view(horizontalPodAutoscalerKind);
   const queue = context.queue("autoscaler", async (key) => {

@@ -29,8 +29,8 @@ export interface BootstrapOptions {
 const namespaces = ["metallb-system"];
 
 /**
- * What the lab has from the start: the DNS Service, MetalLB's namespace, the definitions of MetalLB and the Gateway API.
- * Resolves once all of it is there.
+ * The objects of a new lab: the DNS Service, MetalLB's namespace, the definitions of MetalLB and the Gateway API.
+ * Resolves when all of them exist.
  */
 export function addBootstrap(context: ControllerContext, options: BootstrapOptions): Promise<void> {
   const steps = [...namespaces.map((name) => `namespace/${name}`), "dns", ...options.definitions];
@@ -43,7 +43,7 @@ export function addBootstrap(context: ControllerContext, options: BootstrapOptio
     missing.delete(step);
     if (missing.size === 0) resolve();
   };
-  // One at a time, as each definition file writes its mark into the same record.
+  // One at a time, because each definition file writes its mark into the same record.
   const queue = context.queue("bootstrap", bootstrap, { concurrency: 1 });
   for (const step of steps) queue.add(step);
   return promise;

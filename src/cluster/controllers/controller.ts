@@ -26,12 +26,12 @@ export interface QueueOptions {
   readonly after?: readonly Promise<void>[];
 }
 
-/** Each failure of a controller is worth trying again, for ever; the delay grows to half a minute. */
+/** Every failure of a controller is retried for ever. The delay grows to half a minute. */
 const neverGiveUp = Number.POSITIVE_INFINITY;
 
 /**
- * What all controllers of one process share: the client, one view a kind, indexes of pods, and what must run. A
- * controller is built by a function that takes this, asks for views and adds its queue.
+ * Shared by all controllers of one process: the client, one view for each kind, indexes of pods, and what must run. A
+ * controller is a function that takes this, asks for views and adds its queue.
  */
 export class ControllerContext implements ControllerDependencies {
   readonly client: KubeClient;
@@ -64,7 +64,7 @@ export class ControllerContext implements ControllerDependencies {
     return view;
   }
 
-  /** The same, of a kind that may be missing: nobody waits for it who does not say so. */
+  /** The same for a kind that may be missing. Only users that ask for it wait for it. */
   lateView<Value extends KubernetesObject>(kind: KindDefinition<Value>, fieldSelector?: string): ObjectView<Value> {
     const key = `${kind.group}/${kind.plural}?${fieldSelector ?? ""}`;
     const known = this.#views.get(key);

@@ -27,7 +27,7 @@ interface NodeSituation {
   readonly old: readonly Pod[];
 }
 
-/** Which nodes need a pod and which pods must go, with the update's next step; a pure function of what there is. */
+/** Which nodes need a pod, which pods must go, and the update's next step. A pure function. */
 export function planDaemonSet(
   set: DaemonSet,
   hash: string,
@@ -126,7 +126,7 @@ function situationOf(set: DaemonSet, hash: string, node: Node, pods: readonly Po
   };
 }
 
-/** Of several live pods of one template on a node, the oldest that is ready stays. */
+/** If a node has several live pods of one template, the oldest ready one stays. */
 function surplus(live: readonly Pod[], hash: string): Pod[] {
   const rank = (pod: Pod): number => (isReady(pod) ? 0 : 1);
   const groups = [live.filter((pod) => hashOf(pod) === hash), live.filter((pod) => hashOf(pod) !== hash)];
@@ -150,7 +150,7 @@ function rollOn(
   else rollInPlace(wanted, available, Math.max(1, maxUnavailable), remove);
 }
 
-/** An old pod goes first, then the new one comes; those that serve nobody go at once. */
+/** The old pod goes before the new one comes. Pods that are not available go at once. */
 function rollInPlace(
   wanted: readonly NodeSituation[],
   available: (pod: Pod) => boolean,
@@ -189,7 +189,7 @@ function rollWithSurge(
       continue;
     }
     if (olds.length === 0 || living(fresh).length > 0) continue;
-    // What serves nobody may be replaced without counting.
+    // Pods that are not available may be replaced without counting.
     if (!olds.some(available)) create.push(node.metadata.name ?? "");
     else if (surging < maxSurge) {
       create.push(node.metadata.name ?? "");

@@ -32,7 +32,7 @@ export function initialReplicas(deployment: Deployment, oldSets: readonly Replic
   return Math.max(0, Math.min(desired, desired + maxSurge - sum(oldSets, specReplicas)));
 }
 
-/** The wanted sizes, by name, of the sets whose size must change for the next step of a rolling update. */
+/** The sizes, by name, of the sets that change in the next step of a rolling update. */
 export function planRollingUpdate(
   bounds: RolloutBounds,
   newSet: ReplicaSet,
@@ -63,7 +63,7 @@ export function planRollingUpdate(
   return sizes;
 }
 
-/** Pods of old sets that serve nobody go first, whatever the bounds. */
+/** Pods of old sets that are not available go first, whatever the bounds. */
 function removeUnhealthy(sets: readonly ReplicaSet[], sizes: Map<string, number>, most: number): number {
   let removed = 0;
   for (const set of oldestFirst(sets)) {

@@ -29,7 +29,7 @@ import { templateHash } from "./pod-template.ts";
 
 const hashLabel = "pod-template-hash";
 const revisionHistoryAnnotation = "deployment.kubernetes.io/revision-history";
-/** What belongs to the Deployment itself and would mislead on its sets. */
+/** Annotations of the Deployment itself, which would be misleading on its sets. */
 const ownAnnotations = new Set([
   "kubectl.kubernetes.io/last-applied-configuration",
   revisionAnnotation,
@@ -120,7 +120,7 @@ class DeploymentController {
       .sort((a, b) => createdMs(a) - createdMs(b))[0];
   }
 
-  /** One step towards the wanted state; answers the set of the current template, once there is one. */
+  /** One step towards the wanted state. Returns the set of the current template, if it exists. */
   async #roll(
     deployment: Deployment,
     found: ReplicaSet | undefined,

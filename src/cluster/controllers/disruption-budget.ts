@@ -79,7 +79,7 @@ export function budgetStatus(
   };
 }
 
-/** What the pods' controllers want in all: a percentage is of that, not of what happens to be there. */
+/** The total that the pods' controllers want. A percentage refers to that, not to the existing pods. */
 function expectedPods(context: ControllerContext, pods: readonly Pod[]): number {
   const sizes = new Map<string, number>();
   let bare = 0;

@@ -150,7 +150,7 @@ export function addEndpointSliceController(context: ControllerContext): void {
 
 function sliceOf(service: Service, plan: SlicePlan, index: number): EndpointSlice {
   const { name = "", namespace = "", uid = "", labels } = service.metadata;
-  // The name follows from the Service, so that a restarted controller finds what it made.
+  // The name is derived from the Service, so that a restarted controller finds its slice.
   const suffix = templateHash(`${uid}/${plan.addressType}`).slice(0, 5);
   return {
     metadata: {

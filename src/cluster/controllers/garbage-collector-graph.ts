@@ -1,6 +1,6 @@
 import type { KindDefinition, KubernetesObject, OwnerReference } from "../../api/index.ts";
 
-/** What the collector knows of an object. */
+/** The collector's facts about an object. */
 export interface GraphNode {
   readonly kind: KindDefinition;
   readonly uid: string;
@@ -66,9 +66,9 @@ export function graphNodeOf(kind: KindDefinition, object: KubernetesObject): Gra
 
 export type CollectorAction =
   | { readonly type: "none" }
-  /** Delete the object: nobody owns it any more; or its owner waits for it. */
+  /** Delete the object, because it has no owner any more, or because its owner waits for this. */
   | { readonly type: "delete"; readonly policy: "Background" | "Foreground" | "Orphan" | undefined }
-  /** Some owners are gone and others are not: only the references go. */
+  /** Some owners are gone and others are not, so only the references are removed. */
   | { readonly type: "release"; readonly keep: readonly OwnerReference[] }
   | { readonly type: "finalize"; readonly finalizers: readonly string[] };
 
@@ -103,7 +103,7 @@ export function decideCollection(
   if (solid.length > 0) return { type: "release", keep: solid };
   const waiting = present.some((reference) => isWaiting(ownerOf(reference)));
   if (waiting) return { type: "delete", policy: graph.dependentsOf(node.uid).length > 0 ? "Foreground" : "Background" };
-  // An object's own finalizer says how its dependents go.
+  // The object's own finalizer decides how its dependents are deleted.
   const policy = node.finalizers.includes(orphanFinalizer)
     ? "Orphan"
     : node.finalizers.includes(foregroundFinalizer)

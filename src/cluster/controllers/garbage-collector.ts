@@ -17,8 +17,8 @@ interface Followed {
 }
 
 /**
- * Deletes what nobody owns any more. It follows the metadata of every kind that the server has, by a client that asks
- * for metadata alone.
+ * Deletes objects whose owners are gone. It follows the metadata of every kind of the server, by a client that requests
+ * only metadata.
  */
 export function addGarbageCollector(context: ControllerContext, metadataClient: KubeClient): void {
   const collector = new GarbageCollector(context, metadataClient);
@@ -144,7 +144,7 @@ class GarbageCollector {
     }
   }
 
-  /** The owner, if it exists. What the graph does not know is asked of the server, as its watch may lag behind. */
+  /** The owner, if it exists. For objects that the graph lacks it asks the server, because the watch may lag behind. */
   async #resolve(node: GraphNode, reference: OwnerReference): Promise<GraphNode | undefined> {
     const known = this.#graph.get(reference.uid);
     if (known !== undefined) return known;
@@ -152,7 +152,7 @@ class GarbageCollector {
       ? reference.apiVersion.split("/")
       : ["", reference.apiVersion];
     const kind = await this.#kindOf(group, version, reference.kind);
-    // A kind that the server does not serve may be served again: its dependents stay.
+    // A kind that the server does not serve may be served again, so its dependents stay.
     if (kind === undefined) return { ...unknownOwner, uid: reference.uid };
     const object = await this.#context.client.get(kind, reference.name, kind.namespaced ? node.namespace : undefined);
     return object === undefined || object.metadata.uid !== reference.uid ? undefined : graphNodeOf(kind, object);

@@ -13,7 +13,9 @@ export interface JobPlan {
   readonly lookAgainMs: number | undefined;
 }
 
-/** What a Job needs next, from its pods. Pods that ended stay until the Job goes, so they can be counted anew each time. */
+/**
+ * What a Job needs next, judged by its pods. Pods that ended stay until the Job goes, so they can be counted each time.
+ */
 export function planJob(job: Job, pods: readonly Pod[], now: string, nowMs: number): JobPlan {
   const spec = job.spec;
   const succeeded = pods.filter((pod) => pod.status?.phase === "Succeeded");

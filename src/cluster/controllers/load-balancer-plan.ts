@@ -6,7 +6,7 @@ export type Allocation =
   | { readonly addresses: readonly string[]; readonly pool: string }
   | { readonly addresses: undefined; readonly reason: string };
 
-/** Who has an address: services that may share one name the same key and use other ports. */
+/** The owner of an address. Services may share one if they name the same key and use different ports. */
 export interface AddressUse {
   readonly service: string;
   readonly sharingKey: string | undefined;
@@ -73,7 +73,7 @@ export function useOf(service: Service): AddressUse {
   return { service: `${namespace}/${name}`, sharingKey: annotationOf(service, "allow-shared-ip"), ports };
 }
 
-/** Whether an advertisement announces the pool; one that names no pool announces all. */
+/** Whether an advertisement announces the pool. One without pools announces all. */
 export function isAdvertised(pool: IPAddressPool, advertisements: readonly L2Advertisement[]): boolean {
   return advertisements.some(({ spec }) => {
     const names = spec?.ipAddressPools ?? [];

@@ -27,7 +27,10 @@ const labPool: IPAddressPool = {
   spec: { addresses: ["172.18.255.1-172.18.255.199"], autoAssign: true },
 };
 
-/** Gives Services of type LoadBalancer their addresses, from MetalLB's pools or else the lab's own range; an address in use never changes by itself. */
+/**
+ * Assigns addresses to Services of type LoadBalancer, from MetalLB's pools or else from the lab's own range. An address
+ * in use never changes by itself.
+ */
 export function addLoadBalancerController(context: ControllerContext): void {
   const services = context.view(serviceKind);
   // Their definitions are applied at the first boot: the other controllers need not wait for them.

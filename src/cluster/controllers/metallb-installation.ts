@@ -10,7 +10,7 @@ const namespace = "metallb-system";
 const memberSecretName = "memberlist";
 const memberKeyBytes = 128;
 
-/** What MetalLB's controller would do for the pods and webhooks of its own manifest. */
+/** Does what MetalLB's controller would do for the pods and webhooks of its own manifest. */
 export function addMetalLbInstallation(context: ControllerContext): void {
   addWebhookRelief(context);
   addMemberSecret(context);

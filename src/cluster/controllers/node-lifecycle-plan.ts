@@ -32,7 +32,7 @@ export function judgeNode(
   return { ready: condition?.status ?? "Unknown", lookAgainMs: leftMs };
 }
 
-/** The taints that a node in this state has, beside those that others set; the time says since when. */
+/** The taints of a node in this state, besides those that others set. The time says since when. */
 export function wantedTaints(node: Node, ready: NodeVerdict["ready"]): Taint[] {
   const kept = (node.spec?.taints ?? []).filter((taint) => !managed.has(taint.key));
   const add = (key: string, effect: Taint["effect"]): void => {

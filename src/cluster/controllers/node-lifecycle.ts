@@ -119,7 +119,7 @@ export function addNodeLifecycleController(context: ControllerContext): void {
     const name = object.metadata.name ?? "";
     if (type === "set") leaseSeenMs.set(name, context.clock.nowMs());
     else leaseSeenMs.delete(name);
-    // A heartbeat only matters to a node that was given up; the others are looked at when their time has come.
+    // A heartbeat matters only to a node that was given up. Other nodes are looked at when their time has come.
     const node = nodes.at(name);
     if (node !== undefined && readyOf(node)?.status !== "True") queue.add(name);
   });

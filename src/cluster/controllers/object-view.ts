@@ -2,7 +2,7 @@ import { keyOf, type KubernetesObject } from "../../api/index.ts";
 import type { Clock } from "../../base/index.ts";
 import type { Informer, InformerChange } from "../../kube/index.ts";
 
-/** A local write that no watch confirmed for so long is forgotten: the object may be gone already. */
+/** How long a local write waits for confirmation by the watch. Then it is forgotten, because the object may be gone. */
 const localWriteLifeMs = 10_000;
 
 export type ObjectChange<Value> = InformerChange<Value>;
@@ -65,7 +65,7 @@ export class ObjectView<Value extends KubernetesObject> {
     this.#local.set(key, this.#clock.steadyMs());
   }
 
-  /** Takes note of a delete of ours: the object shows as terminating until the watch says more. */
+  /** Records our own delete: the object shows as terminating until the watch reports more. */
   deleted(object: Value): void {
     const key = keyOf(object);
     const known = this.#objects.get(key);

@@ -4,12 +4,15 @@ import { isKubeCode } from "../../kube/index.ts";
 import type { ControllerContext } from "./controller.ts";
 import { createdMs, isFinished, isTerminating } from "./pod-facts.ts";
 
-/** A node that is gone may be one that registers again after a restart: its pods are kept for a while. */
+/** A missing node may register again after a restart, so its pods are kept for a while. */
 const goneNodeMs = 10_000;
 /** As kube-controller-manager's --terminated-pod-gc-threshold, but sized for a lab. */
 const maxFinishedPods = 1_000;
 
-/** Removes pods whose node does not exist any more, pods that were deleted before they had a node, and the oldest of too many that ended. */
+/**
+ * Removes pods whose node no longer exists, pods that were deleted before they had a node, and the oldest pods beyond
+ * the limit of ended ones.
+ */
 export function addPodGarbageController(context: ControllerContext): void {
   const nodes = context.view(nodeKind);
   const pods = context.view(podKind);

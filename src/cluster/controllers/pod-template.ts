@@ -6,7 +6,7 @@ import type { Random } from "../../base/index.ts";
 /** The letters of generated names in Kubernetes: no vowels, so that no words come out. */
 const nameLetters = "bcdfghjklmnpqrstvwxz2456789";
 
-/** A short name part that stands for the content: equal templates have equal hashes, whatever their keys' order. */
+/** A short name suffix for the content. Equal templates have equal hashes, whatever the order of keys. */
 export function templateHash(template: unknown, collisionCount = 0): string {
   const text = canonicalJson(template) + (collisionCount === 0 ? "" : String(collisionCount));
   let hash = 0xcbf29ce484222325n;

@@ -9,7 +9,10 @@ export interface StatefulSetPlan {
   readonly status: NonNullable<StatefulSet["status"]>;
 }
 
-/** One step: at most one pod at a time when ordered, all that are missing when parallel; updates go from the highest ordinal down. */
+/**
+ * One step: at most one pod at a time if ordered, all missing pods if parallel. Updates go from the highest ordinal
+ * down.
+ */
 export function planStatefulSet(
   set: StatefulSet,
   currentHash: string,

@@ -13,7 +13,7 @@ export interface DnsServerOptions {
   readonly source: ZoneSource;
   /** Resolves when the source is filled; until then every question is answered with SERVFAIL. */
   readonly ready: Promise<void>;
-  /** Where foreign names are resolved; without one they do not exist. */
+  /** Resolvers for names outside of the cluster. Without one, such names do not exist. */
   readonly upstream?: Upstream;
   readonly log: Logger;
   readonly clock: Clock;
@@ -22,7 +22,7 @@ export interface DnsServerOptions {
 
 const maxTcpConnections = 256;
 const tcpIdleMs = 10_000;
-/** ExternalName Services that lead to each other; a longer chain ends without an address. */
+/** How many ExternalName Services may lead to each other. A longer chain ends without an address. */
 const maxAliases = 8;
 
 /** The cluster's name server, over UDP and TCP. */

@@ -25,7 +25,7 @@ export class Forwarder {
   async ask(query: Buffer): Promise<Buffer | undefined> {
     if (this.#pending >= maxPending) return undefined;
     this.#pending += 1;
-    // A socket of its own each time: a fresh source port keeps others from guessing the answer.
+    // Each query uses a new socket, because a new source port keeps others from forging the answer.
     const socket = createSocket(this.#upstream.address.includes(":") ? "udp6" : "udp4");
     try {
       return await new Promise<Buffer | undefined>((resolve) => {

@@ -1,6 +1,6 @@
 import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
 
-/** What the names of a cluster are made from; each look-up must be cheap. */
+/** The data behind a cluster's names. Each look-up must be cheap. */
 export interface ZoneSource {
   hasNamespace(name: string): boolean;
   service(namespace: string, name: string): Service | undefined;

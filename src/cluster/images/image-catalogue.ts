@@ -12,9 +12,9 @@ export interface ResolvedImage {
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   readonly release: LabRelease;
-  /** Programs of the image that are the entrypoint by another name: what a shell in the container finds by that name. */
+  /** Programs of the image that are the entrypoint under another name, which shells in the container can find. */
   readonly aliases: Readonly<Record<string, readonly string[]>>;
-  /** As a registry would name what runs: `docker.io/library/busybox@sha256:…`. */
+  /** A registry's name for the image: `docker.io/library/busybox@sha256:…`. */
   readonly id: string;
 }
 
@@ -89,7 +89,7 @@ export class ImageCatalogue {
   }
 }
 
-/** As container runtimes do: `command` replaces the entrypoint and its arguments, `args` the arguments. */
+/** As in container runtimes: `command` replaces the entrypoint and its arguments, `args` the arguments. */
 function programOf(entry: ImageEntry, { command, args }: ContainerWords): string[] {
   if (command === undefined || command.length === 0) {
     return [...entry.entrypoint.map(inRelease), ...(args === undefined || args.length === 0 ? entry.arguments : args)];

@@ -3,11 +3,11 @@ import { userError } from "../../base/index.ts";
 /** An image's name in parts: `docker.io/library/busybox`, `1.36`. */
 export interface ImageReference {
   readonly repository: string;
-  /** `latest` when the name has none; a digest counts for nothing. */
+  /** `latest` if the name has none. A digest is ignored. */
   readonly tag: string;
 }
 
-/** Completes short names as Docker does. Throws a user error for what is no image name. */
+/** Completes short names as Docker does. Throws a user error for an invalid name. */
 export function parseImageReference(image: string): ImageReference {
   const [name = ""] = image.split("@");
   const lastSlash = name.lastIndexOf("/");

@@ -30,7 +30,7 @@ interface ReleaseIndex {
 
 const indexName = "release.json";
 const directoryName = "releases";
-/** What a release consists of; all else in the tree stays out. */
+/** The parts of a release. Everything else in the tree stays out. */
 const releaseEntries = ["bin", "package.json", "src", "dist", "generated", "manifests", "samples"];
 
 /** Notes which tree the cluster itself runs from, with the paths that hold inside the lab. */
@@ -53,8 +53,9 @@ export function findRelease(stateDirectory: string, tag: string | undefined): La
 }
 
 /**
- * An added release as processes outside of the lab can run it: its directory, from which Node finds the packages by a link in the
- * state directory. Undefined for the cluster's own, and for a version that was never added.
+ * An added release in a form that processes outside of the lab can run: its directory, from which Node finds the
+ * packages by a link in the state directory. Undefined for the cluster's own release, and for a version that was never
+ * added.
  */
 export function runnableRelease(stateDirectory: string, version: string, nodeModules: string): string | undefined {
   const root = join(stateDirectory, directoryName, version);

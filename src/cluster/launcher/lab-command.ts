@@ -1,13 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { userError } from "../../base/index.ts";
 
-/** Root's lab runs as this uid and gid of the host, which nobody uses, so that it can write no file of the host. */
+/** The uid and gid of the host that root's lab runs as. Nobody uses them, so the lab can write no file of the host. */
 export const labHostUid = 100_000;
 const labUids = 65_536;
 
 /**
- * Whether the lab runs as {@link labHostUid}: when this process is root, and of a user namespace that has that uid. Root of
- * a smaller one (of a container without root, say) has no other user to become, and runs the lab as itself.
+ * Whether the lab runs as {@link labHostUid}: if this process is root of a user namespace that has that uid. Root of a
+ * smaller namespace (for example in a container without root) has no other user to become, and runs the lab as itself.
  */
 export function labRunsAsOtherUser(): boolean {
   return process.getuid?.() === 0 && isMapped(readFileSync("/proc/self/uid_map", "utf8"), labHostUid + labUids - 1);

@@ -21,7 +21,7 @@ export interface LauncherOptions {
   readonly env: Environment;
   readonly log: Logger;
   readonly clock: Clock;
-  /** Told as things come up; the one who started the launcher may wait for `ready`. */
+  /** Called as parts become ready. Whoever started the launcher may wait for `ready`. */
   readonly report: (progress: LauncherProgress) => void;
 }
 
@@ -206,7 +206,7 @@ export function compileCacheDirectory(env: Environment): string {
   return join(stateHome(env), "compile-cache");
 }
 
-/** Root's lab runs as another user; where the files are does not matter to it, their rights do. */
+/** Root's lab runs as another user, which needs rights to these files wherever they are. */
 function requireReadableByAll(paths: readonly string[], releaseRoot: string): void {
   const readableByAll = 0o004;
   const closed = paths.find((path) => (statSync(path).mode & readableByAll) === 0);
@@ -277,7 +277,7 @@ function readNamespace(pid: number | undefined): string | undefined {
   }
 }
 
-/** What programs of the machine need; nothing of the user's session reaches the lab. */
+/** The environment that programs of the machine need. Nothing else of the user's session reaches the lab. */
 function programEnvironment(env: Environment): Record<string, string> {
   const kept: Record<string, string> = {
     PATH: env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

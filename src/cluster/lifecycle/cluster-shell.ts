@@ -17,7 +17,7 @@ export async function runInCluster(name: string, command: readonly string[], env
   if (labInit === undefined || !isHostProcessAlive(labInit))
     throw userError("cluster-starting", `the cluster "${name}" is still starting`, { hint: "try again in a second" });
   const target = ["--target", String(labInit.pid), "--net"];
-  // Root may enter the network alone; anybody else enters the user namespace that owns it first, as himself.
+  // Root may enter the network namespace directly. Others first enter the user namespace that owns it, as themselves.
   const args = process.getuid?.() === 0 ? target : [...target, "--user", "--preserve-credentials"];
   const words = command.length === 0 ? [env["SHELL"] ?? "/bin/sh"] : command;
   const child = spawn("nsenter", [...args, "--", ...words], {

@@ -36,11 +36,11 @@ export interface CreateClusterOptions {
   readonly plan: ClusterPlan;
   readonly release: { readonly root: string; readonly version: string };
   readonly env: Environment;
-  /** Aborted by Ctrl-C: what was begun is undone. */
+  /** Aborted by Ctrl-C. Then everything is undone. */
   readonly signal: AbortSignal;
   /** Told in the user's words what is done now. */
   readonly progress: (step: string) => void;
-  /** Looks at the machine when the lab did not start: what it lacks is a better answer than what failed first. */
+  /** Checks the machine if the lab did not start: a missing feature is a better answer than the first failure. */
   readonly diagnose: () => Promise<readonly Finding[]>;
 }
 
@@ -58,8 +58,8 @@ const readyTimeoutMs = 180_000;
 const neededBytes = 200 * 1024 * 1024;
 
 /**
- * Creates a cluster and returns when all its nodes are ready; it goes on in the background. Throws a user error, and leaves
- * nothing behind, when one of this name exists, a port is taken, or the machine forbids what it needs.
+ * Creates a cluster and returns when all its nodes are ready. It continues in the background. Throws a user error, and
+ * leaves nothing behind, if one of this name exists, a port is taken, or the machine forbids what it needs.
  */
 export async function createCluster(options: CreateClusterOptions): Promise<CreatedCluster> {
   const { plan, env, signal, progress } = options;
@@ -88,8 +88,8 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
 }
 
 /**
- * Refuses a name that is in use. Removes what a killed launcher has left: files alone, as everything else ended with it.
- * Answers the kubeconfig's context from before that cluster.
+ * Refuses a name that is in use. Removes the files of a killed launcher; everything else ended with it. Returns the
+ * kubeconfig's context before that cluster.
  */
 function clearRemains(directory: string, name: string): string | undefined {
   const record = readClusterRecord(directory);
@@ -300,7 +300,7 @@ async function machineLacks(error: unknown, { diagnose }: CreateClusterOptions):
 
 const notAllowed = new Set(["EACCES", "EPERM", "EROFS"]);
 
-/** What the machine says of a file, in words that tell what to do. */
+/** The error for a file, in words that say what to do. */
 function fileFault(error: unknown, directory: string): SerinError | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const { code = "", path, syscall } = cause as NodeJS.ErrnoException;

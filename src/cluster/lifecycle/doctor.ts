@@ -10,7 +10,7 @@ export interface Finding {
   readonly subject: string;
   readonly ok: boolean;
   readonly detail: string;
-  /** What to do, exactly; empty when nothing. */
+  /** The exact remedy. Empty if there is none. */
   readonly remedy: string;
 }
 
@@ -132,7 +132,8 @@ function readSetting(name: string): string | undefined {
 }
 
 function insideFindings(insideCommand: readonly string[]): Finding[] {
-  // The checkout may be out of another user's reach; the same user inside a namespace of its own does as well here.
+  // The other user may not be able to read the checkout. The same user inside a namespace of its own is good enough
+  // here.
   const args = ["-Unmuipf", "-r", "--kill-child=KILL", "--mount-proc", ...insideCommand];
   const { status, stdout, stderr } = spawnSync("unshare", args, { encoding: "utf8" });
   try {

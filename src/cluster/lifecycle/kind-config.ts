@@ -7,7 +7,7 @@ export type ClusterPlan = Pick<ClusterRecord, "name" | "nodes" | "apiServer">;
 
 export interface ParsedKindConfig {
   readonly plan: ClusterPlan;
-  /** What was accepted but is done in another way. */
+  /** Fields that were accepted and are done differently. */
   readonly warnings: readonly string[];
 }
 
@@ -20,7 +20,7 @@ interface Problem {
   readonly text: string;
 }
 
-/** Kind's fields that ask for what the lab has no counterpart of; they are named in a warning. */
+/** Kind's fields without a counterpart in the lab. A warning names them. */
 const ignoredFields: Readonly<Record<string, string>> = {
   featureGates: "the lab's API server has no feature gates",
   runtimeConfig: "the lab serves all that it knows",
@@ -71,8 +71,8 @@ const knownNetworking = [
 ];
 
 /**
- * Reads kind's `Cluster` (v1alpha4). Absent text means kind's default: one control plane. Throws one user error that names
- * every bad line, field and what was expected; `name` overrides the file's.
+ * Reads kind's `Cluster` (v1alpha4). Absent text means kind's default: one control plane. Throws one user error that
+ * names every wrong line and field, and what was expected. `name` overrides the file's.
  */
 export function parseKindConfig(
   text: string | undefined,

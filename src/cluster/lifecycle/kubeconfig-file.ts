@@ -55,7 +55,7 @@ export function kubeconfigText(access: AdminAccess): string {
   });
 }
 
-/** Of several files in KUBECONFIG the first existing one is written, else the first. */
+/** If KUBECONFIG names several files, writes the first existing one, else the first. */
 export function userKubeconfigPath(env: Environment): string {
   const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
   return listed.find((path) => existsSync(path)) ?? listed[0] ?? join(env["HOME"] ?? homedir(), ".kube", "config");
@@ -74,7 +74,7 @@ export function mergeIntoKubeconfig(path: string, access: AdminAccess): string {
   return previous;
 }
 
-/** Takes the cluster out again; what was current before it is current again, if it is still there. */
+/** Removes the cluster. The context before it becomes current again, if it still exists. */
 export function removeFromKubeconfig(path: string, contextName: string, previousContext: string): void {
   if (!existsSync(path)) return;
   const document = readKubeconfig(path);

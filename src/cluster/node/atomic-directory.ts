@@ -48,7 +48,7 @@ export function writeAtomicDirectory(
   const topNames = new Set([...files.keys()].map((path) => path.split("/")[0] ?? ""));
   for (const name of topNames)
     if (!linkExists(join(directory, name))) symlinkSync(`${dataLink}/${name}`, join(directory, name));
-  // What is no link is the place of another volume that a container has mounted inside this one.
+  // A directory here is the mount point of another volume inside this one.
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     if (entry.isSymbolicLink() && !entry.name.startsWith("..") && !topNames.has(entry.name))
       rmSync(join(directory, entry.name), { force: true });

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../../base/index.ts";
 
-/** A file is renamed to `.1` (which is replaced) at this size: a container keeps twice as much at most. */
+/** At this size a file is renamed to `.1` (which it replaces), so a container keeps at most twice as much. */
 const rotateBytes = 10 * 1024 * 1024;
 /** A longer line is written in parts, as container runtimes do. */
 const partBytes = 16 * 1024;
@@ -72,7 +72,7 @@ export class ContainerLog {
     if (lines.length > 0) this.#write(lines);
   }
 
-  /** Writes what has no line end yet and lets the followers go. */
+  /** Writes the incomplete last line and ends the followers. */
   end(): void {
     if (this.#ended) return;
     if (this.#rest.length > 0) this.append(Buffer.from("\n"));
@@ -136,7 +136,7 @@ export class ContainerLog {
     try {
       this.#size += writeSync(this.#descriptor, text);
     } catch {
-      // A full disk must not stop the container; the lines are lost, the followers still get them.
+      // A full disk must not stop the container. The lines are lost, but the followers still get them.
     }
     for (const follower of this.#followers) follower(lines);
   }

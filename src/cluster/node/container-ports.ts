@@ -3,7 +3,10 @@ import type { Container } from "../../api/kubernetes/index.ts";
 import type { Clock } from "../../base/index.ts";
 
 const pollMs = 20;
-/** A program that declares a port and never opens it counts as ready after this: longer than one takes to start on a busy machine. */
+/**
+ * A program that declares a port and never opens it counts as ready after this time, which is longer than a program
+ * needs to start on a busy machine.
+ */
 const limitMs = 3_000;
 const listening = "0A";
 
@@ -15,8 +18,8 @@ export function declaredPorts(container: Container): number[] {
 }
 
 /**
- * Resolves once somebody in the network namespace of `pid` listens on all of the ports, at the latest after three seconds:
- * a container without a readiness probe would else count as ready before its program listens.
+ * Resolves when somebody in the network namespace of `pid` listens on all of the ports, at the latest after three
+ * seconds. Otherwise a container without a readiness probe would count as ready before its program listens.
  */
 export async function untilListening(
   pid: number,

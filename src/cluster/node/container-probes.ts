@@ -12,11 +12,11 @@ export interface ProbeFindings {
 export interface ContainerProbesOptions {
   readonly target: ProbeTarget;
   readonly clock: Clock;
-  /** Told of each failure that counts, in the words of an event. */
+  /** Called for each failure that counts, with the text of an event. */
   readonly onUnhealthy: (kind: ProbeKind, message: string) => void;
-  /** Told whenever {@link ContainerProbes.started} or {@link ContainerProbes.ready} changed. */
+  /** Called when {@link ContainerProbes.started} or {@link ContainerProbes.ready} changed. */
   readonly onChange: () => void;
-  /** What an earlier node process found of this run: it stays true until the probes say otherwise. */
+  /** The results of an earlier node process for this run. They hold until the probes say otherwise. */
   readonly known?: ProbeFindings | undefined;
   /** Awaited before a container without a readiness probe counts as ready. */
   readonly settled?: ((signal: AbortSignal) => Promise<void>) | undefined;

@@ -20,7 +20,7 @@ export interface ContainerRights {
   readonly group: number;
 }
 
-/** What finds a container again after its node process was started anew. */
+/** Identifies a container after its node process was restarted. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** Field 22 of /proc/<pid>/stat: tells a process from a later one with the same number. */
@@ -30,19 +30,20 @@ export interface ProcessIdentity {
 export interface ExitStatus {
   /** As a shell tells it: 128 + n for a process that signal n ended. */
   readonly exitCode: number;
-  /** The process vanished while nobody looked, and left no word. */
+  /** The process vanished unobserved and left no exit code. */
   readonly lost: boolean;
 }
 
 /**
- * A container: a small shell as first process of a PID namespace (it mounts /proc, reaps, and notes the exit code), and the
- * program below it. The end of the shell ends everything in the namespace. It outlives the node process.
+ * A container: a small shell is the first process of a PID namespace (it mounts /proc, reaps, and records the exit
+ * code), and the program runs below it. When the shell ends, everything in the namespace ends. The container outlives
+ * the node process.
  */
 export interface ContainerProcess {
   readonly identity: ProcessIdentity;
   readonly exited: Promise<ExitStatus>;
   readonly running: boolean;
-  /** To the program itself, not to what it started. */
+  /** Sends the signal to the program itself, not to its children. */
   signal(name: NodeJS.Signals): void;
   kill(): void;
 }
@@ -56,7 +57,7 @@ const outputPipeBytes = 256 * 1024;
 const adoptedPollMs = 150;
 
 const shell = "/bin/sh";
-/** With every right of the lab: mounts, then gives the rights up that the container does not have. */
+/** Runs with all rights of the lab: mounts, then drops the rights that the container does not have. */
 const mountScript = `umask 022
 if [ "$1" = own-proc ]; then mount -t proc -o "$2,nosuid,nodev,noexec" proc /proc || exit 126; fi
 mkdir -p "$3" 2>/dev/null; cd "$3" || exit 126
@@ -94,7 +95,7 @@ export function spawnContainer(options: SpawnOptions): SpawnedContainer {
   const exitFile = join(options.directory, exitName);
   for (const path of [fifo, exitFile]) rmSync(path, { force: true });
   makeFifo(fifo);
-  // As container runtimes do: a program that opens /dev/stdout anew may do so as its own user.
+  // As in container runtimes: a program that opens /dev/stdout again may do so as its own user.
   const { user, group } = options.command.rights;
   chownSync(fifo, user, group);
   const output = openDescriptor(fifo, openFlags.readOnly | openFlags.nonBlocking);
@@ -128,7 +129,7 @@ function startInit(options: SpawnOptions, stdio: ("ignore" | number)[]): ChildPr
   const { command } = options;
   const procMode = command.rights.privileged ? "rw" : "ro";
   const { user, group } = command.rights;
-  // Who becomes another user needs the right to until then, so the shell in front keeps its capabilities.
+  // Changing the user needs the right to do so, so the shell before the program keeps its capabilities.
   const changesUser = user !== 0 || group !== 0;
   const first = [...(changesUser ? [] : rightsPrefix(command.rights)), shell, "-c", waitScript, "container"];
   const program = [
@@ -164,7 +165,7 @@ interface InputPipe {
   readonly writer: number;
 }
 
-/** A named pipe whose writing end stays with us: the container reads its end when we close it. */
+/** A named pipe whose writing end we keep. The container reads its end when we close it. */
 function openInput(directory: string): InputPipe {
   const path = join(directory, stdinName);
   rmSync(path, { force: true });
@@ -201,7 +202,10 @@ class ChildContainerProcess implements ContainerProcess {
   }
 }
 
-/** A container that an earlier node process started. It is watched by polling: the kernel tells its end to its parent only. */
+/**
+ * A container that an earlier node process started. It is polled, because the kernel reports its end only to its
+ * parent.
+ */
 class AdoptedContainerProcess implements ContainerProcess {
   readonly identity: ProcessIdentity;
   readonly exited: Promise<ExitStatus>;
@@ -279,8 +283,8 @@ export function signalProcess(identity: ProcessIdentity, name: NodeJS.Signals): 
 }
 
 /**
- * A container in the node's PID namespace leaves processes behind; they are in the group of its first process. That
- * number is not given out again as long as the group lives.
+ * A container in the node's PID namespace leaves processes behind. They are in the group of its first process, whose
+ * number is not reused while the group lives.
  */
 function endGroup(leader: number): void {
   sendSignal(-leader, "SIGKILL");

@@ -2,7 +2,7 @@ import type { ContainerState } from "../../api/kubernetes/index.ts";
 import type { ProbeFindings } from "./container-probes.ts";
 import type { ProcessIdentity } from "./container-process.ts";
 
-/** What is written down of a container, so that a restarted node process goes on with it. */
+/** The stored state of a container, with which a restarted node process continues. */
 export interface ContainerRecord {
   readonly name: string;
   restartCount: number;

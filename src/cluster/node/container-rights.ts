@@ -22,7 +22,9 @@ const defaultCapabilities = [
 /** Under which a mesh's sidecar runs, and by which the redirect of its pod knows it. */
 const sidecarUser = 1337;
 
-/** The user and capabilities that a container's program gets. With one uid alone everybody is root of the lab. */
+/**
+ * The user and capabilities of a container's program. If the lab has only one uid, every container runs as its root.
+ */
 export function containerRights(container: Container, pod: Pod, uidCount: number): ContainerRights {
   const context = container.securityContext;
   const wantedUser = context?.runAsUser ?? pod.spec?.securityContext?.runAsUser ?? 0;
@@ -30,7 +32,7 @@ export function containerRights(container: Container, pod: Pod, uidCount: number
   const hasUser = wantedUser < uidCount && wantedGroup < uidCount;
   return {
     privileged: context?.privileged === true,
-    // Where its uid cannot tell a sidecar from its application, the mark on its packets does, which takes this right.
+    // If a sidecar's uid cannot tell it from its application, the mark on its packets does, which needs this right.
     capabilities: [
       ...capabilitiesOf(context?.capabilities),
       ...(wantedUser === sidecarUser && !hasUser ? ["net_admin"] : []),
@@ -40,7 +42,7 @@ export function containerRights(container: Container, pod: Pod, uidCount: number
   };
 }
 
-/** What the pod asks for and this lab cannot give, in words for an event; undefined for nothing. */
+/** What the pod asks for and this lab cannot give, as an event's text. Undefined for nothing. */
 export function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
   const asked = new Set<string>();
   const contexts = [

@@ -49,10 +49,10 @@ export interface ContainerRootOptions {
 export const scriptDirectory = "/opt/image/bin";
 
 const oldRoot = "/.old";
-/** What a program of the machine needs to run; data of the machine's users is not among it. */
+/** The files that a program of the machine needs. Data of the machine's users is not included. */
 const programDirectories = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu"];
 const emptyDirectories = ["etc", "tmp", "run", "var", "proc", "sys", "dev", "home", "root", "mnt", "srv", "opt"];
-/** Of the machine's /etc only what programs and the loader read; no accounts' secrets, no resolver. */
+/** Files of the machine's /etc that programs and the loader read. No secrets of accounts, no resolver. */
 const sharedEtc = [
   "alternatives",
   "ld.so.cache",
@@ -141,7 +141,7 @@ function bindPrograms(root: string): void {
   for (const name of readdirSync("/opt")) if (name !== "serin") bindReadOnly(`/opt/${name}`, join(root, "opt", name));
 }
 
-/** Binds a file or directory, or repeats a link as it is; what is not there is left out. */
+/** Binds a file or directory, or copies a link. Missing ones are skipped. */
 function bindReadOnly(source: string, target: string): void {
   const status = lstatSync(source, { throwIfNoEntry: false });
   if (status === undefined) return;
@@ -199,7 +199,7 @@ function writeScripts(scripts: Readonly<Record<string, string>>): void {
   }
 }
 
-/** Outer ones first: the places of what is mounted inside a volume are made before it may become read-only. */
+/** Outer mounts first: the mount points inside a volume must exist before the volume may become read-only. */
 function bindVolumes(mounts: readonly ContainerMount[]): void {
   const depth = ({ target }: ContainerMount): number => target.split("/").length;
   const ordered = mounts.toSorted((a, b) => depth(a) - depth(b));

@@ -109,13 +109,13 @@ async function execWithTerminal(
     child.once("error", reject);
     child.once("exit", (code, signal) => resolve(code ?? (signal === null ? 1 : 137)));
   });
-  // What the program wrote last is read before the client is told; a daemon that keeps the terminal is not waited for.
+  // Reads the program's last output before it reports the end. Does not wait for a daemon that keeps the terminal open.
   await Promise.race([screenClosed, new Promise((resolve) => setTimeout(resolve, 200))]);
   screen.destroy();
   return exitCode;
 }
 
-/** Shows what the container's program prints from now on, and feeds its standard input where it has one. */
+/** Relays what the container's program prints from now on, and feeds its standard input if it has one. */
 export async function serveAttach(container: ManagedContainer, streams: RemoteStreams): Promise<void> {
   const log = container.currentLog;
   if (log === undefined || !container.running) {
@@ -138,7 +138,7 @@ export async function serveAttach(container: ManagedContainer, streams: RemoteSt
   }
   const input = terminal === undefined ? container.input : undefined;
   if (input !== undefined) streams.stdin?.pipe(input, { end: false });
-  // With `stdinOnce` the first client's end of input is the container's.
+  // With `stdinOnce`, the end of the first client's input is the end of the container's.
   if (input !== undefined && (container.spec as { stdinOnce?: boolean }).stdinOnce === true)
     streams.stdin?.once("end", () => input.write("", () => input.destroy()));
   const clientGone = new Promise<void>((resolve) => streams.onClose(resolve));

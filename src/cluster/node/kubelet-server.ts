@@ -29,7 +29,9 @@ export interface KubeletServerOptions {
 class NotFound extends Error {}
 class Refused extends Error {}
 
-/** The API server's own certificate towards nodes, and administrators'; a node's would do for TLS, not for this. */
+/**
+ * The certificates of the API server and of administrators. A node's certificate is valid for TLS but not allowed here.
+ */
 const clientName = "kube-apiserver-kubelet-client";
 const clientGroup = "system:masters";
 
@@ -40,7 +42,7 @@ function mayAsk(request: IncomingMessage): boolean {
   return subject?.CN === clientName || [subject?.O].flat().includes(clientGroup);
 }
 
-/** The node's own API (kubelet's paths): logs, exec, attach, port-forward. The API server alone asks here. */
+/** The node's own API (the kubelet's paths): logs, exec, attach, port-forward. Only the API server may call it. */
 export class KubeletServer {
   readonly #options: KubeletServerOptions;
 

@@ -43,7 +43,7 @@ const rootSizeMb = 512;
 const drainMs = 500;
 const terminationLog = "termination-log";
 
-/** One container of a pod through all its runs. */
+/** One container of a pod with all its runs. */
 export class ManagedContainer {
   readonly spec: Container;
   readonly role: ContainerRole;
@@ -159,7 +159,7 @@ export class ManagedContainer {
     );
   }
 
-  /** Begins a run. Never throws: what went wrong is in the state, and {@link delayMs} says when to try again. */
+  /** Begins a run. Never throws: a failure is in the state, and {@link delayMs} says when to try again. */
   async start(): Promise<void> {
     const { record } = this;
     const previous = record.state.terminated === undefined ? undefined : record.state;
@@ -328,7 +328,7 @@ export class ManagedContainer {
     this.#startProbes();
     this.#exit = (async () => {
       const status = await process.exited;
-      // Its last lines belong before its end; a process that escaped with the pipe is not waited for.
+      // The last lines must come before the end. A process that escaped with the pipe is not waited for.
       await Promise.race([drained, this.#host.clock.sleep(drainMs)]);
       this.#log?.end();
       this.#ended(status);
@@ -416,7 +416,7 @@ export class ManagedContainer {
     await this.#exit;
   }
 
-  /** Runs the hook before the end, once; a sidecar's begins with the pod's end, long before its own. */
+  /** Runs the hook before the end, once. A sidecar's begins with the pod's end, long before its own. */
   async prepareStop(graceMs: number): Promise<void> {
     const { preStop } = this.spec.lifecycle ?? {};
     if (preStop === undefined || graceMs === 0 || !this.running) return;
@@ -457,7 +457,7 @@ export class ManagedContainer {
     return await execInContainer(this.execContext(), command, timeoutMs);
   }
 
-  /** What a command needs to run beside the program; throws when the container does not run. */
+  /** The context for a command beside the program. Throws if the container does not run. */
   execContext(): ExecContext {
     const { identity } = this.record;
     if (!this.running || identity === undefined || this.#mount === undefined || this.#rights === undefined)

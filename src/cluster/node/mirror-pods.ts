@@ -65,7 +65,7 @@ export class MirrorPods {
       await this.#createOne(part, signal);
   }
 
-  /** Somebody deletes one: it goes at once, and comes again. */
+  /** If somebody deletes one, it goes at once and comes again. */
   async replace(pod: Pod, signal: AbortSignal): Promise<void> {
     const { name = "", uid = "" } = pod.metadata;
     await this.#client

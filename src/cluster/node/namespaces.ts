@@ -8,13 +8,13 @@ import {
   unshare,
 } from "./libc.ts";
 
-/** Open descriptors of namespaces; those that are absent are the caller's own. */
+/** Open descriptors of namespaces. An absent one means the caller's own. */
 export interface NamespaceDescriptors {
   readonly network?: number;
   readonly mount?: number;
   readonly uts?: number;
   readonly ipc?: number;
-  /** Of children that are started within; the calling thread itself stays where it is. */
+  /** The namespaces of children that are started within. The calling thread itself stays where it is. */
   readonly pid?: number;
 }
 
@@ -116,7 +116,10 @@ function leaveMountNamespace(): void {
   changeDirectory("/");
 }
 
-/** A thread that cannot come home would do the node's work inside a pod: end the process, the supervisor starts another. */
+/**
+ * A thread that cannot return would do the node's work inside a pod. So the process ends, and the supervisor starts
+ * another.
+ */
 function returnHome(restore: readonly (() => void)[]): void {
   try {
     for (const step of restore.toReversed()) step();

@@ -53,7 +53,7 @@ export interface NodeAgentOptions {
 
 export const kubeletPort = 10_250;
 
-/** The kubelet's job for one node of the lab: pods from the API server become processes, and what they do becomes status. */
+/** The kubelet of one lab node: makes processes of the API server's pods, and writes their status. */
 export class NodeAgent {
   readonly #options: NodeAgentOptions;
   readonly #log: Logger;
@@ -153,7 +153,7 @@ export class NodeAgent {
       worker?.remove();
       return;
     }
-    // A pod that was deleted and made anew between two looks has the old name and a new uid.
+    // A pod that was deleted and created again between two looks has the same name and a new uid.
     if (change.previous !== undefined && change.previous.metadata.uid !== uid)
       this.#workers.get(change.previous.metadata.uid ?? "")?.remove();
     if (worker !== undefined) worker.update(object);
@@ -178,7 +178,7 @@ export class NodeAgent {
     if (records.length > 0) this.#log.info("pods of an earlier process are taken over", { count: records.length });
   }
 
-  /** What ran here and is not in the API any more ends. */
+  /** Pods that run here and are no longer in the API must end. */
   #removeOrphans(): void {
     for (const record of this.#records.values()) {
       for (const { identity } of record.containers)

@@ -11,7 +11,7 @@ import {
 } from "./namespaces.ts";
 import { createPodNetwork, type PodAddress } from "./pod-network.ts";
 
-/** What a pod's containers share: network, host name, interprocess objects, held by a process that sleeps. */
+/** What a pod's containers share: network, host name and interprocess objects. A sleeping process holds them. */
 export interface PodSandbox {
   readonly init: ProcessIdentity;
   /** Undefined for a pod in its node's network. */
@@ -59,7 +59,7 @@ function openSandboxNamespaces(pid: number | "self", network: number | undefined
   return network === undefined ? shared : { ...shared, network };
 }
 
-/** Ends the pod's first process; the network goes with the last process that is in it. */
+/** Ends the pod's first process. The network goes with the last process in it. */
 export function destroySandbox(sandbox: PodSandbox): void {
   signalProcess(sandbox.init, "SIGKILL");
   closeNamespaces(sandbox.namespaces);

@@ -57,7 +57,7 @@ export class PodStatusWriter {
       isDeepStrictEqual(view.pod.status?.conditions ?? [], status.conditions)
     )
       return;
-    // As a merge patch leaves what it does not name, what is gone must be named.
+    // A merge patch keeps what it does not name, so removed fields must be named.
     const patch =
       view.podIp === undefined && view.pod.status?.podIP !== undefined
         ? { ...status, podIP: null, podIPs: null }

@@ -18,7 +18,7 @@ export interface VolumeState {
   readonly againMs: number | undefined;
 }
 
-/** When the volumes of a pod are made and made anew: at first, when what they show has changed, and when a token is due. */
+/** When a pod's volumes are made: at first, again when their content has changed, and when a token is due. */
 export class PodVolumeUpkeep {
   readonly #options: PodVolumeUpkeepOptions;
   #ready = false;
@@ -55,7 +55,7 @@ export class PodVolumeUpkeep {
     return { ready: true, againMs: volumes.renewAtMs === undefined ? undefined : volumes.renewAtMs - nowMs };
   }
 
-  /** A pod may arrive a moment before what its volumes are made from: one miss is not worth an event. */
+  /** A pod may arrive a moment before its volumes' sources, so one miss is not worth an event. */
   #tell(error: unknown, nowMs: number): void {
     this.#misses += 1;
     if (this.#misses <= 1 || nowMs - this.#eventAtMs <= eventEveryMs) return;

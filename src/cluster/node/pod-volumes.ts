@@ -59,7 +59,7 @@ export class PodVolumes {
     this.#options = options;
   }
 
-  /** Makes what is missing and updates what changed. Throws a user error that names the volume and what it lacks. */
+  /** Makes missing volumes and updates changed ones. Throws a user error that names the volume and what it lacks. */
   async prepare(sources: VolumeSources): Promise<void> {
     for (const volume of sources.pod.spec?.volumes ?? []) await this.#prepareOne(volume, sources);
   }
@@ -89,7 +89,7 @@ export class PodVolumes {
     );
   }
 
-  /** Where a volume is, outside of containers. Throws a user error for a hostPath that leaves the node. */
+  /** The path of a volume outside of containers. Throws a user error for a hostPath that leaves the node. */
   pathOf(volume: Volume): string {
     if (volume.hostPath !== undefined) return this.#hostPath(volume);
     if (volume.emptyDir !== undefined) {
@@ -243,7 +243,7 @@ function insidePath(path: string): string {
   return normal;
 }
 
-/** As `hostPath.type` asks; a lab's node starts empty, so what has no type is made as a directory. */
+/** By `hostPath.type`. A lab's node starts empty, so a path without a type is created as a directory. */
 function makeHostPath(path: string, volume: Volume): void {
   const type = volume.hostPath?.type ?? "";
   const status = lstatSync(path, { throwIfNoEntry: false });

@@ -42,8 +42,8 @@ const attachRetryMs = 100;
 const maxTimerMs = 2 ** 31 - 1;
 
 /**
- * Brings one pod to what its object asks, again and again: whatever changes (the object, a container, a probe, a timer)
- * makes it look anew. One worker has one loop, so that nothing in a pod happens twice at once.
+ * Brings one pod into the state that its object asks for, repeatedly: every change (of the object, a container, a
+ * probe, a timer) triggers another look. A worker has one loop, so nothing in a pod happens twice at the same time.
  */
 export class PodWorker {
   readonly uid: string;
@@ -122,7 +122,7 @@ export class PodWorker {
     this.kick();
   }
 
-  /** The object is gone: end at once what is left. */
+  /** The object is gone: ends at once what is left. */
   remove(): void {
     this.#removed = true;
     for (const container of this.containers) container.kill();
@@ -161,7 +161,7 @@ export class PodWorker {
     this.#looping = false;
   }
 
-  /** Of all that a look asks for the earliest counts: that one asks for the others again. */
+  /** Of all requested looks only the earliest matters, because that look requests the others again. */
   #again(ms: number): void {
     const { clock } = this.#services;
     const atMs = clock.steadyMs() + ms;
@@ -178,7 +178,7 @@ export class PodWorker {
   async #sync(): Promise<void> {
     if (this.#removed || this.#pod.metadata.deletionTimestamp !== undefined) return await this.#terminate();
     const { phase } = this.#pod.status ?? {};
-    // Its status may take a moment to come back: what is over must not begin anew meanwhile, sidecars least of all.
+    // Its status may take a moment to return. Ended containers must not start again meanwhile, least of all sidecars.
     if (phase === "Succeeded" || phase === "Failed" || this.#isOver()) return await this.#rest();
     if (!(await this.#ensureSandbox())) return;
     if (!(await this.#ensureVolumes())) return;
@@ -361,7 +361,7 @@ export class PodWorker {
     this.#finish();
   }
 
-  /** In the reverse order of their start, as they may serve one another. */
+  /** In the reverse order of their start, because later ones may use earlier ones. */
   async #stopSidecars(graceMs: number): Promise<void> {
     const sidecars = this.containers.filter((container) => container.role === "sidecar").toReversed();
     for (const container of sidecars) {

@@ -29,7 +29,9 @@ export interface PlannedPort {
 
 const defaultAffinitySeconds = 10_800;
 
-/** What this node must do for a Service with these slices. Nothing for headless and external ones. Addresses are IPv4. */
+/**
+ * What this node must do for a Service with these slices. Nothing for headless and external ones. Only IPv4 addresses.
+ */
 export function planService(service: Service, slices: readonly EndpointSlice[], nodeName: string): PlannedPort[] {
   const { spec, status } = service;
   if (
@@ -96,7 +98,8 @@ function collect(
   ending: Map<string, ServiceEndpoint>,
 ): void {
   const [address] = endpoint.addresses;
-  // Kubernetes refuses such endpoints; who writes one here does not reach what listens on the node's loopback or link.
+  // Kubernetes refuses such endpoints. If one is written here, it must not reach what listens on the node's loopback or
+  // link.
   if (address === undefined || isInsideAddress(address)) return;
   const { conditions } = endpoint;
   const entry = { address, port, local: endpoint.nodeName === nodeName };

@@ -172,7 +172,7 @@ export class ServiceProxy {
       if (!after.has(address)) netlink.deleteAddress(loopbackIndex, { address, prefixLength: 32 });
   }
 
-  /** Addresses that an earlier process of this node announced and that nobody wants any more go. */
+  /** Removes addresses that an earlier process of this node announced and nobody needs any more. */
   #restoreAnnounced(): void {
     using netlink = new RouteNetlink();
     for (const { address, linkIndex, prefixLength } of netlink.addresses()) {

@@ -61,7 +61,7 @@ export class ServiceRules implements Disposable {
     this.#hairpins = podAddresses;
   }
 
-  /** One port; connections that are there already stay with their endpoint. */
+  /** One port. Existing connections stay with their endpoint. */
   update(plan: PlannedPort): void {
     const before = this.#installed.get(plan.key);
     if (before !== undefined && isDeepStrictEqual(before.plan, plan)) return;

@@ -15,7 +15,7 @@ export interface EndedRun {
   readonly logPath: string;
 }
 
-/** What the program left in its file, or the end of its log when it failed and asked for that; empty for neither. */
+/** The content of the program's file, or the end of its log if it failed and asked for that. Empty for neither. */
 export function terminationMessage({ container, exitCode, messagePath, logPath }: EndedRun): string {
   const written = readText(messagePath).slice(0, maxMessage);
   if (written !== "" || exitCode === 0 || container.terminationMessagePolicy !== "FallbackToLogsOnError")

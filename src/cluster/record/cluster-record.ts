@@ -3,7 +3,10 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { internalError, userError, type Environment } from "../../base/index.ts";
 
-/** What a cluster is, written as `cluster.json` into its state directory; read by its launcher, supervisor and nodes. */
+/**
+ * The facts of a cluster, written as `cluster.json` into its state directory. Its launcher, supervisor and nodes read
+ * it.
+ */
 export interface ClusterRecord {
   readonly name: string;
   readonly nodes: readonly ClusterNode[];
@@ -32,7 +35,7 @@ export interface ClusterNode {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** A process of the host, told from later ones with its number by its start. */
+/** A process of the host. Its start time tells it from later ones with the same number. */
 export interface HostProcess {
   readonly pid: number;
   readonly startTicks: string;

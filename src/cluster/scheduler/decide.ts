@@ -8,7 +8,7 @@ import { requestsOf } from "./resources.ts";
 
 export type Decision = { readonly node: string } | { readonly node: undefined; readonly message: string };
 
-/** Chooses a node for the pod, or says why there is none, as kubectl shows it. */
+/** Chooses a node for the pod, or says why there is none, in kubectl's words. */
 export function decide(inputs: FilterInputs): Decision {
   const { nodes } = inputs;
   if (nodes.length === 0) return { node: undefined, message: "no nodes available to schedule pods" };

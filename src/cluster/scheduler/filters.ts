@@ -51,7 +51,7 @@ function nodeAffinity({ pod }: FilterInputs): Filter {
       : "node(s) didn't match Pod's node affinity/selector";
 }
 
-/** Kubernetes says this by a taint alone, which the node controller sets a moment after the node has appeared. */
+/** Kubernetes expresses this only by a taint, which the node controller sets a moment after the node has appeared. */
 function ready({ pod }: FilterInputs): Filter {
   return ({ node }) => {
     if (node.status?.conditions?.find(({ type }) => type === "Ready")?.status === "True") return undefined;

@@ -19,7 +19,7 @@ const multipliers: Readonly<Record<string, number>> = {
   Ei: 2 ** 60,
 };
 
-/** A quantity as a number in its base unit: cores, bytes, pieces. What is no quantity counts as 0. */
+/** A quantity as a number in its base unit: cores, bytes, pieces. An invalid quantity counts as 0. */
 export function quantity(text: string | number | undefined): number {
   if (text === undefined) return 0;
   const parts = /^([+-]?[\d.]+(?:[eE][+-]?\d+)?)([a-zA-Z]*)$/.exec(String(text));
@@ -30,8 +30,8 @@ export function quantity(text: string | number | undefined): number {
 export type Resources = ReadonlyMap<string, number>;
 
 /**
- * What a pod asks of its node: the sum of its containers and sidecars, or more if an init container needs more while it
- * runs (KEP-753), plus the overhead.
+ * What a pod needs of its node: the sum of its containers and sidecars, or more if an init container needs more while
+ * it runs (KEP-753), plus the overhead.
  */
 export function requestsOf(pod: Pod): Resources {
   const total = new Map<string, number>();

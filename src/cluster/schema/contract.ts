@@ -164,8 +164,8 @@ export interface SchemaRegistry {
   /** In place; values that are absent and have a default get it. Also `null`s that the server drops. */
   applyDefaults(type: ResourceType, object: UntypedObject): void;
   /**
-   * All that is wrong, in the server's words; none: valid. `old` on update. Metadata is checked too (name, labels, annotations,
-   * ownerReferences). For `subresource` "status" only what a status update may change.
+   * All faults, in the server's words. Empty: valid. `old` on update. Also checks metadata (name, labels, annotations,
+   * ownerReferences). For `subresource` "status", only changes of the status are allowed.
    */
   validate(
     type: ResourceType,

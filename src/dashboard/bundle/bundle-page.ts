@@ -6,8 +6,8 @@ import type { Metafile } from "esbuild";
 export type PageFiles = ReadonlyMap<string, Uint8Array>;
 
 /**
- * Bundles `src/dashboard/web` (some 0.2 s). For a checkout and for `npm run build`; the package carries the result, and not the bundler.
- * Throws what the bundler throws where a source is wrong.
+ * Bundles `src/dashboard/web` (about 0.2 s), for a checkout and for `npm run build`. The package contains the result
+ * and not the bundler. Throws the bundler's errors for faulty sources.
  */
 export async function bundlePage(webDirectory: string): Promise<PageFiles> {
   const { build, stop } = await import("esbuild");
@@ -26,7 +26,7 @@ export async function bundlePage(webDirectory: string): Promise<PageFiles> {
     write: false,
     logLevel: "silent",
   });
-  // The bundler is a process of its own, which would go on beside whoever asked.
+  // The bundler is a process of its own, which would continue after its caller.
   await stop();
   const files = new Map<string, Uint8Array>([
     [
@@ -57,7 +57,7 @@ function staticImports({ outputs }: Metafile, entry: string): string[] {
   return [...found];
 }
 
-/** Asked for with the entry, and not only once it has been read. */
+/** Requested together with the entry, and not only after the entry has been read. */
 function withPreloads(html: string, chunks: readonly string[]): string {
   const links = chunks.map((chunk) => `    <link rel="modulepreload" href="${chunk}">\n`);
   return html.replace(/ *<script type="module"/, (script) => `${links.join("")}${script}`);

@@ -9,7 +9,7 @@ export interface GraphJsonOptions {
   readonly namespaces: readonly string[];
   readonly graphType: GraphType;
   readonly durationSeconds: number;
-  /** A node for each service between who asks and who answers. */
+  /** A node for each service between client and server. */
   readonly injectServiceNodes: boolean;
   readonly nowMs: number;
 }

@@ -19,7 +19,7 @@ export interface KialiApiOptions {
 const defaultDurationSeconds = 60;
 const maxDurationSeconds = 7 * 86_400;
 
-/** The part of Kiali's API that tells of the graph, below its web root. */
+/** The part of Kiali's API about the graph, below its web root. */
 export class KialiApi {
   readonly #options: KialiApiOptions;
 
@@ -27,7 +27,7 @@ export class KialiApi {
     this.#options = options;
   }
 
-  /** Undefined for what it does not know. */
+  /** Undefined for an unknown path. */
   async answer(path: string, params: URLSearchParams, identity: Identity): Promise<OtherAnswer | undefined> {
     try {
       switch (path.replace(/\/+$/, "")) {
@@ -117,7 +117,7 @@ export class KialiApi {
 const unknownEnd = { namespace: "unknown", workload: "unknown", app: "unknown", version: "unknown" } as const;
 const unknownService = { namespace: "unknown", name: "unknown", host: "unknown" } as const;
 
-/** What is in namespaces that may not be read is `unknown`, as on the page. */
+/** Workloads in namespaces that may not be read are `unknown`, as on the page. */
 function withoutHidden(edge: TrafficEdge, visible: VisibleNamespaces): TrafficEdge {
   const isShown = ({ namespace }: { readonly namespace: string }): boolean =>
     namespace === "unknown" || isVisible(visible, namespace);

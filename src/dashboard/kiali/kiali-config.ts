@@ -1,7 +1,7 @@
 import { parse } from "yaml";
 import { messageOf, userError } from "../../base/index.ts";
 
-/** What of Kiali's configuration this page goes by; everything else is taken and has no effect. */
+/** The fields of Kiali's configuration that this page uses. All others are accepted and have no effect. */
 export interface KialiConfig {
   readonly prometheusUrl: string;
   readonly rootNamespace: string;
@@ -9,7 +9,9 @@ export interface KialiConfig {
   /** `/kiali`, no slash at the end; empty for the root. */
   readonly webRoot: string;
   readonly metricsPort: number;
-  /** `anonymous`: who has not logged in reads by the server's own account; every other strategy means to log in by a token first. */
+  /**
+   * `anonymous`: without a login, the server's own account reads. Every other strategy requires a login by token first.
+   */
   readonly anonymousReads: boolean;
 }
 

@@ -3,9 +3,9 @@ import { maxAnswerBytes } from "./pod-connections.ts";
 import type { AskPod } from "./pod-http.ts";
 
 /**
- * Asks again through a port-forward whoever wants to know who asks (status 401): upstream's control planes tell of their proxies to
- * who comes from within their pod, and a port-forward does. It takes `create` on `pods/portforward`; who has no such right gets the
- * first answer.
+ * Repeats a request through a port-forward if the answer is status 401: upstream's control planes report their proxies
+ * only to callers inside their pod, and a port-forward counts as such. It needs `create` on `pods/portforward`; without
+ * that right the caller gets the first answer.
  */
 export function askFromWithin(ask: AskPod, config: KubeConfig): AskPod {
   return async (address, path, signal, ...rest) => {

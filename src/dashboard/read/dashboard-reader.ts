@@ -39,7 +39,7 @@ import type { TrafficSource } from "./traffic-source.ts";
 import { ViewHub, type Input } from "./view-hub.ts";
 
 export interface DashboardReaderOptions {
-  /** Of the server's own account, or of the user whose kubeconfig it runs by. */
+  /** Client of the server's own account, or of the user whose kubeconfig it uses. */
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly log: Logger;
@@ -54,7 +54,7 @@ export interface DashboardReaderOptions {
 export interface DashboardReader {
   readonly views: ViewSource;
   readonly measurements: Measurements;
-  /** Who talks to whom, over the last seconds: of all namespaces. */
+  /** The traffic of the last seconds, of all namespaces. */
   traffic(windowSeconds: number): Promise<readonly TrafficEdge[]>;
   /** Reads until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>;
@@ -62,11 +62,11 @@ export interface DashboardReader {
 
 /** The window by which tables measure. */
 const tableWindowSeconds = 60;
-/** The analyzer runs so long after a change, and rests so many times as long as it took. */
+/** The analyzer runs this long after a change, and rests this many times as long as it took. */
 const analysisDelayMs = 700;
 const analysisRestFactor = 20;
 
-/** All that the page and the terminal look at. Does nothing until `run`. */
+/** Everything that the page and the terminal read. Does nothing before `run`. */
 export function createDashboardReader(options: DashboardReaderOptions): DashboardReader {
   return new Reader(options);
 }
@@ -172,7 +172,7 @@ class Reader implements DashboardReader {
     this.#analysisTimer = this.#options.clock.after(analysisDelayMs, () => this.#analyse());
   }
 
-  /** Only while somebody looks at what it finds. */
+  /** Runs only while somebody looks at its results. */
   #analyse(): void {
     const { clock, log } = this.#options;
     const startedMs = clock.steadyMs();
@@ -202,7 +202,7 @@ class Reader implements DashboardReader {
     parameters: Topics[TopicName]["parameters"],
     reader: ViewReader,
   ): Promise<View | undefined> {
-    // What is not there yet is not "nothing".
+    // Something that has not been read yet is not the same as nothing.
     if (!this.#mesh.isSynced) {
       const problem = this.#mesh.sources().find(({ ok }) => !ok)?.problem;
       if (problem !== undefined && this.#options.clock.steadyMs() - this.#beganMs > patienceMs)
@@ -214,7 +214,7 @@ class Reader implements DashboardReader {
     const windowSeconds = name === "graph" ? Number(wanted["windowSeconds"]) : tableWindowSeconds;
     const atMs = name === "graph" ? Number(wanted["atMs"]) : 0;
     const traffic = await this.#traffic.measure(windowSeconds, atMs);
-    // Who may not list a kind may be given one of it by name, which its page has asked for.
+    // A user who may not list a kind may still get an object by name, which its page has requested.
     const named = name === "rollout" || name === "config" ? String(wanted["kind"]) : "";
     const inventory = this.#currentInventory(new Set([...reader.hiddenKinds].filter((kind) => kind !== named)));
     const messages = visibleMessages(this.#messages, inventory, reader.namespaces);

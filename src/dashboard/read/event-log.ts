@@ -61,7 +61,7 @@ export class EventLog {
     return version;
   }
 
-  /** By itself, so that the Events as they came do not stay as long as the watch. */
+  /** A separate function, so that the original Events do not stay in memory as long as the watch. */
   async #readAll(): Promise<string> {
     const { items, resourceVersion } = await this.#options.client.list(eventKind);
     const timeOf = ({ lastTimestamp, metadata }: Event): string => lastTimestamp ?? metadata.creationTimestamp ?? "";

@@ -1,9 +1,10 @@
 /**
- * Reads what is needed of a proxy's metrics text, fast: most of a scrape is of other metrics, and what is needed has mostly been
- * seen in the scrape before. No texts are made of its bytes, but of what has not been seen, and nothing else is allotted: of hundreds
- * of proxies a second it would be garbage faster than it is collected. A line is known by a number of 53 bits made of its name and
- * labels. Lines that are no samples, values that are no finite numbers, and names and labels that are longer than any proxy's, are left
- * out. Whoever may start a pod may answer anything here: nothing takes longer than the answer is long.
+ * Reads the needed part of a proxy's metrics text, fast. Most of a scrape is other metrics, and most of the needed ones
+ * were seen in the previous scrape. It makes texts only of what is new, and allocates nothing else: with hundreds of
+ * proxies in a second, garbage would grow faster than it is collected. A line is identified by a 53-bit number of its
+ * name and labels. It skips lines that are not samples, values that are not finite numbers, and names and labels that
+ * are longer than any proxy's. Anybody who may start a pod may answer anything here, so the time is always linear in
+ * the length of the answer.
  */
 export class ExpositionReader {
   /** Of the sample that `next` has found. */
@@ -15,7 +16,7 @@ export class ExpositionReader {
   #end = 0;
   #next = 0;
 
-  /** `wanted` says by the beginning of a line whether it is needed. */
+  /** `wanted` decides by the beginning of a line whether it is needed. */
   constructor(wanted: (bytes: Buffer, at: number) => boolean) {
     this.#wanted = wanted;
   }
@@ -69,7 +70,10 @@ export class ExpositionReader {
   }
 }
 
-/** Where name and labels end: after the last brace, as values of labels may hold braces too. -1 for a line without a value. */
+/**
+ * The end of name and labels: after the last brace, because label values may contain braces. -1 for a line without a
+ * value.
+ */
 function endOfName(bytes: Buffer, from: number, end: number): number {
   for (let at = end - 1; at > from; at -= 1) if (bytes[at] === brace) return at + 1 < end ? at + 1 : -1;
   for (let at = from; at < end; at += 1) if (bytes[at] === space) return at;
@@ -108,7 +112,7 @@ export interface SeriesName {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** Of values, so many of so many letters are kept to be given again: hundreds of proxies tell the same names. */
+/** How many label values of what length are kept for reuse, because hundreds of proxies send the same names. */
 const maxSharedValues = 20_000;
 const maxSharedLength = 200;
 const sharedValues = new Map<string, string>();

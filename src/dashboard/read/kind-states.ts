@@ -6,12 +6,12 @@ import { isKubeCode, type KubeClient, type WatchEvent, type WatchOptions } from 
 interface KindState {
   readonly kind: KindDefinition;
   state: "new" | "current" | "absent" | "forbidden" | "failing";
-  /** Of what is known of it; while a watch is open that is now. */
+  /** The age of what is known. While a watch is open, that is now. */
   toldAtMs: number | undefined;
   problem: string;
 }
 
-/** How informers fare, kind by kind: a client for them that keeps account of what the API server answers. */
+/** The state of informers, for each kind: a client for them that records how the API server answers. */
 export class KindStates {
   readonly #clock: Clock;
   readonly #states = new Map<string, KindState>();
@@ -79,7 +79,7 @@ export class KindStates {
     this.#states.set(key, { kind, state, toldAtMs, problem });
   }
 
-  /** Whether so many kinds have answered, in whatever way but by failing before they were ever read. */
+  /** Whether this many kinds have been answered in some way, other than by failing before their first list. */
   isKnown(kinds: number): boolean {
     const told = [...this.#states.values()].filter(
       ({ state, toldAtMs }) => state === "forbidden" || toldAtMs !== undefined,
@@ -93,8 +93,8 @@ export class KindStates {
   }
 
   /**
-   * What is said of Kubernetes as a source. `answeredAtMs` is when the API server was last heard; kinds that are absent are told as
-   * long as nothing else is wrong, since a mesh may do without them.
+   * The state of Kubernetes as a source. `answeredAtMs` is the last answer of the API server. Missing kinds are
+   * reported only if nothing else is wrong, because a mesh may do without them.
    */
   sources(answeredAtMs: number | undefined, problem: string | undefined): SourceState[] {
     const states = [...this.#states.values()];

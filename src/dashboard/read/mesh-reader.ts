@@ -43,7 +43,7 @@ import {
 } from "./trim.ts";
 
 const heartbeatMs = 3000;
-/** Of each object little is kept, so that a page of them is most of what a start takes. */
+/** Little is kept of each object, so one page of a list is most of the memory that a start takes. */
 const pageSize = 100;
 const heartbeatTimeoutMs = 2500;
 
@@ -186,7 +186,7 @@ export class MeshReader {
     this.#options.onChange();
   }
 
-  /** A watch says nothing while nothing changes: that the API server still answers is asked for. */
+  /** A watch is silent while nothing changes, so the API server is asked whether it still answers. */
   async #heartbeat(signal: AbortSignal): Promise<void> {
     const { client, clock, onChange } = this.#options;
     while (!signal.aborted) {

@@ -9,7 +9,7 @@ const askIntervalMs = 2000;
 const rootsIntervalMs = 15_000;
 const timeoutMs = 2500;
 const debugPort = 8080;
-/** Without anybody who looks, nobody is asked. */
+/** Without a viewer, no control plane is asked. */
 const idleCheckMs = 250;
 
 export interface PilotWatcherOptions {
@@ -165,7 +165,7 @@ export class PilotWatcher {
   }
 }
 
-/** What stands for an answer: any pod may carry the label of a control plane, and views take what is told for what it should be. */
+/** Checks the form of an answer: any pod may carry the label of a control plane, and views rely on the form. */
 function listIn(text: string): readonly Readonly<Record<string, unknown>>[] {
   const answer = JSON.parse(text) as unknown;
   if (answer === null) return [];
@@ -214,7 +214,7 @@ function connectedProxies(text: string): ConnectedProxy[] {
   });
 }
 
-/** Upstream's form: `<type>_sent` and `<type>_acked` are nonces; it names no reason of a rejection. */
+/** Upstream's form: `<type>_sent` and `<type>_acked` are nonces. It has no reason for a rejection. */
 function syncedProxies(text: string, revision: string): ConnectedProxy[] {
   return listIn(text).map((proxy) => {
     const id = textOf(proxy["proxy"]);

@@ -17,9 +17,11 @@ import { checkPath, type AskPod, type PodAnswer } from "./pod-http.ts";
 export const maxAnswerBytes = 16 << 20;
 /** Connections that are kept open to pods that are asked every second. */
 export const maxIdleConnections = 1024;
-/** One that nobody has used for so long is closed: pods go, and who is asked ever more rarely is connected to anew. */
+/**
+ * A connection that was unused for this time is closed: pods go, and a pod that is asked rarely gets a new connection.
+ */
 export const maxIdleMs = 60_000;
-/** Of bytes that are read at once; all connections read into the same, one after the other. */
+/** Size of the read buffer, which all connections share, one after the other. */
 const readBytes = 64 << 10;
 /** Places for answers that are kept for the next ones, so many and no longer ones. */
 const maxKeptPlaces = 16;
@@ -112,7 +114,7 @@ export class PodConnections {
     this.#ageing ??= this.#clock.after(maxIdleMs, () => this.#age());
   }
 
-  /** Those that were idle first come first. */
+  /** Those that have been idle longest come first. */
   #age(): void {
     this.#ageing = undefined;
     const nowMs = this.#clock.steadyMs();
@@ -150,7 +152,7 @@ function answerOf({ place, size, status }: Exchange, read: ((body: Buffer) => vo
 
 const head = new MessageHead();
 
-/** One connection: a request at a time. */
+/** One connection, which serves one request at a time. */
 class PodConnection {
   readonly host: string;
   /** Told when it ends while nobody waits for it. */

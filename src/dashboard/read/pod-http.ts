@@ -9,8 +9,8 @@ export interface PodAddress {
 }
 
 /**
- * GET of a pod's port. Fails with a transient error where the pod cannot be asked; any status is an answer. The body of a status 200
- * is given to `read`, where there is one, instead of being made a text: its bytes are others' once `read` has returned.
+ * GET of a pod's port. Throws a transient error if the pod cannot be reached. Any status is an answer. With `read`, the
+ * body of a status 200 is passed to it instead of becoming a text; its bytes are reused when `read` has returned.
  */
 export type AskPod = (
   address: PodAddress,
@@ -25,8 +25,9 @@ export interface PodAnswer {
 }
 
 /**
- * Throws where a path is none that a pod is asked for. Who may start a pod writes it (`prometheus.io/path`), and it is asked for with the server's
- * rights: it must lead to that pod and nowhere else, whoever on the way takes `..` for the folder above.
+ * Throws for a path that must not be requested from a pod. Whoever may start a pod writes the path
+ * (`prometheus.io/path`), and the server requests it with its own rights. So it must lead to that pod only, even if
+ * something on the way resolves `..`.
  */
 export function checkPath(path: string): void {
   const [way = ""] = path.split(/[?#]/);

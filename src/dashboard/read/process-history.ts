@@ -58,7 +58,7 @@ class ProcessPoints {
   }
 }
 
-/** What proxies said of their own use of processor and memory. */
+/** The CPU and memory that proxies report for themselves. */
 export class ProcessHistory {
   readonly #pods = new Map<string, ProcessPoints>();
 
@@ -79,12 +79,18 @@ export class ProcessHistory {
     return this.#pods.size;
   }
 
-  /** A pod that has told nothing since is gone, and so is what could be shown of it. Looked for when one comes: pods go as others come. */
+  /**
+   * A pod that has reported nothing since is gone, with all that could be shown of it. Checked when a pod arrives,
+   * because pods replace each other.
+   */
   #forgetBefore(timeMs: number): void {
     for (const [key, { lastMs }] of this.#pods) if (lastMs < timeMs) this.#pods.delete(key);
   }
 
-  /** Of all pods of the workload together, between two times: processor seconds a second, or bytes; null where nothing was told. */
+  /**
+   * All pods of the workload together, between two times: CPU seconds in a second, or bytes. Null if nothing was
+   * reported.
+   */
   value(workload: string, measure: "cpuSeconds" | "memoryBytes", fromMs: number, toMs: number): number | null {
     let sum: number | null = null;
     for (const points of this.#pods.values()) {
@@ -96,7 +102,7 @@ export class ProcessHistory {
         continue;
       }
       const first = points.upTo(Math.min(fromMs, points.atMs(last) - pointMs + 1000));
-      // A process that began anew counts from zero.
+      // A restarted process counts from zero.
       if (first < 0 || points.cpuSeconds(last) < points.cpuSeconds(first)) continue;
       sum =
         (sum ?? 0) +

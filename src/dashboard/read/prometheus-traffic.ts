@@ -18,10 +18,10 @@ export interface PrometheusTrafficOptions {
 /** A Prometheus scrapes more rarely than it may be asked. */
 const askIntervalMs = 5000;
 const timeoutMs = 20_000;
-/** A window that holds fewer scrapes than two has no rate: most scrape each 15 s. */
+/** A window with fewer than two scrapes has no rate. Most scrape each 15 s. */
 const leastWindowSeconds = 60;
 const maxKeptMeasurements = 16;
-/** Queries that it is asked at once; others wait, so many at most. */
+/** How many queries run at once, and how many others wait. */
 export const maxConcurrentQueries = 4;
 const maxWaitingQueries = 64;
 const maxPodsOfQuery = 1000;
@@ -86,8 +86,8 @@ function queriesOf(family: Family, seconds: number): readonly string[] {
 }
 
 /**
- * By the labels that the usual configuration gives a scrape of a pod. One that is scraped by several jobs is counted once. Undefined where there is no
- * pod to ask for.
+ * Uses the labels that the usual configuration gives to scrapes of pods. A pod that several jobs scrape counts once.
+ * Undefined without a pod.
  */
 function processQuery(
   subjects: readonly ProcessSubject[],
@@ -202,7 +202,7 @@ export class PrometheusTraffic implements TrafficSource {
     this.#kept.delete(key);
     if (this.#kept.size >= maxKeptMeasurements) this.#kept.delete(this.#kept.keys().next().value ?? "");
     this.#kept.set(key, { version: this.#version, traffic });
-    // Who looks is shown what there is, with what is wrong: see `source`.
+    // The viewer gets what exists, with its faults: see `source`.
     return await traffic.catch(
       async () =>
         (await kept?.traffic.catch(() => undefined)) ?? {

@@ -40,10 +40,10 @@ const bucketWhat = whats.indexOf("bucket");
 const startCounters = 64;
 const growth = 1.3;
 
-/** The counters of one target between two scrapes: what it tells becomes what was gained since it told last. */
+/** The counters of one target between two scrapes: converts its values into increases since the previous scrape. */
 export class TargetCounters {
   readonly #app: string;
-  /** Of each series, by its place, in columns: as objects, or known by a Map, they would take several times as much. */
+  /** The series, in columns by position. As objects, or in a Map, they would take several times the memory. */
   #ids = new Float64Array(startCounters);
   #values = new Float64Array(startCounters);
   #whats = new Uint8Array(startCounters);
@@ -77,9 +77,9 @@ export class TargetCounters {
   }
 
   /**
-   * What was gained since the last scrape. A counter that has fallen began anew, as one does that was not there before; of the very
-   * first scrape all is taken for gained only where the process has begun after counting did (`isNew`). The bytes may be used again
-   * for another answer after this.
+   * The increases since the last scrape. A counter that has fallen, or is new, started at zero. In the very first
+   * scrape everything counts as an increase only if the process started after counting did (`isNew`). The bytes may be
+   * reused afterwards.
    */
   take(bytes: Buffer, isNew: boolean): Gain[] {
     this.#scrape += 1;
@@ -229,7 +229,7 @@ export class TargetCounters {
     return { labels, key, requests: gained, durations: parts.length === 0 ? undefined : parts, bytes, opened: begun };
   }
 
-  /** Series that the proxy has taken away are forgotten, and what was only theirs. */
+  /** Forgets series that the proxy has removed, and what only they used. */
   #sweep(): void {
     const kept: number[] = [];
     for (let place = 0; place < this.#count; place += 1) if (this.#seen[place] === 1) kept.push(place);
@@ -252,8 +252,8 @@ const sweepScrapes = 60;
 const maxKeptCells = 1 << 17;
 
 /**
- * Of the scrape that is being read: what each bucket of each group gained, cumulative as they came; -1 where there is none. Scrapes are
- * read one after the other, so all targets use the same place.
+ * For the current scrape: the increase of each bucket of each group, cumulative as received. -1 if absent. Scrapes are
+ * read one after the other, so all targets share this.
  */
 let bucketGains = new Float64Array(0);
 

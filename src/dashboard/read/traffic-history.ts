@@ -1,23 +1,23 @@
 import type { CountedTraffic, DurationCounts, TrafficLabels } from "../views/index.ts";
 import { readSlot, SlotWriter, type SlotRecord } from "./slot-records.ts";
 
-/** Combinations of labels within two hours; further ones are counted as dropped, and that is told. */
+/** Combinations of labels within two hours. Further ones are dropped, counted and reported. */
 export const maxTrafficSeries = 50_000;
 /** Characters of all their labels. */
 export const maxLabelsLength = 24 << 20;
-/** Where there is no room, what nothing is kept of any more is looked for once in so long: it takes reading all slots. */
+/** If there is no room, unused entries are looked for at most this often, because that reads all slots. */
 export const reclaimMs = 60_000;
 /** Upper bounds of buckets, of all histograms of all proxies: those of other ones count as above all. */
 const maxBounds = 256;
 /** Of all slots; the oldest go first. */
 export const maxHistoryBytes = 32 << 20;
 export const historyMs = 2 * 3_600_000;
-/** A slot is what one round of scrapes counted, until it is so old; then rounds are put together to slots so long. */
+/** A slot is one round of scrapes until this age. Then rounds are merged into slots of this length. */
 export const fineMs = 300_000;
 export const coarseSlotMs = 15_000;
 
 interface Slot {
-  /** What was counted after `fromMs`, up to and with `toMs`. */
+  /** What was counted after `fromMs`, up to and including `toMs`. */
   readonly fromMs: number;
   toMs: number;
   bytes: Uint8Array;
@@ -45,8 +45,8 @@ interface OpenSum {
 }
 
 /**
- * What was counted, by time: gains, not counters, so that a restarted proxy, a pod that is gone or a window of any length need no
- * further thought. Two hours within a bound, thinned with age.
+ * The counted traffic by time. It stores increases and not counters, so restarted proxies, deleted pods and windows of
+ * any length need no special treatment. Two hours within a bound, in larger slots with age.
  */
 export class TrafficHistory {
   readonly #labels: (TrafficLabels | undefined)[] = [];
@@ -132,10 +132,12 @@ export class TrafficHistory {
     if (this.#dropped > 0 && nowMs - this.#reclaimedMs >= reclaimMs) this.#reclaim(nowMs);
   }
 
-  /** All that was counted after `fromMs` up to `toMs`, as rates over that time, or over the part of it in which was counted. */
+  /**
+   * Everything that was counted after `fromMs` up to `toMs`, as rates over that time, or over the counted part of it.
+   */
   counted(fromMs: number, toMs: number): CountedTraffic[] {
     const within = this.#slots.filter((slot) => slot.toMs > fromMs && slot.toMs <= toMs);
-    // A window that is shorter than slots of that age is told by the one that it is in.
+    // A window shorter than the slots of that age gets the slot that contains it.
     const slots = within.length > 0 ? within : this.#slots.filter((slot) => slot.fromMs < toMs && slot.toMs >= toMs);
     const [first, last] = [slots[0], slots.at(-1)];
     if (first === undefined || last === undefined) return [];
@@ -229,7 +231,7 @@ export class TrafficHistory {
     if (gone > 0) this.#slots = this.#slots.slice(gone);
   }
 
-  /** Gives back what series have of which no slot tells any more: pods and versions come and go for as long as the server runs. */
+  /** Frees series that no slot uses any more, because pods and versions change as long as the server runs. */
   #reclaim(nowMs: number): void {
     this.#reclaimedMs = nowMs;
     const used = new Set<number>();

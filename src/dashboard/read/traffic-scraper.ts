@@ -12,7 +12,7 @@ export const scrapeIntervalMs = 1000;
 export const scrapesPerSecond = 300;
 const scrapeTimeoutMs = 3000;
 const maxConcurrentScrapes = 8;
-/** A target that does not answer is asked this much more rarely each time, up to so long. */
+/** A target that does not answer is asked more rarely each time by this factor, up to this interval. */
 const maxPauseMs = 15_000;
 
 export interface TrafficScraperOptions {
@@ -34,7 +34,7 @@ interface Target {
   problem: string;
 }
 
-/** Asks every proxy of the mesh for its counters, each second, and keeps what was gained in between. */
+/** Asks every proxy of the mesh for its counters, each second, and stores the increases. */
 export class TrafficScraper {
   readonly history = new TrafficHistory();
   readonly processes = new ProcessHistory();
@@ -173,13 +173,16 @@ export class TrafficScraper {
 const firstLineBytes = 4096;
 const firstLine = /^\s*(#|[a-zA-Z_:][\w:]*(\{|[ \t]+[-+]?(\d|\.|NaN|Inf)))/;
 
-/** Whoever answers with something else has counted nothing: that is no rate of zero. An empty answer is one of nobody who has counted yet. */
+/**
+ * A target with another answer has counted nothing, which is not a rate of zero. An empty answer is a proxy that has
+ * not counted yet.
+ */
 function refuseGarbage(body: Buffer): void {
   if (body.length > 0 && !firstLine.test(body.toString("latin1", 0, firstLineBytes)))
     throw new Error("what it answers is not the text of metrics");
 }
 
-/** Where a proxy tells its metrics, as annotations say it; undefined for pods without one. */
+/** Where a proxy serves its metrics, according to annotations. Undefined for pods without them. */
 function targetOf({ metadata, spec, status }: Pod): PodAddress | undefined {
   const { annotations = {}, name = "", namespace = "" } = metadata;
   const hasProxy =

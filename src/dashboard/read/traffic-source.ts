@@ -25,13 +25,14 @@ export interface ProcessSteps extends Omit<TrafficSteps, "of"> {
   readonly subjects: readonly ProcessSubject[];
 }
 
-/** Where counted traffic comes from: the reader's own scrapes, or a Prometheus. */
+/** The source of traffic figures: the reader's own scrapes, or a Prometheus. */
 export interface TrafficSource {
   /** Over the window up to `atMs` (0: now). */
   measure(windowSeconds: number, atMs: number): Promise<MeasuredTraffic>;
   /**
-   * What `valueOf` makes of what was counted up to each of the points, one after the other: all of them together would be as many times the mesh.
-   * Undefined for those in which nobody counted. Ends with the signal's reason where it is aborted.
+   * Applies `valueOf` to what was counted up to each of the points, one after the other, because all together would
+   * take that many times the memory of the mesh. Undefined for points without counts. Ends with the signal's reason if
+   * it is aborted.
    */
   steps<Value>(
     steps: TrafficSteps,

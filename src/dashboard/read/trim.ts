@@ -80,7 +80,10 @@ const statusFields: Excerpt = {
   restartCount: { number: 5, holds: "whole number" },
 };
 
-/** All that {@link trimPod} keeps: of some thousands of pods the rest, which takes several times as much, is thrown away as it is read. */
+/**
+ * Removes everything that {@link trimPod} does not keep, as it is read, because with thousands of pods the rest takes
+ * several times the memory.
+ */
 export const podExcerpt: Excerpt = {
   metadata: { number: 1, holds: { ...metadataExcerpt, creationTimestamp: { number: 8, holds: "time" } } },
   spec: {
@@ -225,7 +228,7 @@ export function trimSlice({ metadata, addressType, endpoints = [] }: EndpointSli
 
 const maxPriorLength = 200;
 
-/** A journal keeps what was there before; a page says what is put back, in a few words. */
+/** A journal stores previous values. A page shows in a few words what would be restored. */
 export function trimJournal(journal: RolloutJournal): RolloutJournal {
   const isShort = (value: unknown): boolean => value === undefined || JSON.stringify(value).length <= maxPriorLength;
   const entries = readable(journal.entries).map((entry): JournalEntry => {

@@ -7,7 +7,9 @@ export type Input = "objects" | "traffic" | "pilots" | "messages" | "time";
 
 /** Topics that are followed at a time, by all readers together. */
 export const maxFeeds = 1000;
-/** A view is made again this long after the last time, and this long after a change at the earliest: changes come together. */
+/**
+ * A view is made again at the earliest this long after the last time and after a change, so that changes are collected.
+ */
 const intervalMs = 1000;
 const gatherMs = 40;
 
@@ -17,7 +19,7 @@ export interface ViewHubOptions {
   /** Raised when an input has changed. */
   readonly versionOf: (input: Input) => number;
   readonly inputsOf: (name: TopicName, parameters: Topics[TopicName]["parameters"]) => readonly Input[];
-  /** Throws what is told as a problem: `not-found`, `forbidden`. Undefined while nothing has been read yet. */
+  /** Throws the problem to show: `not-found`, `forbidden`. Undefined while nothing has been read yet. */
   readonly make: (
     name: TopicName,
     parameters: Topics[TopicName]["parameters"],
@@ -104,7 +106,7 @@ export class ViewHub implements ViewSource {
     this.#feeds.delete(key);
   }
 
-  /** To be called when an input has changed; changes that come together are one. */
+  /** Must be called when an input has changed. Changes at the same time count as one. */
   changed(): void {
     for (const feed of this.#feeds.values()) this.#schedule(feed);
   }

@@ -16,7 +16,10 @@ const kinds: readonly KindDefinition[] = [
   freezeKind,
 ] as readonly KindDefinition[];
 
-/** Refuses a topic of one object that the API server would not show to the user. Topics of many leave out what is in other namespaces. */
+/**
+ * Refuses a topic about one object that the API server would not show to the user. Topics about many objects leave out
+ * other namespaces.
+ */
 export async function checkTopic({ name, parameters }: ParsedTopic, identity: Identity): Promise<void> {
   if (name === "workload" || name === "service") {
     const { namespace } = parameters as Topics["workload"]["parameters"];

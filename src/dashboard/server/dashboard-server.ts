@@ -32,7 +32,7 @@ export interface DashboardServerOptions {
   readonly handlers: RequestHandlers;
   /** Throws `forbidden` where the identity may not follow that at all. */
   readonly checkTopic: (topic: ParsedTopic, identity: Identity) => Promise<void>;
-  /** Another API below the same root: answers undefined for what it does not know. */
+  /** Another API below the same root. Returns undefined for unknown paths. */
   readonly otherApi?: (path: string, query: URLSearchParams, identity: Identity) => Promise<OtherAnswer | undefined>;
   readonly audit: AuditLog;
   readonly clock: Clock;
@@ -79,7 +79,7 @@ export class DashboardServer {
     return { pages: this.#pages.size, topics: this.#hub.size, sessions: this.#sessions.size };
   }
 
-  /** Serves until the signal is aborted; `listening` is told the port. Throws a user error when none can be listened on. */
+  /** Serves until the signal is aborted. Calls `listening` with the port. Throws a user error if it cannot listen. */
   async run(
     { host, ports }: ListenAddress,
     signal: AbortSignal,
@@ -117,7 +117,7 @@ export class DashboardServer {
       },
     );
     server.maxConnections = connections;
-    // As long as it serves: without a listener of it, a fault of the listening socket would end the process.
+    // Stays as long as it serves: without this handler, an error of the listening socket would end the process.
     server.on("error", (error) => this.#options.log.warn("the listener is at fault", { error: describeError(error) }));
     server.on("clientError", (_error, socket) => {
       // It is not waited for that the other end closes as well: it need not, and would hold a place for as long.
@@ -189,7 +189,7 @@ export class DashboardServer {
 
   async #enter(url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { root, access } = this.#options;
-    // Whoever opens the address again that let them in is in.
+    // Opening the address again in the browser that it let in works.
     if (!this.#visits.enter(url.searchParams.get("secret") ?? "", response) && !(await this.#visits.isNamed(request)))
       throw refusal("forbidden", "this address was used, or is not of this server", access.loginHint);
     response.setHeader("cache-control", "no-store");

@@ -6,7 +6,7 @@ export const limits = {
   connections: 512,
   /** Requests that are answered at once, apart from streams. */
   requestsInFlight: 64,
-  /** Of one user; of who has not said who they are, of one address. */
+  /** For one user; for requests without a login, for one address. */
   requestsOfSender: 24,
   /** An answer that has not been read by then is given up. */
   answerReadMs: 60_000,
@@ -25,9 +25,9 @@ export const limits = {
   topics: 512,
   /** A page that has so much unread, beside the whole of its views, gets no changes any more until it has caught up. */
   unreadBytes: 1 << 20,
-  /** A page that has read nothing for so long is closed; it connects again. */
+  /** A page that has read nothing for this time is closed. It connects again. */
   stalledMs: 60_000,
-  /** Beside a whole view the changes since are kept for who comes next, so many at most. */
+  /** How many changes since a whole view are kept for new readers. */
   changesKept: 64,
   sessions: 1_000,
   sessionsOfUser: 32,

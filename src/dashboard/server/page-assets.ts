@@ -41,7 +41,7 @@ export class PageAssets {
   /** Compresses them (some 0.1 s of work). */
   static from(files: PageFiles): PageAssets {
     const assets = new Map<string, Asset>();
-    // In this thread, one after the other: each takes megabytes while it is compressed, which other threads rarely give back.
+    // In this thread, one after the other: compressing takes megabytes, which other threads rarely release.
     for (const [name, contents] of files) assets.set(name, assetOf(name, contents));
     return new PageAssets(assets);
   }

@@ -4,8 +4,9 @@ import { limits } from "./limits.ts";
 import { refusal } from "./problem.ts";
 
 /**
- * Requests from their first byte until their answer has been read, so that what is held for slow readers and slow writers is bounded: of all, and of
- * each user, whom no other's can keep from being answered. Whoever has not read the answer within its time is cut off.
+ * Counts requests from their first byte until their response has been read, so that the memory for slow readers and
+ * writers is bounded: in total, and for each user, so that no user can block others. A client that does not read its
+ * response in time is disconnected.
  */
 export class RequestsInFlight {
   readonly #clock: Clock;

@@ -27,8 +27,9 @@ export function setSecurityHeaders(response: ServerResponse): void {
 }
 
 /**
- * Refuses a request that came over this machine's loopback under a name of elsewhere: a page of the web whose name was made to lead here.
- * `kubectl port-forward` ends in the pod's loopback too. A sidecar brings connections from 127.0.0.6, and they keep their names.
+ * Refuses a request over this machine's loopback under a foreign name: a web page whose name was made to resolve to
+ * this machine. `kubectl port-forward` also ends in the pod's loopback. A sidecar's connections come from 127.0.0.6 and
+ * keep their names.
  */
 export function checkHost(request: IncomingMessage): void {
   const remote = request.socket.remoteAddress ?? "";
@@ -46,14 +47,17 @@ function hostOf(header: string): string {
   return header.startsWith("[") ? header.slice(1, header.indexOf("]")) : (header.split(":")[0] ?? "").toLowerCase();
 }
 
-/** Refuses what a page of another origin asks, where the browser says so. */
+/** Refuses requests that another origin's page makes, according to the browser. */
 export function checkSameSite(request: IncomingMessage): void {
   const site = request.headers["sec-fetch-site"];
   if (site === undefined || site === "same-origin" || site === "none") return;
   throw refusal("forbidden", "the request comes from a page of another origin");
 }
 
-/** Of several of one name the first: browsers send that of the longest path first (RFC 6265, 5.4). */
+/**
+ * Of several cookies with one name the first one, because browsers send the one with the longest path first (RFC 6265,
+ * 5.4).
+ */
 export function cookiesOf(request: IncomingMessage): ReadonlyMap<string, string> {
   const pairs = (request.headers.cookie ?? "").split(";").map((pair) => pair.trim());
   return new Map(

@@ -1,6 +1,9 @@
 import type { Problem, TopicName, Topics, View } from "../../api/dashboard/index.ts";
 
-/** What may be asked of the API server's authorization, in its words: `{verb: "get", group: "networking.istio.io", resource: "virtualservices", …}`. */
+/**
+ * A question to the API server's authorization, in its words: `{verb: "get", group: "networking.istio.io", resource:
+ * "virtualservices", …}`.
+ */
 export interface AccessRight {
   readonly verb: string;
   readonly group: string;
@@ -12,12 +15,13 @@ export interface AccessRight {
 }
 
 /**
- * Whose eyes a view is made for. Who has the same key may be shown the same bytes: keys of the topics `rollout` and `config`, whose
- * views tell what this user may do, are a session's own; those of other topics are shared by all who may read the same namespaces and kinds.
+ * The reader of a view. Readers with the same key may get the same bytes. Views of the topics `rollout` and `config`
+ * show what this user may do, so their keys belong to one session. Keys of other topics are shared by all readers of
+ * the same namespaces and kinds.
  */
 export interface ViewReader {
   readonly key: string;
-  /** Namespaces that may be read; what happens in others is left out, or shown as `unknown` where it is the other end of traffic. */
+  /** The readable namespaces. Others are left out, or shown as `unknown` at the other end of traffic. */
   readonly namespaces: ReadonlySet<string> | "*";
   /** Kinds of the whole cluster that the user may not list (`MeshUpgrade`, `Freeze`): nothing of them is shown. */
   readonly hiddenKinds: ReadonlySet<string>;
@@ -26,15 +30,18 @@ export interface ViewReader {
 }
 
 export interface ViewSink {
-  /** The whole view, as often as it changes and at most once a second; a view that is the same but for `head.atMs` need not be told. */
+  /**
+   * The whole view, whenever it changes and at most once a second. A view that differs only in `head.atMs` need not be
+   * sent.
+   */
   view(view: View): void;
-  /** It cannot be shown now; a view follows when it can again. */
+  /** The view cannot be shown now. It follows when it can again. */
   problem(problem: Problem): void;
 }
 
 /** Makes views; the live stream sends them. */
 export interface ViewSource {
-  /** Tells of the topic until the signal is aborted. Never throws: what is wrong is told to the sink. */
+  /** Reports the topic until the signal is aborted. Never throws: problems go to the sink. */
   follow<Name extends TopicName>(
     name: Name,
     parameters: Topics[Name]["parameters"],

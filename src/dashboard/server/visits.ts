@@ -29,7 +29,10 @@ export interface Visit {
   readonly identity: Identity | undefined;
 }
 
-/** Each port has its own: a browser sends a host's cookies to all of its ports, and servers behind port-forwards would take each other's. */
+/**
+ * Each port has its own cookie name, because a browser sends a host's cookies to all of its ports, and servers behind
+ * port-forwards would take each other's.
+ */
 function cookieNameOf(request: IncomingMessage): string {
   const [, port] = /:(\d{1,5})$/.exec(request.headers.host ?? "") ?? [];
   return port === undefined ? "serin-session" : `serin-session-${port}`;
@@ -37,7 +40,7 @@ function cookieNameOf(request: IncomingMessage): string {
 
 export const csrfHeader = "x-serin-csrf";
 
-/** Who comes, by their cookie; and how they log in and out. */
+/** Identifies visitors by their cookie, and logs them in and out. */
 export class Visits {
   readonly #options: VisitsOptions;
   readonly #failures: FailedLogins;
@@ -47,7 +50,7 @@ export class Visits {
     this.#failures = new FailedLogins(options.clock);
   }
 
-  /** Also looks whether the session's token is still taken. */
+  /** Also checks whether the session's token is still valid. */
   async of(request: IncomingMessage): Promise<Visit> {
     const { sessions, access } = this.#options;
     const given = cookiesOf(request).get(cookieNameOf(request)) ?? "";
@@ -106,7 +109,10 @@ export class Visits {
     }
   }
 
-  /** `address` is where the request comes from. The session answers under a new cookie: one that somebody else has set before is worth nothing. */
+  /**
+   * `address` is where the request comes from. The session gets a new cookie, so that a cookie which somebody else has
+   * set before is worthless.
+   */
   async logIn(token: string, address: string, visit: Visit, response: ServerResponse): Promise<Visit> {
     const { access, audit, sessions } = this.#options;
     if (!access.mayLogIn) throw refusal("forbidden", "nobody logs in here by a token");

@@ -6,7 +6,10 @@ import type { MeshObjects } from "./mesh-objects.ts";
 /** Not read by a page: nothing is said about what these lack. Trimmed Deployments would be read wrongly. */
 const leftOut = ["/Secret", "/ConfigMap", "apps/Deployment", "apiextensions.k8s.io/CustomResourceDefinition"] as const;
 
-/** What the analyzer says of all objects. Takes some milliseconds for each hundred of them: for when they have changed. */
+/**
+ * The analyzer's messages for all objects. Takes some milliseconds for each hundred objects, so it runs only after
+ * changes.
+ */
 export function configMessagesOf(
   objects: MeshObjects,
   unread: ReadonlySet<string>,

@@ -4,7 +4,7 @@ import { quantileMs, type DurationCounts } from "./duration-counts.ts";
 
 type Comparison = NonNullable<RolloutCheck["comparison"]>;
 
-/** What a status keeps of a check that counts, as far as it is shown. */
+/** The part of a counting check's status that is shown. */
 interface KeptState {
   readonly gained?: {
     readonly canaryTotal?: number;
@@ -21,8 +21,9 @@ interface KeptState {
 const defaults = { minSamples: 120, maxErrorRate: 0.005 };
 
 /**
- * Both versions' numbers by what the engine keeps of a check, with the bound that decides: of error rates the one that has to be
- * ruled out, of durations stable's times the tolerated factor (or the limit, where that is lower), of shares the upper end of what is tolerated.
+ * The numbers of both versions as the engine stores them, with the bound that decides. For error rates it is the rate
+ * that must be ruled out; for durations stable's times the tolerated factor (or the limit, if that is lower); for
+ * shares the upper end of the tolerance.
  */
 export function comparisonOf(
   { type, statistic }: CheckStatus,

@@ -28,7 +28,7 @@ const bySelector = new Set([
   "TrafficExtension",
 ]);
 
-/** Objects that say something of the workload: policies that select it, and what concerns its services; those that may be seen. */
+/** Objects that concern the workload: policies that select it, and those of its services. Only visible ones. */
 export function configsOfWorkload(
   workload: Workload,
   inventory: Inventory,

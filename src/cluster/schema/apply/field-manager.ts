@@ -28,7 +28,7 @@ export interface FieldManagerOptions {
   readonly convert: UpdaterOptions["convert"];
   /** Whether the kind has a status subresource: then status is written only through it. */
   readonly hasStatus: boolean;
-  /** An object of the kind before anybody has set anything: what it has already is nobody's. */
+  /** An object of the kind before anybody has set anything. Nobody owns the fields that it already has. */
   readonly empty: UntypedObject;
 }
 
@@ -138,7 +138,7 @@ export class FieldManager {
     });
   }
 
-  /** A client may rewrite managedFields itself; an empty list resets; without any, the live object's hold. */
+  /** A client may write managedFields itself. An empty list resets them. Without any, the stored object's stay. */
   #managedForUpdate(live: UntypedObject | undefined, next: UntypedObject, origin: WriteOrigin): Managed {
     const stored = decodeManagedFields(live?.metadata.managedFields);
     const sent = next.metadata.managedFields;
@@ -148,7 +148,7 @@ export class FieldManager {
     return decodeManagedFields(sent);
   }
 
-  /** An object that nobody tracked so far: all that it holds belongs to a manager of its own. */
+  /** An object without managedFields: everything in it belongs to a manager of its own. */
   #managedForApply(live: UntypedObject | undefined, base: UntypedObject, origin: WriteOrigin): Managed {
     const managed = decodeManagedFields(live?.metadata.managedFields);
     if (managed.managers.size > 0 || live === undefined) return managed;
@@ -167,7 +167,10 @@ export class FieldManager {
     return { managers, times: new Map([[identity, origin.time]]) };
   }
 
-  /** What kubectl's client-side apply wrote, and nobody changed since, is no conflict for kubectl's server-side apply. */
+  /**
+   * What kubectl's client-side apply wrote, and nobody changed since, does not conflict with kubectl's server-side
+   * apply.
+   */
   #conflictsThatCount(
     live: UntypedObject | undefined,
     conflicts: readonly ManagedConflict[],

@@ -46,8 +46,9 @@ export interface ApplyResult {
 }
 
 /**
- * Who owns which field after a write, by the rules of structured merge: a write that changes another's field takes it;
- * an apply that would do so conflicts, unless forced; what an applier applied last time, not this time, and nobody else owns, goes.
+ * Who owns which field after a write, by the rules of structured merge. A write that changes another's field takes it.
+ * An apply that would do so conflicts, unless forced. What an applier applied last time, and neither it this time nor
+ * anybody else owns, is removed.
  */
 export class Updater {
   readonly #options: UpdaterOptions;
@@ -81,7 +82,7 @@ export class Updater {
     return { managers: reconciled, value: changed ? pruned.value : undefined, conflicts };
   }
 
-  /** Takes changed fields from the others; without force it answers the conflicts and changes nothing. */
+  /** Takes changed fields from the others. Without force it returns the conflicts and changes nothing. */
   #resolve(
     before: TypedObject,
     after: TypedObject,

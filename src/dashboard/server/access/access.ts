@@ -6,14 +6,14 @@ export interface Access {
   readonly cluster: string;
   /** A bearer token may be given. */
   readonly mayLogIn: boolean;
-  /** Who has no session; undefined: log in first. */
+  /** The identity of visitors without a session. Undefined: they must log in. */
   readonly anonymous: Identity | undefined;
-  /** What is said to who has no session and is nobody without one. */
+  /** The message for visitors without a session who must log in. */
   readonly loginHint: string;
   /** Throws `forbidden` where the API server does not take the token, and a transient error where it cannot be asked. */
   logIn(token: string): Promise<Identity>;
   /** The identity that a secret of a printed address stands for; undefined where it stands for none, or was used. */
   enter(secret: string): Identity | undefined;
-  /** What the user cannot see or do, and how that is granted. */
+  /** What the user cannot see or do, and how to grant it. */
   limitsOf(identity: Identity): Promise<readonly string[]>;
 }

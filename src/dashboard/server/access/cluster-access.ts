@@ -63,7 +63,7 @@ export class ClusterAccess implements Access {
       try {
         return await reviewToken(server, token);
       } catch (error) {
-        // An account that may not review tokens: the token says itself whose it is.
+        // If the account may not review tokens, the token itself identifies its user.
         if (isKubeCode(error, "forbidden")) return await reviewSelf(own.client);
         throw error;
       }
@@ -130,7 +130,7 @@ export async function limitsOfRights(identity: Identity): Promise<readonly strin
   return told;
 }
 
-/** `exp` of a JSON web token; what is none has none here, and the API server says when it is over. */
+/** The `exp` of a JSON web token. Other tokens have none here; the API server decides when they end. */
 function expiryOf(token: string): number | undefined {
   try {
     const { exp } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8")) as {

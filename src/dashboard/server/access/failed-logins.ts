@@ -6,8 +6,8 @@ import { placeOf } from "./place-of-address.ts";
 const minuteMs = 60_000;
 
 /**
- * Logins that have failed within the last minute, by the address that they came from: who guesses locks out nobody but those of the
- * same address.
+ * Failed logins of the last minute, by their source address, so that somebody who guesses locks out only their own
+ * address.
  */
 export class FailedLogins {
   readonly #clock: Clock;

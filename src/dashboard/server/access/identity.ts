@@ -17,18 +17,18 @@ export interface OwnCredentials {
   }): Promise<Duplex>;
 }
 
-/** Whom the server takes somebody for, and what the API server lets them do. */
+/** A user as the server knows them, and what the API server allows them. */
 export interface Identity {
   readonly user: string;
   readonly groups: readonly string[];
   readonly authentication: "kubeconfig" | "token" | "anonymous";
-  /** Undefined for who has not said who they are: nothing is written, and no log is read, in the server's name. */
+  /** Undefined without a login: nothing is written, and no log is read, in the server's name. */
   readonly own: OwnCredentials | undefined;
-  /** By whose credentials is read: the user's own, or the server's for who is anonymous. */
+  /** The credentials for reading: the user's own, or the server's for anonymous visitors. */
   readonly reading: KubeClient;
-  /** Namespaces whose pods the user may list; from a cache of some seconds. */
+  /** Namespaces whose pods the user may list, cached for some seconds. */
   namespaces(): Promise<ReadonlySet<string> | "*">;
-  /** Of the kinds of the whole cluster that views are made of, those that the user may not list. */
+  /** The cluster-scoped kinds that views use and the user may not list. */
   hiddenKinds(): Promise<ReadonlySet<string>>;
   may(right: AccessRight): Promise<boolean>;
   /** The same; undefined while the API server does not tell. */
@@ -39,7 +39,7 @@ export interface Identity {
   close(): void;
 }
 
-/** A reader asks by an identity's own credentials, which end with it: who logs in twice has two. */
+/** A reader uses an identity's own credentials, which end with it. A user with two logins has two. */
 const numbers = new WeakMap<Identity, number>();
 let identities = 0;
 

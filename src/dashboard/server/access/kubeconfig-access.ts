@@ -20,7 +20,7 @@ export interface KubeconfigAccessOptions {
 
 const secretBytes = 32;
 
-/** Access on a user's own machine: by their kubeconfig, and for the browser alone that opens the printed address. */
+/** Access on a user's own machine: by their kubeconfig, only for the browser that opens the printed address. */
 export class KubeconfigAccess implements Access {
   readonly cluster: string;
   readonly mayLogIn = false;
@@ -86,7 +86,7 @@ export class KubeconfigAccess implements Access {
     }
   }
 
-  /** All browsers share what is known of the user's rights; the end of one's session ends nothing else. */
+  /** All browsers share what is known about the user's rights. The end of one session ends nothing else. */
   #session(): Identity {
     const identity = this.#identity;
     let isOver = false;

@@ -31,18 +31,18 @@ interface Answer {
   readonly atMs: number;
 }
 
-/** So long an answer of the API server holds: who is given a right has it here within this time, and who loses it loses it. */
+/** How long an answer of the API server is valid: a right that is granted or revoked takes effect within this time. */
 const rightsHoldMs = 10_000;
 const namespacesHoldMs = 30_000;
 const takenHoldsMs = 60_000;
-/** While the API server is away, what it said last holds for so long. */
+/** While the API server is away, its last answer is valid for this time. */
 const awayHoldsMs = 600_000;
 const maxNamespaces = 1_000;
 const reviewsAtOnce = 16;
-/** Kinds that are of no namespace: who may list pods somewhere need not see them. */
+/** Cluster-scoped kinds. A user who may list pods somewhere may be unable to see them. */
 const clusterKinds = [meshUpgradeKind, freezeKind] as const;
 
-/** Somebody whose rights the API server tells, one by one, with a memory of some seconds. */
+/** A user whose rights the API server decides one by one, cached for some seconds. */
 export class ReviewedIdentity implements Identity {
   readonly #options: ReviewedIdentityOptions;
   readonly #answers = new Map<string, Answer>();

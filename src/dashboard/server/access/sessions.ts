@@ -5,9 +5,9 @@ import type { Identity } from "./identity.ts";
 
 export interface SessionsOptions {
   readonly clock: Clock;
-  /** Without a request for so long it ends; an open page asks. */
+  /** A session ends after this time without a request. An open page sends some. */
   readonly idleMs: number;
-  /** It ends so long after its beginning. */
+  /** A session ends this long after its beginning. */
   readonly absoluteMs: number;
 }
 
@@ -20,7 +20,7 @@ interface Entry {
 const idBytes = 32;
 const idText = /^[\w-]{43}$/;
 
-/** Who is logged in, by the random text of a cookie. In memory alone: a restart ends them. */
+/** Sessions by the random text of a cookie, in memory only: a restart ends them. */
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #entries = new Map<string, Entry>();
@@ -35,7 +35,7 @@ export class Sessions {
     return this.#entries.size;
   }
 
-  /** The text of a cookie that stands for nobody yet: what a login comes with, so that it comes from the page. */
+  /** The text of a cookie without a user yet. A login must carry it, which shows that it comes from the page. */
   newId(): string {
     return randomBytes(idBytes).toString("base64url");
   }
@@ -44,7 +44,7 @@ export class Sessions {
     return idText.test(text);
   }
 
-  /** What a page sends with its writes; of every cookie, also of one that is not logged in. */
+  /** The token that a page sends with its writes. It depends on the cookie, also on one without a login. */
   csrfToken(id: string): string {
     return createHmac("sha256", this.#csrfKey).update(id).digest("base64url");
   }

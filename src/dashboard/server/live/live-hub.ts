@@ -27,7 +27,10 @@ export class LiveHub {
     return this.#topics.size;
   }
 
-  /** The topic, to which the caller adds a listener at once. Throws `invalid` for what is none, `unavailable` when there are too many. */
+  /**
+   * The topic, to which the caller adds a listener at once. Throws `invalid` for an unknown one, `unavailable` if there
+   * are too many.
+   */
   topic(text: string, reader: ViewReader): LiveTopic {
     const key = `${text}\n${reader.key}`;
     let topic = this.#topics.get(key);

@@ -23,7 +23,7 @@ interface Followed {
   isBehind: boolean;
 }
 
-/** One open page: the topics that it follows, and what it has not read yet. */
+/** One open page: the topics that it follows, and the data that it has not read yet. */
 export class LivePage implements TopicListener {
   readonly #stream: PageStream;
   readonly #hub: LiveHub;
@@ -31,7 +31,7 @@ export class LivePage implements TopicListener {
   readonly #followed = new Map<string, Followed>();
   #sentMs: number;
   #fullSinceMs: number | undefined;
-  /** Of whole views among what is unread: they are not held against the page. */
+  /** Bytes of whole views among the unread data. They do not count against the page. */
   #wholeBytes = 0;
 
   constructor(stream: PageStream, hub: LiveHub, clock: Clock) {
@@ -62,7 +62,7 @@ export class LivePage implements TopicListener {
     this.#hub.leave(followed.topic, this);
   }
 
-  /** The topic is not shown to this page: what it has of it is old from now on. */
+  /** The page loses a topic, so what it has of it is outdated. */
   refuse(text: string, problem: Problem): void {
     this.unfollow(text);
     this.#tell(text, problem);
@@ -97,7 +97,7 @@ export class LivePage implements TopicListener {
     else this.#write(message);
   }
 
-  /** Once a second: says that the server lives, and gives up a page that reads nothing. */
+  /** Once a second: sends a sign of life, and closes a page that reads nothing. */
   tick(alive: Uint8Array): void {
     const nowMs = this.#clock.steadyMs();
     if (this.#fullSinceMs !== undefined && nowMs - this.#fullSinceMs > limits.stalledMs) this.#stream.destroy();

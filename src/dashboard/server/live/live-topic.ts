@@ -26,7 +26,7 @@ export interface LiveTopicOptions {
 /** A source that gave up, which it should not, is asked again after so long. */
 const retryMs = 5_000;
 
-/** One topic as readers of the same rights see it: followed once, compared once, encoded once, for all pages. */
+/** One topic for readers with the same rights: followed, compared and encoded once for all pages. */
 export class LiveTopic {
   readonly text: string;
   readonly #options: LiveTopicOptions;
@@ -72,7 +72,7 @@ export class LiveTopic {
     this.#listeners.clear();
   }
 
-  /** From now on the listener is told; at once, when there is something to tell. */
+  /** From now on the listener is called, at once if there is something to send. */
   add(listener: TopicListener): void {
     this.#listeners.add(listener);
     this.catchUp(listener);
@@ -82,7 +82,7 @@ export class LiveTopic {
     this.#listeners.delete(listener);
   }
 
-  /** Sends what the topic is now, for who has nothing of it. */
+  /** Sends the whole topic to a new reader. */
   catchUp(listener: TopicListener): void {
     if (this.#view !== undefined) this.#whole ??= encodeMessage({ type: "view", topic: this.text, view: this.#view });
     const messages = [this.#whole, ...this.#changes, this.#problem].filter((message) => message !== undefined);
@@ -113,7 +113,7 @@ export class LiveTopic {
     for (const listener of this.#listeners) listener.change(this, this.#problem);
   }
 
-  /** Whoever comes next gets the whole and these; when they are much, a new whole is made then. */
+  /** New readers get the whole view and these changes. If the changes grow large, a new whole view is made. */
   #keep(bytes: Uint8Array): void {
     if (this.#whole === undefined) return;
     this.#changes.push(bytes);

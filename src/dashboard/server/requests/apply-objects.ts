@@ -27,8 +27,9 @@ export interface WrittenObject {
 }
 
 /**
- * Writes the objects of a YAML by the user's own credentials. A new one is applied on the server's side; one that was edited (its
- * `resourceVersion` is given) is replaced, since a field that was deleted in an editor shall go whoever wrote it: another version is a conflict.
+ * Writes the objects of a YAML with the user's own credentials. A new object is applied on the server's side. An edited
+ * one (its `resourceVersion` is given) is replaced, so that a field which was deleted in the editor is removed, whoever
+ * wrote it. Another version is a conflict.
  */
 export function applyObjects({ audit, clock, log, yaml }: ApplyObjectsOptions): RequestHandler<"POST /api/apply"> {
   return async (fields, identity, signal): Promise<ApplyAnswer> => {
@@ -62,7 +63,7 @@ export function applyObjects({ audit, clock, log, yaml }: ApplyObjectsOptions): 
   };
 }
 
-/** Nothing takes back what was written before one was refused: who applies must know what is there by now. */
+/** Objects written before a refusal are not taken back, so the user must be told which they are. */
 function afterOthers(error: unknown, title: string, applied: readonly string[]): SerinError {
   const { kind, code, message, hint } = toSerinError(error);
   return new SerinError(kind, code, `${title}: ${message} (applied before it: ${applied.join(", ")})`, {

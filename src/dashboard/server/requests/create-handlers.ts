@@ -24,7 +24,7 @@ const maxPoints = 1_000;
 const defaultPoints = 120;
 const defaultRangeMs = 600_000;
 
-/** All requests but those of the session. What is asked seldom is loaded with its first use. */
+/** All requests except those of the session. Rare ones are loaded on first use. */
 export function createHandlers(options: HandlersOptions): RequestHandlers {
   const { measurements, audit, clock } = options;
   const lazy = <Handler>(load: () => Promise<Handler>): (() => Promise<Handler>) => {
@@ -72,7 +72,7 @@ export function createHandlers(options: HandlersOptions): RequestHandlers {
     "POST /api/apply": async (...given) => await (await apply())(...given),
     "POST /api/action": async (...given) => await (await action())(...given),
     "POST /api/what-if": async (...given) => await (await whatIf())(...given),
-    // What others did is seen by who sees all namespaces.
+    // Only users who see all namespaces may see what others did.
     "GET /api/audit": async (_fields, identity) => {
       const seesAll = (await identity.namespaces()) === "*" && identity.authentication !== "anonymous";
       return { records: audit.records(({ user }) => seesAll || user === identity.user) };

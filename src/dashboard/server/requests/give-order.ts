@@ -64,7 +64,7 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
     const kind = (kindName === "Canary" ? canaryKind : meshUpgradeKind) as unknown as KindDefinition<Rollout>;
     const what = `${action} ${kindName} ${namespace === "" ? name : `${namespace}/${name}`}`;
     const { user } = identity;
-    // Whoever has not said who they are gives no order, and writes nothing into what is kept of orders.
+    // Without a login, nobody gives an order, and nothing is recorded.
     const { client } = ownOf(identity);
     try {
       const rollout = await client.get(kind, name, namespace === "" ? undefined : namespace);
@@ -162,13 +162,13 @@ async function approve(
 }
 
 /**
- * Once it is deleted it is made again, also where the one who asked has left: without that, it would be gone. What the server
- * would refuse is refused before it is deleted.
+ * After the deletion the object is created again, even if the user has left, because otherwise it would be lost. What
+ * the server would refuse is refused before the deletion.
  */
 async function beginAgain(rollout: Rollout, { client, kind, clock }: Order): Promise<void> {
   const { name = "", namespace, uid } = rollout.metadata;
   const next = retriedRollout(rollout);
-  // Under a name that nobody has, since its own is taken until it is deleted.
+  // Under an unused name, because its own is taken until it is deleted.
   const { name: _name, ...nameless } = next.metadata;
   const rehearsed: Rollout = { ...next, metadata: { ...nameless, generateName: `${name}-` } };
   await client.create(kind, rehearsed, { fieldManager, dryRun: true });

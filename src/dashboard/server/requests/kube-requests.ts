@@ -4,7 +4,7 @@ import type { KubeClient, RawOptions, RawResponse } from "../../../kube/index.ts
 import type { Identity, OwnCredentials } from "../access/identity.ts";
 import { refusal } from "../problem.ts";
 
-/** What is written, and what is read of pods, is done in the user's own name or not at all. */
+/** Writes, and reads of pods, use the user's own credentials or do not happen. */
 export function ownOf({ own }: Identity): OwnCredentials {
   if (own === undefined)
     throw refusal(

@@ -8,8 +8,8 @@ const defaultLines = 500;
 export const maxLogBytes = 2 << 20;
 
 /**
- * A container's log, by the user's own credentials: its last lines, as many as were asked for and as fit. The API server cuts what is
- * too long at its end, where the newest is: so fewer lines are asked for then, until they fit.
+ * The last lines of a container's log, with the user's own credentials: as many as were requested and fit. The API
+ * server cuts a long answer at its end, where the newest lines are, so fewer lines are requested until they fit.
  */
 export const readLogs: RequestHandler<"GET /api/logs"> = async (fields, identity, signal): Promise<LogsAnswer> => {
   const { client } = ownOf(identity);

@@ -50,7 +50,7 @@ interface Table {
   readonly rows: readonly Row[];
 }
 
-/** What a proxy has in effect, asked of its admin port over a port-forward by the user's own credentials. */
+/** The configuration that a proxy uses, from its admin port over a port-forward with the user's own credentials. */
 export function readProxy({ clock }: { readonly clock: Clock }): RequestHandler<"GET /api/proxy"> {
   return async (fields, identity, signal) => {
     const [namespace, name] = [fields.requiredText("namespace"), fields.requiredText("pod")];
@@ -69,7 +69,7 @@ export function readProxy({ clock }: { readonly clock: Clock }): RequestHandler<
   };
 }
 
-/** Whoever may start a pod may have anything answer on that port. */
+/** Whoever may start a pod may answer anything on that port. */
 function tableIn(
   dump: unknown,
   {
@@ -310,7 +310,7 @@ async function answerOf({ columns, rows }: Table): Promise<ProxyAnswer> {
 
 const secretFields: ReadonlySet<string> = new Set(["privateKey", "private_key", "password", "inlinePassword"]);
 
-/** Proxies leave private keys out of their dumps; what does not is not shown either. */
+/** Proxies leave private keys out of their dumps. If one does not, the key is not shown either. */
 function withoutKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutKeys);
   if (typeof value !== "object" || value === null) return value;

@@ -22,7 +22,7 @@ export interface YamlReaders {
 
 const revision = "default";
 const readTimeoutMs = 20_000;
-/** An editor asks with every pause in the typing: what the cluster holds is read once in so long. */
+/** An editor asks at every pause in typing, so the cluster is read at most this often. */
 const contentsHoldMs = 10_000;
 const maxMessages = 200;
 /** Of one text: the analyzers compare each with all others. */
@@ -32,7 +32,9 @@ const maxAnonymousLength = 131_072;
 
 export type ValidateYaml = (yaml: string, identity: Identity) => Promise<readonly ConfigMessage[]>;
 
-/** What the parsers and the analyzer say of a YAML, laid over what the cluster holds as far as the user may read it. */
+/**
+ * The messages of the parsers and the analyzer about a YAML, in the context of what the user may read of the cluster.
+ */
 export function createValidateYaml(options: ValidateYamlOptions): ValidateYaml {
   const contents = new ContentsByIdentity(options);
   return async (yaml, identity) => {

@@ -26,8 +26,8 @@ const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32
 const threadFile = import.meta.url.endsWith(".ts") ? "./read-yaml.worker.ts" : "./read-yaml.worker.js";
 
 /**
- * Reads YAML that somebody sent, in threads that are ended when they take too long or too much memory: few kilobytes can be written so that
- * reading them takes minutes, and the server has others to serve.
+ * Reads users' YAML in threads that are ended if they take too much time or memory: a few kilobytes can take minutes to
+ * read, and the server has others to serve.
  */
 export class YamlThreads {
   readonly #options: YamlThreadsOptions;
