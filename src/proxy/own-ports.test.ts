@@ -7,7 +7,7 @@ import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "./testi
 import { fetchOnce } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 
-test("who reaches the proxy's own ports through the proxy neither ends it nor reads its admin", async () => {
+test("a client that reaches the proxy's own ports through the proxy can neither end it nor read its admin port", async () => {
   await using proxy = await TestProxy.start({
     name: "edge",
     role: "router",

@@ -126,7 +126,7 @@ test("with PROXY_CONFIG_XDS_AGENT, clients and servers of authorities that the c
   assert.equal(await enter(inPort, client), "refused");
 });
 
-test("who shows a certificate that its authority has revoked is refused, as soon as the list has come by SDS", async () => {
+test("a client with a revoked certificate is refused as soon as the list has come by SDS", async () => {
   await using proxy = await TestProxy.start({ name: "b", role: "router", authority: mesh });
   const { ads } = proxy;
   const [inPort, outPort] = [await freePort(), await freePort()];
@@ -201,7 +201,7 @@ test("who shows a certificate that its authority has revoked is refused, as soon
   );
 });
 
-test("another authority's list lets nobody in: of each authority of a chain there must be one", async () => {
+test("every authority of a chain needs a list; another authority's list admits nobody", async () => {
   await using proxy = await TestProxy.start({ name: "c", role: "router", authority: mesh });
   const { ads } = proxy;
   const port = await freePort();

@@ -228,7 +228,7 @@ test("routes to a new cluster wait for its endpoints, and the routes before serv
   assert.equal((await fetchOnce(port, "/")).body, "b");
 });
 
-test("a configuration that cannot be served is refused by name, and the one before stays", async () => {
+test("a configuration that cannot be served is refused by name, and the previous one stays", async () => {
   await using mesh = await Mesh.start();
   const { ads } = mesh;
   const port = await freePort();

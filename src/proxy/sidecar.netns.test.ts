@@ -193,7 +193,7 @@ test("a request between two pods goes by mutual TLS from sidecar to sidecar, to 
   );
 });
 
-test("raw bytes go by mutual TLS too, and are counted at both ends, which have told each other who they are", async () => {
+test("TCP passes by mutual TLS, and both ends exchange metadata and count it", async () => {
   const socket = connect(9000, "10.96.0.20");
   const answer = new Promise<string>((resolve) => socket.once("data", (bytes) => resolve(bytes.toString())));
   socket.write("hello");
@@ -335,7 +335,7 @@ test("access rules know the client by its certificate, for requests and for conn
   await server.ads.acknowledged(typeUrls.listener, from);
 });
 
-test("a listener that cannot listen is refused by name", async () => {
+test("a listener whose address cannot be opened is refused by name", async () => {
   const from = server.ads.acknowledgements.length;
   server.ads.push(typeUrls.listener, {
     taken: {

@@ -207,7 +207,7 @@ test("a listener that wants PROXY headers knows clients by them, and closes what
   server.close();
 });
 
-test("endpoints are told by PROXY headers whose connection it is: no two clients share one", async () => {
+test("PROXY headers name the client to endpoints, so no two clients share a connection", async () => {
   const authority = await TestAuthority.create();
   const issued = await authority.issue({ dns: "shop.test" });
   await using proxy = await TestProxy.start({

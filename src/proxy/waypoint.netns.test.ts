@@ -328,7 +328,7 @@ test("a waypoint ends tunnels, routes what is in them by its destination, and go
   echo.close();
 });
 
-test("a gateway between networks leads a tunnel by the name that it asks for, and by who sends it, to who ends the tunnel inside", async () => {
+test("a gateway between networks routes a tunnel by its requested name and its sender to the end of the inner tunnel", async () => {
   const authority = new FakeCertificateAuthority();
   const certificates = new CertificateManager({ authority, log: silentLogger });
   const [client, gateway] = ["client", "ew"].map((name) => `spiffe://cluster.local/ns/test/sa/${name}`) as [

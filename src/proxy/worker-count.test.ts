@@ -5,7 +5,7 @@ import { workerCount } from "./worker-count.ts";
 
 const machine = { cores: 8, maxDescriptors: 1_048_576 };
 
-test("one worker serves where nothing is said, one a core where 0 is, and else as many as are asked for", () => {
+test("concurrency: one worker by default, one for each core at 0, else the given number", () => {
   assert.deepEqual(workerCount(undefined, machine, 2), { count: 1 });
   assert.deepEqual(workerCount(0, machine, undefined), { count: 8 });
   assert.deepEqual(workerCount(3, machine, undefined), { count: 3 });

@@ -31,7 +31,7 @@ async function scraped(handler: RequestListener): Promise<ReadonlyMap<string, nu
   return new Map(parsePrometheus(String(body)).samples.map(({ name, value }) => [name, value]));
 }
 
-test("the application's metrics follow ours, and its own process is the one that is told of", async () => {
+test("the application's metrics follow ours, and process metrics are the application's", async () => {
   const found = await scraped((_request, response) =>
     response.end("# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes 7\napp_total 3\n# EOF"),
   );
@@ -64,7 +64,7 @@ test("an application that sends garbage, refuses or breaks off costs its own met
   assert.match(said[0] ?? "", /this proxy's own are served alone.*metrics line 1/);
 });
 
-test("what applications expose is passed on in the form that ours is in, and a line that nobody can read costs itself alone", async () => {
+test("an application's metrics are converted to our format, and only unreadable lines are left out", async () => {
   const cases: readonly (readonly [name: string, contentType: string, text: string, expected: string])[] = [
     [
       "a timestamp in milliseconds",

@@ -35,7 +35,7 @@ test("a port that takes connections is healthy, and ill when it has refused some
   assert.match(then ?? "", /ECONNREFUSED/);
 });
 
-test("a command that ends well is healthy; what is no probe is refused by name", async () => {
+test("a command with exit code 0 is healthy; an invalid probe is refused by name", async () => {
   const ended = new AbortController();
   const fault = await new Promise(
     (report) =>

@@ -93,7 +93,7 @@ test("outlier detection and circuit breakers, with Envoy's defaults", () => {
   );
 });
 
-test("how long connections may live, and what is said of them that does not happen", () => {
+test("a connection's maximum lifetime is kept, and limits that are not supported are refused or reported", () => {
   assert.equal(
     compile(
       httpOptions({

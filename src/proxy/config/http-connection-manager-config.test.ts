@@ -136,7 +136,7 @@ test("the client's address is the peer's where what x-forwarded-for says is no a
   assert.deepEqual(said, ["a 203.0.113.7", "a 127.0.0.1", "a 127.0.0.1", "a 2001:db8::1", "a 127.0.0.1"]);
 });
 
-test("what Envoy's filters would note beyond Istio's is told by its name", () => {
+test("filter state beyond Istio's is reported by name", () => {
   const grpcStats = (config: JsonObject): JsonObject =>
     filter("envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", config);
   const state = (...keys: readonly string[]): JsonObject =>
@@ -200,7 +200,7 @@ test("attributes of the environment need not be encoded", (context) => {
   );
 });
 
-test("what stands for a plugin is told of by its name, and refuses every request", async () => {
+test("a filter in place of a plugin is reported by name, and refuses every request", async () => {
   const closed = filter("extensions.istio.io/trafficextension/shop.a", "envoy.extensions.filters.http.rbac.v3.RBAC", {
     rules: {},
   });
@@ -310,7 +310,7 @@ test("a body that is sent while a filter takes time arrives whole", async () => 
   client.socket.destroy();
 });
 
-test("values of headers name what is known of connection, request and answer", async () => {
+test("header values may refer to connection, request and response", async () => {
   const value = (key: string, text: string): JsonObject => ({ header: { key, value: text } });
   const routes = [
     {

@@ -271,7 +271,7 @@ suite("actions", () => {
     assert.deepEqual([stranger.body, stranger.headers["access-control-allow-origin"]], ["ok", undefined]);
   });
 
-  test("a CORS policy holds for all requests, for none, or is refused; what only counts is told", () => {
+  test("a CORS policy holds for all requests or none, else it is refused; a shadow policy is reported", () => {
     const notes: string[] = [];
     const cors = (more: Record<string, JsonValue>): unknown => {
       const policy = {

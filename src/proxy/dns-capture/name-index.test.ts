@@ -43,7 +43,7 @@ test("a service is found by its name, and by shorter ones where they are this cl
   assert.equal(addresses("nobody.default.svc.cluster.local"), undefined);
 });
 
-test("names behind the first search domain are told by a CNAME, and wildcards match at any depth", () => {
+test("a name with the first search domain is answered by a CNAME, and wildcards match at any depth", () => {
   assert.deepEqual(index.find("api.example.com.default.svc.cluster.local"), {
     addresses: ["240.240.0.1"],
     alias: "api.example.com",

@@ -96,7 +96,7 @@ test("a body beyond the limit is refused unasked, or shown as far as the limit",
   assert.deepEqual(partial.seen, ["POST 10 true 0123456789"]);
 });
 
-test("whoever leaves before the body is there is asked about by nobody", async () => {
+test("the service is not asked about a client that leaves before its body has arrived", async () => {
   const { harness, seen } = await asking({ maxRequestBytes: 64 });
   await using _ = harness;
   const client = harness.client();
@@ -152,7 +152,7 @@ test("a service that speaks gRPC gets text, or bytes as they are; a route may ke
   );
 });
 
-test("a HEAD request is asked about without waiting for a body of the answer, and a connection that was closed meanwhile costs nobody his request", async () => {
+test("the check of a HEAD request waits for no body, and a connection closed meanwhile loses no request", async () => {
   const { harness } = await asking({ maxRequestBytes: 64 });
   await using _ = harness;
   let asked = 0;

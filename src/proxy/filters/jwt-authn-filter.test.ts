@@ -86,7 +86,7 @@ const said = (reply: LocalReply | undefined): string =>
 const ask = async (filter: JwtAuthnFilter, request: TestRequest): Promise<string> =>
   said(await filter.onRequest(request));
 
-test("a good token passes, is told to later filters, and goes no further unless it should", async () => {
+test("a valid token passes, later filters get its claims, and it is removed unless it must be forwarded", async () => {
   const request = bearer(await rsa.sign({ scope: "read write", aud: ["a"] }));
   assert.equal(
     await ask(filterFor({ normalizePayloadInMetadata: { spaceDelimitedClaims: ["scope"] } }), request),
@@ -174,7 +174,7 @@ describe("refused", () => {
       assert.equal(await ask(filterFor(provider), bearer(await token())), answer);
     });
   }
-  test("without a token the client is told where one is wanted, and with a bad one that it is bad", async () => {
+  test("a missing and a bad token each get the matching www-authenticate header", async () => {
     const missing = await filterFor({}).onRequest(testRequest("/a"));
     assert.deepEqual(
       [missing?.status, missing?.headers, missing?.details],
@@ -185,7 +185,7 @@ describe("refused", () => {
   });
 });
 
-test("what tokens claim is told by nobody else: a client's own fields of those names go no further, with and without a token", async () => {
+test("a client's own headers under the names of claims are removed, with and without a token", async () => {
   const provider = {
     claimToHeaders: [{ headerName: "x-jwt-group", claimName: "group" }],
     forwardPayloadHeader: "x-jwt-payload",
@@ -401,7 +401,7 @@ test("claims and payload become headers; a route is chosen anew when the provide
   assert.equal(JSON.parse(Buffer.from(request.fields.get("x-payload") ?? "", "base64url").toString()).sub, "joe");
 });
 
-test("keys are fetched once through their cluster, again when they are too old, and their failure is told", async () => {
+test("keys are fetched once through their cluster, again when they are too old, and a failure is reported", async () => {
   const calls: ClusterRequest[] = [];
   let steadyMs = 0;
   let status = 200;

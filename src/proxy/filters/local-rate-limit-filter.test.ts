@@ -9,7 +9,7 @@ import { testRequest } from "../testing/filter-request.ts";
 import { standaloneServices } from "./filter-services.ts";
 import { LocalRateLimitFilter } from "./local-rate-limit-filter.ts";
 
-test("tokens are used up and come back at intervals; a route has its own; what is not enforced is only counted", () => {
+test("tokens are consumed and restored at intervals; a route has its own; an unenforced limit only counts", () => {
   let steadyMs = 0;
   const services = { ...standaloneServices(), clock: { ...systemClock, steadyMs: () => steadyMs } };
   const notes = new ConfigNotes(() => undefined, services);

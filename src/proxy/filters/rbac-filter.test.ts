@@ -154,7 +154,7 @@ describe("principals", () => {
     assert.deepEqual([takes({ directRemoteIp: balancers }), takes({ directRemoteIp: clients })], [true, false]);
     assert.deepEqual([takes({ remoteIp: balancers }), takes({ remoteIp: clients })], [false, true]);
   });
-  test("nobody is authenticated in plain text, or without a verified certificate", () => {
+  test("plain text, or an unverified certificate, authenticates nobody", () => {
     const filter = filterOf(policy([any], [{ authenticated: {} }]));
     assert.equal(filter.onRequest(testRequest())?.status, 403);
     assert.equal(
@@ -189,7 +189,7 @@ test("deny refuses what a policy matches and names it; allow without policies re
   assert.deepEqual(hints, [{ access_log_hint: true }, { access_log_hint: false }], "Envoy's word to access logs");
 });
 
-test("a dry run is counted and told, and refuses nothing", () => {
+test("a dry run is counted and reported, and refuses nothing", () => {
   const statistics = new FilterStatistics();
   const rules = { action: "DENY", policies: { "ns[a]-policy[b]-rule[0]": { permissions: [any], principals: [any] } } };
   const filter = filterOf({ shadowRules: rules, shadowRulesStatPrefix: "istio_dry_run_deny_" }, statistics);

@@ -144,7 +144,7 @@ test("while a filter takes time the request waits whole: head, body and trailers
   session.close();
 });
 
-test("a filter that fails is answered 500, and one whose client has gone is told", async () => {
+test("a failing filter causes a 500, and a filter is notified when its client has gone", async () => {
   for (const onRequest of [
     () => {
       throw new Error("sync");
@@ -258,7 +258,7 @@ const client = {
   cluster: "Kubernetes",
 };
 
-test("peers tell each other who they speak for by x-envoy-peer-metadata, which goes no further", async () => {
+test("peers exchange x-envoy-peer-metadata, which goes no further", async () => {
   const own = {
     id: "sidecar~10.0.0.1~x.y~z",
     value: encodePeerMetadata({ ...client, workload: "own", canonicalName: "own" }, "own-1"),

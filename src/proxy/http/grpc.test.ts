@@ -111,7 +111,7 @@ function unary(
   });
 }
 
-test("a unary call of gRPC, with its trailers, and what the record says of it", async () => {
+test("a unary gRPC call passes with its trailers, and its record has its status", async () => {
   await using made = await grpcThrough();
   assert.deepEqual(await unary(made.client, "unary", "hello"), {
     answer: "<hello>",
@@ -169,7 +169,7 @@ test("streams of gRPC run both ways at once, and a slow server holds its client 
   );
 });
 
-test("a stream that goes on is told of at each sweep with its messages so far, a plain request never", async () => {
+test("an open gRPC stream is reported at each sweep with its messages so far, a plain request never", async () => {
   const seen: (readonly [number, number, number])[] = [];
   await using made = await grpcThrough(
     {},
@@ -225,7 +225,7 @@ test("a call without an endpoint is UNAVAILABLE, one that is cancelled or late e
   assert.equal((await unary(made.client, "unary", "x")).code, grpc.status.UNAVAILABLE);
 });
 
-test("content types, timeouts and messages of gRPC are told from others", () => {
+test("gRPC content types, timeouts and messages are recognised", () => {
   for (const value of ["application/grpc", "application/grpc+proto", "application/grpc;x"])
     assert.ok(isGrpcContentType(value));
   for (const value of ["application/grpc-web", "application/json", "application/grp"])

@@ -361,7 +361,7 @@ test("large answers flow to slow clients without being held here, stream by stre
   session.close();
 });
 
-test("an answer may come before the request has ended, and then nothing more of it is wanted", async () => {
+test("a response may come before the request has ended, and the rest of the request is dropped", async () => {
   await using made = await withBackend((stream) => {
     stream.respond({ ":status": 413 });
     stream.end("too much");
@@ -401,7 +401,7 @@ test("a gRPC client is answered in gRPC's form when the answer is ours", async (
   session.close();
 });
 
-test("a drain tells clients to go, serves what is under way, and loses nothing that was sent meanwhile", async () => {
+test("a drain sends clients away, serves open requests, and loses none that arrive meanwhile", async () => {
   await using made = await withBackend((stream, headers) =>
     setTimeout(() => (stream.respond({ ":status": 200 }), stream.end(String(headers[":path"]))), 40),
   );
@@ -480,7 +480,7 @@ test("a CONNECT over HTTP/2 becomes a tunnel to an HTTP/1.1 upstream, where a ro
   session.close();
 });
 
-test("what a client expects to be told is told: 100 first, then the body", async () => {
+test("a client that expects 100 gets it before it sends the body", async () => {
   await using harness = await Harness.start();
   const { port, server } = await harness.backend((_request, response) => response.end("unexpected"));
   server.on("checkContinue", (request, response) => {

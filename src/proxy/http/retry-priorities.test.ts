@@ -46,7 +46,7 @@ test("a priority in which nothing may take requests is passed over", async () =>
   assert.deepEqual(await attempts(4, [0], [1]), { status: 200, went: [0, 0, 2] });
 });
 
-test("how often is read from Envoy's previous_priorities, and another rule is refused by name", () => {
+test("the interval is read from Envoy's previous_priorities, and another rule is refused by name", () => {
   const notes = new ConfigNotes(() => undefined, standaloneServices());
   const compile = (retryPriority: object) =>
     compileRetry(

@@ -30,7 +30,7 @@ const client = {
   inMeshOnly: false,
 };
 
-test("a request that a proxy could not hand to its application is asked of another endpoint by a peer proxy, and others are told nothing of it", async () => {
+test("a peer proxy retries elsewhere what a proxy could not hand to its application; other clients see no sign of it", async () => {
   await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: own("gone") });
   const closed = await gone.backend(() => undefined);
   closed.server.close();

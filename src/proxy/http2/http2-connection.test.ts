@@ -240,7 +240,7 @@ for (const [title, bytes, code] of connectionErrors) {
   });
 }
 
-test("who does not begin with the preface and SETTINGS is no peer", async () => {
+test("a peer must begin with the preface and SETTINGS", async () => {
   const noPreface = new Peer();
   noPreface.pipe.handler?.data(Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
   assert.ok((await noPreface.said()).includes("goaway 0 PROTOCOL_ERROR"));
@@ -326,7 +326,7 @@ test("a window that SETTINGS made negative must be earned back first", async () 
   assert.deepEqual(await peer.said(), ["data 1 10 end"]);
 });
 
-test("a peer that sends beyond the stream's window, or ours of the connection, is told so", async () => {
+test("a peer that exceeds the window of a stream or connection gets FLOW_CONTROL_ERROR", async () => {
   const peer = new Peer().greet().request(1, false);
   peer.streams.get(1)?.stream.pause();
   const block = Buffer.alloc(http2Limits.maxFrameBytes);
@@ -372,7 +372,7 @@ test("a drain is two GOAWAYs: the second, after a round trip, names the last str
   assert.equal(peer.pipe.ended, true);
 });
 
-test("a client learns by GOAWAY which of its streams were not looked at", async () => {
+test("GOAWAY tells a client which of its streams were not processed", async () => {
   const peer = new Peer(false);
   const seen = [1, 2, 3].map(() => peer.watch(peer.connection.open()));
   for (const { stream } of seen)
@@ -429,7 +429,7 @@ test("a peer that only pings, or never reads our answers, is cut off", async () 
   assert.ok(written <= 2 * http2Limits.outputHighWaterBytes, `writers were told to wait after ${written} bytes`);
 });
 
-test("DATA that is all padding, or ends what is gone, is a flood too", async () => {
+test("DATA of only padding, or for an ended stream, counts as a flood", async () => {
   for (const bytes of [frame(0, 8, 1, "00"), frame(0, 1, 3, "")]) {
     const flood = new Peer().greet().request(1, false).request(3, false);
     flood.streams.get(3)?.stream.reset(errorCode.cancel);
@@ -459,7 +459,7 @@ test("once a connection has broken off, requests of the same bytes are not begun
   assert.deepEqual([...peer.streams.keys()], [1]);
 });
 
-test("what is left of an answer must move on, else its stream is reset", async () => {
+test("the rest of a response must make progress, else its stream is reset", async () => {
   const peer = new Peer().greet([[setting.initialWindowSize, 10]]).request(1);
   const { stream } = peer.streams.get(1) ?? assert.fail();
   stream.write(Buffer.alloc(100), true);
@@ -472,7 +472,7 @@ test("what is left of an answer must move on, else its stream is reset", async (
   assert.equal(peer.connection.activeStreams, 0);
 });
 
-test("a server that wants a smaller table of our encoder is told that it is empty", async () => {
+test("a server that wants a smaller HPACK table is told that ours is empty", async () => {
   const peer = new Peer().greet([[setting.headerTableSize, 0]]).request(1);
   await peer.said();
   peer.streams.get(1)?.stream.sendHeaders([":status", "204"], true);

@@ -47,13 +47,13 @@ test("name and protocols are read off a ClientHello, however it is cut", async (
   assert.deepEqual(parseClientHello(bare), { kind: "tls", serverName: "", alpnProtocols: [] });
 });
 
-test("what is no TLS is told by its first byte", () => {
+test("the first byte shows that a connection is not TLS", () => {
   for (const text of ["GET / HTTP/1.1\r\n", "\x16\x04", "\x17\x03\x01", "\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00"]) {
     assert.equal(parseClientHello(Buffer.from(text, "latin1")).kind, "not-tls", JSON.stringify(text));
   }
 });
 
-test("HTTP is told by its method and version", () => {
+test("HTTP is recognised by its method and version", () => {
   const cases: readonly (readonly [string, string])[] = [
     ["", "incomplete"],
     ["G", "incomplete"],
@@ -72,7 +72,7 @@ test("HTTP is told by its method and version", () => {
     assert.equal(detectHttp(Buffer.from(text, "latin1")), expected, JSON.stringify(text));
 });
 
-test("a PROXY header of either version says for whom it speaks", () => {
+test("a PROXY header of either version names its client", () => {
   const text = Buffer.from("PROXY TCP4 1.2.3.4 5.6.7.8 1000 80\r\nGET");
   assert.deepEqual(parseProxyHeader(text), {
     kind: "header",

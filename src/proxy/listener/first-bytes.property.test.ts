@@ -168,7 +168,7 @@ test("a PROXY header, whole, cut or changed, tells of addresses and ports or of 
   );
 });
 
-test("what has been told of the first bytes of HTTP is not taken back", () => {
+test("a detected HTTP version does not change with further bytes", () => {
   const line = fc
     .tuple(
       fc.constantFrom("GET", "POST", "PRI", "BREW", "CONNECT"),

@@ -34,7 +34,7 @@ function samplesOf(registry: MetricsRegistry, name: string) {
   return parsePrometheus(renderPrometheus(registry)).samples.filter((sample) => sample.name === name);
 }
 
-test("messages of gRPC are counted by who talks to whom, and its status is a label of requests", () => {
+test("gRPC messages are counted by client and server, and the gRPC status is a label of requests", () => {
   const registry = new MetricsRegistry();
   const metrics = new IstioMetrics(registry, own);
   const record: ExchangeRecord = {
@@ -100,7 +100,7 @@ test("messages of a stream of gRPC are counted while it goes on, once in a repor
   assert.equal(received?.value, 5, "a server's side knows who asks, and the configuration says how often");
 });
 
-test("what goes to no service is told by its way and its host where a client asks for it, and by nothing where a server is asked", () => {
+test("traffic to no service is labelled with its cluster and host at a client, and has no service label at a server", () => {
   const registry = new MetricsRegistry();
   const metrics = new IstioMetrics(registry, own);
   const cluster = { name: "PassthroughCluster", config: { service: undefined } } as unknown as Cluster;
@@ -123,7 +123,7 @@ test("what goes to no service is told by its way and its host where a client ask
   ]);
 });
 
-test("a client that asks for ever other hosts, and peers of ever other names, fill no more than the bound; all of it is counted", () => {
+test("ever new hosts or peer names stay within the bound, and everything is counted", () => {
   const registry = new MetricsRegistry({ maxSeriesPerMetric: 100 });
   const metrics = new IstioMetrics(registry, own);
   const asked = 5000;

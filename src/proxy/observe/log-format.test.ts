@@ -188,7 +188,7 @@ test("in JSON a field's digits stay text, and what is measured is a number", () 
   });
 });
 
-test("a line tells of its own request whatever the one before on the connection was, and of its own connection", async () => {
+test("a line describes its own request and connection, whatever the previous request was", async () => {
   const text =
     "%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %UPSTREAM_TRANSPORT_FAILURE_REASON% %REQ(X-FORWARDED-FOR)% %REQ(USER-AGENT)% %REQ(:AUTHORITY)% %GRPC_STATUS_NUMBER% %ROUTE_NAME% %BYTES_SENT% %UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQ(x-extra)%";
   const other = { ...record.connection };
@@ -340,7 +340,7 @@ test("every value that is kept for a kind of request is made of what tells the k
   }
 });
 
-test("nothing that a client decides begins a line of its own in a text, and JSON says it as it was", () => {
+test("a client's value cannot begin a new line in text, and JSON keeps it unchanged", () => {
   const peer = { workload: "w\n[2026", namespace: "n", cluster: "c", canonicalName: "app", canonicalRevision: "v1" };
   const hostile: ExchangeRecord = {
     ...plainRecord,

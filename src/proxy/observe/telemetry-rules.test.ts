@@ -74,7 +74,7 @@ test("metrics have the labels that Telemetry gives them, lose those that it take
   );
 });
 
-test("an override without a name is of all metrics; one that holds only at times, or of no metric, is told", () => {
+test("an override without a name applies to all metrics; a conditional one, or one for an unknown metric, is reported", () => {
   const told: string[] = [];
   const config = create(IstioStatsConfigSchema, {
     statPrefix: "mine",

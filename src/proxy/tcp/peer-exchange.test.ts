@@ -49,7 +49,7 @@ test("the magic number and the length come first, then an Any", () => {
   assert.ok(own.includes("x-envoy-peer-metadata-id"));
 });
 
-test("both ends learn who the other is, and what follows is theirs, also when it comes with it", async () => {
+test("both ends learn the other's metadata, and the bytes after it pass, even if they arrive with it", async () => {
   const [client, server] = await pair();
   // As another implementation may: in pieces, and with the first bytes of the application behind it.
   client.write(own.subarray(0, 5));

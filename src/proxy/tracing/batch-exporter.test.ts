@@ -50,7 +50,7 @@ async function exported<Item>(
   };
 }
 
-test("what is too large for one message goes in several, and one that is larger than a message is lost and counted", async () => {
+test("a batch that is too large is sent in several messages; an item larger than a message is dropped and counted", async () => {
   const node = { id: "n", service: "s", address: "10.0.0.1", zone: "" };
   for (const [name, encode] of [
     ["otlp", otlpSpans({ "service.name": "s" })],

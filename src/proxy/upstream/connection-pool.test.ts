@@ -113,7 +113,7 @@ function poolWith(limits: Partial<PoolLimits> = {}): {
   return { pool, dials, acquire };
 }
 
-test("a connection that becomes free serves the one who waits longest; the one on its way is kept for later", async () => {
+test("a connection that becomes free serves the user that waits longest; the one that is being opened is kept for later", async () => {
   const { pool, dials, acquire } = poolWith();
   const first = acquire();
   await dials[0]?.succeed();
@@ -144,7 +144,7 @@ test("more requests than may wait are refused at once", () => {
   assert.equal(acquire().failure?.kind, "overflow");
 });
 
-test("a drained pool serves who waits already, and keeps nothing", async () => {
+test("a drained pool serves users that already wait, and keeps no connection", async () => {
   const { pool, dials, acquire } = poolWith();
   const waiting = acquire();
   pool.drain();
@@ -183,7 +183,7 @@ test("a connection of HTTP/2 whose carrier drains ends with its last stream, and
   assert.equal(busyStream.ended, true);
 });
 
-test("a connection whose carrier drains from the start serves one who waits, and no other", async () => {
+test("a connection whose carrier drains from the start serves one waiting user, and no other", async () => {
   const { pool, dials, acquire } = poolWith();
   const first = acquire();
   const stream = (await dials[0]?.succeed(undefined, true)) ?? assert.fail();
@@ -242,7 +242,7 @@ test("a connection that is older than it may get takes no more requests, be it i
   assert.equal(sharedStream?.ended, true);
 });
 
-test("one connection of HTTP/2 is dialed for all who wait, and shared", async () => {
+test("all waiting users share one dialled HTTP/2 connection", async () => {
   const { pool, dials, acquire } = poolWith();
   const users = Array.from({ length: 20 }, () => acquire(false, "http2"));
   assert.deepEqual(
@@ -259,7 +259,7 @@ test("one connection of HTTP/2 is dialed for all who wait, and shared", async ()
   assert.deepEqual([stream?.ended, dials.length], [true, 1]);
 });
 
-test("what TLS agrees on decides: those who hoped to share a connection get one each when it is HTTP/1.1", async () => {
+test("TLS decides the protocol: with HTTP/1.1, users that waited to share a connection get one each", async () => {
   const { dials, acquire } = poolWith();
   const first = acquire(false, "alpn");
   await dials[0]?.succeed("h2");

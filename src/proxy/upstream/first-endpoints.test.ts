@@ -34,7 +34,7 @@ test("a request that waits goes to the cluster that came in place of the one tha
   assert.equal((await asked).status, 200);
 });
 
-test("endpoints that are none end the wait, and nobody waits for them again", async () => {
+test("an empty list of endpoints ends the wait, and no later request waits", async () => {
   await using harness = await Harness.start();
   const cluster = harness.cluster("app", undefined);
   harness.table = tableOf(route(forwardTo("app")));
