@@ -48,6 +48,8 @@ export interface ProxySettings {
   readonly asksForTrustBundle: boolean;
   /** The pod's DNS queries are redirected to us. */
   readonly capturesDns: boolean;
+  /** METRICS_LOCALHOST_ACCESS_ONLY: nobody outside of the pod gets metrics. */
+  readonly metricsInPodOnly: boolean;
   /** How many workers are asked for, as it was written; undefined: nothing is said. */
   readonly concurrency: unknown;
   readonly ports: {
@@ -115,6 +117,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     meshRevocationsFile: envBoolean(env, "PILOT_ENABLE_CA_CRL", true) ? meshRevocations : undefined,
     asksForTrustBundle: envBoolean(env, "PROXY_CONFIG_XDS_AGENT", false),
     capturesDns: envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
+    metricsInPodOnly: envBoolean(env, "METRICS_LOCALHOST_ACCESS_ONLY", false),
     concurrency: concurrencyOf(args, proxyConfig, sources.annotationsFile),
     ports: {
       admin: envInteger(env, "ADMIN_PORT", portOf(proxyConfig, "proxyAdminPort", 15_000)),

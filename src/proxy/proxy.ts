@@ -24,7 +24,7 @@ import {
 import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { appProbeRoutes } from "./agent/app-prober.ts";
-import { mergedMetricsRoute } from "./agent/merged-metrics.ts";
+import { mergedMetricsRoute, metricsRoutes } from "./agent/merged-metrics.ts";
 import { watchWorkloadHealth } from "./agent/workload-health.ts";
 import { DataPath, identityOf, type DataPathOptions } from "./data-path.ts";
 import type { DnsCapture } from "./dns-capture/index.ts";
@@ -247,6 +247,7 @@ export class Proxy {
     };
     const inPod = (route: EndpointRoute): EndpointRoute =>
       forOwnPod(route, ({ remotePort = 0, localPort = 0 }) => this.#serving.owns(remotePort, localPort));
+    const told = metricsRoutes({ merged, own: metrics, inPodOnly: settings.metricsInPodOnly, inPod });
     return await Promise.all([
       listenHttp({
         address: "127.0.0.1",
@@ -255,8 +256,7 @@ export class Proxy {
       }),
       everywhere(settings.ports.stats, {
         ...appProbeRoutes(settings.appProbers, settings.instanceIp),
-        "/stats/prometheus": merged,
-        "/metrics": merged,
+        ...told.status,
         "/healthz/ready": ready,
         "/quitquitquit": inPod(onPost(quit)),
         "/drain": inPod(
@@ -267,7 +267,7 @@ export class Proxy {
           }),
         ),
       }),
-      everywhere(settings.ports.envoyStats, { "/stats/prometheus": metrics }),
+      everywhere(settings.ports.envoyStats, told.envoy),
       everywhere(settings.ports.readiness, { "/healthz/ready": ready }),
     ]);
   }

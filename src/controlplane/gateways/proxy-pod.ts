@@ -32,8 +32,8 @@ const metricsPort = 15_020;
 const statusPort = 15_021;
 const envoyMetricsPort = 15_090;
 const tokenLifetimeSeconds = 43_200;
-/** A proxy that leaves ends with its last connection; one that lives longer than this is cut. */
-const terminationGracePeriodSeconds = 3600;
+/** A proxy that leaves ends with its last connection; one that lives longer than this is cut. Kubernetes' default, as upstream. */
+const terminationGracePeriodSeconds = 30;
 
 /** A gateway proxy's pod, as upstream's own template makes it. */
 export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTemplate {

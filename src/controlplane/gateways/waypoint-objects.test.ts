@@ -53,6 +53,11 @@ for (const [className, waypoint] of [
   });
 }
 
+test("a waypoint that ends has the time that Kubernetes gives by default", () => {
+  const { deployment } = waypointObjects(gateway("istio-waypoint"), { name: "wp", account: "wp" }, proxy);
+  assert.equal(deployment.spec?.template.spec?.terminationGracePeriodSeconds, 30);
+});
+
 test("a gateway between networks is made as a waypoint is, for clients outside of the cluster, and is of the network that it names", () => {
   const made = gateway("istio-east-west");
   const named = { ...made, metadata: { ...made.metadata, labels: { "topology.istio.io/network": "north" } } };

@@ -208,3 +208,25 @@ function scrape({ port, path }: AppMetrics, address: string): Promise<Scraped> {
     request.end();
   });
 }
+
+export interface MetricsRoutesOptions {
+  /** The application's metrics and the proxy's own. */
+  readonly merged: EndpointRoute;
+  readonly own: EndpointRoute;
+  /** METRICS_LOCALHOST_ACCESS_ONLY: nobody outside of the pod gets metrics. */
+  readonly inPodOnly: boolean;
+  /** Makes a route one for callers in the own pod alone. */
+  readonly inPod: (route: EndpointRoute) => EndpointRoute;
+}
+
+/** Where metrics are: at the status port those of the whole pod, at Envoy's port the proxy's own. */
+export function metricsRoutes({ merged, own, inPodOnly, inPod }: MetricsRoutesOptions): {
+  readonly status: Readonly<Record<string, EndpointRoute>>;
+  readonly envoy: Readonly<Record<string, EndpointRoute>>;
+} {
+  const guarded = (route: EndpointRoute): EndpointRoute => (inPodOnly ? inPod(route) : route);
+  return {
+    status: { "/stats/prometheus": guarded(merged), "/metrics": guarded(merged) },
+    envoy: { "/stats/prometheus": guarded(own) },
+  };
+}

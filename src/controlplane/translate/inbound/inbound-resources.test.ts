@@ -227,6 +227,14 @@ test("the limits of connections that clients have hold for the application's own
   ]);
 });
 
+test("a Sidecar's endpoint without an address leads where connections were for", () => {
+  const { apply, cluster } = sidecars();
+  const ingress = [{ port: { number: 8080, protocol: "HTTP", name: "http" }, defaultEndpoint: ":8080" }];
+  apply(...base, config("Sidecar", "shop/web", { workloadSelector: { labels: { app: "web" } }, ingress }));
+  const { type, loadAssignment } = cluster("inbound|8080||");
+  assert.deepEqual([type, loadAssignment], ["ORIGINAL_DST", undefined]);
+});
+
 test("a Sidecar's ingress replaces the ports of services, and may listen, end TLS and lead elsewhere", () => {
   const { apply, chains, cluster, names } = sidecars();
   const tls = { mode: "SIMPLE", serverCertificate: "/certs/cert.pem", privateKey: "/certs/key.pem" };

@@ -186,8 +186,9 @@ function ingressTarget(
   };
 }
 
-/** The wildcard address stands for the pod's own. */
+/** The wildcard address stands for the pod's own. Without an address connections go where they were for. */
 function endpointOf(endpoint: string | undefined, pod: PodFacts): string | undefined {
+  if (endpoint?.startsWith(":") === true && !endpoint.startsWith("::")) return undefined;
   const [, host, port] = /^(?:\[?)(0\.0\.0\.0|::)\]?:(\d+)$/.exec(endpoint ?? "") ?? [];
   if (host === undefined || port === undefined) return endpoint;
   const address =
