@@ -271,7 +271,6 @@ export const proxyDefaultsTable: FieldTable = {
         "attemptCount.disabled",
         "envoyDebugHeaders.disabled",
         "metadataExchangeHeaders.mode",
-        "preserveHttp1HeaderCase",
         "setCurrentClientCertDetails.**",
       ),
     ),
@@ -330,6 +329,9 @@ export const proxyDefaultsTable: FieldTable = {
       "statsdUdpAddress",
     ),
     warned("Limits of connections", "connectionSettings.**"),
-    warned("Other headers", ...under(["proxyHeaders"], "xForwardedHost.enabled", "xForwardedPort.enabled")),
+    warned(
+      "Other headers",
+      ...under(["proxyHeaders"], "xForwardedHost.enabled", "xForwardedPort.enabled", "preserveHttp1HeaderCase"),
+    ),
   ],
 };

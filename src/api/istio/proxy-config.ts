@@ -71,7 +71,6 @@ export interface ProxyHeaders {
   readonly attemptCountDisabled: boolean;
   readonly envoyDebugHeadersDisabled: boolean;
   readonly metadataExchangeInMeshOnly: boolean;
-  readonly preserveHttp1HeaderCase: boolean;
 }
 
 /** Fields of upstream's that change nothing here. */
@@ -216,9 +215,8 @@ function readHeaders(reader: Reader | undefined): ProxyHeaders {
     envoyDebugHeadersDisabled: isDisabled("envoyDebugHeaders"),
     metadataExchangeInMeshOnly:
       reader?.object("metadataExchangeHeaders")?.oneOf("mode", ["UNDEFINED", "IN_MESH"]) === "IN_MESH",
-    preserveHttp1HeaderCase: reader?.boolean("preserveHttp1HeaderCase") ?? false,
   };
-  for (const field of ["xForwardedHost", "xForwardedPort"])
+  for (const field of ["xForwardedHost", "xForwardedPort", "preserveHttp1HeaderCase"])
     if (reader?.has(field) === true) reader.warn("has no effect here", field);
   warnOfUnknown(reader);
   return headers;

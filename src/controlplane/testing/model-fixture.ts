@@ -46,7 +46,6 @@ export const testMesh: MeshSettings = {
     attemptCountDisabled: false,
     envoyDebugHeadersDisabled: false,
     metadataExchangeInMeshOnly: false,
-    preserveHttp1HeaderCase: false,
   },
   proxyListenPort: 15_001,
   localityLbSetting: { enabled: true, distribute: [], failover: [], failoverPriority: [] },
