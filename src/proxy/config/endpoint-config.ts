@@ -79,16 +79,20 @@ function addressOf(
   transports: TransportRules,
   where: string,
   hbonePort: number,
-): Pick<EndpointConfig, "address" | "port" | "transport" | "proxyHeader"> {
+): Pick<EndpointConfig, "address" | "port" | "transport" | "proxyHeader" | "innerTls"> {
   const address = target.address?.address;
   const chosen = transports.choose(metadataOf(endpoint.metadata, "envoy.transport_socket_match"));
   const proxied = chosen.proxyHeader === undefined ? {} : { proxyHeader: chosen.proxyHeader };
   if (address?.case === "envoyInternalAddress") {
     const listener = address.value.addressNameSpecifier.value ?? "";
-    if (listener === doubleTunnelListener) return { ...doubleTunnelTo(endpoint.metadata, where), ...proxied };
+    const inside = {
+      ...proxied,
+      ...(chosen.kind === "internal" && chosen.tls !== undefined ? { innerTls: chosen.tls } : {}),
+    };
+    if (listener === doubleTunnelListener) return { ...doubleTunnelTo(endpoint.metadata, where), ...inside };
     if (listener !== tunnelListener)
-      return { address: listener, port: 0, transport: { kind: "internal", listener }, ...proxied };
-    return { ...tunnelTo(address.value.endpointId, endpoint.metadata, where, hbonePort), ...proxied };
+      return { address: listener, port: 0, transport: { kind: "internal", listener }, ...inside };
+    return { ...tunnelTo(address.value.endpointId, endpoint.metadata, where, hbonePort), ...inside };
   }
   if (address?.case !== "socketAddress") throw unsupported(where, `an endpoint with ${address?.case ?? "no address"}`);
   const { value } = address;

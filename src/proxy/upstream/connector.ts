@@ -71,7 +71,8 @@ export class MeshConnector implements EndpointConnector {
     context: ConnectContext = { protocol: "http1" },
   ): Promise<UpstreamStream> {
     const { transport } = endpoint;
-    if (transport.kind === "tls") return await this.#secure(endpoint, transport.tls, timeoutMs, context);
+    const tls = transport.kind === "tls" ? transport.tls : endpoint.innerTls;
+    if (tls !== undefined) return await this.#secure(endpoint, tls, timeoutMs, context);
     return await this.#open(endpoint, timeoutMs, context);
   }
 
@@ -159,7 +160,7 @@ export class MeshConnector implements EndpointConnector {
     const material = await this.#options.contexts.get(tls, timeoutMs);
     const stream = await this.#open(endpoint, timeoutMs, context);
     const servername = serverNameOf(endpoint, tls);
-    return await secureClient(stream, material, {
+    const secured: UpstreamStream = await secureClient(stream, material, {
       alpn: alpnOf(tls, context),
       alpnOptional: true,
       ...(servername === undefined ? {} : { servername }),
@@ -168,6 +169,8 @@ export class MeshConnector implements EndpointConnector {
       refuse: (certificate) =>
         peerTrouble(certificate, tls) ?? (tls.verifiesServerName ? nameTrouble(certificate, servername) : undefined),
     });
+    // A tunnel that drains retires the connection inside it as well.
+    return "retiring" in stream ? Object.defineProperty(secured, "retiring", { get: () => stream.retiring }) : secured;
   }
 }
 

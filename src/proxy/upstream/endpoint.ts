@@ -44,6 +44,8 @@ export interface EndpointConfig extends SocketOptions {
   readonly healthy: boolean;
   /** Connections begin with a PROXY header that names the client, so each client has connections of its own. */
   readonly proxyHeader?: ProxyHeaderVersion;
+  /** TLS inside the tunnel. The application behind the endpoint ends it. */
+  readonly innerTls?: UpstreamTlsSpec;
   readonly hostname: string | undefined;
   readonly workload: WorkloadLabels;
 }
@@ -56,7 +58,7 @@ export function endpointName(config: EndpointConfig): string {
 
 /** Identifies the connection target. The pools of equal targets survive an update. */
 export function endpointKey(config: EndpointConfig): string {
-  return `${config.address} ${config.port} ${transportKey(config.transport)} ${config.sourceAddress ?? ""} ${config.proxyHeader ?? ""}`;
+  return `${config.address} ${config.port} ${transportKey(config.transport)} ${config.sourceAddress ?? ""} ${config.proxyHeader ?? ""} ${config.innerTls?.key ?? ""}`;
 }
 
 function transportKey(transport: EndpointTransport): string {
