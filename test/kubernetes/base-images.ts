@@ -1,6 +1,6 @@
 // The images that a cluster needs before any other: a pod's pause, CoreDNS, and busybox; each of one static program.
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, globSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { OciLayout } from "../../scripts/image/oci-layout.ts";
 import { pauseImage } from "./node-plan.ts";
 import { runCommand } from "./run-command.ts";
@@ -8,7 +8,24 @@ import { runCommand } from "./run-command.ts";
 export const coreDnsImage = "registry.serin.test/coredns:1";
 export const busyboxImage = "registry.serin.test/busybox:1";
 const busybox = "/bin/busybox";
-const applets = ["sh", "sleep", "cat", "ls", "wget", "nc", "ip", "id", "echo", "true", "false", "nslookup", "httpd"];
+/** A static program asks DNS by the C library's shared parts. */
+const nameLibraries = "/lib{,64}/{*-linux-gnu/,}{libc.so.6,libresolv.so.2,libnss_*.so.2,ld-linux-*.so.*}";
+const applets = [
+  "sh",
+  "sleep",
+  "cat",
+  "ls",
+  "wget",
+  "nc",
+  "ip",
+  "id",
+  "echo",
+  "true",
+  "false",
+  "nslookup",
+  "httpd",
+  "timeout",
+];
 
 interface BaseImage {
   readonly name: string;
@@ -45,6 +62,10 @@ function addImage(
   for (const place of ["bin", "tmp", "proc", "sys", "dev", "etc"]) mkdirSync(join(root, place));
   writeFileSync(join(root, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n");
   const file = program === busybox ? "busybox" : "coredns";
+  for (const library of program === busybox ? globSync(nameLibraries) : []) {
+    mkdirSync(join(root, dirname(library)), { recursive: true });
+    copyFileSync(library, join(root, library));
+  }
   copyFileSync(program, join(root, "bin", file));
   for (const link of links) symlinkSync(file, join(root, "bin", link));
   const layer = layout.addLayer(root);

@@ -19,6 +19,8 @@ export interface Case {
   readonly title: string;
   /** Cases that have to be run before. */
   readonly after?: readonly string[];
+  /** Causes of failed requests that the fault itself brings: connections that a killed process held. */
+  readonly excused?: RegExp;
   /** Says what it saw; throws when that is not as it should be. */
   run(bench: Bench): Promise<string>;
 }
@@ -29,6 +31,7 @@ export interface CaseResult {
   readonly seconds: number;
   readonly saw: string;
   readonly requests: number;
+  /** Without those that the case excuses. */
   readonly requestsFailed: number;
 }
 

@@ -69,7 +69,7 @@ export class ConstantLoad {
   async pause(): Promise<void> {
     await this.#stopChildren();
     await this.#scalePods(0);
-    await this.#cluster.kubectl("wait", "-n", podNamespace, "--for=delete", "pod", "-l", "app=load", "--timeout=60s");
+    await this.#cluster.kubectl("wait", "-n", podNamespace, "--for=delete", "pod", "-l", "app=load", "--timeout=180s");
   }
 
   async resume(): Promise<void> {

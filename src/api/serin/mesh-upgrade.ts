@@ -126,8 +126,18 @@ function parseTo(spec: Reader, fromRevision: string): MeshUpgradeSpec["to"] {
   return {
     revision,
     install,
-    ...(cni === undefined ? {} : { cni }),
+    ...(cni === undefined ? {} : { cni: agentSpec(cni, install[0]) }),
     ...(secretName === undefined ? {} : { root: { secretName } }),
+  };
+}
+
+/** Who asks for an agent wants one, and of the same profile as the mesh: `cni: { tag: 1.18.1 }` is enough. */
+function agentSpec(cni: IstioOperatorSpec, mesh: IstioOperatorSpec | undefined): IstioOperatorSpec {
+  const profile = cni.profile ?? mesh?.profile;
+  return {
+    ...cni,
+    ...(profile === undefined ? {} : { profile }),
+    components: { ...cni.components, cni: { enabled: true, ...cni.components?.cni } },
   };
 }
 

@@ -13,11 +13,12 @@ async function pidsOf({ cluster }: Bench, node: NodeNumber, role: string): Promi
   return output.trim().split("\n").filter(Boolean);
 }
 
-function killCase(name: string, role: string, title: string): Case {
+function killCase(name: string, role: string, title: string, excused?: RegExp): Case {
   return {
     name,
     title,
     after: ["bookinfo"],
+    ...(excused === undefined ? {} : { excused }),
     async run(bench) {
       const { cluster, load } = bench;
       for (const number of nodeNumbers) {
@@ -36,7 +37,12 @@ function killCase(name: string, role: string, title: string): Case {
 }
 
 export const killCniCase = killCase("kill-cni", "cni", "kill -9 of the CNI agents");
-export const killZtunnelCase = killCase("kill-ztunnel", "ztunnel", "kill -9 of the ztunnels");
+export const killZtunnelCase = killCase(
+  "kill-ztunnel",
+  "ztunnel",
+  "kill -9 of the ztunnels",
+  /ECONNRESET|EPIPE|closed/,
+);
 
 export const apiServerCase: Case = {
   name: "apiserver",
@@ -98,10 +104,10 @@ export const rebootCase: Case = {
         shop,
         "deploy/productpage-v1",
         "--",
+        "timeout",
+        "3",
         "wget",
         "-qO-",
-        "-T",
-        "3",
         url,
       ]);
       return code === 0;

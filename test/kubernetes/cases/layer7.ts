@@ -65,10 +65,10 @@ export const sidecarCase: Case = {
         shop,
         "deploy/load",
         "--",
+        "timeout",
+        "4",
         "wget",
         "-qO-",
-        "-T",
-        "4",
         `http://helloworld.${sidecars}:5000/hello`,
       ]);
       if (code === 0) answers.add(/version: (v\d)/.exec(output)?.[1] ?? output);

@@ -53,7 +53,7 @@ export const jobsCase: Case = {
   after: ["bookinfo"],
   async run(bench) {
     await bench.cluster.api.apply([namespaceObject(many, ambient)]);
-    await job(bench, "ask-once", 8, 4, `wget -qO- -T 5 ${details}`);
+    await job(bench, "ask-once", 8, 4, `timeout 5 wget -qO- ${details}`);
     return "8 of 8 pods were answered";
   },
 };
@@ -63,7 +63,7 @@ export const churnCase: Case = {
   title: "200 pods come, ask once, and go",
   after: ["jobs"],
   async run(bench) {
-    await job(bench, "churn", 200, 20, `wget -qO- -T 10 ${details}`);
+    await job(bench, "churn", 200, 20, `timeout 10 wget -qO- ${details}`);
     return "200 of 200 pods were answered";
   },
 };
@@ -98,10 +98,10 @@ export const statefulSetCase: Case = {
           shop,
           "deploy/load",
           "--",
+          "timeout",
+          "4",
           "wget",
           "-qO-",
-          "-T",
-          "4",
           `http://${name}.set.${many}:8080/`,
         ]);
         return output.includes(name);
@@ -130,7 +130,7 @@ export const hostNetworkCase: Case = {
     ]);
     await cluster.available(many);
     const ask = async (namespace: string, from: string, url: string): Promise<string> =>
-      await cluster.kubectl("exec", "-n", namespace, from, "--", "wget", "-qO-", "-T", "5", url);
+      await cluster.kubectl("exec", "-n", namespace, from, "--", "timeout", "5", "wget", "-qO-", url);
     await ask(many, "deploy/host", `http://web.${many}:8080/`);
     const answer = await ask(many, "deploy/web", `http://host.${many}:18080/passwd`);
     if (!answer.includes("root:")) throw new Error(`the pod in its node's network answered: ${answer}`);
