@@ -32,8 +32,11 @@ const metricsPort = 15_020;
 const statusPort = 15_021;
 const envoyMetricsPort = 15_090;
 const tokenLifetimeSeconds = 43_200;
-/** A proxy that leaves ends with its last connection; one that lives longer than this is cut. Kubernetes' default, as upstream. */
-const terminationGracePeriodSeconds = 30;
+/**
+ * A proxy that leaves ends with its last connection; one that lives longer than this is cut. Upstream leaves Kubernetes' 30 s, after which an upgrade
+ * would cut what is still open.
+ */
+const terminationGracePeriodSeconds = 3600;
 
 /** A gateway proxy's pod, as upstream's own template makes it. */
 export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTemplate {

@@ -53,9 +53,9 @@ for (const [className, waypoint] of [
   });
 }
 
-test("a waypoint that ends has the time that Kubernetes gives by default", () => {
+test("a waypoint that ends has an hour for connections that are open, so that an upgrade cuts none", () => {
   const { deployment } = waypointObjects(gateway("istio-waypoint"), { name: "wp", account: "wp" }, proxy);
-  assert.equal(deployment.spec?.template.spec?.terminationGracePeriodSeconds, 30);
+  assert.equal(deployment.spec?.template.spec?.terminationGracePeriodSeconds, 3600);
 });
 
 test("a gateway between networks is made as a waypoint is, for clients outside of the cluster, and is of the network that it names", () => {
