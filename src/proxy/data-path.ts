@@ -274,6 +274,7 @@ export class DataPath implements Serving {
     this.#listeners.sweep();
     this.#secrets.sweep(nowMs);
     this.#config.sweep(nowMs);
+    this.#ownConnections.sweep(nowMs);
     if (this.#closesUnused) this.#config.closeUnused();
   }
 

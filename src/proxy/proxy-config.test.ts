@@ -128,6 +128,18 @@ test("routes that no listener asks for stay as long as a connection of one that 
   leaving = new Set();
   config.sweep(systemClock.steadyMs());
   assert.equal(config.routeTable("first"), undefined);
+  // Sent anew before a listener asks for them again, they are not sent a second time.
+  const again = [{ name: "first", aliases: [], version: "2", typeUrl: typeUrls.route, body }];
+  asked = new Set(["first"]);
+  await apply(typeUrls.route, again, []);
+  [asked, leaving] = [new Set(), new Set(["first"])];
+  await apply(typeUrls.listener, [], ["one"]);
+  await apply(typeUrls.route, again, []);
+  leaving = new Set();
+  config.sweep(systemClock.steadyMs());
+  asked = new Set(["first"]);
+  await apply(typeUrls.route, again, []);
+  assert.ok(config.routeTable("first") !== undefined);
 });
 
 test("a listener comes to where another was that goes in the same update", async () => {

@@ -360,6 +360,8 @@ export class ProxyConfig {
       }
     });
     for (const { name } of update.resources) {
+      // Who has sent it anew will not send it again when a listener asks for it.
+      this.#unasked.delete(name);
       const applied = this.routes.get(name);
       const message = applied?.message();
       if (applied !== undefined && message?.vhds !== undefined)

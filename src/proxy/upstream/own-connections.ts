@@ -1,8 +1,16 @@
 import { transientError } from "../../base/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 
-/** How many connections to the process's own ports may be open at once. A proxy has no reason for many. */
-const maxOpen = 4096;
+/** Connections to ports of the own process that are known at once; a proxy has no reason to open many. */
+const maxKnown = 4096;
+/** A closed one is known for so long: what came by it may still wait to be looked at. The kernel gives its port to nobody else for as long. */
+const closedMs = 60_000;
+
+interface Known {
+  readonly stream: Pick<ByteStream, "fd">;
+  /** When it was first seen closed. */
+  closedAtMs: number | undefined;
+}
 
 /**
  * Connections that this proxy opened to its own ports for a client, by a tunnel or a route. Their peer has a local
@@ -10,32 +18,36 @@ const maxOpen = 4096;
  */
 export class OwnConnections {
   readonly #ports: ReadonlySet<number>;
-  readonly #open = new Map<string, ByteStream>();
+  readonly #known = new Map<string, Known>();
 
   constructor(ports: Iterable<number>) {
     this.#ports = new Set(ports);
   }
 
-  /** Remembers a stream until it is closed, if it leads to one of the ports. Throws when too many are open. */
-  add(stream: ByteStream): void {
+  /** Remembers a stream, if it leads to one of the ports. Throws when too many are known. */
+  add(stream: Pick<ByteStream, "fd" | "local" | "remote" | "destroy">): void {
     const { port } = stream.remote;
     if (!this.#ports.has(port)) return;
-    if (this.#open.size >= maxOpen) this.#forgetClosed();
-    if (this.#open.size >= maxOpen) {
+    const key = keyOf(stream.local.port, port);
+    if (this.#known.size >= maxKnown && !this.#known.has(key)) {
       stream.destroy({ reset: true });
-      throw transientError("own-ports", `more than ${maxOpen} connections lead to this proxy's own ports`);
+      throw transientError("own-ports", `more than ${maxKnown} connections lead to this proxy's own ports`);
     }
-    this.#open.set(keyOf(stream.local.port, port), stream);
+    this.#known.set(key, { stream, closedAtMs: undefined });
   }
 
-  /** Whether a connection that was accepted at `port` is one of ours. */
+  /** Whether a connection that was accepted at `port` is one of ours; also when our end of it is closed by now. */
   has(remotePort: number, port: number): boolean {
-    const stream = this.#open.get(keyOf(remotePort, port));
-    return stream !== undefined && stream.fd !== -1;
+    return this.#known.has(keyOf(remotePort, port));
   }
 
-  #forgetClosed(): void {
-    for (const [key, { fd }] of this.#open) if (fd === -1) this.#open.delete(key);
+  /** To be called once a second. */
+  sweep(nowMs: number): void {
+    for (const [key, known] of this.#known) {
+      if (known.stream.fd !== -1) continue;
+      known.closedAtMs ??= nowMs;
+      if (nowMs - known.closedAtMs >= closedMs) this.#known.delete(key);
+    }
   }
 }
 
