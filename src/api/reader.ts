@@ -129,7 +129,13 @@ export class Reader {
       this.error(`is not a field that is known here${suggestion}`, field),
   ): void {
     if (!isRecord(this.#value)) return;
-    for (const field of Object.keys(this.#value)) if (!this.#known.has(field)) report(field, this.#suggestion(field));
+    let unknown = 0;
+    for (const field of Object.keys(this.#value)) {
+      if (this.#known.has(field)) continue;
+      unknown += 1;
+      const isSuggested = unknown <= maxSuggestions && field.length <= maxSuggestedLength;
+      report(field, isSuggested ? this.#suggestion(field) : "");
+    }
   }
 
   /** The parser's answer: the value only if nothing was wrong anywhere below this report. */
@@ -164,6 +170,10 @@ export class Reader {
   }
 }
 
+/** A slip of the pen is among few; looking for the nearest name takes long. */
+const maxSuggestions = 20;
+const maxSuggestedLength = 64;
+
 interface Report {
   readonly errors: FieldIssue[];
   readonly warnings: FieldIssue[];
@@ -178,4 +188,15 @@ const shownCharacters = 60;
 function describe(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
+}
+
+/** For each key whether an earlier one equals it; of one that is undefined, false. Takes time in proportion to their number. */
+export function areRepeated(keys: readonly (string | number | undefined)[]): readonly boolean[] {
+  const seen = new Set<string | number>();
+  return keys.map((key) => {
+    if (key === undefined) return false;
+    const isRepeated = seen.has(key);
+    seen.add(key);
+    return isRepeated;
+  });
 }

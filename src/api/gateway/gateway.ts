@@ -1,7 +1,7 @@
 import { defineKind } from "../kind.ts";
 import type { Condition, KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import { Reader } from "../reader.ts";
+import { areRepeated, Reader } from "../reader.ts";
 import { checkSectionName, gatewayGroup, readHostname, warnOfUnknown } from "./references.ts";
 
 export interface Gateway extends KubernetesObject {
@@ -191,9 +191,9 @@ function readFrontend(reader: Reader): NonNullable<GatewayTls["frontend"]> {
     port: entry.required("port", entry.integer("port", 1, maxPort)) ?? 0,
     tls: readFrontendTls(entry.required("tls", entry.object("tls")) ?? entry.empty("tls")),
   }));
+  const repeated = areRepeated(perPort.map(({ port }) => port));
   for (const [index, { port }] of perPort.entries()) {
-    if (perPort.findIndex((other) => other.port === port) < index)
-      reader.error(`must be unique, ${port} is there twice`, `perPort[${index}].port`);
+    if (repeated[index] === true) reader.error(`must be unique, ${port} is there twice`, `perPort[${index}].port`);
   }
   warnOfUnknown(reader);
   return { default: otherwise === undefined ? {} : readFrontendTls(otherwise), perPort };

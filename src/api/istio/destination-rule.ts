@@ -1,7 +1,7 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import type { Reader } from "../reader.ts";
+import { areRepeated, type Reader } from "../reader.ts";
 import { checkLabels, checkSelectorLabels, readExportTo } from "./checks.ts";
 import { isDnsLabel, wildcardDomainFault } from "./domain-names.ts";
 import { openObject, refuseDryRun, refuseUnknown, requireText } from "./fields.ts";
@@ -46,9 +46,9 @@ export function parseDestinationRule(raw: unknown): Parsed<DestinationRule> {
     exportTo: readExportTo(reader, { namespace, ownNamespaceOnly: selector !== undefined }),
     workloadSelector: selector === undefined ? undefined : { matchLabels: selector.stringMap("matchLabels") },
   };
+  const repeated = areRepeated(spec.subsets.map(({ name }) => name));
   for (const [index, { name }] of spec.subsets.entries()) {
-    if (spec.subsets.slice(0, index).some((earlier) => earlier.name === name))
-      reader.error(`is there twice, got "${name}"; rename one`, `subsets[${index}].name`);
+    if (repeated[index] === true) reader.error(`is there twice, got "${name}"; rename one`, `subsets[${index}].name`);
   }
   if (spec.workloadSelector !== undefined)
     checkSelectorLabels(reader, "workloadSelector.matchLabels", spec.workloadSelector.matchLabels);

@@ -1,7 +1,7 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import type { Reader } from "../reader.ts";
+import { areRepeated, type Reader } from "../reader.ts";
 import { openObject, readPortNumber, refuseDryRun, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTarget } from "./policy-target.ts";
 
@@ -125,8 +125,9 @@ function checkModule(reader: Reader, module: WasmModule): void {
     reader.error(`must have at most ${maxSecretLength} characters`, "imagePullSecret");
   if (module.pluginName.length > maxNameLength)
     reader.error(`must have at most ${maxNameLength} characters`, "pluginName");
+  const repeated = areRepeated(module.env.map(({ name }) => name));
   for (const [index, { name }] of module.env.entries()) {
-    if (module.env.slice(0, index).some((earlier) => earlier.name === name))
+    if (repeated[index] === true)
       reader.error(`is there twice, got "${name}"; leave one out`, `vmConfig.env[${index}].name`);
   }
 }

@@ -1,7 +1,7 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import type { Reader } from "../reader.ts";
+import { areRepeated, type Reader } from "../reader.ts";
 import { addressFault, isAddress, unixPathFault } from "./checks.ts";
 import { hasPartialWildcard, isDnsLabel, wildcardDomainFault } from "./domain-names.ts";
 import { openObject, readText, refuseDryRun, refuseUnknown } from "./fields.ts";
@@ -45,10 +45,9 @@ export function parseIstioGateway(raw: unknown): Parsed<IstioGateway> {
     selector: reader.stringMap("selector"),
   };
   if (spec.servers.length === 0) reader.error("must have at least one server", "servers");
+  const repeated = areRepeated(spec.servers.map(({ port }) => port.name));
   for (const [index, { port }] of spec.servers.entries()) {
-    const isRepeated =
-      port.name !== undefined && spec.servers.slice(0, index).some((earlier) => earlier.port.name === port.name);
-    if (isRepeated)
+    if (repeated[index] === true)
       reader.error(
         `must be unique in the Gateway, "${port.name ?? ""}" is there twice; rename one`,
         `servers[${index}].port.name`,

@@ -1,4 +1,4 @@
-import type { Reader } from "../reader.ts";
+import { areRepeated, type Reader } from "../reader.ts";
 import { readDurationMs, readText, requireText, warnOfUnknown } from "./fields.ts";
 import {
   readLocality,
@@ -129,8 +129,9 @@ function readCookie(reader: Reader): HashKey {
     return attribute;
   });
   const names = attributes.map(({ name }) => name);
+  const repeated = areRepeated(names);
   for (const [index, name] of names.entries())
-    if (names.indexOf(name) !== index)
+    if (repeated[index] === true)
       reader.error(`is there twice, got "${name}"; leave one out`, `attributes[${index}].name`);
   const key: HashKey = {
     kind: "httpCookie",

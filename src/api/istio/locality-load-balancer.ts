@@ -95,21 +95,38 @@ function readDistribution(reader: Reader): LocalityLoadBalancer["distribute"][nu
 
 /** Each must be well-formed, and none may lie within another. */
 function checkLocalities(localities: readonly string[], report: (index: number, message: string) => void): void {
+  const overlaps = earlierOverlaps(localities);
   for (const [index, locality] of localities.entries()) {
     const parts = locality.split("/");
     if (parts.length > localityParts || parts.includes(""))
       report(index, `must be region, region/zone or region/zone/subzone, got "${locality}"`);
     else if (/\*./.test(locality)) report(index, `may have one "*", at its end, got "${locality}"`);
-    const other = localities
-      .slice(0, index)
-      .find((earlier) => isWithin(locality, earlier) || isWithin(earlier, locality));
+    const other = overlaps[index];
     if (other !== undefined) report(index, `overlaps with "${other}", got "${locality}"; leave one out`);
   }
 }
 
-function isWithin(narrower: string, wider: string): boolean {
-  const prefix = wider.replace(/\/?\*$/, "");
-  return prefix === "" || narrower === prefix || narrower.startsWith(`${prefix}/`);
+/** For each locality the first one before it that lies within it, or in which it lies. */
+function earlierOverlaps(localities: readonly string[]): readonly (string | undefined)[] {
+  /** By every place in which a locality lies, the first such locality. */
+  const within = new Map<string, number>();
+  /** By the place that a locality takes whole, the first such locality. */
+  const whole = new Map<string, number>();
+  return localities.map((locality, index) => {
+    const around = placesAround(locality);
+    const own = locality.replace(/\/?\*$/, "");
+    const earlier = [...around.map((place) => whole.get(place)), within.get(own)];
+    const first = Math.min(...earlier.filter((found) => found !== undefined));
+    for (const place of around) if (!within.has(place)) within.set(place, index);
+    if (!whole.has(own)) whole.set(own, index);
+    return localities[first];
+  });
+}
+
+/** Everything, the region, the zone, the subzone; what has more parts is refused anyway. */
+function placesAround(locality: string): readonly string[] {
+  const parts = locality.split("/", localityParts + 1);
+  return ["", ...parts.map((_, index) => parts.slice(0, index + 1).join("/"))];
 }
 
 function readFailover(reader: Reader): LocalityLoadBalancer["failover"] {

@@ -1,4 +1,4 @@
-import type { Reader } from "../reader.ts";
+import { areRepeated, type Reader } from "../reader.ts";
 import { readText, refuseUnknown } from "./fields.ts";
 
 /** TLS of a server: of a Gateway, or of a Sidecar's ingress. Files are of the proxy; credential names are secrets. */
@@ -107,10 +107,11 @@ function readCertificate(reader: Reader): ServerCertificateFiles {
 
 function readCipherSuites(reader: Reader): readonly string[] {
   const suites = reader.strings("cipherSuites");
+  const repeated = areRepeated(suites);
   return suites.filter((suite, index) => {
     // What begins with a sign is an expression of OpenSSL's, such as "-ALL".
     const isKnown = suite === "" || suite === "ALL" || !/^[A-Za-z0-9]/.test(suite) || cipherSuites.includes(suite);
-    const isFirst = suites.indexOf(suite) === index;
+    const isFirst = repeated[index] === false;
     if (!isKnown)
       reader.warn(
         `is ignored, no proxy knows "${suite}"; known are ${cipherSuites.join(", ")}`,

@@ -1,7 +1,7 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import type { Reader } from "../reader.ts";
+import { areRepeated, type Reader } from "../reader.ts";
 import { checkEach, checkPortName, checkProtocol, checkSelectorLabels, readExportTo, subnetFault } from "./checks.ts";
 import { domainFault, hasPartialWildcard, wildcardDomainFault } from "./domain-names.ts";
 import { openObject, refuseDryRun, refuseUnknown, type OpenedObject } from "./fields.ts";
@@ -132,11 +132,12 @@ function checkAddresses(reader: Reader, { addresses, resolution, hosts, ports }:
 }
 
 function checkPorts(reader: Reader, { ports, hosts, resolution }: ServiceEntrySpec): void {
+  const byName = areRepeated(ports.map(({ name }) => name));
+  const byNumber = areRepeated(ports.map(({ number }) => number));
   for (const [index, port] of ports.entries()) {
-    const earlier = ports.slice(0, index);
-    if (port.name !== undefined && earlier.some((other) => other.name === port.name))
-      reader.error(`must be unique, "${port.name}" is there twice; rename one`, `ports[${index}].name`);
-    if (earlier.some((other) => other.number === port.number))
+    if (byName[index] === true)
+      reader.error(`must be unique, "${port.name ?? ""}" is there twice; rename one`, `ports[${index}].name`);
+    if (byNumber[index] === true)
       reader.error(`must be unique, ${port.number} is there twice; leave one out`, `ports[${index}].number`);
     const isTold = isHttpProtocol(port.protocol) || isTlsProtocol(port.protocol);
     if (hosts.length > 1 && resolution !== "NONE" && !isTold) {

@@ -1,7 +1,7 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import type { Reader } from "../reader.ts";
+import { areRepeated, type Reader } from "../reader.ts";
 import { addressFault, checkPortName, checkProtocol, checkSelectorLabels, unixPathFault } from "./checks.ts";
 import { readConnectionPool, type ConnectionPool } from "./connection-pool.ts";
 import { readDestination, type Destination } from "./destination.ts";
@@ -90,15 +90,16 @@ function checkListeners(reader: Reader, spec: SidecarSpec): void {
   for (const field of ["ingress", "egress"] as const) {
     const listeners: readonly { readonly port?: IstioPort | undefined; readonly bind?: string | undefined }[] =
       spec[field];
+    const byBind = areRepeated(listeners.map(({ port, bind }) => (port?.number === 0 ? `${bind}` : undefined)));
+    const byPort = areRepeated(listeners.map(({ port }) => port?.number));
     for (const [index, { port, bind }] of listeners.entries()) {
-      const earlier = listeners.slice(0, index);
       if (port === undefined) {
         if (index !== listeners.length - 1)
           reader.error("must be the last listener, since it has no port", `${field}[${index}]`);
       } else if (port.number === 0 && field === "egress") {
-        if (earlier.some((other) => other.port?.number === 0 && other.bind === bind))
+        if (byBind[index] === true)
           reader.error(`must be unique, "${bind ?? ""}" is there twice`, `${field}[${index}].bind`);
-      } else if (earlier.some((other) => other.port?.number === port.number)) {
+      } else if (byPort[index] === true) {
         reader.error(`must be unique, ${port.number} is there twice; leave one out`, `${field}[${index}].port.number`);
       }
     }

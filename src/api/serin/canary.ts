@@ -91,9 +91,10 @@ function statusOf(raw: unknown): { status?: RolloutStatus } {
 
 function parseSpec(spec: Reader): CanarySpec {
   const target = parseTarget(spec);
-  const steps = spec.list("steps").map(parseStep);
-  if (steps.length === 0) spec.error("must have at least one step, such as {weight: 10}", "steps");
-  if (steps.length > maxSteps) spec.error(`must have at most ${maxSteps} steps, got ${steps.length}`, "steps");
+  const entries = spec.list("steps");
+  if (entries.length === 0) spec.error("must have at least one step, such as {weight: 10}", "steps");
+  if (entries.length > maxSteps) spec.error(`must have at most ${maxSteps} steps, got ${entries.length}`, "steps");
+  const steps = entries.slice(0, maxSteps).map(parseStep);
   const affinity = spec.object("sessionAffinity");
   const sessionAffinity =
     affinity === undefined

@@ -1,4 +1,4 @@
-import type { Reader } from "../reader.ts";
+import { areRepeated, type Reader } from "../reader.ts";
 import { conditionProblem } from "./check-condition.ts";
 import { templateNames, unknownTemplateNames } from "./check-template.ts";
 
@@ -131,13 +131,15 @@ const conditionTypes: readonly CheckType[] = [
 ];
 
 export function parseChecks(owner: Reader, field: string): readonly CheckSpec[] {
-  const checks = owner
-    .objects(field)
+  const entries = owner.objects(field);
+  if (entries.length > maxChecks) owner.error(`must have at most ${maxChecks} entries, got ${entries.length}`, field);
+  const checks = entries
+    .slice(0, maxChecks)
     .map((check) => (check.has("ref") ? parseReference(check) : parseCheckSpec(check)));
-  if (checks.length > maxChecks) owner.error(`must have at most ${maxChecks} entries, got ${checks.length}`, field);
   const names = checks.map((check) => check.name ?? check.type);
+  const repeated = areRepeated(names);
   names.forEach((name, index) => {
-    if (checks[index]?.ref === undefined && names.indexOf(name) < index)
+    if (checks[index]?.ref === undefined && repeated[index] === true)
       owner.error(
         `is called ${name}, as is ${field}[${names.indexOf(name)}]: give one of them a name`,
         `${field}[${index}]`,

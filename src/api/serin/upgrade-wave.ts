@@ -1,4 +1,4 @@
-import type { Reader } from "../reader.ts";
+import { areRepeated, type Reader } from "../reader.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
 import { parsePause, type PauseSpec } from "./rollout-orders.ts";
 
@@ -27,9 +27,9 @@ const monthSeconds = 2_592_000;
 export function parseWaves(spec: Reader): readonly UpgradeWave[] {
   const waves = spec.list("waves");
   if (waves.length > maxWaves) spec.error(`must have at most ${maxWaves} waves, got ${waves.length}`, "waves");
-  const parsed = waves.map((wave, index) => parseWave(wave, index));
+  const parsed = waves.slice(0, maxWaves).map((wave, index) => parseWave(wave, index));
   const names = parsed.map(({ name }) => name);
-  const twice = names.findIndex((name, index) => names.indexOf(name) !== index);
+  const twice = areRepeated(names).indexOf(true);
   if (twice !== -1)
     spec.error(`must differ from those of the other waves, got "${names[twice] ?? ""}" twice`, `waves[${twice}].name`);
   return parsed;

@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { parse } from "yaml";
+import { banzaiIstioKind, banzaiMeshGatewayKind, parseBanzaiIstio, parseBanzaiMeshGateway } from "./banzai/index.ts";
+import { gatewayApiKinds } from "./gateway/index.ts";
+import { istioKinds } from "./istio/index.ts";
+import type { KindDefinition } from "./kind.ts";
+import { canaryKind, checkKind, freezeKind, meshUpgradeKind } from "./serin/index.ts";
+
+// Grows every list, map and text of every kind, and looks for what takes more than its share of time.
+
+interface Schema {
+  readonly type?: string;
+  readonly enum?: readonly unknown[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly items?: Schema;
+  readonly additionalProperties?: Schema | boolean;
+}
+
+interface Definition {
+  readonly kind: string;
+  readonly spec: {
+    readonly group: string;
+    readonly names: { readonly kind: string };
+    readonly versions: readonly { readonly schema: { readonly openAPIV3Schema: Schema } }[];
+  };
+}
+
+type Path = readonly (string | number)[];
+
+const kinds = [
+  ...istioKinds,
+  ...gatewayApiKinds,
+  canaryKind,
+  checkKind,
+  freezeKind,
+  meshUpgradeKind,
+  { ...banzaiIstioKind, parse: parseBanzaiIstio },
+  { ...banzaiMeshGatewayKind, parse: parseBanzaiMeshGateway },
+];
+const read = (file: string): string => readFileSync(new URL(file, import.meta.url), "utf8");
+/** Those that are written as JSON are read in a hundredth of the time. */
+const definitionOf = (text: string): Definition | null =>
+  (text.trimStart().startsWith("{") ? JSON.parse(text) : parse(text)) as Definition | null;
+const definitions = [
+  "../../manifests/crds/istio.yaml",
+  "../../manifests/crds/gateway-api.yaml",
+  "../../manifests/crds/rollout.yaml",
+  "../../manifests/crds/banzai.yaml",
+].flatMap((file) => read(file).split(/^---$/m).map(definitionOf));
+/** Objects that get deep into the parsers: verdict, path, kind and spec in a line. */
+const cases = read("../controlplane/webhooks/testing/validation-cases.txt")
+  .split("\n")
+  .map((line) => line.split("\t"));
+
+const maxDepth = 14;
+
+/** An object in which every field is set once. */
+function sampleOf(schema: Schema, depth = 0): unknown {
+  const { type, properties, items, additionalProperties } = schema;
+  if (schema.enum !== undefined) return schema.enum.find((value) => value !== "") ?? "a";
+  if (depth > maxDepth) return {};
+  if (type === "array") return [sampleOf(items ?? { type: "string" }, depth + 1)];
+  if (type === "integer" || type === "number") return 80;
+  if (type === "boolean") return true;
+  if (properties !== undefined)
+    return Object.fromEntries(Object.entries(properties).map(([name, field]) => [name, sampleOf(field, depth + 1)]));
+  if (additionalProperties !== undefined)
+    return { x: sampleOf(typeof additionalProperties === "object" ? additionalProperties : {}, depth + 1) };
+  return type === "object" ? { x: "a" } : "a.example.com";
+}
+
+function samplesOf({ kind, group }: KindDefinition): unknown[] {
+  const written = cases
+    .filter(([, , of]) => of === kind && group.endsWith("istio.io"))
+    .map(([, , , spec = ""]) => parse(spec) as unknown);
+  const whole = definitions
+    .filter(
+      (one) => one?.kind === "CustomResourceDefinition" && one.spec.group === group && one.spec.names.kind === kind,
+    )
+    .flatMap((one) => one?.spec.versions.at(-1)?.schema.openAPIV3Schema.properties?.["spec"] ?? [])
+    .map((schema) => sampleOf(schema));
+  return [...whole, ...written];
+}
+
+function* pathsOf(value: unknown, path: Path = []): Generator<Path> {
+  yield path;
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, item] of Object.entries(value))
+    yield* pathsOf(item, [...path, Array.isArray(value) ? Number(key) : key]);
+}
+
+function at(value: unknown, path: Path): unknown {
+  return path.reduce<unknown>((found, key) => (found as Record<string | number, unknown>)[key], value);
+}
+
+function replaced(value: unknown, [key, ...rest]: Path, by: unknown): unknown {
+  if (key === undefined) return by;
+  if (Array.isArray(value))
+    return value.map((item: unknown, index) => (index === key ? replaced(item, rest, by) : item));
+  const record = value as Record<string, unknown>;
+  return { ...record, [key]: replaced(record[key], rest, by) };
+}
+
+/** The same with other names and numbers. */
+function varied(value: unknown, index: number): unknown {
+  if (typeof value === "string")
+    return /^[A-Z0-9_]+$/.test(value) ? value : value.replace(/[a-z0-9]/, (first) => `${first}${index}`);
+  if (typeof value === "number") return value + index;
+  if (Array.isArray(value)) return value.map((item) => varied(item, index));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, varied(item, index)]));
+}
+
+const trimmedDepth = 1;
+
+/** Without what lies deeper: many small elements show what compares them; large ones take long for themselves. */
+function trimmed(value: unknown, depth = 0): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value))
+    return depth > trimmedDepth
+      ? value.filter((item) => typeof item !== "object")
+      : value.map((item) => trimmed(item, depth + 1));
+  const kept = Object.entries(value).filter(
+    ([, item]) => typeof item !== "object" || item === null || depth < trimmedDepth,
+  );
+  return Object.fromEntries(kept.map(([key, item]) => [key, trimmed(item, depth + 1)]));
+}
+
+type Growth = (size: number) => unknown;
+
+/** The ways in which a value can be more of the same. */
+function growthsOf(value: unknown): readonly (readonly [string, Growth])[] {
+  if (Array.isArray(value) && value.length > 0) {
+    const element = trimmed(value[0]);
+    return [
+      ["different elements", (size) => Array.from({ length: size }, (_, index) => varied(element, index))],
+      ["equal elements", (size) => Array.from({ length: size }, () => element)],
+    ];
+  }
+  if (typeof value === "string")
+    return [value, "a", "a.", "*.", ".", "-", " ", "{", "/", "%", ","].map((piece) => [
+      `text of ${JSON.stringify(piece)}`,
+      (size) => piece.repeat(Math.ceil(size / Math.max(1, piece.length))),
+    ]);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return [];
+  const first = trimmed(Object.values(value)[0]);
+  return [
+    ["different keys", (size) => Object.fromEntries(Array.from({ length: size }, (_, index) => [`k${index}`, first]))],
+  ];
+}
+
+/** The quickest of some runs: what else the machine does makes a run longer, never shorter. */
+function quickestMs(parser: (raw: unknown) => unknown, raw: unknown, runs: number): number {
+  let quickest = Number.POSITIVE_INFINITY;
+  for (let run = 0; run < runs; run += 1) {
+    const before = process.cpuUsage();
+    parser(raw);
+    const { user, system } = process.cpuUsage(before);
+    quickest = Math.min(quickest, (user + system) / 1000);
+  }
+  return quickest;
+}
+
+const listSize = 8_000;
+const textSize = 16_000;
+/** Comparing all pairs of so many takes longer, whatever the machine. */
+const unsuspiciousMs = 30;
+const attempts = 3;
+
+/** Times in which a parser needed more than its share for four times as much, each time that it was tried; undefined: it did not. */
+function suspicion(parser: (raw: unknown) => unknown, make: Growth, size: number): string | undefined {
+  const [small, large] = [make(size / 4), make(size)];
+  if (quickestMs(parser, large, 1) < unsuspiciousMs) return undefined;
+  let [quarter, whole] = [0, 0];
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    quarter = quickestMs(parser, small, 3);
+    whole = quickestMs(parser, large, 3);
+    // Linear is 4, quadratic 16.
+    if (whole < 10 * quarter + unsuspiciousMs) return undefined;
+  }
+  return `${size / 4}: ${quarter} ms, ${size}: ${whole} ms`;
+}
+
+for (const kind of kinds)
+  test(`no list, map or text of a ${kind.kind} takes ${kind.group}'s parser longer than in proportion`, () => {
+    const parser = kind.parse;
+    assert.ok(parser !== undefined);
+    const samples = samplesOf(kind);
+    assert.ok(samples.length > 0 || kind.kind === "GatewayClass", `no sample of ${kind.kind}`);
+    const seen = new Set<string>();
+    const found: string[] = [];
+    for (const spec of samples)
+      for (const path of pathsOf(spec)) {
+        const value = at(spec, path);
+        const shape = `${path.map((key) => (typeof key === "number" ? "[]" : `.${key}`)).join("")} ${Array.isArray(value) ? "list" : typeof value}`;
+        if (seen.has(shape)) continue;
+        seen.add(shape);
+        for (const [how, grow] of growthsOf(value)) {
+          const make = (size: number): unknown => ({
+            metadata: { name: "a", namespace: "b" },
+            spec: replaced(spec, path, grow(size)),
+          });
+          const times = suspicion(parser, make, typeof value === "string" ? textSize : listSize);
+          if (times !== undefined) found.push(`spec${shape}, ${how}: ${times}`);
+        }
+      }
+    assert.deepEqual(found, []);
+  });
