@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { UntypedObject } from "../api/index.ts";
+import { parseIstioOperator } from "../api/istio/index.ts";
+import { profiles, renderInstall, resolveSettings } from "./index.ts";
+
+interface Rule {
+  readonly apiGroups?: readonly string[];
+  readonly resources?: readonly string[];
+  readonly verbs?: readonly string[];
+}
+
+/** Roles with a `*`, by name, the rule that has it, and why it must. */
+const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "serin-rollout": {
+    "*/*: *": "an engine that installs and removes control planes must hold all that it grants",
+  },
+  "istiod-clusterrole-istio-system": {
+    "ingresses/status: *": "upstream's rule; the status of one resource",
+    "*: get list watch update patch": "all kinds of Istio and of the Gateway API, later ones among them",
+  },
+  "istio-reader-clusterrole-istio-system": {
+    "*: get list watch": "all kinds of Istio and of the Gateway API, which other clusters' control planes read",
+  },
+};
+
+function rolesOf(profile: string): readonly UntypedObject[] {
+  const spec = { profile, components: { rollout: { enabled: true } } };
+  const raw = { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec };
+  const operator = parseIstioOperator(profile === "empty" ? { ...raw, spec: { profile } } : raw);
+  const { value: settings } = resolveSettings(
+    { specs: [operator.value?.spec ?? { profile }] },
+    { hub: "docker.io/istio", tag: "9.9.9" },
+  );
+  assert.ok(settings, profile);
+  return renderInstall(settings, { istio: [], rollout: [] })
+    .components.flatMap(({ objects }) => objects)
+    .filter(({ kind }) => kind === "ClusterRole" || kind === "Role");
+}
+
+/** What a rule with a `*` says; undefined for one without. */
+function wildcard({ apiGroups = [], resources = [], verbs = [] }: Rule): string | undefined {
+  if (![...apiGroups, ...resources, ...verbs].includes("*")) return undefined;
+  const groups = apiGroups.includes("*") ? "*/" : "";
+  return `${groups}${resources.join(" ")}: ${verbs.join(" ")}`;
+}
+
+test("no role of a profile has a * but those that stand in a short list with a reason", () => {
+  const used = new Set<string>();
+  const found: string[] = [];
+  for (const profile of Object.keys(profiles))
+    for (const role of rolesOf(profile)) {
+      const name = role.metadata.name ?? "";
+      for (const said of ((role as { rules?: readonly Rule[] }).rules ?? []).map(wildcard)) {
+        if (said === undefined) continue;
+        if (reasons[name]?.[said] === undefined) found.push(`${profile}: ${role.kind ?? ""} ${name}: ${said}`);
+        used.add(`${name} ${said}`);
+      }
+    }
+  assert.deepEqual([...new Set(found)], []);
+  // A reason for what is no more is taken out.
+  const listed = Object.entries(reasons).flatMap(([name, rules]) =>
+    Object.keys(rules).map((said) => `${name} ${said}`),
+  );
+  assert.deepEqual(
+    listed.filter((each) => !used.has(each)),
+    [],
+  );
+});
