@@ -11,7 +11,7 @@ export interface InjectionTexts {
   /** `config` and `values` of the ConfigMap `istio-sidecar-injector[-<rev>]`. */
   readonly config: string | undefined;
   readonly values: string | undefined;
-  /** Of the ConfigMap `istio[-<rev>]`. */
+  /** The mesh config in the ConfigMap `istio[-<rev>]`. */
   readonly mesh: string | undefined;
 }
 

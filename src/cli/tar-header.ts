@@ -1,7 +1,7 @@
 import { invariant } from "../base/index.ts";
 
 export const tarBlockBytes = 512;
-/** Of a path, in the first of its two fields. */
+/** The maximum length of a path in the first of its two fields. */
 const maxNameBytes = 100;
 const maxPrefixBytes = 155;
 

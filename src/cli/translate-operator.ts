@@ -48,7 +48,7 @@ export function translateOperator(objects: readonly UntypedObject[], file: strin
 interface ChartUse {
   readonly chart: ChartName;
   readonly release: string;
-  /** Of the component, below `spec.components`. */
+  /** The path of the component, below `spec.components`. */
   readonly path: string;
   readonly component: ComponentSpec | undefined;
   readonly values: Readonly<Record<string, unknown>>;

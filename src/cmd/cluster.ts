@@ -117,7 +117,7 @@ async function create({ env, release, shutdown }: RoleContext, flags: Flags): Pr
   return 0;
 }
 
-/** A config of kind's form with so many workers. */
+/** A config in kind's form with this many workers. */
 function nodesConfig(workers = String(defaultWorkers)): string {
   if (!/^\d{1,2}$/.test(workers) || Number(workers) > maxWorkers)
     throw userError("usage", `--workers must be a number from 0 to ${maxWorkers}, got "${workers}"`);

@@ -51,7 +51,7 @@ export interface CniAgentOptions {
   /** Of this node. */
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;
-  /** Of this node only. */
+  /** The Node of this agent only. */
   readonly nodes: Informer<Node>;
   /** The descriptor of the node's network namespace; our own when absent. */
   readonly hostNamespaceFd?: number;

@@ -112,7 +112,7 @@ export class ControlPlane {
   readonly #authenticator: Authenticator;
   readonly #metrics: MetricsRegistry;
   readonly #queues: QueueMetrics;
-  /** Of a mesh of several roots. */
+  /** Set for a mesh of several roots. */
   readonly #anchors: TrustAnchors | undefined;
   #config: MeshConfig | undefined;
   #configFile: MeshConfigFile | undefined;

@@ -50,11 +50,11 @@ export interface ServedResources {
   readonly ambient: () => AmbientResources;
   readonly outbound: OutboundResources;
   readonly inbound: InboundResources;
-  /** Of pods in other clusters. */
+  /** The inbound resources of pods in other clusters. */
   readonly remoteInbound: InboundResources;
-  /** Of Gateway API. */
+  /** Gateways of the Gateway API. */
   readonly router: RouterResources;
-  /** Of networking.istio.io. */
+  /** Gateways of networking.istio.io. */
   readonly classic: ClassicGatewayResources;
   /** The roots for proxies that ask for them over xDS. */
   readonly trustBundles: Collection<EncodedResource>;
@@ -285,7 +285,7 @@ export class ProxyViews {
   }
 }
 
-/** Of proxies that say themselves whether requests tell how often they were tried. */
+/** Applies to proxies whose own config says whether requests carry their attempt count. */
 function withOwnRoutes({ choice }: ProxyPlace, typeUrl: string, view: ResourceView): ResourceView {
   const isDisabled = choice.proxyConfig?.proxyHeaders?.attemptCountDisabled;
   return isDisabled === undefined

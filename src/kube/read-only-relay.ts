@@ -195,7 +195,7 @@ class Relay {
     else await this.#relay(method, url, request, response, asks ? await readBody(request) : undefined);
   }
 
-  /** Of what is overlaid the server's changes are not told. */
+  /** Watches a collection. Does not report the server's changes of overlaid objects. */
   async #watch(url: string, collection: Collection, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const answer = await this.#send(
       "GET",
@@ -345,7 +345,9 @@ interface Collection {
   readonly name: string | undefined;
 }
 
-/** Of `/apis/<group>/<version>[/namespaces/<namespace>]/<plural>[/<name>]`; undefined for anything else. */
+/**
+ * The collection of `/apis/<group>/<version>[/namespaces/<namespace>]/<plural>[/<name>]`. Undefined for any other path.
+ */
 function collectionOf(path: string): Collection | undefined {
   const [root, ...words] = path.split("/").filter((word) => word !== "");
   if (root !== "api" && root !== "apis") return undefined;

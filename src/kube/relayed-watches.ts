@@ -8,7 +8,7 @@ export interface OverlaidObject {
   readonly object: UntypedObject;
 }
 
-/** Of what a watch is: a path of the API, read. */
+/** The target of a watch: the parts of an API path. */
 export interface WatchedCollection {
   readonly group: string;
   readonly version: string;

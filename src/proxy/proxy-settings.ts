@@ -161,7 +161,7 @@ function concurrencyOf(
   return proxyConfig["concurrency"] ?? annotatedConfig(annotationsFile)["concurrency"];
 }
 
-/** Of `proxy.istio.io/config`; empty where it cannot be read, which admission has told. */
+/** The pod's `proxy.istio.io/config`. Empty if it is unreadable, which admission has reported. */
 function annotatedConfig(annotationsFile: string | undefined): Readonly<Record<string, unknown>> {
   const text = labelsOf(annotationsFile)["proxy.istio.io/config"];
   if (text === undefined) return {};

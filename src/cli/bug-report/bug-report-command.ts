@@ -13,7 +13,7 @@ interface CommandFlags extends ReportFlags {
   readonly dryRun?: boolean;
 }
 
-/** Of what is written, before it is packed. */
+/** The maximum size of a report before it is packed. */
 const maxReportBytes = 512 << 20;
 const maxFileBytes = 16 << 20;
 

@@ -176,7 +176,7 @@ async function* stateFiles(
     };
 }
 
-/** Of the containers named, or of all. */
+/** The logs of the named containers, or of all. */
 async function* logFiles(
   client: KubeClient,
   pod: Pod,

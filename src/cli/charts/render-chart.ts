@@ -77,7 +77,7 @@ function kindOf(document: string, source: string): string {
 
 function inOrder(manifests: readonly Manifest[]): Manifest[] {
   const rank = new Map(installedKinds.map(({ kind }, index) => [kind, index]));
-  // Definitions before all else; of kinds that need nothing, in the order of the files.
+  // Definitions come before everything else. Kinds that need nothing keep the order of the files.
   const of = ({ kind }: Manifest): number => (kind === definitionKind ? -1 : (rank.get(kind) ?? rank.size));
   return manifests.toSorted((a, b) => of(a) - of(b));
 }

@@ -238,7 +238,7 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
   return pod;
 }
 
-/** Of the control plane named by pod, labels or revision; the first that runs when none is said. */
+/** The control plane's pod by its name, labels or revision. Without any, the first that runs. */
 async function pilotPod(name: string | undefined, flags: DashboardFlags, context: CliContext): Promise<Pod> {
   const { selector, revision } = flags;
   if ([name, selector, revision].filter((part) => part !== undefined).length > 1)

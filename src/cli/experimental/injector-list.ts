@@ -72,7 +72,7 @@ function namespaceTable(
     : renderTable(["NAMESPACE", "ISTIO-REVISION", "POD-REVISIONS"], rows, 1);
 }
 
-/** Of the first webhook that selects the namespace; MISSING where labels name one that is not there. */
+/** The revision of the first webhook that selects the namespace. MISSING if labels name one that does not exist. */
 function injectedRevision({ metadata: { labels = {} } }: Namespace, hooks: readonly WebhookConfiguration[]): string {
   const hook = hooks.find(({ webhooks = [] }) =>
     webhooks.some(

@@ -11,7 +11,7 @@ export interface ArchiveContent {
 
 const json = (value: unknown): string => `${JSON.stringify(value)}\n`;
 
-/** Of one architecture where one is named, else of all that the layout has. */
+/** The images of one architecture if one is named, else of all architectures in the layout. */
 export function ociArchive(images: readonly LayoutImage[], architecture: string | undefined): ArchiveContent {
   const entries = images.map((image) => {
     const { reference, index } = image;

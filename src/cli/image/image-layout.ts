@@ -32,7 +32,7 @@ interface Named {
 
 const nameAnnotation = "org.opencontainers.image.ref.name";
 const hint = "run `npm run image` in a checkout of Serin; the package that npm installs has no images";
-/** Of a document that is read whole. */
+/** The maximum size of a document, which is read as a whole. */
 const maxDocumentBytes = 4 * 1024 * 1024;
 
 export class ImageLayout {

@@ -41,7 +41,7 @@ export interface RegistryAnswer {
 
 /** Without a byte in either direction. */
 const silenceMs = 60_000;
-/** Of an answer: those that matter are tokens and errors. */
+/** The maximum size of an answer. Those that are read are tokens and errors. */
 const maxAnswerBytes = 256 * 1024;
 
 export class RegistryClient {

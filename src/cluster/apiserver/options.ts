@@ -26,7 +26,7 @@ export function numberOption(query: URLSearchParams, name: string): number | und
   return Number(text);
 }
 
-/** Of a list or a watch: which version is wanted, and how exactly. */
+/** Checks the options of a list or a watch: which version is wanted, and how exactly. */
 export function checkListOptions(query: URLSearchParams, isWatch: boolean): void {
   for (const name of ["limit", "timeoutSeconds"]) numberOption(query, name);
   const match = query.get("resourceVersionMatch") ?? "";
@@ -72,7 +72,7 @@ export function checkListOptions(query: URLSearchParams, isWatch: boolean): void
     throw badRequest("specifying resource version is not allowed when using continue");
 }
 
-/** Of a create, update or patch; `kind` is that of the options. */
+/** Checks the options of a create, update or patch. `kind` is the kind of the options. */
 export function checkWriteOptions(query: URLSearchParams, kind: string, isApply = false): void {
   const manager = query.get("fieldManager") ?? "";
   const errors: FieldError[] = [];
@@ -93,7 +93,7 @@ function dryRunErrors(values: readonly string[]): FieldError[] {
   return wanted.every((value) => value === "All") ? [] : [fieldErrors.notSupported("dryRun", wanted, ["All"])];
 }
 
-/** Of a deletion, in its body or its query. */
+/** Checks the options of a deletion, in its body or its query. */
 export function checkDeleteOptions(
   { propagationPolicy, orphanDependents }: { readonly propagationPolicy?: string; readonly orphanDependents?: boolean },
   query: URLSearchParams,

@@ -148,7 +148,7 @@ function giveToLab(path: string): void {
   }
 }
 
-/** Of the lab's own processes; JSON, which they read without YAML's parser. */
+/** Kubeconfigs of the lab's own processes, in JSON, which needs no YAML parser. */
 function writeInnerKubeconfigs(directory: string, pki: ClusterPki, { plan }: CreateClusterOptions): void {
   const server = `https://${labNetwork.nodeAddress(0)}:${labNetwork.apiServerPort}`;
   const clients = [

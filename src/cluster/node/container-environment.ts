@@ -10,7 +10,7 @@ export interface EnvironmentSources {
   readonly hostIp: string;
   configMap(name: string): ConfigMap | undefined;
   secret(name: string): Secret | undefined;
-  /** Of the pod's namespace, and `kubernetes` of the default one. */
+  /** The Services of the pod's namespace, and `kubernetes` of the default one. */
   services(): readonly Service[];
 }
 

@@ -16,7 +16,7 @@ export interface ContainerRecord {
   probed: ProbeFindings | undefined;
 }
 
-/** Of a container that has never run. */
+/** The record of a container that has never run. */
 export function newRecord(name: string, reason: string): ContainerRecord {
   return {
     name,

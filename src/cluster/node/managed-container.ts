@@ -482,7 +482,7 @@ export class ManagedContainer {
     return existsSync(path) ? path : undefined;
   }
 
-  /** Of a container with `tty`; lost when its node process is started anew. */
+  /** The console of a container with `tty`. It is lost when its node process restarts. */
   get console(): ContainerConsole | undefined {
     return this.running ? this.#console : undefined;
   }

@@ -18,7 +18,7 @@ type Fields = Readonly<Record<string, unknown>>;
 /** What the runtime gave a pod before the chained plugins are asked. */
 export interface AttachedPod {
   readonly pod: Pod;
-  /** Of the pod's first process, in whose network the pod is. */
+  /** The pod's first process, whose network is the pod's. */
   readonly initPid: number;
   readonly ip: string;
 }
@@ -111,7 +111,7 @@ export class NetworkAttachment {
   }
 }
 
-/** Of a CNI error; or the text as it is. */
+/** The message of a CNI error, or the text unchanged. */
 function wordsOf(output: string): string {
   try {
     const { msg, details } = JSON.parse(output) as { readonly msg?: string; readonly details?: string };

@@ -161,7 +161,7 @@ export class PodWorker {
     this.#looping = false;
   }
 
-  /** Of all requested looks only the earliest matters, because that look requests the others again. */
+  /** If several looks are requested, only the earliest matters, because that look requests the others again. */
   #again(ms: number): void {
     const { clock } = this.#services;
     const atMs = clock.steadyMs() + ms;

@@ -24,7 +24,7 @@ export interface WantedStreams {
 }
 
 const openTimeoutMs = 10_000;
-/** Of stdin that the program has not read yet. */
+/** The limit of stdin that the program has not read yet. */
 const maxWebSocketFrameBytes = 4 << 20;
 const spdyProtocols = ["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"];
 const webSocketProtocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"];

@@ -14,7 +14,7 @@ export interface ScalarShape {
 
 export interface StructShape {
   readonly kind: "struct";
-  /** Of a built-in type, its OpenAPI name (`io.k8s.api.core.v1.PodSpec`); empty for a CRD's. */
+  /** The OpenAPI name of a built-in type (`io.k8s.api.core.v1.PodSpec`). Empty for a CRD's. */
   readonly name: string;
   /** By JSON name; the fields of inlined structs are among them. */
   readonly fields: ReadonlyMap<string, FieldShape>;

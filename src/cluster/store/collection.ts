@@ -38,7 +38,7 @@ export class Collection {
     this.#revision = revision;
   }
 
-  /** Of its last change. */
+  /** The revision of its last change. */
   get revision(): number {
     return this.#revision;
   }

@@ -17,7 +17,7 @@ export interface Caller {
 /** What a connection shows. */
 export interface Credentials {
   readonly authorization: string | undefined;
-  /** Of a verified client certificate: its subject alternative names as node:tls prints them. */
+  /** The subject alternative names of a verified client certificate, as node:tls prints them. */
   readonly subjectAltName: string | undefined;
   /** The header `clusterid`: where the token is of; empty for the cluster of the control plane. */
   readonly clusterId: string;
@@ -30,13 +30,13 @@ export interface AuthenticatorOptions {
   readonly clientOf: (clusterId: string) => KubeClient | undefined;
   /** For messages. */
   readonly clusterIds: () => readonly string[];
-  /** Of the control plane's own cluster. */
+  /** The id of the control plane's own cluster. */
   readonly clusterId: string;
   /** A token must be for one of them. */
   readonly audiences: readonly string[];
   readonly trustDomain: () => string;
   readonly clock: Clock;
-  /** Of the questions to API servers. */
+  /** The bounds of requests to API servers. */
   readonly bounds?: ReviewBounds;
   /** Good tokens, and refused ones too, whose verdicts are kept. */
   readonly remembered?: number;
@@ -61,7 +61,7 @@ const reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews";
 const cacheMs = 60_000;
 /** Short: what an API server does not know yet it may know in a moment. */
 const refusedMs = 5000;
-/** Of each kind: what is refused takes no place of what is good. */
+/** The limit for each kind of result, so that refused tokens do not displace accepted ones. */
 const defaultRemembered = 10_000;
 const podNameExtra = "authentication.kubernetes.io/pod-name";
 const podUidExtra = "authentication.kubernetes.io/pod-uid";

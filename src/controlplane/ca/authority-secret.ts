@@ -33,7 +33,7 @@ export interface AuthoritySecretOptions {
   readonly log: Logger;
 }
 
-/** Of a root that control planes make themselves; upstream's defaults where absent. */
+/** Options of a root that control planes make themselves. Upstream's defaults if absent. */
 export interface SelfSignedOptions {
   readonly lifetimeMs: number;
   readonly rsaKeyBits: number;
@@ -54,7 +54,7 @@ const defaultSelfSigned: SelfSignedOptions = {
 export interface AuthorityState {
   readonly stage: AuthorityStage;
   readonly material: AuthorityMaterial;
-  /** Of the secret in force, without what is to come. */
+  /** The secret in force, without the next root. */
   readonly current: AuthorityMaterial;
 }
 

@@ -19,7 +19,7 @@ export interface PlacedPod {
 }
 
 export interface CertificateLifetimes {
-  /** Of requests that name none. */
+  /** The lifetime for requests that name none. */
   readonly defaultSeconds: number;
   readonly maxSeconds: number;
 }
@@ -27,7 +27,7 @@ export interface CertificateLifetimes {
 export interface CertificateServiceOptions {
   readonly authority: () => CertificateAuthority;
   readonly trustDomain: () => string;
-  /** Of a cluster; undefined for one whose pods are not known. */
+  /** The pods of a cluster. Undefined if its pods are unknown. */
   readonly pods: (clusterId: string) => PodDirectory | undefined;
   /** `namespace/service-account` of those who may ask for the identities of pods on their node. */
   readonly trustedNodeAccounts: ReadonlySet<string>;

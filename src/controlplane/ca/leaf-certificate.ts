@@ -32,7 +32,7 @@ export function readPathLength(der: Buffer): number | undefined {
   return length === undefined ? undefined : Number.parseInt(length.toString("hex"), 16);
 }
 
-/** Of X.509, by a certificate in DER: 1 to 3. */
+/** The X.509 version of a certificate in DER: 1 to 3. */
 export function readVersion(der: Buffer): number {
   const version = new DerReader(readSigned(der).signed.contents).optional(derTags.context0);
   return version === undefined

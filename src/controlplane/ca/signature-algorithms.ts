@@ -5,7 +5,7 @@ import { derObjectIdentifier, DerReader, derSequence, derTags, type DerElement }
 export interface SignatureAlgorithm {
   /** Hex of its object identifier's contents. */
   readonly identifier: string;
-  /** Of node:crypto; null where the key's own algorithm says it. */
+  /** The hash's name in node:crypto. Null if the key's own algorithm includes it. */
   readonly hash: "sha256" | "sha384" | "sha512" | null;
   readonly keyType: "rsa" | "ec" | "ed25519";
 }

@@ -47,7 +47,7 @@ class AddressAllocation {
   readonly #pools: readonly AddressPool[];
   /** By address in its one spelling, or by range. */
   readonly #holders = new Map<string, Set<string>>();
-  /** Of the holders' keys those that are ranges: few, if any. */
+  /** The holders' keys that are ranges. There are few, if any. */
   readonly #ranges = new Set<string>();
   /** Given, and not seen in a status yet. */
   readonly #promised = new Map<string, string>();

@@ -12,7 +12,10 @@ const maxNameLength = 253;
 const tunnelLabel = "networking.istio.io/tunnel";
 const localityLabel = "istio-locality";
 
-/** Of the entry that stands for a proxy: of the group, address and network, or the one that the proxy names; undefined: none. */
+/**
+ * The name of the entry that stands for a proxy: made of group, address and network, or the one that the proxy names.
+ * Undefined: none.
+ */
 export function registeredEntryName({
   registration,
   address,

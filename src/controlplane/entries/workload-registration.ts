@@ -25,9 +25,9 @@ import { entryOfGroup, isAutoRegistered, registeredEntryName, registrationFault 
 export interface WorkloadRegistrationOptions {
   readonly client: KubeClient;
   readonly entries: Informer<WorkloadEntry>;
-  /** Of this replica: entries say which one their proxy is connected to. */
+  /** The name of this replica. Entries record which replica their proxy is connected to. */
   readonly instance: string;
-  /** Of all replicas' pods. */
+  /** The namespace of all replicas' pods. */
   readonly instanceNamespace: string;
   /** The cluster that they are in. */
   readonly clusterId: string;

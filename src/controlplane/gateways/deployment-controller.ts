@@ -233,7 +233,7 @@ interface WantedObjects {
   readonly deployments: readonly Deployment[];
   readonly autoscalers: readonly KubernetesObject[];
   readonly budgets: readonly KubernetesObject[];
-  /** Of what parameters may ask for: what they do not ask for, any more. */
+  /** Optional objects that the parameters no longer ask for. */
   readonly unwanted: readonly { readonly kind: KindDefinition; readonly name: string }[];
 }
 

@@ -25,7 +25,7 @@ const serviceTypeAnnotation = "networking.istio.io/service-type";
 export const managedBy = "istio.io-gateway-controller";
 /** Of waypoints. */
 export const waypointsManagedBy = "istio.io-mesh-controller";
-/** Of gateways between networks. */
+/** The label value of gateways between networks. */
 export const eastWestManagedBy = "istio.io-eastwest-controller";
 export const statusPort = 15_021;
 const serviceTypes = ["ClusterIP", "NodePort", "LoadBalancer"] as const;
@@ -102,7 +102,10 @@ function named({ metadata, spec }: Gateway): Parameters<typeof gatewayServiceNam
   return { name: metadata.name ?? "", annotations: metadata.annotations ?? {}, spec };
 }
 
-/** Of what is made beside the pods: the Gateway's own where its infrastructure says none. Changing them restarts nothing. */
+/**
+ * Annotations of the objects beside the pods: the Gateway's own if its infrastructure sets none. Changing them restarts
+ * nothing.
+ */
 function objectAnnotations({ metadata, spec }: Gateway): { annotations?: Record<string, string> } {
   const annotations =
     spec.infrastructure?.annotations ??

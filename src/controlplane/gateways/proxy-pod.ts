@@ -10,7 +10,7 @@ export interface ProxySettings {
   readonly clusterId: string;
   readonly trustDomain: string;
   readonly network: string;
-  /** Of the mesh config: variables of every proxy. */
+  /** The mesh config's environment variables for every proxy. */
   readonly proxyMetadata: Readonly<Record<string, string>>;
   /** Threads of a proxy; 0: one a core, absent: as the mesh config says. */
   readonly concurrency?: number | undefined;

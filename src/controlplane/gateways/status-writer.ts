@@ -351,7 +351,7 @@ async function createClass(
     .catch(() => undefined);
 }
 
-/** Of the classes the one that a conformance report is about. */
+/** The class that a conformance report is about. */
 const featuredClassName = "istio";
 const features = supportedFeatures.map((name) => ({ name }));
 

@@ -135,7 +135,7 @@ function waypointService(gateway: Gateway, metadata: Service["metadata"], select
   return {
     apiVersion: "v1",
     kind: "Service",
-    // Of several pods a near one is taken.
+    // If there are several pods, a near one is chosen.
     metadata: {
       ...metadata,
       annotations: { "networking.istio.io/traffic-distribution": "PreferClose", ...metadata.annotations },

@@ -28,7 +28,7 @@ interface HeldVersion {
   generation: number | undefined;
 }
 
-/** Of the API groups that configure a mesh. */
+/** Matches the API groups that configure a mesh. */
 const configurationGroups = /(^|\.)(istio\.io|gateway\.networking\.k8s\.io)$/;
 
 /** Deleted objects are remembered, so that their absence can be acknowledged too. */
@@ -105,7 +105,7 @@ export class MeshIngest {
     return this.informer(kind)?.get(key);
   }
 
-  /** Of all objects of a kind, whatever revision they are for; undefined for one that the model does not hold. */
+  /** All objects of a kind, for any revision. Undefined for a kind that the model does not hold. */
   informer(kind: string): Informer<KubernetesObject> | undefined {
     return this.#feeds.find(({ feed }) => feed.kind.kind === kind)?.informer;
   }

@@ -25,7 +25,7 @@ export interface RemoteClient extends KubeClient {
 }
 
 export interface RemoteClustersOptions {
-  /** Of the own cluster, whose secrets name the others. */
+  /** Client of the own cluster, whose secrets name the others. */
   readonly client: KubeClient;
   /** That the secrets are in. */
   readonly namespace: string;

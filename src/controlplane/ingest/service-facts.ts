@@ -117,7 +117,7 @@ function annotatedPreference(annotations: Readonly<Record<string, string>> | und
   return text === "" ? undefined : (preferences[text] ?? "none");
 }
 
-/** Of a namespace or a ServiceEntry. */
+/** The traffic preference of a namespace or a ServiceEntry. */
 export function statedPreference(annotations: Readonly<Record<string, string>> | undefined): {
   readonly preference?: TrafficPreference;
 } {

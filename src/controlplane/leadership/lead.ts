@@ -12,7 +12,10 @@ export interface LeadershipOptions {
   readonly log: Logger;
 }
 
-/** Of all replicas that ask for a lease one at a time does the work, with a client that writes only while the lease is surely held. Until the signal. */
+/**
+ * Lets one replica at a time do the work, among all that ask for the lease. Its client writes only while the lease is
+ * certainly held. Runs until the signal.
+ */
 export async function leadAlone(
   { client, namespace, podName, clock, log }: LeadershipOptions,
   lease: string,

@@ -7,7 +7,7 @@ import { hasSelector, selecting, selectorKeys } from "./selection.ts";
 export interface PolicySubject {
   readonly namespace: string;
   readonly labels: Labels;
-  /** Of a proxy of a Gateway (Gateway API). */
+  /** Set for a proxy of a Gateway (Gateway API). */
   readonly gateway?: { readonly name: string; readonly className: string };
   /** Waypoints take only what names its targets: selectors are ztunnel's. */
   readonly waypoint?: boolean;

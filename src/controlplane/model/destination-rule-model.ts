@@ -47,7 +47,7 @@ export interface DestinationRules {
   readonly withLocality: CollectionIndex<DestinationRuleFacts>;
   /** BackendTLSPolicies by host. */
   readonly backendTls: CollectionIndex<BackendTlsTarget>;
-  /** Of all of them, by `namespace/policy#index of the target`. */
+  /** All targets, by `namespace/policy#index of the target`. */
   readonly backendTlsTargets: Collection<BackendTlsTarget>;
 }
 

@@ -24,10 +24,10 @@ export interface PullSecretFacts {
   readonly fault?: string;
 }
 
-/** Of what changes proxies' configuration beyond what a mesh says. */
+/** Configuration that changes what proxies get beyond the mesh's own model. */
 export interface ExtensionInputs {
   readonly envoyFilters: SourceCollection<EnvoyFilterFacts>;
-  /** Of proxies that this control plane deploys; webhooks read their own. */
+  /** For proxies that this control plane deploys. Webhooks read their own. */
   readonly proxyConfigs: SourceCollection<ProxyConfigFacts>;
   /** Only those that plugins name. */
   readonly pullSecrets: SourceCollection<PullSecretFacts>;

@@ -51,7 +51,7 @@ export function hboneOf(mesh: Pick<MeshSettings, "hbone"> | undefined): HboneSet
   return mesh?.hbone ?? defaultHbone;
 }
 
-/** Of the mesh and of this control plane; one item, under {@link meshKey}. */
+/** Settings of the mesh and of this control plane. There is one item, under {@link meshKey}. */
 export interface MeshSettings
   extends
     Pick<
@@ -88,7 +88,7 @@ export interface MeshSettings
       "gatewayTopology" | "meshId" | "proxyHeaders" | "proxyMetadata" | "tracing" | "tracingServiceName"
     > {
   readonly trustDomain: string;
-  /** Of `defaultConfig`; absent: it says nothing. */
+  /** From `defaultConfig`. Absent: not set. */
   readonly proxyConcurrency?: number | undefined;
   /** Roots of further authorities. Servers accept their clients. */
   readonly trustedDomains: readonly string[];
@@ -115,7 +115,7 @@ export interface MeshSettings
   /** The cluster's DNS domain: `cluster.local`. */
   readonly domain: string;
   readonly connectTimeoutMs: number;
-  /** Of traces, where nothing else says. */
+  /** The sampling of traces if nothing else sets it. */
   readonly traceSamplingPercent: number;
   /** Empty: proxies write none. */
   readonly accessLogFile: string;
@@ -132,9 +132,9 @@ export type Labels = Readonly<Record<string, string>>;
 export interface NamespaceFacts {
   readonly name: string;
   readonly labels: Labels;
-  /** Of its Services, for what they say themselves. */
+  /** The weight for Services that set none themselves. */
   readonly waypointCanaryWeight?: string | undefined;
-  /** Of its services that say nothing of it; absent: none. */
+  /** The preference for services that set none. Absent: none. */
   readonly preference?: TrafficPreference;
 }
 
@@ -196,7 +196,7 @@ export interface ServiceFacts {
   readonly createdAt: string;
   /** The namespaces that see it (`.` its own, `*` all, `~` none). Empty: as the mesh config says. */
   readonly exportTo: readonly string[];
-  /** Of its load balancer, once it has one. */
+  /** The addresses of its load balancer, once it has some. */
   readonly balancerAddresses: readonly string[];
   /** Addresses and names that it has outside of the cluster. */
   readonly externalAddresses: readonly string[];
@@ -276,7 +276,7 @@ export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
   readonly programmed: boolean;
   /** The address of a Gateway that is the entry to a network. */
   readonly networkAddresses?: readonly string[];
-  /** Of one that is served by somebody else's proxies: on which ports these listen, by its own; absent: on the same. */
+  /** If somebody else's proxies serve the Gateway: their ports by the Gateway's own. Absent: the same ports. */
   readonly targetPorts?: ReadonlyMap<number, number>;
 }
 export type HttpRouteFacts = ConfigFacts<HttpRoute["spec"]>;

@@ -132,7 +132,7 @@ function configuredGateways({ networks }: MeshSettings): readonly NetworkGateway
 const portLabel = "networking.istio.io/gatewayPort";
 const defaultGatewayPort = 15_443;
 
-/** Of a Service that says which network it is the way into. */
+/** The gateways of a Service whose label names the network that it leads into. */
 function labelledGateways(service: ServiceFacts, cluster: string): readonly NetworkGateway[] {
   const network = service.labels[istioLabels.network] ?? "";
   const said = Number(service.labels[portLabel] ?? defaultGatewayPort);

@@ -30,7 +30,7 @@ export interface SecretFacts {
 /** Whom a secret is for: proxies of one namespace know it by one name. */
 export interface SecretReference {
   readonly proxyNamespace: string;
-  /** Of the resource: `kubernetes://name`, `kubernetes-gateway://namespace/name`, either with `-cacert`. */
+  /** The resource's name: `kubernetes://name`, `kubernetes-gateway://namespace/name`, either with `-cacert`. */
   readonly resource: string;
   readonly namespace: string;
   readonly name: string;

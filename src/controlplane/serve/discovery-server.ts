@@ -24,7 +24,7 @@ export interface DebugRequest {
   readonly protocol: DiscoveryProtocol;
   readonly typeUrl: string;
   readonly names: readonly string[];
-  /** Of the answer. */
+  /** The nonce of the answer. */
   readonly nonce: string;
 }
 

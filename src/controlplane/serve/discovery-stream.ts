@@ -22,7 +22,7 @@ export interface ResponseSink {
 export interface ResourceRequest {
   readonly typeUrl: string;
   readonly nonce: string;
-  /** Of a NACK. */
+  /** The error of a NACK. */
   readonly rejection: string | undefined;
   readonly subscribe: readonly string[];
   readonly unsubscribe: readonly string[];

@@ -38,7 +38,7 @@ function textOf(value: JsonValue | undefined): string {
 /** The result of a proxy's probe of its application. */
 export interface ProbedHealth {
   readonly healthy: boolean;
-  /** Of the last probe that failed. */
+  /** The message of the last probe that failed. */
   readonly message: string;
 }
 

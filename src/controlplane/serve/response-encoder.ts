@@ -119,7 +119,7 @@ interface SharedBody {
   readonly resources: readonly EncodedResource[];
   readonly form: ResponseForm;
   readonly parts: readonly Buffer[];
-  /** Of the parts that are copies. */
+  /** The size of the parts that are copies. */
   readonly ownBytes: number;
 }
 

@@ -18,7 +18,7 @@ function namesOf(list: readonly EncodedResource[]): ReadonlySet<string> {
  */
 export class WantedNames {
   #shared = none;
-  /** Of those that are shared. */
+  /** Shared names that this client no longer asks for. */
   readonly #gone = new Set<string>();
   readonly #own = new Set<string>();
   #ownCharacters = 0;

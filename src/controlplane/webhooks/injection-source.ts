@@ -26,7 +26,7 @@ export interface InjectionSourceOptions {
   readonly nativeSidecars: NativeSidecarMode;
   /** YAML of the mesh config that holds: never one that was refused. */
   readonly meshText: () => string;
-  /** Of the nodes; `v1.36.0`. */
+  /** The kubelet versions of the nodes, such as `v1.36.0`. */
   readonly kubeletVersions: () => readonly string[];
   readonly clock: Clock;
   readonly log: Logger;

@@ -5,7 +5,7 @@ import type { InjectionReport } from "./inject-review.ts";
 /** Asks the thread of reviews for one answer. */
 export interface ReviewTask {
   readonly kind: "review";
-  /** Of the URL: `/validate…` or `/inject…`. */
+  /** The URL's path: `/validate…` or `/inject…`. */
   readonly path: string;
   readonly body: Uint8Array;
 }

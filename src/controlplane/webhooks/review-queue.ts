@@ -6,7 +6,7 @@ import { ReviewThread, type ReviewVerdict } from "./review-thread.ts";
 export interface ReviewQueueOptions {
   readonly scope: (namespace: string) => InjectionScope;
   readonly clock: Clock;
-  /** Of one review's work; {@link reviewLimitMs} when absent. */
+  /** The time limit of one review. {@link reviewLimitMs} if absent. */
   readonly limitMs?: number;
 }
 

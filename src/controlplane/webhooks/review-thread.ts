@@ -11,7 +11,7 @@ export type ReviewVerdict =
   | { readonly kind: "fault"; readonly message: string }
   | { readonly kind: "overdue" | "exhausted"; readonly reviewed: ReviewedObject | undefined };
 
-/** Of a thread, in MiB: an object of 3 MiB with what is made of it takes a tenth of this. */
+/** The memory of a thread in MiB. An object of 3 MiB with everything made from it takes a tenth of this. */
 const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 } as const;
 
 const threadFile = import.meta.url.endsWith(".ts") ? "./review.worker.ts" : "./review.worker.js";

@@ -13,7 +13,7 @@ import { createValidationMetrics } from "./validation-metrics.ts";
 
 /** An object may have 3 MiB, and an update carries it twice. */
 const maxBodyBytes = 8 << 20;
-/** Of all bodies that are being read or wait. */
+/** Total size of all bodies that are being read or wait. */
 const maxHeldBytes = 64 << 20;
 /** The API server writes a review at once. */
 const requestTimeoutMs = 20_000;
@@ -28,7 +28,7 @@ export interface WebhookServerOptions {
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Of the work for one review. */
+  /** The time limit of one review. */
   readonly limitMs?: number;
 }
 

@@ -52,7 +52,7 @@ export interface ListenerSpec {
   readonly defaultChain: ChainSpec | undefined;
   /** Takes the place of the chains' own conditions. */
   readonly matcher: ChainMatcher | undefined;
-  /** Of what it accepts; undefined where nobody asks for probes. */
+  /** TCP keepalive of accepted connections. Undefined: no probes. */
   readonly keepalive: TcpKeepalive | undefined;
   /** The chain for connections that match no other. */
   readonly accessLogs: readonly AccessLogSpec[];

@@ -55,7 +55,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   readonly #request: OutgoingRequest;
   #action: ForwardAction | undefined;
   cluster: Cluster | undefined;
-  /** Of the last attempt. */
+  /** The endpoint of the last attempt. */
   endpoint: Endpoint | undefined;
   /** The address where the last attempt got, or waits for, its connection. */
   #pool: ConnectionPool | undefined;
@@ -76,7 +76,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #tryTimer: Disposable | undefined;
   /** When the request was with the upstream, whole; negative before that. */
   #sentAtMs = -1;
-  /** Of the answer that is coming. */
+  /** The status of the response in progress. */
   #status = 0;
   #timeoutMs = 0;
   #hash: number | undefined;

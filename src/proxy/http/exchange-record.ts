@@ -49,7 +49,7 @@ export interface ExchangeRecord {
   readonly upstreamPeer: WorkloadLabels | undefined;
   /** The request's content type was gRPC's. */
   readonly isGrpc: boolean;
-  /** Of the answer's head or trailers. */
+  /** The gRPC status in the response's head or trailers. */
   readonly grpcStatus: string;
   /** Messages of a gRPC request and its answer; 0 where bodies are not looked at (HTTP/1.1). */
   readonly requestMessages: number;

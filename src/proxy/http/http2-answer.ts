@@ -14,7 +14,7 @@ const composedHead = new MessageHead(composedHeadLimits);
 
 /** An answer on a stream of HTTP/2. */
 export class Http2Answer extends Answer {
-  /** Of the request under way. */
+  /** The stream of the current request. */
   stream: Http2Stream | undefined;
 
   sayContinue(): void {

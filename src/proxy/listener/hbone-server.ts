@@ -22,7 +22,7 @@ export interface HboneServerOptions {
 
 /** A CONNECT that was let in. */
 export interface EndedTunnel {
-  /** Of the connection that carried it. */
+  /** The connection that carried the tunnel. */
   readonly connection: ConnectionInfo;
   readonly authority: string;
   readonly durationMs: number;

@@ -39,7 +39,7 @@ export function serviceLogs(kind: "http" | "tcp", logName: string, node: TracedN
     submessage(writer, 1, (inner) => text(text(inner, 1, node.id), 2, node.service));
     text(writer, 2, logName);
   });
-  // Of a batch, around its entries: a tag and a length each.
+  // Bytes around a batch's entries: a tag and a length for each.
   const overheadBytes = 64 + identifier.length;
   return (items) => {
     let [taken, bytes] = [0, overheadBytes];

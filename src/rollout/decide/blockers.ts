@@ -165,7 +165,7 @@ function sameGroup(a: Contender, b: Contender): boolean {
   return a.group !== undefined && a.group === b.group;
 }
 
-/** Of two that have not begun, the older one goes first. */
+/** If neither has begun, the older one goes first. */
 function goesBefore(other: Contender, self: Contender): boolean {
   return other.wantsToBegin && !self.underWay && isOlder(other, self);
 }

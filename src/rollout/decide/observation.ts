@@ -35,7 +35,7 @@ export type CheckObservation = (
   | SeenDurations
   | SeenPods
   | SeenValues
-  /** Of the probe matrix. */
+  /** The facts of the probe matrix. */
   | { readonly type: "matrix"; readonly facts: ProbeFacts }
   | { readonly type: "verdict"; readonly verdict: Verdict; readonly evidence: string }
   /** A source has not answered yet. Nothing is counted, and the check does not pass. */
@@ -82,7 +82,7 @@ export interface PodFacts {
   readonly name: string;
   readonly ready: boolean;
   readonly ending: boolean;
-  /** Of all its containers. */
+  /** The restarts of all its containers. */
   readonly restarts: number;
   /** Its own message, for evidence. */
   readonly detail: string;

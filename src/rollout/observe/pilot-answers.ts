@@ -34,7 +34,7 @@ export function isControlPlane(
   return labels["app"] === controlPlaneLabels.app && view.controlPlaneNamespaces().has(namespace);
 }
 
-/** Of a control plane's pod or Deployment. */
+/** The revision of a control plane's pod or Deployment. */
 export function controlPlaneRevision({ metadata: { labels = {} } }: KubernetesObject): string {
   return labels[revisionLabel] ?? "default";
 }

@@ -7,7 +7,7 @@ export interface ProbeSources {
   readonly pairs: readonly PlannedProbePair[];
   /** The latest of each client. */
   readonly reports: readonly ProbeReport[];
-  /** Of the data planes at both ends of all pairs. */
+  /** The metrics of the data planes at both ends of all pairs. */
   readonly samples: readonly PrometheusSample[];
   /** By revision, the trust domains whose identities it takes for its own; a revision that is missing is not asked of. */
   readonly trustDomains: Readonly<Record<string, readonly string[]>>;

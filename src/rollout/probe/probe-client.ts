@@ -17,7 +17,7 @@ export interface ProbeClientOptions {
 
 const timeoutMs = 5000;
 const shortestReportMs = 200;
-/** Of each target, so that one that does not answer takes nothing from the others. */
+/** The limit for each target, so that one that does not answer does not delay the others. */
 const maxOpenConnections = 8;
 
 /** Opens a new connection to each target, round after round, and reports what came of them. Failures are never tried again. */

@@ -12,10 +12,10 @@ export interface ProbeReport {
 export interface PairReport {
   readonly ok: number;
   readonly failed: number;
-  /** Of the failed ones: answered, although it had to be refused. */
+  /** How many of the failed ones were answered although they had to be refused. */
   readonly letIn: number;
   readonly lastError: string;
-  /** Of the latest answers. */
+  /** Latency of the latest answers. */
   readonly p50Ms?: number;
   /** Answers by what the server was told of the client: `<client's SPIFFE ID> <server's own>`, or empty. The first few that came. */
   readonly peers: Readonly<Record<string, number>>;

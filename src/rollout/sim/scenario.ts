@@ -60,7 +60,7 @@ export interface Scenario {
   readonly rollouts: readonly SimRollout[];
   readonly disturbances: readonly Disturbance[];
   readonly maxConcurrent: number;
-  /** Of each line of a round, how often the engine dies there, an answer is lost, or a copy that is read is old. */
+  /** How often, at each line of a round, the engine dies, an answer is lost, or a stale copy is read. */
   readonly crashRate: number;
   readonly lostRate: number;
   readonly staleRate: number;

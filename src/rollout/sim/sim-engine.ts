@@ -33,7 +33,7 @@ export interface SimEngineOptions {
   readonly cluster: ModelCluster;
   readonly maxConcurrent: number;
   readonly steps: (rollout: Rollout) => readonly Step[];
-  /** Of a watched target, what its Deployment says. */
+  /** The template of a watched target's Deployment. */
   readonly templateOf: (rollout: Rollout) => string;
   readonly freezes: () => readonly Freeze[];
   readonly now: () => { readonly steadyMs: number; readonly nowMs: number };

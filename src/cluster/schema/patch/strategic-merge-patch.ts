@@ -163,7 +163,7 @@ function orderOnly(shape: Shape | undefined, target: JsonObject, key: string, or
   target[key] = ordered(present, present, orderOf(order, []), field.mergeKey);
 }
 
-/** What replaces or is new must not carry directives into the object. */
+/** Removes directives from values that replace others or are new, so that they do not get into the object. */
 function withoutDirectives(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutDirectives);
   if (!isObject(value)) return value;

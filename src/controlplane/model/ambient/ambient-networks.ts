@@ -90,7 +90,10 @@ export interface AmbientGateways {
   readonly remote: Collection<AmbientGateway>;
 }
 
-/** Of the own cluster those that stand for gateways elsewhere, of remote clusters their east-west gateways. */
+/**
+ * Gateways into networks: from the own cluster those that stand for others' gateways, from remote clusters their
+ * east-west gateways.
+ */
 export function deriveAmbientGateways(graph: CollectionGraph, inputs: MeshInputs): AmbientGateways {
   const local = graph.derive("ambient-gateways", inputs.gateways, (gateway, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);

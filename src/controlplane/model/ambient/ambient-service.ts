@@ -26,7 +26,7 @@ export interface AmbientService {
   readonly namespace: string;
   /** Of the object. */
   readonly name: string;
-  /** Of a ServiceEntry it may be a wildcard. */
+  /** May be a wildcard in a ServiceEntry. */
   readonly hostname: string;
   readonly labels: Labels;
   readonly createdAt: string;
@@ -57,7 +57,10 @@ export interface PortPair {
   readonly targetPort: number;
 }
 
-/** Of ServiceEntries, one item a host and object: {@link ambientServiceKey} says which of several counts. */
+/**
+ * Services of ServiceEntries, one item for each host and object. If several have one host, {@link ambientServiceKey}
+ * says which counts.
+ */
 export interface AmbientEntries {
   readonly all: Collection<AmbientService>;
   /** The one that counts of each host of each namespace, by `namespace/hostname`. */
@@ -100,7 +103,10 @@ export function ambientServiceOf(
   };
 }
 
-/** Of several ServiceEntries with one host in one namespace the oldest counts, and none beside a Service of that name. */
+/**
+ * If several ServiceEntries have one host in one namespace, the oldest counts. None counts beside a Service of that
+ * name.
+ */
 export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs): AmbientEntries {
   const all = graph.derive("ambient-entries", inputs.serviceEntries, (entry, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
@@ -200,7 +206,7 @@ export function podPortsOf(service: AmbientService, pod: Pick<PodFacts, "contain
   });
 }
 
-/** Of a workload that is no pod, and lists its ports by name. */
+/** Ports of a workload that is not a pod and lists its ports by name. */
 export function entryPortsOf(service: AmbientService, ports: WorkloadEntryFacts["spec"]["ports"]): readonly PortPair[] {
   return service.ports.flatMap(({ port, target, targetName, name }) => {
     const targetPort = targetName === "" ? (ports[name] ?? target) : ports[targetName];

@@ -16,7 +16,7 @@ export interface Waypoint {
   readonly namespace: string;
   readonly gateway: string;
   readonly className: string;
-  /** Of its Deployment, and of its Service where it has one. */
+  /** The name of its Deployment, and of its Service if it has one. */
   readonly name: string;
   /** That its pods run as. */
   readonly account: string;

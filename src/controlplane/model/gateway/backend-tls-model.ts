@@ -141,7 +141,7 @@ interface Roots {
   readonly unresolved: Verdict;
 }
 
-/** Of its references the first counts, which must be a ConfigMap. */
+/** Only the first reference counts. It must be a ConfigMap. */
 function rootsOf(
   { namespace, spec: { validation } }: BackendTlsPolicyFacts,
   inputs: MeshInputs,

@@ -27,7 +27,7 @@ export interface GatewayServerModel {
   /** With namespaces before them: `namespace/host`, or `host` for all. */
   readonly hosts: readonly string[];
   readonly tls: ServerTls | undefined;
-  /** Of its routes; empty where it has none. */
+  /** The name of its route configuration. Empty if it has no routes. */
   readonly routeName: string;
 }
 

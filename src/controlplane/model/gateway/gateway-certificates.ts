@@ -16,7 +16,7 @@ export interface ListenerTlsResources {
   readonly asked: readonly string[];
   /** Resource of the roots of clients; undefined: beside the certificate, where a mode of the listener's options asks for clients. */
   readonly clientRoots: string | undefined;
-  /** Of clients' certificates; undefined: none is asked for by the Gateway. */
+  /** How clients' certificates are verified. Undefined: the Gateway requires none. */
   readonly validation: FrontendValidation | undefined;
 }
 

@@ -3,7 +3,7 @@ import { meshKey } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
 export const gatewayControllerName = "istio.io/gateway-controller";
-/** Of what is said for the mesh rather than for a Gateway. */
+/** The controller name for the mesh itself rather than for a Gateway. */
 export const meshControllerName = "istio.io/mesh-controller";
 export const eastWestControllerName = "istio.io/eastwest-controller";
 const unmanagedControllerName = "istio.io/unmanaged-gateway";

@@ -11,7 +11,7 @@ import { attachmentsOf, type ParentAttachment } from "./route-attachment.ts";
 export interface RouteBackends {
   /** By rule, then by backend. */
   readonly backends: readonly (readonly ResolvedBackend[])[];
-  /** Of mirrors, by rule, in the order of its filters. */
+  /** The backends of mirrors, by rule, in the order of its filters. */
   readonly mirrors: readonly (readonly ResolvedBackend[])[];
   /** The first fault of a reference; undefined when all are resolved. */
   readonly unresolved: Verdict;

@@ -18,11 +18,11 @@ export interface GatewayPlacement {
   readonly managed: boolean;
   /** What its objects are made of, so that a change of it is seen. */
   readonly gateway: GatewayFacts;
-  /** Of its Service: one for each port of its listeners, also of those of ListenerSets. */
+  /** The ports of its Service: one for each port of its listeners, including those of ListenerSets. */
   readonly ports: readonly GatewayPort[];
   /** What the ConfigMap of its parameters says, empty where it names none; undefined: they cannot be used, or are not read yet, and nothing is to be made anew. */
   readonly overlays: Readonly<Record<string, string>> | undefined;
-  /** Of waypoints, and of gateways between networks: one Deployment each. Undefined for other Gateways. */
+  /** One Deployment for each waypoint, and for each gateway between networks. Undefined for other Gateways. */
   readonly waypoints: readonly WaypointDeployment[] | undefined;
 }
 

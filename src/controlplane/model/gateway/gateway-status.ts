@@ -90,9 +90,9 @@ export function deriveGatewayStatuses(
 interface GatewayVerdicts {
   readonly reach: GatewayReach;
   readonly programmed: ProgrammedVerdict;
-  /** Of the Gateway itself, whatever its listeners are. */
+  /** The verdict about the Gateway itself, whatever its listeners are. */
   readonly accepted: Verdict;
-  /** Of the certificate for its backends. */
+  /** The verdict about its client certificate for backends. */
   readonly backend: Verdict;
 }
 

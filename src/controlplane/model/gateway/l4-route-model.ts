@@ -15,7 +15,7 @@ export interface L4RouteModel {
     readonly rules: readonly L4RouteRule[];
   }>;
   readonly parents: readonly ParentAttachment[];
-  /** Of its first rule, as Gateway API has no more than one: for connections that come to a Gateway. */
+  /** The backends of its first rule, because Gateway API has at most one: for connections that come to a Gateway. */
   readonly gateway: L4Backends;
   /** For connections to Services that are its parents. */
   readonly mesh: L4Backends;

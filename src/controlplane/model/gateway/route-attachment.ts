@@ -22,7 +22,7 @@ export interface ParentAttachment {
 }
 
 export interface ServiceParent {
-  /** Of a Service, or of a ServiceEntry. */
+  /** A Service's registry, or a ServiceEntry's. */
   readonly registry: "Kubernetes" | "External";
   readonly key: string;
   readonly port: number | undefined;

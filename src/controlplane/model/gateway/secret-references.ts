@@ -117,7 +117,7 @@ function asksForClients(options: Readonly<Record<string, string>> | undefined): 
   return ["MUTUAL", "OPTIONAL_MUTUAL"].includes(options?.[terminateModeOption] ?? "");
 }
 
-/** Of the proxies' own namespace alone. */
+/** References to secrets of the proxies' own namespace only. */
 function ownReferences(
   key: string,
   resources: readonly string[],

@@ -12,13 +12,13 @@ export interface VirtualServiceShape extends Pick<
   "namespace" | "name" | "createdAt" | "hosts" | "gateways" | "visibleIn"
 > {
   readonly http: readonly HttpRouteShape[];
-  /** Of TLS and TCP routes. */
+  /** The destinations of TLS and TCP routes. */
   readonly layer4: readonly Destination[];
 }
 
 export interface HttpRouteShape {
   readonly match: readonly HttpMatch[];
-  /** Of its routes and mirrors. */
+  /** The destinations of its routes and mirrors. */
   readonly destinations: readonly Destination[];
 }
 

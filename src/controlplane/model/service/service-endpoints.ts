@@ -224,7 +224,7 @@ function sliceEndpoints(
     });
 }
 
-/** Of an address that is no pod's. */
+/** An endpoint whose address does not belong to a pod. */
 function addressEndpoint(address: string, port: number, node: string, view: ClusterView): EndpointModel {
   const place = {
     locality: view.node(node) ?? nowhere,

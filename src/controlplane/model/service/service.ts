@@ -9,7 +9,7 @@ export type ServiceResolution =
   /** The proxy resolves names: all addresses, or one at a time. */
   | "dns"
   | "dns-round-robin"
-  /** Of the name in each request, or of each connection's server name. */
+  /** The name in each request, or the server name of each connection, is resolved. */
   | "dynamic-dns"
   /** A name for another service. */
   | "alias";
@@ -18,7 +18,7 @@ export interface ServicePortModel {
   readonly name: string;
   readonly port: number;
   readonly protocol: AppProtocol;
-  /** Of a ServiceEntry: the endpoints' port where they say none. */
+  /** In a ServiceEntry: the target port of endpoints that name none. */
   readonly target: number;
 }
 
@@ -28,7 +28,7 @@ export interface ServiceModel {
   readonly namespace: string;
   /** Lower case; of a ServiceEntry it may be a wildcard. */
   readonly hostname: string;
-  /** Of the Service; of a ServiceEntry the host. */
+  /** The Service's name. For a ServiceEntry, the host. */
   readonly name: string;
   /** Of the object. */
   readonly objectName: string;
@@ -43,14 +43,14 @@ export interface ServiceModel {
    * waypoints, use them.
    */
   readonly automaticAddresses?: readonly string[];
-  /** Of a service that other clusters have: its addresses there. */
+  /** The addresses in other clusters that have the service. */
   readonly addressesByCluster?: Readonly<Record<string, readonly string[]>>;
   readonly meshExternal: boolean;
   /** `*`, or namespaces. Empty: nobody sees it. */
   readonly visibleIn: readonly string[];
   readonly selector: Labels;
   readonly subjectAltNames: readonly string[];
-  /** Of an alias: the host that it leads to. */
+  /** For an alias: the host that it leads to. */
   readonly aliasOf: string;
   readonly preference: ServiceFacts["preference"];
   readonly waypointCanaryWeight?: string | undefined;

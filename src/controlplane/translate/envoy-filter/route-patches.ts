@@ -88,7 +88,7 @@ function portOfRoutes(name: string): number {
   return /^\d+$/.test(text) ? Number(text) : 0;
 }
 
-/** Of `http.80`, or `https.443.<port name>.<gateway>.<namespace>`. */
+/** The parts of `http.80`, or of `https.443.<port name>.<gateway>.<namespace>`. */
 function gatewayPlaceOf(name: string): { readonly port: number; readonly portName: string; readonly gateway: string } {
   const [scheme = "", port = "", ...rest] = name.split(".");
   if (scheme !== "https") return { port: Number(port), portName: "", gateway: "" };

@@ -35,7 +35,7 @@ export interface RouterSources {
   readonly inputs: MeshInputs;
   readonly routes: readonly Collection<RouteModel>[];
   readonly l4Routes: readonly Collection<L4RouteModel>[];
-  /** Of proxies, by key: those that a Gateway names by their Service are its own. */
+  /** Groups of proxies by key. Proxies that a Gateway names by their Service belong to it. */
   readonly groups: Collection<ProxyGroup>;
 }
 

@@ -26,7 +26,7 @@ export interface InboundTarget {
   /** The service's, for telemetry. */
   readonly servicePort: number;
   readonly protocol: AppProtocol;
-  /** Of the service, or `name.namespace` of a Sidecar. */
+  /** The service's host, or `name.namespace` of a Sidecar. */
   readonly host: string;
   /** All services that lead here. */
   readonly services: readonly { readonly host: string; readonly name: string; readonly namespace: string }[];

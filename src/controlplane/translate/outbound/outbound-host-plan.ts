@@ -249,8 +249,8 @@ function chooser(shapes: readonly VirtualServiceShape[]): (entry: ResolvedServic
 }
 
 /**
- * Of candidates with the same name or domain, the first one gets it. A short name never hides another service's full
- * name.
+ * If several candidates have the same name or domain, the first one gets it. A short name never hides another service's
+ * full name.
  */
 function withoutDuplicates(candidates: readonly Candidate[], planned: PlannedPort): ChosenHosts {
   const names = new Set<string>();

@@ -51,10 +51,10 @@ export interface OutboundResources {
   /** Clusters that belong to no service, by name. */
   readonly fixedClusters: Collection<EncodedResource>;
   readonly clusters: OutboundClusters;
-  /** Of sidecars, by scope. */
+  /** Listeners of sidecars, by scope. */
   readonly listeners: readonly Collection<ScopedEncodedResource>[];
   readonly routes: OutboundRoutes;
-  /** Of those that answer DNS. */
+  /** Name tables of sidecars that answer DNS. */
   readonly nameTables: Collection<ScopedEncodedResource>;
 }
 

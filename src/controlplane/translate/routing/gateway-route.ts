@@ -48,7 +48,7 @@ export interface TableListener {
   readonly name: string;
   /** `*` for all. */
   readonly hostname: string;
-  /** Of the others of its port and protocol, which take the requests that are theirs rather than its own. */
+  /** Hosts of other listeners of its port and protocol, which take their own requests away from this one. */
   readonly others: readonly string[];
 }
 

@@ -29,7 +29,7 @@ export function routeConfigurationByHosts(name: string): RouteConfiguration {
   return create(RouteConfigurationSchema, { ...settingsOf(name), vhds: { configSource: overAds } });
 }
 
-/** Of a gateway's port without routes: every request is answered by 404. */
+/** The virtual host of a gateway's port without routes: it answers every request with 404. */
 export function nobody(port: number): VirtualHostInit {
   return { name: `blackhole:${port}`, domains: ["*"] };
 }

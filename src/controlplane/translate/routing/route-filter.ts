@@ -56,7 +56,7 @@ function headersToAdd({ set, add }: HeaderModifier): MessageInitShape<typeof Hea
   return [...added(set, OVERWRITE_IF_EXISTS_OR_ADD), ...added(add, APPEND_IF_EXISTS_OR_ADD)];
 }
 
-/** Of entries with one name the first counts. */
+/** If several entries have one name, the first counts. */
 function added(
   headers: HeaderModifier["set"],
   appendAction: HeaderValueOption_HeaderAppendAction,

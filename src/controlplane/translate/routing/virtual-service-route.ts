@@ -32,7 +32,7 @@ export interface VirtualServiceRouteOptions {
   /** That requests come in at: of the service, or of the Gateway's server. */
   readonly port: number;
   readonly isTls: boolean;
-  /** Of routes that say none: the mesh's, if it has any. */
+  /** The mesh's retries, for routes that set none. */
   readonly defaultRetries: HttpRetry | undefined;
   readonly serviceOf: (host: string) => Pick<ServiceModel, "ports" | "aliasOf"> | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;

@@ -14,7 +14,7 @@ export interface AuthorizationContext {
   readonly mesh: MeshSettings;
   readonly tcp: boolean;
   readonly peer: RuleContext["peer"];
-  /** Of an outside authorizer; undefined where there is no such service. */
+  /** The cluster of an outside authorizer. Undefined if there is no such service. */
   readonly clusterOf: (service: ProviderService) => ProviderCluster | undefined;
 }
 

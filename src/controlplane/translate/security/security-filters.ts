@@ -16,7 +16,7 @@ import type { RuleContext } from "./security-rbac.ts";
 /** The filters that decide whether requests and connections may pass, in their order. */
 export interface SecurityFilters {
   readonly http: readonly FilterInit[];
-  /** Of the same policies, for chains that know no requests. */
+  /** Filters of the same policies, for chains that have no requests. */
   readonly tcp: readonly FilterInit[];
 }
 

@@ -25,7 +25,7 @@ export interface VipClusterOptions {
   readonly rule: DestinationRuleModel | undefined;
   readonly mesh: MeshSettings;
   readonly identities: readonly string[];
-  /** Of types that carry their endpoints themselves. */
+  /** For cluster types that contain their endpoints. */
   readonly assignment: ClusterLoadAssignment | undefined;
 }
 

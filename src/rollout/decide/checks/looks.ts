@@ -23,7 +23,7 @@ export interface LookState {
   /** What it waits for, and since when (after settling) that has not changed. */
   readonly waitsFor?: string;
   readonly waitsFromMs?: number;
-  /** Of the judgement itself. */
+  /** The judgement's own state. */
   readonly inner?: unknown;
 }
 

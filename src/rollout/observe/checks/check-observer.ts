@@ -29,7 +29,7 @@ export interface CheckOrigin {
   /** `Canary shop/shop`. */
   readonly rollout: string;
   readonly step: string;
-  /** Of the rollout; absent for one of the whole cluster. */
+  /** The rollout's namespace. Absent for a cluster-scoped one. */
   readonly namespace?: string;
   /** Time since the step has settled, where it is known; else since the first look. */
   readonly settledForMs?: number;

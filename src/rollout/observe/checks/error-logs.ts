@@ -7,7 +7,7 @@ import { isErrorLine } from "./error-line.ts";
 import type { SubjectPods } from "./subject-pods.ts";
 import { podName } from "./scrape.ts";
 
-/** Of one container's log, in one look; what is longer is read on by the next one. */
+/** How much of one container's log is read in one look. The next look reads on. */
 const maxBytes = 256 * 1024;
 /** Containers that are read in one look; the canary's come first. */
 const maxContainers = 64;

@@ -90,7 +90,7 @@ export async function observeRoot(client: KubeClient, { spec, status }: MeshUpgr
       },
     );
   }
-  // Of a self-signed authority the certificate is the root.
+  // The certificate of a self-signed authority is the root.
   const { "root-cert.pem": given = "", "ca-cert.pem": signed = "" } = (next ?? named)?.data ?? {};
   const certificate = given === "" ? signed : given;
   return {

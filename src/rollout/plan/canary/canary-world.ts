@@ -14,7 +14,7 @@ export interface CanaryWorld {
   readonly subjects: readonly Subject[];
   /** Who may not send to Services of another namespace yet. */
   readonly missingGrants: readonly MissingGrant[];
-  /** Of the Service whose name clients use, of a target of two Services. */
+  /** The ports of the Service whose name clients use, for a target of two Services. */
   readonly servicePorts?: readonly Fields[];
   readonly deployment?: DeploymentInWorld;
 }
@@ -40,7 +40,7 @@ export interface MissingGrant {
 export interface DeploymentInWorld {
   readonly object: ObjectReference;
   readonly uid: string;
-  /** Of the Deployment's template. */
+  /** The digest of the Deployment's template. */
   readonly candidate: string;
   /** The template is the one that runs. */
   readonly idle: boolean;
@@ -55,7 +55,7 @@ export interface DeploymentInWorld {
   readonly stableHash: string;
   /** The template to roll out; the stable one when there is nothing to do. */
   readonly candidateTemplate: Fields;
-  /** Of the ReplicaSet of the template to roll out, once the Deployment rolls to it. */
+  /** The hash of the ReplicaSet of the template to roll out, once the Deployment rolls to it. */
   readonly candidateHash?: string;
   readonly service: { readonly ports: readonly Fields[]; readonly selector: Readonly<Record<string, string>> };
   /** A DestinationRule that the user has made for the host, with its subsets as they were before. */

@@ -23,7 +23,7 @@ export interface TargetPlan {
   readonly end: readonly PartialStep[];
   /** The two groups that are compared; several where several services move. */
   readonly subjects: readonly Subject[];
-  /** Of the two copies of an experiment. */
+  /** The subjects of the two copies of an experiment. */
   readonly experimentSubjects?: readonly Subject[];
 }
 

@@ -6,7 +6,7 @@ import type { MeshWorld } from "./mesh-world.ts";
 import { check } from "./planned-check.ts";
 import { counted } from "./sidecar-steps.ts";
 
-/** Of the agent's objects, what makes another release of it. */
+/** The fields of the agent's objects that make another release of it. */
 const contents: Readonly<Record<string, readonly string[]>> = {
   ConfigMap: ["data"],
   ClusterRole: ["rules"],

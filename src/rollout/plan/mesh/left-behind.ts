@@ -16,7 +16,7 @@ export interface Dependent {
     | "machine"
     | "namespace"
     | "gatewayLabel";
-  /** Of the pod, the Gateway, the namespace, the tag … */
+  /** The name of the pod, the Gateway, the namespace, the tag … */
   readonly name: string;
   readonly namespace?: string;
   /** What made the pod. */
@@ -66,7 +66,7 @@ function howToMoveSidecar({ name, namespace = "", workload }: Dependent, to: str
   return `restart ${kind} ${workload?.name ?? ""} by its own means, once its namespace names ${to}: ${label}`;
 }
 
-/** Of all that needs the old revision now, what no step of the upgrade moves. */
+/** What needs the old revision now and is moved by no step of the upgrade. */
 export function leftBehind(
   upgrade: MeshUpgrade,
   world: MeshWorld,
