@@ -68,7 +68,7 @@ export interface ProxyConfiguration {
   readonly resources: Tree | undefined;
 }
 
-/** Of Istio and of MeshGateway. */
+/** The status of Istio and MeshGateway objects. */
 export interface BanzaiStatus {
   Status?: "Created" | "ReconcileFailed" | "Reconciling" | "Available" | "Unmanaged";
   GatewayAddress?: string[];

@@ -24,7 +24,10 @@ export interface ActionRequest {
   readonly name: string;
   readonly action: RolloutAction;
   readonly why: string;
-  /** Of the view that the user confirmed: another step by now is a `conflict`. Empty: whatever step it is. */
+  /**
+   * The step of the view that the user confirmed. If the rollout is at another step by now, the order is a `conflict`.
+   * Empty: any step.
+   */
   readonly step: string;
 }
 

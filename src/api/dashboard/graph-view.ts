@@ -45,7 +45,7 @@ export interface GraphNode {
   readonly pods: number;
   readonly requestRate: number;
   readonly errorShare: number;
-  /** Of a rollout that moves it: `Canary shop/shop`; empty without one. */
+  /** The rollout that moves it: `Canary shop/shop`. Empty without one. */
   readonly rollout: string;
 }
 
@@ -54,7 +54,7 @@ export interface GraphEdge {
   readonly to: string;
   readonly protocol: string;
   readonly requestRate: number;
-  /** Of answers of 5xx, and of requests without an answer. */
+  /** The share of 5xx responses, and of requests without a response. */
   readonly errorShare: number;
   readonly clientErrorShare: number;
   /** Rates by response code (`200`), and by response flag where one was set (`503 UF`). */

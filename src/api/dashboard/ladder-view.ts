@@ -53,7 +53,7 @@ export interface LadderProxy {
   readonly version: string;
   readonly node: string;
   readonly state: "synced" | "stale" | "rejected" | "not connected";
-  /** Of a NACK the reason with its type; of `stale` what was sent and is not acknowledged. */
+  /** For a NACK, the reason with its type. For `stale`, what was sent and is not acknowledged. */
   readonly reason: string;
   readonly connectedAtMs?: number;
 }

@@ -60,7 +60,7 @@ export interface NamespacesParameter {
 }
 
 export interface GraphParameters extends NamespacesParameter {
-  /** Of the measurement, up to `atMs`. */
+  /** The length of the measurement, up to `atMs`. */
   readonly windowSeconds: number;
   /** Time travel: a moment within the store's window; 0 is now, and goes on. */
   readonly atMs: number;

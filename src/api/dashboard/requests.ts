@@ -40,7 +40,7 @@ export const seriesMeasures = [
 ] as const;
 export type SeriesMeasure = (typeof seriesMeasures)[number];
 
-/** Of one subject: a workload, a service, a backend of a rollout, or the whole mesh when all are empty. */
+/** A series of one subject: a workload, a service, a backend of a rollout, or the whole mesh if all are empty. */
 export interface SeriesRequest {
   readonly measure: SeriesMeasure;
   readonly namespace: string;
@@ -126,7 +126,7 @@ export interface WhatIfAnswer {
 export interface ApplyRequest {
   readonly yaml: string;
   readonly dryRun: boolean;
-  /** Of the object that was edited; another by now is a `conflict`. Empty for a new one. */
+  /** The version of the object that was edited. Another version by now is a `conflict`. Empty for a new object. */
   readonly resourceVersion: string;
 }
 

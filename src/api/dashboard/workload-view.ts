@@ -63,7 +63,7 @@ export interface PodRow {
   readonly startedAtMs?: number;
   readonly containers: readonly string[];
   readonly revision: string;
-  /** Of ambient: which ztunnel has it, or why none has. */
+  /** In ambient: the ztunnel that owns it, or why none does. */
   readonly ztunnel: string;
 }
 

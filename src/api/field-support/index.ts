@@ -25,7 +25,7 @@ import {
 export type { FieldRow, FieldTable } from "./field-table.ts";
 export { meshConfigTable, proxyDefaultsTable };
 
-/** Of Istio's kinds and the Gateway API's, in the order in which they are told. */
+/** The tables of Istio's kinds and the Gateway API's, in the order of the page. */
 export const kindTables: readonly FieldTable[] = [
   virtualServiceTable,
   destinationRuleTable,

@@ -21,7 +21,7 @@ export interface Gateway extends KubernetesObject {
 export interface GatewayInfrastructure {
   labels?: Record<string, string> | undefined;
   annotations?: Record<string, string> | undefined;
-  /** Of the Gateway's namespace. */
+  /** An object of the Gateway's namespace. */
   parametersRef?: { group: string; kind: string; name: string } | undefined;
 }
 
@@ -224,7 +224,7 @@ function readSecretReference(reference: Reader): SecretObjectReference {
   };
 }
 
-/** Of v1alpha2 alone, Serin's lab fills in what a mesh of that time meant. */
+/** For v1alpha2 only, Serin's lab fills in what a mesh of that time meant. */
 function readListeners(spec: Reader, apiVersion: string | undefined): Listener[] {
   if (apiVersion !== `${gatewayGroup}/v1alpha2` || spec.has("listeners"))
     return spec.objects("listeners").map((listener) => readListener(listener));

@@ -30,7 +30,7 @@ export interface GrpcRouteRule {
 }
 
 export interface GrpcRouteMatch {
-  /** Of service and method at least one is there. */
+  /** At least one of service and method is set. */
   method?:
     | { type: "Exact" | "RegularExpression"; service?: string | undefined; method?: string | undefined }
     | undefined;

@@ -141,7 +141,7 @@ function readNamedMatch(reader: Reader): NamedMatch {
   };
 }
 
-/** Of entries with one name only the first counts (Gateway API). */
+/** If several entries have one name, only the first counts (Gateway API). */
 function firstOfEachName(matches: readonly NamedMatch[], fold: (name: string) => string): NamedMatch[] {
   const seen = new Set<string>();
   return matches.filter((match) => {

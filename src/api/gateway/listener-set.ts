@@ -11,7 +11,7 @@ export interface ListenerSet extends KubernetesObject {
   status?: { conditions?: Condition[]; listeners?: ListenerStatus[] };
 }
 
-/** Of listeners that name no port. */
+/** The ports of listeners that name none. */
 const wellKnownPorts: Readonly<Record<string, number>> = { HTTP: 80, HTTPS: 443 };
 
 export function parseListenerSet(raw: unknown): Parsed<ListenerSet> {

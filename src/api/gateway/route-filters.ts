@@ -31,7 +31,7 @@ export interface UrlRewrite {
 
 export interface RequestMirror {
   backendRef: BackendObjectReference;
-  /** Of 100; absent with a fraction. */
+  /** Percentage. Absent if there is a fraction. */
   percent?: number | undefined;
   fraction?: { numerator: number; denominator: number } | undefined;
 }

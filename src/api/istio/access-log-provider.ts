@@ -4,9 +4,9 @@ import { readServicePort, type ProviderService } from "./provider-service.ts";
 
 export interface FileLogProvider {
   readonly path: string;
-  /** Of a text log; empty: Istio's own, or the mesh config's where nothing is said of the format. */
+  /** The format of a text log. Empty: Istio's own, or the mesh config's if no format is set. */
   readonly text: string;
-  /** Of a JSON log, by key; absent: a text log. */
+  /** The fields of a JSON log, by key. Absent: a text log. */
   readonly labels?: Readonly<Record<string, unknown>> | undefined;
   /** Whether a format is said at all. */
   readonly hasFormat: boolean;

@@ -25,7 +25,7 @@ export interface AuthorizationPolicy extends KubernetesObject {
     selector?: LabelSelector | undefined;
     targetRefs: PolicyTargetReference[];
     action: AuthorizationAction;
-    /** Of CUSTOM: the name of one of the mesh's extension providers. */
+    /** For CUSTOM: the name of one of the mesh's extension providers. */
     provider?: string | undefined;
     rules: AuthorizationRule[];
   };

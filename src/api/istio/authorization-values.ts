@@ -114,7 +114,7 @@ const keys = [
 const keysWithName = ["request.headers", "request.auth.claims", "experimental.envoy.filters."];
 const keysUnknownToCustom = ["source.namespace", "source.serviceAccount", "source.trustDomain", "source.principal"];
 
-/** Of a condition's key. */
+/** The fault of a condition's key. */
 export function conditionFault(key: string, isCustom: boolean): string | undefined {
   if (key === "") return "is required";
   if (isCustom && (keysUnknownToCustom.includes(key) || key.startsWith("request.auth.")))
@@ -129,7 +129,7 @@ export function conditionFault(key: string, isCustom: boolean): string | undefin
   return `must be one of ${[...keys, "request.headers[name]", "request.auth.claims[name]"].join(", ")}, got "${key}"`;
 }
 
-/** Of one value of a condition whose key is good. */
+/** The fault of one value of a condition with a valid key. */
 export function conditionValueFault(key: string, value: string): string | undefined {
   switch (key) {
     case "source.ip":

@@ -59,7 +59,7 @@ function readTcp(reader: Reader | undefined): TcpPool {
   return pool;
 }
 
-/** Of the field `tcpKeepalive`. */
+/** Reads the field `tcpKeepalive`. */
 export function readKeepalive(reader: Reader): TcpKeepalive | undefined {
   const keepalive = reader.object("tcpKeepalive");
   if (keepalive === undefined) return undefined;

@@ -6,7 +6,7 @@ import { readPortNumber, readText, refuseUnknown, requireText } from "./fields.t
 export interface Destination {
   /** As written: a short name means one of the namespace of the object that says it. */
   readonly host: string;
-  /** Of a DestinationRule of that host. */
+  /** A subset of the host's DestinationRule. */
   readonly subset?: string | undefined;
   /** Absent: the only port of the service, else the port of the request. */
   readonly port?: { readonly number: number } | undefined;

@@ -93,7 +93,7 @@ export function firstOverlaps(names: readonly string[]): readonly (string | unde
   return first.map((other, index) => (other < index ? names[other] : undefined));
 }
 
-/** Of names that end alike wildcards stand first, then those that were first. */
+/** Sorts names with the same end: wildcards first, then in their order. */
 function sortedByEnd(names: readonly string[]): { key: string; isWildcard: boolean; index: number }[] {
   return names
     .map((name, index) => {

@@ -3,12 +3,12 @@ import type { EnvoyPatchPlace } from "./envoy-filter-place.ts";
 import { readPortNumber, readText, refuseUnknown, requireText } from "./fields.ts";
 import { regexFault } from "./regular-expressions.ts";
 
-/** Of which proxies, and what of their configuration, a patch changes. */
+/** Which proxies a patch applies to, and which part of their configuration it changes. */
 export interface EnvoyPatchMatch {
   readonly context: (typeof contexts)[number];
   /** An expression for the version of proxies; absent matches all. */
   readonly proxyVersion?: string | undefined;
-  /** Of a proxy's node: each must be there with this text. */
+  /** Values that a proxy's node metadata must have. */
   readonly proxyMetadata: Readonly<Record<string, string>>;
   readonly listener?: EnvoyListenerMatch | undefined;
   readonly routeConfiguration?: EnvoyRouteConfigurationMatch | undefined;
@@ -28,7 +28,7 @@ export interface EnvoyFilterChainMatch {
   readonly transportProtocol?: string | undefined;
   readonly applicationProtocols: readonly string[];
   readonly destinationPort?: number | undefined;
-  /** Of a network filter, and of one inside of it. */
+  /** The name of a network filter. */
   readonly filter?: string | undefined;
   readonly subFilter?: string | undefined;
 }
@@ -187,7 +187,7 @@ function checkFilter(filter: Reader, inner: Reader | undefined, applyTo: EnvoyPa
   warnOfOldName(inner, requireText(inner, "name"));
 }
 
-/** Of Envoy's API v2; no configuration has them any more. */
+/** Names of Envoy's API v2, which no configuration contains any more. */
 const oldNames: Readonly<Record<string, string>> = {
   "envoy.http_connection_manager": "envoy.filters.network.http_connection_manager",
   "envoy.tcp_proxy": "envoy.filters.network.tcp_proxy",

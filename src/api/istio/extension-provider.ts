@@ -31,7 +31,7 @@ export type ExtensionProvider =
   | { readonly kind: "access-log-opentelemetry"; readonly name: string; readonly settings: OpenTelemetryLogProvider }
   | { readonly kind: "tracing"; readonly name: string; readonly settings: TracingProvider }
   | { readonly kind: "prometheus"; readonly name: string }
-  /** Of a kind that nothing acts on. */
+  /** A kind without an effect here. */
   | { readonly kind: "other"; readonly name: string };
 
 type Read = (name: string, reader: Reader) => ExtensionProvider;

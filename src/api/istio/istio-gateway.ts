@@ -117,7 +117,7 @@ function checkGatewayHost(reader: Reader, field: string, text: string): void {
   if (fault !== undefined) reader.error(fault, field);
 }
 
-/** Of the host that a gateway or a sidecar lists; a gateway's may be an address. */
+/** The fault of a host of a gateway or a sidecar. A gateway's host may be an address. */
 export function gatewayHostFault(host: string): string | undefined {
   if (isAddress(host)) return undefined;
   return listedHostFault(host);

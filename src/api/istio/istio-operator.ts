@@ -59,7 +59,7 @@ export interface KubernetesSettings {
   readonly imagePullPolicy?: string;
   readonly priorityClassName?: string;
   readonly readinessProbe?: UntypedEntry;
-  /** Of the pod. */
+  /** The pod's security context. */
   readonly securityContext?: UntypedEntry;
   readonly volumes?: readonly UntypedEntry[];
   readonly volumeMounts?: readonly UntypedEntry[];

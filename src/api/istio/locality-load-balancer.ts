@@ -7,7 +7,7 @@ export interface LocalityLoadBalancer {
   readonly enabled?: boolean | undefined;
   /** `to` is percent by locality and sums up to 100. */
   readonly distribute: readonly { readonly from: string; readonly to: Readonly<Record<string, number>> }[];
-  /** Of regions. */
+  /** Failover between regions. */
   readonly failover: readonly { readonly from: string; readonly to: string }[];
   /** Labels in order, `key` or `key=value`: the more of the first ones an endpoint shares with the client, the sooner it is taken. */
   readonly failoverPriority: readonly string[];

@@ -50,9 +50,9 @@ export interface MeshConfig {
   readonly extensionProviders: readonly ExtensionProvider[];
   /** Names of providers that write access logs where no Telemetry says otherwise. */
   readonly defaultAccessLogProviders: readonly string[];
-  /** Of Istio's mutual TLS, at its servers. */
+  /** Istio's mutual TLS at its servers. */
   readonly meshMutualTls: MeshMutualTls;
-  /** Of TLS that is not the mesh's own. */
+  /** Defaults of TLS that is not the mesh's own. */
   readonly tlsDefaults: {
     readonly minProtocolVersion: "TLSV1_2" | "TLSV1_3";
     readonly cipherSuites: readonly string[];
@@ -62,14 +62,14 @@ export interface MeshConfig {
   readonly proxyInboundListenPort: number;
   /** Whether inbound connections are passed to the pod's address, or to its loopback as before Istio 1.10. */
   readonly inboundTrafficPolicy: "PASSTHROUGH" | "LOCALHOST";
-  /** Of connections to destinations, as far as their rule says nothing. */
+  /** TCP keepalive of connections to destinations whose rule sets none. */
   readonly tcpKeepalive?: TcpKeepalive | undefined;
   readonly enableTracing: boolean;
   readonly enablePrometheusMerge: boolean;
   readonly ingressControllerMode: "UNSPECIFIED" | "OFF" | "DEFAULT" | "STRICT";
   /** Value of the label `istio` of the gateway that serves Ingresses; absent: that of ingressService. */
   readonly ingressSelector?: string | undefined;
-  /** Of destinations whose rule says none. */
+  /** For destinations whose rule sets none. */
   readonly localityLbSetting: LocalityLoadBalancer;
   readonly defaultHttpRetryPolicy?: HttpRetry | undefined;
   readonly defaultTrafficPolicy: {
@@ -86,7 +86,7 @@ export interface MeshConfig {
 }
 
 export interface ServiceScope {
-  /** Of the Service's namespace, and of the Service; an absent one matches all. */
+  /** Selectors of the Service's namespace and of the Service. An absent one matches all. */
   readonly namespaceSelector?: LabelSelector | undefined;
   readonly servicesSelector?: LabelSelector | undefined;
   readonly scope: "LOCAL" | "GLOBAL";

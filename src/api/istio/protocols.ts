@@ -26,7 +26,7 @@ export function isTlsProtocol(protocol: string | undefined): boolean {
   return protocol === "HTTPS" || protocol === "TLS";
 }
 
-/** Of bytes without HTTP in the clear. */
+/** Whether the protocol is bytes without HTTP in plain text. */
 export function isTcpProtocol(protocol: string | undefined): boolean {
   return ["TCP", "HTTPS", "TLS", "MONGO", "REDIS", "MYSQL"].includes(protocol ?? "");
 }

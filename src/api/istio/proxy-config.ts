@@ -177,7 +177,7 @@ function readTopology(reader: Reader | undefined): GatewayTopology {
   return topology;
 }
 
-/** Of the collectors of proxies' own bootstrap: Envoy's agent writes them, we do not. */
+/** Collectors of the proxies' own bootstrap, which Envoy's agent writes and Serin does not. */
 const collectors = ["zipkin", "lightstep", "datadog", "stackdriver", "openCensusAgent", "tlsSettings"] as const;
 const allPercent = 100;
 

@@ -158,7 +158,7 @@ function checkSources(reader: Reader, tls: ServerTls): void {
     reader.error(`must have at most ${maxCertificates}`, "tlsCertificates");
 }
 
-/** Of modes in which the proxy ends TLS: from secrets, or from files. */
+/** For modes in which the proxy ends TLS: certificates from secrets, or from files. */
 function checkOwnCertificates(reader: Reader, tls: ServerTls): void {
   if (tls.caCrl !== undefined && tls.credentialName !== undefined)
     reader.error("must be in the credential instead", "caCrl");

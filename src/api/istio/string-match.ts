@@ -8,7 +8,7 @@ export interface StringMatch {
   readonly value: string;
 }
 
-/** Of a header or query parameter; `present` (upstream's empty match): that it is there, whatever its value. */
+/** A match of a header or query parameter. `present` (upstream's empty match): it exists, with any value. */
 export type PresenceMatch = StringMatch | { readonly kind: "present" };
 
 const words = ["exact", "prefix", "regex"] as const;

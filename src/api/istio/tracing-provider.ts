@@ -13,7 +13,7 @@ import {
 export type TracingProvider = ZipkinProvider | OpenTelemetryProvider | DatadogProvider | SkyWalkingProvider;
 
 interface Collector extends ProviderService {
-  /** Of the request's path; absent: Envoy's default. */
+  /** The maximum length of the request's path. Absent: Envoy's default. */
   readonly maxTagLength?: number | undefined;
 }
 

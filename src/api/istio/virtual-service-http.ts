@@ -65,7 +65,7 @@ export interface HttpMatch {
   readonly headers: Readonly<Record<string, PresenceMatch>>;
   readonly withoutHeaders: Readonly<Record<string, PresenceMatch>>;
   readonly queryParams: Readonly<Record<string, PresenceMatch>>;
-  /** Of exact and prefix matches of the path. */
+  /** For exact and prefix matches of the path. */
   readonly ignoreUriCase: boolean;
   readonly port?: number | undefined;
   readonly sourceLabels: Readonly<Record<string, string>>;

@@ -46,9 +46,9 @@ export interface WorkloadEntrySpec {
 export interface WorkloadEntryRules {
   /** Names as addresses are resolved by DNS. */
   readonly allowNames: boolean;
-  /** Of the ServiceEntry that it stands in. */
+  /** The ports of the ServiceEntry that contains it. */
   readonly servicePorts?: readonly string[];
-  /** Of a WorkloadGroup's template: the address comes with the workload. */
+  /** Whether it is a WorkloadGroup's template, whose address comes with the workload. */
   readonly isTemplate?: boolean;
 }
 

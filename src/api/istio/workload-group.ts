@@ -21,7 +21,7 @@ export interface WorkloadGroup extends KubernetesObject {
 }
 
 export interface WorkloadGroupSpec {
-  /** Of each WorkloadEntry. */
+  /** The metadata of each WorkloadEntry. */
   readonly metadata: {
     readonly labels: Readonly<Record<string, string>>;
     readonly annotations: Readonly<Record<string, string>>;

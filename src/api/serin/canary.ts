@@ -17,7 +17,7 @@ export interface Canary extends KubernetesObject {
 export interface CanarySpec extends RolloutOrdersSpec {
   readonly target: CanaryTarget;
   readonly steps: readonly CanaryStep[];
-  /** Of every step that sends requests to the canary; a step's own checks come besides. */
+  /** The checks of every step that sends requests to the canary. A step's own checks are added. */
   readonly checks: readonly CheckSpec[];
   /** Who has been sent to the canary once goes there again, by a cookie, until the rollout ends. */
   readonly sessionAffinity?: { readonly cookieName: string; readonly maxAgeSeconds: number };

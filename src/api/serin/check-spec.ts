@@ -27,11 +27,11 @@ export interface CheckSpec {
   readonly waitLimit?: number;
   /** The verdict is recorded, and never acted on. */
   readonly dryRun?: boolean;
-  /** Of durations: which are compared, ascending. */
+  /** For durations: the compared quantiles, ascending. */
   readonly quantiles?: readonly number[];
-  /** Of durations: a canary that is slower by less than this factor is not failed. */
+  /** For durations: a canary that is slower by less than this factor does not fail. */
   readonly maxRatio?: number;
-  /** Of durations: none of the quantiles may be above it, whatever stable does. */
+  /** For durations: no quantile may exceed this, whatever stable does. */
   readonly maxMs?: number;
   readonly query?: QuerySpec;
   readonly webhook?: WebhookSpec;

@@ -17,7 +17,7 @@ export interface FreezeSpec {
   readonly windows: readonly FreezeWindow[];
   /** Which rollouts it holds up; all of them when absent. */
   readonly kinds: readonly ("Canary" | "MeshUpgrade")[];
-  /** Of Canaries, those in these namespaces; all of them when empty. */
+  /** Applies to Canaries of these namespaces. Empty: all of them. */
   readonly namespaces: readonly string[];
   /** Rollouts that may go on all the same, each with its reason. */
   readonly exceptions: readonly FreezeException[];

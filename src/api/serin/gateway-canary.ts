@@ -3,7 +3,7 @@ export const gatewayCanaryAnnotations = {
   /** The pilot of that revision deploys a canary behind the same Service. */
   revision: "rollout.serin.dev/canary-revision",
   replicas: "rollout.serin.dev/canary-replicas",
-  /** Of waypoints: the canary's share of new connections, 0 to 100. */
+  /** For waypoints: the canary's share of new connections, 0 to 100. */
   weight: "rollout.serin.dev/canary-weight",
   stableReplicas: "rollout.serin.dev/stable-replicas",
 } as const;

@@ -25,7 +25,7 @@ export interface ProbePair {
   readonly clientIdentity: string;
   /** SPIFFE ID of the server (of the waypoint before it) as the client's side verified it; empty when not known. */
   readonly serverIdentity: string;
-  /** Of the latest answers, over a new connection each; absent without any. */
+  /** Latency of the latest answers, each over a new connection. Absent without any. */
   readonly p50Ms?: number;
   /** Empty without one. */
   readonly lastError: string;

@@ -103,7 +103,7 @@ export function refusalOf(
   if (action === "promote") return spec.fullPromotion !== undefined ? "it is promoted already" : undefined;
   const problem = approvalProblem(rollout, step.id);
   if (problem !== undefined) return problem;
-  // Of a step that has failed, one that is newer than the failure.
+  // For a failed step, an approval must be newer than the failure.
   const failedAt = status?.conditions.find(
     ({ type, status: on }) => type === "Stuck" && on === "True",
   )?.lastTransitionTime;

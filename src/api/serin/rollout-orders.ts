@@ -63,7 +63,7 @@ export interface NotificationSpec {
   readonly events: readonly NotificationEvent[];
 }
 
-/** Of all runs together; who adds one drops the oldest. */
+/** The limit for all runs together. Adding one drops the oldest. */
 export const maxApprovals = 256;
 const maxNotifications = 8;
 const maxSettleSeconds = 86_400;

@@ -140,7 +140,7 @@ export interface CheckStatus {
   readonly verdict: Verdict;
   readonly evidence: string;
   readonly statistic?: unknown;
-  /** Of a probe matrix: its table as of the latest look. */
+  /** The table of a probe matrix at the latest look. */
   readonly matrix?: ProbeMatrix;
 }
 

@@ -78,7 +78,7 @@ class Reader implements DashboardReader {
   readonly #mesh: MeshReader;
   readonly #pilots: PilotWatcher;
   readonly #traffic: TrafficSource;
-  /** Of the objects' version, by the kinds that are hidden in it. */
+  /** Inventories of the current objects, by the kinds that are hidden in them. */
   readonly #inventories = new Map<string, Inventory>();
   #inventoriesVersion = -1;
   #messages: ConfigMessages = noMessages;

@@ -7,7 +7,7 @@
  * the length of the answer.
  */
 export class ExpositionReader {
-  /** Of the sample that `next` has found. */
+  /** The id of the sample that `next` has found. */
   id = 0.5;
   value = 0.5;
   readonly #wanted: (bytes: Buffer, at: number) => boolean;
@@ -102,7 +102,7 @@ const zero = "0".charCodeAt(0);
 const brace = "}".charCodeAt(0);
 const hash = "#".charCodeAt(0);
 const exactDigits = 15;
-/** Of a name with its labels: those of a proxy have some hundred. */
+/** The maximum length of a name with its labels. A proxy's have some hundred bytes. */
 const maxSeriesBytes = 8192;
 /** Where the last one ended: what is none ends the search. */
 const labelPattern = /[{,]\s*([a-zA-Z_]\w*)="([^"\\]*(?:\\.[^"\\]*)*)"\s*/y;

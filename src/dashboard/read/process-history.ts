@@ -20,7 +20,7 @@ class ProcessPoints {
     this.workload = workload;
   }
 
-  /** Of the newest; before all time without one. */
+  /** The time of the newest point. Before all time if there is none. */
   get lastMs(): number {
     return this.count === 0 ? -Infinity : this.atMs(this.count - 1);
   }

@@ -53,7 +53,7 @@ interface Sample {
   readonly values: readonly (number | undefined)[];
 }
 
-/** Of a range; an instant is one point. */
+/** The points of a range. An instant is one point. */
 interface Points {
   readonly firstMs: number;
   readonly stepMs: number;

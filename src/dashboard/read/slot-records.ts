@@ -12,7 +12,7 @@ export interface SlotRecord {
 }
 
 const startBytes = 256;
-/** Of 53 bits, seven a byte. */
+/** Numbers have 53 bits, seven in each byte. */
 const maxNumberBytes = 8;
 
 /** Appends records; `finish` gives them as they are kept. */

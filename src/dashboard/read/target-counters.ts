@@ -6,7 +6,7 @@ import type { Gain } from "./traffic-history.ts";
 export const maxSeriesOfTarget = 40_000;
 /** Characters of their labels; those of all series of a large mesh have some millions. */
 const maxLabelsOfTarget = 8 << 20;
-/** Of all its histograms' buckets. */
+/** The limit of the bounds of all its histograms. */
 const maxBounds = 64;
 
 const requests = "istio_requests_total";
@@ -47,14 +47,14 @@ export class TargetCounters {
   #ids = new Float64Array(startCounters);
   #values = new Float64Array(startCounters);
   #whats = new Uint8Array(startCounters);
-  /** Of a bucket: the index of its bound. */
+  /** For each bucket, the index of its bound. */
   #boundOf = new Uint8Array(startCounters);
   #groupOf = new Uint16Array(startCounters);
   /** Whether each was there since the last sweep: others have been taken away by the proxy. */
   #seen = new Uint8Array(startCounters);
   #count = 0;
   #groups: Group[] = [];
-  /** Of all groups' keys. */
+  /** Total length of all groups' keys. */
   #labelsLength = 0;
   #bounds: number[] = [];
   /** Indices of bounds, by what they are. */

@@ -9,7 +9,7 @@ export const maxLabelsLength = 24 << 20;
 export const reclaimMs = 60_000;
 /** Upper bounds of buckets, of all histograms of all proxies: those of other ones count as above all. */
 const maxBounds = 256;
-/** Of all slots; the oldest go first. */
+/** Total size of all slots. The oldest are dropped first. */
 export const maxHistoryBytes = 32 << 20;
 export const historyMs = 2 * 3_600_000;
 /** A slot is one round of scrapes until this age. Then rounds are merged into slots of this length. */
@@ -52,7 +52,7 @@ export class TrafficHistory {
   readonly #labels: (TrafficLabels | undefined)[] = [];
   readonly #ids = new Map<string, number>();
   #labelsLength = 0;
-  /** Of series of which nothing is kept any more. */
+  /** Ids of series of which nothing is stored any more. */
   #freeIds: number[] = [];
   #reclaimedMs = 0;
   /** Bounds by the index of their bucket, in the order in which they were seen. */

@@ -173,7 +173,7 @@ export function trimPod({ metadata, spec, status }: Pod): Pod {
   };
 }
 
-/** Of a Deployment and its like: how many pods there shall be, and the labels of their template. */
+/** Keeps of a Deployment and its like the number of pods and the labels of their template. */
 export function trimWorkload<Value extends KubernetesObject>(object: Value): Value {
   const { metadata, spec, status } = object as Value & {
     spec?: { replicas?: number; template?: PodTemplate; suspend?: boolean };
@@ -246,7 +246,7 @@ export function trimJournal(journal: RolloutJournal): RolloutJournal {
   return { ...trimObject(journal), entries };
 }
 
-/** Of what is stored, be it of an older version, what is a list of objects. */
+/** The entries of a stored list that are objects. An older version may have written it. */
 function readable(entries: unknown): readonly (JournalEntry & { readonly object?: JournalEntry["object"] })[] {
   return Array.isArray(entries)
     ? (entries as readonly unknown[]).filter(

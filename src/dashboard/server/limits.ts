@@ -32,7 +32,7 @@ export const limits = {
   sessions: 1_000,
   sessionsOfUser: 32,
   tokenLength: 16_384,
-  /** Of one address; and addresses that are remembered for it. */
+  /** Failed logins from one address, and how many addresses are remembered for this. */
   failedLoginsPerMinute: 60,
   failedLoginAddresses: 10_000,
   answersOfRights: 20_000,

@@ -26,7 +26,7 @@ const types: Readonly<Record<string, string>> = {
 const hashedName = /-[A-Z0-9]{8}\.\w+$/;
 const compressible = /^(text\/|image\/svg)/;
 const brotliQuality = 5;
-/** Of 256 kB: what a larger one saves is little, and what it takes is not. */
+/** A window of 256 kB. A larger one saves little and takes much memory. */
 const brotliWindowBits = 18;
 const digestLength = 22;
 

@@ -22,7 +22,7 @@ export interface VisitsOptions {
 
 /** A request's sender. */
 export interface Visit {
-  /** Of the cookie; a new one where the request had none. */
+  /** The session's id from the cookie. A new one if the request had none. */
   readonly id: string;
   readonly isNew: boolean;
   /** Undefined: log in first. */

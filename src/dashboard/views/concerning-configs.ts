@@ -2,7 +2,7 @@ import { matchesLabels, type UntypedObject } from "../../api/index.ts";
 import type { Inventory, Workload } from "./inventory.ts";
 import { isVisible, type VisibleNamespaces } from "./view-input.ts";
 
-/** Of an object as somebody wrote it: any field may be of any form. */
+/** An object as somebody wrote it, whose fields may have any form. */
 type Fields = Readonly<Record<string, unknown>>;
 
 function fieldsOf(value: unknown): Fields {

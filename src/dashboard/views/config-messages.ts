@@ -12,7 +12,7 @@ export interface FoundMessage {
 /** What the analyzer found when the objects changed last, by object. */
 export interface ConfigMessages {
   readonly byObject: ReadonlyMap<string, readonly FoundMessage[]>;
-  /** Of the mesh as a whole. */
+  /** Messages about the mesh as a whole. */
   readonly ofMesh: readonly FoundMessage[];
 }
 

@@ -92,7 +92,7 @@ class YamlPositions {
     this.#document = parseDocument(text, { lineCounter: this.#lines });
   }
 
-  /** Of the field, or of the nearest part of it that is there. From 1 on. */
+  /** The position of the field, or of its nearest existing parent. Counted from 1. */
   of(path: string): { readonly line: number; readonly column: number } {
     let node: unknown = this.#document.contents;
     let offset = 0;

@@ -2,7 +2,7 @@ import type { EventRow } from "../../api/dashboard/index.ts";
 import type { Event } from "../../api/kubernetes/index.ts";
 import { timeMs } from "./mesh-objects.ts";
 
-/** Of one page; the newest ones. */
+/** How many of the newest events one page lists. */
 export const maxListedEvents = 100;
 
 /** Newest first in the order of their keys' times; objects by `Kind name`. */
@@ -36,7 +36,7 @@ export function eventRow(event: Event): EventRow {
   };
 }
 
-/** Of a workload, its pods, and the ReplicaSets between them. */
+/** The events of a workload, its pods, and the ReplicaSets between them. */
 export function concerningEvents(
   events: readonly Event[],
   namespace: string,

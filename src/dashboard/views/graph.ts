@@ -261,7 +261,7 @@ function graphNode(node: DraftNode, rollouts: ReadonlyMap<string, string>, visib
   };
 }
 
-/** Of `Canary shop/shop`. */
+/** The namespace in `Canary shop/shop`. */
 function rolloutNamespace(text: string): string {
   return text.slice(text.indexOf(" ") + 1, text.indexOf("/"));
 }
@@ -275,7 +275,7 @@ function graphEdge(
   const [first] = parts;
   const weighted = parts.find(({ configured }) => configured.some(({ rule }) => rule.destinations.length > 1));
   const found = weighted?.configured.find(({ rule: one }) => one.destinations.length > 1);
-  // Of a route in a namespace that may not be seen neither the name nor the weights are told.
+  // For a route in a hidden namespace, neither the name nor the weights are shown.
   const rule = found !== undefined && isVisible(visible, found.rule.namespace) ? found : undefined;
   const shares = parts.flatMap(({ share }) => share ?? []);
   return {

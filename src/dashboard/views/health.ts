@@ -1,6 +1,6 @@
 import type { Health } from "../../api/dashboard/index.ts";
 
-/** Of answers that are errors, from where on an edge or a workload is no longer healthy, and failing. */
+/** Shares of failed responses from which an edge or a workload is degraded, and failing. */
 export const degradedErrorShare = 0.001;
 export const failingErrorShare = 0.1;
 

@@ -16,7 +16,7 @@ export interface Workload {
   readonly name: string;
   readonly kind: string;
   readonly role: WorkloadRole;
-  /** Of its pods' template, else of a pod. */
+  /** The labels of its pods' template, or of a pod. */
   readonly labels: Readonly<Record<string, string>>;
   readonly pods: readonly Pod[];
   readonly app: string;

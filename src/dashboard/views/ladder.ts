@@ -14,7 +14,7 @@ function releaseOf({ spec }: Workload["pods"][number]): string {
   return /:([^/@]+)(?:@|$)/.exec(spec?.containers[0]?.image ?? "")?.[1] ?? "";
 }
 
-/** Of one rung; the first ones say enough. */
+/** How many blockers one rung shows. The first ones say enough. */
 const maxBlockers = 8;
 
 /** Where every part of the mesh is among the revisions, where it is going, and what blocks it. */

@@ -19,7 +19,7 @@ export interface RoutedEdge {
 export interface MeasuredDestination extends RuleDestination {
   /** Of all requests, or connections, that took one of the rule's destinations from where the rule holds; undefined when there were none. */
   readonly share: number | undefined;
-  /** Of connections: how many were opened. */
+  /** For connections: the rate of opened ones. */
   readonly requestRate: number;
 }
 

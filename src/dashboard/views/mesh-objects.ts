@@ -26,7 +26,7 @@ export interface MeshObjects {
   readonly jobs: readonly Job[];
   readonly budgets: readonly PodDisruptionBudget[];
   readonly injectors: readonly WebhookConfiguration[];
-  /** Of Istio's kinds, of Gateway API and of ours, whole but for managed fields; as they were written, not parsed. */
+  /** Istio's kinds, the Gateway API's and ours, complete except for managed fields, as written and not parsed. */
   readonly configs: readonly UntypedObject[];
   readonly canaries: readonly Canary[];
   readonly upgrades: readonly MeshUpgrade[];

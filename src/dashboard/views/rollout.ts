@@ -18,7 +18,7 @@ import { isUpgrade, rolloutRow, type Rollout } from "./rollouts.ts";
 import { asWritten } from "./sound-rollouts.ts";
 import type { ViewInput } from "./view-input.ts";
 
-/** Of one page; the newest ones. All of them are told by `history`. */
+/** How many of the newest decisions one page lists. `history` prints all of them. */
 export const maxListedDecisions = 200;
 
 export interface RolloutParameters {

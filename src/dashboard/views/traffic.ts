@@ -38,7 +38,7 @@ export interface TrafficLabels {
 export interface CountedTraffic {
   readonly labels: TrafficLabels;
   readonly requestRate: number;
-  /** Of requests, scaled as they are; only their shares matter. */
+  /** Durations of requests, in any scale, because only their shares matter. */
   readonly durations: DurationCounts | undefined;
   /** Both ways; of TCP. */
   readonly byteRate: number;
@@ -54,7 +54,7 @@ export interface TrafficEdge {
   /** Requests by response; empty for TCP. */
   readonly responses: ReadonlyMap<string, number>;
   readonly requestRate: number;
-  /** Of 5xx, of gRPC statuses that blame the server, and of requests without an answer. */
+  /** The rate of 5xx responses, of gRPC statuses that blame the server, and of requests without a response. */
   readonly failureRate: number;
   readonly clientErrorRate: number;
   readonly durations: DurationCounts;
@@ -66,7 +66,7 @@ export interface TrafficEdge {
 }
 
 const unknown = "unknown";
-/** Of gRPC: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss. */
+/** gRPC statuses: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss. */
 const blamesServer = new Set(["2", "4", "12", "13", "14", "15"]);
 
 /** Reads the labels of an `istio_*` series; `app` is that of the pod that counted. */
@@ -292,7 +292,7 @@ export function sumTraffic(edges: readonly TrafficSum[]): TrafficSum {
   return { responses, ...sum };
 }
 
-/** Of a sum that may be of no requests. */
+/** A share of a sum that may be 0. */
 export function shareOf(part: number, whole: number): number {
   return whole > 0 ? part / whole : 0;
 }

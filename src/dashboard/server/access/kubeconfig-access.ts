@@ -11,7 +11,7 @@ export interface KubeconfigAccessOptions {
   readonly own: OwnCredentials;
   /** The API server's address, or the name of the lab. */
   readonly cluster: string;
-  /** Of the kubeconfig's context. */
+  /** The namespace of the kubeconfig's context. */
   readonly namespace: string;
   readonly clock: Clock;
   /** Called when the secret was used: the next one lets another browser in. */
@@ -60,7 +60,7 @@ export class KubeconfigAccess implements Access {
     return this.#identity;
   }
 
-  /** Of the address to print. Good for one use. */
+  /** The secret of the address to print. Valid for one use. */
   get secret(): string {
     return this.#secret;
   }

@@ -19,7 +19,7 @@ export interface ReviewedIdentityOptions {
   /** Where namespaces may not be listed: the one that the user has named. */
   readonly ownNamespace: string;
   readonly clock: Clock;
-  /** Of the token; it is over then, whatever the API server says. */
+  /** When the token ends. The identity then ends too, whatever the API server says. */
   readonly expiresAtMs?: number | undefined;
   /** Whether the API server still takes the credentials. */
   readonly isTaken: () => Promise<boolean>;

@@ -68,7 +68,7 @@ export class LivePage implements TopicListener {
     this.#tell(text, problem);
   }
 
-  /** Of a topic that is not followed yet, why it is not. */
+  /** Reports why a topic is not followed yet. */
   tellOnce(text: string, problem: Problem): void {
     if (!this.#followed.has(text)) this.#tell(text, problem);
   }

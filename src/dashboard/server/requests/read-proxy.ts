@@ -33,11 +33,11 @@ import type { RequestHandler } from "./request-handlers.ts";
 const adminPort = 15_000;
 const proxyContainer = "istio-proxy";
 const timeoutMs = 20_000;
-/** Of a mesh of some thousands of services; longer ones are refused. */
+/** The maximum size of a dump, for a mesh of some thousands of services. Longer ones are refused. */
 const maxDumpBytes = 64 << 20;
 /** A proxy of a large mesh has tens of thousands of endpoints; nobody reads so many rows. */
 const maxRows = 5_000;
-/** Of all details together; later rows go without. */
+/** Total length of all details. Later rows have none. */
 const maxDetailsLength = 4 << 20;
 
 interface Row {

@@ -25,9 +25,9 @@ const readTimeoutMs = 20_000;
 /** An editor asks at every pause in typing, so the cluster is read at most this often. */
 const contentsHoldMs = 10_000;
 const maxMessages = 200;
-/** Of one text: the analyzers compare each with all others. */
+/** The limit of objects in one text, because the analyzers compare each with all others. */
 const maxObjects = 500;
-/** Of who may write nothing, and reads by the server's own account. */
+/** The limit for visitors who may write nothing and read with the server's own account. */
 const maxAnonymousLength = 131_072;
 
 export type ValidateYaml = (yaml: string, identity: Identity) => Promise<readonly ConfigMessage[]>;

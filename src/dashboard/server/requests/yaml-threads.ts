@@ -20,7 +20,7 @@ const readLimitMs = 5_000;
 const maxWaiting = 16;
 /** An editor asks with every pause in the typing: its thread stays for so long. */
 const idleMs = 30_000;
-/** Of a thread, in MiB. */
+/** The memory of a thread in MiB. */
 const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 } as const;
 
 const threadFile = import.meta.url.endsWith(".ts") ? "./read-yaml.worker.ts" : "./read-yaml.worker.js";
