@@ -25,7 +25,7 @@ export interface RunOptions {
 const caseTimeoutMs: Readonly<Record<Group, number>> = {
   unit: 600_000,
   netns: 60_000,
-  e2e: 900_000,
+  e2e: 1_200_000,
   interop: 1_800_000,
 };
 /** How long a run that is ended may take to put its things away. */

@@ -17,7 +17,7 @@ interface ProofSummary {
 }
 
 const requests = 10_000;
-const timeLimitMs = 880_000;
+const timeLimitMs = 1_180_000;
 
 test("a mesh goes forward, back and forward again, and an app 0 -> 10 -> 50 -> 100 -> 0, without a failed request or a connection closed; a bad release is undone", async () => {
   const run = await runProof<ProofSummary>(
