@@ -73,6 +73,7 @@ export async function runFiles({ group, files, shared, timeoutMs, wrapped }: Run
     "--test",
     ...(shared ? ["--test-isolation=none"] : ["--test-concurrency=1"]),
     `--test-timeout=${caseTimeoutMs[group]}`,
+    ...(files.some(hasProperties) ? [`--import=${join(root, "scripts/suite/seed-properties.ts")}`] : []),
     `--test-reporter=${join(root, "scripts/count-reporter.ts")}`,
     `--test-reporter-destination=${report}`,
     ...files,
@@ -143,6 +144,10 @@ async function runToEnd(
   signalAll("SIGKILL");
   running.delete(end);
   return { ended: reason ?? ended, output };
+}
+
+function hasProperties(file: string): boolean {
+  return /from "fast-check";/.test(readFileSync(join(root, file), "utf8"));
 }
 
 function readLines(path: string): string[] {

@@ -192,7 +192,10 @@ test("however the peer's bytes are cut, the session says the same", () => {
       // Window is given back after the piece of a frame by which enough was read.
       const said = (bytes: number): string[] =>
         playSession(seed, bytes).said.filter((event) => !event.startsWith("window"));
-      assert.deepEqual(said(pieceBytes), said(Infinity));
+      const [cut, whole] = [said(pieceBytes), said(Infinity)];
+      // How much of what goes beyond a window is still taken does depend on the pieces.
+      fc.pre(![...cut, ...whole].some((event) => event.endsWith("FLOW_CONTROL_ERROR")));
+      assert.deepEqual(cut, whole);
     }),
     { numRuns: 200 },
   );
