@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import {
   copyFileSync,
+  cpSync,
   createReadStream,
   mkdirSync,
   mkdtempSync,
@@ -67,7 +68,7 @@ function writeArchive(architecture: Architecture, archive: string, scratch: stri
   runProgram(serin, ["release", "export", target]);
   rmSync(join(target, "bin/istioctl"));
   symlinkSync("serin", join(target, "bin/istioctl"));
-  runProgram("cp", ["-r", join(output, "charts"), join(target, "manifests/charts")]);
+  cpSync(join(output, "charts"), join(target, "manifests/charts"), { recursive: true });
   writeFileSync(
     join(output, `${name}.cdx.json`),
     billOfMaterials(

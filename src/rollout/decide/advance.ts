@@ -28,7 +28,7 @@ export function advance(input: DecideInput, step: Step): Decision {
 function write(input: DecideInput, step: Step, before: StepStatus, writing: readonly Action[]): Decision {
   const { status, orders, elapsedMs } = input;
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
-  const stalledMs = (before.stalledMs ?? before.settlingMs ?? 0) + elapsedMs;
+  const stalledMs = withoutProgressMs(before) + elapsedMs;
   const held = { ...status, step: { ...before, settlingMs, stalledMs } };
   if (isOverdue(held.step, orders.settleTimeoutMs)) {
     const names = writing.flatMap((action) =>
@@ -225,7 +225,8 @@ function waitingOn(
   }: { readonly elapsedMs: number; readonly nowMs: number; readonly limitMs?: number | undefined },
 ): StepStatus {
   const left = states.reduce((sum, state) => sum + (state.state === "waiting" ? (state.left ?? 1) : 0), 0);
-  const { settlingMs = 0, stalledMs = settlingMs, settlingLeft, waitingSince } = before;
+  const { settlingMs = 0, settlingLeft, waitingSince } = before;
+  const stalledMs = withoutProgressMs(before);
   const isNearer = settlingLeft !== undefined && left < settlingLeft;
   const { waitsUntil: told, ...step } = before;
   const untilMs = nowMs + (limitMs ?? 0) - (isNearer ? 0 : stalledMs);
@@ -244,12 +245,20 @@ function toldUntil(told: string | undefined, untilMs: number): string {
   return told !== undefined && Math.abs(Date.parse(told) - untilMs) < untilSlackMs ? told : at(untilMs);
 }
 
-function isOverdue({ settlingMs = 0, stalledMs = settlingMs }: StepStatus, limitMs: number): boolean {
-  return stalledMs > limitMs || settlingMs > settleLimits * limitMs;
+/** A status that an earlier release wrote has no `stalledMs`. Its whole settling time counts instead. */
+function withoutProgressMs({ settlingMs = 0, stalledMs = settlingMs }: StepStatus): number {
+  return stalledMs;
+}
+
+function isOverdue(step: StepStatus, limitMs: number): boolean {
+  const { settlingMs = 0 } = step;
+  return withoutProgressMs(step) > limitMs || settlingMs > settleLimits * limitMs;
 }
 
 /** `300 s`; `812 s, the last 300 s of them without progress`. */
-function overdueText({ settlingMs = 0, stalledMs = settlingMs }: StepStatus, limitMs: number): string {
+function overdueText(step: StepStatus, limitMs: number): string {
+  const { settlingMs = 0 } = step;
+  const stalledMs = withoutProgressMs(step);
   const seconds = Math.round(settlingMs / 1000);
   if (stalledMs <= limitMs) return `${seconds} s, however much came`;
   return stalledMs === settlingMs
