@@ -3,42 +3,45 @@ import { alternativeNames, messageOf, userError, SerinError, transientError, typ
 import type { KubeClient } from "../../kube/index.ts";
 import { defaultReviewBounds, ReviewQueue, type ReviewBounds } from "./review-queue.ts";
 
-/** Who calls, as its credentials prove. */
+/** The identity of a caller, proven by its credentials. */
 export interface Caller {
   readonly namespace: string;
   readonly serviceAccount: string;
-  /** The pod that a bound token is of; empty when unknown. */
+  /** The pod to which the token is bound. Empty if unknown. */
   readonly pod: string;
   readonly podUid: string;
-  /** Whose token it is; that of the control plane for certificates, which all clusters of a mesh share. */
+  /**
+   * The cluster that issued the token. For a certificate, the control plane's own cluster, because all clusters of a
+   * mesh share the authority.
+   */
   readonly clusterId: string;
 }
 
-/** What a connection shows. */
+/** What a caller presents to prove who it is. */
 export interface Credentials {
   readonly authorization: string | undefined;
   /** The subject alternative names of a verified client certificate, as node:tls prints them. */
   readonly subjectAltName: string | undefined;
-  /** The header `clusterid`: where the token is of; empty for the cluster of the control plane. */
+  /** The header `clusterid`: the cluster that issued the token. Empty for the control plane's own cluster. */
   readonly clusterId: string;
-  /** That the connection is from: callers of one address share what they may ask of an API server. */
+  /** The source address of the connection. Callers with the same address share a limit of token reviews. */
   readonly address: string;
 }
 
 export interface AuthenticatorOptions {
-  /** The API server that issues a cluster's tokens; undefined for a cluster that is not known. */
+  /** The API server that issues a cluster's tokens. Undefined for an unknown cluster. */
   readonly clientOf: (clusterId: string) => KubeClient | undefined;
-  /** For messages. */
+  /** The known clusters, for error messages. */
   readonly clusterIds: () => readonly string[];
   /** The id of the control plane's own cluster. */
   readonly clusterId: string;
-  /** A token must be for one of them. */
+  /** A token must have one of these audiences. */
   readonly audiences: readonly string[];
   readonly trustDomain: () => string;
   readonly clock: Clock;
   /** The bounds of requests to API servers. */
   readonly bounds?: ReviewBounds;
-  /** Good tokens, and refused ones too, whose verdicts are kept. */
+  /** The maximum number of remembered results: this many accepted tokens, and this many refused ones. */
   readonly remembered?: number;
 }
 
@@ -51,7 +54,7 @@ interface TokenReview {
   };
 }
 
-/** What an API server has said of a token: whose it is, or why it is nobody's. */
+/** The result of a token review: the caller, or the error with which the token is refused. */
 interface Verdict {
   readonly result: Caller | SerinError;
   readonly untilMs: number;
@@ -59,7 +62,7 @@ interface Verdict {
 
 const reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews";
 const cacheMs = 60_000;
-/** Short: what an API server does not know yet it may know in a moment. */
+/** Short, because an API server that does not know an account yet may know it a moment later. */
 const refusedMs = 5000;
 /** The limit for each kind of result, so that refused tokens do not displace accepted ones. */
 const defaultRemembered = 10_000;
@@ -69,12 +72,14 @@ const accountsGroup = "system:serviceaccounts";
 const httpCreated = 201;
 const httpOk = 200;
 
-/** Authenticates by a service account token for one of the audiences, or else by a verified client certificate of the mesh. */
+/**
+ * Authenticates callers by a service account token for one of the audiences, else by a client certificate of the mesh.
+ */
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
   readonly #accepted = new Map<string, Verdict>();
   readonly #refused = new Map<string, Verdict>();
-  /** A proxy opens several streams at once, all with the same token: one question is enough. */
+  /** Reviews in progress. A proxy opens several streams with the same token, which share one review. */
   readonly #underWay = new Map<string, Promise<Caller>>();
   readonly #queue: ReviewQueue;
 
@@ -93,7 +98,10 @@ export class Authenticator {
     });
   }
 
-  /** A proxy that renews shows both: its certificate counts when the token, which may have expired, does not. */
+  /**
+   * A proxy that renews its certificate sends both. If its token is refused, for example expired, the certificate
+   * counts.
+   */
   async #byTokenOr(token: string, credentials: Credentials, caller: Caller | undefined): Promise<Caller> {
     try {
       return await this.#byToken(token, credentials);
@@ -196,7 +204,8 @@ export class Authenticator {
     const { username = "", groups = [], extra = {} } = status?.user ?? {};
     const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(username);
     const { audiences } = this.#options;
-    // A server, or an authenticator of its, that knows of no audiences says none: the token may then be for anybody.
+    // A server whose authenticator does not check audiences returns none. Such a token may be meant for anybody, so it
+    // is refused.
     const isForUs =
       status?.authenticated !== true || status.audiences?.some((audience) => audiences.includes(audience)) === true;
     const isFor = status?.audiences ?? [];

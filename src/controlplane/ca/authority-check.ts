@@ -5,7 +5,7 @@ import { readPathLength, readVersion } from "./leaf-certificate.ts";
 import { splitPem } from "./root-bundle.ts";
 import { checkKey, isSignedBy, readSigned } from "./signature-algorithms.ts";
 
-/** What is checked, all PEM. */
+/** The parts of an authority to check, all in PEM. */
 export interface CheckedAuthority {
   readonly certificate: string;
   readonly privateKey: string;
@@ -14,10 +14,10 @@ export interface CheckedAuthority {
   readonly crl?: string;
 }
 
-/** How many intermediates there may be. */
+/** The maximum number of intermediates. */
 const maxDepth = 16;
 
-/** Throws a user error unless the authority can sign and what it signs is trusted by its roots. Answers what is doubtful of it, in words. */
+/** Throws a user error unless the authority can sign certificates that its own roots trust. Returns warnings. */
 export function checkAuthority(authority: CheckedAuthority, nowMs: number): readonly string[] {
   const [first = ""] = splitPem(authority.certificate);
   const certificate = certificateOf(first, "ca-cert.pem");
@@ -39,7 +39,7 @@ export function checkAuthority(authority: CheckedAuthority, nowMs: number): read
   return doubts;
 }
 
-/** RSA or ECDSA, PKCS #8, PKCS #1 or SEC 1. */
+/** Reads an RSA or ECDSA key in the form PKCS #8, PKCS #1 or SEC 1. */
 export function privateKeyOf(pem: string): KeyObject {
   let key: KeyObject;
   try {
@@ -95,21 +95,24 @@ function checkPath(
   throw bad(`the chain to the root has more than ${maxDepth} certificates`);
 }
 
-/** `below`: how many certificates of authorities are between it and what is signed for workloads, but for the first. */
+/** `below`: the number of intermediates between this certificate and the authority that signs for workloads. */
 function checkIssuer(certificate: X509Certificate, field: string, below: number): void {
   if (!certificate.ca)
     throw bad(
       `the certificate of "${nameOf(certificate)}" in ${field} is none of an authority (basicConstraints CA, keyUsage certSign)`,
     );
   const pathLength = readPathLength(certificate.raw);
-  // Each authority below it is an intermediate, the one that signs for workloads too.
+  // A path length counts all authorities below, including the one that signs for workloads.
   if (pathLength !== undefined && below + 1 > pathLength)
     throw bad(
       `the certificate of "${nameOf(certificate)}" in ${field} allows ${pathLength} authorities below it, and there are ${below + 1}`,
     );
 }
 
-/** Before version 3 nothing in a certificate says that it is an authority's: roots are trusted as such, by Envoy and Go too, and intermediates are not. */
+/**
+ * Certificates before version 3 cannot declare that they belong to an authority. Envoy and Go trust such a certificate
+ * as a root, but not as an intermediate.
+ */
 function isOldRoot(root: X509Certificate): boolean {
   return readVersion(root.raw) === 1 && isIssuedBy(root, root);
 }
@@ -123,12 +126,14 @@ function checkTime(certificate: X509Certificate, nowMs: number): void {
     );
 }
 
-/** By its name and by its signature. */
+/** Checks the issuer's name and the signature. */
 export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
-/** Proxies that have one list want one of each authority of the chain, and trust nobody otherwise. */
+/**
+ * A proxy with any revocation list needs a list of each authority of the chain. Without it, the proxy trusts no peer.
+ */
 function checkRevocationLists(text: string, authorities: readonly X509Certificate[]): void {
   const lists = (text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g) ?? []).map((pem) => {
     try {

@@ -13,15 +13,15 @@ import {
 import { rootBundle, splitPem } from "./root-bundle.ts";
 
 const pluggedInName = "cacerts";
-/** A key of `cacerts` where a control plane has made it, and nobody plugged it in. */
+/** The key that marks a `cacerts` that a control plane made, and no user plugged in. */
 const generatedKey = "istio-generated";
 const tlsType = "kubernetes.io/tls";
 const selfSignedName = "istio-ca-secret";
-/** The authority that a change of the root leads to, and the one that it has led away from. */
+/** The secrets of a root rotation: the authority that comes next, and the one before it. */
 const nextName = "istio-ca-next";
 const previousName = "istio-ca-previous";
 
-/** All secrets that an authority is made of. */
+/** All secrets that determine the authority. */
 export const authoritySecretNames: readonly string[] = [pluggedInName, selfSignedName, nextName];
 
 export interface AuthoritySecretOptions {
@@ -37,9 +37,9 @@ export interface AuthoritySecretOptions {
 export interface SelfSignedOptions {
   readonly lifetimeMs: number;
   readonly rsaKeyBits: number;
-  /** The part of its lifetime, in percent, before its end in which it is made anew; undefined: never. */
+  /** The root is renewed in the last part of its lifetime, by this percentage. Undefined: never. */
   readonly gracePercent: number | undefined;
-  /** It is kept in `cacerts`, marked as made by a control plane, where there is no `istio-ca-secret`. */
+  /** Store the root in `cacerts`, marked as made by a control plane, unless there is an `istio-ca-secret`. */
   readonly inCacerts: boolean;
 }
 
@@ -50,7 +50,7 @@ const defaultSelfSigned: SelfSignedOptions = {
   inCacerts: false,
 };
 
-/** What a control plane signs by and tells others to trust. */
+/** The authority with which a control plane signs, and the roots that it publishes. */
 export interface AuthorityState {
   readonly stage: AuthorityStage;
   readonly material: AuthorityMaterial;
@@ -59,10 +59,11 @@ export interface AuthorityState {
 }
 
 /**
- * The authority that all revisions share: the secret `cacerts` if a user has plugged one in, else `istio-ca-secret`, made
- * if it is not there: of `known`, so that a lost secret does not change the root of a mesh that runs. Several control
- * planes may start at once: the first to create it wins, the others adopt it. While there is an `istio-ca-next` it counts
- * too, as its stage says; all control planes read the same, and whichever comes first does what is to be written.
+ * Loads the authority that all revisions share: the secret `cacerts` if a user has plugged one in, else
+ * `istio-ca-secret`. A missing secret is created from `known`, so that losing the secret does not change the root of a
+ * running mesh. If several control planes start at once, the first one creates the secret, and the others adopt it.
+ * While an `istio-ca-next` exists, its stage decides which authority signs. All control planes read the same secrets,
+ * and the first one that sees a change to make writes it.
  */
 export async function loadAuthority(
   options: AuthoritySecretOptions,
@@ -114,7 +115,10 @@ async function currentSecret(options: AuthoritySecretOptions, known: AuthorityMa
   }
 }
 
-/** A self-signed root that is about to end is made anew of the same key, so that old and new are trusted by either. */
+/**
+ * Renews a self-signed root before it expires. It keeps its key, so that peers with the old or the new root trust each
+ * other.
+ */
 async function renewed(options: AuthoritySecretOptions, secret: Secret): Promise<Secret> {
   const { client, namespace, clock, log } = options;
   const selfSigned = options.selfSigned ?? defaultSelfSigned;
@@ -146,7 +150,7 @@ function endsSoon({ certificate }: AuthorityMaterial, gracePercent: number, nowM
   return validToDate.getTime() - nowMs <= graceMs;
 }
 
-/** What a secret holds, if it can sign and is trusted by its roots. */
+/** Reads a secret, and checks that its authority can sign certificates that its own roots trust. */
 function checkedMaterialOf(secret: Secret, { clock, log }: AuthoritySecretOptions): AuthorityMaterial {
   const material = materialOf(secret);
   try {
@@ -161,7 +165,7 @@ function checkedMaterialOf(secret: Secret, { clock, log }: AuthoritySecretOption
   return material;
 }
 
-/** An `istio-ca-next` without keys gets a self-signed authority: of who writes first. */
+/** Fills an `istio-ca-next` without keys with a self-signed authority. The first control plane to write wins. */
 async function fill(
   { client, namespace, trustDomain, clock, log }: AuthoritySecretOptions,
   next: Secret,
@@ -184,7 +188,7 @@ async function fill(
   }
 }
 
-/** The next authority becomes the one in force; the former one is kept. Each step may have been done by another control plane. */
+/** Puts the next authority in force and keeps the former one. Another control plane may have done each step already. */
 async function promote(
   { client, namespace, log }: AuthoritySecretOptions,
   current: Secret,
@@ -209,7 +213,9 @@ async function promote(
   await client.delete(secretKind, nextName, namespace);
 }
 
-/** What a control plane has made stays marked, as long as control planes can make it anew. */
+/**
+ * Keeps the mark of a generated secret only while the authority is self-signed, because only then can it be renewed.
+ */
 function markOf({ data }: Secret, next: AuthorityMaterial): Record<string, string> {
   const mark = data?.[generatedKey];
   return mark === undefined || !isSelfSigned(next) ? {} : { [generatedKey]: mark };
@@ -242,7 +248,7 @@ function dataOf({ certificate, privateKey, chain, root, crl }: AuthorityMaterial
   };
 }
 
-/** The API server insists on these keys in secrets of this type. */
+/** The API server requires these keys in secrets of the type `kubernetes.io/tls`. */
 function tlsDataOf({ certificate, privateKey, chain, root }: AuthorityMaterial): Record<string, string> {
   return {
     "tls.crt": encode([...new Set([...splitPem(certificate), ...splitPem(chain)])].join("")),

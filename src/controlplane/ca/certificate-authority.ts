@@ -9,20 +9,20 @@ import { fingerprintOf, rootBundle, rootsWith, signingRoot, splitPem } from "./r
 import { algorithmIdentifier, algorithmOf, type SignatureAlgorithm } from "./signature-algorithms.ts";
 import type * as X509 from "./x509.ts";
 
-/** What a certificate authority is made of, all PEM. */
+/** The parts of a certificate authority, all in PEM. */
 export interface AuthorityMaterial {
   readonly certificate: string;
   readonly privateKey: string;
-  /** What peers trust, one or several; the certificate itself when it is self-signed. */
+  /** The roots that peers trust, one or several. It is the certificate itself if that is self-signed. */
   readonly root: string;
   /** Intermediates between the certificate and the root. */
   readonly chain: string;
-  /** Revocation lists, one of each authority of the chain; absent or empty for none. */
+  /** Revocation lists, one for each authority of the chain. Absent or empty: none. */
   readonly crl?: string;
 }
 
 export interface IssuedCertificate {
-  /** PEM, leaf first; the roots last, in one text. */
+  /** In PEM. The leaf comes first. The last element has all roots in one text. */
   readonly chain: readonly string[];
   readonly notAfterMs: number;
 }
@@ -42,7 +42,7 @@ const msPerSecond = 1000;
 const msPerDay = 86_400_000;
 const rootLifetimeMs = 3650 * msPerDay;
 const rootKeyBits = 2048;
-/** Clocks of machines differ: certificates hold from a little before they are made. */
+/** Certificates are valid from a little before they are made, because the clocks of machines differ. */
 const backdateMs = 120_000;
 const maxCommonName = 64;
 
@@ -50,12 +50,12 @@ const signAsync = promisify(sign);
 const generateKeys = promisify(generateKeyPair);
 const rsaSignature = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
 
-/** Two hundred modules, for who makes a root: a control plane that finds one does without. */
+/** Loaded on demand: it has two hundred modules, and only a control plane that makes a root needs them. */
 async function x509(): Promise<typeof X509> {
   return await import("./x509.ts");
 }
 
-/** Makes a self-signed authority: RSA, ten years, as istiod does. RSA, as every handshake of the mesh verifies it. */
+/** Makes a self-signed authority like istiod's: valid for ten years, RSA because each handshake verifies it quickly. */
 export async function createSelfSignedAuthority(
   organization: string,
   clock: Clock,
@@ -80,14 +80,14 @@ export async function createSelfSignedAuthority(
 function keyIdentifierOf(key: KeyObject): string {
   const parts = new DerReader(key.export({ type: "spki", format: "der" })).inside(derTags.sequence);
   parts.next(derTags.sequence);
-  // The first byte of a bit string says how many bits of the last one do not count.
+  // The first byte of a bit string is the number of unused bits in its last byte.
   return hash("sha256", parts.next(derTags.bitString).contents.subarray(1), "hex").slice(0, keyIdentifierDigits);
 }
 const keyIdentifierDigits = 40;
 
 /**
- * A self-signed authority for a further lifetime: of the same key, whole name, key identifier and limits, so that what it has signed stays
- * trusted by either. Other roots that it tells to trust stay.
+ * Renews a self-signed authority for another lifetime. It keeps its key, name, key identifier and limits, so that peers
+ * with the old or the new root trust the certificates that it signed. It keeps its other roots too.
  */
 export async function renewSelfSignedAuthority(
   { certificate, privateKey, root }: AuthorityMaterial,
@@ -97,7 +97,7 @@ export async function renewSelfSignedAuthority(
   const former = splitPem(certificate)[0] ?? "";
   const { ParsedCertificate } = await x509();
   const { subjectName, extensions } = new ParsedCertificate(former);
-  // An authority's identifier may hold the serial number of the former certificate.
+  // The authority key identifier may contain the serial number of the former certificate.
   const kept = extensions.filter(({ type }) => type !== authorityKeyIdentifier);
   const made = await selfSigned(
     privateKeyOf(privateKey),
@@ -158,19 +158,19 @@ async function selfSigned(
 
 const curves: Readonly<Record<string, string>> = { prime256v1: "P-256", secp384r1: "P-384", secp521r1: "P-521" };
 
-/** Signs for the mesh. Immutable: a changed secret makes another one. */
+/** Signs certificates for the mesh. Immutable: a changed secret makes a new object. */
 export class CertificateAuthority {
-  /** All roots that it tells to trust, the one that it signs by first. PEM. */
+  /** All roots that peers must trust, in PEM. The root of its own signatures comes first. */
   readonly root: string;
-  /** The same as SHA-256, hex. */
+  /** The SHA-256 fingerprints of these roots in hex. */
   readonly rootFingerprints: readonly string[];
   /** Revocation lists in PEM; empty for none. */
   readonly crl: string;
-  /** When the root that it signs by ends. */
+  /** When the root of its own signatures expires. */
   readonly rootNotAfterMs: number;
-  /** When its own certificate ends: the root's, where it signs by the root itself. */
+  /** When its own certificate expires. This is the root's expiry if it signs with the root itself. */
   readonly notAfterMs: number;
-  /** The first of the ends of all certificates between what it signs and the root. */
+  /** The earliest expiry of all certificates from its own up to the root. */
   readonly #endsMs: number;
   readonly #issuer: IssuerParts;
   readonly #key: KeyObject;
@@ -202,15 +202,15 @@ export class CertificateAuthority {
     return new CertificateAuthority(material, clock);
   }
 
-  /** Whether there are intermediates between what it signs and the root. */
+  /** Whether there are intermediates between the certificates that it signs and the root. */
   get hasChain(): boolean {
     return this.#above.length > 0;
   }
 
-  /** Signs a request's key, for this identity and no other: what the request itself says of names is not looked at. */
+  /** Signs the key of a request for this identity only. Names in the request are ignored. */
   async signWorkload(csrPem: string, spiffeId: string, ttlSeconds: number): Promise<IssuedCertificate> {
     const { publicKey, hasCommonName } = readCertificateRequest(csrPem);
-    // Who asks with a common name gets one: some servers look at nothing else.
+    // A request with a common name gets one, because some servers check only the common name.
     const commonName = hasCommonName && spiffeId.length <= maxCommonName ? spiffeId : "";
     const leaf = await this.#issue(
       publicKey,
@@ -220,7 +220,7 @@ export class CertificateAuthority {
     return { chain: [leaf.pem, ...this.#above, this.root], notAfterMs: leaf.notAfterMs };
   }
 
-  /** A key and certificate for a server of ours. */
+  /** Makes a key and a certificate for one of the control plane's own servers. */
   async issueServing(dnsNames: readonly string[], ttlMs: number): Promise<ServingCertificate> {
     const { publicKey, privateKey } = await generateKeys("ec", { namedCurve: "P-256" });
     const leaf = await this.#issue(

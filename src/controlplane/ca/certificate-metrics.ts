@@ -4,7 +4,7 @@ import type { CertificateAuthority } from "./certificate-authority.ts";
 
 const msPerSecond = 1000;
 
-/** What is said of the certificate service, by upstream's names. */
+/** The metrics of the certificate service, with upstream's names. */
 export interface CertificateMetrics {
   asked(): void;
   unauthenticated(): void;
@@ -12,7 +12,10 @@ export interface CertificateMetrics {
   issued(): void;
 }
 
-/** What the metric calls a fault; undefined for who may not have what is asked for. */
+/**
+ * The value of the metric's label `error`. Undefined if the caller may not have the identity, which another metric
+ * counts.
+ */
 function errorType(error: unknown): string | undefined {
   switch (error instanceof SerinError ? error.code : "") {
     case "not-allowed":
@@ -62,7 +65,7 @@ export function createCertificateMetrics(metrics: MetricsRegistry): CertificateM
   };
 }
 
-/** Tells when the root, and the authority below it, end; as it is at the time of the scrape. */
+/** Adds metrics of when the root and the signing certificate expire, computed at each scrape. */
 export function addExpiryMetrics(metrics: MetricsRegistry, authority: () => CertificateAuthority, clock: Clock): void {
   const gauge = (name: string, help: string) => metrics.gauge(`citadel_server_${name}`, help);
   const root = {

@@ -125,7 +125,7 @@ test("no text is anything but refused", () => {
   );
 });
 
-/** Sequences that lie about their length, long tags, nesting, trailing bytes. */
+/** Malformed DER: sequences with a wrong length, long tags, nesting, trailing bytes. */
 const corpus = [
   "3080",
   "30840000000030",

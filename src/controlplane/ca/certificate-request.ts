@@ -3,7 +3,7 @@ import { messageOf, SerinError, userError } from "../../base/index.ts";
 import { DerReader, derOfPem, derTags, type DerElement } from "./der.ts";
 import { checkKey, isSignedBy, readSigned } from "./signature-algorithms.ts";
 
-/** What counts of a PKCS #10 request: its key. The names in it do not, but whether it has a common name. */
+/** The parts of a PKCS #10 request that are used. Its names are ignored, except whether there is a common name. */
 export interface CertificateRequestParts {
   /** SubjectPublicKeyInfo in DER. */
   readonly publicKey: Buffer;
@@ -13,7 +13,7 @@ export interface CertificateRequestParts {
 const maxRequestCharacters = 65_536;
 const commonName = "550403";
 
-/** Reads a request in PEM and checks its key and its signature. Throws a user error `bad-csr`. */
+/** Reads a request in PEM and checks its key and its signature. Throws the user error `bad-csr` for an invalid one. */
 export function readCertificateRequest(pem: string): CertificateRequestParts {
   if (pem.length > maxRequestCharacters)
     throw refused(`has ${pem.length} characters, at most ${maxRequestCharacters} are read`);

@@ -3,9 +3,9 @@ import { formatSpiffeId, parseSpiffeId, type Caller } from "./authenticator.ts";
 import type { CertificateAuthority, IssuedCertificate } from "./certificate-authority.ts";
 import type { IssuedCertificates } from "./issued-certificates.ts";
 
-/** What the model knows of pods, for impersonation. */
+/** The pods of a cluster, to check requests for the identities of other pods. */
 export interface PodDirectory {
-  /** Undefined when there is no such pod or it has ended. */
+  /** Undefined if the pod does not exist or has ended. */
   podOf(namespace: string, pod: string): PlacedPod | undefined;
   /** Whether a pod of the account runs on the node. */
   runsOn(namespace: string, serviceAccount: string, node: string): boolean;
@@ -14,7 +14,7 @@ export interface PodDirectory {
 export interface PlacedPod {
   readonly uid: string;
   readonly serviceAccount: string;
-  /** Empty while it is not placed. */
+  /** Empty until the pod is scheduled. */
   readonly node: string;
 }
 
@@ -29,26 +29,26 @@ export interface CertificateServiceOptions {
   readonly trustDomain: () => string;
   /** The pods of a cluster. Undefined if its pods are unknown. */
   readonly pods: (clusterId: string) => PodDirectory | undefined;
-  /** `namespace/service-account` of those who may ask for the identities of pods on their node. */
+  /** The accounts, as `namespace/name`, that may request certificates for the pods on their node. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
-  /** Upstream's defaults when absent: a day, and 90 days at most. */
+  /** Upstream's defaults if absent: a day, and at most 90 days. */
   readonly lifetimes?: CertificateLifetimes;
   readonly issued?: IssuedCertificates;
 }
 
 export interface CertificateRequest {
   readonly csr: string;
-  /** 0: the default. */
+  /** 0: the default lifetime. */
   readonly ttlSeconds: number;
-  /** A SPIFFE id; empty for the caller's own. */
+  /** A SPIFFE id. Empty for the caller's own identity. */
   readonly impersonatedIdentity: string;
-  /** Names another authority that is to sign; empty for this one, and refused otherwise. */
+  /** The name of another authority that should sign. Anything but empty is refused. */
   readonly certificateSigner?: string;
 }
 
 const defaultLifetimes: CertificateLifetimes = { defaultSeconds: 86_400, maxSeconds: 90 * 86_400 };
 
-/** Decides which identity a caller may have, and has it signed. */
+/** Decides whether a caller may have an identity, and signs its certificate. */
 export class CertificateService {
   readonly #options: CertificateServiceOptions;
 
@@ -118,7 +118,7 @@ export class CertificateService {
         "not-allowed",
         `the node of ${account} (pod "${caller.pod}") is not known, so it may not ask for another's certificate`,
       );
-    // A token may outlive its pod, and another pod have its name by then.
+    // A token may outlive its pod, and another pod may have the same name by then.
     if (pod.uid !== caller.podUid)
       throw userError(
         "not-allowed",

@@ -1,6 +1,6 @@
 import { userError } from "../../base/index.ts";
 
-/** DER, as far as certificates and their requests are made of it (X.690): definite lengths, one-byte tags. */
+/** The part of DER (X.690) that certificates and certificate requests use: definite lengths and one-byte tags. */
 
 export const derTags = {
   boolean: 0x01,
@@ -30,7 +30,7 @@ const longForm = 0x80;
 const maxLengthBytes = 4;
 const highTag = 0x1f;
 
-/** Reads elements one after another. What is no DER is a user error `bad-der`. */
+/** Reads elements one after another. Throws the user error `bad-der` for malformed DER. */
 export class DerReader {
   readonly #bytes: Buffer;
   #at = 0;
@@ -43,7 +43,7 @@ export class DerReader {
     return this.#at >= this.#bytes.length;
   }
 
-  /** The next element, which must have the tag where one is given. */
+  /** Reads the next element. If a tag is given, the element must have it. */
   next(tag?: number): DerElement {
     const start = this.#at;
     const found = this.#byte();
@@ -57,12 +57,12 @@ export class DerReader {
     return { tag: found, contents, whole: this.#bytes.subarray(start, this.#at) };
   }
 
-  /** The next element if it has the tag. */
+  /** Reads the next element if it has the tag. */
   optional(tag: number): DerElement | undefined {
     return this.#bytes[this.#at] === tag ? this.next() : undefined;
   }
 
-  /** A reader of the next element's contents. */
+  /** Makes a reader of the next element's contents. */
   inside(tag: number): DerReader {
     return new DerReader(this.next(tag).contents);
   }
@@ -109,7 +109,7 @@ export function derSequence(...contents: readonly Uint8Array[]): Buffer {
   return derElement(derTags.sequence, ...contents);
 }
 
-/** Hex of an object identifier's contents, as a constant has it. */
+/** Encodes an object identifier, given the hex of its contents. */
 export function derObjectIdentifier(hex: string): Buffer {
   return derElement(derTags.objectIdentifier, Buffer.from(hex, "hex"));
 }
@@ -120,7 +120,7 @@ export function derBitString(bytes: Uint8Array, unusedBits = 0): Buffer {
 
 const utcTimeEndsMs = Date.UTC(2050, 0, 1);
 
-/** A time of whole seconds: two digits of the year until 2049, four after (RFC 5280, 4.1.2.5). */
+/** Encodes a time in whole seconds. Years until 2049 have two digits, later ones four (RFC 5280, 4.1.2.5). */
 export function derTime(ms: number): Buffer {
   const text = `${new Date(ms).toISOString().slice(0, "2026-01-01T00:00:00".length).replaceAll(/[-:T]/g, "")}Z`;
   return ms < utcTimeEndsMs
@@ -128,11 +128,12 @@ export function derTime(ms: number): Buffer {
     : derElement(derTags.generalizedTime, Buffer.from(text));
 }
 
-/** The bytes of the first PEM block whose label the pattern takes; undefined without one. */
+/** The bytes of the first PEM block whose label matches the pattern. Undefined if there is none. */
 export function derOfPem(text: string, label: RegExp): Buffer | undefined {
   for (const [, name = "", body = ""] of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g)) {
     if (!label.test(name)) continue;
-    // Lines with a colon are headers of old forms. By lines, not by a pattern: a request is anybody's text, and may be one long line.
+    // Lines with a colon are headers of old PEM forms. The text is split into lines and not matched by a pattern,
+    // because anybody can send a request that is one very long line.
     const lines = body.split("\n").filter((line) => !line.includes(":"));
     return Buffer.from(lines.join("\n"), "base64");
   }

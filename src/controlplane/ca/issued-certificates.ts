@@ -8,11 +8,13 @@ interface Entry {
   readonly notAfterMs: number;
 }
 
-/** Callers that are remembered, and identities of each; those that were heard of longest ago go first. */
+/**
+ * The maximum number of remembered callers, and of identities of each. The least recently used ones are dropped first.
+ */
 const maxCallers = 20_000;
 const maxIdentities = 4096;
 
-/** The last certificate of each identity, by who asked for it, as long as it is valid. */
+/** Remembers the last valid certificate of each identity, by the caller that requested it. */
 export class IssuedCertificates {
   readonly #callers = new Map<string, Map<string, Entry>>();
   readonly #clock: Clock;
@@ -21,7 +23,7 @@ export class IssuedCertificates {
     this.#clock = clock;
   }
 
-  /** `roots`: what was told to trust, the signing one first. */
+  /** `roots`: the roots that were sent with the certificate. The signing root comes first. */
   note(
     caller: { readonly namespace: string; readonly pod: string },
     identity: string,

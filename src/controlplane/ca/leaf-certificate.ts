@@ -2,11 +2,11 @@ import { randomBytes } from "node:crypto";
 import { derBitString, derElement, derObjectIdentifier, DerReader, derSequence, derTags, derTime } from "./der.ts";
 import { readSigned } from "./signature-algorithms.ts";
 
-/** What a certificate says of its issuer. */
+/** The fields of an issuer that a certificate contains. */
 export interface IssuerParts {
   /** Its subject in DER. */
   readonly subject: Buffer;
-  /** The identifier of its key, where it has one. */
+  /** Its key identifier, if it has one. */
   readonly keyIdentifier: Buffer | undefined;
 }
 
@@ -22,7 +22,7 @@ const serverAuth = "2b06010505070301";
 const clientAuth = "2b06010505070302";
 const commonName = "550403";
 
-/** How many authorities may be below an authority, by its certificate in DER; undefined: any number. */
+/** Reads from an authority's certificate in DER how many authorities may be below it. Undefined: any number. */
 export function readPathLength(der: Buffer): number | undefined {
   const constraints = readParts(der).extensions.get(extensionIds.basicConstraints);
   if (constraints === undefined) return undefined;
@@ -40,7 +40,7 @@ export function readVersion(der: Buffer): number {
     : Number.parseInt(new DerReader(version.contents).next(derTags.integer).contents.toString("hex"), 16) + 1;
 }
 
-/** Reads an issuer's certificate in DER. */
+/** Reads the issuer's fields from its certificate in DER. */
 export function readIssuer(der: Buffer): IssuerParts {
   const { subject, extensions } = readParts(der);
   const identifier = extensions.get(extensionIds.subjectKeyIdentifier);
@@ -50,7 +50,7 @@ export function readIssuer(der: Buffer): IssuerParts {
   };
 }
 
-/** The subject, and the values of the extensions by the hex of their ids. */
+/** Reads the subject, and the values of the extensions keyed by their ids in hex. */
 function readParts(der: Buffer): { readonly subject: Buffer; readonly extensions: ReadonlyMap<string, Buffer> } {
   const reader = new DerReader(readSigned(der).signed.contents);
   reader.optional(derTags.context0);
@@ -78,7 +78,7 @@ function readParts(der: Buffer): { readonly subject: Buffer; readonly extensions
 export interface LeafNames {
   readonly kind: "uri" | "dns";
   readonly values: readonly string[];
-  /** Empty for none. */
+  /** Empty: none. */
   readonly commonName: string;
 }
 
@@ -94,7 +94,7 @@ export interface LeafRequest {
 
 const versionThree = derElement(derTags.context0, derElement(derTags.integer, Buffer.from([2])));
 const critical = derElement(derTags.boolean, Buffer.from([0xff]));
-/** Digital signature and key encipherment: the first and the third bit. */
+/** The bits of digital signature (the first) and key encipherment (the third). */
 const keyUsage = extension(extensionIds.keyUsage, derBitString(Buffer.from([0xa0]), 5), critical);
 const extendedKeyUsage = extension(
   extensionIds.extendedKeyUsage,
@@ -105,7 +105,7 @@ const generalNameTags = { dns: 0x82, uri: 0x86 } as const;
 const keyIdentifierTag = 0x80;
 const serialBytes = 16;
 
-/** The part of a leaf's certificate that is signed: for servers and clients, and for no authority. */
+/** Encodes the signed part of a leaf certificate, which serves servers and clients and is not an authority's. */
 export function encodeLeaf({ issuer, algorithm, publicKey, names, notBeforeMs, notAfterMs }: LeafRequest): Buffer {
   const subject =
     names.commonName === ""
@@ -131,7 +131,7 @@ export function encodeLeaf({ issuer, algorithm, publicKey, names, notBeforeMs, n
             derSequence(derElement(keyIdentifierTag, issuer.keyIdentifier)),
           ),
         ]),
-    // Critical, as there may be no subject (RFC 5280, 4.1.2.6).
+    // Critical, because the subject may be empty (RFC 5280, 4.1.2.6).
     extension(extensionIds.subjectAltName, altNames, critical),
   ];
   return derSequence(
@@ -150,7 +150,7 @@ function extension(id: string, value: Buffer, ...flags: readonly Buffer[]): Buff
   return derSequence(derObjectIdentifier(id), ...flags, derElement(derTags.octetString, value));
 }
 
-/** Positive and at most 16 bytes, without a leading zero byte. */
+/** Makes a random serial number: positive, at most 16 bytes, without a leading zero byte. */
 export function serialNumber(): Buffer {
   const bytes = randomBytes(serialBytes);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;

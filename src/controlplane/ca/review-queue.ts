@@ -1,12 +1,12 @@
 import { BoundedQueue, transientError } from "../../base/index.ts";
 
 export interface ReviewBounds {
-  /** Under way at once, of all callers. */
+  /** The maximum number of concurrent reviews of all callers. */
   readonly running: number;
-  /** Under way at once for one address. */
+  /** The maximum number of concurrent reviews of one address. */
   readonly runningPerAddress: number;
   readonly waiting: number;
-  /** A gateway between networks brings a whole cluster's callers from one address. */
+  /** Large, because all callers of a remote cluster may come from the address of its east-west gateway. */
   readonly waitingPerAddress: number;
 }
 
@@ -23,12 +23,12 @@ interface Asker {
 }
 
 /**
- * Lets so many questions at a time go to an API server: who has shown no more than a text can make it answer each. Addresses
- * take turns, so that one that asks without end delays nobody else. Throws a transient error for what would wait behind too many.
+ * Limits the concurrent token reviews, because anybody who sends a made-up token causes one. Addresses take turns, so
+ * that an address with endless requests does not delay the others. Throws a transient error when the queue is full.
  */
 export class ReviewQueue {
   readonly #bounds: ReviewBounds;
-  /** Those that wait or are asked for, in the order of their turns. */
+  /** The addresses with waiting or running reviews, in the order of their turns. */
   readonly #askers = new Map<string, Asker>();
   #running = 0;
   #waiting = 0;
@@ -87,7 +87,7 @@ export class ReviewQueue {
       if (start === undefined) continue;
       this.#waiting -= 1;
       this.#begin(asker);
-      // Its next turn comes after everybody else's.
+      // Move this address to the end of the order.
       this.#askers.delete(address);
       this.#askers.set(address, asker);
       start();

@@ -1,25 +1,28 @@
 import { X509Certificate } from "node:crypto";
 
-/** What the roots of an authority are told by. */
+/** The parts of an authority that determine its roots. */
 export interface AuthorityChain {
-  /** PEM; `chain` may repeat it. */
+  /** In PEM. `chain` may repeat it. */
   readonly certificate: string;
   readonly chain: string;
-  /** PEM, one root or several. */
+  /** One root or several, in PEM. */
   readonly root: string;
 }
 
-/** The authority's own root first, then its other ones and those given, each once: so that who reads it sees when another one signs. */
+/**
+ * Joins the authority's roots and the given ones without repetition. The signing root comes first, so that a reader
+ * notices when another root begins to sign.
+ */
 export function rootBundle(authority: AuthorityChain, ...others: readonly string[]): string {
   const roots = splitPem([authority.root, ...others].join("\n"));
   const own = signingRoot(authority);
   const all = [...new Set(own === undefined ? roots : [own, ...roots])];
   const given = splitPem(authority.root);
-  // Nothing to add: to the letter as it is, as revisions that know of no bundles tell it too.
+  // If nothing is added, return the text unchanged, because revisions that do not know bundles publish it like that.
   return all.length === given.length && all.every((pem, index) => pem === given[index]) ? authority.root : all.join("");
 }
 
-/** The root that the authority's certificate ends at; undefined where it is none of its roots. */
+/** The root at the end of the authority's chain. Undefined if none of its roots is. */
 export function signingRoot({ certificate, chain, root }: AuthorityChain): string | undefined {
   const roots = splitPem(root);
   const above = [...splitPem(certificate), ...splitPem(chain)];
@@ -32,7 +35,10 @@ export function signingRoot({ certificate, chain, root }: AuthorityChain): strin
   });
 }
 
-/** The roots that are told, and a self-signed certificate before them: one that was made anew stands for its former self, of the same name and key, which other control planes may leave where it was. */
+/**
+ * Puts a self-signed certificate before the published roots. A renewed certificate replaces its former version, which
+ * has the same name and key and which another control plane may still publish.
+ */
 export function rootsWith(certificate: string, told: string): string {
   const pems = splitPem(told);
   const own = splitPem(certificate)[0] ?? "";
@@ -41,7 +47,7 @@ export function rootsWith(certificate: string, told: string): string {
   return [own, ...pems.filter((pem) => anchorOf(pem) !== anchor)].join("");
 }
 
-/** What peers know a root by. */
+/** The name and the key by which peers identify a root. */
 function anchorOf(pem: string): string {
   const parsed = parsedPem(pem);
   return parsed === undefined
@@ -49,7 +55,7 @@ function anchorOf(pem: string): string {
     : `${parsed.subject}\n${parsed.publicKey.export({ type: "spki", format: "der" }).toString("base64")}`;
 }
 
-/** Undefined for what is no certificate. */
+/** Undefined if the text is not a certificate. */
 export function parsedPem(pem: string): X509Certificate | undefined {
   try {
     return new X509Certificate(pem);
@@ -58,12 +64,12 @@ export function parsedPem(pem: string): X509Certificate | undefined {
   }
 }
 
-/** SHA-256 of a certificate, hex, lower case. */
+/** The SHA-256 fingerprint of a certificate in lower-case hex. */
 export function fingerprintOf(pem: string): string {
   return new X509Certificate(pem).fingerprint256.replaceAll(":", "").toLowerCase();
 }
 
-/** The certificates of a PEM text, each with its own armour. */
+/** The certificates of a PEM text, each with its own BEGIN and END lines. */
 export function splitPem(text: string): readonly string[] {
   return (text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).map((pem) => `${pem}\n`);
 }

@@ -1,7 +1,7 @@
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 
-/** The account that credentials have proven, and the cluster whose API server issued it. */
+/** A service account that credentials have proven, and its cluster. */
 export interface ProvenAccount {
   readonly clusterId: string;
   readonly namespace: string;
@@ -9,7 +9,7 @@ export interface ProvenAccount {
 }
 
 export interface SecretAccessOptions {
-  /** The API server of a cluster; undefined for one that is not known. */
+  /** The API server of a cluster. Undefined for an unknown cluster. */
   readonly clientOf: (clusterId: string) => KubeClient | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -22,14 +22,16 @@ interface Verdict {
 }
 
 const reviewPath = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-/** As upstream. */
+/** How long a result is kept, as upstream does. */
 const keptMs = 60_000;
-/** What could not be asked is asked again soon. */
+/** The wait before the next try after a failed review. */
 const failedMs = 2000;
-/** Accounts whose verdicts are kept. */
+/** The maximum number of accounts whose results are kept. */
 const maxKept = 4096;
 
-/** Whether an account may list the Secrets of its namespace: upstream's condition for a proxy that asks for one. */
+/**
+ * Checks whether an account may list the Secrets of its namespace, as upstream requires before a proxy gets a Secret.
+ */
 export class SecretAccess {
   readonly #options: SecretAccessOptions;
   readonly #verdicts = new Map<string, Verdict>();
@@ -38,7 +40,7 @@ export class SecretAccess {
     this.#options = options;
   }
 
-  /** What is known now; undefined while nothing is. `learned` is called once with each later answer that this call made necessary. */
+  /** Returns the result known now. Undefined: none yet. If a review is running, `learned` is called with its result. */
   known(account: ProvenAccount, learned: (allowed: boolean) => void): boolean | undefined {
     const verdict = this.#verdictOf(account);
     if (verdict.untilMs <= this.#options.clock.steadyMs() && verdict.asking === undefined) {
@@ -63,7 +65,7 @@ export class SecretAccess {
       verdict.allowed = await this.#review(account);
       verdict.untilMs = clock.steadyMs() + keptMs;
     } catch (error) {
-      // What was known stays so while nobody can be asked: a gateway keeps its certificate.
+      // Keep the former result if the API server does not answer, so that a gateway keeps its certificate.
       verdict.allowed ??= false;
       verdict.untilMs = clock.steadyMs() + failedMs;
       log.warn("could not ask whether an account may list Secrets", {

@@ -3,7 +3,7 @@ import { userError } from "../../base/index.ts";
 import { derObjectIdentifier, DerReader, derSequence, derTags, type DerElement } from "./der.ts";
 
 export interface SignatureAlgorithm {
-  /** Hex of its object identifier's contents. */
+  /** The contents of its object identifier in hex. */
   readonly identifier: string;
   /** The hash's name in node:crypto. Null if the key's own algorithm includes it. */
   readonly hash: "sha256" | "sha384" | "sha512" | null;
@@ -26,7 +26,10 @@ const hashOfCurve: Readonly<Record<string, SignatureAlgorithm["hash"]>> = {
   secp521r1: "sha512",
 };
 
-/** What a key signs by: the hash follows the curve, RSA takes SHA-256. Throws a user error for keys of other kinds. */
+/**
+ * The signature algorithm of a key. The curve determines the hash; RSA uses SHA-256. Throws a user error for other
+ * keys.
+ */
 export function algorithmOf(key: KeyObject): SignatureAlgorithm {
   const { asymmetricKeyType: keyType, asymmetricKeyDetails } = key;
   const hash =
@@ -60,14 +63,14 @@ export function algorithmIdentifier({ identifier, keyType }: SignatureAlgorithm)
     : derSequence(derObjectIdentifier(identifier));
 }
 
-/** Something signed: what stands before the algorithm and the signature. */
+/** The common structure of certificates, requests and revocation lists: content, algorithm, signature. */
 export interface SignedStructure {
   readonly signed: DerElement;
   readonly algorithm: DerElement;
   readonly signature: Buffer;
 }
 
-/** Reads the frame that certificates, requests and revocation lists share. */
+/** Reads the structure that certificates, requests and revocation lists share. */
 export function readSigned(der: Buffer): SignedStructure {
   const outer = new DerReader(der);
   const reader = outer.inside(derTags.sequence);
@@ -80,7 +83,7 @@ export function readSigned(der: Buffer): SignedStructure {
   return { signed, algorithm, signature: bits.subarray(1) };
 }
 
-/** Whether the key has signed it. Throws a user error for an algorithm that is not taken, MD5 and SHA-1 among them. */
+/** Whether the key signed the structure. Throws a user error for an unsupported algorithm, such as MD5 and SHA-1. */
 export function isSignedBy({ signed, algorithm, signature }: SignedStructure, key: KeyObject): boolean {
   const identifier = new DerReader(algorithm.contents).next(derTags.objectIdentifier).contents.toString("hex");
   const known = algorithms.find((candidate) => candidate.identifier === identifier);

@@ -1,4 +1,4 @@
-// The library needs reflect-metadata before it is loaded; nobody else here imports either.
+// The library needs reflect-metadata to be loaded first. Only this file imports the two.
 import "reflect-metadata";
 
 export {

@@ -17,7 +17,9 @@ function entry(name: string, spec: object, more: object = {}): ServiceEntry {
   } as unknown as ServiceEntry;
 }
 
-/** Runs the controller beside `body`, which asks what entries have been given once that is `until`. */
+/**
+ * Runs the controller beside `body`. `given` waits until the addresses of an entry fulfil `until`, and returns them.
+ */
 async function allocating(
   body: (
     client: FakeKubeClient,

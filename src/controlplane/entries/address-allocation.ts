@@ -6,7 +6,7 @@ import { AddressPool, canonicalAddress, rangeContains } from "./address-pool.ts"
 export interface AddressAllocationOptions {
   readonly client: KubeClient;
   readonly entries: Informer<ServiceEntry>;
-  /** CIDRs, one a family: every host gets an address of each. */
+  /** One CIDR for each address family. Every host gets an address of each. */
   readonly ranges: readonly string[];
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
@@ -20,7 +20,9 @@ interface HostAddress {
 
 const fieldManager = "istio.io/ip-autoallocate";
 
-/** Gives addresses to the hosts of ServiceEntries that want some, in their status, while it leads. */
+/**
+ * Writes an address for each host of a ServiceEntry that needs one into the entry's status. Runs on the leader only.
+ */
 export async function runAddressAllocation(options: AddressAllocationOptions, signal: AbortSignal): Promise<void> {
   const { entries, queues, clock, log } = options;
   const allocation = new AddressAllocation(options);
@@ -41,15 +43,15 @@ export async function runAddressAllocation(options: AddressAllocationOptions, si
   await reconciler.run(signal);
 }
 
-/** Which entries have which addresses, be it by what their users wrote or by what a control plane gave. */
+/** Knows the addresses of all entries, both those that users wrote and those that a control plane allocated. */
 class AddressAllocation {
   readonly #options: AddressAllocationOptions;
   readonly #pools: readonly AddressPool[];
-  /** By address in its one spelling, or by range. */
+  /** The keys of the entries that have an address, by canonical address or by range. */
   readonly #holders = new Map<string, Set<string>>();
   /** The holders' keys that are ranges. There are few, if any. */
   readonly #ranges = new Set<string>();
-  /** Given, and not seen in a status yet. */
+  /** Entries by the address that was allocated to them, until the address appears in their status. */
   readonly #promised = new Map<string, string>();
 
   constructor(options: AddressAllocationOptions) {
@@ -57,7 +59,7 @@ class AddressAllocation {
     this.#pools = options.ranges.map((range) => new AddressPool(range));
   }
 
-  /** Takes note of a change; answers the entries that it concerns. */
+  /** Records a change. Returns the entries that must be reconciled. */
   see(key: string, before: ServiceEntry | undefined, now: ServiceEntry | undefined): ReadonlySet<string> {
     const concerned = new Set([key]);
     for (const address of this.#addressesOf(before)) {
@@ -78,7 +80,7 @@ class AddressAllocation {
     return concerned;
   }
 
-  /** Who was given an address of a range that a user wrote since has to let it go. */
+  /** A user's range displaces allocated addresses within it: their entries need other ones. */
   #takeRange(range: string, concerned: Set<string>): void {
     this.#ranges.add(range);
     for (const [address, holders] of this.#holders)
@@ -104,7 +106,7 @@ class AddressAllocation {
     await this.#write(key, entry, wanted);
   }
 
-  /** A later object keeps nothing that an older one has, or that a user wrote anywhere. */
+  /** An address conflicts if an older entry has it too, or if a user wrote it in any entry. */
   #isInConflict(entry: ServiceEntry, given: readonly HostAddress[]): boolean {
     const key = keyOf(entry);
     return given.some(({ value }) => {
@@ -136,7 +138,7 @@ class AddressAllocation {
     });
   }
 
-  /** Fails with `conflict` when the entry has changed since it was read; the next try reads it anew. */
+  /** Fails with `conflict` if the entry has changed since it was read. The next try reads it again. */
   async #write(key: string, { metadata }: ServiceEntry, addresses: readonly HostAddress[]): Promise<void> {
     const { name = "", namespace, resourceVersion } = metadata;
     try {
@@ -157,7 +159,7 @@ class AddressAllocation {
     for (const [address, holder] of this.#promised) if (holder === key) this.#promised.delete(address);
   }
 
-  /** Only those that could be given to others. */
+  /** The addresses and ranges of an entry that lie in the pools. */
   #addressesOf(entry: ServiceEntry | undefined): readonly string[] {
     if (entry === undefined) return [];
     const all = [...written(entry), ...givenTo(entry).map(({ value }) => value)].map(

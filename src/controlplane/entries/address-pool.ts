@@ -1,14 +1,14 @@
 import { addressBytes, cidrOf, userError } from "../../base/index.ts";
 import { bytesToIp } from "../../wire/netlink/index.ts";
 
-/** The addresses of a range, given out one after the other: one that came back is not given out again until all others were. */
+/** Allocates the addresses of a range in turn. A released address is allocated again only after all others. */
 export class AddressPool {
   readonly #first: bigint;
   readonly #last: bigint;
   readonly #bytes: number;
   #next: bigint;
 
-  /** Throws a user error for what is no range. The range's own address is never given out. */
+  /** Throws a user error for an invalid range. The range's network address is never allocated. */
   constructor(range: string) {
     const found = cidrOf(range);
     if (found === undefined || !range.includes("/"))
@@ -27,7 +27,7 @@ export class AddressPool {
     return number >= this.#first && number <= this.#last;
   }
 
-  /** Whether a range that somebody else has shares addresses with this one. */
+  /** Whether another range shares addresses with this one. */
   overlaps(range: string): boolean {
     const found = cidrOf(range);
     if (found?.address.length !== this.#bytes) return false;
@@ -35,7 +35,7 @@ export class AddressPool {
     return first <= this.#last && last >= this.#first;
   }
 
-  /** Undefined when all are taken. */
+  /** Undefined if all addresses are taken. */
   take(isTaken: (address: string) => boolean): string | undefined {
     for (let tried = this.#first; tried <= this.#last; tried += 1n) {
       const address = bytesToIp(bytesOf(this.#next, this.#bytes));
@@ -46,13 +46,13 @@ export class AddressPool {
   }
 }
 
-/** A single address, in the one way in which a pool writes it; undefined for what is none. */
+/** The canonical spelling of a single address, which pools use. Undefined for anything else. */
 export function canonicalAddress(text: string): string | undefined {
   const found = cidrOf(text);
   return found === undefined || found.length !== found.address.length * 8 ? undefined : bytesToIp(found.address);
 }
 
-/** Whether a range, `<address>/<length>`, has an address. */
+/** Whether a range, `<address>/<length>`, contains an address. */
 export function rangeContains(range: string, address: string): boolean {
   const [found, bytes] = [cidrOf(range), addressBytes(address)];
   if (found === undefined || bytes?.length !== found.address.length) return false;

@@ -20,7 +20,7 @@ export interface AmbientStatusWriterOptions {
   readonly statuses: AmbientStatuses;
   /** The objects as they were last seen. */
   readonly objectsOf: (kind: AmbientStatusKind) => Informer<KubernetesObject> | undefined;
-  /** Whether an object is in this revision's model: of others it knows nothing, and takes nothing back. */
+  /** Whether an object is in this revision's model. Conditions of other objects are left alone. */
   readonly isRead: (kind: AmbientStatusKind, key: string) => boolean;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
@@ -37,7 +37,7 @@ const kinds: Readonly<Record<AmbientStatusKind, KindDefinition<WithConditions>>>
 const fieldManager = "istio-ambient-status";
 const separator = " ";
 
-/** Writes what ambient mode makes of services, entries and policies into their status, while it leads. */
+/** Writes ambient mode's conditions into the status of services, entries and policies. Runs on the leader only. */
 export async function runAmbientStatusWriter(options: AmbientStatusWriterOptions, signal: AbortSignal): Promise<void> {
   const { statuses, objectsOf, queues, clock, log } = options;
   const names = Object.keys(kinds) as AmbientStatusKind[];
@@ -59,7 +59,7 @@ export async function runAmbientStatusWriter(options: AmbientStatusWriterOptions
         for (const change of changes) reconciler.add(`${kind}${separator}${change.key}`);
       }),
     );
-    // What an earlier leader has written, and is not to be said any more.
+    // An earlier leader may have written conditions that no longer hold.
     for (const object of objectsOf(kind)?.list() ?? [])
       if (ownConditions(kind, object).length > 0)
         reconciler.add(`${kind}${separator}${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`);
@@ -71,7 +71,10 @@ function ownConditions(kind: AmbientStatusKind, object: WithConditions): readonl
   return (object.status?.conditions ?? []).filter(({ type }) => ambientConditionTypes[kind].includes(type));
 }
 
-/** Conditions of others stay. Fails with `conflict` when the object has changed since it was read; the next try reads it anew. */
+/**
+ * Keeps the conditions of other writers. Fails with `conflict` if the object has changed since it was read. The next
+ * try reads it again.
+ */
 async function write(
   { client, statuses, objectsOf, isRead, clock }: AmbientStatusWriterOptions,
   kind: AmbientStatusKind,
@@ -102,7 +105,7 @@ async function write(
   );
 }
 
-/** With the time of before where it is the same. */
+/** Keeps the former transition time if the condition is unchanged. */
 function merged(condition: AmbientCondition, known: IstioCondition | undefined, now: string): IstioCondition {
   const { type, status, reason, message, observedGeneration } = condition;
   const isSame = known !== undefined && known.status === status && known.reason === reason && known.message === message;

@@ -17,14 +17,17 @@ export interface EntryControllersOptions {
   readonly objectsOf: (kind: AmbientStatusKind) => Informer<KubernetesObject> | undefined;
   /** Whether an object is in this revision's model. */
   readonly isRead: (kind: AmbientStatusKind, key: string) => boolean;
-  /** Empty: no host is given an address. */
+  /** Empty: no addresses are allocated. */
   readonly addressRanges: readonly string[];
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** What writes to ServiceEntries, WorkloadEntries, Services and policies: of all replicas one does so at a time. */
+/**
+ * The controllers that write to ServiceEntries, WorkloadEntries, Services and policies. Only one replica runs them at a
+ * time.
+ */
 export async function runEntryControllers(options: EntryControllersOptions, signal: AbortSignal): Promise<void> {
   const { revision, statuses, objectsOf, isRead, addressRanges, queues, clock, log } = options;
   const entries = objectsOf("ServiceEntry") as Informer<ServiceEntry> | undefined;
@@ -39,7 +42,7 @@ export async function runEntryControllers(options: EntryControllersOptions, sign
           leading,
         ),
     ),
-    // Of all revisions together, as addresses are.
+    // All revisions share one leader, because they share the addresses.
     entries === undefined || addressRanges.length === 0
       ? undefined
       : leadAlone(

@@ -13,8 +13,8 @@ const tunnelLabel = "networking.istio.io/tunnel";
 const localityLabel = "istio-locality";
 
 /**
- * The name of the entry that stands for a proxy: made of group, address and network, or the one that the proxy names.
- * Undefined: none.
+ * The name of a proxy's WorkloadEntry: the name that the proxy states, else group, address and network joined.
+ * Undefined if the proxy has no entry.
  */
 export function registeredEntryName({
   registration,
@@ -23,13 +23,16 @@ export function registeredEntryName({
 }: Pick<ProxyIdentity, "registration" | "address" | "network">): string | undefined {
   if (registration === undefined) return undefined;
   if (registration.group === "") return registration.entry;
-  // Letters of a name that is too long are left out where it begins, as the address is what tells entries apart.
+  // Shorten a long name at its beginning, because the address at its end distinguishes the entries of a group.
   return [registration.group, address.replaceAll(":", "-"), ...(network === "" ? [] : [network])]
     .join("-")
     .slice(-maxNameLength);
 }
 
-/** The entry that a group's template makes for a proxy: what the proxy says of itself counts before the group's metadata, and that before the template. */
+/**
+ * Makes a proxy's entry from the template of its group. The proxy's own values override the group's metadata, and
+ * those override the template.
+ */
 export function entryOfGroup(name: string, proxy: ProxyIdentity, group: WorkloadGroup): WorkloadEntry {
   const { template, metadata } = group.spec as Partial<WorkloadGroup["spec"]>;
   const { [localityLabel]: _, ...own } = proxy.labels;
@@ -75,7 +78,7 @@ export function isAutoRegistered({ metadata }: WorkloadEntry): boolean {
   return (metadata.annotations?.[istioAnnotations.autoRegistrationGroup] ?? "") !== "";
 }
 
-/** Why a proxy may not stand for an entry; undefined: it may. */
+/** The reason why a proxy may not use an entry. Undefined: it may. */
 export function registrationFault(proxy: ProxyIdentity, account: string | undefined): string | undefined {
   if (!proxy.verified) return "its credentials do not prove who it is; it must use the port with TLS";
   if (account !== undefined && account !== "" && account !== proxy.serviceAccount)

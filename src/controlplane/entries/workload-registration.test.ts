@@ -190,7 +190,7 @@ test("entries that a killed replica, or this one's former self, has left behind 
       entry(name, replica);
     registration.connected(proxy());
     for (const name of ["of-killed", "of-evicted", "of-former"]) await eventually((found) => found === undefined, name);
-    // They are looked at before the first of the killed replica's is marked, or by the next look.
+    // The sweep visits these entries before the killed replica's entry, or in its next round.
     for (const name of ["of-other", ...Object.keys(unseen)])
       await eventually((found) => found?.metadata.annotations?.["istio.io/connectedAt"] !== undefined, name);
     const own = await eventually((found) => found !== undefined);

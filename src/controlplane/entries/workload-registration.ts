@@ -31,7 +31,7 @@ export interface WorkloadRegistrationOptions {
   readonly instanceNamespace: string;
   /** The cluster that they are in. */
   readonly clusterId: string;
-  /** An entry whose proxy has been gone for so long goes too. */
+  /** An entry is deleted when its proxy has been disconnected for this long. */
   readonly graceMs: number;
   readonly metrics: MetricsRegistry;
   readonly queues?: QueueMetrics | undefined;
@@ -44,7 +44,7 @@ interface Connected {
   readonly connectedAtMs: number;
   streams: number;
   disconnectedAtMs: number | undefined;
-  /** Not written yet. */
+  /** A health result that is not written yet. */
   health: (ProbedHealth & { readonly atMs: number }) | undefined;
 }
 
@@ -52,24 +52,25 @@ const { autoRegistrationGroup, connectedAt, disconnectedAt, healthChecksEnabled,
   istioAnnotations;
 const fieldManager = "istio.io/autoregistration";
 const healthType = "Healthy";
-/** So many grace periods lie between two looks at all entries: what another replica has left behind goes then. */
+/** The number of grace periods between two sweeps. A sweep cleans up entries that another replica left behind. */
 const sweepGraces = 10;
-/** Entries that one look takes away; the next one goes on. */
+/** The maximum number of entries that one sweep handles. The next sweep continues. */
 const maxSwept = 200;
 
 /**
- * WorkloadEntries of proxies outside of the cluster: made of their group when they connect, marked with the replica that they
- * are connected to, with what their probes find, and taken away when they have been gone for the grace period.
+ * Keeps the WorkloadEntries of proxies outside the cluster. A proxy's entry is created from its group when the proxy
+ * connects. It records the replica to which the proxy is connected, and the results of its probes. It is deleted when
+ * the proxy has been disconnected for the grace period.
  */
 export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
-  /** Resolves when it can tell who may be registered. */
+  /** Resolves when the groups are known, so that registrations can be checked. */
   readonly synced: Promise<void>;
   readonly #options: WorkloadRegistrationOptions;
   readonly #groups: Informer<WorkloadGroup>;
   readonly #connected = new Map<string, Connected>();
   readonly #reconciler: Reconciler;
   readonly #startedAtMs: number;
-  /** Whether this replica's own pod is of the cluster that it writes to; asked once. */
+  /** Whether this replica's own pod is in the cluster to which it writes. Looked up once. */
   #isInCluster: Promise<boolean> | undefined;
   readonly #counters: Readonly<Record<"created" | "updated" | "disconnected" | "deleted" | "failed", () => void>>;
 
@@ -106,14 +107,14 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock, graceMs, log } = this.#options;
-    // Proxies may connect before their group is made.
+    // Proxies may connect before their group is created.
     using _groups = this.#groups.subscribe(({ object, type }) => {
       if (type === "delete") return;
       for (const [key, { proxy }] of this.#connected)
         if (proxy.namespace === object.metadata.namespace && proxy.registration?.group === object.metadata.name)
           this.#reconciler.add(key);
     });
-    // What another replica took for left behind, or somebody has deleted, is not while its proxy is connected.
+    // Restore the entry of a connected proxy if another replica marks it as disconnected, or somebody deletes it.
     using _entries = this.#options.entries.subscribe(({ key }) => {
       if (this.#connected.has(key)) this.#reconciler.add(key);
     });
@@ -217,7 +218,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     return await this.#cleanUp(key);
   }
 
-  /** Makes or marks the entry of a connected proxy, and writes what it has found. */
+  /** Creates or marks the entry of a connected proxy, and writes its health. */
   async #keep(name: string, known: Connected, found: WorkloadEntry | undefined): Promise<void> {
     const { client, instance } = this.#options;
     const { proxy, connectedAtMs } = known;
@@ -248,7 +249,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     if (known.health === health) known.health = undefined;
   }
 
-  /** Not where the proxy is connected to another replica since, or to this one again. */
+  /** Marks the entry as disconnected, unless the proxy has since connected to another replica or again to this one. */
   async #markGone(entry: WorkloadEntry, known: Connected): Promise<void> {
     const { client, instance } = this.#options;
     const gone = known.disconnectedAtMs ?? 0;
@@ -262,7 +263,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     this.#counters.disconnected();
   }
 
-  /** How long to wait before looking again; undefined: nothing is left to do. */
+  /** Returns how long to wait before the next look. Undefined: nothing is left to do. */
   async #cleanUp(key: string): Promise<number | undefined> {
     const { client, clock, graceMs, log } = this.#options;
     const [namespace = "", name = ""] = key.split("/");
@@ -295,7 +296,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     return undefined;
   }
 
-  /** Where the pod of a replica is found: without it nobody can tell a replica that is dead from one of another namespace or cluster. */
+  /** The location of a replica's pod. It distinguishes a dead replica from one in another namespace or cluster. */
   #home(name: string): string {
     const { clusterId, instanceNamespace } = this.#options;
     return `${clusterId}/${instanceNamespace}/${name}`;
@@ -316,8 +317,8 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   }
 
   /**
-   * A replica that was killed has not said whose proxies it lost: those that have not come back to any are taken for gone from now on.
-   * Only those of replicas that are known to run beside this one: others' may be connected to a pilot that cannot be seen from here.
+   * A killed replica could not mark its proxies as disconnected. Mark those that have not connected to any replica
+   * since, with the time of now. Skip entries of replicas that this one cannot look up, because their proxies may still be connected.
    */
   async #markLeftBehind(): Promise<void> {
     const { client, entries, instance, clock, log } = this.#options;
@@ -328,7 +329,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       isThere.set(controller, known);
       return !known;
     };
-    // Where its own pod is not of the cluster that it writes to, nobody else's need be.
+    // If this replica's own pod is not in the cluster to which it writes, other replicas' pods may be elsewhere too.
     const knowsPods = await this.#findsItself();
     let marked = 0;
     for (const entry of entries.list()) {
@@ -344,7 +345,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       marked += 1;
       await annotate(client, entry, { [connectedAt]: null, [disconnectedAt]: timeText(clock.nowMs()) }).catch(
         (error: unknown) => {
-          // Its proxy may just have come back.
+          // The proxy may just have connected again.
           if (!isKubeCode(error, "conflict") && !isKubeCode(error, "not-found")) throw error;
         },
       );
@@ -384,7 +385,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   }
 }
 
-/** Whether it is made, or probed, by a proxy. */
+/** Whether the entry was created for a proxy, or has a health that a proxy reported. */
 function isOfProxy({ metadata: { annotations = {} }, status }: WorkloadEntry): boolean {
   const isProbed =
     annotations[workloadController] !== undefined &&
@@ -392,19 +393,21 @@ function isOfProxy({ metadata: { annotations = {} }, status }: WorkloadEntry): b
   return annotations[autoRegistrationGroup] !== undefined || isProbed;
 }
 
-/** Whether the entry of a proxy that is connected to this replica says that it is gone, and was not connected to any other since. */
+/** Whether the entry of a proxy that is connected to this replica is wrongly marked as disconnected. */
 function isMistaken({ metadata: { annotations = {} } }: WorkloadEntry, instance: string): boolean {
   return annotations[workloadController] === instance && annotations[connectedAt] === undefined;
 }
 
-/** Undefined for an entry that nobody takes away: its proxy is connected, or it is none of a proxy's. */
+/**
+ * When the entry's proxy disconnected. Undefined if the proxy is connected, or the entry does not belong to a proxy.
+ */
 function goneSince(entry: WorkloadEntry): number | undefined {
   const annotations = entry.metadata.annotations ?? {};
   if (!isOfProxy(entry) || annotations[connectedAt] !== undefined) return undefined;
   return annotations[disconnectedAt] === undefined ? undefined : timeOf(entry, disconnectedAt);
 }
 
-/** Milliseconds of an annotation's time; before all others where there is none. */
+/** The time in an annotation, in milliseconds. Minus infinity if there is none. */
 function timeOf({ metadata }: WorkloadEntry, annotation: string): number {
   const parsed = Date.parse(metadata.annotations?.[annotation] ?? "");
   return Number.isNaN(parsed) ? Number.NEGATIVE_INFINITY : parsed;
@@ -414,7 +417,7 @@ function timeText(atMs: number): string {
   return new Date(atMs).toISOString();
 }
 
-/** Null takes an annotation away. Fails with `conflict` when the entry has changed since it was read. */
+/** Null removes an annotation. Fails with `conflict` if the entry has changed since it was read. */
 async function annotate(
   client: KubeClient,
   { metadata }: WorkloadEntry,

@@ -24,7 +24,7 @@ export interface TestAuthorityOptions {
   readonly pathLength?: number;
   readonly fromMs?: number;
   readonly toMs?: number;
-  /** Of X.509; 1 has no extensions. */
+  /** The X.509 version. Version 1 has no extensions. */
   readonly version?: 1 | 3;
 }
 
@@ -32,7 +32,7 @@ const hourMs = 3_600_000;
 const rsa = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
 const ec = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
-/** A certificate of an authority, by another one or by itself. */
+/** Makes the certificate of an authority, signed by another authority or by itself. */
 export async function makeAuthority(options: TestAuthorityOptions): Promise<TestAuthority> {
   const {
     name,
@@ -80,7 +80,7 @@ export async function makeAuthority(options: TestAuthorityOptions): Promise<Test
   return { certificate: `${certificate.toString("pem")}\n`, key: pair.privateKey };
 }
 
-/** The certificate as of version 1: without its version and its extensions, signed again. */
+/** Turns the certificate into one of version 1: removes its version and extensions, and signs it again. */
 function withoutVersion(der: Buffer, signer: KeyObject): string {
   const { signed, algorithm } = readSigned(der);
   const reader = new DerReader(signed.contents);
@@ -98,7 +98,7 @@ export function keyPem(key: KeyObject, type: "pkcs1" | "pkcs8" | "sec1" = "pkcs8
   return key.export({ type, format: "pem" }).toString();
 }
 
-/** An authority's list of revoked certificates; of none. */
+/** Makes an authority's revocation list without entries. */
 export async function revocationList({ certificate, key }: TestAuthority): Promise<string> {
   const algorithm = key.asymmetricKeyType === "ec" ? ec : rsa;
   const list = await X509CrlGenerator.create({
