@@ -1,7 +1,7 @@
 import type { Condition } from "../../api/index.ts";
 import type { WantedCondition } from "../model/index.ts";
 
-/** The wanted conditions with their times: of the change now, or of before where the status is the same. */
+/** Adds the transition times to the wanted conditions: now if the status changes, else the former time. */
 export function mergeConditions(
   wanted: readonly WantedCondition[],
   before: readonly Condition[],

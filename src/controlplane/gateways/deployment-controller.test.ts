@@ -35,7 +35,7 @@ async function untilTrue(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A controller over placements that the test sets, each of the same Gateway. */
+/** A controller for one Gateway, whose placement the test sets. */
 function controller(gateway: KubernetesObject): {
   readonly client: FakeKubeClient;
   readonly place: (overlays: GatewayPlacement["overlays"], ports?: GatewayPlacement["ports"]) => void;

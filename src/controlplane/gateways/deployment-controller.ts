@@ -27,7 +27,7 @@ import { waypointCanary, waypointObjects } from "./waypoint-objects.ts";
 
 export interface GatewayDeploymentOptions {
   readonly client: KubeClient;
-  /** What this revision has to do with each Gateway of the class. */
+  /** This revision's role for each Gateway of the class. */
   readonly placements: Collection<GatewayPlacement>;
   readonly proxy: () => ProxySettings;
   readonly proxyConfigs: Collection<ProxyConfigFacts>;
@@ -40,15 +40,15 @@ export interface GatewayDeploymentOptions {
 const fieldManager = "istio.io/gateway-controller";
 const apply = { fieldManager, force: true } as const;
 
-/** What is remembered of a Gateway, as long as it has a placement. */
+/** The state that the controller keeps for a Gateway while it has a placement. */
 interface Remembered {
-  /** The parameters that it was deployed with last: they hold on while they cannot be read. */
+  /** The parameters of its last deployment. They stay in use while the current ones cannot be read. */
   overlays?: GatewayPlacement["overlays"];
-  /** What was warned of already: whatever is in the way stays there for long. */
+  /** The conflicting objects that were logged already, so that a lasting conflict is logged once. */
   inTheWay?: string;
 }
 
-/** Deploys proxies for the Gateways that this revision owns or is a canary for, while it leads. */
+/** Deploys proxies for the Gateways that this revision owns or is a canary for. Runs on the leader only. */
 export async function runGatewayDeploymentController(
   options: GatewayDeploymentOptions,
   signal: AbortSignal,
@@ -82,7 +82,8 @@ export async function runGatewayDeploymentController(
   using _proxyConfigs = options.proxyConfigs.subscribe(() => {
     for (const [key] of placements.entries()) reconciler.add(key);
   });
-  // What somebody else changes or deletes is put right; a change of status says at most that a canary may leave.
+  // Repair objects that somebody else changes or deletes. A change of status matters only if it changes the
+  // availability, which may let a canary leave.
   deployments.subscribe((change) => {
     if (
       change.type === "delete" ||
@@ -106,7 +107,7 @@ function proxyOf(
   return withProxyConfigs(proxy(), proxyConfigs.values(), { namespace, name, rootNamespace: rootNamespace() });
 }
 
-/** `namespace/name` of the Gateway that an object is made for. */
+/** The Gateway for which an object was made, as `namespace/name`. */
 function gatewayOf({
   metadata,
 }: {
@@ -115,7 +116,7 @@ function gatewayOf({
   return `${metadata.namespace ?? ""}/${metadata.labels?.[istioLabels.gatewayName] ?? ""}`;
 }
 
-/** How long to wait before looking again; undefined: nothing is in the way of anything. */
+/** Returns how long to wait before the next look. Undefined: no object is in the way. */
 async function reconcile(
   options: GatewayDeploymentOptions,
   key: string,
@@ -130,7 +131,8 @@ async function reconcile(
   if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined) return undefined;
   const memory: Remembered = remembered.get(key) ?? {};
   if (placement !== undefined) remembered.set(key, memory);
-  // Without its parameters its pods would be others, and leave for nothing: those that it had last hold on, and where none are known all stays as it is.
+  // Deploying without the parameters would replace the pods needlessly. Use the last known parameters, and without any
+  // leave everything unchanged.
   const overlays = placement?.overlays ?? memory.overlays;
   if (placement !== undefined && overlays === undefined) return undefined;
   const wanted =
@@ -153,7 +155,7 @@ async function reconcile(
   await applyAll(serviceKind, wanted.services);
   await applyAll(autoscalerKind, wanted.autoscalers);
   await applyAll(disruptionBudgetKind, wanted.budgets);
-  // Not before they were written: such as cannot be applied are none to go back to.
+  // Remember the parameters only after they were applied, because parameters that cannot be applied are no fallback.
   memory.overlays = overlays;
   for (const unwanted of wanted.unwanted) {
     const found = await client.get(unwanted.kind, unwanted.name, namespace);
@@ -171,17 +173,20 @@ async function reconcile(
   return waitFor(options, gateway, inTheWay, memory);
 }
 
-/** What a user, another tool or another Gateway has put where ours would be stays as it is. */
+/** Whether an object was made for the Gateway. Objects of users, other tools or other Gateways stay unchanged. */
 function isMadeFor({ metadata: { labels = {} } }: KubernetesObject, gateway: Gateway): boolean {
   return (
     labels[istioLabels.gatewayManaged] !== undefined &&
     gatewayNameLabels.some((label) => labels[label] === gateway.metadata.name)
   );
 }
-/** The second one is that of control planes before 1.24. */
+/** Control planes before 1.24 set the second label. */
 const gatewayNameLabels = [istioLabels.gatewayName, "istio.io/gateway-name"];
 
-/** Others' objects are not watched. An account of a user's own is as good as one of ours. */
+/**
+ * Objects of others are not watched, so look again later. A service account that a user made is not in the way, because
+ * the proxies can use it.
+ */
 function waitFor(
   { log }: GatewayDeploymentOptions,
   { metadata }: Gateway,
@@ -210,13 +215,16 @@ function waitFor(
 }
 const inTheWayRetryMs = 60_000;
 
-/** A canary that is over stays until the Gateway's own proxies serve: they may have been scaled down for it, and be on their way back. */
+/**
+ * An ended canary stays until the Gateway's own proxies are available, because they may have been scaled down for it
+ * and may still be starting.
+ */
 function isNotNeeded({ metadata }: Deployment, known: readonly Deployment[]): boolean {
   if (metadata.labels?.[canaryOfLabel] === undefined) return true;
   return known.filter((other) => other.metadata.labels?.[canaryOfLabel] === undefined).every(isAvailable);
 }
 
-/** All of its pods, and at least one. */
+/** Whether all of its pods are available, and there is at least one. */
 function isAvailable(deployment: Deployment | undefined): boolean {
   const { metadata, spec, status } = deployment ?? {};
   const available = status?.availableReplicas ?? 0;
@@ -233,7 +241,7 @@ interface WantedObjects {
   readonly deployments: readonly Deployment[];
   readonly autoscalers: readonly KubernetesObject[];
   readonly budgets: readonly KubernetesObject[];
-  /** Optional objects that the parameters no longer ask for. */
+  /** Optional objects that the parameters no longer request. */
   readonly unwanted: readonly { readonly kind: KindDefinition; readonly name: string }[];
 }
 
@@ -293,7 +301,9 @@ function unwantedOf(names: readonly string[], overlays: Readonly<Record<string, 
   return kinds.flatMap((kind) => names.map((name) => ({ kind, name })));
 }
 
-/** A canary of ours that is over, or that nobody looks after any more; and the waypoint of an account that is served no more. */
+/**
+ * Whether a Deployment is an ended canary, an abandoned canary, or the waypoint of an account that no longer needs one.
+ */
 function isLeftOver(
   { metadata }: Deployment,
   gateway: Gateway,
@@ -311,7 +321,7 @@ function isLeftOver(
   return owned && placement.waypoints !== undefined && manager === waypointsManagedBy;
 }
 
-/** What sends to it has heard by the model that it goes. */
+/** Deletes a Deployment. Its clients have already learned from the model that it leaves. */
 async function remove(
   { client, log }: GatewayDeploymentOptions,
   gateway: Gateway,

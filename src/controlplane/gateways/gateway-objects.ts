@@ -13,7 +13,7 @@ import {
 } from "../model/index.ts";
 import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
 
-/** What a Gateway becomes. */
+/** The objects that deploy a Gateway. */
 export interface GatewayObjects {
   readonly serviceAccount: ServiceAccount;
   readonly service: Service;
@@ -23,14 +23,14 @@ export interface GatewayObjects {
 const serviceTypeAnnotation = "networking.istio.io/service-type";
 
 export const managedBy = "istio.io-gateway-controller";
-/** Of waypoints. */
+/** The label value of waypoints. */
 export const waypointsManagedBy = "istio.io-mesh-controller";
 /** The label value of gateways between networks. */
 export const eastWestManagedBy = "istio.io-eastwest-controller";
 export const statusPort = 15_021;
 const serviceTypes = ["ClusterIP", "NodePort", "LoadBalancer"] as const;
 
-/** Objects of the revision that owns the Gateway; `ports` are those of its Service. */
+/** Makes the objects of the revision that owns the Gateway. `ports` are the ports of its Service. */
 export function gatewayObjects(gateway: Gateway, ports: readonly GatewayPort[], proxy: ProxySettings): GatewayObjects {
   const name = serviceName(gateway);
   const labels = commonLabels(gateway);
@@ -68,7 +68,7 @@ export function gatewayObjects(gateway: Gateway, ports: readonly GatewayPort[], 
   };
 }
 
-/** The Deployment of a revision that is on trial, behind the same Service. */
+/** Makes the Deployment of a canary revision. The Gateway's Service selects its pods too. */
 export function canaryDeployment(gateway: Gateway, proxy: ProxySettings): Deployment {
   return gatewayDeployment(gateway, proxy, {
     name: canaryName(gateway, proxy.revision),
@@ -82,7 +82,7 @@ function canaryName(gateway: Gateway, revision: string): string {
   return `${serviceName(gateway)}-${revision}`;
 }
 
-/** In the version in which the cluster serves Gateways, so that its garbage collector finds the owner. */
+/** Uses the API version in which the cluster serves Gateways, so that its garbage collector finds the owner. */
 export function ownerOf(gateway: Gateway): OwnerReference {
   return {
     ...ownerReference(gatewayKind, gateway),
@@ -112,7 +112,7 @@ function objectAnnotations({ metadata, spec }: Gateway): { annotations?: Record<
     Object.fromEntries(Object.entries(metadata.annotations ?? {}).filter(([name]) => !ownAnnotations.test(name)));
   return Object.keys(annotations).length === 0 ? {} : { annotations };
 }
-/** What is said of the Gateway itself, and to us. */
+/** Annotations for the Gateway object itself or for the control plane. They are not copied. */
 const ownAnnotations = /^(kubectl\.kubernetes\.io|gateway\.istio\.io|([\w-]+\.)?serin\.dev)\//;
 
 interface DeploymentVariant {
@@ -147,7 +147,7 @@ function gatewayDeployment(gateway: Gateway, proxy: ProxySettings, variant: Depl
     spec: {
       ...(replicas === undefined ? {} : { replicas }),
       selector: { matchLabels: selector },
-      // A new proxy is ready before an old one goes.
+      // A new proxy must be ready before an old one ends.
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       template,
     },
@@ -191,7 +191,9 @@ export function uniquePorts(gateway: Gateway): readonly { port: number; protocol
   });
 }
 
-/** Undefined where the annotation is absent or no whole number: then the Deployment's own default, or an autoscaler, decides. */
+/**
+ * Undefined if the annotation is absent or not a whole number. Then the Deployment's default or an autoscaler decides.
+ */
 export function replicasOf(gateway: Gateway, annotation: string): number | undefined {
   const text = gateway.metadata.annotations?.[annotation];
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;

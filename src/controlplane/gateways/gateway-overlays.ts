@@ -9,7 +9,7 @@ export const disruptionBudgetKind = podDisruptionBudgetKind;
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What tells elements of a list apart, by the list's field: those that are told apart are merged, other lists replaced. */
+/** The field that identifies an element of each list. Lists with such a field are merged, and others are replaced. */
 const mergeKeys: Readonly<Record<string, string>> = {
   containers: "name",
   initContainers: "name",
@@ -21,12 +21,13 @@ const mergeKeys: Readonly<Record<string, string>> = {
   hostAliases: "ip",
 };
 
-/** Labels by which the control plane knows its own again. */
+/** Labels by which the control plane recognises its own objects. */
 const ownLabels = /^(gateway\.networking\.k8s\.io|gateway\.istio\.io|istio\.io)\//;
 
 /**
- * An object with what a ConfigMap of parameters says of it (YAML) laid over it, by the rules of strategic merges. Which object it is, and whose,
- * stays: who may write a ConfigMap beside a Gateway is not thereby who may write anywhere by the control plane's rights.
+ * Applies the YAML of a parameters ConfigMap to an object as a strategic merge patch. Its name, namespace and owner
+ * stay: permission to write a ConfigMap beside a Gateway must not let a user write anything with the control plane's
+ * permissions.
  */
 export function overlaid<Value extends KubernetesObject>(object: Value, text: string | undefined): Value {
   const patch = readOverlay(text, object);
@@ -51,7 +52,7 @@ export function overlaid<Value extends KubernetesObject>(object: Value, text: st
   } as unknown as Value;
 }
 
-/** Only where parameters ask for one. */
+/** An autoscaler, if the parameters request one. */
 export function scalerOf(deployment: Deployment, text: string | undefined): readonly KubernetesObject[] {
   const scaleTargetRef = { apiVersion: "apps/v1", kind: "Deployment", name: deployment.metadata.name ?? "" };
   return besideDeployment(
@@ -62,7 +63,7 @@ export function scalerOf(deployment: Deployment, text: string | undefined): read
   );
 }
 
-/** Likewise. */
+/** A disruption budget, if the parameters request one. */
 export function budgetOf(deployment: Deployment, text: string | undefined): readonly KubernetesObject[] {
   return besideDeployment(
     deployment,
@@ -104,7 +105,7 @@ function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject):
   throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} are no object`, { hint });
 }
 
-/** Null takes a field away. */
+/** Null removes a field. */
 function merge(base: Fields, patch: Fields): Fields {
   const result: Record<string, unknown> = { ...base };
   for (const [field, value] of Object.entries(patch)) {

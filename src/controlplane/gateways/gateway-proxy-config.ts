@@ -5,12 +5,15 @@ import type { ProxySettings } from "./proxy-pod.ts";
 
 export interface GatewayProxyScope {
   readonly namespace: string;
-  /** The Gateway's. */
+  /** The Gateway's name. */
   readonly name: string;
   readonly rootNamespace: string;
 }
 
-/** The settings of a Gateway's proxies: what ProxyConfigs of the mesh, of its namespace and for its own label say lies on those of the mesh config. */
+/**
+ * The settings of a Gateway's proxies: the mesh config, overridden by the ProxyConfigs of the mesh, the namespace and
+ * its label.
+ */
 export function withProxyConfigs(
   proxy: ProxySettings,
   configs: Iterable<ProxyConfigFacts>,

@@ -34,7 +34,7 @@ export interface GatewayControllersOptions {
   readonly log: Logger;
 }
 
-/** The controllers that write to the cluster: of all replicas of a revision one does so at a time. */
+/** Runs the controllers that write to the cluster. Only one replica of a revision runs them at a time. */
 export async function runGatewayControllers(options: GatewayControllersOptions, signal: AbortSignal): Promise<void> {
   const {
     revision,

@@ -1,7 +1,7 @@
 import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import { restrictedContext } from "../../api/pod-security/index.ts";
 
-/** What this control plane tells the proxies that it deploys. */
+/** The settings that this control plane gives to the proxies that it deploys. */
 export interface ProxySettings {
   readonly revision: string;
   readonly image: string;
@@ -12,7 +12,7 @@ export interface ProxySettings {
   readonly network: string;
   /** The mesh config's environment variables for every proxy. */
   readonly proxyMetadata: Readonly<Record<string, string>>;
-  /** Threads of a proxy; 0: one a core, absent: as the mesh config says. */
+  /** The number of threads of a proxy. 0: one for each core. Absent: the mesh config decides. */
   readonly concurrency?: number | undefined;
 }
 
@@ -26,19 +26,19 @@ export interface ProxyPod {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** Whom proxies run as. */
+/** The user id of proxies. */
 const proxyUser = 1337;
 const metricsPort = 15_020;
 const statusPort = 15_021;
 const envoyMetricsPort = 15_090;
 const tokenLifetimeSeconds = 43_200;
 /**
- * A proxy that leaves ends with its last connection; one that lives longer than this is cut. Upstream leaves Kubernetes' 30 s, after which an upgrade
- * would cut what is still open.
+ * A draining proxy ends with its last connection. A connection that is still open after this time is cut. Upstream
+ * keeps Kubernetes' 30 s, with which an upgrade would cut long connections.
  */
 const terminationGracePeriodSeconds = 3600;
 
-/** A gateway proxy's pod, as upstream's own template makes it. */
+/** The pod template of a gateway proxy, as upstream's template makes it. */
 export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTemplate {
   return {
     metadata: {
@@ -60,7 +60,7 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
     spec: {
       serviceAccountName: pod.serviceAccount,
       terminationGracePeriodSeconds,
-      // Listeners have the Gateway's ports, which may be below 1024.
+      // The proxy listens on the Gateway's ports, which may be below 1024.
       securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] },
       containers: [proxyContainer(proxy, pod)],
       volumes: [
@@ -120,7 +120,7 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
     env: proxyEnvironment(proxy, pod),
     startupProbe: {
       httpGet: { path: "/healthz/ready", port: statusPort },
-      // Ten minutes, as a sidecar has: a proxy that is killed while its node is slow begins anew on a node that is no faster.
+      // Ten minutes, as for a sidecar. Killing a proxy that starts slowly does not help, because its node stays slow.
       failureThreshold: 600,
       initialDelaySeconds: 1,
       periodSeconds: 1,
@@ -147,7 +147,7 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
   };
 }
 
-/** What the pod says itself, whatever the mesh config says. */
+/** Environment variables that the pod sets itself. The mesh config cannot override them. */
 const ownVariables: ReadonlySet<string> = new Set(["ISTIO_META_ENABLE_HBONE"]);
 
 function proxyEnvironment(

@@ -7,17 +7,17 @@ export interface RootCertificateControllerOptions {
   readonly client: KubeClient;
   /** PEM. */
   readonly root: () => string;
-  /** Revocation lists in PEM; empty for none, of which nothing is told. */
+  /** Revocation lists in PEM. Empty: none, and no ConfigMap is written. */
   readonly revocations?: () => string;
-  /** Calls whenever the root or the revocation lists are others. */
+  /** Registers a listener for changes of the root or the revocation lists. */
   readonly onRootChange: (changed: () => void) => void;
-  /** `istio-ca-root-cert` when absent. */
+  /** `istio-ca-root-cert` if absent. */
   readonly rootConfigMap?: string;
-  /** `istio-ca-crl` when absent; undefined: revocation lists are not told. */
+  /** The ConfigMap of the revocation lists. Undefined: they are not published. */
   readonly revocationConfigMap?: string | undefined;
-  /** Whether a namespace is one of the mesh's; all are when absent. */
+  /** Whether a namespace belongs to the mesh. If absent, all namespaces do. */
   readonly includes?: (namespace: string) => boolean;
-  /** The root is told by a ClusterTrustBundle instead. */
+  /** Publish the root in a ClusterTrustBundle instead. */
   readonly clusterTrustBundle?: boolean;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
@@ -28,24 +28,26 @@ const rootCertificateName = "istio-ca-root-cert";
 const rootCertificateKey = "root-cert.pem";
 const revocationKey = "ca-crl.pem";
 const fieldManager = "istiod-root-certificate";
-/** Nothing of the mesh runs there; a ztunnel may be in kube-system. */
+/** Namespaces in which nothing of the mesh runs. kube-system is not among them, because a ztunnel may run there. */
 const leftOut = new Set(["kube-public", "kube-node-lease", "local-path-storage"]);
 const copyLabel = "istio.io/config";
 const bundleName = "istio.io:istiod-ca:root-cert";
 const bundleSigner = "istio.io/istiod-ca";
 
-/** What the mesh config's selectors leave out may be let in later. */
+/**
+ * How soon to look again at a namespace that the mesh config's selectors exclude, because they may include it later.
+ */
 const leftOutRetryMs = 10_000;
 
-/** One ConfigMap that every namespace has. */
+/** A ConfigMap that is written into every namespace. */
 interface Copy {
   readonly name: string;
   readonly key: string;
-  /** Empty: nothing is written, and what was is taken away. */
+  /** Empty: nothing is written, and the control plane's former ConfigMap is deleted. */
   readonly text: () => string;
 }
 
-/** Keeps the root where workloads look for it. All revisions share a root, so all may do it at once. */
+/** Publishes the root where workloads read it. All revisions share a root, so several may write it at once. */
 export async function runRootCertificateController(
   options: RootCertificateControllerOptions,
   signal: AbortSignal,
@@ -119,7 +121,8 @@ async function write(
   const wanted = text();
   const found = informer.get(`${namespace}/${name}`);
   if (wanted === "") {
-    // Old lists would go on being believed; what a user has put there is the user's, and an empty one is upstream's way to say that there is none.
+    // Delete an old list, because proxies would still use it. Keep a user's ConfigMap. Keep an empty one, because
+    // upstream writes it when there is no list.
     const resourceVersion = found?.metadata.resourceVersion;
     if (
       resourceVersion !== undefined &&

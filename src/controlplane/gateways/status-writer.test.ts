@@ -35,7 +35,7 @@ test("what a GatewayClass supports is said once, and again when nothing is said:
     ...made,
     status: { ...made?.status, supportedFeatures: others, conditions: [] },
   } as never);
-  // The condition tells that the change has been looked at.
+  // The condition shows that the controller has seen the change.
   const left = await eventually((found) => found?.status?.conditions?.length === 1);
   assert.deepEqual(left?.status?.supportedFeatures, others);
   client.put(gatewayClassKind, { ...left, status: { conditions: left?.status?.conditions } } as never);

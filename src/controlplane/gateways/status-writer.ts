@@ -45,7 +45,7 @@ export interface StatusWriterOptions {
   readonly gateways: Collection<WantedGatewayStatus>;
   readonly listenerSets: Collection<WantedListenerSetStatus>;
   readonly policies: Collection<WantedPolicyStatus>;
-  /** One a kind. */
+  /** One collection for each kind of route. */
   readonly routes: readonly Collection<WantedRouteStatus>[];
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
@@ -55,7 +55,10 @@ export interface StatusWriterOptions {
 const separator = " ";
 const fieldManager = "istio.io/gateway-controller";
 
-/** Writes the status of Gateways, ListenerSets, policies and routes that this revision owns, while it leads. */
+/**
+ * Writes the status of the Gateways, ListenerSets, policies and routes that this revision owns. Runs on the leader
+ * only.
+ */
 export async function runStatusWriter(options: StatusWriterOptions, signal: AbortSignal): Promise<void> {
   const { gateways, listenerSets, policies, routes, queues, clock, log } = options;
   const writers = new Map<string, StatusSource>([
@@ -128,7 +131,7 @@ async function writeGateway(
     )
   )
     return;
-  // A merge leaves what it does not name: of no sets the count goes.
+  // A merge patch keeps fields that it omits, so an outdated count must be named to remove it.
   await patchStatus<Gateway>(
     client,
     gatewayKind,
@@ -169,7 +172,7 @@ async function writeListenerSet(
   await patchStatus<ListenerSet>(client, listenerSetKind, set, status);
 }
 
-/** Entries of other controllers stay. */
+/** Keeps the entries of other controllers. */
 async function writePolicy(
   { client, clock }: StatusWriterOptions,
   wanted: WantedPolicyStatus | undefined,
@@ -196,7 +199,7 @@ async function writePolicy(
   await patchStatus<BackendTlsPolicy>(client, backendTlsPolicyKind, policy, { ancestors });
 }
 
-/** As far as status is concerned all kinds of routes are one. */
+/** The fields that all kinds of routes share for their status. */
 type AnyRoute = KubernetesObject & {
   spec: { parentRefs?: readonly Partial<ParentReference>[] };
   status?: { parents?: RouteParentStatus[] };
@@ -227,7 +230,10 @@ async function writeRoute(
   await patchStatus<AnyRoute>(client, kind, route, { parents });
 }
 
-/** Entries of other controllers stay, and those of ours whose Gateway another revision owns; ours of parents that are gone go. */
+/**
+ * Keeps the entries of other controllers, and those of Gateways that another revision owns. Removes entries whose
+ * parent the route no longer names.
+ */
 export function mergeParents(
   wanted: WantedRouteStatus,
   before: readonly RouteParentStatus[],
@@ -281,12 +287,12 @@ const builtInClasses: Readonly<Record<string, BuiltInClass>> = {
 
 /** How long to wait before looking again whether the Gateway API is installed. */
 const absentRetryMs = 10_000;
-/** Deleted classes come back within this time. */
+/** A deleted class is created again within this time. */
 const resyncMs = 60_000;
 
 export interface GatewayClassOptions {
   readonly client: KubeClient;
-  /** Whether the ambient mesh spans several: then there is a class for gateways between them. */
+  /** Whether the ambient mesh spans several networks. Then there is a class for the gateways between them. */
   readonly severalNetworks: boolean;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
@@ -294,8 +300,9 @@ export interface GatewayClassOptions {
 }
 
 /**
- * Makes the GatewayClasses of Istio where they are missing, and accepts them and all others that name one of its controllers.
- * What it supports it says once: a control plane of another version may say otherwise afterwards, and neither of the two gives way.
+ * Creates missing GatewayClasses of Istio. Accepts these and all others that name one of its controllers. Writes the
+ * supported features only once, because a control plane of another version may write its own, and the two would
+ * overwrite each other forever.
  */
 export async function runGatewayClassController(
   { client, severalNetworks, queues, clock, log }: GatewayClassOptions,
@@ -336,7 +343,7 @@ export async function runGatewayClassController(
   await Promise.all([classes.run(signal), reconciler.run(signal)]);
 }
 
-/** Undefined when the kind is not there. */
+/** Undefined if the class cannot be created, for example because the Gateway API is not installed. */
 async function createClass(
   client: KubeClient,
   name: string,
@@ -351,7 +358,7 @@ async function createClass(
     .catch(() => undefined);
 }
 
-/** The class that a conformance report is about. */
+/** The class that conformance reports describe. */
 const featuredClassName = "istio";
 const features = supportedFeatures.map((name) => ({ name }));
 
@@ -385,7 +392,7 @@ async function acceptClass(
   });
 }
 
-/** Fails with `conflict` when the object has changed since it was read; the reconciler then tries again. */
+/** Fails with `conflict` if the object has changed since it was read. The reconciler then tries again. */
 async function patchStatus<Value extends Gateway | AnyRoute | GatewayClass | ListenerSet | BackendTlsPolicy>(
   client: KubeClient,
   kind: Parameters<typeof client.patchMerge<Value>>[0],

@@ -1,4 +1,6 @@
-/** Features of Gateway API v1.6 that the class `istio` tells it has, by name, in alphabetical order: those that upstream tells too. */
+/**
+ * The features of Gateway API v1.6 that the class `istio` reports, in alphabetical order. Upstream reports the same.
+ */
 export const supportedFeatures: readonly string[] = [
   "BackendTLSPolicy",
   "BackendTLSPolicySANValidation",

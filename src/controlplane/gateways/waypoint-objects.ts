@@ -14,14 +14,17 @@ import {
 } from "./gateway-objects.ts";
 import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
 
-/** What one waypoint, or a gateway between networks, becomes. Of class `istio-mesh` it is a Deployment alone, which runs as the account that it serves. */
+/**
+ * The objects that deploy a waypoint or an east-west gateway. A waypoint of the class `istio-mesh` is only a
+ * Deployment, which runs as the account that it serves.
+ */
 export interface WaypointObjects {
   readonly serviceAccount: ServiceAccount | undefined;
   readonly service: Service | undefined;
   readonly deployment: Deployment;
 }
 
-/** How the waypoints of 2022 are labelled. */
+/** The labels of waypoints of the first ambient releases (2022). */
 const meshLabels = { type: "ambient-type", gateway: "istio.io/gateway-name" } as const;
 const accountLabel = "gateway.istio.io/service-account";
 const maxLabelLength = 63;
@@ -50,7 +53,7 @@ export function waypointObjects(gateway: Gateway, waypoint: WaypointDeployment, 
   };
 }
 
-/** The Deployment of a revision that is on trial: behind the same Service, as the same account. */
+/** Makes the Deployment of a canary revision, with the same Service and service account. */
 export function waypointCanary(gateway: Gateway, waypoint: WaypointDeployment, proxy: ProxySettings): Deployment {
   return waypointDeployment(gateway, waypoint, proxy, {
     name: `${waypoint.name}-${proxy.revision}`,
@@ -88,7 +91,7 @@ function waypointDeployment(
     spec: {
       ...(replicas === undefined ? {} : { replicas }),
       selector: { matchLabels: selector },
-      // A new proxy is ready before an old one goes.
+      // A new proxy must be ready before an old one ends.
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       template: proxyPodTemplate(
         { ...proxy, network },
@@ -135,7 +138,7 @@ function waypointService(gateway: Gateway, metadata: Service["metadata"], select
   return {
     apiVersion: "v1",
     kind: "Service",
-    // If there are several pods, a near one is chosen.
+    // Clients choose a near pod if there are several.
     metadata: {
       ...metadata,
       annotations: { "networking.istio.io/traffic-distribution": "PreferClose", ...metadata.annotations },

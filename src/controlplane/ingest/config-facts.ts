@@ -7,15 +7,17 @@ interface WithSpec<Spec> extends KubernetesObject {
 }
 
 export interface ConfigRules<Spec> {
-  /** Objects that name another one are none of ours: by the exact revision, never by a tag. Absent: all are. */
+  /**
+   * Objects that name another revision are left out. The name must be the revision, not a tag. Absent: all are read.
+   */
   readonly revision?: string;
-  /** Told of what a parser refuses: the webhook has said why, or the object's writer went round it. */
+  /** Called for an object that its parser refuses. It may have bypassed the validation webhook. */
   readonly refused: (object: KubernetesObject, issues: readonly FieldIssue[]) => void;
-  /** What counts instead of a spec that is refused; absent, or undefined: nothing. */
+  /** The spec to use instead of a refused one. If absent or undefined, the object is left out. */
   readonly instead?: (object: KubernetesObject) => Spec | undefined;
 }
 
-/** A checked configuration object; undefined when it is another revision's, or refused. */
+/** The facts of a valid configuration object. Undefined if it belongs to another revision or is refused. */
 export function configFacts<Spec>(
   kind: KindDefinition<WithSpec<Spec>>,
   object: WithSpec<Spec>,
@@ -49,7 +51,7 @@ function specOf<Spec>(
   return rules.instead?.(object);
 }
 
-/** Others (kubectl's last applied configuration) change without meaning anything. */
+/** Other annotations, such as kubectl's last applied configuration, may change without any effect. */
 function relevantAnnotations(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   return Object.fromEntries(
     Object.entries(annotations).filter(([name]) => /(^|\.)(istio\.io|serin\.dev)\//.test(name)),

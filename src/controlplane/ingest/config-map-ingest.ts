@@ -7,14 +7,14 @@ import { authorityIn } from "./secret-facts.ts";
 
 export interface ConfigMapIngestOptions {
   readonly client: KubeClient;
-  /** What is asked for; several may mean one ConfigMap. */
+  /** The references to ConfigMaps. Several may name the same one. */
   readonly references: readonly Collection<ConfigMapReference>[];
   readonly configMaps: SourceCollection<ConfigMapFacts>;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Holds the ConfigMaps that Gateways and policies name, and no others. */
+/** Reads the ConfigMaps that Gateways and policies name, and no others. */
 export class ConfigMapIngest {
   readonly #objects: NamedObjects<ConfigMap>;
 
@@ -35,7 +35,7 @@ export class ConfigMapIngest {
     });
   }
 
-  /** Until the signal; what is asked for may change all the time. */
+  /** Follows the references, which may change at any time, until the signal. */
   async run(signal: AbortSignal): Promise<void> {
     await this.#objects.run(signal);
   }

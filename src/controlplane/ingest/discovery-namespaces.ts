@@ -2,19 +2,24 @@ import { matchesLabelSelector, type LabelSelector } from "../../api/index.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
-/** Which namespaces of one cluster are looked at: those that a selector of the mesh config matches; all where there is none. */
+/**
+ * The namespaces of one cluster that are read: those that a selector of the mesh config matches. Without selectors,
+ * all.
+ */
 export class DiscoveryNamespaces {
   readonly #labels = new Map<string, Labels>();
   #selectors: readonly LabelSelector[] = [];
 
-  /** What is in no namespace is always looked at. */
+  /** Objects without a namespace are always read. */
   includes(namespace: string | undefined): boolean {
     if (namespace === undefined || namespace === "" || this.#selectors.length === 0) return true;
     const labels = this.#labels.get(namespace);
     return labels !== undefined && this.#selects(labels);
   }
 
-  /** Undefined labels: the namespace is gone. Answers whether it is looked at now and was not, or the other way round. */
+  /**
+   * Undefined labels mean that the namespace is deleted. Returns whether the namespace has become included or excluded.
+   */
   setNamespace(name: string, labels: Labels | undefined): boolean {
     const before = this.includes(name);
     if (labels === undefined) this.#labels.delete(name);
@@ -22,7 +27,7 @@ export class DiscoveryNamespaces {
     return before !== this.includes(name);
   }
 
-  /** Answers the namespaces whose turn changes. */
+  /** Returns the namespaces that have become included or excluded. */
   setSelectors(selectors: readonly LabelSelector[]): ReadonlySet<string> {
     const before = new Map([...this.#labels.keys()].map((name) => [name, this.includes(name)]));
     this.#selectors = selectors;

@@ -12,7 +12,7 @@ import { isTrueText } from "../model/true-text.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
 import { statedPreference } from "./service-facts.ts";
 
-/** With the addresses that its status gives to hosts that want some. */
+/** Includes the addresses that were allocated to its hosts in the status. */
 export function serviceEntryFacts(
   object: ServiceEntry,
   rules: ConfigRules<ServiceEntry["spec"]>,
@@ -31,7 +31,7 @@ export function serviceEntryFacts(
   };
 }
 
-/** One that is probed is unhealthy until a probe says otherwise. */
+/** An entry with health checks is unhealthy until a probe succeeds. */
 export function workloadEntryFacts(
   object: WorkloadEntry,
   rules: ConfigRules<WorkloadEntry["spec"]>,

@@ -16,7 +16,7 @@ interface ExtensionFeed {
   take(key: string, object: KubernetesObject | undefined): void;
 }
 
-/** The kinds that extend proxies. An object that is refused leaves what its last good version said, until it is deleted. */
+/** The kinds that extend proxies. While an object is refused, its last valid version stays in force. */
 export function extensionFeeds(inputs: ExtensionInputs, rules: ConfigRules<unknown>): readonly ExtensionFeed[] {
   const { refused, revision } = rules;
   const keeping = <Facts>(

@@ -48,16 +48,19 @@ import { podExcerpt, podFacts } from "./pod-facts.ts";
 import { tagFacts } from "./tag-facts.ts";
 import { statedPreference, nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
 
-/** How the objects of one kind become facts of the model. */
+/** Turns the objects of one kind into facts of the model. */
 export interface Feed {
   readonly kind: KindDefinition;
-  /** Absent: whole objects are read. */
+  /** The fields to read. Absent: whole objects. */
   readonly excerpt?: Excerpt;
-  /** An undefined object is one that was deleted. */
+  /** Undefined: the object was deleted. */
   take(key: string, object: KubernetesObject | undefined): void;
 }
 
-/** All kinds that the model is made of. Gateways are taken of every revision: who does not own one still serves it. */
+/**
+ * The feeds of all kinds in the model. Gateways of every revision are read, because a revision also serves those of
+ * others.
+ */
 export function createFeeds(
   inputs: MeshInputs,
   revision: string,
@@ -68,7 +71,7 @@ export function createFeeds(
     isRefused = true;
     toldOf(object, issues);
   };
-  /** An object that is refused leaves what its last good version said, until it is deleted. */
+  /** While an object is refused, its last valid version stays in force. */
   const feed = <Value extends KubernetesObject, Facts>(
     kind: KindDefinition<Value>,
     target: SourceCollection<Facts>,

@@ -2,7 +2,7 @@ import { transientError } from "../../base/index.ts";
 
 const maxBytes = 1 << 20;
 
-/** Fetches a text of at most a megabyte over HTTP or HTTPS, with the roots of the machine. */
+/** Fetches a text of at most a megabyte over HTTP or HTTPS. HTTPS uses the roots of the operating system. */
 export async function fetchText(url: string, signal: AbortSignal): Promise<string> {
   const response = await fetch(url, { signal, redirect: "follow" });
   if (!response.ok) throw transientError("fetch-failed", `${url} answered ${response.status}`);

@@ -7,16 +7,19 @@ import type { NetworkGateways } from "../model/network-gateways.ts";
 export interface GatewayNamesOptions {
   readonly gateways: Collection<NetworkGateways>;
   readonly resolved: SourceCollection<{ readonly addresses: readonly string[] }>;
-  /** All addresses of a name; throws when nobody answers. */
+  /** Resolves all addresses of a name. Throws if no server answers. */
   readonly lookUp?: (name: string) => Promise<readonly string[]>;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** As upstream's shortest: answers that live shorter would only cost pushes. */
+/** Upstream's shortest interval. More frequent changes would only cause pushes. */
 const refreshMs = 30_000;
 
-/** Looks up the names that gateways of networks have, now and then again: proxies are told of addresses. What is known stays while nobody answers. */
+/**
+ * Resolves the host names of network gateways, because proxies need addresses, and repeats it regularly. The last known
+ * addresses stay while no server answers.
+ */
 export class GatewayNames {
   readonly #options: GatewayNamesOptions;
   readonly #known = new Map<string, readonly string[]>();

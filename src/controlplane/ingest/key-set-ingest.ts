@@ -9,28 +9,28 @@ import {
   type KeySource,
 } from "../model/request-authentication-keys.ts";
 
-/** Answers a text by its address; throws when there is none, or when it is too long. */
+/** Fetches the text at a URL. Throws if there is none, or if it is too long. */
 export type FetchText = (url: string, signal: AbortSignal) => Promise<string>;
 
 export interface KeySetIngestOptions {
   readonly requestAuthentications: Collection<RequestAuthenticationFacts>;
   readonly keySets: SourceCollection<KeySetFacts>;
   readonly fetchText: FetchText;
-  /** Absent: this control plane does. */
+  /** Who fetches the key sets. Absent: this control plane. */
   readonly fetcher?: KeySetFetcher | undefined;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Issuers change their keys rarely, and keep the old ones valid for a while. */
+/** Long, because issuers rarely change their keys, and keep the old ones valid for a while. */
 const refreshMs = 20 * 60_000;
 const retryInitialMs = 1000;
 const retryMaxMs = 60_000;
 
 /**
- * Fetches the key sets that RequestAuthentications ask for, and again from time to time, so that proxies need not reach the
- * issuers themselves. While one cannot be fetched the last one stays; tokens of an issuer without any are refused.
+ * Fetches the key sets of RequestAuthentications at regular intervals, so that proxies need no access to the issuers.
+ * If a fetch fails, the last key set stays in force. Without any key set, the issuer's tokens are refused.
  */
 export class KeySetIngest {
   readonly #options: KeySetIngestOptions;
@@ -117,7 +117,7 @@ export class KeySetIngest {
     return text;
   }
 
-  /** The address of an issuer's keys, of its discovery document (OpenID Connect). */
+  /** Reads the URL of an issuer's keys from its OpenID Connect discovery document. */
   async #discover(issuer: string, signal: AbortSignal): Promise<string> {
     const document: unknown = JSON.parse(
       await this.#options.fetchText(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, signal),

@@ -17,7 +17,7 @@ test("a mesh config that is refused, or cannot be read, leaves the one before in
     () => writeFileSync(path, "trustDomain: one"),
     () => writeFileSync(path, "trustDomain: [one"),
     () => undefined,
-    // A directory cannot be read, as a file on a broken disk cannot.
+    // Reading a directory fails, like reading a file on a broken disk.
     () => (rmSync(path), mkdirSync(path)),
     () => rmSync(path, { recursive: true }),
   ];

@@ -6,13 +6,16 @@ import { messageOf, transientError, userError, type Clock, type Logger } from ".
 
 const pollMs = 1000;
 
-/** What such a file holds. */
+/** The kind of configuration in a file, and its parser. */
 interface FileContent<Config> {
   readonly what: string;
   readonly parse: (raw: unknown) => Parsed<Config>;
 }
 
-/** The file as YAML text; an empty text has every default. Throws a user error for what it refuses, and logs what has no effect. */
+/**
+ * Parses the YAML. An empty text gives all defaults. Throws a user error for invalid fields, and logs fields without
+ * effect.
+ */
 function readConfig<Config>(
   text: string,
   path: string,
@@ -34,9 +37,9 @@ function readConfig<Config>(
 }
 
 /**
- * Follows the file, which is a mounted ConfigMap, by looking at it each second: its directory is swapped by symbolic
- * links, which file events tell unreliably. A file that is not there counts as empty; one that is refused, or cannot be
- * read, changes nothing.
+ * Follows a file of a mounted ConfigMap by reading it each second. File events are not reliable, because the kubelet
+ * replaces the directory through symbolic links. A missing file counts as empty. An invalid or unreadable file changes
+ * nothing.
  */
 class ConfigFile<Config> {
   readonly #path: string;
@@ -44,7 +47,7 @@ class ConfigFile<Config> {
   readonly #clock: Clock;
   readonly #log: Logger;
   #text = "";
-  /** So that each fault is logged once, and not each second. */
+  /** The last logged fault, so that a fault is logged once and not each second. */
   #fault: string | undefined;
 
   constructor(path: string, content: FileContent<Config>, clock: Clock, log: Logger) {
@@ -54,12 +57,12 @@ class ConfigFile<Config> {
     this.#log = log;
   }
 
-  /** The text that holds: the last that was not refused. */
+  /** The text in force: the last valid one. */
   get text(): string {
     return this.#text;
   }
 
-  /** What that text says. */
+  /** The parsed text in force. */
   get tree(): unknown {
     return parse(this.#text);
   }

@@ -24,17 +24,19 @@ export interface ProcessedVersion {
 
 interface HeldVersion {
   readonly resourceVersion: string;
-  /** Undefined until the model has settled with it. */
+  /** Undefined until the model has settled with this version. */
   generation: number | undefined;
 }
 
 /** Matches the API groups that configure a mesh. */
 const configurationGroups = /(^|\.)(istio\.io|gateway\.networking\.k8s\.io)$/;
 
-/** Deleted objects are remembered, so that their absence can be acknowledged too. */
+/** The maximum number of remembered deleted objects. They are remembered so that a deletion can be acknowledged too. */
 const maxRemembered = 200_000;
 
-/** Feeds the model from informers, and remembers which version of each object it holds since when. */
+/**
+ * Feeds the model from informers. Remembers which version of each object the model holds, and since which generation.
+ */
 export class MeshIngest {
   readonly synced: Promise<void>;
   readonly refused: RefusedObjects;
@@ -42,7 +44,7 @@ export class MeshIngest {
   readonly #versions = new Map<string, HeldVersion>();
   readonly #unsettled = new Set<HeldVersion>();
   readonly #log: Logger;
-  /** What is wrong with the object that is being taken. */
+  /** The faults of the object that is being read. */
   #faults: string | undefined;
   readonly #namespaces = new DiscoveryNamespaces();
 
@@ -84,23 +86,23 @@ export class MeshIngest {
     for (const subscription of subscriptions) subscription[Symbol.dispose]();
   }
 
-  /** Which namespaces are looked at; of no selector all are. */
+  /** Sets which namespaces are read. Without selectors, all are. */
   setSelectors(selectors: readonly LabelSelector[]): void {
     this.#refill(this.#namespaces.setSelectors(selectors));
   }
 
-  /** Whether the mesh config's selectors leave the namespace in. */
+  /** Whether the mesh config's selectors include the namespace. */
   includesNamespace(name: string): boolean {
     return this.#namespaces.includes(name);
   }
 
-  /** Call when the model has settled: what has come before is in it. */
+  /** Call this when the model has settled. It then contains all objects read so far. */
   settled(generation: number): void {
     for (const held of this.#unsettled) held.generation = generation;
     this.#unsettled.clear();
   }
 
-  /** The object as it was last seen. */
+  /** The last seen version of an object. */
   get(kind: string, key: string): KubernetesObject | undefined {
     return this.informer(kind)?.get(key);
   }
@@ -110,14 +112,14 @@ export class MeshIngest {
     return this.#feeds.find(({ feed }) => feed.kind.kind === kind)?.informer;
   }
 
-  /** Istio's kinds and Gateway API's, with their objects, whatever revision these are for. */
+  /** The kinds of Istio and the Gateway API with their objects of all revisions. */
   configuration(): readonly { readonly kind: Feed["kind"]; readonly informer: Informer<KubernetesObject> }[] {
     return this.#feeds.flatMap(({ feed: { kind }, informer }) =>
       configurationGroups.test(kind.group) ? [{ kind, informer }] : [],
     );
   }
 
-  /** The same where two groups have a kind of that name. */
+  /** Like `informer`, for kinds whose name exists in two groups. */
   informerOf({ group, kind }: Pick<Feed["kind"], "group" | "kind">): Informer<KubernetesObject> | undefined {
     return this.#feeds.find(({ feed }) => feed.kind.kind === kind && feed.kind.group === group)?.informer;
   }
@@ -141,7 +143,7 @@ export class MeshIngest {
     try {
       feed.take(key, isThere && this.#namespaces.includes(object.metadata.namespace) ? object : undefined);
     } catch (error) {
-      // One object that nobody foresaw must not keep the others from being taken in.
+      // An unexpected object must not stop the others from being read.
       this.#faults = `it cannot be read: ${messageOf(error)}`;
       this.#log.error("an object could not be read, and changes nothing", {
         kind: feed.kind.kind,
@@ -157,7 +159,7 @@ export class MeshIngest {
       this.#refill(new Set([key]));
   }
 
-  /** Takes in again what is in namespaces that are looked at now, or are not any more. */
+  /** Reads the objects of namespaces again that have become included or excluded. */
   #refill(namespaces: ReadonlySet<string>): void {
     if (namespaces.size === 0) return;
     for (const { feed, informer } of this.#feeds) {
@@ -182,7 +184,7 @@ function versionKey(group: string, kind: string, key: string): string {
   return `${group}/${kind}/${key}`;
 }
 
-/** Resource versions of one server are numbers that grow; anything else is compared for equality only. */
+/** Resource versions of one server are rising numbers. Any other format is compared only for equality. */
 function isOlder(held: string, wanted: string): boolean {
   if (wanted === "" || held === wanted) return false;
   if (!/^\d+$/.test(held) || !/^\d+$/.test(wanted)) return true;

@@ -10,13 +10,13 @@ export interface ObjectName {
 export interface NamedObjectsOptions<Value extends KubernetesObject> {
   readonly client: KubeClient;
   readonly kind: KindDefinition<Value>;
-  /** What is asked for; several may mean one object. */
+  /** The references to objects. Several may name the same one. */
   readonly references: readonly Collection<ObjectName>[];
-  /** Undefined: there is none of that name. Told for each that is asked for, also when it is absent from the first. */
+  /** Called for each referenced object, also if it does not exist. Undefined: the object does not exist. */
   readonly take: (name: ObjectName, object: Value | undefined) => void;
-  /** Nobody asks for it any more. */
+  /** Called when the last reference to an object is gone. */
   readonly forget: (key: string) => void;
-  /** Whether absence is known already. */
+  /** Whether `take` has already recorded that the object does not exist. */
   readonly knownAbsent: (key: string) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
@@ -27,7 +27,7 @@ interface Watched {
   readonly done: Promise<void>;
 }
 
-/** Watches the objects that configuration names, each by its own name, and no others. */
+/** Watches only the objects that configuration names, each with a watch of its own. */
 export class NamedObjects<Value extends KubernetesObject> {
   readonly #options: NamedObjectsOptions<Value>;
   readonly #watched = new Map<string, Watched>();
@@ -36,7 +36,7 @@ export class NamedObjects<Value extends KubernetesObject> {
     this.#options = options;
   }
 
-  /** Until the signal; what is asked for may change all the time. */
+  /** Follows the references, which may change at any time, until the signal. */
   async run(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const subscriptions = this.#options.references.map((references) =>
@@ -83,7 +83,7 @@ export class NamedObjects<Value extends KubernetesObject> {
       if (change.key === key) take(wanted, change.type === "set" ? change.object : undefined);
     });
     void informer.synced.then(() => {
-      // An earlier watch may have left what has been deleted since.
+      // An earlier watch may have recorded the object before it was deleted.
       if (!stop.signal.aborted && informer.get(key) === undefined && !knownAbsent(key)) take(wanted, undefined);
     });
     const done = informer.run(AbortSignal.any([stop.signal, outer])).finally(() => subscription[Symbol.dispose]());

@@ -1,7 +1,10 @@
 import type { Gateway } from "../../api/gateway/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 
-/** Where the Gateway of a network is: as its status says, else as it asks for. Nothing of other Gateways, so that their status means nothing. */
+/**
+ * The addresses of a network's Gateway, from its status, else from its spec. Nothing for other Gateways, so that
+ * changes of their status have no effect.
+ */
 export function networkAddresses({ metadata, spec, status }: Gateway): {
   readonly networkAddresses?: readonly string[];
 } {

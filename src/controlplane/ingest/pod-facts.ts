@@ -23,7 +23,10 @@ const containers: Excerpt = {
   },
 };
 
-/** All that {@link podFacts} looks at: of some thousands of pods the rest would be most of what a start reads. */
+/**
+ * The fields that {@link podFacts} needs. With thousands of pods, the other fields would be most of the data read at
+ * start.
+ */
 export const podExcerpt: Excerpt = {
   metadata: { number: 1, holds: metadataExcerpt },
   spec: {
@@ -51,7 +54,7 @@ export const podExcerpt: Excerpt = {
   },
 };
 
-/** Undefined for pods that have ended: their address may already be another's. */
+/** Undefined for pods that have ended, because another pod may already have their address. */
 export function podFacts(pod: Pod): PodFacts | undefined {
   const { metadata, spec, status } = pod;
   if (status?.phase === "Succeeded" || status?.phase === "Failed") return undefined;
@@ -87,7 +90,7 @@ export function podFacts(pod: Pod): PodFacts | undefined {
   };
 }
 
-/** A value that cannot be read was refused at injection; of a pod that nobody injected it says nothing. */
+/** An unreadable value is ignored. Injection has refused it, and it has no effect on a pod without injection. */
 function proxyConfigOf({ metadata }: Pod): OwnProxyConfig | undefined {
   const text = metadata.annotations?.[istioAnnotations.proxyConfig];
   if (text === undefined) return undefined;
@@ -104,7 +107,7 @@ const workloadTypes: Readonly<Record<string, PodFacts["workloadType"]>> = {
   Job: "job",
 };
 
-/** Pods of whatever else stand for themselves. */
+/** The owner of a pod, if it is of a known kind, else the pod itself. */
 function workloadOf(pod: Pod): { readonly name: string; readonly type: PodFacts["workloadType"] } {
   const owner = ownerOf(pod);
   const type = workloadTypes[owner.kind];
@@ -114,7 +117,7 @@ function workloadOf(pod: Pod): { readonly name: string; readonly type: PodFacts[
 const proxyContainer = "istio-proxy";
 const otherModes = ["router", "waypoint", "ztunnel"];
 
-/** A pod with a container `istio-proxy` that is no gateway's and no waypoint's. */
+/** The sidecar of a pod: a container `istio-proxy`, except in gateways and waypoints. */
 function sidecarOf(pod: Pod): SidecarProxyFacts | undefined {
   const container = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].find(
     ({ name }) => name === proxyContainer,

@@ -6,7 +6,7 @@ import { NamedObjects, type ObjectName } from "./named-objects.ts";
 
 export interface PullSecretIngestOptions {
   readonly client: KubeClient;
-  /** Those that plugins name. */
+  /** The secrets that plugins name. */
   readonly references: readonly Collection<ObjectName>[];
   readonly pullSecrets: SourceCollection<PullSecretFacts>;
   readonly clock: Clock;
@@ -16,7 +16,7 @@ export interface PullSecretIngestOptions {
 const wantedType = "kubernetes.io/dockerconfigjson";
 const wantedKey = ".dockerconfigjson";
 
-/** Holds what opens registries for the images of plugins: secrets that they name, and no others. */
+/** Reads the pull secrets that plugins name for their images, and no others. */
 export class PullSecretIngest {
   readonly #objects: NamedObjects<Secret>;
 

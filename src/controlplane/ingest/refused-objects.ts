@@ -5,11 +5,11 @@ export interface RefusedObject {
   readonly kind: KindDefinition;
   /** `namespace/name`. */
   readonly key: string;
-  /** What is wrong, a line a field. */
+  /** The faults, one line for each field. */
   readonly faults: string;
 }
 
-/** The objects whose version in force is not valid. */
+/** The objects whose current version is invalid. */
 export class RefusedObjects {
   readonly #objects = new Map<string, RefusedObject>();
   readonly #counts = new Map<string, number>();
@@ -24,7 +24,7 @@ export class RefusedObjects {
     );
   }
 
-  /** Undefined faults: it is valid, or gone. */
+  /** Undefined faults: the object is valid or deleted. */
   set(kind: KindDefinition, key: string, faults: string | undefined): void {
     const id = refusedId(kind, key);
     const known = this.#objects.get(id);
@@ -43,7 +43,7 @@ export class RefusedObjects {
     return this.#objects.keys();
   }
 
-  /** Calls with the id of what is refused now, or no more. */
+  /** Calls the listener with the id of an object that has become refused, or is no longer refused. */
   onChange(listener: (id: string) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };

@@ -9,7 +9,7 @@ export interface RemoteClusterMetrics {
   timedOut(cluster: string): void;
   secretEvent(event: "add" | "update" | "delete"): void;
   status(cluster: string, status: RemoteSyncStatus): void;
-  /** The cluster is none of ours any more. */
+  /** Drops the metrics of a cluster that was removed from the mesh. */
   forget(cluster: string): void;
 }
 

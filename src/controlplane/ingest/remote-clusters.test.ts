@@ -8,7 +8,7 @@ import { createMeshInputs } from "../model/mesh-inputs.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { RemoteClusters } from "./remote-clusters.ts";
 
-/** An API server of another cluster; one that is `stuck` never answers a list. */
+/** The API server of another cluster. If it is `stuck`, it never answers a list. */
 class RemoteServer extends FakeKubeClient {
   readonly server: string;
   closed = false;

@@ -19,32 +19,32 @@ import {
 import { RemoteIngest } from "./remote-ingest.ts";
 import { ServedVersionClient } from "./served-version-client.ts";
 
-/** A client of a remote cluster's API server, closed when nobody reads the cluster any more. */
+/** A client of a remote cluster's API server. It is closed when the cluster is no longer read. */
 export interface RemoteClient extends KubeClient {
   close(): void;
 }
 
 export interface RemoteClustersOptions {
-  /** Client of the own cluster, whose secrets name the others. */
+  /** The client of the own cluster, whose secrets name the remote clusters. */
   readonly client: KubeClient;
-  /** That the secrets are in. */
+  /** The namespace of these secrets. */
   readonly namespace: string;
   readonly clusterId: string;
   readonly inputs: RemoteInputs;
   readonly connect: (config: KubeConfig, clusterId: string) => RemoteClient;
-  /** How long a start waits for a cluster that does not answer; 0: for ever. */
+  /** How long the start waits for a cluster that does not answer. 0: forever. */
   readonly timeoutMs: number;
-  /** Fields of kubeconfigs that may name files. */
+  /** The insecure kubeconfig fields that are allowed, for example those that name files. */
   readonly insecureOptions: ReadonlySet<string>;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** As `/debug/clusterz` tells it. */
+/** The state of a cluster in the answer of `/debug/clusterz`. */
 export interface ClusterState {
   readonly id: string;
-  /** `namespace/name`; absent of the own cluster. */
+  /** `namespace/name`. Absent for the own cluster. */
   readonly secretName?: string;
   readonly syncStatus: RemoteSyncStatus;
 }
@@ -57,30 +57,31 @@ interface Remote {
   readonly ingest: RemoteIngest;
   readonly stop: AbortController;
   readonly done: Promise<void>;
-  /** Undefined until it has been read once, or has taken too long. */
+  /** Undefined until the cluster has been read once or has timed out. */
   status: RemoteSyncStatus;
 }
 
 const secretLabel = "istio/multiCluster";
-/** More clusters than any mesh has: whatever writes more secrets than this is broken. */
+/** More than any mesh needs. More secrets than this are a fault of whatever writes them. */
 const maxClusters = 500;
 
 /**
- * The clusters that secrets with the label `istio/multiCluster=true` name: keys of their data are ids, values kubeconfigs. Each is read
- * by itself, so that one that does not answer delays nobody; a changed kubeconfig is taken over once its cluster has been read with it.
+ * Reads the clusters in secrets with the label `istio/multiCluster=true`, whose data maps cluster ids to kubeconfigs.
+ * Each cluster is read independently, so that one that does not answer does not delay the others. A changed kubeconfig
+ * replaces the former one only after the cluster has been read with it.
  */
 export class RemoteClusters {
-  /** When all clusters that are named at the start have been read, or have taken too long. */
+  /** Resolves when all clusters named at the start have been read or have timed out. */
   readonly synced: Promise<void>;
   readonly #options: RemoteClustersOptions;
   readonly #secrets: Informer<Secret>;
   readonly #metrics: RemoteClusterMetrics;
-  /** By id. */
+  /** The remote clusters by id. */
   readonly #remotes = new Map<string, Remote>();
-  /** Their successors are being read. */
+  /** Readers with a former kubeconfig, which stay until their successors have read the cluster. */
   readonly #leaving = new Set<Remote>();
   readonly #started: (() => void)[] = [];
-  /** Secrets are handled one after the other, as kubeconfigs are parsed in between. */
+  /** The end of the chain that handles secrets one after another, because parsing a kubeconfig is asynchronous. */
   #handled: Promise<void> = Promise.resolve();
   #selectors: readonly LabelSelector[] = [];
   #signal: AbortSignal | undefined;
@@ -98,7 +99,7 @@ export class RemoteClusters {
     this.synced = this.#firstSync();
   }
 
-  /** Until the signal; secrets may come, change and go all the time. */
+  /** Follows the secrets until the signal. */
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
     this.#metrics.managed(0);
@@ -121,17 +122,17 @@ export class RemoteClusters {
     await Promise.all([...this.#remotes.values(), ...this.#leaving].map((remote) => this.#end(remote)));
   }
 
-  /** The API server of a cluster that is named, by the kubeconfig that it was last read with; undefined for others. */
+  /** The API server of a cluster, with the kubeconfig with which it was last read. Undefined for an unknown cluster. */
   clientOf(clusterId: string): KubeClient | undefined {
     return this.#inForce(clusterId)?.client;
   }
 
-  /** The pod as it was last seen, with all that the model does not keep. */
+  /** The last seen version of a pod, with the fields that the model does not keep. */
   podOf(clusterId: string, key: string): KubernetesObject | undefined {
     return this.#inForce(clusterId)?.ingest.get("Pod", key);
   }
 
-  /** In the order of their ids. */
+  /** Sorted by id. */
   states(): readonly ClusterState[] {
     return [...this.#remotes.values()]
       .map(({ id, secret, status }) => ({ id, secretName: secret, syncStatus: status }))
@@ -143,7 +144,7 @@ export class RemoteClusters {
     for (const { ingest } of [...this.#remotes.values(), ...this.#leaving]) ingest.setSelectors(selectors);
   }
 
-  /** A kubeconfig that nothing has been read with yet, and may be wrong, does not take the place of one that works. */
+  /** A new kubeconfig may be wrong. It does not replace a working one until the cluster has been read with it. */
   #inForce(id: string): Remote | undefined {
     const latest = this.#remotes.get(id);
     if (latest === undefined || latest.status === "synced") return latest;
@@ -174,7 +175,7 @@ export class RemoteClusters {
     this.#tell();
   }
 
-  /** Whether another secret names the cluster too: then it goes on as that one says. */
+  /** Takes the kubeconfig of another secret that names the cluster too. Returns whether there is one. */
   async #inherit({ id, secret }: Remote): Promise<boolean> {
     for (const other of this.#secrets.list()) {
       const key = keyOf(other);
@@ -239,7 +240,7 @@ export class RemoteClusters {
     });
     this.#limit(remote);
     void ingest.synced.then(() => {
-      // Another one has been asked for meanwhile: that one takes over from who is in force.
+      // The kubeconfig has changed again meanwhile. The reader with the newest one will replace the reader in force.
       if (ended.aborted || this.#remotes.get(id) !== remote) return;
       ingest.enter();
       this.#replace(remote);
@@ -248,7 +249,7 @@ export class RemoteClusters {
     });
   }
 
-  /** A cluster that takes too long is read on, but nobody waits for it any more. */
+  /** After the time limit, the start no longer waits for the cluster, but it is still read. */
   #limit(remote: Remote): void {
     const { timeoutMs, clock, log } = this.#options;
     if (timeoutMs === 0) return;
@@ -266,12 +267,12 @@ export class RemoteClusters {
     void remote.ingest.synced.then(() => timer[Symbol.dispose]());
   }
 
-  /** What those before hold stays until the new one has been read. */
+  /** Hands over from former readers of the cluster. Their objects stay until the successor has read the cluster. */
   #replace(successor: Remote): void {
     for (const previous of this.#leavingOf(successor.id)) previous.ingest.leave(successor.ingest);
   }
 
-  /** Ends those whose place another has taken. */
+  /** Removes and returns the former readers of a cluster, to be ended. */
   #leavingOf(id: string): readonly Remote[] {
     const found = [...this.#leaving].filter((remote) => remote.id === id);
     for (const remote of found) {

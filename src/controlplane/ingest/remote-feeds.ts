@@ -9,14 +9,14 @@ import { networkAddresses } from "./network-addresses.ts";
 import { podExcerpt, podFacts } from "./pod-facts.ts";
 import { nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
 
-/** A feed that remembers what it holds, so that a cluster can be taken out of the model as a whole. */
+/** A feed that remembers its objects, so that the whole cluster can be removed from the model. */
 export interface RemoteFeed extends Feed {
-  /** Removes all but what the other has taken of the same cluster. */
+  /** Removes all objects except those that the successor holds of the same cluster. */
   leaveTo(successor: RemoteFeed | undefined): void;
   holds(key: string): boolean;
 }
 
-/** All kinds that are read of a remote cluster: configuration is not among them. */
+/** The feeds of all kinds that are read from a remote cluster. Configuration is not among them. */
 export function createRemoteFeeds(inputs: RemoteInputs, clusterId: string): readonly RemoteFeed[] {
   const ofCluster = <Facts>(facts: Facts | undefined): (Facts & { clusterId: string }) | undefined =>
     facts === undefined ? undefined : { ...facts, clusterId };

@@ -15,11 +15,11 @@ export interface RemoteIngestOptions {
 }
 
 /**
- * Reads one remote cluster. Nothing of it is in the model before all has been read once; while its API server is away what was
- * read last stays.
+ * Reads one remote cluster. Its objects enter the model only after all have been read once. While its API server is
+ * away, the last known objects stay.
  */
 export class RemoteIngest {
-  /** When the first lists of all kinds are in. */
+  /** Resolves when all kinds have been listed once. */
   readonly synced: Promise<void>;
   readonly #options: RemoteIngestOptions;
   readonly #namespaces = new DiscoveryNamespaces();
@@ -47,7 +47,7 @@ export class RemoteIngest {
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
   }
 
-  /** Brings what was read into the model, from now on as it changes. */
+  /** Brings the objects into the model, and follows their changes from now on. */
   enter(): void {
     this.#entered = true;
     const { inputs, clusterId } = this.#options;
@@ -59,7 +59,7 @@ export class RemoteIngest {
     }
   }
 
-  /** Takes the cluster out of the model; what a successor has of it stays. */
+  /** Removes the cluster from the model, except the objects that its successor holds. */
   leave(successor?: RemoteIngest): void {
     for (const subscription of this.#subscriptions.splice(0)) subscription[Symbol.dispose]();
     if (!this.#entered) return;
@@ -68,7 +68,7 @@ export class RemoteIngest {
     if (successor === undefined) this.#options.inputs.clusters.delete(this.#options.clusterId);
   }
 
-  /** The object as it was last seen. */
+  /** The last seen version of an object. */
   get(kind: string, key: string): KubernetesObject | undefined {
     return this.#feeds.find(({ feed }) => feed.kind.kind === kind)?.informer.get(key);
   }

@@ -3,7 +3,7 @@ import type { Secret } from "../../api/kubernetes/index.ts";
 import { messageOf } from "../../base/index.ts";
 import type { Authority, KeyPair, SecretFacts, SecretPart } from "../model/secret-facts.ts";
 
-/** Keys of an Opaque secret first, then those of `kubernetes.io/tls`. */
+/** The keys of an Opaque secret come first, then those of `kubernetes.io/tls`. */
 const pairKeys = [
   ["cert", "key"],
   ["tls.crt", "tls.key"],
@@ -48,7 +48,7 @@ function keyPairOf(data: Data): SecretPart<KeyPair> {
   };
 }
 
-/** Roots, and what is revoked, among the texts of a Secret or a ConfigMap. */
+/** Reads the roots and the revocation lists from the data of a Secret or a ConfigMap. */
 export function authorityIn(data: Data): SecretPart<Authority> {
   const key = authorityKeys.find((candidate) => isThere(data, candidate));
   if (key === undefined) return { fault: `it must have the key cacert or ca.crt; it has ${keysOf(data)}` };

@@ -85,7 +85,7 @@ test("only secrets that are asked for are held; changes, absence and faults are 
     [...secrets.entries()].map(([key]) => key),
     ["edge/web"],
   );
-  // Asked for anew before the first watch has ended, and deleted in between.
+  // The reference returns before the first watch has ended, and the secret is deleted in between.
   const [again] = secretReferences("kubernetes://web", "edge");
   references.delete("web");
   await client.delete(secretKind, "web", "edge");

@@ -7,7 +7,7 @@ import { missingSecret, secretFacts } from "./secret-facts.ts";
 
 export interface SecretIngestOptions {
   readonly client: KubeClient;
-  /** What is asked for; several may mean one secret. */
+  /** The references to secrets. Several may name the same one. */
   readonly references: readonly Collection<SecretReference>[];
   readonly secrets: SourceCollection<SecretFacts>;
   readonly clock: Clock;
@@ -15,8 +15,8 @@ export interface SecretIngestOptions {
 }
 
 /**
- * Holds the secrets that configuration names, and no others: each is watched by its own name, so that a control plane that
- * is read out tells nothing that no gateway serves, and other secrets' changes cost nothing.
+ * Reads only the secrets that configuration names, with one watch for each. An attacker who reads the control plane's
+ * memory then finds no other secrets, and changes of other secrets cost nothing.
  */
 export class SecretIngest {
   readonly #options: SecretIngestOptions;
@@ -38,7 +38,7 @@ export class SecretIngest {
     });
   }
 
-  /** Until the signal; what is asked for may change all the time. */
+  /** Follows the references, which may change at any time, until the signal. */
   async run(signal: AbortSignal): Promise<void> {
     await this.#objects.run(signal);
   }

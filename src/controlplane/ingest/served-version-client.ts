@@ -16,13 +16,13 @@ import {
 const httpOk = 200;
 
 /**
- * A client that speaks the version of each kind that the server serves: clusters have older Gateway API kinds than ours.
- * The first of a kind's versions that is served counts; shapes must be compatible among those that a kind lists.
+ * A client that uses the API version that the server serves, because clusters may have an older Gateway API. It uses
+ * the first served version of those that a kind lists. These versions must have compatible fields.
  */
 export class ServedVersionClient implements KubeClient {
   readonly #client: KubeClient;
   readonly #served = new Map<string, KindDefinition>();
-  /** By group and version, while they are asked for: many kinds are of one group. */
+  /** Discovery requests in progress by group and version, because many kinds share a group. */
   readonly #asked = new Map<string, Promise<ReadonlySet<string>>>();
 
   constructor(client: KubeClient) {
@@ -44,7 +44,7 @@ export class ServedVersionClient implements KubeClient {
     try {
       return await this.#client.list(await this.#servedKind(kind), options);
     } catch (error) {
-      // The definition may have been replaced by one without this version.
+      // A new CustomResourceDefinition may have dropped this version.
       if (isKubeCode(error, "not-found")) this.#served.delete(keyOfKind(kind));
       throw error;
     }
@@ -102,7 +102,7 @@ export class ServedVersionClient implements KubeClient {
     return await this.#client.raw(method, path, options);
   }
 
-  /** The kind with the served version first; the kind as it is when none is served (yet). */
+  /** Puts the served version of a kind first. Returns the kind unchanged while no version is served. */
   async #servedKind<Value extends KubernetesObject>(kind: KindDefinition<Value>): Promise<KindDefinition<Value>> {
     if (kind.versions.length === 1) return kind;
     const key = keyOfKind(kind);

@@ -62,7 +62,7 @@ function portFacts(port: ServicePort): ServicePortFacts {
   };
 }
 
-/** SMTP, DNS, MySQL and MongoDB: their servers or their clients speak in ways that detection would break. */
+/** The ports of SMTP, DNS, MySQL and MongoDB, whose protocols do not work with protocol detection. */
 const serverFirstPorts: ReadonlySet<number> = new Set([25, 53, 3306, 27_017]);
 
 const protocols: Readonly<Record<string, AppProtocol>> = {
@@ -83,13 +83,13 @@ const protocols: Readonly<Record<string, AppProtocol>> = {
 
 const unnamedProtocols: ReadonlySet<string> = new Set(["grpc-web", "mongo", "mysql", "redis"]);
 
-/** What a port says: by its field, else by its name up to the first hyphen (`grpc-web` is whole). */
+/** The protocol of a port: its `appProtocol`, else its name up to the first hyphen. `grpc-web` is kept whole. */
 function protocolText(port: ServicePort): string {
   const text = (port.appProtocol ?? port.name ?? "").toLowerCase();
   return text.startsWith("grpc-web") ? "grpc-web" : (text.split("-")[0] ?? "");
 }
 
-/** The field `appProtocol`, else the port's name up to the first hyphen (`grpc-web` is whole). */
+/** Uses the field `appProtocol`, else the port's name up to the first hyphen. `grpc-web` is kept whole. */
 function appProtocolOf(port: ServicePort): AppProtocol {
   if (port.protocol === "UDP") return "unknown";
   const exact = port.appProtocol === undefined ? undefined : protocols[port.appProtocol.toLowerCase()];
@@ -97,7 +97,9 @@ function appProtocolOf(port: ServicePort): AppProtocol {
   return protocols[protocolText(port)] ?? (serverFirstPorts.has(port.port) ? "tcp" : "unknown");
 }
 
-/** What the field says counts before the annotation, and that before the namespace's; an annotation that nobody knows asks for nothing. */
+/**
+ * The field overrides the annotation, and that overrides the namespace's annotation. An unknown value has no effect.
+ */
 function preferenceOf({ metadata, spec }: Service): Pick<ServiceFacts, "preference" | "inheritsPreference"> {
   if (spec?.internalTrafficPolicy === "Local") return { preference: "only-node" };
   const preference =
@@ -111,7 +113,7 @@ const preferences: Readonly<Record<string, TrafficPreference>> = {
   prefersamenode: "node",
 };
 
-/** Undefined where nothing is said. */
+/** Undefined without the annotation. */
 function annotatedPreference(annotations: Readonly<Record<string, string>> | undefined): TrafficPreference | undefined {
   const text = annotations?.[istioAnnotations.trafficDistribution]?.toLowerCase() ?? "";
   return text === "" ? undefined : (preferences[text] ?? "none");
@@ -125,7 +127,7 @@ export function statedPreference(annotations: Readonly<Record<string, string>> |
   return preference === undefined ? {} : { preference };
 }
 
-/** Undefined for slices of no Service, and of names instead of addresses. */
+/** Undefined for slices without a Service, and for slices of host names. */
 export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
   const service = slice.metadata.labels?.[serviceNameLabel];
   if (service === undefined || slice.addressType === "FQDN") return undefined;
@@ -137,7 +139,8 @@ export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
     ports: (slice.ports ?? []).flatMap((port) =>
       port.port === undefined || (port.protocol ?? "TCP") !== "TCP" ? [] : { name: port.name ?? "", port: port.port },
     ),
-    // One that ends takes nothing more, wherever even those that are not ready are wanted.
+    // Leave out terminating endpoints that are not ready. They receive nothing, even where unready endpoints are
+    // wanted.
     endpoints: (slice.endpoints ?? [])
       .filter(({ conditions }) => conditions?.ready !== false || conditions.terminating !== true)
       .map((endpoint) => ({

@@ -2,7 +2,7 @@ import { istioLabels } from "../../api/istio/index.ts";
 import type { WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import type { TagFacts } from "../model/facts.ts";
 
-/** Undefined for webhook configurations that are no revision tag. */
+/** Undefined for a webhook configuration that is not a revision tag. */
 export function tagFacts({ metadata }: WebhookConfiguration): TagFacts | undefined {
   const tag = metadata.labels?.[istioLabels.tag];
   const revision = metadata.labels?.[istioLabels.revision];

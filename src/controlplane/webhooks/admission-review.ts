@@ -1,4 +1,4 @@
-/** admission.k8s.io/v1, as far as it is read here. */
+/** The fields of admission.k8s.io/v1 that the webhooks use. */
 export interface AdmissionReview {
   readonly request?: {
     readonly uid: string;
@@ -20,7 +20,7 @@ export interface AdmissionAnswer {
     readonly status?: { readonly code: number; readonly message: string };
     readonly warnings?: readonly string[];
     readonly patchType?: "JSONPatch";
-    /** Base64 of the operations. */
+    /** The patch operations in base64. */
     readonly patch?: string;
   };
 }

@@ -7,7 +7,7 @@ import { type AdmissionAnswer, type AdmissionReview, allow, refuse } from "./adm
 
 const kinds = [...istioKinds, ...gatewayApiKinds];
 
-/** Refuses an object that its parser refuses, with every fault at its field; kinds without a parser pass. */
+/** Refuses an object that its parser refuses, and reports each fault with its field. Allows kinds without a parser. */
 export function validate(review: AdmissionReview): AdmissionAnswer {
   const { request } = review;
   const kind = kinds.find(
@@ -31,7 +31,7 @@ interface Issues {
 
 const none: Issues = { errors: [], warnings: [] };
 
-/** What needs more than the object's own parser: all of Envoy's types. */
+/** Checks that need all of Envoy's types, which the object's own parser does not load. */
 function moreIssues(kind: KindDefinition, value: unknown): Issues {
   return kind.kind === envoyFilterKind.kind && kind.group === envoyFilterKind.group
     ? envoyValueIssues((value as EnvoyFilter).spec.configPatches, envoyTypes())

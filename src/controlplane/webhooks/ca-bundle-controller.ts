@@ -9,13 +9,16 @@ import { createInformer, Reconciler, type Informer, type KubeClient, type QueueM
 
 export interface CaBundleControllerOptions {
   readonly client: KubeClient;
-  /** This control plane's Service: webhooks that lead to it are looked after. */
+  /** This control plane's Service. The controller keeps the webhooks that call it. */
   readonly service: { readonly namespace: string; readonly name: string };
   /** PEM. */
   readonly root: () => string;
-  /** Calls whenever the root is another one. */
+  /** Registers a listener for changes of the root. */
   readonly onRootChange: (changed: () => void) => void;
-  /** Why our validation is not shown to work yet (undefined: it is), so that what it cannot be asked about may be refused; absent: failure policies are left alone. */
+  /**
+   * Returns why validation is not proven to work yet. Undefined: it works, and the failure policy can become `Fail`.
+   * If the function is absent, failure policies stay unchanged.
+   */
   readonly validationDoubt?: (() => Promise<string | undefined>) | undefined;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
@@ -23,10 +26,10 @@ export interface CaBundleControllerOptions {
 }
 
 const fieldManager = "istiod-ca-bundle";
-/** Until validation is shown to work. */
+/** How often to check whether validation works. */
 const doubtRetryMs = 2000;
 
-/** Keeps the CA of webhooks that lead to this control plane, so that the API server trusts it. */
+/** Keeps the CA in the webhooks that call this control plane, so that the API server trusts it. */
 export async function runCaBundleController(options: CaBundleControllerOptions, signal: AbortSignal): Promise<void> {
   await Promise.all([
     look(options, validatingWebhookConfigurationKind, signal),
@@ -57,7 +60,7 @@ async function look(
   await Promise.all([informer.run(signal), reconciler.run(signal)]);
 }
 
-/** Answers when to look again; undefined: when something changes. */
+/** Returns how long to wait before the next look. Undefined: until something changes. */
 async function patch(
   { client, service, root, validationDoubt, log }: CaBundleControllerOptions,
   kind: KindDefinition<WebhookConfiguration>,
@@ -79,7 +82,7 @@ async function patch(
     );
   };
   if (found.webhooks.some((webhook) => isOurs(webhook) && webhook.clientConfig.caBundle !== caBundle)) {
-    // What it is written as comes back as a change.
+    // The write causes a change event, which continues with the failure policy.
     await write(
       found.webhooks.map((webhook) =>
         isOurs(webhook) ? { ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } } : webhook,

@@ -3,12 +3,12 @@ import { messageOf } from "../../base/index.ts";
 import { injectPod, type InjectionContext } from "../../inject/index.ts";
 import { type AdmissionAnswer, type AdmissionReview, allow, refuse } from "./admission-review.ts";
 
-/** What became of a pod, for a log line and the metrics. */
+/** The outcome of a pod's injection, for a log line and the metrics. */
 export interface InjectionReport {
   readonly outcome: "injected" | "skipped" | "failed" | "no-pod";
   readonly pod: string;
   readonly namespace: string;
-  /** Why it was left as it is, or what failed. */
+  /** Why the pod was not injected, or what failed. */
   readonly reason: string;
   readonly seconds: number;
 }
@@ -18,7 +18,7 @@ export interface InjectReview {
   readonly report: InjectionReport;
 }
 
-/** What a review of a pod needs besides the pod. */
+/** The configuration that the review of a pod needs. */
 export interface InjectionScope {
   readonly context: InjectionContext;
   readonly namespaceLabels: Readonly<Record<string, string>>;
@@ -26,12 +26,12 @@ export interface InjectionScope {
 
 const msPerSecond = 1000;
 
-/** Where a pod is to be made. */
+/** The namespace in which the pod will be created. */
 export function namespaceOf(review: AdmissionReview): string {
   return review.request?.namespace ?? (review.request?.object as Pod | undefined)?.metadata?.namespace ?? "default";
 }
 
-/** Answers a review of a pod; the path after `/inject` may name the cluster and the network: `/inject/cluster/<name>/net/<network>`. */
+/** Reviews a pod. The path may name the cluster and the network: `/inject/cluster/<name>/net/<network>`. */
 export function reviewPod(review: AdmissionReview, path: string, scope: InjectionScope): InjectReview {
   const startedMs = performance.now();
   const pod = review.request?.object as Pod | undefined;
@@ -59,7 +59,7 @@ export function reviewPod(review: AdmissionReview, path: string, scope: Injectio
   }
 }
 
-/** Pairs of a key and a value; a slash in a value is written `--slash--`, as upstream's is. */
+/** Reads pairs of keys and values. As in upstream, `--slash--` in a value stands for a slash. */
 function environmentOf(path: string): { cluster?: string; network?: string } {
   const words = path
     .split("/")

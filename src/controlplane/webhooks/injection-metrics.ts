@@ -2,12 +2,12 @@ import type { Logger } from "../../base/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { InjectionReport } from "./inject-review.ts";
 
-/** What is counted and logged of the injection webhook, by upstream's names. */
+/** The metrics and log lines of the injection webhook, with upstream's names. */
 export interface InjectionMetrics {
   judged(report: InjectionReport): void;
 }
 
-/** Seconds; upstream's. */
+/** Upstream's histogram bounds in seconds. */
 const timeBounds = [0.1, 1, 3, 5, 10, 20, 30, 60];
 
 export function createInjectionMetrics(metrics: MetricsRegistry, log: Logger): InjectionMetrics {

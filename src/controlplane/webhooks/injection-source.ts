@@ -13,18 +13,18 @@ import {
 } from "../../inject/index.ts";
 import { createInformer, type KubeClient } from "../../kube/index.ts";
 
-/** Whether pods that do not say so themselves get a native sidecar; `auto` when every node is new enough. */
+/** Whether pods get a native sidecar unless they choose themselves. `auto`: if every node supports it. */
 export type NativeSidecarMode = "auto" | "true" | "false";
 
 export interface InjectionSourceOptions {
   readonly client: KubeClient;
-  /** Where this control plane runs. */
+  /** The namespace of this control plane. */
   readonly namespace: string;
-  /** Its Service, whose name ends as the ConfigMap's does. */
+  /** The Service of this control plane. Its name has the same suffix as the ConfigMap's. */
   readonly serviceName: string;
   readonly defaults: InjectionDefaults;
   readonly nativeSidecars: NativeSidecarMode;
-  /** YAML of the mesh config that holds: never one that was refused. */
+  /** The YAML of the mesh config in force, which is always valid. */
   readonly meshText: () => string;
   /** The kubelet versions of the nodes, such as `v1.36.0`. */
   readonly kubeletVersions: () => readonly string[];
@@ -35,7 +35,7 @@ export interface InjectionSourceOptions {
 /** The first kubelet in which sidecar containers are stable. */
 const firstMinorWithSidecars = 33;
 
-/** Follows what injection is made from: the ConfigMap `istio-sidecar-injector[-<rev>]`, the mesh config and the nodes. */
+/** Follows the sources of injection: the ConfigMap `istio-sidecar-injector[-<rev>]`, the mesh config and the nodes. */
 export class InjectionSource {
   readonly #options: InjectionSourceOptions;
   #settings: InjectionSettings;
@@ -50,12 +50,12 @@ export class InjectionSource {
     this.#settings = readInjectionSettings({}, options.defaults);
   }
 
-  /** Resolves when all has been read that there is. */
+  /** Resolves when all sources have been read once. */
   get synced(): Promise<void> {
     return this.#synced.promise;
   }
 
-  /** What holds for the next pod; the same object while nothing has changed. */
+  /** The settings for the next pod. Returns the same object until a source changes. */
   context(): InjectionContext {
     const mesh = this.#currentMesh();
     const nativeSidecars = this.#hasNativeSidecars();
@@ -86,7 +86,7 @@ export class InjectionSource {
     await Promise.all([informer.run(signal), proxyConfigs.run(signal)]);
   }
 
-  /** One that its parser refuses has no effect. */
+  /** A refused ProxyConfig has no effect. */
   #takeProxyConfig(key: string, object: ProxyConfigObject | undefined): void {
     this.#context = undefined;
     const parsed = object === undefined ? undefined : proxyConfigKind.parse?.(object);
@@ -99,7 +99,7 @@ export class InjectionSource {
       });
   }
 
-  /** What cannot be read changes nothing. */
+  /** An unreadable ConfigMap changes nothing. */
   #take(map: ConfigMap | undefined): void {
     const { log, defaults } = this.#options;
     try {

@@ -2,7 +2,7 @@ import type { InjectionContext } from "../../inject/index.ts";
 import type { AdmissionReview } from "./admission-review.ts";
 import type { InjectionReport } from "./inject-review.ts";
 
-/** Asks the thread of reviews for one answer. */
+/** Asks the review thread to answer one review. */
 export interface ReviewTask {
   readonly kind: "review";
   /** The URL's path: `/validate…` or `/inject…`. */
@@ -10,14 +10,16 @@ export interface ReviewTask {
   readonly body: Uint8Array;
 }
 
-/** What injection needs, once the thread has read which namespace it is for. Without a context the last one holds. */
+/**
+ * The settings for injection, sent when the thread has read the pod's namespace. Without a context, the last one stays.
+ */
 export interface ScopeMessage {
   readonly kind: "scope";
   readonly namespaceLabels: Readonly<Record<string, string>>;
   readonly context?: InjectionContext;
 }
 
-/** Which object a review is of. */
+/** The object under review. */
 export interface ReviewedObject {
   readonly uid: string;
   /** `VirtualService "shop/reviews"`. */
@@ -30,7 +32,7 @@ export interface ValidationReport {
 }
 
 export interface ReviewAnswer {
-  /** The AdmissionReview that answers, as JSON. */
+  /** The AdmissionReview of the answer as JSON. */
   readonly text: string;
   readonly validation?: ValidationReport;
   readonly injection?: InjectionReport;

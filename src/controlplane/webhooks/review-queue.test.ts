@@ -93,7 +93,7 @@ test("the loop goes on turning while an object of 20,000 hosts is judged", async
   turn();
   assert.equal((await judged).allowed, true);
   isDone = true;
-  // Judged on this thread it would be a handful.
+  // If this thread did the review, it would get only a handful of turns.
   assert.ok(turns > 20, `${turns} turns`);
 });
 
@@ -109,7 +109,7 @@ test("a review that passes the limit is told with its object, and the next one h
   let isSlow = true;
   const limited = new ReviewQueue({
     clock,
-    // The thread asks for this after it has read which object it is.
+    // The thread requests the scope after it has read the object's name.
     scope: (namespace) => {
       if (isSlow) passLimit?.();
       return scope(namespace);

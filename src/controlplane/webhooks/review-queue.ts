@@ -10,13 +10,16 @@ export interface ReviewQueueOptions {
   readonly limitMs?: number;
 }
 
-/** The API server gives a webhook 10 s and says then only that nobody answered. The largest object that it takes is judged in a second. */
+/**
+ * The API server waits 10 s for a webhook, and then reports only a timeout. A shorter limit gives a better message. The
+ * largest object takes one second.
+ */
 export const reviewLimitMs = 8_000;
-/** Reviews of one caller that wait. */
+/** The maximum number of waiting reviews of one caller. */
 const maxWaiting = 256;
-/** Callers with reviews that wait. */
+/** The maximum number of callers with waiting reviews. */
 const maxCallers = 64;
-/** A thread without work gives its memory back after so long. */
+/** An idle thread ends after this time, to free its memory. */
 const idleMs = 300_000;
 
 interface Waiting {
@@ -26,12 +29,12 @@ interface Waiting {
 }
 
 /**
- * Reviews of several callers, one at a time, in a thread that is replaced when a review takes too long or too much memory. Callers take turns:
- * one that floods the port waits for itself.
+ * Runs reviews one at a time in a thread, which is replaced if a review takes too long or too much memory. Callers take
+ * turns, so that a caller that floods the port delays only itself.
  */
 export class ReviewQueue {
   readonly #options: ReviewQueueOptions;
-  /** By caller; whose turn is next comes first. */
+  /** The waiting reviews by caller. The caller with the next turn comes first. */
   readonly #waiting = new Map<string, Waiting[]>();
   #thread: ReviewThread | undefined;
   #idle: Disposable | undefined;
@@ -42,7 +45,7 @@ export class ReviewQueue {
     this.#options = options;
   }
 
-  /** Undefined where too many wait, or where the answer is no longer wanted. */
+  /** Undefined if too many reviews wait, or if the answer is no longer wanted. */
   async review(caller: string, task: ReviewTask, isWanted = (): boolean => true): Promise<ReviewVerdict | undefined> {
     const mine = this.#waiting.get(caller) ?? [];
     if (this.#hasClosed || mine.length >= maxWaiting || (mine.length === 0 && this.#waiting.size >= maxCallers))
@@ -77,7 +80,7 @@ export class ReviewQueue {
       });
   }
 
-  /** A caller with more behind it goes to the end. */
+  /** Takes the next review. A caller with more reviews moves to the end. */
   #next(): Waiting | undefined {
     for (const [caller, mine] of this.#waiting) {
       this.#waiting.delete(caller);

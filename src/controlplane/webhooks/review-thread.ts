@@ -4,7 +4,7 @@ import type { InjectionContext } from "../../inject/index.ts";
 import type { InjectionScope } from "./inject-review.ts";
 import type { ReviewAnswer, ReviewedObject, ReviewTask, ScopeMessage, ThreadMessage } from "./review-messages.ts";
 
-/** How a review went. Of an object that was not judged in time the thread may still have told which it is. */
+/** The outcome of a review. If it ran out of time or memory, the thread may still have reported the object's name. */
 export type ReviewVerdict =
   | ({ readonly kind: "answer" } & ReviewAnswer)
   /** The request cannot be read. */
@@ -16,7 +16,7 @@ const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32
 
 const threadFile = import.meta.url.endsWith(".ts") ? "./review.worker.ts" : "./review.worker.js";
 
-/** A thread that answers one review after the other; after a verdict `overdue` or `exhausted` it has ended. */
+/** A thread that answers reviews one after another. It ends with a verdict `overdue` or `exhausted`. */
 export class ReviewThread {
   readonly #worker = new Worker(new URL(threadFile, import.meta.url), {
     resourceLimits: threadMemory,
@@ -37,7 +37,7 @@ export class ReviewThread {
     worker.unref();
     this.#ready = new Promise((resolve) => {
       worker.on("message", (message: ThreadMessage) => (message.kind === "ready" ? resolve() : this.#take(message)));
-      // A thread without memory ends by an error.
+      // A thread that runs out of memory ends with an error.
       for (const ended of ["error", "exit"] as const) {
         worker.on(ended, () => {
           this.hasEnded = true;
@@ -48,7 +48,10 @@ export class ReviewThread {
     });
   }
 
-  /** Ends the thread where the work passes the limit. How long a thread takes to begin is not the object's fault, and is not counted. */
+  /**
+   * Ends the thread if the review exceeds the limit. The time to start the thread does not count, because the object
+   * did not cause it.
+   */
   async review(task: ReviewTask, limitMs: number): Promise<ReviewVerdict> {
     this.#worker.ref();
     await this.#ready;
@@ -81,7 +84,7 @@ export class ReviewThread {
     else this.#finish(message);
   }
 
-  /** The configuration is sent once, and again when it has changed. */
+  /** Sends the configuration only if it has changed. */
   #sendScope(namespace: string): void {
     const { context, namespaceLabels } = this.#scope(namespace);
     const isNew = context !== this.#sentContext;

@@ -1,4 +1,4 @@
-// Judges what strangers send, so that the thread that serves discovery never does: one task in, one answer out.
+// Reviews untrusted objects in a thread of its own, so that they cannot block discovery. Each task gets one answer.
 import { parentPort } from "node:worker_threads";
 import { messageOf } from "../../base/index.ts";
 import type { InjectionContext } from "../../inject/index.ts";
@@ -7,7 +7,7 @@ import { validate } from "./admission.ts";
 import { namespaceOf, reviewPod } from "./inject-review.ts";
 import type { ReviewAnswer, ReviewTask, ScopeMessage, ThreadMessage } from "./review-messages.ts";
 
-/** Names and kinds are no longer; a stranger's own words go no further than this. */
+/** Kubernetes names and kinds are no longer than this, so longer untrusted texts are cut. */
 const maxNameLength = 253;
 
 const port = parentPort;

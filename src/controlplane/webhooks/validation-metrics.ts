@@ -1,7 +1,7 @@
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ValidationReport } from "./review-messages.ts";
 
-/** What is counted of the validation webhook, by upstream's names. */
+/** The metrics of the validation webhook, with upstream's names. */
 export interface ValidationMetrics {
   judged(report: ValidationReport): void;
   failed(): void;

@@ -7,7 +7,7 @@ import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { validate } from "./admission.ts";
 import { validationDoubt } from "./validation-proof.ts";
 
-/** An API server that asks validation, or answers by a fault, before a dry run. */
+/** An API server that calls validation in a dry run, or answers with an error. */
 class AskingClient extends FakeKubeClient {
   answer: (object: KubernetesObject) => void = () => undefined;
 

@@ -2,12 +2,13 @@ import { istioGatewayKind, istioLabels } from "../../api/istio/index.ts";
 import { messageOf } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
-/** Whoever has it is refused: by upstream's control planes too, which try theirs by it. */
+/** Validation refuses every object with this annotation. Upstream uses it for the same test. */
 const alwaysReject = "internal.istio.io/webhook-always-reject";
 
 /**
- * Why it is not shown yet that the API server asks this revision's validation and takes its answers; undefined: it is. Shown by a dry run
- * of what is always refused. Where the kind is not installed, or another webhook cannot do dry runs, there is nothing to wait for.
+ * Tests with a dry run of an always refused object whether the API server calls this revision's validation. Returns the
+ * reason if it does not. Undefined: validation works, or cannot be tested because the kind is not installed or another
+ * webhook does not support dry runs.
  */
 export async function validationDoubt(
   client: KubeClient,
@@ -34,7 +35,7 @@ export async function validationDoubt(
     return "an object that must be refused was taken";
   } catch (error) {
     const message = messageOf(error);
-    // The API server's own words, and the field that our answer names.
+    // The API server's own text, and the field that our validation reports.
     if (
       (message.includes("denied the request") && message.includes(alwaysReject)) ||
       message.includes("does not support dry run") ||

@@ -11,11 +11,11 @@ import { reviewLimitMs, ReviewQueue } from "./review-queue.ts";
 import type { ReviewVerdict } from "./review-thread.ts";
 import { createValidationMetrics } from "./validation-metrics.ts";
 
-/** An object may have 3 MiB, and an update carries it twice. */
+/** An object may have 3 MiB, and an update contains it twice. */
 const maxBodyBytes = 8 << 20;
-/** Total size of all bodies that are being read or wait. */
+/** The maximum total size of all bodies that are being read or wait. */
 const maxHeldBytes = 64 << 20;
-/** The API server writes a review at once. */
+/** Enough, because the API server sends a review in one piece. */
 const requestTimeoutMs = 20_000;
 const maxConnections = 1_024;
 
@@ -23,7 +23,7 @@ export interface WebhookServerOptions {
   readonly address: string;
   readonly port: number;
   readonly certificate: ServingCertificate;
-  /** What injection needs to decide on a pod of a namespace. */
+  /** Returns the settings for injection into pods of a namespace. */
   readonly scope: (namespace: string) => InjectionScope;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
@@ -32,7 +32,9 @@ export interface WebhookServerOptions {
   readonly limitMs?: number;
 }
 
-/** Starts to answer the API server's admission reviews: in a thread of its own, so that discovery goes on whatever comes. */
+/**
+ * Serves admission reviews to the API server. They run in a thread of their own, so that they cannot block discovery.
+ */
 export async function serveWebhooks(options: WebhookServerOptions): Promise<Server> {
   const { address, port, certificate } = options;
   const handler = new ReviewHandler(options);
@@ -64,7 +66,7 @@ class ReviewHandler {
     this.#log = log;
   }
 
-  /** Never throws: who reaches the port must not be able to end the process. */
+  /** Never throws, because no client may be able to end the process. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let lane: Lane | undefined;
     try {
@@ -100,7 +102,7 @@ class ReviewHandler {
         if (this.#heldBytes > maxHeldBytes) throw busy();
         chunks.push(chunk);
       }
-      // Objects do not hold up pods: the two take turns as two callers do.
+      // Validation and injection take turns like two callers, so that objects do not delay pods.
       const caller = `${lane} ${request.socket.remoteAddress ?? ""}`;
       const task = { kind: "review", path, body: Buffer.concat(chunks) } as const;
       const verdict = await this.#queue.review(caller, task, () => !response.destroyed);
@@ -129,7 +131,7 @@ class ReviewHandler {
   }
 }
 
-/** `/inject` may go on with `/cluster/…` and the like, as upstream's does. */
+/** As in upstream, `/inject` may be followed by segments such as `/cluster/…`. */
 function laneOf(path: string): Lane | undefined {
   return (["validate", "inject"] as const).find((lane) => path === `/${lane}` || path.startsWith(`/${lane}/`));
 }
