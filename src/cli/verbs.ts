@@ -189,5 +189,8 @@ export const verbs: readonly Verb[] = [
   },
   { name: "cluster", summary: "lab clusters on this machine: create, delete, list, shell" },
   { name: "release", summary: "the releases that a lab cluster can run" },
-  { name: "doctor", summary: "what this machine lacks for a lab cluster" },
+  {
+    name: "doctor",
+    summary: "what this machine lacks for a lab cluster; by --kubernetes, what a cluster lacks for the mesh",
+  },
 ];

@@ -1,4 +1,5 @@
-import { userError, type Environment } from "../base/index.ts";
+import { parseArgs } from "node:util";
+import { createLogger, messageOf, systemClock, userError, type Environment } from "../base/index.ts";
 import { diagnose, type Finding } from "../cluster/lifecycle/index.ts";
 import { probeMachine } from "../cluster/node/index.ts";
 import type { RoleContext } from "./role.ts";
@@ -12,28 +13,69 @@ export function findingsOf(env: Environment): readonly Finding[] {
 }
 
 const usage = `Usage: serin doctor [--json]
+       serin doctor --kubernetes [--json] [-c KUBECONFIG] [--context NAME] [-i NAMESPACE]
 
-What this machine lacks for a lab cluster, with the remedy for each. Ends with 1 where something is missing.
+What this machine lacks for a lab cluster; with --kubernetes, what the kubeconfig's cluster lacks for the mesh, as far
+as its API server tells. Each finding names the remedy. Ends with 1 where something is missing.
 `;
 
-/** `serin doctor [--json]`: what the machine lacks for a lab cluster, and the exact remedy. */
+const options = {
+  kubernetes: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+  kubeconfig: { type: "string", short: "c" },
+  context: { type: "string" },
+  istioNamespace: { type: "string", short: "i" },
+} as const;
+
+/** `serin doctor [--kubernetes] [--json]`: what the machine, or a cluster, lacks, and the exact remedy. */
 export async function run({ args, env }: RoleContext): Promise<number> {
   if (args[0] === "--inside") {
     process.stdout.write(JSON.stringify(probeMachine()));
     return 0;
   }
-  if (args.some((word) => word === "--help" || word === "-h" || word === "help")) {
+  const flags = flagsOf(args);
+  if (flags.help) {
     process.stdout.write(usage);
     return 0;
   }
-  const unknown = args.find((word) => word !== "--json");
-  if (unknown !== undefined) throw userError("usage", `doctor does not know "${unknown}"\n${usage}`);
+  if (flags.kubernetes) return await examine(flags, env);
   const findings = findingsOf(env);
-  if (args.includes("--json")) process.stdout.write(`${JSON.stringify(findings)}\n`);
+  if (flags.json) process.stdout.write(`${JSON.stringify(findings)}\n`);
   else
     for (const finding of findings)
       process.stdout.write(
         `${finding.ok ? "✓" : "✗"} ${finding.subject}: ${finding.detail}${finding.ok ? "" : `\n    remedy: ${finding.remedy}`}\n`,
       );
-  return await Promise.resolve(findings.every((finding) => finding.ok) ? 0 : 1);
+  return findings.every((finding) => finding.ok) ? 0 : 1;
+}
+
+type Flags = ReturnType<typeof parseArgs<{ options: typeof options }>>["values"];
+
+function flagsOf(args: readonly string[]): Flags {
+  if (args.length === 1 && args[0] === "help") return flagsOf(["--help"]);
+  try {
+    const { values } = parseArgs({ args: [...args], options });
+    const stray = (["kubeconfig", "context", "istioNamespace"] as const).find((name) => values[name] !== undefined);
+    if (stray !== undefined && !values.kubernetes) throw new Error(`--${stray} is for --kubernetes`);
+    return values;
+  } catch (error) {
+    throw userError("usage", `doctor: ${messageOf(error)}\n${usage}`);
+  }
+}
+
+async function examine(flags: Flags, env: Environment): Promise<number> {
+  const { createKubeClient, loadKubeConfig } = await import("../kube/index.ts");
+  const { examineCluster, findingText } = await import("../cli/cluster-readiness/index.ts");
+  const config = await loadKubeConfig(flags.kubeconfig ?? env, flags.context);
+  const log = createLogger({ scope: "doctor", level: "error" });
+  const client = createKubeClient(config, { log, clock: systemClock });
+  try {
+    const findings = await examineCluster(client, flags.istioNamespace ?? "istio-system");
+    if (flags.json) process.stdout.write(`${JSON.stringify(findings)}\n`);
+    else for (const finding of findings) process.stdout.write(findingText(finding));
+    return findings.some(({ level }) => level === "error") ? 1 : 0;
+  } finally {
+    client.close();
+  }
 }

@@ -334,3 +334,13 @@ test("precheck finds an old cluster, missing rights and an old Gateway API, by i
     ),
   );
 });
+
+test("precheck ends with the reason where the credentials are not accepted, and does not call the cluster old", async () => {
+  const refusal = JSON.stringify({ kind: "Status", message: "Unauthorized" });
+  const statuses = { "/version": 401, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": 401 };
+  const answers = { ...ready, "/version": refusal };
+  assert.match(
+    await refused("precheck", { answers, statuses }),
+    /^the API server does not accept the credentials \(401, /,
+  );
+});

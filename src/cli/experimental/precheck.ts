@@ -1,5 +1,13 @@
 import { userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
+import {
+  gatewayDefinitions,
+  lackedVersions,
+  oldestMinor,
+  readJson,
+  serverVersion,
+  whyNot,
+} from "../cluster-readiness/index.ts";
 import { paint } from "../colour.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, type CommonFlags } from "../flags.ts";
@@ -63,19 +71,15 @@ async function checkControlPlane(client: KubeClient, istioNamespace: string): Pr
   return parts.flat();
 }
 
-/** The oldest minor version that Istio 1.31 supports. */
-const oldestMinor = 32;
-
 async function checkServerVersion(client: KubeClient): Promise<Finding[]> {
-  const { gitVersion = "" } = (await getJson(client, "/version")) as { readonly gitVersion?: string };
-  const [, major = "0", minor = "0"] = /^v?(\d+)\.(\d+)/.exec(gitVersion) ?? [];
-  if (Number(major) > 1 || Number(minor) >= oldestMinor) return [];
+  const { text, supported } = await serverVersion(client);
+  if (supported) return [];
   return [
     {
       code: "IST0142",
       level: "Error",
       origin: "Cluster",
-      message: `The Kubernetes Version "${gitVersion}" is lower than the minimum version: 1.${oldestMinor}`,
+      message: `The Kubernetes Version "${text}" is lower than the minimum version: 1.${oldestMinor}`,
     },
   ];
 }
@@ -99,25 +103,13 @@ const created: readonly { readonly group: string; readonly resource: string; rea
 async function checkPermissions(client: KubeClient, istioNamespace: string): Promise<Finding[]> {
   const findings = await Promise.all(
     created.map(async ({ group, resource, namespaced }): Promise<Finding[]> => {
-      const resourceAttributes = {
-        ...(namespaced ? { namespace: istioNamespace } : {}),
+      const reason = await whyNot(client, {
         verb: "create",
         group,
-        version: "v1",
         resource,
-      };
-      const body = {
-        apiVersion: "authorization.k8s.io/v1",
-        kind: "SelfSubjectAccessReview",
-        spec: { resourceAttributes },
-      };
-      const answer = await client.raw("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", { body });
-      const { status } =
-        answer.status < 300
-          ? (JSON.parse(answer.text) as { readonly status?: { readonly allowed?: boolean; readonly reason?: string } })
-          : { status: { allowed: false, reason: `the review was answered ${answer.status}` } };
-      if (status?.allowed === true) return [];
-      const reason = status?.reason === undefined || status.reason === "" ? "permission denied" : status.reason;
+        ...(namespaced ? { namespace: istioNamespace } : {}),
+      });
+      if (reason === undefined) return [];
       return [
         {
           code: "IST0143",
@@ -131,55 +123,21 @@ async function checkPermissions(client: KubeClient, istioNamespace: string): Pro
   return findings.flat();
 }
 
-interface Definition {
-  readonly metadata?: { readonly name?: string };
-  readonly spec?: {
-    readonly group?: string;
-    readonly names?: { readonly kind?: string };
-    readonly versions?: readonly { readonly name?: string; readonly served?: boolean }[];
-  };
-}
-
-/** Kinds that must be served in a version, if they are there at all. */
-const gatewayVersions: readonly {
-  readonly version: string;
-  readonly code: string;
-  readonly level: Level;
-  readonly kinds: readonly string[];
-}[] = [
-  {
-    version: "v1beta1",
-    code: "IST0156",
-    level: "Error",
-    kinds: ["Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant"],
-  },
-  { version: "v1", code: "IST0172", level: "Warning", kinds: ["Gateway", "GatewayClass", "HTTPRoute", "GRPCRoute"] },
-];
-
 async function checkGatewayApi(client: KubeClient): Promise<Finding[]> {
-  const { items = [] } = (await getJson(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")) as {
-    readonly items?: readonly Definition[];
-  };
-  return items
-    .filter(({ spec }) => spec?.group === "gateway.networking.k8s.io")
-    .flatMap(({ metadata, spec }) => {
-      const served = (spec?.versions ?? []).filter((version) => version.served === true).map(({ name = "" }) => name);
-      return gatewayVersions
-        .filter(({ kinds, version }) => kinds.includes(spec?.names?.kind ?? "") && !served.includes(version))
-        .map(({ code, level, version }) => ({
-          code,
-          level,
-          origin: `CustomResourceDefinition ${metadata?.name ?? ""}`,
-          message: `The Gateway API CRD version ${served.length === 0 ? "none" : served.toSorted().join(",")} is lower than the minimum version: ${version}`,
-        }));
+  const read = await gatewayDefinitions(client);
+  if (read.state === "forbidden")
+    throw userError("forbidden", `you may not read the definitions of kinds: ${read.reason}`, {
+      hint: "kubectl auth can-i list customresourcedefinitions",
     });
-}
-
-async function getJson(client: KubeClient, path: string): Promise<unknown> {
-  const answer = await client.raw("GET", path);
-  if (answer.status === 403)
-    throw userError("forbidden", `you may not read ${path}`, { hint: "kubectl auth can-i --list" });
-  return answer.status === 200 ? JSON.parse(answer.text) : {};
+  if (read.state === "absent") return [];
+  return read.value.flatMap((definition) =>
+    lackedVersions(definition).map(({ code, level, version }) => ({
+      code,
+      level,
+      origin: `CustomResourceDefinition ${definition.name}`,
+      message: `The Gateway API CRD version ${definition.served.length === 0 ? "none" : definition.served.toSorted().join(",")} is lower than the minimum version: ${version}`,
+    })),
+  );
 }
 
 /** The last minor release whose defaults sent traces to Zipkin. */
@@ -190,8 +148,8 @@ async function checkFromVersion(client: KubeClient, version: string): Promise<Fi
   if (minor === undefined)
     throw userError("version-invalid", `--from-version must be a version of Istio such as 1.21, got "${version}"`);
   if (Number(minor) > lastWithTracing) return [];
-  const answer = await client.raw("GET", "/api/v1/namespaces/istio-system/services/zipkin");
-  if (answer.status !== 200) return [];
+  const { state } = await readJson(client, "/api/v1/namespaces/istio-system/services/zipkin");
+  if (state !== "read") return [];
   return [
     {
       code: "IST0169",

@@ -1,0 +1,175 @@
+// What an API server tells of its cluster, for precheck and the doctor. Reads only; an access review writes nothing.
+import { userError } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+
+/** The oldest minor version of Kubernetes that Istio 1.31 supports. */
+export const oldestMinor = 32;
+
+export type Read<Value> =
+  | { readonly state: "read"; readonly value: Value }
+  | { readonly state: "absent" }
+  | { readonly state: "forbidden"; readonly reason: string };
+
+interface Status {
+  readonly message?: string;
+}
+
+/** An object or a list as JSON. Throws where no other answer can be better: wrong credentials, a server that fails. */
+export async function readJson<Value>(client: KubeClient, path: string): Promise<Read<Value>> {
+  const { status, text } = await client.raw("GET", path);
+  if (status === 200) return { state: "read", value: parse(text, path) as Value };
+  if (status === 404) return { state: "absent" };
+  const reason = reasonOf(status, text);
+  if (status === 403) return { state: "forbidden", reason };
+  throw refusal(status, `GET ${path}`, reason);
+}
+
+function refusal(status: number, what: string, reason: string): Error {
+  if (status === 401)
+    return userError("unauthorized", `the API server does not accept the credentials (401, ${what}): ${reason}`, {
+      hint: "the user of the kubeconfig's context must have a token or a certificate that is still valid: kubectl config view --minify",
+    });
+  return userError("api-server", `the API server answered ${status} to ${what}: ${reason}`, {
+    hint: "kubectl get --raw '/readyz?verbose' says what the API server lacks",
+  });
+}
+
+function reasonOf(status: number, text: string): string {
+  try {
+    return (JSON.parse(text) as Status).message ?? `HTTP status ${status}`;
+  } catch {
+    return text === "" ? `HTTP status ${status}` : text.slice(0, 200);
+  }
+}
+
+function parse(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw userError("no-kubernetes", `the answer to GET ${path} is not JSON: no Kubernetes API server answers there`, {
+      hint: "check the server of the kubeconfig's context: kubectl config view --minify",
+    });
+  }
+}
+
+export interface ServerVersion {
+  /** `v1.36.3`. */
+  readonly text: string;
+  readonly supported: boolean;
+}
+
+export async function serverVersion(client: KubeClient): Promise<ServerVersion> {
+  const read = await readJson<{ readonly gitVersion?: string }>(client, "/version");
+  if (read.state === "forbidden")
+    throw userError("forbidden", `you may not read /version: ${read.reason}`, { hint: "kubectl auth can-i --list" });
+  const text = read.state === "read" ? (read.value.gitVersion ?? "") : "";
+  return { text, supported: isSupported(text) };
+}
+
+/** Of an API server or a kubelet. */
+export function isSupported(version: string): boolean {
+  const [major, minor] = majorMinor(version);
+  return major > 1 || minor >= oldestMinor;
+}
+
+/** `[1, 36]` of `v1.36.3`; zeros of what is no version. */
+export function majorMinor(version: string): readonly [major: number, minor: number] {
+  const [, major = "0", minor = "0"] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
+  return [Number(major), Number(minor)];
+}
+
+export interface Access {
+  readonly verb: string;
+  readonly group: string;
+  readonly resource: string;
+  readonly namespace?: string;
+}
+
+/** Undefined when the caller may; else why not. */
+export async function whyNot(client: KubeClient, access: Access): Promise<string | undefined> {
+  const body = {
+    apiVersion: "authorization.k8s.io/v1",
+    kind: "SelfSubjectAccessReview",
+    spec: { resourceAttributes: { ...access, version: access.resource === "*" ? "*" : "v1" } },
+  };
+  const answer = await client.raw("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", { body });
+  if (answer.status === 401) throw refusal(401, "SelfSubjectAccessReview", reasonOf(answer.status, answer.text));
+  if (answer.status >= 300) return `the review was answered ${answer.status}`;
+  const { status } = JSON.parse(answer.text) as {
+    readonly status?: { readonly allowed?: boolean; readonly reason?: string };
+  };
+  if (status?.allowed === true) return undefined;
+  return status?.reason === undefined || status.reason === "" ? "permission denied" : status.reason;
+}
+
+/** The name by which the API server knows the caller; undefined where it does not say (before 1.28). */
+export async function callerName(client: KubeClient): Promise<string | undefined> {
+  const body = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
+  const answer = await client.raw("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", { body });
+  if (answer.status >= 300) return undefined;
+  const { status } = JSON.parse(answer.text) as {
+    readonly status?: { readonly userInfo?: { readonly username?: string } };
+  };
+  return status?.userInfo?.username;
+}
+
+export interface GatewayDefinition {
+  /** `gateways.gateway.networking.k8s.io`. */
+  readonly name: string;
+  readonly kind: string;
+  readonly served: readonly string[];
+  /** `v1.5.0`; empty where the definition does not say. */
+  readonly release: string;
+  readonly channel: string;
+}
+
+interface Definition {
+  readonly metadata?: { readonly name?: string; readonly annotations?: Readonly<Record<string, string>> };
+  readonly spec?: {
+    readonly group?: string;
+    readonly names?: { readonly kind?: string };
+    readonly versions?: readonly { readonly name?: string; readonly served?: boolean }[];
+  };
+}
+
+const gatewayGroup = "gateway.networking.k8s.io";
+
+/** The definitions of the Gateway API that the cluster has. */
+export async function gatewayDefinitions(client: KubeClient): Promise<Read<readonly GatewayDefinition[]>> {
+  const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+  const read = await readJson<{ readonly items?: readonly Definition[] }>(client, path);
+  if (read.state !== "read") return read;
+  const value = (read.value.items ?? [])
+    .filter(({ spec }) => spec?.group === gatewayGroup)
+    .map(({ metadata, spec }) => ({
+      name: metadata?.name ?? "",
+      kind: spec?.names?.kind ?? "",
+      served: (spec?.versions ?? []).filter(({ served }) => served === true).map(({ name = "" }) => name),
+      release: metadata?.annotations?.[`${gatewayGroup}/bundle-version`] ?? "",
+      channel: metadata?.annotations?.[`${gatewayGroup}/channel`] ?? "",
+    }));
+  return { state: "read", value };
+}
+
+/** A version that a kind must be served in, if its definition is there at all. */
+export interface VersionNeed {
+  readonly version: string;
+  /** istioctl's. */
+  readonly code: string;
+  readonly level: "Error" | "Warning";
+}
+
+const versionNeeds: readonly (VersionNeed & { readonly kinds: readonly string[] })[] = [
+  {
+    version: "v1beta1",
+    code: "IST0156",
+    level: "Error",
+    kinds: ["Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant"],
+  },
+  { version: "v1", code: "IST0172", level: "Warning", kinds: ["Gateway", "GatewayClass", "HTTPRoute", "GRPCRoute"] },
+];
+
+/** The versions that a definition lacks. */
+export function lackedVersions({ kind, served }: GatewayDefinition): readonly VersionNeed[] {
+  return versionNeeds.filter(({ kinds, version }) => kinds.includes(kind) && !served.includes(version));
+}

@@ -1,0 +1,41 @@
+/** One thing that the mesh needs of a cluster, or that the cluster's owner should know of. */
+export interface ClusterFinding {
+  readonly subject: string;
+  /** `Node n1`, `Namespace istio-system`; `Cluster` where no object is to blame. */
+  readonly object: string;
+  /** An error is in the way of an installation; a warning costs a feature, or cannot be told from outside. */
+  readonly level: "ok" | "warning" | "error";
+  readonly detail: string;
+  /** What to do. Empty when nothing is to be done. */
+  readonly remedy: string;
+}
+
+export function good(subject: string, object: string, detail: string): ClusterFinding {
+  return { subject, object, level: "ok", detail, remedy: "" };
+}
+
+export function warning(subject: string, object: string, detail: string, remedy: string): ClusterFinding {
+  return { subject, object, level: "warning", detail, remedy };
+}
+
+export function fault(subject: string, object: string, detail: string, remedy: string): ClusterFinding {
+  return { subject, object, level: "error", detail, remedy };
+}
+
+/** What could not be looked at. */
+export function unseen(subject: string, resource: string, reason: string): ClusterFinding {
+  return warning(
+    subject,
+    "Cluster",
+    `cannot be judged: ${reason}`,
+    `run it as a user for whom kubectl auth can-i list ${resource} says yes`,
+  );
+}
+
+const marks = { ok: "✓", warning: "!", error: "✗" } as const;
+
+/** A finding as `serin doctor` shows it. */
+export function findingText({ subject, object, level, detail, remedy }: ClusterFinding): string {
+  const first = `${marks[level]} ${subject} (${object}): ${detail}`;
+  return `${first}${remedy === "" ? "" : `\n    remedy: ${remedy}`}\n`;
+}

@@ -1,0 +1,329 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeError } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { findingText, type ClusterFinding } from "./cluster-finding.ts";
+import { examineCluster } from "./examine-cluster.ts";
+
+interface Access {
+  readonly verb: string;
+  readonly group: string;
+  readonly resource: string;
+}
+
+interface Answers {
+  /** By path; 404 where there is none. A number is the status of a refusal. */
+  readonly [path: string]: object | number;
+}
+
+const accessReviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+/** An API server that answers as it is told; `may` decides access reviews. */
+function server(answers: Answers, may: (access: Access) => boolean = () => true): KubeClient {
+  const raw: KubeClient["raw"] = async (_method, path, { body } = {}) => {
+    const answer = (status: number, value: unknown) => ({ status, headers: {}, text: JSON.stringify(value) });
+    const given = answers[path];
+    if (typeof given === "number") return answer(given, { kind: "Status", message: `refused with ${given}` });
+    if (path !== accessReviews) return given === undefined ? answer(404, {}) : answer(200, given);
+    const { spec } = body as { readonly spec: { readonly resourceAttributes: Access } };
+    return answer(201, { status: { allowed: may(spec.resourceAttributes), reason: "" } });
+  };
+  return { raw } as KubeClient;
+}
+
+/** A node of EKS, as its API server shows it. */
+const node = (name: string, nodeInfo: Record<string, string> = {}, more: object = {}) => ({
+  metadata: { name, labels: { "kubernetes.io/os": "linux", "node.kubernetes.io/instance-type": "m5.large" } },
+  spec: { providerID: `aws:///eu-west-1a/i-0${name}` },
+  status: {
+    conditions: [
+      { type: "MemoryPressure", status: "False", message: "kubelet has sufficient memory available" },
+      { type: "Ready", status: "True", message: "kubelet is posting ready status" },
+    ],
+    nodeInfo: {
+      architecture: "amd64",
+      containerRuntimeVersion: "containerd://2.1.5",
+      kernelVersion: "6.12.53-69.119.amzn2023.x86_64",
+      kubeletVersion: "v1.34.2-eks-ecaa3a6",
+      operatingSystem: "linux",
+      osImage: "Amazon Linux 2023.9.20251110",
+      ...nodeInfo,
+    },
+  },
+  ...more,
+});
+const definition = (kind: string, plural: string, ...served: string[]) => ({
+  metadata: {
+    name: `${plural}.gateway.networking.k8s.io`,
+    annotations: {
+      "gateway.networking.k8s.io/bundle-version": "v1.4.0",
+      "gateway.networking.k8s.io/channel": "standard",
+    },
+  },
+  spec: {
+    group: "gateway.networking.k8s.io",
+    names: { kind },
+    versions: served.map((name) => ({ name, served: true })),
+  },
+});
+const eks: Answers = {
+  "/version": { major: "1", minor: "34", gitVersion: "v1.34.2-eks-ecaa3a6" },
+  "/apis/authentication.k8s.io/v1/selfsubjectreviews": { status: { userInfo: { username: "admin@example.org" } } },
+  "/api/v1/namespaces/istio-system": { metadata: { name: "istio-system", labels: {} } },
+  "/api/v1/nodes": { items: [node("a"), node("b", { architecture: "arm64" })] },
+  "/apis/apps/v1/daemonsets": {
+    items: [
+      { metadata: { name: "kube-proxy", namespace: "kube-system" } },
+      { metadata: { name: "aws-node", namespace: "kube-system" } },
+    ],
+  },
+  "/api/v1/services": { items: [{ metadata: { name: "kubernetes" }, spec: { type: "ClusterIP" } }] },
+  [definitions]: { items: [definition("Gateway", "gateways", "v1", "v1beta1")] },
+};
+
+const namespace = "istio-system";
+const examine = async (answers: Answers, may?: (access: Access) => boolean): Promise<ClusterFinding[]> =>
+  await examineCluster(server({ ...eks, ...answers }, may), namespace);
+
+/** What is not good of the findings, as text. */
+const complaints = (findings: readonly ClusterFinding[]): string[] =>
+  findings.filter(({ level }) => level !== "ok").map(findingText);
+
+test("a cluster that lacks nothing is described, object by object", async () => {
+  const findings = await examine({});
+  assert.deepEqual(complaints(findings), []);
+  assert.deepEqual(
+    findings.map(({ subject, object }) => `${subject}: ${object}`),
+    [
+      "Kubernetes version: Cluster",
+      "rights: User admin@example.org",
+      "PodSecurity: Namespace istio-system",
+      "network plugin: DaemonSet kube-system/aws-node",
+      "Gateway API: CustomResourceDefinition gateways.gateway.networking.k8s.io",
+      "LoadBalancer: Node a",
+      "node: Node a",
+      "node: Node b",
+    ],
+  );
+  assert.equal(
+    findings.at(-1)?.detail,
+    "kubelet v1.34.2-eks-ecaa3a6, containerd://2.1.5, Amazon Linux 2023.9.20251110, Linux 6.12.53-69.119.amzn2023.x86_64, arm64",
+  );
+});
+
+test("an unsupported version of the server or of a kubelet is an error that says which one is supported", async () => {
+  const findings = await examine({
+    "/version": { gitVersion: "v1.31.9" },
+    "/api/v1/nodes": { items: [node("a", { kubeletVersion: "v1.31.9" }), node("b")] },
+  });
+  assert.deepEqual(complaints(findings), [
+    "✗ Kubernetes version (Cluster): v1.31.9; 1.32 is the oldest that is supported\n    remedy: upgrade the cluster to Kubernetes 1.32 or newer\n",
+    "✗ node (Node a): its kubelet is v1.31.9; 1.32 is the oldest that is supported\n    remedy: upgrade the node to Kubernetes 1.32 or newer\n",
+  ]);
+});
+
+test("missing rights are named by verb and kind, with the command that gives them", async () => {
+  const findings = await examine({}, ({ verb, resource }) => verb !== "*" && resource !== "daemonsets");
+  assert.deepEqual(complaints(findings), [
+    "✗ rights (User admin@example.org): may not get, list, create, patch daemonsets.apps in namespace istio-system\n    remedy: as an administrator: kubectl create clusterrolebinding serin-installer --clusterrole=cluster-admin --user=admin@example.org\n",
+  ]);
+  const account = {
+    "/apis/authentication.k8s.io/v1/selfsubjectreviews": {
+      status: { userInfo: { username: "system:serviceaccount:ci:deployer" } },
+    },
+  };
+  const escalating = await examine(account, ({ verb }) => verb !== "*" && verb !== "escalate");
+  assert.deepEqual(
+    complaints(escalating).map((text) => text.replaceAll("\n", " ")),
+    [
+      "! rights (User system:serviceaccount:ci:deployer): may not escalate clusterroles: the API server refuses roles with rights that this user has not itself     remedy: as an administrator: kubectl create clusterrolebinding serin-installer --clusterrole=cluster-admin --serviceaccount=ci:deployer ",
+    ],
+  );
+});
+
+test("what may not be read is said to be unseen, and the rest is judged all the same", async () => {
+  const findings = await examine({ "/api/v1/nodes": 403, "/api/v1/services": 403, "/apis/apps/v1/daemonsets": 403 });
+  assert.deepEqual(
+    findings.filter(({ level }) => level === "warning").map(({ subject, detail }) => `${subject}: ${detail}`),
+    [
+      "network plugin: cannot be judged: refused with 403",
+      "LoadBalancer: cannot be judged: refused with 403",
+      "nodes: cannot be judged: refused with 403",
+    ],
+  );
+});
+
+test("credentials that are not accepted, a server that fails and one that is no Kubernetes end it, each by name", async () => {
+  const ended = async (answers: Answers): Promise<string> =>
+    await examine(answers).then(() => assert.fail("it went on"), describeError);
+  assert.match(
+    await ended({ "/version": 401 }),
+    /^the API server does not accept the credentials \(401, GET \/version\): refused with 401\n {2}hint: .*kubectl config view/,
+  );
+  assert.match(
+    await ended({ [accessReviews]: 401 }),
+    /^the API server does not accept the credentials \(401, SelfSubject/,
+  );
+  assert.match(await ended({ "/api/v1/nodes": 500 }), /^the API server answered 500 to GET \/api\/v1\/nodes: refused/);
+  const page = { raw: async () => ({ status: 200, headers: {}, text: "<html>" }) } as unknown as KubeClient;
+  await assert.rejects(examineCluster(page, namespace), /GET \/version is not JSON: no Kubernetes API server answers/);
+});
+
+test("a namespace whose PodSecurity refuses privileged pods is an error, with the command that opens it", async () => {
+  const labelled = (level: string) => ({
+    "/api/v1/namespaces/istio-system": { metadata: { labels: { "pod-security.kubernetes.io/enforce": level } } },
+  });
+  assert.deepEqual(complaints(await examine(labelled("privileged"))), []);
+  assert.deepEqual(complaints(await examine(labelled("restricted"))), [
+    "✗ PodSecurity (Namespace istio-system): pod-security.kubernetes.io/enforce is restricted: the pods of istio-cni-node and ztunnel will be refused (everything else fits)\n    remedy: kubectl label namespace istio-system pod-security.kubernetes.io/enforce=privileged --overwrite\n",
+  ]);
+});
+
+test("nodes that are not ready, of another system, architecture or an old kernel are named", async () => {
+  const status = (type: string, message: string) => ({ conditions: [{ type: "Ready", status: type, message }] });
+  const { status: healthy } = node("x");
+  const findings = await examine({
+    "/api/v1/nodes": {
+      items: [
+        node(
+          "a",
+          {},
+          {
+            status: {
+              ...healthy,
+              ...status("False", "NetworkReady=false reason:NetworkPluginNotReady message: cni plugin not initialized"),
+            },
+          },
+        ),
+        node("b", {}, { status: { ...healthy, ...status("Unknown", "Kubelet stopped posting node status.") } }),
+        node("c", { operatingSystem: "windows", kernelVersion: "10.0.20348" }),
+        node("d", { architecture: "s390x" }),
+        node("e", { kernelVersion: "4.18.0-553.el8_10.x86_64" }),
+      ],
+    },
+  });
+  assert.deepEqual(
+    findings
+      .filter(({ level }) => level !== "ok")
+      .map(({ level, object, detail, remedy }) => [level, object, detail.slice(0, 24), remedy.slice(0, 24)]),
+    [
+      ["error", "Node a", "is not ready: NetworkRea", "install the cluster's ow"],
+      ["error", "Node b", "is not ready: Kubelet st", "kubectl describe node b"],
+      ["warning", "Node c", "runs Windows: its pods s", "none: the mesh needs Lin"],
+      ["error", "Node d", "is s390x; the images are", "take the node out of the"],
+      ["warning", "Node e", "its kernel is 4.18.0-553", "use a newer kernel, unle"],
+    ],
+  );
+});
+
+test("a platform with files of CNI in its own places is named with its flag", async () => {
+  const platform = async (one: object): Promise<string | undefined> =>
+    (await examine({ "/api/v1/nodes": { items: [one] } })).find(({ subject }) => subject === "platform")?.remedy;
+  const flag = (name: string): string =>
+    `serin install --set values.global.platform=${name} (with Helm: --set global.platform=${name})`;
+  assert.equal(await platform(node("a")), undefined);
+  assert.equal(await platform(node("a", { kubeletVersion: "v1.34.1-gke.2037000" })), flag("gke"));
+  assert.equal(await platform(node("a", { kubeletVersion: "v1.34.2+k3s1" })), flag("k3s"));
+  assert.equal(await platform(node("k3d-lab-agent-0", { kubeletVersion: "v1.34.2+k3s1" })), flag("k3d"));
+  assert.equal(
+    await platform(node("a", {}, { metadata: { name: "a", labels: { "microk8s.io/cluster": "true" } } })),
+    flag("microk8s"),
+  );
+  assert.equal(
+    await platform(node("a", {}, { metadata: { name: "a", labels: { "node.openshift.io/os_id": "rhel" } } })),
+    flag("openshift"),
+  );
+});
+
+test("Cilium's settings that are in the way are named; those that are not, are not", async () => {
+  const cilium = (data: Record<string, string>): Answers => ({
+    "/apis/apps/v1/daemonsets": { items: [{ metadata: { name: "cilium", namespace: "kube-system" } }] },
+    "/api/v1/namespaces/kube-system/configmaps/cilium-config": { data },
+  });
+  const found = await examine(cilium({ "cni-exclusive": "true", "kube-proxy-replacement": "true" }));
+  assert.deepEqual(
+    found
+      .filter(({ level }) => level === "error")
+      .map(({ object, remedy }) => `${object}: ${remedy.split(" --set ")[1] ?? ""}`),
+    [
+      "ConfigMap kube-system/cilium-config: cni.exclusive=false",
+      "ConfigMap kube-system/cilium-config: socketLB.hostNamespaceOnly=true",
+    ],
+  );
+  const fits = cilium({
+    "cni-exclusive": "false",
+    "kube-proxy-replacement": "true",
+    "bpf-lb-sock-hostns-only": "true",
+  });
+  assert.deepEqual(complaints(await examine(fits)), []);
+});
+
+test("an agent of the mesh that is not ready on every node is a warning", async () => {
+  const agents = (numberReady: number): Answers => ({
+    "/apis/apps/v1/daemonsets": {
+      items: [
+        { metadata: { name: "calico-node", namespace: "calico-system" } },
+        { metadata: { name: "istio-cni-node", namespace }, status: { desiredNumberScheduled: 2, numberReady } },
+      ],
+    },
+  });
+  assert.deepEqual(complaints(await examine(agents(2))), []);
+  assert.match(
+    complaints(await examine(agents(1))).join(""),
+    /^! CNI agent \(DaemonSet istio-system\/istio-cni-node\): 1 of 2 agents are ready\n/,
+  );
+});
+
+test("definitions of the Gateway API that are absent or old are named, with the command that brings them", async () => {
+  const told = async (items: readonly object[]): Promise<string[]> =>
+    (await examine({ [definitions]: { items } }))
+      .filter(({ subject }) => subject === "Gateway API")
+      .map(({ level, object, detail, remedy }) => `${level} ${object.split(" ")[1] ?? ""} ${detail}; ${remedy}`);
+  assert.deepEqual(
+    await told([definition("Gateway", "gateways", "v1"), definition("GRPCRoute", "grpcroutes", "v1alpha2")]),
+    [
+      "error gateways.gateway.networking.k8s.io serves v1, not v1beta1; serin gateway-api install",
+      "warning grpcroutes.gateway.networking.k8s.io serves v1alpha2, not v1; serin gateway-api install",
+    ],
+  );
+  assert.deepEqual(await told([]), [
+    "warning gateways.gateway.networking.k8s.io is not there: waypoints and Gateways need it; serin gateway-api install",
+  ]);
+  assert.deepEqual(await told([definition("Gateway", "gateways", "v1", "v1beta1")]), [
+    "ok gateways.gateway.networking.k8s.io v1.4.0, channel standard, 1 kind; ",
+  ]);
+});
+
+test("a LoadBalancer is known by an address, by a pool or by a cloud; one that gives none is named", async () => {
+  const bare = { "/api/v1/nodes": { items: [node("a", {}, { spec: {} })] } };
+  const told = async (answers: Answers): Promise<string> => {
+    const found = (await examine({ ...bare, ...answers })).find(({ subject }) => subject === "LoadBalancer");
+    return `${found?.level ?? ""} ${found?.object ?? ""}: ${found?.detail ?? ""}`;
+  };
+  const service = (name: string, ingress: readonly object[]) => ({
+    metadata: { name, namespace: "shop" },
+    spec: { type: "LoadBalancer" },
+    status: { loadBalancer: { ingress } },
+  });
+  const pools = "/apis/metallb.io/v1beta1/ipaddresspools";
+  assert.equal(
+    await told({
+      "/api/v1/services": { items: [service("old", []), service("web", [{ hostname: "web.elb.example.org" }])] },
+    }),
+    "ok Service shop/web: has the address web.elb.example.org",
+  );
+  assert.equal(
+    await told({ "/api/v1/services": { items: [service("old", [])] } }),
+    "warning Service shop/old: waits for an address, as does every Service of type LoadBalancer",
+  );
+  assert.equal(
+    await told({ [pools]: { items: [{ metadata: { name: "lan", namespace: "metallb-system" } }] } }),
+    "ok IPAddressPool metallb-system/lan: MetalLB",
+  );
+  assert.equal(
+    await told({ [pools]: { items: [] } }),
+    "warning Cluster: MetalLB is installed and has no IPAddressPool",
+  );
+  assert.match(await told({}), /^warning Cluster: no implementation is known here/);
+});

@@ -1,0 +1,79 @@
+import type { KubeClient } from "../../kube/index.ts";
+import { podSecurityFinding, rightsFindings } from "./access-findings.ts";
+import { gatewayDefinitions, lackedVersions, oldestMinor, readJson, serverVersion } from "./cluster-facts.ts";
+import { fault, good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
+import { loadBalancerFindings, networkFindings } from "./network-findings.ts";
+import { nodeFindings, platformFinding, type SeenNode } from "./node-findings.ts";
+
+/** Looks at everything that a mesh needs of a cluster, as far as the API server tells. Changes nothing. */
+export async function examineCluster(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
+  // The first answer says whether anybody answers, and whether the credentials are accepted.
+  const version = await versionFinding(client);
+  const nodes = await readJson<{ readonly items?: readonly SeenNode[] }>(client, "/api/v1/nodes");
+  const seen = nodes.state === "read" ? (nodes.value.items ?? []) : undefined;
+  const found = await Promise.all([
+    rightsFindings(client, istioNamespace),
+    podSecurityFinding(client, istioNamespace),
+    networkFindings(client, istioNamespace),
+    gatewayApiFindings(client),
+    loadBalancerFindings(client, seen),
+  ]);
+  const platform = seen === undefined ? undefined : platformFinding(seen);
+  return [
+    version,
+    ...found.flat(),
+    ...(platform === undefined ? [] : [platform]),
+    ...(nodes.state === "forbidden" ? [unseen("nodes", "nodes", nodes.reason)] : nodeFindings(seen ?? [])),
+  ];
+}
+
+async function versionFinding(client: KubeClient): Promise<ClusterFinding> {
+  const { text, supported } = await serverVersion(client);
+  const subject = "Kubernetes version";
+  if (supported) return good(subject, "Cluster", text);
+  return fault(
+    subject,
+    "Cluster",
+    `${text === "" ? "is unknown" : text}; 1.${oldestMinor} is the oldest that is supported`,
+    `upgrade the cluster to Kubernetes 1.${oldestMinor} or newer`,
+  );
+}
+
+const command = "serin gateway-api install";
+
+async function gatewayApiFindings(client: KubeClient): Promise<ClusterFinding[]> {
+  const subject = "Gateway API";
+  const read = await gatewayDefinitions(client);
+  if (read.state === "forbidden") return [unseen(subject, "customresourcedefinitions", read.reason)];
+  const found = read.state === "read" ? read.value : [];
+  const gateways = found.find(({ kind }) => kind === "Gateway");
+  if (gateways === undefined)
+    return [
+      warning(
+        subject,
+        "CustomResourceDefinition gateways.gateway.networking.k8s.io",
+        "is not there: waypoints and Gateways need it",
+        command,
+      ),
+    ];
+  const lacking = found.flatMap((definition) =>
+    lackedVersions(definition).map(({ version, level }) =>
+      (level === "Error" ? fault : warning)(
+        subject,
+        `CustomResourceDefinition ${definition.name}`,
+        `serves ${definition.served.join(", ") || "no version"}, not ${version}`,
+        command,
+      ),
+    ),
+  );
+  if (lacking.length > 0) return lacking;
+  const release = gateways.release === "" ? "of an unnamed release" : gateways.release;
+  const channel = gateways.channel === "" ? "" : `, channel ${gateways.channel}`;
+  return [
+    good(
+      subject,
+      `CustomResourceDefinition ${gateways.name}`,
+      `${release}${channel}, ${found.length} ${found.length === 1 ? "kind" : "kinds"}`,
+    ),
+  ];
+}

@@ -1,0 +1,3 @@
+export { gatewayDefinitions, lackedVersions, oldestMinor, readJson, serverVersion, whyNot } from "./cluster-facts.ts";
+export { findingText, type ClusterFinding } from "./cluster-finding.ts";
+export { examineCluster } from "./examine-cluster.ts";

@@ -1,0 +1,191 @@
+import type { KubeClient } from "../../kube/index.ts";
+import { readJson } from "./cluster-facts.ts";
+import { fault, good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
+import type { SeenNode } from "./node-findings.ts";
+
+interface Metadata {
+  readonly name?: string;
+  readonly namespace?: string;
+}
+
+interface DaemonSet {
+  readonly metadata?: Metadata;
+  readonly status?: { readonly desiredNumberScheduled?: number; readonly numberReady?: number };
+}
+
+/** Network plugins by the DaemonSets that bring them. */
+const pluginsByDaemonSet: Readonly<Record<string, string>> = {
+  "antrea-agent": "Antrea",
+  "aws-node": "Amazon VPC CNI",
+  "azure-cns": "Azure CNI",
+  "calico-node": "Calico",
+  canal: "Canal",
+  cilium: "Cilium",
+  kindnet: "kindnet",
+  "kube-flannel-ds": "Flannel",
+  "kube-router": "kube-router",
+  "ovnkube-node": "OVN-Kubernetes",
+  "weave-net": "Weave Net",
+};
+
+const afterwards = (istioNamespace: string): string =>
+  `the files of CNI on a node cannot be seen from outside; once it runs, kubectl logs -n ${istioNamespace} ds/istio-cni-node names the one that it chained into`;
+
+/** The cluster's own network plugin, and the mesh's agent where it is installed. */
+export async function networkFindings(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
+  const subject = "network plugin";
+  const read = await readJson<{ readonly items?: readonly DaemonSet[] }>(client, "/apis/apps/v1/daemonsets");
+  if (read.state === "forbidden") return [unseen(subject, "daemonsets", read.reason)];
+  const sets = read.state === "read" ? (read.value.items ?? []) : [];
+  const plugin = sets.find(({ metadata }) => pluginsByDaemonSet[metadata?.name ?? ""] !== undefined);
+  const own = sets.find(({ metadata }) => metadata?.name === "istio-cni-node" && metadata.namespace === istioNamespace);
+  const told =
+    plugin === undefined
+      ? good(subject, "Cluster", `no known plugin runs as a DaemonSet; ${afterwards(istioNamespace)}`)
+      : good(
+          subject,
+          objectOf("DaemonSet", plugin.metadata),
+          `${pluginsByDaemonSet[plugin.metadata?.name ?? ""] ?? ""}; ${afterwards(istioNamespace)}`,
+        );
+  const cilium =
+    plugin?.metadata?.name === "cilium" ? await ciliumFindings(client, plugin.metadata.namespace ?? "") : [];
+  return [told, ...cilium, ...(own === undefined ? [] : [agentFinding(own)])];
+}
+
+function objectOf(kind: string, { namespace = "", name = "" }: Metadata = {}): string {
+  return `${kind} ${namespace}/${name}`;
+}
+
+function agentFinding({ metadata, status }: DaemonSet): ClusterFinding {
+  const [wanted, ready] = [status?.desiredNumberScheduled ?? 0, status?.numberReady ?? 0];
+  const object = objectOf("DaemonSet", metadata);
+  const detail = `${ready} of ${wanted} agents are ready`;
+  if (ready >= wanted) return good("CNI agent", object, detail);
+  return warning(
+    "CNI agent",
+    object,
+    detail,
+    `kubectl describe pod -n ${metadata?.namespace ?? ""} -l k8s-app=istio-cni-node, and the log of the one that is not`,
+  );
+}
+
+/** Its own settings are the only ones of a network plugin that are known to be in the way. */
+async function ciliumFindings(client: KubeClient, namespace: string): Promise<ClusterFinding[]> {
+  const object = `ConfigMap ${namespace}/cilium-config`;
+  const path = `/api/v1/namespaces/${namespace}/configmaps/cilium-config`;
+  const read = await readJson<{ readonly data?: Readonly<Record<string, string>> }>(client, path);
+  if (read.state === "forbidden") return [unseen("Cilium", "configmaps", read.reason)];
+  const data = read.state === "read" ? (read.value.data ?? {}) : {};
+  const found: ClusterFinding[] = [];
+  if (data["cni-exclusive"] === "true")
+    found.push(
+      fault(
+        "Cilium",
+        object,
+        "cni-exclusive is true: Cilium takes every other plugin's entry out of the nodes' configuration",
+        "helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set cni.exclusive=false",
+      ),
+    );
+  if (data["kube-proxy-replacement"] === "true" && data["bpf-lb-sock-hostns-only"] !== "true")
+    found.push(
+      fault(
+        "Cilium",
+        object,
+        "kube-proxy-replacement is true without bpf-lb-sock-hostns-only: sockets of pods are led past the mesh's redirect",
+        "helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set socketLB.hostNamespaceOnly=true",
+      ),
+    );
+  return found;
+}
+
+interface ServiceObject {
+  readonly metadata?: Metadata;
+  readonly spec?: { readonly type?: string };
+  readonly status?: {
+    readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string; readonly hostname?: string }[] };
+  };
+}
+
+const portForward = "or reach gateways by kubectl port-forward, or by node ports";
+
+/** Whether Services of type LoadBalancer get an address: by one that has it, else by what would give it. */
+export async function loadBalancerFindings(
+  client: KubeClient,
+  nodes: readonly SeenNode[] | undefined,
+): Promise<ClusterFinding[]> {
+  const subject = "LoadBalancer";
+  const read = await readJson<{ readonly items?: readonly ServiceObject[] }>(client, "/api/v1/services");
+  if (read.state === "forbidden") return [unseen(subject, "services", read.reason)];
+  const balanced = (read.state === "read" ? (read.value.items ?? []) : []).filter(
+    ({ spec }) => spec?.type === "LoadBalancer",
+  );
+  const served = balanced.find((service) => addressOf(service) !== undefined);
+  if (served !== undefined)
+    return [good(subject, objectOf("Service", served.metadata), `has the address ${addressOf(served) ?? ""}`)];
+  const waiting = balanced[0];
+  if (waiting !== undefined)
+    return [
+      warning(
+        subject,
+        objectOf("Service", waiting.metadata),
+        "waits for an address, as does every Service of type LoadBalancer",
+        `kubectl describe service -n ${waiting.metadata?.namespace ?? ""} ${waiting.metadata?.name ?? ""}; install an implementation, for example MetalLB, ${portForward}`,
+      ),
+    ];
+  return [(await metalLbFinding(client)) ?? cloudFinding(nodes)];
+}
+
+function addressOf({ status }: ServiceObject): string | undefined {
+  const [first] = status?.loadBalancer?.ingress ?? [];
+  return first?.ip ?? first?.hostname;
+}
+
+async function metalLbFinding(client: KubeClient): Promise<ClusterFinding | undefined> {
+  const path = "/apis/metallb.io/v1beta1/ipaddresspools";
+  const read = await readJson<{ readonly items?: readonly { readonly metadata?: Metadata }[] }>(client, path);
+  if (read.state === "absent") return undefined;
+  const [pool] = read.state === "read" ? (read.value.items ?? []) : [{ metadata: undefined }];
+  if (pool === undefined)
+    return warning(
+      "LoadBalancer",
+      "Cluster",
+      "MetalLB is installed and has no IPAddressPool",
+      "create an IPAddressPool and an L2Advertisement in MetalLB's namespace",
+    );
+  return good(
+    "LoadBalancer",
+    pool.metadata === undefined ? "Cluster" : objectOf("IPAddressPool", pool.metadata),
+    "MetalLB",
+  );
+}
+
+/** Of clouds whose controllers give addresses: the scheme of a node's provider id. */
+const clouds: readonly string[] = [
+  "aws",
+  "azure",
+  "gce",
+  "digitalocean",
+  "openstack",
+  "hcloud",
+  "linode",
+  "ibm",
+  "oci",
+];
+
+function cloudFinding(nodes: readonly SeenNode[] | undefined): ClusterFinding {
+  const node = nodes?.find(({ spec }) => clouds.includes(spec?.providerID?.split("://")[0] ?? ""));
+  if (node !== undefined)
+    return good(
+      "LoadBalancer",
+      `Node ${node.metadata?.name ?? ""}`,
+      `is of ${node.spec?.providerID?.split("://")[0] ?? ""}, whose controller gives addresses; no Service has asked for one yet`,
+    );
+  const isK3s = nodes?.some(({ status }) => status?.nodeInfo?.["kubeletVersion"]?.includes("+k3s") === true);
+  if (isK3s === true) return good("LoadBalancer", "Cluster", "k3s brings ServiceLB, unless it was disabled");
+  return warning(
+    "LoadBalancer",
+    "Cluster",
+    "no implementation is known here: a Gateway may wait for its address for ever",
+    `install one, for example MetalLB, ${portForward}`,
+  );
+}

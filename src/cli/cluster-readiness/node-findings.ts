@@ -1,0 +1,129 @@
+import { isSupported, majorMinor, oldestMinor } from "./cluster-facts.ts";
+import { fault, good, warning, type ClusterFinding } from "./cluster-finding.ts";
+
+/** Of a Node, what is looked at. */
+export interface SeenNode {
+  readonly metadata?: { readonly name?: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly spec?: { readonly providerID?: string };
+  readonly status?: {
+    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
+    readonly nodeInfo?: Readonly<Record<string, string>>;
+  };
+}
+
+/** Since then a table of both families may translate addresses, as the rules of captured pods do. */
+const inetNatKernel: readonly [number, number] = [5, 2];
+const architectures: readonly string[] = ["amd64", "arm64"];
+
+/** What each node tells of itself. Modules of its kernel are not among it. */
+export function nodeFindings(nodes: readonly SeenNode[]): ClusterFinding[] {
+  return nodes.flatMap((node) => {
+    const info = node.status?.nodeInfo ?? {};
+    if (info["operatingSystem"] === "windows")
+      return [
+        warning("node", nameOf(node), "runs Windows: its pods stay out of the mesh", "none: the mesh needs Linux"),
+      ];
+    const faults = [notReady(node), oldKubelet(node), foreignArchitecture(node), oldKernel(node)].flatMap(
+      (found) => found ?? [],
+    );
+    return faults.length > 0 ? faults : [good("node", nameOf(node), description(info))];
+  });
+}
+
+function nameOf({ metadata }: SeenNode): string {
+  return `Node ${metadata?.name ?? ""}`;
+}
+
+function description(info: Readonly<Record<string, string>>): string {
+  const read = (name: string): string => info[name] ?? "unknown";
+  return `kubelet ${read("kubeletVersion")}, ${read("containerRuntimeVersion")}, ${read("osImage")}, Linux ${read("kernelVersion")}, ${read("architecture")}`;
+}
+
+function notReady(node: SeenNode): ClusterFinding | undefined {
+  const ready = node.status?.conditions?.find(({ type }) => type === "Ready");
+  if (ready?.status === "True") return undefined;
+  const said = ready?.message ?? "no condition Ready";
+  const isWithoutNetwork = /NetworkPluginNotReady|cni plugin not initialized/i.test(said);
+  return fault(
+    "node",
+    nameOf(node),
+    `is not ready: ${said}`,
+    isWithoutNetwork
+      ? "install the cluster's own network plugin first: the mesh chains into it"
+      : `kubectl describe node ${node.metadata?.name ?? ""}`,
+  );
+}
+
+function oldKubelet(node: SeenNode): ClusterFinding | undefined {
+  const version = node.status?.nodeInfo?.["kubeletVersion"] ?? "";
+  if (isSupported(version)) return undefined;
+  return fault(
+    "node",
+    nameOf(node),
+    `its kubelet is ${version === "" ? "of no known version" : version}; 1.${oldestMinor} is the oldest that is supported`,
+    `upgrade the node to Kubernetes 1.${oldestMinor} or newer`,
+  );
+}
+
+function foreignArchitecture(node: SeenNode): ClusterFinding | undefined {
+  const architecture = node.status?.nodeInfo?.["architecture"] ?? "";
+  if (architectures.includes(architecture)) return undefined;
+  return fault(
+    "node",
+    nameOf(node),
+    `is ${architecture === "" ? "of no known architecture" : architecture}; the images are for ${architectures.join(" and ")}`,
+    "take the node out of the cluster, or keep the DaemonSets istio-cni-node and ztunnel off it by a node affinity",
+  );
+}
+
+function oldKernel(node: SeenNode): ClusterFinding | undefined {
+  const version = node.status?.nodeInfo?.["kernelVersion"] ?? "";
+  const [major, minor] = majorMinor(version);
+  const [needMajor, needMinor] = inetNatKernel;
+  if (major > needMajor || (major === needMajor && minor >= needMinor)) return undefined;
+  return warning(
+    "node",
+    nameOf(node),
+    `its kernel is ${version === "" ? "of no known version" : version}; nf_tables translates addresses in tables of both families since Linux ${needMajor}.${needMinor}`,
+    "use a newer kernel, unless the distribution has brought this back to its own; the log of istio-cni-node on that node tells",
+  );
+}
+
+interface Platform {
+  /** A value of `global.platform`. */
+  readonly name: string;
+  readonly isOf: (node: SeenNode) => boolean;
+}
+
+const kubeletOf = (node: SeenNode): string => node.status?.nodeInfo?.["kubeletVersion"] ?? "";
+const hasLabel = (node: SeenNode, label: string): boolean => node.metadata?.labels?.[label] !== undefined;
+
+/** Those whose nodes keep CNI's files elsewhere. The first that fits counts. */
+const platforms: readonly Platform[] = [
+  { name: "gke", isOf: (node) => kubeletOf(node).includes("-gke.") },
+  { name: "k3d", isOf: (node) => kubeletOf(node).includes("+k3s") && node.metadata?.name?.startsWith("k3d-") === true },
+  { name: "k3s", isOf: (node) => kubeletOf(node).includes("+k3s") },
+  { name: "microk8s", isOf: (node) => hasLabel(node, "microk8s.io/cluster") },
+  { name: "openshift", isOf: (node) => hasLabel(node, "node.openshift.io/os_id") },
+  {
+    name: "minikube",
+    isOf: (node) =>
+      hasLabel(node, "minikube.k8s.io/name") &&
+      node.status?.nodeInfo?.["containerRuntimeVersion"]?.startsWith("docker://") === true,
+  },
+];
+
+/** A platform that an installation must be told of. */
+export function platformFinding(nodes: readonly SeenNode[]): ClusterFinding | undefined {
+  for (const { name, isOf } of platforms) {
+    const node = nodes.find(isOf);
+    if (node !== undefined)
+      return warning(
+        "platform",
+        nameOf(node),
+        `is a node of ${name}, which keeps files of CNI in places of its own`,
+        `serin install --set values.global.platform=${name} (with Helm: --set global.platform=${name})`,
+      );
+  }
+  return undefined;
+}
