@@ -110,7 +110,7 @@ test("a document that is none is said by its line and column, and the others are
   );
   assert.equal(
     context.errors,
-    "Error: -:1:1: apiVersion is required: a document must be a Kubernetes object\nError: -:11:1: Flow sequence in block collection must be sufficiently indented and end with a ]\nError: Some files couldn't be parsed.\n",
+    'Error(s) adding files: errors parsing content "-": -:1:1: apiVersion is required: a document must be a Kubernetes object\nError(s) adding files: errors parsing content "-": -:11:1: Flow sequence in block collection must be sufficiently indented and end with a ]\nError: Some files couldn\'t be parsed.\n',
   );
   assert.match(context.output, /^Info \[IST0102] \(Namespace shop -:8\)/);
   const ignored = new FakeContext({ files: { "-": "a: 1\n" } });

@@ -135,7 +135,8 @@ async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliCo
   checkAnalyzers(flags.analyzer);
   const suppressions = suppressionsOf(flags.suppress, context);
   const files = await readManifests(paths, context);
-  for (const fault of files.faults) context.err(`Error: ${faultText(fault)}\n`);
+  for (const fault of files.faults)
+    context.err(`Error(s) adding files: errors parsing content "${fault.file}": ${faultText(fault)}\n`);
   const target = await targetOf(files, flags, context);
   const where = flags.allNamespaces === true ? "all namespaces" : `namespace: ${target.defaultNamespace}`;
   const messages = analyze(target.resources, { ...target, suppressions, only: flags.analyzer });

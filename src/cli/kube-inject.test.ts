@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
 import { describeError } from "../base/index.ts";
+import type { KubernetesObject } from "../api/index.ts";
 import type { Pod } from "../api/kubernetes/index.ts";
 import { createProgram } from "./program.ts";
 import { FakeContext, type FakeCluster } from "./testing/fake-context.ts";
@@ -73,4 +74,20 @@ test("a file that is no YAML, one that is not named, and a revision that is not 
     await refused("-f web.yaml -r canry"),
     'there is no ConfigMap istio-sidecar-injector-canry in namespace istio-system; did you mean the revision "canary"?\n  hint: revisions: canary; one is named by --revision',
   );
+});
+
+test("an empty revision is the default one", async () => {
+  const { output } = await serin("-f web.yaml --revision=", {
+    files,
+    objects: {
+      ConfigMap: [
+        {
+          kind: "ConfigMap",
+          metadata: { name: "istio-sidecar-injector", namespace: "istio-system" },
+          data: { config: files.config, values: files.values },
+        } as KubernetesObject,
+      ],
+    },
+  });
+  assert.match(output, /name: istio-proxy/);
 });

@@ -66,7 +66,8 @@ async function injectionOf(
   flags: InjectFlags,
   context: CliContext,
 ): Promise<{ readonly injection: InjectionContext; readonly client: KubeClient | undefined }> {
-  const revision = flags.revision ?? "default";
+  // Scripts write `--revision=` where they mean the default one.
+  const revision = flags.revision === undefined || flags.revision === "" ? "default" : flags.revision;
   const namespace = istioNamespaceOf(flags);
   const read = async (file: string | undefined): Promise<string | undefined> =>
     file === undefined ? undefined : await context.readFile(file);

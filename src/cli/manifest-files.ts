@@ -46,7 +46,7 @@ async function filesOf(path: string, context: CliContext): Promise<readonly stri
 
 function accepted(file: string, context: CliContext): boolean {
   if (extensions.includes(extname(file))) return true;
-  context.err(`Skipping file ${file}, recognized file extensions are: ${extensions.join(", ")}\n`);
+  context.err(`Skipping file ${file}, recognized file extensions are: [${extensions.join(" ")}]\n`);
   return false;
 }
 

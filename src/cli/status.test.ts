@@ -172,3 +172,14 @@ data plane version: 1.18.0 (2 proxies), 1.18.1 (1 proxies)
   await createProgram(alone).parseAsync(["version"], { from: "user" });
   assert.equal(alone.output, "client version: 1.18.1\n");
 });
+
+test("proxy-status and version give up after --timeout", async () => {
+  const silent = (): FakeContext =>
+    Object.assign(new FakeContext(cluster), { connect: async () => await new Promise<never>(() => undefined) });
+  for (const line of ["proxy-status --timeout 20ms", "version --remote --timeout=20ms"])
+    await assert.rejects(
+      createProgram(silent()).parseAsync(line.split(" ")),
+      /no control plane answered within 0\.02 s/,
+    );
+  assert.match((await run("proxy-status --timeout=10s")).output, /^NAME /);
+});

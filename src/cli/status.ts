@@ -3,6 +3,7 @@ import { userError } from "../base/index.ts";
 import type { ConnectedProxy } from "../api/serin/index.ts";
 import { paint, type Colour } from "./colour.ts";
 import type { CliContext } from "./context.ts";
+import { timeoutFlag, withinTimeout, type TimeoutFlags } from "./deadline.ts";
 import { revisionFlag } from "./flags.ts";
 import { outputFormat, renderValue } from "./output.ts";
 import { listPilotsOf, listProxies, type Pilot } from "./pilots.ts";
@@ -10,7 +11,7 @@ import { adminPortFlag, type AdminFlags } from "./proxy-admin.ts";
 import { compareTypes, shortTypeOf, syncStateOf } from "./sync-types.ts";
 import { renderTable } from "./table.ts";
 
-interface StatusFlags extends AdminFlags {
+interface StatusFlags extends AdminFlags, TimeoutFlags {
   readonly output?: string;
   readonly revision?: string;
   readonly verbosity?: string;
@@ -22,7 +23,7 @@ interface Connected extends ConnectedProxy {
 }
 
 export function statusCommands(program: Command, context: CliContext): void {
-  revisionFlag(program.command("proxy-status [pod]").alias("ps"))
+  timeoutFlag(revisionFlag(program.command("proxy-status [pod]").alias("ps")))
     .description(
       "every connected proxy, its control plane, and what it has acknowledged; for one pod, what it has beside what its control plane says (! rejected, * on its way)",
     )
@@ -35,8 +36,11 @@ export function statusCommands(program: Command, context: CliContext): void {
     .option("--file <file>", "a saved answer of /config_dump instead of the pod's")
     .option(...adminPortFlag)
     .action(async (pod: string | undefined, flags: StatusFlags) => {
-      if (pod === undefined) await proxyStatus(flags, context);
-      else await (await import("./proxy-diff.ts")).proxyDiff(pod, flags, context);
+      const work =
+        pod === undefined
+          ? proxyStatus(flags, context)
+          : import("./proxy-diff.ts").then(async ({ proxyDiff }) => await proxyDiff(pod, flags, context));
+      await withinTimeout(work, flags, context);
     });
 }
 

@@ -48,7 +48,7 @@ test("files that are right are said to be so, with those of directories below", 
   });
   assert.deepEqual(found, {
     out: '"DIR/a.yaml" is valid\n"DIR/below/b.json" is valid\n',
-    err: "Skipping file DIR/notes.md, recognized file extensions are: .json, .yaml, .yml\n",
+    err: "Skipping file DIR/notes.md, recognized file extensions are: [.json .yaml .yml]\n",
     exitCode: 0,
   });
   assert.equal((await validate(["-f", "-"], { "-": good })).out, "validation succeed\n");

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
 import { describeError } from "../base/index.ts";
 import type { CliContext } from "./context.ts";
+import { timeoutFlag, withinTimeout, type TimeoutFlags } from "./deadline.ts";
 import { revisionFlag, type CommonFlags } from "./flags.ts";
 import { outputFormat, renderValue } from "./output.ts";
 
-interface VersionFlags extends CommonFlags {
+interface VersionFlags extends CommonFlags, TimeoutFlags {
   readonly output?: string;
   readonly remote?: boolean;
   readonly short?: boolean;
@@ -12,7 +13,7 @@ interface VersionFlags extends CommonFlags {
 }
 
 export function versionCommand(program: Command, context: CliContext): void {
-  revisionFlag(program.command("version"))
+  timeoutFlag(revisionFlag(program.command("version")))
     .description("the versions of the command line, of control planes and of data planes")
     .option("--remote", "ask the cluster (as it is without this flag), and fail when it cannot be asked")
     .option("--no-remote", "leave the cluster alone")
@@ -73,26 +74,7 @@ async function remoteVersions(
   context: CliContext,
 ): Promise<Versions | undefined> {
   try {
-    const client = await context.connect(flags);
-    const { askPilot, listPilotsOf, listProxies } = await import("./pilots.ts");
-    const pilots = await listPilotsOf(client, flags.revision);
-    const found = await Promise.all(
-      pilots.map(async (pilot) => ({
-        pilot,
-        number: (await askPilot(client, pilot, 15_014, "/version")).trim(),
-        proxies: await listProxies(client, pilot),
-      })),
-    );
-    return {
-      meshVersion: found.map(({ pilot, number }) => ({
-        Component: "pilot",
-        revision: pilot.revision,
-        Info: { version: number },
-      })),
-      dataPlaneVersion: found.flatMap(({ proxies }) =>
-        proxies.map(({ id, version: number }) => ({ ID: id, IstioVersion: number })),
-      ),
-    };
+    return await withinTimeout(askVersions(flags, context), flags, context);
   } catch (error) {
     if (isRemoteSaid || flags.revision !== undefined) throw error;
     // Without a kubeconfig there is nothing to ask. Any other failure is worth a message.
@@ -100,4 +82,27 @@ async function remoteVersions(
       context.err(`! the cluster could not be asked: ${describeError(error).split("\n")[0] ?? ""}\n`);
     return undefined;
   }
+}
+
+async function askVersions(flags: VersionFlags, context: CliContext): Promise<Versions> {
+  const client = await context.connect(flags);
+  const { askPilot, listPilotsOf, listProxies } = await import("./pilots.ts");
+  const pilots = await listPilotsOf(client, flags.revision);
+  const found = await Promise.all(
+    pilots.map(async (pilot) => ({
+      pilot,
+      number: (await askPilot(client, pilot, 15_014, "/version")).trim(),
+      proxies: await listProxies(client, pilot),
+    })),
+  );
+  return {
+    meshVersion: found.map(({ pilot, number }) => ({
+      Component: "pilot",
+      revision: pilot.revision,
+      Info: { version: number },
+    })),
+    dataPlaneVersion: found.flatMap(({ proxies }) =>
+      proxies.map(({ id, version: number }) => ({ ID: id, IstioVersion: number })),
+    ),
+  };
 }

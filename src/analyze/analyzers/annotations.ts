@@ -52,7 +52,6 @@ const annotationsOfKind: Readonly<Record<string, readonly string[]>> = {
     "proxy.istio.io/overrides",
     "inject.istio.io/templates",
     "ambient.istio.io/redirection",
-    "ambient.istio.io/waypoint-inbound-binding",
     "ambient.istio.io/bypass-inbound-capture",
     "ambient.istio.io/dns-capture",
     "istio.io/reroute-virtual-interfaces",
@@ -63,16 +62,22 @@ const annotationsOfKind: Readonly<Record<string, readonly string[]>> = {
     "networking.istio.io/exportTo",
     "traffic.istio.io/nodeSelector",
     "istio.io/use-waypoint-canary-weight",
+    "networking.istio.io/traffic-distribution",
   ],
-  Namespace: ["topology.istio.io/controlPlaneClusters", "istio.io/use-waypoint-canary-weight"],
-  ServiceEntry: ["istio.io/use-waypoint-canary-weight"],
+  Namespace: [
+    "topology.istio.io/controlPlaneClusters",
+    "istio.io/use-waypoint-canary-weight",
+    "networking.istio.io/traffic-distribution",
+  ],
+  ServiceEntry: ["istio.io/use-waypoint-canary-weight", "networking.istio.io/traffic-distribution"],
   Ingress: ["kubernetes.io/ingress.class"],
   Gateway: [
     "gateway.istio.io/service-account",
     "gateway.istio.io/name-override",
     "networking.istio.io/service-type",
-    "networking.istio.io/traffic-distribution",
+    "ambient.istio.io/waypoint-inbound-binding",
   ],
+  GatewayClass: ["ambient.istio.io/waypoint-inbound-binding"],
   AuthorizationPolicy: ["istio.io/dry-run"],
   WorkloadEntry: [
     "istio.io/autoRegistrationGroup",
@@ -189,6 +194,8 @@ function checkAnnotation(resource: Resource, kind: string, name: string, value: 
   const kinds = Object.entries(annotationsOfKind).flatMap(([of, names]) => (names.includes(name) ? [of] : []));
   if (kinds.length === 0) {
     const near = nearestName(name, Object.values(annotationsOfKind).flat());
+    // istioctl judges Services and pods of the cluster alone. In a file, a name that is near to none may be another release's.
+    if (near === undefined && resource.source !== undefined) return;
     report(
       messageTypes.unknownAnnotation,
       resource,

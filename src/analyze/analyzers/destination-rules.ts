@@ -76,7 +76,8 @@ function checkSubsets(
   // Endpoints that are not pods have labels of their own.
   if (!knowsAllWorkloads(inventory) || Object.keys(known.selector).length === 0) return;
   const behind = selected(workloads(inventory), known.selector, known.namespace);
-  if (behind.length === 0 && inventory.options.scope === "files") return;
+  // Of a host without any pods no rule is wrong.
+  if (behind.length === 0) return;
   for (const [index, { name, labels }] of spec.subsets.entries()) {
     if (selected(behind, labels).length > 0 || isByPlace(labels)) continue;
     const others = [
@@ -86,13 +87,11 @@ function checkSubsets(
         ),
       ),
     ].toSorted();
-    const have =
-      others.length === 0 ? `host ${spec.host} has no pods at all` : `the pods of ${spec.host} have ${listed(others)}`;
     report(
       messageTypes.destinationRuleSubsetNotSelectPods,
       resource,
       `spec.subsets[${index}].labels`,
-      `subset "${name}" selects ${labelsText(labels)}, which no pod has, so requests to it get 503: ${have}; correct the labels, or deploy such pods`,
+      `subset "${name}" selects ${labelsText(labels)}, which no pod has, so requests to it get 503: the pods of ${spec.host} have ${listed(others)}; correct the labels, or deploy such pods`,
     );
   }
 }

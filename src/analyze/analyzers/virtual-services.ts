@@ -166,15 +166,13 @@ export const subsetAnalyzer: Analyzer = {
   description: "subsets that VirtualServices route to are defined by a DestinationRule",
   analyze(inventory, report) {
     const rules = inventory.of(destinationRuleKind);
+    // As istioctl has it: subsets are written for a route, so that files without them are called incomplete.
+    const mayCallSubsetsMissing = inventory.options.scope === "files" || inventory.knowsAll(destinationRuleKind);
     for (const service of inventory.of(virtualServiceKind)) {
       const { resource, object } = service;
       const namespace = object.metadata.namespace ?? "";
       for (const { destination, path, isMirror } of destinationsOf(service)) {
-        if (
-          destination.subset === undefined ||
-          !(inventory.options.scope === "cluster" ? inventory.knowsAll(destinationRuleKind) : rules.length > 0)
-        )
-          continue;
+        if (destination.subset === undefined || !mayCallSubsetsMissing) continue;
         const host = fullHost(destination.host, namespace);
         const ofHost = rules.filter(({ object: rule }) =>
           hostsMeet(fullHost(rule.spec.host, rule.metadata.namespace ?? ""), host),
@@ -188,7 +186,8 @@ export const subsetAnalyzer: Analyzer = {
         report(
           messageTypes.referencedResourceNotFound,
           resource,
-          `${path}.subset`,
+          // The line that istioctl names.
+          `${path}.host`,
           `${isMirror ? "mirror " : ""}subset "${destination.subset}" of host "${destination.host}" is not defined, so requests get 503: ${known}`,
         );
       }

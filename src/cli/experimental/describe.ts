@@ -10,7 +10,7 @@ import {
 import { nearestName, userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
-import { istioNamespaceOf } from "../flags.ts";
+import { istioNamespaceOf, namespaceOf } from "../flags.ts";
 import { findPods, isRunning, parseResourceName } from "../pods.ts";
 import { hasProxy, type AdminFlags } from "../proxy-admin.ts";
 import { describeAuthorization } from "./describe-authorization.ts";
@@ -29,12 +29,13 @@ export async function describePod(name: string, flags: DescribeFlags, context: C
   if (pod === undefined) throw userError("no-pods", `${name} has no pods`);
   const namespace = pod.metadata.namespace ?? "";
   const objects = await readMeshObjects(client);
-  const lines = podLines(pod, flags);
+  const spokenOf = await namespaceOf(flags, context);
+  const lines = podLines(pod, spokenOf, flags);
   if (isRunning(pod)) {
     const services = objects.services.filter(
       ({ metadata, spec }) => metadata.namespace === namespace && matchesLabels(spec?.selector, pod.metadata.labels),
     );
-    for (const service of services) lines.push(separator, ...serviceLines(service, pod, objects));
+    for (const service of services) lines.push(separator, ...serviceLines(service, pod, objects, spokenOf));
     if (services.length === 0) lines.push(separator, "No service leads to this pod");
     lines.push(separator, ...(await describeAuthorization(pod, objects, istioNamespaceOf(flags), flags, context)));
   }
@@ -49,11 +50,12 @@ export async function describeService(text: string, flags: DescribeFlags, contex
   const { items } = await client.list(podKind, { namespace });
   const pods = items.filter((pod) => matchesLabels(service.spec?.selector, pod.metadata.labels));
   const meshed = pods.filter((pod) => isRunning(pod) && (hasProxy(pod) || isCaptured(pod)));
-  const lines = serviceLines(service, meshed[0] ?? pods[0], objects);
-  if (pods.length === 0) lines.push(`Service "${shownName(service.metadata, namespace)}" has no pods.`);
+  const spokenOf = await namespaceOf(flags, context);
+  const lines = serviceLines(service, meshed[0] ?? pods[0], objects, spokenOf);
+  if (pods.length === 0) lines.push(`Service "${shownName(service.metadata, spokenOf)}" has no pods.`);
   else if (meshed.length === 0) {
     lines.push(
-      `Service "${shownName(service.metadata, namespace)}" has no Istio pods.  (${pods.length} pods in service).`,
+      `Service "${shownName(service.metadata, spokenOf)}" has no Istio pods.  (${pods.length} pods in service).`,
       `Use \`${context.programName} kube-inject\` or redeploy with Istio automatic sidecar injection.`,
     );
   }
@@ -80,13 +82,13 @@ function isCaptured({ metadata }: Pod): boolean {
 /** The sidecar's user. */
 const reservedUser = 1337;
 
-function podLines(pod: Pod, { ignoreUnmeshed }: DescribeFlags): string[] {
+function podLines(pod: Pod, spokenOf: string, { ignoreUnmeshed }: DescribeFlags): string[] {
   const { metadata, spec, status } = pod;
   const containers = spec?.containers ?? [];
   const ports = [...containers, ...(spec?.initContainers ?? []).filter(({ name }) => name === "istio-proxy")].flatMap(
     portTexts,
   );
-  const name = shownName(metadata, metadata.namespace ?? "");
+  const name = shownName(metadata, spokenOf);
   const lines = [
     `Pod: ${name}`,
     `   Pod Revision: ${metadata.annotations?.["istio.io/rev"] ?? metadata.labels?.["istio.io/rev"] ?? "default"}`,
@@ -113,23 +115,26 @@ function portTexts({ name, ports = [] }: Container): string[] {
   );
 }
 
-function serviceLines(service: Service, pod: Pod | undefined, objects: MeshObjects): string[] {
-  const namespace = pod?.metadata.namespace ?? service.metadata.namespace ?? "";
-  const lines = [`Service: ${shownName(service.metadata, namespace)}`];
-  for (const port of service.spec?.ports ?? []) {
-    if ((port.protocol ?? "TCP") !== "TCP") continue;
+/** Names of another namespace than `spokenOf` are shown with theirs. */
+function serviceLines(service: Service, pod: Pod | undefined, objects: MeshObjects, spokenOf: string): string[] {
+  const lines = [`Service: ${shownName(service.metadata, spokenOf)}`];
+  const ports = service.spec?.ports ?? [];
+  const tcpPorts = ports.filter(({ protocol = "TCP" }) => protocol === "TCP");
+  for (const port of tcpPorts) {
     const target = targetPort(port, pod);
     lines.push(
       `   Port: ${port.name ?? ""} ${port.port}/${protocolOf(port)} ${target === undefined ? `targets the pod port "${String(port.targetPort)}", which the pod has not` : `targets pod port ${target}`}`,
     );
   }
-  lines.push(
-    ...waypointLines(service),
-    ...describeDestinationRules(service, pod, objects, namespace),
-    ...describeRoutes(service, pod, objects, namespace),
-    ...describeExposure(service, objects, namespace),
-  );
-  return lines;
+  const rules = [
+    ...describeDestinationRules(service, pod, objects, spokenOf),
+    ...describeRoutes(service, pod, objects, spokenOf),
+  ];
+  lines.push(...waypointLines(service));
+  if (ports.length < 2) lines.push(...rules);
+  // As istioctl has it: of several ports, each with its rules below it.
+  else for (const { port } of tcpPorts) lines.push(`${port}:`, ...rules.map((line) => `   ${line}`));
+  return [...lines, ...describeExposure(service, objects, spokenOf)];
 }
 
 function waypointLines({ metadata: { labels = {}, namespace = "" } }: Service): string[] {

@@ -1,13 +1,17 @@
 import type { Command } from "commander";
 import type { CliContext } from "../context.ts";
-import { revisionFlag, type CommonFlags } from "../flags.ts";
+import { timeoutFlag } from "../deadline.ts";
+import { durationFlag, revisionFlag, type CommonFlags } from "../flags.ts";
 import { adminPortFlag } from "../proxy-admin.ts";
+import { statusCommands } from "../status.ts";
+import { versionCommand } from "../version.ts";
 import { waypointCommands } from "../waypoint.ts";
 import type { AuthzFlags } from "./authz-check.ts";
 import type { CheckInjectFlags } from "./check-inject.ts";
 import type { DescribeFlags } from "./describe.ts";
 import type { StatsFlags } from "./envoy-stats.ts";
 import type { DebugFlags } from "./internal-debug.ts";
+import type { MetricsFlags } from "./metrics.ts";
 import type { PrecheckFlags } from "./precheck.ts";
 import type { RevisionFlags } from "./revisions.ts";
 
@@ -21,6 +25,9 @@ export function experimentalCommands(program: Command, context: CliContext): voi
   describeCommands(parent, context);
   askingCommands(parent, context);
   waypointCommands(parent, context);
+  // istioctl keeps its older forms of these here.
+  versionCommand(parent, context);
+  statusCommands(parent, context);
 }
 
 function checkCommands(parent: Command, context: CliContext): void {
@@ -106,7 +113,16 @@ function askingCommands(parent: Command, context: CliContext): void {
       async (name: string | undefined, flags: StatsFlags) =>
         await (await import("./envoy-stats.ts")).envoyStats(name, flags, context),
     );
-  revisionFlag(parent.command("internal-debug [type]"))
+  parent
+    .command("metrics [workloads...]")
+    .alias("m")
+    .description("requests, errors and latencies of workloads (name or name.namespace), as servers measured them")
+    .option("-d, --duration <duration>", "the time to look back", durationFlag, durationFlag("1m"))
+    .action(
+      async (workloads: readonly string[], flags: MetricsFlags) =>
+        await (await import("./metrics.ts")).workloadMetrics(workloads, flags, context),
+    );
+  timeoutFlag(revisionFlag(parent.command("internal-debug [type]")))
     .alias("iv")
     .description("what a control plane answers below /debug/")
     .option("--all", "each control plane, not only the first")

@@ -250,19 +250,19 @@ test("describe shows a pod's service, subsets, routes, exposure and who may reac
   const path = "/config_dump?mask=dynamic_listeners,static_listeners";
   assert.equal(
     (await serin("describe pod web-1.shop", { ...mesh, pods: { [`GET web-1.shop:15000${path}`]: rbacDump } })).output,
-    `Pod: web-1
+    `Pod: web-1.shop
    Pod Revision: canary
    Pod Ports: 9080 (web)
-WARNING: Pod web-1 Container web NOT READY
+WARNING: Pod web-1.shop Container web NOT READY
 --------------------
-Service: web
+Service: web.shop
    Port: http 80/HTTP targets pod port 9080
-DestinationRule: web for "web"
+DestinationRule: web.shop for "web"
    Matching subsets: v1
       (Non-matching subsets v2)
    Traffic Policy TLS Mode: ISTIO_MUTUAL
    Policies: outlier detection
-VirtualService: web
+VirtualService: web.shop
    Route to host "web" subset "v1" with weight 90%
    /page*, / when headers are end-user=jason
    1 additional destination(s) that will not reach this pod
@@ -281,10 +281,75 @@ RBAC policies: deny.shop (DENY, 1 rule), page.shop (ALLOW, 2 rules), ext.shop (C
     (await serin("describe svc web -n shop", mesh)).output,
     /^Service: web\n {3}Port: http 80\/HTTP targets pod port 9080\n/,
   );
+  const [web] = mesh.objects?.["Service"] ?? [];
+  const twoPorts = {
+    ...web,
+    spec: {
+      selector: { app: "web" },
+      ports: [
+        { name: "http", port: 80, targetPort: 9080 },
+        { name: "tcp", port: 90 },
+      ],
+    },
+  };
+  assert.match(
+    (
+      await serin("describe svc web.shop -n dummy", {
+        ...mesh,
+        objects: { ...mesh.objects, Service: [twoPorts as KubernetesObject] },
+      })
+    ).output,
+    /^Service: web\.shop\n {3}Port: http 80\/HTTP targets pod port 9080\n {3}Port: tcp 90\/TCP .*\n80:\n {3}DestinationRule: web\.shop for "web"\n {6}Matching subsets: v1\n[^]*\n90:\n {3}DestinationRule/,
+  );
   assert.match(
     await refused("describe service wbe -n shop", mesh),
     /^there is no service "wbe" in namespace shop; did you mean web\?/,
   );
+});
+
+test("x version and x proxy-status are there as they were before, with the flags of every verb", async () => {
+  const { output } = await serin(
+    "version --remote=true --istioNamespace=istio-system --kubeconfig k --timeout 10s",
+    mesh,
+  );
+  assert.match(output, /^client version: 1\.18\.1\n/);
+  assert.match((await serin("ps", mesh)).errors, /^No istiod runs in this cluster/);
+});
+
+test("metrics asks the mesh's Prometheus for the rates and latencies of workloads, in istioctl's columns", async () => {
+  const prometheus = object("Pod", {
+    metadata: { name: "prometheus-0", namespace: "istio-system", labels: { "app.kubernetes.io/name": "prometheus" } },
+    status: { phase: "Running" },
+  });
+  const labels = 'destination_workload=~"web.*", destination_workload_namespace=~"shop.*",reporter="destination"';
+  const quantile = (part: string): string =>
+    `histogram_quantile(${part}, sum(rate(istio_request_duration_milliseconds_bucket{${labels}}[60000ms])) by (le))`;
+  const values: Readonly<Record<string, string | undefined>> = {
+    [`sum(rate(istio_requests_total{${labels}}[60000ms]))`]: "0.04",
+    [`sum(rate(istio_requests_total{${labels},response_code=~"[45][0-9]{2}"}[60000ms]))`]: undefined,
+    [quantile("0.5")]: "2.5",
+    [quantile("0.9")]: "1500",
+    [quantile("0.99")]: "NaN",
+  };
+  const pods = Object.fromEntries(
+    Object.entries(values).map(([query, value]) => [
+      `GET prometheus-0.istio-system:9090/api/v1/query?query=${encodeURIComponent(query)}`,
+      JSON.stringify({
+        status: "success",
+        data: { resultType: "vector", result: value === undefined ? [] : [{ value: [1, value] }] },
+      }),
+    ]),
+  );
+  const cluster = { objects: { Pod: [prometheus] }, pods };
+  assert.equal(
+    (await serin("metrics web.shop", cluster)).output,
+    `                                  WORKLOAD    TOTAL RPS    ERROR RPS  P50 LATENCY  P90 LATENCY  P99 LATENCY
+                                  web.shop        0.040        0.000          2ms         1.5s           0s
+`,
+  );
+  assert.match(await refused("metrics", cluster), /^metrics requires workload name\n/);
+  assert.match(await refused("metrics web", mesh), /^no Prometheus pods found\n/);
+  assert.match(await refused("metrics other", cluster), /^could not build metrics for workload 'other': /);
 });
 
 const review = (allowed: boolean): string => JSON.stringify({ status: { allowed, reason: "no rule for it" } });

@@ -1,9 +1,10 @@
 import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
+import { withinTimeout, type TimeoutFlags } from "../deadline.ts";
 import type { CommonFlags } from "../flags.ts";
 import { listPilotsOf, tryPilot, type Pilot } from "../pilots.ts";
 
-export interface DebugFlags extends CommonFlags {
+export interface DebugFlags extends CommonFlags, TimeoutFlags {
   readonly revision?: string;
   readonly all?: boolean;
   readonly list?: boolean;
@@ -34,7 +35,8 @@ export async function internalDebug(what: string | undefined, flags: DebugFlags,
       hint: `those that there are: ${context.programName} experimental internal-debug --list; a proxy is named as in config_dump?proxyID=web-1.shop`,
     });
   };
-  for (const pilot of flags.all === true ? pilots : pilots.slice(0, 1)) context.out(`${pretty(await ask(pilot))}\n`);
+  for (const pilot of flags.all === true ? pilots : pilots.slice(0, 1))
+    context.out(`${pretty(await withinTimeout(ask(pilot), flags, context))}\n`);
 }
 
 function pretty(text: string): string {

@@ -1,0 +1,37 @@
+import type { Command } from "commander";
+import { transientError } from "../base/index.ts";
+import type { CliContext } from "./context.ts";
+import { durationFlag } from "./flags.ts";
+
+export interface TimeoutFlags {
+  readonly timeout: number;
+}
+
+const defaultTimeout = "30s";
+
+/** istioctl's `--timeout` of verbs that ask control planes. */
+export function timeoutFlag(command: Command): Command {
+  return command.option(
+    "--timeout <duration>",
+    `how long control planes may take to answer (${defaultTimeout} without it)`,
+    durationFlag,
+    durationFlag(defaultTimeout),
+  );
+}
+
+/** The result of the work, or an error once the time of the flag is over. */
+export async function withinTimeout<Result>(
+  work: Promise<Result>,
+  { timeout }: TimeoutFlags,
+  { clock }: Pick<CliContext, "clock">,
+): Promise<Result> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  using _timer = clock.after(timeout, () =>
+    reject(
+      transientError("control-plane-timeout", `no control plane answered within ${timeout / 1000} s`, {
+        hint: "--timeout gives it more time; kubectl -n istio-system get pods -l app=istiod shows whether it runs",
+      }),
+    ),
+  );
+  return await Promise.race([work, promise]);
+}
