@@ -12,6 +12,7 @@ import {
   redirectMark,
   workerCount,
   type MachineBounds,
+  type ProxyOptions,
   type ProxySettings,
 } from "../proxy/index.ts";
 import type { DnsCapture } from "../proxy/dns-capture/index.ts";
@@ -40,8 +41,6 @@ export async function run(context: RoleContext): Promise<number> {
   const log = createLogger({ scope: "proxy", level: logThreshold });
   const workers = workerCount(settings.concurrency, await machineBounds(), Number(env["ISTIO_CPU_LIMIT"] ?? 0));
   if (workers.warning !== undefined) log.warn(workers.warning);
-  if (workers.count > 1)
-    log.warn(`${workers.count} workers are asked for by concurrency; this release serves with one`);
   const dns = settings.capturesDns ? await dnsCapture(settings, log.scoped("dns")) : undefined;
   const proxy = new Proxy({
     settings,
@@ -57,9 +56,16 @@ export async function run(context: RoleContext): Promise<number> {
     clock: systemClock,
     random: systemRandom,
     quit: () => void process.kill(process.pid, "SIGTERM"),
+    ...(workers.count === 1 ? {} : { serve: await serveBy(workers.count) }),
   });
   await proxy.run(shutdown);
   return 0;
+}
+
+/** What several workers need is loaded where they are asked for. */
+async function serveBy(count: number): Promise<NonNullable<ProxyOptions["serve"]>> {
+  const { spawnWorker, WorkerSet } = await import("../proxy/workers/index.ts");
+  return (data) => new WorkerSet({ count, spawn: spawnWorker, data });
 }
 
 /** Node raises its limit of open files to the hard one when it starts. */

@@ -18,6 +18,7 @@ export { followRevocations, RevocationLists } from "./certificates/revocation-li
 export { addRevocationMetrics } from "./certificates/revocation-metrics.ts";
 export { followRoots } from "./certificates/root-follower.ts";
 export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "./connection-tracker.ts";
+export { certificateParts, restoreCertificate, type CertificateParts } from "./certificates/workload-certificate.ts";
 export { connectWithin, type InnerTunnelOptions } from "./hbone/inner-tunnel.ts";
 export { TurnOutput } from "./hbone/turn-output.ts";
 export { hboneDialer } from "./hbone/hbone-dialer.ts";

@@ -59,6 +59,7 @@ const maxAccessLogs = 16;
 
 /** From listeners to endpoints, in one thread: what the configuration asks for, with the connections on both sides. */
 export class DataPath implements Serving {
+  readonly workers = 1;
   readonly #options: DataPathOptions;
   readonly #secrets: SecretStore;
   readonly #connector: MeshConnector;
@@ -137,10 +138,14 @@ export class DataPath implements Serving {
   }
 
   /** The source of certificates has it already. */
-  certify(): void {}
+  certify(): void {
+    // As above.
+  }
 
   /** Ours is the process's logger. */
-  setLogLevel(): void {}
+  setLogLevel(): void {
+    // As above.
+  }
 
   status(): Promise<ServingStatus> {
     const { connections, lastAcceptedMs } = this.#listeners;

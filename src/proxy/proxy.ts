@@ -91,6 +91,7 @@ export class Proxy {
       log: log.scoped("identity"),
       validitySeconds: settings.secretTtlSeconds,
       ...(this.#revocations === undefined ? {} : { revocations: this.#revocations }),
+      onCertificate: (certificate) => this.#serving.certify(certificate),
       clock,
       random,
     });

@@ -18,6 +18,8 @@ export interface ServingStatus {
  * the control plane, one identity and one admin port, and asks here.
  */
 export interface Serving {
+  /** Threads. */
+  readonly workers: number;
   /** What of the configuration it wants, in the order in which a client should ask. An update is taken once all of it has taken it. */
   subscriptions(): readonly XdsSubscription[];
   /** The client whose names it sets. */

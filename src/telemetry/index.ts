@@ -2,6 +2,7 @@ export { AccessLog, fileSink, type AccessLogOptions, type AccessLogSink, type Li
 export { LineBuffer } from "./line-buffer.ts";
 export {
   Counter,
+  Gauge,
   Histogram,
   MetricFamily,
   MetricsRegistry,
@@ -10,4 +11,11 @@ export {
 } from "./metrics-registry.ts";
 export { parsePrometheus, readSampleText, type PrometheusSample, type PrometheusScrape } from "./parse-prometheus.ts";
 export { addProcessMetrics } from "./process-metrics.ts";
-export { prometheusContentType, renderPrometheus } from "./render-prometheus.ts";
+export {
+  mergeSnapshots,
+  prometheusContentType,
+  renderPrometheus,
+  renderSnapshot,
+  snapshotOf,
+  type FamilySnapshot,
+} from "./render-prometheus.ts";

@@ -1,14 +1,18 @@
-import { Histogram, type Counter, type Gauge, type MetricFamily, type MetricsRegistry } from "./metrics-registry.ts";
+import { Histogram, type MetricsRegistry, type MetricType } from "./metrics-registry.ts";
 
 /** The content type of {@link renderPrometheus}. */
 export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
 
 /** The registry in Prometheus' text format 0.0.4. A metric without series is left out. */
 export function renderPrometheus(registry: MetricsRegistry): string {
+  return renderSnapshot(snapshotOf(registry));
+}
+
+/** Metrics in the order of their names, as {@link renderPrometheus} renders those of a registry. */
+export function renderSnapshot(families: readonly FamilySnapshot[]): string {
   const lines: string[] = [];
   let last = "";
-  for (const family of registry.families()) {
-    if (family.isEmpty) continue;
+  for (const family of families) {
     if (family.name !== last)
       lines.push(`# HELP ${family.name} ${escapeHelp(family.help)}`, `# TYPE ${family.name} ${family.type}`);
     last = family.name;
@@ -18,23 +22,33 @@ export function renderPrometheus(registry: MetricsRegistry): string {
   return lines.join("\n");
 }
 
-function renderFamily(family: MetricFamily<Counter | Gauge | Histogram>, lines: string[]): void {
-  for (const { values, handle } of family.series()) {
-    const labels = renderLabels(family.labelNames, values);
-    if (handle instanceof Histogram) renderHistogram(family.name, labels, handle, lines);
-    else lines.push(`${family.name}${labels === "" ? "" : `{${labels}}`} ${formatNumber(handle.value)}`);
+function renderFamily({ name, labelNames, bounds, series }: FamilySnapshot, lines: string[]): void {
+  for (const { values, value, cumulative } of series) {
+    const labels = renderLabels(labelNames, values);
+    if (cumulative !== undefined) renderHistogram(name, labels, { bounds, cumulative, sum: value }, lines);
+    else lines.push(`${name}${labels === "" ? "" : `{${labels}}`} ${formatNumber(value)}`);
   }
 }
 
-function renderHistogram(name: string, labels: string, histogram: Histogram, lines: string[]): void {
+interface Observations {
+  readonly bounds: Float64Array | undefined;
+  readonly cumulative: Float64Array;
+  readonly sum: number;
+}
+
+function renderHistogram(
+  name: string,
+  labels: string,
+  { bounds, cumulative, sum }: Observations,
+  lines: string[],
+): void {
   const separator = labels === "" ? "" : ",";
-  const cumulative = histogram.cumulative();
   for (let index = 0; index < cumulative.length; index += 1) {
-    const bound = histogram.bounds[index] ?? Infinity;
+    const bound = bounds?.[index] ?? Infinity;
     lines.push(`${name}_bucket{${labels}${separator}le="${formatNumber(bound)}"} ${cumulative[index] ?? 0}`);
   }
   const braced = labels === "" ? "" : `{${labels}}`;
-  lines.push(`${name}_sum${braced} ${formatNumber(histogram.sum)}`, `${name}_count${braced} ${histogram.count}`);
+  lines.push(`${name}_sum${braced} ${formatNumber(sum)}`, `${name}_count${braced} ${cumulative.at(-1) ?? 0}`);
 }
 
 function renderLabels(names: readonly string[], values: readonly string[]): string {
@@ -57,4 +71,89 @@ function escapeLabel(value: string): string {
 
 function escapeHelp(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
+}
+
+/** One label set as it stood: a number, or the observations of a histogram. */
+export interface SeriesSnapshot {
+  readonly values: readonly string[];
+  /** Of a histogram its sum. */
+  readonly value: number;
+  /** Observations at or below each bound, the last entry being all of them. */
+  readonly cumulative?: Float64Array;
+}
+
+/** A metric as it stood. It is plain data, which a thread can give to another. */
+export interface FamilySnapshot {
+  readonly name: string;
+  readonly help: string;
+  readonly type: MetricType;
+  readonly labelNames: readonly string[];
+  /** Of a histogram. */
+  readonly bounds?: Float64Array;
+  readonly series: readonly SeriesSnapshot[];
+}
+
+/** The registry's metrics that have any series, in the order of their names. */
+export function snapshotOf(registry: MetricsRegistry): FamilySnapshot[] {
+  const families: FamilySnapshot[] = [];
+  for (const family of registry.families()) {
+    if (family.isEmpty) continue;
+    const { name, help, type, labelNames } = family;
+    let bounds: Float64Array | undefined;
+    const series: SeriesSnapshot[] = [];
+    for (const { values, handle } of family.series()) {
+      if (handle instanceof Histogram) {
+        bounds ??= handle.bounds;
+        series.push({ values, value: handle.sum, cumulative: handle.cumulative() });
+      } else series.push({ values, value: handle.value });
+    }
+    families.push({ name, help, type, labelNames, ...(bounds === undefined ? {} : { bounds }), series });
+  }
+  return families;
+}
+
+interface Merging {
+  readonly family: FamilySnapshot;
+  readonly series: Map<string, SeriesSnapshot>;
+}
+
+/**
+ * One snapshot of several: numbers of one label set are added up, but for metrics of `shared`, which say the same wherever they
+ * are counted: of these the greatest stands.
+ */
+export function mergeSnapshots(
+  snapshots: readonly (readonly FamilySnapshot[])[],
+  shared: ReadonlySet<string>,
+): FamilySnapshot[] {
+  const merging = new Map<string, Merging>();
+  for (const family of snapshots.flat()) {
+    const key = [family.name, ...family.labelNames].join(" ");
+    let known = merging.get(key);
+    if (known === undefined) {
+      known = { family, series: new Map() };
+      merging.set(key, known);
+    }
+    const isShared = shared.has(family.name);
+    for (const one of family.series) {
+      const id = one.values.join("\u0000");
+      const before = known.series.get(id);
+      known.series.set(id, before === undefined ? one : together(before, one, isShared));
+    }
+  }
+  return [...merging.values()]
+    .map(({ family, series }) => ({ ...family, series: [...series.values()] }))
+    .toSorted((left, right) => (left.name === right.name ? 0 : left.name < right.name ? -1 : 1));
+}
+
+function together(left: SeriesSnapshot, right: SeriesSnapshot, isShared: boolean): SeriesSnapshot {
+  if (isShared) return right.value > left.value ? right : left;
+  const { values, value, cumulative } = left;
+  const more = right.cumulative;
+  return {
+    values,
+    value: value + right.value,
+    ...(cumulative === undefined || more === undefined
+      ? {}
+      : { cumulative: cumulative.map((count, index) => count + (more[index] ?? 0)) }),
+  };
 }

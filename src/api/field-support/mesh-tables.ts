@@ -245,6 +245,11 @@ export const proxyDefaultsTable: FieldTable = {
       "statusPort",
       "drainDuration",
       "terminationDrainDuration",
+    ),
+    acted(
+      "Workers. Unset is one, 0 one a core, and never more than cores. Each worker holds circuit breakers, local rate limits and outlier detection by itself: N workers let up to N times a limit through, and each ejects what it has seen fail. Envoy acts as upstream says",
+      "sg",
+      "src/proxy/workers/worker-set.test.ts",
       "concurrency",
     ),
     acted(

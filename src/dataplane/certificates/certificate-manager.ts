@@ -22,6 +22,8 @@ export interface CertificateManagerOptions {
   readonly maxIdentities?: number;
   /** Whom handshakes with its certificates refuse. */
   readonly revocations?: RevocationLists;
+  /** Told of each certificate that is in use from now on. */
+  readonly onCertificate?: (certificate: WorkloadCertificate) => void;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -134,7 +136,7 @@ export class CertificateManager implements CertificateSource {
         ? []
         : [{ entry, certificate: trusting(entry.certificate, roots, this.#options.revocations) }],
     );
-    for (const { entry, certificate } of held) entry.certificate = certificate;
+    for (const { entry, certificate } of held) this.#use(entry, certificate);
     this.#rootsBesides = roots;
   }
 
@@ -181,6 +183,12 @@ export class CertificateManager implements CertificateSource {
     this.forget(oldest);
   }
 
+  #use(entry: Entry, certificate: WorkloadCertificate): void {
+    const isNew = entry.certificate !== certificate;
+    entry.certificate = certificate;
+    if (isNew) this.#options.onCertificate?.(certificate);
+  }
+
   /** Fetches, waits for the half of the lifetime, fetches again, until the entry is dropped. Never throws. */
   async #keep(identity: string, entry: Entry): Promise<void> {
     const { signal } = entry.stop;
@@ -190,7 +198,7 @@ export class CertificateManager implements CertificateSource {
       entry.due = false;
       try {
         const certificate = await this.#request(identity, signal);
-        entry.certificate = certificate;
+        this.#use(entry, certificate);
         delete entry.error;
         backoff.reset();
         for (const waiter of entry.waiters) waiter.resolve(certificate);

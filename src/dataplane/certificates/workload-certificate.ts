@@ -59,6 +59,17 @@ export function trusting(
     : { ...certificate, rootsPem, context: meshContext({ ...certificate, rootsPem }, revocations) };
 }
 
+/** A certificate as plain data, which a thread can give to another. */
+export type CertificateParts = Omit<WorkloadCertificate, "context">;
+
+export function certificateParts({ context: _context, ...parts }: WorkloadCertificate): CertificateParts {
+  return parts;
+}
+
+export function restoreCertificate(parts: CertificateParts, revocations?: RevocationLists): WorkloadCertificate {
+  return { ...parts, context: meshContext(parts, revocations) };
+}
+
 function meshContext(
   { chainPem, privateKeyPem, rootsPem }: Pick<WorkloadCertificate, "chainPem" | "privateKeyPem" | "rootsPem">,
   revocations: RevocationLists | undefined,

@@ -49,7 +49,7 @@ export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute
     "/healthcheck/fail": onPost(() => sources.setHealth(false)),
     "/healthcheck/ok": onPost(() => sources.setHealth(true)),
     "/listeners": ofConfig,
-    "/logging": (request, url) => loggingAnswer(sources.logThreshold, request.method === "POST", url),
+    "/logging": (request, url) => loggingAnswer(sources, request.method === "POST", url),
     "/memory": jsonRoute(memoryAnswer),
     "/quitquitquit": onPost(sources.quit),
     "/ready": async () => {
@@ -79,7 +79,7 @@ export function servingMetricsRoute(serving: Serving): EndpointRoute {
   return async () => ({ status: 200, contentType: prometheusContentType, body: await serving.metrics() });
 }
 
-function serverInfo({ settings, startedMs, nowMs }: AdminSources, state: string): unknown {
+function serverInfo({ settings, serving, startedMs, nowMs }: AdminSources, state: string): unknown {
   const uptime = `${Math.floor((nowMs() - startedMs) / 1000)}s`;
   return {
     version: `serin/${settings.version}/Clean/RELEASE/Node`,
@@ -89,7 +89,7 @@ function serverInfo({ settings, startedMs, nowMs }: AdminSources, state: string)
     hot_restart_version: "disabled",
     command_line_options: {
       base_id: "0",
-      concurrency: 1,
+      concurrency: serving.workers,
       drain_strategy: "Gradual",
       log_level: settings.logLevel,
       mode: "Serve",
@@ -146,7 +146,7 @@ const loggers = [
   "upstream",
 ];
 
-function loggingAnswer(threshold: LogThreshold | undefined, post: boolean, url: URL): EndpointAnswer {
+function loggingAnswer({ logThreshold: threshold, serving }: AdminSources, post: boolean, url: URL): EndpointAnswer {
   const asked = [...url.searchParams].flatMap(([name, value]) =>
     name === "paths" ? value.split(",").map((one) => one.split(":")[1] ?? "") : [value],
   );
@@ -161,6 +161,7 @@ function loggingAnswer(threshold: LogThreshold | undefined, post: boolean, url: 
     if (threshold === undefined) return { status: 400, body: "the level of this process cannot be changed\n" };
     // There is one level for the whole process.
     threshold.level = level;
+    serving.setLogLevel(level);
   }
   const now = threshold?.level ?? logLevels[2];
   return text(

@@ -9,11 +9,24 @@ export interface Statistic {
   readonly value: number;
   /** Its name among the metrics. */
   readonly metric: string;
+  readonly type: "counter" | "gauge";
 }
+
+/** What says the same in every worker, by its metric: what is configured, and which endpoints are ejected. Several of these are not added up. */
+export const sharedMetrics: ReadonlySet<string> = new Set([
+  "envoy_cluster_manager_active_clusters",
+  "envoy_cluster_manager_cds_update_rejected",
+  "envoy_cluster_manager_cds_update_success",
+  "envoy_cluster_membership_healthy",
+  "envoy_cluster_membership_total",
+  "envoy_cluster_outlier_detection_ejections_active",
+  "envoy_listener_manager_total_listeners_active",
+  "envoy_server_live",
+  "serin_metrics_series_limit",
+]);
 
 interface Row extends Statistic {
   readonly labels: Readonly<Record<string, string>>;
-  readonly type: "counter" | "gauge";
 }
 
 /** The statistics that tools look for, read when asked. */

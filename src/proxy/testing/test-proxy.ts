@@ -6,7 +6,7 @@ import { listenTcp } from "../../net/index.ts";
 import { freePort } from "../../net/testing/index.ts";
 import { parsePrometheus, type PrometheusSample } from "../../telemetry/index.ts";
 import { readSettings, type ProxySettings } from "../proxy-settings.ts";
-import { Proxy } from "../proxy.ts";
+import { Proxy, type ProxyOptions } from "../proxy.ts";
 import { AdsServer } from "./ads-server.ts";
 import { eventually, fetchOnce } from "./harness.ts";
 
@@ -16,6 +16,8 @@ export interface TestProxyOptions {
   readonly address?: string;
   readonly authority: CertificateAuthority;
   readonly environment?: Readonly<Record<string, string>>;
+  /** What serves; a data path in this thread when absent. */
+  readonly serve?: NonNullable<ProxyOptions["serve"]>;
 }
 
 /** A whole proxy in this process, with a control plane of its own. */
@@ -58,6 +60,7 @@ export class TestProxy implements AsyncDisposable {
       clock: systemClock,
       random: seededRandom(3),
       quit: () => this.shutdown.request("quit"),
+      ...(options.serve === undefined ? {} : { serve: options.serve }),
     });
     this.ended = proxy.run(this.shutdown);
   }

@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { XdsSubscription, XdsUpdate } from "../../dataplane/index.ts";
+import { ConfigMirror } from "./config-mirror.ts";
+
+const apply = (): void => undefined;
+const subscriptions: readonly XdsSubscription[] = [
+  { typeUrl: "cluster", mode: "wildcard", apply },
+  { typeUrl: "listener", mode: "wildcard", apply },
+  { typeUrl: "route", mode: "named", apply },
+];
+
+function update(
+  typeUrl: string,
+  resources: Readonly<Record<string, string>>,
+  removed: readonly string[] = [],
+): XdsUpdate {
+  return {
+    typeUrl,
+    resources: Object.entries(resources).map(([name, text]) => ({
+      name,
+      version: text,
+      aliases: [],
+      typeUrl,
+      body: Buffer.from(`....${text}`).subarray(4),
+    })),
+    removed,
+  };
+}
+
+function told(mirror: ConfigMirror): string[] {
+  return [...mirror.replay()].map(
+    ({ typeUrl, resources }) =>
+      `${typeUrl}: ${resources.map(({ name, body }) => `${name}=${Buffer.from(body).toString()}`).join(" ")}`,
+  );
+}
+
+test("a worker that begins gets what is in force, listeners last, and types that came empty as such", () => {
+  const mirror = new ConfigMirror(subscriptions, "listener");
+  mirror.accept(mirror.try(update("listener", { l: "1" })));
+  mirror.accept(mirror.try(update("cluster", { a: "1", b: "1" })));
+  mirror.accept(mirror.try(update("cluster", { a: "2" }, ["b"])));
+  assert.deepEqual(told(mirror), ["cluster: a=2", "listener: l=1"]);
+  mirror.accept(mirror.try(update("route", {})));
+  assert.deepEqual(told(mirror), ["cluster: a=2", "route: ", "listener: l=1"]);
+});
+
+test("of a refused update it gets what was before, then what was tried: it refuses the same again", () => {
+  const mirror = new ConfigMirror(subscriptions, "listener");
+  mirror.accept(mirror.try(update("cluster", { a: "1" })));
+  mirror.try(update("cluster", { a: "bad", b: "good" }));
+  assert.deepEqual(told(mirror), ["cluster: a=1", "cluster: a=bad b=good"]);
+  mirror.accept(mirror.try(update("cluster", { a: "3", b: "3" })));
+  assert.deepEqual(told(mirror), ["cluster: a=3 b=3"]);
+});
+
+test("it does not get what no worker outlived, nor what nobody asks for any more", () => {
+  const mirror = new ConfigMirror(subscriptions, "listener");
+  mirror.accept(mirror.try(update("route", { r: "1", gone: "1" })));
+  mirror.forget(mirror.try(update("route", { r: "deadly", s: "deadly" })));
+  mirror.keepNames("route", new Set(["r", "s"]));
+  assert.deepEqual(told(mirror), ["route: r=1"]);
+});
+
+test("bytes are its own: what came is part of a whole answer", () => {
+  const mirror = new ConfigMirror(subscriptions, "listener");
+  const [resource] = mirror.try(update("cluster", { a: "body" })).resources;
+  assert.equal(resource?.body.buffer.byteLength, 4);
+});

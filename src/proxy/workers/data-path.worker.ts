@@ -1,0 +1,96 @@
+import { randomFillSync } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { parentPort, workerData } from "node:worker_threads";
+import { createLogger, invariant, messageOf, systemClock, systemRandom, type LogThreshold } from "../../base/index.ts";
+import {
+  addRevocationMetrics,
+  followRevocations,
+  restoreCertificate,
+  RevocationLists,
+  type XdsUpdate,
+} from "../../dataplane/index.ts";
+import { MetricsRegistry, snapshotOf } from "../../telemetry/index.ts";
+import { DataPath } from "../data-path.ts";
+import { randomUuids } from "../random-text.ts";
+import { ReceivedCertificates } from "./received-certificates.ts";
+import { sharedListen } from "./shared-listen.ts";
+import { ThreadCalls } from "./thread-calls.ts";
+import type { ProcessCalls, UpdateOutcome, WorkerCalls, WorkerStart } from "./worker-calls.ts";
+
+invariant(parentPort !== null, "a worker runs in a thread of its own");
+const port = parentPort;
+const { settings, startedMs, logLevel } = workerData as WorkerStart;
+const threshold: LogThreshold = { level: logLevel };
+const log = createLogger({ scope: "worker", level: threshold });
+const clock = systemClock;
+const registry = new MetricsRegistry({ clock });
+const certificates = new ReceivedCertificates(() => clock.nowMs());
+const revocations =
+  settings.meshRevocationsFile === undefined ? undefined : new RevocationLists(addRevocationMetrics(registry));
+const forced = new AbortController();
+const ended = new AbortController();
+
+const dataPath = new DataPath({
+  settings,
+  certificates,
+  registry,
+  listen: sharedListen(),
+  resolve: (name) => calls.call("resolve", name),
+  readFile: async (path) => await readFile(path, "utf8"),
+  newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
+  log,
+  clock,
+  random: systemRandom,
+  startedMs,
+});
+let names = new Map<string, readonly string[]>();
+dataPath.attach({ setNames: (typeUrl, wanted) => void names.set(typeUrl, [...wanted]) });
+const subscriptions = new Map(dataPath.subscriptions().map((one) => [one.typeUrl, one]));
+
+async function take(update: XdsUpdate): Promise<UpdateOutcome> {
+  let error: string | undefined;
+  try {
+    await subscriptions.get(update.typeUrl)?.apply(update);
+  } catch (thrown) {
+    error = messageOf(thrown);
+  }
+  const taken = names;
+  names = new Map();
+  return { error, names: taken };
+}
+
+const calls = new ThreadCalls<ProcessCalls, WorkerCalls>(port, {
+  update: take,
+  certify: (parts) => certificates.receive(restoreCertificate(parts, revocations)),
+  setLogLevel: (level) => void (threshold.level = level),
+  status: () => dataPath.status(),
+  drain: (inboundOnly) => dataPath.drain(inboundOnly),
+  closeUnused: () => dataPath.closeUnused(),
+  stopListening: () => dataPath.stopListening(),
+  closeQuiet: (quietMs) => dataPath.closeQuiet(quietMs),
+  closeAll: () => dataPath.closeAll(),
+  end: async () => {
+    await dataPath.end(forced.signal);
+    ended.abort();
+  },
+  force: () => forced.abort(),
+  owns: ({ remotePort, localPort }) => dataPath.owns(remotePort, localPort),
+  answer: (target) => dataPath.answer(target),
+  clusters: () => dataPath.clusters(),
+  statistics: () => dataPath.statistics(),
+  metrics: () => snapshotOf(registry),
+});
+
+dataPath.start();
+if (revocations !== undefined && settings.meshRevocationsFile !== undefined)
+  void followRevocations(
+    {
+      path: settings.meshRevocationsFile,
+      readFile,
+      revocations,
+      optional: true,
+      clock,
+      log: log.scoped("identity"),
+    },
+    ended.signal,
+  );

@@ -1,0 +1,49 @@
+import type { ClusterStatus } from "../observe/cluster-status.ts";
+import { sharedMetrics, type Statistic } from "../observe/proxy-stats.ts";
+
+/** The statistics of several workers as those of one proxy. */
+export function mergeStatistics(parts: readonly (readonly Statistic[])[]): Statistic[] {
+  const merged = new Map<string, Statistic>();
+  for (const one of parts.flat()) {
+    const before = merged.get(one.name);
+    const value =
+      before === undefined
+        ? one.value
+        : sharedMetrics.has(one.metric)
+          ? Math.max(before.value, one.value)
+          : before.value + one.value;
+    merged.set(one.name, { ...one, value });
+  }
+  return [...merged.values()];
+}
+
+type EndpointStatus = ClusterStatus["endpoints"][number];
+
+/** The clusters of several workers as those of one proxy. An endpoint counts as ejected where a worker has ejected it. */
+export function mergeClusters(parts: readonly (readonly ClusterStatus[])[]): ClusterStatus[] {
+  const merged = new Map<string, ClusterStatus>();
+  for (const cluster of parts.flat()) {
+    const before = merged.get(cluster.name);
+    merged.set(cluster.name, before === undefined ? cluster : { ...cluster, endpoints: together(before, cluster) });
+  }
+  return [...merged.values()];
+}
+
+function together(left: ClusterStatus, right: ClusterStatus): EndpointStatus[] {
+  const endpoints = new Map(left.endpoints.map((endpoint) => [endpoint.name, endpoint]));
+  for (const endpoint of right.endpoints) {
+    const before = endpoints.get(endpoint.name);
+    endpoints.set(endpoint.name, before === undefined ? endpoint : added(before, endpoint));
+  }
+  return [...endpoints.values()];
+}
+
+function added(left: EndpointStatus, right: EndpointStatus): EndpointStatus {
+  const counts = Object.fromEntries(
+    Object.entries(left.counts).map(([name, value]) => [
+      name,
+      (value as number) + right.counts[name as keyof EndpointStatus["counts"]],
+    ]),
+  ) as unknown as EndpointStatus["counts"];
+  return { ...right, ejected: left.ejected || right.ejected, counts };
+}

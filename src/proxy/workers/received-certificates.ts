@@ -1,0 +1,44 @@
+import { transientError } from "../../base/index.ts";
+import type { CertificateSource, WorkloadCertificate } from "../../dataplane/index.ts";
+
+/** Certificates that another thread fetched and keeps fresh. */
+export class ReceivedCertificates implements CertificateSource {
+  readonly #nowMs: () => number;
+  readonly #known = new Map<string, WorkloadCertificate>();
+  readonly #waiters = new Set<() => void>();
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  receive(certificate: WorkloadCertificate): void {
+    this.#known.set(certificate.identity, certificate);
+    for (const resolve of this.#waiters) resolve();
+  }
+
+  peek(identity: string): WorkloadCertificate | undefined {
+    const known = this.#known.get(identity);
+    return known === undefined || known.notAfterMs <= this.#nowMs() ? undefined : known;
+  }
+
+  async fetch(identity: string, signal?: AbortSignal): Promise<WorkloadCertificate> {
+    for (;;) {
+      const known = this.peek(identity);
+      if (known !== undefined) return known;
+      if (signal?.aborted === true) throw transientError("certificate-wait", `no certificate for ${identity} in time`);
+      await this.#changed(signal);
+    }
+  }
+
+  #changed(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#waiters.delete(done);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      this.#waiters.add(done);
+      signal?.addEventListener("abort", done, { once: true });
+    });
+  }
+}

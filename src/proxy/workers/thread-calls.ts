@@ -1,0 +1,86 @@
+import { messageOf, transientError } from "../../base/index.ts";
+
+/** By name, what is asked with what, and what is answered. Both must be plain data. */
+type CallTable = Readonly<Record<string, (argument: never) => unknown>>;
+
+type Message =
+  | { readonly call: number; readonly name: string; readonly argument: unknown }
+  | { readonly answer: number; readonly value?: unknown; readonly error?: string };
+
+/** One end of a thread's message port. */
+export interface MessageEnd {
+  postMessage(message: Message): void;
+  on(event: "message", listener: (message: Message) => void): unknown;
+}
+
+type Handlers<Calls> = {
+  readonly [Name in keyof Calls]: Calls[Name] extends (argument: infer Argument) => infer Answer
+    ? (argument: Argument) => Answer | Promise<Answer>
+    : never;
+};
+
+interface Waiting {
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Calls to the other thread that wait for their answer. */
+const maxWaiting = 10_000;
+
+/** Calls between two threads, both ways. Those of one end arrive in their order. */
+export class ThreadCalls<Theirs extends CallTable, Ours extends CallTable> {
+  readonly #end: MessageEnd;
+  readonly #waiting = new Map<number, Waiting>();
+  #last = 0;
+  #closed: Error | undefined;
+
+  /** `handlers` answer what the other thread calls. */
+  constructor(end: MessageEnd, handlers: Handlers<Ours>) {
+    this.#end = end;
+    end.on("message", (message) => {
+      if ("call" in message) void this.#answer(message, handlers);
+      else this.#settle(message);
+    });
+  }
+
+  /** Rejects with what the other thread throws, or when it has ended. */
+  call<Name extends keyof Theirs & string>(
+    name: Name,
+    argument: Parameters<Theirs[Name]>[0],
+  ): Promise<ReturnType<Theirs[Name]>> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed !== undefined) return reject(this.#closed);
+      if (this.#waiting.size >= maxWaiting)
+        return reject(transientError("thread-busy", `more than ${maxWaiting} calls wait for a thread`));
+      this.#last += 1;
+      this.#waiting.set(this.#last, { resolve, reject });
+      this.#end.postMessage({ call: this.#last, name, argument });
+    });
+  }
+
+  /** The other thread has ended: nothing will be answered. */
+  close(error: Error): void {
+    this.#closed = error;
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+
+  async #answer(
+    { call, name, argument }: Extract<Message, { readonly call: number }>,
+    handlers: Handlers<Ours>,
+  ): Promise<void> {
+    try {
+      const handle = handlers[name] as (argument: unknown) => unknown;
+      this.#end.postMessage({ answer: call, value: await handle(argument) });
+    } catch (error) {
+      this.#end.postMessage({ answer: call, error: messageOf(error) });
+    }
+  }
+
+  #settle({ answer, value, error }: Extract<Message, { readonly answer: number }>): void {
+    const waiting = this.#waiting.get(answer);
+    this.#waiting.delete(answer);
+    if (error === undefined) waiting?.resolve(value as never);
+    else waiting?.reject(transientError("thread-call", error));
+  }
+}

@@ -1,0 +1,50 @@
+import type { LogLevel } from "../../base/index.ts";
+import type { CertificateParts, EndpointAnswer, XdsUpdate } from "../../dataplane/index.ts";
+import type { FamilySnapshot } from "../../telemetry/index.ts";
+import type { ClusterStatus } from "../observe/cluster-status.ts";
+import type { Statistic } from "../observe/proxy-stats.ts";
+import type { ProxySettings } from "../proxy-settings.ts";
+import type { ServingStatus } from "../serving.ts";
+
+/** What a worker begins with. */
+export interface WorkerStart {
+  readonly settings: ProxySettings;
+  readonly startedMs: number;
+  readonly logLevel: LogLevel;
+}
+
+/** How an update was taken. */
+export interface UpdateOutcome {
+  /** What was wrong with it. */
+  readonly error: string | undefined;
+  /** The names that are wanted from now on, by type. */
+  readonly names: ReadonlyMap<string, readonly string[]>;
+}
+
+/** What the process asks of a worker. */
+export type WorkerCalls = {
+  readonly update: (update: XdsUpdate) => UpdateOutcome;
+  readonly certify: (parts: CertificateParts) => void;
+  readonly setLogLevel: (level: LogLevel) => void;
+  readonly status: (nothing: undefined) => ServingStatus;
+  readonly drain: (inboundOnly: boolean) => void;
+  readonly closeUnused: (nothing: undefined) => void;
+  readonly stopListening: (nothing: undefined) => void;
+  readonly closeQuiet: (quietMs: number) => void;
+  readonly closeAll: (nothing: undefined) => void;
+  /** Answered when it has ended. */
+  readonly end: (nothing: undefined) => void;
+  /** Ends without waiting for anything. */
+  readonly force: (nothing: undefined) => void;
+  readonly owns: (ports: { readonly remotePort: number; readonly localPort: number }) => boolean;
+  readonly answer: (target: string) => EndpointAnswer;
+  readonly clusters: (nothing: undefined) => readonly ClusterStatus[];
+  readonly statistics: (nothing: undefined) => readonly Statistic[];
+  readonly metrics: (nothing: undefined) => readonly FamilySnapshot[];
+};
+
+/** What a worker asks of the process. */
+export type ProcessCalls = {
+  /** The addresses of a name. */
+  readonly resolve: (name: string) => readonly string[];
+};

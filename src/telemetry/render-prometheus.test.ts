@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MetricsRegistry } from "./metrics-registry.ts";
+import { mergeSnapshots, renderPrometheus, renderSnapshot, snapshotOf } from "./render-prometheus.ts";
+
+function registry(requests: number, seconds: readonly number[], members: number): MetricsRegistry {
+  const made = new MetricsRegistry();
+  made.counter("requests_total", "Requests.", ["code"]).labels("200").add(requests);
+  const durations = made.histogram("seconds", "Durations.", [], [1, 2]).labels();
+  for (const value of seconds) durations.observe(value);
+  made.gauge("members", "Endpoints.").labels().set(members);
+  made.gauge("open", "Connections.").labels().set(requests);
+  return made;
+}
+
+test("several registries read as one: numbers are added up, buckets too, and what is shared is said once", () => {
+  const parts = [registry(3, [0.5, 3], 2), registry(4, [1.5], 2)];
+  parts[1]?.counter("requests_total", "Requests.", ["code"]).labels("503").increment();
+  const text = renderSnapshot(mergeSnapshots(parts.map(snapshotOf), new Set(["members"])));
+  for (const line of [
+    'requests_total{code="200"} 7',
+    'requests_total{code="503"} 1',
+    'seconds_bucket{le="1"} 1',
+    'seconds_bucket{le="2"} 2',
+    'seconds_bucket{le="+Inf"} 3',
+    "seconds_sum 5",
+    "seconds_count 3",
+    "members 2",
+    "open 7",
+  ])
+    assert.ok(text.split("\n").includes(line), `${line} in\n${text}`);
+});
+
+test("what one registry says is the same by itself and merged with nothing", () => {
+  const one = registry(3, [0.5, 3], 2);
+  assert.equal(renderSnapshot(mergeSnapshots([snapshotOf(one), []], new Set())), renderPrometheus(one));
+});
