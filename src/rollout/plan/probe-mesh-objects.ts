@@ -12,8 +12,8 @@ import {
 } from "./probe-pairs.ts";
 
 /**
- * Probes test what revisions can do, whatever the mesh's own policies allow: they may all talk to each other, plain text is let
- * in where it shall show, and refused where that is what is probed.
+ * Policies that make the probes independent of the mesh's own policies. All probes may talk to each other. One port
+ * accepts plain text, so that unencrypted traffic is noticed, and one port refuses it, to probe the refusal.
  */
 export function probePolicies(): UntypedObject[] {
   const named = (kind: string, spec: object): UntypedObject => ({
@@ -36,7 +36,7 @@ export function waypointLabels(revision: string): Record<string, string> {
   return { "istio.io/use-waypoint": waypointName(revision), "istio.io/ingress-use-waypoint": "true" };
 }
 
-/** The gateways and waypoints of the matrix, with the routes from gateways to servers. */
+/** The gateways and waypoints of the matrix, and the routes from gateways to servers. */
 export function probeMeshObjects(scope: ProbeScope): UntypedObject[] {
   const gateways = hasPlane(scope, "gateway") ? scope.revisions : [];
   const waypoints = hasPlane(scope, "waypoint") ? scope.revisions : [];
@@ -73,7 +73,7 @@ function gateway(revision: string): UntypedObject {
   };
 }
 
-/** `/server-ambient-1-18-1` leads to that Service. */
+/** Routes each path such as `/server-ambient-1-18-1` to the Service of that name. */
 function routes(revision: string, scope: ProbeScope): UntypedObject {
   const servers = probePairs(scope)
     .filter(({ from }) => from.dataPlane === "gateway" && from.revision === revision)

@@ -26,15 +26,18 @@ export interface ProbePod extends ProbeEnd {
 }
 
 export interface ProbeObjectsInput extends ProbeScope {
-  /** The engine's own. */
+  /** The engine's own image. */
   readonly image: string;
 }
 
-/** Connections a second that all clients together open, so that a matrix of many pairs is no load. */
+/** The maximum connections per second of all clients together, so that a large matrix does not load the mesh. */
 const totalConnectionsPerSecond = 100;
 const shortestIntervalMs = 40;
 
-/** A client and a server pod for every revision and data plane, and one client of no mesh where gateways or refusals are probed. */
+/**
+ * A client and a server pod for each revision and data plane. If gateways or refusals are probed, there is also one
+ * client outside the mesh.
+ */
 export function probePods(scope: ProbeScope): ProbePod[] {
   const pod = (role: ProbePod["role"], end: ProbeEnd, name: string): ProbePod => ({
     ...end,
@@ -51,7 +54,10 @@ export function probePods(scope: ProbeScope): ProbePod[] {
   ];
 }
 
-/** The namespace, the pods with an account each, a Service before each server, and the gateways, waypoints and policies of the matrix. */
+/**
+ * All objects of the matrix: the namespace, the pods with one account each, a Service for each server, gateways,
+ * waypoints and policies.
+ */
 export function probeObjects(input: ProbeObjectsInput): UntypedObject[] {
   const pods = probePods(input);
   const pairs = probePairs(input);
@@ -75,8 +81,8 @@ export function probeObjects(input: ProbeObjectsInput): UntypedObject[] {
 }
 
 /**
- * When counting may begin: every probe runs, its ztunnel is the one it is a probe of, and every proxy has acknowledged what the
- * probes are reached by.
+ * The conditions under which counting may begin: every probe runs and has the ztunnel of its revision, and every proxy
+ * has acknowledged the Services, gateways and waypoints of the probes.
  */
 export function probeSettle(scope: ProbeScope): SettleCondition[] {
   const pods = probePods(scope);
@@ -106,7 +112,7 @@ export function probeSettle(scope: ProbeScope): SettleCondition[] {
   ];
 }
 
-/** What is of one revision alone, last made first: to be deleted when that revision goes before the others' probes do. */
+/** The objects of one revision's probes in reverse order of creation, to delete them together with that revision. */
 export function probesOfRevision(input: ProbeObjectsInput, revision: string): ObjectReference[] {
   const own = new Set(
     probeObjects({ ...input, revisions: [revision] }).map((object) => JSON.stringify(referenceTo(object))),
@@ -189,7 +195,7 @@ function planeLabels(dataPlane: ProbeEnd["dataPlane"], revision: string): Record
   return { ...plain, "istio.io/dataplane-mode": "ambient", [ztunnelRevisionLabel]: revision };
 }
 
-/** A pair that crosses nodes tells more than one that does not. */
+/** Prefer nodes without servers, because a connection between nodes tests more than one within a node. */
 const awayFromServers = {
   podAntiAffinity: {
     preferredDuringSchedulingIgnoredDuringExecution: [

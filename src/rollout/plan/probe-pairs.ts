@@ -1,40 +1,43 @@
 import type { ProbeDataPlane, ProbeEnd } from "../../api/serin/index.ts";
 import { describeProbePair } from "../../api/serin/index.ts";
 
-/** Where probe pods live: enrolled and injected one by one, and nobody's application. */
+/** The namespace of the probe pods. Each pod is enrolled or injected by its own labels. No application runs there. */
 export const probeNamespace = "serin-probes";
-/** On the namespace: the data planes that the probes in it are of, parted by commas. */
+/** An annotation of the namespace: the data planes of its probes, separated by commas. */
 export const probePlanesAnnotation = "rollout.serin.dev/probe-data-planes";
-/** Takes plain text as well, so that what is not encrypted shows. */
+/** The port that also accepts plain text, so that unencrypted traffic is noticed. */
 export const probePort = 9191;
-/** Takes mTLS only, whatever the mesh's policy is. */
+/** The port that accepts only mTLS, whatever the mesh's policy is. */
 export const strictProbePort = 9192;
 
-/** What a matrix is made of. */
+/** The revisions and data planes of a matrix. */
 export interface ProbeScope {
   readonly revisions: readonly string[];
-  /** Those that the upgrade's cluster has. `waypoint` brings `ambient`, which stands behind it. */
+  /** The data planes of the cluster. `waypoint` includes `ambient`, because a waypoint needs an ambient server. */
   readonly dataPlanes: readonly ProbeDataPlane[];
 }
 
-/** One pair as it is probed, and what is expected of it. */
+/** A pair to probe, with the expected result. */
 export interface PlannedProbePair {
-  /** As {@link describeProbePair} says it. */
+  /** The text of {@link describeProbePair}. */
   readonly name: string;
   readonly from: ProbeEnd;
   readonly to: ProbeEnd;
   readonly expected: "answer" | "refusal";
-  /** The pod that asks: of a gateway's pairs the plain one. */
+  /** The client pod. For the pairs of a gateway, it is the client outside the mesh. */
   readonly client: string;
   readonly url: string;
-  /** The Service that is asked. */
+  /** The Service that the client calls. */
   readonly service: string;
   /** The pod that must answer. */
   readonly server: string;
-  /** The workload that speaks to the server's side first hand, and the one that the client's side speaks to, as metrics name them. */
+  /**
+   * As metrics name them: the workload that sends to the server's side (client or gateway), and the one that receives
+   * (server or waypoint).
+   */
   readonly clientWorkload: string;
   readonly serverWorkload: string;
-  /** Their SPIFFE IDs behind the trust domain: `/ns/<namespace>/sa/<account>`. */
+  /** The parts of their SPIFFE ids after the trust domain: `/ns/<namespace>/sa/<account>`. */
   readonly clientPath: string;
   readonly serverPath: string;
 }
@@ -42,7 +45,7 @@ export interface PlannedProbePair {
 const clientPlanes = ["sidecar", "ambient", "gateway", "none"] as const;
 const serverPlanes = ["sidecar", "ambient", "waypoint"] as const;
 
-/** Every pair of ends, but for those that no traffic takes: sidecars send past waypoints, and so does what is of no mesh. */
+/** All pairs of ends except impossible ones: sidecars and clients outside the mesh do not send through waypoints. */
 export function probePairs(scope: ProbeScope): PlannedProbePair[] {
   const clients = clientPlanes.filter((plane) => hasPlane(scope, plane)).flatMap((plane) => endsOf(plane, scope));
   const servers = serverPlanes.filter((plane) => hasPlane(scope, plane)).flatMap((plane) => endsOf(plane, scope));
@@ -90,7 +93,7 @@ function identityPath(account: string): string {
   return `/ns/${probeNamespace}/sa/${account}`;
 }
 
-/** Revisions of Banzai's operators hold a dot, which no Service's name may. */
+/** Replaces dots, which revisions of Banzai's operator contain and names of Services must not. */
 function nameOf(prefix: string, revision: string): string {
   return `${prefix}-${revision.replaceAll(".", "-")}`;
 }
@@ -106,12 +109,12 @@ export function serverName({ revision, dataPlane }: ProbeEnd): string {
   return nameOf(`server-${dataPlane}`, revision);
 }
 
-/** A waypoint stands before the ambient server of its revision. */
+/** The pod of a server end. Behind a waypoint is the ambient server of its revision. */
 export function serverPodName({ revision, dataPlane }: ProbeEnd): string {
   return serverName({ revision, dataPlane: dataPlane === "waypoint" ? "ambient" : dataPlane });
 }
 
-/** The Gateway, and of a waypoint also its Deployment, Service and account. */
+/** The name of a waypoint's Gateway, Deployment, Service and account. */
 export function waypointName(revision: string): string {
   return nameOf("waypoint", revision);
 }
@@ -120,7 +123,7 @@ export function gatewayName(revision: string): string {
   return nameOf("gateway", revision);
 }
 
-/** Deployment, Service and account that a control plane makes for an ingress Gateway. */
+/** The name of the Deployment, Service and account that a control plane makes for an ingress Gateway. */
 export function gatewayProxyName(revision: string): string {
   return `${gatewayName(revision)}-istio`;
 }

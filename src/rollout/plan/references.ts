@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 
-/** Plurals of the kinds whose plural is not the lower-case kind with an s. */
+/** The plurals that are not the lower-case kind with an s. */
 const irregular: Readonly<Record<string, string>> = {
   AuthorizationPolicy: "authorizationpolicies",
   NetworkPolicy: "networkpolicies",
@@ -22,7 +22,7 @@ export function reference(apiVersion: string, kind: string, name: string, namesp
   return { apiVersion, kind, plural: pluralOf(kind), name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
-/** A label or annotation key as a segment of a JSON pointer (RFC 6901). */
+/** Escapes a label or annotation key as a segment of a JSON pointer (RFC 6901). */
 export function pointerSegment(text: string): string {
   return text.replaceAll("~", "~0").replaceAll("/", "~1");
 }

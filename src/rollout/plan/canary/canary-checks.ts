@@ -9,15 +9,15 @@ import type { PlannedCheck } from "../../decide/index.ts";
 import type { Subject } from "./target-plan.ts";
 import type { Traffic } from "./traffic.ts";
 
-/** What is judged by requests that the canary has answered. */
+/** The checks that need requests answered by the canary. */
 const ofRequests: ReadonlySet<CheckType> = new Set(["request-success-rate", "request-duration", "request-share"]);
 
-/** What is judged when the spec names no checks: answers, their durations, and whether the weight is what the proxies do. */
+/** The checks if the spec names none: success rate, duration, and whether the canary gets its share of requests. */
 const defaultChecks: readonly CheckSpec[] = (
   ["request-success-rate", "request-duration", "request-share"] as const
 ).map((type) => ({ ...checkDefaults, type }));
 
-/** Connections without requests are counted by those who open them. */
+/** The check for TCP and TLS routes. The clients' proxies count failed connections. */
 const defaultConnectionChecks: readonly CheckSpec[] = [{ ...checkDefaults, type: "tcp-connect-failures" }];
 
 export interface CheckedStep {
@@ -26,7 +26,7 @@ export interface CheckedStep {
   readonly subjects: readonly Subject[];
 }
 
-/** The checks of the spec where the canary has something to be judged by, and the step's own in any case. */
+/** The checks of a step: those of the spec that apply to the step, and the step's own. */
 export function checksOf(canary: Canary, { step, traffic, subjects }: CheckedStep): PlannedCheck[] {
   const general = canary.spec.checks.length === 0 ? defaultsFor(canary) : canary.spec.checks;
   const specs = [...general.filter((spec) => applies(spec, step, traffic)), ...step.checks];
@@ -42,8 +42,9 @@ function defaultsFor({ spec: { target } }: Canary): readonly CheckSpec[] {
 }
 
 /**
- * A step that only scales, prepares or waits has nothing of its own to judge; the one before it has been judged. Copies of requests
- * are counted by nobody, so a step of copies alone is judged by its pods; who is sent by a match has no share to compare with.
+ * Whether a check of the spec applies to a step. A step that only scales, prepares or waits changes no traffic, so
+ * there is nothing new to judge. Nobody counts mirrored requests, so only checks of pods apply to a step that only
+ * mirrors. The share of requests is checked only for weights, because a match has no expected share.
  */
 function applies(spec: CheckSpec, step: CanaryStep, traffic: Traffic): boolean {
   const { weight, match, mirror, experiment, iterations } = step;
@@ -68,7 +69,7 @@ function subjectOf({ canary, stable }: Subject, traffic: Traffic): PlannedCheck[
   };
 }
 
-/** A/B for N iterations: the check must pass so often, at that interval. */
+/** In a step with iterations (A/B tests), the check must pass that many times at that interval. */
 function iterated(spec: CheckSpec, iterations: CanaryStep["iterations"]): CheckSpec {
   return iterations === undefined
     ? spec

@@ -11,8 +11,9 @@ import type { Move, PartialStep, TargetPlan } from "./target-plan.ts";
 import { noTraffic, type Affinity, type Mirror, type Traffic } from "./traffic.ts";
 
 /**
- * The steps of a Canary: those of its target around one for each of the spec (`step-<n>`). What each writes is computed from what
- * stood there before the rollout. Throws a user error that names the field and the object where spec and cluster do not go together.
+ * Plans the steps of a Canary: one for each step of the spec (`step-<n>`), with the target's own steps around them. All
+ * writes are computed from the values before the rollout. Throws a user error with the field and the object if the spec
+ * does not fit the cluster.
  */
 export function planCanary(canary: Canary, world: CanaryWorld): Step[] {
   const target = targetPlan(canary, world);
@@ -36,7 +37,7 @@ function targetPlan(canary: Canary, world: CanaryWorld): TargetPlan {
   return routeTargetPlan(canary as Parameters<typeof routeTargetPlan>[0], world);
 }
 
-/** Each step with the traffic of all steps so far: weights and matches stay, mirrors and experiments are of their step alone. */
+/** Computes the traffic of each step. Weights and matches carry over to later steps, mirrors and experiments do not. */
 function movesOf(canary: Canary, world: CanaryWorld): Move[] {
   const { steps, sessionAffinity } = canary.spec;
   const affinity = sessionAffinity === undefined ? undefined : { ...sessionAffinity, value: runValue(canary, world) };
@@ -84,7 +85,7 @@ function stepsOf(canary: Canary, target: TargetPlan, move: Move, ordinal: number
     settle,
     checks: checksOf(canary, { step, traffic, subjects }),
     weight: traffic.weight,
-    // A full promotion goes to the last step at once; what a target needs besides is marked by it.
+    // A full promotion skips to the last step. Targets mark their other steps that must not be skipped.
     essential: ordinal === canary.spec.steps.length,
     ...(step.experiment === undefined ? {} : { holdMs: step.experiment.durationSeconds * 1000 }),
     ...pauseOf(canary, step, id),

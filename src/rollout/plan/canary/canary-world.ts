@@ -3,23 +3,23 @@ import type { ObjectReference } from "../../../api/serin/index.ts";
 import type { Subject } from "./target-plan.ts";
 import type { Fields } from "./traffic.ts";
 
-/** What a canary's plan is made from besides its spec. */
+/** The state of the cluster from which a canary is planned. */
 export interface CanaryWorld {
-  /** What there is to roll out, of a target that is watched: a digest of the pod template. */
+  /** For a watched target: the digest of the pod template to roll out. */
   readonly candidate?: string;
-  /** The candidate is what runs: there is nothing to roll out. */
+  /** The candidate already runs, so there is nothing to roll out. */
   readonly idle?: boolean;
-  /** The user's routes that move. */
+  /** The user's routes that the rollout changes. */
   readonly routes: readonly RouteInWorld[];
   readonly subjects: readonly Subject[];
-  /** Who may not send to Services of another namespace yet. */
+  /** The ReferenceGrants that routes still need to use Services of another namespace. */
   readonly missingGrants: readonly MissingGrant[];
   /** The ports of the Service whose name clients use, for a target of two Services. */
   readonly servicePorts?: readonly Fields[];
   readonly deployment?: DeploymentInWorld;
 }
 
-/** A list of rules or routes as it was before the rollout. */
+/** A list of rules or routes, as it was before the rollout. */
 export interface RouteInWorld {
   readonly object: ObjectReference;
   /** `/spec/rules`, `/spec/http`, `/spec/tcp` or `/spec/tls`. */
@@ -32,33 +32,33 @@ export interface MissingGrant {
   readonly kind: string;
   readonly fromNamespace: string;
   readonly toNamespace: string;
-  /** The one Service; all of the namespace when absent. */
+  /** The Service to grant. Absent: all Services of the namespace. */
   readonly service?: string;
 }
 
-/** A Deployment that the engine holds, and what stands around it. */
+/** A Deployment that the engine holds, and the objects around it. */
 export interface DeploymentInWorld {
   readonly object: ObjectReference;
   readonly uid: string;
   /** The digest of the Deployment's template. */
   readonly candidate: string;
-  /** The template is the one that runs. */
+  /** The template already runs. */
   readonly idle: boolean;
   readonly labels: Readonly<Record<string, string>>;
-  /** As before the rollout, or as its autoscaler moves it. */
+  /** The number of pods before the rollout. If there is an autoscaler, the current number. */
   readonly replicas: number;
-  /** The members of its spec that a copy takes over: strategy, minReadySeconds, … */
   readonly selector: Fields;
+  /** The fields of its spec that a copy takes over: strategy, minReadySeconds, … */
   readonly spec: Fields;
-  /** The template that runs, without the hash. */
+  /** The template that runs, without the template hash. */
   readonly stableTemplate: Fields;
   readonly stableHash: string;
-  /** The template to roll out; the stable one when there is nothing to do. */
+  /** The template to roll out. It is the stable one if there is nothing to roll out. */
   readonly candidateTemplate: Fields;
-  /** The hash of the ReplicaSet of the template to roll out, once the Deployment rolls to it. */
+  /** The hash of the candidate's ReplicaSet, which exists from when the Deployment itself rolls. */
   readonly candidateHash?: string;
   readonly service: { readonly ports: readonly Fields[]; readonly selector: Readonly<Record<string, string>> };
-  /** A DestinationRule that the user has made for the host, with its subsets as they were before. */
+  /** The user's DestinationRule for the host, with its subsets before the rollout. */
   readonly destinationRule?: { readonly object: ObjectReference; readonly subsets: readonly Fields[] };
   readonly autoscaler?: UntypedObject;
 }

@@ -6,7 +6,7 @@ import { reference, referenceTo } from "../references.ts";
 import type { DeploymentInWorld } from "./canary-world.ts";
 import { fieldsOf, type Fields } from "./traffic.ts";
 
-/** Label of the pods of a copy that the engine made: what the copy is, `canary`, `experiment-baseline` or `experiment-canary`. */
+/** The label with the role of a copy, on the pods of copies that the engine made. */
 export const copyLabel = "rollout.serin.dev/copy";
 export type CopyRole = "canary" | "experiment-baseline" | "experiment-canary";
 
@@ -16,19 +16,20 @@ export function copyName(target: DeploymentTarget, role: CopyRole): string {
   return `${target.name}-${role}`;
 }
 
-/** Labels that tell the pods of a copy from all others of the Deployment. */
+/** The labels that select only the pods of a copy. */
 export function copyLabels({ selector }: DeploymentInWorld, role: CopyRole): Readonly<Record<string, string>> {
   return { ...(fieldsOf(selector["matchLabels"]) as Record<string, string>), [copyLabel]: role };
 }
 
-/** Made objects go when the Deployment does. */
+/** Makes the Deployment the owner of the engine's objects, so that they are deleted with it. */
 export function ownerOf({ object, uid }: DeploymentInWorld): OwnerReference {
   return { apiVersion: object.apiVersion, kind: object.kind, name: object.name, uid };
 }
 
 /**
- * A Deployment beside the user's, with a template of its own. Its pods keep all labels of the template, so that policies, disruption
- * budgets and the Service treat them as any pod of the application; what they get of live requests is said by the routes.
+ * Makes a second Deployment with the given template. Its pods keep all labels of the template, so that policies,
+ * disruption budgets and the Service treat them like the application's other pods. The routes decide which live
+ * requests they get.
  */
 export function copyOf(
   target: DeploymentTarget,
@@ -69,7 +70,7 @@ export function copyOf(
   return { body, write: { type: "create", object: referenceTo(body), body } };
 }
 
-/** The autoscaler of the canary copy: as the Deployment's own, but for whom it scales and from how many pods on. */
+/** The autoscaler of the canary copy. It differs from the Deployment's own in its target and its minimum. */
 export function autoscalerOf(
   target: DeploymentTarget,
   world: DeploymentInWorld,
@@ -97,7 +98,7 @@ export function autoscalerOf(
   };
 }
 
-/** A Service as the one that clients call, for some of its pods. */
+/** Makes a Service with the ports of the one that clients call, for only some of its pods. */
 export function serviceOf(
   name: string,
   world: DeploymentInWorld,

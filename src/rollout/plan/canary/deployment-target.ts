@@ -20,18 +20,20 @@ import { targetError } from "./target-error.ts";
 import type { Move, PartialStep, Subject, TargetPlan } from "./target-plan.ts";
 import { fieldsOf, noTraffic, type Fields, type MirrorTarget, type Pairing } from "./traffic.ts";
 
-/** How the pods of the versions are told apart by routes: subsets of a DestinationRule, or Services. */
+/** How routes distinguish the pods of the versions: by subsets of a DestinationRule, or by Services. */
 interface Versions {
   readonly routes: readonly MadeRoute[];
-  /** Made once, before any copy runs. */
+  /** Creates the objects for it, before any copy runs. */
   readonly setup: PartialStep;
-  /** Leads "stable" to the pods of this template hash. */
+  /** Points "stable" to the pods with this template hash. */
   moveStable(hash: string): { readonly writes: readonly Write[]; readonly settle: readonly SettleCondition[] };
-  /** The Service among whose endpoints the pods of a version are. */
+  /** The Service whose endpoints include the pods of a version. */
   serviceOf(role: CopyRole | "stable"): string;
 }
 
-/** A target whose pods the engine runs: it holds the Deployment, and a change of its pod template starts a run. */
+/**
+ * Plans a target whose pods the engine runs. The engine holds the Deployment, and a changed pod template starts a run.
+ */
 export function deploymentTargetPlan(canary: Canary, target: DeploymentTarget, world: CanaryWorld): TargetPlan {
   const deployment = world.deployment;
   if (deployment === undefined)
@@ -131,7 +133,7 @@ class DeploymentPlan implements TargetPlan {
     return [...shrink, ...less, ...(move.step.experiment === undefined ? [] : [this.#endExperiment(move)])];
   }
 
-  /** The Deployment rolls to the template that has been judged while all requests go to the copy; then the copy goes. */
+  /** Rolls the Deployment to the judged template while all requests go to the copy. Then the copy is deleted. */
   get end(): readonly PartialStep[] {
     const { object, replicas } = this.#world;
     const full = this.#wanted(this.#spec.steps) >= replicas;
@@ -198,7 +200,7 @@ class DeploymentPlan implements TargetPlan {
 
   #movedStable(): ReturnType<Versions["moveStable"]> {
     const { candidateHash } = this.#world;
-    // Before the Deployment has rolled there is no such set, and this step is not under way.
+    // The ReplicaSet exists only after the Deployment has rolled. Before, this step cannot be running.
     return candidateHash === undefined
       ? { writes: [], settle: [{ type: "ready", object: this.#world.object }] }
       : this.#versions.moveStable(candidateHash);
@@ -227,7 +229,7 @@ class DeploymentPlan implements TargetPlan {
       : [ready, { type: "endpoints", service: this.#service(role), labels, atLeast: replicas }];
   }
 
-  /** An autoscaled copy is moved by the lower bound of its autoscaler alone. */
+  /** Scales the canary copy. With an autoscaler, only the autoscaler's minimum changes. */
   #scaleCopy(id: string, replicas: number, essential = true): PartialStep {
     const copy = copyReference(this.#target, this.#world, "canary");
     const autoscaled = this.#world.autoscaler !== undefined && replicas > 0;
@@ -260,7 +262,10 @@ class DeploymentPlan implements TargetPlan {
     };
   }
 
-  /** With dynamicStableScale the stable pods become fewer as the weight grows; one stays as long as there is anything to go back to at once. */
+  /**
+   * The number of stable pods at a weight. With `dynamicStableScale` it falls as the weight rises. At least one stays,
+   * so that a rollback has a pod at once.
+   */
   #stableReplicas(weight: number): number {
     const { replicas } = this.#world;
     if (!this.#spec.dynamicStableScale || replicas === 0) return replicas;
@@ -268,7 +273,7 @@ class DeploymentPlan implements TargetPlan {
     return Math.max(1, Math.ceil((replicas * (100 - weight)) / 100));
   }
 
-  /** How many canary pods the steps so far ask for: what the last scale says, else the share of the weight. */
+  /** The number of canary pods after the given steps: the last explicit scale, else the share of the weight. */
   #wanted(steps: readonly CanaryStep[]): number {
     const { replicas } = this.#world;
     let weight = 0;
@@ -278,7 +283,8 @@ class DeploymentPlan implements TargetPlan {
       if (preview === true) fixed = replicas;
       if (scale?.matchWeight === true) fixed = undefined;
       else if (scale !== undefined) fixed = scale.replicas ?? Math.ceil((replicas * (scale.percent ?? 0)) / 100);
-      // Fewer pods than for half of the requests are an error of the spec at 100, but its user has said so.
+      // A fixed scale of an earlier step was meant for less traffic. Weight 100 raises it, unless the step itself sets
+      // a scale.
       if (said === 100 && scale === undefined && fixed !== undefined) fixed = Math.max(fixed, replicas);
     }
     return fixed ?? Math.max(1, Math.ceil((replicas * weight) / 100));
@@ -335,7 +341,7 @@ class DeploymentPlan implements TargetPlan {
   }
 }
 
-/** One host whose endpoints are told apart by labels. */
+/** Uses one host with a subset for each version. */
 function subsetVersions(spec: CanarySpec, target: DeploymentTarget, world: DeploymentInWorld): Versions {
   const { namespace = "" } = world.object;
   const host = `${target.service}.${namespace}.svc.cluster.local`;
@@ -384,7 +390,7 @@ function subsetVersions(spec: CanarySpec, target: DeploymentTarget, world: Deplo
   };
 }
 
-/** A Service each for stable and canary pods. */
+/** Uses one Service for the stable pods and one for the canary pods. */
 function serviceVersions(_spec: CanarySpec, target: DeploymentTarget, world: DeploymentInWorld): Versions {
   const nameOf = (role: string): string => `${target.service}-${role}`;
   const backend = (role: string, port: unknown): Fields => ({ name: nameOf(role), port });
@@ -425,7 +431,7 @@ function serviceVersions(_spec: CanarySpec, target: DeploymentTarget, world: Dep
   };
 }
 
-/** Rules of a route of the engine's own have nothing but stable backends. */
+/** The engine's own routes begin with stable backends only. */
 const alone: Pick<Pairing, "isStable" | "isCanary" | "stableOf"> = {
   isStable: () => true,
   isCanary: () => false,
@@ -453,7 +459,7 @@ function held(object: ObjectReference): Write {
   return field(object, "/spec/paused", true);
 }
 
-/** Without a value the field is removed. */
+/** A write of a field. Without a value, it removes the field. */
 function field(object: ObjectReference, pointer: string, value: unknown): Extract<Write, { type: "field" }> {
   return { type: "field", object, pointer, ...(value === undefined ? {} : { value }) };
 }

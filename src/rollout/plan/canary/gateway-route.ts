@@ -15,7 +15,10 @@ import {
 
 const maxRules = 16;
 
-/** The rules of an HTTPRoute or a GRPCRoute (`what`, for errors) while traffic moves; a rule without a pairing stays as it is. */
+/**
+ * Computes the rules of an HTTPRoute or a GRPCRoute for the given traffic. A rule without a pairing stays unchanged.
+ * `what` names the route in errors.
+ */
 export function gatewayRules(
   original: readonly Fields[],
   pairingOf: (index: number) => Pairing | undefined,
@@ -38,7 +41,7 @@ export function gatewayRules(
 function movedRule(rule: Fields, pairing: Pairing, traffic: Traffic, what: string): Fields[] {
   const backends = listOf(rule["backendRefs"]);
   const canaries = (): Fields[] => onlyCanaries(backends, pairing);
-  // A rule for the canary alone keeps the matches of its origin: by headers alone it would lose to an exact path.
+  // The canary's rule keeps the matches of the original rule. With only headers, it would lose to an exact path.
   const special = traffic.matches.map((match) =>
     named({ ...rule, matches: withMatch(rule["matches"], match, what), backendRefs: canaries() }, "canary"),
   );
@@ -61,7 +64,7 @@ function movedRule(rule: Fields, pairing: Pairing, traffic: Traffic, what: strin
   return [...special, withMirrors(main, backends, pairing, traffic)];
 }
 
-/** Names of rules are unique in a route. */
+/** Renames the copy of a rule, because the names of rules in a route must be unique. */
 function named(rule: Fields, suffix: string): Fields {
   const { name } = rule;
   return typeof name === "string" ? { ...rule, name: `${name}-${suffix}` } : rule;
@@ -78,7 +81,7 @@ function withMirrors(rule: Fields, backends: readonly Fields[], pairing: Pairing
   return filters.length === 0 ? rule : { ...rule, filters: [...listOf(rule["filters"]), ...filters] };
 }
 
-/** A rule may have one filter of the type only, so an existing one is added to. */
+/** Adds the cookie to an existing header filter, because a rule may have only one of that type. */
 function withCookie(filters: readonly Fields[], affinity: Affinity): Fields[] {
   const header = { name: "Set-Cookie", value: setCookieValue(affinity) };
   const existing = filters.find(({ type }) => type === "ResponseHeaderModifier");
@@ -90,7 +93,7 @@ function withCookie(filters: readonly Fields[], affinity: Affinity): Fields[] {
   return [...filters.filter((other) => other !== existing), filter];
 }
 
-/** The rule's own matches, each with what the step asks for added. */
+/** Combines each of the rule's own matches with the match of the step. */
 function withMatch(matches: unknown, wanted: TrafficMatch, what: string): Fields[] {
   const own = listOf(matches);
   const found = (own.length === 0 ? [{}] : own).flatMap((match) => {
@@ -139,7 +142,7 @@ function pathOf(path: unknown): PathPattern | undefined {
   return { type: type === "Exact" ? "Exact" : type === "RegularExpression" ? "Regex" : "Prefix", value };
 }
 
-/** There are no prefixes of values here, so they become regular expressions. */
+/** The Gateway API has no prefix matches of header values, so they become regular expressions. */
 function valueMatch({ name, type, value }: ValueMatch): Fields {
   if (type === "Exact") return { type: "Exact", name, value };
   return { type: "RegularExpression", name, value: type === "Prefix" ? `${literal(value)}.*` : value };

@@ -8,7 +8,7 @@ import { virtualServiceRoutes } from "./virtual-service-route.ts";
 
 export type OwnerReference = NonNullable<UntypedObject["metadata"]["ownerReferences"]>[number];
 
-/** A route that the engine makes where the user has none; its first version leads everything to stable. */
+/** A route that the engine creates if the user has none. It first sends everything to stable. */
 export interface MadeRoute {
   readonly body: UntypedObject;
   readonly object: ObjectReference;
@@ -21,12 +21,12 @@ export interface MadeRouteSpec {
   readonly namespace: string;
   /** The Service whose name clients use. */
   readonly service: string;
-  /** The port that moves; all of them when absent. */
+  /** The port whose traffic moves. Absent: all ports. */
   readonly port?: number;
   readonly ports: readonly Fields[];
   readonly gateways: readonly string[];
   readonly hosts: readonly string[];
-  /** The stable backend on a port, in the route's own words. */
+  /** The stable backend on a port, in the form of the route's kind. */
   readonly stable: (port: number | undefined) => Fields;
   readonly pairing: Pairing;
   readonly owner?: OwnerReference;
@@ -38,7 +38,7 @@ export function madeRoutes(spec: MadeRouteSpec): MadeRoute[] {
     : portsOf(spec).map((port) => madeHttpRoute(spec, port, portsOf(spec).length > 1));
 }
 
-/** Makes them, and waits until every proxy knows them. */
+/** Creates the routes, and waits until every proxy has acknowledged them. */
 export function creation(routes: readonly MadeRoute[]): {
   readonly writes: readonly Write[];
   readonly settle: readonly SettleCondition[];
@@ -67,7 +67,7 @@ function portsOf({ port, ports }: MadeRouteSpec): readonly (number | undefined)[
 
 function madeVirtualService(spec: MadeRouteSpec): MadeRoute {
   const { name, namespace, service, port, ports, gateways, hosts, stable, pairing, owner } = spec;
-  // The other ports lead to stable alone; a host with a VirtualService has no other routes than those it says.
+  // Route the other ports to stable, because a VirtualService replaces all default routes of its host.
   const rest = port === undefined || ports.length < 2 ? [] : [{ name: "other-ports", route: [stable(undefined)] }];
   const match = rest.length === 0 ? {} : { match: [{ port }] };
   const list = [{ name: "canary", ...match, route: [stable(undefined)] }, ...rest];
@@ -144,7 +144,7 @@ export function metadataOf(
 
 const plainProtocols = ["tcp", "tls", "mongo", "mysql", "redis", "udp"];
 
-/** A port without requests, by its `appProtocol` or the beginning of its name. */
+/** Whether a port carries no HTTP requests, by its `appProtocol` or the prefix of its name. */
 export function isPlainTcp({ name, appProtocol, protocol }: Fields): boolean {
   if (protocol === "UDP" || protocol === "SCTP") return true;
   const said =

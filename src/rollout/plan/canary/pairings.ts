@@ -1,7 +1,7 @@
 import type { BackendTarget, DestinationTarget } from "../../../api/serin/index.ts";
 import { fieldsOf, type Fields, type MirrorTarget, type Pairing } from "./traffic.ts";
 
-/** Two Services as backends of an HTTPRoute or a GRPCRoute of the namespace. */
+/** Pairs two Services as backends of an HTTPRoute or a GRPCRoute of the namespace. */
 export function backendPairing(routeNamespace: string, stable: BackendTarget, canary: BackendTarget): Pairing {
   const is = (target: BackendTarget) => (backend: Fields) =>
     isService(backend) &&
@@ -13,7 +13,7 @@ export function backendPairing(routeNamespace: string, stable: BackendTarget, ca
   return { isStable: is(stable), isCanary: is(canary), stableOf: same, canaryOf, mirrorOf: canaryOnly(canaryOf) };
 }
 
-/** All Services of one namespace, and those of the same names in the other. */
+/** Pairs each Service of one namespace with the Service of the same name in the other. */
 export function namespacePairing(routeNamespace: string, stable: string, canary: string): Pairing {
   const is = (namespace: string) => (backend: Fields) =>
     isService(backend) && namespaceOf(backend, routeNamespace) === namespace;
@@ -21,7 +21,7 @@ export function namespacePairing(routeNamespace: string, stable: string, canary:
   return { isStable: is(stable), isCanary: is(canary), stableOf: same, canaryOf, mirrorOf: canaryOnly(canaryOf) };
 }
 
-/** Two destinations of a VirtualService of the namespace; a port that is not said may be any. */
+/** Pairs two destinations of a VirtualService of the namespace. Without a port, any port matches. */
 export function destinationPairing(namespace: string, stable: DestinationTarget, canary: DestinationTarget): Pairing {
   const is = (target: DestinationTarget) => (backend: Fields) => {
     const { host, subset, port } = destinationOf(backend);
@@ -47,7 +47,7 @@ export function destinationPairing(namespace: string, stable: DestinationTarget,
   return { isStable: is(stable), isCanary: is(canary), stableOf: same, canaryOf, mirrorOf: canaryOnly(canaryOf) };
 }
 
-/** All hosts of one namespace in a VirtualService, and those of the same names in the other. */
+/** Pairs each host of one namespace in a VirtualService with the host of the same name in the other. */
 export function hostNamespacePairing(routeNamespace: string, stable: string, canary: string): Pairing {
   const is = (namespace: string) => (backend: Fields) =>
     resolveHost(destinationOf(backend).host, routeNamespace).endsWith(`.${namespace}.${clusterSuffix}`);
@@ -61,7 +61,7 @@ export function hostNamespacePairing(routeNamespace: string, stable: string, can
 
 export const clusterSuffix = "svc.cluster.local";
 
-/** A short name means a Service of the namespace; `name.namespace` and `name.namespace.svc` are taken as well. */
+/** Expands a short name to a Service of the namespace. Also accepts `name.namespace` and `name.namespace.svc`. */
 export function resolveHost(host: string, namespace: string): string {
   const [service = "", ofNamespace = namespace, svc = "svc"] = host.split(".");
   const labels = host.split(".").length;

@@ -5,7 +5,7 @@ export interface PathPattern {
   readonly value: string;
 }
 
-/** How a kind of route reads a prefix: HTTPRoutes by whole segments, VirtualServices letter by letter. */
+/** Whether a path has a prefix. HTTPRoutes compare whole segments, VirtualServices compare characters. */
 export type PrefixRule = (prefix: string, path: string) => boolean;
 
 export const bySegment: PrefixRule = (prefix, path) => {
@@ -14,7 +14,10 @@ export const bySegment: PrefixRule = (prefix, path) => {
 };
 export const byLetter: PrefixRule = (prefix, path) => path.startsWith(prefix);
 
-/** Paths that both patterns take; `none` when there is no such path, `unclear` when a regular expression hides whether there is. */
+/**
+ * The paths that match both patterns. `none`: there are none. `unclear`: a regular expression makes it undecidable
+ * here.
+ */
 export function intersectPaths(
   a: PathPattern | undefined,
   b: PathPattern | undefined,
@@ -34,12 +37,12 @@ function isAll({ type, value }: PathPattern): boolean {
   return type === "Prefix" && value === "/";
 }
 
-/** Text as a regular expression that matches it and nothing else (RE2). */
+/** Escapes a text for a regular expression (RE2). */
 export function literal(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
 }
 
-/** A `cookie` header that holds all of the pairs, in whatever order. */
+/** Matches a `cookie` header that contains all pairs in any order. */
 export function cookieExpression(cookies: readonly { readonly name: string; readonly value: string }[]): string {
   const pairs = cookies.map(({ name, value }) => `${literal(name)}=${literal(value)}`);
   const orders = permutations(pairs).map((order) => order.join(String.raw`;(?:.*;)?\s*`));

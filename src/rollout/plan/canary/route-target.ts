@@ -9,17 +9,17 @@ import { plainTarget, type PartialStep, type TargetPlan } from "./target-plan.ts
 import { listOf, type Fields, type Pairing, type Traffic } from "./traffic.ts";
 import { virtualServiceRoutes } from "./virtual-service-route.ts";
 
-/** A route of the user's that moves: which of its rules, and how. */
+/** A user's route that the rollout changes: which of its rules, and how. */
 export interface MovedRoute {
   readonly object: ObjectReference;
   readonly pointer: string;
   readonly protocol: "http" | "tcp" | "tls";
-  /** The field of the spec that names it. */
+  /** The field of the spec that names the route. */
   readonly field: string;
-  /** The entry of the list that moves, by index or name; all of them when absent. */
+  /** The list entry to change, by index or name. Absent: all entries. */
   readonly rule?: number | string;
   readonly pairing: Pairing;
-  /** For messages: the stable backend as the spec says it. */
+  /** The stable backend as the spec states it, for messages. */
   readonly stable: string;
 }
 
@@ -28,7 +28,7 @@ type UserRouteTarget = Extract<
   { httpRoute: unknown } | { grpcRoute: unknown } | { virtualService: unknown } | { namespaces: unknown }
 >;
 
-/** The routes that a target names; none for a target whose routes the engine makes. */
+/** The routes that a target names. None if the engine creates the routes. */
 export function movedRoutes(canary: Canary): MovedRoute[] {
   const { target } = canary.spec;
   const home = canary.metadata.namespace ?? "default";
@@ -102,18 +102,18 @@ function virtualService(name: string, namespace: string): Pick<MovedRoute, "obje
   };
 }
 
-/** The field in which a rule has its backends. */
+/** The name of a rule's field with its backends. */
 export function backendsField({ object }: Pick<MovedRoute, "object">): "route" | "backendRefs" {
   return object.kind === "VirtualService" ? "route" : "backendRefs";
 }
 
-/** The index in the list that moves; undefined when the list has no such entry. */
+/** The index of the list entry to change. Undefined if there is no such entry. */
 export function ruleIndex({ rule }: MovedRoute, list: readonly Fields[]): number | undefined {
   const index = typeof rule === "string" ? list.findIndex(({ name }) => name === rule) : (rule ?? 0);
   return index >= 0 && index < list.length ? index : undefined;
 }
 
-/** A target whose routes are there already: only their rules are written. */
+/** Plans a target with existing routes. Only their rules are written. */
 export function routeTargetPlan(
   canary: Canary & { spec: { target: UserRouteTarget } },
   world: CanaryWorld,
@@ -154,7 +154,7 @@ function inWorld(world: CanaryWorld, route: MovedRoute, index: number): RouteInW
   return found;
 }
 
-/** The whole list of a route as the traffic says, computed from what it was before the rollout. */
+/** Computes the whole list of a route for the traffic, from the list before the rollout. */
 export function listFor(route: MovedRoute, list: readonly Fields[], traffic: Traffic): Fields[] {
   const what = describeReference(route.object);
   const moved = route.rule === undefined ? undefined : ruleIndex(route, list);
@@ -180,7 +180,7 @@ function grantFor(canary: Canary, { kind, fromNamespace, toNamespace, service }:
   };
 }
 
-/** The name of a grant that the engine makes for this Canary. */
+/** The name of a ReferenceGrant that the engine creates for this Canary. */
 export function grantName(
   { metadata: { name = "", namespace = "" } }: Canary,
   kind: string,

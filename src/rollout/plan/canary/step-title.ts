@@ -1,6 +1,6 @@
 import type { CanaryStep, TrafficMatch } from "../../../api/serin/index.ts";
 
-/** What a step does, in a person's words: `weight 90/10`, `requests with header traffic: test to the canary`. */
+/** Describes a step for people: `weight 90/10`, `requests with header traffic: test to the canary`. */
 export function stepTitle(step: CanaryStep): string {
   if (step.name !== undefined) return step.name;
   const { weight, match, mirror, scale, preview, experiment, iterations, pause } = step;

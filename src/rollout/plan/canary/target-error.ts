@@ -1,6 +1,6 @@
 import { userError, type SerinError } from "../../../base/index.ts";
 
-/** What is wrong and what to do, in one line: a status has one message only. */
+/** Joins the problem and the advice in one line, because a status has only one message. */
 export function targetError(code: string, problem: string, advice: string): SerinError {
   return userError(code, `${problem}; ${advice}`);
 }

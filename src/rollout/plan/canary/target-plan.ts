@@ -2,26 +2,26 @@ import type { CanaryStep } from "../../../api/serin/index.ts";
 import type { SettleCondition, Step, WorkloadMatch, Write } from "../../decide/index.ts";
 import type { Traffic } from "./traffic.ts";
 
-/** A step of the engine's own; what belongs to which step of the spec is added by the plan. */
+/** A step of a target. The plan adds the fields that come from the spec. */
 export type PartialStep = Pick<Step, "id" | "title" | "writes" | "settle"> & Partial<Step>;
 
-/** How one kind of target moves. */
+/** How a rollout moves one kind of target. */
 export interface TargetPlan {
-  /** Namespaces whose workloads or routes it touches. */
+  /** The namespaces whose workloads or routes it changes. */
   readonly namespaces: readonly string[];
-  /** Prepares a target that is watched. */
+  /** The steps that prepare a watched target. */
   readonly setup: readonly PartialStep[];
-  /** Nothing is there to roll out. */
+  /** There is nothing to roll out. */
   readonly idle: boolean;
-  /** Before the first step of the spec. */
+  /** The steps before the first step of the spec. */
   readonly begin: readonly PartialStep[];
-  /** Before the traffic of one step of the spec moves, such as pods. */
+  /** The steps before the traffic of one step of the spec moves, for example to start pods. */
   before(move: Move): readonly PartialStep[];
   shift(traffic: Traffic): { readonly writes: readonly Write[]; readonly settle: readonly SettleCondition[] };
   after(move: Move): readonly PartialStep[];
-  /** After the last step of the spec. */
+  /** The steps after the last step of the spec. */
   readonly end: readonly PartialStep[];
-  /** The two groups that are compared; several where several services move. */
+  /** The two groups to compare. There are several subjects if several services move. */
   readonly subjects: readonly Subject[];
   /** The subjects of the two copies of an experiment. */
   readonly experimentSubjects?: readonly Subject[];
@@ -32,7 +32,7 @@ export interface Subject {
   readonly stable: WorkloadMatch;
 }
 
-/** One step of the spec and where it stands. */
+/** One step of the spec with the traffic before and after it. */
 export interface Move {
   /** `step-2`. */
   readonly id: string;
@@ -43,7 +43,7 @@ export interface Move {
   readonly soFar: readonly CanaryStep[];
 }
 
-/** What a target has that neither needs pods of the engine's nor is watched. */
+/** The fields of a target that is not watched and needs no pods of the engine. */
 export const plainTarget = {
   setup: [],
   idle: false,

@@ -1,20 +1,20 @@
 import type { TrafficMatch } from "../../../api/serin/index.ts";
 
-/** Any object of JSON: routes are changed as they are stored, so that fields that nobody here knows are kept. */
+/** Any JSON object. Routes are changed in their stored form, so that unknown fields are kept. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** Whom a step sends where; each kind of route is written from this and from what it said before the rollout. */
+/** The traffic that a step wants. Each kind of route is computed from this and from its content before the rollout. */
 export interface Traffic {
-  /** Percent to the canary. */
+  /** The percentage of requests to the canary. */
   readonly weight: number;
-  /** Requests that go to the canary whatever the weight, of all steps so far. */
+  /** The matches of all steps so far. Their requests go to the canary, whatever the weight is. */
   readonly matches: readonly TrafficMatch[];
   readonly mirrors: readonly Mirror[];
-  /** Who has been sent to the canary goes there again; set while the weight is neither 0 nor 100. */
+  /** Keeps clients at the canary that were sent there once. Set while the weight is neither 0 nor 100. */
   readonly affinity?: Affinity;
 }
 
-/** To whom requests are copied besides: the canary, or one of the two copies of an experiment. */
+/** The target to which requests are mirrored: the canary, or one of the two copies of an experiment. */
 export interface Mirror {
   readonly to: MirrorTarget;
   readonly percent: number;
@@ -24,7 +24,7 @@ export type MirrorTarget = "canary" | "experiment-baseline" | "experiment-canary
 
 export interface Affinity {
   readonly cookieName: string;
-  /** Another one for each run, so that an old cookie leads nobody anywhere. */
+  /** Different for each run, so that cookies of earlier runs have no effect. */
   readonly value: string;
   readonly maxAgeSeconds: number;
 }
@@ -36,22 +36,22 @@ export function setCookieValue({ cookieName, value, maxAgeSeconds }: Affinity): 
   return `${cookieName}=${value}; Path=/; Max-Age=${maxAgeSeconds}; HttpOnly`;
 }
 
-/** Which of a rule's backends move, and to what. */
+/** Which backends of a rule are stable, and which canary backends belong to them. */
 export interface Pairing {
   readonly isStable: (backend: Fields) => boolean;
   readonly isCanary: (backend: Fields) => boolean;
-  /** The stable backend as it must be written; itself where the user made it. */
+  /** The stable backend as it must be written. It is unchanged if the user wrote it. */
   readonly stableOf: (backend: Fields) => Fields;
   readonly canaryOf: (backend: Fields) => Fields;
-  /** Undefined where there is no such copy. */
+  /** Undefined if there is no such copy. */
   readonly mirrorOf: (backend: Fields, to: MirrorTarget) => Fields | undefined;
 }
 
 const all = 100;
 
 /**
- * The backends of a rule once `weight` percent of what the stable ones had goes to the canary. Backends that are neither keep their
- * share. `dress` may add to a canary backend.
+ * Computes the backends of a rule: `weight` percent of the stable backends' share goes to the canary. Other backends
+ * keep their share. `dress` may add fields to a canary backend.
  */
 export function splitBackends(
   backends: readonly Fields[],
@@ -59,7 +59,7 @@ export function splitBackends(
   weight: number,
   dress: (backend: Fields) => Fields = (backend) => backend,
 ): Fields[] {
-  // With nothing for the canary the rule stays as its user wrote it.
+  // Without traffic to the canary, the rule stays as its user wrote it.
   if (weight === 0 && !backends.some((backend) => pairing.isCanary(backend) && weightOf(backend, backends) > 0)) {
     return backends.map((backend) => (pairing.isStable(backend) ? pairing.stableOf(backend) : backend));
   }
@@ -77,7 +77,7 @@ export function splitBackends(
   return parts.map((part) => ({ ...part.backend, weight: part.weight / divisor }));
 }
 
-/** Only the canaries of the stable backends, in their proportions. */
+/** Replaces each stable backend with its canary, in the same proportions, and drops the others. */
 export function onlyCanaries(backends: readonly Fields[], pairing: Pairing): Fields[] {
   const stable = backends.filter((backend) => pairing.isStable(backend) && !pairing.isCanary(backend));
   return stable.map((backend) => ({
@@ -86,7 +86,10 @@ export function onlyCanaries(backends: readonly Fields[], pairing: Pairing): Fie
   }));
 }
 
-/** Without weights all count alike. A VirtualService leaves out 0. */
+/**
+ * If no backend has a weight, all have the same. If others have one, a missing weight is 0, which a VirtualService
+ * omits.
+ */
 function weightOf(backend: Fields, among: readonly Fields[]): number {
   const said = among.some((other) => typeof other["weight"] === "number");
   const { weight } = backend;

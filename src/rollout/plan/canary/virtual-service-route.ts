@@ -13,7 +13,10 @@ import {
   type Traffic,
 } from "./traffic.ts";
 
-/** A VirtualService's list of http, tcp or tls routes (`what`, for errors) while traffic moves; a route without a pairing stays as it is. */
+/**
+ * Computes a VirtualService's list of http, tcp or tls routes for the given traffic. A route without a pairing stays
+ * unchanged. `what` names the VirtualService in errors.
+ */
 export function virtualServiceRoutes(
   original: readonly Fields[],
   protocol: "http" | "tcp" | "tls",
@@ -29,7 +32,7 @@ export function virtualServiceRoutes(
   });
 }
 
-/** Connections are told apart by the caller's labels only. */
+/** TCP and TLS routes can match only the labels of the client. */
 function movedL4(route: Fields, pairing: Pairing, { weight, matches }: Traffic): Fields[] {
   const backends = listOf(route["route"]);
   const special = matches.map(({ sourceLabels }) => ({
@@ -65,7 +68,7 @@ function movedHttp(route: Fields, pairing: Pairing, traffic: Traffic, what: stri
   return [...special, withMirrors(main, backends, pairing, traffic, what)];
 }
 
-/** A route is found by its name, so the copies have names of their own. */
+/** Renames the copy of a route, because routes are identified by name. */
 function named(route: Fields, suffix: string): Fields {
   const { name } = route;
   return typeof name === "string" ? { ...route, name: `${name}-${suffix}` } : route;
@@ -110,7 +113,7 @@ function withCookie(backend: Fields, affinity: Affinity): Fields {
   };
 }
 
-/** The route's own matches, each with what the step asks for added. */
+/** Combines each of the route's own matches with the match of the step. */
 function withMatch(matches: unknown, wanted: TrafficMatch, what: string): Fields[] {
   const found = orEmpty(matches).flatMap((match) => {
     const paths = wanted.paths.length === 0 ? [undefined] : wanted.paths;
@@ -174,7 +177,7 @@ function pathOf(uri: unknown): PathPattern | undefined {
   return regex === undefined ? undefined : { type: "Regex", value: regex };
 }
 
-/** Names of headers are lower case in a VirtualService. */
+/** A VirtualService needs header names in lower case. */
 function valueMatch({ name, type, value }: ValueMatch, header: boolean): [string, Fields] {
   return [header ? name.toLowerCase() : name, { [words[type]]: value }];
 }

@@ -15,7 +15,10 @@ interface DeploymentBody {
   };
 }
 
-/** A gateway of the installation moves as those of the Gateway API do: a second Deployment behind the same Service, by the same labels. */
+/**
+ * Moves a gateway of the installation like one of the Gateway API: with a second Deployment that the same Service
+ * selects by its labels.
+ */
 export function classicGatewaySteps(
   upgrade: MeshUpgrade,
   { namespace, deployment, body, parts }: ClassicGatewayInWorld,
@@ -107,7 +110,10 @@ export function classicGatewaySteps(
   return steps.map((step) => ({ ...step, namespaces: [namespace] }));
 }
 
-/** The same pods, told from the stable ones by two labels that its Service does not ask for. */
+/**
+ * Makes the Deployment of the canary. Two labels that the Service does not select distinguish its pods from the stable
+ * ones.
+ */
 function canaryBody(body: UntypedObject, revision: string, name: string): UntypedObject {
   const { spec } = body as unknown as DeploymentBody;
   const own = { [revisionLabel]: revision, [canaryOfLabel]: name };

@@ -6,7 +6,7 @@ import type { MeshWorld } from "./mesh-world.ts";
 import { check } from "./planned-check.ts";
 import { counted } from "./sidecar-steps.ts";
 
-/** The fields of the agent's objects that make another release of it. */
+/** The fields of the agent's objects that differ between releases. */
 const contents: Readonly<Record<string, readonly string[]>> = {
   ConfigMap: ["data"],
   ClusterRole: ["rules"],
@@ -14,7 +14,10 @@ const contents: Readonly<Record<string, readonly string[]>> = {
 };
 const oneByOne = { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } } as const;
 
-/** The agent of one node after the other, by the DaemonSet itself: the next goes only when the one before is ready. Pods that are enrolled keep their rules and sockets. */
+/**
+ * Replaces the agent node by node. The DaemonSet controller replaces the next agent only when the one before is ready.
+ * Enrolled pods keep their rules and sockets.
+ */
 export function cniSteps(upgrade: MeshUpgrade, { cni }: MeshWorld, matrix: PlannedCheck | undefined): Step[] {
   if (cni === undefined) return [];
   const { nodes, objects } = cni;
@@ -42,7 +45,8 @@ export function cniSteps(upgrade: MeshUpgrade, { cni }: MeshWorld, matrix: Plann
       ],
       settle: [{ type: "ready", object }, ...sameRules],
       checks,
-      // Each node has its own time, and what is never ready holds the next one up.
+      // The settle limit starts again with each node that becomes ready. An agent that is never ready stops the
+      // replacement.
     },
   ];
 }

@@ -12,7 +12,7 @@ import { counted, revisionLabel } from "./sidecar-steps.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 
-/** Gateways that follow their namespace name the old revision themselves, lest they move with the namespace. */
+/** Labels gateways that follow their namespace with the old revision, so that they do not move with the namespace. */
 export function pinGatewaySteps({ spec }: MeshUpgrade, { gateways }: MeshWorld): Step[] {
   const following = gateways.filter(({ followsNamespace }) => followsNamespace);
   if (following.length === 0) return [];
@@ -36,12 +36,15 @@ export function gatewayReference({ name, namespace }: GatewayInWorld): ObjectRef
   return reference("gateway.networking.k8s.io/v1", "Gateway", name, namespace);
 }
 
-/** A gateway moves behind its Service, and a waypoint behind its name: a canary beside it, more and more of the traffic, then its own pods. */
+/**
+ * Moves a gateway or a waypoint: a canary starts beside it and gets more and more of the traffic, and then the
+ * gateway's own pods move to the new revision.
+ */
 export function gatewaySteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: readonly PlannedCheck[]): Step[] {
   return gateway.waypoint ? waypointSteps(upgrade, gateway, matrix) : ingressSteps(upgrade, gateway, matrix);
 }
 
-/** How many pods of each revision stand for a weight. */
+/** The numbers of pods of each revision that give a weight. */
 interface Share {
   readonly weight: number;
   readonly canary: number;
@@ -49,8 +52,8 @@ interface Share {
 }
 
 /**
- * The share of ready pods is the weight, as near as whole pods come to it; weights that come to the same pods are one step. Where
- * an autoscaler decides of the stable ones they all stay, until they themselves are replaced.
+ * Computes the numbers of pods whose share comes nearest to each weight. Weights with the same numbers become one step.
+ * If an autoscaler decides the number of stable pods, they all stay until they are replaced.
  */
 export function sharesOf(
   weights: readonly number[],
@@ -96,7 +99,7 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
     atLeast,
   });
   const shifts = sharesOf(gateways.weights, deployment).flatMap((share): Step[] => [
-    // What comes is ready before what goes is let go.
+    // The new pods must be ready before the old ones are removed.
     {
       id: `${id}/${share.weight}/pods`,
       title: `gateway ${namespace}/${name}: ${counted(share.canary, "pod")} of ${to.revision} behind the same Service`,
@@ -237,7 +240,7 @@ export function gatewayChecks(
   );
 }
 
-/** How many there are is left alone where an autoscaler decides of it. */
+/** Writes the number of pods, unless an autoscaler decides it. */
 export function replicas(object: ObjectReference, count: number, { autoscaled }: ScaledDeployment): Write[] {
   return autoscaled ? [] : [{ type: "field", object, pointer: "/spec/replicas", value: count }];
 }

@@ -6,7 +6,7 @@ import { referenceTo } from "../references.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 import { check } from "./planned-check.ts";
 
-/** The new control plane and ztunnel come up beside the old ones. */
+/** Installs the new control plane and ztunnel beside the old ones. */
 export function installSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): Step[] {
   return installs.map((objects, index) => {
     const workloads = objects.filter(({ kind }) => kind === "Deployment" || kind === "DaemonSet").map(referenceTo);
@@ -23,7 +23,7 @@ export function installSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): St
   });
 }
 
-/** What the probe matrix of this upgrade is made of. */
+/** The revisions and data planes of this upgrade's probe matrix. */
 export function probeScope({ spec }: MeshUpgrade, { dataPlanes }: MeshWorld): ProbeScope {
   return { revisions: [...new Set([spec.from.revision, spec.to.revision])], dataPlanes };
 }
@@ -32,7 +32,7 @@ export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld): PlannedChec
   return check(upgrade, "mtls-probe-matrix", { type: "probes", ...probeScope(upgrade, world) });
 }
 
-/** Nothing moves before the roots of both revisions have been compared, and every pair of revision and data plane has been tried. */
+/** Compares the roots of both revisions and probes each pair of revision and data plane, before anything moves. */
 export function probeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const scope = probeScope(upgrade, world);
   if (scope.dataPlanes.length === 0) return [];

@@ -3,7 +3,7 @@ import type { MeshWorld } from "./mesh-world.ts";
 import { injectionLabel, revisionLabel } from "./sidecar-steps.ts";
 import { plannedWaves } from "./waves.ts";
 
-/** Something that still needs a revision. */
+/** An object that still depends on a revision. */
 export interface Dependent {
   readonly type:
     | "sidecar"
@@ -19,7 +19,7 @@ export interface Dependent {
   /** The name of the pod, the Gateway, the namespace, the tag … */
   readonly name: string;
   readonly namespace?: string;
-  /** What made the pod. */
+  /** The workload that created the pod. */
   readonly workload?: ObjectReference;
   /** `<pod>.<namespace>` of its proxy. */
   readonly proxy?: string;
@@ -27,7 +27,7 @@ export interface Dependent {
   readonly text: string;
 }
 
-/** What a person does to move it, where no step does. */
+/** Tells a person how to move a dependent that no step moves. */
 export function howToMove(dependent: Dependent, to: string): string {
   const { type, name, namespace = "" } = dependent;
   const wave = `let a wave of spec.waves select namespace ${namespace}`;
@@ -66,7 +66,7 @@ function howToMoveSidecar({ name, namespace = "", workload }: Dependent, to: str
   return `restart ${kind} ${workload?.name ?? ""} by its own means, once its namespace names ${to}: ${label}`;
 }
 
-/** What needs the old revision now and is moved by no step of the upgrade. */
+/** The dependents of the old revision that no step of the upgrade moves. */
 export function leftBehind(
   upgrade: MeshUpgrade,
   world: MeshWorld,

@@ -16,9 +16,10 @@ import { plannedWaves, type NamespaceInWave, type PlannedWave } from "./waves.ts
 import { nodeSteps, pinSteps, ztunnelSteps } from "./ztunnel-steps.ts";
 
 /**
- * The whole way of an upgrade, in order: what can be known before is looked at, everything is pinned to where it is, the new
- * control plane comes and is probed, the waves move with the gateways after one of them, then tags, agents and root, and in the
- * end the old revision goes. Where `to` is the revision that is there, only agents and root change.
+ * Plans all steps of an upgrade in order. Preflight checks run first. Everything is pinned to the old revision, and the
+ * new control plane is installed and probed. Then the CNI agents are replaced, and the waves move, with the gateways
+ * after one of them. Tags and the root follow, and at the end the old revision is removed. If `to` is the installed
+ * revision, only agents and root change.
  */
 export function planMeshUpgrade(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { spec } = upgrade;
@@ -71,7 +72,7 @@ function stepsOfWave(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWav
   return steps.length === 0 ? [] : [...steps, ...endOfWave(upgrade, planned, injected, matrix)];
 }
 
-/** What a wave asks for besides: its own soak, pause and approval, and that Deployments update as before. */
+/** Ends a wave with its soak, pause and approval, and restores the update strategy of Deployments. */
 function endOfWave(
   upgrade: MeshUpgrade,
   { wave, number, namespaces }: PlannedWave,
@@ -106,7 +107,7 @@ function endOfWave(
   ];
 }
 
-/** All is new, and is judged all the time; a person may end it by approving it. */
+/** Judges the whole upgraded mesh for the soak time. A person may end the soak early by approving it. */
 function soakStep(upgrade: MeshUpgrade, matrix: PlannedCheck | undefined): Step {
   const { from, to, soakSeconds, approvals } = upgrade.spec;
   const planned = [

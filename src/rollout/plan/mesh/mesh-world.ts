@@ -2,68 +2,79 @@ import type { LabelSelector, UntypedObject } from "../../../api/index.ts";
 import type { ObjectReference, ProbeDataPlane } from "../../../api/serin/index.ts";
 
 /**
- * What a mesh upgrade's plan is made from besides its spec: the cluster as it is now, and of all that the upgrade itself has
- * changed what stood there before.
+ * The state of the cluster from which a mesh upgrade is planned. Fields that the upgrade itself has changed have their
+ * values from before the upgrade.
  */
 export interface MeshWorld {
-  /** What each install spec renders to, CRDs and shared objects included. */
+  /** The rendered objects of each install spec, including CRDs and shared objects. */
   readonly installs: readonly (readonly UntypedObject[])[];
-  /** Those with sidecars of the old revision and those of the ambient mesh, by name. */
+  /** The namespaces with sidecars of the old revision or in the ambient mesh, sorted by name. */
   readonly namespaces: readonly NamespaceInWorld[];
   /** Gateways and waypoints that the old revision owned before the upgrade. */
   readonly gateways: readonly GatewayInWorld[];
   readonly classicGateways: readonly ClassicGatewayInWorld[];
-  /** Tags that led to the old revision before the upgrade, and who else injects or validates where no revision is named. */
+  /**
+   * The tags of the old revision before the upgrade, and the default injector and validator, which need no revision
+   * label.
+   */
   readonly tags: readonly TagInWorld[];
-  /** What the old revision's control plane and ztunnel consist of. */
+  /** The objects of the old revision's control plane and ztunnel. */
   readonly retirable: readonly ObjectReference[];
-  /** How the old revision's webhooks inject by a namespace's label, and the new one is reached: for waves of single workloads. */
+  /**
+   * For waves of single workloads: the old revision's webhooks that inject by namespace label, and the new one's
+   * address.
+   */
   readonly injectors: readonly InjectorInWorld[];
   readonly newInjector?: Readonly<Record<string, unknown>>;
-  /** Nodes on which the old revision's ztunnel runs, or ran when the upgrade began. */
+  /** The nodes on which the old revision's ztunnel runs, or ran when the upgrade began. */
   readonly ztunnelNodes: readonly string[];
-  /** The agent that `to.cni` asks for. */
+  /** The agent that `to.cni` requests. */
   readonly cni?: {
     readonly objects: readonly UntypedObject[];
-    /** Those of them that are there already, `ConfigMap istio-cni-config`. */
+    /** The objects that exist already, for example `ConfigMap istio-cni-config`. */
     readonly existing: readonly string[];
-    /** Those that run an agent. */
+    /** The nodes that run an agent. */
     readonly nodes: readonly string[];
   };
-  /** The root that `to.root` names; the fingerprint (SHA-256, hex) is empty while there is no certificate yet. */
+  /** The root that `to.root` names. The fingerprint (SHA-256 in hex) is empty until there is a certificate. */
   readonly root?: {
     readonly namespace: string;
     readonly fingerprint: string;
     readonly data: Readonly<Record<string, string>>;
   };
-  /** The image of the engine itself, which also is the probe's. */
+  /** The engine's own image, which is also the image of the probes. */
   readonly probeImage: string;
-  /** Those that the cluster has, and the matrix tries. */
+  /** The data planes of the cluster, which the matrix probes. */
   readonly dataPlanes: readonly ProbeDataPlane[];
 }
 
 export interface NamespaceInWorld {
   readonly name: string;
-  /** As they were before the upgrade. */
+  /** The labels before the upgrade. */
   readonly labels: Readonly<Record<string, string>>;
-  /** How its pods come to a sidecar of the old revision, where a label of the namespace says so. */
+  /** The namespace label that injects the old revision, if there is one. */
   readonly injection?: NamespaceInjection;
-  /** Its label says the new revision by now: what restarts from here on is injected by that. */
+  /** The namespace's label already names the new revision, which injects all pods that start from now on. */
   readonly labelled: boolean;
-  /** Those with sidecars of the old revision, and those that the upgrade has restarted; by kind and name. */
+  /**
+   * The workloads with sidecars of the old revision, and those that the upgrade has restarted, sorted by kind and name.
+   */
   readonly workloads: readonly WorkloadInWorld[];
-  /** Pods with sidecars of the old revision that no restart moves, and why: `pod cron-1: its Job ends by itself`. */
+  /**
+   * Pods with sidecars of the old revision that no restart moves, with the reason: `pod cron-1: its Job ends by
+   * itself`.
+   */
   readonly leftToEnd: readonly string[];
-  /** It is of the ambient mesh. */
+  /** The namespace is in the ambient mesh. */
   readonly ambient: boolean;
-  /** Pods that a ztunnel has, by name. */
+  /** The pods that a ztunnel serves, sorted by name. */
   readonly enrolledPods: readonly EnrolledPod[];
 }
 
 export interface NamespaceInjection {
   readonly label: "istio.io/rev" | "istio-injection";
   readonly value: string;
-  /** The tag by which the label leads to the revision; absent where it names the revision itself. */
+  /** The tag that the label names. Absent if the label names the revision itself. */
   readonly tag?: string;
 }
 
@@ -71,20 +82,23 @@ export interface EnrolledPod {
   readonly name: string;
   readonly namespace: string;
   readonly node: string;
-  /** Revision of the ztunnel that has it now; empty while none has. */
+  /** The revision of the ztunnel that serves the pod. Empty if none does. */
   readonly owner: string;
 }
 
 /** A workload whose pods have sidecars. */
 export interface WorkloadInWorld {
   readonly object: ObjectReference;
-  /** Of its pods. */
+  /** The labels of its pods. */
   readonly labels: Readonly<Record<string, string>>;
-  /** The pods' own label names the revision, as no label of the namespace does. */
+  /** A label of the pods names the revision, because no label of the namespace does. */
   readonly byPodLabel: boolean;
-  /** `waiting`: not restarted yet; `moving`: restarted, and not all of its pods are of the new revision, ready and connected. */
+  /**
+   * `waiting`: not restarted yet. `moving`: restarted, but some pods are not yet ready and connected to the new
+   * revision.
+   */
   readonly state: "waiting" | "moving" | "moved";
-  /** Why it may not be restarted now, with the name of what forbids it. */
+  /** Why it must not be restarted now, with the name of the object that forbids it. */
   readonly heldBy?: string;
   /** `/spec/strategy` of a Deployment before the upgrade. */
   readonly strategy?: unknown;
@@ -95,46 +109,51 @@ export interface GatewayInWorld {
   readonly name: string;
   readonly namespace: string;
   readonly waypoint: boolean;
-  /** Its label `istio.io/rev` before the upgrade: a revision, or a tag. */
+  /** Its label `istio.io/rev` before the upgrade, which names a revision or a tag. */
   readonly label?: string;
-  /** It has no label of its own, and its namespace's leads to the old revision. */
+  /** It has no label of its own, and the label of its namespace selects the old revision. */
   readonly followsNamespace: boolean;
-  /** Its Deployments but for canaries; several where each account has a waypoint. */
+  /** Its Deployments without canaries. There are several if each account has a waypoint. */
   readonly deployments: readonly ScaledDeployment[];
 }
 
 export interface ScaledDeployment {
   readonly name: string;
-  /** Before the upgrade. */
+  /** The number of pods before the upgrade. */
   readonly replicas: number;
-  /** A HorizontalPodAutoscaler decides how many. */
+  /** A HorizontalPodAutoscaler decides the number of pods. */
   readonly autoscaled: boolean;
 }
 
-/** A gateway that the installation itself brings (`istio-ingressgateway`), and what the new revision's would be. */
+/**
+ * A gateway that the installation itself deploys, such as `istio-ingressgateway`, with its form in the new revision.
+ */
 export interface ClassicGatewayInWorld {
   readonly namespace: string;
   readonly deployment: ScaledDeployment;
-  /** As it is installed with the new revision. */
+  /** The Deployment that the new revision installs. */
   readonly body: UntypedObject;
-  /** Its Service, account and the like, which name the old revision as well. */
+  /** Its Service, account and other objects that also name the old revision. */
   readonly parts: readonly ObjectReference[];
 }
 
-/** Webhooks that lead somewhere by name. */
+/** A revision tag, or the default injector and validator. */
 export interface TagInWorld {
   readonly tag: string;
-  /** Its MutatingWebhookConfiguration, its Service and, of `default`, its ValidatingWebhookConfiguration: each with what must be written. */
+  /**
+   * The fields to write: of its MutatingWebhookConfiguration, its Service, and for `default` its
+   * ValidatingWebhookConfiguration.
+   */
   readonly fields: readonly { readonly object: ObjectReference; readonly pointer: string; readonly value: unknown }[];
-  /** To be made: a control plane without a name is the default without any tag. */
+  /** The objects to create. The default control plane without a revision name has no tag objects yet. */
   readonly objects: readonly UntypedObject[];
 }
 
 /** One webhook that injects pods by the label of their namespace. */
 export interface InjectorInWorld {
   readonly object: ObjectReference;
-  /** Of `webhooks`. */
+  /** Its index in `webhooks`. */
   readonly index: number;
-  /** Before the upgrade. */
+  /** The selector before the upgrade. */
   readonly objectSelector: LabelSelector;
 }

@@ -1,11 +1,11 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import { revisionLabel } from "./sidecar-steps.ts";
 
-/** The two control planes that a gateway is led from and to. */
+/** The control planes from which and to which a gateway moves. */
 export interface ControlPlanes {
   readonly from: string;
   readonly to: string;
-  /** Namespace and image of the new revision's Deployment; the old one's image where it is still there. */
+  /** The namespace and image of the new revision's Deployment. */
   readonly next: { readonly namespace: string; readonly image: string };
   readonly previousImage?: string;
 }
@@ -28,12 +28,13 @@ interface Template {
 
 const defaultRevision = "default";
 const canonicalRevisionLabel = "service.istio.io/canonical-revision";
-/** What others write beside the spec, and must not be copied. */
+/** Annotations that controllers and kubectl write. They must not be copied. */
 const foreignAnnotation = /^(deployment\.kubernetes\.io|kubectl\.kubernetes\.io)\//;
 
 /**
- * A gateway that an installation made and the upgrade does not install, as it is with the new revision: the same in all that
- * its owner has set, led to the other control plane by its label, its addresses, its mesh configuration and its proxy's image.
+ * Computes the new revision's form of an installed gateway that the upgrade itself does not install. It keeps
+ * everything that its owner has set. Its label, addresses, mesh configuration and proxy image change to the other
+ * control plane's.
  */
 export function movedGateway(live: UntypedObject, template: unknown, planes: ControlPlanes): UntypedObject {
   const { name, namespace, labels = {}, annotations = {} } = live.metadata;
@@ -105,7 +106,10 @@ function movedContainer(container: Container, planes: ControlPlanes): Container 
   };
 }
 
-/** The new control plane's release of the same proxy; an image of another name, and a registry of one's own, stay. */
+/**
+ * Changes the proxy's image to the new control plane's release. An image with another name, and a user's own registry,
+ * stay.
+ */
 function movedImage(image: string, { next, previousImage }: ControlPlanes): string {
   const [proxy, pilot, old] = [imageParts(image), imageParts(next.image), imageParts(previousImage ?? "")];
   if (proxy === undefined || pilot === undefined || proxy.name !== "proxyv2") return image;

@@ -7,20 +7,20 @@ import {
 } from "../../../api/serin/index.ts";
 import type { CheckSubject, PlannedCheck } from "../../decide/index.ts";
 
-/** The limits of the wave for the type, else the spec's own, else the defaults. */
+/** Plans a check with the limits of the wave, else of the spec, else the defaults. */
 export function check({ spec }: MeshUpgrade, type: CheckType, subject: CheckSubject, wave?: UpgradeWave): PlannedCheck {
   const isOfType = (candidate: CheckSpec): boolean => candidate.type === type;
   return { spec: wave?.checks.find(isOfType) ?? spec.checks.find(isOfType) ?? { ...checkDefaults, type }, subject };
 }
 
-/** Those that ztunnels or probes alone can answer, and those of a weight that has none here. */
+/** Checks that do not apply to revisions: only ztunnels or probes can measure them, or they need a traffic weight. */
 const notOfRevisions: ReadonlySet<CheckType> = new Set<CheckType>([
   "tcp-connect-failures",
   "request-share",
   "mtls-probe-matrix",
 ]);
 
-/** Checks that the spec or the wave names and the step has not, of what proxies of the two revisions count. */
+/** Adds the checks that the spec or the wave names, of metrics that the proxies of both revisions count. */
 export function namedChecks(
   { spec }: MeshUpgrade,
   planned: readonly PlannedCheck[],

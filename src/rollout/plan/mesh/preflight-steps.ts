@@ -2,7 +2,7 @@ import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { Step } from "../../decide/index.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 
-/** Nothing is written before the old revision is known to be there, and the new one to be nobody else's. */
+/** Checks before the first write that the old revision exists, and that nobody else owns the new one. */
 export function preflightSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): Step[] {
   const { from, to } = spec;
   return [

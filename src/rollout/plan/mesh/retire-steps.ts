@@ -5,7 +5,7 @@ import { reference } from "../references.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 import { splitInjector } from "./split-injection.ts";
 
-/** The old revision goes when nothing depends on it, and its last connections have ended. */
+/** Removes the old revision when nothing depends on it and its last connections have ended. */
 export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataPlanes }: MeshWorld): Step[] {
   const { from, retire, approvals } = upgrade.spec;
   const left = namespaces.filter(({ leftToEnd }) => leftToEnd.length > 0);
@@ -56,7 +56,7 @@ export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataP
   ];
 }
 
-/** Where no revision goes, the probes alone do. */
+/** Removes only the probes, if no revision is removed. */
 export function removeProbes({ dataPlanes }: MeshWorld): Step[] {
   if (dataPlanes.length === 0) return [];
   return [

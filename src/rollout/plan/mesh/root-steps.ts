@@ -5,10 +5,13 @@ import { annotationPointer, reference } from "../references.ts";
 import { namedChecks } from "./planned-check.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 
-/** The Secret of the root that is changed to. */
+/** The Secret of the next root. */
 export const nextRootName = "istio-ca-next";
 
-/** The root changes while all go on: first both are trusted, then the new one signs, then it is trusted alone. Each stage is taken back by itself. */
+/**
+ * Rotates the root without an interruption: both roots are trusted first, then the new one signs, then only the new one
+ * is trusted. Undo reverts each stage.
+ */
 export function rootSteps(upgrade: MeshUpgrade, { root }: MeshWorld, matrix: PlannedCheck | undefined): Step[] {
   if (root === undefined) return [];
   const { namespace, fingerprint } = root;
@@ -60,7 +63,7 @@ export function rootSteps(upgrade: MeshUpgrade, { root }: MeshWorld, matrix: Pla
   ];
 }
 
-/** What cannot be taken back but by another change of the root: the keys take each other's place. */
+/** The last stage exchanges the keys. Only another root rotation can revert it. */
 export function rootEndSteps({ spec }: MeshUpgrade, { root }: MeshWorld): Step[] {
   if (root === undefined || spec.to.root === undefined) return [];
   const object = reference("v1", "Secret", nextRootName, root.namespace);
@@ -76,7 +79,7 @@ export function rootEndSteps({ spec }: MeshUpgrade, { root }: MeshWorld): Step[]
   ];
 }
 
-/** The keys go from Secret to Secret; a journal only holds the name. */
+/** The keys are copied from Secret to Secret. The journal stores only the name. */
 function nextSecret({ namespace, data }: NonNullable<MeshWorld["root"]>): UntypedObject {
   return {
     apiVersion: "v1",

@@ -5,19 +5,22 @@ import type { NamespaceInWave, PlannedWave } from "./waves.ts";
 import type { WorkloadInWorld } from "./mesh-world.ts";
 import { check, namedChecks } from "./planned-check.ts";
 
-/** Says for which upgrade a workload's pods were made anew. */
+/** The annotation that names the upgrade for which a workload was restarted. */
 export const restartedForAnnotation = "rollout.serin.dev/restarted-for";
 export const revisionLabel = "istio.io/rev";
 export const injectionLabel = "istio-injection";
 const templateAnnotations = "/spec/template/metadata/annotations";
 const templateLabels = "/spec/template/metadata/labels";
 
-/** What stands in a restarted workload's template: another one for each upgrade, and the same after a crash. */
+/**
+ * The mark in a restarted workload's template. It differs between upgrades, and is the same after a crash of the
+ * engine.
+ */
 export function restartMark({ metadata, spec }: MeshUpgrade): string {
   return `${spec.to.revision}.${(metadata.uid ?? "").slice(0, 8)}`;
 }
 
-/** A namespace with sidecars: its label, then every workload of it, some at a time. One step, however many workloads. */
+/** Moves the sidecars of a namespace in one step: its label first, then its workloads, some at a time. */
 export function sidecarStep(
   upgrade: MeshUpgrade,
   { wave, number }: PlannedWave,
@@ -41,16 +44,16 @@ export function sidecarStep(
     title: `namespace ${name}: sidecars of ${counted(workloads.length, "workload")} to ${to.revision}`,
     writes: [...labels, ...restarts],
     settle: settledWhen(upgrade, namespace),
-    // A namespace without workloads has nobody to judge.
+    // A namespace without workloads has nothing to judge.
     checks: workloads.length === 0 ? [] : sidecarChecks(upgrade, wave, [name], probes),
     namespaces: [name],
     ordinal: number,
-    // Each workload has its own time limit, from its restart on.
+    // Each workload has its own time limit, which starts with its restart.
     patient: true,
   };
 }
 
-/** A namespace is one condition; of one that only some workloads of move, these are. */
+/** A whole namespace is one condition. If only some of its workloads move, each of them is one. */
 function settledWhen(upgrade: MeshUpgrade, { name, whole, injection, workloads }: NamespaceInWave): SettleCondition[] {
   const { to, settleTimeoutSeconds } = upgrade.spec;
   const objects =
@@ -81,8 +84,8 @@ export function sidecarChecks(
 }
 
 /**
- * The namespace names the new revision itself, also where it followed a tag: the tag moves when all have. `istio-injection`
- * goes last, as it wins over the other label while both are there.
+ * Labels the namespace with the new revision, even if it followed a tag, because the tag moves only after all
+ * namespaces. `istio-injection` is removed last, because it overrides the other label while both exist.
  */
 function labelWrites(
   { name, injection, whole }: NamespaceInWave,
@@ -96,7 +99,7 @@ function labelWrites(
     : [named];
 }
 
-/** Those that were restarted already, and as many more as may be under way at once; none before the label has arrived. */
+/** The restarted workloads, and as many more as may restart at once. None before the namespace's label is written. */
 function dueRestarts(
   { workloads, injection, labelled, whole }: NamespaceInWave,
   maxUnavailable: number,
@@ -111,7 +114,7 @@ function dueRestarts(
   });
 }
 
-/** All new pods are ready before an old one goes. */
+/** All new pods are ready before an old one ends. */
 const scaledFirst = { type: "RollingUpdate", rollingUpdate: { maxSurge: "100%", maxUnavailable: 0 } } as const;
 
 function restartWrites(
@@ -146,14 +149,14 @@ function restartWrites(
     scaleFirst && object.kind === "Deployment"
       ? [{ type: "field", object, pointer: "/spec/strategy", value: scaledFirst }]
       : [];
-  // A label of the pods themselves is a change of the template already.
+  // If the pods carry the label, writing it already changes the template and restarts them.
   const changed = byPodLabel
     ? { pointer: `${templateLabels}/${pointerSegment(revisionLabel)}`, value: spec.to.revision }
     : { pointer: `${templateAnnotations}/${pointerSegment(restartedForAnnotation)}`, value: restartMark(upgrade) };
   return [...first, { type: "field", object, ...changed, restart: "template" }];
 }
 
-/** After a wave that scaled first: Deployments update again as they did before. */
+/** Restores the update strategies of Deployments after a wave with the mode ScaleFirst. */
 export function strategyWrites({ workloads }: NamespaceInWave): Write[] {
   return workloads
     .filter(({ object }) => object.kind === "Deployment")

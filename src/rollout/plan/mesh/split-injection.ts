@@ -11,8 +11,9 @@ const admission = "admissionregistration.k8s.io/v1";
 const kind = "MutatingWebhookConfiguration";
 
 /**
- * A namespace's label beats a pod's, so single workloads of a namespace that names its revision cannot name another one. While
- * they move, the old revision leaves out pods that name the new one, and a webhook of the engine's own gives them to that.
+ * Lets single workloads of a labelled namespace move. The namespace's label overrides a pod's label, so such a workload
+ * could not choose another revision. During the upgrade, the old revision's webhooks skip pods that name the new
+ * revision, and a webhook of the engine sends these to the new one.
  */
 export function splitInjectionSteps({ spec }: MeshUpgrade, world: MeshWorld, waves: readonly PlannedWave[]): Step[] {
   const split = waves.flatMap(({ namespaces }) =>
@@ -36,12 +37,15 @@ export function splitInjectionSteps({ spec }: MeshUpgrade, world: MeshWorld, wav
   ];
 }
 
-/** Made only for the time of the upgrade. */
+/** The engine's webhook, which exists only during the upgrade. */
 export function splitInjector(revision: string): ObjectReference {
   return reference(admission, kind, `serin-rollout-${revision}`);
 }
 
-/** What tags select is put back before they lead to the new revision; the old revision's own webhooks go with it. */
+/**
+ * Restores the selectors of the webhooks before the tags point to the new revision. The old revision's own webhooks are
+ * removed with it.
+ */
 export function unsplitWrites({ injectors }: MeshWorld, waves: readonly PlannedWave[]): Write[] {
   if (!waves.some(({ namespaces }) => namespaces.some(({ whole, injection }) => !whole && injection !== undefined)))
     return [];

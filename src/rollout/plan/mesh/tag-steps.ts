@@ -8,8 +8,8 @@ import { unsplitWrites } from "./split-injection.ts";
 import { plannedWaves } from "./waves.ts";
 
 /**
- * All tags of the old revision, the default injector and the validator lead to the new one, together. Namespaces and Gateways that
- * followed a tag before, and were moved on their own, follow it again.
+ * Points all tags of the old revision, the default injector and the validator to the new revision in one step.
+ * Namespaces and Gateways that followed a tag before the upgrade follow it again.
  */
 export function tagSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { spec } = upgrade;
@@ -42,7 +42,7 @@ export function tagSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   ];
 }
 
-/** Only where the whole namespace has moved. */
+/** Restores the tag labels of namespaces that have moved as a whole. */
 function followingNamespaces(upgrade: MeshUpgrade, world: MeshWorld, tags: readonly string[]): Write[] {
   const moved = new Set(
     plannedWaves(upgrade, world).flatMap(({ namespaces }) =>
@@ -57,7 +57,7 @@ function followingNamespaces(upgrade: MeshUpgrade, world: MeshWorld, tags: reado
     const object = reference("v1", "Namespace", name);
     if (injection?.label !== injectionLabel)
       return [{ type: "field", object, pointer: labelPointer(revisionLabel), value: injection?.value }];
-    // From the moment on at which it is there, istio-injection wins.
+    // Once istio-injection exists, it overrides the revision label, which can then be removed.
     return [
       { type: "field", object, pointer: labelPointer(injectionLabel), value: injection.value },
       { type: "field", object, pointer: labelPointer(revisionLabel) },

@@ -2,16 +2,16 @@ import { matchesLabels } from "../../../api/index.ts";
 import type { MeshUpgrade, UpgradeWave } from "../../../api/serin/index.ts";
 import type { MeshWorld, NamespaceInWorld, WorkloadInWorld } from "./mesh-world.ts";
 
-/** A wave with what moves in it. */
+/** A wave with the namespaces that it moves. */
 export interface PlannedWave {
   readonly wave: UpgradeWave;
-  /** From 1. */
+  /** The number of the wave, starting with 1. */
   readonly number: number;
   readonly namespaces: readonly NamespaceInWave[];
 }
 
 export interface NamespaceInWave extends NamespaceInWorld {
-  /** All that is left of it moves here, its own label too; otherwise only the workloads named. */
+  /** The wave moves the rest of the namespace with its label. Otherwise only the named workloads move. */
   readonly whole: boolean;
 }
 
@@ -26,7 +26,7 @@ const everything: UpgradeWave = {
   checks: [],
 };
 
-/** What moves when: the first wave that selects a namespace, or a workload of it, takes it. What none selects stays. */
+/** Assigns each namespace or workload to the first wave that selects it. What no wave selects stays. */
 export function plannedWaves({ spec }: MeshUpgrade, { namespaces }: MeshWorld): PlannedWave[] {
   const taken = new Set<string>();
   const takenWorkloads = new Set<WorkloadInWorld>();

@@ -7,7 +7,9 @@ import { check } from "./planned-check.ts";
 import { counted, revisionLabel } from "./sidecar-steps.ts";
 import type { PlannedWave } from "./waves.ts";
 
-/** Says what holds already, so that a second ztunnel on a node takes nothing before it is asked to. */
+/**
+ * Labels everything with the current revision, so that a second ztunnel on a node does not take over pods too early.
+ */
 export function pinSteps({ spec }: MeshUpgrade, { namespaces, ztunnelNodes }: MeshWorld): Step[] {
   const pinned = namespaces.filter(({ ambient, enrolledPods }) => ambient || enrolledPods.length > 0);
   if (spec.ztunnel.by === "Node" && ztunnelNodes.length > 0) {
@@ -45,7 +47,7 @@ export function pinSteps({ spec }: MeshUpgrade, { namespaces, ztunnelNodes }: Me
   ];
 }
 
-/** Node by node, all pods of each: a label of a pod or of its namespace would win over the node's. */
+/** Moves all pods of a node at once, node by node. A label of a pod or of its namespace would override the node's. */
 export function nodeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { to, ztunnel } = upgrade.spec;
   if (ztunnel.by !== "Node") return [];
@@ -73,7 +75,7 @@ export function nodeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   return steps;
 }
 
-/** The ztunnel of a wave's ambient pods. */
+/** Moves the ambient pods of a wave to the new ztunnel. */
 export function ztunnelSteps(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave): Step[] {
   const namespaces = planned.namespaces.filter(
     ({ whole, ambient, enrolledPods }) => whole && (ambient || enrolledPods.length > 0),
@@ -87,8 +89,8 @@ export function ztunnelSteps(upgrade: MeshUpgrade, world: MeshWorld, planned: Pl
 type AmbientNamespace = PlannedWave["namespaces"][number];
 
 /**
- * Pod by pod, at most `maxConcurrent` at a time, and judged after the first ones, then after twice as many, and so on: few steps,
- * however many pods. Pods that are labelled already count first, so that a pod that ends meanwhile changes nothing.
+ * Moves single pods, at most `maxConcurrent` at a time. The size of a step doubles each time, so that many pods need
+ * few steps. Pods that have moved count first, so that a pod that ends meanwhile does not change finished steps.
  */
 function byPod(
   upgrade: MeshUpgrade,
@@ -124,7 +126,7 @@ function byPod(
   return [...steps, adoptStep(upgrade, planned, namespaces)];
 }
 
-/** Those that have moved, and as many more as may be under way at once. */
+/** The pods that have moved, and as many more as may move at once. */
 function dueMoves(
   pods: readonly EnrolledPod[],
   revision: string,
@@ -139,7 +141,7 @@ function podReference({ name, namespace }: EnrolledPod) {
   return reference("v1", "Pod", name, namespace);
 }
 
-/** The namespaces say it from now on, and the pods need no label of their own. */
+/** Labels the namespaces with the new revision and removes the labels of the pods, which are no longer needed. */
 function adoptStep(
   { spec }: MeshUpgrade,
   { wave, number }: PlannedWave,
