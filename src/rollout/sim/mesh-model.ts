@@ -16,7 +16,7 @@ import {
   type MeshObjects,
 } from "./sim-mesh.ts";
 
-/** What the model of a mesh is told of the cluster. */
+/** The state of the cluster that the model of a mesh needs. */
 export interface MeshCluster extends MeshObjects {
   readonly controlPlaneUp: boolean;
   readonly objects: ReadonlyMap<string, ModelObject>;
@@ -26,14 +26,14 @@ export interface MeshCluster extends MeshObjects {
 
 const noControlPlane = "no control plane is ready";
 
-/** Whether a condition of an upgrade holds. */
+/** Evaluates a settle condition of an upgrade. */
 export function meshState(cluster: MeshCluster, condition: SettleCondition): SettleState {
   if (condition.type === "workloadRevision") return workloadState(cluster, condition);
   const detail = meshReason(cluster, condition);
   return detail === undefined ? { state: "met" } : { state: "waiting", detail };
 }
 
-/** Why it does not hold; undefined where it does. */
+/** Why the condition does not hold. Undefined if it holds. */
 function meshReason(cluster: MeshCluster, condition: SettleCondition): string | undefined {
   switch (condition.type) {
     case "ready":
@@ -83,7 +83,7 @@ function canaryRuns(cluster: MeshCluster, { canaryReadyAtMs }: ModelObject): boo
   return canaryReadyAtMs !== undefined && cluster.nowMs >= canaryReadyAtMs;
 }
 
-/** The Gateway beside whose Deployment its control plane runs this canary. */
+/** The Gateway for which its control plane runs this canary Deployment. */
 function gatewayOfCanary(cluster: MeshCluster, { kind, name, namespace }: ObjectReference): ModelObject | undefined {
   const parts = kind === "Deployment" ? /^(.+)-istio-(new-.+)$/.exec(name) : null;
   if (parts === null) return undefined;
@@ -136,7 +136,7 @@ function readyPodsReason(
   return ready >= atLeast ? undefined : `${ready} of ${atLeast} pods are ready`;
 }
 
-/** Ready pods of a gateway of one revision, or of any. */
+/** The numbers of a gateway's ready pods, of one revision or of all. */
 export function gatewayPods(
   cluster: MeshCluster,
   object: ObjectReference,
@@ -196,13 +196,13 @@ function isOfUpgrade({ name }: ObjectReference, revision: string): boolean {
   return revision === meshNames(name.slice(name.lastIndexOf("-") + 1)).from;
 }
 
-/** A tag that nobody names leads nobody. */
+/** Whether any object follows the tag. A tag that no object names has no effect. */
 function followsTag(cluster: MeshCluster, { name }: ObjectReference): boolean {
   const tag = `stable${name.slice("tag".length)}`;
   return [...cluster.objects.values()].some(({ fields }) => fields.get(rev) === tag);
 }
 
-/** The revision that injects a workload's new pods: its own label, its namespace's, and where a tag leads. */
+/** The revision that injects a workload's new pods, by its own label or its namespace's, resolved through tags. */
 export function injectingRevision(cluster: MeshCluster, { fields, reference: object }: ModelObject): unknown {
   const namespace = cluster.find(reference("v1", "Namespace", object.namespace ?? ""));
   const said = fields.get(podRev) ?? namespace?.fields.get(rev);
@@ -212,7 +212,7 @@ export function injectingRevision(cluster: MeshCluster, { fields, reference: obj
   return String(led).slice("istiod-".length);
 }
 
-/** Why a field of a gateway may not be put back yet: its pods of one revision go once those of the other serve. */
+/** Why a field of a gateway cannot be restored yet: pods of one revision stay until those of the other serve. */
 export function heldByGateway(
   cluster: MeshCluster,
   entry: Extract<JournalEntry, { type: "field" }>,
@@ -228,7 +228,7 @@ export function heldByGateway(
   return undefined;
 }
 
-/** The gateway whose own Deployment this is. */
+/** The gateway to which a stable Deployment belongs. */
 function gatewayOfStable(cluster: MeshCluster, object: ObjectReference): ObjectReference | undefined {
   if (object.kind !== "Deployment") return undefined;
   if (object.name.startsWith("ingressgateway-")) return object;
@@ -237,12 +237,12 @@ function gatewayOfStable(cluster: MeshCluster, object: ObjectReference): ObjectR
   return cluster.find(reference("gateway.networking.k8s.io/v1", "Gateway", name, object.namespace))?.reference;
 }
 
-/** Why what was put back does not serve yet. */
+/** Why a restored object does not serve yet. */
 export function notServing(cluster: MeshCluster, entry: JournalEntry): string | undefined {
   return mustRun(entry) ? notReady(cluster, entry.object) : undefined;
 }
 
-/** Why what the run made still serves. */
+/** Why an object that the run created still serves traffic. */
 export function stillServes(cluster: MeshCluster, { kind, name }: ObjectReference): string | undefined {
   const revision = /^(?:istiod|ztunnel)-(new-.+)$/.exec(name)?.[1];
   if (revision === undefined) return undefined;

@@ -20,22 +20,25 @@ import { canaryRevision, podRev, restartPointer, rev } from "./sim-mesh.ts";
 
 const restarts: ReadonlySet<string> = new Set(["/restartedAt", podRev, restartPointer]);
 
-/** The answer of a server where a patch tests a value that is not there. */
+/** The server's error if a patch tests for another value than the current one. */
 export class PatchRefused extends Error {}
 
 const requestsPerTick = 400;
 const startMs = 1500;
 const engineWriter = "engine";
 
-/** The part of a cluster that rollouts move: fields of objects, workloads that take time to start, proxies that take time to hear of it. */
+/**
+ * A model of the cluster as far as rollouts change it: fields of objects, workloads that take time to start, and
+ * proxies that take time to learn of changes.
+ */
 export class ModelCluster {
   readonly objects = new Map<string, ModelObject>();
-  /** What proxies send by: the weight of each route that they have acknowledged. */
+  /** The weight of each route that the proxies have acknowledged and use. */
   readonly acknowledged = new Map<string, unknown>();
   readonly counters = new Map<string, OutcomeCounts>();
-  /** Which revision the pods of a namespace were injected with, by their last restart. */
+  /** The revision that injected the pods of a namespace at their last restart. */
   readonly injected = new Map<string, unknown>();
-  /** Routes of which nothing more is counted, and those whose counters nobody tells. */
+  /** The routes that get no more requests, and those whose counters cannot be read. */
   readonly silent = new Set<string>();
   readonly unanswered = new Set<string>();
   controlPlaneUp = true;
@@ -61,9 +64,9 @@ export class ModelCluster {
     return this.objects.get(referenceKey(reference));
   }
 
-  /** Everything that is there, for comparisons. What a restart wrote is left out: undo writes its own time. */
+  /** The state of objects for comparisons, without the restart fields, because undo writes its own time there. */
   snapshot(isOf: (object: ModelObject) => boolean): Readonly<Record<string, unknown>> {
-    // What undo made again comes last in the map.
+    // Objects that undo created again come last in the map, so sort them.
     const kept = [...this.objects.values()]
       .filter(isOf)
       .toSorted((a, b) => referenceKey(a.reference).localeCompare(referenceKey(b.reference)));
@@ -79,7 +82,10 @@ export class ModelCluster {
     );
   }
 
-  /** Proxies hear of routes while a control plane runs, and send requests by what they have heard. */
+  /**
+   * Advances the time. Proxies learn of routes while a control plane runs, and send requests by the routes that they
+   * know.
+   */
   tick(ms: number, errorRateOf: (route: string) => number): void {
     this.nowMs += ms;
     for (const { reference, fields } of this.objects.values()) {
@@ -135,7 +141,7 @@ export class ModelCluster {
     return { type: "counters", sources: { gateway: this.countersOf(route) } };
   }
 
-  /** Nothing goes wrong in the mesh itself; now and then nobody tells. */
+  /** The mesh itself has no faults, but sometimes its state cannot be read. */
   #meshCheck(): CheckObservation {
     if (this.#random() < 0.05) return { type: "unavailable", detail: "the scrape failed" };
     return { type: "verdict", verdict: "pass", evidence: "nothing is wrong" };
@@ -185,14 +191,14 @@ export class ModelCluster {
     else this.#set(write.object, write.pointer, write.value, prior);
   }
 
-  /** With a namespace goes what is in it. */
+  /** Removes an object. A namespace is removed with its contents. */
   #remove(object: ObjectReference): void {
     this.objects.delete(referenceKey(object));
     if (object.kind !== "Namespace") return;
     for (const [key, { reference }] of this.objects) if (reference.namespace === object.name) this.objects.delete(key);
   }
 
-  /** A patch tests what stands there; one that is done already changes nothing. */
+  /** Patches a field if it has the expected value. A patch that is done already changes nothing. */
   #set(reference: ObjectReference, pointer: string, value: unknown, expected: unknown): void {
     const object = this.find(reference);
     if (object === undefined || sameJson(object.fields.get(pointer), value)) return;
@@ -216,7 +222,7 @@ export class ModelCluster {
     object.readyAtMs = this.nowMs + Math.floor(startMs * this.#random());
   }
 
-  /** As `undoEntry` does it. */
+  /** Does the same as `undoEntry`. */
   undo(entry: JournalEntry): UndoResult {
     const found = this.find(entry.object);
     if (entry.type === "deleted") {

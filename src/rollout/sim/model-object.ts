@@ -1,12 +1,12 @@
 import type { ObjectReference } from "../../api/serin/index.ts";
 
-/** An object of the model, with the fields that matter. */
+/** An object of the model with the relevant fields. */
 export interface ModelObject {
   readonly reference: ObjectReference;
   readonly fields: Map<string, unknown>;
-  /** Who wrote which field last. */
+  /** The last writer of each field. */
   readonly writers: Map<string, string>;
   readyAtMs: number;
-  /** Of a Gateway: its canary's pods. */
+  /** For a Gateway: when the pods of its canary are ready. */
   canaryReadyAtMs?: number;
 }

@@ -7,22 +7,22 @@ export interface SimRollout {
   readonly kind: "Canary" | "MeshUpgrade";
   readonly name: string;
   readonly namespace: string;
-  /** Waits for changes of its Deployment. */
+  /** It waits for changes of its Deployment. */
   readonly watched: boolean;
   readonly group?: string;
-  /** Share of the canary's answers that are errors. */
+  /** The share of errors in the canary's answers. */
   readonly errorRate: number;
   readonly rollback: "Automatic" | "Manual";
   readonly onDeletion: "Rollback" | "Leave";
   readonly steps: readonly SimStep[];
   readonly createdAtTick: number;
-  /** A person puts it back once it has completed. */
+  /** A person rolls it back after it has completed. */
   readonly abortedAfterEnd?: boolean;
-  /** Namespaces that an upgrade moves. */
+  /** The namespaces that an upgrade moves. */
   readonly moves?: readonly string[];
   /** The mesh that it moves. */
   readonly mesh?: SimMesh;
-  /** A person puts it back when so many steps are done. */
+  /** A person rolls it back when this many steps are done. */
   readonly abortedAfterSteps?: number;
 }
 
@@ -32,7 +32,7 @@ export interface SimStep {
   readonly untilApproved?: boolean;
 }
 
-/** Something that people or machines do to it, at a tick, some of it until another. */
+/** An action of people or a fault of machines, at one tick or until another tick. */
 export type Disturbance =
   | { readonly type: "abort" | "delete" | "promote" | "recreate"; readonly atTick: number; readonly rollout: number }
   | { readonly type: "change"; readonly atTick: number; readonly rollout: number; readonly template: string }
@@ -45,8 +45,9 @@ export type Disturbance =
   | { readonly type: "clockJump"; readonly atTick: number; readonly byMs: number };
 
 /**
- * Something that never ends by itself: whatever waits for it must say so. `silence`: nothing more is counted of a route;
- * `unanswered`: nobody tells what was counted; `theirs`: somebody else's value stays; `controlPlaneGone`: no proxy hears of changes.
+ * A fault that never ends by itself, so that every rollout that waits for it must report it. `silence`: a route gets no
+ * more requests. `unanswered`: its counters cannot be read. `theirs`: another writer's value stays. `controlPlaneGone`:
+ * no proxy learns of changes.
  */
 export interface Lasting {
   readonly type: "silence" | "unanswered" | "theirs" | "controlPlaneGone";
@@ -60,19 +61,19 @@ export interface Scenario {
   readonly rollouts: readonly SimRollout[];
   readonly disturbances: readonly Disturbance[];
   readonly maxConcurrent: number;
-  /** How often, at each line of a round, the engine dies, an answer is lost, or a stale copy is read. */
+  /** The probability at each action of a round that the engine dies, an answer is lost, or a stale copy is read. */
   readonly crashRate: number;
   readonly lostRate: number;
   readonly staleRate: number;
 }
 
-/** Disturbances are over by then. */
+/** All disturbances have ended by this tick. */
 export const calmFromTick = 200;
 export const tickMs = 500;
 
 export const namespaces = ["a", "b", "c"] as const;
 
-/** What happens in a seed. */
+/** Generates the scenario of a seed. */
 export function scenarioOf(seed: number): Scenario {
   const random = seededRandom(seed);
   const rollouts = withMoves(
@@ -99,7 +100,7 @@ export function scenarioOf(seed: number): Scenario {
   };
 }
 
-/** The first upgrade moves two namespaces, the second the third, so that each can be put back whatever the other did. */
+/** The first upgrade moves two namespaces, and the second the third, so that each can be rolled back independently. */
 function withMoves(seed: number, rollouts: readonly SimRollout[]): SimRollout[] {
   const moves = [["a", "b"], ["c"]];
   return rollouts.map((rollout, index) =>
@@ -164,7 +165,7 @@ function disturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturb
     case "clockJump":
       return { type, atTick, byMs: (random() < 0.5 ? -1 : 1) * (1 + pick(random, 86_400_000)) };
     case "controlPlaneDown":
-      // Long enough, now and then, that undo goes on without it.
+      // Sometimes long enough that undo continues without it.
       return random() < 0.5
         ? { type, atTick, untilTick }
         : { type, atTick: 1 + pick(random, 40), untilTick: calmFromTick - 1 };
@@ -179,7 +180,7 @@ function lastingOf(random: Random, rollouts: number): Lasting {
   return { type, atTick: pick(random, calmFromTick), rollout: pick(random, rollouts) };
 }
 
-/** What an engine that stands still was about to do may be called off meanwhile. */
+/** While an engine is stopped, the rollout on which it works may be aborted. */
 function withAborts(random: Random, disturbances: readonly Disturbance[], rollouts: number): Disturbance[] {
   return disturbances.flatMap((one): Disturbance[] =>
     one.type === "stopLeader" && random() < 0.5

@@ -8,7 +8,7 @@ export interface Shrunk {
 
 const maxRuns = 400;
 
-/** The smallest scenario found that fails in the same way: fewer rollouts, fewer disturbances, fewer faults, fewer steps. */
+/** Searches for a smaller scenario with the same failure: fewer rollouts, disturbances, faults and steps. */
 export function shrink(scenario: Scenario): Shrunk {
   let best: Shrunk = { scenario, result: simulate(scenario) };
   const failure = kindOf(best.result);
@@ -29,7 +29,7 @@ export function shrink(scenario: Scenario): Shrunk {
   return best;
 }
 
-/** What failed, without the names and numbers of this run. */
+/** The failure without the names and numbers of this run. */
 function kindOf({ failure }: SimResult): string | undefined {
   return failure?.replaceAll(/\b[a-c]\/r\d|\br\d|\d+/g, "").slice(0, 60);
 }

@@ -24,7 +24,7 @@ import { isAtRest, lateReadLookMs, nextLookMs } from "../engine/next-look.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { SimStore } from "./sim-store.ts";
 
-/** Thrown where an engine finds that it leads no more. */
+/** Thrown when an engine notices that it no longer leads. */
 export class NotLeading extends Error {}
 
 export interface SimEngineOptions {
@@ -38,18 +38,18 @@ export interface SimEngineOptions {
   readonly freezes: () => readonly Freeze[];
   readonly now: () => { readonly steadyMs: number; readonly nowMs: number };
   readonly isStale: () => boolean;
-  /** Told of each decision when it has been stored. */
+  /** Called for each stored decision. */
   readonly onDecision: (key: string, rollout: Rollout, decision: Decision, before: RolloutStatus) => void;
 }
 
-/** One engine's process: the real board and decisions, with a line of its own for each thing that it does to the cluster. */
+/** The process of one engine: the real board and decisions, with a pause after each action on the cluster. */
 export class SimEngine {
   readonly board: RoundBoard;
   readonly id: number;
   readonly #options: SimEngineOptions;
-  /** Rounds that it has begun. */
+  /** The number of rounds that it has begun. */
   rounds = 0;
-  /** When each rollout is looked at next; one that is not in it waits for a change of its object. */
+  /** When each rollout is due. A rollout without an entry waits for a change of its object. */
   readonly #due = new Map<string, number>();
 
   constructor(options: SimEngineOptions) {
@@ -66,13 +66,13 @@ export class SimEngine {
     }
   }
 
-  /** Its object has changed, or a round of it failed. */
+  /** Makes a rollout due, because its object has changed or its round has failed. */
   wake(key: string, afterMs = 0): void {
     const atMs = this.#options.now().steadyMs + afterMs;
     this.#due.set(key, Math.min(this.#due.get(key) ?? Number.POSITIVE_INFINITY, atMs));
   }
 
-  /** Those that are to be looked at now; each is then due again only by what its round answers, or by a change. */
+  /** Takes the rollouts that are due. Each becomes due again through the result of its round or a change. */
   takeDue(): string[] {
     const nowMs = this.#options.now().steadyMs;
     const due = [...this.#due].filter(([, atMs]) => atMs <= nowMs).map(([key]) => key);
@@ -80,7 +80,7 @@ export class SimEngine {
     return due;
   }
 
-  /** One round, as the engine does it; after each `yield` it may have died, or stood still. */
+  /** One round like the real engine's. At each `yield` the engine may die or be stopped. */
   *round(key: string): Generator<void, void> {
     this.rounds += 1;
     const { store, cluster, steps: stepsOf, isStale, freezes, now } = this.#options;
@@ -126,7 +126,7 @@ export class SimEngine {
     else this.wake(key, nextMs);
   }
 
-  /** What is read may be older than what the watch has told. */
+  /** Makes the rollout due again if the version read was older than the watch's. */
   #lookAgain(key: string, { metadata }: Rollout): void {
     const nextMs = lateReadLookMs(metadata.resourceVersion, this.#options.store.read(key)?.metadata.resourceVersion);
     if (nextMs !== undefined) this.wake(key, nextMs);
@@ -211,7 +211,7 @@ export class SimEngine {
               referenceKey(entry.object) === referenceKey(write.object) &&
               (write.type !== "field" || (entry.type === "field" && entry.pointer === write.pointer)),
           );
-        // What the rollout made itself goes with the object.
+        // A field of an object that the rollout created needs no journal entry, because undo deletes the object.
         const isOwn = write.type !== "create" && write.own === true;
         invariant(isOwn || journaled === true, `${key} wrote ${write.object.name} before it was in the journal`);
         cluster.write(write, action.prior);

@@ -28,19 +28,22 @@ export const gatewayKinds = ["operator", "helm", "byHand", "gatewayApi", "eastWe
 export type GatewayKind = (typeof gatewayKinds)[number];
 export const dataPlanes = ["ambient", "sidecar", "both", "none"] as const;
 
-/** The mesh that an upgrade moves: one cell of the matrix. */
+/** The mesh of a simulated upgrade, which is one cell of the matrix. */
 export interface SimMesh {
   readonly dataPlane: (typeof dataPlanes)[number];
   readonly gateways: readonly GatewayKind[];
   /** How namespaces name the old revision. */
   readonly by: "revision" | "tag";
-  /** Whether the upgrade installs the new revision, or finds it: helm, an operator's object or other means brought it. */
+  /**
+   * Whether the upgrade installs the new revision. Otherwise it exists already, installed by helm, an operator or other
+   * means.
+   */
   readonly installs: boolean;
   readonly ztunnelBy: "Pod" | "Namespace" | "Node";
   readonly weights: readonly number[];
   readonly replicas: number;
   readonly retire: "Automatic" | "Manual";
-  /** A proxy outside every installer, which only a person moves. */
+  /** There is a proxy that no installer manages and only a person can move. */
   readonly stranger: boolean;
 }
 
@@ -70,7 +73,7 @@ export const tagPointer = "/webhooks/0/clientConfig/service/name";
 export const rev = labelPointer(revisionLabel);
 export const ztunnelRev = labelPointer(ztunnelRevisionLabel);
 
-/** The two revisions of an upgrade and everything that it may touch, by name. */
+/** The names of an upgrade's two revisions and of all objects that it may change. */
 export function meshNames(name: string) {
   return {
     from: `old-${name}`,
@@ -95,7 +98,7 @@ const isSidecar = (mesh: SimMesh, index: number): boolean =>
 const isAmbient = (mesh: SimMesh, index: number): boolean =>
   mesh.dataPlane === "ambient" || (mesh.dataPlane === "both" && index > 0);
 
-/** What is there before the upgrade, with the fields that it may change. */
+/** The objects before the upgrade, with the fields that it may change. */
 export function meshBefore({ name, moves = [], mesh }: SimUpgrade): [ObjectReference, Record<string, unknown>][] {
   if (mesh === undefined) return [];
   const names = meshNames(name);
@@ -140,7 +143,10 @@ function labelOf(name: string, mesh: SimMesh): string {
 export const podRev = `/spec/template/metadata/labels/istio.io~1rev`;
 export const restartPointer = `/spec/template/metadata/annotations/${restartedForAnnotation.replace("/", "~1")}`;
 
-/** Gateways of helm and those that are injected by hand are workloads with a sidecar: they move in a wave. */
+/**
+ * The workloads of a namespace. Gateways of helm and injected gateways are workloads with a sidecar, and move in a
+ * wave.
+ */
 function workloadsOf(
   { name, mesh }: { readonly name: string; readonly mesh: SimMesh },
   namespace: string,
@@ -179,7 +185,7 @@ function classicBody(name: string, revision: string): UntypedObject["spec"] {
   return { metadata: { labels: { gateway: name, [revisionLabel]: revision } } };
 }
 
-/** The gateways of an upgrade that it moves by steps of their own. */
+/** The gateways that an upgrade moves with steps of their own. */
 export function gatewayObjects({ name, moves = [], mesh }: SimUpgrade): ObjectReference[] {
   if (mesh === undefined) return [];
   const [first = "a"] = moves;
@@ -189,13 +195,13 @@ export function gatewayObjects({ name, moves = [], mesh }: SimUpgrade): ObjectRe
   ];
 }
 
-/** The objects as the model holds them. */
+/** Access to the model's objects. */
 export interface MeshObjects {
   readonly nowMs: number;
   find(object: ObjectReference): ModelObject | undefined;
 }
 
-/** The ztunnel that has a pod: by its own label, its namespace's, its node's. */
+/** The ztunnel that serves a pod, by the label of the pod, its namespace or its node. */
 export function ownerOf(objects: MeshObjects, { name, namespace = "" }: ObjectReference): string {
   const upgrade = name.slice(name.lastIndexOf("-") + 1);
   const names = meshNames(upgrade);
@@ -263,7 +269,7 @@ function stateOf(objects: MeshObjects, object: ObjectReference, to: string, mark
   return objects.nowMs >= found.readyAtMs ? "moved" : "moving";
 }
 
-/** The upgrade as its parser reads it, with what the simulation says of it. */
+/** The spec of the simulated upgrade, as the real parser returns it. */
 export function meshUpgradeSpec({ name, mesh }: SimUpgrade & { readonly mesh: SimMesh }): MeshUpgrade["spec"] {
   const { from, to } = meshNames(name);
   const parsed = parseMeshUpgrade({
@@ -281,7 +287,7 @@ export function meshUpgradeSpec({ name, mesh }: SimUpgrade & { readonly mesh: Si
   return parsed.value.spec;
 }
 
-/** The engine's own plan of the upgrade, made from the world as it is now. */
+/** The engine's real plan of the upgrade for the current state of the model. */
 export function meshSteps(
   objects: MeshObjects,
   sim: SimUpgrade & { readonly mesh: SimMesh },

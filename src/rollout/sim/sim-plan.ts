@@ -22,7 +22,7 @@ function reference(kind: string, name: string, namespace?: string): ObjectRefere
 export const minSamples = 50;
 export const revisionPointer = rev;
 
-/** The objects that a rollout moves, by their part. */
+/** The objects that a rollout changes, by their role. */
 export function objectsOf({ name, namespace }: Pick<SimRollout, "name" | "namespace">) {
   return {
     route: reference("HTTPRoute", name, namespace),
@@ -38,7 +38,7 @@ export function ownsObject(sim: SimRollout, { kind, name }: ObjectReference): bo
   return kind !== "Machine" && (own || (kind === "Namespace" && sim.moves?.includes(name) === true));
 }
 
-/** The object as people wrote it. */
+/** The rollout's object, as its user wrote it. */
 export function rolloutObject(sim: SimRollout, at: string): Canary | MeshUpgrade {
   const orders = {
     rollback: sim.rollback,
@@ -81,7 +81,7 @@ export function rolloutObject(sim: SimRollout, at: string): Canary | MeshUpgrade
   };
 }
 
-/** The steps, with every kind of write that undo knows. */
+/** The steps of a rollout. Together they use every kind of write that undo handles. */
 export function simSteps(objects: MeshObjects, sim: SimRollout, approvals: readonly Approval[]): Step[] {
   const { mesh } = sim;
   return mesh === undefined ? canarySteps(sim, approvals) : meshSteps(objects, { ...sim, mesh }, approvals);

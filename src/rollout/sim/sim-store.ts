@@ -2,7 +2,7 @@ import { undoFinalizer, type DecisionRecord, type JournalEntry, type RolloutStat
 import { entryKey } from "../act/journal-store.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 
-/** The answer of a server that refuses a write by a version that is not the present one. */
+/** The server's error if a write names an outdated version. */
 export class Conflict extends Error {}
 
 interface StoredJournal {
@@ -10,17 +10,17 @@ interface StoredJournal {
   readonly decisions: readonly DecisionRecord[];
 }
 
-/** The API server as engines see it: rollouts with versions, journals, one lease. */
+/** The API server from the engines' point of view: rollouts with versions, journals, one lease. */
 export class SimStore {
   readonly #rollouts = new Map<string, Rollout>();
   readonly #former = new Map<string, Rollout>();
   readonly journals = new Map<string, StoredJournal>();
-  /** Told of each change of an object, as informers are. */
+  /** Called for each change of an object, like informers. */
   readonly watchers = new Set<(key: string) => void>();
   leader = 0;
   #version = 1;
 
-  /** Moves on with each write. */
+  /** Rises with each write. */
   get version(): number {
     return this.#version;
   }
@@ -33,7 +33,7 @@ export class SimStore {
     return this.#rollouts.get(key);
   }
 
-  /** As it was before its last change. */
+  /** The rollout before its last change. */
   readStale(key: string): Rollout | undefined {
     return this.#former.get(key) ?? this.#rollouts.get(key);
   }
@@ -46,7 +46,7 @@ export class SimStore {
     for (const tell of this.watchers) tell(key);
   }
 
-  /** A change that people make. */
+  /** Changes the spec on behalf of a person. */
   patchSpec(key: string, spec: Readonly<Record<string, unknown>>): void {
     const found = this.#rollouts.get(key);
     if (found === undefined) return;
@@ -70,7 +70,7 @@ export class SimStore {
     for (const tell of this.watchers) tell(key);
   }
 
-  /** A write by the version that was read; the answer is the new one. */
+  /** Writes the status if the version is still current. Returns the new version. */
   writeStatus(key: string, version: string, status: RolloutStatus): string {
     const found = this.#current(key, version);
     this.put(key, { ...found, status });

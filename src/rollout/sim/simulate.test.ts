@@ -5,7 +5,7 @@ import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 
 const seeds = 150;
-/** Seeds that failed once, each for a reason of its own. */
+/** Seeds that failed once, each for a different reason. */
 const kept = [277, 478, 736, 1105, 6808];
 
 test("whatever dies, is lost, is late or is meddled with, no seed breaks what must always hold", () => {

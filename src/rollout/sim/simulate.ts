@@ -20,19 +20,21 @@ export interface SimResult {
 }
 
 const epochMs = Date.parse("2026-01-01T00:00:00Z");
-/** After the last disturbance everything must end within so many ticks: all rollouts may come one after another, each with an undo that waits. */
+/** All rollouts must end by this tick. They may run one after another, and each may undo with a wait. */
 const patienceTicks = calmFromTick + 8000 + Math.ceil(undoPatienceMs / tickMs);
-/** Where something lasts, nothing has changed for so long: longer than any limit of a check. */
+/**
+ * With a lasting fault, the simulation ends when nothing has changed for this long. It exceeds every limit of a check.
+ */
 const lastingTicks = 1400;
 const settlingTicks = 4;
 const watchedTicks = 12;
-/** How failures begin that are of liveness. */
+/** The beginning of every message about a rollout that does not end. */
 export const unendedText = "never came to its end";
-/** A command, a thing to do, or another rollout, freeze or group by name. */
+/** Matches a message that names a command, an action of a person, or another rollout, freeze or group to wait for. */
 const saysWhoMustAct =
   /see to it|put it back|a person moves|promote|approv|abort|^waits: |resume|paused by a person|was rolled back; change it|changed by somebody else/;
 
-/** Runs one scenario to its end. The history says what happened, the failure which invariant did not hold. */
+/** Runs one scenario to its end. Returns what happened, and the violated invariant if there is one. */
 export function simulate(scenario: Scenario): SimResult {
   const simulation = new Simulation(scenario);
   try {
@@ -80,7 +82,7 @@ class Simulation {
     });
   }
 
-  /** A watch may tell of a change a while later. */
+  /** Whether a watch event arrives late. */
   #isLate(): boolean {
     return !this.#isCalm() && this.#random() < this.#scenario.staleRate;
   }
@@ -119,7 +121,7 @@ class Simulation {
       .join(" | ");
   }
 
-  /** All have ended, or, where something lasts, have waited for so long that each says whom it waits for. */
+  /** Whether all rollouts have ended. With a lasting fault, they may also wait, but each must say for whom. */
   #isOver(): boolean {
     if (this.#allAtRest()) return true;
     if (this.#scenario.lasting === undefined) return false;
@@ -137,7 +139,7 @@ class Simulation {
     return true;
   }
 
-  /** A new engine changes nothing, and looks at it no more often than somebody is waited for. */
+  /** Checks that after the end a new engine changes nothing, and that it runs no more rounds than waiting needs. */
   #staysOver(): boolean {
     this.#crash(this.#engines[0]);
     for (let more = 0; more < settlingTicks; more += 1) this.#calmTick();
@@ -196,7 +198,7 @@ class Simulation {
     return this.#tick >= calmFromTick;
   }
 
-  /** Each rollout gets a round, line by line; some rounds stand still until the next tick. */
+  /** Runs the rounds of all due rollouts, one action each in turn. Some rounds pause until the next tick. */
   #work(engine: SimEngine): void {
     const rounds = this.#rounds.get(engine);
     if (rounds === undefined) return;
@@ -218,7 +220,7 @@ class Simulation {
     }
   }
 
-  /** One line. An answer that is lost ends the round, though the write was done. */
+  /** Runs a round to its next action. A lost answer ends the round, although the write was done. */
   #advance(round: Generator<void, void>, isLost: boolean): "under way" | "over" | "failed" {
     try {
       if (isLost) round.throw(new ApiDown());
@@ -239,7 +241,7 @@ class Simulation {
     const index = engine === undefined ? -1 : this.#engines.indexOf(engine);
     if (engine === undefined || index === -1) return;
     this.#rounds.delete(engine);
-    // One that leads no more when it dies has its successor already: there is one leader at a time.
+    // An engine that no longer leads already has a successor, so it is not replaced.
     if (engine.id !== this.#store.leader) {
       this.#note("the engine that led before dies");
       this.#engines.splice(index, 1);
@@ -260,7 +262,7 @@ class Simulation {
     this.history.push(`tick ${this.#tick}: ${text}`);
   }
 
-  /** What people and machines do at this tick. */
+  /** Performs the actions of people and the faults of machines at this tick. */
   #people(): void {
     this.#scenario.rollouts.forEach((sim) => {
       if (sim.createdAtTick === this.#tick) this.#create(sim);
@@ -274,7 +276,7 @@ class Simulation {
     }
   }
 
-  /** Somebody will want back what has completed. */
+  /** Whether a person will roll it back after it has completed. */
   #isToBeAborted(key: string): boolean {
     return this.#scenario.rollouts.some((sim) => sim.abortedAfterEnd === true && keyOf(sim) === key);
   }
@@ -284,7 +286,10 @@ class Simulation {
     this.#store.put(keyOf(sim), rolloutObject(sim, new Date(this.#wallMs()).toISOString()));
   }
 
-  /** Approves what waits for it; aborts what is stuck once things are calm; lifts abort when a change waits. */
+  /**
+   * Acts as the user: approves waiting steps, rolls back completed rollouts on request, and aborts stuck ones in the
+   * calm.
+   */
   #answer(key: string): void {
     const found = this.#store.read(key);
     const status = found?.status;
@@ -314,7 +319,7 @@ class Simulation {
     }
   }
 
-  /** A person puts it back as soon as so many steps are done. */
+  /** Rolls the rollout back as a person, as soon as the given number of steps is done. */
   #abortAtStep(key: string): void {
     const { abortedAfterSteps } = this.#scenario.rollouts.find((sim) => keyOf(sim) === key) ?? {};
     const { spec, status } = this.#store.read(key) ?? {};
@@ -324,7 +329,7 @@ class Simulation {
     this.#store.patchSpec(key, { abort: true });
   }
 
-  /** What no installer brought, a person moves. */
+  /** Moves, as a person would, the proxies that no installer manages. */
   #moveStrangers(): void {
     for (const { name, mesh } of this.#scenario.rollouts) {
       if (mesh?.stranger !== true) continue;
@@ -376,7 +381,10 @@ class Simulation {
     }
   }
 
-  /** The leader stands still in the middle of its rounds, another takes over; then the first goes on where it was. */
+  /**
+   * Stops the leader in the middle of its rounds, so that another takes over. Later the first one continues where it
+   * was.
+   */
   #stopLeader(begins: boolean): void {
     const [engine] = this.#engines;
     if (begins && engine !== undefined && this.#engines.length === 1) {
@@ -393,7 +401,7 @@ class Simulation {
     }
   }
 
-  /** It stops between any two lines of any of its rounds. */
+  /** Runs a random number of actions of each of the engine's rounds. */
   #halfWay(engine: SimEngine): void {
     const rounds = this.#rounds.get(engine);
     for (const key of this.#store.keys) {
@@ -441,7 +449,10 @@ class Simulation {
     }
   }
 
-  /** Somebody writes a field that the rollout has written, and puts it back later. What has been put back already is anybody's again. */
+  /**
+   * Another writer changes a field that the rollout has written, and restores it later, unless the rollout has undone
+   * it meanwhile.
+   */
   #meddle(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
     const target = sim.kind === "Canary" ? objectsOf(sim).route : namespaceOf(sim);
@@ -471,7 +482,7 @@ class Simulation {
       const rollout = this.#store.read(key);
       const phase = rollout?.status?.phase;
       if (rollout === undefined || rollout.metadata.deletionTimestamp !== undefined) return false;
-      // An order that was given is carried out, also after the end.
+      // A rollback that was requested still has to happen, also after the end.
       if (phase === "Completed" && (rollout.spec.abort || this.#isToBeAborted(key))) return false;
       const waits = this.#templates.get(rollout.metadata.name ?? "");
       if (phase === "Completed" || phase === "Watching")
@@ -488,7 +499,7 @@ class Simulation {
               waits === rollout.status?.candidate ||
               !("deployment" in ((rollout.spec as { target?: object }).target ?? {}))))
         );
-      // A member that waits for people: its partner was rolled back.
+      // A member of a group waits for a person after its partner was rolled back.
       return (
         phase === "Waiting" &&
         !isUnderWay(rollout.status as RolloutStatus) &&

@@ -21,7 +21,7 @@ test("the matrix has every data plane with every kind of gateway, by revision an
           );
 });
 
-/** All of it: `npm run sim -- --matrix`. */
+/** Tests every third mesh. `npm run sim -- --matrix` tests all of them. */
 const everySo = 3;
 
 test("upgrades of the matrix go to their end, and back from a step and from there, and no gateway is without a pod", () => {

@@ -2,7 +2,10 @@ import type { Scenario, SimRollout } from "./scenario.ts";
 import { dataPlanes, gatewayKinds, type GatewayKind, type SimMesh } from "./sim-mesh.ts";
 import { simulate } from "./simulate.ts";
 
-/** Every mesh of the matrix: data plane by gateways by how namespaces name their revision by who installs the new one. */
+/**
+ * All meshes of the matrix. Its dimensions are the data plane, the gateways, how namespaces name revisions, and the
+ * installer.
+ */
 export function upgradeMatrix(): SimMesh[] {
   const sets: readonly (readonly GatewayKind[])[] = [[], ...gatewayKinds.map((kind) => [kind]), gatewayKinds];
   const cells = dataPlanes.flatMap((dataPlane) =>
@@ -24,12 +27,12 @@ export function upgradeMatrix(): SimMesh[] {
 }
 
 export interface CellResult {
-  /** Simulated upgrades. */
+  /** The number of simulated upgrades. */
   readonly runs: number;
   readonly failures: readonly string[];
 }
 
-/** One mesh forward to the end and back from there, and back after each step, or after those that `isTried` names. */
+/** Upgrades one mesh to the end and rolls back from there, and also from each step that `isTried` accepts. */
 export function simulateCell(mesh: SimMesh, isTried: (step: number) => boolean = () => true): CellResult {
   const forward = simulate(upgradeOf(mesh, {}));
   const steps = forward.history.filter((line) => line.includes(" StepDone: ")).length;

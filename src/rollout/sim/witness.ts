@@ -21,24 +21,24 @@ import { gatewayPods } from "./mesh-model.ts";
 import { gatewayObjects } from "./sim-mesh.ts";
 import type { SimStore } from "./sim-store.ts";
 
-/** A round may stand still for a few ticks between what it saw and what it stored. */
+/** A tolerance, because a round may pause for a few ticks between reading and storing. */
 const slackMs = 20 * tickMs;
 
 interface Seen {
   sim: SimRollout;
-  /** Its objects as they were before the run. */
+  /** The state of its objects before the run. */
   baseline: Readonly<Record<string, unknown>>;
   deleted: boolean;
   startedAtMs: number;
   settled: Map<string, number>;
   last: RolloutStatus | undefined;
-  /** It carried the finalizer when it was last seen. */
+  /** It had the finalizer when it was last seen. */
   kept: boolean;
-  /** When its status was written last for nothing but texts and counters. */
+  /** When the status was last written only to update texts and counters. */
   toldAtMs: number;
 }
 
-/** Watches a simulation for what must never be, whatever happens. */
+/** Checks the invariants of a simulation. */
 export class Witness {
   readonly #scenario: Scenario;
   readonly #cluster: ModelCluster;
@@ -82,7 +82,7 @@ export class Witness {
     seen.last = status;
   }
 
-  /** Who waits writes now and then what it waits for, and nothing while a person pauses it. */
+  /** Checks that a waiting rollout updates its status only rarely, and never while a person pauses it. */
   #isWorthWriting(
     key: string,
     seen: Seen,
@@ -133,7 +133,7 @@ export class Witness {
     }
   }
 
-  /** Every proxy sends by what the step wrote, unless somebody has written something else since. */
+  /** Checks that the proxies use the weight of a settled step, unless another writer has changed it since. */
   #hasSettled(key: string, rollout: Rollout, sim: SimRollout, id: string): void {
     const step = simSteps(this.#cluster, sim, rollout.spec.approvals).find((candidate) => candidate.id === id);
     const route = this.#cluster.find(objectsOf(sim).route);
@@ -161,7 +161,7 @@ export class Witness {
   }
 
   #putBack(key: string, seen: Seen, status: RolloutStatus): void {
-    // Only what prepared the target went back then: what the run did stays.
+    // After a deletion only the preparation of the target is undone, and the changes of the run stay.
     if (status.cause !== "the object was deleted") this.#isAsBefore(key, seen, `rolled back (${status.cause ?? ""})`);
     this.#isAllowedCause(key, seen.sim, status.cause ?? "");
   }
@@ -186,7 +186,7 @@ export class Witness {
       invariant(
         did("controlPlaneDown") ||
           lasting === "controlPlaneGone" ||
-          // What it has retired is not there when it is created anew.
+          // A recreated upgrade does not find the old revision that its predecessor has removed.
           (did("recreate") && cause.includes(" is there, and ")),
         `${key} was rolled back: ${cause}`,
       );
@@ -208,17 +208,17 @@ export class Witness {
     if (seen !== undefined) seen.deleted = true;
   }
 
-  /** Another object has its name now, which no engine has seen. */
+  /** Records that a new object has the same name, which no engine has seen yet. */
   recreated(key: string): void {
     const seen = this.#seen.get(key);
     if (seen === undefined) return;
     seen.kept = false;
-    // What a run that had completed did stays, so it is what is there before the new object's run.
+    // The changes of a completed run stay, so they belong to the state before the new object's run.
     const journal = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, "")));
     if (journal !== undefined && journalCounts(journal).completed) seen.baseline = this.#snapshot(seen.sim);
   }
 
-  /** What somebody writes before the run has written it is what was there before the run. */
+  /** A change by another writer belongs to the state before the run, if the run has not written anything yet. */
   meddled(key: string): void {
     const seen = this.#seen.get(key);
     if (seen === undefined) return;
@@ -227,7 +227,7 @@ export class Witness {
     if (!written) seen.baseline = { ...seen.baseline, ...this.#snapshotOf(seen) };
   }
 
-  /** Those of its objects that were there before the run as well. */
+  /** The current state of the objects that existed before the run. */
   #snapshotOf({ sim, baseline }: Seen): Readonly<Record<string, unknown>> {
     return Object.fromEntries(Object.entries(this.#snapshot(sim)).filter(([key]) => key in baseline));
   }
@@ -290,7 +290,7 @@ export class Witness {
       const { status } = this.#store.read(key) ?? {};
       if (status?.groupRun === undefined) continue;
       const ends = runs.get(status.groupRun) ?? new Set<string>();
-      // What is held up while it goes back goes back.
+      // A rollout that is stuck during its rollback counts as rolled back.
       ends.add(isPuttingBack(status) ? "RolledBack" : status.phase);
       runs.set(status.groupRun, ends);
     }
