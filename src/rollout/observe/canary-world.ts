@@ -8,9 +8,9 @@ import { refuseOtherRoutes, requireLayer7, requireReaders, requireService } from
 import { subjectsOf } from "./canary-world/subjects.ts";
 
 /**
- * The input of a canary's plan. What the rollout itself has changed comes from its journal. Throws a user error that
- * names the field and the object if the target is missing or cannot be moved. What could only prevent the beginning is
- * checked before the first write.
+ * Gathers the input of a canary's plan. The former values of fields that the rollout has changed come from its journal.
+ * Throws a user error that names the field and the object if the target is missing or cannot be moved. Conditions that
+ * matter only at the beginning are checked before the first write.
  */
 export async function observeCanaryWorld(
   sources: CanarySources,

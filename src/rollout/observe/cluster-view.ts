@@ -21,10 +21,10 @@ import { PilotTokens } from "./pilot-tokens.ts";
 
 const answerMaxAgeMs = 300;
 const maxAnswers = 512;
-/** Where control planes are by default, also while there is no injector. */
+/** The default namespace of control planes, which counts even if no injector names it. */
 const defaultControlPlaneNamespace = "istio-system";
 
-/** What the engine watches of a cluster. It requests everything else when it needs it. */
+/** The objects that the engine watches. It requests everything else when it needs it. */
 export class ClusterView {
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;
@@ -58,12 +58,14 @@ export class ClusterView {
     await Promise.all([...this.#informers, this.injectors].map(async (informer) => await informer.run(signal)));
   }
 
-  /** Without the injectors, which who only views the cluster may not list: those are {@link ClusterView.injectors}' own. */
+  /** Resolves without the injectors, because users with read access may not list them. They have their own `synced`. */
   get synced(): Promise<unknown> {
     return Promise.all(this.#informers.map(({ synced }) => synced));
   }
 
-  /** The recent answer under this key, or a new one: several conditions of a step ask the same. */
+  /**
+   * Returns the recent answer for this key, or requests a new one. Several conditions of a step need the same answers.
+   */
   async recently<Answer>(key: string, ask: () => Promise<Answer>): Promise<Answer> {
     const kept = this.#answers.get(key);
     if (kept !== undefined && this.#clock.steadyMs() - kept.atMs < answerMaxAgeMs) return (await kept.answer) as Answer;
@@ -73,7 +75,7 @@ export class ClusterView {
     return await answer;
   }
 
-  /** Namespaces that an injector of the cluster leads to. Their writers are trusted with every pod. */
+  /** The namespaces of the Services that injectors call. Anybody who may write there already controls every pod. */
   controlPlaneNamespaces(): ReadonlySet<string> {
     const services = this.injectors
       .list()

@@ -28,7 +28,7 @@ export async function dependentsOf(client: KubeClient, view: ClusterView, revisi
   return [...stored, ...connected];
 }
 
-/** Those that objects of the cluster tell of. */
+/** The dependents that are visible in objects of the cluster. */
 export async function storedDependents(client: KubeClient, view: ClusterView, revision: string): Promise<Dependent[]> {
   return [
     ...podsOf(view, revision),
@@ -39,7 +39,7 @@ export async function storedDependents(client: KubeClient, view: ClusterView, re
   ];
 }
 
-/** Whatever it says of itself, its control plane is the old one. */
+/** A proxy that is connected to the old control plane, whatever its labels say. */
 function connectedProxy(view: ClusterView, id: string): Dependent {
   const dot = id.lastIndexOf(".");
   const [name, namespace] = [id.slice(0, dot), id.slice(dot + 1)];
@@ -72,7 +72,7 @@ function podsOf(view: ClusterView, revision: string): Dependent[] {
   });
 }
 
-/** Tags and validators that lead to it, apart from its own webhooks, which go with it. */
+/** Tags and validators that point to the revision, without its own webhooks, which are removed with it. */
 async function webhooksOf(client: KubeClient, revision: string): Promise<Dependent[]> {
   const [injectors, validators] = await Promise.all([
     client.list(mutatingWebhookConfigurationKind),
@@ -93,7 +93,7 @@ async function webhooksOf(client: KubeClient, revision: string): Promise<Depende
   ];
 }
 
-/** Machines that registered themselves at one of its pods. */
+/** Machines that registered at one of the revision's pods. */
 async function machinesOf(client: KubeClient, revision: string): Promise<Dependent[]> {
   const { items } = await client.list(workloadEntryKind).catch(() => ({ items: [] }));
   const pilot =

@@ -1,12 +1,15 @@
 import { nodeHttp, transientError } from "../../base/index.ts";
 
-/** Without a byte. */
+/** The time limit without any data. */
 const timeoutMs = 2000;
-/** For the whole answer. */
+/** The time limit of the whole answer. */
 const deadlineMs = 10_000;
 const bodyLimitBytes = 32 * 1024 * 1024;
 
-/** GET of a pod's plain HTTP port. Throws a transient error when it does not answer 200 in time; its code is `http-status-404` and so on for another status. */
+/**
+ * Sends a GET to a pod's plain HTTP port. Throws a transient error unless it answers 200 in time. For another status
+ * the error's code contains it, for example `http-status-404`.
+ */
 export function httpGet(
   address: string,
   port: number,
@@ -26,7 +29,7 @@ export function httpGet(
           if (size > bodyLimitBytes) request.destroy(new Error("the answer is too long"));
           chunks.push(chunk);
         });
-        // A server that goes in the middle of its answer ends neither the answer nor the request with an error.
+        // If the server closes the connection in the middle of its answer, Node emits no error.
         response.on("close", () => fail("the answer was cut short"));
         response.on("end", () => {
           if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString("utf8"));

@@ -27,7 +27,7 @@ import type { CheckDestination } from "./checks/destinations.ts";
 import { ProbeObserver } from "./probes.ts";
 import { observeSettle } from "./settle/settle.ts";
 
-/** Gathers the facts of the step under way. Reads only. */
+/** Gathers the facts of the current step. Only reads. */
 export class Observer {
   readonly #client: KubeClient;
   readonly #objects: ObjectAccess;
@@ -76,7 +76,7 @@ export class Observer {
     };
   }
 
-  /** Reads each object once, however many of its fields the step writes. */
+  /** Reads each object once, even if the step writes several of its fields. */
   async #writeStates(step: Step, journal: readonly JournalEntry[]): Promise<WriteState[]> {
     const found = new Map<string, Promise<Awaited<ReturnType<ObjectAccess["get"]>>>>();
     const read = (object: ObjectReference) => {

@@ -17,7 +17,7 @@ export interface PilotPod {
   readonly serviceAccount: string;
 }
 
-/** Running pods of control planes, ours and upstream's, including those that are ending. */
+/** The running pods of control planes, both ours and upstream's, including those that are ending. */
 export function controlPlanePods(view: ClusterView): Pod[] {
   return view.runningPods(controlPlaneLabels).filter((pod) => isControlPlane(view, pod));
 }
@@ -39,7 +39,7 @@ export function controlPlaneRevision({ metadata: { labels = {} } }: KubernetesOb
   return labels[revisionLabel] ?? "default";
 }
 
-/** The control plane's ready pods, ours and upstream's alike. */
+/** The ready pods of the control plane, both ours and upstream's. */
 export function pilotPods(view: ClusterView, revision?: string): PilotPod[] {
   return controlPlanePods(view)
     .filter(
@@ -57,7 +57,7 @@ export function pilotPods(view: ClusterView, revision?: string): PilotPod[] {
     .filter((pilot) => revision === undefined || pilot.revision === revision);
 }
 
-/** Every proxy that a pilot serves. Upstream's pilots say so by `/debug/syncz`, which names no reason of a rejection. */
+/** All proxies that a pilot serves. Upstream's pilots report them at `/debug/syncz`, without reasons for rejections. */
 export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return await view.recently(`proxies ${pilot.address}`, async () => {
     const own = await answerOf<readonly ConnectedProxy[]>(view, pilot, "/debug/serin/proxies");
@@ -65,7 +65,7 @@ export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<rea
   });
 }
 
-/** Undefined where the pilot is upstream's. */
+/** Undefined if the pilot is upstream's. */
 export async function acknowledgementOf(
   view: ClusterView,
   pilot: PilotPod,
@@ -83,7 +83,7 @@ export async function acknowledgementOf(
   return await answerOf<AcknowledgementReport>(view, pilot, `/debug/serin/acknowledged?${query.toString()}`);
 }
 
-/** Undefined where the pilot is upstream's. */
+/** Undefined if the pilot is upstream's. */
 export async function rootsOf(view: ClusterView, pilot: PilotPod): Promise<RootsReport | undefined> {
   return await view.recently(
     `roots ${pilot.address}`,
@@ -98,7 +98,7 @@ async function syncedProxies(view: ClusterView, pilot: PilotPod): Promise<readon
   return JSON.parse(await askPilot(view, pilot, "/debug/syncz")) as readonly SyncedProxy[];
 }
 
-/** GET of a pilot's debug port. Pilots answer only to who proves to be of their namespace; old ones ask for no proof. */
+/** Sends a GET to a pilot's debug port. Pilots require a token of their own namespace, and old pilots require none. */
 export async function askPilot(
   { pilotTokens }: Pick<ClusterView, "pilotTokens">,
   { namespace, serviceAccount, address }: Pick<PilotPod, "namespace" | "serviceAccount" | "address">,

@@ -1,10 +1,10 @@
 import { transientError, type Clock } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 
-/** The audience that upstream's control planes take tokens for. */
+/** The audience of tokens that upstream's control planes accept. */
 const audience = "istio-ca";
 const lifetimeSeconds = 600;
-/** A token is not used in the last part of its life. */
+/** A token is renewed this long before it expires. */
 const spareMs = 120_000;
 const maxTokens = 32;
 
@@ -27,13 +27,13 @@ export class PilotTokens {
     this.#clock = clock;
   }
 
-  /** A token that was had before and is still good. */
+  /** A cached token that is still valid. */
   kept(namespace: string, serviceAccount: string): string | undefined {
     const kept = this.#kept.get(`${namespace}/${serviceAccount}`);
     return kept !== undefined && this.#clock.steadyMs() < kept.untilMs ? kept.token : undefined;
   }
 
-  /** The token was refused. */
+  /** Drops a token that was refused. */
   forget(namespace: string, serviceAccount: string): void {
     this.#kept.delete(`${namespace}/${serviceAccount}`);
   }

@@ -6,9 +6,9 @@ import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-answers.ts";
 
-/** More proxies than a control plane serves: it is not known how many have not acknowledged. */
+/** Stands for an unknown number of missing acknowledgements. It exceeds the number of proxies of any control plane. */
 export const notAskedLeft = 100_000;
-/** More than any number of control planes comes to. */
+/** Stands for an unready control plane. It exceeds the sum over any number of control planes. */
 const notReadyLeft = 1000 * notAskedLeft;
 
 /**
@@ -92,7 +92,7 @@ function clipped(reason: string): string {
   return reason.length > reasonCharacters ? `${reason.slice(0, reasonCharacters)}…` : reason;
 }
 
-/** Every proxy of the revision's control plane, and what it rejected. */
+/** All proxies of the revision's control plane, and what they rejected. */
 async function rejections(
   view: ClusterView,
   revision: string,
@@ -130,7 +130,7 @@ export async function observeNotRejected(view: ClusterView, revision: string): P
     : { state: "met" };
 }
 
-/** Every proxy that any pod of the revision's control plane serves. */
+/** All proxies that the pods of the revision's control plane serve. */
 export async function servedProxies(view: ClusterView, revision: string): Promise<readonly ConnectedProxy[]> {
   return (await Promise.all(pilotPods(view, revision).map(async (pilot) => await proxiesOf(view, pilot)))).flat();
 }

@@ -19,15 +19,15 @@ export interface PreviewOptions {
 
 export interface UpgradePreview {
   readonly steps: readonly { readonly id: string; readonly title: string }[];
-  /** What needs the old revision and is moved by no step, with what a person must do. */
+  /** The dependents of the old revision that no step moves, with what a person must do. */
   readonly leftBehind: readonly { readonly name: string; readonly todo: string }[];
 }
 
 const syncTimeoutMs = 20_000;
 
 /**
- * The steps that the engine would make of an upgrade now, by the same function, and what they leave behind. Writes
- * nothing.
+ * Plans an upgrade with the engine's own function for the current cluster. Returns the steps and the dependents that
+ * they do not move. Writes nothing.
  */
 export async function previewUpgrade({
   client,

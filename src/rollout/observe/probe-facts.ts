@@ -5,24 +5,24 @@ import type { PairReport, ProbeReport } from "../probe/index.ts";
 
 export interface ProbeSources {
   readonly pairs: readonly PlannedProbePair[];
-  /** The latest of each client. */
+  /** The latest report of each client. */
   readonly reports: readonly ProbeReport[];
   /** The metrics of the data planes at both ends of all pairs. */
   readonly samples: readonly PrometheusSample[];
-  /** By revision, the trust domains whose identities it takes for its own; a revision that is missing is not asked of. */
+  /** The trust domains that each revision accepts as its own. For a revision that is missing here, any is accepted. */
   readonly trustDomains: Readonly<Record<string, readonly string[]>>;
   /** The probes' own pods: clients, servers, gateways, waypoints. */
   readonly pods: readonly PodFacts[];
 }
 
-/** One count of connections by what was verified. */
+/** A number of connections with one verified identity. */
 interface Verified {
-  /** SPIFFE ID; empty: nothing was, so it was plain text. */
+  /** The SPIFFE id. Empty for plain text, for which no identity is verified. */
   readonly identity: string;
   readonly count: number;
 }
 
-/** Answers by what came with them: the SPIFFE IDs of client and server. */
+/** A number of answers with the same SPIFFE ids of client and server. */
 interface Told {
   readonly ends: readonly string[];
   readonly count: number;
@@ -31,9 +31,9 @@ interface Told {
 const noPair: PairReport = { ok: 0, failed: 0, letIn: 0, lastError: "", peers: {} };
 
 /**
- * The facts of a matrix. Whether it was reached the client tells. What the server's side verified is told by the server itself
- * where a sidecar passes it on with the request, and by counters where a ztunnel or a waypoint does not; what the client's side
- * verified, by the counters of its own proxy.
+ * Combines the facts of a matrix. The client reports whether it reached the server. A server behind a sidecar reports
+ * the identity that the sidecar verified. For a ztunnel or a waypoint, its counters show that identity. The counters of
+ * the client's own proxy show the identity that the client's side verified.
  */
 export function probeFacts(sources: ProbeSources): ProbeFacts {
   const connections = connectionsOf(sources.samples);
@@ -99,7 +99,10 @@ function pairFacts(
   };
 }
 
-/** A sidecar passes on whom it verified, a ztunnel and a waypoint count it. */
+/**
+ * The identities that the server's side verified. A sidecar sends them to the server, ztunnels and waypoints count
+ * them.
+ */
 function verifiedByServer(
   pair: PlannedProbePair,
   told: readonly Told[],
@@ -118,7 +121,7 @@ function verifiedByServer(
     .map(({ mutual, clientPrincipal, count }) => ({ identity: mutual ? clientPrincipal : "", count }));
 }
 
-/** `spiffe://<a trust domain of the revision>/ns/…/sa/…`. */
+/** Tests for `spiffe://<a trust domain of the revision>/ns/…/sa/…`. */
 function identityTest(path: string, domains: readonly string[] | undefined): (identity: string) => boolean {
   return (identity) => {
     const [, domain = "", found = ""] = /^spiffe:\/\/([^/]+)(\/.*)$/.exec(identity) ?? [];
@@ -134,7 +137,7 @@ function mostFrequent(counted: readonly Verified[]): string {
   return counted.toSorted((a, b) => b.count - a.count).find(({ identity }) => identity !== "")?.identity ?? "";
 }
 
-/** Connections or requests between two workloads of the probes, as one of Istio's standard counters counts them. */
+/** The connections or requests between two probe workloads in one of Istio's standard counters. */
 interface Connection {
   readonly reporter: string;
   readonly client: string;

@@ -13,9 +13,10 @@ import { askPilot, controlPlanePods, controlPlaneRevision } from "./pilot-answer
 const discoveryPort = 15_012;
 
 /**
- * What a revision's control plane hands out, asked of each of its pods: the roots of Serin's pilots by `/debug/serin/roots`, those
- * of others by the certificate that they serve, read against the Secrets `cacerts` and `istio-ca-secret` and the ConfigMap
- * `istio-ca-root-cert` of their namespace; the trust domain by their mesh config.
+ * Reads the roots and trust domains of a revision from each pod of its control plane. Serin's pilots report their roots
+ * at `/debug/serin/roots`. For other pilots, the certificate that they serve is compared with the Secrets `cacerts` and
+ * `istio-ca-secret` and the ConfigMap `istio-ca-root-cert` of their namespace. The trust domain comes from the mesh
+ * config.
  */
 export async function observeRoots(client: KubeClient, view: ClusterView, revision: string): Promise<RevisionRoots> {
   const pods = pilotsOf(view, revision);
@@ -50,7 +51,10 @@ export async function observeRoots(client: KubeClient, view: ClusterView, revisi
   }
 }
 
-/** Whether data planes of both revisions can verify each other. Fails with each reason; waits while a control plane does not answer. */
+/**
+ * Whether data planes of both revisions can verify each other. Fails with all reasons. Waits if a control plane does
+ * not answer.
+ */
 export async function observeRootsCompatible(
   client: KubeClient,
   view: ClusterView,
@@ -64,7 +68,9 @@ export async function observeRootsCompatible(
   return compatible ? { state: "met" } : { state: "failed", detail: problems.join("; ") };
 }
 
-/** The trust domains whose identities a revision takes for its own, its own first. Empty when its mesh config cannot be read. */
+/**
+ * The trust domains that a revision accepts as its own, its real one first. Empty if its mesh config cannot be read.
+ */
 export async function trustedDomains(
   client: KubeClient,
   view: ClusterView,
@@ -82,7 +88,7 @@ function pilotsOf(view: ClusterView, revision: string): Pod[] {
   );
 }
 
-/** As the installations of all pilots name it. */
+/** All installations of pilots use this name. */
 const meshConfigVolume = "config-volume";
 
 async function meshConfigOf(
@@ -97,7 +103,7 @@ async function meshConfigOf(
   return text === undefined ? undefined : parseMeshConfig(loadPackage<typeof Yaml>("yaml").parse(text)).value;
 }
 
-/** All that the namespace holds: certificates by their fingerprint, and which of them data planes are told to trust. */
+/** The certificates in the namespace, and the roots that are published to data planes. */
 interface KnownRoots {
   readonly certificates: readonly X509Certificate[];
   readonly published: readonly RootCertificate[];
@@ -121,7 +127,7 @@ interface PodRoots {
   readonly trusted: readonly RootCertificate[];
 }
 
-/** Undefined where the pilot is not Serin's, or older than the question. */
+/** Undefined if the pilot is not Serin's, or is too old to have this report. */
 async function reportedRoots(view: ClusterView, pod: Pod, { certificates }: KnownRoots): Promise<PodRoots | undefined> {
   let report: RootsReport;
   try {
@@ -144,7 +150,10 @@ async function reportedRoots(view: ClusterView, pod: Pod, { certificates }: Know
   return { signing: [named(report.signing)], trusted: report.trusted.map(named) };
 }
 
-/** The root that the certificate which the pilot serves ends in: of those that are known the one that signed it, else what it sent. */
+/**
+ * The root of the certificate that the pilot serves: the known root that signed it, else the last certificate that it
+ * sent.
+ */
 async function servedRoots(pod: Pod, { certificates, published }: KnownRoots): Promise<PodRoots> {
   const chain = await servedChain(pod.status?.podIP ?? "");
   const top = chain.at(-1);
@@ -162,7 +171,7 @@ async function servedRoots(pod: Pod, { certificates, published }: KnownRoots): P
 
 const handshakeTimeoutMs = 2000;
 
-/** The certificates that a server sends, its own first. They are looked at, not trusted. */
+/** The certificates that a server sends, its own first. They are only inspected, not trusted. */
 function servedChain(address: string): Promise<X509Certificate[]> {
   return new Promise((resolve, reject) => {
     const socket = connect({
@@ -196,7 +205,7 @@ function chainOf(leaf: DetailedPeerCertificate): X509Certificate[] {
   return chain;
 }
 
-/** The certificates of a PEM text; what is none is left out. */
+/** The valid certificates of a PEM text. */
 function certificatesIn(pem: string): X509Certificate[] {
   return (pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).flatMap((text) => {
     try {

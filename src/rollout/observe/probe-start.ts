@@ -2,10 +2,12 @@ import type { Pod } from "../../api/kubernetes/index.ts";
 import type { SettleState } from "../decide/index.ts";
 import { whyNotReady } from "./settle/pod-reason.ts";
 
-/** How long a probe may take for each thing of its start before it counts as one that will not. */
+/** The time limit of each stage of a probe's start. After it, the probe counts as failed. */
 const startLimitMs = 90_000;
 
-/** Whether a probe pod answers, and if it will not, why: an explained failure instead of an endless wait. */
+/**
+ * The state of a probe pod. If it will never start, the result is a failure with the reason instead of an endless wait.
+ */
 export function probePodState(pod: Pod | undefined, name: string, nowMs: number): SettleState {
   if (pod === undefined) return { state: "waiting", detail: `probe ${name} is not there yet` };
   const revision = pod.metadata.labels?.["istio.io/rev"];
@@ -29,7 +31,7 @@ export function probePodState(pod: Pod | undefined, name: string, nowMs: number)
   };
 }
 
-/** When it came nearer to its start: a node, its containers one by one. A restart is no progress. */
+/** The times of the stages of a pod's start: scheduled, then each container. A restart is not a stage. */
 function startedAt({ status }: Pod): number[] {
   const conditions = (status?.conditions ?? [])
     .filter(({ type, status: value }) => value === "True" && (type === "PodScheduled" || type === "Initialized"))

@@ -17,13 +17,13 @@ export interface ProbeObserverOptions {
   readonly scrape?: Scrape;
 }
 
-/** Looks are shared: what the probes have printed and the data planes have counted is asked for this often at most. */
+/** Looks within this time share the logs of the probes and the metrics of the data planes. */
 const maxAgeMs = 300;
 const maxKept = 16;
 
 /**
- * The probe matrix as facts of each pair. What clients saw is read from their logs, which the node keeps, so that a mesh that lets
- * nothing through cannot hide it; what the data planes verified, from their metrics.
+ * Observes the probe matrix. The results of clients come from their logs, which are available even if the mesh lets
+ * nothing through. The identities that the data planes verified come from their metrics.
  */
 export class ProbeObserver {
   readonly #options: ProbeObserverOptions;
@@ -83,7 +83,7 @@ export class ProbeObserver {
   }
 }
 
-/** The data planes that the probes were made for: one that the cluster has got since then has none. */
+/** Limits the scope to the data planes for which probes were created. The cluster may have got others since then. */
 function madeOf(view: ClusterView, scope: ProbeScope): ProbeScope {
   const made = view.namespaces.get(probeNamespace)?.metadata.annotations?.[probePlanesAnnotation];
   return made === undefined
@@ -97,7 +97,7 @@ function dataPlanePods(view: ClusterView): Pod[] {
   const nodes = new Set(
     view.pods.list().flatMap(({ metadata, spec }) => (metadata.namespace === probeNamespace ? [spec?.nodeName] : [])),
   );
-  // One that ends may answer no more, and what it has counted is of the past.
+  // Skip ztunnels that are ending. They may not answer, and their counters belong to the past.
   return [
     ...own,
     ...view

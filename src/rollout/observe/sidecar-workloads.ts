@@ -6,13 +6,13 @@ import { fieldManager } from "../act/object-access.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { readyState } from "./settle/ready-state.ts";
 
-/** A workload with those of its pods that live and have a sidecar. */
+/** A workload with its live pods that have a sidecar. */
 export interface SidecarWorkload {
   readonly object: ObjectReference;
   readonly pods: readonly Pod[];
-  /** The object itself; absent where the engine does not watch the kind. */
+  /** The object itself. Absent if the engine does not watch its kind. */
   readonly found?: UntypedObject;
-  /** Why a change of its template replaces no pods; absent where it does. */
+  /** Why a change of its template does not replace its pods. Absent if it does. */
   readonly unmovable?: string;
 }
 
@@ -20,7 +20,10 @@ const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const componentLabel = "operator.istio.io/component";
 const hashLabels = { "pod-template-hash": "Deployment", "rollouts-pod-template-hash": "Rollout" } as const;
 
-/** The revision that injected a pod's sidecar; undefined for pods without one, and for gateways, waypoints and ztunnels, whose containers have the same name. */
+/**
+ * The revision that injected a pod's sidecar. Undefined for pods without a sidecar, and for gateways, waypoints and
+ * ztunnels, whose containers have the same name.
+ */
 export function sidecarRevision({ metadata, spec }: Pod): string | undefined {
   const { labels = {}, annotations = {} } = metadata;
   if (
@@ -38,7 +41,7 @@ export function isLive({ metadata, status }: Pod): boolean {
   return metadata.deletionTimestamp === undefined && (status?.phase === "Running" || status?.phase === "Pending");
 }
 
-/** What made the pod, as far as its own metadata tells; a bare pod is its own. */
+/** The workload that created the pod, from the pod's metadata. A pod without an owner is its own workload. */
 export function workloadOf({ metadata }: Pod): ObjectReference {
   const namespace = metadata.namespace ?? "";
   const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
@@ -58,7 +61,7 @@ export function workloadOf({ metadata }: Pod): ObjectReference {
   return reference(owner.apiVersion, owner.kind, owner.name, namespace);
 }
 
-/** Workloads with sidecars by namespace, in the order of kind and name. */
+/** The workloads with sidecars by namespace, sorted by kind and name. */
 export function sidecarWorkloads(view: ClusterView, only?: string): Map<string, SidecarWorkload[]> {
   const pods = new Map<string, { readonly object: ObjectReference; readonly pods: Pod[] }>();
   for (const pod of view.pods.list()) {
@@ -120,25 +123,25 @@ function whyUnmovable({ kind }: ObjectReference, found: UntypedObject | undefine
 
 export interface Progress {
   readonly state: "waiting" | "moving" | "moved";
-  /** What is missing, or has gone wrong. */
+  /** What is missing or has failed. */
   readonly detail: string;
-  /** It will not get there. */
+  /** It will not reach the revision. */
   readonly failed?: boolean;
 }
 
 export interface ProgressQuery {
   readonly revision: string;
   readonly mark: string;
-  /** Proxies of the revision's control plane, `<pod>.<namespace>`. */
+  /** The proxies of the revision's control plane, as `<pod>.<namespace>`. */
   readonly connected: ReadonlySet<string>;
   readonly nowMs: number;
-  /** So long after its restart, or after one of its new pods became ready, a workload has failed. */
+  /** A workload fails this long after its restart, or after its last new pod became ready. */
   readonly withinMs: number;
-  /** It was restarted by a field that says nothing of what for. */
+  /** It was restarted through a field that does not name the upgrade. */
   readonly restarted?: boolean;
 }
 
-/** How far a workload is on its way to the revision. */
+/** The progress of a workload to the revision. */
 export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Progress {
   const { object, pods, found } = workload;
   const { revision, connected } = query;
@@ -192,7 +195,7 @@ function isReady({ status }: Pod): boolean {
   return status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true;
 }
 
-/** The first container that does not run, and why. */
+/** The first container that does not run, with the reason. */
 function reasonOf(pods: readonly Pod[]): string {
   for (const { metadata, status } of pods) {
     for (const { name, ready, state, lastState } of [
@@ -210,7 +213,7 @@ function reasonOf(pods: readonly Pod[]): string {
   return "";
 }
 
-/** When the engine wrote to the object last; now and then that is its restart. */
+/** When the engine last wrote to the object. This is usually its restart. */
 function writtenAt(found: UntypedObject | undefined): number {
   const times = (found?.metadata.managedFields ?? [])
     .filter(({ manager }) => manager === fieldManager)
@@ -218,10 +221,10 @@ function writtenAt(found: UntypedObject | undefined): number {
   return Math.max(0, ...times.filter((time) => !Number.isNaN(time)));
 }
 
-/** However many of its pods come, a workload has failed that is not there after so many times its limit. */
+/** A workload fails after this many times its limit, even if its pods make progress. */
 const limitsOfProgress = 10;
 
-/** When a pod of the revision became ready for the first time; what has crashed since then is no progress. */
+/** When a pod of the revision first became ready. Becoming ready again after a crash is not progress. */
 function cameAt(pod: Pod, revision: string): number {
   const { conditions = [], containerStatuses = [] } = pod.status ?? {};
   const ready = conditions.find(({ type, status }) => type === "Ready" && status === "True")?.lastTransitionTime;
@@ -229,7 +232,9 @@ function cameAt(pod: Pod, revision: string): number {
   return containerStatuses.some(({ restartCount }) => restartCount > 0) ? 0 : Date.parse(ready) || 0;
 }
 
-/** Why a workload may not be restarted now: a rolling update asks no PodDisruptionBudget, so it is asked before. */
+/**
+ * Why a workload must not restart now. Rolling updates ignore PodDisruptionBudgets, so the engine checks them first.
+ */
 export function heldByBudget(view: ClusterView, { object, found, pods }: SidecarWorkload): string | undefined {
   const taken = podsTakenAtOnce(object.kind, found);
   for (const { metadata, spec, status } of view.disruptionBudgets.list()) {
@@ -258,7 +263,7 @@ interface UpdatedSpec {
   };
 }
 
-/** How many pods the kind's update takes away before their successors are ready. */
+/** How many pods an update of the kind removes before their successors are ready. */
 function podsTakenAtOnce(kind: string, found: UntypedObject | undefined): number {
   const { replicas = 1, strategy, updateStrategy } = (found?.["spec"] ?? {}) as UpdatedSpec;
   if (kind === "Deployment") {

@@ -24,8 +24,8 @@ interface Sources {
 }
 
 /**
- * Why a field of a gateway or waypoint may not be put back yet: its pods of one revision are let go only once those of the other
- * are there to take over. Undefined for everything else.
+ * Why a field of a gateway or waypoint cannot be restored yet: its pods of one revision stay until those of the other
+ * can take over. Undefined for everything else.
  */
 export async function heldByGateway(
   sources: Sources,
@@ -44,7 +44,7 @@ function isLess(prior: unknown, found: unknown): boolean {
   return prior === undefined || Number(prior) < Number(found);
 }
 
-/** The gateway's own Deployments, which serve alone once the canary has less to do. */
+/** Waits for the gateway's own Deployments, which take over from the canary. */
 async function stableMissing({ objects, view }: Sources, gateway: UntypedObject): Promise<string | undefined> {
   const { name = "", namespace = "", labels = {} } = gateway.metadata;
   const own = view.deployments
@@ -69,14 +69,14 @@ async function stableMissing({ objects, view }: Sources, gateway: UntypedObject)
   return undefined;
 }
 
-/** A label may name a tag as well. */
+/** Whether a label's value is a revision. It may be a tag instead. */
 function isRevision(view: ClusterView, name: string): boolean {
   return view.deployments
     .list()
     .some((one) => isControlPlane(view, one) && one.metadata.labels?.[revisionLabel] === name);
 }
 
-/** The canary beside a gateway's Deployment, which takes over what that lets go. */
+/** Waits for the canary beside a gateway's Deployment, which takes over from it. */
 async function canaryMissing(
   { objects, view }: Sources,
   { name, namespace = "" }: ObjectReference,

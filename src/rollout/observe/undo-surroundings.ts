@@ -16,7 +16,7 @@ import { heldByGateway } from "./undo-gateways.ts";
 const revisionLabel = "istio.io/rev";
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 
-/** What putting back waits for, asked of the cluster. */
+/** Reads from the cluster the conditions for which undo waits. */
 export function undoSurroundings({
   client,
   objects,
@@ -50,7 +50,7 @@ function reasonOf(state: SettleState): string | undefined {
   return state.state === "met" ? undefined : state.detail;
 }
 
-/** A stage of the root's change is taken back once all have followed the one that is. */
+/** Undo reverts a stage of the root rotation only when all data planes have followed the current stage. */
 async function heldByRoots(view: ClusterView, { object }: JournalEntry): Promise<string | undefined> {
   return object.kind === "Secret" && object.name === nextRootName ? reasonOf(await rootsSettledState(view)) : undefined;
 }
@@ -75,7 +75,10 @@ function podOwnedBy(view: ClusterView, revision: string): string | undefined {
   return owned === undefined ? undefined : `${nameOf(owned)} is still owned by ztunnel ${revision}`;
 }
 
-/** Gateways and waypoints of that revision, and pods that were injected by it: they end, or are moved, before what configures them does. */
+/**
+ * Finds a gateway, waypoint or injected pod of the revision. These must end or move before the control plane that
+ * configures them is removed.
+ */
 function podOfRevision(view: ClusterView, revision: string): string | undefined {
   const found = livePods(view).find(({ metadata: { labels = {}, annotations = {} } }) => {
     if (labels[gatewayNameLabel] !== undefined) return labels[revisionLabel] === revision;
@@ -84,7 +87,7 @@ function podOfRevision(view: ClusterView, revision: string): string | undefined 
   return found === undefined ? undefined : `${nameOf(found)} still runs at revision ${revision}`;
 }
 
-/** A control plane that does not run any more serves nobody. */
+/** Finds a proxy that the revision's control plane serves. If the control plane does not run, there is none. */
 async function proxyOf(view: ClusterView, revision: string): Promise<string | undefined> {
   if (pilotPods(view, revision).length === 0) return undefined;
   try {

@@ -18,10 +18,10 @@ import type { ServiceInWorld } from "./service-in-world.ts";
 type Fields = Readonly<Record<string, unknown>>;
 
 const hashLabel = "pod-template-hash";
-/** What a copy has of its own. */
+/** The fields of the spec that a copy sets itself. */
 const notCopied = new Set(["replicas", "selector", "template", "paused"]);
 
-/** The Deployment, the templates that it runs and is to run, and what stands around it. */
+/** Reads the Deployment, its current and its new template, and the objects around it. */
 export async function deploymentInWorld(
   sources: CanarySources,
   canary: Canary,
@@ -54,7 +54,7 @@ export async function deploymentInWorld(
   ).items.filter((set) => set.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true);
   const adopted = firstWrite(journal, object, "/spec/template");
   const current = spec.template as unknown as Fields;
-  // While a run is under way, and after it, stable is what ran before it.
+  // During a run and after it, stable is the template that ran before it.
   const running = adopted !== undefined && sameJson(adopted.written, current) ? (adopted.prior as Fields) : undefined;
   const active = activeSet(sets);
   const stable = running ?? templateOf(active) ?? current;
@@ -83,7 +83,7 @@ export async function deploymentInWorld(
   };
 }
 
-/** A Service whose endpoints are not the Deployment's pods could not be moved by them. */
+/** Throws if the Service does not select the Deployment's pods, because its traffic could not be moved. */
 function checkSelected({ spec }: Deployment, service: ServiceInWorld, deployment: string): void {
   const labels = spec?.template.metadata?.labels ?? {};
   const selects =
@@ -100,7 +100,7 @@ function checkSelected({ spec }: Deployment, service: ServiceInWorld, deployment
   );
 }
 
-/** The set whose pods serve: while the Deployment is held, one alone has pods. */
+/** The ReplicaSet whose pods serve. While the Deployment is held, only one ReplicaSet has pods. */
 function activeSet(sets: readonly ReplicaSet[]): ReplicaSet | undefined {
   const revision = ({ metadata }: ReplicaSet): number =>
     Number(metadata.annotations?.["deployment.kubernetes.io/revision"] ?? 0);
@@ -110,7 +110,7 @@ function activeSet(sets: readonly ReplicaSet[]): ReplicaSet | undefined {
   return latest;
 }
 
-/** The template as the Deployment had it: without the hash. */
+/** The template that the Deployment had, without the template hash. */
 function templateOf(set: ReplicaSet | undefined): Fields | undefined {
   const template = set?.spec?.template;
   if (template === undefined) return undefined;
@@ -145,7 +145,7 @@ function canonical(value: unknown): string {
   });
 }
 
-/** The autoscaler of the Deployment, which the engine leaves alone and gives the copy one like it. */
+/** The autoscaler of the Deployment. The engine leaves it unchanged, and creates a similar one for the copy. */
 async function autoscalerOf(
   { client, view }: CanarySources,
   canary: Canary,
@@ -173,7 +173,10 @@ async function autoscalerOf(
   return found as unknown as UntypedObject;
 }
 
-/** A DestinationRule that the user has made for the host: it gets the subsets, as two rules of one host would not both hold. */
+/**
+ * The user's DestinationRule for the host. The engine adds its subsets there, because a second rule for a host has no
+ * effect.
+ */
 async function userRule(
   { client, view }: CanarySources,
   { name, namespace }: ServiceInWorld,

@@ -3,7 +3,7 @@ import type { Canary } from "../../../api/serin/index.ts";
 import { grantName, type CanaryWorld, type MissingGrant, type RouteInWorld } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
-/** Grants that routes need to reach the canary's namespace, and that nobody but this rollout has given. */
+/** The ReferenceGrants that routes need to reach the canary's namespace, except those that others have created. */
 export async function missingGrants(
   { client }: CanarySources,
   canary: Canary,

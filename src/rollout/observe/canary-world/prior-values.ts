@@ -3,7 +3,7 @@ import { referenceKey } from "../../decide/index.ts";
 
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 
-/** The first thing that this run wrote there, with what stood there before; what was set up before all runs is not of a run. */
+/** The first write of this run to a field, with the value before it. Writes of the setup do not belong to a run. */
 export function firstWrite(
   journal: readonly JournalEntry[],
   object: ObjectReference,
@@ -16,7 +16,7 @@ export function firstWrite(
   );
 }
 
-/** As {@link firstWrite}, of the setup. */
+/** Like {@link firstWrite}, for the setup. */
 export function setupWrite(
   journal: readonly JournalEntry[],
   object: ObjectReference,

@@ -7,7 +7,7 @@ import { firstWrite } from "./prior-values.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The list of a user's route as it was before the rollout, with a rule that the target can move. */
+/** Reads the list of a user's route before the rollout, and checks that the target can move a rule of it. */
 export async function routeInWorld(
   { objects }: CanarySources,
   route: MovedRoute,

@@ -45,7 +45,10 @@ export async function requireService(
   return { name, namespace, labels: service.metadata.labels ?? {}, ports, selector };
 }
 
-/** Routes hold where somebody reads requests: in ambient that is a waypoint, and without one every pod of the Service would be sent to. */
+/**
+ * Throws if no proxy applies the routes of a Service. In ambient mode that proxy is a waypoint. Without it, requests
+ * would go to all pods of the Service.
+ */
 export async function requireLayer7(
   sources: CanarySources,
   field: string,
@@ -74,7 +77,7 @@ async function hasLayer7(
   return gateways.items.some(({ spec }) => spec.gatewayClassName === "istio-mesh");
 }
 
-/** A user's own route that holds for Services alone, in a mesh in which no client has a sidecar that could read it. */
+/** Throws if a user's route applies only to Services, and no proxy of the mesh reads it. */
 export async function requireReaders(sources: CanarySources, { object, field }: MovedRoute): Promise<void> {
   if (sources.view.pods.list().some((pod) => sidecarRevision(pod) !== undefined)) return;
   const route = await sources.objects.get(object);
@@ -85,7 +88,7 @@ export async function requireReaders(sources: CanarySources, { object, field }: 
   }
 }
 
-/** Empty where a gateway reads the route as well. */
+/** The Services to which a route applies. Empty if a gateway applies the route too. */
 function servicesOfRoute(
   { kind, namespace = "" }: ObjectReference,
   spec: Fields,
@@ -103,7 +106,10 @@ function servicesOfRoute(
   return parentRefs.map((parent) => ({ name: parent.name, namespace: parent.namespace ?? namespace }));
 }
 
-/** The engine's route would not hold beside another for the same host, and a route that names the Service as a backend goes past it. */
+/**
+ * Throws if another route exists for the same host, because the engine's route might have no effect beside it, or if a
+ * route names the Service as a backend, because that bypasses the engine's route.
+ */
 export async function refuseOtherRoutes(
   sources: CanarySources,
   field: string,

@@ -15,7 +15,7 @@ import {
 } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
-/** The groups that the checks of a canary compare, as proxies name those who answer. */
+/** The groups that the checks of a canary compare, named as in the metrics of proxies. */
 export async function subjectsOf(
   sources: CanarySources,
   canary: Canary,
@@ -56,7 +56,7 @@ export async function subjectsOf(
 
 const maxServices = 16;
 
-/** Names of the Services of the stable namespace to which the routes send. */
+/** The names of the Services in the stable namespace to which the routes send. */
 function movedServices(canary: Canary, routes: readonly RouteInWorld[]): string[] {
   const names = movedRoutes(canary).flatMap((route, index) =>
     (routes[index]?.list ?? []).flatMap((rule) => {
@@ -87,7 +87,7 @@ async function selectorOf(
   return selector !== undefined && Object.keys(selector).length > 0 ? selector : undefined;
 }
 
-/** Subsets of one host are the same Service, so their workloads tell them apart. */
+/** Subsets of one host share a Service, so their workloads distinguish them. */
 async function ofDestination(
   { client, view }: CanarySources,
   { host, subset }: DestinationTarget,

@@ -24,14 +24,14 @@ import { scrapePod, type Scrape } from "./scrape.ts";
 import { podsOfSubject } from "./subject-pods.ts";
 import { observeWebhook } from "./webhook.ts";
 
-/** Whose check it is. */
+/** The rollout and the step to which a check belongs. */
 export interface CheckOrigin {
   /** `Canary shop/shop`. */
   readonly rollout: string;
   readonly step: string;
   /** The rollout's namespace. Absent for a cluster-scoped one. */
   readonly namespace?: string;
-  /** Time since the step has settled, where it is known; else since the first look. */
+  /** The time since the step has settled. If absent, the time since the first look counts. */
   readonly settledForMs?: number;
 }
 
@@ -41,20 +41,20 @@ export interface CheckObserverOptions {
   readonly clock: Clock;
   readonly scrape?: Scrape;
   readonly exchange?: HttpExchange;
-  /** Which servers may be asked; all of them when absent, as for a person's own command line. */
+  /** Decides which servers a check may call. Absent, as in a person's command line: all. */
   readonly destination?: CheckDestination;
 }
 
-/** What one check of one step has between looks. */
+/** The state of one check of a step between looks. */
 interface Watched {
   readonly firstMs: number;
-  /** When it was asked for last, whether or not it was looked at then. */
+  /** When a round last requested the check, whether or not that caused a look. */
   askedMs: number;
   lookedMs: number;
   look: number;
   latest: Promise<CheckObservation> | undefined;
   isAnswered: boolean;
-  /** A round has been told the answer of the latest look: until then no other look begins. */
+  /** A round has received the result of the latest look. No other look begins before that. */
   isDelivered: boolean;
   readonly durations: DurationObserver;
   readonly reporter: ReporterChoice;
@@ -62,12 +62,15 @@ interface Watched {
 }
 
 const maxWatched = 512;
-/** A round of the engine waits so long for an answer; one that is slower is taken by a later round, so that orders to abort are not held up by it. */
+/** How long a round waits for a result. A later round takes slower results, so that they do not delay an abort. */
 const patienceMs = 1000;
-/** A check that nobody has asked for in so long is forgotten. */
+/** A check that no round has requested for this long is forgotten. */
 const forgottenAfterMs = 60_000;
 
-/** Gathers what each check judges, at the check's own interval. Reads only; what it keeps is lost with the engine and does no harm then. */
+/**
+ * Gathers the measurements of each check at its own interval. Only reads. Its state may be lost with the engine without
+ * harm.
+ */
 export class CheckObserver {
   readonly #options: CheckObserverOptions;
   readonly #scrape: Scrape;
@@ -81,7 +84,10 @@ export class CheckObserver {
     this.#exchange = options.exchange ?? httpExchange;
   }
 
-  /** Never throws: what cannot be had is `unavailable`, what takes longer than a second `pending`. Within the check's interval the answer is that of the last look. */
+  /**
+   * Never throws. A failed look is `unavailable`, and one that takes longer than a second is `pending`. Within the
+   * check's interval it returns the result of the last look.
+   */
   async observe(check: PlannedCheck, origin: CheckOrigin): Promise<CheckObservation> {
     const nowMs = this.#options.clock.steadyMs();
     const watched = this.#watch(check, origin, nowMs);
@@ -199,7 +205,7 @@ export class CheckObserver {
     return { type: "unavailable", detail: `${spec.type} does not apply to this step` };
   }
 
-  /** The evaluator of queries is loaded with the first. */
+  /** Loads the evaluator of queries at the first query. */
   async #query(query: QuerySpec, values: TemplateValues): Promise<CheckObservation> {
     const { view, clock } = this.#options;
     const [{ observeQuery }, { MeshMetrics }] = await Promise.all([import("./query.ts"), import("./mesh-metrics.ts")]);
@@ -207,7 +213,7 @@ export class CheckObserver {
     return await observeQuery(query, values, { metrics: this.#metrics, exchange: this.#exchange, clock });
   }
 
-  /** The first revision whose proxies have rejected something, or the last one that was asked. */
+  /** Returns the first revision whose proxies have rejected something, else the last one. */
   async #rejections(subject: CheckSubject): Promise<CheckObservation> {
     const { view } = this.#options;
     const found = revisionsOf(subject) ?? [...new Set(controlPlanePods(view).map(controlPlaneRevision))];
@@ -219,10 +225,10 @@ export class CheckObserver {
   }
 }
 
-/** Shorter windows than this have too few samples for a rate. */
+/** The shortest window that has enough samples for a rate. */
 const shortestWindowSeconds = 15;
 
-/** What expressions may name of a subject. */
+/** The values of a subject that expressions may use. */
 export function valuesOf(subject: CheckSubject, windowMs: number): TemplateValues {
   const window = `${Math.max(shortestWindowSeconds, Math.ceil(windowMs / 1000))}s`;
   const nobody: TemplateSide = { service: "", namespace: "", workload: "", revision: "" };

@@ -3,11 +3,11 @@ import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { pilotPods, proxiesOf } from "../pilot-answers.ts";
 
-/** Proxies that evidence names. */
+/** The maximum number of proxies that the evidence names. */
 const namedProxies = 5;
 const reasonCharacters = 240;
 
-/** The revisions whose control planes a subject is about; undefined for all of them. */
+/** The revisions of a subject's control planes. Undefined: all. */
 export function revisionsOf(subject: CheckSubject): readonly string[] | undefined {
   switch (subject.type) {
     case "proxies":
@@ -23,7 +23,7 @@ export function revisionsOf(subject: CheckSubject): readonly string[] | undefine
   }
 }
 
-/** Whether every proxy has acknowledged all that its control plane has sent it; a rejection fails at once. */
+/** Whether every proxy has acknowledged everything that its control plane has sent. A rejection fails at once. */
 export async function observeConvergence(view: ClusterView, subject: CheckSubject): Promise<CheckObservation> {
   const revisions = revisionsOf(subject);
   const pilots = pilotPods(view).filter(({ revision }) => revisions === undefined || revisions.includes(revision));

@@ -12,7 +12,10 @@ export const noOutcomes: OutcomeCounts = { canaryTotal: 0, canaryErrors: 0, stab
 /** gRPC statuses that blame the server: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss. */
 const serverFaults = new Set(["2", "4", "12", "13", "14", "15"]);
 
-/** Requests that two versions took, by the proxy that counted them. A proxy that does not answer counts nothing this time. */
+/**
+ * Reads the requests to both versions, by the proxy that counted them. A proxy that does not answer is left out this
+ * time.
+ */
 export async function observeRequests(
   view: ClusterView,
   subject: CheckSubject,
@@ -23,7 +26,7 @@ export async function observeRequests(
   if (answers.length === 0) return { type: "unavailable", detail: problem };
   const grouping = groupingOf(view, subject);
   const reporter = choice.of(answers, subject, grouping);
-  // After a change each source has another name, so that its first counters are its zero.
+  // After a change of the reporter each source gets a new name, so that its first counters become its baseline.
   const again = choice.changes === 0 ? "" : ` (as ${reporter})`;
   const sources = Object.fromEntries(
     answers.map(({ proxy, samples }) => [
@@ -35,8 +38,9 @@ export async function observeRequests(
 }
 
 /**
- * Connections that were opened, and those that could not be: as ztunnels count them, and as proxies do, by TCP connections and
- * by requests, each of which needs one. Where there are ztunnels all connections of the mesh as a whole pass one.
+ * Counts opened and failed connections, as ztunnels and proxies report them. Proxies count TCP connections, and
+ * requests, each of which needs a connection. If there are ztunnels, only they count for the whole mesh, because every
+ * connection passes one.
  */
 export async function observeConnections(
   view: ClusterView,
@@ -61,7 +65,7 @@ export interface Answer {
   readonly samples: readonly PrometheusSample[];
 }
 
-/** What all proxies of the subject expose. `problem` says why none did. */
+/** Scrapes all proxies of the subject. `problem` says why none answered. */
 export async function scrapeAll(
   view: ClusterView,
   subject: CheckSubject,
@@ -88,7 +92,7 @@ export async function scrapeAll(
   return { answers: answers.filter((answer) => answer !== undefined), problem };
 }
 
-/** A reporter gives way once the other has counted so many requests, and it none. */
+/** The reporter changes when the other one has counted this many requests while it counted none. */
 const silentSamples = 10;
 
 interface ReporterTotals {
@@ -97,17 +101,18 @@ interface ReporterTotals {
 }
 
 /**
- * Who counts. Where a waypoint stands in front of both versions it has counted most of what there was; a request is never counted
- * twice. One that counts nothing more, while the other goes on, is followed no longer.
+ * Chooses the reporter whose counters are used, so that no request is counted twice. It begins with the waypoint if
+ * that has counted any requests, else with their sources. The choice changes if the reporter counts nothing while the
+ * other one does.
  */
 export class ReporterChoice {
   readonly #last = new Map<string, ReporterTotals>();
   #chosen: Reporter | undefined;
-  /** What the other has counted since the chosen one counted last. */
+  /** The requests that the other reporter has counted since the chosen one last counted any. */
   #other = 0;
   #changes = 0;
 
-  /** How often it has changed: what was counted before a change tells nothing of what is counted after it. */
+  /** The number of changes. Counters from before a change cannot be compared with those after it. */
   get changes(): number {
     return this.#changes;
   }
@@ -164,7 +169,7 @@ function requestCounts(
   return sum;
 }
 
-/** Waypoints of a revision count for themselves: nobody else knows of their requests. */
+/** For waypoints of a revision, their own counters are used, because no other proxy knows their requests. */
 export function isCounted(sample: PrometheusSample, proxy: ProxyPod, reporter: Reporter): boolean {
   const found = reporterOf(sample);
   return found === reporter || (found === "waypoint" && proxy.kind === "waypoint" && reporter === "source");
@@ -189,11 +194,11 @@ function connectionCounts(samples: readonly PrometheusSample[], proxy: ProxyPod,
   return sum;
 }
 
-/** Envoy's flag for an upstream that could not be connected to. */
+/** Envoy's response flag for a failed connection to the upstream. */
 const connectFailure = /\bUF\b/;
 
 function connectionOf({ name, labels }: PrometheusSample): "opened" | "failed" | undefined {
-  // The probe without a mesh asks to be refused.
+  // The probe outside the mesh expects refusals, so its failures do not count.
   if (labels["source_workload"] === plainClientName && labels["source_workload_namespace"] === probeNamespace)
     return undefined;
   if (name === "istio_tcp_connections_failed_total") return "failed";

@@ -3,16 +3,19 @@ import { userError } from "../../../base/index.ts";
 import { serviceKind } from "../../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 
-/** Whether a rollout of this namespace may have a URL asked; throws a user error with the remedy when it may not. Of no namespace: a MeshUpgrade. */
+/**
+ * Throws a user error with the remedy if rollouts of the namespace must not call a URL. A MeshUpgrade has no namespace.
+ */
 export type CheckDestination = (url: string, namespace: string | undefined) => Promise<void>;
 
 const clusterName = /^([a-z0-9][-a-z0-9]*)\.([a-z0-9][-a-z0-9]*)$/;
 const clusterSuffix = /\.svc(?:\.cluster\.local)?$/;
 
 /**
- * Where webhooks, notifications and queries of rollouts may lead: Services of the rollout's own namespace, and hosts that the
- * mesh's operator allows (`*.example.com` is every name below it). Who writes Canaries is not thereby who asks with the engine's
- * place in the network. Mesh upgrades are written by the operator, and go anywhere.
+ * Limits the destinations of webhooks, notifications and queries to Services of the rollout's own namespace and to
+ * hosts that the mesh's operator allows. `*.example.com` allows every name below it. Otherwise anybody who may write a
+ * Canary could reach everything that the engine can reach. The operator writes mesh upgrades, so these may call any
+ * host.
  */
 export function checkDestination(client: KubeClient, allowedHosts: readonly string[]): CheckDestination {
   const allowed = allowedHosts.map(plainHost);
@@ -23,7 +26,7 @@ export function checkDestination(client: KubeClient, allowedHosts: readonly stri
     const [, name, ofNamespace] = isIP(host.replaceAll(/^\[|\]$/g, "")) === 0 ? (clusterName.exec(host) ?? []) : [];
     if (name !== undefined && ofNamespace === namespace) {
       const service = await client.get(serviceKind, name, namespace);
-      // A name such as shop.example is outside of the cluster when there is no such Service, and an ExternalName leads anywhere.
+      // Without such a Service, a name like shop.example is outside the cluster. An ExternalName may point anywhere.
       if (service !== undefined && service.spec?.type !== "ExternalName") return;
     }
     throw userError(

@@ -1,18 +1,18 @@
-/** Levels that mean that something has gone wrong, as libraries spell them. */
+/** The names of error levels in common logging libraries. */
 const errorWords = new Set(["error", "err", "fatal", "critical", "crit", "alert", "emerg", "panic", "severe"]);
-/** Bunyan and pino count levels: 50 is error, 60 fatal. */
+/** Bunyan and pino use numbers: 50 is error, 60 is fatal. */
 const errorLevel = 50;
 const levelFields = ["level", "severity", "lvl", "log.level", "levelname", "loglevel"] as const;
 
-/** klog's: a letter, month and day, time; E is an error, F fatal. */
+/** The format of klog: a letter, month and day, time. E is error, F is fatal. */
 const klog = /^[EF]\d{4} \d{2}:\d{2}:\d{2}/;
 const keyed = /\b(?:level|severity|lvl)\s*[=:]\s*"?(\w+)/i;
-/** The level as a word of its own near the start: after a time, a logger's name, in brackets. */
+/** The level as a separate word near the start, for example after a time, after a logger's name, or in brackets. */
 const worded = /^(?:[^a-zA-Z]*|.{0,60}?[\s[|:])(ERROR|FATAL|CRITICAL|SEVERE|PANIC|ERR)\b/;
 const started =
   /^(?:error:|fatal:|fatal error|panic:|uncaught exception|unhandled exception|traceback \(most recent call last\)|exception in thread)/i;
 
-/** Whether a line of a log says that it is of level error or above: JSON, klog, logfmt or text. */
+/** Whether a log line in JSON, klog, logfmt or plain text has the level error or above. */
 export function isErrorLine(line: string): boolean {
   const text = line.trimStart();
   if (text.startsWith("{")) {

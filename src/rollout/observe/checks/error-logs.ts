@@ -7,24 +7,24 @@ import { isErrorLine } from "./error-line.ts";
 import type { SubjectPods } from "./subject-pods.ts";
 import { podName } from "./scrape.ts";
 
-/** How much of one container's log is read in one look. The next look reads on. */
+/** The maximum size that one look reads of a container's log. The next look continues. */
 const maxBytes = 256 * 1024;
-/** Containers that are read in one look; the canary's come first. */
+/** The maximum number of containers that one look reads. The canary's come first. */
 const maxContainers = 64;
 const shownCharacters = 200;
-/** The data plane's own log is judged by other checks. */
+/** Containers of the data plane, which other checks judge. */
 const otherContainers: readonly string[] = ["istio-proxy", "istio-init", "istio-validation"];
 
 interface Reading {
   readonly fromMs: number;
   counts: OutcomeCounts;
-  /** Up to when the log has been read. */
+  /** The log has been read up to this time. */
   untilMs: number;
 }
 
 /**
- * Seconds of containers' lives, and those of them in which an error was logged: a stack of lines is one event, not many.
- * Logs are read through the API server, from where the last look ended.
+ * Counts the seconds that containers have run, and the seconds in which they logged an error. So the many lines of a
+ * stack trace count as one event. Reads logs through the API server, starting where the last look ended.
  */
 export class ErrorLogObserver {
   readonly #client: KubeClient;
@@ -70,7 +70,8 @@ export class ErrorLogObserver {
       return;
     }
     const { lines, isWhole } = await this.#lines(pod, container, known.untilMs);
-    // A second is judged once it is over, and once its log has been read: of a log that says more than one look takes, the rest is for the next.
+    // Count a second only when it is over and its log has been read. If the log is longer than one look reads, the rest
+    // is for the next look.
     const readMs = isWhole ? nowMs : Math.max(lines.at(-1)?.atMs ?? 0, known.untilMs + 1000);
     const endMs = Math.floor(Math.min(readMs, nowMs) / 1000) * 1000;
     const seconds = new Set<number>();

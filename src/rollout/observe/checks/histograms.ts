@@ -7,15 +7,16 @@ import { ReporterChoice, isCounted, scrapeAll, type Answer } from "./counters.ts
 import { groupingOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
 import { podName, type Scrape } from "./scrape.ts";
 
-/** Our own proxies count in finer buckets as well, which tell more; upstream's have theirs alone. */
+/** A metric with finer buckets, which only our own proxies have. */
 export const fineDurationMetric = "serin_request_duration_milliseconds";
 const durationMetric = "istio_request_duration_milliseconds";
 
 type Sides = Readonly<Record<Group, DurationHistogram>>;
 
 /**
- * Histograms of both versions, summed over all proxies. What each proxy adds is summed here, so that one that restarts or
- * comes later neither takes away nor adds what was before; the sums begin anew with each observer, which `epoch` tells.
+ * Sums the histograms of both versions over all proxies. It adds the increases of each proxy, so that a proxy that
+ * restarts or comes later does not distort the sums. The sums begin anew with each observer, and `epoch` identifies
+ * the observer.
  */
 export class DurationObserver {
   readonly #epoch = randomUUID();
@@ -30,7 +31,7 @@ export class DurationObserver {
     const { changes } = this.#choice;
     const reporter = this.#choice.of(answers, subject, grouping);
     const first = this.#last.size === 0;
-    // What another reporter has counted so far is no gain.
+    // After a change of the reporter, its former counters become the baseline.
     if (this.#choice.changes > changes)
       for (const { proxy, samples } of answers)
         this.#last.set(podName(proxy.pod), readHistograms({ proxy, samples }, grouping, reporter));
@@ -43,7 +44,10 @@ export class DurationObserver {
     };
   }
 
-  /** At the first look all that was counted is taken, as what was earlier; a proxy that comes later begins at its first look. */
+  /**
+   * The first look takes the whole counters as the past. For a proxy that comes later, only increases after its first
+   * look count.
+   */
   #take({ proxy }: Answer, now: Sides, first: boolean): void {
     const key = podName(proxy.pod);
     const before = this.#last.get(key);
@@ -77,7 +81,7 @@ function addBucket(buckets: Map<number, number>, { labels, value }: PrometheusSa
   buckets.set(bound, (buckets.get(bound) ?? 0) + value);
 }
 
-/** Cumulative counts by bound as counts of each bucket. */
+/** Converts cumulative counts into the count of each bucket. */
 function histogramOf(buckets: ReadonlyMap<number, number>, sumMs: number): DurationHistogram {
   const bounds = [...buckets.keys()].toSorted((left, right) => left - right);
   let below = 0;

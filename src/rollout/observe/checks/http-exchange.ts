@@ -11,7 +11,7 @@ export interface HttpQuestion {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly timeoutMs: number;
-  /** How errors name the server; by {@link shownUrl} when absent. */
+  /** The server's name in errors. {@link shownUrl} if absent. */
   readonly shownAs?: string;
 }
 
@@ -20,7 +20,10 @@ export interface HttpAnswer {
   readonly text: string;
 }
 
-/** One request to a server outside of the engine. Throws a transient error when it does not answer in time, answers too much, or is none that may be asked. */
+/**
+ * Sends one request to another server. Throws a transient error if the answer is late or too long, or the server is not
+ * allowed.
+ */
 export type HttpExchange = (question: HttpQuestion) => Promise<HttpAnswer>;
 
 export const httpExchange: HttpExchange = async ({ url, method, headers, body, timeoutMs, shownAs }) => {
@@ -47,7 +50,7 @@ export const httpExchange: HttpExchange = async ({ url, method, headers, body, t
   }
 };
 
-/** A URL as evidence and logs may say it: who may read those need not know its credentials. */
+/** A URL without its credentials, for evidence and logs, which more people may read. */
 export function shownUrl(url: string): string {
   if (!URL.canParse(url)) return "a URL that cannot be read";
   const { origin, pathname } = new URL(url);

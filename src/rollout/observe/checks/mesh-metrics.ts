@@ -8,12 +8,14 @@ import { podName, type Scrape } from "./scrape.ts";
 const maxSeries = 50_000;
 const maxSampleBytes = 32 << 20;
 const retentionMs = 3_600_000;
-/** Two looks closer together than this are one scrape. */
+/** Looks within this time share one scrape. */
 const scrapeEveryMs = 1000;
-/** Metrics of the mesh; those of processes and of Envoy's names are left out. */
+/** The metrics to keep. Those of processes and with Envoy's names are left out. */
 const kept = /^(istio|serin|pilot)_/;
 
-/** The mesh's own metrics of the last hour, for queries that need no Prometheus: filled while a query is judged. */
+/**
+ * Stores the mesh's metrics of the last hour, for queries without a Prometheus. It is filled while a query check runs.
+ */
 export class MeshMetrics {
   readonly store = new SampleStore({ maxSeries, maxSampleBytes, retentionMs });
   readonly #view: ClusterView;
@@ -29,7 +31,7 @@ export class MeshMetrics {
     this.#clock = clock;
   }
 
-  /** Adds what all proxies expose now. The answer is why nothing could be had, or empty. */
+  /** Adds the current metrics of all proxies. Returns why that failed, or an empty text. */
   async refresh(): Promise<string> {
     const nowMs = this.#clock.steadyMs();
     if (this.#scraped !== undefined && nowMs - this.#scrapedAtMs < scrapeEveryMs) return await this.#scraped;

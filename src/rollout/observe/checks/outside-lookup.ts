@@ -3,8 +3,8 @@ import { isIP, type LookupFunction } from "node:net";
 import { isInsideAddress } from "../../../base/index.ts";
 
 /**
- * A check or a notification never leads to what listens on the engine's own loopback, nor to where clouds tell a machine's
- * credentials: who may write a Canary is not thereby who may ask those.
+ * Checks and notifications must not reach the engine's own loopback addresses, nor the link-local address where clouds
+ * serve a machine's credentials. Otherwise anybody who may write a Canary could reach them.
  */
 function refusal(host: string, address: string): Error {
   return new Error(
@@ -12,13 +12,13 @@ function refusal(host: string, address: string): Error {
   );
 }
 
-/** Throws when a URL names an address that must not be asked; a name is judged by {@link outsideLookup}. */
+/** Throws if a URL contains a forbidden address. {@link outsideLookup} checks host names. */
 export function refuseInsideAddress({ hostname }: URL): void {
   const address = hostname.replaceAll(/^\[|\]$/g, "");
   if (isIP(address) !== 0 && isInsideAddress(address)) throw refusal(address, address);
 }
 
-/** `dns.lookup` for sockets: a name that leads to an address that must not be asked is an error, whatever else it leads to. */
+/** Replaces `dns.lookup` for sockets. Fails if any address of a name is forbidden. */
 export const outsideLookup: LookupFunction = (host, options, done) => {
   resolve(host, { ...options, all: true }, (error, found: readonly LookupAddress[]) => {
     if (error !== null) return done(error, "", 0);

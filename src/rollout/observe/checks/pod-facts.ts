@@ -2,7 +2,7 @@ import type { ContainerStatus, Pod } from "../../../api/kubernetes/index.ts";
 import type { PodFacts } from "../../decide/index.ts";
 import { podName } from "./scrape.ts";
 
-/** Reasons of a waiting container that no waiting will cure. */
+/** Reasons of a waiting container that do not go away by themselves. */
 const incurable: Readonly<Record<string, string>> = {
   CrashLoopBackOff: "is in a crash loop",
   ImagePullBackOff: "has an image that cannot be pulled",
@@ -13,7 +13,7 @@ const incurable: Readonly<Record<string, string>> = {
   RunContainerError: "cannot be started",
 };
 
-/** What a pod's status says of its health. */
+/** Reads a pod's health from its status. */
 export function podFacts(pod: Pod): PodFacts {
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
   const condition = pod.status?.conditions?.find(({ type }) => type === "Ready");
@@ -57,7 +57,7 @@ function messageText(message: string | undefined): string {
   return message === undefined || message === "" ? "" : `: ${message}`;
 }
 
-/** A container that has done its work and ended is no news. */
+/** Describes how a container last ended. Undefined if it has not ended, or has ended without an error. */
 function lastEndOf({ name, state, lastState, restartCount }: ContainerStatus): string | undefined {
   const ended = lastState?.terminated ?? state?.terminated;
   if (ended === undefined || (ended.exitCode === 0 && restartCount === 0)) return undefined;

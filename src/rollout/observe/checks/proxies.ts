@@ -7,7 +7,7 @@ const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const waypointClass = "istio-waypoint";
 const revisionLabel = "istio.io/rev";
 
-/** Proxies that are asked in one look; gateways and waypoints come first. */
+/** The maximum number of proxies that one look scrapes. Gateways and waypoints come first. */
 export const maxProxies = 128;
 
 export type ProxyKind = "gateway" | "waypoint" | "sidecar" | "ztunnel";
@@ -18,7 +18,7 @@ export interface ProxyPod {
   readonly revision: string;
 }
 
-/** Every running proxy whose metrics can be scraped; those that are ending are among them. */
+/** All running proxies whose metrics can be scraped, including those that are ending. */
 export function proxyPods(view: ClusterView): ProxyPod[] {
   return runningPods(view).flatMap((pod) => {
     const kind = kindOf(pod);
@@ -28,7 +28,7 @@ export function proxyPods(view: ClusterView): ProxyPod[] {
   });
 }
 
-/** Pods with an address that have not ended; those that are ending are among them. */
+/** The pods with an address that have not ended, including those that are ending. */
 export function runningPods(view: ClusterView): readonly Pod[] {
   return view.pods.list().filter(({ status }) => status?.phase === "Running" && (status.podIP ?? "") !== "");
 }
@@ -46,12 +46,12 @@ function kindOf(pod: Pod): ProxyKind | undefined {
   return sidecarRevision(pod) === undefined ? undefined : "sidecar";
 }
 
-/** The revision of the control plane that a pod of the mesh belongs to. */
+/** The revision of the control plane to which a pod of the mesh belongs. */
 export function revisionOf(pod: Pod): string {
   return sidecarRevision(pod) ?? pod.metadata.labels?.[revisionLabel] ?? "default";
 }
 
-/** The proxies that may count for a subject. */
+/** The proxies whose metrics may concern a subject. */
 export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[] {
   const all = proxyPods(view);
   switch (subject.type) {
@@ -96,7 +96,7 @@ function bounded(pods: readonly ProxyPod[]): ProxyPod[] {
     .slice(0, maxProxies);
 }
 
-/** What a subject is called in evidence. */
+/** The name of a subject in evidence. */
 export function describeSubject(subject: CheckSubject): string {
   switch (subject.type) {
     case "mesh":

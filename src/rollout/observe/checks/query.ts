@@ -5,9 +5,9 @@ import type { CheckObservation } from "../../decide/index.ts";
 import { shownUrl, type HttpExchange } from "./http-exchange.ts";
 import type { MeshMetrics } from "./mesh-metrics.ts";
 
-/** Samples that one query may touch. */
+/** The maximum number of samples that one query may read. */
 const maxSamples = 2_000_000;
-/** Series of an answer that are kept. */
+/** The maximum number of series kept of an answer. */
 const maxSeries = 1000;
 
 export interface QueryTools {
@@ -16,7 +16,7 @@ export interface QueryTools {
   readonly clock: Clock;
 }
 
-/** The answer of a query: one number where it is a scalar or one series, else a list of `{labels, value}`. */
+/** Runs a query. The result is a number for a scalar or a single series, else a list of `{labels, value}`. */
 export async function observeQuery(
   spec: QuerySpec,
   values: TemplateValues,
@@ -54,7 +54,7 @@ export async function observeQuery(
   }
 }
 
-/** Refreshes the store first, so that the query sees this moment. */
+/** Refreshes the store first, so that the query sees current metrics. */
 async function meshAsker({ metrics, clock }: QueryTools): Promise<(query: string) => Promise<unknown>> {
   const problem = await metrics.refresh();
   if (problem !== "") throw new Error(problem);

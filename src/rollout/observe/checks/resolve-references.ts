@@ -12,10 +12,10 @@ import {
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 
-/** Where a MeshUpgrade's references look that name no namespace. */
+/** The namespace of a MeshUpgrade's references that name none. */
 const clusterNamespace = "istio-system";
 
-/** The rollout with each Check in the place of a reference to it. Throws a user error where one is not there, or not valid. */
+/** Replaces the references in a rollout by the Checks. Throws a user error for a missing or invalid Check. */
 export async function withChecks<Value extends Canary | MeshUpgrade>(
   client: KubeClient,
   view: ClusterView,

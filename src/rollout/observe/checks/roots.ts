@@ -3,7 +3,10 @@ import type { ClusterView } from "../cluster-view.ts";
 import { scrapeAll } from "./counters.ts";
 import { podName, type Scrape } from "./scrape.ts";
 
-/** `serin_certificates{root}`: certificates in use that end in the root; `serin_trusted_roots{root}`: 1 where the holders of all of them trust it. */
+/**
+ * `serin_certificates{root}` is the number of certificates in use that end in the root. `serin_trusted_roots{root}` is
+ * 1 if all their holders trust it.
+ */
 const certificatesMetric = "serin_certificates";
 const trustedMetric = "serin_trusted_roots";
 const shownDigits = 12;
@@ -15,8 +18,8 @@ interface ProxyRoots {
 }
 
 /**
- * Whether every proxy and ztunnel of the subject trusts the roots, and has certificates that end in one of them. Without roots
- * they must agree among themselves: all trust every root that a certificate of any of them ends in.
+ * Whether every proxy and ztunnel of the subject trusts the roots, and has only certificates that end in one of them.
+ * If no roots are given, all must trust every root in which a certificate of any of them ends.
  */
 export async function observeRoots(
   view: ClusterView,
@@ -24,7 +27,7 @@ export async function observeRoots(
   roots: readonly string[],
   scrape: Scrape,
 ): Promise<CheckObservation> {
-  // Workloads without sidecars are known by their ztunnels' certificates.
+  // The certificates of workloads without sidecars are in their ztunnels.
   const { answers, problem } = await scrapeAll(
     view,
     subject.type === "backends" || subject.type === "revisions" ? { type: "mesh" } : subject,
@@ -35,7 +38,7 @@ export async function observeRoots(
     const named = (metric: string): string[] =>
       samples.flatMap(({ name, labels, value }) => (name === metric && value > 0 ? [labels["root"] ?? ""] : []));
     const own = named(certificatesMetric);
-    // A proxy that speaks no mTLS has no certificate.
+    // A proxy that does not use mTLS has no certificate.
     return own.length === 0 ? [] : [{ name: podName(proxy.pod), own, trusted: named(trustedMetric) }];
   });
   if (proxies.length === 0)

@@ -15,8 +15,8 @@ import { CheckObserver, type CheckObserverOptions, type CheckOrigin } from "./ch
 const roundMs = 500;
 
 /**
- * Looks at a check outside of any rollout until it has an answer, at most `withinMs` long; then the answer is how it stands:
- * wait or error. The view must have synced.
+ * Runs a check outside any rollout until it has a verdict. After `withinMs` it returns the current state, wait or
+ * error. The view must have synced.
  */
 async function runCheckOnce(
   check: PlannedCheck,
@@ -40,7 +40,7 @@ export interface OutsideCheck {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly log: Logger;
-  /** GET of a port of a pod, by whatever way leads there. */
+  /** Sends a GET to a port of a pod, for example through the API server. */
   readonly get: (target: {
     readonly namespace: string;
     readonly pod: string;
@@ -54,7 +54,7 @@ export interface OutsideCheck {
   readonly signal: AbortSignal;
 }
 
-/** {@link runCheckOnce} for who stands outside of the cluster: metrics come by `get`. What pilots tell is asked directly. */
+/** Does the same from outside the cluster: metrics come through `get`, and control planes are called directly. */
 export async function runCheckOutside({
   client,
   clock,

@@ -5,12 +5,12 @@ import { sidecarRevision, workloadOf } from "../sidecar-workloads.ts";
 import { runningPods, type ProxyPod } from "./proxies.ts";
 
 export type Group = "canary" | "stable";
-/** Which of the two a sample of a proxy is counted for, if any. */
+/** Decides for which of the two groups a sample of a proxy counts, if any. */
 export type Grouping = (sample: PrometheusSample, proxy: ProxyPod) => Group | undefined;
 
 /**
- * A request is counted once: by the proxy where it leaves its client (gateway, sidecar), or, for `reporter` waypoint, by the
- * waypoint in front of the service. Where both stand, one of them is taken ({@link observeCounters}).
+ * The proxies whose counters are used, so that each request counts once. `source`: the proxy at the client (gateway or
+ * sidecar). `waypoint`: the waypoint in front of the service. If both count, {@link observeCounters} chooses one.
  */
 export type Reporter = "source" | "waypoint";
 
@@ -40,7 +40,7 @@ function byRevision(
   return revision === stable ? "stable" : undefined;
 }
 
-/** By the Service, the workload, or both. */
+/** Compares the Service, the workload, or both. */
 function isOf(labels: PrometheusSample["labels"], { service, workload, namespace }: WorkloadMatch): boolean {
   if (
     workload !== undefined &&
@@ -55,7 +55,7 @@ function isOf(labels: PrometheusSample["labels"], { service, workload, namespace
   return workload !== undefined || service !== undefined;
 }
 
-/** A request is the canary's when a proxy of the new revision is at either of its ends: what either breaks fails it. */
+/** A request belongs to the canary if a proxy of the new revision is at either end, because either end can break it. */
 function groupByEitherEnd(view: ClusterView, subject: Extract<CheckSubject, { type: "revisions" }>): Grouping {
   const revisions = new Map<string, Set<string>>();
   for (const pod of runningPods(view)) {

@@ -4,7 +4,7 @@ import { httpGet } from "../http-get.ts";
 
 export type Scrape = (pod: Pod) => Promise<readonly PrometheusSample[]>;
 
-/** Asks a pod for its metrics where its annotations say. */
+/** Scrapes a pod's metrics at the port and path of its annotations. */
 export async function scrapePod(pod: Pod): Promise<readonly PrometheusSample[]> {
   const annotations = pod.metadata.annotations ?? {};
   const port = Number(annotations["prometheus.io/port"] ?? 15_020);

@@ -11,10 +11,10 @@ export interface SubjectPods {
   readonly stable: readonly Pod[];
 }
 
-/** Pods that are looked at in one look, of each side. */
+/** The maximum number of pods of each group that one look reads. */
 const maxPods = 200;
 
-/** The pods of both versions that have not ended. A pod that is of both is the canary's. */
+/** The pods of both versions that have not ended. A pod that belongs to both counts for the canary. */
 export async function podsOfSubject(
   client: KubeClient,
   view: ClusterView,
@@ -64,7 +64,7 @@ async function sidesOf(client: KubeClient, view: ClusterView, subject: CheckSubj
   }
 }
 
-/** Control planes, ztunnels, CNI agents, gateways, waypoints and pods with a sidecar. */
+/** Whether a pod is a control plane, ztunnel, CNI agent, gateway or waypoint, or has a sidecar. */
 function isOfMesh(pod: Pod): boolean {
   const { labels = {} } = pod.metadata;
   const app = labels["app"] ?? labels["k8s-app"] ?? "";
@@ -78,7 +78,7 @@ function isOfMesh(pod: Pod): boolean {
   );
 }
 
-/** By labels, else by the workload, else by what the Service selects. */
+/** Finds the pods by labels, else by the workload, else by the selector of the Service. */
 async function backendPods(
   client: KubeClient,
   view: ClusterView,

@@ -5,7 +5,7 @@ import { shownUrl, type HttpExchange } from "./http-exchange.ts";
 
 const failing = 500;
 
-/** Asks a person's own judge. Its answer is JSON, or its status is the answer; a server that fails has not answered. */
+/** Calls a user's webhook. The verdict is its JSON answer, or its status code. A server error is no verdict. */
 export async function observeWebhook(
   spec: WebhookSpec,
   origin: { readonly rollout: string; readonly step: string },

@@ -29,11 +29,11 @@ export interface GatewaySources {
   readonly view: ClusterView;
   readonly upgrade: MeshUpgrade;
   readonly prior: PriorValues;
-  /** Tag -> revision, as it was before the upgrade. */
+  /** The revision of each tag before the upgrade. */
   readonly tags: ReadonlyMap<string, string>;
 }
 
-/** None where the cluster does not serve them. The probes' own go with the probes. */
+/** All Gateways except those of the probes, which are deleted with the probes. Empty without the Gateway API. */
 export async function listGateways(client: KubeClient): Promise<readonly Gateway[]> {
   const { items } = await client.list(gatewayKind).catch(() => ({ items: [] as readonly Gateway[] }));
   return items.filter(
@@ -41,7 +41,10 @@ export async function listGateways(client: KubeClient): Promise<readonly Gateway
   );
 }
 
-/** Gateways and waypoints that the old revision owned when the upgrade began: by their label, their namespace's, or the default tag. */
+/**
+ * The Gateways that the old revision owned when the upgrade began, by their own label, their namespace's, or the
+ * default tag.
+ */
 export async function observeGateways(sources: GatewaySources): Promise<GatewayInWorld[]> {
   const { client, view, upgrade, prior, tags } = sources;
   const { scope, from } = upgrade.spec;
@@ -91,8 +94,8 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
 }
 
 /**
- * Gateways that an installation brought and the old revision owned when the upgrade began: as the new one installs them, or,
- * where it does not name them, as they are, led to the new control plane.
+ * The gateways of an installation that the old revision owned when the upgrade began. Each has the form that the new
+ * revision installs. If the new installation does not include it, it keeps its form with the new control plane.
  */
 export async function observeClassicGateways(
   { client, view, upgrade, prior }: GatewaySources,
@@ -129,7 +132,9 @@ export async function observeClassicGateways(
     });
 }
 
-/** What an installation made beside its gateways' Deployments, and labelled with the old revision: Services, accounts, roles. */
+/**
+ * The Services, accounts, roles and other objects of the installation's gateways that have the old revision's label.
+ */
 async function gatewayParts(
   client: KubeClient,
   kinds: readonly KindDefinition[],
@@ -143,7 +148,7 @@ async function gatewayParts(
   );
 }
 
-/** Undefined while nothing is known of the new revision's control plane. */
+/** Undefined while the new revision's control plane is unknown. */
 function controlPlanes(
   view: ClusterView,
   { spec: { from, to } }: MeshUpgrade,

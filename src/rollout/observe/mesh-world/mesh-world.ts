@@ -17,7 +17,7 @@ import { PriorValues } from "./prior-values.ts";
 import { renderOne, type EngineImage } from "./render-install.ts";
 import { listWebhooks, observeInjectors, observeTags, tagsBefore } from "./tags.ts";
 
-/** What an installation makes for a gateway besides its Deployment. */
+/** The kinds of objects that an installation creates for a gateway besides its Deployment. */
 const gatewayPartKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] =>
   installedKinds.filter(({ kind }) =>
     ["Service", "ServiceAccount", "Role", "RoleBinding", "HorizontalPodAutoscaler", "PodDisruptionBudget"].includes(
@@ -32,18 +32,18 @@ export interface MeshSources {
   readonly image: EngineImage;
 }
 
-/** The kinds of which a revision's control plane and ztunnel consist, in the order in which they are retired. */
+/** The kinds of objects of a revision's control plane and ztunnel, in the order of their removal. */
 const retirableKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] =>
   installedKinds.filter(({ kind }) => kind !== "Namespace" && kind !== "CustomResourceDefinition").toReversed();
 
-/** The cluster as a plan of this upgrade needs it. */
+/** Gathers the state of the cluster that the plan of this upgrade needs. */
 export async function observeMeshWorld(
   { client, view, clock, image }: MeshSources,
   upgrade: MeshUpgrade,
   journal: readonly JournalEntry[],
 ): Promise<MeshWorld> {
   const prior = new PriorValues(journal);
-  // Only upgrades of the mesh need it, and most rollouts are of applications.
+  // Loaded on demand, because most rollouts are of applications and do not need it.
   const [install, webhooks] = await Promise.all([import("../../../install/index.ts"), listWebhooks(client)]);
   const tags = tagsBefore(webhooks, prior);
   const namespaces = await observeNamespaces({ view, upgrade, prior, tags, nowMs: clock.nowMs() });
@@ -74,7 +74,7 @@ export async function observeMeshWorld(
   };
 }
 
-/** Those in which something of this upgrade moves; with them what is of no mesh, and must stay outside. */
+/** The data planes that this upgrade moves, and clients outside the mesh, which must stay refused. */
 function dataPlanesOf(
   { spec: { scope } }: MeshUpgrade,
   namespaces: readonly NamespaceInWorld[],

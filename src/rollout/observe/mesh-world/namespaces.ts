@@ -26,7 +26,7 @@ export interface NamespaceSources {
   readonly view: ClusterView;
   readonly upgrade: MeshUpgrade;
   readonly prior: PriorValues;
-  /** Tag -> revision, as it was before the upgrade. */
+  /** The revision of each tag before the upgrade. */
   readonly tags: ReadonlyMap<string, string>;
   readonly nowMs: number;
 }
@@ -34,7 +34,7 @@ export interface NamespaceSources {
 const redirectionAnnotation = "ambient.istio.io/redirection";
 const modeLabel = "istio.io/dataplane-mode";
 
-/** Namespaces in which something is to move: sidecars of the old revision, or pods that a ztunnel has. */
+/** The namespaces that the upgrade concerns: with sidecars of the old revision, or pods that a ztunnel serves. */
 export async function observeNamespaces(sources: NamespaceSources): Promise<NamespaceInWorld[]> {
   const { view, upgrade } = sources;
   const workloads = sidecarWorkloads(view);
@@ -92,7 +92,7 @@ function inWorld(
   };
 }
 
-/** Whether, and how, the namespace's labels lead to the old revision: `istio-injection` beats `istio.io/rev`. */
+/** The label of the namespace that selects the old revision, if any. `istio-injection` overrides `istio.io/rev`. */
 export function injectionOf(
   labels: Readonly<Record<string, string>>,
   tags: ReadonlyMap<string, string>,
@@ -100,12 +100,12 @@ export function injectionOf(
 ): NamespaceInjection | undefined {
   const injected = labels[injectionLabel];
   const named = injected === undefined ? labels[revisionLabel] : injected === "enabled" ? "default" : undefined;
-  // An ambient namespace may name the revision of its gateways.
+  // In an ambient namespace the label may name only the revision of its gateways.
   if (named === undefined || labels[modeLabel] === "ambient") return undefined;
   const label = injected === undefined ? revisionLabel : injectionLabel;
   const led = tags.get(named);
   if ((led ?? named) !== from) return undefined;
-  // `istio-injection` follows the default, also where no tag is called so.
+  // `istio-injection` follows the default revision, even if there is no tag with that name.
   return { label, value: labels[label] ?? "", ...(led === undefined && label === revisionLabel ? {} : { tag: named }) };
 }
 
@@ -141,7 +141,7 @@ function workloadInWorld(
     "/spec/template/metadata/annotations/rollout.serin.dev~1restarted-for",
     "/spec/restartAt",
   ].some((pointer) => prior.has(object, pointer));
-  // What has the new revision already, by nobody's or somebody else's doing, need not move.
+  // A workload that has the new revision already, without this upgrade, need not move.
   if (!isTouched && pods.every((pod) => sidecarRevision(pod) === to.revision)) return [];
   const heldBy = state === "waiting" ? heldByBudget(view, workload) : undefined;
   const strategy: unknown =
@@ -170,7 +170,7 @@ function leftPods({ object, pods, unmovable }: SidecarWorkload, from: string): s
     );
 }
 
-/** Pods that a ztunnel has or shall have, by namespace. */
+/** The pods that a ztunnel serves or will serve, by namespace. */
 function enrolledPods(view: ClusterView): Map<string, EnrolledPod[]> {
   const found = new Map<string, EnrolledPod[]>();
   for (const { metadata, spec } of view.pods.list().filter(isEnrolled)) {

@@ -2,7 +2,7 @@ import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts"
 import { labelPointer } from "../../plan/index.ts";
 import { referenceKey } from "../../decide/index.ts";
 
-/** What stood in the fields that a rollout has written, before it wrote the first time. */
+/** The values of fields before the rollout first wrote them. */
 export class PriorValues {
   readonly #fields = new Map<string, unknown>();
   readonly #labels = new Map<string, string[]>();
@@ -25,7 +25,7 @@ export class PriorValues {
     return this.#fields.has(keyOf(object, pointer));
   }
 
-  /** `now` where the rollout has not written. */
+  /** The value of a field before the rollout. `now` if the rollout has not written it. */
   value<Value>(object: ObjectReference, pointer: string, now: Value): Value {
     const key = keyOf(object, pointer);
     return this.#fields.has(key) ? (this.#fields.get(key) as Value) : now;
@@ -35,7 +35,7 @@ export class PriorValues {
     return this.value(object, labelPointer(key), now);
   }
 
-  /** All labels of an object as they were. */
+  /** All labels of an object before the rollout. */
   labels(object: ObjectReference, now: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
     const pointers = this.#labels.get(referenceKey(object));
     if (pointers === undefined) return now;

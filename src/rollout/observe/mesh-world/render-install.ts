@@ -8,7 +8,7 @@ export interface EngineImage {
   readonly tag: string;
 }
 
-/** Throws a user error that names the field when it does not render. */
+/** Renders one install spec. Throws a user error with the field if that fails. */
 export function renderOne(
   { resolveSettings, renderInstall }: typeof Install,
   spec: MeshUpgrade["spec"]["to"]["install"][number],

@@ -13,7 +13,9 @@ import { renderOne, type EngineImage } from "./render-install.ts";
 
 const rootNamespace = "istio-system";
 
-/** Nodes on which the revision's ztunnel runs; those that the upgrade has labelled stay among them when it has gone. */
+/**
+ * The nodes on which the revision's ztunnel runs, and those that the upgrade has labelled, also after it has left them.
+ */
 export function ztunnelNodes(view: ClusterView, revision: string, prior: PriorValues): string[] {
   const running = view.pods
     .list()
@@ -29,7 +31,7 @@ export function ztunnelNodes(view: ClusterView, revision: string, prior: PriorVa
   return [...new Set([...running, ...labelled])].toSorted();
 }
 
-/** The agent that the spec asks for, and where one runs. */
+/** The CNI agent that the spec requests, and the nodes that run one. */
 export async function observeCni(
   client: KubeClient,
   view: ClusterView,
@@ -74,7 +76,7 @@ export async function observeCni(
   return { cni: { objects: rendered, existing: there.flat(), nodes: [...new Set(nodes)].toSorted() } };
 }
 
-/** The root that the spec names, from its Secret; once a control plane has made one, that. */
+/** The root in the Secret that the spec names. Once a control plane has made the next root, that one. */
 export async function observeRoot(client: KubeClient, { spec, status }: MeshUpgrade): Promise<Pick<MeshWorld, "root">> {
   const { root } = spec.to;
   if (root === undefined) return {};
@@ -90,7 +92,7 @@ export async function observeRoot(client: KubeClient, { spec, status }: MeshUpgr
       },
     );
   }
-  // The certificate of a self-signed authority is the root.
+  // A self-signed authority's certificate is its root.
   const { "root-cert.pem": given = "", "ca-cert.pem": signed = "" } = (next ?? named)?.data ?? {};
   const certificate = given === "" ? signed : given;
   return {

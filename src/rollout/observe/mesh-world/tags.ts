@@ -16,7 +16,7 @@ const defaultTag = "default";
 const defaultValidator = "istiod-default-validator";
 const admission = "admissionregistration.k8s.io/v1";
 
-/** The injectors' and validators' configurations, as a plan reads them. */
+/** The configurations of injectors and validators. */
 export interface Webhooks {
   readonly injectors: readonly WebhookConfiguration[];
   readonly validators: readonly WebhookConfiguration[];
@@ -32,7 +32,7 @@ export async function listWebhooks(client: KubeClient): Promise<Webhooks> {
   return { injectors, validators };
 }
 
-/** Where each tag led before the upgrade. */
+/** The revision of each tag before the upgrade. */
 export function tagsBefore({ injectors }: Webhooks, prior: PriorValues): Map<string, string> {
   return new Map(
     injectors.flatMap(({ metadata }) => {
@@ -56,7 +56,7 @@ export interface TagSources {
   readonly version: string;
 }
 
-/** What must be written so that everything that names a tag of the old revision, or no revision, is led to the new one. */
+/** The writes that move all tags of the old revision, and objects without a revision, to the new one. */
 export async function observeTags(sources: TagSources): Promise<TagInWorld[]> {
   const { upgrade, webhooks, prior } = sources;
   const { from, to } = upgrade.spec;
@@ -68,7 +68,10 @@ export async function observeTags(sources: TagSources): Promise<TagInWorld[]> {
 
 type ClientConfig = NonNullable<WebhookConfiguration["webhooks"]>[number]["clientConfig"];
 
-/** How a revision's own webhooks reach it; by the name that its Service has by convention while it is not there yet. */
+/**
+ * The client config of a revision's own webhooks. Before they exist, it uses the conventional name of the revision's
+ * Service.
+ */
 function clientConfigOf(injectors: readonly WebhookConfiguration[], revision: string): ClientConfig {
   const own = injectors.find(
     ({ metadata }) => metadata.labels?.[tagLabel] === undefined && metadata.labels?.[revisionLabel] === revision,
@@ -102,7 +105,8 @@ async function tagInWorld(sources: TagSources, tag: string, target: ClientConfig
     validator === undefined ? [] : leadTo(validator, "ValidatingWebhookConfiguration", service, to.revision);
   if (injector !== undefined && from.revision !== defaultTag)
     return { tag, fields: [...all, ...ofValidator], objects: [] };
-  // A control plane without a name injects by default without any tag: one is made that leads to the new one, and it stops.
+  // A control plane without a revision name injects by default without a tag. A default tag for the new revision
+  // replaces it.
   const objects = install.renderTag({
     tag,
     revision: to.revision,
@@ -157,7 +161,7 @@ function isDeactivated(webhook: Readonly<Record<string, unknown>>): boolean {
   return JSON.stringify(webhook["namespaceSelector"] ?? {}).includes("istio.io/deactivated");
 }
 
-/** How the old revision injects by a namespace's label, for waves of single workloads; nothing without such a wave. */
+/** The old revision's webhooks that inject by namespace label. They are needed only for waves of single workloads. */
 export function observeInjectors(
   { injectors }: Webhooks,
   { spec }: MeshUpgrade,

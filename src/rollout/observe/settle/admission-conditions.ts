@@ -3,12 +3,12 @@ import { validatingWebhookConfigurationKind } from "../../../api/kubernetes/inde
 import type { KubeClient } from "../../../kube/index.ts";
 import type { SettleState } from "../../decide/index.ts";
 
-/** The engine's own: its labels ask for no sidecars. */
+/** The engine's own namespace, whose labels request no sidecars. */
 const testNamespace = "serin-system";
 const revisionKey = "istio.io/rev";
 const defaultValidator = "istiod-default-validator";
 
-/** Whether a pod that names the tag would be injected by the revision: asked by a write that is not done. */
+/** Tests with a dry run whether the revision injects a pod that names the tag. */
 export async function tagServesState(client: KubeClient, tag: string, revision: string): Promise<SettleState> {
   const pod = {
     apiVersion: "v1",
@@ -36,7 +36,7 @@ export async function tagServesState(client: KubeClient, tag: string, revision: 
   };
 }
 
-/** Nobody's attribute: what a schema cannot see, and every validator refuses. */
+/** An AuthorizationPolicy with an unknown attribute. Schemas accept it, and every validator refuses it. */
 const invalidPolicy = {
   apiVersion: "security.istio.io/v1",
   kind: "AuthorizationPolicy",
@@ -44,7 +44,7 @@ const invalidPolicy = {
   spec: { action: "ALLOW", rules: [{ when: [{ key: "no.such.attribute", values: ["x"] }] }] },
 };
 
-/** Whether objects that name no revision are validated by this one: its webhook is asked, and a wrong object is refused, in a write that is not done. */
+/** Tests with a dry run of an invalid object whether this revision validates objects without a revision label. */
 export async function validatorServesState(client: KubeClient, revision: string): Promise<SettleState> {
   const found = await client.get(validatingWebhookConfigurationKind, defaultValidator);
   const service = found?.webhooks?.[0]?.clientConfig.service?.name;

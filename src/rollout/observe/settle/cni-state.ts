@@ -5,10 +5,10 @@ import { httpGet } from "../http-get.ts";
 
 const agentPort = 8000;
 
-/** What enrolled pods had when they were first looked at: by node, by uid. Begins anew with the engine. */
+/** The first reports of enrolled pods, by node and pod uid. They are lost when the engine restarts. */
 const firstLooks = new WeakMap<ClusterView, Map<string, ReadonlyMap<string, EnrolledPodReport>>>();
 
-/** Whether a node's agent is ready, and its pods have the rules and sockets that they had. */
+/** Whether a node's agent is ready, and its pods still have the same rules and sockets. */
 export async function cniState(
   view: ClusterView,
   { node, object }: Extract<SettleCondition, { type: "cniOfNode" }>,
@@ -24,13 +24,13 @@ export async function cniState(
   const [pod] = pods;
   if (pod === undefined) return { state: "waiting", detail: `no agent runs on ${node}` };
   const report = await enrolledReport(view, pod.status?.hostIP ?? pod.status?.podIP ?? "");
-  // Upstream's agents tell nothing of it: their readiness must do.
+  // Upstream's agents have no such report, so their readiness must be enough.
   if (report === undefined) return { state: "met" };
   if (!report.ready) return { state: "waiting", detail: `the agent ${report.version} of ${node} is not ready` };
   const looks = firstLooks.get(view) ?? new Map<string, ReadonlyMap<string, EnrolledPodReport>>();
   firstLooks.set(view, looks);
   const before = looks.get(node) ?? new Map<string, EnrolledPodReport>();
-  // What an agent has not taken over yet is no first look.
+  // A pod that the agent has not taken over yet does not give a first report.
   const known = report.pods
     .filter((pod) => before.has(pod.uid) || isComplete(pod))
     .map((pod) => [pod.uid, before.get(pod.uid) ?? pod] as const);
@@ -56,7 +56,7 @@ function isComplete({ rulesDigest, listeners, owner }: EnrolledPodReport): boole
   return rulesDigest !== "" && owner !== "" && listeners.length > 0;
 }
 
-/** `missing`: what it had is not told yet, as while an agent begins. */
+/** The changes between two reports. `missing`: the report has no value yet, for example while an agent starts. */
 function changeOf(
   before: EnrolledPodReport | undefined,
   now: EnrolledPodReport,

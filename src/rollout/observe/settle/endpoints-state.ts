@@ -5,7 +5,7 @@ import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { notAskedLeft, observeAcknowledged } from "../pilots.ts";
 
-/** Whether enough ready pods with the labels are endpoints of the Service, and all proxies know it. */
+/** Whether enough ready pods with the labels are endpoints of the Service, and all proxies have acknowledged that. */
 export async function endpointsState(
   { client, view, nowMs }: { readonly client: KubeClient; readonly view: ClusterView; readonly nowMs: number },
   { service, labels, atLeast }: Extract<SettleCondition, { type: "endpoints" }>,
@@ -42,7 +42,7 @@ export async function endpointsState(
   return { state: "met" };
 }
 
-/** Whether proxies know the ready pods of a Deployment in every Service that selects them. */
+/** Whether proxies know a Deployment's ready pods as endpoints of every Service that selects them. */
 export async function reachableState(
   sources: { readonly client: KubeClient; readonly view: ClusterView; readonly nowMs: number },
   deployment: UntypedObject | undefined,

@@ -58,7 +58,7 @@ export async function dependentState(
       };
 }
 
-/** Pods with sidecars of the revision that no restart moves. */
+/** Waits for pods with sidecars of the revision that no restart moves. */
 export function leftToEndState(view: ClusterView, namespace: string, revision: string): SettleState {
   const left = (sidecarWorkloads(view, namespace).get(namespace) ?? []).flatMap(({ object, pods, unmovable }) =>
     unmovable === undefined
@@ -100,7 +100,7 @@ export function readyPodsState(view: ClusterView, { namespace, labels, without, 
       };
 }
 
-/** `draining, 1 connection`, as the ztunnel that leaves counts it. */
+/** `draining, 1 connection`, from the metrics of the draining ztunnel. */
 async function drainingText(pod: Pod): Promise<string> {
   try {
     const samples = await scrapePod(pod);

@@ -4,7 +4,7 @@ import type { ObjectAccess } from "../../act/object-access.ts";
 import type { SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 
-/** A workload that is waited for, with what its first pod that is not ready says of itself. */
+/** Adds to a waiting state why the workload's first unready pod is not ready. */
 export function withPodReason(
   state: SettleState,
   workload: Awaited<ReturnType<ObjectAccess["get"]>>,
@@ -32,7 +32,7 @@ function isUnready({ metadata, status }: Pod): boolean {
   );
 }
 
-/** Why a pod is not ready, as its containers tell. */
+/** Why a pod is not ready, from the status of its containers. */
 export function whyNotReady({ status }: Pod): string {
   const unscheduled = status?.conditions?.find(
     (condition) => condition.type === "PodScheduled" && condition.status === "False",

@@ -12,10 +12,10 @@ interface WorkloadStatus {
   readonly numberAvailable?: number;
 }
 
-/** More than any workload has: it is not known how many are missing. */
+/** Stands for an unknown number of missing pods. It exceeds the pods of any workload. */
 const unknownLeft = 10_000;
 
-/** Whether a Deployment or DaemonSet runs what its spec says, and nothing else; with `replicas`, so many pods at least. */
+/** Whether all pods of a Deployment or DaemonSet match its spec and are ready. `replicas` is a minimum. */
 export function readyState(
   object: Awaited<ReturnType<ObjectAccess["get"]>>,
   { kind, name }: ObjectReference,

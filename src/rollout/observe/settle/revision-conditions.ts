@@ -12,7 +12,7 @@ export function revisionServesState(view: ClusterView, revision: string): Settle
   };
 }
 
-/** What the engine itself made, in this upgrade or before it was put back, is not somebody else's. */
+/** Whether nobody else has installed the revision. A control plane that the engine itself installed does not count. */
 export function revisionFreeState(view: ClusterView, revision: string): SettleState {
   const found = view.deployments
     .list()

@@ -6,18 +6,18 @@ import { scrapePod } from "../checks/scrape.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { pilotPods, rootsOf } from "../pilot-answers.ts";
 
-/** What one data plane says of roots, by their fingerprints. */
+/** The roots of one data plane by their fingerprints. */
 interface PodRoots {
   readonly name: string;
   readonly trusted: readonly string[];
-  /** Roots in which certificates that it holds end. */
+  /** The roots of the certificates that it holds. */
   readonly used: readonly string[];
   readonly problem: string;
 }
 
 const maxNamed = 3;
 
-/** Every control plane tells others to trust the root, and every data plane does. */
+/** Whether every control plane publishes the root, and every data plane trusts it. */
 export async function rootTrustedState(view: ClusterView, fingerprint: string): Promise<SettleState> {
   if (fingerprint === "") return { state: "waiting", detail: "the next root has not been made yet" };
   const pilots = await pilotRoots(view);
@@ -29,7 +29,7 @@ export async function rootTrustedState(view: ClusterView, fingerprint: string): 
   return without.length === 0 ? { state: "met" } : waiting(without.map(named), "do not trust the root yet");
 }
 
-/** Every control plane signs by the root, and no certificate of another is held anywhere. */
+/** Whether every control plane signs with the root, and no data plane holds a certificate of another root. */
 export async function rootInUseState(view: ClusterView, fingerprint: string): Promise<SettleState> {
   const pilots = await pilotRoots(view);
   const late = pilots.filter(({ report }) => report.signing !== fingerprint).map(({ name }) => name);
@@ -40,7 +40,7 @@ export async function rootInUseState(view: ClusterView, fingerprint: string): Pr
   return other.length === 0 ? { state: "met" } : waiting(other.map(named), "hold certificates of another root");
 }
 
-/** Nobody trusts another root any more. */
+/** Whether nothing trusts any other root. */
 export async function rootAloneState(view: ClusterView, fingerprint: string): Promise<SettleState> {
   const pilots = await pilotRoots(view);
   const late = pilots
@@ -53,7 +53,9 @@ export async function rootAloneState(view: ClusterView, fingerprint: string): Pr
   return other.length === 0 ? { state: "met" } : waiting(other.map(named), "trust another root as well");
 }
 
-/** All trust what the control planes hand out, and hold only what they sign by: a stage may be taken back. */
+/**
+ * Whether all data planes follow the current stage in their roots and certificates, so that undo may revert the stage.
+ */
 export async function rootsSettledState(view: ClusterView): Promise<SettleState> {
   const pilots = await pilotRoots(view);
   const [first] = pilots;
@@ -81,7 +83,7 @@ function named({ name, problem }: PodRoots): string {
   return problem === "" ? name : `${name} (${problem})`;
 }
 
-/** Pilots of upstream cannot tell: with them a root is not changed stage by stage. */
+/** The reports of all pilots. Upstream's pilots have none, so their root cannot be rotated in stages. */
 async function pilotRoots(
   view: ClusterView,
 ): Promise<readonly { readonly name: string; readonly report: RootsReport }[]> {
@@ -97,7 +99,7 @@ async function pilotRoots(
 
 const concurrentScrapes = 32;
 
-/** Every ztunnel, gateway, waypoint and sidecar that runs. */
+/** The roots of all running ztunnels, gateways, waypoints and sidecars. */
 async function podRoots(view: ClusterView): Promise<readonly PodRoots[]> {
   return await view.recently("roots of data planes", async () => {
     const pods = view.scrapablePods({}).filter(isDataPlane);

@@ -30,7 +30,7 @@ export interface SettleSources {
   readonly clock: Clock;
 }
 
-/** Whether one condition of a step holds now. What cannot be asked has not settled. */
+/** Evaluates one condition of a step. A condition that cannot be evaluated has not settled. */
 export async function observeSettle(sources: SettleSources, condition: SettleCondition): Promise<SettleState> {
   try {
     return await stateOf(sources, condition);

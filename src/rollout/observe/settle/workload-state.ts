@@ -5,7 +5,10 @@ import { heldByBudget, progressOf, sidecarWorkloads, type SidecarWorkload } from
 
 type WorkloadCondition = Extract<SettleCondition, { type: "workloadRevision" }>;
 
-/** Whether every workload of a namespace, or one, has its sidecars from the revision. What no restart moves is not waited for here. */
+/**
+ * Whether one workload, or all of a namespace, have sidecars of the revision. Pods that no restart moves do not count
+ * here.
+ */
 export async function workloadState(
   view: ClusterView,
   { object, revision, mark, withinMs }: WorkloadCondition,

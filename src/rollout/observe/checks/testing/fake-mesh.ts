@@ -58,7 +58,7 @@ export const waypointPod = (name: string): Pod =>
 export const sidecarPod = (name: string, revision: string, workload: string): Pod =>
   fakePod({ name, workload, containers: ["app", "istio-proxy"], annotations: { "istio.io/rev": revision } });
 
-/** A view of these pods; what is asked is asked anew each time. */
+/** A view of these pods that caches nothing. */
 export function fakeView(pods: readonly Pod[]): ClusterView {
   const view: Pick<ClusterView, "runningPods" | "scrapablePods" | "recently" | "controlPlaneNamespaces"> & {
     readonly pods: Pick<ClusterView["pods"], "list">;
@@ -72,7 +72,7 @@ export function fakeView(pods: readonly Pod[]): ClusterView {
   return view as ClusterView;
 }
 
-/** Answers with a text by pod; a pod without one does not answer. */
+/** Answers scrapes with the text of each pod. A pod without a text does not answer. */
 export function fakeScrape(texts: Readonly<Record<string, string>>): Scrape {
   return async ({ metadata }) => {
     const text = texts[metadata.name ?? ""];
@@ -81,7 +81,7 @@ export function fakeScrape(texts: Readonly<Record<string, string>>): Scrape {
   };
 }
 
-/** A clock that stands until it is put forward. */
+/** A clock that stands until the test advances it. */
 export function standingClock(): Clock & { nowAtMs: number } {
   const clock = {
     nowAtMs: 1_700_000_000_000,
