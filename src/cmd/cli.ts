@@ -131,17 +131,18 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
         ...request,
       });
     },
-    previewUpgrade: async (flags, upgrade) =>
-      await (
-        await import("../rollout/index.ts")
-      ).previewUpgrade({
+    previewUpgrade: async (flags, upgrade) => {
+      const { defaultHub } = await import("../api/images/index.ts");
+      const { previewUpgrade } = await import("../rollout/index.ts");
+      return await previewUpgrade({
         client: await context.connect(flags),
         clock: systemClock,
         log: createLogger({ scope: "plan", level: "error" }),
-        image: { hub: envString(env, "HUB", "docker.io/istio"), tag: envString(env, "TAG", release.version) },
+        image: { hub: envString(env, "HUB", defaultHub), tag: envString(env, "TAG", release.version) },
         upgrade,
         signal: shutdown.drain,
-      }),
+      });
+    },
     followMesh: async (flags, { name, parameters }, sink, signal) => {
       mesh ??= readMesh(context, flags, release.version);
       const { views } = await mesh.reader;

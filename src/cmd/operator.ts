@@ -3,7 +3,16 @@ import { readFile } from "node:fs/promises";
 import type { RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { join } from "node:path";
-import { aborted, envString, messageOf, nodeHttp, systemClock, userError, type Logger } from "../base/index.ts";
+import {
+  aborted,
+  envString,
+  messageOf,
+  nodeHttp,
+  systemClock,
+  userError,
+  type Environment,
+  type Logger,
+} from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { defaultHub } from "../api/images/index.ts";
 import {
@@ -15,7 +24,7 @@ import {
   type KubeClient,
 } from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
-import type { RoleContext } from "./role.ts";
+import type { Release, RoleContext } from "./role.ts";
 
 /** `serin operator init` and the like are verbs of the command line; flags make it a process. */
 export async function run(context: RoleContext): Promise<number> {
@@ -58,6 +67,11 @@ async function readDefinitions(root: string, name: string): Promise<UntypedObjec
 
 const readyTimeoutMs = 300_000;
 
+/** Where the images are of installations that name none. */
+function imagesOf(env: Environment, release: Release): { readonly hub: string; readonly tag: string } {
+  return { hub: envString(env, "HUB", defaultHub), tag: envString(env, "TAG", release.version) };
+}
+
 async function runIstioOperator(client: KubeClient, { env, log, shutdown, release }: RoleContext): Promise<void> {
   const { IstioOperatorController } = await import("../operator/index.ts");
   const identity = envString(env, "POD_NAME", `istio-operator-${process.pid}`);
@@ -69,7 +83,7 @@ async function runIstioOperator(client: KubeClient, { env, log, shutdown, releas
       .map((name) => name.trim())
       .filter((name) => name !== ""),
     revision: envString(env, "REVISION", ""),
-    defaults: { hub: envString(env, "HUB", defaultHub), tag: envString(env, "TAG", release.version) },
+    defaults: imagesOf(env, release),
     customResources: async () => ({
       istio: await readDefinitions(release.root, "istio"),
       rollout: await readDefinitions(release.root, "rollout"),
@@ -111,6 +125,7 @@ async function runBanzaiOperator(
   const operator = new BanzaiOperator({
     client,
     minor,
+    images: imagesOf(env, release),
     definitions: async () => await readDefinitions(release.root, "istio"),
     queues: new QueueMetrics(metrics),
     clock: systemClock,

@@ -5,6 +5,7 @@ export {
   renderBanzaiControlPlane,
   renderBanzaiGateway,
   renderMeshGateways,
+  type ReleaseImages,
 } from "./banzai/index.ts";
 export { renderCharts, type Chart, type ChartOptions } from "./charts/index.ts";
 export { parseFieldPath, setAtPath } from "./field-path.ts";

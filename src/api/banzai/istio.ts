@@ -31,7 +31,7 @@ export interface BanzaiIstioSpec {
   readonly priorityClassName: string | undefined;
   readonly pilot: PilotConfiguration;
   readonly proxy: ProxyConfiguration;
-  readonly proxyInitImage: string;
+  readonly proxyInitImage: string | undefined;
   readonly sidecarInjector: Tree;
   readonly podDisruptionBudget: boolean;
   readonly tracing: Tree | undefined;
@@ -42,7 +42,8 @@ export interface BanzaiIstioSpec {
 }
 
 export interface PilotConfiguration {
-  readonly image: string;
+  /** The images of the release that installs, where an object names none. */
+  readonly image: string | undefined;
   readonly replicaCount: number | undefined;
   readonly minReplicas: number | undefined;
   readonly maxReplicas: number | undefined;
@@ -56,7 +57,7 @@ export interface PilotConfiguration {
 }
 
 export interface ProxyConfiguration {
-  readonly image: string;
+  readonly image: string | undefined;
   readonly accessLogFile: string | undefined;
   readonly accessLogFormat: string | undefined;
   readonly accessLogEncoding: string | undefined;
@@ -157,9 +158,9 @@ function parseSpec(spec: Reader): BanzaiIstioSpec {
     meshId: spec.string("meshID"),
     imagePullPolicy: spec.string("imagePullPolicy"),
     priorityClassName: spec.string("priorityClassName"),
-    pilot: readPilot(spec.object("pilot") ?? new Reader({}), version),
-    proxy: readProxy(spec.object("proxy") ?? new Reader({}), version),
-    proxyInitImage: spec.object("proxyInit")?.string("image") ?? `docker.io/istio/proxyv2:${version}`,
+    pilot: readPilot(spec.object("pilot") ?? new Reader({})),
+    proxy: readProxy(spec.object("proxy") ?? new Reader({})),
+    proxyInitImage: spec.object("proxyInit")?.string("image"),
     sidecarInjector: (spec.object("sidecarInjector")?.raw ?? {}) as Tree,
     podDisruptionBudget: disruption?.boolean("enabled") ?? true,
     tracing: tracing?.boolean("enabled") === true ? (tracing.raw as Tree) : undefined,
@@ -180,9 +181,9 @@ function parseSpec(spec: Reader): BanzaiIstioSpec {
   return result;
 }
 
-function readPilot(pilot: Reader, version: string): PilotConfiguration {
+function readPilot(pilot: Reader): PilotConfiguration {
   return {
-    image: pilot.string("image") ?? `docker.io/istio/pilot:${version}`,
+    image: pilot.string("image"),
     replicaCount: pilot.integer("replicaCount", 0),
     minReplicas: pilot.integer("minReplicas", 0),
     maxReplicas: pilot.integer("maxReplicas", 0),
@@ -196,9 +197,9 @@ function readPilot(pilot: Reader, version: string): PilotConfiguration {
   };
 }
 
-function readProxy(proxy: Reader, version: string): ProxyConfiguration {
+function readProxy(proxy: Reader): ProxyConfiguration {
   return {
-    image: proxy.string("image") ?? `docker.io/istio/proxyv2:${version}`,
+    image: proxy.string("image"),
     accessLogFile: proxy.string("accessLogFile"),
     accessLogFormat: proxy.string("accessLogFormat"),
     accessLogEncoding: proxy.string("accessLogEncoding"),

@@ -18,7 +18,7 @@ export interface ImageVariant {
 }
 
 export interface LayoutImage {
-  /** The whole name: `ghcr.io/serin-mesh/pilot:0.2.0`. */
+  /** The whole name: `registry.example.com/mesh/pilot:0.2.0`. */
   readonly reference: string;
   /** The list of its variants, as a blob. */
   readonly index: Descriptor;
@@ -150,7 +150,7 @@ export function chooseImages(images: readonly LayoutImage[], names: readonly str
   return [...chosen];
 }
 
-/** `pilot` of `ghcr.io/serin-mesh/pilot:0.2.0`. */
+/** `pilot` of `registry.example.com/mesh/pilot:0.2.0`. */
 export function shortName(reference: string): string {
   const last = reference.slice(reference.lastIndexOf("/") + 1);
   return last.includes(":") ? last.slice(0, last.indexOf(":")) : last;

@@ -4,15 +4,22 @@ import { resolveSettings, type InstallSettings } from "../settings.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
+/** Where the images of the release are that installs. */
+export interface ReleaseImages {
+  readonly hub: string;
+  readonly tag: string;
+}
+
 /** An Istio object as the settings from which control planes are rendered. */
-export function banzaiSettings(istio: BanzaiIstio): InstallSettings {
+export function banzaiSettings(istio: BanzaiIstio, release: ReleaseImages): InstallSettings {
   const { spec, metadata } = istio;
   const namespace = metadata.namespace ?? "";
-  const slash = spec.pilot.image.lastIndexOf("/");
-  const hub = spec.proxy.image.slice(0, Math.max(0, spec.proxy.image.lastIndexOf("/")));
-  const tag = spec.pilot.image.slice(slash + 1).split(":")[1] ?? spec.version;
+  const images = imagesOf(spec, release);
+  const hub = images.proxy.slice(0, Math.max(0, images.proxy.lastIndexOf("/")));
+  const tag = images.pilot.slice(images.pilot.lastIndexOf("/") + 1).split(":")[1] ?? release.tag;
+  const values = valuesOf(spec, images);
   const parsed = resolveSettings(
-    { specs: [{ profile: "minimal", namespace, meshConfig: meshConfigOf(spec, namespace), values: valuesOf(spec) }] },
+    { specs: [{ profile: "minimal", namespace, meshConfig: meshConfigOf(spec, namespace), values }] },
     { hub, tag },
   );
   invariant(
@@ -56,7 +63,22 @@ function meshConfigOf(spec: BanzaiIstioSpec, rootNamespace: string): Tree {
   });
 }
 
-function valuesOf(spec: BanzaiIstioSpec): Tree {
+interface Images {
+  readonly pilot: string;
+  readonly proxy: string;
+  readonly proxyInit: string;
+}
+
+/** What the object names, else the release's own: no hub has images of ours by the versions of Istio. */
+function imagesOf({ pilot, proxy, proxyInitImage }: BanzaiIstioSpec, { hub, tag }: ReleaseImages): Images {
+  return {
+    pilot: pilot.image ?? `${hub}/pilot:${tag}`,
+    proxy: proxy.image ?? `${hub}/proxyv2:${tag}`,
+    proxyInit: proxyInitImage ?? `${hub}/proxyv2:${tag}`,
+  };
+}
+
+function valuesOf(spec: BanzaiIstioSpec, images: Images): Tree {
   const { pilot, proxy, sidecarInjector } = spec;
   const minimum = pilot.minReplicas ?? 1;
   const maximum = pilot.maxReplicas ?? 5;
@@ -77,7 +99,7 @@ function valuesOf(spec: BanzaiIstioSpec): Tree {
       defaultPodDisruptionBudget: { enabled: spec.podDisruptionBudget },
       istiod: { enableAnalysis: spec.enableAnalysis },
       proxy: defined({
-        image: proxy.image,
+        image: images.proxy,
         clusterDomain: proxy.clusterDomain,
         logLevel: proxy.logLevel,
         componentLogLevel: proxy.componentLogLevel,
@@ -86,10 +108,10 @@ function valuesOf(spec: BanzaiIstioSpec): Tree {
         includeIPRanges: spec.includeIPRanges,
         excludeIPRanges: spec.excludeIPRanges,
       }),
-      proxy_init: { image: spec.proxyInitImage },
+      proxy_init: { image: images.proxyInit },
     }),
     pilot: defined({
-      image: pilot.image,
+      image: images.pilot,
       replicaCount: pilot.replicaCount,
       autoscaleEnabled: maximum > minimum,
       autoscaleMin: minimum,

@@ -1,3 +1,4 @@
+export type { ReleaseImages } from "./banzai-settings.ts";
 export { meshGatewayNames, renderMeshGateways } from "./gateway-object.ts";
 export { controlPlaneLabels, renderBanzaiControlPlane } from "./render-control-plane.ts";
 export { gatewaySelector, renderBanzaiGateway } from "./render-gateway.ts";

@@ -2,11 +2,11 @@ import type { UntypedObject } from "../../api/index.ts";
 import { resourceSuffixOf, revisionLabelOf, type BanzaiIstio } from "../../api/banzai/index.ts";
 import { renderPilot } from "../components/pilot.ts";
 import { isTree } from "../merge.ts";
-import { banzaiSettings } from "./banzai-settings.ts";
+import { banzaiSettings, type ReleaseImages } from "./banzai-settings.ts";
 
 /** The objects of a control plane, by the names that Banzai's operators give them. Those in a namespace are owned by the Istio object, the others carry its label. */
-export function renderBanzaiControlPlane(istio: BanzaiIstio): UntypedObject[] {
-  const settings = banzaiSettings(istio);
+export function renderBanzaiControlPlane(istio: BanzaiIstio, release: ReleaseImages): UntypedObject[] {
+  const settings = banzaiSettings(istio, release);
   const names = namesOf(istio);
   return renderPilot(settings)
     .filter(

@@ -5,17 +5,21 @@ import { renderGateway } from "../components/gateway.ts";
 import { mergeEnv } from "../render-context.ts";
 import { isTree, mergeTrees } from "../merge.ts";
 import type { InstallSettings } from "../settings.ts";
-import { banzaiSettings } from "./banzai-settings.ts";
+import { banzaiSettings, type ReleaseImages } from "./banzai-settings.ts";
 
 /**
  * A gateway of a control plane: account, Service, Deployment, autoscaler. Its Service leads to the pods of every revision, so
  * that it stays while the gateway moves; the Deployment's selector names the revision, so it is made anew by a move.
  */
-export function renderBanzaiGateway(gateway: BanzaiMeshGateway, istio: BanzaiIstio): UntypedObject[] {
+export function renderBanzaiGateway(
+  gateway: BanzaiMeshGateway,
+  istio: BanzaiIstio,
+  release: ReleaseImages,
+): UntypedObject[] {
   const { metadata, spec } = gateway;
   const name = metadata.name ?? "";
   const namespace = metadata.namespace ?? "";
-  const settings = settingsFor(gateway, banzaiSettings(istio));
+  const settings = settingsFor(gateway, banzaiSettings(istio, release));
   const rendered = renderGateway({ name, namespace, label: {} }, spec.type, settings);
   const selector = gatewaySelector(gateway);
   const labels = {

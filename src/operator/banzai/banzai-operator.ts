@@ -8,6 +8,7 @@ import {
   type BanzaiIstio,
 } from "../../api/banzai/index.ts";
 import { namespaceKind } from "../../api/kubernetes/index.ts";
+import type { ReleaseImages } from "../../install/index.ts";
 import { createInformer, EventRecorder, Reconciler, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { OwnedObjects } from "../owned-objects.ts";
 import type { BanzaiWorld, IstioObject } from "./banzai-world.ts";
@@ -19,6 +20,8 @@ export interface BanzaiOperatorOptions {
   readonly client: KubeClient;
   /** `1.6`: the release whose Istio objects this operator looks after; it leaves all others alone. */
   readonly minor: string;
+  /** This release's, for objects that name none. */
+  readonly images: ReleaseImages;
   /** Definitions of Istio's kinds, which a first control plane brings. */
   readonly definitions: () => Promise<readonly UntypedObject[]>;
   readonly queues?: QueueMetrics | undefined;
@@ -55,7 +58,7 @@ export class BanzaiOperator {
 
   constructor(options: BanzaiOperatorOptions) {
     this.#options = options;
-    const { client, queues, clock, log, minor, definitions } = options;
+    const { client, queues, clock, log, minor, images, definitions } = options;
     this.#events = new EventRecorder({ client, component: `istio-operator-${minor}`, clock, log });
     const informerOptions = { clock, log };
     const owned = new OwnedObjects({
@@ -79,6 +82,7 @@ export class BanzaiOperator {
         transform: ({ metadata }) => ({ metadata }),
       }),
       owned,
+      images,
       definitions,
       isOurs: (istio) => this.#isOurs(istio),
       warn: (istio, message) => this.#warn(istio, message),

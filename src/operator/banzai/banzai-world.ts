@@ -2,6 +2,7 @@ import type { Clock, Logger } from "../../base/index.ts";
 import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
 import type { banzaiIstioKind, banzaiMeshGatewayKind, BanzaiIstio } from "../../api/banzai/index.ts";
 import type { KindDefinition } from "../../api/index.ts";
+import type { ReleaseImages } from "../../install/index.ts";
 import type { Informer, KubeClient } from "../../kube/index.ts";
 import type { OwnedObjects } from "../owned-objects.ts";
 
@@ -19,6 +20,8 @@ export interface BanzaiWorld {
   readonly gateways: Informer<MeshGatewayObject>;
   readonly namespaces: Informer<KubernetesObject>;
   readonly owned: OwnedObjects;
+  /** For objects that name no images. */
+  readonly images: ReleaseImages;
   /** Definitions of Istio's kinds. */
   readonly definitions: () => Promise<readonly UntypedObject[]>;
   /** Whether the object's version is of the minor release that this operator looks after. */

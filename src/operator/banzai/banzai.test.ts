@@ -14,6 +14,7 @@ import { finalizer, reconcileControlPlane } from "./control-plane-reconciler.ts"
 import { reconcileGateway } from "./gateway-reconciler.ts";
 import { injectionLabelChanges } from "./injection-labels.ts";
 
+const images = { hub: "registry.example/serin", tag: "0.2.0" };
 const ports = [{ name: "http2", port: 80, targetPort: 8080 }];
 
 function istioObject(name: string, spec: object): KubernetesObject & { spec: Record<string, unknown> } {
@@ -51,6 +52,7 @@ function worldOf(cluster: MemoryCluster, minor: string): BanzaiWorld {
         )),
       forget: () => undefined,
     },
+    images,
     definitions: async () => [],
     isOurs: ({ spec }: { spec?: Record<string, unknown> }) => String(spec?.["version"]).startsWith(`${minor}.`),
     warn: (_istio: unknown, message: string) => void warnings.push(message),
@@ -60,7 +62,7 @@ function worldOf(cluster: MemoryCluster, minor: string): BanzaiWorld {
 
 test("a control plane has the operators' names: without a revision when it is global, else ending in its own", () => {
   const named = (global: boolean): string[] =>
-    renderBanzaiControlPlane(parsed(istioObject("sample-17", { global }))).map(
+    renderBanzaiControlPlane(parsed(istioObject("sample-17", { global })), images).map(
       ({ kind, metadata }) => `${kind}/${metadata.name}`,
     );
   for (const name of [
@@ -84,19 +86,36 @@ test("a control plane has the operators' names: without a revision when it is gl
     assert.ok(named(false).includes(name), name);
   }
   const deployment = JSON.stringify(
-    renderBanzaiControlPlane(parsed(istioObject("sample-17", { global: false }))).find(
+    renderBanzaiControlPlane(parsed(istioObject("sample-17", { global: false })), images).find(
       ({ kind }) => kind === "Deployment",
     ),
   );
   assert.match(deployment, /"name":"REVISION","value":"sample-17.istio-system"/);
   assert.match(deployment, /"name":"ISTIOD_SERVICE_NAME","value":"istiod-sample-17"/);
-  assert.match(deployment, /"image":"docker.io\/istio\/pilot:1.6.8"/);
+  assert.match(deployment, /"image":"registry.example\/serin\/pilot:0.2.0"/);
+});
+
+test("an Istio that names its images has those, in whichever of them it names", () => {
+  const imagesFor = (spec: object): string[] =>
+    JSON.stringify(renderBanzaiControlPlane(parsed(istioObject("sample", spec)), images))
+      .match(/[\w./-]+\/(?:pilot|proxyv2):[\w.]+/g)
+      ?.toSorted() ?? [];
+  assert.deepEqual(
+    new Set(imagesFor({})),
+    new Set(["registry.example/serin/pilot:0.2.0", "registry.example/serin/proxyv2:0.2.0"]),
+  );
+  const named = { pilot: { image: "own.example/pilot:1.6.8" }, proxy: { image: "own.example/proxyv2:1.6.8" } };
+  assert.deepEqual(
+    new Set(imagesFor({ ...named, proxyInit: { image: "own.example/proxyv2:1.6.9" } })),
+    new Set(["own.example/pilot:1.6.8", "own.example/proxyv2:1.6.8", "own.example/proxyv2:1.6.9"]),
+  );
 });
 
 test("two control planes in one namespace have Services that lead to their own pods only", () => {
   const partsOf = (name: string, global: boolean) => {
     const objects = renderBanzaiControlPlane(
       parsed(istioObject(name, { global, version: global ? "1.6.8" : "1.7.7" })),
+      images,
     );
     const specOf = (kind: string) =>
       objects.find((object) => object.kind === kind)?.["spec"] as {
@@ -178,7 +197,7 @@ test("a move recreates the Deployment, as its selector names the revision, and k
   });
   assert.ok(gateway);
   const selectors = ["old", "new"].map((name) => {
-    const objects = renderBanzaiGateway(gateway, parsed(istioObject(name, { global: name === "old" })));
+    const objects = renderBanzaiGateway(gateway, parsed(istioObject(name, { global: name === "old" })), images);
     const specOf = (kind: string) =>
       objects.find((object) => object.kind === kind)?.["spec"] as { selector: Record<string, unknown> };
     return { service: specOf("Service").selector, deployment: specOf("Deployment").selector["matchLabels"] };

@@ -83,7 +83,7 @@ async function bringUp(world: BanzaiWorld, istio: BanzaiIstio): Promise<number |
   await addFinalizer(world, istio);
   if (istio.status?.Status !== "Available") await setStatus(world, istio, { Status: "Reconciling" });
   await ensureDefinitions(world);
-  const objects = renderBanzaiControlPlane(istio).map((object) =>
+  const objects = renderBanzaiControlPlane(istio, world.images).map((object) =>
     ownedBy(object, istioReference(istio), istio.metadata.namespace),
   );
   for (const object of objects) if (!webhookKinds.has(object.kind ?? "")) await world.owned.apply(object);

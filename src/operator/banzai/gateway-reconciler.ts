@@ -76,7 +76,9 @@ async function bringUp(world: BanzaiWorld, gateway: BanzaiMeshGateway, istio: Ba
     controller: true,
     blockOwnerDeletion: true,
   };
-  const objects = renderBanzaiGateway(gateway, istio).map((object) => ownedBy(object, owner, metadata.namespace));
+  const objects = renderBanzaiGateway(gateway, istio, world.images).map((object) =>
+    ownedBy(object, owner, metadata.namespace),
+  );
   for (const object of objects) {
     if (object.kind === "Deployment") await letGoOfOther(world, object);
     await world.owned.apply(object);
