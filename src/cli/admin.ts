@@ -16,7 +16,7 @@ interface LogFlags extends CommonFlags {
   readonly ctrlz_port: number;
 }
 
-/** As istiod's ControlZ tells it. */
+/** A logging scope, in the form of istiod's ControlZ. */
 interface Scope {
   readonly name: string;
   readonly description?: string;
@@ -26,7 +26,7 @@ interface Scope {
 
 const controlPort = 9876;
 const defaultLevel = "info";
-/** Serin's levels, and those that only upstream's istiod has. */
+/** The levels of Serin, and those that only upstream's istiod has. */
 const levels = [...logLevels, "fatal", "none"];
 
 export function adminCommands(program: Command, context: CliContext): void {

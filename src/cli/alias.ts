@@ -54,7 +54,7 @@ function alias(name: string, flags: AliasFlags, context: CliContext): void {
   if (at === -1) context.err(`! ${directory} is not in PATH: export PATH="${directory}:$PATH"\n`);
 }
 
-/** Undefined when there is nothing, empty for what is no link. */
+/** The target of a symbolic link. Undefined if there is no file, empty if it is not a link. */
 function targetOf(path: string): string | undefined {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return undefined;

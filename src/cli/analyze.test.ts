@@ -25,7 +25,7 @@ class FileContext extends FakeContext {
   override readonly readFile = async (path: string): Promise<string> => await readFile(path, "utf8");
 }
 
-/** The command's output, with paths of this project as they are below it. */
+/** Runs the command. In its output, paths of this project are relative to the project. */
 async function run(words: readonly string[], cluster?: FakeCluster): Promise<FileContext> {
   const context = new FileContext(cluster);
   try {

@@ -38,7 +38,7 @@ interface AnalyzeFlags extends CommonFlags {
   readonly color?: boolean;
 }
 
-/** istioctl's: findings at the failure threshold. */
+/** istioctl's exit code if findings reach the failure threshold. */
 const foundExitCode = 79;
 const failedExitCode = 1;
 const formats = ["log", "json", "yaml"] as const;
@@ -191,7 +191,7 @@ interface Target {
   readonly meshConfig?: MeshConfig | undefined;
 }
 
-/** The input of the analysis: the files, and what the cluster holds if it is read. */
+/** The input of the analysis: the files, and the cluster's objects if it is read. */
 async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliContext): Promise<Target> {
   const istioNamespace = istioNamespaceOf(flags);
   const cluster =
@@ -266,7 +266,9 @@ function reportNothing({ files, faults }: ReadManifests, where: string, context:
   else context.err(`✔ No validation issues found when analyzing ${files[0] ?? where}.\n`);
 }
 
-/** All messages decide the exit code, shown or not. A reader of JSON and YAML decides by itself. */
+/**
+ * All messages count for the exit code, even hidden ones. For JSON and YAML the code is 0, because the reader decides.
+ */
 function end(
   messages: readonly Message[],
   { faults }: ReadManifests,

@@ -1,7 +1,7 @@
 import type { Command, Option } from "commander";
 import { commonFlags } from "./flags.ts";
 
-/** Flags with a value that may stand before the verbs they belong to. */
+/** Flags with a value that may stand before their verbs. */
 const earlyFlags = new Set([
   ...commonFlags.flatMap(({ short, long }) => [...(short === undefined ? [] : [short]), long.split(" ")[0] ?? ""]),
   "-o",
@@ -15,8 +15,8 @@ export function wordsOf(args: readonly string[]): readonly string[] {
 }
 
 /**
- * The line as the parser wants it: flags that stand before the last verb behind it (`-n foo pc cluster`), `--flag=false`
- * as its negation, `-o=json` as `-ojson`.
+ * Rewrites a command line for the parser: moves flags before the last verb behind it (`-n foo pc cluster`), turns
+ * `--flag=false` into the negated flag, and `-o=json` into `-ojson`.
  */
 export function arrangeArguments(program: Command, args: readonly string[]): string[] {
   const path: string[] = [];
@@ -49,7 +49,7 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
   return [...path, ...arrangeFlags(command, [...held, ...args.slice(index)])];
 }
 
-/** False for a group: it runs nothing itself. */
+/** Whether a command runs something itself. A group does not. */
 export function hasAction(command: Command): boolean {
   return typeof Reflect.get(command, "_actionHandler") === "function";
 }

@@ -10,7 +10,7 @@ async function script(shell: string): Promise<string> {
   return context.output;
 }
 
-/** What bash offers after the words of the line, of which the last is not finished. */
+/** The completions that bash offers for a line whose last word is unfinished. */
 function offered(bash: string, line: string): string[] {
   const words = line.split(" ");
   const quoted = words.map((word) => `"${word}"`).join(" ");

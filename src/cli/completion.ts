@@ -24,7 +24,7 @@ export function completionCommands(program: Command, context: CliContext): void 
     .description(
       "a script that completes verbs and flags: source <(serin completion bash), or zsh; serin completion fish | source",
     )
-    // As cobra's scripts know it.
+    // Cobra's completion scripts have this flag.
     .option("--no-descriptions", "taken for the sake of old scripts")
     .action((shell: string) => {
       const script = scripts[shell];

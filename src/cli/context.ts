@@ -10,42 +10,42 @@ import type { UpgradeSteps } from "../preflight/index.ts";
 /** The standard channel has the stable kinds and fields, the experimental one has more. */
 export type GatewayApiChannel = "standard" | "experimental";
 
-/** Everything that a verb may touch; `cmd` builds it, tests fake it. */
+/** Everything outside the process that a verb may use. `cmd` builds it, and tests fake it. */
 export interface CliContext {
   readonly env: Environment;
-  /** The name that the command line was called by: `serin`, or `istioctl`. */
+  /** The name under which the program was called: `serin` or `istioctl`. */
   readonly programName: string;
-  /** Absolute path of the program, for a link to it. */
+  /** The absolute path of the program, for links to it. */
   readonly executable: string;
   readonly clock: Clock;
-  /** The version of the release that the command line belongs to. */
+  /** The version of the command line's own release. */
   readonly version: string;
-  /** Writes to standard output and to standard error, no newline added. */
+  /** Writes to standard output and to standard error without adding a newline. */
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
   readonly interactive: boolean;
   /** Standard output is a terminal that wants colour. */
   readonly colour: boolean;
-  /** Standard error is a terminal: what takes long may say so there. */
+  /** Standard error is a terminal, so progress may be shown there. */
   readonly showsProgress: boolean;
-  /** The width of the terminal that standard output is, now; undefined where it is none. */
+  /** The current width of the terminal at standard output. Undefined if it is not a terminal. */
   readonly columns: () => number | undefined;
-  /** Verbs that the command line does not run itself, each with its own verbs, for completion. */
+  /** Verbs of other roles with their own verbs, for completion. */
   readonly otherVerbs: Readonly<Record<string, readonly string[]>>;
   /** Asks a yes-or-no question on the terminal, or reads the answer from standard input. */
   readonly confirm: (question: string) => Promise<boolean>;
   /** A client of the cluster that the flags or the environment name. */
   readonly connect: (flags: ConnectionFlags) => Promise<KubeClient>;
-  /** The namespace of the kubeconfig's context, for callers who name none. */
+  /** The namespace of the kubeconfig's context, which is the default. */
   readonly defaultNamespace: (flags: ConnectionFlags) => Promise<string>;
-  /** Where the kubeconfig's context finds the API server: `https://host:port`. */
+  /** The API server's address in the kubeconfig's context: `https://host:port`. */
   readonly apiServer: (flags: ConnectionFlags) => Promise<string>;
-  /** One HTTP request to a port of a pod that listens on its loopback, by port-forward. */
+  /** Sends one HTTP request to a loopback port of a pod by port-forward. */
   readonly requestOfPod: (
     flags: ConnectionFlags,
     request: PodRequest,
   ) => Promise<{ readonly status: number; readonly text: string }>;
-  /** A byte stream to a port of a pod, by port-forward; each call is a connection of its own. */
+  /** Opens a byte stream to a port of a pod by port-forward. Each call opens a new connection. */
   readonly streamOfPod: (
     flags: ConnectionFlags,
     target: { readonly namespace: string; readonly pod: string; readonly port: number },
@@ -55,16 +55,19 @@ export interface CliContext {
    * address that lets one browser in.
    */
   readonly serveDashboard: (flags: ConnectionFlags, options: DashboardOptions) => Promise<void>;
-  /** Shows a page to the user; false where that cannot be done. */
+  /** Opens a page in the user's browser. False if that is not possible. */
   readonly openBrowser: (url: string) => Promise<boolean>;
   readonly readFile: (path: string) => Promise<string>;
-  /** The directory of a release by its version: one that the cluster's lab runs, or this one; undefined where there is none. */
+  /**
+   * The directory of a release by its version, from the cluster's lab or this release itself. Undefined if there is
+   * none.
+   */
   readonly releaseTree: (version: string, flags: ConnectionFlags) => Promise<string | undefined>;
-  /** The definitions of kinds that this release carries. */
+  /** The CustomResourceDefinitions of this release. */
   readonly customResources: () => Promise<
     CustomResources & { readonly operator: readonly UntypedObject[]; readonly banzai: readonly UntypedObject[] }
   >;
-  /** The definitions of the Gateway API that this release knows, of one channel. */
+  /** This release's definitions of one channel of the Gateway API. */
   readonly gatewayApiDefinitions: (channel: GatewayApiChannel) => Promise<readonly UntypedObject[]>;
   readonly installer: Installer;
   /**
@@ -72,18 +75,18 @@ export interface CliContext {
    * parts do not know each other.
    */
   readonly runCheck?: (flags: ConnectionFlags, request: CheckRequest) => Promise<CheckStatus>;
-  /** The steps that the rollout engine would make of an upgrade now, and what they leave behind. */
+  /** The steps that the rollout engine would plan for an upgrade now, and the dependents that they do not move. */
   readonly previewUpgrade?: (flags: ConnectionFlags, upgrade: MeshUpgrade) => Promise<UpgradeSteps>;
   /**
    * Follows a view of the mesh, as the dashboard makes it, until the signal is aborted: each change, at most once a
    * second. Views of one command line share their inputs.
    */
   readonly followMesh?: FollowMesh;
-  /** Keys that are pressed on the terminal, one at a time; undefined where there is none. `\u0003` is Ctrl-C. */
+  /** Reports keys pressed on the terminal, one at a time. `\u0003` is Ctrl-C. Undefined without a terminal. */
   readonly onKey?: (take: (key: string) => void) => Disposable | undefined;
-  /** The height of the terminal; undefined where there is none. */
+  /** The height of the terminal. Undefined without a terminal. */
   readonly rows?: () => number | undefined;
-  /** The user of the command line, for others who want the same at the same time: `user@host (pid 12)`. */
+  /** Identifies the user of the command line to others who work on the same object: `user@host (pid 12)`. */
   readonly identity: string;
   readonly signal: AbortSignal;
 }
@@ -112,7 +115,7 @@ export interface PodRequest {
 
 export interface CheckRequest {
   readonly spec: CheckSpec;
-  /** Who is compared; the whole mesh where no canary is named. */
+  /** The groups to compare. Without a canary, the check is of the whole mesh. */
   readonly canary?: CheckedBackend;
   readonly stable?: CheckedBackend;
   readonly withinMs: number;
@@ -140,7 +143,7 @@ export interface Installer {
     readonly readyTimeoutMs: number;
     readonly signal?: AbortSignal;
   }): Promise<void>;
-  /** What applying the object would do. */
+  /** Tells what applying the object would do. */
   plan(client: KubeClient, object: UntypedObject): Promise<"created" | "changed" | "unchanged">;
   verify(
     client: KubeClient,
@@ -162,12 +165,12 @@ export interface Installer {
 
 export interface DashboardOptions {
   readonly istioNamespace: string;
-  /** An address of this machine; `localhost` is both loopback addresses. */
+  /** An address of this machine. `localhost` means both loopback addresses. */
   readonly host: string;
   /** Tried in this order; 0 is any free one. */
   readonly ports: readonly number[];
   /** The Prometheus to ask for measurements, instead of the proxies themselves. */
   readonly prometheusUrl: string | undefined;
-  /** Again, with the next address, whenever one was used. */
+  /** Called with the first address, and with the next one each time one was used. */
   readonly announce: (url: string, isFirst: boolean) => void;
 }

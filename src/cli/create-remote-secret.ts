@@ -63,7 +63,7 @@ async function createRemoteSecret(flags: RemoteSecretFlags, context: CliContext)
   context.out("---\n");
 }
 
-/** As upstream: the id of kube-system. */
+/** The uid of kube-system, as upstream uses it. */
 async function clusterId(client: KubeClient): Promise<string> {
   const found = await client.get(namespaceKind, "kube-system");
   if (found?.metadata.uid === undefined)
@@ -123,7 +123,7 @@ function roleKind(kind: "ClusterRole" | "ClusterRoleBinding"): KindDefinition<Un
 }
 
 const read = ["get", "list", "watch"];
-/** What a control plane reads of a cluster that it does not run in. */
+/** The permissions of a control plane in remote clusters. */
 const readerRules = [
   {
     apiGroups: [
@@ -161,7 +161,10 @@ const readerRules = [
 const accountAnnotation = "kubernetes.io/service-account.name";
 const tokenType = "kubernetes.io/service-account-token";
 
-/** The account's token in a Secret, which is made when there is none: control planes cannot renew another cluster's tokens. */
+/**
+ * Finds or creates a Secret with the account's token. It does not expire, because control planes cannot renew remote
+ * tokens.
+ */
 async function tokenSecret(
   client: KubeClient,
   account: string,
@@ -206,7 +209,7 @@ async function tokenSecret(
 const pollMs = 500;
 const maxPolls = 20;
 
-/** The API server writes the token a little after the Secret is made. */
+/** Waits for the token, which the API server writes shortly after the Secret is created. */
 async function tokenOf(
   secret: Secret,
   client: KubeClient,
@@ -231,7 +234,7 @@ interface RemoteCluster {
   readonly namespace: string;
   readonly server: string;
   readonly token: string;
-  /** Base64, as in a kubeconfig. */
+  /** The root in base64, as in a kubeconfig. */
   readonly root: string;
   readonly type: "remote" | "config";
 }

@@ -9,7 +9,7 @@ export interface TimeoutFlags {
 
 const defaultTimeout = "30s";
 
-/** istioctl's `--timeout` of verbs that ask control planes. */
+/** istioctl's flag `--timeout` of verbs that call control planes. */
 export function timeoutFlag(command: Command): Command {
   return command.option(
     "--timeout <duration>",
@@ -19,7 +19,7 @@ export function timeoutFlag(command: Command): Command {
   );
 }
 
-/** The result of the work, or an error once the time of the flag is over. */
+/** Returns the result of the work. Fails after the time in the flag. */
 export async function withinTimeout<Result>(
   work: Promise<Result>,
   { timeout }: TimeoutFlags,

@@ -18,9 +18,9 @@ const injectionLabel = "istio-injection";
 const defaultRevision = "default";
 
 export interface Dependents {
-  /** Tags that lead to the revision while another control plane could take them over. */
+  /** Tags of the revision that another control plane could take over. */
   readonly tags: readonly string[];
-  /** Namespaces whose labels have the revision inject their pods, by its name, a tag or as the default. */
+  /** Namespaces whose labels select the revision for injection, by its name, by a tag, or as the default. */
   readonly namespaces: readonly string[];
   /** `id` of proxies that get their configuration from the revision. */
   readonly proxies: readonly string[];
@@ -28,12 +28,13 @@ export interface Dependents {
   readonly gateways: readonly string[];
   /** `namespace/name` of pods whose traffic goes through the revision's ztunnel, or that it injected. */
   readonly pods: readonly string[];
-  /** What could not be asked. */
+  /** What could not be read. */
   readonly warnings: readonly string[];
 }
 
 /**
- * What would be cut off if the revision went. What goes with it (its own ztunnels and classic gateways) does not count.
+ * Finds what would stop working if the revision were removed. Its own ztunnels and classic gateways do not count,
+ * because they are removed with it.
  */
 export async function dependentsOf(client: KubeClient, revision: string): Promise<Dependents> {
   const [{ items: allPods }, namespaces, tags] = await Promise.all([
@@ -72,7 +73,7 @@ async function tagsOf(client: KubeClient, revision: string): Promise<string[]> {
     .toSorted();
 }
 
-/** A tag of the last control plane goes with it. If there are others, the tag must be moved first. */
+/** The tags that must move first. Tags of the last control plane are removed with it. */
 async function takenOver(client: KubeClient, revision: string, tags: readonly string[]): Promise<readonly string[]> {
   const { items } = await client.list(deploymentKind, { labelSelector: "app=istiod" });
   const hasHeir = items.some(({ metadata }) => (metadata.labels?.[revisionLabel] ?? defaultRevision) !== revision);
@@ -87,7 +88,7 @@ function namesRevision({ metadata }: Namespace, revision: string, tags: readonly
   return labels[injectionLabel] === undefined && named !== undefined && (named === revision || tags.includes(named));
 }
 
-/** Pods of the revision itself: they go with it. */
+/** Whether a pod is part of the revision itself and is removed with it. */
 function isOwn({ metadata: { labels = {} } }: Pod, revision: string): boolean {
   const component = labels["operator.istio.io/component"];
   const isPart =
@@ -107,7 +108,7 @@ function leansOn(pod: Pod, revision: string): boolean {
   );
 }
 
-/** Those of pods that are going anyway do not count. */
+/** The connected proxies, except those of pods that are being removed. */
 async function connectedProxies(
   client: KubeClient,
   revision: string,
@@ -130,7 +131,7 @@ async function connectedProxies(
 
 async function ownedGateways(client: KubeClient, revision: string, all: readonly Namespace[]): Promise<string[]> {
   const namespaces = new Map(all.map(({ metadata }) => [metadata.name ?? "", metadata.labels?.[revisionLabel]]));
-  // The kind is not there when no Gateway API is installed.
+  // Without the Gateway API, the kind does not exist.
   const { items } = await client.list(gatewayKind).catch(() => ({ items: [] }));
   return items
     .filter(({ metadata, spec }) => {

@@ -4,7 +4,7 @@ import type { KubeClient } from "../kube/index.ts";
 const isAmbient = ({ metadata }: Pod): boolean => metadata.annotations?.["ambient.istio.io/redirection"] === "enabled";
 const hasSidecar = ({ metadata }: Pod): boolean => metadata.annotations?.["sidecar.istio.io/status"] !== undefined;
 
-/** The pods whose traffic goes through the mesh, a line a kind: `ambient: bookinfo (6 pods), shop (1 pod)`. */
+/** Summarises the pods in the mesh, one line for each kind: `ambient: bookinfo (6 pods), shop (1 pod)`. */
 export async function enrolledPods(client: KubeClient): Promise<string[]> {
   const { items } = await client.list(podKind);
   return [

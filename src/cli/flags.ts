@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { userError } from "../base/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
-/** Flags of every verb, as istioctl has them. */
+/** The flags of every verb, as in istioctl. */
 export interface CommonFlags extends ConnectionFlags {
   readonly namespace?: string;
   readonly istioNamespace?: string;
@@ -15,7 +15,10 @@ export interface CommonFlag {
   readonly hidden?: boolean;
 }
 
-/** {@link CommonFlags} as the program declares them; all take a value. The hidden ones are of scripts written for istioctl's logging. */
+/**
+ * The declarations of {@link CommonFlags}. All take a value. The hidden ones are for scripts that set istioctl's
+ * logging.
+ */
 export const commonFlags: readonly CommonFlag[] = [
   { short: "-c", long: "--kubeconfig <path>", text: "kubeconfig file" },
   { long: "--context <name>", text: "context of the kubeconfig" },
@@ -31,7 +34,7 @@ export const commonFlags: readonly CommonFlag[] = [
 
 export const defaultIstioNamespace = "istio-system";
 
-/** The namespace that is named, else the one of the kubeconfig's context. */
+/** The namespace in the flags, else the one of the kubeconfig's context. */
 export async function namespaceOf(flags: CommonFlags, context: CliContext): Promise<string> {
   return flags.namespace ?? (await context.defaultNamespace(flags));
 }
@@ -44,7 +47,7 @@ export function collect(value: string, previous: readonly string[]): readonly st
   return [...previous, value];
 }
 
-/** For a flag's parser: a port; zero stands for none. */
+/** Parses a port of a flag. Zero means none. */
 export function portFlag(value: string): number {
   const port = Number(value);
   if (!/^\d+$/.test(value) || port > 65_535)
@@ -58,7 +61,7 @@ export function revisionFlag(command: Command): Command {
 
 const unitsMs: Readonly<Record<string, number>> = { "": 1000, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** For a flag's parser: `90`, `90s`, `1m30s`, `500ms` in milliseconds. */
+/** Parses a duration of a flag, such as `90`, `90s`, `1m30s` or `500ms`, into milliseconds. */
 export function durationFlag(value: string): number {
   const parts = [...value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|$)/g)];
   if (parts.length === 0 || parts.map(([part]) => part).join("") !== value)

@@ -52,7 +52,7 @@ async function install(flags: GatewayApiFlags, context: CliContext): Promise<voi
   }
 }
 
-/** The standard channel over the experimental one takes fields away from objects that may use them. */
+/** Refuses to replace the experimental channel by the standard one, which lacks fields that objects may use. */
 function refuseSmallerChannel(
   wanted: readonly UntypedObject[],
   live: ReadonlyMap<string, CustomResourceDefinition>,
@@ -70,7 +70,7 @@ function refuseSmallerChannel(
   );
 }
 
-/** Whether one release is later than another: `v1.10.0` than `v1.9.1`. What is no version counts as older. */
+/** Whether one release is later than another, as `v1.10.0` is later than `v1.9.1`. Other texts count as older. */
 function isNewer(version: string, than: string): boolean {
   const parts = (text: string): number[] => (/^v(\d+)\.(\d+)\.(\d+)/.exec(text) ?? []).slice(1).map(Number);
   const [left, right] = [parts(version), parts(than)];

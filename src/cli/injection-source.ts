@@ -17,7 +17,7 @@ export interface InjectionTexts {
 
 const configMapName = "istio-sidecar-injector";
 
-/** What pods are injected with by the revision's control plane, as the cluster holds it; a user error when it has none. */
+/** Reads the revision's injection settings from the cluster. Throws a user error if there are none. */
 export async function readInjectionTexts(
   client: KubeClient,
   revision: string,
@@ -51,7 +51,7 @@ async function unknownRevision(client: KubeClient, revision: string, namespace: 
   );
 }
 
-/** All that injection is decided and made from. Undefined texts mean all defaults. */
+/** Builds the settings of injection. Undefined texts mean defaults. */
 export async function injectionContext(
   texts: InjectionTexts,
   revision: string,
@@ -93,7 +93,7 @@ function runsSidecars(version: string): boolean {
 
 async function proxyConfigsOf(client: KubeClient, context: CliContext): Promise<ProxyConfigObject[]> {
   const { items } = await client.list(proxyConfigKind).catch((error: unknown) => {
-    // Its kind is not installed.
+    // The kind is not installed.
     if (isKubeCode(error, "not-found")) return { items: [] };
     throw error;
   });

@@ -14,7 +14,7 @@ import {
 } from "../install/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
-/** Flags of every verb that reads what to install. */
+/** The flags of all verbs that read an installation's spec. */
 export interface InstallFlags extends ConnectionFlags {
   readonly filename: readonly string[];
   readonly set: readonly string[];
@@ -46,7 +46,7 @@ export interface RenderedInstall {
   readonly components: readonly RenderedComponent[];
 }
 
-/** Reads files and flags and renders them. Faults are user errors, oddities are warnings on standard error. */
+/** Reads files and flags and renders them. Throws user errors for faults, and prints warnings on standard error. */
 export async function renderFromFlags(flags: InstallFlags, context: CliContext): Promise<RenderedInstall> {
   const specs: IstioOperatorSpec[] = [];
   for (const file of flags.filename) specs.push(...(await readOperatorFile(file, context)));
@@ -65,7 +65,7 @@ export async function renderSpecs(
   const parsed = resolveSettings({ specs, setFlags }, { hub: defaultHub, tag: context.version });
   if (parsed.value === undefined) throw userError("install-invalid", formatIssues(parsed.errors));
   for (const warning of parsed.warnings) context.err(`! ${formatIssues([warning])}\n`);
-  // A megabyte of definitions, which only the base installs.
+  // Load the megabyte of definitions only if the base component, which installs them, is enabled.
   const customResources =
     parsed.value.base.enabled === true ? await context.customResources() : { istio: [], rollout: [] };
   const { components, errors } = renderInstall(parsed.value, customResources);
@@ -73,7 +73,7 @@ export async function renderSpecs(
   return { settings: parsed.value, components };
 }
 
-/** Everything that an installation applies, in an order in which kubectl can apply it as well; the namespaces come first. */
+/** All objects of an installation, in an order in which kubectl can apply them. Namespaces come first. */
 export function manifestOf({ settings, components }: RenderedInstall): UntypedObject[] {
   return inApplyOrder([
     ...renderNamespaces(settings, components),
@@ -92,7 +92,7 @@ export async function readOperatorFile(file: string, context: CliContext): Promi
   return specs;
 }
 
-/** The documents of a YAML file; a syntax error is named by line and column. */
+/** Reads the documents of a YAML file. A syntax error includes its line and column. */
 export async function readYaml(file: string, context: CliContext): Promise<UntypedObject[]> {
   let text: string;
   try {

@@ -37,7 +37,7 @@ function applyFlags(command: Command): Command {
     .option("--dry-run", "only tell what would be written");
 }
 
-/** What an installation was made of, compared with what is there; a verb of its own in releases before 1.24. */
+/** Compares an installation's objects with the cluster. It was a separate verb before 1.24. */
 export function verifyInstallCommand(program: Command, context: CliContext): void {
   installFlags(
     program
@@ -195,7 +195,10 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
   if (flags.verify === true) await verify(rendered, flags, context);
 }
 
-/** Without files and flags an upgrade would quietly turn another profile's mesh into the default one. */
+/**
+ * Refuses an upgrade without files and flags if another profile is installed, because it would install the default
+ * profile.
+ */
 async function refuseOtherProfile(rendered: RenderedInstall, flags: ApplyFlags, client: KubeClient): Promise<void> {
   if (flags.filename.length > 0 || flags.set.length > 0) return;
   const { settings } = rendered;
@@ -210,7 +213,7 @@ async function refuseOtherProfile(rendered: RenderedInstall, flags: ApplyFlags, 
   );
 }
 
-/** The profile that the revision was installed with, as it is noted beside it. */
+/** The profile of the revision's installation, as recorded in its ConfigMap. */
 async function installedProfile({ settings }: RenderedInstall, client: KubeClient): Promise<string | undefined> {
   const name = settings.revision === "" ? "values" : `values-${settings.revision}`;
   const text = (await client.get(configMapKind, name, settings.namespace))?.data?.["merged-values"];

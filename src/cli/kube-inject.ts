@@ -29,7 +29,7 @@ export function kubeInjectCommand(program: Command, context: CliContext): void {
     .action(async (flags: InjectFlags) => await kubeInject(flags, context));
 }
 
-/** Where a workload keeps the template of its pods. */
+/** The path of the pod template in each kind of workload. */
 const templatePaths: Readonly<Record<string, readonly string[]>> = {
   Pod: [],
   Deployment: ["spec", "template"],
@@ -66,7 +66,7 @@ async function injectionOf(
   flags: InjectFlags,
   context: CliContext,
 ): Promise<{ readonly injection: InjectionContext; readonly client: KubeClient | undefined }> {
-  // Scripts write `--revision=` where they mean the default one.
+  // Scripts write `--revision=` for the default revision.
   const revision = flags.revision === undefined || flags.revision === "" ? "default" : flags.revision;
   const namespace = istioNamespaceOf(flags);
   const read = async (file: string | undefined): Promise<string | undefined> =>
@@ -98,7 +98,7 @@ async function namespaceOfObject(
   return metadata?.namespace ?? (await namespaceOf(flags, context).catch(() => "default"));
 }
 
-/** Labels of namespaces, each asked for once; none where it is not there yet. */
+/** The labels of namespaces. Each is read once. A missing namespace has none. */
 class NamespaceLabels {
   readonly #client: KubeClient | undefined;
   readonly #known = new Map<string, Promise<Readonly<Record<string, string>>>>();

@@ -1,4 +1,4 @@
-/** The lines of two texts that differ, each before `-` or `+` and with a few lines around it, as `diff -u` shows them. */
+/** The different lines of two texts in the style of `diff -u`, marked with `-` or `+`, with a few lines around them. */
 export function lineChanges(before: string, after: string, contextLines = 3): string {
   const script = editScript(linesOf(before), linesOf(after));
   const isNear = script.map((_, index) =>
@@ -12,7 +12,7 @@ export function lineChanges(before: string, after: string, contextLines = 3): st
   return lines.join("\n");
 }
 
-/** The newline at the end of a text ends its last line, and begins none. */
+/** Splits a text into lines. A newline at its end does not begin another line. */
 function linesOf(text: string): string[] {
   return text.replace(/\n$/, "").split("\n");
 }
@@ -22,7 +22,7 @@ interface Edit {
   readonly line: string;
 }
 
-/** The longest common lines stay, by the table of their lengths. */
+/** Computes the edits from the longest common subsequence of lines. */
 function editScript(before: readonly string[], after: readonly string[]): Edit[] {
   const lengths = Array.from({ length: before.length + 1 }, () => new Uint32Array(after.length + 1));
   const at = (row: number, column: number): number => lengths[row]?.[column] ?? 0;

@@ -7,7 +7,7 @@ import type { CliContext } from "./context.ts";
 const extensions = [".json", ".yaml", ".yml"];
 
 export interface ReadManifests extends Manifest {
-  /** As they were named, files of directories below these; `-` is standard input. */
+  /** The files as named on the command line, or below a named directory. `-` is standard input. */
   readonly files: readonly string[];
 }
 

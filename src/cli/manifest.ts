@@ -43,7 +43,7 @@ async function generate(flags: InstallFlags & { readonly component?: string }, c
   for (const object of manifestOf({ ...rendered, components })) context.out(`---\n${textOf(object)}`);
 }
 
-/** Definitions of kinds as one line of JSON, which YAML includes: a megabyte of them takes a second to write otherwise. */
+/** Writes definitions as one line of JSON, which is also YAML, because writing a megabyte as YAML takes a second. */
 function textOf(object: UntypedObject): string {
   return object.kind === "CustomResourceDefinition"
     ? `${JSON.stringify(object)}\n`

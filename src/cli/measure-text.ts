@@ -1,7 +1,7 @@
 import type { Colour } from "./colour.ts";
 import type { Health } from "../api/dashboard/index.ts";
 
-/** Numbers as the terminal shows them: three figures, no more. */
+/** Formats a rate with at most three digits. */
 export function rateText(rate: number): string {
   if (rate === 0) return "-";
   return `${figures(rate)}/s`;
@@ -22,7 +22,7 @@ export function durationText(ms: number | undefined): string {
     : `${ms < 10 ? Number(ms.toPrecision(2)) : Math.round(ms)} ms`;
 }
 
-/** Powers of 1,000, as on the page. */
+/** Formats bytes with powers of 1,000, as on the dashboard. */
 export function bytesText(rate: number): string {
   if (rate === 0) return "-";
   const [divisor, unit] =
@@ -30,7 +30,7 @@ export function bytesText(rate: number): string {
   return `${figures(rate / divisor)} ${unit}`;
 }
 
-/** From here on a share is all but rounding. */
+/** A share from here on counts as everything. The rest is a rounding error. */
 const fullShare = 0.9995;
 
 export function lockText(mutualTlsShare: number | undefined): string {
@@ -44,7 +44,7 @@ function figures(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** Not by colour alone: the words and marks beside it say the same. */
+/** The colours of health states. Words and marks beside them say the same, for readers without colours. */
 export const healthColours: Readonly<Record<Health, Colour | undefined>> = {
   failing: "red",
   degraded: "yellow",

@@ -2,9 +2,9 @@ import { transientError, userError } from "../base/index.ts";
 import type { SourceState, TopicName, Topics } from "../api/dashboard/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
-/** Rates need so much time of counting before they are worth showing once. */
+/** How long to count before a single output has meaningful rates. */
 const measureMs = 5000;
-/** A cluster that does not answer for this time is given up. */
+/** The command gives up if the cluster does not answer for this time. */
 const patienceMs = 30_000;
 
 export interface Followed<Name extends TopicName> {
@@ -94,7 +94,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
 export class FirstLook {
   #sinceMs: number | undefined;
 
-  /** True from then on. */
+  /** Stays true once it is true. */
   isReady(sources: readonly SourceState[], nowMs: number): boolean {
     const metrics = sources.find(({ name }) => name === "metrics" || name === "prometheus");
     if (metrics?.name === "prometheus") return true;
@@ -104,7 +104,7 @@ export class FirstLook {
   }
 }
 
-/** What is wrong with the sources, a line each. */
+/** The problems of the sources, one line each. */
 export function sourceLines(sources: readonly SourceState[], nowMs: number): string[] {
   return sources.flatMap(({ name, ok, asOfMs, problem = "it does not answer" }) =>
     ok

@@ -111,7 +111,7 @@ async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
   );
   for (const object of objects) {
     const kind = installedKindOf(object);
-    // A namespace that is there keeps what others have written into it.
+    // Leave an existing namespace unchanged, because others may have changed it.
     if (kind.kind === "Namespace" && (await client.get(namespaceKind, object.metadata.name ?? "")) !== undefined)
       continue;
     await client.apply(kind, object, { fieldManager, force: true });
@@ -212,7 +212,7 @@ async function remove(flags: OperatorFlags, context: CliContext): Promise<void> 
   context.out("✔ Removal complete\n");
 }
 
-/** Without a controller nobody would remove their finalizers, and such an object could not be deleted any more. */
+/** Refuses to remove the last controller while objects exist, because nothing else removes their finalizers. */
 async function refuseWhileNeeded(client: KubeClient, isLast: boolean, flags: OperatorFlags): Promise<void> {
   if (!isLast || flags.force === true) return;
   const { items } = await client.list(istioOperatorKind).catch(() => ({ items: [] }));

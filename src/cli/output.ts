@@ -2,7 +2,7 @@ import { userError } from "../base/index.ts";
 
 export type OutputFormat = "json" | "yaml" | "table";
 
-/** The form that `-o` names; `short`, `table` and nothing mean the table. */
+/** The output format of `-o`. `short`, `table` and no value mean the table. */
 export function outputFormat(
   output: string | undefined,
   known: readonly string[] = ["json", "yaml", "short"],
@@ -18,7 +18,7 @@ export function outputFormat(
 /** JSON as istioctl indents it, or YAML. */
 export async function renderValue(value: unknown, format: "json" | "yaml"): Promise<string> {
   if (format === "json") return `${JSON.stringify(value, undefined, 4)}\n`;
-  // Takes time to load, and few ask for it.
+  // Loaded on demand, because it takes time and is rarely needed.
   const { stringify } = await import("yaml");
   return stringify(value, { lineWidth: 0 });
 }

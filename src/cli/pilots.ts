@@ -19,7 +19,7 @@ export async function listPilots(client: KubeClient): Promise<Pilot[]> {
   }));
 }
 
-/** Those of one revision, or all when none is named; a user error when the revision has none. */
+/** The pilots of one revision, or all without a revision. Throws a user error if the revision has none. */
 export async function listPilotsOf(client: KubeClient, revision: string | undefined): Promise<readonly Pilot[]> {
   const pilots = await listPilots(client);
   if (revision === undefined || revision === "") return pilots;
@@ -41,7 +41,7 @@ function isRunning(pod: Pod): boolean {
   return pod.status?.phase === "Running" && pod.metadata.deletionTimestamp === undefined;
 }
 
-/** GET of a pilot's port through the API server; undefined when it has no such path. */
+/** Sends a GET to a pilot's port through the API server. Undefined if the path does not exist. */
 export async function tryPilot(
   client: KubeClient,
   pilot: Pilot,
@@ -87,7 +87,7 @@ export async function askPilot(client: KubeClient, pilot: Pilot, port: number, p
 export async function listProxies(client: KubeClient, pilot: Pilot): Promise<readonly ConnectedProxy[]> {
   const own = await tryPilot(client, pilot, 8080, "/debug/serin/proxies");
   if (own !== undefined) return JSON.parse(own) as readonly ConnectedProxy[];
-  // An istiod of upstream tells the same in fewer words.
+  // Upstream's istiod has only this report, with less detail.
   const status = JSON.parse(await askPilot(client, pilot, 8080, "/debug/syncz")) as readonly UpstreamStatus[];
   return status.map((proxy) => fromUpstream(proxy, pilot.revision));
 }

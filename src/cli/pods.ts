@@ -18,7 +18,7 @@ type Selecting = KubernetesObject & {
   readonly spec?: { readonly selector?: LabelSelector | Readonly<Record<string, string>> };
 };
 
-/** Words before the slash, as kubectl takes them. */
+/** The words before the slash that kubectl accepts. */
 const selectingKinds: readonly { readonly words: readonly string[]; readonly kind: KindDefinition }[] = [
   { words: ["deployment", "deployments", "deploy"], kind: deploymentKind },
   { words: ["daemonset", "daemonsets", "ds"], kind: daemonSetKind },
@@ -29,7 +29,7 @@ const selectingKinds: readonly { readonly words: readonly string[]; readonly kin
 ];
 const podWords = ["pod", "pods", "po"];
 
-/** `[<type>/]<name>[.<namespace>]`, whose namespace is the flag's, else the context's. */
+/** A resource written as `[<type>/]<name>[.<namespace>]`. The namespace defaults to the flag's, then the context's. */
 export interface NamedResource {
   readonly type: string;
   readonly name: string;
@@ -46,7 +46,7 @@ export async function parseResourceName(text: string, flags: CommonFlags, contex
   return { type, name, namespace };
 }
 
-/** The pods that the text names, running ones first; a user error with what is near when there is none. */
+/** The pods that the text names, running ones first. Throws a user error with similar names if there are none. */
 export async function findPods(
   client: KubeClient,
   text: string,
@@ -78,7 +78,7 @@ export async function findPods(
   return pods;
 }
 
-/** The pods that `-l` selects in the namespace of the flags. */
+/** The pods that `-l` selects in the flags' namespace. */
 export async function findPodsByLabel(
   client: KubeClient,
   selector: string,

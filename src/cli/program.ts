@@ -5,7 +5,7 @@ import { commonFlags } from "./flags.ts";
 import { Progress } from "./progress.ts";
 import { verbs, type Verb } from "./verbs.ts";
 
-/** The command line; `parseAsync` runs one line of it, given without the program's name. */
+/** The command line. `parseAsync` runs one line without the program's name. */
 export interface Program {
   parseAsync(args: readonly string[], options?: { readonly from: "user" }): Promise<void>;
 }
@@ -29,7 +29,7 @@ async function run(args: readonly string[], given: CliContext): Promise<void> {
   await program.parseAsync(arranged, { from: "user" });
 }
 
-/** Watching and serving go on until the user ends them. */
+/** Whether a command runs until the user ends it, for example to watch or to serve. */
 function isLasting(args: readonly string[], asked: readonly Verb[]): boolean {
   return (
     asked.length === 0 ||
@@ -57,7 +57,8 @@ function emptyProgram(context: CliContext): Command {
       .version(context.version, "--version", "the release that this command line belongs to")
       .configureOutput({ writeOut: context.out, writeErr: context.err })
       .showSuggestionAfterError()
-      // A flag belongs to the verb that it stands behind, also where the verb above has one of that name (`upgrade -f`, `upgrade start -f`).
+      // A flag belongs to the verb before it, even if the parent verb has a flag with that name (`upgrade -f`, `upgrade
+      // start -f`).
       .enablePositionalOptions()
       .exitOverride()
   );

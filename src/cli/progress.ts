@@ -5,7 +5,7 @@ const tickMs = 200;
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const clearLine = "\r\u001b[K";
 
-/** Shows, on a terminal's last line, that a verb which has written nothing for a second is still at work. */
+/** Shows on a terminal's last line that a verb without output for a second is still working. */
 export class Progress implements Disposable {
   readonly #context: CliContext;
   readonly #label: string;
@@ -21,7 +21,7 @@ export class Progress implements Disposable {
     this.#startedMs = this.#lastMs = context.clock.nowMs();
   }
 
-  /** The context whose output takes the line away first. */
+  /** Returns a context whose output erases the line first. */
   start(): CliContext {
     const context = this.#context;
     if (!context.showsProgress) return context;

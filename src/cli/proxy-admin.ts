@@ -25,7 +25,7 @@ export interface ProxyPod {
 
 const proxyContainer = "istio-proxy";
 
-/** The pod that the text names, once it is known to have an Envoy-like proxy. */
+/** Finds the pod that the text names. Throws unless it has an Envoy-compatible proxy. */
 export async function findProxyPod(
   client: KubeClient,
   text: string,
@@ -67,7 +67,7 @@ export function hasProxy({ spec }: Pod): boolean {
   return [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === proxyContainer);
 }
 
-/** What the proxy's admin answers, as text. */
+/** The answer of the proxy's admin port as text. */
 export async function askAdmin(
   pod: ProxyPod,
   method: "GET" | "POST",
@@ -97,7 +97,7 @@ export async function askAdmin(
   return answer.text;
 }
 
-/** JSON of a proxy's admin, or of a file with it. */
+/** Parses JSON from a proxy's admin port or from a file. */
 export function parseAdminJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text);

@@ -13,7 +13,7 @@ interface DiffFlags extends AdminFlags {
 
 type Resource = Readonly<Record<string, unknown>> & { readonly name?: string };
 
-/** The clusters, listeners and routes of the pod's proxy, compared with what its control plane would send. */
+/** Compares the clusters, listeners and routes of the pod's proxy with those that its control plane would send. */
 export async function proxyDiff(name: string, flags: DiffFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   const pod = await findProxyPod(client, name, flags, context);
@@ -31,7 +31,7 @@ export async function proxyDiff(name: string, flags: DiffFlags, context: CliCont
   context.out(compareResources("Routes", wanted.sentRoutes().map(inOrder), proxy.sentRoutes().map(inOrder)));
 }
 
-/** Parts of the bootstrap, which no control plane knows. */
+/** Resources of the bootstrap, which control planes do not send. */
 const fixedNames = new Set(["prometheus_stats", "agent", "sds-grpc", "xds-grpc", "zipkin", "prometheus", ""]);
 
 function dumpOf(text: string, where: string): ConfigDump {
@@ -54,7 +54,7 @@ async function wantedBy(
   });
 }
 
-/** Hosts that come by themselves come in any order. */
+/** Sorts virtual hosts, because those discovered on demand have no fixed order. */
 function inOrder({ virtualHosts = [], ...rest }: RouteConfig): RouteConfig {
   return {
     ...rest,
@@ -62,7 +62,9 @@ function inOrder({ virtualHosts = [], ...rest }: RouteConfig): RouteConfig {
   };
 }
 
-/** A longer resource is only named: nobody reads more, and comparing lines takes the product of their numbers. */
+/**
+ * Longer resources are only named, because nobody reads such a diff, and its cost grows with the product of the lines.
+ */
 const maxLines = 3_000;
 
 function compareResources(title: string, wanted: readonly Resource[], present: readonly Resource[]): string {
@@ -82,7 +84,7 @@ function compareResources(title: string, wanted: readonly Resource[], present: r
     : `${title} Don't Match\n--- Istiod ${title}\n+++ Proxy ${title}\n${changes.join("\n")}\n`;
 }
 
-/** Sorts names, so that only content counts. */
+/** Serialises with sorted names, so that only the content counts. */
 function canonical(value: unknown): string {
   return JSON.stringify(sorted(value), undefined, 2);
 }

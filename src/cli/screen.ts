@@ -1,6 +1,6 @@
 import type { CliContext } from "./context.ts";
 
-/** Shows a text that changes. */
+/** Shows a changing text. */
 export interface Screen {
   show(text: string): void;
   close(): void;
@@ -14,7 +14,7 @@ export function plainScreen(context: CliContext): Screen {
 const hideCursor = "\u001b[?25l";
 const showCursor = "\u001b[?25h";
 
-/** Draws over what it drew before. */
+/** A screen that redraws its text in place. */
 export function screenOf(context: CliContext): Screen {
   if (!context.colour || context.columns() === undefined) return seenLines(context);
   let lines = 0;

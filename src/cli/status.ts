@@ -91,10 +91,10 @@ function start({ id, clusterId = "" }: Connected): readonly string[] {
   return [id, clusterId === "" ? ownCluster : clusterId];
 }
 
-/** The name of a cluster that was given none. */
+/** The name of a cluster without a configured name. */
 const ownCluster = "Kubernetes";
 
-/** `4 (CDS,LDS,EDS,RDS)`, with `!` behind a type whose last push was rejected and `*` behind one that is not acknowledged yet. */
+/** `4 (CDS,LDS,EDS,RDS)`. A type has `!` if its last push was rejected, and `*` if it is not acknowledged yet. */
 function subscription(proxy: Connected): string {
   const marks = { ERROR: "!", STALE: "*", SYNCED: "", NOT_SENT: "" };
   const names = statesOf(proxy).map(([name, state]) => `${name}${marks[state]}`);
@@ -128,7 +128,7 @@ function verboseTable(proxies: readonly Connected[], context: CliContext): strin
 
 const clientConfig = "type.googleapis.com/envoy.service.status.v3.ClientConfig";
 
-/** As an istiod answers the question for its proxies over xDS. */
+/** The answer in the form in which istiod reports its proxies over xDS. */
 function discoveryResponse(pilot: Pilot, proxies: readonly Connected[], { version }: CliContext): unknown {
   return {
     versionInfo: proxies[0]?.version ?? version,

@@ -15,13 +15,13 @@ const shortNames: Readonly<Record<string, string>> = {
 };
 const order = ["CDS", "LDS", "EDS", "RDS"];
 
-/** `CDS` of a type URL. */
+/** The short name of a type URL, for example `CDS`. */
 export function shortTypeOf(typeUrl: string): string {
   const type = typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
   return shortNames[type] ?? type;
 }
 
-/** CDS, LDS, EDS, RDS, then the others by name. */
+/** Sorts CDS, LDS, EDS, RDS first, then the others by name. */
 export function compareTypes(a: string, b: string): number {
   const rank = (name: string): number => (order.indexOf(name) + order.length + 1) % (order.length + 1);
   return rank(a) - rank(b) || (a < b ? -1 : 1);
@@ -29,7 +29,9 @@ export function compareTypes(a: string, b: string): number {
 
 export type SyncState = "SYNCED" | "STALE" | "ERROR" | "NOT_SENT";
 
-/** As xDS's status service names it: ERROR is a push that was rejected, STALE one that is not acknowledged yet. */
+/**
+ * The state with the names of xDS's status service. ERROR: the push was rejected. STALE: it is not acknowledged yet.
+ */
 export function syncStateOf({ sent, acked, reason }: TypeState): SyncState {
   if (reason !== null) return "ERROR";
   if (sent === "") return "NOT_SENT";

@@ -1,7 +1,7 @@
-/** The shown form of a cell's text. It may add what takes no room, such as colour. */
+/** Styles a cell's text. It may add only text without width, such as colour. */
 export type CellStyle = (cell: string, column: string) => string;
 
-/** Rows under a header, columns padded to the widest cell and parted by `gap` spaces: three as kubectl prints, five as istioctl does. */
+/** Renders rows under a header. Columns are separated by `gap` spaces: three like kubectl, five like istioctl. */
 export function renderTable(
   header: readonly string[],
   rows: readonly (readonly string[])[],

@@ -123,7 +123,7 @@ function tagNamed(injectors: readonly WebhookConfiguration[], tag: string): Webh
   return injectors.find(({ metadata: { labels = {} } }) => labels[tagLabel] === tag);
 }
 
-/** Two webhooks that inject by default would both be asked: only one control plane is the default. */
+/** Changes the webhooks of the unnamed control plane. Only one control plane may inject by default. */
 async function patchUnnamed(client: KubeClient, change: typeof deactivateDefault): Promise<void> {
   for (const { metadata, webhooks = [] } of await injectorsOf(client)) {
     if (metadata.labels?.[tagLabel] !== undefined || metadata.labels?.[revisionLabel] !== "default") continue;
@@ -201,7 +201,7 @@ async function remove(tag: string, flags: TagFlags, context: CliContext): Promis
   context.out(`Revision tag ${tag} removed\n`);
 }
 
-/** The validator of what names no revision goes with the tag, unless a control plane without a name is there to take it back. */
+/** Removes the default validator with the tag, unless an unnamed control plane exists to which it returns. */
 async function removeDefault(client: KubeClient): Promise<void> {
   const unnamed = (await injectorsOf(client)).find(
     ({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === "default",
@@ -221,7 +221,7 @@ async function removeDefault(client: KubeClient): Promise<void> {
     clientConfig,
     injectEverybody: false,
   });
-  // Its own webhooks inject: it needs no second set of them.
+  // The control plane's own webhooks inject, so the tag needs none.
   for (const object of objects.filter(({ kind }) => kind !== "MutatingWebhookConfiguration"))
     await client.apply(installedKindOf(object), object, { fieldManager, force: true });
 }

@@ -42,7 +42,10 @@ export function tarPadding(sizeBytes: number): Buffer {
 /** Two blocks of zeros end an archive. */
 export const tarEnd: Buffer = Buffer.alloc(2 * tarBlockBytes);
 
-/** The path in the two fields of a header; what fits in neither is cut, which a file's name survives. */
+/**
+ * Splits a path into the two fields of a header. A path that is too long loses its beginning, so that the file name
+ * stays.
+ */
 function splitPath(path: string): { readonly prefix: string; readonly name: string } {
   if (Buffer.byteLength(path) <= maxNameBytes) return { prefix: "", name: path };
   const slash = path.indexOf("/", path.length - maxNameBytes - 1);

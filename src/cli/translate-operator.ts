@@ -10,13 +10,13 @@ import {
 import { chartValuesOf, resolveSpec, type ChartName } from "../install/index.ts";
 
 export interface Translation {
-  /** A YAML document a chart, and the helm line that takes it. */
+  /** A YAML document for each chart, with the helm command that uses it. */
   readonly text: string;
-  /** What the charts have no value for. */
+  /** Fields for which the charts have no value. */
   readonly warnings: readonly string[];
 }
 
-/** An IstioOperator file as values of the charts. Which of them there are, the file's profile says as well. */
+/** Translates an IstioOperator file into values of charts. Its profile decides which charts are needed. */
 export function translateOperator(objects: readonly UntypedObject[], file: string): Translation {
   const [raw, second] = objects;
   if (raw === undefined) throw userError("file-empty", `${file} holds no IstioOperator`);
@@ -55,7 +55,7 @@ interface ChartUse {
   readonly left: readonly string[];
 }
 
-/** The charts take the profile's values by its name; only a gateway's chart knows no profiles. */
+/** The charts to install. They know the profiles by name, except the chart of gateways. */
 function chartsOf(spec: IstioOperatorSpec, resolved: IstioOperatorSpec): ChartUse[] {
   const { components = {} } = resolved;
   const one = (

@@ -102,7 +102,7 @@ async function askAboutRevision(
     await ask(`Revision ${revision} will be removed from the cluster`, context);
 }
 
-/** A half-installed revision counts: anything that carries its label. */
+/** Whether any object has the revision's label, so that an incomplete installation counts too. */
 async function exists(client: KubeClient, revision: string): Promise<boolean> {
   for (const kind of installedKinds.toReversed()) {
     const { items } = await client

@@ -4,17 +4,17 @@ import { renderTable } from "./table.ts";
 
 interface TextOptions {
   readonly colour: boolean;
-  /** Every field that is rendered otherwise, instead of counts. */
+  /** Show each changed field instead of counts. */
   readonly diff: boolean;
 }
 
-/** Entries of a section that are shown; the rest is counted. */
+/** The maximum number of entries shown in a section. The rest is counted. */
 const maxShown = 8;
 const maxChangesShown = 3;
 const maxStepsShown = 30;
 const maxValueLength = 60;
 
-/** A plan for people: first the verdict with its reasons, then each part on a few lines. */
+/** Formats a plan for people: the verdict with its reasons first, then a few lines for each part. */
 export function planText(report: PreflightReport, options: TextOptions): string {
   const { from, to, upgrade } = report;
   const version = (text: string | undefined): string => (text === undefined ? "" : ` (${text})`);
@@ -260,7 +260,7 @@ function duration(seconds: number): string {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Parts that lack the same are told together. */
+/** Groups the parts that could not be compared by their reason. */
 function notComparedLines({ notCompared }: PreflightReport): string[] {
   const reasons = new Map<string, { readonly areas: string[]; readonly hint: string }>();
   for (const { area, reason, hint } of notCompared) {

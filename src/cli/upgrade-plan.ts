@@ -21,7 +21,7 @@ interface PlanFlags extends ConnectionFlags {
 
 const blockedExitCode = 1;
 
-/** `serin upgrade plan`: what an upgrade would do, before anything is done. */
+/** `serin upgrade plan`: shows what an upgrade would do, without doing it. */
 export function upgradePlanCommand(upgrade: Command, context: CliContext): void {
   // Without it, `-f` after a verb would count as the flag of `upgrade` itself.
   upgrade.enablePositionalOptions();
@@ -54,7 +54,7 @@ async function plan(flags: PlanFlags, context: CliContext): Promise<void> {
     throw userError("format-unknown", `-o ${flags.output} is not known: expected json`);
   const upgrade = await readUpgrade(flags.filename, context);
   const report = await reportOf(upgrade, flags, context).catch((error: unknown) => {
-    // Whatever broke off on the way, it was the user who ended it.
+    // If the user interrupted, report that instead of the resulting error.
     throw context.signal.aborted ? new DOMException("the plan was interrupted", "AbortError") : error;
   });
   context.out(
@@ -130,15 +130,15 @@ async function readUpgrade(file: string, context: CliContext): Promise<ReadUpgra
   return { planned, object: value };
 }
 
-/** As they stand in the file: each release reads them by itself. */
+/** The specs as written in the file, because each release parses them itself. */
 function asWritten(object: UntypedObject): { readonly installs: readonly unknown[]; readonly cni?: unknown } {
   const { to } = object["spec"] as { readonly to?: { readonly install?: readonly unknown[]; readonly cni?: unknown } };
   return { installs: to?.install ?? [], ...(to?.cni === undefined ? {} : { cni: to.cni }) };
 }
 
 /**
- * Directories from flags; else the lab's trees of the running versions; else this command line's own, if it is of that
- * version.
+ * Finds a release: the directory in the flags, else the lab's directory of the version, else this release itself if it
+ * has that version.
  */
 async function releaseFinder(flags: PlanFlags, context: CliContext): Promise<ReleaseFinder> {
   const { openRelease } = await import("../preflight/index.ts");

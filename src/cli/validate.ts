@@ -24,7 +24,7 @@ const operatorKind = "install.istio.io/IstioOperator";
 const kinds = new Map<string, KindDefinition>(
   [...istioKinds, ...gatewayApiKinds].map((kind) => [`${kind.group}/${kind.kind}`, kind]),
 );
-/** Groups of which every kind is known here. */
+/** Groups whose kinds are all known here. */
 const ownGroups = new Set([...istioKinds, ...gatewayApiKinds].map(({ group }) => group));
 
 export function validateCommand(program: Command, context: CliContext): void {
@@ -143,12 +143,12 @@ function unknownKindIssues(groupKind: string): readonly FieldIssue[] {
     ];
   }
   const home = [...kinds.values()].find((known) => known.kind === kind);
-  // Others have a VirtualService too, but not in a group that looks like Istio's.
+  // Other tools have kinds with the same names, but not in groups with istio in their name.
   if (home === undefined || !group.includes("istio")) return [];
   return [{ path: "apiVersion", message: `must be of group ${home.group} for a ${kind}, got "${group}"` }];
 }
 
-/** What a port's name or appProtocol tells of its protocol. */
+/** Checks that a port states its protocol in its name or appProtocol. */
 function portIssues(spec: unknown): readonly FieldIssue[] {
   const ports =
     (spec as { ports?: readonly { name?: string; protocol?: string; appProtocol?: string }[] } | undefined)?.ports ??

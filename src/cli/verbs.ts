@@ -1,15 +1,15 @@
 import type { Command } from "commander";
 import type { CliContext } from "./context.ts";
 
-/** A verb of the first level. What it does is loaded when it is asked for, so that help and small verbs start at once. */
+/** A top-level verb. Its code is loaded only when it runs, so that help and small verbs start quickly. */
 export interface Verb {
   readonly name: string;
   readonly aliases?: readonly string[];
   /** One line for the list of verbs. */
   readonly summary: string;
-  /** It is over when the user ends it: no progress is shown. */
+  /** It runs until the user ends it, so no progress is shown. */
   readonly runsOn?: boolean;
-  /** Adds the verb, under this name, to the program; several verbs may come from one module. Absent for another role's verb. */
+  /** Adds the verb to the program. One module may add several verbs. Absent for verbs of other roles. */
   readonly load?: () => Promise<(program: Command, context: CliContext) => void>;
 }
 

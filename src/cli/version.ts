@@ -67,7 +67,7 @@ function counted(proxies: Versions["dataPlaneVersion"]): string {
   return texts.length === 0 ? "none" : texts.join(", ");
 }
 
-/** Undefined when there is no cluster to ask, which is an error only when `--remote` was said. */
+/** Undefined without a cluster. That is an error only with an explicit `--remote`. */
 async function remoteVersions(
   flags: VersionFlags,
   isRemoteSaid: boolean,

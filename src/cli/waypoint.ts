@@ -108,7 +108,7 @@ function wantedWaypoint(namespace: string | undefined, flags: WaypointFlags): Ga
     },
     spec: { gatewayClassName: waypointClass, listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] },
   };
-  // What is written; the fields that a parsed Gateway also has are the server's to fill.
+  // Only the written fields. The server fills the other fields of a parsed Gateway.
   return gateway as unknown as Gateway;
 }
 
@@ -206,7 +206,7 @@ function isProgrammed({ status: state }: Gateway): boolean {
   );
 }
 
-/** By namespace, then name; without Gateway API there are none. */
+/** The waypoints sorted by namespace, then name. Empty without the Gateway API. */
 async function waypointsIn(
   client: KubeClient,
   namespace: string | undefined,

@@ -1,4 +1,4 @@
-/** What is left out of a table first has the highest. */
+/** The column with the highest value is removed first. */
 interface SpareColumn {
   readonly spare: number;
 }

@@ -39,7 +39,7 @@ type Section = (dump: ZtunnelDump, filter: DumpFilter) => DumpSection;
 type Flag = readonly [flags: string, text: string];
 const workloadNamespace: Flag = ["--workload-namespace <namespace>", "only what belongs to this namespace"];
 
-/** Verb, its aliases, what it tells, what narrows it. */
+/** The verbs with their aliases, their texts and their filters. */
 const sections: readonly {
   readonly verb: string;
   readonly aliases: readonly string[];
@@ -92,7 +92,7 @@ const sections: readonly {
   },
 ];
 
-/** `ztunnel-config …`: what a ztunnel's admin port tells, in upstream's columns. */
+/** `ztunnel-config …`: shows the answers of a ztunnel's admin port in upstream's columns. */
 export function ztunnelConfigCommands(program: Command, context: CliContext): void {
   const parent = program
     .command("ztunnel-config")
@@ -213,7 +213,7 @@ interface Target {
   readonly pod: string;
 }
 
-/** The pod `name[.namespace]`, that of `--node`, or all that run, by name. */
+/** The pod `name[.namespace]`, the pod on `--node`, or all running ztunnel pods sorted by name. */
 async function targets(named: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<Target[]> {
   if (named !== undefined && !/^(ds|daemonset)\//.test(named)) {
     const [pod = "", namespace = flags.namespace] = named.split(".");

@@ -4,7 +4,7 @@ import { finished } from "node:stream/promises";
 import { createGzip, type Gzip } from "node:zlib";
 import { tarEnd, tarHeader, tarPadding } from "../tar-header.ts";
 
-/** A gzipped tar that is written file by file, so that no more than one is in memory. */
+/** Writes a gzipped tar file by file, so that only one file is in memory. */
 export class ArchiveWriter implements AsyncDisposable {
   readonly #gzip: Gzip;
   readonly #done: Promise<void>;
@@ -14,7 +14,7 @@ export class ArchiveWriter implements AsyncDisposable {
     this.#gzip = createGzip();
     const file = createWriteStream(path);
     this.#done = finished(this.#gzip.pipe(file));
-    // What fails is told to who writes or ends.
+    // The calls of write and end report the error.
     this.#done.catch(() => undefined);
     this.#modifiedSeconds = Math.floor(nowMs / 1000);
   }

@@ -25,7 +25,7 @@ export interface ReportFile {
 const maxProxies = 200;
 const maxLogBytes = 16 << 20;
 
-/** The files of a report, each read when its turn comes. */
+/** The files of a report. Each is read only when the caller requests it. */
 export async function* collectReport(
   client: KubeClient,
   flags: ReportFlags,
@@ -44,7 +44,7 @@ export async function* collectReport(
   yield* podFiles(client, pods, flags, context);
 }
 
-/** Kinds of the cluster's own; Secrets are never among them. */
+/** The kinds of cluster objects in a report. Secrets are never included. */
 const clusterPaths: Readonly<Record<string, string>> = {
   nodes: "/api/v1/nodes",
   namespaces: "/api/v1/namespaces",
@@ -116,7 +116,7 @@ async function* controlPlaneFiles(
   for (const pod of pods.filter(isPart)) yield* logFiles(client, pod, "components", flags);
 }
 
-/** What Envoy and proxies like it tell; `certs` holds no keys. */
+/** The admin pages of Envoy and compatible proxies. `certs` contains no keys. */
 const proxyStates = ["config_dump", "clusters", "listeners", "stats", "certs", "server_info"];
 
 async function* podFiles(

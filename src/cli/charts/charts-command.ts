@@ -74,7 +74,7 @@ async function template(release: string, wanted: string, flags: TemplateFlags, c
     version: context.version,
     customResources: await context.customResources(),
   });
-  // As helm has it, with a repository before it.
+  // As in helm, the name may have a repository before it.
   const chart = chartNamed(wanted.slice(wanted.lastIndexOf("/") + 1), charts);
   let values: unknown = {};
   for (const file of flags.values) {
@@ -114,7 +114,7 @@ async function repository(hub: string, context: CliContext): Promise<Map<string,
   return repositoryOf(charts, new Date(createdMs(context)).toISOString());
 }
 
-/** SOURCE_DATE_EPOCH, in seconds, dates what a reproducible build makes (reproducible-builds.org). */
+/** The time of a build. Reproducible builds set it in SOURCE_DATE_EPOCH in seconds (reproducible-builds.org). */
 function createdMs({ env, clock }: CliContext): number {
   const given = env["SOURCE_DATE_EPOCH"];
   if (given === undefined) return clock.nowMs();

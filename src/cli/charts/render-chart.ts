@@ -10,9 +10,9 @@ type Tree = Readonly<Record<string, unknown>>;
 export interface ChartRelease {
   readonly name: string;
   readonly namespace: string;
-  /** What the user sets, over the chart's own values. */
+  /** The user's values, which override the chart's own. */
   readonly values: Tree;
-  /** Leaves the definitions of kinds out. */
+  /** Leave out the CustomResourceDefinitions. */
   readonly skipDefinitions: boolean;
 }
 
@@ -21,7 +21,10 @@ interface Manifest {
   readonly text: string;
 }
 
-/** What helm applies for a release of one of our charts, as YAML: definitions of kinds first, each object after what it needs. */
+/**
+ * Renders one of our charts as helm would, as YAML. CustomResourceDefinitions come first, and each object comes after
+ * the objects that it needs.
+ */
 export function renderChart(chart: Chart, release: ChartRelease): string {
   const values = coalesce(parse(chart.files.get("values.yaml") ?? "") as Tree, release.values);
   checkValues(chart, values);
@@ -64,7 +67,7 @@ function manifestsIn(text: string, source: string): Manifest[] {
     .map((document) => ({ kind: kindOf(document, source), text: `# Source: ${source}\n${document}\n` }));
 }
 
-/** Definitions are one long line of JSON, which need not be read as a whole. */
+/** The kind of a document. A definition is one long line of JSON, so only its beginning is read. */
 function kindOf(document: string, source: string): string {
   const [, found] = /"kind":"(\w+)"/.exec(document.startsWith("{") ? document.slice(0, 200) : "") ?? [];
   if (found !== undefined) return found;
@@ -82,7 +85,7 @@ function inOrder(manifests: readonly Manifest[]): Manifest[] {
   return manifests.toSorted((a, b) => of(a) - of(b));
 }
 
-/** As helm merges values: maps field by field, lists replaced, null takes a field away. */
+/** Merges values like helm: maps field by field, lists as a whole, and null removes a field. */
 export function coalesce(base: Tree, over: Tree): Tree {
   const merged: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(over)) {
@@ -97,7 +100,7 @@ function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The chart's schema names the types of the values that are used most. */
+/** Checks values against the chart's schema, which has the types of the most common values. */
 function checkValues({ name, files }: Chart, values: Tree): void {
   const schema = JSON.parse(files.get("values.schema.json") ?? "{}") as {
     readonly properties?: Readonly<Record<string, { readonly type: string }>>;

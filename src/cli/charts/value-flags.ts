@@ -1,7 +1,7 @@
 import { userError } from "../../base/index.ts";
 import { parseFieldPath, setAtPath } from "../../install/index.ts";
 
-/** One `--set` or `--set-string` of helm's: `a.b=c,d[0]=e,f={x,y}`. A backslash keeps a comma or a dot. */
+/** Applies one of helm's `--set` or `--set-string`: `a.b=c,d[0]=e,f={x,y}`. A backslash escapes a comma or a dot. */
 export function applyHelmSet(values: unknown, text: string, flag: "--set" | "--set-string"): unknown {
   return assignments(text).reduce<unknown>((tree, assignment) => {
     const equals = assignment.indexOf("=");
@@ -18,7 +18,7 @@ export function applyHelmSet(values: unknown, text: string, flag: "--set" | "--s
   }, values);
 }
 
-/** Split at commas that are not inside braces, and that no backslash keeps. */
+/** Splits at commas that are neither inside braces nor escaped. */
 function assignments(text: string): string[] {
   return (text.match(/(?:\\.|\{[^}]*\}|[^,\\])+/g) ?? []).filter((part) => part.trim() !== "");
 }
@@ -32,7 +32,7 @@ function listOr(text: string, read: (item: string) => unknown): unknown {
 function typed(text: string): unknown {
   return listOr(text, (item) => {
     if (item === "true" || item === "false") return item === "true";
-    // Takes the field away.
+    // Null removes the field.
     if (item === "null") return null;
     return /^-?(0|[1-9]\d{0,14})$/.test(item) ? Number(item) : plain(item);
   });

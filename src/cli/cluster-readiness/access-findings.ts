@@ -3,10 +3,10 @@ import type { KubeClient } from "../../kube/index.ts";
 import { callerName, readJson, whyNot, type Access } from "./cluster-facts.ts";
 import { fault, good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
-/** What the installer does to each kind that it writes. */
+/** The verbs that the installer needs for each kind that it writes. */
 const verbs = ["get", "list", "create", "patch"] as const;
 
-/** The rights of whoever asks, to what an installation does. */
+/** Checks whether the caller has the permissions that an installation needs. */
 export async function rightsFindings(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
   const name = await callerName(client);
   const user = `User ${name ?? "of the kubeconfig's context"}`;
@@ -34,7 +34,7 @@ async function deniedVerbs(client: KubeClient, access: Omit<Access, "verb">): Pr
   return verbs.filter((_verb, index) => reasons[index] !== undefined);
 }
 
-/** Who writes a role must have all its rights, or be allowed to give what he has not. */
+/** Checks for `escalate`. To write a role, the caller needs all its permissions, or `escalate`. */
 async function escalation(client: KubeClient, user: string, remedy: string): Promise<ClusterFinding[]> {
   const group = "rbac.authorization.k8s.io";
   if ((await whyNot(client, { verb: "escalate", group, resource: "clusterroles" })) === undefined) return [];
@@ -63,7 +63,7 @@ interface NamespaceObject {
 
 const enforceLabel = "pod-security.kubernetes.io/enforce";
 
-/** Whether the namespace takes the CNI agent and ztunnel, which are privileged by PodSecurity's measure. */
+/** Whether PodSecurity in the namespace allows the CNI agent and ztunnel, which are privileged. */
 export async function podSecurityFinding(client: KubeClient, istioNamespace: string): Promise<ClusterFinding> {
   const [subject, object] = ["PodSecurity", `Namespace ${istioNamespace}`];
   const read = await readJson<NamespaceObject>(client, `/api/v1/namespaces/${istioNamespace}`);

@@ -1,4 +1,5 @@
-// What an API server tells of its cluster, for precheck and the doctor. Reads only; an access review writes nothing.
+// Reads facts of a cluster from its API server, for precheck and the doctor. Writes nothing, because access reviews are
+// not stored.
 import { userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 
@@ -14,7 +15,10 @@ interface Status {
   readonly message?: string;
 }
 
-/** An object or a list as JSON. Throws where no other answer can be better: wrong credentials, a server that fails. */
+/**
+ * Reads an object or a list as JSON. Throws for wrong credentials and failing servers, because other requests would
+ * fail too.
+ */
 export async function readJson<Value>(client: KubeClient, path: string): Promise<Read<Value>> {
   const { status, text } = await client.raw("GET", path);
   if (status === 200) return { state: "read", value: parse(text, path) as Value };
@@ -66,13 +70,13 @@ export async function serverVersion(client: KubeClient): Promise<ServerVersion> 
   return { text, supported: isSupported(text) };
 }
 
-/** Of an API server or a kubelet. */
+/** Whether the version of an API server or a kubelet is supported. */
 export function isSupported(version: string): boolean {
   const [major, minor] = majorMinor(version);
   return major > 1 || minor >= oldestMinor;
 }
 
-/** `[1, 36]` of `v1.36.3`; zeros of what is no version. */
+/** `[1, 36]` for `v1.36.3`. Zeros if the text is not a version. */
 export function majorMinor(version: string): readonly [major: number, minor: number] {
   const [, major = "0", minor = "0"] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
   return [Number(major), Number(minor)];
@@ -85,7 +89,7 @@ export interface Access {
   readonly namespace?: string;
 }
 
-/** Undefined when the caller may; else why not. */
+/** Why the caller is not allowed to do it. Undefined: it is allowed. */
 export async function whyNot(client: KubeClient, access: Access): Promise<string | undefined> {
   const body = {
     apiVersion: "authorization.k8s.io/v1",
@@ -102,7 +106,7 @@ export async function whyNot(client: KubeClient, access: Access): Promise<string
   return status?.reason === undefined || status.reason === "" ? "permission denied" : status.reason;
 }
 
-/** The name by which the API server knows the caller; undefined where it does not say (before 1.28). */
+/** The caller's user name at the API server. Undefined before Kubernetes 1.28, which has no such request. */
 export async function callerName(client: KubeClient): Promise<string | undefined> {
   const body = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
   const answer = await client.raw("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", { body });
@@ -118,7 +122,7 @@ export interface GatewayDefinition {
   readonly name: string;
   readonly kind: string;
   readonly served: readonly string[];
-  /** `v1.5.0`; empty where the definition does not say. */
+  /** `v1.5.0`. Empty if the definition does not name its release. */
   readonly release: string;
   readonly channel: string;
 }
@@ -134,7 +138,7 @@ interface Definition {
 
 const gatewayGroup = "gateway.networking.k8s.io";
 
-/** The definitions of the Gateway API that the cluster has. */
+/** The cluster's definitions of the Gateway API. */
 export async function gatewayDefinitions(client: KubeClient): Promise<Read<readonly GatewayDefinition[]>> {
   const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
   const read = await readJson<{ readonly items?: readonly Definition[] }>(client, path);
@@ -151,10 +155,10 @@ export async function gatewayDefinitions(client: KubeClient): Promise<Read<reado
   return { state: "read", value };
 }
 
-/** A version that a kind must be served in, if its definition is there at all. */
+/** A version in which a kind must be served, if its definition exists. */
 export interface VersionNeed {
   readonly version: string;
-  /** istioctl's. */
+  /** istioctl's code of the finding. */
   readonly code: string;
   readonly level: "Error" | "Warning";
 }
@@ -169,7 +173,7 @@ const versionNeeds: readonly (VersionNeed & { readonly kinds: readonly string[] 
   { version: "v1", code: "IST0172", level: "Warning", kinds: ["Gateway", "GatewayClass", "HTTPRoute", "GRPCRoute"] },
 ];
 
-/** The versions that a definition lacks. */
+/** The required versions that a definition lacks. */
 export function lackedVersions({ kind, served }: GatewayDefinition): readonly VersionNeed[] {
   return versionNeeds.filter(({ kinds, version }) => kinds.includes(kind) && !served.includes(version));
 }

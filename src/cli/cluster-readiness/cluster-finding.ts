@@ -1,12 +1,15 @@
-/** One thing that the mesh needs of a cluster, or that the cluster's owner should know of. */
+/** A requirement of the mesh on the cluster, or a fact that the cluster's owner should know. */
 export interface ClusterFinding {
   readonly subject: string;
-  /** `Node n1`, `Namespace istio-system`; `Cluster` where no object is to blame. */
+  /** `Node n1`, `Namespace istio-system`. `Cluster` if the finding does not concern a single object. */
   readonly object: string;
-  /** An error is in the way of an installation; a warning costs a feature, or cannot be told from outside. */
+  /**
+   * An error prevents an installation. A warning means that a feature is missing, or that its state cannot be seen from
+   * outside.
+   */
   readonly level: "ok" | "warning" | "error";
   readonly detail: string;
-  /** What to do. Empty when nothing is to be done. */
+  /** What to do. Empty if nothing needs to be done. */
   readonly remedy: string;
 }
 
@@ -22,7 +25,7 @@ export function fault(subject: string, object: string, detail: string, remedy: s
   return { subject, object, level: "error", detail, remedy };
 }
 
-/** What could not be looked at. */
+/** A warning that a resource could not be read. */
 export function unseen(subject: string, resource: string, reason: string): ClusterFinding {
   return warning(
     subject,

@@ -12,14 +12,14 @@ interface Access {
 }
 
 interface Answers {
-  /** By path; 404 where there is none. A number is the status of a refusal. */
+  /** The answers by path. A missing path gives 404. A number is an error status. */
   readonly [path: string]: object | number;
 }
 
 const accessReviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
-/** An API server that answers as it is told; `may` decides access reviews. */
+/** An API server with the given answers. `may` decides access reviews. */
 function server(answers: Answers, may: (access: Access) => boolean = () => true): KubeClient {
   const raw: KubeClient["raw"] = async (_method, path, { body } = {}) => {
     const answer = (status: number, value: unknown) => ({ status, headers: {}, text: JSON.stringify(value) });
@@ -32,7 +32,7 @@ function server(answers: Answers, may: (access: Access) => boolean = () => true)
   return { raw } as KubeClient;
 }
 
-/** A node of EKS, as its API server shows it. */
+/** A node of EKS, as its API server returns it. */
 const node = (name: string, nodeInfo: Record<string, string> = {}, more: object = {}) => ({
   metadata: { name, labels: { "kubernetes.io/os": "linux", "node.kubernetes.io/instance-type": "m5.large" } },
   spec: { providerID: `aws:///eu-west-1a/i-0${name}` },
@@ -86,7 +86,7 @@ const namespace = "istio-system";
 const examine = async (answers: Answers, may?: (access: Access) => boolean): Promise<ClusterFinding[]> =>
   await examineCluster(server({ ...eks, ...answers }, may), namespace);
 
-/** What is not good of the findings, as text. */
+/** The texts of all findings except good ones. */
 const complaints = (findings: readonly ClusterFinding[]): string[] =>
   findings.filter(({ level }) => level !== "ok").map(findingText);
 

@@ -5,9 +5,9 @@ import { fault, good, unseen, warning, type ClusterFinding } from "./cluster-fin
 import { loadBalancerFindings, networkFindings } from "./network-findings.ts";
 import { nodeFindings, platformFinding, type SeenNode } from "./node-findings.ts";
 
-/** Looks at everything that a mesh needs of a cluster, as far as the API server tells. Changes nothing. */
+/** Checks all requirements of a mesh that are visible through the API server. Changes nothing. */
 export async function examineCluster(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
-  // The first answer says whether anybody answers, and whether the credentials are accepted.
+  // The first request shows whether the server answers and accepts the credentials.
   const version = await versionFinding(client);
   const nodes = await readJson<{ readonly items?: readonly SeenNode[] }>(client, "/api/v1/nodes");
   const seen = nodes.state === "read" ? (nodes.value.items ?? []) : undefined;

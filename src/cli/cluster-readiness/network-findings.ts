@@ -13,7 +13,7 @@ interface DaemonSet {
   readonly status?: { readonly desiredNumberScheduled?: number; readonly numberReady?: number };
 }
 
-/** Network plugins by the DaemonSets that bring them. */
+/** Network plugins by the names of their DaemonSets. */
 const pluginsByDaemonSet: Readonly<Record<string, string>> = {
   "antrea-agent": "Antrea",
   "aws-node": "Amazon VPC CNI",
@@ -31,7 +31,7 @@ const pluginsByDaemonSet: Readonly<Record<string, string>> = {
 const afterwards = (istioNamespace: string): string =>
   `the files of CNI on a node cannot be seen from outside; once it runs, kubectl logs -n ${istioNamespace} ds/istio-cni-node names the one that it chained into`;
 
-/** The cluster's own network plugin, and the mesh's agent where it is installed. */
+/** Finds the cluster's network plugin, and the mesh's CNI agent if it is installed. */
 export async function networkFindings(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
   const subject = "network plugin";
   const read = await readJson<{ readonly items?: readonly DaemonSet[] }>(client, "/apis/apps/v1/daemonsets");
@@ -69,7 +69,7 @@ function agentFinding({ metadata, status }: DaemonSet): ClusterFinding {
   );
 }
 
-/** Its own settings are the only ones of a network plugin that are known to be in the way. */
+/** Checks Cilium's settings. It is the only plugin with settings that are known to break the mesh. */
 async function ciliumFindings(client: KubeClient, namespace: string): Promise<ClusterFinding[]> {
   const object = `ConfigMap ${namespace}/cilium-config`;
   const path = `/api/v1/namespaces/${namespace}/configmaps/cilium-config`;
@@ -108,7 +108,9 @@ interface ServiceObject {
 
 const portForward = "or reach gateways by kubectl port-forward, or by node ports";
 
-/** Whether Services of type LoadBalancer get an address: by one that has it, else by what would give it. */
+/**
+ * Whether Services of the type LoadBalancer get addresses: one has an address, or a known provider of addresses exists.
+ */
 export async function loadBalancerFindings(
   client: KubeClient,
   nodes: readonly SeenNode[] | undefined,
@@ -159,7 +161,7 @@ async function metalLbFinding(client: KubeClient): Promise<ClusterFinding | unde
   );
 }
 
-/** Of clouds whose controllers give addresses: the scheme of a node's provider id. */
+/** The schemes of provider ids of clouds whose controllers give addresses. */
 const clouds: readonly string[] = [
   "aws",
   "azure",

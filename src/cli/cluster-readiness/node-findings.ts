@@ -1,7 +1,7 @@
 import { isSupported, majorMinor, oldestMinor } from "./cluster-facts.ts";
 import { fault, good, warning, type ClusterFinding } from "./cluster-finding.ts";
 
-/** Of a Node, what is looked at. */
+/** The fields of a Node that are checked. */
 export interface SeenNode {
   readonly metadata?: { readonly name?: string; readonly labels?: Readonly<Record<string, string>> };
   readonly spec?: { readonly providerID?: string };
@@ -11,11 +11,11 @@ export interface SeenNode {
   };
 }
 
-/** Since then a table of both families may translate addresses, as the rules of captured pods do. */
+/** The first kernel whose nftables can do NAT in tables of the family inet, which the rules of captured pods need. */
 const inetNatKernel: readonly [number, number] = [5, 2];
 const architectures: readonly string[] = ["amd64", "arm64"];
 
-/** What each node tells of itself. Modules of its kernel are not among it. */
+/** Checks what each Node object contains. Kernel modules are not part of it. */
 export function nodeFindings(nodes: readonly SeenNode[]): ClusterFinding[] {
   return nodes.flatMap((node) => {
     const info = node.status?.nodeInfo ?? {};
@@ -98,7 +98,7 @@ interface Platform {
 const kubeletOf = (node: SeenNode): string => node.status?.nodeInfo?.["kubeletVersion"] ?? "";
 const hasLabel = (node: SeenNode, label: string): boolean => node.metadata?.labels?.[label] !== undefined;
 
-/** Those whose nodes keep CNI's files elsewhere. The first that fits counts. */
+/** Platforms whose nodes have CNI's files in other directories. The first match counts. */
 const platforms: readonly Platform[] = [
   { name: "gke", isOf: (node) => kubeletOf(node).includes("-gke.") },
   { name: "k3d", isOf: (node) => kubeletOf(node).includes("+k3s") && node.metadata?.name?.startsWith("k3d-") === true },
@@ -113,7 +113,7 @@ const platforms: readonly Platform[] = [
   },
 ];
 
-/** A platform that an installation must be told of. */
+/** Finds a platform that an installation must name in `global.platform`. */
 export function platformFinding(nodes: readonly SeenNode[]): ClusterFinding | undefined {
   for (const { name, isOf } of platforms) {
     const node = nodes.find(isOf);

@@ -36,7 +36,10 @@ const controlZPort = 9876;
 const pilotPort = 8080;
 const answerWithinMs = 3_000;
 
-/** `dashboard`: the mesh's page, of its pod or from here; `dashboard …`: a port of this machine that leads to a page of a pod, until the user ends it. */
+/**
+ * `dashboard` opens the mesh's page, from its pod or served by this process. `dashboard …` forwards a local port to a
+ * page of a pod until the user ends it.
+ */
 export function dashboardCommands(program: Command, context: CliContext): void {
   const parent = forwardFlags(
     program
@@ -112,7 +115,7 @@ function prometheusUrl(text: string): string {
   return text.replace(/\/+$/, "");
 }
 
-/** Kiali's port, which its users know. */
+/** Kiali's port, because its users know it. */
 const pagePort = 20_001;
 
 async function showPage(flags: PageFlags, context: CliContext): Promise<void> {
@@ -133,7 +136,9 @@ async function showPage(flags: PageFlags, context: CliContext): Promise<void> {
   });
 }
 
-/** Also undefined if the user may not look for it, because then it could not be forwarded for them either. */
+/**
+ * Finds the dashboard's pod. Also undefined if the user may not list pods, because they could not forward ports either.
+ */
 async function servingPod(dashboard: KnownDashboard, flags: PageFlags, context: CliContext): Promise<Pod | undefined> {
   const client = await context.connect(flags);
   for (const namespace of await namespacesOf(flags, context)) {
@@ -147,7 +152,7 @@ async function servingPod(dashboard: KnownDashboard, flags: PageFlags, context: 
   return undefined;
 }
 
-/** The address lets one browser in. For another browser the next address is printed. */
+/** Prints or opens the address, which admits one browser. Each later address is for another browser. */
 async function announce(url: string, isFirst: boolean, flags: DashboardFlags, context: CliContext): Promise<void> {
   if (!isFirst) {
     context.out(`for another browser: ${url}\n`);
@@ -184,7 +189,7 @@ function pilotFlags(command: Command): Command {
   return selectorFlag(command).option("-r, --revision <revision>", "the control plane of this revision");
 }
 
-/** Where add-ons are looked for: beside the control plane, then where the user is. */
+/** The namespaces to search for add-ons: the control plane's first, then the user's. */
 async function namespacesOf(flags: CommonFlags, context: CliContext): Promise<string[]> {
   return [...new Set([istioNamespaceOf(flags), await namespaceOf(flags, context)])];
 }
@@ -238,7 +243,7 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
   return pod;
 }
 
-/** The control plane's pod by its name, labels or revision. Without any, the first that runs. */
+/** Finds the control plane's pod by name, labels or revision, else the first that runs. */
 async function pilotPod(name: string | undefined, flags: DashboardFlags, context: CliContext): Promise<Pod> {
   const { selector, revision } = flags;
   if ([name, selector, revision].filter((part) => part !== undefined).length > 1)
@@ -258,7 +263,7 @@ async function pilotPod(name: string | undefined, flags: DashboardFlags, context
   return pod;
 }
 
-/** If nobody serves the page, says so before a browser shows it empty. A slow server gets the benefit of the doubt. */
+/** Throws if nothing serves the page, before a browser shows an empty page. A slow server is not an error. */
 async function refuseSilent({ pod, port }: PodPage, flags: DashboardFlags, context: CliContext): Promise<void> {
   const { name = "", namespace = "" } = pod.metadata;
   const asked = context
@@ -286,7 +291,7 @@ async function show({ pod, port, path }: PodPage, flags: DashboardFlags, context
     ports: flags.port === undefined || flags.port === 0 ? [port, 0] : [flags.port],
     open: async () => await context.streamOfPod(flags, { namespace, pod: name, port }),
     failed: (reason) => {
-      // A browser asks again and again.
+      // A browser repeats its request, so print each problem once.
       if (problems.has(reason) || context.signal.aborted) return;
       problems.add(reason);
       context.err(`${reason}\n`);

@@ -77,7 +77,7 @@ test("the list tells what is installed", async () => {
   assert.match(output, /kiali +not installed +20001/);
 });
 
-/** An echo behind a forward of a free port. */
+/** Forwards a free port to an echo server. */
 async function echoed(
   ports: readonly number[],
   failed: (reason: string) => void = () => undefined,

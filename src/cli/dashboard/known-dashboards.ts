@@ -2,12 +2,12 @@
 export interface KnownDashboard {
   readonly name: string;
   readonly summary: string;
-  /** The first pod that one of these selects, in this order: releases differ in their labels. */
+  /** Label selectors in order of preference. The first pod found counts. Releases have different labels. */
   readonly selectors: readonly string[];
   readonly port: number;
-  /** Behind host and port. */
+  /** The path of the URL. */
   readonly path: string;
-  /** What to apply when there is no such pod. */
+  /** What to install if there is no such pod. */
   readonly install: string;
 }
 

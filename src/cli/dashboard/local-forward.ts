@@ -5,20 +5,20 @@ import { pipeline } from "node:stream/promises";
 import { messageOf, userError } from "../../base/index.ts";
 
 export interface LocalForwardOptions {
-  /** An address, or `localhost`: then both loopback addresses, as far as the machine has them. */
+  /** An address, or `localhost` for the loopback addresses that the machine has. */
   readonly address: string;
   /** Tried in this order; 0 is any free one. */
   readonly ports: readonly number[];
-  /** A new stream to what is forwarded. */
+  /** Opens a new stream to the forwarded port. */
   readonly open: () => Promise<Duplex>;
-  /** Told when a connection could not be forwarded. */
+  /** Called when a connection could not be forwarded. */
   readonly failed: (reason: string) => void;
 }
 
-/** Connections that are forwarded at once; further ones are closed. */
+/** The maximum number of concurrent connections. Further ones are closed. */
 const maxConnections = 256;
 
-/** A port of this machine whose connections go to somewhere else. Listening begins with `listen`. */
+/** Forwards the connections of a local port. Listening begins with `listen`. */
 export class LocalForward {
   readonly #options: LocalForwardOptions;
   readonly #servers: Server[] = [];
@@ -28,7 +28,7 @@ export class LocalForward {
     this.#options = options;
   }
 
-  /** The port that is listened on; a user error when none can be. */
+  /** Listens on the first free port and returns it. Throws a user error if there is none. */
   async listen(): Promise<number> {
     const { address, ports } = this.#options;
     let problem: unknown;
@@ -48,13 +48,13 @@ export class LocalForward {
 
   async #listenOnLoopback(port: number): Promise<number> {
     const taken = await this.#listenOn("127.0.0.1", port);
-    // Machines without IPv6 have no second one.
+    // Machines without IPv6 have no second loopback address.
     await this.#listenOn("::1", taken).catch(() => undefined);
     return taken;
   }
 
   async #listenOn(host: string, port: number): Promise<number> {
-    // Either side may have more to say when the other has ended.
+    // Either side may send more after the other has ended.
     const server = createServer({ allowHalfOpen: true }, (socket) => void this.#forward(socket));
     server.listen({ host, port });
     await once(server, "listening");

@@ -18,7 +18,7 @@ interface RbacConfig {
   readonly shadowRules?: Rbac;
 }
 
-/** The authorization policies that the pod's proxy enforces now, from its configuration. */
+/** Shows the authorization policies that the pod's proxy currently enforces. */
 export async function checkAuthorization(
   name: string | undefined,
   flags: AuthzFlags,
@@ -49,7 +49,7 @@ async function readListeners(name: string | undefined, flags: AuthzFlags, contex
 
 export interface AppliedPolicy {
   readonly action: string;
-  /** `name.namespace`; `_anonymous_match_nothing_` for rules that nothing passes. */
+  /** `name.namespace`. `_anonymous_match_nothing_` for rules that match no request. */
   readonly name: string;
   readonly rules: number;
 }
@@ -62,7 +62,7 @@ export function authorizationTable(dump: ConfigDump): string {
   return renderTable(["ACTION", "AuthorizationPolicy", "RULES"], rows, 3);
 }
 
-/** By action in the order in which they are evaluated, then name. */
+/** Sorted by action in the order of evaluation, then by name. */
 export function appliedPolicies(dump: ConfigDump): readonly AppliedPolicy[] {
   const found = new Map<string, { readonly action: string; readonly name: string; readonly rules: Set<string> }>();
   const add = (action: string, policy: string): void => {

@@ -28,7 +28,7 @@ interface Verdict {
 const revisionLabel = "istio.io/rev";
 const tagLabel = "istio.io/tag";
 
-/** For each webhook of a control plane or tag, whether it would inject the pod (or one with these labels), and why. */
+/** Shows for each webhook whether it would inject the pod, or a pod with the given labels, and why. */
 export async function checkInject(
   name: string | undefined,
   flags: CheckInjectFlags,
@@ -87,7 +87,9 @@ async function podToCheck(
   return { metadata: { namespace: await namespaceOf(flags, context), labels }, spec: { containers: [] } };
 }
 
-/** One that is injected already would be left as it is; what is asked is what happens to its successor. */
+/**
+ * Removes the traces of injection, because an injected pod would be skipped, and the question is about its successor.
+ */
 function asBeforeInjection(pod: Pod): Pod {
   const {
     "sidecar.istio.io/status": _status,
@@ -107,7 +109,7 @@ async function verdictOf(
 ): Promise<Verdict> {
   const met = matchWebhooks(hook, namespaceLabels, pod.metadata.labels ?? {});
   if (!met.injected) return met;
-  // A tag's webhook leads to its revision, whose configuration decides.
+  // A tag's webhook calls the control plane of its revision, whose configuration decides.
   const settings = await settingsOf(client, hook.metadata.labels?.[revisionLabel] ?? "default", flags, context);
   const decision =
     settings === undefined
@@ -164,7 +166,7 @@ function matches(selector: LabelSelector | undefined, labels: Labels): boolean {
   return selector === undefined || matchesLabelSelector(selector, labels);
 }
 
-/** A deactivated webhook wants a label that nothing has. */
+/** Whether a webhook is deactivated. Its selector then requires a label that nothing has. */
 function isNever(selector: LabelSelector | undefined): boolean {
   return selector?.matchLabels?.["istio.io/deactivated"] === "never-match";
 }
@@ -178,7 +180,7 @@ function labelMet(selector: LabelSelector | undefined, labels: Labels): string |
 
 type Webhooks = NonNullable<WebhookConfiguration["webhooks"]>;
 
-/** A label that a webhook does not want, where its other selector matches. */
+/** A label that one selector of a webhook excludes while its other selector matches. */
 function preventing(webhooks: Webhooks, namespaceLabels: Labels, podLabels: Labels): string | undefined {
   for (const { namespaceSelector, objectSelector } of webhooks) {
     if (matches(namespaceSelector, namespaceLabels)) {

@@ -6,7 +6,7 @@ import { askAdmin, hasProxy, parseAdminJson, type AdminFlags } from "../proxy-ad
 import { appliedPolicies, matchNothing } from "./authz-check.ts";
 import { appliesTo, type MeshObjects, type PeerAuthenticationSpec, type Written } from "./mesh-objects.ts";
 
-/** Who may reach the pod: mutual TLS, and the policies that the objects name and that its proxy has. */
+/** Describes who may reach the pod: the mTLS mode, and the policies in the cluster and in the pod's proxy. */
 export async function describeAuthorization(
   pod: Pod,
   { peerAuthentications, authorizationPolicies }: MeshObjects,
@@ -41,7 +41,7 @@ function isSelecting({ spec }: Written<PeerAuthenticationSpec>): boolean {
   return Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
 }
 
-/** The pod's own beats its namespace's, which beats the mesh's; UNSET stands for the next one. */
+/** The mTLS mode. A policy of the pod overrides one of the namespace, and that one of the mesh. UNSET inherits. */
 function effectiveMode(peers: readonly Written<PeerAuthenticationSpec>[], rootNamespace: string): string {
   const rank = (peer: Written<PeerAuthenticationSpec>): number =>
     isSelecting(peer) ? 0 : peer.metadata.namespace === rootNamespace ? 2 : 1;
@@ -56,7 +56,7 @@ function portModes(peers: readonly Written<PeerAuthenticationSpec>[]): string[] 
     : ["   Port Level mTLS mode:", ...ports.map(([port, { mode = "UNSET" }]) => `      ${port}: ${mode}`)];
 }
 
-/** What the proxy has may be older than what the objects say. */
+/** The policies in the proxy, which may be older than the objects. */
 async function enforcedLines(pod: Pod, flags: AdminFlags, context: CliContext): Promise<string[]> {
   if (!hasProxy(pod)) return [];
   const { name = "", namespace = "" } = pod.metadata;

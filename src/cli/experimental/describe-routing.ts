@@ -14,7 +14,7 @@ import {
   type Written,
 } from "./mesh-objects.ts";
 
-/** The rules for the service's host, with the subsets that the pod is in. */
+/** Describes the DestinationRules of the service's host, with the pod's subsets. */
 export function describeDestinationRules(
   service: Service,
   pod: Pod | undefined,
@@ -78,7 +78,7 @@ function otherPolicies({ loadBalancer, connectionPool, outlierDetection }: Polic
   return present.length === 0 ? [] : [`${indent}Policies: ${present.join("/")}`];
 }
 
-/** The VirtualServices and HTTPRoutes that send requests to the service, and with what they match. */
+/** Describes the VirtualServices and HTTPRoutes that send requests to the service, and their matches. */
 export function describeRoutes(
   service: Service,
   pod: Pod | undefined,
@@ -228,7 +228,7 @@ function stringMatchText({ exact, prefix, regex }: StringMatch): string {
   return regex === undefined ? "*" : `~${regex}`;
 }
 
-/** The addresses of the gateways whose VirtualServices lead to the service. */
+/** Describes the addresses of gateways whose VirtualServices route to the service. */
 export function describeExposure(
   service: Service,
   { virtualServices, gateways, services }: MeshObjects,
@@ -268,7 +268,7 @@ function addressOf({ metadata, status, spec }: Service): string {
   return ingress?.ip ?? ingress?.hostname ?? spec?.clusterIP ?? metadata.name ?? "";
 }
 
-/** A gateway names the port of its pods, or that of their service. */
+/** The service port for a gateway's port, which may be the pods' port or the service's own. */
 function servicePort({ spec }: Service, wanted: number | undefined): number | undefined {
   return spec?.ports?.find(({ port, targetPort }) => targetPort === wanted || port === wanted)?.port ?? wanted;
 }

@@ -79,7 +79,7 @@ function isCaptured({ metadata }: Pod): boolean {
   return metadata.annotations?.["ambient.istio.io/redirection"] === "enabled";
 }
 
-/** The sidecar's user. */
+/** The sidecar's user id. */
 const reservedUser = 1337;
 
 function podLines(pod: Pod, spokenOf: string, { ignoreUnmeshed }: DescribeFlags): string[] {
@@ -115,7 +115,7 @@ function portTexts({ name, ports = [] }: Container): string[] {
   );
 }
 
-/** Names of another namespace than `spokenOf` are shown with theirs. */
+/** Names from other namespaces than `spokenOf` are shown with their namespace. */
 function serviceLines(service: Service, pod: Pod | undefined, objects: MeshObjects, spokenOf: string): string[] {
   const lines = [`Service: ${shownName(service.metadata, spokenOf)}`];
   const ports = service.spec?.ports ?? [];
@@ -132,7 +132,7 @@ function serviceLines(service: Service, pod: Pod | undefined, objects: MeshObjec
   ];
   lines.push(...waypointLines(service));
   if (ports.length < 2) lines.push(...rules);
-  // As istioctl has it: of several ports, each with its rules below it.
+  // Like istioctl: if there are several ports, show the rules below each.
   else for (const { port } of tcpPorts) lines.push(`${port}:`, ...rules.map((line) => `   ${line}`));
   return [...lines, ...describeExposure(service, objects, spokenOf)];
 }
@@ -152,7 +152,7 @@ function targetPort({ port, targetPort: target = port }: ServicePort, pod: Pod |
 const protocols = ["http2", "https", "http", "grpc-web", "grpc", "tcp", "tls", "mongo", "mysql", "redis", "udp"];
 const usualPorts: Readonly<Record<number, string>> = { 3306: "MySQL", 27_017: "Mongo" };
 
-/** By `appProtocol`, else by the port's name; else it is found out from the bytes. */
+/** The protocol by `appProtocol`, else by the port's name. Otherwise it is detected from the traffic. */
 function protocolOf({ name = "", appProtocol, port }: ServicePort): string {
   const said = (appProtocol ?? protocols.find((known) => name === known || name.startsWith(`${known}-`)) ?? "").replace(
     "kubernetes.io/",

@@ -12,7 +12,7 @@ export interface StatsFlags extends AdminFlags {
 
 const outputs = ["short", "json", "yaml", "prom", "prom-merged"];
 
-/** What the proxies of pods have counted. */
+/** Shows the counters of pods' proxies. */
 export async function envoyStats(name: string | undefined, flags: StatsFlags, context: CliContext): Promise<void> {
   if (!outputs.includes(flags.output))
     throw userError("output-unknown", `--output ${flags.output} is unknown: expected one of ${outputs.join(", ")}`);
@@ -54,7 +54,7 @@ async function statsOf(pod: Pod, flags: StatsFlags, context: CliContext): Promis
   }
   if (flags.output === "prom") return await askAdmin(proxy, "GET", "/stats/prometheus", flags, context);
   if (flags.output !== "prom-merged") return await askAdmin(proxy, "GET", `/stats${asJson}`, flags, context);
-  // The application's own metrics and the proxy's, where the pod says that they are.
+  // The pod's annotations name the endpoint with the metrics of the application and the proxy.
   const { "prometheus.io/path": path = "/stats/prometheus", "prometheus.io/port": port = "15020" } =
     pod.metadata.annotations ?? {};
   return await askAdmin(proxy, "GET", path, { ...flags, proxyAdminPort: Number(port) }, context);

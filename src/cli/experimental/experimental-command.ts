@@ -25,7 +25,7 @@ export function experimentalCommands(program: Command, context: CliContext): voi
   describeCommands(parent, context);
   askingCommands(parent, context);
   waypointCommands(parent, context);
-  // istioctl keeps its older forms of these here.
+  // istioctl has these verbs here too, from older releases.
   versionCommand(parent, context);
   statusCommands(parent, context);
 }

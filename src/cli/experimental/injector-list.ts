@@ -17,7 +17,7 @@ const revisionLabel = "istio.io/rev";
 const systemNamespaces = new Set(["kube-system", "kube-public", "kube-node-lease", "local-path-storage"]);
 const injectedHooks = new Set(["rev.namespace.sidecar-injector.istio.io", "namespace.sidecar-injector.istio.io"]);
 
-/** Which namespaces are injected by which revision, and with which image. */
+/** Lists which revision injects each namespace, and with which image. */
 export async function listInjectors(flags: CommonFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   const [{ items: all }, { items: found }, { items: pods }, { items: maps }] = await Promise.all([
@@ -127,7 +127,7 @@ function hookTable(
   return renderTable(["NAMESPACES", "INJECTOR-HOOK", "ISTIO-REVISION", "SIDECAR-IMAGE"], rows, 1);
 }
 
-/** The sidecar's image that a revision's injector ConfigMap makes. */
+/** The sidecar image in the injector ConfigMap of a revision. */
 function imageOf({ metadata, data = {} }: ConfigMap): (readonly [string, string])[] {
   const values = data["values"];
   if (values === undefined || metadata.name?.startsWith("istio-sidecar-injector") !== true) return [];

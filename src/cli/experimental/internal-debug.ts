@@ -12,7 +12,7 @@ export interface DebugFlags extends CommonFlags, TimeoutFlags {
 
 const debugPort = 8080;
 
-/** What a control plane answers below `/debug/`: of the first one, or of all. */
+/** Shows the answer of the first control plane, or of all, for a path below `/debug/`. */
 export async function internalDebug(what: string | undefined, flags: DebugFlags, context: CliContext): Promise<void> {
   if (what === undefined && flags.list !== true)
     throw userError(

@@ -10,7 +10,7 @@ import { httpRouteKind } from "../../api/gateway/index.ts";
 import { serviceKind, type Service } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
-/** What `describe` reads of Istio's objects, as they are written in the cluster. */
+/** The fields of Istio's stored objects that `describe` reads. */
 export interface Written<Spec> {
   readonly metadata: {
     readonly name?: string;
@@ -105,7 +105,10 @@ export interface MeshObjects {
   readonly httpRoutes: readonly Written<HttpRouteObjectSpec>[];
 }
 
-/** All of the cluster, as a route in any namespace may lead to a service. Kinds that are not installed have no objects. */
+/**
+ * Reads all namespaces, because a route in any of them may target a service. Kinds that are not installed have no
+ * objects.
+ */
 export async function readMeshObjects(client: KubeClient): Promise<MeshObjects> {
   const [
     services,
@@ -143,7 +146,7 @@ async function listWritten<Spec>(client: KubeClient, kind: KindDefinition): Prom
   return items.map((item) => ({ metadata: item.metadata, spec: (Reflect.get(item, "spec") ?? {}) as Spec }));
 }
 
-/** A host as a rule of the namespace means it. */
+/** The full name of a host in a rule of the namespace. */
 export function fullHost(host: string, namespace: string): string {
   return host.includes(".") || host === "*"
     ? host.replace(/^([^.]+\.[^.]+)(\.svc)?$/, "$1.svc.cluster.local")
@@ -169,7 +172,7 @@ export function appliesTo(
   return isOfNamespace && (wanted === undefined || Object.keys(wanted).length === 0 || matchesLabels(wanted, labels));
 }
 
-/** `name`, with its namespace unless that is the one that is spoken of. */
+/** The name, with its namespace unless that is `spokenOf`. */
 export function shownName(
   { name = "", namespace = "" }: { readonly name?: string; readonly namespace?: string },
   spokenOf: string,

@@ -10,7 +10,7 @@ export interface MetricsFlags extends CommonFlags {
 const prometheusLabel = "app.kubernetes.io/name=prometheus";
 const prometheusPort = 9090;
 
-/** Rates and latencies that servers measured, of each workload `name[.namespace]`, from the Prometheus of the mesh. */
+/** Shows each workload's request rates and latencies on the server side, from the mesh's Prometheus. */
 export async function workloadMetrics(
   workloads: readonly string[],
   flags: MetricsFlags,
@@ -69,7 +69,7 @@ interface QueryAnswer {
   readonly data?: { readonly resultType?: string; readonly result?: readonly { readonly value?: [number, string] }[] };
 }
 
-/** The first sample; zero where nothing was measured. */
+/** The first sample. Zero if there is none. */
 function valueOf({ status, text }: { readonly status: number; readonly text: string }): number {
   if (status !== 200 && !text.startsWith("{"))
     throw new Error(`Prometheus answered ${status}: ${text.trim().slice(0, 200)}`);
@@ -89,7 +89,7 @@ function latencyText(latencyMs: number): string {
   return `${minutes === 0 ? "" : `${minutes}m`}${(ms % 60_000) / 1000}s`;
 }
 
-/** istioctl's columns: one of 42 characters, five of 13, all set to the right. */
+/** istioctl's columns: one of 42 characters and five of 13, all right-aligned. */
 function line([workload = "", ...values]: readonly string[]): string {
   return `  ${workload.padStart(40)}${values.map((value) => `  ${value.padStart(11)}`).join("")}\n`;
 }

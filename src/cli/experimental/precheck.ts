@@ -22,7 +22,7 @@ export interface PrecheckFlags extends CommonFlags {
 
 type Level = "Error" | "Warning" | "Info";
 
-/** With istioctl's codes, so that what is written about them can be found. */
+/** A finding with istioctl's code, so that its documentation can be found. */
 interface Finding {
   readonly code: string;
   readonly level: Level;
@@ -32,7 +32,7 @@ interface Finding {
 
 const levels: readonly Level[] = ["Info", "Warning", "Error"];
 
-/** Whether a mesh can be installed into the cluster, or upgraded there. Throws when something is in the way. */
+/** Checks whether a mesh can be installed or upgraded in the cluster. Throws if something prevents it. */
 export async function precheck(flags: PrecheckFlags, context: CliContext): Promise<void> {
   const threshold = levels.find((level) => level.toLowerCase() === flags.outputThreshold.toLowerCase());
   if (threshold === undefined)
@@ -84,7 +84,7 @@ async function checkServerVersion(client: KubeClient): Promise<Finding[]> {
   ];
 }
 
-/** What an installation creates. */
+/** The resources that an installation creates. */
 const created: readonly { readonly group: string; readonly resource: string; readonly namespaced: boolean }[] = [
   { group: "", resource: "namespaces", namespaced: false },
   { group: "rbac.authorization.k8s.io", resource: "clusterroles", namespaced: false },

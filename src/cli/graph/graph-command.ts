@@ -77,7 +77,7 @@ async function showGraph(namespaces: string, flags: GraphFlags, context: CliCont
   }
 }
 
-/** What fits the terminal: who draws over it must not scroll it. */
+/** Cuts the text to the terminal, because redrawing does not work if the terminal scrolls. */
 function watchedText(view: GraphView, context: CliContext): string {
   const columns = context.columns() ?? 80;
   const nowMs = context.clock.nowMs();

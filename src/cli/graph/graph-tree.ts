@@ -20,7 +20,7 @@ interface Line {
 
 const gap = 2;
 const leastName = 16;
-/** Deeper calls are cut, and said to be. */
+/** Deeper calls are left out, with a note. */
 const maxDepth = 12;
 const maxLines = 2000;
 
@@ -147,7 +147,7 @@ const columnsInOrder: readonly Column[] = [
   { title: "BY", cell: ({ edge }) => edge?.service ?? "", spare: 6 },
 ];
 
-/** Explained below the tree where they occur. */
+/** The marks in the tree, explained below it if they occur. */
 const noteWords = [
   ["↑", "↑ its calls are above"],
   ["↺", "↺ it began here"],
@@ -178,7 +178,7 @@ function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): 
       shown = shown.filter((column) => column !== last);
       nameWidth = widthOfNames();
     }
-    // With a column of namespaces names are written otherwise.
+    // If there is a column of namespaces, names are shorter.
     const known = columnsInOrder.filter(
       (column) =>
         shown.includes(column) || (column.title !== "NAMESPACE" && lines.some((line) => column.cell(line) !== "")),
@@ -212,7 +212,7 @@ function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): 
   return `${[header, ...body, ...(signs.length === 0 ? [] : [signs.join(", ")])].join("\n")}\n`;
 }
 
-/** For Graphviz. */
+/** Renders the graph for Graphviz. */
 export function renderDot({ tables: { nodes, edges } }: GraphView): string {
   const quoted = (text: string): string => `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
   const nodeLines = Object.entries(nodes).map(

@@ -1,4 +1,4 @@
-// An archive of images, as a stream: an OCI layout in a tar, or what `docker load` takes.
+// Writes an archive of images as a stream: an OCI layout in a tar, or the format of `docker load`.
 import { createReadStream } from "node:fs";
 import { tarEnd, tarHeader, tarPadding } from "../tar-header.ts";
 import { blobsOf, variantOf, type Descriptor, type ImageLayout, type LayoutImage } from "./image-layout.ts";
@@ -15,7 +15,7 @@ const json = (value: unknown): string => `${JSON.stringify(value)}\n`;
 export function ociArchive(images: readonly LayoutImage[], architecture: string | undefined): ArchiveContent {
   const entries = images.map((image) => {
     const { reference, index } = image;
-    // containerd takes its own annotation as the name; skopeo and podman take the specification's.
+    // containerd reads the name from its own annotation. skopeo and podman read the one of the specification.
     const annotations = { "io.containerd.image.name": reference, "org.opencontainers.image.ref.name": reference };
     if (architecture === undefined) return { descriptor: index, variants: image.variants, annotations };
     const variant = variantOf(image, architecture);
@@ -45,7 +45,7 @@ export function ociArchive(images: readonly LayoutImage[], architecture: string 
   };
 }
 
-/** Docker's own format has one architecture. Its layers stay compressed: whoever reads it looks at their first bytes. */
+/** Docker's format has one architecture. Layers stay compressed, because readers detect that from the first bytes. */
 export function dockerArchive(images: readonly LayoutImage[], architecture: string): ArchiveContent {
   const variants = images.map((image) => ({ image, variant: variantOf(image, architecture) }));
   const entries = variants.map(({ image, variant }) => ({
@@ -60,7 +60,7 @@ export function dockerArchive(images: readonly LayoutImage[], architecture: stri
   };
 }
 
-/** The archive's bytes. Every blob is looked for first, so that nothing is written of a layout that lacks one. */
+/** The archive's bytes. Checks that every blob exists first, so that an incomplete layout writes nothing. */
 export async function* archiveBytes(layout: ImageLayout, content: ArchiveContent): AsyncGenerator<Buffer, void> {
   for (const blob of content.blobs) await layout.check(blob);
   for (const [path, text] of content.documents) {

@@ -34,7 +34,7 @@ interface PushFlags extends LayoutFlags, CredentialFlags {
 }
 
 const mebibyte = 1024 * 1024;
-/** What images call this machine's architecture. */
+/** The name of this machine's architecture in images. */
 const machineArchitecture = process.arch === "x64" ? "amd64" : process.arch;
 
 export function imageCommands(program: Command, context: CliContext): void {
@@ -170,7 +170,7 @@ function nameUnder(hub: string | undefined, reference: string): string {
     : `${hub.replace(/\/+$/, "")}/${reference.slice(reference.lastIndexOf("/") + 1)}`;
 }
 
-/** Under one hub, images of different hubs could take each other's name. */
+/** Refuses images of different hubs that would get the same name under one hub. */
 function refuseSameNames(destinations: readonly { readonly image: LayoutImage; readonly to: Destination }[]): void {
   const taken = new Map<string, string>();
   for (const { image, to } of destinations) {

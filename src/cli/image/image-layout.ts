@@ -63,7 +63,7 @@ export class ImageLayout {
     return join(this.directory, "blobs/sha256", digest.slice(digest.indexOf(":") + 1));
   }
 
-  /** Throws unless the blob is there, whole. */
+  /** Throws unless the blob exists with its full size. */
   async check(blob: Descriptor): Promise<void> {
     const found = await stat(this.pathOf(blob)).catch(() => undefined);
     if (found?.size !== blob.size)
@@ -73,7 +73,7 @@ export class ImageLayout {
       );
   }
 
-  /** A document of the layout, after its digest was compared. */
+  /** Reads a document of the layout and checks its digest. */
   async read(blob: Descriptor): Promise<Buffer> {
     const file = this.pathOf(blob);
     if (blob.size > maxDocumentBytes) throw this.#invalid(file, `a document of ${blob.size} bytes`);
@@ -113,12 +113,12 @@ export class ImageLayout {
       const value: unknown = JSON.parse(bytes.toString());
       if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
     } catch {
-      // Told below.
+      // Reported below.
     }
     throw this.#invalid(file, "not a JSON object");
   }
 
-  /** A digest becomes a path, so that nothing but a digest may stand there. */
+  /** Checks a descriptor. Its digest becomes a path, so only a valid digest is allowed. */
   #descriptor(value: unknown, file: string): Descriptor & Named {
     const { mediaType, digest, size } = (value ?? {}) as Record<string, unknown>;
     if (typeof digest !== "string" || !/^sha256:[0-9a-f]{64}$/.test(digest))
@@ -135,7 +135,7 @@ export class ImageLayout {
   }
 }
 
-/** The images with these names, whole or short (`pilot`); all where none is named. */
+/** The images with these full or short names (`pilot`). Without names, all images. */
 export function chooseImages(images: readonly LayoutImage[], names: readonly string[]): readonly LayoutImage[] {
   if (names.length === 0) return images;
   const chosen = new Set<LayoutImage>();
@@ -156,7 +156,7 @@ export function shortName(reference: string): string {
   return last.includes(":") ? last.slice(0, last.indexOf(":")) : last;
 }
 
-/** The variant of an architecture, or a message that names those that are there. */
+/** The variant for an architecture. Throws a user error with the existing ones if there is none. */
 export function variantOf({ reference, variants }: LayoutImage, architecture: string): ImageVariant {
   const found = variants.find((variant) => variant.architecture === architecture);
   if (found !== undefined) return found;
@@ -166,7 +166,7 @@ export function variantOf({ reference, variants }: LayoutImage, architecture: st
   });
 }
 
-/** Every blob of these variants once, the small documents of each before its layers. */
+/** Each blob of these variants once. The small documents of a variant come before its layers. */
 export function blobsOf(variants: readonly ImageVariant[]): readonly Descriptor[] {
   const blobs = new Map<string, Descriptor>();
   for (const { manifest, config, layers } of variants)

@@ -6,17 +6,17 @@ import { userError } from "../../base/index.ts";
 
 export interface ImportOptions {
   readonly bytes: Readable;
-  /** containerd's client and what comes before its flags: `ctr`, `k3s ctr`. */
+  /** containerd's client with the words before its flags: `ctr`, `k3s ctr`. */
   readonly command: string;
   readonly address: string | undefined;
   readonly signal: AbortSignal;
 }
 
-/** Where kubelets look. */
+/** The containerd namespace of kubelets. */
 const kubeletNamespace = "k8s.io";
 const maxOutput = 4096;
 
-/** Hands an archive to containerd's own client. */
+/** Sends an archive to containerd's client. */
 export async function importImages({ bytes, command, address, signal }: ImportOptions): Promise<void> {
   const [program = "", ...rest] = command.split(/\s+/).filter((word) => word !== "");
   const flags = address === undefined ? [] : ["--address", address];
@@ -29,7 +29,7 @@ export async function importImages({ bytes, command, address, signal }: ImportOp
     output = (output + piece.toString()).slice(-maxOutput);
   });
   const closed = once(child, "close") as Promise<[number | null]>;
-  // Whoever does not take all of it says why by its end.
+  // If the client does not read everything, its exit explains why.
   const sent = pipeline(bytes, child.stdin).then(
     () => undefined,
     (error: unknown) => error,

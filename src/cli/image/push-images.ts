@@ -11,12 +11,12 @@ export interface Destination {
 
 export interface PushedImage {
   readonly sentBytes: number;
-  /** Blobs that were there, of this repository or of another one of the registry. */
+  /** The number of blobs that the registry had already, in this or another repository. */
   readonly reused: number;
   readonly sent: number;
 }
 
-/** A whole name in its parts: the registry, the path in it, the tag. */
+/** Splits a full image name into registry, repository and tag. */
 export function destinationOf(reference: string): Destination {
   const [, registry = "", repository = "", tag = ""] =
     /^([^/]+)\/([a-z0-9][a-z0-9._/-]*):([\w][\w.-]{0,127})$/.exec(reference) ?? [];
@@ -28,11 +28,11 @@ export function destinationOf(reference: string): Destination {
   return { registry, repository, tag };
 }
 
-/** Sends one image after the other to a registry. What the registry has is not sent again. */
+/** Sends images to a registry one after another. Skips blobs that the registry has. */
 export class ImagePusher {
   readonly #layout: ImageLayout;
   readonly #client: RegistryClient;
-  /** Where this run knows a blob to be, by its digest. */
+  /** A repository that contains a blob, by the blob's digest, as far as this run knows. */
   readonly #repositories = new Map<string, string>();
 
   constructor(layout: ImageLayout, client: RegistryClient) {
@@ -40,7 +40,7 @@ export class ImagePusher {
     this.#client = client;
   }
 
-  /** First the content, then what names it, so that nobody who pulls finds a name without its content. */
+  /** Sends the content before the manifests that name it, so that a pull never finds a name without content. */
   async push(image: LayoutImage, { repository, tag }: Destination): Promise<PushedImage> {
     const blobs = new Map(
       image.variants.flatMap(({ config, layers }) => [config, ...layers]).map((blob) => [blob.digest, blob]),
@@ -59,7 +59,7 @@ export class ImagePusher {
     return { sent, sentBytes, reused: blobs.size - sent };
   }
 
-  /** Whether it had to be sent. */
+  /** Sends a blob if the registry lacks it. Returns whether it was sent. */
   async #pushBlob(blob: Descriptor, repository: string): Promise<boolean> {
     const path = `/v2/${repository}/blobs`;
     const there = await this.#client.send({ method: "HEAD", target: `${path}/${blob.digest}`, repository });
@@ -99,7 +99,7 @@ export class ImagePusher {
   }
 }
 
-/** The rest of the address stays as the registry wrote it: its state is in there. */
+/** Adds the digest to an upload address. The rest stays unchanged, because it contains the registry's state. */
 function withDigest(location: URL, digest: string): URL {
   location.search += `${location.search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`;
   return location;

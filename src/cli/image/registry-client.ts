@@ -1,4 +1,5 @@
-// A client of one registry, by the OCI distribution protocol: requests, and the tokens or passwords that it asks for.
+// A client of one registry for the OCI distribution protocol. Handles the tokens or passwords that the registry
+// requires.
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { request as httpsRequest, type RequestOptions } from "node:https";
 import { Readable } from "node:stream";
@@ -7,10 +8,10 @@ import { nodeHttp, transientError, userError, type SerinError } from "../../base
 import type { RegistryCredentials } from "./registry-credentials.ts";
 
 export interface RegistryOptions {
-  /** Its host, with a port where it is not the usual one. */
+  /** The registry's host, with the port if it is not the default. */
   readonly registry: string;
   readonly plainHttp: boolean;
-  /** Certificates of authorities, in PEM, instead of those that the machine knows. */
+  /** CA certificates in PEM, instead of those of the operating system. */
   readonly authorities?: string;
   readonly credentials: RegistryCredentials | undefined;
   readonly userAgent: string;
@@ -19,9 +20,9 @@ export interface RegistryOptions {
 
 export interface RegistryRequest {
   readonly method: "GET" | "HEAD" | "POST" | "PUT";
-  /** A path of the registry, or a whole address that it gave. */
+  /** A path of the registry, or a full URL that the registry returned. */
   readonly target: string | URL;
-  /** The repository that it is about; a token is kept for each. */
+  /** The repository of the request. Each repository has its own token. */
   readonly repository: string;
   readonly contentType?: string;
   readonly body?: RequestBody;
@@ -39,16 +40,16 @@ export interface RegistryAnswer {
   readonly text: string;
 }
 
-/** Without a byte in either direction. */
+/** The time limit without any data in either direction. */
 const silenceMs = 60_000;
-/** The maximum size of an answer. Those that are read are tokens and errors. */
+/** The maximum size of an answer. Only tokens and errors are read. */
 const maxAnswerBytes = 256 * 1024;
 
 export class RegistryClient {
   readonly registry: string;
   readonly #options: RegistryOptions;
   readonly url: URL;
-  /** By repository. */
+  /** The authorization headers by repository. */
   readonly #authorizations = new Map<string, string>();
 
   constructor(options: RegistryOptions) {
@@ -72,7 +73,7 @@ export class RegistryClient {
       }
     }
     const { location } = answer.headers;
-    // Registries lead readers of blobs to where these are stored.
+    // Registries redirect readers of blobs to their storage.
     if (request.method === "HEAD" && isRedirect(answer.status) && location !== undefined) {
       const stored = await this.#exchange(new URL(location, url), request);
       return { ...stored, status: stored.status === 200 ? 200 : 404 };
@@ -115,7 +116,7 @@ export class RegistryClient {
     );
   }
 
-  /** What the challenge asks for: a password, or a token from the server that it names. */
+  /** Gets what the challenge requires: a password, or a token from the server that it names. */
   async #authorize(challenge: string, repository: string): Promise<string | undefined> {
     const { credentials } = this.#options;
     const bearer = /\bBearer\s+(.*)$/is.exec(challenge)?.[1];
@@ -209,7 +210,7 @@ export class RegistryClient {
       return { status: response.statusCode ?? 0, headers: response.headers, text };
     } catch (error) {
       signal.throwIfAborted();
-      // A registry may close a connection that waited, just when it is used again.
+      // A registry may close an idle connection at the moment of its reuse.
       if (outgoing.reusedSocket && !isAgain && (error as NodeJS.ErrnoException).code === "ECONNRESET")
         return await this.#exchange(url, request, authorization, true);
       throw unreachable(url, error as NodeJS.ErrnoException, this.#options.plainHttp);
@@ -249,7 +250,7 @@ function tokenIn(text: string): string | undefined {
   }
 }
 
-/** The first error that the registry's answer names. */
+/** The first error in the registry's answer. */
 function errorText(text: string): string {
   try {
     const [error] = (JSON.parse(text) as { errors?: readonly { code?: string; message?: string }[] }).errors ?? [];

@@ -1,10 +1,10 @@
-// Who pushes: by flags, or by what `docker login` left behind.
+// Reads the credentials for a registry from flags or from the configuration of `docker login`.
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { envString, messageOf, userError, type Environment } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 
-/** An identity token is what some registries give for a password; it buys tokens for requests. */
+/** Some registries return an identity token for a password. It is exchanged for tokens for requests. */
 export type RegistryCredentials =
   | { readonly username: string; readonly password: string }
   | { readonly identityToken: string };
@@ -78,14 +78,14 @@ function parseConfig(text: string, file: string): DockerConfig {
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value;
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw userError("docker-config-invalid", `${file} is not a JSON object`, {
     hint: "mend the file, or pass --username and --password-stdin",
   });
 }
 
-/** Keys are hosts, or addresses as older clients wrote them. */
+/** Keys are hosts. Older clients wrote full URLs. */
 function entryOf<Value>(entries: Readonly<Record<string, Value>> | undefined, registry: string): Value | undefined {
   const found = Object.entries(entries ?? {}).find(([key]) => hostOf(key) === hostOf(registry));
   return found?.[1];
@@ -110,7 +110,7 @@ function credentialsOfEntry(entry: DockerEntry, file: string, registry: string):
   return { username: pair.slice(0, colon), password: pair.slice(colon + 1) };
 }
 
-/** A program that keeps passwords, by Docker's protocol: the registry's address in, JSON out. */
+/** Calls a credential helper with Docker's protocol: it reads the registry's address and writes JSON. */
 async function askHelper(helper: string, registry: string, env: Environment): Promise<RegistryCredentials | undefined> {
   const program = `docker-credential-${helper}`;
   const { error, output } = await new Promise<{ error: Error | null; output: string }>((resolve) => {

@@ -10,7 +10,7 @@ import type { EndpointFilter } from "./endpoints.ts";
 
 type LbEndpoint = NonNullable<LocalityEndpoints["lbEndpoints"]>[number];
 
-/** The endpoints as the control plane sent them, of those that pass the filter; in order of their clusters. */
+/** The endpoints from the control plane that pass the filter, sorted by cluster. */
 export function filterAssignments(
   assignments: readonly EndpointAssignment[],
   filter: EndpointFilter,

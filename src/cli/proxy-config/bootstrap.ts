@@ -5,7 +5,7 @@ interface BuildVersion {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-/** The versions that a proxy says of itself: Istio's, and Envoy's (of a proxy that is none, its name). */
+/** The versions that a proxy reports: Istio's and Envoy's. For other proxies than Envoy, the name. */
 export function bootstrapSummary(dump: ConfigDump): string {
   const { node = {} } = (dump.part("BootstrapConfigDump")?.["bootstrap"] ?? {}) as { readonly node?: Json };
   const metadata = (node["metadata"] ?? {}) as Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 import { compareClusterNames, managedBy, parseClusterName, type ClusterConfig } from "../../proxy-dump/index.ts";
 import { renderTable } from "../table.ts";
 
-/** Parts of a cluster's name; every one that is given must be in it. */
+/** Parts of a cluster's name. All given ones must match. */
 export interface ClusterFilter {
   readonly fqdn?: string;
   readonly port?: number;
@@ -24,7 +24,7 @@ export function filterClusters(
     .toSorted((a, b) => compareClusterNames(a.name, b.name));
 }
 
-/** `named`: with a first column `cluster/<name>`, for several tables one after the other. */
+/** `named` adds a first column `cluster/<name>`, for several tables in one output. */
 export function clusterTable(clusters: readonly ClusterConfig[], named = false): string {
   const rows = clusters.map(({ name = "", type = "STATIC", metadata }) => {
     const { host, port, subset, direction, isService } = parseClusterName(name);

@@ -1,7 +1,7 @@
 import { addressText, compare, type Address } from "../../proxy-dump/index.ts";
 import { renderTable } from "../table.ts";
 
-/** What is read of Envoy's `/clusters?format=json`, with JSON's names. */
+/** The fields of Envoy's `/clusters?format=json` that are used, with the names of its JSON. */
 export interface ClusterStatuses {
   readonly clusterStatuses?: readonly ClusterStatus[];
 }
@@ -16,7 +16,7 @@ interface HostStatus {
   readonly healthStatus?: { readonly edsHealthStatus?: string; readonly failedOutlierCheck?: boolean };
 }
 
-/** Every one that is given must hold; names without regard to case. */
+/** All given conditions must match. Names are compared without case. */
 export interface EndpointFilter {
   readonly address?: string;
   readonly port?: number;
@@ -24,7 +24,7 @@ export interface EndpointFilter {
   readonly status?: string;
 }
 
-/** The clusters of which an endpoint passes the filter. */
+/** The clusters with an endpoint that passes the filter. */
 export function filterEndpointClusters(
   { clusterStatuses = [] }: ClusterStatuses,
   filter: EndpointFilter,

@@ -17,7 +17,7 @@ export interface ListenerFilter {
   readonly type?: string;
 }
 
-/** By port, then address, then type. */
+/** Sorted by port, then address, then type. */
 export function filterListeners(
   listeners: readonly ListenerConfig[],
   { address, port = 0, type }: ListenerFilter,

@@ -26,7 +26,7 @@ type AllFlags = DumpFlags &
   Verbose & { readonly withHeaders?: boolean };
 
 const dumpFile = "the answer of /config_dump";
-/** Envoy leaves out what is not asked for. */
+/** Masks that limit Envoy's answer to the needed parts. */
 const masks = {
   cluster: "?mask=dynamic_active_clusters,dynamic_warming_clusters,static_clusters",
   listener: "?mask=dynamic_listeners,static_listeners",
@@ -36,7 +36,10 @@ const masks = {
   endpoints: "?include_eds=true",
 };
 
-/** `proxy-config …`: what a proxy's admin port tells, in istioctl's columns; Envoy answers in the same form. */
+/**
+ * `proxy-config …`: shows the answers of a proxy's admin port in istioctl's columns. Envoy's answers have the same
+ * form.
+ */
 export function proxyConfigCommands(program: Command, context: CliContext): void {
   const parent = program
     .command("proxy-config")
@@ -239,7 +242,7 @@ function allCommand(parent: Command, context: CliContext): void {
       if (format === "table")
         return context.out(allTables(await readDump(name, masks.endpoints, flags, context), flags, context));
       const text = await readAdminText(name, `/config_dump${masks.endpoints}`, flags, context);
-      // As the proxy gave it: tools read it again by --file.
+      // Print the proxy's JSON unchanged, because --file can read it again.
       context.out(format === "json" ? `${text.trimEnd()}\n` : await renderValue(JSON.parse(text), format));
     });
 }

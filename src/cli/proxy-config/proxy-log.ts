@@ -14,7 +14,7 @@ interface LogFlags extends AdminFlags {
 }
 
 const levels = ["trace", "debug", "info", "warning", "error", "critical", "off"];
-/** Other words for them. */
+/** Other names of levels. */
 const sameLevels: Readonly<Record<string, string>> = { warn: "warning", none: "off" };
 const defaultLevel = "warning";
 
@@ -60,7 +60,7 @@ async function log(name: string | undefined, flags: LogFlags, context: CliContex
   }
 }
 
-/** `level=debug` for all loggers first, then `http=trace` for single ones. */
+/** Puts changes for all loggers (`level=debug`) before those for single ones (`http=trace`). */
 function parseLevels(text: string | undefined): readonly string[] {
   const changes = (text ?? "")
     .split(",")

@@ -8,7 +8,7 @@ export interface DumpFlags extends AdminFlags {
   readonly file?: string;
 }
 
-/** An answer of the admin of the pod's proxy, or the file that stands for it. */
+/** Reads an answer of the pod's admin port, or the file that replaces it. */
 export async function readAdminText(
   name: string | undefined,
   path: string,
@@ -29,7 +29,7 @@ export async function readAdminText(
   return await askAdmin(pod, "GET", path, flags, context);
 }
 
-/** The same, parsed, with JSON's names. */
+/** The same as parsed JSON. */
 export async function readAdmin(
   name: string | undefined,
   path: string,

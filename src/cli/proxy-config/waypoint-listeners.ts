@@ -12,7 +12,7 @@ import {
 } from "../../proxy-dump/index.ts";
 import { renderTable } from "../table.ts";
 
-/** A waypoint's chains, each with the ways through the matcher that lead to it. */
+/** The filter chains of a waypoint, each with the matches that select it. */
 export function waypointListenerTable(listeners: readonly ListenerConfig[]): string {
   const sorted = listeners.toSorted(
     (a, b) =>
@@ -23,7 +23,7 @@ export function waypointListenerTable(listeners: readonly ListenerConfig[]): str
   const rows = sorted.flatMap((listener) => {
     const chains = chainsOf(listener);
     const ownName = `envoy://${listener.name ?? ""}`;
-    // A listener with one chain of its own name says it once.
+    // If a listener has one chain with the same name, print the name once.
     const name =
       listener.internalListener !== undefined && chains.length === 1 && chains[0]?.name === ownName
         ? "internal"

@@ -11,7 +11,7 @@ interface ExplainFlags extends ConnectionFlags {
   readonly namespace?: string;
 }
 
-/** `serin check`: what a judgement looks at, when it passes and when it fails. */
+/** `serin check`: shows checks, and tries them outside a rollout. */
 export function checkCommands(program: Command, context: CliContext): void {
   const check = program
     .command("check")
@@ -96,7 +96,7 @@ function flags(command: Command): Command {
     .option("--context <name>", "context of the kubeconfig");
 }
 
-/** A check of that type with all its defaults; undefined where the type alone says too little. */
+/** A check of the type with all defaults. Undefined if the type needs more fields. */
 function defaultOf(type: string): CheckSpec | undefined {
   return parseCheck({ metadata: { name: "check" }, spec: { type } }).value?.spec;
 }

@@ -25,7 +25,7 @@ interface ExceptFlags extends ConnectionFlags {
   readonly reason: string;
 }
 
-/** `serin freeze`: times in which no rollout begins a step. */
+/** `serin freeze`: manages times in which no rollout begins a step. */
 export function freezeCommands(program: Command, context: CliContext): void {
   const freeze = program
     .command("freeze")
@@ -119,7 +119,7 @@ function secondsOf(text: string): number {
   return Number(count) * (unitSeconds[unit] ?? 1);
 }
 
-/** `2026-12-20T18:00:00` on the zone's clocks. A zone that there is none of is for the parser to refuse. */
+/** The local time in a zone: `2026-12-20T18:00:00`. The parser refuses unknown zones later. */
 function localNow(nowMs: number, timeZone: string): string {
   try {
     return new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "medium" })

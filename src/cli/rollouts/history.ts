@@ -9,7 +9,7 @@ export interface HistoryFlags extends RolloutFlags {
   readonly run?: number;
 }
 
-/** Every decision of a rollout with its evidence, also once the object is gone: the journal is kept. */
+/** Shows all decisions of a rollout with their evidence, even after its deletion, because the journal stays. */
 export async function showHistory<Value extends Rollout>(
   kind: KindDefinition<Value>,
   name: string,
@@ -41,7 +41,7 @@ export async function showHistory<Value extends Rollout>(
   context.out(flags.json === true ? `${JSON.stringify({ rollout: name, decisions })}\n` : renderHistory(decisions));
 }
 
-/** One paragraph a decision, oldest first; runs are set apart. */
+/** One paragraph for each decision, oldest first. Runs are separated. */
 export function renderHistory(decisions: readonly DecisionRecord[]): string {
   const lines: string[] = [];
   let run = 0;

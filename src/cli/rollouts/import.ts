@@ -10,7 +10,10 @@ interface ImportFlags {
   readonly json?: boolean;
 }
 
-/** `serin canary import`: rollouts of other tools as YAML on standard output, what was not carried over on standard error. */
+/**
+ * `serin canary import`: converts rollouts of other tools to YAML on standard output. Reports on standard error what
+ * was not converted.
+ */
 export function importCommand(canary: Command, context: CliContext): void {
   canary
     .command("import")

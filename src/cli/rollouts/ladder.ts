@@ -11,9 +11,9 @@ import {
 
 export interface LadderOptions {
   readonly colour: boolean;
-  /** The width of the terminal; longer lines are cut. Unlimited when absent. */
+  /** The width of the terminal, to which lines are cut. Absent: unlimited. */
   readonly columns?: number;
-  /** The evidence of steps that are done, and steps to come beyond the next few. */
+  /** Show the evidence of done steps, and all future steps instead of the next few. */
   readonly verbose: boolean;
 }
 
@@ -42,11 +42,11 @@ const phaseStyles: Readonly<Partial<Record<RolloutPhase, Style>>> = {
   Waiting: "yellow",
   Paused: "yellow",
 };
-/** Steps to come that are shown without `verbose`, and done ones. */
+/** The numbers of future and done steps that are shown without `verbose`. */
 const shownAhead = 6;
 const shownBehind = 12;
 
-/** The rungs of a rollout: what is done, what is under way with its checks, what is to come. */
+/** Draws the steps of a rollout: the done ones, the current one with its checks, and the future ones. */
 export function renderLadder(title: string, status: RolloutStatus | undefined, options: LadderOptions): string {
   const paint = (style: Style, text: string): string => (options.colour ? `${styles[style]}${text}${off}` : text);
   if (status === undefined) return `${title}: the engine has not seen it yet\n`;
@@ -128,7 +128,9 @@ function aheadLines(
   return lines;
 }
 
-/** Since when it waits and until when, who can act, and the command that does it. `title`: `Canary shop/web`, `MeshUpgrade to-1-31`. */
+/**
+ * How long the rollout waits, who can act, and with which command. `title`: `Canary shop/web`, `MeshUpgrade to-1-31`.
+ */
 function hintOf(title: string, status: RolloutStatus): string {
   const { phase, step, phaseSince } = status;
   const command = commandOf(title, status);
@@ -158,12 +160,12 @@ function hintOf(title: string, status: RolloutStatus): string {
   }
 }
 
-/** As history writes times. */
+/** Formats a time like the history. */
 function instant(time: string): string {
   return `${time.slice(0, "2026-01-31T12:00:00".length)}Z`;
 }
 
-/** What a person can do now, as a command. */
+/** The command that a person can run now. */
 function commandOf(title: string, { phase, message, undo }: RolloutStatus): string {
   const [kind, key = ""] = title.split(" ");
   const [first = "", second] = key.split("/");
@@ -192,13 +194,13 @@ export function durationText(totalSeconds: number): string {
   return `${Math.floor(whole / hourSeconds)} h ${Math.floor((whole % hourSeconds) / minuteSeconds)} min`;
 }
 
-/** Cuts a line to the terminal's width; sequences that colour take no room. */
+/** Cuts a line to the terminal's width. Colour sequences have no width. */
 function clip(line: string, columns: number | undefined): string {
   if (columns === undefined) return line;
   let room = columns - 1;
   let result = "";
   line.split(escape).forEach((part, index) => {
-    // What follows an escape up to its `m` is a colour.
+    // A colour sequence ends with `m`.
     const colourEnd = index === 0 ? 0 : part.indexOf("m") + 1;
     const text = part.slice(colourEnd, colourEnd + Math.max(0, room));
     room -= text.length;

@@ -11,7 +11,7 @@ export interface RolloutFlags extends ConnectionFlags {
   readonly namespace?: string;
 }
 
-/** Reads one object of the kind from a file, `-` being standard input; what is wrong with it is named by field. */
+/** Reads one object of the kind from a file, or from standard input for `-`. Errors name the field. */
 export async function readObject<Value extends Rollout>(
   kind: KindDefinition<Value>,
   file: string,
@@ -25,7 +25,7 @@ export async function readObject<Value extends Rollout>(
   if (parsed !== undefined && parsed.value === undefined)
     throw userError("rollout-invalid", `${file}: ${formatIssues(parsed.errors)}`);
   for (const warning of parsed?.warnings ?? []) context.err(`warning: ${file}: ${formatIssues([warning])}\n`);
-  // The server writes it anew, and refuses it from clients: a file may be an object as it was stored.
+  // The file may be a copy of a stored object. The server sets this annotation itself, and refuses it from clients.
   delete (raw as Value).metadata.annotations?.[authorAnnotation];
   return raw as Value;
 }
@@ -43,7 +43,7 @@ export interface FoundRollout<Value extends Rollout> {
   readonly object: Value;
 }
 
-/** The rollout of that name, in whatever namespace unless one is said. */
+/** Finds the rollout by name, in all namespaces unless one is given. */
 export async function findRollout<Value extends Rollout>(
   kind: KindDefinition<Value>,
   name: string,
@@ -77,7 +77,7 @@ export async function findRollout<Value extends Rollout>(
   );
 }
 
-/** For an order: like kubectl, only in the given namespace or in the kubeconfig's own. */
+/** Finds the rollout for an order, like kubectl only in the given namespace or the kubeconfig's own. */
 export async function rolloutToOrder<Value extends Rollout>(
   kind: KindDefinition<Value>,
   name: string,
@@ -95,7 +95,7 @@ export async function rolloutToOrder<Value extends Rollout>(
   });
 }
 
-/** Who the API server takes the caller for. */
+/** The caller's user name at the API server. */
 export async function whoAmI(client: KubeClient): Promise<string> {
   const review = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
   const { status, text } = await client.raw("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {
@@ -112,7 +112,7 @@ export async function whoAmI(client: KubeClient): Promise<string> {
   return name;
 }
 
-/** `canary shop/shop`, `upgrade to-1-31`: how the command line speaks of a rollout. */
+/** The name of a rollout in the command line's output, `shop/shop` or `to-1-31`. */
 export function nameOf({ metadata }: Rollout): string {
   return metadata.namespace === undefined ? (metadata.name ?? "") : `${metadata.namespace}/${metadata.name ?? ""}`;
 }

@@ -26,7 +26,9 @@ const exitCodes: Readonly<Partial<Record<RolloutStatus["phase"], number>>> = {
 const waitingExitCode = 4;
 const watchMs = 500;
 
-/** Shows where the rollout is; with `watch` until it ends, in place on a terminal, else each line once. */
+/**
+ * Shows the state of a rollout. With `watch`, follows it to its end: redrawn on a terminal, else each new line once.
+ */
 export async function showStatus<Value extends Rollout>(
   kind: KindDefinition<Value>,
   name: string,
@@ -63,12 +65,12 @@ export async function showStatus<Value extends Rollout>(
   }
 }
 
-/** An end that the engine wrote before it saw the latest order is not the end that was asked for. */
+/** Whether the status is newer than the latest order. An older end is not the end that the order requested. */
 function isCurrent({ metadata, status }: Rollout): boolean {
   return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
 }
 
-/** While it is watched, an API server that is away for a moment is waited for. */
+/** Reads the rollout. While watching, waits for an API server that is briefly away. */
 async function lookUp<Value extends Rollout>(
   kind: KindDefinition<Value>,
   name: string,

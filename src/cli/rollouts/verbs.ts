@@ -37,7 +37,7 @@ interface CreateFlags extends RolloutFlags {
   readonly dryRun?: boolean;
 }
 
-/** What a verb orders; the engine does the rest. */
+/** The order that each verb writes. The engine carries it out. */
 const orders: Readonly<
   Record<string, { readonly text: string; readonly done: string; readonly order: Parameters<typeof orderPatch>[0] }>
 > = {
@@ -231,7 +231,7 @@ async function retry<Value extends Rollout>(
     throw userError("other-name", `${file ?? ""}: metadata.name must be ${name}, got ${given.metadata.name ?? ""}`);
   const metadata = { ...given.metadata, ...(namespace === undefined ? {} : { namespace }) };
   const next: Value = { ...given, metadata };
-  // Under an unused name, because its own is taken until it is deleted.
+  // Use a generated name, because the rollout's own name is taken until its deletion.
   const { name: _name, ...nameless } = metadata;
   const rehearsed: Value = { ...next, metadata: { ...nameless, generateName: `${name}-` } };
   await client.create(kind, rehearsed, { fieldManager: "serin-cli", dryRun: true });
@@ -296,7 +296,7 @@ async function orderedBy(client: KubeClient, flags: OrderFlags, context: CliCont
 const approvalAttempts = 20;
 const approvalRetryMs = 50;
 
-/** Approves the steps in the caller's name. The list is replaced as a whole, so a write in between means to look again. */
+/** Approves the steps in the caller's name. The write replaces the whole list, so after a conflict it starts again. */
 async function approve<Value extends Rollout>(
   client: KubeClient,
   kind: KindDefinition<Value>,

@@ -4,24 +4,24 @@ import type { KubeClient, ListOptions } from "../../kube/index.ts";
 import type { CliContext, DashboardOptions, GatewayApiChannel, PodRequest } from "../context.ts";
 
 export interface FakeCluster {
-  /** By kind. */
+  /** The cluster's objects by kind. */
   readonly objects?: Readonly<Record<string, readonly KubernetesObject[]>>;
-  /** What GET of a path through the API server answers, by path. */
+  /** The answers to GET requests through the API server, by path. */
   readonly answers?: Readonly<Record<string, string>>;
-  /** Another status than 200 of such an answer. */
+  /** The statuses of these answers, if not 200. */
   readonly statuses?: Readonly<Record<string, number>>;
-  /** What reading or writing objects of a kind fails with. */
+  /** The errors of reading or writing objects, by kind. */
   readonly refusals?: Readonly<Record<string, Error>>;
-  /** What creating objects of a kind fails with. */
+  /** The errors of creating objects, by kind. */
   readonly unwritable?: Readonly<Record<string, Error>>;
-  /** What a pod answers, by `METHOD pod.namespace:port/path`. */
+  /** The answers of pods, by `METHOD pod.namespace:port/path`. */
   readonly pods?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
-  /** What is answered to a question; no when absent. */
+  /** The answer to questions. No if absent. */
   readonly confirms?: boolean;
 }
 
-/** A command line whose cluster, files and terminal are given; what it printed is kept. */
+/** A command line context with a given cluster, files and terminal. It records the output. */
 export class FakeContext implements CliContext {
   readonly env = {};
   readonly programName = "serin";
@@ -34,9 +34,9 @@ export class FakeContext implements CliContext {
   readonly columns = (): number | undefined => undefined;
   readonly otherVerbs = { cluster: ["create", "delete"] };
   readonly signal = new AbortController().signal;
-  /** `Kind/name` of what was applied. */
+  /** The applied objects as `Kind/name`. */
   readonly applied: string[] = [];
-  /** What `installer.remove` was asked for. */
+  /** The arguments of calls of `installer.remove`. */
   readonly removed: unknown[] = [];
   output = "";
   errors = "";
@@ -69,7 +69,7 @@ export class FakeContext implements CliContext {
   readonly streamOfPod = async (): Promise<never> => {
     throw new Error("no stream");
   };
-  /** Dashboards that were served from here, by what was asked for. */
+  /** The options of dashboards served by this process. */
   readonly served: unknown[] = [];
   readonly serveDashboard = async (_flags: unknown, { announce, ...options }: DashboardOptions): Promise<void> => {
     this.served.push(options);
@@ -82,7 +82,7 @@ export class FakeContext implements CliContext {
     return text;
   };
   readonly releaseTree = async (): Promise<undefined> => undefined;
-  /** By channel. */
+  /** The Gateway API definitions by channel. */
   readonly gatewayApi: { standard: UntypedObject[]; experimental: UntypedObject[] } = {
     standard: [],
     experimental: [],
@@ -99,7 +99,7 @@ export class FakeContext implements CliContext {
   };
 }
 
-/** Of a client, what the verbs use: lists with selectors by equality or presence, GET and apply. */
+/** A client with the operations that verbs use: lists with simple selectors, GET and apply. */
 function fakeClient(
   { objects = {}, answers = {}, statuses = {}, refusals = {}, unwritable = {} }: FakeCluster,
   applied: string[],

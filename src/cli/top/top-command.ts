@@ -15,11 +15,11 @@ interface TopFlags extends CommonFlags {
   readonly output?: string;
 }
 
-/** That of the tables. */
+/** The same window as the dashboard's tables. */
 const windowSeconds = 60;
 const ctrlC = "\u0003";
 
-/** `serin top`: like `top`, of a mesh. */
+/** `serin top`: like `top`, for a mesh. */
 export function topCommand(program: Command, context: CliContext): void {
   program
     .command("top [subject]")
@@ -132,7 +132,7 @@ function topText(
   const summary = `${rows.length} ${subject}, ${rate === 0 ? "no requests" : `${rateText(rate)}, ${shareText(failed / rate)} fail`}, by ${sort}   ${time}   q leaves; r e p n t sort`;
   const notes = [...(problem === "" ? [] : [problem]), ...sourceLines(sources, context.clock.nowMs())];
   const cut = (line: string): string => (line.length > columns ? `${line.slice(0, columns - 1)}…` : line);
-  // The header, the summary, the notes, "and so many more", and the line of the cursor.
+  // Leave room for the header, the summary, the notes, the line about hidden rows, and the cursor.
   const height = Math.max(1, (context.rows?.() ?? 24) - 4 - notes.length);
   return `${[cut(summary), ...notes.map(cut)].join("\n")}\n${renderTop(rows, { subject, columns, colour: context.colour, rows: height })}`;
 }

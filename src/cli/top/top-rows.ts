@@ -14,7 +14,7 @@ export type TopSubject = (typeof topSubjects)[number];
 export const topSorts = ["rate", "errors", "p99", "name", "restarts"] as const;
 export type TopSort = (typeof topSorts)[number];
 
-/** A line of the table, whatever it is of. */
+/** A row of the table for any subject. */
 export interface TopRow {
   readonly namespace: string;
   readonly name: string;
@@ -30,10 +30,13 @@ export interface TopRow {
   readonly mutualTlsShare?: number;
 }
 
-/** The view's rows with what the graph knows besides; `by` of the graph is `workload`, or `service` for services. */
+/**
+ * The rows of the view, with more values from the graph. The graph must be by `service` for services, else by
+ * `workload`.
+ */
 export function topRows(view: WorkloadsView | ServicesView | OverviewView, graph: GraphView): TopRow[] {
   const { tables } = view;
-  // What takes no part in the mesh has no numbers here.
+  // Workloads outside the mesh have no measurements.
   if ("workloads" in tables)
     return Object.values(tables.workloads)
       .filter(({ dataPlane, requestRate }) => dataPlane !== "none" || requestRate > 0)
@@ -130,7 +133,7 @@ function namespaceRow(
   };
 }
 
-/** The busiest first; where two are equal, by their names. */
+/** Sorts the busiest first, and equal rows by name. */
 export function sortedRows(rows: readonly TopRow[], sort: TopSort): TopRow[] {
   const byName = (a: TopRow, b: TopRow): number => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1);
   const valueOf = (row: TopRow): number => {

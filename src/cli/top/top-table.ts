@@ -15,7 +15,7 @@ interface Column {
   readonly title: string;
   readonly cell: (row: TopRow) => string;
   readonly right?: boolean;
-  /** The last to go when the terminal is narrow have the lowest. */
+  /** On a narrow terminal, columns with higher values are removed first. */
   readonly spare: number;
 }
 

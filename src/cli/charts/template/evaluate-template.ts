@@ -2,10 +2,10 @@ import { internalError } from "../../../base/index.ts";
 import type { Expression, Node, ParsedTemplate } from "./syntax.ts";
 import { isTrue, templateFunctions, textOfValue } from "./template-functions.ts";
 
-/** Variables of a block, over those of the blocks around it. */
+/** The variables of a block, including those of the blocks around it. */
 type Scope = Map<string, unknown>;
 
-/** Runs templates of one chart, which see each other's definitions. */
+/** Runs the templates of one chart, which share their definitions. */
 export class TemplateRunner {
   readonly #definitions = new Map<string, readonly Node[]>();
 
@@ -14,7 +14,7 @@ export class TemplateRunner {
       for (const [name, nodes] of definitions) this.#definitions.set(name, nodes);
   }
 
-  /** The text of a template; throws a user error where it says `fail`. */
+  /** Renders a template. Throws a user error if the template calls `fail`. */
   run({ nodes }: ParsedTemplate, dot: unknown): string {
     return this.#run(nodes, dot, new Map([["", dot]]));
   }
@@ -92,7 +92,7 @@ export class TemplateRunner {
       if (nodes === undefined) throw internalError("template-unknown", `there is no template ${String(template)}`);
       return this.#run(nodes, argument, new Map([["", argument]]));
     }
-    // These stop at the first that decides.
+    // `and` and `or` stop at the first deciding value.
     if (name === "and" || name === "or") {
       let value: unknown;
       for (const argument of args) {
@@ -111,7 +111,7 @@ function fieldOf(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }
 
-/** Maps in the order of their keys. */
+/** The entries of a list, or of a map sorted by key. */
 function entriesOf(value: unknown): (readonly [string | number, unknown])[] {
   if (Array.isArray(value)) return value.map((element: unknown, index) => [index, element] as const);
   if (typeof value !== "object" || value === null) return [];

@@ -2,7 +2,7 @@ import { internalError } from "../../../base/index.ts";
 import type { Expression, Node, ParsedTemplate } from "./syntax.ts";
 import { piecesOf, type Piece, type Token } from "./tokens.ts";
 
-/** Reads a template; `name` is said with what is wrong. Our own charts are all that is read, so an error is ours. */
+/** Parses a template. `name` is for error messages. Only our own charts are parsed, so an error is a bug of ours. */
 export function parseTemplate(text: string, name: string): ParsedTemplate {
   return new TemplateParser(piecesOf(text, name), name).parse();
 }
@@ -24,7 +24,7 @@ class TemplateParser {
     return { nodes, definitions: this.#definitions };
   }
 
-  /** Up to the `end` or `else` of the block, or the end of the template. */
+  /** Parses up to the `end` or `else` of the block, or the end of the template. */
   #block(): {
     readonly nodes: readonly Node[];
     readonly ending: "end" | "else" | undefined;
@@ -79,7 +79,7 @@ class TemplateParser {
   }): readonly Node[] {
     if (ending === undefined) throw this.#error("a block has no end");
     if (ending === "end") return [];
-    // `else if` is an if of its own, which takes the end with it.
+    // `else if` is a nested if, which consumes the `end`.
     if (rest.length > 0) return [this.#nodeOf(rest)];
     const { nodes, ending: last } = this.#block();
     if (last !== "end") throw this.#error("an else has no end");
@@ -185,7 +185,7 @@ class ExpressionReader {
     }
   }
 
-  /** A function without arguments, or one of the three words that are values. */
+  /** Parses a function without arguments, or one of the words `true`, `false` and `nil`. */
   #word(text: string): Expression {
     if (text === "true" || text === "false") return { kind: "literal", value: text === "true" };
     if (text === "nil") return { kind: "literal", value: undefined };

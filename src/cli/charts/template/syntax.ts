@@ -1,4 +1,4 @@
-/** A template of text/template as our own charts use the language: output, variables, if, with, range, define. */
+/** The part of Go's text/template that our charts use: output, variables, if, with, range, define. */
 export type Node =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "output"; readonly value: Expression }
@@ -23,13 +23,13 @@ export type Expression =
   | { readonly kind: "dot" }
   | { readonly kind: "variable"; readonly name: string }
   | { readonly kind: "field"; readonly of: Expression; readonly name: string }
-  /** The function's last argument may come by a pipe. */
+  /** A pipe may supply the function's last argument. */
   | { readonly kind: "call"; readonly name: string; readonly args: readonly Expression[] }
   /** A field that is a function, such as `.Files.Get "x"`. */
   | { readonly kind: "invoke"; readonly target: Expression; readonly args: readonly Expression[] };
 
 export interface ParsedTemplate {
   readonly nodes: readonly Node[];
-  /** What `define` names, by name. */
+  /** The templates that `define` declares, by name. */
   readonly definitions: ReadonlyMap<string, readonly Node[]>;
 }

@@ -3,14 +3,14 @@ import { userError } from "../../../base/index.ts";
 
 type Tree = Record<string, unknown>;
 
-/** Whether the language takes a value for true: not nothing, zero, or empty. */
+/** Whether templates treat a value as true: it is not nil, zero or empty. */
 export function isTrue(value: unknown): boolean {
   if (Array.isArray(value)) return value.length > 0;
   if (typeof value === "object" && value !== null) return Object.keys(value).length > 0;
   return value !== undefined && value !== null && value !== false && value !== 0 && value !== "";
 }
 
-/** A value as an action puts it out. */
+/** The text of a value in the output. */
 export function textOfValue(value: unknown): string {
   if (value === undefined || value === null) return "";
   return typeof value === "string" ? value : JSON.stringify(value);
@@ -20,7 +20,10 @@ function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** As helm writes YAML: fields sorted, lists indented by nothing, and strings quoted that older readers take for something else. */
+/**
+ * Writes YAML like helm: sorted fields, lists without indentation, and quotes around strings that YAML 1.1 reads as
+ * other types.
+ */
 function toYaml(value: unknown): string {
   return stringify(value, {
     sortMapEntries: true,
@@ -38,7 +41,7 @@ function toPrettyJson(value: unknown): string {
   return JSON.stringify(value, sorted, 2);
 }
 
-/** Merges into the first map, in place; `wins` says whether what is there already stays. */
+/** Merges into the first map in place. `wins` decides whether existing values stay. */
 function mergeInto(target: unknown, sources: readonly unknown[], wins: "first" | "last"): unknown {
   if (!isTree(target)) return target;
   for (const source of sources) {
@@ -87,7 +90,7 @@ function chosen(tree: unknown, keep: (key: string) => boolean): Tree {
   return isTree(tree) ? Object.fromEntries(Object.entries(tree).filter(([key]) => keep(key))) : {};
 }
 
-/** helm's functions, as far as our charts use them; arguments in their order there, the piped one last. */
+/** The helm functions that our charts use. Arguments have helm's order, and the piped one is last. */
 export const templateFunctions: Readonly<Record<string, (...args: readonly unknown[]) => unknown>> = {
   coalesce: (...values) => values.find(isTrue),
   contains: (part, text) => textOfValue(text).includes(textOfValue(part)),

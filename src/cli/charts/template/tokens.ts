@@ -14,7 +14,7 @@ export interface Token {
 
 const pattern = /\s+|"((?:\\.|[^"\\])*)"|`([^`]*)`|(-?\d+(?:\.\d+)?)|\$(\w*)|\.(\w+)|(\w+)|(:=|[().|,=])/y;
 
-/** Splits a template into text and actions, blanks taken away where an action has a dash. */
+/** Splits a template into text and actions. A dash in an action removes the white space beside it. */
 export function piecesOf(template: string, name: string): Piece[] {
   const pieces: Piece[] = [];
   let at = 0;
@@ -34,7 +34,7 @@ export function piecesOf(template: string, name: string): Piece[] {
   return pieces;
 }
 
-/** Strings are read as such: braces in them end nothing. */
+/** Reads an action up to its end. Braces inside strings do not end it. */
 function actionAt(
   template: string,
   from: number,

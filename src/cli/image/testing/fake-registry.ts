@@ -1,4 +1,5 @@
-// A registry in memory, on this machine's loopback: the OCI distribution protocol as far as pushes and skopeo's reads go.
+// A registry in memory on a loopback address. It supports the part of the OCI distribution protocol that pushes and
+// skopeo use.
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -6,9 +7,9 @@ import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 
 export interface FakeRegistryOptions {
-  /** What it asks callers for; nothing when absent. */
+  /** The authentication that it requires. None if absent. */
   readonly asks?: "basic" | "bearer";
-  /** What the answer to every upload is, instead. */
+  /** If set, every upload is answered with this status. */
   readonly uploadStatus?: number;
 }
 
@@ -21,11 +22,11 @@ interface Stored {
 
 export class FakeRegistry implements AsyncDisposable {
   static readonly account = account;
-  /** By `repository@digest`. */
+  /** The blobs by `repository@digest`. */
   readonly blobs = new Map<string, Buffer>();
-  /** By `repository:tag` and `repository@digest`. */
+  /** The manifests by `repository:tag` and `repository@digest`. */
   readonly manifests = new Map<string, Stored>();
-  /** `METHOD path status` of what was asked. */
+  /** All requests as `METHOD path status`. */
   readonly log: string[] = [];
   readonly #options: FakeRegistryOptions;
   readonly #server = createServer((request, response) => void this.#serve(request, response));
@@ -102,7 +103,7 @@ export class FakeRegistry implements AsyncDisposable {
       const { bytes, type } = found;
       return { status: 200, bytes, headers: { "content-type": type, "docker-content-digest": digestOf(bytes) } };
     }
-    // Registries refuse what names content that they lack.
+    // Registries refuse manifests that name missing content.
     const { config, layers = [], manifests = [] } = JSON.parse(body.toString()) as Named;
     const blobs = [...(config === undefined ? [] : [config]), ...layers];
     if (
@@ -142,7 +143,7 @@ export class FakeRegistry implements AsyncDisposable {
     };
   }
 
-  /** A token says what it is for. */
+  /** Issues a token, whose text contains its scope. */
   #token({ method, headers }: IncomingMessage, url: URL, body: Buffer): Answer {
     const form = new URLSearchParams(method === "POST" ? body.toString() : url.search);
     const mayPush = headers.authorization === basicOf(account) || form.get("refresh_token") === account.identityToken;
