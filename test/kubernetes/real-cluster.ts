@@ -33,6 +33,23 @@ export interface RealClusterOptions {
   readonly note: (text: string) => void;
 }
 
+export interface AskingPod {
+  readonly namespace: string;
+  /** Its name, or `deploy/NAME` for one of a Deployment. */
+  readonly pod: string;
+  readonly seconds?: number;
+  /** The answer's head comes before its body. */
+  readonly withHead?: boolean;
+}
+
+/**
+ * A GET as a command of a pod. `timeout` bounds it, and not wget's own `-T`: with that flag Debian's static busybox
+ * crashes in our images, and ends with 139.
+ */
+export function boundedGet(url: string, seconds: number, withHead = false): string[] {
+  return ["timeout", String(seconds), "wget", withHead ? "-qSO-" : "-qO-", url];
+}
+
 export class RealCluster {
   readonly files: ClusterFiles;
   readonly controlPlane: ControlPlane;
@@ -149,6 +166,18 @@ export class RealCluster {
 
   async kubectl(...args: readonly string[]): Promise<string> {
     return await this.ok(["kubectl", ...args]);
+  }
+
+  /** What a pod that has busybox gets for a GET, and how its wget ended. */
+  async ask({ namespace, pod, seconds = 4, withHead = false }: AskingPod, url: string): Promise<Ran> {
+    return await this.run(["kubectl", "exec", "-n", namespace, pod, "--", ...boundedGet(url, seconds, withHead)]);
+  }
+
+  /** The same where an answer must come. */
+  async answer(from: AskingPod, url: string): Promise<string> {
+    const { code, output } = await this.ask(from, url);
+    if (code !== 0) throw new Error(`${from.pod} of ${from.namespace} got no answer from ${url} (${code}): ${output}`);
+    return output;
   }
 
   async serin(...args: readonly string[]): Promise<string> {

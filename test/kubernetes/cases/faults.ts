@@ -97,19 +97,7 @@ export const rebootCase: Case = {
     await cluster.kubectl("rollout", "status", "daemonset/ztunnel", "-n", "istio-system", "--timeout=120s");
     const url = `http://details.${shop}:9080/details/0`;
     await eventually("a pod of the mesh is answered", async () => {
-      const { code } = await cluster.run([
-        "kubectl",
-        "exec",
-        "-n",
-        shop,
-        "deploy/productpage-v1",
-        "--",
-        "timeout",
-        "3",
-        "wget",
-        "-qO-",
-        url,
-      ]);
+      const { code } = await cluster.ask({ namespace: shop, pod: "deploy/productpage-v1", seconds: 3 }, url);
       return code === 0;
     });
     const seconds = Math.round((performance.now() - begun) / 1000);

@@ -22,16 +22,8 @@ export const waypointCase: Case = {
       return /"istio.io\/WaypointBound"/.test(text) && /attached to waypoint/.test(text);
     });
     await load.more(200);
-    const answer = await cluster.kubectl(
-      "exec",
-      "-n",
-      shop,
-      "deploy/load",
-      "--",
-      "wget",
-      "-qSO-",
-      `http://reviews.${shop}:9080/reviews/0`,
-    );
+    const asking = { namespace: shop, pod: "deploy/load", withHead: true };
+    const answer = await cluster.answer(asking, `http://reviews.${shop}:9080/reviews/0`);
     if (!/server: istio-envoy/i.test(answer))
       throw new Error(`the answer did not come through the waypoint:\n${answer}`);
     return "answers come through it";
@@ -58,19 +50,8 @@ export const sidecarCase: Case = {
     if (!pods.includes("istio-proxy")) throw new Error(`no sidecar was injected: ${pods}`);
     const answers = new Set<string>();
     await eventually("both versions answer", async () => {
-      const { code, output } = await cluster.run([
-        "kubectl",
-        "exec",
-        "-n",
-        shop,
-        "deploy/load",
-        "--",
-        "timeout",
-        "4",
-        "wget",
-        "-qO-",
-        `http://helloworld.${sidecars}:5000/hello`,
-      ]);
+      const url = `http://helloworld.${sidecars}:5000/hello`;
+      const { code, output } = await cluster.ask({ namespace: shop, pod: "deploy/load" }, url);
       if (code === 0) answers.add(/version: (v\d)/.exec(output)?.[1] ?? output);
       return answers.size === 2;
     });

@@ -56,7 +56,7 @@ export const wireCase: Case = {
 
 /** The answer of bookinfo's details to a pod outside of the mesh; throws when there is none. */
 export async function askFromOutside({ cluster }: Bench): Promise<string> {
-  return await cluster.kubectl("exec", "-n", outside, "deploy/client", "--", "timeout", "4", "wget", "-qO-", details);
+  return await cluster.answer({ namespace: outside, pod: "deploy/client" }, details);
 }
 
 async function counted({ cluster }: Bench): Promise<[hbone: number, plain: number]> {

@@ -3,6 +3,7 @@ import { eventually } from "../../support/eventually.ts";
 import { busyboxImage } from "../base-images.ts";
 import type { Bench, Case } from "../bench.ts";
 import { ambient, deploymentObject, namespaceObject, podTemplate, serviceObject } from "../objects.ts";
+import { boundedGet } from "../real-cluster.ts";
 import { shop } from "./bookinfo.ts";
 import { applyText } from "./policies.ts";
 
@@ -53,7 +54,7 @@ export const jobsCase: Case = {
   after: ["bookinfo"],
   async run(bench) {
     await bench.cluster.api.apply([namespaceObject(many, ambient)]);
-    await job(bench, "ask-once", 8, 4, `timeout 5 wget -qO- ${details}`);
+    await job(bench, "ask-once", 8, 4, boundedGet(details, 5).join(" "));
     return "8 of 8 pods were answered";
   },
 };
@@ -63,7 +64,7 @@ export const churnCase: Case = {
   title: "200 pods come, ask once, and go",
   after: ["jobs"],
   async run(bench) {
-    await job(bench, "churn", 200, 20, `timeout 10 wget -qO- ${details}`);
+    await job(bench, "churn", 200, 20, boundedGet(details, 10).join(" "));
     return "200 of 200 pods were answered";
   },
 };
@@ -91,19 +92,8 @@ export const statefulSetCase: Case = {
     await cluster.kubectl("rollout", "status", "statefulset/set", "-n", many, "--timeout=120s");
     for (const name of ["set-0", "set-1"])
       await eventually(`${name} answers by its name`, async () => {
-        const { output } = await cluster.run([
-          "kubectl",
-          "exec",
-          "-n",
-          shop,
-          "deploy/load",
-          "--",
-          "timeout",
-          "4",
-          "wget",
-          "-qO-",
-          `http://${name}.set.${many}:8080/`,
-        ]);
+        const url = `http://${name}.set.${many}:8080/`;
+        const { output } = await cluster.ask({ namespace: shop, pod: "deploy/load" }, url);
         return output.includes(name);
       });
     return "set-0 and set-1 answer";
@@ -129,10 +119,9 @@ export const hostNetworkCase: Case = {
       serviceObject("web", many, 8080),
     ]);
     await cluster.available(many);
-    const ask = async (namespace: string, from: string, url: string): Promise<string> =>
-      await cluster.kubectl("exec", "-n", namespace, from, "--", "timeout", "5", "wget", "-qO-", url);
-    await ask(many, "deploy/host", `http://web.${many}:8080/`);
-    const answer = await ask(many, "deploy/web", `http://host.${many}:18080/passwd`);
+    await cluster.answer({ namespace: many, pod: "deploy/host", seconds: 5 }, `http://web.${many}:8080/`);
+    const web = { namespace: many, pod: "deploy/web", seconds: 5 };
+    const answer = await cluster.answer(web, `http://host.${many}:18080/passwd`);
     if (!answer.includes("root:")) throw new Error(`the pod in its node's network answered: ${answer}`);
     return "both ways are served";
   },
