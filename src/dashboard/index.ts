@@ -1,4 +1,4 @@
-/** The dashboard: what reads the mesh, and the server of the page that shows it. */
+/** The dashboard: the reader of the mesh, and the server of the page. */
 export { readPageFiles } from "./bundle/index.ts";
 export { KialiApi, parseKialiConfig } from "./kiali/index.ts";
 export { askFromWithin, askPodByApiServer, askPodDirectly, createDashboardReader } from "./read/index.ts";

@@ -2,7 +2,9 @@ import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Metafile } from "esbuild";
 
-/** The page's files by name: `index.html`, `page.js`, `page.css`, further chunks, and `licenses.txt` of what is in them. */
+/**
+ * The page's files by name: `index.html`, `page.js`, `page.css`, further chunks, and `licenses.txt` for their contents.
+ */
 export type PageFiles = ReadonlyMap<string, Uint8Array>;
 
 /**
@@ -41,7 +43,7 @@ export async function bundlePage(webDirectory: string): Promise<PageFiles> {
   return files;
 }
 
-/** The chunks without which the entry does not begin, in the order in which they are met. */
+/** The chunks that the entry imports statically, in the order of the imports. */
 function staticImports({ outputs }: Metafile, entry: string): string[] {
   const byName = new Map(Object.entries(outputs).map(([path, output]) => [basename(path), output]));
   const found = new Set<string>();
@@ -57,7 +59,7 @@ function staticImports({ outputs }: Metafile, entry: string): string[] {
   return [...found];
 }
 
-/** Requested together with the entry, and not only after the entry has been read. */
+/** Adds preload links, so that browsers request the chunks together with the entry and not after reading it. */
 function withPreloads(html: string, chunks: readonly string[]): string {
   const links = chunks.map((chunk) => `    <link rel="modulepreload" href="${chunk}">\n`);
   return html.replace(/ *<script type="module"/, (script) => `${links.join("")}${script}`);

@@ -5,7 +5,7 @@ export const graphTypes = ["app", "service", "versionedApp", "workload"] as cons
 export type GraphType = (typeof graphTypes)[number];
 
 export interface GraphJsonOptions {
-  /** Empty: all. */
+  /** Empty: all namespaces. */
   readonly namespaces: readonly string[];
   readonly graphType: GraphType;
   readonly durationSeconds: number;
@@ -198,7 +198,7 @@ function edgeRates(protocol: string, parts: readonly TrafficEdge[], source: Grap
   return rates;
 }
 
-/** Shares of the answers by code, then by flags, and of the hosts that were asked for. */
+/** The shares of answers by status code, then by response flags and requested hosts. */
 function responsesOf(parts: readonly TrafficEdge[], protocol: string): unknown {
   const all = sum(parts, ({ requestRate }) => requestRate);
   if (all === 0) return {};

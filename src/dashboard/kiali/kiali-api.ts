@@ -42,7 +42,7 @@ export class KialiApi {
           return undefined;
       }
     } catch (error) {
-      // As Kiali says it.
+      // The error format of Kiali.
       return { status: isKubeCode(error, "bad-parameter") ? 400 : 500, body: { error: messageOf(error), detail: "" } };
     }
   }

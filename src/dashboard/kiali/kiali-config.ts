@@ -6,7 +6,7 @@ export interface KialiConfig {
   readonly prometheusUrl: string;
   readonly rootNamespace: string;
   readonly port: number;
-  /** `/kiali`, no slash at the end; empty for the root. */
+  /** `/kiali`, without a slash at the end. Empty for the root. */
   readonly webRoot: string;
   readonly metricsPort: number;
   /**
@@ -18,7 +18,9 @@ export interface KialiConfig {
 const defaultPort = 20_001;
 const defaultMetricsPort = 9090;
 
-/** Reads `config.yaml` of Kiali's ConfigMap. Throws a user error when it is no YAML or one of these fields is no such value. */
+/**
+ * Reads `config.yaml` of Kiali's ConfigMap. Throws a user error for invalid YAML, or an invalid value of these fields.
+ */
 export function parseKialiConfig(text: string, source: string): KialiConfig {
   let document: unknown;
   try {

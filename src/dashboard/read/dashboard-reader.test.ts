@@ -19,7 +19,7 @@ class Reading implements Disposable {
   readonly #end = new AbortController();
   readonly #reader;
   requests = 100;
-  /** Of the proxy, in place of its metrics. */
+  /** If not empty, the proxy answers with this instead of its metrics. */
   garbage = "";
 
   constructor() {
@@ -53,7 +53,7 @@ class Reading implements Disposable {
     void this.#reader.run(this.#end.signal);
   }
 
-  /** The first view that is as it is waited for. */
+  /** Waits for the first view that fulfils the condition. */
   async see<Name extends TopicName>(
     name: Name,
     parameters: Topics[Name]["parameters"],
@@ -67,7 +67,7 @@ class Reading implements Disposable {
     );
   }
 
-  /** What comes first, be it a problem. */
+  /** The first view or problem. */
   async first<Name extends TopicName>(
     name: Name,
     parameters: Topics[Name]["parameters"],
@@ -224,7 +224,7 @@ test("configuration that cannot be analysed is told as such, until it can", asyn
   using reading = new Reading();
   await reading.first("configs", { namespaces: "" });
   let isOdd = true;
-  // As an object would be whose form the analyzer does not expect.
+  // Like an object with a form that the analyzer does not expect.
   const spec = {
     get servers(): readonly unknown[] {
       if (isOdd) throw new Error("odd");

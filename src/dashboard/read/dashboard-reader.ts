@@ -39,28 +39,28 @@ import type { TrafficSource } from "./traffic-source.ts";
 import { ViewHub, type Input } from "./view-hub.ts";
 
 export interface DashboardReaderOptions {
-  /** Client of the server's own account, or of the user whose kubeconfig it uses. */
+  /** The client of the server's own account, or of the user whose kubeconfig it uses. */
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly log: Logger;
   /** How pods are reached: {@link askPodDirectly} within the cluster, {@link askPodByApiServer} elsewhere. */
   readonly askPod: AskPod;
-  /** An existing Prometheus that is asked instead of the proxies themselves. */
+  /** An existing Prometheus, which is queried instead of scraping the proxies. */
   readonly prometheusUrl?: string;
-  /** Shown as the cluster's name. */
+  /** The cluster's name on the page. */
   readonly cluster: string;
 }
 
 export interface DashboardReader {
   readonly views: ViewSource;
   readonly measurements: Measurements;
-  /** The traffic of the last seconds, of all namespaces. */
+  /** The traffic of all namespaces in the last seconds. */
   traffic(windowSeconds: number): Promise<readonly TrafficEdge[]>;
   /** Reads until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>;
 }
 
-/** The window by which tables measure. */
+/** The time window of the rates in tables. */
 const tableWindowSeconds = 60;
 /** The analyzer runs this long after a change, and rests this many times as long as it took. */
 const analysisDelayMs = 700;
@@ -83,7 +83,7 @@ class Reader implements DashboardReader {
   #inventoriesVersion = -1;
   #messages: ConfigMessages = noMessages;
   #messagesVersion = 0;
-  /** Why there are no newer ones. */
+  /** Why there are no newer messages. */
   #messagesProblem: string | undefined;
   #analysedAtMs: number | undefined;
   #pilotsVersion = 0;
@@ -239,7 +239,7 @@ class Reader implements DashboardReader {
     ];
   }
 
-  /** That nothing is found must not be taken for that nothing was looked at. */
+  /** Reports a failed analysis, because otherwise an empty list would look like a mesh without problems. */
   #analysisSource(): SourceState[] {
     return this.#messagesProblem === undefined
       ? []
@@ -367,12 +367,12 @@ function inputsOf(name: TopicName, parameters: Topics[TopicName]["parameters"]):
     case "overview":
       return ["objects", "traffic", "pilots", "messages"];
     case "graph":
-      // The past does not change.
+      // A view of a past time does not change with the traffic.
       return "atMs" in parameters && parameters.atMs !== 0 ? ["objects"] : ["objects", "traffic"];
     case "ladder":
       return ["objects", "pilots"];
     case "rollouts":
-      // A freeze begins and ends without a change.
+      // A freeze begins and ends without a change of an object.
       return ["objects", "time"];
     case "rollout":
       return ["objects"];

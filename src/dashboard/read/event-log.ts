@@ -3,7 +3,7 @@ import { eventKind, type Event } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { trimEvent } from "./trim.ts";
 
-/** Kept in all; the oldest go first. */
+/** The maximum number of Events. The oldest are dropped first. */
 export const maxEvents = 2000;
 const retryInitialMs = 200;
 const retryMaxMs = 10_000;
@@ -15,7 +15,7 @@ export interface EventLogOptions {
   readonly onChange: () => void;
 }
 
-/** The newest Events of the cluster. Those that the API server forgets stay until newer ones take their place. */
+/** The newest Events of the cluster. Events that the API server has deleted stay until newer ones replace them. */
 export class EventLog {
   readonly #options: EventLogOptions;
   readonly #events = new Map<string, Event>();
@@ -71,7 +71,7 @@ export class EventLog {
 
   #add(event: Event): void {
     const key = event.metadata.uid ?? `${event.metadata.namespace ?? ""}/${event.metadata.name ?? ""}`;
-    // The newest are last.
+    // Insert the key again, so that the newest Events are last.
     this.#events.delete(key);
     this.#events.set(key, trimEvent(event));
     if (this.#events.size > maxEvents) {

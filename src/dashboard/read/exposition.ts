@@ -51,7 +51,7 @@ export class ExpositionReader {
     return false;
   }
 
-  /** Name and labels of the sample, as they are written. */
+  /** The name and labels of the sample in their original text. */
   series(): string {
     return this.#bytes.toString("utf8", this.#start, this.#end);
   }
@@ -104,7 +104,7 @@ const hash = "#".charCodeAt(0);
 const exactDigits = 15;
 /** The maximum length of a name with its labels. A proxy's have some hundred bytes. */
 const maxSeriesBytes = 8192;
-/** Where the last one ended: what is none ends the search. */
+/** Matches a label at the end of the previous one. Anything else ends the search. */
 const labelPattern = /[{,]\s*([a-zA-Z_]\w*)="([^"\\]*(?:\\.[^"\\]*)*)"\s*/y;
 
 export interface SeriesName {
@@ -117,7 +117,7 @@ const maxSharedValues = 20_000;
 const maxSharedLength = 200;
 const sharedValues = new Map<string, string>();
 
-/** The same text, once: a copy, as a piece of the series would keep all of it in memory. */
+/** Returns one shared copy of equal texts. A substring would keep the whole series in memory. */
 function shared(value: string): string {
   let known = sharedValues.get(value);
   if (known === undefined) {

@@ -6,7 +6,7 @@ import { isKubeCode, type KubeClient, type WatchEvent, type WatchOptions } from 
 interface KindState {
   readonly kind: KindDefinition;
   state: "new" | "current" | "absent" | "forbidden" | "failing";
-  /** The age of what is known. While a watch is open, that is now. */
+  /** The time of the last known state. While a watch is open, that is now. */
   toldAtMs: number | undefined;
   problem: string;
 }
@@ -20,7 +20,7 @@ export class KindStates {
     this.#clock = clock;
   }
 
-  /** The same client, whose lists and watches are watched. */
+  /** Wraps a client to record the answers to its lists and watches. */
   watching(client: KubeClient): KubeClient {
     const list: KubeClient["list"] = async (kind, options) => await this.#noting(kind, client.list(kind, options));
     const watch = <Value extends KubernetesObject>(

@@ -43,7 +43,7 @@ import {
 } from "./trim.ts";
 
 const heartbeatMs = 3000;
-/** Little is kept of each object, so one page of a list is most of the memory that a start takes. */
+/** Small, because only a few fields of each object are kept, and a page of a list is most of the memory of a start. */
 const pageSize = 100;
 const heartbeatTimeoutMs = 2500;
 
@@ -54,7 +54,7 @@ export interface MeshReaderOptions {
   readonly onChange: () => void;
 }
 
-/** Informers of all that the views need. */
+/** The informers of all kinds that the views need. */
 export class MeshReader {
   readonly #options: MeshReaderOptions;
   readonly #states: KindStates;
@@ -140,7 +140,7 @@ export class MeshReader {
     for (const informer of this.#informers) informer.subscribe(() => this.#changed());
   }
 
-  /** Raised by every change. */
+  /** Rises with every change. */
   get version(): number {
     return this.#version;
   }
@@ -163,7 +163,7 @@ export class MeshReader {
     return this.#states.isKnown(this.#informers.length);
   }
 
-  /** The plural of an object's kind, among those that are read; undefined for another. */
+  /** The plural of an object's kind. Undefined if the kind is not read. */
   resourceOf({ apiVersion = "", kind }: UntypedObject): string | undefined {
     return this.#kinds.find((known) => known.kind === kind && apiVersion.startsWith(`${known.group}/`))?.plural;
   }

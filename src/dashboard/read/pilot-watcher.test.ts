@@ -5,7 +5,7 @@ import { input, pod } from "../views/testing/small-mesh.ts";
 import { PilotWatcher } from "./pilot-watcher.ts";
 import { MovedClock } from "./testing/moved-clock.ts";
 
-/** What is told after each of these answers, of the path that ends so. */
+/** The source state after each of these answers to requests of the given path. */
 async function told(
   path: string,
   answers: readonly string[],

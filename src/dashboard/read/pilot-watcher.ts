@@ -9,14 +9,14 @@ const askIntervalMs = 2000;
 const rootsIntervalMs = 15_000;
 const timeoutMs = 2500;
 const debugPort = 8080;
-/** Without a viewer, no control plane is asked. */
+/** How often to check for viewers. Without a viewer, no control plane is called. */
 const idleCheckMs = 250;
 
 export interface PilotWatcherOptions {
   readonly ask: AskPod;
   readonly clock: Clock;
   readonly pods: () => readonly Pod[];
-  /** Whether anything that is looked at is made of it. */
+  /** Whether an open view needs this data. */
   readonly isWanted: () => boolean;
   readonly onChange: () => void;
 }
@@ -32,7 +32,7 @@ interface Pilot {
   problem: string | undefined;
 }
 
-/** Asks every control plane's pods for the proxies that they serve. */
+/** Requests from every control plane pod the proxies that it serves. */
 export class PilotWatcher {
   readonly #options: PilotWatcherOptions;
   readonly #pilots = new Map<string, Pilot>();
@@ -47,7 +47,7 @@ export class PilotWatcher {
     return this.#reports;
   }
 
-  /** One for each pod. */
+  /** One source for each pod. */
   sources(): SourceState[] {
     if (!this.#asked) return [];
     if (this.#pilots.size === 0)

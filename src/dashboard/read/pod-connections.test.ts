@@ -7,9 +7,9 @@ import { MovedClock } from "./testing/moved-clock.ts";
 
 interface Pod extends AsyncDisposable {
   readonly port: number;
-  /** Connections that were made. */
+  /** The number of all connections. */
   readonly connections: () => number;
-  /** Of those, what is open. */
+  /** The number of open connections. */
   readonly open: () => number;
 }
 

@@ -15,31 +15,29 @@ import { checkPath, type AskPod, type PodAnswer } from "./pod-http.ts";
 
 /** Longer answers are refused. */
 export const maxAnswerBytes = 16 << 20;
-/** Connections that are kept open to pods that are asked every second. */
+/** The maximum number of idle connections, which are kept because pods are scraped every second. */
 export const maxIdleConnections = 1024;
-/**
- * A connection that was unused for this time is closed: pods go, and a pod that is asked rarely gets a new connection.
- */
+/** An unused connection is closed after this time, because its pod may be gone or is rarely scraped. */
 export const maxIdleMs = 60_000;
-/** Size of the read buffer, which all connections share, one after the other. */
+/** The size of the read buffer, which all connections share in turn. */
 const readBytes = 64 << 10;
-/** Places for answers that are kept for the next ones, so many and no longer ones. */
+/** The maximum number and size of answer buffers that are kept for reuse. */
 const maxKeptPlaces = 16;
 const maxKeptBytes = 1 << 20;
 const spareShare = 1.25;
 const startBytes = 16 << 10;
 
 /**
- * GETs of pods' ports by HTTP/1.1, over connections that are kept. Hundreds of answers of some hundred kilobytes each second would
- * leave more garbage outside of the heap than is ever collected in time: so all is read into one place, and answers into a few that
- * are used again. `fetch` and `node:http` allot a piece of memory for each read.
+ * Sends GETs to ports of pods over HTTP/1.1 with reused connections. `fetch` and `node:http` allocate memory for each
+ * read. With hundreds of large answers each second, that garbage outside the heap grows faster than it is collected. So
+ * all connections share one read buffer, and answers use a few reused buffers.
  */
 export class PodConnections {
   readonly #idle = new Map<string, PodConnection>();
   readonly #places: Buffer[] = [];
   readonly #input = Buffer.allocUnsafeSlow(readBytes);
   readonly #clock: Clock;
-  /** Set for the connection that has been idle for longest. */
+  /** The timer for the connection that has been idle longest. */
   #ageing: Disposable | undefined;
   #isClosed = false;
 
@@ -47,7 +45,7 @@ export class PodConnections {
     this.#clock = clock;
   }
 
-  /** Connections that wait for the next request. */
+  /** The number of idle connections. */
   get idle(): number {
     return this.#idle.size;
   }
@@ -83,7 +81,9 @@ export class PodConnections {
     this.#idle.clear();
   }
 
-  /** Answers the connection where it may be used again. One that was kept may have been closed meanwhile: then by another. */
+  /**
+   * Returns the connection if it may be reused. If an idle one was closed meanwhile, repeats the request on a new one.
+   */
   async #exchanged(
     connection: PodConnection,
     exchange: Exchange,
@@ -114,7 +114,7 @@ export class PodConnections {
     this.#ageing ??= this.#clock.after(maxIdleMs, () => this.#age());
   }
 
-  /** Those that have been idle longest come first. */
+  /** Closes the connections that have been idle too long. The oldest come first. */
   #age(): void {
     this.#ageing = undefined;
     const nowMs = this.#clock.steadyMs();
@@ -130,14 +130,14 @@ export class PodConnections {
   }
 }
 
-/** Straight to the pod's address: for a server within the cluster. */
+/** Connects directly to the pod's address, for a server inside the cluster. */
 export function askPodDirectly(clock: Clock): { readonly ask: AskPod; close(): void } {
   const connections = new PodConnections(clock);
   return { ask: connections.ask, close: () => connections.close() };
 }
 
 interface Exchange {
-  /** What has been read of the answer's body, up to `size`. */
+  /** The buffer of the answer's body. It is filled up to `size`. */
   place: Buffer;
   size: number;
   status: number;
@@ -155,9 +155,9 @@ const head = new MessageHead();
 /** One connection, which serves one request at a time. */
 class PodConnection {
   readonly host: string;
-  /** Told when it ends while nobody waits for it. */
+  /** Called if the connection ends while it is idle. */
   onIdleEnd: () => void = () => undefined;
-  /** Whether anything was answered to the request that is under way. */
+  /** Whether any part of an answer to the current request has arrived. */
   wasAnswered = false;
   idleSinceMs = 0;
   readonly #ip: string;
@@ -169,7 +169,7 @@ class PodConnection {
   #framing: BodyFraming = bodyFramings.none;
   #left = 0;
   #keepsAlive = false;
-  /** What has come of a head that is not whole. */
+  /** The received part of an incomplete head. */
   #headParts: Buffer | undefined;
   #isInBody = false;
   #done: (keepsAlive: boolean) => void = () => undefined;
@@ -198,7 +198,7 @@ class PodConnection {
     this.#socket.destroy();
   }
 
-  /** Answers whether the connection may be used again. */
+  /** Sends a request. Returns whether the connection may be reused. */
   async get(path: string, exchange: Exchange, signal: AbortSignal): Promise<boolean> {
     this.onIdleEnd = () => undefined;
     this.#exchange = exchange;
@@ -226,7 +226,7 @@ class PodConnection {
     this.#failed(cause);
   }
 
-  /** The pod has sent all that it will. */
+  /** Handles the end of the pod's data. */
   #ended(): void {
     if (this.#exchange !== undefined && this.#isInBody && this.#framing === bodyFramings.untilClose)
       this.#finish(false);
@@ -240,7 +240,7 @@ class PodConnection {
   }
 
   #read(bytes: Buffer, size: number): void {
-    // Nothing was asked.
+    // There is no request to which this could be the answer.
     if (this.#exchange === undefined) {
       this.#end(new Error("an answer that nobody asked for"));
       return;

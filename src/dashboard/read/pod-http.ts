@@ -42,7 +42,7 @@ export function checkPath(path: string): void {
   throw transientError("pod-unreachable", `${JSON.stringify(path.slice(0, 100))} is no path of a request`);
 }
 
-/** Through the API server, which takes `get` on `pods/proxy`: for a server outside of the cluster. */
+/** Connects through the API server, for a server outside the cluster. It needs `get` on `pods/proxy`. */
 export function askPodByApiServer(client: KubeClient): AskPod {
   return async ({ namespace, pod, port }, path, signal, read) => {
     checkPath(path);

@@ -1,16 +1,16 @@
 import type { ProcessUse } from "./target-counters.ts";
 
-/** A point each so long; two hours of them. */
+/** The distance of points. Two hours are kept. */
 const pointMs = 15_000;
 export const maxPoints = 480;
-/** Pods that are remembered. */
+/** The maximum number of pods. */
 export const maxProcesses = 6000;
 
-/** Numbers of a point: when, processor seconds, bytes. */
+/** The numbers of a point: time, CPU seconds, bytes. */
 const fields = 3;
 const startPoints = 8;
 
-/** Points by their time, the oldest first. In one piece of memory: as objects, two hours of 500 pods would take 20 MB. */
+/** The points of a pod, the oldest first, in a typed array. As objects, two hours of 500 pods would take 20 MB. */
 class ProcessPoints {
   readonly workload: string;
   #numbers = new Float64Array(startPoints * fields);
@@ -50,7 +50,7 @@ class ProcessPoints {
     return this.#numbers[point * fields + 2] ?? 0;
   }
 
-  /** The newest that is not after the time; -1 where there is none. */
+  /** The index of the newest point up to the time. -1 if there is none. */
   upTo(timeMs: number): number {
     let point = this.count - 1;
     while (point >= 0 && this.atMs(point) > timeMs) point -= 1;

@@ -8,7 +8,7 @@ import { maxConcurrentQueries, PrometheusTraffic } from "./prometheus-traffic.ts
 test("a chart is one query a metric over its whole range, each value at its point, of traffic and of what proxies use, and few queries run at once", async () => {
   const asked: { readonly path: string; readonly query: string }[] = [];
   let [running, most] = [0, 0];
-  // As many as run at once are answered together, however long each took to come.
+  // Answers all concurrent requests together, whenever they arrived.
   const held: (() => void)[] = [];
   const lastOfAll = 1 + 5 + 5 + 1;
   const server = createServer((request, response) => {
@@ -27,7 +27,7 @@ test("a chart is one query a metric over its whole range, each value at its poin
         le: "5",
       };
       const start = Number(fields.get("start"));
-      // The second point has no value, and the third none that is a number.
+      // The second point has no value, and the third is not a number.
       const values = [
         [start, "2"],
         [start + 2 * Number(fields.get("step")), "NaN"],

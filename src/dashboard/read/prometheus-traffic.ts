@@ -15,10 +15,10 @@ export interface PrometheusTrafficOptions {
   readonly onCounted: () => void;
 }
 
-/** A Prometheus scrapes more rarely than it may be asked. */
+/** Longer than the interval of views, because a Prometheus scrapes rarely. */
 const askIntervalMs = 5000;
 const timeoutMs = 20_000;
-/** A window with fewer than two scrapes has no rate. Most scrape each 15 s. */
+/** The shortest window. A rate needs at least two scrapes, and the usual interval is 15 s. */
 const leastWindowSeconds = 60;
 const maxKeptMeasurements = 16;
 /** How many queries run at once, and how many others wait. */
@@ -27,7 +27,7 @@ const maxWaitingQueries = 64;
 const maxPodsOfQuery = 1000;
 const podName = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 
-/** `app` is that of the pod that counts: what tells a ztunnel's counts from a proxy's. */
+/** The labels to group by. `app` is the reporting pod's, which distinguishes a ztunnel from a proxy. */
 const names = [
   "app",
   "reporter",
@@ -49,7 +49,7 @@ const requestNames = [...names, "response_code", "grpc_response_status", "respon
 
 interface Sample {
   readonly labels: Readonly<Record<string, string>>;
-  /** One of an instant, one a point of a range; undefined where there is none. */
+  /** One value for an instant, else one for each point of the range. Undefined without a value. */
   readonly values: readonly (number | undefined)[];
 }
 
@@ -62,7 +62,7 @@ interface Points {
 
 type Family = "requests" | "durations" | "bytes" | "opened";
 
-/** Bytes are those of connections, which may carry requests that are counted as well. */
+/** The metrics of each measure. Bytes are those of connections, which may also carry counted requests. */
 const familiesOf: Readonly<Record<TrafficSteps["of"], readonly Family[]>> = {
   requests: ["requests"],
   durations: ["durations"],
@@ -115,7 +115,7 @@ interface Sum {
   readonly buckets: [number, number][];
 }
 
-/** What was counted up to one point. */
+/** The sums up to one point. */
 class PointSums {
   readonly #sums = new Map<string, Sum>();
 
@@ -148,7 +148,7 @@ class PointSums {
   }
 }
 
-/** Traffic as an existing Prometheus has it. */
+/** Traffic from an existing Prometheus. */
 export class PrometheusTraffic implements TrafficSource {
   readonly #options: PrometheusTrafficOptions;
   readonly #kept = new Map<string, { readonly version: number; readonly traffic: Promise<MeasuredTraffic> }>();
@@ -202,7 +202,7 @@ export class PrometheusTraffic implements TrafficSource {
     this.#kept.delete(key);
     if (this.#kept.size >= maxKeptMeasurements) this.#kept.delete(this.#kept.keys().next().value ?? "");
     this.#kept.set(key, { version: this.#version, traffic });
-    // The viewer gets what exists, with its faults: see `source`.
+    // Return the last measurement. `source` reports the failure.
     return await traffic.catch(
       async () =>
         (await kept?.traffic.catch(() => undefined)) ?? {
@@ -214,7 +214,7 @@ export class PrometheusTraffic implements TrafficSource {
     );
   }
 
-  /** One query a metric, over the whole range. */
+  /** Sends one query over the whole range for each metric. */
   async steps<Value>(
     { firstMs, stepMs, points, windowMs, of }: TrafficSteps,
     valueOf: (counted: readonly CountedTraffic[]) => Value,
@@ -324,7 +324,7 @@ interface PrometheusSeries {
 
 type PrometheusValue = readonly [seconds: number, value: string];
 
-/** By the point that each is of. */
+/** The values by point. */
 function valuesAt(
   told: readonly PrometheusValue[],
   firstMs: number,

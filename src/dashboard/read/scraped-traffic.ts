@@ -4,13 +4,13 @@ import { combineTraffic, type CountedTraffic, type MeasuredTraffic } from "../vi
 import { TrafficScraper, type TrafficScraperOptions } from "./traffic-scraper.ts";
 import type { ProcessSteps, TrafficSource, TrafficSteps } from "./traffic-source.ts";
 
-/** Measurements that are kept for who asks for the same a moment later. */
+/** The maximum number of measurements that are cached for the next equal request. */
 const maxKeptMeasurements = 16;
-/** A window of many slots is summed up less often than each second. */
+/** Longer windows are not summed each second, because they have many slots. */
 const cheapWindowSeconds = 180;
 const longWindowShare = 0.01;
 
-/** Traffic by the reader's own scrapes. */
+/** Traffic from the reader's own scrapes. */
 export class ScrapedTraffic implements TrafficSource {
   readonly #scraper: TrafficScraper;
   readonly #kept = new Map<
@@ -77,7 +77,7 @@ export class ScrapedTraffic implements TrafficSource {
         continue;
       }
       values.push(valueOf(history.counted(toMs - windowMs, toMs)));
-      // A point of a large mesh takes milliseconds, and others wait.
+      // Let other work run, because a point of a large mesh takes milliseconds.
       await setImmediate();
       signal?.throwIfAborted();
     }

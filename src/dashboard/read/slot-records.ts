@@ -1,11 +1,11 @@
 /**
- * What one series gained in one slot of time, as bytes: variable-length integers, since most are small and most buckets empty.
- * `series, requests, buckets, (bucket, count)…, bytes, opened`
+ * The increase of one series in one time slot. It is stored as variable-length integers, because most are small and
+ * most buckets are empty: `series, requests, buckets, (bucket, count)…, bytes, opened`
  */
 export interface SlotRecord {
   readonly series: number;
   readonly requests: number;
-  /** By the index of the bucket; those that are missing gained nothing. */
+  /** The increases by bucket index. Missing buckets are zero. */
   readonly buckets: ReadonlyMap<number, number>;
   readonly bytes: number;
   readonly opened: number;
@@ -15,7 +15,7 @@ const startBytes = 256;
 /** Numbers have 53 bits, seven in each byte. */
 const maxNumberBytes = 8;
 
-/** Appends records; `finish` gives them as they are kept. */
+/** Appends records. `finish` returns their bytes. */
 export class SlotWriter {
   #buffer = new Uint8Array(startBytes);
   #length = 0;
@@ -42,7 +42,7 @@ export class SlotWriter {
       larger.set(this.#buffer);
       this.#buffer = larger;
     }
-    // What is more is no count; and nothing is longer than there is room for.
+    // Limit the value to valid counts, so that it fits into the reserved bytes.
     let rest = Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.round(value)));
     while (rest >= 0x80) {
       this.#buffer[this.#length++] = (rest % 0x80) | 0x80;
@@ -52,13 +52,13 @@ export class SlotWriter {
   }
 }
 
-/** Where sums of records are made. */
+/** Receives the records to sum them. */
 export interface SlotSink {
   series(id: number, requests: number, bytes: number, opened: number): void;
   bucket(id: number, bucket: number, count: number): void;
 }
 
-/** Reads all records; a bucket is told before its series. */
+/** Reads all records. Passes the buckets of a series before the series itself. */
 export function readSlot(bytes: Uint8Array, sink: SlotSink): void {
   let at = 0;
   const number = (): number => {

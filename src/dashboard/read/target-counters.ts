@@ -2,9 +2,9 @@ import { trafficLabels, type TrafficLabels } from "../views/index.ts";
 import { ExpositionReader, parseSeries } from "./exposition.ts";
 import type { Gain } from "./traffic-history.ts";
 
-/** Series that are kept of one target; further ones are left out. */
+/** The maximum number of series of one target. Further ones are left out. */
 export const maxSeriesOfTarget = 40_000;
-/** Characters of their labels; those of all series of a large mesh have some millions. */
+/** The maximum total length of their labels. All series of a large mesh have some million characters. */
 const maxLabelsOfTarget = 8 << 20;
 /** The limit of the bounds of all its histograms. */
 const maxBounds = 64;
@@ -24,17 +24,17 @@ interface Group {
   requests: number;
   bytes: number;
   opened: number;
-  /** The scrape that gained something. */
+  /** The number of the last scrape with an increase. */
   gainedIn: number;
 }
 
-/** What a process of a target told of itself. */
+/** The resource use that a target's process reports. */
 export interface ProcessUse {
   readonly cpuSeconds: number | undefined;
   readonly memoryBytes: number | undefined;
 }
 
-/** What a counter is of. */
+/** The kinds of counters. */
 const whats = ["requests", "bytes", "opened", "bucket"] as const;
 const bucketWhat = whats.indexOf("bucket");
 const startCounters = 64;
@@ -50,24 +50,24 @@ export class TargetCounters {
   /** For each bucket, the index of its bound. */
   #boundOf = new Uint8Array(startCounters);
   #groupOf = new Uint16Array(startCounters);
-  /** Whether each was there since the last sweep: others have been taken away by the proxy. */
+  /** Whether each series has appeared since the last sweep. The proxy has removed the others. */
   #seen = new Uint8Array(startCounters);
   #count = 0;
   #groups: Group[] = [];
   /** Total length of all groups' keys. */
   #labelsLength = 0;
   #bounds: number[] = [];
-  /** Indices of bounds, by what they are. */
+  /** The indices of the bounds in ascending order of the bounds. */
   #ascending: number[] = [];
   #scrape = 0;
   #process: ProcessUse = { cpuSeconds: undefined, memoryBytes: undefined };
-  /** What the process tells of itself is of no place. */
+  /** The ids of the process's own metrics, which are not stored as series. */
   #cpuId = -1;
   #memoryId = -1;
-  /** While there are new series. */
+  /** Exists only while new series are added. */
   #groupIndex: Map<string, number> | undefined;
 
-  /** `app` is that of the pod, as a Prometheus would label it. */
+  /** `app`: the label of the pod that a Prometheus would add. */
   constructor(app = "") {
     this.#app = app;
   }
@@ -86,7 +86,8 @@ export class TargetCounters {
     const counts = this.#scrape > 1 || isNew;
     clearBucketGains(0, this.#groups.length);
     let [cpuSeconds, memoryBytes]: (number | undefined)[] = [];
-    // Series mostly come in the order in which they came before: each is looked for where it is expected, and else in a table.
+    // Series usually keep their order between scrapes. Look for each at the expected position first, and else in a
+    // table.
     let expected = 0;
     let places: Map<number, number> | undefined;
     reader.begin(bytes);
@@ -129,7 +130,7 @@ export class TargetCounters {
     return gains;
   }
 
-  /** What the reader has found is of this place. */
+  /** Records the reader's current sample for the series at this position. */
   #note(place: number, counts: boolean): void {
     const { value } = reader;
     const before = this.#values[place] ?? 0;
@@ -140,7 +141,7 @@ export class TargetCounters {
     const group = this.#groups[index];
     if (!counts || group === undefined) return;
     const what = this.#whats[place] ?? 0;
-    // Buckets are cumulative: an empty one still parts those beside it.
+    // Buckets are cumulative, so an empty one is needed to separate its neighbours.
     if (what === bucketWhat) bucketGains[index * maxBounds + (this.#boundOf[place] ?? 0)] = gain;
     else if (gain > 0) group[whats[what] as "requests"] += gain;
     if (gain > 0) group.gainedIn = this.#scrape;
@@ -152,7 +153,7 @@ export class TargetCounters {
     return places;
   }
 
-  /** Its place; undefined where there is no room for its labels. */
+  /** Adds a series. Returns its position. Undefined if there is no room for its labels. */
   #add(id: number, series: string): number | undefined {
     const { name, labels } = parseSeries(series);
     const { le, ...others } = labels;
@@ -191,7 +192,7 @@ export class TargetCounters {
   #bound(upToMs: number): number {
     const known = this.#bounds.indexOf(upToMs);
     if (known >= 0) return known;
-    // Beyond what histograms have, what is left is of the longest.
+    // If there are too many bounds, count further buckets in the highest one.
     if (this.#bounds.length >= maxBounds) return this.#ascending.at(-1) ?? 0;
     this.#bounds.push(upToMs);
     this.#ascending = this.#bounds
@@ -248,7 +249,7 @@ export class TargetCounters {
 }
 
 const sweepScrapes = 60;
-/** More than that is of one scrape, and not kept for the next. */
+/** A larger buffer is released after its scrape. */
 const maxKeptCells = 1 << 17;
 
 /**
@@ -279,7 +280,7 @@ function isWanted(bytes: Buffer, at: number): boolean {
   return false;
 }
 
-/** What tells traffic apart; other labels (`destination_canonical_service`, …) follow from these. */
+/** The labels that distinguish traffic. Others, such as `destination_canonical_service`, follow from these. */
 const kept = [
   "reporter",
   "source_workload",

@@ -117,7 +117,7 @@ test("labels are kept within a bound, and so are buckets", () => {
   history.begin(0);
   const long = "x".repeat(1 << 20);
   for (let at = 0; at < 40; at += 1) history.add(gain(1, `${long}${at}`));
-  // As many as fit, each with its number.
+  // Adds as many series as fit, each with its own number.
   assert.equal(history.dropped, 40 - (maxLabelsLength / (1 << 20) - 1));
   history.add(
     gain(

@@ -1,13 +1,15 @@
 import type { CountedTraffic, DurationCounts, TrafficLabels } from "../views/index.ts";
 import { readSlot, SlotWriter, type SlotRecord } from "./slot-records.ts";
 
-/** Combinations of labels within two hours. Further ones are dropped, counted and reported. */
+/** The maximum number of label combinations within two hours. Further ones are dropped, counted and reported. */
 export const maxTrafficSeries = 50_000;
-/** Characters of all their labels. */
+/** The maximum total length of their labels. */
 export const maxLabelsLength = 24 << 20;
 /** If there is no room, unused entries are looked for at most this often, because that reads all slots. */
 export const reclaimMs = 60_000;
-/** Upper bounds of buckets, of all histograms of all proxies: those of other ones count as above all. */
+/**
+ * The maximum number of different bucket bounds of all proxies. Samples of further ones count in the infinite bucket.
+ */
 const maxBounds = 256;
 /** Total size of all slots. The oldest are dropped first. */
 export const maxHistoryBytes = 32 << 20;
@@ -17,16 +19,16 @@ export const fineMs = 300_000;
 export const coarseSlotMs = 15_000;
 
 interface Slot {
-  /** What was counted after `fromMs`, up to and including `toMs`. */
+  /** The slot contains what was counted after `fromMs`, up to and including `toMs`. */
   readonly fromMs: number;
   toMs: number;
   bytes: Uint8Array;
 }
 
-/** What a series has gained since it was looked at last. */
+/** The increase of a series since its last scrape. */
 export interface Gain {
   readonly labels: TrafficLabels;
-  /** The labels as one text, by which they are told apart. */
+  /** The labels as one text, which identifies the series. */
   readonly key: string;
   readonly requests: number;
   readonly durations: DurationGain | undefined;
@@ -34,7 +36,7 @@ export interface Gain {
   readonly opened: number;
 }
 
-/** Requests by the upper bound of their bucket; infinity is one. */
+/** The requests by the upper bound of their bucket. One bound is infinity. */
 export type DurationGain = readonly (readonly [upToMs: number, count: number])[];
 
 interface OpenSum {
@@ -52,10 +54,10 @@ export class TrafficHistory {
   readonly #labels: (TrafficLabels | undefined)[] = [];
   readonly #ids = new Map<string, number>();
   #labelsLength = 0;
-  /** Ids of series of which nothing is stored any more. */
+  /** The ids of series without stored data. */
   #freeIds: number[] = [];
   #reclaimedMs = 0;
-  /** Bounds by the index of their bucket, in the order in which they were seen. */
+  /** The bounds by bucket index, in the order of their first appearance. */
   readonly #bounds: number[] = [];
   readonly #bucketOf = new Map<number, number>();
   #slots: Slot[] = [];
@@ -65,7 +67,7 @@ export class TrafficHistory {
   #closedMs: number | undefined;
   #dropped = 0;
 
-  /** Gains that had no room, for want of series. */
+  /** The number of increases that were dropped because there were too many series. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -78,17 +80,17 @@ export class TrafficHistory {
     return this.#bytes;
   }
 
-  /** Since when counting goes on; undefined before it has begun. */
+  /** Since when traffic is counted. Undefined before the start. */
   get oldestMs(): number | undefined {
     return this.#slots[0]?.fromMs ?? this.#beganMs;
   }
 
-  /** Up to when all has been counted. */
+  /** Up to when everything is counted. */
   get latestMs(): number | undefined {
     return this.#closedMs;
   }
 
-  /** From now on what is gained is counted. */
+  /** Starts counting. */
   begin(nowMs: number): void {
     this.#beganMs ??= nowMs;
     this.#closedMs ??= nowMs;
@@ -118,7 +120,7 @@ export class TrafficHistory {
     }
   }
 
-  /** Ends the slot: what was added since the last one was counted up to now. */
+  /** Ends the current slot, whose increases then count up to now. */
   close(nowMs: number): void {
     const fromMs = this.#closedMs ?? nowMs;
     if (nowMs <= fromMs) return;
@@ -194,7 +196,7 @@ export class TrafficHistory {
 
   #sorted: readonly number[] = [];
 
-  /** The same array as long as there is no further bound, so that sums are made bucket by bucket. */
+  /** Returns the same array until a bound is added, so that equal histograms can be summed bucket by bucket. */
   #sortedBounds(): readonly number[] {
     const finite = this.#bounds.filter((bound) => bound !== Infinity);
     if (finite.length !== this.#sorted.length) this.#sorted = finite.sort((a, b) => a - b);
@@ -206,7 +208,7 @@ export class TrafficHistory {
     this.#bytes += slot.bytes.length;
   }
 
-  /** Puts slots that have aged together, fifteen seconds at a time. */
+  /** Merges old slots into slots of fifteen seconds. */
   #thin(nowMs: number): void {
     const ageMs = nowMs - fineMs;
     const first = this.#slots.findIndex(({ fromMs, toMs }) => toMs - fromMs < coarseSlotMs / 2 && toMs < ageMs);
@@ -243,7 +245,7 @@ export class TrafficHistory {
       this.#labels[id] = undefined;
       this.#labelsLength -= key.length;
       this.#freeIds.push(id);
-      // What comes now has room again.
+      // There is room for new series again.
       this.#dropped = 0;
     }
   }

@@ -8,11 +8,11 @@ import { TargetCounters } from "./target-counters.ts";
 import { TrafficHistory } from "./traffic-history.ts";
 
 export const scrapeIntervalMs = 1000;
-/** More targets than that are asked less often: a scrape of a sidecar costs half a millisecond. */
+/** With more targets, each is scraped less often, because a scrape of a sidecar costs half a millisecond. */
 export const scrapesPerSecond = 300;
 const scrapeTimeoutMs = 3000;
 const maxConcurrentScrapes = 8;
-/** A target that does not answer is asked more rarely each time by this factor, up to this interval. */
+/** The pause after failed scrapes of a target grows up to this interval. */
 const maxPauseMs = 15_000;
 
 export interface TrafficScraperOptions {
@@ -34,7 +34,7 @@ interface Target {
   problem: string;
 }
 
-/** Asks every proxy of the mesh for its counters, each second, and stores the increases. */
+/** Scrapes every proxy of the mesh each second, and stores the increases of its counters. */
 export class TrafficScraper {
   readonly history = new TrafficHistory();
   readonly processes = new ProcessHistory();
@@ -42,7 +42,7 @@ export class TrafficScraper {
   readonly #targets = new Map<string, Target>();
   #beganMs = 0;
   #roundEndedMs: number | undefined;
-  /** When a proxy answered last. */
+  /** When any proxy last answered. */
   #toldAtMs: number | undefined;
 
   constructor(options: TrafficScraperOptions) {
@@ -96,7 +96,7 @@ export class TrafficScraper {
         ...asOf,
         problem: `there are more series than are kept: ${dropped} gains were left out`,
       };
-    // One that goes or comes is no fault.
+    // Ignore short failures, because proxies come and go.
     const lasting = failing.filter(({ failures }) => failures > 3);
     if (lasting.length > 0)
       return {

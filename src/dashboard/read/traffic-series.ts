@@ -15,7 +15,7 @@ import {
 } from "../views/index.ts";
 import type { TrafficSource } from "./traffic-source.ts";
 
-/** Rates over less than that jump with each scrape. */
+/** The shortest window. Rates over shorter ones jump with each scrape. */
 const leastWindowMs = 10_000;
 
 export interface TrafficSeriesOptions {
@@ -24,7 +24,7 @@ export interface TrafficSeriesOptions {
   readonly inventory: () => Inventory;
 }
 
-/** What was measured over time, for charts. */
+/** Measurements over time, for charts. */
 export class TrafficSeries implements Measurements {
   readonly #options: TrafficSeriesOptions;
 
@@ -74,7 +74,7 @@ export class TrafficSeries implements Measurements {
     return { timesMs, values: values.map((value) => value ?? null) };
   }
 
-  /** Which edges are meant, and which workloads. */
+  /** The edges and workloads of a request. */
   #subject(
     { namespace, workload, service, backend }: SeriesRequest,
     reader: ViewReader,

@@ -1,18 +1,18 @@
 import type { SeriesRequest, SourceState } from "../../api/dashboard/index.ts";
 import type { CountedTraffic, MeasuredTraffic } from "../views/index.ts";
 
-/** Points of a chart, as far apart as each other. */
+/** The points of a chart at equal distances. */
 export interface TrafficSteps {
   readonly firstMs: number;
   readonly stepMs: number;
   readonly points: number;
-  /** What is counted in so long before each point. */
+  /** Each point covers this time before it. */
   readonly windowMs: number;
-  /** What is looked at; nothing else need be told. */
+  /** The measure. Other counters may be left out. */
   readonly of: "requests" | "durations" | "bytes";
 }
 
-/** Pods whose proxies are asked for what they use. */
+/** Pods for whose proxies the resource use is requested. */
 export interface ProcessSubject {
   /** `namespace/name` of their workload. */
   readonly workload: string;
@@ -27,7 +27,7 @@ export interface ProcessSteps extends Omit<TrafficSteps, "of"> {
 
 /** The source of traffic figures: the reader's own scrapes, or a Prometheus. */
 export interface TrafficSource {
-  /** Over the window up to `atMs` (0: now). */
+  /** Measures the traffic in the window up to `atMs` (0: now). */
   measure(windowSeconds: number, atMs: number): Promise<MeasuredTraffic>;
   /**
    * Applies `valueOf` to what was counted up to each of the points, one after the other, because all together would
@@ -39,9 +39,9 @@ export interface TrafficSource {
     valueOf: (counted: readonly CountedTraffic[]) => Value,
     signal?: AbortSignal,
   ): Promise<readonly (Value | undefined)[]>;
-  /** What the subjects' proxies use, together, up to each of the points; null where nothing is known. */
+  /** The total resource use of the subjects' proxies at each point. Null if unknown. */
   processes(steps: ProcessSteps): Promise<readonly (number | null)[]>;
-  /** Raised when something was counted, or time went on over something that was. */
+  /** Rises when something was counted, or when the window moved over counted traffic. */
   readonly version: number;
   source(): SourceState;
   run(signal: AbortSignal): Promise<void>;

@@ -11,7 +11,7 @@ import type {
 } from "../../api/kubernetes/index.ts";
 import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
 
-/** Annotations that tools write for themselves, and that may be long. */
+/** Annotations for tools only, which may be long. */
 const leftAnnotations = [
   "kubectl.kubernetes.io/last-applied-configuration",
   "sidecar.istio.io/status",
@@ -29,12 +29,12 @@ function metadataOf({
   return entries.length === 0 ? kept : { ...kept, annotations: Object.fromEntries(entries) };
 }
 
-/** Metadata alone, shortened. */
+/** Shortens the metadata and keeps the rest. */
 export function trimObject<Value extends KubernetesObject>(object: Value): Value {
   return { ...object, metadata: metadataOf(object.metadata) };
 }
 
-/** What a person wrote stays as it is. */
+/** Removes only the managed fields, and keeps everything that a person wrote. */
 export function trimConfig(object: UntypedObject): UntypedObject {
   const { managedFields: _managed, ...metadata } = object.metadata;
   return { ...object, metadata };
@@ -118,7 +118,7 @@ function containerOf({ name, image, ports }: Container): Container {
   return { name, ...(image === undefined ? {} : { image }), ...(ports === undefined ? {} : { ports }) };
 }
 
-/** What is zero is not there where the API server answers in its binary form. */
+/** Fills in zeros, which the API server omits in its binary format. */
 function statusOf({
   name,
   ready,

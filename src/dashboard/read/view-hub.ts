@@ -2,10 +2,10 @@ import { SerinError, messageOf, type Clock, type Logger } from "../../base/index
 import { topicText, type Problem, type TopicName, type Topics, type View } from "../../api/dashboard/index.ts";
 import type { ViewReader, ViewSink, ViewSource } from "../server/view-source.ts";
 
-/** What a topic is made of. */
+/** The inputs from which views are made. */
 export type Input = "objects" | "traffic" | "pilots" | "messages" | "time";
 
-/** Topics that are followed at a time, by all readers together. */
+/** The maximum number of topics that all readers together follow. */
 export const maxFeeds = 1000;
 /**
  * A view is made again at the earliest this long after the last time and after a change, so that changes are collected.
@@ -16,7 +16,7 @@ const gatherMs = 40;
 export interface ViewHubOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Raised when an input has changed. */
+  /** Rises when an input changes. */
   readonly versionOf: (input: Input) => number;
   readonly inputsOf: (name: TopicName, parameters: Topics[TopicName]["parameters"]) => readonly Input[];
   /** Throws the problem to show: `not-found`, `forbidden`. Undefined while nothing has been read yet. */
@@ -40,7 +40,10 @@ interface Feed {
   isMaking: boolean;
 }
 
-/** Makes each view once for all who look at the same with the same eyes, and again when its inputs have changed, once a second at most. */
+/**
+ * Makes each view once for all readers with the same rights. Makes it again when its inputs have changed, at most once
+ * a second.
+ */
 export class ViewHub implements ViewSource {
   readonly #options: ViewHubOptions;
   readonly #feeds = new Map<string, Feed>();
@@ -49,7 +52,7 @@ export class ViewHub implements ViewSource {
     this.#options = options;
   }
 
-  /** Whether anybody looks at something that is made of it. */
+  /** Whether an open view uses the input. */
   isWanted(input: Input): boolean {
     return [...this.#feeds.values()].some(({ name, parameters }) =>
       this.#options.inputsOf(name, parameters).includes(input),

@@ -117,7 +117,7 @@ test("a login is not lost to another dashboard of the same host: each port has a
   const other = "x".repeat(id.length);
   assert.equal(await userBy({ cookie: `serin-session-1=${other}; ${rig.cookie}` }), "ana@example.org");
   assert.equal(await userBy({ cookie: `${rig.cookie}; ${name}=${other}` }), "ana@example.org");
-  // The port is that which the browser asked: a port-forward's.
+  // The cookie's port is the one in the browser's address, which may be a port-forward's.
   assert.equal(
     await userBy({ host: "localhost:20001", cookie: `serin-session-20001=${id}; serin-session-20002=${other}` }),
     "ana@example.org",
@@ -131,7 +131,7 @@ test("a printed address lets its browser in", async () => {
   const entered = await rig.ask("GET", "/enter?secret=synthetic-secret");
   assert.deepEqual([entered.status, entered.headers.location], [303, "/"]);
   assert.equal((await rig.session()).user, "ana@example.org");
-  // Once more, though its secret is good no more.
+  // The same browser may open the address again, although its secret was used.
   assert.equal((await rig.ask("GET", "/enter?secret=used")).status, 303);
   assert.equal((await rig.ask("GET", "/enter?secret=used", { headers: { cookie: "" } })).status, 403);
 });
@@ -215,7 +215,7 @@ test("who reads without a login has so many pages open from one address, with co
   };
   for (let count = 0; count < limits.pagesOfAddress; count += 1) assert.equal(await page(), 200, String(count));
   assert.equal(await page(), 503);
-  // A browser's page is told why: of a refusal it would see nothing.
+  // A browser's page gets the reason in the stream, because it cannot read the body of an error.
   const told = await rig.ask("GET", "/api/live?topic=workloads&topic=ladder", {
     headers: { accept: "text/event-stream" },
   });

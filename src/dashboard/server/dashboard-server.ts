@@ -20,17 +20,17 @@ import type { ViewSource } from "./view-source.ts";
 import { Visits, type Visit } from "./visits.ts";
 
 export interface DashboardServerOptions {
-  /** The page's files, for a request of that one. */
+  /** The page's files, loaded for a request of one file. */
   readonly page: (file: string) => Promise<PageAssets>;
-  /** Below which everything is served: `/kiali`; empty for the root. */
+  /** The path prefix of the whole server, for example `/kiali`. Empty for the root. */
   readonly root: string;
   readonly access: Access;
-  /** How long a session lasts without use, and at all; Infinity where it lasts as long as the server. */
+  /** How long a session lasts without use, and at most. Infinity: as long as the server. */
   readonly sessionIdleMs: number;
   readonly sessionMs: number;
   readonly source: ViewSource;
   readonly handlers: RequestHandlers;
-  /** Throws `forbidden` where the identity may not follow that at all. */
+  /** Throws `forbidden` if the identity must not follow the topic. */
   readonly checkTopic: (topic: ParsedTopic, identity: Identity) => Promise<void>;
   /** Another API below the same root. Returns undefined for unknown paths. */
   readonly otherApi?: (path: string, query: URLSearchParams, identity: Identity) => Promise<OtherAnswer | undefined>;
@@ -46,7 +46,7 @@ export interface OtherAnswer {
 }
 
 export interface ListenAddress {
-  /** An address, `localhost` for both loopback addresses as far as the machine has them, or empty for all addresses. */
+  /** An address, `localhost` for the loopback addresses that the machine has, or empty for all addresses. */
   readonly host: string;
   /** Tried in this order; 0 is any free one. */
   readonly ports: readonly number[];
@@ -54,7 +54,9 @@ export interface ListenAddress {
 
 const minuteMs = 60_000;
 
-/** The page's files, its requests and its live stream over plain HTTP; mesh or port-forward bring the encryption. */
+/**
+ * Serves the page's files, its requests and its live stream over plain HTTP. The mesh or a port-forward encrypts it.
+ */
 export class DashboardServer {
   readonly #options: DashboardServerOptions;
   readonly #hub: LiveHub;
@@ -74,7 +76,7 @@ export class DashboardServer {
     this.#visits = new Visits({ access, sessions: this.#sessions, audit, clock, version, root });
   }
 
-  /** Pages that are open, and views that are followed for them. */
+  /** The numbers of open pages, followed views and sessions. */
   get counts(): { readonly pages: number; readonly topics: number; readonly sessions: number } {
     return { pages: this.#pages.size, topics: this.#hub.size, sessions: this.#sessions.size };
   }
@@ -94,7 +96,7 @@ export class DashboardServer {
     };
     try {
       const port = await firstOf(ports, async (one) => await listenOn(host === "localhost" ? "127.0.0.1" : host, one));
-      // Machines without IPv6 have no second one.
+      // Machines without IPv6 have no second loopback address.
       if (host === "localhost") await listenOn("::1", port).catch(() => undefined);
       this.#options.log.info("listening", { host, port });
       listening(port);
@@ -120,7 +122,7 @@ export class DashboardServer {
     // Stays as long as it serves: without this handler, an error of the listening socket would end the process.
     server.on("error", (error) => this.#options.log.warn("the listener is at fault", { error: describeError(error) }));
     server.on("clientError", (_error, socket) => {
-      // It is not waited for that the other end closes as well: it need not, and would hold a place for as long.
+      // Do not wait for the client to close the connection too, because it might never do so and would occupy a place.
       if (socket.writable)
         socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", () =>
           socket.destroy(),
@@ -153,7 +155,7 @@ export class DashboardServer {
         response.destroy();
         return;
       }
-      // What is left of the body is not waited for.
+      // Do not wait for the rest of the body.
       if (!request.complete) response.setHeader("connection", "close");
       await sendJson(request, response, status, { problem });
     }
@@ -189,7 +191,7 @@ export class DashboardServer {
 
   async #enter(url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { root, access } = this.#options;
-    // Opening the address again in the browser that it let in works.
+    // The browser that used the address may open it again.
     if (!this.#visits.enter(url.searchParams.get("secret") ?? "", response) && !(await this.#visits.isNamed(request)))
       throw refusal("forbidden", "this address was used, or is not of this server", access.loginHint);
     response.setHeader("cache-control", "no-store");
@@ -204,7 +206,7 @@ export class DashboardServer {
     if (method !== "GET" && method !== "HEAD") this.#visits.checkCsrf(request, visit);
     const name = `${method === "HEAD" ? "GET" : method} /${own}`;
     if (name === "GET /api/live") {
-      // Its answer would have no end, and nothing in it.
+      // A HEAD of the stream would never end and has no content.
       if (method === "HEAD") throw refusal("invalid", "the stream is taken by GET alone");
       this.#live(url, request, response, visit);
       return;

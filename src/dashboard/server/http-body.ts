@@ -4,7 +4,7 @@ import { gzip } from "node:zlib";
 import { limits } from "./limits.ts";
 import { refusal } from "./problem.ts";
 
-/** The body as text. Throws `too-long` above the bound, `invalid` for what is not said to be JSON. */
+/** Reads the body as text. Throws `too-long` above the bound, and `invalid` for another content type than JSON. */
 export async function readJsonBody(request: IncomingMessage): Promise<string> {
   const type = request.headers["content-type"] ?? "";
   if (!/^application\/json\s*(;|$)/i.test(type))

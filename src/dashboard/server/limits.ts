@@ -1,29 +1,32 @@
-/** Bounds of the dashboard's server; each is answered with a reason where it is met. */
+/** The bounds of the dashboard's server. A request beyond a bound gets an answer with the reason. */
 export const limits = {
   /** Longer bodies are refused: an object of Kubernetes is smaller than this. */
   bodyBytes: 1_500_000,
-  /** TCP connections; further ones are closed. Pages hold one for the stream, and a few while they ask. */
+  /**
+   * The maximum number of TCP connections. Further ones are closed. A page has one for its stream and some for
+   * requests.
+   */
   connections: 512,
-  /** Requests that are answered at once, apart from streams. */
+  /** The maximum number of concurrent requests, without streams. */
   requestsInFlight: 64,
-  /** For one user; for requests without a login, for one address. */
+  /** The maximum number for one user. For requests without a login, for one address. */
   requestsOfSender: 24,
-  /** An answer that has not been read by then is given up. */
+  /** The connection is closed if the client has not read its answer by then. */
   answerReadMs: 60_000,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   keepAliveTimeoutMs: 60_000,
-  /** Open pages: of all, of one user, and of all of one address who have not said who they are. */
+  /** The maximum numbers of open pages: of all, of one user, and of anonymous users of one address. */
   pages: 256,
   pagesOfUser: 64,
   pagesOfAddress: 128,
   topicsOfPage: 8,
-  /** Different ones of all pages of one user, and of all who have not said who they are. */
+  /** The maximum number of different topics of one user, and of all anonymous users together. */
   topicsOfUser: 128,
   topicTextLength: 2_000,
-  /** Views that are followed at once, each for all pages that show it to readers of the same rights. */
+  /** The maximum number of followed views. Pages of readers with the same rights share a view. */
   topics: 512,
-  /** A page that has so much unread, beside the whole of its views, gets no changes any more until it has caught up. */
+  /** A page with more unread data than this, without its whole views, gets no changes until it has caught up. */
   unreadBytes: 1 << 20,
   /** A page that has read nothing for this time is closed. It connects again. */
   stalledMs: 60_000,

@@ -1,7 +1,7 @@
 import type { SeriesAnswer, SeriesRequest } from "../../api/dashboard/index.ts";
 import type { ViewReader } from "./view-source.ts";
 
-/** What was measured over time; answers `GET /api/series`. */
+/** The measurements over time, for `GET /api/series`. */
 export interface Measurements {
   /**
    * The requested series, limited to what the reader may see. The request was checked: a known measure, `points` within

@@ -8,7 +8,7 @@ interface Asset {
   readonly type: string;
   readonly digest: string;
   readonly cacheControl: string;
-  /** By content coding; the plain bytes, `identity`, of what is not compressed alone. */
+  /** The bytes by content coding. Files that are not compressed have only `identity`. */
   readonly bodies: ReadonlyMap<string, Uint8Array>;
 }
 
@@ -30,7 +30,7 @@ const brotliQuality = 5;
 const brotliWindowBits = 18;
 const digestLength = 22;
 
-/** The page's files, compressed once, with what browsers keep them by. */
+/** The page's files, compressed once, with the headers for browser caches. */
 export class PageAssets {
   readonly #assets: ReadonlyMap<string, Asset>;
 
@@ -38,7 +38,7 @@ export class PageAssets {
     this.#assets = assets;
   }
 
-  /** Compresses them (some 0.1 s of work). */
+  /** Compresses the files, which takes about 0.1 s. */
   static from(files: PageFiles): PageAssets {
     const assets = new Map<string, Asset>();
     // In this thread, one after the other: compressing takes megabytes, which other threads rarely release.
@@ -50,7 +50,7 @@ export class PageAssets {
     return this.#assets.has(name);
   }
 
-  /** Answers with the file, or with 304 where the reader has it; the file must be there. */
+  /** Answers with the file, or with 304 if the browser has it. The file must exist. */
   send(name: string, request: IncomingMessage, response: ServerResponse): void {
     const asset = this.#assets.get(name);
     if (asset === undefined) throw new Error(`the page has no file ${name}`);
@@ -81,7 +81,7 @@ function assetOf(name: string, contents: Uint8Array): Asset {
       [constants.BROTLI_PARAM_LGWIN]: brotliWindowBits,
       [constants.BROTLI_PARAM_SIZE_HINT]: contents.length,
     };
-    // Copied: what the compressor answers is a part of a piece of 16 kB at least.
+    // Copy the result, because it is part of a larger buffer of the compressor.
     bodies.set("br", new Uint8Array(brotliCompressSync(contents, { params })));
     bodies.set("gzip", new Uint8Array(gzipSync(contents)));
   }

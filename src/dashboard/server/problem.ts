@@ -1,7 +1,7 @@
 import type { Problem } from "../../api/dashboard/index.ts";
 import { toSerinError, userError, type SerinError } from "../../base/index.ts";
 
-/** Every code of a {@link Problem}, with the status that its answer has. */
+/** The HTTP status of each code of a {@link Problem}. */
 const statusByCode: Readonly<Record<string, number>> = {
   invalid: 400,
   "logged-out": 401,
@@ -13,7 +13,7 @@ const statusByCode: Readonly<Record<string, number>> = {
   unavailable: 503,
 };
 
-/** How the API server calls what the page knows by another code. */
+/** The page's codes for reasons of the API server with other names. */
 const codeByReason: Readonly<Record<string, string>> = {
   unauthorized: "logged-out",
   "already-exists": "conflict",
@@ -31,7 +31,7 @@ export function refusal(
   return userError(code, message, hint === undefined ? {} : { hint });
 }
 
-/** Any thrown value as the page is told of it. */
+/** Converts any thrown value into a problem for the page. */
 export function problemOf(error: unknown): Problem {
   const { kind, code, message, hint } = toSerinError(error);
   const known = codeByReason[code] ?? code;

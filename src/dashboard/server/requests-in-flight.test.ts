@@ -7,7 +7,7 @@ import { limits } from "./limits.ts";
 import { RequestsInFlight } from "./requests-in-flight.ts";
 import { HandClock } from "./testing/hand-clock.ts";
 
-/** Closed when it was read, or given up. */
+/** A response that closes when it was read or destroyed. */
 class Answer extends EventEmitter {
   closed = false;
   destroy(): void {

@@ -17,7 +17,7 @@ export class RequestsInFlight {
     this.#clock = clock;
   }
 
-  /** Until the response has closed, one more of this sender. Throws `unavailable` where there are too many. */
+  /** Counts a request of the sender until its response closes. Throws `unavailable` if there are too many. */
   enter(sender: string, response: ServerResponse): void {
     const own = this.#ofSender.get(sender) ?? 0;
     if (this.#count >= limits.requestsInFlight)
@@ -34,7 +34,7 @@ export class RequestsInFlight {
     });
   }
 
-  /** The answer has been handed over: from now on it is to be read. */
+  /** Starts the time limit for reading the response, which has been written. */
   answered(response: ServerResponse): void {
     if (response.closed) return;
     const cut = this.#clock.after(limits.answerReadMs, () => response.destroy());

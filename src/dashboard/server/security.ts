@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
 import { refusal } from "./problem.ts";
 
-/** Nothing inline, nothing from elsewhere, shown in no frame. */
+/** Allows no inline code, no foreign content and no frames. */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self'",

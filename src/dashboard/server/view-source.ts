@@ -9,7 +9,7 @@ export interface AccessRight {
   readonly group: string;
   readonly resource: string;
   readonly subresource?: string;
-  /** Empty for what has none, and for all of them. */
+  /** Empty for cluster-scoped objects, and for all namespaces. */
   readonly namespace: string;
   readonly name?: string;
 }
@@ -25,7 +25,7 @@ export interface ViewReader {
   readonly namespaces: ReadonlySet<string> | "*";
   /** Kinds of the whole cluster that the user may not list (`MeshUpgrade`, `Freeze`): nothing of them is shown. */
   readonly hiddenKinds: ReadonlySet<string>;
-  /** Whether the user may; answered from a cache of some seconds. False where the API server cannot be asked. */
+  /** Whether the user has the right, cached for some seconds. False if the API server does not answer. */
   may(right: AccessRight): Promise<boolean>;
 }
 
@@ -39,7 +39,7 @@ export interface ViewSink {
   problem(problem: Problem): void;
 }
 
-/** Makes views; the live stream sends them. */
+/** Makes the views that the live stream sends. */
 export interface ViewSource {
   /** Reports the topic until the signal is aborted. Never throws: problems go to the sink. */
   follow<Name extends TopicName>(

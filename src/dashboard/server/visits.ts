@@ -16,7 +16,7 @@ export interface VisitsOptions {
   readonly audit: AuditLog;
   readonly clock: Clock;
   readonly version: string;
-  /** `/kiali`; empty for the root. */
+  /** The path prefix, for example `/kiali`. Empty for the root. */
   readonly root: string;
 }
 
@@ -58,13 +58,13 @@ export class Visits {
     return { id: given, isNew: false, identity: (await this.identityOf(given)) ?? access.anonymous };
   }
 
-  /** Whether the request is of somebody who is logged in. */
+  /** Whether the request's sender is logged in. */
   async isNamed(request: IncomingMessage): Promise<boolean> {
     const { identity } = await this.of(request);
     return identity !== undefined && identity !== this.#options.access.anonymous;
   }
 
-  /** Undefined where the session has ended, or its token has. */
+  /** Undefined if the session or its token has ended. */
   async identityOf(id: string): Promise<Identity | undefined> {
     const { sessions } = this.#options;
     const identity = sessions.find(id);
@@ -135,7 +135,7 @@ export class Visits {
     }
   }
 
-  /** By the secret of a printed address. */
+  /** Begins a session with the secret of a printed address. */
   enter(secret: string, response: ServerResponse): boolean {
     const { access, audit, sessions } = this.#options;
     const identity = access.enter(secret);

@@ -4,7 +4,7 @@ import { quantileMs, type DurationCounts } from "./duration-counts.ts";
 
 type Comparison = NonNullable<RolloutCheck["comparison"]>;
 
-/** The part of a counting check's status that is shown. */
+/** The shown fields of a counting check's status. */
 interface KeptState {
   readonly gained?: {
     readonly canaryTotal?: number;

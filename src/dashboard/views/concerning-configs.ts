@@ -9,7 +9,7 @@ function fieldsOf(value: unknown): Fields {
   return typeof value === "object" && value !== null ? (value as Fields) : {};
 }
 
-/** Elements that are no objects are left out. */
+/** The elements of a list that are objects. */
 function listOf(value: unknown): readonly Fields[] {
   return Array.isArray(value)
     ? (value as readonly unknown[]).filter((one): one is Fields => typeof one === "object" && one !== null)
@@ -56,7 +56,7 @@ function selects(object: UntypedObject, workload: Workload): boolean {
   return Object.keys(labels).length === 0 || matchesLabels(labels, workload.labels);
 }
 
-/** Whether it routes to the Service, or says how it is reached. */
+/** Whether an object routes to the Service, or configures connections to it. */
 function concernsService({ kind, metadata, ...rest }: UntypedObject, key: string): boolean {
   const spec = fieldsOf(rest["spec"]);
   const home = metadata.namespace ?? "";

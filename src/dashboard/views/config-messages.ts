@@ -9,7 +9,7 @@ export interface FoundMessage {
   readonly path: string;
 }
 
-/** What the analyzer found when the objects changed last, by object. */
+/** The analyzer's messages after the last change of objects, by object. */
 export interface ConfigMessages {
   readonly byObject: ReadonlyMap<string, readonly FoundMessage[]>;
   /** Messages about the mesh as a whole. */
@@ -18,7 +18,7 @@ export interface ConfigMessages {
 
 export const noMessages: ConfigMessages = { byObject: new Map(), ofMesh: [] };
 
-/** `networking.istio.io/VirtualService shop/shop`, without a version: an object is one in all of them. */
+/** `networking.istio.io/VirtualService shop/shop`, without a version, because an object is the same in all versions. */
 export function configKey(object: Pick<UntypedObject, "apiVersion" | "kind" | "metadata">): string {
   const { namespace = "", name = "" } = object.metadata;
   return `${groupKindOf({ apiVersion: object.apiVersion ?? "", kind: object.kind ?? "" })} ${namespace}/${name}`;

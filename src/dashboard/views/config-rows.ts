@@ -18,7 +18,7 @@ export function configRow(object: UntypedObject, messages: ConfigMessages): Conf
   };
 }
 
-/** `VirtualService shop/shop`; a kind of two groups is told apart by its group. */
+/** `VirtualService shop/shop`. A kind that exists in two groups includes its group. */
 export function configRowKey({ apiVersion = "", kind = "", metadata }: UntypedObject): string {
   const { namespace = "", name = "" } = metadata;
   const place = namespace === "" ? name : `${namespace}/${name}`;

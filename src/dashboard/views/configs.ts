@@ -20,14 +20,14 @@ export function configsView(
   visible: VisibleNamespaces,
 ): ConfigsView {
   const wanted = wantedNamespaces(namespaces, visible);
-  // What is in no namespace is everybody's.
+  // Cluster-scoped objects are visible to everybody.
   const shown = inventory.objects.configs.filter(({ metadata }) =>
     metadata.namespace === undefined ? namespaces === "" : isVisible(wanted, metadata.namespace),
   );
   return { head: { atMs, sources }, tables: { configs: configRows(shown, messages) } };
 }
 
-/** The group decides, not the version. */
+/** Finds an object by its group. The version does not matter. */
 export function findConfig(
   { objects }: Inventory,
   { apiVersion, kind, namespace, name }: ConfigParameters,
@@ -67,7 +67,9 @@ export function configView(
   };
 }
 
-/** Without what the API server alone writes into its head: who edits the text is told of changes of others, not of version numbers. */
+/**
+ * The object's YAML without metadata that only the API server writes, so that an edit conflicts only with real changes.
+ */
 export function configYaml(object: UntypedObject): string {
   const {
     uid: _uid,
@@ -83,7 +85,7 @@ function placed({ code, level, text, path }: FoundMessage, positions: YamlPositi
   return { code, level, message: text, path, ...positions.of(path) };
 }
 
-/** Where fields stand in a text of one YAML document. */
+/** The positions of fields in a YAML document. */
 class YamlPositions {
   readonly #lines = new LineCounter();
   readonly #document: Document;
@@ -117,7 +119,7 @@ class YamlPositions {
   }
 }
 
-/** Objects that it names, and that name it: those of routes, gateways and policies. */
+/** The routes, gateways and policies that the object names, and those that name it. */
 function referencesOf(
   object: UntypedObject,
   inventory: Inventory,
@@ -166,12 +168,12 @@ function collectNames(object: UntypedObject): Set<string> {
       for (const gateway of gateways)
         if (typeof gateway === "string" && gateway !== "mesh")
           found.add(`Gateway ${gateway.includes("/") ? gateway : `${home}/${gateway}`}`);
-    // Rules of a host are found by its short name, which most of them have.
+    // Guess the DestinationRule of a host by its short name, which most of them have.
     if (typeof host === "string") found.add(`DestinationRule ${home}/${host.split(".")[0] ?? ""}`);
     for (const part of Object.values(value)) visit(part, depth + 1);
   };
   visit(object["spec"], 0);
-  // A Canary names routes and Services by fields of their own.
+  // A Canary names routes and Services in special fields.
   const target = (
     object["spec"] as
       | { readonly target?: Record<string, { readonly name?: string; readonly namespace?: string } | undefined> }

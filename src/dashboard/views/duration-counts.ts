@@ -1,14 +1,14 @@
-/** Requests by how long they took; milliseconds. */
+/** A histogram of request durations in milliseconds. */
 export interface DurationCounts {
   /** Inclusive upper bounds, ascending, without infinity. */
   readonly boundsMs: readonly number[];
-  /** Requests in each bucket; one more than there are bounds, the last being those above all. */
+  /** The requests in each bucket. The last one, which has no bound, counts requests above all bounds. */
   readonly counts: readonly number[];
 }
 
 export const noDurations: DurationCounts = { boundsMs: [], counts: [0] };
 
-/** The sum of both, in the bounds that both have. */
+/** Sums two histograms in the bounds that both have. */
 export function addDurations(left: DurationCounts, right: DurationCounts): DurationCounts {
   if (isEmpty(left)) return right;
   if (isEmpty(right)) return left;
@@ -33,7 +33,10 @@ function isEmpty({ counts }: DurationCounts): boolean {
   return counts.every((count) => count === 0);
 }
 
-/** Interpolated within its bucket, as Prometheus does; undefined when nothing was counted. What is above all bounds counts as the last. */
+/**
+ * A quantile, interpolated within its bucket like Prometheus. Requests above all bounds count with the last bound.
+ * Undefined without requests.
+ */
 export function quantileMs({ boundsMs, counts }: DurationCounts, quantile: number): number | undefined {
   let total = 0;
   for (const count of counts) total += count;

@@ -5,7 +5,7 @@ import { timeMs } from "./mesh-objects.ts";
 /** How many of the newest events one page lists. */
 export const maxListedEvents = 100;
 
-/** Newest first in the order of their keys' times; objects by `Kind name`. */
+/** The rows of events, newest first. Objects are shown as `Kind name`. */
 export function eventRows(events: readonly Event[], concerns: (event: Event) => boolean): Record<string, EventRow> {
   const rows = events
     .filter(concerns)

@@ -4,7 +4,7 @@ import { trafficHealth } from "./health.ts";
 import { isVisible, type VisibleNamespaces } from "./view-input.ts";
 import { mutualTlsShare, shareOf, sumTraffic, type TrafficEdge } from "./traffic.ts";
 
-/** The numbers of an edge, from what was counted for it. */
+/** Computes the numbers of an edge from its counted traffic. */
 export function edgeNumbers(
   parts: readonly TrafficEdge[],
 ): Omit<GraphEdge, "from" | "to" | "protocol" | "service" | "configuredWeight" | "measuredShare" | "route"> {
@@ -28,8 +28,8 @@ export function edgeNumbers(
 }
 
 /**
- * Names like `200` are indices to the engine, which lays an array out up to it: 2.5 kB an edge, made anew each second. Properties that
- * cannot be written are kept one by one.
+ * The rates by response. V8 treats names like `200` as array indices and allocates 2.5 kB for each edge every second.
+ * It does not do that for read-only properties.
  */
 function ratesByResponse(responses: ReadonlyMap<string, number>): Readonly<Record<string, number>> {
   const rates: Record<string, number> = {};
@@ -38,7 +38,7 @@ function ratesByResponse(responses: ReadonlyMap<string, number>): Readonly<Recor
   return rates;
 }
 
-/** `namespace/name`, or a host outside; empty where it is not known, or its namespace may not be seen. */
+/** `namespace/name`, or an external host. Empty if unknown, or if the reader may not see its namespace. */
 export function serviceText({ service }: TrafficEdge, visible: VisibleNamespaces): string {
   if (service.namespace !== "unknown" && !isVisible(visible, service.namespace)) return "";
   if (service.name === "unknown") return service.host === "unknown" ? "" : service.host;

@@ -9,7 +9,7 @@ import { rolloutsByWorkload } from "./moved-workloads.ts";
 import { isNamed, shareOf, sumTraffic, type TrafficEdge, type WorkloadEnd } from "./traffic.ts";
 import { isVisible, wantedNamespaces, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 
-/** More than a page can show are left out, those with the least traffic first. */
+/** The limits of a graph. Nodes and edges with the least traffic are left out first. */
 export const maxGraphNodes = 1500;
 export const maxGraphEdges = 6000;
 
@@ -27,13 +27,13 @@ interface DraftNode {
 
 const unknownNode = { key: "unknown", kind: "unknown", namespace: "", name: "unknown", app: "", version: "" } as const;
 
-/** Who calls whom, for who may read the visible namespaces. */
+/** The graph of calls, for a reader of the visible namespaces. */
 export function graphView(input: ViewInput, parameters: GraphParameters, visible: VisibleNamespaces): GraphView {
   const { inventory, traffic } = input;
   const isLive = parameters.atMs === 0;
   const wanted = wantedNamespaces(parameters.namespaces, visible);
   const nodes = new NodeTable(inventory, parameters, visible);
-  // What routes asked for at another time is not known.
+  // The routes of an earlier time are unknown.
   const graph = meshGraph(traffic.edges, isLive ? routesOf(inventory) : { rules: [], labels: new Map() });
   const drafts = new Map<string, { readonly from: DraftNode; readonly to: DraftNode; readonly parts: RoutedEdge[] }>();
   for (const routed of graph.edges) {
@@ -109,7 +109,7 @@ class NodeTable {
     return workload === undefined ? this.#ofGone(end) : this.#ofWorkload(workload);
   }
 
-  /** Workloads of the mesh without traffic are shown as well. */
+  /** Adds the workloads of the mesh without traffic. */
   addIdle(wanted: VisibleNamespaces): void {
     for (const workload of this.#inventory.workloads.values()) {
       if (workload.dataPlane === "none" || !isVisible(wanted, workload.namespace)) continue;
@@ -144,7 +144,7 @@ class NodeTable {
     return node;
   }
 
-  /** It was counted, and is not there any more. */
+  /** A node for a workload with counted traffic that no longer exists. */
   #ofGone({ namespace, workload, app, version }: WorkloadEnd): DraftNode {
     return this.#node(
       placeOf(
@@ -169,7 +169,7 @@ class NodeTable {
           ? unknownNode
           : { key: `external ${text}`, kind: "external", namespace: "", name: text, app: "", version: "" },
       );
-    // A service of the cluster that did not answer is no other host.
+    // A service of the cluster without an answer is not an external host.
     if (namespace !== "unknown" && this.#inventory.services.has(`${namespace}/${name}`))
       return isVisible(this.#visible, namespace) ? this.#ofService(namespace, name) : this.#node(unknownNode);
     return this.#node({ key: `external ${text}`, kind: "external", namespace: "", name: text, app: "", version: "" });

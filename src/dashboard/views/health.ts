@@ -6,7 +6,7 @@ export const failingErrorShare = 0.1;
 
 export interface Judged {
   readonly health: Health;
-  /** Why it is not healthy; empty when it is. */
+  /** Why it is not healthy. Empty if it is healthy. */
   readonly reason: string;
 }
 
@@ -36,7 +36,7 @@ export function podHealth(ready: number, wanted: number, present = wanted): Judg
   return { health: "healthy", reason: "" };
 }
 
-/** Pods decide; traffic only makes it worse, and none of it does not. */
+/** The health of a workload is that of its pods, or that of its traffic if that is worse. No traffic does not count. */
 export function workloadHealth(pods: Judged, traffic: Judged): Judged {
   return traffic.health === "idle" ? pods : worst([pods, traffic]);
 }

@@ -1,4 +1,4 @@
-/** Views of the mesh: objects and traffic in, what a page shows out. Pure; the reader brings both. */
+/** Pure functions that turn objects and traffic, which the reader supplies, into the views of a page. */
 export { configMessagesOf } from "./analysis.ts";
 export { noMessages, type ConfigMessages } from "./config-messages.ts";
 export { configsView, configView, findConfig } from "./configs.ts";

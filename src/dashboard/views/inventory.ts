@@ -8,7 +8,7 @@ import { soundCanary, soundFreeze, soundJournal, soundUpgrade } from "./sound-ro
 
 export type WorkloadRole = "workload" | "gateway" | "waypoint" | "ztunnel" | "control plane" | "cni";
 
-/** A workload as proxies name it, with its pods. */
+/** A workload with its pods. Its name is the one in proxies' metrics. */
 export interface Workload {
   /** `namespace/name`. */
   readonly key: string;
@@ -20,7 +20,7 @@ export interface Workload {
   readonly labels: Readonly<Record<string, string>>;
   readonly pods: readonly Pod[];
   readonly app: string;
-  /** Empty without one. */
+  /** Empty if there is none. */
   readonly version: string;
   readonly revision: string;
   readonly dataPlane: GraphNode["dataPlane"];
@@ -40,7 +40,7 @@ export interface ServiceRecord {
   readonly waypoint: string;
 }
 
-/** The objects, joined: made once after they have changed, and read by every view. */
+/** The joined objects. It is computed once after a change, and used by all views. */
 export interface Inventory {
   readonly objects: MeshObjects;
   readonly namespaces: ReadonlyMap<string, Namespace>;
@@ -116,7 +116,7 @@ function ownersOf({ deployments, statefulSets, daemonSets, jobs }: MeshObjects):
       template: object.spec?.template,
       wantedPods: object.status?.desiredNumberScheduled ?? 0,
     });
-  // A Job that has ended is no workload any more.
+  // An ended Job is not a workload.
   for (const object of jobs)
     if ((object.status?.active ?? 0) > 0)
       owners.set(keyOf(object), {
@@ -130,7 +130,7 @@ function ownersOf({ deployments, statefulSets, daemonSets, jobs }: MeshObjects):
 
 function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[]): Workload {
   const [namespace = "", name = ""] = key.split("/");
-  // The youngest pod is what the workload is going to be.
+  // The newest pod shows the current template.
   const pod = pods.findLast(({ metadata }) => metadata.deletionTimestamp === undefined) ?? pods.at(-1);
   const labels = owner?.template?.metadata?.labels ?? pod?.metadata.labels ?? {};
   const role = roleOf(labels, pod);
@@ -161,7 +161,7 @@ function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[
   };
 }
 
-/** The workload that a pod belongs to, as proxies name it: its Deployment, else its owner, else itself. */
+/** The workload of a pod with the name in proxies' metrics: its Deployment, else its owner, else the pod itself. */
 export function podWorkload({ metadata }: Pod): string {
   const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
   const hash = metadata.labels?.["pod-template-hash"];
@@ -188,7 +188,7 @@ function roleOf(labels: Readonly<Record<string, string>>, pod: Pod | undefined):
     : "workload";
 }
 
-/** Gateways run a proxy and nothing else. */
+/** Whether the pod runs only a proxy, like a gateway. */
 export function isProxyAlone({ spec }: Pod): boolean {
   return (
     spec?.containers.length === 1 &&
@@ -203,14 +203,14 @@ function dataPlaneOf(pod: Pod): GraphNode["dataPlane"] {
   return pod.metadata.annotations?.[istioAnnotations.ambientRedirection] === "enabled" ? "ambient" : "none";
 }
 
-/** The mesh's revision that serves a pod; empty where there is none. */
+/** The revision that serves a pod. Empty if none does. */
 export function revisionOfPod(pod: Pod): string {
   const { labels = {}, annotations = {} } = pod.metadata;
   if (annotations[istioAnnotations.ambientRedirection] === "enabled")
     return annotations[ztunnelOwnerAnnotation] ?? "default";
   const role = roleOf(labels, pod);
   if (role === "workload" && dataPlaneOf(pod) === "none") return "";
-  // Injection notes it as an annotation, deployments of gateways have it as a label.
+  // Injection records the revision as an annotation, and gateways have it as a label.
   return annotations[istioLabels.revision] ?? labels[istioLabels.revision] ?? "default";
 }
 

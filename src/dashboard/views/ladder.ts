@@ -14,10 +14,10 @@ function releaseOf({ spec }: Workload["pods"][number]): string {
   return /:([^/@]+)(?:@|$)/.exec(spec?.containers[0]?.image ?? "")?.[1] ?? "";
 }
 
-/** How many blockers one rung shows. The first ones say enough. */
+/** The maximum number of blockers that one rung shows. */
 const maxBlockers = 8;
 
-/** Where every part of the mesh is among the revisions, where it is going, and what blocks it. */
+/** The revision of each component of the mesh, the revision to which it moves, and what blocks it. */
 export function ladderView(input: ViewInput, visible: VisibleNamespaces): LadderView {
   const { inventory, pilots } = input;
   const upgrade = latestUpgrade(inventory.objects.upgrades);
@@ -35,7 +35,7 @@ export function ladderView(input: ViewInput, visible: VisibleNamespaces): Ladder
   };
 }
 
-/** The one that is under way, else the one that ended last. */
+/** The running upgrade, else the one that ended last. */
 export function latestUpgrade(upgrades: readonly MeshUpgrade[]): MeshUpgrade | undefined {
   const timeOf = ({ status, metadata }: MeshUpgrade): number =>
     timeMs(status?.endedAt) ?? timeMs(status?.startedAt) ?? timeMs(metadata.creationTimestamp) ?? 0;
@@ -43,7 +43,10 @@ export function latestUpgrade(upgrades: readonly MeshUpgrade[]): MeshUpgrade | u
   return upgrades.toSorted((a, b) => Number(isOpen(b)) - Number(isOpen(a)) || timeOf(b) - timeOf(a))[0];
 }
 
-/** Whether the upgrade's step moves that rung: `gateway/ns/name/…` and `waypoint/ns/name/…` name one, steps of waves name namespaces. */
+/**
+ * Whether the upgrade's step moves a rung. The ids `gateway/ns/name/…` and `waypoint/ns/name/…` name one gateway, and
+ * steps of waves name namespaces.
+ */
 function isStepOf(
   { id, title }: { readonly id: string; readonly title: string },
   kind: LadderRung["kind"],
@@ -53,7 +56,7 @@ function isStepOf(
   const [first, second, third] = id.split("/");
   if (kind !== "namespace") return first === kind && second === namespace && third === name;
   if (first === "gateway" || first === "waypoint") return false;
-  // Words whole: a namespace's name is often the beginning of another's.
+  // Compare whole words, because a namespace's name is often the beginning of another's.
   return second === name || title.split(/[^\w-]+/).includes(name);
 }
 
@@ -93,7 +96,7 @@ class RungTable {
         (pod) => pod.metadata.labels?.[istioLabels.revision] ?? "default",
       );
     });
-    // The agent is one for all revisions: it stands where the control plane of its release does.
+    // All revisions share one agent. Show it at the revision whose control plane has the same release.
     const releases = new Map(
       this.#ofRole("control plane").flatMap(({ labels, pods }) =>
         pods.map((pod) => [releaseOf(pod), labels[istioLabels.revision] ?? "default"] as const),
@@ -112,7 +115,7 @@ class RungTable {
     return [...ztunnels, ...agents];
   }
 
-  /** A Gateway's Deployments of both revisions are one rung. */
+  /** The rungs of gateways. A Gateway's Deployments of both revisions share one rung. */
   #gateways(): LadderRung[] {
     const found = [...this.#ofRole("gateway"), ...this.#ofRole("waypoint")];
     return [
@@ -147,7 +150,7 @@ class RungTable {
       );
       const canary = gateway?.metadata.annotations?.[gatewayCanaryAnnotations.revision];
       const weight = Number(gateway?.metadata.annotations?.[gatewayCanaryAnnotations.weight] ?? Number.NaN) / 100;
-      // A waypoint under way is where its traffic is, not where its pods are.
+      // For a moving waypoint, show the share of traffic and not of pods.
       if (canary === undefined || !Number.isFinite(weight)) return [rung];
       const others = Object.entries(rung.at).filter(([revision]) => revision !== canary);
       const sum = others.reduce((total, [, share]) => total + share, 0);
@@ -209,7 +212,7 @@ class RungTable {
     };
   }
 
-  /** The upgrade's revision, while it is under way and not all pods are there. */
+  /** The target revision while the upgrade runs and some pods have not moved. Else empty. */
   #goingTo(kind: LadderRung["kind"], pods: Readonly<Record<string, number>>, wanted: string): string {
     const { spec, status } = this.#upgrade ?? {};
     if (spec === undefined || ended.has(status?.phase ?? "") || kind === "control plane") return "";
@@ -259,7 +262,7 @@ class RungTable {
       : [];
   }
 
-  /** What the upgrade waits for here, and what does not let pods go. */
+  /** What the upgrade waits for here, and what prevents the removal of pods. */
   #heldBy(
     kind: LadderRung["kind"],
     namespace: string,

@@ -1,7 +1,7 @@
 import { reaches, takes, workloadKey, type RoutePlan, type RouteRule, type RuleDestination } from "./route-rules.ts";
 import type { TrafficEdge } from "./traffic.ts";
 
-/** A rule's say about an edge. */
+/** The weight that a rule gives to an edge. */
 export interface ConfiguredWeight {
   readonly rule: RouteRule;
   /** From 0 to 1. */
@@ -10,14 +10,17 @@ export interface ConfiguredWeight {
 
 export interface RoutedEdge {
   readonly edge: TrafficEdge;
-  /** Of the source's requests, or connections, to the same rule's destinations, or to the same service where no rule holds; undefined when there are none. */
+  /**
+   * The edge's share of the source's requests or connections to all destinations of the same rule. Without a rule, to
+   * the same service. Undefined without traffic.
+   */
   readonly share: number | undefined;
-  /** What rules send there, in their order; empty where none holds. */
+  /** The weights of the rules that apply, in the order of the rules. */
   readonly configured: readonly ConfiguredWeight[];
 }
 
 export interface MeasuredDestination extends RuleDestination {
-  /** Of all requests, or connections, that took one of the rule's destinations from where the rule holds; undefined when there were none. */
+  /** The share of all requests or connections to the rule's destinations, from sources to which the rule applies. */
   readonly share: number | undefined;
   /** For connections: the rate of opened ones. */
   readonly requestRate: number;
@@ -34,14 +37,14 @@ export interface MeshGraph {
   readonly rules: readonly MeasuredRule[];
 }
 
-/** Lays what was measured beside what is configured. */
+/** Combines the measured traffic with the configured routes. */
 export function meshGraph(traffic: readonly TrafficEdge[], plan: RoutePlan): MeshGraph {
   const { rules } = plan;
   const rulesOf = rulesByDestination(rules);
   const rates = new Map<RuleDestination, number>();
   const edges: RoutedEdge[] = [];
   for (const siblings of Map.groupBy(traffic, ({ source }) => `${workloadKey(source)}\n${source.version}`).values()) {
-    // A source's own rates: what it sent by each rule, and to each service where none holds.
+    // The source's rates for each rule, and for each service to which no rule applies.
     const byRule = new Map<RouteRule, number>();
     const byService = new Map<string, number>();
     const placed = siblings.map((edge) => ({ edge, hits: hitsOf(edge, rulesOf, plan), rate: dividedRate(edge) }));
@@ -71,17 +74,17 @@ export function meshGraph(traffic: readonly TrafficEdge[], plan: RoutePlan): Mes
   };
 }
 
-/** Requests and connections of one service are not parts of one whole. */
+/** Groups by service. Requests and connections are separate groups. */
 function serviceKey({ service, responses }: TrafficEdge): string {
   return `${responses.size === 0 ? "connections" : "requests"} ${service.namespace}/${service.name}`;
 }
 
-/** What a rule divides: requests, and of connections those that are opened. */
+/** The rate that a rule divides: of requests, or of opened connections. */
 function dividedRate({ responses, requestRate, openedRate }: TrafficEdge): number {
   return responses.size === 0 ? openedRate : requestRate;
 }
 
-/** By the name of a destination's service, so that an edge is held against few rules. */
+/** The rules by the name of a destination's service, so that an edge is compared with few rules. */
 function rulesByDestination(rules: readonly RouteRule[]): ReadonlyMap<string, readonly RouteRule[]> {
   const found = new Map<string, RouteRule[]>();
   for (const rule of rules) {

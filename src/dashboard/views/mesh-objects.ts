@@ -14,7 +14,7 @@ import type {
 } from "../../api/kubernetes/index.ts";
 import type { Canary, Check, Freeze, MeshUpgrade, RolloutJournal } from "../../api/serin/index.ts";
 
-/** What the views are made of, as the API server told it; trimmed to what they use. */
+/** The objects for the views, trimmed to the fields that they use. */
 export interface MeshObjects {
   readonly namespaces: readonly Namespace[];
   readonly pods: readonly Pod[];
@@ -57,14 +57,14 @@ export const noObjects: MeshObjects = {
   events: [],
 };
 
-/** Milliseconds of an RFC 3339 time; undefined for none. */
+/** An RFC 3339 time in milliseconds. Undefined if there is none. */
 export function timeMs(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const ms = Date.parse(text);
   return Number.isNaN(ms) ? undefined : ms;
 }
 
-/** Without the objects of these kinds, and what is told of them. */
+/** Removes the objects of these kinds, and their events. */
 export function withoutKinds(objects: MeshObjects, hidden: ReadonlySet<string>): MeshObjects {
   if (hidden.size === 0) return objects;
   return {

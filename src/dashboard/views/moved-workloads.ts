@@ -2,12 +2,12 @@ import { matchesLabels } from "../../api/index.ts";
 import { canaryKind, type Canary, type CanaryTarget, type DestinationTarget } from "../../api/serin/index.ts";
 import type { Inventory } from "./inventory.ts";
 
-/** Of a rollout: who of both sides is compared. `namespace/workload` and `namespace/service` mean the same as in metrics' labels. */
+/** One side of a rollout's comparison. Namespace, workload and service have the names in metrics' labels. */
 export interface ComparedBackend {
   readonly namespace: string;
   readonly service?: string;
   readonly workload?: string;
-  /** Labels of the pods, where a subset is meant. */
+  /** The labels of the pods, if the side is a subset. */
   readonly labels?: Readonly<Record<string, string>>;
 }
 
@@ -31,7 +31,7 @@ const movedNow = new Set([
 ]);
 const found = new WeakMap<Inventory, ReadonlyMap<string, string>>();
 
-/** By workload, the Canary that moves its traffic now: `Canary shop/shop`. */
+/** The Canary that currently moves each workload's traffic: `Canary shop/shop`. */
 export function rolloutsByWorkload(inventory: Inventory): ReadonlyMap<string, string> {
   let rollouts = found.get(inventory);
   if (rollouts === undefined) {
@@ -47,7 +47,7 @@ export function rolloutsByWorkload(inventory: Inventory): ReadonlyMap<string, st
   return rollouts;
 }
 
-/** Who is compared with whom; undefined for a target of whole namespaces, and for a spec that cannot be read. */
+/** The two compared sides. Undefined for a target of whole namespaces, and for an invalid spec. */
 export function comparedSides(canary: Canary, inventory: Inventory): ComparedSides | undefined {
   const target = canaryKind.parse?.(canary).value?.spec.target;
   return target === undefined ? undefined : sidesOf(target, canary.metadata.namespace ?? "", inventory);
@@ -96,7 +96,7 @@ function destinationOf({ host, subset }: DestinationTarget, home: string, invent
   return { namespace, service, labels: { version: subset } };
 }
 
-/** Keys of the workloads behind a side. */
+/** The keys of a side's workloads. */
 export function workloadsOf(
   { namespace, service, workload, labels }: ComparedBackend,
   inventory: Inventory,
@@ -109,7 +109,7 @@ export function workloadsOf(
   return all.filter((one) => labels === undefined || matchesLabels(labels, one.labels)).map(({ key }) => key);
 }
 
-/** As a text that a request names a side by: `service shop/shop version=v2`. */
+/** The text of a side in requests: `service shop/shop version=v2`. */
 export function backendText({ namespace, service, workload, labels }: ComparedBackend): string {
   const subset = Object.entries(labels ?? {})
     .map(([name, value]) => ` ${name}=${value}`)

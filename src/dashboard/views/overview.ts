@@ -10,7 +10,7 @@ import { ratesOf } from "./traffic-index.ts";
 import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 import { workloadRow } from "./workload-row.ts";
 
-/** More than that nobody reads at once. */
+/** The maximum number of rows that need attention. */
 export const maxAttention = 50;
 
 const underWay = new Set([
@@ -96,7 +96,7 @@ function rolloutsSeen({ inventory }: ViewInput, visible: VisibleNamespaces): Rol
   return [...canaries.filter(({ metadata }) => isVisible(visible, metadata.namespace ?? "")), ...upgrades];
 }
 
-/** Pods that have a proxy which is connected to no control plane, by name; empty where none could be asked. */
+/** The names of pods whose proxy is not connected to a control plane. Empty if no control plane answers. */
 function missingProxies(
   { inventory, pilots }: ViewInput,
   visible: VisibleNamespaces,
@@ -165,7 +165,7 @@ function configCounts({ messages }: ViewInput): Map<string, { errors: number; wa
   return counts;
 }
 
-/** A Namespace's own messages count for it. */
+/** The namespace of an object's key. For a Namespace it is its own name. */
 function namespaceOfKey(key: string): string {
   const [kind = "", place = ""] = key.split(" ");
   const [namespace = "", name = ""] = place.split("/");
@@ -198,7 +198,7 @@ function rolloutAttention(rollouts: readonly Rollout[]): AttentionRow[] {
   });
 }
 
-/** Proxies one by one up to so many. */
+/** Up to this many proxies are named one by one. */
 const namedProxies = 5;
 
 function meshAttention(input: ViewInput, proxies: readonly LadderProxy[], missing: readonly string[]): AttentionRow[] {

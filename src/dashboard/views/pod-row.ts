@@ -24,7 +24,7 @@ export function podRow(pod: Pod, all: readonly Pod[]): PodRow {
   };
 }
 
-/** As kubectl says it. */
+/** The state of a pod in kubectl's words. */
 function podState({ metadata, status }: Pod): string {
   if (metadata.deletionTimestamp !== undefined) return "Terminating";
   const initial = (status?.initContainerStatuses ?? []).find(

@@ -4,10 +4,10 @@ import { timeMs } from "./mesh-objects.ts";
 
 type TypeState = ConnectedProxy["types"][string];
 
-/** Reasons name every resource that was rejected; the first ones are enough for a row. */
+/** The maximum length of a reason. It names every rejected resource, and the first ones are enough. */
 const maxReason = 400;
 
-/** A connected proxy by what it has acknowledged. */
+/** The row of a connected proxy with its acknowledged types. */
 export function proxyRow({
   id,
   type,
@@ -88,7 +88,7 @@ const shortNames: Readonly<Record<string, string>> = {
   NameTable: "NDS",
 };
 
-/** `CDS` of a type URL. */
+/** The short name of a type URL, for example `CDS`. */
 function shortTypeOf(typeUrl: string): string {
   const name = typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
   return shortNames[name] ?? name;

@@ -5,7 +5,7 @@ import { ztunnelRevisionLabel } from "../../api/serin/index.ts";
 import type { Inventory, Workload } from "./inventory.ts";
 import type { PilotReports } from "./view-input.ts";
 
-/** Tags by the revision that they lead to. */
+/** The revision of each tag. */
 export function revisionByTag({ objects }: Inventory): ReadonlyMap<string, string> {
   return new Map(
     objects.injectors.flatMap(({ metadata }) => {
@@ -39,7 +39,7 @@ export function revisionRows(inventory: Inventory, pilots: PilotReports): Record
   return rows;
 }
 
-/** Which revision a namespace's labels ask for, tags followed; empty where it is in no mesh. */
+/** The revision that a namespace's labels select, resolved through tags. Empty if it is not in the mesh. */
 export function wantedRevision({ metadata: { labels = {} } }: Namespace, tags: ReadonlyMap<string, string>): string {
   const resolved = (name: string): string => tags.get(name) ?? name;
   if (labels[istioLabels.dataplaneMode] === "ambient")

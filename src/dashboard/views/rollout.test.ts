@@ -129,7 +129,7 @@ test("a freeze holds by its window or its rule, in its own time zone; one that c
     spec: { reason: name, timeZone: "Europe/Berlin", windows: [window], kinds: [], namespaces: [], exceptions: [] },
   });
   const freezes = [
-    // The views' time is 14:00 in Berlin, a Monday.
+    // The time of the views is Monday 14:00 in Berlin.
     freeze("now", { start: "2026-06-01T13:00:00", end: "2026-06-01T15:00:00" }),
     freeze("mondays", { start: "2026-05-04T13:00:00", rrule: "FREQ=WEEKLY;BYDAY=MO", durationSeconds: 7200 }),
     freeze("later", { start: "2026-06-02T13:00:00", end: "2026-06-02T15:00:00" }),

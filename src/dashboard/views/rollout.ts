@@ -32,7 +32,7 @@ export function findRollout({ objects }: Inventory, { kind, namespace, name }: R
   return all.find(({ metadata }) => metadata.name === name && (metadata.namespace ?? "") === namespace);
 }
 
-/** One rollout with its steps, checks and evidence; `actions` are what the reader may order. */
+/** One rollout with its steps, checks and evidence. `actions` are the orders that the reader may give. */
 export function rolloutView(
   { atMs, sources, inventory }: ViewInput,
   rollout: Rollout,
@@ -89,7 +89,7 @@ export function withoutManagedFields<Meta extends { managedFields?: unknown }>(
   return kept;
 }
 
-/** By a step's id, the percentage that it sends to the canary. */
+/** The percentage to the canary by step id. */
 function weightsOf(rollout: Rollout): ReadonlyMap<string, number> {
   const weights = new Map<string, number>();
   if (!isUpgrade(rollout))
@@ -123,7 +123,7 @@ function stepRows({ status, ...rollout }: Rollout, weights: ReadonlyMap<string, 
   return Object.fromEntries(rows);
 }
 
-/** Shares of gateways and waypoints are in their steps' ids: `waypoint/shop/waypoint/50`. */
+/** The weight in the step id of a gateway or waypoint: `waypoint/shop/waypoint/50`. */
 function weightInId(id: string): number | undefined {
   const [, text] = /\/(\d+)(?:\/pods)?$/.exec(id) ?? [];
   return text === undefined ? undefined : Number(text);
@@ -154,7 +154,7 @@ function checkRows(
   );
 }
 
-/** By name, with Checks in the place of references to them. */
+/** The check specs by name, with references replaced by the Checks. */
 function specsOf(rollout: Rollout, { objects }: Inventory, stepId: string): ReadonlyMap<string, CheckSpec> {
   const parsed = isUpgrade(rollout) ? meshUpgradeKind.parse?.(rollout).value : canaryKind.parse?.(rollout).value;
   if (parsed === undefined) return new Map();

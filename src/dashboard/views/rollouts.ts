@@ -12,7 +12,10 @@ import {
 import { timeMs } from "./mesh-objects.ts";
 import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 
-/** All rollouts that the reader may see. MeshUpgrades and freezes are those of the inventory: who may not list them has one without. */
+/**
+ * All rollouts that the reader may see. The inventory already lacks MeshUpgrades and freezes if the reader may not list
+ * them.
+ */
 export function rolloutsView({ atMs, sources, inventory }: ViewInput, visible: VisibleNamespaces): RolloutsView {
   const { canaries, upgrades, freezes } = inventory.objects;
   const rollouts = [
@@ -77,7 +80,7 @@ function canaryTargetText(target: CanaryTarget, home: string): string {
   return `${target.namespaces.stable} -> ${target.namespaces.canary}`;
 }
 
-/** What was found of a window, until when it stays so; rules of recurrence are slow to follow. */
+/** A cache of window states with their time of validity, because recurrence rules are slow to evaluate. */
 const known = new WeakMap<FreezeWindow, WindowState & { readonly fromMs: number }>();
 
 function stateOf(window: FreezeWindow, timeZone: string, nowMs: number): WindowState {
@@ -88,7 +91,7 @@ function stateOf(window: FreezeWindow, timeZone: string, nowMs: number): WindowS
   return state;
 }
 
-/** Nothing comes after a year that anybody waits for. */
+/** Windows that begin later than in a year are not shown. */
 const farMs = 365 * 86_400_000;
 
 function freezeRow(freeze: Freeze, atMs: number): FreezeRow {
@@ -109,7 +112,7 @@ function freezeRow(freeze: Freeze, atMs: number): FreezeRow {
       ...(next === undefined ? {} : { nextAtMs: next }),
     };
   } catch (error) {
-    // As the engine has it: in a time of which nobody knows whether it may be, nothing is changed.
+    // Like the engine, treat an unreadable window as active, so that nothing changes at a possibly forbidden time.
     return { name, reason: `${reason} (its rule cannot be read, so it holds: ${messageOf(error)})`, active: true };
   }
 }

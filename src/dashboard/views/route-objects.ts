@@ -6,7 +6,10 @@ import { routePlan, type RoutePlan } from "./route-rules.ts";
 
 const plans = new WeakMap<Inventory, RoutePlan>();
 
-/** The routes of the mesh, parsed once after its objects have changed. What its kind's parser refuses is not in effect, and left out. */
+/**
+ * The routes of the mesh, parsed once after a change. Objects that their parser refuses have no effect and are left
+ * out.
+ */
 export function routesOf(inventory: Inventory): RoutePlan {
   let plan = plans.get(inventory);
   if (plan === undefined) {

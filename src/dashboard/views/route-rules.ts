@@ -21,7 +21,7 @@ import type {
 import { isProxyAlone, podWorkload } from "./inventory.ts";
 import type { TrafficEdge, WorkloadEnd } from "./traffic.ts";
 
-/** The objects that say where requests and connections go. */
+/** The objects that determine the routes. */
 export interface RouteObjects {
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: readonly DestinationRule[];
@@ -43,18 +43,18 @@ export interface RuleDestination {
   readonly weight: number;
 }
 
-/** One rule of a VirtualService, or of a route of Gateway API, that names destinations. */
+/** A rule with destinations, of a VirtualService or a Gateway API route. */
 export interface RouteRule {
   readonly kind: "VirtualService" | "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute";
-  /** What it divides: each request, each call of gRPC, or each connection. */
+  /** The unit that the rule divides: requests, gRPC calls, or connections. */
   readonly divides: "requests" | "calls" | "connections";
   readonly namespace: string;
   readonly name: string;
-  /** From 1; of a VirtualService those of `http` come first, then those of `tls` and `tcp`. */
+  /** The rule's number, starting with 1. In a VirtualService, `http` comes first, then `tls` and `tcp`. */
   readonly number: number;
-  /** What it takes; `all requests` or `all connections` without a match. */
+  /** The match of the rule as a text. Without a match, `all requests` or `all connections`. */
   readonly condition: string;
-  /** Whether the rule holds where requests leave this workload. */
+  /** Whether the rule applies to requests from this workload. */
   readonly appliesTo: (source: WorkloadEnd) => boolean;
   readonly destinations: readonly RuleDestination[];
 }
@@ -62,7 +62,7 @@ export interface RouteRule {
 const domain = ".svc.cluster.local";
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 
-/** All rules, in the order of their objects. */
+/** Computes all rules in the order of their objects. */
 export function routePlan(objects: RouteObjects): RoutePlan {
   const gatewayPods = objects.pods.filter(isGatewayPod);
   const known: KnownGateways = { objects, gatewayPods, anyGateway: new Set(gatewayPods.map(podWorkload)) };
@@ -88,7 +88,7 @@ export function routePlan(objects: RouteObjects): RoutePlan {
   return { rules, labels: workloadLabels(objects.pods) };
 }
 
-/** Made once after the objects have changed. */
+/** All rules of the mesh. It is computed once after a change of objects. */
 export interface RoutePlan {
   readonly rules: readonly RouteRule[];
   readonly labels: WorkloadLabels;
@@ -106,7 +106,7 @@ function rulesOfVirtualService(
 ): RouteRule[] {
   const { name = "", namespace = "" } = object.metadata;
   const gateways = object.spec.gateways.length === 0 ? ["mesh"] : object.spec.gateways;
-  // At a gateway the rules of gateways hold, anywhere else those of the mesh.
+  // Rules of gateways apply at these gateways. Rules of the mesh apply everywhere else.
   const appliesAt = (names: readonly string[]): RouteRule["appliesTo"] => {
     const selected = gatewayWorkloads(names, namespace, objects, gatewayPods);
     return (source) =>
@@ -348,20 +348,22 @@ function httpRouteCondition(matches: readonly HttpRouteMatch[]): string {
     : texts.map((text) => (text === "" ? everything : text)).join(", or ");
 }
 
-/** The labels of a workload's pods, for subsets that go by others than the version. */
+/** The labels of the workloads' pods, for subsets with other labels than the version. */
 type WorkloadLabels = ReadonlyMap<string, Readonly<Record<string, string>>>;
 
 function workloadLabels(pods: readonly Pod[]): WorkloadLabels {
   return new Map(pods.map((pod) => [podWorkload(pod), pod.metadata.labels ?? {}]));
 }
 
-/** Whether the rule divides what goes over this edge: requests, calls of gRPC (which are requests too), or connections that carry none. */
+/**
+ * Whether the rule divides this edge's traffic: requests, gRPC calls (which are requests too), or plain connections.
+ */
 export function takes({ divides }: RouteRule, { responses, protocol }: TrafficEdge): boolean {
   if (divides === "connections") return responses.size === 0;
   return responses.size > 0 && (divides === "requests" || protocol === "grpc");
 }
 
-/** Whether the destination is where this traffic went. */
+/** Whether this traffic went to the destination. */
 export function reaches(
   { service, namespace, labels }: RuleDestination,
   edge: TrafficEdge,

@@ -1,7 +1,7 @@
 import type { Canary, Freeze, MeshUpgrade, RolloutJournal } from "../../api/serin/index.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
-/** Answers the value, or what stands for one of another form; undefined where there is none. */
+/** Returns the value, or a replacement if it has another form. Undefined if there is none. */
 type Shape = (value: unknown) => unknown;
 
 const isFields = (value: unknown): value is Fields =>
@@ -15,12 +15,12 @@ const flag: Shape = (value) => (typeof value === "boolean" ? value : undefined);
 const verdict: Shape = (value) => (["pass", "fail", "wait", "error"].includes(value as string) ? value : "error");
 const all = (value: unknown): readonly unknown[] => (Array.isArray(value) ? (value as readonly unknown[]) : []);
 const texts: Shape = (value) => all(value).filter((one) => typeof one === "string");
-/** Absent stays absent. */
+/** An absent value stays absent. */
 const some =
   (shape: Shape): Shape =>
   (value) =>
     value === undefined || value === null ? undefined : shape(value);
-/** Elements that are no objects are left out. */
+/** Drops elements that are not objects. */
 const listOf =
   (shapes: Readonly<Record<string, Shape>>): Shape =>
   (value) =>
@@ -32,7 +32,7 @@ const object =
   (value) =>
     isFields(value) ? shaped(value, shapes) : undefined;
 
-/** Fields that have no shape stay as they are. */
+/** Fields without a shape stay unchanged. */
 function shaped(fields: Fields, shapes: Readonly<Record<string, Shape>>): Fields {
   const made: Record<string, unknown> = { ...fields };
   for (const [name, shape] of Object.entries(shapes)) {
@@ -67,7 +67,7 @@ const histograms: Shape = (value) =>
     ]),
   );
 const counts = { canaryTotal: amount, canaryErrors: amount, stableTotal: amount, stableErrors: amount };
-/** What an engine keeps for itself is of its version, so that others find it odd. */
+/** The engine's internal state. Its form depends on the engine's version. */
 const statistic = object({
   inner: object({
     gained: object(counts),
@@ -143,7 +143,7 @@ const upgradeSpec = {
 const written = new WeakMap<object, object>();
 const made = new WeakMap<object, object>();
 
-/** Made once for each object, as what is found of it is remembered by it. */
+/** Makes the result once for each object, because other caches use it as their key. */
 function once<Value extends object>(raw: Value, make: () => object): Value {
   let sound = made.get(raw) as Value | undefined;
   if (sound === undefined) {
@@ -160,19 +160,19 @@ function soundRollout<Value extends Canary | MeshUpgrade>(raw: Value, spec: Read
 }
 
 /**
- * A Canary of whose spec and status views may take what its type says: what is missing, or of another form, as kubectl or an engine of
- * another version may have left it, is as if it were not there, or empty.
+ * Returns a Canary whose spec and status match their type, so that views can rely on it. Fields that kubectl or another
+ * version of the engine has written in another form are removed or emptied.
  */
 export function soundCanary(raw: Canary): Canary {
   return soundRollout(raw, canarySpec);
 }
 
-/** As {@link soundCanary}. */
+/** Like {@link soundCanary}. */
 export function soundUpgrade(raw: MeshUpgrade): MeshUpgrade {
   return soundRollout(raw, upgradeSpec);
 }
 
-/** As {@link soundCanary}; windows that cannot be read stay, as they hold. */
+/** Like {@link soundCanary}. Unreadable windows stay, because they count as active. */
 export function soundFreeze(raw: Freeze): Freeze {
   return once(raw, () =>
     shaped(raw as unknown as Fields, {
@@ -194,7 +194,7 @@ export function soundJournal(raw: RolloutJournal): RolloutJournal {
   );
 }
 
-/** The object that a sound one was made of, for who shows it as it is stored. */
+/** The stored object from which a sound one was made, to show it unchanged. */
 export function asWritten<Value extends object>(sound: Value): Value {
   return (written.get(sound) as Value | undefined) ?? sound;
 }

@@ -2,7 +2,7 @@ import type { MeasuredTraffic } from "./view-input.ts";
 import { shareOf, sumTraffic, type TrafficEdge, type TrafficSum } from "./traffic.ts";
 import { quantileMs } from "./duration-counts.ts";
 
-/** The same edges by their ends; made once a measurement. */
+/** The edges by their ends. It is computed once for each measurement. */
 export interface TrafficIndex {
   /** By workload, as `namespace/name`. */
   readonly inbound: ReadonlyMap<string, readonly TrafficEdge[]>;

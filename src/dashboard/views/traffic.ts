@@ -1,6 +1,6 @@
 import { addDurations, noDurations, type DurationCounts } from "./duration-counts.ts";
 
-/** One end of traffic; `unknown` is what no proxy could name. */
+/** One end of traffic. Values are `unknown` if no proxy knows them. */
 export interface WorkloadEnd {
   readonly namespace: string;
   readonly workload: string;
@@ -14,7 +14,7 @@ export interface ServiceEnd {
   readonly host: string;
 }
 
-/** One combination of labels that a proxy counts by. Made once for each, and compared by its keys. */
+/** One combination of labels in a proxy's counters. It is made once for each combination, and compared by its keys. */
 export interface TrafficLabels {
   /** `source`, `destination`, `waypoint`. */
   readonly reporter: string;
@@ -22,15 +22,15 @@ export interface TrafficLabels {
   readonly destination: WorkloadEnd;
   readonly service: ServiceEnd;
   readonly protocol: string;
-  /** `200`, `503 UF`, of gRPC that failed `200 grpc 14`; `0` without an answer; empty for TCP. */
+  /** `200`, `503 UF`, or `200 grpc 14` for a failed gRPC call. `0` without an answer. Empty for TCP. */
   readonly response: string;
   readonly outcome: "success" | "clientError" | "failure";
   readonly security: "mutual_tls" | "none" | "unknown";
-  /** Counted by a ztunnel, which sees connections alone, also those that carry requests. */
+  /** Counted by a ztunnel, which sees only connections, including those that carry requests. */
   readonly ofConnections: boolean;
-  /** Who calls whom: both ends and the protocol. */
+  /** The key of both ends and the protocol. */
   readonly pairKey: string;
-  /** The same, by which service. */
+  /** The key of both ends, the protocol and the service. */
   readonly edgeKey: string;
 }
 
@@ -40,12 +40,12 @@ export interface CountedTraffic {
   readonly requestRate: number;
   /** Durations of requests, in any scale, because only their shares matter. */
   readonly durations: DurationCounts | undefined;
-  /** Both ways; of TCP. */
+  /** The rate of TCP bytes in both directions. */
   readonly byteRate: number;
   readonly openedRate: number;
 }
 
-/** What goes from one workload by a service to a workload. */
+/** The traffic from one workload through a service to another workload. */
 export interface TrafficEdge {
   readonly source: WorkloadEnd;
   readonly service: ServiceEnd;
@@ -58,7 +58,7 @@ export interface TrafficEdge {
   readonly failureRate: number;
   readonly clientErrorRate: number;
   readonly durations: DurationCounts;
-  /** As the destination's proxy counted; both 0 where none has. */
+  /** The rates that the destination's proxy counted. Both are 0 if it counted nothing. */
   readonly securedRate: number;
   readonly unsecuredRate: number;
   readonly byteRate: number;
@@ -69,7 +69,7 @@ const unknown = "unknown";
 /** gRPC statuses: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss. */
 const blamesServer = new Set(["2", "4", "12", "13", "14", "15"]);
 
-/** Reads the labels of an `istio_*` series; `app` is that of the pod that counted. */
+/** Reads the labels of an `istio_*` series. `app` is the label of the reporting pod. */
 export function trafficLabels(raw: Readonly<Record<string, string>>): TrafficLabels {
   const of = (name: string): string => {
     const value = raw[name];
@@ -135,14 +135,15 @@ interface Sum {
 }
 
 /**
- * The proxies at both ends count the same requests. The client's says by which service they went, so its counts are taken;
- * the server's proxy knows how they were secured, and counts alone where the client has none.
+ * Combines the counts of both ends, which count the same requests. It uses the client proxy's counts, because they
+ * include the service. The server proxy's counts show how requests were secured, and are used alone if the client has
+ * no proxy.
  */
 export function combineTraffic(counted: readonly CountedTraffic[]): TrafficEdge[] {
   const clients = new Map<string, Sum>();
   const servers = new Map<string, Sum>();
   for (const one of counted) {
-    // A waypoint counts what it sends on, as a client does.
+    // A waypoint counts the requests that it forwards, like a client.
     const side = one.labels.reporter === "destination" ? servers : clients;
     let sum = side.get(one.labels.edgeKey);
     if (sum === undefined) side.set(one.labels.edgeKey, (sum = emptySum(one.labels)));
@@ -164,8 +165,8 @@ interface CountedEdge {
 }
 
 /**
- * Where proxies count the requests between two workloads, a ztunnel counts the connections that carry them: that is no other
- * traffic. What it knows of them (bytes, and whether they are secured) is the requests'.
+ * Removes the connections that carry requests. If proxies count the requests between two workloads, a ztunnel's
+ * connections between them are the same traffic. Their bytes and security are added to the requests.
  */
 function withoutCarriers(all: readonly CountedEdge[]): TrafficEdge[] {
   const endsOf = ({ source, destination }: TrafficEdge): string =>
@@ -233,7 +234,7 @@ function edgeOf(sum: Sum, servers: readonly Sum[]): TrafficEdge {
   return {
     source: labels.source,
     service: labels.service,
-    // A workload knows its own version best.
+    // The server's own proxy knows the version of its workload best.
     destination: servers[0]?.labels.destination ?? labels.destination,
     protocol: labels.protocol,
     responses: sum.responses,
@@ -252,7 +253,7 @@ function nameOf({ source, service, destination, protocol }: TrafficEdge): string
   return `${source.namespace}\n${source.workload}\n${service.namespace}\n${service.name}\n${destination.workload}\n${protocol}`;
 }
 
-/** From 0 to 1; undefined where no proxy at the destination has counted. */
+/** The share of mTLS from 0 to 1. Undefined if no proxy at the destination has counted. */
 export function mutualTlsShare({
   securedRate,
   unsecuredRate,
@@ -263,7 +264,7 @@ export function mutualTlsShare({
 
 export type TrafficSum = Omit<TrafficEdge, "source" | "service" | "destination" | "protocol">;
 
-/** All of them as one. */
+/** Sums the edges. */
 export function sumTraffic(edges: readonly TrafficSum[]): TrafficSum {
   const [only] = edges;
   if (only !== undefined && edges.length === 1) return only;
@@ -292,15 +293,15 @@ export function sumTraffic(edges: readonly TrafficSum[]): TrafficSum {
   return { responses, ...sum };
 }
 
-/** A share of a sum that may be 0. */
+/** A share of a sum, which may be 0. */
 export function shareOf(part: number, whole: number): number {
   return whole > 0 ? part / whole : 0;
 }
 
-/** Where the rollout engine's probes of an upgrade run. */
+/** The namespace of the rollout engine's probes. */
 const probeNamespace = "serin-probes";
 
-/** What the mesh asks itself is not what its users ask. */
+/** Whether traffic belongs to the probes, which are not users of the mesh. */
 export function isOfProbes({ source, destination }: Pick<TrafficEdge, "source" | "destination">): boolean {
   return source.namespace === probeNamespace || destination.namespace === probeNamespace;
 }

@@ -4,30 +4,30 @@ import type { ConfigMessages } from "./config-messages.ts";
 import type { Inventory } from "./inventory.ts";
 import type { TrafficEdge } from "./traffic.ts";
 
-/** Whose namespaces are shown. */
+/** The namespaces that are shown. */
 export type VisibleNamespaces = ReadonlySet<string> | "*";
 
-/** What was measured over a window. */
+/** The traffic measured over a window. */
 export interface MeasuredTraffic {
   readonly edges: readonly TrafficEdge[];
   readonly windowSeconds: number;
-  /** The window's end: when the latest of it was counted. */
+  /** The end of the window, when its latest traffic was counted. */
   readonly asOfMs: number;
   readonly oldestMs: number | undefined;
 }
 
-/** What control planes told. */
+/** The reports of control planes. */
 export interface PilotReports {
   readonly proxies: readonly ConnectedProxy[];
-  /** By revision, SHA-256 of the root that it signs by. */
+  /** The SHA-256 fingerprint of the signing root, by revision. */
   readonly roots: ReadonlyMap<string, string>;
-  /** Pods of control planes that have answered. */
+  /** The number of control plane pods that have answered. */
   readonly answered: number;
 }
 
 export const noPilots: PilotReports = { proxies: [], roots: new Map(), answered: 0 };
 
-/** Everything that a view is made of. */
+/** The input of a view. */
 export interface ViewInput {
   readonly atMs: number;
   readonly sources: readonly SourceState[];
@@ -41,7 +41,7 @@ export function isVisible(visible: VisibleNamespaces, namespace: string): boolea
   return visible === "*" || visible.has(namespace);
 }
 
-/** Names with commas between them; empty: all that are visible. */
+/** Parses comma-separated names. Empty: all visible namespaces. */
 export function wantedNamespaces(text: string, visible: VisibleNamespaces): VisibleNamespaces {
   const names = text
     .split(",")

@@ -5,8 +5,9 @@ import type { VisibleNamespaces } from "./view-input.ts";
 const known = new WeakMap<ConfigMessages, WeakMap<ReadonlySet<string>, ConfigMessages>>();
 
 /**
- * The messages as who may read these namespaces is told them: the analyzer knows the whole mesh, and names objects of other namespaces
- * that a visible one conflicts with, or might have meant. What the object itself names is no secret to who may read it.
+ * Limits messages to what a reader of these namespaces may know. The analyzer knows the whole mesh, so its messages may
+ * name objects in hidden namespaces, for example a conflicting one. Names that the visible object itself contains may
+ * be shown.
  */
 export function visibleMessages(
   messages: ConfigMessages,

@@ -4,7 +4,7 @@ import type { Workload } from "./inventory.ts";
 import { ratesOf, trafficIndex } from "./traffic-index.ts";
 import type { ViewInput } from "./view-input.ts";
 
-/** Requests are those that it gets; of a gateway those that it sends on. */
+/** The row of a workload. It counts received requests, or for a gateway the requests that it forwards. */
 export function workloadRow(workload: Workload, { traffic }: Pick<ViewInput, "traffic">): WorkloadRow {
   const index = trafficIndex(traffic);
   const isGateway = workload.role === "gateway";

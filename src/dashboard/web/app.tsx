@@ -14,7 +14,7 @@ import { sessionEnded } from "./session.ts";
 /** The frame around every view. */
 export function App(): JSX.Element {
   useShortcuts();
-  // The view's code comes while the session is asked for.
+  // Load the view's code while the session is requested.
   useLayoutEffect(() => void routeOf(place.peek().path)?.route.load(), []);
   return (
     <>
@@ -53,7 +53,7 @@ function Content(): JSX.Element {
         )}
       </div>
     );
-  // In place of the view: once logged in, the user is where the link led.
+  // Show the login in place of the view, so that the link still applies after the login.
   if (session.authentication === "none" || sessionEnded.value !== undefined) return <LoginPage />;
   return (
     <>

@@ -1,4 +1,4 @@
-/** Rows of the namespaces that are chosen (with commas between them; empty for all). */
+/** The rows of the chosen namespaces, given as comma-separated names. Empty: all. */
 export function chosenRows<Row>(
   rows: Readonly<Record<string, Row>>,
   chosen: string,

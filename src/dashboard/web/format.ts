@@ -1,21 +1,21 @@
-/** Figures as people read them. Every figure has its unit; what was not measured is `–`. */
+/** The text for a value that was not measured. All other values are formatted with their unit. */
 const absent = "–";
 
-/** Three digits that say something, and no exponent. */
+/** Formats three significant digits without an exponent. */
 function digits(value: number): string {
   const size = Math.abs(value);
   if (size >= 100 || size === 0) return Math.round(value).toLocaleString("en-US");
   return value.toFixed(size >= 10 ? 1 : 2);
 }
 
-/** `12.5/s`, `1,204/s`; less than one in a thousand seconds is shown as such. */
+/** `12.5/s`, `1,204/s`. Very small rates are `<0.01/s`. */
 export function formatRate(perSecond: number | undefined): string {
   if (perSecond === undefined) return absent;
   if (perSecond > 0 && perSecond < 0.01) return "<0.01/s";
   return perSecond >= 10_000 ? `${digits(perSecond / 1_000)}k/s` : `${digits(perSecond)}/s`;
 }
 
-/** A share from 0 to 1: `0 %`, `0.12 %`, `99.9 %`. What is not all is never rounded to all, nor something to nothing. */
+/** Formats a share from 0 to 1: `0 %`, `0.12 %`, `99.9 %`. Only exact values become 0 % or 100 %. */
 export function formatShare(share: number | undefined): string {
   if (share === undefined) return absent;
   const percent = share * 100;
@@ -47,10 +47,10 @@ export function formatBytes(bytes: number | undefined): string {
 }
 
 const daysOfYear = 365;
-/** As kubectl's ages. */
+/** Years below this are shown with days, as in kubectl's ages. */
 const yearsWithDays = 8;
 
-/** `8 s`, `4 min 10 s`, `3 h 5 min`, `12 d`, `2 y 31 d`; the second part where the first is small. */
+/** `8 s`, `4 min 10 s`, `3 h 5 min`, `12 d`, `2 y 31 d`. The second part is shown only if the first is small. */
 export function formatDuration(ms: number | undefined): string {
   if (ms === undefined) return absent;
   const seconds = Math.max(0, Math.round(ms / 1_000));
@@ -84,7 +84,7 @@ const zoned = new Intl.DateTimeFormat("en-GB", {
   timeZoneName: "short",
 });
 
-/** `14:02:09`, by the browser's time zone. */
+/** `14:02:09` in the browser's time zone. */
 export function formatClock(atMs: number): string {
   return clock.format(atMs);
 }
@@ -94,12 +94,12 @@ export function formatDate(atMs: number): string {
   return date.format(atMs);
 }
 
-/** `20 Nov 2026, 14:02:09 GMT+1`: for who compares it with a clock elsewhere. */
+/** `20 Nov 2026, 14:02:09 GMT+1`, to compare it with clocks elsewhere. */
 export function formatZonedDate(atMs: number): string {
   return zoned.format(atMs);
 }
 
-/** `Europe/Berlin (GMT+1)`: what all times of the page are of. */
+/** The time zone of all times of the page: `Europe/Berlin (GMT+1)`. */
 export function timeZoneText(): string {
   const offset = zoned.formatToParts(Date.now()).find(({ type }) => type === "timeZoneName")?.value ?? "";
   const { timeZone } = zoned.resolvedOptions();

@@ -1,6 +1,6 @@
 import type { Clock } from "../../../base/index.ts";
 
-/** Time that stands until it is moved on. */
+/** A clock that stands until the test moves it. */
 export class MovedClock implements Clock {
   #nowMs = 0;
   #timers: { readonly atMs: number; readonly run: () => void }[] = [];

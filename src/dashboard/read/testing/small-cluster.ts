@@ -4,11 +4,11 @@ import type { KubeClient, WatchEvent, WatchOptions } from "../../../kube/index.t
 
 type Watcher = (event: WatchEvent<KubernetesObject>) => void;
 
-/** An API server in memory: lists, watches, and may be away. */
+/** An API server in memory with lists and watches. It can be made unreachable. */
 export class SmallCluster {
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();
   readonly #watchers = new Map<string, Set<Watcher>>();
-  /** Plurals that may not be read. */
+  /** The plurals of forbidden kinds. */
   readonly forbidden = new Set<string>();
   isAway = false;
   #version = 1;

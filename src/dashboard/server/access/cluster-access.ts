@@ -11,9 +11,9 @@ export interface ClusterAccessOptions {
   /** The server's own account. */
   readonly config: KubeConfig;
   readonly client: KubeConnection;
-  /** Who has not logged in reads by the server's own account. */
+  /** Users without a login read with the server's own account. */
   readonly anonymousReads: boolean;
-  /** The namespace that the server runs in. */
+  /** The server's own namespace. */
   readonly namespace: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -23,7 +23,9 @@ export interface ClusterAccessOptions {
 
 const loginHint = "log in by a bearer token: kubectl create token <service account> -n <namespace>";
 
-/** Access in a cluster: people log in by bearer tokens, which the API server checks, and everything is done by these. */
+/**
+ * Access in a cluster. Users log in with bearer tokens, which the API server checks and which all their requests use.
+ */
 export class ClusterAccess implements Access {
   readonly cluster: string;
   readonly mayLogIn = true;
@@ -107,7 +109,7 @@ export class ClusterAccess implements Access {
   }
 }
 
-/** What a user is told of what they cannot see or do. */
+/** The texts about what a user cannot see or do. */
 export async function limitsOfRights(identity: Identity): Promise<readonly string[]> {
   const namespaces = await identity.namespaces();
   const told: string[] = [];

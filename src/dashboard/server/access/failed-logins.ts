@@ -11,19 +11,19 @@ const minuteMs = 60_000;
  */
 export class FailedLogins {
   readonly #clock: Clock;
-  /** The address that has failed last is last. */
+  /** The times of failures by address. The address with the latest failure is last. */
   readonly #failures = new Map<string, number[]>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Addresses that are remembered. */
+  /** The number of remembered addresses. */
   get size(): number {
     return this.#failures.size;
   }
 
-  /** Throws `unavailable` where too many have failed. */
+  /** Throws `unavailable` after too many failures. */
   check(address: string): void {
     if (this.#recent(placeOf(address)).length >= limits.failedLoginsPerMinute)
       throw refusal("unavailable", "too many logins from your address have failed within a minute", "wait a minute");

@@ -4,11 +4,11 @@ import type { TopicName } from "../../../api/dashboard/index.ts";
 import type { KubeClient, KubeConfig } from "../../../kube/index.ts";
 import type { AccessRight, ViewReader } from "../view-source.ts";
 
-/** What is done in a user's own name. */
+/** Access with a user's own credentials. */
 export interface OwnCredentials {
   readonly client: KubeClient;
   readonly config: KubeConfig;
-  /** A stream to a port of a pod. */
+  /** Opens a stream to a port of a pod. */
   connectToPod(target: {
     readonly namespace: string;
     readonly pod: string;
@@ -17,12 +17,12 @@ export interface OwnCredentials {
   }): Promise<Duplex>;
 }
 
-/** A user as the server knows them, and what the API server allows them. */
+/** A user with the rights that the API server grants. */
 export interface Identity {
   readonly user: string;
   readonly groups: readonly string[];
   readonly authentication: "kubeconfig" | "token" | "anonymous";
-  /** Undefined without a login: nothing is written, and no log is read, in the server's name. */
+  /** Undefined without a login. The server never writes or reads logs with its own account. */
   readonly own: OwnCredentials | undefined;
   /** The credentials for reading: the user's own, or the server's for anonymous visitors. */
   readonly reading: KubeClient;
@@ -31,11 +31,11 @@ export interface Identity {
   /** The cluster-scoped kinds that views use and the user may not list. */
   hiddenKinds(): Promise<ReadonlySet<string>>;
   may(right: AccessRight): Promise<boolean>;
-  /** The same; undefined while the API server does not tell. */
+  /** Like `may`. Undefined while the API server does not answer. */
   knows(right: AccessRight): Promise<boolean | undefined>;
-  /** False once the token has expired or is no longer taken. */
+  /** False if the token has expired or is no longer accepted. */
   isValid(): Promise<boolean>;
-  /** Gives back what it holds. */
+  /** Releases its resources. */
   close(): void;
 }
 
@@ -49,7 +49,7 @@ function numberOf(identity: Identity): number {
   return number;
 }
 
-/** Topics whose views tell what this user may do. */
+/** The topics whose views depend on what the user may do. */
 const personalTopics: ReadonlySet<TopicName> = new Set(["rollout", "config"]);
 
 export async function readerOf(identity: Identity, topic: TopicName): Promise<ViewReader> {

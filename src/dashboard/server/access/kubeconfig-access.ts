@@ -14,13 +14,15 @@ export interface KubeconfigAccessOptions {
   /** The namespace of the kubeconfig's context. */
   readonly namespace: string;
   readonly clock: Clock;
-  /** Called when the secret was used: the next one lets another browser in. */
+  /** Called when the secret was used. The next secret admits another browser. */
   readonly secretUsed: () => void;
 }
 
 const secretBytes = 32;
 
-/** Access on a user's own machine: by their kubeconfig, only for the browser that opens the printed address. */
+/**
+ * Access on a user's own machine with their kubeconfig. Only the browser that opens the printed address is admitted.
+ */
 export class KubeconfigAccess implements Access {
   readonly cluster: string;
   readonly mayLogIn = false;
@@ -47,7 +49,7 @@ export class KubeconfigAccess implements Access {
     });
   }
 
-  /** Asks the API server who the user is. Throws where it does not answer, or does not take the credentials. */
+  /** Reads the user's name from the API server. Throws if it does not answer, or refuses the credentials. */
   static async open(options: KubeconfigAccessOptions): Promise<KubeconfigAccess> {
     const known = await reviewSelf(options.own.client);
     if (known === undefined)
@@ -55,7 +57,7 @@ export class KubeconfigAccess implements Access {
     return new KubeconfigAccess(options, known);
   }
 
-  /** Whom the server works for: the one who started it. */
+  /** The identity of the user who started the server. */
   get identity(): Identity {
     return this.#identity;
   }

@@ -1,6 +1,9 @@
 import { isIPv6 } from "node:net";
 
-/** What counts as one address: of IPv6 a network (/64), as it is one machine's. All who come through one port-forward or gateway are of one. */
+/**
+ * The unit that counts as one address. For IPv6 it is the network (/64), because one machine can use all of it. All
+ * clients behind one port-forward or gateway share an address.
+ */
 export function placeOf(address: string): string {
   if (!isIPv6(address) || address.startsWith("::")) return address;
   const [left = "", right = ""] = (address.split("%")[0] ?? "").split("::");

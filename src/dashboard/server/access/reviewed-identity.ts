@@ -12,16 +12,16 @@ export interface ReviewedIdentityOptions {
   readonly known: KnownUser;
   readonly authentication: Identity["authentication"];
   readonly own: OwnCredentials | undefined;
-  /** By whose credentials rights are asked: the user's own. */
+  /** The client for access reviews, with the user's own credentials. */
   readonly asking: KubeClient;
-  /** By whose credentials the namespaces are listed that may be asked about. */
+  /** The client that lists the namespaces to review. */
   readonly listing: KubeClient;
-  /** Where namespaces may not be listed: the one that the user has named. */
+  /** The only namespace to review if namespaces cannot be listed: the one that the user has named. */
   readonly ownNamespace: string;
   readonly clock: Clock;
-  /** When the token ends. The identity then ends too, whatever the API server says. */
+  /** When the token expires. The identity ends then too, whatever the API server says. */
   readonly expiresAtMs?: number | undefined;
-  /** Whether the API server still takes the credentials. */
+  /** Whether the API server still accepts the credentials. */
   readonly isTaken: () => Promise<boolean>;
   readonly close?: () => void;
 }
@@ -195,7 +195,7 @@ export class ReviewedIdentity implements Identity {
     if (this.#answers.size > limits.answersOfRights)
       for (const oldest of this.#answers.keys())
         if (this.#answers.size > limits.answersOfRights) this.#answers.delete(oldest);
-    // What could not be asked is asked again by the next one.
+    // After a failure, the next caller tries again.
     allowed.catch(() => this.#answers.delete(key));
     return await allowed;
   }

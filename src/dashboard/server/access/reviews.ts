@@ -2,7 +2,7 @@ import { transientError, userError } from "../../../base/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { AccessRight } from "../view-source.ts";
 
-/** Whom the API server takes somebody for. */
+/** A user's identity at the API server. */
 export interface KnownUser {
   readonly user: string;
   readonly groups: readonly string[];
@@ -16,7 +16,10 @@ interface UserInfo {
 const authentication = "authentication.k8s.io/v1";
 const authorization = "authorization.k8s.io/v1";
 
-/** TokenReview by the server's own account. Undefined for a token that is not taken; throws `forbidden` where the account may not ask. */
+/**
+ * A TokenReview with the server's own account. Undefined for a refused token. Throws `forbidden` if the account may not
+ * ask.
+ */
 export async function reviewToken(server: KubeClient, token: string): Promise<KnownUser | undefined> {
   const status = await review<{ authenticated?: boolean; user?: UserInfo }>(
     server,
@@ -26,7 +29,7 @@ export async function reviewToken(server: KubeClient, token: string): Promise<Kn
   return status.authenticated === true ? knownUser(status.user) : undefined;
 }
 
-/** SelfSubjectReview with the user's own credentials; undefined where they are not taken. */
+/** A SelfSubjectReview with the user's own credentials. Undefined if they are refused. */
 export async function reviewSelf(client: KubeClient): Promise<KnownUser | undefined> {
   try {
     const status = await review<{ userInfo?: UserInfo }>(client, `/apis/${authentication}/selfsubjectreviews`, {
@@ -40,7 +43,7 @@ export async function reviewSelf(client: KubeClient): Promise<KnownUser | undefi
   }
 }
 
-/** SelfSubjectAccessReview with the credentials of who is asked about: every user may ask it of themselves. */
+/** A SelfSubjectAccessReview with the user's own credentials. Every user may create one. */
 export async function reviewAccess(
   client: KubeClient,
   { namespace, name, subresource, ...right }: AccessRight,

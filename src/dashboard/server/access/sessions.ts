@@ -20,7 +20,7 @@ interface Entry {
 const idBytes = 32;
 const idText = /^[\w-]{43}$/;
 
-/** Sessions by the random text of a cookie, in memory only: a restart ends them. */
+/** Sessions by the random text of a cookie. They are only in memory, so a restart ends them. */
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #entries = new Map<string, Entry>();
@@ -55,7 +55,9 @@ export class Sessions {
     return expected.length === given.length && timingSafeEqual(expected, given);
   }
 
-  /** Begins one under a new id. The oldest of the same user, then of all, gives way to a number above the bound. */
+  /**
+   * Begins a session with a new id. If there are too many, the user's oldest session ends, or else the oldest of all.
+   */
   begin(identity: Identity): string {
     const id = this.newId();
     const nowMs = this.#options.clock.steadyMs();
@@ -65,7 +67,7 @@ export class Sessions {
     return id;
   }
 
-  /** Undefined where there is none, or it has ended. Counts as use. */
+  /** Finds a session, which counts as use. Undefined if there is none, or it has ended. */
   find(id: string): Identity | undefined {
     const entry = this.#entries.get(id);
     if (entry === undefined) return undefined;
@@ -84,7 +86,7 @@ export class Sessions {
     entry?.identity.close();
   }
 
-  /** Ends those that nobody has used. */
+  /** Ends sessions that were not used or are too old. */
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
     for (const [id, { usedMs, beganMs }] of this.#entries) {

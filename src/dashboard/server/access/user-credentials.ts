@@ -2,7 +2,7 @@ import type { Clock, Logger } from "../../../base/index.ts";
 import { createKubeClient, portForward, type KubeConfig, type KubeConnection } from "../../../kube/index.ts";
 import type { OwnCredentials } from "./identity.ts";
 
-/** What is done by a kubeconfig's credentials. */
+/** Access with the credentials of a kubeconfig. */
 export function credentialsOf(
   config: KubeConfig,
   { log, clock }: { readonly log: Logger; readonly clock: Clock },
@@ -11,7 +11,7 @@ export function credentialsOf(
   return { client, config, connectToPod: async (target) => await portForward(config, { ...target, clock }) };
 }
 
-/** The same API server, and nothing but the token to say who asks. */
+/** The same API server with only the token as credentials. */
 export function configWithToken(
   { server, context, namespace, ca, insecure, tlsServerName }: KubeConfig,
   token: string,

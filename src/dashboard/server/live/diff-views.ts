@@ -9,7 +9,7 @@ export interface ViewChange {
 
 type Rows = Readonly<Record<string, object>>;
 
-/** What leads from one view to the next; undefined where they differ in nothing but `head.atMs`. */
+/** The change from one view to the next. Undefined if only `head.atMs` differs. */
 export function diffViews(before: View, after: View): ViewChange | undefined {
   const set: Record<string, Rows> = {};
   const gone: Record<string, readonly string[]> = {};
@@ -21,7 +21,7 @@ export function diffViews(before: View, after: View): ViewChange | undefined {
     if (changed !== undefined) set[name] = changed;
     const left = Object.keys(old).filter((key) => !Object.hasOwn(next, key));
     if (left.length > 0) gone[name] = left;
-    // A table that has come, and is empty, is told of too.
+    // A new empty table is a change too.
     if (before.tables[name] === undefined && changed === undefined) set[name] = {};
   }
   const isSameHead = structurallyEqual({ ...before.head, atMs: 0 }, { ...after.head, atMs: 0 });
@@ -31,7 +31,9 @@ export function diffViews(before: View, after: View): ViewChange | undefined {
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** As `structurallyEqual`, without lists of the keys: thousands of rows are compared each second. */
+/**
+ * Like `structurallyEqual`, but without allocating lists of keys, because thousands of rows are compared each second.
+ */
 function sameRow(was: Row, row: Row): boolean {
   let left = 0;
   for (const key in was) {
@@ -50,7 +52,7 @@ function changedRows(old: Rows, next: Rows): Rows | undefined {
     const row = next[key] ?? {};
     const was = Object.hasOwn(old, key) ? old[key] : undefined;
     if (was !== undefined && sameRow(was as Row, row as Row)) continue;
-    // Without a prototype: a key may be any text, `__proto__` too.
+    // Without a prototype, because a key may be any text, even `__proto__`.
     changed ??= Object.create(null) as Record<string, object>;
     changed[key] = row;
   }

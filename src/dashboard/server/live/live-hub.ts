@@ -11,7 +11,7 @@ export interface LiveHubOptions {
   readonly log: Logger;
 }
 
-/** A page that loads again finds its view still there. */
+/** A view stays this long after its last page, so that a reloaded page finds it. */
 const lingerMs = 3_000;
 
 /** All topics that pages follow, each once for readers of the same rights. */

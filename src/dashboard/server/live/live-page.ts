@@ -7,19 +7,19 @@ import type { ViewReader } from "../view-source.ts";
 import type { LiveHub } from "./live-hub.ts";
 import { encodeMessage, type LiveTopic, type TopicListener } from "./live-topic.ts";
 
-/** What a page is written to: the part of an HTTP answer that matters here. */
+/** The members of an HTTP response that a page uses. */
 export type PageStream = Pick<
   ServerResponse,
   "write" | "end" | "destroy" | "on" | "writableLength" | "writableNeedDrain"
 >;
 
-/** When nothing else was sent for so long, `alive` is. */
+/** If nothing was sent for this time, the page gets the message `alive`. */
 const aliveAfterMs = 5_000;
 
 interface Followed {
   readonly topic: LiveTopic;
   readonly readerKey: string;
-  /** It missed changes, and needs the whole. */
+  /** It has missed changes, so it needs the whole view. */
   isBehind: boolean;
 }
 
@@ -42,7 +42,10 @@ export class LivePage implements TopicListener {
     stream.on("drain", () => this.#catchUp());
   }
 
-  /** Follows the topic as this reader; anew, when the reader's rights have changed. What cannot be followed is told as a problem. */
+  /**
+   * Follows the topic as this reader, and starts again if the reader's rights have changed. Failures are sent as
+   * problems.
+   */
   follow(text: string, reader: ViewReader): void {
     if (this.#followed.get(text)?.readerKey === reader.key) return;
     this.unfollow(text);
@@ -111,7 +114,7 @@ export class LivePage implements TopicListener {
     this.#stream.end();
   }
 
-  /** Leaves all topics; the stream has ended, or does now. */
+  /** Leaves all topics, because the stream has ended or ends now. */
   close(): void {
     for (const text of this.#followed.keys()) this.unfollow(text);
   }

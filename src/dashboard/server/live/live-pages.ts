@@ -9,17 +9,17 @@ import { LivePage } from "./live-page.ts";
 import { encodeMessage } from "./live-topic.ts";
 import { parseTopic, type ParsedTopic } from "./parse-topic.ts";
 
-/** Whose page it is, asked again and again: a session ends, rights change. */
+/** The owner of a page. The identity is checked repeatedly, because sessions end and rights change. */
 export interface PageOwner {
-  /** Of the session. */
+  /** The id of the session. */
   readonly id: string;
-  /** Who may have only so many pages. */
+  /** The user whose number of pages is limited. */
   readonly user: string;
-  /** Where somebody comes from who has not said who they are, and needs no cookie for it. */
+  /** The address of an anonymous user, who needs no cookie. */
   readonly place?: string;
-  /** Whose different views count together: the user, or all who have not said who they are. */
+  /** The key under which different views are limited: the user, or all anonymous users together. */
   readonly viewer: string;
-  /** Undefined when it has ended: the page is told to log in. */
+  /** Undefined if the session has ended. The page then asks for a login. */
   identity(): Promise<Identity | undefined>;
 }
 
@@ -27,7 +27,7 @@ export interface LivePagesOptions {
   readonly hub: LiveHub;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Throws `forbidden` where the identity may not follow that at all. */
+  /** Throws `forbidden` if the identity must not follow the topic. */
   readonly checkTopic: (topic: ParsedTopic, identity: Identity) => Promise<void>;
 }
 
@@ -36,7 +36,7 @@ interface OpenPage {
   readonly owner: PageOwner;
   readonly topics: readonly string[];
   isAttended: boolean;
-  /** What is being found out was asked for before its session ended. */
+  /** The running check began before the session ended, so it must be repeated. */
   isAskedAgain: boolean;
 }
 
@@ -45,7 +45,7 @@ const tickMs = 1_000;
 const attendEveryTicks = 15;
 const loggedOut = { code: "logged-out", message: "the session has ended", hint: "log in again" } as const;
 
-/** All pages that are open, and the care for them. */
+/** Manages all open pages. */
 export class LivePages {
   readonly #options: LivePagesOptions;
   readonly #pages = new Set<OpenPage>();
@@ -58,13 +58,16 @@ export class LivePages {
     return this.#pages.size;
   }
 
-  /** Answers a request with the stream of its topics. Throws where there are too many pages, or topics; an EventSource is told by a stream that ends at once. */
+  /**
+   * Answers a request with the stream of its topics. Throws if there are too many pages or topics. An EventSource gets
+   * a stream with the reason that ends at once.
+   */
   open(request: IncomingMessage, response: ServerResponse, topics: readonly string[], owner: PageOwner): void {
     try {
       this.#open(request, response, topics, owner);
     } catch (error) {
       const problem = problemOf(error);
-      // It gives nothing to its page but what a stream of status 200 tells.
+      // An EventSource passes data to its page only from a stream with the status 200.
       if (problem.code !== "unavailable" || request.headers.accept !== eventStream) throw error;
       response.writeHead(200, { "content-type": eventStream, "cache-control": "no-store" });
       response.end(
@@ -129,7 +132,7 @@ export class LivePages {
     void this.#attend(open);
   }
 
-  /** Says that the server lives, gives up stalled pages, and looks after rights, until the signal is aborted; then ends all pages. */
+  /** Sends signs of life, closes stalled pages, and checks rights until the signal is aborted. Then ends all pages. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     for (let tick = 1; !signal.aborted; tick += 1) {
@@ -156,7 +159,7 @@ export class LivePages {
   }
 
   async #attend(open: OpenPage): Promise<void> {
-    // One that waits for the API server is not asked for again.
+    // Skip a page whose check still waits for the API server.
     if (open.isAttended) return;
     open.isAttended = true;
     try {

@@ -6,11 +6,11 @@ import type { ViewReader, ViewSource } from "../view-source.ts";
 import { diffViews } from "./diff-views.ts";
 import type { ParsedTopic } from "./parse-topic.ts";
 
-/** A page's end of a topic. */
+/** The side of a topic that a page implements. */
 export interface TopicListener {
-  /** Messages that need nothing that came before, encoded once for all pages. */
+  /** Complete messages that do not depend on earlier ones. They are encoded once for all pages. */
   whole(topic: LiveTopic, messages: readonly Uint8Array[]): void;
-  /** A message of what has changed since the last one. */
+  /** A message with the changes since the last one. */
   change(topic: LiveTopic, message: Uint8Array): void;
 }
 
@@ -23,7 +23,7 @@ export interface LiveTopicOptions {
   readonly log: Logger;
 }
 
-/** A source that gave up, which it should not, is asked again after so long. */
+/** A source that ended unexpectedly is followed again after this time. */
 const retryMs = 5_000;
 
 /** One topic for readers with the same rights: followed, compared and encoded once for all pages. */
@@ -34,7 +34,7 @@ export class LiveTopic {
   readonly #ended = new AbortController();
   #view: View | undefined;
   #problem: Uint8Array | undefined;
-  /** The view at some time, encoded, and the changes since: together they are the view. */
+  /** An encoded earlier view and the changes since then, which together give the current view. */
   #whole: Uint8Array | undefined;
   #changes: Uint8Array[] = [];
   #changedBytes = 0;
@@ -72,7 +72,7 @@ export class LiveTopic {
     this.#listeners.clear();
   }
 
-  /** From now on the listener is called, at once if there is something to send. */
+  /** Adds a listener, and sends it the current state at once if there is one. */
   add(listener: TopicListener): void {
     this.#listeners.add(listener);
     this.catchUp(listener);

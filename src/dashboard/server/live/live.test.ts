@@ -20,7 +20,7 @@ const reader = (key: string): ViewReader => ({
 });
 const settled = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
 
-/** A source whose views are told by hand. */
+/** A source whose views the test sends. */
 class HandSource implements ViewSource {
   readonly followed: string[] = [];
   readonly sinks: ViewSink[] = [];
@@ -42,7 +42,7 @@ class HandSource implements ViewSource {
   }
 }
 
-/** A socket that takes everything, or nothing until it is told. */
+/** A socket that accepts everything, or nothing until the test lets it. */
 class HandStream {
   readonly written: Uint8Array[] = [];
   isReading = true;
@@ -80,7 +80,7 @@ class HandStream {
     return this.written.map((bytes) => JSON.parse(Buffer.from(bytes).toString().slice("data: ".length)) as LiveMessage);
   }
 
-  /** What the page shows, by all that it was sent. */
+  /** The view that the page shows after all its messages. */
   get shown(): View | undefined {
     return this.messages.reduce<View | undefined>((before, message) => applyLiveMessage(before, message), undefined);
   }

@@ -2,7 +2,7 @@ import { graphGroupings, topicNames, type TopicName, type Topics } from "../../.
 import { limits } from "../limits.ts";
 import { refusal } from "../problem.ts";
 
-/** A topic as a page wrote it, read. */
+/** The parsed text of a topic. */
 export interface ParsedTopic<Name extends TopicName = TopicName> {
   readonly name: Name;
   readonly parameters: Topics[Name]["parameters"];
@@ -59,7 +59,7 @@ const parameters: Readonly<Record<TopicName, Readonly<Record<string, Read>>>> = 
   config: { apiVersion: name, kind: name, ...named },
 };
 
-/** Reads `graph?by=workload&…`. What is not said has its default. Throws `invalid` with the parameter's name. */
+/** Parses `graph?by=workload&…`. Missing parameters get their defaults. Throws `invalid` with the parameter's name. */
 export function parseTopic(topic: string): ParsedTopic {
   if (topic.length > limits.topicTextLength)
     throw refusal("invalid", `a topic has at most ${limits.topicTextLength} characters`);

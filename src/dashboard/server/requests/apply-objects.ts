@@ -72,7 +72,7 @@ function afterOthers(error: unknown, title: string, applied: readonly string[]):
   });
 }
 
-/** The YAML's objects with their kinds. Throws `invalid` with the line of what is wrong. */
+/** Parses the YAML's objects and their kinds. Throws `invalid` with the line of the fault. */
 export async function readObjects(
   client: KubeClient,
   yaml: string,
@@ -97,7 +97,7 @@ export async function readObjects(
   );
 }
 
-/** Without what the server alone writes; in a namespace where its kind wants one. */
+/** Removes fields that only the server writes, and sets the default namespace if the kind needs one. */
 function ofNamespace(object: UntypedObject, kind: KindDefinition<UntypedObject>): UntypedObject {
   const {
     managedFields: _managed,
@@ -112,14 +112,14 @@ function ofNamespace(object: UntypedObject, kind: KindDefinition<UntypedObject>)
 
 interface WriteObjectOptions {
   readonly dryRun: boolean;
-  /** Empty: applied, not replaced. */
+  /** The version to replace. Empty: apply the object instead. */
   readonly resourceVersion: string;
-  /** Takes fields over that others have written. */
+  /** Take over fields of other writers. */
   readonly force?: boolean;
   readonly signal: AbortSignal;
 }
 
-/** Writes one object, and answers it as the server has it then. */
+/** Writes one object, and returns the server's result. */
 export async function writeObject(
   client: KubeClient,
   { object, kind }: WrittenObject,

@@ -26,7 +26,7 @@ export interface AskWhatIfOptions {
 }
 
 const timeLimitMs = 120_000;
-/** Kinds without which a control plane is never ready. */
+/** The kinds that a control plane needs to become ready. */
 const neededKinds: readonly KindDefinition[] = [
   namespaceKind,
   nodeKind,
@@ -36,7 +36,10 @@ const neededKinds: readonly KindDefinition[] = [
   ...istioKinds,
 ] as readonly KindDefinition[];
 
-/** Which proxies would be sent something else: control planes are run beside the server for it, one question at a time. */
+/**
+ * Finds the proxies whose configuration an object would change. It runs control planes beside the server, for one
+ * request at a time.
+ */
 export function askWhatIf(options: AskWhatIfOptions): RequestHandler<"POST /api/what-if"> {
   const {
     validate,
@@ -99,7 +102,7 @@ async function lackingRights(identity: Identity): Promise<readonly string[]> {
   return answers.flat();
 }
 
-/** The object as the API server would have it: by a dry run of applying it; by itself where the user may not apply. */
+/** The object that the API server would store, from a dry run. If the user may not apply it, the object itself. */
 async function asApplied(
   one: WrittenObject,
   client: Parameters<typeof writeObject>[0],

@@ -12,11 +12,11 @@ export interface HandlersOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly istioNamespace: string;
-  /** The tree whose control plane works out what would change. */
+  /** The directory of the release whose control plane computes the changes. */
   readonly releaseDirectory: string;
-  /** The server's, for processes of that release. */
+  /** The server's environment, for processes of that release. */
   readonly env: Environment;
-  /** Aborted when the server ends: what requests have left running ends with it. */
+  /** Aborted when the server ends, to end everything that requests have left running. */
   readonly ended: AbortSignal;
 }
 
@@ -51,7 +51,7 @@ export function createHandlers(options: HandlersOptions): RequestHandlers {
       const endMs = toMs === 0 ? clock.nowMs() : toMs;
       const fromMs = fields.integer("fromMs", 0, Number.MAX_SAFE_INTEGER, Math.max(0, endMs - defaultRangeMs));
       if (fromMs >= endMs) throw refusal("invalid", "fromMs: must be before toMs");
-      // Proxies are asked once a second.
+      // More points are useless, because proxies are scraped once a second.
       const mostPoints = Math.max(2, Math.floor((endMs - fromMs) / 1000) + 1);
       const request = {
         measure: fields.oneOf("measure", seriesMeasures),

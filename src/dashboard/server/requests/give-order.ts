@@ -51,7 +51,7 @@ const done: Readonly<Record<RolloutAction, string>> = {
   retry: "begins again",
 };
 
-/** Writes an order into a rollout, as the command line does, by the user's own credentials. */
+/** Writes an order into a rollout like the command line, with the user's own credentials. */
 export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandler<"POST /api/action"> {
   return async (fields, identity, signal) => {
     const kindName = fields.oneOf("kind", ["Canary", "MeshUpgrade"] as const);
@@ -140,7 +140,7 @@ async function write(rollout: Rollout, order: Order): Promise<void> {
   }
 }
 
-/** The list of approvals is replaced as a whole, so a write in between means to look again. */
+/** Adds approvals. The write replaces the whole list, so after a conflict it starts again. */
 async function approve(
   rollout: Rollout,
   steps: readonly string[],
@@ -168,7 +168,7 @@ async function approve(
 async function beginAgain(rollout: Rollout, { client, kind, clock }: Order): Promise<void> {
   const { name = "", namespace, uid } = rollout.metadata;
   const next = retriedRollout(rollout);
-  // Under an unused name, because its own is taken until it is deleted.
+  // Use a generated name, because the rollout's own name is taken until its deletion.
   const { name: _name, ...nameless } = next.metadata;
   const rehearsed: Rollout = { ...next, metadata: { ...nameless, generateName: `${name}-` } };
   await client.create(kind, rehearsed, { fieldManager, dryRun: true });

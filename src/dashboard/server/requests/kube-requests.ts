@@ -4,7 +4,7 @@ import type { KubeClient, RawOptions, RawResponse } from "../../../kube/index.ts
 import type { Identity, OwnCredentials } from "../access/identity.ts";
 import { refusal } from "../problem.ts";
 
-/** Writes, and reads of pods, use the user's own credentials or do not happen. */
+/** The user's own credentials, which writes and reads of pods require. */
 export function ownOf({ own }: Identity): OwnCredentials {
   if (own === undefined)
     throw refusal(
@@ -24,7 +24,7 @@ const reasons: Readonly<Record<number, Parameters<typeof refusal>[0]>> = {
   422: "invalid",
 };
 
-/** One request of the API server; what it refuses is thrown with its own words. */
+/** Sends one request to the API server. Throws refusals with the server's own text. */
 export async function sendToKube(
   client: KubeClient,
   method: string,
@@ -45,12 +45,12 @@ function messageIn(text: string): string {
     const { message } = JSON.parse(text) as { message?: unknown };
     if (typeof message === "string") return message;
   } catch {
-    // Nodes and pods answer plain text.
+    // Nodes and pods answer with plain text.
   }
   return text.trim().slice(0, 500);
 }
 
-/** What the API server warns of beside its answer: `299 - "text"`. */
+/** The warnings in the API server's answer: `299 - "text"`. */
 export function warningsOf({ headers }: RawResponse): readonly string[] {
   return [...(headers["warning"] ?? "").matchAll(/299 \S+ "((?:[^"\\]|\\.)*)"/g)].map(([, text = ""]) =>
     text.replaceAll(/\\(.)/g, "$1"),
@@ -61,7 +61,7 @@ interface ResourceList {
   readonly resources?: readonly { readonly name: string; readonly kind: string; readonly namespaced: boolean }[];
 }
 
-/** The kind of an object by what the API server serves; `invalid` where it does not serve it. */
+/** Finds the kind of an object through the API server's discovery. Throws `invalid` for an unknown kind. */
 export async function discoverKind(
   client: KubeClient,
   { apiVersion = "", kind = "" }: Pick<UntypedObject, "apiVersion" | "kind">,

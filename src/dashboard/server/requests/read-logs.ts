@@ -4,7 +4,7 @@ import { ownOf, sendToKube } from "./kube-requests.ts";
 
 const maxLines = 5_000;
 const defaultLines = 500;
-/** What is read of a log at once, whatever its lines are. */
+/** The maximum size of one read of a log. */
 export const maxLogBytes = 2 << 20;
 
 /**

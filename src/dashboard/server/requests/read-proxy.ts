@@ -35,7 +35,7 @@ const proxyContainer = "istio-proxy";
 const timeoutMs = 20_000;
 /** The maximum size of a dump, for a mesh of some thousands of services. Longer ones are refused. */
 const maxDumpBytes = 64 << 20;
-/** A proxy of a large mesh has tens of thousands of endpoints; nobody reads so many rows. */
+/** Limited, because a proxy of a large mesh has tens of thousands of endpoints, which nobody reads. */
 const maxRows = 5_000;
 /** Total length of all details. Later rows have none. */
 const maxDetailsLength = 4 << 20;
@@ -69,7 +69,7 @@ export function readProxy({ clock }: { readonly clock: Clock }): RequestHandler<
   };
 }
 
-/** Whoever may start a pod may answer anything on that port. */
+/** Reads the table of a dump. Checks the form, because anybody who may start a pod may answer anything on that port. */
 function tableIn(
   dump: unknown,
   {
@@ -271,7 +271,7 @@ export function ztunnelTable(dump: ZtunnelDump, section: ProxySection, nowMs: nu
   }
 }
 
-/** The rows of a section are sorted, its objects are not: each row finds its own by the names in it. */
+/** Makes the table of a section. Rows are sorted and objects are not, so each row finds its object by name. */
 function tableOf({ header, rows, raw }: DumpSection): Table {
   const objects = Array.isArray(raw) ? (raw as readonly Readonly<Record<string, unknown>>[]) : [];
   const byName = new Map(objects.map((object) => [`${String(object["namespace"])}/${String(object["name"])}`, object]));
@@ -310,7 +310,7 @@ async function answerOf({ columns, rows }: Table): Promise<ProxyAnswer> {
 
 const secretFields: ReadonlySet<string> = new Set(["privateKey", "private_key", "password", "inlinePassword"]);
 
-/** Proxies leave private keys out of their dumps. If one does not, the key is not shown either. */
+/** Removes private keys. Proxies leave them out of dumps, but a faulty one might not. */
 function withoutKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutKeys);
   if (typeof value !== "object" || value === null) return value;

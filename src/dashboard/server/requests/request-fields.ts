@@ -1,6 +1,6 @@
 import { refusal } from "../problem.ts";
 
-/** The fields of a request, from a query or from JSON; each is checked where it is read. */
+/** The fields of a request from its query or its JSON body. Each is checked when it is read. */
 export class RequestFields {
   readonly #fields: ReadonlyMap<string, unknown>;
 
@@ -12,7 +12,7 @@ export class RequestFields {
     return new RequestFields(new Map(query));
   }
 
-  /** Throws `invalid` for what is no JSON object. */
+  /** Throws `invalid` if the text is not a JSON object. */
   static ofJson(text: string): RequestFields {
     let body: unknown;
     try {
@@ -25,7 +25,7 @@ export class RequestFields {
     return new RequestFields(new Map(Object.entries(body)));
   }
 
-  /** Empty where it is not said. */
+  /** Empty if absent. */
   text(name: string, maxLength = 253): string {
     const value = this.#fields.get(name) ?? "";
     if (typeof value !== "string") throw refusal("invalid", `${name}: expected text`);

@@ -18,7 +18,7 @@ import type { RequestHandlers } from "./request-handlers.ts";
 const config = { server: "https://10.0.0.1:6443", context: "c", namespace: "dev" };
 const clock = { ...systemClock, nowMs: () => Date.parse("2026-01-01T12:00:00Z") };
 
-/** An HTTP server at the other end of a stream that answers everything the same. */
+/** The stream to an HTTP server that answers every request with the same response. */
 function answering(status: number, body: string): Duplex {
   const stream = new Duplex({
     read: () => undefined,
@@ -144,7 +144,7 @@ test("an order that was confirmed at another step is a conflict, and one without
     message: /own account/,
   });
   assert.deepEqual(api.patches, []);
-  // What is refused of who has not logged in takes no place from what others did.
+  // Refused requests without a login are not recorded, so that they do not displace other records.
   assert.deepEqual(
     audit.records(() => true).map(({ user, result }) => [user, result]),
     Array.from({ length: 4 }, () => ["ana@example.org", "refused"]),
@@ -169,7 +169,7 @@ test("what the server would not take again is not deleted", async () => {
 test("what was deleted to begin again is made again, also where the one who asked has left", async () => {
   const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" })] });
   const left = new AbortController();
-  // A finalizer keeps the old one for a while, in which the page is closed.
+  // A finalizer delays the deletion, and meanwhile the page is closed.
   const remove = api.delete.bind(api);
   api.delete = async (...given) => {
     left.abort();
@@ -306,7 +306,7 @@ test("a log is asked for within bytes: fewer of its last lines, until they fit, 
   api.raw = async (_method, path) => {
     const query = new URL(path, "http://localhost").searchParams;
     asked.push(Number(query.get("tailLines")));
-    // As a kubelet does: what is too much is cut at its end.
+    // Like a kubelet, cut a long answer at its end.
     return await Promise.resolve({
       status: 200,
       headers: {},

@@ -14,7 +14,7 @@ export interface ValidateYamlOptions {
   readonly yaml: YamlReaders;
 }
 
-/** Who has not said who they are wait for each other alone. */
+/** Anonymous users have threads of their own, so that they delay only each other. */
 export interface YamlReaders {
   readonly users: YamlThreads;
   readonly anonymous: YamlThreads;
@@ -60,7 +60,10 @@ export function validateRequest(validate: ValidateYaml): RequestHandler<"POST /a
   return async (fields, identity) => ({ messages: await validate(fields.text("yaml", maxYamlLength), identity) });
 }
 
-/** Messages of the YAML's own objects, each at its line. `contents`: a text where the cluster could not be read, and why. */
+/**
+ * The messages of the YAML's own objects, each with its line. `contents` is a text with the reason if the cluster was
+ * not read.
+ */
 export async function messagesOf(
   manifest: Manifest,
   contents: ClusterContents | string,
@@ -82,7 +85,7 @@ export async function messagesOf(
   const options: AnalysisOptions = {
     defaultNamespace: "default",
     istioNamespace,
-    // Without the cluster there may be more than is seen.
+    // If the cluster was not read, other objects may exist.
     scope: isRead ? "cluster" : "files",
     ...(isRead
       ? {
@@ -117,7 +120,7 @@ function note(message: string): ConfigMessage {
   return { code: "", level: "Info", message, path: "", line: 1, column: 1 };
 }
 
-/** What a cluster holds as somebody reads it, for as long as they type. */
+/** Caches a cluster's contents for each reader while they type. */
 class ContentsByIdentity {
   readonly #options: ValidateYamlOptions;
   readonly #held = new WeakMap<

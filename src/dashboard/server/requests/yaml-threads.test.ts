@@ -12,7 +12,7 @@ test("a YAML that takes long to read is given up in its time while the event loo
     after: (ms: number, run: () => void) => (deadlines.push(run), systemClock.after(Math.min(ms, 1), () => undefined)),
   };
   const threads = new YamlThreads({ threads: 1, clock });
-  // Each of the keys is compared with all before it.
+  // The parser compares each key with all earlier ones.
   const hostile = Array.from({ length: 60_000 }, (_, index) => `k${index}: &a${index} 1`).join("\n");
   const [refused, waits] = [threads.read(hostile), threads.read(plain)];
   while (deadlines.length === 0) await systemClock.sleep(1);

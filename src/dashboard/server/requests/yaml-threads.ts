@@ -3,22 +3,22 @@ import { manifestOf, type Manifest, type ManifestDocuments } from "../../../anal
 import { systemClock, type Clock } from "../../../base/index.ts";
 import { refusal } from "../problem.ts";
 
-/** What a thread answers. */
+/** The answer of a thread. */
 export type ReadYamlReply = { readonly documents: ManifestDocuments } | { readonly fault: string };
 
 export interface YamlThreadsOptions {
-  /** Texts that are read at once. */
+  /** The maximum number of texts that are read at once. */
   readonly threads: number;
-  /** A text that takes longer is refused; {@link readLimitMs} when absent. */
+  /** A text that takes longer is refused. {@link readLimitMs} if absent. */
   readonly limitMs?: number;
   readonly clock?: Clock;
 }
 
-/** Manifests of a megabyte are read in less. */
+/** The time limit. Manifests of a megabyte take less. */
 const readLimitMs = 5_000;
-/** Texts that wait for a thread. */
+/** The maximum number of texts that wait for a thread. */
 const maxWaiting = 16;
-/** An editor asks with every pause in the typing: its thread stays for so long. */
+/** An idle thread stays this long, because an editor sends its text at every pause in typing. */
 const idleMs = 30_000;
 /** The memory of a thread in MiB. */
 const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 } as const;
@@ -41,7 +41,9 @@ export class YamlThreads {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /** The objects of the text. Throws `unavailable` where many wait, `too-long` where reading it was ended. */
+  /**
+   * Reads the objects of a text. Throws `unavailable` if too many texts wait, and `too-long` if reading was aborted.
+   */
   async read(text: string): Promise<Manifest> {
     if (this.#running >= this.#options.threads) {
       if (this.#waiting.length >= maxWaiting)
@@ -53,7 +55,7 @@ export class YamlThreads {
       if ("documents" in reply) return manifestOf("yaml", reply.documents);
       return { resources: [], faults: [{ file: "yaml", message: `this cannot be read as YAML: ${reply.fault}` }] };
     } finally {
-      // A place goes to who waits longest.
+      // The text that has waited longest is next.
       const next = this.#waiting.shift();
       if (next === undefined) this.#running -= 1;
       else next();
@@ -64,7 +66,7 @@ export class YamlThreads {
     const kept = this.#idle.pop();
     kept?.end[Symbol.dispose]();
     const thread = kept?.thread.hasEnded === false ? kept.thread : new YamlThread();
-    // How long a thread takes to begin is not the text's fault.
+    // The time to start the thread does not count, because the text did not cause it.
     const isReady = await thread.ready;
     const limit = this.#clock.after(this.#options.limitMs ?? readLimitMs, () => void thread.end());
     const reply = isReady ? await thread.ask(text) : undefined;
@@ -93,7 +95,7 @@ export class YamlThreads {
   }
 }
 
-/** Reads one text after the other. */
+/** A thread that reads texts one after another. */
 class YamlThread {
   readonly #worker = new Worker(new URL(threadFile, import.meta.url), {
     resourceLimits: threadMemory,
@@ -101,7 +103,7 @@ class YamlThread {
   });
   #settle: ((reply: ReadYamlReply | undefined) => void) | undefined;
   hasEnded = false;
-  /** False: it has ended before it began. */
+  /** Resolves to false if the thread ended before it was ready. */
   readonly ready: Promise<boolean>;
 
   constructor() {
@@ -115,7 +117,7 @@ class YamlThread {
         if (message === "ready") resolve(true);
         else settle(message);
       });
-      // A thread without memory ends by an error.
+      // A thread that runs out of memory ends with an error.
       for (const ended of ["error", "exit"] as const) {
         worker.on(ended, () => {
           this.hasEnded = true;
@@ -126,7 +128,7 @@ class YamlThread {
     });
   }
 
-  /** Undefined where the thread ended before it had read it. */
+  /** Reads a text. Undefined if the thread ended before. */
   async ask(text: string): Promise<ReadYamlReply | undefined> {
     if (this.hasEnded) return undefined;
     this.#worker.ref();

@@ -21,7 +21,7 @@ export interface RigRequest {
   readonly body?: unknown;
 }
 
-/** A dashboard on a port of the loopback, and a browser's memory: its cookie and its CSRF token. */
+/** A dashboard on a loopback port, with the cookie and the CSRF token of a browser. */
 export class DashboardRig implements AsyncDisposable {
   readonly server: DashboardServer;
   readonly audit: AuditLog;
@@ -108,7 +108,7 @@ export class DashboardRig implements AsyncDisposable {
     return response;
   }
 
-  /** As the page does at its start. */
+  /** Requests the session, like the page at its start. */
   async session(): Promise<Session> {
     const { text: answer } = await this.ask("GET", "/api/session");
     const session = JSON.parse(answer) as Session;
@@ -123,7 +123,7 @@ export class DashboardRig implements AsyncDisposable {
     return answer;
   }
 
-  /** The messages of the stream, one by one; ending the iteration closes it. */
+  /** Iterates over the messages of the stream. Ending the iteration closes the stream. */
   async *live(...topics: readonly string[]): AsyncGenerator<LiveMessage & { readonly view?: View }> {
     const response = await this.open(
       "GET",

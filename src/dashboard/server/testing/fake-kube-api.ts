@@ -12,12 +12,12 @@ import type { AccessRight } from "../view-source.ts";
 
 export interface FakeKubeApiOptions {
   readonly objects?: readonly UntypedObject[];
-  /** What the caller may do; everything when absent. */
+  /** Decides what the caller may do. Everything if absent. */
   readonly allows?: (right: AccessRight) => boolean;
-  /** Tokens that are taken, by whom they are of. */
+  /** The users by their valid tokens. */
   readonly tokens?: Readonly<Record<string, string>>;
   readonly user?: string;
-  /** Answers of other paths, by `METHOD path` without the query. */
+  /** The answers of other paths, by `METHOD path` without the query. */
   readonly answers?: Readonly<
     Record<
       string,
@@ -26,7 +26,7 @@ export interface FakeKubeApiOptions {
   >;
 }
 
-/** An API server's behaviour in memory, as far as the dashboard's server uses it: objects, reviews, and canned answers. */
+/** An API server in memory with the functions that the dashboard needs: objects, reviews, and canned answers. */
 export class FakeKubeApi implements KubeConnection {
   readonly objects: UntypedObject[];
   /** Every raw request, `METHOD path?query`, with its body. */
@@ -34,7 +34,7 @@ export class FakeKubeApi implements KubeConnection {
   readonly patches: unknown[] = [];
   tokens: Readonly<Record<string, string>>;
   allows: (right: AccessRight) => boolean;
-  /** Whether its webhooks take what is created. */
+  /** Whether its webhooks accept a new object. */
   admits: (kind: KindDefinition) => boolean = () => true;
   isAway = false;
   closed = false;

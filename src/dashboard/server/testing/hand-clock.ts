@@ -1,6 +1,6 @@
 import type { Clock } from "../../../base/index.ts";
 
-/** Stands where it is put; what is to be called later never is. */
+/** A clock that the test sets. It never calls timers. */
 export class HandClock implements Clock {
   ms = 1_800_000_000_000;
   nowMs = (): number => this.ms;

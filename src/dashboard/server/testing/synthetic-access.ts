@@ -22,7 +22,9 @@ export function syntheticIdentity(given: Partial<Identity> = {}): Identity {
   };
 }
 
-/** One user: by {@link syntheticToken}, by the secret `synthetic-secret`, or, where it is said, without either. */
+/**
+ * Admits one user with {@link syntheticToken} or the secret `synthetic-secret`, or anonymously if `anonymous` is set.
+ */
 export function syntheticAccess({ anonymous }: { readonly anonymous?: Identity | undefined }): Access {
   return {
     cluster: "synthetic",

@@ -6,7 +6,10 @@ import type { RequestHandlers } from "../requests/request-handlers.ts";
 
 const maxYamlLength = 1 << 20;
 
-/** Answers of a mesh that nobody runs; a YAML with the word `wrong` has a message at its line, one with `conflict` is refused. */
+/**
+ * Answers for a synthetic mesh. A YAML with the word `wrong` gets a message at its line, and one with `conflict` is
+ * refused.
+ */
 export function syntheticHandlers({
   clock,
   audit,

@@ -26,7 +26,10 @@ import { syntheticMesh, syntheticMeshAt, type SyntheticMesh } from "./synthetic-
 const tickMs = 1_000;
 const windowOfStoreMs = 7_200_000;
 
-/** Views of a mesh that moves, and that nobody runs. Sources fail for some seconds of every third minute, so that pages show it. */
+/**
+ * Views of a changing synthetic mesh. Its sources fail for some seconds of every third minute, so that pages show
+ * failures.
+ */
 export class SyntheticSource implements ViewSource {
   readonly #clock: Clock;
   readonly #mesh: SyntheticMesh;
@@ -53,7 +56,7 @@ export class SyntheticSource implements ViewSource {
     }
   }
 
-  /** The view of this moment. Throws `not-found` for what the mesh does not have. */
+  /** The current view. Throws `not-found` for an object that the mesh does not have. */
   view<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"], { namespaces }: ViewReader): View {
     const nowMs = this.#clock.nowMs();
     const mesh = syntheticMeshAt(this.#mesh, nowMs);

@@ -85,11 +85,11 @@ export interface Sent {
   readonly code?: string;
   readonly flags?: string;
   readonly reporter?: string;
-  /** `namespace/name`; the destination's namespace and `web` when absent. */
+  /** `namespace/name`. If absent, `web` in the destination's namespace. */
   readonly service?: string;
   readonly version?: string;
   readonly secured?: boolean;
-  /** All of its requests took so long at most. */
+  /** The upper bound of the durations of all its requests. */
   readonly upToMs?: number;
 }
 

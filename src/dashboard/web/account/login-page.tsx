@@ -6,7 +6,7 @@ import { problemOf, request } from "../requests.ts";
 import { go, linkTo, place } from "../router.ts";
 import { session, sessionEnded } from "../session.ts";
 
-/** Takes a bearer token; the server keeps it in a cookie that scripts cannot read. */
+/** Asks for a bearer token. The server stores it in a session, whose cookie scripts cannot read. */
 export function LoginPage(): JSX.Element {
   const [token, setToken] = useState("");
   const [busy, setBusy] = useState(false);

@@ -1,12 +1,15 @@
 import type { SeriesAnswer } from "../../../api/dashboard/index.ts";
 
-/** Several series over one line of times. `null`: measured, and nothing was there, a gap; `undefined`: this series has no point at this time, the line goes on. */
+/**
+ * Several series with common times. `null` is a gap: there was no traffic to measure. `undefined`: this series has no
+ * point at this time, and its line continues.
+ */
 export interface AlignedSeries {
   readonly timesMs: readonly number[];
   readonly values: readonly (readonly (number | null | undefined)[])[];
 }
 
-/** Lays series with times of their own side by side. */
+/** Aligns series with different times. */
 export function alignSeries(answers: readonly SeriesAnswer[]): AlignedSeries {
   const times = [...new Set(answers.flatMap(({ timesMs }) => timesMs))].sort((a, b) => a - b);
   const index = new Map(times.map((time, at) => [time, at]));
@@ -21,7 +24,7 @@ export function alignSeries(answers: readonly SeriesAnswer[]): AlignedSeries {
   return { timesMs: times, values };
 }
 
-/** The bounds of a request whose points stay at the same times from one refresh to the next, so that the line does not tremble. */
+/** The range of a request. Its points keep their times between refreshes, so that the line does not jitter. */
 export function steadyRange(
   nowMs: number,
   windowMs: number,
@@ -32,7 +35,7 @@ export function steadyRange(
   return { fromMs: toMs - Math.ceil(windowMs / stepMs) * stepMs, toMs };
 }
 
-/** Of one series: what it says at last, and between what it was. Undefined where nothing was measured. */
+/** The last value of a series, its minimum and its maximum. Undefined without values. */
 export function summaryOf(
   values: readonly (number | null | undefined)[],
 ):

@@ -1,7 +1,7 @@
 import type { SeriesMeasure } from "../../../api/dashboard/index.ts";
 import { formatBytes, formatMs, formatRate, formatShare } from "../format.ts";
 
-/** What the figures of a chart are; decides how they are written and from where the axis begins. */
+/** The unit of a chart's values. It decides their format and the axis. */
 export type ChartUnit = "rate" | "share" | "ms" | "bytes" | "bytesPerSecond" | "cores" | "count";
 
 export const unitOfMeasure: Readonly<Record<SeriesMeasure, ChartUnit>> = {
@@ -26,7 +26,7 @@ export const titleOfMeasure: Readonly<Record<SeriesMeasure, string>> = {
   memoryBytes: "Memory",
 };
 
-/** A figure with its unit; `–` where nothing was measured. */
+/** Formats a value with its unit. `–` if nothing was measured. */
 export function formatValue(unit: ChartUnit, value: number | null | undefined): string {
   if (value === null || value === undefined) return "–";
   switch (unit) {
@@ -47,7 +47,7 @@ export function formatValue(unit: ChartUnit, value: number | null | undefined): 
   }
 }
 
-/** A tick of the axis: short, as its neighbours say the same unit. */
+/** Formats a tick of the axis. It is short, because all ticks have the same unit. */
 export function formatTick(unit: ChartUnit, value: number): string {
   const plain = String(Number(value.toPrecision(3)));
   switch (unit) {
@@ -66,7 +66,7 @@ export function formatTick(unit: ChartUnit, value: number): string {
   }
 }
 
-/** The least height of the axis: a line of noise is not drawn as a mountain, and a chart of zeros has a scale. */
+/** The minimum height of the axis, so that noise looks small, and a chart of zeros has a scale. */
 const leastTop: Readonly<Record<ChartUnit, number>> = {
   rate: 1,
   share: 0.01,
@@ -77,7 +77,9 @@ const leastTop: Readonly<Record<ChartUnit, number>> = {
   count: 1,
 };
 
-/** Where the axis ends: a little above the greatest figure, and above the bound when that is not far off. A share never goes beyond 100 %. */
+/**
+ * The top of the axis: a little above the greatest value, and above the bound if that is near. A share ends at 100 %.
+ */
 export function axisTop(unit: ChartUnit, greatest: number, bound: number | undefined): number {
   const withBound =
     bound !== undefined && (greatest === 0 || bound <= greatest * 12) ? Math.max(greatest, bound * 1.15) : greatest;

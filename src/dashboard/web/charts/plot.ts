@@ -3,7 +3,7 @@ import { axisTop, formatTick, type ChartUnit } from "./chart-unit.ts";
 
 export interface PlotLine {
   readonly label: string;
-  /** A colour as canvas takes it. */
+  /** A colour in the form of the canvas. */
   readonly color: string;
   readonly dashed: boolean;
 }
@@ -23,9 +23,9 @@ export interface PlotOptions {
   readonly lines: readonly PlotLine[];
   readonly colors: PlotColors;
   readonly height: number;
-  /** From here on it is too much: a line, and a tinted band above it. */
+  /** The bound. Values above it are too high. It is drawn as a line with a tinted band above. */
   readonly bound: number | undefined;
-  /** The index of the time that is pointed at; undefined when none is. */
+  /** Called with the index of the time under the pointer. Undefined if there is none. */
   readonly onPoint: (index: number | undefined) => void;
 }
 
@@ -105,7 +105,7 @@ export class Plot {
     this.#plot.setData([[...data.timesMs], ...data.values.map((values) => [...values])]);
   }
 
-  /** Points at a time, as the pointer does. */
+  /** Moves the cursor to a time, like the pointer. */
   point(index: number | undefined): void {
     const time = index === undefined ? undefined : this.#data.timesMs[index];
     this.#plot.setCursor({

@@ -8,7 +8,7 @@ import { alignSeries, steadyRange } from "./align-series.ts";
 import { titleOfMeasure, unitOfMeasure } from "./chart-unit.ts";
 import { TimeChart, type ChartTone } from "./time-chart.tsx";
 
-/** Whose series it is: see `SeriesRequest`. All empty: the whole mesh. */
+/** The subject of a series, as in `SeriesRequest`. All fields empty: the whole mesh. */
 export interface ChartSubject {
   readonly label: string;
   readonly tone: ChartTone;
@@ -21,11 +21,11 @@ export interface ChartSubject {
 export interface SeriesChartProps {
   readonly measure: SeriesMeasure;
   readonly subjects: readonly ChartSubject[];
-  /** By default the measure's own. */
+  /** The title. The measure's own by default. */
   readonly title?: string;
-  /** How far back; 15 minutes by default. */
+  /** The length of the time range. 15 minutes by default. */
   readonly windowMs?: number;
-  /** 0 is now, and goes on. */
+  /** The end of the time range. 0: now, moving on. */
   readonly toMs?: number;
   readonly bound?: number | undefined;
   readonly boundLabel?: string | undefined;
@@ -43,7 +43,9 @@ interface Loaded {
   readonly atMs: number;
 }
 
-/** A {@link TimeChart} that asks the server for its series, and again every 5 s while it shows now and the page is seen. */
+/**
+ * A {@link TimeChart} that requests its series from the server, every 5 s while it shows now and the page is visible.
+ */
 export function SeriesChart({
   measure,
   subjects,

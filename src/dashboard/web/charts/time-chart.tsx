@@ -6,13 +6,15 @@ import { summaryOf } from "./align-series.ts";
 import { formatValue, type ChartUnit } from "./chart-unit.ts";
 import type { Plot } from "./plot.ts";
 
-/** Everywhere on the page the same: `canary` and `stable` have their own colours, others are counted through. */
+/**
+ * The colours of lines, which are the same everywhere. `canary` and `stable` have their own, and others are numbered.
+ */
 export type ChartTone = "canary" | "stable" | "series-1" | "series-2" | "series-3" | "series-4" | "series-5";
 
 export interface ChartLine {
   readonly label: string;
   readonly tone: ChartTone;
-  /** One a time. null: a gap; undefined: no point of this line, it goes on. */
+  /** One value for each time. null: a gap. undefined: no point here, and the line continues. */
   readonly values: readonly (number | null | undefined)[];
 }
 
@@ -23,20 +25,20 @@ export interface TimeChartProps {
   readonly lines: readonly ChartLine[];
   readonly fromMs: number;
   readonly toMs: number;
-  /** What is above it fails: drawn as a line with a tinted band above. */
+  /** Values above it fail. It is drawn as a line with a tinted band above. */
   readonly bound?: number | undefined;
-  /** In words, such as `fails above`. */
+  /** The label of the bound, such as `fails above`. */
   readonly boundLabel?: string | undefined;
   readonly height?: number;
-  /** Whether anything was measured is not known yet. */
+  /** It is not known yet whether there are values. */
   readonly loading?: boolean;
-  /** Beside the title: an age, a problem. */
+  /** A note beside the title, such as an age or a problem. */
   readonly note?: ComponentChildren;
 }
 
 /**
- * Lines over time. The legend says the figures of the time that is pointed at, else the last; arrow keys go from time to time. The plot itself is loaded with
- * the first chart.
+ * A chart of lines over time. The legend shows the values under the pointer, else the last ones. Arrow keys move
+ * between times. The plot library is loaded with the first chart.
  */
 export function TimeChart({
   title,

@@ -4,7 +4,7 @@ import { serverNowMs } from "../live/index.ts";
 
 const dayMs = 86_400_000;
 
-/** `4 min 10 s ago`, counting on by itself; the moment itself when one points at it. */
+/** `4 min 10 s ago`, updated by itself. Its tooltip shows the exact time. */
 export function Age({ atMs, ago = true }: { readonly atMs: number | undefined; readonly ago?: boolean }): JSX.Element {
   if (atMs === undefined) return <span class="muted">–</span>;
   return (
@@ -15,7 +15,7 @@ export function Age({ atMs, ago = true }: { readonly atMs: number | undefined; r
   );
 }
 
-/** The moment: `14:02:09`, with its date where that is not today. */
+/** An exact time: `14:02:09`, with the date if that is not today. */
 export function Moment({ atMs }: { readonly atMs: number | undefined }): JSX.Element {
   if (atMs === undefined) return <span class="muted">–</span>;
   const near = Math.abs(serverNowMs.peek() - atMs) < dayMs / 2;

@@ -30,7 +30,7 @@ function CopyButton({
   );
 }
 
-/** The same by the command line. */
+/** The equivalent command, which can be copied. */
 export function CommandLine({ command }: { readonly command: string }): JSX.Element {
   return (
     <div class="command">

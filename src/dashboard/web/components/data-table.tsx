@@ -9,42 +9,46 @@ export interface Column<Row> {
   readonly key: string;
   readonly title: string;
   readonly cell: (row: Row, key: string) => ComponentChildren;
-  /** Without it the table cannot be ordered by this column. */
+  /** The value for sorting. Without it the table cannot be sorted by this column. */
   readonly sort?: (row: Row, key: string) => SortValue;
-  /** A figure: at the end of its cell. */
+  /** A number, which is right-aligned. */
   readonly number?: boolean;
-  /** CSS width; what is left is shared by the columns without one. */
+  /** The CSS width. Columns without one share the remaining width. */
   readonly width?: string;
-  /** 2 is left out on a phone, 3 on a small window as well. */
+  /** 2 is hidden on a phone, and 3 also in a small window. */
   readonly priority?: 1 | 2 | 3;
 }
 
 export interface DataTableProps<Row> {
-  /** What the rows are, for screen readers and above the filter: `Workloads`. */
+  /** The name of the table for screen readers and above the filter: `Workloads`. */
   readonly label: string;
-  /** What one row is called, with its plural: `["workload", "workloads"]`. */
+  /** The word for one row and its plural: `["workload", "workloads"]`. */
   readonly noun: readonly [one: string, many: string];
   readonly rows: Readonly<Record<string, Row>>;
   readonly columns: readonly Column<Row>[];
-  /** `-rate`: by the column `rate`, the greatest first. */
+  /** The default order. `-rate`: by the column `rate`, the greatest first. */
   readonly order: string;
-  /** What of a row the filter looks at. Without it there is no filter. */
+  /** The text of a row that the filter searches. Without it there is no filter. */
   readonly text?: (row: Row, key: string) => string;
-  /** Tells tables of one page apart in the link: their filter is `<id>q`, their order `<id>sort`. */
+  /** Distinguishes tables of one page in the link: their filter is `<id>q`, their order `<id>sort`. */
   readonly id?: string;
-  /** Shown in place of no rows at all. */
+  /** Shown if there are no rows at all. */
   readonly empty: ComponentChildren;
   readonly title?: ComponentChildren;
   readonly tools?: ComponentChildren;
-  /** Cells may have several lines; then all rows are made, so this is for tables of some hundreds at most. */
+  /**
+   * Cells may have several lines. Then all rows are rendered, so this is only for tables with up to some hundred rows.
+   */
   readonly wrap?: boolean;
 }
 
-/** Above this only rows in sight are made. */
+/** Larger tables render only visible rows. */
 const wholeRows = 120;
 const spareRows = 14;
 
-/** A table in a card. Rows by key; a row that is the same object as before is not drawn again. Order and filter are in the link. */
+/**
+ * A table in a card. A row that is the same object as before is not rendered again. Order and filter are in the link.
+ */
 export function DataTable<Row>({
   label,
   noun,
@@ -211,7 +215,7 @@ function Spacer({ height, columns }: { readonly height: number; readonly columns
   );
 }
 
-/** Gives a row's element again while the row is the same object: then nothing in it is compared. */
+/** Returns the same element while the row is the same object, so that nothing in it is compared. */
 function useRowCache<Row>(
   columns: readonly Column<Row>[],
 ): (key: string, row: Row, rowIndex: number | undefined) => VNode {
@@ -290,7 +294,7 @@ function useRowsInSight(
   return sight;
 }
 
-/** A row that moves to another place loses the focus in some browsers; it gets it back. */
+/** Restores the focus of a row, which some browsers drop when the row moves. */
 function useKeptFocus(body: { readonly current: HTMLElement | null }): void {
   const focused = useRef<Element | null>(null);
   useLayoutEffect(() => {

@@ -2,7 +2,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { Icon } from "./icon.tsx";
 
-/** A modal dialog: the browser keeps the focus in it and gives it back; Escape and a click beside it close it. */
+/** A modal dialog. The browser keeps the focus in it and restores it later. Escape and a click outside close it. */
 export function Dialog({
   title,
   onClose,
@@ -22,7 +22,7 @@ export function Dialog({
     const element = dialog.current;
     const before = document.activeElement;
     if (element !== null && !element.open) element.showModal();
-    // A field that asks for the focus has it already; else the heading is read first.
+    // A field with autofocus has the focus already. Otherwise focus the heading, so that it is read first.
     if (element?.querySelector("[autofocus]") === null) element.querySelector("h2")?.focus();
     return () => {
       element?.close();

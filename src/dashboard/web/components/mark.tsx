@@ -2,10 +2,10 @@ import type { ComponentChildren, JSX } from "preact";
 import type { Health, LadderProxy, RolloutRow } from "../../../api/dashboard/index.ts";
 import { Icon, type IconName } from "./icon.tsx";
 
-/** Each tone has its own shape, so that nothing is said by colour alone. */
+/** The tones of marks. Each has its own shape, so that no meaning depends on colour alone. */
 export type Tone = "good" | "warn" | "bad" | "info" | "idle";
 
-/** A state: a sign, and its word (for screen readers alone where `quiet`). */
+/** A state as an icon and a word. With `quiet`, only screen readers get the word. */
 export function Mark({
   tone,
   icon,
@@ -35,7 +35,7 @@ const healthTones: Readonly<Record<Health, Tone>> = {
   unknown: "idle",
 };
 
-/** `reason` is shown when one points at it, and read out. */
+/** `reason` is shown as a tooltip, and read by screen readers. */
 export function HealthMark({
   health,
   reason = "",

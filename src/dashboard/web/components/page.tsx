@@ -6,21 +6,21 @@ import { liveState, serverNowMs, type Live } from "../live/index.ts";
 import { linkTo } from "../router.ts";
 import { Loading, Notice, ProblemBlock, ProblemNotice } from "./states.tsx";
 
-/** A source that says that it is well is worth a word from this age on. */
+/** A healthy source is mentioned if its data is older than this. */
 const oldSourceMs = 60_000;
 
 export interface PageProps<Name extends TopicName> {
   readonly title: string;
   readonly subtitle?: ComponentChildren;
-  /** Views above this one, with their paths. */
+  /** The parent views with their paths. */
   readonly crumbs?: readonly { readonly title: string; readonly path: readonly string[] }[];
   readonly tools?: ComponentChildren;
-  /** With it, the content waits for the first view; its problems and the age of its sources are said above the content. */
+  /** If given, the content waits for its first view. Problems and the age of sources are shown above the content. */
   readonly live?: Live<Name>;
   readonly children: ComponentChildren;
 }
 
-/** One view: its heading, what is wrong with its data, and its content. */
+/** A view with its heading, the problems of its data, and its content. */
 export function Page<Name extends TopicName>({
   title,
   subtitle,
@@ -76,8 +76,8 @@ export function Page<Name extends TopicName>({
 }
 
 /**
- * Sources that are away or behind, and how old the view is while the connection is lost. A view that does not change is not sent again, so that the age of a
- * source that is well is that at which the view was made: what happens to the source since then is sent.
+ * Shows sources that are away or behind, and the age of the view while the connection is lost. An unchanged view is not
+ * sent again, so the age of a healthy source counts from when the view was made. A problem of the source would be sent.
  */
 function SourceNotes({
   sources,

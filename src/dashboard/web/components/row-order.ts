@@ -5,7 +5,7 @@ export interface RowOrder {
   readonly descending: boolean;
 }
 
-/** `-rate` is by the column `rate`, the greatest first. */
+/** Parses an order. `-rate`: by the column `rate`, the greatest first. */
 export function parseOrder(text: string, otherwise: RowOrder): RowOrder {
   if (text === "") return otherwise;
   return text.startsWith("-") ? { column: text.slice(1), descending: true } : { column: text, descending: false };
@@ -17,7 +17,9 @@ export function formatOrder({ column, descending }: RowOrder): string {
 
 const names = new Intl.Collator("en", { numeric: true });
 
-/** Keys in the order of their values; what has none is last either way, and equal ones are by key, so that the order is the same each time. */
+/**
+ * Sorts keys by their values. Keys without a value are always last. Equal values are sorted by key for a stable order.
+ */
 export function orderKeys(
   keys: readonly string[],
   valueOf: (key: string) => SortValue,
@@ -33,7 +35,7 @@ function compare(a: SortValue, b: SortValue, descending: boolean): number {
   return descending ? -order : order;
 }
 
-/** The order that was shown, without what has gone and with what is new at its end: a table under the user's hand does not move. */
+/** Keeps the shown order, drops removed keys, and appends new ones, so that a table in use does not move. */
 export function heldOrder(shown: readonly string[], wanted: readonly string[]): readonly string[] {
   const present = new Set(wanted);
   const held = shown.filter((key) => present.has(key));
@@ -41,7 +43,7 @@ export function heldOrder(shown: readonly string[], wanted: readonly string[]): 
   return [...held, ...wanted.filter((key) => !old.has(key))];
 }
 
-/** Words that must all be in the text; case does not matter. */
+/** Whether the text contains all words of the query, ignoring case. */
 export function matches(text: string, query: string): boolean {
   const haystack = text.toLowerCase();
   return query
@@ -50,7 +52,7 @@ export function matches(text: string, query: string): boolean {
     .every((word) => haystack.includes(word));
 }
 
-/** Which rows are made: those in sight and some above and below. Rows are of one height. */
+/** The rows to render: the visible ones and some above and below. All rows have the same height. */
 export function rowsInSight({
   count,
   rowHeight,

@@ -4,7 +4,7 @@ import { Icon } from "./icon.tsx";
 
 const settleMs = 120;
 
-/** Filters what is below it. `/` goes here; Escape empties it. */
+/** A field that filters the content below it. `/` focuses it, and Escape clears it. */
 export function SearchField({
   label,
   value,

@@ -3,7 +3,7 @@ import type { Problem } from "../../../api/dashboard/index.ts";
 import { Icon, type IconName } from "./icon.tsx";
 import type { Tone } from "./mark.tsx";
 
-/** There is nothing: why that is so, and what to do, in `children`. */
+/** Shown if there is no content. `children` explain why, and what to do. */
 export function Empty({
   title,
   icon = "idle",
@@ -30,7 +30,7 @@ const problemTitles: Readonly<Record<string, string>> = {
   "logged-out": "Log in first",
 };
 
-/** In place of what cannot be shown. It says whether the page tries again by itself. */
+/** Shown in place of content with a problem. It says whether the page tries again by itself. */
 export function ProblemBlock({
   problem,
   again = true,
@@ -74,7 +74,7 @@ export function ProblemNotice({ problem }: { readonly problem: Problem }): JSX.E
   );
 }
 
-/** Takes the room of what comes; it is seen only when that takes longer than a moment. */
+/** Reserves the space of content that is loading. It becomes visible only after a moment. */
 export function Loading({
   lines = 6,
   label = "Loading",

@@ -7,7 +7,7 @@ export interface Tab {
   readonly content: () => ComponentChildren;
 }
 
-/** Only the chosen tab's content is made. Arrow keys, Home and End go from tab to tab. */
+/** Tabs. Only the chosen tab's content is rendered. Arrow keys, Home and End move between tabs. */
 export function Tabs({
   label,
   tabs,

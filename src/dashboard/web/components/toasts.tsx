@@ -13,7 +13,7 @@ const maxShown = 4;
 const shownForMs = 8_000;
 let lastId = 0;
 
-/** Says for a while what was done; what failed stays until it is closed. */
+/** Shows a message for a while. A failure stays until the user closes it. */
 export function toast(tone: Toast["tone"], text: string): void {
   lastId += 1;
   const id = lastId;

@@ -6,7 +6,7 @@ export interface YamlToken {
 const line = /^(?<indent>\s*(?:- +)*)(?<key>(?:"[^"]*"|'[^']*'|[^\s#:'"{}[\]]+)(?=:(?:\s|$)))?(?<rest>.*)$/;
 const scalar = /^(?:-?\d[\d.eE+-]*|true|false|null|~)$/;
 
-/** Colours for reading, line by line; it understands what a serializer writes, and takes the rest as plain. All text comes back. */
+/** Splits YAML into coloured tokens, line by line. It knows the style of serializers, and leaves other text plain. */
 export function colorYaml(yaml: string): readonly YamlToken[] {
   const tokens: YamlToken[] = [];
   const push = (kind: YamlToken["kind"], text: string): void => {

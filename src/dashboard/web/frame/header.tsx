@@ -61,7 +61,7 @@ export function Header(): JSX.Element {
   );
 }
 
-/** On a narrow window, below the view. */
+/** The navigation below the view in a narrow window. */
 export function BottomNavigation(): JSX.Element {
   const [open, setOpen] = useState(false);
   const current = routeOf(place.value.path)?.route.entry;

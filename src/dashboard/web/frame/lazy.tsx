@@ -1,7 +1,7 @@
 import type { ComponentType, JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
-/** A part of a view whose code comes after the view; its room is kept. */
+/** A part of a view whose code is loaded later. Its space is reserved. */
 export function Lazy<Given extends object>({
   load,
   height,

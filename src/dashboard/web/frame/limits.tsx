@@ -7,7 +7,7 @@ import { lapsedUser } from "../session.ts";
 
 const closed = signal(false);
 
-/** What this user cannot see or do here, and how that is granted. It can be closed; the user's menu has it still. */
+/** Shows what this user cannot see or do, and how to grant it. If closed, it is still in the user's menu. */
 export function Limits({ session }: { readonly session: Session }): JSX.Element | null {
   const lapsed = lapsedUser.value;
   if (lapsed !== undefined) {

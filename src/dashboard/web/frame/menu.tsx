@@ -1,7 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-/** A button that opens a panel below it; Escape, a click elsewhere and leaving it by keyboard close it. */
+/** A button with a panel below it. Escape, a click elsewhere, or moving the focus away closes the panel. */
 export function Menu({
   label,
   button,

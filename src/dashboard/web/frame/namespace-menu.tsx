@@ -8,7 +8,7 @@ import { Menu } from "./menu.tsx";
 
 const maxNamed = 2;
 
-/** Which namespaces all views show. */
+/** The menu for the namespaces that all views show. */
 export function NamespaceMenu(): JSX.Element {
   const chosen = chosenNamespaces.value === "" ? [] : chosenNamespaces.value.split(",");
   const text =

@@ -14,7 +14,7 @@ export function openHelp(): void {
   helpShown.value = true;
 }
 
-/** Keys that hold everywhere but where text is typed or a dialog is open. */
+/** Keyboard shortcuts, which work except in text fields and open dialogs. */
 export function useShortcuts(): void {
   useEffect(() => {
     let goingUntil = 0;

@@ -13,7 +13,7 @@ const ways: Readonly<Record<string, string>> = {
   none: "",
 };
 
-/** Who looks, and what that user cannot see or do. */
+/** Shows the user, and what the user cannot see or do. */
 export function UserMenu(): JSX.Element | null {
   const { value } = session;
   if (value === undefined) return null;
