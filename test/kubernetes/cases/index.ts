@@ -1,6 +1,8 @@
 import type { Case } from "../bench.ts";
 import { bookinfoCase } from "./bookinfo.ts";
+import { drainCase } from "./drain.ts";
 import { apiServerCase, killCniCase, killZtunnelCase, rebootCase, runtimesCase } from "./faults.ts";
+import { helm3Case, helm4Case } from "./helm.ts";
 import { installCase } from "./install.ts";
 import { canaryCase, sidecarCase, waypointCase } from "./layer7.ts";
 import { absentImageCase, meshUpgradeCase } from "./mesh-upgrade.ts";
@@ -29,7 +31,10 @@ export const allCases: readonly Case[] = [
   killZtunnelCase,
   runtimesCase,
   apiServerCase,
+  drainCase,
   churnCase,
   rebootCase,
   uninstallCase,
+  helm3Case,
+  helm4Case,
 ];

@@ -1,7 +1,23 @@
 import { eventually } from "../../support/eventually.ts";
 import type { Case } from "../bench.ts";
 import { nodeNumbers } from "../cluster-layout.ts";
+import type { RealCluster } from "../real-cluster.ts";
 import { shop } from "./bookinfo.ts";
+
+/** What of ours each node has that has some: its tables, rules and files of CNI. */
+export async function leftOnNodes(cluster: RealCluster): Promise<string[]> {
+  const left: string[] = [];
+  for (const number of nodeNumbers) {
+    const node = cluster.nodes[number];
+    const found = await node.ok([
+      "sh",
+      "-c",
+      "nft list tables | grep -i istio; ip rule | grep -E '32764|0x539'; ls /etc/cni/net.d /opt/cni/bin | grep -iE 'serin|istio'; true",
+    ]);
+    if (found.trim() !== "") left.push(`n${number}: ${found.trim().replaceAll("\n", "; ")}`);
+  }
+  return left;
+}
 
 export const uninstallCase: Case = {
   name: "uninstall",
@@ -20,16 +36,7 @@ export const uninstallCase: Case = {
       return !output.includes("pod/");
     });
     await load.more(100);
-    const left: string[] = [];
-    for (const number of nodeNumbers) {
-      const node = cluster.nodes[number];
-      const found = await node.ok([
-        "sh",
-        "-c",
-        "nft list tables | grep -i istio; ip rule | grep -E '32764|0x539'; ls /etc/cni/net.d /opt/cni/bin | grep -iE 'serin|istio'; true",
-      ]);
-      if (found.trim() !== "") left.push(`n${number}: ${found.trim().replaceAll("\n", "; ")}`);
-    }
+    const left = await leftOnNodes(cluster);
     if (left.length > 0) throw new Error(`left on the nodes: ${left.join(" | ")}`);
     return "nothing is left";
   },

@@ -1,0 +1,89 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { KubernetesObject } from "../../../src/api/index.ts";
+import { podKind, type Pod } from "../../../src/api/kubernetes/index.ts";
+import { canaryKind, meshUpgradeKind } from "../../../src/api/serin/index.ts";
+import { eventually } from "../../support/eventually.ts";
+import type { Bench, Case } from "../bench.ts";
+import { root } from "../real-cluster.ts";
+import { shop } from "./bookinfo.ts";
+import { leftOnNodes } from "./uninstall.ts";
+
+const namespace = "istio-system";
+/** In the order of installation; the agent goes first, as it releases the pods. */
+const releases = [
+  { name: "istio-base", chart: "base", values: [] },
+  { name: "istiod", chart: "istiod", values: ["--set", "profile=ambient"] },
+  { name: "istio-cni", chart: "cni", values: ["--set", "profile=ambient"] },
+  { name: "ztunnel", chart: "ztunnel", values: [] },
+] as const;
+const removal = ["istio-cni", "ztunnel", "istiod", "istio-base"] as const;
+const captured = "ambient.istio.io/redirection";
+
+/**
+ * What another installer has left: helm takes over no definitions that somebody else has written, and an agent whose
+ * rights went with it could not take its annotations away.
+ */
+async function tidyUp({ cluster }: Bench): Promise<void> {
+  const names = (await cluster.kubectl("get", "customresourcedefinitions", "-o", "name"))
+    .split("\n")
+    .filter((name) => /\.(istio\.io|serin\.dev)$/.test(name));
+  // Their engine is gone, and takes no finalizer away.
+  for (const kind of [canaryKind, meshUpgradeKind]) {
+    if (!names.some((name) => name.endsWith(`/${kind.plural}.${kind.group}`))) continue;
+    const { items } = await cluster.api.client.list<KubernetesObject>(kind);
+    for (const { metadata } of items)
+      await cluster.api.client.patchMerge<KubernetesObject>(kind, metadata.name ?? "", metadata.namespace, {
+        metadata: { finalizers: null },
+      });
+  }
+  if (names.length > 0) await cluster.kubectl("delete", ...names);
+  await cluster.kubectl("delete", "namespace", namespace, "serin-system", "--ignore-not-found", "--timeout=120s");
+  await cluster.kubectl("annotate", "pods", "--all", "-n", shop, `${captured}-`);
+}
+
+/** Gateways and waypoints are proxies themselves. */
+function isApplication({ metadata: { labels = {} }, status }: Pod): boolean {
+  return labels["gateway.networking.k8s.io/gateway-name"] === undefined && status?.phase === "Running";
+}
+
+async function untilCaptured({ cluster }: Bench): Promise<number> {
+  return await eventually(`every pod of ${shop} is captured`, async () => {
+    const { items } = await cluster.api.client.list(podKind, { namespace: shop });
+    const pods = items.filter(isApplication);
+    const isDone = pods.every(({ metadata }) => metadata.annotations?.[captured] === "enabled");
+    return pods.length > 0 && isDone ? pods.length : undefined;
+  });
+}
+
+function helmCase(major: "3" | "4", after: string): Case {
+  return {
+    name: `helm-${major}`,
+    title: `helm ${major} installs the charts, takes bookinfo's running pods into the mesh, and removes all again`,
+    after: [after],
+    async run(bench) {
+      const { cluster, load } = bench;
+      const program = join(root, `.cache/helm/helm-${major}`);
+      if (!existsSync(program)) throw new Error(`${program} is missing: scripts/fetch-helm.sh ${major} builds it`);
+      const helm = async (...args: readonly string[]): Promise<string> =>
+        await cluster.ok([program, ...args, "-n", namespace], { timeoutMs: 330_000 });
+      await tidyUp(bench);
+      const directory = join(cluster.files.scratch, "charts");
+      const archives = (await cluster.serin("charts", "package", directory)).split("\n");
+      for (const { name, chart, values } of releases) {
+        const archive = archives.find((path) => new RegExp(`/${chart}-[\\d.]+\\.tgz$`).test(path));
+        if (archive === undefined) throw new Error(`serin charts package wrote no archive of ${chart}`);
+        await helm("install", name, archive, "--create-namespace", ...values, "--wait", "--timeout", "300s");
+      }
+      const pods = await untilCaptured(bench);
+      await load.more(100);
+      for (const name of removal) await helm("uninstall", name, "--wait", "--timeout", "300s");
+      await load.more(100);
+      await eventually("nothing is left on the nodes", async () => (await leftOnNodes(cluster)).length === 0);
+      return `${pods} pods were captured and released, nothing is left on the nodes`;
+    },
+  };
+}
+
+export const helm3Case = helmCase("3", "uninstall");
+export const helm4Case = helmCase("4", "helm-3");
