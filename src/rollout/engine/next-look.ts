@@ -29,6 +29,17 @@ export function nextLookMs(rollout: Rollout, status: RolloutStatus): number | un
   }
 }
 
+/** How much a look that took long puts off the next one at most. */
+const longestRestMs = 2000;
+
+/**
+ * Puts off the next look by as long as this one took, so that looking takes at most half of the engine's time and of
+ * what it asks, on a busy machine too.
+ */
+export function restAfterMs(nextMs: number | undefined, tookMs: number): number | undefined {
+  return nextMs === undefined ? undefined : Math.max(nextMs, Math.min(longestRestMs, tookMs));
+}
+
 /**
  * When to look again at a rollout that would rest. Its read may be older than a change that the watch has already
  * reported, and the order in that change would be lost. Undefined when both have the same version.

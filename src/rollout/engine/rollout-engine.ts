@@ -47,7 +47,7 @@ import { Actions } from "./actions.ts";
 import { contenderOf } from "./contender-table.ts";
 import { EngineMetrics } from "./engine-metrics.ts";
 import { addFinalizer, hasFinalizer, needsFinalizer, removeFinalizer } from "./finalizer.ts";
-import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs } from "./next-look.ts";
+import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs, restAfterMs } from "./next-look.ts";
 import { Planner, planProblem, unplannedChange, type Plan } from "./planner.ts";
 import {
   isWatched,
@@ -308,6 +308,7 @@ export class RolloutEngine {
   async #advance<Value extends Rollout>(kind: KindDefinition<Value>, round: Round): Promise<number | void> {
     const { key, raw, rollout, status, orders } = round;
     const { clock } = this.#options;
+    const begunMs = clock.steadyMs();
     const journalName = journalNameOf(rollout);
     const journal = await this.#journals.read(journalName);
     const planned = await this.#plan(round);
@@ -322,7 +323,9 @@ export class RolloutEngine {
       !orders.abort &&
       orders.deletion === undefined &&
       !isPuttingBack(status);
-    const observation = observing ? await this.#observer.observe(step, journal.entries, originOf(round)) : undefined;
+    const observation = observing
+      ? await this.#observer.observe(step, journal.entries, originOf(round), status.step?.settledAt !== undefined)
+      : undefined;
     // Nothing is awaited in it: of two rollouts that ask for the same thing one sees that the other has it.
     const decision = this.#board.decide(
       { key, rollout, status, orders, heldUp: round.problem !== undefined },
@@ -331,7 +334,7 @@ export class RolloutEngine {
     );
     await this.#carryOut(kind, round, decision, journal.entries);
     this.#metrics.verdicts(raw.status?.step, decision.status.step);
-    return nextLookMs(rollout, decision.status);
+    return restAfterMs(nextLookMs(rollout, decision.status), clock.steadyMs() - begunMs);
   }
 
   /** Why the author may not do what is left of the rollout. Undo needs no right. */

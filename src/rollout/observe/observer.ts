@@ -51,11 +51,16 @@ export class Observer {
     this.#checks = new CheckObserver({ client, view, clock, ...(destination === undefined ? {} : { destination }) });
   }
 
-  /** `origin` names the rollout of the step. Checks store their counts under it. */
+  /**
+   * `origin` names the rollout of the step. Checks store their counts under it. They are looked at once the step has
+   * settled: what they see before that is never judged, and asking every proxy for its metrics costs time that pods
+   * need for their start.
+   */
   async observe(
     step: Step,
     journal: readonly JournalEntry[],
-    origin: Omit<CheckOrigin, "step"> = { rollout: "" },
+    origin: Omit<CheckOrigin, "step">,
+    hasSettled: boolean,
   ): Promise<Observation> {
     const writes = await this.#writeStates(step, journal);
     if (writes.some((write) => write.state !== "done" && write.state !== "gone"))
@@ -68,7 +73,8 @@ export class Observer {
         ),
       ),
     );
-    if (settle.some((state) => state.state === "failed")) return { writes, settle, checks: [] };
+    if (settle.some(({ state }) => state === "failed" || (state === "waiting" && !hasSettled)))
+      return { writes, settle, checks: [] };
     return {
       writes,
       settle,

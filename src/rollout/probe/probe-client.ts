@@ -8,7 +8,7 @@ import type { ProbeTarget } from "./probe-targets.ts";
 export interface ProbeClientOptions {
   readonly name: string;
   readonly targets: readonly ProbeTarget[];
-  /** From one round over all targets to the next. */
+  /** From one round over all targets to the next; up to {@link maxSlowdown} times as long while answers are late. */
   readonly intervalMs: number;
   readonly clock: Clock;
   /** Takes one report, a JSON object without a newline ({@link ProbeReport}). */
@@ -17,8 +17,11 @@ export interface ProbeClientOptions {
 
 const timeoutMs = 5000;
 const shortestReportMs = 200;
-/** The limit for each target, so that one that does not answer does not delay the others. */
-const maxOpenConnections = 8;
+/**
+ * Probes must not be the load that makes a busy mesh slow. A target gets no further probe while one is open, and rounds
+ * come at half the rate after each round in which a target still had to wait.
+ */
+const maxSlowdown = 4;
 
 /** Opens a new connection to each target, round after round, and reports what came of them. Failures are never tried again. */
 export async function runProbeClient(options: ProbeClientOptions, signal: AbortSignal): Promise<void> {
@@ -27,12 +30,10 @@ export async function runProbeClient(options: ProbeClientOptions, signal: AbortS
   const addresses = new AddressCache(clock);
   let number = 1;
   let reportedMs = clock.steadyMs();
+  let slowdown = 1;
+  let ticksToRound = 0;
   while (!signal.aborted) {
-    for (const { target, tally } of pairs) {
-      if (tally.open >= maxOpenConnections) continue;
-      const end = tally.begin(number);
-      void probe(target, addresses, clock).then(end);
-    }
+    // Before the next probes begin: most of those that have begun have ended.
     if (clock.steadyMs() - reportedMs >= Math.max(shortestReportMs, intervalMs)) {
       reportedMs = clock.steadyMs();
       const through = Math.min(number, ...pairs.map(({ tally }) => tally.oldestOpen - 1));
@@ -46,6 +47,16 @@ export async function runProbeClient(options: ProbeClientOptions, signal: AbortS
       );
       number += 1;
     }
+    if (ticksToRound === 0) {
+      const idle = pairs.filter(({ tally }) => tally.open === 0);
+      slowdown = idle.length < pairs.length ? Math.min(maxSlowdown, slowdown * 2) : Math.max(1, slowdown / 2);
+      ticksToRound = slowdown;
+      for (const { target, tally } of idle) {
+        const end = tally.begin(number);
+        void probe(target, addresses, clock).then(end);
+      }
+    }
+    ticksToRound -= 1;
     await clock.sleep(intervalMs, signal).catch(() => undefined);
   }
 }

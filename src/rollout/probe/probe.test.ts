@@ -59,6 +59,38 @@ test("a client counts answers, refusals, foreign servers and what was let in wro
   assert.equal(pairs["let in"]?.letIn, pairs["let in"]?.failed);
 });
 
+test("a target that does not answer gets no second probe while the first is open, and the others are still probed", async (context) => {
+  const stop = new AbortController();
+  context.after(() => stop.abort());
+  let asked = 0;
+  const silent = createHttpServer(() => (asked += 1)).listen(0, "127.0.0.1");
+  await new Promise((resolve) => silent.once("listening", resolve));
+  context.after(() => {
+    silent.close();
+    silent.closeAllConnections();
+  });
+  let answers = 0;
+  const answered = new Promise<void>((resolve) => {
+    const server = createHttpServer((_request, response) => {
+      response.end("{}");
+      answers += 1;
+      if (answers === 12) resolve();
+    }).listen(0, "127.0.0.1", () => {
+      const targets = [silent, server].map((one): ProbeTarget => {
+        const { port } = one.address() as AddressInfo;
+        return { pair: String(port), url: `http://127.0.0.1:${port}/`, server: "server", expected: "answer" };
+      });
+      void runProbeClient(
+        { name: "client", targets, intervalMs: 10, clock: systemClock, report: () => undefined },
+        stop.signal,
+      );
+    });
+    context.after(() => void server.close());
+  });
+  await answered;
+  assert.equal(asked, 1);
+});
+
 test("a probe is counted with those that were begun before the same report, when all of them have ended", () => {
   const tally = pairTally({ pair: "p", url: "http://a/", server: "s", expected: "answer" });
   const slow = tally.begin(1);

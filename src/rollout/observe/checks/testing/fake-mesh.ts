@@ -61,9 +61,12 @@ export const sidecarPod = (name: string, revision: string, workload: string): Po
 /** A view of these pods that caches nothing. */
 export function fakeView(pods: readonly Pod[]): ClusterView {
   const view: Pick<ClusterView, "runningPods" | "scrapablePods" | "recently" | "controlPlaneNamespaces"> & {
-    readonly pods: Pick<ClusterView["pods"], "list">;
+    readonly pods: Pick<ClusterView["pods"], "list" | "get">;
   } = {
-    pods: { list: () => pods },
+    pods: {
+      list: () => pods,
+      get: (key) => pods.find(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}` === key),
+    },
     runningPods: (labels) => pods.filter((pod) => matchesLabels(labels, pod.metadata.labels)),
     scrapablePods: (labels) => pods.filter((pod) => matchesLabels(labels, pod.metadata.labels)),
     recently: async (_, ask) => await ask(),
