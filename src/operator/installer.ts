@@ -101,8 +101,13 @@ function objectsOf(components: readonly RenderedComponent[]): UntypedObject[] {
   return components.flatMap((component) => component.objects);
 }
 
-function isWebhook({ kind }: UntypedObject): boolean {
-  return kind === "MutatingWebhookConfiguration" || kind === "ValidatingWebhookConfiguration";
+/**
+ * Webhooks that come after what they lead to. The rollout engine's come with the rest: it is ready once the API server
+ * trusts them, and the API server ignores them while the engine does not answer.
+ */
+function isWebhook({ kind, metadata }: UntypedObject): boolean {
+  const isConfiguration = kind === "MutatingWebhookConfiguration" || kind === "ValidatingWebhookConfiguration";
+  return isConfiguration && metadata.labels?.["app"] !== "serin-rollout";
 }
 
 async function waitAll(objects: readonly UntypedObject[], options: InstallOptions): Promise<void> {
