@@ -18,7 +18,7 @@ export interface AdmissionParts {
   readonly log: Logger;
 }
 
-/** The plugins in their order. Webhooks see what the built-in plugins have completed. */
+/** The plugins in their order. Webhooks come after the plugins that complete objects. */
 export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
   return [
     namespaceLifecycle(parts.store),

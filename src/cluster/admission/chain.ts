@@ -1,6 +1,6 @@
 import type { AdmissionRequest } from "./request.ts";
 
-/** One admission plugin of the server's own. */
+/** A built-in admission plugin. */
 export interface AdmissionPlugin {
   readonly name: string;
   mutate?(request: AdmissionRequest): void | Promise<void>;
@@ -8,7 +8,7 @@ export interface AdmissionPlugin {
   validate?(request: AdmissionRequest): void | Promise<void>;
 }
 
-/** All plugins in their order: first everything that mutates, later everything that only judges. */
+/** Runs all plugins in order: first all mutations, then all validations. */
 export class AdmissionChain {
   readonly #plugins: readonly AdmissionPlugin[];
 

@@ -8,12 +8,15 @@ type Program = (bindings: Readonly<Record<string, unknown>>) => unknown;
 /** Above this number of expressions, the cache is cleared. */
 const maximumPrograms = 256;
 
-/** Evaluates webhooks' `matchConditions` (CEL over `object`, `oldObject` and `request`). The evaluator is loaded with the first. */
+/**
+ * Evaluates webhooks' `matchConditions`, which are CEL over `object`, `oldObject` and `request`. Loads the evaluator on
+ * first use.
+ */
 export class MatchConditions {
   readonly #programs = new Map<string, Program>();
   #module: Promise<CelModule> | undefined;
 
-  /** Whether all conditions hold. Throws when one cannot be evaluated and none is false. */
+  /** Whether all conditions hold. Throws if a condition cannot be evaluated and no other one is false. */
   async hold(webhook: Webhook, request: AdmissionRequest, admission: unknown): Promise<boolean> {
     const conditions = webhook.matchConditions ?? [];
     if (conditions.length === 0) return true;

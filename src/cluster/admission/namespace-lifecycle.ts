@@ -3,10 +3,10 @@ import type { AdmissionPlugin } from "./chain.ts";
 import { AdmissionRefusal, subjectOf } from "./request.ts";
 
 const immortal = new Set(["default", "kube-system", "kube-public"]);
-/** Reviews are answered, not stored: they need no namespace. */
+/** Reviews are not stored, so their namespace need not exist. */
 const unstored = new Set(["localsubjectaccessreviews"]);
 
-/** Nothing is created in a namespace that is absent or ending, and the system's namespaces stay. */
+/** Refuses new objects in a missing or terminating namespace, and the deletion of system namespaces. */
 export function namespaceLifecycle(store: Store): AdmissionPlugin {
   return {
     name: "NamespaceLifecycle",

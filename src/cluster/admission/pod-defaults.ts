@@ -22,7 +22,9 @@ const systemPriorities: Readonly<Record<string, number>> = {
 };
 const unreachableSeconds = 300;
 
-/** Priority by class, and 300 seconds' patience with a node that is not ready (Priority, DefaultTolerationSeconds). */
+/**
+ * Sets a pod's priority from its class, and tolerates an unready node for 300 s (Priority, DefaultTolerationSeconds).
+ */
 export function podDefaults({ store }: { readonly store: Store }): AdmissionPlugin {
   return {
     name: "PodDefaults",

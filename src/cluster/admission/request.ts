@@ -29,7 +29,7 @@ export interface UntypedOptions {
   readonly [field: string]: unknown;
 }
 
-/** The object of a request, as the details of a refusal name it. */
+/** The object of a request for the details of a refusal. */
 export function subjectOf({
   name,
   object,
@@ -43,7 +43,7 @@ export function subjectOf({
   };
 }
 
-/** A refusal by admission, to be answered with that status. */
+/** A refusal by admission with the status of the answer. */
 export class AdmissionRefusal extends Error {
   override readonly name = "AdmissionRefusal";
   readonly code: number;

@@ -16,7 +16,7 @@ interface RoleRef {
   readonly name: string;
 }
 
-/** Nobody may grant rights that they do not have, by a role or a binding, unless they may `escalate` or `bind`. */
+/** Refuses roles and bindings that grant rights which the writer lacks, unless the writer may `escalate` or `bind`. */
 export function roleEscalation(store: Store, authorizer: RbacAuthorizer): AdmissionPlugin {
   return {
     name: "RoleEscalation",

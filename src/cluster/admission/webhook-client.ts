@@ -24,7 +24,7 @@ interface Endpoint {
   readonly path: string;
   readonly serverName: string;
   readonly ca: string | undefined;
-  /** For messages, as the real server words it. */
+  /** The URL in error messages, in the form of the real server. */
   readonly shown: string;
 }
 
@@ -41,7 +41,7 @@ export class WebhookClient {
     this.#store = store;
   }
 
-  /** Throws when there is no valid answer in time. */
+  /** Throws if there is no valid answer in time. */
   async call(webhook: Webhook, review: { readonly request: { readonly uid: string } }): Promise<AdmissionResponse> {
     const seconds = webhook.timeoutSeconds ?? defaultTimeoutSeconds;
     const endpoint = this.#endpoint(webhook.clientConfig, seconds);

@@ -41,7 +41,7 @@ interface WebhookRule {
 
 export type WebhookKind = "mutating" | "validating";
 
-/** A webhook that wants the request, and the version in which it wants the object. */
+/** A matching webhook, and the version in which it gets the object. */
 export interface Match {
   readonly webhook: Webhook;
   readonly configuration: string;
@@ -61,7 +61,7 @@ export class WebhookConfigurations {
   }
 
   matching(kind: WebhookKind, request: AdmissionRequest): Match[] {
-    // Webhooks never see their own configurations, else a broken one could not be mended.
+    // Webhooks never see webhook configurations. Otherwise a broken webhook would prevent its own repair.
     if (request.type.group === group && request.type.plural.endsWith("webhookconfigurations")) return [];
     const found: Match[] = [];
     for (const record of this.#store.collection(`${group}/${kind}webhookconfigurations`).list()) {

@@ -11,14 +11,14 @@ import { AdmissionRefusal, type AdmissionRequest } from "./request.ts";
 import { WebhookClient, type AdmissionResponse } from "./webhook-client.ts";
 import { WebhookConfigurations, type Match, type Webhook } from "./webhook-configurations.ts";
 
-/** What {@link webhookAdmission} works with. */
+/** The dependencies of {@link webhookAdmission}. */
 export interface WebhookParts {
   readonly store: Store;
   readonly registry: SchemaRegistry;
   readonly log: Logger;
 }
 
-/** Calls the mutating webhooks one after the other, the validating ones side by side. */
+/** Calls the mutating webhooks one after another, and the validating ones in parallel. */
 export function webhookAdmission(parts: WebhookParts): AdmissionPlugin {
   const webhooks = new Webhooks(parts);
   return {
@@ -48,7 +48,7 @@ class Webhooks {
       await this.#mutateOnce(match, request);
       called.push({ match, after: cloneJson(request.object) });
     }
-    // A webhook that asked for it sees the object again if a later one has changed it.
+    // A webhook with reinvocation is called again if a later one has changed the object.
     for (const { match, after } of called) {
       if (match.webhook.reinvocationPolicy === "IfNeeded" && !isDeepStrictEqual(after, request.object))
         await this.#mutateOnce(match, request);
@@ -82,7 +82,7 @@ class Webhooks {
     }
   }
 
-  /** Undefined when the webhook failed and its policy is to ignore that. Throws when it denies. */
+  /** Undefined if the webhook failed and its policy is Ignore. Throws if it denies the request. */
   async #call(match: Match, request: AdmissionRequest): Promise<AdmissionResponse | undefined> {
     const { webhook } = match;
     const review = this.#review(match.type, request);

@@ -35,9 +35,12 @@ export interface ApiServerOptions {
   readonly serviceAccountKey: string;
   readonly nodeClientCertificate: string;
   readonly nodeClientKey: string;
-  /** Such as 10.96.0.0/16. */
+  /** The range of cluster IPs, such as 10.96.0.0/16. */
   readonly serviceCidr: string;
-  /** Where pods reach the server: the endpoint of the Service `kubernetes`. The first listener's port when `port` is absent. */
+  /**
+   * The endpoint of the Service `kubernetes`, through which pods reach the server. Without `port`, the first listener's
+   * port.
+   */
   readonly advertise: { readonly address: string; readonly port?: number };
   readonly registry: SchemaRegistry;
   readonly log: Logger;
@@ -60,12 +63,12 @@ export class ApiServer {
     this.#options = options;
   }
 
-  /** `ready` is called once, with the addresses that were bound, when requests are answered and the initial objects are there. */
+  /** Calls `ready` once with the bound addresses, when the server answers requests and the initial objects exist. */
   async run(shutdown: Shutdown, ready: (addresses: readonly BoundAddress[]) => void = () => undefined): Promise<void> {
     const options = this.#options;
     const { registry, log } = options;
     const broken = Promise.withResolvers<never>();
-    // Nobody may be waiting yet when it breaks.
+    // Handle the rejection here too, because nothing may wait for it yet.
     broken.promise.catch(() => undefined);
     const store = Store.open({ path: join(options.stateDirectory, "objects.db"), log, broken: broken.reject });
     const parts = partsOf(options, store, shutdown.drain);

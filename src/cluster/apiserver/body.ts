@@ -3,7 +3,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
 import { ApiError, badRequest } from "./status.ts";
 
-/** As the real server: 3 MiB a request body. */
+/** The limit of a request body, as in the real server. */
 const maximumBodyBytes = 3 * 1024 * 1024;
 
 export async function readBody(request: IncomingMessage): Promise<Buffer> {
@@ -27,7 +27,7 @@ const accepted = "application/json, application/yaml, application/vnd.kubernetes
 
 export interface DecodedBody {
   readonly object: UntypedObject;
-  /** Fields that the text names twice: `spec.replicas`. */
+  /** Fields that appear twice in the text, for example `spec.replicas`. */
   readonly duplicates: readonly string[];
 }
 
@@ -69,7 +69,7 @@ export async function parseYaml(text: string): Promise<unknown> {
     try {
       return JSON.parse(text);
     } catch {
-      // A flow mapping of YAML also starts so.
+      // It is not JSON. A YAML flow mapping also starts with a brace.
     }
   }
   const { parse } = await import("yaml");

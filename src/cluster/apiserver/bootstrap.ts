@@ -11,7 +11,7 @@ export interface AdvertisedAddress {
   readonly port: number;
 }
 
-/** The objects that every cluster has, and those of them that are missing. */
+/** Creates the missing ones of the objects that every cluster has. */
 export async function createInitialObjects(
   parts: ServerParts,
   writer: Writer,
@@ -66,7 +66,7 @@ function kubernetesService(parts: ServerParts, targetPort: number): UntypedObjec
   };
 }
 
-/** The Service `kubernetes` leads to where this server listens now. */
+/** Points the Service `kubernetes` to the current address of this server. */
 async function ensureEndpoints(
   parts: ServerParts,
   writer: Writer,

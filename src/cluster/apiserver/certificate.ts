@@ -1,4 +1,5 @@
-// X.509 by hand: the few DER forms that a cluster's certificates need (RFC 5280), signed by ECDSA P-256 with SHA-256.
+// Writes the few DER structures of X.509 that a cluster's certificates need (RFC 5280), signed with ECDSA P-256 and
+// SHA-256.
 import {
   createHash,
   createPrivateKey,
@@ -121,7 +122,7 @@ function pemOf(key: KeyObject): string {
   return key.export({ type: "pkcs8", format: "pem" }).toString();
 }
 
-/** A self-signed authority. */
+/** Makes a self-signed authority. */
 export function createAuthority(commonName: string, notBeforeMs: number, notAfterMs: number): KeyAndCertificate {
   const { privateKey, publicKey } = newKey();
   const name = nameOf(commonName);
@@ -144,7 +145,7 @@ export function createAuthority(commonName: string, notBeforeMs: number, notAfte
   return { keyPem: pemOf(privateKey), certificatePem };
 }
 
-/** A new key with a certificate by that authority, which {@link createAuthority} made. */
+/** Makes a key and a certificate of an authority that {@link createAuthority} made. */
 export function issueCertificate(authority: KeyAndCertificate, request: CertificateRequest): KeyAndCertificate {
   const { privateKey, publicKey } = newKey();
   const authorityKey = createPrivateKey(authority.keyPem);

@@ -10,29 +10,32 @@ import {
 } from "./certificate.ts";
 
 export interface ClusterPkiOptions {
-  /** More names and addresses of the API server than those every cluster has (`kubernetes.default…`, `localhost`, `127.0.0.1`, `10.96.0.1`). */
+  /**
+   * Names and addresses of the API server in addition to the usual ones: `kubernetes.default…`, `localhost`,
+   * `127.0.0.1`, `10.96.0.1`.
+   */
   readonly serverNames?: readonly string[];
   readonly nodes?: readonly { readonly name: string; readonly addresses: readonly string[] }[];
   readonly clock?: Clock;
 }
 
-/** Where the files are. Certificates are `.crt`, keys `.key` (mode 0600), all PEM. */
+/** The paths of the files, all in PEM. Certificates are `.crt`, keys are `.key` with mode 0600. */
 export interface ClusterPki {
   readonly directory: string;
   readonly caCertificate: string;
   readonly caKey: string;
   readonly serverCertificate: string;
   readonly serverKey: string;
-  /** Signs service accounts' tokens. */
+  /** The key that signs tokens of service accounts. */
   readonly serviceAccountKey: string;
-  /** The API server's client certificate towards nodes. */
+  /** The API server's client certificate for requests to nodes. */
   readonly nodeClientCertificate: string;
   readonly nodeClientKey: string;
   /** Client certificates: user `kubernetes-admin` (system:masters), `system:kube-controller-manager`, `system:kube-scheduler`. */
   readonly admin: PemFiles;
   readonly controllerManager: PemFiles;
   readonly scheduler: PemFiles;
-  /** By node name: user `system:node:<name>`, group `system:nodes`; serves :10250 as well. */
+  /** By node name: user `system:node:<name>`, group `system:nodes`. It is also the server certificate on port 10250. */
   readonly nodes: Readonly<Record<string, PemFiles>>;
 }
 
@@ -54,7 +57,7 @@ const alwaysServed = [
   "10.96.0.1",
 ];
 
-/** Makes a cluster's keys and certificates in the directory, or those that are missing there. Takes some 20 ms. */
+/** Makes the missing keys and certificates of a cluster in the directory. Takes about 20 ms. */
 export function createClusterPki(directory: string, options: ClusterPkiOptions = {}): ClusterPki {
   mkdirSync(join(directory, "nodes"), { recursive: true });
   const nowMs = (options.clock ?? systemClock).nowMs();

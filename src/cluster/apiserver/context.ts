@@ -11,7 +11,7 @@ import type { ResourceRequest } from "./request-info.ts";
 import type { ServiceAllocator } from "./service-allocator.ts";
 import { badRequest } from "./status.ts";
 
-/** What the handlers work with, made once. */
+/** The parts of the server that handlers use. They are made once. */
 export interface ServerParts {
   readonly store: Store;
   readonly registry: SchemaRegistry;
@@ -21,16 +21,18 @@ export interface ServerParts {
   readonly tokens: ServiceAccountTokens;
   readonly services: ServiceAllocator;
   readonly nodes: NodeClient;
-  /** The cluster's, PEM. */
+  /** The cluster's CA certificate in PEM. */
   readonly caCertificate: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Aborted when the server ends: watches close then. */
+  /** Aborted when the server ends, to close watches. */
   readonly stopping: AbortSignal;
 }
 
-/** One request for a resource that exists, by a user who may do it. HTTP/2 requests and answers look the same (compat API). */
+/**
+ * An authorized request for an existing resource. HTTP/2 requests have the same form through Node's compatibility API.
+ */
 export interface ResourceContext {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;

@@ -121,7 +121,7 @@ export function isEstablished(definition: UntypedObject): boolean {
   return conditions.some((condition) => condition.type === "Established" && condition.status === "True");
 }
 
-/** The definition's types are served from its commit on, those of a deleted definition no longer. */
+/** Serves the types of definitions as soon as they are stored, and stops when they are deleted. */
 export function serveDefinitions(
   store: Store,
   registry: SchemaRegistry,

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { ResourceType, SchemaRegistry, SubresourceType } from "../schema/contract.ts";
 import { apiVersionOf } from "./encoder.ts";
 
-/** A document of discovery and how it is marked. */
+/** A discovery document with its content type and ETag. */
 export interface DiscoveryDocument {
   readonly body: Buffer;
   readonly contentType: string;
@@ -15,7 +15,7 @@ interface Group {
   readonly versions: Map<string, ResourceType[]>;
 }
 
-/** Lists what is served, in both forms: one document (aggregated discovery v2) or the lists of old clients. */
+/** Lists the served resources in both forms: one document (aggregated discovery v2), or the lists for old clients. */
 export class Discovery {
   readonly #registry: SchemaRegistry;
   readonly #address: () => string;
@@ -23,13 +23,13 @@ export class Discovery {
   #groups = new Map<string, Group>();
   #documents = new Map<string, DiscoveryDocument>();
 
-  /** `address`: `host:port` of the server as clients know it. */
+  /** `address`: the server's `host:port` for clients. */
   constructor(registry: SchemaRegistry, address: () => string) {
     this.#registry = registry;
     this.#address = address;
   }
 
-  /** For `/api`, `/apis`, `/apis/<group>`, `/api/v1` and `/apis/<group>/<version>`; undefined for other paths. */
+  /** Answers `/api`, `/apis`, `/apis/<group>`, `/api/v1` and `/apis/<group>/<version>`. Undefined for other paths. */
   answer(path: string, request: IncomingMessage): DiscoveryDocument | undefined {
     this.#refresh();
     const trimmed = path.replace(/\/$/, "");
@@ -114,7 +114,7 @@ export class Discovery {
 
 const aggregatedType = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
-/** v2 only: clients that know just v2beta1 get the plain lists. */
+/** Whether the client accepts aggregated discovery v2. Clients with only v2beta1 get the plain lists. */
 function wantsAggregated(accept: string): boolean {
   return accept
     .split(",")

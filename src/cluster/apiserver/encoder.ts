@@ -19,7 +19,7 @@ export function apiVersionOf(type: { readonly group: string; readonly version: s
   return type.group === "" ? type.version : `${type.group}/${type.version}`;
 }
 
-/** Turns stored objects into the bytes of answers, in the version and form that was asked for. */
+/** Encodes stored objects for answers, in the requested version and form. */
 export class Encoder {
   readonly #registry: SchemaRegistry;
   readonly #clock: Clock;

@@ -2,7 +2,9 @@ import type { IncomingHttpHeaders } from "node:http";
 import { serviceAccountOf, type AccessAttributes, type RbacAuthorizer, type User } from "../auth/index.ts";
 import { ApiError } from "./status.ts";
 
-/** The user that `Impersonate-User` and `-Group` name, when the real one may be him; without the headers the real one. */
+/**
+ * The user in `Impersonate-User` and `-Group`, if the real user may impersonate. Without the headers, the real user.
+ */
 export function impersonated(authorizer: RbacAuthorizer, user: User, headers: IncomingHttpHeaders): User {
   const name = textOf(headers["impersonate-user"]);
   const groups = listOf(headers["impersonate-group"]);

@@ -1,4 +1,4 @@
-// The text form of label selectors, read and refused as the real server does.
+// Parses the text form of label selectors. Accepts and refuses the same texts as the real server.
 import { checkLabelValue, checkQualifiedName } from "../schema/validation/names.ts";
 import { badRequest } from "./status.ts";
 
@@ -119,7 +119,7 @@ class SelectorReader {
   }
 }
 
-/** `in` and `notin` are words like others where no operator may stand. */
+/** Whether a token is a name. `in` and `notin` are names where no operator is allowed. */
 function isName({ kind }: Token): boolean {
   return kind === "identifier" || kind === "in" || kind === "notin";
 }

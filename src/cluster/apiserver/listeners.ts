@@ -24,7 +24,7 @@ export class Listeners {
   readonly #tls: Http2SecureServer;
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
-  /** Requests that are being answered, upgraded connections not among them. */
+  /** The number of running requests, without upgraded connections. */
   #active = 0;
   #idle: (() => void) | undefined;
 
@@ -55,7 +55,7 @@ export class Listeners {
     this.#tls.setTimeout(0);
   }
 
-  /** Answers the address that was bound. */
+  /** Listens on the target. Returns the bound address. */
   async listen(target: ListenTarget): Promise<{ readonly host: string; readonly port: number }> {
     const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
       this.#sockets.add(socket);
@@ -87,7 +87,7 @@ export class Listeners {
       if (this.#active === 0 || forced.aborted) resolve();
     });
     this.#tls.close();
-    // Sent answers leave the process in this turn.
+    // Wait a turn of the event loop, so that written answers leave the process.
     await new Promise((resolve) => setImmediate(resolve));
     for (const socket of this.#sockets) socket.destroy();
     await closed;

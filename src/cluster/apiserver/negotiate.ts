@@ -10,7 +10,7 @@ export interface AnswerForm {
 
 const plain: AnswerForm = { as: "object", encoding: "json", metaVersion: "v1" };
 
-/** The first form of the Accept header that we can give; 406 when there is none. */
+/** The first supported form in the Accept header. Throws 406 if there is none. */
 export function answerFormOf(accept: string | undefined): AnswerForm {
   if (accept === undefined || accept === "") return plain;
   for (const part of accept.split(",")) {

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import { nodeHttp } from "../../base/index.ts";
 import { ApiError } from "./status.ts";
 
-/** Where a request is passed on to. */
+/** The target of a forwarded request. */
 export interface ProxyTarget {
   readonly protocol: "https" | "http";
   readonly host: string;
@@ -33,7 +33,7 @@ const hopByHop = [
   "http2-settings",
 ];
 
-/** Passes requests on to nodes (kubelet's API), pods and Services. */
+/** Forwards requests to nodes (the kubelet's API), pods and Services. */
 export class NodeClient {
   readonly #agent: Agent;
 
@@ -87,7 +87,7 @@ export class NodeClient {
         resolve();
       });
       outgoing.on("response", (answer) => {
-        // The other side refused: its answer, whole.
+        // The other side refused to switch protocols, so pass on its whole answer.
         socket.write(headText(answer, true));
         answer.pipe(socket);
         resolve();

@@ -1,4 +1,4 @@
-// The paths that are no resources: version, health, discovery, OpenAPI, the token issuer.
+// Serves the paths that are not resources: version, health, discovery, OpenAPI, the token issuer.
 import type { ServerResponse, IncomingMessage } from "node:http";
 import type { Discovery } from "./discovery.ts";
 import type { ServerParts } from "./context.ts";
@@ -12,7 +12,7 @@ export interface PathContext {
   readonly query: URLSearchParams;
 }
 
-/** The Kubernetes version that the server answers; some kubectl dispatchers choose by it. */
+/** The reported Kubernetes version. Some wrappers of kubectl choose the client version by it. */
 const [major = "", minor = ""] = kubernetesVersion.slice(1).split(".");
 const versionInfo = { major, minor, gitVersion: kubernetesVersion };
 

@@ -9,7 +9,7 @@ import type { Writer } from "./writer.ts";
 
 const disruptionBudgets = "policy/poddisruptionbudgets";
 
-/** `pods/binding` and `bindings`: puts a pod on a node, once. */
+/** `pods/binding` and `bindings`: assigns a pod to a node, which is possible only once. */
 export async function bindPod(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
   const { info, request } = context;
   const { object } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
@@ -40,7 +40,7 @@ export async function bindPod(parts: ServerParts, writer: Writer, context: Resou
   sendJson(context, 201, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 });
 }
 
-/** `pods/eviction`: a deletion that respects disruption budgets; 429 when one forbids it. */
+/** `pods/eviction`: deletes a pod unless a disruption budget forbids it. Then it throws 429. */
 export async function evictPod(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
   const { info, request, type } = context;
   const body = await readBody(request);

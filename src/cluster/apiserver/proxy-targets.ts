@@ -8,7 +8,7 @@ const nodePort = 10_250;
 
 const streamed = new Set(["log", "exec", "attach", "portforward", "proxy"]);
 
-/** Whether the request is one that another server answers. */
+/** Whether another server answers the request. */
 export function isProxied({ info, type }: ResourceContext): boolean {
   if (!streamed.has(info.subresource)) return false;
   return (
@@ -17,7 +17,7 @@ export function isProxied({ info, type }: ResourceContext): boolean {
   );
 }
 
-/** Logs of a pod that no node has yet are empty, not a mistake. */
+/** Whether the request is for logs of a pod without a node. These are empty, and the request is not an error. */
 export function hasNoLogsYet(parts: ServerParts, { info, type }: ResourceContext): boolean {
   if (type.storageKey !== "/pods" || info.subresource !== "log") return false;
   const pod = parts.store.get("/pods", info.namespace, info.name)?.object as unknown as PodFields | undefined;
@@ -92,7 +92,7 @@ function podTarget(parts: ServerParts, { info, query }: ResourceContext): ProxyT
   return { ...nodeAddress(parts, node), path: search.size === 0 ? path : `${path}?${search.toString()}` };
 }
 
-/** The API says stdin=true, kubelet's paths input=1. */
+/** Renames parameters: the API has stdin=true where the kubelet has input=1. */
 function renameStreams(search: URLSearchParams): void {
   for (const [from, to] of [
     ["stdin", "input"],

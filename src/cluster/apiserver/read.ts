@@ -7,7 +7,7 @@ import { parseLabelSelector } from "./label-selector.ts";
 import { parseFieldSelector, type RecordTest } from "./selectors.ts";
 import { ApiError, badRequest, expired, notFound } from "./status.ts";
 
-/** Which objects of a collection a list, watch or deletecollection means. */
+/** The objects of a collection that a list, watch or deletecollection selects. */
 export interface Selection {
   readonly namespace: string;
   readonly matches: RecordTest | undefined;
@@ -92,7 +92,7 @@ function limited(records: readonly StoredRecord[], limit: number, revision: numb
   return { records: taken, metadata: { resourceVersion: String(revision), continue: token, ...remaining } };
 }
 
-/** The revision of which the list is wanted; undefined: the newest. */
+/** The requested revision of a list. Undefined: the newest. */
 function listRevision(parts: ServerParts, query: URLSearchParams): number | undefined {
   const text = query.get("resourceVersion");
   const match = query.get("resourceVersionMatch");
@@ -100,7 +100,7 @@ function listRevision(parts: ServerParts, query: URLSearchParams): number | unde
   return match === "Exact" ? revision : undefined;
 }
 
-/** Parses a resourceVersion; 504 for one of the future, as the real server after its wait. */
+/** Parses a resourceVersion. Throws 504 for a future one, like the real server after its wait. */
 export function requireKnownRevision(parts: ServerParts, text: string | null): number | undefined {
   if (text === null || text === "") return undefined;
   const revision = Number(text);

@@ -62,7 +62,7 @@ export async function deleteOne(
 
 function checkPreconditions(type: ResourceType, record: StoredRecord, { preconditions }: DeleteOptions): void {
   const { uid, resourceVersion } = preconditions ?? {};
-  // The real server names the kind here, not the resource.
+  // Like the real server, name the kind here and not the resource.
   const outdated = (why: string): ApiError => conflict({ group: type.group, plural: type.kind }, record.name, why);
   if (uid !== undefined && uid !== "" && uid !== record.uid) {
     throw outdated(
@@ -105,7 +105,7 @@ function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, op
   return before !== undefined && JSON.stringify(object) === JSON.stringify(record.object) ? record.object : object;
 }
 
-/** Kinds that mark themselves as ending, without a time of grace. */
+/** Kinds that are first marked as terminating, without a grace period. */
 const endsInSteps = new Set(["/namespaces", customResourceDefinitionKey]);
 
 const jobs = "batch/jobs";
@@ -119,10 +119,10 @@ function isGraceful(type: ResourceType): boolean {
   return type.storageKey === "/pods";
 }
 
-/** Kinds of which the object is answered, not that it is gone. */
+/** Kinds for which a deletion returns the object instead of a success status. */
 const answeredWhenGone = new Set(["/pods", "/services"]);
 
-/** Only pods that a node may be running get time. */
+/** The grace period. Only pods that a node may be running have one. */
 function graceSeconds(type: ResourceType, object: UntypedObject, options: DeleteOptions): number {
   if (type.storageKey !== "/pods") return 0;
   const spec = (object["spec"] ?? {}) as { nodeName?: string; terminationGracePeriodSeconds?: number };

@@ -1,4 +1,4 @@
-/** What a path names, before it is known whether such a resource exists. */
+/** The parsed path of a request. The resource need not exist. */
 export type RequestInfo = ResourceRequest | PathRequest;
 
 export interface PathRequest {
@@ -18,7 +18,7 @@ export interface ResourceRequest {
   readonly resource: string;
   readonly name: string;
   readonly subresource: string;
-  /** What follows the subresource: the path of a proxied request. */
+  /** The path after the subresource, for proxied requests. */
   readonly rest: string;
 }
 
@@ -33,7 +33,7 @@ const verbOfMethod: Readonly<Record<string, string>> = {
 
 const namespaceSubresources = new Set(["status", "finalize"]);
 
-/** Splits `/api/v1/namespaces/a/pods/b/log` and its like; whatever is no resource is a plain path. */
+/** Parses paths such as `/api/v1/namespaces/a/pods/b/log`. Other paths are plain paths. */
 export function requestInfoOf(method: string, path: string, query: URLSearchParams): RequestInfo {
   const plain: PathRequest = { kind: "path", path, verb: method.toLowerCase() };
   const parts = path.split("/").filter((part) => part !== "");
@@ -46,7 +46,7 @@ export function requestInfoOf(method: string, path: string, query: URLSearchPara
   const version = parts[at - 1];
   if (version === undefined || parts.length <= at) return plain;
   let namespace = "";
-  // The old form of a watch: its word stands before the rest.
+  // The old form of a watch has the word `watch` before the rest.
   const isOldWatch = parts[at] === "watch" && parts.length > at + 1;
   if (isOldWatch) at += 1;
   if (

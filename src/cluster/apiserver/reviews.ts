@@ -1,4 +1,4 @@
-// The kinds that are questions: created, answered, never stored.
+// The review kinds. A create request for them is answered, and nothing is stored.
 import type { UntypedObject } from "../../api/index.ts";
 import type { AccessAttributes, TokenRequest, User } from "../auth/index.ts";
 import { decodeObject, readBody } from "./body.ts";

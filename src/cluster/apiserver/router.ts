@@ -29,7 +29,7 @@ import { watchObjects } from "./watch.ts";
 import { createObject, patchObject, updateObject } from "./write.ts";
 import type { Writer } from "./writer.ts";
 
-/** From a request to the handler that answers it: who, what, may he, do it. */
+/** Routes a request to its handler: authentication, parsing, authorization, then the handler. */
 export class Router {
   readonly #parts: ServerParts;
   readonly #writer: Writer;
@@ -234,19 +234,19 @@ function requireVerb(verbs: readonly string[], verb: string): void {
   if (!verbs.includes(verb)) throw methodNotAllowed();
 }
 
-/** Streams are authorized as the real server does: exec by GET counts as create. */
+/** The verb for authorization of streams. As in the real server, exec by GET counts as create. */
 function streamVerb(info: RequestInfo): RequestInfo {
   if (info.kind === "path" || !["exec", "attach", "portforward"].includes(info.subresource)) return info;
   return { ...info, verb: "create" };
 }
 
-/** What the answer warns of, by resource and version. */
+/** Deprecation warnings by resource and version. */
 const deprecations: Readonly<Record<string, string>> = {
   "/endpoints/v1": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
   "/componentstatuses/v1": "v1 ComponentStatus is deprecated in v1.19+",
 };
 
-/** A watch of one object by the old path: the same as a field selector on its name. */
+/** Turns a watch of one object by the old path into one with a field selector on its name. */
 function watchedContext(context: ResourceContext): ResourceContext {
   if (context.info.name === "") return context;
   const query = new URLSearchParams(context.query);

@@ -21,7 +21,7 @@ function read(object: UntypedObject, path: string): unknown {
   return keysOf(path).reduce<unknown>((at, key) => (at as Record<string, unknown> | null | undefined)?.[key], object);
 }
 
-/** The autoscaling/v1 Scale that an object shows. */
+/** The autoscaling/v1 Scale of an object. */
 export function scaleOf(type: ResourceType, object: UntypedObject): UntypedObject {
   const paths = pathsOf(type);
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
@@ -49,7 +49,7 @@ function selectorText(value: unknown): string | undefined {
   return formatLabelSelector({ matchLabels: value as Record<string, string> });
 }
 
-/** The object with the replicas that the Scale asks for. Changes and answers `object`. */
+/** Sets the replicas of the Scale in `object`, and returns it. */
 export function withScale(type: ResourceType, object: UntypedObject, scale: UntypedObject): UntypedObject {
   const wanted = scale.metadata?.resourceVersion ?? "";
   if (wanted !== "" && wanted !== object.metadata.resourceVersion) throw conflict(type, object.metadata.name ?? "");

@@ -4,14 +4,14 @@ import { badRequest } from "./status.ts";
 
 export type RecordTest = (record: StoredRecord) => boolean;
 
-/** What a field selector says; `name` and `namespace` also apart, for authorization and fast paths. */
+/** A parsed field selector. `name` and `namespace` are separate, for authorization and fast paths. */
 export interface FieldSelector {
   readonly name: string | undefined;
   readonly namespace: string | undefined;
   readonly test: RecordTest | undefined;
 }
 
-/** The fields of built-in kinds that may be selected beside `metadata.name` and `metadata.namespace`. */
+/** The selectable fields of built-in kinds, in addition to `metadata.name` and `metadata.namespace`. */
 const selectableFields: Readonly<Record<string, readonly string[]>> = {
   "/pods": [
     "spec.nodeName",
@@ -47,7 +47,7 @@ const selectableFields: Readonly<Record<string, readonly string[]>> = {
   "certificates.k8s.io/certificatesigningrequests": ["spec.signerName"],
 };
 
-/** Absent values as the server reads them, where the zero value is not the empty string. */
+/** The zero values of fields, if these are not the empty string. */
 const absentValues: Readonly<Record<string, string>> = {
   "spec.unschedulable": "false",
   "spec.hostNetwork": "false",
@@ -55,7 +55,7 @@ const absentValues: Readonly<Record<string, string>> = {
   "status.successful": "0",
 };
 
-/** Throws 400 for a field that the kind does not offer. */
+/** Throws 400 for a field that is not selectable. */
 export function parseFieldSelector(text: string | null, type: ResourceType): FieldSelector {
   let name: string | undefined;
   let namespace: string | undefined;
@@ -94,7 +94,9 @@ function fieldReader(field: string, type: ResourceType): ((record: StoredRecord)
   };
 }
 
-/** Kinds that can be selected by fields of their own say it in other words than those that cannot. */
+/**
+ * The error for an unsupported field. Its text differs between kinds with and without selectable fields of their own.
+ */
 function unsupportedField(field: string, type: ResourceType): Error {
   if (!type.builtIn || selectableFields[type.storageKey] !== undefined)
     return badRequest(`field label not supported: ${field}`);

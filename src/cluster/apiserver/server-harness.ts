@@ -1,4 +1,4 @@
-// For tests: a whole API server in this process, and a client for it.
+// For tests: a complete API server in this process, and a client for it.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
@@ -137,7 +137,7 @@ export class ServerHarness {
     });
   }
 
-  /** The events of a watch until `enough` says so; then it is closed. */
+  /** Collects the events of a watch until `enough` returns true, and closes it. */
   async watch(
     path: string,
     enough: (events: Json[]) => boolean,

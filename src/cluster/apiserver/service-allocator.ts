@@ -52,7 +52,7 @@ export class ServiceAllocator {
     this.#random = random;
   }
 
-  /** The range's n-th address: 1 is the `kubernetes` Service, 10 the DNS. */
+  /** The range's n-th address. 1 is the Service `kubernetes`, 10 is the DNS. */
   address(index: number): string {
     return textOf(this.#base + index);
   }

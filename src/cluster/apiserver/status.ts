@@ -1,6 +1,6 @@
 import type { StatusCause } from "../schema/contract.ts";
 
-/** metav1.Status: the body of an answer that is no object. */
+/** metav1.Status: the body of an answer without an object. */
 export interface Status {
   readonly kind: "Status";
   readonly apiVersion: "v1";
@@ -21,7 +21,7 @@ export interface StatusDetails {
   readonly retryAfterSeconds?: number | undefined;
 }
 
-/** A refusal as the API words it; becomes a {@link Status} answer with that code. */
+/** An error with the API's text. It becomes a {@link Status} answer with its code. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly code: number;
@@ -67,7 +67,7 @@ export function notFound(type: Named, name: string): ApiError {
   return new ApiError(404, "NotFound", `${qualifiedResource(type)} "${name}" not found`, detailsOf(type, name));
 }
 
-/** `isEnding`: the one that is there waits for its end. */
+/** `isEnding`: the existing object is being deleted. */
 export function alreadyExists(type: Named, name: string, isEnding = false): ApiError {
   return new ApiError(
     409,
@@ -109,7 +109,7 @@ export function unknownPath(): ApiError {
   return new ApiError(404, "NotFound", "the server could not find the requested resource", {});
 }
 
-/** For a path of which nothing is known; the real server answers such a one as a plain text. */
+/** The error for an unknown path, which the real server answers with plain text. */
 export class NotServed extends ApiError {
   constructor() {
     super(404, "NotFound", "the server could not find the requested resource", {});

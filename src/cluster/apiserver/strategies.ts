@@ -1,4 +1,4 @@
-// What the server does to objects of certain kinds before they are stored (a kind's "strategy").
+// Prepares objects of certain kinds before they are stored (the kind's "strategy").
 import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import { templateGeneration } from "../schema/defaults/workloads.ts";
@@ -39,7 +39,7 @@ const counted = new Set([
   "scheduling.k8s.io/priorityclasses",
 ]);
 
-/** The generation starts with the object, as the real server's does for these; others of the list begin at 1 too. */
+/** Whether the kind's `metadata.generation` starts at 1 and counts changes, as in the real server. */
 export function countsGenerations(type: ResourceType): boolean {
   return !type.builtIn || counted.has(type.storageKey);
 }
@@ -120,7 +120,7 @@ export function mergeSubresource(
   }
 }
 
-/** Fields that the server itself has written stay. */
+/** Keeps the QoS class, which only the server writes. */
 function withQosClass(status: unknown, old: unknown): Fields {
   const { qosClass } = (old ?? {}) as Fields;
   return { ...(status as Fields), ...(qosClass === undefined ? {} : { qosClass }) };
@@ -222,7 +222,7 @@ export function qosClassOf(spec: PodSpec): string {
   return guaranteed ? "Guaranteed" : "Burstable";
 }
 
-/** A Job selects its pods by its uid, unless it says how itself. */
+/** Lets a Job select its pods by its uid, unless it has a selector of its own. */
 function prepareJob(object: UntypedObject): void {
   object["status"] = {};
   const spec = (object["spec"] ?? {}) as {

@@ -1,4 +1,4 @@
-// What the server maintains by itself: aggregated roles, the objects of deleted definitions, the age of events.
+// The server's own maintenance: aggregated roles, objects of deleted definitions, expiry of events.
 import { isDeepStrictEqual } from "node:util";
 import type { UntypedObject } from "../../api/index.ts";
 import { aggregatedRules, clusterRoles, rulesOf, serverUser } from "../auth/index.ts";
@@ -13,7 +13,7 @@ import type { Writer, WriteIntent } from "./writer.ts";
 const eventLifetimeMs = 3_600_000;
 const eventSweepMs = 60_000;
 
-/** Runs until disposed. Faults are logged and tried again with the next change. */
+/** Runs until disposed. Logs failures, and tries again with the next change. */
 export class Upkeep {
   readonly #parts: ServerParts;
   readonly #writer: Writer;
@@ -57,7 +57,7 @@ export class Upkeep {
   async #aggregateSoon(): Promise<void> {
     if (this.#aggregating) return;
     this.#aggregating = true;
-    // Changes that come in a burst are taken together.
+    // Wait a little, to handle a burst of changes together.
     await this.#parts.clock.sleep(20).catch(() => undefined);
     this.#aggregating = false;
     await this.#aggregate();
@@ -167,7 +167,9 @@ export class Upkeep {
     });
   }
 
-  /** Deletes a terminating definition's objects, waits for those with finalizers, then lets it go. */
+  /**
+   * Deletes the objects of a terminating definition, waits for those with finalizers, and then removes the definition.
+   */
   async #clean(name: string): Promise<void> {
     const { registry, store } = this.#parts;
     const terminating = (): UntypedObject | undefined => {
@@ -202,7 +204,7 @@ export class Upkeep {
 
 const accountNameAnnotation = "kubernetes.io/service-account.name";
 const accountUidAnnotation = "kubernetes.io/service-account.uid";
-/** Such tokens end with their Secret, not by their age. */
+/** Long, because such tokens end with their Secret. */
 const secretTokenSeconds = 10 * 365 * 86_400;
 
 function lacksToken({ object }: StoredRecord): boolean {

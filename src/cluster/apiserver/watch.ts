@@ -144,7 +144,7 @@ class WatchStream {
     return this.#parts.encoder.event(this.#context.type, type, record, this.#form, this.#include, this.#takeColumns());
   }
 
-  /** Whether the columns come with the event that is to be written: with a stream's first alone. */
+  /** Whether the next event includes the columns. Only the first event of a stream does. */
   #takeColumns(): boolean {
     const withColumns = !this.#columnsSent;
     this.#columnsSent = true;

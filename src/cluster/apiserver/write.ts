@@ -142,7 +142,7 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
   await answer(parts, context, await writer.update(intent, info.name, next, true), form);
 }
 
-/** An applied Scale is an apply of the one field that it is about. */
+/** Turns an applied Scale into a configuration with only the replicas field. */
 function configurationOfScale(type: ResourceType, scale: UntypedObject): UntypedObject {
   if (scale.apiVersion !== "autoscaling/v1" || scale.kind !== "Scale")
     throw badRequest(`invalid object type: ${scale.apiVersion ?? "/"}, Kind=${scale.kind ?? ""}`);
@@ -219,7 +219,7 @@ async function applyPatch(
   }
 }
 
-/** Unknown and duplicate fields: refused, warned about or dropped in silence, as `fieldValidation` asks. */
+/** Refuses, warns about, or silently drops unknown and duplicate fields, as `fieldValidation` requests. */
 export function checkFields(
   parts: ServerParts,
   context: ResourceContext,
@@ -231,7 +231,7 @@ export function checkFields(
   const subject = subresourceKind(context) === undefined;
   const unknown = subject ? parts.registry.dropUnknownFields(type, object) : [];
   if (mode === "Ignore") return;
-  // Those of a custom kind come in their order.
+  // For custom kinds, the real server sorts unknown fields.
   const listed = type.builtIn ? unknown : [...unknown].sort();
   const faults = [
     ...duplicates.map((path) => `duplicate field "${path}"`),
@@ -247,7 +247,7 @@ export function checkFields(
   );
 }
 
-/** A subresource that takes another kind than the resource's own. */
+/** The kind of a subresource, if it differs from the resource's kind. */
 function subresourceKind({ info, type }: ResourceContext): string | undefined {
   const subresource = type.subresources.find((candidate) => candidate.name === info.subresource);
   return subresource === undefined || subresource.kind === type.kind ? undefined : subresource.kind;

@@ -12,7 +12,7 @@ import { ApiError, alreadyExists, badRequest, conflict, invalid, notFound } from
 import { mergeSubresource, prepareCreate, prepareUpdate } from "./strategies.ts";
 import { checkNames, customResourceDefinitionKey } from "./custom-resources.ts";
 
-/** How a write is meant; the same for every verb. */
+/** The parameters of a write, which are the same for every verb. */
 export interface WriteIntent {
   readonly user: User;
   readonly type: ResourceType;
@@ -26,7 +26,7 @@ export interface WriteIntent {
   readonly fieldsManaged?: boolean;
 }
 
-/** A stored object, or for a dry run the object that would be. */
+/** The stored object. For a dry run, the object that would be stored. */
 export interface Written {
   readonly object: UntypedObject;
   readonly record: StoredRecord | undefined;
@@ -58,7 +58,7 @@ export class Writer {
     return { record, object: this.#parts.encoder.objectIn(record, type) };
   }
 
-  /** Takes `object` over: it is changed. */
+  /** Creates `object`, which it changes in place. */
   async create(intent: WriteIntent, object: UntypedObject): Promise<Written> {
     const { type } = intent;
     const { registry, admission } = this.#parts;
@@ -92,7 +92,7 @@ export class Writer {
     );
   }
 
-  /** Undefined when the name is taken. */
+  /** Undefined if the name is taken. */
   async #createNamed(
     intent: WriteIntent,
     request: AdmissionRequest,
@@ -173,7 +173,7 @@ export class Writer {
     return record === undefined ? undefined : { object: admitted, record, created: false };
   }
 
-  /** Assigns a pod to a node: the one change of a pod's spec that is no update, and so is not validated as one. */
+  /** Assigns a pod to a node. This change of the spec is not an update, so update validation does not apply. */
   async bindPod(
     intent: WriteIntent,
     name: string,

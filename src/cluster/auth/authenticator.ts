@@ -14,7 +14,10 @@ export class Authenticator {
     this.#tokens = tokens;
   }
 
-  /** `connection`: what stands for the connection in the cache. Undefined for credentials that are wrong (401); no credentials at all: the anonymous user. */
+  /**
+   * `connection` is the connection's key in the cache. Undefined for wrong credentials (401). Without credentials it
+   * returns the anonymous user.
+   */
   authenticate(connection: object, socket: Socket, headers: IncomingHttpHeaders): User | undefined {
     const certified = this.#certified(connection, socket);
     if (certified !== undefined) return certified;
@@ -35,7 +38,7 @@ export class Authenticator {
   }
 }
 
-/** Browsers cannot set headers on a WebSocket: the token may come as a subprotocol. */
+/** The token in a WebSocket subprotocol, because browsers cannot set headers there. */
 function webSocketToken(headers: IncomingHttpHeaders): string | undefined {
   const prefix = "base64url.bearer.authorization.k8s.io.";
   const offered = headers["sec-websocket-protocol"]?.split(",").map((word) => word.trim());
@@ -45,7 +48,7 @@ function webSocketToken(headers: IncomingHttpHeaders): string | undefined {
     : `Bearer ${Buffer.from(found.slice(prefix.length), "base64url").toString("utf8")}`;
 }
 
-/** CN is the user, each O a group; only from a chain that ends at the cluster's CA and allows client authentication. */
+/** Reads the user from CN and the groups from O of a client certificate that the cluster's CA signed. */
 function userOfCertificate(socket: TLSSocket): User | undefined {
   if (!socket.authorized) return undefined;
   const raw = socket.getPeerX509Certificate();

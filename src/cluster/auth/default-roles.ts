@@ -170,7 +170,7 @@ const nodeRules: readonly PolicyRule[] = [
 
 const kubeSystem = "kube-system";
 
-/** The ClusterRoles that are there from the start; the ones that aggregate get their rules from the server. */
+/** The initial ClusterRoles. The server fills in the rules of aggregated ones. */
 export function defaultClusterRoles(): UntypedObject[] {
   const aggregate = (name: string): Record<string, string> => ({
     [`rbac.authorization.k8s.io/aggregate-to-${name}`]: "true",

@@ -1,6 +1,6 @@
 import { ruleAllows, type PolicyRule } from "./rbac.ts";
 
-/** A rule that grants one thing: no list in it is longer than one. */
+/** Splits a rule into rules that grant only one thing each. */
 function* singleRules(rule: PolicyRule): Iterable<PolicyRule> {
   const names = (rule.resourceNames ?? []).length === 0 ? [undefined] : (rule.resourceNames ?? []);
   for (const verb of rule.verbs) {
@@ -19,7 +19,7 @@ function* singleRules(rule: PolicyRule): Iterable<PolicyRule> {
   }
 }
 
-/** The parts of `wanted` that `held` does not grant: what somebody would gain by granting these rules to themselves. */
+/** The parts of `wanted` that `held` does not grant, which the writer would gain. */
 export function rulesNotCovered(held: readonly PolicyRule[], wanted: readonly PolicyRule[]): PolicyRule[] {
   return wanted
     .flatMap((rule) => [...singleRules(rule)])

@@ -35,7 +35,7 @@ const roles = `${rbacGroup}/roles`;
 const clusterRoleBindings = `${rbacGroup}/clusterrolebindings`;
 const roleBindings = `${rbacGroup}/rolebindings`;
 
-/** The RBAC authorizer: answers from the stored roles and bindings, indexed by subject. */
+/** The RBAC authorizer. It uses the stored roles and bindings, indexed by subject. */
 export class RbacAuthorizer {
   readonly #store: Store;
   #bySubject = new Map<string, Binding[]>();
@@ -54,7 +54,7 @@ export class RbacAuthorizer {
     return { allowed: false, reason: "" };
   }
 
-  /** All rules that hold for the user, cluster-wide and in the namespace. */
+  /** All rules that apply to the user, cluster-wide and in the namespace. */
   rulesFor(user: User, namespace: string): readonly PolicyRule[] {
     if (user.groups.includes("system:masters")) {
       return [

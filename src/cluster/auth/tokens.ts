@@ -4,7 +4,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { Store } from "../store/index.ts";
 import type { User } from "./user.ts";
 
-/** The object that a token lives and dies with. */
+/** The object to which a token is bound. The token ends with it. */
 export interface BoundObject {
   readonly kind: "Pod" | "Secret" | "Node";
   readonly name: string;
@@ -41,7 +41,7 @@ interface Claims {
 
 export interface VerifiedToken {
   readonly user: User;
-  /** The wanted audiences that the token is for. */
+  /** The requested audiences that the token contains. */
   readonly audiences: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** Who sends a request, as authentication found out (authentication.k8s.io UserInfo). */
+/** The authenticated user of a request (authentication.k8s.io UserInfo). */
 export interface User {
   readonly name: string;
   readonly uid?: string;
@@ -8,7 +8,7 @@ export interface User {
 
 export const anonymousUser: User = { name: "system:anonymous", groups: ["system:unauthenticated"] };
 
-/** The server acting for itself: at boot and in its own upkeep. */
+/** The user of the server's own writes, at boot and in its maintenance. */
 export const serverUser: User = { name: "system:apiserver", groups: ["system:masters", "system:authenticated"] };
 
 /** `namespace` and `name` of a service account's user name, undefined for other users. */
@@ -19,7 +19,7 @@ export function serviceAccountOf(userName: string): { readonly namespace: string
   return { namespace, name };
 }
 
-/** What a request wants to do, for authorization. */
+/** The attributes of a request for authorization. */
 export interface AccessAttributes {
   /** `get`, `list`, `create`, …. For paths without a resource, the HTTP method in lower case. */
   readonly verb: string;

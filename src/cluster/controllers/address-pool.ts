@@ -7,7 +7,7 @@ export interface AddressRange {
   readonly last: bigint;
 }
 
-/** `a.b.c.d/n` or `a-b`; undefined when it is neither. */
+/** Parses `a.b.c.d/n` or `a-b`. Undefined for anything else. */
 export function parseRange(text: string): AddressRange | undefined {
   const [from = "", to] = text.split("-").map((part) => part.trim());
   if (to !== undefined) {

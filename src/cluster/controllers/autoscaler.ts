@@ -17,7 +17,7 @@ export function addAutoscalerController(context: ControllerContext): void {
     const replicas = target?.status?.replicas ?? 0;
     const wanted = target?.spec?.replicas ?? 1;
     const bounded = Math.min(Math.max(wanted, autoscaler.spec.minReplicas ?? 1), autoscaler.spec.maxReplicas);
-    // No replicas at all switch an autoscaler off.
+    // An autoscaler is disabled while its target has zero replicas.
     if (target !== undefined && wanted > 0 && bounded !== wanted) {
       const body = { spec: { replicas: bounded } };
       if (kind === "StatefulSet") await context.client.patchMerge(statefulSetKind, targetName, namespace, body);

@@ -109,7 +109,7 @@ async function applyDefinitions(context: ControllerContext, path: string): Promi
   for await (const object of objectsInManifest(text)) {
     await applyObject(context.client, object);
     count += 1;
-    // One document at a time: watches and DNS go on in between.
+    // Let watches and DNS run between documents.
     await nextTurn();
   }
   await context.client.apply(
@@ -120,7 +120,7 @@ async function applyDefinitions(context: ControllerContext, path: string): Promi
   context.log.info("applied definitions", { file: key, objects: count });
 }
 
-/** Applies an object of one of the few kinds that definition files hold. */
+/** Applies an object. Definition files contain only a few kinds. */
 async function applyObject(client: KubeClient, object: UntypedObject): Promise<void> {
   const plurals: Readonly<Record<string, readonly [string, boolean]>> = {
     CustomResourceDefinition: ["customresourcedefinitions", false],

@@ -2,7 +2,7 @@ import { matchesLabelSelector } from "../../api/index.ts";
 import { clusterRoleKind, type PolicyRule } from "../../api/kubernetes/index.ts";
 import { enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
 
-/** A ClusterRole with an aggregation rule has the rules of all roles that the rule selects. */
+/** Copies the rules of all selected roles into each ClusterRole with an aggregation rule. */
 export function addClusterRoleAggregation(context: ControllerContext): void {
   const roles = context.view(clusterRoleKind);
   const queue = context.queue("clusterrole-aggregation", async (name) => {

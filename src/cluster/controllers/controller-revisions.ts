@@ -9,9 +9,9 @@ import { templateHash } from "./pod-template.ts";
 export const revisionHashLabel = "controller-revision-hash";
 
 export interface Revisions {
-  /** The revision of the present template. */
+  /** The revision of the current template. */
   readonly current: ControllerRevision;
-  /** All, oldest first. */
+  /** All revisions, oldest first. */
   readonly all: readonly ControllerRevision[];
 }
 

@@ -22,11 +22,11 @@ export interface ControllerDependencies {
 
 export interface QueueOptions {
   readonly concurrency?: number;
-  /** What work waits for, beside the views. */
+  /** Work begins only after these, in addition to the views. */
   readonly after?: readonly Promise<void>[];
 }
 
-/** Every failure of a controller is retried for ever. The delay grows to half a minute. */
+/** A controller retries every failure forever. The delay grows to half a minute. */
 const neverGiveUp = Number.POSITIVE_INFINITY;
 
 /**
@@ -116,7 +116,7 @@ export class ControllerContext implements ControllerDependencies {
 
   /** Resolves when every view that exists at the time of the first run is filled. */
   async allSynced(): Promise<void> {
-    // One turn later, all controllers have asked for their views.
+    // Wait a turn, until all controllers have requested their views.
     await Promise.resolve();
     await Promise.all(this.#synced);
   }
@@ -155,7 +155,7 @@ export function enqueueControllerOn<Value extends KubernetesObject>(
   });
 }
 
-/** `namespace/name` cut in two. */
+/** Splits `namespace/name`. */
 export function splitKey(key: string): { namespace: string; name: string } {
   const slash = key.indexOf("/");
   return slash === -1 ? { namespace: "", name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
@@ -165,7 +165,7 @@ export function timeOf(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
-/** Whether two plain values (JSON) say the same; keys in any order, undefined as absent. */
+/** Whether two JSON values are equal. The order of keys does not matter, and undefined counts as absent. */
 export function sameJson(left: unknown, right: unknown): boolean {
   if (left === right) return true;
   if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;

@@ -1,4 +1,4 @@
-// The controllers and the scheduler against the real API server, in one process; only the nodes are played by the test.
+// Tests the controllers and the scheduler against the real API server in one process. The test plays the nodes.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -30,7 +30,7 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
   assert.fail(`never: ${what}`);
 }
 
-/** Runs what is bound to a node, and lets go what is deleted. */
+/** Reports bound pods as running, and removes deleted ones. */
 function playNodes(client: KubeClient, signal: AbortSignal): Promise<void> {
   let address = 1;
   const pods = createInformer(client, podKind, options);

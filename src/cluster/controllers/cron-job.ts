@@ -10,7 +10,7 @@ const longestWaitMs = 3_600_000;
 /** A cluster that was off for a week starts one missed run, not all of them. */
 const maxMissedRuns = 100;
 
-/** Starts Jobs by the clock, in UTC. */
+/** Starts Jobs at their scheduled times in UTC. */
 export function addCronJobController(context: ControllerContext): void {
   const cronJobs = context.view(cronJobKind);
   const jobs = context.view(jobKind);
@@ -135,7 +135,7 @@ export function addCronJobController(context: ControllerContext): void {
   enqueueControllerOn(jobs, cronJobKind, queue);
 }
 
-/** The latest run that is due and has not been started; undefined when none is, or when it is too late for it. */
+/** The latest due run that has not been started. Undefined if there is none, or if it is too late. */
 function dueRun(
   cronJob: CronJob,
   schedule: NonNullable<ReturnType<typeof parseCron>>,
@@ -152,7 +152,7 @@ function dueRun(
     const next = nextRun(schedule, from);
     if (next === undefined || next > nowMs) return due;
     due = next;
-    // Too many to step through: go on shortly before now.
+    // If there are too many missed runs to step through, continue shortly before now.
     from = missed === maxMissedRuns ? Math.max(next, nowMs - 61_000) : next;
   }
 }

@@ -21,7 +21,7 @@ const shorthands: Readonly<Record<string, string>> = {
 const monthNames = ["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const dayNames = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-/** Undefined when it is no schedule. */
+/** Undefined for an invalid schedule. */
 export function parseCron(text: string): CronSchedule | undefined {
   const fields = (shorthands[text.trim()] ?? text.trim()).toLowerCase().split(/\s+/);
   if (fields.length !== 5) return undefined;

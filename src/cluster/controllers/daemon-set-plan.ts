@@ -12,7 +12,7 @@ import {
 } from "./pod-facts.ts";
 
 export interface DaemonSetPlan {
-  /** Names of nodes that need a pod. */
+  /** The names of nodes that need a pod. */
   readonly create: readonly string[];
   readonly remove: readonly Pod[];
   readonly status: NonNullable<DaemonSet["status"]>;
@@ -27,7 +27,7 @@ interface NodeSituation {
   readonly old: readonly Pod[];
 }
 
-/** Which nodes need a pod, which pods must go, and the update's next step. A pure function. */
+/** Plans which nodes need a pod, which pods to remove, and the next step of an update. */
 export function planDaemonSet(
   set: DaemonSet,
   hash: string,
@@ -47,7 +47,7 @@ export function planDaemonSet(
     const live = here.filter((pod) => !isFinished(pod) && !isTerminating(pod));
     if (!mayStay) remove.push(...live, ...failed);
     else {
-      // A pod that ended is replaced; its name stands until it is gone.
+      // Replace a pod that has ended. The node gets the new one when the old one is removed.
       remove.push(...failed, ...surplus(live, hash));
       if (here.length === 0 && shouldRun) create.push(node.metadata.name ?? "");
     }
@@ -67,7 +67,7 @@ export function planDaemonSet(
   };
 }
 
-/** The node that a DaemonSet's pod is for: its binding, or the node affinity that it was made with. */
+/** The node of a DaemonSet's pod, by its binding or its original node affinity. */
 export function nodeOf(pod: Pod): string {
   if (pod.spec?.nodeName !== undefined) return pod.spec.nodeName;
   const terms =
@@ -75,7 +75,7 @@ export function nodeOf(pod: Pod): string {
   return terms[0]?.matchFields?.find(({ key }) => key === "metadata.name")?.values?.[0] ?? "";
 }
 
-/** The template's spec, tied to one node and tolerant of the troubles that a node's own pods must bear. */
+/** The template's spec for one node, with the tolerations that daemon pods need. */
 export function daemonPodSpec(spec: PodSpec, node: string): PodSpec {
   const onlyHere = [{ key: "metadata.name", operator: "In" as const, values: [node] }];
   const required = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
@@ -150,7 +150,7 @@ function rollOn(
   else rollInPlace(wanted, available, Math.max(1, maxUnavailable), remove);
 }
 
-/** The old pod goes before the new one comes. Pods that are not available go at once. */
+/** Removes the old pod before creating the new one. Removes unavailable pods at once. */
 function rollInPlace(
   wanted: readonly NodeSituation[],
   available: (pod: Pod) => boolean,
@@ -170,7 +170,7 @@ function rollInPlace(
   }
 }
 
-/** A new pod comes beside the old one, which goes when the new one is available. */
+/** Creates a new pod beside the old one, and removes the old one when the new one is available. */
 function rollWithSurge(
   wanted: readonly NodeSituation[],
   available: (pod: Pod) => boolean,
@@ -189,7 +189,7 @@ function rollWithSurge(
       continue;
     }
     if (olds.length === 0 || living(fresh).length > 0) continue;
-    // Pods that are not available may be replaced without counting.
+    // Replacing unavailable pods does not count against the limit.
     if (!olds.some(available)) create.push(node.metadata.name ?? "");
     else if (surging < maxSurge) {
       create.push(node.metadata.name ?? "");
@@ -231,7 +231,9 @@ function statusOf(
   return status;
 }
 
-/** The pod that counts for its node, as upstream's controller counts: during a surge that is the old one until it has gone. */
+/**
+ * The pod that counts for its node. As in upstream's controller, during a surge it is the old one until it is removed.
+ */
 function oldestOf(pods: readonly Pod[]): Pod | undefined {
   const ageOf = ({ metadata }: Pod): string => `${metadata.creationTimestamp ?? ""}/${metadata.name ?? ""}`;
   return pods.toSorted((a, b) => (ageOf(a) < ageOf(b) ? -1 : 1))[0];

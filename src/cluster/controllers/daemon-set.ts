@@ -76,7 +76,7 @@ export function addDaemonSetController(context: ControllerContext): void {
   nodes.onChange((change) => {
     if (change.type === "set" && change.previous !== undefined) {
       const { object, previous } = change;
-      // Heartbeats change a node all the time; only labels and taints decide who runs there.
+      // Ignore heartbeats. Only labels and taints decide which pods run on a node.
       if (sameJson(object.metadata.labels, previous.metadata.labels) && sameJson(object.spec, previous.spec)) return;
     }
     for (const set of sets.all()) queue.add(keyOf(set));

@@ -11,7 +11,9 @@ export interface RolloutBounds {
   readonly maxUnavailable: number;
 }
 
-/** The bounds of a rolling update as whole pods; both zero would stand still, so one may then be unavailable. */
+/**
+ * The bounds of a rolling update in pods. If both are zero, one pod may be unavailable, because the update would stop.
+ */
 export function boundsOf(deployment: Deployment): RolloutBounds {
   const desired = deployment.spec?.replicas ?? 1;
   if (deployment.spec?.strategy?.type === "Recreate") return { desired, maxSurge: 0, maxUnavailable: desired };
@@ -25,7 +27,7 @@ export function boundsOf(deployment: Deployment): RolloutBounds {
   };
 }
 
-/** How many pods a new set may start with. */
+/** The initial size of a new set. */
 export function initialReplicas(deployment: Deployment, oldSets: readonly ReplicaSet[]): number {
   const { desired, maxSurge } = boundsOf(deployment);
   if (deployment.spec?.strategy?.type === "Recreate") return desired;
@@ -63,7 +65,7 @@ export function planRollingUpdate(
   return sizes;
 }
 
-/** Pods of old sets that are not available go first, whatever the bounds. */
+/** Removes unavailable pods of old sets first, regardless of the bounds. */
 function removeUnhealthy(sets: readonly ReplicaSet[], sizes: Map<string, number>, most: number): number {
   let removed = 0;
   for (const set of oldestFirst(sets)) {
@@ -85,7 +87,7 @@ function removeAvailable(sets: readonly ReplicaSet[], sizes: Map<string, number>
   }
 }
 
-/** New sizes after `spec.replicas` itself has changed: shared out in proportion while a rollout is under way. */
+/** The new sizes of sets after a change of `spec.replicas`. During a rollout they are proportional to the old sizes. */
 export function planScaling(
   bounds: RolloutBounds,
   newSet: ReplicaSet | undefined,

@@ -4,7 +4,7 @@ import { availableReplicas, boundsOf, sum } from "./deployment-plan.ts";
 export type DeploymentStatus = NonNullable<Deployment["status"]>;
 type DeploymentCondition = NonNullable<DeploymentStatus["conditions"]>[number];
 
-/** Where a deadline cannot pass: the API's way to say "none". */
+/** The API's value for no deadline. */
 const noDeadlineSeconds = 2_147_483_647;
 
 export interface StatusInputs {
@@ -14,7 +14,7 @@ export interface StatusInputs {
   /** The API's time, to the second. */
   readonly now: string;
   readonly nowMs: number;
-  /** What kept a set from being made, if anything did. */
+  /** Why a set could not be created, if that failed. */
   readonly failure: string | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface StatusDecision {
   readonly status: DeploymentStatus;
   /** All wanted pods are new and available, and no old one is left. */
   readonly complete: boolean;
-  /** When the progress deadline must be looked at again. */
+  /** When to check the progress deadline again. */
   readonly lookAgainMs: number | undefined;
 }
 

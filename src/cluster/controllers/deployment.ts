@@ -29,7 +29,7 @@ import { templateHash } from "./pod-template.ts";
 
 const hashLabel = "pod-template-hash";
 const revisionHistoryAnnotation = "deployment.kubernetes.io/revision-history";
-/** Annotations of the Deployment itself, which would be misleading on its sets. */
+/** Annotations that are not copied to ReplicaSets, because they would be misleading there. */
 const ownAnnotations = new Set([
   "kubectl.kubernetes.io/last-applied-configuration",
   revisionAnnotation,
@@ -89,7 +89,7 @@ class DeploymentController {
     } catch (error) {
       failure = error;
     }
-    // What was just written, not what was read before.
+    // Use the sets as just written.
     const current = (set: ReplicaSet): ReplicaSet => this.#sets.at(keyOf(set)) ?? set;
     const lookAgainMs = await this.#finish(
       deployment,
@@ -186,7 +186,7 @@ class DeploymentController {
           this.#sets.wrote(known);
           return known;
         }
-        // Another template has the same hash, or another owner the name.
+        // A set with another template has the same hash, or another owner has the name.
         collisions += 1;
       }
     }
@@ -223,14 +223,14 @@ class DeploymentController {
     };
   }
 
-  /** Brings revision, copied annotations and minReadySeconds of the current set up to date: after an undo it is an old one. */
+  /** Updates revision, annotations and minReadySeconds of the current set, which is an old one after an undo. */
   async #syncNew(deployment: Deployment, set: ReplicaSet, oldSets: readonly ReplicaSet[]): Promise<ReplicaSet> {
     const revision = String(Math.max(revisionOf(set), nextRevision(oldSets)));
     const history =
       revisionOf(set) > 0 && revision !== String(revisionOf(set))
         ? { [revisionHistoryAnnotation]: joinHistory(set) }
         : {};
-    // The noted size belongs to resizing, which must see it change.
+    // Leave the recorded size alone, because scaling compares it with the new size.
     const {
       [desiredReplicasAnnotation]: _desired,
       [maxReplicasAnnotation]: _max,

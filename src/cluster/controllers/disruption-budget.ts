@@ -12,7 +12,7 @@ import { controllerOf, isKubeCode } from "../../kube/index.ts";
 import { enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
 import { isFinished, isReady, isTerminating, resolveCount } from "./pod-facts.ts";
 
-/** Says in each budget's status how many of its pods may be evicted now; the eviction subresource counts it down. */
+/** Writes into each budget's status how many pods may be evicted now. The eviction subresource counts it down. */
 export function addDisruptionBudgetController(context: ControllerContext): void {
   const budgets = context.view(podDisruptionBudgetKind);
   const pods = context.view(podKind);

@@ -10,7 +10,7 @@ import type {
 } from "../../api/kubernetes/index.ts";
 import { isFinished, isReady, isTerminating } from "./pod-facts.ts";
 
-/** As Kubernetes: more endpoints of a Service go into further slices. */
+/** The maximum size of a slice, as in Kubernetes. A Service with more endpoints has several slices. */
 const maxEndpointsPerSlice = 100;
 
 export interface SlicePlan {
@@ -19,7 +19,7 @@ export interface SlicePlan {
   readonly endpoints: readonly Endpoint[];
 }
 
-/** The slices that a Service's pods make: one group for each address family and each set of resolved ports. */
+/** Plans the slices of a Service: one group for each address family and each set of resolved ports. */
 export function planSlices(service: Service, pods: readonly Pod[]): SlicePlan[] {
   const plans: SlicePlan[] = [];
   const families = service.spec?.ipFamilies ?? ["IPv4"];
@@ -46,7 +46,7 @@ export function planSlices(service: Service, pods: readonly Pod[]): SlicePlan[] 
   return plans;
 }
 
-/** The same as the older object: ready and not ready addresses, grouped by ports. */
+/** Plans the older Endpoints object: ready and unready addresses, grouped by ports. */
 export function planSubsets(service: Service, pods: readonly Pod[]): NonNullable<Endpoints["subsets"]> {
   const subsets: NonNullable<Endpoints["subsets"]> = [];
   for (const { addressType, ports, endpoints } of planSlices(service, pods)) {
@@ -100,7 +100,7 @@ function endpointOf(service: Service, pod: Pod, address: string): Endpoint {
   };
 }
 
-/** The Service's ports on this pod; undefined when the Service has ports and the pod offers none of them by name. */
+/** The Service's ports on this pod. Undefined if the Service has ports, but the pod has none with these names. */
 function portsFor(service: Service, pod: Pod): NonNullable<EndpointSlice["ports"]> | undefined {
   const wanted = service.spec?.ports ?? [];
   const ports = wanted.flatMap((port) => {

@@ -6,10 +6,10 @@ import type { ControllerContext } from "./controller.ts";
 import { discoverKinds } from "./discovery.ts";
 import { decideCollection, graphNodeOf, OwnerGraph, type GraphNode } from "./garbage-collector-graph.ts";
 
-/** Changes of definitions come in bursts: a mesh installs thirty at once. */
+/** A delay, because definitions change in bursts. A mesh installs thirty at once. */
 const rediscoverAfterMs = 300;
 const retryDiscoveryMs = 1_000;
-/** Written all the time, and never owned. */
+/** Kinds that change all the time and never have owners. */
 const ignored = new Set(["/events", "events.k8s.io/events"]);
 
 interface Followed {
@@ -33,7 +33,7 @@ class GarbageCollector {
   readonly #queue: Reconciler;
   #rediscover: Disposable | undefined;
   #kinds: readonly KindDefinition<KubernetesObject>[] = [];
-  /** Resolves when the graph has been filled once: before, every owner would look missing. */
+  /** Resolves when the graph has been filled once. Before that, every owner would look missing. */
   readonly #filled = Promise.withResolvers<void>();
   #signal: AbortSignal | undefined;
 
@@ -112,7 +112,7 @@ class GarbageCollector {
   #noteDeleted(node: GraphNode): void {
     this.#graph.remove(node.uid);
     for (const dependent of this.#graph.dependentsOf(node.uid)) this.#queue.add(dependent.uid);
-    // Its owner may have waited for it.
+    // The owner may wait for the deletion of this object.
     for (const owner of node.owners) this.#queue.add(owner.uid);
   }
 
@@ -183,7 +183,7 @@ function idOf(kind: KindDefinition): string {
   return `${kind.group}/${kind.plural}`;
 }
 
-/** Only what the graph needs; the rest would be kept twice in this process. */
+/** Keeps only the fields that the graph needs, to save memory. */
 function essential(object: KubernetesObject): KubernetesObject {
   const { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } = object.metadata;
   return {

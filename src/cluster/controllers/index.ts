@@ -23,13 +23,13 @@ export { addBootstrap, definitionFiles, type BootstrapOptions } from "./bootstra
 export { ControllerContext, type ControllerDependencies } from "./controller.ts";
 
 export interface ControllersOptions {
-  /** PEM, for `kube-root-ca.crt`. */
+  /** The root certificate in PEM, for `kube-root-ca.crt`. */
   readonly rootCa: string;
-  /** A client that asks for metadata alone, for the garbage collector. */
+  /** A client that requests only metadata, for the garbage collector. */
   readonly metadataClient: KubeClient;
 }
 
-/** Adds all of the cluster's controllers to the context; `context.run` runs them. */
+/** Adds all controllers of the cluster to the context. `context.run` runs them. */
 export function addControllers(context: ControllerContext, { rootCa, metadataClient }: ControllersOptions): void {
   addNamespaceContentControllers(context, rootCa);
   addNamespaceController(context);

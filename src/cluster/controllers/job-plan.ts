@@ -6,7 +6,7 @@ const backoffInitialMs = 10_000;
 const backoffMaxMs = 360_000;
 
 export interface JobPlan {
-  /** The completion indexes of pods to create; undefined where the job counts only. */
+  /** The completion indexes of pods to create. Undefined for a Job without indexes. */
   readonly create: readonly (number | undefined)[];
   readonly remove: readonly Pod[];
   readonly status: NonNullable<Job["status"]>;
@@ -135,7 +135,7 @@ function missingPods(job: Job, succeeded: readonly Pod[], active: readonly Pod[]
   return free;
 }
 
-/** After failures the next pod waits: 10 s, 20 s, 40 s … since the last one. */
+/** The wait before the next pod after failures: 10 s, 20 s, 40 s … since the last one. */
 function retryWaitMs(failed: readonly Pod[], nowMs: number): number {
   if (failed.length === 0) return 0;
   const last = Math.max(...failed.map(finishedAtMs));

@@ -6,7 +6,7 @@ import { PodControl } from "./pod-control.ts";
 import { isTerminating } from "./pod-facts.ts";
 import { podFrom, randomSuffix } from "./pod-template.ts";
 
-/** Runs Jobs to their end, and removes those whose time after that is over (`ttlSecondsAfterFinished`). */
+/** Runs Jobs to their end, and removes ended ones after `ttlSecondsAfterFinished`. */
 export function addJobController(context: ControllerContext): void {
   const jobs = context.view(jobKind);
   const control = new PodControl({ context, ownerKind: jobKind, component: "job-controller" });

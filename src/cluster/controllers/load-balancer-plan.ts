@@ -16,7 +16,7 @@ export interface AddressUse {
 const annotationOf = (service: Service, name: string): string | undefined =>
   service.metadata.annotations?.[`metallb.io/${name}`] ?? service.metadata.annotations?.[`metallb.universe.tf/${name}`];
 
-/** Whether this Service wants an address from us. */
+/** Whether this controller must give the Service an address. */
 export function wantsAddress(service: Service): boolean {
   return (
     service.spec?.type === "LoadBalancer" &&
@@ -29,7 +29,10 @@ export function addressesOf(service: Service): string[] {
   return (service.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => (ip === undefined ? [] : [ip]));
 }
 
-/** The addresses for a Service that has none: those that it asks for, else the lowest free ones of the first pool that has them. */
+/**
+ * Chooses addresses for a Service without any: the requested ones, else the lowest free ones of the first suitable
+ * pool.
+ */
 export function allocate(
   service: Service,
   pools: readonly IPAddressPool[],

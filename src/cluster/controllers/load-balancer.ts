@@ -18,10 +18,12 @@ import {
   type AddressUse,
 } from "./load-balancer-plan.ts";
 
-/** Where MetalLB reads its configuration. */
+/** The namespace of MetalLB's configuration. */
 const metalLbNamespace = "metallb-system";
 
-/** The lab's own range, for as long as there is no pool: a cloud's cluster gives addresses without being asked. */
+/**
+ * The lab's own range, which is used without a pool, because clusters in clouds give addresses without configuration.
+ */
 const labPool: IPAddressPool = {
   metadata: { name: "lab" },
   spec: { addresses: ["172.18.255.1-172.18.255.199"], autoAssign: true },
@@ -33,14 +35,14 @@ const labPool: IPAddressPool = {
  */
 export function addLoadBalancerController(context: ControllerContext): void {
   const services = context.view(serviceKind);
-  // Their definitions are applied at the first boot: the other controllers need not wait for them.
+  // Do not let the other controllers wait for these kinds, whose definitions are applied only at the first boot.
   const pools = context.lateView(ipAddressPoolKind);
   const advertisements = context.lateView(l2AdvertisementKind);
   const record = context.events("metallb-controller");
   const ours = <Value extends { metadata: { namespace?: string } }>(objects: readonly Value[]): Value[] =>
     objects.filter(({ metadata }) => metadata.namespace === metalLbNamespace);
 
-  // One at a time: two Services must not find the same address free.
+  // Handle one Service at a time, so that two do not get the same address.
   const queue = context.queue(
     "loadbalancer",
     async (key) => {
@@ -100,7 +102,7 @@ export function addLoadBalancerController(context: ControllerContext): void {
   };
 
   const retryWaiting = (): void => {
-    // In the order in which they were made, so that the first gets the lowest.
+    // Add the Services by age, so that the oldest gets the lowest address.
     const waiting = services.all().filter((service) => wantsAddress(service) && addressesOf(service).length === 0);
     for (const service of waiting.sort(byAge)) queue.add(keyOf(service));
   };

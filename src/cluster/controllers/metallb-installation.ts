@@ -6,7 +6,7 @@ import { enqueueOn, type ControllerContext } from "./controller.ts";
 const configurationName = "metallb-webhook-configuration";
 
 const namespace = "metallb-system";
-/** The speakers mount it; MetalLB's controller makes it. */
+/** A Secret that MetalLB's controller creates and its speakers mount. */
 const memberSecretName = "memberlist";
 const memberKeyBytes = 128;
 
@@ -17,8 +17,8 @@ export function addMetalLbInstallation(context: ControllerContext): void {
 }
 
 /**
- * MetalLB's own manifest brings webhooks that its controller would answer. Here this process does that controller's
- * work, and its image is an idle program: a webhook that cannot be asked must not refuse pools.
+ * Makes the webhooks of MetalLB's manifest ignore failures. In the lab, this process does the work of MetalLB's
+ * controller, whose image is an idle program, so nothing answers these webhooks.
  */
 function addWebhookRelief(context: ControllerContext): void {
   const configurations = context.view(validatingWebhookConfigurationKind);

@@ -6,12 +6,12 @@ import { discoverKinds } from "./discovery.ts";
 import { isTerminating } from "./pod-facts.ts";
 import { inBatches } from "./pod-control.ts";
 
-/** While pods end, the namespace is looked at again at each of them; for the rest it waits longer each time. */
+/** The growing wait between looks at a terminating namespace. The end of a pod causes a look at once. */
 const lookAgainMs = 250;
 const lookAgainMaxMs = 15_000;
 const namespaceFinalizer = "kubernetes";
 
-/** Empties a namespace that is being deleted, then lets it go. */
+/** Deletes the contents of a terminating namespace, and then removes it. */
 export function addNamespaceController(context: ControllerContext): void {
   const namespaces = context.view(namespaceKind);
   const rounds = new Map<string, number>();
@@ -54,7 +54,7 @@ export function addNamespaceController(context: ControllerContext): void {
   });
 }
 
-/** Asks for the deletion of everything in the namespace; answers how many objects of which resource are left. */
+/** Deletes everything in the namespace. Returns the number of remaining objects by resource. */
 async function deleteContent(context: ControllerContext, namespace: string): Promise<Map<string, number>> {
   const left = new Map<string, number>();
   const kinds = (await discoverKinds(context.client)).filter((kind) => kind.namespaced && !isShadow(kind));
@@ -69,7 +69,7 @@ async function deleteContent(context: ControllerContext, namespace: string): Pro
         );
       },
     );
-    // What has no finalizer and no grace period is gone by now.
+    // Objects without finalizers and grace period are deleted by now.
     const remaining = items.some(
       (item) => isTerminating(item) || kind.kind === "Pod" || (item.metadata.finalizers?.length ?? 0) > 0,
     )
@@ -81,7 +81,7 @@ async function deleteContent(context: ControllerContext, namespace: string): Pro
   return left;
 }
 
-/** Events exist in two groups as the same objects. */
+/** Whether the kind is a second view of Events, which exist in two groups. */
 function isShadow(kind: KindDefinition): boolean {
   return kind.group === "events.k8s.io";
 }
@@ -94,7 +94,7 @@ async function listOf(
   try {
     return (await context.client.list(kind, { namespace })).items;
   } catch (error) {
-    // Its CRD was removed in between.
+    // The kind's CRD was removed meanwhile.
     if (isKubeCode(error, "not-found") || isKubeCode(error, "method-not-allowed")) return [];
     throw error;
   }

@@ -1,7 +1,7 @@
 import type { Lease, Node, NodeCondition, Pod, Taint } from "../../api/kubernetes/index.ts";
 import { tolerates } from "../scheduler/node-match.ts";
 
-/** How long a node may be silent, as kube-controller-manager's --node-monitor-grace-period. */
+/** How long a node may be silent, like kube-controller-manager's --node-monitor-grace-period. */
 const graceMs = 40_000;
 const notReady = "node.kubernetes.io/not-ready";
 const unreachable = "node.kubernetes.io/unreachable";
@@ -9,7 +9,7 @@ const unschedulable = "node.kubernetes.io/unschedulable";
 const managed = new Set([notReady, unreachable, unschedulable]);
 
 export interface NodeVerdict {
-  /** The node's own word, or Unknown when it has been silent for too long. */
+  /** The status that the node reports, or Unknown if it has been silent for too long. */
   readonly ready: "True" | "False" | "Unknown";
   /** When silence would become too long. */
   readonly lookAgainMs: number;
@@ -23,16 +23,16 @@ export function judgeNode(
   nowMs: number,
 ): NodeVerdict {
   const condition = readyOf(node);
-  // A node that has just registered again may find its old lease.
+  // A node that has just registered again may still have its old lease, so the latest sign counts.
   const signs = [lease?.spec?.renewTime, condition?.lastHeartbeatTime, node.metadata.creationTimestamp];
   const lastSign = Math.max(leaseSeenMs ?? 0, ...signs.map((sign) => Date.parse(sign ?? "") || 0));
   const leftMs = lastSign + graceMs - nowMs;
   if (leftMs <= 0) return { ready: "Unknown", lookAgainMs: graceMs };
-  // Unknown was our word; only the node itself takes it back.
+  // This controller wrote Unknown. Only the node itself replaces it.
   return { ready: condition?.status ?? "Unknown", lookAgainMs: leftMs };
 }
 
-/** The taints of a node in this state, besides those that others set. The time says since when. */
+/** The taints of a node in this state, and those of other writers. The times tell since when. */
 export function wantedTaints(node: Node, ready: NodeVerdict["ready"]): Taint[] {
   const kept = (node.spec?.taints ?? []).filter((taint) => !managed.has(taint.key));
   const add = (key: string, effect: Taint["effect"]): void => {
@@ -67,7 +67,7 @@ export function unknownConditions(node: Node, now: string): NodeCondition[] {
   });
 }
 
-/** How long the pod may stay on a node with these taints: undefined for ever, 0 not at all. */
+/** How long the pod may stay on a node with these taints. Undefined: forever. 0: not at all. */
 export function stayMs(pod: Pod, taints: readonly Taint[]): number | undefined {
   let shortest: number | undefined;
   for (const taint of taints) {

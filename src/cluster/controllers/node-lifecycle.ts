@@ -53,7 +53,7 @@ export function addNodeLifecycleController(context: ControllerContext): void {
     const { name = "", resourceVersion } = node.metadata;
     const taints = wantedTaints(node, ready);
     if (!sameJson(taints, node.spec?.taints ?? [])) {
-      // With the version, as others (kubectl cordon, taint) write this list too.
+      // Include the version, because others (kubectl cordon, taint) also write this list.
       nodes.wrote(
         await context.client.patchMerge(nodeKind, name, undefined, { metadata: { resourceVersion }, spec: { taints } }),
       );
@@ -119,7 +119,7 @@ export function addNodeLifecycleController(context: ControllerContext): void {
     const name = object.metadata.name ?? "";
     if (type === "set") leaseSeenMs.set(name, context.clock.nowMs());
     else leaseSeenMs.delete(name);
-    // A heartbeat matters only to a node that was given up. Other nodes are looked at when their time has come.
+    // A heartbeat matters only for a node that is not ready. Other nodes are checked at their deadline.
     const node = nodes.at(name);
     if (node !== undefined && readyOf(node)?.status !== "True") queue.add(name);
   });

@@ -32,7 +32,7 @@ export class ObjectView<Value extends KubernetesObject> {
     return this.at(namespace === undefined || namespace === "" ? name : `${namespace}/${name}`);
   }
 
-  /** By `namespace/name`. */
+  /** The object with the key `namespace/name`. */
   at(key: string): Value | undefined {
     this.#expire();
     return this.#objects.get(key);
@@ -43,7 +43,7 @@ export class ObjectView<Value extends KubernetesObject> {
     return [...this.#objects.values()];
   }
 
-  /** Objects by keys that each has; kept current. Define indexes before the informer runs. */
+  /** Makes an index that stays current. Define indexes before the informer runs. */
   index(keysOf: (object: Value) => readonly string[]): ObjectIndex<Value> {
     const index = new ViewIndex(keysOf, this.#objects, () => this.#expire());
     for (const [key, object] of this.#objects) index.set(key, undefined, object);
@@ -98,7 +98,7 @@ export class ObjectView<Value extends KubernetesObject> {
       this.#local.delete(key);
       const uid = object.metadata.uid ?? "";
       if (object.metadata.deletionTimestamp !== undefined) this.#deleting.delete(uid);
-      // News from before our delete must not bring the object back to life.
+      // An older change must not undo the local deletion.
       this.#put(key, this.#deleting.has(uid) ? this.#asTerminating(object) : object);
     } else {
       this.#local.delete(key);

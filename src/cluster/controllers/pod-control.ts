@@ -7,7 +7,7 @@ import type { ControllerContext } from "./controller.ts";
 import type { ObjectView } from "./object-view.ts";
 import { isActive, isTerminating } from "./pod-facts.ts";
 
-/** Requests of one controller at a time; a set of a thousand pods must not flood the server. */
+/** The maximum number of concurrent requests, so that a set of a thousand pods does not flood the server. */
 const maxConcurrentWrites = 16;
 
 export interface PodControlOptions {
@@ -17,7 +17,7 @@ export interface PodControlOptions {
   readonly component: string;
 }
 
-/** Creates, deletes, adopts and releases pods for one kind of owner, with the events that people know from describe. */
+/** Creates, deletes, adopts and releases pods for one kind of owner, and writes the events that describe shows. */
 export class PodControl {
   readonly #context: ControllerContext;
   readonly #kind: KindDefinition;
@@ -42,7 +42,7 @@ export class PodControl {
           message: `Created pod: ${created.metadata.name ?? ""}`,
         });
       } catch (error) {
-        // A namespace that is going away takes no pods, and that is no news.
+        // A terminating namespace accepts no pods. That is expected, so it needs no event.
         if (!/being terminated/.test(messageOf(error))) {
           this.#record(this.#kind, owner, {
             type: "Warning",
@@ -63,7 +63,7 @@ export class PodControl {
         try {
           await this.#context.client.delete(podKind, name, namespace, { preconditions: { uid } });
         } catch (error) {
-          // Another pod has that name now: ours is gone.
+          // A conflict means that another pod has the name now, so ours is deleted already.
           if (!isKubeCode(error, "conflict")) throw error;
         }
         this.#pods.deleted(pod);
@@ -76,7 +76,7 @@ export class PodControl {
     );
   }
 
-  /** The pods that belong to the owner, after matching orphans were adopted and strangers released. */
+  /** Adopts matching orphans, and releases pods that no longer match. Returns the owner's pods. */
   async claim(owner: KubernetesObject, selector: LabelSelector): Promise<Pod[]> {
     const { uid = "", namespace = "" } = owner.metadata;
     const owned: Pod[] = [];
@@ -122,7 +122,7 @@ export class PodControl {
   }
 }
 
-/** Runs all, a bounded number at a time; throws the first failure after the batch that it is in. */
+/** Runs all items in batches of bounded size. Throws the first failure after its batch. */
 export async function inBatches<Item>(items: readonly Item[], run: (item: Item) => Promise<void>): Promise<void> {
   for (let start = 0; start < items.length; start += maxConcurrentWrites) {
     const results = await Promise.allSettled(items.slice(start, start + maxConcurrentWrites).map(run));

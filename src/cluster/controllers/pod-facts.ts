@@ -9,7 +9,7 @@ export function isReady(pod: Pod): boolean {
   return podCondition(pod, "Ready")?.status === "True";
 }
 
-/** Ready for at least `minReadySeconds`. */
+/** Whether the pod has been ready for at least `minReadySeconds`. */
 export function isAvailable(pod: Pod, minReadySeconds: number, nowMs: number): boolean {
   return isReady(pod) && nowMs >= availableAtMs(pod, minReadySeconds);
 }
@@ -29,7 +29,7 @@ export function isTerminating(object: KubernetesObject): boolean {
   return object.metadata.deletionTimestamp !== undefined;
 }
 
-/** Neither ended nor about to end. */
+/** Whether the pod has neither ended nor is being deleted. */
 export function isActive(pod: Pod): boolean {
   return !isFinished(pod) && !isTerminating(pod);
 }

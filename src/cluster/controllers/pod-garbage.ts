@@ -6,7 +6,7 @@ import { createdMs, isFinished, isTerminating } from "./pod-facts.ts";
 
 /** A missing node may register again after a restart, so its pods are kept for a while. */
 const goneNodeMs = 10_000;
-/** As kube-controller-manager's --terminated-pod-gc-threshold, but sized for a lab. */
+/** Like kube-controller-manager's --terminated-pod-gc-threshold, but for the size of a lab. */
 const maxFinishedPods = 1_000;
 
 /**

@@ -18,7 +18,7 @@ export interface ReplicaSetPlan {
   readonly lookAgainMs: number | undefined;
 }
 
-/** What a ReplicaSet needs: pods to create or to remove, and its status, from its pods alone. */
+/** Plans a ReplicaSet from its pods: pods to create or remove, and its status. */
 export function planReplicaSet(replicaSet: ReplicaSet, pods: readonly Pod[], nowMs: number): ReplicaSetPlan {
   const wanted = replicaSet.spec?.replicas ?? 1;
   const minReadySeconds = replicaSet.spec?.minReadySeconds ?? 0;
@@ -49,8 +49,8 @@ export function planReplicaSet(replicaSet: ReplicaSet, pods: readonly Pod[], now
 const deletionCost = "controller.kubernetes.io/pod-deletion-cost";
 
 /**
- * Pods in the order in which they go: unassigned, pending, not ready, cheap (the deletion cost annotation), on the node
- * with most of them, ready for the shortest time, restarted most often, youngest.
+ * Sorts pods in the order of their removal: unassigned, pending, not ready, lowest deletion cost (by annotation), on
+ * the node with most of them, ready for the shortest time, most restarts, youngest.
  */
 function rankForRemoval(pods: readonly Pod[]): Pod[] {
   const onNode = Map.groupBy(pods, (pod) => pod.spec?.nodeName ?? "");

@@ -8,7 +8,7 @@ import { planReplicaSet } from "./replica-set-plan.ts";
 import { matchesLabelSelector } from "../../api/index.ts";
 import { controllerOf } from "../../kube/index.ts";
 
-/** The server completes generated names with five letters; the whole must fit into a DNS label. */
+/** The server appends five letters to generated names, and the result must fit into a DNS label. */
 const maxNamePrefix = 57;
 
 export function addReplicaSetController(context: ControllerContext): void {
@@ -67,7 +67,7 @@ export function addReplicaSetController(context: ControllerContext): void {
 
   enqueueOn(sets, queue);
   enqueueControllerOn(pods, replicaSetKind, queue);
-  // A pod without owner may be one to adopt.
+  // A pod without an owner may be adopted.
   pods.onChange(({ object }) => {
     if (controllerOf(object) !== undefined) return;
     for (const set of sets.all()) {

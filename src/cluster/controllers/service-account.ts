@@ -5,7 +5,7 @@ import { isTerminating } from "./pod-facts.ts";
 
 const rootCaName = "kube-root-ca.crt";
 
-/** Each namespace has the ServiceAccount `default` and the ConfigMap with the cluster's root certificate. */
+/** Gives each namespace the ServiceAccount `default` and the ConfigMap with the cluster's root certificate. */
 export function addNamespaceContentControllers(context: ControllerContext, rootCaPem: string): void {
   const namespaces = context.view(namespaceKind);
   const accounts = context.view(serviceAccountKind);
@@ -53,7 +53,7 @@ export function addNamespaceContentControllers(context: ControllerContext, rootC
   maps.onChange(({ object }) => rootCaQueue.add(object.metadata.namespace ?? ""));
 }
 
-/** A namespace may go away, or another process come first, while we write. */
+/** Ignores errors if the namespace is deleted meanwhile, or another process has written first. */
 async function ifStillThere(write: () => Promise<void>): Promise<void> {
   try {
     await write();

@@ -3,15 +3,14 @@ import { hashOf } from "./controller-revisions.ts";
 import { isAvailable, isFinished, isReady, isTerminating } from "./pod-facts.ts";
 
 export interface StatefulSetPlan {
-  /** Ordinals to create, with the hash of the template to use. */
+  /** The ordinals of pods to create, with the hash of their template. */
   readonly create: readonly { readonly ordinal: number; readonly hash: string }[];
   readonly remove: readonly Pod[];
   readonly status: NonNullable<StatefulSet["status"]>;
 }
 
 /**
- * One step: at most one pod at a time if ordered, all missing pods if parallel. Updates go from the highest ordinal
- * down.
+ * Plans one step: one pod at a time if ordered, all missing pods if parallel. Updates begin with the highest ordinal.
  */
 export function planStatefulSet(
   set: StatefulSet,

@@ -14,7 +14,7 @@ export interface ClusterDnsOptions {
   readonly address: string;
   readonly port: number;
   readonly upstream?: Upstream;
-  /** `cluster.local` when absent. */
+  /** `cluster.local` if absent. */
   readonly domain?: string;
 }
 

@@ -111,7 +111,7 @@ test("the server answers over UDP and TCP, denies with a SOA, and foreign names 
       server.port,
       "127.0.0.1",
     );
-    // The types leave out what the decoder adds.
+    // The types lack a field that the decoder adds.
     const packet: DecodedPacket & { rcode?: string } = decode(await answer);
     socket.close();
     return packet;

@@ -11,7 +11,7 @@ export interface DnsServerOptions {
   /** `cluster.local`. */
   readonly domain: string;
   readonly source: ZoneSource;
-  /** Resolves when the source is filled; until then every question is answered with SERVFAIL. */
+  /** Resolves when the source is filled. Until then, every question is answered with SERVFAIL. */
   readonly ready: Promise<void>;
   /** Resolvers for names outside of the cluster. Without one, such names do not exist. */
   readonly upstream?: Upstream;
@@ -22,7 +22,7 @@ export interface DnsServerOptions {
 
 const maxTcpConnections = 256;
 const tcpIdleMs = 10_000;
-/** How many ExternalName Services may lead to each other. A longer chain ends without an address. */
+/** The maximum length of a chain of ExternalName Services. A longer chain ends without an address. */
 const maxAliases = 8;
 
 /** The cluster's name server, over UDP and TCP. */
@@ -37,13 +37,13 @@ export class DnsServer {
     this.#forwarder = options.upstream === undefined ? undefined : new Forwarder(options.upstream, options.clock);
   }
 
-  /** The port in use; differs from the option when that is 0. */
+  /** The port in use. It differs from the option if that is 0. */
   get port(): number {
     return this.#port;
   }
 
   async run(signal: AbortSignal, listening: () => void = () => undefined): Promise<void> {
-    // TCP chooses the port when it is 0: of its ports many are in use by connections that leave.
+    // For port 0, let TCP choose the port, because outgoing connections occupy many TCP ports.
     const tcp = await this.#listenTcp();
     let udp: UdpSocket;
     try {
@@ -75,7 +75,7 @@ export class DnsServer {
     socket.on("error", (error) => this.#options.log.warn("the UDP socket failed", { error: messageOf(error) }));
     socket.on("message", (query: Buffer, from: RemoteInfo) => {
       void this.#answer(query, "udp").then((answer) => {
-        // The asker may be gone; UDP does not tell.
+        // Ignore errors, because the client may be gone.
         if (answer !== undefined) socket.send(answer, from.port, from.address, () => undefined);
       });
     });
@@ -166,7 +166,7 @@ export class DnsServer {
     return all;
   }
 
-  /** Clients take the first address: each endpoint must come first equally often. */
+  /** Rotates the answers, so that each endpoint is equally often the first one, which clients use. */
   #rotate<Item>(items: readonly Item[]): readonly Item[] {
     if (items.length < 2) return items;
     const start = Math.floor(this.#options.random() * items.length);

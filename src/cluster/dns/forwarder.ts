@@ -7,10 +7,10 @@ export interface Upstream {
 }
 
 const answerTimeoutMs = 3_000;
-/** More questions than these wait for the upstream at a time are refused. */
+/** The maximum number of questions that wait for the upstream. Further ones are refused. */
 const maxPending = 512;
 
-/** Passes questions about foreign names on, over UDP, as they are. */
+/** Forwards questions about other names unchanged over UDP. */
 export class Forwarder {
   readonly #upstream: Upstream;
   readonly #clock: Clock;
@@ -21,7 +21,7 @@ export class Forwarder {
     this.#clock = clock;
   }
 
-  /** The upstream's answer; undefined when none came in time. */
+  /** Returns the upstream's answer. Undefined if there is none in time. */
   async ask(query: Buffer): Promise<Buffer | undefined> {
     if (this.#pending >= maxPending) return undefined;
     this.#pending += 1;

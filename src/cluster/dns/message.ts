@@ -12,22 +12,22 @@ import {
 } from "dns-packet";
 import type { DnsRecord, ZoneAnswer } from "./zone.ts";
 
-/** As CoreDNS serves cluster names: short, because endpoints change. */
+/** CoreDNS's time to live for cluster names. It is short, because endpoints change. */
 const ttlSeconds = 5;
 const plainUdpBytes = 512;
-/** The size that passes every path unfragmented (DNS Flag Day 2020). */
+/** The largest size that is not fragmented on any usual path (DNS Flag Day 2020). */
 const edns = 1232;
 
 const rcodes = { noError: 0, serverFailure: 2, noSuchName: 3, notImplemented: 4, refused: 5 } as const;
 
 export interface Question {
   readonly packet: DecodedPacket;
-  /** As asked, for the answer; the look-up uses lower case. */
+  /** The name in the question's spelling, for the answer. The look-up uses lower case. */
   readonly name: string;
   readonly type: string;
 }
 
-/** The query in the bytes; undefined when they are none, or an answer. */
+/** Parses a query. Undefined for other bytes, and for answers. */
 export function parseQuestion(bytes: Buffer): Question | undefined {
   try {
     const packet = decode(bytes);
@@ -39,7 +39,7 @@ export function parseQuestion(bytes: Buffer): Question | undefined {
   }
 }
 
-/** A question of our own about another name, of the same type as the one that we were asked. */
+/** Encodes a question about another name with the type of the original question. */
 export function encodeQuestion({ packet, type }: Question, name: string): Buffer {
   return encode({
     type: "query",
@@ -49,7 +49,7 @@ export function encodeQuestion({ packet, type }: Question, name: string): Buffer
   });
 }
 
-/** The address and alias records of a name server's answer; empty when there are none or it cannot be read. */
+/** The address and alias records of a name server's answer. Empty if it has none or is unreadable. */
 export function recordsOf(bytes: Buffer): DnsRecord[] {
   try {
     return (decode(bytes).answers ?? []).flatMap((answer): DnsRecord[] =>
@@ -62,7 +62,7 @@ export function recordsOf(bytes: Buffer): DnsRecord[] {
   }
 }
 
-/** The zone's answer as a message; records that do not fit into UDP are left out and the client asks again by TCP. */
+/** Encodes the zone's answer. Records that do not fit into UDP are left out, and the client asks again over TCP. */
 export function encodeAnswer(question: Question, domain: string, answer: ZoneAnswer, transport: "udp" | "tcp"): Buffer {
   const negative = answer.answers.length === 0;
   const rcode = answer.outcome === "found" ? rcodes.noError : rcodes.noSuchName;
@@ -81,7 +81,7 @@ export function encodeAnswer(question: Question, domain: string, answer: ZoneAns
   return half.length <= udpLimit(question) ? half : build(question, flags | TRUNCATED_RESPONSE, rcode, [], [], []);
 }
 
-/** An answer that says that we cannot answer. */
+/** Encodes the answer SERVFAIL. */
 export function encodeFailure(question: Question): Buffer {
   return build(question, 0, rcodes.serverFailure, [], [], []);
 }

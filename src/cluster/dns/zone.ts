@@ -14,15 +14,15 @@ export type DnsRecord =
   | { readonly type: "SRV"; readonly name: string; readonly port: number; readonly target: string };
 
 export interface ZoneAnswer {
-  /** `absent`: there is no such name; `unknown`: the name is not ours. */
+  /** `absent`: the name does not exist. `unknown`: the name is outside the zone. */
   readonly outcome: "found" | "absent" | "unknown";
   readonly answers: readonly DnsRecord[];
-  /** Addresses of SRV targets. */
+  /** The addresses of SRV targets. */
   readonly additionals: readonly DnsRecord[];
 }
 
 const none = { answers: [], additionals: [] } as const;
-/** The name is there, perhaps without a record of the wanted type. */
+/** An answer for an existing name, which may have no record of the requested type. */
 const found = (answers: readonly DnsRecord[] = [], additionals: readonly DnsRecord[] = []): ZoneAnswer => ({
   outcome: "found",
   answers,
@@ -31,7 +31,7 @@ const found = (answers: readonly DnsRecord[] = [], additionals: readonly DnsReco
 const absent: ZoneAnswer = { outcome: "absent", ...none };
 const unknown: ZoneAnswer = { outcome: "unknown", ...none };
 
-/** Answers a question by the DNS specification of Kubernetes (1.1.0). `name` is in lower case and without a dot at the end. */
+/** Answers a question by Kubernetes' DNS specification (1.1.0). `name` is in lower case without a final dot. */
 export function answerZone(source: ZoneSource, domain: string, name: string, type: string): ZoneAnswer {
   if (name.endsWith(".in-addr.arpa") || name.endsWith(".ip6.arpa")) return answerReverse(source, domain, name, type);
   if (name === domain) return found();
@@ -185,7 +185,7 @@ function addressOfReverse(name: string): string | undefined {
   const nibbles = name.slice(0, -".ip6.arpa".length).split(".").reverse().join("");
   if (!/^[0-9a-f]{32}$/.test(nibbles)) return undefined;
   const groups = (nibbles.match(/.{4}/g) ?? []).map((group) => group.replace(/^0{1,3}/, ""));
-  // As the API writes addresses: the longest run of zeros as `::`.
+  // Like the API, write the longest run of zeros as `::`.
   const text = groups.join(":");
   const zeros = [...text.matchAll(/(?:^|:)0(?::0)+(?=:|$)/g)].sort((a, b) => b[0].length - a[0].length)[0];
   return zeros === undefined ? text : `${text.slice(0, zeros.index)}::${text.slice(zeros.index + zeros[0].length + 1)}`;

@@ -6,19 +6,19 @@ import { matchesImagePattern, parseImageReference } from "./image-reference.ts";
 import type { ImageEntry } from "./image-entry.ts";
 import { findRelease, type LabRelease } from "./releases.ts";
 
-/** What a container of an image runs; paths are the container's. */
+/** The program of an image's container, with paths inside the container. */
 export interface ResolvedImage {
   readonly argv: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   readonly release: LabRelease;
-  /** Programs of the image that are the entrypoint under another name, which shells in the container can find. */
+  /** Other names of the image's program, which shells in the container can find. */
   readonly aliases: Readonly<Record<string, readonly string[]>>;
   /** A registry's name for the image: `docker.io/library/busybox@sha256:…`. */
   readonly id: string;
 }
 
-/** Where the release tree is in every container. */
+/** The path of the release tree in every container. */
 export const releaseInContainer = "/opt/serin";
 const userFile = "images.yaml";
 
@@ -28,7 +28,7 @@ export interface ContainerWords {
   readonly args: readonly string[] | undefined;
 }
 
-/** The lab's image store: names to programs. */
+/** The lab's image store. It maps image names to programs. */
 export class ImageCatalogue {
   readonly #stateDirectory: string;
   readonly #builtIn: readonly ImageEntry[];
@@ -40,12 +40,12 @@ export class ImageCatalogue {
     this.#builtIn = builtIn;
   }
 
-  /** Whether an image has been resolved here before: its next container finds it present. */
+  /** Whether an image has been resolved before, so that it counts as present. */
   has(image: string): boolean {
     return this.#present.has(image);
   }
 
-  /** Throws a user error, with the remedy in its message, when there is no program for the image. */
+  /** Resolves an image. Throws a user error with the remedy if there is no program for it. */
   async resolve(words: ContainerWords): Promise<ResolvedImage> {
     const reference = parseImageReference(words.image);
     const entry = [...(await this.#userEntries()), ...this.#builtIn].find((candidate) =>
@@ -83,13 +83,16 @@ export class ImageCatalogue {
     } catch {
       return [];
     }
-    // YAML's parser takes time and memory that most nodes never need.
+    // Load YAML's parser on demand, because most nodes never need it.
     const { parseImageCatalogue } = await import("./parse-catalogue.ts");
     return parseImageCatalogue(text, path);
   }
 }
 
-/** As in container runtimes: `command` replaces the entrypoint and its arguments, `args` the arguments. */
+/**
+ * The program to run. As in container runtimes, `command` replaces the entrypoint with its arguments, and `args` only
+ * the arguments.
+ */
 function programOf(entry: ImageEntry, { command, args }: ContainerWords): string[] {
   if (command === undefined || command.length === 0) {
     return [...entry.entrypoint.map(inRelease), ...(args === undefined || args.length === 0 ? entry.arguments : args)];
@@ -99,7 +102,7 @@ function programOf(entry: ImageEntry, { command, args }: ContainerWords): string
   return [...program, ...rest, ...(args ?? [])];
 }
 
-/** Words that are paths in the release's tree: they have a slash and do not begin with one. */
+/** Resolves a path in the release's tree: a word that contains a slash and does not begin with one. */
 function inRelease(word: string): string {
   return word.includes("/") && !word.startsWith("/") ? `${releaseInContainer}/${word}` : word;
 }

@@ -1,4 +1,4 @@
-/** An entry of `manifests/images.yaml`, checked; the file says what each field means. */
+/** A checked entry of `manifests/images.yaml`. The file explains the fields. */
 export interface ImageEntry {
   readonly images: readonly string[];
   readonly release: "tag" | "cluster";
@@ -7,6 +7,6 @@ export interface ImageEntry {
   readonly aliases: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
-  /** `user:group` in numbers, of an image that is built of this entry. */
+  /** `user:group` as numbers, for an image built from this entry. */
   readonly user: string;
 }

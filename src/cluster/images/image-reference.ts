@@ -23,7 +23,7 @@ export function parseImageReference(image: string): ImageReference {
   return { repository: `docker.io/${rest.length === 0 ? "library/" : ""}${path}`, tag };
 }
 
-/** `*` stands for any characters, slashes too; everything else for itself. */
+/** Matches a pattern in which `*` stands for any characters, including slashes. */
 export function matchesImagePattern(pattern: string, repository: string): boolean {
   const expression = pattern
     .split("*")

@@ -17,9 +17,9 @@ import { messageOf, userError } from "../../base/index.ts";
 /** A release tree that the lab can run. */
 export interface LabRelease {
   readonly version: string;
-  /** As the lab's processes see it. */
+  /** The directory, as seen by the lab's processes. */
   readonly root: string;
-  /** The packages that it runs with; absent when the tree has its own. */
+  /** The packages with which it runs. Undefined if the tree has its own. */
   readonly nodeModules: string | undefined;
 }
 
@@ -33,15 +33,15 @@ const directoryName = "releases";
 /** The parts of a release. Everything else in the tree stays out. */
 const releaseEntries = ["bin", "package.json", "src", "dist", "generated", "manifests", "samples"];
 
-/** Notes which tree the cluster itself runs from, with the paths that hold inside the lab. */
+/** Records the tree from which the cluster itself runs, with its paths inside the lab. */
 export function writeOwnRelease(stateDirectory: string, own: LabRelease): void {
   const index: ReleaseIndex = { own };
   writeFileSync(join(stateDirectory, indexName), `${JSON.stringify(index)}\n`);
 }
 
 /**
- * The tree of an image's tag, `-distroless` and `-debug` left out. The cluster's own tree for undefined and `latest`, and
- * for a version that was never added: that one runs under the version's name.
+ * Finds the release tree for an image's tag, without `-distroless` and `-debug`. The cluster's own tree is used for
+ * undefined and `latest`. It is also used, under the other version's name, for a version that was never added.
  */
 export function findRelease(stateDirectory: string, tag: string | undefined): LabRelease {
   const { own } = JSON.parse(readFileSync(join(stateDirectory, indexName), "utf8")) as ReleaseIndex;
@@ -84,8 +84,8 @@ export function listReleases(stateDirectory: string, ownVersion: string): Listed
 }
 
 /**
- * Copies a release tree into the cluster, so that images with its version as tag run it. It runs with the cluster's
- * installed packages. Replaces a tree of the same version for containers that start from then on. Answers the version.
+ * Copies a release tree into the cluster, so that images with its version as tag run it, with the cluster's installed
+ * packages. It replaces a tree of the same version for new containers. Returns the version.
  */
 export function addRelease(stateDirectory: string, tree: string): string {
   const version = versionOf(tree);

@@ -13,7 +13,10 @@ export function labRunsAsOtherUser(): boolean {
   return process.getuid?.() === 0 && isMapped(readFileSync("/proc/self/uid_map", "utf8"), labHostUid + labUids - 1);
 }
 
-/** `map` as in /proc/<pid>/uid_map: first uid inside, first uid outside, count, a line each. */
+/**
+ * `map` has the format of /proc/<pid>/uid_map. Each line has the first uid inside, the first uid outside, and the
+ * count.
+ */
 export function isMapped(map: string, uid: number): boolean {
   return map
     .trim()
@@ -25,13 +28,13 @@ export function isMapped(map: string, uid: number): boolean {
 }
 
 export interface LabCommandOptions {
-  /** As {@link labRunsAsOtherUser} says. */
+  /** The result of {@link labRunsAsOtherUser}. */
   readonly asOtherUser: boolean;
   /** Host paths: the release tree, the cluster's state directory, the compile cache shared by all clusters. */
   readonly releaseRoot: string;
   readonly stateDirectory: string;
   readonly compileCache: string;
-  /** Path of the carried Node below the release tree's `node_modules` directory, and that directory. */
+  /** The release tree's `node_modules` directory, and the path of the included Node below it. */
   readonly nodeModules: string;
   readonly nodeProgram: string;
   /** `src/cmd/main.ts` or `dist/cmd/main.js`. */
@@ -47,7 +50,7 @@ export interface LabCommand {
 }
 
 const everyNamespace = "-Unmuipf";
-/** The lab's first process: it reaps what pods leave behind, and ends with the supervisor. */
+/** The lab's first process. It reaps orphaned processes of pods, and ends with the supervisor. */
 const firstProcess = '"$0" "$@" & wait $!';
 const firstProcessAfterMap = `read -r go && { ${firstProcess}; }`;
 
@@ -158,5 +161,5 @@ function rootCommand(options: LabCommandOptions): LabCommand {
   };
 }
 
-/** What goes into uid_map and gid_map. */
+/** The content of uid_map and gid_map. */
 export const rootUidMap = `0 ${labHostUid} ${labUids}\n`;

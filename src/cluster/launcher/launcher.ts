@@ -41,8 +41,8 @@ const uidMapAttempts = 1_000;
 const stopGraceMs = 3_000;
 
 /**
- * The one process of the lab in the user's own network namespace: starts the supervisor in namespaces of its own, opens
- * sockets on the host's loopback and hands them in. With its end, however it comes, the whole lab ends.
+ * The only process of the lab in the user's own network namespace. It starts the supervisor in new namespaces, opens
+ * sockets on the host's loopback, and passes them to the supervisor. The whole lab ends with it, however it ends.
  */
 export class Launcher {
   readonly #options: LauncherOptions;
@@ -53,7 +53,7 @@ export class Launcher {
     this.#log = options.log;
   }
 
-  /** Blocks until the lab has ended. Answers the exit code. */
+  /** Blocks until the lab has ended. Returns the exit code. */
   async run(signal: AbortSignal): Promise<number> {
     const { stateDirectory } = this.#options;
     const record = readClusterRecord(stateDirectory);
@@ -156,7 +156,7 @@ export class Launcher {
     });
   }
 
-  /** The lab's first process, as the host sees it: who enters the lab's namespaces needs it. */
+  /** Records the host's pid of the lab's first process, which is needed to enter the lab's namespaces. */
   #recordInit(record: ClusterRecord, child: ChildProcess): void {
     const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim();
     const labInit = hostProcess(Number(children.split(" ")[0]));
@@ -206,7 +206,7 @@ export function compileCacheDirectory(env: Environment): string {
   return join(stateHome(env), "compile-cache");
 }
 
-/** Root's lab runs as another user, which needs rights to these files wherever they are. */
+/** Throws if others cannot read these files, because root's lab runs as another user. */
 function requireReadableByAll(paths: readonly string[], releaseRoot: string): void {
   const readableByAll = 0o004;
   const closed = paths.find((path) => (statSync(path).mode & readableByAll) === 0);
@@ -228,7 +228,10 @@ async function listenForApiServer(record: ClusterRecord): Promise<Server> {
   return await listenNear(address, port, portIsFixed);
 }
 
-/** Listens on the port, or on the next free one. What connects before the lab takes the socket over waits in its queue. */
+/**
+ * Listens on the port, or on the next free one. Clients that connect before the lab takes over the socket wait in its
+ * queue.
+ */
 async function listenNear(address: string, port: number, fixed: boolean): Promise<Server> {
   for (let candidate = port; candidate < port + (fixed ? 1 : portsTried) && candidate < 65_536; candidate += 1) {
     const server = createServer({ pauseOnConnect: true });
@@ -250,7 +253,7 @@ async function listenNear(address: string, port: number, fixed: boolean): Promis
   });
 }
 
-/** Root's lab waits for its uid map before its first program starts. */
+/** Writes the uid map, for which root's lab waits before its first program starts. */
 async function writeUidMap(child: ChildProcess, clock: Clock): Promise<void> {
   const own = readlinkSync("/proc/self/ns/user");
   for (let attempt = 0; attempt < uidMapAttempts && child.exitCode === null; attempt += 1) {

@@ -1,6 +1,6 @@
 import type { ErrorKind } from "../../base/index.ts";
 
-/** Supervisor -> launcher, over Node's IPC channel. */
+/** A message from the supervisor to the launcher over Node's IPC channel. */
 export type LauncherRequest =
   | { readonly type: "ready" }
   | {
@@ -10,7 +10,7 @@ export type LauncherRequest =
       readonly message: string;
       readonly hint: string | undefined;
     }
-  /** A listening socket on the host's loopback; `port` is where the search for a free one begins. */
+  /** Requests a listening socket on the host's loopback. The search for a free port begins at `port`. */
   | {
       readonly type: "listen";
       readonly id: number;
@@ -19,7 +19,7 @@ export type LauncherRequest =
       readonly port: number;
     };
 
-/** Launcher -> supervisor; `listening` carries the socket. */
+/** A message from the launcher to the supervisor. The socket is sent with `listening`. */
 export type LauncherReply =
   | { readonly type: "listening"; readonly id: number; readonly address: string; readonly port: number }
   | { readonly type: "refused"; readonly id: number; readonly message: string };

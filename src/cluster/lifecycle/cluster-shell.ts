@@ -4,12 +4,12 @@ import { userError, type Environment } from "../../base/index.ts";
 import { isHostProcessAlive, requireRunningCluster } from "../record/index.ts";
 import { shimDirectory } from "./shims.ts";
 
-/** Proxies of the machine's network are out of reach in there. */
+/** Variables that are removed, because the proxies of the machine's network are not reachable in the lab. */
 const proxyVariables = ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy"];
 
 /**
- * Runs a command (the user's shell when empty) in the lab's host namespace, where LoadBalancer, node and pod addresses are
- * reached. Files are the user's own, the working directory too. Answers the exit code.
+ * Runs a command, or the user's shell if it is empty, in the lab's host namespace, in which LoadBalancer, node and pod
+ * addresses are reachable. Files and the working directory are the user's own. Returns the exit code.
  */
 export async function runInCluster(name: string, command: readonly string[], env: Environment): Promise<number> {
   const { directory, record } = requireRunningCluster(env, name);

@@ -38,9 +38,9 @@ export interface CreateClusterOptions {
   readonly env: Environment;
   /** Aborted by Ctrl-C. Then everything is undone. */
   readonly signal: AbortSignal;
-  /** Told in the user's words what is done now. */
+  /** Called with a text for the user about the current step. */
   readonly progress: (step: string) => void;
-  /** Checks the machine if the lab did not start: a missing feature is a better answer than the first failure. */
+  /** Checks the machine if the lab did not start, because a missing feature explains more than the first failure. */
   readonly diagnose: () => Promise<readonly Finding[]>;
 }
 
@@ -52,9 +52,9 @@ export interface CreatedCluster {
   readonly server: string;
 }
 
-/** A cluster takes five seconds on a quiet machine; on one with ten times the work that it has cores, over a minute. */
+/** A cluster needs five seconds on an idle machine, and over a minute on a very busy one. */
 const readyTimeoutMs = 180_000;
-/** The API server's database, logs and emptyDirs of a small lab. */
+/** The disk space of a small lab for the API server's database, logs and emptyDirs. */
 const neededBytes = 200 * 1024 * 1024;
 
 /**
@@ -138,7 +138,7 @@ function prepareDirectory(directory: string, options: CreateClusterOptions): Clu
   return pki;
 }
 
-/** Root's lab runs as another user, who must own what it writes. */
+/** Gives a path to the user of root's lab, who must own the files that it writes. */
 function giveToLab(path: string): void {
   if (lstatSync(path).uid !== labHostUid) chownSync(path, labHostUid, labHostUid);
   for (const entry of readdirSync(path, { withFileTypes: true })) {
@@ -287,7 +287,7 @@ function interrupted(): SerinError {
 
 const startFaults = new Set(["lab-start", "lab-ended", "launcher-ended", "user-namespace"]);
 
-/** Where the lab's first programs did not even start, the machine is looked at as by `serin doctor`. */
+/** If the lab's first programs did not start, checks the machine like `serin doctor`. */
 async function machineLacks(error: unknown, { diagnose }: CreateClusterOptions): Promise<SerinError | undefined> {
   if (!(error instanceof SerinError) || !startFaults.has(error.code)) return undefined;
   const lacks = (await diagnose()).filter(({ ok }) => !ok);
@@ -300,7 +300,7 @@ async function machineLacks(error: unknown, { diagnose }: CreateClusterOptions):
 
 const notAllowed = new Set(["EACCES", "EPERM", "EROFS"]);
 
-/** The error for a file, in words that say what to do. */
+/** The user error for a file problem, with the remedy. */
 function fileFault(error: unknown, directory: string): SerinError | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const { code = "", path, syscall } = cause as NodeJS.ErrnoException;
@@ -309,7 +309,7 @@ function fileFault(error: unknown, directory: string): SerinError | undefined {
         cause: error,
         hint: "make room, or set XDG_STATE_HOME to a directory on another disk",
       });
-    // On a read-only file system Node's recursive mkdir says ENOENT.
+    // On a read-only file system, Node's recursive mkdir fails with ENOENT.
     const isRefused = notAllowed.has(code) || (code === "ENOENT" && syscall === "mkdir");
     if (isRefused && path !== undefined) {
       return userError("not-writable", `cannot write ${path}`, {

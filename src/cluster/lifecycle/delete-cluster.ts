@@ -16,16 +16,16 @@ import { removeFromKubeconfig } from "./kubeconfig-file.ts";
 const stopTimeoutMs = 5_000;
 const pollMs = 10;
 
-/** kind's: `kind-<name>`. */
+/** The name of the context, as kind chooses it: `kind-<name>`. */
 export function contextNameOf(clusterName: string): string {
   return `kind-${clusterName}`;
 }
 
-/** Ends a cluster, takes it out of the kubeconfig and removes its files. Throws a user error when there is none of this name. */
+/** Ends a cluster, and removes it from the kubeconfig and its files. Throws a user error if it does not exist. */
 export async function deleteCluster(name: string, env: Environment): Promise<void> {
   const { directory, record } = requireCluster(env, name);
   await stopLauncher(record.launcher);
-  // Its PID namespace goes a moment after its launcher.
+  // The PID namespace ends a moment after the launcher.
   const deadline = Date.now() + stopTimeoutMs;
   while (isHostProcessAlive(record.labInit) && Date.now() < deadline) await sleep(pollMs);
   if (record.kubeconfig !== undefined)
@@ -33,7 +33,7 @@ export async function deleteCluster(name: string, env: Environment): Promise<voi
   rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
 }
 
-/** SIGTERM, then SIGKILL; the lab goes with its launcher. */
+/** Sends SIGTERM, then SIGKILL. The lab ends with its launcher. */
 export async function stopLauncher(launcher: HostProcess | undefined): Promise<void> {
   if (launcher === undefined) return;
   for (const signal of ["SIGTERM", "SIGKILL"] as const) {

@@ -5,7 +5,7 @@ import type { Environment } from "../../base/index.ts";
 import { labHostUid, labRunsAsOtherUser } from "../launcher/index.ts";
 import { stateHome } from "../record/index.ts";
 
-/** One thing that the lab needs of the machine. */
+/** A requirement of the lab on the machine, and whether it is met. */
 export interface Finding {
   readonly subject: string;
   readonly ok: boolean;
@@ -16,7 +16,9 @@ export interface Finding {
 
 export interface DoctorOptions {
   readonly env: Environment;
-  /** Starts this program again inside namespaces, where it answers with {@link probeInside} as JSON. */
+  /**
+   * The command that starts this program in new namespaces, where it prints the result of {@link probeInside} as JSON.
+   */
   readonly insideCommand: readonly string[];
 }
 
@@ -31,7 +33,7 @@ const programs: readonly { readonly name: string; readonly what: string }[] = [
 ];
 const neededMb = 200;
 
-/** Looks at everything that `serin cluster create` needs. Changes nothing. */
+/** Checks everything that `serin cluster create` needs. Changes nothing. */
 export function diagnose(options: DoctorOptions): Finding[] {
   const findings = [
     systemFinding(),
@@ -66,7 +68,7 @@ function programFinding({ name, what }: (typeof programs)[number], env: Environm
       accessSync(join(directory, name), constants.X_OK);
       return good(`program ${name}`, join(directory, name));
     } catch {
-      // Not in this directory.
+      // The program is not in this directory.
     }
   }
   return bad(`program ${name}`, "not in PATH", `install the package ${what}`);
@@ -95,7 +97,7 @@ function stateFinding(env: Environment): Finding {
   return good("state directory", `${directory}, ${freeMb} MB free`);
 }
 
-/** As the launcher does: root first becomes a user without rights. */
+/** The command for namespaces. Like the launcher, root first becomes a user without rights. */
 function namespaceCommand(): string[] {
   const asUser = labRunsAsOtherUser()
     ? ["setpriv", `--reuid=${labHostUid}`, `--regid=${labHostUid}`, "--clear-groups"]

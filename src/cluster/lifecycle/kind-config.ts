@@ -7,7 +7,7 @@ export type ClusterPlan = Pick<ClusterRecord, "name" | "nodes" | "apiServer">;
 
 export interface ParsedKindConfig {
   readonly plan: ClusterPlan;
-  /** Fields that were accepted and are done differently. */
+  /** Accepted fields that have another effect than in kind. */
   readonly warnings: readonly string[];
 }
 
@@ -145,10 +145,10 @@ class ConfigReader {
       );
       return { address, port: labNetwork.apiServerPort, portIsFixed: false };
     }
-    // A port below 1024 would need rights on the host; 0 and -1 mean any in kind.
+    // A port below 1024 needs root on the host. In kind, 0 and -1 mean any port.
     if (port > 0 && port < 1024)
       this.#problem(portPair, `networking.apiServerPort: ${port} needs root on this machine; take one above 1023`);
-    // A port that was meant for another address is a wish: another lab may have it on the loopback address.
+    // A port for another address is only a preference, because another lab may use it on the loopback address.
     const isMeantFor = asked === undefined || asked === address;
     return port <= 0
       ? { address, port: labNetwork.apiServerPort, portIsFixed: false }
@@ -211,7 +211,7 @@ class ConfigReader {
     return labels;
   }
 
-  /** The fields of a map; names those that kind does not know, and warns of those that mean nothing here. */
+  /** The fields of a map. Reports fields that kind does not know, and warns about fields without effect here. */
   #fields(node: unknown, path: string, known: readonly string[]): Map<string, Pair> {
     const fields = new Map<string, Pair>();
     if (node === undefined || node === null || (isScalar(node) && node.value === null)) return fields;

@@ -43,7 +43,7 @@ function entriesOf(access: AdminAccess): Pick<KubeconfigDocument, "clusters" | "
   };
 }
 
-/** A kubeconfig for one cluster alone, as `kind get kubeconfig` prints it. */
+/** A kubeconfig with only one cluster, as `kind get kubeconfig` prints it. */
 export function kubeconfigText(access: AdminAccess): string {
   return stringify({
     apiVersion: "v1",
@@ -61,7 +61,7 @@ export function userKubeconfigPath(env: Environment): string {
   return listed.find((path) => existsSync(path)) ?? listed[0] ?? join(env["HOME"] ?? homedir(), ".kube", "config");
 }
 
-/** Adds or replaces the cluster and makes it current; answers the context that was current before. Mode 0600. */
+/** Adds or replaces the cluster and makes it current. The file has mode 0600. Returns the former current context. */
 export function mergeIntoKubeconfig(path: string, access: AdminAccess): string {
   const document = readKubeconfig(path);
   const previous = document["current-context"];

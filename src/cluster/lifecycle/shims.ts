@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { labNetwork } from "../record/index.ts";
 
 /**
- * Small stand-ins that `serin cluster shell` puts first in PATH, so that documented commands work as written: istioctl is
- * serin itself, kind and docker answer for this cluster, sudo runs its command as it is.
+ * Writes small replacement programs, which `serin cluster shell` puts first in PATH, so that documented commands work
+ * unchanged: istioctl is serin, kind and docker answer for this cluster, and sudo only runs its command.
  */
 export function writeShims(stateDirectory: string, clusterName: string, releaseRoot: string): void {
   const directory = shimDirectory(stateDirectory);
@@ -18,7 +18,7 @@ export function writeShims(stateDirectory: string, clusterName: string, releaseR
   };
   for (const [name, script] of Object.entries(shims))
     writeFileSync(join(directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-  // A link, as the program knows by its name what it is called.
+  // A link, because the program behaves as istioctl if it is called by that name.
   const istioctl = join(directory, "istioctl");
   rmSync(istioctl, { force: true });
   symlinkSync(join(releaseRoot, "bin/serin"), istioctl);
@@ -42,7 +42,7 @@ echo "kind: this stand-in knows create, delete, get clusters, get nodes, get kub
 exit 1`;
 }
 
-/** Docker's answer for the network that kind makes; `-f` takes the two forms that guides use. */
+/** Answers `docker network inspect` for kind's network. `-f` accepts the two formats that guides use. */
 function dockerShim(): string {
   const { fabricCidr, hostAddress } = labNetwork;
   return `# docker network inspect kind, for the lab's fabric.

@@ -2,7 +2,7 @@ import { totalmem } from "node:os";
 import type { ConfigMap, Container, EnvVar, Pod, Secret, Service } from "../../api/kubernetes/index.ts";
 import { userError } from "../../base/index.ts";
 
-/** What a pod's variables may refer to. */
+/** The sources of a pod's variables. */
 export interface EnvironmentSources {
   readonly pod: Pod;
   readonly nodeName: string;
@@ -84,7 +84,7 @@ function valueFrom(variable: EnvVar, container: Container, sources: EnvironmentS
   return undefined;
 }
 
-/** A field of the downward API. Throws a user error for a path that it does not have. */
+/** The value of a downward API field. Throws a user error for an unknown path. */
 export function fieldValue(
   path: string,
   sources: Pick<EnvironmentSources, "pod" | "nodeName" | "podIp" | "hostIp">,
@@ -125,7 +125,9 @@ function keyValueLines(values: Record<string, string> | undefined): string {
     .join("\n");
 }
 
-/** `limits.cpu`, `requests.memory` …, whole units rounded up; the node's own size where there is no limit. */
+/**
+ * The value of `limits.cpu`, `requests.memory` and so on, rounded up to whole units. Without a limit, the node's size.
+ */
 export function resourceValue(
   reference: { containerName?: string; resource: string; divisor?: string },
   container: Container,
@@ -169,13 +171,13 @@ const suffixes: Readonly<Record<string, number>> = {
   Pi: 2 ** 50,
 };
 
-/** A Kubernetes quantity as a number; NaN for what is none. */
+/** A Kubernetes quantity as a number. NaN if it is invalid. */
 export function parseQuantity(text: string): number {
   const match = /^([+-]?[\d.]+(?:[eE][+-]?\d+)?)([a-zA-Z]{0,2})$/.exec(text);
   return match === null ? Number.NaN : Number(match[1]) * (suffixes[match[2] ?? ""] ?? Number.NaN);
 }
 
-/** `$(NAME)` becomes the variable's value when there is one, `$$(NAME)` stays as `$(NAME)`. */
+/** Replaces `$(NAME)` by the variable's value if it exists. `$$(NAME)` becomes `$(NAME)`. */
 export function expandVariables(text: string, environment: Readonly<Record<string, string>>): string {
   return text.replaceAll(/\$(\$|\(([^)]*)\))/g, (whole, inner: string, name: string | undefined) => {
     if (inner === "$") return "$";
@@ -183,7 +185,7 @@ export function expandVariables(text: string, environment: Readonly<Record<strin
   });
 }
 
-/** Docker-link style variables of a Service that has an address. */
+/** Adds the variables of a Service with an address, in the style of Docker links. */
 function addServiceVariables(environment: Record<string, string>, service: Service): void {
   const { clusterIP, ports = [] } = service.spec ?? {};
   if (clusterIP === undefined || clusterIP === "" || clusterIP === "None") return;

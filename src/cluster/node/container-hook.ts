@@ -4,7 +4,7 @@ import { attemptHttp, type ProbeTarget } from "./probe-attempt.ts";
 
 const timeoutMs = 30_000;
 
-/** Runs a container's hook. Throws when it fails. */
+/** Runs a container's hook. Throws if it fails. */
 export async function runHook(handler: LifecycleHandler, target: ProbeTarget, clock: Clock): Promise<void> {
   if (handler.sleep !== undefined) await clock.sleep(handler.sleep.seconds * 1_000);
   else if (handler.exec !== undefined) {

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../../base/index.ts";
 
-/** At this size a file is renamed to `.1` (which it replaces), so a container keeps at most twice as much. */
+/** At this size a file is renamed to `.1`, replacing the former one. So a container keeps at most twice this size. */
 const rotateBytes = 10 * 1024 * 1024;
 /** A longer line is written in parts, as container runtimes do. */
 const partBytes = 16 * 1024;
@@ -19,8 +19,8 @@ export interface LogReadOptions {
 }
 
 /**
- * The log of one run of a container: lines in the runtime interface's form (`time stdout F text`), in a file that rotates.
- * Output and error share one pipe, so that their order is kept; both are tagged `stdout`.
+ * The log of one run of a container, in a rotating file with lines in the CRI format (`time stdout F text`). Output and
+ * error share one pipe to keep their order, so both are tagged `stdout`.
  */
 export class ContainerLog {
   readonly path: string;
@@ -41,7 +41,7 @@ export class ContainerLog {
     this.#size = fstatSync(this.#descriptor).size;
   }
 
-  /** Reads the descriptor of the container's output pipe, or its terminal, to its end; resolves then. */
+  /** Reads the container's output pipe or terminal. Resolves at its end. */
   async consume(output: number | Duplex): Promise<void> {
     const source = typeof output === "number" ? new Socket({ fd: output, readable: true, writable: false }) : output;
     this.#source = source;
@@ -84,7 +84,7 @@ export class ContainerLog {
     this.#listeners.clear();
   }
 
-  /** Raw output from now on, for attach. */
+  /** Passes all further raw output to a listener, for attach. */
   listen(listener: (chunk: Buffer) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
@@ -94,7 +94,10 @@ export class ContainerLog {
     return this.#ended;
   }
 
-  /** Hands the text over in pieces; resolves at the end of the file, or for `follow` when the container ended or `signal` is aborted. */
+  /**
+   * Passes on the text in pieces. Resolves at the end of the file. With `follow`, when the container ends or `signal`
+   * is aborted.
+   */
   async read(
     options: LogReadOptions,
     write: (text: string) => Promise<void> | void,
@@ -155,7 +158,7 @@ interface LogLine {
   readonly partial: boolean;
 }
 
-/** Text of a log file of an earlier run, or of a container whose process is gone. */
+/** The log of an earlier run, or of a container whose process is gone. */
 export function readLogText(path: string, options: LogReadOptions): string {
   return new LogRenderer(options).render(readLogFile(path, options));
 }

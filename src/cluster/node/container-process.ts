@@ -14,7 +14,7 @@ export interface ContainerCommand {
 
 export interface ContainerRights {
   readonly privileged: boolean;
-  /** Without `CAP_`, lower case. */
+  /** The names of capabilities in lower case without `CAP_`. */
   readonly capabilities: readonly string[];
   readonly user: number;
   readonly group: number;
@@ -23,12 +23,12 @@ export interface ContainerRights {
 /** Identifies a container after its node process was restarted. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Field 22 of /proc/<pid>/stat: tells a process from a later one with the same number. */
+  /** Field 22 of /proc/<pid>/stat. It distinguishes a process from a later one with the same number. */
   readonly startTicks: string;
 }
 
 export interface ExitStatus {
-  /** As a shell tells it: 128 + n for a process that signal n ended. */
+  /** The exit code as in a shell: 128 + n if signal n ended the process. */
   readonly exitCode: number;
   /** The process vanished unobserved and left no exit code. */
   readonly lost: boolean;
@@ -48,7 +48,7 @@ export interface ContainerProcess {
   kill(): void;
 }
 
-/** Files of one container, in a directory that lives as long as the lab. */
+/** The names of a container's files, in a directory that exists as long as the lab. */
 const fifoName = "output";
 const exitName = "exit-code";
 const stdinName = "input";
@@ -57,26 +57,26 @@ const outputPipeBytes = 256 * 1024;
 const adoptedPollMs = 150;
 
 const shell = "/bin/sh";
-/** Runs with all rights of the lab: mounts, then drops the rights that the container does not have. */
+/** Runs with all rights of the lab. It mounts, and then drops the rights that the container does not have. */
 const mountScript = `umask 022
 if [ "$1" = own-proc ]; then mount -t proc -o "$2,nosuid,nodev,noexec" proc /proc || exit 126; fi
 mkdir -p "$3" 2>/dev/null; cd "$3" || exit 126
 shift 3
 exec "$@"`;
-/** The container's first process for good: reaps, and notes how the program ended. */
+/** The script of the container's first process. It reaps processes, and records the program's exit code. */
 const waitScript = `"$@" 3>&-
 code=$?
 echo "$code" >&3
 exit "$code"`;
 
 export interface SpawnOptions {
-  /** The pod's and the container's namespaces; the PID namespace is made here unless `hostPid` says otherwise. */
+  /** The namespaces of the pod and the container. Unless `hostPid` is set, a new PID namespace is made. */
   readonly namespaces: NamespaceDescriptors;
   readonly hostPid: boolean;
   /** An existing directory of this container alone, for its pipes and exit code. */
   readonly directory: string;
   readonly stdin: boolean;
-  /** The slave of a terminal in place of pipes. */
+  /** The slave of a terminal, used instead of pipes. */
   readonly terminal: number | undefined;
   readonly command: ContainerCommand;
 }
@@ -89,13 +89,13 @@ export interface SpawnedContainer {
   readonly input: number | undefined;
 }
 
-/** Starts the container; throws a transient error when the kernel refuses. */
+/** Starts the container. Throws a transient error if the kernel refuses. */
 export function spawnContainer(options: SpawnOptions): SpawnedContainer {
   const fifo = join(options.directory, fifoName);
   const exitFile = join(options.directory, exitName);
   for (const path of [fifo, exitFile]) rmSync(path, { force: true });
   makeFifo(fifo);
-  // As in container runtimes: a program that opens /dev/stdout again may do so as its own user.
+  // As in container runtimes, the program's own user must be able to open /dev/stdout again.
   const { user, group } = options.command.rights;
   chownSync(fifo, user, group);
   const output = openDescriptor(fifo, openFlags.readOnly | openFlags.nonBlocking);
@@ -151,7 +151,7 @@ function startInit(options: SpawnOptions, stdio: ("ignore" | number)[]): ChildPr
   return withNamespaces(options.namespaces, () => (options.hostPid ? start() : inNewNamespaces({ pid: true }, start)));
 }
 
-/** The words before a program that take away what its container may not do. */
+/** The command prefix that drops the rights which the container does not have. */
 export function rightsPrefix(rights: ContainerRights): string[] {
   const { privileged, capabilities, user, group } = rights;
   const words: string[] = [];
@@ -238,7 +238,7 @@ export interface AdoptedContainer {
   readonly output: number | undefined;
 }
 
-/** Takes a container over that an earlier node process started in `directory`. */
+/** Takes over a container that an earlier node process started in `directory`. */
 export function adoptContainer(identity: ProcessIdentity, directory: string, clock: Clock): AdoptedContainer {
   const alive = isAlive(identity);
   const output = alive
@@ -256,16 +256,17 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return startTicksOf(identity.pid) === identity.startTicks;
 }
 
-/** Undefined when there is no such process, or only its remains. */
+/** The start time of a process. Undefined if it does not exist or is a zombie. */
 export function startTicksOf(pid: number): string | undefined {
   const text = readText(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
-  // The name in parentheses may hold spaces; fields count from behind it: state is the 3rd, the start time the 22nd.
+  // The name in parentheses may contain spaces, so count fields after it. The state is the 3rd, the start time the
+  // 22nd.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
 }
 
-/** The pid of the container's program as this process sees it; undefined before it started and after it ended. */
+/** The pid of the container's program in this process' namespace. Undefined before its start and after its end. */
 export function programPidOf(initPid: number): number | undefined {
   const children = readText(`/proc/${initPid}/task/${initPid}/children`)?.trim().split(" ") ?? [];
   const first = Number(children[0]);

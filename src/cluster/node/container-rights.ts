@@ -1,7 +1,7 @@
 import type { Container, Pod } from "../../api/kubernetes/index.ts";
 import type { ContainerRights } from "./container-process.ts";
 
-/** What container runtimes grant when nothing is said. */
+/** The default capabilities in container runtimes. */
 const defaultCapabilities = [
   "chown",
   "dac_override",
@@ -19,7 +19,7 @@ const defaultCapabilities = [
   "setfcap",
 ];
 
-/** Under which a mesh's sidecar runs, and by which the redirect of its pod knows it. */
+/** The uid of sidecars. The redirect rules in their pods recognise them by it. */
 const sidecarUser = 1337;
 
 /**
@@ -42,7 +42,7 @@ export function containerRights(container: Container, pod: Pod, uidCount: number
   };
 }
 
-/** What the pod asks for and this lab cannot give, as an event's text. Undefined for nothing. */
+/** An event's text about identities that the pod requests and this lab cannot provide. Undefined if there are none. */
 export function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
   const asked = new Set<string>();
   const contexts = [

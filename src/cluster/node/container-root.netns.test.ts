@@ -14,7 +14,10 @@ function scratch(): string {
   return mkdtempSync(join(tmpdir(), "serin-root-"));
 }
 
-/** Runs a script as a container's first process would run: own PID namespace, own read-only /proc, default capabilities. */
+/**
+ * Runs a script like a container's first process: with its own PID namespace, its own read-only /proc, default
+ * capabilities.
+ */
 function inContainer(
   mounts: readonly ContainerMount[],
   script: string,
@@ -58,7 +61,7 @@ test("a container sees its own /etc and nothing of the machine's users, files or
   assert.match(stdout, /^nameserver 10\.96\.0\.10\n/);
   assert.match(stdout, /'?\/etc\/shadow'?: No such file/);
   assert.match(stdout, /'?\/\.old'?: No such file/);
-  // The shell, its pipe's two ends at most.
+  // At most the shell and the two ends of its pipe.
   assert.match(stdout, /\n[1-5]\n4\n$/);
 });
 

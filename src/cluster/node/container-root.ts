@@ -21,22 +21,22 @@ import {
 } from "./libc.ts";
 import { inNewNamespaces, openNamespace } from "./namespaces.ts";
 
-/** One thing that is bound into a container, besides the machine's programs. */
+/** A file or directory that is mounted into a container, in addition to the machine's programs. */
 export interface ContainerMount {
-  /** Absolute, outside of the container. */
+  /** An absolute path outside the container. */
   readonly source: string;
-  /** Absolute, as the container sees it; links in it are followed inside the container. */
+  /** An absolute path inside the container. Its links are followed inside the container. */
   readonly target: string;
   readonly readOnly: boolean;
 }
 
 export interface ContainerRootOptions {
-  /** An existing, empty directory; the root is mounted there while it is put together. */
+  /** An existing, empty directory. The root is mounted there during its construction. */
   readonly workDirectory: string;
   readonly mounts: readonly ContainerMount[];
-  /** Scripts in {@link scriptDirectory}, by name. */
+  /** The scripts in {@link scriptDirectory}, by name. */
   readonly scripts: Readonly<Record<string, string>>;
-  /** Written into the container's own /etc: `hosts`, `resolv.conf`, `hostname`. */
+  /** Files for the container's own /etc: `hosts`, `resolv.conf`, `hostname`. */
   readonly etcFiles: Readonly<Record<string, string>>;
   /** The lab's /proc instead of one of the container's PID namespace, which its first process mounts. */
   readonly hostProc: boolean;
@@ -45,7 +45,7 @@ export interface ContainerRootOptions {
   readonly sizeMb: number;
 }
 
-/** First in a container's PATH: programs that its image has by other names. */
+/** The first directory in a container's PATH, with the other names of its image's program. */
 export const scriptDirectory = "/opt/image/bin";
 
 const oldRoot = "/.old";
@@ -92,7 +92,7 @@ tty:x:5:
 nogroup:x:65534:
 istio-proxy:x:1337:
 `;
-/** The lab's DNS and nothing of the machine's resolvers. */
+/** Uses only the lab's DNS and none of the machine's resolvers. */
 const nsswitch = `passwd: files
 group: files
 hosts: files dns
@@ -116,7 +116,7 @@ export function buildContainerRoot(options: ContainerRootOptions): number {
     populateEtc(root, options.etcFiles);
     pivotRoot(root, join(root, oldRoot));
     changeDirectory("/");
-    // From here on paths are the container's, so that links in them cannot lead back to the machine's tree.
+    // From here on, paths are inside the container, so that links cannot lead to the machine's tree.
     populateRuntimeDirectories();
     populateDevices();
     bindKernelFiles(options.hostProc);
@@ -185,7 +185,7 @@ function populateDevices(): void {
 }
 
 function bindKernelFiles(hostProc: boolean): void {
-  // The kernel lets a process mount its own /proc only where one is visible in full already.
+  // The kernel allows a process to mount its own /proc only if a complete one is already visible.
   bindMount(`${oldRoot}/proc`, "/proc");
   if (hostProc) makeReadOnlyRecursive("/proc");
   bindMount(`${oldRoot}/sys`, "/sys");
@@ -199,7 +199,7 @@ function writeScripts(scripts: Readonly<Record<string, string>>): void {
   }
 }
 
-/** Outer mounts first: the mount points inside a volume must exist before the volume may become read-only. */
+/** Mounts outer volumes first, because mount points inside a volume must exist before it becomes read-only. */
 function bindVolumes(mounts: readonly ContainerMount[]): void {
   const depth = ({ target }: ContainerMount): number => target.split("/").length;
   const ordered = mounts.toSorted((a, b) => depth(a) - depth(b));

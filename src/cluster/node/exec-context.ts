@@ -1,7 +1,7 @@
 import type { ContainerRights } from "./container-process.ts";
 import type { NamespaceDescriptors } from "./namespaces.ts";
 
-/** Where a command runs beside a container's program. */
+/** The surroundings in which a command runs beside a container's program. */
 export interface ExecContext {
   readonly namespaces: NamespaceDescriptors;
   /** First process of the container's PID namespace. */

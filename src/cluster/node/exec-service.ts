@@ -6,7 +6,7 @@ import type { RemoteStreams, WantedStreams } from "./remote-streams.ts";
 
 const success = { metadata: {}, status: "Success" };
 
-/** Runs a command in a container with a client's streams; resolves when it has ended and the client knows. */
+/** Runs a command in a container with a client's streams. Resolves when it has ended and the client was told. */
 export async function serveExec(
   container: ManagedContainer,
   command: readonly string[],
@@ -56,7 +56,7 @@ async function execWithPipes(
     streams.stdin?.pipe(child.stdin);
     child.stdin.on("error", () => streams.stdin?.resume());
   }
-  // The client's streams are ended by `finish`, after the last byte.
+  // `finish` ends the client's streams after the last byte.
   if (streams.stdout === undefined) child.stdout?.resume();
   else child.stdout?.pipe(streams.stdout, { end: false });
   if (streams.stderr === undefined) child.stderr?.resume();

@@ -34,7 +34,10 @@ export function spawnInContainer(
   }
 }
 
-/** Runs a command to its end and answers its exit code and output (cut). At the deadline it is killed: code 137. */
+/**
+ * Runs a command to its end. Returns its exit code and its output, which may be cut. At the deadline it is killed with
+ * code 137.
+ */
 export async function execInContainer(
   context: ExecContext,
   command: readonly string[],
@@ -93,7 +96,7 @@ export function resizeTerminal(terminal: Terminal, columns: number, rows: number
 /** Reads and writes the master; closes it at its end. */
 export function terminalStream(terminal: Terminal): ReadStream {
   const stream = new ReadStream(terminal.master);
-  // The kernel answers EIO when the last process has closed the other side.
+  // Reading fails with EIO when the last process has closed the other side.
   stream.on("error", () => undefined);
   return stream;
 }

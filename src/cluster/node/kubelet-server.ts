@@ -17,10 +17,10 @@ export interface KubeletServerOptions {
   /** PEM. */
   readonly certificate: string;
   readonly key: string;
-  /** Who may ask: clients with a certificate of this authority. */
+  /** Only clients with a certificate of this authority are accepted. */
   readonly clientCa: string;
   readonly nodeName: string;
-  /** By `namespace/name`. */
+  /** Finds the worker of a pod by `namespace/name`. */
   readonly worker: (key: string) => PodWorker | undefined;
   readonly workers: () => Iterable<PodWorker>;
   readonly log: Logger;
@@ -50,7 +50,7 @@ export class KubeletServer {
     this.#options = options;
   }
 
-  /** Blocks until the signal is aborted. `listening` is called once requests are taken. */
+  /** Blocks until the signal is aborted. Calls `listening` when requests are accepted. */
   async run(signal: AbortSignal, listening: () => void): Promise<void> {
     const { certificate, key, clientCa, address, port } = this.#options;
     const server = createServer({ cert: certificate, key, ca: clientCa, requestCert: true, rejectUnauthorized: true });
@@ -205,7 +205,7 @@ function statusOf(error: unknown): number {
   return error instanceof SerinError && error.kind === "user" ? 400 : 500;
 }
 
-/** The path of a request in its parts. Throws a user error for what is no path. */
+/** Splits the path of a request. Throws a user error for an invalid path. */
 function targetOf(request: IncomingMessage): { readonly url: URL; readonly words: readonly string[] } {
   try {
     const url = new URL(request.url ?? "/", "https://node");

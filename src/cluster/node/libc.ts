@@ -1,7 +1,10 @@
 import koffi from "koffi";
 import { internalError, type SerinError } from "../../base/index.ts";
 
-/** The few calls of the C library that Node lacks and that pods are made of: namespaces, mounts, terminals. Linux with glibc, 64 bit. */
+/**
+ * Calls of the C library for namespaces, mounts and terminals, which pods need and Node lacks. For 64-bit Linux with
+ * glibc.
+ */
 const library = koffi.load("libc.so.6");
 
 const calls = {
@@ -81,7 +84,7 @@ export function unshare(flags: number, what: string): void {
   checked(calls.unshare(flags), `unshare ${what}`);
 }
 
-/** Opens with close-on-exec; the caller closes. */
+/** Opens a file with close-on-exec. The caller must close it. */
 export function openDescriptor(path: string, flags: number = openFlags.readOnly): number {
   return checked(calls.open(path, flags | openFlags.closeOnExec, 0), `open ${path}`);
 }
@@ -127,7 +130,7 @@ export function pivotRoot(newRoot: string, putOld: string): void {
   checked(calls.pivotRoot(newRoot, putOld), `pivot_root ${newRoot}`);
 }
 
-/** Changes the calling thread's directory alone, once it has unshared CLONE_FS. */
+/** Changes the directory of only the calling thread, which must have unshared CLONE_FS. */
 export function changeDirectory(path: string): void {
   checked(calls.chdir(path), `chdir ${path}`);
 }
@@ -144,7 +147,7 @@ export function makeFifo(path: string): void {
   checked(calls.mkfifo(path, 0o600), `mkfifo ${path}`);
 }
 
-/** Enlarges a pipe's buffer; answers false where the kernel's limits say no. */
+/** Enlarges a pipe's buffer. Returns false if the kernel's limits forbid it. */
 export function setPipeSize(descriptor: number, bytes: number): boolean {
   const setPipeSizeCommand = 1031;
   return Number(calls.fcntl(descriptor, setPipeSizeCommand, bytes)) >= 0;

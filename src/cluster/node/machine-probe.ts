@@ -14,7 +14,7 @@ export interface MachineFinding {
   readonly remedy: string;
 }
 
-/** Tries, inside namespaces of its own, each thing that the kernel must offer for nodes, pods and Services. */
+/** Tests inside new namespaces each kernel feature that nodes, pods and Services need. */
 export function probeMachine(): MachineFinding[] {
   return [
     attempt("veth and bridge", "sudo modprobe -a veth bridge", probeLinks),

@@ -33,7 +33,7 @@ import type { ProbeTarget } from "./probe-attempt.ts";
 import { RestartBackoff } from "./restart-backoff.ts";
 import { terminationMessage } from "./termination-message.ts";
 
-/** The terminal of a container, and what is written on and typed into it. */
+/** The terminal of a container with its output and input streams. */
 export interface ContainerConsole {
   readonly terminal: Terminal;
   readonly screen: Duplex;
@@ -60,7 +60,7 @@ export class ManagedContainer {
   #environment: Record<string, string> = {};
   #workingDirectory = "/";
   #exit: Promise<void> = Promise.resolve();
-  /** The end of the hook before the signal to end, once it has begun. */
+  /** The end of the preStop hook, once it has begun. */
   #preStop: Promise<void> | undefined;
   #stopping = false;
   /** Set by the pod: no further run will follow. */
@@ -90,12 +90,12 @@ export class ManagedContainer {
     );
   }
 
-  /** Resolves when the present run has ended. */
+  /** Resolves when the current run has ended. */
   get exited(): Promise<void> {
     return this.#exit;
   }
 
-  /** It has run to its end and no new run has begun. */
+  /** Whether a run has ended and no new one has begun. */
   get ended(): boolean {
     return !this.running && (this.record.state.terminated !== undefined || this.record.lastState !== undefined);
   }
@@ -120,12 +120,12 @@ export class ManagedContainer {
     };
   }
 
-  /** Milliseconds until the next run may begin: 0 for now. */
+  /** Milliseconds until the next run may begin. 0: now. */
   get delayMs(): number {
     return this.#backoff.delayMs;
   }
 
-  /** Shown while a run is held back. */
+  /** Shows in the state that the next run is delayed: ImagePullBackOff or CrashLoopBackOff. */
   showBackoff(): void {
     const { record } = this;
     if (record.state.waiting?.reason === "ImagePullBackOff" || record.state.waiting?.reason === "CrashLoopBackOff")
@@ -159,7 +159,7 @@ export class ManagedContainer {
     );
   }
 
-  /** Begins a run. Never throws: a failure is in the state, and {@link delayMs} says when to try again. */
+  /** Begins a run. Never throws. The state shows a failure, and {@link delayMs} says when to try again. */
   async start(): Promise<void> {
     const { record } = this;
     const previous = record.state.terminated === undefined ? undefined : record.state;
@@ -291,7 +291,7 @@ export class ManagedContainer {
     this.#mount = undefined;
   }
 
-  /** Goes on with a container that an earlier node process started. */
+  /** Continues with a container that an earlier node process started. */
   adopt(): void {
     const { identity } = this.record;
     if (identity === undefined || this.record.state.running === undefined) return;
@@ -305,7 +305,7 @@ export class ManagedContainer {
     this.#follow(adopted.process, adopted.output);
   }
 
-  /** What exec needs of a container that was taken over; the running process has its own. */
+  /** Restores the context that exec needs, for a container from an earlier node process. */
   async #recallSurroundings(): Promise<void> {
     const { image: name = "", command, args, workingDir } = this.spec;
     try {
@@ -405,7 +405,10 @@ export class ManagedContainer {
     await this.stop(grace * 1_000);
   }
 
-  /** preStop, SIGTERM, and SIGKILL when the time is up; resolves when it has ended. `graceMs` 0 kills at once. */
+  /**
+   * Runs preStop, sends SIGTERM, and SIGKILL after the time. Resolves when the container has ended. `graceMs` 0 kills
+   * at once.
+   */
   async stop(graceMs: number): Promise<void> {
     const running = this.#process;
     if (running === undefined || !running.running || this.#stopping) return await this.#exit;
@@ -416,7 +419,7 @@ export class ManagedContainer {
     await this.#exit;
   }
 
-  /** Runs the hook before the end, once. A sidecar's begins with the pod's end, long before its own. */
+  /** Runs the preStop hook once. A sidecar's hook begins with the pod's termination, long before its own. */
   async prepareStop(graceMs: number): Promise<void> {
     const { preStop } = this.spec.lifecycle ?? {};
     if (preStop === undefined || graceMs === 0 || !this.running) return;
@@ -424,7 +427,7 @@ export class ManagedContainer {
     await this.#preStop;
   }
 
-  /** Ends it without ado. */
+  /** Kills it at once. */
   kill(): void {
     this.#process?.kill();
   }
@@ -471,7 +474,7 @@ export class ManagedContainer {
     };
   }
 
-  /** The log of the running or last run; `previous` is a path, as that run is over. */
+  /** The log of the current or last run. An earlier run has only {@link previousLogPath}. */
   get currentLog(): ContainerLog | undefined {
     return this.#log;
   }
@@ -487,7 +490,7 @@ export class ManagedContainer {
     return this.running ? this.#console : undefined;
   }
 
-  /** Standard input of a container with `stdin` and no terminal; lost when its node process is started anew. */
+  /** Standard input of a container with `stdin` and no terminal. It is lost when the node process restarts. */
   get input(): Socket | undefined {
     return this.running ? this.#input : undefined;
   }
@@ -505,7 +508,7 @@ export class ManagedContainer {
     };
   }
 
-  /** What belongs to its runs, in the lab's tmpfs. */
+  /** The directory for files of its runs, in the lab's tmpfs. */
   get #directory(): string {
     return join(this.#host.directories.memory, "containers", this.spec.name);
   }

@@ -32,14 +32,14 @@ const nodeParts: readonly Part[] = [
   },
 ];
 
-/** Whether a pod only stands for a part of the cluster that runs without the API server's doing. */
+/** Whether a pod only represents a part of the cluster that the API server does not start. */
 export function isMirrorPod(pod: Pod): boolean {
   return pod.metadata.annotations?.[mirrorAnnotation] !== undefined;
 }
 
 /**
- * Shows the cluster's own parts as pods of kube-system, as a kubelet shows its static pods: the lab's processes do their
- * work, the objects are for who looks.
+ * Shows the cluster's own parts as pods of kube-system, like a kubelet's static pods. The lab's processes do the work,
+ * and the objects are only for display.
  */
 export class MirrorPods {
   readonly #client: KubeClient;
@@ -59,13 +59,13 @@ export class MirrorPods {
     this.#log = options.log;
   }
 
-  /** Makes those that are missing; tries until then. */
+  /** Creates the missing mirror pods. Retries until all exist. */
   async create(signal: AbortSignal): Promise<void> {
     for (const part of this.#node.role === "control-plane" ? [...controlPlaneParts, ...nodeParts] : nodeParts)
       await this.#createOne(part, signal);
   }
 
-  /** If somebody deletes one, it goes at once and comes again. */
+  /** Removes a deleted mirror pod at once, and creates it again. */
   async replace(pod: Pod, signal: AbortSignal): Promise<void> {
     const { name = "", uid = "" } = pod.metadata;
     await this.#client
@@ -89,7 +89,7 @@ export class MirrorPods {
         return;
       } catch (error) {
         if (isKubeCode(error, "already-exists")) return;
-        // The namespace comes a moment after the server.
+        // The namespace appears a moment after the server.
         this.#log.debug("a mirror pod cannot be made yet", { part: part.name, error: messageOf(error) });
         await this.#clock.sleep(retryMs, signal).catch(() => undefined);
       }

@@ -28,7 +28,7 @@ interface OwnNamespaces {
 
 let own: OwnNamespaces | undefined;
 
-/** The namespaces that this process started in. Opened at first use, before anything has been entered. */
+/** The namespaces in which this process started. They are opened on first use, before it enters others. */
 function ownNamespaces(): OwnNamespaces {
   if (own === undefined) {
     // With a directory and root of its own, the main thread may enter mount namespaces.
@@ -52,8 +52,8 @@ export function openNamespace(pid: number | "self", kind: NamespaceKind): number
 }
 
 /**
- * Runs synchronous code inside other namespaces and comes back. Children spawned within are born there. Nothing
- * asynchronous may be started within: the thread pool's threads would be born there and stay.
+ * Runs synchronous code inside other namespaces and returns. Child processes start in these namespaces. The code must
+ * not start anything asynchronous, because new threads of the thread pool would stay there.
  */
 export function withNamespaces<Result>(target: NamespaceDescriptors, run: () => Result): Result {
   const home = ownNamespaces();
@@ -79,7 +79,7 @@ export function withNamespaces<Result>(target: NamespaceDescriptors, run: () => 
   }
 }
 
-/** Runs synchronous code in new, private namespaces of the kinds asked for, then comes back; children stay in them. */
+/** Runs synchronous code in new namespaces of the given kinds and returns. Child processes stay in them. */
 export function inNewNamespaces<Result>(
   kinds: { mount?: boolean; uts?: string; ipc?: boolean; pid?: boolean },
   run: () => Result,

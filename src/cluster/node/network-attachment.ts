@@ -10,12 +10,12 @@ const interfaceName = "eth0";
 const timeoutMs = 30_000;
 const maxOutputBytes = 64 << 10;
 
-/** The node's own network, which the runtime makes itself; others chain behind it. */
+/** The node's own network, which the runtime makes itself. Other plugins are chained behind it. */
 const ownNetwork = { cniVersion: "1.1.0", name: "lab", plugins: [{ type: "lab" }] };
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What the runtime gave a pod before the chained plugins are asked. */
+/** A pod with the network that the runtime has made, before the chained plugins run. */
 export interface AttachedPod {
   readonly pod: Pod;
   /** The pod's first process, whose network is the pod's. */
@@ -31,7 +31,7 @@ export class NetworkAttachment {
     this.#hostRoot = hostRoot;
   }
 
-  /** Writes the network's configuration file unless an earlier node process has: plugins are chained into it since. */
+  /** Writes the network's configuration file, unless it exists, because plugins may have been added to it. */
   prepare(): void {
     const path = join(this.#hostRoot, configPath);
     mkdirSync(dirname(path), { recursive: true });
@@ -47,7 +47,7 @@ export class NetworkAttachment {
     return this.#plugins().length > 0;
   }
 
-  /** Throws a transient error with the plugin's words until it agrees. */
+  /** Adds the pod. Throws a transient error with the plugin's message if a plugin fails. */
   async add(attached: AttachedPod): Promise<void> {
     let prevResult: unknown = {
       interfaces: [{ name: interfaceName, sandbox: `/proc/${attached.initPid}/ns/net` }],
@@ -61,7 +61,7 @@ export class NetworkAttachment {
     for (const plugin of this.#plugins().toReversed()) await this.#run("DEL", attached, plugin);
   }
 
-  /** The list's plugins behind the first, as they are called: with the list's name and version. */
+  /** The configurations of all plugins after the first, with the list's name and version. */
   #plugins(): Fields[] {
     let list: { readonly cniVersion?: string; readonly name?: string; readonly plugins?: readonly Fields[] };
     try {
@@ -73,7 +73,7 @@ export class NetworkAttachment {
     return plugins.slice(1).map((plugin) => ({ ...plugin, cniVersion, name }));
   }
 
-  /** The node's root is the plugin's: it finds sockets where it would on a machine of its own. */
+  /** Runs a plugin with the node's root, so that it finds sockets at the same paths as on a real machine. */
   #run(command: string, { pod, initPid }: AttachedPod, configuration: Fields): Promise<string> {
     const type = String(configuration["type"]);
     const { name = "", namespace = "", uid = "" } = pod.metadata;
@@ -96,7 +96,7 @@ export class NetworkAttachment {
       let output = "";
       const collect = (chunk: string): void => void (output.length < maxOutputBytes && (output += chunk));
       child.stdout.setEncoding("utf8").on("data", collect);
-      // What the programs in between say when the plugin is not there.
+      // Programs in between report here if the plugin does not exist.
       child.stderr.setEncoding("utf8").on("data", collect);
       child.stdin.on("error", () => undefined);
       child.once("error", (error) =>

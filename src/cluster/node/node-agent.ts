@@ -37,7 +37,7 @@ import { PodWorker, type NodeServices } from "./pod-worker.ts";
 
 export interface NodeAgentOptions {
   readonly node: ClusterNode;
-  /** Ordinary pods stay off it. */
+  /** The node has a taint that keeps ordinary pods away. */
   readonly tainted: boolean;
   readonly stateDirectory: string;
   readonly client: KubeClient;
@@ -53,7 +53,7 @@ export interface NodeAgentOptions {
 
 export const kubeletPort = 10_250;
 
-/** The kubelet of one lab node: makes processes of the API server's pods, and writes their status. */
+/** The kubelet of one lab node. It runs the API server's pods as processes, and writes their status. */
 export class NodeAgent {
   readonly #options: NodeAgentOptions;
   readonly #log: Logger;
@@ -89,7 +89,7 @@ export class NodeAgent {
     });
   }
 
-  /** Blocks until the signal is aborted; pods go on running then. `ready` is called once the node takes pods. */
+  /** Blocks until the signal is aborted. Pods keep running then. Calls `ready` when the node accepts pods. */
   async run(signal: AbortSignal, ready: () => void): Promise<void> {
     const registration = new NodeRegistration({
       ...this.#options,
@@ -132,7 +132,7 @@ export class NodeAgent {
     await Promise.all([...informers, heartbeat, pods, proxy]);
   }
 
-  /** By `namespace/name`. */
+  /** Finds the worker of a pod by `namespace/name`. */
   worker(key: string): PodWorker | undefined {
     return [...this.#workers.values()].find((worker) => keyOf(worker.pod) === key);
   }
@@ -170,7 +170,7 @@ export class NodeAgent {
     worker.kick();
   }
 
-  /** Pods that an earlier process of this node started: their addresses are taken before new ones are given out. */
+  /** Takes over pods of an earlier node process. Their addresses are reserved before new ones are assigned. */
   #adoptPods(): void {
     const records = readPodRecords(this.#podsDirectory);
     this.#records = new Map(records.map((record) => [record.uid, record]));
@@ -178,7 +178,7 @@ export class NodeAgent {
     if (records.length > 0) this.#log.info("pods of an earlier process are taken over", { count: records.length });
   }
 
-  /** Pods that run here and are no longer in the API must end. */
+  /** Ends pods that run here but no longer exist in the API. */
   #removeOrphans(): void {
     for (const record of this.#records.values()) {
       for (const { identity } of record.containers)
@@ -302,7 +302,7 @@ function countUids(): number {
   return Number(line.trim().split(/\s+/)[2] ?? 1);
 }
 
-/** Limits need cgroup controllers that were handed to us. */
+/** Why resource limits are not enforced: they need delegated cgroup controllers. */
 function limitsNote(): string | undefined {
   if (existsSync("/sys/fs/cgroup/cgroup.controllers")) {
     try {
@@ -312,7 +312,7 @@ function limitsNote(): string | undefined {
       )
         return undefined;
     } catch {
-      // Not readable: not ours.
+      // Unreadable, so the controllers are not delegated.
     }
   }
   return "resource limits are recorded, not enforced: no cgroup is delegated to the lab";

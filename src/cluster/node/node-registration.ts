@@ -11,12 +11,12 @@ export interface NodeRegistrationOptions {
   readonly role: "control-plane" | "worker";
   readonly address: string;
   readonly podCidr: string;
-  /** Ordinary pods stay off a control plane that has workers beside it. */
+  /** A control plane with workers has a taint that keeps ordinary pods away. */
   readonly tainted: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly kubeletPort: number;
   readonly version: string;
-  /** Why resource limits are not enforced here; undefined when they are. */
+  /** Why resource limits are not enforced here. Undefined if they are. */
   readonly limitsNote: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -30,7 +30,7 @@ const leaseNamespace = "kube-node-lease";
 const leaseSeconds = 40;
 const controlPlaneTaint = { key: "node-role.kubernetes.io/control-plane", effect: "NoSchedule" } as const;
 
-/** Makes the Node object and keeps it and its lease fresh. */
+/** Creates the Node object, and keeps it and its lease current. */
 export class NodeRegistration {
   readonly #options: NodeRegistrationOptions;
   #readySince: string;
@@ -40,7 +40,7 @@ export class NodeRegistration {
     this.#readySince = new Date(options.clock.nowMs()).toISOString();
   }
 
-  /** Returns once the Node is there and its condition Ready is true; tries until then. */
+  /** Creates the Node and makes it Ready. Retries until it succeeds. */
   async register(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
@@ -59,7 +59,7 @@ export class NodeRegistration {
     while (!signal.aborted) {
       try {
         await this.#renewLease();
-        // Others may have given the node up while it was silent; only its own word takes that back.
+        // The node controller may have marked the silent node as Unknown. Only the node itself can change that.
         if (this.#options.clock.steadyMs() - statusAtMs >= statusEveryMs || !(await this.#isReady())) {
           await this.#writeStatus();
           statusAtMs = this.#options.clock.steadyMs();
@@ -81,7 +81,7 @@ export class NodeRegistration {
     try {
       await this.#renewLease();
     } catch (error) {
-      // Its namespace may come a moment later; the heartbeat makes it then.
+      // The namespace may not exist yet. The next heartbeat creates the lease.
       if (!isKubeCode(error, "not-found")) throw error;
     }
     try {

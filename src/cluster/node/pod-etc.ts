@@ -4,13 +4,13 @@ const clusterDomain = "cluster.local";
 const dnsService = "10.96.0.10";
 const hostnameBytes = 63;
 
-/** The name that the pod's programs see as theirs. */
+/** The host name inside the pod. */
 export function hostnameOf(pod: Pod, nodeName: string): string {
   if (pod.spec?.hostNetwork === true) return nodeName;
   return (pod.spec?.hostname ?? pod.metadata.name ?? "pod").slice(0, hostnameBytes).replace(/[-.]+$/, "");
 }
 
-/** The pod's own files in /etc: names are the lab's, never the machine's. */
+/** The pod's own files in /etc. They use the lab's DNS and never the machine's. */
 export function etcFilesOf(pod: Pod, podIp: string, nodeName: string): Record<string, string> {
   const hostname = hostnameOf(pod, nodeName);
   return { hostname: `${hostname}\n`, hosts: hostsFile(pod, podIp, hostname), "resolv.conf": resolverFile(pod) };

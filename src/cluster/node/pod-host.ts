@@ -5,25 +5,25 @@ import type { ImageCatalogue } from "../images/index.ts";
 import type { EnvironmentSources } from "./container-environment.ts";
 import type { PodSandbox } from "./pod-sandbox.ts";
 
-/** What a container asks of the pod and node that it is on. */
+/** The functions of the pod and the node that a container uses. */
 export interface PodHost {
   readonly clock: Clock;
   readonly log: Logger;
   readonly images: ImageCatalogue;
   readonly directories: PodDirectories;
-  /** Writable by all of the release's programs: their compiled sources. Undefined for none. */
+  /** The cache of compiled sources, which all programs of the release may write. Undefined: none. */
   readonly compileCache: string | undefined;
-  /** Uids of the lab's user namespace: 1, or many. */
+  /** The number of uids in the lab's user namespace: 1 or many. */
   readonly uidCount: number;
   pod(): Pod;
   sandbox(): PodSandbox;
   podIp(): string;
   sources(): EnvironmentSources;
   volumePath(volume: Volume): string;
-  /** Written into each container's /etc. */
+  /** The files for each container's /etc. */
   etcFiles(): Record<string, string>;
   event(note: EventNote): void;
-  /** Something in a container changed: states, readiness. */
+  /** Reports a change in a container, such as its state or readiness. */
   changed(): void;
 }
 

@@ -4,7 +4,7 @@ import { NetworkNamespace, RouteNetlink } from "../../net/index.ts";
 
 export interface PodAddress {
   readonly ip: string;
-  /** Numbers the link and its hardware addresses; not used again soon. */
+  /** The number of the link and its hardware addresses. It is not reused soon. */
   readonly serial: number;
 }
 
@@ -14,7 +14,7 @@ const gateway = "169.254.1.1";
 const firstHost = 2;
 const lastHost = 254;
 
-/** Hands out a node's pod addresses round robin, so that one that was freed rests as long as possible. */
+/** Assigns a node's pod addresses in turn, so that a freed address stays unused as long as possible. */
 export class PodAddresses {
   readonly #prefix: string;
   readonly #used = new Set<string>();
@@ -23,13 +23,13 @@ export class PodAddresses {
 
   readonly #changed: () => void;
 
-  /** `podCidr` is a /24; `changed` is called whenever another address is in use. */
+  /** `podCidr` is a /24. `changed` is called when the used addresses change. */
   constructor(podCidr: string, changed: () => void = () => undefined) {
     this.#changed = changed;
     this.#prefix = podCidr.split(".").slice(0, 3).join(".");
   }
 
-  /** Throws a transient error when all are taken. */
+  /** Takes an address. Throws a transient error if all are in use. */
   take(): PodAddress {
     for (let tried = firstHost; tried <= lastHost; tried += 1) {
       const ip = `${this.#prefix}.${this.#next}`;
@@ -46,7 +46,7 @@ export class PodAddresses {
     );
   }
 
-  /** Notes an address that an earlier node process gave out. */
+  /** Reserves an address that an earlier node process assigned. */
   adopt(address: PodAddress): void {
     this.#used.add(address.ip);
     this.#serial = Math.max(this.#serial, address.serial);
@@ -64,7 +64,7 @@ export class PodAddresses {
   }
 }
 
-/** A new namespace for a pod, wired to the node's (ours) by a routed point-to-point link. The caller closes it. */
+/** Makes a pod's namespace with a routed point-to-point link to the node's namespace. The caller must close it. */
 export function createPodNetwork(address: PodAddress, sysctls: Readonly<Record<string, string>>): NetworkNamespace {
   const namespace = NetworkNamespace.create();
   try {

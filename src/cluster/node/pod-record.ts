@@ -4,7 +4,7 @@ import type { ProcessIdentity } from "./container-process.ts";
 import type { ContainerRecord } from "./container-record.ts";
 import type { PodAddress } from "./pod-network.ts";
 
-/** What a restarted node process must know of a pod; written into the lab's tmpfs at each change. */
+/** The state of a pod for a restarted node process. It is written into the lab's tmpfs at each change. */
 export interface PodRecord {
   readonly uid: string;
   readonly namespace: string;
@@ -12,7 +12,7 @@ export interface PodRecord {
   readonly startTime: string;
   readonly init: ProcessIdentity | undefined;
   readonly address: PodAddress | undefined;
-  /** The network agent has agreed. */
+  /** The network plugins have added the pod. */
   readonly attached: boolean;
   readonly containers: readonly ContainerRecord[];
 }
@@ -26,7 +26,7 @@ export function writePodRecord(directory: string, record: PodRecord): void {
   renameSync(`${path}.new`, path);
 }
 
-/** The records of all pods below a directory; one that cannot be read is left out. */
+/** The records of all pods below a directory. Unreadable ones are left out. */
 export function readPodRecords(podsDirectory: string): PodRecord[] {
   let names: string[];
   try {

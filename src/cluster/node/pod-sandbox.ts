@@ -11,7 +11,7 @@ import {
 } from "./namespaces.ts";
 import { createPodNetwork, type PodAddress } from "./pod-network.ts";
 
-/** What a pod's containers share: network, host name and interprocess objects. A sleeping process holds them. */
+/** The namespaces that a pod's containers share: network, host name and IPC. A sleeping process keeps them. */
 export interface PodSandbox {
   readonly init: ProcessIdentity;
   /** Undefined for a pod in its node's network. */
@@ -47,7 +47,7 @@ export function createSandbox(options: SandboxOptions): PodSandbox {
   }
 }
 
-/** Takes over the sandbox that an earlier node process made; undefined when its first process is gone. */
+/** Takes over the sandbox of an earlier node process. Undefined if its first process is gone. */
 export function adoptSandbox(init: ProcessIdentity, address: PodAddress | undefined): PodSandbox | undefined {
   if (!isAlive(init)) return undefined;
   const network = address === undefined ? undefined : NetworkNamespace.open(`/proc/${init.pid}/ns/net`);

@@ -6,7 +6,7 @@ import { podStatus, type PodView } from "./pod-status.ts";
 
 const retryMs = 200;
 
-/** Brings a pod's status to the API server: one request at a time, what changes meanwhile goes with the next. */
+/** Writes a pod's status to the API server, one request at a time. Changes meanwhile go with the next request. */
 export class PodStatusWriter {
   readonly #client: KubeClient;
   readonly #log: Logger;
@@ -22,13 +22,13 @@ export class PodStatusWriter {
     this.#view = view;
   }
 
-  /** Something that the status shows may have changed. */
+  /** Must be called when the status may have changed. */
   changed(): void {
     this.#dirty = true;
     this.#writing ??= this.#drain();
   }
 
-  /** Resolves when the server has the latest status, or does not have the pod any more. */
+  /** Resolves when the server has the latest status, or the pod no longer exists. */
   async flush(): Promise<void> {
     this.changed();
     while (this.#writing !== undefined) await this.#writing;
@@ -57,7 +57,7 @@ export class PodStatusWriter {
       isDeepStrictEqual(view.pod.status?.conditions ?? [], status.conditions)
     )
       return;
-    // A merge patch keeps what it does not name, so removed fields must be named.
+    // A merge patch keeps omitted fields, so removed fields must be named.
     const patch =
       view.podIp === undefined && view.pod.status?.podIP !== undefined
         ? { ...status, podIP: null, podIPs: null }

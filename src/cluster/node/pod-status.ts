@@ -2,7 +2,7 @@ import type { Container, ContainerState, ContainerStatus, Pod, PodCondition } fr
 
 export type ContainerRole = "init" | "sidecar" | "main" | "ephemeral";
 
-/** What the status says of one container. */
+/** The facts about a container for the status. */
 export interface ContainerView {
   readonly spec: Container;
   readonly role: ContainerRole;
@@ -25,7 +25,7 @@ export interface PodView {
   readonly startTime: string;
   readonly hasSandbox: boolean;
   readonly now: string;
-  /** Set when the pod as a whole was refused or ended by the node. */
+  /** Set if the node has refused or ended the whole pod. */
   readonly failure: { readonly reason: string; readonly message: string } | undefined;
 }
 
@@ -33,7 +33,7 @@ type PodStatus = NonNullable<Pod["status"]>;
 
 const ourConditions = new Set(["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"]);
 
-/** The status that the API server should show; times of conditions are kept where nothing changed. */
+/** Computes the pod's status. Unchanged conditions keep their times. */
 export function podStatus(view: PodView): PodStatus {
   const { pod, containers } = view;
   const phase = view.failure === undefined ? phaseOf(pod, containers) : "Failed";

@@ -14,11 +14,11 @@ export interface PodVolumeUpkeepOptions {
 export interface VolumeState {
   /** Containers may run. */
   readonly ready: boolean;
-  /** When to look again even if nothing changes; undefined for never. */
+  /** When to look again even if nothing changes. Undefined: never. */
   readonly againMs: number | undefined;
 }
 
-/** When a pod's volumes are made: at first, again when their content has changed, and when a token is due. */
+/** Prepares a pod's volumes at the start, after a change of their content, and when a token must be renewed. */
 export class PodVolumeUpkeep {
   readonly #options: PodVolumeUpkeepOptions;
   #ready = false;
@@ -30,7 +30,7 @@ export class PodVolumeUpkeep {
     this.#options = options;
   }
 
-  /** Something that the volumes are made from has changed. */
+  /** Must be called when a source of the volumes has changed. */
   changed(): void {
     this.#stale = true;
   }
@@ -46,7 +46,7 @@ export class PodVolumeUpkeep {
       } catch (error) {
         this.#stale = true;
         this.#tell(error, nowMs);
-        // Containers that run keep what they have.
+        // Running containers keep their current volumes.
         return { ready: this.#ready, againMs: retryMs };
       }
       this.#ready = true;
@@ -55,7 +55,7 @@ export class PodVolumeUpkeep {
     return { ready: true, againMs: volumes.renewAtMs === undefined ? undefined : volumes.renewAtMs - nowMs };
   }
 
-  /** A pod may arrive a moment before its volumes' sources, so one miss is not worth an event. */
+  /** Reports a failure, except the first one, because a pod may arrive a moment before the sources of its volumes. */
   #tell(error: unknown, nowMs: number): void {
     this.#misses += 1;
     if (this.#misses <= 1 || nowMs - this.#eventAtMs <= eventEveryMs) return;

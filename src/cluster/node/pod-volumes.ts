@@ -13,7 +13,7 @@ import { transientError, userError, type Clock } from "../../base/index.ts";
 import { writeAtomicDirectory, type DirectoryFile } from "./atomic-directory.ts";
 import { fieldValue, resourceValue, type EnvironmentSources } from "./container-environment.ts";
 
-/** What volumes are filled from. */
+/** The sources of volumes. */
 export interface VolumeSources extends EnvironmentSources {
   /** A token of the pod's service account, bound to the pod. */
   token(request: TokenRequest): Promise<IssuedToken>;
@@ -34,23 +34,23 @@ export interface PodVolumesOptions {
   readonly memoryDirectory: string;
   /** Below the node's host root, for emptyDirs. */
   readonly diskDirectory: string;
-  /** What a `hostPath` is relative to. */
+  /** The directory to which a `hostPath` is relative. */
   readonly hostRoot: string;
   readonly clock: Clock;
 }
 
 const defaultFileMode = 0o644;
 const defaultTokenSeconds = 3_600;
-/** As the kubelet: a token is renewed when four fifths of its life have passed. */
+/** As in the kubelet, a token is renewed after four fifths of its life. */
 const tokenRenewShare = 0.8;
-/** The kernel's own trees are the lab's, the same in each node. */
+/** The kernel's trees, which all nodes of the lab share. */
 const sharedHostPaths = ["/proc", "/sys", "/dev"];
 
 interface HeldToken extends IssuedToken {
   readonly renewAtMs: number;
 }
 
-/** The volumes of one pod: made before its containers start, kept current while it runs. */
+/** The volumes of one pod. They are made before its containers start, and kept current while it runs. */
 export class PodVolumes {
   readonly #options: PodVolumesOptions;
   readonly #tokens = new Map<string, HeldToken>();
@@ -59,18 +59,18 @@ export class PodVolumes {
     this.#options = options;
   }
 
-  /** Makes missing volumes and updates changed ones. Throws a user error that names the volume and what it lacks. */
+  /** Makes missing volumes and updates changed ones. Throws a user error with the volume and what is missing. */
   async prepare(sources: VolumeSources): Promise<void> {
     for (const volume of sources.pod.spec?.volumes ?? []) await this.#prepareOne(volume, sources);
   }
 
-  /** When {@link prepare} must run again because of a token; undefined for never. */
+  /** When {@link prepare} must run again to renew a token. Undefined: never. */
   get renewAtMs(): number | undefined {
     const times = [...this.#tokens.values()].map((token) => token.renewAtMs);
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
-  /** Whether the pod's volumes are made from this object, so that its change asks for {@link prepare}. */
+  /** Whether a volume of the pod uses this object, so that its change requires {@link prepare}. */
   static refersTo(pod: Pod, kind: "configMap" | "secret", name: string): boolean {
     return (pod.spec?.volumes ?? []).some((volume) => {
       const projected = volume.projected?.sources ?? [];
@@ -80,7 +80,7 @@ export class PodVolumes {
     });
   }
 
-  /** Whether a volume of the pod holds its labels or annotations, which may change. */
+  /** Whether a volume of the pod contains its labels or annotations, which may change. */
   static showsMetadata(pod: Pod): boolean {
     return (pod.spec?.volumes ?? []).some(
       (volume) =>

@@ -18,7 +18,7 @@ import { PodStatusWriter } from "./pod-status-writer.ts";
 import { PodVolumeUpkeep } from "./pod-volume-upkeep.ts";
 import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
 
-/** What all pods of a node share. */
+/** The services that all pods of a node share. */
 export interface NodeServices {
   readonly client: KubeClient;
   readonly nodeName: string;
@@ -107,7 +107,7 @@ export class PodWorker {
     return this.#gone.promise;
   }
 
-  /** The object has changed, or is seen for the first time. */
+  /** Takes a new or changed object. */
   update(pod: Pod): void {
     const { labels, annotations } = this.#pod.metadata;
     if (
@@ -122,14 +122,14 @@ export class PodWorker {
     this.kick();
   }
 
-  /** The object is gone: ends at once what is left. */
+  /** Handles the deletion of the object: ends everything at once. */
   remove(): void {
     this.#removed = true;
     for (const container of this.containers) container.kill();
     this.kick();
   }
 
-  /** A config map or secret that the pod's volumes are made from has changed. */
+  /** Must be called when a ConfigMap or Secret of the pod's volumes has changed. */
   volumesChanged(): void {
     this.#upkeep.changed();
     this.kick();
@@ -213,7 +213,7 @@ export class PodWorker {
     return await this.#attach(this.#sandbox);
   }
 
-  /** The mesh's agent finds pods that were there before it by this annotation. */
+  /** Annotates the pod for the mesh's agent, which finds pods that are older than itself by this annotation. */
   async #annotate(sandbox: PodSandbox): Promise<void> {
     const { name = "", namespace } = this.#pod.metadata;
     try {
@@ -316,7 +316,7 @@ export class PodWorker {
     return mains.length > 0 && mains.every((container) => container.done);
   }
 
-  /** All main containers are done for good: sidecars end, the network goes, the status stays. */
+  /** Handles the end of all main containers: sidecars end, the network is removed, the status stays. */
   async #rest(): Promise<void> {
     await this.#stopSidecars(this.#graceMs());
     this.#dismantle();
@@ -341,7 +341,7 @@ export class PodWorker {
       });
     }
     for (const container of this.containers) if (container.role === "sidecar") void container.prepareStop(graceMs);
-    // Readiness goes on changing while containers end, and a shorter grace period may be asked for meanwhile.
+    // While containers end, readiness still changes, and a shorter grace period may be requested.
     await Promise.all(mains.map(async (container) => await container.stop(graceMs)));
     await this.#stopSidecars(Math.max(0, deadlineMs - this.#services.clock.steadyMs()));
     for (const container of this.containers) container.done = true;
@@ -361,7 +361,7 @@ export class PodWorker {
     this.#finish();
   }
 
-  /** In the reverse order of their start, because later ones may use earlier ones. */
+  /** Stops sidecars in the reverse order of their start, because later ones may use earlier ones. */
   async #stopSidecars(graceMs: number): Promise<void> {
     const sidecars = this.containers.filter((container) => container.role === "sidecar").toReversed();
     for (const container of sidecars) {

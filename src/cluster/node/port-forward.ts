@@ -10,8 +10,8 @@ const protocol = "portforward.k8s.io";
 const tunnelProtocol = "SPDY/3.1+portforward.k8s.io";
 
 /**
- * Serves `kubectl port-forward`: pairs of streams, each to a port of the pod's 127.0.0.1. By SPDY, or by SPDY inside a
- * WebSocket. `network` is the pod's namespace; undefined for the node's own.
+ * Serves `kubectl port-forward` over SPDY, or SPDY inside a WebSocket. Each pair of streams goes to a port of the pod's
+ * 127.0.0.1. `network` is the pod's namespace. Undefined: the node's own.
  */
 export async function servePortForward(
   request: IncomingMessage,

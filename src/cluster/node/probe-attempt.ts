@@ -9,7 +9,7 @@ export interface ProbeOutcome {
   readonly message: string;
 }
 
-/** Runs a command in the container; answers its exit code and what it printed (cut). */
+/** Runs a command in the container. Returns its exit code and its output, which may be cut. */
 export type ExecInContainer = (
   command: readonly string[],
   timeoutMs: number,
@@ -23,7 +23,7 @@ export interface ProbeTarget {
 
 const bodyShown = 512;
 
-/** One try of a probe, from the node's network as the kubelet does. Never throws. */
+/** Runs a probe once, from the node's network like the kubelet. Never throws. */
 export async function attemptProbe(probe: Probe, target: ProbeTarget): Promise<ProbeOutcome> {
   const timeoutMs = (probe.timeoutSeconds ?? 1) * 1_000;
   try {
@@ -55,7 +55,7 @@ export function portNumber(port: number | string, container: Container): number 
   return parsed;
 }
 
-/** An HTTP GET as a probe or a lifecycle hook asks for it; any certificate will do. */
+/** Sends the HTTP GET of a probe or a lifecycle hook. Accepts any certificate. */
 export async function attemptHttp(
   get: NonNullable<Probe["httpGet"]>,
   target: Pick<ProbeTarget, "podIp" | "container">,

@@ -4,7 +4,7 @@ import type { WebSocket } from "ws";
 import { userError } from "../../base/index.ts";
 import { SpdyConnection, type SpdyDuplex } from "./spdy-connection.ts";
 
-/** A client's side of exec or attach, whatever the protocol. */
+/** A client's streams of exec or attach, for any protocol. */
 export interface RemoteStreams {
   readonly stdin: Readable | undefined;
   readonly stdout: Writable | undefined;
@@ -12,7 +12,7 @@ export interface RemoteStreams {
   /** New sizes of the client's terminal: columns and rows. */
   onResize(listener: (columns: number, rows: number) => void): void;
   onClose(listener: () => void): void;
-  /** The last word: a metav1.Status. */
+  /** Ends the streams with a metav1.Status. */
   finish(status: unknown): Promise<void>;
 }
 
@@ -29,7 +29,7 @@ const maxWebSocketFrameBytes = 4 << 20;
 const spdyProtocols = ["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"];
 const webSocketProtocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 
-/** Answers the upgrade that kubectl asks for, by SPDY or WebSocket. Throws a user error for any other. */
+/** Accepts an upgrade to SPDY or WebSocket. Throws a user error for any other protocol. */
 export async function acceptRemoteStreams(
   request: IncomingMessage,
   socket: Duplex,
@@ -115,7 +115,7 @@ async function acceptWebSocket(
     const [number] = message;
     const data = message.subarray(1);
     if (number === channel.stdin && stdin !== undefined) {
-      // The socket waits while the program does not read.
+      // Pause the socket while the program does not read.
       if (!stdin.write(data)) {
         webSocket.pause();
         stdin.once("drain", () => webSocket.resume());
@@ -148,7 +148,7 @@ async function acceptWebSocket(
   };
 }
 
-/** Answers a WebSocket upgrade with the first protocol of ours that the client offers. */
+/** Accepts a WebSocket upgrade with the first supported protocol that the client offers. */
 export async function upgradeWebSocket(
   request: IncomingMessage,
   socket: Duplex,
@@ -164,7 +164,7 @@ export async function upgradeWebSocket(
     );
   // ws refuses protocol names with a slash, such as SPDY/3.1+portforward.k8s.io; the header is ours to write.
   delete request.headers["sec-websocket-protocol"];
-  // Loaded when the first client asks for it: an idle node does without.
+  // Loaded on demand, because an idle node does not need it.
   const { WebSocketServer } = await import("ws");
   const server = new WebSocketServer({ noServer: true, maxPayload: maxWebSocketFrameBytes, perMessageDeflate: false });
   server.on("headers", (headers: string[]) => headers.push(`Sec-WebSocket-Protocol: ${chosen}`));
@@ -196,7 +196,7 @@ export function webSocketBytes(webSocket: WebSocket): Duplex {
   return stream;
 }
 
-/** Terminal sizes: JSON objects, one after another. */
+/** Parses terminal sizes from a sequence of JSON objects. */
 class ResizeListeners {
   readonly #listeners: ((columns: number, rows: number) => void)[] = [];
   #last: [number, number] | undefined;

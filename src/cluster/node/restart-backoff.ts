@@ -1,12 +1,12 @@
 import type { Clock } from "../../base/index.ts";
 
-/** The kubelet's newer schedule (KEP-4603): from 1 s, doubling, to a minute; the first restart is at once. */
+/** The kubelet's newer delays (KEP-4603): from 1 s, doubling up to a minute. The first restart has no delay. */
 const initialMs = 1_000;
 const maxMs = 60_000;
-/** A container that ran this long has proven itself. */
+/** After a run of this length, the delays start again. */
 const provenMs = 120_000;
 
-/** When a container that ended, or could not start, may be started again. */
+/** Decides when a container that has ended or could not start may start again. */
 export class RestartBackoff {
   readonly #clock: Clock;
   #failures = 0;

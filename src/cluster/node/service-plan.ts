@@ -6,16 +6,16 @@ import type { Endpoint, EndpointSlice, Service, ServicePort } from "../../api/ku
 export interface ServiceEndpoint {
   readonly address: string;
   readonly port: number;
-  /** On this node. */
+  /** The endpoint is on this node. */
   readonly local: boolean;
 }
 
 /** One port of a Service as this node must serve it. */
 export interface PlannedPort {
-  /** `namespace/name/port/protocol`: names its chains. */
+  /** `namespace/name/port/protocol`, which names its chains. */
   readonly key: string;
   readonly protocol: "tcp" | "udp" | "sctp";
-  /** Where clients knock. */
+  /** The addresses that clients use inside the cluster. */
   readonly clusterAddresses: readonly string[];
   readonly externalAddresses: readonly string[];
   readonly port: number;
@@ -73,7 +73,7 @@ function protocolOf(port: ServicePort): PlannedPort["protocol"] {
   return (port.protocol ?? "TCP").toLowerCase() as PlannedPort["protocol"];
 }
 
-/** The ready ones; when there are none, those that are ending but still serve. */
+/** The ready endpoints. If there are none, the terminating ones that still serve. */
 function endpointsOf(port: ServicePort, slices: readonly EndpointSlice[], nodeName: string): ServiceEndpoint[] {
   const ready = new Map<string, ServiceEndpoint>();
   const ending = new Map<string, ServiceEndpoint>();

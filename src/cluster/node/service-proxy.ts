@@ -22,7 +22,7 @@ const serviceNameLabel = "kubernetes.io/service-name";
 const retryMs = 1_000;
 const loopbackIndex = 1;
 
-/** kube-proxy's job for one node: Services and their endpoints become rules as they change. */
+/** Does kube-proxy's job for one node: turns Services and their endpoints into rules. */
 export class ServiceProxy {
   readonly #options: ServiceProxyOptions;
   readonly #dirty = new Set<string>();
@@ -60,7 +60,7 @@ export class ServiceProxy {
     this.#rules = undefined;
   }
 
-  /** A pod of this node has come or gone. */
+  /** Must be called when a pod of this node has started or ended. */
   podsChanged(): void {
     this.#schedule();
   }
@@ -142,7 +142,7 @@ export class ServiceProxy {
     return [...(this.#slices.get(key)?.values() ?? [])];
   }
 
-  /** LoadBalancer addresses of the Service are ours in the fabric when this node is their announcer. */
+  /** Takes the Service's LoadBalancer addresses in the fabric if this node is their announcer. */
   #announce(service: Service): void {
     const key = keyOf(service);
     const { nodes, nodeName } = this.#options;

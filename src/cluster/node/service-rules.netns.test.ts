@@ -30,7 +30,7 @@ const plan: PlannedPort = {
 
 before(() => {
   writeFileSync("/proc/sys/net/ipv4/ip_forward", "1");
-  // A way out, so that packets to Service addresses reach the rules; nothing is behind it.
+  // A route, so that packets to Service addresses reach the rules. Nothing is behind it.
   const outside = NetworkNamespace.create();
   using node = new RouteNetlink();
   node.addVeth({ name: "eth0", index: 500, peer: { name: "eth0", index: 2, namespaceFd: outside.fd } });

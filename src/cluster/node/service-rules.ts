@@ -14,7 +14,7 @@ const tableName = "serin-services";
 const family = "ip";
 const addressKey: readonly NftKeyType[] = ["ipv4", "protocol", "port"];
 const nodePortKey: readonly NftKeyType[] = ["protocol", "port"];
-/** Connections that must leave with the node's own address; kube-proxy's bit. */
+/** kube-proxy's mark for connections that must leave with the node's own address. */
 const masqueradeMark = 0x4000;
 const podRange = "10.244.0.0/16";
 /** Names of the maps and chains that every port shares. */
@@ -33,7 +33,9 @@ interface MapEntry {
   readonly chain: string;
 }
 
-/** The node's Services as nf_tables rules: verdict maps lead to a chain a port, which is replaced in one step. */
+/**
+ * The node's Services as nf_tables rules. Verdict maps lead to one chain for each port, which is replaced in one step.
+ */
 export class ServiceRules implements Disposable {
   readonly #netlink: NftNetlink;
   readonly #installed = new Map<string, Installed>();
@@ -61,7 +63,7 @@ export class ServiceRules implements Disposable {
     this.#hairpins = podAddresses;
   }
 
-  /** One port. Existing connections stay with their endpoint. */
+  /** Updates one port. Existing connections stay with their endpoint. */
   update(plan: PlannedPort): void {
     const before = this.#installed.get(plan.key);
     if (before !== undefined && isDeepStrictEqual(before.plan, plan)) return;
@@ -88,7 +90,7 @@ export class ServiceRules implements Disposable {
     return [...this.#installed.keys()];
   }
 
-  /** Pods of this node that may reach themselves by a Service. */
+  /** Sets the pods of this node, which may reach themselves through a Service. */
   setPodAddresses(addresses: readonly string[]): void {
     if (isDeepStrictEqual(addresses, this.#hairpins)) return;
     const transaction = new NftTransaction();
@@ -127,7 +129,7 @@ function keyTypes(entry: MapEntry): readonly NftKeyType[] {
 
 const chainOf = (plan: PlannedPort, part: string): string => `${part}/${plan.key}`;
 
-/** What leads to a port's chains. */
+/** The map entries that lead to a port's chains. */
 function entriesOf(plan: PlannedPort): MapEntry[] {
   const { protocol, port, nodePort, endpoints } = plan;
   const address = (map: string, ip: string, chain: string): MapEntry => ({ map, key: [ip, protocol, port], chain });

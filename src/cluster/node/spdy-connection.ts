@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import { SpdySession, type SpdyStream } from "../../wire/spdy/index.ts";
 
-/** The server's side of SPDY/3.1 over a connection that has been upgraded: each stream that the client opens is a Duplex. */
+/** The server side of SPDY/3.1 over an upgraded connection. Each stream of the client is a Duplex. */
 export class SpdyConnection {
   readonly #socket: Duplex;
   readonly #streams = new Set<SpdyDuplex>();
@@ -24,7 +24,7 @@ export class SpdyConnection {
       try {
         session.receive(chunk);
       } catch {
-        // Not SPDY, or damaged: nothing on this connection can be trusted any more.
+        // The data is not valid SPDY, so the connection cannot continue.
         this.close();
       }
     });
@@ -39,7 +39,7 @@ export class SpdyConnection {
     this.#socket.destroy();
   }
 
-  /** Lets what is written go out, then ends the connection. */
+  /** Flushes the written data, and then ends the connection. */
   async end(): Promise<void> {
     await new Promise<void>((resolve) => this.#socket.end(() => resolve()));
     setTimeout(() => this.close(), 200).unref();
@@ -58,7 +58,7 @@ export class SpdyDuplex extends Duplex {
     this.on("error", () => undefined);
     stream.setHandler({
       data: (bytes) => {
-        // The peers know no window of a stream: the whole connection waits for a slow reader.
+        // The peers do not support windows of single streams, so the whole connection waits for a slow reader.
         if (!this.push(Buffer.from(bytes))) socket.pause();
       },
       end: () => void this.push(null),

@@ -10,7 +10,7 @@ const maxLines = 80;
 export interface EndedRun {
   readonly container: Container;
   readonly exitCode: number;
-  /** Where the program may have left a message. */
+  /** The file in which the program may have left a message. */
   readonly messagePath: string;
   readonly logPath: string;
 }

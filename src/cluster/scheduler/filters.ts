@@ -12,10 +12,10 @@ export interface FilterInputs {
   readonly namespaceLabels: NamespaceLabels;
 }
 
-/** Why the pod cannot go to the node, in kube-scheduler's words; undefined when it can. */
+/** Returns why the pod does not fit on the node, with kube-scheduler's text. Undefined: it fits. */
 export type Filter = (state: NodeState) => string | undefined;
 
-/** All filters for one pod, cheapest first; what does not depend on the node is computed once. */
+/** All filters for one pod, cheapest first. Values that do not depend on the node are computed once. */
 export function filtersFor(inputs: FilterInputs): Filter[] {
   return [
     unschedulable(inputs),

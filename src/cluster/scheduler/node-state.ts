@@ -1,7 +1,7 @@
 import type { Node, Pod } from "../../api/kubernetes/index.ts";
 import { quantity, requestsOf, type Resources } from "./resources.ts";
 
-/** A node as the scheduler sees it: itself and what has been placed on it. */
+/** A node with the pods that have been placed on it. */
 export interface NodeState {
   readonly node: Node;
   readonly pods: ReadonlyMap<string, PlacedPod>;
@@ -22,11 +22,11 @@ interface MutableState {
   readonly requested: Map<string, number>;
 }
 
-/** Which pod is where, kept current by changes and by the scheduler's own decisions. */
+/** The node of each pod, updated by changes and by the scheduler's own decisions. */
 export class Placements {
   readonly #nodes = new Map<string, MutableState>();
   readonly #byUid = new Map<string, PlacedPod>();
-  /** Those whose anti-affinity concerns newcomers. */
+  /** The pods whose anti-affinity may exclude new pods. */
   readonly #repelling = new Set<string>();
 
   setNode(node: Node): void {
@@ -99,6 +99,6 @@ export function hostPortsOf(pod: Pod): string[] {
 
 export function allocatable(node: Node, resource: string): number {
   const found = node.status?.allocatable?.[resource];
-  // A node that does not say how many pods it takes has the kubelet's default.
+  // Without a stated maximum number of pods, the kubelet's default applies.
   return found === undefined && resource === "pods" ? 110 : quantity(found);
 }

@@ -10,7 +10,7 @@ import { Placements } from "./node-state.ts";
 const schedulerName = "default-scheduler";
 const concurrentBindings = 16;
 
-/** Gives each pod a node, when the pod or the nodes change; it never polls. */
+/** Assigns a node to each pod when the pod or the nodes change. It never polls. */
 export function addScheduler(context: ControllerContext): void {
   const scheduler = new Scheduler(context);
   scheduler.start();
@@ -20,7 +20,7 @@ class Scheduler {
   readonly #context: ControllerContext;
   readonly #pods: ObjectView<Pod>;
   readonly #placements = new Placements();
-  /** Keys of pods that fit nowhere, to be looked at again when there is more room. */
+  /** The keys of pods that fit on no node. They are tried again when there is more room. */
   readonly #unschedulable = new Set<string>();
   readonly #queue: Reconciler;
   readonly #record: ReturnType<ControllerContext["events"]>;
@@ -81,7 +81,7 @@ class Scheduler {
       return;
     }
     this.#unschedulable.delete(key);
-    // Taken before the request is sent, so that the next pod sees the place as used.
+    // Record the placement before the request, so that it counts for the next pod.
     this.#placements.place(pod, decision.node);
     await this.#bind(pod, decision.node);
   }

@@ -4,20 +4,20 @@ import { innerKey, type StoredRecord } from "./record.ts";
 export interface ChangeEvent {
   readonly type: "ADDED" | "MODIFIED" | "DELETED";
   readonly revision: number;
-  /** The new state; for DELETED the last one, with the revision of the deletion. */
+  /** The new state. For DELETED, the last state with the revision of the deletion. */
   readonly record: StoredRecord;
   readonly previous: StoredRecord | undefined;
-  /** Encoded forms of the event, shared by all watchers; the key says which form. */
+  /** Encoded forms of the event by key, which all watchers share. */
   readonly encoded: Map<string, Buffer>;
 }
 
-/** Called with what one commit changed in the collection, in order. */
+/** Called with the changes of one commit in the collection, in order. */
 export type ChangeListener = (events: readonly ChangeEvent[]) => void;
 
 const maximumHistoryEvents = 8192;
 const maximumHistoryBytes = 32 * 1024 * 1024;
 
-/** The committed objects of one resource, a bounded history of their changes, and who listens. */
+/** The committed objects of one resource, a bounded history of their changes, and the listeners. */
 export class Collection {
   readonly name: string;
   readonly #records = new Map<string, StoredRecord>();
@@ -26,11 +26,11 @@ export class Collection {
   #sorted: StoredRecord[] | undefined;
   #history: ChangeEvent[] = [];
   #historyBytes = 0;
-  /** Everything after this revision is in the history. */
+  /** The history contains all changes after this revision. */
   #compacted: number;
   #revision: number;
 
-  /** `faulty` hears of listeners that throw: one that fails must not keep the others from hearing. */
+  /** `faulty` gets the errors of listeners, because a failing listener must not stop the others. */
   constructor(name: string, revision: number, faulty: (error: unknown) => void) {
     this.name = name;
     this.#faulty = faulty;
@@ -51,13 +51,13 @@ export class Collection {
     return this.#records.get(innerKey(namespace, name));
   }
 
-  /** All, or one namespace's, by namespace and name. Never change the array. */
+  /** The objects of all namespaces or of one, sorted by namespace and name. Never change the array. */
   list(namespace?: string): readonly StoredRecord[] {
     this.#sorted ??= sortRecords([...this.#records.values()]);
     return namespace === undefined || namespace === "" ? this.#sorted : sliceNamespace(this.#sorted, namespace);
   }
 
-  /** As {@link list} was at that revision; undefined when the history does not reach back so far. */
+  /** The result of {@link list} at that revision. Undefined if the history does not reach back so far. */
   listAt(revision: number, namespace?: string): readonly StoredRecord[] | undefined {
     if (revision >= this.#revision) return this.list(namespace);
     if (revision < this.#compacted) return undefined;
@@ -86,13 +86,13 @@ export class Collection {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  /** For the store: an object that was there at start. */
+  /** For the store: adds an object that existed at the start. */
   load(record: StoredRecord): void {
     this.#records.set(innerKey(record.namespace, record.name), record);
     this.#sorted = undefined;
   }
 
-  /** For the store: takes committed events into the state and tells the listeners. */
+  /** For the store: applies committed events to the state and calls the listeners. */
   commit(events: readonly ChangeEvent[]): void {
     for (const event of events) {
       const key = innerKey(event.record.namespace, event.record.name);

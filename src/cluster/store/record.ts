@@ -1,13 +1,13 @@
 import type { UntypedObject } from "../../api/index.ts";
 
-/** Where an object lies: `<group>/<plural>` of its resource, its namespace (empty for cluster scope) and name. */
+/** The key of an object: `<group>/<plural>` of its resource, its namespace (empty for cluster scope) and its name. */
 export interface ObjectKey {
   readonly collection: string;
   readonly namespace: string;
   readonly name: string;
 }
 
-/** One version of an object: its bytes as served, and what is asked of it often. Never changes. */
+/** One version of an object: its served bytes and its frequently used fields. Immutable. */
 export class StoredRecord implements ObjectKey {
   readonly collection: string;
   readonly namespace: string;
@@ -34,7 +34,7 @@ export class StoredRecord implements ObjectKey {
     this.#parsed = new WeakRef(object);
   }
 
-  /** The parsed object, shared by all readers: never change it. */
+  /** The parsed object, which all readers share. Never change it. */
   get object(): UntypedObject {
     const cached = this.#parsed.deref();
     if (cached !== undefined) return cached;
@@ -57,7 +57,7 @@ export class StoredRecord implements ObjectKey {
 
 const noLabels: Readonly<Record<string, string>> = {};
 
-/** `namespace/name`, the key inside a collection; sorts as the API server lists. */
+/** `namespace/name`, the key inside a collection. Its order is the API server's order of lists. */
 export function innerKey(namespace: string, name: string): string {
   return `${namespace}/${name}`;
 }

@@ -11,13 +11,13 @@ export interface StoreOptions {
   /** The database file; its directory is made when missing. */
   readonly path: string;
   readonly log: Logger;
-  /** Called once when the writer has died: nothing can be stored any more, the process should end. */
+  /** Called once if the writer has died. Nothing can be stored any more, so the process should end. */
   readonly broken?: (error: Error) => void;
-  /** Who makes batches durable; a thread with the database file when absent. */
+  /** Starts the writer that makes batches durable. By default a thread with the database file. */
   readonly startWriter?: (path: string, broken: (error: Error) => void) => BatchWriter;
 }
 
-/** What the caller believes to be there: no object, or one of that revision. */
+/** The state that the caller expects: no object, or one with that revision. */
 export type Expectation = "absent" | number;
 
 interface PendingChange {
@@ -54,12 +54,13 @@ export class Store {
     this.#startRevision = revision;
   }
 
-  /** Reads what the file holds and starts the writer. */
+  /** Reads the file and starts the writer. */
   static open(options: StoreOptions): Store {
     if (!existsSync(dirname(options.path))) mkdirSync(dirname(options.path), { recursive: true });
     const database = openDatabase(options.path);
     const content = readContent(database);
-    // Closed before the writer opens: the last one to close removes the log, and the other would find its file locked for ever.
+    // Close this connection before the writer opens the file. The last connection to close removes the log, and
+    // otherwise the writer would find its file locked forever.
     database.close();
     const writer = (options.startWriter ?? startWriterThread)(options.path, options.broken ?? (() => undefined));
     const store = new Store(options.log, writer, content.revision);
@@ -103,7 +104,7 @@ export class Store {
     return this.collection(collection).get(namespace, name);
   }
 
-  /** The newest state, for a writer to build on; it may not be durable yet (see {@link durable}). */
+  /** The newest state, on which a write is based. It may not be durable yet, see {@link durable}. */
   latest(collection: string, namespace: string, name: string): StoredRecord | undefined {
     const pending = this.#uncommitted.get(rowKey({ collection, namespace, name }));
     if (pending === undefined) return this.get(collection, namespace, name);
@@ -152,7 +153,7 @@ export class Store {
     return this.#enqueue(key, { type: "DELETED", revision, record, previous, encoded: new Map() });
   }
 
-  /** Waits for what was accepted, then closes the file. */
+  /** Waits for all accepted writes, and then closes the file. */
   async close(): Promise<void> {
     while (this.#writing || this.#queue.length > 0) await new Promise((resolve) => setImmediate(resolve));
     await this.#writer.close();

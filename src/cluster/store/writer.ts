@@ -4,7 +4,7 @@ import type { WriteBatch } from "./database.ts";
 
 export type WriterReply = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
-/** Makes batches durable, one at a time: {@link write} must not be called again before its promise is settled. */
+/** Makes batches durable one at a time. {@link write} must not be called again before its promise is settled. */
 export interface BatchWriter {
   write(batch: WriteBatch): Promise<void>;
   close(): Promise<void>;
@@ -12,7 +12,10 @@ export interface BatchWriter {
 
 const threadFile = import.meta.url.endsWith(".ts") ? "./writer.worker.ts" : "./writer.worker.js";
 
-/** The writer in a thread of its own, so that fsync never stops the event loop. `broken` is called when the thread dies. */
+/**
+ * Starts the writer in a thread of its own, so that fsync never blocks the event loop. Calls `broken` if the thread
+ * dies.
+ */
 export function startWriterThread(path: string, broken: (error: Error) => void): BatchWriter {
   const worker = new Worker(new URL(threadFile, import.meta.url), {
     workerData: { path },

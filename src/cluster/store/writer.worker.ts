@@ -1,4 +1,4 @@
-// The thread that owns the database file: one message in, one transaction, one message out.
+// The thread that owns the database file. Each message causes one transaction and one answer.
 import { parentPort, workerData } from "node:worker_threads";
 import { batchWriter, openDatabase, type WriteBatch } from "./database.ts";
 import type { WriterReply } from "./writer.ts";

@@ -2,12 +2,14 @@ import { writeFileSync } from "node:fs";
 import { NetworkNamespace, RouteNetlink } from "../../net/index.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
 
-/** Link numbers are chosen, so that nothing must be asked for. */
+/** Fixed link numbers, so that they need not be looked up. */
 const bridgeIndex = 2;
 const nodeLinkIndex = 2;
 const firstNodeLinkIndex = 100;
 
-/** The lab's network between nodes: a bridge in the supervisor's own namespace, which plays the user's host (172.18.0.1). */
+/**
+ * The lab's network between nodes: a bridge in the supervisor's namespace, which acts as the user's host (172.18.0.1).
+ */
 export class Fabric implements Disposable {
   readonly #nodes = new Map<string, NetworkNamespace>();
 

@@ -23,10 +23,10 @@ interface Forward {
 
 const urlsFile = "urls.json";
 const firstFreePort = 1024;
-/** What a browser expects to type; ports below 1024 would need rights on the host. */
+/** Readable replacements for ports below 1024, which need root on the host. */
 const readablePorts: Readonly<Record<number, number>> = { 80: 8080, 443: 8443 };
 
-/** Each LoadBalancer port as an address of the host's loopback: 172.18.255.200:80 is 127.7.255.200:8080. */
+/** Forwards each LoadBalancer port from the host's loopback: 127.7.255.200:8080 goes to 172.18.255.200:80. */
 export class LoadBalancerForwards {
   readonly #options: LoadBalancerForwardsOptions;
   readonly #forwards = new Map<string, Forward>();
@@ -37,7 +37,7 @@ export class LoadBalancerForwards {
     this.#writeUrls();
   }
 
-  /** All ports that the node announces now. */
+  /** Sets all ports that the node currently announces. */
   update(node: string, ports: readonly LoadBalancerPort[]): void {
     this.#byNode.set(node, ports);
     const wanted = new Map([...this.#byNode.values()].flat().map((port) => [keyOf(port), port]));

@@ -9,19 +9,19 @@ export interface ManagedChildOptions {
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly namespace: NetworkNamespace;
-  /** Become the child's descriptors 4, 5 …; stay open here, for the next start. */
+  /** They become the child's descriptors 4, 5 and so on. They stay open here for the next start. */
   readonly descriptors: readonly number[];
   readonly log: Logger;
   readonly clock: Clock;
   readonly onMessage: (message: unknown) => void;
 }
 
-/** The first restart is at once; a child that keeps dying waits longer and longer. */
+/** The first restart has no delay. If a child keeps dying, the delay grows. */
 const restartInitialMs = 100;
 const restartMaxMs = 5_000;
 const provenAfterMs = 10_000;
 
-/** A process of the lab that is started again whenever it ends. It ends with the supervisor, by its IPC channel. */
+/** A process of the lab that is restarted whenever it ends. Its IPC channel ends it together with the supervisor. */
 export class ManagedChild {
   readonly #options: ManagedChildOptions;
   readonly #backoff: Backoff;
@@ -49,7 +49,7 @@ export class ManagedChild {
     child.once("exit", (code, signal) => this.#ended(code, signal));
   }
 
-  /** Lets it end without being started again. */
+  /** Lets it end without a restart. */
   abandon(): void {
     this.#stopped = true;
   }

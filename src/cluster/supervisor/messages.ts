@@ -1,6 +1,6 @@
-/** Node runtime -> supervisor, over Node's IPC channel; the controllers tell `ready` only. */
+/** A message from the node runtime to the supervisor over Node's IPC channel. Controllers send only `ready`. */
 export interface NodeReport {
-  /** The node is registered and its condition Ready is true; of the controllers: the lab's kinds are defined. */
+  /** The node is registered and Ready. For the controllers: the lab's kinds are defined. */
   readonly ready?: boolean;
   /** All LoadBalancer ports that this node announces to the fabric. */
   readonly loadBalancers?: readonly LoadBalancerPort[];
@@ -14,7 +14,7 @@ export interface LoadBalancerPort {
   readonly portName: string;
 }
 
-/** A line of `serin cluster urls`; the file `urls.json` in the state directory holds them all. */
+/** A line of `serin cluster urls`. The file `urls.json` in the state directory contains all of them. */
 export interface ServiceUrl extends LoadBalancerPort {
   readonly url: string;
   readonly loopbackAddress: string;

@@ -22,7 +22,7 @@ import type { NodeReport } from "./messages.ts";
 
 export interface SupervisorOptions {
   readonly stateDirectory: string;
-  /** `bin`-less start of a role: the carried Node and its arguments before the role's name. */
+  /** The included Node and its arguments before the role's name, to start a role without `bin`. */
   readonly program: string;
   readonly programArgs: readonly string[];
   readonly env: Environment;
@@ -32,7 +32,7 @@ export interface SupervisorOptions {
 
 const listenTimeoutMs = 10_000;
 
-/** Makes the lab's network, starts the lab's own processes in it, and starts again what dies. */
+/** Makes the lab's network, starts the lab's own processes in it, and restarts them if they die. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #log: Logger;
@@ -60,7 +60,7 @@ export class Supervisor {
       send({ type: "failed", kind: failure.kind, code: failure.code, message: failure.message, hint: failure.hint });
       throw error;
     } finally {
-      // The lab's PID 1 ends with this process and takes everything along; nothing is started again meanwhile.
+      // The lab's PID 1 ends with this process and ends everything else. Do not restart children meanwhile.
       for (const child of this.#children) child.abandon();
     }
   }
@@ -127,7 +127,7 @@ export class Supervisor {
     );
   }
 
-  /** Resolves once the kinds are defined that every lab has: a user's first command may name them. */
+  /** Resolves when the kinds of every lab are defined, because a user's first command may use them. */
   async #startControllers(controlPlane: ClusterNode, fabric: Fabric): Promise<void> {
     const kubeconfig = join(this.#options.stateDirectory, "pki/controllers.kubeconfig");
     const args = ["cluster-controllers", "--kubeconfig", kubeconfig, "--dns-listen", `${controlPlane.address}:53`];
@@ -219,7 +219,7 @@ function send(message: LauncherRequest): void {
   if (process.connected) process.send?.(message);
 }
 
-/** A listening socket as a bare descriptor: nothing is accepted here, and children may get it again and again. */
+/** Keeps only the descriptor of a listening socket. This process accepts no connections, and each new child gets it. */
 function keepDescriptor(server: Server): number {
   const handle = (server as unknown as { _handle: { fd: number } | null })._handle;
   if (handle === null) throw internalError("no-handle", "the launcher's socket has no descriptor");
