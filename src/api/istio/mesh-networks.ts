@@ -3,19 +3,22 @@ import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { readObjects, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
 
-/** istio.mesh.v1alpha1.MeshNetworks: which endpoints are in which network, and how a network is entered from another. By name. */
+/**
+ * istio.mesh.v1alpha1.MeshNetworks, by network name: the endpoints of each network, and its gateways for other
+ * networks.
+ */
 export type MeshNetworks = Readonly<Record<string, MeshNetwork>>;
 
 export interface MeshNetwork {
-  /** Clusters whose endpoints are all in it. */
+  /** The clusters whose endpoints are all in the network. */
   readonly registries: readonly string[];
-  /** Endpoints of any cluster with such an address are in it. */
+  /** Endpoints of any cluster with an address in these ranges are in the network. */
   readonly cidrs: readonly string[];
   readonly gateways: readonly MeshNetworkGateway[];
 }
 
 export interface MeshNetworkGateway {
-  /** An address or a name; absent: those of the Service. */
+  /** An address or a host name. Absent: the addresses of the Service. */
   readonly address?: string | undefined;
   /** The host name of a Service in one of {@link MeshNetwork.registries}. */
   readonly registryServiceName?: string | undefined;

@@ -23,7 +23,7 @@ export function configMapResource({ namespace, name }: ConfigMapReference): stri
   return `${scheme}${namespace}/${name}`;
 }
 
-/** The ConfigMap that a resource's name means; undefined for other names. */
+/** The ConfigMap that a resource name refers to. Undefined for names of other resources. */
 export function configMapOfResource(resource: string): ConfigMapReference | undefined {
   const [, namespace, name] = /^configmap:\/\/([^/]+)\/([^/]+)-cacert$/.exec(resource) ?? [];
   return namespace === undefined || name === undefined ? undefined : { namespace, name };

@@ -1,13 +1,16 @@
-/** Where the page is: `#/rollouts/Canary/shop/shop?ns=shop&q=pod` is path `["rollouts","Canary","shop","shop"]` and the query's values. */
+/**
+ * The place in the page: `#/rollouts/Canary/shop/shop?ns=shop&q=pod` has the path `["rollouts","Canary","shop","shop"]`
+ * and a query.
+ */
 export interface Place {
   readonly path: readonly string[];
   readonly query: Readonly<Record<string, string>>;
 }
 
-/** Kept from view to view: which namespaces, the measured window, and the moment of time travel. */
+/** Parameters that links to other views keep: the namespaces, the measured window, and the moment of time travel. */
 const carriedParameters = ["ns", "window", "at"] as const;
 
-/** Reads a fragment, with or without its `#`. What cannot be decoded is taken as it is written. */
+/** Parses a fragment with or without its `#`. Parts that cannot be decoded stay unchanged. */
 export function parsePlace(fragment: string): Place {
   const text = fragment.replace(/^#?\/?/, "");
   const queryAt = text.indexOf("?");
@@ -25,7 +28,10 @@ function decode(segment: string): string {
   }
 }
 
-/** The link of a place: relative, so that it holds below any prefix. Parameters are in the order of their names; empty ones are left out. */
+/**
+ * The link of a place. It is relative, so that it works below any prefix. Parameters are sorted, and empty ones are
+ * left out.
+ */
 export function formatPlace({ path, query }: Place): string {
   const parameters = new URLSearchParams(
     Object.entries(query)
@@ -35,7 +41,7 @@ export function formatPlace({ path, query }: Place): string {
   return `#/${path.map(encodeURIComponent).join("/")}${parameters === "" ? "" : `?${parameters}`}`;
 }
 
-/** Another view, with what is carried from this one. */
+/** The place of another view, with the parameters that are kept. */
 export function placeFrom(here: Place, path: readonly string[], query: Readonly<Record<string, string>> = {}): Place {
   const carried: Record<string, string> = {};
   for (const name of carriedParameters) {
@@ -45,7 +51,7 @@ export function placeFrom(here: Place, path: readonly string[], query: Readonly<
   return { path, query: { ...carried, ...query } };
 }
 
-/** The same view with other parameters; undefined or empty takes one away. */
+/** The same view with changed parameters. Undefined or empty removes one. */
 export function withQuery(here: Place, changes: Readonly<Record<string, string | undefined>>): Place {
   const query: Record<string, string> = { ...here.query };
   for (const [key, value] of Object.entries(changes)) {

@@ -1,7 +1,7 @@
 import type { DashboardRequests, Problem, RequestName } from "../../api/dashboard/index.ts";
 import { endSession, session, setSession } from "./session.ts";
 
-/** What the server answered when it did not do what was asked, or that it did not answer. */
+/** A failed request: the server's problem, or that it did not answer. */
 export class RequestFailure extends Error {
   readonly problem: Problem;
 
@@ -46,7 +46,7 @@ export async function request<Name extends RequestName>(
   return answer as DashboardRequests[Name]["answer"];
 }
 
-/** Where everybody may read, the page goes on without a login: it is told that the session has ended, not sent to log in. */
+/** Sends a request. If the session has ended and anonymous users may read, the page continues without a login. */
 async function exchangeInSession(url: URL, options: RequestInit, signal: AbortSignal | undefined): Promise<unknown> {
   try {
     return await exchange(url, options, signal);

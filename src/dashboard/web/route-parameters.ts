@@ -1,4 +1,4 @@
-/** What stands in a route's path after its name, decoded. */
+/** The decoded parameters in a route's path. */
 export interface RouteParameters {
   readonly apiVersion?: string;
   readonly kind?: string;

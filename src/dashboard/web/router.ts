@@ -6,10 +6,13 @@ addEventListener("hashchange", () => {
   current.value = parsePlace(location.hash);
 });
 
-/** Where the page is. Every view and its state (namespaces, filters, time) is in it, so that a link leads back to the same sight. */
+/**
+ * The current place. It contains the view and its state (namespaces, filters, time), so that a link restores the same
+ * view.
+ */
 export const place: ReadonlySignal<Place> = current;
 
-/** The link of another view; namespaces and time go along. */
+/** The link to another view, which keeps namespaces and time. */
 export function linkTo(path: readonly string[], query: Readonly<Record<string, string>> = {}): string {
   return formatPlace(placeFrom(current.value, path, query));
 }
@@ -32,10 +35,10 @@ export function setQuery(
   current.value = next;
 }
 
-/** One parameter of the view that is open; empty when it is not set. */
+/** A parameter of the current view. Empty if it is not set. */
 export function queryParameter(name: string): ReadonlySignal<string> {
   return computed(() => current.value.query[name] ?? "");
 }
 
-/** The namespaces that the user has chosen, with commas between them; empty for all. */
+/** The chosen namespaces, separated by commas. Empty: all. */
 export const chosenNamespaces: ReadonlySignal<string> = queryParameter("ns");

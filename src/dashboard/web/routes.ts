@@ -2,11 +2,11 @@ import type { ComponentType } from "preact";
 import type { RouteParameters } from "./route-parameters.ts";
 
 export interface Route {
-  /** `:namespace` takes a segment, empty or not. */
+  /** The pattern of the path. A part such as `:namespace` matches one segment, which may be empty. */
   readonly pattern: string;
-  /** The entry of the navigation that it belongs to. */
+  /** The navigation entry to which it belongs. */
   readonly entry: string;
-  /** Loads the view's code; each view is a file of its own on the wire. */
+  /** Loads the view's code. Each view has its own file. */
   readonly load: () => Promise<ComponentType<Required<RouteParameters>>>;
 }
 
@@ -29,7 +29,7 @@ export const routes: readonly Route[] = [
     entry: "rollouts",
     load: async () => (await import("./rollouts/rollout-page.tsx")).RolloutPage,
   },
-  // A MeshUpgrade is in no namespace.
+  // A MeshUpgrade has no namespace.
   {
     pattern: "rollouts/:kind/:name",
     entry: "rollouts",
@@ -81,7 +81,7 @@ export const entries = [
   { entry: "audit", title: "Audit", key: "a" },
 ] as const;
 
-/** The route of a path, with what the path names; undefined where there is none. */
+/** Finds the route of a path with its parameters. Undefined if there is none. */
 export function routeOf(
   path: readonly string[],
 ): { readonly route: Route; readonly parameters: Required<RouteParameters> } | undefined {

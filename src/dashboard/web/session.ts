@@ -5,12 +5,12 @@ const current = signal<Session | undefined>(undefined);
 const ended = signal<Problem | undefined>(undefined);
 const lapsed = signal<string | undefined>(undefined);
 
-/** Undefined until the server has told. */
+/** The session. Undefined until the server has answered. */
 export const session: ReadonlySignal<Session | undefined> = current;
-/** Why the user has to log in again; undefined while there is no need. */
+/** Why the user must log in again. Undefined: no login is needed. */
 export const sessionEnded: ReadonlySignal<Problem | undefined> = ended;
 
-/** Whose session ended while the page was open, where the page goes on without a login; undefined otherwise. */
+/** The user whose session ended, if the page continues without a login. Otherwise undefined. */
 export const lapsedUser: ReadonlySignal<string | undefined> = lapsed;
 
 /** `leaves`: the user has logged out. */

@@ -9,9 +9,9 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const chosen = signal<Theme>(storedTheme());
 const shown = signal<"light" | "dark">("light");
 
-/** What the user chose; `auto` follows the system. */
+/** The user's choice. `auto` follows the system. */
 export const theme: ReadonlySignal<Theme> = chosen;
-/** What is on the screen. What paints by itself (canvas) reads its colours anew when this changes. */
+/** The shown theme. Canvases read their colours again when it changes. */
 export const shownTheme: ReadonlySignal<"light" | "dark"> = shown;
 
 function storedTheme(): Theme {
@@ -34,18 +34,18 @@ export function chooseTheme(next: Theme): void {
   try {
     localStorage.setItem(storageKey, next);
   } catch {
-    // Without storage the choice holds as long as the page is open.
+    // Without storage, the choice lasts only while the page is open.
   }
   apply();
 }
 
-/** Before the first paint, so that nothing flashes. */
+/** Must be called before the first paint, so that nothing flashes. */
 export function startTheme(): void {
   apply();
   dark.addEventListener("change", apply);
 }
 
-/** The colour that a custom property has now, for canvas: `rgb(…)`. */
+/** The current colour of a custom property as `rgb(…)`, for canvases. */
 export function resolvedColor(property: string): string {
   const probe = document.createElement("span");
   probe.style.color = `var(${property})`;

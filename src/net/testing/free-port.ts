@@ -1,14 +1,17 @@
 import { createServer } from "node:net";
 
-/** The kernel gives those from here on to who asks for any port and to who connects; one below stays free until it is listened on. */
+/**
+ * The kernel assigns ports from here on to clients and to listeners on any port. A lower one stays free until somebody
+ * listens on it.
+ */
 const firstGivenPort = 32_768;
 const firstPort = 20_000;
-/** Processes that run at the same time begin apart from each other. */
+/** Concurrent processes begin at different ports. */
 let lastPort = firstPort + ((process.pid * 61) % (firstGivenPort - firstPort));
 
 /**
- * One that nobody listens on, another at each call. Where no address is named it is free on every one of them: a connection
- * that has just ended on one keeps its port from who listens on all.
+ * Returns a port on which nothing listens, and a different one at each call. By default it is free on all addresses,
+ * because a connection that has just ended on one address blocks its port for listeners on all addresses.
  */
 export async function freePort(address = "0.0.0.0"): Promise<number> {
   for (let tries = 0; tries < 100; tries += 1) {

@@ -198,7 +198,7 @@ export class BanzaiOperator {
   }
 }
 
-/** What an operator says of an Istio object of another release. */
+/** The status message for an object that another release's operator must handle. */
 export function skippedMessage(version: string, minor: string): string {
   return `version ${version} is not for this operator, which looks after Istio ${minor}: an operator of ${minorOf(version)} has to run as well (istioVersion=${minorOf(version)})`;
 }

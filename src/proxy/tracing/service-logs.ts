@@ -189,7 +189,7 @@ const flagFields: Readonly<Partial<Record<ResponseFlag, number>>> = {
 const unauthorizedField = 13;
 
 function writeFlag(writer: BinaryWriter, field: number): void {
-  // The only flag with a detail: refused by an external service.
+  // This flag is the only one with a detail, which says that an external authorization service refused the request.
   if (field === unauthorizedField) submessage(writer, field, (details) => number(details, 1, 1));
   else writer.uint32(field << 3).bool(true);
 }

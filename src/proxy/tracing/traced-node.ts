@@ -1,4 +1,4 @@
-/** This proxy, as spans tell of it. */
+/** The fields of this proxy in spans. */
 export interface TracedNode {
   /** `<type>~<address>~<pod>.<namespace>~<domain>`. */
   readonly id: string;

@@ -14,9 +14,9 @@ export interface WindowState {
 }
 
 const dayMs = 86_400_000;
-/** Clocks are never put back or forward by more. */
+/** The largest shift of local time that any time zone change makes. */
 const longestShiftMs = 3 * 3_600_000;
-/** A rule that never comes again is looked at so rarely. */
+/** How soon to evaluate a rule again that has no further occurrence. */
 const farMs = 366 * dayMs;
 
 /** Throws a user error when the rule cannot be read. */

@@ -8,7 +8,7 @@ import { buildScene, type Scene } from "./scene.ts";
 import { Traffic } from "./traffic.ts";
 
 export interface GraphCanvasOptions {
-  /** It gets the canvases; its size is theirs. */
+  /** The parent of the canvases, which have its size. */
   readonly host: HTMLElement;
   readonly look: Look;
   /** Whether dots move. */
@@ -18,7 +18,7 @@ export interface GraphCanvasOptions {
   readonly onZoom: (zoom: number) => void;
 }
 
-/** Cards on their way to other places. */
+/** An animation of cards to new places. */
 interface Move {
   readonly graph: DisplayGraph;
   readonly from: Places;
@@ -28,12 +28,12 @@ interface Move {
 
 const zoomExtent: [number, number] = [0.05, 3];
 const fitMargin = 24;
-/** The buttons below the drawing are in front of nothing. */
+/** The space for the buttons below the drawing, so that they cover nothing. */
 const fitBottom = 60;
 const fitAtMost = 1.15;
 const moveMs = 380;
 const edgeTolerance = 7;
-/** Above this many cards they jump to their new places: moving them all would cost what it is to show. */
+/** With more cards than this, they jump to their new places, because animating all would be too slow. */
 const maxMovingCards = 150;
 const trafficFrameMs = 30;
 
@@ -41,7 +41,10 @@ function sameBounds(a: Scene["bounds"], b: Scene["bounds"]): boolean {
   return a.left === b.left && a.top === b.top && a.right === b.right && a.bottom === b.bottom;
 }
 
-/** Pictures of a graph: pan, zoom, what is under the pointer, moving traffic. Draws only when something has changed; edges, dots and cards are each on a canvas of their own, so that a dot costs no card. */
+/**
+ * Draws a graph with pan, zoom, pointer hits and moving traffic. It draws only after a change. Edges, dots and cards
+ * are on separate canvases, so that moving dots do not redraw the cards.
+ */
 export class GraphCanvas {
   readonly #options: GraphCanvasOptions;
   readonly #below = document.createElement("canvas");
@@ -100,7 +103,7 @@ export class GraphCanvas {
     return this.#scene;
   }
 
-  /** How long building and drawing took, in ms: the cost of an update. */
+  /** Shows a graph. Returns how long building and drawing took, in ms. */
   show(graph: DisplayGraph, places: Places, moving: boolean): number {
     const beganMs = performance.now();
     const before = this.#scene;
@@ -120,7 +123,7 @@ export class GraphCanvas {
     }
     if (this.#move === undefined) this.#setScene(buildScene(graph, places));
     else this.#move = { ...this.#move, graph, to: places };
-    // Who has not moved the sight sees all of it, also when there is more.
+    // If the user has not moved the view, keep the whole graph visible.
     if (
       (before.nodes.size === 0 && this.#scene.nodes.size > 0) ||
       (this.#fitted && !sameBounds(before.bounds, this.#scene.bounds))
@@ -141,7 +144,7 @@ export class GraphCanvas {
     this.#schedule();
   }
 
-  /** All of it in sight; `covered` pixels on the right are under something else. */
+  /** Makes the whole graph visible. `covered`: the width that something else covers on the right. */
   fit(covered = 0): void {
     const { left, top, right, bottom } = this.#scene.bounds;
     const width = Math.max(80, this.#size.width - covered);
@@ -156,7 +159,7 @@ export class GraphCanvas {
     this.#fitted = true;
   }
 
-  /** A node or edge in the middle, large enough to be read. */
+  /** Centres a node or edge, large enough to be read. */
   centre(key: string, covered = 0): void {
     const node = this.#scene.nodes.get(key);
     const edge = node === undefined ? this.#scene.edges.find((one) => one.key === key) : undefined;
@@ -172,7 +175,7 @@ export class GraphCanvas {
     );
   }
 
-  /** Moves only when the node is not in sight already. */
+  /** Moves the view only if the node is not visible already. */
   reveal(key: string, covered = 0): void {
     const node = this.#scene.nodes.get(key);
     if (node === undefined) return;

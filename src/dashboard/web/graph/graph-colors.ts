@@ -1,7 +1,7 @@
 import type { Health } from "../../../api/dashboard/index.ts";
 import { resolvedColor } from "../theme.ts";
 
-/** The page's colours, as canvas takes them. */
+/** The page's colours in the form of the canvas. */
 export interface GraphColors {
   readonly surface: string;
   readonly box: string;
@@ -16,12 +16,12 @@ export interface GraphColors {
   readonly onCanary: string;
   readonly health: Readonly<Record<Health, string>>;
   readonly healthGround: Readonly<Record<Health, string>>;
-  /** Of lines: what is well is quiet, so that what is not stands out. */
+  /** The colours of lines. Healthy lines are muted, so that others stand out. */
   readonly edge: Readonly<Record<Health, string>>;
   readonly font: string;
 }
 
-/** Reads them anew; after a change of the theme. */
+/** Reads the colours, at the start and after a change of the theme. */
 export function graphColors(): GraphColors {
   const health: Record<Health, string> = {
     healthy: resolvedColor("--good"),

@@ -17,7 +17,7 @@ import { TimeTravel } from "./time-travel.tsx";
 /** Below this width the table is shown first. */
 const narrow = matchMedia("(max-width: 640px)");
 
-/** Who calls whom: drawn, or as tables; now, or at a moment that the store still has. */
+/** The graph of calls as a drawing or as tables, now or at an earlier moment. */
 export function GraphPage(): JSX.Element {
   const state = graphState(place.value.query);
   const { live, view, waiting } = useGraph(state);
@@ -91,7 +91,7 @@ export function GraphPage(): JSX.Element {
   );
 }
 
-/** Follows the graph. While another moment or grouping is being made the one before stays, so that nothing flickers. */
+/** Follows the graph. The former view stays until the next moment or grouping has arrived, so that nothing flickers. */
 function useGraph(state: GraphState): {
   readonly live: Live<"graph">;
   readonly view: GraphView | undefined;
@@ -107,7 +107,7 @@ function useGraph(state: GraphState): {
     () => (head === undefined ? undefined : { head, tables: { nodes, edges, routes } }),
     [head, nodes, edges, routes],
   );
-  // Ages go on by the second; what is drawn changes only with what is drawn.
+  // Ages change every second. Keep the same view object for the drawing unless its content changes.
   const drawn = useRef<{ readonly by: string; readonly view: GraphView } | undefined>(undefined);
   if (
     fresh !== undefined &&
@@ -128,7 +128,7 @@ function useGraph(state: GraphState): {
   };
 }
 
-/** The same view while only its ages have changed. */
+/** Returns the same view if only its ages have changed. */
 function headOf(view: GraphView, head: GraphView["head"]): GraphView {
   if (
     view.head.omitted === head.omitted &&

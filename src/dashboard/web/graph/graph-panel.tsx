@@ -21,7 +21,7 @@ const chartWindowMs = 15 * 60_000;
 const chartHeight = 92;
 const maxListed = 12;
 
-/** What is known of the chosen node or edge; nothing where none is chosen. */
+/** Shows the details of the chosen node or edge. Nothing if none is chosen. */
 export function GraphPanel({ graph, routes, selected, onSelect }: GraphPanelProps): JSX.Element | null {
   if (selected === "") return null;
   const node = graph.nodes.get(selected);
@@ -120,7 +120,7 @@ function Charts({ subjects }: { readonly subjects: readonly ChartSubject[] }): J
 
 const tones = ["series-1", "series-2", "series-3", "series-4", "series-5"] as const;
 
-/** An app, or a version of it, is one workload as a rule, and may be several: they are named, and their series drawn. */
+/** Shows the workloads of an app or a version with their charts. Usually it is one workload, but it may be several. */
 function AppWorkloads({ node }: { readonly node: GraphNode }): JSX.Element {
   const live = useLive("workloads", { namespaces: node.namespace });
   const rows = live.table("workloads").value;
@@ -160,7 +160,7 @@ function AppWorkloads({ node }: { readonly node: GraphNode }): JSX.Element {
   );
 }
 
-/** `Canary shop/shop` is the page of that rollout. */
+/** The link to the page of a rollout such as `Canary shop/shop`. */
 function rolloutLink(rollout: string): string {
   const [kind = "", name = ""] = rollout.split(" ");
   return linkTo(["rollouts", kind, ...name.split("/")]);
@@ -324,7 +324,7 @@ function MutualTls({ share }: { readonly share: number | undefined }): JSX.Eleme
   return <Tag tone="warn">{share === 0 ? "plain text" : `${formatShare(share)} mTLS`}</Tag>;
 }
 
-/** What the rule asks for, and what was measured, one above the other. */
+/** Shows the configured weights of a rule above the measured ones. */
 function RouteSplit({ route, to }: { readonly route: GraphRoute; readonly to: DisplayNode }): JSX.Element {
   const [kind = "", name = ""] = route.object.split(" ");
   const total = route.destinations.reduce((sum, { weight }) => sum + weight, 0) || 100;

@@ -17,7 +17,7 @@ export interface GraphStageProps {
   readonly graph: DisplayGraph;
   readonly label: EdgeLabel;
   readonly search: string;
-  /** Counts up with each wish to see the next of what was found. */
+  /** Rises each time the user wants to see the next search result. */
   readonly nextFound: number;
   readonly selected: string;
   readonly onSelect: (key: string) => void;
@@ -32,7 +32,7 @@ const directions: Readonly<Record<string, WalkDirection>> = {
 const panStep = 80;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** The picture of the graph, with its keys. */
+/** The drawing of the graph with its keyboard control. */
 export function GraphStage({ graph, label, search, nextFound, selected, onSelect }: GraphStageProps): JSX.Element {
   const host = useRef<HTMLDivElement>(null);
   const canvas = useRef<GraphCanvas | undefined>(undefined);
@@ -81,7 +81,7 @@ export function GraphStage({ graph, label, search, nextFound, selected, onSelect
   useLayoutEffect(() => canvas.current?.setLook(look), [look]);
   useLayoutEffect(() => {
     canvas.current?.show(graph, places, rearranged);
-    // Only the last one is kept; who wants all of them observes.
+    // Keep only the last measurement. An observer can collect all of them.
     performance.clearMeasures("graph-update");
     performance.measure("graph-update", { start: renderedAtMs, end: performance.now() });
   }, [graph, places]);

@@ -2,21 +2,21 @@ import { graphGroupings, type GraphGrouping, type Health } from "../../../api/da
 import type { GraphFilters } from "./display-graph.ts";
 import { edgeLabels, type EdgeLabel } from "./edge-label.ts";
 
-/** What of the graph's sight is in the link, beside what all views share. */
+/** The state of the graph view in the link, in addition to the parameters of all views. */
 export interface GraphState {
   readonly by: GraphGrouping;
   readonly label: EdgeLabel;
   readonly filters: GraphFilters;
   readonly search: string;
-  /** Key of the node or edge that is chosen. */
+  /** The key of the chosen node or edge. */
   readonly selected: string;
-  /** Undefined: as the window's width suggests. */
+  /** Undefined: the window's width decides. */
   readonly mode: "graph" | "table" | undefined;
 }
 
 export const healths = ["healthy", "degraded", "failing", "idle", "unknown"] as const satisfies readonly Health[];
 
-/** Reads the link's parameters; what is not known of is as if it were not there. */
+/** Reads the link's parameters. Unknown values are ignored. */
 export function graphState(query: Readonly<Record<string, string>>): GraphState {
   const minimumRate = Number(query["min"] ?? "");
   return {
@@ -49,7 +49,7 @@ export function filterCount({ protocols, health, hideIdle, minimumRate }: GraphF
   return protocols.size + health.size + (hideIdle ? 1 : 0) + (minimumRate > 0 ? 1 : 0);
 }
 
-/** The moment that the next step of playing shows; 0 (now) when it has caught up. */
+/** The moment of the next step while playing. 0 (now) when it has caught up. */
 export function nextMoment(atMs: number, stepMs: number, nowMs: number): number {
   const next = atMs + stepMs;
   return next >= nowMs - stepMs ? 0 : next;

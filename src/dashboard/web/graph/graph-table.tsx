@@ -9,7 +9,7 @@ import { fullName } from "./graph-words.ts";
 
 const severity: Readonly<Record<Health, number>> = { failing: 0, degraded: 1, unknown: 2, healthy: 3, idle: 4 };
 
-/** The graph as two tables: the same for who does not see the drawing, and for small screens. */
+/** The graph as two tables, for users who cannot see the drawing, and for small screens. */
 export function GraphTable({
   graph,
   onSelect,

@@ -9,7 +9,7 @@ export const groupingTitles = {
   service: "Services",
 } as const;
 
-/** What a screen reader says of a node that the walk has come to. */
+/** The text of a node for screen readers, when keyboard navigation reaches it. */
 export function nodeWords(graph: DisplayGraph, { key, node, title, stack }: DisplayNode): string {
   const inbound = graph.edges.filter(({ edge }) => edge.to === key).length;
   const outbound = graph.edges.filter(({ edge }) => edge.from === key).length;
@@ -29,7 +29,7 @@ export function edgeWords({ from, to, edge }: DisplayEdge): string {
   return `${fullName(from)} to ${fullName(to)}, ${edge.protocol}, ${rate === "" ? "idle" : rate}, ${edge.health}`;
 }
 
-/** A name that stands alone: with the app where the card says only its version. */
+/** The complete name of a node. It includes the app if the card shows only the version. */
 export function fullName({ node, title, stack }: DisplayNode): string {
   return stack === "" ? title : `${node.app} ${title}`;
 }

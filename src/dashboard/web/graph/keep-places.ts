@@ -2,20 +2,23 @@ import type { LayoutNode, LayoutRequest, Places } from "./arrange.ts";
 import { gaps } from "./arrange.ts";
 import type { Corner } from "./layered-layout.ts";
 
-/** What was laid out before: where cards stand (also of some that are gone, should they return), and for which nodes and edges it was made. */
+/**
+ * The former layout: the places of cards, including some removed ones that may return, and the nodes and edges for
+ * which it was made.
+ */
 export interface KnownLayout {
   readonly places: Places;
   readonly edges: ReadonlySet<string>;
 }
 
-/** So many places of cards that are gone are remembered. */
+/** The maximum number of remembered places of removed cards. */
 const maxRemembered = 1000;
 const maxNewNodes = 0.3;
 const maxNewEdges = 0.4;
 
 export const edgeKey = (from: string, to: string): string => `${from}\n${to}`;
 
-/** Whether so little has changed that what stands may stay where it is. Else all is arranged anew. */
+/** Whether so little has changed that the cards can keep their places. Otherwise everything is arranged again. */
 export function mayKeepPlaces(known: KnownLayout, { nodes, edges }: LayoutRequest): boolean {
   if (nodes.length === 0) return true;
   const unknown = nodes.filter(({ key }) => !known.places.has(key)).length;
@@ -36,8 +39,9 @@ interface Unit {
 }
 
 /**
- * Leaves every known card where it is, and puts new ones beside whom they belong to: under the other versions of their app, right of who calls them, left of whom
- * they call, else at the bottom of their box. What then lies in the way moves down, within its column; boxes that would overlap move apart.
+ * Leaves every known card at its place, and puts new ones near related cards: below other versions of their app, to the
+ * right of their callers, to the left of the cards that they call, else at the bottom of their box. Cards in the way
+ * move down within their column, and overlapping boxes move apart.
  */
 export function keepPlaces(known: KnownLayout, request: LayoutRequest): Places {
   const places = new Map<string, Corner>();
@@ -166,7 +170,7 @@ function pushBoxesApart(
   grown: ReadonlySet<string>,
 ): void {
   const rectangles = [...boxes].map(([key, nodes]) => ({ key, nodes, ...boxRectangle(key, nodes, places) }));
-  // What has grown stays where it is, as it is what the user looks at; its neighbours give way.
+  // Boxes that have grown keep their place, because the user looks at them, and their neighbours move.
   const inOrder = rectangles.sort(
     (a, b) =>
       Number(grown.has(b.key) && b.nodes.length > 1) - Number(grown.has(a.key) && a.nodes.length > 1) ||

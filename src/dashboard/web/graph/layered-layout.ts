@@ -1,4 +1,4 @@
-/** One thing to place: a card, a stack of cards, or a whole box. */
+/** An item to place: a card, a stack of cards, or a whole box. */
 export interface LayoutItem {
   readonly key: string;
   readonly width: number;
@@ -25,8 +25,9 @@ export interface ItemLayout {
 const sweeps = 6;
 
 /**
- * Columns from left to right along the edges, each ordered by the middle of its neighbours; columns that are too long are folded. It takes some milliseconds
- * for hundreds of items, where dagre takes seconds: for what is too large for it.
+ * Arranges items in columns from left to right along the edges. Each column is ordered by the middle of the items'
+ * neighbours, and long columns are folded. It takes some milliseconds for hundreds of items, for which dagre takes
+ * seconds.
  */
 export function layeredLayout(
   items: readonly LayoutItem[],
@@ -43,7 +44,7 @@ export function layeredLayout(
   return placeColumns(foldColumns(columns, sizes, limit, gapY), sizes, gapX, gapY);
 }
 
-/** Columns that are higher than `limit` are folded into several of about the same height. */
+/** Folds columns that are higher than `limit` into several of about the same height. */
 export function foldColumns(
   columns: readonly (readonly string[])[],
   sizes: ReadonlyMap<string, LayoutItem>,
@@ -70,7 +71,7 @@ export function foldColumns(
   return folded;
 }
 
-/** Columns side by side, each in the middle of the height. */
+/** Places columns side by side, vertically centred. */
 export function placeColumns(
   columns: readonly (readonly string[])[],
   sizes: ReadonlyMap<string, LayoutItem>,
@@ -137,7 +138,7 @@ function middle(keys: readonly string[], order: ReadonlyMap<string, number>): nu
   return keys.length === 0 ? undefined : keys.reduce((sum, key) => sum + (order.get(key) ?? 0), 0) / keys.length;
 }
 
-/** Edges that lead back on the way of a depth-first walk are left out. */
+/** Removes edges that lead back in a depth-first search. */
 function withoutCycles(items: readonly LayoutItem[], edges: readonly ItemEdge[]): readonly ItemEdge[] {
   const next = new Map<string, ItemEdge[]>(items.map(({ key }) => [key, []]));
   const callers = new Map<string, number>(items.map(({ key }) => [key, 0]));

@@ -1,7 +1,9 @@
 import type { LayoutRequest, Places } from "./arrange.ts";
 import type { LayoutResult, LayoutTask } from "./layout.worker.ts";
 
-/** Arranges off the main thread; where no worker may be had, on it. Of several requests the last one is answered. */
+/**
+ * Arranges graphs in a worker, or in the main thread if there is no worker. Answers only the last of several requests.
+ */
 export class LayoutClient {
   readonly #answer: (places: Places) => void;
   #worker: Worker | undefined;

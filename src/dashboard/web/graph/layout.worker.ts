@@ -1,6 +1,6 @@
 import { arrange, type LayoutRequest, type Places } from "./arrange.ts";
 
-/** Of a request and its answer the same number: answers to what is outdated are thrown away. */
+/** A request with a number, which its answer repeats, so that outdated answers are dropped. */
 export interface LayoutTask {
   readonly number: number;
   readonly request: LayoutRequest;

@@ -7,11 +7,14 @@ import { frames, type Rectangle } from "./keep-places.ts";
 
 const cardHeight = 42;
 const cardWidths = { least: 172, greatest: 244 } as const;
-/** Of a letter of a title, and of what stands beside it: estimated, as the layout knows no fonts. */
+/**
+ * The estimated widths of a letter in a title, and of the content beside it, because the layout does not know the
+ * fonts.
+ */
 const letterWidth = 8.4;
 const besideTitle = 48;
 
-/** A card is wide enough for all but the longest names. */
+/** The size of a card. It is wide enough for most names. */
 function cardSize(title: string): { readonly width: number; readonly height: number } {
   return {
     width: Math.round(
@@ -36,14 +39,14 @@ export interface SceneEdge {
   readonly moving: boolean;
 }
 
-/** Everything that is drawn, by its place. */
+/** Everything that is drawn, with its position. */
 export interface Scene {
   readonly nodes: ReadonlyMap<string, SceneNode>;
   readonly edges: readonly SceneEdge[];
   readonly boxes: readonly Rectangle[];
   readonly stacks: readonly Rectangle[];
   readonly bounds: { readonly left: number; readonly top: number; readonly right: number; readonly bottom: number };
-  /** Made when it is first asked for. */
+  /** Made on first use. */
   hits(): HitGrid;
 }
 
@@ -51,7 +54,7 @@ export function layoutNodes(graph: DisplayGraph): readonly LayoutNode[] {
   return [...graph.nodes.values()].map(({ key, box, stack, title }) => ({ key, box, stack, ...cardSize(title) }));
 }
 
-/** Cards without a place (their layout is still being made) are left out, with their edges. */
+/** Builds the scene. Leaves out cards whose layout is not ready, and their edges. */
 export function buildScene(graph: DisplayGraph, places: Places): Scene {
   const nodes = new Map<string, SceneNode>();
   for (const display of graph.nodes.values()) {
@@ -95,7 +98,10 @@ export function buildScene(graph: DisplayGraph, places: Places): Scene {
   };
 }
 
-/** A line ten times as busy is most of a pixel wider. In steps, so that edges of a width are drawn at once. */
+/**
+ * The width of an edge. Ten times the rate adds most of a pixel. Widths have steps, so that equal ones are drawn
+ * together.
+ */
 function edgeWidth(rate: number): number {
   return 1 + Math.max(0, Math.min(2.5, Math.round(Math.log10(Math.max(rate, 0.1)) * 2) / 2.5 + 0.2));
 }
@@ -118,7 +124,10 @@ function boundsOf(nodes: Iterable<SceneNode>, boxes: readonly Rectangle[]): Scen
 
 const wayPoints = 24;
 
-/** Points along a curve at even steps, `x, y, x, y, …`: what moves on it reads them, as solving the curve a thousand times a frame costs too much. */
+/**
+ * Points along a curve at even distances, as `x, y, x, y, …`. Moving dots use them, because solving the curve each time
+ * is too slow.
+ */
 export function wayAlong(curve: Curve): Float32Array {
   const way = new Float32Array((wayPoints + 1) * 2);
   for (let index = 0; index <= wayPoints; index += 1) {
@@ -129,7 +138,7 @@ export function wayAlong(curve: Curve): Float32Array {
   return way;
 }
 
-/** Where on a way of {@link wayAlong} the share `t` is. */
+/** The point at the share `t` of a path from {@link wayAlong}. */
 export function pointOnWay(way: Float32Array, t: number): { readonly x: number; readonly y: number } {
   const at = Math.max(0, Math.min(1, t)) * wayPoints;
   const index = Math.min(wayPoints - 1, Math.floor(at));

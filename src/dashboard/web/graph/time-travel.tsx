@@ -9,11 +9,11 @@ import { nextMoment } from "./graph-state.ts";
 const windows = [30, 60, 300, 900, 1800, 3600] as const;
 const frameMs = 1000;
 const settleMs = 180;
-/** Playing goes through the whole of what the store has in about this many steps. */
+/** Playing shows the whole stored time in about this many steps. */
 const playSteps = 120;
 const leastStepMs = 10_000;
 
-/** Which moment the graph shows, and over how long it was measured: a slider over what the store still has, which can play. */
+/** Chooses the moment and the window of the graph, with a slider over the stored time that can play. */
 export function TimeTravel({
   oldestMs,
   shownAtMs,

@@ -3,20 +3,20 @@ import { begin, edgeInSight, type CanvasSize, type Sight } from "./draw-scene.ts
 import { pointOnWay, wayAlong, type Scene } from "./scene.ts";
 import type { GraphColors } from "./graph-colors.ts";
 
-/** What moves on an edge: how many dots there are at a time, how fast they are, and which share of them are errors. */
+/** The moving dots of an edge: their number, their speed, and the share of errors. */
 export interface Flow {
   readonly dots: number;
-  /** Of the way, per second. */
+  /** The part of the path per second. */
   readonly pace: number;
   readonly errorShare: number;
-  /** From 0 to 1, so that edges do not beat in time. */
+  /** From 0 to 1. It differs between edges, so that their dots are not in step. */
   readonly phase: number;
 }
 
 const maxDotsOfEdge = 8;
 const maxDots = 900;
 
-/** Busier edges have more and faster dots, by the logarithm: 1/s and 1,000/s can both be looked at. */
+/** Busier edges have more and faster dots, on a logarithmic scale, so that 1/s and 1,000/s are both visible. */
 export function flowOf(key: string, rate: number, length: number, errorShare: number): Flow {
   const size = Math.log2(1 + Math.max(0, rate));
   const dots = Math.max(
@@ -26,14 +26,14 @@ export function flowOf(key: string, rate: number, length: number, errorShare: nu
   return { dots, pace: (34 + 22 * Math.min(9, size)) / Math.max(60, length), errorShare, phase: hash(key, 0) };
 }
 
-/** Where there is too much to move, every edge has fewer dots, and of those with one some have none. */
+/** Reduces the dots if there are too many. Some edges with one dot then have none. */
 export function thinned(flow: Flow, wanted: number): Flow {
   if (wanted <= maxDots) return flow;
   const dots = flow.dots * (maxDots / wanted);
   return { ...flow, dots: dots >= 1 ? Math.floor(dots) : flow.phase < dots ? 1 : 0 };
 }
 
-/** Where the dots of an edge are on its way at a time, and which are errors. */
+/** The positions of an edge's dots at a time, and which of them are errors. */
 export function dotsAt(
   { dots, pace, errorShare, phase }: Flow,
   key: string,
@@ -55,7 +55,7 @@ function hash(text: string, salt: number): number {
   return (value >>> 0) / 4_294_967_296;
 }
 
-/** The dots of a scene. Made once a scene; drawn each frame. */
+/** The dots of a scene. It is made once for each scene, and drawn in each frame. */
 export class Traffic {
   readonly #flows: {
     readonly key: string;
@@ -109,7 +109,7 @@ export class Traffic {
     }
     context.fill();
     if (errors.length === 0) return;
-    // Errors are diamonds, and larger: told apart without colour.
+    // Errors are larger diamonds, so that they differ not only in colour.
     const half = radius * 1.7;
     context.fillStyle = colors.health.failing;
     context.beginPath();

@@ -7,7 +7,7 @@ import { layoutNodes } from "./scene.ts";
 
 export interface UsedLayout {
   readonly places: Places;
-  /** All was arranged anew, so that the sight should follow. */
+  /** Everything was arranged again, so the view should adapt. */
   readonly rearranged: boolean;
   readonly arrangeAnew: () => void;
   readonly busy: boolean;
@@ -16,7 +16,7 @@ export interface UsedLayout {
 const nothing: Places = new Map();
 const leastAwoken = 4;
 
-/** Places of a graph's cards: as they are while little changes, else arranged anew in a worker. */
+/** The places of a graph's cards. They stay while little changes, else a worker arranges everything again. */
 export function useLayout(graph: DisplayGraph): UsedLayout {
   const known = useRef<KnownLayout>({ places: nothing, edges: new Set() });
   const asked = useRef<LayoutRequest | undefined>(undefined);
@@ -51,7 +51,7 @@ export function useLayout(graph: DisplayGraph): UsedLayout {
 
   const structure = [...graph.nodes.keys()].join("\n");
   let wanted: LayoutRequest | undefined;
-  // A mesh that was laid out before anything called anything is laid out again once it does.
+  // A mesh that was arranged before it had any calls is arranged again after the first calls.
   const awoken =
     asked.current === undefined &&
     known.current.places.size > 0 &&

@@ -5,8 +5,9 @@ import type { Point } from "./edge-curve.ts";
 export type WalkDirection = "right" | "left" | "up" | "down";
 
 /**
- * The node that an arrow key leads to. Right and left go along edges, to whom the node calls and to who calls it (the busiest first, away from where one came);
- * up and down to the nearest node above or below. Undefined where there is none.
+ * The next node for an arrow key. Right goes to the nodes that this one calls, and left to its callers. The busiest
+ * comes first, except the node from which the user came. Up and down go to the nearest node above or below. Undefined
+ * if there is none.
  */
 export function walk(
   graph: DisplayGraph,
@@ -50,7 +51,7 @@ function nearestVertically(
   return best;
 }
 
-/** Where a walk begins: the leftmost node, of several the topmost. */
+/** The start of keyboard navigation: the leftmost node. If there are several, the topmost of them. */
 export function firstNode(graph: DisplayGraph, places: ReadonlyMap<string, Point>): string | undefined {
   let best: string | undefined;
   let least = Infinity;

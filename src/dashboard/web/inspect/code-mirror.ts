@@ -103,7 +103,10 @@ const highlight = HighlightStyle.define([
 
 const severities = { Error: "error", Warning: "warning", Info: "info" } as const;
 
-/** The editor itself. It lives in a shadow root: there its styles are adopted sheets, which the page's policy allows where it refuses `<style>`. */
+/**
+ * The editor. It is in a shadow root, where its styles are adopted style sheets. The page's policy allows these, but
+ * not `<style>`.
+ */
 export class CodeMirrorEditor {
   readonly #view: EditorView;
   readonly #readOnly = new Compartment();
@@ -111,11 +114,12 @@ export class CodeMirrorEditor {
 
   constructor({ host, text, label, readOnly, onChange }: EditorOptions) {
     const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
-    // Outside of the shadow root a key's target is the host, which does not look like something that is typed into: letters would be shortcuts.
+    // Stop key events here. Outside the shadow root their target is the host, which is not a text field, so letters
+    // would be shortcuts.
     root.addEventListener("keydown", (event) => event.stopPropagation());
     const extensions: Extension[] = [
       lineNumbers(),
-      // Letters that are not seen, or turn round what is: an object may hold them so that it looks like another.
+      // Show invisible and direction-changing characters, which could make an object look like another.
       highlightSpecialChars(),
       foldGutter(),
       lintGutter(),
@@ -155,7 +159,7 @@ export class CodeMirrorEditor {
     this.#view.dispatch({ effects: this.#readOnly.reconfigure(EditorState.readOnly.of(readOnly)) });
   }
 
-  /** Messages of the text that was checked; while that is not what stands here now, their lines may be a little off. */
+  /** Shows messages for the checked text. If the text has changed since, their lines may be slightly wrong. */
   setMessages(messages: readonly ConfigMessage[]): void {
     const text = this.text;
     const diagnostics = messages.map((message): Diagnostic => {

@@ -9,7 +9,7 @@ import { configTemplates } from "./config-templates.ts";
 
 const key = "new";
 
-/** An object that is not there yet: written or pasted, checked, tried by "What if?", applied. */
+/** A page to create objects: write or paste them, check them, try "What if?", and apply them. */
 export function ConfigEditorPage(): JSX.Element {
   const [text, setText] = useState(draftOf(key)?.text ?? "");
   useKeptDraft(key, { text, before: "", resourceVersion: "" });

@@ -11,13 +11,13 @@ import { hasContent } from "./yaml-position.ts";
 export interface ConfigEditorProps {
   readonly text: string;
   readonly onChange: (text: string) => void;
-  /** What is there now; empty for a new object. */
+  /** The current YAML of the object. Empty for a new object. */
   readonly before: string;
   /** Empty for a new object. */
   readonly resourceVersion: string;
-  /** Why it may not be written; undefined when it may. */
+  /** Why the user may not write it. Undefined: the user may. */
   readonly readOnlyBecause: string | undefined;
-  /** Messages of what is there, until the text is another. */
+  /** The messages of the current object, shown until the text changes. */
   readonly knownMessages: readonly ConfigMessage[];
   readonly onApplied: (answer: ApplyAnswer) => void;
   readonly tools?: ComponentChildren;
@@ -25,7 +25,7 @@ export interface ConfigEditorProps {
 
 const settleMs = 400;
 
-/** Edits objects: checked while one types, compared before they are applied. */
+/** Edits objects. The text is checked while typing, and compared before it is applied. */
 export function ConfigEditor({
   text,
   onChange,
@@ -124,7 +124,7 @@ export function ConfigEditor({
   );
 }
 
-/** What the analyzer says of the text, once it has stood still for a moment. */
+/** The analyzer's messages for the text, requested when the user pauses typing. */
 function useValidation(
   text: string,
   active: boolean,
@@ -193,7 +193,7 @@ interface ReviewProps {
   readonly onApplied: (answer: ApplyAnswer) => void;
 }
 
-/** The change that will be made, and what the API server says of it in a dry run; then it may be applied. */
+/** Shows the change and the API server's answer to a dry run, before it can be applied. */
 function ReviewDialog({ before, after, resourceVersion, errors, onClose, onApplied }: ReviewProps): JSX.Element {
   const [dryRun, setDryRun] = useState<ApplyAnswer | undefined>(undefined);
   const [problem, setProblem] = useState<Problem | undefined>(undefined);

@@ -43,7 +43,7 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
   const gone = live.problem.value?.code === "not-found";
   const draft = draftOf(live.topic);
   const [text, setText] = useState(draft?.text ?? head.yaml);
-  /** Of what the text was begun from: while somebody else changes the object, the text stays. */
+  /** The version on which the text is based. The text stays if somebody else changes the object. */
   const [base, setBase] = useState({
     yaml: draft?.before ?? head.yaml,
     resourceVersion: draft?.resourceVersion ?? head.resourceVersion,
@@ -61,7 +61,7 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
   useEffect(() => {
     if (head.resourceVersion === base.resourceVersion) return;
     if (!dirty || applied.current) take();
-    // What changed is only its status: the text can go on from the new version.
+    // Only the status has changed, so the text can use the new version as its base.
     else if (withoutStatus(head.yaml) === withoutStatus(base.yaml))
       setBase({ yaml: base.yaml, resourceVersion: head.resourceVersion });
     applied.current = false;

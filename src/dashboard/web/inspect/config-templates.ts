@@ -10,7 +10,7 @@ metadata:
   namespace: ${namespace}
 `;
 
-/** What people write most; names are to be changed. */
+/** Templates of frequent objects. Their names must be changed. */
 export const configTemplates: readonly ConfigTemplate[] = [
   {
     title: "HTTPRoute with weights",

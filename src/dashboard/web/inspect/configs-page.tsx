@@ -4,7 +4,7 @@ import { useLive } from "../live/index.ts";
 import { chosenNamespaces, linkTo } from "../router.ts";
 import { configColumns, configText } from "./inspect-columns.tsx";
 
-/** Objects of Istio's kinds, of Gateway API and of Serin's, with what the analyzer says of each. */
+/** The objects of Istio, the Gateway API and Serin, with the analyzer's messages. */
 export function ConfigsPage(): JSX.Element {
   const live = useLive("configs", { namespaces: chosenNamespaces.value });
   const create = (

@@ -6,7 +6,7 @@ import { diffHunks, lineDiff } from "./line-diff.ts";
 const signs = { same: " ", gone: "−", new: "+" } as const;
 const words = { same: "", gone: "removed: ", new: "added: " } as const;
 
-/** What changes from one text to another, with some lines around it. */
+/** Shows the changes between two texts with some lines around them. */
 export function DiffView({
   before,
   after,

@@ -1,18 +1,18 @@
 import { useEffect, useRef } from "preact/hooks";
 import { session } from "../session.ts";
 
-/** A text that was not applied yet, and what it was begun from. */
+/** A text that is not applied yet, and the version on which it is based. */
 export interface Draft {
   readonly text: string;
   readonly before: string;
   readonly resourceVersion: string;
 }
 
-/** So many are kept while the page is open; the oldest go first. */
+/** The maximum number of drafts while the page is open. The oldest are dropped first. */
 const maxDrafts = 20;
 const drafts = new Map<string, { readonly draft: Draft; readonly user: string }>();
 
-/** What this user left here without being applied: another one, who logs in on the same page, is not shown it. */
+/** The user's unapplied draft. Another user who logs in on the same page does not see it. */
 export function draftOf(key: string, user = currentUser()): Draft | undefined {
   const kept = drafts.get(key);
   return kept?.user === user ? kept.draft : undefined;
@@ -30,13 +30,13 @@ function currentUser(): string {
   return `${authentication} ${user}`;
 }
 
-/** Keeps a changed text over a walk to other views, and has the browser ask before it is lost with the page. */
+/** Keeps a changed text while the user visits other views. The browser asks before it closes the page with a draft. */
 export function useKeptDraft(key: string, draft: Draft): void {
   const dirty = draft.text !== draft.before;
   const latest = useRef(draft);
   latest.current = draft;
   useEffect(() => {
-    // Whose session it was when the text was begun: it may have ended by the time that the view is left.
+    // Remember the user at the start of the text, because the session may end before the user leaves the view.
     const user = currentUser();
     return () => keepDraft(key, latest.current, user);
   }, [key]);

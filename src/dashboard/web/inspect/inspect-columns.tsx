@@ -323,7 +323,7 @@ export const eventColumns: readonly Column<EventRow>[] = [
   },
 ];
 
-/** Beside the name where there is no room for a column. */
+/** The namespace beside the name, if there is no space for a column. */
 function OfNamespace({ name }: { readonly name: string }): JSX.Element | null {
   return name === "" ? null : <span class="phone-only muted small"> {name}</span>;
 }

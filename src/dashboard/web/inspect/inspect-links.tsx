@@ -41,7 +41,7 @@ export function ConfigLink({
   );
 }
 
-/** The graph around a namespace, with what is looked at chosen. */
+/** The link to the graph of a namespace with a search. */
 export function graphLink(namespace: string, search: string): string {
   return linkTo(["graph"], { ns: namespace, q: search });
 }

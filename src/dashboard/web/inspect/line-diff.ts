@@ -1,4 +1,4 @@
-/** One line of a difference; numbers count from 1, and are there where the line is on that side. */
+/** One line of a difference. A line has a number, starting with 1, on each side that contains it. */
 export interface DiffLine {
   readonly kind: "same" | "gone" | "new";
   readonly text: string;
@@ -6,16 +6,18 @@ export interface DiffLine {
   readonly after?: number;
 }
 
-/** Lines that change, with some around them; `skipped` equal lines stand between one and the next. */
+/** Changed lines with some lines around them. `skipped` is the number of equal lines before them. */
 export interface DiffHunk {
   readonly skipped: number;
   readonly lines: readonly DiffLine[];
 }
 
-/** Beyond so many changed lines the middle is shown as replaced as a whole: nobody reads the least of such differences. */
+/**
+ * With more changed lines than this, the middle is shown as replaced, because nobody reads such a difference in detail.
+ */
 const maxEdits = 400;
 
-/** The least difference of two texts, line by line (Myers). Where a text ends without a line break that is not told. */
+/** The smallest difference of two texts by lines (Myers). It ignores whether a text ends with a line break. */
 export function lineDiff(before: string, after: string): readonly DiffLine[] {
   const a = linesOf(before);
   const b = linesOf(after);
@@ -79,7 +81,9 @@ function middleDiff(a: readonly string[], b: readonly string[], offset: number):
   return lines.reverse();
 }
 
-/** For each number of edits how far each diagonal had come before it; undefined when that takes more than {@link maxEdits}. */
+/**
+ * For each number of edits, how far each diagonal had come before. Undefined if more than {@link maxEdits} are needed.
+ */
 function editTrace(a: readonly string[], b: readonly string[]): readonly ReadonlyMap<number, number>[] | undefined {
   const furthest = new Map<number, number>([[1, 0]]);
   const trace: ReadonlyMap<number, number>[] = [];
@@ -100,7 +104,7 @@ function editTrace(a: readonly string[], b: readonly string[]): readonly Readonl
   return undefined;
 }
 
-/** Only what changes, with `around` equal lines before and after. Empty where nothing does. */
+/** Only the changed lines, with `around` equal lines before and after. Empty without changes. */
 export function diffHunks(lines: readonly DiffLine[], around = 3): readonly DiffHunk[] {
   const shown = new Set<number>();
   for (const [index, { kind }] of lines.entries()) {

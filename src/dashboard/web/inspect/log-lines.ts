@@ -1,11 +1,11 @@
-/** Lines of a log with numbers of their own: a line keeps its number while more come behind it. */
+/** The numbered lines of a log. A line keeps its number when more lines are appended. */
 export interface LogLines {
   /** The number of the first line. */
   readonly first: number;
   readonly lines: readonly string[];
 }
 
-/** So many lines are kept at most; the oldest go first. */
+/** The maximum number of lines. The oldest are dropped first. */
 export const maxLogLines = 5000;
 
 export function splitLog(text: string): readonly string[] {
@@ -14,7 +14,7 @@ export function splitLog(text: string): readonly string[] {
   return lines;
 }
 
-/** The log after its tail was read again: lines that were there keep their numbers. Where nothing overlaps, the new tail is all there is. */
+/** Appends a newly read tail. Known lines keep their numbers. If nothing overlaps, only the new tail stays. */
 export function followLog(before: LogLines | undefined, next: readonly string[]): LogLines {
   if (before === undefined) return bounded({ first: 1, lines: next });
   const at = overlapOf(before.lines, next);
@@ -28,7 +28,7 @@ function bounded({ first, lines }: LogLines): LogLines {
   return excess === 0 ? { first, lines } : { first: first + excess, lines: lines.slice(excess) };
 }
 
-/** Where in `before` the beginning of `next` lies, up to the end of `before`. */
+/** The index in `before` where its end overlaps with the beginning of `next`. */
 function overlapOf(before: readonly string[], next: readonly string[]): number | undefined {
   const [first] = next;
   if (first === undefined) return before.length;
@@ -47,14 +47,14 @@ const errorWords = /\b(error|fatal|panic|critical|exception)\b|"level":"(error|f
 const warnWords = /\b(warn|warning)\b|^W\d{4} /i;
 const levelWithin = 200;
 
-/** By the words at a line's beginning; for the eye alone. */
+/** Guesses a line's level from the words at its beginning, only for colours. */
 export function levelOf(line: string): LogLevel {
   const head = line.slice(0, levelWithin);
   if (errorWords.test(head)) return "error";
   return warnWords.test(head) ? "warn" : "plain";
 }
 
-/** A line cut at what was searched for: every second part is a find. */
+/** Splits a line at the search results. Every second part is a result. */
 export function splitFinds(line: string, search: string): readonly string[] {
   if (search === "") return [line];
   const parts: string[] = [];

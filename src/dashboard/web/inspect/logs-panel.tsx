@@ -9,11 +9,11 @@ import { followLog, levelOf, splitFinds, splitLog, type LogLines } from "./log-l
 
 const followMs = 2_000;
 const tails = [200, 1000, 5000] as const;
-/** Lines that are made together: a chunk that is full is not touched again. */
+/** The number of lines that are rendered together. A full chunk is never rendered again. */
 const chunkLines = 100;
 const maxFinds = 1000;
 
-/** The log of a pod's container: searched, wrapped, followed. Which one is in the link. */
+/** Shows the log of a container, with search, wrapping and following. The link names the container. */
 export function LogsPanel({
   namespace,
   pods,
@@ -193,7 +193,7 @@ function Found({ line, search }: { readonly line: string; readonly search: strin
   );
 }
 
-/** Lines in chunks by their numbers: new lines change the last chunk only. */
+/** Renders lines in chunks by their numbers, so that new lines change only the last chunk. */
 function Chunks({ log: { first, lines } }: { readonly log: LogLines }): JSX.Element {
   const chunks: JSX.Element[] = [];
   const made = useRef(new Map<string, JSX.Element>());

@@ -44,7 +44,7 @@ export interface ProxyPanelProps {
   readonly proxies: Readonly<Record<string, LadderProxy>>;
 }
 
-/** What a pod's proxy has in effect, as it tells itself. Of ambient it is the ztunnel of the pod's node. */
+/** Shows the configuration that a pod's proxy reports. In ambient mode, it is the ztunnel of the pod's node. */
 export function ProxyPanel({ namespace, dataPlane, pods, proxies }: ProxyPanelProps): JSX.Element {
   const { query } = place.value;
   const own = Object.values(proxies);
@@ -114,7 +114,10 @@ export function ProxyPanel({ namespace, dataPlane, pods, proxies }: ProxyPanelPr
   );
 }
 
-/** Of `istio-system/ztunnel-x7k2p` or `istio-system/ztunnel-x7k2p, not ready`; what says why there is none names no pod. */
+/**
+ * Reads the pods from texts such as `istio-system/ztunnel-x7k2p` or `istio-system/ztunnel-x7k2p, not ready`. Skips
+ * texts that explain why there is no ztunnel.
+ */
 function ztunnelsOf(pods: readonly PodRow[]): readonly { readonly pod: string; readonly namespace: string }[] {
   const named = pods
     .map(({ ztunnel }) => /^([a-z0-9.-]+)\/([a-z0-9.-]+)(,|$)/.exec(ztunnel))

@@ -15,7 +15,7 @@ interface ChangeRow {
 
 const tones = { added: "good", changed: "info", removed: "warn" } as const;
 
-/** Which proxies would be sent something else, and what. Nothing was written. */
+/** Shows which proxies would get a changed configuration, and the changes. Nothing was written. */
 export function WhatIfResult({ answer }: { readonly answer: WhatIfAnswer }): JSX.Element {
   const [opened, setOpened] = useState<ChangeRow | undefined>(undefined);
   const rows = useMemo(() => {

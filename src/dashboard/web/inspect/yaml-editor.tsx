@@ -11,20 +11,22 @@ export interface YamlEditorProps {
   readonly readOnly: boolean;
   readonly label: string;
   readonly messages: readonly ConfigMessage[];
-  /** Said where there are no messages: that it is valid, or is being checked. */
+  /** Shown without messages: that the text is valid, or is being checked. */
   readonly note: JSX.Element;
 }
 
 const tones: Readonly<Record<ConfigMessage["level"], Tone>> = { Error: "bad", Warning: "warn", Info: "info" };
 
-/** YAML with messages at their lines, and the list of them below, each leading to its line. The editor's code is loaded with its first use. */
+/**
+ * A YAML editor with messages at their lines, and below a list of messages with links. Its code is loaded on first use.
+ */
 export function YamlEditor({ text, onChange, readOnly, label, messages, note }: YamlEditorProps): JSX.Element {
   const host = useRef<HTMLDivElement>(null);
   const editor = useRef<CodeMirrorEditor | undefined>(undefined);
   const [state, setState] = useState<"loading" | "ready" | "failed">("loading");
   const changed = useRef(onChange);
   changed.current = onChange;
-  /** What was typed and has not come back as `text` yet: it comes later than the next key, which it must not undo. */
+  /** Typed texts that have not come back as `text` yet. When they do, they must not undo keys that were typed since. */
   const typed = useRef<string[]>([]);
   const initial = useRef({ text, readOnly });
   initial.current = { text, readOnly };

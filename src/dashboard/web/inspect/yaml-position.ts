@@ -1,12 +1,15 @@
 import type { ConfigMessage } from "../../../api/dashboard/index.ts";
 
-/** What of a document's text a message is about: offsets from its beginning. */
+/** The range of a message in a document's text, as offsets from its beginning. */
 export interface TextRange {
   readonly from: number;
   readonly to: number;
 }
 
-/** The word (key or value) at a message's line and column; the line's text where the column is beyond it; the last line where the line is. */
+/**
+ * The range of the key or value at a message's position. If the column is beyond the line, the range is the line's
+ * text. If the line is beyond the document, it is the last line.
+ */
 export function rangeOfMessage(text: string, { line, column }: Pick<ConfigMessage, "line" | "column">): TextRange {
   const starts = lineStarts(text);
   const index = Math.max(0, Math.min(starts.length - 1, line - 1));
@@ -33,12 +36,12 @@ export function orderMessages(messages: readonly ConfigMessage[]): readonly Conf
   return messages.toSorted((a, b) => levels[a.level] - levels[b.level] || a.line - b.line || a.column - b.column);
 }
 
-/** The text of one object without its status, which is no part of what is edited. */
+/** The YAML of an object without its status, which is not edited. */
 export function withoutStatus(text: string): string {
   return text.replace(/^status:.*\n?(?:[ -].*\n?|\n)*/m, "");
 }
 
-/** Whether the text is an object that may be sent: not empty, and more than comments. */
+/** Whether the text has content other than comments. */
 export function hasContent(text: string): boolean {
   return text.split("\n").some((line) => !/^\s*(#|---|$)/.test(line));
 }

@@ -14,7 +14,10 @@ const groupTitles: Readonly<Record<LadderRung["kind"], string>> = {
   namespace: "Namespaces",
 };
 
-/** Parts down, revisions across: a bar says how much of the part stands on the revision, an arrow where it is led. */
+/**
+ * A grid of components (rows) and revisions (columns). A bar shows the share of a component on a revision, and an arrow
+ * shows where it moves.
+ */
 export function LadderGrid({
   revisions,
   rungs,
@@ -194,7 +197,7 @@ function Cell({ rung, revision }: { readonly rung: LadderRung; readonly revision
   );
 }
 
-/** Half is `50 %` here, where nothing flickers. */
+/** Formats whole percentages without digits, because these values are stable. */
 function wholeShare(share: number): string {
   return Number.isInteger(share * 100) ? `${share * 100} %` : formatShare(share);
 }

@@ -20,7 +20,7 @@ const filters = [
   { key: "blocked", title: "Blocked" },
 ] as const;
 
-/** Every part of the mesh against the revisions. */
+/** Shows the revision of each component of the mesh. */
 export function LadderPage(): JSX.Element {
   const live = useLive("ladder", {});
   const revisions = live.table("revisions").value;
@@ -85,10 +85,10 @@ function namespacesOf({ kind, namespace, name }: LadderRung): readonly string[] 
   return kind === "namespace" ? [name] : [namespace];
 }
 
-/** In the order of the bar. */
+/** The states in the order of the bar. */
 const states: readonly RungState[] = ["there", "moving", "waiting", "behind", "blocked"];
 
-/** The upgrade that is under way, in one line. */
+/** Summarises the running upgrade in one line. */
 function Progress({
   upgrade,
   rungs,

@@ -9,7 +9,7 @@ import { rejections } from "./rung-state.ts";
 const states = ["rejected", "stale", "not connected", "synced"] as const satisfies readonly LadderProxy["state"][];
 const maxNamed = 6;
 
-/** The proxies by what they said to what they were sent: why some reject, and all of them. */
+/** Shows the proxies with their acknowledgements, and the reasons of rejections. */
 export function ProxyStates({ proxies }: { readonly proxies: Readonly<Record<string, LadderProxy>> }): JSX.Element {
   const only = place.value.query["state"] ?? "";
   const rows = useMemo(

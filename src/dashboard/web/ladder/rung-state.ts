@@ -2,7 +2,11 @@ import type { LadderProxy, LadderRevision, LadderRung } from "../../../api/dashb
 
 export type RungState = "blocked" | "waiting" | "moving" | "behind" | "there" | "outside";
 
-/** `waiting`: on its way, as soon as a person lets it go on; `behind`: its labels ask for another revision than its pods have, and nothing leads it there; `there`: it is where it is wanted; `outside`: it is in no mesh. */
+/**
+ * The state of a rung. `waiting`: it moves when a person lets it continue. `behind`: its labels select another revision
+ * than its pods have, and nothing moves it there. `there`: it has the wanted revision. `outside`: it is not in the
+ * mesh.
+ */
 export function rungState({ kind, at, goingTo, blockedBy, waitsFor, wanted }: LadderRung): RungState {
   if (blockedBy.length > 0) return "blocked";
   if (waitsFor.length > 0) return "waiting";
@@ -26,7 +30,7 @@ export interface RungGroup {
   readonly rungs: readonly (readonly [key: string, rung: LadderRung])[];
 }
 
-/** By kind, in the order in which an upgrade takes them; within one by name. */
+/** Groups rungs by kind in the order of an upgrade, and sorts each group by name. */
 export function groupRungs(rungs: Readonly<Record<string, LadderRung>>): readonly RungGroup[] {
   const names = new Intl.Collator("en", { numeric: true });
   return kindOrder
@@ -39,7 +43,7 @@ export function groupRungs(rungs: Readonly<Record<string, LadderRung>>): readonl
     .filter((group) => group.rungs.length > 0);
 }
 
-/** Columns: the revisions that there are, the oldest version first, and after them those that are only named by something that stands on them. */
+/** The columns: the installed revisions, oldest version first, and then revisions that exist only on some component. */
 export function ladderColumns(
   revisions: Readonly<Record<string, LadderRevision>>,
   rungs: Readonly<Record<string, LadderRung>>,
@@ -62,7 +66,7 @@ export interface Rejection {
   readonly proxies: readonly LadderProxy[];
 }
 
-/** Proxies that reject, by reason; the reason that most have comes first. */
+/** Groups rejecting proxies by reason. The most frequent reason comes first. */
 export function rejections(proxies: Readonly<Record<string, LadderProxy>>): readonly Rejection[] {
   const byReason = new Map<string, LadderProxy[]>();
   for (const proxy of Object.values(proxies)) {
@@ -76,7 +80,7 @@ export function rejections(proxies: Readonly<Record<string, LadderProxy>>): read
     .sort((a, b) => b.proxies.length - a.proxies.length || a.reason.localeCompare(b.reason));
 }
 
-/** In one sentence, for who does not see the bars: `20 pods, 50 % on 1-31-0 and 50 % on 1-31-1, going to 1-31-1, blocked by …`. */
+/** Describes a rung for screen readers: `20 pods, 50 % on 1-31-0 and 50 % on 1-31-1, going to 1-31-1, blocked by …`. */
 export function rungSentence({ at, pods, goingTo, blockedBy, waitsFor }: LadderRung): string {
   const parts = Object.entries(at)
     .filter(([, share]) => share > 0)

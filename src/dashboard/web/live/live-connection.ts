@@ -1,7 +1,7 @@
 import { applyLiveMessage, type LiveMessage, type Problem, type View } from "../../../api/dashboard/index.ts";
 import { keepEqualRows } from "./keep-equal-rows.ts";
 
-/** What of an EventSource is used. */
+/** The used members of an EventSource. */
 export interface LiveSource {
   onopen: (() => void) | null;
   onmessage: ((event: { readonly data: unknown }) => void) | null;
@@ -14,9 +14,12 @@ export interface LiveHost {
   nowMs(): number;
   /** From 0 to 1. */
   random(): number;
-  /** Answers how to cancel it. */
+  /** Calls `run` after the delay. Returns a function that cancels it. */
   after(delayMs: number, run: () => void): () => void;
-  /** Asked when a connection could not be had: an EventSource does not say why. Undefined: the session holds, or nobody can tell. */
+  /**
+   * Called after a failed connection, because an EventSource has no reason. Undefined: the session is valid, or that is
+   * unknown.
+   */
   sessionProblem(): Promise<Problem | undefined>;
 }
 
@@ -24,26 +27,26 @@ export type LiveState =
   | { readonly kind: "idle" }
   | { readonly kind: "connecting" }
   | { readonly kind: "live" }
-  /** `sinceMs` is when the server was last heard: what is shown is of then. */
+  /** `sinceMs` is when the server last sent something, which is the time of the shown data. */
   | { readonly kind: "reconnecting"; readonly sinceMs: number }
   | { readonly kind: "logged-out"; readonly problem: Problem };
 
 export interface LiveSink {
   state(state: LiveState): void;
-  /** Rows that are as they were before are the same objects as before. */
+  /** Unchanged rows are the same objects as before. */
   view(topic: string, view: View): void;
   problem(topic: string, problem: Problem): void;
-  /** The server's clock, as it said it just now. */
+  /** The current time of the server's clock. */
   clock(serverMs: number): void;
 }
 
 const firstRetryMs = 400;
 const maxRetryMs = 8_000;
-/** The server says that it is alive every few seconds; a connection that says nothing for this long is dead. */
+/** A connection is dead after this time without a message, because the server sends signs of life every few seconds. */
 const silenceMs = 15_000;
-/** An answer about the session that has not come after so long is not waited for: the connection itself is tried. */
+/** How long to wait for the state of the session. After that, the connection is tried anyway. */
 const sessionAnswerMs = 10_000;
-/** Topics that come and go in one turn of the page make one connection. */
+/** A short wait, so that changes of topics at the same time cause only one new connection. */
 const settleMs = 10;
 
 /** Follows topics over one connection at a time, and comes back by itself. */
@@ -65,7 +68,7 @@ export class LiveConnection {
     this.#sink = sink;
   }
 
-  /** From now on these are followed; what was received of others is forgotten. */
+  /** Follows only these topics from now on, and forgets the data of others. */
   follow(topics: readonly string[]): void {
     const wanted = [...topics].sort();
     if (wanted.join("\n") === this.#topics.join("\n")) return;
@@ -80,13 +83,13 @@ export class LiveConnection {
     this.#later(settleMs, () => this.#connect());
   }
 
-  /** A page that nobody sees holds no connection: a browser has few of them for one server. */
+  /** Drops the connection of a hidden page, because browsers limit the connections to one server. */
   pause(): void {
     this.#paused = true;
     this.#drop();
   }
 
-  /** Forgets what was received and begins anew: another user looks. */
+  /** Forgets all data and starts again, because the user has changed. */
   restart(): void {
     this.#views.clear();
     this.#failures = 0;
@@ -94,7 +97,10 @@ export class LiveConnection {
     this.#connect();
   }
 
-  /** Now, whatever the backoff: the page is seen again, the network is back, the user has logged in. */
+  /**
+   * Connects at once without the backoff, because the page is visible again, the network is back, or the user has
+   * logged in.
+   */
   retryNow(): void {
     this.#paused = false;
     this.#failures = 0;
@@ -154,7 +160,8 @@ export class LiveConnection {
       void this.#retry();
       return;
     }
-    // A server that has no room says why, and ends the stream: it is asked ever more rarely, as where it does not answer.
+    // A server at its limit sends a problem and ends the stream. Keep the growing backoff, as for a server that does
+    // not answer.
     if (message.type !== "problem") this.#failures = 0;
     this.#downSinceMs = undefined;
     this.#heardMs = this.#host.nowMs();
@@ -191,7 +198,7 @@ export class LiveConnection {
     this.#later(sessionAnswerMs, () => this.#connect());
     const waiting = this.#cancelTimer;
     const problem = await this.#host.sessionProblem();
-    // Something else came first: a view that is followed, the end of the wait, a page that went out of sight.
+    // Something else happened first, for example a newly followed view or a hidden page.
     if (this.#source !== undefined || this.#cancelTimer !== waiting) return;
     this.#drop();
     if (problem === undefined) this.#connect();

@@ -6,15 +6,15 @@ import { LiveConnection, type LiveSource, type LiveState } from "./live-connecti
 
 type Tables<Name extends TopicName> = Topics[Name]["view"]["tables"];
 
-/** A topic as it is known now. What was known stays while the connection is lost: `LiveStatus` says how old it is. */
+/** The current data of a topic. It stays while the connection is lost, and `LiveStatus` shows its age. */
 export interface Live<Name extends TopicName> {
-  /** The topic as the server calls it. */
+  /** The server's name of the topic. */
   readonly topic: string;
-  /** Undefined until the first view has come. */
+  /** Undefined until the first view has arrived. */
   readonly head: ReadonlySignal<Topics[Name]["view"]["head"] | undefined>;
-  /** Why the topic cannot be shown, or not be kept up, now. */
+  /** Why the topic cannot currently be shown or updated. */
   readonly problem: ReadonlySignal<Problem | undefined>;
-  /** Rows by key; a row that did not change is the same object, and a table of which no row changed as well. Empty before the first view. */
+  /** The rows by key. Unchanged rows and tables are the same objects as before. Empty before the first view. */
   table<Table extends keyof Tables<Name>>(name: Table): ReadonlySignal<Tables<Name>[Table]>;
 }
 
@@ -40,9 +40,9 @@ class Topic {
 }
 
 const noRows: Readonly<Record<string, object>> = {};
-/** Views that were left and are shown at once when the user comes back to them. */
+/** The maximum number of remembered views, which are shown at once when the user returns to them. */
 const maxRemembered = 12;
-/** A page out of sight gives its connection back after this long. */
+/** A hidden page drops its connection after this time. */
 const hiddenMs = 60_000;
 
 const topics = new Map<string, Topic>();
@@ -50,9 +50,12 @@ const state = signal<LiveState>({ kind: "idle" });
 const clockOffsetMs = signal(0);
 const now = signal(Date.now());
 
-/** How the connection is. */
+/** The state of the connection. */
 export const liveState: ReadonlySignal<LiveState> = state;
-/** The server's time, told anew every second: ages are counted from it, so that a browser's wrong clock does not matter. */
+/**
+ * The server's time, updated every second. Ages are computed from it, so that a wrong clock of the browser does not
+ * matter.
+ */
 export const serverNowMs: ReadonlySignal<number> = computed(() => now.value + clockOffsetMs.value);
 
 const connection = new LiveConnection(
@@ -86,7 +89,7 @@ const connection = new LiveConnection(
     },
     clock: (serverMs) => {
       const offsetMs = serverMs - Date.now();
-      // What is said late makes the server look behind; a correction is worth it only when it is more than the way takes.
+      // Ignore small differences, which are only the delay of the message.
       if (Math.abs(offsetMs - clockOffsetMs.peek()) > 2_000) clockOffsetMs.value = offsetMs;
     },
   },
@@ -101,7 +104,7 @@ async function sessionProblem(): Promise<Problem | undefined> {
       message: "The session has ended, or the server was started anew.",
       hint: limits.join(" "),
     } as const;
-    // At once: that there is no session takes the view away, and with it whoever waits for this answer.
+    // End the session at once. That removes the view, and with it the caller that waits for this answer.
     endSession(problem);
     return problem;
   } catch (error) {
@@ -109,7 +112,7 @@ async function sessionProblem(): Promise<Problem | undefined> {
   }
 }
 
-/** Follows a topic until the answer is called. The same topic followed twice is one. */
+/** Follows a topic until the returned function is called. A topic that is followed twice is requested once. */
 export function followTopic<Name extends TopicName>(
   name: Name,
   parameters: Topics[Name]["parameters"],
@@ -120,13 +123,13 @@ export function followTopic<Name extends TopicName>(
   return {
     live: topic.live as unknown as Live<Name>,
     start: () => {
-      // It may have been forgotten between being asked for and being shown.
+      // The topic may have been forgotten between its request and its display.
       topics.set(text, topic);
       topic.followers += 1;
       followAll();
       return () => {
         topic.followers -= 1;
-        // The last in the map is the one that was left last.
+        // Insert the key again, so that the map is ordered by the time of leaving.
         topics.delete(text);
         topics.set(text, topic);
         followAll();
@@ -138,13 +141,13 @@ export function followTopic<Name extends TopicName>(
 function followAll(): void {
   const left = [...topics].filter(([, { followers }]) => followers === 0);
   for (const [text] of left.slice(0, Math.max(0, left.length - maxRemembered))) topics.delete(text);
-  // One view's leave and the next one's start come in one turn.
+  // Wait for the end of this turn, in which one view leaves and the next one starts.
   queueMicrotask(() =>
     connection.follow([...topics].filter(([, { followers }]) => followers > 0).map(([text]) => text)),
   );
 }
 
-/** Nothing of what one user was shown is there for the next. */
+/** Forgets all views, so that the next user does not see them. */
 function forgetViews(goesOn: boolean): void {
   batch(() => {
     for (const [text, topic] of topics) {
@@ -156,7 +159,7 @@ function forgetViews(goesOn: boolean): void {
   if (goesOn) connection.restart();
 }
 
-/** Once, when the page starts. */
+/** Must be called once when the page starts. */
 export function startLive(): void {
   setInterval(() => {
     now.value = Date.now();

@@ -8,7 +8,7 @@ import { chosenNamespaces, linkTo } from "../router.ts";
 import { chosenRows } from "../chosen-rows.ts";
 import { healthRank } from "./health-rank.ts";
 
-/** What the mesh does, what needs somebody, and its namespaces. */
+/** Shows the mesh's traffic, the problems that need attention, and the namespaces. */
 export function OverviewPage(): JSX.Element {
   const live = useLive("overview", {});
   const head = live.head.value;
@@ -118,7 +118,7 @@ function Attention({ rows }: { readonly rows: readonly (readonly [string, Attent
   );
 }
 
-/** Where no proxy counts, there is no figure. */
+/** Shown in place of a number if no proxy counts. */
 const notCounted = (
   <span class="muted" title="not in the mesh: nobody counts its requests">
     –

@@ -3,7 +3,7 @@ import { formatMs, formatShare } from "../format.ts";
 
 type Comparison = NonNullable<RolloutCheck["comparison"]>;
 
-/** Where both versions and the bound stand, from 0 to 1 of the scale that holds all of them with some room. */
+/** The positions of both versions and the bound, from 0 to 1 on a scale that contains all of them. */
 export interface ComparisonScale {
   readonly canary?: number;
   readonly stable?: number;
@@ -32,12 +32,12 @@ export function formatCompared(value: number | undefined, unit: Comparison["unit
   return value === undefined ? "–" : value.toLocaleString("en-US");
 }
 
-/** `p99`; nothing where it is no quantile. */
+/** `p99`. Empty if there is no quantile. */
 export function quantileName(quantile: number | undefined): string {
   return quantile === undefined ? "" : `p${Number((quantile * 100).toFixed(3))}`;
 }
 
-/** Read out in place of the picture. */
+/** The text for screen readers in place of the picture. */
 export function comparisonSentence({
   unit,
   quantile,

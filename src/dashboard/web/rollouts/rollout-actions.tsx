@@ -5,14 +5,14 @@ import { CommandLine, Dialog, Notice, ProblemNotice, toast } from "../components
 import { problemOf, request } from "../requests.ts";
 import { rolloutName } from "./rollout-order.ts";
 
-/** What the user sees when the dialog opens; an order is given for this step alone. */
+/** The state when the dialog opens. The order applies only to this step. */
 interface Confirmed {
   readonly offer: RolloutActionOffer;
   readonly step: string;
   readonly stepTitle: string;
 }
 
-/** All orders as buttons. One that may not be given now says why. */
+/** All orders as buttons. A disabled one shows the reason. */
 export function RolloutActions({
   head,
   problem,
@@ -52,7 +52,7 @@ export function RolloutActions({
   );
 }
 
-/** The button that stands out is one that somebody waits for. */
+/** The style of a button. An approval for which the rollout waits stands out. */
 function kindOf(action: RolloutActionOffer["action"], refused: boolean): "danger" | "primary" | undefined {
   if (action === "rollback") return "danger";
   return action === "approve" && !refused ? "primary" : undefined;

@@ -13,7 +13,7 @@ const verdicts: Readonly<
   error: { tone: "warn", icon: "warn", word: "cannot tell" },
 };
 
-/** What the step is judged by: both versions' figures against the bound, the verdict and its evidence. */
+/** Shows the checks of a step: the values of both versions with the bound, the verdict and its evidence. */
 export function Checks({
   checks,
   currentStep,

@@ -17,7 +17,7 @@ const decisionMarks: Readonly<Record<string, { readonly tone: Tone; readonly ico
 };
 const shownDecisions = 200;
 
-/** What was decided when, by whom, on which evidence; the latest first. */
+/** Shows all decisions with time, author and evidence, the latest first. */
 export function Decisions({ decisions }: { readonly decisions: RolloutView["tables"]["decisions"] }): JSX.Element {
   const ordered = Object.entries(decisions).sort(
     ([keyA, a], [keyB, b]) => b.at.localeCompare(a.at) || keyB.localeCompare(keyA),

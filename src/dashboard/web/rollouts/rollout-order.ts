@@ -2,12 +2,12 @@ import type { RolloutRow } from "../../../api/dashboard/index.ts";
 
 const ended: ReadonlySet<RolloutRow["phase"]> = new Set(["Completed", "RolledBack", "Watching"]);
 
-/** It has nothing to do until the next change. */
+/** Whether the rollout has nothing to do until the next change. */
 export function hasEnded({ phase }: RolloutRow): boolean {
   return ended.has(phase);
 }
 
-/** What waits for a person, what goes wrong, what goes on, what is over; small is first. */
+/** The rank for sorting: rollouts that wait for a person come first, then stuck, running and ended ones. */
 export function rolloutRank(row: RolloutRow): number {
   if (row.waitsForPerson) return 0;
   if (row.phase === "Stuck") return 1;
@@ -15,19 +15,19 @@ export function rolloutRank(row: RolloutRow): number {
   return hasEnded(row) ? 4 : 3;
 }
 
-/** `3/7` as a share; undefined where it says nothing. */
+/** Converts `3/7` to a share. Undefined for other texts. */
 export function progressShare(progress: string): number | undefined {
   const [, done, all] = /^(\d+)\/(\d+)$/.exec(progress) ?? [];
   if (done === undefined || all === undefined || Number(all) === 0) return undefined;
   return Math.min(1, Number(done) / Number(all));
 }
 
-/** `shop/checkout`; a MeshUpgrade is in no namespace. */
+/** `shop/checkout`. A MeshUpgrade has no namespace. */
 export function rolloutName({ namespace, name }: Pick<RolloutRow, "namespace" | "name">): string {
   return namespace === "" ? name : `${namespace}/${name}`;
 }
 
-/** Of its view. */
+/** The path of the rollout's view. */
 export function rolloutPath({
   kind,
   namespace,

@@ -12,9 +12,9 @@ import { rolloutName } from "./rollout-order.ts";
 import { RolloutSeries } from "./rollout-series.tsx";
 import { Steps } from "./rollout-steps.tsx";
 
-/** One rollout: its steps, what is judged now and by what, and why it came so far. */
+/** Shows a rollout: its steps, its current checks, and its history. */
 export function RolloutPage({ kind, namespace, name }: Required<RouteParameters>): JSX.Element {
-  // The namespace of what has none may be written as `-`.
+  // For cluster-scoped objects, the link may have `-` as namespace.
   const inNamespace = namespace === "-" ? "" : namespace;
   const live = useLive("rollout", {
     kind: kind === "MeshUpgrade" ? "MeshUpgrade" : "Canary",
@@ -143,7 +143,7 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
   );
 }
 
-/** Sentences of any length, one a line: a step that waits for many things has room for all of them. */
+/** Lists all conditions for which a step waits, one line each. */
 function WaitsFor({ names }: { readonly names: readonly string[] }): JSX.Element | null {
   if (names.length === 0) return null;
   return (

@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import type { RolloutCheck, RolloutHead } from "../../../api/dashboard/index.ts";
 import { Lazy } from "../frame/lazy.tsx";
 
-/** Both versions over time; a bound of a check that judges the same measure is drawn in. */
+/** Charts of both versions over time, with the bound of a check of the same measure. */
 export function RolloutSeries({
   head,
   checks,
@@ -10,7 +10,7 @@ export function RolloutSeries({
   readonly head: RolloutHead;
   readonly checks: Readonly<Record<string, RolloutCheck>>;
 }): JSX.Element {
-  // A check of the share of requests has a share too, but none of errors.
+  // Skip the check of the request share, whose share is not one of errors.
   const bound = (unit: "share" | "ms"): number | undefined =>
     Object.values(checks).find(
       ({ type, comparison }) => type !== "request-share" && comparison?.unit === unit && comparison.bound !== undefined,

@@ -3,7 +3,7 @@ import type { RolloutHead, RolloutStep } from "../../../api/dashboard/index.ts";
 import { Empty, Mark, Moment } from "../components/index.ts";
 import { formatDuration } from "../format.ts";
 
-/** The steps as a ladder: what is done with its evidence, where it stands, what comes. */
+/** Shows the steps: done ones with their evidence, the current one, and future ones. */
 export function Steps({
   steps,
   approvals,
