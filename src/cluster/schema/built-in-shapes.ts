@@ -34,7 +34,7 @@ const flagPointer = 1;
 const flagOmitted = 2;
 const flagInline = 8;
 
-/** The shapes of built-in kinds, each made when first asked for. */
+/** The shapes of built-in kinds. Each is made on first use. */
 export class BuiltInShapes {
   readonly #table: TypeTable;
   readonly #structs = new Map<number, BuiltInStruct>();
@@ -48,7 +48,7 @@ export class BuiltInShapes {
     return new BuiltInShapes(readGenerated("types") as TypeTable);
   }
 
-  /** Undefined for a kind that is not built in. */
+  /** The shape of a kind. Undefined if it is not built in. */
   ofKind(apiVersion: string, kind: string): StructShape | undefined {
     const index = this.#table.kinds[`${apiVersion}/${kind}`];
     return index === undefined ? undefined : this.#struct(index);

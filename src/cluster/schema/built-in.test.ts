@@ -14,7 +14,7 @@ function typeOf(object: { apiVersion: string; kind: string }): ResourceType {
   return type;
 }
 
-/** As the API server treats a body: unknown fields dropped, defaults set. */
+/** Prepares an object like the API server: drops unknown fields and sets defaults. */
 function prepared<Value extends { apiVersion: string; kind: string }>(object: Value): UntypedObject {
   const copy = structuredClone(object) as unknown as UntypedObject;
   registry.dropUnknownFields(typeOf(object), copy);
@@ -208,7 +208,7 @@ test("autoscalers and events convert between their versions and back", () => {
   assert.deepEqual(registry.convert(other, typeOf(event)), event);
 });
 
-/** Columns of a real server: name, `:type` where it is no string, `*` for -o wide. */
+/** The columns of a real server: the name, `:type` unless it is a string, `*` for -o wide. */
 const columns: Readonly<Record<string, string>> = {
   "/v1/pods": "Name|Ready|Status|Restarts|Age|IP*|Node*|Nominated Node*|Readiness Gates*",
   "/v1/nodes": "Name|Status|Roles|Age|Version|Internal-IP*|External-IP*|OS-Image*|Kernel-Version*|Container-Runtime*",

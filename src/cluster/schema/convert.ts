@@ -18,9 +18,9 @@ export function convertObject(object: UntypedObject, to: ResourceType): UntypedO
 
 const percentField = "targetCPUUtilizationPercentage";
 const currentField = "currentCPUUtilizationPercentage";
-/** The target of an autoscaler that names none. */
+/** The target of an autoscaler without a stated one. */
 const defaultPercent = 80;
-/** Where v1 keeps what it has no fields for. */
+/** Annotations in which v1 stores values for which it has no fields. */
 const metricsAnnotation = "autoscaling.alpha.kubernetes.io/metrics";
 const behaviorAnnotation = "autoscaling.alpha.kubernetes.io/behavior";
 
@@ -105,7 +105,7 @@ function parseList(text: string | undefined): unknown[] {
   return arrayOf(parseValue(text));
 }
 
-/** Core field, events.k8s.io field. */
+/** Pairs of a core field and its events.k8s.io field. */
 const eventFields: readonly (readonly [core: string, events: string])[] = [
   ["involvedObject", "regarding"],
   ["message", "note"],

@@ -12,7 +12,7 @@ const magic = Buffer.from("k8s\0", "latin1");
 const unknownTypeMeta = 1;
 const unknownRaw = 2;
 const unknownContentEncoding = 3;
-/** Kinds that every group has, and which are metav1's. */
+/** Kinds of metav1 that every group has. */
 const commonKinds = new Set(["DeleteOptions", "Status"]);
 const schemaTypeName = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
 
@@ -178,7 +178,7 @@ function bytesOf(raw: readonly RawValue[] | undefined): Uint8Array {
   return raw === undefined ? new Uint8Array() : mergedBytes(raw);
 }
 
-/** A message that comes in parts is their concatenation. */
+/** Joins the parts of a message. */
 function mergedBytes(raw: readonly RawValue[]): Uint8Array {
   return raw.length === 1 && raw[0] !== undefined ? bytesValue(raw[0]) : Buffer.concat(raw.map(bytesValue));
 }
@@ -188,7 +188,7 @@ function textOf(raw: readonly RawValue[] | undefined): string {
   return last === undefined ? "" : Buffer.from(bytesValue(last)).toString("utf8");
 }
 
-/** Packed repeated numbers arrive as one run of bytes. */
+/** Splits packed repeated numbers, which are one sequence of bytes. */
 function unpacked(item: Shape, raw: RawValue): RawValue[] {
   if (!(raw instanceof Uint8Array) || item.kind !== "scalar" || !"bil".includes(item.code)) return [raw];
   const reader = new (protobufWire().BinaryReader)(raw);
@@ -226,7 +226,7 @@ function scalarValue(code: ScalarCode, raw: RawValue): unknown {
   }
 }
 
-/** Null for the zero time, which the wire holds as an empty message. */
+/** A time. Null for the zero time, which is encoded as an empty message. */
 function timeValue(bytes: Uint8Array, micro: boolean): string | null {
   const message = readMessage(bytes);
   if (message.size === 0) return null;

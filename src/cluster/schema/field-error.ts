@@ -1,6 +1,6 @@
 import type { FieldError } from "./contract.ts";
 
-/** Stands for a value that messages leave out. */
+/** Marks a value that messages leave out. */
 export const omitted: unique symbol = Symbol("omitted");
 
 function body(type: string, value: unknown, detail: string): string {
@@ -11,7 +11,7 @@ function body(type: string, value: unknown, detail: string): string {
   return detail === "" ? head : `${head}: ${detail}`;
 }
 
-/** The errors of metav1's field package, in the server's words. */
+/** The errors of Kubernetes' field package, with the server's texts. */
 export const fieldErrors = {
   required: (field: string, detail = ""): FieldError => ({
     reason: "FieldValueRequired",

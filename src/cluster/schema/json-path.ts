@@ -20,13 +20,13 @@ export class JsonPath {
     this.#steps = steps;
   }
 
-  /** Throws an Error that says where the text is no path. */
+  /** Parses a path. Throws an Error with the position of a fault. */
   static parse(text: string): JsonPath {
     const inner = text.startsWith("{") && text.endsWith("}") ? text.slice(1, -1) : text;
     return new JsonPath(new PathParser(inner).parse());
   }
 
-  /** All values that the path leads to. */
+  /** All values at the path. */
   find(root: unknown): unknown[] {
     return walk(this.#steps, root);
   }

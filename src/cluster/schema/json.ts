@@ -1,11 +1,11 @@
-/** A JSON object whose fields nobody has checked yet. */
+/** A JSON object with unchecked fields. */
 export type JsonObject = Record<string, unknown>;
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The value as an object; an empty one where it is none. Reads only. */
+/** The value if it is an object, else an empty object. For reading only. */
 export function objectOf(value: unknown): JsonObject {
   return isObject(value) ? value : {};
 }
@@ -42,7 +42,7 @@ export function cloneJson<Value>(value: Value): Value {
   return copy as Value;
 }
 
-/** Sets a field by a name that a client chose: `__proto__` becomes an ordinary field. */
+/** Sets a field whose name a client chose, so that `__proto__` becomes an ordinary field. */
 export function setOwn(target: JsonObject, key: string, value: unknown): void {
   if (key === "__proto__")
     Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });

@@ -3,7 +3,7 @@ import { childPath, isObject, type JsonObject } from "./json.ts";
 import { canonicalQuantity, parseQuantity } from "./quantity.ts";
 import type { ScalarCode, Shape, StructShape } from "./shape.ts";
 
-/** What a value of the type is when nobody set it; null where the server writes null. */
+/** The zero value of a type. Null if the server writes null. */
 export function zeroValue(shape: Shape): unknown {
   switch (shape.kind) {
     case "scalar":
@@ -35,7 +35,7 @@ const zeroScalars: Readonly<Record<ScalarCode, unknown>> = {
   F: null,
 };
 
-/** An object of the kind before anybody has set anything, with the nulls that the server writes for lists and maps. */
+/** An empty object of the kind, with the nulls that the server writes for lists and maps. */
 export function zeroObject(shape: Shape): unknown {
   if (shape.kind !== "struct") return zeroValue(shape);
   const value: JsonObject = {};
@@ -43,7 +43,7 @@ export function zeroObject(shape: Shape): unknown {
   return value;
 }
 
-/** Whether the value is what the type is when nobody set it; structs never are. */
+/** Whether the value is the zero value of its type. Structs never are. */
 function isZero(shape: Shape, value: unknown): boolean {
   switch (shape.kind) {
     case "scalar":
@@ -58,7 +58,7 @@ function isZero(shape: Shape, value: unknown): boolean {
   }
 }
 
-/** Types that Go leaves out when they are zero: a quantity, a time and the like are structs, and stay. */
+/** The zero values that Go omits. Quantities, times and similar types are structs, which are not omitted. */
 const emptyScalars: Partial<Readonly<Record<ScalarCode, unknown>>> = { s: "", b: false, i: 0, l: 0, d: 0, y: "" };
 
 /** Adds in place the fields that a real server always writes (`resources: {}`, `status: {}`); those that it writes as null stay absent. */
@@ -70,7 +70,7 @@ function addZeroFields(shape: StructShape, value: JsonObject): void {
   }
 }
 
-/** Go's name of what a JSON value is, as its decoder words it. */
+/** The name of a JSON value's type in messages of Go's decoder. */
 function describe(value: unknown): string {
   if (Array.isArray(value)) return "array";
   if (value === null) return "null";
@@ -93,8 +93,9 @@ const goNames: Readonly<Record<ScalarCode, string>> = {
 };
 
 /**
- * Brings an object of a built-in kind into the form that a typed server holds, in place: unknown fields, nulls and what Go leaves out go, zero
- * structs come, times, quantities get their canonical form. Throws {@link SchemaFault} 400 where a value has another type.
+ * Brings an object of a built-in kind in place into the form of a typed server. Removes unknown fields, nulls and
+ * values that Go omits, adds zero structs, and writes times and quantities in canonical form. Throws {@link
+ * SchemaFault} 400 if a value has the wrong type.
  */
 export class Normaliser {
   readonly #kind: string;

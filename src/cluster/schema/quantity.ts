@@ -21,7 +21,7 @@ const binarySuffixes: Readonly<Record<string, number>> = { Ki: 10, Mi: 20, Gi: 3
 const pattern = /^([+-]?)(\d*)(?:\.(\d*))?(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d{1,3}))?$/;
 const nano = 1_000_000_000n;
 
-/** Undefined for what is no quantity. Finer than 10^-9 is rounded up, as Kubernetes does. */
+/** Parses a quantity. As in Kubernetes, values finer than 10^-9 are rounded up. Undefined for an invalid one. */
 export function parseQuantity(text: string): Quantity | undefined {
   const match = pattern.exec(text);
   if (match === null) return undefined;
@@ -44,7 +44,7 @@ function scaleByTen(value: bigint, power: number): bigint {
   return (value + divisor - 1n) / divisor;
 }
 
-/** The form in which a server writes it; text that is no quantity comes back as it is. */
+/** The canonical form that a server writes. An invalid quantity stays unchanged. */
 export function canonicalQuantity(text: string): string {
   const quantity = parseQuantity(text);
   if (quantity === undefined) return text;

@@ -43,13 +43,15 @@ type GeneratedResource = Pick<
   | "subresources"
 >;
 
-/** Kinds with `/scale` keep the counts at the same place; their selectors are objects, a replication controller's labels. */
+/**
+ * The paths of the counts in all kinds with `/scale`. Selectors are objects, except a replication controller's labels.
+ */
 const scalePaths = {
   specReplicasPath: "spec.replicas",
   statusReplicasPath: "status.replicas",
   labelSelectorPath: "spec.selector",
 } as const;
-/** Both groups' events are one resource, in the form of the core group. */
+/** The events of both groups are stored as one resource in the form of the core group. */
 const storageOfEvents = { storageVersion: "v1", storageKey: "/events" } as const;
 
 function builtInType(entry: GeneratedResource): ResourceType {
@@ -72,7 +74,7 @@ function keyOfType(group: string, version: string, plural: string): string {
   return `${group}/${version}/${plural}`;
 }
 
-/** All kinds that the API server serves, built-in and custom, and all that it asks of them. */
+/** The schemas of all kinds that the API server serves, built-in and custom. */
 export class Schemas implements SchemaRegistry {
   readonly #shapes = BuiltInShapes.load();
   readonly #decoder = new ProtobufDecoder(this.#shapes);
@@ -90,7 +92,9 @@ export class Schemas implements SchemaRegistry {
     for (const type of this.#builtIn) this.#register(new BuiltInModel(type, this.#shapes));
   }
 
-  /** Loads what the first custom resource with rules would otherwise wait for (a tenth of a second). */
+  /**
+   * Loads the CEL evaluator, for which the first custom resource with rules would otherwise wait (a tenth of a second).
+   */
   warmUp(): void {
     loadCel();
   }
@@ -255,7 +259,7 @@ export class Schemas implements SchemaRegistry {
     return manager;
   }
 
-  /** Undefined when that version of the resource is served no more. */
+  /** Undefined if that version of the resource is no longer served. */
   #convertTyped(model: ResourceModel, object: TypedObject, apiVersion: string): TypedObject | undefined {
     if (object.apiVersion === apiVersion) return object;
     const [group, version] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];

@@ -2,13 +2,13 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { FieldError, ResourceType, TableColumn } from "./contract.ts";
 import type { StructShape } from "./shape.ts";
 
-/** What the registry asks of one resource in one version, built-in or custom. */
+/** The schema functions of one resource in one version, built-in or custom. */
 export interface ResourceModel {
   readonly type: ResourceType;
   readonly shape: StructShape;
-  /** In place; the paths of unknown fields. */
+  /** Drops unknown fields in place. Returns their paths. */
   readonly dropUnknownFields: (object: UntypedObject) => readonly string[];
-  /** In place. */
+  /** Sets defaults in place. */
   readonly applyDefaults: (object: UntypedObject) => void;
   readonly validate: (
     object: UntypedObject,

@@ -20,7 +20,7 @@ export interface MeshTrust {
 }
 
 export interface AuthoritySecrets {
-  /** It goes first where it is there. */
+  /** If it exists, it takes precedence. */
   readonly pluggedIn?: string;
   readonly selfSigned?: string;
 }

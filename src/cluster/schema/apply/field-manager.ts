@@ -16,9 +16,9 @@ import { Updater, type ManagedConflict, type Managers, type TypedObject, type Up
 
 const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
 const beforeFirstApply = "before-first-apply";
-/** Stands for the write in progress, so that what it changes is first taken from everybody, its own manager included. */
+/** The name of the current write. Its changes are first taken from all managers, including its own. */
 const currentOperation = "current-operation";
-/** The one manager for which the server keeps kubectl's annotation in step with an apply. */
+/** The only manager for which the server updates kubectl's annotation on an apply. */
 const annotatingManager = "kubectl";
 
 export interface FieldManagerOptions {
@@ -26,9 +26,9 @@ export interface FieldManagerOptions {
   readonly kind: string;
   readonly shape: Shape;
   readonly convert: UpdaterOptions["convert"];
-  /** Whether the kind has a status subresource: then status is written only through it. */
+  /** Whether the kind has a status subresource, through which alone the status is written. */
   readonly hasStatus: boolean;
-  /** An object of the kind before anybody has set anything. Nobody owns the fields that it already has. */
+  /** An empty object of the kind. Nobody owns the fields that it has. */
   readonly empty: UntypedObject;
 }
 
@@ -40,7 +40,7 @@ export class FieldManager {
     this.#options = options;
   }
 
-  /** managedFields after a write that is no apply. */
+  /** Computes managedFields after a write other than an apply. */
   update(live: UntypedObject | undefined, next: UntypedObject, origin: WriteOrigin): ManagedFieldsEntry[] {
     const managed = this.#managedForUpdate(live, next, origin);
     const untracked = live !== undefined && managed.managers.size === 0;
@@ -70,7 +70,10 @@ export class FieldManager {
     return encodeManagedFields(result);
   }
 
-  /** The object after an apply, with its managedFields. Throws 409 on conflicts, 400 for a configuration that cannot be applied. */
+  /**
+   * Computes the object after an apply with its managedFields. Throws 409 on conflicts, and 400 for an invalid
+   * configuration.
+   */
   apply(live: UntypedObject | undefined, applied: UntypedObject, origin: WriteOrigin, force: boolean): UntypedObject {
     this.#check(applied);
     const identity = this.#identity(origin, "Apply");
@@ -86,7 +89,7 @@ export class FieldManager {
     }
     stripFields(result.managers, identity);
     const times = new Map(managed.times);
-    // Who comes to own what was so already has no time, as with the real server.
+    // Like the real server, set no time for a manager that only becomes an owner of unchanged fields.
     if (result.value !== undefined) times.set(identity, origin.time);
     const object = (result.value ?? cloneJson(base)) as UntypedObject;
     if (origin.manager === annotatingManager) keepLastApplied(object, applied);
@@ -148,7 +151,7 @@ export class FieldManager {
     return decodeManagedFields(sent);
   }
 
-  /** An object without managedFields: everything in it belongs to a manager of its own. */
+  /** If an object has no managedFields, a special manager owns all its fields. */
   #managedForApply(live: UntypedObject | undefined, base: UntypedObject, origin: WriteOrigin): Managed {
     const managed = decodeManagedFields(live?.metadata.managedFields);
     if (managed.managers.size > 0 || live === undefined) return managed;
@@ -190,7 +193,7 @@ export class FieldManager {
   }
 }
 
-/** As Go writes a group and a version: the core group's begins with a slash. */
+/** Formats a group and a version like Go. The core group begins with a slash. */
 function groupVersionText(apiVersion: string): string {
   return apiVersion.includes("/") ? apiVersion : `/${apiVersion}`;
 }
@@ -230,7 +233,7 @@ function withManagedFields(object: UntypedObject, managedFields: ManagedFieldsEn
   return { ...object, metadata: { ...object.metadata, managedFields } };
 }
 
-/** Only where the annotation is there already: it then says what was applied last, whichever way. */
+/** Updates the annotation with the last applied configuration, if it exists. */
 function keepLastApplied(object: UntypedObject, applied: UntypedObject): void {
   const annotations: unknown = object.metadata.annotations;
   if (!isObject(annotations) || annotations[lastAppliedAnnotation] === undefined) return;

@@ -10,7 +10,7 @@ export class FieldSet {
   readonly members = new Set<PathElement>();
   readonly children = new Map<PathElement, FieldSet>();
 
-  /** Reads a FieldsV1 object; what is no such object reads as empty. */
+  /** Reads a FieldsV1 object. Anything else gives an empty set. */
   static fromJson(value: unknown): FieldSet {
     const set = new FieldSet();
     if (!isObject(value)) return set;
@@ -39,7 +39,7 @@ export class FieldSet {
     return this.members.size === 0 && this.children.size === 0;
   }
 
-  /** Adds the path; the empty path, the whole object, is nobody's. */
+  /** Adds the path. The empty path (the whole object) is ignored, because nobody owns it. */
   insert(path: readonly PathElement[]): void {
     const last = path.at(-1);
     if (last === undefined) return;
@@ -47,7 +47,7 @@ export class FieldSet {
     parent.members.add(last);
   }
 
-  /** The set below an element, made when absent. Remove it again with {@link trim} if it stays empty. */
+  /** The set below an element, which is created if absent. Call {@link trim} to remove it if it stays empty. */
   child(element: PathElement): FieldSet {
     let child = this.children.get(element);
     if (child === undefined) {
@@ -87,12 +87,12 @@ export class FieldSet {
     return result;
   }
 
-  /** Exactly the paths of `other` go; what lies below them stays. */
+  /** Removes exactly the paths of `other`. Paths below them stay. */
   difference(other: FieldSet): FieldSet {
     return this.#without(other, false);
   }
 
-  /** The paths of `other` go with all that lies below them. */
+  /** Removes the paths of `other` and all paths below them. */
   recursiveDifference(other: FieldSet): FieldSet {
     return this.#without(other, true);
   }
@@ -119,7 +119,7 @@ export class FieldSet {
     return true;
   }
 
-  /** Every path of the set: those that end at a level before those that go on below it, each in order. */
+  /** All paths of the set. Paths that end at a level come before those that continue, and each group is sorted. */
   *paths(prefix: readonly PathElement[] = []): Generator<PathElement[]> {
     for (const key of [...this.members].sort()) yield [...prefix, key];
     for (const key of [...this.children.keys()].sort()) yield* this.children.get(key)?.paths([...prefix, key]) ?? [];
@@ -130,7 +130,7 @@ function objectEntries(value: unknown): [string, unknown][] {
   return isObject(value) ? Object.entries(value) : [];
 }
 
-/** Keys of list items may come in any order of fields. */
+/** The canonical form of an element, because the keys of list items may be in any order. */
 function canonicalElement(key: string): PathElement {
   if (!key.startsWith("k:") && !key.startsWith("v:")) return key;
   try {
@@ -150,7 +150,7 @@ export function canonicalJson(value: unknown): string {
   return `{${entries.join(",")}}`;
 }
 
-/** `.spec.containers[name="web"].image`, as conflicts name a field. */
+/** The path in the form of conflict messages: `.spec.containers[name="web"].image`. */
 export function formatFieldPath(path: readonly PathElement[]): string {
   return path.map(formatElement).join("");
 }

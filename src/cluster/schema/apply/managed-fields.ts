@@ -2,11 +2,11 @@ import type { ManagedFieldsEntry } from "../../../api/index.ts";
 import { FieldSet } from "./field-set.ts";
 import type { Managers } from "./updater.ts";
 
-/** Entries of updates beyond this are merged, oldest first, into one of {@link ancientChanges}. */
+/** The maximum number of update entries. Older ones are merged into one entry of {@link ancientChanges}. */
 const maxUpdateManagers = 10;
 const ancientChanges = "ancient-changes";
 
-/** Fields that nobody can own, as the server strips them from every set. */
+/** Fields that nobody can own. The server removes them from every set. */
 const strippedFields = new FieldSet();
 for (const path of ["apiVersion", "kind", "metadata"]) strippedFields.insert([`f:${path}`]);
 for (const field of [
@@ -29,7 +29,7 @@ export interface Managed {
   readonly times: Map<string, string>;
 }
 
-/** Who a manager is: appliers by name alone, updaters also by version. */
+/** The identity of a manager. Appliers are identified by name, and updaters by name and version. */
 export function managerIdentity(entry: ManagedFieldsEntry): string {
   const { manager = "unknown", operation = "Update", apiVersion = "", subresource = "" } = entry;
   return JSON.stringify({ manager, operation, apiVersion: operation === "Apply" ? "" : apiVersion, subresource });
@@ -82,7 +82,7 @@ function compareEntries(a: ManagedFieldsEntry, b: ManagedFieldsEntry): number {
   );
 }
 
-/** In place: what no manager may own leaves the manager's set. */
+/** Removes in place the fields that no manager may own. */
 export function stripFields(managers: Managers, identity: string): void {
   const owned = managers.get(identity);
   if (owned === undefined) return;
@@ -91,7 +91,7 @@ export function stripFields(managers: Managers, identity: string): void {
   else managers.set(identity, { ...owned, set });
 }
 
-/** In place: bounds the number of updaters that are remembered one by one. */
+/** Limits in place the number of separately remembered updaters. */
 export function capUpdateManagers({ managers, times }: Managed): void {
   const updaters = [...managers].filter(([, owned]) => !owned.applied);
   if (updaters.length <= maxUpdateManagers) return;

@@ -4,19 +4,19 @@ import { canonicalQuantity } from "../quantity.ts";
 import { granularAnyShape, type FieldShape, type ListShape, type ScalarCode, type Shape } from "../shape.ts";
 import { canonicalJson, FieldSet, formatFieldPath, type PathElement } from "./field-set.ts";
 
-/** What changed between two objects. No path is in more than one of the sets. */
+/** The changes between two objects. Each path is in only one of the sets. */
 export interface Comparison {
   readonly removed: FieldSet;
   readonly modified: FieldSet;
   readonly added: FieldSet;
 }
 
-/** A list that is merged by item: a set, or a list map. */
+/** A list that is merged by item: a set or a list map. */
 interface GranularList extends ListShape {
   readonly listType: "set" | "map";
 }
 
-/** How a value is looked at: as one leaf, by item, or by field. Anything granular is deduced from the value. */
+/** How a value is compared: as one leaf, by item, or by field. For granular values, the value itself decides. */
 type View =
   | { readonly kind: "leaf" }
   | { readonly kind: "items"; readonly list: GranularList }
@@ -42,7 +42,7 @@ function isGranular(list: ListShape): list is GranularList {
   return list.listType !== "atomic";
 }
 
-/** Undefined for a field that the shape does not know; its form is then deduced. */
+/** The shape of a field. Undefined for an unknown field, whose form is then deduced from its value. */
 export function fieldShape(shape: Shape, key: string): Shape | undefined {
   switch (shape.kind) {
     case "struct":
@@ -65,7 +65,7 @@ function keyField(list: ListShape, key: string): FieldShape | undefined {
   return list.item.kind === "struct" ? list.item.fields.get(key) : undefined;
 }
 
-/** The path element of an item. Throws 400 where the item has none of its keys. */
+/** The path element of an item. Throws 400 if the item has none of its keys. */
 function itemElement(list: GranularList, item: unknown, path: readonly PathElement[]): PathElement {
   if (list.listType === "set") return `v:${canonicalJson(item)}`;
   if (!isObject(item))
@@ -98,7 +98,7 @@ function isEmptyContainer(value: unknown): boolean {
   );
 }
 
-/** All leaf fields of an object, list items and unnamed map keys included: what its applier owns. */
+/** The fields that an object's applier owns: all leaf fields, including list items and unnamed map keys. */
 export function toFieldSet(shape: Shape, value: unknown): FieldSet {
   const set = new FieldSet();
   collect(shape, value, [], set);
@@ -150,7 +150,7 @@ function compareAt(shape: Shape, before: unknown, after: unknown, path: PathElem
   else if (after === undefined) comparison.removed.insert(path);
 }
 
-/** True when the value was compared as one unit. */
+/** Returns whether the value was compared as one unit. */
 function compareAs(view: View, before: unknown, after: unknown, path: PathElement[], comparison: Comparison): boolean {
   const [items, fields] = [view.kind === "items", view.kind === "fields"];
   const empty = (value: unknown): boolean =>
@@ -201,7 +201,7 @@ function group(list: GranularList, items: readonly unknown[], path: PathElement[
   return groups;
 }
 
-/** Items that share their keys are compared as one unit, since nobody could tell them apart. */
+/** Compares items. Items with equal keys are compared as one unit, because they cannot be distinguished. */
 function compareItems(
   list: GranularList,
   before: readonly unknown[],
@@ -227,7 +227,7 @@ function compareItems(
   }
 }
 
-/** The applied configuration laid over the live object. Shares nothing with its arguments. */
+/** Merges the applied configuration into the live object. The result shares nothing with the arguments. */
 export function mergeValues(shape: Shape, live: unknown, applied: unknown): unknown {
   return cloneJson(mergeAt(shape, live, applied, []));
 }
@@ -254,7 +254,7 @@ function mergeFields(shape: Shape, live: unknown, applied: unknown, path: PathEl
   return result;
 }
 
-/** Applied items keep their order; live-only items keep their place as far as that order allows. */
+/** Applied items keep their order. Other live items keep their place as far as that order allows. */
 function mergeItems(
   list: GranularList,
   live: readonly unknown[],
@@ -302,7 +302,7 @@ function mergeItems(
   return result;
 }
 
-/** The value without the paths of the set. Containers that become empty stay as empty containers. */
+/** Removes the paths of the set from a value. Containers that become empty stay. */
 export function removeFields(shape: Shape, value: unknown, paths: FieldSet): unknown {
   if (paths.empty) return value;
   const view = viewOf(shape, value);
@@ -329,7 +329,7 @@ function removeItems(list: GranularList, items: readonly unknown[], paths: Field
   return result;
 }
 
-/** Adds the named fields on the way to each path: who owns `spec.replicas` then also holds `spec`. */
+/** Adds the named parent fields of each path. The owner of `spec.replicas` then also owns `spec`. */
 export function withNamedFields(shape: Shape, set: FieldSet): FieldSet {
   const result = new FieldSet();
   for (const member of set.members) result.members.add(member);
@@ -342,7 +342,10 @@ export function withNamedFields(shape: Shape, set: FieldSet): FieldSet {
   return result;
 }
 
-/** What keeps a configuration from being applied, in the server's words: fields that the shape does not know, values of another type, items that are there twice. */
+/**
+ * The faults of an applied configuration, with the server's texts: unknown fields, values of another type, and
+ * duplicate items.
+ */
 export function configurationFaults(shape: Shape, value: unknown, path: readonly PathElement[] = []): string[] {
   if (value === null || value === undefined || shape.kind === "any") return [];
   const mismatch = (expected: string): string[] => [
@@ -379,7 +382,7 @@ function nameOf(value: unknown): string {
 const text = { type: "string", words: "string" } as const;
 const number = { type: "number", words: "numeric (int or float)" } as const;
 
-/** Quantities, numbers or texts and the like may be written as either. */
+/** Scalars with their accepted types. Quantities, for example, may be numbers or strings. */
 const scalarTypes: Partial<Readonly<Record<ScalarCode, { readonly type: string; readonly words: string }>>> = {
   s: text,
   y: text,
@@ -392,7 +395,7 @@ const scalarTypes: Partial<Readonly<Record<ScalarCode, { readonly type: string; 
   d: number,
 };
 
-/** The configuration with quantities as the server writes them, so that `0.5` beside a stored `500m` is no change. */
+/** Converts quantities to the server's form, so that `0.5` is no change from a stored `500m`. */
 export function canonicalConfiguration(shape: Shape, value: unknown): unknown {
   if (shape.kind === "scalar" && shape.code === "Q")
     return typeof value === "string" || typeof value === "number" ? canonicalQuantity(String(value)) : value;

@@ -10,7 +10,7 @@ import {
   type Comparison,
 } from "./typed-value.ts";
 
-/** What one manager owns, in the version in which it wrote. */
+/** The fields that a manager owns, in the version in which it wrote. */
 export interface VersionedSet {
   readonly set: FieldSet;
   readonly apiVersion: string;
@@ -27,7 +27,7 @@ export interface TypedObject {
 }
 
 export interface UpdaterOptions {
-  /** The same object in another version; undefined for a version that is served no more. */
+  /** Converts the object to another version. Undefined for a version that is no longer served. */
   readonly convert: (object: TypedObject, apiVersion: string) => TypedObject | undefined;
   /** Leaves out the fields that this endpoint does not write (status, or all but status). */
   readonly filter: (set: FieldSet) => FieldSet;
@@ -40,15 +40,15 @@ export interface ManagedConflict {
 
 export interface ApplyResult {
   readonly managers: Managers;
-  /** Undefined when the object stays as it is. */
+  /** Undefined if the object does not change. */
   readonly value: unknown;
   readonly conflicts: readonly ManagedConflict[];
 }
 
 /**
- * Who owns which field after a write, by the rules of structured merge. A write that changes another's field takes it.
- * An apply that would do so conflicts, unless forced. What an applier applied last time, and neither it this time nor
- * anybody else owns, is removed.
+ * Computes the owners of fields after a write, by the rules of structured merge. A write takes over the fields that it
+ * changes. An apply that changes another manager's field is a conflict, unless it is forced. A field from the last
+ * apply that neither the new apply nor another manager owns is removed.
  */
 export class Updater {
   readonly #options: UpdaterOptions;
@@ -57,7 +57,7 @@ export class Updater {
     this.#options = options;
   }
 
-  /** Managers after a write that is no apply; `manager` gets all that changed. */
+  /** The managers after a write other than an apply. `manager` becomes the owner of all changed fields. */
   update(live: TypedObject, next: TypedObject, managers: Managers, manager: string): Managers {
     const reconciled = this.#withoutMissingVersions(live, managers);
     const { compared } = this.#resolve(live, next, reconciled, manager, true);
@@ -139,7 +139,7 @@ export class Updater {
     return new Map([...managers].filter(([, owned]) => this.#options.convert(live, owned.apiVersion) !== undefined));
   }
 
-  /** Removes what the manager applied last time and nobody claims now. */
+  /** Removes the fields of the manager's last apply that nobody owns now. */
   #prune(merged: TypedObject, managers: Managers, last: VersionedSet): TypedObject {
     const converted = this.#options.convert(merged, last.apiVersion);
     if (converted === undefined) return merged;
@@ -171,7 +171,7 @@ export class Updater {
     return this.#options.convert(result, merged.apiVersion) ?? merged;
   }
 
-  /** What the last apply did not name itself stays, though nobody owns it. */
+  /** Restores fields without an owner that the last apply did not contain. */
   #addBackDangling(merged: TypedObject, pruned: TypedObject, last: FieldSet): TypedObject {
     const { shape } = merged;
     const kept = withNamedFields(shape, toFieldSet(shape, pruned.value));

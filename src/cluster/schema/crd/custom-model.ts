@@ -22,7 +22,7 @@ interface PrinterColumn extends TableColumn {
   readonly path: JsonPath;
 }
 
-/** One served version of a CRD. What a request does not need is made when first asked for. */
+/** One served version of a CRD. Parts that most requests do not need are made on first use. */
 export class CustomModel implements ResourceModel {
   readonly type: ResourceType;
   readonly schema: StructuralSchema;
@@ -98,12 +98,12 @@ const blocking = new Set<FieldError["reason"]>([
   "FieldValueTypeInvalid",
 ]);
 
-/** With such errors the rules' own assumptions do not hold. */
+/** Whether rules must not run after such an error, because they assume a valid value. */
 function isBlocking(error: FieldError): boolean {
   return blocking.has(error.reason);
 }
 
-/** An update is not refused for what was wrong before and stays as it was (validation ratcheting). */
+/** Whether a faulty field is unchanged. An update is not refused for it (validation ratcheting). */
 function isUnchanged(field: string, object: JsonObject, old: JsonObject): boolean {
   if (field === "") return false;
   const path = JsonPath.parse(`.${field}`);
@@ -111,7 +111,7 @@ function isUnchanged(field: string, object: JsonObject, old: JsonObject): boolea
   return next !== undefined && jsonEqual(next, previous);
 }
 
-/** A status write is judged by the status' own schema: an old spec may no longer be valid. */
+/** Validates only the status of a status write, because an old spec may no longer be valid. */
 function validateStatus(schema: StructuralSchema, object: JsonObject): FieldError[] {
   const status = schema.properties?.status;
   return status === undefined || object.status === undefined ? [] : validateValue(status, object.status, "status");
@@ -133,7 +133,7 @@ function printerColumns(version: JsonObject): PrinterColumn[] {
   return name === undefined ? rest : [{ ...name, path: JsonPath.parse(".metadata.name") }, ...rest];
 }
 
-/** Null where the path leads nowhere or the value is not of the column's type, as a real server answers. */
+/** The value of a cell. As in a real server, null if there is no value or it has another type than the column. */
 function cell(column: PrinterColumn, object: UntypedObject, nowMs: number): unknown {
   const found = column.path.find(object);
   const [value] = found;

@@ -7,7 +7,7 @@ import { CustomModel, scaleOf } from "./custom-model.ts";
 const verbs = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"] as const;
 const subresourceVerbs = ["get", "patch", "update"] as const;
 
-/** What a CRD serves: its versions, the preferred first. */
+/** A CRD with its served versions, the preferred one first. */
 export interface CustomResource {
   readonly name: string;
   readonly group: string;

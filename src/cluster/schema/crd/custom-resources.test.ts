@@ -45,7 +45,7 @@ for (const name of ["gateway-api-lab", "istio", "metallb"]) {
   }
 }
 
-/** The object after pruning and defaulting, and what is wrong with it: `field: message`. */
+/** Returns the object after pruning and defaulting, and its faults as `field: message`. */
 function judge(
   object: Record<string, unknown>,
   old?: UntypedObject,

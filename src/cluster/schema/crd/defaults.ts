@@ -1,7 +1,7 @@
 import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 import { propertySchema, schemaOfRest, type StructuralSchema } from "./structural-schema.ts";
 
-/** Sets in place the defaults of a structural schema; a null that the schema forbids gives way to the default, or goes. */
+/** Sets in place the defaults of a structural schema. Replaces forbidden nulls by the default, or removes them. */
 export function applyStructuralDefaults(schema: StructuralSchema, value: unknown): void {
   if (Array.isArray(value)) {
     const { items } = schema;

@@ -3,13 +3,13 @@ import { isIP, isIPv4, isIPv6 } from "node:net";
 import type * as Re2 from "re2js";
 import { parseQuantity } from "../quantity.ts";
 
-/** Patterns that are kept compiled; an API server sees a few hundred. */
+/** The maximum number of cached patterns. An API server needs a few hundred. */
 const maxPatterns = 4096;
 const patterns = new Map<string, Re2.RE2JS | undefined>();
 /** Loaded with the first pattern. */
 let expressions: typeof Re2 | undefined;
 
-/** A regular expression in RE2's syntax, matched in linear time; undefined when it is none. */
+/** Compiles a regular expression with RE2's syntax and linear time. Undefined if it is invalid. */
 export function compilePattern(pattern: string): Re2.RE2JS | undefined {
   if (patterns.has(pattern)) return patterns.get(pattern);
   if (patterns.size >= maxPatterns) patterns.clear();
@@ -28,7 +28,7 @@ export const dateTimePattern =
   /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
 const datePattern = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;
 const durationPattern = /^[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$/;
-/** What go-openapi's strfmt accepts beside Go's form: `3 days`. */
+/** The durations that go-openapi's strfmt accepts in addition to Go's, for example `3 days`. */
 const wordDurationPattern =
   /^(\d+(\.\d*)?)\s*(ns|nano|µs|us|micro|ms|milli|s|sec|second|m|min|minute|h|hr|hour|d|day|w|week)s?$/;
 const labelPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;

@@ -3,7 +3,7 @@ import type { Normaliser } from "../normalise.ts";
 import type { StructShape } from "../shape.ts";
 import { propertySchema, schemaOfRest, type StructuralSchema } from "./structural-schema.ts";
 
-/** Drops in place what a structural schema does not know. The paths of what went are added to the normaliser's list. */
+/** Drops in place the fields that a structural schema does not know, and adds their paths to the normaliser's list. */
 export class Pruner {
   readonly #objectMeta: StructShape;
   readonly #normaliser: Normaliser;

@@ -7,11 +7,11 @@ import { loadCel, type Cel, type CelProgram } from "./cel/library.ts";
 import { CelValues } from "./cel/values.ts";
 import { propertySchema, type StructuralSchema, type ValidationRule } from "./structural-schema.ts";
 
-/** Bounds of one validation: CEL has no loops without end, but a rule over a long list inside a long list takes its time. */
+/** The bounds of one validation. CEL has no endless loops, but nested loops over long lists are slow. */
 const maxEvaluations = 100_000;
 const maxMilliseconds = 2_000;
 
-/** What others do on a busy machine is not held against an object. */
+/** The CPU time of this thread, so that a busy machine does not make an object exceed the bound. */
 function ownCpuTimeMs(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;
@@ -41,7 +41,7 @@ export class RuleValidator {
     this.#now = now;
   }
 
-  /** `old` on update: transition rules (`oldSelf`) run only then; what has not changed is not judged anew. */
+  /** `old` is set on updates. Only then transition rules (`oldSelf`) run, and unchanged parts are not checked again. */
   validate(object: JsonObject, old: JsonObject | undefined): FieldError[] {
     if (!this.#containsRules(this.#schema)) return [];
     const cel = loadCel();
@@ -239,7 +239,7 @@ class RuleWalk {
   }
 }
 
-/** The item of the old list that has the same keys. */
+/** The item of the old list with the same keys. */
 function correlated(keys: readonly string[], item: unknown, old: unknown): unknown {
   if (!Array.isArray(old) || !isObject(item)) return undefined;
   return old.find((each) => isObject(each) && keys.every((key) => jsonEqual(each[key], item[key])));

@@ -50,7 +50,7 @@ export interface StructuralSchema {
   readonly "x-kubernetes-validations"?: readonly ValidationRule[];
 }
 
-/** The schema of what `properties` does not name: undefined where such fields are dropped. */
+/** The schema of fields that `properties` does not name. Undefined if such fields are dropped. */
 export function schemaOfRest(schema: StructuralSchema): StructuralSchema | true | undefined {
   const { additionalProperties } = schema;
   if (additionalProperties === true || schema["x-kubernetes-preserve-unknown-fields"] === true) {
@@ -59,7 +59,7 @@ export function schemaOfRest(schema: StructuralSchema): StructuralSchema | true 
   return typeof additionalProperties === "object" ? additionalProperties : undefined;
 }
 
-/** An own property's schema; names such as `constructor` are fields like others. */
+/** The schema of a property. Only own properties count, so that `constructor` is a normal name. */
 export function propertySchema(schema: StructuralSchema, key: string): StructuralSchema | undefined {
   const { properties } = schema;
   return properties !== undefined && Object.hasOwn(properties, key) ? properties[key] : undefined;

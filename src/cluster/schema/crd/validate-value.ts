@@ -4,7 +4,7 @@ import { childPath, isObject, jsonEqual, type JsonObject } from "../json.ts";
 import { compilePattern, formats } from "./formats.ts";
 import { propertySchema, type StructuralSchema } from "./structural-schema.ts";
 
-/** Checks a value against the JSON-schema part of a CRD's schema. Messages and causes are a real server's. */
+/** Checks a value against the JSON schema of a CRD. Messages and causes are the real server's. */
 export function validateValue(schema: StructuralSchema, value: unknown, path: string): FieldError[] {
   const errors: FieldError[] = [];
   check(schema, value, path, errors);
@@ -130,7 +130,7 @@ function checkArray(schema: StructuralSchema, value: readonly unknown[], path: s
   checkListType(schema, value, path, errors);
 }
 
-/** Sets and list maps hold each item once. */
+/** Checks that sets and list maps contain each item once. */
 function checkListType(schema: StructuralSchema, value: readonly unknown[], path: string, errors: FieldError[]): void {
   const listType = schema["x-kubernetes-list-type"];
   if (listType !== "set" && listType !== "map") return;
@@ -198,7 +198,7 @@ function checkCombinations(schema: StructuralSchema, value: unknown, path: strin
     errors.push(fieldErrors.invalid(path, "", `${subject} must not validate the schema (not)`));
 }
 
-/** Why the alternative failed that came nearest. */
+/** The errors of the alternative with the fewest errors. */
 function bestMatch(alternatives: readonly StructuralSchema[], value: unknown, path: string): FieldError[] {
   const failures = alternatives.map((each) => validateValue(each, value, path)).sort((a, b) => a.length - b.length);
   return failures[0] ?? [];

@@ -4,7 +4,7 @@ import { fill, type Defaulters } from "./default-types.ts";
 const configFileMode = 0o644;
 const clientIpAffinitySeconds = 10_800;
 
-/** `latest` when the image names no tag and no digest. */
+/** The tag of an image. `latest` if it has neither a tag nor a digest. */
 export function imageTag(image: string): string {
   if (image.includes("@")) return "";
   const last = image.slice(image.lastIndexOf("/") + 1);
@@ -49,7 +49,7 @@ function podSpec(value: JsonObject): void {
   mirrorServiceAccount(value);
 }
 
-/** The deprecated twin of `serviceAccountName` always shows the same name. */
+/** Keeps the deprecated `serviceAccount` equal to `serviceAccountName`. */
 function mirrorServiceAccount(value: JsonObject): void {
   if (stringOf(value.serviceAccountName) === "" && stringOf(value.serviceAccount) !== "")
     value.serviceAccountName = value.serviceAccount;
@@ -110,7 +110,7 @@ function namespace(value: JsonObject): void {
   metadata.labels = { ...objectOf(metadata.labels), "kubernetes.io/metadata.name": name };
 }
 
-/** Plain text is written, never read: it becomes data. */
+/** Moves `stringData`, which is write-only, into `data`. */
 function secret(value: JsonObject): void {
   fill(value, "type", "Opaque");
   const { stringData } = value;

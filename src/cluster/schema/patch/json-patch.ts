@@ -1,7 +1,7 @@
 import { SchemaFault } from "../contract.ts";
 import { cloneJson, isObject, jsonEqual, setOwn, type JsonObject } from "../json.ts";
 
-/** The bound that a real server sets on the number of operations. */
+/** The real server's maximum number of operations. */
 const maxOperations = 10_000;
 
 type Operation =
@@ -9,7 +9,10 @@ type Operation =
   | { readonly op: "remove"; readonly path: string[] }
   | { readonly op: "move" | "copy"; readonly path: string[]; readonly from: string[] };
 
-/** RFC 6902. Throws 400 for what is no patch, 422 for one that does not apply. Shares nothing with its arguments. */
+/**
+ * Applies a patch of RFC 6902. Throws 400 for an invalid patch, and 422 for one that cannot be applied. The result
+ * shares nothing with the arguments.
+ */
 export function applyJsonPatch(original: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch))
     throw new SchemaFault(
@@ -37,7 +40,7 @@ function parseOperation(raw: unknown): Operation {
     case "add":
     case "replace":
     case "test":
-      // Without a value it is null, as in the server's library.
+      // As in the server's library, a missing value is null.
       return { op, path: pointer, value: raw.value ?? null };
     case "remove":
       return { op, path: pointer };
@@ -100,7 +103,7 @@ function missing(path: readonly string[]): SchemaFault {
 
 function indexIn(list: readonly unknown[], key: string, limit: number, path: readonly string[]): number {
   const counted = /^-?(0|[1-9]\d*)$/.test(key) ? Number(key) : Number.NaN;
-  // From the end, as in the server's library.
+  // As in the server's library, negative indices count from the end.
   const index = counted < 0 ? list.length + counted : counted;
   if (!(index >= 0 && index < limit))
     throw new SchemaFault(
@@ -121,7 +124,7 @@ function read(holder: { root: unknown }, path: readonly string[]): unknown {
   return path.reduce((value, key) => step(value, key, path), holder.root);
 }
 
-/** A test of an absent field against null holds, as in the server's library. */
+/** Reads a value. As in the server's library, an absent field equals null in a test. */
 function readOrNull(holder: { root: unknown }, path: readonly string[]): unknown {
   const parent = path.length === 0 ? undefined : read(holder, path.slice(0, -1));
   const last = path.at(-1);

@@ -7,13 +7,15 @@ const retainKeys = "$retainKeys";
 const deletePrefix = "$deleteFromPrimitiveList/";
 const orderPrefix = "$setElementOrder/";
 
-/** Strategic merge patch over the merge keys of the Go types. Shares nothing with its arguments. */
+/**
+ * Applies a strategic merge patch with the merge keys of the Go types. The result shares nothing with the arguments.
+ */
 export function applyStrategicMergePatch(shape: StructShape, original: JsonObject, patch: unknown): JsonObject {
   if (!isObject(patch)) throw new SchemaFault(400, "BadRequest", "the strategic merge patch must be an object");
   return mergeObject(shape, cloneJson(original), cloneJson(patch)) ?? {};
 }
 
-/** Undefined when the patch deletes the object. */
+/** Undefined if the patch deletes the object. */
 function mergeObject(shape: Shape | undefined, target: JsonObject, patch: JsonObject): JsonObject | undefined {
   const action = patch[directive];
   delete patch[directive];
@@ -131,8 +133,8 @@ function mergeEntries(
 }
 
 /**
- * The patch's items come in the order of the directive, else of the patch; what only the server has goes before the first
- * of them that it preceded in the original.
+ * Sorts merged items. Items of the patch have the order of the directive, else of the patch. Other items come before
+ * the first of them that they preceded in the original.
  */
 function ordered(
   merged: unknown[],

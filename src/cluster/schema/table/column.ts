@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import type { TableColumn } from "../contract.ts";
 
-/** How a kind is shown in lists. */
+/** The table form of a kind in lists. */
 export interface TableForm {
   readonly columns: readonly TableColumn[];
   readonly cells: (object: UntypedObject, nowMs: number) => readonly unknown[];
@@ -24,7 +24,7 @@ export function columns(text: string): TableColumn[] {
   });
 }
 
-/** The form of kinds that have no columns of their own. */
+/** The table form of kinds without columns of their own. */
 export const defaultTable: TableForm = {
   columns: columns("Name|Created At:date"),
   cells: (object) => [object.metadata.name ?? "", object.metadata.creationTimestamp ?? "<unknown>"],

@@ -7,7 +7,7 @@ import { columns, type TableForm } from "./column.ts";
 
 const loadBalancerWidth = 16;
 
-/** Addresses of a load balancer's status, shortened to the width of the narrow column. */
+/** The addresses in a load balancer's status, cut to the width of the narrow column. */
 export function loadBalancerText(status: unknown): string {
   const addresses = objectsAt(status, "loadBalancer", "ingress").map(
     (each) => stringOf(each.ip) || stringOf(each.hostname),
@@ -92,7 +92,7 @@ function endpointsText(endpoints: UntypedObject): string {
   return all.length > limit ? `${text} + ${all.length - limit} more...` : text;
 }
 
-/** Both groups' events, whichever names the fields have. */
+/** The cells of an event of either group, whose fields have different names. */
 function eventCells(event: UntypedObject, nowMs: number): unknown[] {
   const micro = ageOf(event.eventTime, nowMs);
   const first = ageOf(event.firstTimestamp ?? event.deprecatedFirstTimestamp, nowMs);

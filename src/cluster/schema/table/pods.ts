@@ -3,7 +3,7 @@ import { objectOf, stringOf, type JsonObject } from "../json.ts";
 import { at, count, none, objectsAt, textOr } from "./cell-text.ts";
 import { columns, type TableForm } from "./column.ts";
 
-/** What the pod's containers add up to, for the columns Ready, Status and Restarts. */
+/** The summary of a pod's containers for the columns Ready, Status and Restarts. */
 interface PodSummary {
   reason: string;
   ready: number;
@@ -34,7 +34,7 @@ function hasCondition(pod: unknown, type: string): boolean {
   );
 }
 
-/** Init containers in order, up to the first that is not done; true when one holds the pod back. */
+/** Summarises init containers up to the first unfinished one. Returns whether one blocks the pod. */
 function summarizeInit(
   pod: unknown,
   summary: PodSummary,

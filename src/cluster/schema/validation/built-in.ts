@@ -9,7 +9,7 @@ import { workloadValidators } from "./workloads.ts";
 
 const validators: KindValidators = { ...coreValidators, ...workloadValidators, ...groupValidators };
 
-/** What is wrong with an object of a built-in kind: the mistakes that people make, in a real server's words. */
+/** Checks an object of a built-in kind for frequent mistakes, with the real server's messages. */
 export function validateBuiltIn(
   type: ResourceType,
   object: UntypedObject,

@@ -2,7 +2,7 @@ import type { FieldError } from "../contract.ts";
 import { fieldErrors } from "../field-error.ts";
 import { jsonEqual } from "../json.ts";
 
-/** Collects what is wrong with one object. */
+/** Collects the faults of one object. */
 export class Check {
   readonly errors: FieldError[] = [];
 
@@ -22,7 +22,7 @@ export class Check {
     this.errors.push(fieldErrors.forbidden(path, detail));
   }
 
-  /** Absent values pass: where they are required another check says so. */
+  /** Checks a value against the supported ones. Absent values pass, because another check reports required fields. */
   oneOf(path: string, value: unknown, supported: readonly string[]): void {
     if (value !== undefined && (typeof value !== "string" || !supported.includes(value)))
       this.errors.push(fieldErrors.notSupported(path, value, supported));

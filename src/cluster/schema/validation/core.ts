@@ -43,7 +43,7 @@ function configMap(object: JsonObject, old: JsonObject | undefined, check: Check
   immutableData(object, old, ["data", "binaryData"], check);
 }
 
-/** Keys that a typed secret must have. */
+/** The required keys of typed secrets. */
 const secretKeys: Readonly<Record<string, readonly string[]>> = {
   "kubernetes.io/tls": ["tls.crt", "tls.key"],
   "kubernetes.io/dockerconfigjson": [".dockerconfigjson"],

@@ -33,7 +33,7 @@ function selectorAndTemplate(kind: string, spec: JsonObject, check: Check): void
 
 const percentPattern = /^\d+%$/;
 
-/** A count or a percentage; answers its number for comparisons with zero. */
+/** Checks a count or a percentage. Returns its number for comparisons with zero. */
 function intOrPercent(path: string, value: unknown, check: Check): number {
   if (typeof value === "number") {
     check.nonNegative(path, value);
@@ -193,7 +193,7 @@ function pod(object: JsonObject, old: JsonObject | undefined, check: Check): voi
     check.forbidden("spec", podUpdateMessage);
 }
 
-/** A pod's spec without what may change: images, resources (through /resize), and the fields above. */
+/** A pod's spec without the fields that may change: images, resources (through /resize), and the fields above. */
 function comparablePodSpec(spec: JsonObject): JsonObject {
   const rest = Object.fromEntries(Object.entries(spec).filter(([key]) => !changeableInPod.has(key)));
   for (const field of ["containers", "initContainers"]) {

@@ -1,6 +1,9 @@
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
-/** Under which names and addresses clients of a namespace ask for a service, most of them shortened by DNS search domains. */
+/**
+ * The names and addresses by which clients of a namespace call a service, including names shortened by DNS search
+ * domains.
+ */
 export function serviceDomains(
   service: ServiceModel,
   aliases: readonly string[],

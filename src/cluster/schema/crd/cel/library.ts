@@ -6,13 +6,13 @@ import { kubernetesFunctions } from "./kubernetes-functions.ts";
 
 export interface Cel {
   readonly library: CelLibrary;
-  /** An expression over `self` and `oldSelf`. Throws an Error when it is no CEL. */
+  /** Compiles an expression over `self` and `oldSelf`. Throws an Error for invalid CEL. */
   readonly compile: (expression: string) => CelProgram;
 }
 
 export type CelProgram = (bindings: { readonly self: unknown; readonly oldSelf: unknown }) => unknown;
 
-/** Programs that are kept: of a thousand rules of Gateway API and Istio 134 differ. */
+/** The maximum number of cached programs. A thousand rules of Gateway API and Istio have only 134 different ones. */
 const maxPrograms = 2048;
 
 let loaded: Cel | undefined;

@@ -27,7 +27,7 @@ const keywords = new Set([
   "while",
 ]);
 
-/** A property's name in expressions: Kubernetes escapes what is no CEL identifier. */
+/** A property's name in expressions. Kubernetes escapes names that are not CEL identifiers. */
 export function escapeProperty(name: string): string {
   if (keywords.has(name)) return `__${name}__`;
   return name
@@ -37,10 +37,10 @@ export function escapeProperty(name: string): string {
     .replaceAll("/", "__slash__");
 }
 
-/** JSON values as CEL sees them through a schema: integers as int, times as timestamps, properties by their escaped names. */
+/** Converts JSON values for CEL by their schema: integers to int, times to timestamps, and escaped property names. */
 export class CelValues {
   readonly #library: CelLibrary;
-  /** Objects that several rules look at are converted once. */
+  /** Caches objects that several rules use. */
   readonly #known = new WeakMap<object, CelInput>();
 
   constructor(library: CelLibrary) {
@@ -78,7 +78,7 @@ export class CelValues {
     return this.#library.celMap(map);
   }
 
-  /** Rules on the root see of the metadata only the names. */
+  /** The metadata for rules on the root, which see only the names. */
   #metadata(value: unknown): CelInput {
     const map = new Map<string, CelInput>();
     for (const key of ["name", "generateName"]) {
