@@ -1,7 +1,7 @@
 import { messageOf } from "../base/index.ts";
 import { gatewayKind } from "../api/gateway/index.ts";
+import { ztunnelNamespaces } from "../api/mesh-namespaces/index.ts";
 import {
-  deploymentKind,
   mutatingWebhookConfigurationKind,
   namespaceKind,
   podKind,
@@ -10,7 +10,7 @@ import {
 } from "../api/kubernetes/index.ts";
 import { gatewayCanaryAnnotations, ztunnelOwnerAnnotation } from "../api/serin/index.ts";
 import type { KubeClient } from "../kube/index.ts";
-import { listPilots, listProxies } from "./pilots.ts";
+import { listControlPlanes, listPilots, listProxies, namespacesOfControlPlanes } from "./pilots.ts";
 
 const revisionLabel = "istio.io/rev";
 const tagLabel = "istio.io/tag";
@@ -37,17 +37,19 @@ export interface Dependents {
  * because they are removed with it.
  */
 export async function dependentsOf(client: KubeClient, revision: string): Promise<Dependents> {
-  const [{ items: allPods }, namespaces, tags] = await Promise.all([
+  const [{ items: allPods }, namespaces, tags, planes] = await Promise.all([
     client.list(podKind),
     client.list(namespaceKind),
     tagsOf(client, revision),
+    namespacesOfControlPlanes(client),
   ]);
   const pods = allPods.filter(
     ({ metadata, status }) =>
       metadata.deletionTimestamp === undefined && status?.phase !== "Succeeded" && status?.phase !== "Failed",
   );
   const going = new Set(allPods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).map(nameOf));
-  const { proxies, warnings } = await connectedProxies(client, revision, pods, going);
+  const own = pods.filter((pod) => isOwn(pod, revision, planes));
+  const { proxies, warnings } = await connectedProxies(client, revision, own, going);
   const isAsked = new Set(proxies.map(podOf));
   return {
     tags: await takenOver(client, revision, tags),
@@ -58,7 +60,7 @@ export async function dependentsOf(client: KubeClient, revision: string): Promis
     proxies,
     gateways: await ownedGateways(client, revision, namespaces.items),
     pods: pods
-      .filter((pod) => !isAsked.has(nameOf(pod)) && leansOn(pod, revision))
+      .filter((pod) => !isAsked.has(nameOf(pod)) && !own.includes(pod) && leansOn(pod, revision))
       .map(nameOf)
       .toSorted(),
     warnings,
@@ -75,7 +77,7 @@ async function tagsOf(client: KubeClient, revision: string): Promise<string[]> {
 
 /** The tags that must move first. Tags of the last control plane are removed with it. */
 async function takenOver(client: KubeClient, revision: string, tags: readonly string[]): Promise<readonly string[]> {
-  const { items } = await client.list(deploymentKind, { labelSelector: "app=istiod" });
+  const items = await listControlPlanes(client);
   const hasHeir = items.some(({ metadata }) => (metadata.labels?.[revisionLabel] ?? defaultRevision) !== revision);
   return hasHeir ? tags : [];
 }
@@ -89,18 +91,21 @@ function namesRevision({ metadata }: Namespace, revision: string, tags: readonly
 }
 
 /** Whether a pod is part of the revision itself and is removed with it. */
-function isOwn({ metadata: { labels = {} } }: Pod, revision: string): boolean {
+function isOwn(
+  { metadata: { labels = {}, namespace = "" } }: Pod,
+  revision: string,
+  planes: ReadonlySet<string>,
+): boolean {
   const component = labels["operator.istio.io/component"];
   const isPart =
-    labels["app"] === "ztunnel" ||
-    labels["app"] === "istiod" ||
+    (labels["app"] === "ztunnel" && ztunnelNamespaces(planes).has(namespace)) ||
+    (labels["app"] === "istiod" && planes.has(namespace)) ||
     component === "IngressGateways" ||
     component === "EgressGateways";
   return isPart && (labels[revisionLabel] ?? defaultRevision) === revision;
 }
 
 function leansOn(pod: Pod, revision: string): boolean {
-  if (isOwn(pod, revision)) return false;
   const annotations = pod.metadata.annotations ?? {};
   return (
     annotations[ztunnelOwnerAnnotation] === revision ||
@@ -112,10 +117,10 @@ function leansOn(pod: Pod, revision: string): boolean {
 async function connectedProxies(
   client: KubeClient,
   revision: string,
-  pods: readonly Pod[],
+  ownPods: readonly Pod[],
   going: ReadonlySet<string>,
 ): Promise<{ proxies: string[]; warnings: string[] }> {
-  const own = new Set(pods.filter((pod) => isOwn(pod, revision)).map(nameOf));
+  const own = new Set(ownPods.map(nameOf));
   const proxies = new Set<string>();
   const warnings: string[] = [];
   for (const pilot of (await listPilots(client)).filter((one) => one.revision === revision)) {

@@ -1,7 +1,17 @@
 import { messageOf, nearestName, transientError, userError } from "../base/index.ts";
 import type { ConnectedProxy } from "../api/serin/index.ts";
-import { podKind, type Pod } from "../api/kubernetes/index.ts";
+import { controlPlaneNamespaces } from "../api/mesh-namespaces/index.ts";
+import {
+  deploymentKind,
+  mutatingWebhookConfigurationKind,
+  podKind,
+  type Deployment,
+  type Pod,
+} from "../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../kube/index.ts";
+
+/** Everybody may give this label to pods of an own namespace. */
+const pilotSelector = "app=istiod";
 
 export interface Pilot {
   readonly pod: string;
@@ -9,14 +19,33 @@ export interface Pilot {
   readonly revision: string;
 }
 
-/** The running pods of every control plane, by their label. */
+/** Where control planes are. Who may not list webhooks sees those in istio-system. */
+export async function namespacesOfControlPlanes(client: KubeClient): Promise<ReadonlySet<string>> {
+  const { items } = await client.list(mutatingWebhookConfigurationKind).catch((error: unknown) => {
+    if (isKubeCode(error, "forbidden")) return { items: [] };
+    throw error;
+  });
+  return controlPlaneNamespaces(items);
+}
+
+/** The Deployments of every control plane. */
+export async function listControlPlanes(client: KubeClient): Promise<readonly Deployment[]> {
+  const namespaces = await namespacesOfControlPlanes(client);
+  const { items } = await client.list(deploymentKind, { labelSelector: pilotSelector });
+  return items.filter(({ metadata }) => namespaces.has(metadata.namespace ?? ""));
+}
+
+/** The running pods of every control plane. */
 export async function listPilots(client: KubeClient): Promise<Pilot[]> {
-  const { items } = await client.list(podKind, { labelSelector: "app=istiod" });
-  return items.filter(isRunning).map(({ metadata }) => ({
-    pod: metadata.name ?? "",
-    namespace: metadata.namespace ?? "",
-    revision: metadata.labels?.["istio.io/rev"] ?? "default",
-  }));
+  const namespaces = await namespacesOfControlPlanes(client);
+  const { items } = await client.list(podKind, { labelSelector: pilotSelector });
+  return items
+    .filter((pod) => isRunning(pod) && namespaces.has(pod.metadata.namespace ?? ""))
+    .map(({ metadata }) => ({
+      pod: metadata.name ?? "",
+      namespace: metadata.namespace ?? "",
+      revision: metadata.labels?.["istio.io/rev"] ?? "default",
+    }));
 }
 
 /** The pilots of one revision, or all without a revision. Throws a user error if the revision has none. */

@@ -3,7 +3,6 @@ import { stringify } from "yaml";
 import { userError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import {
-  deploymentKind,
   mutatingWebhookConfigurationKind,
   namespaceKind,
   serviceKind,
@@ -13,6 +12,7 @@ import {
 import { deactivateDefault, installedKindOf, reactivateDefault, renderTag } from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { connectionFlags } from "./install-input.ts";
+import { listControlPlanes } from "./pilots.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 import { renderTable } from "./table.ts";
 
@@ -108,7 +108,7 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
 }
 
 async function unknownRevision(client: KubeClient, revision: string): Promise<Error> {
-  const { items } = await client.list(deploymentKind, { labelSelector: "app=istiod" });
+  const items = await listControlPlanes(client);
   const known = items.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "default").toSorted();
   return userError("revision-unknown", `there is no revision "${revision}" in the cluster`, {
     hint: known.length === 0 ? "install one: serin install --revision <revision>" : `installed are ${known.join(", ")}`,

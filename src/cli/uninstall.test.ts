@@ -158,3 +158,23 @@ test("before everything goes, the pods of the mesh are named by namespace, asked
   );
   assert.ok(asked.errors.startsWith(named));
 });
+
+test("a tenant's Deployment and pods with the labels of the mesh are no heirs, are not asked, and are depended on", async () => {
+  const labels = { app: "istiod", "istio.io/rev": "other" };
+  const tag = injector("istio-revision-tag-prod", { "istio.io/rev": "old", "istio.io/tag": "prod" });
+  const own = pod("istio-system", "istiod-old-1", { app: "istiod", "istio.io/rev": "old" });
+  const made: FakeCluster = {
+    objects: {
+      Deployment: [istiod("old"), { metadata: { name: "istiod", namespace: "tenant", labels } }],
+      MutatingWebhookConfiguration: [tag],
+      Pod: [
+        own,
+        pod("tenant", "istiod-1", { app: "istiod", "istio.io/rev": "old" }),
+        pod("tenant", "web-1", { app: "ztunnel", "istio.io/rev": "old" }, { "serin.dev/ztunnel-owner": "old" }),
+      ],
+    },
+    answers: { "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies": "[]" },
+  };
+  const error = await uninstall("--revision old -y", made).then(() => assert.fail("it was removed"), describeError);
+  assert.match(error, /^revision "old" is still needed by\n {2}pods: tenant\/web-1\n/);
+});

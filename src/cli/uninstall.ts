@@ -2,10 +2,10 @@ import type { Command } from "commander";
 import { userError } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { installedKinds } from "../install/index.ts";
-import { deploymentKind } from "../api/kubernetes/index.ts";
 import { enrolledPods } from "./enrolled-pods.ts";
 import { dependentsOf, type Dependents } from "./dependents.ts";
 import { collect, connectionFlags, renderFromFlags } from "./install-input.ts";
+import { listControlPlanes } from "./pilots.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
 interface UninstallFlags extends ConnectionFlags {
@@ -73,7 +73,7 @@ async function whatToRemove(flags: UninstallFlags, context: CliContext): Promise
 
 async function askAboutEverything(client: KubeClient, flags: UninstallFlags, context: CliContext): Promise<void> {
   if (flags.skipConfirmation === true || flags.dryRun === true) return;
-  const { items } = await client.list(deploymentKind, { labelSelector: "app=istiod" });
+  const items = await listControlPlanes(client);
   const lines: string[] = [];
   for (const revision of new Set(items.map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default"))) {
     for (const line of describe(await dependentsOf(client, revision)))
@@ -91,7 +91,7 @@ async function askAboutRevision(
   context: CliContext,
 ): Promise<void> {
   if (!(await exists(client, revision))) {
-    const { items } = await client.list(deploymentKind, { labelSelector: "app=istiod" });
+    const items = await listControlPlanes(client);
     const known = items.map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
     throw userError("revision-unknown", `there is no revision "${revision}" in the cluster`, {
       hint: known.length === 0 ? "no control plane is installed" : `installed are ${known.toSorted().join(", ")}`,

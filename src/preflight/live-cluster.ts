@@ -1,5 +1,6 @@
 import { userError } from "../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
+import { controlPlaneNamespaces, ztunnelNamespaces } from "../api/mesh-namespaces/index.ts";
 import { gatewayKind } from "../api/gateway/index.ts";
 import {
   configMapKind,
@@ -43,6 +44,7 @@ export interface LiveCluster {
   /** ConfigMaps `istio-ca-root-cert`, by namespace. */
   readonly rootCertificates: ReadonlyMap<string, string>;
   readonly controlPlane: ControlPlaneObjects;
+  readonly controlPlaneNamespaces: ReadonlySet<string>;
   /** Objects that an installation may have written. */
   readonly installed: readonly UntypedObject[];
 }
@@ -62,32 +64,22 @@ const pilotSelector = "app=istiod";
 const revisionLabel = "istio.io/rev";
 
 export async function readLiveCluster(client: KubeClient, revision: string): Promise<LiveCluster> {
-  const controlPlane = await readControlPlane(client, revision);
-  const [
-    pods,
-    namespaces,
-    deployments,
-    replicaSets,
-    statefulSets,
-    daemonSets,
-    budgets,
-    webhooks,
-    roots,
-    definitions,
-    gateways,
-  ] = await Promise.all([
-    listed(client, podKind),
-    listed(client, namespaceKind),
-    listed(client, deploymentKind),
-    listed(client, replicaSetKind),
-    listed(client, statefulSetKind),
-    listed(client, daemonSetKind),
-    listed(client, podDisruptionBudgetKind),
-    listed(client, mutatingWebhookConfigurationKind),
-    client.list(configMapKind, { fieldSelector: "metadata.name=istio-ca-root-cert" }),
-    listed(client, customResourceDefinitionKind as unknown as KindDefinition<UntypedObject>),
-    listedIfServed(client, gatewayKind),
-  ]);
+  const webhooks = await listed(client, mutatingWebhookConfigurationKind);
+  const namespacesOfPlanes = controlPlaneNamespaces(webhooks);
+  const controlPlane = await readControlPlane(client, revision, namespacesOfPlanes);
+  const [pods, namespaces, deployments, replicaSets, statefulSets, daemonSets, budgets, roots, definitions, gateways] =
+    await Promise.all([
+      listed(client, podKind),
+      listed(client, namespaceKind),
+      listed(client, deploymentKind),
+      listed(client, replicaSetKind),
+      listed(client, statefulSetKind),
+      listed(client, daemonSetKind),
+      listed(client, podDisruptionBudgetKind),
+      client.list(configMapKind, { fieldSelector: "metadata.name=istio-ca-root-cert" }),
+      listed(client, customResourceDefinitionKind as unknown as KindDefinition<UntypedObject>),
+      listedIfServed(client, gatewayKind),
+    ]);
   return {
     pods,
     namespaces,
@@ -108,6 +100,7 @@ export async function readLiveCluster(client: KubeClient, revision: string): Pro
       roots.items.map(({ metadata, data }) => [metadata.namespace ?? "", data?.["root-cert.pem"] ?? ""]),
     ),
     controlPlane,
+    controlPlaneNamespaces: namespacesOfPlanes,
     installed: await readInstalled(client),
   };
 }
@@ -126,8 +119,13 @@ async function listedIfServed(client: KubeClient, kind: KindDefinition): Promise
   });
 }
 
-async function readControlPlane(client: KubeClient, revision: string): Promise<ControlPlaneObjects> {
-  const { items } = await client.list(deploymentKind, { labelSelector: pilotSelector });
+async function readControlPlane(
+  client: KubeClient,
+  revision: string,
+  namespaces: ReadonlySet<string>,
+): Promise<ControlPlaneObjects> {
+  const { items: labelled } = await client.list(deploymentKind, { labelSelector: pilotSelector });
+  const items = labelled.filter(({ metadata }) => namespaces.has(metadata.namespace ?? ""));
   const deployment = items.find(({ metadata }) => (metadata.labels?.[revisionLabel] ?? "default") === revision);
   if (deployment === undefined) {
     const known = items.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "default").toSorted();
@@ -261,10 +259,17 @@ export async function rootOf(client: KubeClient, name: string, namespace: string
 const metricsPort = 15_020;
 
 /** Live connections of ztunnel pods, by `namespace/name`; those that do not answer are left out. */
-export async function readConnections(client: KubeClient, pods: readonly Pod[]): Promise<ReadonlyMap<string, number>> {
-  const ztunnels = pods.filter(
+export async function readConnections(
+  client: KubeClient,
+  live: Pick<LiveCluster, "pods" | "controlPlaneNamespaces">,
+): Promise<ReadonlyMap<string, number>> {
+  const namespaces = ztunnelNamespaces(live.controlPlaneNamespaces);
+  const ztunnels = live.pods.filter(
     ({ metadata, status }) =>
-      metadata.labels?.["app"] === "ztunnel" && status?.phase === "Running" && metadata.deletionTimestamp === undefined,
+      metadata.labels?.["app"] === "ztunnel" &&
+      namespaces.has(metadata.namespace ?? "") &&
+      status?.phase === "Running" &&
+      metadata.deletionTimestamp === undefined,
   );
   const asked = await Promise.all(
     ztunnels.map(async ({ metadata: { name = "", namespace = "" } }): Promise<readonly [string, number][]> => {

@@ -17,7 +17,7 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
   progress("reading the cluster");
   const live = await readLiveCluster(client, upgrade.from);
   const fromVersion = versionOf(live.controlPlane.deployment);
-  const connections = await readConnections(client, live.pods);
+  const connections = await readConnections(client, live);
   const survey = surveyWorkloads({ ...live, connections }, upgrade.from);
   const order = waveOrder(
     upgrade.waves,
@@ -146,9 +146,12 @@ async function rotationFindings(
   ];
 }
 
-function controlPlanePods({ pods }: LiveCluster, revision: string): LiveCluster["pods"] {
+function controlPlanePods({ pods, controlPlaneNamespaces }: LiveCluster, revision: string): LiveCluster["pods"] {
   return pods.filter(
-    ({ metadata: { labels = {} } }) => labels["app"] === "istiod" && (labels["istio.io/rev"] ?? "default") === revision,
+    ({ metadata: { labels = {}, namespace = "" } }) =>
+      labels["app"] === "istiod" &&
+      controlPlaneNamespaces.has(namespace) &&
+      (labels["istio.io/rev"] ?? "default") === revision,
   );
 }
 

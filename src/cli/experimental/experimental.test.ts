@@ -26,6 +26,7 @@ const expression = (key: string, operator: string, ...values: string[]) => ({
 });
 const webhook = (name: string, namespaceSelector: unknown, objectSelector: unknown) => ({
   name,
+  clientConfig: { service: { name: "istiod", namespace: "istio-system" } },
   namespaceSelector,
   objectSelector,
 });

@@ -1,10 +1,11 @@
+import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import { mutatingWebhookConfigurationKind, namespaceKind, podKind } from "../../api/kubernetes/index.ts";
 import { nearestName, userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import type { CommonFlags } from "../flags.ts";
 import { outputFormat, renderValue } from "../output.ts";
-import { listPilots, listProxies } from "../pilots.ts";
+import { listPilots, listProxies, namespacesOfControlPlanes } from "../pilots.ts";
 import { renderTable } from "../table.ts";
 
 export interface RevisionFlags extends CommonFlags {
@@ -77,12 +78,14 @@ function orNone(list: readonly string[]): string {
 }
 
 async function readRevisions(client: KubeClient): Promise<Revision[]> {
-  const [pilots, { items: ztunnels }, { items: namespaces }, { items: hooks }] = await Promise.all([
+  const [planes, pilots, { items: labelled }, { items: namespaces }, { items: hooks }] = await Promise.all([
+    namespacesOfControlPlanes(client),
     listPilots(client),
     client.list(podKind, { labelSelector: "app=ztunnel" }),
     client.list(namespaceKind),
     client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" }),
   ]);
+  const ztunnels = labelled.filter(({ metadata }) => ztunnelNamespaces(planes).has(metadata.namespace ?? ""));
   const connected = await Promise.all(
     pilots.map(async (pilot) =>
       (await listProxies(client, pilot).catch(() => [])).map(({ id }) => ({ id, revision: pilot.revision })),

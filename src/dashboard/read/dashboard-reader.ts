@@ -121,6 +121,7 @@ class Reader implements DashboardReader {
       ask: askPod,
       clock,
       pods,
+      injectors: () => this.#mesh.injectors(),
       isWanted: () => this.views.isWanted("pilots"),
       onChange: () => {
         this.#pilotsVersion += 1;

@@ -15,6 +15,7 @@ import {
   serviceKind,
   statefulSetKind,
   type Pod,
+  type WebhookConfiguration,
 } from "../../api/kubernetes/index.ts";
 import {
   canaryKind,
@@ -61,6 +62,7 @@ export class MeshReader {
   readonly #informers: Informer<KubernetesObject>[] = [];
   readonly #configs: Informer<UntypedObject>[] = [];
   readonly #pods: Informer<Pod>;
+  readonly #injectors: Informer<WebhookConfiguration>;
   readonly #kinds: KindDefinition[] = [];
   readonly #events: EventLog;
   readonly #snapshot: () => MeshObjects;
@@ -112,6 +114,7 @@ export class MeshReader {
         clientConfig,
       })),
     }));
+    this.#injectors = injectors;
     const journals = of(rolloutJournalKind, trimJournal);
     for (const kind of [...istioKinds, ...gatewayApiKinds]) config(kind);
     const canaries = config<Canary>(canaryKind);
@@ -156,6 +159,10 @@ export class MeshReader {
 
   pods(): readonly Pod[] {
     return this.#pods.list();
+  }
+
+  injectors(): readonly WebhookConfiguration[] {
+    return this.#injectors.list();
   }
 
   /** All kinds have been read once, or are known to be absent or forbidden. */

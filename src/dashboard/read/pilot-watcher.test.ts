@@ -23,6 +23,7 @@ async function told(
     },
     clock: new MovedClock(),
     pods: () => [pod("istio-system", "istiod", { labels: { app: "istiod" } })],
+    injectors: () => [],
     isWanted: () => true,
     onChange: () => {
       const { tables } = ladderView(input({}, [], { pilots: watcher.reports }), "*");
@@ -49,4 +50,28 @@ test("a control plane's pod may answer anything: what is no proxy is left out, a
     assert.deepEqual([list?.problem, (list?.proxies ?? 0) > 0], ["", true]);
     assert.deepEqual(nothing, { proxies: 0, problem: "" });
   }
+});
+
+test("a pod that a tenant labels as istiod is not asked, and one that an injector leads to is, wherever it is", async () => {
+  const ended = new AbortController();
+  const asked = new Set<string>();
+  const pilot = (namespace: string) => pod(namespace, "istiod", { labels: { app: "istiod" } });
+  const watcher = new PilotWatcher({
+    ask: async ({ namespace }) => {
+      asked.add(namespace);
+      return await Promise.resolve({ status: 200, text: "[]" });
+    },
+    clock: new MovedClock(),
+    pods: () => ["istio-system", "mesh-control", "tenant"].map(pilot),
+    injectors: () => [
+      {
+        metadata: { name: "istio-sidecar-injector" },
+        webhooks: [{ name: "x", clientConfig: { service: { name: "istiod", namespace: "mesh-control" } } }],
+      },
+    ],
+    isWanted: () => true,
+    onChange: () => ended.abort(),
+  });
+  await watcher.run(ended.signal);
+  assert.deepEqual([...asked].toSorted(), ["istio-system", "mesh-control"]);
 });

@@ -1,6 +1,7 @@
 import { messageOf, type Clock } from "../../base/index.ts";
+import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
-import type { Pod } from "../../api/kubernetes/index.ts";
+import type { Pod, WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import type { ConnectedProxy, RootsReport } from "../../api/serin/index.ts";
 import { noPilots, type PilotReports } from "../views/index.ts";
 import type { AskPod, PodAddress } from "./pod-http.ts";
@@ -16,6 +17,7 @@ export interface PilotWatcherOptions {
   readonly ask: AskPod;
   readonly clock: Clock;
   readonly pods: () => readonly Pod[];
+  readonly injectors: () => readonly WebhookConfiguration[];
   /** Whether an open view needs this data. */
   readonly isWanted: () => boolean;
   readonly onChange: () => void;
@@ -104,9 +106,11 @@ export class PilotWatcher {
 
   #findPilots(): void {
     const found = new Set<string>();
+    const namespaces = controlPlaneNamespaces(this.#options.injectors());
     for (const { metadata, status } of this.#options.pods()) {
       if (
         metadata.labels?.["app"] !== "istiod" ||
+        !namespaces.has(metadata.namespace ?? "") ||
         status?.phase !== "Running" ||
         metadata.deletionTimestamp !== undefined ||
         (status.podIP ?? "") === ""
@@ -165,7 +169,7 @@ export class PilotWatcher {
   }
 }
 
-/** Checks the form of an answer: any pod may carry the label of a control plane, and views rely on the form. */
+/** Checks the form of an answer: a control plane of another release may answer anything, and views rely on the form. */
 function listIn(text: string): readonly Readonly<Record<string, unknown>>[] {
   const answer = JSON.parse(text) as unknown;
   if (answer === null) return [];

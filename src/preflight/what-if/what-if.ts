@@ -75,7 +75,7 @@ export class WhatIf {
     const incomplete: string[] = [];
     const [{ items: pods }, { items: deployments }] = await Promise.all([
       client.list(podKind),
-      client.list(deploymentKind, { labelSelector: "app=istiod" }),
+      client.list(deploymentKind, { namespace: istioNamespace, labelSelector: "app=istiod" }),
     ]);
     const proxies = liveProxies(pods);
     const revision = revisionOf(proxies, deployments, incomplete);

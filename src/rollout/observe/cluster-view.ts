@@ -16,13 +16,12 @@ import {
   type StatefulSet,
   type WebhookConfiguration,
 } from "../../api/kubernetes/index.ts";
+import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import { PilotTokens } from "./pilot-tokens.ts";
 
 const answerMaxAgeMs = 300;
 const maxAnswers = 512;
-/** The default namespace of control planes, which counts even if no injector names it. */
-const defaultControlPlaneNamespace = "istio-system";
 
 /** The objects that the engine watches. It requests everything else when it needs it. */
 export class ClusterView {
@@ -75,13 +74,8 @@ export class ClusterView {
     return await answer;
   }
 
-  /** The namespaces of the Services that injectors call. Anybody who may write there already controls every pod. */
   controlPlaneNamespaces(): ReadonlySet<string> {
-    const services = this.injectors
-      .list()
-      .flatMap(({ webhooks = [] }) => webhooks.map(({ clientConfig: { service } }) => service));
-    const led = services.flatMap((service) => (service?.name.startsWith("istiod") === true ? service.namespace : []));
-    return new Set([defaultControlPlaneNamespace, ...led]);
+    return controlPlaneNamespaces(this.injectors.list());
   }
 
   /** Pods with these labels that have an address and have not ended, including those that are ending. */

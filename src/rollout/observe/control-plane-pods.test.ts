@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLogger, systemClock, transientError } from "../../base/index.ts";
 import type { KindDefinition } from "../../api/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
 import { ClusterView } from "./cluster-view.ts";
+import { PriorValues } from "./mesh-world/prior-values.ts";
+import { ztunnelNodes } from "./mesh-world/shared-parts.ts";
 import { pilotPods } from "./pilot-answers.ts";
 import { revisionFreeState, revisionServesState } from "./settle/revision-conditions.ts";
 
@@ -67,3 +70,12 @@ test(
     assert.deepEqual([...view.controlPlaneNamespaces()], ["istio-system"]);
   },
 );
+
+test("a pod that a tenant labels as ztunnel pins no node", () => {
+  const on = (namespace: string, nodeName: string): Pod => ({
+    ...fakePod({ name: `ztunnel-${namespace}`, namespace, labels: { app: "ztunnel" } }),
+    spec: { containers: [], nodeName },
+  });
+  const view = fakeView([on("istio-system", "node-a"), on("kube-system", "node-b"), on("tenant", "node-c")]);
+  assert.deepEqual(ztunnelNodes(view, "default", new PriorValues([])), ["node-a", "node-b"]);
+});

@@ -1,5 +1,6 @@
 import { SerinError } from "../../base/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
+import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { AcknowledgementReport, ConnectedProxy, ObjectReference, RootsReport } from "../../api/serin/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
@@ -32,6 +33,14 @@ export function isControlPlane(
   { metadata: { labels = {}, namespace = "" } }: KubernetesObject,
 ): boolean {
   return labels["app"] === controlPlaneLabels.app && view.controlPlaneNamespaces().has(namespace);
+}
+
+/** Whether a pod is a ztunnel: one with its label, where control planes or the cluster's own pods are. */
+export function isZtunnel(
+  view: Pick<ClusterView, "controlPlaneNamespaces">,
+  { metadata: { labels = {}, namespace = "" } }: KubernetesObject,
+): boolean {
+  return labels["app"] === "ztunnel" && ztunnelNamespaces(view.controlPlaneNamespaces()).has(namespace);
 }
 
 /** The revision of a control plane's pod or Deployment. */

@@ -5,6 +5,7 @@ import type { CheckObservation } from "../decide/index.ts";
 import { probeNamespace, probePairs, probePlanesAnnotation, type ProbeScope } from "../plan/index.ts";
 import type { ProbeReport } from "../probe/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import { isZtunnel } from "./pilot-answers.ts";
 import { podFacts } from "./checks/pod-facts.ts";
 import { scrapePod, type Scrape } from "./checks/scrape.ts";
 import { probeFacts } from "./probe-facts.ts";
@@ -102,7 +103,9 @@ function dataPlanePods(view: ClusterView): Pod[] {
     ...own,
     ...view
       .scrapablePods({ app: "ztunnel" })
-      .filter((pod) => pod.metadata.deletionTimestamp === undefined && nodes.has(pod.spec?.nodeName)),
+      .filter(
+        (pod) => isZtunnel(view, pod) && pod.metadata.deletionTimestamp === undefined && nodes.has(pod.spec?.nodeName),
+      ),
   ];
 }
 

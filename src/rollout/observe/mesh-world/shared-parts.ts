@@ -8,6 +8,7 @@ import type { KubeClient } from "../../../kube/index.ts";
 import { nextRootName, reference, referenceTo, revisionLabel, type MeshWorld } from "../../plan/index.ts";
 import { ObjectAccess } from "../../act/object-access.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import { isZtunnel } from "../pilot-answers.ts";
 import type { PriorValues } from "./prior-values.ts";
 import { renderOne, type EngineImage } from "./render-install.ts";
 
@@ -19,11 +20,8 @@ const rootNamespace = "istio-system";
 export function ztunnelNodes(view: ClusterView, revision: string, prior: PriorValues): string[] {
   const running = view.pods
     .list()
-    .flatMap(({ metadata: { labels = {} }, spec }) =>
-      labels["app"] === "ztunnel" && (labels[revisionLabel] ?? "default") === revision && spec?.nodeName !== undefined
-        ? [spec.nodeName]
-        : [],
-    );
+    .filter((pod) => isZtunnel(view, pod) && (pod.metadata.labels?.[revisionLabel] ?? "default") === revision)
+    .flatMap(({ spec }) => spec?.nodeName ?? []);
   const all = view.pods.list().flatMap(({ spec }) => spec?.nodeName ?? []);
   const labelled = [...new Set(all)].filter((name) =>
     prior.has(reference("v1", nodeKind.kind, name), `/metadata/labels/${revisionLabel.replace("/", "~1")}`),

@@ -1,0 +1,1 @@
+export { controlPlaneNamespaces, ztunnelNamespaces } from "./mesh-namespaces.ts";

@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeError } from "../base/index.ts";
+import type { KindDefinition, KubernetesObject } from "../api/index.ts";
+import type { KubeClient } from "../kube/index.ts";
+import { readConnections, readLiveCluster } from "./live-cluster.ts";
+
+test("only the mesh's own ztunnels are asked for their connections, not what a tenant has labelled so", async () => {
+  const asked: string[] = [];
+  const client = {
+    raw: async (_method: string, path: string) => {
+      asked.push(path);
+      return await Promise.resolve({ status: 200, headers: {}, text: 'serin_ztunnel_connections{a="b"} 3\n' });
+    },
+  } as unknown as KubeClient;
+  const pod = (namespace: string) => ({
+    metadata: { name: "ztunnel-1", namespace, labels: { app: "ztunnel" } },
+    status: { phase: "Running" as const },
+  });
+  const pods = ["istio-system", "kube-system", "tenant"].map(pod);
+  const found = await readConnections(client, { pods, controlPlaneNamespaces: new Set(["istio-system"]) });
+  assert.deepEqual([...found.keys()], ["istio-system/ztunnel-1", "kube-system/ztunnel-1"]);
+  assert.deepEqual(
+    asked.filter((path) => path.includes("tenant")),
+    [],
+  );
+});
+
+test("a tenant's Deployment is no control plane that could be upgraded", async () => {
+  const labels = { app: "istiod", "istio.io/rev": "stable" };
+  const objects: Readonly<Record<string, readonly KubernetesObject[]>> = {
+    Deployment: [{ metadata: { name: "istiod-stable", namespace: "tenant", labels } }],
+  };
+  const client = {
+    list: async ({ kind }: KindDefinition) => await Promise.resolve({ items: objects[kind] ?? [] }),
+  } as unknown as KubeClient;
+  const error = await readLiveCluster(client, "stable").then(() => assert.fail("it was taken"), describeError);
+  assert.match(error, /no control plane of revision "stable" is installed\n {2}hint: no control plane is installed/);
+});
