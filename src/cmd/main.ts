@@ -10,6 +10,7 @@ import {
   shutdownOnSignals,
   toSerinError,
 } from "../base/index.ts";
+import { logLevelOf } from "./log-level.ts";
 import type { Release, RoleModule } from "./role.ts";
 
 enableCompileCache();
@@ -64,7 +65,7 @@ async function main(): Promise<number> {
   const [name = "--help", ...args] = process.argv.slice(2);
   const load = roles[name];
   const role: RoleModule = load === undefined ? await import("./cli.ts") : await load();
-  const log = createLogger({ scope: name });
+  const log = createLogger({ scope: name, level: logLevelOf(process.env) });
   const own = load === undefined ? [name, ...args] : args;
   return await role.run({ args: own, env: process.env, log, shutdown: shutdownOnSignals(), release: thisRelease() });
 }
