@@ -9,7 +9,7 @@ import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
 const inNamespace = join(root, "test/interop/mesh/in-namespace.sh");
-const programs = ["kubectls", "kube-apiserver", "helm", "kustomize", "envoy", "gateway-conformance"];
+const programs = ["registry", "kubectls", "kube-apiserver", "helm", "kustomize", "envoy", "gateway-conformance"];
 
 interface Part {
   /** Of `test/interop/<name>.test.ts`. */
@@ -22,6 +22,7 @@ interface Part {
 /** The quick ones first. */
 const parts: readonly Part[] = [
   { name: "prometheus", title: "Prometheus" },
+  { name: "registry", title: "CNCF's registry" },
   { name: "grpc-xds", title: "grpc-js-xds" },
   { name: "ztunnel", title: "real ztunnel", peer: "ZTUNNEL" },
   { name: "networks", title: "two clusters, two networks" },
