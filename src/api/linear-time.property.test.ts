@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { parse } from "yaml";
+import { suspicion } from "../base/testing/index.ts";
 import { banzaiIstioKind, banzaiMeshGatewayKind, parseBanzaiIstio, parseBanzaiMeshGateway } from "./banzai/index.ts";
 import { gatewayApiKinds } from "./gateway/index.ts";
 import { istioKinds } from "./istio/index.ts";
@@ -151,37 +152,8 @@ function growthsOf(value: unknown): readonly (readonly [string, Growth])[] {
   ];
 }
 
-/** The quickest of some runs: what else the machine does makes a run longer, never shorter. */
-function quickestMs(parser: (raw: unknown) => unknown, raw: unknown, runs: number): number {
-  let quickest = Number.POSITIVE_INFINITY;
-  for (let run = 0; run < runs; run += 1) {
-    const before = process.cpuUsage();
-    parser(raw);
-    const { user, system } = process.cpuUsage(before);
-    quickest = Math.min(quickest, (user + system) / 1000);
-  }
-  return quickest;
-}
-
 const listSize = 8_000;
 const textSize = 16_000;
-/** Comparing all pairs of so many takes longer, whatever the machine. */
-const unsuspiciousMs = 30;
-const attempts = 3;
-
-/** Times in which a parser needed more than its share for four times as much, each time that it was tried; undefined: it did not. */
-function suspicion(parser: (raw: unknown) => unknown, make: Growth, size: number): string | undefined {
-  const [small, large] = [make(size / 4), make(size)];
-  if (quickestMs(parser, large, 1) < unsuspiciousMs) return undefined;
-  let [quarter, whole] = [0, 0];
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
-    quarter = quickestMs(parser, small, 3);
-    whole = quickestMs(parser, large, 3);
-    // Linear is 4, quadratic 16.
-    if (whole < 10 * quarter + unsuspiciousMs) return undefined;
-  }
-  return `${size / 4}: ${quarter} ms, ${size}: ${whole} ms`;
-}
 
 for (const kind of kinds)
   test(`no list, map or text of a ${kind.kind} takes ${kind.group}'s parser longer than in proportion`, () => {

@@ -33,6 +33,16 @@ export function jsonEqual(a: unknown, b: unknown): boolean {
   return keys.every((key) => Object.hasOwn(right, key) && jsonEqual(left[key], right[key]));
 }
 
+/** JSON with sorted keys: the same text for values that are {@link jsonEqual}. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (!isObject(value)) return JSON.stringify(value) ?? "null";
+  const entries = Object.keys(value)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`);
+  return `{${entries.join(",")}}`;
+}
+
 /** A copy that shares nothing. Faster than structuredClone for plain JSON. */
 export function cloneJson<Value>(value: Value): Value {
   if (typeof value !== "object" || value === null) return value;

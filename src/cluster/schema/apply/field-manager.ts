@@ -1,8 +1,8 @@
 import type { ManagedFieldsEntry, UntypedObject } from "../../../api/index.ts";
 import { SchemaFault, type StatusCause, type WriteOrigin } from "../contract.ts";
-import { cloneJson, isObject, jsonEqual, objectOf, setOwn, type JsonObject } from "../json.ts";
+import { canonicalJson, cloneJson, isObject, jsonEqual, objectOf, setOwn, type JsonObject } from "../json.ts";
 import type { Shape } from "../shape.ts";
-import { canonicalJson, FieldSet, formatFieldPath } from "./field-set.ts";
+import { FieldSet, formatFieldPath } from "./field-set.ts";
 import {
   capUpdateManagers,
   decodeManagedFields,

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from "../json.ts";
+import { canonicalJson, isObject, type JsonObject } from "../json.ts";
 
 /**
  * One step of a path, as FieldsV1 writes it: `f:<field>`, `k:<JSON object of keys>`, `v:<JSON value>`, `i:<index>`.
@@ -140,17 +140,7 @@ function canonicalElement(key: string): PathElement {
   }
 }
 
-/** JSON with sorted keys. */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  if (!isObject(value)) return JSON.stringify(value) ?? "null";
-  const entries = Object.keys(value)
-    .sort()
-    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`);
-  return `{${entries.join(",")}}`;
-}
-
-/** The path in the form of conflict messages: `.spec.containers[name="web"].image`. */
+/** `.spec.containers[name="web"].image`, as conflicts name a field. */
 export function formatFieldPath(path: readonly PathElement[]): string {
   return path.map(formatElement).join("");
 }

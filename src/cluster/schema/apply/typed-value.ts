@@ -1,8 +1,8 @@
 import { SchemaFault } from "../contract.ts";
-import { cloneJson, isObject, jsonEqual, setOwn, type JsonObject } from "../json.ts";
+import { canonicalJson, cloneJson, isObject, jsonEqual, setOwn, type JsonObject } from "../json.ts";
 import { canonicalQuantity } from "../quantity.ts";
 import { granularAnyShape, type FieldShape, type ListShape, type ScalarCode, type Shape } from "../shape.ts";
-import { canonicalJson, FieldSet, formatFieldPath, type PathElement } from "./field-set.ts";
+import { FieldSet, formatFieldPath, type PathElement } from "./field-set.ts";
 
 /** The changes between two objects. Each path is in only one of the sets. */
 export interface Comparison {
@@ -124,12 +124,22 @@ function collectFields(shape: Shape, value: JsonObject, path: PathElement[], set
 
 function collectItems(list: GranularList, items: readonly unknown[], path: PathElement[], set: FieldSet): void {
   const elements = items.map((item) => itemElement(list, item, path));
-  const duplicates = new Set(elements.filter((element, index) => elements.indexOf(element) !== index));
+  const duplicates = new Set(repeated(elements));
   for (const [index, element] of elements.entries()) {
     const child = [...path, element];
     set.insert(child);
     if (!duplicates.has(element)) collect(list.item, items[index], child, set);
   }
+}
+
+/** What has come before, each time that it comes again. */
+function repeated(elements: readonly PathElement[]): PathElement[] {
+  const seen = new Set<PathElement>();
+  return elements.filter((element) => {
+    const isRepeated = seen.has(element);
+    seen.add(element);
+    return isRepeated;
+  });
 }
 
 /** Undefined on either side means absent. */
@@ -281,10 +291,11 @@ function mergeItems(
     const old = left.get(element) ?? [];
     result.push(mergeAt(list.item, old.length === 1 ? old[0] : undefined, right.get(element)?.[0], [...path, element]));
   };
-  let [l, r] = [0, 0];
+  let [l, r, s] = [0, 0, 0];
   while (l < liveOrder.length || r < appliedOrder.length) {
     const [leftElement, rightElement] = [liveOrder[l], appliedOrder[r]];
-    const next = shared.find((element) => !merged.has(element));
+    while (merged.has(shared[s] ?? "")) s++;
+    const next = shared[s];
     if (leftElement !== undefined && !right.has(leftElement)) {
       result.push(live[l]);
       l++;
@@ -358,7 +369,7 @@ export function configurationFaults(shape: Shape, value: unknown, path: readonly
   if (shape.kind === "list") {
     if (!Array.isArray(value)) return mismatch("list");
     const elements = isGranular(shape) ? value.map((item) => itemElement(shape, item, path)) : [];
-    const again = elements.find((element, index) => elements.indexOf(element) !== index);
+    const [again] = repeated(elements);
     if (again !== undefined) return [`${formatFieldPath(path)}: duplicate entries for key ${formatFieldPath([again])}`];
     return value.flatMap((item, index) =>
       configurationFaults(shape.item, item, [...path, elements[index] ?? `i:${index}`]),

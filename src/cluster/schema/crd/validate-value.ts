@@ -1,6 +1,6 @@
 import type { FieldError } from "../contract.ts";
 import { fieldErrors } from "../field-error.ts";
-import { childPath, isObject, jsonEqual, type JsonObject } from "../json.ts";
+import { canonicalJson, childPath, isObject, jsonEqual, type JsonObject } from "../json.ts";
 import { compilePattern, formats } from "./formats.ts";
 import { propertySchema, type StructuralSchema } from "./structural-schema.ts";
 
@@ -120,10 +120,7 @@ function checkArray(schema: StructuralSchema, value: readonly unknown[], path: s
     errors.push(
       fieldErrors.invalid(path, value.length, `${path} in body should have at least ${schema.minItems} items`),
     );
-  if (
-    schema.uniqueItems === true &&
-    value.some((item, index) => value.findIndex((each) => jsonEqual(each, item)) !== index)
-  )
+  if (schema.uniqueItems === true && new Set(value.map(canonicalJson)).size < value.length)
     errors.push(fieldErrors.invalid(path, value, `${path} in body shouldn't contain duplicates`));
   if (schema.items !== undefined)
     for (const [index, item] of value.entries()) check(schema.items, item, childPath(path, index), errors);

@@ -3,6 +3,8 @@ import { cloneJson, isObject, jsonEqual, setOwn, type JsonObject } from "../json
 
 /** The real server's maximum number of operations. */
 const maxOperations = 10_000;
+/** The bound that a real server sets on what all copies add up to: what a request's body may have. */
+const maxCopiedBytes = 3 << 20;
 
 type Operation =
   | { readonly op: "add" | "replace" | "test"; readonly path: string[]; readonly value: unknown }
@@ -26,9 +28,14 @@ export function applyJsonPatch(original: unknown, patch: unknown): unknown {
       "BadRequest",
       `The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`,
     );
-  const holder = { root: cloneJson(original) };
+  const holder: Holder = { root: cloneJson(original), copiedBytes: 0 };
   for (const operation of patch.map(parseOperation)) applyOperation(holder, operation);
   return holder.root;
+}
+
+interface Holder {
+  root: unknown;
+  copiedBytes: number;
 }
 
 function parseOperation(raw: unknown): Operation {
@@ -66,7 +73,7 @@ function parsePointer(raw: unknown, member: string): string[] {
     .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
-function applyOperation(holder: { root: unknown }, operation: Operation): void {
+function applyOperation(holder: Holder, operation: Operation): void {
   switch (operation.op) {
     case "add":
       add(holder, operation.path, cloneJson(operation.value));
@@ -84,13 +91,26 @@ function applyOperation(holder: { root: unknown }, operation: Operation): void {
       return;
     }
     case "copy":
-      add(holder, operation.path, cloneJson(read(holder, operation.from)));
+      add(holder, operation.path, copied(holder, read(holder, operation.from)));
       return;
     case "test":
       if (!jsonEqual(readOrNull(holder, operation.path), operation.value))
         throw new SchemaFault(422, "Invalid", `testing value ${pointerText(operation.path)} failed: test failed`);
       return;
   }
+}
+
+/** Copies of copies could double the object each time. */
+function copied(holder: Holder, value: unknown): unknown {
+  const text = JSON.stringify(value) ?? "null";
+  holder.copiedBytes += text.length;
+  if (holder.copiedBytes > maxCopiedBytes)
+    throw new SchemaFault(
+      422,
+      "Invalid",
+      `JSON patch: the copies add up to ${holder.copiedBytes} bytes, ${maxCopiedBytes} are allowed; add the values instead`,
+    );
+  return JSON.parse(text);
 }
 
 function pointerText(path: readonly string[]): string {

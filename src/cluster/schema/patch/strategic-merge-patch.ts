@@ -1,5 +1,5 @@
 import { SchemaFault } from "../contract.ts";
-import { cloneJson, isObject, jsonEqual, setOwn, type JsonObject } from "../json.ts";
+import { canonicalJson, cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 import type { FieldShape, Shape, StructShape } from "../shape.ts";
 
 const directive = "$patch";
@@ -49,13 +49,15 @@ function applyRetainKeys(target: JsonObject, patch: JsonObject): void {
   const retained = patch[retainKeys];
   if (retained === undefined) return;
   if (!Array.isArray(retained)) throw new SchemaFault(400, "BadRequest", `${retainKeys} must be a list of field names`);
-  for (const key of Object.keys(target)) if (!retained.includes(key)) delete target[key];
+  const names = new Set<unknown>(retained);
+  for (const key of Object.keys(target)) if (!names.has(key)) delete target[key];
 }
 
 function deletePrimitives(target: JsonObject, key: string, values: unknown): void {
   const present = target[key];
   if (!Array.isArray(values)) throw new SchemaFault(400, "BadRequest", `${deletePrefix}${key} must be a list`);
-  if (Array.isArray(present)) target[key] = present.filter((item) => !values.some((value) => jsonEqual(value, item)));
+  const deleted = new Set(values.map(identityOf));
+  if (Array.isArray(present)) target[key] = present.filter((item) => !deleted.has(identityOf(item)));
 }
 
 function mergeField(shape: Shape | undefined, target: JsonObject, key: string, value: unknown, order: unknown): void {
@@ -81,7 +83,12 @@ function mergeList(
   const { mergeKey } = field;
   if (mergeKey === undefined) {
     const merged = [...target];
-    for (const item of patch) if (!merged.some((each) => jsonEqual(each, item))) merged.push(item);
+    const present = new Set(target.map(identityOf));
+    for (const item of patch) {
+      const identity = identityOf(item);
+      if (!present.has(identity)) merged.push(item);
+      present.add(identity);
+    }
     return ordered(merged, target, orderOf(order, patch), undefined);
   }
   const itemShape = field.shape.kind === "list" ? field.shape.item : undefined;
@@ -108,7 +115,11 @@ function mergeEntries(
   mergeKey: string,
   key: string,
 ): unknown[] {
-  let merged = [...target];
+  const merged: unknown[] = [...target];
+  // The places of each key. Of several the first is merged into, and all are deleted.
+  const places = new Map<string, number[]>();
+  for (const [index, each] of target.entries())
+    if (isObject(each)) getOrAdd(places, identityOf(each[mergeKey])).push(index);
   for (const item of patch) {
     const id = item[mergeKey];
     if (id === undefined)
@@ -117,19 +128,43 @@ function mergeEntries(
         "BadRequest",
         `map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`,
       );
-    const matches = (each: unknown): boolean => isObject(each) && jsonEqual(each[mergeKey], id);
+    const found = getOrAdd(places, identityOf(id));
     if (item[directive] === "delete") {
-      merged = merged.filter((each) => !matches(each));
+      for (const index of found.splice(0)) merged[index] = gone;
       continue;
     }
-    const index = merged.findIndex(matches);
-    const base = index >= 0 ? merged[index] : {};
+    const [index = merged.length] = found;
+    const base = merged[index];
     const next = mergeObject(shape, isObject(base) ? base : {}, item);
     if (next === undefined) throw new SchemaFault(400, "BadRequest", `${key}: unexpected delete directive`);
-    if (index >= 0) merged[index] = next;
-    else merged.push(next);
+    if (index === merged.length) found.push(index);
+    merged[index] = next;
   }
-  return merged;
+  return merged.filter((each) => each !== gone);
+}
+
+/** In the place of an item that was deleted. */
+const gone = Symbol("gone");
+
+function getOrAdd(places: Map<string, number[]>, identity: string): number[] {
+  let found = places.get(identity);
+  if (found === undefined) {
+    found = [];
+    places.set(identity, found);
+  }
+  return found;
+}
+
+/** The same for values that are equal as JSON. */
+function identityOf(value: unknown): string {
+  return value === undefined ? "undefined" : canonicalJson(value);
+}
+
+/** Where each value stands first. */
+function positionsOf(identities: readonly string[]): ReadonlyMap<string, number> {
+  const positions = new Map<string, number>();
+  for (const [index, identity] of identities.entries()) if (!positions.has(identity)) positions.set(identity, index);
+  return positions;
 }
 
 /**
@@ -142,20 +177,25 @@ function ordered(
   order: readonly unknown[],
   mergeKey: string | undefined,
 ): unknown[] {
-  const identity = (item: unknown): unknown => (mergeKey !== undefined && isObject(item) ? item[mergeKey] : item);
-  const position = (items: readonly unknown[], item: unknown): number =>
-    items.findIndex((each) => jsonEqual(identity(each), identity(item)));
-  const precedes = (a: unknown, b: unknown): boolean => {
-    const [left, right] = [position(original, a), position(original, b)];
-    return left >= 0 && right >= 0 && left < right;
-  };
-  const named = merged
-    .filter((item) => position(order, item) >= 0)
-    .sort((a, b) => position(order, a) - position(order, b));
-  const rest = merged.filter((item) => position(order, item) < 0);
+  const identity = (item: unknown): string =>
+    identityOf(mergeKey !== undefined && isObject(item) ? item[mergeKey] : item);
+  const positions = positionsOf(original.map(identity));
+  const wanted = positionsOf(order.map(identity));
+  const entries = merged.map((item) => {
+    const key = identity(item);
+    return { item, from: positions.get(key), to: wanted.get(key) };
+  });
+  const named = entries.filter(({ to }) => to !== undefined).sort((a, b) => (a.to ?? 0) - (b.to ?? 0));
+  const rest = entries.filter(({ to }) => to === undefined);
   const result: unknown[] = [];
-  while (named.length > 0 && rest.length > 0) result.push(precedes(rest[0], named[0]) ? rest.shift() : named.shift());
-  return [...result, ...rest, ...named];
+  let [n, r] = [0, 0];
+  for (let left = named[n], right = rest[r]; left !== undefined && right !== undefined;) {
+    const precedes = right.from !== undefined && left.from !== undefined && right.from < left.from;
+    result.push(precedes ? right.item : left.item);
+    if (precedes) right = rest[++r];
+    else left = named[++n];
+  }
+  return [...result, ...rest.slice(r).map(({ item }) => item), ...named.slice(n).map(({ item }) => item)];
 }
 
 function orderOnly(shape: Shape | undefined, target: JsonObject, key: string, order: unknown): void {

@@ -1,0 +1,1 @@
+export { suspicion } from "./linear-time.ts";

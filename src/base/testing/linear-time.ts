@@ -1,0 +1,38 @@
+// Finds what takes more than its share of time for input that is longer.
+
+/** The quickest of some runs: what else the machine does makes a run longer, never shorter. */
+function quickestMs(run: () => unknown, runs: number): number {
+  let quickest = Number.POSITIVE_INFINITY;
+  for (let count = 0; count < runs; count += 1) {
+    const before = process.cpuUsage();
+    run();
+    const { user, system } = process.cpuUsage(before);
+    quickest = Math.min(quickest, (user + system) / 1000);
+  }
+  return quickest;
+}
+
+/** Comparing all pairs of thousands takes longer, whatever the machine. */
+const unsuspiciousMs = 30;
+const attempts = 3;
+
+/**
+ * Times in which `run` needed more than its share for four times as much, each time that it was tried; undefined: it did
+ * not. `make` gives input of a size.
+ */
+export function suspicion<Input>(
+  run: (input: Input) => unknown,
+  make: (size: number) => Input,
+  size: number,
+): string | undefined {
+  const [small, large] = [make(size / 4), make(size)];
+  if (quickestMs(() => run(large), 1) < unsuspiciousMs) return undefined;
+  let [quarter, whole] = [0, 0];
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    quarter = quickestMs(() => run(small), 3);
+    whole = quickestMs(() => run(large), 3);
+    // Linear is 4, quadratic 16.
+    if (whole < 10 * quarter + unsuspiciousMs) return undefined;
+  }
+  return `${size / 4}: ${quarter} ms, ${size}: ${whole} ms`;
+}
