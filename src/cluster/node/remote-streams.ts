@@ -208,9 +208,27 @@ class ResizeListeners {
 
   take(chunk: Buffer): void {
     for (const text of chunk.toString("utf8").match(/\{[^}]*\}/g) ?? []) {
-      const { Width = 80, Height = 24 } = JSON.parse(text) as { Width?: number; Height?: number };
-      this.#last = [Width, Height];
-      for (const listener of this.#listeners) listener(Width, Height);
+      const size = sizeOf(text);
+      if (size === undefined) continue;
+      this.#last = size;
+      for (const listener of this.#listeners) listener(...size);
     }
   }
+}
+
+/** What the kernel keeps of a terminal's size has 16 bits. */
+const maxSize = 0xffff;
+
+/** Columns and rows; undefined for what is no size. It comes in an event, where an error would end the process. */
+function sizeOf(text: string): [number, number] | undefined {
+  try {
+    const { Width = 80, Height = 24 } = JSON.parse(text) as { Width?: unknown; Height?: unknown };
+    return isSize(Width) && isSize(Height) ? [Width, Height] : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isSize(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value > 0 && value <= maxSize;
 }

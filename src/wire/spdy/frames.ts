@@ -24,6 +24,7 @@ const version = 3;
 const flagFin = 1;
 const flagUnidirectional = 2;
 const headerLength = 8;
+const firstBytes = 256;
 /** As golang's spdystream: frames beyond 16 MiB cannot be (24 bits of length). */
 const maximumFrameLength = (1 << 24) - 1;
 
@@ -97,23 +98,41 @@ export function encodeFrame(frame: SpdyFrame): Uint8Array {
 
 /** Cuts a byte stream into frames. Feed it chunks of any size. */
 export class SpdyFrameReader {
-  #pending: Uint8Array = new Uint8Array(0);
+  /** What has come of the next frames, in memory that doubles: each byte of a large frame is copied a few times, not once a piece. */
+  #bytes = new Uint8Array(firstBytes);
+  #held = 0;
+  /** Fewer bytes complete no frame. */
+  #wanted = headerLength;
 
   /** The frames that the chunk completes. Their bytes are copies. */
   push(chunk: Uint8Array): SpdyFrame[] {
-    const joined = new Uint8Array(this.#pending.length + chunk.length);
-    joined.set(this.#pending);
-    joined.set(chunk, this.#pending.length);
+    this.#append(chunk);
+    if (this.#held < this.#wanted) return [];
     const frames: SpdyFrame[] = [];
+    const bytes = this.#bytes.subarray(0, this.#held);
     let at = 0;
-    while (joined.length - at >= headerLength) {
-      const length = new DataView(joined.buffer, at).getUint32(4) & maximumFrameLength;
-      if (joined.length - at < headerLength + length) break;
-      frames.push(decodeFrame(joined.subarray(at, at + headerLength + length)));
-      at += headerLength + length;
+    this.#wanted = headerLength;
+    while (bytes.length - at >= headerLength) {
+      this.#wanted = headerLength + (new DataView(bytes.buffer, at).getUint32(4) & maximumFrameLength);
+      if (bytes.length - at < this.#wanted) break;
+      frames.push(decodeFrame(bytes.subarray(at, at + this.#wanted)));
+      at += this.#wanted;
+      this.#wanted = headerLength;
     }
-    this.#pending = joined.slice(at);
+    this.#bytes = bytes.slice(at);
+    this.#held = this.#bytes.length;
     return frames;
+  }
+
+  #append(chunk: Uint8Array): void {
+    const length = this.#held + chunk.length;
+    if (length > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(length, 2 * this.#bytes.length));
+      larger.set(this.#bytes.subarray(0, this.#held));
+      this.#bytes = larger;
+    }
+    this.#bytes.set(chunk, this.#held);
+    this.#held = length;
   }
 }
 

@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { constants, createDeflate, createInflate, type Deflate, type Inflate } from "node:zlib";
 import { spdyDictionary } from "./dictionary.ts";
-import { decodeHeaders, encodeHeaders } from "./frames.ts";
+import { suspicion } from "../../base/testing/index.ts";
+import { decodeHeaders, encodeFrame, encodeHeaders, SpdyFrameReader } from "./frames.ts";
 import { MessageInflater } from "./inflate.ts";
 import { SpdySession, type SpdyStream } from "./session.ts";
 
@@ -71,4 +72,46 @@ test("a session's replies are read by zlib, and two sessions carry streams both 
   assert.deepEqual(seen, ["1 data", "3 error", "reset", "hello", "end"]);
   assert.equal(client.openStreams, 0);
   assert.equal(server.openStreams, 0);
+});
+
+test("a stream that is opened again is refused, and the first one lives on", () => {
+  const seen: string[] = [];
+  const toServer: Uint8Array[] = [];
+  const server = new SpdySession({
+    role: "server",
+    send: (bytes) => void seen.push(`type ${bytes[3]}`),
+    opened: (stream) => {
+      seen.push(`opened ${stream.id}`);
+      stream.setHandler({ data: (bytes) => void seen.push(Buffer.from(bytes).toString()), end() {}, reset() {} });
+    },
+  });
+  for (const name of ["a", "b"])
+    new SpdySession({ role: "client", send: (bytes) => void toServer.push(bytes), opened() {} }).open({ name });
+  const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = toServer;
+  server.receive(first);
+  // The dictionary's head comes once in a connection.
+  server.receive(
+    Buffer.concat([second.subarray(0, 4), length(second.length - 8 - 6), second.subarray(8, 18), second.subarray(24)]),
+  );
+  server.receive(encodeFrame({ type: "data", streamId: 1, fin: false, bytes: Buffer.from("hello") }));
+  assert.deepEqual(seen.slice(0, 4), ["type 2", "opened 1", "type 3", "hello"]);
+  assert.equal(server.openStreams, 1);
+});
+
+function length(bytes: number): Buffer {
+  const out = Buffer.alloc(4);
+  out.writeUInt32BE(bytes);
+  return out;
+}
+
+test("a large frame in small pieces is read in time in proportion to its length", () => {
+  const make = (bytes: number): Uint8Array =>
+    encodeFrame({ type: "data", streamId: 1, fin: false, bytes: new Uint8Array(bytes) });
+  const run = (frame: Uint8Array): void => {
+    const reader = new SpdyFrameReader();
+    const frames: unknown[] = [];
+    for (let at = 0; at < frame.length; at += 16) frames.push(...reader.push(frame.subarray(at, at + 16)));
+    assert.equal(frames.length, 1);
+  };
+  assert.equal(suspicion(run, make, 400_000), undefined);
 });

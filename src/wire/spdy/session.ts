@@ -41,6 +41,7 @@ export interface SpdySessionOptions {
 
 /** More streams at once are refused (a port-forward uses two a connection). */
 const maximumStreams = 2000;
+const protocolError = 1;
 const refusedStream = 3;
 const cancelled = 5;
 /** Stored deflate blocks hold 65,535 bytes at most; our headers are far below. */
@@ -125,6 +126,9 @@ export class SpdySession {
     const headers = decodeHeaders(this.#inflater.inflate(frame.block));
     if (this.#streams.size >= maximumStreams)
       return this.#send({ type: "rst-stream", streamId: frame.streamId, status: refusedStream });
+    // In its place a second stream would leave the first one behind, as often as the peer likes.
+    if (this.#streams.has(frame.streamId))
+      return this.#send({ type: "rst-stream", streamId: frame.streamId, status: protocolError });
     const stream = new Stream(frame.streamId, headers, (sent) => this.#sendFor(stream, sent));
     this.#streams.set(frame.streamId, stream);
     this.#send({ type: "syn-reply", streamId: frame.streamId, fin: false, block: this.#compress({}) });
