@@ -1,0 +1,206 @@
+// Fuzzes one target in a thread of its own, so that a target that never ends can be ended.
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { parentPort, workerData } from "node:worker_threads";
+import { seededRandom } from "../../src/base/random.ts";
+import { Coverage } from "./coverage.ts";
+import { dictionaryOf, Mutator } from "./mutate.ts";
+import { defaultMaxBytes, loadTarget, readCorpus, type FuzzTarget } from "./target.ts";
+
+export interface FuzzOrder {
+  readonly name: string;
+  readonly seed: number;
+  readonly durationMs: number;
+  /** Executions so far, and the bytes of the input that runs; see {@link beatBytes}. */
+  readonly beat: SharedArrayBuffer;
+}
+
+export interface Finding {
+  readonly kind: "crash" | "hang";
+  readonly message: string;
+  /** Its bytes in hexadecimal digits. */
+  readonly input: string;
+}
+
+export interface FuzzReport {
+  readonly executions: number;
+  readonly reached: number;
+  readonly blocks: number;
+  readonly findings: readonly Finding[];
+  /** What the heap grew by after the first third, without garbage. */
+  readonly grownBytes: number;
+  /** The smallest inputs that together reach all that was reached. */
+  readonly corpus: readonly string[];
+}
+
+/** Longer than this by the thread's own clock is a hang. */
+const hangMs = 1000;
+const maxFindings = 20;
+const maxCorpus = 4000;
+const maxKept = 80;
+const maxKeptBytes = 1024;
+const shrinkTries = 500;
+const entryBytes = 400;
+
+const order = workerData as FuzzOrder;
+const executions = new Int32Array(order.beat, 0, 2);
+const shownInput = new Uint8Array(order.beat, 8);
+
+interface Entry {
+  readonly input: Buffer;
+  readonly features: Uint32Array;
+}
+
+class Fuzzer {
+  readonly #target: FuzzTarget;
+  readonly #coverage: Coverage;
+  readonly #mutator: Mutator;
+  readonly #entries: Entry[] = [];
+  readonly #inputs: Buffer[] = [];
+  readonly #findings = new Map<string, Finding>();
+  /** What the entries take of the heap. */
+  #heldBytes = 0;
+
+  constructor(target: FuzzTarget, coverage: Coverage, mutator: Mutator) {
+    this.#target = target;
+    this.#coverage = coverage;
+    this.#mutator = mutator;
+  }
+
+  async run(first: readonly Buffer[], durationMs: number): Promise<FuzzReport> {
+    const start = performance.now();
+    const middle = start + durationMs / 3;
+    let heapBytes = 0;
+    for (const input of first) await this.#try(input);
+    for (let now = start; now < start + durationMs; now = performance.now()) {
+      if (heapBytes === 0 && now > middle) heapBytes = usedBytes() - this.#heldBytes;
+      const base = this.#inputs[this.#pick()] ?? Buffer.alloc(0);
+      await this.#try(this.#mutator.mutate(base, this.#inputs));
+    }
+    return {
+      executions: executions[0] ?? 0,
+      reached: this.#coverage.reached,
+      blocks: this.#coverage.blocks,
+      findings: [...this.#findings.values()],
+      grownBytes: usedBytes() - this.#heldBytes - heapBytes,
+      corpus: this.#kept().map((input) => input.toString("latin1")),
+    };
+  }
+
+  /** The newest inputs lead further more often. */
+  #pick(): number {
+    const { length } = this.#inputs;
+    return this.#mutator.below(3) > 0 ? this.#mutator.below(length) : Math.max(0, length - 1 - this.#mutator.below(20));
+  }
+
+  async #try(input: Buffer): Promise<void> {
+    const finding = await this.#execute(input);
+    if (finding !== undefined) return this.#found(finding, input);
+    if (this.#coverage.takeNew() === 0 || this.#entries.length >= maxCorpus) return;
+    const features = this.#coverage.features();
+    this.#entries.push({ input, features });
+    this.#inputs.push(input);
+    this.#heldBytes += input.length + features.byteLength + entryBytes;
+  }
+
+  /** Undefined when all is well. */
+  async #execute(input: Buffer): Promise<Omit<Finding, "input"> | undefined> {
+    shownInput.set(input);
+    executions[1] = input.length;
+    Atomics.add(executions, 0, 1);
+    this.#coverage.begin();
+    const begin = performance.now();
+    try {
+      const running = this.#target.run(input);
+      if (running !== undefined) await running;
+      if (escaped !== undefined) throw escaped;
+    } catch (error) {
+      escaped = undefined;
+      return { kind: "crash", message: describe(error) };
+    }
+    if (performance.now() - begin < hangMs) return undefined;
+    // A machine that does something else makes it longer by the wall's clock.
+    const { user, system } = process.threadCpuUsage();
+    await this.#target.run(input);
+    const after = process.threadCpuUsage();
+    const tookMs = (after.user + after.system - user - system) / 1000;
+    return tookMs < hangMs ? undefined : { kind: "hang", message: `took ${Math.round(tookMs)} ms` };
+  }
+
+  async #found({ kind, message }: Omit<Finding, "input">, input: Buffer): Promise<void> {
+    const key = kind === "hang" ? "hang" : keyOf(message);
+    if (this.#findings.has(key) || this.#findings.size >= maxFindings) return;
+    let smallest = input;
+    const tries = kind === "crash" ? shrinkTries : 0;
+    for (let left = tries; left > 0; left -= 1) {
+      const from = this.#mutator.below(smallest.length);
+      const length = 1 + this.#mutator.below(Math.max(1, smallest.length >> this.#mutator.below(8)));
+      const shorter = Buffer.concat([smallest.subarray(0, from), smallest.subarray(from + length)]);
+      const again = await this.#execute(shorter);
+      if (again !== undefined && keyOf(again.message) === key) smallest = shorter;
+    }
+    this.#findings.set(key, { kind, message, input: smallest.toString("hex") });
+  }
+
+  #kept(): Buffer[] {
+    const left = new Set(this.#entries.flatMap(({ features }) => [...features]));
+    const kept: Buffer[] = [];
+    const entries = this.#entries
+      .filter(({ input }) => input.length <= maxKeptBytes)
+      .toSorted((a, b) => a.input.length - b.input.length);
+    while (left.size > 0 && kept.length < maxKept) {
+      let best: Entry | undefined;
+      let bestShare = 0;
+      for (const entry of entries) {
+        const share = entry.features.reduce((sum, feature) => sum + (left.has(feature) ? 1 : 0), 0);
+        if (share / (entry.input.length + 32) <= bestShare) continue;
+        best = entry;
+        bestShare = share / (entry.input.length + 32);
+      }
+      if (best === undefined) break;
+      kept.push(best.input);
+      for (const feature of best.features) left.delete(feature);
+    }
+    return kept;
+  }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return (error.stack ?? error.message).split("\n").slice(0, 6).join("\n");
+}
+
+/** One finding for each place that threw. */
+function keyOf(message: string): string {
+  const [first = "", ...stack] = message.split("\n");
+  const place = stack.find((line) => line.includes("at ") && !line.includes("/fuzz/target.ts")) ?? first;
+  return `${first.split(":")[0] ?? ""} ${first.startsWith("Error: broken rule") ? first : place.trim()}`;
+}
+
+/** Thrown where nobody could catch it: in an event's handler, or by a promise that nobody waits for. It would end a process. */
+let escaped: unknown;
+process.on("uncaughtException", (error) => (escaped = error));
+process.on("unhandledRejection", (error) => (escaped = error));
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+function usedBytes(): number {
+  collectGarbage();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+const coverage = new Coverage();
+coverage.install();
+const target = await loadTarget(order.name);
+const maxBytes = target.maxBytes ?? defaultMaxBytes;
+const words = dictionaryOf([...coverage.words, ...(target.words ?? [])], coverage.numbers);
+const seeds = [...target.seeds.map((seed) => Buffer.from(seed as string)), ...readCorpus(order.name)];
+const fuzzer = new Fuzzer(target, coverage, new Mutator(seededRandom(order.seed), words, maxBytes));
+parentPort?.postMessage(
+  await fuzzer.run(
+    seeds.map((seed) => seed.subarray(0, maxBytes)),
+    order.durationMs,
+  ),
+);

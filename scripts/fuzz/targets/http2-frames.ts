@@ -1,0 +1,127 @@
+import {
+  FrameReader,
+  FrameWriter,
+  type FrameHandler,
+  hpackEncode,
+  Http2ConnectionError,
+} from "../../../src/wire/http2/index.ts";
+import { expect, expectRefusal, type FuzzTarget } from "../target.ts";
+
+/** What a reader heard, DATA joined whatever its pieces were. */
+class Heard implements FrameHandler {
+  readonly lines: string[] = [];
+  #data = "";
+
+  #say(line: string): void {
+    this.end();
+    this.lines.push(line);
+  }
+
+  end(): void {
+    if (this.#data !== "") this.lines.push(this.#data);
+    this.#data = "";
+  }
+
+  data(streamId: number, chunk: Buffer, endStream: boolean): void {
+    const begin = `data ${streamId} `;
+    this.#data = `${this.#data.startsWith(begin) ? this.#data : begin}${chunk.toString("hex")}`;
+    if (endStream) this.#say(`end ${streamId}`);
+  }
+
+  padding(streamId: number, length: number): void {
+    expect(streamId > 0 && length >= 0, "padding is of a stream");
+  }
+
+  headers(streamId: number, fields: string[], endStream: boolean): void {
+    this.#say(`headers ${streamId} ${JSON.stringify(fields)} ${endStream}`);
+  }
+
+  rstStream(streamId: number, code: number): void {
+    this.#say(`reset ${streamId} ${code}`);
+  }
+
+  settings(values: ReadonlyMap<number, number>): void {
+    this.#say(`settings ${JSON.stringify([...values])}`);
+  }
+
+  settingsAck(): void {
+    this.#say("settings ack");
+  }
+
+  ping(opaque: Buffer): void {
+    this.#say(`ping ${opaque.toString("hex")}`);
+  }
+
+  pingAck(opaque: Buffer): void {
+    this.#say(`ping ack ${opaque.toString("hex")}`);
+  }
+
+  goaway(lastStreamId: number, code: number, debug: string): void {
+    this.#say(`goaway ${lastStreamId} ${code} ${debug}`);
+  }
+
+  windowUpdate(streamId: number, increment: number): void {
+    expect(increment > 0, "a window grows");
+    this.#say(`window ${streamId} ${increment}`);
+  }
+
+  smallData(streamId: number, isPadded: boolean): void {
+    this.#say(`small ${streamId} ${isPadded}`);
+  }
+
+  ignored(type: number): void {
+    this.#say(`ignored ${type}`);
+  }
+}
+
+function read(input: Buffer, pieceBytes: number): string {
+  const heard = new Heard();
+  const reader = new FrameReader(heard, {
+    maxFrameSize: 16_384,
+    expectPreface: false,
+    maxHeaderBlockBytes: 2048,
+    maxHeaderListBytes: 4096,
+  });
+  try {
+    for (let at = 0; at < input.length; at += pieceBytes) reader.push(input.subarray(at, at + pieceBytes));
+  } catch (error) {
+    expectRefusal(error, Http2ConnectionError);
+    heard.end();
+    heard.lines.push(`error ${(error as Error).message}`);
+  }
+  heard.end();
+  return heard.lines.join("\n");
+}
+
+function written(write: (writer: FrameWriter) => void): Buffer {
+  const writer = new FrameWriter();
+  writer.settings([[4, 1000]]);
+  write(writer);
+  return Buffer.from(writer.view());
+}
+
+const request = hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]);
+
+export const target: FuzzTarget = {
+  title: "frames of HTTP/2",
+  seeds: [
+    written((writer) => writer.headers(1, request, true, 16_384)),
+    written((writer) => {
+      writer.headers(1, request, false, 10);
+      writer.data(1, Buffer.from("hello"), 0, 5, true);
+      writer.windowUpdate(0, 100);
+    }),
+    written((writer) => {
+      writer.ping(Buffer.alloc(8), false);
+      writer.goaway(0, 0);
+      writer.rstStream(1, 8);
+      writer.frame(0, 9, 1, Buffer.from([2, 65, 66, 0, 0]));
+      writer.frame(1, 0x2d, 3, Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 1]), request, Buffer.alloc(1)]));
+      writer.frame(2, 0, 3, Buffer.alloc(5));
+    }),
+  ],
+  run: (input) => {
+    const whole = read(input, Math.max(1, input.length));
+    for (const pieceBytes of [1, 10]) expect(read(input, pieceBytes) === whole, "frames mean the same in pieces");
+  },
+};
