@@ -1,5 +1,5 @@
 import { parse, stringify } from "yaml";
-import { userError } from "../base/index.ts";
+import { messageOf, userError } from "../base/index.ts";
 import { isTree } from "./tree.ts";
 
 /** What templates of pods call, by the names of Go's text/template, Sprig and Istio's own. */
@@ -91,6 +91,14 @@ function withoutNil(value: unknown): unknown {
   );
 }
 
+function parsed(name: string, text: unknown, read: (text: string) => unknown): unknown {
+  try {
+    return read(textOf(text));
+  } catch (error) {
+    throw userError("template-failed", `${name} cannot read its text: ${messageOf(error)}`, { cause: error });
+  }
+}
+
 export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
   and: (...values) => {
     const at = values.findIndex((value) => !isTrue(value));
@@ -163,8 +171,8 @@ export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
   toJSON: (value) => JSON.stringify(value ?? null),
   structToJSON: (value) => JSON.stringify(value ?? null),
   protoToJSON: (value) => JSON.stringify(value ?? null),
-  fromJSON: (text) => JSON.parse(textOf(text)) as unknown,
-  fromYaml: (text) => parse(textOf(text)) as unknown,
+  fromJSON: (text) => parsed("fromJSON", text, JSON.parse),
+  fromYaml: (text) => parsed("fromYaml", text, parse),
   omitNil: withoutNil,
   omit: (tree, ...names) =>
     isTree(tree) ? Object.fromEntries(Object.entries(tree).filter(([key]) => !names.includes(key))) : tree,

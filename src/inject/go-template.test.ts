@@ -78,6 +78,8 @@ test("what is malformed or not supported is a user error that says so", () => {
     ["{{ 1 2 }}", /no function/],
     ["{{ constructor }}", /not supported/],
     ["{{ fail `no` }}", /^SerinError: no$/],
+    ["{{ fromJSON `{x` }}", /fromJSON cannot read its text/],
+    ["{{ fromYaml `[x` }}", /fromYaml cannot read its text/],
   ];
   for (const [template, expected] of faults)
     assert.throws(
