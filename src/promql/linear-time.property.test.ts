@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { suspicion } from "../base/testing/index.ts";
+import { parseQuery } from "./index.ts";
+
+/** The bound of a query is 100,000 characters. */
+const size = 24_000;
+
+const repeated = (piece: string, size_: number): string => piece.repeat(Math.ceil(size_ / piece.length));
+
+/** Texts that are more of the same; half of them are no queries. */
+const growths: Readonly<Record<string, (size: number) => string>> = {
+  ...Object.fromEntries(
+    [
+      "a",
+      "1",
+      "(",
+      ")",
+      "[",
+      "{",
+      '"',
+      "'",
+      "`",
+      "\\",
+      "-",
+      "+",
+      "!",
+      "=",
+      ",",
+      "#",
+      "\n",
+      " ",
+      "[5m]",
+      "a+",
+      "a(",
+      "sum ",
+      "{a=",
+      '"\\n',
+      "@",
+      "5m",
+      "offset ",
+      "é",
+      "\ud83d",
+    ].map((piece) => [`text of ${JSON.stringify(piece)}`, (length: number) => repeated(piece, length)]),
+  ),
+  "a long sum": (length) => `${repeated("a + ", length)}a`,
+  "a sum of selectors": (length) => `${repeated('a{x="y"} * ', length)}b`,
+  "many matchers": (length) => `a{${Array.from({ length: length / 8 }, (_, index) => `l${index}="x"`).join(",")}}`,
+  "equal matchers": (length) => `a{${repeated('x="y",', length)}}`,
+  "many labels": (length) => `sum by (${Array.from({ length: length / 6 }, (_, index) => `l${index}`).join(",")}) (a)`,
+  "a long text": (length) => `a{x="${repeated("y", length)}"}`,
+  escapes: (length) => `a{x="${repeated("\\n", length)}"}`,
+  "a long pattern": (length) => `a{x=~"${repeated("y|", length)}"}`,
+  comments: (length) => `${repeated("# c\n", length)}a`,
+  spaces: (length) => `a${repeated(" ", length)}`,
+  arguments: (length) => `label_join(a, "x", ${repeated('"y", ', length)}"z")`,
+  signs: (length) => `${repeated("- ", length)}1`,
+};
+
+for (const [name, make] of Object.entries(growths))
+  test(`a query that is more of the same is read in proportion to its length: ${name}`, () => {
+    const read = (text: string): void => {
+      try {
+        parseQuery(text);
+      } catch {
+        // No query, which it has to find out in time as well.
+      }
+    };
+    assert.equal(suspicion(read, make, size), undefined);
+  });
