@@ -38,6 +38,8 @@ export interface ControlPlaneSettings {
   readonly keySetFetcher?: KeySetFetcher;
   /** PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS; absent: a workload asks one authorizer. */
   readonly severalAuthorizers?: boolean;
+  /** K8S_INGRESS_NS: where the gateway of Ingresses is. */
+  readonly ingressNamespace?: string;
   /** PILOT_ENABLE_SENDING_HBONE, PILOT_PREFER_SENDING_HBONE, PILOT_ENABLE_SIDECAR_LISTENING_HBONE; absent: upstream's defaults of an ambient mesh. */
   readonly hbone?: HboneSettings;
   readonly meshConfigPath: string;
@@ -111,6 +113,7 @@ export function readControlPlaneSettings(
     validationFailsClosed: env["VALIDATION_WEBHOOK_CONFIG_NAME"] !== "",
     clusters: readClusterSettings(env),
     keySetFetcher: keySetFetcher(envString(env, "PILOT_JWT_ENABLE_REMOTE_JWKS", "false")),
+    ingressNamespace: envString(env, "K8S_INGRESS_NS", "istio-system"),
     severalAuthorizers: envBoolean(env, "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", false),
     wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),
     hbone: {

@@ -4,6 +4,7 @@ import type { MeshSettings } from "./model/index.ts";
 
 /** Upstream's. */
 const defaultSamplingPercent = 1;
+const defaultIngressNamespace = "istio-system";
 
 /** The settings of the model, from the mesh config and from this control plane's own options. */
 export function meshSettings(
@@ -12,7 +13,7 @@ export function meshSettings(
     Partial<
       Pick<
         ControlPlaneSettings,
-        "clusters" | "wildcardTlsAtWaypoints" | "hbone" | "keySetFetcher" | "severalAuthorizers"
+        "clusters" | "wildcardTlsAtWaypoints" | "hbone" | "keySetFetcher" | "severalAuthorizers" | "ingressNamespace"
       >
     >,
   networks: MeshNetworks = {},
@@ -27,6 +28,13 @@ export function meshSettings(
     severalAuthorizers: settings.severalAuthorizers ?? false,
     ...(settings.hbone === undefined ? {} : { hbone: settings.hbone }),
     rootNamespace: config.rootNamespace,
+    ingress: {
+      mode: config.ingressControllerMode,
+      className: config.ingressClass,
+      service: config.ingressService,
+      selector: config.ingressSelector,
+      namespace: settings.ingressNamespace ?? defaultIngressNamespace,
+    },
     clusterId: settings.clusterId,
     network: settings.network,
     domain: settings.domain,

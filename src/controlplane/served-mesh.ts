@@ -10,6 +10,7 @@ import {
   deriveConfigMapReferences,
   deriveGatewayPlacements,
   deriveGatewayStatuses,
+  deriveIngresses,
   deriveListenerSetStatuses,
   derivePullSecretReferences,
   deriveRouteStatuses,
@@ -24,6 +25,7 @@ import {
   type NetworkGateways,
   type SecretReference,
   type WantedGatewayStatus,
+  type WantedIngressStatus,
   type WantedListenerSetStatus,
   type WantedPolicyStatus,
   type WantedRouteStatus,
@@ -75,6 +77,7 @@ export interface WantedState {
   readonly policyStatuses: Collection<WantedPolicyStatus>;
   readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
   readonly ambientStatuses: AmbientStatuses;
+  readonly ingressStatuses: Collection<WantedIngressStatus>;
 }
 
 const debounceBounds = [0.01, 0.1, 1, 5, 10, 20, 30, 50, 100];
@@ -179,6 +182,7 @@ export class ServedMesh {
     this.configMaps = deriveConfigMapReferences(graph, inputs);
     const statusSources = { inputs, routes: [...routes, ...l4Routes], waypoints, revision };
     this.wanted = {
+      ingressStatuses: deriveIngresses(graph, inputs),
       ambientStatuses: deriveAmbientStatuses(graph, {
         inputs,
         waypoints,

@@ -207,7 +207,15 @@ export const meshConfigTable: FieldTable = {
       "Providers that upstream has given up",
       ...under([provider], "lightstep.**", "stackdriver.**", "opencensus.**", "sds.**"),
     ),
-    warned("Ingress of Kubernetes", "ingressClass", "ingressService", "ingressControllerMode", "ingressSelector"),
+    acted(
+      "Ingress of Kubernetes",
+      "c",
+      `${translate}gateway/ingress.test.ts`,
+      "ingressClass",
+      "ingressService",
+      "ingressControllerMode",
+      "ingressSelector",
+    ),
     warned(
       "Sources and authorities besides Kubernetes",
       "configSources[].**",

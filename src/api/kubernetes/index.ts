@@ -1,5 +1,6 @@
 export * from "./apps.ts";
 export * from "./batch.ts";
 export * from "./core.ts";
+export * from "./ingress.ts";
 export * from "./others.ts";
 export * from "./rbac.ts";

@@ -5,6 +5,7 @@ import type {
   GatewayPlacement,
   ProxyConfigFacts,
   WantedGatewayStatus,
+  WantedIngressStatus,
   WantedListenerSetStatus,
   WantedPolicyStatus,
   WantedRouteStatus,
@@ -24,6 +25,7 @@ export interface GatewayControllersOptions {
   readonly listenerSetStatuses: Collection<WantedListenerSetStatus>;
   readonly policyStatuses: Collection<WantedPolicyStatus>;
   readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
+  readonly ingressStatuses: Collection<WantedIngressStatus>;
   readonly proxy: () => ProxySettings;
   /** Whether the ambient mesh spans several networks. */
   readonly severalNetworks: boolean;
@@ -43,6 +45,7 @@ export async function runGatewayControllers(options: GatewayControllersOptions, 
     listenerSetStatuses,
     policyStatuses,
     routeStatuses,
+    ingressStatuses,
     proxy,
     severalNetworks,
     proxyConfigs,
@@ -67,6 +70,7 @@ export async function runGatewayControllers(options: GatewayControllersOptions, 
             listenerSets: listenerSetStatuses,
             policies: policyStatuses,
             routes: routeStatuses,
+            ingresses: ingressStatuses,
             queues,
             clock,
             log,

@@ -18,6 +18,7 @@ import {
   type ParentReference,
   type RouteParentStatus,
 } from "../../api/gateway/index.ts";
+import { ingressKind, type Ingress } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import {
   createInformer,
@@ -33,6 +34,7 @@ import {
   gatewayControllerName,
   meshControllerName,
   type WantedGatewayStatus,
+  type WantedIngressStatus,
   type WantedListenerSetStatus,
   type WantedPolicyStatus,
   type WantedRouteStatus,
@@ -47,6 +49,8 @@ export interface StatusWriterOptions {
   readonly policies: Collection<WantedPolicyStatus>;
   /** One collection for each kind of route. */
   readonly routes: readonly Collection<WantedRouteStatus>[];
+  /** Of Kubernetes' kind Ingress. */
+  readonly ingresses: Collection<WantedIngressStatus>;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -56,17 +60,18 @@ const separator = " ";
 const fieldManager = "istio.io/gateway-controller";
 
 /**
- * Writes the status of the Gateways, ListenerSets, policies and routes that this revision owns. Runs on the leader
+ * Writes the status of the Gateways, ListenerSets, policies, routes and Ingresses that this revision owns. Runs on the leader
  * only.
  */
 export async function runStatusWriter(options: StatusWriterOptions, signal: AbortSignal): Promise<void> {
-  const { gateways, listenerSets, policies, routes, queues, clock, log } = options;
+  const { gateways, listenerSets, policies, routes, ingresses, queues, clock, log } = options;
   const writers = new Map<string, StatusSource>([
     ["gateway", { collection: gateways, write: async (key) => await writeGateway(options, gateways.get(key)) }],
     [
       "listener-set",
       { collection: listenerSets, write: async (key) => await writeListenerSet(options, listenerSets.get(key)) },
     ],
+    ["ingress", { collection: ingresses, write: async (key) => await writeIngress(options, ingresses.get(key)) }],
     ["policy", { collection: policies, write: async (key) => await writePolicy(options, policies.get(key)) }],
     ...routes.map(
       (collection, index) =>
@@ -170,6 +175,15 @@ async function writeListenerSet(
   };
   if (structurallyEqual({ conditions, listeners }, status)) return;
   await patchStatus<ListenerSet>(client, listenerSetKind, set, status);
+}
+
+async function writeIngress({ client }: StatusWriterOptions, wanted: WantedIngressStatus | undefined): Promise<void> {
+  if (wanted === undefined) return;
+  const ingress = await client.get(ingressKind, wanted.name, wanted.namespace);
+  if (ingress === undefined) return;
+  const addresses = [...wanted.addresses];
+  if (structurallyEqual(ingress.status?.loadBalancer?.ingress ?? [], addresses)) return;
+  await patchStatus<Ingress>(client, ingressKind, ingress, { loadBalancer: { ingress: addresses } });
 }
 
 /** Keeps the entries of other controllers. */
@@ -393,7 +407,7 @@ async function acceptClass(
 }
 
 /** Fails with `conflict` if the object has changed since it was read. The reconciler then tries again. */
-async function patchStatus<Value extends Gateway | AnyRoute | GatewayClass | ListenerSet | BackendTlsPolicy>(
+async function patchStatus<Value extends Gateway | AnyRoute | GatewayClass | Ingress | ListenerSet | BackendTlsPolicy>(
   client: KubeClient,
   kind: Parameters<typeof client.patchMerge<Value>>[0],
   object: Value,

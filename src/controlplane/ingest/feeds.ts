@@ -29,6 +29,8 @@ import {
 } from "../../api/istio/index.ts";
 import {
   endpointSliceKind,
+  ingressClassKind,
+  ingressKind,
   mutatingWebhookConfigurationKind,
   namespaceKind,
   nodeKind,
@@ -43,6 +45,7 @@ import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
 import { extensionFeeds } from "./extension-feeds.ts";
 import { serviceEntryFacts, workloadEntryFacts } from "./entry-facts.ts";
+import { ingressFacts } from "./ingress-facts.ts";
 import { networkAddresses } from "./network-addresses.ts";
 import { podExcerpt, podFacts } from "./pod-facts.ts";
 import { tagFacts } from "./tag-facts.ts";
@@ -107,6 +110,8 @@ export function createFeeds(
       managed: metadata.labels?.[istioLabels.gatewayName] !== undefined,
     })),
     feed(mutatingWebhookConfigurationKind, inputs.tags, tagFacts),
+    feed(ingressClassKind, inputs.ingressClasses, ({ spec }) => ({ controller: spec?.controller ?? "" })),
+    feed(ingressKind, inputs.ingresses, (object) => ingressFacts(object, revision)),
     feed(gatewayClassKind, inputs.gatewayClasses, ({ metadata, spec }) => ({
       name: metadata.name ?? "",
       labels: only(metadata.labels, istioLabels.waypointFor),

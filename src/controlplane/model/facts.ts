@@ -109,6 +109,8 @@ export interface MeshSettings
   /** A workload may ask several authorizers; absent: what they would be asked about is denied. */
   readonly severalAuthorizers?: boolean;
   readonly rootNamespace: string;
+  /** Which Ingresses of Kubernetes are the mesh's, and who serves them. Absent: none are. */
+  readonly ingress?: IngressSettings;
   readonly clusterId: string;
   /** The network of workloads that name none. Usually empty. */
   readonly network: string;
@@ -126,6 +128,39 @@ export interface MeshSettings
   readonly pathNormalization: PathNormalization;
 }
 export const meshKey = "mesh";
+
+export interface IngressSettings {
+  readonly mode: MeshConfig["ingressControllerMode"];
+  /** The value of the annotation `kubernetes.io/ingress.class` that means this mesh. */
+  readonly className: string;
+  /** The Service of the ingress gateway, whose addresses an Ingress gets. */
+  readonly service: string;
+  /** The value of its pods' label `istio`. Absent: as the Service is named. */
+  readonly selector?: string | undefined;
+  /** Of the Service, and of the secrets that Ingresses name. */
+  readonly namespace: string;
+}
+
+/** An Ingress of Kubernetes. */
+export interface IngressFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly createdAt: string;
+  /** As the old annotation says it. */
+  readonly annotatedClass: string | undefined;
+  readonly className: string | undefined;
+  readonly tls: readonly { readonly hosts: readonly string[]; readonly secretName: string }[];
+  /** A rule without a host has `*`. */
+  readonly rules: readonly { readonly host: string; readonly paths: readonly IngressPathFacts[] }[];
+}
+
+export interface IngressPathFacts {
+  readonly path: string;
+  readonly pathType: "Exact" | "Prefix" | "ImplementationSpecific";
+  /** Absent: the backend is no Service. */
+  readonly service: string | undefined;
+  readonly port: number | string | undefined;
+}
 
 export type Labels = Readonly<Record<string, string>>;
 

@@ -37,6 +37,7 @@ export {
 } from "./gateway/gateway-placement.ts";
 export { gatewayAccountName, gatewayServiceName } from "./gateway/gateway-addresses.ts";
 export { deriveBackendTlsStatuses, type WantedPolicyStatus } from "./gateway/backend-tls-status.ts";
+export { deriveIngresses, type WantedIngressStatus } from "./gateway/ingress.ts";
 export { deriveGatewayStatuses, type WantedGatewayStatus } from "./gateway/gateway-status.ts";
 export { deriveListenerSetStatuses, type WantedListenerSetStatus } from "./gateway/listener-set-status.ts";
 export { deriveRouteStatuses, deriveUdpRouteStatuses, type WantedRouteStatus } from "./gateway/route-status.ts";

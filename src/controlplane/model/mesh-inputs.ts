@@ -7,6 +7,7 @@ import type {
   GatewayFacts,
   GrpcRouteFacts,
   HttpRouteFacts,
+  IngressFacts,
   IstioGatewayFacts,
   ListenerSetFacts,
   MeshSettings,
@@ -46,6 +47,8 @@ export interface MeshInputs {
   readonly serviceAccounts: SourceCollection<ServiceAccountFacts>;
   readonly tags: SourceCollection<TagFacts>;
   readonly gatewayClasses: SourceCollection<GatewayClassFacts>;
+  readonly ingresses: SourceCollection<IngressFacts>;
+  readonly ingressClasses: SourceCollection<{ readonly controller: string }>;
   readonly gateways: SourceCollection<GatewayFacts>;
   readonly httpRoutes: SourceCollection<HttpRouteFacts>;
   readonly grpcRoutes: SourceCollection<GrpcRouteFacts>;
@@ -89,6 +92,8 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     serviceAccounts: source("service-accounts"),
     tags: source("tags"),
     gatewayClasses: source("gateway-classes"),
+    ingresses: source("ingresses"),
+    ingressClasses: source("ingress-classes"),
     gateways: source("gateways"),
     httpRoutes: source("http-routes"),
     grpcRoutes: source("grpc-routes"),
