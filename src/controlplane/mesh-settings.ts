@@ -73,6 +73,7 @@ export function meshSettings(
     defaultHttpRetryPolicy: config.defaultHttpRetryPolicy,
     defaultTrafficPolicy: config.defaultTrafficPolicy,
     serviceSettings: config.serviceSettings,
+    serviceEntryVisibility: config.serviceEntryVisibility,
     serviceScopeConfigs: config.serviceScopeConfigs,
     accessLogFile: config.accessLogFile,
     accessLogFormat: config.accessLogFormat,

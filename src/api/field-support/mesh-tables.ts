@@ -224,6 +224,12 @@ export const meshConfigTable: FieldTable = {
       "certificates[].**",
       "verifyCertificateAtClient",
     ),
+    acted(
+      "Visibility of ServiceEntries",
+      "sgwz",
+      `${translate}ambient/entry-visibility.test.ts`,
+      "serviceEntryVisibility.**",
+    ),
     warned(
       "What Serin's proxies have no use for",
       "enableEnvoyAccessLogService",
@@ -232,7 +238,6 @@ export const meshConfigTable: FieldTable = {
       "proxyHttpPort",
       "zoneAwareLbSetting",
       "hboneIdleTimeout",
-      "serviceEntryVisibility.**",
       "outboundTrafficPolicy.tls",
       "meshMTLS.ecdhCurves[]",
     ),

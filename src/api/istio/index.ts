@@ -129,7 +129,13 @@ export type { ExtensionProvider } from "./extension-provider.ts";
 export type { ProviderHeaders, ProviderHttp, ProviderService } from "./provider-service.ts";
 export type { DynatraceSampler, OpenTelemetryProvider, TracingProvider, ZipkinProvider } from "./tracing-provider.ts";
 export type { TrustedAuthority } from "./trusted-authority.ts";
-export { parseMeshConfig, type MeshConfig, type PathNormalization, type ServiceScope } from "./mesh-config.ts";
+export {
+  parseMeshConfig,
+  type EntryVisibility,
+  type MeshConfig,
+  type PathNormalization,
+  type ServiceScope,
+} from "./mesh-config.ts";
 export { parseMeshNetworks, type MeshNetwork, type MeshNetworkGateway, type MeshNetworks } from "./mesh-networks.ts";
 export type {
   ForwardClientCertDetails,

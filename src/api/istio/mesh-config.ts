@@ -82,7 +82,23 @@ export interface MeshConfig {
   readonly defaultMetricsProviders: readonly string[];
   /** Who is trusted besides the mesh's own authority. */
   readonly caCertificates: readonly TrustedAuthority[];
+  /** Who sees ServiceEntries. Absent: as their exportTo says. */
+  readonly serviceEntryVisibility?: ServiceEntryVisibility | undefined;
   readonly serviceSettings: readonly { readonly hosts: readonly string[]; readonly clusterLocal: boolean }[];
+}
+
+export type EntryVisibility = "PUBLIC" | "NAMESPACE" | "NONE";
+
+export interface ServiceEntryVisibility {
+  /** Where no policy matches. */
+  readonly defaultVisibility: EntryVisibility;
+  /** Sidecars and gateways heed it too, not only ztunnels and waypoints. */
+  readonly applyToSidecars: boolean;
+  /** The first one counts whose selectors all match the namespace; an absent selector matches none. */
+  readonly policies: readonly {
+    readonly visibility: EntryVisibility;
+    readonly namespaceSelectors: readonly (LabelSelector | undefined)[];
+  }[];
 }
 
 export interface ServiceScope {
@@ -107,7 +123,6 @@ const withoutEffect = [
   "inboundClusterStatName",
   "outboundClusterStatName",
   "proxyHttpPort",
-  "serviceEntryVisibility",
   "verifyCertificateAtClient",
   "zoneAwareLbSetting",
 ] as const;
@@ -172,6 +187,7 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     defaultTracingProviders: providers?.strings("tracing") ?? [],
     defaultMetricsProviders: providers?.has("metrics") === true ? providers.strings("metrics") : ["prometheus"],
     caCertificates: readTrustedAuthorities(reader),
+    serviceEntryVisibility: readEntryVisibility(reader.object("serviceEntryVisibility")),
     serviceSettings: reader.objects("serviceSettings").map((entry) => ({
       hosts: entry.strings("hosts"),
       clusterLocal: entry.object("settings")?.boolean("clusterLocal") ?? false,
@@ -197,6 +213,34 @@ function readServiceScope(reader: Reader): ServiceScope {
     scope: reader.oneOf("scope", ["LOCAL", "GLOBAL"]) ?? "LOCAL",
   };
   warnOfUnknown(reader);
+  return found;
+}
+
+const visibilities = ["VISIBILITY_UNSPECIFIED", "PUBLIC", "NAMESPACE", "NONE"] as const;
+
+function readVisibility(reader: Reader, field: string): EntryVisibility {
+  const said = reader.oneOf(field, visibilities) ?? "PUBLIC";
+  return said === "VISIBILITY_UNSPECIFIED" ? "PUBLIC" : said;
+}
+
+function readEntryVisibility(reader: Reader | undefined): ServiceEntryVisibility | undefined {
+  if (reader === undefined) return undefined;
+  const found: ServiceEntryVisibility = {
+    defaultVisibility: readVisibility(reader, "defaultVisibility"),
+    applyToSidecars: reader.boolean("applyToSidecars") ?? false,
+    policies: reader.objects("policies").map((policy) => {
+      const selectors = policy.objects("matchingRules").map((rule) => {
+        const selector = rule.object("namespaceSelector");
+        const read = selector === undefined ? undefined : readLabelSelector(selector);
+        refuseUnknown(rule);
+        return read;
+      });
+      const visibility = readVisibility(policy, "visibility");
+      refuseUnknown(policy);
+      return { visibility, namespaceSelectors: selectors };
+    }),
+  };
+  refuseUnknown(reader);
   return found;
 }
 

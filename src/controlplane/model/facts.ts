@@ -82,6 +82,7 @@ export interface MeshSettings
       | "defaultTrafficPolicy"
       | "serviceSettings"
       | "serviceScopeConfigs"
+      | "serviceEntryVisibility"
     >,
     Pick<
       ProxyConfig,

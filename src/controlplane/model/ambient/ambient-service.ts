@@ -17,6 +17,7 @@ import {
 } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { selectorKeys } from "../selection.ts";
+import { entryVisibility } from "../service/service-entry-visibility.ts";
 import { declaredProtocol } from "../service/service-entry-model.ts";
 import { targetPortOf } from "../service/service-ports.ts";
 
@@ -41,6 +42,8 @@ export interface AmbientService {
   readonly preference: TrafficPreference;
   readonly publishNotReady: boolean;
   readonly waypointCanaryWeight?: string | undefined;
+  /** Only clients of its namespace may use it. */
+  readonly ownNamespaceOnly?: true;
 }
 
 export interface AmbientPort {
@@ -112,8 +115,11 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
     const namespace = reader.get(inputs.namespaces, entry.namespace);
+    const visibility = entryVisibility(mesh, namespace?.labels ?? {});
+    if (visibility === "NONE") return [];
+    const limit = visibility === "NAMESPACE" ? ({ ownNamespaceOnly: true } as const) : {};
     return entryServices(entry, namespace).map(
-      (service) => [`${factsKey(entry)}/${service.hostname}`, service] as const,
+      (service) => [`${factsKey(entry)}/${service.hostname}`, { ...service, ...limit }] as const,
     );
   });
   const byHost = all.index("host", (service) => [service.hostname]);

@@ -86,6 +86,7 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
         namespace: entry.namespace,
         labels: entry.labels,
         selector: {},
+        source: "ServiceEntry",
         waypointCanaryWeight: entry.annotations["istio.io/use-waypoint-canary-weight"],
       };
       const conditions = bound(

@@ -6,6 +6,7 @@ import { byAge, factsKey, type GatewayFacts, type Labels, type PodFacts } from "
 import { eastWestClassName, isWaypointClass, meshClassName, waypointClassName } from "../gateway/gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { allowsNamespace } from "../gateway/route-attachment.ts";
+import { entryVisibilityOf } from "../service/service-entry-visibility.ts";
 import { podsByLabel, podsSelectedBy } from "../service/service-endpoints.ts";
 import { fullWeight, weightOf } from "./waypoint-weight.ts";
 
@@ -191,6 +192,9 @@ interface Subject {
 interface ServiceSubject extends Subject {
   readonly selector: Labels;
   readonly waypointCanaryWeight?: string | undefined;
+  /** Of a service of a ServiceEntry: `ServiceEntry`, or `External`. */
+  readonly source?: string;
+  readonly registry?: string;
 }
 
 /** Finds the waypoint of a Service or of a pod, published or not. */
@@ -211,9 +215,23 @@ export class WaypointBindings {
   bindingOfService(service: ServiceSubject, reader: CollectionReader): WaypointBinding {
     if (waypointManagers.has(service.labels[istioLabels.gatewayManaged] ?? "")) return {};
     const said = this.#said(service, "service", reader);
+    if (said?.waypoint !== undefined && this.#isHidden(service, said.waypoint, reader))
+      return {
+        fault: {
+          reason: "CrossNamespaceWaypointForbidden",
+          message: `the waypoint "${said.waypoint.key}" is of another namespace, and serviceEntryVisibility of the mesh config keeps the ServiceEntry in its own`,
+        },
+      };
     if (said?.waypoint !== undefined)
       return { waypoint: said.waypoint, fault: this.#canaryOf(service, said.waypoint, reader)?.fault };
     return said ?? { waypoint: this.#ofPods(service, reader) };
+  }
+
+  /** A ServiceEntry that only its own namespace sees would be seen by the namespace of the waypoint. */
+  #isHidden({ namespace, source, registry }: ServiceSubject, waypoint: Waypoint, reader: CollectionReader): boolean {
+    if (source !== "ServiceEntry" && registry !== "External") return false;
+    const visibility = entryVisibilityOf(namespace, this.#inputs, reader);
+    return visibility === "NONE" || (visibility === "NAMESPACE" && waypoint.namespace !== namespace);
   }
 
   #ofPods(service: ServiceSubject, reader: CollectionReader): Waypoint | undefined {

@@ -1,6 +1,7 @@
-import type { IstioPort } from "../../../api/istio/index.ts";
+import type { EntryVisibility, IstioPort } from "../../../api/istio/index.ts";
 import type { AppProtocol, MeshSettings, ServiceEntryFacts } from "../facts.ts";
 import type { ServiceModel, ServicePortModel, ServiceResolution } from "./service.ts";
+import { narrowedExport } from "./service-entry-visibility.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
 const resolutions = {
@@ -24,10 +25,15 @@ const protocols: Readonly<Record<string, AppProtocol>> = {
   REDIS: "tcp",
 };
 
-/** A service for each host of a ServiceEntry. */
-export function serviceEntryModels(entry: ServiceEntryFacts, mesh: MeshSettings): readonly ServiceModel[] {
+/** A service for each host of a ServiceEntry. `visibility` is what the mesh config leaves of its exportTo. */
+export function serviceEntryModels(
+  entry: ServiceEntryFacts,
+  mesh: MeshSettings,
+  visibility: EntryVisibility = "PUBLIC",
+): readonly ServiceModel[] {
   const { spec, namespace } = entry;
-  const exportTo = spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo;
+  const said = spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo;
+  const exportTo = narrowedExport(said, namespace, visibility);
   return spec.hosts.map((host) => ({
     registry: "External",
     namespace,

@@ -11,6 +11,7 @@ import {
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import type { ServiceModel } from "./service.ts";
+import { entryVisibilityOf } from "./service-entry-visibility.ts";
 import { serviceEntryModels } from "./service-entry-model.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
@@ -54,7 +55,13 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
     const preference = entry.preference ?? namespacePreference(entry.namespace, inputs, reader);
-    return serviceEntryModels({ ...entry, preference }, mesh).map((model) => [serviceKey(model), model] as const);
+    const visibility =
+      mesh.serviceEntryVisibility?.applyToSidecars === true
+        ? entryVisibilityOf(entry.namespace, inputs, reader)
+        : "PUBLIC";
+    return serviceEntryModels({ ...entry, preference }, mesh, visibility).map(
+      (model) => [serviceKey(model), model] as const,
+    );
   });
   const all = [kubernetes, remote, entries];
   return {

@@ -12,6 +12,7 @@ import {
   LoadBalancing_Scope,
   LoadBalancingSchema,
   type NetworkAddressSchema,
+  Service_Visibility,
   ServiceSchema,
   type Address,
   type LoadBalancing,
@@ -61,6 +62,7 @@ export function serviceAddress(
     subjectAltNames: [...service.subjectAltNames],
     ipFamilies: familiesOf(service.families),
     canonical,
+    visibility: service.ownNamespaceOnly === true ? Service_Visibility.NAMESPACE : Service_Visibility.PUBLIC,
     weightedWaypoints:
       shares.length < 2
         ? []

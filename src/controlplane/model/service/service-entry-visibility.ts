@@ -1,0 +1,33 @@
+import { matchesLabelSelector } from "../../../api/index.ts";
+import type { EntryVisibility } from "../../../api/istio/index.ts";
+import type { CollectionReader } from "../../../kube/index.ts";
+import { meshKey, type Labels, type MeshSettings } from "../facts.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+
+type Settings = Pick<MeshSettings, "serviceEntryVisibility">;
+
+/** Who may see the ServiceEntries of a namespace: the first policy of the mesh config that matches its labels says it. */
+export function entryVisibility({ serviceEntryVisibility: set }: Settings, labels: Labels): EntryVisibility {
+  if (set === undefined) return "PUBLIC";
+  const matching = set.policies.find(({ namespaceSelectors }) =>
+    namespaceSelectors.every((selector) => selector !== undefined && matchesLabelSelector(selector, labels)),
+  );
+  return matching?.visibility ?? set.defaultVisibility;
+}
+
+export function entryVisibilityOf(namespace: string, inputs: MeshInputs, reader: CollectionReader): EntryVisibility {
+  const mesh = reader.get(inputs.mesh, meshKey);
+  if (mesh?.serviceEntryVisibility === undefined) return "PUBLIC";
+  return entryVisibility(mesh, reader.get(inputs.namespaces, namespace)?.labels ?? {});
+}
+
+/** `exportTo` of a ServiceEntry for sidecars and gateways. A visibility only ever narrows it. */
+export function narrowedExport(
+  exportTo: readonly string[],
+  namespace: string,
+  visibility: EntryVisibility,
+): readonly string[] {
+  if (visibility === "PUBLIC") return exportTo;
+  const reachesOwn = ["*", ".", namespace].some((name) => exportTo.includes(name));
+  return visibility === "NAMESPACE" && reachesOwn ? ["."] : ["~"];
+}
