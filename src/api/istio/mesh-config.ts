@@ -89,7 +89,7 @@ export interface MeshConfig {
 
 export type EntryVisibility = "PUBLIC" | "NAMESPACE" | "NONE";
 
-export interface ServiceEntryVisibility {
+interface ServiceEntryVisibility {
   /** Where no policy matches. */
   readonly defaultVisibility: EntryVisibility;
   /** Sidecars and gateways heed it too, not only ztunnels and waypoints. */
