@@ -1,6 +1,5 @@
 export * from "./apps.ts";
 export * from "./batch.ts";
 export * from "./core.ts";
-export * from "./ingress.ts";
 export * from "./others.ts";
 export * from "./rbac.ts";
