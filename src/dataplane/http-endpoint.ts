@@ -8,6 +8,7 @@ import {
   type LogThreshold,
   type Readiness,
 } from "../base/index.ts";
+import { listenTcp, secureServer, streamDuplex, type ByteStream, type TlsContextSource } from "../net/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 
 // Not by import: that reads every export of node:http, and its WebSocket loads all of undici (20 ms, megabytes).
@@ -38,12 +39,7 @@ export interface HttpEndpoint {
 /** A small HTTP server for readiness, metrics and admin. Rejects when the address is taken. */
 export function listenHttp(options: HttpEndpointOptions): Promise<HttpEndpoint> {
   const { address, port, routes } = options;
-  const server = createServer((request, response) => {
-    void answer(routes, request).then(({ status, contentType = "text/plain; charset=utf-8", body }) => {
-      response.writeHead(status, { "content-type": contentType });
-      response.end(body);
-    });
-  });
+  const server = httpServer(routes);
   return new Promise((resolve, reject) => {
     server.once("error", (error) => {
       reject(userError("address-in-use", `cannot listen on ${address}:${port}: ${messageOf(error)}`, { cause: error }));
@@ -54,6 +50,16 @@ export function listenHttp(options: HttpEndpointOptions): Promise<HttpEndpoint> 
         port: typeof bound === "object" && bound !== null ? bound.port : port,
         close: () => closeServer(server),
       });
+    });
+  });
+}
+
+/** The server, which listens nowhere yet. */
+function httpServer(routes: HttpEndpointOptions["routes"]): Server {
+  return createServer((request, response) => {
+    void answer(routes, request).then(({ status, contentType = "text/plain; charset=utf-8", body }) => {
+      response.writeHead(status, { "content-type": contentType });
+      response.end(body);
     });
   });
 }
@@ -124,4 +130,53 @@ export function forOwnPod(route: EndpointRoute, isOwn: (socket: Socket) => boole
 
 function jsonValue(_key: string, value: unknown): unknown {
   return typeof value === "bigint" ? value.toString() : value;
+}
+
+export interface SecureEndpointOptions {
+  /** `0.0.0.0` or `::` or a loopback address. */
+  readonly address: string;
+  readonly port: number;
+  /** By exact path. */
+  readonly routes: Readonly<Record<string, EndpointRoute>>;
+  /** The certificate to show, and the roots that clients' certificates must lead to. Asked for each connection. */
+  readonly context: TlsContextSource;
+}
+
+const handshakeTimeoutMs = 5000;
+/** Scrapers are few. Others than these must not take the process's descriptors. */
+const maxConnections = 100;
+
+/** An HTTP server whose clients must show a certificate of the mesh. Rejects when the address is taken. */
+export async function listenSecureHttp(options: SecureEndpointOptions): Promise<HttpEndpoint> {
+  const { address, port, routes, context } = options;
+  const server = httpServer(routes);
+  const open = new Set<ByteStream>();
+  const accept = async (stream: ByteStream): Promise<void> => {
+    if (open.size >= maxConnections) return stream.destroy();
+    open.add(stream);
+    try {
+      const secured = await secureServer(stream, context, {
+        alpn: ["http/1.1"],
+        timeoutMs: handshakeTimeoutMs,
+        clientCertificate: "require",
+      });
+      const duplex = streamDuplex(secured);
+      duplex.once("close", () => open.delete(stream));
+      server.emit("connection", duplex);
+    } catch {
+      // Whoever shows no certificate of the mesh is not listened to; the handshake has closed the connection.
+      open.delete(stream);
+    }
+  };
+  const listener = await listenTcp({ address, port }, (stream) => void accept(stream)).catch((error: unknown) => {
+    throw userError("address-in-use", `cannot listen on ${address}:${port}: ${messageOf(error)}`, { cause: error });
+  });
+  return {
+    port: listener.address.port,
+    close: async () => {
+      listener.close();
+      for (const stream of open) stream.destroy();
+      server.closeAllConnections();
+    },
+  };
 }

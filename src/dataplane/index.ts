@@ -38,6 +38,7 @@ export {
   loggingRoute,
   forOwnPod,
   listenHttp,
+  listenSecureHttp,
   metricsRoute,
   readinessRoute,
   type EndpointAnswer,

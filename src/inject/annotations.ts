@@ -39,6 +39,7 @@ export const podAnnotations = {
   rerouteVirtualInterfaces: "istio.io/reroute-virtual-interfaces",
   statsHistogramBuckets: "sidecar.istio.io/statsHistogramBuckets",
   mergeMetrics: "prometheus.istio.io/merge-metrics",
+  securePort: "prometheus.istio.io/secure-port",
   redirection: "ambient.istio.io/redirection",
   multusNetworks: "k8s.v1.cni.cncf.io/networks",
 } as const;

@@ -215,6 +215,19 @@ test("the scrape of Prometheus goes to the proxy, which is told where the applic
   );
 });
 
+test("Prometheus is told the port of metrics behind mutual TLS, unless the pod names one itself", () => {
+  const config = { "proxy.istio.io/config": 'proxyMetadata: {ENVOY_SECURE_MERGED_METRICS_PORT: "15092"}' };
+  const portOf = (annotations: Record<string, string>): string | undefined =>
+    injected(pod({ annotations })).metadata.annotations?.["prometheus.istio.io/secure-port"];
+  assert.equal(portOf(config), "15092");
+  assert.equal(portOf({ ...config, "prometheus.istio.io/secure-port": "1" }), "1");
+  assert.equal(
+    portOf({ "proxy.istio.io/config": 'proxyMetadata: {ENVOY_SECURE_MERGED_METRICS_PORT: "0"}' }),
+    undefined,
+  );
+  assert.equal(portOf({}), undefined);
+});
+
 test("annotations of a pod shape its redirect and its proxy", () => {
   const result = injected(
     pod({

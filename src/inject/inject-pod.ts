@@ -14,7 +14,7 @@ import { podProxyConfig, type MeshForInjection, type PodProxyConfig } from "./me
 import { ownerOf } from "./owner.ts";
 import { proxyConfigLayers } from "./proxy-config-layers.ts";
 import { applicationProbers, rewriteProbes } from "./probes.ts";
-import { mergePrometheus } from "./prometheus.ts";
+import { mergePrometheus, securePortAnnotation } from "./prometheus.ts";
 import { sidecarTemplate } from "./sidecar-template.ts";
 import { proxyContainerName, type InjectedPod, type TemplateInput } from "./template-input.ts";
 import type { Tree } from "./tree.ts";
@@ -263,6 +263,7 @@ function finish(
   const labels = { ...pod.metadata.labels, ...(input.network === "" ? {} : { [podLabels.network]: input.network }) };
   const annotations = {
     ...pod.metadata.annotations,
+    ...securePortAnnotation(pod, findAnyContainer(pod, proxyContainerName)),
     [podAnnotations.status]: injectionStatus(template, revision),
     ...settings.injectedAnnotations,
   };

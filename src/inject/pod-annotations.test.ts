@@ -142,6 +142,7 @@ const elsewhere = [
   podAnnotations.redirection,
   podAnnotations.multusNetworks,
   podAnnotations.statsHistogramBuckets,
+  podAnnotations.securePort,
 ];
 
 /** Upstream's list of annotations that pods may have. */

@@ -1,4 +1,4 @@
-import type { Pod } from "../api/kubernetes/index.ts";
+import type { Container, Pod } from "../api/kubernetes/index.ts";
 import { userError } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import type { MeshForInjection } from "./mesh.ts";
@@ -11,6 +11,7 @@ function wordOf(name: string): string {
 const scrapeWord = "prometheus_io_scrape";
 const portWord = "prometheus_io_port";
 const pathWord = "prometheus_io_path";
+const secureWord = wordOf(podAnnotations.securePort);
 const words: ReadonlySet<string> = new Set([scrapeWord, portWord, pathWord]);
 
 /** Ports of a sidecar that scraping would lead back to itself. */
@@ -47,6 +48,13 @@ export function mergePrometheus(pod: Pod, mesh: MeshForInjection, statusPort: nu
     application:
       scrape === undefined && path === undefined && port === undefined ? undefined : JSON.stringify(application),
   };
+}
+
+/** The annotation by which Prometheus finds metrics behind mutual TLS: where the proxy is told to serve them. Its own stays. */
+export function securePortAnnotation(pod: Pod, proxy: Container | undefined): Record<string, string> {
+  const port = proxy?.env?.find(({ name }) => name === "ENVOY_SECURE_MERGED_METRICS_PORT")?.value ?? "";
+  const isSaid = Object.keys(pod.metadata.annotations ?? {}).some((name) => wordOf(name) === secureWord);
+  return port === "" || port === "0" || isSaid ? {} : { [podAnnotations.securePort]: port };
 }
 
 function checkPort(text: string): void {

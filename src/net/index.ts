@@ -25,6 +25,7 @@ export { NftNetlink } from "./nft-netlink.ts";
 export { isSystemCode, networkError } from "./node-error.ts";
 export { peek, unread, type Peeked, type PeekOptions } from "./peek.ts";
 export { RouteNetlink } from "./route-netlink.ts";
+export { streamDuplex } from "./stream-duplex.ts";
 // The codecs that callers of the netlink sockets need.
 export {
   action,

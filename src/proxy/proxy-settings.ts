@@ -56,6 +56,10 @@ export interface ProxySettings {
     readonly admin: number;
     readonly stats: number;
     readonly envoyStats: number;
+    /** ENVOY_SECURE_METRICS_PORT: the proxy's own metrics, for clients with a certificate of the mesh; 0: nowhere. */
+    readonly secureStats: number;
+    /** ENVOY_SECURE_MERGED_METRICS_PORT: with the application's. */
+    readonly secureMergedStats: number;
     readonly readiness: number;
     readonly dns: number;
   };
@@ -123,6 +127,8 @@ export function readSettings(sources: SettingsSources): ProxySettings {
       admin: envInteger(env, "ADMIN_PORT", portOf(proxyConfig, "proxyAdminPort", 15_000)),
       stats: envInteger(env, "STATS_PORT", portOf(proxyConfig, "statusPort", 15_020)),
       envoyStats: envInteger(env, "ENVOY_STATS_PORT", 15_090),
+      secureStats: envInteger(env, "ENVOY_SECURE_METRICS_PORT", 0),
+      secureMergedStats: envInteger(env, "ENVOY_SECURE_MERGED_METRICS_PORT", 0),
       readiness: envInteger(env, "READINESS_PORT", 15_021),
       dns: dnsPortOf(envString(env, "DNS_PROXY_ADDR", defaultDnsAddress)),
     },
@@ -279,6 +285,8 @@ function nodeMetadata(
     PILOT_SAN: ["istiod.istio-system.svc"],
     ENVOY_PROMETHEUS_PORT: ports.envoyStats,
     ENVOY_STATUS_PORT: ports.readiness,
+    ...(ports.secureStats === 0 ? {} : { ENVOY_SECURE_METRICS_PORT: ports.secureStats }),
+    ...(ports.secureMergedStats === 0 ? {} : { ENVOY_SECURE_MERGED_METRICS_PORT: ports.secureMergedStats }),
     PROXY_CONFIG: { ...proxyConfig, discoveryAddress: settings.xdsUrl.replace(/^https?:\/\//, "") },
     ...(settings.revision === "" ? {} : { ISTIO_REVISION: settings.revision }),
   };

@@ -16,11 +16,13 @@ import {
   followRoots,
   forOwnPod,
   listenHttp,
+  listenSecureHttp,
   RevocationLists,
   type CertificateAuthority,
   type EndpointRoute,
   type HttpEndpoint,
 } from "../dataplane/index.ts";
+import type { TlsContextSource } from "../net/index.ts";
 import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { appProbeRoutes } from "./agent/app-prober.ts";
@@ -270,7 +272,20 @@ export class Proxy {
       }),
       everywhere(settings.ports.envoyStats, told.envoy),
       everywhere(settings.ports.readiness, { "/healthz/ready": ready }),
+      ...this.#secureMetrics(told),
     ]);
+  }
+
+  /** Metrics for clients that show a certificate of the mesh, at the ports that the environment names. */
+  #secureMetrics(told: Pick<ReturnType<typeof metricsRoutes>, "secure" | "secureMerged">): Promise<HttpEndpoint>[] {
+    const { secureStats, secureMergedStats } = this.#options.settings.ports;
+    const context: TlsContextSource = async () => (await this.#certificates.fetch(this.#identity)).context;
+    return [
+      { port: secureStats, routes: told.secure },
+      { port: secureMergedStats, routes: told.secureMerged },
+    ].flatMap(({ port, routes }) =>
+      port === 0 ? [] : listenSecureHttp({ address: "0.0.0.0", port, routes, context }),
+    );
   }
 
   async #readiness(): Promise<{ status: number; body: string }> {

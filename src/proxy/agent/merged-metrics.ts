@@ -223,10 +223,15 @@ export interface MetricsRoutesOptions {
 export function metricsRoutes({ merged, own, inPodOnly, inPod }: MetricsRoutesOptions): {
   readonly status: Readonly<Record<string, EndpointRoute>>;
   readonly envoy: Readonly<Record<string, EndpointRoute>>;
+  /** For clients with a certificate of the mesh, whoever may have the other two. */
+  readonly secure: Readonly<Record<string, EndpointRoute>>;
+  readonly secureMerged: Readonly<Record<string, EndpointRoute>>;
 } {
   const guarded = (route: EndpointRoute): EndpointRoute => (inPodOnly ? inPod(route) : route);
   return {
     status: { "/stats/prometheus": guarded(merged), "/metrics": guarded(merged) },
     envoy: { "/stats/prometheus": guarded(own) },
+    secure: { "/stats/prometheus": own },
+    secureMerged: { "/stats/prometheus": merged, "/metrics": merged },
   };
 }

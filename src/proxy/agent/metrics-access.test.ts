@@ -21,6 +21,15 @@ test("metrics are for callers in the pod alone where METRICS_LOCALHOST_ACCESS_ON
     return await Promise.all(routes.map(async (route) => (await route(request, url)).status));
   };
   const closed = { METRICS_LOCALHOST_ACCESS_ONLY: "true" };
+  const secured = metricsRoutes({
+    merged: () => ({ status: 200, body: "" }),
+    own: () => ({ status: 200, body: "" }),
+    inPodOnly: true,
+    inPod: () => () => ({ status: 403, body: "" }),
+  });
+  assert.deepEqual(Object.keys(secured.secure), ["/stats/prometheus"]);
+  for (const route of [...Object.values(secured.secure), ...Object.values(secured.secureMerged)])
+    assert.equal((await route({} as IncomingMessage, new URL("http://localhost/"))).status, 200);
   assert.deepEqual(await answers({}, "10.0.0.9"), [200, 200, 200]);
   assert.deepEqual(await answers(closed, "10.0.0.9"), [403, 403, 403]);
   assert.deepEqual(await answers(closed, "127.0.0.1"), [200, 200, 200]);

@@ -35,6 +35,8 @@ export function staticListeners({ ports }: ProxySettings): StaticListener[] {
   return [
     { name: "prometheus", port: ports.envoyStats },
     { name: "agent", port: ports.readiness },
+    ...(ports.secureStats === 0 ? [] : [{ name: "secure_prometheus", port: ports.secureStats }]),
+    ...(ports.secureMergedStats === 0 ? [] : [{ name: "secure_agent", port: ports.secureMergedStats }]),
   ];
 }
 
