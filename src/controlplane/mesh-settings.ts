@@ -28,13 +28,7 @@ export function meshSettings(
     severalAuthorizers: settings.severalAuthorizers ?? false,
     ...(settings.hbone === undefined ? {} : { hbone: settings.hbone }),
     rootNamespace: config.rootNamespace,
-    ingress: {
-      mode: config.ingressControllerMode,
-      className: config.ingressClass,
-      service: config.ingressService,
-      selector: config.ingressSelector,
-      namespace: settings.ingressNamespace ?? defaultIngressNamespace,
-    },
+    ingress: { ...ingressSettings(config), namespace: settings.ingressNamespace ?? defaultIngressNamespace },
     clusterId: settings.clusterId,
     network: settings.network,
     domain: settings.domain,
@@ -79,5 +73,14 @@ export function meshSettings(
     accessLogFormat: config.accessLogFormat,
     accessLogEncoding: config.accessLogEncoding,
     pathNormalization: config.pathNormalization,
+  };
+}
+
+function ingressSettings(config: MeshConfig): Omit<NonNullable<MeshSettings["ingress"]>, "namespace"> {
+  return {
+    mode: config.ingressControllerMode,
+    className: config.ingressClass,
+    service: config.ingressService,
+    selector: config.ingressSelector,
   };
 }

@@ -260,7 +260,7 @@ export const proxyDefaultsTable: FieldTable = {
       "terminationDrainDuration",
     ),
     acted(
-      "Workers. Unset is one, 0 one a core, and never more than cores. Each worker holds circuit breakers, local rate limits and outlier detection by itself: N workers let up to N times a limit through, and each ejects what it has seen fail. Envoy acts as upstream says",
+      'Workers, as a preview: one serves unless proxyMetadata has SERIN_PROXY_WORKERS: "true". Unset is one, 0 one a core, and never more than cores. Each worker holds circuit breakers, local rate limits and outlier detection by itself: N workers let up to N times a limit through, and each ejects what it has seen fail. Envoy acts as upstream says',
       "sg",
       "src/proxy/workers/worker-set.test.ts",
       "concurrency",
