@@ -137,14 +137,12 @@ export class DataPath implements Serving {
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
   }
 
-  /** The source of certificates has it already. */
   certify(): void {
-    // As above.
+    // The source of certificates, which this thread shares, has it already.
   }
 
-  /** Ours is the process's logger. */
   setLogLevel(): void {
-    // As above.
+    // The admin port has set the level of the process's logger, which is this one's.
   }
 
   status(): Promise<ServingStatus> {

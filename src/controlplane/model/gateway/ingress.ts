@@ -199,11 +199,9 @@ function byPrecedence(left: IngressPathFacts, right: IngressPathFacts): number {
 }
 
 function rankOf(path: IngressPathFacts): { readonly length: number; readonly exact: boolean } {
-  const matches = matchesOf(path);
-  if (matches.length === 0) return { length: -1, exact: false };
-  if (path.pathType === "Prefix") return { length: path.path.length, exact: false };
-  const [match] = matches;
+  const [match] = matchesOf(path);
   if (match === undefined) return { length: -1, exact: false };
+  if (path.pathType === "Prefix") return { length: path.path.length, exact: false };
   return "exact" in match ? { length: match.exact.length, exact: true } : { length: match.prefix.length, exact: false };
 }
 
