@@ -29,8 +29,8 @@ export class IstioCertificateClient implements CertificateAuthority {
       validityDuration: BigInt(request.validitySeconds),
       ...(metadata === undefined ? {} : { metadata }),
     });
-    const client = await openChannel(endpoint);
     const headers = await callMetadata(endpoint);
+    const client = await openChannel(endpoint);
     try {
       const answer = await new Promise<Buffer>((resolve, reject) => {
         const call = client.makeUnaryRequest(

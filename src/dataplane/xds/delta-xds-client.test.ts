@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type AddressInfo, type Socket } from "node:net";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
-import { silentLogger, systemClock } from "../../base/index.ts";
+import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -148,4 +150,47 @@ test("updates are ACKed or NACKed with the reason, and a reconnect asks only for
   stop.abort();
   await running;
   again.stop();
+});
+
+/** A clock whose timers end when the test says, by their length. */
+function clockOfTimers(): { readonly clock: Clock; readonly elapse: (ms: number) => void } {
+  const timers = new Map<object, { readonly ms: number; readonly run: () => void }>();
+  const after = (ms: number, run: () => void): Disposable => {
+    const timer = { [Symbol.dispose]: () => void timers.delete(timer) };
+    timers.set(timer, { ms, run });
+    return timer;
+  };
+  const elapse = (ms: number): void => {
+    for (const timer of timers.values()) if (timer.ms <= ms) timer.run();
+  };
+  return { clock: { ...systemClock, after }, elapse };
+}
+
+test("a connection that does not come about in 10 s is given up for a new one, and the log says so", async () => {
+  const { clock, elapse } = clockOfTimers();
+  const sockets: Socket[] = [];
+  const silent = createServer((socket) => void sockets.push(socket.on("error", () => undefined)));
+  await once(silent.listen(0, "127.0.0.1"), "listening");
+  const warnings: string[] = [];
+  const client = new DeltaXdsClient({
+    endpoint: { url: `http://127.0.0.1:${(silent.address() as AddressInfo).port}`, headers: {} },
+    node: { id: "ztunnel~1.2.3.4~pod.ns~ns.svc.cluster.local", metadata: {} },
+    subscriptions: [{ typeUrl: "type/everything", mode: "wildcard", apply: () => undefined }],
+    log: { ...silentLogger, warn: (_message, fields) => void warnings.push(String(fields?.error)) },
+    clock,
+    random: () => 0,
+  });
+  const stop = new AbortController();
+  const running = client.run(stop.signal);
+  await once(silent, "connection");
+  elapse(9_999);
+  assert.deepEqual(warnings, []);
+  elapse(10_000);
+  await once(silent, "connection");
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? "", /no connection to the control plane http:\/\/127\.0\.0\.1:\d+ within 10 s/);
+  stop.abort();
+  await running;
+  for (const socket of sockets) socket.destroy();
+  silent.close();
 });

@@ -1,10 +1,11 @@
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
-import type { ClientDuplexStream } from "@grpc/grpc-js";
+import { connectivityState, type Client, type ClientDuplexStream } from "@grpc/grpc-js";
 import {
   Backoff,
   messageOf,
   systemClock,
   systemRandom,
+  transientError,
   type Clock,
   type Logger,
   type Random,
@@ -37,6 +38,12 @@ export interface DeltaXdsClientOptions {
 /** gRPC's code for a resource that we cannot use. */
 const invalidArgument = 3;
 const reconnectInitialMs = 100;
+/**
+ * How long a name lookup, a TCP connection and a TLS handshake may take together. The kernel repeats a SYN for two
+ * minutes, and on a node whose kube-proxy does not know the endpoints yet, each repetition follows the first one into
+ * the void. Only a new connection gets through.
+ */
+const connectTimeoutMs = 10_000;
 /** Pods that are new wait for this when an istiod comes back, so it is kept short. */
 const reconnectMaxMs = 2_000;
 
@@ -146,6 +153,7 @@ export class DeltaXdsClient implements XdsClient {
       const ended = this.#follow(stream, onResponse);
       const cancel = () => stream.cancel();
       signal.addEventListener("abort", cancel, { once: true });
+      using _timer = this.#clock.after(connectTimeoutMs, () => this.#giveUpUnlessConnected(client, stream));
       try {
         this.#begin(stream);
         await ended;
@@ -157,6 +165,18 @@ export class DeltaXdsClient implements XdsClient {
       this.#connected = false;
       client.close();
     }
+  }
+
+  #giveUpUnlessConnected(client: Client, stream: DeltaStream): void {
+    if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
+    stream.destroy(
+      transientError(
+        "control-plane-unreachable",
+        `no connection to the control plane ${this.#options.endpoint.url} within ${connectTimeoutMs / 1000} s; trying again`,
+        { hint: "check that istiod runs and that this node reaches its Service" },
+      ),
+    );
+    stream.cancel();
   }
 
   #follow(stream: DeltaStream, onResponse: () => void): Promise<void> {
