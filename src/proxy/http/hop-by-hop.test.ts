@@ -80,7 +80,8 @@ test("a fragment is dropped before anything looks at the path", () => {
     const parsed = parseTarget("GET", target);
     assert.deepEqual([parsed?.path, parsed?.query], [path, query], target);
   }
-  assert.equal(parseTarget("GET", "#a"), undefined);
+  for (const target of ["#a", "http://b.test#x", "https://b.test:80#/x?y"])
+    assert.equal(parseTarget("GET", target), undefined, target);
   assert.equal(parseTarget("CONNECT", "a.test:80#x"), undefined);
 });
 

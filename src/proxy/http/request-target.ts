@@ -24,6 +24,8 @@ export function parseTarget(method: string, whole: string): RequestTarget | unde
   const absolute = /^https?:\/\/([\w\-.~!$&'()*+;=:%[\]]+)((?:[/?].*)?)$/i.exec(target);
   if (absolute === null || !hasPort(absolute[1] ?? "")) return undefined;
   const rest = absolute[2] ?? "";
+  // Such a fragment stands in the authority: only a path or a query ends it.
+  if (rest === "" && fragment >= 0) return undefined;
   return split(rest.startsWith("/") ? rest : `/${rest}`, absolute[1]);
 }
 
