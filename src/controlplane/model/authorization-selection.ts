@@ -3,15 +3,15 @@ import type { Collection, CollectionIndex, CollectionReader } from "../../kube/i
 import { byAge, type AuthorizationPolicyFacts, type ConfigFacts, type Labels } from "./facts.ts";
 import { hasSelector, selecting, selectorKeys } from "./selection.ts";
 
-/** The target of policies: a workload, or a proxy of a Gateway with what it serves. */
+/** The target of policies: a workload, or a proxy of a Gateway together with what the Gateway serves. */
 export interface PolicySubject {
   readonly namespace: string;
   readonly labels: Labels;
   /** Set for a proxy of a Gateway (Gateway API). */
   readonly gateway?: { readonly name: string; readonly className: string };
-  /** Waypoints take only what names its targets: selectors are ztunnel's. */
+  /** Waypoints only obey policies with targetRefs. Selectors are left to ztunnels. */
   readonly waypoint?: boolean;
-  /** What a waypoint's chain serves. */
+  /** The services of this waypoint's filter chain. */
   readonly services?: readonly {
     readonly kind: "Service" | "ServiceEntry";
     readonly namespace: string;
@@ -47,7 +47,7 @@ export class PolicySelection<Facts extends ConfigFacts<AttachedSpec>> {
   }
 
   /**
-   * Those of the root namespace first, then those of the subject and of its services. Within a namespace the older
+   * Policies of the root namespace first, then those of the subject and of its services. Within a namespace, older ones
    * first.
    */
   attachedTo(subject: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly Facts[] {
@@ -95,7 +95,7 @@ function targetKey(kind: string, namespace: string, name: string): string {
   return `${kind}/${namespace}/${name}`;
 }
 
-/** A dry run: its effect is only reported. */
+/** A dry run only reports the policy's effect. */
 export function isDryRun(policy: AuthorizationPolicyFacts): boolean {
   return /^(true|1|t)$/i.test(policy.annotations["istio.io/dry-run"] ?? "");
 }

@@ -1,6 +1,6 @@
 import type { Labels } from "./facts.ts";
 
-/** Istio's canonical service and revision of a workload, by labels in the order of precedence. */
+/** Istio's canonical service and revision of a workload. Labels are tried in the order of precedence. */
 export function canonicalName(labels: Labels, workloadName: string): string {
   return firstOf(labels, ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]) ?? workloadName;
 }
@@ -9,7 +9,7 @@ export function canonicalRevision(labels: Labels): string {
   return firstOf(labels, ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"]) ?? "latest";
 }
 
-/** The labels that say which service and revision a workload is of. */
+/** The labels that set a workload's canonical service and revision. */
 export const canonicalLabels = [
   "app",
   "app.kubernetes.io/name",

@@ -4,7 +4,7 @@ import type { MeshInputs } from "./mesh-inputs.ts";
 import { endpointNetworks, type EndpointNetworks } from "./networks.ts";
 import { remoteKey } from "./remote-inputs.ts";
 
-/** One cluster's pods and nodes as the reading of its endpoints sees them: its own, or a remote one's. */
+/** The pods and nodes of one cluster (the own one or a remote one) that endpoints are computed from. */
 export interface ClusterView {
   readonly id: string;
   readonly networkOf: EndpointNetworks;
@@ -50,12 +50,15 @@ function networkLabelOf(namespace: NamespaceFacts | undefined): string {
   return namespace?.labels[networkLabel] ?? "";
 }
 
-/** The network of the own cluster's workloads that say none: the label of the root namespace, else what this control plane was told. */
+/**
+ * The default network of the own cluster's workloads: the label of the root namespace, else this control plane's
+ * setting.
+ */
 export function localNetwork(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): string {
   return networkLabelOf(reader.get(inputs.namespaces, mesh.rootNamespace)) || mesh.network;
 }
 
-/** The mesh's settings with that network. */
+/** The mesh settings with {@link localNetwork} filled in. */
 export function localMesh(inputs: MeshInputs, reader: CollectionReader): MeshSettings | undefined {
   const mesh = reader.get(inputs.mesh, meshKey);
   if (mesh === undefined) return undefined;
@@ -70,7 +73,7 @@ export function localMesh(inputs: MeshInputs, reader: CollectionReader): MeshSet
 
 const settled = new WeakMap<MeshSettings, MeshSettings>();
 
-/** The same of a remote cluster. */
+/** The default network of a remote cluster's workloads. */
 export function remoteNetwork(
   clusterId: string,
   mesh: MeshSettings,

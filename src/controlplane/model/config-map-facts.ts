@@ -1,6 +1,6 @@
 import type { Authority, SecretPart } from "./secret-facts.ts";
 
-/** A ConfigMap that configuration names. A missing one has that as its fault. */
+/** A ConfigMap that configuration refers to. If it is missing, the fault says so. */
 export interface ConfigMapFacts {
   readonly namespace: string;
   readonly name: string;
@@ -10,7 +10,7 @@ export interface ConfigMapFacts {
   readonly authority: SecretPart<Authority>;
 }
 
-/** It does not matter who names a ConfigMap, because its content is not secret. */
+/** The referrer is not recorded, because a ConfigMap's content is not secret. */
 export interface ConfigMapReference {
   readonly namespace: string;
   readonly name: string;
@@ -18,18 +18,20 @@ export interface ConfigMapReference {
 
 const scheme = "configmap://";
 
-/** The name under which proxies ask for the roots of a ConfigMap; with the suffix of authorities, as those of secrets. */
+/**
+ * The resource name by which proxies request a ConfigMap's roots. It has the same suffix as the authorities of secrets.
+ */
 export function configMapResource({ namespace, name }: ConfigMapReference): string {
   return `${scheme}${namespace}/${name}`;
 }
 
-/** The ConfigMap that a resource name refers to. Undefined for names of other resources. */
+/** The ConfigMap that a resource name refers to. Undefined for other resource names. */
 export function configMapOfResource(resource: string): ConfigMapReference | undefined {
   const [, namespace, name] = /^configmap:\/\/([^/]+)\/([^/]+)-cacert$/.exec(resource) ?? [];
   return namespace === undefined || name === undefined ? undefined : { namespace, name };
 }
 
-/** Whether a credential's name is a ConfigMap with roots, which everybody may read. */
+/** Whether a credential's name refers to a ConfigMap with roots. Everybody may read those. */
 export function namesConfigMap(credential: string): boolean {
   return credential.startsWith(scheme);
 }

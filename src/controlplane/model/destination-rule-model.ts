@@ -9,21 +9,21 @@ import { visibilityOf } from "./service/service-visibility.ts";
 /** The DestinationRules of one namespace for one host, merged. */
 export interface DestinationRuleModel {
   readonly namespace: string;
-  /** Name of the oldest one, which stands for all. */
+  /** The name of the oldest rule, which represents all of them. */
   readonly name: string;
   readonly host: string;
   readonly trafficPolicy: TrafficPolicy | undefined;
   readonly subsets: readonly DestinationSubset[];
-  /** The clients that it holds for; undefined: all. */
+  /** The clients to which it applies. Undefined means all. */
   readonly selector: Labels | undefined;
   readonly visibleIn: readonly string[];
 }
 
-/** All that one namespace has for one host. */
+/** The rules that one namespace has for one host. */
 export interface HostRules {
   readonly namespace: string;
   readonly host: string;
-  /** For clients of the namespace itself. */
+  /** The rules for clients of the same namespace. */
   readonly local: readonly DestinationRuleModel[];
   /** For clients elsewhere. */
   readonly exported: readonly DestinationRuleModel[];
@@ -37,11 +37,11 @@ export interface DestinationRules {
   /** By `namespace/host`. */
   readonly hosts: Collection<HostRules>;
   readonly wildcards: CollectionIndex<HostRules>;
-  /** All that a namespace has. */
+  /** All rules of a namespace. */
   readonly ofNamespace: CollectionIndex<HostRules>;
-  /** By the namespaces that rules name in exportTo. */
+  /** Rules by the namespaces in their exportTo. */
   readonly forGuests: CollectionIndex<HostRules>;
-  /** Rules that look at the labels of their clients, under {@link clientLabelsKey}. */
+  /** Rules that match labels of their clients, under {@link clientLabelsKey}. */
   readonly withClientLabels: CollectionIndex<DestinationRuleFacts>;
   /** Rules whose effect depends on the client's location, under one key. */
   readonly withLocality: CollectionIndex<DestinationRuleFacts>;
@@ -59,7 +59,7 @@ export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInput
   const byHost = inputs.destinationRules.index("namespace-host", (rule) => [
     `${rule.namespace}/${rule.spec.host.toLowerCase()}`,
   ]);
-  // Two spellings of one host (short and whole) meet here.
+  // The short and the full spelling of one host meet here.
   const spellings = graph.derive("destination-rule-hosts", inputs.destinationRules, (rule, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
@@ -104,12 +104,12 @@ export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInput
   };
 }
 
-/** Names of the labels of clients that a rule asks for. */
+/** The names of the client labels that a rule matches. */
 export function clientLabelNames(rule: DestinationRuleFacts): readonly string[] {
   return [...Object.keys(rule.spec.workloadSelector?.matchLabels ?? {}), ...failoverLabelNames(rule)];
 }
 
-/** The rules that order endpoints. */
+/** The labels by which a rule orders endpoints for failover. */
 export function failoverLabelNames({ spec }: DestinationRuleFacts): readonly string[] {
   const priorities = policiesOf(spec).flatMap((policy) => [
     ...(policy.loadBalancer?.localityLbSetting?.failoverPriority ?? []),
@@ -118,7 +118,7 @@ export function failoverLabelNames({ spec }: DestinationRuleFacts): readonly str
   return priorities.map((label) => label.split("=")[0] ?? "");
 }
 
-/** Failover needs outlier detection. Shares by locality apply without it. */
+/** Failover needs outlier detection. Weights by locality apply without it. */
 function needsLocality({ spec }: DestinationRuleFacts): boolean {
   return policiesOf(spec).some(
     ({ loadBalancer, outlierDetection }) =>
@@ -172,7 +172,7 @@ function consolidate(
   };
 }
 
-/** Rules for the same clients become one: subsets are joined, and the policy of the oldest that has one counts. */
+/** Merges rules for the same clients: subsets are joined, and the oldest rule with a traffic policy provides it. */
 function merge(models: readonly DestinationRuleModel[]): readonly DestinationRuleModel[] {
   const merged: DestinationRuleModel[] = [];
   for (const model of models) {
@@ -206,9 +206,9 @@ export interface RuleClient {
 }
 
 /**
- * The rule for a service and client: one of the client's namespace, else an exported one of the service's namespace,
- * else one of the root namespace. The first of these that has any wins, with its most specific host. Private rules of
- * the root namespace take precedence there.
+ * The rule for a service and client: a rule of the client's namespace, else an exported one of the service's namespace,
+ * else one of the root namespace. The first namespace that has any rule for the service wins, with its most specific
+ * host. In the root namespace, private rules win over exported ones.
  */
 export function destinationRuleFor(
   service: { readonly hostname: string; readonly namespace: string },
@@ -222,7 +222,7 @@ export function destinationRuleFor(
   return policies.length === 0 ? found : withBackendTls(found, service, policies);
 }
 
-/** Adds the TLS settings of BackendTLSPolicies, if the rule itself has none. */
+/** Adds the TLS settings of BackendTLSPolicies if the rule has none. */
 function withBackendTls(
   rule: DestinationRuleModel | undefined,
   { hostname: host }: { readonly hostname: string },
@@ -252,7 +252,7 @@ function withBackendTls(
   return { ...base, trafficPolicy: { ...whole, tls: whole.tls ?? ofAll, portLevelSettings: [...said, ...added] } };
 }
 
-/** Settings of a port replace these as a whole. */
+/** A port's settings replace these as a whole. */
 function settingsOf({ loadBalancer, connectionPool, outlierDetection }: Partial<TrafficPolicy>) {
   return { loadBalancer, connectionPool, outlierDetection };
 }
@@ -298,7 +298,7 @@ function mostSpecificRules(
   return wildcards.find((candidate) => candidate.host === best)?.[pool] ?? [];
 }
 
-/** A rule that selects the client takes precedence over one for all. */
+/** A rule that selects the client wins over a rule for all clients. */
 function choose(found: readonly DestinationRuleModel[], client: RuleClient): DestinationRuleModel | undefined {
   const selecting = found.find(
     ({ selector, namespace }) =>
@@ -309,7 +309,7 @@ function choose(found: readonly DestinationRuleModel[], client: RuleClient): Des
   return selecting ?? found.find(({ selector }) => selector === undefined);
 }
 
-/** A rule's name in the metadata of what it shapes. */
+/** The rule's name in the metadata of the clusters that it configures. */
 export function destinationRulePath(rule: DestinationRuleModel): string {
   return `/apis/networking.istio.io/v1/namespaces/${rule.namespace}/destination-rule/${rule.name}`;
 }

@@ -12,13 +12,13 @@ export type EnvoyFilterFacts = ConfigFacts<EnvoyFilter["spec"]>;
 
 export type ProxyConfigFacts = ConfigFacts<ProxyConfigObject["spec"]>;
 
-/** A TrafficExtension, or a WasmPlugin in its form. */
+/** A TrafficExtension, or a WasmPlugin converted to one. */
 export interface TrafficExtensionFacts extends ConfigFacts<TrafficExtension["spec"]> {
-  /** Agents that load modules again with each version of the object go by it. */
+  /** Part of the resource name, so that agents load a module again when the object changes. */
   readonly resourceVersion: string;
 }
 
-/** What opens a registry, as Docker writes it; empty, with a fault, where it cannot be used. */
+/** Registry credentials in Docker's format. Empty, with a fault, if they cannot be used. */
 export interface PullSecretFacts {
   readonly config: string;
   readonly fault?: string;
@@ -27,9 +27,9 @@ export interface PullSecretFacts {
 /** Configuration that changes what proxies get beyond the mesh's own model. */
 export interface ExtensionInputs {
   readonly envoyFilters: SourceCollection<EnvoyFilterFacts>;
-  /** For proxies that this control plane deploys. Webhooks read their own. */
+  /** Used for proxies that this control plane deploys. Injection webhooks read ProxyConfigs themselves. */
   readonly proxyConfigs: SourceCollection<ProxyConfigFacts>;
-  /** Only those that plugins name. */
+  /** Only the secrets that plugins refer to. */
   readonly pullSecrets: SourceCollection<PullSecretFacts>;
   readonly wasmPlugins: SourceCollection<TrafficExtensionFacts>;
   readonly trafficExtensions: SourceCollection<TrafficExtensionFacts>;
@@ -45,7 +45,7 @@ export function createExtensionInputs(graph: CollectionGraph): ExtensionInputs {
   };
 }
 
-/** As upstream names what it makes of a WasmPlugin; no object can be called so. */
+/** Upstream's suffix for a converted WasmPlugin. No Kubernetes object can have such a name. */
 const translatedMark = "~istio-translated-wasmplugin";
 
 export function translatedName(plugin: string): string {
@@ -57,7 +57,10 @@ export interface PullSecretReference {
   readonly name: string;
 }
 
-/** The secrets for the images of plugins: a plugin has those of its own namespace, wherever a longer name says that they are. */
+/**
+ * References to the pull secrets of plugins. A plugin only gets secrets of its own namespace, even if it names another
+ * one.
+ */
 export function derivePullSecretReferences(
   graph: CollectionGraph,
   { wasmPlugins, trafficExtensions }: ExtensionInputs,

@@ -12,14 +12,16 @@ import {
   type ServiceEntryFacts,
 } from "./facts.ts";
 
-/** A proxy, as what selects proxies sees it. */
+/** The properties of a proxy by which extensions select it. */
 export interface ExtendedProxy {
   readonly type: "sidecar" | "router" | "waypoint";
   readonly namespace: string;
   readonly labels: Labels;
 }
 
-/** A traffic extension of a proxy, and whose traffic: all, or that to a waypoint's services of these hosts. */
+/**
+ * A traffic extension of a proxy. It applies to all traffic, or to traffic for a waypoint's services with these hosts.
+ */
 export interface SelectedExtension {
   readonly facts: TrafficExtensionFacts;
   readonly hosts: readonly string[] | undefined;
@@ -40,7 +42,7 @@ interface Attachment {
   readonly targetRefs: readonly PolicyTargetReference[];
 }
 
-/** Which EnvoyFilters and traffic extensions are for a proxy, in the order in which they hold. */
+/** Selects the EnvoyFilters and traffic extensions of a proxy, in the order in which they apply. */
 export class ExtensionSelection {
   readonly #options: ExtensionSelectionOptions;
   readonly #filters: CollectionIndex<EnvoyFilterFacts>;
@@ -58,7 +60,7 @@ export class ExtensionSelection {
     );
   }
 
-  /** By priority; of one those of the root namespace first, then the older, then by name. */
+  /** Sorted by priority, then those of the root namespace first, then by age, then by name. */
   envoyFiltersOf(proxy: ExtendedProxy): readonly EnvoyFilterFacts[] {
     const root = this.#options.rootNamespace();
     const rankOf = ({ namespace }: EnvoyFilterFacts): number => (namespace === root ? 0 : 1);
@@ -80,7 +82,10 @@ export class ExtensionSelection {
       );
   }
 
-  /** The proxy's own namespace first, then the root namespace's, then those of services; then by priority, higher ones first. */
+  /**
+   * Sorted by namespace (the proxy's own, then the root namespace, then those of services), then by priority, highest
+   * first.
+   */
   trafficExtensionsOf(proxy: ExtendedProxy): readonly SelectedExtension[] {
     const found = new Map<string, SelectedExtension>();
     const root = this.#options.rootNamespace();
@@ -112,7 +117,7 @@ export class ExtensionSelection {
     return [...new Set([this.#options.rootNamespace(), namespace])];
   }
 
-  /** Selectors are for those that are no waypoints, targets for proxies of Gateways. */
+  /** Selectors apply to all proxies except waypoints. Targets apply to proxies of Gateways. */
   #isFor({ type, namespace, labels }: ExtendedProxy, { namespace: own, selector, targetRefs }: Attachment): boolean {
     const gateway = labels[istioLabels.gatewayName];
     if (targetRefs.length === 0)

@@ -28,25 +28,22 @@ import type {
 } from "../../api/gateway/index.ts";
 import type { KeySetFetcher } from "./request-authentication-keys.ts";
 
-/**
- * The facts that the model keeps of each object: only what translation reads, so that other changes of an object have
- * no effect.
- */
+/** The part of each object that translation reads. Other changes of an object have no effect. */
 
-/** Who uses HBONE among proxies whose metadata allow it (ENABLE_HBONE). Waypoints and ztunnels always do. */
+/** Who uses HBONE among proxies whose metadata allow it (ENABLE_HBONE). Waypoints and ztunnels always use it. */
 export interface HboneSettings {
-  /** Sidecars and gateways speak it to workloads that take nothing else of the mesh's. */
+  /** Sidecars and gateways use HBONE towards workloads that accept nothing else of the mesh. */
   readonly sent: boolean;
-  /** And to those that take Istio's mutual TLS as well. */
+  /** They also use HBONE towards workloads that accept Istio's mutual TLS. */
   readonly preferred: boolean;
-  /** Sidecars take it. */
+  /** Sidecars accept HBONE. */
   readonly takenBySidecars: boolean;
 }
 
-/** Upstream's of an ambient mesh. */
+/** Upstream's defaults for an ambient mesh. */
 const defaultHbone: HboneSettings = { sent: true, preferred: false, takenBySidecars: true };
 
-/** Who speaks HBONE in the mesh. */
+/** The HBONE settings of the mesh. */
 export function hboneOf(mesh: Pick<MeshSettings, "hbone"> | undefined): HboneSettings {
   return mesh?.hbone ?? defaultHbone;
 }
@@ -89,28 +86,31 @@ export interface MeshSettings
       "gatewayTopology" | "meshId" | "proxyHeaders" | "proxyMetadata" | "tracing" | "tracingServiceName"
     > {
   readonly trustDomain: string;
-  /** From `defaultConfig`. Absent: not set. */
+  /** From `defaultConfig`. Absent if not set. */
   readonly proxyConcurrency?: number | undefined;
-  /** Roots of further authorities. Servers accept their clients. */
+  /** Roots of additional authorities. Servers accept clients with certificates of these. */
   readonly trustedDomains: readonly string[];
-  /** From the file beside the mesh config. */
+  /** From the networks file beside the mesh config. */
   readonly networks: MeshNetworks;
-  /** Ambient reaches global services in all clusters and networks. Absent: it does not. */
+  /** Whether ambient mode reaches global services in all clusters and networks. Absent means no. */
   readonly ambientMultiNetwork?: boolean;
   /**
    * Which proxies enter other networks by HBONE within HBONE in a mesh with several networks. Absent: only waypoints.
    */
   readonly ambientNetworkCrossing?: { readonly waypoints: boolean; readonly ingress: boolean };
-  /** Absent: upstream's defaults, of {@link hboneOf}. */
+  /** Absent means upstream's defaults, as in {@link hboneOf}. */
   readonly hbone?: HboneSettings;
-  /** Waypoints accept connections whose server name is a host of a wildcard. Absent: they do not. */
+  /** Whether waypoints accept connections whose server name matches a wildcard host. Absent means no. */
   readonly wildcardTlsAtWaypoints?: boolean;
-  /** Absent: the control plane. */
+  /** Absent means the control plane. */
   readonly keySetFetcher?: KeySetFetcher;
-  /** A workload may ask several authorizers; absent: what they would be asked about is denied. */
+  /**
+   * Whether a workload may use several external authorizers. Absent means that requests which several would judge are
+   * denied.
+   */
   readonly severalAuthorizers?: boolean;
   readonly rootNamespace: string;
-  /** Which Ingresses of Kubernetes are the mesh's, and who serves them. Absent: none are. */
+  /** Which Kubernetes Ingresses belong to the mesh, and who serves them. Absent means none. */
   readonly ingress?: IngressSettings;
   readonly clusterId: string;
   /** The network of workloads that name none. Usually empty. */
@@ -118,36 +118,36 @@ export interface MeshSettings
   /** The cluster's DNS domain: `cluster.local`. */
   readonly domain: string;
   readonly connectTimeoutMs: number;
-  /** The sampling of traces if nothing else sets it. */
+  /** The sampling percentage of traces without any other setting. */
   readonly traceSamplingPercent: number;
-  /** Empty: proxies write none. */
+  /** Empty means that proxies write no access log. */
   readonly accessLogFile: string;
-  /** Empty: the proxy's own. */
+  /** Empty means the proxy's default format. */
   readonly accessLogFormat: string;
   readonly accessLogEncoding: "TEXT" | "JSON";
-  /** How proxies write paths before they compare them. */
+  /** How proxies normalize paths before they compare them. */
   readonly pathNormalization: PathNormalization;
 }
 export const meshKey = "mesh";
 
 export interface IngressSettings {
   readonly mode: MeshConfig["ingressControllerMode"];
-  /** The value of the annotation `kubernetes.io/ingress.class` that means this mesh. */
+  /** The value of the annotation `kubernetes.io/ingress.class` that selects this mesh. */
   readonly className: string;
-  /** The Service of the ingress gateway, whose addresses an Ingress gets. */
+  /** The ingress gateway's Service. Its addresses become the status of an Ingress. */
   readonly service: string;
-  /** The value of its pods' label `istio`. Absent: as the Service is named. */
+  /** The value of the label `istio` of the gateway's pods. Absent means the Service's name. */
   readonly selector?: string | undefined;
-  /** Of the Service, and of the secrets that Ingresses name. */
+  /** The namespace of the Service and of the secrets that Ingresses name. */
   readonly namespace: string;
 }
 
-/** An Ingress of Kubernetes. */
+/** A Kubernetes Ingress. */
 export interface IngressFacts {
   readonly namespace: string;
   readonly name: string;
   readonly createdAt: string;
-  /** As the old annotation says it. */
+  /** The class from the deprecated annotation. */
   readonly annotatedClass: string | undefined;
   readonly className: string | undefined;
   readonly tls: readonly { readonly hosts: readonly string[]; readonly secretName: string }[];
@@ -158,7 +158,7 @@ export interface IngressFacts {
 export interface IngressPathFacts {
   readonly path: string;
   readonly pathType: "Exact" | "Prefix" | "ImplementationSpecific";
-  /** Absent: the backend is no Service. */
+  /** Absent if the backend is not a Service. */
   readonly service: string | undefined;
   readonly port: number | string | undefined;
 }
@@ -168,13 +168,13 @@ export type Labels = Readonly<Record<string, string>>;
 export interface NamespaceFacts {
   readonly name: string;
   readonly labels: Labels;
-  /** The weight for Services that set none themselves. */
+  /** The weight for Services without a setting of their own. */
   readonly waypointCanaryWeight?: string | undefined;
-  /** The preference for services that set none. Absent: none. */
+  /** The traffic preference of services without a setting of their own. Absent means none. */
   readonly preference?: TrafficPreference;
 }
 
-/** Where traffic should go first. */
+/** Which endpoints a client prefers. */
 export type TrafficPreference = "none" | "close" | "node" | "only-node";
 
 export interface NodeFacts {
@@ -185,7 +185,7 @@ export interface NodeFacts {
 }
 
 export interface PodFacts {
-  /** Absent: of the cluster that the control plane runs in. */
+  /** Absent means the cluster of the control plane. */
   readonly clusterId?: string;
   readonly namespace: string;
   readonly name: string;
@@ -194,30 +194,30 @@ export interface PodFacts {
   readonly hostNetwork: boolean;
   readonly node: string;
   readonly serviceAccount: string;
-  /** Not while it is about to end. */
+  /** False as soon as the pod is terminating. */
   readonly ready: boolean;
-  /** It is about to end, and still serves. */
+  /** The pod is terminating and still serves. */
   readonly leaving: boolean;
-  /** Its traffic is captured by a ztunnel (annotation of the CNI agent). */
+  /** A ztunnel captures its traffic, by the annotation of the CNI agent. */
   readonly redirected: boolean;
   readonly workloadName: string;
   readonly workloadType: "deployment" | "cronjob" | "job" | "pod";
-  /** The sidecar that the pod has; gateways and waypoints are no sidecars. */
+  /** The pod's sidecar. Gateways and waypoints are not sidecars. */
   readonly sidecar?: SidecarProxyFacts;
-  /** What its proxy has otherwise than the mesh. */
+  /** The proxy settings in which this pod differs from the mesh. */
   readonly proxyConfig?: OwnProxyConfig;
   readonly containerPorts: readonly { readonly name: string; readonly port: number; readonly protocol: string }[];
 }
 
 export interface SidecarProxyFacts {
-  /** How connections reach it. NONE: no redirect, it listens on ports of its own. */
+  /** How connections reach the proxy. With NONE, nothing is redirected, and it listens on its own ports. */
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
-  /** It takes HBONE too. */
+  /** It also accepts HBONE. */
   readonly hbone: boolean;
 }
 
 export interface ServiceFacts {
-  /** Absent: of the cluster that the control plane runs in. */
+  /** Absent means the cluster of the control plane. */
   readonly clusterId?: string;
   readonly namespace: string;
   readonly name: string;
@@ -228,20 +228,20 @@ export interface ServiceFacts {
   /** An ExternalName is a DNS alias without addresses, so it is not a destination of its own. */
   readonly type: "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName";
   readonly externalName: string;
-  /** RFC 3339, to the second: the older of two services with one hostname counts. */
+  /** RFC 3339, to the second. The older of two services with one hostname wins. */
   readonly createdAt: string;
-  /** The namespaces that see it (`.` its own, `*` all, `~` none). Empty: as the mesh config says. */
+  /** The namespaces that see it: `.` its own, `*` all, `~` none. Empty means the mesh config's default. */
   readonly exportTo: readonly string[];
-  /** The addresses of its load balancer, once it has some. */
+  /** The addresses of its load balancer. Empty until there are any. */
   readonly balancerAddresses: readonly string[];
-  /** Addresses and names that it has outside of the cluster. */
+  /** Its addresses and names outside the cluster. */
   readonly externalAddresses: readonly string[];
   readonly clusterAddresses: readonly string[];
   readonly preference: TrafficPreference;
-  /** It has no setting, and its namespace may have one. */
+  /** It has no setting of its own, so its namespace's setting applies. */
   readonly inheritsPreference?: true;
   readonly publishNotReady: boolean;
-  /** As the annotation says it. */
+  /** The annotation's value. */
   readonly waypointCanaryWeight?: string | undefined;
 }
 
@@ -251,11 +251,11 @@ export interface ServicePortFacts {
   readonly protocol: "TCP" | "UDP" | "SCTP";
   readonly target: number | string;
   readonly appProtocol: AppProtocol;
-  /** Its declared protocol has no counterpart for ztunnels: gRPC-Web, MongoDB, MySQL or Redis. */
+  /** ztunnels have no name for its protocol: gRPC-Web, MongoDB, MySQL or Redis. */
   readonly unnamedProtocol?: true;
 }
 
-/** As Istio selects it: by `appProtocol`, else by the port's name. */
+/** Istio's protocol selection: by `appProtocol`, else by the port's name. */
 export type AppProtocol = "unknown" | "http" | "http2" | "grpc" | "tcp" | "tls";
 
 export interface SliceFacts {
@@ -271,7 +271,7 @@ export interface EndpointFacts {
   readonly addresses: readonly string[];
   readonly ready: boolean;
   readonly node: string;
-  /** `namespace/name`; empty when it is no pod. */
+  /** `namespace/name`. Empty if the endpoint is not a pod. */
   readonly pod: string;
 }
 
@@ -286,7 +286,7 @@ export interface ConfigFacts<Spec> {
   readonly spec: Spec;
 }
 
-/** A revision tag: a webhook configuration that leads to a revision. */
+/** A revision tag: a webhook configuration that points to a revision. */
 export interface TagFacts {
   readonly tag: string;
   readonly revision: string;
@@ -295,24 +295,24 @@ export interface TagFacts {
 export interface ServiceAccountFacts {
   readonly namespace: string;
   readonly name: string;
-  /** Made for the proxies of a Gateway. */
+  /** This control plane deploys the Gateway's proxies. */
   readonly managed: boolean;
 }
 
 export interface GatewayClassFacts {
   readonly name: string;
-  /** Of both only what waypoints are told by. */
+  /** Only the labels and annotations that configure waypoints. */
   readonly labels: Labels;
   readonly annotations: Labels;
   readonly controllerName: string;
 }
 
 export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
-  /** Its status says that it has served, in some revision. */
+  /** Its status says that some revision has served it. */
   readonly programmed: boolean;
-  /** The address of a Gateway that is the entry to a network. */
+  /** The addresses of a Gateway that leads into a network. */
   readonly networkAddresses?: readonly string[];
-  /** If somebody else's proxies serve the Gateway: their ports by the Gateway's own. Absent: the same ports. */
+  /** The ports of proxies that somebody else deploys, by the Gateway's ports. Absent means the same ports. */
   readonly targetPorts?: ReadonlyMap<number, number>;
 }
 export type HttpRouteFacts = ConfigFacts<HttpRoute["spec"]>;
@@ -329,14 +329,14 @@ export type VirtualServiceFacts = ConfigFacts<VirtualService["spec"]>;
 export type DestinationRuleFacts = ConfigFacts<DestinationRule["spec"]>;
 export type IstioGatewayFacts = ConfigFacts<IstioGateway["spec"]>;
 export interface ServiceEntryFacts extends ConfigFacts<ServiceEntry["spec"]> {
-  /** Addresses that a control plane has assigned to its hosts. Empty if it wants none. */
+  /** Addresses that a control plane assigned to its hosts. Empty if the entry opts out. */
   readonly allocated?: Readonly<Record<string, readonly string[]>>;
-  /** Absent: it says nothing of it, and its namespace may. */
+  /** Absent means that the namespace's preference applies. */
   readonly preference?: TrafficPreference;
 }
 export type SidecarFacts = ConfigFacts<Sidecar["spec"]>;
 export interface WorkloadEntryFacts extends ConfigFacts<WorkloadEntry["spec"]> {
-  /** It is probed, and no probe has found it healthy. */
+  /** It has a health probe that has not succeeded yet. */
   readonly unhealthy?: true;
 }
 export type RequestAuthenticationFacts = ConfigFacts<RequestAuthentication["spec"]>;
@@ -351,12 +351,12 @@ export function hostnameOf(service: { readonly namespace: string; readonly name:
   return `${service.name}.${service.namespace}.svc.${domain}`;
 }
 
-/** Older first, then by name: how Istio and Gateway API break ties. */
+/** Sorts by age, then by name. Istio and Gateway API break ties this way. */
 export function byAge(left: ConfigFacts<unknown>, right: ConfigFacts<unknown>): number {
   return compareText(left.createdAt, right.createdAt) || compareText(factsKey(left), factsKey(right));
 }
 
-/** The same for what is no object, or of several kinds: of one age the names count before the namespaces. */
+/** Sorts things that are not objects, or objects of several kinds: by age, then by name, then by namespace. */
 export function byCreation(
   left: { readonly createdAt: string; readonly name: string; readonly namespace: string },
   right: { readonly createdAt: string; readonly name: string; readonly namespace: string },

@@ -1,6 +1,6 @@
 /** Gateway API's hostnames: a name, a wildcard `*.suffix` for one or more labels, or `*` for all. */
 
-/** The more specific of two hostnames that have names in common; undefined when they have none. */
+/** The more specific of two overlapping hostnames. Undefined if they do not overlap. */
 export function intersectHostnames(left: string, right: string): string | undefined {
   if (left === right || right === "*") return left;
   if (left === "*") return right;
@@ -8,7 +8,7 @@ export function intersectHostnames(left: string, right: string): string | undefi
   return covers(right, left) ? left : undefined;
 }
 
-/** Whether every name of `narrow` is one of the wildcard `wide`. */
+/** Whether the wildcard `wide` covers every name of `narrow`. */
 function covers(wide: string, narrow: string): boolean {
   if (!wide.startsWith("*.")) return false;
   const suffix = wide.slice(1);

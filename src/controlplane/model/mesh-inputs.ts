@@ -36,7 +36,7 @@ import type { KeySetFacts } from "./request-authentication-keys.ts";
 import { createRemoteInputs, type RemoteInputs } from "./remote-inputs.ts";
 import type { SecretFacts } from "./secret-facts.ts";
 
-/** The sources of the model. Keys are `namespace/name`, or the name of what is in no namespace. */
+/** The sources of the model. Keys are `namespace/name`, or the name for cluster-scoped objects. */
 export interface MeshInputs {
   readonly mesh: SourceCollection<MeshSettings>;
   readonly namespaces: SourceCollection<NamespaceFacts>;
@@ -69,14 +69,14 @@ export interface MeshInputs {
   readonly requestAuthentications: SourceCollection<RequestAuthenticationFacts>;
   readonly telemetries: SourceCollection<TelemetryFacts>;
   readonly extensions: ExtensionInputs;
-  /** By source: fetched, not read of the API server. */
+  /** Fetched key sets, by {@link KeySource.id}. They do not come from the API server. */
   readonly keySets: SourceCollection<KeySetFacts>;
-  /** Only those that configuration names. */
+  /** Only the Secrets that configuration refers to. */
   readonly secrets: SourceCollection<SecretFacts>;
-  /** Likewise. */
+  /** Only the ConfigMaps that configuration refers to. */
   readonly configMaps: SourceCollection<ConfigMapFacts>;
   readonly remote: RemoteInputs;
-  /** Addresses of the names that gateways of networks have; looked up by this control plane. */
+  /** The addresses of network gateways that are given by DNS name. This control plane resolves them. */
   readonly resolvedNames: SourceCollection<{ readonly addresses: readonly string[] }>;
 }
 

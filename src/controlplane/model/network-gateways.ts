@@ -7,23 +7,23 @@ import { isAddress } from "./ip-address.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { remoteKey } from "./remote-inputs.ts";
 
-/** An entry to a network from others. */
+/** A gateway into a network. */
 export interface NetworkGateway {
   readonly network: string;
-  /** Empty for entries that the mesh's networks define. */
+  /** Empty for gateways from the mesh networks configuration. */
   readonly cluster: string;
   readonly address: string;
-  /** Port for mutual TLS that it passes through by server name. 0: none. */
+  /** The port that passes mutual TLS through by server name. 0 if there is none. */
   readonly port: number;
-  /** Port for HBONE. 0: none. */
+  /** The port for HBONE. 0 if there is none. */
   readonly hbonePort: number;
 }
 
-/** All of a mesh. */
+/** All network gateways of a mesh. */
 export interface NetworkGateways {
-  /** In the order of addresses and ports. */
+  /** Sorted by address and port. */
   readonly all: readonly NetworkGateway[];
-  /** The factor of weights that makes them divisible among the gateways of any network. */
+  /** The factor that makes weights divisible by the number of gateways of each network. */
   readonly scale: number;
 }
 
@@ -31,9 +31,9 @@ export const noNetworkGateways: NetworkGateways = { all: [], scale: 1 };
 const gatewaysKey = "all";
 
 export interface NetworkGatewaysModel {
-  /** Includes gateways by name, which proxies resolve themselves. */
+  /** Includes gateways given by DNS name, which proxies resolve themselves. */
   readonly unresolved: Collection<NetworkGateways>;
-  /** With addresses alone. */
+  /** Only gateways with IP addresses. */
   readonly resolved: Collection<NetworkGateways>;
 }
 
@@ -41,9 +41,7 @@ export function gatewaysOf(collection: Collection<NetworkGateways>, reader: Coll
   return reader.get(collection, gatewaysKey) ?? noNetworkGateways;
 }
 
-/**
- * As upstream: the network's gateways in the endpoint's own cluster, if there are any. Otherwise all of the network.
- */
+/** The network's gateways in the endpoint's own cluster, else all gateways of the network. Upstream does the same. */
 export function gatewaysTo(gateways: NetworkGateways, network: string, cluster: string): readonly NetworkGateway[] {
   const ofNetwork = gateways.all.filter((gateway) => gateway.network === network);
   const near = ofNetwork.filter((gateway) => gateway.cluster === cluster);
@@ -68,7 +66,7 @@ export function deriveNetworkGateways(graph: CollectionGraph, inputs: MeshInputs
       ...reader.lookup(remoteServices, anyGateway).flatMap((service) => labelledGateways(service, service.clusterId)),
       ...registeredGateways(mesh, inputs, reader),
       ...reader.lookup(localResources, anyGateway).flatMap((gateway) => resourceGateways(gateway, mesh.clusterId)),
-      // A gateway that stands for another cluster's counts only in the own cluster.
+      // A Gateway that describes another cluster's gateway only applies in its own cluster.
       ...reader
         .lookup(remoteResources, anyGateway)
         .flatMap((gateway) =>
@@ -132,7 +130,7 @@ function configuredGateways({ networks }: MeshSettings): readonly NetworkGateway
 const portLabel = "networking.istio.io/gatewayPort";
 const defaultGatewayPort = 15_443;
 
-/** The gateways of a Service whose label names the network that it leads into. */
+/** The gateways of a Service whose label `topology.istio.io/network` names their network. */
 function labelledGateways(service: ServiceFacts, cluster: string): readonly NetworkGateway[] {
   const network = service.labels[istioLabels.network] ?? "";
   const said = Number(service.labels[portLabel] ?? defaultGatewayPort);
@@ -143,7 +141,7 @@ function labelledGateways(service: ServiceFacts, cluster: string): readonly Netw
   return service.externalAddresses.map((address) => ({ network, cluster, address, port, hbonePort }));
 }
 
-/** Services that the mesh's networks name as the gateways of the networks that whole clusters are in. */
+/** The Services that the mesh networks name as gateways of networks that consist of whole clusters. */
 function registeredGateways(
   mesh: MeshSettings,
   inputs: MeshInputs,
@@ -159,7 +157,7 @@ function registeredGateways(
           cluster === mesh.clusterId
             ? reader.get(inputs.services, `${namespace}/${name}`)
             : reader.get(inputs.remote.services, remoteKey(cluster, `${namespace}/${name}`));
-        // What a Service says of itself counts before what is said of it.
+        // The Service's own label wins over the mesh networks.
         if (service === undefined || service.labels[istioLabels.network] !== undefined) return [];
         return service.externalAddresses.map((address) => ({ network, cluster, address, port, hbonePort: 0 }));
       });
@@ -186,7 +184,9 @@ function resourceGateways(gateway: GatewayFacts, cluster: string): readonly Netw
   );
 }
 
-/** By the listener's option, or by being the port that the Gateway names by its label. */
+/**
+ * Whether a listener passes TLS through automatically: by its option, or because the Gateway's label names its port.
+ */
 function isAutoPassthrough({ labels }: GatewayFacts, listener: GatewayFacts["spec"]["listeners"][number]): boolean {
   if (listener.tls === undefined) return false;
   return (

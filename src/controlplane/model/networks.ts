@@ -3,10 +3,10 @@ import { istioLabels } from "../../api/istio/index.ts";
 import type { Labels } from "./facts.ts";
 import { addressBytes, cidrOf } from "./ip-address.ts";
 
-/** The network of an endpoint, by its address and its workload's labels; empty: it is in none that has a name. */
+/** The network of an endpoint, by its address and the labels of its workload. Empty if its network has no name. */
 export type EndpointNetworks = (address: string, labels: Labels) => string;
 
-/** As upstream: what the workload says, else its cluster's root namespace, else the mesh's networks. */
+/** The workload's label wins, then its cluster's root namespace, then the mesh networks. Upstream does the same. */
 export function endpointNetworks(
   clusterId: string,
   rootNamespaceLabel: string,
@@ -29,7 +29,7 @@ interface NetworkRange {
 
 interface NetworkTable {
   readonly byRegistry: ReadonlyMap<string, string>;
-  /** Wider ones first. */
+  /** Larger ranges first. */
   readonly ranges: readonly NetworkRange[];
 }
 

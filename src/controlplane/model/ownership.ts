@@ -3,12 +3,12 @@ import type { CollectionReader } from "../../kube/index.ts";
 import type { GatewayFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 
-/** The revision that nothing names. */
+/** The revision of objects without a revision label. */
 const defaultRevision = "default";
 
 /**
- * The revision that owns a Gateway or a route: its label `istio.io/rev`, else its namespace's, else `default`; tags lead on to the
- * revision that they name.
+ * The revision that owns a Gateway or a route: its label `istio.io/rev`, else its namespace's label, else `default`. A
+ * tag is resolved to its revision.
  */
 export function owningRevision(
   gateway: Pick<GatewayFacts, "namespace" | "labels">,

@@ -5,7 +5,7 @@ import { byAge, factsKey, type Labels, type PeerAuthenticationFacts } from "./fa
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { hasSelector } from "./selection.ts";
 
-/** The policies that may concern a namespace's workloads: its own and the root's. */
+/** The policies that may apply to a namespace's workloads: those of the namespace and of the root namespace. */
 export function peerAuthenticationsFor(
   namespace: string,
   rootNamespace: string,
@@ -16,7 +16,7 @@ export function peerAuthenticationsFor(
   return [...new Set([namespace, rootNamespace])].flatMap((scope) => reader.lookup(byNamespace, scope));
 }
 
-/** The mode of all workloads of a namespace that clients can rely on. */
+/** The mutual TLS mode that all workloads of a namespace share. */
 export function namespaceMutualTls(
   namespace: string,
   rootNamespace: string,
@@ -25,14 +25,14 @@ export function namespaceMutualTls(
   return effective(inheritedModes(namespace, rootNamespace, policies));
 }
 
-/** What holds for one workload. */
+/** The policies that apply to one workload. */
 export interface EffectivePeerAuthentication {
   readonly strict: boolean;
-  /** The policy that has ports of its own and selects the workload. */
+  /** The policy that selects the workload and sets modes for ports. */
   readonly withPorts: PeerAuthenticationFacts | undefined;
 }
 
-/** The strictness that a policy with a selector inherits where its own mode is unset. */
+/** What a policy with a selector inherits if its own mode is unset: whether mutual TLS is strict. */
 export function inheritedStrict(
   namespace: string,
   rootNamespace: string,
@@ -42,8 +42,8 @@ export function inheritedStrict(
 }
 
 /**
- * A workload's policy beats the namespace's, which beats the mesh's. Of several on one level the oldest counts.
- * `policies` are the namespace's and the root's.
+ * A workload's policy wins over the namespace's, which wins over the mesh's. On one level, the oldest wins. `policies`
+ * are those of the namespace and of the root namespace.
  */
 export function effectivePeerAuthentication(
   workload: { readonly namespace: string; readonly labels: Labels },
@@ -59,15 +59,15 @@ export function effectivePeerAuthentication(
 /** What a port of a workload accepts: only mutual TLS, both, or only plain text. */
 export type EffectiveMutualTls = "STRICT" | "PERMISSIVE" | "DISABLE";
 
-/** How a workload's ports take connections; `ports` lists those that a policy names. */
+/** The mutual TLS modes of a workload's ports. `ports` contains those that a policy names. */
 export interface WorkloadMutualTls {
   readonly mode: EffectiveMutualTls;
   readonly ports: ReadonlyMap<number, EffectiveMutualTls>;
 }
 
 /**
- * Port beats workload, workload beats namespace, namespace beats mesh. The default is PERMISSIVE. `policies` are the
- * namespace's and the root's.
+ * A port's mode wins over the workload's, which wins over the namespace's, which wins over the mesh's. The default is
+ * PERMISSIVE. `policies` are those of the namespace and of the root namespace.
  */
 export function workloadMutualTls(
   workload: { readonly namespace: string; readonly labels: Labels },
@@ -83,7 +83,7 @@ export function workloadMutualTls(
   return { mode, ports: new Map(ports.sort(([left], [right]) => left - right)) };
 }
 
-/** For the port that the application listens on. Clients send plain text if it is DISABLE. */
+/** `port` is the application's port. With DISABLE, clients send plain text. */
 export function mutualTlsModeOf(settings: WorkloadMutualTls, port: number): EffectiveMutualTls {
   return settings.ports.get(port) ?? settings.mode;
 }
@@ -92,7 +92,7 @@ function effective(modes: readonly (MutualTlsMode | undefined)[]): EffectiveMutu
   return modes.find((mode): mode is EffectiveMutualTls => mode !== undefined && mode !== "UNSET") ?? "PERMISSIVE";
 }
 
-/** The oldest of the namespace's policies that select the workload. */
+/** The oldest policy of the namespace that selects the workload. */
 function selectingPolicy(
   workload: { readonly namespace: string; readonly labels: Labels },
   policies: readonly PeerAuthenticationFacts[],
@@ -122,14 +122,14 @@ function wholeNamespace(policies: readonly PeerAuthenticationFacts[], namespace:
   return policies.filter((policy) => policy.namespace === namespace && !hasSelector(policy)).sort(byAge)[0]?.spec.mode;
 }
 
-/** The name of the policy for ztunnels that a PeerAuthentication with ports becomes. */
+/** The name of the ztunnel policy to which a PeerAuthentication with ports is converted. */
 export function convertedPolicyName(policy: PeerAuthenticationFacts): string {
   return `converted_peer_authentication_${policy.name}`;
 }
 
 export const staticStrictPolicyName = "istio_converted_static_strict";
 
-/** The ports of a policy whose mode differs from that of all others, by number. */
+/** The ports of a policy, by number, whose mode differs from that of all other ports. */
 export function differingPorts({ spec }: PeerAuthenticationFacts, strict: boolean): readonly number[] {
   const differing = Object.entries(spec.portLevelModes).filter(
     ([, mode]) => mode !== "UNSET" && (mode === "STRICT") !== strict,
@@ -137,7 +137,7 @@ export function differingPorts({ spec }: PeerAuthenticationFacts, strict: boolea
   return differing.map(([port]) => Number(port)).sort((left, right) => left - right);
 }
 
-/** Keys of the converted policies that a workload lists. */
+/** The keys of the converted policies of a workload. */
 export function convertedPolicyKeys(effective: EffectivePeerAuthentication, rootNamespace: string): readonly string[] {
   const { withPorts, strict } = effective;
   if (withPorts !== undefined && differingPorts(withPorts, strict).length > 0)

@@ -19,7 +19,7 @@ export class ProviderClusters {
 
   /**
    * The cluster of `host` or `namespace/host`. Undefined if no service has the host, or services of several namespaces
-   * have it. A proxy refuses a whole listener that names a cluster which it does not have.
+   * have it. A proxy rejects a whole listener that names an unknown cluster.
    */
   of(
     { service, port }: ProviderService,

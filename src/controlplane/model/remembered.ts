@@ -1,9 +1,9 @@
-/** Words come and go while their subject lives (scopes, namespaces, versions): of more than this the first ones are forgotten. */
+/** Bounds the keys of one object, such as scopes, namespaces and versions. Beyond it, the oldest keys are evicted. */
 const maxWords = 4096;
 
 /**
- * Caches what is made from an object and a key, as long as the object lives. Equal parts of many scopes are then one
- * object.
+ * Caches values by an object and a key for as long as the object lives. Equal parts of several scopes then share one
+ * value.
  */
 export class Remembered<Subject extends object, Value> {
   readonly #values = new WeakMap<Subject, Map<string, Value>>();

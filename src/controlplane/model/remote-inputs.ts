@@ -2,18 +2,18 @@ import { structurallyEqual, type CollectionGraph, type SourceCollection } from "
 import type { GatewayFacts, NamespaceFacts, NodeFacts, PodFacts, ServiceFacts, SliceFacts } from "./facts.ts";
 
 /**
- * The objects of the clusters that remote secrets name. Keys are {@link remoteKey}s. Configuration comes only from the
- * own cluster.
+ * The objects of the clusters that remote secrets name. Keys are {@link remoteKey}s. Configuration is only read from
+ * the own cluster.
  */
 export interface RemoteInputs {
-  /** By id. A cluster appears when it has been read once. */
+  /** By id. A cluster appears after its first complete read. */
   readonly clusters: SourceCollection<RemoteClusterFacts>;
   readonly namespaces: SourceCollection<NamespaceFacts>;
   readonly nodes: SourceCollection<NodeFacts>;
   readonly pods: SourceCollection<PodFacts & OfCluster>;
   readonly services: SourceCollection<ServiceFacts & OfCluster>;
   readonly slices: SourceCollection<SliceFacts & OfCluster>;
-  /** Only those that stand for a network's gateway are used. */
+  /** Only Gateways that describe a network's gateway are used. */
   readonly gateways: SourceCollection<GatewayFacts & OfCluster>;
 }
 
@@ -25,7 +25,7 @@ export interface RemoteClusterFacts {
   readonly id: string;
 }
 
-/** `cluster/namespace/name`, or `cluster/name` of what is in no namespace. */
+/** `cluster/namespace/name`, or `cluster/name` for cluster-scoped objects. */
 export function remoteKey(clusterId: string, key: string): string {
   return `${clusterId}/${key}`;
 }

@@ -1,32 +1,32 @@
 import type { JwtRule } from "../../api/istio/index.ts";
 
-/** A key set (JWKS) that this control plane has fetched, by where it is from: {@link KeySource.id}. */
+/** A key set (JWKS) that this control plane has fetched, by {@link KeySource.id}. */
 export interface KeySetFacts {
   readonly source: string;
   readonly keys: string;
 }
 
-/** Where the keys of a rule come from. */
+/** The source of a rule's keys. */
 export interface KeySource {
-  /** Rules with one id share what is fetched. */
+  /** Rules with the same id share one fetched key set. */
   readonly id: string;
-  /** Absent: the issuer's discovery document tells it. */
+  /** Absent if the issuer's discovery document provides it. */
   readonly address?: string | undefined;
   readonly issuer: string;
   readonly timeoutMs: number;
 }
 
-/** Who fetches key sets that a rule names by their address: PILOT_JWT_ENABLE_REMOTE_JWKS. */
+/** Who fetches key sets from a rule's URL (PILOT_JWT_ENABLE_REMOTE_JWKS). */
 export type KeySetFetcher = "control-plane" | "proxy-where-in-mesh" | "proxy";
 
-/** Upstream's, of whoever fetches. */
+/** Upstream's default for control plane and proxy. */
 const defaultTimeoutMs = 5000;
 
 export function keyFetchTimeoutMs({ timeoutMs = defaultTimeoutMs }: Pick<JwtRule, "timeoutMs">): number {
   return timeoutMs;
 }
 
-/** Undefined when the rule has its keys itself. */
+/** Undefined if the rule contains its keys. */
 export function keySource(rule: Pick<JwtRule, "issuer" | "jwks" | "jwksUri" | "timeoutMs">): KeySource | undefined {
   if (rule.jwks !== undefined) return undefined;
   const timeoutMs = keyFetchTimeoutMs(rule);

@@ -1,24 +1,24 @@
 import type { ServerTls } from "../../api/istio/index.ts";
 
-/** What a secret offers, or why it cannot be used for that. */
+/** One usable part of a secret, or why it cannot be used. */
 export type SecretPart<Value> = { readonly value: Value } | { readonly fault: string };
 
 export interface KeyPair {
-  /** PEM. */
+  /** In PEM. */
   readonly certificateChain: string;
   readonly privateKey: string;
-  /** DER, base64; absent: none. */
+  /** DER in base64. Absent if there is none. */
   readonly ocspStaple?: string;
 }
 
 export interface Authority {
-  /** PEM. */
+  /** In PEM. */
   readonly certificates: string;
-  /** PEM of revocation lists; absent: none. */
+  /** Revocation lists in PEM. Absent if there are none. */
   readonly revocations?: string;
 }
 
-/** A secret that some gateway asks for; one that does not exist has that as its faults. */
+/** A secret that a gateway requests. If it does not exist, its faults say so. */
 export interface SecretFacts {
   readonly namespace: string;
   readonly name: string;
@@ -27,27 +27,29 @@ export interface SecretFacts {
   readonly authority: SecretPart<Authority>;
 }
 
-/** Whom a secret is for: proxies of one namespace know it by one name. */
+/** A secret and its recipients. Proxies of one namespace know it by one name. */
 export interface SecretReference {
   readonly proxyNamespace: string;
-  /** The resource's name: `kubernetes://name`, `kubernetes-gateway://namespace/name`, either with `-cacert`. */
+  /** The resource's name: `kubernetes://name` or `kubernetes-gateway://namespace/name`, optionally with `-cacert`. */
   readonly resource: string;
   readonly namespace: string;
   readonly name: string;
   readonly part: "keyPair" | "authority";
-  /** Another secret serves as well. */
+  /** The secret may be missing, because another one provides the same. */
   readonly optional: boolean;
 }
 
-/** A secret of this ending holds the authority that is meant beside the certificate of the rest of the name. */
+/**
+ * A secret whose name has this suffix contains the authority that belongs to the certificate of the rest of the name.
+ */
 export const authoritySuffix = "-cacert";
 
-/** The name of a secret's resource; names that say already where the secret is stay as they are. */
+/** The resource name of a secret. Names that already contain the secret's location stay unchanged. */
 export function credentialResource(name: string): string {
   return name.includes("://") ? name : `kubernetes://${name}`;
 }
 
-/** The resources of a server's certificates, in the order in which they are offered, and of the authority of its clients. */
+/** The resources of a server's certificates, in the order in which they are offered, and of its client authority. */
 export function serverCredentials(tls: ServerTls): {
   readonly certificates: readonly string[];
   readonly authority: string | undefined;
@@ -63,8 +65,8 @@ export function serverCredentials(tls: ServerTls): {
 }
 
 /**
- * The secrets that a resource's name means to proxies of a namespace, in the order in which they are looked at; empty for
- * other names. An authority may have a secret of its own, else it is beside the certificate.
+ * The secrets that a resource name means for proxies of a namespace, in the order of lookup. Empty for other names. An
+ * authority is in a secret of its own, or beside the certificate.
  */
 export function secretReferences(resource: string, proxyNamespace: string): readonly SecretReference[] {
   const [, scheme, path = ""] = /^(kubernetes|kubernetes-gateway):\/\/(.+)$/.exec(resource) ?? [];
@@ -81,7 +83,7 @@ export function secretReferences(resource: string, proxyNamespace: string): read
   ];
 }
 
-/** The names of resources that a secret may be asked for by. */
+/** The resource names by which proxies may request a secret. */
 export function resourcesOfSecret({ namespace, name }: Pick<SecretFacts, "namespace" | "name">): readonly string[] {
   const names = name.endsWith(authoritySuffix) ? [name] : [name, `${name}${authoritySuffix}`];
   return names.flatMap((own) => [

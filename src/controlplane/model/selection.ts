@@ -2,7 +2,7 @@ import { matchesLabels } from "../../api/index.ts";
 import type { CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import type { Labels } from "./facts.ts";
 
-/** Whether a policy is for some workloads only. */
+/** Whether a policy applies to some workloads only. */
 export function hasSelector({
   spec,
 }: {
@@ -12,15 +12,15 @@ export function hasSelector({
 }
 
 /**
- * An index of objects with label selectors, under the first pair of each selector. A pod finds its candidates by its
- * own labels and depends only on those.
+ * Index keys for objects with label selectors: the first pair of each selector. A pod looks up candidates by its own
+ * labels, and depends only on those keys.
  */
 export function selectorKeys(scope: string, selector: Labels): readonly string[] {
   const first = Object.keys(selector).sort()[0];
   return first === undefined ? [] : [`${scope}/${first}=${selector[first] ?? ""}`];
 }
 
-/** Those in the scope whose selector the labels satisfy. */
+/** The objects of the scope whose selector matches the labels. */
 export function selecting<Item>(
   index: CollectionIndex<Item>,
   scope: string,

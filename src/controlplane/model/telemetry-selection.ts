@@ -3,7 +3,7 @@ import { PolicySelection, type PolicySubject } from "./authorization-selection.t
 import { byAge, type TelemetryFacts } from "./facts.ts";
 import { hasSelector } from "./selection.ts";
 
-/** Finds the Telemetry of a subject, by indexes: a change of others is not seen. */
+/** Selects the Telemetry objects of a subject by indexes, so that changes of other objects have no effect. */
 export class TelemetrySelection {
   readonly #selection: PolicySelection<TelemetryFacts>;
   readonly #wide: CollectionIndex<TelemetryFacts>;
@@ -14,8 +14,9 @@ export class TelemetrySelection {
   }
 
   /**
-   * From the widest to the narrowest: the oldest of the root namespace, of the subject's and of its services' that is for all of it, then
-   * every one of the subject's or its services' namespaces that names the subject, the older first.
+   * From the widest to the narrowest: first the oldest namespace-wide object of the root namespace, of the subject's
+   * namespace and of its services' namespaces, then each object of the subject's or its services' namespaces that names
+   * the subject, oldest first.
    */
   levelsOf(subject: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly TelemetryFacts[] {
     const services = (subject.services ?? []).map((service) => service.namespace);

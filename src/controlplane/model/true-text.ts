@@ -1,6 +1,6 @@
 const trueTexts: ReadonlySet<string> = new Set(["1", "t", "T", "true", "TRUE", "True"]);
 
-/** Whether a label or annotation says yes, in one of the ways that Istio takes; anything else is no. */
+/** Whether a label or annotation has one of the values that Istio takes for true. All other values are false. */
 export function isTrueText(text: string | undefined): boolean {
   return text !== undefined && trueTexts.has(text);
 }

@@ -1,7 +1,7 @@
 import type { Condition } from "../../api/index.ts";
 import type { Verdict } from "./verdict.ts";
 
-/** A condition without the time, which only its writer knows. */
+/** A condition without its transition time, which the writer fills in. */
 export type WantedCondition = Omit<Condition, "lastTransitionTime">;
 
 export type ConditionMaker = (type: string, fault: Verdict, goodReason: string, goodMessage: string) => WantedCondition;

@@ -7,7 +7,7 @@ import { eastWestClassName, remoteClassName } from "../gateway/gateway-class.ts"
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { remoteKey, type OfCluster } from "../remote-inputs.ts";
 
-/** Whether a Service is one service with those of its name in other clusters, as the mesh config's scopes say. */
+/** Whether the mesh config's scopes merge a Service with its namesakes in other clusters. */
 export function isGlobalService(
   service: { readonly labels: Labels },
   namespaceLabels: Labels | undefined,
@@ -34,7 +34,7 @@ export function isGlobalHere(
   );
 }
 
-/** The Services of that name in other clusters that are global there. */
+/** The Services of the same name in other clusters that are global there. */
 export function globalElsewhere(
   name: string,
   mesh: MeshSettings,
@@ -54,7 +54,7 @@ export function globalElsewhere(
     );
 }
 
-/** The addresses that a global service has in other clusters, each in its cluster's network. */
+/** The addresses of a global service in other clusters, each with its cluster's network. */
 export function addressesElsewhere(
   service: ServiceFacts,
   mesh: MeshSettings,
@@ -71,17 +71,17 @@ export function addressesElsewhere(
     );
 }
 
-/** Where ztunnels and waypoints enter another network: by HBONE within HBONE. */
+/** A gateway through which ztunnels and waypoints enter another network, by HBONE within HBONE. */
 export interface AmbientGateway {
   /** `namespace/name` of the Gateway. */
   readonly gateway: string;
   readonly namespace: string;
-  /** That it runs as. */
+  /** The service account of its pods. */
   readonly account: string;
   readonly network: string;
   readonly cluster: string;
   readonly address: string;
-  /** 0: the usual one. */
+  /** 0 means the usual port. */
   readonly hbonePort: number;
 }
 
@@ -91,8 +91,8 @@ export interface AmbientGateways {
 }
 
 /**
- * Gateways into networks: from the own cluster those that stand for others' gateways, from remote clusters their
- * east-west gateways.
+ * Gateways into other networks: Gateways of the own cluster that describe remote gateways, and the east-west gateways
+ * of remote clusters.
  */
 export function deriveAmbientGateways(graph: CollectionGraph, inputs: MeshInputs): AmbientGateways {
   const local = graph.derive("ambient-gateways", inputs.gateways, (gateway, reader) => {
@@ -140,7 +140,7 @@ function gatewaysOf(gateway: GatewayFacts, cluster: string, hbonePort: number): 
   }));
 }
 
-/** The first gateway into a network: of several upstream takes one as well. */
+/** The first gateway into a network. Upstream also takes one of several. */
 export function ambientGatewayOf(
   { local, remote }: AmbientGateways,
   network: string,

@@ -2,7 +2,9 @@ import type { AuthorizationRule } from "../../../api/istio/index.ts";
 import { isDryRun } from "../authorization-selection.ts";
 import type { AuthorizationPolicyFacts } from "../facts.ts";
 
-/** What a policy can ask of a request that no connection says. Trust domains are not in what ztunnels are told. */
+/**
+ * Fields of a policy's source that only a request carries, not a connection. Trust domains are not sent to ztunnels.
+ */
 const sourceFields = [
   "remoteIpBlocks",
   "notRemoteIpBlocks",
@@ -21,7 +23,7 @@ const connectionKeys: ReadonlySet<string> = new Set([
   "destination.port",
 ]);
 
-/** The fields and keys of a rule that a ztunnel cannot tell, sorted. */
+/** The fields and keys of a rule that a ztunnel cannot check, sorted. */
 export function requestAttributes(rule: AuthorizationRule): readonly string[] {
   const found = [
     ...rule.to.flatMap((operation) => operationFields.filter((field) => operation[field].length > 0)),

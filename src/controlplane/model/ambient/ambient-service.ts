@@ -21,13 +21,13 @@ import { entryVisibility } from "../service/service-entry-visibility.ts";
 import { declaredProtocol } from "../service/service-entry-model.ts";
 import { targetPortOf } from "../service/service-ports.ts";
 
-/** A service as ztunnels know it, whoever registered it. */
+/** A service as ztunnels see it, from any registry. */
 export interface AmbientService {
   readonly source: "Service" | "ServiceEntry";
   readonly namespace: string;
-  /** Of the object. */
+  /** The object's name. */
   readonly name: string;
-  /** May be a wildcard in a ServiceEntry. */
+  /** A ServiceEntry's host may be a wildcard. */
   readonly hostname: string;
   readonly labels: Labels;
   readonly createdAt: string;
@@ -37,19 +37,19 @@ export interface AmbientService {
   readonly selector: Labels;
   readonly families: readonly string[];
   readonly subjectAltNames: readonly string[];
-  /** Where a connection wants to go is where it goes. */
+  /** Connections keep their original destination. */
   readonly passthrough: boolean;
   readonly preference: TrafficPreference;
   readonly publishNotReady: boolean;
   readonly waypointCanaryWeight?: string | undefined;
-  /** Only clients of its namespace may use it. */
+  /** Only clients of the service's own namespace may use it. */
   readonly ownNamespaceOnly?: true;
 }
 
 export interface AmbientPort {
   readonly name: string;
   readonly port: number;
-  /** 0: by a name that each workload has a number for. */
+  /** 0 means that each workload maps the port's name to a number. */
   readonly target: number;
   readonly targetName: string;
   readonly appProtocol: AppProtocol;
@@ -66,7 +66,7 @@ export interface PortPair {
  */
 export interface AmbientEntries {
   readonly all: Collection<AmbientService>;
-  /** The one that counts of each host of each namespace, by `namespace/hostname`. */
+  /** The winning item of each host in each namespace, by `namespace/hostname`. */
   readonly chosen: Collection<AmbientService & { readonly canonical: boolean }>;
 }
 
@@ -74,7 +74,7 @@ export function ambientServiceKey(service: Pick<AmbientService, "namespace" | "h
   return `${service.namespace}/${service.hostname}`;
 }
 
-/** Undefined for an ExternalName: that is for DNS alone. */
+/** Undefined for an ExternalName, which only DNS serves. */
 export function ambientServiceOf(
   service: ServiceFacts,
   mesh: MeshSettings,
@@ -89,7 +89,7 @@ export function ambientServiceOf(
     labels: service.labels,
     createdAt: service.createdAt,
     addresses: service.clusterAddresses,
-    // As upstream all of them, be they TCP or not.
+    // Like upstream, include all ports, also those that are not TCP.
     ports: service.ports.map(({ name, port, target, appProtocol, unnamedProtocol }) => ({
       name,
       port,
@@ -107,8 +107,8 @@ export function ambientServiceOf(
 }
 
 /**
- * If several ServiceEntries have one host in one namespace, the oldest counts. None counts beside a Service of that
- * name.
+ * If several ServiceEntries of one namespace have the same host, the oldest wins. A Service of that name beats them
+ * all.
  */
 export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs): AmbientEntries {
   const all = graph.derive("ambient-entries", inputs.serviceEntries, (entry, reader) => {
@@ -136,7 +136,7 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
   return { all, chosen };
 }
 
-/** The Service that a host is the name of. */
+/** The Service whose hostname this is. */
 function kubernetesServiceOf(
   hostname: string,
   mesh: MeshSettings,
@@ -199,7 +199,7 @@ export function selectorIndexOf<Service extends { readonly namespace: string; re
   return services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
 }
 
-/** The ports of a pod behind a service's: of a ServiceEntry also by the names that its own ports have. */
+/** The pod's ports behind a service's ports. For a ServiceEntry, the names of its own ports also match. */
 export function podPortsOf(service: AmbientService, pod: Pick<PodFacts, "containerPorts">): readonly PortPair[] {
   return service.ports.flatMap(({ port, target, targetName, name }) => {
     const wanted = targetName === "" && service.source === "ServiceEntry" ? name : targetName;
@@ -212,7 +212,7 @@ export function podPortsOf(service: AmbientService, pod: Pick<PodFacts, "contain
   });
 }
 
-/** Ports of a workload that is not a pod and lists its ports by name. */
+/** The ports of a workload that is not a pod and lists its ports by name. */
 export function entryPortsOf(service: AmbientService, ports: WorkloadEntryFacts["spec"]["ports"]): readonly PortPair[] {
   return service.ports.flatMap(({ port, target, targetName, name }) => {
     const targetPort = targetName === "" ? (ports[name] ?? target) : ports[targetName];

@@ -10,8 +10,8 @@ interface Labelled {
 
 /**
  * Calls `seen` at the first sign that ztunnels run or will run: a captured pod, a ztunnel's own pod, a waypoint, or a
- * label that adds something to ambient or names a waypoint. Calls at most once, and not after it was disposed. What
- * existed before the call is not a sign.
+ * label that adds something to ambient or names a waypoint. Calls at most once, and never after it was disposed.
+ * Objects that existed before the call are no sign.
  */
 export function watchForAmbient(inputs: MeshInputs, waypoints: Waypoints, seen: () => void): Disposable {
   const watched: Disposable[] = [];

@@ -18,7 +18,7 @@ export interface AmbientCondition {
   readonly status: "True" | "False";
   readonly reason: string;
   readonly message: string;
-  /** Of policies. */
+  /** Set for policies only. */
   readonly observedGeneration?: number;
 }
 
@@ -44,7 +44,7 @@ const waypointMissing = "istio.io/WaypointMissing";
 const ztunnelAccepted = "ZtunnelAccepted";
 const waypointAccepted = "WaypointAccepted";
 
-/** The types that are ambient mode's to write, of each kind. */
+/** The condition types that ambient mode writes, for each kind. */
 export const ambientConditionTypes: Readonly<Record<AmbientStatusKind, readonly string[]>> = {
   Service: [waypointBound],
   ServiceEntry: [waypointBound, waypointMissing],
@@ -52,7 +52,10 @@ export const ambientConditionTypes: Readonly<Record<AmbientStatusKind, readonly 
   AuthorizationPolicy: [ztunnelAccepted, waypointAccepted],
 };
 
-/** The objects of a kind that a revision reads: those that name another one are not among them, nor those of namespaces that it leaves out. */
+/**
+ * The objects of a kind that this revision reads. Objects that name another revision, and those of excluded namespaces,
+ * are left out.
+ */
 export function ambientSubjects(inputs: MeshInputs, kind: AmbientStatusKind): Collection<unknown> {
   const {
     services: Service,
@@ -155,7 +158,7 @@ function ingressRemark(
     : `; traffic from ingress gateways passes it by, as ${istioLabels.ingressUseWaypoint} is not true`;
 }
 
-/** The connections that a waypoint refuses for a host that clients complete. */
+/** Reports connections that a waypoint refuses because only the client knows the full host name. */
 function forwardingRemark(
   { spec: { resolution, location, ports } }: ServiceEntryFacts,
   takesServerNames: boolean,
@@ -212,7 +215,7 @@ interface Verdict extends WaypointFault {
   readonly status: "True" | "False";
 }
 
-/** A single reference is named as such. If there are several, each unbound one is named. */
+/** Names a single reference. Of several references, names each one that is not bound. */
 function targetsVerdict(
   policy: AuthorizationPolicyFacts,
   sources: AmbientStatusSources,

@@ -5,8 +5,8 @@ import type { Waypoint, WaypointShare } from "./waypoint.ts";
 import { fullWeight } from "./waypoint-weight.ts";
 
 /**
- * How much a pod of a waypoint counts among all of them: so that those of the canary revision together get the Gateway's
- * weight, however many there are. Undefined: all count alike, as there is no weight, or one side has no pod that is ready.
+ * The capacity of one waypoint pod, chosen so that all pods of the canary revision together receive the Gateway's
+ * weight. Undefined when all pods count alike: no weight is set, or one side has no ready pod.
  */
 export function capacityOf(pod: PodFacts, waypoint: Waypoint, pods: readonly PodFacts[]): number | undefined {
   const { canaryWeight } = waypoint;
@@ -27,7 +27,9 @@ export interface WeightedPod {
   readonly weight: number;
 }
 
-/** Pods that take requests for a service, each with its share of a whole; those that are to get none are left out. */
+/**
+ * The pods that receive requests for a service, each with its share of the whole. Pods with a share of 0 are left out.
+ */
 export function weightedPods(
   shares: readonly WaypointShare[],
   podsOf: CollectionIndex<PodFacts>,

@@ -10,26 +10,35 @@ import { entryVisibilityOf } from "../service/service-entry-visibility.ts";
 import { podsByLabel, podsSelectedBy } from "../service/service-endpoints.ts";
 import { fullWeight, weightOf } from "./waypoint-weight.ts";
 
-/** Pods that serve as one waypoint. A Gateway of class `istio-mesh` without an account has one for every account of its namespace. */
+/**
+ * Pods that serve as one waypoint. A Gateway of class `istio-mesh` without an account has one waypoint for each account
+ * of its namespace.
+ */
 export interface Waypoint {
-  /** `namespace/gateway`; of class `istio-mesh` `namespace/gateway/account`. */
+  /** `namespace/gateway`, and `namespace/gateway/account` for class `istio-mesh`. */
   readonly key: string;
   readonly namespace: string;
   readonly gateway: string;
   readonly className: string;
   /** The name of its Deployment, and of its Service if it has one. */
   readonly name: string;
-  /** That its pods run as. */
+  /** The service account of its pods. */
   readonly account: string;
   readonly takes: WaypointTraffic;
-  /** How ztunnels hand connections on to its pods; undefined: as HBONE. */
+  /** How ztunnels forward connections to its pods. Undefined means by HBONE. */
   readonly binding: InboundBinding | undefined;
   readonly port: number;
-  /** Whether traffic is sent to it: from when a first pod is ready on. Later it stays, so that nothing passes it by. */
+  /**
+   * Whether traffic is sent to it. This becomes true with the first ready pod and stays true, so that no traffic
+   * bypasses the waypoint later.
+   */
   readonly published: boolean;
-  /** A pod of it is ready now. */
+  /** Whether at least one of its pods is ready now. */
   readonly ready: boolean;
-  /** The share of new connections that its pods of the Gateway's canary revision are to get, in percent; undefined: all pods count alike. */
+  /**
+   * The percentage of new connections for the pods of the Gateway's canary revision. Undefined means that all pods
+   * count alike.
+   */
   readonly canaryWeight: number | undefined;
 }
 
@@ -37,11 +46,11 @@ export type WaypointTraffic = "service" | "workload" | "all" | "none";
 
 export interface InboundBinding {
   readonly protocol: "NONE" | "PROXY";
-  /** 0: the connection's own. */
+  /** 0 keeps the connection's own port. */
   readonly port: number;
 }
 
-/** Why what names a waypoint does not get it, as conditions of statuses say it. */
+/** Why an object does not get the waypoint that it names, in the words of a status condition. */
 export interface WaypointFault {
   readonly reason: string;
   readonly message: string;
@@ -50,11 +59,11 @@ export interface WaypointFault {
 /** The waypoint of a Service or workload. With neither field, it has none. */
 export interface WaypointBinding {
   readonly waypoint?: Waypoint | undefined;
-  /** Beside a waypoint: why its canary is left out. */
+  /** Set beside a waypoint when its canary is left out, with the reason. */
   readonly fault?: WaypointFault | undefined;
 }
 
-/** A share of a service's connections that goes through one waypoint, in percent. */
+/** The percentage of a service's connections that one waypoint serves. */
 export interface WaypointShare {
   readonly waypoint: Waypoint;
   readonly weight: number;
@@ -63,7 +72,7 @@ export interface WaypointShare {
 export interface Waypoints {
   /** By {@link Waypoint.key}. */
   readonly all: Collection<Waypoint>;
-  /** Those of class `istio-mesh`, by `namespace/account`. */
+  /** The waypoints of class `istio-mesh`, by `namespace/account`. */
   readonly byAccount: CollectionIndex<Waypoint>;
   readonly byNamespace: CollectionIndex<Waypoint>;
 }
@@ -87,7 +96,7 @@ export function deriveWaypoints(graph: CollectionGraph, inputs: MeshInputs): Way
   };
 }
 
-/** The waypoint, or the gateway between networks, that a pod is of, by the labels that its Deployment gives it. */
+/** The waypoint, or the gateway between networks, to which a pod belongs, by the labels of its Deployment. */
 export function waypointKeyOf({
   namespace,
   labels,
@@ -104,7 +113,7 @@ export function waypointKeyOf({
   return className === meshClassName ? `${namespace}/${gateway}/${serviceAccount}` : `${namespace}/${gateway}`;
 }
 
-/** Pods of waypoints, by {@link Waypoint.key}. */
+/** The pods of waypoints, by {@link Waypoint.key}. */
 export function waypointPods(inputs: MeshInputs): CollectionIndex<PodFacts> {
   return inputs.pods.index("waypoint", (pod) => [waypointKeyOf(pod)].filter((key) => key !== undefined));
 }
@@ -154,7 +163,8 @@ function accountWaypoints(gateway: GatewayFacts, inputs: MeshInputs, reader: Col
       takes: "all",
       binding: undefined,
       port: portOf(gateway),
-      // A Gateway has one state for all of its waypoints. If it has several, the state says nothing about each of them.
+      // A Gateway has one status for all of its waypoints. With several waypoints, the status says nothing about a
+      // single one.
       published: ready || (named !== undefined && gateway.programmed),
       ready,
       canaryWeight: canaryWeightOf(gateway),
@@ -192,7 +202,7 @@ interface Subject {
 interface ServiceSubject extends Subject {
   readonly selector: Labels;
   readonly waypointCanaryWeight?: string | undefined;
-  /** Of a service of a ServiceEntry: `ServiceEntry`, or `External`. */
+  /** The kind of a service that a ServiceEntry defines: `ServiceEntry` or `External`. */
   readonly source?: string;
   readonly registry?: string;
 }
@@ -207,7 +217,7 @@ export class WaypointBindings {
     this.#waypoints = waypoints;
   }
 
-  /** The waypoint of its labels, else that of an account that some of its pods run as. */
+  /** The waypoint that its labels name, else the waypoint of an account that some of its pods use. */
   ofService(service: ServiceSubject, reader: CollectionReader): Waypoint | undefined {
     return this.bindingOfService(service, reader).waypoint;
   }
@@ -227,7 +237,7 @@ export class WaypointBindings {
     return said ?? { waypoint: this.#ofPods(service, reader) };
   }
 
-  /** A ServiceEntry that only its own namespace sees would be seen by the namespace of the waypoint. */
+  /** Hides a ServiceEntry from a waypoint of another namespace if the entry is exported to its own namespace only. */
   #isHidden({ namespace, source, registry }: ServiceSubject, waypoint: Waypoint, reader: CollectionReader): boolean {
     if (source !== "ServiceEntry" && registry !== "External") return false;
     const visibility = entryVisibilityOf(namespace, this.#inputs, reader);
@@ -244,8 +254,8 @@ export class WaypointBindings {
   }
 
   /**
-   * The waypoints among which a Service's connections are divided. Only the first one while its canary cannot be used.
-   * Empty: it has no waypoint.
+   * The waypoints that share a Service's connections. Only the first one while its canary cannot be used. Empty if the
+   * Service has no waypoint.
    */
   sharesOfService(service: ServiceSubject, reader: CollectionReader): readonly WaypointShare[] {
     const primary = this.ofService(service, reader);
@@ -298,7 +308,7 @@ export class WaypointBindings {
     return waypoint === undefined ? (fault === undefined ? undefined : { fault }) : { share: { waypoint, weight } };
   }
 
-  /** An own label `none` is an answer, and so is a waypoint that cannot be had. */
+  /** The pod's own label wins even if it is `none` or names a waypoint that is unavailable. */
   ofPod(pod: PodFacts, reader: CollectionReader): Waypoint | undefined {
     if (isGatewayPod(pod)) return undefined;
     const said = this.#said(pod, "workload", reader);
@@ -306,7 +316,8 @@ export class WaypointBindings {
   }
 
   /**
-   * For a workload that is not a pod. A namespace's waypoint that does not accept such workloads does not apply to it.
+   * The binding of a workload that is not a pod. A namespace's waypoint that does not accept such workloads does not
+   * apply.
    */
   bindingOfEntry(entry: Subject, reader: CollectionReader): WaypointBinding {
     const said = this.#said(entry, "workload", reader);
@@ -314,7 +325,7 @@ export class WaypointBindings {
     return said === undefined || (isInherited && said.fault?.reason === unsupportedTraffic) ? {} : said;
   }
 
-  /** The own label `istio.io/use-waypoint` beats the namespace's; `none` means none, and is an answer too. */
+  /** The object's own label `istio.io/use-waypoint` wins over the namespace's, also if it is `none`. */
   #said(subject: Subject, traffic: "service" | "workload", reader: CollectionReader): WaypointBinding | undefined {
     const wanted =
       wantedWaypoint(subject.labels, subject.namespace) ??
@@ -352,7 +363,7 @@ export class WaypointBindings {
     return { waypoint };
   }
 
-  /** If several Gateways have one account, the oldest counts. */
+  /** If several Gateways use one account, the oldest wins. */
   #ofAccount(namespace: string, account: string, reader: CollectionReader): Waypoint | undefined {
     const found = reader.lookup(this.#waypoints.byAccount, `${namespace}/${account}`);
     if (found.length < 2) return found[0];
@@ -364,7 +375,9 @@ export class WaypointBindings {
 }
 
 const unsupportedTraffic = "UnsupportedTrafficType";
-/** Services in front of waypoints and of gateways between networks have no waypoints themselves. */
+/**
+ * Controllers whose Services have no waypoint themselves: those in front of waypoints and of gateways between networks.
+ */
 const waypointManagers: ReadonlySet<string> = new Set(["istio.io-mesh-controller", "istio.io-eastwest-controller"]);
 
 export function waypointNotReady(key: string): WaypointFault {
@@ -394,7 +407,9 @@ function isGatewayPod(pod: PodFacts): boolean {
   return pod.labels[istioLabels.gatewayManaged] !== undefined || pod.labels[istioLabels.gatewayName] !== undefined;
 }
 
-/** The name under which ztunnels know a waypoint: its Service's, or for one without a Service a name that stands for its pods. */
+/**
+ * The name of a waypoint for ztunnels: the hostname of its Service, or a made-up name for a waypoint without a Service.
+ */
 export function waypointHostname(waypoint: Pick<Waypoint, "name" | "namespace" | "className">, domain: string): string {
   const { name, namespace } = waypoint;
   return waypoint.className === meshClassName

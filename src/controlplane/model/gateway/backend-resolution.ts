@@ -5,7 +5,7 @@ import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { isGranted } from "./reference-grant.ts";
 
-/** Where a backend reference leads: a cluster, or why it leads nowhere. */
+/** The cluster that a backend reference leads to, or why it leads nowhere. */
 export type ResolvedBackend =
   | { readonly cluster: string; readonly host: string; readonly port: number }
   | { readonly fault: NonNullable<Verdict> };
@@ -14,10 +14,10 @@ export interface BackendContext {
   readonly mesh: MeshSettings;
   readonly inputs: MeshInputs;
   readonly reader: CollectionReader;
-  /** Of the route. */
+  /** The route's namespace. */
   readonly namespace: string;
   readonly kind: string;
-  /** Routes of Services need no grant: their clients may go anywhere. */
+  /** Routes of Services need no grant, because their clients may connect anywhere. */
   readonly needsGrant: boolean;
 }
 
@@ -25,7 +25,7 @@ export function clusterName(port: number, host: string): string {
   return `outbound|${port}||${host}`;
 }
 
-/** A reference into another namespace counts only with a ReferenceGrant there. */
+/** A reference to another namespace needs a ReferenceGrant there. */
 export function resolveBackend(reference: BackendObjectReference, context: BackendContext): ResolvedBackend {
   const { mesh, inputs, reader } = context;
   const namespace = reference.namespace ?? context.namespace;
@@ -59,7 +59,7 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
       );
 }
 
-/** A host of the mesh's: of a ServiceEntry, or a Service by its whole name. */
+/** Resolves a host of the mesh: a ServiceEntry's host, or a Service's full name. */
 function resolveHostname(reference: BackendObjectReference, { mesh, inputs, reader }: BackendContext): ResolvedBackend {
   const host = reference.name.toLowerCase();
   if (reference.namespace !== undefined)

@@ -8,23 +8,23 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 
 type TargetReference = BackendTlsPolicySpec["targetRefs"][number];
 
-/** What a BackendTLSPolicy says of one of its targets. */
+/** The effect of a BackendTLSPolicy on one of its targets. */
 export interface BackendTlsTarget {
   readonly policy: BackendTlsPolicyFacts;
   readonly index: number;
   readonly target: TargetReference;
   /** `Service/namespace/name` or `ServiceEntry/namespace/name`. */
   readonly backend: string;
-  /** Empty where the policy does not count. */
+  /** Empty if the policy has no effect. */
   readonly hosts: readonly string[];
-  /** Undefined: of all ports. */
+  /** Undefined means all ports. */
   readonly port: number | undefined;
   readonly tls: ClientTls;
   readonly accepted: Verdict;
   readonly unresolved: Verdict;
 }
 
-/** Roots that nobody has: with these nothing can be trusted, and nothing is sent. */
+/** The name of roots that do not exist. A cluster with these trusts no server and sends nothing. */
 const noRoots = "invalid://";
 
 /** By `namespace/policy#index of the target`. */
@@ -85,7 +85,7 @@ function sameTarget(left: TargetReference, right: TargetReference): boolean {
   );
 }
 
-/** The older of two policies counts, else the one whose name comes first. */
+/** The older of two policies wins, then the one whose name sorts first. */
 function goesBefore(left: BackendTlsPolicyFacts, right: BackendTlsPolicyFacts): boolean {
   if (left.namespace !== right.namespace || left.name === right.name) return false;
   return (compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name)) < 0;
@@ -135,13 +135,13 @@ function resolveTarget(
 }
 
 interface Roots {
-  /** Undefined: those of the system. */
+  /** Undefined means the system's roots. */
   readonly credential: string | undefined;
   readonly accepted: Verdict;
   readonly unresolved: Verdict;
 }
 
-/** Only the first reference counts. It must be a ConfigMap. */
+/** Only the first reference is used. It must be a ConfigMap. */
 function rootsOf(
   { namespace, spec: { validation } }: BackendTlsPolicyFacts,
   inputs: MeshInputs,
@@ -185,7 +185,7 @@ function tlsOf({ validation }: BackendTlsPolicySpec, credentialName: string | un
   };
 }
 
-/** ConfigMaps with the roots that a policy names. */
+/** The ConfigMaps with the roots that a policy refers to. */
 export function configMapsOfPolicy({ namespace, spec }: BackendTlsPolicyFacts): readonly ConfigMapReference[] {
   return spec.validation.caCertificateRefs
     .filter(({ group, kind }) => group === "" && kind === "ConfigMap")

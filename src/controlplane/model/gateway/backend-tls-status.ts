@@ -16,7 +16,7 @@ export interface WantedPolicyStatus {
   })[];
 }
 
-/** A route with the Services and hosts that its rules name. */
+/** A route with the Services and hosts of its rules. */
 export interface RouteWithBackends {
   readonly route: ConfigFacts<{
     readonly rules: readonly {
@@ -30,10 +30,13 @@ export interface RouteWithBackends {
   readonly parents: readonly ParentAttachment[];
 }
 
-/** As many as a status may have. */
+/** Gateway API's limit. */
 const maxAncestors = 16;
 
-/** The status of each BackendTLSPolicy that the revision owns: for its targets, and for the Gateways whose routes lead to them. */
+/**
+ * The status of each BackendTLSPolicy that this revision owns: one entry for each target, and for each Gateway whose
+ * routes lead to a target.
+ */
 export function deriveBackendTlsStatuses(
   graph: CollectionGraph,
   inputs: MeshInputs,

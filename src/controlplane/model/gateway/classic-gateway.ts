@@ -2,15 +2,15 @@ import type { GatewayServer, IstioPort, ServerTls } from "../../../api/istio/ind
 import { factsKey, type IstioGatewayFacts } from "../facts.ts";
 import { hostCovers } from "../service/service-hostname.ts";
 
-/** What a server of a Gateway carries, after any TLS has ended. */
+/** The traffic of a Gateway's server, after TLS was terminated. */
 export type ServerKind =
-  /** Requests in plain text: all such servers of a port are one. */
+  /** Plain-text requests. All such servers of one port are merged. */
   | "http"
-  /** Requests in TLS that ends here. */
+  /** Requests over TLS that is terminated here. */
   | "https"
-  /** Connections, whether their TLS ends here or there is none. */
+  /** Connections, with TLS that is terminated here or without TLS. */
   | "tcp"
-  /** TLS that goes through, by its server name. */
+  /** TLS that is passed through and routed by server name. */
   | "passthrough";
 
 /** One server on one port of a proxy. */
@@ -18,16 +18,16 @@ export interface GatewayServerModel {
   /** `namespace/name`, as VirtualServices name it. */
   readonly gateway: string;
   readonly kind: ServerKind;
-  /** That the proxy listens on. */
+  /** The port on which the proxy listens. */
   readonly port: number;
-  /** That the Gateway says: of the proxy's Service, where it has one. */
+  /** The port in the Gateway's spec: that of the proxy's Service, if there is one. */
   readonly declaredPort: number;
   readonly bind: string;
   readonly name: string;
-  /** With namespaces before them: `namespace/host`, or `host` for all. */
+  /** `namespace/host`, or `host` for all namespaces. */
   readonly hosts: readonly string[];
   readonly tls: ServerTls | undefined;
-  /** The name of its route configuration. Empty if it has no routes. */
+  /** The name of its route configuration. Empty without routes. */
   readonly routeName: string;
 }
 
@@ -38,12 +38,12 @@ export interface GatewayListenerModel {
   readonly servers: readonly GatewayServerModel[];
 }
 
-/** The Gateways of one proxy as one. */
+/** All Gateways of one proxy, merged. */
 export interface MergedGateway {
   readonly listeners: readonly GatewayListenerModel[];
-  /** Servers by the name of their route table. */
+  /** Servers by the name of their route configuration. */
   readonly tables: ReadonlyMap<string, readonly GatewayServerModel[]>;
-  /** Servers that could not be had beside others, and why. */
+  /** Servers that conflict with others, and why. */
   readonly rejected: readonly { readonly gateway: string; readonly reason: string }[];
 }
 
@@ -64,9 +64,9 @@ function kindOf(protocol: string, tls: ServerTls | undefined): ServerKind {
 }
 
 /**
- * Merges the Gateways of a proxy, older ones first. `portsOf` returns the ports that the proxy listens on for a
- * Gateway's port. Plain HTTP servers of a port are merged. Servers with TLS are told apart by names, and only the first
- * server gets a name. Nothing else can share a port.
+ * Merges the Gateways of a proxy, older ones first. `portsOf` returns the ports on which the proxy listens for a
+ * Gateway's port. Plain HTTP servers of a port are merged. TLS servers are distinguished by server name, and the first
+ * server with a name gets it. Other servers cannot share a port.
  */
 export function mergeGateways(
   gateways: readonly IstioGatewayFacts[],
@@ -115,7 +115,7 @@ function serverModel(gateway: IstioGatewayFacts, server: GatewayServer, port: nu
   };
 }
 
-/** Requests in TLS have a table of their own for each server, as each has certificates of its own. */
+/** Each HTTPS server has its own route configuration, because it has its own certificates. */
 function routeNameOf(
   kind: ServerKind,
   gateway: IstioGatewayFacts,
@@ -157,18 +157,18 @@ export function withoutNamespace(host: string): string {
   return host.slice(host.indexOf("/") + 1);
 }
 
-/** The names of the server for which a VirtualService of a namespace may speak. */
+/** The server's hosts for which VirtualServices of a namespace may define routes. */
 export function hostsForNamespace(server: GatewayServerModel, namespace: string): readonly string[] {
   return server.hosts.filter((host) => !host.includes("/") || host.startsWith(`${namespace}/`)).map(withoutNamespace);
 }
 
-/** Server names that connections to the server have; none: any. */
+/** The server names of connections to the server. Empty means any. */
 export function serverNamesOf(server: GatewayServerModel): readonly string[] {
   const names = [...new Set(server.hosts.map(withoutNamespace))];
   return names.includes("*") ? [] : names.sort();
 }
 
-/** Whether a VirtualService's hosts have any in common with the server's. */
+/** Whether a VirtualService and the server have a host in common. */
 export function concernsServer(
   server: GatewayServerModel,
   virtualService: { readonly namespace: string; readonly hosts: readonly string[] },

@@ -11,12 +11,12 @@ const addressTypeAnnotation = "networking.istio.io/address-type";
 
 type Named = Pick<GatewayFacts, "name" | "annotations"> & { readonly spec: { readonly gatewayClassName: string } };
 
-/** The Service that a Gateway's proxies are behind; its Deployment has the same name. */
+/** The Service in front of a Gateway's proxies. Their Deployment has the same name. */
 export function gatewayServiceName({ name, annotations, spec }: Named): string {
   return annotations[nameOverrideAnnotation] ?? defaultName(name, spec.gatewayClassName);
 }
 
-/** That a Gateway's proxies run as. */
+/** The service account of a Gateway's proxies. */
 export function gatewayAccountName({ name, annotations, spec }: Named): string {
   return annotations[accountAnnotation] ?? defaultName(name, spec.gatewayClassName);
 }
@@ -25,13 +25,13 @@ function defaultName(name: string, className: string): string {
   return className === waypointClassName || className === eastWestClassName ? name : `${name}-${className}`;
 }
 
-/** False when the Gateway names a host, or more than one address: then somebody else deploys its proxies. */
+/** False if the Gateway names a host or several addresses. Then somebody else deploys its proxies. */
 export function isManaged({ spec: { addresses = [] } }: Pick<GatewayFacts, "spec">): boolean {
   const [first] = addresses;
   return first === undefined || (addresses.length === 1 && (first.type ?? "IPAddress") === "IPAddress");
 }
 
-/** Services (by their whole names) that lead to a Gateway's proxies, and the addresses that can be none. */
+/** The Services (by full name) that lead to a Gateway's proxies, and the addresses that are no Service. */
 export function gatewayHosts(
   gateway: GatewayFacts,
   domain: string,
@@ -53,15 +53,18 @@ export function gatewayHosts(
   };
 }
 
-/** What a Gateway's Services come to. */
+/** Which of a Gateway's addresses and ports are reachable. */
 export interface GatewayReach {
   readonly addresses: readonly GatewayAddress[];
-  /** `host:port` of what is there. */
+  /** `host:port` of each reachable port. */
   readonly internal: readonly string[];
   readonly fault: Verdict;
 }
 
-/** `ports` of its listeners; they are reached when a Service of the Gateway has them and a proxy behind it is ready. */
+/**
+ * `ports` are those of its listeners. A port is reachable when a Service of the Gateway has it and a proxy behind the
+ * Service is ready.
+ */
 export function gatewayReach(
   gateway: GatewayFacts,
   ports: readonly number[],
@@ -134,7 +137,7 @@ function lookAt(
   };
 }
 
-/** Those outside of the cluster, else those inside. */
+/** Addresses outside the cluster, or those inside if there are none. */
 function addressesOf(gateway: GatewayFacts, found: readonly FoundHost[]): readonly GatewayAddress[] {
   const reached = found.filter(({ internal }) => internal.length > 0);
   const external = unique(reached.flatMap(({ service }) => service?.balancerAddresses ?? []));

@@ -8,22 +8,25 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { isGranted } from "./reference-grant.ts";
 import { authoritySuffix } from "../secret-facts.ts";
 
-/** The certificates that a listener shows and requires when it ends TLS. */
+/** The certificates that a listener shows, and those that it requires, where it terminates TLS. */
 export interface ListenerTlsResources {
-  /** Resources of certificates, in their order: of several those that can be used. */
+  /** The usable certificates, in the listener's order. */
   readonly certificates: readonly string[];
   /** All secrets that it may use, including those that are not usable yet. */
   readonly asked: readonly string[];
-  /** Resource of the roots of clients; undefined: beside the certificate, where a mode of the listener's options asks for clients. */
+  /**
+   * The resource with the roots of clients. Undefined means that the roots are beside the certificate, if the
+   * listener's options ask for client certificates.
+   */
   readonly clientRoots: string | undefined;
-  /** How clients' certificates are verified. Undefined: the Gateway requires none. */
+  /** How client certificates are verified. Undefined if the Gateway requires none. */
   readonly validation: FrontendValidation | undefined;
 }
 
-/** What is wrong with what a listener refers to. */
+/** Faults of the objects to which a listener refers. */
 export interface ListenerFaults {
   readonly unresolved?: Verdict;
-  /** Without valid roots no client can be verified, so it accepts nobody. */
+  /** Without valid roots, no client can be verified, so the listener accepts nobody. */
   readonly authority?: Verdict;
 }
 
@@ -34,7 +37,8 @@ export function endsTls(listener: Listener): boolean {
 }
 
 /**
- * What a listener may use of what it names: secrets of its owner's namespace, and others that their namespace grants.
+ * The resources that a listener may use: secrets of its owner's namespace, and others for which a ReferenceGrant
+ * exists.
  */
 export function listenerTlsResources(
   gateway: GatewayFacts,
@@ -76,7 +80,7 @@ function secretResourceName({ namespace, name }: { readonly namespace: string; r
   return `kubernetes-gateway://${namespace}/${name}`;
 }
 
-/** What is said for the listener's port, else for all. */
+/** The setting for the listener's port, else the setting for all ports. */
 export function frontendValidation(
   { spec }: GatewayFacts,
   { port }: Pick<Listener, "port">,
@@ -85,7 +89,7 @@ export function frontendValidation(
   return (frontend?.perPort.find((entry) => entry.port === port)?.tls ?? frontend?.default)?.validation;
 }
 
-/** Why a listener that ends TLS cannot do so. Of several certificates one must be usable. */
+/** Why a listener cannot terminate TLS. One usable certificate of several is enough. */
 export function listenerFaults(
   gateway: GatewayFacts,
   { listener, owner }: OwnedListener,
@@ -170,7 +174,7 @@ function rootResource(gateway: GatewayFacts, reference: RootReference): string {
   return `${target.kind === "ConfigMap" ? configMapResource(target) : secretResourceName(target)}${authoritySuffix}`;
 }
 
-/** ConfigMaps that a Gateway names: of its parameters, and of the roots of its clients. */
+/** The ConfigMaps that a Gateway refers to: its parameters, and the roots of its clients. */
 export function configMapsOfGateway(gateway: GatewayFacts): readonly ConfigMapReference[] {
   const { infrastructure, tls } = gateway.spec;
   const parameters = infrastructure?.parametersRef;
@@ -189,12 +193,12 @@ export function configMapsOfGateway(gateway: GatewayFacts): readonly ConfigMapRe
   ];
 }
 
-/** Parameters of a Gateway are ConfigMaps, and nothing else. */
+/** A Gateway's parameters must be a ConfigMap. */
 export function areParametersKnown(parameters: { readonly group: string; readonly kind: string }): boolean {
   return parameters.kind === "ConfigMap" && isCore(parameters);
 }
 
-/** Why the certificate that a Gateway is to show to its backends cannot be used; undefined also where it names none. */
+/** Why the Gateway's client certificate for backends cannot be used. Also undefined if the Gateway names none. */
 export function backendCertificateVerdict(
   gateway: GatewayFacts,
   inputs: MeshInputs,
@@ -208,7 +212,10 @@ export function backendCertificateVerdict(
     : { ...fault, reason: "InvalidClientCertificateRef" };
 }
 
-/** Resources of the secrets that a Gateway itself names beside those of its listeners: they are read, and shown to no proxy. */
+/**
+ * The secrets that a Gateway itself refers to, in addition to those of its listeners. They are read for its status and
+ * not sent to proxies.
+ */
 export function backendCertificateOf(
   gateway: GatewayFacts,
 ): { readonly namespace: string; readonly name: string } | undefined {

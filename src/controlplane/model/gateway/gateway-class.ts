@@ -3,20 +3,20 @@ import { meshKey } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
 export const gatewayControllerName = "istio.io/gateway-controller";
-/** The controller name for the mesh itself rather than for a Gateway. */
+/** The controller name for routes whose parent is a Service, not a Gateway. */
 export const meshControllerName = "istio.io/mesh-controller";
 export const eastWestControllerName = "istio.io/eastwest-controller";
 const unmanagedControllerName = "istio.io/unmanaged-gateway";
 export const remoteClassName = "istio-remote";
-/** The way into a network by HBONE, of ambient meshes. */
+/** The class of ambient mode's gateways into a network, by HBONE. */
 export const eastWestClassName = "istio-east-west";
 export const ingressClassName = "istio";
-/** Waypoints that objects name by label. */
+/** The class of waypoints that objects name by label. */
 export const waypointClassName = "istio-waypoint";
-/** Waypoints of 2022: for the workloads of a service account, which need no label. */
+/** The class of the waypoints of 2022. They serve the workloads of a service account, and no label names them. */
 export const meshClassName = "istio-mesh";
 
-/** Whether Gateways of the class are ours to serve: the built-in one, or one that names our controller. */
+/** Whether this mesh serves Gateways of the class: the built-in class, or one that names our controller. */
 export function isIngressClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
   return (
     className === ingressClassName ||
@@ -24,7 +24,7 @@ export function isIngressClass(className: string, inputs: MeshInputs, reader: Co
   );
 }
 
-/** Gateways of other clusters, which are told of here and not served. */
+/** Gateways of other clusters. They are described here and served there. */
 export function isRemoteClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
   return (
     className === remoteClassName ||
@@ -36,7 +36,7 @@ export function isWaypointClass(className: string): boolean {
   return className === waypointClassName || className === meshClassName;
 }
 
-/** The way into the own network, of ambient meshes that span several: elsewhere the class means nothing. */
+/** Gateways into the own network, in ambient meshes with several networks. Elsewhere the class has no meaning. */
 export function isEastWestClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
   return className === eastWestClassName && reader.get(inputs.mesh, meshKey)?.ambientMultiNetwork === true;
 }

@@ -4,9 +4,9 @@ import type { CollectionReader } from "../../../kube/index.ts";
 import { byAge, factsKey, type GatewayFacts, type ListenerSetFacts } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
-/** A listener of a Gateway, by whomever it was added. */
+/** A listener of a Gateway, defined by the Gateway itself or by a ListenerSet. */
 export interface OwnedListener {
-  /** Unique in the Gateway: its name, or `namespace/listener set/name`. */
+  /** Unique within the Gateway: the listener's name, or `namespace/listener set/name`. */
   readonly id: string;
   readonly owner: ListenerOwner;
   readonly listener: Listener;
@@ -18,7 +18,10 @@ export interface ListenerOwner {
   readonly name: string;
 }
 
-/** The Gateway's own listeners, then those of its ListenerSets, older ones first: of two that conflict the earlier one stays. */
+/**
+ * The Gateway's own listeners, then those of its ListenerSets, oldest first. The earlier of two conflicting listeners
+ * wins.
+ */
 export function gatewayListeners(
   gateway: GatewayFacts,
   inputs: MeshInputs,
@@ -42,7 +45,7 @@ export function listenersOfSet(set: ListenerSetFacts): readonly OwnedListener[] 
   }));
 }
 
-/** Those that name the Gateway and that it allows. */
+/** The ListenerSets that name the Gateway and that the Gateway allows. */
 function allowedListenerSets(
   gateway: GatewayFacts,
   inputs: MeshInputs,
@@ -56,7 +59,7 @@ function allowedListenerSets(
   return sets.filter((set) => allowsSet(gateway, set, inputs, reader)).toSorted(byAge);
 }
 
-/** `namespace/name` of its Gateway; undefined when its parent is something else. */
+/** `namespace/name` of its Gateway. Undefined if its parent is not a Gateway. */
 export function parentOfSet({
   namespace,
   spec: { parentRef },
@@ -76,7 +79,7 @@ export function allowsSet(
   return allowed !== undefined && admits(allowed, set.namespace, gateway.namespace, inputs, reader);
 }
 
-/** Whether objects of a namespace are among those that are allowed by one of another. */
+/** Whether an object's `allowed namespaces` include a namespace. */
 export function admits(
   { from, selector }: AllowedNamespaces,
   namespace: string,

@@ -7,7 +7,7 @@ import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { attachmentsOf, type ParentAttachment } from "./route-attachment.ts";
 
-/** Where the rules of a route lead. */
+/** The backends of a route's rules. */
 export interface RouteBackends {
   /** By rule, then by backend. */
   readonly backends: readonly (readonly ResolvedBackend[])[];
@@ -17,19 +17,19 @@ export interface RouteBackends {
   readonly unresolved: Verdict;
 }
 
-/** An HTTPRoute, or a GRPCRoute as the HTTPRoute that it means, with its parents judged and its backends resolved. */
+/** An HTTPRoute (or a GRPCRoute converted to one) with its parents checked and its backends resolved. */
 export interface RouteModel {
   readonly route: HttpRouteFacts;
   readonly parents: readonly ParentAttachment[];
-  /** For requests that come to a Gateway. */
+  /** For requests that arrive at a Gateway. */
   readonly gateway: RouteBackends;
-  /** For requests to Services that are its parents. */
+  /** For requests to the Services that are its parents. */
   readonly mesh: RouteBackends;
 }
 
 export type RouteModels = readonly [http: Collection<RouteModel>, grpc: Collection<RouteModel>];
 
-/** All routes that some Gateway of ours or a Service is a parent of, of each kind by `namespace/name`. */
+/** All routes with a Gateway of ours or a Service as a parent, for each kind by `namespace/name`. */
 export function deriveRouteModels(graph: CollectionGraph, inputs: MeshInputs): RouteModels {
   return [
     graph.derive("route-models", inputs.httpRoutes, (route, reader) => routeModel(route, "HTTPRoute", inputs, reader)),
@@ -82,7 +82,7 @@ function firstFault(backends: readonly ResolvedBackend[]): Verdict {
   return undefined;
 }
 
-/** Filters of a rule whose requests are answered by an error, as nothing here does what they ask for. */
+/** Whether a filter is unsupported. Requests of its rule are answered with an error. */
 export function isUnsupported({ type }: HttpRouteFilter): boolean {
   return type === "ExtensionRef" || type === "ExternalAuth";
 }

@@ -9,20 +9,23 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { owningRevision } from "../ownership.ts";
 import type { Waypoints } from "../ambient/waypoint.ts";
 
-/** The role of a revision for a Gateway of the class. */
+/** What a revision deploys for a Gateway. */
 export interface GatewayPlacement {
   readonly owned: boolean;
   /** The Gateway names this revision as its canary. */
   readonly canary: boolean;
-  /** False if the Gateway names an address of its own: then somebody else deploys its proxies. */
+  /** False if the Gateway names an address. Then somebody else deploys its proxies. */
   readonly managed: boolean;
-  /** What its objects are made of, so that a change of it is seen. */
+  /** The source of its objects. It is kept here so that a change of it is noticed. */
   readonly gateway: GatewayFacts;
-  /** The ports of its Service: one for each port of its listeners, including those of ListenerSets. */
+  /** The ports of its Service: one for each listener port, including those of ListenerSets. */
   readonly ports: readonly GatewayPort[];
-  /** What the ConfigMap of its parameters says, empty where it names none; undefined: they cannot be used, or are not read yet, and nothing is to be made anew. */
+  /**
+   * The content of its parameters' ConfigMap, and empty if it names none. Undefined if the ConfigMap cannot be used or
+   * is not read yet. Then nothing is created.
+   */
   readonly overlays: Readonly<Record<string, string>> | undefined;
-  /** One Deployment for each waypoint, and for each gateway between networks. Undefined for other Gateways. */
+  /** One Deployment for each waypoint and for each gateway between networks. Undefined for other Gateways. */
   readonly waypoints: readonly WaypointDeployment[] | undefined;
 }
 
@@ -49,7 +52,8 @@ export function deriveGatewayPlacements(
     const isEastWest = isEastWestClass(gateway.spec.gatewayClassName, inputs, reader);
     if (!isWaypoint && !isEastWest && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     const owned = owningRevision(gateway, inputs, reader) === revision;
-    // Also if the revision already owns the Gateway: whoever promotes it removes the canary when the rest has rolled.
+    // This also holds if the revision already owns the Gateway. Whoever promotes the canary removes it once the other
+    // pods are replaced.
     const canary = gateway.annotations[gatewayCanaryAnnotations.revision] === revision;
     const managed = isManaged(gateway);
     const overlays = overlaysOf(gateway, inputs, reader);
@@ -59,7 +63,7 @@ export function deriveGatewayPlacements(
       : isEastWest
         ? [{ name: gatewayServiceName(gateway), account: gatewayAccountName(gateway) }]
         : undefined;
-    // Whether it has served yet is no part of what is deployed.
+    // Whether the waypoint has served does not affect what is deployed.
     return [
       [
         factsKey(gateway),
@@ -81,7 +85,7 @@ function overlaysOf(
   return found?.exists === true ? found.data : undefined;
 }
 
-/** Named by the first listener of each, as far as names of ports go. */
+/** Each port takes the name of its first listener, as far as port names allow. */
 function portsOf(verdicts: readonly ListenerVerdict[]): readonly GatewayPort[] {
   const names = new Set<string>();
   const taken = new Set<number>();

@@ -4,7 +4,10 @@ import type { PodFacts } from "../facts.ts";
 import { waypointKeyOf } from "../ambient/waypoint.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
-/** What the pods of a Gateway (Gateway API, by `namespace/name`, or a waypoint's key) have otherwise than the mesh: they are made of one template. */
+/**
+ * The proxy settings of a Gateway's pods that differ from the mesh. `gateway` is `namespace/name`, or a waypoint's key.
+ * All pods of a Gateway share one template.
+ */
 export function proxyConfigOfGateway(
   gateway: string,
   { pods }: Pick<MeshInputs, "pods">,

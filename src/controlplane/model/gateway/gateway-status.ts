@@ -25,7 +25,7 @@ export type WantedListenerStatus = Omit<ListenerStatus, "conditions"> & {
   readonly conditions: readonly WantedCondition[];
 };
 
-/** A route of any kind, as far as it attaches. */
+/** The part of a route, of any kind, that matters for attachment. */
 export interface AttachedRoute {
   readonly parents: readonly ParentAttachment[];
 }
@@ -37,7 +37,7 @@ export interface GatewayStatusSources {
   readonly revision: string;
 }
 
-/** Keys of the Gateways that take a route. */
+/** The keys of the Gateways that accept a route. */
 export function acceptingGateways({ parents }: AttachedRoute): ReadonlySet<string> {
   return new Set(parents.filter((parent) => parent.refused === undefined).map((parent) => parent.gateway));
 }
@@ -70,7 +70,7 @@ export function deriveGatewayStatuses(
     const programmed = isWaypoint
       ? waypointVerdict(gateway, reader.lookup(waypointsOf, factsKey(gateway)), reach, mesh)
       : programmedVerdict(reach);
-    // A control plane that is starting reports nothing about parameters that it has not read yet.
+    // While the control plane starts, it reports nothing about parameters that it has not read yet.
     if (areParametersUnread(gateway, inputs, reader)) return [];
     const accepted = gatewayFault(gateway, mesh, inputs, reader);
     return [
@@ -90,7 +90,7 @@ export function deriveGatewayStatuses(
 interface GatewayVerdicts {
   readonly reach: GatewayReach;
   readonly programmed: ProgrammedVerdict;
-  /** The verdict about the Gateway itself, whatever its listeners are. */
+  /** The verdict on the Gateway itself, without its listeners. */
   readonly accepted: Verdict;
   /** The verdict about its client certificate for backends. */
   readonly backend: Verdict;
@@ -115,7 +115,7 @@ function gatewayStatus(
               ? "None of the Gateway's listeners are valid"
               : "One or more of the Gateway's listeners are invalid",
         };
-  // A Gateway with a serving listener is accepted, with a message about the others.
+  // A Gateway with at least one serving listener is accepted. The message lists the other listeners.
   const refused = accepted ?? (valid === 0 ? listeners : undefined);
   return {
     namespace: gateway.namespace,
@@ -155,7 +155,7 @@ function fallsBack({ spec: { tls } }: GatewayFacts): boolean {
   return validations.some((validation) => validation?.mode === "AllowInsecureFallback");
 }
 
-/** `generation` of its owner, `gateway` the key of the Gateway. */
+/** `generation` is that of the listener's owner, `gateway` the key of the Gateway. */
 export function listenerStatus(
   verdict: ListenerVerdict,
   generation: number,
@@ -178,7 +178,7 @@ export function listenerStatus(
     supportedKinds: [...verdict.supportedKinds],
     conditions: [
       condition("Accepted", verdict.accepted ?? verdict.conflicted, "Accepted", "No errors found"),
-      // This condition reports a fault by True.
+      // For this condition, True means a fault.
       { ...conflict, status: verdict.conflicted === undefined ? "False" : "True" },
       condition("Programmed", programmed, "Programmed", "No errors found"),
       condition("ResolvedRefs", verdict.resolvedRefs, "ResolvedRefs", "No errors found"),
@@ -186,7 +186,7 @@ export function listenerStatus(
   };
 }
 
-/** What is wrong with a Gateway beside its listeners. */
+/** A fault of a Gateway that does not concern its listeners. */
 export function gatewayFault(
   gateway: GatewayFacts,
   { domain }: MeshSettings,
@@ -217,7 +217,7 @@ function areParametersUnread({ namespace, spec }: GatewayFacts, inputs: MeshInpu
   );
 }
 
-/** For another cluster's Gateway, which is only described here. */
+/** The status of a Gateway that describes another cluster's gateway. */
 function remoteStatus(gateway: GatewayFacts): WantedGatewayStatus {
   const condition = conditionMaker(gateway.generation);
   return {
@@ -235,11 +235,11 @@ function remoteStatus(gateway: GatewayFacts): WantedGatewayStatus {
 
 export interface ProgrammedVerdict {
   readonly fault: Verdict;
-  /** What is said without a fault. */
+  /** The message when there is no fault. */
   readonly text: string;
 }
 
-/** A waypoint serves from its first ready pod on. Nobody is sent to it earlier. */
+/** A waypoint serves once its first pod is ready. No traffic is sent to it before. */
 function waypointVerdict(
   gateway: GatewayFacts,
   waypoints: readonly Waypoint[],

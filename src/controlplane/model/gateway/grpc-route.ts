@@ -1,7 +1,7 @@
 import type { GrpcRoute, GrpcRouteMatch, HttpRouteMatch } from "../../../api/gateway/index.ts";
 import type { GrpcRouteFacts, HttpRouteFacts } from "../facts.ts";
 
-/** A GRPCRoute as the HTTPRoute that it means: services and methods are paths. */
+/** Converts a GRPCRoute to an HTTPRoute: services and methods become paths. */
 export function asHttpRoute(route: GrpcRouteFacts): HttpRouteFacts {
   return { ...route, spec: { ...route.spec, rules: route.spec.rules.map(asHttpRule) } };
 }

@@ -6,7 +6,7 @@ import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { attachmentsOf, type AttachableRoute, type ParentAttachment } from "./route-attachment.ts";
 
-/** A TLSRoute or TCPRoute with its parents judged and its backends resolved. */
+/** A TLSRoute or TCPRoute with its parents checked and its backends resolved. */
 export interface L4RouteModel {
   readonly kind: "TLSRoute" | "TCPRoute";
   readonly route: ConfigFacts<{
@@ -15,9 +15,9 @@ export interface L4RouteModel {
     readonly rules: readonly L4RouteRule[];
   }>;
   readonly parents: readonly ParentAttachment[];
-  /** The backends of its first rule, because Gateway API has at most one: for connections that come to a Gateway. */
+  /** For connections that arrive at a Gateway: the backends of the first rule. Gateway API allows only one. */
   readonly gateway: L4Backends;
-  /** For connections to Services that are its parents. */
+  /** For connections to the Services that are its parents. */
   readonly mesh: L4Backends;
 }
 
@@ -26,7 +26,7 @@ export interface L4Backends {
   readonly unresolved: Verdict;
 }
 
-/** Both kinds, each by `namespace/name`. */
+/** Routes of both kinds, each by `namespace/name`. */
 export function deriveL4RouteModels(
   graph: CollectionGraph,
   inputs: MeshInputs,

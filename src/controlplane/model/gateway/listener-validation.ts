@@ -8,11 +8,11 @@ import { gatewayListeners, type OwnedListener } from "./gateway-listeners.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { Verdict } from "../verdict.ts";
 
-/** What a listener's conditions say, and whether it serves. */
+/** A listener's conditions, and whether it serves. */
 export interface ListenerVerdict extends OwnedListener {
   /** Routes may attach. */
   readonly attaches: boolean;
-  /** It listens: what it refers to is there too. */
+  /** It listens, and the objects to which it refers exist. */
   readonly serves: boolean;
   readonly supportedKinds: readonly RouteGroupKind[];
   readonly accepted: Verdict;
@@ -28,7 +28,7 @@ const httpKinds: readonly RouteGroupKind[] = [
 const tlsKind: RouteGroupKind = { group: gatewayGroup, kind: "TLSRoute" };
 const tcpKind: RouteGroupKind = { group: gatewayGroup, kind: "TCPRoute" };
 
-/** All listeners of a Gateway, also those of its ListenerSets. */
+/** Checks all listeners of a Gateway, including those of its ListenerSets. */
 export function judgeListeners(
   gateway: GatewayFacts,
   inputs: MeshInputs,
@@ -40,7 +40,7 @@ export function judgeListeners(
     const tunnels = endsTunnels(listener, gateway);
     const protocol = tunnels ? undefined : protocolVerdict(listener, gateway);
     const conflicted = conflictVerdict(listener, taken);
-    // A losing listener takes no names from later ones.
+    // A listener that lost a conflict does not reserve its names.
     if (conflicted === undefined) taken.push(listener);
     const { supportedKinds, fault } = kindsOf(listener);
     const { unresolved, authority } = protocol === undefined ? listenerFaults(gateway, owned, inputs, reader) : {};
@@ -76,8 +76,7 @@ function protocolVerdict(listener: Listener, gateway: GatewayFacts): Verdict {
 }
 
 /**
- * Server names tell connections of a port apart, hosts tell requests apart. Nothing tells listeners without either
- * apart.
+ * Server names distinguish connections of one port, and hosts distinguish requests. Listeners with neither conflict.
  */
 function conflictVerdict(listener: Listener, taken: readonly Listener[]): Verdict {
   const rival = taken.find(
@@ -101,7 +100,7 @@ function hostOf({ hostname }: Listener): string {
   return hostname ?? "*";
 }
 
-/** Listeners in TLS are told apart by server names, whatever the TLS carries. */
+/** Listeners with TLS are distinguished by server name, whatever the TLS carries. */
 function familyOf({ protocol }: Listener): string {
   return protocol === "HTTPS" ? "TLS" : protocol;
 }

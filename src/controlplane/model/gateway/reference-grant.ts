@@ -2,13 +2,16 @@ import type { CollectionReader } from "../../../kube/index.ts";
 import { gatewayGroup } from "../../../api/gateway/index.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
-/** A reference of an object of Gateway API to one of the core group. */
+/** A reference from an object of Gateway API to an object of the core group. */
 export interface Reference {
   readonly from: { readonly kind: string; readonly namespace: string };
   readonly to: { readonly kind: "Service" | "Secret" | "ConfigMap"; readonly namespace: string; readonly name: string };
 }
 
-/** Whether an object may be referred to: from its own namespace, and from others that a ReferenceGrant there allows. */
+/**
+ * Whether the reference is allowed: within one namespace always, across namespaces only by a ReferenceGrant of the
+ * target's namespace.
+ */
 export function isGranted({ from, to }: Reference, { referenceGrants }: MeshInputs, reader: CollectionReader): boolean {
   if (from.namespace === to.namespace) return true;
   const grants = referenceGrants.index("namespace", (grant) => [grant.namespace]);

@@ -8,33 +8,39 @@ import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
 import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
-/** How a route stands to one of its parents. */
+/** The relation of a route to one of its parents. */
 export interface ParentAttachment {
   readonly parentRef: ParentReference;
-  /** `namespace/name` of the Gateway, also of a ListenerSet's; empty when the parent is a Service or a ServiceEntry. */
+  /**
+   * `namespace/name` of the Gateway, also if the parent is a ListenerSet. Empty if the parent is a Service or a
+   * ServiceEntry.
+   */
   readonly gateway: string;
-  /** Whose clients' requests the route is for; of all of its ports when none is named. */
+  /** The Service whose clients the route applies to. All of its ports if none is named. */
   readonly service?: ServiceParent;
-  /** Undefined: the route is accepted. */
+  /** Undefined if the route is accepted. */
   readonly refused: Verdict;
-  /** The listeners that serve the route, by their {@link ListenerVerdict.id}, with the hostnames that both have. */
+  /** The listeners that serve the route, by {@link ListenerVerdict.id}, with the hostnames that both have in common. */
   readonly listeners: readonly { readonly name: string; readonly hostnames: readonly string[] }[];
 }
 
 export interface ServiceParent {
-  /** A Service's registry, or a ServiceEntry's. */
+  /** Whether the parent is a Service or a ServiceEntry. */
   readonly registry: "Kubernetes" | "External";
   readonly key: string;
   readonly port: number | undefined;
 }
 
-/** A route of any kind; without hostnames (or with none that it could have) it is for all of a listener. */
+/** A route of any kind. Without hostnames (or of a kind without hostnames), it applies to all hosts of a listener. */
 export interface AttachableRoute {
   readonly namespace: string;
   readonly spec: { readonly parentRefs: readonly ParentReference[]; readonly hostnames?: readonly string[] };
 }
 
-/** Attachments to Gateways that are ours, to their ListenerSets, to Services and to ServiceEntries; other parents are other controllers' matter. */
+/**
+ * Attachments to Gateways of ours and their ListenerSets, to Services, and to ServiceEntries. Other parents belong to
+ * other controllers.
+ */
 export function attachmentsOf(
   route: AttachableRoute,
   kind: string,
@@ -80,11 +86,11 @@ function attachToService(
 
 interface GatewayParent {
   readonly gateway: GatewayFacts;
-  /** `namespace/name` of the ListenerSet that is the parent; undefined: the Gateway itself. */
+  /** `namespace/name` of the parent ListenerSet. Undefined if the parent is the Gateway itself. */
   readonly set: string | undefined;
 }
 
-/** The Gateway that a parent is, or that its ListenerSet is of; undefined when it is not ours. */
+/** The Gateway that is the parent or owns the parent ListenerSet. Undefined if it is not ours. */
 function gatewayOf(
   route: AttachableRoute,
   parentRef: ParentReference,
@@ -102,7 +108,9 @@ function gatewayOf(
   return { gateway, set: set === undefined ? undefined : key };
 }
 
-/** Refusals, the nearest to an attachment first. The first of all listeners' refusals is reported. */
+/**
+ * Reasons for refusal, those that come closest to an attachment first. The first one among all listeners is reported.
+ */
 const refusalOrder = ["NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent"];
 
 function attach(

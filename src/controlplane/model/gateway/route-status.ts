@@ -12,7 +12,10 @@ export interface WantedRouteStatus {
   readonly kind: RouteKindName;
   readonly namespace: string;
   readonly name: string;
-  /** All Gateways of ours that are parents, also those of other revisions, whose entries are not ours to write. */
+  /**
+   * All parents that are Gateways of ours. Those of other revisions are included, but this revision does not write
+   * their entries.
+   */
   readonly parents: readonly {
     readonly owned: boolean;
     readonly status: Omit<RouteParentStatus, "conditions"> & { readonly conditions: readonly WantedCondition[] };
@@ -21,7 +24,7 @@ export interface WantedRouteStatus {
 
 export type RouteKindName = "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" | "UDPRoute";
 
-/** A route of any kind, judged. */
+/** A route of any kind, with its parents checked. */
 export interface JudgedRoute {
   readonly route: Pick<ConfigFacts<unknown>, "namespace" | "name" | "labels" | "generation">;
   readonly parents: readonly ParentAttachment[];
@@ -65,7 +68,7 @@ export function deriveRouteStatuses(
   });
 }
 
-/** Nothing here carries UDP, and a route for it is told so. */
+/** UDP is not supported. The status of a UDPRoute says so. */
 export function deriveUdpRouteStatuses(
   graph: CollectionGraph,
   inputs: MeshInputs,

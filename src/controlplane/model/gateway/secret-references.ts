@@ -24,7 +24,7 @@ import type { ProxyGroup } from "../service/sidecar-scope.ts";
 
 export interface SecretReferenceSources {
   readonly inputs: MeshInputs;
-  /** Both by the group's key. */
+  /** Both collections have the group's key. */
   readonly groups: Collection<ProxyGroup>;
   readonly mergedGateways: Collection<MergedGateway>;
 }
@@ -72,7 +72,7 @@ export function deriveSecretReferences(
       `${credentialResource(name)}${authoritySuffix}`,
     ]);
     if (resources.length === 0) return [];
-    // Sidecars only if the rule selects them, because the clusters of other sidecars do not name the secret.
+    // Only the sidecars that the rule selects: the clusters of other sidecars do not use the secret.
     const selector = rule.spec.workloadSelector?.matchLabels;
     const reads = (group: ProxyGroup): boolean =>
       group.kind === "router" ||
@@ -80,7 +80,7 @@ export function deriveSecretReferences(
     const namespaces = new Set(reader.all(groups).flatMap((group) => (reads(group) ? group.namespace : [])));
     return [...namespaces].flatMap((namespace) => ownReferences(`${key}@${namespace}`, resources, namespace));
   });
-  // Checked for the Gateway's status; no proxy is given it.
+  // Read for the Gateway's status. No proxy receives it.
   const backends = graph.derive(
     "secret-references-backends",
     inputs.gateways,
@@ -93,7 +93,7 @@ export function deriveSecretReferences(
   return [classic, gatewayApi, destinations, backends];
 }
 
-/** The ConfigMaps that Gateways and policies for backends name. */
+/** The ConfigMaps to which Gateways and BackendTLSPolicies refer. */
 export function deriveConfigMapReferences(
   graph: CollectionGraph,
   inputs: MeshInputs,

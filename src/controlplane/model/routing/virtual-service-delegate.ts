@@ -7,8 +7,8 @@ import type {
 } from "../../../api/istio/index.ts";
 
 /**
- * The delegate's routes, each narrowed by the root's matches and completed by settings that only the root has.
- * Contradictory routes are left out.
+ * The delegate's routes. Each is narrowed by the root's matches and inherits settings that only the root has. Routes
+ * that contradict the root are dropped.
  */
 export function mergeDelegate(
   root: VirtualServiceHttpRoute,
@@ -43,7 +43,7 @@ function joinedName(root: string | undefined, delegate: string | undefined): str
   return root === undefined || delegate === undefined ? (delegate ?? root) : `${root}-${delegate}`;
 }
 
-/** Each of the delegate's matches must fit into one of the root's. Undefined if one does not. */
+/** Each match of the delegate must fit into a match of the root. Undefined if one does not. */
 function mergeMatches(roots: readonly HttpMatch[], delegates: readonly HttpMatch[]): readonly HttpMatch[] | undefined {
   if (roots.length === 0 || delegates.length === 0) return roots.length === 0 ? delegates : roots;
   const merged: HttpMatch[] = [];
@@ -91,7 +91,10 @@ function contradicts(root: HttpMatch, leaf: HttpMatch): boolean {
   return root.gateways.length > 0 && leaf.gateways.some((gateway) => !root.gateways.includes(gateway));
 }
 
-/** Whether the leaf's match is no part of the root's; expressions are never part of another match. */
+/**
+ * Whether the delegate's match is not contained in the root's. A regular expression is never contained in another
+ * match.
+ */
 function stringsContradict(root: PresenceMatch | undefined, leaf: PresenceMatch | undefined): boolean {
   if (root === undefined || leaf === undefined) return false;
   if (root.kind === "present" || leaf.kind === "present") return true;

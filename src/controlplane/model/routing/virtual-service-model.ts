@@ -10,17 +10,17 @@ import { deriveVirtualServiceShapes, type VirtualServiceShapes } from "./virtual
 
 export type { VirtualServiceModel } from "./virtual-service.ts";
 
-/** The name of all sidecars among gateways. */
+/** The reserved gateway name that stands for all sidecars. */
 export const meshGateway = "mesh";
 
 export interface VirtualServices {
   readonly models: Collection<VirtualServiceModel>;
   readonly shapes: VirtualServiceShapes;
-  /** VirtualServices with TCP or TLS routes, without their HTTP part, because listeners need no more. */
+  /** VirtualServices with TCP or TLS routes, without their HTTP routes, which listeners do not need. */
   readonly layer4: Collection<VirtualServiceModel>;
   /** By `<gateway>@<namespace that sees it, or *>`. */
   readonly byGateway: CollectionIndex<VirtualServiceModel>;
-  /** Those that match labels of their clients, under one key. */
+  /** VirtualServices that match labels of their clients, under one key. */
   readonly withSourceLabels: CollectionIndex<VirtualServiceModel>;
 }
 
@@ -29,7 +29,7 @@ export const sourceLabelsKey = "any";
 export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs): VirtualServices {
   const models = graph.derive("virtual-services", inputs.virtualServices, (facts, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
-    // One without hosts is only a delegate of others.
+    // A VirtualService without hosts is only a delegate of others.
     if (mesh === undefined || facts.spec.hosts.length === 0) return [];
     return [[factsKey(facts), virtualServiceModel(facts, mesh, inputs, reader)]];
   });
@@ -50,7 +50,7 @@ export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs
 
 /**
  * The VirtualServices of one gateway that a namespace sees: its own private ones, then those exported to it, then the
- * public ones. Older ones first.
+ * public ones. Oldest first.
  */
 export function virtualServicesOf(
   gateway: string,
@@ -69,7 +69,7 @@ export function virtualServicesOf(
   ];
 }
 
-/** Names of the labels that its matches ask for. */
+/** The names of the client labels that its routes match. */
 export function sourceLabelNames(model: Pick<VirtualServiceModel, "http" | "tls" | "tcp">): readonly string[] {
   const matches = [...model.http, ...model.tls, ...model.tcp].flatMap(
     (route): readonly { readonly sourceLabels: Readonly<Record<string, string>> }[] => route.match,
@@ -100,8 +100,8 @@ function virtualServiceModel(
 }
 
 /**
- * The routes of a delegate below a route. Its names are in its own namespace. Empty if it does not exist or is not for
- * this namespace.
+ * The delegate's routes for a root's route. The delegate's names are relative to its own namespace. Empty if the
+ * delegate does not exist or is not exported to this namespace.
  */
 function delegated(
   root: VirtualServiceFacts,
@@ -151,7 +151,7 @@ function qualifiedRoutes(
   };
 }
 
-/** `mesh`, or `namespace/name`; a host name of old (`name.namespace.svc…`) means the same. */
+/** `mesh`, or `namespace/name`. The deprecated form `name.namespace.svc…` means the same. */
 function gatewayName(gateway: string, namespace: string): string {
   if (gateway === meshGateway) return gateway;
   if (gateway.includes("/")) return gateway;

@@ -4,8 +4,8 @@ import { byCreation } from "../facts.ts";
 import type { VirtualServiceModel } from "./virtual-service.ts";
 
 /**
- * The parts of a VirtualService that decide which hosts and destinations exist. Weights, timeouts and the like do not
- * change it, nor what is derived from it.
+ * The parts of a VirtualService that decide which hosts and destinations exist. Changes of weights, timeouts and the
+ * like do not change it.
  */
 export interface VirtualServiceShape extends Pick<
   VirtualServiceModel,
@@ -43,7 +43,7 @@ export function deriveVirtualServiceShapes(
 
 /**
  * The VirtualServices of one gateway that a namespace sees: its own private ones, then those exported to it, then the
- * public ones. Older ones first.
+ * public ones. Oldest first.
  */
 export function virtualServiceShapesOf(
   gateway: string,
@@ -62,7 +62,10 @@ export function virtualServiceShapesOf(
   ];
 }
 
-/** Hosts that it sends traffic to, with the ports that it names (0: whichever). Routes for other namespaces' clients do not count. */
+/**
+ * The hosts to which it sends traffic, with the ports that it names (0 means any). Routes for clients of other
+ * namespaces are left out.
+ */
 export function destinationsOf(
   shape: VirtualServiceShape,
   clientNamespace: string,

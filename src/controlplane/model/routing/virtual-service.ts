@@ -4,16 +4,16 @@ import type {
   VirtualServiceTlsRoute,
 } from "../../../api/istio/index.ts";
 
-/** A VirtualService with its names qualified and its delegates merged in. */
+/** A VirtualService with qualified names and merged delegates. */
 export interface VirtualServiceModel {
   readonly namespace: string;
   readonly name: string;
   readonly createdAt: string;
-  /** Lower case. */
+  /** In lower case. */
   readonly hosts: readonly string[];
   /** `mesh` or `namespace/name`. */
   readonly gateways: readonly string[];
-  /** `*`, or namespaces. */
+  /** `*`, or a list of namespaces. */
   readonly visibleIn: readonly string[];
   readonly http: readonly VirtualServiceHttpRoute[];
   readonly tls: readonly VirtualServiceTlsRoute[];

@@ -3,7 +3,7 @@ import { hostCovers, isWildcard, mostSpecificHost } from "./service-hostname.ts"
 
 const tables = new WeakMap<MeshSettings, ReadonlyMap<string, boolean>>();
 
-/** Whether a host means each cluster's own service of that name: by `serviceSettings`, else only Kubernetes' own. */
+/** Whether a host means each cluster's own service: by `serviceSettings`, else only for Kubernetes' own services. */
 export function isClusterLocal(hostname: string, mesh: MeshSettings): boolean {
   let hosts = tables.get(mesh);
   if (hosts === undefined) tables.set(mesh, (hosts = clusterLocalHosts(mesh)));
@@ -19,7 +19,7 @@ function clusterLocalHosts({ domain, rootNamespace, serviceSettings }: MeshSetti
   const said = serviceSettings.flatMap(({ hosts, clusterLocal }) =>
     hosts.map((host) => [host.toLowerCase(), clusterLocal] as const),
   );
-  // A host that the configuration shares with all clusters is no longer local by default.
+  // A host that the configuration makes global is no longer local by default.
   const isTakenBack = (host: string): boolean =>
     said.some(([other, local]) => !local && (other === host || (isWildcard(host) && hostCovers(host, other))));
   return new Map([...builtIn.filter((host) => !isTakenBack(host)).map((host) => [host, true] as const), ...said]);

@@ -9,29 +9,32 @@ export interface LocalityModel {
 
 /** One endpoint of one port of a service. */
 export interface EndpointModel {
-  /** An address, or a name that the proxy must resolve. */
+  /** An IP address, or a DNS name that the proxy resolves. */
   readonly address: string;
   readonly port: number;
   readonly labels: Labels;
-  /** Its SPIFFE identity; empty when nobody knows. */
+  /** Its SPIFFE identity. Empty if unknown. */
   readonly identity: string;
-  /** Whether a sidecar takes Istio's mutual TLS in front of it. */
+  /** Whether a sidecar in front of it accepts Istio's mutual TLS. */
   readonly mutualTls: boolean;
   readonly hbone: boolean;
-  /** By a ztunnel, which tells peers of it; a waypoint speaks for itself. */
+  /** Captured by a ztunnel, which reports telemetry for it. A waypoint reports for itself. */
   readonly captured: boolean;
   readonly locality: LocalityModel;
   readonly network: string;
   readonly clusterId: string;
   readonly node: string;
   readonly weight: number;
-  /** `workload;namespace;canonical name;canonical revision;cluster`, for telemetry; empty for what is no workload. */
+  /**
+   * `workload;namespace;canonical name;canonical revision;cluster` for telemetry. Empty if the endpoint is not a
+   * workload.
+   */
   readonly workload: string;
 }
 
 export const nowhere: LocalityModel = { region: "", zone: "", subzone: "" };
 export const tlsModeLabel = "security.istio.io/tlsMode";
-/** The first that a workload has counts. */
+/** The first label that is present wins. */
 const localityLabels = ["topology.istio.io/locality", "istio-locality"] as const;
 
 export function identityOf(mesh: MeshSettings, namespace: string, account: string): string {
@@ -43,7 +46,7 @@ export function workloadText(name: string, namespace: string, labels: Labels, cl
   return [name, namespace, canonicalName(labels, name), revision === "latest" ? "" : revision, clusterId].join(";");
 }
 
-/** The label writes `region.zone.subzone`, as slashes may be in no label. */
+/** The label has the form `region.zone.subzone`, because label values cannot contain slashes. */
 export function localityFromLabel(labels: Labels): LocalityModel | undefined {
   const text = localityLabels.map((name) => labels[name]).find((value) => value !== undefined);
   return text === undefined || text === ""
@@ -60,7 +63,7 @@ export function localityText({ region, zone, subzone }: LocalityModel): string {
   return `${region}/${zone}/${subzone}`;
 }
 
-/** Whether a sidecar says of itself that it takes Istio's mutual TLS. */
+/** Whether the endpoint's label says that its sidecar accepts Istio's mutual TLS. */
 export function takesIstioTls({ labels }: EndpointModel): boolean {
   return labels[tlsModeLabel] === "istio";
 }

@@ -29,7 +29,7 @@ import {
 import { entryEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
 
-/** Endpoints by {@link endpointsKey}; every port of every service has an item, be it empty. */
+/** Endpoints by {@link endpointsKey}. Every port of every service has an item, even if it is empty. */
 export interface ServiceEndpoints {
   /** Services of the own cluster, with their endpoints in every cluster. */
   readonly kubernetes: Collection<readonly EndpointModel[]>;
@@ -53,12 +53,12 @@ export function getEndpoints(
   return reader.get(endpoints.kubernetes, key) ?? reader.get(endpoints.remote, key) ?? [];
 }
 
-/** Whether there are any endpoints, and all of them are so. */
+/** Whether there are endpoints and the condition holds for all of them. */
 export function everyone(endpoints: readonly EndpointModel[], holds: (endpoint: EndpointModel) => boolean): boolean {
   return endpoints.length > 0 && endpoints.every(holds);
 }
 
-/** The endpoints of a DestinationRule's subset. Without a subset, or without labels: all. */
+/** The endpoints of a DestinationRule's subset. All endpoints if the subset is unset or has no labels. */
 export function ofSubset(
   endpoints: readonly EndpointModel[],
   subset: { readonly labels: Labels } | undefined,
@@ -114,7 +114,7 @@ function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): 
   });
 }
 
-/** If there are several clusters, the first one decides which ports the service has. */
+/** If several clusters have the service, the first cluster defines its ports. */
 function deriveRemoteEndpoints(graph: CollectionGraph, inputs: MeshInputs): Collection<readonly EndpointModel[]> {
   return graph.derive("endpoints-remote", inputs.remote.services, (service, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
@@ -139,7 +139,7 @@ interface EndpointContext {
   readonly reader: CollectionReader;
 }
 
-/** The endpoints that other clusters have for the port of that name of a service `namespace/name`. */
+/** The endpoints in other clusters for a port, by its name, of the service `namespace/name`. */
 function remoteEndpoints(service: string, portName: string, context: EndpointContext): readonly EndpointModel[] {
   const { mesh, inputs, reader } = context;
   const found = reader.lookup(remoteSlices(inputs), service);
@@ -192,7 +192,7 @@ function deriveEntryEndpoints(graph: CollectionGraph, inputs: MeshInputs): Colle
   });
 }
 
-/** Locality by locality, addresses in order, so that equal sets give equal resources. */
+/** Sorted by locality and address, so that equal sets produce equal resources. */
 function sortedEndpoints(endpoints: readonly EndpointModel[]): readonly EndpointModel[] {
   return [...endpoints].sort(
     (left, right) =>
@@ -273,7 +273,7 @@ function podEndpoint(
   };
 }
 
-/** Whether the workload's PeerAuthentications let its port take Istio's mutual TLS. */
+/** Whether PeerAuthentications allow Istio's mutual TLS on the workload's port. */
 function takesMutualTls(
   pod: PodFacts,
   port: number,
@@ -287,12 +287,12 @@ function takesMutualTls(
   );
 }
 
-/** By a ztunnel, by the workload itself, or as a waypoint. */
+/** Whether the pod accepts HBONE: by a ztunnel, by itself, or as a waypoint. */
 export function takesHbone(pod: PodFacts): boolean {
   return pod.redirected || pod.labels[tunnelLabel] === "http" || pod.labels[managedLabel] === waypointManager;
 }
 
-/** What the reading of identities needs of a service. */
+/** The part of a service that {@link identitiesOf} needs. */
 interface IdentifiedService {
   readonly registry: string;
   readonly namespace: string;
@@ -302,7 +302,7 @@ interface IdentifiedService {
   readonly subjectAltNames: readonly string[];
 }
 
-/** Identities behind a service: whom a proxy takes that speaks mutual TLS to it. Also those of pods that are not ready. */
+/** The identities that a client accepts from a service's servers. Includes pods that are not ready. */
 export function identitiesOf(
   service: IdentifiedService,
   mesh: MeshSettings,
@@ -322,7 +322,7 @@ export function identitiesOf(
 
 const spiffePrefix = "spiffe://";
 
-/** Trust domains that are one mesh's vouch for the same workloads. */
+/** Trust domain aliases of one mesh identify the same workloads. */
 function aliasedIdentities(identity: string, { trustDomain, trustDomainAliases }: MeshSettings): readonly string[] {
   if (trustDomainAliases.length === 0 || !identity.startsWith(spiffePrefix)) return [identity];
   const [domain = "", ...rest] = identity.slice(spiffePrefix.length).split("/");
@@ -330,12 +330,12 @@ function aliasedIdentities(identity: string, { trustDomain, trustDomainAliases }
   return domains.includes(domain) ? domains.map((each) => [`${spiffePrefix}${each}`, ...rest].join("/")) : [identity];
 }
 
-/** What clusters depend on in a service's servers. A change of endpoints seldom changes it. */
+/** The properties of a service's servers that clusters depend on. A change of endpoints seldom changes them. */
 export interface ServiceServers {
   readonly identities: readonly string[];
-  /** Ports that have endpoints, all of which take Istio's mutual TLS. */
+  /** Ports with endpoints that all accept Istio's mutual TLS. */
   readonly mutualTlsPorts: readonly number[];
-  /** Ports that have endpoints, all of which are spoken to by a tunnel. */
+  /** Ports with endpoints that are all reached by HBONE. */
   readonly tunnelledPorts: readonly number[];
 }
 
@@ -351,11 +351,11 @@ interface ServerSources {
   readonly endpoints: ServiceEndpoints;
 }
 
-/** Only for services that are asked for, so that a change of endpoints without effect on clusters ends here. */
+/** Computed only for the requested services, so that endpoint changes without effect on clusters stop here. */
 export class ServersOfServices {
   readonly #servers: Collection<ServiceServers>;
 
-  /** Several of the services asked for may be one. */
+  /** Several requests may name the same service. */
   constructor(
     graph: CollectionGraph,
     asked: Collection<{ readonly service: RegisteredKey }>,

@@ -11,7 +11,7 @@ import {
   type EndpointModel,
 } from "./service-endpoint-model.ts";
 
-/** A port of the service: 0 as target leaves it to the service's own number. */
+/** A port of the service. A target of 0 means the service's own port number. */
 export interface EndpointTarget {
   readonly name: string;
   readonly port: number;
@@ -20,7 +20,7 @@ export interface EndpointTarget {
 
 const unixPrefix = "unix://";
 
-/** The endpoints that a ServiceEntry lists; of one that is resolved by name and lists none, its host. */
+/** The endpoints of a ServiceEntry. An entry with DNS resolution and no endpoints uses its host. */
 export function entryEndpoints(
   entry: ServiceEntryFacts,
   host: string,
@@ -79,7 +79,7 @@ interface Workload {
   readonly spec: WorkloadEntrySpec;
 }
 
-/** Undefined without an address: then it is in another network. */
+/** Undefined without an address: then the endpoint is in another network. */
 function endpointOf(
   { namespace, name, labels, spec }: Workload,
   port: EndpointTarget,

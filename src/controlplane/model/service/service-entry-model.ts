@@ -25,7 +25,10 @@ const protocols: Readonly<Record<string, AppProtocol>> = {
   REDIS: "tcp",
 };
 
-/** A service for each host of a ServiceEntry. `visibility` is what the mesh config leaves of its exportTo. */
+/**
+ * Creates a service for each host of a ServiceEntry. `visibility` is the limit that the mesh config sets for its
+ * exportTo.
+ */
 export function serviceEntryModels(
   entry: ServiceEntryFacts,
   mesh: MeshSettings,
@@ -64,17 +67,17 @@ function portModel(port: IstioPort): readonly ServicePortModel[] {
 
 const namedProtocols: ReadonlySet<string> = new Set(["HTTP", "HTTP2", "GRPC", "HTTPS", "TLS", "TCP"]);
 
-/** As its `protocol` says, and nothing else; unknown for those that ztunnels have no name for. */
+/** The protocol from its `protocol` alone. Unknown for protocols that ztunnels have no name for. */
 export function declaredProtocol({ protocol = "" }: Pick<IstioPort, "protocol">): AppProtocol {
   return namedProtocols.has(protocol) ? (protocols[protocol] ?? "unknown") : "unknown";
 }
 
-/** As its `protocol` says; unlike that of a Service's port its name says nothing, as upstream has it. */
+/** The protocol from its `protocol`. Unlike for a Service's port, the port's name is ignored, as upstream does. */
 export function istioPortProtocol({ protocol = "" }: Pick<IstioPort, "protocol">): AppProtocol {
   return protocols[protocol] ?? "unknown";
 }
 
-/** `10.0.0.1/32` is an address. */
+/** Shortens `10.0.0.1/32` to the address. */
 function withoutFullPrefix(address: string): string {
   const [base = "", length] = address.split("/");
   return length === (base.includes(":") ? "128" : "32") ? base : address;

@@ -6,7 +6,10 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 
 type Settings = Pick<MeshSettings, "serviceEntryVisibility">;
 
-/** Who may see the ServiceEntries of a namespace: the first policy of the mesh config that matches its labels says it. */
+/**
+ * The visibility of a namespace's ServiceEntries. The first policy of the mesh config that matches the namespace's
+ * labels decides.
+ */
 export function entryVisibility({ serviceEntryVisibility: set }: Settings, labels: Labels): EntryVisibility {
   if (set === undefined) return "PUBLIC";
   const matching = set.policies.find(({ namespaceSelectors }) =>
@@ -21,7 +24,7 @@ export function entryVisibilityOf(namespace: string, inputs: MeshInputs, reader:
   return entryVisibility(mesh, reader.get(inputs.namespaces, namespace)?.labels ?? {});
 }
 
-/** `exportTo` of a ServiceEntry for sidecars and gateways. A visibility only ever narrows it. */
+/** A ServiceEntry's `exportTo` for sidecars and gateways. The visibility can only narrow it. */
 export function narrowedExport(
   exportTo: readonly string[],
   namespace: string,

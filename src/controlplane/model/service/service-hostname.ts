@@ -5,19 +5,19 @@ export function isWildcard(host: string): boolean {
   return host.startsWith("*");
 }
 
-/** Whether two host names have names in common. */
+/** Whether two host names overlap. */
 export function hostsOverlap(left: string, right: string): boolean {
   return hostCovers(left, right) || hostCovers(right, left);
 }
 
-/** Whether every name of `narrow` is one of `wide`. */
+/** Whether `wide` covers every name of `narrow`. */
 export function hostCovers(wide: string, narrow: string): boolean {
   if (!isWildcard(wide)) return wide === narrow;
   if (!isWildcard(narrow)) return narrow.endsWith(wide.slice(1));
   return narrow.length >= wide.length && narrow.slice(1).endsWith(wide.slice(1));
 }
 
-/** The most specific of the hosts that cover the name: the name itself, else the longest wildcard. */
+/** The most specific host that covers the name: the name itself, else the longest wildcard. */
 export function mostSpecificHost(hosts: Iterable<string>, name: string): string | undefined {
   let found: string | undefined;
   for (const host of hosts) {
@@ -27,7 +27,10 @@ export function mostSpecificHost(hosts: Iterable<string>, name: string): string 
   return found;
 }
 
-/** The hosts of both lists where one covers the other: the narrower one each, in the order of the first list, without repetition. */
+/**
+ * The hosts that both lists cover, without repetition, in the order of the first list. Of two overlapping hosts, the
+ * narrower one is returned.
+ */
 export function intersectHosts(left: readonly string[], right: readonly string[]): readonly string[] {
   const found = new Set<string>();
   for (const one of left) {
@@ -39,7 +42,10 @@ export function intersectHosts(left: readonly string[], right: readonly string[]
   return [...found];
 }
 
-/** A host as a configuration of that namespace means it: a bare name is a Service beside it. Lower case, as names are compared. */
+/**
+ * Qualifies a host from a configuration object of that namespace: a bare name is a Service of the namespace. Returns
+ * lower case, because names are compared.
+ */
 export function qualifiedHost(host: string, namespace: string, domain: string): string {
   const name = host.toLowerCase();
   return name === "" || name === "*" || name.includes(".") || isAddress(name)

@@ -17,7 +17,10 @@ import { visibilityOf } from "./service-visibility.ts";
 
 export type { ServiceModel, ServicePortModel, ServiceResolution } from "./service.ts";
 
-/** All services, by `namespace/hostname`. Kubernetes' own count where both have one host in one namespace. */
+/**
+ * All services, by `namespace/hostname`. A Kubernetes Service wins over a ServiceEntry with the same host and
+ * namespace.
+ */
 export interface ServiceRegistry {
   readonly kubernetes: Collection<ServiceModel>;
   /** Services that exist only in other clusters. */
@@ -25,9 +28,9 @@ export interface ServiceRegistry {
   readonly entries: Collection<ServiceModel>;
   readonly byHost: readonly CollectionIndex<ServiceModel>[];
   readonly byVisibility: readonly CollectionIndex<ServiceModel>[];
-  /** Aliases by the host that they lead to. */
+  /** Aliases by the host to which they point. */
   readonly aliases: CollectionIndex<ServiceModel>;
-  /** All aliases, under `any`. */
+  /** All aliases, under the key `any`. */
   readonly allAliases: CollectionIndex<ServiceModel>;
 }
 
@@ -83,7 +86,7 @@ function namespacePreference(
   return reader.get(namespaces, namespace)?.preference ?? "none";
 }
 
-/** The service of a key in one of the registries: a ServiceEntry may have the name of a Service. */
+/** The service of a key in any registry. A ServiceEntry may have the same name as a Service. */
 export function registeredService(
   { key, registry }: { readonly key: string; readonly registry: ServiceModel["registry"] },
   registries: ServiceRegistry,
@@ -93,7 +96,7 @@ export function registeredService(
   return reader.get(registries.kubernetes, key) ?? reader.get(registries.remote, key);
 }
 
-/** For a proxy that sends to automatic addresses of IPv4. */
+/** The service as seen by a proxy that connects to automatically assigned IPv4 addresses. */
 export function withAutomaticAddresses(service: ServiceModel): ServiceModel {
   if (service.automaticAddresses === undefined || service.addresses.length > 0) return service;
   return { ...service, addresses: service.automaticAddresses.filter((address) => !address.includes(":")) };
@@ -114,7 +117,10 @@ export function visibleServices(
   return servicesSeenFrom(registry, namespace, reader).services;
 }
 
-/** Those, and from where they are seen alike: the namespace, or {@link everywhere} when it sees nothing that not all do. */
+/**
+ * The visible services, and a key that namespaces with equal lists share: the namespace, or {@link everywhere} if it
+ * sees only public services.
+ */
 export function servicesSeenFrom(
   registry: ServiceRegistry,
   namespace: string,
@@ -130,8 +136,8 @@ export function servicesSeenFrom(
 }
 
 /**
- * Namespaces that see the same lists share one list, which is sorted once. `first`: a list that others do not have, if
- * there is one.
+ * Merges and sorts the lists once for all namespaces that see the same lists. `first` is a list that only this
+ * namespace has, if there is one.
  */
 function inOrder(lists: readonly (readonly ServiceModel[])[], first: readonly ServiceModel[]): readonly ServiceModel[] {
   const known = ordered.get(first);
@@ -152,7 +158,7 @@ const ordered = new WeakMap<
   { readonly lists: readonly (readonly ServiceModel[])[]; readonly services: readonly ServiceModel[] }
 >();
 
-/** The services of one hostname, in any namespace. */
+/** The services of one hostname in all namespaces. */
 export function servicesOfHost(
   registry: ServiceRegistry,
   host: string,
@@ -165,13 +171,13 @@ export function isVisible(service: ServiceModel, namespace: string): boolean {
   return service.visibleIn.includes("*") || service.visibleIn.includes(namespace);
 }
 
-/** The service as the proxies of a cluster know it (undefined: of the own one): with the addresses that it has there. */
+/** The service with the addresses that it has in a cluster. Undefined means the own cluster. */
 export function serviceInCluster(service: ServiceModel, clusterId: string | undefined): ServiceModel {
   const own = clusterId === undefined ? undefined : service.addressesByCluster?.[clusterId];
   return own === undefined || own.length === 0 ? service : { ...service, addresses: own };
 }
 
-/** `others`: the same service in other clusters. */
+/** `others` are the same service in other clusters. */
 function kubernetesService(
   service: ServiceFacts,
   mesh: MeshSettings,

@@ -2,55 +2,55 @@ import type { AppProtocol, Labels, ServiceFacts } from "../facts.ts";
 
 /** How a proxy finds the endpoints of a service. */
 export type ServiceResolution =
-  /** The control plane tells them. */
+  /** The control plane sends the endpoints. */
   | "endpoints"
-  /** Where the application connects to is where the connection goes. */
+  /** Connections keep their original destination. */
   | "passthrough"
-  /** The proxy resolves names: all addresses, or one at a time. */
+  /** The proxy resolves names to all addresses, or to one address at a time. */
   | "dns"
   | "dns-round-robin"
-  /** The name in each request, or the server name of each connection, is resolved. */
+  /** The proxy resolves the host of each request, or the server name of each connection. */
   | "dynamic-dns"
-  /** A name for another service. */
+  /** The service is an alias of another service. */
   | "alias";
 
 export interface ServicePortModel {
   readonly name: string;
   readonly port: number;
   readonly protocol: AppProtocol;
-  /** In a ServiceEntry: the target port of endpoints that name none. */
+  /** For a ServiceEntry: the target port of endpoints that name none. */
   readonly target: number;
 }
 
-/** A destination as proxies see it, from any registry. */
+/** A destination from any registry, as proxies see it. */
 export interface ServiceModel {
   readonly registry: "Kubernetes" | "External";
   readonly namespace: string;
-  /** Lower case; of a ServiceEntry it may be a wildcard. */
+  /** In lower case. For a ServiceEntry, it may be a wildcard. */
   readonly hostname: string;
   /** The Service's name. For a ServiceEntry, the host. */
   readonly name: string;
-  /** Of the object. */
+  /** The object's name. */
   readonly objectName: string;
   readonly createdAt: string;
   readonly labels: Labels;
   readonly ports: readonly ServicePortModel[];
   readonly resolution: ServiceResolution;
-  /** Its addresses and CIDRs. Empty: it is told apart by name. */
+  /** Its addresses and CIDRs. If empty, traffic is matched by name. */
   readonly addresses: readonly string[];
   /**
-   * Addresses that a control plane has assigned to a ServiceEntry's host. Proxies that answer DNS themselves, and
-   * waypoints, use them.
+   * Addresses that a control plane assigned to a ServiceEntry's host. Waypoints, and proxies that answer DNS
+   * themselves, use them.
    */
   readonly automaticAddresses?: readonly string[];
-  /** The addresses in other clusters that have the service. */
+  /** Its addresses in other clusters that have the service. */
   readonly addressesByCluster?: Readonly<Record<string, readonly string[]>>;
   readonly meshExternal: boolean;
-  /** `*`, or namespaces. Empty: nobody sees it. */
+  /** `*`, or namespaces. Empty means that nobody sees it. */
   readonly visibleIn: readonly string[];
   readonly selector: Labels;
   readonly subjectAltNames: readonly string[];
-  /** For an alias: the host that it leads to. */
+  /** For an alias: the host to which it points. */
   readonly aliasOf: string;
   readonly preference: ServiceFacts["preference"];
   readonly waypointCanaryWeight?: string | undefined;

@@ -45,8 +45,8 @@ import {
 import { destinationsOf, virtualServiceShapesOf, type VirtualServiceShape } from "../routing/virtual-service-shape.ts";
 
 /**
- * Proxies that cannot be told apart: of one namespace, with the same labels, in one location. The source is written as
- * they connect.
+ * Proxies that receive equal configuration: those of one namespace with the same labels in one locality. A group is
+ * added when its first proxy connects.
  */
 export interface ProxyGroup {
   readonly kind: "sidecar" | "router";
@@ -55,39 +55,39 @@ export interface ProxyGroup {
   readonly locality: LocalityModel;
   readonly node: string;
   readonly network: string;
-  /** Absent: the one that the control plane runs in. */
+  /** Absent means the cluster of the control plane. */
   readonly clusterId?: string | undefined;
-  /** Networks whose endpoints alone they ask for; absent: of all. */
+  /** The networks whose endpoints the proxies request. Absent means all. */
   readonly networkView?: readonly string[] | undefined;
   readonly hbone: boolean;
-  /** They answer DNS themselves. */
+  /** Whether the proxies answer DNS themselves. */
   readonly dnsCapture: boolean;
-  /** What they have otherwise than the mesh; absent: nothing. */
+  /** The proxy settings that differ from the mesh. Absent if there are none. */
   readonly proxyConfig?: OwnProxyConfig | undefined;
 }
 
-/** Which scope a group is in: groups that differ in nothing that any configuration looks at share one. */
+/** The scope of a group. Groups share a scope unless they differ in something that configuration matches. */
 export interface ScopeChoice {
   readonly scope: string;
   readonly kind: ProxyGroup["kind"];
   readonly namespace: string;
-  /** Only those that some configuration asks for. */
+  /** Only the labels that configuration matches. */
   readonly labels: Labels;
-  /** Undefined while no configuration asks where clients are. */
+  /** Undefined while no configuration depends on the clients' locality. */
   readonly locality: LocalityModel | undefined;
   readonly node: string;
-  /** Undefined while nothing asks in which network clients are. */
+  /** Undefined while no configuration depends on the clients' network. */
   readonly network: string | undefined;
   readonly clusterId: string | undefined;
   readonly networkView: readonly string[] | undefined;
   readonly hbone: boolean;
   readonly dnsCapture: boolean;
   readonly proxyConfig?: OwnProxyConfig | undefined;
-  /** Key of the Sidecar; undefined: everything exported to the namespace. */
+  /** The key of the Sidecar. Undefined means everything that is exported to the namespace. */
   readonly sidecar: string | undefined;
 }
 
-/** A service in a scope, maybe with some of its ports only. */
+/** A service in a scope, possibly with only some of its ports. */
 export interface ScopedService {
   /** `namespace/hostname`. */
   readonly key: string;
@@ -98,22 +98,22 @@ export interface ScopedService {
 
 /** The destinations of one egress listener of a Sidecar. */
 export interface EgressScope {
-  /** Absent: every port. */
+  /** Absent means every port. */
   readonly port: IstioPort | undefined;
   readonly bind: string | undefined;
   readonly captureMode: CaptureMode;
   /** Oldest first. */
   readonly services: readonly ScopedService[];
-  /** Listeners of one reach, of whatever scope, have one list of services; undefined: a list of its own. */
+  /** Listeners with the same reach share one list of services, across scopes. Undefined means a list of its own. */
   readonly reach: string | undefined;
-  /** Keys, in order of precedence. */
+  /** Keys in the order of precedence. */
   readonly virtualServices: readonly string[];
 }
 
-/** Everything that the proxies of one scope may reach. */
+/** Everything that the proxies of one scope can reach. */
 export interface OutboundScope extends ScopeChoice {
   readonly egress: readonly EgressScope[];
-  /** The services of all egress listeners, and those that their VirtualServices name. One for each host. */
+  /** The services of all egress listeners, and those that their VirtualServices name. At most one for each host. */
   readonly services: readonly ScopedService[];
   readonly registryOnly: boolean;
   readonly egressProxy: Destination | undefined;
@@ -160,7 +160,7 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
       gatewaysOf(sources.networkGateways.unresolved, reader).all.length > 0;
     return [[key, chooseScope(group, { needsPlace, needsNetwork }, mesh, sources, reader)]];
   });
-  // One object for each scope, however many groups chose it.
+  // One object for each scope, regardless of how many groups share it.
   const chosen = graph.flatten(
     "chosen-scopes",
     choices,
@@ -238,7 +238,7 @@ function chooseScope(
   };
 }
 
-/** Spans name their workload, so clients of several services must be told apart. */
+/** Whether tracing is on. Spans contain the workload's name, so clients of different workloads cannot share a scope. */
 function isTraced(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
   const tracing = inputs.telemetries.index("tracing", ({ spec }) => (spec.tracing.length > 0 ? [anySelector] : []));
   return (
@@ -250,7 +250,7 @@ function isTraced(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionRead
 
 /**
  * The Sidecar of a workload: one of its namespace that selects it, else one for the whole namespace, else the root
- * namespace's. Of several the oldest.
+ * namespace's. The oldest wins among equals.
  */
 export function sidecarFor(
   workload: { readonly namespace: string; readonly labels: Labels },
@@ -301,7 +301,7 @@ interface SelectedEgress {
   readonly virtualServices: readonly VirtualServiceShape[];
 }
 
-/** Hosts of one namespace part of an egress listener. */
+/** The hosts of one namespace in an egress listener. */
 interface HostSelection {
   readonly hosts: string[];
   readonly excluded: string[];
@@ -345,12 +345,15 @@ function egressScope(
   };
 }
 
-/** A listener has the services of its port. An HTTP proxy has all services. */
+/** The port by which an egress listener selects services. An HTTP proxy listener has all services. */
 function matchedPort({ port }: Pick<SidecarEgress, "port">): number | undefined {
   return port === undefined || port.number === 0 || port.protocol === "HTTP_PROXY" ? undefined : port.number;
 }
 
-/** All services that a namespace sees, where no two have one host: then namespaces that see the same have one list. */
+/**
+ * All services that a namespace sees, if no two have the same host. Namespaces that see the same services then share
+ * one list.
+ */
 interface Reach {
   /** Oldest first. */
   readonly services: readonly ScopedService[];
@@ -361,7 +364,7 @@ interface Reach {
 const reaches = new WeakMap<readonly ServiceModel[], Reach | null>();
 const reachOfServices = new WeakMap<readonly ScopedService[], Reach>();
 
-/** Undefined where it depends on the client which of several services is meant by a host. */
+/** Undefined if several services have one host, because then the client's namespace decides which one is meant. */
 function reachOf(visible: readonly ServiceModel[]): Reach | undefined {
   let reach = reaches.get(visible);
   if (reach === undefined) {
@@ -419,7 +422,10 @@ function isSelected(
   return relevant.some((selection) => selection?.hosts.some(matches) === true);
 }
 
-/** One namespace for each host: the client's own, else one with a Kubernetes Service, else the oldest. */
+/**
+ * Keeps one service for each host: that of the client's own namespace, else one with a Kubernetes Service, else the
+ * oldest.
+ */
 function onePerHost(services: readonly ServiceModel[], namespace: string): readonly ServiceModel[] {
   const chosen = new Map<string, ServiceModel>();
   for (const service of services) {
@@ -435,7 +441,7 @@ function isBetter(service: ServiceModel, known: ServiceModel, namespace: string)
   return rank(service) > rank(known);
 }
 
-/** If listeners have ports of their own, a service has the ports of all of them. */
+/** Joins listeners: a service has the ports of all listeners that contain it. */
 function unionOfServices(
   egress: readonly SelectedEgress[],
   namespace: string,
@@ -480,7 +486,7 @@ function destinationPorts(service: ScopedService, ports: ReadonlySet<number>): S
   return ports.has(0) ? service : { ...service, ports: service.ports.filter((port) => ports.has(port)) };
 }
 
-/** The service that a route means: of the client's namespace, else the best one that is visible there. */
+/** The service that a route's destination means: one of the client's namespace, else the best visible one. */
 export function destinationService(
   host: string,
   namespace: string,
