@@ -5,8 +5,8 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
 /**
- * Routes for proxies whose own config says whether requests tell how often they were tried (`x-envoy-attempt-count`). All
- * proxies share virtual hosts as the mesh has them, so that those few with a word of their own get copies.
+ * Adapts routes for proxies whose own config sets whether requests carry their attempt count (`x-envoy-attempt-count`).
+ * All proxies share the mesh's virtual hosts, so only these few proxies get copies.
  */
 export function withAttemptCount(
   typeUrl: string,

@@ -23,7 +23,7 @@ type SubjectAltNameInit = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 export const connectOriginateName = "connect_originate";
 export const blackHoleName = "BlackHoleCluster";
 export const passthroughName = "PassthroughCluster";
-/** A cluster that no proxy has. Requests to it get an error, connections are closed. */
+/** A cluster name that no proxy has. Requests to it get an error, and connections are closed. */
 export const unknownService = "UnknownService";
 
 export const unlimited = 4_294_967_295;
@@ -32,7 +32,7 @@ const passthroughIdleMs = 300_000;
 const originalDestinationCleanupMs = 60_000;
 export const originalDestinationFilter = "envoy.filters.listener.original_dst";
 export const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-/** Limits that are never reached, for a policy that sets none. */
+/** The highest limits, which apply if a policy sets none. */
 export const noCircuitBreakers = {
   thresholds: [
     { maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited },
@@ -44,7 +44,7 @@ export const rawBuffer: TransportSocketInit = {
   configType: { case: "typedConfig", value: packed(RawBufferSchema, {}) },
 };
 
-/** Goes through the internal listener that speaks HBONE, together with the endpoint's metadata. */
+/** Leads through the internal listener that speaks HBONE, and passes the endpoint's metadata along. */
 export function internalUpstream(inner: TransportSocketInit): TransportSocketInit {
   return {
     name: "envoy.transport_sockets.internal_upstream",
@@ -62,7 +62,7 @@ export function internalUpstream(inner: TransportSocketInit): TransportSocketIni
   };
 }
 
-/** Istio's mutual TLS to a sidecar: the peer must be one of the identities behind the service, where they are known. */
+/** Istio's mutual TLS to a sidecar. The peer must have one of the service's identities, if they are known. */
 export function mutualTls(sni: string, identities: readonly string[], http2: boolean): TransportSocketInit {
   return {
     name: "envoy.transport_sockets.tls",
@@ -92,20 +92,22 @@ export function meshTls(minimum: TlsParameters_TlsProtocol, alpnProtocols: reado
   };
 }
 
-/** Where the internal listener of the same name sends its CONNECTs: the endpoint's address, at the HBONE port. */
+/**
+ * The target of CONNECT requests of the internal listener with the same name: the endpoint's address at the HBONE port.
+ */
 export function connectOriginateCluster(mesh: MeshSettings, peers: readonly SubjectAltNameInit[] = []): Cluster {
   return tunnelCluster(connectOriginateName, mesh, { addressIn: "waypoint", peers });
 }
 
 interface TunnelClusterOptions {
-  /** The field of the metadata of {@link originalDestinationFilter} that may say another address. */
+  /** The metadata field of {@link originalDestinationFilter} that overrides the address. */
   readonly addressIn?: string;
-  /** Destinations outside of the mesh. */
+  /** The identities of destinations outside the mesh. */
   readonly peers?: readonly SubjectAltNameInit[];
   readonly options?: ReturnType<typeof tunnelOptions>;
 }
 
-/** Tunnels to the HBONE port of wherever a connection was going. */
+/** Tunnels to the HBONE port of a connection's original destination. */
 export function tunnelCluster(
   name: string,
   mesh: MeshSettings,
@@ -134,7 +136,7 @@ export function tunnelCluster(
   });
 }
 
-/** TLS of HBONE at its client. */
+/** The client side's TLS for HBONE. */
 export function tunnelTls(mesh: MeshSettings, peers: readonly SubjectAltNameInit[] = []): TransportSocketInit {
   const commonTlsContext = {
     ...meshTls(TlsParameters_TlsProtocol.TLSv1_3, ["h2"]),
@@ -146,7 +148,7 @@ export function tunnelTls(mesh: MeshSettings, peers: readonly SubjectAltNameInit
   };
 }
 
-/** HTTP/2 with CONNECT. A connection may be limited to one tunnel. */
+/** HTTP/2 for CONNECT. A connection may be limited to a single tunnel. */
 export function tunnelOptions(pooling: { readonly maxRequestsPerConnection?: number } = {}) {
   return {
     [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
@@ -159,7 +161,7 @@ export function tunnelOptions(pooling: { readonly maxRequestsPerConnection?: num
   };
 }
 
-/** A cluster without endpoints, for what must go nowhere. */
+/** A cluster without endpoints, for traffic that must not go anywhere. */
 export function blackHoleCluster(mesh: MeshSettings): Cluster {
   return create(ClusterSchema, {
     name: blackHoleName,

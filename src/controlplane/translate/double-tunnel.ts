@@ -18,17 +18,20 @@ import { packed } from "./envoy-any.ts";
 import { filterInit } from "./filter-init.ts";
 import { originalDestination } from "./listener-filters.ts";
 
-/** The internal listener that endpoints of other networks are behind: it asks, through the next one, who serves the service there. */
+/**
+ * The internal listener in front of endpoints in other networks. Its tunnel ends at the server there, and runs through
+ * the outer one.
+ */
 export const innerConnectName = "inner_connect_originate";
-/** The one that asks the other network's gateway. */
+/** The listener of the outer tunnel, which ends at the other network's gateway. */
 const outerConnectName = "outer_connect_originate";
-/** The service and port that both tunnels name. */
+/** The service and port that both CONNECT requests name. */
 const targetState = "istio.double_hbone.hbone_target_address";
 
-/** Of their clusters. */
+/** The names of their clusters. */
 export const doubleTunnelNames: readonly string[] = [innerConnectName, outerConnectName];
 
-/** Whether gateways enter other networks so. */
+/** Whether ingress gateways enter other networks this way. */
 export function ingressCrossesNetworks({ ambientMultiNetwork, ambientNetworkCrossing }: MeshSettings): boolean {
   return ambientMultiNetwork === true && ambientNetworkCrossing?.ingress === true;
 }
@@ -93,7 +96,10 @@ export function doubleTunnelListeners(source: TunnelSource, network: string): re
   ];
 }
 
-/** The clusters of those listeners: the inner tunnel's TLS goes into the outer one. A connection to the gateway serves one tunnel, so that the gateway chooses a server for each. */
+/**
+ * The clusters of those listeners. The inner tunnel's TLS runs inside the outer tunnel. Each connection to the gateway
+ * carries one tunnel, so that the gateway balances every tunnel.
+ */
 export function doubleTunnelClusters(mesh: MeshSettings): readonly Cluster[] {
   const unpooled = tunnelOptions({ maxRequestsPerConnection: 1 });
   const inner = create(ClusterSchema, {

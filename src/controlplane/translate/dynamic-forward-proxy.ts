@@ -15,13 +15,14 @@ import { filterInit, type FilterInit } from "./filter-init.ts";
 import { type ClusterDraft, hasHttpOptions } from "./traffic-policy.ts";
 
 /**
- * Whether each request, or each connection's server name, names the host of the wildcard, and the proxy resolves it.
+ * Whether the service is a wildcard whose clients name the host, in each request or in the TLS server name, and the
+ * proxy resolves it.
  */
 export function isForwarded({ resolution }: Pick<ServiceModel, "resolution">): boolean {
   return resolution === "dynamic-dns";
 }
 
-/** Filters and cluster find each other by its name: Envoy has one of a name. */
+/** The filters and the cluster must use the same cache name. */
 function dnsCache(hostname: string) {
   return { name: `${hostname}_dfp_dns_cache`, dnsLookupFamily: Cluster_DnsLookupFamily.V4_ONLY };
 }

@@ -17,15 +17,16 @@ import { filterMetadata } from "./envoy-any.ts";
 import { acrossNetworks, type ClientNetwork, type LocatedEndpoint } from "./network-endpoints.ts";
 
 export interface AssignmentOptions {
-  /**
-   * For whom the clients use HBONE: for nobody, for workloads without Istio's mutual TLS, or for all that accept it.
-   */
+  /** For which workloads clients use HBONE: none, those without Istio's mutual TLS, or all that accept it. */
   readonly hbone: "never" | "needed" | "always";
-  /** The control plane sends the endpoints, because it knows that they are ready. The proxy resolves names itself. */
+  /**
+   * True if the control plane sends the endpoints, so they are known to be ready. False if the proxy resolves names
+   * itself.
+   */
   readonly healthKnown: boolean;
-  /** A rule's TLS settings for the endpoints. Undefined: none. */
+  /** The mode of a rule's TLS settings for the endpoints. Undefined if there are none. */
   readonly ruleTls?: ClientTls["mode"] | undefined;
-  /** Absent: all endpoints are in reach. */
+  /** Absent means that all endpoints are reachable. */
   readonly client?: ClientNetwork | undefined;
 }
 
@@ -35,7 +36,7 @@ export interface LocalityGroup {
   readonly endpoints: readonly LocatedEndpoint["endpoint"][];
 }
 
-/** Endpoints by locality, each reached the way that its workload takes. They must be in the order of their localities. */
+/** Groups endpoints by locality, and sets how each is reached. They must be sorted by locality. */
 export function localityGroups(
   endpoints: readonly EndpointModel[],
   options: AssignmentOptions,
@@ -48,7 +49,7 @@ export function localityGroups(
       mutualTls: speaksMutualTls(endpoint, options),
     }));
     const reached = options.client === undefined ? located : acrossNetworks(located, options.client);
-    // Clients need no locality without reachable endpoints, but upstream names it all the same.
+    // Without reachable endpoints the locality is irrelevant, but upstream includes it.
     return localityGroup(
       reached.map(({ endpoint }) => endpoint),
       reached.map(({ resource }) => resource),
@@ -57,7 +58,7 @@ export function localityGroups(
   });
 }
 
-/** The weight of a locality is that of its endpoints together. */
+/** A locality's weight is the sum of its endpoints' weights. */
 export function localityGroup(
   endpoints: LocalityGroup["endpoints"],
   resources: readonly LbEndpoint[],
@@ -78,12 +79,12 @@ export function loadAssignment(name: string, groups: readonly LocalityGroup[]): 
   return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: groups.map(({ resource }) => resource) });
 }
 
-/** A sidecar that takes both gets Istio's mutual TLS, whatever policies say of it. */
+/** A sidecar that accepts both is reached by Istio's mutual TLS, whatever policies set. */
 function isTunnelled(endpoint: EndpointModel, hbone: AssignmentOptions["hbone"]): boolean {
   return endpoint.hbone && (hbone === "always" || (hbone === "needed" && !takesIstioTls(endpoint)));
 }
 
-/** Whether clients use Istio's mutual TLS: as a rule says, else as the workload's policies allow. */
+/** Whether clients use Istio's mutual TLS: as the rule sets, else as the workload's policies allow. */
 export function speaksMutualTls(endpoint: EndpointModel, { ruleTls, hbone }: AssignmentOptions): boolean {
   if (isTunnelled(endpoint, hbone)) return false;
   if (ruleTls === undefined) return endpoint.mutualTls;
@@ -117,7 +118,7 @@ function lbEndpoint(endpoint: EndpointModel, options: AssignmentOptions): LbEndp
   });
 }
 
-/** A path stands for a socket in the file system. */
+/** A path means a Unix domain socket. */
 function socketAddress(address: string, port: number) {
   if (address.startsWith("/")) return { case: "pipe" as const, value: { path: address } };
   return tcpAddress(address, port);

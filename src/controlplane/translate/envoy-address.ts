@@ -1,4 +1,4 @@
-/** An address of TCP, as messages hold it. */
+/** A TCP address as an Envoy message. */
 export function tcpAddress(address: string, port: number) {
   return {
     case: "socketAddress" as const,
@@ -6,7 +6,7 @@ export function tcpAddress(address: string, port: number) {
   };
 }
 
-/** An internal listener; `endpointId` tells endpoints behind one listener apart. */
+/** The address of an internal listener. `endpointId` distinguishes endpoints behind one listener. */
 export function internalAddress(serverListenerName: string, endpointId = "") {
   return {
     case: "envoyInternalAddress" as const,

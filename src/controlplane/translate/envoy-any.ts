@@ -26,7 +26,7 @@ export function filterMetadata(entries: Readonly<Record<string, JsonObject>>): M
   return create(MetadataSchema, { filterMetadata: { ...entries } });
 }
 
-/** Configuration that comes over the stream that named it. */
+/** A config source for resources over the same ADS stream. */
 export const overAds = {
   configSourceSpecifier: { case: "ads", value: {} },
   initialFetchTimeout: durationOfMs(0),
@@ -58,5 +58,5 @@ export const overAgentSds = {
 
 const { initialFetchTimeout: _never, ...overAgentInTime } = overAgentSds;
 
-/** Files that may not be there: as {@link secretOverAds}. */
+/** For files that may not exist yet, like {@link secretOverAds}. */
 export const fileOverAgentSds = overAgentInTime;

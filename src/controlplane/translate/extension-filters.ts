@@ -5,11 +5,11 @@ import type { WasmModule } from "../../api/istio/index.ts";
 import type { SelectedExtension } from "../model/extension-selection.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** The position and the kind of a filter. `config` comes under its name over the stream. */
+/** The position and the kind of a filter. `config` is sent as a resource under its name. */
 export interface CompiledExtension {
   readonly name: string;
   readonly selected: SelectedExtension;
-  /** Undefined where there is none for such chains. */
+  /** Undefined if the filter does not exist for HTTP chains. */
   readonly http: JsonObject | undefined;
   readonly network: JsonObject | undefined;
   readonly config: EncodedResource | undefined;
@@ -17,9 +17,12 @@ export interface CompiledExtension {
 
 export interface ExtensionContext {
   readonly types: EnvoyTypes;
-  /** Envoys do; Serin's own proxy does not. */
+  /** Whether the proxy can run WebAssembly. */
   readonly runsPrograms: boolean;
-  /** The content of an image pull secret, by namespace and name; empty where there is none or the proxy may not have it. */
+  /**
+   * The content of an image pull secret, by namespace and name. Empty if it does not exist or the proxy may not read
+   * it.
+   */
   readonly pullSecret: (namespace: string, name: string) => string;
 }
 
@@ -61,7 +64,10 @@ export function compileExtension(selected: SelectedExtension, context: Extension
   };
 }
 
-/** If a program cannot be loaded, the proxy's agent replaces it by a filter that refuses, or passes, everything. */
+/**
+ * If a module cannot be loaded, the proxy's agent replaces it with a filter that rejects everything, or passes
+ * everything.
+ */
 function discovered(name: string, type: keyof typeof wasmTypes): JsonObject {
   return {
     name,
@@ -73,7 +79,8 @@ function discovered(name: string, type: keyof typeof wasmTypes): JsonObject {
 }
 
 /**
- * For a proxy that runs no programs: an optional filter, so that the proxy reports it, or one that refuses everything.
+ * For proxies that cannot run the module: an optional filter, which the proxy reports, or a filter that rejects
+ * everything.
  */
 function substitute(name: string, type: keyof typeof wasmTypes, { failStrategy }: WasmModule): JsonObject | undefined {
   if (failStrategy !== "FAIL_OPEN")
@@ -133,14 +140,14 @@ function extensionConfig(
 
 const fetchTimeout = "30s";
 
-/** The agent fetches modules itself, so that no cluster is needed. */
+/** The agent fetches modules, so no cluster is needed. */
 function sourceOf({ url, sha256 }: WasmModule): JsonObject {
   if (/^file:/i.test(url)) return { local: { filename: url.replace(/^file:\/\//, "") } };
   const uri = /^[a-z][a-z0-9+.-]*:\/\//i.test(url) ? url : `oci://${url}`;
   return { remote: { httpUri: { uri, timeout: fetchTimeout, cluster: "_" }, sha256 } };
 }
 
-/** The same text for the same content. */
+/** Serializes equal content to equal text. */
 function sortedJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(sortedJson).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
@@ -150,12 +157,12 @@ function sortedJson(value: unknown): string {
 
 type Phase = SelectedExtension["facts"]["spec"]["phase"];
 
-/** What comes into a chain. */
+/** The traffic of a filter chain. */
 export interface ChainTraffic {
   readonly side: "CLIENT" | "SERVER";
-  /** 0 where a chain is for any. */
+  /** 0 if the chain is for any port. */
   readonly port: number;
-  /** The service of a waypoint's chain. */
+  /** The service of a waypoint's filter chain. */
   readonly host?: string;
 }
 
@@ -201,7 +208,7 @@ const waypointTelemetry: ReadonlySet<string> = new Set([
   "envoy.filters.http.router",
 ]);
 
-/** Puts filters for requests where their phases are: around what authenticates and what authorizes, and before what observes. */
+/** Inserts HTTP filters at their phases: around authentication and authorization, and before telemetry. */
 export function insertHttpExtensions(
   manager: HttpConnectionManager,
   found: ReadonlyMap<Phase, readonly CompiledExtension[]>,
@@ -228,7 +235,7 @@ export function insertHttpExtensions(
         ? []
         : (fromJson(types.mustHave(httpFilterType), http, { registry: types.registry }) as unknown as HttpFilter),
     );
-  // From the end, so that earlier positions stay valid.
+  // Start at the end, so that earlier positions stay valid.
   filters.splice(
     isWaypoint ? indexOf(filters, waypointTelemetry) : features,
     0,
@@ -240,7 +247,7 @@ export function insertHttpExtensions(
   return filters.length > before;
 }
 
-/** The same for connections: before requests are known, or around the filters that authorize connections. */
+/** Inserts network filters: before HTTP is parsed, or around the authorization of connections. */
 export function insertNetworkExtensions(
   chain: FilterChain,
   found: ReadonlyMap<Phase, readonly CompiledExtension[]>,

@@ -2,7 +2,7 @@ import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { packed } from "./envoy-any.ts";
 
-/** A filter as it is written down: a name and its packed configuration. HTTP and network filters have one form. */
+/** A filter: its name and its packed configuration. HTTP and network filters have the same form. */
 export interface FilterInit {
   readonly name: string;
   readonly configType: { readonly case: "typedConfig"; readonly value: Any };

@@ -15,19 +15,19 @@ import {
 import { overAds, packed } from "./envoy-any.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** A service's port, as clients of gRPC and clusters name it. */
+/** A service's port, as named by gRPC clients and by clusters. */
 export interface GrpcTarget {
   readonly host: string;
   readonly port: number;
 }
 
-/** Reads `host:port`, which a client asks for as `xds:///host:port`. */
+/** Parses `host:port`, for which a client dials `xds:///host:port`. */
 export function grpcTargetOfListener(name: string): GrpcTarget | undefined {
   const found = /^([^|:]+):(\d+)$/.exec(name);
   return found === null ? undefined : { host: found[1] ?? "", port: Number(found[2]) };
 }
 
-/** Reads `outbound|port||host`; subsets have no table of their own. */
+/** Parses `outbound|port||host`. Subsets have no route configuration. */
 export function grpcTargetOfRoutes(name: string): GrpcTarget | undefined {
   const found = /^outbound\|(\d+)\|\|(.+)$/.exec(name);
   return found === null ? undefined : { host: found[2] ?? "", port: Number(found[1]) };
@@ -37,7 +37,7 @@ export function grpcRoutesName({ host, port }: GrpcTarget): string {
   return `outbound|${port}||${host}`;
 }
 
-/** What a client dials: no address, but where its routes are. */
+/** The listener of a proxyless gRPC client. It has no address and only names the route configuration. */
 export function grpcListener(name: string, target: GrpcTarget): EncodedResource {
   const manager = packed(HttpConnectionManagerSchema, {
     routeSpecifier: { case: "rds", value: { routeConfigName: grpcRoutesName(target), configSource: overAds } },
@@ -50,7 +50,7 @@ export function grpcListener(name: string, target: GrpcTarget): EncodedResource 
   return encodeResource(ListenerSchema, name, listener);
 }
 
-/** `Listener.api_listener`, which no proxy is sent: its one field is the connection manager. */
+/** `Listener.api_listener`, which only gRPC clients receive. Its one field is the connection manager. */
 const apiListenerField = 19;
 
 function apiListener(manager: Any): Uint8Array {
@@ -58,7 +58,10 @@ function apiListener(manager: Any): Uint8Array {
   return new BinaryWriter().bytes(message).finish();
 }
 
-/** The routes of one service out of the table of its port. Configuration of filters is left out: clients have none of these. */
+/**
+ * Extracts the routes of one service from the route configuration of its port. Filter configuration is dropped, because
+ * clients have no filters.
+ */
 export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedResource | undefined {
   let hosts = hostsOfTables.get(table);
   if (hosts === undefined) hostsOfTables.set(table, (hosts = hostsByDomain(table)));
@@ -72,7 +75,7 @@ export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedR
   );
 }
 
-/** A client may ask for thousands of names: a table is read once for all of them. */
+/** Parsed tables, because a client may request thousands of names from one table. */
 const hostsOfTables = new WeakMap<EncodedResource, ReadonlyMap<string, VirtualHost>>();
 
 function hostsByDomain(table: EncodedResource): ReadonlyMap<string, VirtualHost> {
@@ -92,7 +95,7 @@ function withoutFilters(host: VirtualHost): VirtualHost {
       for (const cluster of route.action.value.clusterSpecifier.value.clusters) cluster.typedPerFilterConfig = {};
   }
   host.typedPerFilterConfig = {};
-  // The table is of this service alone, whatever name the client has for it.
+  // This table serves one service only, by whatever name the client uses.
   host.domains = ["*"];
   return host;
 }
@@ -102,7 +105,10 @@ const understoodBalancing: ReadonlySet<Cluster_LbPolicy> = new Set([
   Cluster_LbPolicy.RING_HASH,
 ]);
 
-/** A cluster by its endpoints alone: clients refuse most of what Envoys are told beside them. Others are what they were. */
+/**
+ * Reduces an EDS cluster to the fields that gRPC clients accept. They reject most of Envoy's. Other clusters stay
+ * unchanged.
+ */
 export function grpcCluster(resource: EncodedResource): EncodedResource {
   const cluster = fromBinary(ClusterSchema, valueOf(resource));
   const { name, clusterDiscoveryType: discovery, edsClusterConfig, lbPolicy, outlierDetection } = cluster;
@@ -123,7 +129,7 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
   );
 }
 
-/** Endpoints with addresses, in localities with weights: others are not looked at, or refused. */
+/** Keeps endpoints with IP addresses in localities with weights. gRPC clients ignore or reject others. */
 export function grpcEndpoints(resource: EncodedResource): EncodedResource {
   const assignment = fromBinary(ClusterLoadAssignmentSchema, valueOf(resource));
   for (const locality of assignment.endpoints) {

@@ -22,26 +22,26 @@ import { meshTelemetry, type ProxyTelemetry } from "./telemetry/telemetry-polici
 
 type ConnectionManagerInit = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, { $typeName: string }>;
 
-/** Whose requests these are: from a sidecar's application, to it, from a gateway's clients, or through a waypoint. */
+/** The side of the requests: from a sidecar's application, to it, from a gateway's clients, or through a waypoint. */
 export type HttpDirection = "outbound" | "inbound" | "gateway" | "waypoint";
 
 export interface HttpConnectionManagerOptions {
   readonly direction: HttpDirection;
-  /** Without the delimiter, for example `outbound_0.0.0.0_80`. */
+  /** Without the trailing delimiter, for example `outbound_0.0.0.0_80`. */
   readonly statPrefix: string;
   readonly mesh: MeshSettings;
   readonly routes: { readonly rds: string } | { readonly inline: MessageInitShape<typeof RouteConfigurationSchema> };
-  /** The filters that decide whether a request may pass, in their order (`securityFilters(...).http`). */
+  /** The authentication and authorization filters, in order (`securityFilters(...).http`). */
   readonly security?: readonly FilterInit[];
-  /** Telemetry's settings. Absent: the mesh config's. */
+  /** Telemetry settings. Absent means those of the mesh config. */
   readonly telemetry?: ProxyTelemetry;
-  /** Requests may be gRPC-Web: a port of that protocol. */
+  /** Whether requests may be gRPC-Web, which the port's protocol says. */
   readonly grpcWeb?: boolean;
-  /** Requests came through HBONE, whose tunnel has identified the peer. */
+  /** Whether requests arrive through HBONE, where the tunnel identifies the peer. */
   readonly hbone?: boolean;
-  /** Wildcard hosts of which requests say themselves where they go. */
+  /** Wildcard hosts whose requests name the destination. */
   readonly forwarded?: readonly string[];
-  /** Fields that one listener has otherwise. */
+  /** Fields in which this listener differs. */
   readonly fields?: ConnectionManagerInit;
 }
 
@@ -81,13 +81,13 @@ export function httpConnectionManager(options: HttpConnectionManagerOptions): Co
   };
 }
 
-/** Who receives the client's certificate, and who is named in responses. */
+/** Who receives the client's certificate, and the server name in responses. */
 function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManagerInit {
   const { gatewayTopology, proxyHeaders } = mesh;
   const server = serverNaming(mesh);
   switch (direction) {
     case "outbound":
-      // Envoy's own name, where nobody gives one.
+      // Envoy's own name applies if nobody sets one.
       return proxyHeaders.serverDisabled || proxyHeaders.serverValue !== undefined ? server : {};
     case "inbound":
       return { ...inboundCertificate(mesh, proxyHeaders.clientCertificateDetails), ...server };
@@ -108,7 +108,7 @@ function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManag
   }
 }
 
-/** The certificate of a proxy's own client is forwarded only if one is set at all. */
+/** A sidecar forwards its own application's certificate only if one is configured. */
 function certificateForwarding(
   wanted: ForwardClientCertDetails,
   usual: Exclude<ForwardClientCertDetails, "UNDEFINED">,
@@ -121,7 +121,7 @@ function certificateForwarding(
     : { forwardClientCertDetails };
 }
 
-/** How the certificate of a client is forwarded to the workload. */
+/** How the client's certificate is forwarded to the workload. */
 function inboundCertificate(
   { proxyHeaders: { forwardedClientCert: wanted } }: MeshSettings,
   details: MeshSettings["proxyHeaders"]["clientCertificateDetails"] = {},
@@ -131,7 +131,7 @@ function inboundCertificate(
   return { forwardClientCertDetails, setCurrentClientCertDetails: { subject: true, dns: true, uri: true, ...details } };
 }
 
-/** The mesh config's header settings at the end of tunnels. The listeners inside have the others. */
+/** The mesh config's header settings where tunnels end. The listeners inside the tunnel have the remaining ones. */
 export function tunnelHeaders(mesh: MeshSettings): ConnectionManagerInit {
   return {
     ...inboundCertificate(mesh),

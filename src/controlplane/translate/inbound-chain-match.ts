@@ -1,17 +1,17 @@
 import type { AppProtocol } from "../model/facts.ts";
 import type { EffectiveMutualTls } from "../model/peer-authentication.ts";
 
-/** Which connections a chain matches, and how it treats them. */
+/** The connections that a filter chain matches, and how it treats them. */
 export interface InboundChainMatch {
-  /** None: any. */
+  /** Empty means any. */
   readonly applicationProtocols: readonly string[];
   readonly transport: "tls" | "raw_buffer";
   readonly serves: "http" | "tcp";
-  /** The sidecar ends the TLS; otherwise TLS is the application's own and goes through. */
+  /** True if the sidecar terminates the TLS. Otherwise TLS belongs to the application and passes through. */
   readonly terminates: boolean;
 }
 
-/** The protocol of a port: declared, or (`sniffed`) detected in the first bytes. */
+/** A port's protocol: declared, or `sniffed`, which means that the first bytes decide. */
 export type Carried = "http" | "tcp" | "sniffed";
 
 /** The HTTP inspector does not report HTTP/1.0, which Istio's proxies refuse, so it passes as TCP. */
@@ -35,7 +35,7 @@ export function carriedBy(protocol: AppProtocol): Carried {
   }
 }
 
-/** The chains of one port, most specific first. */
+/** The filter chains of one port, most specific first. */
 export function inboundChainMatches(mode: EffectiveMutualTls, carried: Carried): readonly InboundChainMatch[] {
   return table[mode][carried];
 }
@@ -61,7 +61,7 @@ const table: Readonly<Record<EffectiveMutualTls, Readonly<Record<Carried, readon
     sniffed: [peer("http", peerHttp), peer("tcp")],
   },
   PERMISSIVE: {
-    // Declared as HTTP: TLS of an application's own cannot be meant.
+    // On a port that is declared as HTTP, TLS cannot be the application's.
     http: [peer("http", peerAny), plain("http")],
     tcp: [peer("tcp", peerAny), plain("tcp"), ownTls],
     sniffed: [

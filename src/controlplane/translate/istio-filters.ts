@@ -15,8 +15,8 @@ const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config
 const tcpExchangeType = "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange";
 
 /**
- * Reads the peer's metadata from headers and from the pilot's workloads, and sends our own, unless the peer is outside
- * of the mesh.
+ * Exchanges peer metadata: reads it from headers and from workload discovery, and sends our own unless the peer is
+ * outside the mesh.
  */
 export function httpMetadataExchange(side: "downstream" | "upstream", inMeshOnly = false): FilterInit {
   return peerMetadata(metadataExchangeName, {
@@ -29,7 +29,7 @@ export function peerMetadata(name: string, config: JsonObject): FilterInit {
   return filterInit(name, TypedStructSchema, { typeUrl: peerMetadataType, value: config });
 }
 
-/** The same for TCP, after ALPN has agreed on `istio-peer-exchange`. Also a filter of clusters. */
+/** The same for TCP, on connections with the ALPN name `istio-peer-exchange`. Also used as a cluster filter. */
 export function tcpMetadataExchange(): FilterInit {
   return filterInit(metadataExchangeName, TypedStructSchema, {
     typeUrl: tcpExchangeType,
@@ -39,14 +39,14 @@ export function tcpMetadataExchange(): FilterInit {
 
 export type StatsRole = "client" | "server" | "waypoint";
 
-/** Telemetry's changes of the standard metrics. */
+/** Telemetry's overrides of the standard metrics. */
 export interface StatsChoice {
   readonly metrics: readonly MessageInitShape<typeof IstioMetricConfigSchema>[];
-  /** How often a long connection is counted. */
+  /** How often metrics of a long connection are reported. */
   readonly reportingIntervalMs?: number | undefined;
 }
 
-/** Istio's metrics. A server does not take its service's name from the host header. */
+/** The filter for Istio's metrics. On the server's side, it does not derive the service's name from the host header. */
 export function istioStats(
   role: StatsRole,
   { metrics, reportingIntervalMs }: StatsChoice = { metrics: [] },
@@ -62,8 +62,8 @@ export function istioStats(
 }
 
 /**
- * The ALPN name of a request's HTTP version in mutual TLS, so that the other side can distinguish it from the client's
- * own TLS.
+ * Sets the ALPN name for mutual TLS by the request's HTTP version, so that the other side can distinguish it from the
+ * application's own TLS.
  */
 export function istioAlpn(): FilterInit {
   return filterInit("istio.alpn", AlpnFilterConfigSchema, {

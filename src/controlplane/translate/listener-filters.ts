@@ -9,14 +9,14 @@ export function originalDestination(): FilterInit {
   return filterInit(originalDestinationFilter, OriginalDstSchema, {});
 }
 
-/** Server name and ALPN of a client's TLS. */
+/** Reads the server name and ALPN names of a client's TLS. */
 export function tlsInspector(): FilterInit {
   return filterInit("envoy.filters.listener.tls_inspector", TlsInspectorSchema, {
     initialReadBufferSize: inspectedBytes,
   });
 }
 
-/** Whether the first bytes are HTTP, and of which version. */
+/** Detects HTTP and its version from the first bytes. */
 export function httpInspector(): FilterInit {
   return filterInit("envoy.filters.listener.http_inspector", HttpInspectorSchema, {});
 }

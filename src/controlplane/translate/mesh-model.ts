@@ -19,7 +19,7 @@ import { deriveVirtualServices, type VirtualServices } from "../model/routing/vi
 import { deriveWaypoints, type Waypoints } from "../model/ambient/waypoint.ts";
 import type { OutboundPort } from "./outbound/outbound-port.ts";
 
-/** The services with their endpoints and configuration, for all translations. */
+/** The services with their endpoints and configuration: the input of all translations. */
 export interface MeshModel {
   readonly inputs: MeshInputs;
   readonly registry: ServiceRegistry;
@@ -27,7 +27,7 @@ export interface MeshModel {
   readonly virtualServices: VirtualServices;
   readonly destinationRules: DestinationRules;
   readonly scopes: OutboundScopes;
-  /** Of Gateway API. */
+  /** The routes of the Gateway API. */
   readonly routes: RouteModels;
   readonly l4Routes: readonly [tls: Collection<L4RouteModel>, tcp: Collection<L4RouteModel>];
   readonly waypoints: Waypoints;
@@ -57,8 +57,8 @@ export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): Mes
 }
 
 /**
- * The HTTPRoutes and GRPCRoutes that are attached to a Service's port and hold for clients of a namespace: those of that namespace, else
- * those of the Service's own.
+ * The HTTPRoutes and GRPCRoutes that are attached to a Service's port and apply to clients of a namespace: those in
+ * that namespace if there are any, else those in the Service's own namespace.
  */
 export function routesToService(
   service: ServiceModel,
@@ -70,7 +70,7 @@ export function routesToService(
   return attachedTo(service, port, clientNamespace, routes, reader);
 }
 
-/** The TLSRoutes and TCPRoutes, likewise. */
+/** The same for TLSRoutes and TCPRoutes. */
 export function l4RoutesToService(
   service: ServiceModel,
   port: number,
@@ -83,12 +83,12 @@ export function l4RoutesToService(
   );
 }
 
-/** Whether any TLSRoute or TCPRoute is attached to any service. */
+/** Whether any TLSRoute or TCPRoute is attached to a service. */
 export function anyL4Route({ l4Routes }: Pick<MeshModel, "l4Routes">, reader: CollectionReader): boolean {
   return l4Routes.some((collection) => isAttached(collection, reader));
 }
 
-/** The same of HTTPRoutes and GRPCRoutes. */
+/** The same for HTTPRoutes and GRPCRoutes. */
 export function anyRoute({ routes }: Pick<MeshModel, "routes">, reader: CollectionReader): boolean {
   return routes.some((collection) => isAttached(collection, reader));
 }
@@ -140,7 +140,7 @@ function parentKey({ registry, key }: { readonly registry: ServiceModel["registr
   return `${registry} ${key}`;
 }
 
-/** A service as the proxies of a port have it. */
+/** A service together with one of its ports. */
 export function portService(
   port: Pick<OutboundPort, "clusterId" | "dnsCapture">,
   entry: OutboundPort["services"][number],

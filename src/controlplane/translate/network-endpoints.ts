@@ -11,18 +11,18 @@ import { filterMetadata } from "./envoy-any.ts";
 
 /** A client's location among the networks. */
 export interface ClientNetwork {
-  /** Empty: it names none. */
+  /** Empty if the client has no network label. */
   readonly network: string;
   readonly clusterId: string;
-  /** The networks whose endpoints it asks for. Undefined: all. */
+  /** The networks whose endpoints it requests. Undefined means all. */
   readonly view: readonly string[] | undefined;
   readonly gateways: NetworkGateways;
-  /** How it enters other networks. Absent: by mutual TLS that their gateways pass through. */
+  /** How it enters other networks. Absent means by mutual TLS that gateways pass through. */
   readonly crossing?: NetworkCrossing;
 }
 
 /**
- * By HBONE inside HBONE to the other network's gateway, which gets the service's host and port. Or not at all:
+ * By HBONE within HBONE to the other network's gateway, with the service's host and port. Or not at all: then
  * unreachable endpoints are left out.
  */
 export type NetworkCrossing =
@@ -30,18 +30,20 @@ export type NetworkCrossing =
       readonly kind: "double-tunnel";
       readonly host: string;
       readonly port: number;
-      /** The cluster chooses transports by the endpoint's metadata. */
+      /** Whether the cluster chooses the transport socket by the endpoint's metadata. */
       readonly matched: boolean;
     }
   | { readonly kind: "never" };
 
-/** An endpoint with data that proxies do not get. A gateway stands for endpoints of another network. */
+/** An endpoint with data that proxies do not receive. A gateway represents endpoints of another network. */
 export interface LocatedEndpoint {
   readonly endpoint: EndpointModel & { readonly isGateway?: true };
   readonly resource: LbEndpoint;
 }
 
-/** Whether a client asks for it at all: those of a service that is its cluster's own only there. */
+/**
+ * Whether a client receives the endpoint. Endpoints of cluster-local services are only for clients of the same cluster.
+ */
 export function isSeenBy(
   client: Pick<ClientNetwork, "clusterId" | "view">,
   endpoint: EndpointModel,
@@ -53,8 +55,8 @@ export function isSeenBy(
 
 /**
  * Distributes the endpoints of one locality as upstream does. Reachable endpoints stay, with weights that are divisible
- * by any network's number of gateways. The others give their weight to their network's gateways, if they accept mutual
- * TLS, which gateways pass through by server name; or in any case if the client enters by HBONE.
+ * by the number of gateways of any network. Other endpoints add their weight to their network's gateways if they accept
+ * mutual TLS, which gateways pass through by server name, or if the client enters by HBONE.
  */
 export function acrossNetworks(
   located: readonly (LocatedEndpoint & { readonly mutualTls: boolean })[],

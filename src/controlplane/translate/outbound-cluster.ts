@@ -25,12 +25,12 @@ import {
 } from "./traffic-policy.ts";
 import { tellOfClients } from "./upstream-proxy-protocol.ts";
 
-/** `outbound|80|v1|host`. */
+/** For example `outbound|80|v1|host`. */
 export function subsetClusterName(port: number, subset: string | undefined, host: string): string {
   return `outbound|${port}|${subset ?? ""}|${host}`;
 }
 
-/** The same where a server name must be a DNS name: `outbound_.80_.v1_.host`. */
+/** The same in the form of a DNS name, for TLS: `outbound_.80_.v1_.host`. */
 export function serverNameOf(port: number, subset: string | undefined, host: string): string {
   return `outbound_.${port}_.${subset ?? ""}_.${host}`;
 }
@@ -44,21 +44,21 @@ export interface OutboundClusterOptions {
   readonly isSidecar: boolean;
   readonly hbone: boolean;
   readonly identities: readonly string[];
-  /** Whether endpoints with mutual TLS get it if no policy says otherwise. */
+  /** Whether endpoints that accept mutual TLS get it without a policy. */
   readonly automaticTls: boolean;
   /**
-   * Every endpoint is reached by a tunnel, which identifies the peers. An endpoint that gets mutual TLS instead only
-   * learns the client from headers.
+   * All endpoints are reached by tunnels, which identify the peers. An endpoint that is reached by mutual TLS instead
+   * learns the client from headers only.
    */
   readonly allCaptured: boolean;
-  /** Cluster types that contain their endpoints. */
+  /** Set for cluster types that contain their endpoints. */
   readonly assignment: ClusterLoadAssignment | undefined;
 }
 
 const dnsJitterMs = 100;
 const maxDnsQueries = 100;
 
-/** One port of a service, or of a subset of it, as a cluster. Undefined if it must have endpoints and has none. */
+/** The cluster of one port of a service or subset. Undefined if it needs endpoints and has none. */
 export function outboundCluster(options: OutboundClusterOptions): Cluster | undefined {
   const { service, port, subset, rule, mesh } = options;
   const name = subsetClusterName(port.port, subset, service.hostname);
@@ -75,7 +75,7 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
       name,
       altStatName: `${name};`,
       clusterDiscoveryType: { case: "type", value: type },
-      // Endpoints that are not healthy are never taken back only because most are not.
+      // Do not use unhealthy endpoints just because most endpoints are unhealthy.
       commonLbConfig: type === Cluster_DiscoveryType.ORIGINAL_DST ? {} : { healthyPanicThreshold: {} },
       ...(resolvesNames ? dnsFields(mesh, options.assignment) : {}),
       ...(type === Cluster_DiscoveryType.EDS ? { edsClusterConfig: { serviceName: name, edsConfig: overAds } } : {}),
@@ -126,7 +126,7 @@ function finish(
 export function discoveryType(service: ServiceModel, isSidecar: boolean): Cluster_DiscoveryType {
   switch (service.resolution) {
     case "dns":
-    // There are no endpoints to send either.
+    // The control plane has no endpoints to send.
     case "dynamic-dns":
       return Cluster_DiscoveryType.STRICT_DNS;
     case "dns-round-robin":

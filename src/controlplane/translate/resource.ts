@@ -4,11 +4,11 @@ import { contentHash } from "./content-hash.ts";
 /** A resource in its wire form: encoded once, shared by all streams. */
 export interface EncodedResource {
   readonly name: string;
-  /** A hash of the content: the same in every process. */
+  /** A hash of the content. It is the same in every process. */
   readonly version: string;
-  /** The bytes of a `google.protobuf.Any`: what state of the world sends. */
+  /** The encoded `google.protobuf.Any`, for the state-of-the-world protocol. */
   readonly any: Uint8Array;
-  /** The bytes of an `envoy.service.discovery.v3.Resource`: what delta sends. */
+  /** The encoded `envoy.service.discovery.v3.Resource`, for the delta protocol. */
   readonly delta: Uint8Array;
 }
 
@@ -21,7 +21,7 @@ export function encodeResource<Schema extends DescMessage>(
   return resourceOf(`type.googleapis.com/${schema.typeName}`, name, contentHash(value), [value]);
 }
 
-/** A resource whose message is the concatenation of the parts, so that fields can be encoded one by one. */
+/** Builds a resource whose message is the concatenation of the parts, so that fields can be encoded separately. */
 export function resourceOf(
   typeUrl: string,
   name: string,
@@ -31,7 +31,7 @@ export function resourceOf(
   const valueBytes = parts.reduce((sum, part) => sum + part.length, 0);
   const any = [fieldOf(anyField.typeUrl, Buffer.from(typeUrl)), fieldOf(anyField.value, nothing, valueBytes)];
   const anyBytes = valueBytes + any.reduce((sum, part) => sum + part.length, 0);
-  // The resource itself comes last, so that one buffer serves both protocols.
+  // The resource comes last, so that both protocols can share one buffer.
   const head = [
     fieldOf(resourceField.version, Buffer.from(version)),
     fieldOf(resourceField.name, Buffer.from(name)),
@@ -46,14 +46,17 @@ export function resourceOf(
   return { name, version, any: delta.subarray(delta.length - anyBytes), delta };
 }
 
-/** Of `google.protobuf.Any`. */
+/** Field numbers of `google.protobuf.Any`. */
 const anyField = { typeUrl: 1, value: 2 } as const;
-/** Of `envoy.service.discovery.v3.Resource`. */
+/** Field numbers of `envoy.service.discovery.v3.Resource`. */
 const resourceField = { version: 1, resource: 2, name: 3 } as const;
 const lengthDelimited = 2;
 const nothing = new Uint8Array(0);
 
-/** A length-delimited field; with a length of its own, its bytes follow elsewhere. An empty one is left out, as it is where nothing is set. */
+/**
+ * Encodes a length-delimited field. If `length` is given, the caller appends the content. An empty field is omitted,
+ * like an unset one.
+ */
 export function fieldOf(number: number, bytes: Uint8Array, length = bytes.length): Uint8Array {
   if (length === 0) return nothing;
   const field: number[] = [(number << 3) | lengthDelimited];
@@ -69,7 +72,7 @@ export function fieldOf(number: number, bytes: Uint8Array, length = bytes.length
   return whole;
 }
 
-/** Equal content means equal version, so nothing else must be compared. */
+/** Equal versions mean equal content. */
 export function sameResource(left: EncodedResource, right: EncodedResource): boolean {
   return left.version === right.version && left.name === right.name;
 }
@@ -84,7 +87,7 @@ export function scopedResourceKey(scope: string, name: string): string {
   return `${scope}|${name}`;
 }
 
-/** As an entry of its collection. */
+/** Creates an entry of a collection. */
 export function scopedEntry(
   scope: string,
   resource: EncodedResource,

@@ -7,7 +7,7 @@ const bytes = (text: string) => ({
   specifier: { case: "inlineBytes" as const, value: new TextEncoder().encode(text) },
 });
 
-/** A secret under the name by which a proxy asks for it; undefined while it cannot be used for that. */
+/** A secret under the name by which a proxy requests it. Undefined while the secret is unusable for that. */
 export function secretResource(
   resource: string,
   secret: SecretFacts,
@@ -32,7 +32,7 @@ export function secretResource(
   );
 }
 
-/** Roots under the name by which a proxy asks for them; undefined while there are none. */
+/** Roots under the name by which a proxy requests them. Undefined while there are none. */
 export function rootsResource(resource: string, authority: SecretFacts["authority"]): EncodedResource | undefined {
   if ("fault" in authority) return undefined;
   const { certificates, revocations } = authority.value;

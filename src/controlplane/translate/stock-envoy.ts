@@ -12,7 +12,7 @@ import {
 import { typeUrls } from "../../wire/xds/index.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** Types that only Istio's build of Envoy has, and that contain other configuration. */
+/** Types that only Istio's build of Envoy has, and that contain further configuration. */
 const ownNames = new Set([
   "istio.metadata_exchange",
   "istio.stats",
@@ -20,15 +20,15 @@ const ownNames = new Set([
   "waypoint_downstream_peer_metadata",
   "waypoint_upstream_peer_metadata",
 ]);
-/** A filter state of Istio's, and the one of Envoy's own that holds a text as well. */
+/** A filter state of Istio's build, and the stock one that can also hold a text. */
 const ownFactory = "istio.hashable_string";
 const plainFactory = "envoy.string";
 
 const stripped = new WeakMap<EncodedResource, EncodedResource>();
 
 /**
- * A resource for an Envoy without Istio's filters, which would otherwise refuse it. The resource serves the same,
- * without an exchange of metadata. Each is made once.
+ * Adapts a resource for an Envoy without Istio's filters, which would otherwise reject it. It serves the same traffic,
+ * without metadata exchange. Each resource is converted once.
  */
 export function withoutIstioFilters(typeUrl: string, resource: EncodedResource): EncodedResource {
   if (typeUrl !== typeUrls.listener && typeUrl !== typeUrls.cluster) return resource;

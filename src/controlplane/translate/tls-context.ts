@@ -14,7 +14,7 @@ import { packed, overAgentSds } from "./envoy-any.ts";
 export type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>;
 export type DownstreamTlsInit = Exclude<MessageInitShape<typeof DownstreamTlsContextSchema>, { $typeName: string }>;
 
-/** The TLS 1.2 ciphers of Istio's servers if nobody names others. */
+/** The TLS 1.2 cipher suites of Istio's servers, unless others are configured. */
 export const istioCiphers: readonly string[] = [
   "ECDHE-ECDSA-AES256-GCM-SHA384",
   "ECDHE-RSA-AES256-GCM-SHA384",
@@ -31,7 +31,9 @@ export function downstreamTls(context: DownstreamTlsInit): TransportSocketInit {
   };
 }
 
-/** Istio's mutual TLS at a server: the workload's own certificate, and clients of the mesh's trust domains only. */
+/**
+ * Istio's mutual TLS on the server's side: the workload's certificate, and clients of the mesh's trust domains only.
+ */
 export function mutualTlsServer(mesh: MeshSettings, alpnProtocols: readonly string[]): DownstreamTlsInit {
   const { minProtocolVersion, cipherSuites } = mesh.meshMutualTls;
   return {
@@ -50,7 +52,7 @@ export function mutualTlsServer(mesh: MeshSettings, alpnProtocols: readonly stri
   };
 }
 
-/** HBONE at a server: TLS 1.3 and HTTP/2. */
+/** HBONE's TLS on the server's side: TLS 1.3 and HTTP/2. */
 export function hboneServer(mesh: MeshSettings): DownstreamTlsInit {
   return {
     commonTlsContext: {
@@ -66,12 +68,12 @@ export function hboneServer(mesh: MeshSettings): DownstreamTlsInit {
   };
 }
 
-/** Which clients a server accepts. */
+/** The trust domains of the clients that a server accepts. */
 function clientDomains({ trustDomain, trustDomainAliases, trustedDomains }: MeshSettings): readonly string[] {
   return [...new Set([trustDomain, ...trustDomainAliases, ...trustedDomains])].filter((domain) => domain !== "");
 }
 
-/** The workload's own, of the mesh. */
+/** The workload's own mesh certificate. */
 export const ownCertificate = { tlsCertificateSdsSecretConfigs: [{ name: "default", sdsConfig: overAgentSds }] };
 
 /** Verifies peers by their certificates: the named root must have signed them, and further conditions may apply. */
@@ -89,12 +91,12 @@ export function validatedBy(
 
 type SubjectAltNameInit = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 
-/** Peers of the mesh with one of the names. Without names: all peers of the mesh. */
+/** Peers of the mesh with one of these names. Without names, all peers of the mesh. */
 export function meshPeers(names: readonly SubjectAltNameInit[]) {
   return validatedBy({ name: "ROOTCA", sdsConfig: overAgentSds }, { matchTypedSubjectAltNames: [...names] });
 }
 
-/** Every identity of a trust domain, or of a part of it such as `domain/ns/shop/sa`. */
+/** All identities of a trust domain, or of a part of it such as `domain/ns/shop/sa`. */
 export function trustDomainPeers(domain: string) {
   return {
     sanType: SubjectAltNameMatcher_SanType.URI,

@@ -19,9 +19,9 @@ const versions: Readonly<Record<TlsVersion, TlsParameters_TlsProtocol>> = {
 const httpAlpn = ["h2", "http/1.1"];
 
 /**
- * TLS that ends at a server of a Gateway or of a Sidecar's ingress. Certificates are named: secrets come over ADS,
- * files from the proxy's agent. `tcp`: the TLS does not carry HTTP. `untrusted`: client certificates are requested and
- * none is refused.
+ * TLS that a Gateway's server or a Sidecar's ingress terminates. Certificates are referenced: secrets come over ADS,
+ * files from the proxy's agent. `tcp` means that the TLS does not carry HTTP. `untrusted` means that client
+ * certificates are requested and none is rejected.
  */
 export function serverTls(tls: ServerTls, mesh: MeshSettings, tcp = false, untrusted = false): DownstreamTlsInit {
   if (tls.mode === "ISTIO_MUTUAL") return mutualTlsServer(mesh, tcp ? ["istio-peer-exchange", ...httpAlpn] : httpAlpn);
@@ -36,7 +36,7 @@ export function serverTls(tls: ServerTls, mesh: MeshSettings, tcp = false, untru
   };
 }
 
-/** The mesh's settings apply if the server has none. TLS versions are the proxy's own if nobody sets any. */
+/** The mesh's settings apply if the server has none. Without either, the proxy's default TLS versions apply. */
 function parametersOf(tls: ServerTls, { tlsDefaults }: MeshSettings) {
   const minimum =
     tls.minProtocolVersion === "TLS_AUTO" && tlsDefaults.minProtocolVersion !== "TLSV1_2"
@@ -73,7 +73,7 @@ function certificatesOf(tls: ServerTls) {
   }));
 }
 
-/** What a client's certificate must satisfy. Nothing in SIMPLE, which requests none. */
+/** The requirements for client certificates. Nothing for SIMPLE, which requests none. */
 function validationOf(tls: ServerTls, untrusted: boolean) {
   if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return {};
   return validatedBy(authorityOf(tls), {
@@ -87,7 +87,7 @@ function validationOf(tls: ServerTls, untrusted: boolean) {
   });
 }
 
-/** A name may be of any of these types. An address or a URI cannot be a DNS name. */
+/** The name may be of several types. An address or a URI cannot be a DNS name. */
 function namedBy(name: string) {
   const kinds = name.includes("://")
     ? [SubjectAltNameMatcher_SanType.URI]

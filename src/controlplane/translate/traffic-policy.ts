@@ -29,20 +29,20 @@ import type { ServiceModel } from "../model/service/service.ts";
 import { httpOptionsName, unlimited } from "./cluster.ts";
 import { durationOfMs, packed } from "./envoy-any.ts";
 
-/** What a policy is applied for. */
+/** The target that a policy is applied to. */
 export interface PolicyTarget {
   readonly protocol: AppProtocol;
-  /** Of the service. */
+  /** The service's traffic preference. */
   readonly preference: ServiceModel["preference"];
   readonly mesh: MeshSettings;
 }
 
-/** The policy of one port of one host or subset. Narrower settings have already replaced wider ones. */
+/** The policy of one port of a host or subset, after narrower settings replaced wider ones. */
 export type EffectivePolicy = TrafficPolicySettings & Pick<TrafficPolicy, "retryBudget" | "proxyProtocol" | "tunnel">;
 
 /**
- * A rule's policy for a port, or for that port of a subset. Settings of a port replace the wider ones as a whole;
- * missing fields have their defaults. The mesh's settings apply where nobody sets any.
+ * A rule's policy for a port, or for that port of a subset. Port settings replace wider ones as a whole, and missing
+ * fields get their defaults. The mesh's settings apply if nobody sets any.
  */
 export function effectivePolicy(
   rule: DestinationRuleModel | undefined,
@@ -85,7 +85,7 @@ function ofPort(
   return { policy: { ...whole, ...noPortParts, ...settings }, isOfPort: true };
 }
 
-/** A cluster that is being built, and its HTTP options, which are packed last. */
+/** A cluster under construction, and its HTTP options, which are packed at the end. */
 export interface ClusterDraft {
   readonly cluster: Cluster;
   readonly http: HttpProtocolOptions;
@@ -99,8 +99,8 @@ export function isHttp2({ http }: ClusterDraft): boolean {
 export type LocalityChoice = LocalityLoadBalancer | "close" | "node" | "off";
 
 /**
- * Where requests from each locality go: as the rule says, else as the service prefers, else as the mesh config says.
- * "off": anywhere.
+ * How locality affects load balancing: the rule's setting, else the service's preference, else the mesh config's. "off"
+ * means that locality is ignored.
  */
 export function localitySetting(
   { loadBalancer }: EffectivePolicy,
@@ -113,7 +113,7 @@ export function localitySetting(
   return own === undefined && (preference === "close" || preference === "node") ? preference : setting;
 }
 
-/** All of a policy but TLS. */
+/** Applies all of a policy except TLS. */
 export function applyTrafficPolicy(
   draft: ClusterDraft,
   policy: EffectivePolicy,
@@ -154,11 +154,11 @@ export function hasHttpOptions({ http }: ClusterDraft): boolean {
   );
 }
 
-/** Writes the HTTP options into the cluster, where there are any. */
+/** Packs the HTTP options into the cluster, if there are any. */
 export function packHttpOptions(draft: ClusterDraft): void {
   const { cluster, http } = draft;
   if (!hasHttpOptions(draft)) return;
-  // Envoy takes no options without the version of HTTP that they are for.
+  // Envoy rejects options without an HTTP version.
   if (http.upstreamProtocolOptions.case === undefined) {
     http.upstreamProtocolOptions = create(HttpProtocolOptionsSchema, {
       upstreamProtocolOptions: {
@@ -215,7 +215,7 @@ export function applyConnectionPool(
   if (pool !== undefined) applyHttpPool(draft, pool);
 }
 
-/** Each part from the rule, else from the mesh. */
+/** Takes each field from the rule, else from the mesh. */
 function joined(mesh: TcpKeepalive | undefined, own: TcpKeepalive | undefined): TcpKeepalive | undefined {
   if (mesh === undefined || own === undefined) return own ?? mesh;
   return {
@@ -288,9 +288,7 @@ function applyHttp2Pool(
 
 const enforced = 100;
 
-/**
- * Success rates are ignored, and ejected endpoints do not return when most are ejected, unless the policy sets a limit.
- */
+/** Ignores success rates, and keeps ejected endpoints out even if most are ejected, unless the policy sets a limit. */
 function applyOutlierDetection(cluster: Cluster, detection: OutlierDetection): void {
   const counted = (errors: number | undefined): number => (errors === 0 ? 0 : enforced);
   const {
@@ -363,7 +361,7 @@ export function typeOf(cluster: Cluster): Cluster_DiscoveryType | undefined {
   return cluster.clusterDiscoveryType.case === "type" ? cluster.clusterDiscoveryType.value : undefined;
 }
 
-/** Locality weights count only if somebody set them. Otherwise they would distort the balancer. */
+/** Locality weights only apply if they are configured. Otherwise they would distort load balancing. */
 function applyLocality(
   cluster: Cluster,
   { loadBalancer, outlierDetection }: EffectivePolicy,

@@ -2,7 +2,10 @@ import { create } from "@bufbuild/protobuf";
 import { ProxyConfigSchema } from "../../wire/discovery/index.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** What agents are told to trust, as the one resource of its type, which has no name; `roots` in PEM, one certificate each. */
+/**
+ * The trust bundle for agents: the only resource of its type, without a name. Each item of `roots` is one certificate
+ * in PEM.
+ */
 export function trustBundle(roots: readonly string[]): EncodedResource {
   return encodeResource(
     ProxyConfigSchema,

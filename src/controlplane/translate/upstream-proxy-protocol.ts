@@ -12,7 +12,7 @@ import type { TransportSocketInit } from "./tls-context.ts";
 
 type Wanted = NonNullable<TrafficPolicy["proxyProtocol"]>;
 
-/** A socket that tells its endpoint of the client before the first byte of what is inside. */
+/** A transport socket that sends the PROXY protocol header before the first byte. */
 export function tellingOfClient(inner: TransportSocketInit, { version }: Wanted): TransportSocketInit {
   const value = packed(ProxyProtocolUpstreamTransportSchema, {
     config: { version: version === "V2" ? ProxyProtocolConfig_Version.V2 : ProxyProtocolConfig_Version.V1 },
@@ -21,7 +21,7 @@ export function tellingOfClient(inner: TransportSocketInit, { version }: Wanted)
   return { name: "envoy.transport_sockets.upstream_proxy_protocol", configType: { case: "typedConfig", value } };
 }
 
-/** All sockets of a cluster, whichever an endpoint gets. */
+/** Wraps all transport sockets of a cluster. */
 export function tellOfClients(cluster: Cluster, wanted: Wanted | undefined): void {
   if (wanted === undefined) return;
   if (cluster.transportSocket !== undefined || cluster.transportSocketMatches.length === 0) {

@@ -17,7 +17,7 @@ import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
 import { internalAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";
 
-/** The waypoints that gateways lead a service's requests through, if any: only where the service asks for it. */
+/** The waypoints through which gateways send a service's requests. Empty unless the service enables it. */
 export function ingressWaypoints(
   service: ServiceModel,
   inputs: MeshInputs,
@@ -32,11 +32,11 @@ export function ingressWaypoints(
   return shares[0]?.waypoint.published === true ? shares : [];
 }
 
-/** The unit of an endpoint's weight: fine enough for one percent, divided among a hundred pods. */
+/** One weight unit of an endpoint. It is small enough to divide one percent among a hundred pods. */
 const weightUnits = 100;
 
 /**
- * A service as its clients reach it through the waypoint's pods: by a tunnel to each pod, for the service's own
+ * A service's endpoints for clients that go through its waypoint: a tunnel to each waypoint pod, for the service's own
  * address.
  */
 export function throughWaypoints(

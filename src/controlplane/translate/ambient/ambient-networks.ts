@@ -32,8 +32,8 @@ import { serviceAddress } from "./service-address.ts";
 import { explicitTrustDomain, podAddress, podUid } from "./workload-address.ts";
 
 /**
- * What ztunnels get about other clusters: global services that the own cluster does not have; the pods of clusters in
- * the own network; and for each other network one workload for each global service, which stands for all its pods
+ * What ztunnels receive about other clusters: global services that the own cluster lacks, the pods of clusters in the
+ * own network, and for each other network one workload for each global service. Such a workload represents all pods
  * there, behind the network's gateway.
  */
 export function deriveAmbientNetworks(
@@ -50,7 +50,7 @@ export function deriveAmbientNetworks(
   ];
 }
 
-/** A remote Service that is global, as an ambient service. */
+/** Converts a global remote Service to an ambient service. */
 function globalRemote(
   service: ServiceFacts & OfCluster,
   mesh: MeshSettings,
@@ -129,7 +129,7 @@ function deriveRemotePods(graph: CollectionGraph, sources: AmbientSources): Coll
   );
 }
 
-/** Every cluster that has the service yields the same for a network: one of them counts. */
+/** All clusters of a network that have the service yield the same workload, so one of them is enough. */
 function deriveSplitHorizon(
   graph: CollectionGraph,
   sources: AmbientSources,
@@ -146,7 +146,7 @@ function deriveSplitHorizon(
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh?.ambientMultiNetwork !== true) return [];
       const own = reader.get(inputs.services, factsKey(facts));
-      // A service that is local in the own cluster is not shared with others.
+      // A service that is local to the own cluster is not merged with others.
       if (own !== undefined && !isGlobalHere(own, mesh, inputs, reader)) return [];
       const everywhere = globalElsewhere(factsKey(facts), mesh, inputs, reader);
       const service = ambientServiceOf(own ?? everywhere[0] ?? facts, mesh, undefined);
@@ -217,7 +217,7 @@ function gatewayDestination({
   return { case: "address", value: { $typeName: "istio.workload.NetworkAddress", network, address: bytes } };
 }
 
-/** The destination of a workload's gateway. Whoever answers there must have the gateway's account. */
+/** The workload of a network's gateway. Whoever answers there must have the gateway's service account. */
 function deriveGatewayWorkloads(
   graph: CollectionGraph,
   { inputs }: AmbientSources,

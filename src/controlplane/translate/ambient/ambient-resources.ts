@@ -13,7 +13,7 @@ import { isForZtunnel } from "../../model/ambient/ambient-policy.ts";
 import { authorizationOf, convertedPeerAuthentication, staticStrictPolicy } from "./authorization.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
 
-/** What ztunnels are served, by resource name. */
+/** The resources of ztunnels, by resource name. */
 export interface AmbientResources {
   readonly addresses: readonly Collection<EncodedResource>[];
   readonly authorizations: readonly Collection<EncodedResource>[];
@@ -72,7 +72,7 @@ function deriveAuthorizations(graph: CollectionGraph, inputs: MeshInputs): reado
     "wds-strict",
     inputs.mesh,
     (mesh, reader) => {
-      // Nobody lists it while nothing is said of mutual TLS.
+      // Without any PeerAuthentication, no workload refers to this policy.
       if (reader.lookup(anyPeer, "any").length === 0) return [];
       const message = staticStrictPolicy(mesh.rootNamespace);
       const name = `${message.namespace}/${message.name}`;

@@ -25,7 +25,9 @@ export interface AmbientSources {
   readonly entries: AmbientEntries;
 }
 
-/** Services of Kubernetes, those of ServiceEntries, and what stands for waypoints without a Service; each by its name. */
+/**
+ * Kubernetes Services, the services of ServiceEntries, and stand-ins for waypoints without a Service, each by its name.
+ */
 export function deriveAmbientServices(
   graph: CollectionGraph,
   sources: AmbientSources,
@@ -35,7 +37,7 @@ export function deriveAmbientServices(
 
 function deriveServices(graph: CollectionGraph, sources: AmbientSources): Collection<EncodedResource> {
   const { inputs, waypoints } = sources;
-  // A near pod goes before the weight of a canary, so that there is no near one while there is a weight.
+  // A preference for near pods would override a canary's weight, so it is dropped while a weight is set.
   const isDivided = (service: ServiceFacts, reader: CollectionReader): boolean => {
     const waypoint =
       service.labels[istioLabels.gatewayClassName] === waypointClassName
@@ -97,7 +99,7 @@ function encodedService(
   ];
 }
 
-/** Nobody is sent to a waypoint before it can accept connections. */
+/** Drops waypoints that cannot accept connections yet. */
 function publishedShares(shares: readonly WaypointShare[]): readonly WaypointShare[] {
   return shares[0]?.waypoint.published === true ? shares : [];
 }

@@ -37,14 +37,14 @@ interface Subject {
   readonly labels: Labels;
 }
 
-/** What holds for workloads of every kind. */
+/** Settings that apply to workloads of every kind. */
 interface WorkloadRules {
-  /** Services that select the workload, and ServiceEntries unless another one has their host. */
+  /** The services that select the workload. A ServiceEntry is left out if another one owns its host. */
   readonly servicesFor: (workload: Subject, mesh: MeshSettings, reader: CollectionReader) => readonly AmbientService[];
   readonly policiesFor: (workload: Subject, mesh: MeshSettings, reader: CollectionReader) => readonly string[];
 }
 
-/** Pods, WorkloadEntries, what ServiceEntries list, and endpoints that are none of those; each by its uid. */
+/** Pods, WorkloadEntries, endpoints of ServiceEntries, and other endpoints of EndpointSlices, each by its uid. */
 export function deriveAmbientWorkloads(
   graph: CollectionGraph,
   sources: AmbientSources,
@@ -86,7 +86,7 @@ function workloadRules({ inputs, entries }: AmbientSources): WorkloadRules {
   };
 }
 
-/** Where a workload's ports are asked for nobody asks where traffic should go first. */
+/** Leaves out the traffic preference, which a workload's ports do not depend on. */
 function asAmbient(service: ServiceFacts, mesh: MeshSettings): readonly AmbientService[] {
   const found = ambientServiceOf(service, mesh, undefined);
   return found === undefined ? [] : [found];
@@ -109,7 +109,7 @@ function derivePods(
     slice.endpoints.flatMap(({ pod }) => (pod === "" ? [] : [pod])),
   );
 
-  /** Services without a selector that list the pod by hand. */
+  /** Services without a selector whose EndpointSlices name the pod. */
   const listing = (pod: PodFacts, mesh: MeshSettings, reader: CollectionReader): readonly AmbientService[] => {
     const names = new Set(reader.lookup(slicesOfPod, factsKey(pod)).map(({ service }) => service));
     return [...names].flatMap((name) => {
@@ -118,7 +118,7 @@ function derivePods(
     });
   };
 
-  /** The last pod of a waypoint that is about to end, as long as it serves: it is better than none. */
+  /** A terminating pod still serves as the waypoint's last pod, which is better than none. */
   const waypointRole = (pod: PodFacts, reader: CollectionReader): WaypointRole => {
     const key = waypointKeyOf(pod);
     const waypoint = key === undefined ? undefined : reader.get(waypoints.all, key);
@@ -196,7 +196,7 @@ function deriveEntryEndpoints(
       const services = serviceKeysOfEntry(entry)
         .flatMap((key) => reader.get(entries.chosen, key) ?? [])
         .filter(({ name }) => name === entry.name);
-      // Another one has all of its hosts.
+      // Another ServiceEntry owns all of its hosts.
       if (services.length === 0) return [];
       const policies = rules.policiesFor(entry, mesh, reader);
       return endpointsOfEntry(entry, services).map((endpoint) => {
@@ -234,7 +234,7 @@ function deriveSlices(graph: CollectionGraph, { inputs }: AmbientSources): Colle
   );
 }
 
-/** Nobody is sent to a waypoint before it can accept connections. */
+/** Drops a waypoint that cannot accept connections yet. */
 function published(waypoint: Waypoint | undefined): Waypoint | undefined {
   return waypoint?.published === true ? waypoint : undefined;
 }

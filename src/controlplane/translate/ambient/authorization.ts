@@ -50,13 +50,13 @@ function scopeOf(policy: AuthorizationPolicyFacts, rootNamespace: string): Scope
   return policy.namespace === rootNamespace ? Scope.GLOBAL : Scope.NAMESPACE;
 }
 
-/** Undefined when the rule can never match. */
+/** Undefined if the rule can never match. */
 function rulesOf(rule: AuthorizationRule, allow: boolean, namespace: string): readonly Rules[] | undefined {
   if (allow && requestAttributes(rule).length > 0) return undefined;
   return [
     ...(rule.to.length > 0 ? [{ matches: rule.to.map(operationMatch) }] : []),
     ...(rule.from.length > 0 ? [{ matches: rule.from.map((source) => sourceMatch(source, namespace)) }] : []),
-    // A condition that is left out matches everything.
+    // A condition without a match would match everything.
     ...rule.when.map((condition) => ({ matches: [conditionMatch(condition, namespace)] })),
   ];
 }
@@ -115,7 +115,7 @@ function conditionFields(
   }
 }
 
-/** `namespace/name`, or a name in the policy's namespace. */
+/** Parses `namespace/name`, or a name in the policy's namespace. */
 function serviceAccountMatch(text: string, policyNamespace: string): { namespace: string; serviceAccount: string } {
   const slash = text.indexOf("/");
   return slash < 0
@@ -142,7 +142,7 @@ export function staticStrictPolicy(rootNamespace: string): Authorization {
 }
 
 /**
- * A PeerAuthentication with ports: deny clients without an identity on the strict ports (or on all ports but some).
+ * A PeerAuthentication with ports: denies clients without an identity on the strict ports, or on all ports except some.
  * Undefined if no port differs.
  */
 export function convertedPeerAuthentication(

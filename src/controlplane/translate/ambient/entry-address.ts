@@ -36,7 +36,7 @@ export function workloadEntryUid(
   return `${clusterId}/${group}/WorkloadEntry/${namespace}/${name}`;
 }
 
-/** Labels of the object count before those in its spec. */
+/** The object's labels win over those in its spec. */
 export function workloadEntryLabels({ labels, spec }: WorkloadEntryFacts): Labels {
   return { ...spec.labels, ...labels };
 }
@@ -53,7 +53,7 @@ export function workloadEntryAddress(entry: WorkloadEntryFacts, context: EntryCo
   });
 }
 
-/** An endpoint that a ServiceEntry lists, or the host itself where that is to be resolved. */
+/** An endpoint of a ServiceEntry, or the entry's host if hosts are to be resolved. */
 export function serviceEntryEndpointAddress(
   entry: ServiceEntryFacts,
   spec: EntrySpec,
@@ -103,7 +103,7 @@ function entryAddress(
     serviceAccount: spec.serviceAccount ?? "",
     canonicalName: canonicalName(labels, workloadName),
     canonicalRevision: canonicalRevision(labels),
-    // As upstream: there is no type for workloads that are not pods.
+    // Like upstream: there is no type for workloads that are not pods.
     workloadType: WorkloadType.POD,
     workloadName,
     services: servicePortsOf(services, (service) => entryPortsOf(service, spec.ports)),
@@ -134,7 +134,7 @@ export function endpointsOfEntry(
   }));
 }
 
-/** Keys of the services that a ServiceEntry is for. */
+/** The keys of the services that a ServiceEntry defines. */
 export function serviceKeysOfEntry({ namespace, spec }: ServiceEntryFacts): readonly string[] {
   return [...new Set(spec.hosts)].map((hostname) => ambientServiceKey({ namespace, hostname }));
 }

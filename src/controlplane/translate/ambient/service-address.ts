@@ -34,11 +34,11 @@ export interface ServiceContext {
   readonly mesh: MeshSettings;
   /** Its waypoints, the primary one first. Empty while none can accept connections. */
   readonly shares: readonly WaypointShare[];
-  /** Clients of any namespace mean it by its host. */
+  /** Clients in all namespaces use this service for the hostname. */
   readonly canonical: boolean;
   /** Connections from outside the mesh also pass its waypoint. */
   readonly ingressUseWaypoint: boolean;
-  /** What it has in other clusters. */
+  /** Its addresses in other clusters. */
   readonly elsewhere?: readonly { readonly network: string; readonly address: string }[];
 }
 
@@ -79,7 +79,7 @@ export function serviceAddress(
   return create(AddressSchema, { type: { case: "service", value } });
 }
 
-/** An address, or a CIDR by its first address and its length. Undefined for anything else. */
+/** Parses an address, or a CIDR as its first address and prefix length. Undefined for other texts. */
 function networkAddresses(text: string, network: string): readonly MessageInitShape<typeof NetworkAddressSchema>[] {
   const range = cidrOf(text);
   if (range === undefined) return [];
@@ -96,7 +96,10 @@ function firstAddress(address: Uint8Array, length: number): Uint8Array {
   });
 }
 
-/** Stands for the pods of a waypoint without a Service: a service without an address, over which ztunnels balance. */
+/**
+ * The stand-in for the pods of a waypoint without a Service: a service without an address, whose pods ztunnels balance
+ * over.
+ */
 export function waypointAddress(waypoint: Waypoint, mesh: MeshSettings): Address {
   const { name, namespace } = waypoint;
   const value = create(ServiceSchema, {
@@ -118,7 +121,7 @@ function familiesOf(families: readonly string[]): IPFamilies {
 }
 
 function loadBalancingOf(service: AmbientService): LoadBalancing | undefined {
-  // If nobody chooses an endpoint, health does not matter.
+  // Health does not matter if connections keep their original destination.
   if (service.passthrough)
     return create(LoadBalancingSchema, {
       mode: LoadBalancing_Mode.PASSTHROUGH,

@@ -29,7 +29,7 @@ import {
   type PortList,
 } from "../../../wire/workload/index.ts";
 
-/** The label of a pod whose proxy accepts HBONE itself. */
+/** The label of pods whose own proxy accepts HBONE. */
 const tunnelLabel = "networking.istio.io/tunnel";
 const impliedTrustDomain = "cluster.local";
 
@@ -39,15 +39,15 @@ export interface PodContext {
   /** Services whose selector matches the pod's labels, and those that list it as an endpoint. */
   readonly services: readonly AmbientService[];
   readonly policies: readonly string[];
-  /** That the workload's traffic goes through. */
+  /** The waypoint of the workload's traffic. */
   readonly waypoint: Waypoint | undefined;
-  /** That the pod is one of, when no Service is in front of it. */
+  /** The waypoint to which the pod belongs, if no Service is in front of it. */
   readonly serves?: Waypoint | undefined;
-  /** Absent: the pod decides. */
+  /** Absent means that the pod's readiness decides. */
   readonly healthy?: boolean;
-  /** Its share among the endpoints of its services. Absent: equal shares. */
+  /** Its weight among the endpoints of its services. Absent means equal weights. */
   readonly capacity?: number | undefined;
-  /** How a ztunnel hands connections on to the waypoint that the pod is one of. */
+  /** How a ztunnel forwards connections to the waypoint's pod. */
   readonly applicationTunnel?: InboundBinding | undefined;
 }
 
@@ -70,7 +70,7 @@ export function podAddress(pod: PodFacts, context: PodContext): Address {
     node: pod.node,
     canonicalName: canonicalName(pod.labels, pod.workloadName),
     canonicalRevision: canonicalRevision(pod.labels),
-    // Whatever made the pod: so it is with every release that ztunnels may be of.
+    // Upstream reports POD whatever created the pod. ztunnels of all releases expect that.
     workloadType: WorkloadType.POD,
     workloadName: pod.workloadName,
     nativeTunnel: native,
@@ -126,19 +126,19 @@ export function sliceAddresses(
       services,
       status: endpoint.ready ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
       clusterId: mesh.clusterId,
-      // Other pods may have the same address.
+      // Several pods may have this address.
       networkMode: NetworkMode.HOST_NETWORK,
     });
     return [[uid, create(AddressSchema, { type: { case: "workload", value: workload } })] as const];
   });
 }
 
-/** Empty where the reader assumes it anyway. */
+/** Empty if the reader assumes this trust domain anyway. */
 export function explicitTrustDomain(mesh: MeshSettings): string {
   return mesh.trustDomain === impliedTrustDomain ? "" : mesh.trustDomain;
 }
 
-/** The name of the resource that stands for the pods of a waypoint without a Service. */
+/** The resource name of the stand-in for a waypoint without a Service. */
 export function waypointResourceName(waypoint: Waypoint, mesh: MeshSettings): string {
   return `${waypoint.namespace}/${waypointHostname(waypoint, mesh.domain)}`;
 }
@@ -160,7 +160,7 @@ export function localityOf(node: Pick<NodeFacts, "region" | "zone" | "subzone"> 
   return create(LocalitySchema, { region: node.region, zone: node.zone, subzone: node.subzone });
 }
 
-/** Keyed by `namespace/hostname`, sorted so that equal content has equal bytes. */
+/** Keyed by `namespace/hostname` and sorted, so that equal content has equal bytes. */
 export function servicePortsOf(
   services: readonly AmbientService[],
   portsOf: (service: AmbientService) => readonly PortPair[],

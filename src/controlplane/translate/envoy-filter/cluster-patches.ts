@@ -2,7 +2,7 @@ import type { Cluster, TransportSocket } from "../../../wire/envoy/index.ts";
 import { isMerge, type CompiledPatch } from "./compiled-patch.ts";
 import type { Patching } from "./patching.ts";
 
-/** Applies patches to a cluster; false: it is removed. */
+/** Applies patches to a cluster. Returns false if a patch removes it. */
 export function patchCluster(cluster: Cluster, patching: Patching): boolean {
   const services = servicesOf(cluster);
   for (const patch of patching.for("CLUSTER")) {
@@ -14,7 +14,7 @@ export function patchCluster(cluster: Cluster, patching: Patching): boolean {
   return true;
 }
 
-/** Whether a patch can be for a cluster, by its name alone. */
+/** Whether a patch may match a cluster, by the cluster's name alone. */
 export function mayMatchCluster(name: string, patch: CompiledPatch): boolean {
   return clusterMatches(name, undefined, patch);
 }
@@ -41,7 +41,7 @@ function socketOf({ transportSocket, transportSocketMatches }: Cluster, name: st
   return transportSocket?.name === name ? transportSocket : undefined;
 }
 
-/** `direction|port|subset|host`, or `direction_.port_.subset_.host` where names with bars would not do. */
+/** Parses `direction|port|subset|host`, or `direction_.port_.subset_.host`, which is used where `|` is not allowed. */
 function clusterMatches(name: string, services: readonly string[] | undefined, { match }: CompiledPatch): boolean {
   const wanted = match.cluster;
   if (wanted === undefined) return true;
@@ -55,7 +55,7 @@ function clusterMatches(name: string, services: readonly string[] | undefined, {
   );
 }
 
-/** The hosts that an inbound cluster belongs to, by its metadata. */
+/** The hosts of an inbound cluster, from its metadata. */
 function servicesOf({ metadata }: Cluster): readonly string[] {
   const services: unknown = metadata?.filterMetadata["istio"]?.["services"];
   return Array.isArray(services)

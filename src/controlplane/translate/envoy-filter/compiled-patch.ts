@@ -8,17 +8,17 @@ import {
 import { messageOf } from "../../../base/index.ts";
 import type { EnvoyTypes } from "../../../wire/envoy-types/index.ts";
 
-/** The part of a mesh's configuration that a resource is, in the words of patches. */
+/** The contexts of EnvoyFilter patches, which say what part of the configuration a resource is. */
 export type PatchContext = "SIDECAR_INBOUND" | "SIDECAR_OUTBOUND" | "GATEWAY";
 
-/** A patch whose value is a message. All resources share it, so it is never changed. */
+/** A patch whose value is an Envoy message. All resources share it, so it must not be changed. */
 export interface CompiledPatch {
   /** `namespace/name` of its EnvoyFilter. */
   readonly filter: string;
   readonly applyTo: EnvoyPatchPlace;
   readonly operation: EnvoyPatchOperation;
   readonly match: EnvoyConfigPatch;
-  /** Undefined where the operation needs none. */
+  /** Undefined if the operation needs no value. */
   readonly value: Message | undefined;
 }
 
@@ -29,7 +29,7 @@ export interface PatchFault {
   readonly fault: string;
 }
 
-/** Lists whose order matters. In others an INSERT is an ADD. */
+/** Lists whose order matters. In other lists, an INSERT is an ADD. */
 const ordered: ReadonlySet<EnvoyPatchPlace> = new Set([
   "HTTP_FILTER",
   "NETWORK_FILTER",
@@ -38,8 +38,8 @@ const ordered: ReadonlySet<EnvoyPatchPlace> = new Set([
 ]);
 
 /**
- * The patches of one EnvoyFilter in their order. A value that is not a message of Envoy's API is a fault. Unknown
- * fields are left out.
+ * Compiles the patches of one EnvoyFilter, in order. A value that is not an Envoy message is a fault. Unknown fields
+ * are dropped.
  */
 export function compilePatches(
   filter: string,

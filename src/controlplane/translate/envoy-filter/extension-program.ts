@@ -40,7 +40,7 @@ const messageTypes: Readonly<Record<string, string>> = {
   [typeUrls.route]: "envoy.config.route.v3.RouteConfiguration",
   [typeUrls.cluster]: "envoy.config.cluster.v3.Cluster",
 };
-/** Ways between listeners and proxies, which no patch reaches. */
+/** Clusters that connect listeners with each other. Patches do not apply to them. */
 const tunnels: ReadonlySet<string> = new Set([
   "connect_originate",
   "encap",
@@ -50,13 +50,13 @@ const tunnels: ReadonlySet<string> = new Set([
 ]);
 /** Listeners of a sidecar for traffic through a tunnel. Not all of them have a direction. */
 const tunnelEnds: ReadonlySet<string> = new Set(["connect_terminate", "main_internal"]);
-/** Chains that serve no connections. */
+/** Filter chains that serve no connections. */
 const closedListeners: ReadonlySet<string> = new Set(["virtualOutbound", "connect_originate", "connect_terminate"]);
 const blackHoleChain = "virtualInbound-blackhole";
 
 /**
  * The changes that EnvoyFilters and traffic extensions make to a proxy's resources. Proxies with the same extensions
- * share one program, and with it each resource that it makes. It keeps a made resource as long as its source.
+ * share one program and its results. A result is cached as long as its source resource.
  */
 export class ExtensionProgram {
   readonly #options: ExtensionProgramOptions;
@@ -73,12 +73,12 @@ export class ExtensionProgram {
     ]);
   }
 
-  /** Whether any resource of a type may be another one than without it. */
+  /** Whether the program may change any resource of a type. */
   touches(typeUrl: string): boolean {
     return this.#touched.has(typeUrl);
   }
 
-  /** A resource as it must be sent. Undefined: it must not be sent. */
+  /** The resource to send. Undefined if a patch removes it. */
   apply(typeUrl: string, resource: EncodedResource): EncodedResource | undefined {
     let made = this.#made.get(resource);
     if (made === undefined) {
@@ -88,7 +88,7 @@ export class ExtensionProgram {
     return made === "removed" ? undefined : made;
   }
 
-  /** Resources that are there beside those of the mesh. */
+  /** Resources that patches add. */
   added(typeUrl: string): readonly EncodedResource[] {
     let found = this.#added.get(typeUrl);
     if (found === undefined) {
@@ -98,13 +98,13 @@ export class ExtensionProgram {
     return found;
   }
 
-  /** Names of extension configurations of ours that a listener, before it was changed, has come to use. */
+  /** The names of our extension configurations that the patched listener uses. */
   usedBy(listener: EncodedResource): readonly string[] {
     this.apply(typeUrls.listener, listener);
     return this.#used.get(listener) ?? [];
   }
 
-  /** Whether an extension is only for some services of a waypoint. */
+  /** Whether an extension applies only to some services of a waypoint. */
   isOfServices(name: string): boolean {
     return this.#options.extensions.some(
       (extension) => extension.name === name && extension.selected.hosts !== undefined,
@@ -151,7 +151,7 @@ export class ExtensionProgram {
     }
   }
 
-  /** Routes of a waypoint's services, and of tunnels, are none of the contexts that there are. */
+  /** Routes of a waypoint's services, and of tunnels, belong to no context. */
   #patchInline(listener: string, manager: HttpConnectionManager, chain: FilterChain, patching: Patching): void {
     if (listener === "connect_terminate") return;
     if (this.#options.proxyType === "waypoint" && chain.name.startsWith("inbound-vip|")) return;
@@ -191,7 +191,7 @@ export class ExtensionProgram {
     return { side: "CLIENT", port: portOf(listener) ?? 0 };
   }
 
-  /** A resource is sent under its name, so that a patch cannot give it another. */
+  /** Keeps the resource's name, because resources are sent under it and a patch cannot rename them. */
   #keepName(message: Message, name: string, patching: Patching): void {
     const named = message as unknown as { name: string };
     if (named.name === name) return;
@@ -209,11 +209,11 @@ export class ExtensionProgram {
     if (patch !== undefined) this.#options.failed(patch, fault);
   }
 
-  /** Undefined: the resource itself says. */
+  /** Undefined if only the resource itself shows the context. */
   #contextsOf(typeUrl: string, name: string): PatchContext | "none" | undefined {
     const { proxyType } = this.#options;
     if (tunnels.has(name) && typeUrl === typeUrls.cluster) return "none";
-    // For proxies that are not waypoints it belongs to no service.
+    // Outside of waypoints, this listener belongs to no service.
     if (typeUrl === typeUrls.listener && name === "connect_originate" && proxyType !== "waypoint") return "none";
     if (proxyType === "router") return "GATEWAY";
     if (typeUrl === typeUrls.route) return "SIDECAR_OUTBOUND";
@@ -260,7 +260,7 @@ function typesOf(place: CompiledPatch["applyTo"]): readonly string[] {
     case "ROUTE_CONFIGURATION":
     case "VIRTUAL_HOST":
     case "HTTP_ROUTE":
-      // Some connection managers have their routes themselves.
+      // Some connection managers contain their routes.
       return [typeUrls.route, typeUrls.listener];
     default:
       return [typeUrls.listener];
@@ -272,7 +272,7 @@ function contextsOf(
   place: "LISTENER" | "CLUSTER" | undefined,
 ): readonly PatchContext[] {
   if (proxyType === "router") return ["GATEWAY"];
-  // Upstream adds clusters to a waypoint only as inbound ones.
+  // Upstream adds clusters to a waypoint in the inbound context only.
   if (proxyType === "waypoint" && place === "CLUSTER") return ["SIDECAR_INBOUND"];
   return ["SIDECAR_OUTBOUND", "SIDECAR_INBOUND"];
 }
@@ -288,7 +288,7 @@ function directionOf({ trafficDirection }: Listener): PatchContext {
   return trafficDirection === TrafficDirection.INBOUND ? "SIDECAR_INBOUND" : "SIDECAR_OUTBOUND";
 }
 
-/** Whether a patch can hold for any of a proxy's resources. */
+/** Whether a patch may apply to any resource of such a proxy. */
 export function isForType({ applyTo, ...patch }: CompiledPatch, proxyType: ExtendedProxy["type"]): boolean {
   if (applyTo === "BOOTSTRAP") return false;
   if (applyTo === "EXTENSION_CONFIG") return true;

@@ -14,7 +14,10 @@ const virtualListeners: ReadonlySet<string> = new Set(["virtualInbound", "virtua
 const managerName = "envoy.filters.network.http_connection_manager";
 export const managerType = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
-/** Applies all patches below a listener, to it; false: it is removed. `routes` patches the routes that a connection manager has itself. */
+/**
+ * Applies all patches of a listener and its parts. Returns false if a patch removes it. `routes` patches the routes
+ * inside a connection manager.
+ */
 export function patchListener(
   listener: Listener,
   patching: Patching,
@@ -67,7 +70,7 @@ function patchListenerFilters(filters: ListenerFilter[], patch: CompiledPatch, p
   patching.attempt(patch, () => patchList(filters, patch, matches, () => patching.valueOf(patch)));
 }
 
-/** A chain without filters is what a removal leaves, so it is dropped. */
+/** Drops chains that have no filters left. */
 function patchChains(listener: Listener, patching: Patching): void {
   listener.filterChains = listener.filterChains.filter(
     (chain) => chain.filters.length > 0 && patchChain(listener, chain, patching),
@@ -95,7 +98,7 @@ function patchChain(listener: Listener, chain: FilterChain, patching: Patching):
   return true;
 }
 
-/** The configurations of two transport sockets of one name are merged, and then nothing else of the patch is. */
+/** Merges the configurations of two transport sockets with the same name. The rest of the patch is then ignored. */
 function mergeSocket(chain: FilterChain, patch: CompiledPatch, patching: Patching): boolean {
   const wanted = patching.valueOf<FilterChain>(patch).transportSocket;
   const socket = chain.transportSocket;
@@ -152,7 +155,7 @@ function patchHttpFilters(filter: Filter, patches: readonly CompiledPatch[], pat
   filter.configType = { case: "typedConfig", value: patching.packed(managerType, manager) };
 }
 
-/** Only the name and the configuration of a filter are merged. */
+/** Merges only the name and the configuration of a filter. */
 function mergeTyped(
   filter: Filter | HttpFilter | ListenerFilter,
   patch: CompiledPatch,
@@ -167,7 +170,7 @@ function mergeTyped(
   return true;
 }
 
-/** Ports of what the virtual listeners take are those of their chains. */
+/** The ports of a virtual listener are those of its chains. */
 function listenerMatches(listener: Listener, { applyTo, match }: CompiledPatch): boolean {
   const wanted = match.listener;
   if (wanted === undefined) return true;

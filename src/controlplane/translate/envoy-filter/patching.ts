@@ -9,15 +9,18 @@ import type { EnvoyPatchPlace } from "../../../api/istio/index.ts";
 export interface PatchingOptions {
   readonly types: EnvoyTypes;
   readonly patches: readonly CompiledPatch[];
-  /** Called for a patch that could not be applied to something that it matches. */
+  /** Called for a matching patch that could not be applied. */
   readonly failed: (patch: CompiledPatch, fault: string) => void;
 }
 
-/** The patches of one proxy on one resource: which hold, whether any did something, and how values become a part of it. */
+/**
+ * Applies a proxy's patches to one resource: selects those that match, merges values, and records whether anything
+ * changed.
+ */
 export class Patching {
   readonly types: EnvoyTypes;
   readonly context: PatchContext;
-  /** Something has been changed. */
+  /** Whether a patch changed something. */
   changed = false;
   readonly #options: PatchingOptions;
 
@@ -27,12 +30,12 @@ export class Patching {
     this.#options = options;
   }
 
-  /** The patches for a place that apply in the context, in their order. */
+  /** The patches for this place and context, in their order. */
   for(place: EnvoyPatchPlace): readonly CompiledPatch[] {
     return this.#options.patches.filter((patch) => patch.applyTo === place && holdsIn(patch, this.context));
   }
 
-  /** Runs the action. If it fails, reports the patch, and nothing else is affected. */
+  /** Runs the action. A failure is reported for the patch and has no other effect. */
   attempt(patch: CompiledPatch, action: () => boolean): void {
     try {
       if (action()) this.changed = true;
@@ -47,7 +50,7 @@ export class Patching {
     return clone(this.#descOf(value), value) as unknown as Value;
   }
 
-  /** Merges a patch's value into a message of its own type; answers true. */
+  /** Merges a patch's value into a message of the same type. Returns true. */
   merge(target: object, patch: CompiledPatch): boolean {
     const value = mustHave(patch);
     const desc = this.#descOf(value);
@@ -57,7 +60,7 @@ export class Patching {
     return true;
   }
 
-  /** The two configurations as one, which must be of one type. */
+  /** Merges two configurations of the same type. */
   mergedAny(target: Any, source: Any): Any {
     if (typeOf(target) !== typeOf(source))
       throw new Error(`its configuration is ${typeOf(source)} and cannot be merged with ${typeOf(target)}`);
@@ -83,7 +86,7 @@ export class Patching {
   }
 }
 
-/** ANY does not add listeners and clusters twice to one sidecar: they are its outbound ones. */
+/** With context ANY, a sidecar gets an added listener or cluster once, in its outbound context. */
 export function addsIn(patch: CompiledPatch, context: PatchContext): boolean {
   return (
     patch.operation === "ADD" &&
@@ -110,8 +113,8 @@ interface Named {
 }
 
 /**
- * ADD, INSERT_*, REPLACE and REMOVE in an ordered list. `matches` selects the patch's target. Undefined: the patch
- * names none, so inserts go to the ends and the other operations do nothing.
+ * ADD, INSERT_*, REPLACE and REMOVE in an ordered list. `matches` selects the patch's target. Undefined if the patch
+ * names none: then inserts go to the ends, and the other operations do nothing.
  */
 export function patchList<Item extends Named>(
   list: Item[],

@@ -2,7 +2,7 @@ import type { Route, RouteConfiguration, VirtualHost } from "../../../wire/envoy
 import { isMerge, type CompiledPatch, type PatchContext } from "./compiled-patch.ts";
 import { patchList, type Patching } from "./patching.ts";
 
-/** Applies all patches below a route configuration, to it. */
+/** Applies all patches of a route configuration and its parts. */
 export function patchRouteConfiguration(configuration: RouteConfiguration, patching: Patching): void {
   const here = (patch: CompiledPatch): boolean => configurationMatches(configuration.name, patch, patching.context);
   for (const patch of patching.for("ROUTE_CONFIGURATION"))
@@ -58,7 +58,7 @@ function patchRoutes(host: VirtualHost, patches: readonly CompiledPatch[], patch
   if (removed.size > 0) host.routes = host.routes.filter((route) => !removed.has(route));
 }
 
-/** A route that is to come first, and names another one, comes only where that is. */
+/** Inserts a route. A patch that names another route is ignored if that route is missing. */
 function insertRoute(routes: Route[], patch: CompiledPatch, patching: Patching): void {
   if (patch.operation === "REMOVE" || patch.operation === "REPLACE") return;
   const matches =
@@ -82,7 +82,7 @@ function configurationMatches(name: string, { match }: CompiledPatch, context: P
   );
 }
 
-/** `80`, or `inbound|8080||`. */
+/** The port of `80` or `inbound|8080||`. */
 function portOfRoutes(name: string): number {
   const text = name.startsWith("inbound") ? (name.split("|")[1] ?? "") : name;
   return /^\d+$/.test(text) ? Number(text) : 0;

@@ -5,17 +5,17 @@ import { messageOf, nearestName } from "../../../base/index.ts";
 import type { EnvoyTypes } from "../../../wire/envoy-types/index.ts";
 
 export interface ValueIssues {
-  /** No proxy could be sent it. */
+  /** Values that no proxy could receive. */
   readonly errors: readonly FieldIssue[];
-  /** It is left out, or may not do what is meant. */
+  /** Values that are dropped, or that may not have the intended effect. */
   readonly warnings: readonly FieldIssue[];
 }
 
 const anyType = "google.protobuf.Any";
-/** Messages that JSON writes otherwise than as objects of their fields. */
+/** Messages whose JSON form is not an object with their fields. */
 const ownForms = /^google\.protobuf\.(Struct|Value|ListValue|Duration|Timestamp|FieldMask|Empty|\w+Value)$/;
 
-/** What is wrong with the values of an EnvoyFilter's patches as messages of Envoy's API, at their fields. */
+/** Checks the values of an EnvoyFilter's patches as Envoy messages, and reports issues at their fields. */
 export function envoyValueIssues(patches: readonly EnvoyConfigPatch[], types: EnvoyTypes): ValueIssues {
   const check = new ValueCheck(types);
   for (const [index, { applyTo, operation, value }] of patches.entries()) {
@@ -48,7 +48,7 @@ class ValueCheck implements ValueIssues {
       return this.#error(path, "must be an object with @type, the address of its type");
     const name = type.slice(type.lastIndexOf("/") + 1);
     const desc = this.#types.message(name);
-    // An unknown type is told of by the object's own parser.
+    // The parser of the object reports unknown types.
     if (desc === undefined) return;
     if (ownForms.test(name)) return this.message(desc, Reflect.get(json, "value"), `${path}.value`);
     const { "@type": _type, ...fields } = json as Record<string, unknown>;
@@ -108,7 +108,7 @@ class ValueCheck implements ValueIssues {
     else this.#part(desc, field, value, path);
   }
 
-  /** A value of no message, as part of the message that it is in. */
+  /** Checks a value that is a part of a message. */
   #part(desc: DescMessage, field: DescField, value: unknown, path: string): void {
     this.#leaf(desc, { [field.jsonName]: value }, path);
   }

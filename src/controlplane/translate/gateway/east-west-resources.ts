@@ -51,21 +51,21 @@ import {
 import { vipName } from "../waypoint/waypoint-name.ts";
 import { nearEndpoints } from "../waypoint/waypoint-network.ts";
 
-/** What gateways of class `istio-east-west` get, keyed by their Gateway. */
+/** The resources of Gateways of class `istio-east-west`, by the Gateway's key. */
 export interface EastWestResources {
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly clusters: readonly Collection<ScopedEncodedResource>[];
   readonly endpoints: Collection<ScopedEncodedResource>;
 }
 
-/** A service that other networks may reach, behind one gateway. */
+/** A service that clients in other networks reach through one gateway. */
 interface ReachedService {
   readonly gateway: string;
-  /** Into the registry. */
+  /** The service's key in its registry. */
   readonly service: string;
 }
 
-/** One port: directly to its pods, or through its waypoint. */
+/** One port of such a service: directly to its pods, or through its waypoint. */
 interface Way {
   readonly name: string;
   readonly port: ServicePortModel;
@@ -77,8 +77,9 @@ const wildcard = "0.0.0.0";
 const weightUnits = 100;
 
 /**
- * The way into the own network: a tunnel that comes for a service that is global leads, with the tunnel inside it as it is, to a pod of
- * the service or of its waypoint, which ends that one. Unlike upstream's, endpoints are addressed at once and not through an internal listener.
+ * Derives the gateways into the own network. A tunnel for a global service leads to a pod of the service or of its
+ * waypoint, which terminates the inner tunnel. The gateway does not look into it. Unlike upstream, endpoints are
+ * addressed directly, without an internal listener.
  */
 export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel): EastWestResources {
   const { inputs, registry } = model;
@@ -188,11 +189,11 @@ function wayName({ port }: ServicePortModel, { hostname }: ServiceModel, through
 interface RoutedService {
   readonly service: ServiceModel;
   readonly ways: readonly Way[];
-  /** Whether what ingress gateways send goes through the waypoint as well. */
+  /** Whether traffic from ingress gateways also goes through the waypoint. */
   readonly ingress: boolean;
 }
 
-/** The service's name comes first, because networks may give the same address to several services. */
+/** Matches the service's name first, because several networks may use the same address. */
 function mainListener(routed: readonly RoutedService[]): Listener {
   const chains = routed.flatMap(({ ways }) => ways.map(({ name }) => passChain(name, name)));
   const thenOf = ({ service, ways, ingress }: RoutedService, port: ServicePortModel): OnMatchInit => {
@@ -222,13 +223,13 @@ function mainListener(routed: readonly RoutedService[]): Listener {
     listenerSpecifier: { case: "internalListener", value: {} },
     trafficDirection: TrafficDirection.INBOUND,
     listenerFilters: [originalDestination()],
-    // A listener must have a chain, if only one that nothing leads to.
+    // A listener needs a chain, even if no traffic leads to it.
     filterChains: chains.length === 0 ? [passChain("blackhole", blackHoleName)] : chains,
     filterChainMatcher: byNameOr(names, addressRanges(ranges)),
   });
 }
 
-/** The content of the tunnel does not matter here. */
+/** Forwards the inner tunnel without parsing it. */
 function passChain(name: string, cluster: string): FilterChainInit {
   return {
     name,
@@ -241,7 +242,7 @@ function passChain(name: string, cluster: string): FilterChainInit {
   };
 }
 
-/** Rules for the service's clients are none for gateways between networks: the tunnel inside is another's. */
+/** DestinationRules do not apply to gateways between networks, because the inner tunnel belongs to the client. */
 function plainCluster(
   name: string,
   service: ServiceModel,
@@ -271,7 +272,7 @@ interface TunnelEnd {
   readonly weight: number;
 }
 
-/** Endpoints that end tunnels themselves. Others could not use the inner tunnel. */
+/** Only endpoints that terminate HBONE, because others cannot use the inner tunnel. */
 function toPods(
   name: string,
   service: ServiceModel,

@@ -30,12 +30,12 @@ import {
 } from "../traffic-policy.ts";
 import { tcpClusterFilters } from "../routing/virtual-service-tcp.ts";
 
-/** Only the ALPN names of Istio's clients, because the other end of this connection expects mutual TLS. */
+/** Only the ALPN names of Istio's clients, because the server expects mutual TLS. */
 const peerProtocols = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
 
-/** A port of a service, or of a subset of it, that mutual TLS is sent on to as it is. */
+/** A port of a service or subset to which mutual TLS is passed through. */
 interface PassthroughTarget {
-  /** The direction in the server name of the TLS and of the cluster. */
+  /** The name of the cluster, which is also the server name of the TLS. */
   readonly name: string;
   readonly service: ServiceModel;
   readonly port: ServicePortModel;
@@ -43,7 +43,7 @@ interface PassthroughTarget {
   readonly rule: DestinationRuleModel | undefined;
 }
 
-/** The mesh's services that the server's hosts cover. */
+/** The services that the server's hosts cover. */
 function targetsOf(
   server: GatewayServerModel,
   { model, mesh, namespace, labels, reader }: ClassicGatewayContext,
@@ -68,7 +68,7 @@ function targetsOf(
   });
 }
 
-/** A chain for each port of each service of the mesh, and for each of its subsets. */
+/** A filter chain for each port of each service, and of each of its subsets. */
 export function autoPassthroughChains(
   server: GatewayServerModel,
   context: ClassicGatewayContext,
@@ -90,12 +90,12 @@ function targetsOfGateway(merged: MergedGateway, context: ClassicGatewayContext)
   ).values();
 }
 
-/** The clusters that those chains lead to. */
+/** The clusters of these filter chains. */
 export function autoPassthroughClusters(merged: MergedGateway, context: ClassicGatewayContext): readonly Cluster[] {
   return Array.from(targetsOfGateway(merged, context), (target) => clusterOf(target, context));
 }
 
-/** The same as for clients, except for TLS, which clients speak end to end. */
+/** Like a client's cluster, but without TLS, because the client speaks TLS to the server. */
 function clusterOf({ name, service, port, subset, rule }: PassthroughTarget, { mesh }: ClassicGatewayContext): Cluster {
   const draft: ClusterDraft = {
     http: create(HttpProtocolOptionsSchema, {}),
@@ -124,7 +124,7 @@ function clusterOf({ name, service, port, subset, rule }: PassthroughTarget, { m
   return draft.cluster;
 }
 
-/** Only endpoints that end mutual TLS themselves. */
+/** Only endpoints that terminate mutual TLS. */
 export function autoPassthroughAssignments(
   merged: MergedGateway,
   context: ClassicGatewayContext,

@@ -5,13 +5,13 @@ import type { MeshModel } from "../outbound/outbound-resources.ts";
 import type { SecurityFilters } from "../security/security-filters.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 
-/** A proxy that classic Gateways select, and what it is made of. */
+/** A group of proxies that classic Gateways select, with the inputs for their resources. */
 export interface ClassicGatewayContext {
   readonly model: MeshModel;
   readonly mesh: MeshSettings;
   readonly namespace: string;
   readonly labels: Labels;
-  /** Where the proxy is. */
+  /** The location of the proxies. */
   readonly place: Pick<ProxyGroup, "network" | "clusterId" | "networkView">;
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;

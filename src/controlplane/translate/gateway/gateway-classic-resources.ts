@@ -25,11 +25,11 @@ import {
 import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
-/** What gateways of networking.istio.io get. Scopes are groups of proxies, by their keys. */
+/** The resources of networking.istio.io Gateways. Scopes are keys of proxy groups. */
 export interface ClassicGatewayResources {
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly routes: Collection<ScopedEncodedResource>;
-  /** Clusters of AUTO_PASSTHROUGH only. Others are those of the proxy's scope. */
+  /** Clusters for AUTO_PASSTHROUGH only. All other clusters come from the proxy's outbound scope. */
   readonly clusters: Collection<ScopedEncodedResource>;
   readonly endpoints: Collection<ScopedEncodedResource>;
   /** By the group's key. */
@@ -104,7 +104,7 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
   };
 }
 
-/** The Gateways that select a group of proxies, as one; proxies of Gateway API have their own. */
+/** Merges the Gateways that select a group of proxies. Proxies of the Gateway API have their own. */
 function deriveMergedGateways(graph: CollectionGraph, { inputs, scopes }: MeshModel): Collection<MergedGateway> {
   const gateways = inputs.istioGateways.index("selector", (gateway) =>
     isEmpty(gateway.spec.selector) ? [everyPod] : selectorKeys("", gateway.spec.selector),
@@ -131,8 +131,8 @@ function deriveMergedGateways(graph: CollectionGraph, { inputs, scopes }: MeshMo
 }
 
 /**
- * A Gateway names a port of the proxy's Service, and the proxy listens on its target port. Without a Service, it
- * listens on the port itself.
+ * The proxy listens on the target port of the Service's port that the Gateway names. Without a Service, it listens on
+ * the port itself.
  */
 function targetPorts(
   port: number,

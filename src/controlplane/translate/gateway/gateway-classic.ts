@@ -29,7 +29,7 @@ import { l4Matches, tcpRouteFilters, type TcpRouteContext } from "../routing/vir
 
 const wildcard = "0.0.0.0";
 
-/** The listener of one port; undefined when no server of it has anything to lead to. */
+/** The listener of one port. Undefined if no server of it has a route. */
 export function classicListener(
   { bind, port, servers }: GatewayListenerModel,
   context: ClassicGatewayContext,
@@ -62,7 +62,7 @@ function httpChain(
   };
 }
 
-/** A server name can lead to one place only: that of the first route with it. */
+/** Drops repeated server names: the first route with a name gets it. */
 function chainsBySni(
   servers: readonly GatewayServerModel[],
   listener: string,
@@ -96,7 +96,7 @@ function chainsOf(
   }
 }
 
-/** The first TCP route of any VirtualService of the server. */
+/** The first TCP route of the server's VirtualServices. */
 function tcpChains(server: GatewayServerModel, context: ClassicGatewayContext): readonly GatewayChain[] {
   const client = clientOf(server, context);
   for (const virtualService of concerning(server, context)) {
@@ -121,7 +121,7 @@ function tcpChains(server: GatewayServerModel, context: ClassicGatewayContext): 
   return [];
 }
 
-/** One chain for each match of each TLS route. The server name of the client's TLS decides. */
+/** A filter chain for each match of each TLS route, selected by the TLS server name. */
 function passthroughChains(server: GatewayServerModel, context: ClassicGatewayContext): readonly GatewayChain[] {
   const client = clientOf(server, context);
   return concerning(server, context).flatMap((virtualService) =>
@@ -165,7 +165,7 @@ function tcpContext(context: ClassicGatewayContext): TcpRouteContext {
   };
 }
 
-/** Resolved in the VirtualService's namespace, else in the gateway's. */
+/** Prefers a service of the VirtualService's namespace, then one of the gateway's namespace. */
 function serviceFor(
   host: string,
   namespace: string,
@@ -188,12 +188,12 @@ function ruleFor(
 interface HostTable {
   readonly host: string;
   readonly routes: RouteInit[];
-  /** The source of the routes. Tables with the same source are one. */
+  /** The sources of the routes. Tables with the same sources are merged. */
   readonly sources: string[];
   redirects: boolean;
 }
 
-/** The routes of the servers that share a table. */
+/** The routes of the servers that share a route configuration. */
 export function classicRouteTable(
   name: string,
   servers: readonly GatewayServerModel[],
@@ -243,7 +243,7 @@ function routesOf(
   });
 }
 
-/** Hosts with the same routes share a virtual host, named by the first of them. */
+/** Hosts with the same routes share a virtual host, which has the name of the first host. */
 function virtualHosts(tables: readonly HostTable[], port: number, mesh: MeshSettings) {
   const sorted = [...tables].sort((left, right) => compareText(left.host, right.host));
   const alike = Map.groupBy(sorted, ({ sources, redirects }) => `${redirects} ${sources.join(",")}`);
@@ -260,7 +260,7 @@ function virtualHosts(tables: readonly HostTable[], port: number, mesh: MeshSett
   });
 }
 
-/** If there are several VirtualServices, one that matches everything must not hide the others. */
+/** Moves catch-all routes to the end, so that one VirtualService does not hide the others. */
 function catchAllLast(routes: readonly RouteInit[]): RouteInit[] {
   const takesAll = (route: RouteInit): boolean => route.match !== undefined && isCatchAll(route.match);
   return [...routes.filter((route) => !takesAll(route)), ...routes.filter(takesAll)];

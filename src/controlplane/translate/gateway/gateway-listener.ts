@@ -23,9 +23,9 @@ import type { TransportSocketInit } from "../tls-context.ts";
 
 const transportSocketTimeoutMs = 15_000;
 
-/** One way in on a port of a gateway. */
+/** A filter chain of a gateway's port. */
 export interface GatewayChain {
-  /** The server names of the client's TLS. Empty: any. */
+  /** Server names of the client's TLS. Empty means any. */
   readonly serverNames: readonly string[];
   readonly applicationProtocols?: readonly string[];
   readonly transportSocket?: TransportSocketInit;
@@ -46,8 +46,8 @@ export interface GatewayListenerOptions {
 }
 
 /**
- * A port of a gateway. Server names tell connections apart, if there are any. The TLS inspector runs wherever TLS ends,
- * as upstream, because logs show the server name.
+ * The listener of a gateway's port. If chains have server names, these select the chain. The TLS inspector runs
+ * wherever TLS is terminated, as upstream, because logs contain the server name.
  */
 export function gatewayListener(
   bind: string,
@@ -87,7 +87,7 @@ function matchOf({ serverNames, applicationProtocols = [] }: GatewayChain): {
   return { filterChainMatch: { serverNames: [...serverNames], applicationProtocols: [...applicationProtocols] } };
 }
 
-/** The internal listener that carries a connection to an HBONE endpoint: a CONNECT for the endpoint's own address. */
+/** The internal listener that tunnels a connection to an HBONE endpoint, by a CONNECT to the endpoint's address. */
 export function connectOriginateListener(): Listener {
   const config = {
     statPrefix: connectOriginateName,

@@ -8,7 +8,7 @@ import type { ProxyGroup } from "../../model/service/sidecar-scope.ts";
 
 /** Proxies that somebody else deployed. A Gateway names them by the address of their Service. */
 export interface ManualDeployment {
-  /** Key of the group of proxies. */
+  /** The key of the proxy group. */
   readonly group: string;
   /** Includes the ports on which those proxies listen: the target ports of the Service. */
   readonly gateway: GatewayFacts;
@@ -20,7 +20,7 @@ interface RouterGroup {
   readonly labels: Labels;
 }
 
-/** Groups of proxies that are no Gateway's own, by namespace. */
+/** The proxy groups that belong to no Gateway, by namespace. */
 export function deriveRouterGroups(
   graph: CollectionGraph,
   groups: Collection<ProxyGroup>,
@@ -31,7 +31,7 @@ export function deriveRouterGroups(
   return routers.index("namespace", (group) => [group.namespace]);
 }
 
-/** Gateways that are served by proxies of others. If several Gateways name one Service, the oldest wins. */
+/** Gateways whose proxies somebody else deployed. If several Gateways name one Service, the oldest wins. */
 export function manualDeployments(
   gateway: GatewayFacts,
   inputs: MeshInputs,

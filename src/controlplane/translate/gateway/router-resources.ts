@@ -24,9 +24,9 @@ import {
 import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
-/** What proxies of Gateways (Gateway API) are served beside the clusters of their scope. */
+/** The resources of Gateway API proxies in addition to the clusters of their scope. */
 export interface RouterResources {
-  /** Scoped by `namespace/name` of the Gateway, and by the group of the proxies that it names by their Service. */
+  /** Scoped by `namespace/name` of the Gateway, and by the group of manually deployed proxies. */
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly routes: Collection<ScopedEncodedResource>;
 }
@@ -35,7 +35,7 @@ export interface RouterSources {
   readonly inputs: MeshInputs;
   readonly routes: readonly Collection<RouteModel>[];
   readonly l4Routes: readonly Collection<L4RouteModel>[];
-  /** Groups of proxies by key. Proxies that a Gateway names by their Service belong to it. */
+  /** Proxy groups by key. Manually deployed proxies belong to the Gateway that names their Service. */
   readonly groups: Collection<ProxyGroup>;
 }
 

@@ -36,7 +36,7 @@ export interface InboundContext {
   readonly telemetry: ProxyTelemetry;
 }
 
-/** Chains behind an HBONE tunnel: TLS has ended before, and only the pod's own addresses are let through. */
+/** For chains behind an HBONE tunnel: TLS was terminated before, and only the pod's own addresses are allowed. */
 export interface HboneContext extends InboundContext {
   readonly addresses: readonly string[];
 }
@@ -45,9 +45,9 @@ export function inboundClusterName(port: number): string {
   return `inbound|${port}||`;
 }
 
-/** Where a chain leads, and what it is called. */
+/** A chain's destination and name. */
 interface Destination {
-  /** 0: every port that no other chain is for. */
+  /** 0 stands for every port without a chain of its own. */
   readonly port: number;
   readonly cluster: string;
   readonly host: string;
@@ -57,7 +57,7 @@ interface Destination {
   readonly http2: boolean;
   readonly grpc: boolean;
   readonly hbone: boolean;
-  /** Key of the Sidecar that declares the port. */
+  /** The key of the Sidecar that declares the port. */
   readonly sidecar?: string | undefined;
 }
 
@@ -81,7 +81,8 @@ export function targetChains(
     hbone,
     sidecar: target.sidecar,
   };
-  // The user's own TLS, where Istio's is off. The declared protocol is the one inside that TLS.
+  // The Sidecar's own TLS settings apply if Istio's mutual TLS is off. The declared protocol is the one inside that
+  // TLS.
   if (target.tls !== undefined && mode === "DISABLE" && !hbone) {
     const serves = carriedBy(target.protocol) === "http" ? "http" : "tcp";
     const chain = chainOf(
@@ -94,7 +95,7 @@ export function targetChains(
   return inboundChainMatches(mode, carriedBy(target.protocol)).map((match) => chainOf(match, destination, context));
 }
 
-/** The chains for ports that nobody declares (0), or for one that only a PeerAuthentication names. */
+/** The filter chains for undeclared ports (0), or for a port that only a PeerAuthentication names. */
 export function passthroughChains(
   port: number,
   mode: EffectiveMutualTls,
@@ -114,7 +115,7 @@ export function passthroughChains(
   return inboundChainMatches(mode, "sniffed").map((match) => chainOf(match, destination, context));
 }
 
-/** A connection to the listener's own port would come back to it for ever. */
+/** Closes connections to the listener's own port, which would loop for ever. */
 export function blackHoleChain({ mesh: { proxyInboundListenPort }, telemetry }: InboundContext): FilterChainInit {
   return {
     name: blackHoleChainName,
@@ -145,7 +146,7 @@ function sidecarPath(key: string): string {
   return `/apis/networking.istio.io/v1/namespaces/${namespace}/sidecar/${name}`;
 }
 
-/** The chains of the declared ports and of all others, for an internal listener. */
+/** The filter chains of the internal listener: for the declared ports and for all others. */
 export function hboneChains(targets: readonly InboundTarget[], context: HboneContext): readonly FilterChainInit[] {
   const prefixRanges = context.addresses.map((address) => ({
     addressPrefix: address,

@@ -24,9 +24,9 @@ import {
 
 type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: string }>;
 
-/** The proxy's own connections to its application come from here, so that the redirect lets them through. */
+/** The source address of the proxy's connections to its application. The redirect rules exempt it. */
 const ownAddress = { ipv4: "127.0.0.6", ipv6: "::6" } as const;
-/** Practically never: an original destination must stay known as long as its cluster. */
+/** Practically never: original destinations must stay known as long as the cluster exists. */
 const neverMs = 9_223_372_035_000;
 const passthroughIdleMs = 300_000;
 const useClientProtocol = {
@@ -60,7 +60,7 @@ export function inboundCluster(
   // A port that declares HTTP/2 gets HTTP/2. A port without a protocol gets the client's.
   if (target.protocol === "http2" || target.protocol === "grpc") useHttp2(draft);
   else if (target.protocol === "unknown") useDownstreamProtocol(draft);
-  // The server has the same connection limits as clients. The rest of a policy does not concern the server.
+  // The application gets the same connection limits as clients. The rest of the policy only concerns clients.
   const { connectionPool, retryBudget } = effectivePolicy(shaping, undefined, target.servicePort, {
     defaultTrafficPolicy: {},
   });
@@ -69,11 +69,11 @@ export function inboundCluster(
   return draft.cluster;
 }
 
-/** The application behind whatever port the connection was for. */
+/** The application at the original port of the connection. */
 export function inboundPassthrough(mesh: MeshSettings): Cluster {
   return create(ClusterSchema, {
     name: inboundPassthroughCluster,
-    // Upstream's name for it in statistics: both directions count as one.
+    // Upstream's name in statistics. Both directions share it.
     altStatName: `${passthroughName};`,
     connectTimeout: durationOfMs(mesh.connectTimeoutMs),
     circuitBreakers: noCircuitBreakers,
@@ -110,7 +110,7 @@ function fixedEndpoint(
     : tcpAddress(socket?.[1] ?? "127.0.0.1", Number(socket?.[2] ?? 0));
   return {
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
-    // Traffic to the loopback is not redirected.
+    // Loopback traffic is not redirected.
     ...(sidecar === undefined || /^(127\.|\[?::1\]?:)/.test(endpoint) ? {} : fromOwnAddress(bind)),
     loadAssignment: {
       clusterName,

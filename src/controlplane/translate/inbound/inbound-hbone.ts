@@ -28,7 +28,9 @@ import { originalDestination } from "../listener-filters.ts";
 import { downstreamTls, hboneServer } from "../tls-context.ts";
 
 export const mainInternalName = "main_internal";
-/** The names under which the end of a tunnel records its CONNECT's authority and the kind of sending proxy. */
+/**
+ * Filter state names under which the tunnel's end records the CONNECT's authority and the kind of the sending proxy.
+ */
 export const connectAuthorityState = "io.istio.connect_authority";
 export const connectSourceState = "io.istio.source";
 const connectTerminateName = "connect_terminate";
@@ -37,7 +39,9 @@ const keepAliveIntervalMs = 10_000;
 const keepAliveTimeoutMs = 20_000;
 const internalIdleMs = 300_000;
 
-/** HBONE to the workload: what ends the tunnels, and the internal listener that their connections go on to. */
+/**
+ * The listeners for HBONE to the workload: one terminates tunnels, and an internal one serves the connections inside.
+ */
 export function hboneListeners(targets: readonly InboundTarget[], context: HboneContext): readonly Listener[] {
   const chains = hboneChains(targets, context);
   const main = create(ListenerSchema, {
@@ -52,8 +56,8 @@ export function hboneListeners(targets: readonly InboundTarget[], context: Hbone
 }
 
 /**
- * Ends HBONE tunnels of the mesh's workloads. Passes each CONNECT to {@link mainInternalName}, with its client and its
- * destination.
+ * Terminates HBONE tunnels from the mesh's workloads. Passes each CONNECT, with its client and destination, to {@link
+ * mainInternalName}.
  */
 export function connectTerminateListener(
   mesh: MeshSettings,
@@ -152,12 +156,12 @@ function connectState(notesSource: boolean): FilterInit {
   });
 }
 
-/** The internal listener that tunnels lead to, as a cluster. */
+/** The cluster of the internal listener behind the tunnels. */
 export function hboneCluster(): Cluster {
   return internalListenerCluster(mainInternalName);
 }
 
-/** An internal listener as a cluster. */
+/** A cluster that leads to an internal listener. */
 export function internalListenerCluster(name: string, listener = name): Cluster {
   return create(ClusterSchema, {
     name,

@@ -67,8 +67,8 @@ function listenerOf(
 }
 
 /**
- * The inspectors that the chains need. They are off at ports where no chain needs them, because with a protocol in
- * which the server speaks first they would wait for bytes that never come. TLS is first: TLS is not inspected for HTTP.
+ * The inspectors that the chains need. They are disabled on ports where no chain needs them: with a server-first
+ * protocol, they would wait for bytes that never come. TLS comes first, because TLS is not inspected for HTTP.
  */
 export function inspectors(chains: readonly FilterChainInit[]): ListenerFilterInit[] {
   const ports = new Map<number, { tls: boolean; http: boolean }>();
@@ -98,7 +98,7 @@ export function inspectors(chains: readonly FilterChainInit[]): ListenerFilterIn
   return filters;
 }
 
-/** A predicate that holds for these ports; undefined for none. */
+/** A predicate that matches these ports. Undefined without ports. */
 export function ofPorts(ports: readonly number[]): PredicateInit | undefined {
   const rules = ports.map((port): PredicateInit => ({
     rule: { case: "destinationPortRange", value: { start: port, end: port + 1 } },

@@ -42,13 +42,13 @@ import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
 /**
- * What sidecars get for their own workload. Scopes are pods: `namespace/name`, in other clusters
- * `cluster/namespace/name`.
+ * The resources of sidecars for their own workload. Scopes are pods: `namespace/name`, or `cluster/namespace/name` for
+ * other clusters.
  */
 export interface InboundResources {
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly clusters: Collection<ScopedEncodedResource>;
-  /** The same for all sidecars, by name. */
+  /** Clusters that all sidecars share, by name. */
   readonly fixedClusters: Collection<EncodedResource>;
 }
 
@@ -60,12 +60,12 @@ interface Sources {
   readonly mutualTls: (workload: Workload, reader: CollectionReader) => WorkloadMutualTls;
 }
 
-/** The same for the pods of remote clusters. */
+/** The inbound resources for the pods of remote clusters. */
 export function deriveRemoteInboundResources(
   graph: CollectionGraph,
   { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">,
 ): InboundResources {
-  // They are only read here, where who says its cluster may stand for who says none.
+  // This code only reads them. Items with a cluster id can then stand in for items without one.
   const { pods, services } = inputs.remote as unknown as Pick<MeshInputs, "pods" | "services">;
   return deriveInboundResources(graph, { inputs: { ...inputs, pods, services }, destinationRules }, "remote-");
 }
@@ -137,7 +137,7 @@ export function deriveInboundResources(
   };
 }
 
-/** A pod gets its sidecar's configuration as soon as its addresses are known, because they are part of it. */
+/** A pod gets inbound configuration once its addresses are known, because they are part of it. */
 function workloadOf(pod: PodFacts, inputs: MeshInputs, reader: CollectionReader): Workload | undefined {
   const mesh = reader.get(inputs.mesh, meshKey);
   if (pod.sidecar === undefined || mesh === undefined || pod.addresses.length === 0) return undefined;
@@ -179,9 +179,7 @@ function takesHbone(sidecar: SidecarProxyFacts, mesh: MeshSettings): boolean {
   return sidecar.hbone && hboneOf(mesh).takenBySidecars;
 }
 
-/**
- * The ports that nobody declares, and among them those that a PeerAuthentication names, which have a mode of their own.
- */
+/** The undeclared ports. Those that a PeerAuthentication names have a mutual TLS mode of their own. */
 function passthroughOf(
   targets: readonly InboundTarget[],
   modes: WorkloadMutualTls,

@@ -5,9 +5,9 @@ import { durationOfMs } from "../envoy-any.ts";
 const none = durationOfMs(0);
 
 /**
- * One route for everything to one cluster. The client's side decides on timeouts. A request that never reached the
- * application is tried again, because a connection to it may have just been closed. gRPC streams are not retried,
- * because they would be buffered for it.
+ * One route for all requests to one cluster. The client's side sets timeouts. A request that never reached the
+ * application is retried, because the connection may have just been closed. gRPC streams are not retried, because a
+ * retry would have to buffer them.
  */
 export function inboundRoute(
   cluster: string,

@@ -21,23 +21,23 @@ import { sidecarFor } from "../../model/service/sidecar-scope.ts";
 
 /** One port of a workload that its sidecar serves. */
 export interface InboundTarget {
-  /** That the application listens on, or (of a Sidecar's ingress) that connections come to. */
+  /** The port on which the application listens, or, for a Sidecar's ingress, the port of the connections. */
   readonly port: number;
-  /** The service's, for telemetry. */
+  /** The service's port, for telemetry. */
   readonly servicePort: number;
   readonly protocol: AppProtocol;
   /** The service's host, or `name.namespace` of a Sidecar. */
   readonly host: string;
-  /** All services that lead here. */
+  /** All services with this target. */
   readonly services: readonly { readonly host: string; readonly name: string; readonly namespace: string }[];
   readonly bind: string;
-  /** A listener of its own instead of a chain behind the redirect. */
+  /** The port has a listener of its own instead of a chain of the virtual listener. */
   readonly bindsToPort: boolean;
-  /** `address:port` or `unix://path`. Absent: the original destination. */
+  /** `address:port` or `unix://path`. Absent means the original destination. */
   readonly endpoint?: string;
   readonly tls?: ServerTls;
   readonly connectionPool?: ConnectionPool;
-  /** Key of the Sidecar that sets this. */
+  /** The key of the Sidecar that declares the target. */
   readonly sidecar?: string;
 }
 
@@ -48,8 +48,8 @@ export interface Workload {
 }
 
 /**
- * Finds the ports of a workload that its sidecar serves: those of its services, or those of a Sidecar's ingress
- * instead.
+ * Finds the ports of a workload that its sidecar serves: those of a Sidecar's ingress if there are any, else those of
+ * its services.
  */
 export class InboundTargets {
   readonly #inputs: MeshInputs;
@@ -68,7 +68,7 @@ export class InboundTargets {
     const sidecar = sidecarFor(workload.pod, workload.mesh, this.#inputs, reader);
     if (sidecar !== undefined && sidecar.spec.ingress.length > 0)
       return oneAPort(sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, sidecar, workload)));
-    // Without a redirect the ports belong to the application itself.
+    // Without a redirect, the application itself owns the ports.
     if (workload.sidecar.interception === "NONE") return [];
     const { pod } = workload;
     const services = selecting(this.#services, pod.namespace, pod.labels, (service) => service.selector, reader).filter(
@@ -105,7 +105,7 @@ export class InboundTargets {
   }
 }
 
-/** The first target of each port counts. It lists the others as services. */
+/** Keeps the first target of each port, and adds the others to its services. */
 function oneAPort(targets: readonly InboundTarget[]): readonly InboundTarget[] {
   const byPort = Map.groupBy(targets, (target) => target.port);
   const first = [...byPort.values()].flatMap((same) => {
@@ -115,7 +115,7 @@ function oneAPort(targets: readonly InboundTarget[]): readonly InboundTarget[] {
   return first.sort((left, right) => left.port - right.port);
 }
 
-/** All addresses of the family that the pod has first. */
+/** The wildcard address of the pod's first address family. */
 export function wildcardOf(pod: Pick<PodFacts, "addresses">): string {
   return pod.addresses[0]?.includes(":") === true ? "::" : "0.0.0.0";
 }
@@ -139,7 +139,7 @@ function serviceTargets(service: ServiceFacts, { pod, mesh }: Workload): readonl
   });
 }
 
-/** If the mesh config says so, applications that listen only on their loopback are reached there. */
+/** The mesh config may set that the application listens on its loopback only. */
 function loopback(port: number, { inboundTrafficPolicy }: MeshSettings): { readonly endpoint?: string } {
   return inboundTrafficPolicy === "LOCALHOST" ? { endpoint: `127.0.0.1:${port}` } : {};
 }
@@ -173,7 +173,7 @@ function ingressTarget(
   return {
     port: ingress.port.number,
     servicePort: ingress.port.number,
-    // HTTPS whose TLS ends here is HTTP.
+    // HTTPS that is terminated here becomes HTTP.
     protocol: ingress.tls !== undefined && ingress.port.protocol === "HTTPS" ? "http" : istioPortProtocol(ingress.port),
     host,
     services: [{ host: qualified, name: sidecar.name, namespace: sidecar.namespace }],
@@ -186,7 +186,9 @@ function ingressTarget(
   };
 }
 
-/** The wildcard address stands for the pod's own. Without an address connections go where they were for. */
+/**
+ * The wildcard address means the pod's own address. Without an address, connections keep their original destination.
+ */
 function endpointOf(endpoint: string | undefined, pod: PodFacts): string | undefined {
   if (endpoint?.startsWith(":") === true && !endpoint.startsWith("::")) return undefined;
   const [, host, port] = /^(?:\[?)(0\.0\.0\.0|::)\]?:(\d+)$/.exec(endpoint ?? "") ?? [];

@@ -8,13 +8,13 @@ import type { FilterInit } from "../filter-init.ts";
 type FilterChainInit = Exclude<MessageInitShape<typeof FilterChainSchema>, { $typeName: string }>;
 type FilterChainMatchInit = Exclude<MessageInitShape<typeof FilterChainMatchSchema>, { $typeName: string }>;
 
-/** A filter chain of an outbound listener, before listeners of one address are joined. */
+/** A filter chain of an outbound listener, before listeners of one address are merged. */
 export interface OutboundChain {
   readonly sniHosts: readonly string[];
   readonly destinations: readonly string[];
   readonly applicationProtocols: readonly string[];
   readonly transportProtocol: string;
-  /** Name of the configuration that made it. */
+  /** The name of the configuration object that created it. */
   readonly config: string | undefined;
   readonly filters: readonly FilterInit[];
 }
@@ -31,7 +31,7 @@ export function takesEverything(chain: OutboundChain): boolean {
   );
 }
 
-/** Whether Envoy would see two chains with the same match, which it refuses. */
+/** Whether two chains have the same match, which Envoy rejects. */
 export function sameMatch(left: OutboundChain, right: OutboundChain): boolean {
   return matchText(left) === matchText(right);
 }

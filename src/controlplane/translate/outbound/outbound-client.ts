@@ -13,35 +13,35 @@ import { localityText } from "../../model/service/service-endpoint-model.ts";
 import { hostCovers, isWildcard } from "../../model/service/service-hostname.ts";
 import type { OutboundScope, ScopeChoice, ScopedService } from "../../model/service/sidecar-scope.ts";
 
-/** The location and protocols of a client, as its scope knows them. */
+/** The location and the protocols of a scope's clients. */
 export type ClientPlace = Pick<ScopeChoice, "hbone" | "locality" | "node" | "network" | "clusterId" | "networkView">;
 
-/** The properties of a client that may change a service's clusters. Clients with equal properties count as one. */
+/** The properties of a client that may change a service's clusters. Clients with equal properties share a key. */
 export interface ServiceClient extends ClientPlace {
   /** Identifies all of these properties. */
   readonly key: string;
   readonly isSidecar: boolean;
-  /** Empty: any namespace that has no DestinationRules of its own for the service, and is named by none. */
+  /** Empty for namespaces that have no DestinationRules for the service and that no rule names. */
   readonly namespace: string;
-  /** Only those that DestinationRules ask for. */
+  /** Only the labels that DestinationRules match. */
   readonly labels: Labels;
 }
 
-/** A service as some clients see it. Scopes whose clients see it alike share one object. */
+/** A service as seen by some clients. Scopes with equal views share one object. */
 export interface ClientService {
   readonly key: string;
   readonly client: ServiceClient;
   readonly service: ScopedService;
 }
 
-/** What one scope reaches. Scopes that see everything alike share one list. */
+/** The services that one scope reaches. Scopes with equal views share one list. */
 export interface ScopeServices {
   readonly scope: string;
-  /** The service of a hostname, in the list's order. */
+  /** Finds a service by hostname, in the list's order. */
   readonly services: readonly ClientService[];
 }
 
-/** By scope. */
+/** By the scope's key. */
 export function deriveScopeServices(
   graph: CollectionGraph,
   scopes: Collection<OutboundScope>,
@@ -83,7 +83,7 @@ function servicesOf(
   return all.map((entry) => (isOwn(entry.service.hostname) ? clientService(client, entry.service) : entry));
 }
 
-/** Whether any of the rules is for a host. */
+/** Returns a test for whether any of the rules applies to a host. */
 function hostsOf(rules: readonly HostRules[]): (hostname: string) => boolean {
   const hosts = new Set(rules.map(({ host }) => host));
   const wildcards = [...hosts].filter(isWildcard);
@@ -121,7 +121,7 @@ const everybodysServices = new Remembered<readonly ScopedService[], readonly Cli
 const clientServices = new Remembered<ScopedService, ClientService>();
 
 function clientService(client: ServiceClient, service: ScopedService): ClientService {
-  // Joined, as the parts of a template would all be kept beside the key.
+  // The object is created only once for each key.
   return clientServices.of(service, client.key, () => ({
     key: [client.key, service.registry, service.key, service.ports.join()].join("|"),
     client,

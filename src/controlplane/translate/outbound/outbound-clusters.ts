@@ -37,7 +37,7 @@ import { encodeResource, sameResource, type EncodedResource } from "../resource.
 import { effectivePolicy, localitySetting, type EffectivePolicy } from "../traffic-policy.ts";
 import { ingressWaypoints, throughWaypoints } from "../waypoint-endpoints.ts";
 
-/** The input of the clusters of scopes. Scopes that see a cluster alike share it. */
+/** The inputs for the clusters of scopes. Scopes with equal views share clusters. */
 export interface ClusterSources {
   readonly inputs: MeshInputs;
   readonly registry: ServiceRegistry;
@@ -47,11 +47,11 @@ export interface ClusterSources {
   readonly networkGateways: NetworkGatewaysModel;
 }
 
-/** One cluster as one scope sees it. Equal variants are one resource. */
+/** One cluster as seen by one scope. Equal variants share one resource. */
 interface ClusterVariant extends ClientPlace {
   readonly name: string;
   readonly registry: ServiceModel["registry"];
-  /** Of the service. */
+  /** The service's key. */
   readonly service: string;
   readonly port: number;
   readonly subset: string | undefined;
@@ -60,16 +60,16 @@ interface ClusterVariant extends ClientPlace {
   readonly isSidecar: boolean;
 }
 
-/** A cluster as some clients see it. All of them share one object. */
+/** A cluster as seen by some clients, which share this object. */
 export interface SharedCluster {
   readonly variant: ClusterVariant;
-  /** Keys into the shared collections. */
+  /** Keys of the shared collections. */
   readonly cluster: string;
   /** Undefined for clusters that get no endpoints by EDS. */
   readonly endpoints: string | undefined;
 }
 
-/** The clusters of a service, as some clients have them. */
+/** The clusters of a service as seen by some clients. */
 export interface ServiceClusters {
   readonly hostname: string;
   /** Sorted by name. */
@@ -123,7 +123,7 @@ export function deriveOutboundClusters(
     ({ endpoints }) => endpoints ?? "",
   );
   return {
-    // Notified after the services that they name.
+    // Updated after the services that they refer to.
     scopes: graph.derive("scope-clusters", reached, (scope, _reader, key) => [[key, scope]], Object.is),
     services,
     clusters: graph.derive(
@@ -175,7 +175,7 @@ function serviceClusters(
       const shared = `${name}#${key} ${registered} ${who} ${hbone ? "hbone" : ""}${from}`;
       const tells = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
       const cluster = [shared, isSidecar ? "" : "router", tells ? "" : place].join(" ");
-      // Gateways may go through waypoints, and enter other networks otherwise.
+      // Gateways may use waypoints, and enter other networks in a different way.
       const endpoints = tells
         ? [shared, !isSidecar && (hbone || mesh.ambientMultiNetwork === true) ? "router" : "", place].join(" ")
         : undefined;
@@ -203,7 +203,7 @@ function serviceClusters(
   return clusters.sort((left, right) => compareText(left.variant.name, right.variant.name));
 }
 
-/** The keys say all of a cluster. */
+/** Equal keys mean equal clusters. */
 function sameClusters(left: ServiceClusters, right: ServiceClusters): boolean {
   return (
     left.hostname === right.hostname &&
@@ -215,7 +215,7 @@ function sameClusters(left: ServiceClusters, right: ServiceClusters): boolean {
   );
 }
 
-/** Clients of one namespace may have rules merged from other objects than clients elsewhere. */
+/** Clients of the rule's own namespace may see rules that were merged with others. */
 function ruleReach(rule: DestinationRuleModel, namespace: string, mesh: MeshSettings): string {
   if (namespace !== rule.namespace) return "exported";
   return namespace === mesh.rootNamespace ? "root" : "local";
@@ -271,7 +271,7 @@ function encodeCluster(
   const port = found?.service.ports.find((candidate) => candidate.port === variant.port);
   if (found === undefined || port === undefined) return [];
   const { mesh, service, rule } = found;
-  // Whatever a request asks for is no part of the service more than another.
+  // A wildcard's hosts all belong to the service, so subsets have no meaning.
   if (isForwarded(service) && variant.subset !== undefined) return [];
   const type = discoveryType(service, variant.isSidecar);
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
@@ -321,7 +321,7 @@ function encodeAssignment(
   ];
 }
 
-/** Clusters that gateways reach through a waypoint. */
+/** The endpoints of clusters that gateways reach through a waypoint. */
 function waypointAssignment(
   { name, port, isSidecar, hbone }: ClusterVariant,
   { service }: ResolvedVariant,
@@ -380,8 +380,8 @@ function assignmentOf(
 }
 
 /**
- * Gateways of an ambient mesh with several networks stay in their own network, unless they are told to enter others,
- * which needs HBONE.
+ * Gateways of an ambient mesh with several networks stay in their own network unless they are configured to enter
+ * others, which needs HBONE.
  */
 function gatewayCrossing(
   { hbone, port }: ClusterVariant,
@@ -394,7 +394,7 @@ function gatewayCrossing(
     : { kind: "never" };
 }
 
-/** What clients know about the mutual TLS of a service's servers: whether their namespace or the mesh disables it. */
+/** Whether the policies of a service's namespace let clients expect mutual TLS there. */
 function takesMutualTls(namespace: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
   return (
     namespaceMutualTls(

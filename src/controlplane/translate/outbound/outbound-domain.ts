@@ -1,8 +1,8 @@
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
 /**
- * The names and addresses by which clients of a namespace call a service, including names shortened by DNS search
- * domains.
+ * The names and addresses by which clients of a namespace call a service, including short names that DNS search domains
+ * complete.
  */
 export function serviceDomains(
   service: ServiceModel,

@@ -13,8 +13,8 @@ import { unknownTrafficCluster, type ResolvedService } from "./outbound-route.ts
 import { concernsClient } from "../routing/virtual-service-match.ts";
 
 /**
- * A port of a scope, with its keys resolved: everything that decides which hosts exist, and nothing that only their
- * routes need.
+ * A port of a scope with its keys resolved. It contains everything that decides which hosts exist, and nothing that
+ * only their routes depend on.
  */
 export interface PlannedPort {
   readonly port: OutboundPort;
@@ -22,24 +22,24 @@ export interface PlannedPort {
   readonly services: readonly ResolvedService[];
   readonly virtualServices: readonly VirtualServiceShape[];
   readonly serviceOf: (host: string) => ServiceModel | undefined;
-  /** HTTPRoutes that are attached to a service for clients of this scope; undefined: none is to any. */
+  /** The HTTPRoutes that are attached to a service, for clients of this scope. Undefined if no service has any. */
   readonly httpRoutesOf: ((service: ServiceModel, port: number) => readonly RouteModel[]) | undefined;
-  /** Hosts that ExternalName Services lead to. */
+  /** The hosts to which ExternalName Services point. */
   readonly aliased: readonly string[];
-  /** Names of ExternalName Services that lead to a host. */
+  /** The ExternalName Services that point to a host. */
   readonly aliasesOf: (host: string) => readonly string[];
-  /** Hosts, or patterns of them, to which some rule hashes requests: then routes differ by client. */
+  /** Hosts, or patterns of hosts, with consistent hashing. Their routes differ by client. */
   readonly hashing: readonly string[];
-  /** A 1 for each VirtualService with routes for this client, a 0 for each other, where that is known already. */
+  /** A mask with a 1 for each VirtualService that has routes for this client, if it was computed before. */
   readonly routed?: string;
 }
 
-/** Port of plain HTTP. Here a VirtualService also applies to hosts that no registry knows. */
+/** On this port, VirtualServices also apply to hosts that no registry knows. */
 const httpPort = 80;
 
 /**
- * The route table of a port. Services whose protocol is unknown get a table of their own (named `host:port`) if their
- * address tells them apart.
+ * The route configurations of a port. A service with an undeclared protocol gets its own one (named `host:port`) if its
+ * address is unique.
  */
 export function planTables(planned: PlannedPort): readonly RouteTable[] {
   const hosts = planHosts(planned);
@@ -61,7 +61,7 @@ export function planTables(planned: PlannedPort): readonly RouteTable[] {
   return [...(shared ? [{ scope, name: String(port), hosts: [...hosts, unknownHost(planned)] }] : []), ...ofServices];
 }
 
-/** Whether a listener of its own can be bound to an address of the service. */
+/** Whether a listener can be bound to an address of the service. */
 function hasAddress(service: ServiceModel): boolean {
   return service.addresses.some((address) => !address.includes("/"));
 }
@@ -70,12 +70,12 @@ function speaksHttp({ port: { protocol } }: ResolvedService): boolean {
   return protocol !== "tcp" && protocol !== "tls";
 }
 
-/** The source of a host's routes. */
+/** The origin of a host's routes. */
 interface Origin {
   readonly source: HostSource;
-  /** Distinguishes this source from other sources of the same host. */
+  /** Distinguishes this origin from other origins of the same host. */
   readonly key: string;
-  /** Present where it differs by client: the same for another one. */
+  /** Set if the origin depends on the client: returns the origin for another client. */
   readonly forClient?: (client: HostClient) => Origin;
 }
 
@@ -84,27 +84,25 @@ interface Candidate extends Origin {
   readonly host: string;
 }
 
-/**
- * HTTPRoutes of a service take precedence over VirtualServices. Services with neither get a plain route to themselves.
- */
+/** HTTPRoutes of a service win over VirtualServices. A service with neither gets a plain route to itself. */
 function planHosts(planned: PlannedPort): readonly HostPlan[] {
   return plansFromCommon(planned) ?? chooseHosts(planned).accepted.map(({ plan }) => plan);
 }
 
-/** A host of a table, with the candidate that it was chosen from. */
+/** A host of a route configuration, and the candidate that it was chosen from. */
 interface AcceptedHost {
   readonly candidate: Candidate;
-  /** The domains that it asked for. */
+  /** The domains that the candidate requested. */
   readonly wanted: readonly string[];
   readonly plan: HostPlan;
 }
 
 interface ChosenHosts {
-  /** Sorted by the hosts' names. */
+  /** Sorted by host name. */
   readonly accepted: readonly AcceptedHost[];
-  /** The hostnames of known services, and the domains that are in use. */
+  /** The hostnames of known services, and the domains in use. */
   readonly taken: { readonly hosts: ReadonlySet<string>; readonly domains: ReadonlySet<string> };
-  /** Whether candidates were left out because others already have all of their domains. */
+  /** Whether candidates were dropped because other candidates have all of their domains. */
   readonly isCrowded: boolean;
 }
 
@@ -143,7 +141,7 @@ function referenceOf(service: ServiceModel): ServiceReference {
   return { registry: service.registry, key: `${service.namespace}/${service.hostname}` };
 }
 
-/** A host of one name may be of another service elsewhere. */
+/** Services in different namespaces or registries may have the same hostname. */
 function serviceKey({ registry, namespace }: ServiceModel): string {
   return `${registry} ${namespace}`;
 }
@@ -177,7 +175,9 @@ function clientKey({ namespace, labels }: HostClient): string {
   return `${namespace} ${JSON.stringify(labels)}`;
 }
 
-/** Hosts of VirtualServices: those of services that no HTTPRoute speaks of, and (for plain HTTP) those that no registry knows. */
+/**
+ * Hosts of VirtualServices: those of services without an HTTPRoute, and, for plain HTTP, those that no registry knows.
+ */
 function virtualServiceCandidates(routed: readonly ResolvedService[], planned: PlannedPort): readonly Candidate[] {
   if (planned.virtualServices.length === 0) return [];
   const { port } = planned.port;
@@ -230,7 +230,7 @@ function virtualServiceSource(
   return origin(differs ? clientOf(planned.port) : undefined);
 }
 
-/** Whether any of its routes is for this client and port. */
+/** Whether any of its routes applies to this client and port. */
 function hasRoutes(shape: VirtualServiceShape, { port, namespace, labels }: OutboundPort): boolean {
   const client = { namespace, labels, gateway: meshGateway };
   const concerns = (match: HttpMatch): boolean =>
@@ -238,7 +238,10 @@ function hasRoutes(shape: VirtualServiceShape, { port, namespace, labels }: Outb
   return shape.http.some(({ match }) => match.length === 0 || match.some(concerns));
 }
 
-/** The VirtualService for a service: the first that names its host, else the first of those with the most specific wildcard. */
+/**
+ * Returns a function that finds the VirtualService of a service: the first one with its host, else the first one with
+ * the most specific wildcard.
+ */
 function chooser(shapes: readonly VirtualServiceShape[]): (entry: ResolvedService) => VirtualServiceShape | undefined {
   const first = new Map<string, VirtualServiceShape>();
   for (const shape of shapes) for (const host of shape.hosts) if (!first.has(host)) first.set(host, shape);
@@ -248,10 +251,7 @@ function chooser(shapes: readonly VirtualServiceShape[]): (entry: ResolvedServic
     (wildcards.length === 0 ? undefined : first.get(mostSpecificHost(wildcards, hostname) ?? ""));
 }
 
-/**
- * If several candidates have the same name or domain, the first one gets it. A short name never hides another service's
- * full name.
- */
+/** The first candidate for a name or domain gets it. A short name never hides another service's full name. */
 function withoutDuplicates(candidates: readonly Candidate[], planned: PlannedPort): ChosenHosts {
   const names = new Set<string>();
   const domains = new Set<string>();
@@ -276,7 +276,7 @@ function withoutDuplicates(candidates: readonly Candidate[], planned: PlannedPor
 function domainsOf(service: ServiceModel, { aliasesOf, port, mesh }: PlannedPort): readonly string[] {
   const aliases = aliasesOf(service.hostname);
   if (aliases.length > 0) return serviceDomains(service, aliases, port.namespace, mesh.domain);
-  // Clients of other namespaces all spell it alike.
+  // Clients of all other namespaces use the same names.
   return spelledDomains.of(
     service,
     `${isOwnHost(service.hostname, port.namespace, mesh) ? port.namespace : ""} ${mesh.domain}`,
@@ -297,7 +297,7 @@ function hostPlan(candidate: Candidate, domains: readonly string[], port: number
   }));
 }
 
-/** Whether clients of the namespace may leave the namespace out. */
+/** Whether clients of the namespace may omit the namespace in the name. */
 function isOwnHost(host: string, namespace: string, { domain }: MeshSettings): boolean {
   return parentOf(host) === `${namespace}.svc.${domain}`;
 }
@@ -306,18 +306,18 @@ function parentOf(host: string): string {
   return host.slice(host.indexOf(".") + 1);
 }
 
-/** The hosts of a list of services, as a client outside every namespace sees them. */
+/** The hosts of a list of services, as seen by a client in a namespace that owns none of them. */
 interface CommonHosts {
   readonly mesh: MeshSettings;
   readonly shapes: readonly VirtualServiceShape[];
   readonly hashing: readonly string[];
-  /** Which of the VirtualServices have routes for the client. */
+  /** A mask of the VirtualServices with routes for the client. */
   readonly routed: string;
   readonly chosen: ChosenHosts;
   readonly plans: readonly HostPlan[];
   /**
-   * Indexes of hosts that differ by client: by parent domain (for short names), and those whose source depends on the
-   * client.
+   * Indexes of hosts that differ by client: those with short names, by their parent domain, and those whose origin
+   * depends on the client.
    */
   readonly byParent: ReadonlyMap<string, readonly number[]>;
   readonly ofClients: readonly number[];
@@ -325,16 +325,16 @@ interface CommonHosts {
 }
 
 /**
- * How many variants are kept for one list of services. Clients differ in the VirtualServices that they see, and most do
- * not differ at all.
+ * The number of cached variants of one list of services. Clients differ by the VirtualServices that apply to them, and
+ * most clients do not differ.
  */
 const maxCommon = 16;
 const commonHosts = new WeakMap<readonly ResolvedService[], CommonHosts[]>();
 const nobody = { namespace: "", labels: {} };
 
 /**
- * The common hosts with this client's differences. Undefined if the two could conflict; then the hosts must be chosen
- * again.
+ * The common hosts with this client's differences applied. Undefined if the two may conflict, which requires a full
+ * computation.
  */
 function plansFromCommon(planned: PlannedPort): readonly HostPlan[] | undefined {
   if (planned.httpRoutesOf !== undefined) return undefined;
@@ -416,7 +416,7 @@ function sameItems(left: readonly unknown[], right: readonly unknown[]): boolean
   return left.length === right.length && left.every((item, index) => item === right[index]);
 }
 
-/** Hosts that no service has: forwarded to their original destination, or refused. */
+/** Requests to unknown hosts: forwarded to their original destination, or rejected. */
 function unknownHost({ port, mesh, serviceOf }: PlannedPort): HostPlan {
   const isRefused = port.registryOnly && port.egressProxy === undefined;
   const cluster = isRefused ? undefined : unknownTrafficCluster(port, serviceOf);
@@ -436,5 +436,5 @@ function unknownHost({ port, mesh, serviceOf }: PlannedPort): HostPlan {
 const ownCandidates = new Remembered<ServiceModel, Candidate>();
 const spelledDomains = new Remembered<ServiceModel, readonly string[]>();
 const unknownHosts = new Remembered<MeshSettings, HostPlan>();
-/** Keyed by the list of domains, which identifies the host. */
+/** Keyed by the list of domains, which is unique for each host. */
 const plans = new Remembered<readonly string[], HostPlan>();

@@ -7,7 +7,7 @@ export interface HostClient {
   readonly labels: Labels;
 }
 
-/** Where the routes of a virtual host come from. */
+/** The origin of a virtual host's routes. */
 export type HostSource =
   | {
       readonly from: "service";
@@ -26,10 +26,13 @@ export type HostSource =
       readonly virtualService: string;
       readonly port: number;
       readonly client: HostClient | undefined;
-      /** Aliases by destination that this port's services are; undefined: all destinations are, and none is an alias. */
+      /**
+       * Maps destinations that are services of this port to their aliases. Undefined if all destinations are services
+       * of this port and none is an alias.
+       */
       readonly destinations: ReadonlyMap<string, string> | undefined;
     }
-  /** Undefined: it is refused. */
+  /** Undefined means that requests are rejected. */
   | { readonly from: "unknown"; readonly cluster: string | undefined };
 
 export interface ServiceReference {
@@ -37,13 +40,10 @@ export interface ServiceReference {
   readonly key: string;
 }
 
-/**
- * A virtual host before its routes are made. Equal keys mean equal hosts, in any scope; mostly they are also the same
- * object.
- */
+/** A virtual host without its routes. Equal keys mean equal hosts in all scopes, which usually share one object. */
 export interface HostPlan {
   readonly key: string;
-  /** The route configuration that contains it. */
+  /** The name of the route configuration that contains it. */
   readonly table: string;
   readonly host: string;
   readonly name: string;
@@ -51,7 +51,7 @@ export interface HostPlan {
   readonly source: HostSource;
 }
 
-/** A route configuration of a scope, sorted by the hosts' names. The host for unknown destinations is last. */
+/** A route configuration of a scope. Hosts are sorted by name, and the host for unknown destinations is last. */
 export interface RouteTable {
   readonly scope: string;
   readonly name: string;

@@ -31,7 +31,7 @@ export interface ListenerPort extends ResolvedPort {
   readonly telemetry?: ProxyTelemetry;
 }
 
-/** A listener while services are added to it: its protocol, and its chains in order. */
+/** A listener under construction: its protocol, and its chains in order. */
 interface Entry {
   readonly bind: string;
   protocol: "http" | "tcp" | "auto";
@@ -63,8 +63,8 @@ interface Bind {
 }
 
 /**
- * Addresses of the service; the pods' if it has none of its own; otherwise all addresses, where CIDR or server name
- * must tell services apart.
+ * The service's addresses, else those of its pods, else all addresses. With all addresses, CIDR ranges or server names
+ * must distinguish services.
  */
 function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort): readonly Bind[] {
   if (port.bind !== undefined) return [{ address: port.bind, destinations: [] }];
@@ -82,8 +82,8 @@ function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort): re
 }
 
 /**
- * Besides TCP, the first bytes decide. On all addresses they always decide, because the connection may belong to no
- * service.
+ * The first bytes decide if the port also carries TCP. On the wildcard address they always decide, because the
+ * connection may belong to no service.
  */
 function addHttp(entries: Map<string, Entry>, bind: string, port: ListenerPort): void {
   const known = entries.get(bind);
@@ -167,7 +167,7 @@ function relevant(service: ServiceModel, models: readonly VirtualServiceModel[])
   return models.filter((model) => model.hosts.some((host) => hostsOverlap(host, service.hostname)));
 }
 
-/** By server name, as the TLS routes say. Without TLS routes, to the service itself. */
+/** Selects chains by server name, as TLS routes define. Without TLS routes, connections lead to the service itself. */
 function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort): readonly OutboundChain[] {
   const client = { namespace: port.port.namespace, labels: port.port.labels, gateway: meshGateway };
   const number = port.port.port;
@@ -187,7 +187,7 @@ function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
     }
   }
   if (chains.length > 0) return chains;
-  // On an address of its own, only the service can be meant.
+  // An address that only this service has identifies it.
   const byName = bind.destinations.length > 0 || bind.address === wildcard || isForwarded(service);
   const names = byName ? [service.hostname, ...port.aliasesOf(service.hostname)] : [];
   return [plainChain(serviceFilters(service, port), names, bind.destinations, undefined)];
@@ -203,7 +203,7 @@ function tcpChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
       if (route.match.length > 0 && matches.length === 0) continue;
       const filters = tcpRouteFilters(route.route, number, model, tcpContext(port));
       if (matches.length === 0 || matches.some((match) => match.destinationSubnets.length === 0)) {
-        // Nothing after a route for every destination can be reached.
+        // No route after a catch-all can be reached.
         return [...chains, plainChain(filters, [], bind.destinations, virtualServicePath(model))];
       }
       chains.push(
@@ -220,7 +220,7 @@ function tcpChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
   return chains.some((known) => sameMatch(known, own)) ? chains : [...chains, own];
 }
 
-/** If the service lacks the port of an egress listener, its only port is meant. */
+/** If the service does not have the egress listener's port, its only port is used. */
 function serviceFilters(service: ServiceModel, port: ListenerPort): readonly FilterInit[] {
   const number = service.ports.length === 1 ? (service.ports[0]?.port ?? port.port.port) : port.port.port;
   const filters = tcpClusterFilters(subsetClusterName(number, undefined, service.hostname), {
@@ -251,7 +251,7 @@ function listener({ bind, chains }: Entry, resolved: ListenerPort): Listener {
 
 type ChainInit = ReturnType<typeof filterChain>;
 
-/** A connection that matches no chain goes to its original destination. */
+/** Connections that match no chain go to their original destination. */
 function chainFields(
   chains: readonly ChainInit[],
   fallback: ChainInit | undefined,
@@ -283,11 +283,11 @@ function unknownTrafficFilters({ mesh, port, serviceOf, telemetry }: UnknownTraf
   });
 }
 
-/** Accepts redirected connections, and hands each to the listener of its original destination, if there is one. */
+/** Accepts redirected connections, and hands each one to the listener of its original destination. */
 export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
   const { proxyListenPort: port } = traffic.mesh;
   const telemetry = traffic.telemetry ?? meshTelemetry(traffic.mesh);
-  // Connections to nowhere are not logged, as upstream.
+  // Like upstream, connections without a destination are not logged.
   const context = { mesh: traffic.mesh, role: "client" as const, telemetry: { ...telemetry, accessLogs: [] } };
   return create(ListenerSchema, {
     name: "virtualOutbound",
@@ -296,7 +296,7 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
     useOriginalDst: true,
     maxConnectionsToAcceptPerSocketEvent: 1,
     filterChains: [
-      // A connection to the port itself would be forwarded in a circle.
+      // A connection to the listener's own port would loop.
       {
         name: "virtualOutbound-blackhole",
         filterChainMatch: { destinationPort: port },

@@ -4,7 +4,7 @@ import type { LocalityModel } from "../../model/service/service-endpoint-model.t
 import { localityGroup, type LocalityGroup } from "../endpoints.ts";
 import type { EffectivePolicy, LocalityChoice } from "../traffic-policy.ts";
 
-/** A client's location, for the choice of endpoints. */
+/** A client's location, by which endpoints are chosen. */
 export interface ClientPlace {
   readonly locality: LocalityModel;
   readonly node: string;
@@ -15,7 +15,7 @@ export interface ClientPlace {
 
 type Failover = Pick<LocalityLoadBalancer, "distribute" | "failover" | "failoverPriority">;
 
-/** Priorities and weights of localities as seen from a client. Without a policy that asks for them all stay as they are. */
+/** Sets priorities and weights of localities for a client's location. Without such a policy, groups stay unchanged. */
 export function byLocality(
   groups: readonly LocalityGroup[],
   policy: EffectivePolicy,
@@ -35,11 +35,11 @@ export function byLocality(
   if (setting === "off") return groups;
   if (typeof setting === "string") return byLabels(groups, preferenceLabels[setting], place);
   if (setting.distribute.length > 0) return distributed(groups, setting.distribute, place);
-  // Without outlier detection a proxy would never use the next priority.
+  // Without outlier detection, a proxy would never use the next priority.
   return policy.outlierDetection === undefined ? groups : failedOver(groups, setting, place);
 }
 
-/** Whether {@link byLocality} asks where the client is. */
+/** Whether the result of {@link byLocality} depends on the client's location. */
 export function dependsOnPlace({ loadBalancer, outlierDetection }: EffectivePolicy, setting: LocalityChoice): boolean {
   return (
     loadBalancer?.zoneAwareLbSetting !== undefined ||
@@ -84,7 +84,7 @@ function regionRank({ endpoints }: LocalityGroup, failover: Failover["failover"]
   return failover.find((rule) => rule.from === locality.region)?.to === region ? 1 : 2;
 }
 
-/** Priorities go from 0 without gaps. */
+/** Renumbers priorities to start at 0 without gaps. */
 function renumbered(
   groups: readonly LocalityGroup[],
   rankOf: (group: LocalityGroup) => number,
@@ -97,7 +97,10 @@ function renumbered(
   }));
 }
 
-/** The more of the labels, from the first on, an endpoint has in common with the client, the earlier it is taken. Another network comes last. */
+/**
+ * Sets priorities by labels: an endpoint that shares more of the leading labels with the client comes earlier.
+ * Endpoints in other networks come last.
+ */
 function byLabels(
   groups: readonly LocalityGroup[],
   labels: readonly string[],
@@ -165,7 +168,7 @@ function endpointLabels({
     : placeLabels({ labels, locality, node, network, clusterId });
 }
 
-/** The first rule that matches the client's locality sets the shares. Other localities get nothing. */
+/** The first rule that matches the client's locality sets the weights. Unlisted localities get no traffic. */
 function distributed(
   groups: readonly LocalityGroup[],
   rules: Failover["distribute"],
@@ -190,7 +193,7 @@ function distributed(
   });
 }
 
-/** `region/zone/subzone`, of which parts at the end may be absent or `*`. */
+/** The pattern is `region/zone/subzone`. Trailing parts may be missing or `*`. */
 function localityMatches(locality: LocalityModel | undefined, pattern: string): boolean {
   const own = [locality?.region ?? "", locality?.zone ?? "", locality?.subzone ?? ""];
   const parts = pattern.split("/");

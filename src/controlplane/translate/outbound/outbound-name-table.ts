@@ -5,8 +5,8 @@ import type { EndpointModel } from "../../model/service/service-endpoint-model.t
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
 /**
- * A proxy's answers for the names of services: their addresses, or those of their endpoints if they have none. Names
- * without any address are left to other resolvers.
+ * The DNS answers of a proxy for services: their addresses, or those of their endpoints if they have none. Names
+ * without any address are left to upstream resolvers.
  */
 export function nameTable(
   services: readonly ServiceModel[],

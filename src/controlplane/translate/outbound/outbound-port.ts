@@ -7,26 +7,26 @@ import type { ServiceModel } from "../../model/service/service-model.ts";
 import type { EgressScope, OutboundScope, ScopedService } from "../../model/service/sidecar-scope.ts";
 import type { VirtualServices } from "../../model/routing/virtual-service-model.ts";
 
-/** The input of one port of one scope. It is small, so that most changes of a mesh leave most ports unchanged. */
+/** The inputs of one port of one scope. It is small, so that most changes leave most ports unchanged. */
 export interface OutboundPort extends Pick<
   OutboundScope,
   "scope" | "namespace" | "labels" | "clusterId" | "dnsCapture" | "proxyConfig" | "registryOnly" | "egressProxy"
 > {
   readonly port: number;
-  /** The protocol of an egress listener with a port of its own. It takes precedence over the services' protocols. */
+  /** The protocol of an egress listener with its own port. It wins over the services' protocols. */
   readonly protocol: AppProtocol | undefined;
   readonly bind: string | undefined;
-  /** Applications connect to the listener itself; otherwise connections are redirected. */
+  /** True if applications connect to the listener directly. Otherwise connections are redirected. */
   readonly bindsToPort: boolean;
-  /** The services that have the port, oldest first. */
+  /** The services with this port, oldest first. */
   readonly services: readonly PortService[];
-  /** Ports with one key, of whatever scope, have one list of services; undefined: a list of its own. */
+  /** Ports with the same key share one list of services, across scopes. Undefined means a list of its own. */
   readonly shared: string | undefined;
-  /** Keys of those that may concern the port, in order of precedence. */
+  /** The keys of the VirtualServices that may apply to the port, in order of precedence. */
   readonly virtualServices: readonly string[];
 }
 
-/** Plain HTTP: here a VirtualService counts also for hosts that no registry knows. */
+/** On this port, VirtualServices also apply to hosts that no registry knows. */
 const httpPort = 80;
 const loopback = "127.0.0.1";
 const socketPrefix = "unix://";
@@ -90,7 +90,7 @@ function portsOf(
   }));
 }
 
-/** Scopes that reach the same have one list of services, and so one of each port. */
+/** Scopes that reach the same services share one list, and one list for each port. */
 const servicesByPort = new Remembered<readonly ScopedService[], ReadonlyMap<number, readonly PortService[]>>();
 const portServices = new Remembered<ScopedService, PortService>();
 const hostnames = new Remembered<
@@ -131,17 +131,17 @@ function concerning(
   return candidates.filter(({ hosts }) => hosts.some(concerns)).map(({ key }) => key);
 }
 
-/** The services of a port as its listeners are made of them. */
+/** The services of a port, grouped by the listener that they affect. */
 export interface ListenerServices {
-  /** Services that may share an address. Together they form one part. */
+  /** Services that may share an address. They are built as one part. */
   readonly rest: readonly PortService[];
-  /** Keyed by an address that no other service has on this port. */
+  /** Services with an address that no other service has on this port, with that address. */
   readonly apart: readonly { readonly address: string; readonly entry: PortService }[];
 }
 
 /**
- * Services of plain TCP with an address of their own listen separately, so that a change of one rebuilds only its
- * listener. All HTTP services share one listener, so the first of them stands for all, unless `all` of them are needed.
+ * Plain TCP services with their own address are built separately, so that a change of one only rebuilds its listener.
+ * All HTTP services share one listener, so the first of them represents the rest, unless `all` are needed.
  */
 export function listenerServices(
   number: number,
@@ -171,7 +171,7 @@ export function listenerServices(
   return { rest, apart };
 }
 
-/** Services of these resolutions leave no trace in the listener that they are behind. */
+/** Services with these resolutions do not affect the listener in front of them. */
 const ordinary: ReadonlySet<string> = new Set<ServiceModel["resolution"]>([
   "endpoints",
   "passthrough",
@@ -180,7 +180,7 @@ const ordinary: ReadonlySet<string> = new Set<ServiceModel["resolution"]>([
   "alias",
 ]);
 
-/** A port cut into what listens apart, by key. */
+/** Splits a port into independent listeners, by key. */
 export function listenerParts(
   port: OutboundPort,
   { rest, apart }: ListenerServices,
@@ -197,7 +197,7 @@ function speaksOnlyHttp(service: ServiceModel, number: number): boolean {
   return protocol !== undefined && protocol !== "tcp" && protocol !== "tls" && protocol !== "unknown";
 }
 
-/** Undefined for a service that listens on several addresses, or on one that others may share. */
+/** Undefined if a service listens on several addresses, or on one that others may share. */
 function soleAddress(service: ServiceModel | undefined, port: number): string | undefined {
   const [address, ...others] = service?.addresses ?? [];
   const protocol = service?.ports.find((candidate) => candidate.port === port)?.protocol;

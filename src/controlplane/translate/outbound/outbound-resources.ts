@@ -46,7 +46,7 @@ import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
 export { deriveMeshModel, l4RoutesToService, routesToService, type MeshModel } from "../mesh-model.ts";
 
-/** What sidecars and gateways get for outbound traffic. */
+/** The outbound resources of sidecars and gateways. */
 export interface OutboundResources {
   /** Clusters that belong to no service, by name. */
   readonly fixedClusters: Collection<EncodedResource>;
@@ -54,7 +54,7 @@ export interface OutboundResources {
   /** Listeners of sidecars, by scope. */
   readonly listeners: readonly Collection<ScopedEncodedResource>[];
   readonly routes: OutboundRoutes;
-  /** Name tables of sidecars that answer DNS. */
+  /** DNS name tables of sidecars. */
   readonly nameTables: Collection<ScopedEncodedResource>;
 }
 
@@ -149,7 +149,7 @@ function deriveListeners(
   );
 }
 
-/** The table's resource has no name, as there is one for each proxy. */
+/** The resource has no name, because each proxy has one name table. */
 function deriveNameTables(
   graph: CollectionGraph,
   { scopes, registry, endpoints }: MeshModel,
@@ -162,7 +162,7 @@ function deriveNameTables(
       const services = scope.services
         .flatMap((entry) => registeredService(entry, registry, reader) ?? [])
         .map((service) => withAutomaticAddresses(serviceInCluster(service, scope.clusterId)));
-      // Addresses of other networks would be asked for past their gateways.
+      // Addresses in other networks are only reachable through gateways, so DNS leaves them out.
       const isNear = ({ network }: EndpointModel): boolean =>
         network === "" || (scope.network ?? "") === "" || network === scope.network;
       const table = nameTable(services, (service) =>
@@ -216,7 +216,7 @@ function resolvePort(
   };
 }
 
-/** Gateways have no original destinations to pass on to. */
+/** Gateways have no original destinations, so they get no passthrough cluster. */
 export function fixedClusterNames(kind: "sidecar" | "router", hbone: boolean): readonly string[] {
   return [
     blackHoleName,

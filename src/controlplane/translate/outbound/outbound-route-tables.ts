@@ -20,16 +20,16 @@ import { fieldOf, resourceOf, type EncodedResource } from "../resource.ts";
 import { routeConfiguration, routeConfigurationByHosts } from "../routing/route-configuration.ts";
 import { effectivePolicy } from "../traffic-policy.ts";
 
-/** A virtual host's fields but its name, which differs with the way that it is sent. */
+/** The encoded fields of a virtual host without its name. The name depends on how the host is sent. */
 export interface EncodedHost {
   readonly plan: HostPlan;
   readonly version: string;
   readonly bytes: Uint8Array;
-  /** The field of a route configuration that it is, with its name there. */
+  /** The host, with its name, as an encoded field of a route configuration. */
   readonly field: Uint8Array;
 }
 
-/** Route configurations of scopes, cut into virtual hosts that scopes share. */
+/** The route configurations of scopes, split into virtual hosts that scopes share. */
 export interface OutboundRoutes {
   /** By `<scope>|<route configuration>`. */
   readonly tables: Collection<RouteTable>;
@@ -82,7 +82,7 @@ function routeTables(
   if (mesh === undefined) return [];
   const { namespace } = port;
   const { services } = sharedPortOf(port, shared, model, reader);
-  // If no service speaks HTTP, no listener asks for routes.
+  // Without an HTTP service, no listener requests routes.
   if (
     !services.some(
       (service) =>
@@ -94,7 +94,7 @@ function routeTables(
     reader.lookup(model.registry.allAliases, anyKey).filter((alias) => isVisible(alias, namespace)),
     (alias) => alias.aliasOf,
   );
-  // Mostly none is, and then none must be looked for.
+  // Most meshes have no attached routes. This avoids the lookups.
   const hasRoutes = anyRoute(model, reader);
   const hashing = hashingHosts(model.inputs, reader);
   return planTables({
@@ -115,7 +115,7 @@ function routeTables(
 const anyKey = "any";
 const none: readonly string[] = [];
 
-/** Hosts of rules that send like requests to like endpoints. */
+/** The hosts of rules with consistent hashing. */
 function hashingHosts({ destinationRules, mesh }: MeshInputs, reader: CollectionReader): readonly string[] {
   const hashing = destinationRules.index("consistent-hash", (rule) => (hasHash(rule) ? [anyKey] : []));
   const domain = reader.get(mesh, meshKey)?.domain ?? "";
@@ -182,13 +182,13 @@ export function virtualHostName({ table, host }: Pick<HostPlan, "table" | "host"
   return `${table}/${host}`;
 }
 
-/** A single virtual host. Envoy removes it only if the host's name is the resource's name. */
+/** A virtual host as a separate resource. Envoy only removes it if the host's name equals the resource's name. */
 export function virtualHostResource({ plan, version, bytes }: EncodedHost): EncodedResource {
   const name = virtualHostName(plan);
   return resourceOf(typeUrls.virtualHost, name, version, [fieldOf(nameField, Buffer.from(name)), bytes]);
 }
 
-/** A route configuration with all its hosts. It is the same object while none of its hosts changes. */
+/** A route configuration with all its hosts. The result is the same object while no host changes. */
 export function routeTableResource(
   table: RouteTable,
   encodedOf: (plan: HostPlan) => EncodedHost | undefined,
@@ -221,7 +221,7 @@ export function announcedTableResource(name: string): EncodedResource {
   return resourceOf(typeUrls.route, name, contentHash(bytes), [bytes]);
 }
 
-/** Field numbers of RouteConfiguration and of VirtualHost. */
+/** The field numbers of RouteConfiguration and of VirtualHost. */
 const virtualHostsField = 2;
 const nameField = 1;
 

@@ -12,15 +12,15 @@ import type { OutboundPort } from "./outbound-port.ts";
 import { hashPolicyOf, retryPolicy } from "../routing/virtual-service-action.ts";
 import { destinationCluster, virtualServiceRoutes, type RouteInit } from "../routing/virtual-service-route.ts";
 
-/** A port of a scope with everything that its listeners are made of. */
+/** A port of a scope with all inputs of its listeners. */
 export interface ResolvedPort {
   readonly port: OutboundPort;
   readonly mesh: MeshSettings;
   readonly services: readonly ResolvedService[];
   readonly virtualServices: readonly VirtualServiceModel[];
-  /** The services of any destination, in this scope. */
+  /** Finds the service of a destination in this scope. */
   readonly serviceOf: (host: string) => ServiceModel | undefined;
-  /** Names of ExternalName Services that lead to a host. */
+  /** The ExternalName Services that point to a host. */
   readonly aliasesOf: (host: string) => readonly string[];
 }
 
@@ -34,13 +34,13 @@ export interface HostSources {
   readonly mesh: MeshSettings;
   readonly virtualServiceOf: (key: string) => VirtualServiceModel | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
-  /** The service of the host, and the HTTPRoutes that are attached to it for the host's client. */
+  /** The host's service, and the HTTPRoutes that are attached to it for the host's client. */
   readonly attachedRoutes: () => { readonly service: ServiceModel; readonly routes: readonly RouteModel[] } | undefined;
 }
 
 const badGateway = 502;
 
-/** The routes of a virtual host. Empty if their source is gone. */
+/** The routes of a virtual host. Empty if their source no longer exists. */
 export function hostRoutes({ host, source }: HostPlan, sources: HostSources): readonly RouteInit[] {
   switch (source.from) {
     case "service":
@@ -68,7 +68,7 @@ function routesOf(
     port,
     isTls: false,
     defaultRetries: mesh.defaultHttpRetryPolicy,
-    // A destination without a port uses the port of the request, even if its service has only one other port.
+    // A destination without a port uses the request's port, even if its service has a single other port.
     serviceOf: (host) => {
       const aliasOf = destinations === undefined ? "" : destinations.get(host);
       return aliasOf === undefined ? undefined : { ports: [{ name: "", port, protocol: "http", target: 0 }], aliasOf };
@@ -97,7 +97,7 @@ function defaultRoute(host: string, port: number, { mesh, hashOf }: HostSources)
   };
 }
 
-/** Routes of hosts that no service has. */
+/** Routes of hosts that belong to no service. */
 function unknownRoute(cluster: string | undefined): RouteInit {
   const match = { pathSpecifier: { case: "prefix" as const, value: "/" } };
   if (cluster === undefined)

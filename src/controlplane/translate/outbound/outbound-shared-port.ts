@@ -6,7 +6,7 @@ import type { ResolvedService } from "./outbound-route.ts";
 
 /** The parts of a port that are equal for all scopes with the same list of services. */
 export interface SharedPort {
-  /** The list that this belongs to. */
+  /** The list of services. */
   readonly entries: readonly PortService[];
   readonly services: readonly ResolvedService[];
   readonly listeners: ListenerServices;
@@ -65,7 +65,7 @@ function sharedPort(list: PortList, model: MeshModel, reader: CollectionReader):
   };
 }
 
-/** Models of services are the same objects as long as they say the same. */
+/** Unchanged service models are the same objects, so identity is compared. */
 function samePort(left: SharedPort, right: SharedPort): boolean {
   return (
     left.entries === right.entries &&

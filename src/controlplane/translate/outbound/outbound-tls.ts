@@ -18,23 +18,23 @@ import { secretOverAds, fileOverAgentSds, packed } from "../envoy-any.ts";
 import { type TransportSocketInit, validatedBy } from "../tls-context.ts";
 import { isHttp2, typeOf, type ClusterDraft } from "../traffic-policy.ts";
 
-/** The server of a cluster, for TLS. */
+/** The server of a cluster, as TLS needs it. */
 export interface TlsTarget {
-  /** `outbound_.80_.v1_.host` tells a peer which of its services is meant. */
+  /** `outbound_.80_.v1_.host`, by which the peer learns which of its services is called. */
   readonly sni: string;
   readonly identities: readonly string[];
   readonly meshExternal: boolean;
   readonly isEntry: boolean;
-  /** For TLS that is not the mesh's own. */
+  /** Defaults for TLS other than Istio's mutual TLS. */
   readonly defaults: { readonly cipherSuites: readonly string[]; readonly ecdhCurves: readonly string[] };
-  /** Endpoints that speak Istio's mutual TLS get it without being asked. */
+  /** Endpoints that accept Istio's mutual TLS get it without a policy. */
   readonly automatic: boolean;
   readonly hbone: boolean;
-  /** Names secrets only if the proxy may read them: gateways, and sidecars that a rule selects by their labels. */
+  /** Whether the proxy may read secrets: gateways, and sidecars that a rule selects by labels. */
   readonly mayReadSecrets: boolean;
 }
 
-/** Endpoints say by their metadata which socket is theirs; with a policy's own TLS there is one for all. */
+/** Endpoints select their transport socket by metadata. A policy's own TLS uses one socket for all of them. */
 export function applyTls(draft: ClusterDraft, tls: ClientTls | undefined, target: TlsTarget): void {
   const { cluster } = draft;
   const original = typeOf(cluster) === Cluster_DiscoveryType.ORIGINAL_DST;
@@ -57,7 +57,7 @@ export function applyTls(draft: ClusterDraft, tls: ClientTls | undefined, target
     return;
   }
   if (socket === undefined) cluster.transportSocketMatches = matches([hbone(rawBuffer), plaintext]);
-  // Istio's own TLS is what HBONE stands for; any other is meant for the application behind it.
+  // HBONE replaces Istio's mutual TLS. Any other TLS is meant for the application.
   else if (tls?.mode === "ISTIO_MUTUAL")
     cluster.transportSocketMatches = matches([hbone(rawBuffer), { name: "tlsMode-istio", transportSocket: socket }]);
   else cluster.transportSocketMatches = matches([hbone(socket), { name: "user", transportSocket: socket }]);
@@ -92,7 +92,10 @@ function policySocket(draft: ClusterDraft, tls: ClientTls, target: TlsTarget): T
   }
 }
 
-/** TLS that the application's own server ends. Who no name is given takes that of the request, and checks it. */
+/**
+ * TLS that the application's server terminates. Without a configured server name, the request's host is used and
+ * verified.
+ */
 function originatedTls(draft: ClusterDraft, tls: ClientTls, target: TlsTarget): TransportSocketInit | undefined {
   if (
     tls.mode === "MUTUAL" &&
@@ -161,7 +164,7 @@ function validation(tls: ClientTls, checked: boolean, names: readonly string[]):
   });
 }
 
-/** A name may stand in any kind of field of a certificate. */
+/** A name may appear in any type of subject alternative name. */
 function sanTypes(name: string): readonly SubjectAltNameMatcher_SanType[] {
   return name.includes("://")
     ? [SubjectAltNameMatcher_SanType.URI]

@@ -5,7 +5,10 @@ import { filterInit, type FilterInit } from "../filter-init.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 import { specifierOf } from "./weighted-target.ts";
 
-/** Network filters that lead connections to the backends of a route. Where none has a weight, connections are closed: no other route of the port takes them. */
+/**
+ * Network filters that lead connections to a route's backends. If all weights are 0, connections are closed, because no
+ * other route of the port applies.
+ */
 export function l4RouteFilters(
   { route, gateway: { backends } }: L4RouteModel,
   { telemetry }: { readonly telemetry: ProxyTelemetry },

@@ -22,7 +22,7 @@ import { defaultRetries, retryPolicy } from "./virtual-service-action.ts";
 type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }>;
 type RouteActionInit = MessageInitShape<typeof RouteActionSchema>;
 
-/** One match of one rule of one route, under one host of one listener. */
+/** One match of one rule of one route, for one host of one listener. */
 interface RouteEntry {
   readonly model: RouteModel;
   readonly leads: RouteBackends;
@@ -39,16 +39,16 @@ const corsFilterName = "envoy.filters.http.cors";
 export interface RouteTableScope {
   readonly name: string;
   readonly port: number;
-  /** The listeners whose routes it holds, by their ids: all plain HTTP ones of a port, or one in TLS. */
+  /** The listeners in this route configuration, by id: all plain HTTP listeners of a port, or one HTTPS listener. */
   readonly listeners: ReadonlyMap<string, TableListener>;
 }
 
 export interface TableListener {
   readonly owner: { readonly namespace: string; readonly name: string };
   readonly name: string;
-  /** `*` for all. */
+  /** `*` means all. */
   readonly hostname: string;
-  /** Hosts of other listeners of its port and protocol, which take their own requests away from this one. */
+  /** Hosts of other listeners with the same port and protocol. Requests for them do not belong to this listener. */
   readonly others: readonly string[];
 }
 
@@ -60,7 +60,7 @@ export function routeTable(
   mesh: MeshSettings,
 ): RouteConfiguration {
   const byHost = entriesByHost(gateway, listeners, routes);
-  // A listener's requests are not those of a wider one, even where no route takes them.
+  // Requests for a listener's host do not fall through to a less specific listener, even if no route matches.
   for (const { hostname } of listeners.values()) {
     if (!byHost.has(hostname) && [...byHost.keys()].some((wider) => intersectHostnames(wider, hostname) === hostname))
       byHost.set(hostname, []);
@@ -89,7 +89,7 @@ function entriesByHost(
         const listener = listeners.get(name);
         if (listener === undefined) continue;
         for (const host of hostnames) {
-          // A route that has two parents on one port would come twice.
+          // A route with two parents on one port must appear only once.
           if (seen.has(host) || !isOwn(host, listener)) continue;
           seen.add(host);
           byHost.set(host, [...(byHost.get(host) ?? []), ...entriesOf(model, name)]);
@@ -100,7 +100,7 @@ function entriesByHost(
   return byHost;
 }
 
-/** Whether no other listener of the port has the host more exactly. */
+/** Whether no other listener of the port has a more specific hostname for the host. */
 function isOwn(host: string, { hostname, others }: TableListener): boolean {
   const isNarrower = (other: string): boolean => other !== hostname && intersectHostnames(other, hostname) === other;
   return !others.some((other) => isNarrower(other) && intersectHostnames(host, other) === host);
@@ -127,7 +127,7 @@ function virtualHost(
   entries: readonly RouteEntry[],
   mesh: MeshSettings,
 ): MessageInitShape<typeof VirtualHostSchema> {
-  // Sorting is stable: of equals the older route, the earlier rule and the earlier match stay first.
+  // Sorting is stable. Among equals, the older route, the earlier rule and the earlier match come first.
   const sorted = [...entries].sort((left, right) => byPrecedence(left.match, right.match));
   const sourceOf = (id: string): string => {
     const { owner, name } = listeners.get(id) ?? { owner: { namespace: "", name: "" }, name: id };
@@ -141,7 +141,10 @@ function virtualHost(
   };
 }
 
-/** The routes for requests to a Service on one of its ports, of all HTTPRoutes that are attached to it; older ones first where matches are equal. */
+/**
+ * The routes for requests to one port of a Service, from all HTTPRoutes that are attached to it. Among equal matches,
+ * the oldest route comes first.
+ */
 export function serviceRoutes(
   service: { readonly namespace: string; readonly hostname: string },
   port: number,
@@ -195,7 +198,7 @@ function istioMetadata(source: string, route: RouteModel["route"]): JsonObject {
   return { config: `/apis/networking.istio.io/v1/namespaces/${route.namespace}/virtual-service/${source}` };
 }
 
-/** The span's name: the destination where there is only one, else the table's source. */
+/** The span's name: the destination if there is only one, else the route. */
 function operationOf(
   source: string,
   port: number,
@@ -240,7 +243,7 @@ function forwardAction(
   return { action: { case: "route", value } };
 }
 
-/** A time for one try is that of the request where it says nothing of retries. */
+/** Without retries, the timeout of an attempt is the request's timeout. */
 function timeoutOf({ timeouts, retry }: HttpRouteRule): number {
   const { requestMs = 0, backendRequestMs = 0 } = timeouts ?? {};
   return retry === undefined && backendRequestMs > 0 ? backendRequestMs : requestMs;
@@ -258,7 +261,7 @@ function destinationOf(backends: readonly WeightedBackend[]): Pick<RouteActionIn
   return { clusterSpecifier: { case: "weightedClusters", value: { clusters: backends.map(clusterWeight) } } };
 }
 
-/** What would answer a backend by an error does so for its share of the requests. */
+/** A backend that cannot be resolved answers its share of the requests with an error. */
 function clusterWeight({
   reference,
   resolved,
@@ -281,7 +284,10 @@ function clusterOf(resolved: ResolvedBackend | undefined): string {
   return resolved === undefined || "fault" in resolved ? unknownService : resolved.cluster;
 }
 
-/** As for a VirtualService; what a rule says of retries adds to when a connection fails. A timeout of 0 is none. */
+/**
+ * Same defaults as for a VirtualService. A rule's retries add to those for failed connections. A timeout of 0 means
+ * none.
+ */
 function retriesOf({ retry, timeouts }: HttpRouteRule, mesh: MeshSettings): RouteActionInit["retryPolicy"] {
   if (retry === undefined) return retryPolicy(mesh.defaultHttpRetryPolicy, false);
   const perTryTimeoutMs = timeouts?.backendRequestMs === 0 ? undefined : timeouts?.backendRequestMs;

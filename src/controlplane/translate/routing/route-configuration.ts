@@ -10,7 +10,7 @@ type VirtualHostInit = MessageInitShape<typeof VirtualHostSchema>;
 
 export const maxDirectResponseBodyBytes = 1_048_576;
 
-/** A table of routes to others; hosts are compared without their port. */
+/** A route configuration. Hosts are compared without their port. */
 export function routeConfiguration(name: string, virtualHosts: readonly VirtualHostInit[]): RouteConfiguration {
   return create(RouteConfigurationSchema, { ...settingsOf(name), virtualHosts: [...virtualHosts] });
 }
@@ -24,12 +24,12 @@ function settingsOf(name: string) {
   };
 }
 
-/** One whose hosts come by virtual host discovery, over the stream that this came by. */
+/** A route configuration whose virtual hosts are sent separately, over the same stream. */
 export function routeConfigurationByHosts(name: string): RouteConfiguration {
   return create(RouteConfigurationSchema, { ...settingsOf(name), vhds: { configSource: overAds } });
 }
 
-/** The virtual host of a gateway's port without routes: it answers every request with 404. */
+/** The virtual host of a gateway's port without routes. It answers every request with 404. */
 export function nobody(port: number): VirtualHostInit {
   return { name: `blackhole:${port}`, domains: ["*"] };
 }

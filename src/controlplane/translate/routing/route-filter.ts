@@ -32,7 +32,10 @@ export interface HeaderChanges {
 
 const { APPEND_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS_OR_ADD } = HeaderValueOption_HeaderAppendAction;
 
-/** The header modifiers among the filters; what sets the host is told apart, as it is a rewrite. */
+/**
+ * Header modifiers among the filters. Setting the host header is returned separately, because Envoy treats it as a
+ * rewrite.
+ */
 export function headerChanges(
   filters: readonly HttpRouteFilter[],
 ): HeaderChanges & { readonly authority: string | undefined } {
@@ -56,7 +59,7 @@ function headersToAdd({ set, add }: HeaderModifier): MessageInitShape<typeof Hea
   return [...added(set, OVERWRITE_IF_EXISTS_OR_ADD), ...added(add, APPEND_IF_EXISTS_OR_ADD)];
 }
 
-/** If several entries have one name, the first counts. */
+/** If several entries have the same name, the first wins. */
 function added(
   headers: HeaderModifier["set"],
   appendAction: HeaderValueOption_HeaderAppendAction,
@@ -73,7 +76,7 @@ function isHost(name: string): boolean {
   return name.startsWith(":") || name.toLowerCase() === "host";
 }
 
-/** By status. */
+/** Redirect codes by status. */
 export const redirectCodes = {
   301: RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
   302: RedirectAction_RedirectResponseCode.FOUND,
@@ -99,7 +102,9 @@ export function redirectAction(
   };
 }
 
-/** 0 leaves the port out: right where it is the scheme's own and the request's was the scheme's own too. */
+/**
+ * 0 omits the port. This is correct if the port is the scheme's default and the request used its scheme's default port.
+ */
 function redirectPort(redirect: RequestRedirect, listenerPort: number): number {
   if (redirect.port !== undefined) return redirect.port;
   const wanted = redirect.scheme === undefined ? listenerPort : wellKnownPorts[redirect.scheme];
@@ -125,7 +130,7 @@ type RewriteInit = Pick<
   "hostRewriteSpecifier" | "prefixRewrite" | "regexRewrite"
 >;
 
-/** `prefix` is the path that was matched, for a rewrite of the prefix alone. */
+/** `prefix` is the matched path prefix, for a rewrite of the prefix alone. */
 export function rewriteAction(rewrite: UrlRewrite, prefix: string): RewriteInit {
   const host: RewriteInit =
     rewrite.hostname === undefined
@@ -139,7 +144,7 @@ export function rewriteAction(rewrite: UrlRewrite, prefix: string): RewriteInit 
       regexRewrite: { pattern: { regex: "^[^?]*" }, substitution: escapeSubstitution(path.replaceFullPath) },
     };
   const replacement = trimmedPrefix(path.replacePrefixMatch === "" ? "/" : path.replacePrefixMatch);
-  // A plain rewrite would leave two slashes, or none.
+  // A plain rewrite would produce two slashes or none.
   if (replacement === "/")
     return {
       ...host,
@@ -159,7 +164,7 @@ function escapeSubstitution(text: string): string {
 
 const percent = 100;
 
-/** Mirrors whose backends are there; others are left out, as the request itself must not suffer. */
+/** Mirrors whose backends exist. Others are dropped, so that the request itself does not fail. */
 export function mirrorPolicies(
   filters: readonly HttpRouteFilter[],
   backends: readonly ResolvedBackend[],
@@ -184,7 +189,9 @@ export function mirrorPolicies(
   });
 }
 
-/** The route's own configuration of the CORS filter. Preflights of other origins are answered without a word on what is allowed. */
+/**
+ * The route's configuration of the CORS filter. Preflight requests of other origins get an answer that allows nothing.
+ */
 export function corsPolicy(cors: CorsFilter): Any {
   return packed(CorsPolicySchema, {
     filterEnabled: { defaultValue: { numerator: percent, denominator: FractionalPercent_DenominatorType.HUNDRED } },
@@ -198,7 +205,7 @@ export function corsPolicy(cors: CorsFilter): Any {
   });
 }
 
-/** `*` is any origin, of which nothing but its form is asked. */
+/** `*` accepts any origin with a valid form. */
 const anyOrigin = "^[a-zA-Z][a-zA-Z0-9+.-]*://[^/\\s?#]+$";
 
 function originPattern(

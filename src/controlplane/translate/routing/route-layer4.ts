@@ -4,7 +4,10 @@ import type { ServiceModel } from "../../model/service/service-model.ts";
 import { meshGateway, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import { unknownService } from "../cluster.ts";
 
-/** A TLSRoute or TCPRoute of a Service's port as the VirtualService that it means to the Service's clients. */
+/**
+ * Converts a TLSRoute or TCPRoute of a Service's port to the VirtualService with the same meaning for the Service's
+ * clients.
+ */
 export function l4VirtualService(
   { kind, route: { namespace, name, createdAt, spec }, mesh }: L4RouteModel,
   service: ServiceModel,
@@ -17,7 +20,7 @@ export function l4VirtualService(
     destination: "fault" in resolved ? nowhere : { host: resolved.host, port: { number: resolved.port } },
     weight,
   }));
-  // A proxy would refuse a list of no clusters, and with it all that its listener holds.
+  // A proxy would reject an empty list of clusters, and the whole listener with it.
   if (used.length === 0 && mesh.backends.length > 0) route.push({ destination: nowhere, weight: 1 });
   const hostnames = spec.hostnames ?? [];
   return {

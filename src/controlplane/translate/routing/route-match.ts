@@ -3,7 +3,7 @@ import type { HttpRouteMatch, NamedMatch } from "../../../api/gateway/index.ts";
 import type { RouteMatchSchema, StringMatcherSchema } from "../../../wire/envoy/index.ts";
 import { exactly, matching } from "../security/security-matcher.ts";
 
-/** An HTTPRoute's match in Envoy's words. */
+/** Converts an HTTPRoute's match to Envoy's. */
 export function routeMatch(match: HttpRouteMatch): MessageInitShape<typeof RouteMatchSchema> {
   const headers = match.headers.map((header) => ({
     name: header.name.toLowerCase(),
@@ -41,7 +41,7 @@ function pathSpecifier(
   }
 }
 
-/** Without slashes at the end: `/a/` means `/a` and what is below. */
+/** Strips trailing slashes: `/a/` means `/a` and everything below. */
 export function trimmedPrefix(value: string): string {
   const trimmed = value.replace(/\/+$/, "");
   return trimmed === "" ? "/" : trimmed;
@@ -53,7 +53,7 @@ function stringMatch(match: NamedMatch): MessageInitShape<typeof StringMatcherSc
 
 const pathRanks = { Exact: 3, PathPrefix: 2, RegularExpression: 1 } as const;
 
-/** Which of two matches is looked at first: by path, method, number of headers, number of query parameters. */
+/** Gateway API's order of matches: by path, method, number of headers, then number of query parameters. */
 export function byPrecedence(left: HttpRouteMatch, right: HttpRouteMatch): number {
   return (
     pathRanks[right.path.type] - pathRanks[left.path.type] ||

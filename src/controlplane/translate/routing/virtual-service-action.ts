@@ -38,7 +38,7 @@ export type RetryPolicyInit = Exclude<MessageInitShape<typeof RetryPolicySchema>
 
 const { APPEND_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS_OR_ADD } = HeaderValueOption_HeaderAppendAction;
 
-/** Changes of headers; what sets the host is told apart, as it is a rewrite. */
+/** Header changes. Setting the host header is returned separately, because Envoy treats it as a rewrite. */
 export function headerChanges({
   request,
   response,
@@ -124,7 +124,7 @@ const previousHosts = {
   name: "envoy.retry_host_predicates.previous_hosts",
   configType: { case: "typedConfig" as const, value: packed(PreviousHostsPredicateSchema, {}) },
 };
-/** A retry looks at other localities after every second attempt at one. */
+/** Retries prefer another locality after two attempts in one. */
 const otherLocalities = {
   name: "envoy.retry_priorities.previous_priorities",
   configType: { case: "typedConfig" as const, value: packed(PreviousPrioritiesConfigSchema, { updateFrequency: 2 }) },
@@ -132,7 +132,10 @@ const otherLocalities = {
 const minStatus = 100;
 const maxStatus = 599;
 
-/** The default when nothing is said; undefined when retries are turned off. Where a hash decides the host, a retry goes to the same. */
+/**
+ * The route's retries, else the default. Undefined if retries are off. With consistent hashing, a retry goes to the
+ * same host.
+ */
 export function retryPolicy(retry: HttpRetry | undefined, byHash: boolean): RetryPolicyInit | undefined {
   if (retry?.attempts === 0) return undefined;
   const words = (retry?.retryOn ?? defaultRetryOn)
@@ -179,7 +182,7 @@ export function mirrorPolicy(
   };
 }
 
-/** The route's own configuration of the fault filter. */
+/** The route's configuration of the fault filter. */
 export function faultOf({ delay, abort }: HttpFault): Any {
   return packed(HTTPFaultSchema, {
     ...(delay === undefined
@@ -204,7 +207,10 @@ function abortError(error: NonNullable<HttpFault["abort"]>["error"]) {
 const msPerSecond = 1000;
 const all = { defaultValue: { numerator: 100, denominator: FractionalPercent_DenominatorType.HUNDRED } };
 
-/** The route's own configuration of the CORS filter. Preflights of origins that are not allowed go on to the application unless they are to be ignored. */
+/**
+ * The route's configuration of the CORS filter. Preflight requests of origins that are not allowed reach the
+ * application, unless the policy says to ignore them.
+ */
 export function corsOf(cors: HttpCorsPolicy): Any {
   return packed(CorsPolicySchema, {
     filterEnabled: all,

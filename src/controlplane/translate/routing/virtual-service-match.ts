@@ -13,15 +13,15 @@ type StringMatcherInit = Exclude<MessageInitShape<typeof StringMatcherSchema>, {
 type HeaderMatcherInit = Exclude<MessageInitShape<typeof HeaderMatcherSchema>, { $typeName: string }>;
 type MetadataMatcherInit = NonNullable<RouteMatchInit["dynamicMetadata"]>[number];
 
-/** Whose configuration is made, as matches ask for it. */
+/** The client whose configuration is built, as far as matches depend on it. */
 export interface MatchClient {
   readonly namespace: string;
   readonly labels: Labels;
-  /** `mesh`, or the Gateway whose routes these are. */
+  /** `mesh`, or the Gateway that these routes are for. */
   readonly gateway: string;
 }
 
-/** What is known before any request comes: the gateway, or the client's labels and namespace. */
+/** Checks the parts of a match that are known in advance: the gateway, and the client's labels and namespace. */
 export function concernsClient(
   match: Pick<HttpMatch, "gateways" | "sourceLabels" | "sourceNamespace">,
   client: MatchClient,
@@ -31,7 +31,7 @@ export function concernsClient(
   return match.sourceNamespace === undefined || match.sourceNamespace === client.namespace;
 }
 
-/** A VirtualService's match in Envoy's words; without one, everything. */
+/** Converts a VirtualService's match to Envoy's. Without a match, the route matches everything. */
 export function httpRouteMatch(match: HttpMatch | undefined): RouteMatchInit {
   if (match === undefined) return { pathSpecifier: { case: "prefix", value: "/" } };
   const plain = [
@@ -67,7 +67,7 @@ function pathSpecifier(uri: StringMatch | undefined): NonNullable<RouteMatchInit
   }
 }
 
-/** Whether nothing that comes after it can be reached. */
+/** Whether no later route can be reached. */
 export function isCatchAll(given: MessageInitShape<typeof RouteMatchSchema>): boolean {
   const match = given as RouteMatchInit;
   const { pathSpecifier: path } = match;
@@ -84,7 +84,7 @@ export function stringMatcher({ kind, value }: StringMatch): StringMatcherInit {
   return { matchPattern: kind === "regex" ? { case: "safeRegex", value: { regex: value } } : { case: kind, value } };
 }
 
-/** `*` as an expression has always meant that the header is there. */
+/** The regular expression `*` has always meant that the header is present. */
 function asksForPresence(wanted: PresenceMatch): wanted is { readonly kind: "present" } {
   return wanted.kind === "present" || (wanted.kind === "regex" && wanted.value === "*");
 }
@@ -109,7 +109,7 @@ function queryMatch(name: string, wanted: PresenceMatch): MessageInitShape<typeo
 
 const claimPrefix = "@request.auth.claims";
 
-/** `@request.auth.claims.group.id` or `…claims[group][id]`: a claim of the request's verified token. */
+/** Parses `@request.auth.claims.group.id` or `…claims[group][id]`: a claim of the verified token. */
 function claimsOf(header: string): readonly string[] | undefined {
   if (!header.startsWith(claimPrefix)) return undefined;
   const rest = header.slice(claimPrefix.length);

@@ -29,16 +29,16 @@ export type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeNam
 
 export interface VirtualServiceRouteOptions {
   readonly client: MatchClient;
-  /** That requests come in at: of the service, or of the Gateway's server. */
+  /** The port of the requests: the service's, or the Gateway server's. */
   readonly port: number;
   readonly isTls: boolean;
-  /** The mesh's retries, for routes that set none. */
+  /** The mesh's default retries, for routes without their own. */
   readonly defaultRetries: HttpRetry | undefined;
   readonly serviceOf: (host: string) => Pick<ServiceModel, "ports" | "aliasOf"> | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
 }
 
-/** The routes of a VirtualService for one client and port, in order; what comes after one that takes everything is left out. */
+/** The routes of a VirtualService for one client and port, in order. Routes after a catch-all are dropped. */
 export function virtualServiceRoutes(
   model: VirtualServiceModel,
   options: VirtualServiceRouteOptions,
@@ -56,7 +56,7 @@ export function virtualServiceRoutes(
   return routes;
 }
 
-/** A configuration object's name in the metadata of what it shapes. */
+/** The object's name in the metadata of what it configures. */
 export function virtualServicePath(model: Pick<VirtualServiceModel, "namespace" | "name">): string {
   return `/apis/networking.istio.io/v1/namespaces/${model.namespace}/virtual-service/${model.name}`;
 }
@@ -106,7 +106,7 @@ function actionOf(
   return forward(http, authority, options);
 }
 
-/** The span's name: the destination where there is one, else the VirtualService. */
+/** The span's name: the destination if there is only one, else the VirtualService. */
 export function operationOf(
   { action }: RouteInit,
   match: NonNullable<RouteInit["match"]>,
@@ -130,7 +130,7 @@ export function operationOf(
   return host === undefined ? `${name}:${port}${shown}` : `${host}:${clusterPort ?? ""}${shown}`;
 }
 
-/** The cluster that a destination means on a port: its own port, else the only one of its service, else that of the request. */
+/** The cluster of a destination: by its own port, else the only port of its service, else the request's port. */
 export function destinationCluster(
   destination: Destination,
   port: number,

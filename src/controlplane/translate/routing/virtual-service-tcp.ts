@@ -14,15 +14,15 @@ type TcpProxyInit = Exclude<MessageInitShape<typeof TcpProxySchema>, { $typeName
 
 export interface TcpRouteContext {
   readonly mesh: MeshSettings;
-  /** Whose metrics: a sidecar's outbound ones are a client's, a gateway's a server's. */
+  /** Whose metrics are reported: a sidecar's outbound side is a client, and a gateway is a server. */
   readonly role: "client" | "server";
   readonly serviceOf: (host: string) => ServiceModel | undefined;
   readonly ruleOf: (host: string) => DestinationRuleModel | undefined;
-  /** What Telemetry asks for; the mesh config's when absent. */
+  /** Telemetry settings. Absent means those of the mesh config. */
   readonly telemetry?: ProxyTelemetry;
 }
 
-/** Whether a TCP or TLS match of a VirtualService can hold for a client on a port. */
+/** Whether a TCP or TLS match can apply to a client on a port. */
 export function l4Matches(match: L4Match, port: number, client: MatchClient): boolean {
   if (match.port !== undefined && match.port !== port) return false;
   const source = { gateways: [], sourceLabels: match.sourceLabels, sourceNamespace: match.sourceNamespace };
@@ -60,7 +60,7 @@ interface TcpTarget {
   readonly context: Pick<TcpRouteContext, "mesh" | "role" | "telemetry">;
 }
 
-/** Network filters that lead every connection to one cluster. */
+/** Network filters that lead all connections to one cluster. */
 export function tcpClusterFilters(cluster: string, target: TcpTarget): readonly FilterInit[] {
   return filters({ statPrefix: cluster, clusterSpecifier: { case: "cluster", value: cluster } }, target);
 }

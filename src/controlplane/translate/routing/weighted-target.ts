@@ -1,10 +1,10 @@
-/** A cluster that takes all of a port's connections, or a share. */
+/** A cluster that receives all connections of a port, or a share of them. */
 export interface WeightedTarget {
   readonly name: string;
   readonly weight: number;
 }
 
-/** Where a TCP proxy sends its connections. */
+/** The destination of a TCP proxy. */
 export function specifierOf(targets: readonly WeightedTarget[]) {
   const [only] = targets;
   if (targets.length === 1 && only !== undefined) return { case: "cluster" as const, value: only.name };

@@ -14,14 +14,14 @@ export interface AuthorizationContext {
   readonly mesh: MeshSettings;
   readonly tcp: boolean;
   readonly peer: RuleContext["peer"];
-  /** The cluster of an outside authorizer. Undefined if there is no such service. */
+  /** The cluster of an external authorizer. Undefined if its service does not exist. */
   readonly clusterOf: (service: ProviderService) => ProviderCluster | undefined;
 }
 
 export const httpRbacName = "envoy.filters.http.rbac";
 export const networkRbacName = "envoy.filters.network.rbac";
 
-/** AUDIT, DENY, ALLOW, each a filter, in this order: a DENY counts before any ALLOW. */
+/** One filter each for AUDIT, DENY and ALLOW, in this order, because a DENY wins over any ALLOW. */
 export function authorizationFilters(
   policies: readonly AuthorizationPolicyFacts[],
   context: AuthorizationContext,
@@ -48,7 +48,7 @@ export function authorizationFilters(
   });
 }
 
-/** Upstream's prefix where there are no shadow rules is that of ALLOW. */
+/** Without shadow rules, upstream uses the prefix of ALLOW. */
 function shadowPrefix(shadowRules: RbacInit | undefined): string {
   switch (shadowRules?.action) {
     case RBAC_Action.DENY:
@@ -70,7 +70,7 @@ function rbacFilter(
   return filterInit(httpRbacName, HttpRbacSchema, { ...rules, shadowRulesStatPrefix });
 }
 
-/** Undefined rules when there is no policy: an RBAC without policies, which ALLOW would deny all by, is something else. */
+/** Undefined without a policy. An RBAC filter with an empty list of policies would deny everything for ALLOW. */
 function rulesOf(
   policies: readonly AuthorizationPolicyFacts[],
   action: RBAC_Action,
@@ -105,9 +105,9 @@ function policiesOf(
 const custom: AuthorizationAction = "CUSTOM";
 
 /**
- * CUSTOM: shadow rules select the requests for which the provider is asked. If the provider is unknown, its service is
- * missing, or a workload has several (unless the control plane is told to ask them all), requests are denied, because
- * nobody can be asked. An HTTP provider cannot be asked about TCP and is left out, as upstream.
+ * CUSTOM: shadow rules select the requests that are sent to the provider. Requests are denied if the provider is
+ * unknown, its service is missing, or a workload has several providers and the control plane does not allow that. An
+ * HTTP provider cannot decide about TCP and is left out, as upstream.
  */
 export function customAuthorizationFilters(
   policies: readonly AuthorizationPolicyFacts[],

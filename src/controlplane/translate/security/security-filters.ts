@@ -13,21 +13,21 @@ import {
 import { jwtFilter } from "./security-jwt.ts";
 import type { RuleContext } from "./security-rbac.ts";
 
-/** The filters that decide whether requests and connections may pass, in their order. */
+/** The authentication and authorization filters, in order. */
 export interface SecurityFilters {
   readonly http: readonly FilterInit[];
-  /** Filters of the same policies, for chains that have no requests. */
+  /** The filters of the same policies for TCP chains. */
   readonly tcp: readonly FilterInit[];
 }
 
 export interface SecurityOptions {
-  /** Where the peer's identity is: behind HBONE, the connection itself has none. */
+  /** Where the peer's identity is. Behind HBONE, the connection itself has no identity. */
   readonly peer?: RuleContext["peer"];
-  /** Routes may match by claims, so they are chosen again once those are known: gateways. */
+  /** Set for gateways: routes may match claims, so routes are selected again once the claims are known. */
   readonly clearRouteCache?: boolean;
 }
 
-/** The policies of AuthorizationPolicy and RequestAuthentication as filters, for whatever subject. */
+/** Converts AuthorizationPolicies and RequestAuthentications of any subject to filters. */
 export class SecurityPolicies {
   readonly #inputs: MeshInputs;
   readonly #clusters: ProviderClusters;
@@ -80,7 +80,7 @@ export class SecurityPolicies {
   }
 }
 
-/** The cluster by which proxies fetch a key set themselves; undefined: the control plane has it, or fetches it. */
+/** The cluster from which proxies fetch a key set. Undefined if the control plane has the keys or fetches them. */
 function clusterOfKeys(
   uri: string | undefined,
   fetcher: KeySetFetcher | undefined,
@@ -90,6 +90,6 @@ function clusterOfKeys(
   const { hostname, port, protocol } = new URL(uri);
   const number = port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
   const found = clusterOf({ service: hostname, port: number })?.cluster;
-  // As upstream: such a cluster may be, or become, one that no service of the mesh stands for.
+  // Like upstream, this cluster may not exist, or may be created later.
   return found ?? (fetcher === "proxy" ? `outbound|${number}||${hostname}` : undefined);
 }

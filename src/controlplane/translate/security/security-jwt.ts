@@ -14,15 +14,15 @@ type ProviderInit = Exclude<MessageInitShape<typeof JwtProviderSchema>, { $typeN
 type RequirementInit = Exclude<MessageInitShape<typeof JwtRequirementSchema>, { $typeName: string }>;
 
 export interface JwtContext {
-  /** The key set of a rule; undefined while it could not be fetched. */
+  /** The key set of a rule. Undefined while it could not be fetched. */
   readonly keysOf: (rule: JwtRule) => string | undefined;
-  /** The cluster by which the proxy fetches the key set of a rule itself; undefined: it is sent with the rule. */
+  /** The cluster from which the proxy fetches the rule's key set. Undefined if the keys are sent with the rule. */
   readonly clusterOfKeys?: (rule: JwtRule) => string | undefined;
-  /** Gateways route by claims. */
+  /** Set for gateways, which route by claims. */
   readonly clearRouteCache: boolean;
 }
 
-/** A key whose private half nobody has, so no token is valid. */
+/** A key without a known private key, so that no token is valid. */
 const unusableKeys = JSON.stringify({
   keys: [
     {
@@ -35,8 +35,9 @@ const unusableKeys = JSON.stringify({
 });
 
 /**
- * Tokens of the rules' issuers are verified and kept as metadata. A request without a token passes, one with an invalid
- * token is refused; with several rules, a token that any of them takes is enough. Undefined without rules.
+ * Verifies tokens of the rules' issuers, and keeps their claims as metadata. A request without a token passes, and one
+ * with an invalid token is rejected. With several rules, a token that satisfies one of them is enough. Undefined
+ * without rules.
  */
 export function jwtFilter(rules: readonly JwtRule[], context: JwtContext): FilterInit | undefined {
   if (rules.length === 0) return undefined;
@@ -56,8 +57,8 @@ export function jwtFilter(rules: readonly JwtRule[], context: JwtContext): Filte
 }
 
 /**
- * Each provider's own token or none. With several providers, first any valid token, because they may look in the same
- * place.
+ * Accepts each provider's own token or none. With several providers, any valid token is tried first, because they may
+ * share a location.
  */
 function requirementOf(names: readonly string[]): RequirementInit {
   const orMissing = names.map((name): RequirementInit =>
@@ -98,7 +99,7 @@ function providerOf(rule: JwtRule, context: JwtContext): ProviderInit {
   };
 }
 
-/** How long proxies keep what they have fetched: upstream's. */
+/** How long proxies cache a fetched key set. This is upstream's value. */
 const keptMs = 300_000;
 
 function keysOf(rule: JwtRule, context: JwtContext): NonNullable<ProviderInit["jwksSourceSpecifier"]> {

@@ -26,14 +26,14 @@ export function endingWith(text: string, ignoreCase = false): StringMatcherInit 
 export function matching(regex: string): StringMatcherInit {
   return { matchPattern: { case: "safeRegex", value: { regex } } };
 }
-/** Anything that is not empty. */
+/** Matches any text that is not empty. */
 export const anything: StringMatcherInit = matching(".+");
 
 export function quoteRegex(text: string): string {
   return text.replaceAll(/[\\.+*?()|[\]{}^$]/g, String.raw`\$&`);
 }
 
-/** Istio's patterns: `*`, `*suffix`, `prefix*` or the text itself, each after a fixed beginning. */
+/** Istio's patterns: `*`, `*suffix`, `prefix*` or an exact text, each after a fixed beginning. */
 export function patternMatcher(pattern: string, beginning = ""): StringMatcherInit {
   if (pattern === "*") return anything;
   if (pattern.startsWith("*"))
@@ -47,7 +47,7 @@ export function headerMatcher(name: string, pattern: string): HeaderMatcherInit 
   return { name, headerMatchSpecifier: { case: "stringMatch", value: patternMatcher(pattern) } };
 }
 
-/** Host names do not differ by case. */
+/** Host names are compared without regard to case. */
 export function hostMatcher(pattern: string): HeaderMatcherInit {
   const name = ":authority";
   if (pattern === "*") return { name, headerMatchSpecifier: { case: "presentMatch", value: true } };
@@ -63,7 +63,7 @@ export function textValue(matcher: StringMatcherInit): ValueMatcherInit {
   return { matchPattern: { case: "stringMatch", value: matcher } };
 }
 
-/** One of the patterns. */
+/** Matches one of the patterns. */
 export function oneOfValues(matchers: readonly ValueMatcherInit[]): ValueMatcherInit {
   const [first, ...rest] = matchers;
   return first !== undefined && rest.length === 0
@@ -75,7 +75,7 @@ export function metadataMatcher(filter: string, path: readonly string[], value: 
   return { filter, path: path.map((key) => ({ segment: { case: "key" as const, value: key } })), value };
 }
 
-/** A list that holds such a value, or the value itself. */
+/** Matches the value itself, or a list that contains it. */
 export function listOrValue(value: ValueMatcherInit): ValueMatcherInit {
   return {
     matchPattern: {
@@ -90,7 +90,7 @@ export function listOrValue(value: ValueMatcherInit): ValueMatcherInit {
   };
 }
 
-/** An address or a CIDR; undefined for anything else. */
+/** Parses an address or a CIDR. Undefined for other texts. */
 export function cidrRange(text: string): CidrRangeInit | undefined {
   const cidr = cidrOf(text);
   return cidr === undefined ? undefined : { addressPrefix: text.split("/")[0] ?? "", prefixLen: cidr.length };

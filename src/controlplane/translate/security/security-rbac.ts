@@ -36,27 +36,24 @@ export type RbacPolicyInit = NonNullable<
   Exclude<MessageInitShape<typeof RBACSchema>, { $typeName: string }>["policies"]
 >[string];
 
-/** How a rule is written for the chain that it is for. */
+/** The context of a rule's translation. */
 export interface RuleContext {
-  /** Namespace of the policy. Service accounts without a namespace belong to it. */
+  /** The policy's namespace. Service accounts without a namespace belong to it. */
   readonly namespace: string;
   readonly trustDomain: string;
   readonly trustDomainAliases: readonly string[];
-  /** For connections, which lack the properties of requests. */
+  /** True for connections, which lack the properties of requests. */
   readonly tcp: boolean;
-  /**
-   * In an ALLOW, a rule that cannot be evaluated grants nothing. DENY and AUDIT leave out the part that cannot be
-   * evaluated.
-   */
+  /** An ALLOW rule that cannot be evaluated grants nothing. DENY and AUDIT drop the part that cannot be evaluated. */
   readonly allow: boolean;
-  /** Where the peer's identity is: in the connection's certificate, or (behind HBONE) in the filter state. */
+  /** The location of the peer's identity: the connection's certificate, or, behind HBONE, the filter state. */
   readonly peer: "certificate" | "filter-state";
 }
 
-/** Why a part of a rule cannot be expressed. In an ALLOW it drops the rule, elsewhere only the part. */
+/** A part of a rule that cannot be expressed. It drops the whole rule of an ALLOW, and only the part otherwise. */
 class Untellable extends Error {}
 
-/** The clause of one kind of value: undefined where nothing is left of it. */
+/** Translates one kind of value. Undefined if nothing is left. */
 type Clause<Init> = (values: readonly string[]) => Init | undefined;
 
 interface Term<Init> {
@@ -69,7 +66,7 @@ const jwtFilter = "envoy.filters.http.jwt_authn";
 const jwtPayload = "payload";
 const peerPrincipalKey = "io.istio.peer_principal";
 
-/** The rule as an RBAC policy. Undefined for a rule of an ALLOW that cannot be evaluated here. */
+/** Translates a rule to an RBAC policy. Undefined if an ALLOW rule cannot be evaluated here. */
 export function rbacPolicy(rule: AuthorizationRule, context: RuleContext): RbacPolicyInit | undefined {
   const conditions = rule.when.map((condition) => conditionTerm(condition, context));
   const basePermissions = conditions.flatMap((term) => ("permission" in term ? [term.permission] : []));
@@ -141,7 +138,7 @@ function operationTerms(operation: AuthorizationOperation, context: RuleContext)
   ];
 }
 
-/** A path, or one with the templates `{*}` (a segment) and `{**}` (the rest). */
+/** A path, which may contain the templates `{*}` (one segment) and `{**}` (the rest). */
 function pathPermission(path: string): PermissionInit {
   if (!path.includes("{*}") && !path.includes("{**}"))
     return { rule: { case: "urlPath", value: { rule: { case: "path", value: patternMatcher(path) } } } };
@@ -237,13 +234,13 @@ function namedCondition(
       rule: { case: "metadata", value: metadataMatcher(filter, [name], oneOfValues(given.map(filterValue))) },
     }));
   }
-  // An attribute that no request has never matches.
+  // An attribute that requests never have does not match.
   return permission(() => {
     throw new Untellable(`the attribute ${key} is not known`);
   });
 }
 
-/** `[value]` stands for a list that holds the value. */
+/** `[value]` matches a list that contains the value. */
 function filterValue(text: string): ReturnType<typeof textValue> {
   if (!text.startsWith("[") || !text.endsWith("]")) return textValue(patternMatcher(text));
   return {
@@ -298,7 +295,7 @@ function namespaceMatcher(namespace: string): StringMatcherInit {
   return matching(`.*/ns/${quoteRegex(namespace).replaceAll(String.raw`\*`, ".*")}/.*`);
 }
 
-/** Nothing after the account but a slash, so that no longer name matches. */
+/** Only a slash may follow the account, so that longer names do not match. */
 function serviceAccountMatcher(text: string, policyNamespace: string): StringMatcherInit {
   const slash = text.indexOf("/");
   const namespace = slash < 0 ? policyNamespace : text.slice(0, slash);
@@ -309,7 +306,7 @@ function trustDomainMatcher(domain: string): StringMatcherInit {
   return matching(`spiffe://${quoteRegex(domain).replaceAll(String.raw`\*`, "[^/]*")}/.*`);
 }
 
-/** `issuer/subject`; the issuer may hold slashes. */
+/** Parses `issuer/subject`. The issuer may contain slashes. */
 function requestPrincipals(values: readonly string[]): PrincipalInit {
   const both = values.map((value) => {
     const [issuer, subject] = issuerAndSubject(value);

@@ -2,16 +2,16 @@ import { formatAuthority } from "../../../wire/hbone/index.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import { fileAccessLogs, istioTextStart, type AccessLogInit } from "./access-log.ts";
 
-/** The variable of the mesh's `proxyMetadata` that switches the log lines of ambient's first release on. */
+/** The variable in the mesh's `proxyMetadata` that enables the log format of ambient's first release. */
 const switchName = "SERIN_LOG_FORMAT";
 const noAddress = "envoy://internal_client_address/";
 
-/** Whether waypoints write as those of 2022 did. */
+/** Whether waypoints write logs in the format of 2022. */
 export function writesLogsOf2022(mesh: Pick<MeshSettings, "proxyMetadata">): boolean {
   return mesh.proxyMetadata[switchName] === "2022";
 }
 
-/** What a service's requests leave in a waypoint of 2022: a line for the way to the pod, and one for that to the service. */
+/** The log lines of a service's requests in a waypoint of 2022: one towards the pod, and one towards the service. */
 export function serviceLogsOf2022(host: string, port: number, mesh: MeshSettings): readonly AccessLogInit[] {
   const pod = "inbound-pod|%UPSTREAM_REMOTE_PORT%||%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%";
   const lines = [
@@ -21,7 +21,7 @@ export function serviceLogsOf2022(host: string, port: number, mesh: MeshSettings
   return lines.flatMap((end) => textLog(`${istioTextStart} ${end}`, mesh));
 }
 
-/** And one for each tunnel to a service, by the address that it is for. */
+/** One more line for each tunnel to a service, selected by its address. */
 export function tunnelLogsOf2022(
   services: readonly {
     readonly host: string;
@@ -53,7 +53,7 @@ function tunnelLog(host: string, port: number, authority: string, mesh: MeshSett
 }
 
 function textLog(format: string, mesh: MeshSettings): AccessLogInit[] {
-  // Its own format is written whether or not the mesh config asks for another one.
+  // This format is written even if the mesh config disables access logs.
   return fileAccessLogs({
     path: mesh.accessLogFile === "" ? "/dev/stdout" : mesh.accessLogFile,
     encoding: "TEXT",

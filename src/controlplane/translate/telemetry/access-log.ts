@@ -7,11 +7,11 @@ import { packed } from "../envoy-any.ts";
 
 export type AccessLogInit = Exclude<MessageInitShape<typeof AccessLogSchema>, { $typeName: string }>;
 
-/** Where and how a file access log is written; an empty path writes none. */
+/** The path and format of a file access log. An empty path disables it. */
 export interface FileLogSettings {
   readonly path: string;
   readonly encoding: "TEXT" | "JSON";
-  /** A text, or with JSON an object of operators. Empty: Istio's own. */
+  /** A text, or, for JSON, an object of command operators. Empty means Istio's default. */
   readonly format: string;
   /** Omits values that are missing, instead of writing `-` or null. */
   readonly omitEmptyValues?: boolean;
@@ -48,7 +48,7 @@ const istioFields = {
 } as const;
 
 const f = istioFields;
-/** The part of Istio's text about the request. The destination follows. */
+/** The part of Istio's text format about the request. The part about the destination follows. */
 export const istioTextStart =
   `[${f.start_time}] "${f.method} ${f.path} ${f.protocol}" ${f.response_code} ${f.response_flags} ${f.response_code_details} ${f.connection_termination_details} ` +
   `"${f.upstream_transport_failure_reason}" ${f.bytes_received} ${f.bytes_sent} ${f.duration} ${f.upstream_service_time} "${f.x_forwarded_for}" "${f.user_agent}" ` +
@@ -62,7 +62,7 @@ export function meshAccessLogs(mesh: MeshSettings): AccessLogInit[] {
   return fileAccessLogs({ path: mesh.accessLogFile, encoding: mesh.accessLogEncoding, format: mesh.accessLogFormat });
 }
 
-/** For listeners: connections that match no chain, which are logged nowhere else. */
+/** For listeners: logs connections that match no filter chain, which no other log contains. */
 export function unmatchedAccessLogs(
   logs: readonly AccessLogInit[],
   { disableEnvoyListenerLog }: Pick<MeshSettings, "disableEnvoyListenerLog">,
@@ -93,7 +93,7 @@ export function fileAccessLogs(settings: FileLogSettings): AccessLogInit[] {
   return [{ name: "envoy.access_loggers.file", configType: { case: "typedConfig", value: config } }];
 }
 
-/** What operators need that are no part of Envoy's core. */
+/** Formatter extensions for operators outside Envoy's core. */
 export function formattersOf(format: string): { name: string; typedConfig: Any }[] {
   return format.includes("%REQ_WITHOUT_QUERY")
     ? [{ name: "envoy.formatter.req_without_query", typedConfig: packed(ReqWithoutQuerySchema, {}) }]
@@ -112,7 +112,7 @@ function formatOf(settings: FileLogSettings) {
   return { case: "jsonFormat" as const, value: jsonFields(settings.format) };
 }
 
-/** Istio's own fields also for a format that is no JSON object, as upstream takes it. */
+/** Like upstream, a format that is not a JSON object falls back to Istio's fields. */
 function jsonFields(format: string): JsonObject {
   if (format === "") return istioFields;
   try {

@@ -26,7 +26,10 @@ interface Choice {
   readonly filter: string | undefined;
 }
 
-/** Which access logs are written on one side of requests. Where Telemetry leaves none that is known, the mesh config's own counts. */
+/**
+ * The access logs for one side of requests. If Telemetry leaves no known provider, the mesh config's access log is
+ * used.
+ */
 export function accessLogsOf(levels: readonly Level[], mode: Mode, source: ProviderSource): AccessLogInit[] {
   const { mesh } = source;
   const asked = levels.map(({ accessLogging }) => accessLogging).filter((entries) => entries.length > 0);
@@ -96,7 +99,7 @@ function expressionFilter(expression: string): NonNullable<AccessLogInit["filter
   return { filterSpecifier: { case: "extensionFilter", value } };
 }
 
-/** Undefined for a provider without access logs, or one whose service is unknown. */
+/** Undefined for a provider without access logs, or with an unknown service. */
 function providerLog(provider: ExtensionProvider, source: ProviderSource): AccessLogInit | undefined {
   switch (provider.kind) {
     case "access-log-file":
@@ -113,7 +116,7 @@ function providerLog(provider: ExtensionProvider, source: ProviderSource): Acces
 
 const builtInFile = "envoy";
 
-/** The built-in one has the mesh config's format. Any other has Istio's if it sets none. */
+/** The built-in provider uses the mesh config's format. Others use Istio's default if they set none. */
 function fileLog(
   name: string,
   { path, text, labels, hasFormat, omitEmptyValues }: FileLogProvider,
@@ -130,9 +133,9 @@ function fileLog(
   });
 }
 
-/** What the exchange of metadata keeps of the two ends. */
+/** The filter state names of the peers' metadata. */
 const peers = ["upstream_peer", "downstream_peer"];
-/** And by the names that proxies before 1.24 kept them under. */
+/** The same, plus the names that proxies before 1.24 used. */
 const peersOfAllReleases = [
   ...peers,
   "wasm.upstream_peer",

@@ -8,7 +8,7 @@ import { namesOf, providerOf } from "./telemetry-provider.ts";
 type Level = Pick<Telemetry["spec"], "metrics">;
 type Mode = "CLIENT" | "SERVER";
 
-/** Prometheus' names, after `istio_`. */
+/** Prometheus names, without the prefix `istio_`. */
 const metricNames: Readonly<Record<Exclude<IstioMetric, "ALL_METRICS">, string>> = {
   REQUEST_COUNT: "requests_total",
   REQUEST_DURATION: "request_duration_milliseconds",
@@ -23,7 +23,7 @@ const metricNames: Readonly<Record<Exclude<IstioMetric, "ALL_METRICS">, string>>
 };
 const standardMetrics = Object.keys(metricNames).sort(compareText);
 
-/** What is said of one metric of one provider. */
+/** The overrides of one metric of one provider. */
 interface Change {
   disabled: boolean | undefined;
   readonly tags: Map<string, MetricsOverride["tagOverrides"][string]>;
@@ -32,7 +32,7 @@ interface Change {
 interface ProviderChanges {
   allDisabled: boolean;
   reportingIntervalMs: number | undefined;
-  /** By the metric's name in Telemetry, or of a custom one its own. */
+  /** By the metric's name in Telemetry. Custom metrics use their own name. */
   readonly metrics: Map<string, Change>;
 }
 

@@ -15,15 +15,15 @@ import { tracingOf, type RequestTracing } from "./telemetry-tracing.ts";
 /** A listener's metrics, tracing and logging. */
 export interface ProxyTelemetry {
   readonly accessLogs: readonly AccessLogInit[];
-  /** The filters that count, for HTTP and for TCP: one for each provider of metrics, none where metrics are off. */
+  /** The stats filters for HTTP and TCP: one for each metrics provider. Empty if metrics are off. */
   readonly stats: (role: StatsRole) => readonly FilterInit[];
-  /** Absent: requests are not traced. */
+  /** Absent if requests are not traced. */
   readonly tracing?: RequestTracing | undefined;
 }
 
 /**
- * The metrics, tracing and logging of proxies: the mesh config's, changed by the Telemetry of the mesh, the namespace
- * and the workload.
+ * The metrics, tracing and logging of proxies: the mesh config, overridden by the Telemetry objects of the mesh, the
+ * namespace and the workload.
  */
 export class TelemetryPolicies {
   readonly #selection: TelemetrySelection;
@@ -52,7 +52,7 @@ export class TelemetryPolicies {
   }
 }
 
-/** Without Telemetry: the mesh config's only. */
+/** The mesh config's settings alone, without Telemetry objects. */
 export function meshTelemetry(mesh: MeshSettings): ProxyTelemetry {
   return { accessLogs: meshAccessLogs(mesh), stats: (role) => [istioStats(role)] };
 }

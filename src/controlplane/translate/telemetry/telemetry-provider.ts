@@ -2,16 +2,16 @@ import type { ExtensionProvider, ProviderService } from "../../../api/istio/inde
 import type { MeshSettings } from "../../model/facts.ts";
 import type { ProviderCluster } from "../../model/provider-cluster.ts";
 
-/** Which side of a request a listener stands on. */
+/** The side of a request on which a listener is. */
 export type TelemetrySide = "outbound" | "inbound" | "gateway" | "waypoint";
 
-/** Where providers and their services are found. */
+/** How providers and their services are found. */
 export interface ProviderSource {
   readonly mesh: MeshSettings;
   readonly clusterOf: (service: ProviderService) => ProviderCluster | undefined;
 }
 
-/** Those that need no definition, unless one of the mesh config takes their place. */
+/** Providers that exist without a definition. A definition in the mesh config replaces them. */
 const builtIn: readonly ExtensionProvider[] = [
   { kind: "prometheus", name: "prometheus" },
   {
@@ -21,7 +21,7 @@ const builtIn: readonly ExtensionProvider[] = [
   },
 ];
 
-/** Names do not differ by case. */
+/** Names are compared without regard to case. */
 export function providerOf(
   name: string,
   { extensionProviders }: Pick<MeshSettings, "extensionProviders">,

@@ -16,13 +16,13 @@ export interface CustomTagInit {
   readonly type: NonNullable<TagInit["type"]>;
 }
 
-/** The canonical service of a subject; of a proxy of a Gateway its Deployment's name. */
+/** The canonical service of a subject. For a proxy of a Gateway, its Deployment's name. */
 export function workloadNameOf({ labels, gateway, waypoint }: PolicySubject): string {
   if (gateway !== undefined) return waypoint === true ? gateway.name : `${gateway.name}-${gateway.className}`;
   return canonicalName(labels, "unknown");
 }
 
-/** Which workload a span is of, and what policies on trial would have decided. */
+/** Tags with the span's workload, and with the results of dry-run policies. */
 export function istioTags(subject: PolicySubject, { clusterId, meshId }: MeshSettings): readonly CustomTagInit[] {
   const literals = {
     "istio.canonical_revision": canonicalRevision(subject.labels),
@@ -40,7 +40,7 @@ export function istioTags(subject: PolicySubject, { clusterId, meshId }: MeshSet
   ];
 }
 
-/** What the filters of dry runs leave as metadata of a request. */
+/** The metadata that dry-run filters write for a request. */
 const dryRunTags = (["allow", "deny"] as const).flatMap((action) => [
   dryRunTag(`istio.authorization.dry_run.${action}_policy.name`, `istio_dry_run_${action}_shadow_effective_policy_id`),
   dryRunTag(`istio.authorization.dry_run.${action}_policy.result`, `istio_dry_run_${action}_shadow_engine_result`),
@@ -69,7 +69,7 @@ const peerFields = {
   instance_name: "name",
 };
 
-/** A waypoint stands between two workloads, and tells of both. */
+/** A waypoint is between two workloads, so its spans describe both. */
 export function waypointTags(): readonly CustomTagInit[] {
   return [
     ["destination", "upstream"],

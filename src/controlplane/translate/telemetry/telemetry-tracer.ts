@@ -31,17 +31,17 @@ type TracerInit = Exclude<MessageInitShape<typeof Tracing_HttpSchema>, { $typeNa
 
 export interface Tracer {
   readonly provider: TracerInit;
-  /** It decides which traces are kept. */
+  /** Whether the tracer decides which traces are kept. */
   readonly samplesItself: boolean;
 }
 
-/** What the proxy calls itself: as Istio's tracers do, and as OpenTelemetry's conventions have it. */
+/** The proxy's service name: in the style of Istio's tracers, and by OpenTelemetry's conventions. */
 export interface TracedNames {
   readonly service: string;
   readonly workload: string;
 }
 
-/** How spans get to a collector; undefined where its service is not known. */
+/** How spans reach a collector. Undefined if its service is unknown. */
 export function tracerOf(settings: TracingProvider, names: TracedNames, source: ProviderSource): Tracer | undefined {
   const found = source.clusterOf(settings);
   if (found === undefined) return undefined;
@@ -143,7 +143,7 @@ function openTelemetry(
 
 const samplingPath = "api/v2/samplingConfiguration";
 
-/** Its settings come from an interface of its own, or from beside where spans go. */
+/** Dynatrace's sampler settings come from its own API, or from the host that receives spans. */
 function dynatrace(
   { tenant, clusterId, rootSpansPerMinute, api }: DynatraceSampler,
   { http }: OpenTelemetryProvider,

@@ -13,11 +13,11 @@ type Level = Pick<Telemetry["spec"], "tracing">;
 
 export interface RequestTracing {
   readonly settings: TracingInit;
-  /** Whether a request's id decides if it is traced. */
+  /** Whether the request id decides if a request is traced. */
   readonly byRequestId: boolean;
 }
 
-/** Whose requests, and on which side. */
+/** The subject and side of the traced requests. */
 export interface TracingContext {
   readonly subject: PolicySubject;
   readonly side: TelemetrySide;
@@ -38,8 +38,8 @@ interface Wanted {
 const allTraces = 100;
 
 /**
- * How requests are traced. Undefined: not at all. Without a Telemetry or a default provider, the proxy config decides,
- * whose collector is in the proxy's bootstrap.
+ * How requests are traced. Undefined if they are not. Without a Telemetry object or a default provider, the proxy
+ * config decides, and its collector is in the proxy's bootstrap.
  */
 export function tracingOf(
   levels: readonly Level[],
@@ -61,7 +61,7 @@ export function tracingOf(
   const maxTagLength =
     ("maxTagLength" in settings ? settings.maxTagLength : undefined) ?? mesh.tracing?.maxPathTagLength;
   const sampling = tracer.samplesItself ? allTraces : (wanted.samplingPercent ?? defaultSampling(mesh));
-  // A gateway's request to the mesh is a span of its own.
+  // A gateway's request to the mesh has its own span.
   const ownSpan = context.side === "gateway" || settings.kind === "skywalking";
   return {
     byRequestId: wanted.byRequestId,
@@ -93,7 +93,7 @@ function defaultSampling({ tracing, traceSamplingPercent }: MeshSettings): numbe
   return tracing?.samplingPercent ?? traceSamplingPercent;
 }
 
-/** A request is traced if its client asks for it. Others are sampled. */
+/** A request is traced if its client asked for that. Other requests are sampled. */
 function samplingOf(percent: number): Pick<TracingInit, "clientSampling" | "randomSampling" | "overallSampling"> {
   return {
     clientSampling: { value: allTraces },
@@ -120,7 +120,7 @@ function merged(entries: readonly TelemetryTracing[], mode: "CLIENT" | "SERVER",
   };
 }
 
-/** The user's own tags take the place of the proxy config's. */
+/** The user's tags replace those of the proxy config. */
 function tagsOf(
   withIstio: boolean,
   own: Readonly<Record<string, TracingTag>>,

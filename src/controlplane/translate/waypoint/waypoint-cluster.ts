@@ -25,21 +25,21 @@ export interface VipClusterOptions {
   readonly rule: DestinationRuleModel | undefined;
   readonly mesh: MeshSettings;
   readonly identities: readonly string[];
-  /** For cluster types that contain their endpoints. */
+  /** Set for cluster types that contain their endpoints. */
   readonly assignment: ClusterLoadAssignment | undefined;
 }
 
 /**
- * One port of a service, or of a subset of it, behind its waypoint. It is like any client's cluster, but each
- * connection passes the internal listener that speaks HBONE. A rule's TLS is the application's own, because HBONE
- * replaces Istio's.
+ * The cluster of one port of a service or subset behind its waypoint. It is like a client's cluster, but connections go
+ * through the internal listener that speaks HBONE. A rule's TLS is the application's own, because HBONE replaces
+ * Istio's mutual TLS.
  */
 export function vipCluster(options: VipClusterOptions): Cluster | undefined {
   const { service, port, carries, subset, rule, mesh, identities, assignment } = options;
   const name = vipName(port.port, carries, subset, service.hostname);
   const cluster = outboundCluster({
     service,
-    // For a port without a protocol, HTTP is forwarded in the version in which it arrived.
+    // On a port without a declared protocol, HTTP keeps the version in which it arrived.
     port,
     subset,
     rule,
@@ -88,7 +88,7 @@ function throughTunnel(inner: TransportSocketInit) {
   });
 }
 
-/** Identities of the waypoint's own namespace are taken too, as upstream writes it. */
+/** As upstream, also accepts the identities of the waypoint's own namespace. */
 export function peersOfNamespace(mesh: MeshSettings, namespace: string) {
   return trustDomainPeers(`${mesh.trustDomain}/ns/${namespace}/sa`);
 }

@@ -4,9 +4,9 @@ import { isForwarded } from "../dynamic-forward-proxy.ts";
 import { carriedKinds } from "./waypoint-name.ts";
 
 /**
- * The ports of a service that a waypoint accepts. If clients name the host themselves, these are requests to hosts
- * outside of the mesh. Server names are accepted only if the environment says so
- * (ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS), because a client may write any name.
+ * The ports of a service that a waypoint accepts. If clients name the host, these are requests to hosts outside the
+ * mesh. TLS server names are accepted only if the environment allows it (ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS),
+ * because a client may send any name.
  */
 export function waypointPortsOf(
   service: ServiceModel,

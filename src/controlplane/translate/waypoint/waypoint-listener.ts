@@ -53,11 +53,11 @@ export interface WaypointPort {
   readonly host: string;
   readonly port: number;
   readonly protocol: AppProtocol;
-  /** Absent when the port carries no HTTP. */
+  /** Absent if the port does not carry HTTP. */
   readonly routes: readonly Route[];
-  /** Of connections. */
+  /** The targets of TCP connections. */
   readonly targets: readonly WeightedTarget[];
-  /** Each request, or server name, names the host of the wildcard. */
+  /** Whether each request, or TLS server name, names a host of the wildcard. */
   readonly forwarded?: boolean;
 }
 
@@ -70,7 +70,7 @@ export interface WaypointServiceChains {
 export interface MainInternalOptions {
   readonly mesh: MeshSettings;
   readonly services: readonly WaypointServiceChains[];
-  /** Addresses of pods whose own traffic goes through the waypoint. */
+  /** The addresses of pods whose own traffic goes through the waypoint. */
   readonly workloads: readonly string[];
   readonly direct: WaypointPolicies;
 }
@@ -79,14 +79,14 @@ const directTcp = "direct-tcp";
 const directHttp = "direct-http";
 
 /**
- * The listener for connections inside the tunnels, which are told apart by the service's address and port, or by the
- * pod's address.
+ * The listener for connections inside the tunnels. They are matched by the service's address and port, or by the pod's
+ * address.
  */
 export function mainInternalListener({ mesh, services, workloads, direct }: MainInternalOptions): Listener {
   const chains = services.flatMap(({ ports, policies }) =>
     ports.flatMap((port) => carriedKinds(port.protocol).map((carries) => serviceChain(port, carries, policies, mesh))),
   );
-  // Requests by name come from another network, whose addresses differ.
+  // Requests by name come from another network, where addresses differ.
   const names =
     mesh.ambientMultiNetwork === true
       ? services.flatMap(({ addresses, ports }) =>
@@ -117,8 +117,8 @@ export function mainInternalListener({ mesh, services, workloads, direct }: Main
 }
 
 /**
- * Ports with a declared protocol are not inspected, because the inspector would wait in vain if the server speaks
- * first. Pods accept any port.
+ * Ports with a declared protocol are not inspected, because with server-first protocols the inspector would wait in
+ * vain. Directly addressed pods accept any port.
  */
 function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: boolean) {
   const filter = httpInspector();
@@ -131,7 +131,7 @@ function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: b
   return disabled === undefined ? filter : { ...filter, filterDisabled: disabled };
 }
 
-/** On TLS ports the server name is read, because policies may match it. */
+/** TLS ports are inspected for the server name, because policies may match it. */
 function tlsInspectorFor(services: readonly WaypointServiceChains[]) {
   const ports = services.flatMap((service) => service.ports);
   const secure = new Set(ports.filter(({ protocol }) => protocol === "tls").map(({ port }) => port));
@@ -191,7 +191,7 @@ function requests(
   { security, telemetry }: WaypointPolicies,
   mesh: MeshSettings,
 ): FilterInit {
-  // A route must not lead a request out of the wildcard.
+  // A route must not lead requests to hosts outside the wildcard.
   const domains = forwarded === true ? [host, `${host}:${port}`] : undefined;
   return httpConnectionManagerFilter({
     direction: "waypoint",
@@ -219,7 +219,7 @@ function connections(
   return [tcpMetadataExchange(), ...security.tcp, ...telemetry.stats("waypoint"), ...before, proxy];
 }
 
-/** The tunnel onwards is for the same destination as the one that it came by. */
+/** The next tunnel has the same destination as the one that ended here. */
 function keepDestination(): FilterInit {
   const key = "envoy.filters.listener.original_dst.local_ip";
   return filterInit("connect_authority", NetworkSetFilterStateSchema, {
@@ -246,7 +246,7 @@ function cidr(address: string) {
   return { addressPrefix, prefixLen: length === undefined ? (address.includes(":") ? 128 : 32) : Number(length) };
 }
 
-/** By the address that is meant: each with or without the length of a range. */
+/** Matches destination addresses, each with or without a prefix length. */
 export function addressRanges(
   ranges: readonly { readonly addresses: readonly string[]; readonly onMatch: OnMatchInit }[],
 ): MatcherInit {
@@ -281,7 +281,7 @@ function byProtocol(tcp: string, http: string): MatcherInit {
   };
 }
 
-/** By the authority that a CONNECT names, else as the other matcher says. */
+/** Matches the authority of the CONNECT, else uses the other matcher. */
 export function byNameOr(
   names: readonly (readonly [authority: string, then: OnMatchInit])[],
   otherwise: MatcherInit,
@@ -290,7 +290,7 @@ export function byNameOr(
   return { ...byState("authority", connectAuthorityState, Object.fromEntries(names)), onNoMatch: toMatcher(otherwise) };
 }
 
-/** By what a tunnel's end has noted of its CONNECT. */
+/** Matches a value that the tunnel's end recorded for its CONNECT. */
 export function byState(name: string, key: string, map: Readonly<Record<string, OnMatchInit>>): MatcherInit {
   return matcherTree(name, packed(FilterStateInputSchema, { key }), {
     case: "exactMatchMap",

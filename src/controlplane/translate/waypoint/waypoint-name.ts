@@ -2,7 +2,7 @@ import type { AppProtocol } from "../../model/facts.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import { type Carried, carriedBy } from "../inbound-chain-match.ts";
 
-/** How a waypoint takes what comes for a port: as requests, as connections, or as the first bytes tell. */
+/** How a waypoint handles a port: as HTTP or as TCP. If both are present, the first bytes decide. */
 export type WaypointCarries = "http" | "tcp";
 
 const kinds: Readonly<Record<Carried, readonly WaypointCarries[]>> = {
@@ -15,17 +15,20 @@ export function carriedKinds(protocol: AppProtocol): readonly WaypointCarries[] 
   return kinds[carriedBy(protocol)];
 }
 
-/** `inbound-vip|80|http/v1|host`: a service, or a subset of it, behind its waypoint. */
+/** `inbound-vip|80|http/v1|host`: a service or subset behind its waypoint. */
 export function vipName(port: number, carries: WaypointCarries, subset: string | undefined, host: string): string {
   return `inbound-vip|${port}|${carries}${subset === undefined || subset === "" ? "" : `/${subset}`}|${host}`;
 }
 
-/** Whether a cluster is one of what is behind the waypoint. */
+/** Whether a cluster leads to a service behind the waypoint. */
 export function isVipName(name: string): boolean {
   return name.startsWith("inbound-vip|");
 }
 
-/** The name that a route's `outbound|port|subset|host` has in the waypoint of that host; others keep theirs. */
+/**
+ * Renames a route's `outbound|port|subset|host` to the cluster's name in the waypoint of that host. Other names stay
+ * unchanged.
+ */
 export function inWaypoint(
   cluster: string,
   servedOf: (host: string) => Pick<ServiceModel, "ports"> | undefined,

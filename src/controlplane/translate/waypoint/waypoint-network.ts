@@ -8,7 +8,10 @@ import type { EndpointModel } from "../../model/service/service-endpoint-model.t
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import type { ClientNetwork } from "../network-endpoints.ts";
 
-/** The endpoints of a service for waypoints of this cluster. Those of other clusters only if the service is global. */
+/**
+ * The endpoints of a service for waypoints of this cluster. Endpoints in other clusters are included only if the
+ * service is global.
+ */
 export function waypointEndpoints(
   endpoints: readonly EndpointModel[],
   service: ServiceModel,
@@ -20,7 +23,7 @@ export function waypointEndpoints(
   return ofOwnClusters(endpoints, service, mesh, inputs, reader);
 }
 
-/** Those of the own network. */
+/** The endpoints in the own network. */
 export function nearEndpoints(
   endpoints: readonly EndpointModel[],
   service: ServiceModel,
@@ -50,8 +53,8 @@ function ofOwnClusters(
 }
 
 /**
- * How a waypoint reaches endpoints of other networks as a client of one port of a service. Undefined: it does not.
- * `isVip`: its cluster is that of a service behind it.
+ * How a waypoint reaches endpoints in other networks for one port of a service. Undefined if it does not. `isVip` means
+ * that the cluster leads to a service behind this waypoint.
  */
 export function waypointCrossing(
   service: ServiceModel,

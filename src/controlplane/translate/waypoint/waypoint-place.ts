@@ -7,7 +7,7 @@ import { nowhere } from "../../model/service/service-endpoint-model.ts";
 import { waypointPods } from "../../model/ambient/waypoint.ts";
 import type { ClientPlace } from "../outbound/outbound-locality.ts";
 
-/** The scope of what one pod of a waypoint gets by where it is. `pod`: `namespace/name`. */
+/** The scope of resources that depend on the location of a waypoint's pod. `pod` is `namespace/name`. */
 export function waypointPodScope(waypoint: string, pod: string): string {
   return `${waypoint}@${pod}`;
 }

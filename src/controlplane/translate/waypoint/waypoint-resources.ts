@@ -55,8 +55,8 @@ import { placesOf } from "./waypoint-place.ts";
 import { clustersOf, waypointRoutes, waypointTcpTargets, type WaypointRouteContext } from "./waypoint-route.ts";
 
 /**
- * What waypoints, and gateways between networks, get. Scopes are keys of {@link Waypoint} or of a Gateway. For
- * endpoints also {@link waypointPodScope}, which takes precedence.
+ * The resources of waypoints and of gateways between networks. Scopes are keys of {@link Waypoint} or of a Gateway.
+ * Endpoints may also have a {@link waypointPodScope}, which wins.
  */
 export interface WaypointResources {
   readonly listeners: readonly Collection<ScopedEncodedResource>[];
@@ -67,11 +67,14 @@ export interface WaypointResources {
 /** A service that goes through a waypoint. */
 interface ServedService {
   readonly waypoint: string;
-  /** Into the registry. */
+  /** The service's key in its registry. */
   readonly service: string;
 }
 
-/** A cluster of a service that a waypoint's routes or its mesh's providers lead to, and that does not go through it. */
+/**
+ * A cluster for a service that does not go through this waypoint: a destination of its routes, or a provider of the
+ * mesh.
+ */
 interface OutboundReference {
   readonly waypoint: string;
   readonly host: string;
@@ -79,13 +82,13 @@ interface OutboundReference {
   readonly subset: string | undefined;
 }
 
-/** Those that Kubernetes has registered, or those of ServiceEntries. */
+/** Services from Kubernetes, or from ServiceEntries. */
 interface ServedRegistry {
   readonly kind: "Service" | "ServiceEntry";
   readonly services: Collection<ServiceModel>;
   readonly served: Collection<ServedService>;
   readonly byWaypoint: CollectionIndex<ServedService>;
-  /** Behind the names of what is derived of it. */
+  /** The suffix of the names of derived collections. */
   readonly suffix: string;
 }
 
@@ -304,15 +307,12 @@ function crossesNetworks({ ambientMultiNetwork, ambientNetworkCrossing }: MeshSe
   return ambientMultiNetwork === true && ambientNetworkCrossing?.waypoints !== false;
 }
 
-/**
- * Includes the addresses that a control plane has assigned, of both families, because a waypoint gets requests for
- * each.
- */
+/** Includes assigned addresses of both families, because requests to either reach the waypoint. */
 function withOwnAddresses(service: ServiceModel): ServiceModel {
   return service.addresses.length > 0 ? service : { ...service, addresses: service.automaticAddresses ?? [] };
 }
 
-/** Tunnels are logged only in the form of 2022. The connections inside are logged separately. */
+/** Tunnels are only logged in the format of 2022. The connections inside are logged separately. */
 function ofTunnels(services: readonly ServiceModel[], mesh: MeshSettings): readonly AccessLogInit[] {
   if (!writesLogsOf2022(mesh)) return [];
   return tunnelLogsOf2022(
@@ -345,7 +345,7 @@ function deriveFixedClusters(graph: CollectionGraph, { model, waypoints }: Sourc
   );
 }
 
-/** One port of a service behind a waypoint: the whole service, and each of its subsets. */
+/** One port of a service behind a waypoint: for the whole service, or for a subset. */
 interface VipVariant {
   readonly name: string;
   readonly carries: "http" | "tcp";
@@ -485,7 +485,7 @@ function groupsOf(
   });
 }
 
-/** Of a cluster that finds out its endpoints itself. */
+/** The endpoints inside a cluster that resolves them itself. */
 function assignment(
   found: ResolvedService,
   key: AssignmentKey,
@@ -495,7 +495,7 @@ function assignment(
   return loadAssignment(key.name, groupsOf(found, key, true, sources, reader));
 }
 
-/** One for all of a waypoint's pods, and one for each pod if its location matters. */
+/** One resource for all pods of a waypoint, or one for each pod if its location matters. */
 function encodeAssignments(
   found: ResolvedService,
   key: AssignmentKey,
@@ -516,7 +516,10 @@ function encodeAssignments(
   ];
 }
 
-/** Waypoints reach the services of the mesh's providers (outside authorizers, tracers, logs), whichever of them they use, as upstream has it. */
+/**
+ * Waypoints get clusters for all services of the mesh's providers (authorizers, tracers, logs), whether they use them
+ * or not, as upstream.
+ */
 function deriveProviderReferences(
   graph: CollectionGraph,
   { model, waypoints }: Sources,

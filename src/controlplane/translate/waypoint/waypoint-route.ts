@@ -23,19 +23,20 @@ import type { WeightedTarget } from "../routing/weighted-target.ts";
 
 type RouteConfigurationInit = Exclude<MessageInitShape<typeof RouteConfigurationSchema>, { $typeName: string }>;
 
-/** What the routes of a waypoint are made of. */
+/** The inputs of a waypoint's routes. */
 export interface WaypointRouteContext {
   readonly waypoint: Waypoint;
   readonly model: MeshModel;
   readonly mesh: MeshSettings;
   readonly reader: CollectionReader;
-  /** A service that goes through this waypoint, by the host that a route names. */
+  /** Finds a service behind this waypoint by the host in a route. */
   readonly servedOf: (host: string) => ServiceModel | undefined;
 }
 
 /**
- * The routes of requests to one port of a service: its HTTPRoutes, else the first VirtualService for it, else the
- * service itself. The client is unknown here, so matches by client labels apply to everybody, as upstream.
+ * The routes of requests to one port of a service: from its HTTPRoutes, else from its first VirtualService, else a
+ * plain route to the service. The client is unknown here, so matches by client labels apply to all clients, as
+ * upstream.
  */
 export function waypointRoutes(
   service: ServiceModel,
@@ -53,7 +54,7 @@ export function waypointRoutes(
     : [plainRoute(fallback, service.hostname, port, context.mesh, hashOfService(service, port, context))];
 }
 
-/** The one virtual host of a port. Domains other than all are those that requests may lead to. */
+/** The only virtual host of a port. Domains other than `*` limit where requests may lead. */
 export function waypointRouteTable(
   name: string,
   port: number,
@@ -68,7 +69,7 @@ export function waypointRouteTable(
   };
 }
 
-/** One route for everything to one cluster. The client's side decides on timeouts. */
+/** One route for all requests to one cluster. The client's side sets timeouts. */
 export function plainRoute(cluster: string, host: string, port: number, mesh: MeshSettings, hash?: HashKey): Route {
   const retries = retryPolicy(mesh.defaultHttpRetryPolicy, false);
   return create(RouteSchema, {
@@ -88,7 +89,7 @@ export function plainRoute(cluster: string, host: string, port: number, mesh: Me
   });
 }
 
-/** A DestinationRule divides the requests of a service without a route. */
+/** A DestinationRule's consistent hashing applies to a service without a route. */
 function hashOfService(
   service: ServiceModel,
   port: number,
@@ -104,7 +105,7 @@ function hashOfService(
   return effectivePolicy(rule, undefined, port, mesh).loadBalancer?.consistentHash?.hashKey;
 }
 
-/** Where connections to one port of a service go, as a VirtualService's TCP routes say. */
+/** The destinations of connections to one port of a service, from a VirtualService's TCP routes. */
 export function waypointTcpTargets(
   service: ServiceModel,
   port: number,
@@ -137,7 +138,7 @@ function weightedTargets(
   return routes.filter((route) => route.weight > 0).map((route) => ({ name: clusterOf(route), weight: route.weight }));
 }
 
-/** Clusters that routes lead to. */
+/** The clusters of these routes. */
 export function clustersOf(routes: readonly Route[]): readonly string[] {
   return routes.flatMap(({ action }) => {
     if (action.case !== "route") return [];
@@ -177,7 +178,7 @@ function routesOfVirtualService(
   });
 }
 
-/** Only routes of the service's namespace and of the waypoint's may change another's traffic. */
+/** Only routes in the service's or the waypoint's namespace may change a service's traffic. */
 function virtualServicesFor(
   service: ServiceModel,
   { waypoint, model, reader }: WaypointRouteContext,
