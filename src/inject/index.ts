@@ -11,4 +11,4 @@ export { ownerOf, type PodOwner } from "./owner.ts";
 export { imageTagOfType } from "./proxy-container.ts";
 export { proxyConfigLayers } from "./proxy-config-layers.ts";
 export { parseProxyConfig, readMeshForInjection, type MeshForInjection } from "./mesh.ts";
-export { yamlBoundsFault } from "./yaml-bounds.ts";
+export { yamlBoundsFault, yamlNestingFault } from "./yaml-bounds.ts";

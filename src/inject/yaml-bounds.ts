@@ -10,6 +10,11 @@ const maxLevels = 64;
  */
 export function yamlBoundsFault(text: string): string | undefined {
   if (text.length > maxCharacters) return `must be at most ${maxCharacters} characters, got ${text.length}`;
+  return yamlNestingFault(text);
+}
+
+/** The bound of levels alone, for a text of any length that whoever runs the mesh writes. */
+export function yamlNestingFault(text: string): string | undefined {
   return isNestedBeyond(text, maxLevels) ? `must be nested at most ${maxLevels} levels deep` : undefined;
 }
 

@@ -1,7 +1,7 @@
 import { parseDocument } from "yaml";
 import { parseMeshConfig, parseMeshNetworks } from "../../../src/api/istio/index.ts";
 import { SerinError } from "../../../src/base/index.ts";
-import { parseProxyConfig } from "../../../src/inject/index.ts";
+import { parseProxyConfig, yamlNestingFault } from "../../../src/inject/index.ts";
 import { expect, expectRefusal, type FuzzTarget } from "../target.ts";
 
 export const target: FuzzTarget = {
@@ -33,6 +33,8 @@ export const target: FuzzTarget = {
     } catch (error) {
       expectRefusal(error, SerinError);
     }
+    // As the control plane reads its file.
+    if (yamlNestingFault(text) !== undefined) return;
     let raw: unknown;
     try {
       raw = parseDocument(text).toJS();

@@ -111,15 +111,13 @@ async function acceptWebSocket(
   const webSocket = await upgradeWebSocket(request, socket, head, webSocketProtocols);
   const stdin = wanted.stdin ? new PassThrough() : undefined;
   const resize = new ResizeListeners();
+  stdin?.on("drain", () => webSocket.resume());
   webSocket.on("message", (message: Buffer) => {
     const [number] = message;
     const data = message.subarray(1);
     if (number === channel.stdin && stdin !== undefined) {
-      // Pause the socket while the program does not read.
-      if (!stdin.write(data)) {
-        webSocket.pause();
-        stdin.once("drain", () => webSocket.resume());
-      }
+      // A client may send more after it has ended its input. Pause the socket while the program does not read.
+      if (!stdin.writableEnded && !stdin.write(data)) webSocket.pause();
     } else if (number === channel.resize) resize.take(data);
     else if (number === channel.close && data[0] === channel.stdin) stdin?.end();
   });

@@ -17,6 +17,8 @@ test("a mesh config that is refused, or cannot be read, leaves the one before in
     () => writeFileSync(path, "trustDomain: one"),
     () => writeFileSync(path, "trustDomain: [one"),
     () => undefined,
+    // A reader of YAML would take half a minute for it.
+    () => writeFileSync(path, `networks: ${"[{fr, {f".repeat(150)}`),
     // Reading a directory fails, like reading a file on a broken disk.
     () => (rmSync(path), mkdirSync(path)),
     () => rmSync(path, { recursive: true }),
@@ -36,5 +38,6 @@ test("a mesh config that is refused, or cannot be read, leaves the one before in
   });
   assert.deepEqual(taken, ["one", "cluster.local"]);
   assert.deepEqual(texts, ["trustDomain: one", ""]);
-  assert.equal(lines.filter((line) => line.includes("kept the mesh config as it was")).length, 2);
+  assert.equal(lines.filter((line) => line.includes("kept the mesh config as it was")).length, 3);
+  assert.equal(lines.filter((line) => line.includes("must be nested at most 64 levels deep")).length, 1);
 });

@@ -3,6 +3,7 @@ import { parse } from "yaml";
 import { formatIssues, type Parsed } from "../../api/index.ts";
 import { parseMeshConfig, parseMeshNetworks, type MeshConfig, type MeshNetworks } from "../../api/istio/index.ts";
 import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { yamlNestingFault } from "../../inject/index.ts";
 
 const pollMs = 1000;
 
@@ -22,6 +23,8 @@ function readConfig<Config>(
   { what, parse: read }: FileContent<Config>,
   log: Logger,
 ): Config {
+  const tooDeep = yamlNestingFault(text);
+  if (tooDeep !== undefined) throw userError("bad-mesh-config", `${path} ${tooDeep}`);
   let raw: unknown;
   try {
     raw = parse(text);
