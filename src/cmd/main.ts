@@ -22,6 +22,9 @@ giveBackIdleMemory();
 /** A reader that has left, or a full disk below a log, is no reason to end. */
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
+/** A process that was told to end, and whose work is done, waits no longer for what its work has left. */
+const leftoversMs = 1_000;
+
 /** The shell's, for a command that SIGINT ended. */
 const interruptedExitCode = 130;
 
@@ -67,7 +70,17 @@ async function main(): Promise<number> {
   const role: RoleModule = load === undefined ? await import("./cli.ts") : await load();
   const log = createLogger({ scope: name, level: logLevelOf(process.env) });
   const own = load === undefined ? [name, ...args] : args;
-  return await role.run({ args: own, env: process.env, log, shutdown: shutdownOnSignals(), release: thisRelease() });
+  const shutdown = shutdownOnSignals();
+  try {
+    return await role.run({ args: own, env: process.env, log, shutdown, release: thisRelease() });
+  } finally {
+    if (shutdown.drain.aborted) endWithoutLeftovers();
+  }
+}
+
+/** A connection that gets no answer holds a process for the two minutes in which the kernel repeats its SYN. */
+function endWithoutLeftovers(): void {
+  setTimeout(() => process.exit(), leftoversMs).unref();
 }
 
 try {

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { requireOwnNetwork } from "../net/testing/index.ts";
+
+requireOwnNetwork();
+
+/** A neighbour that takes every packet and answers none, as a Service's address does whose endpoints are gone. */
+const silentAddress = "10.9.9.2";
+const synSent = "02";
+
+function ip(...args: readonly string[]): void {
+  execFileSync("ip", args);
+}
+
+/** Whether the kernel repeats a SYN at this moment. */
+function isConnecting(): boolean {
+  const lines = readFileSync("/proc/net/tcp", "utf8").trim().split("\n").slice(1);
+  return lines.some((line) => line.trim().split(/\s+/)[3] === synSent);
+}
+
+test("a process that was told to end ends when its work is done, though a connection of it gets no answer", async () => {
+  ip("link", "set", "lo", "up");
+  ip("link", "add", "near", "type", "veth", "peer", "name", "far");
+  for (const name of ["near", "far"]) ip("link", "set", name, "up");
+  ip("address", "add", "10.9.9.1/24", "dev", "near");
+  ip("neighbour", "add", silentAddress, "lladdr", "02:00:00:00:00:02", "dev", "near");
+  const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), "proxy", "router"], {
+    env: {
+      ...process.env,
+      CA_ADDR: `${silentAddress}:15012`,
+      PROXY_CONFIG: JSON.stringify({
+        discoveryAddress: `${silentAddress}:15010`,
+        terminationDrainDuration: "1s",
+      }),
+      POD_NAME: "gateway",
+      POD_NAMESPACE: "shop",
+      INSTANCE_IP: "10.9.9.1",
+    },
+    stdio: "ignore",
+  });
+  const limit = setTimeout(() => child.kill("SIGKILL"), 40_000);
+  while (!isConnecting()) await new Promise((resolve) => setTimeout(resolve, 20));
+  child.kill("SIGTERM");
+  const [code, signal] = (await once(child, "close")) as [number | null, string | null];
+  clearTimeout(limit);
+  assert.deepEqual({ code, signal }, { code: 0, signal: null });
+});
