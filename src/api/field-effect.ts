@@ -1,6 +1,6 @@
 import type { FieldIssue } from "./parsed.ts";
 
-/** Whether a parser's warning says that a field does nothing, or nothing at Serin's own proxies. */
+/** Whether a parser's warning means that a field has no effect, or none in Serin's own proxies. */
 export function tellsOfNoEffect({ message }: FieldIssue): boolean {
   return /\b(has no effect|Envoy alone|Envoy only)\b/.test(message);
 }

@@ -1,21 +1,21 @@
 import type { KubernetesObject } from "./meta.ts";
 import type { Parsed } from "./parsed.ts";
 
-/** A kind of resource: where it lives in the API, and how an untrusted object becomes a checked one. */
+/** A kind of resource: its place in the API, and its parser for untrusted objects. */
 export interface KindDefinition<Value extends KubernetesObject = KubernetesObject> {
   /** Empty for the core group. */
   readonly group: string;
-  /** Served versions; the first is the one that we read and write. */
+  /** The served versions. The first one is read and written. */
   readonly versions: readonly [string, ...string[]];
   readonly kind: string;
-  /** The resource's name in paths: `httproutes`. */
+  /** The resource's name in paths, such as `httproutes`. */
   readonly plural: string;
   readonly namespaced: boolean;
-  /** Absent where the API server's own checks are enough for us. */
+  /** Absent if the API server's validation is sufficient. */
   readonly parse?: (raw: unknown) => Parsed<Value>;
 }
 
-/** Types a kind without naming it twice: `export const podKind = defineKind<Pod>({…})`. */
+/** Infers the type, so that a kind is only named once: `export const podKind = defineKind<Pod>({…})`. */
 export function defineKind<Value extends KubernetesObject>(definition: KindDefinition<Value>): KindDefinition<Value> {
   return definition;
 }

@@ -2,7 +2,10 @@ import type { LabelSelector } from "./meta.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
-/** Whether the labels satisfy the selector. An empty selector matches all, an absent one nothing (metav1.LabelSelector). */
+/**
+ * Whether the labels match the selector. An empty selector matches everything, and an absent one nothing
+ * (metav1.LabelSelector).
+ */
 export function matchesLabelSelector(selector: LabelSelector | undefined, labels: Labels = {}): boolean {
   if (selector === undefined) return false;
   for (const [key, value] of Object.entries(selector.matchLabels ?? {})) if (labels[key] !== value) return false;
@@ -26,13 +29,13 @@ export function matchesLabelSelector(selector: LabelSelector | undefined, labels
   return true;
 }
 
-/** Whether the labels contain all of the wanted ones: a Service's selector. An empty one matches nothing. */
+/** Whether the labels contain all wanted labels, like a Service's selector. An empty selector matches nothing. */
 export function matchesLabels(wanted: Labels | undefined, labels: Labels = {}): boolean {
   const entries = Object.entries(wanted ?? {});
   return entries.length > 0 && entries.every(([key, value]) => labels[key] === value);
 }
 
-/** The selector as the `labelSelector` parameter of a list: `app=web,tier in (a,b),!old`. */
+/** Formats the selector as the `labelSelector` parameter of a list: `app=web,tier in (a,b),!old`. */
 export function formatLabelSelector(selector: LabelSelector): string {
   const parts = Object.entries(selector.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
   for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {

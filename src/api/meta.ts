@@ -1,4 +1,4 @@
-/** Metadata that all objects have (Kubernetes API conventions, metav1.ObjectMeta). Times are RFC 3339 strings. */
+/** The metadata of all objects (metav1.ObjectMeta). Times are RFC 3339 strings. */
 export interface ObjectMeta {
   name?: string;
   generateName?: string;
@@ -35,14 +35,14 @@ export interface ManagedFieldsEntry {
   subresource?: string;
 }
 
-/** Any object of the API. Kinds that we act on narrow this with their own `spec` and `status`. */
+/** Any object of the API. Known kinds narrow this with their own `spec` and `status`. */
 export interface KubernetesObject {
   apiVersion?: string;
   kind?: string;
   metadata: ObjectMeta;
 }
 
-/** An object whose shape nobody here knows. */
+/** An object of unknown shape. */
 export interface UntypedObject extends KubernetesObject {
   [field: string]: unknown;
 }
@@ -58,7 +58,7 @@ export interface LabelSelectorRequirement {
   values?: string[];
 }
 
-/** metav1.Condition, as Gateway API and our own kinds use it. */
+/** metav1.Condition, as the Gateway API and Serin's own kinds use it. */
 export interface Condition {
   type: string;
   status: "True" | "False" | "Unknown";
@@ -68,13 +68,13 @@ export interface Condition {
   observedGeneration?: number;
 }
 
-/** `namespace/name`, or `name` for what is in no namespace. */
+/** `namespace/name`, or `name` for cluster-scoped objects. */
 export function keyOf(object: KubernetesObject): string {
   const { name = "", namespace } = object.metadata;
   return namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
 }
 
-/** A metav1.Time of milliseconds since the epoch: RFC 3339, in UTC, to the second. */
+/** Formats milliseconds since the epoch as metav1.Time: RFC 3339, in UTC, to the second. */
 export function metaTime(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, "2026-01-01T00:00:00".length)}Z`;
 }

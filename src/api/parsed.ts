@@ -1,4 +1,4 @@
-/** What a parser says of one field. `path` is as people write it: `spec.rules[0].backendRefs[1].port`. */
+/** An issue with one field. `path` has the form `spec.rules[0].backendRefs[1].port`. */
 export interface FieldIssue {
   readonly path: string;
   /** What was found, what was expected and what to do, without the path. */
@@ -6,8 +6,8 @@ export interface FieldIssue {
 }
 
 /**
- * The answer of every `parseX(raw)`: all errors and warnings at once, never only the first. `value` is there exactly when
- * there are no errors, with every default filled in.
+ * The result of every `parseX(raw)`, with all errors and warnings. `value` is set if and only if there are no errors,
+ * with every default filled in.
  */
 export type Parsed<Value> =
   | { readonly value: Value; readonly errors: readonly []; readonly warnings: readonly FieldIssue[] }
@@ -17,7 +17,7 @@ export type Parsed<Value> =
       readonly warnings: readonly FieldIssue[];
     };
 
-/** `spec.replicas: must be a whole number, got "two"`, one line an issue. */
+/** Formats one issue a line: `spec.replicas: must be a whole number, got "two"`. */
 export function formatIssues(issues: readonly FieldIssue[]): string {
   return issues.map((issue) => (issue.path === "" ? issue.message : `${issue.path}: ${issue.message}`)).join("\n");
 }

@@ -2,8 +2,8 @@ import { nearestName } from "../base/index.ts";
 import type { FieldIssue, Parsed } from "./parsed.ts";
 
 /**
- * Reads an untrusted value field by field and collects what is wrong with it. Each reader stands at a path; asking for a
- * field marks it as known, and {@link Reader.finish} reports those nobody asked for.
+ * Reads an untrusted value field by field and collects issues. Each reader has a path. Reading a field marks it as
+ * known, and {@link Reader.finish} reports the others.
  */
 export class Reader {
   readonly path: string;
@@ -41,7 +41,7 @@ export class Reader {
     return this.#typed(field, "true or false", (value) => typeof value === "boolean");
   }
 
-  /** A whole number within the bounds, both inclusive. */
+  /** Reads a whole number within the bounds, both inclusive. */
   integer(field: string, minimum = Number.MIN_SAFE_INTEGER, maximum = Number.MAX_SAFE_INTEGER): number | undefined {
     const value = this.#typed<number>(
       field,
@@ -67,30 +67,30 @@ export class Reader {
     return found;
   }
 
-  /** The value that a reader found, or an error that the field is required. */
+  /** Returns the value, or reports that the field is required. */
   required<Value>(field: string, value: Value | undefined): Value | undefined {
     if (value === undefined && !this.has(field)) this.error("is required", field);
     return value;
   }
 
-  /** A reader of a nested object; undefined when absent, an error when it is something else. */
+  /** Returns a reader for a nested object. Undefined if absent. Reports any other type. */
   object(field: string): Reader | undefined {
     const value = this.#typed<object>(field, "an object", isRecord);
     return value === undefined ? undefined : new Reader(value, this.#at(field), this.#report);
   }
 
-  /** A reader for each element; empty when absent. */
+  /** Returns a reader for each element. Empty if absent. */
   list(field: string): readonly Reader[] {
     const value = this.#typed<readonly unknown[]>(field, "a list", Array.isArray) ?? [];
     return value.map((element, index) => new Reader(element, `${this.#at(field)}[${index}]`, this.#report));
   }
 
-  /** A reader of an empty object in the place of a field that is absent. */
+  /** Returns a reader for an empty object, in place of an absent field. */
   empty(field: string): Reader {
     return new Reader({}, this.#at(field), this.#report);
   }
 
-  /** A reader for each element, which must be objects: what is none is an error and left out. */
+  /** Returns a reader for each element that is an object. Reports other elements and skips them. */
   objects(field: string): readonly Reader[] {
     return this.list(field).filter((element) => {
       if (isRecord(element.raw)) return true;
@@ -123,7 +123,7 @@ export class Reader {
     for (const field of fields) this.#known.add(field);
   }
 
-  /** Reports every field that was never asked for. */
+  /** Reports all fields that were not read. */
   unknownFields(
     report: (field: string, suggestion: string) => void = (field, suggestion) =>
       this.error(`is not a field that is known here${suggestion}`, field),
@@ -138,7 +138,7 @@ export class Reader {
     }
   }
 
-  /** The parser's answer: the value only if nothing was wrong anywhere below this report. */
+  /** The result of the parser. It has a value only if there are no errors. */
   finish<Value>(value: () => Value): Parsed<Value> {
     const [first, ...rest] = this.#report.errors;
     if (first !== undefined) return { value: undefined, errors: [first, ...rest], warnings: this.#report.warnings };
@@ -170,7 +170,7 @@ export class Reader {
   }
 }
 
-/** A slip of the pen is among few; looking for the nearest name takes long. */
+/** Suggesting the nearest name is slow, so it is only done for a few unknown fields. */
 const maxSuggestions = 20;
 const maxSuggestedLength = 64;
 
@@ -190,7 +190,7 @@ function describe(value: unknown): string {
   return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
 }
 
-/** For each key whether an earlier one equals it; of one that is undefined, false. Takes time in proportion to their number. */
+/** Whether an earlier key equals each key. False for undefined keys. Runs in linear time. */
 export function areRepeated(keys: readonly (string | number | undefined)[]): readonly boolean[] {
   const seen = new Set<string | number>();
   return keys.map((key) => {

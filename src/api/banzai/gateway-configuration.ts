@@ -7,10 +7,10 @@ export interface ResourceReference {
   readonly namespace: string;
 }
 
-/** What Istio's `gateways.ingress` and MeshGateway both say of a gateway. */
+/** The gateway settings that Istio's `gateways.ingress` and MeshGateway have in common. */
 export interface GatewayConfiguration {
   readonly enabled: boolean;
-  /** Written once, and left to the user from then on. */
+  /** Created once, and never updated afterwards. */
   readonly createOnly: boolean;
   readonly ports: readonly GatewayPort[];
   readonly replicaCount: number | undefined;
@@ -29,7 +29,7 @@ export interface GatewayConfiguration {
   readonly podAnnotations: Readonly<Record<string, string>>;
   readonly requestedNetworkView: string | undefined;
   readonly additionalEnvVars: readonly Tree[];
-  /** As it was written, to be copied into the MeshGateway that stands for it. */
+  /** The original settings, which are copied into the generated MeshGateway. */
   readonly raw: Tree;
 }
 
@@ -43,7 +43,7 @@ export interface GatewayPort {
 
 const largestPort = 65_535;
 
-/** Reads the fields from the reader of `gateways.ingress`, or of a MeshGateway's spec; absent means that there is none. */
+/** Reads the fields of `gateways.ingress` or of a MeshGateway's spec. `undefined` means that there is no gateway. */
 export function readGateway(reader: Reader | undefined, enabledAtAll: boolean): GatewayConfiguration {
   const raw = (reader?.raw ?? {}) as Tree;
   reader?.ignore("sds", "runAsRoot", "securityContext", "image");

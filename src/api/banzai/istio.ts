@@ -13,9 +13,9 @@ export interface BanzaiIstio extends KubernetesObject {
 }
 
 export interface BanzaiIstioSpec {
-  /** `1.6.8`: each operator looks after one minor release. */
+  /** For example `1.6.8`. Each operator handles one minor release. */
   readonly version: string;
-  /** Whether it has no revision and is the one that `istio-injection=enabled` means. */
+  /** True if it has no revision and serves namespaces with `istio-injection=enabled`. */
   readonly global: boolean;
   readonly autoInjectionNamespaces: readonly string[];
   readonly autoMtls: boolean;
@@ -42,7 +42,7 @@ export interface BanzaiIstioSpec {
 }
 
 export interface PilotConfiguration {
-  /** The images of the release that installs, where an object names none. */
+  /** The release's own images, where the object names none. */
   readonly image: string | undefined;
   readonly replicaCount: number | undefined;
   readonly minReplicas: number | undefined;
@@ -76,7 +76,7 @@ export interface BanzaiStatus {
   ErrorMessage?: string;
 }
 
-/** What older and rarer settings are called; they are read over, with a warning when they would change something. */
+/** Deprecated and rare settings. They are ignored, with a warning if they would change something. */
 const passedOver = [
   "logging",
   "mtls",
@@ -212,7 +212,10 @@ function readProxy(proxy: Reader): ProxyConfiguration {
   };
 }
 
-/** Without a parser: an operator has to see the objects of the other one, too, and says itself what is wrong with its own. */
+/**
+ * Has no parser: an operator must also see the objects of the other operator, and reports faults of its own objects
+ * itself.
+ */
 export const banzaiIstioKind = defineKind<KubernetesObject & { spec?: Tree; status?: BanzaiStatus }>({
   group: "istio.banzaicloud.io",
   versions: ["v1beta1"],
@@ -221,22 +224,22 @@ export const banzaiIstioKind = defineKind<KubernetesObject & { spec?: Tree; stat
   namespaced: true,
 });
 
-/** Whether it names a release: `1.6.14`. */
+/** Whether the text is a full release such as `1.6.14`. */
 export function isRelease(version: string): boolean {
   return /^1\.\d+\.\d+$/.test(version);
 }
 
-/** `1.6` of `1.6.14`. */
+/** The minor release, for example `1.6` of `1.6.14`. */
 export function minorOf(version: string): string {
   return version.split(".").slice(0, 2).join(".");
 }
 
-/** What names of the control plane's objects end in: nothing for a global one, else the object's name. */
+/** The suffix of the names of the control plane's objects: empty for a global one, else the object's name. */
 export function resourceSuffixOf({ metadata, spec }: BanzaiIstio): string {
   return spec.global ? "" : (metadata.name ?? "").replaceAll(".", "-");
 }
 
-/** The value of `istio.io/rev` that means the control plane: `<name>.<namespace>`, also for a global one. */
+/** The value of `istio.io/rev` for the control plane: `<name>.<namespace>`, also for a global one. */
 export function revisionLabelOf(reference: ResourceReference): string {
   return `${reference.name.replaceAll(".", "-")}.${reference.namespace}`;
 }

@@ -15,7 +15,7 @@ export interface BanzaiMeshGateway extends KubernetesObject {
 
 export interface BanzaiMeshGatewaySpec extends GatewayConfiguration {
   readonly type: "ingress" | "egress";
-  /** None: the oldest Istio of the cluster. */
+  /** Undefined means the oldest Istio of the cluster. */
   readonly istioControlPlane: ResourceReference | undefined;
 }
 

@@ -1,19 +1,19 @@
-/** What a person may order of a rollout; the command line's verbs. */
+/** The orders that a person can give to a rollout. The command line uses the same verbs. */
 export const rolloutActions = ["approve", "pause", "resume", "promote", "rollback", "complete", "retry"] as const;
 export type RolloutAction = (typeof rolloutActions)[number];
 
-/** One order as the page offers it: what it would do is said before it is done. */
+/** One order on the page, with its effect. */
 export interface RolloutActionOffer {
   readonly action: RolloutAction;
-  /** `Roll back`. */
+  /** For example `Roll back`. */
   readonly title: string;
-  /** Undefined: it may be given now, by this user. */
+  /** Why this user cannot give the order now. Undefined if the user can. */
   readonly refusedBecause?: string;
-  /** Sentences for the confirmation: what changes, object by object. */
+  /** Sentences for the confirmation: what changes, one per object. */
   readonly changes: readonly string[];
-  /** The same by the command line. */
+  /** The command that does the same. */
   readonly command: string;
-  /** It asks for a reason, which is kept. */
+  /** Whether the dialog asks for a reason, which is recorded. */
   readonly asksWhy: boolean;
 }
 
@@ -25,8 +25,8 @@ export interface ActionRequest {
   readonly action: RolloutAction;
   readonly why: string;
   /**
-   * The step of the view that the user confirmed. If the rollout is at another step by now, the order is a `conflict`.
-   * Empty: any step.
+   * The step that the user saw when confirming. If the rollout has moved on, the order is a `conflict`. Empty means any
+   * step.
    */
   readonly step: string;
 }
@@ -34,7 +34,7 @@ export interface ActionRequest {
 export interface AuditRecord {
   readonly atMs: number;
   readonly user: string;
-  /** `rollback Canary shop/shop`, `apply VirtualService shop/shop`, `login`. */
+  /** For example `rollback Canary shop/shop`, `apply VirtualService shop/shop` or `login`. */
   readonly what: string;
   readonly result: "done" | "refused" | "failed";
   readonly detail: string;

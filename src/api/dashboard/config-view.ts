@@ -5,7 +5,7 @@ export interface ConfigsView extends View {
   readonly tables: { readonly configs: Readonly<Record<string, ConfigRow>> };
 }
 
-/** An object of Istio's kinds, of Gateway API or of ours. */
+/** An object of Istio, Gateway API or Serin. */
 export interface ConfigRow {
   readonly apiVersion: string;
   readonly kind: string;
@@ -14,7 +14,7 @@ export interface ConfigRow {
   readonly createdAtMs?: number;
   readonly errors: number;
   readonly warnings: number;
-  /** The worst message; empty when there is none. */
+  /** The most severe message. Empty if there is none. */
   readonly firstMessage: string;
 }
 
@@ -35,15 +35,17 @@ export interface ConfigHead extends ViewHead {
   readonly mayWrite: boolean;
 }
 
-/** What the analyzer says of an object. */
+/** One message of the analyzer about an object. */
 export interface ConfigMessage {
-  /** `IST0101`, `SER0110`; empty where it comes from the parser. */
+  /** For example `IST0101` or `SER0110`. Empty for messages of the parser. */
   readonly code: string;
   readonly level: "Error" | "Warning" | "Info";
   readonly message: string;
-  /** `spec.http[0].route[0].destination.host`; empty for the object as a whole. */
+  /** For example `spec.http[0].route[0].destination.host`. Empty for the object as a whole. */
   readonly path: string;
-  /** From 1, in the YAML that was sent or is shown; the object's first where the path is not in it. */
+  /**
+   * The line in the YAML that was sent or is shown, from 1. If the path is not in the YAML, the object's first line.
+   */
   readonly line: number;
   readonly column: number;
 }

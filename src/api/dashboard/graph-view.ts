@@ -17,35 +17,35 @@ export interface GraphView extends View {
 
 export interface GraphHead extends ViewHead {
   readonly windowSeconds: number;
-  /** The moment that is shown; `live` says that it moves. */
+  /** The time that the graph shows. If `live` is true, it advances. */
   readonly shownAtMs: number;
   readonly live: boolean;
-  /** What the store still has, for time travel. */
+  /** The oldest time in the metrics store, for time travel. */
   readonly oldestMs?: number;
-  /** Namespaces that there are for this user, also those that are filtered out. */
+  /** All namespaces that this user can see, including those that the filter hides. */
   readonly namespaces: readonly string[];
-  /** So many nodes or edges were left out because there are more than a page can show; 0 as a rule. */
+  /** The number of nodes and edges that were omitted because a page cannot show more. Usually 0. */
   readonly omitted: number;
 }
 
 export interface GraphNode {
-  /** `unknown` is whom no proxy could name; `external` is a host outside of the mesh. */
+  /** `unknown` is a peer that no proxy could identify. `external` is a host outside the mesh. */
   readonly kind: "workload" | "app" | "service" | "gateway" | "waypoint" | "ztunnel" | "external" | "unknown";
   readonly namespace: string;
   readonly name: string;
   readonly app: string;
   readonly version: string;
-  /** The mesh's revision that serves it; empty where there is none. */
+  /** The mesh revision that serves it. Empty outside the mesh. */
   readonly revision: string;
   readonly dataPlane: "sidecar" | "ambient" | "proxy" | "none";
   readonly health: Health;
-  /** Why it is not healthy, in words. */
+  /** Why it is unhealthy, in words. */
   readonly reason: string;
   readonly podsReady: number;
   readonly pods: number;
   readonly requestRate: number;
   readonly errorShare: number;
-  /** The rollout that moves it: `Canary shop/shop`. Empty without one. */
+  /** The rollout that changes it, for example `Canary shop/shop`. Empty if there is none. */
   readonly rollout: string;
 }
 
@@ -54,36 +54,36 @@ export interface GraphEdge {
   readonly to: string;
   readonly protocol: string;
   readonly requestRate: number;
-  /** The share of 5xx responses, and of requests without a response. */
+  /** The share of requests with a 5xx response or without a response. */
   readonly errorShare: number;
   readonly clientErrorShare: number;
-  /** Rates by response code (`200`), and by response flag where one was set (`503 UF`). */
+  /** Rates by response code (`200`), with the response flag if one was set (`503 UF`). */
   readonly responses: Readonly<Record<string, number>>;
   readonly p50Ms?: number;
   readonly p95Ms?: number;
   readonly p99Ms?: number;
-  /** Both ways; of TCP. */
+  /** TCP bytes in both directions. */
   readonly byteRate: number;
   readonly openedRate: number;
-  /** Undefined where no proxy at the destination has told. */
+  /** Undefined if no proxy at the destination reports it. */
   readonly mutualTlsShare?: number;
   readonly health: Health;
-  /** The Service by which it goes; empty where that is not known. */
+  /** The Service that clients call. Empty if unknown. */
   readonly service: string;
-  /** Percent that the route's configuration sends there, and the share that was measured; undefined where no rule with weights holds. */
+  /** The configured percentage and the measured share. Undefined if no weighted route applies. */
   readonly configuredWeight?: number;
   readonly measuredShare?: number;
-  /** Key of `routes`; empty without one. */
+  /** The key in `routes`. Empty if there is none. */
   readonly route: string;
 }
 
-/** One rule that splits traffic: as configured, and as measured. */
+/** One rule that splits traffic, as configured and as measured. */
 export interface GraphRoute {
-  /** `HTTPRoute default/reviews`. */
+  /** For example `HTTPRoute default/reviews`. */
   readonly object: string;
   readonly namespace: string;
   readonly service: string;
-  /** In words: `all`, `header end-user is jason`. */
+  /** In words, for example `all` or `header end-user is jason`. */
   readonly match: string;
   readonly destinations: readonly {
     readonly name: string;

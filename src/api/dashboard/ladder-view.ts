@@ -1,6 +1,6 @@
 import type { View, ViewHead } from "./view.ts";
 
-/** Every part of the mesh against the revisions: where it is, where it is going, what blocks it. */
+/** The mesh's parts and their revisions: where each part is, where it goes, and what blocks it. */
 export interface LadderView extends View {
   readonly head: LadderHead;
   readonly tables: {
@@ -11,20 +11,20 @@ export interface LadderView extends View {
 }
 
 export interface LadderHead extends ViewHead {
-  /** The MeshUpgrade that is under way, or ended last; empty without one. */
+  /** The MeshUpgrade in progress, or else the latest one. Empty if there is none. */
   readonly upgrade: string;
 }
 
 export interface LadderRevision {
   readonly name: string;
   readonly version: string;
-  /** Tags that lead to it; `default` among them. */
+  /** The tags that point to it. `default` is one of them. */
   readonly tags: readonly string[];
   readonly podsReady: number;
   readonly pods: number;
-  /** SHA-256 of the root that it signs by, the first 12 digits; empty when not known. */
+  /** The first 12 hex digits of the SHA-256 of its signing root. Empty if unknown. */
   readonly root: string;
-  /** Proxies connected to it. */
+  /** The number of connected proxies. */
   readonly proxies: number;
 }
 
@@ -32,16 +32,19 @@ export interface LadderRung {
   readonly kind: "control plane" | "namespace" | "gateway" | "waypoint" | "ztunnel" | "cni";
   readonly namespace: string;
   readonly name: string;
-  /** Shares of its pods (or of its traffic, for a gateway or waypoint under way) by revision; they sum up to 1. */
+  /**
+   * The share of its pods for each revision. For a gateway or waypoint in transition, the share of its traffic. The
+   * shares add up to 1.
+   */
   readonly at: Readonly<Record<string, number>>;
   readonly pods: Readonly<Record<string, number>>;
-  /** The revision that its labels ask for; empty where it is in no mesh. */
+  /** The revision that its labels select. Empty outside the mesh. */
   readonly wanted: string;
-  /** Where the upgrade under way leads it; empty when it is there, or there is none. */
+  /** The revision to which the current upgrade moves it. Empty if it is there, or without an upgrade. */
   readonly goingTo: string;
-  /** What blocks it, by name: a pod that is not ready, a proxy that rejects, a PodDisruptionBudget. */
+  /** What blocks it, by name: an unready pod, a proxy that rejects configuration, a PodDisruptionBudget. */
   readonly blockedBy: readonly string[];
-  /** What a person has to say before it goes on; nothing is wrong. */
+  /** The decisions that a person must make before it continues. They are not faults. */
   readonly waitsFor: readonly string[];
 }
 
@@ -53,7 +56,7 @@ export interface LadderProxy {
   readonly version: string;
   readonly node: string;
   readonly state: "synced" | "stale" | "rejected" | "not connected";
-  /** For a NACK, the reason with its type. For `stale`, what was sent and is not acknowledged. */
+  /** For a NACK, the reason with the resource type. For `stale`, what was sent and is not acknowledged yet. */
   readonly reason: string;
   readonly connectedAtMs?: number;
 }

@@ -6,7 +6,7 @@ import type { RolloutsView, RolloutView } from "./rollout-view.ts";
 import type { Problem, View, ViewHead } from "./view.ts";
 import type { ServicesView, ServiceView, WorkloadsView, WorkloadView } from "./workload-view.ts";
 
-/** Every topic that a page may follow, with its view and its parameters. */
+/** The topics that a page can subscribe to, with their views and parameters. */
 export interface Topics {
   readonly overview: { readonly view: OverviewView; readonly parameters: Readonly<Record<string, never>> };
   readonly graph: { readonly view: GraphView; readonly parameters: GraphParameters };
@@ -55,25 +55,26 @@ export const topicNames = [
 ] as const satisfies readonly TopicName[];
 
 export interface NamespacesParameter {
-  /** With commas between them; empty: all that the user may see. */
+  /** Separated by commas. Empty means all namespaces that the user can see. */
   readonly namespaces: string;
 }
 
 export interface GraphParameters extends NamespacesParameter {
-  /** The length of the measurement, up to `atMs`. */
+  /** The length of the measured window, which ends at `atMs`. */
   readonly windowSeconds: number;
-  /** Time travel: a moment within the store's window; 0 is now, and goes on. */
+  /** For time travel: a time within the metrics store's window. 0 means now, and the view advances. */
   readonly atMs: number;
   readonly by: GraphGrouping;
 }
 
 /**
- * `GET /api/live?topic=<topic>&topic=…` answers server-sent events whose data is one of these as JSON. A topic is written
- * `graph?namespaces=a,b&windowSeconds=60&atMs=0&by=workload` (then encoded as a whole). A connection begins with the whole of each view.
+ * `GET /api/live?topic=<topic>&topic=…` answers with server-sent events. The data of each event is one of these
+ * messages as JSON. A topic has the form `graph?namespaces=a,b&windowSeconds=60&atMs=0&by=workload`, URL-encoded as a
+ * whole. A connection starts with the whole of each view.
  */
 export type LiveMessage =
   | { readonly type: "view"; readonly topic: string; readonly view: View }
-  /** Against what was sent before on this connection: rows are replaced as a whole; `head` too. */
+  /** The changes since the previous message on this connection. Rows and `head` are replaced as a whole. */
   | {
       readonly type: "change";
       readonly topic: string;
@@ -81,11 +82,14 @@ export type LiveMessage =
       readonly set: View["tables"];
       readonly gone: Readonly<Record<string, readonly string[]>>;
     }
-  /** The topic cannot be shown now: not allowed, not there, source away. It is tried again by the server. */
+  /**
+   * The topic cannot be shown now, for example because it is forbidden or missing, or its source is unavailable. The
+   * server tries again.
+   */
   | { readonly type: "problem"; readonly topic: string; readonly problem: Problem; readonly atMs: number }
-  /** The session has ended: log in again. The connection is closed after it. */
+  /** The session has ended, and the user must log in again. The server then closes the connection. */
   | { readonly type: "logged-out"; readonly problem: Problem; readonly atMs: number }
-  /** Sent when nothing else was for some seconds, so that a page knows that it is alive. */
+  /** Sent after some seconds without another message, so that the page knows that the connection works. */
   | { readonly type: "alive"; readonly atMs: number };
 
 export function topicText(name: TopicName, parameters: Readonly<Record<string, string | number>>): string {
@@ -95,7 +99,10 @@ export function topicText(name: TopicName, parameters: Readonly<Record<string, s
   return query.length === 0 ? name : `${name}?${query.sort().join("&")}`;
 }
 
-/** Applies what a message says to the view that the connection had before; undefined when it is of no use without one. */
+/**
+ * Applies a message to the previous view of the connection. Undefined if the message needs a previous view and there is
+ * none.
+ */
 export function applyLiveMessage(before: View | undefined, message: LiveMessage): View | undefined {
   if (message.type === "view") return message.view;
   if (message.type !== "change" || before === undefined) return before;

@@ -39,10 +39,10 @@ export interface NamespaceRow {
   readonly configWarnings: number;
 }
 
-/** What somebody should look at, the worst first by key; `page` is where. */
+/** A problem that somebody should look at. Keys sort the most severe first. */
 export interface AttentionRow {
   readonly level: "error" | "warning" | "info";
   readonly text: string;
-  /** The page's own link, such as `#/rollouts/Canary/shop/shop`. */
+  /** A link within the page, such as `#/rollouts/Canary/shop/shop`. */
   readonly page: string;
 }

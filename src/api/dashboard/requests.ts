@@ -3,8 +3,8 @@ import type { ConfigMessage } from "./config-view.ts";
 import type { LoginRequest, Session } from "./session.ts";
 
 /**
- * What the page asks apart from the live stream: `GET` with the request as query, `POST` with it as JSON (and header `x-serin-csrf`).
- * An answer of 400 and above is `{"problem": Problem}`.
+ * The page's requests besides the live stream: `GET` with the request as query, or `POST` with it as JSON and the
+ * header `x-serin-csrf`. An answer with a status of 400 or above is `{"problem": Problem}`.
  */
 export interface DashboardRequests {
   readonly "GET /api/session": { readonly request: Readonly<Record<string, never>>; readonly answer: Session };
@@ -40,7 +40,7 @@ export const seriesMeasures = [
 ] as const;
 export type SeriesMeasure = (typeof seriesMeasures)[number];
 
-/** A series of one subject: a workload, a service, a backend of a rollout, or the whole mesh if all are empty. */
+/** A time series of one workload, service or rollout backend, or of the whole mesh if all of these are empty. */
 export interface SeriesRequest {
   readonly measure: SeriesMeasure;
   readonly namespace: string;
@@ -51,7 +51,7 @@ export interface SeriesRequest {
   readonly fromMs: number;
   /** 0 is now. */
   readonly toMs: number;
-  /** Points at most; between 2 and 1,000. */
+  /** The maximum number of points, from 2 to 1,000. */
   readonly points: number;
 }
 
@@ -72,7 +72,7 @@ export interface LogsRequest {
 
 export interface LogsAnswer {
   readonly text: string;
-  /** The beginning was left out. */
+  /** Whether earlier lines were omitted. */
   readonly truncated: boolean;
 }
 
@@ -89,7 +89,9 @@ export const proxySections = [
 ] as const;
 export type ProxySection = (typeof proxySections)[number];
 
-/** What a proxy has in effect, as it tells itself; a ztunnel knows workloads, services and policies, the others do not. */
+/**
+ * The active configuration of a proxy, as the proxy reports it. Only a ztunnel has workloads, services and policies.
+ */
 export interface ProxyRequest {
   readonly namespace: string;
   readonly pod: string;
@@ -99,12 +101,12 @@ export interface ProxyRequest {
 export interface ProxyAnswer {
   readonly columns: readonly string[];
   readonly rows: readonly (readonly string[])[];
-  /** By row: the whole resource as YAML. */
+  /** The whole resource as YAML, for each row. */
   readonly details: readonly string[];
   readonly truncated: boolean;
 }
 
-/** Which proxies would be sent something else if the objects were applied; nothing is written. */
+/** The proxies whose configuration would change if the objects were applied. Nothing is written. */
 export interface WhatIfAnswer {
   readonly messages: readonly ConfigMessage[];
   readonly proxies: readonly {
@@ -117,16 +119,19 @@ export interface WhatIfAnswer {
       readonly difference: string;
     }[];
   }[];
-  /** Proxies that were asked for. */
+  /** The number of proxies that were compared. */
   readonly compared: number;
-  /** Why the answer is not whole; empty when it is. */
+  /** Why the answer is incomplete. Empty if it is complete. */
   readonly incomplete: string;
 }
 
 export interface ApplyRequest {
   readonly yaml: string;
   readonly dryRun: boolean;
-  /** The version of the object that was edited. Another version by now is a `conflict`. Empty for a new object. */
+  /**
+   * The version of the object that was edited. If the object has changed since, the answer is a `conflict`. Empty for a
+   * new object.
+   */
   readonly resourceVersion: string;
 }
 

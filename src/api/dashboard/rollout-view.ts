@@ -21,18 +21,18 @@ export interface RolloutRow {
   readonly kind: "Canary" | "MeshUpgrade";
   readonly namespace: string;
   readonly name: string;
-  /** Empty before the engine has seen it. */
+  /** Empty until the engine has handled the object. */
   readonly phase: RolloutPhase | "";
   readonly progress: string;
   readonly message: string;
   readonly cause: string;
-  /** `HTTPRoute shop/shop`, `1-31-0 -> 1-31-1`. */
+  /** For example `HTTPRoute shop/shop` or `1-31-0 -> 1-31-1`. */
   readonly target: string;
   readonly step: string;
   readonly weight?: number;
   readonly startedAtMs?: number;
   readonly endedAtMs?: number;
-  /** A person has to do something. */
+  /** Whether a person must act. */
   readonly waitsForPerson: boolean;
 }
 
@@ -65,16 +65,16 @@ export interface RolloutHead extends ViewHead {
     readonly why: string;
     readonly atMs: number;
   }[];
-  /** All orders, those that this user may not give with the reason. */
+  /** All orders. An order that this user cannot give has the reason. */
   readonly actions: readonly RolloutActionOffer[];
-  /** Who is compared, for the series of both versions: see `SeriesRequest.backend`. */
+  /** The compared backends, for the time series of both versions. See `SeriesRequest.backend`. */
   readonly canaryBackend: string;
   readonly stableBackend: string;
   /** The object as YAML. */
   readonly yaml: string;
 }
 
-/** In the order of their keys. */
+/** Sorted by key. */
 export interface RolloutStep extends PlannedStep {
   readonly state: "done" | "current" | "to come";
   readonly weight?: number;
@@ -83,12 +83,12 @@ export interface RolloutStep extends PlannedStep {
 
 export interface RolloutCheck extends CheckStatus {
   readonly step: string;
-  /** In words, what it asks and when it fails. */
+  /** What the check measures and when it fails, in words. */
   readonly explanation: string;
-  /** What the statistic says of both versions now, with the bound that decides; undefined for checks without one. */
+  /** The statistic for both versions now, with the limit that decides. Undefined for checks without a statistic. */
   readonly comparison?: {
     readonly unit: "share" | "ms" | "count";
-    /** Which quantile of durations it is: 0.99. */
+    /** The quantile of a duration, for example 0.99. */
     readonly quantile?: number;
     readonly canary?: number;
     readonly stable?: number;
@@ -104,6 +104,6 @@ export interface EventRow {
   readonly reason: string;
   readonly message: string;
   readonly count: number;
-  /** `Pod default/reviews-v1-…`. */
+  /** For example `Pod default/reviews-v1-…`. */
   readonly object: string;
 }

@@ -1,21 +1,21 @@
-/** Who looks at the page, and what they may do. */
+/** The page's user, and what the user may do. */
 export interface Session {
   readonly user: string;
   readonly groups: readonly string[];
   /**
-   * `kubeconfig`: the server runs by the user's own kubeconfig; `token`: a bearer token was given; `anonymous`: the server's own account
-   * reads, and nothing is written; `none`: log in first.
+   * `kubeconfig`: the server uses the user's kubeconfig. `token`: the user gave a bearer token. `anonymous`: the
+   * server's own account reads, and nobody writes. `none`: the user must log in first.
    */
   readonly authentication: "kubeconfig" | "token" | "anonymous" | "none";
   readonly mayLogIn: boolean;
-  /** Sent with every request that is no GET, as header `x-serin-csrf`. */
+  /** Sent as header `x-serin-csrf` with every request except GET. */
   readonly csrfToken: string;
   readonly version: string;
   /** The API server's address, or the name of the lab. */
   readonly cluster: string;
   /** Namespaces whose pods the user may list, or `*`. */
   readonly namespaces: readonly string[];
-  /** Shown as a notice: what the user cannot see or do, and how that is granted. */
+  /** Notices about what the user cannot see or do, and how to grant it. */
   readonly limits: readonly string[];
 }
 

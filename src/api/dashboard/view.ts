@@ -1,6 +1,7 @@
 /**
- * A view is what one page shows: a head, and tables of rows by key. Rows are flat enough to be compared as JSON: what changed is sent
- * row by row, so a page of 500 workloads costs what moves on it. Times are milliseconds since 1970, rates are per second, shares from 0 to 1.
+ * A view contains what one page shows: a head, and tables of rows by key. Rows are flat enough to be compared as JSON.
+ * Only changed rows are sent, so a page with 500 workloads costs what changes on it. Times are milliseconds since 1970,
+ * rates are per second, and shares are from 0 to 1.
  */
 export interface View {
   readonly head: ViewHead;
@@ -8,23 +9,23 @@ export interface View {
 }
 
 export interface ViewHead {
-  /** When the view was made. What its sources knew may be older: see `sources`. */
+  /** When the view was made. Its sources may be older: see `sources`. */
   readonly atMs: number;
   readonly sources: readonly SourceState[];
 }
 
-/** One of the things that a view is made of, and how old it is: nothing is shown without saying its age. */
+/** One source of a view, and its age. Every view shows the age of its data. */
 export interface SourceState {
-  /** `kubernetes`, `metrics`, `pilot <pod>`, `prometheus`. */
+  /** `kubernetes`, `metrics`, `pilot <pod>` or `prometheus`. */
   readonly name: string;
   readonly ok: boolean;
-  /** What the source last told is of this time; undefined before it told anything. */
+  /** The time of the source's latest data. Undefined before it delivered any. */
   readonly asOfMs?: number;
-  /** In words, with what to do; where `ok` is false. */
+  /** Set if `ok` is false: the problem in words, and what to do. */
   readonly problem?: string;
 }
 
-/** An error as a person reads it; answers of the HTTP API with a status of 400 and above have it as `{problem}`. */
+/** An error for a person. Answers of the HTTP API with a status of 400 or above contain it as `{problem}`. */
 export interface Problem {
   /** `forbidden`, `not-found`, `unavailable`, `invalid`, `logged-out`, `conflict`, `internal`. */
   readonly code: string;

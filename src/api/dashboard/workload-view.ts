@@ -30,7 +30,7 @@ export interface WorkloadRow {
 export interface WorkloadView extends View {
   readonly head: WorkloadHead;
   readonly tables: {
-    /** At most {@link maxListedPods}; `head.podCount` is all of them. */
+    /** At most {@link maxListedPods}. `head.podCount` is the total. */
     readonly pods: Readonly<Record<string, PodRow>>;
     readonly inbound: Readonly<Record<string, PeerRow>>;
     readonly outbound: Readonly<Record<string, PeerRow>>;
@@ -56,18 +56,18 @@ export interface PodRow {
   readonly name: string;
   readonly node: string;
   readonly ip: string;
-  /** As kubectl says it: `Running`, `CrashLoopBackOff`. */
+  /** The state as kubectl shows it, such as `Running` or `CrashLoopBackOff`. */
   readonly state: string;
   readonly ready: string;
   readonly restarts: number;
   readonly startedAtMs?: number;
   readonly containers: readonly string[];
   readonly revision: string;
-  /** In ambient: the ztunnel that owns it, or why none does. */
+  /** In ambient mode: the ztunnel that owns the pod, or why none does. */
   readonly ztunnel: string;
 }
 
-/** Traffic with one other end. */
+/** The traffic with one peer. */
 export interface PeerRow extends GraphEdge {
   readonly peer: string;
   readonly peerNamespace: string;

@@ -1,21 +1,22 @@
-/** Who acts on a field. */
+/** The component that acts on a field. */
 export type FieldActor = "sidecar" | "gateway" | "waypoint" | "ztunnel" | "control plane";
 
 /**
- * A group of fields and what they do here. Paths are below `spec` (of a mesh config below its root): `[]` is any element of a list, `{}` any
- * value of a map, `**` at the end all that is below. The test of these tables holds them against the kinds' definitions and parsers.
+ * A group of fields and their support. Paths start below `spec` (for a mesh config, below its root): `[]` is any
+ * element of a list, `{}` any value of a map, and a trailing `**` all fields below. A test compares these tables with
+ * the kinds' definitions and parsers.
  */
 export interface FieldRow {
   readonly group: string;
   readonly fields: readonly string[];
   /**
-   * acted: as upstream. envoy: Envoy as that proxy does, and the parser warns that Serin's own does not. warned: nothing, and the parser
-   * warns with the field's path. refused: the parser refuses it, and says why.
+   * acted: as upstream. envoy: Envoy acts on it, and the parser warns that Serin's own proxy does not. warned: no
+   * effect, and the parser warns with the field's path. refused: the parser rejects it with the reason.
    */
   readonly support: "acted" | "envoy" | "warned" | "refused";
-  /** Empty for what nobody acts on. */
+  /** Empty if no component acts on it. */
   readonly by: readonly FieldActor[];
-  /** The test, or the golden, that shows it; from the repository's root. */
+  /** The test or golden file that proves it, relative to the repository's root. */
   readonly proof: string;
 }
 
@@ -52,22 +53,22 @@ const actors: Readonly<Record<string, FieldActor>> = {
   c: "control plane",
 };
 
-/** `sgw`: sidecars, gateways and waypoints. */
+/** For example, `sgw` means sidecars, gateways and waypoints. */
 function actorsOf(letters: string): readonly FieldActor[] {
   return letters.split("").flatMap((letter) => actors[letter] ?? []);
 }
 
-/** Every field below each of the prefixes. */
+/** Combines every prefix with every field. */
 export function under(prefixes: readonly string[], ...fields: readonly string[]): readonly string[] {
   return prefixes.flatMap((prefix) => fields.map((field) => (prefix === "" ? field : `${prefix}.${field}`)));
 }
 
-/** Whether a pattern of a row stands for the path. */
+/** Whether a row's pattern matches the path. */
 export function matchesField(pattern: string, path: string): boolean {
   if (!pattern.endsWith("**")) return pattern === path;
   const prefix = pattern.slice(0, -2);
   if (path.startsWith(prefix)) return true;
-  // `a.**` is also a map or list of plain values.
+  // `a.**` also matches a map or list of plain values.
   const base = prefix.replace(/\.$/, "");
   return path === base || path === `${base}{}` || path === `${base}[]`;
 }

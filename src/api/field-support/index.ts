@@ -1,4 +1,7 @@
-/** What every field of every kind does here: read by the test that holds it against the kinds' definitions, and by `docs/features.md`. */
+/**
+ * The support for every field of every kind. A test compares it with the kinds' definitions, and `docs/features.md` is
+ * generated from it.
+ */
 import type { FieldTable } from "./field-table.ts";
 import { gatewayApiTables } from "./gateway-api-tables.ts";
 import { meshConfigTable, proxyDefaultsTable } from "./mesh-tables.ts";
@@ -25,7 +28,7 @@ import {
 export type { FieldRow, FieldTable } from "./field-table.ts";
 export { meshConfigTable, proxyDefaultsTable };
 
-/** The tables of Istio's kinds and the Gateway API's, in the order of the page. */
+/** The tables of Istio's kinds and of the Gateway API, in the order of the page. */
 export const kindTables: readonly FieldTable[] = [
   virtualServiceTable,
   destinationRuleTable,

@@ -10,7 +10,7 @@ const injectTest = "src/inject/inject-pod.test.ts";
 const provider = "extensionProviders[]";
 const httpService = ["path", "timeout", "headers[].name", "headers[].value"];
 
-/** MeshConfig of the ConfigMap, but for `defaultConfig`. */
+/** MeshConfig in the ConfigMap, without `defaultConfig`. */
 export const meshConfigTable: FieldTable = {
   apiGroup: "",
   kind: "MeshConfig",

@@ -4,13 +4,13 @@ import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { checkHostname, gatewayGroup, warnOfUnknown, type ParentReference } from "./references.ts";
 
-/** How a gateway talks TLS to a backend. */
+/** How a gateway connects to a backend by TLS. */
 export interface BackendTlsPolicy extends KubernetesObject {
   spec: BackendTlsPolicySpec;
   status?: { ancestors?: PolicyAncestorStatus[] };
 }
 
-/** What a policy comes to at a target, or at a Gateway that leads to one. */
+/** The policy's result at a target, or at a Gateway that leads to one. */
 export interface PolicyAncestorStatus {
   ancestorRef: Pick<ParentReference, "name"> & Partial<ParentReference>;
   controllerName: string;
@@ -18,12 +18,12 @@ export interface PolicyAncestorStatus {
 }
 
 export interface BackendTlsPolicySpec {
-  /** Objects of its own namespace; a section is a port's name. */
+  /** Objects of the policy's namespace. A section is a port's name. */
   targetRefs: { group: string; kind: string; name: string; sectionName?: string | undefined }[];
   validation: {
-    /** Sent as server name, and what the certificate must be of unless there are subjectAltNames. */
+    /** The server name. The server's certificate must contain it unless subjectAltNames are set. */
     hostname: string;
-    /** Bundles, in ConfigMaps (key `ca.crt`) or Secrets; empty: the system's. */
+    /** CA bundles in ConfigMaps (key `ca.crt`) or Secrets. Empty means the system's. */
     caCertificateRefs: { group: string; kind: string; name: string }[];
     wellKnownCACertificates?: string | undefined;
     subjectAltNames: ({ type: "Hostname"; hostname: string } | { type: "URI"; uri: string })[];

@@ -8,7 +8,7 @@ import { tcpRouteKind, tlsRouteKind, udpRouteKind } from "./l4-routes.ts";
 import { listenerSetKind } from "./listener-set.ts";
 import { referenceGrantKind } from "./reference-grant.ts";
 
-/** Every kind of Gateway API that has a parser here. */
+/** Every kind of the Gateway API that has a parser. */
 export const gatewayApiKinds: readonly KindDefinition[] = [
   backendTlsPolicyKind,
   gatewayClassKind,

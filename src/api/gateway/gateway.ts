@@ -10,14 +10,14 @@ export interface Gateway extends KubernetesObject {
     listeners: Listener[];
     addresses?: GatewayAddress[] | undefined;
     infrastructure?: GatewayInfrastructure | undefined;
-    /** Whose ListenerSets may add listeners; absent: nobody's. */
+    /** The namespaces whose ListenerSets may add listeners. Absent means none. */
     allowedListeners?: AllowedNamespaces | undefined;
     tls?: GatewayTls | undefined;
   };
   status?: GatewayStatus;
 }
 
-/** Laid onto what is made for the Gateway. */
+/** Settings for the objects that are created for the Gateway. */
 export interface GatewayInfrastructure {
   labels?: Record<string, string> | undefined;
   annotations?: Record<string, string> | undefined;
@@ -26,9 +26,9 @@ export interface GatewayInfrastructure {
 }
 
 export interface GatewayTls {
-  /** Towards backends: the certificate that the Gateway shows them. */
+  /** Towards backends: the Gateway's client certificate. */
   backend?: { clientCertificateRef?: SecretObjectReference | undefined } | undefined;
-  /** Towards clients: on each port what is said for it, else the default. */
+  /** Towards clients: settings for each port, and a default for other ports. */
   frontend?: { default: FrontendTls; perPort: { port: number; tls: FrontendTls }[] } | undefined;
 }
 
@@ -36,7 +36,7 @@ export interface FrontendTls {
   validation?: FrontendValidation | undefined;
 }
 
-/** What certificates of clients are checked against. */
+/** How client certificates are verified. */
 export interface FrontendValidation {
   caCertificateRefs: { group: string; kind: string; name: string; namespace?: string | undefined }[];
   mode: "AllowValidOnly" | "AllowInsecureFallback";
@@ -72,7 +72,7 @@ export interface ListenerTls {
 
 export interface AllowedRoutes {
   namespaces: AllowedNamespaces;
-  /** Empty: those of the protocol. */
+  /** Empty means the kinds of the protocol. */
   kinds: RouteGroupKind[];
 }
 
@@ -83,13 +83,13 @@ export interface RouteGroupKind {
 
 export interface GatewayAddress {
   type?: string | undefined;
-  /** Empty in a spec: any of the type will do. */
+  /** Empty in a spec means any address of the type. */
   value: string;
 }
 
 export interface GatewayStatus {
   addresses?: GatewayAddress[];
-  /** Those that are accepted and have added a listener. */
+  /** The number of accepted ListenerSets that added a listener. */
   attachedListenerSets?: number;
   conditions?: Condition[];
   listeners?: ListenerStatus[];
@@ -224,7 +224,7 @@ function readSecretReference(reference: Reader): SecretObjectReference {
   };
 }
 
-/** For v1alpha2 only, Serin's lab fills in what a mesh of that time meant. */
+/** For v1alpha2 only: adds the default listener that a mesh of that time assumed. */
 function readListeners(spec: Reader, apiVersion: string | undefined): Listener[] {
   if (apiVersion !== `${gatewayGroup}/v1alpha2` || spec.has("listeners"))
     return spec.objects("listeners").map((listener) => readListener(listener));
@@ -254,7 +254,7 @@ export function checkListeners(spec: Reader, listeners: readonly Listener[]): vo
   }
 }
 
-/** `portOf` says which port a listener without one has. */
+/** `portOf` returns the default port of a listener. */
 export function readListener(
   reader: Reader,
   portOf: (protocol: string) => number | undefined = () => undefined,
@@ -292,7 +292,7 @@ export function readListener(
   return listener;
 }
 
-/** 0 stands for none, as the definition of the kind fills it in. */
+/** 0 means none, because the kind's definition sets it as the default. */
 function readOptionalPort(reader: Reader, otherwise: number): number | undefined {
   const port = reader.integer("port", 0, maxPort);
   return port === undefined || port === 0 ? otherwise : port;

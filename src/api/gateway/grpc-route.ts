@@ -114,7 +114,7 @@ function readBackendRef(reader: Reader): GrpcBackendRef {
   return backend;
 }
 
-/** What changes paths has no meaning for gRPC, whose paths are its methods. */
+/** Filters that change paths have no meaning for gRPC, whose paths are its methods. */
 function readGrpcFilters(reader: Reader): GrpcRouteFilter[] {
   return readFilters(reader).filter((filter): filter is GrpcRouteFilter => {
     const isKnown = filterTypes.includes(filter.type);

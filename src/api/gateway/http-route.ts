@@ -24,7 +24,7 @@ export interface HttpRoute extends KubernetesObject {
 
 export interface HttpRouteRule {
   name?: string | undefined;
-  /** At least one; the default matches every path. */
+  /** At least one. The default matches every path. */
   matches: HttpRouteMatch[];
   filters: HttpRouteFilter[];
   backendRefs: HttpBackendRef[];
@@ -128,7 +128,7 @@ function checkPath(reader: Reader, value: string): void {
     if (value.includes(part)) reader.error(`must not contain "${part}", got "${value}"`, "value");
 }
 
-/** Matches of headers, whose names have no case. */
+/** Matches of headers, whose names are compared without regard to case. */
 export function readNamedMatches(reader: Reader, field: string): NamedMatch[] {
   return firstOfEachName(reader.objects(field).map(readNamedMatch), (name) => name.toLowerCase());
 }

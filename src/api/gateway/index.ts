@@ -1,4 +1,4 @@
-/** Gateway API: types with every default filled in, and parsers for what a user writes. */
+/** The Gateway API: types with all defaults filled in, and parsers for users' objects. */
 export {
   backendTlsPolicyKind,
   type BackendTlsPolicy,

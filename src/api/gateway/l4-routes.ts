@@ -14,7 +14,7 @@ import {
   type RouteParentStatus,
 } from "./references.ts";
 
-/** Routes of connections: by the server name of TLS, or all of a port. */
+/** Routes for connections: by TLS server name, or for a whole port. */
 
 export interface WeightedBackendRef extends BackendObjectReference {
   weight: number;
@@ -35,7 +35,7 @@ export interface TcpRoute extends KubernetesObject {
   status?: { parents?: RouteParentStatus[] };
 }
 
-/** No gateway or sidecar here carries UDP: such a route only has a status, which says so. */
+/** UDP is not supported. A UDPRoute only gets a status that says so. */
 export type UdpRoute = TcpRoute;
 
 const maxWeight = 1_000_000;
@@ -64,7 +64,7 @@ export function parseTcpRoute(raw: unknown): Parsed<TcpRoute> {
   return object.finish(() => ({ ...(raw as TcpRoute), spec }));
 }
 
-/** Older versions were less strict. */
+/** Whether the object has this API version or a newer one. Older versions had fewer requirements. */
 function isSince(raw: unknown, version: string): boolean {
   const found = (raw as { apiVersion?: unknown } | null | undefined)?.apiVersion;
   return found === undefined || found === `${gatewayGroup}/${version}`;

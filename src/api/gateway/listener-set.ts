@@ -5,13 +5,13 @@ import { Reader } from "../reader.ts";
 import { checkListeners, readListener, type Listener, type ListenerStatus } from "./gateway.ts";
 import { gatewayGroup, readParentReference, warnOfUnknown, type ParentReference } from "./references.ts";
 
-/** Listeners that are added to a Gateway which allows it (`allowedListeners`). */
+/** Listeners that are added to a Gateway. The Gateway must allow it (`allowedListeners`). */
 export interface ListenerSet extends KubernetesObject {
   spec: { parentRef: ParentReference; listeners: Listener[] };
   status?: { conditions?: Condition[]; listeners?: ListenerStatus[] };
 }
 
-/** The ports of listeners that name none. */
+/** The default ports of listeners. */
 const wellKnownPorts: Readonly<Record<string, number>> = { HTTP: 80, HTTPS: 443 };
 
 export function parseListenerSet(raw: unknown): Parsed<ListenerSet> {

@@ -4,11 +4,11 @@ import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { gatewayGroup, warnOfUnknown } from "./references.ts";
 
-/** Lets objects of other namespaces refer to objects of this one. */
+/** Allows objects of other namespaces to refer to objects of this one. */
 export interface ReferenceGrant extends KubernetesObject {
   spec: {
     from: { group: string; kind: string; namespace: string }[];
-    /** Without a name: all of that kind. */
+    /** Without a name, all objects of the kind. */
     to: { group: string; kind: string; name?: string | undefined }[];
   };
 }

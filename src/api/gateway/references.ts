@@ -3,7 +3,7 @@ import type { Reader } from "../reader.ts";
 
 export const gatewayGroup = "gateway.networking.k8s.io";
 
-/** What a route attaches to; defaults filled in. */
+/** The parent of a route, with defaults filled in. */
 export interface ParentReference {
   group: string;
   kind: string;
@@ -13,7 +13,7 @@ export interface ParentReference {
   port?: number | undefined;
 }
 
-/** An object that traffic goes to; the group is empty for core. */
+/** The destination of traffic. The group is empty for core. */
 export interface BackendObjectReference {
   group: string;
   kind: string;
@@ -61,7 +61,7 @@ export function readBackendObjectReference(reader: Reader): BackendObjectReferen
   return backend;
 }
 
-/** A precise or wildcard (`*.`) DNS name, in lower case; never an address. */
+/** Reads an exact or wildcard (`*.`) DNS name in lower case. Addresses are rejected. */
 export function readHostname(reader: Reader, field: string): string | undefined {
   const value = reader.string(field);
   if (value === undefined || value === "") return undefined;
@@ -80,12 +80,12 @@ export function checkSectionName(value: string, report: (message: string) => voi
     report(`must be a name in lower case, got "${value}"`);
 }
 
-/** A field that we do not know may be newer than we are: it is kept out, and said, but refuses nothing. */
+/** Warns of unknown fields, which may be newer than this release. They are dropped, and the object is accepted. */
 export function warnOfUnknown(reader: Reader): void {
   reader.unknownFields((field) => reader.warn("is not known here and has no effect", field));
 }
 
-/** A field of the kind that nothing here acts on. */
+/** Warns of a known field without an effect here. */
 export function warnOfUnused(reader: Reader, field: string): void {
   if (reader.has(field)) reader.warn("is not supported and has no effect", field);
 }

@@ -1,2 +1,2 @@
-/** Where the images of a release are, unless somebody says another place (`--set hub=…`). */
+/** The registry of a release's images, unless `--set hub=…` sets another one. */
 export const defaultHub = "ghcr.io/serin-mesh";

@@ -4,18 +4,18 @@ import { readServicePort, type ProviderService } from "./provider-service.ts";
 
 export interface FileLogProvider {
   readonly path: string;
-  /** The format of a text log. Empty: Istio's own, or the mesh config's if no format is set. */
+  /** The format of a text log. Empty means the mesh config's, or Istio's default. */
   readonly text: string;
-  /** The fields of a JSON log, by key. Absent: a text log. */
+  /** The fields of a JSON log, by key. Absent for a text log. */
   readonly labels?: Readonly<Record<string, unknown>> | undefined;
-  /** Whether a format is said at all. */
+  /** Whether the provider sets a format. */
   readonly hasFormat: boolean;
   readonly omitEmptyValues: boolean;
 }
 
 /** A gRPC access log service, of Envoy's own protocol. */
 export interface GrpcLogProvider extends ProviderService {
-  /** Absent: the protocol's default. */
+  /** Absent means the protocol's default. */
   readonly logName?: string | undefined;
   readonly filterStateObjectsToLog: readonly string[];
   readonly additionalRequestHeadersToLog: readonly string[];
@@ -25,9 +25,9 @@ export interface GrpcLogProvider extends ProviderService {
 
 export interface OpenTelemetryLogProvider extends ProviderService {
   readonly logName?: string | undefined;
-  /** The body; empty: Istio's own text. */
+  /** The body. Empty means Istio's default text. */
   readonly text: string;
-  /** Attributes. */
+  /** The attributes of the log record. */
   readonly labels: Readonly<Record<string, unknown>>;
 }
 
@@ -47,7 +47,7 @@ export function readFileLog(reader: Reader): FileLogProvider {
   return provider;
 }
 
-/** Connections have no headers, so a TCP log has only the first fields. */
+/** TCP logs have fewer fields, because connections have no headers. */
 export function readGrpcLog(reader: Reader, protocol: "http" | "tcp"): GrpcLogProvider {
   const isHttp = protocol === "http";
   const provider: GrpcLogProvider = {

@@ -19,7 +19,7 @@ import { readPolicyTarget, securityGroup, type PolicyTargetReference } from "./p
 export const authorizationActions = ["ALLOW", "DENY", "AUDIT", "CUSTOM"] as const;
 export type AuthorizationAction = (typeof authorizationActions)[number];
 
-/** security.istio.io/v1. Absent `rules` match nothing: an ALLOW without rules denies all. */
+/** security.istio.io/v1. Without `rules`, nothing matches: an ALLOW without rules denies everything. */
 export interface AuthorizationPolicy extends KubernetesObject {
   spec: {
     selector?: LabelSelector | undefined;
@@ -48,7 +48,7 @@ export interface AuthorizationCondition {
   notValues: readonly string[];
 }
 
-/** An external authorizer is asked before identities and tokens are looked at: it goes by addresses only. */
+/** External authorizers run before identities and tokens are verified, so only addresses are reliable. */
 const addressFields = new Set<string>(["ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"]);
 const identityFields = ["principals", "notPrincipals", "namespaces", "notNamespaces"] as const;
 const accountFields = ["serviceAccounts", "notServiceAccounts"] as const;
@@ -115,7 +115,10 @@ function readRule(reader: Reader, action: AuthorizationAction): AuthorizationRul
   return rule;
 }
 
-/** Connections that are no HTTP have no such values: to a DENY rule they match. */
+/**
+ * Whether the rule uses properties of HTTP requests only. A DENY rule ignores them for other connections, so it matches
+ * all of them.
+ */
 function matchesOnlyRequests(rule: AuthorizationRule): boolean {
   const hasConnectionSource = rule.from.some((source) =>
     sourceFields.some((field) => !requestFields.has(field) && source[field].length > 0),
@@ -186,8 +189,8 @@ function readCondition(reader: Reader, action: AuthorizationAction): Authorizati
 }
 
 /**
- * What a policy that is refused counts as, so that a fault in it lets nobody in: an ALLOW allows nothing, any other denies
- * all that it selects. Undefined for an AUDIT, which decides nothing.
+ * The strictest reading of a policy that was rejected, so that a fault in it admits nobody: an ALLOW allows nothing,
+ * and other actions deny everything that they select. Undefined for AUDIT, which decides nothing.
  */
 export function closedPolicySpec(raw: unknown): AuthorizationPolicy["spec"] | undefined {
   const { spec: reader } = openObject(raw);

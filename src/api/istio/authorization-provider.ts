@@ -2,12 +2,12 @@ import type { Reader } from "../reader.ts";
 import { readDurationMs, warnOfUnknown } from "./fields.ts";
 import { readServicePort, type ProviderService } from "./provider-service.ts";
 
-/** Who is asked from outside whether a request may pass. */
+/** The external service that decides about requests. */
 interface AuthorizationProvider extends ProviderService {
   readonly timeoutMs: number;
   readonly failOpen: boolean;
   readonly clearRouteCache: boolean;
-  /** Absent: 403. */
+  /** Absent means 403. */
   readonly statusOnError?: number | undefined;
   readonly requestBody?:
     | { readonly maxBytes: number; readonly allowPartial: boolean; readonly packAsBytes: boolean }

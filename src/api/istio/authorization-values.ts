@@ -1,6 +1,8 @@
 import { emptyFault, subnetFault } from "./checks.ts";
 
-/** What values the fields and conditions of an AuthorizationPolicy take. Each function says what is wrong, or undefined. */
+/**
+ * The valid values of fields and conditions of an AuthorizationPolicy. Each function returns the fault, or undefined.
+ */
 
 export const sourceFields = [
   "principals",
@@ -81,7 +83,10 @@ function wildcardFault(value: string): string | undefined {
   return /^\*?[^*]*$|^[^*]*\*$/.test(value) ? undefined : `may have one "*", at its beginning or end, got "${value}"`;
 }
 
-/** `{*}` stands for one part of a path, `{**}` for any number of them, as the last of such. Elsewhere braces are not allowed. */
+/**
+ * `{*}` matches one segment of a path. `{**}` matches any number of segments and must come last. Other braces are
+ * invalid.
+ */
 export function pathTemplateFault(path: string): string | undefined {
   const hasTemplate = path.includes("{*}") || path.includes("{**}");
   const parts = path.replaceAll(/^\/+|\/+$/g, "").split("/");
@@ -114,7 +119,7 @@ const keys = [
 const keysWithName = ["request.headers", "request.auth.claims", "experimental.envoy.filters."];
 const keysUnknownToCustom = ["source.namespace", "source.serviceAccount", "source.trustDomain", "source.principal"];
 
-/** The fault of a condition's key. */
+/** The fault of a condition's key, if any. */
 export function conditionFault(key: string, isCustom: boolean): string | undefined {
   if (key === "") return "is required";
   if (isCustom && (keysUnknownToCustom.includes(key) || key.startsWith("request.auth.")))
@@ -129,7 +134,7 @@ export function conditionFault(key: string, isCustom: boolean): string | undefin
   return `must be one of ${[...keys, "request.headers[name]", "request.auth.claims[name]"].join(", ")}, got "${key}"`;
 }
 
-/** The fault of one value of a condition with a valid key. */
+/** The fault of one value of a condition with a valid key, if any. */
 export function conditionValueFault(key: string, value: string): string | undefined {
   switch (key) {
     case "source.ip":

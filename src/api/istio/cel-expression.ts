@@ -1,7 +1,7 @@
 import type * as Cel from "@bufbuild/cel";
 import { loadPackage } from "../../base/index.ts";
 
-/** What is wrong with an expression that Envoy is to evaluate; undefined when it can be parsed. Names in it are not checked. */
+/** The syntax error of an expression for Envoy. Undefined if it can be parsed. Names in it are not checked. */
 export function celFault(expression: string): string | undefined {
   if (expression.trim() === "") return "must not be empty; leave the filter out to log all";
   if (/\bhas\s*\([^()]*\]\s*\)/.test(expression))

@@ -3,7 +3,7 @@ import type { Reader } from "../reader.ts";
 import { domainFault, isDnsLabel } from "./domain-names.ts";
 import { isKnownProtocol, protocols } from "./protocols.ts";
 
-/** Checks that several of Istio's kinds share. They report at the reader that they are given. */
+/** Checks that several kinds of Istio share. They report to the reader that is passed in. */
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -13,7 +13,7 @@ const labelKeyPattern =
 const maxLabelName = 63;
 const maxLabelPrefix = 253;
 
-/** Reports what the function says is wrong with each of a list's strings, at its index. */
+/** Reports the fault that the function finds in each string of a list, at the string's index. */
 export function checkEach(
   reader: Reader,
   field: string,
@@ -38,7 +38,7 @@ export function addressFault(text: string): string | undefined {
   return isAddress(text) ? undefined : `must be an IP address, got "${text}"`;
 }
 
-/** An address, or a range of them as CIDR. */
+/** Requires an address, or a range of addresses in CIDR notation. */
 export function subnetFault(text: string): string | undefined {
   return cidrOf(text) === undefined ? `must be an IP address or a CIDR such as 10.1.0.0/16, got "${text}"` : undefined;
 }
@@ -48,7 +48,7 @@ export function domainOrAddressFault(text: string): string | undefined {
   return `must be a DNS name or an IP address, got "${text}"`;
 }
 
-/** What stands after `unix://`: an absolute path of a file, or `@` and an abstract name. */
+/** The part after `unix://` must be an absolute path, or `@` and an abstract name. */
 export function unixPathFault(path: string): string | undefined {
   if (path.startsWith("@")) return undefined;
   return path.startsWith("/") && !path.endsWith("/")
@@ -56,7 +56,7 @@ export function unixPathFault(path: string): string | undefined {
     : `must be an absolute path of a socket after unix://, or "@" and a name, got "${path}"`;
 }
 
-/** Labels as Kubernetes has them. */
+/** Labels must follow Kubernetes' syntax. */
 export function checkLabels(reader: Reader, field: string, labels: Labels): void {
   for (const [key, value] of Object.entries(labels)) {
     const [, prefix = "", name = ""] = labelKeyPattern.exec(key) ?? [];
@@ -67,7 +67,9 @@ export function checkLabels(reader: Reader, field: string, labels: Labels): void
   }
 }
 
-/** Labels that select workloads: plain ones only. None at all is said, since that selects all of the namespace. */
+/**
+ * Labels that select workloads, without wildcards. Warns of an empty selector, because it selects the whole namespace.
+ */
 export function checkSelectorLabels(reader: Reader, field: string, labels: Labels): void {
   for (const [key, value] of Object.entries(labels)) {
     if (key === "") reader.error("must not have an empty key", field);
@@ -92,9 +94,9 @@ export function checkPortName(reader: Reader, field: string, name: string): void
 
 export interface ExportToRules {
   readonly namespace: string;
-  /** `~`, nobody: only services may be so. */
+  /** Whether `~` (nobody) is allowed. Only services may use it. */
   readonly allowNobody?: boolean;
-  /** The object selects clients of its own namespace, so it is visible nowhere else. */
+  /** The object only applies to clients of its own namespace, so no other namespace needs to see it. */
   readonly ownNamespaceOnly?: boolean;
 }
 
@@ -118,7 +120,7 @@ export function readExportTo(reader: Reader, rules: ExportToRules): readonly str
   return entries;
 }
 
-/** Names of gateways: `mesh`, `name` or `namespace/name`. */
+/** Names of gateways must be `mesh`, `name` or `namespace/name`. */
 export function checkGatewayNames(reader: Reader, field: string, names: readonly string[]): void {
   for (const [index, name] of names.entries()) {
     const [namespace = "", gateway, ...rest] = name.split("/");

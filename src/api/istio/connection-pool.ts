@@ -1,7 +1,7 @@
 import type { Reader } from "../reader.ts";
 import { readDurationMs, warnOfUnknown } from "./fields.ts";
 
-/** Limits of connections and requests to one destination. Absent: the proxy's default. */
+/** Limits for connections and requests to one destination. Absent means the proxy's default. */
 export interface ConnectionPool {
   readonly tcp: TcpPool;
   readonly http: HttpPool;
@@ -10,7 +10,7 @@ export interface ConnectionPool {
 export interface TcpPool {
   readonly maxConnections?: number | undefined;
   readonly connectTimeoutMs?: number | undefined;
-  /** 0: none. */
+  /** 0 means none. */
   readonly idleTimeoutMs?: number | undefined;
   readonly maxConnectionDurationMs?: number | undefined;
   readonly tcpKeepalive?: TcpKeepalive | undefined;
@@ -101,7 +101,7 @@ function readHttp(reader: Reader | undefined): HttpPool {
   return pool;
 }
 
-/** 0 counts as absent, as in protobuf. */
+/** 0 counts as unset, as in protobuf. */
 function limit(reader: Reader, field: string): number | undefined {
   return reader.integer(field, 0, maxInt32) || undefined;
 }

@@ -8,23 +8,23 @@ import { openObject, refuseDryRun, refuseUnknown, requireText } from "./fields.t
 import { networkingGroup, networkingVersions } from "./networking.ts";
 import { readTrafficPolicy, type TrafficPolicy } from "./traffic-policy.ts";
 
-/** networking.istio.io DestinationRule: how to talk to a host once a route has led there. */
+/** networking.istio.io DestinationRule: the policy for traffic to a host, after routing. */
 export interface DestinationRule extends KubernetesObject {
   spec: DestinationRuleSpec;
 }
 
 export interface DestinationRuleSpec {
-  /** As written: a short name means one of the rule's namespace; may begin with `*.`. */
+  /** As written. A short name belongs to the rule's namespace. It may begin with `*.`. */
   readonly host: string;
   readonly trafficPolicy?: TrafficPolicy | undefined;
   readonly subsets: readonly DestinationSubset[];
-  /** Namespaces that see it, `.` its own, `*` all; empty: the mesh's default. */
+  /** The namespaces that see it: `.` its own, `*` all. Empty means the mesh's default. */
   readonly exportTo: readonly string[];
-  /** The clients that it holds for, of its own namespace; absent: all. */
+  /** Limits the rule to these clients in its own namespace. Absent means all clients. */
   readonly workloadSelector?: { readonly matchLabels: Readonly<Record<string, string>> } | undefined;
 }
 
-/** Endpoints of the host whose pods have the labels. */
+/** The host's endpoints whose pods have these labels. */
 export interface DestinationSubset {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;

@@ -2,25 +2,25 @@ import type { Reader } from "../reader.ts";
 import { isDnsLabel, wildcardDomainFault } from "./domain-names.ts";
 import { readPortNumber, readText, refuseUnknown, requireText } from "./fields.ts";
 
-/** A service that requests go to. */
+/** The service that receives requests. */
 export interface Destination {
-  /** As written: a short name means one of the namespace of the object that says it. */
+  /** As written. A short name belongs to the object's namespace. */
   readonly host: string;
   /** A subset of the host's DestinationRule. */
   readonly subset?: string | undefined;
-  /** Absent: the only port of the service, else the port of the request. */
+  /** Absent means the service's only port, else the request's port. */
   readonly port?: { readonly number: number } | undefined;
 }
 
-/** One of several destinations of a route. */
+/** One destination of a route. */
 export interface RouteDestination {
   readonly destination: Destination;
-  /** Relative to the sum of all; the only destination of a route gets all whatever its weight. */
+  /** Relative to the sum of all weights. The only destination of a route gets all traffic. */
   readonly weight: number;
 }
 
 const maxInt32 = 2_147_483_647;
-/** Envoy counts a list's weights in so many bits, and refuses the listener or table of one that has more. */
+/** Envoy stores the sum of weights in 32 bits. It rejects a listener or route configuration with a larger sum. */
 const maxUint32 = 4_294_967_295;
 
 export function readDestination(reader: Reader, field: string): Destination | undefined {
@@ -50,7 +50,7 @@ function checkHost(reader: Reader, host: string): void {
 
 const percent = 100;
 
-/** Weights count relative to their sum; the only destination of a route needs none. */
+/** Weights are relative to their sum. A single destination needs none. */
 export function checkWeights(reader: Reader, destinations: readonly RouteDestination[]): void {
   if (destinations.length < 2) return;
   const total = destinations.reduce((sum, { weight }) => sum + weight, 0);
@@ -65,7 +65,7 @@ export function readWeight(reader: Reader): number {
   return reader.integer("weight", 0, maxInt32) ?? 0;
 }
 
-/** The destination of one of a route's; an error when it is absent. */
+/** Reads a required destination. Reports an error if it is missing. */
 export function requireDestination(reader: Reader): Destination {
   const destination = reader.required("destination", readDestination(reader, "destination"));
   return destination ?? { host: "" };

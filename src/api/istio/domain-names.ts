@@ -1,21 +1,21 @@
-/** Names of hosts as Istio takes them. Each `…Fault` says what is wrong, or undefined. */
+/** The host names that Istio accepts. Each `…Fault` returns the fault, or undefined. */
 
 const labelPattern = /^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$/;
 const wildcardLabelPattern = /^(\*|(\*|\*-)?[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?)$/;
 const maxLabelLength = 63;
 const maxDomainLength = 255;
 
-/** A label of DNS: letters, digits and dashes, at most 63, beginning and ending with a letter or digit. */
+/** A DNS label: at most 63 letters, digits and dashes. It begins and ends with a letter or digit. */
 export function isDnsLabel(value: string): boolean {
   return value.length <= maxLabelLength && labelPattern.test(value);
 }
 
-/** A full name without wildcards. A short name of one label is one too. */
+/** The fault of a name without wildcards. A single label is valid. */
 export function domainFault(name: string): string | undefined {
   return lengthFault(name) ?? labelsFault(name, name);
 }
 
-/** A name whose first label may be `*`, or begin with `*`. */
+/** The fault of a name whose first label may be `*`, or begin with `*`. */
 export function wildcardDomainFault(name: string): string | undefined {
   const tooLong = lengthFault(name);
   if (tooLong !== undefined) return tooLong;
@@ -26,7 +26,7 @@ export function wildcardDomainFault(name: string): string | undefined {
   return dot === -1 ? undefined : labelsFault(name.slice(dot + 1), name);
 }
 
-/** `*foo.example.com` stands for nothing that proxies can match everywhere. */
+/** Proxies cannot match a name such as `*foo.example.com` everywhere. */
 export function hasPartialWildcard(name: string): boolean {
   return name.includes("*") && name.length !== 1 && !name.startsWith("*.");
 }
@@ -42,7 +42,7 @@ function labelsFault(name: string, whole: string): string | undefined {
   const labels = name.split(".");
   const last = labels.at(-1) ?? "";
   if (/^[+-]?\d+$/.test(last)) return `must be a DNS name, got "${whole}" (its last part is a number)`;
-  // A name may end with a dot, to be unambiguous.
+  // A trailing dot marks a name as absolute.
   if (last === "" && labels.length > 1) labels.pop();
   const bad = labels.find((label) => !isDnsLabel(label));
   return bad === undefined ? undefined : `must be a DNS name, got "${whole}" (its part "${bad}" is none)`;
@@ -51,16 +51,16 @@ function labelsFault(name: string, whole: string): string | undefined {
 interface OpenWildcard {
   readonly key: string;
   readonly index: number;
-  /** The first of this one and of those that it is within. */
+  /** The first name among this one and those that contain it. */
   readonly firstAbove: number;
-  /** The first of all names that are within this one, and of itself. */
+  /** The first name among this one and those that it contains. */
   firstWithin: number;
 }
 
 /**
- * For each name, wildcards among them, the first one before it with which it has a host in common. Names are sorted by their ends,
- * where those that a wildcard covers stand behind it in a row: whoever writes an object of thousands of names must not hold up the
- * process that judges it.
+ * For each name, the first earlier name with which it overlaps. Names may be wildcards. Names are sorted by suffix, so
+ * that the names within a wildcard follow it directly. This keeps the cost low for objects with thousands of names,
+ * which must not block the process.
  */
 export function firstOverlaps(names: readonly string[]): readonly (string | undefined)[] {
   const first: number[] = names.map((_name, index) => index);
@@ -93,7 +93,7 @@ export function firstOverlaps(names: readonly string[]): readonly (string | unde
   return first.map((other, index) => (other < index ? names[other] : undefined));
 }
 
-/** Sorts names with the same end: wildcards first, then in their order. */
+/** Sorts names by suffix. Among equal suffixes, wildcards come first, then the original order. */
 function sortedByEnd(names: readonly string[]): { key: string; isWildcard: boolean; index: number }[] {
   return names
     .map((name, index) => {
@@ -114,7 +114,7 @@ function backwards(text: string): string {
 
 const sets = new WeakMap<readonly string[], ReadonlySet<string>>();
 
-/** Whether every host of the name is one of one of the others, wildcards among them. */
+/** Whether one of the other names contains this name. */
 export function isWithinOneOf(name: string, others: readonly string[]): boolean {
   let known = sets.get(others);
   if (known === undefined) sets.set(others, (known = new Set(others)));

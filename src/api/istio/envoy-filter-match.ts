@@ -3,12 +3,12 @@ import type { EnvoyPatchPlace } from "./envoy-filter-place.ts";
 import { readPortNumber, readText, refuseUnknown, requireText } from "./fields.ts";
 import { regexFault } from "./regular-expressions.ts";
 
-/** Which proxies a patch applies to, and which part of their configuration it changes. */
+/** The proxies of a patch, and the part of their configuration that it changes. */
 export interface EnvoyPatchMatch {
   readonly context: (typeof contexts)[number];
-  /** An expression for the version of proxies; absent matches all. */
+  /** A regular expression for the proxy's version. Absent matches all. */
   readonly proxyVersion?: string | undefined;
-  /** Values that a proxy's node metadata must have. */
+  /** Values that the proxy's node metadata must have. */
   readonly proxyMetadata: Readonly<Record<string, string>>;
   readonly listener?: EnvoyListenerMatch | undefined;
   readonly routeConfiguration?: EnvoyRouteConfigurationMatch | undefined;
@@ -36,7 +36,7 @@ export interface EnvoyFilterChainMatch {
 export interface EnvoyRouteConfigurationMatch {
   readonly name?: string | undefined;
   readonly portNumber?: number | undefined;
-  /** These two are of gateways alone. */
+  /** These two only apply to gateways. */
   readonly portName?: string | undefined;
   readonly gateway?: string | undefined;
   readonly virtualHost?:
@@ -116,7 +116,7 @@ function readProxyVersion(proxy: Reader): string | undefined {
   return version;
 }
 
-/** What is matched must be of the class of what is patched. */
+/** The match must be of the class that `applyTo` needs. */
 function checkMatch(match: Reader, applyTo: EnvoyPatchPlace, context: EnvoyPatchMatch["context"]): void {
   const found = objectTypes.filter((type) => match.has(type));
   const [type] = found;
@@ -147,7 +147,7 @@ function readListener(
   return found;
 }
 
-/** 0 is any. */
+/** 0 means any port. */
 function readPort(reader: Reader, field: string): number | undefined {
   return reader.integer(field) === 0 ? undefined : readPortNumber(reader, field);
 }
@@ -187,7 +187,7 @@ function checkFilter(filter: Reader, inner: Reader | undefined, applyTo: EnvoyPa
   warnOfOldName(inner, requireText(inner, "name"));
 }
 
-/** Names of Envoy's API v2, which no configuration contains any more. */
+/** Filter names of Envoy's API v2. Current configuration no longer contains them. */
 const oldNames: Readonly<Record<string, string>> = {
   "envoy.http_connection_manager": "envoy.filters.network.http_connection_manager",
   "envoy.tcp_proxy": "envoy.filters.network.tcp_proxy",

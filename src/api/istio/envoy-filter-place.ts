@@ -1,4 +1,4 @@
-/** What a patch of an EnvoyFilter may be applied to. */
+/** The places to which an EnvoyFilter's patch can be applied. */
 export const envoyPatchPlaces = [
   "LISTENER",
   "FILTER_CHAIN",
@@ -15,7 +15,7 @@ export const envoyPatchPlaces = [
 
 export type EnvoyPatchPlace = (typeof envoyPatchPlaces)[number];
 
-/** The message of Envoy's API that a patch's value is, by where it is applied. */
+/** The Envoy message type of a patch's value, by place. */
 export const envoyPatchTypes: Readonly<Record<EnvoyPatchPlace, string>> = {
   LISTENER: "envoy.config.listener.v3.Listener",
   FILTER_CHAIN: "envoy.config.listener.v3.FilterChain",

@@ -1,7 +1,7 @@
 import typeNames from "#generated/envoy/type-names.json" with { type: "json" };
 import type { Reader } from "../reader.ts";
 
-/** By package, the names in it with spaces between. */
+/** Message names by package, separated by spaces. */
 const namesOf: Readonly<Record<string, string>> = typeNames;
 const own = new Set([
   "google.protobuf.Any",
@@ -13,13 +13,13 @@ const own = new Set([
   "google.protobuf.Value",
 ]);
 
-/** Whether Envoy's API, or that of Istio's build of it, has a message of the full name. */
+/** Whether Envoy's API, or Istio's build of Envoy, has a message with this full name. */
 export function isEnvoyType(name: string): boolean {
   const dot = name.lastIndexOf(".");
   return own.has(name) || (namesOf[name.slice(0, dot)]?.split(" ").includes(name.slice(dot + 1)) ?? false);
 }
 
-/** Refuses configuration of a type that Envoy does not have, at its field: no proxy could be sent it. */
+/** Rejects configuration of a type that Envoy does not have, at its field. */
 export function checkEnvoyValue(value: Reader): void {
   visit(value, value.raw, "");
 }
@@ -33,7 +33,7 @@ function visitObject(reader: Reader, value: object, path: string): void {
   const at = (field: string): string => (path === "" ? field : `${path}.${field}`);
   const type: unknown = Reflect.get(value, "@type");
   if (type !== undefined) checkType(reader, type, at("@type"));
-  // What is inside of a struct is of nobody's type.
+  // The content of a struct has no type to check.
   if (typeof type === "string" && /\.(TypedStruct|Struct)$/.test(type)) return;
   for (const [field, item] of Object.entries(value)) visit(reader, item, at(field));
 }

@@ -10,7 +10,7 @@ import { openObject, refuseDryRun, refuseUnknown } from "./fields.ts";
 import { networkingGroup } from "./networking.ts";
 import { readTargetReferences, type PolicyTargetReference } from "./policy-target.ts";
 
-/** networking.istio.io EnvoyFilter: patches to what proxies are sent. */
+/** networking.istio.io EnvoyFilter: patches to the configuration of proxies. */
 export interface EnvoyFilter extends KubernetesObject {
   spec: EnvoyFilterSpec;
 }
@@ -18,7 +18,7 @@ export interface EnvoyFilter extends KubernetesObject {
 export interface EnvoyFilterSpec {
   readonly workloadSelector?: { readonly labels: Readonly<Record<string, string>> } | undefined;
   readonly targetRefs: readonly PolicyTargetReference[];
-  /** Lower ones first; 0 where absent. */
+  /** Lower values are applied first. 0 if absent. */
   readonly priority: number;
   readonly configPatches: readonly EnvoyConfigPatch[];
 }
@@ -26,7 +26,7 @@ export interface EnvoyFilterSpec {
 export interface EnvoyConfigPatch extends EnvoyPatchMatch {
   readonly applyTo: EnvoyPatchPlace;
   readonly operation: EnvoyPatchOperation;
-  /** A part of Envoy's configuration, as JSON; empty where the operation needs none. */
+  /** A part of Envoy's configuration as JSON. Empty if the operation needs none. */
   readonly value: Readonly<Record<string, unknown>>;
 }
 
@@ -43,7 +43,7 @@ const operations = [
   "MERGE_AND_REPLACE_LIST",
 ] as const;
 
-/** Services whose clusters a waypoint is to have for the sake of a filter. */
+/** Services whose clusters a waypoint also receives, because a filter uses them. */
 const referencedServices = "envoyfilter.istio.io/referenced-services";
 
 export function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
@@ -98,7 +98,7 @@ function readPatch(reader: Reader): EnvoyConfigPatch {
 type Place = EnvoyPatchPlace;
 const merging: readonly EnvoyPatchOperation[] = ["MERGE", "MERGE_AND_REPLACE_LIST"];
 const inserting: readonly EnvoyPatchOperation[] = ["ADD", "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST"];
-/** What upstream acts on; an INSERT where no order is kept is an ADD. */
+/** The operations that upstream supports. An INSERT into an unordered list is an ADD. */
 const effective: Readonly<Record<Place, readonly EnvoyPatchOperation[]>> = {
   LISTENER: [...merging, ...inserting, "REMOVE"],
   FILTER_CHAIN: [...merging, ...inserting, "REMOVE"],

@@ -22,7 +22,7 @@ import {
   type TracingProvider,
 } from "./tracing-provider.ts";
 
-/** A service outside of the proxies that policies name: of `extensionProviders` of the mesh config. */
+/** An external service that policies refer to, from `extensionProviders` of the mesh config. */
 export type ExtensionProvider =
   | { readonly kind: "authorization-http"; readonly name: string; readonly settings: HttpAuthorizationProvider }
   | { readonly kind: "authorization-grpc"; readonly name: string; readonly settings: GrpcAuthorizationProvider }
@@ -52,7 +52,7 @@ const readers: Readonly<Record<string, Read>> = {
     return { kind: "prometheus", name };
   },
 };
-/** Upstream has given these up, or never built them into proxies. */
+/** Providers that upstream removed, or never implemented in proxies. */
 const withoutEffect = ["lightstep", "opencensus", "stackdriver", "sds"];
 
 export function readExtensionProviders(reader: Reader): readonly ExtensionProvider[] {

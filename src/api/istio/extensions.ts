@@ -33,10 +33,10 @@ export interface WasmModule {
   readonly env: readonly { readonly name: string; readonly valueFrom: "INLINE" | "HOST"; readonly value: string }[];
 }
 
-/** Where in the chain of filters, and for which traffic. */
+/** The position in the filter chain, and the traffic to which it applies. */
 export interface ExtensionPlace {
   readonly phase: "UNSPECIFIED" | "AUTHN" | "AUTHZ" | "STATS";
-  /** Higher ones first. */
+  /** Higher values come first. */
   readonly priority?: number | undefined;
   readonly match: readonly {
     readonly mode: "UNDEFINED" | "CLIENT" | "SERVER" | "CLIENT_AND_SERVER";
@@ -132,7 +132,7 @@ function checkModule(reader: Reader, module: WasmModule): void {
   }
 }
 
-/** Without a scheme it names an image. */
+/** A URL without a scheme names an image. */
 function isModuleUrl(text: string): boolean {
   const scheme = /^[a-z][a-z0-9+.-]*:(?=\/\/)/i.exec(text)?.[0].toLowerCase();
   return scheme === undefined ? /^[a-zA-Z0-9][-\w.:/@]*$/.test(text) : !/\s/.test(text) && schemes.includes(scheme);

@@ -1,16 +1,16 @@
 import { Reader } from "../reader.ts";
 
-/** How fields of Istio's kinds are read, where many kinds agree. */
+/** Readers for fields that many of Istio's kinds share. */
 
 export const maxPort = 65_535;
 
-/** A string; an empty one counts as absent, as in protobuf. */
+/** Reads a string. An empty string counts as unset, as in protobuf. */
 export function readText(reader: Reader, field: string): string | undefined {
   const value = reader.string(field);
   return value === "" ? undefined : value;
 }
 
-/** A string that must be there and not be empty; empty (beside an error) when it is not. */
+/** Reads a required string that is not empty. Otherwise reports an error and returns an empty string. */
 export function requireText(reader: Reader, field: string): string {
   const value = reader.string(field);
   if (value === "" || (value === undefined && !reader.has(field))) reader.error("is required", field);
@@ -31,7 +31,7 @@ const nanosecondsPerMs = 1e6;
 const durationPattern = /^[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$/;
 const partPattern = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
 
-/** Go's durations (`10s`, `1m30s`, `0.5s`) in milliseconds; undefined for anything else. */
+/** Parses a Go duration (`10s`, `1m30s`, `0.5s`) to milliseconds. Undefined for other texts. */
 export function durationTextMs(text: string): number | undefined {
   if (!durationPattern.test(text)) return undefined;
   let totalMs = 0;
@@ -41,7 +41,7 @@ export function durationTextMs(text: string): number | undefined {
   return text.startsWith("-") ? -exactMs : exactMs;
 }
 
-/** A duration of whole milliseconds, at least `minimumMs`. */
+/** Reads a duration in whole milliseconds, at least `minimumMs`. */
 export function readDurationMs(reader: Reader, field: string, minimumMs = 0): number | undefined {
   const text = reader.string(field);
   if (text === undefined) return undefined;
@@ -53,22 +53,24 @@ export function readDurationMs(reader: Reader, field: string, minimumMs = 0): nu
   return undefined;
 }
 
-/** A port number, 1 to 65535. */
+/** Reads a port number from 1 to 65535. */
 export function readPortNumber(reader: Reader, field: string): number | undefined {
   return reader.integer(field, 1, maxPort);
 }
 
-/** A field that we do not know may be newer than we are: it is said, but refuses nothing. */
+/** Warns of unknown fields, which may be newer than this release. The object is accepted. */
 export function warnOfUnknown(reader: Reader | undefined): void {
   reader?.unknownFields((field, suggestion) => reader.warn(`is not known here and has no effect${suggestion}`, field));
 }
 
-/** Where a field decides who may talk to whom or where requests go, going on without it would do something else than was asked for. */
+/**
+ * Rejects unknown fields in settings for authorization and routing, where ignoring a field would change the meaning.
+ */
 export function refuseUnknown(reader: Reader | undefined): void {
   reader?.unknownFields((field, suggestion) => reader.error(`is not a field that is known here${suggestion}`, field));
 }
 
-/** A map whose values are objects. */
+/** Reads a map whose values are objects. */
 export function readObjects<Value>(
   reader: Reader,
   field: string,
@@ -84,10 +86,10 @@ export function readObjects<Value>(
   );
 }
 
-/** An object of one of Istio's kinds, of which metadata have been checked. */
+/** An object of one of Istio's kinds with checked metadata. */
 export interface OpenedObject {
   readonly object: Reader;
-  /** An empty one where it is absent. */
+  /** An empty reader if the field is absent. */
   readonly spec: Reader;
   readonly name: string;
   readonly namespace: string;
@@ -96,7 +98,10 @@ export interface OpenedObject {
 }
 
 export const dryRunAnnotation = "istio.io/dry-run";
-/** Istio gives these to objects that it makes itself: they would lend an object the rights of another. */
+/**
+ * Annotations that Istio only sets on generated objects. On a user's object, they would grant the rights of another
+ * object.
+ */
 const internalAnnotations = [
   "internal.istio.io/parents",
   "internal.istio.io/parent-namespace",
@@ -121,7 +126,7 @@ export function openObject(raw: unknown): OpenedObject {
   };
 }
 
-/** Only what authorizes requests can be tried out without effect. */
+/** Only authorization policies support a dry run. */
 export function refuseDryRun({ object, annotations }: OpenedObject): void {
   if (annotations[dryRunAnnotation] !== undefined)
     object.error("is for AuthorizationPolicy only; take it out", `metadata.annotations.${dryRunAnnotation}`);

@@ -4,9 +4,9 @@ import { readDurationMs, refuseUnknown } from "./fields.ts";
 import { headerNameFault } from "./http-headers.ts";
 import { readStringMatchIn, type StringMatch } from "./string-match.ts";
 
-/** What browsers are told of requests from other origins. */
+/** What browsers learn about requests from other origins. */
 export interface HttpCorsPolicy {
-  /** `allowOrigins`, and the older `allowOrigin` as exact ones. */
+  /** `allowOrigins`, and the deprecated `allowOrigin` as exact matches. */
   readonly allowOrigins: readonly StringMatch[];
   readonly allowMethods: readonly string[];
   readonly allowHeaders: readonly string[];

@@ -1,18 +1,18 @@
 import type { Reader } from "../reader.ts";
 import { readDurationMs, refuseUnknown } from "./fields.ts";
 
-/** Faults that a proxy makes up for a share of the requests (percent, 0 to 100). */
+/** Faults that a proxy injects into a percentage of requests, from 0 to 100. */
 export interface HttpFault {
   readonly delay?: { readonly fixedDelayMs: number; readonly percentage: number } | undefined;
   readonly abort?: { readonly error: HttpAbortError; readonly percentage: number } | undefined;
 }
 
-/** `grpcStatus` is a name as in the gRPC specification: `UNAVAILABLE`. */
+/** `grpcStatus` is a name from the gRPC specification, such as `UNAVAILABLE`. */
 export type HttpAbortError =
   | { readonly kind: "httpStatus"; readonly status: number }
   | { readonly kind: "grpcStatus"; readonly status: GrpcStatusName };
 
-/** In the order of their codes, 0 to 16. */
+/** Sorted by code, from 0 to 16. */
 export const grpcStatusNames = [
   "OK",
   "CANCELLED",
@@ -37,7 +37,7 @@ export type GrpcStatusName = (typeof grpcStatusNames)[number];
 export const minHttpStatus = 200;
 export const maxHttpStatus = 599;
 const allPercent = 100;
-/** Proxies count in millionths. */
+/** Proxies store percentages in millionths. */
 const smallestPercentage = 0.0001;
 
 export function readFault(reader: Reader | undefined): HttpFault | undefined {
@@ -84,7 +84,7 @@ function readShare(reader: Reader): number | undefined {
   return percentage;
 }
 
-/** A number from 0 to 100, written as `{value: 50}`. */
+/** Reads a number from 0 to 100, written as `{value: 50}`. */
 export function readPercentage(reader: Reader, field: string): number | undefined {
   const nested = reader.object(field);
   if (nested === undefined) return undefined;

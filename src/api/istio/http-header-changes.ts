@@ -3,7 +3,7 @@ import { checkEach } from "./checks.ts";
 import { warnOfUnknown } from "./fields.ts";
 import { changedHeaderFault, checkNames, headerValueFault, requestHeaderFault } from "./http-headers.ts";
 
-/** What is done to the headers of a request, and to those of its answer. */
+/** Changes to the headers of a request and its response. */
 export interface HttpHeaderChanges {
   readonly request: HeaderOperations;
   readonly response: HeaderOperations;

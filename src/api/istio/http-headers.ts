@@ -1,6 +1,6 @@
 import type { Reader } from "../reader.ts";
 
-/** Names and values of headers as a proxy takes them. Each `…Fault` says what is wrong, or undefined. */
+/** The header names and values that a proxy accepts. Each `…Fault` returns the fault, or undefined. */
 
 const tokenPattern = /^[-!#$%&'*+.^_`|~A-Za-z0-9]+$/;
 const strictPattern = /^[-_A-Za-z0-9]+$/;
@@ -10,19 +10,19 @@ export function headerNameFault(name: string): string | undefined {
   return tokenPattern.test(name) ? undefined : `must be the name of a header, got "${name}"`;
 }
 
-/** Letters, digits, dashes and underscores only. */
+/** The fault of a name that may only have letters, digits, dashes and underscores. */
 export function strictHeaderNameFault(name: string): string | undefined {
   return strictPattern.test(name)
     ? undefined
     : `must be the name of a header of letters, digits, "-" and "_", got "${name}"`;
 }
 
-/** A header to match: also a pseudo header, or a claim of a token (`@request.auth.claims.group`). */
+/** The fault of a header to match. It may be a pseudo-header, or a token's claim (`@request.auth.claims.group`). */
 export function matchedHeaderFault(name: string): string | undefined {
   return isClaim(name) || pseudoHeaders.includes(name) ? undefined : headerNameFault(name);
 }
 
-/** `@request.auth.claims.a.b` or `@request.auth.claims[a][b]`. */
+/** Recognizes `@request.auth.claims.a.b` or `@request.auth.claims[a][b]`. */
 export function isClaim(name: string): boolean {
   return /^@request\.auth\.claims(\..+|(\[[^[\]]*\])+)$/i.test(name);
 }
@@ -31,12 +31,12 @@ export function isAuthority(name: string): boolean {
   return /^(:authority|host)$/i.test(name);
 }
 
-/** A header to add or set on a request: the authority is the only pseudo header that may be. */
+/** The fault of a header to add or set on a request. The only pseudo-header allowed is the authority. */
 export function requestHeaderFault(name: string): string | undefined {
   return isAuthority(name) ? undefined : changedHeaderFault(name);
 }
 
-/** A header to remove, or to change on a response. */
+/** The fault of a header to remove, or to change on a response. */
 export function changedHeaderFault(name: string): string | undefined {
   if (name === "") return "must be the name of a header, got an empty one";
   if (/^host$/i.test(name)) return "must not be Host; use rewrite.authority";
@@ -44,11 +44,11 @@ export function changedHeaderFault(name: string): string | undefined {
 }
 
 /**
- * A value with `%VARIABLE%` or `%VARIABLE(arguments)%` in it, where `%%` stands for a percent sign: a proxy refuses
- * all of its configuration over one that it cannot read.
+ * The fault of a value that may contain `%VARIABLE%` or `%VARIABLE(arguments)%`, where `%%` means a percent sign. A
+ * proxy rejects its whole configuration if it cannot parse one of them.
  */
 export function headerValueFault(value: string): string | undefined {
-  // eslint-disable-next-line no-control-regex -- what may not be in a header are control characters
+  // eslint-disable-next-line no-control-regex -- control characters are not allowed in a header
   if (/[\u0000-\u0008\u000A-\u001F\u007F]/.test(value)) return "must not have control characters";
   let rest = value;
   while (rest !== "") {
@@ -61,7 +61,7 @@ export function headerValueFault(value: string): string | undefined {
   return undefined;
 }
 
-/** Checks the names of a map's keys. */
+/** Checks the keys of a map as header names. */
 export function checkNames(
   reader: Reader,
   field: string,

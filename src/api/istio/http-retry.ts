@@ -2,10 +2,10 @@ import type { Reader } from "../reader.ts";
 import { readDurationMs, readText, warnOfUnknown } from "./fields.ts";
 
 export interface HttpRetry {
-  /** 0: none. */
+  /** 0 means none. */
   readonly attempts: number;
   readonly perTryTimeoutMs?: number | undefined;
-  /** Comma-separated conditions and status codes; absent: the default ones. */
+  /** Conditions and status codes, separated by commas. Absent means the default. */
   readonly retryOn?: string | undefined;
   readonly retryRemoteLocalities?: boolean | undefined;
   readonly retryIgnorePreviousHosts?: boolean | undefined;
@@ -31,7 +31,7 @@ const conditions = [
   "unavailable",
 ];
 
-/** First and last code of the runs of status codes that are registered. */
+/** The first and last codes of each range of registered status codes. */
 const registeredStatuses = [
   [100, 103],
   [200, 208],

@@ -10,23 +10,26 @@ import { networkingGroup, networkingVersions } from "./networking.ts";
 import { isHttpProtocol, isKnownProtocol, isTlsProtocol, protocols } from "./protocols.ts";
 import { readServerTls, type ServerTls } from "./server-tls.ts";
 
-/** networking.istio.io Gateway: what the proxies that it selects listen on. */
+/** networking.istio.io Gateway: the listeners of the proxies that it selects. */
 export interface IstioGateway extends KubernetesObject {
   spec: IstioGatewaySpec;
 }
 
 export interface IstioGatewaySpec {
   readonly servers: readonly GatewayServer[];
-  /** Labels of gateway pods; empty selects all. */
+  /** Labels of gateway pods. Empty selects all pods. */
   readonly selector: Readonly<Record<string, string>>;
 }
 
 export interface GatewayServer {
-  /** Its name and protocol are always there. */
+  /** Its name and protocol are always set. */
   readonly port: IstioPort;
-  /** An address, or `unix://` and a path; absent: all addresses. */
+  /** An address, or `unix://` and a path. Absent means all addresses. */
   readonly bind?: string | undefined;
-  /** `host` or `namespace/host`: VirtualServices of that namespace may attach; `.` is the own one, `*` and a bare host all. */
+  /**
+   * `host` or `namespace/host`. Only VirtualServices of that namespace may attach. `.` means the Gateway's own
+   * namespace. `*`, or a host without a namespace, means all.
+   */
   readonly hosts: readonly string[];
   readonly tls?: ServerTls | undefined;
   readonly name?: string | undefined;
@@ -117,7 +120,7 @@ function checkGatewayHost(reader: Reader, field: string, text: string): void {
   if (fault !== undefined) reader.error(fault, field);
 }
 
-/** The fault of a host of a gateway or a sidecar. A gateway's host may be an address. */
+/** The fault of a host of a Gateway or Sidecar. A Gateway's host may be an address. */
 export function gatewayHostFault(host: string): string | undefined {
   if (isAddress(host)) return undefined;
   return listedHostFault(host);

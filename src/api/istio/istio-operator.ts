@@ -7,7 +7,7 @@ export interface IstioOperator extends KubernetesObject {
   spec: IstioOperatorSpec;
 }
 
-/** Every field is optional in a file; a profile fills what is missing (see `install/`). */
+/** All fields are optional in a file. The profile provides missing ones (see `install/`). */
 export interface IstioOperatorSpec {
   readonly profile?: string;
   readonly hub?: string;
@@ -42,7 +42,7 @@ export interface GatewaySpec extends ComponentSpec {
   readonly label?: Readonly<Record<string, string>>;
 }
 
-/** Settings that are merged into the component's workload; the shapes are Kubernetes' own. */
+/** Settings that are merged into the component's workload, in Kubernetes' own form. */
 export interface KubernetesSettings {
   readonly replicaCount?: number;
   readonly nodeSelector?: Readonly<Record<string, string>>;
@@ -140,14 +140,14 @@ function parseSpec(spec: Reader): IstioOperatorSpec {
   return result;
 }
 
-/** Fields that releases from 1.4 on had, by the minor release that was the last to read them. */
+/** Reports fields of past releases. The number is the last minor release that used the field. */
 function deadFields(reader: Reader, fields: Readonly<Record<string, number>>): void {
   for (const [field, until] of Object.entries(fields)) {
     if (reader.has(field)) reader.warn(`does nothing: Istio 1.${until} was the last release that read it`, field);
   }
 }
 
-/** YAML reads a tag such as 1.18 as a number. */
+/** YAML parses a tag such as 1.18 as a number. */
 function tagOf(reader: Reader): string | undefined {
   const raw = (reader.raw as { tag?: unknown } | undefined)?.tag;
   if (typeof raw === "number") {
@@ -266,7 +266,7 @@ type Present<Fields> = { [Field in keyof Fields as undefined extends Fields[Fiel
   [Field in keyof Fields as undefined extends Fields[Field] ? Field : never]?: Exclude<Fields[Field], undefined>;
 };
 
-/** Drops the fields that are undefined, so that merging and comparing see only what was said. */
+/** Drops undefined fields, so that merges and comparisons only see what was set. */
 function present<Fields extends object>(fields: Fields): Present<Fields> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<Fields>;
 }

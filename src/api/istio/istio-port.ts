@@ -1,11 +1,11 @@
 import type { Reader } from "../reader.ts";
 import { readPortNumber, readText, refuseUnknown } from "./fields.ts";
 
-/** A port as Gateways, ServiceEntries and Sidecars write it. */
+/** A port of a Gateway, ServiceEntry or Sidecar. */
 export interface IstioPort {
-  /** 0 only where the bind address is a unix socket. */
+  /** 0 only if the bind address is a Unix domain socket. */
   readonly number: number;
-  /** In upper case: one of `protocols`. Absent: told by what is sent. */
+  /** In upper case, one of `protocols`. Absent means that the proxy detects it. */
   readonly protocol?: string | undefined;
   readonly name?: string | undefined;
   readonly targetPort?: number | undefined;

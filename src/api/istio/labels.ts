@@ -1,4 +1,4 @@
-/** Labels and annotations of Istio that several parts read. */
+/** Istio's labels and annotations that several parts use. */
 export const istioLabels = {
   revision: "istio.io/rev",
   tag: "istio.io/tag",
@@ -20,7 +20,7 @@ export const istioLabels = {
   enableAutoallocateIp: "networking.istio.io/enable-autoallocate-ip",
 } as const;
 
-/** What the waypoints of 2022 (class `istio-mesh`) are told by. */
+/** Annotations of the waypoints of 2022 (class `istio-mesh`). */
 export const meshWaypointAnnotations = {
   serviceAccount: "istio.io/service-account",
 } as const;

@@ -7,7 +7,7 @@ import {
   type ZoneAwareLoadBalancer,
 } from "./locality-load-balancer.ts";
 
-/** How an endpoint is chosen: `simple` or `consistentHash`, or neither (the default). */
+/** How endpoints are chosen: `simple`, `consistentHash`, or neither for the default. */
 export interface LoadBalancer {
   readonly simple?: SimpleLoadBalancer | undefined;
   readonly consistentHash?: ConsistentHash | undefined;
@@ -16,7 +16,7 @@ export interface LoadBalancer {
   readonly warmup?: Warmup | undefined;
 }
 
-/** LEAST_CONN is read as LEAST_REQUEST, its name of today. */
+/** LEAST_CONN is converted to LEAST_REQUEST, its current name. */
 export type SimpleLoadBalancer = "UNSPECIFIED" | "RANDOM" | "PASSTHROUGH" | "ROUND_ROBIN" | "LEAST_REQUEST";
 
 export interface ConsistentHash {
@@ -33,12 +33,12 @@ export type HashKey =
       readonly kind: "httpCookie";
       readonly name: string;
       readonly path?: string | undefined;
-      /** Absent: the cookie is only read; 0: of the session. */
+      /** Absent means that the cookie is only read. 0 means a session cookie. */
       readonly ttlMs?: number | undefined;
       readonly attributes: readonly { readonly name: string; readonly value: string }[];
     };
 
-/** How an endpoint that is new gets its share bit by bit. */
+/** A new endpoint receives a growing share of requests. */
 export interface Warmup {
   readonly durationMs: number;
   readonly minimumPercent?: number | undefined;
@@ -56,7 +56,7 @@ function isPrime(value: number): boolean {
 
 const simpleWords = ["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"] as const;
 
-/** Where endpoints are not watched for failures, nothing tells when to fail over. */
+/** Without outlier detection, nothing triggers a failover. */
 export function readLoadBalancer(reader: Reader | undefined, hasOutlierDetection: boolean): LoadBalancer | undefined {
   if (reader === undefined) return undefined;
   const simple = reader.oneOf("simple", simpleWords);
@@ -144,7 +144,7 @@ function readCookie(reader: Reader): HashKey {
   return key;
 }
 
-/** `warmupDurationSecs` is the older form. */
+/** `warmupDurationSecs` is the deprecated form. */
 function readWarmup(reader: Reader): Warmup | undefined {
   const nested = reader.object("warmup");
   const durationMs = readDurationMs(reader, "warmupDurationSecs", 1);

@@ -1,15 +1,18 @@
 import type { Reader } from "../reader.ts";
 import { refuseUnknown, requireText } from "./fields.ts";
 
-/** Where requests from a locality go. Localities are `region/zone/subzone`; `*` may stand at the end. */
+/** How locality affects load balancing. Localities have the form `region/zone/subzone` and may end with `*`. */
 export interface LocalityLoadBalancer {
-  /** Absent: as the mesh has it. */
+  /** Absent means the mesh's setting. */
   readonly enabled?: boolean | undefined;
-  /** `to` is percent by locality and sums up to 100. */
+  /** `to` is a percentage for each locality. The percentages add up to 100. */
   readonly distribute: readonly { readonly from: string; readonly to: Readonly<Record<string, number>> }[];
-  /** Failover between regions. */
+  /** The failover region of each region. */
   readonly failover: readonly { readonly from: string; readonly to: string }[];
-  /** Labels in order, `key` or `key=value`: the more of the first ones an endpoint shares with the client, the sooner it is taken. */
+  /**
+   * An ordered list of labels, `key` or `key=value`. Endpoints that share more of the leading labels with the client
+   * are preferred.
+   */
   readonly failoverPriority: readonly string[];
 }
 
@@ -93,7 +96,7 @@ function readDistribution(reader: Reader): LocalityLoadBalancer["distribute"][nu
   return distribution;
 }
 
-/** Each must be well-formed, and none may lie within another. */
+/** Every locality must be well-formed, and none may contain another. */
 function checkLocalities(localities: readonly string[], report: (index: number, message: string) => void): void {
   const overlaps = earlierOverlaps(localities);
   for (const [index, locality] of localities.entries()) {
@@ -106,11 +109,11 @@ function checkLocalities(localities: readonly string[], report: (index: number, 
   }
 }
 
-/** For each locality the first one before it that lies within it, or in which it lies. */
+/** For each locality, the first earlier one that contains it or is contained in it. */
 function earlierOverlaps(localities: readonly string[]): readonly (string | undefined)[] {
-  /** By every place in which a locality lies, the first such locality. */
+  /** The first locality within each place. */
   const within = new Map<string, number>();
-  /** By the place that a locality takes whole, the first such locality. */
+  /** The first locality that covers the whole of each place. */
   const whole = new Map<string, number>();
   return localities.map((locality, index) => {
     const around = placesAround(locality);
@@ -123,7 +126,7 @@ function earlierOverlaps(localities: readonly string[]): readonly (string | unde
   });
 }
 
-/** Everything, the region, the zone, the subzone; what has more parts is refused anyway. */
+/** Everything, the region, the zone and the subzone. Localities with more parts are rejected elsewhere. */
 function placesAround(locality: string): readonly string[] {
   const parts = locality.split("/", localityParts + 1);
   return ["", ...parts.map((_, index) => parts.slice(0, index + 1).join("/"))];

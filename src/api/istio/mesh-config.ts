@@ -13,11 +13,14 @@ import { readOutlierDetection, type OutlierDetection } from "./traffic-policy.ts
 import { trustDomainFault } from "./trust-domain.ts";
 import { readTrustedAuthorities, type TrustedAuthority } from "./trusted-authority.ts";
 
-/** How proxies write a request's path before they compare it. */
+/** How proxies normalize a request's path before they compare it. */
 export type PathNormalization = (typeof pathNormalizations)[number];
 const pathNormalizations = ["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"] as const;
 
-/** istio.mesh.v1alpha1.MeshConfig with upstream's defaults; what Serin does not act on is left out, and warned of by name. */
+/**
+ * istio.mesh.v1alpha1.MeshConfig with upstream's defaults. Fields that Serin does not act on are dropped, with a
+ * warning for each.
+ */
 export interface MeshConfig {
   readonly trustDomain: string;
   readonly trustDomainAliases: readonly string[];
@@ -25,34 +28,37 @@ export interface MeshConfig {
   readonly accessLogFile: string;
   readonly accessLogFormat: string;
   readonly accessLogEncoding: "TEXT" | "JSON";
-  /** Connections that no chain takes are not logged. */
+  /** Whether connections that match no filter chain are left out of the log. */
   readonly disableEnvoyListenerLog: boolean;
   readonly pathNormalization: PathNormalization;
   readonly enableAutoMtls: boolean;
   readonly defaultConfig: ProxyConfig;
-  /** Namespaces outside of all selectors are not seen; no selectors see all. */
+  /** Namespaces that match no selector are ignored. Without selectors, all namespaces are read. */
   readonly discoverySelectors: readonly LabelSelector[];
-  /** Which Services are one service in all clusters of an ambient mesh: the first that matches counts; none: a Service is its cluster's own. */
+  /**
+   * Which Services are merged across the clusters of an ambient mesh. The first match applies. Other Services belong to
+   * one cluster.
+   */
   readonly serviceScopeConfigs: readonly ServiceScope[];
   readonly ingressClass: string;
   readonly ingressService: string;
   readonly connectTimeoutMs: number;
-  /** What sidecars do with traffic to what no registry knows. */
+  /** What sidecars do with traffic to unknown destinations. */
   readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
-  /** `exportTo` of objects that say none. */
+  /** `exportTo` of objects that set none. */
   readonly defaultServiceExportTo: readonly string[];
   readonly defaultVirtualServiceExportTo: readonly string[];
   readonly defaultDestinationRuleExportTo: readonly string[];
   readonly h2UpgradePolicy: "DO_NOT_UPGRADE" | "UPGRADE";
   readonly dnsRefreshRateMs: number;
-  /** How long a proxy waits for the first bytes that tell a protocol; 0: as long as it takes. */
+  /** How long a proxy waits for the first bytes to detect a protocol. 0 means without limit. */
   readonly protocolDetectionTimeoutMs: number;
   readonly extensionProviders: readonly ExtensionProvider[];
-  /** Names of providers that write access logs where no Telemetry says otherwise. */
+  /** Providers that write access logs unless Telemetry says otherwise. */
   readonly defaultAccessLogProviders: readonly string[];
-  /** Istio's mutual TLS at its servers. */
+  /** Istio's mutual TLS on the server's side. */
   readonly meshMutualTls: MeshMutualTls;
-  /** Defaults of TLS that is not the mesh's own. */
+  /** Defaults for TLS other than Istio's mutual TLS. */
   readonly tlsDefaults: {
     readonly minProtocolVersion: "TLSV1_2" | "TLSV1_3";
     readonly cipherSuites: readonly string[];
@@ -60,14 +66,14 @@ export interface MeshConfig {
   };
   readonly proxyListenPort: number;
   readonly proxyInboundListenPort: number;
-  /** Whether inbound connections are passed to the pod's address, or to its loopback as before Istio 1.10. */
+  /** Whether inbound connections go to the pod's address, or to its loopback as before Istio 1.10. */
   readonly inboundTrafficPolicy: "PASSTHROUGH" | "LOCALHOST";
-  /** TCP keepalive of connections to destinations whose rule sets none. */
+  /** TCP keepalive for destinations whose rule sets none. */
   readonly tcpKeepalive?: TcpKeepalive | undefined;
   readonly enableTracing: boolean;
   readonly enablePrometheusMerge: boolean;
   readonly ingressControllerMode: "UNSPECIFIED" | "OFF" | "DEFAULT" | "STRICT";
-  /** Value of the label `istio` of the gateway that serves Ingresses; absent: that of ingressService. */
+  /** The value of the label `istio` of the gateway that serves Ingresses. Absent means that of ingressService. */
   readonly ingressSelector?: string | undefined;
   /** For destinations whose rule sets none. */
   readonly localityLbSetting: LocalityLoadBalancer;
@@ -78,11 +84,11 @@ export interface MeshConfig {
   };
   readonly hboneIdleTimeoutMs?: number | undefined;
   readonly defaultTracingProviders: readonly string[];
-  /** Prometheus where nothing is said, as upstream's charts have it. */
+  /** Prometheus by default, as in upstream's charts. */
   readonly defaultMetricsProviders: readonly string[];
-  /** Who is trusted besides the mesh's own authority. */
+  /** Authorities that are trusted in addition to the mesh's own. */
   readonly caCertificates: readonly TrustedAuthority[];
-  /** Who sees ServiceEntries. Absent: as their exportTo says. */
+  /** The visibility of ServiceEntries. Absent means that only exportTo applies. */
   readonly serviceEntryVisibility?: ServiceEntryVisibility | undefined;
   readonly serviceSettings: readonly { readonly hosts: readonly string[]; readonly clusterLocal: boolean }[];
 }
@@ -90,11 +96,13 @@ export interface MeshConfig {
 export type EntryVisibility = "PUBLIC" | "NAMESPACE" | "NONE";
 
 interface ServiceEntryVisibility {
-  /** Where no policy matches. */
+  /** Applies if no policy matches. */
   readonly defaultVisibility: EntryVisibility;
-  /** Sidecars and gateways heed it too, not only ztunnels and waypoints. */
+  /** Whether sidecars and gateways also obey it, not only ztunnels and waypoints. */
   readonly applyToSidecars: boolean;
-  /** The first one counts whose selectors all match the namespace; an absent selector matches none. */
+  /**
+   * The first policy whose selectors all match the namespace applies. A policy without selectors matches no namespace.
+   */
   readonly policies: readonly {
     readonly visibility: EntryVisibility;
     readonly namespaceSelectors: readonly (LabelSelector | undefined)[];
@@ -102,7 +110,7 @@ interface ServiceEntryVisibility {
 }
 
 export interface ServiceScope {
-  /** Selectors of the Service's namespace and of the Service. An absent one matches all. */
+  /** Selectors for the Service's namespace and for the Service. An absent one matches all. */
   readonly namespaceSelector?: LabelSelector | undefined;
   readonly servicesSelector?: LabelSelector | undefined;
   readonly scope: "LOCAL" | "GLOBAL";
@@ -113,7 +121,7 @@ export interface MeshMutualTls {
   readonly cipherSuites: readonly string[];
 }
 
-/** Fields of upstream's that change nothing here. */
+/** Upstream's fields without an effect here. */
 const withoutEffect = [
   "ca",
   "certificates",
@@ -133,7 +141,7 @@ const defaultDnsRefreshRateMs = 60_000;
 const defaultOutboundPort = 15_001;
 const defaultInboundPort = 15_006;
 
-/** Reads the parsed YAML of the key `mesh`. A field that has no effect here, or that nobody knows, is warned of by name. */
+/** Parses the YAML value of the key `mesh`. Warns of each field that is unknown or has no effect here. */
 export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
   const reader = new Reader(raw ?? {});
   if (typeof (raw ?? {}) !== "object" || Array.isArray(raw)) reader.error("must be an object with the mesh's settings");
@@ -246,7 +254,7 @@ function readEntryVisibility(reader: Reader | undefined): ServiceEntryVisibility
 
 const selectorOperators = ["In", "NotIn", "Exists", "DoesNotExist"] as const;
 
-/** metav1.LabelSelector. One that is wrong would select other namespaces than were meant, so that it is refused. */
+/** Reads a metav1.LabelSelector. An invalid one is an error, because it would select the wrong namespaces. */
 function readLabelSelector(reader: Reader): LabelSelector {
   const selector = {
     matchLabels: reader.stringMap("matchLabels"),
@@ -270,7 +278,7 @@ function readLabelSelector(reader: Reader): LabelSelector {
   return selector;
 }
 
-/** On unless it is turned off. */
+/** Enabled unless it is turned off. */
 function readLocalitySetting(reader: Reader): LocalityLoadBalancer {
   const setting = readLocality(reader.object("localityLbSetting"), true);
   return setting === undefined
@@ -305,7 +313,7 @@ function readMeshMutualTls(reader: Reader | undefined): MeshMutualTls {
   };
 }
 
-/** Absent: everybody. */
+/** Absent means all namespaces. */
 function readExportTo(reader: Reader, field: string): readonly string[] {
   return reader.has(field) ? reader.strings(field) : ["*"];
 }

@@ -4,28 +4,28 @@ import { Reader } from "../reader.ts";
 import { readObjects, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
 
 /**
- * istio.mesh.v1alpha1.MeshNetworks, by network name: the endpoints of each network, and its gateways for other
- * networks.
+ * istio.mesh.v1alpha1.MeshNetworks, by network name: the endpoints of each network, and its gateways for clients in
+ * other networks.
  */
 export type MeshNetworks = Readonly<Record<string, MeshNetwork>>;
 
 export interface MeshNetwork {
-  /** The clusters whose endpoints are all in the network. */
+  /** Clusters whose endpoints all belong to the network. */
   readonly registries: readonly string[];
-  /** Endpoints of any cluster with an address in these ranges are in the network. */
+  /** Endpoints with an address in these ranges belong to the network, in any cluster. */
   readonly cidrs: readonly string[];
   readonly gateways: readonly MeshNetworkGateway[];
 }
 
 export interface MeshNetworkGateway {
-  /** An address or a host name. Absent: the addresses of the Service. */
+  /** An address or a host name. Absent means the addresses of the Service. */
   readonly address?: string | undefined;
   /** The host name of a Service in one of {@link MeshNetwork.registries}. */
   readonly registryServiceName?: string | undefined;
   readonly port: number;
 }
 
-/** Reads the parsed YAML of the key `meshNetworks`. */
+/** Parses the YAML value of the key `meshNetworks`. */
 export function parseMeshNetworks(raw: unknown): Parsed<MeshNetworks> {
   const reader = new Reader(raw ?? {});
   if (typeof (raw ?? {}) !== "object" || Array.isArray(raw)) reader.error("must be an object with the mesh's networks");
@@ -62,7 +62,7 @@ function readGateway(reader: Reader): MeshNetworkGateway {
   if ((gateway.address === undefined) === (gateway.registryServiceName === undefined))
     reader.error("must have either address or registryServiceName");
   if (gateway.port === 0) reader.error("must be set", "port");
-  // Where a gateway is, its endpoints say: upstream reads it neither.
+  // A gateway's endpoints determine its locality. Upstream also ignores this field.
   if (reader.has("locality")) reader.warn("has no effect here", "locality");
   warnOfUnknown(reader);
   return gateway;

@@ -8,12 +8,15 @@ import { readWorkloadSelector, securityGroup } from "./policy-target.ts";
 export const mutualTlsModes = ["UNSET", "DISABLE", "PERMISSIVE", "STRICT"] as const;
 export type MutualTlsMode = (typeof mutualTlsModes)[number];
 
-/** security.istio.io/v1. In the root namespace without a selector it holds for the mesh, elsewhere for its namespace. */
+/**
+ * security.istio.io/v1. Without a selector, it applies to its namespace. In the root namespace, it applies to the whole
+ * mesh.
+ */
 export interface PeerAuthentication extends KubernetesObject {
   spec: {
     selector?: LabelSelector | undefined;
     mode: MutualTlsMode;
-    /** By the workload's port. */
+    /** Keyed by the workload's port. */
     portLevelModes: Readonly<Record<string, MutualTlsMode>>;
   };
 }

@@ -5,7 +5,7 @@ import { refuseUnknown, requireText } from "./fields.ts";
 
 export const securityGroup = "security.istio.io";
 
-/** What a policy is attached to instead of a selector: a Gateway, Service, GatewayClass or ServiceEntry. */
+/** The target of a policy that has no selector: a Gateway, Service, GatewayClass or ServiceEntry. */
 export interface PolicyTargetReference {
   group: string;
   kind: string;
@@ -13,7 +13,7 @@ export interface PolicyTargetReference {
   namespace?: string | undefined;
 }
 
-/** Where a policy holds. Neither: in its whole namespace, or mesh if that is the root namespace. */
+/** The scope of a policy. Without either field, its whole namespace. In the root namespace, the whole mesh. */
 export interface PolicyTarget {
   selector?: LabelSelector | undefined;
   targetRefs: PolicyTargetReference[];
@@ -27,7 +27,7 @@ const targets = [
 ];
 const maxTargets = 16;
 
-/** Reads `selector`, `targetRefs` and the older `targetRef`, of which one at most may be there. */
+/** Reads `selector`, `targetRefs` or the deprecated `targetRef`. At most one may be set. */
 export function readPolicyTarget(reader: Reader): PolicyTarget {
   const target = { selector: readWorkloadSelector(reader), targetRefs: readTargetReferences(reader) };
   if (target.selector !== undefined && target.targetRefs.length > 0)

@@ -1,4 +1,4 @@
-/** Protocols of ports as Istio names them, in upper case. */
+/** Istio's protocol names, in upper case. */
 export const protocols = [
   "HTTP",
   "HTTPS",
@@ -26,7 +26,7 @@ export function isTlsProtocol(protocol: string | undefined): boolean {
   return protocol === "HTTPS" || protocol === "TLS";
 }
 
-/** Whether the protocol is bytes without HTTP in plain text. */
+/** Whether the protocol is plain text other than HTTP. */
 export function isTcpProtocol(protocol: string | undefined): boolean {
   return ["TCP", "HTTPS", "TLS", "MONGO", "REDIS", "MYSQL"].includes(protocol ?? "");
 }

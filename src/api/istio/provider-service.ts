@@ -1,7 +1,7 @@
 import type { Reader } from "../reader.ts";
 import { maxPort, readDurationMs, requireText, warnOfUnknown } from "./fields.ts";
 
-/** Where an extension provider is reached. */
+/** The address of an extension provider. */
 export interface ProviderService {
   /** A host name, or `namespace/host name`. */
   readonly service: string;
@@ -24,7 +24,7 @@ export function readServicePort(reader: Reader): ProviderService {
   };
 }
 
-/** A value from the control plane's own environment is not looked up: it would be another one in each replica. */
+/** Values from the control plane's environment are not supported, because they may differ between replicas. */
 export function readProviderHeaders(reader: Reader, field: string): ProviderHeaders {
   return reader.objects(field).flatMap((entry) => {
     const name = requireText(entry, "name");

@@ -5,17 +5,17 @@ import { openObject, readText, refuseDryRun, warnOfUnknown } from "./fields.ts";
 import { networkingGroup } from "./networking.ts";
 import { readWorkloadSelector } from "./policy-target.ts";
 
-/** networking.istio.io ProxyConfig: settings of the proxies of pods that start from now on, over those of the mesh config. */
+/** networking.istio.io ProxyConfig: proxy settings of pods that start from now on. They override the mesh config. */
 export interface ProxyConfigObject extends KubernetesObject {
   spec: ProxyConfigObjectSpec;
 }
 
 export interface ProxyConfigObjectSpec {
   readonly selector?: LabelSelector | undefined;
-  /** Threads; 0: one a core, absent: the mesh's. */
+  /** The number of threads. 0 means one for each core, and absent means the mesh's setting. */
   readonly concurrency?: number | undefined;
   readonly environmentVariables: Readonly<Record<string, string>>;
-  /** A kind of image: `default`, `debug`, `distroless`. */
+  /** The image variant: `default`, `debug` or `distroless`. */
   readonly image?: { readonly imageType: string } | undefined;
 }
 

@@ -3,12 +3,15 @@ import { domainOrAddressFault } from "./checks.ts";
 import { maxPort, readDurationMs, readObjects, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
 import { readTag, type TracingTag } from "./telemetry.ts";
 
-/** istio.mesh.v1alpha1.ProxyConfig with upstream's defaults; what Serin does not act on is left out, and warned of by name. */
+/**
+ * istio.mesh.v1alpha1.ProxyConfig with upstream's defaults. Fields that Serin does not act on are dropped, with a
+ * warning for each.
+ */
 export interface ProxyConfig {
   readonly discoveryAddress: string;
   readonly drainDurationMs: number;
   readonly terminationDrainDurationMs: number;
-  /** Workers of a proxy; 0: one a core, undefined: nothing is said. */
+  /** The number of a proxy's workers. 0 means one for each core, and undefined means unset. */
   readonly concurrency: number | undefined;
   readonly proxyMetadata: Readonly<Record<string, string>>;
   readonly holdApplicationUntilProxyStarts: boolean;
@@ -19,31 +22,31 @@ export interface ProxyConfig {
   readonly imageType: string;
   readonly gatewayTopology: GatewayTopology;
   readonly proxyHeaders: ProxyHeaders;
-  /** Absent: nothing is said of it. */
+  /** Absent means unset. */
   readonly tracing?: ProxyTracing | undefined;
-  /** What spans call the workload. */
+  /** The name of the workload in spans. */
   readonly tracingServiceName: TracingServiceName;
 }
 
 const tracingServiceNames = ["APP_LABEL_AND_NAMESPACE", "CANONICAL_NAME_ONLY", "CANONICAL_NAME_AND_NAMESPACE"] as const;
 export type TracingServiceName = (typeof tracingServiceNames)[number];
 
-/** Where no Telemetry says otherwise. */
+/** Applies unless Telemetry says otherwise. */
 export interface ProxyTracing {
-  /** 0 to 100; absent: the control plane's default. */
+  /** From 0 to 100. Absent means the control plane's default. */
   readonly samplingPercent?: number | undefined;
   readonly customTags: Readonly<Record<string, TracingTag>>;
-  /** Absent: Envoy's default. */
+  /** Absent means Envoy's default. */
   readonly maxPathTagLength?: number | undefined;
   readonly enableIstioTags: boolean;
 }
 
-/** What stands between clients and gateways. */
+/** The proxies between clients and gateways. */
 export interface GatewayTopology {
-  /** How many proxies in front may be believed about the client's address. */
+  /** The number of trusted proxies in front, by which the client's address is found. */
   readonly numTrustedProxies: number;
   readonly forwardClientCertDetails: ForwardClientCertDetails;
-  /** Clients' addresses come by the PROXY protocol. */
+  /** Whether the PROXY protocol carries clients' addresses. */
   readonly proxyProtocol: boolean;
 }
 
@@ -60,10 +63,10 @@ const certificateDetails = [
 ] as const;
 export type ForwardClientCertDetails = (typeof certificateDetails)[number];
 
-/** Which headers proxies add. Absent: upstream's default. */
+/** The headers that proxies add. Absent means upstream's default. */
 export interface ProxyHeaders {
   readonly forwardedClientCert: ForwardClientCertDetails;
-  /** What sidecars tell their application of a client's certificate; absent: subject, DNS names and URI. */
+  /** The details of a client's certificate that sidecars forward. Absent means subject, DNS names and URI. */
   readonly clientCertificateDetails?: Readonly<Partial<Record<ClientCertificateDetail, boolean>>> | undefined;
   readonly requestIdDisabled: boolean;
   readonly serverDisabled: boolean;
@@ -73,7 +76,7 @@ export interface ProxyHeaders {
   readonly metadataExchangeInMeshOnly: boolean;
 }
 
-/** Fields of upstream's that change nothing here. */
+/** Upstream's fields without an effect here. */
 const withoutEffect = [
   "availabilityZone",
   "binaryPath",
@@ -100,7 +103,7 @@ const withoutEffect = [
   "statsdUdpAddress",
   "zipkinAddress",
 ] as const;
-/** What upstream's charts write whatever anybody wants: nothing to be warned of. */
+/** Fields that upstream's charts always set. They cause no warning. */
 const unremarkable = new Set<string>([
   "binaryPath",
   "configPath",
@@ -145,7 +148,7 @@ export function readProxyConfig(reader: Reader): ProxyConfig {
   return config;
 }
 
-/** Numbers and truth values are taken too: people write them without quotes. */
+/** Also accepts numbers and booleans, because people omit the quotes. */
 function readMetadata(reader: Reader): Readonly<Record<string, string>> {
   const map = reader.object("proxyMetadata");
   const entries = Object.entries((map?.raw as Readonly<Record<string, unknown>> | undefined) ?? {});
@@ -158,7 +161,7 @@ function readMetadata(reader: Reader): Readonly<Record<string, string>> {
   );
 }
 
-/** `host:port`, or `[address]:port`. */
+/** The fault of a text that must be `host:port` or `[address]:port`. */
 function proxyAddressFault(text: string): string | undefined {
   const [, bracketed, plain = "", port = ""] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
   const isGood = Number(port) >= 1 && Number(port) <= maxPort && domainOrAddressFault(bracketed ?? plain) === undefined;
@@ -177,7 +180,7 @@ function readTopology(reader: Reader | undefined): GatewayTopology {
   return topology;
 }
 
-/** Collectors of the proxies' own bootstrap, which Envoy's agent writes and Serin does not. */
+/** Trace collectors in the proxy's bootstrap. Envoy's agent supports them, Serin does not. */
 const collectors = ["zipkin", "lightstep", "datadog", "stackdriver", "openCensusAgent", "tlsSettings"] as const;
 const allPercent = 100;
 
@@ -233,15 +236,15 @@ function readCertificateDetails(reader: Reader | undefined): ProxyHeaders["clien
   return details;
 }
 
-/** What a pod's own proxy config (`proxy.istio.io/config`) says of resources that the control plane writes for its proxy. */
+/** The part of a pod's `proxy.istio.io/config` that affects resources from the control plane. */
 export interface OwnProxyConfig extends Partial<
   Pick<ProxyConfig, "gatewayTopology" | "tracing" | "tracingServiceName">
 > {
-  /** What is absent stays as the mesh has it. */
+  /** Unset fields keep the mesh's values. */
   readonly proxyHeaders?: Partial<ProxyHeaders>;
 }
 
-/** Headers of which a pod that says nothing has the mesh's word, though it speaks of others; the rest goes with the layer. */
+/** Headers that keep the mesh's value if a pod sets only others. The remaining headers are replaced as a whole. */
 const keptHeaders: Readonly<Record<string, readonly (keyof ProxyHeaders)[]>> = {
   forwardedClientCert: ["forwardedClientCert"],
   requestId: ["requestIdDisabled"],
@@ -250,7 +253,7 @@ const keptHeaders: Readonly<Record<string, readonly (keyof ProxyHeaders)[]>> = {
   envoyDebugHeaders: ["envoyDebugHeadersDisabled"],
 };
 
-/** Reads the annotation's value, parsed; undefined where it says nothing of them. Its faults are the webhook's to name. */
+/** Reads the parsed annotation. Undefined if it sets none of these fields. The webhook reports its faults. */
 export function readOwnProxyConfig(raw: unknown): OwnProxyConfig | undefined {
   if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return undefined;
   const reader = new Reader(raw);
@@ -272,7 +275,7 @@ function statedHeaders(reader: Reader, headers: ProxyHeaders): Partial<ProxyHead
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !kept.has(name as keyof ProxyHeaders)));
 }
 
-/** The mesh's settings as one proxy has them. */
+/** Applies one proxy's own settings to those of the mesh. */
 export function withOwnProxyConfig<Mesh extends Pick<ProxyConfig, keyof OwnProxyConfig>>(
   mesh: Mesh,
   own: OwnProxyConfig | undefined,

@@ -2,7 +2,7 @@ import { RE2JS } from "re2js";
 
 const maxExpressionLength = 1024;
 
-/** What is wrong with an RE2 expression, or undefined. */
+/** The fault of an RE2 expression, if any. */
 export function regexFault(expression: string): string | undefined {
   if (expression === "") return "must not be an empty expression";
   if (expression.length > maxExpressionLength)

@@ -20,12 +20,12 @@ export interface RequestAuthenticationSpec {
 
 export interface JwtRule {
   readonly issuer: string;
-  /** Empty: any (upstream then accepts any audience). */
+  /** Empty means any audience, as upstream. */
   readonly audiences: readonly string[];
   readonly jwksUri?: string | undefined;
-  /** The key set itself, as JSON; absent together with jwksUri: found by the issuer's discovery document. */
+  /** The key set as JSON. If jwksUri is absent too, the issuer's discovery document provides the keys. */
   readonly jwks?: string | undefined;
-  /** Empty, as fromParams and fromCookies: `Authorization: Bearer` and the parameter `access_token`. */
+  /** If this, fromParams and fromCookies are empty: `Authorization: Bearer` and the parameter `access_token`. */
   readonly fromHeaders: readonly { readonly name: string; readonly prefix: string }[];
   readonly fromParams: readonly string[];
   readonly fromCookies: readonly string[];
@@ -85,7 +85,7 @@ function readClaimToHeader(reader: Reader): JwtRule["outputClaimToHeaders"][numb
   return output;
 }
 
-/** Where the keys come from: an address, the keys themselves, or the issuer's discovery document. */
+/** Whether the text is an HTTP or HTTPS URL. */
 function isWebAddress(text: string): boolean {
   if (/\s/.test(text) || !/^https?:\/\/[^/?#]+/i.test(text)) return false;
   return URL.canParse(text);

@@ -1,7 +1,10 @@
 import { areRepeated, type Reader } from "../reader.ts";
 import { readText, refuseUnknown } from "./fields.ts";
 
-/** TLS of a server: of a Gateway, or of a Sidecar's ingress. Files are of the proxy; credential names are secrets. */
+/**
+ * TLS of a Gateway's server or a Sidecar's ingress. Files are in the proxy's file system, and credential names are
+ * Secrets.
+ */
 export interface ServerTls {
   readonly httpsRedirect: boolean;
   readonly mode: ServerTlsMode;
@@ -14,13 +17,13 @@ export interface ServerTls {
   readonly caCertCredentialName?: string | undefined;
   readonly tlsCertificates: readonly ServerCertificateFiles[];
   readonly subjectAltNames: readonly string[];
-  /** Base64 SHA-256 of the public key info that a client's certificate must have. */
+  /** Base64 SHA-256 of the client certificate's public key info. */
   readonly verifyCertificateSpki: readonly string[];
   /** Hex SHA-256 of the client's certificate. */
   readonly verifyCertificateHash: readonly string[];
   readonly minProtocolVersion: TlsVersion;
   readonly maxProtocolVersion: TlsVersion;
-  /** Those that are known, each once, in OpenSSL's names; empty: the proxy's. */
+  /** Known cipher suites without repetition, by OpenSSL's names. Empty means the proxy's default. */
   readonly cipherSuites: readonly string[];
 }
 
@@ -54,7 +57,7 @@ const cipherSuites = [
   "DES-CBC3-SHA",
 ];
 
-/** What certificates come from; one of them at most. */
+/** The sources of certificates. At most one may be set. */
 const sources = ["credentialName", "credentialNames", "tlsCertificates", "serverCertificate"] as const;
 const certificateFields = [
   "serverCertificate",
@@ -109,7 +112,7 @@ function readCipherSuites(reader: Reader): readonly string[] {
   const suites = reader.strings("cipherSuites");
   const repeated = areRepeated(suites);
   return suites.filter((suite, index) => {
-    // What begins with a sign is an expression of OpenSSL's, such as "-ALL".
+    // Texts with a leading sign are OpenSSL expressions, such as "-ALL".
     const isKnown = suite === "" || suite === "ALL" || !/^[A-Za-z0-9]/.test(suite) || cipherSuites.includes(suite);
     const isFirst = repeated[index] === false;
     if (!isKnown)
@@ -158,7 +161,7 @@ function checkSources(reader: Reader, tls: ServerTls): void {
     reader.error(`must have at most ${maxCertificates}`, "tlsCertificates");
 }
 
-/** For modes in which the proxy ends TLS: certificates from secrets, or from files. */
+/** For modes in which the proxy terminates TLS: requires certificates from Secrets or files. */
 function checkOwnCertificates(reader: Reader, tls: ServerTls): void {
   if (tls.caCrl !== undefined && tls.credentialName !== undefined)
     reader.error("must be in the credential instead", "caCrl");

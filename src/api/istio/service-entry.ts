@@ -11,33 +11,36 @@ import { networkingGroup, networkingVersions } from "./networking.ts";
 import { isHttpProtocol, isTcpProtocol, isTlsProtocol } from "./protocols.ts";
 import { readWorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 
-/** networking.istio.io ServiceEntry: a service that Kubernetes does not know. */
+/** networking.istio.io ServiceEntry: a service outside Kubernetes' registry. */
 export interface ServiceEntry extends KubernetesObject {
   spec: ServiceEntrySpec;
   status?: ServiceEntryStatus;
 }
 
 export interface ServiceEntryStatus {
-  /** That a control plane has given to its hosts. */
+  /** Addresses that a control plane assigned to its hosts. */
   readonly addresses?: readonly { readonly value: string; readonly host?: string }[];
 }
 
 export interface ServiceEntrySpec {
   readonly hosts: readonly string[];
-  /** Addresses or CIDRs by which clients reach it; empty: by automatic ones or by name. */
+  /** The addresses or CIDRs that clients use. Empty means assigned addresses, or access by name. */
   readonly addresses: readonly string[];
   readonly ports: readonly IstioPort[];
   readonly location: "MESH_EXTERNAL" | "MESH_INTERNAL";
   readonly resolution: ServiceEntryResolution;
   readonly endpoints: readonly WorkloadEntrySpec[];
-  /** Pods and WorkloadEntries of its namespace that are its endpoints, instead of `endpoints`. */
+  /** Selects pods and WorkloadEntries of its namespace as endpoints, instead of `endpoints`. */
   readonly workloadSelector?: { readonly labels: Readonly<Record<string, string>> } | undefined;
-  /** Namespaces that see it, `.` its own, `*` all, `~` nobody; empty: the mesh's default. */
+  /** The namespaces that see it: `.` its own, `*` all, `~` none. Empty means the mesh's default. */
   readonly exportTo: readonly string[];
   readonly subjectAltNames: readonly string[];
 }
 
-/** NONE: as the client resolved it. DNS: all addresses of the names; DNS_ROUND_ROBIN: the first. DYNAMIC_DNS: of the name in each request. */
+/**
+ * NONE: the client's destination address. DNS: all addresses of the endpoints' names. DNS_ROUND_ROBIN: the first of
+ * them. DYNAMIC_DNS: the address of the host in each request.
+ */
 export type ServiceEntryResolution = (typeof resolutions)[number];
 const resolutions = ["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"] as const;
 
@@ -71,7 +74,10 @@ export function parseServiceEntry(raw: unknown): Parsed<ServiceEntry> {
   return object.finish(() => ({ ...(raw as ServiceEntry), spec }));
 }
 
-/** The hosts that a control plane is to give addresses to: none where the user gives some, wants none, or where no address could be resolved back. */
+/**
+ * The hosts that need an assigned address. None if the user sets addresses or opts out, or if an address could not be
+ * mapped back to its host.
+ */
 export function automaticallyAddressedHosts({
   metadata,
   spec,
@@ -168,7 +174,7 @@ function checkEndpoints(reader: Reader, { endpoints, resolution, workloadSelecto
     reader.error(`must have at most one when the resolution is DNS_ROUND_ROBIN, got ${endpoints.length}`, "endpoints");
 }
 
-/** Each request says itself which host it wants, so only wildcards and what has a host in it make sense. */
+/** Each request names its host, so the entry needs wildcards and a protocol with host names. */
 function checkDynamicDns({ spec: reader, labels }: OpenedObject, spec: ServiceEntrySpec): void {
   checkEach(reader, "hosts", spec.hosts, (host) =>
     host.startsWith("*") ? undefined : `must have a wildcard when the resolution is DYNAMIC_DNS, got "${host}"`,

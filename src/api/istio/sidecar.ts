@@ -13,25 +13,28 @@ import { networkingGroup, networkingVersions } from "./networking.ts";
 import { isHttpProtocol, isTlsProtocol } from "./protocols.ts";
 import { readServerTls, type ServerTls } from "./server-tls.ts";
 
-/** networking.istio.io Sidecar: what the sidecars of a namespace (or those selected) listen for and reach. */
+/**
+ * networking.istio.io Sidecar: the listeners and destinations of the sidecars in a namespace, or of those that it
+ * selects.
+ */
 export interface Sidecar extends KubernetesObject {
   spec: SidecarSpec;
 }
 
 export interface SidecarSpec {
   readonly workloadSelector?: { readonly labels: Readonly<Record<string, string>> } | undefined;
-  /** Empty: the workload's ports as its services have them. */
+  /** Empty means the ports of the workload's services. */
   readonly ingress: readonly SidecarIngress[];
-  /** Empty: all that is exported to the namespace. */
+  /** Empty means everything that is exported to the namespace. */
   readonly egress: readonly SidecarEgress[];
   readonly inboundConnectionPool?: ConnectionPool | undefined;
-  /** Absent: the mesh's. */
+  /** Absent means the mesh's policy. */
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy | undefined;
 }
 
 export interface OutboundTrafficPolicy {
   readonly mode: "REGISTRY_ONLY" | "ALLOW_ANY";
-  /** Where unknown destinations go instead of to themselves. */
+  /** Receives traffic to unknown destinations, instead of the destinations themselves. */
   readonly egressProxy?: Destination | undefined;
 }
 
@@ -42,18 +45,24 @@ export interface SidecarIngress {
   readonly port: IstioPort;
   readonly bind?: string | undefined;
   readonly captureMode: CaptureMode;
-  /** `127.0.0.1:port`, `[::1]:port`, `0.0.0.0:port` (the pod's address), or `unix://` and a path; absent: as it came. */
+  /**
+   * `127.0.0.1:port`, `[::1]:port`, `0.0.0.0:port` (the pod's address), or `unix://` and a path. Absent means the
+   * original destination.
+   */
   readonly defaultEndpoint?: string | undefined;
   readonly tls?: ServerTls | undefined;
   readonly connectionPool?: ConnectionPool | undefined;
 }
 
 export interface SidecarEgress {
-  /** Absent: any port that no other listener has. */
+  /** Absent means all ports without a listener of their own. */
   readonly port?: IstioPort | undefined;
   readonly bind?: string | undefined;
   readonly captureMode: CaptureMode;
-  /** `namespace/host`; the namespace may be `.`, `*`, `~` (none), or `~namespace` (all but it); the host `*` or `*.example.com`. */
+  /**
+   * `namespace/host`. The namespace may be `.`, `*`, `~` (none), or `~namespace` (all except it). The host may be `*`
+   * or `*.example.com`.
+   */
   readonly hosts: readonly string[];
 }
 
@@ -85,7 +94,7 @@ export function parseSidecar(raw: unknown): Parsed<Sidecar> {
   return object.finish(() => ({ ...(raw as Sidecar), spec }));
 }
 
-/** No two listeners may want the same port, and the one without a port comes last. */
+/** Two listeners cannot have the same port, and the one without a port must come last. */
 function checkListeners(reader: Reader, spec: SidecarSpec): void {
   for (const field of ["ingress", "egress"] as const) {
     const listeners: readonly { readonly port?: IstioPort | undefined; readonly bind?: string | undefined }[] =

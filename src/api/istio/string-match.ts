@@ -2,18 +2,18 @@ import type { Reader } from "../reader.ts";
 import { refuseUnknown } from "./fields.ts";
 import { regexFault } from "./regular-expressions.ts";
 
-/** How a value must look: equal, beginning so, or matched as a whole by an RE2 expression. */
+/** Matches a value: equal, by prefix, or as a whole by an RE2 expression. */
 export interface StringMatch {
   readonly kind: "exact" | "prefix" | "regex";
   readonly value: string;
 }
 
-/** A match of a header or query parameter. `present` (upstream's empty match): it exists, with any value. */
+/** A match of a header or query parameter. `present` (upstream's empty match) accepts any value. */
 export type PresenceMatch = StringMatch | { readonly kind: "present" };
 
 const words = ["exact", "prefix", "regex"] as const;
 
-/** Undefined when it says nothing (or, beside an error, more than one thing). */
+/** Undefined if no match is set. Also undefined, with an error, if several are set. */
 export function readStringMatchIn(reader: Reader): StringMatch | undefined {
   const found = words.flatMap((kind) => {
     const value = reader.string(kind);
@@ -28,7 +28,7 @@ export function readStringMatchIn(reader: Reader): StringMatch | undefined {
   return match;
 }
 
-/** A match of a whole value, for which an empty prefix would mean nothing. */
+/** Reads a match of a whole value. An empty prefix is rejected, because it would match everything. */
 export function readStringMatch(reader: Reader, field: string): StringMatch | undefined {
   const nested = reader.object(field);
   const match = nested === undefined ? undefined : readStringMatchIn(nested);
@@ -37,7 +37,7 @@ export function readStringMatch(reader: Reader, field: string): StringMatch | un
   return match;
 }
 
-/** `regex: "*"`, which is no RE2, has always meant presence. */
+/** `regex: "*"` is not valid RE2. It has always meant that the value is present. */
 export function readPresenceMatch(reader: Reader): PresenceMatch {
   if (reader.string("regex") === "*") return { kind: "present" };
   const match = readStringMatchIn(reader);

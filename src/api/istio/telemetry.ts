@@ -6,7 +6,7 @@ import { celFault } from "./cel-expression.ts";
 import { openObject, readDurationMs, readObjects, refuseDryRun, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTargetReference } from "./policy-target.ts";
 
-/** telemetry.istio.io Telemetry: what proxies measure, trace and log. What a narrower one says overrides a wider one. */
+/** telemetry.istio.io Telemetry: the metrics, traces and logs of proxies. Narrower objects override wider ones. */
 export interface Telemetry extends KubernetesObject {
   spec: TelemetrySpec;
 }
@@ -23,9 +23,9 @@ export type WorkloadMode = "CLIENT_AND_SERVER" | "CLIENT" | "SERVER";
 
 export interface TelemetryTracing {
   readonly match?: { readonly mode: WorkloadMode } | undefined;
-  /** Names of the mesh's extension providers; empty: inherited. */
+  /** Names of extension providers in the mesh config. Empty means inherited. */
   readonly providers: readonly { readonly name: string }[];
-  /** 0 to 100; absent: inherited. */
+  /** From 0 to 100. Absent means inherited. */
   readonly randomSamplingPercentage?: number | undefined;
   readonly disableSpanReporting?: boolean | undefined;
   readonly customTags: Readonly<Record<string, TracingTag>>;
@@ -74,7 +74,7 @@ export interface TelemetryAccessLogging {
   readonly match?: { readonly mode: WorkloadMode } | undefined;
   readonly providers: readonly { readonly name: string }[];
   readonly disabled?: boolean | undefined;
-  /** CEL: only what it holds for is logged. */
+  /** A CEL expression. Only requests for which it is true are logged. */
   readonly filter?: { readonly expression: string } | undefined;
 }
 

@@ -9,17 +9,17 @@ import {
   type ProviderService,
 } from "./provider-service.ts";
 
-/** Who collects spans. */
+/** The collector of spans. */
 export type TracingProvider = ZipkinProvider | OpenTelemetryProvider | DatadogProvider | SkyWalkingProvider;
 
 interface Collector extends ProviderService {
-  /** The maximum length of the request's path. Absent: Envoy's default. */
+  /** The maximum length of the request path in a span. Absent means Envoy's default. */
   readonly maxTagLength?: number | undefined;
 }
 
 export interface ZipkinProvider extends Collector {
   readonly kind: "zipkin";
-  /** Absent: Zipkin's own. */
+  /** Absent means Zipkin's default path. */
   readonly path?: string | undefined;
   readonly shortTraceIds: boolean;
   readonly propagatesW3c: boolean;
@@ -29,21 +29,21 @@ export interface ZipkinProvider extends Collector {
 
 export interface OpenTelemetryProvider extends Collector {
   readonly kind: "opentelemetry";
-  /** Absent: over gRPC. */
+  /** Absent means gRPC. */
   readonly http?: ProviderHttp | undefined;
   readonly grpc: { readonly timeoutMs?: number | undefined; readonly initialMetadata: ProviderHeaders };
   readonly detectors: { readonly environment: boolean; readonly dynatrace: boolean };
-  /** The service's name follows OpenTelemetry's conventions for Kubernetes. */
+  /** Whether the service's name follows OpenTelemetry's conventions for Kubernetes. */
   readonly semanticConventions: boolean;
   readonly sampler?: DynatraceSampler | undefined;
 }
 
-/** Decides by itself which traces are kept. */
+/** Decides which traces are kept. */
 export interface DynatraceSampler {
   readonly tenant: string;
   readonly clusterId: number;
   readonly rootSpansPerMinute: number;
-  /** Absent: where spans are sent. */
+  /** Absent means the server that receives spans. */
   readonly api?: (ProviderService & { readonly http: ProviderHttp }) | undefined;
 }
 

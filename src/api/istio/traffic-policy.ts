@@ -4,7 +4,7 @@ import { readConnectionPool, type ConnectionPool } from "./connection-pool.ts";
 import { readDurationMs, readPortNumber, readText, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
 import { readLoadBalancer, type LoadBalancer } from "./load-balancer.ts";
 
-/** What holds for connections to a destination. A part that is absent is taken from the next wider policy. */
+/** Settings for connections to a destination. An absent part is inherited from the next wider policy. */
 export interface TrafficPolicySettings {
   readonly loadBalancer?: LoadBalancer | undefined;
   readonly connectionPool?: ConnectionPool | undefined;
@@ -31,7 +31,7 @@ export interface TrafficPolicy extends TrafficPolicySettings {
     | undefined;
 }
 
-/** When an endpoint is left out for a while. 0 of a count turns that reason off; absent: the default. */
+/** When an endpoint is ejected for a time. A count of 0 disables that reason. Absent means the default. */
 export interface OutlierDetection {
   readonly consecutive5xxErrors?: number | undefined;
   readonly consecutiveGatewayErrors?: number | undefined;
@@ -44,7 +44,7 @@ export interface OutlierDetection {
   readonly outlierDetectionHttpErrorCodes: readonly number[];
 }
 
-/** TLS towards a destination. Files are of the proxy; `credentialName` is a secret. */
+/** TLS towards a destination. Files are in the proxy's file system, and `credentialName` is a Secret. */
 export interface ClientTls {
   readonly mode: "DISABLE" | "SIMPLE" | "MUTUAL" | "ISTIO_MUTUAL";
   readonly clientCertificate?: string | undefined;
@@ -63,7 +63,7 @@ const configMapPrefix = "configmap://";
 const settingFields = ["loadBalancer", "connectionPool", "outlierDetection", "tls"] as const;
 const policyFields = [...settingFields, "portLevelSettings", "tunnel", "proxyProtocol", "retryBudget"] as const;
 
-/** The namespace is that of the object: credentials that are ConfigMaps must be in it. */
+/** `namespace` is that of the object. Credentials in ConfigMaps must be in the same namespace. */
 export function readTrafficPolicy(reader: Reader | undefined, namespace: string): TrafficPolicy | undefined {
   if (reader === undefined) return undefined;
   if (!policyFields.some((field) => reader.has(field)))
@@ -210,7 +210,7 @@ function checkClientTls(reader: Reader, tls: ClientTls, namespace: string): void
   }
 }
 
-/** `configmap://[namespace/]name` is of the rule's own namespace only. */
+/** `configmap://[namespace/]name` must be in the rule's own namespace. */
 function checkCredential(reader: Reader, name: string | undefined, namespace: string): void {
   if (name?.startsWith(configMapPrefix) !== true) return;
   const parts = name.slice(configMapPrefix.length).split("/");

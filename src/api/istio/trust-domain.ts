@@ -1,6 +1,6 @@
 import { isDnsLabel } from "./domain-names.ts";
 
-/** What is wrong with the name of a trust domain; undefined: nothing. */
+/** The fault of a trust domain's name. Undefined if it is valid. */
 export function trustDomainFault(text: string): string | undefined {
   return text.replace(/\.$/, "").split(".").every(isDnsLabel)
     ? undefined

@@ -3,13 +3,13 @@ import { checkEach } from "./checks.ts";
 import { readText, warnOfUnknown } from "./fields.ts";
 import { trustDomainFault } from "./trust-domain.ts";
 
-/** MeshConfig.CertificateData: who is trusted besides the mesh's own authority. */
+/** MeshConfig.CertificateData: an authority that is trusted in addition to the mesh's own. */
 export interface TrustedAuthority {
-  /** Its root. Exactly one of the two is there. */
+  /** Its root. Exactly one of `pem` and `spiffeBundleUrl` is set. */
   readonly pem?: string | undefined;
-  /** Where its roots are fetched, as a SPIFFE bundle; always with `https://`. */
+  /** The HTTPS URL of a SPIFFE bundle with its roots. */
   readonly spiffeBundleUrl?: string | undefined;
-  /** Servers take clients of these, besides those of the mesh. */
+  /** Servers accept clients of these trust domains, in addition to those of the mesh. */
   readonly trustDomains: readonly string[];
 }
 
@@ -35,7 +35,7 @@ function readTrustedAuthority(reader: Reader): TrustedAuthority {
   return { pem, spiffeBundleUrl: url === undefined ? undefined : bundleAddress(reader, url), trustDomains };
 }
 
-/** Upstream fetches by HTTPS alone, and takes an address without a scheme for one of it. */
+/** Upstream only fetches by HTTPS, and adds `https://` to an address without a scheme. */
 function bundleAddress(reader: Reader, text: string): string {
   const address = text.startsWith("https://") ? text : `https://${text}`;
   if (/^[a-z]+:\/\//.test(text) && address !== text)

@@ -32,20 +32,20 @@ import {
   type StringMatch,
 } from "./string-match.ts";
 
-/** One HTTP route. Of a list of destinations, redirect, directResponse and delegate, exactly one is there. */
+/** One HTTP route. It has exactly one of destinations, redirect, directResponse and delegate. */
 export interface VirtualServiceHttpRoute {
   readonly name?: string | undefined;
-  /** One must match; empty matches all. */
+  /** One of them must match. Empty matches all requests. */
   readonly match: readonly HttpMatch[];
   readonly route: readonly HttpRouteDestination[];
   readonly redirect?: HttpRedirect | undefined;
   readonly directResponse?: HttpDirectResponse | undefined;
-  /** A VirtualService without hosts; absent namespace: the own one. */
+  /** A VirtualService without hosts. Without a namespace, it is in the same one. */
   readonly delegate?: { readonly name: string; readonly namespace?: string | undefined } | undefined;
   readonly rewrite?: HttpRewrite | undefined;
-  /** Absent: none. */
+  /** Absent means none. */
   readonly timeoutMs?: number | undefined;
-  /** Absent: the mesh's default. */
+  /** Absent means the mesh's default. */
   readonly retries?: HttpRetry | undefined;
   readonly fault?: HttpFault | undefined;
   /** `mirror` with its percentage, or `mirrors`. */
@@ -54,23 +54,26 @@ export interface VirtualServiceHttpRoute {
   readonly headers: HttpHeaderChanges;
 }
 
-/** All parts that are there must hold. */
+/** All parts that are set must match. */
 export interface HttpMatch {
   readonly name?: string | undefined;
   readonly uri?: StringMatch | undefined;
   readonly scheme?: StringMatch | undefined;
   readonly method?: StringMatch | undefined;
   readonly authority?: StringMatch | undefined;
-  /** By lower-case name; claims of a token (`@request.auth.claims.a.b`, `@request.auth.claims[a][b]`) as written. */
+  /**
+   * Keyed by lower-case header name, or by a token's claim as written (`@request.auth.claims.a.b`,
+   * `@request.auth.claims[a][b]`).
+   */
   readonly headers: Readonly<Record<string, PresenceMatch>>;
   readonly withoutHeaders: Readonly<Record<string, PresenceMatch>>;
   readonly queryParams: Readonly<Record<string, PresenceMatch>>;
-  /** For exact and prefix matches of the path. */
+  /** Applies to exact and prefix matches of the path. */
   readonly ignoreUriCase: boolean;
   readonly port?: number | undefined;
   readonly sourceLabels: Readonly<Record<string, string>>;
   readonly sourceNamespace?: string | undefined;
-  /** Overrides those of the VirtualService; empty: those. */
+  /** Overrides the gateways of the VirtualService. Empty means those. */
   readonly gateways: readonly string[];
   readonly statPrefix?: string | undefined;
 }
@@ -81,7 +84,7 @@ export interface HttpRouteDestination extends RouteDestination {
 
 export interface HttpRedirect {
   readonly uri?: string | undefined;
-  /** Replaces the matched prefix, instead of the whole path. */
+  /** Replaces the matched prefix instead of the whole path. */
   readonly prefixRewrite?: string | undefined;
   readonly authority?: string | undefined;
   readonly port?:
@@ -95,7 +98,7 @@ export interface HttpRedirect {
 
 export interface HttpDirectResponse {
   readonly status: number;
-  /** `bytes` are in base64. */
+  /** `bytes` is encoded as base64. */
   readonly body?: { readonly kind: "string" | "bytes"; readonly value: string } | undefined;
 }
 
@@ -107,14 +110,14 @@ export interface HttpRewrite {
 
 export interface HttpMirror {
   readonly destination: Destination;
-  /** 0 to 100. */
+  /** From 0 to 100. */
   readonly percentage: number;
 }
 
 export interface HttpRouteContext {
-  /** The VirtualService has no hosts: another delegates to it. */
+  /** The VirtualService has no hosts, so another one delegates to it. */
   readonly isDelegate: boolean;
-  /** It holds for gateways only, so tokens have been checked. */
+  /** It applies to gateways only, where tokens are verified before routing. */
   readonly onGatewaysOnly: boolean;
 }
 
@@ -158,7 +161,7 @@ function readDelegate(reader: Reader, context: HttpRouteContext): VirtualService
   return found;
 }
 
-/** What a route does with a request is one thing only, and what goes with it must fit. */
+/** A route has exactly one action, and its other fields must fit that action. */
 function checkAction(reader: Reader, route: VirtualServiceHttpRoute): void {
   const excluded: [string, readonly string[]] =
     route.delegate !== undefined
@@ -176,7 +179,7 @@ function checkAction(reader: Reader, route: VirtualServiceHttpRoute): void {
     reader.error("must have a route, a redirect, a directResponse or a delegate");
 }
 
-/** The authority can be written once only. */
+/** The authority may be rewritten only once. */
 function checkAuthority(reader: Reader, { rewrite, headers }: VirtualServiceHttpRoute): void {
   let isWritten = rewrite?.authority !== undefined;
   for (const field of ["set", "add"] as const) {

@@ -8,7 +8,7 @@ interface Routes {
   readonly tcp: readonly { readonly match: readonly object[] }[];
 }
 
-/** Warns of routes, and of matches of routes, that no request can reach since earlier ones take it all. */
+/** Warns of routes and matches that no request can reach, because earlier ones match everything. */
 export function warnOfUnreachable(reader: Reader, routes: Routes): void {
   for (const field of ["http", "tls", "tcp"] as const) warnOfTaken(reader, field, routes[field]);
   warnOfCovered(reader, routes.http);
@@ -46,11 +46,14 @@ interface PrefixMatch {
   readonly match: HttpMatch;
 }
 
-/** Of matches with the same prefix so many are compared with later ones, and of a prefix its first part: a warning is no promise. */
+/**
+ * Bounds the comparison: this many matches with the same prefix, and only the first part of each prefix. The warnings
+ * need not be complete.
+ */
 const maxAlike = 8;
 const maxComparedLength = 256;
 
-/** Those with a shorter prefix, in their order. */
+/** Matches with a shorter prefix, in their order. */
 function earlierShorter(known: ReadonlyMap<string, readonly PrefixMatch[]>, prefix: string): readonly PrefixMatch[] {
   const found: PrefixMatch[] = [];
   for (let length = 0; length < prefix.length && length <= maxComparedLength; length += 1)
@@ -58,7 +61,10 @@ function earlierShorter(known: ReadonlyMap<string, readonly PrefixMatch[]>, pref
   return found.sort((a, b) => a.order - b.order);
 }
 
-/** Prefixes that an earlier, shorter one takes. Only what is certain is said: regular expressions are not compared. */
+/**
+ * Warns of prefixes that an earlier, shorter prefix covers. Regular expressions are not compared, so every warning is
+ * certain.
+ */
 function warnOfCovered(reader: Reader, routes: readonly VirtualServiceHttpRoute[]): void {
   let order = 0;
   const prefixes = routes.flatMap((route, index) =>
@@ -88,7 +94,7 @@ function warnOfCovered(reader: Reader, routes: readonly VirtualServiceHttpRoute[
   }
 }
 
-/** Whether every request that the narrower one takes by other than its path is taken by the wider one. */
+/** Whether the wider match accepts all requests of the narrower one, apart from the path. */
 function covers(wider: HttpMatch, narrower: HttpMatch): boolean {
   return (
     wider.ignoreUriCase === narrower.ignoreUriCase &&

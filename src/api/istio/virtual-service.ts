@@ -10,20 +10,20 @@ import { networkingGroup, networkingVersions } from "./networking.ts";
 import { readHttpRoute, type VirtualServiceHttpRoute } from "./virtual-service-http.ts";
 import { warnOfUnreachable } from "./virtual-service-reachability.ts";
 
-/** networking.istio.io VirtualService: where requests to its hosts go. The first route of a list that matches is taken. */
+/** networking.istio.io VirtualService: the routes of requests to its hosts. The first route that matches applies. */
 export interface VirtualService extends KubernetesObject {
   spec: VirtualServiceSpec;
 }
 
 export interface VirtualServiceSpec {
-  /** Names, wildcards (`*.example.com`) or addresses; empty only in a delegate. */
+  /** Names, wildcards (`*.example.com`) or addresses. Empty in a delegate only. */
   readonly hosts: readonly string[];
-  /** `name`, `namespace/name` or `mesh` (all sidecars). Empty as written means `mesh`. */
+  /** `name`, `namespace/name` or `mesh` (all sidecars). An empty list means `mesh`. */
   readonly gateways: readonly string[];
   readonly http: readonly VirtualServiceHttpRoute[];
   readonly tls: readonly VirtualServiceTlsRoute[];
   readonly tcp: readonly VirtualServiceTcpRoute[];
-  /** Namespaces that see it, `.` its own, `*` all; empty: the mesh's default. */
+  /** The namespaces that see it: `.` its own, `*` all. Empty means the mesh's default. */
   readonly exportTo: readonly string[];
 }
 
@@ -33,18 +33,18 @@ export interface VirtualServiceTlsRoute {
 }
 
 export interface VirtualServiceTcpRoute {
-  /** Empty matches all. */
+  /** Empty matches all connections. */
   readonly match: readonly L4Match[];
   readonly route: readonly RouteDestination[];
 }
 
-/** All parts that are there must hold. */
+/** All parts that are set must match. */
 export interface L4Match {
   /** CIDRs or addresses of the destination. */
   readonly destinationSubnets: readonly string[];
   readonly port?: number | undefined;
   readonly sourceLabels: Readonly<Record<string, string>>;
-  /** Overrides those of the VirtualService; empty: those. */
+  /** Overrides the gateways of the VirtualService. Empty means those. */
   readonly gateways: readonly string[];
   readonly sourceNamespace?: string | undefined;
 }
@@ -103,7 +103,7 @@ function checkHosts(reader: Reader, spec: VirtualServiceSpec, onGatewaysOnly: bo
   }
 }
 
-/** A message names the first few. */
+/** Lists the first few hosts for a message. */
 function listed(hosts: readonly string[]): string {
   const shown = 5;
   return hosts.length > shown
@@ -116,7 +116,10 @@ function hostFault(host: string, allowGenerated: boolean): string | undefined {
   return wildcardDomainFault(host);
 }
 
-/** The names by which one mesh reaches another through a gateway: `outbound_.80_._.reviews.default.svc.cluster.local`. */
+/**
+ * Recognizes server names that one mesh uses for another through a gateway:
+ * `outbound_.80_._.reviews.default.svc.cluster.local`.
+ */
 function isGeneratedSni(name: string): boolean {
   return /^outbound_\.?\d[^_]*_[^_]*_\.?[^_]*[a-zA-Z][^_]*$/.test(name);
 }

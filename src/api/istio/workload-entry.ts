@@ -6,7 +6,7 @@ import { checkLabels, checkPortName, domainOrAddressFault, isAddress, unixPathFa
 import { openObject, readPortNumber, readText, refuseDryRun, refuseUnknown } from "./fields.ts";
 import { networkingGroup, networkingVersions } from "./networking.ts";
 
-/** networking.istio.io WorkloadEntry: one endpoint that is no pod. */
+/** networking.istio.io WorkloadEntry: one endpoint that is not a pod. */
 export interface WorkloadEntry extends KubernetesObject {
   spec: WorkloadEntrySpec;
   status?: WorkloadEntryStatus;
@@ -17,7 +17,7 @@ export interface WorkloadEntryStatus {
   readonly observedGeneration?: number | string;
 }
 
-/** A condition as Istio's own kinds have it (meta/v1alpha1); numbers of 64 bits may be text. */
+/** A condition of Istio's own kinds (meta/v1alpha1). 64-bit numbers may be strings. */
 export interface IstioCondition {
   readonly type: string;
   readonly status: string;
@@ -29,26 +29,29 @@ export interface IstioCondition {
 }
 
 export interface WorkloadEntrySpec {
-  /** An address, a DNS name (where a ServiceEntry resolves names) or `unix://` and a path; absent only with a network. */
+  /**
+   * An address, a DNS name (if a ServiceEntry resolves names), or `unix://` and a path. Absent only if a network is
+   * set.
+   */
   readonly address?: string | undefined;
-  /** By port name of the service: the port here. */
+  /** The workload's ports by the name of the service's port. */
   readonly ports: Readonly<Record<string, number>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly network?: string | undefined;
   /** `region/zone/subzone`. */
   readonly locality?: string | undefined;
-  /** Absent counts as 1. */
+  /** Absent means 1. */
   readonly weight?: number | undefined;
   readonly serviceAccount?: string | undefined;
 }
 
-/** What the place of an entry asks for. */
+/** Rules that depend on where the entry is defined. */
 export interface WorkloadEntryRules {
-  /** Names as addresses are resolved by DNS. */
+  /** Whether names are allowed as addresses, because DNS resolves them. */
   readonly allowNames: boolean;
-  /** The ports of the ServiceEntry that contains it. */
+  /** The ports of the ServiceEntry that contains the entry. */
   readonly servicePorts?: readonly string[];
-  /** Whether it is a WorkloadGroup's template, whose address comes with the workload. */
+  /** Whether the entry is a WorkloadGroup's template. The workload adds the address. */
   readonly isTemplate?: boolean;
 }
 
@@ -62,7 +65,7 @@ export function parseWorkloadEntry(raw: unknown): Parsed<WorkloadEntry> {
   return object.finish(() => ({ ...(raw as WorkloadEntry), spec }));
 }
 
-/** A workload as it also stands in a ServiceEntry and in a WorkloadGroup's template. */
+/** Reads a workload entry. ServiceEntries and WorkloadGroups contain the same fields. */
 export function readWorkloadEntry(reader: Reader, rules: WorkloadEntryRules): WorkloadEntrySpec {
   const ports = reader.object("ports");
   const names = Object.keys((ports?.raw as object | undefined) ?? {});

@@ -15,7 +15,7 @@ import {
 import { networkingGroup, networkingVersions } from "./networking.ts";
 import { readWorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 
-/** networking.istio.io WorkloadGroup: what WorkloadEntries that register themselves are made like. */
+/** networking.istio.io WorkloadGroup: the template of WorkloadEntries that register themselves. */
 export interface WorkloadGroup extends KubernetesObject {
   spec: WorkloadGroupSpec;
 }
@@ -26,12 +26,12 @@ export interface WorkloadGroupSpec {
     readonly labels: Readonly<Record<string, string>>;
     readonly annotations: Readonly<Record<string, string>>;
   };
-  /** Without an address: that comes with the workload. */
+  /** Without an address, which the workload adds. */
   readonly template: WorkloadEntrySpec;
   readonly probe?: WorkloadProbe | undefined;
 }
 
-/** Whether a workload is ready; absent numbers are Kubernetes' defaults. */
+/** The readiness probe of a workload. Absent numbers get Kubernetes' defaults. */
 export interface WorkloadProbe {
   readonly method: ProbeMethod;
   readonly initialDelaySeconds?: number | undefined;

@@ -126,7 +126,7 @@ export const statefulSetKind = defineKind<StatefulSet>({
   namespaced: true,
 });
 
-/** A former template of a DaemonSet or StatefulSet. */
+/** A past template of a DaemonSet or StatefulSet. */
 export interface ControllerRevision extends KubernetesObject {
   data?: Record<string, unknown>;
   revision: number;

@@ -1,7 +1,7 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 
-/** Kinds of the core group (v1), with the fields that Serin acts on; the API server keeps all others. */
+/** Kinds of the core group (v1), with the fields that Serin uses. The API server keeps all other fields. */
 
 export interface Namespace extends KubernetesObject {
   spec?: { finalizers?: string[] };
@@ -409,7 +409,7 @@ export interface EndpointAddress {
   targetRef?: { kind?: string; name?: string; namespace?: string; uid?: string };
 }
 
-/** The older form of EndpointSlice, named as its Service. */
+/** The deprecated form of EndpointSlice. It has the name of its Service. */
 export interface Endpoints extends KubernetesObject {
   subsets?: {
     addresses?: EndpointAddress[];

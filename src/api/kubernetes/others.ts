@@ -12,7 +12,7 @@ export interface Endpoint {
   targetRef?: { kind?: string; name?: string; namespace?: string; uid?: string };
 }
 
-/** discovery.k8s.io/v1; its Service is named by the label `kubernetes.io/service-name`. */
+/** discovery.k8s.io/v1. The label `kubernetes.io/service-name` names its Service. */
 export interface EndpointSlice extends KubernetesObject {
   addressType: "IPv4" | "IPv6" | "FQDN";
   endpoints?: Endpoint[];
@@ -159,7 +159,7 @@ export const podDisruptionBudgetKind = defineKind<PodDisruptionBudget>({
   namespaced: true,
 });
 
-/** metallb.io/v1beta1: addresses are CIDRs or ranges `a-b`. */
+/** metallb.io/v1beta1. Addresses are CIDRs or ranges `a-b`. */
 export interface IPAddressPool extends KubernetesObject {
   spec?: { addresses: string[]; autoAssign?: boolean; avoidBuggyIPs?: boolean };
 }
@@ -171,7 +171,7 @@ export const ipAddressPoolKind = defineKind<IPAddressPool>({
   namespaced: true,
 });
 
-/** metallb.io/v1beta1: announces pools; one with no selector announces all. */
+/** metallb.io/v1beta1. Announces pools. Without a selector, it announces all pools. */
 export interface L2Advertisement extends KubernetesObject {
   spec?: {
     ipAddressPools?: string[];
@@ -188,7 +188,7 @@ export const l2AdvertisementKind = defineKind<L2Advertisement>({
   namespaced: true,
 });
 
-/** certificates.k8s.io: what signs, and by which roots it is trusted. */
+/** certificates.k8s.io: the roots that verify a signer's certificates. */
 export interface ClusterTrustBundle extends KubernetesObject {
   spec: { signerName?: string; trustBundle: string };
 }
@@ -200,7 +200,7 @@ export const clusterTrustBundleKind = defineKind<ClusterTrustBundle>({
   namespaced: false,
 });
 
-/** networking.k8s.io: the older way to say what comes in from outside. */
+/** networking.k8s.io: the older API for inbound traffic. */
 export interface IngressBackend {
   readonly service?: { readonly name: string; readonly port?: { readonly name?: string; readonly number?: number } };
   readonly resource?: { readonly apiGroup?: string; readonly kind: string; readonly name: string };

@@ -1,13 +1,13 @@
 import type { WebhookConfiguration } from "../kubernetes/index.ts";
 
 const usual = "istio-system";
-/** Some platforms let only pods of this namespace be critical to a node. */
+/** On some platforms, only pods of this namespace may be node-critical. */
 const ofTheCluster = "kube-system";
 
 /**
- * Where control planes are: in `istio-system`, and in the namespaces of the Services that injectors call. Everybody may
- * label pods of an own namespace as istiod. Who may write into a namespace that an injector leads to already controls
- * every pod.
+ * The namespaces of control planes: `istio-system`, and those of the Services that injection webhooks call. A label is
+ * not enough, because everybody may label a pod of their own namespace as istiod. Whoever can write to a namespace that
+ * a webhook calls already controls every injected pod.
  */
 export function controlPlaneNamespaces(injectors: readonly WebhookConfiguration[]): ReadonlySet<string> {
   const services = injectors.flatMap(({ webhooks = [] }) => webhooks.map(({ clientConfig }) => clientConfig.service));
@@ -15,7 +15,7 @@ export function controlPlaneNamespaces(injectors: readonly WebhookConfiguration[
   return new Set([usual, ...led]);
 }
 
-/** Where ztunnels may be: with a control plane, or among the cluster's own pods. */
+/** The namespaces in which ztunnels may run: those of control planes, and `kube-system`. */
 export function ztunnelNamespaces(controlPlanes: ReadonlySet<string>): ReadonlySet<string> {
   return new Set([...controlPlanes, ofTheCluster]);
 }

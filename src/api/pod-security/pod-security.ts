@@ -1,9 +1,12 @@
 import type { Container, PodSpec, SecurityContext } from "../kubernetes/index.ts";
 
-/** Levels of the Pod Security Standards, from the strictest. */
+/** The levels of the Pod Security Standards, strictest first. */
 export type PodSecurityLevel = "restricted" | "baseline" | "privileged";
 
-/** What a level forbids in a pod, by field: `containers[istio-proxy].securityContext.privileged: must not be true`. */
+/**
+ * The fields of a pod that a level forbids, such as `containers[istio-proxy].securityContext.privileged: must not be
+ * true`.
+ */
 export function podSecurityViolations(
   level: PodSecurityLevel,
   spec: PodSpec,
@@ -24,7 +27,7 @@ export function podSecurityViolations(
   ];
 }
 
-/** Fields that the rules look at beside those that the rest of this program knows. */
+/** Fields that only these rules use. */
 interface SecurityFields extends SecurityContext {
   readonly procMount?: string;
   readonly appArmorProfile?: { readonly type?: string };
@@ -129,7 +132,7 @@ function baselineContainer(path: string, container: Container): string[] {
   ];
 }
 
-/** A probe of another host than the pod makes the kubelet ask whatever the pod's author names. */
+/** Probes with a host let a pod's author make the kubelet connect to any address. */
 function hostsOfProbes(container: Container): { readonly field: string; readonly host: string }[] {
   const { livenessProbe, readinessProbe, startupProbe, lifecycle } = container;
   const handlers = {

@@ -1,9 +1,9 @@
 import type { SecurityContext } from "../kubernetes/index.ts";
 
-/** Who components run as that are no proxy: with the proxy's own number their connections would pass by a sidecar. */
+/** The user of components that are not proxies. With the proxy's user id, their connections would bypass a sidecar. */
 export const nonRootUser = 65_532;
 
-/** The least that a container can run with: what PodSecurity's level `restricted` asks for, and a root that cannot be written. */
+/** The minimal security context of a container: PodSecurity's level `restricted`, with a read-only root file system. */
 export function restrictedContext(user: number): SecurityContext {
   return {
     allowPrivilegeEscalation: false,

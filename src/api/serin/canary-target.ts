@@ -1,7 +1,7 @@
 import type { Reader } from "../reader.ts";
 import { parseCopiedMetadata } from "./copied-metadata.ts";
 
-/** What a Canary moves: exactly one of these, told apart by the field that is there. */
+/** What a Canary changes. Exactly one of these fields is set. */
 export type CanaryTarget =
   | { readonly httpRoute: RouteTarget }
   | { readonly grpcRoute: RouteTarget }
@@ -10,12 +10,12 @@ export type CanaryTarget =
   | { readonly services: ServicesTarget }
   | { readonly namespaces: NamespacesTarget };
 
-/** One rule of an HTTPRoute or a GRPCRoute, and the two backends between which its traffic moves. */
+/** One rule of an HTTPRoute or GRPCRoute, and the two backends that share its traffic. */
 export interface RouteTarget {
   readonly name: string;
-  /** The Canary's namespace when absent. */
+  /** Absent means the Canary's namespace. */
   readonly namespace?: string;
-  /** Index into `spec.rules`. */
+  /** The index in `spec.rules`. */
   readonly rule: number;
   readonly stable: BackendTarget;
   readonly canary: BackendTarget;
@@ -27,55 +27,58 @@ export interface BackendTarget {
   readonly port: number;
 }
 
-/** One route of a VirtualService, and the two destinations between which its traffic moves. */
+/** One route of a VirtualService, and the two destinations that share its traffic. */
 export interface VirtualServiceTarget {
   readonly name: string;
   readonly namespace?: string;
-  /** In which of the lists `spec.http`, `spec.tcp`, `spec.tls`. */
+  /** The list that contains the route: `spec.http`, `spec.tcp` or `spec.tls`. */
   readonly protocol: "http" | "tcp" | "tls";
-  /** A route by its `name` (http), or its index. */
+  /** The route's `name` (http), or its index. */
   readonly route: string | number;
   readonly stable: DestinationTarget;
   readonly canary: DestinationTarget;
 }
 
-/** Upstream's Destination: host, subset, port. */
+/** The fields of upstream's Destination. */
 export interface DestinationTarget {
   readonly host: string;
   readonly subset?: string;
   readonly port?: number;
 }
 
-/** Which kind of route the engine makes where there is none yet. */
+/** The kind of route that the engine creates if there is none. */
 export type RouteKind = "VirtualService" | "HTTPRoute";
 
 /**
- * A Deployment behind a Service. The engine holds its rolling update (`spec.paused`), makes a canary copy, subsets and routes,
- * and takes them away at the end; a change of the pod template (`kubectl set image`) starts a run.
+ * A Deployment behind a Service. The engine pauses its rolling update (`spec.paused`), creates a canary copy, subsets
+ * and routes, and removes them at the end. A change of the pod template (`kubectl set image`) starts a run.
  */
 export interface DeploymentTarget {
   readonly name: string;
-  /** The Service that clients call; its selector selects the Deployment's pods. */
+  /** The Service that clients call. Its selector selects the Deployment's pods. */
   readonly service: string;
-  /** A port of the Service; all of them when absent. */
+  /** A port of the Service. Absent means all ports. */
   readonly port?: number;
   readonly routes: RouteKind;
-  /** Gateways through which the route holds besides the mesh (VirtualService: names; HTTPRoute: parents' names), none by default. */
+  /**
+   * Gateways to which the route applies in addition to the mesh: VirtualService gateways, or names of HTTPRoute
+   * parents. None by default.
+   */
   readonly gateways: readonly string[];
-  /** Hosts besides the Service's own for which the route holds, for callers that come by those gateways. */
+  /** Additional hosts of the route, for clients of those gateways. */
   readonly hosts: readonly string[];
-  /** Labels and annotations that canary pods have besides those of the template, and lose with the promotion. */
+  /** Labels and annotations that only canary pods have. Promotion removes them. */
   readonly canaryMetadata?: {
     readonly labels: Readonly<Record<string, string>>;
     readonly annotations: Readonly<Record<string, string>>;
   };
-  /** A Service that the engine makes for the canary alone, for people and tests. */
+  /** A Service for the canary alone, which the engine creates for people and tests. */
   readonly previewService?: string;
 }
 
-/** Two Services behind the name of one; the engine makes the route. */
+/** Two Services behind one Service name. The engine creates the route. */
 export interface ServicesTarget {
-  /** The Service whose name clients use; it may be `stable` itself. */
+  /** The Service that clients call. It may be `stable` itself. */
   readonly service: string;
   readonly stable: string;
   readonly canary: string;
@@ -83,7 +86,10 @@ export interface ServicesTarget {
   readonly routes: RouteKind;
 }
 
-/** Two namespaces with the same services (an app installed twice): each route's backends move from the one to the other. */
+/**
+ * Two namespaces with the same services, such as an app that is installed twice. Each route's backends move from one
+ * namespace to the other.
+ */
 export interface NamespacesTarget {
   readonly stable: string;
   readonly canary: string;
@@ -98,7 +104,7 @@ const targetFields = ["httpRoute", "grpcRoute", "virtualService", "deployment", 
 const lastRule = 15;
 const maxRoutes = 32;
 
-/** The field `target` of a Canary's spec. */
+/** Reads the field `target` of a Canary's spec. */
 export function parseTarget(spec: Reader): CanaryTarget | undefined {
   const target = spec.required("target", spec.object("target"));
   if (target === undefined) return undefined;

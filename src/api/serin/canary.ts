@@ -8,7 +8,10 @@ import { parseOrders, parsePause, type PauseSpec, type RolloutOrdersSpec } from 
 import { rolloutGroup, rolloutVersion, type RolloutStatus } from "./rollout-status.ts";
 import { parseTrafficMatch, type TrafficMatch } from "./traffic-match.ts";
 
-/** rollout.serin.dev/v1alpha1 Canary: an app's change, moved step by step, judged by evidence, taken back by itself. */
+/**
+ * rollout.serin.dev/v1alpha1 Canary: changes an app step by step, judges it by evidence, and rolls it back
+ * automatically.
+ */
 export interface Canary extends KubernetesObject {
   spec: CanarySpec;
   status?: RolloutStatus;
@@ -17,37 +20,43 @@ export interface Canary extends KubernetesObject {
 export interface CanarySpec extends RolloutOrdersSpec {
   readonly target: CanaryTarget;
   readonly steps: readonly CanaryStep[];
-  /** The checks of every step that sends requests to the canary. A step's own checks are added. */
+  /** Checks for every step that sends requests to the canary, in addition to the step's own. */
   readonly checks: readonly CheckSpec[];
-  /** Who has been sent to the canary once goes there again, by a cookie, until the rollout ends. */
+  /** Keeps a client on the canary by a cookie until the rollout ends. */
   readonly sessionAffinity?: { readonly cookieName: string; readonly maxAgeSeconds: number };
-  /** The stable version shrinks as the canary grows (Deployment target). */
+  /** Whether the stable version shrinks as the canary grows (Deployment target). */
   readonly dynamicStableScale: boolean;
-  /** How long the old version is kept running after the end, so that undo is at once. */
+  /** How long the old version keeps running after the end, so that undo is immediate. */
   readonly scaleDownDelaySeconds: number;
 }
 
-/** At least one of weight, match, mirror, scale, preview, experiment, pause and checks. */
+/** A step has at least one of weight, match, mirror, scale, preview, experiment, pause and checks. */
 export interface CanaryStep {
   readonly name?: string;
-  /** Percent of the traffic that goes to the canary. */
+  /** The percentage of traffic for the canary. */
   readonly weight?: number;
-  /** Requests that match go to the canary, whatever the weight. */
+  /** Requests that match go to the canary, whatever the weight is. */
   readonly match?: TrafficMatch;
-  /** A copy of so many percent of the stable version's requests goes to the canary; its answers are thrown away. */
+  /** Copies this percentage of the stable version's requests to the canary. Its responses are dropped. */
   readonly mirror?: { readonly percent: number };
   readonly scale?: CanaryScale;
-  /** The canary runs in full and is reached by the preview Service alone: blue-green's first half. */
+  /** Runs the canary at full scale, reachable by the preview Service only. This is the first half of blue-green. */
   readonly preview?: boolean;
-  /** A baseline (the stable version) and a canary, fresh copies of both, side by side, without live traffic or with mirrored. */
+  /**
+   * Runs fresh copies of the stable version (baseline) and of the canary side by side, with no live traffic, or with
+   * mirrored traffic.
+   */
   readonly experiment?: { readonly durationSeconds: number; readonly replicas: number; readonly mirrorPercent: number };
-  /** The checks must pass so often, at that interval: A/B for N iterations. */
+  /** The checks must pass this many times at this interval, as in A/B tests. */
   readonly iterations?: { readonly count: number; readonly intervalSeconds: number };
   readonly pause?: PauseSpec;
   readonly checks: readonly CheckSpec[];
 }
 
-/** Exactly one; without a scale step the canary has the share of replicas that its weight asks for, at least one. */
+/**
+ * Exactly one field is set. Without a scale step, the canary's share of replicas follows its weight, with at least one
+ * replica.
+ */
 export interface CanaryScale {
   readonly replicas?: number;
   readonly percent?: number;
@@ -118,7 +127,7 @@ function parseSpec(spec: Reader): CanarySpec {
   return result;
 }
 
-/** What some targets cannot do is said at the step that asks for it. */
+/** Reports steps that the target does not support. */
 function checkFit(
   spec: Reader,
   target: CanaryTarget,
@@ -150,7 +159,7 @@ function checkFit(
     spec.error("is required by a step with preview", "target.deployment.previewService");
 }
 
-/** A rollout goes one way; undo goes back. */
+/** Weights must not decrease. Undo is the way back. */
 function checkWeights(spec: Reader, steps: readonly CanaryStep[]): void {
   let before = 0;
   steps.forEach(({ weight }, index) => {
@@ -161,7 +170,7 @@ function checkWeights(spec: Reader, steps: readonly CanaryStep[]): void {
   });
 }
 
-/** A connection is told by its caller alone, a gRPC call by its headers. */
+/** TCP connections can only be matched by their client, and gRPC calls by their headers. */
 function checkMatchFit(spec: Reader, target: CanaryTarget, { match }: CanaryStep, place: string): void {
   if (match === undefined) return;
   const connections = "virtualService" in target && target.virtualService.protocol !== "http";

@@ -1,7 +1,7 @@
 import type * as Cel from "@bufbuild/cel";
 import { loadPackage, nearestName } from "../../base/index.ts";
 
-/** What a condition may name. */
+/** The variables of a condition. */
 export const conditionVariables = ["result", "baseline", "canary", "stable"] as const;
 export type ConditionBindings = Readonly<Record<(typeof conditionVariables)[number], unknown>>;
 
@@ -12,16 +12,18 @@ interface Compiled {
   readonly problem?: string;
 }
 
-/** Expressions that are kept compiled. */
+/** The maximum number of cached compiled expressions. */
 const maxPrograms = 256;
 const programs = new Map<string, Compiled>();
 
-/** Why a CEL expression over {@link conditionVariables} cannot be used; undefined when it can. */
+/** The fault of a CEL expression over {@link conditionVariables}. Undefined if it is valid. */
 export function conditionProblem(expression: string): string | undefined {
   return compile(expression).problem;
 }
 
-/** Whether the condition holds, or why that cannot be told. Numbers are CEL doubles; a missing value is null. */
+/**
+ * Whether the condition is true, or why it cannot be evaluated. Numbers are CEL doubles, and a missing value is null.
+ */
 export function evaluateCondition(
   expression: string,
   bindings: ConditionBindings,
@@ -67,7 +69,7 @@ function compileNew(expression: string): Compiled {
   }
 }
 
-/** Names of types, which are values in CEL. */
+/** Names of CEL types, which are also values. */
 const typeNames = [
   "bool",
   "bytes",
@@ -89,7 +91,7 @@ interface Comprehension {
   readonly accuVar: string;
 }
 
-/** Identifiers that nothing declares, in the order in which they stand. */
+/** Undeclared identifiers, in the order in which they appear. */
 function unknownNames(node: unknown, declared: ReadonlySet<string>): string[] {
   if (typeof node !== "object" || node === null) return [];
   if (Array.isArray(node)) return node.flatMap((child) => unknownNames(child, declared));

@@ -2,70 +2,73 @@ import { areRepeated, type Reader } from "../reader.ts";
 import { conditionProblem } from "./check-condition.ts";
 import { templateNames, unknownTemplateNames } from "./check-template.ts";
 
-/** What a step must show before the next one: a judgement with its limits, every default filled in by the parser. */
+/** What a step must show before the next one starts. The parser fills in every default. */
 export interface CheckSpec {
-  /** How it is called; its type when absent. */
+  /** The check's name. Absent means its type. */
   readonly name?: string;
   readonly type: CheckType;
-  /** Samples of the canary that must have been seen. Fewer means wait, never pass. */
+  /** The minimum number of canary samples. With fewer, the check waits and never passes. */
   readonly minSamples: number;
-  /** Where no stable version takes requests to compare with, a rate that is provably above this fails. From 0 to 1. */
+  /** Without a stable version to compare with, an error rate that is significantly higher fails. From 0 to 1. */
   readonly maxErrorRate: number;
-  /** How far the measured share of the canary may be from the configured weight, in percentage points. */
+  /** The allowed difference between the canary's measured share and its configured weight, in percentage points. */
   readonly shareTolerance: number;
-  /** How long a check may be without an answer, or proxies without convergence, before it has failed. */
+  /** How long a check may have no answer, or proxies may not converge, before the check fails. */
   readonly timeoutSeconds: number;
-  /** Time between two looks; 0 is as often as the engine looks. */
+  /** The time between two measurements. 0 means each time the engine looks. */
   readonly intervalSeconds?: number;
-  /** Looks that must pass one after another. */
+  /** The number of consecutive measurements that must pass. */
   readonly count?: number;
-  /** Looks that may fail; one more and the check has failed. */
+  /** The number of measurements that may fail. One more fails the check. */
   readonly failureLimit?: number;
-  /** Looks that may be without an answer, one after another; without it only `timeoutSeconds` counts. */
+  /** The number of consecutive measurements without an answer. Absent means that only `timeoutSeconds` applies. */
   readonly errorLimit?: number;
-  /** Looks that may have to wait, one after another; without it low traffic is waited for without end. */
+  /** The number of consecutive inconclusive measurements. Absent means that low traffic is waited for without limit. */
   readonly waitLimit?: number;
-  /** The verdict is recorded, and never acted on. */
+  /** The verdict is recorded and has no effect. */
   readonly dryRun?: boolean;
-  /** For durations: the compared quantiles, ascending. */
+  /** For durations: the compared quantiles, in ascending order. */
   readonly quantiles?: readonly number[];
   /** For durations: a canary that is slower by less than this factor does not fail. */
   readonly maxRatio?: number;
-  /** For durations: no quantile may exceed this, whatever stable does. */
+  /** For durations: the limit for every quantile, independent of the stable version. */
   readonly maxMs?: number;
   readonly query?: QuerySpec;
   readonly webhook?: WebhookSpec;
   /** CEL over `result`, `baseline`, `canary` and `stable`. */
   readonly passWhen?: string;
   readonly failWhen?: string;
-  /** The result of a query must not be below, or above. */
+  /** The limits for a query's result. */
   readonly min?: number;
   readonly max?: number;
-  /** SHA-256 fingerprints in hex of the roots that every proxy must trust and its certificate end in; those of the control planes in the subject when empty. */
+  /**
+   * SHA-256 fingerprints, in hex, of the roots that every proxy must trust and that its certificate must chain to.
+   * Empty means the roots of the subject's control planes.
+   */
   readonly roots?: readonly string[];
-  /** Stands for the Check of this name until {@link resolveChecks} has put that in its place. */
+  /** Refers to a Check. {@link resolveChecks} replaces it with the Check's content. */
   readonly ref?: CheckReference;
 }
 
 export interface CheckReference {
   readonly name: string;
-  /** The rollout's own when absent. */
+  /** Absent means the rollout's namespace. */
   readonly namespace?: string;
 }
 
-/** A PromQL query, of the mesh's own metrics as the engine scrapes them, or of a Prometheus. */
+/** A PromQL query over the mesh metrics that the engine scrapes, or over a Prometheus. */
 export interface QuerySpec {
   readonly provider: "mesh" | "prometheus";
   /** Base URL of the Prometheus. */
   readonly address?: string;
-  /** May have names between double braces, see {@link templateNames}. */
+  /** It may contain names in double braces: see {@link templateNames}. */
   readonly expression: string;
   /** A second query, for `baseline` in conditions. */
   readonly baseline?: string;
   readonly timeoutSeconds: number;
 }
 
-/** `{rollout, step, canary, stable, window}` is sent as JSON, with the members of `body` besides. */
+/** Sends `{rollout, step, canary, stable, window}` as JSON, together with the members of `body`. */
 export interface WebhookSpec {
   readonly url: string;
   readonly method: "POST" | "PUT" | "GET";
@@ -104,7 +107,7 @@ export const checkDefaults = {
   maxRatio: 1.2,
 } as const;
 
-/** Others are looked at as often as the engine looks. */
+/** Other types are measured each time the engine looks. */
 const defaultIntervals: Partial<Record<CheckType, number>> = {
   "request-duration": 1,
   "error-log-rate": 2,
@@ -148,7 +151,7 @@ export function parseChecks(owner: Reader, field: string): readonly CheckSpec[] 
   return checks;
 }
 
-/** `{ref: name}`, or `{ref: name, namespace}`; `name` and `dryRun` may differ from those of the Check. */
+/** Reads `{ref: name}` or `{ref: name, namespace}`. `name` and `dryRun` may override those of the Check. */
 function parseReference(check: Reader): CheckSpec {
   const name = check.string("name");
   const ref = check.string("ref") ?? "";
@@ -165,7 +168,7 @@ function parseReference(check: Reader): CheckSpec {
   };
 }
 
-/** Reads all fields of a check and reports those that are not known. */
+/** Reads all fields of a check and reports unknown ones. */
 export function parseCheckSpec(check: Reader): CheckSpec {
   const type = check.required("type", check.oneOf("type", checkTypes)) ?? "request-success-rate";
   const name = nameOf(check);
@@ -201,7 +204,7 @@ export function parseCheckSpec(check: Reader): CheckSpec {
   return result;
 }
 
-/** Fields that go with some types alone are said at the field. */
+/** Reports fields that do not apply to the check's type. */
 function checkFit(check: Reader, spec: CheckSpec): void {
   const { type } = spec;
   for (const field of ["query", "webhook"] as const) {
@@ -322,7 +325,7 @@ function parseWebhook(check: Reader): WebhookSpec | undefined {
   return result;
 }
 
-/** What routes a request, frames it or speaks for somebody else is not for the author of a check. */
+/** Headers that affect routing, framing or identity cannot be set by a check's author. */
 const refusedHeaders =
   /^(host|connection|keep-alive|te|trailer|transfer-encoding|content-length|upgrade|expect|proxy-.*|forwarded|x-forwarded-.*|x-envoy-.*|x-aws-ec2-.*|metadata|metadata-flavor|x-google-metadata-request|impersonate-.*|x-remote-.*)$/i;
 

@@ -1,4 +1,4 @@
-/** What the two sides of a check are called in expressions: `{{ canary.service }}`. */
+/** The variables for one side of a check, such as `{{ canary.service }}`. */
 export interface TemplateSide {
   readonly service: string;
   readonly namespace: string;
@@ -9,14 +9,14 @@ export interface TemplateSide {
 export interface TemplateValues {
   readonly canary: TemplateSide;
   readonly stable: TemplateSide;
-  /** Time since the step has settled, as PromQL writes it: `90s`. */
+  /** The time since the step has settled, in PromQL's form: `90s`. */
   readonly window: string;
 }
 
 const sides = ["canary", "stable"] as const;
 const members = ["service", "namespace", "workload", "revision"] as const;
 
-/** Every name that an expression may have between double braces. */
+/** All names that an expression may contain in double braces. */
 export const templateNames: readonly string[] = [
   ...sides.flatMap((side) => members.map((member) => `${side}.${member}`)),
   "window",
@@ -24,12 +24,15 @@ export const templateNames: readonly string[] = [
 
 const placeholder = /\{\{\s*([^{}]*?)\s*\}\}/g;
 
-/** Names between double braces that are none of {@link templateNames}. */
+/** Names in double braces that are not in {@link templateNames}. */
 export function unknownTemplateNames(text: string): string[] {
   return [...text.matchAll(placeholder)].map(([, name = ""]) => name).filter((name) => !templateNames.includes(name));
 }
 
-/** The text with its names replaced. A name whose value is empty here is reported, as a query without it would ask for something else. */
+/**
+ * Replaces the names in the text. Reports a name without a value, because the query would mean something else without
+ * it.
+ */
 export function fillTemplate(
   text: string,
   values: TemplateValues,

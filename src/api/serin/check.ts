@@ -6,7 +6,7 @@ import { Reader } from "../reader.ts";
 import { parseCheckSpec, type CheckReference, type CheckSpec } from "./check-spec.ts";
 import { rolloutGroup, rolloutVersion } from "./rollout-status.ts";
 
-/** rollout.serin.dev/v1alpha1 Check: a judgement that rollouts name by `{ref: name}`. */
+/** rollout.serin.dev/v1alpha1 Check: a check that rollouts refer to by `{ref: name}`. */
 export interface Check extends KubernetesObject {
   spec: CheckSpec;
 }
@@ -36,8 +36,8 @@ export function parseCheck(raw: unknown): Parsed<Check> {
 }
 
 /**
- * The checks with those in the place of references that they name. `find` gets the namespace that the reference or else the
- * rollout says. Throws a user error that names a Check that is not there.
+ * Replaces references with the Checks that they name. `find` receives the reference's namespace, else the rollout's.
+ * Throws a user error that names a missing Check.
  */
 export function resolveChecks(
   checks: readonly CheckSpec[],

@@ -1,9 +1,9 @@
 import type { Reader } from "../reader.ts";
 
 /**
- * Keys with a prefix that a Canary may give to its pods: what people and metrics read. Everything else with a prefix is read by some
- * controller that acts on it with rights of its own (an injector mounts what `sidecar.istio.io/userVolume` names), so that who may
- * write Canaries alone would act with those rights; it belongs into the Deployment's own template.
+ * Key prefixes that a Canary may add to its pods: those that only people and metrics use. Controllers act on other
+ * prefixed keys with rights of their own. For example, an injector mounts what `sidecar.istio.io/userVolume` names. A
+ * user who may only write Canaries would gain those rights, so such keys belong in the Deployment's template.
  */
 const allowedPrefixes = ["app.kubernetes.io", "helm.sh", "prometheus.io"];
 const allowedKeys = [
@@ -18,16 +18,16 @@ const allowedKeys = [
   "sidecar.istio.io/proxyMemoryLimit",
 ];
 
-/** Templates of injectors take these values over into YAML, out of which no value may break. */
+/** Injection templates copy these values into YAML, so a value must not be able to change the YAML's structure. */
 const plainValue = /^[\w.:,+-]*$/;
 
-/** Whether labels and annotations of this key may be copied to pods that the rollout engine makes. */
+/** Whether labels and annotations with this key may be copied to the engine's pods. */
 export function mayBeCopied(key: string): boolean {
   const slash = key.indexOf("/");
   return slash === -1 || allowedPrefixes.includes(key.slice(0, slash)) || allowedKeys.includes(key);
 }
 
-/** Reads a map of labels or annotations for pods of a rollout, and reports keys that may not be copied. */
+/** Reads a map of labels or annotations for a rollout's pods, and reports keys that are not allowed. */
 export function parseCopiedMetadata(reader: Reader, field: "labels" | "annotations"): Readonly<Record<string, string>> {
   const map = reader.stringMap(field);
   for (const [key, value] of Object.entries(map)) {

@@ -1,6 +1,6 @@
 import { defaultIntervalSeconds, type CheckSpec, type CheckType } from "./check-spec.ts";
 
-/** What a check does, in sentences for people: what is judged, when it passes, fails and waits, how often it looks. */
+/** Describes a check in sentences: what it judges, when it passes, fails and waits, and how often it measures. */
 export function explainCheck(spec: CheckSpec): readonly string[] {
   if (spec.ref !== undefined)
     return [

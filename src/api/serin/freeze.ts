@@ -4,28 +4,31 @@ import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { rolloutGroup, rolloutVersion } from "./rollout-status.ts";
 
-/** rollout.serin.dev/v1alpha1 Freeze (cluster): times in which no rollout begins a step; rolling back is never held up. */
+/**
+ * rollout.serin.dev/v1alpha1 Freeze (cluster-scoped): times in which no rollout starts a step. Rollbacks are never
+ * delayed.
+ */
 export interface Freeze extends KubernetesObject {
   spec: FreezeSpec;
 }
 
 export interface FreezeSpec {
-  /** Why, for who is held up by it. */
+  /** The reason, for those who must wait. */
   readonly reason: string;
-  /** IANA name, such as Europe/Berlin; UTC by default. */
+  /** An IANA name such as Europe/Berlin. The default is UTC. */
   readonly timeZone: string;
   readonly windows: readonly FreezeWindow[];
-  /** Which rollouts it holds up; all of them when absent. */
+  /** The kinds of rollouts to which it applies. Absent means all kinds. */
   readonly kinds: readonly ("Canary" | "MeshUpgrade")[];
-  /** Applies to Canaries of these namespaces. Empty: all of them. */
+  /** The namespaces of the Canaries to which it applies. Empty means all. */
   readonly namespaces: readonly string[];
-  /** Rollouts that may go on all the same, each with its reason. */
+  /** Rollouts that may continue, each with a reason. */
   readonly exceptions: readonly FreezeException[];
 }
 
-/** Either from `start` to `end`, or again and again by an RFC 5545 recurrence rule: each occurrence lasts `durationSeconds`. */
+/** Either from `start` to `end`, or recurring by an RFC 5545 rule. Each occurrence then lasts `durationSeconds`. */
 export interface FreezeWindow {
-  /** Local time in `timeZone`, `2026-12-20T18:00:00`, or with an offset of its own. */
+  /** A local time in `timeZone`, such as `2026-12-20T18:00:00`, or a time with an offset. */
   readonly start: string;
   readonly end?: string;
   readonly rrule?: string;

@@ -8,7 +8,7 @@ import { parseOrders, type RolloutOrdersSpec } from "./rollout-orders.ts";
 import { rolloutGroup, rolloutVersion, type RolloutStatus } from "./rollout-status.ts";
 import { parseWaves, type UpgradeWave } from "./upgrade-wave.ts";
 
-/** rollout.serin.dev/v1alpha1 MeshUpgrade (cluster): the mesh itself, moved from one revision to another. */
+/** rollout.serin.dev/v1alpha1 MeshUpgrade (cluster-scoped): moves the mesh itself from one revision to another. */
 export interface MeshUpgrade extends KubernetesObject {
   spec: MeshUpgradeSpec;
   status?: RolloutStatus;
@@ -18,28 +18,38 @@ export interface MeshUpgradeSpec extends RolloutOrdersSpec {
   readonly from: { readonly revision: string };
   readonly to: {
     readonly revision: string;
-    /** Specs of IstioOperators, installed in this order beside what is there. None: the revision is installed already, by whatever. */
+    /**
+     * IstioOperator specs that are installed in this order, beside the existing revision. Empty means that the revision
+     * is already installed.
+     */
     readonly install: readonly IstioOperatorSpec[];
-    /** The CNI agent that replaces the one that runs, node by node; its other components are left out. */
+    /** The CNI agent that replaces the running one, node by node. Other components in this spec are ignored. */
     readonly cni?: IstioOperatorSpec;
-    /** A Secret of istio-system in the form of `cacerts` whose root the mesh shall trust, then use, then trust alone. */
+    /**
+     * A Secret in istio-system in the form of `cacerts`. The mesh first trusts its root, then signs with it, and at
+     * last trusts only it.
+     */
     readonly root?: { readonly secretName: string };
   };
   readonly scope: UpgradeScope;
-  /** Namespaces and workloads in their order; one wave of all of them when empty. Gateways move after the first. */
+  /**
+   * Namespaces and workloads in their order. Empty means one wave with everything. Gateways move after the first wave.
+   */
   readonly waves: readonly UpgradeWave[];
-  /** How the ztunnel of enrolled pods changes. */
+  /** How enrolled pods move to the other ztunnel. */
   readonly ztunnel: { readonly by: "Pod" | "Namespace" | "Node"; readonly maxConcurrent: number };
-  /** Percent of a gateway's replicas that are of the new revision, step by step; 100 is added when it is not the last. */
+  /**
+   * The percentages of a gateway's replicas on the new revision, step by step. 100 is appended if it is not the last.
+   */
   readonly gateways: { readonly weights: readonly number[]; readonly afterWave: number };
-  /** Percent of a waypoint's traffic that goes to the new revision's. */
+  /** The percentages of a waypoint's traffic for the new revision. */
   readonly waypoints: { readonly weights: readonly number[] };
   readonly checks: readonly CheckSpec[];
   readonly soakSeconds: number;
   readonly retire: "Automatic" | "Manual";
 }
 
-/** What is moved; every part is unless it is said otherwise. */
+/** The parts that move. All parts move by default. */
 export interface UpgradeScope {
   readonly ztunnel: boolean;
   readonly cni: boolean;
@@ -47,7 +57,7 @@ export interface UpgradeScope {
   readonly gateways: boolean;
   /** Namespaces and workloads with sidecars. */
   readonly namespaces: boolean;
-  /** The tag `default` and all tags that name the old revision, with the validator. */
+  /** The tag `default` and all other tags of the old revision, with the validation webhook. */
   readonly tags: boolean;
 }
 
@@ -131,7 +141,7 @@ function parseTo(spec: Reader, fromRevision: string): MeshUpgradeSpec["to"] {
   };
 }
 
-/** Who asks for an agent wants one, and of the same profile as the mesh: `cni: { tag: 1.18.1 }` is enough. */
+/** A spec for the agent enables it and inherits the mesh's profile, so `cni: { tag: 1.18.1 }` is enough. */
 function agentSpec(cni: IstioOperatorSpec, mesh: IstioOperatorSpec | undefined): IstioOperatorSpec {
   const profile = cni.profile ?? mesh?.profile;
   return {
@@ -141,7 +151,7 @@ function agentSpec(cni: IstioOperatorSpec, mesh: IstioOperatorSpec | undefined):
   };
 }
 
-/** The spec of an IstioOperator; its faults are reported at its own path. */
+/** Parses the spec of an IstioOperator. Issues are reported at its own path. */
 function parseInstall(element: Reader): IstioOperatorSpec[] {
   const parsed = parseIstioOperator({ spec: element.raw });
   for (const issue of parsed.errors) element.error(issue.message, issue.path.replace(/^spec\.?/, ""));
@@ -179,7 +189,7 @@ function parseGateways(spec: Reader, waves: number): MeshUpgradeSpec["gateways"]
   return { weights: parseWeights(spec, "gateways", [50, 100], ["afterWave"]), afterWave };
 }
 
-/** Rising percentages that end with 100. */
+/** Parses increasing percentages that end with 100. */
 function parseWeights(
   spec: Reader,
   field: string,

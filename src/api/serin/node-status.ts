@@ -1,11 +1,13 @@
-/** What a node's CNI agent tells of the pods that it has enrolled (docs/contracts/rollout.md, "Moving the mesh's own parts"). */
+/**
+ * The report of a node's CNI agent about its enrolled pods (docs/contracts/rollout.md, "Moving the mesh's own parts").
+ */
 export interface EnrolledReport {
   readonly node: string;
   /** The agent's release. */
   readonly version: string;
-  /** As `/readyz` says. */
+  /** The state that `/readyz` reports. */
   readonly ready: boolean;
-  /** Revisions of the ztunnels that are connected. */
+  /** The revisions of the connected ztunnels. */
   readonly ztunnels: readonly string[];
   readonly pods: readonly EnrolledPodReport[];
 }
@@ -14,10 +16,12 @@ export interface EnrolledPodReport {
   readonly uid: string;
   readonly namespace: string;
   readonly name: string;
-  /** Revision of the ztunnel that has the pod; empty while none has. */
+  /** The revision of the ztunnel that serves the pod. Empty if none does. */
   readonly owner: string;
-  /** Of the rules as the kernel has them, SHA-256 in hex; empty when they cannot be read. Equal rules have equal digests. */
+  /** The SHA-256, in hex, of the kernel's rules. Empty if they cannot be read. Equal rules have equal digests. */
   readonly rulesDigest: string;
-  /** The pod's listening sockets that the agent keeps, by role: the inodes tell whether they are still the same sockets. */
+  /**
+   * The pod's listening sockets that the agent holds, by role. The inode shows whether a socket is still the same one.
+   */
   readonly listeners: readonly { readonly role: string; readonly inode: number }[];
 }

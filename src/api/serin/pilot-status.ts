@@ -1,4 +1,7 @@
-/** What a pilot tells of its proxies over HTTP, for whoever waits for a change to arrive (docs/contracts/pilot.md). */
+/**
+ * The control plane's HTTP reports about its proxies, for clients that wait until a change has arrived
+ * (docs/contracts/pilot.md).
+ */
 
 /** One element of `/debug/serin/proxies`. */
 export interface ConnectedProxy {
@@ -8,11 +11,11 @@ export interface ConnectedProxy {
   readonly node: string;
   readonly version: string;
   readonly revision: string;
-  /** Absent where an older release tells nothing of it. */
+  /** Absent if the release does not report it. */
   readonly clusterId?: string;
-  /** RFC 3339. */
+  /** In RFC 3339. */
   readonly connectedAt: string;
-  /** By type URL. `reason` is why the last push was rejected, null when it was not. */
+  /** Keyed by type URL. `reason` is why the last push was rejected. null if it was accepted. */
   readonly types: Readonly<
     Record<
       string,
@@ -21,7 +24,7 @@ export interface ConnectedProxy {
   >;
 }
 
-/** What `/debug/serin/acknowledged` says of one proxy. */
+/** The state of one proxy in `/debug/serin/acknowledged`. */
 export interface ProxyAcknowledgement {
   readonly id: string;
   readonly type: string;
@@ -33,12 +36,15 @@ export interface ProxyAcknowledgement {
 /** The answer of `/debug/serin/acknowledged`. */
 export interface AcknowledgementReport {
   readonly revision: string;
-  /** The model holds that version of the object, or a later one. */
+  /** Whether the model contains that version of the object, or a later one. */
   readonly processed: boolean;
   readonly proxies: readonly ProxyAcknowledgement[];
 }
 
-/** On a WorkloadEntry beside `istio.io/workloadController`: the cluster, namespace and name of that replica's pod, with slashes between. */
+/**
+ * Set on a WorkloadEntry beside `istio.io/workloadController`: the cluster, namespace and name of that replica's pod,
+ * separated by slashes.
+ */
 export const workloadControllerPodAnnotation = "serin.dev/workload-controller-pod";
 
 /** How far a change of the root has come; `none`: none is under way. */

@@ -15,14 +15,14 @@ import {
 export type Rollout = Canary | MeshUpgrade;
 export type RolloutKind = "Canary" | "MeshUpgrade";
 
-/** What somebody may do to rollouts where this one is. */
+/** The user's rights for rollouts in this rollout's namespace. */
 export interface RolloutRights {
   readonly patch: boolean;
-  /** Delete and create, as beginning again takes. */
+  /** Whether the user may delete and create, which a retry requires. */
   readonly replace: boolean;
 }
 
-/** Steps that `complete` approves: the soak, and what depends on the old revision still. */
+/** The steps that `complete` approves: the soak, and the wait for dependents of the old revision. */
 export const completingSteps: readonly string[] = ["soak", "dependents"];
 
 const actionsByKind: Readonly<Record<RolloutKind, readonly RolloutAction[]>> = {
@@ -40,7 +40,7 @@ const titles: Readonly<Record<RolloutAction, string>> = {
   retry: "Begin again",
 };
 
-/** The command line's words, which are older than the page's. */
+/** The command line's verbs, where they differ from the page's. */
 const canaryCommands: Partial<Record<RolloutAction, string>> = {
   approve: "promote",
   promote: "promote --full",
@@ -48,14 +48,17 @@ const canaryCommands: Partial<Record<RolloutAction, string>> = {
 };
 const asksWhy: ReadonlySet<RolloutAction> = new Set(["approve", "promote", "complete"]);
 
-/** Fields of the spec that `pause`, `resume` and `rollback` set; the engine does the rest. */
+/** The spec fields that `pause`, `resume` and `rollback` set. The engine does the rest. */
 const orderSpecs = {
   pause: { paused: true },
   resume: { paused: false },
   rollback: { abort: true, paused: false },
 } as const;
 
-/** Every order of the kind as a page offers it: what it would change, and why it may not be given now. `journal`: what was changed so far. */
+/**
+ * All orders of the kind for a page: what each would change, and why it cannot be given now. `journal` contains the
+ * changes so far.
+ */
 export function rolloutOffers(
   kind: RolloutKind,
   rollout: Rollout,
@@ -75,7 +78,7 @@ export function rolloutOffers(
   });
 }
 
-/** Why the order may not be given; undefined where it may. */
+/** Why the order cannot be given. Undefined if it can. */
 export function refusalOf(
   kind: RolloutKind,
   rollout: Rollout,
@@ -114,12 +117,12 @@ export function refusalOf(
   return given === undefined ? undefined : `${step.title} was approved by ${given.by}`;
 }
 
-/** The id of the step that an approval lets go on; undefined where none is under way. */
+/** The id of the step that an approval would continue. Undefined if no step waits. */
 export function waitingStepOf({ status }: Rollout): string | undefined {
   return status?.phase === "Completed" || status?.phase === "RolledBack" ? undefined : status?.step?.id;
 }
 
-/** Nothing moves any more, and no change of its target would begin another run. */
+/** Whether nothing changes any more, and no change of the target would start another run. */
 export function hasEnded({ spec, status }: Rollout): boolean {
   return (
     (status?.phase === "Completed" || status?.phase === "RolledBack") &&
@@ -127,7 +130,10 @@ export function hasEnded({ spec, status }: Rollout): boolean {
   );
 }
 
-/** A merge patch that approves the steps. The list is replaced as a whole, so it holds for this version of the object only. */
+/**
+ * A merge patch that approves the steps. It replaces the whole list, so it is only valid for this version of the
+ * object.
+ */
 export function approvalPatch(rollout: Rollout, steps: readonly string[], ordered: OrderedBy): unknown {
   const added = steps.map((step): Approval => ({ step, ...ordered }));
   return {
@@ -136,12 +142,12 @@ export function approvalPatch(rollout: Rollout, steps: readonly string[], ordere
   };
 }
 
-/** A merge patch that pauses, resumes or puts back, in somebody's name. */
+/** A merge patch that pauses, resumes or rolls back, with the person's name. */
 export function orderPatch(order: keyof typeof orderSpecs, orderedBy: OrderedBy): unknown {
   return { spec: { ...orderSpecs[order], orderedBy } };
 }
 
-/** Why an approval of the step would let nothing go on; undefined where it does, or where nothing is planned yet. */
+/** Why an approval of the step would have no effect. Undefined if it has one, or before anything is planned. */
 export function approvalProblem({ status }: Rollout, id: string): string | undefined {
   const { plannedSteps: planned, step } = status ?? {};
   if (planned === undefined || planned.length === 0 || completingSteps.includes(id)) return undefined;
@@ -154,12 +160,12 @@ export function approvalProblem({ status }: Rollout, id: string): string | undef
   return `step "${id}" waits for no approval; ${those}`;
 }
 
-/** A merge patch that goes to the last step at once. */
+/** A merge patch that skips to the last step. */
 export function fullPromotionPatch(ordered: OrderedBy): unknown {
   return { spec: { fullPromotion: ordered, paused: false } };
 }
 
-/** The object as it is created anew to begin again: orders that were given are not repeated, and who does so is its author. */
+/** The object for a retry. It has no earlier orders, and the person who retries becomes its author. */
 export function retriedRollout<Value extends Rollout>(rollout: Value): Value {
   const { name, namespace, labels, annotations } = rollout.metadata;
   const {
@@ -180,7 +186,7 @@ export function retriedRollout<Value extends Rollout>(rollout: Value): Value {
   return { apiVersion: rollout.apiVersion, kind: rollout.kind, metadata, spec } as unknown as Value;
 }
 
-/** An object that was written before this field existed has none. */
+/** Empty for objects from before this field existed. */
 function approvalsOf({ spec }: Rollout): readonly Approval[] {
   return (spec as { approvals?: readonly Approval[] }).approvals ?? [];
 }
@@ -249,7 +255,7 @@ function remainingText(status: RolloutStatus | undefined): string {
 
 const maxUndoLines = 40;
 
-/** Backwards, as undo does it. */
+/** Lists the changes in reverse, in the order of undo. */
 function undoText(status: RolloutStatus | undefined, journal: readonly JournalEntry[]): readonly string[] {
   if (journal.length === 0) {
     const done = [

@@ -1,47 +1,47 @@
 import type { Reader } from "../reader.ts";
 
-/** What a person says of a rollout apart from what it changes; the same fields in a Canary and in a MeshUpgrade. */
+/** A person's orders for a rollout. A Canary and a MeshUpgrade have the same fields. */
 export interface RolloutOrdersSpec {
   readonly rollback: "Automatic" | "Manual";
-  /** What deleting the object does while it is under way; once completed, what it did stays either way. */
+  /** What happens if the object is deleted during the rollout. After completion, its changes stay in either case. */
   readonly onDeletion: "Rollback" | "Leave";
   readonly paused: boolean;
-  /** Who set `paused` or `abort` last, and why: a review refuses another name than the writer's. */
+  /** Who last set `paused` or `abort`, and why. The webhook rejects a name other than the writer's. */
   readonly orderedBy?: OrderedBy;
-  /** Puts everything back, whatever the phase. */
+  /** Rolls everything back, in any phase. */
   readonly abort: boolean;
-  /** Who let which step go on, and why; kept for good. Those that are older than a second or later run are not of it. */
+  /** Who approved which step, and why. Approvals are kept. Those from before a later run do not apply to it. */
   readonly approvals: readonly Approval[];
-  /** Goes to the last step at once: no pauses, no checks. Undefined: step by step. */
+  /** Skips to the last step without pauses and checks. Undefined means step by step. */
   readonly fullPromotion?: FullPromotion;
-  /** Rollouts of one group take each step together; when one fails all are put back. */
+  /** Rollouts of one group take each step together. If one fails, all are rolled back. */
   readonly group?: string;
-  /** How long a step may take to settle before it has failed. */
+  /** How long a step may take to settle before it fails. */
   readonly settleTimeoutSeconds: number;
   readonly notifications: readonly NotificationSpec[];
 }
 
-/** Who gives an order, and why. */
+/** Who gave an order, and why. */
 export interface OrderedBy {
   readonly by: string;
   readonly why: string;
-  /** RFC 3339. */
+  /** In RFC 3339. */
   readonly at: string;
 }
 
 export interface FullPromotion {
   readonly by: string;
   readonly why: string;
-  /** RFC 3339. Without it the first run alone is meant. */
+  /** In RFC 3339. Without it, the approval applies to the first run only. */
   readonly at?: string;
 }
 
 export interface Approval {
-  /** The id of the step, as `status` shows it. */
+  /** The id of the step in `status`. */
   readonly step: string;
   readonly by: string;
   readonly why: string;
-  /** RFC 3339. */
+  /** In RFC 3339. */
   readonly at: string;
 }
 
@@ -56,20 +56,20 @@ export const notificationEvents = [
 ] as const;
 export type NotificationEvent = (typeof notificationEvents)[number];
 
-/** A POST of JSON for each event: `{event, kind, namespace, name, step, message, cause, at}`. */
+/** Sends each event by POST as JSON: `{event, kind, namespace, name, step, message, cause, at}`. */
 export interface NotificationSpec {
   readonly url: string;
-  /** All of them when the spec names none. */
+  /** Absent in the spec means all events. */
   readonly events: readonly NotificationEvent[];
 }
 
-/** The limit for all runs together. Adding one drops the oldest. */
+/** The limit over all runs. A new approval replaces the oldest. */
 export const maxApprovals = 256;
 const maxNotifications = 8;
 const maxSettleSeconds = 86_400;
 const defaultSettleSeconds = 300;
 
-/** Reads the orders out of a spec; `spec.unknownFields()` is for who reads the rest. */
+/** Reads the orders of a spec. The caller reads the other fields and reports unknown ones. */
 export function parseOrders(spec: Reader): RolloutOrdersSpec {
   const group = spec.string("group");
   const orderedBy = spec.object("orderedBy");
@@ -150,7 +150,7 @@ function parseNotification(notification: Reader): NotificationSpec {
   return { url, events: events.length === 0 ? notificationEvents : events };
 }
 
-/** What a step may wait for besides its checks. */
+/** What a step waits for in addition to its checks. */
 export interface PauseSpec {
   readonly durationSeconds?: number;
   readonly untilApproved?: boolean;
@@ -158,7 +158,7 @@ export interface PauseSpec {
 
 const maxPauseSeconds = 2_592_000;
 
-/** The field `pause` of a step or of a wave; undefined when absent. */
+/** Reads the field `pause` of a step or wave. Undefined if absent. */
 export function parsePause(owner: Reader): PauseSpec | undefined {
   const pause = owner.object("pause");
   if (pause === undefined) return undefined;

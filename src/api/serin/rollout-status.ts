@@ -3,13 +3,16 @@ import type { ProbeMatrix } from "./probe-matrix.ts";
 import type { Condition, KubernetesObject, UntypedObject } from "../meta.ts";
 
 export const rolloutGroup = "rollout.serin.dev";
-/** Who created a rollout or last changed what it does; written by the engine's webhook alone, which refuses it from clients. */
+/**
+ * The user who created a rollout or last changed its effect. Only the engine's webhook writes it, and it rejects the
+ * annotation from clients.
+ */
 export const authorAnnotation = "rollout.serin.dev/author";
 export const rolloutVersion = "v1alpha1";
 
 /**
- * The states of a rollout. `Waiting` is for something else than itself (a freeze, another rollout, its group), `Paused` for a
- * person, `Watching` for a change to roll out; `Stuck` needs a person; `Completed` and `RolledBack` are ends of a run.
+ * The phases of a rollout. `Waiting` is for something else (a freeze, another rollout, its group), `Paused` for a
+ * person, and `Watching` for a change to roll out. `Stuck` needs a person. A run ends with `Completed` or `RolledBack`.
  */
 export const rolloutPhases = [
   "Planned",
@@ -29,59 +32,63 @@ export const rolloutPhases = [
 ] as const;
 export type RolloutPhase = (typeof rolloutPhases)[number];
 
-/** The status of a Canary and of a MeshUpgrade: where it is, what it saw, and why it decided so. */
+/** The status of a Canary or MeshUpgrade: where it is, what it measured, and why it decided so. */
 export interface RolloutStatus {
   readonly observedGeneration: number;
   readonly phase: RolloutPhase;
-  /** When it came to this phase. */
+  /** When it entered this phase. */
   readonly phaseSince?: string;
-  /** `3/7`. */
+  /** For example `3/7`. */
   readonly progress: string;
   readonly message: string;
   readonly startedAt?: string;
   readonly endedAt?: string;
   readonly step?: StepStatus;
   readonly completedSteps: readonly CompletedStep[];
-  /** Why it was rolled back, with the evidence: a sentence that names the cause. */
+  /** Why it was rolled back: a sentence with the cause and the evidence. */
   readonly cause?: string;
   readonly rolledBackInMs?: number;
-  /** Counts the changes that this object has rolled out, from 1. */
+  /** The number of the change that this object rolls out, from 1. */
   readonly run?: number;
-  /** What is being rolled out, or was last: a digest of the pod template, of the spec. A new one begins a new run. */
+  /** A digest of the pod template or spec that is rolled out, or was last. A new one starts a new run. */
   readonly candidate?: string;
-  /** All steps as planned now, at most {@link maxPlannedSteps}; those that are done are among them. */
+  /** All currently planned steps, including completed ones, at most {@link maxPlannedSteps}. */
   readonly plannedSteps?: readonly PlannedStep[];
-  /** Percent of the traffic that the canary has by the step that has settled last. */
+  /** The canary's percentage of traffic since the last settled step. */
   readonly weight?: number;
-  /** Set while it is being put back, also while that is stuck, and kept after it: what the end is told from. */
+  /** Set during a rollback, also while it is stuck, and kept afterwards to determine the final phase. */
   readonly undo?: UndoStatus;
-  /** Members of a group that have this in common took their steps together, and are put back together. */
+  /** Group members with the same value took their steps together, and are rolled back together. */
   readonly groupRun?: string;
-  /** Namespaces that it holds now: no other rollout touches what is in them. */
+  /** The namespaces that this rollout has locked. Other rollouts do not touch their objects. */
   readonly namespaces?: readonly string[];
   readonly conditions: readonly Condition[];
 }
 
-/** Where putting back is. Times are counted by a steady clock while an engine looks, so that no jump of the wall clock is in them. */
+/**
+ * The state of a rollback. Durations come from a monotonic clock while an engine runs, so that jumps of the wall clock
+ * do not count.
+ */
 export interface UndoStatus {
   readonly startedAt: string;
   readonly elapsedMs: number;
-  /** Since something was last put back. */
+  /** The time since the last object was restored. */
   readonly waitedMs: number;
-  /** What holds it up, by name. */
+  /** What blocks the rollback, by name. */
   readonly waitingFor: readonly string[];
-  /** What follows once all is put back: the end, the next change, or the object's deletion. */
+  /** What follows the rollback: the end, the next change, or the deletion of the object. */
   readonly next: "RolledBack" | "NewRun" | "Deleted";
-  /** The kind of its cause; absent where an older engine began it. */
+  /** The kind of cause. Absent if an older engine started the rollback. */
   readonly because?: UndoCause;
-  /** The type of the check that failed, where one did. */
+  /** The type of the failed check, if a check failed. */
   readonly check?: string;
 }
 
 /**
- * Why something is put back, as a word to count by. `preflight`: whatever failed in a step that comes before anything is moved; `settle-failed`
- * cannot settle any more, `settle-timeout` did not in time, `write`: what is written does not stay, or is refused; `order`: a person's;
- * `superseded` by another change, `reverted` to what ran before; `leftover` of an earlier object of the name.
+ * Why a rollback started, as a word for metrics. `preflight`: a failure before anything was moved. `settle-failed`: the
+ * step can no longer settle. `settle-timeout`: it did not settle in time. `write`: a write was reverted or rejected.
+ * `order`: a person's order. `superseded`: another change. `reverted`: a change back to the previous version.
+ * `leftover`: remains of an earlier object with the same name.
  */
 export type UndoCause =
   | "check"
@@ -111,36 +118,36 @@ export interface StepStatus {
   readonly id: string;
   readonly title: string;
   readonly startedAt: string;
-  /** Samples count from here. */
+  /** Samples count from this time. */
   readonly settledAt?: string;
   readonly checks: readonly CheckStatus[];
-  /** What still has to settle, or holds it up, by name. */
+  /** What has not settled yet or blocks it, by name. */
   readonly waitingFor?: readonly string[];
-  /** Counted by a steady clock while an engine looks; neither an engine that is down nor a clock that jumps adds to them. */
+  /** Measured by a monotonic clock while an engine runs. Downtime of the engine and jumps of the clock do not count. */
   readonly settlingMs?: number;
   readonly settledForMs?: number;
-  /** How much still had to settle when it was least, and how long ago that was. */
+  /** The smallest number of unsettled parts so far, and how long ago it was reached. */
   readonly settlingLeft?: number;
   readonly stalledMs?: number;
-  /** When it began to wait for what it waits for now, or came nearer last. */
+  /** When the current wait began, or last made progress. */
   readonly waitingSince?: string;
-  /** When it gives up settling, unless it comes nearer; when a soak ends. */
+  /** When the step fails unless it makes progress, or when a soak ends. */
   readonly waitsUntil?: string;
-  /** It only waits for live connections to end: other rollouts do not wait for it. */
+  /** It only waits for live connections to end. Other rollouts do not wait for it. */
   readonly lingers?: boolean;
 }
 
-/** One check's verdict with its evidence, and the state of its statistic, so that a restarted engine goes on where it was. */
+/** One check's verdict with its evidence, and the state of its statistic, so that a restarted engine continues. */
 export interface CheckStatus {
   readonly type: string;
-  /** Where it is called otherwise. */
+  /** Set if the check has its own name. */
   readonly name?: string;
-  /** The verdict is not acted on. */
+  /** The verdict has no effect. */
   readonly dryRun?: boolean;
   readonly verdict: Verdict;
   readonly evidence: string;
   readonly statistic?: unknown;
-  /** The table of a probe matrix at the latest look. */
+  /** The latest probe matrix. */
   readonly matrix?: ProbeMatrix;
 }
 
@@ -154,7 +161,7 @@ export interface CompletedStep {
   readonly evidence: readonly string[];
 }
 
-/** A reference to one object of the API. */
+/** A reference to an object of the API. */
 export interface ObjectReference {
   readonly apiVersion: string;
   readonly kind: string;
@@ -163,24 +170,24 @@ export interface ObjectReference {
   readonly namespace?: string;
 }
 
-/** One thing that a rollout changed, and what was there before. Undo plays the entries backwards. */
+/** One change of a rollout, with the previous value. Undo applies the entries in reverse. */
 export type JournalEntry =
   | {
       readonly type: "field";
       readonly step: string;
       readonly object: ObjectReference;
-      /** RFC 6901. */
+      /** A JSON pointer (RFC 6901). */
       readonly pointer: string;
-      /** Absent when the field was. */
+      /** Absent if the field was absent. */
       readonly prior?: unknown;
       readonly written?: unknown;
       /** See {@link RestartKind}. */
       readonly restart?: RestartKind;
-      /** A user wrote it; changed again since, it is left alone by undo. */
+      /** The current value is a user's. Undo leaves it alone if it has changed since. */
       readonly adopted?: boolean;
       readonly undoGroup?: string;
       readonly setup?: boolean;
-      /** Members above it that were made for it, so many; they go with it when they are empty. */
+      /** The number of parent members that were created for it. Undo removes them if they are empty. */
       readonly madeParents?: number;
     }
   | {
@@ -200,39 +207,46 @@ export type JournalEntry =
     };
 
 /**
- * A write that replaces the pods of a workload. Within its `undoGroup` it is put back after all that is none, so that pods come
- * back with what was there before. `template`: the prior value is written, which rolls back; `time`: the time of undoing is.
+ * A write that replaces a workload's pods. Within its `undoGroup`, it is undone after all other writes, so that new
+ * pods start with the restored configuration. `template` writes the previous value, which rolls back. `time` writes the
+ * time of the undo.
  */
 export type RestartKind = "template" | "time";
 
-/** Cluster-scoped, named after its rollout; kept after the end and after its rollout is deleted, so that undo works from any phase and history is there. */
+/**
+ * Cluster-scoped, with the name of its rollout. It is kept after the rollout's end and deletion, so that undo works
+ * from any phase and the history remains.
+ */
 export interface RolloutJournal extends KubernetesObject {
-  /** Raised when the meaning of an entry changes; an engine stops at a journal that is newer than it knows. */
+  /** Increases when the meaning of an entry changes. An engine stops at a journal that is newer than it knows. */
   formatVersion: number;
   entries: readonly JournalEntry[];
-  /** Every decision, oldest first, at most {@link maxDecisions}: what was decided when, by whom, on which evidence. */
+  /** Every decision with time, person and evidence, oldest first, at most {@link maxDecisions}. */
   decisions?: readonly DecisionRecord[];
 }
 
-/** A rollout that is under way keeps its object until what it did is put back, or left as its `onDeletion` says. */
+/** Keeps the object of a running rollout until its changes are undone, or left as `onDeletion` says. */
 export const undoFinalizer = "rollout.serin.dev/undo";
 
 export interface DecisionRecord {
-  /** RFC 3339. */
+  /** In RFC 3339. */
   readonly at: string;
   readonly run: number;
-  /** The reason of an Event: StepStarted, StepDone, Approved, Paused, Resumed, RollingBack, Undone, RolledBack, Completed, Stuck, Waiting, Deleted. */
+  /**
+   * The reason of an Event: StepStarted, StepDone, Approved, Paused, Resumed, RollingBack, Undone, RolledBack,
+   * Completed, Stuck, Waiting or Deleted.
+   */
   readonly decision: string;
   readonly step?: string;
   readonly message: string;
-  /** Who ordered it, where a person did. */
+  /** The person who ordered it, if any. */
   readonly by?: string;
   readonly evidence?: readonly string[];
 }
 
-/** Oldest decisions of runs that have ended leave first. */
+/** The oldest decisions of ended runs are dropped first. */
 export const maxDecisions = 2000;
-/** Format 2 has restarts, undo groups, setup entries and decisions. An older journal is read as it is. */
+/** Format 2 adds restarts, undo groups, setup entries and decisions. Older journals are still read. */
 export const journalFormatVersion = 2;
 
 export const rolloutJournalKind = defineKind<RolloutJournal>({

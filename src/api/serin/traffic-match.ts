@@ -1,12 +1,12 @@
 import type { Reader } from "../reader.ts";
 
-/** Which requests a step sends to the canary: all that is said must hold; of several paths one. */
+/** The requests that a step sends to the canary. All parts must match. Of several paths, one must match. */
 export interface TrafficMatch {
   readonly headers: readonly ValueMatch[];
   readonly cookies: readonly { readonly name: string; readonly value: string }[];
   readonly queryParams: readonly ValueMatch[];
   readonly paths: readonly { readonly type: PathMatchType; readonly value: string }[];
-  /** Labels of the calling pod; only a VirtualService can tell. */
+  /** Labels of the client's pod. Only a VirtualService supports them. */
   readonly sourceLabels: Readonly<Record<string, string>>;
 }
 
@@ -19,11 +19,11 @@ export interface ValueMatch {
 export type PathMatchType = "Exact" | "Prefix" | "Regex";
 
 const maxMatches = 16;
-/** Cookies come in any order, and each order is an alternative of one regular expression. */
+/** Cookies come in any order, and each order is an alternative in one regular expression. */
 const maxCookies = 3;
 const valueTypes = ["Exact", "Prefix", "Regex"] as const;
 
-/** The field `match` of a step; undefined when absent. At least one thing must be matched. */
+/** Reads the field `match` of a step. Undefined if absent. At least one part must be set. */
 export function parseTrafficMatch(step: Reader): TrafficMatch | undefined {
   const match = step.object("match");
   if (match === undefined) return undefined;

@@ -2,18 +2,26 @@ import { areRepeated, type Reader } from "../reader.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
 import { parsePause, type PauseSpec } from "./rollout-orders.ts";
 
-/** Part of a mesh upgrade that moves together and is judged together. What several waves select moves in the first. */
+/**
+ * A part of a mesh upgrade that moves together and is judged together. Something that several waves select moves in the
+ * first one.
+ */
 export interface UpgradeWave {
   readonly name: string;
   /** Namespaces by name. */
   readonly namespaces: readonly string[];
-  /** Namespaces by their labels; with neither this nor names all that are left. */
+  /** Selects namespaces by labels. Without labels and names, the wave has all remaining namespaces. */
   readonly namespaceLabels: Readonly<Record<string, string>>;
-  /** Only workloads whose pods have these labels; their namespace's own label moves with the wave that takes the rest. */
+  /**
+   * Limits the wave to workloads whose pods have these labels. The namespace's label moves with the wave that takes the
+   * rest.
+   */
   readonly workloadLabels: Readonly<Record<string, string>>;
-  /** Restart: each workload by its own update strategy. ScaleFirst: all new pods are ready before an old one goes. */
+  /**
+   * Restart: each workload uses its own update strategy. ScaleFirst: all new pods are ready before an old one stops.
+   */
   readonly mode: "Restart" | "ScaleFirst";
-  /** Workloads that restart at once. */
+  /** The number of workloads that restart at the same time. */
   readonly maxUnavailable: number;
   readonly soakSeconds: number;
   readonly pause?: PauseSpec;
@@ -23,7 +31,7 @@ export interface UpgradeWave {
 const maxWaves = 64;
 const monthSeconds = 2_592_000;
 
-/** The field `waves` of a MeshUpgrade's spec. */
+/** Reads the field `waves` of a MeshUpgrade's spec. */
 export function parseWaves(spec: Reader): readonly UpgradeWave[] {
   const waves = spec.list("waves");
   if (waves.length > maxWaves) spec.error(`must have at most ${maxWaves} waves, got ${waves.length}`, "waves");

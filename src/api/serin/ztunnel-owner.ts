@@ -1,8 +1,8 @@
-/** Pods and namespaces name the ztunnel that shall own them by this label; a node does by `istio.io/rev`. */
+/** The label on pods and namespaces that selects their ztunnel by revision. On nodes, it is `istio.io/rev`. */
 export const ztunnelRevisionLabel = "serin.dev/ztunnel-rev";
-/** Which ztunnel owns a pod; written by the CNI agent. */
+/** The ztunnel that serves a pod. The CNI agent writes it. */
 export const ztunnelOwnerAnnotation = "serin.dev/ztunnel-owner";
-/** The name of the ztunnel that has no revision. */
+/** The name of the ztunnel without a revision. */
 export const defaultZtunnelRevision = "default";
 
 const nodeRevisionLabel = "istio.io/rev";
@@ -13,13 +13,14 @@ export interface ZtunnelOwnerQuery {
   readonly podLabels: Labels;
   readonly namespaceLabels: Labels;
   readonly nodeLabels: Labels;
-  /** The revisions whose ztunnel runs on the pod's node. */
+  /** The revisions of the ztunnels on the pod's node. */
   readonly running: readonly string[];
 }
 
 /**
- * The revision of the ztunnel that shall own a pod. A pod's or a namespace's label holds also while no such ztunnel runs
- * there; a node's only while one does. Undefined when nothing decides: leave the pod with whom it is.
+ * The revision of the ztunnel that should serve a pod. A label on the pod or namespace applies even if no such ztunnel
+ * runs on the node. A node's label only applies if one does. Undefined if nothing decides: then the pod stays with its
+ * current ztunnel.
  */
 export function ztunnelOwner(query: ZtunnelOwnerQuery): string | undefined {
   const labelled = revisionLabel(query.podLabels) ?? revisionLabel(query.namespaceLabels);

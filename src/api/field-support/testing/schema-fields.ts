@@ -1,19 +1,19 @@
 import { parseAllDocuments } from "yaml";
 
-/** One field of a kind as the definition of the kind has it. */
+/** One field of a kind, from the kind's definition. */
 export interface SchemaField {
   /** Below `spec`: `http[].match[].headers{}.exact`; `[]` is any element, `{}` any value of a map. */
   readonly path: string;
-  /** A spec in which the field is set, and nothing but what leads to it. */
+  /** A minimal spec in which the field is set. */
   readonly sample: unknown;
-  /** The path in words of the sample, as parsers report it: `spec.http[0].match[0].headers.x.exact`. */
+  /** The field's path in the sample, as parsers report it: `spec.http[0].match[0].headers.x.exact`. */
   readonly samplePath: string;
 }
 
 export interface DefinedKind {
   readonly group: string;
   readonly kind: string;
-  /** Of all served versions. */
+  /** The fields of all served versions. */
   readonly fields: readonly SchemaField[];
 }
 
@@ -34,7 +34,7 @@ interface Definition {
   };
 }
 
-/** The kinds that the text of a manifest of CustomResourceDefinitions defines, with every field of every served version. */
+/** The kinds in a manifest of CustomResourceDefinitions, with every field of every served version. */
 export function definedKinds(manifest: string): readonly DefinedKind[] {
   const documents = parseAllDocuments(manifest).map((document) => document.toJSON() as Definition | null);
   return documents.flatMap((document) => {
@@ -58,7 +58,7 @@ export function definedKinds(manifest: string): readonly DefinedKind[] {
 
 const mapKey = "x";
 
-/** Leaves only: an object without fields of its own, a scalar, or what may hold anything. */
+/** Returns leaves only: objects without fields of their own, scalars, and untyped values. */
 function fieldsOf(schema: Schema): readonly SchemaField[] {
   if (schema.items !== undefined)
     return fieldsOf(schema.items).map((field) => nested("[]", "[0]", field, [field.sample]));
@@ -101,7 +101,7 @@ const listed: Readonly<Record<string, unknown>> = {
   string: "a",
 };
 
-/** Fields by path with the type of each, as scripts/generate-mesh-fields.ts writes them. */
+/** Fields by path with their types, as scripts/generate-mesh-fields.ts writes them. */
 export function listedFields(types: Readonly<Record<string, string>>): readonly SchemaField[] {
   return Object.entries(types).map(([path, type]) => {
     const value = type.startsWith("enum ") ? type.slice("enum ".length) : listed[type];

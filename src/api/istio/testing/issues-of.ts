@@ -5,7 +5,7 @@ export interface Told {
   readonly warnings: readonly string[];
 }
 
-/** What the kind's parser says of a spec, one line an issue: `path: message`. */
+/** The issues that the kind's parser reports for a spec, each as `path: message`. */
 export function told(kind: KindDefinition, spec: unknown, metadata: Readonly<Record<string, unknown>> = {}): Told {
   const parsed = kind.parse?.({
     apiVersion: apiVersionOf(kind),

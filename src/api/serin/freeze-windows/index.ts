@@ -1,3 +1,3 @@
-/** When freezes hold; apart from the kinds, as few processes need rules of recurrence. */
+/** The evaluation of freeze windows. It is separate from the kinds, because few processes need recurrence rules. */
 export { windowState, type WindowState } from "./window-state.ts";
 export { instantOf } from "./zoned-time.ts";

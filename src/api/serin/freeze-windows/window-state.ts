@@ -7,19 +7,19 @@ import { instantOf, localOf } from "./zoned-time.ts";
 // oxlint-disable-next-line import/no-named-as-default-member -- as above
 const { rrulestr } = rrule;
 
-/** Whether a window holds, and until when that stays so. */
+/** Whether a window is active, and until when that is certain. */
 export interface WindowState {
   readonly holds: boolean;
   readonly untilMs: number;
 }
 
 const dayMs = 86_400_000;
-/** The largest shift of local time that any time zone change makes. */
+/** The largest change of local time in any time zone. */
 const longestShiftMs = 3 * 3_600_000;
-/** How soon to evaluate a rule again that has no further occurrence. */
+/** When to evaluate a rule again that has no further occurrence. */
 const farMs = 366 * dayMs;
 
-/** Throws a user error when the rule cannot be read. */
+/** Throws a user error if the rule cannot be parsed. */
 export function windowState(window: FreezeWindow, timeZone: string, nowMs: number): WindowState {
   if (window.rrule !== undefined) return recurringState(window, window.rrule, timeZone, nowMs);
   const startMs = instantFrom(window.start, timeZone);
@@ -28,7 +28,7 @@ export function windowState(window: FreezeWindow, timeZone: string, nowMs: numbe
   return nowMs < endMs ? { holds: true, untilMs: endMs } : { holds: false, untilMs: nowMs + farMs };
 }
 
-/** Occurrences are found in local time, where a rule means what it says, and each is then laid onto the zone's clocks. */
+/** Finds occurrences in local time, which rules refer to, and then converts each one to the time zone. */
 function recurringState(window: FreezeWindow, text: string, timeZone: string, nowMs: number): WindowState {
   const startLocalMs = localOf(timeZone, instantFrom(window.start, timeZone));
   const rule = readRule(text, startLocalMs, timeZone);
@@ -55,7 +55,7 @@ function readRule(text: string, startLocalMs: number, timeZone: string) {
   if (/[\r\n]/.test(body)) throw userError("rrule-invalid", "must be one rule, such as FREQ=WEEKLY;BYDAY=FR");
   if (/FREQ=(SECONDLY|MINUTELY)/i.test(body))
     throw userError("rrule-invalid", "must not recur more often than every hour");
-  // An end in UTC is compared with local times, so it becomes one.
+  // Occurrences are local times, so an end in UTC is converted to local time.
   const local = body.replace(/UNTIL=(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/i, (_all, ...digits: string[]) => {
     const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = digits.slice(0, 6).map(Number);
     return `UNTIL=${stampOf(localOf(timeZone, Date.UTC(year, month - 1, day, hour, minute, second)))}`;
@@ -75,7 +75,7 @@ function stampOf(localMs: number): string {
   return new Date(localMs).toISOString().replaceAll(/[-:]|\.\d+/g, "");
 }
 
-/** A time with an offset is that instant; one without is in the freeze's zone. */
+/** A time with an offset is absolute. A time without one is in the freeze's time zone. */
 function instantFrom(text: string, timeZone: string): number {
   if (/(Z|[+-]\d{2}:\d{2})$/.test(text)) return Date.parse(text);
   return instantOf(timeZone, Date.parse(`${text}Z`));

@@ -1,10 +1,13 @@
-/** Local times of a zone as instants, and back. A local time is written as the milliseconds of that date and time in UTC. */
+/**
+ * Converts between instants and local times of a time zone. A local time is represented by the milliseconds of the same
+ * date and time in UTC.
+ */
 
 const dayMs = 86_400_000;
 const formats = new Map<string, Intl.DateTimeFormat>();
 const maxZones = 600;
 
-/** How far the zone's clocks are ahead of UTC at this instant. */
+/** The time zone's offset from UTC at this instant. */
 export function zoneOffsetMs(timeZone: string, instantMs: number): number {
   const parts: Record<string, number> = {};
   for (const { type, value } of formatOf(timeZone).formatToParts(instantMs)) parts[type] = Number(value);
@@ -12,14 +15,14 @@ export function zoneOffsetMs(timeZone: string, instantMs: number): number {
   return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(instantMs / 1000) * 1000;
 }
 
-/** What the zone's clocks show at this instant. */
+/** The local time at this instant. */
 export function localOf(timeZone: string, instantMs: number): number {
   return instantMs + zoneOffsetMs(timeZone, instantMs);
 }
 
 /**
- * When the zone's clocks show this. A time that is shown twice is the first of the two; one that is left out is counted on from
- * before the gap, as RFC 5545 has it.
+ * The instant of a local time. If the local time occurs twice, the first one. If it is skipped, it is computed with the
+ * offset before the gap, as RFC 5545 says.
  */
 export function instantOf(timeZone: string, localMs: number): number {
   const before = zoneOffsetMs(timeZone, localMs - dayMs);
