@@ -172,7 +172,7 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
     ...pullPolicy(cni, settings),
     command: ["install-cni"],
     args: [`--log_output_level=${stringAt(own, "logging", "level") ?? stringAt(own, "logLevel") ?? "info"}`],
-    securityContext: { privileged: true, runAsUser: 0, runAsGroup: 0 },
+    securityContext: { privileged: true, readOnlyRootFilesystem: true, runAsUser: 0, runAsGroup: 0 },
     readinessProbe: { httpGet: { path: "/readyz", port: 8000 }, periodSeconds: 1 },
     ports: [{ name: "metrics", containerPort: 15_014, protocol: "TCP" }],
     envFrom: [{ configMapRef: { name: "istio-cni-config" } }],

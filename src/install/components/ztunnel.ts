@@ -129,6 +129,8 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       runAsGroup: 1337,
       runAsNonRoot: false,
       runAsUser: 0,
+      // A runtime's profile lets a process with SYS_ADMIN enter namespaces.
+      seccompProfile: { type: "RuntimeDefault" },
     },
     readinessProbe: { httpGet: { path: "/healthz/ready", port: 15_021 }, periodSeconds: 1 },
     env: mergeEnv<Readonly<Record<string, unknown>>>(
