@@ -5,23 +5,23 @@ import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
-/** An exchange's answer on its way to the client, in the form that the client's version of HTTP can take. */
+/** The response of an exchange, in a form that the client's version of HTTP supports. */
 export abstract class Answer {
   protected readonly context: ExchangeContext;
   protected readonly request: ExchangeRequest;
   protected config: HttpConnectionConfig;
   protected clientKeepsAlive = false;
-  /** A head has been written. */
+  /** Whether a head has been written. */
   started = false;
-  /** The connection may go on after it. */
+  /** Whether the connection can be used for another request. */
   keepAlive = false;
   status = 0;
   sentBytes = 0;
-  /** -1 without an answer of the upstream. */
+  /** -1 if the upstream did not respond. */
   upstreamServiceMs = -1;
   grpcStatus = "";
   captured: readonly string[] = [];
-  /** Names and values in turn. */
+  /** Names and values, alternating. */
   receivedTrailers: readonly string[] = [];
   /** The client's proxy identified itself, so the response identifies this one. */
   peerAsked = false;
@@ -46,7 +46,7 @@ export abstract class Answer {
     this.peerAsked = false;
   }
 
-  /** `100 Continue`, to whom it means something. */
+  /** Sends `100 Continue`, if the client's protocol has it. */
   abstract sayContinue(): void;
   /**
    * Passes the upstream's head and the first part of the body. False means that the client takes no more for now; this
@@ -62,9 +62,9 @@ export abstract class Answer {
     sentAtMs: number,
   ): boolean;
   abstract body(bytes: Buffer, from: number, to: number, last: boolean): boolean;
-  /** The end of the body, with trailers (names and values in turn). */
+  /** Ends the body with trailers (names and values, alternating). */
   abstract trailers(fields: readonly string[]): boolean;
-  /** The head that switches protocols, and the first bytes of the new one. */
+  /** Sends the head that switches protocols, and the first bytes of the new protocol. */
   abstract switching(
     head: MessageHead,
     from: number,
@@ -72,12 +72,12 @@ export abstract class Answer {
     edits: HeaderEdits | undefined,
     sentAtMs: number,
   ): boolean;
-  /** Bytes of a tunnel. */
+  /** Sends bytes of a tunnel. */
   abstract raw(bytes: Buffer): boolean;
-  /** An answer of our own; `mayKeepAlive` unless what follows on the connection cannot be trusted. */
+  /** Sends a response of the proxy itself. `mayKeepAlive` is false if the client's next bytes cannot be trusted. */
   abstract local(reply: LocalReply, mayKeepAlive: boolean): boolean;
 
-  /** The end of the body, in which trailers have been written as the client takes them. */
+  /** Ends a body that already contains the trailers, in the form that the client expects. */
   trailersInBody(fields: readonly string[], bytes: Buffer): boolean {
     this.noteTrailers(fields);
     return this.body(bytes, 0, bytes.length, true);

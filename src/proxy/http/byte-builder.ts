@@ -1,7 +1,10 @@
 import type { ByteStream } from "../../net/index.ts";
 import { headText } from "./header-text.ts";
 
-/** Builds one contiguous message. Grows when it must; text is Latin-1, as header bytes are, and UTF-8 beyond it. */
+/**
+ * Builds one contiguous message and grows if needed. Text is written as Latin-1, like header bytes, or as UTF-8 if it
+ * has other characters.
+ */
 export class ByteBuilder {
   buffer: Buffer;
   length = 0;
@@ -22,7 +25,7 @@ export class ByteBuilder {
     this.length += this.buffer.write(written, this.length, "latin1");
   }
 
-  /** Bytes that are known to be a head's. */
+  /** Appends bytes that are known to be valid in a head. */
   piece(piece: Uint8Array): void {
     this.#reserve(piece.length);
     this.buffer.set(piece, this.length);
@@ -76,7 +79,10 @@ const scratchBytes = 128 * 1024;
 /** Output is built and written in one go, so all connections of the thread share this memory. */
 export const scratch = new ByteBuilder(scratchBytes);
 
-/** Writes what {@link scratch} holds; answers as {@link ByteStream.write}. The scratch is free again afterwards. */
+/**
+ * Writes the content of {@link scratch}, and returns the result of {@link ByteStream.write}. The scratch can be reused
+ * afterwards.
+ */
 export function sendScratch(stream: ByteStream): boolean {
   const more = stream.write(scratch.view());
   if (stream.bufferedBytes > 0) scratch.detach();

@@ -21,7 +21,7 @@ export function clientCertificateField(
   return { value: before === undefined ? element : `${before},${element}` };
 }
 
-/** Elements of connections under way, as far as the configuration is the one that they were made for. */
+/** Cached elements of open connections, with the configuration for which they were built. */
 const elements = new WeakMap<DownstreamTls, { readonly config: HttpConnectionConfig; readonly element: string }>();
 
 function elementOf(config: HttpConnectionConfig, tls: DownstreamTls): string {

@@ -34,7 +34,7 @@ export class CodecDetector implements ByteStreamHandler, ListenerConnection {
   }
 
   leave(): void {
-    // Whatever the protocol will be, the first response says that we leave.
+    // Whatever the protocol will be, its first response tells the client to leave.
   }
 
   data(chunk: Buffer): void {

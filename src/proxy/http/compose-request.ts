@@ -10,11 +10,11 @@ import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "./pe
 export interface RequestComposition {
   readonly head: MessageHead;
   readonly config: HttpConnectionConfig;
-  /** Path and query to ask for; undefined when the client's target is passed on as it is. */
+  /** The path and query to request. Undefined means the client's target. */
   readonly target: string | undefined;
   /** The path and query before a rewrite, for the upstream. */
   readonly originalPath: string | undefined;
-  /** The host to ask for; undefined when the client's is passed on as it is. */
+  /** The host to request. Undefined means the client's host. */
   readonly host: string | undefined;
   /** The peer is in a private network, so its headers about itself are kept. */
   readonly internalPeer: boolean;
@@ -27,7 +27,7 @@ export interface RequestComposition {
   readonly trace: Pick<RequestTrace, "lines" | "replaced"> | undefined;
   readonly forwardedFor: string;
   readonly clientCertificate: ClientCertificateField;
-  /** Sent in place of the client's own, if that is there. */
+  /** Replaces the client's header if there is one. */
   readonly peerMetadata: OwnMetadata | undefined;
   /** Protocol to upgrade to. */
   readonly upgrade: string | undefined;
@@ -74,7 +74,7 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
 
 const version = new TextEncoder().encode(" HTTP/1.1\r\n");
 
-/** Answers whether `x-forwarded-proto` is among them. */
+/** Returns whether `x-forwarded-proto` is among the headers. */
 function copyFields(out: ByteBuilder, request: RequestComposition): boolean {
   const { head } = request;
   const { bytes, nameStarts, lineEnds, fieldCount } = head;

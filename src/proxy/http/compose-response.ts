@@ -5,14 +5,14 @@ import { isNominated } from "./compose-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { peerMetadataHeader, peerMetadataIdHeader, unreachedHeader, type OwnMetadata } from "./peer-metadata.ts";
 
-/** How a response's body reaches the client. `empty`: there is none, although no header says so yet. */
+/** How a response's body reaches the client. `empty` means that there is none, although no header says so. */
 export type BodyDelivery = "as-is" | "wrap-in-chunks" | "until-close" | "empty";
 
 export interface ResponseComposition {
   readonly head: MessageHead;
   readonly config: HttpConnectionConfig;
   readonly delivery: BodyDelivery;
-  /** `connection` to say, if any. */
+  /** The value of `connection`. Undefined omits the header. */
   readonly connection: "close" | "keep-alive" | "upgrade" | undefined;
   /** Negative if the length is unknown. */
   readonly upstreamServiceMs: number;
@@ -27,7 +27,7 @@ const version = new TextEncoder().encode("HTTP/1.1 ");
 /** Writes an upstream's head for the client. */
 export function composeResponse(out: ByteBuilder, response: ResponseComposition): void {
   const { head, config } = response;
-  // The version is ours: an upstream's HTTP/1.0 must not make the client close.
+  // The proxy sets the version: the upstream's HTTP/1.0 must not make the client close.
   out.piece(version);
   out.range(head.bytes, head.start + 9, head.fieldsStart);
   const seen = copyFields(out, response);
@@ -102,7 +102,7 @@ export interface LocalReply {
   readonly fields: readonly (readonly [name: string, value: string])[];
 }
 
-/** Writes an answer of our own. A body is left out for HEAD, its length is not. */
+/** Writes a response of the proxy itself. For HEAD, the body is omitted and its length is kept. */
 export function composeLocalReply(
   out: ByteBuilder,
   reply: LocalReply,

@@ -27,7 +27,7 @@ const scratchHead = new MessageHead();
 const maxLingerBytes = 1024 * 1024;
 /** Sweeps (one a second) that a closing connection may take. */
 const maxLingerSweeps = 5;
-/** Sweeps without a byte after which a tunnel is closed of which one side has ended. */
+/** A half-closed tunnel is closed after this many sweeps without a byte. */
 const maxHalfClosedSweeps = 60;
 
 type State = "head" | "request" | "tunnel" | "closing" | "closed";
@@ -41,8 +41,8 @@ export interface DownstreamOptions {
 }
 
 /**
- * One client connection of HTTP/1.1. Finds requests in its bytes and serves one exchange at a time. What a client sends
- * ahead waits, and reading pauses, so a connection holds at most one read beyond the current request.
+ * One client connection with HTTP/1.1. Parses requests and serves one exchange at a time. If the client sends more, the
+ * bytes wait and reading pauses. A connection therefore buffers at most one read beyond the current request.
  */
 export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, ListenerConnection {
   readonly stream: ByteStream;
@@ -52,7 +52,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   readonly #onClosed: (connection: ListenerConnection) => void;
   readonly #exchange: Exchange;
   #state: State = "head";
-  /** Bytes that came but could not be used yet. */
+  /** Received bytes that cannot be used yet. */
   #carry: Buffer | undefined;
   #framing: BodyFraming = bodyFramings.none;
   #remaining = 0;
@@ -79,7 +79,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.#idleSinceMs = options.context.clock.steadyMs();
   }
 
-  /** Starts to read; `received` is what came already. */
+  /** Starts reading. `received` contains bytes that were read before. */
   start(received?: Buffer): void {
     this.stream.setHandler(this);
     if (received !== undefined) this.#take(received);
@@ -233,7 +233,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     }
     const searchFrom = Math.max(0, this.#carry.length - 3);
     const joined = Buffer.concat([this.#carry, chunk]);
-    // A head that comes in pieces is scanned when its end is there, not at every piece.
+    // If a head arrives in pieces, it is only scanned once its end is there.
     const mayBeWhole =
       this.#state !== "head" ||
       joined.indexOf("\r\n\r\n", searchFrom) >= 0 ||
@@ -244,7 +244,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     } else this.#carry = joined;
   }
 
-  /** Uses bytes as far as it can; keeps a copy of the rest. */
+  /** Processes as many bytes as possible, and keeps a copy of the rest. */
   #consume(bytes: Buffer): void {
     this.#consuming = true;
     let at = 0;
@@ -273,7 +273,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     if (this.#state === "head" && !this.#backedUp) this.resumeRequest();
   }
 
-  /** Scans a head; answers how far it was used, -1 when it is not whole or was refused. */
+  /** Scans a head. Returns how many bytes it used, or -1 if the head is incomplete or was rejected. */
   #head(bytes: Buffer, from: number): number {
     const { headLimits } = this.#context.config();
     const after = scanRequestHead(scratchHead, bytes, from, bytes.length, headLimits);
@@ -324,7 +324,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     return scanner?.kept(bytes, from, to, keptTrailers(scanner));
   }
 
-  /** How far the body reaches in these bytes; -1 when its framing is wrong, and then the request has been ended. */
+  /** Returns where the body ends in these bytes, or -1 if its framing is invalid. The request has then been ended. */
   #extent(bytes: Buffer, from: number): number {
     if (this.#framing === bodyFramings.length) {
       const take = Math.min(this.#remaining, bytes.length - from);

@@ -9,14 +9,14 @@ import type { OwnMetadata } from "./peer-metadata.ts";
 /** Shared by the connections of one listener. Values that a new configuration may change are read for each request. */
 export interface ExchangeContext {
   config(): HttpConnectionConfig;
-  /** Undefined while the table has not come. */
+  /** Undefined until the table has arrived. */
   routeTable(): RouteTable | undefined;
   cluster(name: string): Cluster | undefined;
-  /** Answers carry `connection: close`. */
+  /** If true, responses carry `connection: close`. */
   readonly draining: boolean;
-  /** Undefined if peers are not told our metadata. */
+  /** Undefined if peers do not receive our metadata. */
   readonly ownMetadata: OwnMetadata | undefined;
-  /** Told what went wrong inside of the proxy. */
+  /** Receives internal errors of the proxy. */
   readonly onTrouble: ((what: string, error: unknown) => void) | undefined;
   readonly observe: ExchangeObserver;
   /** Called about every second for each open gRPC stream over HTTP/2. */

@@ -4,25 +4,27 @@ import type { WorkloadLabels } from "../upstream/endpoint.ts";
 import type { RequestTrace } from "../tracing/request-trace.ts";
 import type { ResponseFlag } from "./response-flags.ts";
 
-/** The facts of an exchange at its end, or so far. Must be read at once, because the object is reused. */
+/**
+ * The facts about an exchange, during it or at its end. Callers must read them at once, because the object is reused.
+ */
 export interface ExchangeRecord {
   readonly startedMs: number;
   readonly durationMs: number;
   readonly method: string;
-  /** The target as the client sent it, or as normalised. */
+  /** The target as the client sent it, or normalized. */
   readonly pathAndQuery: string;
   readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
   readonly authority: string;
-  /** 0 when no answer was given. */
+  /** 0 without a response. */
   readonly status: number;
   readonly flag: ResponseFlag;
   /** Envoy's `response_code_details`. */
   readonly details: string;
   readonly transportFailure: string;
-  /** Body bytes. */
+  /** The number of body bytes. */
   readonly receivedBytes: number;
   readonly sentBytes: number;
-  /** Time from the request's last byte to the answer's first, as the upstream took it; -1 without an answer. */
+  /** The time from the request's last byte to the response's first byte. -1 without a response. */
   readonly upstreamServiceMs: number;
   readonly requestId: string;
   readonly forwardedFor: string;
@@ -32,7 +34,7 @@ export interface ExchangeRecord {
   readonly operation: string;
   /** Attempts after the first. */
   readonly retries: number;
-  /** Undefined where the request is not traced. */
+  /** Undefined if the request is not traced. */
   readonly trace: RequestTrace | undefined;
   readonly cluster: Cluster | undefined;
   readonly endpoint: Endpoint | undefined;
@@ -41,17 +43,17 @@ export interface ExchangeRecord {
   readonly downstreamRemote: string;
   /** The client's connection: its TLS (identities, requested server name) and a tunnel's metadata. */
   readonly connection: ConnectionInfo;
-  /** The client's SNI; empty without. */
+  /** The client's SNI. Empty if there is none. */
   readonly requestedServerName: string;
   /** The workload that the client's proxy claims to serve. Undefined if it sent nothing. */
   readonly downstreamPeer: WorkloadLabels | undefined;
   /** The workload that the upstream's proxy claims to serve. */
   readonly upstreamPeer: WorkloadLabels | undefined;
-  /** The request's content type was gRPC's. */
+  /** Whether the request has gRPC's content type. */
   readonly isGrpc: boolean;
   /** The gRPC status in the response's head or trailers. */
   readonly grpcStatus: string;
-  /** Messages of a gRPC request and its answer; 0 where bodies are not looked at (HTTP/1.1). */
+  /** The number of messages in a gRPC request and its response. 0 if bodies are not parsed (HTTP/1.1). */
   readonly requestMessages: number;
   readonly responseMessages: number;
   /** Metadata of filters, by the filter's name. Undefined if there is none. */

@@ -4,20 +4,20 @@ import type { HeaderEdits } from "../routing/header-mutation.ts";
 import { isGrpcContentType } from "./grpc.ts";
 
 const noBytes = Buffer.alloc(0);
-/** The flag of a frame that holds trailers. */
+/** The flag of a frame with trailers. */
 const trailersFlag = 0x80;
 const prefixBytes = 5;
 const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
-/** A request of gRPC-Web and its answer, each on its way into the other form. Answers that are not gRPC's stay as they are. */
+/** Converts a gRPC-Web request to gRPC, and its response back. Other responses stay unchanged. */
 export class GrpcWebTranslation {
   readonly #form: GrpcWebForm;
   readonly #chunked: ChunkedScanner | undefined;
   #rest = "";
-  /** The upstream's response is gRPC. */
+  /** Whether the upstream's response is gRPC. */
   #translates = false;
 
-  /** `chunked`: the request's body comes with the framing of HTTP/1.1. */
+  /** `chunked` means that the request's body has HTTP/1.1 framing. */
   constructor(form: GrpcWebForm, chunked: boolean) {
     this.#form = form;
     this.#chunked = chunked && form.requestIsText ? new ChunkedScanner() : undefined;
@@ -36,7 +36,7 @@ export class GrpcWebTranslation {
     return this.#form.answerIsText ? "application/grpc-web-text+proto" : "application/grpc-web+proto";
   }
 
-  /** The data of a part of a request's text; undefined when it is no base64. */
+  /** Decodes a part of a request's text. Undefined if it is not base64. */
   request(bytes: Buffer, from: number, to: number, complete: boolean): Buffer | undefined {
     let text = this.#rest;
     if (this.#chunked === undefined) text += bytes.toString("latin1", from, to);
@@ -51,12 +51,12 @@ export class GrpcWebTranslation {
     return decode(text.slice(0, whole));
   }
 
-  /** Notes what kind of answer comes; answers what becomes of its head. */
+  /** Remembers the kind of response. Returns the changes to its head. */
   answer(head: MessageHead, edits: HeaderEdits | undefined, endsHere: boolean): HeaderEdits | undefined {
     this.#translates = isGrpcContentType(head.get("content-type") ?? "");
     if (!this.#translates) return edits;
     const dropped = new Set([...(edits?.dropped ?? []), "content-type"]);
-    // A head that is all of the answer may say that nothing follows.
+    // If the head is the whole response, its length can stay.
     if (!endsHere) dropped.add("content-length");
     return {
       dropped,
@@ -68,7 +68,7 @@ export class GrpcWebTranslation {
     return this.#encoded(bytes.subarray(from, to));
   }
 
-  /** The frame by which a client gets trailers (names and values in turn). */
+  /** The frame that carries trailers to the client (names and values, alternating). */
   answerTrailers(fields: readonly string[]): Buffer {
     let text = "";
     for (let at = 0; at < fields.length; at += 2) text += `${fields[at] ?? ""}: ${fields[at + 1] ?? ""}\r\n`;
@@ -86,7 +86,7 @@ export class GrpcWebTranslation {
   }
 }
 
-/** Whole groups of four; several texts may follow each other, each with its padding. */
+/** Decodes whole groups of four. Several texts may follow each other, each with its padding. */
 function decode(text: string): Buffer | undefined {
   const parts: Buffer[] = [];
   for (let at = 0; at < text.length;) {

@@ -1,4 +1,4 @@
-/** Whether a content type is gRPC's. */
+/** Whether a content type belongs to gRPC. */
 export function isGrpcContentType(value: string): boolean {
   return (
     value.startsWith("application/grpc") &&
@@ -6,7 +6,7 @@ export function isGrpcContentType(value: string): boolean {
   );
 }
 
-/** The gRPC status for one of our HTTP statuses, as gRPC's documents map it. */
+/** The gRPC status for an HTTP status of the proxy, by gRPC's mapping. */
 const grpcStatusOf: Readonly<Record<number, number>> = {
   400: 13,
   401: 16,
@@ -32,7 +32,7 @@ export function encodeGrpcMessage(text: string): string {
 
 const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 0.001, n: 0.000001 };
 
-/** A `grpc-timeout` in milliseconds; undefined when it is none. */
+/** Parses `grpc-timeout` to milliseconds. Undefined if it is invalid. */
 export function parseGrpcTimeout(value: string | undefined): number | undefined {
   const parts = value === undefined ? null : /^(\d{1,8})([HMSmun])$/.exec(value);
   return parts === null ? undefined : Number(parts[1]) * (unitMs[parts[2] ?? ""] ?? 0);
@@ -40,7 +40,7 @@ export function parseGrpcTimeout(value: string | undefined): number | undefined 
 
 const prefixBytes = 5;
 
-/** Counts the messages of a gRPC body by their prefixes: a byte of flags, and the length in four bytes. */
+/** Counts the messages of a gRPC body by their prefixes: one byte of flags, and four bytes of length. */
 export class GrpcMessageCounter {
   messages = 0;
   #prefixLeft = prefixBytes;

@@ -13,7 +13,7 @@ export class HeldBody {
   #complete = false;
   #wanted: { readonly limit: number; readonly resolve: (start: RequestBodyStart) => void } | undefined;
 
-  /** `chunked`: the bytes come with the framing of HTTP/1.1. */
+  /** `chunked` means that the bytes have HTTP/1.1 framing. */
   constructor(chunked: boolean) {
     this.#chunked = chunked ? new ChunkedScanner() : undefined;
   }
@@ -27,18 +27,18 @@ export class HeldBody {
     this.#tell();
   }
 
-  /** All data has come, by trailers that followed it. */
+  /** All data has arrived, and trailers followed it. */
   end(): void {
     this.#complete = true;
     this.#tell();
   }
 
-  /** A filter waits for more of it. */
+  /** Whether a filter waits for more of the body. */
   get wanted(): boolean {
     return this.#wanted !== undefined;
   }
 
-  /** Resolves when there are more than `limit` bytes, or all. */
+  /** Resolves once more than `limit` bytes have arrived, or all. */
   start(limit: number): Promise<RequestBodyStart> {
     return new Promise((resolve) => {
       this.#wanted = { limit, resolve };
@@ -46,7 +46,7 @@ export class HeldBody {
     });
   }
 
-  /** All bytes, as they came. */
+  /** All bytes as they arrived. */
   bytes(): Buffer {
     return this.#parts.length === 1 && this.#parts[0] !== undefined ? this.#parts[0] : Buffer.concat(this.#parts);
   }

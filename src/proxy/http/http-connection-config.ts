@@ -7,18 +7,18 @@ import type { RequestTracing } from "../tracing/request-tracing.ts";
 /** The configuration of an HTTP connection manager. Immutable. */
 export interface HttpConnectionConfig {
   readonly statPrefix: string;
-  /** The client's protocol. `auto`: what TLS agreed on, or what the first bytes show. */
+  /** The client's protocol. `auto` means the protocol that TLS negotiated or the first bytes show. */
   readonly codec: "auto" | "http1" | "http2";
-  /** HTTP/2 with clients. An interval of 0 means that clients are not asked for signs of life. */
+  /** HTTP/2 towards clients. An interval of 0 disables keepalive pings. */
   readonly http2: {
     readonly maxConcurrentStreams: number;
     readonly keepaliveIntervalMs: number;
     readonly keepaliveTimeoutMs: number;
   };
-  /** The value of `server`. */
+  /** The value of the header `server`. */
   readonly serverName: string;
   readonly serverHeader: "overwrite" | "append-if-absent" | "pass-through";
-  /** We are the edge: the peer's address is the client's, and what only the edge may say is set here. */
+  /** Whether this proxy is the edge: the peer's address is the client's, and the headers of an edge are set here. */
   readonly useRemoteAddress: boolean;
   /** Addresses of clients whose headers about themselves are trusted. None unless the listener names some. */
   readonly internalAddresses: readonly ((address: string) => boolean)[];
@@ -26,18 +26,21 @@ export interface HttpConnectionConfig {
   readonly appendForwardedFor: boolean;
   readonly path: PathOptions;
   /**
-   * Requests with an underscore in a header's name are refused, or lose the header. Absent: the header is like any
-   * other.
+   * Whether requests with an underscore in a header name are rejected, or lose the header. Absent means that such
+   * headers pass.
    */
   readonly underscores?: "reject" | "drop";
-  /** The port is taken from the host before routing and on the way up. */
+  /** Whether the port is stripped from the host, for routing and for the upstream. */
   readonly stripHostPort: "none" | "any" | "matching";
-  /** Protocols (lower case) to which a request may upgrade, unless its route says otherwise. */
+  /** Protocols (lower case) to which requests may upgrade, unless their route overrides it. */
   readonly upgrades: ReadonlySet<string>;
   readonly acceptHttp10: boolean;
   /** The host of an HTTP/1.0 request without one. */
   readonly defaultHostForHttp10: string;
-  /** `expect: 100-continue` goes to the upstream, and its 100 comes back; otherwise we answer 100 ourselves. */
+  /**
+   * If true, `expect: 100-continue` goes to the upstream, whose 100 is forwarded. Otherwise the proxy responds with
+   * 100.
+   */
   readonly forwardContinue: boolean;
   /**
    * How `x-forwarded-client-cert` is treated. All modes except `sanitize` and `always-forward` need a verified client
@@ -55,26 +58,26 @@ export interface HttpConnectionConfig {
   readonly generateRequestId: boolean;
   readonly preserveExternalRequestId: boolean;
   readonly requestIdInResponse: boolean;
-  /** No request under way for this long closes the connection; 0 means no limit, here and below. */
+  /** Closes a connection without an open request after this time. 0 means no limit, here and below. */
   readonly idleTimeoutMs: number;
-  /** A request during which no byte moves for this long. */
+  /** The maximum time without progress during a request. */
   readonly streamIdleTimeoutMs: number;
   /** From the first byte to the end of a request. */
   readonly requestTimeoutMs: number;
-  /** From the first byte of a head to its end. */
+  /** From the first byte to the end of a head. */
   readonly headTimeoutMs: number;
   readonly headLimits: HeadLimits;
   /** The filters between route and upstream, in this order. */
   readonly filters: readonly HttpFilter[];
-  /** All of them have something to do only where a route configures them. */
+  /** Whether all filters only act on routes that configure them. */
   readonly filtersIdle: boolean;
-  /** Changes answers of our own: the first that matches. */
+  /** Changes the proxy's own responses. The first rule that matches applies. */
   readonly localReplies: readonly LocalReplyRule[];
   /** For client and upstream: whether `x-envoy-peer-metadata` is read (and removed), or written. */
   readonly peerMetadata: PeerMetadataExchange;
   /** The maximum duration of a request, unless its route sets another. 0 means no limit. */
   readonly maxStreamDurationMs: number;
-  /** Undefined: requests are not traced. */
+  /** Undefined if requests are not traced. */
   readonly tracing: RequestTracing | undefined;
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
@@ -82,7 +85,7 @@ export interface HttpConnectionConfig {
 
 export interface LocalReplyRule {
   readonly matches: (reply: { readonly status: number; readonly flag: string }) => boolean;
-  /** Undefined: unchanged. This also holds for the fields below. */
+  /** Undefined means unchanged. This also applies to the fields below. */
   readonly status: number | undefined;
   readonly body: ((reply: { readonly status: number; readonly body: string }) => string) | undefined;
   readonly contentType: string | undefined;

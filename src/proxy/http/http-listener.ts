@@ -27,11 +27,11 @@ export interface HttpListenerOptions {
   readonly newRequestId: () => string;
   /** This proxy's metadata for peers, if the configuration sends it. */
   readonly ownMetadata?: OwnMetadata | undefined;
-  /** Told what went wrong inside of the proxy. */
+  /** Receives internal errors of the proxy. */
   readonly onTrouble?: ((what: string, error: unknown) => void) | undefined;
 }
 
-/** Connections that a listener holds at most; beyond, new ones are closed at once. */
+/** The maximum number of open connections of a listener. Further connections are closed at once. */
 export const maxConnectionsPerListener = 50_000;
 
 /** The ALPN names that decide the codec. */
@@ -44,7 +44,7 @@ const codecOfAlpn: ReadonlyMap<string, "http1" | "http2"> = new Map([
   ["istio-http/1.0", "http1"],
 ]);
 
-/** A listening address that speaks HTTP/1.1 and HTTP/2. Its configuration changes under it; connections stay. */
+/** A listening address for HTTP/1.1 and HTTP/2. Connections stay open when its configuration changes. */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
   readonly #context: ExchangeContext;
@@ -52,7 +52,7 @@ export class HttpListener {
   #config: HttpConnectionConfig;
   readonly #sockets = new Map<string, ByteListener>();
   #draining = false;
-  /** Connections accepted since the start. */
+  /** The number of connections that were accepted since the start. */
   accepted = 0;
   refused = 0;
   requests = 0;
@@ -110,7 +110,7 @@ export class HttpListener {
     }
   }
 
-  /** Takes over a connection, which must be paused; without `info` it is one that came from a socket as it is. */
+  /** Takes over a paused connection. Without `info`, the connection comes directly from a socket. */
   accept(
     stream: ByteStream,
     info: ConnectionInfo = { local: stream.local, remote: stream.remote, tls: undefined, peer: undefined },
@@ -156,7 +156,7 @@ export class HttpListener {
     connection.start(received);
   }
 
-  /** The next request of every connection is served by this configuration. */
+  /** Sets the configuration for the next request of every connection. */
   reconfigure(config: HttpConnectionConfig): void {
     this.#config = config;
   }
@@ -175,7 +175,7 @@ export class HttpListener {
     this.#sockets.clear();
   }
 
-  /** Closes connections on which no request is under way, and none was for that long. */
+  /** Closes connections without an open request for at least this time. */
   closeIdle(quietMs: number): void {
     const nowMs = this.#options.clock.steadyMs();
     for (const connection of this.#connections) connection.closeIfIdle(nowMs, quietMs);

@@ -9,10 +9,10 @@ import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
-/** The first part of a body goes in one write with the head up to this size; more is worth a write of its own. */
+/** The first part of a body up to this size is written together with the head. A larger part gets its own write. */
 const maxJoinedBytes = 16 * 1024;
 
-/** An answer to a client that speaks HTTP/1.1 or HTTP/1.0. */
+/** A response to a client with HTTP/1.1 or HTTP/1.0. */
 export class Http1Answer extends Answer {
   readonly #stream: ByteStream;
   #delivery: BodyDelivery = "as-is";
@@ -63,7 +63,7 @@ export class Http1Answer extends Answer {
       return scratch.length === 0 || sendScratch(this.#stream);
     }
     this.sentBytes += to - from;
-    // Bytes of the read under way may be handed on as they are: the byte path keeps them until they are sent.
+    // The bytes of the current read can be passed on without a copy: the byte path keeps them until they are sent.
     return to === from || this.#stream.write(bytes.subarray(from, to));
   }
 

@@ -7,12 +7,12 @@ import { Answer } from "./answer.ts";
 import { scratch } from "./byte-builder.ts";
 import { composeLocalReply, composeResponse, type LocalReply } from "./compose-response.ts";
 
-/** How much our headers may add to an upstream's head. */
+/** The limits of a head, including the headers that the proxy adds. */
 const composedHeadLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
 /** This thread reads one head at a time, so all responses share the buffer. */
 const composedHead = new MessageHead(composedHeadLimits);
 
-/** An answer on a stream of HTTP/2. */
+/** A response on an HTTP/2 stream. */
 export class Http2Answer extends Answer {
   /** The stream of the current request. */
   stream: Http2Stream | undefined;
@@ -77,7 +77,7 @@ export class Http2Answer extends Answer {
     return this.sentBytes === 0 || (this.stream?.write(scratch.view(end), true) ?? true);
   }
 
-  /** Sends the head that the scratch holds; answers where it ends. */
+  /** Sends the head in the scratch. Returns where the head ends. */
   #sendHead(endStream: boolean): number {
     const end = scanResponseHead(composedHead, scratch.buffer, 0, scratch.length, composedHeadLimits);
     // A configured header may be invalid. Then the response cannot be sent.

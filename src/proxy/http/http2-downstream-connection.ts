@@ -23,13 +23,13 @@ export interface Http2DownstreamOptions {
   readonly onClosed: (connection: ListenerConnection) => void;
 }
 
-/** Exchanges that a connection keeps for its next streams. */
+/** The maximum number of idle exchanges that a connection keeps for new streams. */
 const maxSpareStreams = 32;
 const noBytes = Buffer.alloc(0);
 /** This thread reads one head at a time, so all connections share the buffer. */
 const scratchHead = new MessageHead();
 
-/** One client connection of HTTP/2 with an exchange for each of its streams. */
+/** One client connection with HTTP/2, with an exchange for each stream. */
 export class Http2DownstreamConnection implements Http2ConnectionHandler, ListenerConnection {
   readonly info: ConnectionInfo;
   readonly context: ExchangeContext;
@@ -58,7 +58,7 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
     });
   }
 
-  /** Starts to read; `received` is what came already. */
+  /** Starts reading. `received` contains bytes that were read before. */
   start(received?: Buffer): void {
     this.#connection.start(received);
   }
@@ -72,11 +72,11 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   }
 
   goaway(): void {
-    // Open streams continue. The connection closes when they have ended.
+    // Open streams continue, and the connection closes when they have ended.
   }
 
   streamsChanged(): void {
-    // Nothing to do: exchanges report this themselves.
+    // Exchanges report this themselves.
   }
 
   closed(): void {
@@ -260,7 +260,10 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
     this.#release();
   }
 
-  /** The stream may still be ending: the last bytes of the response, or of a request that nobody reads. */
+  /**
+   * The stream itself may still be open, because the last bytes of the response are not sent, or the client still
+   * sends.
+   */
   #release(): void {
     if (this.#stream === undefined) return;
     if (this.#answer !== undefined) this.#answer.stream = undefined;

@@ -1,6 +1,6 @@
-/** A client connection as its listener sees it, whatever is spoken on it. */
+/** A client connection of any protocol, as its listener sees it. */
 export interface ListenerConnection {
-  /** Leaves as soon as that loses no request. */
+  /** Closes the connection as soon as no request is lost by it. */
   leave(): void;
   /** Closes the connection if no request has been under way for that long. */
   closeIfIdle(nowMs: number, quietMs: number): void;

@@ -4,17 +4,17 @@ import { encodeGrpcMessage, grpcStatusOfHttp } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { flagLetters, type ResponseFlag } from "./response-flags.ts";
 
-/** An answer of our own, before the listener's rules and the client's protocol have shaped it. */
+/** A response of the proxy itself, before the listener's rules and the client's protocol are applied. */
 export interface ReplyDraft {
   readonly status: number;
   readonly body: string | Buffer;
   readonly fields: readonly (readonly [name: string, value: string])[];
   readonly flag: ResponseFlag;
-  /** Status for a gRPC client, instead of the one that the HTTP status maps to. */
+  /** The gRPC status. Undefined means the one that corresponds to the HTTP status. */
   readonly grpcStatus: number | undefined;
 }
 
-/** The answer as it is given: by the first of the listener's rules that matches, and in gRPC's form to a gRPC client. */
+/** Applies the listener's first matching rule, and converts the response to gRPC for a gRPC client. */
 export function shapeReply(
   draft: ReplyDraft,
   config: HttpConnectionConfig,

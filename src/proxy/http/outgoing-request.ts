@@ -30,14 +30,14 @@ export class OutgoingRequest {
   #form: RequestBodyForm = "as-is";
   #chunked: ChunkedScanner | undefined;
   #trailers: readonly string[] | undefined;
-  /** The upstream that the bytes were written to last. It may still hold a view of them after the response. */
+  /** The upstream to which the bytes were last written. It may still refer to them after the response. */
   #writtenTo: UpstreamChannel | undefined;
   #shadows: Shadow[] = [];
-  /** The client has sent all of it. */
+  /** Whether the client has sent the whole request. */
   complete = true;
-  /** It asks for another protocol. */
+  /** Whether the request asks for another protocol. */
   asksUpgrade = false;
-  /** All of it so far is kept. */
+  /** Whether everything so far is buffered for another attempt. */
   replayable = true;
 
   reset(complete: boolean): void {
@@ -54,7 +54,7 @@ export class OutgoingRequest {
     return this.#form !== "as-is";
   }
 
-  /** Writes the head; before anything else of a request. */
+  /** Writes the head. Must be called first. */
   compose(composition: RequestComposition, form: RequestBodyForm): void {
     if (this.#writtenTo?.holdsBytes === true) this.#bytes.detach();
     else this.#bytes.clear(requestBufferBytes);
@@ -83,7 +83,7 @@ export class OutgoingRequest {
     this.#attemptLength = text.length;
   }
 
-  /** Sends all that is kept. Answers as {@link UpstreamChannel.send}. */
+  /** Sends everything that is buffered. Returns the same as {@link UpstreamChannel.send}. */
   sendTo(channel: UpstreamChannel): boolean {
     this.#writtenTo = channel;
     const trailers = this.#trailers;
@@ -92,7 +92,7 @@ export class OutgoingRequest {
     return more;
   }
 
-  /** More of the body, for the channel if there is one by now. Answers as {@link UpstreamChannel.write}. */
+  /** Adds a part of the body, and sends it if there is a channel. Returns the same as {@link UpstreamChannel.write}. */
   body(bytes: Buffer, from: number, to: number, complete: boolean, channel: UpstreamChannel | undefined): boolean {
     if (this.#form !== "take-out-of-chunks") return this.#pass(bytes, from, to, complete, channel);
     let more = true;
@@ -106,7 +106,7 @@ export class OutgoingRequest {
     return true;
   }
 
-  /** The end of the body, with trailers. */
+  /** Ends the body with trailers. */
   trailers(fields: readonly string[], channel: UpstreamChannel | undefined): void {
     this.complete = true;
     this.#trailers = fields;
@@ -114,12 +114,12 @@ export class OutgoingRequest {
     channel?.sendTrailers(fields);
   }
 
-  /** No other attempt follows, so nothing more must be kept. */
+  /** No further attempt follows, so the buffer is released. */
   answerStarted(): void {
     this.replayable = false;
   }
 
-  /** The exchange is over; mirrors that have not got all of the request never will. */
+  /** Ends the exchange. Mirrors without the whole request give up. */
   end(): void {
     if (!this.complete) for (const shadow of this.#shadows) shadow.abandon();
   }

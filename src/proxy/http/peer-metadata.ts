@@ -2,11 +2,14 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { StructSchema, type Struct, type Value } from "@bufbuild/protobuf/wkt";
 import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
 
-/** The headers by which proxies send each other their workload. */
+/** Headers with which proxies exchange their workload's metadata. */
 export const peerMetadataHeader = "x-envoy-peer-metadata";
 export const peerMetadataIdHeader = "x-envoy-peer-metadata-id";
 
-/** Ours: a proxy could not reach its application, so that a peer proxy may ask another one. It goes no further than to the peer. */
+/**
+ * Serin's header for a proxy that cannot reach its application, so that the peer's proxy can try another endpoint. It
+ * is never forwarded further.
+ */
 export const unreachedHeader = "x-envoy-unreached";
 
 /** This proxy's metadata about its workload. */
@@ -17,12 +20,12 @@ export interface OwnMetadata {
   readonly value: string;
 }
 
-/** Longer values are taken for nothing. */
+/** Longer values are ignored. */
 const maxEncodedBytes = 16 * 1024;
 const canonicalName = "service.istio.io/canonical-name";
 const canonicalRevision = "service.istio.io/canonical-revision";
 
-/** A workload as base64 of a protobuf Struct, with the keys that Istio's proxies use. */
+/** Encodes a workload as base64 of a protobuf Struct with the keys of Istio's proxies. */
 export function encodePeerMetadata(workload: WorkloadLabels, podName = ""): string {
   const labels: Record<string, string> = {
     app: workload.canonicalName,
@@ -40,12 +43,12 @@ export function encodePeerMetadata(workload: WorkloadLabels, podName = ""): stri
   return Buffer.from(toBinary(StructSchema, struct)).toString("base64");
 }
 
-/** The content of a value of {@link encodePeerMetadata}. */
+/** Decodes a value of {@link encodePeerMetadata}. */
 export function structOfPeerMetadata(encoded: string): Struct {
   return fromBinary(StructSchema, Buffer.from(encoded, "base64"));
 }
 
-/** Undefined when it is not such a value. */
+/** Undefined if the value is invalid. */
 export function decodePeerMetadata(encoded: string): WorkloadLabels | undefined {
   if (encoded === "" || encoded.length > maxEncodedBytes) return undefined;
   const known = decoded.get(encoded);
@@ -54,7 +57,7 @@ export function decodePeerMetadata(encoded: string): WorkloadLabels | undefined 
   try {
     struct = structOfPeerMetadata(encoded);
   } catch {
-    // The value is something else and names no workload.
+    // The value is invalid, so the workload is unknown.
     return undefined;
   }
   const labelled = workloadOfStruct(struct);
@@ -63,7 +66,7 @@ export function decodePeerMetadata(encoded: string): WorkloadLabels | undefined 
   return labelled;
 }
 
-/** The workload that a node's metadata speaks of. */
+/** The workload in a node's metadata. */
 export function workloadOfStruct(struct: Struct): WorkloadLabels {
   const labels = struct.fields["LABELS"]?.kind;
   const label = (name: string): string | undefined =>

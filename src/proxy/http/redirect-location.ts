@@ -4,7 +4,7 @@ import type { RedirectAction } from "../routing/route.ts";
 
 const defaultPorts: Readonly<Record<string, string>> = { http: ":80", https: ":443" };
 
-/** The location of a redirect, by Envoy's rules for the host's own port (`processRequestHost`). */
+/** The location of a redirect. The host's port follows Envoy's rules (`processRequestHost`). */
 export function redirectLocation(action: RedirectAction, request: RequestView): string {
   const scheme = action.httpsRedirect ? "https" : (action.scheme ?? request.scheme);
   const host = action.host ?? requestHost(request, scheme, action.port !== undefined);
@@ -14,7 +14,10 @@ export function redirectLocation(action: RedirectAction, request: RequestView): 
   return `${scheme}://${host}${port === defaultPorts[scheme] ? "" : port}${path}${query}`;
 }
 
-/** The request's host. Its port stays unless the redirect sets one, or changes a scheme whose default port it is. */
+/**
+ * The request's host. Its port is kept unless the redirect sets one, or the port is the default of a scheme that
+ * changes.
+ */
 function requestHost({ authority, scheme: own }: RequestView, scheme: string, namesPort: boolean): string {
   const port = /:\d+$/.exec(authority)?.[0];
   const leaves = scheme !== own && port === defaultPorts[own];

@@ -1,16 +1,16 @@
-/** A request target in its parts. */
+/** The parts of a request target. */
 export interface RequestTarget {
   readonly path: string;
-  /** Without the `?`. */
+  /** Without `?`. */
   readonly query: string;
   readonly hasQuery: boolean;
-  /** The authority of a target in absolute or authority form. It takes precedence over `host`. */
+  /** The authority of a target in absolute form or authority form. It wins over `host`. */
   readonly authority: string | undefined;
 }
 
 /**
- * Undefined for a form that the method may not have. A fragment is dropped before anything looks at the path, as Istio's
- * Envoys do (`http_reject_path_with_fragment: false`).
+ * Undefined for a form that is invalid for the method. A fragment is dropped before the path is used, as in Istio's
+ * Envoys (`http_reject_path_with_fragment: false`).
  */
 export function parseTarget(method: string, whole: string): RequestTarget | undefined {
   if (method === "CONNECT") {

@@ -1,4 +1,4 @@
-/** Why the proxy responded itself, or why an exchange ended badly. The letters are Envoy's. */
+/** Why the proxy responded itself, or why an exchange failed. The letters are those of Envoy. */
 export const responseFlags = {
   none: 0,
   noHealthyUpstream: 1,
@@ -70,7 +70,7 @@ const names = [
   "DnsResolutionFailed",
 ];
 
-/** In Envoy's words. */
+/** The flags by Envoy's letters. */
 export function flagNames(flag: ResponseFlag): string {
   return names[flag] ?? "-";
 }

@@ -3,14 +3,14 @@ import type { RetryPolicy } from "../routing/route.ts";
 import type { ConnectFailure } from "../upstream/pool-user.ts";
 import type { UpstreamFailure } from "../upstream/upstream-channel.ts";
 
-/** Whether the policy asks for another attempt after a connection could not be opened: nothing of the request was sent. */
+/** Whether the policy retries if a connection could not be opened. Nothing of the request was sent. */
 export function retriesConnectFailure(policy: RetryPolicy | undefined, failure: ConnectFailure): boolean {
   if (policy === undefined || failure.kind === "overflow") return false;
   const { on } = policy;
   return on.connectFailure || on.reset || on.serverError || on.gatewayError;
 }
 
-/** Whether the policy asks for another attempt after the connection was lost before an answer. */
+/** Whether the policy retries if the connection was lost before a response. */
 export function retriesFailure(policy: RetryPolicy | undefined, failure: UpstreamFailure): boolean {
   if (policy === undefined) return false;
   const { on } = policy;
@@ -35,7 +35,7 @@ export function retriesResponse(policy: RetryPolicy, status: number, grpcStatus:
   return grpcStatus !== undefined && on.grpcStatuses.has(grpcStatus);
 }
 
-/** Methods that may be sent again although the first sending may have taken effect (RFC 9110, 9.2.2). */
+/** Methods that may be repeated even if the first request had an effect (RFC 9110, 9.2.2). */
 export function isIdempotent(method: string): boolean {
   return (
     method === "GET" ||
@@ -47,7 +47,7 @@ export function isIdempotent(method: string): boolean {
   );
 }
 
-/** Exponential with full jitter, as Envoy waits: `retry` counts from 1. */
+/** Exponential backoff with full jitter, as in Envoy. `retry` starts at 1. */
 export function scheduleRetry(
   policy: RetryPolicy,
   retry: number,

@@ -4,14 +4,14 @@ import type { PoolUser, WireProtocol } from "../upstream/pool-user.ts";
 import type { ResponseReceiver, UpstreamChannel } from "../upstream/upstream-channel.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 
-/** How many bytes of a copied request may wait. A slower mirror loses the request. */
+/** The maximum number of buffered bytes of a mirrored request. A slower mirror loses the request. */
 const maxWaitingBytes = 256 * 1024;
-/** A mirror's answer is waited for this long. */
+/** The maximum time to wait for a mirror's response. */
 const maxDurationMs = 15_000;
 
 export interface ShadowOptions {
   readonly endpoint: Endpoint;
-  /** The request's head for the mirror; bytes of the body follow by {@link Shadow.body}. */
+  /** The request's head. Parts of the body follow by {@link Shadow.body}. */
   readonly head: Buffer;
   readonly toHead: boolean;
   readonly chunksRequest: boolean;
@@ -20,7 +20,7 @@ export interface ShadowOptions {
   readonly clock: Clock;
 }
 
-/** A copy of a request, sent to a mirror. Its answer is read and dropped, and nothing of it delays or fails the request. */
+/** A copy of a request for a mirror. Its response is dropped, and it never delays or fails the request. */
 export class Shadow implements PoolUser, ResponseReceiver {
   readonly toHead: boolean;
   readonly toConnect = false;
@@ -34,7 +34,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   readonly #head: Buffer;
   #channel: UpstreamChannel | undefined;
   #waiting: Buffer[] = [];
-  /** Bytes that no channel has taken yet, or that wait there. */
+  /** Bytes that wait here or in the channel. */
   #waitingBytes = 0;
   #trailers: readonly string[] | undefined;
   #complete = false;
@@ -72,7 +72,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
     this.#channel?.sendTrailers(fields);
   }
 
-  /** The request was given up. */
+  /** The original request was cancelled. */
   abandon(): void {
     if (this.#over) return;
     const channel = this.#channel;
@@ -96,7 +96,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   }
 
   interimResponse(): void {
-    // Nobody waits for it.
+    // Nobody waits for the response.
   }
 
   response(_head: MessageHead, _framing: BodyFraming, _from: number, _to: number, last: boolean): void {
@@ -116,7 +116,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   }
 
   switchedBytes(): void {
-    // A mirror is never switched to another protocol.
+    // Mirrors never switch protocols.
   }
 
   switchedEnd(): void {

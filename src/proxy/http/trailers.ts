@@ -6,7 +6,7 @@ import { textOfTrailers, trailersOfText } from "../http2/http2-heads.ts";
  * merges them into the head would accept them.
  */
 const forbidden: ReadonlySet<string> = new Set([
-  // How to read the message.
+  // Framing headers.
   "content-length",
   "transfer-encoding",
   "content-encoding",
@@ -27,7 +27,7 @@ const forbidden: ReadonlySet<string> = new Set([
   "x-request-id",
   "max-forwards",
   "expect",
-  // Who asks, and what for.
+  // Headers about identity and conditions.
   "authorization",
   "proxy-authorization",
   "proxy-authenticate",
@@ -50,7 +50,7 @@ const forbidden: ReadonlySet<string> = new Set([
   "vary",
 ]);
 
-/** What proxies tell each other. */
+/** Headers that proxies exchange. */
 const ofProxies = /^(:|x-forwarded-|x-envoy-|x-original-|x-rewrite-)/;
 
 /** The trailers (names in lower case and values in turn) that may pass. Removes those that RFC 9110, 6.5.1 forbids. */
@@ -68,7 +68,7 @@ function isForbidden(name: string): boolean {
   return forbidden.has(name) || ofProxies.test(name);
 }
 
-/** The lines of a chunked body's trailers that may go on; empty before its end, and where trailers are not kept at all. */
+/** The trailer lines of a chunked body that may be forwarded. Empty before its end, and if trailers are dropped. */
 export function keptTrailers(scanner: ChunkedScanner): string {
   return scanner.done && scanner.keepsTrailers && scanner.trailers !== ""
     ? textOfTrailers(permittedTrailers(trailersOfText(scanner.trailers)))

@@ -6,7 +6,7 @@ import { parseGrpcTimeout } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import type { RequestBodyForm } from "./outgoing-request.ts";
 
-/** The protocol to a cluster for this request. Undefined: an upgrade, which HTTP/2 upstreams do not get. */
+/** The protocol towards a cluster for this request. Undefined for an upgrade, which HTTP/2 upstreams do not support. */
 export function wireProtocol(cluster: Cluster, facts: ExchangeRequest, upgrades: boolean): WireProtocol | undefined {
   switch (cluster.config.upstreamProtocol ?? "http1") {
     case "http1":
@@ -20,21 +20,21 @@ export function wireProtocol(cluster: Cluster, facts: ExchangeRequest, upgrades:
   }
 }
 
-/** How the request's body goes on, to an upstream and its mirrors, of which some may not speak HTTP/1.1. */
+/** The form of the request's body for the upstream and its mirrors, some of which may not use HTTP/1.1. */
 export function bodyForm(facts: ExchangeRequest, protocol: WireProtocol, otherMirrors: boolean): RequestBodyForm {
   if (!facts.head.chunked) return "as-is";
   if (facts.isHttp2) return "plain";
   return protocol === "http1" && !otherMirrors ? "as-is" : "take-out-of-chunks";
 }
 
-/** How long the upstream may take, from the request's end; 0 means no limit. */
+/** The upstream's time limit, from the end of the request. 0 means no limit. */
 export function responseTimeoutMs(action: ForwardAction, facts: ExchangeRequest): number {
   if (action.stream !== undefined) return 0;
   if (action.grpcTimeout === undefined || !facts.isGrpc) return action.timeoutMs;
   return grpcLimitMs(action.grpcTimeout, facts);
 }
 
-/** How long the whole exchange may take, from the request's beginning; 0 means no limit. */
+/** The limit for the whole exchange, from the beginning of the request. 0 means no limit. */
 export function exchangeLimitMs(
   action: ForwardAction | undefined,
   config: HttpConnectionConfig,

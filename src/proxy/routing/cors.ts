@@ -7,13 +7,13 @@ import type { RequestView } from "./request-view.ts";
  */
 export interface CorsPolicy {
   readonly origins: readonly StringMatcher[];
-  /** Values as they are sent; empty ones are not. */
+  /** Values of response headers. Empty ones are omitted. */
   readonly allowMethods: string;
   readonly allowHeaders: string;
   readonly exposeHeaders: string;
   readonly maxAge: string;
   readonly allowCredentials: boolean;
-  /** A preflight from an origin that is not allowed goes on to the upstream. */
+  /** Whether a preflight request from an origin that is not allowed is forwarded to the upstream. */
   readonly forwardsOthers: boolean;
 }
 

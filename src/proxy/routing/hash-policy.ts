@@ -17,9 +17,9 @@ export type HashPolicy = { readonly terminal: boolean } & (
 );
 
 export interface RequestHash {
-  /** 32 bits. */
+  /** A 32-bit number. */
   readonly value: number;
-  /** A cookie that was made for the client, which its answer must set. */
+  /** A new cookie that the response must set. */
   readonly setCookie: string | undefined;
 }
 
@@ -40,7 +40,7 @@ export function requestHash(
     if (found === undefined) continue;
     setCookie ??= found.setCookie;
     const hash = hashText(found.text);
-    // Rotated before the next is mixed in, so that two equal values do not cancel each other out.
+    // Rotate before mixing, so that two equal values do not cancel each other.
     value = value === undefined ? hash : (((value << 1) | (value >>> 31)) ^ hash) >>> 0;
     if (policy.terminal) break;
   }
@@ -82,7 +82,7 @@ function cookieText(policy: Extract<HashPolicy, { readonly kind: "cookie" }>, va
   return `${policy.name}="${value}"${lifetime}${path}${policy.attributes.map((attribute) => `; ${attribute}`).join("")}; HttpOnly`;
 }
 
-/** The value of a cookie in a `cookie` field; quotes around it do not count. */
+/** A cookie's value in a `cookie` header, without quotes. */
 export function cookieValue(field: string | undefined, name: string): string | undefined {
   if (field === undefined) return undefined;
   for (const pair of field.split(/[;,]/)) {

@@ -1,4 +1,4 @@
-/** 32 bits of a text (murmur3), the same in every process: for spreading, not for secrets. */
+/** A 32-bit hash of a text (murmur3) for load distribution. It is the same in every process and not cryptographic. */
 export function hashText(text: string, seed = 0): number {
   let hash = seed;
   for (let index = 0; index < text.length; index += 1) {

@@ -29,7 +29,7 @@ export interface HeaderMutation {
 export interface MutationContext {
   readonly request: RequestView;
   readonly connection: ConnectionInfo;
-  /** The client's address without port, as far as it is trusted. */
+  /** The client's address without the port, as far as it is trusted. */
   readonly clientAddress: () => string;
   readonly startedMs: number;
   readonly routeName: string;
@@ -39,15 +39,15 @@ export interface MutationContext {
   /** The status of the response. 0 if there is none. */
   readonly status: number;
   readonly flags: () => string;
-  /** The answer's head; undefined while there is none, or when it is ours. */
+  /** The upstream's response head. Undefined if there is none, or the response is the proxy's own. */
   readonly response: MessageHead | undefined;
-  /** What filters said. */
+  /** The metadata that filters set. */
   readonly metadata: ReadonlyMap<string, unknown> | undefined;
 }
 
-/** Header changes as a head's writer needs them: which names to leave out, and which lines to add. */
+/** Header changes in the form that a head's writer needs. */
 export interface HeaderEdits {
-  /** Names, in lower case, of which no field of the original goes on. */
+  /** Lower-case names of original headers to remove. */
   readonly dropped: ReadonlySet<string>;
   /** Lines to add, in order. */
   readonly added: readonly (readonly [name: string, value: string])[];

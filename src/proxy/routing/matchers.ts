@@ -53,13 +53,13 @@ export function pathIs(matcher: StringMatcher): RequestMatcher {
 export interface HeaderCondition {
   /** In lower case. `:method`, `:authority`, `:path` and `:scheme` are parts of the request line. */
   readonly name: string;
-  /** Absent: the field must be there, with any value. */
+  /** Absent means that the header must exist, with any value. */
   readonly value?: StringMatcher;
   readonly invert: boolean;
   readonly treatMissingAsEmpty: boolean;
 }
 
-/** A field that comes several times matches if one of its values does; inverted, if none does. */
+/** A header with several values matches if one of them does. If inverted, it matches if none does. */
 export function headerMatches(condition: HeaderCondition): RequestMatcher {
   const { name, value, invert, treatMissingAsEmpty } = condition;
   return (request) => {
@@ -71,7 +71,7 @@ export function headerMatches(condition: HeaderCondition): RequestMatcher {
   };
 }
 
-/** Whether one of the field's values matches; undefined when there is no such field. */
+/** Whether one of the header's values matches. Undefined if there is no such header. */
 function anyValue(request: RequestView, name: string, matches: StringMatcher | undefined): boolean | undefined {
   if (name.charCodeAt(0) === 58 || name === "host") {
     const value = headerValue(request, name);
@@ -89,13 +89,13 @@ function anyValue(request: RequestView, name: string, matches: StringMatcher | u
   return false;
 }
 
-/** A request of which filters may have changed fields. */
+/** A request whose headers filters may have changed. */
 interface EditedRequest extends RequestView {
   header(name: string): string | undefined;
   values(name: string): readonly string[];
 }
 
-/** A request's field, or a part of its request line by the name of its pseudo field; edits of filters count. */
+/** A header's value after the edits of filters, or a part of the request line by its pseudo-header's name. */
 export function headerValue(request: RequestView, name: string): string | undefined {
   if (name.charCodeAt(0) !== 58 && name !== "host")
     return "header" in request ? (request as EditedRequest).header(name) : request.head.get(name);
@@ -114,7 +114,7 @@ export function headerValue(request: RequestView, name: string): string | undefi
   }
 }
 
-/** An integer from `start` to below `end`. */
+/** An integer of at least `start` and below `end`. */
 export function inRange(start: bigint, end: bigint): StringMatcher {
   return (text) => {
     if (!/^[+-]?\d{1,19}$/.test(text)) return false;
@@ -123,7 +123,7 @@ export function inRange(start: bigint, end: bigint): StringMatcher {
   };
 }
 
-/** A query parameter's first value; without `value`, the parameter must be there. */
+/** Matches the first value of a query parameter. Without `value`, the parameter must exist. */
 export function queryParameter(name: string, value: StringMatcher | undefined): RequestMatcher {
   return (request) => {
     if (request.query === "") return false;

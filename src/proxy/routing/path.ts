@@ -10,7 +10,9 @@ export interface PathOptions {
 
 const mayNeedNormalizing = /[%\\"<>^`{|}]|\/\.|\/\//;
 
-/** The path in its normal form; undefined when it must be refused. A path in normal form is answered as it is. */
+/**
+ * The normalized path. Undefined if the request must be rejected. A path that is already normal is returned unchanged.
+ */
 export function normalizePath(path: string, options: PathOptions): string | undefined {
   if (!mayNeedNormalizing.test(path)) return path;
   let out = path;
@@ -47,7 +49,7 @@ function escapeOf(character: string): string {
   return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }
 
-/** Servers that know parameters of segments take `..;x` for `..`. */
+/** Servers that support path parameters treat `..;x` as `..`. */
 const dotSegment = /^\.\.?(;|$)/;
 
 function removeDotSegments(path: string): string {

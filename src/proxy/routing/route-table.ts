@@ -6,7 +6,7 @@ export interface VirtualHost {
   /** In lower case: `a.example`, `*.example`, `a.*` or `*`. */
   readonly domains: readonly string[];
   readonly routes: readonly Route[];
-  /** HTTP requests are redirected to HTTPS: all of them, or those from outside. */
+  /** Whether HTTP requests are redirected to HTTPS: all of them, or only external ones. */
   readonly requireTls: "none" | "external" | "all";
 }
 
@@ -49,7 +49,7 @@ export class RouteTable {
     this.#prefixes = prefixes.sort(longestFirst);
   }
 
-  /** Names of the clusters that its routes may choose. Clusters that a header names are not known. */
+  /** The names of clusters that its routes may choose, without clusters that a request header names. */
   clusters(): Set<string> {
     const names = new Set<string>();
     for (const host of this.virtualHosts) {
@@ -63,7 +63,10 @@ export class RouteTable {
     return names;
   }
 
-  /** The virtual host of an authority in lower case: exact, then longest suffix, longest prefix, any. */
+  /**
+   * The virtual host for a lower-case authority: an exact domain, then the longest suffix, the longest prefix, then
+   * `*`.
+   */
   virtualHost(authority: string): VirtualHost | undefined {
     if (this.#exact.size === 0 && this.#suffixes.length === 0 && this.#prefixes.length === 0) return this.#any;
     const host = this.#ignorePort ? withoutPort(authority) : authority;
@@ -86,7 +89,7 @@ export function routeOf(host: VirtualHost, request: RequestView): Route | undefi
   return undefined;
 }
 
-/** The authority without its port; brackets of an IPv6 address stay. */
+/** The authority without its port. The brackets of an IPv6 address stay. */
 export function withoutPort(authority: string): string {
   const colon = authority.lastIndexOf(":");
   if (

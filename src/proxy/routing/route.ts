@@ -5,13 +5,13 @@ import type { HeaderMutation } from "./header-mutation.ts";
 import type { RequestMatcher } from "./matchers.ts";
 
 export interface Route {
-  /** As configured; `-` in logs when empty. */
+  /** The configured name. Logs show `-` if it is empty. */
   readonly name: string;
   readonly matches: RequestMatcher;
   /** A CONNECT request matches only a route with this flag. */
   readonly forConnect: boolean;
   readonly action: RouteAction;
-  /** Levels, the most specific first: route, virtual host, table. */
+  /** The most specific level first: route, virtual host, table. */
   readonly requestMutations: readonly HeaderMutation[];
   readonly responseMutations: readonly HeaderMutation[];
   readonly cors: CorsPolicy | undefined;
@@ -29,22 +29,22 @@ export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction;
 export interface ForwardAction {
   readonly kind: "forward";
   readonly target: ClusterChoice;
-  /** Answered when the chosen cluster does not exist. */
+  /** The response status if the chosen cluster does not exist. */
   readonly clusterNotFoundStatus: number;
   readonly rewritePath: ((path: string) => string) | undefined;
   readonly rewriteHost: string | undefined;
-  /** The endpoint's hostname becomes the host. */
+  /** Whether the endpoint's hostname replaces the host. */
   readonly autoHostRewrite: boolean;
-  /** Whole time from the request's end to the response's end; 0 means no limit. */
+  /** The time from the end of the request to the end of the response. 0 means no limit. */
   readonly timeoutMs: number;
-  /** How far a gRPC client's own deadline takes the place of the whole time; undefined: not at all. */
+  /** How a gRPC client's own deadline replaces the timeout. Undefined if it does not. */
   readonly grpcTimeout: GrpcTimeout | undefined;
   /**
    * Limit from the beginning of the request to the end of the response. If set, it replaces {@link timeoutMs} and
    * {@link grpcTimeout}.
    */
   readonly stream: { readonly maxMs: number; readonly grpcTimeout: GrpcTimeout | undefined } | undefined;
-  /** Limit without a byte moving. Undefined: the listener's. 0: no limit. */
+  /** The maximum time without progress. Undefined means the listener's limit, and 0 no limit. */
   readonly idleTimeoutMs: number | undefined;
   /** The sources of a request's hash, for clusters that choose endpoints by it. */
   readonly hashPolicies: readonly HashPolicy[];
@@ -62,7 +62,7 @@ export interface GrpcTimeout {
   readonly offsetMs: number;
 }
 
-/** Which cluster takes a request. */
+/** How the cluster of a request is chosen. */
 export type ClusterChoice =
   | { readonly kind: "one"; readonly cluster: string }
   | { readonly kind: "header"; readonly header: string }
@@ -79,12 +79,12 @@ export interface WeightedCluster {
 export interface RetryPolicy {
   readonly on: RetryConditions;
   readonly retries: number;
-  /** 0 means no limit of its own. */
+  /** 0 means no limit. */
   readonly perTryTimeoutMs: number;
   readonly baseIntervalMs: number;
   readonly maxIntervalMs: number;
   readonly retriableStatusCodes: readonly number[];
-  /** Tries to find an endpoint that was not tried before. */
+  /** Whether retries prefer an endpoint that was not tried before. */
   readonly avoidPreviousHosts: boolean;
   readonly hostSelectionAttempts: number;
   /** After every so many attempts, the priorities that they used are excluded. Undefined: never. */
@@ -100,7 +100,7 @@ export interface RetryConditions {
   readonly gatewayError: boolean;
   readonly retriable4xx: boolean;
   readonly retriableStatusCodes: boolean;
-  /** gRPC statuses, by number, that the answer's head may carry. */
+  /** gRPC status codes in the response's head. */
   readonly grpcStatuses: ReadonlySet<string>;
 }
 
@@ -108,7 +108,7 @@ export interface Mirror {
   readonly cluster: string;
   /** From 0 to 1. */
   readonly fraction: number;
-  /** The host goes on as it is, without the suffix `-shadow`. */
+  /** Whether the host stays unchanged, without the suffix `-shadow`. */
   readonly keepHost: boolean;
 }
 
@@ -120,7 +120,7 @@ export interface RedirectAction {
   readonly host: string | undefined;
   readonly port: number | undefined;
   readonly rewritePath: ((path: string) => string) | undefined;
-  /** Takes the place of path and query. */
+  /** Replaces the path and query. */
   readonly pathRedirect: string | undefined;
   readonly stripQuery: boolean;
 }
@@ -131,7 +131,7 @@ export interface DirectResponseAction {
   readonly body: Buffer;
 }
 
-/** The cluster that takes a request, with what its entry of a weighted list changes. */
+/** The cluster of a request, with the changes of its entry in a weighted list. */
 export interface ClusterPick {
   readonly cluster: string;
   readonly hostRewrite?: string | undefined;
@@ -139,7 +139,7 @@ export interface ClusterPick {
   readonly responseMutation?: HeaderMutation | undefined;
 }
 
-/** Undefined when a header that should name the cluster is missing. */
+/** Undefined if the header that names the cluster is missing. */
 export function chooseCluster(
   choice: ClusterChoice,
   header: (name: string) => string | undefined,
@@ -151,7 +151,7 @@ export function chooseCluster(
   return cluster === undefined ? undefined : { cluster };
 }
 
-/** Picks by weight; `random` in [0, 1). Undefined only when all weights are 0. */
+/** Chooses by weight. `random` is at least 0 and below 1. Undefined only if all weights are 0. */
 function pickWeighted(
   clusters: readonly WeightedCluster[],
   totalWeight: number,

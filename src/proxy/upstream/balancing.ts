@@ -1,16 +1,16 @@
 export type LoadBalancing = "round-robin" | "least-request" | "random" | "ring-hash" | "maglev";
 
-/** The parameters of a policy. The defaults are Envoy's. */
+/** The parameters of a load balancing policy. The defaults are Envoy's. */
 export interface BalancingOptions {
-  /** Endpoints that least requests compares. */
+  /** The number of endpoints that least-requests compares. */
   readonly choiceCount: number;
-  /** How much requests under way lower a weight: 0 not at all, 1 in proportion. */
+  /** How much open requests reduce a weight: 0 means not at all, and 1 in proportion. */
   readonly activeRequestBias: number;
   readonly minRingSize: number;
   readonly maxRingSize: number;
   /** A prime number. */
   readonly tableSize: number;
-  /** Endpoints are placed by their hostnames instead of their addresses. */
+  /** Whether endpoints are placed by hostname instead of address. */
   readonly hashesHostnames: boolean;
 }
 
@@ -23,7 +23,7 @@ export const defaultBalancing: BalancingOptions = {
   hashesHostnames: false,
 };
 
-/** Chooses among endpoints that may take a request; undefined when there is none. */
+/** Chooses among the usable endpoints. Undefined if there is none. */
 export interface LoadBalancer<Endpoint> {
   /** `hash` is the request's, of 32 bits. A later `attempt` (from 0) of the same request chooses another endpoint. */
   pick(hash?: number, attempt?: number): Endpoint | undefined;

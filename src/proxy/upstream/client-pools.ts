@@ -1,9 +1,9 @@
 import type { ConnectionInfo } from "../connection-info.ts";
 import { ConnectionPool, type ConnectionPoolOptions } from "./connection-pool.ts";
 
-/** Clients that may have connections of their own to one endpoint at a time. */
+/** The maximum number of clients with their own connections to one endpoint. */
 export const maxClientPools = 4096;
-/** Nobody else can use such a connection, so it is kept for at most this time after its client has gone quiet. */
+/** Nobody else can use such a connection, so it closes soon after its client becomes idle. */
 const maxIdleMs = 15_000;
 
 /**

@@ -6,7 +6,7 @@ import type { Cluster, Endpoint } from "./cluster.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "./connection-pool.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
 
-/** Lets filters ask clusters, over the connections that requests use. */
+/** Lets filters send requests to clusters over the shared connections. */
 export function clusterCaller(clusterOf: (name: string) => Cluster | undefined): CallCluster {
   return async (request, signal) => {
     const cluster = clusterOf(request.cluster);
@@ -27,7 +27,7 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
   };
 }
 
-/** One request of the proxy itself, with its complete response. */
+/** One request of the proxy itself. Collects the whole response. */
 class ClusterCall implements PoolUser, ResponseReceiver {
   readonly toHead: boolean;
   readonly toConnect = false;
@@ -124,11 +124,11 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   }
 
   switchedBytes(): void {
-    // Was given up.
+    // The call was cancelled.
   }
 
   switchedEnd(): void {
-    // Was given up.
+    // The call was cancelled.
   }
 
   upstreamFailed(failure: UpstreamFailure): void {
@@ -146,7 +146,7 @@ class ClusterCall implements PoolUser, ResponseReceiver {
   }
 
   upstreamDrained(): void {
-    // The request was handed over as a whole.
+    // The whole request was passed at once.
   }
 
   get #name(): string {
@@ -181,7 +181,7 @@ class ClusterCall implements PoolUser, ResponseReceiver {
     if (this.#end()) this.#answer.reject(error);
   }
 
-  /** Answers whether it was still going on. */
+  /** Returns whether the call was still open. */
   #end(): boolean {
     if (this.#over) return false;
     this.#over = true;

@@ -13,17 +13,17 @@ export interface PoolLimits {
   readonly connectTimeoutMs: number;
   readonly maxConnections: number;
   readonly maxPendingRequests: number;
-  /** A connection is closed after that many requests; 0 means no limit. */
+  /** Closes a connection after this many requests. 0 means no limit. */
   readonly maxRequestsPerConnection: number;
-  /** An idle connection is closed after this time. */
+  /** Closes an idle connection after this time. */
   readonly idleTimeoutMs: number;
-  /** After this time a connection gets no more requests, and closes with its last one. Absent: no limit. */
+  /** After this time, a connection gets no new requests and closes after its last one. Absent means no limit. */
   readonly maxDurationMs?: number;
 }
 
-/** Requests that may wait for a connection of one endpoint, whatever the configuration allows. */
+/** The maximum number of requests that wait for one endpoint, independent of the configuration. */
 export const hardMaxPendingRequests = 16_384;
-/** How long a connection is kept for others if its request was gone before it opened. */
+/** How long a connection stays open for others if its own request was gone before it opened. */
 const unusedTimeoutMs = 5000;
 
 export interface PoolCounters {
@@ -32,7 +32,7 @@ export interface PoolCounters {
   connectionsClosed: number;
 }
 
-/** How much there may be at once of connections, and of requests that wait for one. */
+/** Limits for connections and waiting requests. */
 export interface PoolBreaker {
   readonly connections: Budget;
   readonly pending: Budget;
@@ -44,7 +44,7 @@ export interface ConnectionPoolOptions {
   readonly clock: Clock;
   readonly limits: PoolLimits;
   readonly counters: PoolCounters;
-  /** Called with what each new connection has proved about the endpoint. */
+  /** Receives the identity that each new connection proved. */
   readonly onPeer?: (identity: string | undefined) => void;
   /** The limits that all endpoints of the cluster share. Absent: only this pool's own limits. */
   readonly breaker?: PoolBreaker;
@@ -111,7 +111,10 @@ export class ConnectionPool implements ConnectionHome {
     return this.#waiting.length;
   }
 
-  /** Gives an idle connection or a stream at once, or opens a connection. `fresh` never gives a connection of HTTP/1.1 that was used before. */
+  /**
+   * Provides an idle connection or a stream at once, or opens a connection. With `fresh`, an HTTP/1.1 connection is
+   * never reused.
+   */
   acquire(user: PoolUser, fresh: boolean): void {
     const protocol = user.upstreamProtocol ?? "http1";
     if (protocol !== "http2") {
@@ -135,13 +138,13 @@ export class ConnectionPool implements ConnectionHome {
     } else if (this.openConnections + this.dialing === 0) this.#fail(user, { kind: "overflow", message: "overflow" });
   }
 
-  /** The user no longer waits. A connection that is being opened for it will serve others. */
+  /** The user no longer waits. A connection in progress will serve others. */
   giveUp(user: PoolUser): void {
     const index = this.#waiting.indexOf(user);
     if (index >= 0) this.#noLongerWaits(index);
   }
 
-  /** Takes back a connection whose exchange is over and which may serve another one. */
+  /** Takes back a connection after its exchange, for another one. */
   release(connection: UpstreamConnection): void {
     const limit = this.limits.maxRequestsPerConnection;
     if (
@@ -196,14 +199,14 @@ export class ConnectionPool implements ConnectionHome {
     for (const connection of this.#idle.filter((one) => one.requests === 0)) connection.retire(this.#clock);
   }
 
-  /** Closes idle connections and takes none back any more. Open exchanges continue to their end. */
+  /** Closes idle connections and keeps none in the future. Open exchanges continue to their end. */
   drain(): void {
     this.#closed = true;
     for (const connection of this.#idle.splice(0)) connection.retire(this.#clock);
     if (this.#waiting.length === 0) this.#http2.drain();
   }
 
-  /** Opens a connection if a user waits and no connection is on its way for it. */
+  /** Opens a connection if a user waits and no connection is in progress for it. */
   #connectForWaiting(): void {
     const user = this.#waiting[0];
     if (user === undefined || !this.#hasRoom()) return;
@@ -212,7 +215,7 @@ export class ConnectionPool implements ConnectionHome {
       void this.#connect(protocol);
   }
 
-  /** Whether those who wait are more than the streams of the connections that are on their way. */
+  /** Whether more users wait than the connections in progress have streams. */
   #wantsMore(protocol: "http2" | "alpn"): boolean {
     const dialing = this.#connecting[protocol];
     if (protocol === "alpn" && this.#agreed === "http1") return this.#waiting.length > dialing;
@@ -225,7 +228,7 @@ export class ConnectionPool implements ConnectionHome {
     return !this.#breaker.connections.exhausted;
   }
 
-  /** Connections that are being opened. */
+  /** The number of connections in progress. */
   get dialing(): number {
     return this.#connecting.http1 + this.#connecting.http2 + this.#connecting.alpn;
   }
@@ -286,7 +289,7 @@ export class ConnectionPool implements ConnectionHome {
     if (protocol === "alpn") this.#connectForWaiting();
   }
 
-  /** Puts those who wait on streams, as far as there is room. */
+  /** Assigns waiting users to streams while there is room. */
   #serveWaiting(): void {
     if (this.#serving) return;
     this.#serving = true;

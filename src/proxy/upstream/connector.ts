@@ -28,28 +28,28 @@ export interface MeshConnectorOptions {
   readonly certificates: CertificateSource;
   readonly contexts: TlsContexts;
   readonly clock: Clock;
-  /** SPIFFE id that this proxy presents. */
+  /** The SPIFFE id of this proxy. */
   readonly identity: string;
-  /** Sent with each CONNECT: `baggage` and the like. */
+  /** Headers of each CONNECT, such as `baggage`. */
   readonly tunnelHeaders: readonly (readonly [name: string, value: string])[];
-  /** SO_MARK of what this proxy dials, where it may set it: keeps a redirect from catching it again. */
+  /** The SO_MARK of outgoing connections, if it can be set. It keeps the redirect from capturing them. */
   readonly mark?: number;
   /** Called for each opened connection, before anything is sent on it. */
   readonly ownConnections?: OwnConnections;
-  /** Enters an internal listener of this proxy; undefined when there is none of that name. */
+  /** Connects to an internal listener of this proxy. Undefined if there is none with the name. */
   readonly enter?: (listener: string, downstream: ConnectionInfo | undefined) => ByteStream | undefined;
 }
 
 type HboneTransport = Extract<EndpointTransport, { readonly kind: "hbone" }>;
 
-/** The ALPN names that Istio's sidecars expect, by the protocol inside. */
+/** The ALPN names that Istio's sidecars expect, by inner protocol. */
 const meshAlpn: Readonly<Record<"http1" | "http2" | "alpn", readonly string[]>> = {
   http1: ["istio-http/1.1", "istio", "http/1.1"],
   http2: ["istio-h2", "istio", "h2"],
   alpn: ["istio-h2", "istio-http/1.1", "istio", "h2", "http/1.1"],
 };
 
-/** Reaches endpoints as they ask for it: plainly, by TLS, or through an HBONE tunnel as this proxy's identity. */
+/** Connects to endpoints as they require: directly, by TLS, or through an HBONE tunnel with this proxy's identity. */
 export class MeshConnector implements EndpointConnector {
   readonly #options: MeshConnectorOptions;
   readonly #pool: HbonePool;
@@ -60,7 +60,7 @@ export class MeshConnector implements EndpointConnector {
     this.#pool = new HbonePool({ dial: hboneDialer(options.certificates) });
   }
 
-  /** Tunnel connections that are open. */
+  /** The number of open tunnel connections. */
   get tunnelConnections(): number {
     return this.#pool.connections;
   }
@@ -76,7 +76,7 @@ export class MeshConnector implements EndpointConnector {
     return await this.#open(endpoint, timeoutMs, context);
   }
 
-  /** The connection below TLS, if there is one, with the bytes that it begins with. */
+  /** The connection below TLS, if there is one, with its first bytes. */
   async #open(endpoint: EndpointConfig, timeoutMs: number, context: ConnectContext): Promise<UpstreamStream> {
     const stream = await this.#reach(endpoint, timeoutMs, context);
     if (endpoint.proxyHeader !== undefined) stream.write(headerOf(endpoint.proxyHeader, stream, context.downstream));

@@ -1,15 +1,15 @@
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { ofFamily, type AddressFamily } from "./address-family.ts";
 
-/** Looks a name up: IP addresses, in any order. */
+/** Resolves a name to IP addresses, in any order. */
 export type ResolveName = (name: string) => Promise<readonly string[]>;
 
 export interface DnsRefresherOptions {
   readonly names: readonly string[];
   readonly refreshMs: number;
-  /** The address families that count for a name. An address in place of a name always counts. */
+  /** The address families of the names. IP addresses in place of names are always used. */
   readonly family: AddressFamily;
-  /** A previous refresher's result, which is valid until there is an answer. */
+  /** The previous refresher's addresses, which are used until the first response. */
   readonly known?: ReadonlyMap<string, readonly string[]>;
   readonly resolve: ResolveName;
   readonly clock: Clock;
@@ -18,7 +18,7 @@ export interface DnsRefresherOptions {
   readonly onChange: (addresses: ReadonlyMap<string, readonly string[]>) => void;
 }
 
-/** Keeps the addresses of a cluster's names current. A name that cannot be looked up keeps the addresses that it had. */
+/** Keeps the addresses of a cluster's names up to date. A name that cannot be resolved keeps its addresses. */
 export class DnsRefresher {
   readonly #options: DnsRefresherOptions;
   readonly #addresses = new Map<string, readonly string[]>();

@@ -8,23 +8,26 @@ import { healthOf, priorityLoads } from "./priority-load.ts";
 export interface Selectable extends Balanced {
   readonly config: Balanced["config"] & {
     readonly priority: number;
-    /** Endpoints of one place; with its weight, where places are weighted. */
+    /** The endpoint's locality, with its weight if localities are weighted. */
     readonly locality?: { readonly name: string; readonly weight: number } | undefined;
   };
-  /** It may take requests. */
+  /** Whether it may receive requests. */
   readonly usable: boolean;
 }
 
 export interface SelectionRules {
   readonly loadBalancing: LoadBalancing;
   readonly balancing: BalancingOptions;
-  /** Below this part of usable endpoints (0 to 1), a priority that would be needed is used whole, health or not; 0 means never. */
+  /**
+   * If the usable fraction of a priority is below this value (0 to 1), all its endpoints are used, whether healthy or
+   * not. 0 disables this.
+   */
   readonly panicThreshold: number;
-  /** Requests are spread over localities by their weights before they are balanced. */
+  /** Whether requests are first divided among localities by weight. */
   readonly localityWeighted: boolean;
 }
 
-/** One of several balancers with its share. */
+/** One balancer with its share of requests. */
 interface Share<Endpoint> {
   readonly share: number;
   readonly balancer: LoadBalancer<Endpoint>;
@@ -63,7 +66,7 @@ export class EndpointSelection<Endpoint extends Selectable> implements LoadBalan
     }));
   }
 
-  /** A choice among the other priorities than these, by what of them may take requests; undefined when nothing may. */
+  /** Selects among the other priorities by their usable endpoints. Undefined if no endpoint is usable. */
   without(excluded: ReadonlySet<number>): LoadBalancer<Endpoint> | undefined {
     const loads = priorityLoads(
       this.#levels.map(({ priority, all, chosen }) => ({
@@ -93,14 +96,14 @@ interface PriorityLevel<Endpoint> {
   readonly all: readonly Endpoint[];
 }
 
-/** The endpoints of one priority, and those of them that may take requests. */
+/** The endpoints of one priority, and its usable endpoints. */
 interface Level<Endpoint> {
   readonly priority: number;
   readonly chosen: readonly Endpoint[];
   readonly all: readonly Endpoint[];
 }
 
-/** The most preferred first. */
+/** The most preferred priority comes first. */
 function levelsOf<Endpoint extends Selectable>(endpoints: readonly Endpoint[]): Level<Endpoint>[] {
   return [
     ...Map.groupBy(
@@ -140,7 +143,7 @@ function byLocality<Endpoint extends Selectable>(
     return { share: (members[0]?.config.locality?.weight ?? 0) * health, balancer: make(members) };
   });
   const total = shares.reduce((sum, { share }) => sum + share, 0);
-  // Localities without weights take no requests, unless none has one.
+  // Localities without weights get no requests, unless no locality has one.
   if (total === 0) return make(chosen);
   const parts = shares
     .filter(({ share }) => share > 0)
@@ -148,12 +151,12 @@ function byLocality<Endpoint extends Selectable>(
   return { pick: (hash, attempt) => choose(parts, fractionOf(hash, random, 2))?.pick(hash, attempt) };
 }
 
-/** From a request's hash, but independent of where the hash falls at another `level`. */
+/** Derived from a request's hash, but independent for each `level`. */
 function fractionOf(hash: number | undefined, random: Random, level: number): number {
   return hash === undefined ? random() : hashText(String(hash), level) / 0x1_0000_0000;
 }
 
-/** `at` is in [0, 1). */
+/** `at` is at least 0 and below 1. */
 function choose<Endpoint>(shares: readonly Share<Endpoint>[], at: number): LoadBalancer<Endpoint> | undefined {
   let rest = at;
   for (let index = 0; index < shares.length; index += 1) {

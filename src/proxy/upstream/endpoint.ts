@@ -5,32 +5,35 @@ import type { WorkloadLabels } from "./workload-labels.ts";
 
 export { unknownWorkload, type WorkloadLabels } from "./workload-labels.ts";
 
-/** How the bytes of an upstream connection travel. */
+/** How bytes reach an endpoint. */
 export type EndpointTransport =
   | { readonly kind: "plain" }
   | {
       readonly kind: "hbone";
       /** `ip:port` or `hostname:port` of the CONNECT. */
       readonly authority: string;
-      /** The other end of the tunnel's TLS connection: the workload itself, or a waypoint. */
+      /** The peer of the tunnel's TLS connection: the workload itself, or a waypoint. */
       readonly address: string;
       readonly port: number;
       readonly expectedIdentities: readonly string[];
-      /** It leads to a gateway of another network, and through that another tunnel of the same authority to who serves it. */
+      /**
+       * The tunnel leads to another network's gateway, and contains a second tunnel with the same authority to the
+       * server there.
+       */
       readonly within?: true;
     }
   | { readonly kind: "tls"; readonly tls: UpstreamTlsSpec }
   /** An internal listener of this proxy. */
   | { readonly kind: "internal"; readonly listener: string };
 
-/** How connections to an endpoint are dialled. */
+/** How connections to an endpoint are opened. */
 export interface SocketOptions {
-  /** From this address. */
+  /** The local address. */
   readonly sourceAddress?: string;
   readonly keepalive?: TcpKeepalive;
 }
 
-/** Version of the PROXY protocol. */
+/** The version of the PROXY protocol. */
 export type ProxyHeaderVersion = "v1" | "v2";
 
 export interface EndpointConfig extends SocketOptions {
@@ -44,13 +47,13 @@ export interface EndpointConfig extends SocketOptions {
   readonly healthy: boolean;
   /** Connections begin with a PROXY header that names the client, so each client has connections of its own. */
   readonly proxyHeader?: ProxyHeaderVersion;
-  /** TLS inside the tunnel. The application behind the endpoint ends it. */
+  /** TLS inside the tunnel, which the application terminates. */
   readonly innerTls?: UpstreamTlsSpec;
   readonly hostname: string | undefined;
   readonly workload: WorkloadLabels;
 }
 
-/** `ip:port` for logs. For a tunnel, the inner destination. */
+/** `ip:port` for logs. For a tunnel, its inner destination. */
 export function endpointName(config: EndpointConfig): string {
   if (config.transport.kind === "hbone") return config.transport.authority;
   return config.address.includes(":") ? `[${config.address}]:${config.port}` : `${config.address}:${config.port}`;
@@ -67,24 +70,24 @@ function transportKey(transport: EndpointTransport): string {
 
 /** A connection to an endpoint. */
 export interface UpstreamStream extends ByteStream {
-  /** The carrier drains: the connection serves its open requests and is not kept for more. */
+  /** The carrier is draining: the connection finishes its open requests and gets no new ones. */
   readonly retiring?: boolean;
-  /** The protocol that the endpoint chose from those that TLS offered. */
+  /** The protocol that TLS negotiated. */
   readonly alpnProtocol?: string | undefined;
   /** The SPIFFE id that the endpoint proved. */
   readonly peerIdentity?: string;
 }
 
 export interface ConnectContext {
-  /** The protocol to speak, which decides what TLS offers. `alpn`: either version of HTTP, as the endpoint chooses. */
+  /** The protocol, which determines the ALPN offer. `alpn` means HTTP/2 or HTTP/1.1, as the endpoint chooses. */
   readonly protocol: "http1" | "http2" | "alpn" | "tcp";
   /** The client whose bytes it will carry, if it belongs to one client only. */
   readonly downstream?: ConnectionInfo;
-  /** Both sides may say who they are before the first byte, if the endpoint agrees by ALPN. */
+  /** Whether both sides may exchange metadata before the first byte, if ALPN negotiates it. */
   readonly exchangesPeers?: boolean;
 }
 
-/** Opens a connection to an endpoint. Rejects with an error whose message has the reason. */
+/** Opens a connection to an endpoint. Rejects with an error whose message contains the reason. */
 export interface EndpointConnector {
   connect(config: EndpointConfig, timeoutMs: number, context?: ConnectContext): Promise<UpstreamStream>;
 }

@@ -3,11 +3,11 @@ import { isInsideAddress, transientError, type Clock } from "../../base/index.ts
 import { ofFamily, type AddressFamily } from "./address-family.ts";
 import type { ResolveName } from "./dns-refresher.ts";
 
-/** How a cluster that forwards by name resolves names. */
+/** How a cluster resolves the names in requests. */
 export interface ForwardNameRules {
-  /** The port where a request names none. */
+  /** The port for requests that name none. */
   readonly defaultPort: number;
-  /** How many names are known at once. Requests for more are refused. */
+  /** The maximum number of known names. Requests for further names are rejected. */
   readonly maxHosts: number;
   /** An answer is resolved again after this time. */
   readonly refreshMs: number;
@@ -26,8 +26,9 @@ interface KnownName {
 }
 
 /**
- * The addresses of the names that clients ask for, for a cluster that has no endpoints of its own. Envoy forwards to whatever a name resolves to;
- * here addresses of this machine, of its link and of a cloud's credentials are left out, so that a name's owner cannot reach the proxy's own ports by it.
+ * The addresses of names that clients request, for a cluster without endpoints. Envoy forwards to any address. Here,
+ * addresses of this machine, its link and a cloud's credentials are excluded, so that a name's owner cannot reach the
+ * proxy's own ports.
  */
 export class ForwardNames {
   readonly rules: ForwardNameRules;
@@ -45,14 +46,17 @@ export class ForwardNames {
     return this.#names.size;
   }
 
-  /** An address of the name, later when it is not known yet. Rejects when it has none, or the names are too many. */
+  /**
+   * Returns an address of the name, or a promise if it is unknown so far. Rejects if it has no address, or there are
+   * too many names.
+   */
   addressOf(name: string): string | Promise<string> {
     const nowMs = this.#clock.steadyMs();
     const known = this.#names.get(name);
     if (known !== undefined) {
       known.usedAtMs = nowMs;
       if (known.addresses.length > 0) {
-        // An answer that has grown old serves until the next has come.
+        // An expired address is used until the name is resolved again.
         if (nowMs - known.askedAtMs >= this.rules.refreshMs && known.pending === undefined)
           void this.#ask(name, known).catch(() => undefined);
         return take(known);

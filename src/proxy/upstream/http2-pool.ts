@@ -9,11 +9,11 @@ export interface Http2PoolOptions {
   readonly clock: Clock;
   readonly http2?: Http2Settings | undefined;
   readonly onClosed: () => void;
-  /** There may be room for waiting users. */
+  /** Called when there may be room for waiting users. */
   readonly onRoom: () => void;
 }
 
-/** The HTTP/2 connections to one endpoint: each is filled before the next is opened. */
+/** The HTTP/2 connections to one endpoint. A new one opens when the others are full. */
 export class Http2Pool implements Http2ConnectionHome {
   readonly #settings: Http2Settings | undefined;
   readonly #clock: Clock;
@@ -22,7 +22,7 @@ export class Http2Pool implements Http2ConnectionHome {
   readonly #connections = new Set<Http2UpstreamConnection>();
   /** The limit that the endpoint announced last. Undefined until it has. */
   #knownStreams: number | undefined;
-  /** A connection is closed after that many requests; 0 means no limit. */
+  /** Closes a connection after this many requests. 0 means no limit. */
   maxRequestsPerConnection = 0;
 
   constructor(options: Http2PoolOptions) {
@@ -36,7 +36,7 @@ export class Http2Pool implements Http2ConnectionHome {
     return this.#connections.size;
   }
 
-  /** Connections that accept streams, now or when others have ended. */
+  /** The number of connections that accept streams, now or after others end. */
   get usableConnections(): number {
     let usable = 0;
     for (const connection of this.#connections) if (!connection.finished) usable += 1;
@@ -49,7 +49,7 @@ export class Http2Pool implements Http2ConnectionHome {
     connection.start();
   }
 
-  /** How many requests a new connection will accept at a time, as far as is known. */
+  /** The number of concurrent requests that a new connection is expected to accept. */
   get expectedStreams(): number {
     const known = Math.min(
       this.#knownStreams ?? http2Limits.openedStreamsBeforeSettings,
@@ -63,7 +63,7 @@ export class Http2Pool implements Http2ConnectionHome {
     return false;
   }
 
-  /** Puts a request on a connection that has room; false when none has. */
+  /** Assigns a request to a connection with room. Returns false if there is none. */
   serve(user: PoolUser): boolean {
     for (const connection of this.#connections) {
       if (!connection.takesStream) continue;
@@ -87,7 +87,7 @@ export class Http2Pool implements Http2ConnectionHome {
     }
   }
 
-  /** Connections end with their last stream. */
+  /** Lets connections end with their last stream. */
   drain(): void {
     for (const connection of this.#connections) connection.drain();
   }

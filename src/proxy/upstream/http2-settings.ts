@@ -1,7 +1,7 @@
-/** A cluster's settings of HTTP/2 to its endpoints. */
+/** A cluster's HTTP/2 settings. */
 export interface Http2Settings {
   readonly maxConcurrentStreams: number;
-  /** 0 leaves it to our own limits when endpoints are asked whether they live. */
+  /** 0 means that our own limits determine the keepalive pings. */
   readonly keepaliveIntervalMs: number;
   readonly keepaliveTimeoutMs: number;
 }

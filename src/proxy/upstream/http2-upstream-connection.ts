@@ -19,19 +19,19 @@ import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstr
 
 /** The pool of a connection. */
 export interface Http2ConnectionHome {
-  /** It may take more streams than before, or has become idle. */
+  /** The connection may accept more streams than before, or is idle. */
   changed(connection: Http2UpstreamConnection): void;
-  /** The connection serves no more requests. */
+  /** The connection accepts no more requests. */
   forget(connection: Http2UpstreamConnection): void;
 }
 
-/** A head that we composed is larger than what came by what we added. */
+/** A composed head may be larger than the original, by the headers that the proxy adds. */
 const composedLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
 /** This thread reads one head at a time, so all connections share the buffer. */
 const scratchHead = new MessageHead(composedLimits);
 const noBytes = Buffer.alloc(0);
 
-/** One HTTP/2 connection to an endpoint, which serves many exchanges at a time. */
+/** One HTTP/2 connection to an endpoint, with many concurrent exchanges. */
 export class Http2UpstreamConnection implements Http2ConnectionHandler {
   readonly #connection: Http2Connection;
   readonly #stream: UpstreamStream;
@@ -74,7 +74,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
     return this.#connection.activeStreams;
   }
 
-  /** Streams that were opened on it. */
+  /** The number of streams that were opened. */
   get requests(): number {
     return this.#connection.openedStreams;
   }
@@ -88,7 +88,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
     return this.#connection.takesStream && !this.#isRetiring;
   }
 
-  /** The carrier drains: the connection must end with its open streams. */
+  /** The carrier is draining: the connection ends with its open streams. */
   get retiring(): boolean {
     return this.#stream.retiring === true;
   }
@@ -105,12 +105,12 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
     return this.retiring && this.requests > 0;
   }
 
-  /** A way for one request. */
+  /** Creates the channel of one request. */
   channel(): UpstreamChannel {
     return new Http2UpstreamChannel(this.#connection);
   }
 
-  /** No new streams; ends with the last one. */
+  /** Accepts no new streams, and ends with the last one. */
   drain(): void {
     this.#connection.drain();
   }
@@ -137,12 +137,12 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
   }
 }
 
-/** One request as a stream. */
+/** One request on one stream. */
 class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
   readonly #connection: Http2Connection;
   readonly #stream: Http2Stream;
   readonly reused: boolean;
-  /** Frames copy what is sent at once. */
+  /** Frames contain a copy of the bytes. */
   readonly holdsBytes = false;
   readonly #sentBefore: number;
   #receiver: ResponseReceiver | undefined;
@@ -290,7 +290,7 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
     receiver?.responseTrailers(fields);
   }
 
-  /** The response is complete. What of the request is still to come is not wanted. */
+  /** The response is complete. The rest of the request is not needed. */
   #finish(): void {
     this.#receiver = undefined;
     if (!this.#stream.localEnded) this.#stream.reset(errorCode.noError);

@@ -7,7 +7,7 @@ import { RingHashBalancer } from "./ring-hash.ts";
 export interface Balanced {
   readonly config: { readonly weight: number; readonly hostname?: string | undefined };
   readonly activeRequests: number;
-  /** `ip:port`, by which hashing places it. */
+  /** `ip:port`, which determines its position in hashing. */
   readonly name?: string;
 }
 
@@ -15,7 +15,7 @@ export interface BalancerInput<Endpoint> {
   readonly endpoints: readonly Endpoint[];
   readonly random: Random;
   readonly options?: BalancingOptions;
-  /** Instead of the endpoints' own weights. */
+  /** Replaces the endpoints' own weights. */
   readonly weightOf?: (endpoint: Endpoint) => number;
 }
 
@@ -88,7 +88,7 @@ function weightedRandom<Endpoint>(
 }
 
 function roundRobin<Endpoint>(endpoints: readonly Endpoint[], random: Random): LoadBalancer<Endpoint> {
-  // Proxies that start together must not all begin with the same endpoint.
+  // Proxies that start together must not all choose the same endpoint first.
   let next = Math.floor(random() * endpoints.length);
   return {
     pick: () => {

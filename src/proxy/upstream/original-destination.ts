@@ -8,23 +8,23 @@ import {
   type SocketOptions,
 } from "./endpoint.ts";
 
-/** How a cluster without endpoints of its own reaches where the client wanted to go. */
+/** How a cluster without endpoints reaches the client's original destination. */
 export interface OriginalDestinationRule {
-  /** Takes the place of the connection's port. */
+  /** Replaces the connection's port. */
   readonly portOverride: number | undefined;
-  /** A request's header of this name, `ip:port`, goes before the connection's destination. */
+  /** A request header with `ip:port`, which wins over the connection's destination. */
   readonly header: string | undefined;
   readonly transport: OriginalDestinationTransport;
   readonly proxyHeader: ProxyHeaderVersion | undefined;
   readonly socketOptions: SocketOptions;
 }
 
-/** `tunnel`: by HBONE to the destination itself. */
+/** `tunnel` means HBONE to the destination itself. */
 export type OriginalDestinationTransport =
   | Extract<EndpointTransport, { readonly kind: "plain" | "tls" }>
   | { readonly kind: "tunnel" };
 
-/** The endpoint that stands for a destination. */
+/** The endpoint for a destination. */
 export function originalDestinationEndpoint(
   rule: OriginalDestinationRule,
   destination: SocketAddress,

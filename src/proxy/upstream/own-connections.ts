@@ -1,14 +1,17 @@
 import { transientError } from "../../base/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 
-/** Connections to ports of the own process that are known at once; a proxy has no reason to open many. */
+/** The maximum number of known connections to own ports. A proxy rarely opens any. */
 const maxKnown = 4096;
-/** A closed one is known for so long: what came by it may still wait to be looked at. The kernel gives its port to nobody else for as long. */
+/**
+ * How long a closed connection is remembered, because its last request may still be unprocessed. The kernel does not
+ * reuse the port for that long.
+ */
 const closedMs = 60_000;
 
 interface Known {
   readonly stream: Pick<ByteStream, "fd">;
-  /** When it was first seen closed. */
+  /** When it was first found closed. */
   closedAtMs: number | undefined;
 }
 
@@ -24,7 +27,7 @@ export class OwnConnections {
     this.#ports = new Set(ports);
   }
 
-  /** Remembers a stream, if it leads to one of the ports. Throws when too many are known. */
+  /** Adds a stream if it leads to one of the ports. Throws if there are too many. */
   add(stream: Pick<ByteStream, "fd" | "local" | "remote" | "destroy">): void {
     const { port } = stream.remote;
     if (!this.#ports.has(port)) return;
@@ -36,12 +39,12 @@ export class OwnConnections {
     this.#known.set(key, { stream, closedAtMs: undefined });
   }
 
-  /** Whether a connection that was accepted at `port` is one of ours; also when our end of it is closed by now. */
+  /** Whether an accepted connection at `port` comes from this proxy, even if our end is already closed. */
   has(remotePort: number, port: number): boolean {
     return this.#known.has(keyOf(remotePort, port));
   }
 
-  /** To be called once a second. */
+  /** Must be called once a second. */
   sweep(nowMs: number): void {
     for (const [key, known] of this.#known) {
       if (known.stream.fd !== -1) continue;

@@ -9,12 +9,12 @@ export interface RingOptions<Endpoint> {
   readonly random: Random;
 }
 
-/** The bits of a number that are left beside a 32-bit hash. */
+/** The bits that are left beside a 32-bit hash in a number. */
 const maxOwners = 2 ** 21;
 
 /**
- * Consistent hashing on a ring: each endpoint has points on it in proportion to its weight, and a hash belongs to the next
- * point. When an endpoint comes or goes, only its share of the hashes changes its endpoint. The ring is made when first needed.
+ * Consistent hashing on a ring: each endpoint has points in proportion to its weight, and a hash belongs to the next
+ * point. When an endpoint is added or removed, only its share of the hashes moves. The ring is built on first use.
  */
 export class RingHashBalancer<Endpoint> implements LoadBalancer<Endpoint> {
   readonly #endpoints: readonly Endpoint[];

@@ -1,13 +1,13 @@
-/** How a new endpoint's weight grows (Envoy's slow start). */
+/** How a new endpoint's weight grows, as Envoy's slow start. */
 export interface SlowStart {
   readonly windowMs: number;
-  /** 1: in proportion to time; greater: quickly at first. */
+  /** 1 means in proportion to time. Higher values grow faster at first. */
   readonly aggression: number;
-  /** From 0 to 1, of its weight. */
+  /** The initial fraction of the weight, from 0 to 1. */
   readonly minFraction: number;
 }
 
-/** An endpoint's weight `ageMs` after it came. */
+/** An endpoint's weight `ageMs` after it was added. */
 export function warmedWeight({ windowMs, aggression, minFraction }: SlowStart, weight: number, ageMs: number): number {
   if (ageMs >= windowMs) return weight;
   const time = Math.max(ageMs, 1000) / windowMs;

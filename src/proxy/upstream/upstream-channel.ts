@@ -14,53 +14,53 @@ export interface UpstreamChannel {
   /** Sets the receiver of the response. Must be called first. */
   begin(receiver: ResponseReceiver): void;
   /**
-   * The head, `message[0, headLength)`, and the first part of the body. `last`: this is the whole request. False means:
-   * wait for `upstreamDrained`.
+   * Sends the head, `message[0, headLength)`, and the first part of the body. `last` means that this is the whole
+   * request. If it returns false, the caller waits for `upstreamDrained`.
    */
   send(message: Buffer, headLength: number, last: boolean): boolean;
-  /** More of the body; `last` ends the request. Answers as {@link send}. */
+  /** Sends a part of the body. `last` ends the request. Returns the same as {@link send}. */
   write(bytes: Buffer, last: boolean): boolean;
-  /** The end of the request, with trailers (names and values in turn). */
+  /** Ends the request with trailers (names and values, alternating). */
   sendTrailers(fields: readonly string[]): void;
-  /** Bytes of a tunnel. */
+  /** Sends bytes of a tunnel. */
   writeTunnel(bytes: Buffer): boolean;
-  /** Our side of a tunnel has ended. */
+  /** Ends our side of a tunnel. */
   endTunnel(): void;
-  /** The answer's bytes wait until {@link resume}. */
+  /** Pauses the response until {@link resume}. */
   pause(): void;
   resume(): void;
-  /** Gives the request up before its answer is complete. */
+  /** Cancels the request before its response is complete. */
   abandon(): void;
 }
 
-/** The exchange that a channel serves. All ranges hold only during the call. */
+/** The exchange that a channel serves. All byte ranges are only valid during the call. */
 export interface ResponseReceiver {
-  /** The request was HEAD: its response has no body. */
+  /** The request is HEAD, so its response has no body. */
   readonly toHead: boolean;
-  /** The request was CONNECT: an answer of 2xx opens a tunnel. */
+  /** The request is CONNECT, so a 2xx response opens a tunnel. */
   readonly toConnect: boolean;
-  /** The request asked for another protocol: an answer of 101 switches to it, and is a fault without that. */
+  /** The request asks for another protocol. A 101 response switches to it, and is an error otherwise. */
   readonly toUpgrade: boolean;
-  /** Data of a chunked body is wanted without its framing. */
+  /** The receiver wants the data of a chunked body without framing. */
   readonly wantsPlainBody: boolean;
-  /** The request's body comes without framing although its length is not known: HTTP/1.1 puts it in chunks. */
+  /** The request's body has no framing and unknown length, so HTTP/1.1 needs chunks. */
   readonly chunksRequest: boolean;
-  /** Trailers over HTTP/1.1 go on, both ways. */
+  /** HTTP/1.1 trailers are forwarded in both directions. */
   readonly http1Trailers: boolean;
   readonly scheme: string;
   interimResponse(head: MessageHead): void;
-  /** The final head, with what came of its body in `bytes[from, to)`; `last` when the response is complete with it. */
+  /** The final head, and the part of the body in `bytes[from, to)`. `last` means that the response is complete. */
   response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void;
   responseBody(bytes: Buffer, from: number, to: number, last: boolean): void;
-  /** The end of the response, with trailers (names and values in turn). */
+  /** The end of the response, with trailers (names and values, alternating). */
   responseTrailers(fields: readonly string[]): void;
-  /** 101, or the 200 to a CONNECT: from now on bytes go both ways as they are, first `bytes[from, to)`. */
+  /** A 101, or a 2xx to CONNECT. From now on, bytes are relayed unchanged, starting with `bytes[from, to)`. */
   switched(head: MessageHead, from: number, to: number): void;
   switchedBytes(bytes: Buffer): void;
   switchedEnd(): void;
   /** The connection ended or broke protocol before the response was complete. */
   upstreamFailed(failure: UpstreamFailure): void;
-  /** The channel takes bytes again. */
+  /** The channel accepts bytes again. */
   upstreamDrained(): void;
 }
 
@@ -70,9 +70,9 @@ export interface UpstreamFailure {
    * again.
    */
   readonly kind: "closed" | "protocol-error" | "reset" | "refused";
-  /** At least one byte of an answer had come. */
+  /** Whether any byte of a response had arrived. */
   readonly anyByte: boolean;
-  /** Nothing of the request has left this process. */
+  /** Whether nothing of the request has left this process. */
   readonly nothingSent: boolean;
   readonly message: string;
 }

@@ -19,7 +19,7 @@ import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstr
 
 /** The pool of a connection. */
 export interface ConnectionHome {
-  /** The exchange is over and the connection may serve another one. */
+  /** The exchange is over, and the connection can serve another one. */
   release(connection: UpstreamConnection): void;
   /** The connection serves no more requests. */
   forget(connection: UpstreamConnection): void;
@@ -53,12 +53,12 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   #anyByte = false;
   #sentBefore = 0;
   #retirement: Disposable | undefined;
-  /** Exchanges begun on it. */
+  /** The number of exchanges so far. */
   requests = 0;
   idleSinceMs = 0;
-  /** Nobody waited for it any more when it was open. */
+  /** Whether nobody waited for it when it opened. */
   isSurplus = false;
-  /** How long the peer says that it keeps an idle connection, less a margin. */
+  /** How long the peer keeps an idle connection, minus a margin. */
   idleLimitMs = Infinity;
 
   constructor(stream: UpstreamStream, home: ConnectionHome, openedAtMs: number) {
@@ -81,7 +81,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     return this.requests > 1;
   }
 
-  /** It must not serve another exchange. */
+  /** Whether it must not serve another exchange. */
   get retiring(): boolean {
     return this.stream.retiring === true;
   }
@@ -109,7 +109,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
 
   sendTrailers(fields: readonly string[]): void {
     this.#requestComplete = true;
-    // A body of known length has no place for trailers.
+    // A body of known length cannot have trailers.
     if (this.#receiver?.chunksRequest === true)
       this.#writeChunk(noBytes, noBytes, `0\r\n${this.#receiver.http1Trailers ? textOfTrailers(fields) : ""}\r\n`);
   }
@@ -172,7 +172,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
       return;
     }
     if (this.#state === "idle") {
-      // Bytes without a request, such as an unsolicited 408. They have no meaning here.
+      // Bytes without a request, such as an unsolicited 408, are ignored.
       this.destroy();
       return;
     }
@@ -206,7 +206,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     if (this.#carry !== undefined) {
       const searchFrom = Math.max(0, this.#carry.length - 3);
       bytes = Buffer.concat([this.#carry, chunk]);
-      // A head that comes in pieces is scanned when its end is there, not at every piece.
+      // If a head arrives in pieces, it is only scanned once its end is there.
       if (bytes.indexOf("\r\n\r\n", searchFrom) < 0 && bytes.length <= defaultHeadLimits.maxHeadBytes) {
         this.#carry = bytes;
         return;
@@ -316,7 +316,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     }
   }
 
-  /** How far the body reaches in these bytes; -1 when the connection failed by them. */
+  /** Returns where the body ends in these bytes, or -1 if the connection failed. */
   #extent(bytes: Buffer, from: number): number {
     switch (this.#framing) {
       case bodyFramings.none:
@@ -343,7 +343,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     return this.#framing === bodyFramings.chunked && this.#chunked?.done === true;
   }
 
-  /** The response is complete: the connection goes back, unless it cannot serve again. */
+  /** The response is complete. The connection returns to the pool if it can serve again. */
   #finish(bytesLeft: boolean): void {
     this.#receiver = undefined;
     if (!this.#keepAlive || bytesLeft || !this.#requestComplete) {
