@@ -57,14 +57,22 @@ export interface PodContext {
 }
 
 export const connectTimeoutMs = 10_000;
-/** How long a connection waits for data from xDS and the CA. */
-const ownWorkloadTimeoutMs = 5_000;
+/**
+ * How long a connection of a new pod waits until the mesh knows the pod. A kubelet reports a pod's address after its
+ * containers have started: 5 to 7 s later where twenty pods start at once on a busy node.
+ */
+const ownWorkloadTimeoutMs = 15_000;
+/** How long a connection waits for the policies of a workload. */
 export const policyTimeoutMs = 5_000;
 
 /** The workload of the pod itself. */
-export async function ownWorkload(pod: PodContext): Promise<Workload> {
-  const { state, clock } = pod.environment;
-  const { info } = pod;
+export async function ownWorkload({
+  environment: { state, clock },
+  info,
+}: {
+  readonly environment: Pick<ProxyEnvironment, "state" | "clock">;
+  readonly info: WorkloadInfo;
+}): Promise<Workload> {
   const workload = await state.waitForPod(info, ownWorkloadTimeoutMs, clock);
   if (workload !== undefined) return workload;
   throw transientError(

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { systemClock, type Clock } from "../../base/index.ts";
+import { AddressSchema, WorkloadSchema } from "../../wire/workload/index.ts";
+import { MeshState } from "../state/mesh-state.ts";
+import { ownWorkload } from "./pod-context.ts";
+
+const info = { name: "job-1", namespace: "shop", serviceAccount: "default" };
+
+/** A clock whose timers end when the test says so. */
+function clockByHand(): { readonly clock: Clock; readonly elapse: (ms: number) => void } {
+  const timers = new Set<{ readonly ms: number; readonly run: () => void }>();
+  const after = (ms: number, run: () => void): Disposable => {
+    const timer = { ms, run };
+    timers.add(timer);
+    return { [Symbol.dispose]: () => void timers.delete(timer) };
+  };
+  const elapse = (ms: number): void => {
+    for (const timer of timers) if (timer.ms <= ms) timer.run();
+  };
+  return { clock: { ...systemClock, after }, elapse };
+}
+
+/** What xDS says of the pod. */
+function tell(state: MeshState): void {
+  const value = create(WorkloadSchema, { ...info, uid: "job-1", addresses: [Uint8Array.of(10, 0, 1, 1)] });
+  const body = toBinary(AddressSchema, create(AddressSchema, { type: { case: "workload", value } }));
+  state.applyAddresses({
+    typeUrl: "",
+    resources: [{ name: "job-1", version: "1", aliases: [], typeUrl: "", body }],
+    removed: [],
+  });
+}
+
+test("the first connection of a pod waits where its kubelet reports the pod's address ten seconds late", async () => {
+  const { clock, elapse } = clockByHand();
+  const state = new MeshState();
+  const found = ownWorkload({ environment: { state, clock }, info });
+  elapse(10_000);
+  tell(state);
+  assert.deepEqual((await found).workloadIps, ["10.0.1.1"]);
+});
+
+test("a connection of a pod that the mesh never learns of fails after 15 s, and the error names the pod", async () => {
+  const { clock, elapse } = clockByHand();
+  const found = ownWorkload({ environment: { state: new MeshState(), clock }, info });
+  elapse(15_000);
+  await assert.rejects(found, /failed to fetch information about local workload: default\.shop \(job-1\)/);
+});
