@@ -123,6 +123,21 @@ test("an unsupported version of the server or of a kubelet is an error that says
   ]);
 });
 
+test("a node with addresses of IPv6 is a warning, whether its pods or the node itself has them", async () => {
+  const pods = node("a", {}, { spec: { podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"] } });
+  const whole = node("b");
+  const itself = { ...whole, status: { ...whole.status, addresses: [{ type: "InternalIP", address: "fd00::12" }] } };
+  const findings = await examine({ "/api/v1/nodes": { items: [pods, itself, node("c")] } });
+  const remedy = "try the mesh on a cluster that carries nothing yet, or use IPv4 for pods and Services";
+  assert.deepEqual(
+    complaints(findings).filter((text) => text.includes("IPv6")),
+    [
+      `! node (Node a): has addresses of IPv6 (fd00:10:244:1::/64); the mesh has been run with IPv4 only\n    remedy: ${remedy}\n`,
+      `! node (Node b): has addresses of IPv6 (fd00::12); the mesh has been run with IPv4 only\n    remedy: ${remedy}\n`,
+    ],
+  );
+});
+
 test("missing rights are named by verb and kind, with the command that gives them", async () => {
   const findings = await examine({}, ({ verb, resource }) => verb !== "*" && resource !== "daemonsets");
   assert.deepEqual(complaints(findings), [

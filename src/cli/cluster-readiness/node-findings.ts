@@ -4,8 +4,9 @@ import { fault, good, warning, type ClusterFinding } from "./cluster-finding.ts"
 /** The fields of a Node that are checked. */
 export interface SeenNode {
   readonly metadata?: { readonly name?: string; readonly labels?: Readonly<Record<string, string>> };
-  readonly spec?: { readonly providerID?: string };
+  readonly spec?: { readonly providerID?: string; readonly podCIDRs?: readonly string[] };
   readonly status?: {
+    readonly addresses?: readonly { readonly type: string; readonly address: string }[];
     readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
     readonly nodeInfo?: Readonly<Record<string, string>>;
   };
@@ -23,9 +24,13 @@ export function nodeFindings(nodes: readonly SeenNode[]): ClusterFinding[] {
       return [
         warning("node", nameOf(node), "runs Windows: its pods stay out of the mesh", "none: the mesh needs Linux"),
       ];
-    const faults = [notReady(node), oldKubelet(node), foreignArchitecture(node), oldKernel(node)].flatMap(
-      (found) => found ?? [],
-    );
+    const faults = [
+      notReady(node),
+      oldKubelet(node),
+      foreignArchitecture(node),
+      oldKernel(node),
+      unknownFamily(node),
+    ].flatMap((found) => found ?? []);
     return faults.length > 0 ? faults : [good("node", nameOf(node), description(info))];
   });
 }
@@ -86,6 +91,19 @@ function oldKernel(node: SeenNode): ClusterFinding | undefined {
     nameOf(node),
     `its kernel is ${version === "" ? "of no known version" : version}; nf_tables translates addresses in tables of both families since Linux ${needMajor}.${needMinor}`,
     "use a newer kernel, unless the distribution has brought this back to its own; the log of istio-cni-node on that node tells",
+  );
+}
+
+/** Nobody has run the mesh with the second family. */
+function unknownFamily(node: SeenNode): ClusterFinding | undefined {
+  const addresses = node.status?.addresses?.filter(({ type }) => type === "InternalIP").map((each) => each.address);
+  const found = [...(node.spec?.podCIDRs ?? []), ...(addresses ?? [])].find((address) => address.includes(":"));
+  if (found === undefined) return undefined;
+  return warning(
+    "node",
+    nameOf(node),
+    `has addresses of IPv6 (${found}); the mesh has been run with IPv4 only`,
+    "try the mesh on a cluster that carries nothing yet, or use IPv4 for pods and Services",
   );
 }
 
