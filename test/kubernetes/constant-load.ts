@@ -74,7 +74,7 @@ export class ConstantLoad {
 
   async resume(): Promise<void> {
     await this.#scalePods(1);
-    await this.#cluster.available(podNamespace);
+    await this.#cluster.kubectl("rollout", "status", "-n", podNamespace, "deployment/load", "--timeout=120s");
     for (const start of this.#begun) start();
   }
 

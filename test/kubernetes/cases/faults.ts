@@ -3,9 +3,11 @@ import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
 import type { NodeNumber } from "../cluster-layout.ts";
 import { nodeNumbers } from "../cluster-layout.ts";
+import type { RealCluster } from "../real-cluster.ts";
 import { shop } from "./bookinfo.ts";
 
 const apiServerAwayMs = 30_000;
+const powerAwayMs = 5_000;
 
 /** Pids in the node of a role of ours, as its command line names it. */
 async function pidsOf({ cluster }: Bench, node: NodeNumber, role: string): Promise<string[]> {
@@ -80,6 +82,17 @@ export const runtimesCase: Case = {
   },
 };
 
+async function everythingAnswers(cluster: RealCluster): Promise<void> {
+  await cluster.nodesReady();
+  for (const namespace of ["kube-system", "istio-system", shop]) await cluster.available(namespace);
+  await cluster.kubectl("rollout", "status", "daemonset/ztunnel", "-n", "istio-system", "--timeout=120s");
+  const url = `http://details.${shop}:9080/details/0`;
+  await eventually("a pod of the mesh is answered", async () => {
+    const { code } = await cluster.ask({ namespace: shop, pod: "deploy/productpage-v1", seconds: 3 }, url);
+    return code === 0;
+  });
+}
+
 /** Requests to what the node carries fail, as with every cluster: they are not counted while it is away. */
 export const rebootCase: Case = {
   name: "reboot",
@@ -89,20 +102,18 @@ export const rebootCase: Case = {
     const { cluster, load } = bench;
     await load.pause();
     const begun = performance.now();
-    await cluster.nodes[2].powerOff();
-    await systemClock.sleep(5_000);
-    await cluster.nodes[2].powerOn();
-    await cluster.nodesReady();
-    for (const namespace of ["kube-system", "istio-system", shop]) await cluster.available(namespace);
-    await cluster.kubectl("rollout", "status", "daemonset/ztunnel", "-n", "istio-system", "--timeout=120s");
-    const url = `http://details.${shop}:9080/details/0`;
-    await eventually("a pod of the mesh is answered", async () => {
-      const { code } = await cluster.ask({ namespace: shop, pod: "deploy/productpage-v1", seconds: 3 }, url);
-      return code === 0;
-    });
-    const seconds = Math.round((performance.now() - begun) / 1000);
-    await load.resume();
+    let seconds = 0;
+    try {
+      await cluster.nodes[2].powerOff();
+      await systemClock.sleep(powerAwayMs);
+      await cluster.nodes[2].powerOn();
+      await everythingAnswers(cluster);
+      seconds = Math.round((performance.now() - begun) / 1000);
+    } finally {
+      // Whatever comes after needs the load.
+      await load.resume();
+    }
     await load.more(100);
-    return `everything is available again after ${seconds} s, 5 of them without power`;
+    return `everything is available again after ${seconds} s, ${powerAwayMs / 1000} of them without power`;
   },
 };
