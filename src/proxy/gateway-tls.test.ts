@@ -182,7 +182,7 @@ test("a listener whose secret has not come refuses connections until it does", a
   ads.push(typeUrls.route, { routes: weightedRoute("routes", { a: 1 }) });
   await proxy.ready();
   const waiting = get(port, "shop.test");
-  await eventually(() => ads.acknowledgements.some(({ typeUrl }) => typeUrl === typeUrls.secret));
+  await eventually(() => ads.hasAskedFor(typeUrls.secret));
   ads.push(typeUrls.secret, {
     "kubernetes://late": certificateSecret("kubernetes://late", await authority.issue({ dns: "shop.test" })),
   });

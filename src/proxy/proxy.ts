@@ -305,6 +305,9 @@ export class Proxy {
   async #pending(): Promise<readonly string[]> {
     if (this.#wasReady) return [];
     const own = this.#certificates.peek(this.#identity) === undefined ? ["the workload's certificate"] : [];
-    return [...(await this.#serving.status()).pending, ...(this.#options.dns?.pending() ?? []), ...own];
+    const { pending } = await this.#serving.status();
+    // With several workers an update takes a while, and the one behind it may bring the listeners that clients wait for.
+    const behind = this.#xds.behind ? ["updates from the control plane"] : [];
+    return [...pending, ...(this.#options.dns?.pending() ?? []), ...own, ...behind];
   }
 }

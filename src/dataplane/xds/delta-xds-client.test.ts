@@ -194,3 +194,42 @@ test("a connection that does not come about in 10 s is given up for a new one, a
   for (const socket of sockets) socket.destroy();
   silent.close();
 });
+
+test("it is behind while an update is taken, and while another waits for that", async () => {
+  const plane = new ControlPlane();
+  await plane.start();
+  const takers: (() => void)[] = [];
+  const client = new DeltaXdsClient({
+    endpoint: { url: `http://127.0.0.1:${plane.port}`, headers: {} },
+    node: { id: "ztunnel~10.0.0.1~z.istio-system~istio-system.svc.cluster.local", metadata: {} },
+    subscriptions: [
+      { typeUrl: "type/a", mode: "wildcard", apply: () => new Promise<void>((resolve) => takers.push(resolve)) },
+    ],
+    log: silentLogger,
+    clock: systemClock,
+    random: () => 0,
+  });
+  const stop = new AbortController();
+  const running = client.run(stop.signal);
+  const taken = async (count: number): Promise<void> => {
+    while (takers.length < count) await new Promise((resolve) => setImmediate(resolve));
+  };
+  await plane.next();
+  assert.equal(client.behind, false);
+  plane.send("type/a", "n1", []);
+  await taken(1);
+  assert.equal(client.behind, true);
+  plane.send("type/a", "n2", []);
+  // It has come once the stream holds it: nothing else tells.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  takers[0]?.();
+  await plane.next();
+  assert.equal(client.behind, true, "the second one");
+  await taken(2);
+  takers[1]?.();
+  await plane.next();
+  assert.equal(client.behind, false);
+  stop.abort();
+  await running;
+  plane.stop();
+});

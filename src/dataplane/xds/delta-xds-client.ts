@@ -69,6 +69,8 @@ export class DeltaXdsClient implements XdsClient {
   #resolveSynced: () => void = () => undefined;
   #stream: DeltaStream | undefined;
   #connected = false;
+  /** Updates that are being taken. */
+  #applying = 0;
   #node: Node | undefined;
   /** What is told of ourselves, by type; an error says what is wrong. */
   readonly #told = new Map<string, string | undefined>();
@@ -93,6 +95,10 @@ export class DeltaXdsClient implements XdsClient {
 
   get connected(): boolean {
     return this.#connected;
+  }
+
+  get behind(): boolean {
+    return this.#applying > 0 || (this.#stream?.readableLength ?? 0) > 0;
   }
 
   setNames(typeUrl: string, names: Iterable<string>): void {
@@ -259,7 +265,9 @@ export class DeltaXdsClient implements XdsClient {
     }
     // Updates are taken in their order, so the next one waits for this.
     stream?.pause();
+    this.#applying += 1;
     void outcome.then((error) => {
+      this.#applying -= 1;
       if (this.#stream !== stream) return;
       answer(error);
       stream?.resume();

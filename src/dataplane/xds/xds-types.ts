@@ -57,4 +57,6 @@ export interface XdsClient {
   /** Resolves when each wildcard type has been applied once. */
   readonly synced: Promise<void>;
   readonly connected: boolean;
+  /** An update that has come is not in force yet. */
+  readonly behind: boolean;
 }

@@ -78,6 +78,10 @@ export class AdsServer implements AsyncDisposable {
     if (this.#subscribed.has(typeUrl)) this.#send(typeUrl, Object.keys(resources), removed);
   }
 
+  hasAskedFor(typeUrl: string): boolean {
+    return this.#subscribed.has(typeUrl);
+  }
+
   /** Resolves with the answer to the next response of that type. */
   async acknowledged(typeUrl: string, after = this.acknowledgements.length): Promise<Acknowledgement> {
     for (;;) {
@@ -103,7 +107,9 @@ export class AdsServer implements AsyncDisposable {
         return;
       }
       this.#subscribed.add(request.typeUrl);
-      this.#send(request.typeUrl, [...(this.#resources.get(request.typeUrl)?.keys() ?? [])], []);
+      // A type of which the test has set nothing is not answered, because a proxy is ready with a configuration that is empty.
+      const known = this.#resources.get(request.typeUrl);
+      if (known !== undefined) this.#send(request.typeUrl, [...known.keys()], []);
     });
   }
 

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FakeCertificateAuthority } from "../dataplane/index.ts";
+import { freePort } from "../net/testing/index.ts";
+import { typeUrls } from "../wire/xds/index.ts";
+import { DataPath } from "./data-path.ts";
+import { httpListener, weightedRoute } from "./testing/ads-server.ts";
+import { eventually, fetchOnce } from "./testing/harness.ts";
+import { TestProxy } from "./testing/test-proxy.ts";
+
+/** Takes each update after a while, as workers do that have just begun. */
+class SlowPath extends DataPath {
+  override subscriptions(): ReturnType<DataPath["subscriptions"]> {
+    return super.subscriptions().map((subscription) => ({
+      ...subscription,
+      apply: async (update) => {
+        await new Promise((resolve) => setTimeout(resolve, 60));
+        await subscription.apply(update);
+      },
+    }));
+  }
+}
+
+test("a proxy is not ready between an update that it has taken and one that has come behind it", async () => {
+  await using proxy = await TestProxy.start({
+    name: "gateway",
+    role: "router",
+    authority: new FakeCertificateAuthority(),
+    serve: (data) => new SlowPath(data),
+  });
+  const { ads } = proxy;
+  const port = await freePort();
+  ads.push(typeUrls.cluster, {});
+  ads.push(typeUrls.listener, {});
+  await eventually(() => ads.hasAskedFor(typeUrls.listener));
+  ads.push(typeUrls.cluster, {});
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
+  ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });
+  await proxy.ready();
+  assert.equal((await fetchOnce(port, "/")).status, 500, "it listens, and knows no cluster a");
+  assert.equal(ads.acknowledgements.filter(({ typeUrl }) => typeUrl === typeUrls.listener).length, 2);
+});
