@@ -22,9 +22,11 @@ import { ProxyStats, type Statistic } from "./observe/proxy-stats.ts";
 import { ProxyConfig } from "./proxy-config.ts";
 import { nodeId, type ProxySettings } from "./proxy-settings.ts";
 import type { Serving, ServingStatus } from "./serving.ts";
+import type { JointLimits } from "./joint-limits.ts";
 import { SecretStore } from "./tls/secret-store.ts";
 import { TlsContexts } from "./tls/tls-contexts.ts";
 import { CollectorExports } from "./tracing/collector-exports.ts";
+import type { ClusterRuntime, Ejection } from "./upstream/cluster.ts";
 import { clusterCaller } from "./upstream/cluster-call.ts";
 import { MeshConnector } from "./upstream/connector.ts";
 import type { ResolveName } from "./upstream/dns-refresher.ts";
@@ -44,6 +46,8 @@ export interface DataPathOptions {
   readonly random: Random;
   /** When the process began, since the epoch. */
   readonly startedMs: number;
+  /** Present where others serve the same configuration beside it. */
+  readonly shared?: JointLimits;
 }
 
 const sweepMs = 1000;
@@ -75,7 +79,7 @@ export class DataPath implements Serving {
   #sweeper: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: DataPathOptions) {
-    const { settings, clock, random, log, certificates, registry } = options;
+    const { settings, clock, random, log, certificates, registry, shared } = options;
     this.#options = options;
     const identity = identityOf(settings);
     this.#secrets = new SecretStore({
@@ -112,10 +116,17 @@ export class DataPath implements Serving {
       log: log.scoped("export"),
     });
     this.#config = new ProxyConfig({
-      runtime: { connector: this.#connector, clock, random },
+      runtime: { connector: this.#connector, clock, random, ...(shared === undefined ? {} : limitsOf(shared)) },
       resolve: options.resolve,
       secrets: this.#secrets,
-      services: { clock, random, statistics, callCluster, exports: this.#exports },
+      services: {
+        clock,
+        random,
+        statistics,
+        callCluster,
+        exports: this.#exports,
+        ...(shared === undefined ? {} : { buckets: shared.buckets }),
+      },
       clock,
       log: log.scoped("config"),
     });
@@ -183,6 +194,11 @@ export class DataPath implements Serving {
     this.#connector.close();
     await this.#tunnelsEnded(force);
     await Promise.all([...this.#accessLogs.values()].map((accessLog) => accessLog.flush()));
+  }
+
+  /** Another thread has ejected an endpoint. */
+  eject({ cluster, endpoint, forMs }: Ejection): void {
+    this.#config.cluster(cluster)?.eject(endpoint, forMs);
   }
 
   owns(remotePort: number, localPort: number): boolean {
@@ -305,6 +321,13 @@ export class DataPath implements Serving {
     this.#accessLogs.set(path, accessLog);
     return accessLog;
   }
+}
+
+function limitsOf(shared: JointLimits): Pick<ClusterRuntime, "breaker" | "ejected"> {
+  return {
+    breaker: (cluster, limits) => shared.breaker(cluster, limits),
+    ejected: (ejection) => shared.ejected(ejection),
+  };
 }
 
 /** The SPIFFE id of this proxy. */

@@ -195,6 +195,7 @@ export class ProxyConfig {
   ): string[] {
     const troubles: string[] = [];
     for (const resource of update.resources) {
+      this.#options.services?.buckets?.begin(`${update.typeUrl} ${resource.name}`);
       try {
         const before = applied.get(resource.name);
         // Copies the bytes, because a slice would keep the whole response in memory.

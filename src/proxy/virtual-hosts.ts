@@ -82,12 +82,15 @@ export class VirtualHosts {
   }
 
   #compile(body: Uint8Array, table: RouteConfiguration): AppliedHost {
-    return { body, compiled: compileAnnouncedHost(fromBinary(VirtualHostSchema, body), table, this.#notes) };
+    const message = fromBinary(VirtualHostSchema, body);
+    this.#notes.services.buckets?.begin(`virtual host ${message.name} of ${table.name}`);
+    return { body, compiled: compileAnnouncedHost(message, table, this.#notes) };
   }
 
   #table(name: string): RouteTable | undefined {
     const message = this.#tables.get(name);
     const hosts = this.#hosts.get(name);
+    this.#notes.services.buckets?.begin(`announced table ${name}`);
     // Without its last host, the table serves nobody any more.
     return message === undefined || hosts === undefined
       ? undefined

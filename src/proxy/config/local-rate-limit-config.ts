@@ -1,5 +1,6 @@
 import { LocalRateLimitSchema, type LocalRateLimit } from "../../wire/envoy/index.ts";
 import { LocalRateLimitSettings, TokenBucket } from "../filters/local-rate-limit-filter.ts";
+import type { Tokens } from "../filters/tokens.ts";
 import { checkFields, durationOr, invalid, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
 import { compileMutation } from "./header-mutation-config.ts";
@@ -55,7 +56,7 @@ export function compileLocalRateLimitPerRoute(
   return compileLocalRateLimit(message, where, notes);
 }
 
-function bucketOf(message: LocalRateLimit, where: string, notes: ConfigNotes): TokenBucket | undefined {
+function bucketOf(message: LocalRateLimit, where: string, notes: ConfigNotes): Tokens | undefined {
   const bucket = message.tokenBucket;
   if (bucket === undefined) return undefined;
   const fillIntervalMs = durationOr(bucket.fillInterval, 0);
@@ -64,10 +65,7 @@ function bucketOf(message: LocalRateLimit, where: string, notes: ConfigNotes): T
   if (bucket.maxTokens < 1) throw invalid(where, "tokenBucket.maxTokens must be at least 1");
   // It would never be filled again.
   if (bucket.tokensPerFill === 0) throw invalid(where, "tokenBucket.tokensPerFill must be at least 1");
-  return new TokenBucket({
-    max: bucket.maxTokens,
-    perFill: bucket.tokensPerFill ?? 1,
-    fillIntervalMs,
-    clock: notes.services.clock,
-  });
+  const { buckets, clock } = notes.services;
+  const size = { max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs };
+  return buckets?.make(size) ?? new TokenBucket({ ...size, clock });
 }

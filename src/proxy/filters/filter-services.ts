@@ -2,6 +2,7 @@ import { systemClock, systemRandom, transientError, type Clock, type Random } fr
 import { CollectorExports } from "../tracing/collector-exports.ts";
 import type { CallCluster } from "./call-cluster.ts";
 import { FilterStatistics } from "./filter-statistics.ts";
+import type { SharedBuckets } from "./tokens.ts";
 
 /** The services that filters use, besides the request. */
 export interface FilterServices {
@@ -12,6 +13,8 @@ export interface FilterServices {
   readonly callCluster: CallCluster;
   /** The targets of spans and of logs to services. */
   readonly exports: CollectorExports;
+  /** Where the tokens of rate limits come from; absent: this thread serves alone. */
+  readonly buckets?: SharedBuckets;
 }
 
 /**

@@ -4,22 +4,18 @@ import { editHeaders, type HeaderMutation, type MutationContext } from "../routi
 import type { FilterCounter } from "./filter-statistics.ts";
 import type { FilterServices } from "./filter-services.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
+import type { BucketSize, Tokens } from "./tokens.ts";
 
 /** Tokens that requests take, and that come back at intervals. */
-export class TokenBucket {
+export class TokenBucket implements Tokens {
   readonly #max: number;
   readonly #perFill: number;
   readonly #fillIntervalMs: number;
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, "steadyMs">;
   #tokens: number;
   #filledAtMs: number;
 
-  constructor(options: {
-    readonly max: number;
-    readonly perFill: number;
-    readonly fillIntervalMs: number;
-    readonly clock: Clock;
-  }) {
+  constructor(options: BucketSize & { readonly clock: Pick<Clock, "steadyMs"> }) {
     this.#max = options.max;
     this.#perFill = options.perFill;
     this.#fillIntervalMs = options.fillIntervalMs;
@@ -43,7 +39,7 @@ export class TokenBucket {
 /** A limit with its tokens, which the requests of a filter, or of a route, share. */
 export class LocalRateLimitSettings {
   /** Undefined: no limit. */
-  readonly bucket: TokenBucket | undefined;
+  readonly bucket: Tokens | undefined;
   readonly status: number;
   /** Parts of the requests (0 to 1) that are counted, and of those that are refused when there is no token. */
   readonly enabled: number;

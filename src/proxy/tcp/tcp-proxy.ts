@@ -160,7 +160,7 @@ export class TcpProxy {
     if (upstream === undefined) stream.destroy({ reset: true });
     else if (gone) upstream.destroy();
     else await this.#relay(live, upstream);
-    if (flow.endpoint !== undefined && upstream !== undefined) flow.endpoint.activeConnections -= 1;
+    if (upstream !== undefined) flow.endpoint?.endRelay();
     this.#report(live, clock.steadyMs());
     this.#live.delete(live);
     observer.closed(flow);
@@ -249,7 +249,7 @@ export class TcpProxy {
   }
 
   async #dial(endpoint: Endpoint, flow: TcpFlow): Promise<ByteStream | undefined> {
-    endpoint.activeConnections += 1;
+    endpoint.beginRelay();
     try {
       const { connectTimeoutMs } = endpoint.cluster.config.limits;
       const { tunnel } = this.#options.spec();
@@ -269,7 +269,7 @@ export class TcpProxy {
       flow.transportFailure = "";
       return stream;
     } catch (error) {
-      endpoint.activeConnections -= 1;
+      endpoint.endRelay();
       endpoint.counters.connectFailures += 1;
       flow.flag = responseFlags.upstreamConnectionFailure;
       flow.transportFailure = messageOf(error);
@@ -300,7 +300,8 @@ export class TcpProxy {
 function isFull(cluster: Cluster): boolean {
   const { maxConnections } = cluster.config.limits;
   if (maxConnections >= 0xffff_ffff) return false;
-  let open = 0;
+  const { relayed } = cluster.breaker;
+  let open = relayed.open - relayed.active;
   for (const endpoint of cluster.endpoints()) open += endpoint.activeConnections;
   return open >= maxConnections;
 }

@@ -7,6 +7,7 @@ import { freePort } from "../../net/testing/index.ts";
 import { parsePrometheus, type PrometheusSample } from "../../telemetry/index.ts";
 import { readSettings, type ProxySettings } from "../proxy-settings.ts";
 import { Proxy, type ProxyOptions } from "../proxy.ts";
+import { spawnWorker, WorkerSet } from "../workers/index.ts";
 import { AdsServer } from "./ads-server.ts";
 import { eventually, fetchOnce } from "./harness.ts";
 
@@ -16,8 +17,15 @@ export interface TestProxyOptions {
   readonly address?: string;
   readonly authority: CertificateAuthority;
   readonly environment?: Readonly<Record<string, string>>;
-  /** What serves; a data path in this thread when absent. */
+  /** 1 when absent. */
+  readonly workers?: number;
+  /** What serves, in place of {@link workers}. */
   readonly serve?: NonNullable<ProxyOptions["serve"]>;
+}
+
+/** What serves in a proxy of a test: so many workers, or a data path in this thread. */
+export function servingOf(count: number): Pick<ProxyOptions, "serve"> {
+  return count === 1 ? {} : { serve: (data) => new WorkerSet({ count, spawn: spawnWorker, data }) };
 }
 
 /** A whole proxy in this process, with a control plane of its own. */
@@ -60,7 +68,7 @@ export class TestProxy implements AsyncDisposable {
       clock: systemClock,
       random: seededRandom(3),
       quit: () => this.shutdown.request("quit"),
-      ...(options.serve === undefined ? {} : { serve: options.serve }),
+      ...(options.serve === undefined ? servingOf(options.workers ?? 1) : { serve: options.serve }),
     });
     this.ended = proxy.run(this.shutdown);
   }

@@ -19,8 +19,13 @@ export class Budget {
     this.#limit = limit;
   }
 
+  /** What counts for the limit: what is taken here, and wherever else it is shared. */
+  get open(): number {
+    return this.active;
+  }
+
   get exhausted(): boolean {
-    return this.active >= this.#limit();
+    return this.open >= this.#limit();
   }
 
   /** False, and counted, if the limit is reached. What was taken must be returned. */
@@ -43,6 +48,10 @@ export class Budget {
   }
 }
 
+/** The resources of a {@link CircuitBreaker}. */
+export const breakerResources = ["connections", "pending", "requests", "retries", "relayed"] as const;
+export type BreakerResource = (typeof breakerResources)[number];
+
 /** Keeps a cluster within its limits. What exceeds them is refused at once (response flag UO). */
 export class CircuitBreaker {
   /**
@@ -54,16 +63,24 @@ export class CircuitBreaker {
   readonly pending: Budget;
   readonly requests: Budget;
   readonly retries: Budget;
+  /** Raw connections, which have a limit of their own beside that of the connections for requests. */
+  readonly relayed: Budget;
 
-  constructor(limits: BreakerLimits) {
-    this.connections = new Budget(() => limits.maxConnections);
-    this.pending = new Budget(() => limits.maxPendingRequests);
-    this.requests = new Budget(() => limits.maxRequests);
-    const budget = limits.retryBudget;
-    this.retries = new Budget(
-      budget === undefined
+  /** `budget` makes the count of a resource; of this thread alone when absent. */
+  constructor(
+    limits: BreakerLimits,
+    budget: (resource: BreakerResource, limit: () => number) => Budget = (_resource, limit) => new Budget(limit),
+  ) {
+    this.connections = budget("connections", () => limits.maxConnections);
+    this.pending = budget("pending", () => limits.maxPendingRequests);
+    this.requests = budget("requests", () => limits.maxRequests);
+    const retries = limits.retryBudget;
+    this.retries = budget(
+      "retries",
+      retries === undefined
         ? () => limits.maxRetries
-        : () => Math.max(budget.min, budget.fraction * this.requests.active),
+        : () => Math.max(retries.min, retries.fraction * this.requests.open),
     );
+    this.relayed = budget("relayed", () => limits.maxConnections);
   }
 }

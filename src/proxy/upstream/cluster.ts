@@ -47,7 +47,19 @@ const maxDestinations = 4096;
 /** How long requests wait for the first endpoints of a cluster, from when it came on. */
 const firstEndpointsLimitMs = 5000;
 
+/** An endpoint that is left out for its responses. */
+export interface Ejection {
+  readonly cluster: string;
+  /** As the cluster knows it. */
+  readonly endpoint: string;
+  readonly forMs: number;
+}
+
 export interface ClusterRuntime {
+  /** Makes what keeps a cluster within its limits; absent: this thread serves alone. */
+  readonly breaker?: (cluster: string, limits: BreakerLimits) => CircuitBreaker;
+  /** Told of each endpoint that is ejected here. */
+  readonly ejected?: (ejection: Ejection) => void;
   /** Settings of a cluster that forwards to the names that clients request. */
   readonly names?: ForwardNames;
   readonly connector: EndpointConnector;
@@ -132,6 +144,17 @@ export class Endpoint {
     return this.config.healthy && this.outliers.ejectedAtMs === undefined;
   }
 
+  /** A TCP connection is dialled to it; {@link endRelay} must follow. */
+  beginRelay(): void {
+    this.activeConnections += 1;
+    this.cluster.breaker.relayed.force();
+  }
+
+  endRelay(): void {
+    this.activeConnections -= 1;
+    this.cluster.breaker.relayed.give();
+  }
+
   /** What a connection has proved about the endpoint. */
   knowPeer(identity: string | undefined): void {
     if (identity === undefined || identity === this.peerIdentity) return;
@@ -188,7 +211,7 @@ export class Cluster {
     this.config = config;
     this.#runtime = runtime;
     this.#addedAtMs = runtime.clock.steadyMs();
-    this.breaker = new CircuitBreaker(config);
+    this.breaker = runtime.breaker?.(config.name, config) ?? new CircuitBreaker(config);
     this.#selection = new EndpointSelection<Endpoint>([], config, runtime.random);
     this.#outliers =
       config.outliers === undefined
@@ -280,7 +303,19 @@ export class Cluster {
 
   /** Passive health checking: an endpoint that failed too often is left out for a while. */
   judge(endpoint: Endpoint, outcome: EndpointOutcome): void {
-    if (this.#outliers?.report(endpoint.outliers, outcome, this.#runtime.clock.steadyMs()) === true) this.#select();
+    if (this.#outliers?.report(endpoint.outliers, outcome, this.#runtime.clock.steadyMs()) !== true) return;
+    this.#select();
+    const { ejected } = this.#runtime;
+    if (ejected === undefined) return;
+    for (const [key, one] of this.#endpoints)
+      if (one === endpoint) ejected({ cluster: this.name, endpoint: key, forMs: endpoint.outliers.ejectedForMs });
+  }
+
+  /** Another thread of this proxy has ejected an endpoint. */
+  eject(key: string, forMs: number): void {
+    const record = this.#endpoints.get(key)?.outliers;
+    if (record === undefined) return;
+    if (this.#outliers?.eject(record, forMs, this.#runtime.clock.steadyMs()) === true) this.#select();
   }
 
   get outlierCounters(): OutlierDetector["counters"] | undefined {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { seededRandom, systemClock, type Clock } from "../../base/index.ts";
 import { endpointAt, plainCluster } from "../testing/harness.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
-import { Cluster, type ClusterConfig, type Endpoint } from "./cluster.ts";
+import { Cluster, type ClusterConfig, type Ejection, type Endpoint } from "./cluster.ts";
 import type { EndpointOutcome, OutlierPolicy } from "./outlier-detector.ts";
 
 const policy: OutlierPolicy = {
@@ -22,6 +22,7 @@ const policy: OutlierPolicy = {
 class Fixture {
   nowMs = 0;
   readonly cluster: Cluster;
+  readonly ejections: Ejection[] = [];
   readonly endpoints: readonly Endpoint[];
 
   constructor(outliers: Partial<OutlierPolicy>, count: number, more: Partial<ClusterConfig> = {}) {
@@ -37,6 +38,7 @@ class Fixture {
     this.cluster = new Cluster(config, {
       clock,
       random: seededRandom(1),
+      ejected: (ejection) => void this.ejections.push(ejection),
       connector: { connect: () => Promise.reject(new Error("no network")) },
     });
     this.cluster.setEndpoints(Array.from({ length: count }, (_, index) => endpointAt(1000 + index)));
@@ -91,6 +93,28 @@ test("no more than the percentage is out at once; the last one may be kept in, o
   assert.deepEqual(failAll(new Fixture({ maxEjectionPercent: 10 }, 4)), [0, 1, 2, 3]);
   assert.deepEqual(failAll(new Fixture({ maxEjectionPercent: 10, alwaysEjectsOne: true }, 4)), [1, 2, 3]);
   assert.deepEqual(failAll(new Fixture({}, 2)), [-1000], "all are out: nobody is reached");
+});
+
+test("what one thread ejects is told, and another leaves it out as long, within its own percentage", () => {
+  const [one, two] = [new Fixture({}, 3), new Fixture({ maxEjectionPercent: 40 }, 3)];
+  one.tell(0, 500, 500, 500);
+  one.tell(1, 500, 500, 500);
+  assert.deepEqual(
+    one.ejections.map(({ cluster, forMs }) => [cluster, forMs]),
+    [
+      ["c", 10_000],
+      ["c", 10_000],
+    ],
+  );
+  for (const { endpoint, forMs } of one.ejections) two.cluster.eject(endpoint, forMs);
+  two.cluster.eject("one that is gone by now", 10_000);
+  assert.deepEqual(two.reached(), [1, 2]);
+  assert.deepEqual(two.ejections, [], "what it was told it does not tell");
+  assert.deepEqual(two.cluster.outlierCounters, { ejections: 0, overflows: 0 });
+  two.at(9000);
+  assert.deepEqual(two.reached(), [1, 2]);
+  two.at(10_000);
+  assert.deepEqual(two.reached(), [0, 1, 2]);
 });
 
 test("gateway errors count by themselves; other server errors interrupt them", () => {

@@ -85,6 +85,16 @@ export class OutlierDetector {
     return true;
   }
 
+  /** Ejects for so long what was judged, and counted, elsewhere. Answers whether it does, which the percentage may forbid. */
+  eject(record: OutlierRecord, forMs: number, nowMs: number): boolean {
+    if (record.ejectedAtMs !== undefined || !this.#mayEject()) return false;
+    record.ejections += 1;
+    record.ejectedAtMs = nowMs;
+    record.ejectedForMs = forMs;
+    record.forget();
+    return true;
+  }
+
   /** May be called often; it works once in each interval. Returns whether an endpoint has come back. */
   sweep(nowMs: number): boolean {
     if (nowMs < this.#nextSweepMs) return false;

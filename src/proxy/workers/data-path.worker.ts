@@ -16,10 +16,11 @@ import { ReceivedCertificates } from "./received-certificates.ts";
 import { sharedListen } from "./shared-listen.ts";
 import { ThreadCalls } from "./thread-calls.ts";
 import type { ProcessCalls, UpdateOutcome, WorkerCalls, WorkerStart } from "./worker-calls.ts";
+import { WorkerLimits } from "./worker-limits.ts";
 
 invariant(parentPort !== null, "a worker runs in a thread of its own");
 const port = parentPort;
-const { settings, startedMs, logLevel } = workerData as WorkerStart;
+const { settings, startedMs, logLevel, worker, limits } = workerData as WorkerStart;
 const threshold: LogThreshold = { level: logLevel };
 const log = createLogger({ scope: "worker", level: threshold });
 const clock = systemClock;
@@ -42,6 +43,11 @@ const dataPath = new DataPath({
   clock,
   random: systemRandom,
   startedMs,
+  shared: new WorkerLimits({
+    memory: limits,
+    worker,
+    ejected: (ejection) => void calls.call("ejected", ejection).catch(() => undefined),
+  }),
 });
 let names = new Map<string, readonly string[]>();
 dataPath.attach({ setNames: (typeUrl, wanted) => void names.set(typeUrl, [...wanted]) });
@@ -74,6 +80,8 @@ const calls = new ThreadCalls<ProcessCalls, WorkerCalls>(port, {
     ended.abort();
   },
   force: () => forced.abort(),
+  eject: (ejection) => dataPath.eject(ejection),
+  live: () => undefined,
   owns: ({ remotePort, localPort }) => dataPath.owns(remotePort, localPort),
   answer: (target) => dataPath.answer(target),
   clusters: () => dataPath.clusters(),

@@ -5,12 +5,17 @@ import type { ClusterStatus } from "../observe/cluster-status.ts";
 import type { Statistic } from "../observe/proxy-stats.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
 import type { ServingStatus } from "../serving.ts";
+import type { Ejection } from "../upstream/cluster.ts";
+import type { LimitsMemory } from "./worker-limits.ts";
 
 /** What a worker begins with. */
 export interface WorkerStart {
   readonly settings: ProxySettings;
   readonly startedMs: number;
   readonly logLevel: LogLevel;
+  /** From 0, its place among the workers. */
+  readonly worker: number;
+  readonly limits: LimitsMemory;
 }
 
 /** How an update was taken. */
@@ -36,6 +41,10 @@ export type WorkerCalls = {
   readonly end: (nothing: undefined) => void;
   /** Ends without waiting for anything. */
   readonly force: (nothing: undefined) => void;
+  /** What another worker has ejected. */
+  readonly eject: (ejection: Ejection) => void;
+  /** Answers that it lives. */
+  readonly live: (nothing: undefined) => void;
   readonly owns: (ports: { readonly remotePort: number; readonly localPort: number }) => boolean;
   readonly answer: (target: string) => EndpointAnswer;
   readonly clusters: (nothing: undefined) => readonly ClusterStatus[];
@@ -47,4 +56,6 @@ export type WorkerCalls = {
 export type ProcessCalls = {
   /** The addresses of a name. */
   readonly resolve: (name: string) => readonly string[];
+  /** It has ejected an endpoint; the others are to be told. */
+  readonly ejected: (ejection: Ejection) => void;
 };

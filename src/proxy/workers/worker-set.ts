@@ -25,16 +25,23 @@ import type { Serving, ServingStatus } from "../serving.ts";
 import { ConfigMirror } from "./config-mirror.ts";
 import { mergeClusters, mergeStatistics } from "./merge-counts.ts";
 import { ThreadCalls } from "./thread-calls.ts";
+import { watchWorker, type WatchLimits } from "./watch-worker.ts";
 import type { ProcessCalls, UpdateOutcome, WorkerCalls, WorkerStart } from "./worker-calls.ts";
+import { limitsMemory, releaseWorker, type LimitsMemory } from "./worker-limits.ts";
+
+/** What is used of a thread. */
+export type WorkerThread = Pick<Worker, "on" | "postMessage" | "terminate">;
 
 export interface WorkerSetOptions {
   readonly count: number;
-  readonly spawn: (start: WorkerStart) => Worker;
+  readonly spawn: (start: WorkerStart) => WorkerThread;
   readonly data: Pick<DataPathOptions, "settings" | "registry" | "resolve" | "log" | "clock" | "random" | "startedMs">;
+  /** When a worker counts as stuck. */
+  readonly watch?: WatchLimits;
 }
 
 interface LiveWorker {
-  readonly thread: Worker;
+  readonly thread: WorkerThread;
   readonly calls: ThreadCalls<WorkerCalls, ProcessCalls>;
   readonly exited: Promise<void>;
   /** As it stood when somebody asked last: what it has counted is not lost with it. */
@@ -59,6 +66,7 @@ export class WorkerSet implements Serving {
   readonly #mirror: ConfigMirror;
   readonly #live = new Map<number, LiveWorker>();
   readonly #connections: MetricFamily<Gauge>;
+  readonly #limits: LimitsMemory;
   #client: Pick<XdsClient, "setNames"> | undefined;
   #certificate: CertificateParts | undefined;
   #logLevel: LogLevel;
@@ -76,6 +84,7 @@ export class WorkerSet implements Serving {
     this.#options = options;
     this.workers = options.count;
     this.#logLevel = options.data.log.level;
+    this.#limits = limitsMemory(options.count);
     this.#connections = options.data.registry.gauge(
       "serin_proxy_worker_connections",
       "Connections of clients that live now, by worker.",
@@ -232,10 +241,20 @@ export class WorkerSet implements Serving {
     while (!this.#ended.signal.aborted) {
       const bornMs = clock.steadyMs();
       let trouble = "it ended";
+      const exit = new AbortController();
       try {
-        const worker = this.#begin((error) => (trouble = messageOf(error)));
+        const worker = this.#begin(index, (error) => (trouble = messageOf(error)));
         this.#live.set(index, worker);
+        const onStuck = (forMs: number): void => {
+          trouble = `it has not answered for ${forMs} ms`;
+          void worker.thread.terminate();
+        };
+        void watchWorker(
+          { ask: () => worker.calls.call("live", undefined), onStuck, clock, ...this.#watch() },
+          exit.signal,
+        );
         await worker.exited;
+        releaseWorker(this.#limits, index);
         this.#lostAtMs = clock.steadyMs();
         this.#live.delete(index);
         this.#connections.remove(String(index));
@@ -244,6 +263,7 @@ export class WorkerSet implements Serving {
       } catch (error) {
         trouble = messageOf(error);
       }
+      exit.abort();
       if (this.#ended.signal.aborted) return;
       if (clock.steadyMs() - bornMs >= steadyAfterMs) backoff.reset();
       const waitMs = backoff.nextMs();
@@ -257,13 +277,19 @@ export class WorkerSet implements Serving {
   }
 
   /** A worker that is brought to where the others are: what it is called for from now on comes after that. */
-  #begin(onError: (error: unknown) => void): LiveWorker {
+  #begin(index: number, onError: (error: unknown) => void): LiveWorker {
     const { spawn, data } = this.#options;
     const { settings, startedMs, resolve } = data;
-    const thread = spawn({ settings, startedMs, logLevel: this.#logLevel });
+    const thread = spawn({ settings, startedMs, logLevel: this.#logLevel, worker: index, limits: this.#limits });
     thread.on("error", onError);
     const exited = new Promise<void>((done) => thread.on("exit", () => done()));
-    const calls = new ThreadCalls<WorkerCalls, ProcessCalls>(thread, { resolve });
+    const calls = new ThreadCalls<WorkerCalls, ProcessCalls>(thread, {
+      resolve,
+      ejected: (ejection) => {
+        for (const [other, worker] of this.#live)
+          if (other !== index) void worker.calls.call("eject", ejection).catch(() => undefined);
+      },
+    });
     const ask = <Name extends keyof WorkerCalls>(name: Name, argument: Parameters<WorkerCalls[Name]>[0]): void =>
       void calls.call(name, argument).catch(() => undefined);
     if (this.#certificate !== undefined) ask("certify", this.#certificate);
@@ -272,6 +298,11 @@ export class WorkerSet implements Serving {
     for (const update of this.#mirror.replay()) ask("update", update);
     if (!this.#listens) ask("stopListening", undefined);
     return { thread, calls, exited, metrics: [], statistics: [] };
+  }
+
+  #watch(): { readonly limits?: WatchLimits } {
+    const { watch } = this.#options;
+    return watch === undefined ? {} : { limits: watch };
   }
 
   #remember({ metrics, statistics }: LiveWorker): void {

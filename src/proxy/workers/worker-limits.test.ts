@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SharedTable } from "./shared-table.ts";
+import { limitsMemory, releaseWorker, WorkerLimits } from "./worker-limits.ts";
+
+const limits = {
+  maxConnections: 3,
+  maxPendingRequests: 100,
+  maxRequests: 4,
+  maxRetries: 100,
+  retryBudget: { fraction: 0.5, min: 1 },
+};
+
+function workers(count: number, nowMs: () => number = () => 0) {
+  const memory = { ...limitsMemory(count), sinceMs: 0 };
+  const parts = Array.from(
+    { length: count },
+    (_, worker) => new WorkerLimits({ memory, worker, nowMs, ejected: () => undefined }),
+  );
+  return { memory, parts };
+}
+
+test("a cluster's limits hold for all workers together, and what one returns another may take", () => {
+  const { parts } = workers(2);
+  const [one, two] = parts.map((part) => part.breaker("a", limits));
+  assert.ok(one !== undefined && two !== undefined);
+  for (const breaker of [one, two, one, two]) assert.equal(breaker.requests.take(), true);
+  assert.deepEqual([one.requests.take(), two.requests.take()], [false, false]);
+  assert.deepEqual([one.requests.active, two.requests.active, one.requests.open], [2, 2, 4]);
+  one.requests.give();
+  assert.deepEqual([two.requests.take(), one.requests.take()], [true, false]);
+  // Half of the four requests that are open in both.
+  assert.deepEqual([one.retries.take(), two.retries.take(), one.retries.take()], [true, true, false]);
+  one.connections.force();
+  two.relayed.force();
+  assert.deepEqual([one.connections.open, two.connections.open, one.relayed.open], [1, 1, 1]);
+  assert.equal(parts[0]?.breaker("b", limits).requests.take(), true, "another cluster counts by itself");
+});
+
+test("what a worker had open when it ended is free again, what the others have is not", () => {
+  const { memory, parts } = workers(3);
+  const breakers = parts.map((part) => part.breaker("a", limits));
+  for (const breaker of breakers) for (let count = 0; count < 2; count += 1) breaker.requests.force();
+  releaseWorker(memory, 1);
+  assert.equal(breakers[0]?.requests.open, 4);
+  assert.equal(breakers[2]?.requests.open, 4);
+});
+
+test("all workers take from one bucket; a resource's buckets, and other resources' ones, stay apart", () => {
+  let nowMs = 0;
+  const { parts } = workers(2, () => nowMs);
+  const size = { max: 3, perFill: 2, fillIntervalMs: 1000 };
+  const compiled = parts.map(({ buckets }) => {
+    buckets.begin("listener a");
+    const made = [buckets.make(size), buckets.make(size)];
+    buckets.begin("listener b");
+    return [...made, buckets.make(size)];
+  });
+  const take = (bucket: number): (boolean | undefined)[] =>
+    [0, 1, 0, 1].map((worker) => compiled[worker]?.[bucket]?.take());
+  assert.deepEqual(take(0), [true, true, true, false]);
+  assert.deepEqual(take(1), [true, true, true, false]);
+  assert.deepEqual(take(2), [true, true, true, false]);
+  nowMs = 1000;
+  assert.deepEqual(take(0), [true, true, false, false]);
+  // However long nobody came, no more than the bucket holds.
+  nowMs = 3_600_000;
+  assert.deepEqual(take(0), [true, true, true, false]);
+  // Past the greatest number of fills that a cell holds.
+  for (nowMs of [(2 ** 31 - 10) * 1000, (2 ** 31 + 10) * 1000]) assert.deepEqual(take(0), [true, true, true, false]);
+  const later = parts[1]?.buckets;
+  later?.begin("listener a");
+  assert.equal(later?.make(size).take(), false, "a worker that compiles it anew finds the tokens as they are");
+  later?.begin("listener a");
+  assert.equal(later?.make({ ...size, max: 4 }).take(), true, "another limit is another bucket");
+});
+
+test("names find their cells in every thread, and without room for another there is none", () => {
+  const memory = SharedTable.memory(8, 2);
+  const [one, two] = [new SharedTable(memory, 2), new SharedTable(memory, 2)];
+  const names = Array.from({ length: 8 }, (_, index) => `name ${index}`);
+  const places = names.map((name) => one.find(name));
+  assert.deepEqual(
+    places.map(Number).sort((left, right) => left - right),
+    [0, 2, 4, 6, 8, 10, 12, 14],
+  );
+  assert.deepEqual(
+    names.map((name) => two.find(name)),
+    places,
+  );
+  assert.equal(two.find("one more"), undefined);
+  assert.deepEqual([...one.all()], [0, 2, 4, 6, 8, 10, 12, 14]);
+});

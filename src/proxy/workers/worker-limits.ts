@@ -1,0 +1,207 @@
+import { TokenBucket } from "../filters/local-rate-limit-filter.ts";
+import type { BucketSize, SharedBuckets, Tokens } from "../filters/tokens.ts";
+import type { JointLimits } from "../joint-limits.ts";
+import {
+  breakerResources,
+  Budget,
+  CircuitBreaker,
+  type BreakerLimits,
+  type BreakerResource,
+} from "../upstream/circuit-breaker.ts";
+import type { Ejection } from "../upstream/cluster.ts";
+import { SharedTable } from "./shared-table.ts";
+
+/** Clusters whose limits hold for all workers together. */
+const maxClusters = 16_384;
+/** Rate limits that do. */
+const maxBuckets = 8192;
+/** What one thread writes all the time is apart from what others write: a cache line has 64 bytes. */
+const lineCells = 16;
+/** Of tokens: a cell holds no more. */
+const maxTokens = 2 ** 31 - 1;
+
+/** What workers count in together. */
+export interface LimitsMemory {
+  readonly workers: number;
+  /** When it began, on {@link commonMs}. */
+  readonly sinceMs: number;
+  readonly breakers: SharedArrayBuffer;
+  readonly buckets: SharedArrayBuffer;
+}
+
+export function limitsMemory(workers: number): LimitsMemory {
+  return {
+    workers,
+    sinceMs: commonMs(),
+    breakers: SharedTable.memory(maxClusters, workers * lineCells),
+    buckets: SharedTable.memory(maxBuckets, lineCells),
+  };
+}
+
+/** A steady time that says the same in every thread, as that of `performance` does not. */
+export function commonMs(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}
+
+/** A worker has ended, with all that it had open. */
+export function releaseWorker({ workers, breakers }: LimitsMemory, worker: number): void {
+  const table = new SharedTable(breakers, workers * lineCells);
+  for (const first of table.all())
+    for (let cell = 0; cell < breakerResources.length; cell += 1)
+      Atomics.store(table.cells, first + worker * lineCells + cell, 0);
+}
+
+export interface WorkerLimitsOptions {
+  readonly memory: LimitsMemory;
+  /** From 0, its place among the workers. */
+  readonly worker: number;
+  /** As {@link commonMs}, or a test's. */
+  readonly nowMs?: () => number;
+  readonly ejected: (ejection: Ejection) => void;
+}
+
+/** A worker's part in what all of them count together. */
+export class WorkerLimits implements JointLimits {
+  readonly #options: WorkerLimitsOptions;
+  readonly #breakers: SharedTable;
+  readonly #buckets: SharedTable;
+  readonly buckets: SharedBuckets;
+  #resource = "";
+  #made = 0;
+
+  constructor(options: WorkerLimitsOptions) {
+    const { memory } = options;
+    this.#options = options;
+    this.#breakers = new SharedTable(memory.breakers, memory.workers * lineCells);
+    this.#buckets = new SharedTable(memory.buckets, lineCells);
+    this.buckets = {
+      begin: (resource) => {
+        this.#resource = resource;
+        this.#made = 0;
+      },
+      make: (size) => this.#bucket(size),
+    };
+  }
+
+  ejected(ejection: Ejection): void {
+    this.#options.ejected(ejection);
+  }
+
+  /** Without room for another cluster, its limits hold for each worker by itself. */
+  breaker(cluster: string, limits: BreakerLimits): CircuitBreaker {
+    const first = this.#breakers.find(cluster);
+    if (first === undefined) return new CircuitBreaker(limits);
+    const { cells } = this.#breakers;
+    const { memory, worker } = this.#options;
+    const budget = (resource: BreakerResource, limit: () => number): Budget =>
+      new SharedBudget(limit, {
+        cells,
+        first: first + breakerResources.indexOf(resource),
+        workers: memory.workers,
+        worker,
+      });
+    return new CircuitBreaker(limits, budget);
+  }
+
+  #bucket(size: BucketSize): Tokens {
+    const { memory, nowMs = commonMs } = this.#options;
+    const sinceMs = (): number => nowMs() - memory.sinceMs;
+    this.#made += 1;
+    const { max, perFill, fillIntervalMs } = size;
+    const at = this.#buckets.find(`${this.#resource} ${this.#made} ${max} ${perFill} ${fillIntervalMs}`);
+    return at === undefined
+      ? new TokenBucket({ ...size, clock: { steadyMs: sinceMs } })
+      : new SharedTokenBucket(size, this.#buckets.cells, at, sinceMs);
+  }
+}
+
+interface BudgetCells {
+  readonly cells: Int32Array;
+  /** The count of worker 0; the others follow, a line each. */
+  readonly first: number;
+  readonly workers: number;
+  readonly worker: number;
+}
+
+/** Each worker counts by itself, so that the counts of one that has ended can be taken back; the limit is for their sum. */
+class SharedBudget extends Budget {
+  readonly #cells: Int32Array;
+  readonly #first: number;
+  readonly #end: number;
+  readonly #own: number;
+
+  constructor(limit: () => number, { cells, first, workers, worker }: BudgetCells) {
+    super(limit);
+    this.#cells = cells;
+    this.#first = first;
+    this.#end = first + workers * lineCells;
+    this.#own = first + worker * lineCells;
+  }
+
+  override get open(): number {
+    let open = 0;
+    for (let at = this.#first; at < this.#end; at += lineCells) open += Atomics.load(this.#cells, at);
+    return open;
+  }
+
+  override take(): boolean {
+    if (!super.take()) return false;
+    Atomics.add(this.#cells, this.#own, 1);
+    return true;
+  }
+
+  override force(): void {
+    super.force();
+    Atomics.add(this.#cells, this.#own, 1);
+  }
+
+  override give(): void {
+    super.give();
+    Atomics.sub(this.#cells, this.#own, 1);
+  }
+}
+
+/**
+ * Two cells: which fill has been counted last, and how many tokens are taken. Both begin at 0, so that no thread has to be the first.
+ * Fills are counted from a time that all threads have in common, not from when a bucket was made.
+ */
+class SharedTokenBucket implements Tokens {
+  readonly #max: number;
+  readonly #perFill: number;
+  readonly #fillIntervalMs: number;
+  readonly #cells: Int32Array;
+  readonly #at: number;
+  readonly #sinceMs: () => number;
+
+  constructor({ max, perFill, fillIntervalMs }: BucketSize, cells: Int32Array, at: number, sinceMs: () => number) {
+    this.#max = Math.min(max, maxTokens);
+    this.#perFill = perFill;
+    this.#fillIntervalMs = fillIntervalMs;
+    this.#cells = cells;
+    this.#at = at;
+    this.#sinceMs = sinceMs;
+  }
+
+  take(): boolean {
+    const cells = this.#cells;
+    // Both wrap where a cell does.
+    const fill = Math.floor(this.#sinceMs() / this.#fillIntervalMs) | 0;
+    const before = Atomics.load(cells, this.#at);
+    const fills = (fill - before) | 0;
+    if (fills > 0 && Atomics.compareExchange(cells, this.#at, before, fill) === before)
+      this.#giveBack(fills * this.#perFill);
+    for (;;) {
+      const taken = Atomics.load(cells, this.#at + 1);
+      if (taken >= this.#max) return false;
+      if (Atomics.compareExchange(cells, this.#at + 1, taken, taken + 1) === taken) return true;
+    }
+  }
+
+  #giveBack(tokens: number): void {
+    for (;;) {
+      const taken = Atomics.load(this.#cells, this.#at + 1);
+      if (Atomics.compareExchange(this.#cells, this.#at + 1, taken, Math.max(0, taken - tokens)) === taken) return;
+    }
+  }
+}

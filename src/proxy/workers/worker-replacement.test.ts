@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
+import { test } from "node:test";
+import type { Worker } from "node:worker_threads";
+import { seededRandom, silentLogger, systemClock } from "../../base/index.ts";
+import { MetricsRegistry } from "../../telemetry/index.ts";
+import { readSettings } from "../proxy-settings.ts";
+import { eventually } from "../testing/harness.ts";
+import type { WorkerStart } from "./worker-calls.ts";
+import { WorkerLimits } from "./worker-limits.ts";
+import { WorkerSet, type WorkerThread } from "./worker-set.ts";
+
+interface Call {
+  readonly call: number;
+  readonly name: string;
+  readonly argument: unknown;
+}
+
+/** A thread that notes what it is asked, and answers nothing in particular. */
+class FakeThread extends EventEmitter {
+  readonly start: WorkerStart;
+  readonly calls: Call[] = [];
+  answers: boolean;
+  ended = false;
+
+  constructor(start: WorkerStart, answers: boolean) {
+    super();
+    this.start = start;
+    this.answers = answers;
+  }
+
+  /** Answers what it has been asked, and whatever comes. */
+  begin(): void {
+    this.answers = true;
+    for (const { call } of this.calls) this.emit("message", { answer: call });
+  }
+
+  postMessage(message: Call): void {
+    this.calls.push(message);
+    if (this.answers) queueMicrotask(() => this.emit("message", { answer: message.call }));
+  }
+
+  terminate(): Promise<number> {
+    if (!this.ended) {
+      this.ended = true;
+      this.emit("exit", 1);
+    }
+    return Promise.resolve(1);
+  }
+
+  asked(name: string): unknown[] {
+    return this.calls.filter((call) => call.name === name).map(({ argument }) => argument);
+  }
+}
+
+class Fixture implements AsyncDisposable {
+  readonly threads: FakeThread[] = [];
+  readonly set: WorkerSet;
+
+  constructor(count: number, answers = true) {
+    this.set = new WorkerSet({
+      count,
+      spawn: (start) => {
+        const thread = new FakeThread(start, answers);
+        this.threads.push(thread);
+        return thread as unknown as Worker satisfies WorkerThread;
+      },
+      data: {
+        settings: readSettings({ env: {}, args: ["proxy", "router"], version: "1.2.3", labelsFile: undefined }),
+        registry: new MetricsRegistry(),
+        resolve: () => Promise.resolve([]),
+        log: silentLogger,
+        clock: systemClock,
+        random: seededRandom(1),
+        startedMs: 0,
+      },
+      watch: { everyMs: 5, maxMissed: 4 },
+    });
+    this.set.start();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.set.end(new AbortController().signal);
+  }
+}
+
+test("a worker that does not answer any more is ended, and another takes its place with what the others know", async () => {
+  await using fixture = new Fixture(2);
+  const { set, threads } = fixture;
+  set.setLogLevel("debug");
+  set.drain(true);
+  assert.deepEqual(
+    threads.map((thread) => [thread.start.worker, thread.asked("setLogLevel"), thread.asked("drain")]),
+    [
+      [0, ["debug"], [true]],
+      [1, ["debug"], [true]],
+    ],
+  );
+  await eventually(() => threads.every((thread) => thread.asked("live").length > 3));
+  const [first, second] = threads;
+  assert.ok(first !== undefined && second !== undefined);
+  second.answers = false;
+  await eventually(() => threads.length === 3);
+  assert.deepEqual([first.ended, second.ended], [false, true]);
+  const third = threads[2];
+  assert.deepEqual([third?.start.worker, third?.start.logLevel, third?.asked("drain")], [1, "debug", [true]]);
+});
+
+test("a worker that takes long to begin is waited for", async () => {
+  await using fixture = new Fixture(1, false);
+  const [slow] = fixture.threads;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.deepEqual([slow?.ended, fixture.threads.length], [false, 1]);
+  slow?.begin();
+});
+
+test("what one worker ejects, the others are told, and it is not", async () => {
+  await using fixture = new Fixture(3);
+  const { threads } = fixture;
+  const ejection = { cluster: "a", endpoint: "10.0.0.1 80", forMs: 30_000 };
+  threads[1]?.emit("message", { call: 1, name: "ejected", argument: ejection });
+  await eventually(() => threads[2]?.asked("eject").length === 1);
+  assert.deepEqual(
+    threads.map((thread) => thread.asked("eject")),
+    [[ejection], [], [ejection]],
+  );
+});
+
+test("what a dead worker had open is free for the one in its place", async () => {
+  await using fixture = new Fixture(2);
+  const { threads } = fixture;
+  const limits = { maxConnections: 1, maxPendingRequests: 1, maxRequests: 1, maxRetries: 1, retryBudget: undefined };
+  const breaker = (thread: FakeThread | undefined) => {
+    assert.ok(thread !== undefined);
+    const { limits: memory, worker } = thread.start;
+    return new WorkerLimits({ memory, worker, ejected: () => undefined }).breaker("a", limits);
+  };
+  assert.equal(breaker(threads[0]).requests.take(), true);
+  assert.equal(breaker(threads[1]).requests.take(), false);
+  await threads[0]?.terminate();
+  await eventually(() => threads.length === 3);
+  assert.equal(breaker(threads[2]).requests.take(), true);
+});
