@@ -27,6 +27,7 @@ import {
   weightedRoute,
 } from "./testing/ads-server.ts";
 import { eventually, fetchOnce } from "./testing/harness.ts";
+import { servingOf } from "./testing/test-proxy.ts";
 import { freePort } from "../net/testing/index.ts";
 
 class Mesh implements AsyncDisposable {
@@ -70,6 +71,7 @@ class Mesh implements AsyncDisposable {
       clock: systemClock,
       random: seededRandom(3),
       quit: () => this.shutdown.request("quit"),
+      ...servingOf(),
     });
     this.ended = proxy.run(this.shutdown);
   }
@@ -320,14 +322,18 @@ test("an endpoint behind a tunnel is reached by HBONE, as the gateway's identity
   ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
   ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });
   await mesh.ready();
-  for (let index = 0; index < 3; index += 1) assert.equal((await fetchOnce(port, "/")).body, "through the tunnel");
+  // On one connection: each worker has tunnels of its own.
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const ask = async (): Promise<string> => (await fetchOnce(port, "/", { agent })).body;
+  for (let index = 0; index < 3; index += 1) assert.equal(await ask(), "through the tunnel");
   assert.deepEqual(peers, ["spiffe://cluster.local/ns/test/sa/gateway 10.9.9.9:9080"], "one tunnel, kept");
   // A peer that drains gets no further request on tunnels that were kept, and its connection ends though we had one idle.
   const draining = servers[0];
   draining?.drain();
   await draining?.closed;
-  assert.equal((await fetchOnce(port, "/")).body, "through the tunnel");
+  assert.equal(await ask(), "through the tunnel");
   assert.equal(servers.length, 2);
+  agent.destroy();
   listener.close();
   certificates.close();
 });

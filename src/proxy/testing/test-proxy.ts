@@ -17,14 +17,17 @@ export interface TestProxyOptions {
   readonly address?: string;
   readonly authority: CertificateAuthority;
   readonly environment?: Readonly<Record<string, string>>;
-  /** 1 when absent. */
+  /** 1 when absent, but in a run that says otherwise. */
   readonly workers?: number;
   /** What serves, in place of {@link workers}. */
   readonly serve?: NonNullable<ProxyOptions["serve"]>;
 }
 
+/** The test of workers runs other tests once more with so many. */
+const workersOfRun = Number(process.env["SERIN_TEST_WORKERS"] ?? 1);
+
 /** What serves in a proxy of a test: so many workers, or a data path in this thread. */
-export function servingOf(count: number): Pick<ProxyOptions, "serve"> {
+export function servingOf(count = workersOfRun): Pick<ProxyOptions, "serve"> {
   return count === 1 ? {} : { serve: (data) => new WorkerSet({ count, spawn: spawnWorker, data }) };
 }
 
@@ -68,7 +71,7 @@ export class TestProxy implements AsyncDisposable {
       clock: systemClock,
       random: seededRandom(3),
       quit: () => this.shutdown.request("quit"),
-      ...(options.serve === undefined ? servingOf(options.workers ?? 1) : { serve: options.serve }),
+      ...(options.serve === undefined ? servingOf(options.workers) : { serve: options.serve }),
     });
     this.ended = proxy.run(this.shutdown);
   }
