@@ -158,7 +158,7 @@ async function push(names: readonly string[], flags: PushFlags, context: CliCont
     const { sent, sentBytes, reused } = result;
     const name = `${to.registry}/${to.repository}:${to.tag}`;
     context.out(
-      `✔ ${name}: ${sent === 0 ? "its content was there" : `${megabytes(sentBytes)} sent, ${reused} of ${sent + reused} blobs were there`}\n`,
+      `✔ ${name}: ${sent === 0 ? "its content was there" : `${bytesText(sentBytes)} sent, ${reused} of ${sent + reused} blobs were there`}\n`,
     );
   }
   if (flags.hub !== undefined) context.out(`Next: serin install --set hub=${flags.hub}\n`);
@@ -189,9 +189,9 @@ function countText(images: readonly LayoutImage[]): string {
 }
 
 function sizeText(blobs: readonly { readonly size: number }[]): string {
-  return megabytes(blobs.reduce((sum, { size }) => sum + size, 0));
+  return bytesText(blobs.reduce((sum, { size }) => sum + size, 0));
 }
 
-function megabytes(bytes: number): string {
-  return `${(bytes / mebibyte).toFixed(1)} MiB`;
+function bytesText(bytes: number): string {
+  return bytes < mebibyte ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / mebibyte).toFixed(1)} MiB`;
 }
