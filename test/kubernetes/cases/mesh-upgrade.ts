@@ -30,6 +30,8 @@ function upgradeObject(name: string, revision: string, tag: string): UntypedObje
         ],
         cni: { tag },
       },
+      // One step a namespace, and not one a pod.
+      ztunnel: { by: "Namespace" },
       gateways: { weights: [50, 100] },
       waypoints: { weights: [100] },
       checks: [
