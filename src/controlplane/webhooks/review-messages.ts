@@ -4,7 +4,6 @@ import type { InjectionReport } from "./inject-review.ts";
 
 /** Asks the review thread to answer one review. */
 export interface ReviewTask {
-  readonly kind: "review";
   /** The URL's path: `/validate…` or `/inject…`. */
   readonly path: string;
   readonly body: Uint8Array;
@@ -14,7 +13,6 @@ export interface ReviewTask {
  * The settings for injection, sent when the thread has read the pod's namespace. Without a context, the last one stays.
  */
 export interface ScopeMessage {
-  readonly kind: "scope";
   readonly namespaceLabels: Readonly<Record<string, string>>;
   readonly context?: InjectionContext;
 }
@@ -38,9 +36,10 @@ export interface ReviewAnswer {
   readonly injection?: InjectionReport;
 }
 
-export type ThreadMessage =
-  | { readonly kind: "ready" }
-  | ({ readonly kind: "named" } & ReviewedObject)
-  | { readonly kind: "scope"; readonly namespace: string }
-  | ({ readonly kind: "answer" } & ReviewAnswer)
-  | { readonly kind: "fault"; readonly message: string };
+/** `fault`: the request cannot be read. */
+export type ReviewReply =
+  ({ readonly kind: "answer" } & ReviewAnswer) | { readonly kind: "fault"; readonly message: string };
+
+/** What the thread says before its answer: the object's name, and that it waits for a {@link ScopeMessage}. */
+export type ReviewNotice =
+  ({ readonly kind: "named" } & ReviewedObject) | { readonly kind: "scope"; readonly namespace: string };

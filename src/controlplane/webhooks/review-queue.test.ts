@@ -29,7 +29,6 @@ const queue = new ReviewQueue({ scope, clock: systemClock });
 after(async () => await queue.close());
 
 const task = (review: unknown, path = "/validate"): ReviewTask => ({
-  kind: "review",
   path,
   body: Buffer.from(JSON.stringify(review)),
 });
@@ -152,7 +151,7 @@ test("a caller with many reviews that wait is turned away, others are not", asyn
 });
 
 test("what is no review is a fault", async () => {
-  const verdict = await queue.review("10.0.0.1", { kind: "review", path: "/validate", body: Buffer.from("[") });
+  const verdict = await queue.review("10.0.0.1", { path: "/validate", body: Buffer.from("[") });
   assert.equal(verdict?.kind, "fault");
   const list = await queue.review("10.0.0.1", task("text"));
   assert.deepEqual(list, { kind: "fault", message: "the body is no AdmissionReview" });

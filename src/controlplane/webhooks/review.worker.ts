@@ -1,17 +1,15 @@
 // Reviews untrusted objects in a thread of its own, so that they cannot block discovery. Each task gets one answer.
-import { parentPort } from "node:worker_threads";
 import { messageOf } from "../../base/index.ts";
+import { answerTasks } from "../../base/threads/index.ts";
 import type { InjectionContext } from "../../inject/index.ts";
 import type { AdmissionReview } from "./admission-review.ts";
 import { validate } from "./admission.ts";
 import { namespaceOf, reviewPod } from "./inject-review.ts";
-import type { ReviewAnswer, ReviewTask, ScopeMessage, ThreadMessage } from "./review-messages.ts";
+import type { ReviewAnswer, ReviewNotice, ReviewReply, ReviewTask, ScopeMessage } from "./review-messages.ts";
 
 /** Kubernetes names and kinds are no longer than this, so longer untrusted texts are cut. */
 const maxNameLength = 253;
 
-const port = parentPort;
-const reply = (message: ThreadMessage): void => port?.postMessage(message);
 let context: InjectionContext | undefined;
 let onScope: ((message: ScopeMessage) => void) | undefined;
 
@@ -34,13 +32,13 @@ function objectOf({ request }: AdmissionReview): string {
 async function scopeOf(namespace: string): Promise<ScopeMessage> {
   return await new Promise((resolve) => {
     onScope = resolve;
-    reply({ kind: "scope", namespace });
+    notify({ kind: "scope", namespace });
   });
 }
 
 async function answerTo({ path, body }: ReviewTask): Promise<ReviewAnswer> {
   const review = reviewOf(body);
-  reply({ kind: "named", uid: name(review.request?.uid), object: objectOf(review) });
+  notify({ kind: "named", uid: name(review.request?.uid), object: objectOf(review) });
   if (!path.startsWith("/inject")) {
     const answer = validate(review);
     const { kind, resource } = review.request ?? {};
@@ -70,16 +68,13 @@ async function answerTo({ path, body }: ReviewTask): Promise<ReviewAnswer> {
   };
 }
 
-async function run(task: ReviewTask): Promise<void> {
-  try {
-    reply({ kind: "answer", ...(await answerTo(task)) });
-  } catch (error) {
-    reply({ kind: "fault", message: messageOf(error) });
-  }
-}
-
-port?.on("message", (message: ReviewTask | ScopeMessage) => {
-  if (message.kind === "review") void run(message);
-  else onScope?.(message);
+const notify = answerTasks<ReviewTask, ReviewReply, ReviewNotice, ScopeMessage>({
+  answer: async (task) => {
+    try {
+      return { kind: "answer", ...(await answerTo(task)) };
+    } catch (error) {
+      return { kind: "fault", message: messageOf(error) };
+    }
+  },
+  onMessage: (message) => onScope?.(message),
 });
-reply({ kind: "ready" });

@@ -104,7 +104,7 @@ class ReviewHandler {
       }
       // Validation and injection take turns like two callers, so that objects do not delay pods.
       const caller = `${lane} ${request.socket.remoteAddress ?? ""}`;
-      const task = { kind: "review", path, body: Buffer.concat(chunks) } as const;
+      const task = { path, body: Buffer.concat(chunks) };
       const verdict = await this.#queue.review(caller, task, () => !response.destroyed);
       if (verdict === undefined) throw busy();
       return verdict;

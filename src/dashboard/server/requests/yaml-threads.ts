@@ -1,6 +1,6 @@
-import { Worker } from "node:worker_threads";
 import { manifestOf, type Manifest, type ManifestDocuments } from "../../../analyze/index.ts";
 import { systemClock, type Clock } from "../../../base/index.ts";
+import { LimitedThread } from "../../../base/threads/index.ts";
 import { refusal } from "../problem.ts";
 
 /** The answer of a thread. */
@@ -20,10 +20,10 @@ const readLimitMs = 5_000;
 const maxWaiting = 16;
 /** An idle thread stays this long, because an editor sends its text at every pause in typing. */
 const idleMs = 30_000;
-/** The memory of a thread in MiB. */
-const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 } as const;
 
 const threadFile = import.meta.url.endsWith(".ts") ? "./read-yaml.worker.ts" : "./read-yaml.worker.js";
+
+type YamlThread = LimitedThread<string, ReadYamlReply>;
 
 /**
  * Reads users' YAML in threads that are ended if they take too much time or memory: a few kilobytes can take minutes to
@@ -65,13 +65,9 @@ export class YamlThreads {
   async #reply(text: string): Promise<ReadYamlReply> {
     const kept = this.#idle.pop();
     kept?.end[Symbol.dispose]();
-    const thread = kept?.thread.hasEnded === false ? kept.thread : new YamlThread();
-    // The time to start the thread does not count, because the text did not cause it.
-    const isReady = await thread.ready;
-    const limit = this.#clock.after(this.#options.limitMs ?? readLimitMs, () => void thread.end());
-    const reply = isReady ? await thread.ask(text) : undefined;
-    limit[Symbol.dispose]();
-    if (reply === undefined) {
+    const thread = kept?.thread.hasEnded === false ? kept.thread : this.#start();
+    const outcome = await thread.ask(text, this.#options.limitMs ?? readLimitMs);
+    if (outcome.kind !== "answer") {
       await thread.end();
       throw refusal(
         "too-long",
@@ -80,7 +76,11 @@ export class YamlThreads {
       );
     }
     this.#keep(thread);
-    return reply;
+    return outcome.answer;
+  }
+
+  #start(): YamlThread {
+    return new LimitedThread(new URL(threadFile, import.meta.url), this.#clock);
   }
 
   #keep(thread: YamlThread): void {
@@ -92,55 +92,5 @@ export class YamlThreads {
       void thread.end();
     });
     this.#idle.push({ thread, end });
-  }
-}
-
-/** A thread that reads texts one after another. */
-class YamlThread {
-  readonly #worker = new Worker(new URL(threadFile, import.meta.url), {
-    resourceLimits: threadMemory,
-    execArgv: ["--disable-warning=ExperimentalWarning"],
-  });
-  #settle: ((reply: ReadYamlReply | undefined) => void) | undefined;
-  hasEnded = false;
-  /** Resolves to false if the thread ended before it was ready. */
-  readonly ready: Promise<boolean>;
-
-  constructor() {
-    const worker = this.#worker;
-    const settle = (reply: ReadYamlReply | undefined): void => {
-      this.#settle?.(reply);
-      this.#settle = undefined;
-    };
-    this.ready = new Promise((resolve) => {
-      worker.on("message", (message: ReadYamlReply | "ready") => {
-        if (message === "ready") resolve(true);
-        else settle(message);
-      });
-      // A thread that runs out of memory ends with an error.
-      for (const ended of ["error", "exit"] as const) {
-        worker.on(ended, () => {
-          this.hasEnded = true;
-          resolve(false);
-          settle(undefined);
-        });
-      }
-    });
-  }
-
-  /** Reads a text. Undefined if the thread ended before. */
-  async ask(text: string): Promise<ReadYamlReply | undefined> {
-    if (this.hasEnded) return undefined;
-    this.#worker.ref();
-    const reply = await new Promise<ReadYamlReply | undefined>((resolve) => {
-      this.#settle = resolve;
-      this.#worker.postMessage(text);
-    });
-    this.#worker.unref();
-    return reply;
-  }
-
-  async end(): Promise<void> {
-    await this.#worker.terminate();
   }
 }

@@ -1,0 +1,23 @@
+import { parentPort } from "node:worker_threads";
+import type { FromThread, ToThread } from "./limited-thread.ts";
+
+interface ThreadWork<Task, Answer, Message> {
+  /** Must not throw. */
+  readonly answer: (task: Task) => Answer | Promise<Answer>;
+  readonly onMessage?: (message: Message) => void;
+}
+
+/** The other end of a `LimitedThread`: answers its tasks. Returns a function that sends it a notice. */
+export function answerTasks<Task, Answer, Notice = never, Message = never>({
+  answer,
+  onMessage,
+}: ThreadWork<Task, Answer, Message>): (notice: Notice) => void {
+  const post = (message: FromThread<Answer, Notice>): void => parentPort?.postMessage(message);
+  const run = async (task: Task): Promise<void> => post({ answer: await answer(task) });
+  parentPort?.on("message", (posted: ToThread<Task, Message>) => {
+    if ("task" in posted) void run(posted.task);
+    else onMessage?.(posted.message);
+  });
+  post("ready");
+  return (notice) => post({ notice });
+}
