@@ -9,7 +9,8 @@ export type FromThread<Answer, Notice> = "ready" | { readonly answer: Answer } |
 
 /** What came of a task: an answer, or the limit that ended the thread. */
 export type ThreadOutcome<Answer> =
-  { readonly kind: "answer"; readonly answer: Answer } | { readonly kind: "overdue" | "exhausted" };
+  | { readonly kind: "answer"; readonly answer: Answer }
+  | { readonly kind: "overdue" | "exhausted" };
 
 /** The memory of a thread in MiB. An object of 3 MiB with everything made from it takes a tenth of this. */
 const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 } as const;

@@ -38,8 +38,10 @@ export interface ReviewAnswer {
 
 /** `fault`: the request cannot be read. */
 export type ReviewReply =
-  ({ readonly kind: "answer" } & ReviewAnswer) | { readonly kind: "fault"; readonly message: string };
+  | ({ readonly kind: "answer" } & ReviewAnswer)
+  | { readonly kind: "fault"; readonly message: string };
 
 /** What the thread says before its answer: the object's name, and that it waits for a {@link ScopeMessage}. */
 export type ReviewNotice =
-  ({ readonly kind: "named" } & ReviewedObject) | { readonly kind: "scope"; readonly namespace: string };
+  | ({ readonly kind: "named" } & ReviewedObject)
+  | { readonly kind: "scope"; readonly namespace: string };

@@ -6,7 +6,8 @@ import type { ReviewedObject, ReviewNotice, ReviewReply, ReviewTask, ScopeMessag
 
 /** The outcome of a review. If it ran out of time or memory, the thread may still have reported the object's name. */
 export type ReviewVerdict =
-  ReviewReply | { readonly kind: "overdue" | "exhausted"; readonly reviewed: ReviewedObject | undefined };
+  | ReviewReply
+  | { readonly kind: "overdue" | "exhausted"; readonly reviewed: ReviewedObject | undefined };
 
 const threadFile = import.meta.url.endsWith(".ts") ? "./review.worker.ts" : "./review.worker.js";
 

@@ -135,7 +135,8 @@ function renderReview(labels: Readonly<Record<string, string>>): UntypedObject {
           sideEffects: "None",
           failurePolicy: "Ignore",
           timeoutSeconds: 5,
-          clientConfig: { service: { name: "serin-rollout", namespace: engineNamespace, path: "/review", port: 443 } },
+          // The engine adds the path here too: at any other it says nothing of anybody's rights.
+          clientConfig: { service: { name: "serin-rollout", namespace: engineNamespace, port: 443 } },
           rules: [
             {
               apiGroups: ["rollout.serin.dev"],

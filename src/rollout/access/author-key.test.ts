@@ -19,9 +19,11 @@ test("all engines share one key and one path, which are made once and go with th
   assert.deepEqual(await first.get(), await second.get());
   assert.equal((await first.get()).length, 32);
   assert.equal(stored?.metadata.ownerReferences?.[0]?.uid, "u1");
-  const path = await first.path();
+  const path = await first.path("author");
   assert.match(path, /^\/author\/[0-9a-f]{64}$/);
-  assert.equal(await second.isPath(path), true);
+  assert.equal(await second.isPath("author", path), true);
+  assert.equal(await second.isPath("review", await first.path("review")), true);
+  assert.notEqual((await first.path("review")).slice(-64), path.slice(-64));
   for (const other of ["/author", "/author/", `${path}0`, path.replace(/.$/, (last) => (last === "0" ? "1" : "0"))])
-    assert.equal(await second.isPath(other), false, other);
+    assert.equal(await second.isPath("author", other), false, other);
 });

@@ -8,6 +8,9 @@ const secretName = "serin-rollout-author";
 const serviceName = "serin-rollout";
 const keyBytes = 32;
 
+type AskedPath = "author" | "review";
+const labels: Readonly<Record<AskedPath, string>> = { author: "path of the webhook", review: "path of reviews" };
+
 /** The key that authors are signed with, shared by all engines by a Secret, which the first one makes. */
 export class AuthorKey {
   readonly #client: KubeClient;
@@ -28,18 +31,18 @@ export class AuthorKey {
   }
 
   /**
-   * The path at which the API server asks for the author. It is secret, because otherwise anybody who reaches the port
-   * could get anybody's signature. It is in the configuration of the webhook, which only users who may read such
-   * configurations see.
+   * The path at which the API server asks for the author, or for a review with the rights of whoever writes. It is
+   * secret, because otherwise anybody who reaches the port could get anybody's signature, or learn anybody's rights. It
+   * is in the configuration of the webhook, which only users who may read such configurations see.
    */
-  async path(): Promise<string> {
-    return `/author/${createHmac("sha256", await this.get())
-      .update("path of the webhook")
+  async path(asked: AskedPath): Promise<string> {
+    return `/${asked}/${createHmac("sha256", await this.get())
+      .update(labels[asked])
       .digest("hex")}`;
   }
 
-  async isPath(path: string): Promise<boolean> {
-    const [shown, expected] = [Buffer.from(path), Buffer.from(await this.path())];
+  async isPath(asked: AskedPath, path: string): Promise<boolean> {
+    const [shown, expected] = [Buffer.from(path), Buffer.from(await this.path(asked))];
     return shown.length === expected.length && timingSafeEqual(shown, expected);
   }
 

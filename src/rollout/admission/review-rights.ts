@@ -1,22 +1,44 @@
-import { canaryKind, type Canary } from "../../api/serin/index.ts";
+import { canaryKind } from "../../api/serin/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import { authorOfRequest, describeQuestion, planText, questionsOfCanary, type AccessReviews } from "../access/index.ts";
+import {
+  authorOfRequest,
+  describeQuestion,
+  planText,
+  questionsOfCanary,
+  type AccessQuestion,
+  type AccessReviews,
+  type Author,
+} from "../access/index.ts";
 import { trustedUser, type RolloutReview } from "./review.ts";
 
-/**
- * What the author of a Canary lacks the right for. Undefined if nothing, or if that is unknown before there is a plan.
- */
-export async function refusalByRights(review: RolloutReview, reviews: AccessReviews): Promise<string | undefined> {
+/** The rights that the writer of a Canary must have. */
+export interface NeededRights {
+  /** The Canary's. */
+  readonly name: string;
+  readonly author: Author;
+  readonly questions: readonly AccessQuestion[];
+}
+
+/** Undefined if a review needs no rights, or if they are unknown before there is a plan. */
+export function neededRights(review: RolloutReview): NeededRights | undefined {
   const { kind, operation, object, oldObject, userInfo } = review.request ?? {};
   if (kind?.kind !== canaryKind.kind || kind.group !== canaryKind.group || operation === "DELETE") return undefined;
   const author = authorOfRequest(userInfo);
   if (author.user === "" || author.user === trustedUser || !changesPlan(object, oldObject)) return undefined;
   const { value } = canaryKind.parse?.(object) ?? {};
   if (value === undefined) return undefined;
-  const denied = await reviews.denied(author, questionsOfCanary(value satisfies Canary));
+  return { name: value.metadata.name ?? "", author, questions: questionsOfCanary(value) };
+}
+
+/** What the author of a Canary lacks the right for. Undefined if nothing. */
+export async function refusalByRights(
+  { name, author, questions }: NeededRights,
+  reviews: AccessReviews,
+): Promise<string | undefined> {
+  const denied = await reviews.denied(author, questions);
   return denied.length === 0
     ? undefined
-    : `Canary "${value.metadata.name ?? ""}": the engine does what the author of a Canary may do, and ${author.user} may not: ${denied.map(describeQuestion).join("; ")}`;
+    : `Canary "${name}": the engine does what the author of a Canary may do, and ${author.user} may not: ${denied.map(describeQuestion).join("; ")}`;
 }
 
 function changesPlan(object: unknown, oldObject: unknown): boolean {

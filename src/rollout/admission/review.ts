@@ -50,7 +50,7 @@ export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
  * write that does not change the spec passes: labels, and removing the finalizer of an object that is older than this
  * parser.
  */
-export async function reviewRollout(review: RolloutReview, notAllowed?: string): Promise<RolloutReviewAnswer> {
+export async function reviewRollout(review: RolloutReview): Promise<RolloutReviewAnswer> {
   const { request } = review;
   const kind = reviewedKinds.find(
     (candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group,
@@ -70,8 +70,16 @@ export async function reviewRollout(review: RolloutReview, notAllowed?: string):
   return answer(
     review,
     [...parsed.warnings, ...hidden.warnings].map((issue) => formatIssues([issue])),
-    errors.length === 0 ? notAllowed : `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`,
+    errors.length === 0 ? undefined : `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`,
   );
+}
+
+export function refuseReview(
+  review: RolloutReview,
+  refusal: string,
+  warnings: readonly string[] = [],
+): RolloutReviewAnswer {
+  return answer(review, warnings, refusal);
 }
 
 function keepsSpec({ operation, object, oldObject }: NonNullable<RolloutReview["request"]>): boolean {

@@ -1,11 +1,9 @@
 import { createServer, type Server } from "node:https";
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { reviewAuthor, type AccessReviews, type AuthorKey } from "../access/index.ts";
-import { refusalByRights } from "./review-rights.ts";
-import { reviewRollout } from "./review.ts";
+import type { AccessReviews, AuthorKey } from "../access/index.ts";
+import { ReviewHandler } from "./review-handler.ts";
 import { loadOrCreateCertificate } from "./serving-certificate.ts";
 import type { WebhookCertificate } from "./webhook-certificate.ts";
 
@@ -19,13 +17,12 @@ interface RolloutWebhookOptions {
   readonly accessReviews: AccessReviews;
 }
 
-/** What answers to reviews need. */
-export type ReviewTools = Pick<RolloutWebhookOptions, "log" | "authorKey" | "accessReviews">;
-
 const service = "serin-rollout";
 const reviewConfiguration = "serin-rollout";
 const authorConfiguration = "serin-rollout-author";
-const maxBodyBytes = 8 << 20;
+/** Enough, because the API server sends a review in one piece. */
+const requestTimeoutMs = 20_000;
+const maxConnections = 1_024;
 const lookEveryMs = 10_000;
 /** Until the configuration is there and trusts the certificate. */
 const lookAgainMs = 500;
@@ -34,6 +31,7 @@ const lookAgainMs = 500;
 export class RolloutWebhook {
   readonly #options: RolloutWebhookOptions;
   readonly #log: Logger;
+  readonly #handler: ReviewHandler;
   #server: Server | undefined;
   #certificate: WebhookCertificate | undefined;
   #trusted = false;
@@ -41,6 +39,7 @@ export class RolloutWebhook {
   constructor(options: RolloutWebhookOptions) {
     this.#options = options;
     this.#log = options.log.scoped("admission");
+    this.#handler = new ReviewHandler({ ...options, log: this.#log });
   }
 
   /** Whether the API server has trusted this webhook once: rollouts that are made before have no author. */
@@ -51,6 +50,7 @@ export class RolloutWebhook {
   /** Blocks until the signal is aborted. Trouble with the certificate is logged and tried again: the schema still stands. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
+    this.#handler.warm();
     while (!signal.aborted) {
       let trusted = false;
       try {
@@ -63,6 +63,7 @@ export class RolloutWebhook {
     }
     this.#server?.close();
     this.#server?.closeAllConnections();
+    await this.#handler.close();
   }
 
   /** Whether the API server trusts the certificate now. */
@@ -82,17 +83,25 @@ export class RolloutWebhook {
       this.#server.setSecureContext({ cert: certificate.certificate, key: certificate.privateKey });
     this.#certificate = certificate;
     const caBundle = Buffer.from(certificate.certificate).toString("base64");
-    const path = await this.#options.authorKey.path();
-    const review = await this.#trust(validatingWebhookConfigurationKind, reviewConfiguration, { caBundle });
-    const author = await this.#trust(mutatingWebhookConfigurationKind, authorConfiguration, { caBundle, path });
+    const { authorKey } = this.#options;
+    const review = await this.#trust(validatingWebhookConfigurationKind, reviewConfiguration, {
+      caBundle,
+      path: await authorKey.path("review"),
+    });
+    const author = await this.#trust(mutatingWebhookConfigurationKind, authorConfiguration, {
+      caBundle,
+      path: await authorKey.path("author"),
+    });
     return review && author;
   }
 
   async #listen({ certificate, privateKey }: WebhookCertificate, port: number): Promise<Server> {
     const server = createServer(
       { cert: certificate, key: privateKey, minVersion: "TLSv1.2" },
-      (request, response) => void answerReview(request, response, { ...this.#options, log: this.#log }),
+      (request, response) => void this.#handler.handle(request, response),
     );
+    server.requestTimeout = requestTimeoutMs;
+    server.maxConnections = maxConnections;
     return await new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, () => {
@@ -103,25 +112,23 @@ export class RolloutWebhook {
     });
   }
 
-  /** Tells the API server which CA to trust, and the path if that is a secret. */
+  /** Tells the API server which CA to trust, and the secret path. */
   async #trust(
     kind: typeof validatingWebhookConfigurationKind,
     name: string,
-    { caBundle, path }: { readonly caBundle: string; readonly path?: string },
+    { caBundle, path }: { readonly caBundle: string; readonly path: string },
   ): Promise<boolean> {
     const { client } = this.#options;
     const found = await client.get(kind, name);
     if (found?.webhooks === undefined) return false;
     const isTold = ({ clientConfig: { caBundle: trusted, service } }: (typeof found.webhooks)[number]): boolean =>
-      trusted === caBundle && (path === undefined || service?.path === path);
+      trusted === caBundle && service?.path === path;
     if (found.webhooks.every(isTold)) return true;
     const webhooks = found.webhooks.map((webhook) => ({
       ...webhook,
       clientConfig: {
         ...webhook.clientConfig,
-        ...(path === undefined || webhook.clientConfig.service === undefined
-          ? {}
-          : { service: { ...webhook.clientConfig.service, path } }),
+        ...(webhook.clientConfig.service === undefined ? {} : { service: { ...webhook.clientConfig.service, path } }),
         caBundle,
       },
     }));
@@ -134,40 +141,4 @@ export class RolloutWebhook {
     );
     return true;
   }
-}
-
-/** Never throws, whatever is sent: who reaches the port must not be able to end the engine. */
-export async function answerReview(
-  request: IncomingMessage,
-  response: ServerResponse,
-  { log, authorKey, accessReviews }: ReviewTools,
-): Promise<void> {
-  try {
-    const review: unknown = JSON.parse(await bodyOf(request));
-    if (typeof review !== "object" || review === null) throw new Error("the body is no AdmissionReview");
-    const { pathname } = new URL(request.url ?? "/", "http://localhost");
-    const asksAuthor = pathname.startsWith("/author");
-    if (asksAuthor && !(await authorKey.isPath(pathname))) throw new Error("authors are told to the API server alone");
-    const answer = JSON.stringify(
-      asksAuthor
-        ? reviewAuthor(review, await authorKey.get())
-        : await reviewRollout(review, await refusalByRights(review, accessReviews)),
-    );
-    response.writeHead(200, { "content-type": "application/json" }).end(answer);
-  } catch (error) {
-    log.warn("a review could not be answered", { error: messageOf(error) });
-    response.writeHead(400).end(`${messageOf(error)}\n`);
-  }
-}
-
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    const bytes = chunk as Buffer;
-    size += bytes.length;
-    if (size > maxBodyBytes) throw new Error(`the review has more than ${maxBodyBytes} bytes`);
-    chunks.push(bytes);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }

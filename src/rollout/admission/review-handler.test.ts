@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, test } from "node:test";
+import { createLogger, systemClock } from "../../base/index.ts";
+import type { AccessQuestion, AccessReviews, Author, AuthorKey } from "../access/index.ts";
+import { ReviewHandler } from "./review-handler.ts";
+
+const asked: string[] = [];
+const tools = {
+  log: createLogger({ scope: "test", write: () => undefined }),
+  clock: systemClock,
+  authorKey: {
+    get: () => Promise.resolve(Buffer.alloc(32)),
+    isPath: (of: string, path: string) => Promise.resolve(path === `/${of}/secret`),
+  } as unknown as AuthorKey,
+  accessReviews: {
+    denied: ({ user }: Author, questions: readonly AccessQuestion[]) => {
+      asked.push(user);
+      return Promise.resolve(questions);
+    },
+  } as unknown as AccessReviews,
+};
+
+let handler = new ReviewHandler(tools);
+const server = createServer((request, response) => void handler.handle(request, response));
+let url = "";
+
+before(async () => {
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/review`;
+});
+after(async () => {
+  server.close();
+  server.closeAllConnections();
+  await handler.close();
+});
+
+const target = { httpRoute: { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "next", port: 80 } } };
+
+async function answerAt(path: string, steps: readonly object[]): Promise<{ allowed: boolean; message: string }> {
+  const request = {
+    uid: "u",
+    kind: { group: "rollout.serin.dev", kind: "Canary" },
+    name: "web",
+    operation: "CREATE",
+    userInfo: { username: "ann" },
+    object: { metadata: { name: "web", namespace: "shop" }, spec: { target, steps } },
+  };
+  const answer = await fetch(new URL(path, url), { method: "POST", body: JSON.stringify({ request }) });
+  const { response } = (await answer.json()) as {
+    response: { uid: string; allowed: boolean; status?: { message: string } };
+  };
+  assert.equal(response.uid, "u");
+  return { allowed: response.allowed, message: response.status?.message ?? "" };
+}
+
+test("what is no review is answered 400, and ends nothing", async () => {
+  for (const body of ["null", "not json", ""]) assert.equal((await fetch(url, { method: "POST", body })).status, 400);
+  assert.equal((await fetch(url, { method: "POST", body: "{}" })).status, 200);
+  // Whoever reaches the port could have any author signed otherwise.
+  for (const [path, status] of [
+    ["author/secret", 200],
+    ["author/other", 400],
+    ["author", 400],
+  ] as const)
+    assert.equal((await fetch(new URL(path, url), { method: "POST", body: "{}" })).status, status, path);
+});
+
+test("faults are told to everybody, and rights to whom the path was told alone", async () => {
+  assert.match((await answerAt("/review", [{ weight: 101 }])).message, /spec\.steps\[0\]\.weight/);
+  assert.deepEqual(await answerAt("/review", [{ weight: 10 }]), { allowed: true, message: "" });
+  assert.deepEqual(asked, []);
+  const { allowed, message } = await answerAt("/review/secret", [{ weight: 10 }]);
+  assert.equal(allowed, false);
+  assert.match(message, /ann may not: patch httproutes/);
+  assert.deepEqual(asked, ["ann"]);
+});
+
+test("an object that takes longer than a review may is refused by its name while the loop goes on", async () => {
+  await handler.close();
+  handler = new ReviewHandler({ ...tools, limitMs: 1_000 });
+  // The reader of recurrence rules looks for such a day until the year 9999.
+  const window = { start: "1970-01-01T00:00:00", rrule: "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", durationSeconds: 60 };
+  const request = {
+    uid: "u",
+    kind: { group: "rollout.serin.dev", kind: "Freeze" },
+    name: "never",
+    operation: "CREATE",
+    object: { metadata: { name: "never" }, spec: { reason: "r", windows: Array.from({ length: 60 }, () => window) } },
+  };
+  let turns = 0;
+  const timer = setInterval(() => (turns += 1), 5);
+  const answer = await fetch(url, { method: "POST", body: JSON.stringify({ request }) });
+  clearInterval(timer);
+  const { response } = (await answer.json()) as { response: { allowed: boolean; status?: { message: string } } };
+  assert.equal(response.allowed, false);
+  assert.match(response.status?.message ?? "", /^Freeze "never" is refused: judging it took longer than 1 s/);
+  // If this thread did the review, it would get only a handful of turns.
+  assert.ok(turns > 20, `${turns} turns`);
+  assert.match((await answerAt("/review", [{ weight: 101 }])).message, /is not valid/, "the next one has a new thread");
+});
