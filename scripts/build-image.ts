@@ -5,7 +5,6 @@
 import { globSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { defaultHub } from "../src/api/images/index.ts";
 import { parseImageCatalogue } from "../src/cluster/images/parse-catalogue.ts";
 import { billOfMaterials, debianComponents, npmComponents, type Component } from "./image/bill-of-materials.ts";
@@ -20,6 +19,7 @@ import {
 } from "./image/layer-trees.ts";
 import { OciLayout, type Layer } from "./image/oci-layout.ts";
 import { runProgram } from "./image/run-program.ts";
+import { scriptArguments } from "./script-arguments.ts";
 
 const root = join(import.meta.dirname, "..");
 const sourceUrl = "https://github.com/serin-mesh/serin";
@@ -46,15 +46,25 @@ interface Package {
   readonly license: string;
 }
 
-const { values } = parseArgs({
-  options: {
+const { values } = scriptArguments(
+  {
+    command: "npm run image --",
+    help: {
+      output: "the directory of the OCI layout, .cache/image when absent",
+      arch: "architectures, separated by commas, all when absent",
+      version: "the images' tag, the package's version when absent",
+      hub: `the names' beginning, ${defaultHub} when absent`,
+      revision: "the commit for the label org.opencontainers.image.revision",
+    },
+  },
+  {
     output: { type: "string" },
     arch: { type: "string" },
     version: { type: "string" },
     hub: { type: "string" },
     revision: { type: "string" },
   },
-});
+);
 const chosen = (values.arch ?? Object.keys(architectures).join(",")).split(",");
 const unknown = chosen.filter((name) => !isArchitecture(name));
 if (unknown.length > 0) {

@@ -1,22 +1,31 @@
 // The dashboard's page over a mesh that nobody runs, for who works on the page. Each load of the page bundles it anew, or once for all where it is measured.
 //   node scripts/dashboard-dev.ts [--port 20080] [--workloads 20] [--login] [--built]
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { createLogger, shutdownOnSignals, systemClock } from "../src/base/index.ts";
 import { bundlePage } from "../src/dashboard/bundle/index.ts";
 import { AuditLog, DashboardServer, PageAssets } from "../src/dashboard/server/index.ts";
 import { syntheticAccess, syntheticIdentity } from "../src/dashboard/server/testing/synthetic-access.ts";
 import { syntheticHandlers } from "../src/dashboard/server/testing/synthetic-handlers.ts";
 import { SyntheticSource } from "../src/dashboard/server/testing/synthetic-source.ts";
+import { scriptArguments } from "./script-arguments.ts";
 
-const { values } = parseArgs({
-  options: {
+const { values } = scriptArguments(
+  {
+    command: "node scripts/dashboard-dev.ts",
+    help: {
+      port: "the port on the loopback, 0 for a free one",
+      workloads: "how many workloads the mesh has",
+      login: "ask for a token first",
+      built: "bundle the page once rather than on each load",
+    },
+  },
+  {
     port: { type: "string", default: "20080" },
     workloads: { type: "string", default: "20" },
     login: { type: "boolean", default: false },
     built: { type: "boolean", default: false },
   },
-});
+);
 const web = join(import.meta.dirname, "../src/dashboard/web");
 const log = createLogger({ scope: "dashboard-dev" });
 const clock = systemClock;

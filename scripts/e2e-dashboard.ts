@@ -1,6 +1,5 @@
 // The dashboard as a person uses it: a real Chromium against a live lab under load.
 //   npm run e2e:dashboard [-- --json] [-- --only views,figures,freshness,orders,access,faults,upgrade] [-- --rate 0.3] [-- --sights 3] [-- --pictures DIR] [-- --keep]
-import { parseArgs } from "node:util";
 import type { BrowserContext, Page } from "playwright-core";
 import { describeError } from "../src/base/index.ts";
 import { tryAccess } from "./dashboard-proof/access.ts";
@@ -12,6 +11,7 @@ import { giveOrders, giveUpgradeOrders, pausedCanary, upgradeName } from "./dash
 import { ServedPage } from "./dashboard-proof/served-page.ts";
 import { openViews, views, type ProofView } from "./dashboard-proof/views.ts";
 import { runWithLab } from "./run-with-lab.ts";
+import { scriptArguments } from "./script-arguments.ts";
 import { LoadReports } from "./upgrade-proof/load-totals.ts";
 import { ProofLab } from "./upgrade-proof/proof-lab.ts";
 import { revisions, type Proof } from "./upgrade-proof/proof.ts";
@@ -31,8 +31,9 @@ const help = `npm run e2e:dashboard [-- options]
   --json            the last line is one JSON object
 `;
 
-const { values: flags } = parseArgs({
-  options: {
+const { values: flags } = scriptArguments(
+  { command: "npm run e2e:dashboard --", help },
+  {
     only: { type: "string", default: parts.join(",") },
     rate: { type: "string", default: "0.3" },
     sights: { type: "string", default: String(sights.length) },
@@ -40,9 +41,8 @@ const { values: flags } = parseArgs({
     pictures: { type: "string" },
     keep: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
   },
-});
+);
 
 interface Summary {
   readonly ok: boolean;
@@ -225,9 +225,8 @@ function entered(base: string, cookies: Cookies): (page: Page) => Promise<string
 /** Says to a process that it is the one that starts the lab. */
 const startsLab = "SERIN_PROOF_STARTS_LAB";
 
-if (flags.help) process.stdout.write(help);
 // A lab that is kept outlives who made it.
-else if (flags.keep || process.env[startsLab] === "1") process.exitCode = await main();
+if (flags.keep || process.env[startsLab] === "1") process.exitCode = await main();
 else
   process.exitCode = await runWithLab([
     "env",

@@ -3,7 +3,6 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { describeError } from "../src/base/index.ts";
 import { chosenCases, type Bench, type Case, type CaseResult } from "../test/kubernetes/bench.ts";
 import { allCases } from "../test/kubernetes/cases/index.ts";
@@ -12,6 +11,7 @@ import { ConstantLoad } from "../test/kubernetes/constant-load.ts";
 import { runIsolated, surroundings, type Surroundings } from "../test/kubernetes/isolation.ts";
 import { RealCluster, root } from "../test/kubernetes/real-cluster.ts";
 import type { LoadFailure } from "../samples/load-generator/load-plan.ts";
+import { scriptArguments } from "./script-arguments.ts";
 import { difference, LoadReports } from "./upgrade-proof/load-totals.ts";
 
 const help = `npm run e2e:kubernetes [-- options]
@@ -28,8 +28,9 @@ ${allCases.map(({ name, title }) => `                           ${name.padEnd(14
 const builtImages = join(root, ".cache/kubernetes/images");
 const builtNextImages = join(root, ".cache/kubernetes/next-images");
 
-const { values: flags } = parseArgs({
-  options: {
+const { values: flags } = scriptArguments(
+  { command: "npm run e2e:kubernetes --", help },
+  {
     only: { type: "string", default: "" },
     kubernetes: { type: "string", default: "1.36.3" },
     images: { type: "string" },
@@ -37,9 +38,8 @@ const { values: flags } = parseArgs({
     keep: { type: "boolean", default: false },
     logs: { type: "string" },
     json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
   },
-});
+);
 
 function note(text: string): void {
   process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${text}\n`);
@@ -160,8 +160,7 @@ function summarise(bench: Bench, results: readonly CaseResult[], seconds: number
 }
 
 const inside = surroundings();
-if (flags.help) process.stdout.write(help);
-else if (inside === undefined) {
+if (inside === undefined) {
   buildImages();
   process.exit(
     await runIsolated([process.execPath, join(root, "scripts/e2e-kubernetes.ts"), ...process.argv.slice(2)]),

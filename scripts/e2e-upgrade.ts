@@ -4,8 +4,8 @@
 //   npm run e2e:upgrade [-- --json] [-- --only upgrade,canary,bad[:name]] [-- --requests 200000] [-- --rate 1]
 //                       [-- --stream-seconds 600] [-- --ambient-only] [-- --keep]
 import { once } from "node:events";
-import { parseArgs } from "node:util";
 import { describeError } from "../src/base/index.ts";
+import { scriptArguments } from "./script-arguments.ts";
 import { playCanary } from "./upgrade-proof/app-canary.ts";
 import { badReleases, playBadRelease, type BadReleaseResult } from "./upgrade-proof/bad-releases.ts";
 import { mayEndWithPod } from "./upgrade-proof/load-plans.ts";
@@ -37,8 +37,9 @@ const help = `npm run e2e:upgrade [-- options]
   --json                 the last line is one JSON object
 `;
 
-const { values: flags } = parseArgs({
-  options: {
+const { values: flags } = scriptArguments(
+  { command: "npm run e2e:upgrade --", help },
+  {
     only: { type: "string", default: "upgrade,canary,bad" },
     requests: { type: "string", default: "200000" },
     rate: { type: "string", default: "1" },
@@ -46,9 +47,8 @@ const { values: flags } = parseArgs({
     "ambient-only": { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
   },
-});
+);
 
 async function main(): Promise<number> {
   const parts = flags.only.split(",");
@@ -170,5 +170,4 @@ function print(
   if (problem !== undefined) note(`The proof did not end well: ${describeError(problem)}`);
 }
 
-if (flags.help) process.stdout.write(help);
-else process.exit(await main());
+process.exit(await main());

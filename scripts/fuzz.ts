@@ -2,10 +2,10 @@
 //   node scripts/fuzz.ts --minutes N [TARGET …] [--json] [--seed N] [--record]
 // --record writes the smallest inputs that reach what was reached into scripts/fuzz/corpus, which `npm test` replays.
 import { writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import type { Finding, FuzzOrder, FuzzReport } from "./fuzz/fuzz-worker.ts";
 import { corpusFile, targetNames } from "./fuzz/target.ts";
+import { scriptArguments } from "./script-arguments.ts";
 
 interface Outcome extends FuzzReport {
   readonly name: string;
@@ -22,15 +22,24 @@ const msPerMinute = 60_000;
 const maxGrownBytes = 24 << 20;
 const maxRestarts = 5;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
+const { values, positionals } = scriptArguments(
+  {
+    command: "npm run fuzz --",
+    positionals: "[TARGET …]",
+    help: {
+      minutes: "the time for each target",
+      seed: "repeats a run",
+      json: "print one JSON object last",
+      record: "write the smallest inputs that reach the same code into scripts/fuzz/corpus",
+    },
+  },
+  {
     minutes: { type: "string", default: "1" },
     seed: { type: "string" },
     json: { type: "boolean", default: false },
     record: { type: "boolean", default: false },
   },
-});
+);
 
 /** One run of a target until its time is over, or an input never ends: then only that finding. */
 async function runOnce(name: string, seed: number, durationMs: number): Promise<FuzzReport> {

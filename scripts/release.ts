@@ -16,23 +16,31 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { billOfMaterials, npmComponents } from "./image/bill-of-materials.ts";
 import { architectures, installPackage, isArchitecture, trimPackages, type Architecture } from "./image/layer-trees.ts";
 import { runProgram } from "./image/run-program.ts";
 import { writeTar } from "./image/write-tar.ts";
+import { scriptArguments } from "./script-arguments.ts";
 
 const root = join(import.meta.dirname, "..");
 const serin = join(root, "bin/serin");
 const sums = "SHA256SUMS";
 
-const { values } = parseArgs({
-  options: {
+const { values } = scriptArguments(
+  {
+    command: "npm run release --",
+    help: {
+      output: "the directory of the release",
+      arch: "architectures, separated by commas",
+      "verify-only": "check the release in that directory, and make none",
+    },
+  },
+  {
     output: { type: "string", default: join(root, ".cache/release") },
     arch: { type: "string", default: Object.keys(architectures).join(",") },
     "verify-only": { type: "boolean", default: false },
   },
-});
+);
 
 interface Package {
   readonly name: string;

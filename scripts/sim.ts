@@ -1,12 +1,12 @@
 // The seeded simulation of the rollout engine: its real decisions against a model of a cluster in which everything goes wrong.
 //   npm run sim [-- --matrix] [-- --json] [-- --from N] [-- --seeds N] [-- --workers N] [-- --seed N]
 import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { scenarioOf } from "../src/rollout/sim/scenario.ts";
 import { shrink } from "../src/rollout/sim/shrink.ts";
 import { simulate, unendedText } from "../src/rollout/sim/simulate.ts";
 import { simulateCell, upgradeMatrix } from "../src/rollout/sim/upgrade-matrix.ts";
+import { scriptArguments } from "./script-arguments.ts";
 
 interface Share {
   readonly from: number;
@@ -74,23 +74,27 @@ function simulateMatrix(json: boolean): number {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      json: { type: "boolean" },
+  const { values } = scriptArguments(
+    {
+      command: "npm run sim --",
+      help: {
+        from: "the first seed, 1 when absent",
+        seeds: "how many, 10,000 when absent",
+        seed: "replays one seed, made as short as possible",
+        workers: "processes, 2 when absent",
+        matrix: "upgrade every kind of mesh to the end, and back from each step",
+        json: "print one JSON object last",
+      },
+    },
+    {
       from: { type: "string" },
       seeds: { type: "string" },
       seed: { type: "string" },
       workers: { type: "string" },
       matrix: { type: "boolean" },
-      help: { type: "boolean" },
+      json: { type: "boolean" },
     },
-  });
-  if (values.help === true) {
-    process.stdout.write(
-      "npm run sim [-- --json] [-- --from N] [-- --seeds N] [-- --workers N] [-- --seed N]\n  --from N     the first seed, 1 when absent\n  --seeds N    how many, 10,000 when absent\n  --seed N     replays one, as short as it can be made\n  --matrix     every kind of mesh upgraded to the end, and back from each step\n  --json       the last line is one JSON object\n",
-    );
-    return 0;
-  }
+  );
   if (values.matrix === true) return simulateMatrix(values.json === true);
   if (values.seed !== undefined) return replay(numberOf("--seed", values.seed)) ? 0 : 1;
   const from = numberOf("--from", values.from ?? "1");

@@ -1,0 +1,59 @@
+// The arguments of the scripts behind `npm run`.
+import { parseArgs, type ParseArgsConfig } from "node:util";
+
+type Options = NonNullable<ParseArgsConfig["options"]>;
+type Parsed<Chosen extends Options> = ReturnType<
+  typeof parseArgs<{ readonly options: Chosen; readonly allowPositionals: true }>
+>;
+
+export interface ScriptUsage {
+  /** How the script is started, such as `npm run image --`. */
+  readonly command: string;
+  /** The names of positional arguments, such as `[TARGET …]`. Absent: the script takes none. */
+  readonly positionals?: string;
+  /** One line about each option, by its name; or the whole usage as text. */
+  readonly help: Readonly<Record<string, string>> | string;
+}
+
+/**
+ * Parses a script's arguments. `--help` prints the usage and ends the process with 0. An invalid argument prints the
+ * fault and the usage, and ends the process with 2.
+ */
+export function scriptArguments<const Chosen extends Options>(
+  usage: ScriptUsage,
+  options: Chosen,
+  args: readonly string[] = process.argv.slice(2),
+): Parsed<Chosen> {
+  if (args.includes("--help") || args.includes("-h")) {
+    process.stdout.write(usageText(usage, options));
+    process.exit(0);
+  }
+  try {
+    const parsed = parseArgs({ args: [...args], options, allowPositionals: true });
+    const [first] = parsed.positionals;
+    if (first !== undefined && usage.positionals === undefined) throw new Error(`Unexpected argument '${first}'`);
+    return parsed;
+  } catch (error) {
+    process.stderr.write(`${faultOf(error)}\n\n${usageText(usage, options)}`);
+    process.exit(2);
+  }
+}
+
+/** Every option with its default and its line of help, in the order of their definition. */
+export function usageText({ command, positionals, help }: ScriptUsage, options: Options): string {
+  if (typeof help === "string") return help;
+  const rows = Object.entries(options).map(([name, { type, default: preset }]) => {
+    const value = type === "boolean" ? "" : " VALUE";
+    const given = typeof preset === "string" && preset !== "" ? ` (default: ${preset})` : "";
+    return [`--${name}${value}`, `${help[name] ?? ""}${given}`] as const;
+  });
+  const width = Math.max(...rows.map(([option]) => option.length));
+  const lines = rows.map(([option, text]) => `  ${option.padEnd(width)}  ${text}`.trimEnd());
+  return [`usage: ${command} [OPTIONS]${positionals === undefined ? "" : ` ${positionals}`}`, ...lines, ""].join("\n");
+}
+
+/** The first sentence of Node's message. What follows it explains how to write such an argument as a positional one. */
+function faultOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.split(/\. (?=To )/)[0] ?? message;
+}
