@@ -8,6 +8,7 @@ import { ObjectAccess } from "../../src/rollout/act/object-access.ts";
 import { performWrite } from "../../src/rollout/act/perform.ts";
 import { judgeMatrix } from "../../src/rollout/decide/probe-matrix.ts";
 import { ClusterView } from "../../src/rollout/observe/cluster-view.ts";
+import { EventAges } from "../../src/rollout/observe/event-ages.ts";
 import { ProbeObserver } from "../../src/rollout/observe/probes.ts";
 import { observeSettle } from "../../src/rollout/observe/settle/settle.ts";
 import { probeObjects, probeSettle, referenceTo } from "../../src/rollout/plan/index.ts";
@@ -28,12 +29,16 @@ const stop = new AbortController();
 const watching = view.run(stop.signal);
 await view.synced;
 
+const startedMs = clock.steadyMs();
+const ages = new EventAges(clock);
+const ageMs = (key: string, atMs: number): number => ages.ageMs(key, atMs, clock.steadyMs() - startedMs);
+
 async function settled(): Promise<string> {
   const conditions = probeSettle(scope).filter(
     (condition) => leaving === "" || !("object" in condition) || condition.object.name !== leaving,
   );
   const states = await Promise.all(
-    conditions.map((condition) => observeSettle({ client, objects, view, clock }, condition)),
+    conditions.map((condition) => observeSettle({ client, objects, view, clock, ageMs }, condition)),
   );
   const open = states.find(({ state }) => state !== "met");
   if (open?.state === "failed") throw new Error(open.detail);
@@ -45,7 +50,6 @@ for (const body of probeObjects({ ...scope, image: "docker.io/istio/serin:1.31.0
   if ((await objects.get(object)) === undefined)
     await performWrite(objects, { type: "create", body, object }, undefined);
 }
-const startedMs = clock.steadyMs();
 const late = (): boolean => clock.steadyMs() - startedMs > limitMs;
 for (let open = await settled(); open !== ""; open = await settled()) {
   if (late()) throw new Error(`not settled: ${open}`);

@@ -81,7 +81,7 @@ export class Planner {
       clock.steadyMs() - kept.atMs < worldMaxAgeMs
     )
       return kept.world;
-    const world = await observeMeshWorld({ client, view, clock, image }, upgrade, journal);
+    const world = await observeMeshWorld({ client, view, image }, upgrade, journal);
     if (this.#worlds.size >= maxWorlds) this.#worlds.clear();
     this.#worlds.set(keyOf(upgrade), { world, stepsDone, generation, atMs: clock.steadyMs() });
     return world;

@@ -40,6 +40,7 @@ import { checkDestination, type CheckDestination } from "../observe/checks/desti
 import { httpExchange } from "../observe/checks/http-exchange.ts";
 import type { CheckOrigin } from "../observe/checks/check-observer.ts";
 import { ClusterView } from "../observe/cluster-view.ts";
+import { EventAges } from "../observe/event-ages.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { Observer } from "../observe/observer.ts";
 import { undoSurroundings } from "../observe/undo-surroundings.ts";
@@ -161,7 +162,8 @@ export class RolloutEngine {
         this.#warn(kind, key, "NotificationFailed", message);
       },
     });
-    const surroundings = () => undoSurroundings({ client, objects: this.#objects, view: this.#view, clock });
+    const ages = new EventAges(clock);
+    const surroundings = () => undoSurroundings({ client, objects: this.#objects, view: this.#view, clock, ages });
     return new Actions({
       objects: this.#objects,
       journals: this.#journals,
@@ -324,7 +326,10 @@ export class RolloutEngine {
       orders.deletion === undefined &&
       !isPuttingBack(status);
     const observation = observing
-      ? await this.#observer.observe(step, journal.entries, originOf(round), status.step?.settledAt !== undefined)
+      ? await this.#observer.observe(step, journal.entries, originOf(round), {
+          hasSettled: status.step?.settledAt !== undefined,
+          settlingMs: status.step?.settlingMs ?? 0,
+        })
       : undefined;
     // Nothing is awaited in it: of two rollouts that ask for the same thing one sees that the other has it.
     const decision = this.#board.decide(

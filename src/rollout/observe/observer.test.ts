@@ -22,7 +22,8 @@ test("checks are looked at once the step has settled, and from then on", async (
     const status = { conditions: [{ type: "Ready", status: isReady ? "True" : "False" }] };
     const view = fakeView([fakePod({ name: "next-0", status: status as never })]);
     const observer = new Observer({} as KubeClient, {} as ObjectAccess, view, standingClock());
-    return (await observer.observe(step, [], { rollout: "Canary shop/shop" }, hasSettled)).checks.length;
+    return (await observer.observe(step, [], { rollout: "Canary shop/shop" }, { hasSettled, settlingMs: 0 })).checks
+      .length;
   };
   assert.equal(await looks(false, false), 0);
   assert.equal(await looks(true, false), 1);

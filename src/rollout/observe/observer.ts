@@ -25,9 +25,17 @@ import type { ClusterView } from "./cluster-view.ts";
 import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
 import type { CheckDestination } from "./checks/destinations.ts";
 import { ProbeObserver } from "./probes.ts";
+import { EventAges } from "./event-ages.ts";
 import { observeSettle } from "./settle/settle.ts";
 
 /** Gathers the facts of the current step. Only reads. */
+/** How far a step has come, by its rollout's status. */
+export interface StepProgress {
+  readonly hasSettled: boolean;
+  /** How long it has waited to settle. Nothing that it waits for can have taken longer. */
+  readonly settlingMs: number;
+}
+
 export class Observer {
   readonly #client: KubeClient;
   readonly #objects: ObjectAccess;
@@ -35,6 +43,7 @@ export class Observer {
   readonly #clock: Clock;
   readonly #probes: ProbeObserver;
   readonly #checks: CheckObserver;
+  readonly #ages: EventAges;
 
   constructor(
     client: KubeClient,
@@ -47,6 +56,7 @@ export class Observer {
     this.#objects = objects;
     this.#view = view;
     this.#clock = clock;
+    this.#ages = new EventAges(clock);
     this.#probes = new ProbeObserver({ client, view, clock });
     this.#checks = new CheckObserver({ client, view, clock, ...(destination === undefined ? {} : { destination }) });
   }
@@ -60,15 +70,16 @@ export class Observer {
     step: Step,
     journal: readonly JournalEntry[],
     origin: Omit<CheckOrigin, "step">,
-    hasSettled: boolean,
+    { hasSettled, settlingMs }: StepProgress,
   ): Promise<Observation> {
     const writes = await this.#writeStates(step, journal);
     if (writes.some((write) => write.state !== "done" && write.state !== "gone"))
       return { writes, settle: [], checks: [] };
+    const ageMs = (key: string, atMs: number): number => this.#ages.ageMs(key, atMs, settlingMs);
     const settle = await Promise.all(
       step.settle.map((condition) =>
         observeSettle(
-          { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock },
+          { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs },
           condition,
         ),
       ),

@@ -4,6 +4,7 @@ import type { AcknowledgementReport, ConnectedProxy, ObjectReference } from "../
 import type { CheckObservation, SettleState } from "../decide/index.ts";
 import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import type { AgeOfEvent } from "./event-ages.ts";
 import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-answers.ts";
 
 /** Stands for an unknown number of missing acknowledgements. It exceeds the number of proxies of any control plane. */
@@ -19,7 +20,7 @@ export async function observeAcknowledged(
   view: ClusterView,
   reference: ObjectReference,
   object: UntypedObject | undefined,
-  nowMs: number,
+  ageMs: AgeOfEvent,
 ): Promise<SettleState> {
   const pilots = pilotPods(view);
   if (pilots.length === 0) return { state: "waiting", detail: "no control plane is ready", left: notReadyLeft };
@@ -29,7 +30,7 @@ export async function observeAcknowledged(
       const report = await acknowledgementOf(view, pilot, reference, object?.metadata.resourceVersion ?? "0");
       const state =
         report === undefined
-          ? await upstreamAcknowledged(view, pilot, object, nowMs)
+          ? await upstreamAcknowledged(view, pilot, object, ageMs)
           : acknowledgedState(pilot, report);
       if (state.state === "waiting") return { ...state, left: (state.left ?? notAskedLeft) + notAsked };
       if (state.state === "failed") return state;
@@ -65,7 +66,7 @@ async function upstreamAcknowledged(
   view: ClusterView,
   pilot: PilotPod,
   object: UntypedObject | undefined,
-  nowMs: number,
+  ageMs: AgeOfEvent,
 ): Promise<SettleState> {
   const written = Math.max(
     0,
@@ -73,7 +74,9 @@ async function upstreamAcknowledged(
       .map(({ time }) => Date.parse(time ?? ""))
       .filter((time) => !Number.isNaN(time)),
   );
-  if (nowMs - written < upstreamPushMs) return { state: "waiting", detail: `${pilot.name} may not have pushed it yet` };
+  const { namespace = "", name = "" } = object?.metadata ?? {};
+  if (ageMs(`write of ${object?.kind ?? ""} ${namespace}/${name}`, written) < upstreamPushMs)
+    return { state: "waiting", detail: `${pilot.name} may not have pushed it yet` };
   const stale = (await proxiesOf(view, pilot)).filter(isStale);
   const [first] = stale;
   return first === undefined

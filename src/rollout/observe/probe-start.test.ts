@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Pod } from "../../api/kubernetes/index.ts";
+import type { AgeOfEvent } from "./event-ages.ts";
 import { probePodState } from "./probe-start.ts";
 
 const createdMs = Date.parse("2026-06-01T00:00:00Z");
+
+const agesAt =
+  (nowMs: number): AgeOfEvent =>
+  (_key, atMs) =>
+    nowMs - atMs;
 
 function pod(other: {
   readonly labels?: Record<string, string>;
@@ -27,7 +33,7 @@ function pod(other: {
 
 test("a probe that is ready has started; one that is not may take a while, and is explained meanwhile and after", () => {
   assert.deepEqual(
-    probePodState(pod({ status: { conditions: [{ type: "Ready", status: "True" }] } }), "p", createdMs),
+    probePodState(pod({ status: { conditions: [{ type: "Ready", status: "True" }] } }), "p", agesAt(createdMs)),
     { state: "met" },
   );
   const status = {
@@ -40,11 +46,11 @@ test("a probe that is ready has started; one that is not may take a while, and i
       },
     ],
   } as unknown as Pod["status"];
-  assert.deepEqual(probePodState(pod({ status }), "p", createdMs + 20_000), {
+  assert.deepEqual(probePodState(pod({ status }), "p", agesAt(createdMs + 20_000)), {
     state: "waiting",
     detail: "probe p is not ready: container probe: ImagePullBackOff: no such image",
   });
-  assert.deepEqual(probePodState(pod({ status }), "p", createdMs + 120_000), {
+  assert.deepEqual(probePodState(pod({ status }), "p", agesAt(createdMs + 120_000)), {
     state: "failed",
     detail: "probe p has not come nearer to its start for 90 s: container probe: ImagePullBackOff: no such image",
   });
@@ -63,17 +69,17 @@ test("a probe that crashes, cannot be scheduled or has ended says so", () => {
     ],
   } as unknown as Pod["status"];
   assert.match(
-    JSON.stringify(probePodState(pod({ status: crashing }), "p", createdMs)),
+    JSON.stringify(probePodState(pod({ status: crashing }), "p", agesAt(createdMs))),
     /CrashLoopBackOff, ended with 2 before \(3 restarts\)/,
   );
   const unscheduled = {
     conditions: [{ type: "PodScheduled", status: "False", message: "0/3 nodes are available" }],
   } as unknown as Pod["status"];
   assert.match(
-    JSON.stringify(probePodState(pod({ status: unscheduled }), "p", createdMs)),
+    JSON.stringify(probePodState(pod({ status: unscheduled }), "p", agesAt(createdMs))),
     /cannot be scheduled: 0\/3 nodes/,
   );
-  assert.deepEqual(probePodState(pod({ status: { phase: "Failed", message: "evicted" } }), "p", createdMs), {
+  assert.deepEqual(probePodState(pod({ status: { phase: "Failed", message: "evicted" } }), "p", agesAt(createdMs)), {
     state: "failed",
     detail: "probe p has ended (Failed: evicted)",
   });
@@ -83,11 +89,11 @@ test("a sidecar's probe without a sidecar fails at once, as nothing will inject 
   const labels = { "istio.io/rev": "new" };
   const ready = { conditions: [{ type: "Ready", status: "True" }] } as Pod["status"];
   assert.match(
-    JSON.stringify(probePodState(pod({ labels, status: ready }), "p", createdMs)),
+    JSON.stringify(probePodState(pod({ labels, status: ready }), "p", agesAt(createdMs))),
     /"failed".*was not injected: no webhook of revision new/,
   );
   assert.deepEqual(
-    probePodState(pod({ labels, status: ready, containers: ["probe", "istio-proxy"] }), "p", createdMs),
+    probePodState(pod({ labels, status: ready, containers: ["probe", "istio-proxy"] }), "p", agesAt(createdMs)),
     { state: "met" },
   );
 });
@@ -106,7 +112,7 @@ test("a probe on a slow machine has its time for each container anew, and a cont
       ],
     }) as unknown as Pod["status"];
   const stateAt = (restarts: number, atMs: number): string =>
-    probePodState(pod({ status: running(restarts) }), "p", createdMs + atMs).state;
+    probePodState(pod({ status: running(restarts) }), "p", agesAt(createdMs + atMs)).state;
   assert.deepEqual(
     [stateAt(0, 2 * minuteMs), stateAt(0, 3 * minuteMs), stateAt(1, 2 * minuteMs)],
     ["waiting", "failed", "failed"],

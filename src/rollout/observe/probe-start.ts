@@ -1,5 +1,6 @@
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { SettleState } from "../decide/index.ts";
+import type { AgeOfEvent } from "./event-ages.ts";
 import { whyNotReady } from "./settle/pod-reason.ts";
 
 /** The time limit of each stage of a probe's start. After it, the probe counts as failed. */
@@ -8,7 +9,7 @@ const startLimitMs = 90_000;
 /**
  * The state of a probe pod. If it will never start, the result is a failure with the reason instead of an endless wait.
  */
-export function probePodState(pod: Pod | undefined, name: string, nowMs: number): SettleState {
+export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEvent): SettleState {
   if (pod === undefined) return { state: "waiting", detail: `probe ${name} is not there yet` };
   const revision = pod.metadata.labels?.["istio.io/rev"];
   if (revision !== undefined && !isInjected(pod)) {
@@ -23,7 +24,8 @@ export function probePodState(pod: Pod | undefined, name: string, nowMs: number)
   if (phase === "Failed" || phase === "Succeeded")
     return { state: "failed", detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`})` };
   const reason = whyNotReady(pod);
-  const sinceMs = nowMs - Math.max(Date.parse(pod.metadata.creationTimestamp ?? ""), ...startedAt(pod)) || 0;
+  const lastStage = Math.max(Date.parse(pod.metadata.creationTimestamp ?? "") || 0, ...startedAt(pod));
+  const sinceMs = lastStage === 0 ? 0 : ageMs(`start of probe ${name}, ${pod.metadata.uid ?? ""}`, lastStage);
   if (sinceMs <= startLimitMs) return { state: "waiting", detail: `probe ${name} is not ready: ${reason}` };
   return {
     state: "failed",

@@ -30,7 +30,8 @@ function ready(name: string, atMs: number, restartCount = 0): Pod {
 
 function failsAt(atMs: number, pods: readonly Pod[]): boolean {
   const workload = { object: reference("apps/v1", "Deployment", "web", "shop"), pods, found };
-  const query = { revision: "new", mark: "m", connected: new Set<string>(), nowMs: restartedMs + atMs, withinMs };
+  const ageMs = (_key: string, eventMs: number): number => restartedMs + atMs - eventMs;
+  const query = { revision: "new", mark: "m", connected: new Set<string>(), ageMs, withinMs };
   return progressOf(workload, query).failed === true;
 }
 

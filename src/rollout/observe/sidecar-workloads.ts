@@ -4,6 +4,7 @@ import type { ObjectReference } from "../../api/serin/index.ts";
 import { reference, restartedForAnnotation, revisionLabel } from "../plan/index.ts";
 import { fieldManager } from "../act/object-access.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import type { AgeOfEvent } from "./event-ages.ts";
 import { readyState } from "./settle/ready-state.ts";
 
 /** A workload with its live pods that have a sidecar. */
@@ -134,7 +135,7 @@ export interface ProgressQuery {
   readonly mark: string;
   /** The proxies of the revision's control plane, as `<pod>.<namespace>`. */
   readonly connected: ReadonlySet<string>;
-  readonly nowMs: number;
+  readonly ageMs: AgeOfEvent;
   /** A workload fails this long after its restart, or after its last new pod became ready. */
   readonly withinMs: number;
   /** It was restarted through a field that does not name the upgrade. */
@@ -155,8 +156,10 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
   if (old.length > 0 && !isMarked) return { state: "waiting", detail: `${name} is to be restarted` };
   const missing = missingOf(name, workload, old, connected);
   if (missing === undefined) return { state: "moved", detail: "" };
-  const sinceMs = query.nowMs - writtenAt(found);
-  const stalledMs = query.nowMs - Math.max(writtenAt(found), ...pods.map((pod) => cameAt(pod, revision)));
+  const place = `${object.kind} ${object.namespace ?? ""}/${object.name}`;
+  const sinceMs = query.ageMs(`restart of ${place}`, writtenAt(found));
+  const lastCameAt = Math.max(writtenAt(found), ...pods.map((pod) => cameAt(pod, revision)));
+  const stalledMs = query.ageMs(`progress of ${place}`, lastCameAt);
   const isLate = stalledMs > query.withinMs || sinceMs > limitsOfProgress * query.withinMs;
   const failed = isMarked && found !== undefined && isLate;
   return failed

@@ -5,6 +5,7 @@ import type { UndoSurroundings } from "../act/perform.ts";
 import type { SettleState } from "../decide/index.ts";
 import { nextRootName, probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import type { EventAges } from "./event-ages.ts";
 import { pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -22,12 +23,15 @@ export function undoSurroundings({
   objects,
   view,
   clock,
+  ages,
 }: {
   readonly client: KubeClient;
   readonly objects: ObjectAccess;
   readonly view: ClusterView;
   readonly clock: Clock;
+  readonly ages: EventAges;
 }): UndoSurroundings {
+  const ageMs = (key: string, atMs: number): number => ages.ageMs(key, atMs, Number.POSITIVE_INFINITY);
   return {
     nowMs: clock.nowMs(),
     heldBack: async (entry, current, found) =>
@@ -36,13 +40,10 @@ export function undoSurroundings({
     notReady: async (object) => reasonOf(readyState(await objects.get(object), object)),
     notReached: async (object) => {
       const found = await objects.get(object);
-      return (
-        reasonOf(readyState(found, object)) ??
-        reasonOf(await reachableState({ client, view, nowMs: clock.nowMs() }, found))
-      );
+      return reasonOf(readyState(found, object)) ?? reasonOf(await reachableState({ client, view, ageMs }, found));
     },
     notAcknowledged: async (object) =>
-      reasonOf(await observeAcknowledged(view, object, await objects.get(object), clock.nowMs())),
+      reasonOf(await observeAcknowledged(view, object, await objects.get(object), ageMs)),
   };
 }
 

@@ -116,11 +116,7 @@ export async function queryOfCheck(address: string, expression: string): Promise
     return { status: answer.status, text: await answer.text() };
   };
   const metrics = undefined as unknown as QueryTools["metrics"];
-  const seen = await observeQuery(
-    spec,
-    { canary: nobody, stable: nobody, window: "60s" },
-    { metrics, exchange, clock: systemClock },
-  );
+  const seen = await observeQuery(spec, { canary: nobody, stable: nobody, window: "60s" }, { metrics, exchange });
   assert.ok(seen.type === "values" && typeof seen.result === "number", JSON.stringify(seen));
   return seen.result;
 }

@@ -279,6 +279,32 @@ test("seconds with an error in a pod's log are counted, from the first look on, 
   assert.match(paths[0] ?? "", /limitBytes=262144/);
 });
 
+test("a clock that is set forward or back adds no seconds to what logs have shown, and the counting goes on", async () => {
+  const clock = standingClock();
+  const client = { raw: async () => await Promise.resolve({ status: 200, text: "" }) } as unknown as KubeClient;
+  const status = {
+    containerStatuses: [{ name: "app", ready: true, restartCount: 0, image: "", imageID: "", state: { running: {} } }],
+  };
+  const view = fakeView([fakePod({ name: "next-1", workload: "next", status })]);
+  const observer = new CheckObserver({ client, view, clock });
+  const check = { spec: spec("error-log-rate", { intervalSeconds: 1 }), subject: backends };
+  const seconds = async (): Promise<number | undefined> => {
+    const seen = await observer.observe(check, origin);
+    return seen.type === "counters" ? seen.sources["shop/next-1 app"]?.canaryTotal : undefined;
+  };
+  assert.equal(await seconds(), 0);
+  clock.nowAtMs += 5000;
+  assert.equal(await seconds(), 5);
+  for (const jumpMs of [3_600_000, -7_200_000]) {
+    const before = await seconds();
+    clock.jumpedMs += jumpMs;
+    clock.nowAtMs += 5000;
+    assert.equal(await seconds(), before, `${jumpMs}: this look counts nothing`);
+    clock.nowAtMs += 5000;
+    assert.equal(await seconds(), (before ?? 0) + 5, `${jumpMs}: the next one counts on`);
+  }
+});
+
 test("lines of level error are known in JSON, klog, logfmt and text, and the word alone is none", () => {
   const errors = [
     '{"level":"error","msg":"x"}',

@@ -210,7 +210,7 @@ export class CheckObserver {
     const { view, clock } = this.#options;
     const [{ observeQuery }, { MeshMetrics }] = await Promise.all([import("./query.ts"), import("./mesh-metrics.ts")]);
     this.#metrics ??= new MeshMetrics(view, this.#scrape, clock);
-    return await observeQuery(query, values, { metrics: this.#metrics, exchange: this.#exchange, clock });
+    return await observeQuery(query, values, { metrics: this.#metrics, exchange: this.#exchange });
   }
 
   /** Returns the first revision whose proxies have rejected something, else the last one. */

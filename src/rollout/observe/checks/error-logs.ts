@@ -15,11 +15,17 @@ const shownCharacters = 200;
 /** Containers of the data plane, which other checks judge. */
 const otherContainers: readonly string[] = ["istio-proxy", "istio-init", "istio-validation"];
 
+/** A difference between the wall clock and the steady one from look to look. A larger one is a jump. */
+const jumpMs = 2_000;
+
 interface Reading {
   readonly fromMs: number;
   counts: OutcomeCounts;
   /** The log has been read up to this time. */
   untilMs: number;
+  /** Both clocks at the last look. */
+  wallMs: number;
+  steadyMs: number;
 }
 
 /**
@@ -64,9 +70,18 @@ export class ErrorLogObserver {
 
   async #read({ pod, container, group, key }: LoggedContainer): Promise<void> {
     const nowMs = this.#clock.nowMs();
+    const steadyMs = this.#clock.steadyMs();
     const known = this.#readings.get(key);
     if (known === undefined) {
-      this.#readings.set(key, { fromMs: nowMs, untilMs: nowMs, counts: noOutcomes });
+      this.#readings.set(key, { fromMs: nowMs, untilMs: nowMs, counts: noOutcomes, wallMs: nowMs, steadyMs });
+      return;
+    }
+    const jumped = Math.abs(nowMs - known.wallMs - (steadyMs - known.steadyMs)) > jumpMs;
+    known.wallMs = nowMs;
+    known.steadyMs = steadyMs;
+    // Seconds that never were are not counted as seconds without an error, and nothing waits until an hour has come again.
+    if (jumped) {
+      known.untilMs = nowMs;
       return;
     }
     const { lines, isWhole } = await this.#lines(pod, container, known.untilMs);

@@ -21,6 +21,7 @@ export class MeshMetrics {
   readonly #view: ClusterView;
   readonly #scrape: Scrape;
   readonly #clock: Clock;
+  readonly #originMs: number;
   #scraped: Promise<string> | undefined;
   #scrapedAtMs = -Infinity;
   #exposed = new Map<string, Labels>();
@@ -29,6 +30,12 @@ export class MeshMetrics {
     this.#view = view;
     this.#scrape = scrape;
     this.#clock = clock;
+    this.#originMs = clock.nowMs() - clock.steadyMs();
+  }
+
+  /** The time of the store. It never jumps: a store takes no sample that is older than the last one. */
+  get nowMs(): number {
+    return this.#originMs + this.#clock.steadyMs();
   }
 
   /** Adds the current metrics of all proxies. Returns why that failed, or an empty text. */
@@ -42,7 +49,7 @@ export class MeshMetrics {
 
   async #scrapeAll(): Promise<string> {
     const { answers, problem } = await scrapeAll(this.#view, { type: "mesh" }, this.#scrape);
-    const nowMs = this.#clock.nowMs();
+    const { nowMs } = this;
     const exposed = new Map<string, Labels>();
     for (const { proxy, samples } of answers) {
       const { namespace = "", name = "" } = proxy.pod.metadata;

@@ -1,4 +1,4 @@
-import { messageOf, type Clock } from "../../../base/index.ts";
+import { messageOf } from "../../../base/index.ts";
 import { fillTemplate, type QuerySpec, type TemplateValues } from "../../../api/serin/index.ts";
 import { evaluateAt, labelsObject, parseQuery, type QueryValue } from "../../../promql/index.ts";
 import type { CheckObservation } from "../../decide/index.ts";
@@ -13,7 +13,6 @@ const maxSeries = 1000;
 export interface QueryTools {
   readonly metrics: MeshMetrics;
   readonly exchange: HttpExchange;
-  readonly clock: Clock;
 }
 
 /** Runs a query. The result is a number for a scalar or a single series, else a list of `{labels, value}`. */
@@ -55,11 +54,11 @@ export async function observeQuery(
 }
 
 /** Refreshes the store first, so that the query sees current metrics. */
-async function meshAsker({ metrics, clock }: QueryTools): Promise<(query: string) => Promise<unknown>> {
+async function meshAsker({ metrics }: QueryTools): Promise<(query: string) => Promise<unknown>> {
   const problem = await metrics.refresh();
   if (problem !== "") throw new Error(problem);
   return async (query) =>
-    await Promise.resolve(plainValue(evaluateAt(parseQuery(query), metrics.store, clock.nowMs(), { maxSamples })));
+    await Promise.resolve(plainValue(evaluateAt(parseQuery(query), metrics.store, metrics.nowMs, { maxSamples })));
 }
 
 function plainValue(value: QueryValue): unknown {

@@ -1,4 +1,3 @@
-import type { Clock } from "../../../base/index.ts";
 import {
   probeDataPlanes,
   type JournalEntry,
@@ -28,7 +27,6 @@ const gatewayPartKinds = ({ installedKinds }: typeof Install): (typeof Install)[
 export interface MeshSources {
   readonly client: KubeClient;
   readonly view: ClusterView;
-  readonly clock: Clock;
   readonly image: EngineImage;
 }
 
@@ -38,7 +36,7 @@ const retirableKinds = ({ installedKinds }: typeof Install): (typeof Install)["i
 
 /** Gathers the state of the cluster that the plan of this upgrade needs. */
 export async function observeMeshWorld(
-  { client, view, clock, image }: MeshSources,
+  { client, view, image }: MeshSources,
   upgrade: MeshUpgrade,
   journal: readonly JournalEntry[],
 ): Promise<MeshWorld> {
@@ -46,7 +44,7 @@ export async function observeMeshWorld(
   // Loaded on demand, because most rollouts are of applications and do not need it.
   const [install, webhooks] = await Promise.all([import("../../../install/index.ts"), listWebhooks(client)]);
   const tags = tagsBefore(webhooks, prior);
-  const namespaces = await observeNamespaces({ view, upgrade, prior, tags, nowMs: clock.nowMs() });
+  const namespaces = await observeNamespaces({ view, upgrade, prior, tags });
   const installs = upgrade.spec.to.install.map((spec, index) =>
     renderOne(install, spec, `spec.to.install[${index}]`, image),
   );

@@ -28,7 +28,6 @@ export interface NamespaceSources {
   readonly prior: PriorValues;
   /** The revision of each tag before the upgrade. */
   readonly tags: ReadonlyMap<string, string>;
-  readonly nowMs: number;
 }
 
 const redirectionAnnotation = "ambient.istio.io/redirection";
@@ -110,7 +109,7 @@ export function injectionOf(
 }
 
 function workloadInWorld(
-  { view, upgrade, prior, tags, nowMs }: NamespaceSources,
+  { view, upgrade, prior, tags }: NamespaceSources,
   workload: SidecarWorkload,
   byPods: boolean,
   connected: ReadonlySet<string>,
@@ -131,7 +130,8 @@ function workloadInWorld(
     revision: to.revision,
     mark: restartMark(upgrade),
     connected,
-    nowMs,
+    // Here only its state counts. Whether it is late is for the step's condition.
+    ageMs: () => 0,
     withinMs: settleTimeoutSeconds * 1000,
     restarted,
   };

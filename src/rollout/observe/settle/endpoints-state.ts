@@ -3,11 +3,12 @@ import { endpointSliceKind, serviceKind, type Deployment } from "../../../api/ku
 import type { KubeClient } from "../../../kube/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import type { AgeOfEvent } from "../event-ages.ts";
 import { notAskedLeft, observeAcknowledged } from "../pilots.ts";
 
 /** Whether enough ready pods with the labels are endpoints of the Service, and all proxies have acknowledged that. */
 export async function endpointsState(
-  { client, view, nowMs }: { readonly client: KubeClient; readonly view: ClusterView; readonly nowMs: number },
+  { client, view, ageMs }: { readonly client: KubeClient; readonly view: ClusterView; readonly ageMs: AgeOfEvent },
   { service, labels, atLeast }: Extract<SettleCondition, { type: "endpoints" }>,
 ): Promise<SettleState> {
   const { namespace = "", name } = service;
@@ -36,7 +37,7 @@ export async function endpointsState(
       name: item.metadata.name ?? "",
       namespace,
     };
-    const state = await observeAcknowledged(view, slice, { ...item }, nowMs);
+    const state = await observeAcknowledged(view, slice, { ...item }, ageMs);
     if (state.state !== "met") return state;
   }
   return { state: "met" };
@@ -44,7 +45,7 @@ export async function endpointsState(
 
 /** Whether proxies know a Deployment's ready pods as endpoints of every Service that selects them. */
 export async function reachableState(
-  sources: { readonly client: KubeClient; readonly view: ClusterView; readonly nowMs: number },
+  sources: { readonly client: KubeClient; readonly view: ClusterView; readonly ageMs: AgeOfEvent },
   deployment: UntypedObject | undefined,
 ): Promise<SettleState> {
   if (deployment?.kind !== "Deployment") return { state: "met" };

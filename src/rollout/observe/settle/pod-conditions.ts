@@ -6,12 +6,13 @@ import { howToMove, probeNamespace } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { scrapePod } from "../checks/scrape.ts";
 import { dependentsOf } from "../dependents.ts";
+import type { AgeOfEvent } from "../event-ages.ts";
 import { probePodState } from "../probe-start.ts";
 import { sidecarRevision, sidecarWorkloads } from "../sidecar-workloads.ts";
 
-export function podState(view: ClusterView, { name, namespace = "" }: ObjectReference, nowMs: number): SettleState {
+export function podState(view: ClusterView, { name, namespace = "" }: ObjectReference, ageMs: AgeOfEvent): SettleState {
   const pod = view.pods.get(`${namespace}/${name}`);
-  if (namespace === probeNamespace) return probePodState(pod, name, nowMs);
+  if (namespace === probeNamespace) return probePodState(pod, name, ageMs);
   const ready = pod?.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
   return ready ? { state: "met" } : { state: "waiting", detail: `${namespace}/${name} is not ready` };
 }

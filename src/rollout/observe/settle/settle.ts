@@ -4,6 +4,7 @@ import type { ObjectAccess } from "../../act/object-access.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import type { AgeOfEvent } from "../event-ages.ts";
 import { observeAcknowledged, observeNotRejected } from "../pilots.ts";
 import { observeRootsCompatible } from "../probe-roots.ts";
 import { tagServesState, validatorServesState } from "./admission-conditions.ts";
@@ -28,6 +29,7 @@ export interface SettleSources {
   readonly objects: ObjectAccess;
   readonly view: ClusterView;
   readonly clock: Clock;
+  readonly ageMs: AgeOfEvent;
 }
 
 /** Evaluates one condition of a step. A condition that cannot be evaluated has not settled. */
@@ -40,24 +42,24 @@ export async function observeSettle(sources: SettleSources, condition: SettleCon
 }
 
 async function stateOf(
-  { client, objects, view, clock }: SettleSources,
+  { client, objects, view, clock, ageMs }: SettleSources,
   condition: SettleCondition,
 ): Promise<SettleState> {
   switch (condition.type) {
     case "acknowledged": {
       const object = await objects.get(condition.object);
-      return await observeAcknowledged(view, condition.object, object, clock.nowMs());
+      return await observeAcknowledged(view, condition.object, object, ageMs);
     }
     case "ready": {
       const object = await objects.get(condition.object);
       return withPodReason(readyState(object, condition.object, condition.replicas), object, view);
     }
     case "endpoints":
-      return await endpointsState({ client, view, nowMs: clock.nowMs() }, condition);
+      return await endpointsState({ client, view, ageMs }, condition);
     case "owner":
       return ownerState(view, condition.object, condition.revision);
     case "podReady":
-      return podState(view, condition.object, clock.nowMs());
+      return podState(view, condition.object, ageMs);
     case "podsGone":
       return await podsGoneState(view, condition.namespace, condition.labels);
     case "notRejected":
@@ -73,7 +75,7 @@ async function stateOf(
     case "validatorServes":
       return await validatorServesState(client, condition.revision);
     case "workloadRevision":
-      return await workloadState(view, condition, clock.nowMs());
+      return await workloadState(view, condition, ageMs);
     case "rootsCompatible":
       return await observeRootsCompatible(client, view, condition, clock.nowMs());
     case "rootTrusted":

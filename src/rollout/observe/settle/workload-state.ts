@@ -1,5 +1,6 @@
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import type { AgeOfEvent } from "../event-ages.ts";
 import { servedProxies } from "../pilots.ts";
 import { heldByBudget, progressOf, sidecarWorkloads, type SidecarWorkload } from "../sidecar-workloads.ts";
 
@@ -12,7 +13,7 @@ type WorkloadCondition = Extract<SettleCondition, { type: "workloadRevision" }>;
 export async function workloadState(
   view: ClusterView,
   { object, revision, mark, withinMs }: WorkloadCondition,
-  nowMs: number,
+  ageMs: AgeOfEvent,
 ): Promise<SettleState> {
   const namespace = object.kind === "Namespace" ? object.name : (object.namespace ?? "");
   const all = sidecarWorkloads(view, namespace).get(namespace) ?? [];
@@ -24,7 +25,7 @@ export async function workloadState(
   const connected = new Set((await servedProxies(view, revision)).map(({ id }) => id));
   const progress = asked.map((workload) => ({
     workload,
-    ...progressOf(workload, { revision, mark, connected, nowMs, withinMs }),
+    ...progressOf(workload, { revision, mark, connected, ageMs, withinMs }),
   }));
   const failed = progress.find((one) => one.failed === true);
   if (failed !== undefined) return { state: "failed", detail: `${namespace}: ${failed.detail}` };

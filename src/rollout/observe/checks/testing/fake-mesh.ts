@@ -85,12 +85,14 @@ export function fakeScrape(texts: Readonly<Record<string, string>>): Scrape {
 }
 
 /** A clock that stands until the test advances it. */
-export function standingClock(): Clock & { nowAtMs: number } {
+/** `jumpedMs`: by how much the wall clock was set forward. */
+export function standingClock(): Clock & { nowAtMs: number; jumpedMs: number } {
   const clock = {
     nowAtMs: 1_700_000_000_000,
-    nowMs: () => clock.nowAtMs,
+    jumpedMs: 0,
+    nowMs: () => clock.nowAtMs + clock.jumpedMs,
     steadyMs: () => clock.nowAtMs,
     sleep: async () => await new Promise<void>(() => undefined),
   };
-  return clock as unknown as Clock & { nowAtMs: number };
+  return clock as unknown as Clock & { nowAtMs: number; jumpedMs: number };
 }

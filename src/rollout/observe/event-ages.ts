@@ -1,0 +1,47 @@
+import type { Clock } from "../../base/index.ts";
+
+/** The age of the latest event of a key, in milliseconds. `atMs`: when it happened, by the clock that dated it. */
+export type AgeOfEvent = (key: string, atMs: number) => number;
+
+/** Of all rollouts under way together. The event that was asked for least recently is forgotten first. */
+const maxEvents = 10_000;
+
+interface KnownEvent {
+  readonly atMs: number;
+  /** Its age when it was first seen, by the wall clocks of two machines. */
+  readonly firstAgeMs: number;
+  readonly firstSeenMs: number;
+}
+
+/**
+ * How long ago something happened that the API server or a node has dated. Its clock and the engine's may differ, and
+ * either may jump, so both are compared only when the event is first seen. From then on the steady clock counts.
+ */
+export class EventAges {
+  readonly #clock: Clock;
+  readonly #known = new Map<string, KnownEvent>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /**
+   * The age of the latest event of that key. A later `atMs` is a new event. `atMostMs` bounds the age of an event that is
+   * seen for the first time: how long somebody has waited for it.
+   */
+  ageMs(key: string, atMs: number, atMostMs: number): number {
+    const nowMs = this.#clock.steadyMs();
+    const known = this.#known.get(key);
+    const event = known?.atMs === atMs ? known : this.#firstSeen(atMs, atMostMs, nowMs);
+    // Insert the key again, so that the map is ordered by the last question.
+    this.#known.delete(key);
+    this.#known.set(key, event);
+    if (this.#known.size > maxEvents) this.#known.delete(this.#known.keys().next().value ?? "");
+    return event.firstAgeMs + nowMs - event.firstSeenMs;
+  }
+
+  #firstSeen(atMs: number, atMostMs: number, nowMs: number): KnownEvent {
+    const wallAgeMs = Math.max(0, this.#clock.nowMs() - atMs);
+    return { atMs, firstAgeMs: Math.min(wallAgeMs, atMostMs), firstSeenMs: nowMs };
+  }
+}
