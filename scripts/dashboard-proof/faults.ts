@@ -73,6 +73,10 @@ async function apiServerAway({ lab }: Proof, { own }: FaultPages, page: Page): P
       .filter({ hasText: /the API server does not answer/ })
       .filter({ hasText: aged })
       .waitFor({ timeout: seenTimeoutMs });
+    await page
+      .locator(".live")
+      .filter({ hasText: /cluster away since \d\d:\d\d:\d\d/ })
+      .waitFor({ timeout: seenTimeoutMs });
     await page.waitForTimeout(awayMs);
     const text = await content.innerText();
     if (!text.includes("productpage")) throw new Error("what was known is shown no more");

@@ -1,11 +1,11 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { Dialog, Icon } from "../components/index.ts";
-import { formatClock } from "../format.ts";
-import { liveState } from "../live/index.ts";
+import { liveSources, liveState } from "../live/index.ts";
 import { linkTo, place } from "../router.ts";
 import { entries, routeOf } from "../routes.ts";
 import { chooseTheme, theme, themes } from "../theme.ts";
+import { liveStatus } from "./live-status.ts";
 import { NamespaceMenu } from "./namespace-menu.tsx";
 import { openHelp } from "./shortcuts.tsx";
 import { UserMenu } from "./user-menu.tsx";
@@ -111,17 +111,10 @@ export function BottomNavigation(): JSX.Element {
 }
 
 function LiveStatus(): JSX.Element {
-  const state = liveState.value;
-  const text = {
-    idle: "",
-    connecting: "connecting",
-    live: "live",
-    reconnecting: state.kind === "reconnecting" ? `reconnecting since ${formatClock(state.sinceMs)}` : "",
-    "logged-out": "log in",
-  }[state.kind];
+  const { kind, text } = liveStatus(liveState.value, liveSources.value);
   return (
-    <span class="live" role="status" data-kind={state.kind}>
-      {state.kind === "idle" ? undefined : <span class="live-dot" aria-hidden="true" />}
+    <span class="live" role="status" data-kind={kind}>
+      {kind === "idle" ? undefined : <span class="live-dot" aria-hidden="true" />}
       <span class="live-text" title={text}>
         {text}
       </span>

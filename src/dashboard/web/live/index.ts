@@ -1,2 +1,3 @@
-export { liveState, serverNowMs, startLive, type Live } from "./live-topics.ts";
+export type { LiveState } from "./live-connection.ts";
+export { liveSources, liveState, serverNowMs, startLive, type Live } from "./live-topics.ts";
 export { useLive } from "./use-live.ts";

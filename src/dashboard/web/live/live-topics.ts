@@ -1,5 +1,12 @@
 import { batch, computed, signal, type ReadonlySignal, type Signal } from "@preact/signals";
-import { topicText, type Problem, type TopicName, type Topics, type View } from "../../../api/dashboard/index.ts";
+import {
+  topicText,
+  type Problem,
+  type SourceState,
+  type TopicName,
+  type Topics,
+  type View,
+} from "../../../api/dashboard/index.ts";
 import { request, RequestFailure } from "../requests.ts";
 import { endSession, session } from "../session.ts";
 import { LiveConnection, type LiveSource, type LiveState } from "./live-connection.ts";
@@ -47,11 +54,14 @@ const hiddenMs = 60_000;
 
 const topics = new Map<string, Topic>();
 const state = signal<LiveState>({ kind: "idle" });
+const sources = signal<readonly SourceState[]>([]);
 const clockOffsetMs = signal(0);
 const now = signal(Date.now());
 
 /** The state of the connection. */
 export const liveState: ReadonlySignal<LiveState> = state;
+/** The sources of the view that came last. */
+export const liveSources: ReadonlySignal<readonly SourceState[]> = sources;
 /**
  * The server's time, updated every second. Ages are computed from it, so that a wrong clock of the browser does not
  * matter.
@@ -80,6 +90,7 @@ const connection = new LiveConnection(
       if (topic === undefined) return;
       batch(() => {
         topic.view.value = view;
+        sources.value = view.head.sources;
         topic.problem.value = undefined;
       });
     },
