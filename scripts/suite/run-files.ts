@@ -33,6 +33,8 @@ const graceMs = 10_000;
 /** Of what files that share a process print; the end is kept. */
 const maxOutputCharacters = 64 << 10;
 const root = join(import.meta.dirname, "../..");
+/** Shared by all files and runs, so that programs and labs start faster. Each user has one, because Node's files are private. */
+const compileCache = join(root, `.cache/compiled-${process.getuid?.() ?? 0}`);
 
 /**
  * unit: each process has a network of its own, so that who looks for a server that is gone does not find another file's at its port.
@@ -79,7 +81,7 @@ export async function runFiles({ group, files, shared, timeoutMs, wrapped }: Run
     ...files,
   ];
   const putAway = (): void => rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
-  const env = { ...process.env, TMPDIR: scratch };
+  const env = { NODE_COMPILE_CACHE: compileCache, ...process.env, TMPDIR: scratch };
   const { ended, output } = await runToEnd(wrapped ? wrap(group, command) : command, env, timeoutMs, putAway);
   const counts = new Map(
     readLines(report).map((line): [string, FileCounts] => {

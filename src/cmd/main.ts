@@ -14,9 +14,9 @@ import { logLevelOf } from "./log-level.ts";
 import type { Release, RoleModule } from "./role.ts";
 
 enableCompileCache();
-/** Processes of the lab are mostly killed, and would never write down what they compiled. */
-const cacheAfterMs = 3_000;
-setTimeout(flushCompileCache, cacheAfterMs).unref();
+/** Processes of the lab are mostly killed, and would never write down what they compiled. On a busy machine they load for longer. */
+const cacheAfterMs = [3_000, 15_000] as const;
+for (const ms of cacheAfterMs) setTimeout(flushCompileCache, ms).unref();
 giveBackIdleMemory();
 
 /** A reader that has left, or a full disk below a log, is no reason to end. */

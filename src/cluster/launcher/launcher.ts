@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import {
   internalError,
   messageOf,
@@ -201,9 +201,13 @@ export class Launcher {
   }
 }
 
-/** Shared by all clusters of a user, so that the second one starts faster. */
+/**
+ * Where processes of the lab keep compiled sources; all clusters of a user share it, so that the second one starts
+ * faster. Only the lab reads this directory, because pods can write to it.
+ */
 export function compileCacheDirectory(env: Environment): string {
-  return join(stateHome(env), "compile-cache");
+  const ofProgram = env["NODE_COMPILE_CACHE"] ?? "";
+  return isAbsolute(ofProgram) ? join(ofProgram, "lab") : join(stateHome(env), "compile-cache");
 }
 
 /** Throws if others cannot read these files, because root's lab runs as another user. */

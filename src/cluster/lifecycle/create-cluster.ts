@@ -134,7 +134,11 @@ function prepareDirectory(directory: string, options: CreateClusterOptions): Clu
   });
   const cache = compileCacheDirectory(env);
   mkdirSync(cache, { recursive: true });
-  if (labRunsAsOtherUser()) for (const path of [directory, cache]) giveToLab(path);
+  if (labRunsAsOtherUser()) {
+    giveToLab(directory);
+    // Only the lab writes into the cache. Other labs may add and rename files there now.
+    chownSync(cache, labHostUid, labHostUid);
+  }
   return pki;
 }
 
@@ -188,7 +192,7 @@ function startLauncher(directory: string, { release, env }: CreateClusterOptions
   const log = openSync(join(directory, "launcher.log"), "a", 0o644);
   const child = spawn(process.execPath, [...process.execArgv, entry, "cluster-launcher", "--state-dir", directory], {
     stdio: ["ignore", log, log, "ipc"],
-    env: { ...env, NODE_COMPILE_CACHE: compileCacheDirectory(env) },
+    env,
     cwd: "/",
     // In a session of its own, so that Ctrl-C and the end of the terminal do not reach it.
     detached: true,
