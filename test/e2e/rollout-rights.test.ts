@@ -97,6 +97,10 @@ test("a Canary does what its author may do: it asks for one, names what he may n
   await ok(
     "kubectl create role routes -n rights --verb='*' --resource=httproutes.gateway.networking.k8s.io && kubectl create rolebinding routes -n rights --role=routes --user=dev",
   );
+  await says(/^Stuck: its author dev may not: get services rights\/nginx/);
+  await ok(
+    "kubectl create role services -n rights --verb=get --resource=services && kubectl create rolebinding services -n rights --role=services --user=dev",
+  );
   // It moves traffic by the route that it made. Nobody sends requests here, so that it judges no further.
   await says(/^Judging: weight 80\/20: /);
   await ok("kubectl get httproute -n rights nginx-canary");

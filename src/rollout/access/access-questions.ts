@@ -1,4 +1,4 @@
-import type { Canary, CanaryTarget, ObjectReference } from "../../api/serin/index.ts";
+import type { Canary, CanaryTarget, ObjectReference, RouteTarget } from "../../api/serin/index.ts";
 import type { Write } from "../decide/index.ts";
 
 /** One right that an author needs. */
@@ -63,7 +63,48 @@ function podsIn(namespace: string | undefined): AccessQuestion {
 
 /** The rights that a Canary certainly needs of its author, judged by its spec alone. */
 export function questionsOfCanary({ metadata, spec }: Canary): readonly AccessQuestion[] {
-  return questionsOfTarget(spec.target, metadata.namespace ?? "");
+  const own = metadata.namespace ?? "";
+  return distinct([...questionsOfTarget(spec.target, own), ...readsOfTarget(spec.target, own)]);
+}
+
+/**
+ * What a Canary's status tells of objects that it names and does not write. Who may not read them learns nothing of them
+ * by a Canary either.
+ */
+export function readsOfCanary({ metadata, spec }: Canary): readonly AccessQuestion[] {
+  return distinct(readsOfTarget(spec.target, metadata.namespace ?? ""));
+}
+
+function readsOfTarget(target: CanaryTarget, own: string): readonly AccessQuestion[] {
+  if ("httpRoute" in target) return backendsOf(target.httpRoute, own);
+  if ("grpcRoute" in target) return backendsOf(target.grpcRoute, own);
+  if ("virtualService" in target) {
+    const { namespace = own, stable, canary } = target.virtualService;
+    return [stable, canary].flatMap(({ host }) => serviceOfHost(host, namespace));
+  }
+  if ("services" in target) {
+    const { service, stable, canary } = target.services;
+    return [service, stable, canary].map((name) => getService(name, own));
+  }
+  // The Services of whole namespaces are compared.
+  if ("namespaces" in target)
+    return [target.namespaces.stable, target.namespaces.canary].map((namespace) => getService(undefined, namespace));
+  return [getService(target.deployment.service, own)];
+}
+
+function backendsOf({ namespace, stable, canary }: RouteTarget, own: string): AccessQuestion[] {
+  // A backend without a namespace is in its route's.
+  return [stable, canary].map((backend) => getService(backend.name, backend.namespace ?? namespace ?? own));
+}
+
+/** Other hosts are no Services: a name with dots is taken as it is, unless it is a Service's full one. */
+function serviceOfHost(host: string, own: string): AccessQuestion[] {
+  const [, name, namespace] = /^([^.]+)(?:\.([^.]+)\.svc(?:\..+)?)?$/.exec(host) ?? [];
+  return name === undefined ? [] : [getService(name, namespace ?? own)];
+}
+
+function getService(name: string | undefined, namespace: string): AccessQuestion {
+  return { verb: "get", group: "", resource: "services", namespace, ...(name === undefined ? {} : { name }) };
 }
 
 const routes = {

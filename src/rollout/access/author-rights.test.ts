@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import { authorAnnotation } from "../../api/serin/index.ts";
+import { authorAnnotation, type Canary } from "../../api/serin/index.ts";
 import type { KubeClient, RawOptions } from "../../kube/index.ts";
 import type { Step, Write } from "../decide/index.ts";
+import { describeQuestion, questionsOfCanary } from "./access-questions.ts";
 import { AccessReviews } from "./access-reviews.ts";
 import type { AuthorKey } from "./author-key.ts";
 import { planText, signAuthor } from "./author-record.ts";
@@ -121,4 +122,45 @@ test("what was asked a moment ago is not asked again", async () => {
   const { rights: every, asked } = rights(all);
   for (let round = 0; round < 20; round += 1) await every.refusal(rolloutOf("alice"), steps);
   assert.equal(asked.length, all.length);
+});
+
+test("a Canary tells its author of Services of any namespace only what he may read himself", async () => {
+  const spec = {
+    target: {
+      httpRoute: {
+        name: "web",
+        namespace: "other",
+        rule: 0,
+        stable: { name: "web", port: 80 },
+        canary: { name: "web", namespace: "secret", port: 80 },
+      },
+    },
+    steps: [{ weight: 10 }],
+  };
+  const plain = { apiVersion: "x/v1", kind: "Canary", metadata: { name: "web", namespace: "shop" }, spec };
+  const annotation = signAuthor(key, planText(plain), { user: "alice", groups: ["team"], extra: {} });
+  const canary = { ...plain, metadata: { ...plain.metadata, annotations: { [authorAnnotation]: annotation } } };
+  const reads = ["alice get services other/web", "alice get services secret"];
+  assert.equal(await rights([...all, ...reads]).rights.refusal(canary, steps), undefined);
+  assert.match(
+    (await rights([...all, ...reads.slice(0, 1)]).rights.refusal(canary, steps))?.problem ?? "",
+    /^its author alice may not: get services secret\/web$/,
+  );
+  const targetOf = (target: object): string[] =>
+    questionsOfCanary({ ...canary, spec: { ...spec, target } } as unknown as Canary)
+      .filter(({ verb }) => verb === "get")
+      .map(describeQuestion);
+  const destinations = { stable: { host: "web" }, canary: { host: "next.far.svc.cluster.local" } };
+  assert.deepEqual(targetOf({ virtualService: { name: "web", ...destinations } }), [
+    "get services shop/web",
+    "get services far/next",
+  ]);
+  assert.deepEqual(
+    targetOf({ virtualService: { name: "web", stable: { host: "a.example.com" }, canary: { host: "b.example.com" } } }),
+    [],
+  );
+  assert.deepEqual(targetOf({ namespaces: { stable: "a", canary: "b", routes: [] } }), [
+    "get services in namespace a",
+    "get services in namespace b",
+  ]);
 });

@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { authorAnnotation } from "../../api/serin/index.ts";
+import { authorAnnotation, canaryKind } from "../../api/serin/index.ts";
 import type { Step } from "../decide/index.ts";
-import { describeQuestion, questionsOfWrites } from "./access-questions.ts";
+import { describeQuestion, questionsOfWrites, readsOfCanary } from "./access-questions.ts";
 import type { AccessReviews } from "./access-reviews.ts";
 import type { AuthorKey } from "./author-key.ts";
 import { planText, readAuthor } from "./author-record.ts";
@@ -27,8 +27,10 @@ export class AuthorRights {
 
   /** Undefined if its author may do everything. Throws a transient error if nobody can be asked. */
   async refusal(rollout: UntypedObject, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
-    const questions = questionsOfWrites(steps.flatMap(({ writes }) => writes));
-    if (questions.length === 0) return undefined;
+    const writes = questionsOfWrites(steps.flatMap((step) => step.writes));
+    if (writes.length === 0) return undefined;
+    const canary = rollout.kind === canaryKind.kind ? canaryKind.parse?.(rollout).value : undefined;
+    const questions = [...writes, ...(canary === undefined ? [] : readsOfCanary(canary))];
     const recorded = rollout.metadata.annotations?.[authorAnnotation] ?? "";
     const author = readAuthor(await this.#key.get(), planText(rollout), recorded);
     const takeover = `who may do what it does takes it over by \`${takeoverCommand(rollout)}\``;
