@@ -12,6 +12,7 @@ import { formatBaggage } from "../wire/hbone/index.ts";
 import { FilterStatistics } from "./filters/filter-statistics.ts";
 import { encodePeerMetadata } from "./http/peer-metadata.ts";
 import type { Listen } from "./listen.ts";
+import { LuaScripts } from "./lua/index.ts";
 import { ListenerSet } from "./listener-set.ts";
 import { clusterStatuses, type ClusterStatus } from "./observe/cluster-status.ts";
 import { configAnswer } from "./observe/config-answers.ts";
@@ -126,6 +127,7 @@ export class DataPath implements Serving {
         callCluster,
         exports: this.#exports,
         ...(shared === undefined ? {} : { buckets: shared.buckets }),
+        scripts: new LuaScripts({ clock, callCluster, log: log.scoped("lua") }),
       },
       clock,
       log: log.scoped("config"),

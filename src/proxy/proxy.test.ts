@@ -260,14 +260,29 @@ test("a configuration that cannot be served is refused by name, and the previous
   );
   assert.equal((await fetchOnce(port, "/")).body, "a");
   from = ads.acknowledgements.length;
-  const lua = {
-    name: "envoy.filters.http.lua",
+  const wasm = {
+    name: "envoy.filters.http.wasm",
     typedConfig: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
   };
-  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80", { httpFilters: [lua] }) });
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80", { httpFilters: [wasm] }) });
   assert.match(
     (await ads.acknowledged(typeUrls.listener, from)).error ?? "",
-    /the HTTP filter envoy.filters.http.lua is not supported/,
+    /the HTTP filter envoy.filters.http.wasm is not supported/,
+  );
+  const scripted = (inlineString: string) => ({
+    name: "envoy.filters.http.lua",
+    typedConfig: {
+      "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+      defaultSourceCode: { inlineString },
+    },
+  });
+  from = ads.acknowledgements.length;
+  ads.push(typeUrls.listener, {
+    [`listener_${port}`]: httpListener(port, "http.80", { httpFilters: [scripted("x = = 1")] }),
+  });
+  assert.match(
+    (await ads.acknowledged(typeUrls.listener, from)).error ?? "",
+    /the HTTP filter envoy.filters.http.lua: defaultSourceCode: script load error: script:1: unexpected symbol near '='/,
   );
   assert.equal((await fetchOnce(port, "/")).body, "a");
 });

@@ -144,6 +144,7 @@ const code = [
   "vmConfig.**",
 ];
 const extensionsTest = "src/api/istio/policies.test.ts";
+const luaTest = "src/proxy/filters/lua-filter.test.ts";
 
 /** extensions.istio.io: code that proxies run. */
 export const wasmPluginTable: FieldTable = {
@@ -181,7 +182,8 @@ export const trafficExtensionTable: FieldTable = {
       "match[].mode",
       "match[].ports[].number",
     ),
-    byEnvoy("Code", "sgw", extensionsTest, "lua.inlineCode", "wasm.url"),
+    acted("Scripts", "sgw", luaTest, "lua.inlineCode"),
+    byEnvoy("Modules", "sgw", extensionsTest, "wasm.url"),
     acted("Settings of the module", "sgw", extensionsTest, ...under(["wasm"], ...code)),
     warned("Signatures", "wasm.verificationKey"),
   ],

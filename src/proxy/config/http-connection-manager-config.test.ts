@@ -99,7 +99,7 @@ test("what cannot be served is refused by its name", () => {
     /httpProtocolOptions: the field allowChunkedLength is not supported/,
   );
   assert.equal(
-    compile({ httpFilters: [{ ...filter("envoy.filters.http.lua", router), isOptional: true }] }).connection.filters
+    compile({ httpFilters: [{ ...filter("envoy.filters.http.wasm", router), isOptional: true }] }).connection.filters
       .length,
     0,
   );
@@ -167,10 +167,13 @@ test("filter state beyond Istio's is reported by name", () => {
 
 test("an unknown filter that is off costs nothing until a route turns it on, which is then not served without it", async () => {
   const told: string[] = [];
-  const lua = { ...filter("envoy.filters.http.lua", "envoy.extensions.filters.http.router.v3.Router"), disabled: true };
+  const lua = {
+    ...filter("envoy.filters.http.wasm", "envoy.extensions.filters.http.router.v3.Router"),
+    disabled: true,
+  };
   compile({ httpFilters: [lua] }, told);
-  assert.deepEqual(told, ["the disabled HTTP filter envoy.filters.http.lua has no effect here"]);
-  const on = { "envoy.filters.http.lua": { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig" } };
+  assert.deepEqual(told, ["the disabled HTTP filter envoy.filters.http.wasm has no effect here"]);
+  const on = { "envoy.filters.http.wasm": { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig" } };
   await using harness = await serving(
     [lua],
     [
@@ -181,7 +184,7 @@ test("an unknown filter that is off costs nothing until a route turns it on, whi
   const [plain, turned] = [await harness.get("/"), await harness.get("/on")];
   assert.deepEqual(
     [plain.status, turned.status, turned.body],
-    [200, 500, "the HTTP filter envoy.filters.http.lua, which this route turns on, is not supported"],
+    [200, 500, "the HTTP filter envoy.filters.http.wasm, which this route turns on, is not supported"],
   );
 });
 

@@ -13,6 +13,8 @@ import type {
   JwtAuthentication,
   JwtPerRouteConfig,
   LocalRateLimit,
+  Lua,
+  LuaPerRoute,
   RouteFilterConfig,
   TypedStruct,
 } from "../../wire/envoy/index.ts";
@@ -22,6 +24,7 @@ import { FaultFilter } from "../filters/fault-filter.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import { JwtAuthnFilter } from "../filters/jwt-authn-filter.ts";
 import { LocalRateLimitFilter } from "../filters/local-rate-limit-filter.ts";
+import { LuaFilter } from "../filters/lua-filter.ts";
 import { RbacFilter } from "../filters/rbac-filter.ts";
 import { filterOff, filterOn, MissingFilter, SwitchedFilter } from "../filters/route-switch.ts";
 import type { PeerMetadataExchange } from "../http/http-connection-config.ts";
@@ -33,6 +36,7 @@ import { compileFault } from "./fault-config.ts";
 import { tellFilterState } from "./filter-state-config.ts";
 import { compileJwtAuthn, compileJwtPerRoute } from "./jwt-authn-config.ts";
 import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "./local-rate-limit-config.ts";
+import { compileLua, compileLuaPerRoute } from "./lua-config.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
 import { compileStats, standardStats, type StatsRules } from "./stats-config.ts";
 import { unpack } from "./transport-config.ts";
@@ -54,8 +58,8 @@ const passiveTypes = new Set([
   "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
 ]);
 
-/** Programs of users: neither is run here, whatever the configuration is. */
-const programs = new Set(["envoy.filters.http.lua", "envoy.filters.http.wasm"]);
+/** Programs of users that are not run here, whatever the configuration is. */
+const programs = new Set(["envoy.filters.http.wasm"]);
 
 /** How control planes name the plugins of WasmPlugins and TrafficExtensions. */
 const pluginPrefix = "extensions.istio.io/trafficextension/";
@@ -157,6 +161,12 @@ function compileFilter(
         services.statistics,
         statPrefix,
       );
+    case "envoy.extensions.filters.http.lua.v3.Lua": {
+      const lua = message as Lua;
+      const prefix = `${statPrefix}lua.${lua.statPrefix === "" ? "" : `${lua.statPrefix}.`}`;
+      const errors = services.statistics.counter(`${prefix}errors`);
+      return new LuaFilter(name, compileLua(lua, where, notes), services.scripts, errors);
+    }
     case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
       return new LocalRateLimitFilter(name, compileLocalRateLimit(message as LocalRateLimit, where, notes), services);
     case "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb":
@@ -254,6 +264,8 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
       return compileJwtPerRoute(message as JwtPerRouteConfig, where, notes);
     case "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute":
       return compileExtAuthzPerRoute(message as ExtAuthzPerRoute, where, notes);
+    case "envoy.extensions.filters.http.lua.v3.LuaPerRoute":
+      return compileLuaPerRoute(message as LuaPerRoute, where, notes);
     case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
       return compileLocalRateLimitPerRoute(message as LocalRateLimit, where, notes);
     default:

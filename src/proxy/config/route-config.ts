@@ -250,6 +250,8 @@ function compileRoute(message: RouteMessage, scope: RouteScope): Route {
     responseMutations: levels.response,
     cors: overrides.cors,
     filterConfigs: overrides.configs,
+    ...(message.metadata === undefined ? {} : { metadata: message.metadata.filterMetadata }),
+    ...(scope.host.metadata === undefined ? {} : { hostMetadata: scope.host.metadata.filterMetadata }),
     ...(message.decorator === undefined || message.decorator.operation === ""
       ? {}
       : { operation: message.decorator.operation }),

@@ -1,5 +1,6 @@
-import { systemClock, systemRandom, transientError, type Clock, type Random } from "../../base/index.ts";
+import { silentLogger, systemClock, systemRandom, transientError, type Clock, type Random } from "../../base/index.ts";
 import { CollectorExports } from "../tracing/collector-exports.ts";
+import { LuaScripts } from "../lua/index.ts";
 import type { CallCluster } from "./call-cluster.ts";
 import { FilterStatistics } from "./filter-statistics.ts";
 import type { SharedBuckets } from "./tokens.ts";
@@ -15,6 +16,8 @@ export interface FilterServices {
   readonly exports: CollectorExports;
   /** Where the tokens of rate limits come from; absent: this thread serves alone. */
   readonly buckets?: SharedBuckets;
+  /** The scripts of filters. */
+  readonly scripts: LuaScripts;
 }
 
 /**
@@ -29,6 +32,7 @@ export function standaloneServices(): FilterServices {
   return {
     ...shared,
     random: systemRandom,
+    scripts: new LuaScripts({ clock: shared.clock, callCluster: shared.callCluster, log: silentLogger }),
     exports: new CollectorExports({ ...shared, node: { id: "", service: "", address: "", zone: "" } }),
   };
 }

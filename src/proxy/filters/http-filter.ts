@@ -17,8 +17,8 @@ export interface FilterRequest extends RequestView {
    * value.
    */
   values(name: string): readonly string[];
-  /** Takes the place of all fields of that name. */
-  setHeader(name: string, value: string): void;
+  /** Takes the place of all fields of that name: one field for each value. */
+  setHeader(name: string, value: string | readonly string[]): void;
   removeHeader(name: string): void;
   /** Names (lower case) and values of all fields, edits included. */
   headers(): Iterable<readonly [name: string, value: string]>;
@@ -31,6 +31,12 @@ export interface FilterRequest extends RequestView {
    * the client leaves.
    */
   bodyStart(limit: number): Promise<RequestBodyStart>;
+  /** Another body for the upstream. Only after {@link bodyStart} has given the whole one, or without a body. */
+  replaceBody(bytes: Buffer): void;
+  /** Names and values in turn, if trailers have come with the whole body. */
+  readonly trailers: readonly string[] | undefined;
+  setTrailers(fields: readonly string[]): void;
+  readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
   /** The client speaks gRPC-Web, the upstream gRPC. */
   translateGrpcWeb(form: GrpcWebForm): void;
   /** Chooses the route again, after edits that routes may match. */
@@ -52,10 +58,23 @@ export interface RequestBodyStart {
   readonly whole: boolean;
 }
 
+/** A response on its way to the client, from the upstream or of our own. Filters see it in the reverse order. */
+export interface FilterResponse {
+  readonly request: FilterRequest;
+  status: number;
+  /** Names are in lower case. */
+  fields: readonly (readonly [name: string, value: string])[];
+  /** Names and values in turn. They are known after the whole body. */
+  trailers: readonly string[] | undefined;
+  /** As for requests. */
+  bodyStart(limit: number): Promise<RequestBodyStart>;
+  replaceBody(bytes: Buffer): void;
+}
+
 /** The proxy's own answer in place of the upstream's. */
 export interface LocalReply {
   readonly status: number;
-  readonly body: string;
+  readonly body: string | Buffer;
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly flag: ResponseFlag;
   /** Envoy's `response_code_details`. */
@@ -81,6 +100,13 @@ export interface HttpFilter {
    */
   onRequest(
     request: FilterRequest,
+    signal: () => AbortSignal,
+  ): LocalReply | undefined | Promise<LocalReply | undefined>;
+  /** Whether {@link onResponse} must see the response to this request. It is asked before the request goes on. */
+  wantsResponse?(request: FilterRequest): boolean;
+  /** As {@link onRequest}, for the response. A rejection is answered by 500. */
+  onResponse?(
+    response: FilterResponse,
     signal: () => AbortSignal,
   ): LocalReply | undefined | Promise<LocalReply | undefined>;
 }

@@ -1,5 +1,5 @@
 import { responseFlags } from "../http/response-flags.ts";
-import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
+import type { FilterRequest, FilterResponse, HttpFilter, LocalReply } from "./http-filter.ts";
 
 /** A route's switch for a filter, besides or instead of a configuration. */
 export class FilterSwitch {
@@ -31,9 +31,23 @@ export class SwitchedFilter implements HttpFilter {
     request: FilterRequest,
     signal: () => AbortSignal,
   ): LocalReply | undefined | Promise<LocalReply | undefined> {
+    return this.#enabledFor(request) ? this.#filter.onRequest(request, signal) : undefined;
+  }
+
+  wantsResponse(request: FilterRequest): boolean {
+    return this.#filter.wantsResponse !== undefined && this.#enabledFor(request) && this.#filter.wantsResponse(request);
+  }
+
+  onResponse(
+    response: FilterResponse,
+    signal: () => AbortSignal,
+  ): LocalReply | undefined | Promise<LocalReply | undefined> {
+    return this.#enabledFor(response.request) ? this.#filter.onResponse?.(response, signal) : undefined;
+  }
+
+  #enabledFor(request: FilterRequest): boolean {
     const own = request.route?.filterConfigs.get(this.name);
-    const enabled = own === undefined ? this.#enabled : own instanceof FilterSwitch ? own.enabled : true;
-    return enabled ? this.#filter.onRequest(request, signal) : undefined;
+    return own === undefined ? this.#enabled : own instanceof FilterSwitch ? own.enabled : true;
   }
 }
 

@@ -109,11 +109,11 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   get wantsPlainBody(): boolean {
-    return this.#facts.protocol !== "HTTP/1.1" || this.#facts.isGrpcWeb;
+    return this.#facts.protocol !== "HTTP/1.1" || this.#facts.isGrpcWeb || this.#facts.answerPassesFilters;
   }
 
   get http1Trailers(): boolean {
-    return this.#context.config().http1Trailers || this.#facts.isGrpcWeb;
+    return this.#context.config().http1Trailers || this.#facts.isGrpcWeb || this.#facts.answerPassesFilters;
   }
 
   get chunksRequest(): boolean {

@@ -31,7 +31,11 @@ export function composeResponse(out: ByteBuilder, response: ResponseComposition)
   out.piece(version);
   out.range(head.bytes, head.start + 9, head.fieldsStart);
   const seen = copyFields(out, response);
-  let added = response.upstreamServiceMs < 0 ? "" : `x-envoy-upstream-service-time: ${response.upstreamServiceMs}\r\n`;
+  const serviceTime = "x-envoy-upstream-service-time";
+  let added =
+    response.upstreamServiceMs < 0 || response.edits?.dropped.has(serviceTime) === true
+      ? ""
+      : `x-envoy-upstream-service-time: ${response.upstreamServiceMs}\r\n`;
   if (!seen.date) added += `date: ${response.date}\r\n`;
   if (config.serverHeader === "overwrite" || (config.serverHeader === "append-if-absent" && !seen.server)) {
     added += `server: ${config.serverName}\r\n`;

@@ -23,6 +23,14 @@ export interface RequestRefusal {
   readonly details: string;
 }
 
+/** New values by name, in lower case: undefined removes the fields of the name, a list gives one field for each value. */
+type HeadEdits = ReadonlyMap<string, string | readonly string[] | undefined>;
+
+function oneOf(edits: HeadEdits, name: string): string | undefined {
+  const value = edits.get(name);
+  return typeof value === "object" ? value[0] : value;
+}
+
 /** What routing, the upstream and logs need from a request. One object serves the requests of a connection in turn. */
 export class ExchangeRequest implements RequestView {
   readonly connection: ConnectionInfo;
@@ -50,6 +58,8 @@ export class ExchangeRequest implements RequestView {
   isGrpc = false;
   /** The client takes gRPC in the form of gRPC-Web. */
   isGrpcWeb = false;
+  /** Filters see the answer, so it comes out of its chunks. */
+  answerPassesFilters = false;
   captured: readonly string[] = [];
   /** The head's own target cannot be passed on as it is. */
   targetDiffers = false;
@@ -81,6 +91,7 @@ export class ExchangeRequest implements RequestView {
     this.forwardedFor = "";
     this.isGrpc = false;
     this.isGrpcWeb = false;
+    this.answerPassesFilters = false;
     this.captured = none;
     this.targetDiffers = false;
     this.internalPeer = false;
@@ -158,10 +169,10 @@ export class ExchangeRequest implements RequestView {
   }
 
   /** Changes the head: a value takes the place of all fields of its name (lower case), undefined removes them. `:path`, `:method` and `:authority` too. */
-  rewriteHead(edits: ReadonlyMap<string, string | undefined>, config: HttpConnectionConfig): void {
+  rewriteHead(edits: HeadEdits, config: HttpConnectionConfig): void {
     const { head } = this;
-    const host = edits.get(":authority") ?? edits.get("host");
-    let text = `${edits.get(":method") ?? this.method} ${edits.get(":path") ?? head.target()} HTTP/1.${head.minorVersion}\r\n`;
+    const host = oneOf(edits, ":authority") ?? oneOf(edits, "host");
+    let text = `${oneOf(edits, ":method") ?? this.method} ${oneOf(edits, ":path") ?? head.target()} HTTP/1.${head.minorVersion}\r\n`;
     if (host !== undefined) text += `host: ${host}\r\n`;
     for (let field = 0; field < head.fieldCount; field += 1) {
       const name = head.name(field).toLowerCase();
@@ -178,7 +189,8 @@ export class ExchangeRequest implements RequestView {
       text += head.bytes.toString("latin1", head.nameStarts[field], head.lineEnds[field]);
     }
     for (const [name, value] of edits)
-      if (value !== undefined && name !== "host" && !name.startsWith(":")) text += `${name}: ${value}\r\n`;
+      if (value !== undefined && name !== "host" && !name.startsWith(":"))
+        for (const one of typeof value === "string" ? [value] : value) text += `${name}: ${one}\r\n`;
     this.#keep(Buffer.from(headText(`${text}\r\n`), "latin1"));
     this.method = this.head.method();
     if (!this.#readTarget(config))

@@ -13,16 +13,17 @@ import { routeOf, withoutPort, type VirtualHost } from "../routing/route-table.t
 import { chooseCluster, type ForwardAction, type Route } from "../routing/route.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { ForwardNames } from "../upstream/forward-names.ts";
-import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { GrpcWebTranslation } from "./grpc-web.ts";
+import { answerFields, describedFields, shownEdits } from "./answer-pass.ts";
 import type { ForwardDestination } from "./attempts.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type RequestComposition } from "./compose-request.ts";
 import { ExchangeState } from "./exchange-state.ts";
+import { forwardHost } from "./forward-host.ts";
 import { FilterPass, type FilterVerdict } from "./filter-pass.ts";
 import { HeldBody } from "./held-body.ts";
 import { shapeReply } from "./local-reply.ts";
-import { unreachedHeader } from "./peer-metadata.ts";
+import { tellsPeer, unreachedHeader } from "./peer-metadata.ts";
 import { redirectLocation } from "./redirect-location.ts";
 import { isIdempotent } from "./retry-decision.ts";
 import { flagLetters, responseFlags, type ResponseFlag } from "./response-flags.ts";
@@ -191,26 +192,66 @@ export class Exchange extends ExchangeState {
     this.request.answerStarted();
     if (this.config.peerMetadata.readFromUpstream) this.readUpstreamPeer(head);
     if (this.countsAnswer) this.countAnswer(head.bytes, from, to);
+    if (this.facts.answerPassesFilters && !this.answerPassed)
+      this.#filterAnswer(head, framing, from, to, last, sentAtMs);
+    else this.#sendAnswer(head, framing, from, to, last, sentAtMs, this.#responseEdits(head));
+  }
+
+  #sendAnswer(
+    head: MessageHead,
+    framing: BodyFraming,
+    from: number,
+    to: number,
+    last: boolean,
+    sentAtMs: number,
+    given: HeaderEdits | undefined,
+  ): boolean {
     const { grpcWeb } = this;
-    const edits =
-      grpcWeb === undefined
-        ? this.#responseEdits(head)
-        : grpcWeb.answer(head, this.#responseEdits(head), last && from === to);
+    const edits = grpcWeb === undefined ? given : grpcWeb.answer(head, given, last && from === to);
     if (grpcWeb?.translatesAnswer !== true || (last && from === to)) {
       // It came out of its chunks, in case that it was gRPC.
       const shown = grpcWeb !== undefined && framing === bodyFramings.chunked ? bodyFramings.untilClose : framing;
-      this.#afterSend(this.answer.fromUpstream(head, shown, from, to, last, edits, sentAtMs), last);
-      return;
+      return this.#afterSend(this.answer.fromUpstream(head, shown, from, to, last, edits, sentAtMs), last);
     }
     const more = this.answer.fromUpstream(head, bodyFramings.untilClose, from, from, false, edits, sentAtMs);
-    if (from === to) this.#afterSend(more, false);
-    else this.answerBody(head.bytes, from, to, last);
+    return from === to ? this.#afterSend(more, false) : this.#sendBody(head.bytes, from, to, last);
+  }
+
+  /** The answer goes through the filters, from the last to the first, before the client gets it. */
+  #filterAnswer(
+    head: MessageHead,
+    framing: BodyFraming,
+    from: number,
+    to: number,
+    last: boolean,
+    sentAtMs: number,
+  ): void {
+    const serviceMs = sentAtMs < 0 ? -1 : Math.max(0, Math.round(this.context.clock.steadyMs() - sentAtMs));
+    const fields = answerFields(head, this.#responseEdits(head), serviceMs);
+    this.throughFilters(
+      { status: head.status, fields, complete: false },
+      (held) => {
+        const composed = held.compose(framing, this.method === "HEAD");
+        if (composed.last && !held.complete) this.attempts.drop();
+        const edits = shownEdits(held.fields);
+        const { from: start, to: end } = composed;
+        const more = this.#sendAnswer(composed.head, composed.framing, start, end, composed.last, sentAtMs, edits);
+        if (this.active && !composed.last && held.trailers !== undefined) this.answerTrailers(held.trailers);
+        else if (this.active && more) this.attempts.resume();
+      },
+      (held) => void held.add(head.bytes, from, to, last),
+    );
   }
 
   answerBody(bytes: Buffer, from: number, to: number, last: boolean): void {
     if (this.countsAnswer) this.countAnswer(bytes, from, to);
+    if (this.answerPass === undefined) this.#sendBody(bytes, from, to, last);
+    else if (!this.answerPass.add(bytes, from, to, last)) this.attempts.pause();
+  }
+
+  #sendBody(bytes: Buffer, from: number, to: number, last: boolean): boolean {
     const web = this.grpcWeb?.translatesAnswer === true ? this.grpcWeb.answerBody(bytes, from, to) : undefined;
-    this.#afterSend(
+    return this.#afterSend(
       web === undefined ? this.answer.body(bytes, from, to, last) : this.answer.body(web, 0, web.length, last),
       last,
     );
@@ -218,6 +259,10 @@ export class Exchange extends ExchangeState {
 
   answerTrailers(received: readonly string[]): void {
     const fields = permittedTrailers(received);
+    if (this.answerPass !== undefined) {
+      this.answerPass.end(fields);
+      return;
+    }
     const web = this.grpcWeb?.translatesAnswer === true ? this.grpcWeb.answerTrailers(fields) : undefined;
     this.#afterSend(web === undefined ? this.answer.trailers(fields) : this.answer.trailersInBody(fields, web), true);
   }
@@ -291,13 +336,15 @@ export class Exchange extends ExchangeState {
       },
       hasBody: !this.request.complete || to > from,
       bodyStart: (limit) => this.#bodyStart(this.#hold(bytes, from, to), limit),
+      trailers: () => this.heldTrailers,
+      setTrailers: (fields) => void (this.heldTrailers = permittedTrailers(fields)),
     });
     this.pass = pass;
     let verdict: FilterVerdict | Promise<FilterVerdict>;
     try {
       verdict = pass.run(this.config.filters, () => void this.#hold(bytes, from, to));
     } catch (error) {
-      this.#filterFailed(error);
+      this.filterFailed(error);
       return;
     }
     if (!(verdict instanceof Promise)) {
@@ -309,7 +356,7 @@ export class Exchange extends ExchangeState {
     };
     verdict.then(
       (later) => still(() => this.#release(pass, later)),
-      (error: unknown) => still(() => this.#filterFailed(error)),
+      (error: unknown) => still(() => this.filterFailed(error)),
     );
   }
 
@@ -349,22 +396,30 @@ export class Exchange extends ExchangeState {
 
   #filtered(pass: FilterPass, verdict: FilterVerdict, bytes: Buffer, from: number, to: number): void {
     this.route = pass.route;
+    pass.wantsAnswer = this.config.filters.some((filter) => filter.wantsResponse?.(pass) === true);
+    this.facts.answerPassesFilters = pass.wantsAnswer;
     if (pass.grpcWeb !== undefined) {
       this.grpcWeb = new GrpcWebTranslation(pass.grpcWeb, this.#chunkedByClient);
       this.facts.isGrpc = true;
       this.facts.isGrpcWeb = true;
       this.countsAnswer = this.facts.isHttp2;
     }
-    if (verdict === "pass") this.#act(bytes, from, to);
-    else this.#answerOfFilter(verdict);
+    const { newBody } = pass;
+    if (verdict !== "pass") this.answerOfFilter(verdict);
+    else if (newBody === undefined) this.#act(bytes, from, to);
+    else {
+      this.#chunkedByClient = false;
+      this.#act(newBody, 0, newBody.length);
+    }
   }
 
-  #answerOfFilter(reply: LocalReply): void {
+  protected override answerOfFilter(reply: LocalReply): void {
     this.#reply(reply.status, reply.body, reply.flag, reply.details, reply.headers, reply.grpcStatus);
   }
 
-  #filterFailed(error: unknown): void {
+  protected override filterFailed(error: unknown): void {
     this.context.onTrouble?.("a filter failed", error);
+    this.attempts.drop();
     this.#reply(500, "", responseFlags.none, "filter_failed");
   }
 
@@ -650,12 +705,13 @@ export class Exchange extends ExchangeState {
 
   // ---- the answer
 
-  #afterSend(more: boolean, last: boolean): void {
+  #afterSend(more: boolean, last: boolean): boolean {
     this.owner.touch();
     if (last) {
       this.finish();
       this.owner.exchangeEnded(this.answer.keepAlive && this.request.complete, more);
     } else if (!more) this.attempts.pause();
+    return more;
   }
 
   /** Ends the exchange for a reason of ours: by an answer, or by closing when one has begun. */
@@ -680,10 +736,26 @@ export class Exchange extends ExchangeState {
     const draft = { status, body, fields: [...given, ...added, ...this.#toldToPeer(flag)], flag, grpcStatus };
     // The application before which this proxy stands is gone: a connection that is kept would lead to it for good.
     const leaves = flag === responseFlags.upstreamConnectionFailure && this.config.peerMetadata.writeToClient;
-    const more = this.answer.local(
-      this.#inForm(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined))),
-      this.request.complete && !leaves,
-    );
+    const reply = this.#inForm(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined)));
+    if (this.pass?.wantsAnswer !== true || this.answerPassed) this.#sendReply(reply, leaves);
+    else
+      this.throughFilters(
+        { status: reply.status, fields: describedFields(reply), complete: true },
+        (held) =>
+          this.#sendReply(
+            {
+              status: held.status,
+              body: held.body(),
+              fields: held.fields.filter(([name]) => name !== "content-length"),
+            },
+            leaves,
+          ),
+        (held) => void held.add(Buffer.from(reply.body), 0, Buffer.byteLength(reply.body), true),
+      );
+  }
+
+  #sendReply(reply: ReturnType<typeof shapeReply>, leaves: boolean): void {
+    const more = this.answer.local(reply, this.request.complete && !leaves);
     this.finish();
     this.owner.exchangeEnded(this.answer.keepAlive, more, leaves);
   }
@@ -722,21 +794,4 @@ interface Forwarding extends NonNullable<ReturnType<typeof chooseCluster>> {
   readonly destination: ForwardDestination | undefined;
 }
 
-/** The name and the port of an authority. */
-function forwardHost(
-  authority: string,
-  defaultPort: number,
-): { readonly name: string; readonly port: number } | undefined {
-  const parts = /^(\[[0-9a-f:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(authority);
-  const port = Number(parts?.[2] ?? defaultPort);
-  return parts?.[1] === undefined || port === 0 || port > 0xffff
-    ? undefined
-    : { name: parts[1].replace(/^\[|\]$/g, ""), port };
-}
-
 const noNames: ReadonlySet<string> = new Set();
-
-function tellsPeer({ writeToUpstream, inMeshOnly }: HttpConnectionConfig["peerMetadata"], cluster: Cluster): boolean {
-  const { peerMetadata } = cluster.config;
-  return writeToUpstream && (peerMetadata === "tell" || (peerMetadata === "external" && !inMeshOnly));
-}

@@ -15,6 +15,9 @@ export interface FilterPassOptions {
   readonly chooseRoute: (request: RequestView) => Route | undefined;
   readonly hasBody: boolean;
   readonly bodyStart: (limit: number) => Promise<RequestBodyStart>;
+  /** The trailers that came with the body: names and values in turn. */
+  readonly trailers: () => readonly string[] | undefined;
+  readonly setTrailers: (fields: readonly string[]) => void;
 }
 
 /** The result of the filters: a response, or `pass`. A promise if one of them needs time. */
@@ -26,10 +29,14 @@ export class FilterPass implements FilterRequest {
   readonly #facts: ExchangeRequest;
   #route: Route | undefined;
   /** Header edits by name, in lower case. Undefined: removed. */
-  readonly #edits = new Map<string, string | undefined>();
+  readonly #edits = new Map<string, string | readonly string[] | undefined>();
   #clientAddress: string | undefined;
   #abort: AbortController | undefined;
   readonly metadata = new Map<string, unknown>();
+  /** A filter wants to see the response. */
+  wantsAnswer = false;
+  /** The body for the upstream, if a filter has replaced the client's. */
+  newBody: Buffer | undefined;
   /** Undefined: bodies go as they are. */
   grpcWeb: GrpcWebForm | undefined;
   /** Headers that filters add to the response. */
@@ -78,19 +85,20 @@ export class FilterPass implements FilterRequest {
   }
 
   header(name: string): string | undefined {
-    if (this.#edits.size > 0 && this.#edits.has(name)) return this.#edits.get(name);
-    return this.#facts.head.get(name);
+    if (this.#edits.size === 0 || !this.#edits.has(name)) return this.#facts.head.get(name);
+    const edited = this.#edits.get(name);
+    return typeof edited === "object" ? edited.join(",") : edited;
   }
 
   values(name: string): readonly string[] {
     if (this.#edits.has(name)) {
       const edited = this.#edits.get(name);
-      return edited === undefined ? [] : [edited];
+      return edited === undefined ? [] : typeof edited === "string" ? [edited] : edited;
     }
     return this.#facts.head.values(name);
   }
 
-  setHeader(name: string, value: string): void {
+  setHeader(name: string, value: string | readonly string[]): void {
     this.#edits.set(name, value);
   }
 
@@ -106,7 +114,10 @@ export class FilterPass implements FilterRequest {
       if (name === "transfer-encoding" && this.#facts.isHttp2) continue;
       if (!this.#edits.has(name)) yield [name, head.value(field)];
     }
-    for (const [name, value] of this.#edits) if (value !== undefined) yield [name, value];
+    for (const [name, value] of this.#edits) {
+      if (typeof value === "string") yield [name, value];
+      else for (const one of value ?? []) yield [name, one];
+    }
   }
 
   addResponseHeader(name: string, value: string): void {
@@ -119,6 +130,24 @@ export class FilterPass implements FilterRequest {
 
   bodyStart(limit: number): Promise<RequestBodyStart> {
     return this.#options.bodyStart(limit);
+  }
+
+  replaceBody(bytes: Buffer): void {
+    this.newBody = bytes;
+    this.#edits.set("content-length", String(bytes.length));
+    this.#edits.set("transfer-encoding", undefined);
+  }
+
+  get trailers(): readonly string[] | undefined {
+    return this.#options.trailers();
+  }
+
+  setTrailers(fields: readonly string[]): void {
+    this.#options.setTrailers(fields);
+  }
+
+  get protocol(): FilterRequest["protocol"] {
+    return this.#facts.protocol;
   }
 
   translateGrpcWeb(form: GrpcWebForm): void {
@@ -140,7 +169,7 @@ export class FilterPass implements FilterRequest {
   /** Runs the filters; `detach` is called before the first of them that takes time is waited for. */
   run(filters: readonly HttpFilter[], detach: () => void): FilterVerdict | Promise<FilterVerdict> {
     for (let index = 0; index < filters.length; index += 1) {
-      const result = filters[index]?.onRequest(this, this.#signal);
+      const result = filters[index]?.onRequest(this, this.signal);
       if (result === undefined) continue;
       if (!(result instanceof Promise)) return result;
       detach();
@@ -149,6 +178,9 @@ export class FilterPass implements FilterRequest {
     this.applyEdits();
     return "pass";
   }
+
+  /** Ends when the client has gone, or the exchange is over. */
+  readonly signal = (): AbortSignal => (this.#abort ??= new AbortController()).signal;
 
   /** The client has gone. */
   abort(): void {
@@ -163,12 +195,10 @@ export class FilterPass implements FilterRequest {
     const reply = await first;
     if (reply !== undefined) return reply;
     for (const filter of filters.slice(next)) {
-      const later = await filter.onRequest(this, this.#signal);
+      const later = await filter.onRequest(this, this.signal);
       if (later !== undefined) return later;
     }
     this.applyEdits();
     return "pass";
   }
-
-  readonly #signal = (): AbortSignal => (this.#abort ??= new AbortController()).signal;
 }

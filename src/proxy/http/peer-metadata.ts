@@ -1,3 +1,5 @@
+import type { Cluster } from "../upstream/cluster.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { StructSchema, type Struct, type Value } from "@bufbuild/protobuf/wkt";
 import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
@@ -99,4 +101,13 @@ function valueOf(kind: Value["kind"]): Value {
 function stringOf(struct: Struct, name: string): string | undefined {
   const kind = struct.fields[name]?.kind;
   return kind?.case === "stringValue" && kind.value !== "" ? kind.value : undefined;
+}
+
+/** Whether requests to the cluster carry our metadata. */
+export function tellsPeer(
+  { writeToUpstream, inMeshOnly }: HttpConnectionConfig["peerMetadata"],
+  cluster: Cluster,
+): boolean {
+  const { peerMetadata } = cluster.config;
+  return writeToUpstream && (peerMetadata === "tell" || (peerMetadata === "external" && !inMeshOnly));
 }

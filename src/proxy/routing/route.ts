@@ -20,6 +20,9 @@ export interface Route {
    * its own form.
    */
   readonly filterConfigs: ReadonlyMap<string, object>;
+  /** Metadata of the route and of its virtual host for filters, by the filter's name. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly hostMetadata?: Readonly<Record<string, unknown>>;
   /** The name of a request's operation in traces. Undefined if none is set. */
   readonly operation?: string;
 }

@@ -444,6 +444,12 @@ export {
   LocalRateLimitSchema,
 } from "#generated/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 export {
+  type Lua,
+  LuaSchema,
+  type LuaPerRoute,
+  LuaPerRouteSchema,
+} from "#generated/proto/envoy/extensions/filters/http/lua/v3/lua_pb.js";
+export {
   type Config as HttpSetFilterState,
   ConfigSchema as HttpSetFilterStateSchema,
 } from "#generated/proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js";

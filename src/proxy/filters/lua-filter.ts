@@ -1,0 +1,89 @@
+import type { LuaScript, LuaScripts } from "../lua/index.ts";
+import { ScriptRequest, ScriptResponse } from "../lua/index.ts";
+import type { FilterCounter } from "./filter-statistics.ts";
+import type { FilterRequest, FilterResponse, HttpFilter, LocalReply } from "./http-filter.ts";
+
+export interface LuaSettings {
+  /** What runs where a route says nothing else. */
+  readonly script: LuaScript | undefined;
+  /** Scripts that routes choose by name. */
+  readonly named: ReadonlyMap<string, LuaScript>;
+  readonly filterContext: unknown;
+  /** A request whose headers the script has changed is routed again. */
+  readonly clearsRoute: boolean;
+}
+
+/** A route's configuration of the filter. */
+export class LuaOverride {
+  readonly script: LuaScript | string | undefined;
+  readonly filterContext: unknown;
+
+  /** A script, the name of one of the filter's, or undefined for the filter's own. */
+  constructor(script: LuaScript | string | undefined, filterContext: unknown) {
+    this.script = script;
+    this.filterContext = filterContext;
+  }
+}
+
+/** Runs a user's script with each request, and with each response. */
+export class LuaFilter implements HttpFilter {
+  readonly name: string;
+  readonly idle: boolean;
+  readonly #settings: LuaSettings;
+  readonly #scripts: LuaScripts;
+  readonly #errors: FilterCounter;
+
+  constructor(name: string, settings: LuaSettings, scripts: LuaScripts, errors: FilterCounter) {
+    this.name = name;
+    this.idle = settings.script === undefined;
+    this.#settings = settings;
+    this.#scripts = scripts;
+    this.#errors = errors;
+  }
+
+  wantsResponse(request: FilterRequest): boolean {
+    return this.#chosen(request)?.hasResponse ?? false;
+  }
+
+  onRequest(
+    request: FilterRequest,
+    signal: () => AbortSignal,
+  ): LocalReply | undefined | Promise<LocalReply | undefined> {
+    const script = this.#chosen(request);
+    if (script?.hasRequest !== true) return undefined;
+    let changed = false;
+    const message = new ScriptRequest(request, () => (changed = true));
+    const reply = script.run("request", message, this.#context(request, signal), this.#errors);
+    const after = (given: LocalReply | undefined): LocalReply | undefined => {
+      if (given === undefined && changed && this.#settings.clearsRoute) request.clearRoute();
+      return given;
+    };
+    return reply instanceof Promise ? reply.then(after) : after(reply);
+  }
+
+  onResponse(
+    response: FilterResponse,
+    signal: () => AbortSignal,
+  ): LocalReply | undefined | Promise<LocalReply | undefined> {
+    const script = this.#chosen(response.request);
+    if (script?.hasResponse !== true) return undefined;
+    const context = this.#context(response.request, signal);
+    return script.run("response", new ScriptResponse(response), context, this.#errors);
+  }
+
+  #chosen(request: FilterRequest): LuaScript | undefined {
+    const own = request.route?.filterConfigs.get(this.name);
+    if (!(own instanceof LuaOverride) || own.script === undefined) return this.#settings.script;
+    return typeof own.script === "string" ? this.#settings.named.get(own.script) : own.script;
+  }
+
+  #context(request: FilterRequest, signal: () => AbortSignal) {
+    const own = request.route?.filterConfigs.get(this.name);
+    return {
+      filter: this.name,
+      filterContext: (own instanceof LuaOverride ? own.filterContext : undefined) ?? this.#settings.filterContext,
+      services: this.#scripts.services,
+      signal,
+    };
+  }
+}

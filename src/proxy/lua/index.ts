@@ -1,0 +1,2 @@
+export { ScriptRequest, ScriptResponse } from "./lua-message.ts";
+export { LuaScripts, type LuaScript } from "./lua-script.ts";

@@ -1,0 +1,68 @@
+import type { WasmMemory } from "./web-assembly.ts";
+
+/** Sizes up to this are handed out in steps of 16 bytes; larger ones in four steps for each power of two. */
+const smallBytes = 1024;
+const growBytes = 1 << 20;
+const pageBytes = 65_536;
+
+/**
+ * The memory of one interpreter's values, behind what the interpreter itself brought. Freed blocks are kept by size, so
+ * that each request takes constant time, and the whole has a bound.
+ */
+export class LuaArena {
+  readonly #memory: WasmMemory;
+  readonly #maxBytes: number;
+  readonly #start: number;
+  #next: number;
+  readonly #free = new Map<number, number[]>();
+
+  constructor(memory: WasmMemory, maxBytes: number) {
+    this.#memory = memory;
+    this.#maxBytes = maxBytes;
+    this.#start = memory.buffer.byteLength;
+    this.#next = this.#start;
+  }
+
+  /** Lua's allocator: gives, moves and takes back blocks. 0 means that there is no more memory. */
+  readonly reallocate = (_data: number, block: number, oldBytes: number, newBytes: number): number => {
+    const oldSize = block === 0 ? 0 : blockSize(oldBytes);
+    if (newBytes === 0) {
+      if (block !== 0) this.#release(block, oldSize);
+      return 0;
+    }
+    const newSize = blockSize(newBytes);
+    if (newSize === oldSize) return block;
+    const moved = this.#take(newSize);
+    // A smaller block must always be given: Lua counts on it.
+    if (moved === 0) return newSize < oldSize ? block : 0;
+    if (block !== 0) {
+      new Uint8Array(this.#memory.buffer).copyWithin(moved, block, block + Math.min(oldBytes, newBytes));
+      this.#release(block, oldSize);
+    }
+    return moved;
+  };
+
+  #take(size: number): number {
+    const kept = this.#free.get(size)?.pop();
+    if (kept !== undefined) return kept;
+    const end = this.#next + size;
+    if (end - this.#start > this.#maxBytes) return 0;
+    const missing = end - this.#memory.buffer.byteLength;
+    if (missing > 0) this.#memory.grow(Math.ceil(Math.max(missing, growBytes) / pageBytes));
+    const block = this.#next;
+    this.#next = end;
+    return block;
+  }
+
+  #release(block: number, size: number): void {
+    let kept = this.#free.get(size);
+    if (kept === undefined) this.#free.set(size, (kept = []));
+    kept.push(block);
+  }
+}
+
+function blockSize(bytes: number): number {
+  if (bytes <= smallBytes) return (bytes + 15) & ~15;
+  const step = 1 << Math.max(4, 29 - Math.clz32(bytes - 1));
+  return Math.ceil(bytes / step) * step;
+}

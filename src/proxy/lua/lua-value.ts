@@ -1,0 +1,47 @@
+/** A value that goes between scripts and the proxy. Texts have a character for each byte. */
+export type LuaValue = undefined | boolean | number | string | LuaTable;
+
+/** A table: its fields by key. */
+export type LuaTable = ReadonlyMap<LuaKey, LuaValue>;
+export type LuaKey = string | number | boolean;
+
+const maxDepth = 32;
+
+/** A value of a JSON document, such as metadata, in the script's form. */
+export function luaOfJson(value: unknown, depth = 0): LuaValue {
+  if (typeof value === "string") return Buffer.from(value).toString("latin1");
+  if (typeof value === "number" || typeof value === "boolean") return value;
+  if (value === null || typeof value !== "object" || depth >= maxDepth) return undefined;
+  if (Array.isArray(value)) return new Map(value.map((item, index) => [index + 1, luaOfJson(item, depth + 1)]));
+  const entries = value instanceof Map ? [...(value as Map<string, unknown>)] : Object.entries(value);
+  return new Map(entries.map(([key, item]) => [Buffer.from(key).toString("latin1"), luaOfJson(item, depth + 1)]));
+}
+
+/** The other way. A table whose keys count from 1 is a list. */
+export function jsonOfLua(value: LuaValue): unknown {
+  if (typeof value === "string") return Buffer.from(value, "latin1").toString();
+  if (!(value instanceof Map)) return value ?? null;
+  const table = value as LuaTable;
+  const isList = table.size > 0 && [...table.keys()].every((_, index) => table.has(index + 1));
+  if (isList) return [...table.keys()].map((_, index) => jsonOfLua(table.get(index + 1)));
+  return Object.fromEntries(
+    [...table].map(([key, item]) => [Buffer.from(String(key), "latin1").toString(), jsonOfLua(item)]),
+  );
+}
+
+/** The fields that a script gives as a table: a name with a text, or with a list of texts. */
+export function fieldsOfTable(table: LuaTable): [name: string, value: string][] {
+  const fields: [string, string][] = [];
+  for (const [key, value] of table) {
+    const name = String(key).toLowerCase();
+    for (const one of value instanceof Map ? (value as LuaTable).values() : [value])
+      if (typeof one === "string" || typeof one === "number") fields.push([name, String(one)]);
+      else throw new Error(`the value of the header ${name} must be a string or a table of strings`);
+  }
+  return fields;
+}
+
+/** A string or number as text; nothing for any other value. */
+export function textOf(value: LuaValue): string {
+  return typeof value === "string" || typeof value === "number" ? `${value}` : "";
+}
