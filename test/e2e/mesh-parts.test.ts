@@ -3,8 +3,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { EnrolledReport, RootsReport } from "../../src/api/serin/index.ts";
+import { askedRows, elsewhere, walkedKey, walkedPort } from "../support/asked-ports.ts";
 import { eventually } from "../support/eventually.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
+import { listeningSockets, processWithAddress } from "../support/listening-sockets.ts";
+import { askRows, callFrom, compareRows, compareSockets } from "../support/port-walk.ts";
+import { portsTable } from "../support/ports-table.ts";
 import { underStandingLoad } from "../support/standing-load.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
 
@@ -61,6 +65,70 @@ function meshParts(kubectl: Kubectl): void {
     await ok("kubectl wait --for=condition=Available deploy --all -A --timeout=90s");
   });
   after(async () => await guide.lab.delete());
+
+  step(
+    "every port that listens stands in the table of docs/security.md, and answers whom the table names",
+    async () => {
+      const address = async (namespace: string, selector: string): Promise<string> =>
+        (await ok(`kubectl get pods -n ${namespace} -l '${selector}' -o jsonpath='{.items[0].status.podIP}'`)).trim();
+      const token = async (namespace: string, account: string): Promise<string> =>
+        (await ok(`kubectl create token -n ${namespace} ${account} --audience istio-ca`)).trim();
+      await ok(
+        "kubectl create namespace outside && kubectl create namespace walked && kubectl label namespace walked istio-injection=enabled",
+      );
+      await ok(
+        "kubectl apply -n outside -f samples/sleep/sleep.yaml && kubectl apply -n walked -f samples/sleep/sleep.yaml",
+      );
+      const key = (await walkedKey(Date.now())).map((object) => JSON.stringify(object)).join("\n---\n");
+      await ok(`kubectl apply -f - <<'EOF'\n${key}\nEOF`);
+      await ok(
+        "kubectl rollout status -n outside deploy/sleep --timeout=90s && kubectl rollout status -n walked deploy/sleep --timeout=90s",
+      );
+      const addresses = {
+        sidecar: await address("walked", "app=sleep"),
+        captured: await address("default", "app=details"),
+        waypoint: await address("default", "gateway.networking.k8s.io/gateway-name=waypoint"),
+        gateway: await address("istio-system", "istio=ingressgateway"),
+        istiod: await address("istio-system", "app=istiod"),
+        ztunnel: await address("istio-system", "app=ztunnel"),
+        engine: await address("serin-system", "app=serin-rollout"),
+        // The first node has the API server.
+        node: (
+          await ok(
+            "kubectl get nodes -l node-role.kubernetes.io/control-plane -o jsonpath='{.items[0].status.addresses[0].address}'",
+          )
+        ).trim(),
+      };
+      const from = {
+        "a pod outside": await address("outside", "app=sleep"),
+        "a pod inside": await address("default", "app=sleep"),
+        "another namespace": await address("cars", "app=sleep"),
+        "the node": (
+          await ok(
+            "kubectl get nodes -l '!node-role.kubernetes.io/control-plane' -o jsonpath='{.items[0].status.addresses[0].address}'",
+          )
+        ).trim(),
+      };
+      await eventually("the gateway has its listener", () =>
+        listeningSockets(guide.lab.processes()).some(({ port }) => port === walkedPort),
+      );
+      const processes = guide.lab.processes();
+      const [rows, sockets] = [portsTable(), listeningSockets(processes)];
+      compareSockets(rows, sockets, [walkedPort]);
+      compareRows(rows, sockets, elsewhere);
+      const tokens = {
+        gateway: await token("istio-system", "istio-ingressgateway-service-account"),
+        workload: await token("default", "default"),
+      };
+      await askRows(rows, { asked: askedRows(tokens), elsewhere }, addresses, async (caller, target, calls) => {
+        const place = caller === "the own pod" ? addresses[target as keyof typeof addresses] : from[caller];
+        return await callFrom(processWithAddress(processes, place), calls);
+      });
+      await ok(
+        "kubectl delete --wait=false namespace/outside namespace/walked && kubectl delete -n istio-system secret/walked gateways.networking.istio.io/walked",
+      );
+    },
+  );
 
   step(
     "the CA's root changes stage by stage: data planes trust both, are signed by the next, and forget the old one",

@@ -1,0 +1,105 @@
+// Asks what it is given as JSON on standard input, from the network namespace that it runs in, and writes what came of each.
+import { request as requestHttp } from "node:http";
+import { connect } from "node:http2";
+import { request as requestHttps } from "node:https";
+import { Socket } from "node:net";
+import { text } from "node:stream/consumers";
+
+/** What to ask. */
+export interface Call {
+  readonly method?: string;
+  /** `http:`, `https:`; `grpc:` and `grpcs:` call a method; `tcp:` sends an HTTP request as it is. */
+  readonly url: string;
+  readonly token?: string;
+  /** A message of gRPC in base64; an empty one when absent. */
+  readonly message?: string;
+}
+
+/** `200`; of gRPC `grpc 16`, `grpc message`, or `grpc key` where a private key comes; `none` where nobody answered. */
+export type CallAnswer = string;
+
+const limitMs = 4_000;
+
+async function overHttp({ method = "GET", url, token }: Call): Promise<CallAnswer> {
+  const options = {
+    method,
+    timeout: limitMs,
+    rejectUnauthorized: false,
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+  };
+  return await new Promise((resolve) => {
+    const asked = (url.startsWith("https:") ? requestHttps : requestHttp)(url, options, (response) => {
+      response.resume();
+      resolve(String(response.statusCode));
+    });
+    asked.on("timeout", () => asked.destroy(new Error("timeout")));
+    asked.on("error", () => resolve("none"));
+    asked.end();
+  });
+}
+
+async function overGrpc({ url, token, message = "" }: Call): Promise<CallAnswer> {
+  const { host, pathname } = new URL(url.replace(/^grpc/, "http"));
+  const session = connect(`${url.startsWith("grpcs:") ? "https" : "http"}://${host}`, { rejectUnauthorized: false });
+  const limit = setTimeout(() => session.destroy(), limitMs);
+  try {
+    return await new Promise((resolve) => {
+      let other = "none";
+      session.on("error", () => resolve(other));
+      session.on("close", () => resolve(other));
+      const stream = session.request({
+        ":method": "POST",
+        ":path": pathname,
+        "content-type": "application/grpc",
+        te: "trailers",
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      });
+      const status = (headers: Readonly<Record<string, unknown>>): void => {
+        const code = headers["grpc-status"];
+        if (typeof code === "string" || typeof code === "number") resolve(`grpc ${code}`);
+      };
+      stream.on("response", status);
+      stream.on("trailers", status);
+      stream.on("data", (chunk: Buffer) => {
+        // A key may come in a later message.
+        other = "grpc message";
+        if (chunk.includes("PRIVATE KEY")) resolve("grpc key");
+      });
+      stream.on("error", () => resolve(other));
+      const body = Buffer.from(message, "base64");
+      const head = Buffer.alloc(5);
+      head.writeUInt32BE(body.length, 1);
+      // A stream of discovery waits for more, and this end for an answer.
+      stream.write(Buffer.concat([head, body]));
+      if (message === "") stream.end();
+    });
+  } finally {
+    clearTimeout(limit);
+    session.destroy();
+  }
+}
+
+/** A connection that is accepted and closed without a byte is no answer: redirections accept for others. */
+async function overTcp({ url }: Call): Promise<CallAnswer> {
+  const { hostname, port } = new URL(url.replace(/^tcp/, "http"));
+  return await new Promise((resolve) => {
+    const socket = new Socket();
+    socket.setTimeout(limitMs, () => socket.destroy());
+    socket.on("data", () => resolve("answer"));
+    socket.on("close", () => resolve("none"));
+    socket.on("error", () => resolve("none"));
+    socket.connect(Number(port), hostname.replace(/[[\]]/g, ""), () =>
+      socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n"),
+    );
+  });
+}
+
+const calls = JSON.parse(await text(process.stdin)) as readonly Call[];
+const answers = await Promise.all(
+  calls.map(async (call) => {
+    if (call.url.startsWith("grpc")) return await overGrpc(call);
+    return await (call.url.startsWith("tcp:") ? overTcp(call) : overHttp(call));
+  }),
+);
+process.stdout.write(JSON.stringify(answers));
+process.exit(0);

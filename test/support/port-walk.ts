@@ -1,0 +1,157 @@
+// Walks the table of ports: what listens stands in it, and every row is asked from everywhere.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { json } from "node:stream/consumers";
+import type { Call, CallAnswer } from "./call-ports.ts";
+import type { ListeningSocket } from "./listening-sockets.ts";
+import { isLoopbackRow, type PortsRow } from "./ports-table.ts";
+
+/** The table's name of each role. */
+const processes: Readonly<Record<string, string>> = {
+  proxy: "proxy",
+  ztunnel: "ztunnel",
+  pilot: "istiod",
+  rollout: "rollout engine",
+  cni: "CNI agent",
+  probe: "probe",
+  operator: "operator",
+  "cluster-apiserver": "lab: API server",
+  "cluster-node": "lab: node",
+  "cluster-controllers": "lab: DNS",
+};
+
+/**
+ * Fails for a socket that is in no row, and for a socket of a row of the loopback that is open to others. `gatewayPorts`
+ * are those of the lab's Gateways.
+ */
+export function compareSockets(
+  rows: readonly PortsRow[],
+  sockets: readonly ListeningSocket[],
+  gatewayPorts: readonly number[],
+): void {
+  const unknown = new Set<string>();
+  for (const { holders, transport, port, isLoopback } of sockets) {
+    // The CNI agent opens ztunnel's sockets, and the lab's supervisor leads addresses of the machine into the lab.
+    const isListener = holders.includes("proxy") && gatewayPorts.includes(port);
+    const fits =
+      isListener ||
+      holders.some((holder) =>
+        rows.some(
+          (row) => row.process === processes[holder] && row.ports.includes(port) && (isLoopback || !isLoopbackRow(row)),
+        ),
+      );
+    const leadsIn = isLoopback && holders.includes("cluster-supervisor");
+    if (!fits && !leadsIn) unknown.add(`${holders.join(", ")}: ${transport} ${port}${isLoopback ? " (loopback)" : ""}`);
+  }
+  assert.deepEqual([...unknown], [], "each port that listens stands in docs/security.md, as open as it is");
+}
+
+/** Rows whose ports this lab does not open must be listed; all others must listen. */
+export function compareRows(
+  rows: readonly PortsRow[],
+  sockets: readonly ListeningSocket[],
+  elsewhere: ReadonlySet<string>,
+): void {
+  const silent = rows.filter(({ process, ports }) =>
+    ports.some(
+      (port) =>
+        !sockets.some(
+          (socket) => socket.port === port && socket.holders.some((holder) => processes[holder] === process),
+        ),
+    ),
+  );
+  assert.deepEqual(
+    silent.map(({ name }) => name),
+    rows.filter(({ name, ports }) => ports.length > 0 && elsewhere.has(name)).map(({ name }) => name),
+    "rows whose ports nobody opens",
+  );
+  const names = new Set(rows.map(({ name }) => name));
+  assert.deepEqual(
+    [...elsewhere].filter((name) => !names.has(name)),
+    [],
+    "names of rows that are no more",
+  );
+}
+
+/** Where a call comes from. */
+export const places = ["a pod outside", "a pod inside", "another namespace", "the node"] as const;
+export type Caller = (typeof places)[number] | "the own pod";
+
+export interface Asked {
+  /** `http://<target>:15000/config_dump`, where `<target>` stands for an address. */
+  readonly url: string;
+  readonly method?: string;
+  readonly token?: string;
+  readonly message?: string;
+  /** Whose address it is. */
+  readonly target: string;
+  readonly others: RegExp;
+  /** Of the own pod, where it is told something else; undefined where it is not asked. */
+  readonly own?: RegExp;
+}
+
+/** Asks from one place. */
+export type Ask = (caller: Caller, target: string, calls: readonly Call[]) => Promise<readonly CallAnswer[]>;
+
+const program = join(import.meta.dirname, "call-ports.ts");
+
+/** Asks from the network namespace of a process. Whoever is not root enters by the lab's user namespace, which is his. */
+export async function callFrom(pid: number, calls: readonly Call[]): Promise<readonly CallAnswer[]> {
+  const user = process.getuid?.() === 0 ? [] : ["--user", "--preserve-credentials"];
+  const child = spawn("nsenter", [...user, "--net", "--target", String(pid), "--", process.execPath, program], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  child.stdin.end(JSON.stringify(calls));
+  return (await json(child.stdout)) as readonly CallAnswer[];
+}
+
+/** Asks every row from every place at once, and what the own pod is told besides from there. */
+export async function askRows(
+  rows: readonly PortsRow[],
+  {
+    asked,
+    elsewhere,
+  }: { readonly asked: ReadonlyMap<string, readonly Asked[]>; readonly elsewhere: ReadonlySet<string> },
+  addresses: Readonly<Record<string, string>>,
+  ask: Ask,
+): Promise<void> {
+  const names = new Set(rows.map(({ name }) => name));
+  assert.deepEqual(
+    [...asked.keys()].filter((name) => !names.has(name)),
+    [],
+    "names of rows that are no more",
+  );
+  assert.deepEqual(
+    rows.map(({ name }) => name).filter((name) => !asked.has(name) && !elsewhere.has(name)),
+    [],
+    "rows that nobody asks",
+  );
+  const all = [...asked].flatMap(([row, calls]) => calls.map((call) => ({ row, ...call })));
+  const wrong: string[] = [];
+  const askAll = async (caller: Caller, target: string, calls: typeof all): Promise<void> => {
+    const isOwn = caller === "the own pod";
+    const answers = await ask(
+      caller,
+      target,
+      calls.map(({ row: _row, others: _others, own: _own, target: whose, url, ...call }) => ({
+        ...call,
+        url: url.replace("<target>", isOwn ? "127.0.0.1" : (addresses[whose] ?? assert.fail(whose))),
+      })),
+    );
+    for (const [index, { row, url, others, own }] of calls.entries()) {
+      const answer = answers[index] ?? "";
+      const expected = isOwn ? (own ?? others) : others;
+      if (!expected.test(answer)) wrong.push(`${row}: ${caller} asks ${url}: ${answer}, expected ${String(expected)}`);
+    }
+  };
+  const ofOwn = Map.groupBy(
+    all.filter(({ own }) => own !== undefined),
+    ({ target }) => target,
+  );
+  await Promise.all([
+    ...places.map(async (caller) => await askAll(caller, "", all)),
+    ...[...ofOwn].map(async ([target, calls]) => await askAll("the own pod", target, calls)),
+  ]);
+  assert.deepEqual(wrong, []);
+}
