@@ -18,8 +18,6 @@ import {
 import type { DnsCapture } from "../proxy/dns-capture/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** Several workers are a preview, which this switches on. */
-const workersSwitch = "SERIN_PROXY_WORKERS";
 const labelsPath = "/etc/istio/pod/labels";
 const annotationsPath = "/etc/istio/pod/annotations";
 
@@ -43,11 +41,6 @@ export async function run(context: RoleContext): Promise<number> {
   const log = createLogger({ scope: "proxy", level: logThreshold });
   const workers = workerCount(settings.concurrency, await machineBounds(), Number(env["ISTIO_CPU_LIMIT"] ?? 0));
   if (workers.warning !== undefined) log.warn(workers.warning);
-  const serving = env[workersSwitch] === "true" ? workers.count : 1;
-  if (serving < workers.count)
-    log.warn(
-      `concurrency asks for ${workers.count} workers, and one serves: several are a preview, which proxyMetadata ${workersSwitch}: "true" switches on`,
-    );
   const dns = settings.capturesDns ? await dnsCapture(settings, log.scoped("dns")) : undefined;
   const proxy = new Proxy({
     settings,
@@ -63,7 +56,7 @@ export async function run(context: RoleContext): Promise<number> {
     clock: systemClock,
     random: systemRandom,
     quit: () => void process.kill(process.pid, "SIGTERM"),
-    ...(serving === 1 ? {} : { serve: await serveBy(serving) }),
+    ...(workers.count === 1 ? {} : { serve: await serveBy(workers.count) }),
   });
   await proxy.run(shutdown);
   return 0;

@@ -260,7 +260,7 @@ export const proxyDefaultsTable: FieldTable = {
       "terminationDrainDuration",
     ),
     acted(
-      'Workers, as a preview: one serves unless proxyMetadata has SERIN_PROXY_WORKERS: "true". Unset is one, 0 is one a core, and never more than cores. With N workers, circuit breakers and local rate limits hold for the proxy as a whole: of requests that arrive in one instant, N-1 more than a circuit breaker allows may pass. All workers leave out an endpoint that one of them ejects. Each worker counts failures in a row by itself, so an endpoint is ejected after at most N × (limit - 1) + 1 of them. Warm-up starts when a worker learns of an endpoint; to a replaced worker all are new. Per worker: pools of connections, connection limits of listeners (N times as many pass), and the open requests that LEAST_REQUEST compares. Envoy acts as upstream says',
+      "Workers. Unset is one for every proxy, where upstream takes the container's CPU limit: a further worker costs some 50 MB. 0 is one a core, and never more than cores. With N workers, circuit breakers and local rate limits hold for the proxy as a whole: of requests that arrive in one instant, N-1 more than a circuit breaker allows may pass. All workers leave out an endpoint that one of them ejects. Each worker counts failures in a row by itself, so an endpoint is ejected after at most N × (limit - 1) + 1 of them. Warm-up starts when a worker learns of an endpoint; to a replaced worker all are new. Per worker: pools of connections, fetched JWKS, connection limits of listeners (N times as many pass), and the open requests that LEAST_REQUEST compares. Envoy acts as upstream says",
       "sg",
       "src/proxy/workers/worker-set.test.ts",
       "concurrency",
