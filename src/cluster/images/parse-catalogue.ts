@@ -1,5 +1,5 @@
-import { parse } from "yaml";
-import { messageOf, userError } from "../../base/index.ts";
+import type * as Yaml from "yaml";
+import { loadPackage, messageOf, userError } from "../../base/index.ts";
 import type { ImageEntry } from "./image-entry.ts";
 
 const knownFields = new Set([
@@ -17,7 +17,7 @@ const knownFields = new Set([
 export function parseImageCatalogue(text: string, source: string): ImageEntry[] {
   let document: unknown;
   try {
-    document = parse(text);
+    document = loadPackage<typeof Yaml>("yaml").parse(text);
   } catch (error) {
     throw userError("image-catalogue-invalid", `${source} is not YAML: ${messageOf(error)}`);
   }

@@ -1,7 +1,10 @@
 import { isIP } from "node:net";
-import { parseDocument, LineCounter, isMap, isPair, isScalar, isSeq, type Node as YamlNode, type Pair } from "yaml";
-import { userError } from "../../base/index.ts";
+import type * as Yaml from "yaml";
+import { loadPackage, userError } from "../../base/index.ts";
 import { labNetwork, type ClusterNode, type ClusterRecord } from "../record/index.ts";
+
+/** Only what creates a cluster loads it: other verbs, `cluster shell` among them, start in two thirds of the time. */
+const yaml = (): typeof Yaml => loadPackage<typeof Yaml>("yaml");
 
 export type ClusterPlan = Pick<ClusterRecord, "name" | "nodes" | "apiServer">;
 
@@ -87,7 +90,7 @@ export function parseKindConfig(
 class ConfigReader {
   readonly warnings: string[] = [];
   readonly #problems: Problem[] = [];
-  readonly #lines = new LineCounter();
+  readonly #lines = new (yaml().LineCounter)();
   readonly #source: string;
   readonly #text: string;
 
@@ -97,7 +100,7 @@ class ConfigReader {
   }
 
   read(overridingName: string | undefined): ClusterPlan {
-    const document = parseDocument(this.#text, { lineCounter: this.#lines, prettyErrors: false });
+    const document = yaml().parseDocument(this.#text, { lineCounter: this.#lines, prettyErrors: false });
     for (const error of document.errors)
       this.#problems.push({ line: this.#lines.linePos(error.pos[0]).line, text: error.message });
     this.throwIfBad();
@@ -125,7 +128,7 @@ class ConfigReader {
     });
   }
 
-  #apiServer(networking: Map<string, Pair>): ClusterPlan["apiServer"] {
+  #apiServer(networking: Map<string, Yaml.Pair>): ClusterPlan["apiServer"] {
     const asked = this.#string(networking, "apiServerAddress");
     let address: string = labNetwork.hostLoopback;
     if (asked !== undefined && isIP(asked) === 4 && asked.startsWith("127.")) address = asked;
@@ -155,10 +158,10 @@ class ConfigReader {
       : { address, port, portIsFixed: isMeantFor };
   }
 
-  #nodes(pair: Pair | undefined, clusterName: string): ClusterNode[] {
+  #nodes(pair: Yaml.Pair | undefined, clusterName: string): ClusterNode[] {
     const value = pair?.value;
-    const items: unknown[] = isSeq(value) ? value.items : [];
-    if (pair !== undefined && !isSeq(value)) this.#problem(pair, "nodes: must be a list");
+    const items: unknown[] = yaml().isSeq(value) ? value.items : [];
+    if (pair !== undefined && !yaml().isSeq(value)) this.#problem(pair, "nodes: must be a list");
     const roles: { role: ClusterNode["role"]; labels: Record<string, string> }[] = [];
     for (const [index, item] of items.entries()) {
       const fields = this.#fields(item, `nodes[${index}]`, knownNode);
@@ -192,16 +195,16 @@ class ConfigReader {
     });
   }
 
-  #labels(pair: Pair | undefined, path: string): Record<string, string> {
+  #labels(pair: Yaml.Pair | undefined, path: string): Record<string, string> {
     const labels: Record<string, string> = {};
     if (pair === undefined) return labels;
-    if (!isMap(pair.value)) {
+    if (!yaml().isMap(pair.value)) {
       this.#problem(pair, `${path}: must be a map`);
       return labels;
     }
     for (const item of pair.value.items) {
       const value = valueOf(item);
-      if (typeof value === "string") labels[String(isScalar(item.key) ? item.key.value : item.key)] = value;
+      if (typeof value === "string") labels[String(yaml().isScalar(item.key) ? item.key.value : item.key)] = value;
       else
         this.#problem(
           item,
@@ -212,16 +215,16 @@ class ConfigReader {
   }
 
   /** The fields of a map. Reports fields that kind does not know, and warns about fields without effect here. */
-  #fields(node: unknown, path: string, known: readonly string[]): Map<string, Pair> {
-    const fields = new Map<string, Pair>();
-    if (node === undefined || node === null || (isScalar(node) && node.value === null)) return fields;
-    if (!isMap(node)) {
+  #fields(node: unknown, path: string, known: readonly string[]): Map<string, Yaml.Pair> {
+    const fields = new Map<string, Yaml.Pair>();
+    if (node === undefined || node === null || (yaml().isScalar(node) && node.value === null)) return fields;
+    if (!yaml().isMap(node)) {
       this.#problems.push({ line: this.#lineOf(node), text: `${path}: must be a map` });
       return fields;
     }
     for (const item of node.items) {
-      if (!isPair(item)) continue;
-      const key = String(isScalar(item.key) ? item.key.value : item.key);
+      if (!yaml().isPair(item)) continue;
+      const key = String(yaml().isScalar(item.key) ? item.key.value : item.key);
       const place = path === "the file" ? key : `${path}.${key}`;
       if (!known.includes(key)) this.#problem(item, `${place}: unknown field; known are ${known.join(", ")}`);
       else if (ignoredFields[key] !== undefined) this.warnings.push(`${place} is ignored: ${ignoredFields[key]}`);
@@ -230,7 +233,7 @@ class ConfigReader {
     return fields;
   }
 
-  #string(fields: Map<string, Pair>, name: string): string | undefined {
+  #string(fields: Map<string, Yaml.Pair>, name: string): string | undefined {
     const pair = fields.get(name);
     const value = valueOf(pair);
     if (value === undefined || value === null) return undefined;
@@ -239,22 +242,22 @@ class ConfigReader {
     return undefined;
   }
 
-  #expect(fields: Map<string, Pair>, name: string, wanted: string): void {
+  #expect(fields: Map<string, Yaml.Pair>, name: string, wanted: string): void {
     const got = this.#string(fields, name);
     if (got !== wanted)
       this.#problem(fields.get(name), `${name}: must be ${wanted}, got ${got === undefined ? "nothing" : `"${got}"`}`);
   }
 
-  #problem(pair: Pair | undefined, text: string): void {
+  #problem(pair: Yaml.Pair | undefined, text: string): void {
     this.#problems.push({ line: this.#lineOf(pair?.key), text });
   }
 
   #lineOf(node: unknown): number {
-    const range = (node as YamlNode | undefined)?.range;
+    const range = (node as Yaml.Node | undefined)?.range;
     return range === undefined || range === null ? 1 : this.#lines.linePos(range[0]).line;
   }
 }
 
-function valueOf(pair: Pair | undefined): unknown {
-  return isScalar(pair?.value) ? pair.value.value : (pair?.value ?? undefined);
+function valueOf(pair: Yaml.Pair | undefined): unknown {
+  return yaml().isScalar(pair?.value) ? pair.value.value : (pair?.value ?? undefined);
 }

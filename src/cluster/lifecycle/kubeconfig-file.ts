@@ -1,8 +1,8 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
-import { parse, stringify } from "yaml";
-import { messageOf, userError, type Environment } from "../../base/index.ts";
+import type * as Yaml from "yaml";
+import { loadPackage, messageOf, userError, type Environment } from "../../base/index.ts";
 
 export interface AdminAccess {
   readonly contextName: string;
@@ -45,7 +45,7 @@ function entriesOf(access: AdminAccess): Pick<KubeconfigDocument, "clusters" | "
 
 /** A kubeconfig with only one cluster, as `kind get kubeconfig` prints it. */
 export function kubeconfigText(access: AdminAccess): string {
-  return stringify({
+  return loadPackage<typeof Yaml>("yaml").stringify({
     apiVersion: "v1",
     ...entriesOf(access),
     "current-context": access.contextName,
@@ -100,7 +100,7 @@ function readKubeconfig(path: string): KubeconfigDocument {
   if (!existsSync(path)) return empty;
   let value: unknown;
   try {
-    value = parse(readFileSync(path, "utf8"));
+    value = loadPackage<typeof Yaml>("yaml").parse(readFileSync(path, "utf8"));
   } catch (error) {
     throw userError("kubeconfig-invalid", `cannot read the kubeconfig ${path}: ${messageOf(error)}`, {
       hint: "mend it, or set KUBECONFIG to another file",
@@ -126,7 +126,7 @@ function readKubeconfig(path: string): KubeconfigDocument {
 function writeKubeconfig(path: string, document: KubeconfigDocument): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${process.pid}`;
-  writeFileSync(temporary, stringify(document), { mode: 0o600 });
+  writeFileSync(temporary, loadPackage<typeof Yaml>("yaml").stringify(document), { mode: 0o600 });
   chmodSync(temporary, 0o600);
   renameSync(temporary, path);
 }

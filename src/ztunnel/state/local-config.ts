@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { parse } from "yaml";
-import { messageOf, userError } from "../../base/index.ts";
+import type * as Yaml from "yaml";
+import { loadPackage, messageOf, userError } from "../../base/index.ts";
 import type { MeshState } from "./mesh-state.ts";
 import type {
   AddressRange,
@@ -36,7 +36,7 @@ export async function loadLocalConfig(path: string, state: MeshState): Promise<v
 }
 
 export function parseLocalConfig(text: string, state: MeshState): void {
-  const root = record(parse(text), "the file");
+  const root = record(loadPackage<typeof Yaml>("yaml").parse(text), "the file");
   for (const [index, raw] of list(root["workloads"], "workloads").entries())
     state.putWorkload(workload(record(raw, `workloads[${index}]`), index));
   for (const [index, raw] of list(root["services"], "services").entries())
