@@ -8,7 +8,7 @@
 // --once does without, to hunt for such files.
 // Whatever ends this process, no process and no file of a test stays behind.
 import { readFileSync } from "node:fs";
-import { availableParallelism, loadavg } from "node:os";
+import { availableParallelism, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
 import type { FileCounts } from "./count-reporter.ts";
 import { batchesOf, needsOwnProcess, runInLanes, type Batch } from "./suite/batches.ts";
@@ -19,6 +19,7 @@ import { parseOptions, usage, type Options } from "./suite/options.ts";
 import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
 import { endAllRuns, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
+import { needsWholeMachine } from "./suite/whole-machine.ts";
 
 interface Counts {
   passed: number;
@@ -32,11 +33,10 @@ const groupTimeoutMs: Readonly<Record<Group, number>> = {
   e2e: 4_200_000,
   interop: 5_400_000,
 };
-/**
- * How many processes, or labs, run side by side; never more than the machine has cores. A lab under load needs two cores for
- * itself: beside a second one, requests of the proofs miss their limits.
- */
-const maxLanes: Readonly<Record<Group, number>> = { unit: 4, netns: 1, e2e: 1, interop: 1 };
+/** How many processes, or labs, run side by side; never more than the machine has cores. One lab seldom keeps two cores busy. */
+const maxLanes: Readonly<Record<Group, number>> = { unit: 4, netns: 1, e2e: 2, interop: 1 };
+/** What the largest lab may take; a machine with less for each lane runs fewer. */
+const labBytes = 5 * 2 ** 30;
 /** What a file takes that was never recorded. */
 const unknownMs: Readonly<Record<Group, number>> = { unit: 300, netns: 2_000, e2e: 60_000, interop: 60_000 };
 /** Files that share a process and hold it open are run again, each in its own. */
@@ -63,8 +63,11 @@ async function runGroup({ group, files, secondRuns, wrapped, lanes: wantedLanes 
   const shares = (file: string): boolean =>
     group === "unit" && !needsOwnProcess(file, readFileSync(join(root, file), "utf8"));
   const batches = batchesOf(files, shares, readDurations(), unknownMs[group]);
-  const lanes = wantedLanes ?? Math.min(maxLanes[group], availableParallelism());
-  const runs = await runInLanes(batches, lanes, async (batch) => await run(batch.files, batch.shared));
+  const lanes = wantedLanes ?? lanesOf(group);
+  const runBatch = async (batch: Batch): Promise<FilesRun> => await run(batch.files, batch.shared);
+  const alone = batches.filter((batch) => batch.files.some(needsWholeMachine));
+  const beside = batches.filter((batch) => !alone.includes(batch));
+  const runs = [...(await runInLanes(alone, 1, runBatch)), ...(await runInLanes(beside, lanes, runBatch))];
   const counts = new Map(runs.flatMap(({ counts: ofBatch }) => [...ofBatch]));
   const lost = await runLost(batches, counts, async (some) => await run(some, false));
   const failed = files.filter((file) => (counts.get(file)?.failed ?? 1) > 0);
@@ -84,6 +87,11 @@ async function runGroup({ group, files, secondRuns, wrapped, lanes: wantedLanes 
     total.failed += 1;
   }
   return total;
+}
+
+function lanesOf(group: Group): number {
+  const room = group === "unit" ? Infinity : Math.max(1, Math.floor(totalmem() / labBytes));
+  return Math.min(maxLanes[group], availableParallelism(), room);
 }
 
 /** Files whose shared process ended before they did run again, each in its own: one of them may have ended it. Answers whether there were any. */

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { suite, test } from "node:test";
 import { batchesOf, needsOwnProcess, runInLanes, type Batch } from "./batches.ts";
+import { filesOfWholeMachine, needsWholeMachine } from "./whole-machine.ts";
 
 suite("which test files share a process", () => {
   test("neighbours do, until the process is expected to take long; the longest comes first", () => {
@@ -56,4 +59,14 @@ test("a lane that is free takes the next batch, and the answers keep the order o
   });
   assert.deepEqual(await ran, ["slow", "a", "b", "c"]);
   assert.deepEqual(begun, ["slow", "a", "b", "c"]);
+});
+
+test("every file that needs the whole machine is there, and no other lab runs beside it", () => {
+  const root = join(import.meta.dirname, "../..");
+  assert.deepEqual(
+    filesOfWholeMachine.filter((file) => !existsSync(join(root, file))),
+    [],
+  );
+  assert.equal(needsWholeMachine("test/e2e/dashboard.test.ts"), true);
+  assert.equal(needsWholeMachine("test/e2e/waypoint.test.ts"), false);
 });

@@ -1,0 +1,15 @@
+// End-to-end files that judge times or shares of what they see, so that no other lab may run beside them.
+
+const files: ReadonlySet<string> = new Set([
+  // What a load measured and what the page shows may differ by 2 %, and news must be on the page within 2 s.
+  "test/e2e/dashboard.test.ts",
+  // A search among thousands and a click must lead on within 3 s.
+  "test/e2e/dashboard-faults.test.ts",
+]);
+
+export function needsWholeMachine(file: string): boolean {
+  return files.has(file);
+}
+
+/** For a test that none of them is gone. */
+export const filesOfWholeMachine: readonly string[] = [...files];
