@@ -1,0 +1,145 @@
+// Captured connections through a ztunnel that is both ends of the tunnel: work per CPU second, and memory.
+//   node bench/ztunnel.ts [--rounds 8] [--slice 500] [--only bulkUp8,connect] [--beside DIR] [--no-memory] [--profile DIR]
+// With ZTUNNEL=/path/to/ztunnel (scripts/fetch-ztunnel.sh builds one) the same load runs against upstream's, in turns, slice by slice;
+// with --beside against that of another checkout. The ratio is Serin's work per CPU second to theirs: more is better. Needs root.
+// --profile writes a CPU profile of Serin's ztunnel there.
+import { mkdtempSync, rmSync } from "node:fs";
+import { loadavg, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { intervalText, medianInterval, type MedianInterval } from "./median-interval.ts";
+import { runLoad, runServer, type Work } from "./ztunnel/ends.ts";
+import { Scene, serinOf, serverAddress as address, type Subject } from "./ztunnel/scene.ts";
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: "string", default: "8" },
+    slice: { type: "string", default: "500" },
+    only: { type: "string", default: "" },
+    beside: { type: "string" },
+    profile: { type: "string" },
+    "no-memory": { type: "boolean", default: false },
+  },
+});
+
+const kilobyte = 1024;
+const block = 65_536;
+const works: Readonly<Record<string, { readonly unit: string; readonly work: Work }>> = {
+  pingPong64: {
+    unit: "round trip, 64 connections, 64 B",
+    work: { kind: "pingPong", connections: 64, bytes: 64, address },
+  },
+  pingPong64k1: {
+    unit: "round trip, 64 connections, 1 kB",
+    work: { kind: "pingPong", connections: 64, bytes: kilobyte, address },
+  },
+  pingPong1: { unit: "round trip, 1 connection, 64 B", work: { kind: "pingPong", connections: 1, bytes: 64, address } },
+  bulkUp1: { unit: "MB up, 1 connection", work: { kind: "up", connections: 1, bytes: block, address } },
+  bulkUp8: { unit: "MB up, 8 connections", work: { kind: "up", connections: 8, bytes: block, address } },
+  bulkDown1: { unit: "MB down, 1 connection", work: { kind: "down", connections: 1, bytes: block, address } },
+  bulkDown8: { unit: "MB down, 8 connections", work: { kind: "down", connections: 8, bytes: block, address } },
+  connect: { unit: "new connection, 16 at a time", work: { kind: "connect", connections: 16, bytes: 1, address } },
+};
+const held: Work = { kind: "hold", connections: 2000, bytes: 1, address };
+const warmUps = 2;
+const settleMs = 1500;
+
+interface Row {
+  readonly cpuMicros: Record<string, number>;
+  readonly p99Ms: Record<string, number>;
+  /** Serin's work per CPU second to that of the others. */
+  readonly ratio: Record<string, MedianInterval>;
+}
+
+async function measured(scenes: readonly Scene[], work: Work): Promise<Row> {
+  const costs = new Map(scenes.map(({ name }) => [name, [] as number[]]));
+  const tails = new Map(scenes.map(({ name }) => [name, [] as number[]]));
+  for (let round = -warmUps; round < Number(options.rounds); round += 1) {
+    for (const scene of round % 2 === 0 ? scenes : scenes.toReversed()) {
+      const { cpuMicros, p99Ms } = await scene.measure(work, Number(options.slice));
+      if (round < 0) continue;
+      costs.get(scene.name)?.push(cpuMicros);
+      tails.get(scene.name)?.push(p99Ms);
+    }
+  }
+  const medians = (values: ReadonlyMap<string, readonly number[]>): Record<string, number> =>
+    Object.fromEntries([...values].map(([name, all]) => [name, medianInterval(all).median]));
+  const own = costs.get("serin") ?? [];
+  const ratio: Record<string, MedianInterval> = {};
+  for (const [name, others] of costs)
+    if (name !== "serin") ratio[name] = medianInterval(own.map((cost, index) => (others[index] ?? 0) / cost));
+  return { cpuMicros: medians(costs), p99Ms: medians(tails), ratio };
+}
+
+function lineOf(unit: string, { cpuMicros, p99Ms, ratio }: Row): string {
+  const costs = Object.entries(cpuMicros).map(([name, cost]) => {
+    const tail = p99Ms[name] ?? 0;
+    return `${name} ${cost.toFixed(1)} µs${tail > 0 ? `, p99 ${tail.toFixed(2)} ms` : ""}`;
+  });
+  const ratios = Object.entries(ratio).map(([name, interval]) => `to ${name} ${intervalText(interval)}`);
+  return `${unit.padEnd(36)} ${[...costs, ...ratios].join("; ")}`;
+}
+
+async function memoryOf(scenes: readonly Scene[], into: Record<string, Record<string, number>>, when: string) {
+  await new Promise((done) => setTimeout(done, settleMs));
+  const all = Object.fromEntries(scenes.map((scene) => [scene.name, Math.round(scene.pssMb() * 10) / 10]));
+  into[when] = all;
+  process.stdout.write(
+    `memory (PSS), ${when.padEnd(22)} ${Object.entries(all)
+      .map(([name, mb]) => `${name} ${mb} MB`)
+      .join("; ")}\n`,
+  );
+}
+
+function subjects(): readonly Subject[] {
+  const upstream = process.env["ZTUNNEL"];
+  if (upstream === undefined)
+    process.stderr.write(
+      "no comparison with upstream: ZTUNNEL names no program (scripts/fetch-ztunnel.sh builds one)\n",
+    );
+  return [
+    serinOf(
+      join(import.meta.dirname, ".."),
+      "serin",
+      options.profile === undefined ? undefined : resolve(options.profile),
+    ),
+    ...(options.beside === undefined ? [] : [serinOf(resolve(options.beside), "beside")]),
+    ...(upstream === undefined ? [] : [{ name: "ztunnel", command: [resolve(upstream), "proxy", "ztunnel"] }]),
+  ];
+}
+
+async function main(): Promise<void> {
+  const wanted = options.only.split(",").filter((name) => name !== "");
+  const unknown = wanted.find((name) => works[name] === undefined);
+  if (unknown !== undefined) throw new Error(`--only: there is no ${unknown}, but ${Object.keys(works).join(", ")}`);
+  const scratch = mkdtempSync(join(tmpdir(), "serin-bench-ztunnel-"));
+  const scenes: Scene[] = [];
+  const rows: Record<string, Row> = {};
+  const memory: Record<string, Record<string, number>> = {};
+  try {
+    for (const subject of subjects()) scenes.push(new Scene(subject, scratch));
+    await Promise.all(scenes.map((scene) => scene.ready()));
+    if (!options["no-memory"]) await memoryOf(scenes, memory, "idle");
+    for (const [name, { unit, work }] of Object.entries(works)) {
+      if (wanted.length > 0 && !wanted.includes(name)) continue;
+      const row = await measured(scenes, work);
+      rows[name] = row;
+      process.stdout.write(`${lineOf(unit, row)}\n`);
+    }
+    if (!options["no-memory"]) {
+      await memoryOf(scenes, memory, "after the runs");
+      for (const scene of scenes) await scene.ask({ order: "open", work: held });
+      await memoryOf(scenes, memory, `${held.connections} connections`);
+    }
+    const load = loadavg()[0];
+    process.stdout.write(`${JSON.stringify({ name: "ztunnel", load, rows, memoryMb: memory })}\n`);
+  } finally {
+    await Promise.all(scenes.map((scene) => scene.stop()));
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+if (positionals[0] === "server") await runServer();
+else if (positionals[0] === "load") runLoad();
+else await main();

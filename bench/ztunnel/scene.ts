@@ -1,0 +1,204 @@
+// A ztunnel in a network namespace, with a server beside it and a client behind a link. What the client sends is redirected to the
+// ztunnel, which is both ends of the tunnel.
+import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  action,
+  match,
+  NetworkNamespace,
+  NftNetlink,
+  NftTransaction,
+  RouteNetlink,
+  connectTcp,
+} from "../../src/net/index.ts";
+import type { Answer, Order, Work } from "./ends.ts";
+
+export const serverAddress = "10.1.0.2";
+const clientAddress = "10.1.0.1";
+const readyTimeoutMs = 60_000;
+const stopTimeoutMs = 15_000;
+const readinessPort = 15_021;
+/** One core for what is measured, the other for those who use it. */
+const cores = { subject: "0", ends: "1" };
+
+const mesh = `
+workloads:
+- {uid: "c//Pod/default/client", name: client, namespace: default, serviceAccount: bench, workloadIps: ["${clientAddress}"], protocol: HBONE, node: local, network: ""}
+- {uid: "c//Pod/default/server", name: server, namespace: default, serviceAccount: bench, workloadIps: ["${serverAddress}"], protocol: HBONE, node: local, network: ""}
+`;
+
+export interface Subject {
+  readonly name: string;
+  readonly command: readonly string[];
+}
+
+/** Serin's ztunnel of a checkout. With a directory for it, it leaves a CPU profile there. */
+export function serinOf(directory: string, name: string, profiles?: string): Subject {
+  const profiled = profiles === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", profiles];
+  return { name, command: [process.execPath, ...profiled, join(directory, "src/cmd/main.ts"), "ztunnel"] };
+}
+
+export class Scene {
+  readonly name: string;
+  readonly #client: NetworkNamespace;
+  readonly #server: NetworkNamespace;
+  readonly #subject: ChildProcess;
+  readonly #ends: readonly ChildProcess[];
+  readonly #load: ChildProcess;
+
+  constructor(subject: Subject, scratch: string) {
+    this.name = subject.name;
+    this.#client = NetworkNamespace.create();
+    this.#server = NetworkNamespace.create();
+    link(this.#client, this.#server);
+    redirect(this.#server);
+    const directory = join(scratch, subject.name);
+    mkdirSync(directory);
+    const meshFile = join(directory, "mesh.yaml");
+    writeFileSync(meshFile, mesh);
+    const log = openSync(join(directory, "log"), "w");
+    this.#subject = this.#server.enter(() =>
+      pinned(cores.subject, subject.command, {
+        env: {
+          PATH: process.env["PATH"],
+          PROXY_MODE: "dedicated",
+          PROXY_WORKLOAD_INFO: "default/client/bench",
+          LOCAL_XDS_PATH: meshFile,
+          FAKE_CA: "true",
+          ZTUNNEL_WORKER_THREADS: "1",
+          NODE_NAME: "local",
+          RUST_LOG: "info",
+        },
+        cwd: directory,
+        stdio: ["ignore", log, log],
+      }),
+    );
+    closeSync(log);
+    const end = (role: string): ChildProcess =>
+      pinned(cores.ends, [process.execPath, join(import.meta.dirname, "../ztunnel.ts"), role], {
+        stdio: ["ignore", "inherit", "inherit", "ipc"],
+      });
+    this.#load = this.#client.enter(() => end("load"));
+    this.#ends = [this.#load, this.#server.enter(() => end("server"))];
+  }
+
+  /** Resolves when it takes connections. */
+  async ready(): Promise<void> {
+    const deadline = Date.now() + readyTimeoutMs;
+    for (;;) {
+      if (this.#subject.exitCode !== null) throw new Error(`${this.name} ended at once: read its log`);
+      if (await this.#answersReady()) return;
+      if (Date.now() > deadline) throw new Error(`${this.name} is not ready after ${readyTimeoutMs / 1000} s`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  /** Nanoseconds of CPU time that the ztunnel has used, all its threads together. */
+  cpuNanos(): number {
+    const tasks = `/proc/${this.#subject.pid}/task`;
+    let sum = 0;
+    for (const task of readdirSync(tasks))
+      sum += Number(readFileSync(join(tasks, task, "schedstat"), "latin1").split(" ")[0]);
+    return sum;
+  }
+
+  /** Proportional memory in MB. */
+  pssMb(): number {
+    const text = readFileSync(`/proc/${this.#subject.pid}/smaps_rollup`, "latin1");
+    return Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) / 1024;
+  }
+
+  /** Does the work for a slice of time. */
+  async measure(work: Work, sliceMs: number): Promise<{ readonly cpuMicros: number; readonly p99Ms: number }> {
+    await this.ask({ order: "open", work });
+    const before = this.cpuNanos();
+    const done = await this.ask({ order: "go", sliceMs });
+    const cpuMicros = (this.cpuNanos() - before) / 1000 / done.count;
+    await this.ask({ order: "close" });
+    return { cpuMicros, p99Ms: done.p99Ms };
+  }
+
+  async ask(order: Order): Promise<Answer> {
+    const answered = new Promise<Answer>((resolve, reject) => {
+      this.#load.once("message", (answer) => resolve(answer as Answer));
+      this.#load.once("exit", () => reject(new Error(`the load of ${this.name} ended`)));
+    });
+    this.#load.send(order);
+    const answer = await answered;
+    this.#load.removeAllListeners("exit");
+    if (answer.error !== undefined) throw new Error(`${this.name}: ${answer.error}`);
+    return answer;
+  }
+
+  /** In order, so that a profile is written, or at once when that takes too long. */
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.#subject.once("exit", resolve));
+    for (const child of this.#ends) child.kill("SIGKILL");
+    this.#subject.kill("SIGTERM");
+    const timer = setTimeout(() => this.#subject.kill("SIGKILL"), stopTimeoutMs);
+    if (this.#subject.exitCode === null && this.#subject.signalCode === null) await ended;
+    clearTimeout(timer);
+    this.#client.close();
+    this.#server.close();
+  }
+
+  async #answersReady(): Promise<boolean> {
+    try {
+      const stream = await connectTcp({
+        address: "127.0.0.1",
+        port: readinessPort,
+        namespaceFd: this.#server.fd,
+        timeoutMs: 1000,
+      });
+      return await new Promise((resolve) => {
+        stream.setHandler({
+          data: (chunk) => {
+            resolve(chunk.toString("latin1", 9, 12) === "200");
+            stream.destroy();
+          },
+          end: () => stream.destroy(),
+          drain() {},
+          close: () => resolve(false),
+        });
+        stream.resume();
+        stream.write(Buffer.from("GET /healthz/ready HTTP/1.1\r\nhost: localhost\r\n\r\n"));
+      });
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** Every process ends with this one. */
+function pinned(core: string, command: readonly string[], options: SpawnOptions): ChildProcess {
+  return spawn("setpriv", ["--pdeathsig", "KILL", "taskset", "-c", core, ...command], options);
+}
+
+function link(client: NetworkNamespace, server: NetworkNamespace): void {
+  const [clientLinks, serverLinks] = [new RouteNetlink(client.fd), new RouteNetlink(server.fd)];
+  clientLinks.setLoopbackUp();
+  serverLinks.setLoopbackUp();
+  clientLinks.addVeth({ name: "eth0", index: 2, peer: { name: "eth0", index: 2, namespaceFd: server.fd } });
+  clientLinks.addAddress(2, { address: clientAddress, prefixLength: 24 });
+  clientLinks.setLink(2, { up: true });
+  serverLinks.setLink(2, { up: true });
+  serverLinks.addAddress(2, { address: serverAddress, prefixLength: 24 });
+  clientLinks.close();
+  serverLinks.close();
+  // Many short connections of one client to one address: its ports must last.
+  for (const namespace of [client, server])
+    namespace.enter(() => {
+      writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", "1024 65000");
+      writeFileSync("/proc/sys/net/ipv4/tcp_tw_reuse", "1");
+    });
+}
+
+function redirect(namespace: NetworkNamespace): void {
+  using nft = new NftNetlink(namespace.fd);
+  const transaction = new NftTransaction();
+  const table = transaction.table("ip", "bench").replace();
+  table.addChain("pre", { type: "nat", hook: "prerouting", priority: -100 });
+  table.addRule("pre", match.inputInterface("eth0"), match.protocol("tcp"), action.redirect(15_001));
+  nft.commit(transaction);
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Puts upstream's ztunnel, built by cargo from a checkout, into .cache/interop/ztunnel. What is there already stays.
+#   ZTUNNEL_SOURCE=<checkout or git directory> [ZTUNNEL_REF=release-1.31] scripts/fetch-ztunnel.sh
+# Needs cargo, a C compiler, cmake and protoc. It is a release build as upstream's images have it, and takes half an hour of two cores.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target="$PWD/.cache/interop"
+mkdir -p "$target"
+
+fail() {
+  echo "$1" >&2
+  exit 1
+}
+
+build() {
+  local source=${ZTUNNEL_SOURCE:-} reference=${ZTUNNEL_REF:-release-1.31} scratch built
+  [[ -n $source ]] || fail "ZTUNNEL_SOURCE names no checkout of ztunnel's repository"
+  git -C "$source" rev-parse -q --verify "$reference^{commit}" >/dev/null ||
+    fail "$source has no $reference: name a branch, tag or commit of it in ZTUNNEL_REF"
+  for program in cargo cc cmake; do command -v "$program" >/dev/null || fail "$program is missing: ztunnel is built by it"; done
+  command -v "${PROTOC:-protoc}" >/dev/null || fail "protoc is missing: install it, or name one in PROTOC"
+  # One folder for each commit, so that a build that was interrupted goes on.
+  scratch="$target/ztunnel-build/$(git -C "$source" rev-parse --short=12 "$reference^{commit}")"
+  if [[ ! -f $scratch/Cargo.toml ]]; then
+    rm -rf "$scratch"
+    mkdir -p "$scratch"
+    # Without the parts of other builds, which are large.
+    git -C "$source" ls-tree --name-only "$reference" | grep -vx -e vendor -e fuzz |
+      xargs git -C "$source" archive "$reference" -- | tar -x -C "$scratch"
+    # An optional source outside of the registry, for a TLS library that the release does not use.
+    sed -i -e '/^boring-rustls-provider *=/d' -e 's/^tls-boring *=.*/tls-boring = []/' "$scratch/Cargo.toml"
+  fi
+  # `testing` has the fake authority that `npm run bench:ztunnel` runs with. Its build script asks git for the version, and must not find this repository.
+  (cd "$scratch" && GIT_CEILING_DIRECTORIES="$target" VERSION="$reference" cargo build --release --features testing --bin ztunnel)
+  built="$scratch/out/rust/release/ztunnel"
+  install -m 755 "$built" "$target/ztunnel.new"
+  mv "$target/ztunnel.new" "$target/ztunnel"
+  rm -rf "$target/ztunnel-build"
+}
+
+[[ -x $target/ztunnel ]] || build
+printf '.cache/interop/ztunnel: %s\n' "$("$target/ztunnel" version 2>/dev/null | head -1 | cut -c1-120)"
