@@ -1,21 +1,42 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deliver, expandFront, holdChunk, ReadBuffer } from "./read-buffer.ts";
+import { deliver, expandFront, KeptChunk, ReadBuffer, readBufferOf } from "./read-buffer.ts";
 
-test("a held buffer is not used again before its release", () => {
-  const buffer = ReadBuffer.take(0);
-  let hold: Disposable | undefined;
-  deliver(buffer, 0, buffer.area.subarray(0, 10), (chunk) => {
-    hold = holdChunk(chunk.subarray(3));
+test("a kept chunk's memory is not used again before its release", () => {
+  const buffer = ReadBuffer.take(1);
+  buffer.area.write("payload");
+  let kept: KeptChunk | undefined;
+  deliver(buffer, 0, buffer.area.subarray(0, 40_000), (chunk) => {
+    kept = new KeptChunk(chunk.subarray(3));
   });
-  assert.ok(hold !== undefined && buffer.held);
+  assert.ok(kept !== undefined && buffer.held);
   buffer.disown();
-  const next = ReadBuffer.take(0);
+  const next = ReadBuffer.take(1);
   assert.notEqual(next, buffer);
-  hold[Symbol.dispose]();
-  hold[Symbol.dispose]();
-  assert.equal(ReadBuffer.take(0), buffer);
+  assert.equal(kept.bytes.toString("latin1", 0, 4), "load");
+  kept.skip(1);
+  kept.deliver((chunk) => {
+    assert.equal(chunk.toString("latin1", 0, 3), "oad");
+    assert.equal(readBufferOf(chunk), buffer, "who gets it can keep it again");
+    assert.equal(expandFront(chunk, 1), undefined);
+  });
+  kept.release();
+  kept.release();
+  assert.equal(ReadBuffer.take(1), buffer);
   next.disown();
+});
+
+test("a few bytes that are kept are copied, and keep no memory", () => {
+  const buffer = ReadBuffer.take(1);
+  buffer.area.write("few");
+  let kept: KeptChunk | undefined;
+  deliver(buffer, 0, buffer.area.subarray(0, 3), (chunk) => {
+    kept = new KeptChunk(chunk);
+  });
+  assert.ok(kept !== undefined && !buffer.held);
+  buffer.area.write("new");
+  assert.equal(kept.bytes.toString(), "few");
+  buffer.disown();
 });
 
 test("a frame's header can be put in front of a chunk in place", () => {
@@ -29,6 +50,5 @@ test("a frame's header can be put in front of a chunk in place", () => {
     assert.equal(expandFront(chunk, 17), undefined);
   });
   assert.equal(expandFront(buffer.area.subarray(0, 7), 3), undefined, "nothing is free after the delivery");
-  assert.equal(holdChunk(Buffer.from("own")), undefined);
   buffer.disown();
 });

@@ -75,22 +75,46 @@ export function readBufferOf(bytes: Uint8Array): ReadBuffer | undefined {
   return delivering !== undefined && bytes.buffer === delivering.area.buffer ? delivering : undefined;
 }
 
-/**
- * Keeps a chunk valid after `data` has returned, until the answer is disposed. Undefined when the chunk is the
- * receiver's own anyway (the fallback's, or a copy).
- */
-export function holdChunk(chunk: Uint8Array): Disposable | undefined {
-  const buffer = readBufferOf(chunk);
-  if (buffer === undefined) return undefined;
-  buffer.hold();
-  let held = true;
-  return {
-    [Symbol.dispose]: () => {
-      if (!held) return;
-      held = false;
-      buffer.release();
-    },
-  };
+/** A chunk is held where it lies if it fills at least this part of its memory, so that a few bytes never keep much. */
+const heldParts = 4;
+/** No chunk begins here: nothing may be put in front of one that was kept. */
+const noStart = -1;
+
+/** A chunk that outlives its delivery: held where it lies, or copied where that would keep too much memory. */
+export class KeptChunk {
+  readonly #buffer: ReadBuffer | undefined;
+  #bytes: Buffer;
+  #released = false;
+
+  constructor(chunk: Buffer) {
+    const buffer = readBufferOf(chunk);
+    const isHeld = buffer !== undefined && chunk.length * heldParts >= buffer.area.length;
+    this.#buffer = isHeld ? buffer : undefined;
+    this.#buffer?.hold();
+    this.#bytes = isHeld ? chunk : Buffer.from(chunk);
+  }
+
+  /** Valid until {@link release}. */
+  get bytes(): Buffer {
+    return this.#bytes;
+  }
+
+  /** So many bytes from the front are done with. */
+  skip(bytes: number): void {
+    this.#bytes = this.#bytes.subarray(bytes);
+  }
+
+  /** Calls `run` as if the chunk had just been read: who needs it for longer keeps it. */
+  deliver(run: (chunk: Buffer) => void): void {
+    if (this.#buffer === undefined) run(this.#bytes);
+    else deliver(this.#buffer, noStart, this.#bytes, run);
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#buffer?.release();
+  }
 }
 
 /** The chunk with `bytes` (at most 16) writable in front of it, in place; undefined when there is no room there. */

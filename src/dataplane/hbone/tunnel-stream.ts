@@ -1,4 +1,4 @@
-import type { ByteStream, ByteStreamHandler, SocketAddress } from "../../net/index.ts";
+import { KeptChunk, type ByteStream, type ByteStreamHandler, type SocketAddress } from "../../net/index.ts";
 import { transientError } from "../../base/index.ts";
 import type { Headers } from "../../wire/hbone/index.ts";
 import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
@@ -21,8 +21,8 @@ export class TunnelStream extends SessionStream implements ByteStream {
   #handler: ByteStreamHandler = nobody;
   #paused = true;
   #delivering = false;
-  #queue: Buffer[] = [];
-  #pending: Uint8Array[] = [];
+  #queue: KeptChunk[] = [];
+  #pending: KeptChunk[] = [];
   #pendingBytes = 0;
   #wantsDrain = false;
   #localEnd: "open" | "ending" | "ended" = "open";
@@ -81,8 +81,8 @@ export class TunnelStream extends SessionStream implements ByteStream {
     this.#sent += bytes.length;
     const sent = this.#pending.length > 0 ? 0 : this.#session.sendData(this, bytes, 0, false);
     if (sent < bytes.length) {
-      // A copy: relays hand us chunks that are valid during the call only.
-      this.#pending.push(Buffer.from(bytes.subarray(sent)));
+      // Relays hand us chunks that are valid during the call only.
+      this.#pending.push(new KeptChunk(bufferOf(bytes).subarray(sent)));
       this.#pendingBytes += bytes.length - sent;
       this.#wantsDrain = true;
       return false;
@@ -95,14 +95,16 @@ export class TunnelStream extends SessionStream implements ByteStream {
   /** Called by the connection when windows or output have room again. */
   writable(): void {
     while (!this.#closed && this.#pending.length > 0) {
-      const bytes = this.#pending[0] as Uint8Array;
-      const sent = this.#session.sendData(this, bytes, 0, false);
+      const kept = this.#pending[0] as KeptChunk;
+      const { length } = kept.bytes;
+      const sent = this.#session.sendData(this, kept.bytes, 0, false);
       this.#pendingBytes -= sent;
-      if (sent < bytes.length) {
-        if (sent > 0) this.#pending[0] = bytes.subarray(sent);
+      if (sent < length) {
+        if (sent > 0) kept.skip(sent);
         return;
       }
       this.#pending.shift();
+      kept.release();
     }
     if (this.#closed) return;
     if (this.#localEnd === "ending") this.#sendEnd();
@@ -139,7 +141,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     if (this.#closed) return errorCode.noError;
     if (this.#paused || this.#delivering || this.#queue.length > 0) {
       if (chunk.length > 0) {
-        this.#queue.push(Buffer.from(chunk));
+        this.#queue.push(new KeptChunk(chunk));
         this.#session.queuedBytesChanged(chunk.length);
       }
     } else if (chunk.length > 0) this.#deliver(chunk);
@@ -173,29 +175,35 @@ export class TunnelStream extends SessionStream implements ByteStream {
     if (code === errorCode.noError && this.remoteEnded) {
       // The peer has said all, and wants no more of us: what it said still counts.
       this.#localEnd = "ended";
-      this.#pending = [];
-      this.#pendingBytes = 0;
+      this.#dropPending();
       this.#finish();
     } else if (code === errorCode.refusedStream)
       this.#close(transientError("tunnel-refused", "the peer refused the tunnel"));
     else this.#close(transientError("tunnel-reset", `the peer reset the tunnel (${errorCodeName(code)})`));
   }
 
-  #deliver(chunk: Buffer): void {
+  readonly #deliver = (chunk: Buffer): void => {
     this.#delivering = true;
     this.#received += chunk.length;
     this.#handler.data(chunk);
     this.#delivering = false;
     if (!this.#closed) this.#session.consumed(this, chunk.length);
+  };
+
+  #dropPending(): void {
+    for (const kept of this.#pending) kept.release();
+    this.#pending = [];
+    this.#pendingBytes = 0;
   }
 
   #deliverQueue(): void {
     if (this.#delivering) return;
     while (!this.#paused && !this.#closed) {
-      const chunk = this.#queue.shift();
-      if (chunk === undefined) break;
-      this.#session.queuedBytesChanged(-chunk.length);
-      this.#deliver(chunk);
+      const kept = this.#queue.shift();
+      if (kept === undefined) break;
+      this.#session.queuedBytesChanged(-kept.bytes.length);
+      kept.deliver(this.#deliver);
+      kept.release();
     }
     if (this.#closed || this.#queue.length > 0 || !this.remoteEnded || this.#toldEnd) return;
     this.#toldEnd = true;
@@ -217,10 +225,12 @@ export class TunnelStream extends SessionStream implements ByteStream {
     if (this.#closed) return;
     this.#closed = true;
     let queued = 0;
-    for (const chunk of this.#queue) queued += chunk.length;
+    for (const kept of this.#queue) {
+      queued += kept.bytes.length;
+      kept.release();
+    }
     this.#queue = [];
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    this.#dropPending();
     if (queued > 0) this.#session.queuedBytesChanged(-queued);
     this.#session.ended(this);
     this.#closeError = error;
@@ -230,4 +240,8 @@ export class TunnelStream extends SessionStream implements ByteStream {
       this.#handler.close(error);
     });
   }
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
