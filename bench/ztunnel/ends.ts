@@ -26,6 +26,8 @@ const ports = { echo: 8080, sink: 8081, source: 8082 };
 const connectTimeoutMs = 20_000;
 const blockBytes = 65_536;
 const megabyte = 1_048_576;
+/** A slice lasts until so much is done, so that one on a busy machine measures more than its own begin. */
+const leastWork = { roundTrips: 500, bytes: 48 * megabyte, connections: 100 };
 
 export async function runServer(): Promise<void> {
   process.on("disconnect", () => process.exit());
@@ -171,7 +173,7 @@ async function pingPong(work: Work, lines: readonly Line[], sliceMs: number): Pr
   const untilMs = performance.now() + sliceMs;
   await Promise.all(
     lines.map(async (line) => {
-      for (let nowMs = performance.now(); nowMs < untilMs;) {
+      for (let nowMs = performance.now(); nowMs < untilMs || latencies.length < leastWork.roundTrips;) {
         await line.trip(message);
         const afterMs = performance.now();
         latencies.push(afterMs - nowMs);
@@ -188,7 +190,7 @@ async function up(work: Work, lines: readonly Line[], sliceMs: number): Promise<
   let bytes = 0;
   await Promise.all(
     lines.map(async (line) => {
-      while (performance.now() < untilMs) {
+      while (performance.now() < untilMs || bytes < leastWork.bytes) {
         bytes += block.length;
         if (!line.stream.write(block)) await line.room();
       }
@@ -200,8 +202,10 @@ async function up(work: Work, lines: readonly Line[], sliceMs: number): Promise<
 async function down(_work: Work, lines: readonly Line[], sliceMs: number): Promise<Answer> {
   for (const { stream } of lines) stream.write(Buffer.alloc(1));
   const sum = (): number => lines.reduce((total, line) => total + line.received, 0);
+  const untilMs = performance.now() + sliceMs;
   const before = sum();
-  await new Promise((resolve) => setTimeout(resolve, sliceMs));
+  while (performance.now() < untilMs || sum() - before < leastWork.bytes)
+    await new Promise((resolve) => setTimeout(resolve, 5));
   return { count: (sum() - before) / megabyte, p99Ms: 0 };
 }
 
@@ -211,7 +215,7 @@ async function openAndClose(work: Work, sliceMs: number): Promise<Answer> {
   const latencies: number[] = [];
   const untilMs = performance.now() + sliceMs;
   const one = async (): Promise<void> => {
-    for (let nowMs = performance.now(); nowMs < untilMs;) {
+    for (let nowMs = performance.now(); nowMs < untilMs || latencies.length < leastWork.connections;) {
       const line = new Line(await dial(work.address, ports.echo));
       await line.trip(message);
       line.stream.end();
