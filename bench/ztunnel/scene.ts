@@ -16,8 +16,9 @@ import type { Answer, Order, Work } from "./ends.ts";
 
 export const serverAddress = "10.1.0.2";
 const clientAddress = "10.1.0.1";
-const readyTimeoutMs = 60_000;
+const readyTimeoutMs = 120_000;
 const stopTimeoutMs = 15_000;
+const lastWordsBytes = 1000;
 const readinessPort = 15_021;
 /** One core for what is measured, the other for those who use it. */
 const cores = { subject: "0", ends: "1" };
@@ -33,14 +34,16 @@ export interface Subject {
   readonly command: readonly string[];
 }
 
-/** Serin's ztunnel of a checkout. With a directory for it, it leaves a CPU profile there. */
+/** Serin's ztunnel of a checkout, started as where it is installed. With a directory for it, it leaves a CPU profile there. */
 export function serinOf(directory: string, name: string, profiles?: string): Subject {
-  const profiled = profiles === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", profiles];
-  return { name, command: [process.execPath, ...profiled, join(directory, "src/cmd/main.ts"), "ztunnel"] };
+  const command = [join(directory, "bin/serin"), "ztunnel"];
+  if (profiles === undefined) return { name, command };
+  return { name, command: ["env", `NODE_OPTIONS=--cpu-prof --cpu-prof-dir=${profiles}`, ...command] };
 }
 
 export class Scene {
   readonly name: string;
+  readonly #logFile: string;
   readonly #client: NetworkNamespace;
   readonly #server: NetworkNamespace;
   readonly #subject: ChildProcess;
@@ -57,11 +60,13 @@ export class Scene {
     mkdirSync(directory);
     const meshFile = join(directory, "mesh.yaml");
     writeFileSync(meshFile, mesh);
-    const log = openSync(join(directory, "log"), "w");
+    this.#logFile = join(directory, "log");
+    const log = openSync(this.#logFile, "w");
     this.#subject = this.#server.enter(() =>
       pinned(cores.subject, subject.command, {
         env: {
           PATH: process.env["PATH"],
+          HOME: process.env["HOME"],
           PROXY_MODE: "dedicated",
           PROXY_WORKLOAD_INFO: "default/client/bench",
           LOCAL_XDS_PATH: meshFile,
@@ -87,9 +92,10 @@ export class Scene {
   async ready(): Promise<void> {
     const deadline = Date.now() + readyTimeoutMs;
     for (;;) {
-      if (this.#subject.exitCode !== null) throw new Error(`${this.name} ended at once: read its log`);
+      if (this.#subject.exitCode !== null) throw new Error(`${this.name} ended at once: ${this.#lastWords()}`);
       if (await this.#answersReady()) return;
-      if (Date.now() > deadline) throw new Error(`${this.name} is not ready after ${readyTimeoutMs / 1000} s`);
+      if (Date.now() > deadline)
+        throw new Error(`${this.name} is not ready after ${readyTimeoutMs / 1000} s: ${this.#lastWords()}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
@@ -141,6 +147,10 @@ export class Scene {
     clearTimeout(timer);
     this.#client.close();
     this.#server.close();
+  }
+
+  #lastWords(): string {
+    return readFileSync(this.#logFile, "utf8").slice(-lastWordsBytes);
   }
 
   async #answersReady(): Promise<boolean> {
