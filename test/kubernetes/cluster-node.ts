@@ -114,7 +114,7 @@ export class ClusterNode {
   /** An archive of images into the node's containerd. */
   async load(archive: string): Promise<void> {
     await this.ok(["ctr", "-a", containerdSocket, "-n", "k8s.io", "images", "import", "--local", archive], {
-      timeoutMs: 120_000,
+      timeoutMs: 300_000,
     });
   }
 

@@ -44,7 +44,10 @@ async function endOf(child: ChildProcess, timeoutMs: number): Promise<Ran> {
   };
   child.stdout?.on("data", collect);
   child.stderr?.on("data", collect);
-  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  const timer = setTimeout(() => {
+    output += `\nkilled after ${timeoutMs / 1000} s`;
+    child.kill("SIGKILL");
+  }, timeoutMs);
   const code = await new Promise<number>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (status) => resolve(status ?? 137));
