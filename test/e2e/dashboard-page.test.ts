@@ -9,6 +9,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { syntheticToken } from "../../src/dashboard/server/testing/synthetic-access.ts";
 import { casesInChromium, launchChromium } from "../support/chromium.ts";
 import { root } from "../support/lab-cluster.ts";
+import { markedLink, markup, startMarkupRelay } from "../support/markup-relay.ts";
 
 const patienceMs = 20_000;
 // What runs in the page is text: these files are compiled without a browser's names.
@@ -39,6 +40,16 @@ const views: Readonly<Record<string, string>> = {
   login: "#/login",
   "no such view": "#/nowhere",
 };
+/** They show no names of the mesh's, or only painted ones. */
+const namelessViews: ReadonlySet<string> = new Set([
+  "graph",
+  "the graph of some time ago",
+  "a rollout that is not there",
+  "editor",
+  "audit",
+  "login",
+  "no such view",
+]);
 const looks = [
   { width: 1280, height: 800, colorScheme: "light" },
   { width: 1280, height: 800, colorScheme: "dark" },
@@ -115,6 +126,23 @@ casesInChromium("the page", () => {
       assert.deepEqual(errors, []);
     });
   }
+
+  test("markup in names, labels, annotations, log lines and metrics stays text in every view", async () => {
+    await using relay = await startMarkupRelay(server.url);
+    for (const [name, link] of Object.entries(views)) {
+      await using opened = await open(browser);
+      const { page, errors } = opened;
+      await page.goto(`${relay.url}${markedLink(link)}`);
+      await settled(page);
+      if (!namelessViews.has(name)) await until(page, `document.body.textContent.includes(${JSON.stringify(markup)})`);
+      assert.deepEqual(
+        await page.evaluate("[document.querySelectorAll('img').length, typeof struck]"),
+        [0, "undefined"],
+        name,
+      );
+      assert.deepEqual(errors, [], name);
+    }
+  });
 
   test("figures move by themselves, and what has the focus keeps it", async () => {
     await using opened = await open(browser);
