@@ -18,7 +18,7 @@ export interface Call {
 /** `200`; of gRPC `grpc 16`, `grpc message`, or `grpc key` where a private key comes; `none` where nobody answered. */
 export type CallAnswer = string;
 
-const limitMs = 4_000;
+const limitMs = 10_000;
 
 async function overHttp({ method = "GET", url, token }: Call): Promise<CallAnswer> {
   const options = {
