@@ -10,6 +10,9 @@ const rotateBytes = 10 * 1024 * 1024;
 const partBytes = 16 * 1024;
 const newline = 0x0a;
 
+/** Writes to a descriptor. Returns how many bytes it took, or throws. */
+type WriteFile = (descriptor: number, bytes: Buffer) => number;
+
 export interface LogReadOptions {
   readonly follow: boolean;
   readonly timestamps: boolean;
@@ -25,18 +28,22 @@ export interface LogReadOptions {
 export class ContainerLog {
   readonly path: string;
   readonly #clock: Clock;
+  readonly #writeFile: WriteFile;
   #descriptor: number;
   #size: number;
+  /** A full disk has taken only the beginning of the last line. */
+  #isTorn = false;
   #rest: Buffer = Buffer.alloc(0);
   #ended = false;
   #source: Duplex | undefined;
   readonly #followers = new Set<(lines: readonly LogLine[] | undefined) => void>();
   readonly #listeners = new Set<(chunk: Buffer) => void>();
 
-  constructor(path: string, clock: Clock) {
+  constructor(path: string, clock: Clock, writeFile: WriteFile = writeSync) {
     mkdirSync(dirname(path), { recursive: true });
     this.path = path;
     this.#clock = clock;
+    this.#writeFile = writeFile;
     this.#descriptor = openSync(path, "a", 0o640);
     this.#size = fstatSync(this.#descriptor).size;
   }
@@ -135,9 +142,13 @@ export class ContainerLog {
   #write(lines: readonly LogLine[]): void {
     if (this.#ended) return;
     const text = lines.map((line) => `${line.time} stdout ${line.partial ? "P" : "F"} ${line.text}\n`).join("");
+    const bytes = Buffer.from(this.#isTorn ? `\n${text}` : text);
     if (this.#size > rotateBytes) this.#rotate();
     try {
-      this.#size += writeSync(this.#descriptor, text);
+      const written = this.#writeFile(this.#descriptor, bytes);
+      this.#size += written;
+      // The next line must not continue this one.
+      if (written > 0) this.#isTorn = written < bytes.length;
     } catch {
       // A full disk must not stop the container. The lines are lost, but the followers still get them.
     }
