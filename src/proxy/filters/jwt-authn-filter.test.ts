@@ -82,7 +82,7 @@ function filterFor(
 
 const bearer = (token: string): TestRequest => testRequest("/a?b=1", { headers: { authorization: `Bearer ${token}` } });
 const said = (reply: LocalReply | undefined): string =>
-  reply === undefined ? "passes" : `${reply.status} ${reply.body}`;
+  reply === undefined ? "passes" : `${reply.status} ${reply.body.toString()}`;
 const ask = async (filter: JwtAuthnFilter, request: TestRequest): Promise<string> =>
   said(await filter.onRequest(request));
 
