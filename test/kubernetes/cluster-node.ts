@@ -80,7 +80,8 @@ export class ClusterNode {
       "--uts",
       "--ipc",
       "--root",
-      "--wd=/",
+      // Not --wd: that is opened before the new root, where sh cannot say what its directory is.
+      "--wdns=/",
     ];
     return [...words, "env", `PATH=${[...this.#path(), "/usr/sbin:/usr/bin:/sbin:/bin"].join(":")}`, ...command];
   }
