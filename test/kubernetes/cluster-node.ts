@@ -1,5 +1,5 @@
 // A node from the outside: starts it, runs commands in it, ends it.
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../support/eventually.ts";
@@ -105,6 +105,7 @@ export class ClusterNode {
     await ended;
     this.#child = undefined;
     detachNode(this.number);
+    await eventually(`the cgroups of ${this.name} are gone`, () => this.#removeCgroups());
   }
 
   async powerOn(): Promise<void> {
@@ -134,6 +135,17 @@ export class ClusterNode {
       path: this.#path(),
       files: nodeFiles(this.number, this.#files, this.#cgroup),
     };
+  }
+
+  /**
+   * A machine that starts has no cgroups of the time before. A kubelet that finds some asks containerd about each, which
+   * took it two minutes.
+   */
+  #removeCgroups(): boolean {
+    const groups = cgroupHierarchies().map((hierarchy) => join(hierarchy, this.#cgroup, this.name));
+    const left = groups.filter((group) => existsSync(group));
+    if (left.length > 0) spawnSync("find", [...left, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"]);
+    return !groups.some((group) => existsSync(group));
   }
 
   #makeCgroups(): void {

@@ -41,7 +41,9 @@ export function attachNode(node: NodeNumber): void {
   runCommand(["nsenter", `--net=${networkOf(node)}`, "sysctl", "-qw", "net.ipv4.ip_forward=1"]);
 }
 
+/** The kernel ends a namespace some time later, and the cable with it. A node that comes back meanwhile needs its name. */
 export function detachNode(node: NodeNumber): void {
+  ip("link", "del", `to-${nodeName(node)}`);
   ip("netns", "del", nodeName(node));
 }
 

@@ -31,7 +31,7 @@ async function everythingIsAvailable(cluster: Bench["cluster"]): Promise<void> {
   for (const namespace of ["kube-system", "istio-system", shop]) await cluster.available(namespace);
 }
 
-/** Without it both pods of a Deployment could go at once, where they are on one node. */
+/** Without it both pods of a Deployment could go at once, where they are on one node. An installation of one istiod has none. */
 function budget({ metadata, spec }: Deployment): UntypedObject {
   const { name = "", namespace = "" } = metadata;
   return {
@@ -50,8 +50,7 @@ export const drainCase: Case = {
     const { cluster, load } = bench;
     const deployments = await doubled(bench);
     await scale(bench, deployments, 2);
-    const unguarded = deployments.filter(({ metadata }) => metadata.namespace === shop);
-    await applyText(bench, unguarded.map(budget));
+    await applyText(bench, deployments.map(budget));
     const moved: string[] = [];
     for (const number of nodeNumbers.toReversed()) {
       const node = nodeName(number);
@@ -68,7 +67,7 @@ export const drainCase: Case = {
       await load.more(100);
       moved.push(`${before.length} pods left ${node}`);
     }
-    await cluster.kubectl("delete", "poddisruptionbudget", "-n", shop, "-l", "case=drain");
+    await cluster.kubectl("delete", "poddisruptionbudget", "-A", "-l", "case=drain");
     await scale(bench, deployments, 1);
     return moved.join(", ");
   },
