@@ -1,4 +1,4 @@
-// End-to-end files that judge times or shares of what they see, so that no other lab may run beside them.
+// End-to-end files that measure times or shares. No other lab may run beside them.
 
 const files: ReadonlySet<string> = new Set([
   // The proofs under load: a request that takes longer than 4 s has failed.
@@ -15,5 +15,5 @@ export function needsWholeMachine(file: string): boolean {
   return files.has(file);
 }
 
-/** For a test that none of them is gone. */
+/** Exported for the test that all of these files exist. */
 export const filesOfWholeMachine: readonly string[] = [...files];

@@ -47,7 +47,7 @@ export interface DataPathOptions {
   readonly random: Random;
   /** When the process began, since the epoch. */
   readonly startedMs: number;
-  /** Present where others serve the same configuration beside it. */
+  /** Set if other threads serve the same configuration. */
   readonly shared?: JointLimits;
 }
 
@@ -198,7 +198,7 @@ export class DataPath implements Serving {
     await Promise.all([...this.#accessLogs.values()].map((accessLog) => accessLog.flush()));
   }
 
-  /** Another thread has ejected an endpoint. */
+  /** Ejects an endpoint that another thread has ejected. */
   eject({ cluster, endpoint, forMs }: Ejection): void {
     this.#config.cluster(cluster)?.eject(endpoint, forMs);
   }

@@ -2,7 +2,7 @@ import type { SharedBuckets } from "./filters/tokens.ts";
 import type { CircuitBreaker, BreakerLimits } from "./upstream/circuit-breaker.ts";
 import type { Ejection } from "./upstream/cluster.ts";
 
-/** What the threads of a proxy count together, so that its limits hold for all of them. */
+/** Counts that the threads of a proxy share, so that limits apply to the proxy as a whole. */
 export interface JointLimits {
   breaker(cluster: string, limits: BreakerLimits): CircuitBreaker;
   readonly buckets: SharedBuckets;

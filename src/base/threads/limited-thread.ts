@@ -7,7 +7,7 @@ export type ToThread<Task, Message> = { readonly task: Task } | { readonly messa
 /** What a thread sends. */
 export type FromThread<Answer, Notice> = "ready" | { readonly answer: Answer } | { readonly notice: Notice };
 
-/** What came of a task: an answer, or the limit that ended the thread. */
+/** The outcome of a task: its answer, or the limit that ended the thread. */
 export type ThreadOutcome<Answer> =
   | { readonly kind: "answer"; readonly answer: Answer }
   | { readonly kind: "overdue" | "exhausted" };
@@ -16,8 +16,8 @@ export type ThreadOutcome<Answer> =
 const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 } as const;
 
 /**
- * A thread for what strangers wrote: it does tasks one after another, and a task that takes too much time or memory ends
- * the thread, not the process. The program of the thread calls {@link answerTasks}.
+ * A thread for untrusted input. It runs tasks one after another. A task that takes too much time or memory ends the
+ * thread, not the process. The thread's program calls {@link answerTasks}.
  */
 export class LimitedThread<Task, Answer, Notice = never, Message = never> {
   readonly #worker: Worker;
@@ -26,7 +26,7 @@ export class LimitedThread<Task, Answer, Notice = never, Message = never> {
   readonly #ready: Promise<void>;
   hasEnded = false;
 
-  /** `onNotice` gets what the thread says before its answer. */
+  /** `onNotice` receives the notices that the thread sends before its answer. */
   constructor(program: URL, clock: Clock, onNotice: (notice: Notice) => void = () => undefined) {
     this.#clock = clock;
     const worker = new Worker(program, {

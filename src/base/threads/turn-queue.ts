@@ -7,7 +7,7 @@ const maxCallers = 64;
 /** An idle thread ends after this time, to free its memory. */
 const idleMs = 300_000;
 
-/** What does the tasks, until it has ended. */
+/** A thread that runs tasks until it has ended. */
 export interface TaskThread<Task, Outcome> {
   readonly hasEnded: boolean;
   run(task: Task): Promise<Outcome>;

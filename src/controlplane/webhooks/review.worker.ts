@@ -1,6 +1,6 @@
 // Reviews untrusted objects in a thread of its own, so that they cannot block discovery. Each task gets one answer.
 import { messageOf } from "../../base/index.ts";
-import { answerTasks } from "../../base/threads/index.ts";
+import { answerTasks } from "../../base/threads/worker/index.ts";
 import type { InjectionContext } from "../../inject/index.ts";
 import type { AdmissionReview } from "./admission-review.ts";
 import { validate } from "./admission.ts";

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { BodyBudget } from "../../base/threads/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ServingCertificate } from "../ca/index.ts";
 import { listening } from "../serve/index.ts";
@@ -11,10 +12,6 @@ import { reviewLimitMs, ReviewQueue } from "./review-queue.ts";
 import type { ReviewVerdict } from "./review-thread.ts";
 import { createValidationMetrics } from "./validation-metrics.ts";
 
-/** An object may have 3 MiB, and an update contains it twice. */
-const maxBodyBytes = 8 << 20;
-/** The maximum total size of all bodies that are being read or wait. */
-const maxHeldBytes = 64 << 20;
 /** Enough, because the API server sends a review in one piece. */
 const requestTimeoutMs = 20_000;
 const maxConnections = 1_024;
@@ -56,7 +53,10 @@ class ReviewHandler {
   readonly #injection;
   readonly #limitMs: number;
   readonly #log: Logger;
-  #heldBytes = 0;
+  readonly #bodies = new BodyBudget({
+    tooLarge: (maxBytes) => userError("too-large", `the request is larger than ${maxBytes} bytes`),
+    busy,
+  });
 
   constructor({ scope, clock, metrics, log, limitMs = reviewLimitMs }: WebhookServerOptions) {
     this.#queue = new ReviewQueue({ scope, clock, limitMs });
@@ -92,25 +92,13 @@ class ReviewHandler {
   }
 
   async #verdict(lane: Lane, path: string, request: IncomingMessage, response: ServerResponse): Promise<ReviewVerdict> {
-    let held = 0;
-    try {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request as AsyncIterable<Buffer>) {
-        held += chunk.length;
-        this.#heldBytes += chunk.length;
-        if (held > maxBodyBytes) throw userError("too-large", `the request is larger than ${maxBodyBytes} bytes`);
-        if (this.#heldBytes > maxHeldBytes) throw busy();
-        chunks.push(chunk);
-      }
+    return await this.#bodies.use(request, async (body) => {
       // Validation and injection take turns like two callers, so that objects do not delay pods.
       const caller = `${lane} ${request.socket.remoteAddress ?? ""}`;
-      const task = { path, body: Buffer.concat(chunks) };
-      const verdict = await this.#queue.review(caller, task, () => !response.destroyed);
+      const verdict = await this.#queue.review(caller, { path, body }, () => !response.destroyed);
       if (verdict === undefined) throw busy();
       return verdict;
-    } finally {
-      this.#heldBytes -= held;
-    }
+    });
   }
 
   #answerOf(verdict: ReviewVerdict, lane: Lane): string {

@@ -4,12 +4,12 @@ import type { FilterCounter } from "./filter-statistics.ts";
 import type { FilterRequest, FilterResponse, HttpFilter, LocalReply } from "./http-filter.ts";
 
 export interface LuaSettings {
-  /** What runs where a route says nothing else. */
+  /** The default script, for routes without their own. */
   readonly script: LuaScript | undefined;
   /** Scripts that routes choose by name. */
   readonly named: ReadonlyMap<string, LuaScript>;
   readonly filterContext: unknown;
-  /** A request whose headers the script has changed is routed again. */
+  /** Whether a request is routed again after the script changed its headers. */
   readonly clearsRoute: boolean;
 }
 
@@ -18,7 +18,7 @@ export class LuaOverride {
   readonly script: LuaScript | string | undefined;
   readonly filterContext: unknown;
 
-  /** A script, the name of one of the filter's, or undefined for the filter's own. */
+  /** `script` is a script or the name of one of the filter's scripts. Undefined means the filter's default. */
   constructor(script: LuaScript | string | undefined, filterContext: unknown) {
     this.script = script;
     this.filterContext = filterContext;
@@ -72,16 +72,19 @@ export class LuaFilter implements HttpFilter {
   }
 
   #chosen(request: FilterRequest): LuaScript | undefined {
+    const own = this.#override(request)?.script;
+    return typeof own === "string" ? this.#settings.named.get(own) : (own ?? this.#settings.script);
+  }
+
+  #override(request: FilterRequest): LuaOverride | undefined {
     const own = request.route?.filterConfigs.get(this.name);
-    if (!(own instanceof LuaOverride) || own.script === undefined) return this.#settings.script;
-    return typeof own.script === "string" ? this.#settings.named.get(own.script) : own.script;
+    return own instanceof LuaOverride ? own : undefined;
   }
 
   #context(request: FilterRequest, signal: () => AbortSignal) {
-    const own = request.route?.filterConfigs.get(this.name);
     return {
       filter: this.name,
-      filterContext: (own instanceof LuaOverride ? own.filterContext : undefined) ?? this.#settings.filterContext,
+      filterContext: this.#override(request)?.filterContext ?? this.#settings.filterContext,
       services: this.#scripts.services,
       signal,
     };

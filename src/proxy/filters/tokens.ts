@@ -1,4 +1,4 @@
-/** What requests take one of each, while there are any. */
+/** A limit of which each request takes one token. `take` returns false if none is left. */
 export interface Tokens {
   take(): boolean;
 }
@@ -9,9 +9,9 @@ export interface BucketSize {
   readonly fillIntervalMs: number;
 }
 
-/** Where tokens come from that several threads of a proxy share. */
+/** Creates token buckets that the threads of a proxy share. */
 export interface SharedBuckets {
-  /** What is made from now on belongs to this resource, whose every compilation makes the same buckets in the same order. */
+  /** Starts the buckets of a resource. Each thread compiles it in the same order, so the n-th bucket is the same one. */
   begin(resource: string): void;
   make(size: BucketSize): Tokens;
 }

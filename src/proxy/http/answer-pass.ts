@@ -4,19 +4,20 @@ import type { FilterResponse, HttpFilter, LocalReply, RequestBodyStart } from ".
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { FilterPass } from "./filter-pass.ts";
 import { headText } from "./header-text.ts";
+import { HeldBody } from "./held-body.ts";
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
-/** What came of a response before filters asked for its body. More than this waits at the upstream. */
+/** The part of a response's body that is read before a filter asks for it. The rest waits at the upstream. */
 const maxUnaskedBytes = 64 * 1024;
 const framingFields: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
 const composedLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
-/** This thread passes on one head at a time. */
+/** This thread handles one head at a time, so all responses share it. */
 const composedHead = new MessageHead(composedLimits);
 /** The router adds it before filters see the response, so they may remove it. */
 const serviceTimeHeader = "x-envoy-upstream-service-time";
 
-/** A response as the client's side takes it: a head, and the first part of its body. */
+/** A composed response: its head, and the first part of its body. */
 interface ComposedAnswer {
   readonly head: MessageHead;
   readonly from: number;
@@ -25,55 +26,51 @@ interface ComposedAnswer {
   readonly framing: BodyFraming;
 }
 
-/** A response on its way back through the filters. It is held as long as one of them needs time, or its body. */
+/** A response on its way back through the filters. It is held while a filter needs time, or waits for the body. */
 export class AnswerPass implements FilterResponse {
   readonly request: FilterPass;
   status: number;
   fields: Fields;
   trailers: readonly string[] | undefined;
-  /** The upstream has given all of it. */
-  complete: boolean;
   /** The body, if a filter has replaced it. */
   newBody: Buffer | undefined;
-  readonly #parts: Buffer[] = [];
-  #bytes = 0;
-  #wanted: { readonly limit: number; readonly resolve: (start: RequestBodyStart) => void } | undefined;
+  /** The body arrives without the framing of chunks. */
+  readonly #held = new HeldBody(false);
   readonly #askUpstream: () => void;
 
   constructor(
     request: FilterPass,
-    answer: { readonly status: number; readonly fields: Fields; readonly complete: boolean },
+    answer: { readonly status: number; readonly fields: Fields },
     askUpstream: () => void,
   ) {
     this.request = request;
     this.status = answer.status;
     this.fields = answer.fields;
-    this.complete = answer.complete;
     this.#askUpstream = askUpstream;
   }
 
-  /** More of the body. False: no filter waits for it, so that the rest may wait at the upstream. */
-  add(bytes: Buffer, from: number, to: number, last: boolean): boolean {
-    if (to > from) this.#parts.push(Buffer.from(bytes.subarray(from, to)));
-    this.#bytes += to - from;
-    if (last) this.complete = true;
-    this.#tell();
-    return this.#wanted !== undefined || this.#bytes <= maxUnaskedBytes;
+  /** Whether the upstream has sent the whole response. */
+  get complete(): boolean {
+    return this.#held.complete;
   }
 
-  /** The end of the body, with trailers. */
+  /** Adds a part of the body. Returns false if no filter waits for more, so that the rest can wait at the upstream. */
+  add(bytes: Buffer, from: number, to: number, last: boolean): boolean {
+    this.#held.add(bytes, from, to, last);
+    return this.#held.wanted || this.#held.size <= maxUnaskedBytes;
+  }
+
+  /** Ends the body with trailers (names and values, alternating). */
   end(trailers: readonly string[]): void {
     this.trailers = trailers;
-    this.complete = true;
-    this.#tell();
+    this.#held.end();
   }
 
-  bodyStart(limit: number): Promise<RequestBodyStart> {
-    return new Promise((resolve) => {
-      this.#wanted = { limit, resolve };
-      this.#tell();
-      if (this.#wanted !== undefined) this.#askUpstream();
-    });
+  async bodyStart(limit: number): Promise<RequestBodyStart> {
+    const start = this.#held.start(limit);
+    if (this.#held.wanted) this.#askUpstream();
+    const { bytes, whole } = await start;
+    return { bytes: this.newBody?.subarray(0, limit) ?? bytes, whole };
   }
 
   replaceBody(bytes: Buffer): void {
@@ -85,10 +82,10 @@ export class AnswerPass implements FilterResponse {
   }
 
   body(): Buffer {
-    return this.newBody ?? Buffer.concat(this.#parts);
+    return this.newBody ?? this.#held.bytes();
   }
 
-  /** Runs the filters, the last one first. An answer of one of them takes the response's place. */
+  /** Runs the filters, last one first. A filter's reply replaces the response. */
   run(
     filters: readonly HttpFilter[],
     signal: () => AbortSignal,
@@ -102,8 +99,8 @@ export class AnswerPass implements FilterResponse {
   }
 
   /**
-   * The head as it is now, with what there is of the body in the same bytes. Valid until the next one is composed. The
-   * body comes out of its chunks.
+   * Composes the current head and the received part of the body in one buffer. The result is valid until the next one
+   * is composed. A chunked body loses its framing.
    */
   compose(framing: BodyFraming, toHead: boolean): ComposedAnswer {
     const bodiless = toHead || this.status === 204 || this.status === 304;
@@ -143,19 +140,9 @@ export class AnswerPass implements FilterResponse {
     }
     return undefined;
   }
-
-  #tell(): void {
-    const wanted = this.#wanted;
-    if (wanted === undefined || (!this.complete && this.#bytes <= wanted.limit)) return;
-    this.#wanted = undefined;
-    wanted.resolve({
-      bytes: this.body().subarray(0, wanted.limit),
-      whole: this.complete && this.#bytes <= wanted.limit,
-    });
-  }
 }
 
-/** The fields of an upstream's head as filters see them: after the route's edits. */
+/** The fields of an upstream's head after the route's edits, as filters see them. */
 export function answerFields(head: MessageHead, edits: HeaderEdits | undefined, serviceMs: number): Fields {
   const fields: (readonly [name: string, value: string])[] = [];
   for (let field = 0; field < head.fieldCount; field += 1) {
@@ -170,12 +157,12 @@ export function answerFields(head: MessageHead, edits: HeaderEdits | undefined, 
 const noEdits: HeaderEdits = { dropped: new Set(), added: [] };
 const noServiceTime: HeaderEdits = { dropped: new Set([serviceTimeHeader]), added: [] };
 
-/** What is left to change as the head is written: what filters removed does not come again. */
+/** The remaining edits when the head is written. A field that a filter removed is not added again. */
 export function shownEdits(fields: Fields): HeaderEdits {
   return fields.some(([name]) => name === serviceTimeHeader) ? noEdits : noServiceTime;
 }
 
-/** The fields of an answer of ours, with those that are written with its body. */
+/** The fields of the proxy's own response, including those that describe its body. */
 export function describedFields({ body, fields }: { readonly body: string | Buffer; readonly fields: Fields }): Fields {
   const size = Buffer.byteLength(body);
   const typed = size === 0 || fields.some(([name]) => name === "content-type");

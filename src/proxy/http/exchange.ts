@@ -229,7 +229,7 @@ export class Exchange extends ExchangeState {
     const serviceMs = sentAtMs < 0 ? -1 : Math.max(0, Math.round(this.context.clock.steadyMs() - sentAtMs));
     const fields = answerFields(head, this.#responseEdits(head), serviceMs);
     this.throughFilters(
-      { status: head.status, fields, complete: false },
+      { status: head.status, fields },
       (held) => {
         const composed = held.compose(framing, this.method === "HEAD");
         if (composed.last && !held.complete) this.attempts.drop();
@@ -740,7 +740,7 @@ export class Exchange extends ExchangeState {
     if (this.pass?.wantsAnswer !== true || this.answerPassed) this.#sendReply(reply, leaves);
     else
       this.throughFilters(
-        { status: reply.status, fields: describedFields(reply), complete: true },
+        { status: reply.status, fields: describedFields(reply) },
         (held) =>
           this.#sendReply(
             {

@@ -2,8 +2,8 @@ import { ChunkedScanner } from "../../wire/http1/index.ts";
 import type { RequestBodyStart } from "../filters/http-filter.ts";
 
 /**
- * The part of a request's body that arrived while filters were waiting: the original bytes for the upstream, and the
- * data for a filter that reads it. It holds at most one read more than a filter asks for.
+ * The part of a body that arrived while filters were waiting: the original bytes to pass on, and the data for a filter
+ * that reads it.
  */
 export class HeldBody {
   readonly #parts: Buffer[] = [];
@@ -31,6 +31,16 @@ export class HeldBody {
   end(): void {
     this.#complete = true;
     this.#tell();
+  }
+
+  /** Whether the whole body has arrived. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /** The number of data bytes that have arrived. */
+  get size(): number {
+    return this.#dataBytes;
   }
 
   /** Whether a filter waits for more of the body. */

@@ -6,7 +6,8 @@ import { fieldKinds, statusText, type FieldKind, type MessageHead } from "../../
 /** The result of reading a header list. */
 export type HeadText = { readonly text: string } | { readonly malformed: string };
 
-const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+/** A header name in lower case (RFC 9110, 5.1). */
+export const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const unsafeValue = /[\0\r\n]/;
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 

@@ -6,8 +6,8 @@ const growBytes = 1 << 20;
 const pageBytes = 65_536;
 
 /**
- * The memory of one interpreter's values, behind what the interpreter itself brought. Freed blocks are kept by size, so
- * that each request takes constant time, and the whole has a bound.
+ * The bounded memory for one interpreter's values. It follows the interpreter's static memory. Freed blocks are kept by
+ * size, so that each allocation takes constant time.
  */
 export class LuaArena {
   readonly #memory: WasmMemory;
@@ -23,7 +23,7 @@ export class LuaArena {
     this.#next = this.#start;
   }
 
-  /** Lua's allocator: gives, moves and takes back blocks. 0 means that there is no more memory. */
+  /** Lua's allocator: allocates, resizes and frees blocks. Returns 0 if there is no memory left. */
   readonly reallocate = (_data: number, block: number, oldBytes: number, newBytes: number): number => {
     const oldSize = block === 0 ? 0 : blockSize(oldBytes);
     if (newBytes === 0) {
@@ -33,7 +33,7 @@ export class LuaArena {
     const newSize = blockSize(newBytes);
     if (newSize === oldSize) return block;
     const moved = this.#take(newSize);
-    // A smaller block must always be given: Lua counts on it.
+    // Lua requires that shrinking a block never fails.
     if (moved === 0) return newSize < oldSize ? block : 0;
     if (block !== 0) {
       new Uint8Array(this.#memory.buffer).copyWithin(moved, block, block + Math.min(oldBytes, newBytes));

@@ -12,18 +12,18 @@ export interface LuaLimits {
 
 export const defaultLuaLimits: LuaLimits = { maxMemoryBytes: 64 * 1024 * 1024, maxRunMs: 250 };
 
-/** What the interpreter asks for. Both may throw: the message becomes the script's error. */
+/** Answers the script's calls. If it throws, the message becomes the script's error. */
 export interface LuaHost {
   answer(operation: string, given: readonly LuaValue[]): readonly LuaValue[];
 }
 
-/** What a run waits for, or how it ended. */
+/** The state of a run: waiting, or how it ended. */
 export type LuaProgress =
   | { readonly kind: "ended" }
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "waits"; readonly operation: LuaWait; readonly given: readonly LuaValue[] };
 
-/** What a script may wait for. */
+/** The operations that make a script wait. */
 const waits = ["body", "trailers", "call", "respond"] as const;
 export type LuaWait = (typeof waits)[number];
 
@@ -47,10 +47,10 @@ export class LuaInterpreter {
   #deadlineMs = 0;
   #looks = 0;
   #overdue = false;
-  /** It is out of memory or broken: a new one must take its place. */
+  /** Whether it is out of memory or broken, so that it must be replaced. */
   exhausted = false;
 
-  /** Throws an error with Lua's message when the script does not compile, or fails as it is loaded. */
+  /** Throws an error with Lua's message if the script does not compile, or fails while it is loaded. */
   constructor(source: string, host: LuaHost, clock: Clock, limits: LuaLimits) {
     this.#clock = clock;
     this.#limits = limits;
@@ -64,7 +64,7 @@ export class LuaInterpreter {
       0,
     );
     this.#load(luaPrelude, "=envoy", 1);
-    // The marker of waits is known to the prelude alone.
+    // Only the prelude knows the value that marks a wait.
     lua.lua_settop(state, -2);
     this.#runner = lua.luaL_ref(state, registryIndex);
     lua.lua_sethook(state, hook, hookOnCount, stepsPerLook);
@@ -84,7 +84,7 @@ export class LuaInterpreter {
     return found;
   }
 
-  /** Starts a run for a stream. `go` must be called with what came of each wait. */
+  /** Starts a run for a stream. The caller passes the result of each wait to `go`. */
   start(kind: "request" | "response", stream: number): LuaRun {
     const { lua, state } = this.#machine;
     const thread = lua.lua_newthread(state);
@@ -143,7 +143,7 @@ export class LuaInterpreter {
     if (status !== 0) throw new Error(this.#failure(state));
   }
 
-  /** Calls the function on top of the stack with what lies below it. */
+  /** Calls the function on top of the stack with the values below it. */
   #call(given: number, results: number): number {
     const { lua, state } = this.#machine;
     if (given > 0) {
@@ -168,7 +168,7 @@ export class LuaInterpreter {
     return 0;
   }
 
-  /** A question of the script that is answered at once: the results, after whether it went well. */
+  /** Handles a call of the script. Returns whether it succeeded, then its results. */
   #ask(thread: number): number {
     let results: readonly LuaValue[];
     const [operation, ...given] = this.#take(thread, 1);
@@ -181,7 +181,7 @@ export class LuaInterpreter {
     return results.length;
   }
 
-  /** All values of the stack from a place on, which are removed. */
+  /** Removes and returns all values of the stack from an index on. */
   #take(thread: number, from: number): LuaValue[] {
     const { lua } = this.#machine;
     const top = lua.lua_gettop(thread);
@@ -242,8 +242,8 @@ export class LuaInterpreter {
 }
 
 export interface LuaRun {
-  /** Runs on, at first without results. */
+  /** Starts the run, or continues it with the results of a wait. */
   go(results?: readonly LuaValue[]): LuaProgress;
-  /** Forgets it, ended or not. */
+  /** Releases the run, whether it has ended or not. */
   end(): void;
 }

@@ -1,7 +1,7 @@
 import type { Clock, Logger } from "../../base/index.ts";
 import { textOf, type LuaTable, type LuaValue } from "./lua-value.ts";
 
-/** What scripts ask that has nothing to do with a request: `bit`, `os` and `print`. Undefined: it is none of these. */
+/** Handles calls that do not concern a request: `bit`, `os` and `print`. Undefined for other calls. */
 export function libraryAnswer(
   operation: string,
   given: readonly LuaValue[],
@@ -24,7 +24,7 @@ export function libraryAnswer(
   }
 }
 
-/** LuaJIT's functions: numbers are taken as 32 bits, results are signed. */
+/** LuaJIT's `bit` functions. Numbers are converted to 32 bits, and results are signed. */
 function bits(name: string, given: readonly number[]): LuaValue {
   const [first = 0, second = 0] = given;
   const by = second & 31;
@@ -71,7 +71,7 @@ function timeOf(table: LuaTable): number {
 const days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const months = "January February March April May June July August September October November December".split(" ");
 
-/** `os.date`, in UTC whatever the machine's zone is. */
+/** `os.date`, always in UTC. */
 function dateText(pattern: string, atMs: number): LuaValue {
   const at = new Date(atMs);
   const utc = pattern.replace(/^!/, "");

@@ -44,7 +44,7 @@ interface LuaExports {
   lua_rawgeti(state: number, index: number, key: number): void;
 }
 
-/** The interpreter can no longer be used: it ran out of memory where Lua cannot tell the script, or its stack overflowed. */
+/** The interpreter is unusable, because its stack overflowed, or it ran out of memory where Lua cannot raise an error. */
 export class LuaCrash extends Error {}
 
 const longJump = Symbol("longjmp");
@@ -79,7 +79,7 @@ export class LuaMachine {
     this.lua.luaL_openlibs(this.state);
   }
 
-  /** The address under which Lua calls a function of so many numbers. */
+  /** Makes a function callable from Lua, and returns its address. All arguments are numbers. */
   functionPointer(parameters: number, results: 0 | 1, run: (...given: number[]) => number): number {
     const wrapper = new webAssembly.Instance(wrapperOf(parameters, results), { e: { f: run } });
     const table = this.lua.__indirect_function_table;
@@ -88,7 +88,7 @@ export class LuaMachine {
     return at;
   }
 
-  /** Copies text, a byte a character, into the interpreter's memory for the time of a call. */
+  /** Copies text into the interpreter's memory for the time of a call, one byte for each character. */
   withBytes<Result>(text: string, use: (pointer: number, size: number) => Result): Result {
     const { lua } = this;
     const pointer = lua.malloc(text.length + 1);
@@ -103,7 +103,7 @@ export class LuaMachine {
     }
   }
 
-  /** The string or number at that place of the stack, a character a byte. */
+  /** The string or number at an index of the stack, one character for each byte. */
   text(state: number, index: number): string {
     const { lua } = this;
     const pointer = lua.lua_tolstring(state, index, this.#length);
@@ -113,7 +113,7 @@ export class LuaMachine {
   }
 }
 
-/** What the interpreter was linked against. Files, programs and the environment answer that there is nothing. */
+/** The functions that the interpreter imports. Those for files, programs and the environment always fail. */
 function importsOf(lua: () => LuaExports | undefined) {
   const none = (): number => -1;
   const exit = (): never => {
@@ -143,7 +143,7 @@ function importsOf(lua: () => LuaExports | undefined) {
         const exports = lua();
         if (exports !== undefined) new Uint8Array(exports.memory.buffer).copyWithin(to, from, from + size);
       },
-      // What follows the initial memory is the arena's.
+      // The arena owns the memory behind the initial part.
       emscripten_resize_heap: () => 0,
       emscripten_date_now: () => 0,
       _emscripten_get_now_is_monotonic: () => 0,
@@ -186,7 +186,7 @@ function noEnvironment(lua: () => LuaExports | undefined) {
 
 const wrappers = new Map<string, WasmModule>();
 
-/** A module that imports one function and exports it: only so does a function get a type that a table takes. */
+/** A module that imports a function and exports it again. This gives the function a type that a table accepts. */
 function wrapperOf(parameters: number, results: number): WasmModule {
   const key = `${parameters} ${results}`;
   let module = wrappers.get(key);

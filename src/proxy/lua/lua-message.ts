@@ -3,11 +3,11 @@ import type { FilterRequest, FilterResponse } from "../filters/http-filter.ts";
 /** A body up to this size is kept for a script: Envoy's default limit of a connection's buffers. */
 export const maxScriptBodyBytes = 1024 * 1024;
 
-/** The fields of a head or of trailers, as a script reads and changes them. Names are in lower case. */
+/** Headers or trailers that a script can read and change. Names are in lower case. */
 export interface ScriptFields {
   list(): readonly (readonly [name: string, value: string])[];
   values(name: string): readonly string[];
-  /** Takes the place of all fields of that name; none removes them. */
+  /** Replaces all values of the name. An empty list removes it. */
   set(name: string, values: readonly string[]): void;
 }
 
@@ -159,7 +159,7 @@ export function statusOf(text: string | undefined): number | undefined {
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
-/** Values stay where the first field of the name was. */
+/** The new values take the position of the name's first field. */
 function replaced(fields: Fields, name: string, values: readonly string[]): Fields {
   const at = fields.findIndex(([other]) => other === name);
   const rest = fields.filter(([other]) => other !== name);

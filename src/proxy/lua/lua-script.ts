@@ -16,7 +16,7 @@ export class LuaScript {
   readonly #limits: LuaLimits;
   readonly hasRequest: boolean;
   readonly hasResponse: boolean;
-  /** Streams in which it runs or waits. */
+  /** The number of streams in which it runs or waits. */
   get running(): number {
     return this.#streams.size;
   }
@@ -30,13 +30,13 @@ export class LuaScript {
     this.#source = source;
     this.#services = services;
     this.#limits = limits;
-    // Checked once here, and kept only where requests come.
+    // Check the script here. Its interpreter is created again when the first request arrives.
     const checked = this.#start();
     this.hasRequest = checked.has("request");
     this.hasResponse = checked.has("response");
   }
 
-  /** Runs the script's function. Its answer, if it gives one, takes the message's place. */
+  /** Runs the script's function. Returns the reply that replaces the message, if there is one. */
   run(
     kind: Kind,
     message: ScriptMessage,
@@ -107,7 +107,7 @@ export class LuaScript {
   }
 }
 
-/** Resolves when the stream has ended: then what a script waits for may never come. */
+/** Resolves when the stream has ended, because the script's wait may then never end. */
 function gone(signal: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve(undefined);
@@ -125,7 +125,7 @@ interface Running {
 
 const maxScripts = 1000;
 
-/** The scripts of a data path, one for each text. */
+/** The scripts of a data path. Equal texts share one script. */
 export class LuaScripts {
   readonly services: LuaServices;
   readonly #limits: LuaLimits;
@@ -136,7 +136,7 @@ export class LuaScripts {
     this.#limits = limits;
   }
 
-  /** Throws an error that tells where the script stands and what Lua says about it. */
+  /** Throws a user error with the script's place and Lua's message. */
   compile(source: string, where: string): LuaScript {
     const known = this.#scripts.get(source)?.deref();
     if (known !== undefined) return known;

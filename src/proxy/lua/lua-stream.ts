@@ -5,6 +5,7 @@ import type { CallCluster, ClusterAnswer } from "../filters/call-cluster.ts";
 import type { LocalReply } from "../filters/http-filter.ts";
 import { utf8HeadText } from "../http/header-text.ts";
 import { responseFlags } from "../http/response-flags.ts";
+import { fieldName } from "../http2/http2-heads.ts";
 import { statusOf, type ScriptFields, type ScriptMessage } from "./lua-message.ts";
 import type { LuaWait } from "./lua-interpreter.ts";
 import { fieldsOfTable, jsonOfLua, luaOfJson, textOf, type LuaTable, type LuaValue } from "./lua-value.ts";
@@ -15,33 +16,32 @@ export interface LuaServices {
   readonly log: Logger;
 }
 
-/** What a filter knows besides the message: its name, and the context of the request's route. */
+/** The filter's name, the context of the request's route, and services. */
 export interface LuaContext {
   readonly filter: string;
   readonly filterContext: unknown;
   readonly services: LuaServices;
-  /** Ends when the client has gone. */
+  /** Aborted when the client has gone. */
   readonly signal: () => AbortSignal;
 }
 
 type Results = readonly LuaValue[];
 
 const maxCallBytes = 1024 * 1024;
-/** Without a limit of the script's, a call may take this long. */
+/** The time limit of a call if the script sets none. */
 const maxCallMs = 3_600_000;
 const luaName = "envoy.filters.http.lua";
-const fieldName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 const logMethods = ["trace", "debug", "info", "warn", "error", "error"] as const;
 const hashes: ReadonlySet<string> = new Set(["sha1", "sha224", "sha256", "sha384", "sha512"]);
 
-/** What one run of a script may do with the request or response that it was given. */
+/** The operations of one script run on its request or response. */
 export class LuaStream {
   readonly #message: ScriptMessage;
   readonly #context: LuaContext;
-  /** The body as the script has it; undefined before it asked. */
+  /** The body that the script sees. Undefined until it asks for it. */
   #body: Buffer | undefined;
   #trailers: ScriptFields | undefined;
-  /** The answer that takes the message's place. */
+  /** Replaces the message. */
   reply: LocalReply | undefined;
 
   constructor(message: ScriptMessage, context: LuaContext) {
@@ -49,7 +49,7 @@ export class LuaStream {
     this.#context = context;
   }
 
-  /** Answers at once. What it throws becomes the script's error. */
+  /** Handles an operation without a wait. If it throws, the message becomes the script's error. */
   answer(operation: string, given: Results): Results {
     if (operation.startsWith("header")) return this.#header(operation, given);
     const first = given[0];
@@ -88,7 +88,7 @@ export class LuaStream {
     }
   }
 
-  /** What the script waits for. A rejection becomes the script's error. */
+  /** Handles an operation with a wait. If it rejects, the message becomes the script's error. */
   async wait(operation: LuaWait, given: Results): Promise<Results> {
     switch (operation) {
       case "body":
@@ -112,7 +112,7 @@ export class LuaStream {
       this.#body = body;
       return body !== undefined;
     }
-    // Envoy answers so too when a body does not fit into the buffers.
+    // Envoy responds the same way if a body does not fit into its buffers.
     const request = this.#message.kind === "request";
     this.reply = {
       status: request ? 413 : 500,
@@ -252,9 +252,10 @@ export class LuaStream {
     }
     if (operation !== "callAsync") throw new Error(`${operation} is not supported`);
     const { services } = this.#context;
-    // Nobody waits for it, so it must not end with the request.
+    const call = callOf(given, this.#message);
+    // Nobody waits for the call, so it does not end with the request. Its own time limit ends it.
     services
-      .callCluster(callOf(given, this.#message), AbortSignal.timeout(maxCallMs))
+      .callCluster({ ...call, timeoutMs: Math.min(call.timeoutMs, maxCallMs) }, new AbortController().signal)
       .catch((error: unknown) =>
         services.log.debug(`httpCall: ${error instanceof Error ? error.message : String(error)}`),
       );
@@ -296,7 +297,7 @@ export class LuaStream {
   }
 }
 
-/** The request of a script to a cluster. */
+/** Checks and converts the arguments of `httpCall`. */
 function callOf([cluster, headers, body, options]: Results, message: ScriptMessage): Parameters<CallCluster>[0] {
   const fields = fieldsOfTable(headers as LuaTable);
   const one = (name: string): string | undefined => fields.find(([other]) => other === name)?.[1];
@@ -375,7 +376,7 @@ function subjectParts(subject: string | undefined, kind: string): string[] {
     .map((part) => utf8HeadText(part.slice(kind.length + 1)));
 }
 
-/** The stream whose script has gone on after its request has ended. */
+/** The error of a script that uses a stream after its request has ended. */
 export function outOfScope(): Error {
   return transientError("lua-scope", "object used outside of proper scope");
 }

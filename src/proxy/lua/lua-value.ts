@@ -1,4 +1,4 @@
-/** A value that goes between scripts and the proxy. Texts have a character for each byte. */
+/** A value that scripts and the proxy exchange. Texts have one character for each byte. */
 export type LuaValue = undefined | boolean | number | string | LuaTable;
 
 /** A table: its fields by key. */
@@ -7,7 +7,7 @@ export type LuaKey = string | number | boolean;
 
 const maxDepth = 32;
 
-/** A value of a JSON document, such as metadata, in the script's form. */
+/** Converts a JSON value, such as metadata, for a script. */
 export function luaOfJson(value: unknown, depth = 0): LuaValue {
   if (typeof value === "string") return Buffer.from(value).toString("latin1");
   if (typeof value === "number" || typeof value === "boolean") return value;
@@ -17,7 +17,7 @@ export function luaOfJson(value: unknown, depth = 0): LuaValue {
   return new Map(entries.map(([key, item]) => [Buffer.from(key).toString("latin1"), luaOfJson(item, depth + 1)]));
 }
 
-/** The other way. A table whose keys count from 1 is a list. */
+/** Converts a script's value to JSON. A table with the keys 1, 2, 3 … becomes a list. */
 export function jsonOfLua(value: LuaValue): unknown {
   if (typeof value === "string") return Buffer.from(value, "latin1").toString();
   if (!(value instanceof Map)) return value ?? null;
@@ -29,7 +29,7 @@ export function jsonOfLua(value: LuaValue): unknown {
   );
 }
 
-/** The fields that a script gives as a table: a name with a text, or with a list of texts. */
+/** Reads a table of headers. A value is a text or a list of texts. */
 export function fieldsOfTable(table: LuaTable): [name: string, value: string][] {
   const fields: [string, string][] = [];
   for (const [key, value] of table) {
@@ -41,7 +41,7 @@ export function fieldsOfTable(table: LuaTable): [name: string, value: string][] 
   return fields;
 }
 
-/** A string or number as text; nothing for any other value. */
+/** A string or number as text. Other values give an empty text. */
 export function textOf(value: LuaValue): string {
   return typeof value === "string" || typeof value === "number" ? `${value}` : "";
 }

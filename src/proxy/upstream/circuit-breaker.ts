@@ -19,7 +19,7 @@ export class Budget {
     this.#limit = limit;
   }
 
-  /** What counts for the limit: what is taken here, and wherever else it is shared. */
+  /** The number that the limit applies to, including what other threads have taken of a shared budget. */
   get open(): number {
     return this.active;
   }
@@ -63,10 +63,10 @@ export class CircuitBreaker {
   readonly pending: Budget;
   readonly requests: Budget;
   readonly retries: Budget;
-  /** Raw connections, which have a limit of their own beside that of the connections for requests. */
+  /** TCP connections that are relayed. Their limit is separate from that of connections for requests. */
   readonly relayed: Budget;
 
-  /** `budget` makes the count of a resource; of this thread alone when absent. */
+  /** `budget` creates the count of a resource. By default, each thread counts separately. */
   constructor(
     limits: BreakerLimits,
     budget: (resource: BreakerResource, limit: () => number) => Budget = (_resource, limit) => new Budget(limit),

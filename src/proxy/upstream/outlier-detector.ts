@@ -34,8 +34,15 @@ export class OutlierRecord {
   /** Steady time; undefined while it is in use. */
   ejectedAtMs: number | undefined = undefined;
   ejectedForMs = 0;
-  /** How often it was taken out of late: each time it stays out longer. */
+  /** The number of recent ejections. Each one lasts longer than the one before. */
   ejections = 0;
+
+  eject(forMs: number, nowMs: number): void {
+    this.ejections += 1;
+    this.ejectedAtMs = nowMs;
+    this.ejectedForMs = forMs;
+    this.forget();
+  }
 
   forget(): void {
     this.serverErrors = 0;
@@ -65,7 +72,7 @@ export class OutlierDetector {
     this.#records = records;
   }
 
-  /** Answers whether the endpoint was ejected by it. */
+  /** Returns whether this outcome ejected the endpoint. */
   report(record: OutlierRecord, outcome: EndpointOutcome, nowMs: number): boolean {
     const fails = this.#count(record, outcome);
     if (!fails || record.ejectedAtMs !== undefined) return false;
@@ -75,23 +82,20 @@ export class OutlierDetector {
       return false;
     }
     const policy = this.#policy;
-    record.ejections += 1;
-    record.ejectedAtMs = nowMs;
     const longest = Math.max(policy.maxEjectionMs, policy.baseEjectionMs);
-    record.ejectedForMs =
-      Math.min(policy.baseEjectionMs * record.ejections, longest) + this.#random() * policy.ejectionJitterMs;
-    record.forget();
+    const growing = Math.min(policy.baseEjectionMs * (record.ejections + 1), longest);
+    record.eject(growing + this.#random() * policy.ejectionJitterMs, nowMs);
     this.counters.ejections += 1;
     return true;
   }
 
-  /** Ejects for so long what was judged, and counted, elsewhere. Answers whether it does, which the percentage may forbid. */
+  /**
+   * Ejects an endpoint that another thread has judged and counted. Returns false if it is ejected already, or the
+   * percentage forbids it.
+   */
   eject(record: OutlierRecord, forMs: number, nowMs: number): boolean {
     if (record.ejectedAtMs !== undefined || !this.#mayEject()) return false;
-    record.ejections += 1;
-    record.ejectedAtMs = nowMs;
-    record.ejectedForMs = forMs;
-    record.forget();
+    record.eject(forMs, nowMs);
     return true;
   }
 

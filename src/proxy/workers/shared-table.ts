@@ -2,12 +2,12 @@ import { createHash } from "node:crypto";
 
 const keyBytes = 8;
 const cellBytes = 4;
-/** Entries that are looked at for a key, one after the other. */
+/** The maximum number of entries that are tried for a key. */
 const maxProbes = 64;
 
 /**
- * Counters by name in memory that threads share. A name gets its cells, all of them 0, when a thread first asks for it, and keeps
- * them: which they are, no thread has to tell another.
+ * Counters by name in memory that threads share. A name gets its cells on first use, all of them 0, and keeps them.
+ * Every thread finds them by itself.
  */
 export class SharedTable {
   readonly #keys: BigInt64Array;
@@ -21,12 +21,12 @@ export class SharedTable {
     this.#cellsEach = cellsEach;
   }
 
-  /** Memory for so many names. The kernel backs it page by page, as they come. */
+  /** Allocates memory for this many names. The kernel provides its pages on first use. */
   static memory(entries: number, cellsEach: number): SharedArrayBuffer {
     return new SharedArrayBuffer(entries * (keyBytes + cellsEach * cellBytes));
   }
 
-  /** Where the cells of a name begin; undefined: there is no room for it. */
+  /** Returns where the cells of a name begin. Undefined if the table is full. */
   find(name: string): number | undefined {
     const key = keyOf(name);
     const size = this.#keys.length;
@@ -39,13 +39,13 @@ export class SharedTable {
     return undefined;
   }
 
-  /** Where the cells of each name begin. */
+  /** Returns where the cells of each name begin. */
   *all(): Iterable<number> {
     for (const [at, key] of this.#keys.entries()) if (key !== 0n) yield at * this.#cellsEach;
   }
 }
 
-/** 64 bits: that two names of one proxy share them does not happen. Never 0, which is an entry without a name. */
+/** A 64-bit hash, so that names of one proxy do not collide. It is never 0, which marks a free entry. */
 function keyOf(name: string): bigint {
   return createHash("sha256").update(name).digest().readBigInt64LE() | 1n;
 }

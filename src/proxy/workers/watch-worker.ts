@@ -1,9 +1,9 @@
 import { aborted, type Clock } from "../../base/index.ts";
 
 export interface WatchOptions {
-  /** Asks the worker for an answer, whatever it is. */
+  /** Sends the worker a request. Any answer shows that it lives. */
   readonly ask: () => Promise<unknown>;
-  /** It has not answered for too long. */
+  /** Called when the worker has not answered for too long. */
   readonly onStuck: (forMs: number) => void;
   readonly clock: Pick<Clock, "sleep">;
   readonly limits?: WatchLimits;
@@ -11,16 +11,16 @@ export interface WatchOptions {
 
 export interface WatchLimits {
   readonly everyMs: number;
-  /** Looks in a row that found no answer yet. */
+  /** The number of consecutive checks without an answer. */
   readonly maxMissed: number;
 }
 
 const defaults: WatchLimits = { everyMs: 1000, maxMissed: 30 };
 
 /**
- * Watches for a worker that does not answer any more, as one in an endless loop. Looks are counted, not time: a process that was
- * stopped for a while finds all of its workers late at once. How long a worker takes to begin is not judged. Ends with the signal, or
- * when it has told of a stuck worker.
+ * Watches for a worker that no longer answers, such as one in an endless loop. It counts checks and not time, because a
+ * process that was suspended finds all of its workers late at once. The start of a worker has no limit. Ends with the
+ * signal, or after it has reported a stuck worker.
  */
 export async function watchWorker(options: WatchOptions, signal: AbortSignal): Promise<void> {
   const { ask, onStuck, clock, limits = defaults } = options;

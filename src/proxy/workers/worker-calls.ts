@@ -13,7 +13,7 @@ export interface WorkerStart {
   readonly settings: ProxySettings;
   readonly startedMs: number;
   readonly logLevel: LogLevel;
-  /** From 0, its place among the workers. */
+  /** The index of the worker, from 0. */
   readonly worker: number;
   readonly limits: LimitsMemory;
 }
@@ -41,7 +41,7 @@ export type WorkerCalls = {
   readonly end: (nothing: undefined) => void;
   /** Ends without waiting for anything. */
   readonly force: (nothing: undefined) => void;
-  /** What another worker has ejected. */
+  /** Ejects an endpoint that another worker has ejected. */
   readonly eject: (ejection: Ejection) => void;
   /** Answers that it lives. */
   readonly live: (nothing: undefined) => void;
@@ -56,6 +56,6 @@ export type WorkerCalls = {
 export type ProcessCalls = {
   /** The addresses of a name. */
   readonly resolve: (name: string) => readonly string[];
-  /** It has ejected an endpoint; the others are to be told. */
+  /** Reports an ejected endpoint, for the other workers. */
   readonly ejected: (ejection: Ejection) => void;
 };

@@ -11,19 +11,19 @@ import {
 import type { Ejection } from "../upstream/cluster.ts";
 import { SharedTable } from "./shared-table.ts";
 
-/** Clusters whose limits hold for all workers together. */
+/** The maximum number of clusters whose limits apply to all workers together. */
 const maxClusters = 16_384;
-/** Rate limits that do. */
+/** The maximum number of rate limits that apply to all workers together. */
 const maxBuckets = 8192;
-/** What one thread writes all the time is apart from what others write: a cache line has 64 bytes. */
+/** Each thread writes to its own cache line, which has 64 bytes, so that threads do not slow each other down. */
 const lineCells = 16;
-/** Of tokens: a cell holds no more. */
+/** The maximum number of tokens that a cell can count. */
 const maxTokens = 2 ** 31 - 1;
 
-/** What workers count in together. */
+/** The memory for counts that workers share. */
 export interface LimitsMemory {
   readonly workers: number;
-  /** When it began, on {@link commonMs}. */
+  /** When it was allocated, on {@link commonMs}. */
   readonly sinceMs: number;
   readonly breakers: SharedArrayBuffer;
   readonly buckets: SharedArrayBuffer;
@@ -38,13 +38,13 @@ export function limitsMemory(workers: number): LimitsMemory {
   };
 }
 
-/** A steady time that says the same in every thread, as that of `performance` does not. */
+/** A monotonic time in milliseconds that is the same in every thread. `performance.now()` differs by thread. */
 export function commonMs(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1000 + nanoseconds / 1e6;
 }
 
-/** A worker has ended, with all that it had open. */
+/** Clears the counts of a worker that has ended. */
 export function releaseWorker({ workers, breakers }: LimitsMemory, worker: number): void {
   const table = new SharedTable(breakers, workers * lineCells);
   for (const first of table.all())
@@ -61,7 +61,7 @@ export interface WorkerLimitsOptions {
   readonly ejected: (ejection: Ejection) => void;
 }
 
-/** A worker's part in what all of them count together. */
+/** A worker's access to the shared counts. */
 export class WorkerLimits implements JointLimits {
   readonly #options: WorkerLimitsOptions;
   readonly #breakers: SharedTable;
@@ -88,7 +88,7 @@ export class WorkerLimits implements JointLimits {
     this.#options.ejected(ejection);
   }
 
-  /** Without room for another cluster, its limits hold for each worker by itself. */
+  /** If the table is full, the limits of a further cluster apply to each worker separately. */
   breaker(cluster: string, limits: BreakerLimits): CircuitBreaker {
     const first = this.#breakers.find(cluster);
     if (first === undefined) return new CircuitBreaker(limits);
@@ -118,13 +118,13 @@ export class WorkerLimits implements JointLimits {
 
 interface BudgetCells {
   readonly cells: Int32Array;
-  /** The count of worker 0; the others follow, a line each. */
+  /** The cell of worker 0. The cells of the other workers follow, one in each line. */
   readonly first: number;
   readonly workers: number;
   readonly worker: number;
 }
 
-/** Each worker counts by itself, so that the counts of one that has ended can be taken back; the limit is for their sum. */
+/** Each worker has its own count, which is cleared when the worker ends. The limit applies to their sum. */
 class SharedBudget extends Budget {
   readonly #cells: Int32Array;
   readonly #first: number;
@@ -163,8 +163,8 @@ class SharedBudget extends Budget {
 }
 
 /**
- * Two cells: which fill has been counted last, and how many tokens are taken. Both begin at 0, so that no thread has to be the first.
- * Fills are counted from a time that all threads have in common, not from when a bucket was made.
+ * Two cells: the last counted fill, and the number of taken tokens. Both start at 0, so that no thread has to be the
+ * first. Fills are counted from a time that all threads share, not from the creation of the bucket.
  */
 class SharedTokenBucket implements Tokens {
   readonly #max: number;
@@ -185,7 +185,7 @@ class SharedTokenBucket implements Tokens {
 
   take(): boolean {
     const cells = this.#cells;
-    // Both wrap where a cell does.
+    // Both numbers wrap at 32 bits, like a cell.
     const fill = Math.floor(this.#sinceMs() / this.#fillIntervalMs) | 0;
     const before = Atomics.load(cells, this.#at);
     const fills = (fill - before) | 0;

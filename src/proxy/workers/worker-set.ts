@@ -29,7 +29,7 @@ import { watchWorker, type WatchLimits } from "./watch-worker.ts";
 import type { ProcessCalls, UpdateOutcome, WorkerCalls, WorkerStart } from "./worker-calls.ts";
 import { limitsMemory, releaseWorker, type LimitsMemory } from "./worker-limits.ts";
 
-/** What is used of a thread. */
+/** The part of a thread that a {@link WorkerSet} uses. */
 export type WorkerThread = Pick<Worker, "on" | "postMessage" | "terminate">;
 
 export interface WorkerSetOptions {

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
-import { TurnQueue } from "../../base/threads/index.ts";
+import { BodyBudget, TurnQueue } from "../../base/threads/index.ts";
 import { reviewAuthor, type AccessReviews, type AuthorKey } from "../access/index.ts";
 import { refusalByRights } from "./review-rights.ts";
 import { reviewLimitMs, ReviewThread, type ReviewVerdict } from "./review-thread.ts";
-import { refuseReview, type RolloutReviewAnswer } from "./review.ts";
+import { parseReview, refuseReview, type RolloutReviewAnswer } from "./review.ts";
 
 /** What answers to reviews need. */
 export interface ReviewTools {
@@ -16,18 +16,17 @@ export interface ReviewTools {
   readonly limitMs?: number;
 }
 
-const maxBodyBytes = 8 << 20;
-/** The maximum total size of all bodies that are being read or wait. */
-const maxHeldBytes = 64 << 20;
-
 /**
- * Answers reviews of rollouts. They run in a thread of their own, so that no object can block the engine. The author of a
- * rollout is recorded here, which takes a look at each byte and no more.
+ * Answers reviews of rollouts. They run in a thread of their own, so that no object can block the engine. This thread
+ * only records authors, which takes linear time.
  */
 export class ReviewHandler {
   readonly #tools: ReviewTools;
   readonly #queue: TurnQueue<Uint8Array, ReviewVerdict>;
-  #heldBytes = 0;
+  readonly #bodies = new BodyBudget({
+    tooLarge: (maxBytes) => new Error(`the review has more than ${maxBytes} bytes`),
+    busy: tooMany,
+  });
 
   constructor(tools: ReviewTools) {
     this.#tools = tools;
@@ -35,7 +34,7 @@ export class ReviewHandler {
     this.#queue = new TurnQueue(() => new ReviewThread(clock, limitMs), clock);
   }
 
-  /** Starts the thread: the API server takes an object as it is whose first review waits for that too long. */
+  /** Starts the thread in advance. The API server accepts an object unchecked if its review takes too long. */
   warm(): void {
     this.#queue.warm();
   }
@@ -44,7 +43,7 @@ export class ReviewHandler {
     await this.#queue.close();
   }
 
-  /** Never throws, whatever is sent: who reaches the port must not be able to end the engine. */
+  /** Never throws, so that nobody who reaches the port can end the engine. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const answer = JSON.stringify(await this.#answer(request, response));
@@ -61,25 +60,13 @@ export class ReviewHandler {
     const asksAuthor = pathname.startsWith("/author");
     if (asksAuthor && !(await authorKey.isPath("author", pathname)))
       throw new Error("authors are told to the API server alone");
-    let held = 0;
-    try {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request as AsyncIterable<Buffer>) {
-        held += chunk.length;
-        this.#heldBytes += chunk.length;
-        if (held > maxBodyBytes) throw new Error(`the review has more than ${maxBodyBytes} bytes`);
-        if (this.#heldBytes > maxHeldBytes) throw tooMany();
-        chunks.push(chunk);
-      }
-      const body = Buffer.concat(chunks);
-      if (asksAuthor) return reviewAuthor(reviewIn(body), await authorKey.get());
+    return await this.#bodies.use(request, async (body) => {
+      if (asksAuthor) return reviewAuthor(parseReview(body), await authorKey.get());
       const caller = request.socket.remoteAddress ?? "";
       const verdict = await this.#queue.run(caller, body, () => !response.destroyed);
       if (verdict === undefined) throw tooMany();
       return await this.#answerOf(verdict, pathname);
-    } finally {
-      this.#heldBytes -= held;
-    }
+    });
   }
 
   async #answerOf(verdict: ReviewVerdict, path: string): Promise<RolloutReviewAnswer> {
@@ -104,12 +91,6 @@ export class ReviewHandler {
     const { uid, warnings } = answer.response;
     return refuseReview({ request: { uid } }, refusal, warnings);
   }
-}
-
-function reviewIn(body: Buffer): object {
-  const review: unknown = JSON.parse(body.toString("utf8"));
-  if (typeof review !== "object" || review === null) throw new Error("the body is no AdmissionReview");
-  return review;
 }
 
 function tooMany(): Error {

@@ -6,12 +6,12 @@ export type ReviewReply =
   | {
       readonly kind: "answer";
       readonly answer: RolloutReviewAnswer;
-      /** To be asked for where the answer allows the object. */
+      /** The rights to check if the answer allows the object. */
       readonly rights: NeededRights | undefined;
     }
   | { readonly kind: "fault"; readonly message: string };
 
-/** The object that a thread judges, told before its answer. */
+/** The object that the thread reviews. The thread reports it before its answer. */
 export interface ReviewedObject {
   readonly uid: string;
   /** `Canary "shop/web"`. */

@@ -38,6 +38,13 @@ export interface RolloutReviewAnswer {
   };
 }
 
+/** Parses the body of a request. Throws an error if it is not an AdmissionReview. */
+export function parseReview(body: Uint8Array): RolloutReview {
+  const review: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
+  if (typeof review !== "object" || review === null) throw new Error("the body is no AdmissionReview");
+  return review;
+}
+
 /** The kinds that a person writes. */
 const reviewedKinds: readonly KindDefinition[] = [canaryKind, checkKind, meshUpgradeKind, freezeKind];
 

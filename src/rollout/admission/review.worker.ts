@@ -1,9 +1,9 @@
 // Judges untrusted objects in a thread of its own, so that they cannot block the engine.
 import { messageOf } from "../../base/index.ts";
-import { answerTasks } from "../../base/threads/index.ts";
+import { answerTasks } from "../../base/threads/worker/index.ts";
 import { neededRights } from "./review-rights.ts";
 import type { ReviewedObject, ReviewReply } from "./review-task.ts";
-import { reviewRollout, type RolloutReview } from "./review.ts";
+import { parseReview, reviewRollout } from "./review.ts";
 
 /** Kubernetes' names and kinds are no longer than this, so longer untrusted texts are cut. */
 const maxNameLength = 253;
@@ -12,16 +12,10 @@ function name(value: unknown): string {
   return typeof value === "string" ? value.slice(0, maxNameLength) : "";
 }
 
-function reviewOf(body: Uint8Array): RolloutReview {
-  const review: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
-  if (typeof review !== "object" || review === null) throw new Error("the body is no AdmissionReview");
-  return review;
-}
-
 const notify = answerTasks<Uint8Array, ReviewReply, ReviewedObject>({
   answer: async (body) => {
     try {
-      const review = reviewOf(body);
+      const review = parseReview(body);
       const { uid, kind, name: called } = review.request ?? {};
       notify({ uid: name(uid), object: `${name(kind?.kind)} "${name(called)}"` });
       return { kind: "answer", answer: await reviewRollout(review), rights: neededRights(review) };

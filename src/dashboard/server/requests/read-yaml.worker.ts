@@ -1,6 +1,6 @@
 import { readDocuments } from "../../../analyze/index.ts";
 import { messageOf } from "../../../base/index.ts";
-import { answerTasks } from "../../../base/threads/index.ts";
+import { answerTasks } from "../../../base/threads/worker/index.ts";
 import type { ReadYamlReply } from "./yaml-threads.ts";
 
 answerTasks<string, ReadYamlReply>({

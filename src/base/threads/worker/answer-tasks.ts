@@ -1,5 +1,5 @@
 import { parentPort } from "node:worker_threads";
-import type { FromThread, ToThread } from "./limited-thread.ts";
+import type { FromThread, ToThread } from "../limited-thread.ts";
 
 interface ThreadWork<Task, Answer, Message> {
   /** Must not throw. */

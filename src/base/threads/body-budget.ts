@@ -1,0 +1,38 @@
+/** A review is no larger than this: objects have up to 3 MiB, and an update contains two of them. */
+const maxBodyBytes = 8 << 20;
+/** The maximum total size of the bodies that are read or waiting. */
+const maxHeldBytes = 64 << 20;
+
+/** The errors of a server for bodies that it does not take. */
+export interface BodyRefusals {
+  readonly tooLarge: (maxBytes: number) => Error;
+  readonly busy: () => Error;
+}
+
+/** Limits the size of each request body, and the memory for all bodies of a server together. */
+export class BodyBudget {
+  readonly #refusals: BodyRefusals;
+  #heldBytes = 0;
+
+  constructor(refusals: BodyRefusals) {
+    this.#refusals = refusals;
+  }
+
+  /** Reads a body and passes it to `work`. The body counts until `work` has ended. Rejects with one of the refusals. */
+  async use<Result>(parts: AsyncIterable<Buffer>, work: (body: Buffer) => Promise<Result>): Promise<Result> {
+    let held = 0;
+    try {
+      const chunks: Buffer[] = [];
+      for await (const chunk of parts) {
+        held += chunk.length;
+        this.#heldBytes += chunk.length;
+        if (held > maxBodyBytes) throw this.#refusals.tooLarge(maxBodyBytes);
+        if (this.#heldBytes > maxHeldBytes) throw this.#refusals.busy();
+        chunks.push(chunk);
+      }
+      return await work(Buffer.concat(chunks));
+    } finally {
+      this.#heldBytes -= held;
+    }
+  }
+}
