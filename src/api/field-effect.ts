@@ -1,6 +1,8 @@
-import type { FieldIssue } from "./parsed.ts";
+import type { FieldIssue, IssueCode } from "./parsed.ts";
+
+const codes: ReadonlySet<IssueCode | undefined> = new Set(["no-effect", "deprecated-no-effect", "operation-no-effect"]);
 
 /** Whether a parser's warning means that a field has no effect, or none in Serin's own proxies. */
-export function tellsOfNoEffect({ message }: FieldIssue): boolean {
-  return /\b(has no effect|Envoy alone|Envoy only)\b/.test(message);
+export function tellsOfNoEffect({ code }: FieldIssue): boolean {
+  return codes.has(code);
 }

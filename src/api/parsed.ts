@@ -1,8 +1,22 @@
+/**
+ * What a warning is about, for programs. `no-effect` includes fields that only Envoy acts on, and `relative-weights` says
+ * that weights do not sum up to 100.
+ */
+export type IssueCode =
+  | "deprecated"
+  | "deprecated-no-effect"
+  | "never-used"
+  | "no-effect"
+  | "operation-no-effect"
+  | "relative-weights";
+
 /** An issue with one field. `path` has the form `spec.rules[0].backendRefs[1].port`. */
 export interface FieldIssue {
   readonly path: string;
   /** What was found, what was expected and what to do, without the path. */
   readonly message: string;
+  /** Set for the warnings that other parts treat in a way of their own. */
+  readonly code?: IssueCode;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { nearestName } from "../base/index.ts";
-import type { FieldIssue, Parsed } from "./parsed.ts";
+import type { FieldIssue, IssueCode, Parsed } from "./parsed.ts";
 
 /**
  * Reads an untrusted value field by field and collects issues. Each reader has a path. Reading a field marks it as
@@ -25,8 +25,18 @@ export class Reader {
     this.#report.errors.push({ path: this.#at(field), message });
   }
 
-  warn(message: string, field?: string): void {
-    this.#report.warnings.push({ path: this.#at(field), message });
+  warn(message: string, field?: string, code?: IssueCode): void {
+    this.#report.warnings.push({ path: this.#at(field), message, ...(code === undefined ? {} : { code }) });
+  }
+
+  /** Warns that a field has no effect, or none in Serin's own proxies. */
+  warnNoEffect(message: string, field?: string): void {
+    this.warn(message, field, "no-effect");
+  }
+
+  /** Warns of a field that Istio still reads and will drop. */
+  warnDeprecated(message: string, field?: string): void {
+    this.warn(message, field, "deprecated");
   }
 
   has(field: string): boolean {

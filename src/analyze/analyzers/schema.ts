@@ -1,4 +1,4 @@
-import { tellsOfNoEffect, type FieldIssue } from "../../api/index.ts";
+import type { FieldIssue } from "../../api/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds } from "../../api/istio/index.ts";
 import type { Analyzer } from "../analyzer.ts";
@@ -25,15 +25,21 @@ function sentence({ path, message }: FieldIssue): string {
   return path === "" ? message : `${path} ${message}`;
 }
 
-/** Some warnings have codes of their own; undefined for what another analyzer says with more to go by. */
-function typeOfWarning({ path, message }: FieldIssue): MessageType | undefined {
-  if (message.startsWith("is never used"))
-    return path.includes(".match[")
-      ? messageTypes.virtualServiceIneffectiveMatch
-      : messageTypes.virtualServiceUnreachableRule;
-  if (message.startsWith("has weights that sum up to")) return undefined;
-  if (message.startsWith("is deprecated")) return messageTypes.deprecated;
-  return tellsOfNoEffect({ path, message }) && !message.includes("does nothing where")
-    ? messageTypes.fieldWithoutEffect
-    : messageTypes.schemaWarning;
+/** The warnings that have message types of their own. Undefined for those that another analyzer reports in more detail. */
+function typeOfWarning({ path, code }: FieldIssue): MessageType | undefined {
+  switch (code) {
+    case "never-used":
+      return path.includes(".match[")
+        ? messageTypes.virtualServiceIneffectiveMatch
+        : messageTypes.virtualServiceUnreachableRule;
+    case "relative-weights":
+      return undefined;
+    case "deprecated":
+    case "deprecated-no-effect":
+      return messageTypes.deprecated;
+    case "no-effect":
+      return messageTypes.fieldWithoutEffect;
+    default:
+      return messageTypes.schemaWarning;
+  }
 }

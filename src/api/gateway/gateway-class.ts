@@ -25,7 +25,10 @@ export function parseGatewayClass(raw: unknown): Parsed<GatewayClass> {
     );
   const description = spec?.string("description");
   if (spec?.has("parametersRef") === true)
-    spec.warn("has no effect: set what a Gateway's Deployment is made of in its infrastructure", "parametersRef");
+    spec.warnNoEffect(
+      "has no effect: set what a Gateway's Deployment is made of in its infrastructure",
+      "parametersRef",
+    );
   if (spec !== undefined) warnOfUnknown(spec);
   return object.finish(() => ({
     ...(raw as GatewayClass),

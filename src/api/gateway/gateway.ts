@@ -130,7 +130,7 @@ function readRest(spec: Reader): Omit<Gateway["spec"], "gatewayClassName" | "lis
     tls: readGatewayTls(spec.object("tls")),
   };
   if (spec.has("defaultScope") && spec.string("defaultScope") !== "None")
-    spec.warn("has no effect: no Gateway is taken as the default of routes", "defaultScope");
+    spec.warnNoEffect("has no effect: no Gateway is taken as the default of routes", "defaultScope");
   warnOfUnknown(spec);
   return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as typeof rest;
 }

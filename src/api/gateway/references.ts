@@ -82,12 +82,12 @@ export function checkSectionName(value: string, report: (message: string) => voi
 
 /** Warns of unknown fields, which may be newer than this release. They are dropped, and the object is accepted. */
 export function warnOfUnknown(reader: Reader): void {
-  reader.unknownFields((field) => reader.warn("is not known here and has no effect", field));
+  reader.unknownFields((field) => reader.warnNoEffect("is not known here and has no effect", field));
 }
 
 /** Warns of a known field without an effect here. */
 export function warnOfUnused(reader: Reader, field: string): void {
-  if (reader.has(field)) reader.warn("is not supported and has no effect", field);
+  if (reader.has(field)) reader.warnNoEffect("is not supported and has no effect", field);
 }
 
 export function readStrings(reader: Reader, field: string): string[] {

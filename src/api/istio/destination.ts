@@ -58,7 +58,7 @@ export function checkWeights(reader: Reader, destinations: readonly RouteDestina
   else if (total > maxUint32)
     reader.error(`must have weights that sum up to ${maxUint32} at most, got ${total}; proxies refuse more`, "route");
   else if (total !== percent)
-    reader.warn(`has weights that sum up to ${total}: each counts relative to that sum`, "route");
+    reader.warn(`has weights that sum up to ${total}: each counts relative to that sum`, "route", "relative-weights");
 }
 
 export function readWeight(reader: Reader): number {

@@ -91,12 +91,12 @@ export function readEnvoyPatchMatch(match: Reader | undefined, applyTo: EnvoyPat
     cluster: readCluster(match.object("cluster")),
   };
   if (context === "WAYPOINT")
-    match.warn(
+    match.warnNoEffect(
       "has no effect when it is WAYPOINT: what a waypoint is sent is of the contexts SIDECAR_INBOUND and SIDECAR_OUTBOUND",
       "context",
     );
   if (match.has("waypoint"))
-    match.warn(
+    match.warnNoEffect(
       "has no effect here: match by listener, routeConfiguration or cluster in the contexts SIDECAR_INBOUND and SIDECAR_OUTBOUND",
       "waypoint",
     );
@@ -135,7 +135,7 @@ function readListener(
   context: EnvoyPatchMatch["context"],
 ): EnvoyListenerMatch | undefined {
   if (reader === undefined) return undefined;
-  if (readText(reader, "portName") !== undefined) reader.warn("has no effect; match by portNumber", "portName");
+  if (readText(reader, "portName") !== undefined) reader.warnNoEffect("has no effect; match by portNumber", "portName");
   const chain = reader.object("filterChain");
   const found: EnvoyListenerMatch = {
     name: readText(reader, "name"),
@@ -178,7 +178,8 @@ function readFilterChain(
 
 function checkFilter(filter: Reader, inner: Reader | undefined, applyTo: EnvoyPatchPlace): void {
   const name = requireText(filter, "name");
-  if (applyTo === "LISTENER" || applyTo === "FILTER_CHAIN") filter.warn(`has no effect when applyTo is ${applyTo}`);
+  if (applyTo === "LISTENER" || applyTo === "FILTER_CHAIN")
+    filter.warnNoEffect(`has no effect when applyTo is ${applyTo}`);
   warnOfOldName(filter, name);
   if (inner === undefined) return;
   if (applyTo !== "HTTP_FILTER") filter.error("needs applyTo to be HTTP_FILTER", "subFilter");

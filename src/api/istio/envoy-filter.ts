@@ -51,7 +51,7 @@ export function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
   const { object, spec: reader } = opened;
   refuseDryRun(opened);
   if (opened.annotations[referencedServices] !== undefined)
-    object.warn(
+    object.warnNoEffect(
       "has no effect: a waypoint knows the services that its routes lead to; name the cluster of another by an ADD",
       `metadata.annotations.${referencedServices}`,
     );
@@ -83,9 +83,9 @@ function readPatch(reader: Reader): EnvoyConfigPatch {
   if (value !== undefined) checkEnvoyValue(value);
   const filterClass = patch?.oneOf("filterClass", ["UNSPECIFIED", "AUTHN", "AUTHZ", "STATS"]) ?? "UNSPECIFIED";
   if (filterClass !== "UNSPECIFIED")
-    patch?.warn("has no effect: the filter's place is where the operation puts it", "filterClass");
+    patch?.warnNoEffect("has no effect: the filter's place is where the operation puts it", "filterClass");
   if (applyTo === "BOOTSTRAP")
-    reader.warn(
+    reader.warnNoEffect(
       "has no effect when it is BOOTSTRAP, as with Istio 1.31: proxies start from a file that their own agent writes, and are served no patches to it",
       "applyTo",
     );
@@ -118,6 +118,7 @@ function warnOfIdle(reader: Reader, applyTo: Place, operation: EnvoyPatchOperati
     reader.warn(
       `has no effect: ${operation} does nothing where applyTo is ${applyTo}; it takes ${effective[applyTo].join(", ")}`,
       "patch.operation",
+      "operation-no-effect",
     );
 }
 

@@ -65,7 +65,7 @@ export function readExtensionProviders(reader: Reader): readonly ExtensionProvid
       const settings = entry.object(field);
       return settings === undefined ? [] : [read(name, settings)];
     });
-    for (const field of withoutEffect) if (entry.has(field)) entry.warn("has no effect here", field);
+    for (const field of withoutEffect) if (entry.has(field)) entry.warnNoEffect("has no effect here", field);
     const [provider, ...others] = found;
     if (others.length > 0) entry.error("must be of one kind only; write one entry for each");
     warnOfUnknown(entry);

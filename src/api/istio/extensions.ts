@@ -70,7 +70,8 @@ export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
     wasm === undefined ? { kind: "lua", inlineCode: readLua(lua) } : { kind: "wasm", wasm: readWasmModule(wasm) };
   const spec = { ...readPolicyTarget(reader), ...readPlace(reader), extension };
   if (extension.kind === "wasm") warnOfWasm(wasm ?? reader, extension.wasm);
-  else reader.warn("is run by Envoy alone: Serin's own proxy refuses configuration with it, by its name", "lua");
+  else
+    reader.warnNoEffect("is run by Envoy alone: Serin's own proxy refuses configuration with it, by its name", "lua");
   refuseUnknown(wasm);
   refuseUnknown(lua);
   refuseUnknown(reader);
@@ -78,12 +79,12 @@ export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
 }
 
 function warnOfWasm(reader: Reader, { failStrategy, verificationKey }: WasmModule): void {
-  reader.warn(
+  reader.warnNoEffect(
     `is run by Envoy alone: Serin's own proxy ${failStrategy === "FAIL_OPEN" ? "does without it" : "refuses all requests"}, as failStrategy says`,
     "url",
   );
   if (verificationKey !== "")
-    reader.warn("has no effect: images are not verified; name one by sha256", "verificationKey");
+    reader.warnNoEffect("has no effect: images are not verified; name one by sha256", "verificationKey");
 }
 
 function readLua(reader: Reader | undefined): string {

@@ -60,7 +60,9 @@ export function readPortNumber(reader: Reader, field: string): number | undefine
 
 /** Warns of unknown fields, which may be newer than this release. The object is accepted. */
 export function warnOfUnknown(reader: Reader | undefined): void {
-  reader?.unknownFields((field, suggestion) => reader.warn(`is not known here and has no effect${suggestion}`, field));
+  reader?.unknownFields((field, suggestion) =>
+    reader.warnNoEffect(`is not known here and has no effect${suggestion}`, field),
+  );
 }
 
 /**

@@ -53,7 +53,7 @@ function readDelay(reader: Reader | undefined): HttpFault["delay"] {
   if (reader.has("exponentialDelay")) reader.error("is not supported by proxies; use fixedDelay", "exponentialDelay");
   else if (!reader.has("fixedDelay")) reader.warn("has no fixedDelay, so nothing is delayed");
   const fixedDelayMs = readDurationMs(reader, "fixedDelay", 1);
-  if (reader.has("percent")) reader.warn("is deprecated; use percentage", "percent");
+  if (reader.has("percent")) reader.warnDeprecated("is deprecated; use percentage", "percent");
   const percentage = readShare(reader) ?? reader.integer("percent", 0, allPercent) ?? 0;
   refuseUnknown(reader);
   return fixedDelayMs === undefined ? undefined : { fixedDelayMs, percentage };

@@ -78,7 +78,8 @@ function readServer(reader: Reader): GatewayServer {
     bind === undefined ? undefined : isSocket ? unixPathFault(bind.slice(unixPrefix.length)) : addressFault(bind);
   if (fault !== undefined) reader.error(fault, "bind");
   if (portReader !== undefined) checkProtocolAndTls(reader, server);
-  if (readText(reader, "defaultEndpoint") !== undefined) reader.warn("has no effect on gateways", "defaultEndpoint");
+  if (readText(reader, "defaultEndpoint") !== undefined)
+    reader.warnNoEffect("has no effect on gateways", "defaultEndpoint");
   refuseUnknown(reader);
   return server;
 }

@@ -65,7 +65,7 @@ export function readLoadBalancer(reader: Reader | undefined, hasOutlierDetection
   if (reader.has("simple") && reader.has("consistentHash"))
     reader.error("must not be set beside simple", "consistentHash");
   if (reader.has("zoneAwareLbSetting"))
-    reader.warn(
+    reader.warnNoEffect(
       "gives endpoints their priorities, but has no effect on how zones share the load: a proxy would need the endpoints of its own service (local_cluster), which this control plane does not serve",
       "zoneAwareLbSetting",
     );
@@ -90,7 +90,7 @@ function readConsistentHash(reader: Reader | undefined): ConsistentHash | undefi
   if (legacySize !== undefined && legacySize !== 0) {
     if (ring !== undefined || maglev !== undefined)
       reader.error("must not be set beside ringHash or maglev", "minimumRingSize");
-    else reader.warn("is deprecated; use ringHash.minimumRingSize", "minimumRingSize");
+    else reader.warnDeprecated("is deprecated; use ringHash.minimumRingSize", "minimumRingSize");
   }
   const minimumRingSize = ring?.integer("minimumRingSize", 0) || legacySize || undefined;
   const tableSize = maglev?.integer("tableSize", 0);

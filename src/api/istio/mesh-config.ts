@@ -202,12 +202,12 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     })),
   };
   checkMesh(reader, value);
-  for (const field of withoutEffect) if (reader.has(field)) reader.warn("has no effect here", field);
+  for (const field of withoutEffect) if (reader.has(field)) reader.warnNoEffect("has no effect here", field);
   for (const [object, field] of [
     ["outboundTrafficPolicy", "tls"],
     ["meshMTLS", "ecdhCurves"],
   ] as const) {
-    if (reader.object(object)?.has(field) === true) reader.warn("has no effect here", `${object}.${field}`);
+    if (reader.object(object)?.has(field) === true) reader.warnNoEffect("has no effect here", `${object}.${field}`);
   }
   for (const nested of [providers, traffic, reader]) warnOfUnknown(nested);
   return reader.finish(() => value);

@@ -63,7 +63,7 @@ function readGateway(reader: Reader): MeshNetworkGateway {
     reader.error("must have either address or registryServiceName");
   if (gateway.port === 0) reader.error("must be set", "port");
   // A gateway's endpoints determine its locality. Upstream also ignores this field.
-  if (reader.has("locality")) reader.warn("has no effect here", "locality");
+  if (reader.has("locality")) reader.warnNoEffect("has no effect here", "locality");
   warnOfUnknown(reader);
   return gateway;
 }

@@ -138,9 +138,9 @@ export function readProxyConfig(reader: Reader): ProxyConfig {
   const fault = proxyAddressFault(config.discoveryAddress);
   if (fault !== undefined) reader.error(fault, "discoveryAddress");
   for (const field of withoutEffect)
-    if (reader.has(field) && !unremarkable.has(field)) reader.warn("has no effect here", field);
+    if (reader.has(field) && !unremarkable.has(field)) reader.warnNoEffect("has no effect here", field);
   if (reader.has("caCertificatesPem"))
-    reader.warn(
+    reader.warnNoEffect(
       "has no effect here, as upstream's control plane writes it and reads none: name the roots in caCertificates of the mesh config",
       "caCertificatesPem",
     );
@@ -188,7 +188,7 @@ function readTracing(reader: Reader | undefined): ProxyTracing | undefined {
   if (reader === undefined) return undefined;
   for (const field of collectors)
     if (reader.has(field))
-      reader.warn(
+      reader.warnNoEffect(
         "has no effect here: name an extension provider in defaultProviders.tracing or in a Telemetry",
         field,
       );
@@ -220,7 +220,7 @@ function readHeaders(reader: Reader | undefined): ProxyHeaders {
       reader?.object("metadataExchangeHeaders")?.oneOf("mode", ["UNDEFINED", "IN_MESH"]) === "IN_MESH",
   };
   for (const field of ["xForwardedHost", "xForwardedPort", "preserveHttp1HeaderCase"])
-    if (reader?.has(field) === true) reader.warn("has no effect here", field);
+    if (reader?.has(field) === true) reader.warnNoEffect("has no effect here", field);
   warnOfUnknown(reader);
   return headers;
 }

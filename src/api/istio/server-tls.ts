@@ -140,7 +140,8 @@ function checkCertificates(reader: Reader, tls: ServerTls): void {
       return;
     case "PASSTHROUGH":
     case "AUTO_PASSTHROUGH":
-      for (const field of set) reader.warn(`has no effect when the mode is ${tls.mode}, which ends no TLS`, field);
+      for (const field of set)
+        reader.warnNoEffect(`has no effect when the mode is ${tls.mode}, which ends no TLS`, field);
       checkSources(reader, tls);
       return;
     default:

@@ -159,7 +159,8 @@ function checkEndpoints(reader: Reader, { endpoints, resolution, workloadSelecto
   if (workloadSelector !== undefined) {
     checkSelectorLabels(reader, "workloadSelector.labels", workloadSelector.labels);
     if (reader.has("endpoints")) reader.error("must not be set beside workloadSelector", "endpoints");
-    if (resolution === "NONE") reader.warn("has no effect when the resolution is NONE; use STATIC", "workloadSelector");
+    if (resolution === "NONE")
+      reader.warnNoEffect("has no effect when the resolution is NONE; use STATIC", "workloadSelector");
   }
   if (resolution === "NONE" && endpoints.length > 0)
     reader.error("must be empty when the resolution is NONE; use STATIC, or DNS for names", "endpoints");

@@ -186,7 +186,7 @@ function readEgress(reader: Reader, namespace: string): SidecarEgress {
   };
   if (egress.port?.number === 0) {
     if (bind?.startsWith(unixPrefix) === true)
-      reader.warn("has no effect as a unix socket: proxies listen on addresses only", "bind");
+      reader.warnNoEffect("has no effect as a unix socket: proxies listen on addresses only", "bind");
     const fault =
       bind?.startsWith(unixPrefix) === true
         ? unixPathFault(bind.slice(unixPrefix.length))

@@ -59,7 +59,7 @@ export interface SkyWalkingProvider extends ProviderService {
 const onlyEnvoy = "gets spans from Envoy only: Serin's proxy passes trace contexts on and sends no spans";
 
 export function readZipkin(reader: Reader): ZipkinProvider {
-  reader.warn(onlyEnvoy);
+  reader.warnNoEffect(onlyEnvoy);
   const provider: ZipkinProvider = {
     kind: "zipkin",
     ...readCollector(reader),
@@ -75,7 +75,7 @@ export function readZipkin(reader: Reader): ZipkinProvider {
 }
 
 export function readOpenTelemetry(reader: Reader): OpenTelemetryProvider {
-  reader.warn(onlyEnvoy);
+  reader.warnNoEffect(onlyEnvoy);
   const http = reader.object("http");
   const grpc = reader.object("grpc");
   const detectors = reader.object("resourceDetectors");
@@ -124,14 +124,14 @@ function readSampler(reader: Reader | undefined, hasHttp: boolean): DynatraceSam
 }
 
 export function readDatadog(reader: Reader): DatadogProvider {
-  reader.warn(onlyEnvoy);
+  reader.warnNoEffect(onlyEnvoy);
   const provider: DatadogProvider = { kind: "datadog", ...readCollector(reader) };
   warnOfUnknown(reader);
   return provider;
 }
 
 export function readSkyWalking(reader: Reader): SkyWalkingProvider {
-  reader.warn(onlyEnvoy);
+  reader.warnNoEffect(onlyEnvoy);
   const provider: SkyWalkingProvider = {
     kind: "skywalking",
     ...readServicePort(reader),

@@ -140,6 +140,7 @@ export function readOutlierDetection(reader: Reader | undefined): OutlierDetecti
     reader.warn(
       "is deprecated and has no effect; use consecutiveGatewayErrors or consecutive5xxErrors",
       "consecutiveErrors",
+      "deprecated-no-effect",
     );
   const detection: OutlierDetection = {
     consecutive5xxErrors: reader.integer("consecutive5xxErrors", 0),
@@ -161,7 +162,10 @@ export function readOutlierDetection(reader: Reader | undefined): OutlierDetecti
 
 function readErrorCodes(reader: Reader): readonly number[] {
   if (reader.has("outlierDetectionHttpErrorCodes"))
-    reader.warn("has no effect here, as in no proxy; use consecutive5xxErrors", "outlierDetectionHttpErrorCodes");
+    reader.warnNoEffect(
+      "has no effect here, as in no proxy; use consecutive5xxErrors",
+      "outlierDetectionHttpErrorCodes",
+    );
   return reader.list("outlierDetectionHttpErrorCodes").flatMap((code) => {
     if (typeof code.raw === "number" && Number.isInteger(code.raw) && code.raw >= 100 && code.raw <= 599)
       return code.raw;

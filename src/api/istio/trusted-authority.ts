@@ -27,7 +27,7 @@ function readTrustedAuthority(reader: Reader): TrustedAuthority {
   const trustDomains = reader.strings("trustDomains");
   checkEach(reader, "trustDomains", trustDomains, trustDomainFault);
   if (reader.has("certSigners"))
-    reader.warn(
+    reader.warnNoEffect(
       "has no effect here: this control plane signs by an authority of its own, and asks no signer of Kubernetes",
       "certSigners",
     );

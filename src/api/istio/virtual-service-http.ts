@@ -331,7 +331,7 @@ function readRewrite(reader: Reader | undefined): HttpRewrite | undefined {
 function readMirrors(reader: Reader): readonly HttpMirror[] {
   const single = readDestination(reader, "mirror");
   for (const field of ["mirrorPercent", "mirror_percent"])
-    if (reader.has(field)) reader.warn("is deprecated; use mirrorPercentage", field);
+    if (reader.has(field)) reader.warnDeprecated("is deprecated; use mirrorPercentage", field);
   const percentage =
     readPercentage(reader, "mirrorPercentage") ??
     reader.integer("mirrorPercent", 0, allPercent) ??

@@ -20,7 +20,7 @@ function warnOfTaken(reader: Reader, field: string, routes: readonly { readonly 
   for (const [index, route] of routes.entries()) {
     const at = `${field}[${index}]`;
     if (matchesAll !== undefined) {
-      reader.warn(`is never used: ${field}[${matchesAll}] has no match and takes all`, at);
+      reader.warn(`is never used: ${field}[${matchesAll}] has no match and takes all`, at, "never-used");
       continue;
     }
     if (route.match.length === 0) matchesAll = index;
@@ -30,12 +30,16 @@ function warnOfTaken(reader: Reader, field: string, routes: readonly { readonly 
       const earlier = seen.get(text);
       if (earlier === undefined) seen.set(text, index);
       else {
-        reader.warn(`is never used: ${field}[${earlier}] has the same match before it`, `${at}.match[${matchIndex}]`);
+        reader.warn(
+          `is never used: ${field}[${earlier}] has the same match before it`,
+          `${at}.match[${matchIndex}]`,
+          "never-used",
+        );
         duplicates += 1;
       }
     }
     if (route.match.length > 0 && duplicates === route.match.length)
-      reader.warn("is never used: earlier routes have all of its matches", at);
+      reader.warn("is never used: earlier routes have all of its matches", at, "never-used");
   }
 }
 
@@ -90,6 +94,7 @@ function warnOfCovered(reader: Reader, routes: readonly VirtualServiceHttpRoute[
       reader.warn(
         `is never used: ${earlier.path} takes the prefix "${earlier.prefix}" before it; put the longer prefix first`,
         later.path,
+        "never-used",
       );
   }
 }
