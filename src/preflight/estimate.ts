@@ -11,19 +11,19 @@ export interface EstimateInput extends Pick<
   readonly workloads: Omit<WorkloadsReport, "injection">;
   readonly injected: readonly InjectedWorkload[];
   readonly order: WaveOrder;
-  /** Of the old revision's control plane: how long their like take. */
+  /** Pods of the old revision's control plane, which show how long the new ones will take. */
   readonly controlPlanePods: readonly Pod[];
 }
 
-/** Where nothing tells how long a pod takes to become ready. */
+/** Used if no pod shows how long it takes to become ready. */
 const assumedReadySeconds = 10;
-/** A step settles and is judged; measured on a mesh with some traffic. */
+/** The time for a step to settle and to be judged, measured on a mesh with some traffic. */
 const judgedStepSeconds = 5;
 const probeSeconds = 10;
-/** Besides its weights a gateway or waypoint changes its owner, and its canary leaves. */
+/** Besides its weights, a gateway or waypoint has a step that changes its owner and one that removes its canary. */
 const closingSteps = 2;
 
-/** How long the upgrade takes when nothing fails and nobody is waited for; with the way it was counted. */
+/** Estimates the duration of an upgrade in which nothing fails and nobody is waited for, and explains the figure. */
 export function estimate(input: EstimateInput): EstimateReport {
   const { workloads, scope, soakSeconds, order } = input;
   const parts: EstimatePart[] = [
@@ -72,7 +72,7 @@ function ztunnelPart({ workloads, ztunnel: { by, maxConcurrent } }: EstimateInpu
   ];
 }
 
-/** Workloads of a wave restart `maxUnavailable` at once; within one, pods go as a rolling update has them. */
+/** A wave restarts `maxUnavailable` workloads at once. Each workload's pods restart in a rolling update. */
 function wavePart({
   wave: { name, maxUnavailable, soakSeconds },
   workloads,
@@ -98,7 +98,7 @@ function wavePart({
 
 const defaultSurge = 0.25;
 
-/** A rolling update with the default surge of a quarter, rounded up. */
+/** The rounds of a rolling update with the default surge of a quarter, rounded up. */
 function roundsOf(replicas: number): number {
   return Math.ceil(replicas / Math.max(1, Math.ceil(replicas * defaultSurge)));
 }
@@ -134,7 +134,9 @@ function text({ seconds, samples }: Ready): string {
     : `${round(seconds)} s to ready (median of ${samples} pod${samples === 1 ? "" : "s"})`;
 }
 
-/** The median time from creation to the pods' present readiness; those that restarted or became unready since say nothing. */
+/**
+ * The median time from a pod's creation to its present readiness. Skips pods that restarted or became unready since.
+ */
 export function readySeconds(pods: readonly Pod[]): Ready {
   const seconds = pods
     .flatMap(({ metadata, status }) => {

@@ -1,4 +1,4 @@
-// What the parts of a plan mean for the one who reads it.
+// Turns the results of a plan's parts into findings for the reader.
 import type { WaveOrder } from "./cluster/wave-order.ts";
 import {
   maxNamed,
@@ -209,7 +209,7 @@ export function unselectedFindings({ left }: WaveOrder, from: string): Finding[]
   ];
 }
 
-/** One finding for each, as each has a command of its own. */
+/** One finding for each gateway, because each needs its own command. */
 export function unmovedFindings(
   left: readonly { readonly name: string; readonly todo: string }[],
   from: string,

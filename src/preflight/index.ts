@@ -1,4 +1,7 @@
-/** A preflight plan: everything that can be known of a mesh upgrade before it starts. Writes nothing to the cluster. */
+/**
+ * A preflight plan: everything that can be known about a mesh upgrade before it starts. It writes nothing to the
+ * cluster.
+ */
 export { preflight } from "./preflight.ts";
 export type { PlannedUpgrade, PreflightOptions, ReleaseFinder, UpgradeSteps } from "./options.ts";
 export { openRelease, type Release } from "./release/release.ts";

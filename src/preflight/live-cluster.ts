@@ -27,7 +27,7 @@ import { installedKinds } from "../install/index.ts";
 import { isKubeCode, type KubeClient } from "../kube/index.ts";
 import type { AuthoritySecrets } from "./cluster/trust.ts";
 
-/** All of a cluster that a plan looks at. */
+/** Everything in a cluster that a plan reads. */
 export interface LiveCluster {
   readonly pods: readonly Pod[];
   readonly namespaces: readonly Namespace[];
@@ -41,7 +41,7 @@ export interface LiveCluster {
   readonly definitions: readonly UntypedObject[];
   /** Objects of the mesh's own kinds, by the name of their definition. */
   readonly stored: ReadonlyMap<string, readonly UntypedObject[]>;
-  /** ConfigMaps `istio-ca-root-cert`, by namespace. */
+  /** The ConfigMap `istio-ca-root-cert` of each namespace. */
   readonly rootCertificates: ReadonlyMap<string, string>;
   readonly controlPlane: ControlPlaneObjects;
   readonly controlPlaneNamespaces: ReadonlySet<string>;
@@ -49,7 +49,7 @@ export interface LiveCluster {
   readonly installed: readonly UntypedObject[];
 }
 
-/** The old revision's control plane as it is installed. */
+/** The installed control plane of the old revision. */
 export interface ControlPlaneObjects {
   readonly namespace: string;
   readonly deployment: Deployment;
@@ -57,7 +57,7 @@ export interface ControlPlaneObjects {
   readonly injector: { readonly config?: string; readonly values?: string } | undefined;
 }
 
-/** Groups whose kinds a mesh reads. */
+/** API groups of the kinds that a mesh reads. */
 const meshGroups = /(^|\.)istio\.io$|^gateway\.networking\.k8s\.io$/;
 const maxLists = 8;
 const pilotSelector = "app=istiod";
@@ -153,7 +153,7 @@ function textsOf({ data = {} }: ConfigMap): { readonly config?: string; readonly
   return { ...(config === undefined ? {} : { config }), ...(values === undefined ? {} : { values }) };
 }
 
-/** Every object of the mesh's own kinds; kinds that may not be listed are left out. */
+/** Every object of the mesh's own kinds. Skips kinds that the user may not list. */
 async function readStored(
   client: KubeClient,
   definitions: readonly UntypedObject[],
@@ -177,7 +177,7 @@ async function readStored(
   return found;
 }
 
-/** The kind that a definition defines, read in the version in which it is stored. */
+/** The kind that a definition defines, in its storage version. */
 function kindOfDefinition(definition: UntypedObject): KindDefinition<UntypedObject> {
   const spec = definition["spec"] as {
     readonly group: string;
@@ -196,7 +196,7 @@ function kindOfDefinition(definition: UntypedObject): KindDefinition<UntypedObje
   };
 }
 
-/** By the labels that installations of this mesh carry, whoever applied them. */
+/** Finds the objects by the labels of Serin's and Istio's installations, whoever applied them. */
 async function readInstalled(client: KubeClient): Promise<readonly UntypedObject[]> {
   const kinds = installedKinds.filter(
     ({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace" && kind !== "EndpointSlice",
@@ -223,7 +223,10 @@ async function readInstalled(client: KubeClient): Promise<readonly UntypedObject
 
 const authorityNames = { pluggedIn: "cacerts", selfSigned: "istio-ca-secret" } as const;
 
-/** The roots of the Secrets that control planes of these namespaces sign with; undefined where they may not be read. Keys are not kept. */
+/**
+ * The root certificates of the Secrets with which the control planes of these namespaces sign. Undefined if the user
+ * may not read them. Private keys are dropped at once.
+ */
 export async function readAuthorities(
   client: KubeClient,
   namespaces: readonly string[],
@@ -247,7 +250,10 @@ export async function readAuthorities(
   return found;
 }
 
-/** The root that a Secret in the form of `cacerts` holds: empty where it holds none, undefined where there is no such Secret. */
+/**
+ * The root certificate of a Secret in the form of `cacerts`. Empty if it holds none, undefined if the Secret does not
+ * exist.
+ */
 export async function rootOf(client: KubeClient, name: string, namespace: string): Promise<string | undefined> {
   const secret = await client.get(secretKind, name, namespace);
   if (secret === undefined) return undefined;
@@ -258,7 +264,7 @@ export async function rootOf(client: KubeClient, name: string, namespace: string
 
 const metricsPort = 15_020;
 
-/** Live connections of ztunnel pods, by `namespace/name`; those that do not answer are left out. */
+/** The number of live connections of each ztunnel pod, by `namespace/name`. Skips pods that do not answer. */
 export async function readConnections(
   client: KubeClient,
   live: Pick<LiveCluster, "pods" | "controlPlaneNamespaces">,

@@ -2,16 +2,19 @@ import type { Clock, Environment, Logger } from "../base/index.ts";
 import type { KubeClient, KubeConfig } from "../kube/index.ts";
 import type { Release } from "./release/release.ts";
 
-/** The upgrade, as far as a plan needs it: fields of a MeshUpgrade's spec. */
+/** The fields of a MeshUpgrade's spec that a plan needs. */
 export interface PlannedUpgrade {
   readonly name: string;
   readonly from: string;
   readonly to: string;
-  /** Specs of IstioOperators as they stand in the file, so that each release reads them itself; none: the revision is installed already. */
+  /**
+   * Specs of IstioOperators as the file has them, so that each release parses them itself. If there are none, the
+   * revision is installed already.
+   */
   readonly installs: readonly unknown[];
-  /** The same for the CNI agent that replaces the one that runs. */
+  /** The spec of the CNI agent that replaces the running one. */
   readonly cni?: unknown;
-  /** The Secret whose root the mesh shall have after the upgrade. */
+  /** The Secret with the mesh's root after the upgrade. */
   readonly rootSecret?: string;
   readonly scope: {
     readonly ztunnel: boolean;
@@ -19,7 +22,7 @@ export interface PlannedUpgrade {
     readonly waypoints: boolean;
     readonly namespaces: boolean;
   };
-  /** In their order; one of everything when empty. */
+  /** The waves in order. If there are none, one wave takes all workloads. */
   readonly waves: readonly PlannedWave[];
   readonly ztunnel: { readonly by: "Pod" | "Namespace" | "Node"; readonly maxConcurrent: number };
   readonly gatewayWeights: readonly number[];
@@ -32,7 +35,7 @@ export interface PlannedWave {
   readonly namespaces: readonly string[];
   readonly namespaceLabels: Readonly<Record<string, string>>;
   readonly workloadLabels: Readonly<Record<string, string>>;
-  /** Workloads that restart at once. */
+  /** The number of workloads that restart at once. */
   readonly maxUnavailable: number;
   readonly soakSeconds: number;
 }
@@ -41,21 +44,24 @@ export interface PreflightOptions {
   readonly client: KubeClient;
   readonly kubeConfig: KubeConfig;
   readonly upgrade: PlannedUpgrade;
-  /** Finds the trees of the versions that are wanted, where the caller named none. */
+  /** Finds the trees of the releases if the caller names none. */
   readonly releases: ReleaseFinder;
-  /** The caller's, for the processes of releases: PATH, HOME and the like. */
+  /** The environment for the processes of releases: PATH, HOME and the like. */
   readonly env: Environment;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly progress: (text: string) => void;
-  /** The steps that the rollout engine would make of it, and what they leave behind; passed in, as the parts do not know each other. */
+  /**
+   * Returns the steps that the rollout engine would take, and what they leave behind. A function, because preflight may
+   * not import the engine.
+   */
   readonly preview?: () => Promise<UpgradeSteps>;
 }
 
 export interface UpgradeSteps {
   readonly steps: readonly { readonly id: string; readonly title: string }[];
-  /** What needs the old revision and no step moves, with what a person does. */
+  /** Dependents of the old revision that no step moves, and what a person does about each. */
   readonly leftBehind: readonly { readonly name: string; readonly todo: string }[];
 }
 

@@ -11,7 +11,10 @@ import { readAuthorities, readConnections, readLiveCluster, rootOf, type LiveClu
 import { meshTrustOf, releaseParts, wantedVersion } from "./release-parts.ts";
 import { ReleaseRunner } from "./release/release-runner.ts";
 
-/** Everything that can be known of an upgrade before it starts. Writes nothing to the cluster; processes that it starts are gone when it returns. */
+/**
+ * Makes a plan of everything that can be known before an upgrade. It writes nothing to the cluster, and its processes
+ * have ended when it returns.
+ */
 export async function preflight(options: PreflightOptions): Promise<PreflightReport> {
   const { client, upgrade, progress } = options;
   progress("reading the cluster");
@@ -81,7 +84,7 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
   }
 }
 
-/** A spec that this release cannot plan may be fit for the one that will. */
+/** The new release may accept a spec that this release cannot plan. */
 async function plannedSteps({ preview }: PreflightOptions): Promise<{
   readonly steps: UpgradeSteps | undefined;
   readonly notPlanned: readonly NotCompared[];
@@ -103,14 +106,14 @@ function bySeverity(findings: readonly Finding[]): Finding[] {
   return findings.toSorted((left, right) => severities.indexOf(left.severity) - severities.indexOf(right.severity));
 }
 
-/** The tag of the control plane's image, else what its labels say. */
+/** The tag of the control plane's image, or else the version in its labels. */
 function versionOf({ metadata, spec }: LiveCluster["controlPlane"]["deployment"]): string | undefined {
   const image = spec?.template.spec?.containers.find(({ name }) => name === "discovery")?.image ?? "";
   const tag = /:([\w.+-]+)$/.exec(image)?.[1];
   return tag?.replace(/-(distroless|debug)$/, "") ?? metadata.labels?.["app.kubernetes.io/version"];
 }
 
-/** What a rotation of the root would begin with. */
+/** The first findings of a root rotation. */
 async function rotationFindings(
   { client, upgrade: { rootSecret } }: PreflightOptions,
   namespace: string,
@@ -155,7 +158,7 @@ function controlPlanePods({ pods, controlPlaneNamespaces }: LiveCluster, revisio
   );
 }
 
-/** Objects that name the old revision are not read by the new one, whatever namespace moves. */
+/** Objects that name the old revision. The new revision does not read them, whichever namespaces move. */
 function leftBehind({ stored }: LiveCluster, { from, to }: PlannedUpgrade): Finding[] {
   const isConfiguration = (object: UntypedObject): boolean => /istio\.io\//.test(object.apiVersion ?? "");
   const names = [...stored.values()]

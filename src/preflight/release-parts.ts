@@ -1,4 +1,4 @@
-// What only the releases themselves can tell: each part asks a process of either.
+// The parts of a plan that only the releases themselves can answer. Each part asks a process of each release.
 import { parse } from "yaml";
 import { messageOf, SerinError, type Environment } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
@@ -35,6 +35,7 @@ import type { ReleaseRunner } from "./release/release-runner.ts";
 import type { Finding, InjectionGroup, NotCompared, PlanArea, PreflightReport } from "./report.ts";
 import { compareProxies, maxProxies } from "./shadow/compare-proxies.ts";
 import { liveProxies } from "./shadow/live-proxies.ts";
+import { shadowEnvironment } from "./shadow/shadow-pilot.ts";
 
 export interface ReleasePartsInput extends PreflightOptions {
   readonly runner: ReleaseRunner;
@@ -71,7 +72,7 @@ export async function releaseParts(input: ReleasePartsInput): Promise<ReleasePar
   return asked.result();
 }
 
-/** Asks one part after the other; a part that fails leaves a hole that is named, and the others go on. */
+/** Asks one part after another. A part that fails is reported as not compared, and the others continue. */
 class ReleaseQuestions {
   readonly #input: ReleasePartsInput;
   readonly #findings: Finding[] = [];
@@ -291,7 +292,7 @@ class ReleaseQuestions {
   async #inject(from: Release, to: Release): Promise<void> {
     const { runner, live, upgrade, injected } = this.#input;
     const [control, injector] = [this.#control, live.controlPlane.injector];
-    // Gateways that an installation brings are told by what is rendered.
+    // Rendering covers the gateways of an installation.
     const workloads = injected.filter(({ pods }) => !pods.every(isInstalledGateway)).flatMap(injectable);
     if (control === undefined || injector === undefined || workloads.length === 0) return;
     await this.#try("workloads", async () => {
@@ -340,9 +341,9 @@ class ReleaseQuestions {
           release: from,
           version: fromVersion ?? from.version,
           meshConfig: mesh,
-          env: environmentOf(deployment.spec?.template),
+          env: shadowEnvironment(deployment.spec?.template),
         },
-        // Named after the old one's Service, so that only what it says differs.
+        // Use the old Service's name, so that only the contents differ.
         to: {
           release: to,
           version: control.version,
@@ -387,32 +388,16 @@ function controlPlaneOf(objects: readonly UntypedObject[], revision: string): Re
     namespace,
     version: /:([\w.+-]+)$/.exec(image)?.[1]?.replace(/-(distroless|debug)$/, "") ?? "",
     mesh: dataOf("istio")["mesh"] ?? "",
-    env: environmentOf(template),
+    env: shadowEnvironment(template),
     injector: { config: injector["config"] ?? "", values: injector["values"] ?? "" },
   };
-}
-
-/** What says who and where it is, a shadow is told itself. */
-const ownVariables: ReadonlySet<string> = new Set([
-  "KUBECONFIG",
-  "REVISION",
-  "POD_NAME",
-  "POD_NAMESPACE",
-  "SERVICE_ACCOUNT",
-]);
-
-function environmentOf(template: PodTemplate | undefined): Environment {
-  const variables = template?.spec?.containers.find(({ name }) => name === "discovery")?.env ?? [];
-  return Object.fromEntries(
-    variables.flatMap(({ name, value }) => (value === undefined || ownVariables.has(name) ? [] : [[name, value]])),
-  );
 }
 
 function serviceOf(revision: string): string {
   return `${revision === "default" ? "istiod" : `istiod-${revision}`}.`;
 }
 
-/** The tag that the install specs name, if they name one. */
+/** The tag in the install specs, if any. */
 export function wantedVersion({ installs }: PlannedUpgrade): string | undefined {
   const tags = installs.flatMap((spec) =>
     typeof spec === "object" &&
@@ -440,7 +425,10 @@ function isInstalledGateway({ metadata: { labels = {} } }: Pod): boolean {
 
 const kindsWithTemplate = ["Deployment", "StatefulSet", "DaemonSet"];
 
-/** A workload of the cluster so that a release injects it: told to, and natively where its pods are now. */
+/**
+ * The workload in a form that a release injects: with the label that asks for injection, and without what was injected
+ * before.
+ */
 function injectable({ kind, object, pods }: InjectedWorkload): UntypedObject[] {
   const template = object?.spec?.template;
   if (object === undefined || template === undefined || !kindsWithTemplate.includes(kind)) return [];
@@ -460,12 +448,14 @@ function injectable({ kind, object, pods }: InjectedWorkload): UntypedObject[] {
 
 const defaultTrustDomain = "cluster.local";
 
-/** What a mesh config says of trust. */
+/** The trust settings of a mesh config. */
 export function meshTrustOf(text: string): MeshTrust {
   return trustIn(parse(text));
 }
 
-/** Without the release that renders it, the install spec's own words; what it does not say stays as it is. */
+/**
+ * The trust settings of the install spec alone, for use without its release. Unset fields keep their present values.
+ */
 function specTrust(installs: readonly unknown[], mesh: string): MeshTrust {
   const said = installs.flatMap((spec) =>
     typeof spec === "object" && spec !== null && "meshConfig" in spec ? [spec.meshConfig] : [],

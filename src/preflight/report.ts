@@ -1,9 +1,10 @@
-// The shape of a preflight plan, which `serin upgrade plan --json` prints: docs/upgrade-plan.md. Fields are added, never renamed.
+// The shape of a preflight plan, which `serin upgrade plan --json` prints: docs/upgrade-plan.md. Fields may be added
+// and are never renamed.
 import type { FieldChange } from "./compare/tree-diff.ts";
 
 export type Severity = "blocked" | "warning" | "note";
 
-/** The parts of a plan, as sections of its report. */
+/** The sections of a plan's report. */
 export type PlanArea =
   | "rendered"
   | "defaults"
@@ -14,12 +15,12 @@ export type PlanArea =
   | "workloads"
   | "time";
 
-/** One thing that somebody should know before the upgrade starts. */
+/** A fact to know before the upgrade starts. */
 export interface Finding {
   readonly severity: Severity;
   readonly area: PlanArea;
   readonly message: string;
-  /** What it is about, as `Kind namespace/name`; at most {@link maxNamed} of them, `total` says how many there are. */
+  /** The objects concerned, as `Kind namespace/name`. At most {@link maxNamed} of them; `total` is the whole number. */
   readonly objects?: readonly string[];
   readonly total?: number;
   /** What to do, as a sentence or a command. */
@@ -28,7 +29,7 @@ export interface Finding {
 
 export type Verdict = "ok" | "warnings" | "blocked";
 
-/** A part that could not be compared; the plan is not complete without it. */
+/** A part that could not be compared. A plan with such parts is incomplete. */
 export interface NotCompared {
   readonly area: PlanArea;
   readonly reason: string;
@@ -37,14 +38,14 @@ export interface NotCompared {
 
 export interface RevisionSide {
   readonly revision: string;
-  /** Undefined where nothing tells it. */
+  /** Undefined if unknown. */
   readonly version?: string;
-  /** The directory of the release that was asked. */
+  /** The directory of the release. */
   readonly release?: string;
 }
 
 export interface PreflightReport {
-  /** Of this shape. */
+  /** The version of this format. */
   readonly reportVersion: 1;
   readonly upgrade: string;
   readonly from: RevisionSide;
@@ -58,7 +59,7 @@ export interface PreflightReport {
   readonly configuration?: ConfigurationReport;
   readonly proxies?: ProxiesReport;
   readonly trust: TrustReport;
-  /** What the engine would do, in its order. */
+  /** The engine's steps, in order. */
   readonly steps?: readonly { readonly id: string; readonly title: string }[];
   readonly workloads: WorkloadsReport;
   readonly estimate: EstimateReport;
@@ -71,29 +72,32 @@ export interface RenderedReport {
 export interface RenderedComponentReport {
   readonly name: string;
   readonly unchanged: number;
-  /** `Kind namespace/name` of the new revision. */
+  /** Objects of the new revision, as `Kind namespace/name`. */
   readonly added: readonly string[];
-  /** Installed for the old revision, and not for the new one. */
+  /** Objects that exist for the old revision, and that the new revision does not install. */
   readonly removed: readonly string[];
   readonly changed: readonly ObjectChange[];
 }
 
 export interface ObjectChange {
   readonly object: string;
-  /** One object for both revisions: the old one gets the change too. */
+  /** Both revisions share the object, so the change affects the old one too. */
   readonly inPlace: boolean;
   readonly changes: readonly FieldChange[];
 }
 
 export interface DefaultsReport {
-  /** Of the profile that the upgrade installs, as each release dumps it. */
+  /** Differences of the profile that the upgrade installs, as each release dumps it. */
   readonly profile: readonly FieldChange[];
-  /** Of what each release makes of the same install spec: mesh config, injection's values, environment of the control plane. */
+  /**
+   * Differences in what each release renders from the same install spec: mesh config, injection values, the control
+   * plane's environment.
+   */
   readonly effective: readonly ObjectChange[];
 }
 
 export interface DefinitionsReport {
-  /** The upgrade writes definitions; otherwise the cluster's own stay. */
+  /** Whether the upgrade writes definitions. If not, those of the cluster stay. */
   readonly installed: boolean;
   readonly changes: readonly DefinitionChange[];
 }
@@ -124,7 +128,7 @@ export interface DefinitionChange {
 }
 
 export interface ConfigurationReport {
-  /** What only the new release says of the live objects. */
+  /** Messages that only the new release reports for the live objects. */
   readonly appeared: readonly ReleaseMessage[];
   readonly disappeared: readonly ReleaseMessage[];
   readonly kept: number;
@@ -138,9 +142,9 @@ export interface ReleaseMessage {
 }
 
 export interface ProxiesReport {
-  /** Proxies that both releases were asked about: one for all replicas of a workload. */
+  /** The number of proxies for which both releases were asked. All replicas of a workload count as one. */
   readonly asked: number;
-  /** Live proxies that these stand for. */
+  /** The number of live proxies that these represent. */
   readonly live: number;
   readonly resources: number;
   readonly groups: readonly ResourceGroup[];
@@ -151,7 +155,7 @@ export type ResourceChangeType = "added" | "removed" | "changed";
 
 /** One difference that several resources of several proxies share. */
 export interface ResourceGroup {
-  /** `cluster`, `listener`, `route`, `endpoint`, `address`, … */
+  /** For example `cluster`, `listener`, `route`, `endpoint` or `address`. */
   readonly type: string;
   readonly change: ResourceChangeType;
   readonly changes: readonly FieldChange[];
@@ -164,10 +168,13 @@ export interface ResourceGroup {
 
 export interface EnvoyFilterReport {
   readonly name: string;
-  /** Resources that it changes, as far as several filters of one proxy can be told apart; undefined where it was not asked. */
+  /**
+   * The number of resources that the filter changes, as far as the filters of one proxy can be told apart. Undefined if
+   * no proxy was asked.
+   */
   readonly patchedByFrom: number;
   readonly patchedByTo: number;
-  /** Resources of proxies that it selects on which both releases do not have the same effect. */
+  /** Resources of the selected proxies for which the releases have different effects. */
   readonly differing: readonly string[];
   readonly differingCount: number;
 }
@@ -177,37 +184,37 @@ export interface TrustReport {
   readonly trustDomainsAgree: boolean;
   readonly from: TrustSide;
   readonly to: TrustSide;
-  /** Namespaces whose `istio-ca-root-cert` holds other roots than the old revision signs with. */
+  /** Namespaces whose `istio-ca-root-cert` holds other roots than those of the old revision. */
   readonly staleNamespaces: readonly string[];
 }
 
 export interface TrustSide {
   readonly trustDomain: string;
   readonly aliases: readonly string[];
-  /** SHA-256 of the root's DER, hexadecimal; empty where it cannot be known. */
+  /** The SHA-256 of the root's DER in hexadecimal. Empty if unknown. */
   readonly rootFingerprints: readonly string[];
-  /** Where it comes from: `Secret istio-system/istio-ca-secret`. */
+  /** Where the root is stored: `Secret istio-system/istio-ca-secret`. */
   readonly source: string;
 }
 
 export interface WorkloadsReport {
   readonly namespaces: readonly NamespaceReport[];
-  /** Tags that lead to the old revision, and move with the upgrade. */
+  /** Tags of the old revision, which move with the upgrade. */
   readonly tags: readonly string[];
-  /** `namespace/name` with why a restart does not move it. */
+  /** `namespace/name`, and why a restart does not move the workload. */
   readonly stuck: readonly StuckWorkload[];
   readonly blockingBudgets: readonly BlockingBudget[];
   readonly gateways: readonly GatewayReport[];
   readonly waypoints: readonly GatewayReport[];
   readonly ztunnels: readonly ZtunnelReport[];
-  /** What injection changes in pods besides version and revision, by equal change. */
+  /** Changes of injected pods other than version and revision, grouped by equal change. */
   readonly injection: readonly InjectionGroup[];
 }
 
 export interface NamespaceReport {
   readonly namespace: string;
   readonly mode: "sidecar" | "ambient";
-  /** The revision, or the tag, that its label names. */
+  /** The revision or tag in the namespace's label. */
   readonly by: string;
   readonly workloads: readonly WorkloadReport[];
   readonly pods: number;
@@ -246,7 +253,7 @@ export interface ZtunnelReport {
   readonly node: string;
   readonly pod: string;
   readonly enrolledPods: number;
-  /** Undefined where it could not be asked. */
+  /** Undefined if the pod could not be asked. */
   readonly liveConnections?: number;
 }
 
@@ -264,12 +271,12 @@ export interface EstimateReport {
 
 export interface EstimatePart {
   readonly what: string;
-  /** How the seconds come about, for a person: `6 Deployments x 4.2 s (median readiness of their pods)`. */
+  /** Explains the seconds to a person: `6 Deployments x 4.2 s (median readiness of their pods)`. */
   readonly how: string;
   readonly seconds: number;
 }
 
-/** Names that one entry lists; counts tell the rest. */
+/** The number of names that one entry lists. Counts cover the rest. */
 export const maxNamed = 20;
 
 export function verdictOf(findings: readonly Finding[]): Verdict {
@@ -277,7 +284,7 @@ export function verdictOf(findings: readonly Finding[]): Verdict {
   return findings.some(({ severity }) => severity === "warning") ? "warnings" : "ok";
 }
 
-/** The objects of a finding, cut to what one entry lists. */
+/** The objects of a finding, cut to the number that one entry lists. */
 export function named(objects: readonly string[]): { readonly objects: readonly string[]; readonly total: number } {
   return { objects: objects.slice(0, maxNamed), total: objects.length };
 }

@@ -14,12 +14,12 @@ import {
 } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
-/** What a cluster holds of all that analysis reads. */
+/** The objects of a cluster that analysis reads. */
 export interface ClusterContents {
   readonly objects: readonly UntypedObject[];
-  /** `group/Kind`s that may not be listed, with the server's words. */
+  /** Each `group/Kind` that the user may not list, with the server's message. */
   readonly unread: ReadonlyMap<string, string>;
-  /** `group/Kind`s that have no definition there. */
+  /** Each `group/Kind` that the cluster has no definition of. */
   readonly notServed: ReadonlySet<string>;
 }
 
@@ -34,10 +34,10 @@ const kubernetesKinds: readonly KindDefinition[] = [
   customResourceDefinitionKind,
 ];
 const revisionLabel = "istio.io/rev";
-/** Lists asked for at one time. */
+/** The number of parallel list requests. */
 const maxLists = 8;
 
-/** Reads everything. Kinds that may not be read are left out and named; a cluster that does not answer is an error. */
+/** Reads all kinds. Leaves out and names those that the user may not read. Throws if the cluster does not answer. */
 export async function readCluster(
   client: KubeClient,
   { istioNamespace, revision }: { readonly istioNamespace: string; readonly revision: string },
@@ -82,13 +82,13 @@ async function readKind(
   return items.map((item) => ({ ...item, apiVersion: item.apiVersion ?? apiVersion, kind: item.kind ?? kind.kind }));
 }
 
-/** Objects that name a revision are for that one only; others are for all. */
+/** An object that names a revision belongs to that revision only. Every other object belongs to all revisions. */
 function isOfRevision({ apiVersion = "", metadata }: UntypedObject, revision: string): boolean {
   const own = metadata.labels?.[revisionLabel];
   return own === undefined || !apiVersion.includes("istio.io/") || own === revision;
 }
 
-/** Refuses a revision that no control plane of the cluster has, by name. */
+/** Refuses a revision that no control plane of the cluster has. */
 export function checkRevision({ objects, unread }: ClusterContents, revision: string): void {
   if (revision === "default" || unread.size > 0) return;
   const known = new Set(
@@ -108,7 +108,7 @@ export function checkRevision({ objects, unread }: ClusterContents, revision: st
   });
 }
 
-/** The mesh config of a revision, with its defaults; undefined where there is none. */
+/** The mesh config of a revision, with defaults filled in. Undefined if the cluster has none. */
 export async function meshConfigOf(
   { objects }: ClusterContents,
   { istioNamespace, revision }: { readonly istioNamespace: string; readonly revision: string },

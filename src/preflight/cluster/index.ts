@@ -1,4 +1,4 @@
-/** The part of a preflight plan that an engine in the cluster can make: pure, from plain objects. */
+/** The part of a preflight plan that an engine inside the cluster can make. Pure: it takes plain objects. */
 export { preflightCluster, type ClusterPreflight, type ClusterPreflightInput } from "./preflight-cluster.ts";
 export type { AuthoritySecrets, MeshTrust, TrustInput } from "./trust.ts";
 export type { WorkloadFacts } from "./workloads.ts";

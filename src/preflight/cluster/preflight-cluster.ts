@@ -13,12 +13,15 @@ import { checkTrust, type TrustInput } from "./trust.ts";
 import { waveOrder } from "./wave-order.ts";
 import { surveyWorkloads, type WorkloadFacts } from "./workloads.ts";
 
-/** What is known inside of a cluster, without a release at hand: plain objects, and what the new revision would install. */
+/**
+ * What an engine inside the cluster knows without a release's files: plain objects, and what the new revision would
+ * install.
+ */
 export interface ClusterPreflightInput {
   readonly from: string;
   readonly trust: TrustInput;
   readonly workloads: WorkloadFacts;
-  /** `after` holds the definitions that the upgrade writes; none: definitions stay as they are. */
+  /** `after` holds the definitions that the upgrade writes. If it is empty, the definitions stay as they are. */
   readonly definitions: DefinitionsInput;
   readonly waves: readonly PlannedWave[];
 }
@@ -31,7 +34,10 @@ export interface ClusterPreflight {
   readonly workloads: Omit<WorkloadsReport, "injection">;
 }
 
-/** The part of a plan that needs no process: roots, trust domains, definitions, who leans on the old revision, budgets. Pure. */
+/**
+ * The part of a plan that starts no process: roots, trust domains, definitions, dependents of the old revision,
+ * budgets. Pure.
+ */
 export function preflightCluster({
   from,
   trust,

@@ -1,16 +1,19 @@
 import { X509Certificate } from "node:crypto";
 import { named, type Finding, type TrustReport } from "../report.ts";
 
-/** What decides about trust; PEM texts may hold several certificates. */
+/** The facts that decide about trust. A PEM text may hold several certificates. */
 export interface TrustInput {
-  /** Where the revisions' control planes run. */
+  /** The namespace of the old revision's control plane. */
   readonly fromNamespace: string;
   readonly toNamespace: string;
   readonly fromMesh: MeshTrust;
   readonly toMesh: MeshTrust;
-  /** Root certificates of the Secrets `cacerts` and `istio-ca-secret`, by namespace; undefined: may not be read. */
+  /**
+   * Root certificates of the Secrets `cacerts` and `istio-ca-secret`, by namespace. Undefined if the user may not read
+   * them.
+   */
   readonly authorities: ReadonlyMap<string, AuthoritySecrets> | undefined;
-  /** ConfigMaps `istio-ca-root-cert`, which every pod trusts, by namespace. */
+  /** The ConfigMap `istio-ca-root-cert`, which every pod trusts, by namespace. */
   readonly distributed: ReadonlyMap<string, string>;
 }
 
@@ -20,12 +23,15 @@ export interface MeshTrust {
 }
 
 export interface AuthoritySecrets {
-  /** If it exists, it takes precedence. */
+  /** Takes precedence if it exists. */
   readonly pluggedIn?: string;
   readonly selfSigned?: string;
 }
 
-/** Compares what proxies of the old revision trust with what the new control plane would sign with, and the names that either gives. */
+/**
+ * Compares the roots that proxies of the old revision trust with the root that the new control plane signs with. Also
+ * compares the trust domains.
+ */
 export function checkTrust(input: TrustInput): { readonly report: TrustReport; readonly findings: readonly Finding[] } {
   const { fromMesh, toMesh, distributed, fromNamespace } = input;
   const told = fingerprints(distributed.get(fromNamespace) ?? "");
@@ -160,7 +166,7 @@ function sameSet(left: readonly string[], right: readonly string[]): boolean {
   return left.length === right.length && left.every((one) => right.includes(one));
 }
 
-/** SHA-256 of each certificate of a PEM text; what is none is left out. */
+/** The SHA-256 of each certificate in a PEM text. Skips what is not a certificate. */
 export function fingerprints(pem: string): string[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
   return blocks.flatMap((block) => {

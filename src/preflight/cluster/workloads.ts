@@ -20,7 +20,7 @@ import {
   type ZtunnelReport,
 } from "../report.ts";
 
-/** The cluster as it is now, as far as it says who leans on a revision. */
+/** The objects of the live cluster that show which workloads depend on a revision. */
 export interface WorkloadFacts {
   readonly pods: readonly Pod[];
   readonly namespaces: readonly Namespace[];
@@ -31,9 +31,9 @@ export interface WorkloadFacts {
   readonly budgets: readonly PodDisruptionBudget[];
   /** Gateways of the Gateway API. */
   readonly gateways: readonly (KubernetesObject & { readonly spec?: { readonly gatewayClassName?: string } })[];
-  /** Tags and the revisions that they lead to. */
+  /** The revision of each tag. */
   readonly tags: ReadonlyMap<string, string>;
-  /** Live connections of ztunnel pods, by `namespace/name`. */
+  /** The number of live connections of each ztunnel pod, by `namespace/name`. */
   readonly connections: ReadonlyMap<string, number>;
 }
 
@@ -43,7 +43,7 @@ export interface InjectedWorkload {
   readonly kind: string;
   readonly name: string;
   readonly pods: readonly Pod[];
-  /** Of Istio's own API: deployed by an installation, or injected as a gateway. */
+  /** A gateway of Istio's own API: deployed by an installation, or injected as a gateway. */
   readonly isGateway: boolean;
   readonly object: Deployment | StatefulSet | DaemonSet | undefined;
 }
@@ -54,7 +54,7 @@ const sidecarStatus = "sidecar.istio.io/status";
 const defaultRevision = "default";
 const restartable = ["Deployment", "StatefulSet", "DaemonSet", "Rollout"];
 
-/** Who moves with an upgrade, what a restart does not move, and what stands in the way. */
+/** Reports which workloads move with the upgrade, which a restart does not move, and what blocks the upgrade. */
 export function surveyWorkloads(
   facts: WorkloadFacts,
   from: string,
@@ -104,7 +104,7 @@ function revisionOf({ metadata: { annotations = {}, labels = {} } }: Pod): strin
   return annotations[revisionLabel] ?? labels[revisionLabel] ?? defaultRevision;
 }
 
-/** Pods that the revision injected, and classic gateways that it deployed, by workload. */
+/** The workloads whose pods the revision injected, and the classic gateways that it deployed. */
 export function injectedWorkloads(facts: WorkloadFacts, from: string): InjectedWorkload[] {
   const found = new Map<string, { workload: Omit<InjectedWorkload, "pods" | "isGateway">; pods: Pod[] }>();
   const owners = new Map(
@@ -170,7 +170,7 @@ function sidecarNamespaces(
   });
 }
 
-/** How a namespace's labels name the revision that injects it. */
+/** How a namespace's labels name the revision that injects its pods. */
 function namingOf(labels: Readonly<Record<string, string>>, tags: ReadonlyMap<string, string>): string {
   if (labels[injectionLabel] === "enabled")
     return `${injectionLabel}=enabled${tags.has(defaultRevision) ? ` (tag default -> ${tags.get(defaultRevision) ?? ""})` : ""}`;
@@ -273,7 +273,7 @@ function budgetFindings(budgets: readonly BlockingBudget[]): Finding[] {
   }));
 }
 
-/** Workloads that are away while they restart. */
+/** Workloads that have no ready pod while they restart. */
 function interruptions(workloads: readonly InjectedWorkload[]): Finding[] {
   const away = workloads.filter(({ kind, object }) => kind === "Deployment" && strategyOf(object) === "Recreate");
   if (away.length === 0) return [];

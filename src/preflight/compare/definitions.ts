@@ -2,15 +2,15 @@ import type { UntypedObject } from "../../api/index.ts";
 import { named, type DefinitionChange, type DefinitionChangeType } from "../report.ts";
 import { canonical, isList, isTree, type Json } from "./tree-diff.ts";
 
-/** One object that the cluster stores, of a custom kind. */
+/** A stored object of a custom kind. */
 export type StoredObject = UntypedObject;
 
 export interface DefinitionsInput {
-  /** CustomResourceDefinitions as they are. */
+  /** The CustomResourceDefinitions of the cluster. */
   readonly before: readonly UntypedObject[];
-  /** As they would be. */
+  /** The CustomResourceDefinitions after the upgrade. */
   readonly after: readonly UntypedObject[];
-  /** All objects of a definition, by its name (`virtualservices.networking.istio.io`). */
+  /** All objects of a definition, by the definition's name (`virtualservices.networking.istio.io`). */
   readonly stored: ReadonlyMap<string, readonly StoredObject[]>;
 }
 
@@ -23,13 +23,16 @@ interface Version {
 
 type Schema = Readonly<Record<string, Json>>;
 type PathWord = string | typeof anyElement;
-/** Of a list or a map. */
+/** Stands for every element of a list or map in a path. */
 const anyElement = Symbol("element");
 
-/** Schemas nest no deeper than this in what we compare. */
+/** The greatest depth of a schema that is compared. */
 const maxDepth = 40;
 
-/** What changes in definitions of kinds, and which stored objects it concerns. Kinds that only one side has are told too. */
+/**
+ * Compares the definitions, and finds the stored objects that each change concerns. Also reports kinds that only one
+ * side has.
+ */
 export function compareDefinitions({ before, after, stored }: DefinitionsInput): DefinitionChange[] {
   const old = new Map(before.map((definition) => [definition.metadata.name ?? "", definition]));
   return after.flatMap((definition) => {
@@ -152,7 +155,7 @@ function walk(before: Schema, after: Schema, path: readonly PathWord[], tell: Te
   if (isTree(map) && isTree(nextMap)) walk(map, nextMap, [...path, anyElement], tell);
 }
 
-/** Takes any fields. */
+/** Whether the schema accepts any field. */
 function isOpen(schema: Schema): boolean {
   return schema["additionalProperties"] !== undefined && schema["additionalProperties"] !== false;
 }
@@ -194,7 +197,7 @@ function hasField(object: StoredObject, path: readonly PathWord[]): boolean {
   return valuesAt(object, path).length > 0;
 }
 
-/** All values at a path; through every element of the lists and maps on the way. */
+/** All values at a path, in every element of the lists and maps along it. */
 function valuesAt(object: StoredObject, path: readonly PathWord[]): Json[] {
   let found: Json[] = [object as unknown as Json];
   for (const word of path) {

@@ -2,7 +2,7 @@ import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import { maxNamed, type EnvoyFilterReport } from "../report.ts";
 import { resourceChanges, signatureOf, type ProxyResources, type ResourceChange } from "./resources.ts";
 
-/** One proxy, with what each release would send it, with and without the EnvoyFilters of the cluster. */
+/** A proxy with the configuration that each release would send it, with and without the cluster's EnvoyFilters. */
 export interface FilteredProxy {
   readonly name: string;
   readonly namespace: string;
@@ -12,8 +12,8 @@ export interface FilteredProxy {
 }
 
 /**
- * What every EnvoyFilter does in either release. Its effect is the difference of what a proxy would get with and without the filters,
- * so it is known without reading what they say. Filters that select one proxy together are told together.
+ * The effect of every EnvoyFilter in both releases: the difference between a proxy's configuration with and without the
+ * filters. The comparison does not interpret the filters. Filters that select the same proxy are reported together.
  */
 export function envoyFilterEffects(
   filters: readonly UntypedObject[],
@@ -42,7 +42,10 @@ export function envoyFilterEffects(
   });
 }
 
-/** `type name` -> what the filters make of it. What stood there before may differ by release: that is no other effect of theirs. */
+/**
+ * The effect of the filters, by `type name`. The configuration below them may differ by release, and that does not
+ * count as an effect.
+ */
 function effectOf(
   proxy: string,
   answers: { readonly with: ProxyResources; readonly without: ProxyResources },

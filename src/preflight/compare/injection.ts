@@ -5,8 +5,8 @@ import { neutral, type Side } from "./neutral.ts";
 import { canonical, fieldChanges, type FieldChange, type Json } from "./tree-diff.ts";
 
 /**
- * What two releases make of the same workloads, given in one order; equal changes are told once, the widest first. Both sides are
- * made neutral for both, as the live templates that they begin with carry what is there now.
+ * Compares what two releases inject into the same workloads, given in one order. Reports equal changes once, the most
+ * frequent first. The live templates carry names of the old side, so both sides are neutralised for both revisions.
  */
 export function compareInjection(
   before: readonly UntypedObject[],

@@ -3,13 +3,16 @@ import { canonical, isList, isTree, type Json } from "./tree-diff.ts";
 
 type FieldSet = Readonly<Record<string, unknown>>;
 
-/** They write what they find out, not what somebody wants: an autoscaler's replicas, a webhook's authority, a counter of rollouts. */
+/**
+ * Managers whose fields nobody asked for: replicas of an autoscaler, the authority of a webhook, the counter of a
+ * rollout.
+ */
 const controllers =
   /^(kube-controller-manager|kube-scheduler|kubelet|istiod|pilot-discovery|serin-rollout|cluster-autoscaler|ztunnel)/;
 
 /**
- * What somebody has written into a live object, by its `managedFields`: without status, without what the API server filled in,
- * and without what controllers write. The whole object where it has no such record.
+ * The fields that a person or an installer wrote into a live object, by its `managedFields`: without status, without
+ * defaults of the API server, and without the fields of controllers. The whole object if it has no such record.
  */
 export function writtenFields(object: UntypedObject): Json {
   const entries = (object.metadata.managedFields ?? []).filter(isWriter);
@@ -31,7 +34,7 @@ function isWriter({ manager = "", subresource, fieldsV1 }: ManagedFieldsEntry): 
   return (subresource === undefined || subresource === "") && fieldsV1 !== undefined && !controllers.test(manager);
 }
 
-/** The object without status and what the API server keeps in its metadata. */
+/** The object without its status and without the metadata that the API server maintains. */
 export function withoutServerFields(object: UntypedObject): Json {
   const { status: _status, metadata, ...rest } = object;
   const {
@@ -54,7 +57,10 @@ function union(left: FieldSet, right: FieldSet): FieldSet {
   return merged;
 }
 
-/** The part of a value that a set of fields names: `f:field`, `k:{"name":"x"}` and `v:"x"` as in the API's own encoding. */
+/**
+ * The part of a value that a field set selects. The keys `f:field`, `k:{"name":"x"}` and `v:"x"` have the API's own
+ * encoding.
+ */
 function project(value: Json, fields: FieldSet): Json {
   const keys = Object.keys(fields).filter((key) => key !== ".");
   if (keys.length === 0) return value;

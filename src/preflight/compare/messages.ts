@@ -1,6 +1,6 @@
 import type { ConfigurationReport, ReleaseMessage } from "../report.ts";
 
-/** What a release's analysis printed as JSON; a user of the result sees what is wrong with it. Undefined: it is none. */
+/** Reads the JSON output of a release's analysis. Undefined if the text is no such output. */
 export function readMessages(text: string): ReleaseMessage[] | undefined {
   let raw: unknown;
   try {
@@ -21,7 +21,7 @@ function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-/** What only one of the releases says of the same objects. */
+/** The messages that only one of the two releases reports for the same objects. */
 export function compareMessages(
   before: readonly ReleaseMessage[],
   after: readonly ReleaseMessage[],
@@ -36,7 +36,7 @@ export function compareMessages(
 }
 
 function unique(messages: readonly ReleaseMessage[]): ReleaseMessage[] {
-  // Analysis and validation may say the same; the first, which has a code of its own, is kept.
+  // Analysis and validation may report the same fault. Keep the first, which has its own code.
   const found = new Map<string, ReleaseMessage>();
   for (const message of messages) {
     const key = `${message.origin}\n${message.message}`;

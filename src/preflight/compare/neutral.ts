@@ -1,19 +1,20 @@
 import { mapStrings, type Json } from "./tree-diff.ts";
 
-/** A revision and a version, as one side of a comparison has them in its names and texts. */
+/** One side of a comparison: the revision and the version that its names and texts contain. */
 export interface Side {
-  /** `default` for none. */
+  /** `default` if it has no revision. */
   readonly revision: string;
-  /** All that are written as a version; texts that have one of them stand for "of this side". */
+  /** All spellings of the version. A text that contains one of them refers to this side. */
   readonly versions: readonly string[];
 }
 
-/** What neutral texts say instead of a side's version. */
+/** Replaces the version of a side in neutral texts. */
 export const versionWord = "<version>";
 
 /**
- * Texts of one side as they would be without a revision and of any version: `istiod-canary` is `istiod`, the label's value
- * `canary` is `default`, `pilot:1.18.1` is `pilot:<version>`. So that both sides can be laid over each other.
+ * Rewrites texts of one side as if it had no revision and no version, so that both sides can be compared:
+ * `istiod-canary` becomes `istiod`, the label value `canary` becomes `default`, `pilot:1.18.1` becomes
+ * `pilot:<version>`.
  */
 export function neutralText({ revision, versions }: Side): (text: string) => string {
   const rules: [RegExp, string][] = [];

@@ -7,11 +7,14 @@ import { neutral, neutralText, type Side } from "./neutral.ts";
 import { fieldChanges, isTree, type Json } from "./tree-diff.ts";
 
 export interface RenderedInput {
-  /** Live objects of the installation that is to be replaced, as the API server gives them; more than the old revision's do no harm. */
+  /**
+   * Live objects of the installation that the upgrade replaces, as the API server returns them. Objects of other
+   * revisions do no harm.
+   */
   readonly installed: readonly UntypedObject[];
-  /** What the new release makes of the install specs. */
+  /** The objects that the new release renders from the install specs. */
   readonly rendered: readonly UntypedObject[];
-  /** Those that are there. */
+  /** The namespaces that exist. */
   readonly namespaces: ReadonlySet<string>;
   readonly from: Side;
   readonly to: Side;
@@ -19,12 +22,15 @@ export interface RenderedInput {
 
 const componentLabel = "operator.istio.io/component";
 const revisionLabel = "istio.io/rev";
-/** A release's definitions are compared field by field elsewhere. */
+/** A release's definitions are compared field by field in definitions.ts. */
 const definitionKind = "CustomResourceDefinition";
-/** Written by the control plane into what it finds. */
+/** The control plane writes this field into existing objects. */
 const authorityField = "caBundle";
 
-/** What installing would do beside, and to, what is there: by component, without the noise of a new name and a new version. */
+/**
+ * The objects that the installation would add, change or remove, by component. Ignores differences that come from the
+ * new revision's name and version.
+ */
 export function compareRendered({ installed, rendered, namespaces, from, to }: RenderedInput): RenderedReport {
   const before = new Map(installed.filter(isOfInstallation).map((object) => [neutralKey(object, from), object]));
   const components = new Map<string, MutableComponent>();
@@ -67,7 +73,7 @@ interface MutableComponent extends RenderedComponentReport {
   readonly changed: ObjectChange[];
 }
 
-/** What two releases make of one install spec, object by object. */
+/** Compares object by object what two releases render from one install spec. */
 export function compareObjects(
   before: readonly UntypedObject[],
   after: readonly UntypedObject[],
@@ -86,9 +92,9 @@ export function compareObjects(
   });
 }
 
-/** What control planes make themselves, for Gateways, is no part of an installation. */
+/** Objects that control planes create for Gateways do not belong to an installation. */
 function isOfInstallation({ metadata: { name = "", labels = {}, ownerReferences = [] } }: UntypedObject): boolean {
-  // Tags and the validator behind them are moved, not installed again.
+  // The upgrade moves tags and their validator. It does not install them again.
   if (labels["istio.io/tag"] !== undefined || name === "istiod-default-validator") return false;
   return (
     ownerReferences.length === 0 &&
@@ -112,7 +118,7 @@ function comparable(object: Json, side: Side): Json {
   );
 }
 
-/** Files in a ConfigMap are compared by what they say, not by how they are written. */
+/** Parses the files in a ConfigMap, so that a comparison ignores their formatting. */
 function withParsedData(object: Readonly<Record<string, Json>>): Json {
   const data = object["data"];
   if (!isTree(data)) return object;

@@ -1,7 +1,7 @@
 import { maxNamed, type ResourceChangeType, type ResourceGroup } from "../report.ts";
 import { canonical, fieldChanges, type FieldChange, type Json } from "./tree-diff.ts";
 
-/** What one proxy would get: type (`cluster`) -> resource's name -> resource. */
+/** The configuration that one proxy would receive: type (`cluster`) -> resource name -> resource. */
 export type ProxyResources = ReadonlyMap<string, ReadonlyMap<string, Json>>;
 
 export interface ResourceChange {
@@ -12,7 +12,7 @@ export interface ResourceChange {
   readonly changes: readonly FieldChange[];
 }
 
-/** How two answers to one proxy differ, resource by resource. */
+/** The differences between two answers to one proxy, resource by resource. */
 export function resourceChanges(proxy: string, before: ProxyResources, after: ProxyResources): ResourceChange[] {
   const found: ResourceChange[] = [];
   for (const type of new Set([...before.keys(), ...after.keys()])) {
@@ -38,7 +38,10 @@ interface Grouping {
   readonly proxies: Set<string>;
 }
 
-/** Equal changes told once, with all resources and proxies that have them; the widest first. `nameOf` makes of a proxy what is shown. */
+/**
+ * Groups equal changes with all their resources and proxies, the most frequent first. `nameOf` gives the name of a
+ * proxy to show.
+ */
 export function groupChanges(changes: readonly ResourceChange[]): ResourceGroup[] {
   const groups = new Map<string, Grouping>();
   for (const change of changes) {
@@ -62,7 +65,7 @@ export function groupChanges(changes: readonly ResourceChange[]): ResourceGroup[
     }));
 }
 
-/** Equal for changes that say the same, whatever resource they are of. */
+/** A key that is equal for equal changes, whichever resource they concern. */
 export function signatureOf({ type, change, changes }: ResourceChange): string {
   return canonical([
     type,

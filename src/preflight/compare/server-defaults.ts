@@ -2,11 +2,11 @@ import type { FieldChange, Json } from "./tree-diff.ts";
 
 interface ServerDefault {
   readonly path: RegExp;
-  /** Absent: whatever it is. */
+  /** Any value if absent. */
   readonly values?: readonly Json[];
 }
 
-/** What an API server fills in where an object says nothing: it is in a live object, and in no rendered one. */
+/** Defaults of the API server. Live objects contain them, and rendered objects do not. */
 const defaults: readonly ServerDefault[] = [
   { path: /\.rules\[[^\]]*\]\.scope$|^rules\[[^\]]*\]\.scope$/, values: ["*"] },
   { path: /(fieldRef|resourceFieldRef)\.apiVersion$/, values: ["v1"] },
@@ -36,7 +36,7 @@ const defaults: readonly ServerDefault[] = [
   { path: /^metadata\.annotations\["kubectl\.kubernetes\.io\/last-applied-configuration"\]$/ },
 ];
 
-/** False for a field that only the live side has and that its API server has put there. */
+/** False for a field that only the live object has, because the API server added it. */
 export function isWanted({ path, before, after }: FieldChange): boolean {
   if (after !== undefined) return true;
   return !defaults.some(

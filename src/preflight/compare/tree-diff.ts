@@ -1,9 +1,11 @@
-/** A value of JSON. */
+/** A JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [field: string]: Json };
 
-/** One field that differs; `before` or `after` is absent where the field is not there. */
+/** One field that differs. `before` or `after` is absent if that side lacks the field. */
 export interface FieldChange {
-  /** `spec.template.spec.containers[discovery].image`; list elements by their name where all have one. */
+  /**
+   * For example `spec.template.spec.containers[discovery].image`. List elements appear by name if all of them have one.
+   */
   readonly path: string;
   readonly before?: Json;
   readonly after?: Json;
@@ -11,7 +13,7 @@ export interface FieldChange {
 
 type Tree = Readonly<Record<string, Json>>;
 
-/** Every field that differs, in the order of paths as they are met; what exists on one side alone is one change, not one a leaf. */
+/** Every field that differs, in document order. A subtree that only one side has counts as one change. */
 export function fieldChanges(before: Json, after: Json): FieldChange[] {
   const changes: FieldChange[] = [];
   compare(before, after, "", changes);
@@ -43,7 +45,7 @@ function compareLists(before: readonly Json[], after: readonly Json[], path: str
   if (left !== undefined && right !== undefined) {
     for (const name of new Set([...left.keys(), ...right.keys()]))
       compareField(left.get(name), right.get(name), `${path}[${name}]`, changes);
-    // The order of filters and of routes is what they do.
+    // The order of filters and routes has meaning, so compare them by position.
     const [was, is] = [
       [...left.keys()].filter((name) => right.has(name)),
       [...right.keys()].filter((name) => left.has(name)),
@@ -58,7 +60,7 @@ function compareLists(before: readonly Json[], after: readonly Json[], path: str
   compareByContent(before, after, path, changes);
 }
 
-/** Elements that both lists have are left out; of the others it is said that they went or came. */
+/** Reports the elements that only one of the two lists has as added or removed. */
 function compareByContent(before: readonly Json[], after: readonly Json[], path: string, changes: FieldChange[]): void {
   const left = new Map<string, number>();
   for (const element of before) left.set(canonical(element), (left.get(canonical(element)) ?? 0) + 1);
@@ -79,7 +81,7 @@ function compareByContent(before: readonly Json[], after: readonly Json[], path:
   for (const element of came) changes.push({ path: `${path}[]`, after: element });
 }
 
-/** The elements by their names; undefined when not all have one, or two have the same. */
+/** The elements by name. Undefined if an element has no name or two have the same. */
 function byName(list: readonly Json[]): ReadonlyMap<string, Json> | undefined {
   const named = new Map<string, Json>();
   for (const element of list) {
@@ -90,7 +92,7 @@ function byName(list: readonly Json[]): ReadonlyMap<string, Json> | undefined {
   return named;
 }
 
-/** The value as text that is equal for equal values, whatever the order of their fields. */
+/** A text that is equal for equal values, whatever the order of their fields. */
 export function canonical(value: Json): string {
   if (isList(value)) return `[${value.map(canonical).join(",")}]`;
   if (!isTree(value)) return JSON.stringify(value);
@@ -106,13 +108,13 @@ export function isList(value: Json | undefined): value is readonly Json[] {
   return Array.isArray(value);
 }
 
-/** A field name that would not read well in a path is quoted: `labels["istio.io/rev"]`. */
+/** Quotes a field name that would be ambiguous in a path: `labels["istio.io/rev"]`. */
 function join(path: string, field: string): string {
   if (!/^[\w-]+$/.test(field)) return `${path}[${JSON.stringify(field)}]`;
   return path === "" ? field : `${path}.${field}`;
 }
 
-/** The value with every string passed through `change`; names of fields too. */
+/** Applies `change` to every string of a value, field names included. */
 export function mapStrings(value: Json, change: (text: string) => string): Json {
   if (typeof value === "string") return change(value);
   if (isList(value)) return value.map((element) => mapStrings(element, change));

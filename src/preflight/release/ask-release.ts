@@ -10,7 +10,10 @@ import type { ChildResult } from "./child.ts";
 import { definitionFiles, type Release } from "./release.ts";
 import type { ReleaseRunner } from "./release-runner.ts";
 
-/** What a release would install for these IstioOperator specs, in their order. A user error says what it refuses. */
+/**
+ * The objects that a release would install for these IstioOperator specs, in order. Throws a user error with what the
+ * release refuses.
+ */
 export async function askManifest(
   runner: ReleaseRunner,
   release: Release,
@@ -37,7 +40,7 @@ export async function askManifest(
   return objects;
 }
 
-/** What a profile of a release says. */
+/** A release's built-in profile. */
 export async function askProfile(runner: ReleaseRunner, release: Release, profile: string): Promise<Json> {
   const result = await runner.run(release, ["profile", "dump", profile]);
   const [document] = result.code === 0 ? parseAllDocuments(result.stdout) : [];
@@ -46,7 +49,7 @@ export async function askProfile(runner: ReleaseRunner, release: Release, profil
   return document.toJS() as Json;
 }
 
-/** What a release says of the objects in the cluster behind the kubeconfig. */
+/** The messages of a release's analysis of the cluster in the kubeconfig. */
 export async function askAnalysis(
   runner: ReleaseRunner,
   release: Release,
@@ -82,7 +85,7 @@ export async function askAnalysis(
   return messages;
 }
 
-/** What a release's validation says of objects: `Error: VirtualService shop/web: spec.http[0].x is no field`. */
+/** The result of a release's validation of objects: `Error: VirtualService shop/web: spec.http[0].x is no field`. */
 export async function askValidation(
   runner: ReleaseRunner,
   release: Release,
@@ -106,7 +109,7 @@ export interface InjectionInput {
   readonly meshConfig: string;
 }
 
-/** The workloads as a release injects them, in the order in which they were given. */
+/** The workloads as a release injects them, in their given order. */
 export async function askInjection(
   runner: ReleaseRunner,
   release: Release,
@@ -143,7 +146,7 @@ export async function askInjection(
   return await Array.fromAsync(objectsInManifest(result.stdout));
 }
 
-/** The definitions of kinds that a release carries, whether an installation writes them or not. */
+/** The CustomResourceDefinitions that a release carries, whether or not an installation writes them. */
 export async function readDefinitions(release: Release): Promise<readonly UntypedObject[]> {
   const definitions: UntypedObject[] = [];
   for (const file of await definitionFiles(release))

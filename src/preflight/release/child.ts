@@ -9,7 +9,7 @@ export interface Program {
 
 export interface ChildOptions {
   readonly env: Environment;
-  /** Of JavaScript's heap; a release that is no Node program ignores it. */
+  /** The limit of JavaScript's heap. Programs other than Node ignore it. */
   readonly maxHeapMegabytes: number;
   readonly signal: AbortSignal;
 }
@@ -20,12 +20,12 @@ export interface ChildResult {
   readonly stderr: string;
 }
 
-/** What a release prints; a definition of every kind is about a megabyte. */
+/** The limit of a release's output. The definitions of all kinds take about a megabyte. */
 const maxOutputBytes = 64 << 20;
-/** After SIGTERM a process may take this long before it is killed. */
+/** The time between SIGTERM and SIGKILL. */
 const endMs = 2000;
 
-/** Starts a program and answers its process; it is ended, by its id, when the signal is aborted. */
+/** Starts a program and returns its process. Ends it by its process id when the signal aborts. */
 export function startChild(
   { command, args }: Program,
   more: readonly string[],
@@ -40,12 +40,12 @@ export function startChild(
   const stop = (): void => endChild(child);
   signal.addEventListener("abort", stop, { once: true });
   child.once("close", () => signal.removeEventListener("abort", stop));
-  // Whoever waits for it is told by `close`, or by `error` when it cannot be started.
+  // The caller learns of failures by `close`, or by `error` if the program cannot be started.
   child.on("error", () => undefined);
   return child;
 }
 
-/** Asks the process to end, and kills it when it has not within two seconds. */
+/** Asks the process to end, and kills it after two seconds. */
 export function endChild(child: ChildProcess): void {
   if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill("SIGTERM");
@@ -53,7 +53,10 @@ export function endChild(child: ChildProcess): void {
   child.once("close", () => clearTimeout(timer));
 }
 
-/** Runs a program to its end. Its own failure is a result; one that does not start, prints without end or takes too long is an error. */
+/**
+ * Runs a program to its end. A failure of the program is a result. A program that does not start, prints too much or
+ * takes too long is an error.
+ */
 export async function runChild(
   program: Program,
   args: readonly string[],

@@ -10,14 +10,16 @@ export interface ReleaseRunnerOptions {
   readonly signal: AbortSignal;
 }
 
-/** Processes of releases at one time. */
+/** The number of parallel processes of releases. */
 export const maxProcesses = 2;
 const maxHeapMegabytes = 1024;
 const timeoutMs = 180_000;
-/** Only the owner may read: a kubeconfig is among them. */
+/** Only the owner may read the files, because one of them is a kubeconfig. */
 const privateMode = 0o600;
 
-/** Runs verbs of releases, two at a time, with files in a directory of its own that `close` removes. */
+/**
+ * Runs verbs of releases, at most {@link maxProcesses} at once, with files in its own directory, which `close` removes.
+ */
 export class ReleaseRunner {
   readonly #options: ReleaseRunnerOptions;
   readonly #directory: string;
@@ -38,7 +40,7 @@ export class ReleaseRunner {
     await rm(this.#directory, { recursive: true, force: true });
   }
 
-  /** The path of a new private file with this text. */
+  /** Writes the text to a new private file and returns its path. */
   async file(name: string, text: string): Promise<string> {
     this.#files += 1;
     const path = join(this.#directory, `${this.#files}-${name}`);

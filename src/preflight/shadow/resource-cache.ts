@@ -27,12 +27,12 @@ const schemas: Readonly<Record<string, { readonly word: string; readonly schema?
   [extensionType]: { word: "extension" },
 };
 
-/** What people call resources of a type. */
+/** The name that people use for resources of a type. */
 export function wordOf(typeUrl: string): string {
   return schemas[typeUrl]?.word ?? typeUrl;
 }
 
-/** One resource as it is compared, and what it makes a proxy ask for. */
+/** A resource in its comparable form, with the names of the resources that it makes a proxy request. */
 export interface CachedResource {
   readonly name: string;
   readonly resource: Json;
@@ -42,14 +42,14 @@ export interface CachedResource {
 }
 
 /**
- * Resources by their bytes. Most proxies of a mesh get the same ones, of either release, so each is decoded once and held once; equal
- * ones are one object.
+ * Resources by their bytes. Most proxies of a mesh receive the same ones from both releases, so each is decoded and
+ * held once. Equal resources are one object.
  */
 export class ResourceCache {
   readonly #side: Side;
   readonly #known = new Map<string, CachedResource>();
 
-  /** Texts of this side's versions are made neutral. */
+  /** Texts with this side's versions are neutralised. */
   constructor(side: Side) {
     this.#side = side;
   }
@@ -73,7 +73,10 @@ export class ResourceCache {
   }
 }
 
-/** As JSON with the names of Envoy's configuration. What holds a type that is not known here carries a digest of all of it as well. */
+/**
+ * Converts a message to JSON with Envoy's field names. A message that contains an unknown type also carries a digest of
+ * its bytes.
+ */
 export function decode(schema: DescMessage, bytes: Uint8Array): Json {
   const known = envoyRegistry();
   const unknown = new Set<string>();
@@ -109,7 +112,7 @@ function endpointNames(cluster: Json): string[] {
   return typeof name === "string" ? [name] : [];
 }
 
-/** The `field` of every object called `parent`, at any depth. */
+/** The value of `field` in every object called `parent`, at any depth. */
 function namesBelow(value: Json, parent: string, field: string): string[] {
   if (isList(value)) return value.flatMap((element) => namesBelow(element, parent, field));
   if (!isTree(value)) return [];
@@ -126,7 +129,10 @@ function extensionNames(value: Json): string[] {
   return [...own, ...Object.values(value).flatMap(extensionNames)];
 }
 
-/** Endpoints in one order, and without keys that were fetched from elsewhere: both depend on the moment, not on the release. */
+/**
+ * Sorts the endpoints, and removes keys that were fetched from elsewhere. Both depend on the moment and not on the
+ * release.
+ */
 function withoutChance(value: Json): Json {
   if (isList(value)) return value.map(withoutChance);
   if (!isTree(value)) return value;

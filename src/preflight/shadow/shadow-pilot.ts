@@ -1,6 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
+import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import { transientError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
 import {
   serveReadOnlyRelay,
@@ -17,30 +18,36 @@ export interface ShadowPilotOptions {
   readonly release: Release;
   readonly runner: ReleaseRunner;
   readonly kubeConfig: KubeConfig;
-  /** YAML of the mesh config that it shall have. */
+  /** The mesh config to run with, as YAML. */
   readonly meshConfig: string;
-  /** What its Deployment says, as far as it is plain text. */
+  /** The environment of its Deployment, as far as it has plain values. */
   readonly env: Environment;
-  /** Whose objects it reads; both shadows of a comparison have the same, so that only the releases differ. */
+  /**
+   * The revision whose objects it reads. Both control planes of a comparison have the same one, so that only their
+   * releases differ.
+   */
   readonly revision: string;
   readonly namespace: string;
-  /** Resources that it shall not see. */
+  /** Resources to hide from it. */
   readonly hidden?: readonly string[];
-  /** Objects that it shall see in the place of those that are there. */
+  /** Objects to show it in place of the live ones. */
   readonly overlaid?: readonly OverlaidObject[];
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** A control plane of a release that runs beside the mesh, reads the live objects and writes nothing. */
+/** A control plane of a release that runs beside the mesh. It reads the live objects and writes nothing. */
 export interface ShadowPilot {
-  /** Where it answers proxies without TLS. */
+  /** The address at which it answers proxies without TLS. */
   readonly target: string;
-  /** Writes that it tried. */
+  /** The writes that it attempted. */
   readonly refusedWrites: readonly string[];
   /** Whether its process has ended. */
   readonly hasEnded: boolean;
-  /** Shows it these objects from now on, in the place of those that it was shown before; resolves when all that follows from them is what proxies are sent. Serin's alone. */
+  /**
+   * Replaces the objects that it is shown. Resolves when proxies would receive everything that follows from them. Only
+   * Serin's control plane supports this.
+   */
   overlay(objects: readonly OverlaidObject[]): Promise<void>;
   stop(): Promise<void>;
 }
@@ -52,7 +59,24 @@ const processedLimitMs = 5000;
 const processedPollMs = 10;
 const keptErrorBytes = 16 << 10;
 
-/** Its own kubeconfig leads to a relay that passes reads on and refuses everything else, whatever the release does. */
+/** The identity and addresses of an installed control plane. The shadow has its own. */
+const identityVariables: ReadonlySet<string> = new Set([
+  "KUBECONFIG",
+  "REVISION",
+  "POD_NAME",
+  "POD_NAMESPACE",
+  "SERVICE_ACCOUNT",
+]);
+
+/** The environment of an installed control plane for a shadow: variables with plain values, without its identity. */
+export function shadowEnvironment(template: PodTemplate | undefined): Environment {
+  const variables = template?.spec?.containers.find(({ name }) => name === "discovery")?.env ?? [];
+  return Object.fromEntries(
+    variables.flatMap(({ name, value }) => (value === undefined || identityVariables.has(name) ? [] : [[name, value]])),
+  );
+}
+
+/** Its kubeconfig leads to a relay that passes reads on and refuses everything else. */
 export async function startShadowPilot(options: ShadowPilotOptions): Promise<ShadowPilot> {
   const { release, runner, kubeConfig, clock, log, hidden = [], overlaid = [] } = options;
   if (release.pilot === undefined)
@@ -158,7 +182,7 @@ function argumentsOf({ kind }: Release, mesh: string, kubeconfig: string, ports:
   return [...common, ...own].filter((word) => word !== undefined);
 }
 
-/** Of upstream's control plane everything that writes is switched off; what is left of it the relay refuses. */
+/** Switches off everything in upstream's control plane that writes. The relay refuses the rest. */
 const readOnlyIstio: Environment = {
   ENABLE_CA_SERVER: "false",
   PILOT_CERT_PROVIDER: "none",
@@ -230,7 +254,7 @@ function lastLine(errors: string): string {
   return line === "" ? "" : `: ${line.replaceAll("\t", " ")}`;
 }
 
-/** Ports that nobody listens on at this moment; each held until all are known. */
+/** Finds free ports. Holds each until all are found, so that none is found twice. */
 async function freePorts(count: number): Promise<readonly number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {

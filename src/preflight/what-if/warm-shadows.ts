@@ -3,7 +3,7 @@ import type { KubeConfig } from "../../kube/index.ts";
 import type { ReleaseRunner } from "../release/release-runner.ts";
 import type { ShadowPilots } from "../shadow/compare-proxies.ts";
 
-/** Control planes that nobody has asked for so long are ended: they take some 200 MB. */
+/** Idle control planes end after this time, because they take some 200 MB. */
 export const warmIdleMs = 120_000;
 
 export interface WarmShadowsOptions {
@@ -11,10 +11,10 @@ export interface WarmShadowsOptions {
   readonly log: Logger;
 }
 
-/** What control planes were started with. They follow the cluster by themselves; nobody's are used for another. */
+/** Identifies what a pair of control planes was started with. A pair serves only questions with the same key. */
 export interface WarmKey {
   readonly kubeConfig: KubeConfig;
-  /** Release, revision, mesh configuration and environment. */
+  /** The release, revision, mesh configuration and environment. */
   readonly text: string;
 }
 
@@ -24,7 +24,7 @@ interface WarmPair {
   readonly runner: ReleaseRunner;
 }
 
-/** A pair of control planes that is kept for the next question, one at most. Used by one question at a time. */
+/** Keeps at most one pair of control planes for the next question. One question at a time uses it. */
 export class WarmShadows {
   readonly #options: WarmShadowsOptions;
   #kept: WarmPair | undefined;
@@ -34,7 +34,10 @@ export class WarmShadows {
     this.#options = options;
   }
 
-  /** The pair that is kept where it is of this key and lives; any other is ended. Whoever takes it gives it back by `keep`, or ends it. */
+  /**
+   * Takes the kept pair if it has this key and is alive, and ends any other. The caller returns it by `keep`, or ends
+   * it.
+   */
   async take({ kubeConfig, text }: WarmKey): Promise<WarmPair | undefined> {
     const kept = this.#kept;
     this.#kept = undefined;
@@ -63,7 +66,7 @@ export class WarmShadows {
       );
   }
 
-  /** Ends what is kept. */
+  /** Ends the kept pair. */
   async close(): Promise<void> {
     this.#idle?.[Symbol.dispose]();
     const kept = this.#kept;

@@ -7,10 +7,11 @@ import { openRelease } from "../release/release.ts";
 import { ReleaseRunner } from "../release/release-runner.ts";
 import { compareEachProxy, startBoth, type ShadowPilots, type ShadowSide } from "../shadow/compare-proxies.ts";
 import { liveProxies, type LiveProxy } from "../shadow/live-proxies.ts";
+import { shadowEnvironment } from "../shadow/shadow-pilot.ts";
 import { WarmShadows, type WarmKey } from "./warm-shadows.ts";
 
 export interface WhatIfOptions {
-  /** The tree whose control plane is run. */
+  /** The release tree whose control plane is run. */
   readonly releaseDirectory: string;
   readonly istioNamespace: string;
   readonly env: Environment;
@@ -20,15 +21,15 @@ export interface WhatIfOptions {
 
 export interface WhatIfQuestion {
   readonly client: KubeClient;
-  /** By whose credentials the control planes read. */
+  /** The credentials by which the control planes read. */
   readonly kubeConfig: KubeConfig;
-  /** As the API server would have them once they are applied. */
+  /** The objects as the API server would store them. */
   readonly objects: readonly OverlaidObject[];
   readonly signal: AbortSignal;
 }
 
 export interface WhatIfChange {
-  /** `route 80`. */
+  /** For example `route 80`. */
   readonly resource: string;
   readonly change: "added" | "changed" | "removed";
   readonly difference: string;
@@ -41,13 +42,13 @@ export interface WhatIfReport {
     readonly type: string;
     readonly changes: readonly WhatIfChange[];
   }[];
-  /** Proxies that were asked for; replicas of a workload are one. */
+  /** The number of proxies that were compared. All replicas of a workload count as one. */
   readonly compared: number;
-  /** Why it is not the whole answer, in sentences. */
+  /** Sentences that say why the answer is incomplete. */
   readonly incomplete: readonly string[];
 }
 
-/** Beyond this, people would wait too long; those of the objects' own namespaces come first. */
+/** More would take longer than people wait. Proxies in the objects' own namespaces come first. */
 const maxProxies = 120;
 const maxChangesOfProxy = 50;
 const maxDifferenceLength = 2_000;
@@ -55,9 +56,10 @@ const maxFields = 20;
 const proxyTypes: Readonly<Record<string, string>> = { router: "gateway" };
 
 /**
- * What proxies would be sent with these objects and are not sent without: by two processes of a control plane beside the mesh that read
- * the live objects, one of them with the new ones in their place, and write nothing. The first question takes some seconds; the processes
- * (some 200 MB) are kept for {@link warmIdleMs} after each, and follow the cluster, so that the next ones take less than one.
+ * Compares what proxies would be sent with and without the given objects. Two control planes run beside the mesh, read
+ * the live objects and write nothing; one of them sees the new objects. The first question takes some seconds. The
+ * processes (some 200 MB) stay for {@link warmIdleMs} and follow the cluster, so later questions take less than one
+ * second.
  */
 export class WhatIf {
   readonly #options: WhatIfOptions;
@@ -68,7 +70,7 @@ export class WhatIf {
     this.#warm = new WarmShadows(options);
   }
 
-  /** One question at a time. */
+  /** Answers one question at a time. */
   async ask({ client, kubeConfig, objects, signal }: WhatIfQuestion): Promise<WhatIfReport> {
     const { releaseDirectory, istioNamespace } = this.#options;
     const release = await openRelease("what-if", releaseDirectory);
@@ -100,7 +102,7 @@ export class WhatIf {
       release,
       version: release.version,
       meshConfig: mesh?.data?.["mesh"] ?? "{}",
-      env: environmentOf(deployments, revision),
+      env: shadowEnvironment(deploymentOf(deployments, revision)?.spec?.template),
     };
     const failures: string[] = [];
     const changes = await this.#compare(side, revision, asked, { client, kubeConfig, objects, signal }, failures);
@@ -113,7 +115,7 @@ export class WhatIf {
     };
   }
 
-  /** Ends the processes that are kept. */
+  /** Ends the kept processes. */
   async close(): Promise<void> {
     await this.#warm.close();
   }
@@ -160,7 +162,7 @@ export class WhatIf {
     failures: string[],
   ): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
     const { istioNamespace: namespace, env, clock, log } = this.#options;
-    // The processes outlast the question, and end with it where it is given up.
+    // The processes outlive a question that is answered, and end with one that is given up.
     const ended = new AbortController();
     const giveUp = (): void => ended.abort(signal.reason);
     signal.addEventListener("abort", giveUp, { once: true });
@@ -179,7 +181,7 @@ export class WhatIf {
         namespace,
       });
       const changes = await compareEachProxy({ version: side.version, proxies, pilots, signal }, failures);
-      // What it cannot be rid of, it is not kept with.
+      // A control plane that cannot drop the objects is not kept.
       const isClean = await pilots.to.overlay([]).then(
         () => true,
         () => false,
@@ -197,7 +199,7 @@ export class WhatIf {
   }
 }
 
-/** The revision that most proxies are of: a control plane reads for one. */
+/** The revision of most proxies, because a control plane reads for one revision. */
 function revisionOf(proxies: readonly LiveProxy[], deployments: readonly Deployment[], incomplete: string[]): string {
   const known = deployments.map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
   if (known.length === 0) throw userError("not-found", "no control plane is installed", { hint: "serin install" });
@@ -217,24 +219,6 @@ function versionOf(deployments: readonly Deployment[], revision: string): string
     deploymentOf(deployments, revision)?.spec?.template?.spec?.containers.find(({ name }) => name === "discovery")
       ?.image ?? "";
   return /:([\w.+-]+)$/.exec(image)?.[1]?.replace(/-(distroless|debug)$/, "") ?? "";
-}
-
-/** What says who and where it is, a shadow is told itself. */
-const ownVariables: ReadonlySet<string> = new Set([
-  "KUBECONFIG",
-  "REVISION",
-  "POD_NAME",
-  "POD_NAMESPACE",
-  "SERVICE_ACCOUNT",
-]);
-
-function environmentOf(deployments: readonly Deployment[], revision: string): Environment {
-  const variables =
-    deploymentOf(deployments, revision)?.spec?.template?.spec?.containers.find(({ name }) => name === "discovery")
-      ?.env ?? [];
-  return Object.fromEntries(
-    variables.flatMap(({ name, value }) => (value === undefined || ownVariables.has(name) ? [] : [[name, value]])),
-  );
 }
 
 function changedProxy(proxy: LiveProxy, changes: readonly ResourceChange[]): WhatIfReport["proxies"][number] {
