@@ -11,12 +11,12 @@ import { keepAlive } from "./tcp-keepalive.ts";
 
 const defaultBacklog = 4096;
 
-/** Where to accept: a listening descriptor (which this takes over), or an address of our own. */
+/** Where to listen: on a given descriptor, whose ownership passes to the callee, or on an address. */
 export type ListenOptions =
   | { readonly fd: number }
   | {
       readonly address: string;
-      /** 0 takes any free one. */
+      /** 0 means any free port. */
       readonly port: number;
       /** SO_REUSEPORT: several processes or threads may listen. */
       readonly reusePort?: boolean;
@@ -28,11 +28,11 @@ export interface BytePath {
   readonly kind: "libuv" | "node";
   connectTcp(options: ConnectOptions): Promise<ByteStream>;
   listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener>;
-  /** A connected socket's descriptor, which this takes over. */
+  /** Makes a stream of a connected socket. Takes ownership of the descriptor. */
   adoptTcp(fd: number): ByteStream;
 }
 
-/** The descriptor to dial with, when the options ask for more than a plain socket. */
+/** Opens a socket in advance if the options need more than a plain one. */
 function preparedSocket(options: ConnectOptions): number | undefined {
   const { namespaceFd, mark, sourceAddress, address } = options;
   if (namespaceFd === undefined && mark === undefined && sourceAddress === undefined) return undefined;
@@ -47,7 +47,7 @@ function connectName(options: ConnectOptions): string {
   return `connect to ${options.address}:${options.port}`;
 }
 
-/** Calls `give up` with a reason when the time is over or the signal is aborted; disposing stops both. */
+/** Calls `giveUp` with a reason on timeout or abort. Disposing the result cancels both. */
 function limit(options: ConnectOptions, giveUp: (error: Error) => void): Disposable {
   const { signal, timeoutMs } = options;
   const timer = setTimeout(
@@ -238,7 +238,8 @@ function dialSocket(options: ConnectOptions): Socket {
   const fd = preparedSocket(options);
   const target = { host: options.address, port: options.port };
   if (fd === undefined) return connectSocket({ ...target, allowHalfOpen: true });
-  // With a descriptor node starts to read at once, which an unconnected socket cannot; `manualStart` is not in its types.
+  // Given a descriptor, node starts reading at once, and an unconnected socket cannot be read. Node's types lack
+  // `manualStart`.
   const socket = new Socket({
     fd,
     readable: true,
@@ -251,7 +252,7 @@ function dialSocket(options: ConnectOptions): Socket {
 
 let chosen: BytePath | undefined;
 
-/** The byte path by name, for tests; undefined when this node cannot run it. */
+/** The byte path by name, for tests. Undefined if this version of Node cannot run it. */
 export function bytePath(kind: BytePath["kind"]): BytePath | undefined {
   if (kind === "node") return new NodePath();
   const binding = libuvBinding();
@@ -263,14 +264,19 @@ function best(): BytePath {
   return chosen;
 }
 
-/** Dials an IP address; fails with code `timeout`, `connection-refused`, `host-unreachable`, `aborted` and the like. */
+/**
+ * Connects to an IP address. Error codes: `timeout`, `connection-refused`, `host-unreachable`, `aborted` and others.
+ */
 export async function connectTcp(options: ConnectOptions): Promise<ByteStream> {
   const stream = await best().connectTcp(options);
   if (options.keepalive !== undefined) keepAlive(stream, options.keepalive);
   return stream;
 }
 
-/** Accepts until closed; the stream that `accept` gets is paused. Fails with code `address-in-use` and the like. */
+/**
+ * Accepts connections until closed. Passes each stream to `accept` in paused state. Error codes: `address-in-use` and
+ * others.
+ */
 export function listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener> {
   return best().listenTcp(options, accept);
 }

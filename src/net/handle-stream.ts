@@ -5,24 +5,24 @@ import { uvEndOfFile, type LibuvBinding, type NameOut, type StreamHandle, type W
 import { uvError } from "./node-error.ts";
 import { deliver, ReadBuffer, readBufferOf, readBufferTiers } from "./read-buffer.ts";
 
-/** A stream that is given more than this while the peer does not read is closed: its writer ignores back pressure. */
+/** A stream with more queued bytes is closed, because its writer ignores back pressure. */
 const maxBufferedBytes = 64 << 20;
-/** TLS copies what it is given, so a write there only says no above this. */
+/** TLS copies what is written, so writes return false only above this amount. */
 const tlsHighWaterBytes = 128 << 10;
-/** The largest TLS record: with less room than this left, what has been gathered is delivered. */
+/** The largest TLS record. If less room is left in the buffer, the gathered bytes are delivered. */
 const tlsRecordBytes = 16_384;
 const fullReadsToGrow = 2;
 const smallReadsToShrink = 16;
 
 const noAddress: SocketAddress = { address: "", port: 0 };
 
-/** What differs between a TCP handle and a TLS one. */
+/** The differences between a TCP handle and a TLS handle. */
 export interface HandleBacking {
   readonly handle: StreamHandle;
-  /** Records of one turn are joined, and paused reads may still bring some. */
+  /** Records of one turn are joined. A paused TLS handle may still deliver some. */
   readonly tls: boolean;
   name(which: "local" | "remote", out: NameOut): number;
-  /** Closes the handle and all under it; `done` is called later. */
+  /** Closes the handle and those below it. Calls `done` later. */
   close(reset: boolean, done: () => void): void;
 }
 
@@ -45,12 +45,12 @@ export class HandleStream implements ByteStream {
   #filledUpTo = 0;
   #fullReads = 0;
   #smallReads = 0;
-  /** The largest of {@link readBufferTiers} that reads may take. */
+  /** The index of the largest of {@link readBufferTiers} that reads may use. */
   maxReadTier = readBufferTiers.length - 1;
   #flushScheduled = false;
   #paused = true;
   #readEnded = false;
-  /** What TLS had decrypted while we were paused, and what was given back. */
+  /** Bytes that TLS decrypted while the stream was paused, and bytes that were put back. */
   #early: Buffer[] = [];
   #earlyEnd = false;
   #earlyScheduled = false;
@@ -95,7 +95,7 @@ export class HandleStream implements ByteStream {
     return this.#inFlightBytes + this.#queuedBytes;
   }
 
-  /** Gives the handle to somebody else (a TLS handshake); this stream is dead from then on. */
+  /** Hands the handle over, for example to a TLS handshake. The stream must not be used afterwards. */
   detach(): StreamHandle {
     invariant(
       this.#state === "open" && this.#paused && this.bufferedBytes === 0,
@@ -107,7 +107,7 @@ export class HandleStream implements ByteStream {
     return this.#handle;
   }
 
-  /** Puts bytes in front of what still comes; only while paused. */
+  /** Puts bytes back in front of those to come. Allowed only while paused. */
   unread(bytes: Buffer): void {
     if (this.#state === "open") this.#early.unshift(bytes);
   }
@@ -138,12 +138,12 @@ export class HandleStream implements ByteStream {
       return false;
     }
     if (!this.#binding.lastWriteWasAsync()) return true;
-    // TLS has encrypted its copy by now; TCP goes on reading from our bytes.
+    // TLS has encrypted its own copy by now. TCP still reads from our bytes.
     this.#awaitWrite(request, bytes.length, this.#backing.tls ? [] : held(bytes));
     return this.#room();
   }
 
-  /** As one {@link write} of all of them, by one call of the kernel; none is copied over TCP. */
+  /** Writes all chunks like one {@link write}, with one system call. Nothing is copied over TCP. */
   writeAll(chunks: readonly Uint8Array[]): boolean {
     if (this.#state !== "open") return false;
     invariant(!this.#ending, "a stream was written to after its end");
@@ -178,7 +178,7 @@ export class HandleStream implements ByteStream {
     this.#close(options.error, options.reset === true);
   }
 
-  /** The transport under us has failed by itself. */
+  /** Called when the transport below has failed. */
   transportClosed(error: Error | undefined): void {
     this.#close(error, false);
   }
@@ -205,7 +205,7 @@ export class HandleStream implements ByteStream {
   }
 
   #awaitWrite(request: WriteRequest, length: number, buffers: readonly ReadBuffer[]): void {
-    // A request that went asynchronous is never used again inside its own completion.
+    // A request that completed asynchronously must not be reused inside its own completion.
     this.#request = undefined;
     this.#inFlightBytes = length;
     this.#inFlightBuffers = buffers;
@@ -249,7 +249,7 @@ export class HandleStream implements ByteStream {
     const request = this.#binding.newShutdownRequest();
     request.oncomplete = () => this.#shutDownDone();
     const status = this.#handle.shutdown(request);
-    // 1: done at once. Otherwise the peer has gone already, and reading tells how.
+    // 1 means that it is done already. Any other number means that the peer is gone, and the next read reports why.
     if (status !== 0) this.#shutDownDone();
   }
 
@@ -271,7 +271,7 @@ export class HandleStream implements ByteStream {
     if (status !== 0) this.#fail("read", status);
   }
 
-  /** Gives libuv the memory for its next read, when that changes. */
+  /** Gives libuv the memory for its next read if that memory changes. */
   #onRead(): Buffer | undefined {
     const result = this.#binding.readResult();
     const buffer = this.#buffer;
@@ -291,7 +291,7 @@ export class HandleStream implements ByteStream {
     return this.#nextArea(buffer, lastRead);
   }
 
-  /** Whether more records of this turn may join what is there. */
+  /** Whether more records of this turn may join those in the buffer. */
   #gather(buffer: ReadBuffer): boolean {
     if (buffer.tier === 0 || buffer.area.length - this.#filledUpTo < tlsRecordBytes) return false;
     if (!this.#flushScheduled) {
@@ -383,14 +383,14 @@ export class HandleStream implements ByteStream {
     this.#close(uvError(`${what} ${this.remote.address}:${this.remote.port}`, status), false);
   }
 
-  /** The state may have changed under a call; asking anew keeps the compiler from assuming that it has not. */
+  /** Reads the state through a call, because the compiler would otherwise assume that a callback has not changed it. */
   #stateIs(state: "open" | "closing" | "detached"): boolean {
     return this.#state === state;
   }
 
   #close(error: Error | undefined, reset: boolean): void {
     if (this.#state !== "open") return;
-    // They cannot be asked once the handle is closed, and logs want them.
+    // Ask now, because logs need the addresses after the handle has closed.
     this.#local ??= this.#name("local");
     this.#remote ??= this.#name("remote");
     this.#state = "closing";
@@ -413,7 +413,10 @@ function held(bytes: Uint8Array): ReadBuffer[] {
   return [buffer];
 }
 
-/** Writes chunks one behind the other, as one write where the stream can; answers, and holds on to the bytes, as {@link ByteStream.write}. */
+/**
+ * Writes chunks in order, with one system call if the stream supports that. Returns, and keeps the bytes, like {@link
+ * ByteStream.write}.
+ */
 export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boolean {
   if (stream instanceof HandleStream) return stream.writeAll(chunks);
   let room = true;
@@ -421,7 +424,7 @@ export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boo
   return room;
 }
 
-/** For connections that are many and say little: none keeps a large buffer for what may come, and much at once comes in small chunks. */
+/** For numerous quiet connections: keeps no large buffer for each, so large data arrives in small chunks. */
 export function readInSmallChunks(stream: ByteStream): void {
   if (stream instanceof HandleStream) stream.maxReadTier = 0;
 }

@@ -27,7 +27,7 @@ export { isSystemCode, networkError } from "./node-error.ts";
 export { peek, unread, type Peeked, type PeekOptions } from "./peek.ts";
 export { RouteNetlink } from "./route-netlink.ts";
 export { streamDuplex } from "./stream-duplex.ts";
-// The codecs that callers of the netlink sockets need.
+// The codecs that users of the netlink sockets need.
 export {
   action,
   bytesToIp,

@@ -3,7 +3,9 @@ import type Koffi from "koffi";
 import { loadPackage } from "../base/index.ts";
 import { systemError } from "./node-error.ts";
 
-/** The functions of libc that node does not offer. Results are as in C: -1 means that {@link lastErrorName} knows why. */
+/**
+ * The functions of libc that node does not offer. Results are as in C: after -1, {@link lastErrorName} gives the error.
+ */
 export interface Libc {
   setns(fd: number, type: number): number;
   unshare(flags: number): number;
@@ -56,16 +58,16 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   chdir: "int chdir(const char *path)",
 };
 
-/** Whoever uses sockets of the own namespace alone, as the control plane does, needs none of it. */
+/** Loaded on demand, because processes such as the control plane never leave their own network namespace. */
 let library: typeof Koffi | undefined;
 const koffi = (): typeof Koffi => (library ??= loadPackage<typeof Koffi>("koffi"));
 
 let loaded: Libc | undefined;
 
-/** libc, loaded at the first use. */
+/** The functions of libc. The first call loads them. */
 export function libc(): Libc {
   if (loaded === undefined) {
-    // The handle of the running program: its libc, be it glibc or musl.
+    // The handle of the running program gives its own libc, whether glibc or musl.
     const own = koffi().load(null);
     loaded = Object.fromEntries(
       Object.entries(prototypes).map(([name, prototype]) => [name, own.func(prototype)]),
@@ -74,7 +76,7 @@ export function libc(): Libc {
   return loaded;
 }
 
-/** The name of an errno: `ENOENT`, or the number where it has none. */
+/** The name of an errno (`ENOENT`), or its number if it has no name. */
 export function errorName(number: number): string {
   try {
     return getSystemErrorName(-number);
@@ -83,29 +85,29 @@ export function errorName(number: number): string {
   }
 }
 
-/** The name of the last call's errno; ask before any other call. */
+/** The name of the last call's errno. Read it before any other call. */
 export function lastErrorName(): string {
   return errorName(koffi().errno());
 }
 
-/** Gives a result back, or throws what libc said; `what` is for the message: `setns`. */
+/** Returns the result, or throws the error of libc. `what` names the call in the message: `setns`. */
 export function check(what: string, result: number | bigint): number {
   if (result < 0) throw systemError(what, lastErrorName());
   return Number(result);
 }
 
-/** Where a buffer's bytes are in memory; it must be kept alive while that is used. */
+/** The memory address of a buffer. The buffer must stay referenced while the address is in use. */
 export function addressOf(bytes: Uint8Array): bigint {
   return koffi().address(bytes);
 }
 
-/** Calls `ready` whenever the descriptor can be read or has hung up, until disposed. Keeps the process alive. */
+/** Calls `ready` whenever the descriptor is readable or has hung up, until disposed. Keeps the process alive. */
 export function watchReadable(fd: number, ready: () => void): Disposable {
   const handle = koffi().node.poll(fd, { readable: true, disconnect: true }, () => ready());
   return closing(handle);
 }
 
-/** The same for writing. */
+/** Like {@link watchReadable}, for writing. */
 export function watchWritable(fd: number, ready: () => void): Disposable {
   const handle = koffi().node.poll(fd, { writable: true }, () => ready());
   return closing(handle);

@@ -1,7 +1,7 @@
-// node's internal bindings for TCP, which are not public API: the one place that touches them. `undefined` when this
-// node has none, or other ones; the byte path then runs on node:net.
+// Node's internal bindings for TCP, which are not public API. Only this file uses them. If this version of node lacks
+// them, the result is `undefined` and the byte path runs on node:net.
 
-/** A libuv stream as node wraps it: TCP, or TLS on top of it. Numbers below zero are libuv's errors. */
+/** A libuv stream as node wraps it: TCP, or TLS on top of TCP. Negative numbers are libuv's errors. */
 export interface StreamHandle {
   readonly fd: number;
   onread: () => Buffer | undefined;
@@ -9,9 +9,9 @@ export interface StreamHandle {
   readStart(): number;
   readStop(): number;
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
-  /** All chunks are buffers. */
+  /** All chunks must be buffers. */
   writev(request: WriteRequest, chunks: readonly Uint8Array[], allBuffers: true): number;
-  /** 1 when it is done already. */
+  /** Returns 1 if it is done already. */
   shutdown(request: ShutdownRequest): number;
   close(done?: () => void): void;
 }
@@ -41,7 +41,10 @@ export interface ConnectRequest {
 }
 export interface WriteRequest {
   oncomplete: (status: number) => void;
-  /** Of `writev`, which does not hold on to them itself: without this they could be collected while the kernel reads them. */
+  /**
+   * The chunks of a `writev`, which holds no reference to them. Without this, they could be collected while the kernel
+   * reads them.
+   */
   chunks?: readonly Uint8Array[];
 }
 export interface ShutdownRequest {
@@ -54,9 +57,9 @@ export interface LibuvBinding {
   newConnectRequest(): ConnectRequest;
   newWriteRequest(): WriteRequest;
   newShutdownRequest(): ShutdownRequest;
-  /** Of the read callback that runs now: bytes, or an error. */
+  /** The result of the running read callback: a number of bytes, or an error. */
   readResult(): number;
-  /** Whether the last write must wait for its completion. */
+  /** Whether the last write still waits for its completion. */
   lastWriteWasAsync(): boolean;
   readonly reusePortFlag: number;
   readonly ipv6OnlyFlag: number;
@@ -94,7 +97,7 @@ function loadModule(name: string): unknown {
 
 let loaded: LibuvBinding | undefined | null = null;
 
-/** The bindings, or undefined where they do not have the shape that the byte path needs. */
+/** The bindings. Undefined if they lack the shape that the byte path needs. */
 export function libuvBinding(): LibuvBinding | undefined {
   if (loaded === null) loaded = probe();
   return loaded;

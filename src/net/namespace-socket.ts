@@ -8,40 +8,41 @@ import { systemError } from "./node-error.ts";
 export interface NamespaceSocketOptions {
   readonly address: string;
   readonly port: number;
-  /** IP_TRANSPARENT: may take what is addressed to others. */
+  /** IP_TRANSPARENT: accepts connections to addresses of other hosts. */
   readonly transparent?: boolean;
   readonly reusePort?: boolean;
-  /** On `::`, IPv6 alone; true when absent. */
+  /** Whether a socket on `::` takes IPv6 only. True if absent. */
   readonly ipv6Only?: boolean;
   /** SO_MARK. */
   readonly mark?: number;
 }
 
 export interface NamespaceListenOptions extends NamespaceSocketOptions {
-  /** Connections that may wait to be accepted; 4096 when absent. */
+  /** The number of connections that may wait for accept. 4096 if absent. */
   readonly backlog?: number;
 }
 
 export interface ConnectingSocketOptions {
   readonly family: IpFamily;
   readonly mark?: number;
-  /** Dial from this address, which need not be ours: sets IP_TRANSPARENT, unless it is a loopback address. */
+  /** Dial from this address, which may belong to another host. Sets IP_TRANSPARENT unless it is a loopback address. */
   readonly sourceAddress?: string;
-  /** Any free port when absent; of an address that is not ours, one that its owner does not dial from by default. */
+  /** Absent: any free port. For another host's address, a port outside that host's own ephemeral range. */
   readonly sourcePort?: number;
 }
 
 const defaultBacklog = 4096;
 
 /**
- * Where ports for another host's address are taken from. Below Linux's `ip_local_port_range` (32768 to 60999): a port of that
- * range could be one that the other host dials the same server from, and then its SYN would meet our connection and get no answer.
+ * The range of ports for connections from another host's address. It lies below Linux's `ip_local_port_range` (32768 to
+ * 60999). The other host may dial the same server from a port of that range. Its SYN would then meet our connection and
+ * stay unanswered.
  */
 const foreignPorts = { first: 1024, end: 32_768 } as const;
-/** Ports that are tried, before the kernel picks any. */
+/** The number of ports to try before the kernel picks one. */
 const foreignPortAttempts = 4;
 
-/** A listening TCP socket in a namespace (our own when undefined). The descriptor is the caller's to close or to hand on. */
+/** Opens a listening TCP socket in a namespace, or in our own if undefined. The caller owns the descriptor. */
 export function listenTcpInNamespace(namespaceFd: number | undefined, options: NamespaceListenOptions): number {
   return inNamespace(namespaceFd, () => {
     const fd = boundSocket(linux.socketStream, options);
@@ -51,12 +52,12 @@ export function listenTcpInNamespace(namespaceFd: number | undefined, options: N
   });
 }
 
-/** A bound UDP socket; give it to `dgram`'s `bind({ fd })`. Bind 127.0.0.1 and ::1 one by one, not all addresses. */
+/** Opens a bound UDP socket for `dgram`'s `bind({ fd })`. Bind 127.0.0.1 and ::1 separately, not all addresses. */
 export function bindUdpInNamespace(namespaceFd: number | undefined, options: NamespaceSocketOptions): number {
   return inNamespace(namespaceFd, () => boundSocket(linux.socketDatagram, options));
 }
 
-/** A TCP socket that is not connected yet, for {@link connectTcp} or `net.Socket({ fd })`. */
+/** Opens an unconnected TCP socket for {@link connectTcp} or `net.Socket({ fd })`. */
 export function openTcpSocketInNamespace(namespaceFd: number | undefined, options: ConnectingSocketOptions): number {
   return inNamespace(namespaceFd, () => {
     const fd = openSocket(options.family, linux.socketStream);
@@ -81,7 +82,7 @@ export function mayMarkSockets(mark: number): boolean {
   }
 }
 
-/** Where a redirected connection was going; undefined when nobody redirected it (no conntrack entry). */
+/** The original destination of a redirected connection. Undefined if it was not redirected (no conntrack entry). */
 export function originalDestination(socket: {
   readonly fd: number;
   readonly local: SocketAddress;
@@ -108,7 +109,7 @@ export function socketName(fd: number): SocketAddress {
   return decodeSocketAddress(address);
 }
 
-/** Closing the socket will send RST and drop what is queued. */
+/** Makes close send RST and drop queued bytes. */
 export function resetOnClose(fd: number): void {
   const linger = Buffer.alloc(8);
   linger.writeInt32LE(1, 0);
@@ -142,12 +143,12 @@ function boundSocket(type: number, options: NamespaceSocketOptions): number {
 }
 
 function bindSource(fd: number, address: string, port: number | undefined): void {
-  // All of 127/8 is ours, and to be transparent needs a capability that a sidecar may lack.
+  // All of 127/8 is local, and IP_TRANSPARENT needs a capability that a sidecar may lack.
   const foreign = !address.startsWith("127.") && address !== "::1";
   if (foreign) setTransparent(fd, ipFamilyOf(address));
   if (port !== undefined) return bindTo(fd, address, port);
   if (foreign && bindForeign(fd, address)) return;
-  // The kernel then picks the port at connect, by the whole four-tuple: far more connections fit.
+  // The kernel then picks the port at connect by the whole four-tuple, which allows far more connections.
   setOption(fd, linux.levelIp, linux.ipBindAddressNoPort, 1);
   bindTo(fd, address, 0);
 }

@@ -10,13 +10,13 @@ const receiveBytes = 1 << 16;
 const forceSendBuffer = 32;
 const forceReceiveBuffer = 33;
 
-/** A synchronous netlink socket: the kernel has answered when send returns, so nothing here waits for long. */
+/** A synchronous netlink socket. The kernel has answered when send returns, so no call blocks for long. */
 export class NetlinkSocket implements Disposable {
   readonly #buffer = Buffer.alloc(receiveBytes);
   #fd: number;
   #sequence = 1;
 
-  /** Lives in the namespace of the descriptor for good, or in our own. */
+  /** Opens a socket in the namespace of the descriptor, or in our own. The socket stays there. */
   constructor(protocol: "route" | "netfilter", namespaceFd?: number) {
     this.#fd = inNamespace(namespaceFd, () =>
       check(
@@ -25,7 +25,7 @@ export class NetlinkSocket implements Disposable {
       ),
     );
     this.#trySetOption(netlinkLevel, capAcknowledgements, 1);
-    // The forced sizes need the host's CAP_NET_ADMIN; without it the kernel gives what wmem_max allows.
+    // The forced sizes need CAP_NET_ADMIN on the host. Without it, wmem_max limits the size.
     for (const [force, plain] of [
       [forceSendBuffer, linux.sendBufferBytes],
       [forceReceiveBuffer, linux.receiveBufferBytes],
@@ -49,13 +49,13 @@ export class NetlinkSocket implements Disposable {
     if (sent < 0) throw systemError(`netlink send of ${bytes.length} bytes`, lastErrorName());
   }
 
-  /** The replies of one datagram. */
+  /** Reads the replies in one datagram. */
   receive(): NetlinkReply[] {
     const length = check("netlink receive", libc().recv(this.#fd, this.#buffer, this.#buffer.length, 0));
     return [...splitReplies(Buffer.from(this.#buffer.subarray(0, length)))];
   }
 
-  /** Sends a dump request and gives the payloads of all its parts. */
+  /** Sends a dump request and returns the payloads of all parts. */
   dump(what: string, request: Buffer): Buffer[] {
     const sequence = this.number(request);
     this.send([request]);
@@ -87,7 +87,7 @@ export class NetlinkSocket implements Disposable {
   }
 }
 
-/** The errno's name of an error reply; undefined for an acknowledgement. */
+/** The errno's name of an error reply. Undefined for an acknowledgement. */
 export function replyError(reply: NetlinkReply): string | undefined {
   const number = reply.payload.readInt32LE(0);
   return number === 0 ? undefined : errorName(-number);

@@ -3,7 +3,7 @@ import { internalError } from "../base/index.ts";
 import { check, libc, linux } from "./libc.ts";
 
 const ownPath = "/proc/thread-self/ns/net";
-/** Never closed: the way back of every {@link NetworkNamespace.enter} of this thread. */
+/** The thread's own namespace, to which every {@link NetworkNamespace.enter} returns. Never closed. */
 let ownFd: number | undefined;
 
 function openReadOnly(path: string): number {
@@ -16,11 +16,11 @@ function own(): number {
 }
 
 function goHome(): void {
-  // A thread that is stuck in a pod's namespace would open every later socket there: nothing is better than that.
+  // A thread that cannot leave a pod's namespace would open all later sockets there, so the process must end.
   if (libc().setns(own(), linux.cloneNewNetwork) < 0) process.abort();
 }
 
-/** A network namespace, held by a descriptor that the owner closes. */
+/** A network namespace, referenced by a descriptor that the owner closes. */
 export class NetworkNamespace implements Disposable {
   #fd: number;
 
@@ -28,7 +28,7 @@ export class NetworkNamespace implements Disposable {
     this.#fd = fd;
   }
 
-  /** A new one, empty but for its `lo`, which is down. */
+  /** Creates a namespace that is empty except for its `lo`, which is down. */
   static create(): NetworkNamespace {
     own();
     check("unshare a network namespace", libc().unshare(linux.cloneNewNetwork));
@@ -39,32 +39,34 @@ export class NetworkNamespace implements Disposable {
     }
   }
 
-  /** By path, such as `/proc/<pid>/ns/net`. */
+  /** Opens a namespace by a path such as `/proc/<pid>/ns/net`. */
   static open(path: string): NetworkNamespace {
     return new NetworkNamespace(openReadOnly(path));
   }
 
-  /** Takes over a descriptor, such as one that another process has sent. */
+  /** Takes ownership of a descriptor, for example one that another process has sent. */
   static adopt(fd: number): NetworkNamespace {
     return new NetworkNamespace(fd);
   }
 
-  /** The one that this thread lives in. */
+  /** The namespace of this thread. */
   static current(): NetworkNamespace {
     return new NetworkNamespace(check("dup", libc().fcntl(own(), 1030 /* F_DUPFD_CLOEXEC */, 0)));
   }
 
-  /** -1 once closed. */
+  /** -1 after close. */
   get fd(): number {
     return this.#fd;
   }
 
-  /** Two descriptors of one namespace have the same inode. */
+  /** Descriptors of the same namespace have the same inode. */
   get inode(): number {
     return fstatSync(this.#fd).ino;
   }
 
-  /** Runs a synchronous function in the namespace. Nothing in it may wait: libuv's threads and callbacks live outside. */
+  /**
+   * Runs a synchronous function in the namespace. It must not wait, because libuv's threads and callbacks run outside.
+   */
   enter<Result>(run: () => Result): Result {
     return inNamespace(this.#fd, run);
   }
@@ -80,7 +82,7 @@ export class NetworkNamespace implements Disposable {
   }
 }
 
-/** {@link NetworkNamespace.enter} for a bare descriptor; undefined stays where we are. */
+/** {@link NetworkNamespace.enter} for a descriptor. Undefined means the current namespace. */
 export function inNamespace<Result>(namespaceFd: number | undefined, run: () => Result): Result {
   if (namespaceFd === undefined) return run();
   own();

@@ -13,10 +13,13 @@ import {
 import { NetlinkSocket, replyError } from "./netlink-socket.ts";
 import { systemError } from "./node-error.ts";
 
-/** Messages that {@link NftNetlink.commitAll} puts into one transaction: far below what a socket's buffer takes. */
+/** The number of messages in one transaction of {@link NftNetlink.commitAll}, well below the socket's buffer. */
 const messagesPerTransaction = 400;
 
-/** nf_tables of one network namespace, by raw netlink: no nft program, no limit by descriptors. */
+/**
+ * Access to nf_tables of one network namespace by raw netlink, without the nft program. Any number of namespaces may be
+ * open.
+ */
 export class NftNetlink implements Disposable {
   readonly #socket: NetlinkSocket;
 
@@ -25,8 +28,8 @@ export class NftNetlink implements Disposable {
   }
 
   /**
-   * Applies a transaction as a whole or throws, naming the first message that was refused and why. Limit: the socket's
-   * send buffer (about 400 kB, a thousand rules, where it cannot be raised); beyond, use {@link commitAll}.
+   * Applies a transaction as a whole, or throws and names the first refused message with the reason. The socket's send
+   * buffer limits its size (about 400 kB, a thousand rules, if it cannot be raised). Use {@link commitAll} for more.
    */
   commit(transaction: NftTransaction): void {
     const { messages, labels } = transaction;
@@ -39,7 +42,7 @@ export class NftNetlink implements Disposable {
     for (const [index, message] of messages.entries()) {
       last = this.#socket.number(message);
       labelOf.set(last, labels[index] ?? "");
-      // One acknowledgement is enough: refusals are reported for every message anyway.
+      // One acknowledgement suffices, because the kernel reports a refusal for every message.
       if (index === messages.length - 1) message.writeUInt16LE(message.readUInt16LE(6) | netlinkFlags.acknowledge, 6);
     }
     this.#socket.number(end);
@@ -48,7 +51,7 @@ export class NftNetlink implements Disposable {
     if (fault !== undefined) throw fault;
   }
 
-  /** Commits groups one after another in transactions of bounded size; a group is never split. */
+  /** Commits groups one after another in transactions of bounded size. Never splits a group. */
   commitAll(groups: Iterable<(transaction: NftTransaction) => void>): void {
     let transaction = new NftTransaction();
     for (const group of groups) {
@@ -76,7 +79,10 @@ export class NftNetlink implements Disposable {
     return names;
   }
 
-  /** The rules of a table in their order: chain, and expressions as the kernel tells them. Equal rules are equal bytes; their handles do not count. */
+  /**
+   * The rules of a table in order: chain, and expressions in the kernel's encoding. Equal rules have equal bytes,
+   * because handles are left out.
+   */
   rules(family: NftFamily, table: string): { readonly chain: string; readonly expressions: Buffer }[] {
     return this.#socket.dump("list rules", listRulesMessage(family)).flatMap((payload) => {
       const attributes = readAttributes(payload.subarray(4));
@@ -101,7 +107,8 @@ export class NftNetlink implements Disposable {
         if (reply.type !== netlinkTypes.error || reply.sequence > last) continue;
         const name = replyError(reply);
         if (name !== undefined) fault ??= systemError(`nf_tables: ${labelOf.get(reply.sequence) ?? "batch"}`, name);
-        // A refusal of the batch itself (no permission, no memory) bears the sequence of its begin and ends it.
+        // A refusal of the whole batch (no permission, no memory) has the sequence number of its begin message, and
+        // ends it.
         done ||= reply.sequence === last || !labelOf.has(reply.sequence);
       }
     }

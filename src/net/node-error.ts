@@ -1,7 +1,7 @@
 import { getSystemErrorName } from "node:util";
 import { SerinError, transientError, userError } from "../base/index.ts";
 
-/** The words that callers may rely on, by errno's name. A peer's fault may pass by itself; a local one is the user's to mend. */
+/** Stable error codes by the errno's name. A fault of the peer is transient. The user must fix a local one. */
 const transientCodes: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection-refused",
   ECONNRESET: "connection-reset",
@@ -29,10 +29,10 @@ const userCodes: Readonly<Record<string, readonly [code: string, hint: string]>>
   ENOENT: ["not-found", "check that the path exists"],
 };
 
-/** The errno behind an error, beside it: our errors carry words of their own. */
+/** The errno of each error. It is kept beside the error, because the error has a code of its own. */
 const errnoNames = new WeakMap<SerinError, string>();
 
-/** An error of the system by errno's name (`ECONNREFUSED`); `what` says what was tried: `connect to 10.0.0.1:80`. */
+/** The error for an errno (`ECONNREFUSED`). `what` says what was attempted: `connect to 10.0.0.1:80`. */
 export function systemError(what: string, name: string, cause?: unknown): SerinError {
   const error = classify(what, name, cause);
   errnoNames.set(error, name);
@@ -49,7 +49,7 @@ function classify(what: string, name: string, cause: unknown): SerinError {
   return transientError(name.toLowerCase(), message, options);
 }
 
-/** The same for libuv's negative numbers. */
+/** Like {@link systemError}, for libuv's negative numbers. */
 export function uvError(what: string, status: number): SerinError {
   return systemError(what, uvErrorName(status));
 }
@@ -63,7 +63,7 @@ function uvErrorName(status: number): string {
   }
 }
 
-/** Whatever node's sockets, TLS or a syscall threw, as ours; the only place that knows their codes. */
+/** Converts any error of node's sockets, TLS or a system call. Only this function knows their codes. */
 export function networkError(what: string, thrown: unknown): SerinError {
   if (thrown instanceof SerinError) return thrown;
   const code = codeOf(thrown);
@@ -79,13 +79,13 @@ function codeOf(thrown: unknown): string | undefined {
   return typeof thrown.code === "string" ? thrown.code : undefined;
 }
 
-/** OpenSSL's codes keep their name (`unable-to-verify-leaf-signature`); its alerts and protocol faults are `tls-…`. */
+/** OpenSSL's codes keep their names (`unable-to-verify-leaf-signature`). Alerts and protocol errors become `tls-…`. */
 function tlsCode(code: string): string {
   const words = code.toLowerCase().replaceAll("_", "-");
   return words.startsWith("err-ssl-") ? `tls-${words.slice(8)}` : words;
 }
 
-/** Whether an error of this part stands for one of these, by errno's name. */
+/** Whether an error of this part has one of these errno names. */
 export function isSystemCode(error: unknown, ...names: readonly string[]): boolean {
   const name = error instanceof SerinError ? errnoNames.get(error) : undefined;
   return name !== undefined && names.includes(name);

@@ -3,23 +3,23 @@ import { HandleStream } from "./handle-stream.ts";
 import { SocketStream } from "./socket-stream.ts";
 
 export interface PeekOptions {
-  /** Asked with all that has come so far, also with nothing when the time is over. */
+  /** Called with all bytes so far, and also with no bytes after the timeout. */
   readonly enough: (bytes: Buffer) => boolean;
-  /** Beyond this, what has come is enough. */
+  /** With this many bytes, the peek ends. */
   readonly maxBytes: number;
-  /** 0 waits as long as it takes. */
+  /** 0 means no limit. */
   readonly timeoutMs: number;
 }
 
 export interface Peeked {
   readonly bytes: Buffer;
-  /** `ended`: the peer ended its side or the connection closed before there was enough. */
+  /** `ended`: the peer ended its side, or the connection closed, before there was enough. */
   readonly outcome: "enough" | "timeout" | "ended";
 }
 
 /**
- * Reads the first bytes of a paused stream and pauses it again. They are no longer in the stream: give them to
- * {@link unread}, or to a TLS handshake. The stream's handler is replaced.
+ * Reads the first bytes of a paused stream and pauses it again. The bytes are no longer in the stream: pass them to
+ * {@link unread} or to a TLS handshake. Replaces the stream's handler.
  */
 export function peek(stream: ByteStream, options: PeekOptions): Promise<Peeked> {
   return new Promise((resolve) => {
@@ -52,7 +52,7 @@ const ignoring: ByteStreamHandler = {
   close: () => undefined,
 };
 
-/** The paused stream with these bytes in front of what still comes; go on with the answer, and not with the stream. */
+/** Returns a paused stream with these bytes in front. Use the result instead of the given stream. */
 export function unread(stream: ByteStream, bytes: Buffer): ByteStream {
   if (bytes.length === 0) return stream;
   if (stream instanceof HandleStream || stream instanceof SocketStream) {
@@ -62,7 +62,7 @@ export function unread(stream: ByteStream, bytes: Buffer): ByteStream {
   return new PrefixedStream(stream, bytes);
 }
 
-/** A stream that first delivers bytes which were read before. */
+/** A stream that first delivers bytes that were read earlier. */
 class PrefixedStream implements ByteStream {
   readonly #under: ByteStream;
   #prefix: Buffer | undefined;
@@ -106,7 +106,7 @@ class PrefixedStream implements ByteStream {
 
   setHandler(handler: ByteStreamHandler): void {
     this.#handler = handler;
-    // Once the prefix is gone, what comes goes straight to whoever wants it.
+    // Once the prefix is delivered, data goes straight to the handler.
     if (this.#prefix === undefined && !this.#closed) this.#under.setHandler(handler);
   }
   write(bytes: Uint8Array): boolean {
@@ -127,7 +127,7 @@ class PrefixedStream implements ByteStream {
     if (this.#prefix === undefined) return this.#under.resume();
     if (this.#scheduled) return;
     this.#scheduled = true;
-    // Never inside the caller's own call.
+    // Never call the handler inside the caller's own call.
     process.nextTick(() => this.#deliverPrefix());
   }
 

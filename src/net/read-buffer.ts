@@ -1,17 +1,17 @@
-// Memory that streams read into. A stream owns one buffer at a time; whoever still needs bytes of it after `data` has
-// returned holds it, and the stream goes on with another.
+// Memory that streams read into. A stream owns one buffer at a time. A reader that still needs bytes after `data` has
+// returned holds the buffer, and the stream takes another.
 
-/** Free bytes in front of what is read, so that a frame header can go there without a copy. */
+/** Free bytes in front of the data, so that a frame header fits there without a copy. */
 const headroomBytes = 16;
 
 export const readBufferTiers = [4096, 65_536, 262_144] as const;
-/** Spare buffers kept, by tier: 1, 4 and 4 MiB. */
+/** The number of spare buffers to keep for each tier: 1, 4 and 4 MiB. */
 const sparesKept: readonly number[] = [256, 64, 16];
 const spares: readonly ReadBuffer[][] = readBufferTiers.map(() => []);
 
 export class ReadBuffer {
   readonly tier: number;
-  /** Where libuv reads to, behind the headroom. */
+  /** The area into which libuv reads, behind the headroom. */
   readonly area: Buffer;
   #holds = 0;
   #owned = true;
@@ -41,7 +41,7 @@ export class ReadBuffer {
     if (this.#holds === 0 && !this.#owned) this.#recycle();
   }
 
-  /** The stream that read into it is done with it. */
+  /** Called when the stream that read into the buffer no longer needs it. */
   disown(): void {
     this.#owned = false;
     if (this.#holds === 0) this.#recycle();
@@ -56,7 +56,9 @@ export class ReadBuffer {
 let delivering: ReadBuffer | undefined;
 let deliveryStart = 0;
 
-/** Calls `run` while chunks of the buffer may be held or extended; `start` is where the chunk begins in its area. */
+/**
+ * Calls `run`, during which chunks of the buffer may be held or extended. `start` is the chunk's offset in the area.
+ */
 export function deliver(buffer: ReadBuffer, start: number, chunk: Buffer, run: (chunk: Buffer) => void): void {
   const before = delivering;
   const startBefore = deliveryStart;
@@ -70,17 +72,20 @@ export function deliver(buffer: ReadBuffer, start: number, chunk: Buffer, run: (
   }
 }
 
-/** The buffer that is being delivered now, if the bytes lie in it. */
+/** The buffer whose delivery is running, if the bytes lie in it. */
 export function readBufferOf(bytes: Uint8Array): ReadBuffer | undefined {
   return delivering !== undefined && bytes.buffer === delivering.area.buffer ? delivering : undefined;
 }
 
-/** A chunk is held where it lies if it fills at least this part of its memory, so that a few bytes never keep much. */
+/**
+ * A chunk is held in place only if it fills at least this fraction of its memory, so that a few bytes never keep a
+ * large buffer.
+ */
 const heldParts = 4;
-/** No chunk begins here: nothing may be put in front of one that was kept. */
+/** No chunk begins here, so nothing may be put in front of a kept one. */
 const noStart = -1;
 
-/** A chunk that outlives its delivery: held where it lies, or copied where that would keep too much memory. */
+/** A chunk that outlives its delivery. It is held in place, or copied if holding would keep too much memory. */
 export class KeptChunk {
   readonly #buffer: ReadBuffer | undefined;
   #bytes: Buffer;
@@ -99,12 +104,12 @@ export class KeptChunk {
     return this.#bytes;
   }
 
-  /** So many bytes from the front are done with. */
+  /** Drops this many bytes from the front. */
   skip(bytes: number): void {
     this.#bytes = this.#bytes.subarray(bytes);
   }
 
-  /** Calls `run` as if the chunk had just been read: who needs it for longer keeps it. */
+  /** Calls `run` as if the chunk had just been read. A reader that needs it for longer keeps it. */
   deliver(run: (chunk: Buffer) => void): void {
     if (this.#buffer === undefined) run(this.#bytes);
     else deliver(this.#buffer, noStart, this.#bytes, run);
@@ -117,7 +122,7 @@ export class KeptChunk {
   }
 }
 
-/** The chunk with `bytes` (at most 16) writable in front of it, in place; undefined when there is no room there. */
+/** The chunk with `bytes` (at most 16) writable bytes in front, in place. Undefined if there is no room. */
 export function expandFront(chunk: Buffer, bytes: number): Buffer | undefined {
   const buffer = readBufferOf(chunk);
   if (buffer === undefined || bytes > headroomBytes || deliveryStart !== 0) return undefined;

@@ -29,7 +29,10 @@ import {
 import { NetlinkSocket, replyError } from "./netlink-socket.ts";
 import { systemError } from "./node-error.ts";
 
-/** Links, addresses, routes, neighbours and rules of one network namespace. Synchronous: a call is 10 to 100 microseconds. */
+/**
+ * Links, addresses, routes, neighbours and rules of one network namespace. Synchronous: a call takes 10 to 100
+ * microseconds.
+ */
 export class RouteNetlink implements Disposable {
   readonly #socket: NetlinkSocket;
   #batch: { what: string; message: Buffer }[] | undefined;
@@ -38,7 +41,7 @@ export class RouteNetlink implements Disposable {
     this.#socket = new NetlinkSocket("route", namespaceFd);
   }
 
-  /** Gathers the calls inside and sends them as one datagram; the first fault of the kernel is thrown, the others still happen. */
+  /** Sends all calls inside as one datagram. Throws the kernel's first error, and still makes the other calls. */
   batch(run: () => void): void {
     if (this.#batch !== undefined) return run();
     this.#batch = [];
@@ -54,7 +57,7 @@ export class RouteNetlink implements Disposable {
     return this.#socket.dump("list links", listLinksMessage()).map(readLink);
   }
 
-  /** By name; undefined when there is none. */
+  /** A link by name. Undefined if there is none. */
   link(name: string): LinkInfo | undefined {
     return this.links().find((link) => link.name === name);
   }

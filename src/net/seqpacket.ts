@@ -3,7 +3,7 @@ import { BoundedQueue, invariant, userError, type SerinError } from "../base/ind
 import { addressOf, check, lastErrorName, libc, linux, watchReadable, watchWritable } from "./libc.ts";
 import { systemError } from "./node-error.ts";
 
-/** SCM_MAX_FD of the kernel: descriptors that one message may carry. */
+/** The kernel's SCM_MAX_FD: the number of descriptors that one message may carry. */
 export const maxDescriptorsPerMessage = 253;
 const maxMessageBytes = 1 << 16;
 const maxQueuedMessages = 4096;
@@ -17,17 +17,19 @@ const maxPathBytes = 107;
 
 export interface SeqpacketMessage {
   readonly bytes: Buffer;
-  /** The receiver's to close. */
+  /** The receiver must close them. */
   readonly descriptors: readonly number[];
 }
 
 export interface SeqpacketHandler {
   message(message: SeqpacketMessage): void;
-  /** The last call, once; an error unless the peer or we closed. */
+  /** The last call, made once. Has an error unless the peer or we closed the connection. */
   close(error: SerinError | undefined): void;
 }
 
-/** One connection over a unix socket of type SOCK_SEQPACKET: messages with borders, descriptors beside them (SCM_RIGHTS). */
+/**
+ * A connection over a unix socket of type SOCK_SEQPACKET: whole messages, with descriptors beside them (SCM_RIGHTS).
+ */
 export class SeqpacketConnection {
   #fd: number;
   #reading: Disposable | undefined;
@@ -36,12 +38,12 @@ export class SeqpacketConnection {
   readonly #queue = new BoundedQueue<SeqpacketMessage>(maxQueuedMessages);
   #head: SeqpacketMessage | undefined;
 
-  /** Takes over a connected, non-blocking descriptor. */
+  /** Takes ownership of a connected, non-blocking descriptor. */
   constructor(fd: number) {
     this.#fd = fd;
   }
 
-  /** Connects at once or throws; a listening peer need not have accepted. */
+  /** Connects at once or throws. The peer must listen but need not have accepted. */
   static connect(path: string): SeqpacketConnection {
     const address = unixAddress(path);
     const fd = seqpacketSocket();
@@ -53,7 +55,7 @@ export class SeqpacketConnection {
     return new SeqpacketConnection(fd);
   }
 
-  /** Starts reading; messages that came before are not lost. */
+  /** Starts reading. Messages that arrived earlier are not lost. */
   start(handler: SeqpacketHandler): void {
     invariant(this.#handler === undefined, "a seqpacket connection is started once");
     this.#handler = handler;
@@ -65,8 +67,8 @@ export class SeqpacketConnection {
   }
 
   /**
-   * Sends or queues. Descriptors that wait in the queue must stay open: `sent` tells when they may be closed. Throws when
-   * the connection is closed or 4096 messages wait.
+   * Sends or queues a message. Queued descriptors must stay open until `sent` is called. Throws if the connection is
+   * closed or 4096 messages wait.
    */
   send(bytes: Buffer, descriptors: readonly number[] = [], sent?: () => void): void {
     if (this.#fd < 0) throw systemError("send", "ENOTCONN");
@@ -143,7 +145,7 @@ export class SeqpacketConnection {
   }
 }
 
-/** Accepts seqpacket connections on a path. A socket file that nobody listens on is replaced. */
+/** Accepts seqpacket connections on a path. Replaces a socket file that nobody listens on. */
 export class SeqpacketServer implements Disposable {
   readonly path: string;
   #fd: number;
@@ -169,7 +171,7 @@ export class SeqpacketServer implements Disposable {
     return new SeqpacketServer(path, fd, accept);
   }
 
-  /** Stops accepting and removes the file; open connections stay. */
+  /** Stops accepting and removes the file. Open connections stay. */
   close(): void {
     if (this.#fd < 0) return;
     this.#accepting?.[Symbol.dispose]();
@@ -179,7 +181,7 @@ export class SeqpacketServer implements Disposable {
     try {
       unlinkSync(this.path);
     } catch {
-      // Somebody removed it, or its directory, before us.
+      // The file or its directory was removed before.
     }
   }
 
@@ -220,7 +222,7 @@ function unixAddress(path: string): Buffer {
   return out;
 }
 
-/** Unlinks a path on which a connect is refused; a live server's path stays, and bind then says EADDRINUSE. */
+/** Unlinks a path that refuses connections. A live server's path stays, and bind then fails with EADDRINUSE. */
 function removeStale(path: string): void {
   const fd = seqpacketSocket();
   const address = unixAddress(path);
@@ -231,7 +233,7 @@ function removeStale(path: string): void {
 
 interface MessageHeader {
   readonly bytes: Buffer;
-  /** Kept alive with the header, which holds their addresses. */
+  /** Must live as long as the header, which holds their addresses. */
   readonly parts: readonly Buffer[];
 }
 

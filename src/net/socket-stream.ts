@@ -4,7 +4,7 @@ import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream
 import { resetOnClose } from "./namespace-socket.ts";
 import { networkError } from "./node-error.ts";
 
-/** A {@link ByteStream} on a `net.Socket` or `TLSSocket` with `allowHalfOpen`: slower, and made of public API alone. */
+/** A {@link ByteStream} on a `net.Socket` or `TLSSocket` with `allowHalfOpen`. Slower, but it uses only public API. */
 export class SocketStream implements ByteStream {
   readonly #socket: Socket;
   readonly #listeners: (readonly [event: string, listener: (...values: unknown[]) => void])[] = [];
@@ -17,7 +17,7 @@ export class SocketStream implements ByteStream {
   receivedBytes = 0;
   sentBytes = 0;
 
-  /** `under` is the stream that carries a TLS socket, when it is not a TCP socket of node's. */
+  /** `under` is the stream that carries a TLS socket. Undefined if node's own TCP socket does. */
   constructor(socket: Socket, under?: ByteStream) {
     this.#socket = socket;
     this.local = under?.local ?? { address: unmapIp(socket.localAddress ?? ""), port: socket.localPort ?? 0 };
@@ -38,7 +38,7 @@ export class SocketStream implements ByteStream {
       this.receivedBytes += chunk.length;
       this.#handler?.data(chunk);
     });
-    // Listening for data starts a stream; ours start when they are resumed.
+    // A data listener starts a node stream, but ours must wait for resume.
     this.#socket.pause();
     this.#listen("end", () => this.#handler?.end());
     this.#listen("drain", () => this.#handler?.drain());
@@ -51,7 +51,7 @@ export class SocketStream implements ByteStream {
     return this.#socket.writableLength;
   }
 
-  /** Gives the socket to somebody else (a TLS handshake); this stream is dead from then on. */
+  /** Hands the socket over, for example to a TLS handshake. The stream must not be used afterwards. */
   detach(): Socket {
     this.#closed = true;
     for (const [event, listener] of this.#listeners) this.#socket.off(event, listener);
@@ -59,7 +59,7 @@ export class SocketStream implements ByteStream {
     return this.#socket;
   }
 
-  /** Puts bytes in front of what still comes; only while paused. They are not counted again. */
+  /** Puts bytes back in front of those to come, without counting them again. Allowed only while paused. */
   unread(bytes: Buffer): void {
     if (this.#closed) return;
     this.receivedBytes -= bytes.length;
@@ -93,7 +93,7 @@ export class SocketStream implements ByteStream {
   }
 
   #listen<Arguments extends unknown[]>(event: string, listener: (...values: Arguments) => void): void {
-    // Removing all listeners would set a paused socket flowing; so ours are remembered.
+    // Remember our listeners, because removing all listeners would resume a paused socket.
     const any = listener as (...values: unknown[]) => void;
     this.#listeners.push([event, any]);
     this.#socket.on(event, any);
@@ -106,7 +106,7 @@ export class SocketStream implements ByteStream {
   }
 }
 
-/** The descriptor under a socket, also under TLS; -1 when there is none. */
+/** The descriptor of a socket, also below TLS. -1 if there is none. */
 export function descriptorOf(socket: Socket): number {
   const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null };
   return handle?.fd ?? -1;

@@ -1,7 +1,10 @@
 import { Duplex } from "node:stream";
 import type { ByteStream } from "./byte-stream.ts";
 
-/** Any {@link ByteStream} as a node stream, for what wants one: TLS inside a tunnel, a test's HTTP client. Slower. */
+/**
+ * Wraps a {@link ByteStream} as a node stream for code that needs one: TLS inside a tunnel, the HTTP client of a test.
+ * Slower.
+ */
 export function streamDuplex(stream: ByteStream): Duplex {
   let drained: (() => void) | undefined;
   const flushed = (): void => {

@@ -1,12 +1,12 @@
 import { libc, linux } from "./libc.ts";
 
-/** When the kernel asks a quiet peer whether it still lives; what is absent is as the system has it. */
+/** When the kernel probes a quiet peer. Absent fields keep the system's defaults. */
 export interface TcpKeepalive {
-  /** Quiet for so long before the first probe, 1 to 32,767. */
+  /** The quiet time before the first probe, 1 to 32,767. */
   readonly timeSeconds?: number;
-  /** Between probes, 1 to 32,767. */
+  /** The time between probes, 1 to 32,767. */
   readonly intervalSeconds?: number;
-  /** Unanswered ones after which the connection is broken, 1 to 127. */
+  /** The number of unanswered probes after which the connection breaks, 1 to 127. */
   readonly probes?: number;
 }
 
@@ -14,8 +14,8 @@ const maxSeconds = 32_767;
 const maxProbes = 127;
 
 /**
- * Has the kernel send keepalive probes on a connection. A stream without a descriptor of its own (a tunnel, one that is closed) is left as it
- * is; numbers beyond what the kernel takes become the nearest that it does.
+ * Makes the kernel send keepalive probes. Does nothing for a stream without a descriptor (a tunnel, or a closed
+ * stream). Numbers beyond the kernel's limits become the nearest allowed ones.
  */
 export function keepAlive(
   socket: { readonly fd: number },
@@ -34,7 +34,7 @@ function within(value: number, most: number): number {
   return Math.min(most, Math.max(1, Math.round(value)));
 }
 
-/** A socket that its peer has closed meanwhile takes no options, and needs none. */
+/** A socket that its peer has closed meanwhile accepts no options and needs none. */
 function setOption(fd: number, level: number, name: number, value: number): void {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value);

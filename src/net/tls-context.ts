@@ -3,37 +3,43 @@ import { createSecureContext, getCiphers, type SecureContext } from "node:tls";
 import { userError } from "../base/index.ts";
 
 export interface TlsContextOptions {
-  /** Leaf first; PEM. Absent for a client that shows none. Several, of different kinds of keys, as lists of one order. */
+  /**
+   * PEM with the leaf first. Absent for a client without a certificate. A list has one entry for each kind of key, in
+   * the order of the keys.
+   */
   readonly certificateChain?: string | readonly string[];
   readonly privateKey?: string | readonly string[];
-  /** The roots to verify the peer with; PEM, any number. The system's when absent. */
+  /** PEM with the roots that verify the peer. Absent: the system's roots. */
   readonly roots?: string;
-  /** Revocation lists, PEM, one a text: of each authority of a peer's chain there must be one that is in force, and no certificate of the chain may be on it. */
+  /**
+   * PEM revocation lists, one in each text. Every authority in a peer's chain needs a valid list, and no certificate of
+   * the chain may be on one.
+   */
   readonly revocations?: readonly string[];
-  /** Looks at peers besides their chain. */
+  /** Checks peers beyond their chain. */
   readonly guard?: PeerGuard;
-  /** `mesh`: TLS 1.3 with AES-GCM alone, as HBONE wants. `web` (default): TLS 1.2 and up with node's ciphers. */
+  /** `mesh`: only TLS 1.3 with AES-GCM, as HBONE requires. `web` (default): TLS 1.2 and later with node's ciphers. */
   readonly profile?: "mesh" | "web";
-  /** Take the place of the profile's. */
+  /** Overrides the profile's versions. */
   readonly minVersion?: SecureVersion;
   readonly maxVersion?: SecureVersion;
-  /** OpenSSL's names, of TLS 1.2 and before; unknown ones are left out. Those of TLS 1.3 are always all offered. */
+  /** OpenSSL's names of ciphers up to TLS 1.2. Unknown names are skipped. The ciphers of TLS 1.3 are always offered. */
   readonly ciphers?: readonly string[];
-  /** No session is resumed by a ticket: every connection shows its certificate. */
+  /** Disables session tickets, so that every connection shows its certificate. */
   readonly noTickets?: boolean;
 }
 
-/** Judges peers whose chain is good: at the handshake, and later for as long as the connection lives. */
+/** Judges peers with a valid chain: at the handshake, and later while the connection lives. */
 export interface PeerGuard {
-  /** Why the holder is refused; `peer` is what it is in the handshake. */
+  /** The reason for refusing the holder, if any. `peer` is its role in the handshake. */
   refuse(certificate: X509Certificate, peer: "client" | "server"): string | undefined;
-  /** A connection begins; `close` ends it, and the answer is disposed of when it has ended. */
+  /** Called when a connection begins. `close` ends it. The caller disposes the result when the connection has ended. */
   admitted(certificate: X509Certificate, peer: "client" | "server", close: (reason: string) => void): Disposable;
 }
 
 export type SecureVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
-/** Keys, certificates and roots, checked and parsed once; make a new one to rotate. */
+/** Keys, certificates and roots that were checked and parsed once. Make a new one to rotate. */
 export class TlsContext {
   readonly secureContext: SecureContext;
 
@@ -44,7 +50,10 @@ export class TlsContext {
     this.guard = guard;
   }
 
-  /** Throws a user error (`tls-material-invalid`) when something does not parse or fit together. Costs about a millisecond. */
+  /**
+   * Throws a user error (`tls-material-invalid`) if something cannot be parsed or does not fit together. Takes about a
+   * millisecond.
+   */
   static create(options: TlsContextOptions): TlsContext {
     const { certificateChain, privateKey, roots } = options;
     try {
@@ -86,7 +95,7 @@ const latestSuites = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_C
 
 function cipherSettings(names: readonly string[]): { readonly ciphers?: string } {
   const known = new Set(getCiphers().map((name) => name.toUpperCase()));
-  // Envoy writes equally good ones as [a|b].
+  // Envoy writes ciphers of equal preference as [a|b].
   const usable = names
     .flatMap((name) => name.replace(/^\[(.*)\]$/, "$1").split("|"))
     .filter((name) => known.has(name.toUpperCase()) && !name.startsWith("TLS_"));
@@ -102,7 +111,8 @@ const meshSettings = {
 } as const;
 
 /**
- * Gives the context for a connection; asked anew for each, so that what it gives may change. May wait, such as for the
- * first certificate. A server is asked first without a name, then again with the client's SNI if it sent one.
+ * Returns the context for a connection. It is called for each connection, so the result may change. It may wait, for
+ * example for the first certificate. For a server it is called without a name first, then again with the client's SNI
+ * if there is one.
  */
 export type TlsContextSource = (servername?: string) => TlsContext | Promise<TlsContext>;

@@ -12,17 +12,20 @@ import { streamDuplex } from "./stream-duplex.ts";
 import type { PeerGuard, TlsContext, TlsContextSource } from "./tls-context.ts";
 
 export interface SecureClientOptions {
-  /** Protocols to offer, best first; the handshake fails when the server takes none of them. None offered when empty. */
+  /**
+   * Protocols to offer, the preferred one first. The handshake fails if the server selects none of them. Empty: none is
+   * offered.
+   */
   readonly alpn: readonly string[];
-  /** A server that takes none of the protocols is fine. */
+  /** Accepts a server that selects none of the protocols. */
   readonly alpnOptional?: boolean;
-  /** SNI; absent sends none. */
+  /** The SNI to send. Absent: none is sent. */
   readonly servername?: string;
   readonly timeoutMs: number;
   /**
-   * How the server proves who it is, always by a chain to the context's roots: `identities` wants one of these SPIFFE ids
-   * (any when empty), `hostname` a certificate for that name, `chain` nothing more. `none` checks nothing. `refuse` is
-   * asked last, and may say why the server is not whom we want.
+   * How to verify the server. All but `none` need a chain to the context's roots. `identities`: the server has one of
+   * these SPIFFE ids, or any id if the list is empty. `hostname`: the certificate is for this name. `chain`: the chain
+   * suffices. `none`: no check. `refuse` comes last, and may refuse the server.
    */
   readonly verify:
     | { readonly by: "identities"; readonly identities: readonly string[] }
@@ -31,23 +34,27 @@ export interface SecureClientOptions {
   readonly refuse?: RefusePeer;
 }
 
-/** Says why the holder of a certificate is refused; undefined lets it pass. */
+/** Returns why the holder of a certificate is refused. Undefined accepts it. */
 export type RefusePeer = (certificate: X509Certificate | undefined) => string | undefined;
 
 export interface SecureServerOptions {
   readonly alpn: readonly string[];
   readonly timeoutMs: number;
-  /** `require`: no certificate of a trusted chain, no connection. `request`: a bad one is refused, none is fine. `any`: asked for, and whatever comes is let in. */
+  /**
+   * `require`: refuses clients without a certificate of a trusted chain. `request`: refuses untrusted certificates,
+   * accepts none. `any`: requests a certificate and accepts everything.
+   */
   readonly clientCertificate: "require" | "request" | "any" | "none";
-  /** What was read of the stream already (at most a few kB), when it belongs to TLS. */
+  /** Bytes (at most a few kB) that were already read from the stream and belong to TLS. */
   readonly received?: Buffer;
-  /** Asked last: may say why the client is refused. */
+  /** Called last. May refuse the client. */
   readonly refuse?: RefusePeer;
 }
 
 /**
- * A TLS handshake as the client. Takes the stream over, which must be paused and idle; on failure it is closed. Codes:
- * `tls-…`, `timeout`, `connection-reset`, OpenSSL's (`unable-to-verify-leaf-signature`), `peer-identity`, `alpn-mismatch`.
+ * A TLS handshake as the client. Takes over the stream, which must be paused and idle, and closes it on failure. Error
+ * codes: `tls-…`, `timeout`, `connection-reset`, OpenSSL's (`unable-to-verify-leaf-signature`), `peer-identity`,
+ * `alpn-mismatch`.
  */
 export async function secureClient(
   stream: ByteStream,
@@ -64,7 +71,7 @@ export async function secureClient(
     rejectUnauthorized: verify.by !== "none",
     ...(options.alpn.length > 0 ? { ALPNProtocols: [...options.alpn] } : {}),
     ...(options.servername === undefined ? {} : { servername: options.servername }),
-    // With a hostname node's own check runs on it; otherwise the identity is checked after the handshake.
+    // With a hostname, node checks the name. Otherwise the identity is checked after the handshake.
     ...(verify.by === "hostname" ? { host: verify.hostname } : { checkServerIdentity: () => undefined }),
   };
   const secured = connect(settings);
@@ -91,7 +98,10 @@ export async function secureClient(
   );
 }
 
-/** A TLS handshake as the server; accepts first and waits for the context. The time limit starts when the context is there. */
+/**
+ * A TLS handshake as the server. Accepts first and waits for the context. The time limit starts when the context is
+ * available.
+ */
 export async function secureServer(
   stream: ByteStream,
   source: TlsContextSource,
@@ -128,7 +138,7 @@ export async function secureServer(
     (_identity, certificate) => {
       if (options.clientCertificate === "any") return undefined;
       const fault = wantsCertificate ? verifyError(secured) : undefined;
-      // OpenSSL says the same of a peer that sent no certificate at all.
+      // OpenSSL reports the same error for a peer that sent no certificate at all.
       if (fault !== undefined && (options.clientCertificate === "require" || certificate !== undefined))
         return networkError(what, fault);
       const reason =
@@ -149,7 +159,7 @@ async function contextOrClose(stream: ByteStream, source: TlsContextSource): Pro
   }
 }
 
-/** The socket that node's TLS runs on, and what to make of the result. */
+/** The socket that node's TLS runs on, and how to make a stream of the result. */
 interface Transport {
   readonly socket: Socket;
   readonly secured: (socket: TLSSocket) => ByteStream;
@@ -165,7 +175,7 @@ function takeTransport(stream: ByteStream): Transport {
   const binding = libuvBinding();
   if (stream instanceof HandleStream && binding !== undefined) {
     const handle = stream.detach();
-    // `handle` and `manualStart` are node's own options; its types do not have them.
+    // `handle` and `manualStart` are node's internal options, which its types lack.
     const socket = new Socket({ handle, allowHalfOpen: true, manualStart: true } as unknown as SocketConstructorOpts);
     return { socket, secured: (tlsSocket) => handleStreamOf(binding, handle as TcpHandle, tlsSocket) };
   }
@@ -177,7 +187,9 @@ function takeTransport(stream: ByteStream): Transport {
   };
 }
 
-/** Takes the TLS handle over from node's stream; must run inside the event that ends the handshake, or records get lost. */
+/**
+ * Takes the TLS handle over from node's stream. Must run inside the event that ends the handshake, or records get lost.
+ */
 function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSocket): ByteStream {
   const handle = (tlsSocket as unknown as { readonly _handle: StreamHandle })._handle;
   handle.readStop();
@@ -229,11 +241,11 @@ function finish(
     secured.once("error", failed);
     const gone = (): void => fail(transientError("connection-reset", `${what}: the peer closed during the handshake`));
     secured.once("close", gone);
-    // Only a flowing socket tells that its peer has ended; nothing is decrypted before the handshake is done.
+    // A socket reports the peer's end only while it flows. No data is decrypted before the handshake ends.
     secured.once("end", gone).resume();
     secured.once(event, () => {
       clearTimeout(timer);
-      // Ask once: node answers a client's second question with nothing.
+      // Ask only once, because node answers a second question about the client with nothing.
       const peerCertificate = secured.getPeerX509Certificate();
       const peerIdentity = peerIdentityOf(peerCertificate);
       const refused = refusal(peerIdentity, peerCertificate);
@@ -261,7 +273,10 @@ function finish(
   });
 }
 
-/** The one URI among the peer's subject alternative names; empty when there is none, or more than one (SPIFFE forbids it). */
+/**
+ * The only URI among the peer's subject alternative names. Empty if there is none, or more than one, which SPIFFE
+ * forbids.
+ */
 function peerIdentityOf(certificate: X509Certificate | undefined): string {
   const names = certificate?.subjectAltName;
   if (names === undefined) return "";

@@ -2,31 +2,31 @@ import { open, type FileHandle } from "node:fs/promises";
 import type { Clock } from "../base/index.ts";
 import { LineBuffer } from "./line-buffer.ts";
 
-/** Where whole lines go. One write is in flight at a time. */
+/** The destination of whole lines. One write is in flight at a time. */
 export interface AccessLogSink {
   write(bytes: Uint8Array): Promise<void>;
 }
 
-/** Holds what lines are made of, and makes them later, many in a row. */
+/** Holds the inputs of lines and formats them later, many in a row. */
 export interface LineHolder {
-  /** Gives the lines to their log. */
+  /** Passes the lines to their log. */
   release(): void;
 }
 
 export interface AccessLogOptions {
   readonly sink: AccessLogSink;
   readonly clock: Clock;
-  /** Lines wait at most this long; 1 s when absent. */
+  /** Lines wait at most this long. 1 s if absent. */
   readonly flushIntervalMs?: number;
-  /** Bytes a buffer holds; there are two. 256 KiB when absent: a write costs as much as the formatting of many lines. */
+  /** The size of each of the two buffers. 256 KiB if absent: one write then costs as much as formatting many lines. */
   readonly bufferBytes?: number;
-  /** Told once when lines begin to be lost, and once for each failed write. */
+  /** Called once when lines begin to be lost, and once for each failed write. */
   readonly onTrouble?: (message: string) => void;
 }
 
 /**
- * Collects lines and writes them in batches. When the sink is slower than the lines come, lines are dropped and counted,
- * never queued without bound.
+ * Collects lines and writes them in batches. If the sink is too slow, lines are dropped and counted. The queue never
+ * grows without bound.
  */
 export class AccessLog {
   readonly #options: AccessLogOptions;
@@ -34,10 +34,10 @@ export class AccessLog {
   #spare: LineBuffer;
   #writing: Promise<void> | undefined;
   #timer: Disposable | undefined;
-  /** Lines have waited long enough, but the sink is still busy with those before. */
+  /** The flush interval has passed, but the sink is still writing. */
   #isDue = false;
   #droppedLines = 0;
-  /** Those that may hold lines since the last write. */
+  /** Holders that may hold lines since the last write. */
   readonly #holders = new Set<LineHolder>();
 
   constructor(options: AccessLogOptions) {
@@ -52,18 +52,18 @@ export class AccessLog {
     return this.#droppedLines;
   }
 
-  /** Takes one line, its newline included. */
+  /** Adds one line, which includes its newline. */
   line(text: string): void {
     do this.begin().text(text);
     while (!this.end());
   }
 
-  /** Where the bytes of one line go, its newline included; {@link end} says that they are there. */
+  /** The buffer for the bytes of one line, which includes its newline. Call {@link end} after the last byte. */
   begin(): LineBuffer {
     return this.#filling.begin();
   }
 
-  /** False: there was no room for the line, which is to be written once more from its beginning. */
+  /** Returns false if there was no room. Write the line again from its beginning. */
   end(): boolean {
     const filling = this.#filling;
     if (filling.isFull) {
@@ -77,7 +77,7 @@ export class AccessLog {
     return true;
   }
 
-  /** Lines are held for this log from now on: they are asked for before each write that is due to time, and by {@link flush}. */
+  /** Registers a holder of lines. It is asked for them before each timed write and by {@link flush}. */
   held(by: LineHolder): void {
     this.#holders.add(by);
     this.#awaitWrite();
@@ -97,7 +97,7 @@ export class AccessLog {
     this.#holders.clear();
   }
 
-  /** Resolves when all lines taken so far are with the sink, or lost by its failure. */
+  /** Resolves when the sink has written all lines so far, or has lost them by a failure. */
   async flush(): Promise<void> {
     this.#release();
     while (this.#filling.used > 0 || this.#writing !== undefined) {
@@ -132,7 +132,7 @@ export class AccessLog {
   }
 }
 
-/** Appends to a file, opened at the first write; `/dev/stdout` and `/dev/stderr` are the process's own. */
+/** Appends to a file, which is opened at the first write. `/dev/stdout` and `/dev/stderr` are the process's own. */
 export function fileSink(path: string): AccessLogSink {
   if (path === "/dev/stdout") return streamSink(process.stdout);
   if (path === "/dev/stderr") return streamSink(process.stderr);

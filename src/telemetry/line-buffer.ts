@@ -1,29 +1,32 @@
-/** Shorter texts are copied letter by letter, and shorter pieces byte by byte: a call into the runtime takes longer. */
+/**
+ * Shorter texts are copied character by character, and shorter pieces byte by byte, because a call into the runtime
+ * takes longer.
+ */
 const maxCopiedLetters = 8;
 const maxCopiedBytes = 96;
-/** Numbers up to it are written digit by digit, and have no more digits than that. */
+/** Greater numbers are not written digit by digit. This one has the greatest number of digits. */
 const maxShort = 999_999_999;
 const maxDigits = 9;
-/** Bytes of UTF-8 that a character of a JavaScript string takes at most. */
+/** The greatest number of UTF-8 bytes for one character of a JavaScript string. */
 const maxBytesACharacter = 3;
 const zero = 48;
 const minus = 45;
 
-/** Memory that lines are written into, one after the other. A line that there is no room for is marked, and its bytes do not count. */
+/** Memory for lines, one after another. A line that does not fit is marked, and its bytes do not count. */
 export class LineBuffer {
   #bytes: Buffer;
-  /** Bytes of whole lines. */
+  /** The bytes of whole lines. */
   used = 0;
-  /** One past the line that is being written. */
+  /** The end of the unfinished line. */
   #at = 0;
-  /** The line that is being written has no room. */
+  /** Whether the unfinished line does not fit. */
   isFull = false;
 
   constructor(size: number) {
     this.#bytes = Buffer.allocUnsafeSlow(size);
   }
 
-  /** Whole lines. */
+  /** The whole lines. */
   lines(): Buffer {
     return this.#bytes.subarray(0, this.used);
   }
@@ -36,19 +39,19 @@ export class LineBuffer {
     this.used = 0;
   }
 
-  /** A line begins; what there is of one that was not kept is gone. */
+  /** Begins a line. Drops an unfinished one. */
   begin(): this {
     this.#at = this.used;
     this.isFull = false;
     return this;
   }
 
-  /** The line is whole. */
+  /** Completes the line. */
   keep(): void {
     this.used = this.#at;
   }
 
-  /** Bytes as they are; without bounds, all of them. */
+  /** Appends bytes unchanged. Without bounds, all of them. */
   piece(piece: Uint8Array, from = 0, to = piece.length): void {
     const length = to - from;
     if (!this.#hasRoom(length)) return;
@@ -61,7 +64,7 @@ export class LineBuffer {
     this.#at += length;
   }
 
-  /** A text whose characters are bytes, as those of heads are. */
+  /** Appends a text whose characters are bytes, as in message heads. */
   latin1(text: string): void {
     const { length } = text;
     if (!this.#hasRoom(length)) return;
@@ -74,7 +77,7 @@ export class LineBuffer {
     if (this.#hasRoom(text.length * maxBytesACharacter)) this.#at += this.#bytes.write(text, this.#at);
   }
 
-  /** A whole number, and `-` in the place of one below 0. */
+  /** Appends a whole number, or `-` for a negative one. */
   count(value: number): void {
     if (!this.#hasRoom(maxDigits)) return;
     if (value < 0) {

@@ -1,34 +1,34 @@
 import { invariant, type Clock } from "../base/index.ts";
 
-/** The kinds of metric that this project exposes, in Prometheus' words. */
+/** The kinds of metric in Prometheus' terms. */
 export type MetricType = "counter" | "gauge" | "histogram";
 
 export interface MetricsRegistryOptions {
-  /** Label sets that one metric may hold; {@link defaultMaxSeriesPerMetric} when absent. */
+  /** The number of label sets for one metric. {@link defaultMaxSeriesPerMetric} if absent. */
   readonly maxSeriesPerMetric?: number;
-  /** Label sets that all counters and histograms may hold together; {@link defaultMaxSeries} when absent. */
+  /** The number of label sets for all counters and histograms. {@link defaultMaxSeries} if absent. */
   readonly maxSeries?: number;
-  /** Tells for how long a series has stood still; without it none is let go of. */
+  /** Measures how long a series has not changed. Without a clock, no series is dropped. */
   readonly clock?: Pick<Clock, "steadyMs">;
-  /** {@link defaultStaleAfterMs} when absent. */
+  /** {@link defaultStaleAfterMs} if absent. */
   readonly staleAfterMs?: number;
 }
 
-/** Label sets a metric may hold before further ones share one. */
+/** The number of label sets of a metric. Further ones share one series. */
 export const defaultMaxSeriesPerMetric = 2000;
-/** Label sets that the counters and histograms of a process may hold before further ones share one of their metric. */
+/** The number of label sets of all counters and histograms. Further ones share one series of their metric. */
 export const defaultMaxSeries = 20_000;
-/** Of a metric that holds half of what it may, series that have not moved for this long make room. */
+/** If a metric holds half of its limit, series without a change for this long are dropped. */
 export const defaultStaleAfterMs = 15 * 60_000;
-/** The value of every label of the series that stands for all label sets beyond a bound. */
+/** The value of every label in the series that stands for all label sets beyond a limit. */
 export const overflowLabel = "overflow";
-/** Counts requests for a label set beyond a bound, labelled with the metric's name. */
+/** Counts requests for a label set beyond a limit, by metric. */
 export const droppedSeriesMetric = "serin_metrics_dropped_series_total";
 const forgottenSeriesMetric = "serin_metrics_forgotten_series_total";
 const keptSeriesMetric = "serin_metrics_series";
 const seriesLimitMetric = "serin_metrics_series_limit";
 
-/** A number that only grows. Hold on to the handle: adding to it allocates nothing. */
+/** A number that only grows. Keep the handle: adding to it allocates nothing. */
 export class Counter {
   #value = 0;
 
@@ -97,7 +97,7 @@ export class Histogram {
     return this.#count;
   }
 
-  /** The observations at or below each bound, the last entry being all of them. */
+  /** The number of observations at or below each bound. The last entry counts all. */
   cumulative(): Float64Array {
     const out = new Float64Array(this.#counts.length);
     let total = 0;
@@ -116,15 +116,15 @@ export interface Series<Handle> {
 }
 
 interface KeptSeries<Handle> extends Series<Handle> {
-  /** What it had counted when it was looked at last, and since when it has not moved. */
+  /** The count at the last look, and since when it has not changed. */
   counted: number;
   sinceMs: number;
 }
 
-/** What families of one registry share: how many label sets there may be, and who is told of what was lost. */
+/** What the families of one registry share: the limit of label sets, and the counter of those beyond it. */
 interface SeriesBudget {
   readonly maxSeriesPerMetric: number;
-  /** Answers false when the process has as many as it may. */
+  /** Returns false if the process has reached the limit. */
   take(): boolean;
   give(): void;
   dropped(family: string): void;
@@ -156,12 +156,12 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   }
 
   /**
-   * The handle of one label set, values in the order of {@link labelNames}; the same set answers the same handle.
-   * Beyond a bound all label sets share one handle, whose labels all say {@link overflowLabel} (a gauge's is not shown at all), and the
-   * dropped-series metric counts the call.
+   * The handle of one label set, with values in the order of {@link labelNames}. The same set returns the same handle.
+   * Beyond a limit all label sets share one handle, whose labels all have the value {@link overflowLabel}, and the
+   * dropped-series metric counts the call. A gauge's shared handle is not exposed.
    */
   labels(...values: readonly string[]): Handle {
-    // Words are made only when it fails: this is called for each request and each object.
+    // Format the message only on failure, because this runs for each request and each object.
     if (values.length !== this.labelNames.length)
       invariant(false, `${this.name} has the labels ${this.labelNames.join(", ")}; got ${values.length} value(s)`);
     const key = values.length === 1 ? (values[0] ?? "") : values.join("\u0000");
@@ -181,7 +181,7 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     return handle;
   }
 
-  /** Forgets a label set, so that it is no longer rendered. A handle that is still held counts into nothing. */
+  /** Removes a label set from the output. Handles that are still held have no effect. */
   remove(...values: readonly string[]): void {
     this.#forget(values.length === 1 ? (values[0] ?? "") : values.join("\u0000"));
   }
@@ -193,13 +193,16 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     if (this.type !== "gauge" && known.values.length > 0) this.#budget.give();
   }
 
-  /** Its series may be let go of once they stand still. Whoever holds handles asks for them anew when {@link MetricsRegistry.generation} has changed. */
+  /**
+   * Allows series without changes to be dropped. Holders of handles must request them again when {@link
+   * MetricsRegistry.generation} has changed.
+   */
   rotate(): this {
     this.#rotates = true;
     return this;
   }
 
-  /** Lets series go that have stood still for `staleMs`, where it holds half of what it may; answers how many. */
+  /** Drops series that have not changed for `staleMs`, if the family holds half of its limit. Returns their number. */
   forgetStale(nowMs: number, staleMs: number): number {
     if (!this.#rotates || this.#series.size * 2 < this.#budget.maxSeriesPerMetric) return 0;
     let forgotten = 0;
@@ -217,20 +220,20 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     return forgotten;
   }
 
-  /** A family of the same metric with other labels, which is registered by {@link MetricsRegistry.variant}. */
+  /** A family of the same metric with other labels, for {@link MetricsRegistry.variant}. */
   withLabels(labelNames: readonly string[]): MetricFamily<Handle> {
     const { name, help, type } = this;
     const made = new MetricFamily({ name, help, type, labelNames }, this.#create, this.#budget);
     return this.#rotates ? made.rotate() : made;
   }
 
-  /** With the one that stands for what is beyond a bound, if there is any. */
+  /** All series, including the one that stands for label sets beyond a limit. */
   *series(): Iterable<Series<Handle>> {
     yield* this.#series.values();
     if (this.#overflow !== undefined && this.type !== "gauge") yield this.#overflow;
   }
 
-  /** Label sets within the bounds. */
+  /** The number of label sets within the limits. */
   get size(): number {
     return this.#series.size;
   }
@@ -240,13 +243,13 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   }
 }
 
-/** Lists of labels that metrics have beside their own, in a whole process. */
+/** The number of additional label lists that the metrics of a process may have. */
 const maxVariants = 200;
 
-/** Every metric of a process. A name may be asked for again, with the same type and labels, and is then the same metric. */
+/** All metrics of a process. Registering a name again with the same type and labels returns the same metric. */
 export class MetricsRegistry {
   readonly #families = new Map<string, MetricFamily<Counter> | MetricFamily<Gauge> | MetricFamily<Histogram>>();
-  /** Of metrics that some series of have other labels, by name and labels. */
+  /** Families with additional label lists, by metric and labels. */
   readonly #variants = new Map<string, MetricFamily<Counter> | MetricFamily<Gauge> | MetricFamily<Histogram>>();
   readonly #collectors: (() => void)[] = [];
   readonly #budget: SeriesBudget;
@@ -296,7 +299,7 @@ export class MetricsRegistry {
     limits.labels("process").set(this.#maxSeries);
   }
 
-  /** Another number than before: series were let go of. */
+  /** Changes when series were dropped. */
   get generation(): number {
     return this.#generation;
   }
@@ -309,7 +312,7 @@ export class MetricsRegistry {
     return this.#family(name, help, "gauge", labelNames, () => new Gauge());
   }
 
-  /** `bounds` are the buckets' inclusive upper bounds, ascending, without infinity. */
+  /** `bounds` are the inclusive upper bounds of the buckets, ascending, without infinity. */
   histogram(
     name: string,
     help: string,
@@ -324,7 +327,7 @@ export class MetricsRegistry {
     return this.#family(name, help, "histogram", labelNames, () => new Histogram(shared));
   }
 
-  /** Calls `collect` before each rendering, to set gauges that are cheaper to compute than to keep. */
+  /** Calls `collect` before each rendering, for gauges that are cheaper to compute than to maintain. */
   onCollect(collect: () => void): void {
     this.#collectors.push(collect);
   }
@@ -350,7 +353,7 @@ export class MetricsRegistry {
     }
   }
 
-  /** Series of a metric with other labels than the rest of it; undefined beyond {@link maxVariants} lists of labels. */
+  /** Series of a metric with other labels than the rest. Undefined beyond {@link maxVariants} label lists. */
   variant<Handle extends Counter | Gauge | Histogram>(
     family: MetricFamily<Handle>,
     labelNames: readonly string[],
@@ -380,7 +383,7 @@ export class MetricsRegistry {
       return known as unknown as MetricFamily<Handle>;
     }
     invariant(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name), `"${name}" is no Prometheus metric name`);
-    // What tells of the bounds is not kept out by them.
+    // The metrics about the limits are exempt from them.
     const budget = name.startsWith("serin_metrics_")
       ? { ...this.#budget, take: () => true, give: () => undefined }
       : this.#budget;

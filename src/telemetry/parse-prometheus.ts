@@ -1,11 +1,14 @@
 import { userError } from "../base/index.ts";
 
-/** One line of a scrape. A histogram's parts come as `<name>_bucket` (with `le`), `<name>_sum` and `<name>_count`. */
+/**
+ * One line of a scrape. The parts of a histogram have the names `<name>_bucket` (with `le`), `<name>_sum` and
+ * `<name>_count`.
+ */
 export interface PrometheusSample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
-  /** Absent when the exposer gave none. */
+  /** Absent if the exposition has none. */
   readonly timestampMs?: number;
 }
 
@@ -16,8 +19,8 @@ export interface PrometheusScrape {
 }
 
 /**
- * Reads Prometheus' text format 0.0.4 with names in quotes as well, and the sample lines of OpenMetrics without their exemplars.
- * Throws a user error that names the line when a line is neither a comment nor a sample.
+ * Parses Prometheus' text format 0.0.4, with quoted names as well, and the sample lines of OpenMetrics without their
+ * exemplars. Throws a user error with the line number if a line is neither a comment nor a sample.
  */
 export function parsePrometheus(text: string): PrometheusScrape {
   const samples: PrometheusSample[] = [];
@@ -37,17 +40,17 @@ export function parsePrometheus(text: string): PrometheusScrape {
   return { samples, types };
 }
 
-/** A sample's line, taken apart: what stands before the value, the value, and the timestamp; without an exemplar. */
+/** The parts of a sample's line: name and labels, the value, and the timestamp. Without an exemplar. */
 export interface SampleText {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly head: string;
   readonly value: string;
-  /** As it stands there: whole milliseconds, or seconds in OpenMetrics. */
+  /** The original text: whole milliseconds, or seconds in OpenMetrics. */
   readonly timestamp: string | undefined;
 }
 
-/** Takes the line of a sample apart. Throws a user error that names the line where it is none. */
+/** Splits the line of a sample. Throws a user error with the line number if it is none. */
 export function readSampleText(line: string, lineNumber: number): SampleText {
   let name = nameAtStart.exec(line)?.[0];
   let at = name?.length ?? 0;
@@ -75,7 +78,10 @@ function parseSample(line: string, lineNumber: number): PrometheusSample {
   return timestamp === undefined ? { name, labels, value } : { name, labels, value, timestampMs: Number(timestamp) };
 }
 
-/** A name that has other characters than Prometheus' older ones stands in quotes: a label's before its `=`, the metric's by itself, first. */
+/**
+ * A name with characters outside the older set is quoted: a label's name before its `=`, and the metric's name as the
+ * first entry.
+ */
 function parseLabels(
   line: string,
   start: number,

@@ -1,6 +1,8 @@
 import type { MetricsRegistry } from "./metrics-registry.ts";
 
-/** Adds what Prometheus' clients expose of a process: memory, CPU seconds, start time. Read at each rendering. */
+/**
+ * Adds the process metrics of Prometheus' clients: memory, CPU seconds, start time. They are read at each rendering.
+ */
 export function addProcessMetrics(registry: MetricsRegistry, process: NodeJS.Process): void {
   const resident = registry.gauge("process_resident_memory_bytes", "Resident memory size in bytes.").labels();
   const heap = registry.gauge("process_heap_bytes", "Used JavaScript heap in bytes.").labels();

@@ -3,12 +3,12 @@ import { Histogram, type MetricsRegistry, type MetricType } from "./metrics-regi
 /** The content type of {@link renderPrometheus}. */
 export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
 
-/** The registry in Prometheus' text format 0.0.4. A metric without series is left out. */
+/** Renders the registry in Prometheus' text format 0.0.4. Omits metrics without series. */
 export function renderPrometheus(registry: MetricsRegistry): string {
   return renderSnapshot(snapshotOf(registry));
 }
 
-/** Metrics in the order of their names, as {@link renderPrometheus} renders those of a registry. */
+/** Renders metrics in the order of their names, like {@link renderPrometheus}. */
 export function renderSnapshot(families: readonly FamilySnapshot[]): string {
   const lines: string[] = [];
   let last = "";
@@ -73,27 +73,27 @@ function escapeHelp(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }
 
-/** One label set as it stood: a number, or the observations of a histogram. */
+/** The state of one label set: a number, or the observations of a histogram. */
 export interface SeriesSnapshot {
   readonly values: readonly string[];
-  /** Of a histogram its sum. */
+  /** For a histogram, its sum. */
   readonly value: number;
-  /** Observations at or below each bound, the last entry being all of them. */
+  /** The number of observations at or below each bound. The last entry counts all. */
   readonly cumulative?: Float64Array;
 }
 
-/** A metric as it stood. It is plain data, which a thread can give to another. */
+/** The state of a metric as plain data, which one thread can send to another. */
 export interface FamilySnapshot {
   readonly name: string;
   readonly help: string;
   readonly type: MetricType;
   readonly labelNames: readonly string[];
-  /** Of a histogram. */
+  /** Only for a histogram. */
   readonly bounds?: Float64Array;
   readonly series: readonly SeriesSnapshot[];
 }
 
-/** The registry's metrics that have any series, in the order of their names. */
+/** The registry's metrics that have series, in the order of their names. */
 export function snapshotOf(registry: MetricsRegistry): FamilySnapshot[] {
   const families: FamilySnapshot[] = [];
   for (const family of registry.families()) {
@@ -118,8 +118,8 @@ interface Merging {
 }
 
 /**
- * One snapshot of several: numbers of one label set are added up, but for metrics of `shared`, which say the same wherever they
- * are counted: of these the greatest stands.
+ * Merges snapshots. Adds the numbers of equal label sets, except for metrics in `shared`. Those have the same value
+ * wherever they are counted, so the greatest value is taken.
  */
 export function mergeSnapshots(
   snapshots: readonly (readonly FamilySnapshot[])[],

@@ -16,9 +16,9 @@ export interface Issued {
   readonly roots: string;
 }
 
-/** A root of its own, or an authority below another, that issues leaves for tests. */
+/** A root, or an authority below another one, that issues leaf certificates for tests. */
 export class TestAuthority {
-  /** Its own certificate. */
+  /** The authority's own certificate. */
   readonly #root: X509Certificate;
   readonly #keys: webcrypto.CryptoKeyPair;
   readonly #above: TestAuthority | undefined;
@@ -47,7 +47,7 @@ export class TestAuthority {
     return this.#above?.roots ?? this.#root.toString("pem");
   }
 
-  /** An authority whose leaves are shown with its certificate, which this one issues. */
+  /** An authority that this one issues. Its leaves are sent together with its certificate. */
   async subordinate(serialNumber: string): Promise<TestAuthority> {
     const keys = await newKeys();
     const certificate = await X509CertificateGenerator.create({
@@ -64,7 +64,7 @@ export class TestAuthority {
     return new TestAuthority(certificate, keys, this);
   }
 
-  /** A revocation list that is in force for an hour, PEM; one of no numbers revokes nobody. */
+  /** A PEM revocation list that is valid for an hour. Without numbers it revokes nothing. */
   async revoke(...serialNumbers: readonly string[]): Promise<string> {
     const list = await X509CrlGenerator.create({
       issuer: this.#root.subject,

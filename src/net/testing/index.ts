@@ -1,4 +1,4 @@
-// What tests of other parts need of this one.
+// Test support of this part for the tests of other parts.
 export { TestAuthority, type Issued } from "./certificates.ts";
 export { freePort } from "./free-port.ts";
 export { requireOwnNetwork } from "./own-network.ts";

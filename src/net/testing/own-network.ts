@@ -1,6 +1,9 @@
 import { userError } from "../../base/index.ts";
 
-/** For tests that set addresses, routes and rules of the namespace that they run in: throws where nobody made one for them (`npm run test:netns` does, and says so by `SERIN_OWN_NETWORK`). */
+/**
+ * For tests that change addresses, routes and rules of their own namespace. Throws unless the test runner has made one
+ * (`npm run test:netns` does, and sets `SERIN_OWN_NETWORK`).
+ */
 export function requireOwnNetwork(): void {
   if (process.env["SERIN_OWN_NETWORK"] === "1") return;
   throw userError(

@@ -1,6 +1,6 @@
 import type { ByteStream } from "../byte-stream.ts";
 
-/** Bytes that tell their position, so that loss, repetition and mixing show. */
+/** Bytes that encode their position, so that lost, repeated or mixed-up bytes are detected. */
 export function pattern(offset: number, length: number): Buffer {
   const out = Buffer.allocUnsafe(length);
   for (let index = 0; index < length; index += 1) out[index] = patternByte(offset + index);
@@ -13,11 +13,11 @@ function patternByte(position: number): number {
 
 export interface RecorderOptions {
   readonly paused?: boolean;
-  /** Checks against {@link pattern} instead of keeping the bytes. */
+  /** Compares the bytes with {@link pattern} instead of keeping them. */
   readonly verifyPattern?: boolean;
 }
 
-/** Takes what a stream gives, and lets a test wait for it. */
+/** Records what a stream delivers, and lets a test wait for it. */
 export class Recorder {
   readonly ended: Promise<Buffer>;
   readonly closed: Promise<Error | undefined>;
@@ -49,7 +49,7 @@ export class Recorder {
     return Buffer.concat(this.#chunks);
   }
 
-  /** Resolves when at least that many bytes have come. */
+  /** Resolves when at least this many bytes have arrived. */
   received(bytes: number): Promise<void> {
     if (this.count >= bytes) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push({ bytes, resolve }));
@@ -71,7 +71,7 @@ export class Recorder {
   }
 }
 
-/** Joins two streams both ways with back pressure, handing chunks on without a copy. */
+/** Relays both directions of two streams with back pressure and without copies. */
 export function relay(left: ByteStream, right: ByteStream): void {
   const join = (from: ByteStream, to: ByteStream): void => {
     from.setHandler({
