@@ -8,11 +8,11 @@ type Tree = Readonly<Record<string, unknown>>;
 
 export interface ChartValues {
   readonly values: Tree;
-  /** Fields of the component's `k8s` that no value of the chart stands for, by their names. */
+  /** Names of the fields in the component's `k8s` for which the chart has no value. */
   readonly left: readonly string[];
 }
 
-/** Fields of a component's `k8s` that the charts know under these names of their values. */
+/** Fields of a component's `k8s`, and the names of the chart values for them. */
 const workloadFields = [
   "env",
   "resources",
@@ -24,7 +24,10 @@ const workloadFields = [
   "volumeMounts",
 ] as const;
 
-/** The values with which a chart renders what the spec asks of its component; a gateway's are those of its name, over its chart's. */
+/**
+ * The chart values that express the spec of its component. For a gateway, the values under its name override the
+ * chart's.
+ */
 export function chartValuesOf(spec: IstioOperatorSpec, chart: ChartName, gateway?: GatewaySpec): ChartValues {
   const { values = {}, components = {} } = spec;
   const global = mergeTrees(
@@ -80,7 +83,7 @@ function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined
     ...(isEmpty(annotations) ? {} : { annotations }),
     ...gateway?.k8s?.service,
   };
-  // The chart takes the label from the name, an installation from the direction.
+  // The chart derives the label from the name, and an installation from the direction.
   const labels = {
     ...(gateway?.name === `istio-${direction}gateway` ? {} : { istio: `${direction}gateway` }),
     ...treeAt(own, "labels"),
@@ -110,7 +113,7 @@ function whole(values: Tree): ChartValues {
   return { values, left: [] };
 }
 
-/** The values with the component's `k8s` over them; `done` are fields of it that the values hold already. */
+/** Lays the component's `k8s` over the values. `done` lists the fields that the values already contain. */
 function withWorkload(values: Tree, k8s: KubernetesSettings | undefined, done: readonly string[] = []): ChartValues {
   if (k8s === undefined) return whole(values);
   const known = new Set<string>([...workloadFields, ...done]);
@@ -122,7 +125,7 @@ function withWorkload(values: Tree, k8s: KubernetesSettings | undefined, done: r
   const left = Object.entries(k8s)
     .filter(([field, value]) => value !== undefined && !known.has(field))
     .map(([field]) => field);
-  // Variables with a source are no text, and so no value.
+  // Variables with a source have no text, so they cannot become values.
   const sourced = (k8s.env ?? []).some((entry) => valueAt(entry, "value") === undefined)
     ? ["env (those with a valueFrom)"]
     : [];

@@ -1,9 +1,9 @@
-/** Where a node keeps what concerns CNI, and how the plugin is called there. */
+/** The paths of CNI files on a node, and how the plugin is called there. */
 export interface CniPlatform {
   readonly cniBinDir: string;
   readonly cniConfDir: string;
   readonly cniNetnsDir: string;
-  /** The file to chain into; the first one when empty. */
+  /** The file to chain the plugin into. If empty, the first one. */
   readonly cniConfFileName: string;
   readonly chained: boolean;
 }
@@ -16,7 +16,10 @@ const usual: CniPlatform = {
   chained: true,
 };
 
-/** By `global.platform`, as upstream's profiles of platforms have it. EKS, AKS, kind and kubeadm are as usual. */
+/**
+ * Platforms that differ, by `global.platform` as in upstream's platform profiles. EKS, AKS, kind and kubeadm use the
+ * defaults.
+ */
 const differing: Readonly<Record<string, Partial<CniPlatform>>> = {
   gke: { cniBinDir: "/home/kubernetes/bin" },
   k3d: { cniConfDir: "/var/lib/rancher/k3s/agent/etc/cni/net.d", cniBinDir: "/bin" },
@@ -39,7 +42,7 @@ export function cniPlatform(name: string): CniPlatform {
   return { ...usual, ...differing[name] };
 }
 
-/** One of the fields by platform, with those that are as usual left out: for a template that decides later. */
+/** The values of one field by platform, without the default, for a template that decides at installation. */
 export function cniPlatformChoices(field: Exclude<keyof CniPlatform, "chained">): {
   readonly usual: string;
   readonly differing: readonly (readonly [platform: string, value: string])[];

@@ -1,6 +1,6 @@
 /**
- * What `spec.values` holds where nobody says otherwise, as upstream's charts default it. The injector's ConfigMap carries
- * these; components read single ones. `pilot` holds what stands at the top of istiod's own chart.
+ * The defaults of `spec.values`, as in upstream's charts. The injector's ConfigMap carries them, and components read
+ * single ones. `pilot` holds the top-level values of istiod's own chart.
  */
 export const defaultValues: Readonly<Record<string, unknown>> = {
   defaultRevision: "",

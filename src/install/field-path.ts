@@ -1,9 +1,12 @@
 import { isTree } from "./merge.ts";
 
-/** One step of a path: a field, the index of a list, or the element of a list whose field has a value: `[name:discovery]`. */
+/**
+ * One step of a path: a field, the index of a list, or the element of a list whose field has a value:
+ * `[name:discovery]`.
+ */
 export type PathStep = string | number | { readonly field: string; readonly value: string };
 
-/** Splits `spec.containers.[name:discovery].args[0]`; dots inside brackets and after a backslash do not split. */
+/** Splits `spec.containers.[name:discovery].args[0]`. Dots inside brackets and after a backslash do not split. */
 export function parseFieldPath(path: string): PathStep[] {
   const steps: PathStep[] = [];
   for (const match of path.matchAll(/\[([^\]]*)\]|((?:\\.|[^.[\]\\])+)/g)) {
@@ -21,7 +24,10 @@ function bracketStep(text: string): PathStep {
   return { field: text.slice(0, colon), value: text.slice(colon + 1) };
 }
 
-/** A copy of `tree` with the value at the path replaced; undefined deletes. Missing objects and lists are made on the way. */
+/**
+ * A copy of `tree` with the value at the path replaced. Undefined deletes the value. Creates missing objects and lists
+ * on the way.
+ */
 export function setAtPath(tree: unknown, steps: readonly PathStep[], value: unknown): unknown {
   const [step, ...rest] = steps;
   if (step === undefined) return value;

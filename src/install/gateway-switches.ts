@@ -8,8 +8,8 @@ const places = [
 ] as const;
 
 /**
- * `values.gateways.enabled` and `values.gateways.istio-ingressgateway.enabled`, by which releases of before 1.7 switched gateways:
- * taken where the spec that was given says nothing of the gateway itself. A warning names today's place.
+ * Applies `values.gateways.enabled` and `values.gateways.istio-ingressgateway.enabled`, the switches of releases before
+ * 1.7, if the given spec does not mention the gateway itself. A warning names the present field.
  */
 export function switchGateways(
   given: unknown,

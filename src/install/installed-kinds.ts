@@ -3,7 +3,7 @@ import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/ind
 
 type Row = readonly [group: string, version: string, kind: string, plural: string, namespaced: boolean];
 
-/** The kinds that an installation writes, in the order in which they must be there. Removal goes the other way. */
+/** The kinds that an installation writes, in the order of their creation. Removal uses the reverse order. */
 const rows: readonly Row[] = [
   ["", "v1", "Namespace", "namespaces", false],
   ["apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false],
@@ -35,7 +35,7 @@ export const installedKinds: readonly KindDefinition<UntypedObject>[] = rows.map
   }),
 );
 
-/** The kind of an object that we rendered; anything else is a bug of the renderer or of an overlay. */
+/** The kind of a rendered object. An unknown kind is a bug of the renderer or of an overlay. */
 export function installedKindOf(object: KubernetesObject): KindDefinition<UntypedObject> {
   const found = installedKinds.find((kind) => kind.kind === object.kind);
   if (found === undefined)

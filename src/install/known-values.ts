@@ -4,13 +4,13 @@ import type { FieldIssue } from "../api/index.ts";
 import { isTree } from "./merge.ts";
 
 /**
- * A key of `spec.values` as some release knew it: a number for one below which anything may stand, an object for one with
- * known keys below it. The number, or the entry "", is the last minor release that had it; 1 for those of today. The
- * entry "*" lets other keys be.
+ * A key of `spec.values` in any release. A number means that anything may stand below the key, and an object lists the
+ * known keys below it. The number, or the entry "", is the last minor release that had the key; 1 means that it is
+ * current. The entry "*" allows other keys.
  */
 type KnownKey = number | { readonly [key: string]: KnownKey };
 
-/** Keys that are ours, or that upstream reads though neither its schema nor its defaults name them. */
+/** Keys of Serin's own, and keys that upstream reads although neither its schema nor its defaults list them. */
 const ownKeys: Readonly<Record<string, KnownKey>> = {
   base: { validationFailurePolicy: 1 },
   ztunnel: { nodeSelector: 1, affinity: 1, podAnnotations: 1, "*": 1 },
@@ -20,7 +20,10 @@ const ownKeys: Readonly<Record<string, KnownKey>> = {
 
 const newestMinor = 1;
 
-/** What is wrong with the keys of `spec.values`: errors for those that no release knew, warnings for those that none reads today. */
+/**
+ * Checks the keys of `spec.values`: errors for keys that no release knew, warnings for those that no current release
+ * reads.
+ */
 export function checkValues(values: Readonly<Record<string, unknown>>): {
   readonly errors: readonly FieldIssue[];
   readonly warnings: readonly FieldIssue[];

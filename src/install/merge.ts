@@ -4,7 +4,10 @@ export function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Merges `over` onto `base`: objects field by field, lists whose elements have names by name, anything else replaced. */
+/**
+ * Merges `over` onto `base`: objects field by field, lists of named elements by name, and everything else by
+ * replacement.
+ */
 export function mergeTrees(base: unknown, over: unknown): unknown {
   if (over === undefined) return base;
   if (isTree(base) && isTree(over)) {

@@ -6,15 +6,18 @@ import { fieldEnv, object, proxyUser } from "./render-context.ts";
 export interface OperatorSettings {
   readonly hub: string;
   readonly tag: string;
-  /** Of the operator itself. */
+  /** The operator's own namespace. */
   readonly namespace: string;
-  /** Whose IstioOperator objects it looks after; none means all. */
+  /** The namespaces whose IstioOperator objects it handles. Empty: all. */
   readonly watchedNamespaces: readonly string[];
-  /** Empty for the only operator of a cluster. */
+  /** Empty if it is the only operator of a cluster. */
   readonly revision: string;
 }
 
-/** What `operator init` writes: namespaces, the definition of IstioOperator, account and rights, Service and Deployment. */
+/**
+ * The objects of `operator init`: namespaces, the definition of IstioOperator, account and roles, Service and
+ * Deployment.
+ */
 export function renderOperator(settings: OperatorSettings, definitions: readonly UntypedObject[]): UntypedObject[] {
   const { namespace, watchedNamespaces, revision } = settings;
   const name = operatorName(revision);
@@ -25,7 +28,7 @@ export function renderOperator(settings: OperatorSettings, definitions: readonly
     ...names.map((one) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name: one } })),
     ...definitions,
     object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
-    // Whoever installs control planes must be able to grant what it installs.
+    // An installer of control planes must be able to grant what it installs.
     ...grant({
       name: revision === "" ? "istio-operator" : name,
       labels,

@@ -3,8 +3,8 @@ import type { KubernetesSettings } from "../api/istio/index.ts";
 import { parseFieldPath, setAtPath } from "./field-path.ts";
 
 /**
- * Applies a component's `k8s.overlays` to what it rendered. An overlay names an object as upstream renders it, so the name
- * without the revision finds the revisioned object too.
+ * Applies a component's `k8s.overlays` to its rendered objects. An overlay uses upstream's object names, so a name
+ * without the revision also finds the object with the revision.
  */
 export function applyOverlays(
   objects: readonly UntypedObject[],

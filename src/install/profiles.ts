@@ -1,7 +1,7 @@
 import type { IstioOperatorSpec } from "../api/istio/index.ts";
 import { mergeTrees } from "./merge.ts";
 
-/** The profiles of `install --set profile=…`, as what they add to the spec. A file's fields win over its profile's. */
+/** The profiles of `install --set profile=…`: what each adds to the spec. The fields of a file override its profile. */
 const on = { enabled: true } as const;
 const off = { enabled: false } as const;
 
@@ -60,7 +60,10 @@ const demo = over({
 });
 
 export const profiles: Readonly<Record<string, IstioOperatorSpec>> = {
-  /** With an ingress gateway, as the profile had in 2022 and 2023; today's upstream has none: set components.ingressGateways[0].enabled=false. */
+  /**
+   * With an ingress gateway, which upstream's profile had in 2022 and 2023 and lacks today. To omit it, set
+   * components.ingressGateways[0].enabled=false.
+   */
   ambient: over({
     components: { cni: on, ztunnel: on },
     meshConfig: { defaultConfig: { proxyMetadata: { ISTIO_META_ENABLE_HBONE: "true" } } },
@@ -71,7 +74,10 @@ export const profiles: Readonly<Record<string, IstioOperatorSpec>> = {
   empty: over({ components: { base: off, pilot: off, ingressGateways: ingressGateway(false) } }),
   minimal: over({ components: { ingressGateways: ingressGateway(false) } }),
   preview: over({ meshConfig: { defaultConfig: { proxyMetadata: { ISTIO_META_DNS_CAPTURE: "true" } } } }),
-  /** A cluster whose control plane is elsewhere: accounts, roles and webhooks here, `values.global.remotePilotAddress` there. */
+  /**
+   * For a cluster whose control plane is elsewhere: accounts, roles and webhooks here, and
+   * `values.global.remotePilotAddress` with its address.
+   */
   remote: over({
     components: { ingressGateways: ingressGateway(false) },
     values: {

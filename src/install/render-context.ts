@@ -11,12 +11,12 @@ export function revisioned(name: string, settings: InstallSettings): string {
   return settings.revision === "" ? name : `${name}-${settings.revision}`;
 }
 
-/** The revision as the label `istio.io/rev` says it. */
+/** The value of the label `istio.io/rev`. */
 export function revisionLabel(settings: InstallSettings): string {
   return settings.revisionLabel ?? (settings.revision === "" ? "default" : settings.revision);
 }
 
-/** Whom istiod and the proxies run as; files of a pod's volumes are of this group. */
+/** The user of istiod and of proxies, and the group of the files in a pod's volumes. */
 export const proxyUser = 1337;
 
 export type ComponentName = "Base" | "Pilot" | "Cni" | "Ztunnel" | "IngressGateways" | "EgressGateways";
@@ -30,7 +30,7 @@ const charts: Readonly<Record<ComponentName, readonly [chart: string, name: stri
   EgressGateways: ["istio-egress", "istio-egressgateway"],
 };
 
-/** Labels that every object of a chart has, pods too. */
+/** Labels of every object of a chart, pods included. */
 export function chartLabels(component: ComponentName, settings: InstallSettings): Record<string, string> {
   const [chart, name] = charts[component];
   return {
@@ -53,8 +53,8 @@ function labelValue(text: string): string {
 }
 
 /**
- * Labels of a component's objects, as upstream has them. What belongs to one revision names it; what all share does not,
- * so that removing a revision leaves it.
+ * Labels of a component's objects, as upstream has them. Objects of one revision name it. Shared objects do not, so
+ * that they stay when a revision is removed.
  */
 export function componentLabels(
   component: ComponentName,
@@ -70,7 +70,7 @@ export function componentLabels(
   };
 }
 
-/** `hub/name:tag[-variant]`; an image that names its registry is taken as it is. */
+/** `hub/name:tag[-variant]`. An image that names its registry is taken unchanged. */
 export function imageOf(program: string, component: ComponentSpec, settings: InstallSettings, own?: Tree): string {
   const image = stringAt(own, "image") ?? program;
   if (image.includes("/")) return image;
@@ -83,14 +83,14 @@ export function clusterName(settings: InstallSettings): string {
   return stringAt(settings.values, "global", "multiCluster", "clusterName") ?? "Kubernetes";
 }
 
-/** `{ A: "1" }` as env entries. */
+/** Converts `{ A: "1" }` to env entries. */
 export function envEntries(values: Readonly<Record<string, unknown>> | undefined): { name: string; value: string }[] {
   return Object.entries(values ?? {}).map(([name, value]) => ({ name, value: String(value) }));
 }
 
 const logFormatVariable = "SERIN_LOG_FORMAT";
 
-/** (ours) The form of log lines that the mesh's proxies are told, for what is no proxy of its own configuration. */
+/** (Serin's own) The log format of the mesh's proxies, for processes without proxy configuration. */
 export function logFormatEntries(settings: InstallSettings): { name: string; value: string }[] {
   const wanted = valueAt(settings.meshConfig, "defaultConfig", "proxyMetadata", logFormatVariable);
   return typeof wanted === "string" || typeof wanted === "number"
@@ -105,14 +105,14 @@ export function fieldEnv(
   return { name, valueFrom: { fieldRef: { apiVersion: "v1", fieldPath } } };
 }
 
-/** Later entries of the same name replace earlier ones, in place. */
+/** A later entry replaces an earlier one of the same name, in place. */
 export function mergeEnv<Entry extends { readonly name?: unknown }>(...lists: readonly (readonly Entry[])[]): Entry[] {
   const byName = new Map<unknown, Entry>();
   for (const entry of lists.flat()) byName.set(entry.name, entry);
   return [...byName.values()];
 }
 
-/** What a component's own values and its `k8s` settings both say of a workload; the latter win. */
+/** The settings of a workload from a component's values and its `k8s`. The latter override the former. */
 export interface WorkloadSettings {
   readonly replicas: number;
   readonly autoscale: { readonly minimum: number; readonly maximum: number } | undefined;
@@ -121,14 +121,14 @@ export interface WorkloadSettings {
   readonly podAnnotations: Tree;
   readonly podLabels: Tree;
   readonly serviceAnnotations: Readonly<Record<string, string>>;
-  /** Of the pod's spec. */
+  /** Fields of the pod's spec. */
   readonly pod: Record<string, unknown>;
   readonly volumes: readonly Tree[];
   readonly volumeMounts: readonly Tree[];
   readonly env: readonly Tree[];
 }
 
-/** Reads them; `own` are the component's values (`values.pilot`, `values.gateways.<name>`). */
+/** Reads the settings. `own` are the component's values (`values.pilot`, `values.gateways.<name>`). */
 export function workloadSettings(
   component: ComponentSpec,
   own: Tree | undefined,
@@ -168,7 +168,7 @@ function treesAt(own: Tree | undefined, field: string): readonly Tree[] {
   return Array.isArray(found) ? (found as Tree[]) : [];
 }
 
-/** The pod-level settings of `components.x.k8s` and of a component's values that go into a pod template's spec. */
+/** The pod-level settings in `components.x.k8s` and in a component's values, for the spec of a pod template. */
 function podSettings(
   k8s: KubernetesSettings | undefined,
   own: Tree | undefined,
@@ -199,13 +199,13 @@ function podSettings(
   };
 }
 
-/** Undefined for what is empty. */
+/** Undefined if the value is empty. */
 function filled(value: unknown): unknown {
   if (value === undefined || value === null) return undefined;
   return Object.keys(value).length === 0 ? undefined : value;
 }
 
-/** `imagePullPolicy` of a container, where one is asked for. */
+/** `imagePullPolicy` of a container, if one is set. */
 export function pullPolicy(component: ComponentSpec, settings: InstallSettings): { imagePullPolicy?: string } {
   const policy = component.k8s?.imagePullPolicy ?? stringAt(settings.values, "global", "imagePullPolicy");
   return policy === undefined ? {} : { imagePullPolicy: policy };
@@ -218,7 +218,7 @@ export interface ScaledWorkload {
   readonly selector: Readonly<Record<string, string>>;
 }
 
-/** HorizontalPodAutoscaler where the workload scales, PodDisruptionBudget where more than one pod of it is wanted. */
+/** A HorizontalPodAutoscaler if the workload scales, and a PodDisruptionBudget if it has more than one pod. */
 export function scalingObjects(
   target: ScaledWorkload,
   component: ComponentSpec,

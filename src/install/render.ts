@@ -13,21 +13,24 @@ import { applyOverlays } from "./overlays.ts";
 import { object, revisionLabel } from "./render-context.ts";
 import { stringAt, valueAt, type InstallSettings } from "./settings.ts";
 
-/** One step of an installation: its objects in the order to apply them, and what a person is told when they are ready. */
+/** One step of an installation: its objects in the order to apply them, and the message when they are ready. */
 export interface RenderedComponent {
   readonly name: string;
-  /** `Istiod installed`. */
+  /** For example `Istiod installed`. */
   readonly done: string;
   readonly objects: readonly UntypedObject[];
 }
 
-/** Definitions of kinds, read from the release's `manifests/crds` by the caller. */
+/** CustomResourceDefinitions, which the caller reads from the release's `manifests/crds`. */
 export interface CustomResources {
   readonly istio: readonly UntypedObject[];
   readonly rollout: readonly UntypedObject[];
 }
 
-/** Everything that the settings ask for, in the order in which it is installed. Pure: the same settings, the same objects. */
+/**
+ * Renders everything that the settings request, in the order of installation. Pure: the same settings give the same
+ * objects.
+ */
 export function renderInstall(
   settings: InstallSettings,
   customResources: CustomResources,
@@ -60,13 +63,13 @@ export function renderInstall(
   return { components, errors };
 }
 
-/** What the first revision of a cluster gets, so that objects that name no revision belong to somebody. */
+/** The additional objects of a cluster's first revision, so that objects without a revision belong to one. */
 export interface DefaultRevision {
   readonly revision: string;
-  /** Webhooks that inject for the tag `default`; absent where the revision's own do so, as it has no name. */
+  /** Webhooks that inject for the tag `default`. Absent if the revision has no name, because its own webhooks do so. */
   readonly tag: UntypedObject | undefined;
   readonly validator: UntypedObject;
-  /** The tag as an address; absent where the control plane is in another cluster. */
+  /** The tag's Service. Absent if the control plane is in another cluster. */
   readonly service: UntypedObject | undefined;
 }
 
@@ -82,7 +85,7 @@ export function renderDefaultRevision(settings: InstallSettings): DefaultRevisio
   };
 }
 
-/** The namespaces that the components' objects are in; that of the installation first. */
+/** The namespaces of the components' objects, that of the installation first. */
 export function renderNamespaces(settings: InstallSettings, components: readonly RenderedComponent[]): UntypedObject[] {
   const objects = components.flatMap((component) => component.objects);
   const rendered = new Set(objects.filter(({ kind }) => kind === "Namespace").map(({ metadata }) => metadata.name));
@@ -101,7 +104,7 @@ export function renderNamespaces(settings: InstallSettings, components: readonly
     });
 }
 
-/** All objects in an order in which they can be applied one after another: namespaces, definitions, accounts, …, webhooks. */
+/** All objects in an order in which they can be applied: namespaces, definitions, accounts, …, webhooks. */
 export function inApplyOrder(objects: readonly UntypedObject[]): UntypedObject[] {
   const rank = new Map(installedKinds.map(({ kind }, index) => [kind, index]));
   return objects.toSorted((a, b) => (rank.get(a.kind ?? "") ?? 0) - (rank.get(b.kind ?? "") ?? 0));

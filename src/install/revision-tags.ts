@@ -8,17 +8,17 @@ type Tree = Readonly<Record<string, unknown>>;
 
 export interface TagTarget {
   readonly tag: string;
-  /** As the label `istio.io/rev` says it. */
+  /** The value of the label `istio.io/rev`. */
   readonly revision: string;
   readonly namespace: string;
-  /** Of the release that writes. */
+  /** The version of the release that writes. */
   readonly version: string;
-  /** How the revision's own webhooks reach it, CA included. */
+  /** How the revision's own webhooks reach it, including the CA. */
   readonly clientConfig: Tree;
   readonly injectEverybody: boolean;
 }
 
-/** The webhooks and the Service of a tag, and for the tag `default` the validator of what names no revision. */
+/** The webhooks and the Service of a tag. For the tag `default`, also the validator of objects without a revision. */
 export function renderTag(target: TagTarget): UntypedObject[] {
   const { tag, revision, namespace, clientConfig } = target;
   const settings = settingsOf(target);
@@ -51,7 +51,10 @@ const defaultNames = new Set([
   "auto.sidecar-injector.istio.io",
 ]);
 
-/** Webhooks of a control plane without a name, with those for what names no revision switched off: the tag `default` leads elsewhere. */
+/**
+ * Disables the webhooks of an unnamed control plane for pods that name no revision, because the tag `default` leads
+ * elsewhere.
+ */
 export function deactivateDefault(webhooks: readonly Tree[]): Tree[] {
   return webhooks.map((webhook) =>
     defaultNames.has(String(webhook["name"]))
@@ -60,7 +63,7 @@ export function deactivateDefault(webhooks: readonly Tree[]): Tree[] {
   );
 }
 
-/** The opposite: they inject again. */
+/** The opposite of {@link deactivateDefault}. */
 export function reactivateDefault(webhooks: readonly Tree[]): Tree[] {
   const selectors = defaultWebhooksOf();
   return webhooks.map((webhook) => {

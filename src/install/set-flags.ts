@@ -6,7 +6,10 @@ export interface SetFlag {
   readonly value: unknown;
 }
 
-/** Reads `a.b[0].c=value` flags. Values are read as helm does: true, false, whole numbers, `{a,b}` for lists, else a string. */
+/**
+ * Reads `a.b[0].c=value` flags. Values are read as by helm: true, false, whole numbers, `{a,b}` for lists, or else a
+ * string.
+ */
 export function parseSetFlags(texts: readonly string[]): {
   readonly flags: readonly SetFlag[];
   readonly errors: readonly FieldIssue[];
@@ -25,7 +28,7 @@ export function parseSetFlags(texts: readonly string[]): {
   return { flags, errors };
 }
 
-/** The tree with each flag's value at its path, in order; `null` deletes. */
+/** Sets each flag's value at its path, in order. `null` deletes. */
 export function applySetFlags(tree: unknown, flags: readonly SetFlag[]): unknown {
   return flags.reduce((result, flag) => setAtPath(result, parseFieldPath(flag.path), flag.value), tree);
 }

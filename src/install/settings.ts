@@ -14,15 +14,15 @@ import { isTree, mergeTrees } from "./merge.ts";
 import { defaultProfileName, profiles } from "./profiles.ts";
 import { applySetFlags, parseSetFlags } from "./set-flags.ts";
 
-/** A spec with its profile merged in and every default filled: what the components render from. */
+/** A spec with its profile merged in and every default filled. Components render from it. */
 export interface InstallSettings {
   readonly profile: string;
   readonly hub: string;
   readonly tag: string;
   readonly namespace: string;
-  /** What names of the revision end in; empty for the default, unnamed one. */
+  /** The suffix of the revision's names. Empty for the default, unnamed revision. */
   readonly revision: string;
-  /** The revision as the label `istio.io/rev` says it, where that is not its name or `default`. */
+  /** The value of the label `istio.io/rev`, if it is neither the name nor `default`. */
   readonly revisionLabel?: string;
   readonly meshConfig: Readonly<Record<string, unknown>>;
   readonly values: Readonly<Record<string, unknown>>;
@@ -36,18 +36,21 @@ export interface InstallSettings {
 
 export interface InstallDefaults {
   readonly hub: string;
-  /** The version of the release that installs. */
+  /** The version of the installing release. */
   readonly tag: string;
 }
 
 export interface SettingsSources {
-  /** Of the files, in their order. */
+  /** The specs of the files, in order. */
   readonly specs: readonly IstioOperatorSpec[];
-  /** The `--set path=value` flags, which win over files. */
+  /** The `--set path=value` flags, which override files. */
   readonly setFlags?: readonly string[];
 }
 
-/** Merges files, then flags, onto the profile that the last of them names. What is wrong is said of what was given, never of a profile. */
+/**
+ * Merges files and then flags onto the profile that the last of them names. Errors refer to the given input, never to a
+ * profile.
+ */
 export function resolveSettings(sources: SettingsSources, defaults: InstallDefaults): Parsed<InstallSettings> {
   const flags = parseSetFlags(sources.setFlags ?? []);
   const given = applySetFlags(sources.specs.reduce<unknown>(mergeTrees, {}), flags.flags);
@@ -69,7 +72,7 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
   return conflicts.length > 0 ? failed(conflicts, warnings) : { value: settings, errors: [], warnings };
 }
 
-/** The profile's spec with files and flags merged in, defaults left out: what `profile dump` prints. */
+/** The profile's spec with files and flags merged in, without defaults: the output of `profile dump`. */
 export function resolveSpec(sources: SettingsSources): Parsed<IstioOperatorSpec> {
   const flags = parseSetFlags(sources.setFlags ?? []);
   const files = sources.specs.reduce<unknown>(mergeTrees, {});
@@ -94,8 +97,7 @@ function unknownProfile(profile: string): FieldIssue {
   };
 }
 
-/** Warnings of values that are known and alive, and that Serin does not act on. */
-/** What the control plane would say of the mesh's settings is said before they are written. */
+/** Reports what the control plane would report about the mesh's settings, before they are written. */
 function meshIssues(meshConfig: unknown): { readonly errors: FieldIssue[]; readonly warnings: FieldIssue[] } {
   const placed = ({ path, message }: FieldIssue): FieldIssue => ({
     path: path === "" ? "spec.meshConfig" : `spec.meshConfig.${path}`,
@@ -115,7 +117,7 @@ function unusedIn(
   );
 }
 
-/** Things that exclude each other. */
+/** Settings that exclude each other. */
 function conflictsIn({ revision, values }: InstallSettings): FieldIssue[] {
   const tags = valueAt(values, "revisionTags");
   if (revision === "" || !Array.isArray(tags) || !tags.includes(revision)) return [];
@@ -156,7 +158,10 @@ function withDefaults(spec: IstioOperatorSpec, profile: string, defaults: Instal
   };
 }
 
-/** The live values that components act on; any other is answered by a warning with its name. A name stands for all below it. */
+/**
+ * The current values that components use. Any other current value causes a warning with its name. A name includes
+ * everything below it.
+ */
 const actedOn: readonly string[] = [
   "profile",
   "revision",
@@ -301,6 +306,7 @@ const actedOn: readonly string[] = [
   ].map((name) => `ztunnel.${name}`),
 ];
 
+/** Warns of current values that Serin does not act on. */
 function unusedValues(values: Readonly<Record<string, unknown>>, prefix = ""): FieldIssue[] {
   const warnings: FieldIssue[] = [];
   for (const [key, value] of Object.entries(values)) {

@@ -2,25 +2,25 @@ import type { KindDefinition, KubernetesObject } from "../api/index.ts";
 import type { Excerpt } from "./excerpt.ts";
 
 /**
- * A typed client of any Kubernetes API server. Every call may throw a `SerinError`: `user` for what the server refuses
- * (400, 403, 409 on create, 422), `transient` for what may pass (409 on update with code `conflict`, 429, 5xx, no
- * connection), with the server's reason as the code in kebab-case (`not-found`, `already-exists`, `conflict`, …).
+ * A typed client of any Kubernetes API server. Every call may throw a `SerinError` whose code is the server's reason in
+ * kebab-case (`not-found`, `already-exists`, `conflict`, …). Its kind is `user` for a refusal (400, 403, 409 on create,
+ * 422). It is `transient` for a fault that may pass: 409 on update with code `conflict`, 429, 5xx, no connection.
  */
 export interface KubeClient {
-  /** Undefined when there is no such object. */
+  /** Undefined if there is no such object. */
   get<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     name: string,
     namespace?: string,
   ): Promise<Value | undefined>;
-  /** All pages. */
+  /** Lists all pages. */
   list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options?: ListOptions): Promise<ListResult<Value>>;
   create<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     object: Value,
     options?: WriteOptions,
   ): Promise<Value>;
-  /** Replaces; fails with code `conflict` when `metadata.resourceVersion` is set and stale. */
+  /** Replaces an object. Fails with code `conflict` if `metadata.resourceVersion` is set and stale. */
   update<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     object: Value,
@@ -34,15 +34,15 @@ export interface KubeClient {
     patch: unknown,
     options?: WriteOptions,
   ): Promise<Value>;
-  /** Server-side apply. Creates a missing object. */
+  /** Server-side apply. Creates the object if it is missing. */
   apply<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     object: Value,
     options: ApplyOptions,
   ): Promise<Value>;
-  /** Resolves also when the object is gone already. */
+  /** Also resolves if the object does not exist. */
   delete(kind: KindDefinition, name: string, namespace?: string, options?: DeleteOptions): Promise<void>;
-  /** One watch request from `resourceVersion` on. Ends when the server ends it. Throws code `gone` on 410. */
+  /** One watch request from `resourceVersion` on, which ends when the server ends it. Throws code `gone` on 410. */
   watch<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     options: WatchOptions,
@@ -63,7 +63,7 @@ export interface ListOptions {
    * exists for built-in kinds and costs both sides a fraction of JSON.
    */
   readonly excerpt?: Excerpt;
-  /** Objects that the server answers at a time; 500 when absent. Fewer take less memory while they are read, and more turns. */
+  /** The number of objects on one page. 500 if absent. Small pages take less memory and more requests. */
   readonly pageSize?: number;
 }
 

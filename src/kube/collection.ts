@@ -8,11 +8,11 @@ export interface Collection<Item> {
   get(key: string): Item | undefined;
   values(): IterableIterator<Item>;
   entries(): IterableIterator<[key: string, item: Item]>;
-  /** Called once with all that is there, then with every batch of changes, after the whole graph has settled. */
+  /** Calls the handler once with all items, then with every batch of changes, after the whole graph has settled. */
   subscribe(handler: (changes: readonly CollectionChange<Item>[]) => void): Disposable;
-  /** Called with every batch of changes after this, once the whole graph has settled. */
+  /** Calls the handler with every later batch of changes, after the whole graph has settled. */
   onChange(handler: (changes: readonly CollectionChange<Item>[]) => void): Disposable;
-  /** An index by any number of keys an item; asking twice for one name returns the same index. */
+  /** An index with any number of keys for each item. A second call with the same name returns the same index. */
   index(name: string, keysOf: (item: Item) => Iterable<string>): CollectionIndex<Item>;
   readonly stats: CollectionStats;
 }
@@ -36,6 +36,6 @@ export interface CollectionStats {
 export interface CollectionReader {
   get<Item>(collection: Collection<Item>, key: string): Item | undefined;
   lookup<Item>(index: CollectionIndex<Item>, key: string): readonly Item[];
-  /** Depends on every item: for small collections. */
+  /** Depends on every item, so use it only for small collections. */
   all<Item>(collection: Collection<Item>): readonly Item[];
 }

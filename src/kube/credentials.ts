@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { messageOf, userError, type Clock } from "../base/index.ts";
 import type { KubeConfig } from "./kube-config.ts";
 
-/** The kubelet rotates a projected token at 80 % of its life; client-go looks again each minute too. */
+/** The kubelet rotates a projected token at 80 % of its lifetime. client-go also rereads it each minute. */
 const tokenReloadMs = 60_000;
 
 /** The `authorization` header of a config. A token file is read again each minute, and at once after a 401. */
@@ -17,7 +17,7 @@ export class Credentials {
     this.#clock = clock;
   }
 
-  /** Whether asking again may give another answer. */
+  /** Whether the header may change later. */
   get rotates(): boolean {
     return this.#config.token?.type === "file";
   }
@@ -41,7 +41,7 @@ export class Credentials {
       this.#header = `Bearer ${readFileSync(path, "utf8").trim()}`;
       this.#readAtMs = now;
     } catch (error) {
-      // An old token is better than none while the file is being replaced.
+      // While the file is being replaced, use the old token.
       if (this.#header === undefined)
         throw userError("token-unreadable", `cannot read the token ${path}: ${messageOf(error)}`, { cause: error });
     }

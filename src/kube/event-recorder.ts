@@ -21,9 +21,9 @@ export interface EventNote {
   readonly fieldPath?: string;
 }
 
-/** More wait only when the server does not answer; then the newest are dropped and counted. */
+/** More events wait only if the server does not answer. Then the newest are dropped and counted. */
 const maxWaiting = 1_000;
-/** How many different events are remembered, to raise the count of a repeated one instead of writing it again. */
+/** The number of different events to remember, so that a repeated one raises a count and creates no new object. */
 const maxRemembered = 2_000;
 
 interface Waiting {
@@ -31,7 +31,7 @@ interface Waiting {
   readonly event: Event;
 }
 
-/** Writes events without holding anybody up. One that repeats (same object, reason and message) counts up. */
+/** Writes events in the background. A repeated event (same object, reason and message) increments its count. */
 export class EventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #log: Logger;
@@ -45,7 +45,7 @@ export class EventRecorder {
     this.#log = options.log.scoped("events");
   }
 
-  /** The object needs name and uid; never throws and never waits. */
+  /** Records an event. The object needs a name and a uid. Never throws and never waits. */
   record(kind: KindDefinition, object: KubernetesObject, note: EventNote): void {
     const { component, host, clock, random = systemRandom } = this.#options;
     const { name = "", namespace, uid = "", resourceVersion } = object.metadata;
@@ -105,7 +105,7 @@ export class EventRecorder {
         before.count += 1;
         return;
       } catch {
-        // Expired, or deleted with its namespace, so it is written again.
+        // The event has expired or was deleted with its namespace, so write it again.
         this.#written.delete(key);
       }
     }

@@ -39,7 +39,7 @@ export const metadataExcerpt: Excerpt = {
 
 type Json = Record<string, unknown>;
 
-/** An object that came as JSON, reduced to the excerpt's fields. */
+/** Reduces an object in JSON to the excerpt's fields. */
 export function pickExcerpt<Value extends KubernetesObject>(
   excerpt: Excerpt,
   { apiVersion, kind, ...object }: Value,
@@ -64,7 +64,7 @@ function pick(excerpt: Excerpt, from: Readonly<Json>): Json {
   return result;
 }
 
-/** An excerpt by numbers, made once for each. */
+/** The fields of an excerpt by number. It is made once for each excerpt. */
 type NumberedFields = readonly (NumberedField | undefined)[];
 interface NumberedField {
   readonly name: string;
@@ -100,11 +100,11 @@ export interface ExcerptList {
   readonly resourceVersion: string;
   /** Empty on the last page. */
   readonly next: string;
-  /** Reads the objects, which is most of the work. */
+  /** Decodes the objects, which is most of the work. */
   items(): Json[];
 }
 
-/** A list in Kubernetes' binary form. Throws for bytes that are none. */
+/** Reads a list in Kubernetes' binary form. Throws if the bytes are invalid. */
 export function readExcerptList(excerpt: Excerpt, bytes: Buffer): ExcerptList {
   const reader = unwrapped(bytes);
   const metadata: { resourceVersion?: string; continue?: string } =
@@ -124,7 +124,7 @@ export function readExcerptList(excerpt: Excerpt, bytes: Buffer): ExcerptList {
   };
 }
 
-/** A refusal in Kubernetes' binary form, as the JSON that it is otherwise. */
+/** Converts a Status in Kubernetes' binary form to JSON. */
 export function readStatus(bytes: Buffer): Json {
   const reader = unwrapped(bytes);
   return { kind: "Status", ...message(fieldsOf(statusExcerpt), reader, reader.end) };

@@ -28,13 +28,13 @@ import type { Transport, TransportResponse } from "./transport.ts";
 export interface KubeClientOptions {
   readonly log: Logger;
   readonly clock: Clock;
-  /** Shown in the server's audit and as the default field manager; `serin` when absent. */
+  /** Appears in the server's audit log and is the default field manager. `serin` if absent. */
   readonly userAgent?: string;
   /** Lists and watches contain only `metadata` (PartialObjectMetadata). */
   readonly metadataOnly?: boolean;
 }
 
-/** A client that owns a connection. It does not keep the process alive when idle; `close` ends open requests too. */
+/** A client that owns a connection. An idle client does not keep the process alive. `close` also ends open requests. */
 export interface KubeConnection extends KubeClient {
   close(): void;
 }
@@ -47,7 +47,7 @@ const defaultPageSize = 500;
 const requestTimeoutMs = 60_000;
 const maxWatchLineBytes = 16 << 20;
 const maxAnswerBytes = 512 << 20;
-/** The server ends a watch after this long; informers begin the next where it ended. */
+/** The server ends a watch after this time. Informers then continue with a new one. */
 const watchTimeoutSeconds = 570;
 
 /** A client of one API server. Does nothing until the first call. */
@@ -110,7 +110,7 @@ class HttpKubeClient implements KubeConnection {
     try {
       return await this.#pages(kind, options, options.pageSize ?? defaultPageSize);
     } catch (error) {
-      // The continue token outlived the server's history: one whole answer instead.
+      // The continue token has expired, so read everything in one response.
       if (isCode(error, "gone")) return await this.#pages(kind, options, undefined);
       throw error;
     }
@@ -174,7 +174,7 @@ class HttpKubeClient implements KubeConnection {
     const subject = { verb: "apply", object: describeObject(kind, namespace, name) };
     const query = { ...writeQuery(options), force: options.force === true ? "true" : undefined };
     const path = withQuery(resourcePath(kind, namespace, name, options.subresource), query);
-    // JSON is YAML, so the body needs no other encoder.
+    // JSON is valid YAML, so the body needs no other encoder.
     return await this.#json<Value>({
       method: "PATCH",
       path,
@@ -259,7 +259,7 @@ class HttpKubeClient implements KubeConnection {
         subject,
         ...accept,
       });
-      // It may fail while the page before it is still read, which may fail as well.
+      // The request may fail while the previous page is still read, and that may fail as well.
       asked.catch(() => undefined);
       return asked;
     };
@@ -267,7 +267,7 @@ class HttpKubeClient implements KubeConnection {
     let resourceVersion = "";
     for (let pending: Promise<AnswerBody> | undefined = ask(undefined); pending !== undefined;) {
       let early: Promise<AnswerBody> | undefined;
-      // The server makes the next page while this one is read.
+      // The server prepares the next page while this one is read.
       const page: ListPage<Value> = readPage(await pending, subject, excerpt, (token) => {
         early = ask(token);
       });
@@ -362,7 +362,7 @@ class HttpKubeClient implements KubeConnection {
       return await this.#transport.send(request);
     } catch (error) {
       if (method !== "GET" || !isCode(error, "unreachable") || signal?.aborted === true) throw error;
-      // The kept connection may have died with a restarted server: a read is safe to send again.
+      // A restarted server may have ended the kept connection. A read can be repeated safely.
       this.#log.debug("reading again on a new connection", { path });
       return await this.#transport.send(request);
     }
@@ -388,7 +388,7 @@ function typed<Value extends KubernetesObject>(
   object: Value,
   { subresource }: WriteOptions,
 ): Value {
-  // A subresource's body may be of another kind (Scale, Binding, Eviction) and names it.
+  // The body of a subresource may have another kind (Scale, Binding, Eviction), which it names.
   if (object.kind !== undefined && (object.apiVersion !== undefined || subresource !== undefined)) return object;
   return { apiVersion: apiVersionOf(kind), kind: kind.kind, ...object };
 }

@@ -125,7 +125,7 @@ export class Http2Transport implements Transport {
       );
       if (body !== undefined) stream.end(body);
     });
-    // A stream that the server or the connection's end cut off must not look like one that is complete.
+    // A stream that was cut off must not look complete.
     stream.once("aborted", () => stream.destroy(new Error("the connection was closed within the answer")));
     const flat: Record<string, string> = {};
     for (const [name, value] of Object.entries(head))

@@ -1,14 +1,14 @@
 import type { KubernetesObject } from "../api/index.ts";
 
 /**
- * A local copy of the objects of one kind, kept current by list and watch. `run` blocks until the signal is aborted and
- * survives restarts and 410s of the server by itself. Handlers are called in order, one change at a time.
+ * A local copy of the objects of one kind, kept current by list and watch. `run` blocks until the signal aborts, and
+ * recovers from restarts and 410s of the server. Handlers run in order, one change at a time.
  */
 export interface Informer<Value extends KubernetesObject> {
   run(signal: AbortSignal): Promise<void>;
-  /** Resolves when the first list is in and its changes have been delivered. */
+  /** Resolves when the first list has been read and delivered. */
   readonly synced: Promise<void>;
-  /** By `namespace/name`, or `name`. */
+  /** The key is `namespace/name`, or `name`. */
   get(key: string): Value | undefined;
   list(): readonly Value[];
   /** Called for every existing object, then for every change. */

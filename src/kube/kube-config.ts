@@ -3,15 +3,18 @@ import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { messageOf, userError, type Environment } from "../base/index.ts";
 
-/** How to reach one API server and who to be there: a kubeconfig's chosen context, or a pod's service account. */
+/**
+ * The address of an API server and the credentials for it: the chosen context of a kubeconfig, or a pod's service
+ * account.
+ */
 export interface KubeConfig {
-  /** `https://host:port`, perhaps with a path prefix, no slash at the end. */
+  /** `https://host:port`, possibly with a path prefix, without a slash at the end. */
   readonly server: string;
   /** The context's name; `in-cluster` for a pod's own. */
   readonly context: string;
-  /** The namespace for callers who name none. */
+  /** The default namespace. */
   readonly namespace: string;
-  /** PEM; the system's roots when absent. */
+  /** PEM. The system's roots if absent. */
   readonly ca?: string;
   /** Accepts any server certificate. */
   readonly insecure?: boolean;
@@ -25,7 +28,7 @@ export interface KubeConfig {
 
 export type TokenSource =
   | { readonly type: "literal"; readonly token: string }
-  /** Read again as it is rotated. */
+  /** Reread because it rotates. */
   | { readonly type: "file"; readonly path: string };
 
 interface Named<Value> {
@@ -53,7 +56,7 @@ export async function loadKubeConfig(source: string | Environment, context?: str
   if (typeof source === "string") return await fromFiles([source], context, true);
   const listed = (source["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
   const inPod = source["KUBERNETES_SERVICE_HOST"] !== undefined && context === undefined;
-  // A control plane's pod names a kubeconfig that is there only when it works for another cluster.
+  // A control plane's pod always names a kubeconfig, which exists only if it serves another cluster.
   if (listed.length > 0 && !(inPod && (await nonePresent(listed)))) return await fromFiles(listed, context, false);
   if (inPod) return loadInClusterConfig(source);
   return await fromFiles([join(source["HOME"] ?? homedir(), ".kube", "config")], context, true);

@@ -11,24 +11,33 @@ export interface LeaderElectionOptions {
   readonly identity: string;
   /** A holder that has not renewed for this time has lost the lease. 15 s if absent. */
   readonly leaseDurationMs?: number;
-  /** The holder gives up by itself after this long without a renewal; less than the lease's duration. 10 s when absent. */
+  /**
+   * The holder gives up the lease after this time without a renewal. Must be less than the lease's duration. 10 s if
+   * absent.
+   */
   readonly renewDeadlineMs?: number;
   readonly retryMs?: number;
-  /** Called once for each other holder that is found. */
+  /** Called once for each other holder that appears. */
   readonly onFollow?: (holder: string) => void;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
 }
 
-/** Chooses one of several processes by a Lease, as client-go does: never two at a time while clocks run alike. */
+/**
+ * Elects one of several processes by a Lease, as client-go does. While clocks run at the same speed, there are never
+ * two leaders.
+ */
 export class LeaderElection {
   readonly #options: LeaderElectionOptions;
   readonly #log: Logger;
   readonly #leaseDurationMs: number;
   readonly #renewDeadlineMs: number;
   readonly #retryMs: number;
-  /** The holder's record as last seen, and when: other machines' clocks are not trusted. */
+  /**
+   * The holder's record and when it was last seen to change, by our own clock. Clocks of other machines are not
+   * trusted.
+   */
   #seen = "";
   #seenAtMs = 0;
   #followed = "";
@@ -143,7 +152,7 @@ export class LeaderElection {
     };
   }
 
-  /** So that the next leader need not wait for the lease to run out. */
+  /** Releases the lease, so that the next leader does not wait for its expiry. */
   async #release(): Promise<void> {
     const { client, namespace, name, identity } = this.#options;
     try {

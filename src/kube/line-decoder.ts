@@ -2,7 +2,7 @@ import { transientError } from "../base/index.ts";
 
 const newline = 0x0a;
 
-/** Cuts a byte stream into lines. A line longer than `maxBytes` is an error: the stream cannot be trusted any more. */
+/** Splits a byte stream into lines. Throws on a line longer than `maxBytes`, and the stream must then be given up. */
 export class LineDecoder {
   readonly #maxBytes: number;
   #parts: Uint8Array[] = [];
@@ -12,7 +12,7 @@ export class LineDecoder {
     this.#maxBytes = maxBytes;
   }
 
-  /** The lines that end in this chunk, without their newline; empty lines are left out. */
+  /** The lines that end in this chunk, without their newline. Skips empty lines. */
   push(chunk: Uint8Array): string[] {
     const lines: string[] = [];
     let start = 0;

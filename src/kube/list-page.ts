@@ -11,11 +11,11 @@ interface ListBody<Value> {
 export interface ListPage<Value> {
   readonly items: readonly Value[];
   readonly resourceVersion: string;
-  /** Empty on the last. */
+  /** Empty on the last page. */
   readonly next: string;
 }
 
-/** The body of an answer. */
+/** The body of a response. */
 export interface AnswerBody {
   readonly isBinary: boolean;
   readonly bytes: Buffer;
@@ -45,10 +45,13 @@ export function readPage<Value extends KubernetesObject>(
   };
 }
 
-/** The beginning of a server's list: its kind, then its own metadata, without objects. */
+/** The beginning of a list: its kind and its own metadata, without objects. */
 const listHead = /^\{(?:"(?:kind|apiVersion)":"[^"\\]*",)*"metadata":(\{[^{}]*\})/;
 
-/** The token of the page after this one, read without its items. Undefined where there is none, or where the list begins in another way. */
+/**
+ * The token of the next page, found without parsing the items. Undefined if there is none, or if the list begins
+ * differently.
+ */
 function continuationOf(text: string): string | undefined {
   const [, metadata] = listHead.exec(text) ?? [];
   if (metadata === undefined) return undefined;

@@ -14,7 +14,7 @@ export interface InformerOptions<Value extends KubernetesObject = KubernetesObje
   readonly random?: Random;
 }
 
-/** A restarted control plane is back within seconds, and the mesh must not wait longer for its watch. */
+/** A restarted control plane returns within seconds, and the mesh should not wait longer for its watch. */
 const retryInitialMs = 50;
 const retryMaxMs = 5_000;
 /** A server that has just started may not know a custom kind yet, so its absence is believed only after this time. */
@@ -32,9 +32,9 @@ export function createInformer<Value extends KubernetesObject>(
 type Handler<Value> = (change: InformerChange<Value>) => void;
 
 /**
- * Lists, then watches from there. A watch that ends is resumed from the last version seen (bookmarks advance it). After
- * a 410 it lists again, and delivers what changed meanwhile as ordinary changes. A kind that the server does not know
- * (a missing CRD) counts as empty, and is looked for until it appears.
+ * Lists, then watches from that version. A watch that ends is resumed from the last version seen, which bookmarks
+ * advance. After a 410 it lists again and delivers the differences as ordinary changes. A kind that the server does not
+ * know (a missing CRD) counts as empty until it appears.
  */
 class ListWatchInformer<Value extends KubernetesObject> implements Informer<Value> {
   readonly synced: Promise<void>;
@@ -170,10 +170,10 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     const object = this.#transform(received);
     const previous = this.#objects.get(key);
     const version = object.metadata.resourceVersion;
-    // A resumed watch may repeat what is known.
+    // A resumed watch may repeat known versions.
     if (previous !== undefined && version !== undefined && previous.metadata.resourceVersion === version) return;
     if (previous !== undefined && previous.metadata.uid !== object.metadata.uid) {
-      // Deleted and created again between two looks: handlers see two objects.
+      // The object was deleted and created again between two reads, so handlers see two objects.
       this.#remove(key, previous);
       this.#objects.set(key, object);
       this.#tell({ type: "set", key, object, previous: undefined });

@@ -2,8 +2,8 @@ import { messageOf, userError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 
 /**
- * The objects of a file of YAML or JSON documents, one at a time. A document that begins with a brace is read as JSON, which
- * takes a hundredth of the time: the definitions of kinds that a release carries are written so.
+ * The objects of a file with YAML or JSON documents, one at a time. A document that begins with a brace is parsed as
+ * JSON, which takes a hundredth of the time. The definitions of a release are written in that form.
  */
 export async function* objectsInManifest(manifest: string): AsyncGenerator<UntypedObject> {
   const { parse } = await import("yaml");

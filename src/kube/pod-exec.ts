@@ -21,7 +21,7 @@ export interface PodExec {
   write(text: string): void;
   /** Ends the command's standard input. */
   endInput(): void;
-  /** The exit code, when the command has ended; rejects when the connection is lost before. */
+  /** The exit code of the command. Rejects if the connection is lost earlier. */
   readonly exited: Promise<number>;
 }
 
@@ -34,11 +34,11 @@ interface ExitStatus {
   readonly details?: { readonly causes?: readonly { readonly reason?: string; readonly message?: string }[] };
 }
 
-/** Starts the command. Resolves when the stream is open; throws a user error with the server's answer when it is refused. */
+/** Starts the command. Resolves when the stream is open. Throws a user error with the server's answer if it refuses. */
 export async function execInPod(options: PodExecOptions): Promise<PodExec> {
   const { config, clock, onStdout, onStderr } = options;
   const authorization = new Credentials(config, clock).authorization();
-  // Loaded here, as it takes half of this part's start and few processes run commands.
+  // Loaded on demand, because it takes half of this part's start and few processes run commands.
   const ws = await import("ws");
   const socket = new ws.WebSocket(execUrl(options), ["v5.channel.k8s.io"], {
     ...(config.ca === undefined ? {} : { ca: config.ca }),

@@ -21,8 +21,8 @@ export interface PortForwardTarget {
 const maxErrorBytes = 64 << 10;
 
 /**
- * A byte stream to a port of a pod, by way of the API server (SPDY/3.1, `portforward.k8s.io`). The stream fails with a
- * transient error when the pod refuses; ending it closes the connection behind it.
+ * A byte stream to a port of a pod through the API server (SPDY/3.1, `portforward.k8s.io`). If the pod refuses, the
+ * stream fails with a transient error. Ending the stream closes its connection.
  */
 export async function portForward(config: KubeConfig, target: PortForwardTarget): Promise<Duplex> {
   const socket = await upgrade(config, target);
@@ -75,7 +75,7 @@ async function refusal(response: IncomingMessage, object: string): Promise<Error
   return errorOfStatus({ verb: "port-forward", object }, status, body);
 }
 
-/** One data stream and one error stream of a session of their own. */
+/** A data stream and an error stream, in a session of their own. */
 class ForwardedStream extends Duplex {
   readonly #socket: Duplex;
   readonly #session: SpdySession;

@@ -1,10 +1,13 @@
 import type { Clock } from "../base/index.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../telemetry/index.ts";
 
-/** Ten times each, from ten nanoseconds on: controller-runtime's. */
+/** From ten nanoseconds on, each ten times the one before, as in controller-runtime. */
 const bounds = Array.from({ length: 12 }, (_, power) => Number(`1e${power - 8}`));
 
-/** What a process tells of its queues of keys, by client-go's names; queues of one name are one. One a registry. */
+/**
+ * Metrics of a process's work queues, under client-go's names. Queues with the same name share metrics. Use one
+ * instance for each registry.
+ */
 export class QueueMetrics {
   readonly #depth;
   readonly #unfinished;
@@ -14,7 +17,7 @@ export class QueueMetrics {
   readonly #queueDuration: MetricFamily<Histogram>;
   readonly #workDuration: MetricFamily<Histogram>;
   readonly #running = new Set<MeasuredQueue>();
-  /** Also of queues that have ended, whose gauges then say nought. */
+  /** Includes queues that have ended, whose gauges are 0. */
   readonly #names = new Set<string>();
 
   constructor(registry: MetricsRegistry) {
@@ -82,7 +85,7 @@ export class QueueMetrics {
 interface MeasuredQueueOptions {
   readonly name: string;
   readonly clock: Clock;
-  /** Those whose gauges are shown. */
+  /** The queues whose gauges are exposed. */
   readonly running: Set<MeasuredQueue>;
   readonly adds: Counter;
   readonly retries: Counter;
@@ -90,10 +93,10 @@ interface MeasuredQueueOptions {
   readonly workDuration: Histogram;
 }
 
-/** One queue, which tells of its keys what becomes of them. */
+/** One queue, which reports what happens to its keys. */
 class MeasuredQueue {
   readonly #options: MeasuredQueueOptions;
-  /** Since when keys wait, be it that they are in work for now; no more than the queue holds. */
+  /** When each waiting key was added, also while the key is in work. At most the queue's capacity. */
   readonly #waiting = new Map<string, number>();
   readonly #working = new Map<string, number>();
 
@@ -114,7 +117,7 @@ class MeasuredQueue {
     return [...this.#working.values()].map((sinceMs) => (nowMs - sinceMs) / 1000);
   }
 
-  /** Its gauges are shown until what this answers is disposed of. */
+  /** Exposes the gauges until the result is disposed. */
   shown(): Disposable {
     const { running } = this.#options;
     running.add(this);

@@ -12,21 +12,23 @@ import type { TransportResponse } from "./transport.ts";
 export interface ReadOnlyRelayOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Resources that callers are told there are none of, by their names in paths: `envoyfilters`. */
+  /** Plural names of resources of which callers see none: `envoyfilters`. */
   readonly hidden?: readonly string[];
-  /** Objects that callers are shown in the place of what the server has, or beside it. */
+  /** Objects that callers see in place of, or in addition to, those of the server. */
   readonly overlaid?: readonly OverlaidObject[];
 }
 
-/** An API server on the loopback that answers reads alone, for processes that must not write and shall hold no credentials. */
+/**
+ * An API server on loopback that answers only reads, for processes that must not write and must not hold credentials.
+ */
 export interface ReadOnlyRelay {
-  /** A kubeconfig for it, as JSON, which YAML includes. Holds a token: keep the file private. */
+  /** A kubeconfig for the relay, as JSON, which is valid YAML. It contains a token, so keep the file private. */
   readonly kubeconfig: string;
-  /** Writes that were refused, as `POST /api/v1/…`; at most {@link maxNoted}. */
+  /** Refused writes, as `POST /api/v1/…`. At most {@link maxNoted}. */
   readonly refused: readonly string[];
   /**
-   * From now on callers are shown these objects in the place of what the server has, and of those shown before what the server has: who watches is
-   * told at once, under the versions that are answered. Throws a transient error where nobody watches such a kind.
+   * Replaces the overlaid objects. Watchers receive the new ones, under the returned versions, and the server's
+   * versions of those that are no longer overlaid. Throws a transient error if nobody watches such a kind.
    */
   overlay(objects: readonly OverlaidObject[]): Promise<readonly ShownVersion[]>;
   close(): void;
@@ -37,13 +39,13 @@ const maxBodyBytes = 1 << 20;
 const tokenBytes = 24;
 const liveTimeoutMs = 5000;
 const liveAttempts = 10;
-/** They answer a question and leave nothing behind. */
+/** These reviews answer a question and change nothing. */
 const askingPosts = /^\/apis\/(authorization|authentication)\.k8s\.io\/[^/]+\/(self)?(subject|token)[a-z]*reviews$/;
-/** A GET of these does something in a pod or on a node. */
+/** A GET of these paths acts on a pod or a node. */
 const actingPaths = /\/(pods|services|nodes)\/[^/]+\/(exec|attach|portforward|proxy)(\/|$)/;
 
 export async function serveReadOnlyRelay(config: KubeConfig, options: ReadOnlyRelayOptions): Promise<ReadOnlyRelay> {
-  // Most who are of a cluster relay nothing.
+  // Loaded on demand, because most users of this part relay nothing.
   const watches = await import("./relayed-watches.ts");
   const relay = new Relay(config, new watches.RelayedWatches(), options);
   const server = nodeHttp().createServer((request, response) => void relay.answer(request, response));
@@ -124,7 +126,7 @@ class Relay {
     return told;
   }
 
-  /** What the server told of it while it was read may be newer than what was read: then it is read again. */
+  /** If the server reported a change during the read, read again. */
   async #showLive(old: OverlaidObject): Promise<ShownVersion | undefined> {
     for (let attempt = 0; attempt < liveAttempts; attempt += 1) {
       const passed = this.#watches.passed(old.kind);
@@ -135,7 +137,7 @@ class Relay {
     throw transientError("too-lively", `${old.kind.plural} change faster than one of them is read`);
   }
 
-  /** As the server has it. */
+  /** The object as the server has it. */
   async #live({ kind, object }: OverlaidObject): Promise<UntypedObject | undefined> {
     const { namespace, name = "" } = object.metadata;
     const apiVersion = object.apiVersion ?? (kind.group === "" ? "v1" : `${kind.group}/${kind.versions[0] ?? ""}`);
@@ -206,7 +208,7 @@ class Relay {
     const type = answer.headers["content-type"];
     response.writeHead(answer.status, type === undefined ? {} : { "content-type": type });
     response.flushHeaders();
-    // Others than Serin's own control planes may ask for Kubernetes' binary form, which is no lines: it is passed on as it comes.
+    // Control planes other than Serin's may request Kubernetes' binary form, which has no lines. Pass it on unchanged.
     if (type?.startsWith("application/json") !== true) {
       answer.body.on("error", () => response.destroy());
       answer.body.pipe(response);
@@ -224,7 +226,7 @@ class Relay {
     this.#watches.pass(collection, searchParams.get("resourceVersion") ?? "", answer.body, response, hides);
   }
 
-  /** Callers are told what is overlaid in the place of what the server has. */
+  /** Answers with overlaid objects in place of those of the server. */
   async #overlay(
     url: string,
     { version, name }: Collection,
@@ -251,7 +253,7 @@ class Relay {
       ({ metadata }) =>
         !objects.some((one) => one.metadata.name === metadata.name && one.metadata.namespace === metadata.namespace),
     );
-    // They are on the first page, whatever page they would be on.
+    // They appear on the first page, whatever page their names belong to.
     answerJson(response, 200, { ...list, items: searchParams.has("continue") ? others : [...others, ...objects] });
   }
 
@@ -326,7 +328,7 @@ function answerJson(response: ServerResponse, code: number, value: unknown): voi
   response.end(JSON.stringify(value));
 }
 
-/** A watch that never tells anything. */
+/** A watch that never sends an event. */
 function answerSilence(request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(200, { "content-type": "application/json" });
   response.flushHeaders();
@@ -359,7 +361,7 @@ function collectionOf(path: string): Collection | undefined {
     : { group, version, namespace: isWithin ? rest[1] : undefined, plural, name };
 }
 
-/** An empty list; a watch that never tells anything; nothing by a name. */
+/** An empty list, a watch without events, or 404 for a name. */
 function answerNone(url: string, request: IncomingMessage, response: ServerResponse): void {
   const { pathname, searchParams } = new URL(url, "http://relay");
   const words = pathname.split("/").filter((word) => word !== "");

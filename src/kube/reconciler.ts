@@ -5,21 +5,24 @@ export interface ReconcilerOptions {
   /** For logs: `deployment`. */
   readonly name: string;
   /**
-   * Brings the world of one key to what is wanted, reading everything anew (level-triggered). Throwing means: try again
-   * later. Returning a number means: again after that many milliseconds, even if nothing changes.
+   * Brings the state of one key to what is wanted. It reads everything anew (level-triggered). If it throws, it is
+   * called again later. If it returns a number, it is called again after that many milliseconds, even if nothing
+   * changes.
    */
   readonly reconcile: (key: string, signal: AbortSignal) => Promise<number | void>;
-  /** Keys in work at the same time; one key is never in work twice. 4 when absent. */
+  /** The number of keys in work at the same time. One key is never in work twice. 4 if absent. */
   readonly concurrency?: number;
-  /** After this many failures in a row a key is given up until it is added again; `Infinity` never gives up. */
+  /** After this many consecutive failures, a key is dropped until it is added again. `Infinity` never drops one. */
   readonly maxAttempts: number;
   readonly retryInitialMs?: number;
   readonly retryMaxMs?: number;
-  /** Work begins when all of these have resolved: the informers' `synced`. */
+  /** Work begins when all of these have resolved, for example the informers' `synced`. */
   readonly after?: readonly Promise<void>[];
-  /** Distinct keys that may wait; more are refused with an error in the log. 200,000 when absent. */
+  /**
+   * The number of distinct keys that may wait. Further ones are refused with an error in the log. 200,000 if absent.
+   */
   readonly capacity?: number;
-  /** Counts what becomes of keys, under {@link name}. */
+  /** Counts what happens to keys, under {@link name}. */
   readonly queues?: QueueMetrics | undefined;
   readonly log: Logger;
   readonly clock: Clock;
@@ -28,16 +31,16 @@ export interface ReconcilerOptions {
 
 interface KeyState {
   backoff: Backoff | undefined;
-  /** Set while the key waits for its retry. */
+  /** Set while the key waits for a retry. */
   timer: Disposable | undefined;
 }
 
 /**
- * A queue of keys. Adding a key that waits already changes nothing; adding one that is in work runs it once more
- * afterwards. Failures are retried with a backoff of each key's own.
+ * A queue of keys. Adding a waiting key changes nothing. Adding a key in work makes it run once more afterwards. Each
+ * failed key is retried with its own backoff.
  */
 export class Reconciler {
-  /** Resolves when every key that was there when work began has been tried once. */
+  /** Resolves when every key that was present when work began has been tried once. */
   readonly synced: Promise<void>;
   readonly #options: ReconcilerOptions;
   readonly #log: Logger;
@@ -75,14 +78,14 @@ export class Reconciler {
       this.#log.error("the queue is full, a key is dropped", { key, capacity });
       return;
     }
-    // What has just changed is worth trying now, whatever failed before.
+    // The key has just changed, so try it now despite earlier failures.
     this.#clearTimer(key);
     this.#measured?.added(key);
     this.#waiting.add(key);
     this.#work();
   }
 
-  /** Adds the key after a while, unless it is added before. */
+  /** Adds the key after a delay, unless it is added earlier. */
   addAfter(key: string, delayMs: number): void {
     this.#measured?.addedForLater();
     this.#clearTimer(key);
@@ -93,7 +96,7 @@ export class Reconciler {
     });
   }
 
-  /** Works until the signal is aborted, then waits for the keys that are in work. */
+  /** Works until the signal aborts, then waits for the keys in work. */
   async run(signal: AbortSignal): Promise<void> {
     using _shown = this.#measured?.shown();
     const stop = new Promise<void>((resolve) => {
@@ -156,7 +159,7 @@ export class Reconciler {
       state.backoff.reset();
       return undefined;
     }
-    // The first failures are mostly lost races, which the retry settles.
+    // Most first failures are lost races, which a retry resolves.
     this.#log[attempt < 3 ? "debug" : "warn"]("will retry", {
       key,
       attempt,

@@ -4,7 +4,7 @@ import type { KindDefinition, UntypedObject } from "../api/index.ts";
 
 export interface OverlaidObject {
   readonly kind: KindDefinition<UntypedObject>;
-  /** As the server would have it: with namespace, uid and resourceVersion. */
+  /** The object as the server would return it: with namespace, uid and resourceVersion. */
   readonly object: UntypedObject;
 }
 
@@ -12,34 +12,36 @@ export interface OverlaidObject {
 export interface WatchedCollection {
   readonly group: string;
   readonly version: string;
-  /** Undefined where objects of all namespaces are watched. */
+  /** Undefined if the watch covers all namespaces. */
   readonly namespace: string | undefined;
   readonly plural: string;
 }
 
-/** What a watcher was shown in the place of the server's. */
+/** An object that watchers saw in place of the server's. */
 export interface ShownVersion {
   readonly group: string;
   readonly kind: string;
   readonly namespace: string;
   readonly name: string;
-  /** Greater than all that were shown before; of no server. */
+  /** Greater than all versions shown before. No server has assigned it. */
   readonly resourceVersion: string;
 }
 
-/** Far above what servers give, so that none of theirs is ever taken for one of these. */
+/** Far above the versions of servers, so that the two are never confused. */
 const firstShownVersion = 1n << 60n;
 
 /**
- * Watches that lead through a relay, into which events are put: their watchers see objects in the place of the server's for a while, and then the
- * server's again, as if somebody had written both. What the server says of such an object meanwhile is kept from them. A bookmark after each such
- * event gives the watcher back the version from which the server goes on.
+ * Watches that pass through a relay, which inserts events. Watchers see objects in place of the server's for a while,
+ * and then the server's again, as if somebody had written both. The server's own events for such objects are withheld.
+ * A bookmark after each inserted event returns the watcher to the server's version.
  */
 export class RelayedWatches {
   readonly #open = new Set<RelayedWatch>();
   #nextVersion = firstShownVersion;
 
-  /** Passes a server's watch on until either side ends. `hides` says which objects the server is not to be heard about. */
+  /**
+   * Passes a server's watch on until either side ends. `hides` selects the objects whose server events are withheld.
+   */
   pass(
     collection: WatchedCollection,
     fromVersion: string,
@@ -60,17 +62,17 @@ export class RelayedWatches {
     source.pipe(watch).pipe(response);
   }
 
-  /** Shows an object to all who watch its kind; undefined where nobody does. */
+  /** Shows an object to all watchers of its kind. Undefined if there are none. */
   show({ kind, object }: OverlaidObject): ShownVersion | undefined {
     return this.#tell({ kind, object }, "MODIFIED");
   }
 
-  /** Says that there is no such object. */
+  /** Tells watchers that the object is deleted. */
   hide(shown: OverlaidObject): ShownVersion | undefined {
     return this.#tell(shown, "DELETED");
   }
 
-  /** A number that another event of the kind changes. */
+  /** A number that changes with each other event of the kind. */
   passed({ group, plural }: Pick<WatchedCollection, "group" | "plural">): number {
     return [...this.#open].reduce(
       (sum, { collection, passed }) => sum + (collection.group === group && collection.plural === plural ? passed : 0),
@@ -100,12 +102,12 @@ interface WatchLine {
   readonly object?: UntypedObject;
 }
 
-/** Whole lines come out, one an event. */
+/** Passes on whole lines, one for each event. */
 class RelayedWatch extends Transform {
   readonly collection: WatchedCollection;
   passed = 0;
   readonly #hides: (object: UntypedObject) => boolean;
-  /** That of the server, from which a new watch would go on. */
+  /** The server's version, from which a new watch would continue. */
   #version: string;
   #rest: Buffer = Buffer.alloc(0);
 
@@ -138,7 +140,7 @@ class RelayedWatch extends Transform {
     done();
   }
 
-  /** An answer that is no watch ends as it likes. */
+  /** A response that is no watch may end anywhere. */
   override _flush(done: () => void): void {
     if (this.#rest.length > 0) this.push(this.#rest);
     done();
@@ -150,7 +152,7 @@ class RelayedWatch extends Transform {
     if (version !== undefined) this.#version = version;
     this.passed += 1;
     const object = event?.type === "BOOKMARK" || event?.type === "ERROR" ? undefined : event?.object;
-    // What is not told is passed over, also by who begins again.
+    // A withheld event still advances the version, also for a watcher that begins again.
     if (object?.metadata !== undefined && version !== undefined && this.#hides(object))
       this.#push({
         type: "BOOKMARK",

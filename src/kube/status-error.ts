@@ -1,6 +1,6 @@
 import { SerinError, transientError, type ErrorKind } from "../base/index.ts";
 
-/** What a request was about, for messages: `update of Deployment default/web`. */
+/** The subject of a request, for messages: `update of Deployment default/web`. */
 export interface RequestSubject {
   readonly verb: string;
   readonly object: string;
@@ -28,7 +28,10 @@ const codesByStatus: Readonly<Record<number, string>> = {
   504: "timeout",
 };
 
-/** The server's refusal as an error: its reason in kebab-case is the code, and `Expired` is `gone` like the 410 it comes with. */
+/**
+ * The server's refusal as an error. Its code is the reason in kebab-case. `Expired` becomes `gone`, like the 410 that
+ * it comes with.
+ */
 export function errorOfStatus(subject: RequestSubject, httpStatus: number, body: string): SerinError {
   const status = parseStatus(body);
   const code =

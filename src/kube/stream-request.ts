@@ -5,23 +5,26 @@ import { transientError } from "../base/index.ts";
 export interface StreamExchange {
   readonly method: string;
   readonly path: string;
-  /** JSON; none where it is undefined. */
+  /** JSON. Undefined: no body. */
   readonly body?: string | undefined;
-  /** A longer answer is none. Absent: 512 MiB. */
+  /** A longer response is an error. 512 MiB if absent. */
   readonly maxAnswerBytes?: number;
-  /** Ends the exchange, also in the midst of an answer, with its reason. */
+  /** Ends the exchange with its reason, even within the response. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** As long as the longest of an API server. */
+/** As long as the longest response of an API server. */
 const defaultMaxAnswerBytes = 512 << 20;
 
-/** One HTTP/1.1 exchange over a stream, such as one to a port of a pod; the stream ends with it. Throws when the stream breaks, or the answer is too long. */
+/**
+ * One HTTP/1.1 exchange over a stream, for example to a port of a pod. The stream ends with it. Throws if the stream
+ * breaks or the response is too long.
+ */
 export async function requestOverStream(
   stream: Duplex,
   { method, path, body, maxAnswerBytes = defaultMaxAnswerBytes, signal }: StreamExchange,
 ): Promise<{ readonly status: number; readonly text: string }> {
-  // Not by import: that reads every export of node:http, and its WebSocket loads all of undici.
+  // An import would load every export of node:http, and its WebSocket loads all of undici.
   const { request } = process.getBuiltinModule("node:http");
   if (signal?.aborted === true) stream.destroy();
   signal?.throwIfAborted();
@@ -37,7 +40,7 @@ export async function requestOverStream(
       void outgoing.destroy(signal?.reason instanceof Error ? signal.reason : new Error("aborted"));
     signal?.addEventListener("abort", abort, { once: true });
     outgoing.once("close", () => signal?.removeEventListener("abort", abort));
-    // Also once the answer has begun: a stream that breaks in its midst tells the request.
+    // Also needed after the response has begun, because a stream that breaks reports it to the request.
     outgoing.on("error", reject);
     outgoing.once("response", (response: IncomingMessage) => {
       read(response, maxAnswerBytes).then(
@@ -52,7 +55,7 @@ export async function requestOverStream(
 async function read(response: IncomingMessage, maxBytes: number): Promise<string> {
   const parts: Buffer[] = [];
   let size = 0;
-  // Whoever leaves early ends the stream.
+  // Leaving the loop early ends the stream.
   for await (const part of response as AsyncIterable<Buffer>) {
     size += part.length;
     if (size > maxBytes) throw transientError("answer-too-long", `the answer is longer than ${maxBytes} bytes`);

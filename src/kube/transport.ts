@@ -3,16 +3,16 @@ import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "n
 import { transientError, type SerinError } from "../base/index.ts";
 import type { KubeConfig } from "./kube-config.ts";
 
-/** One HTTP exchange with an API server, whatever the HTTP version below. */
+/** HTTP exchanges with an API server, over any HTTP version. */
 export interface Transport {
-  /** Resolves with the head; rejects with a transient error when the server cannot be reached. */
+  /** Resolves with the head. Rejects with a transient error if the server cannot be reached. */
   send(request: TransportRequest): Promise<TransportResponse>;
   close(): void;
 }
 
 export interface TransportRequest {
   readonly method: string;
-  /** With the query. */
+  /** Includes the query. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
@@ -22,7 +22,7 @@ export interface TransportRequest {
 export interface TransportResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** Must be consumed or destroyed. It fails when the connection breaks before the end. */
+  /** Must be consumed or destroyed. Fails if the connection breaks early. */
   readonly body: Readable;
 }
 

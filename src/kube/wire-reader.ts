@@ -9,7 +9,7 @@ const varintShift = 0x80;
 const maxVarintBytes = 10;
 const maxKnownBytes = 48;
 const firstNotAscii = 0x80;
-/** A power of two. */
+/** Must be a power of two. */
 const knownTexts = 1024;
 const hashFactor = 31;
 const hashFold = 15;
@@ -18,10 +18,10 @@ export function unreadableBytes(why: string): SerinError {
   return transientError("unreadable-answer", `the server's answer is not Kubernetes' binary form: ${why}`);
 }
 
-/** Reads the fields of protobuf messages one after the other, without copying what is skipped. */
+/** Reads the fields of protobuf messages in sequence, without copying skipped ones. */
 export class WireReader {
   readonly #bytes: Buffer;
-  /** By their hash; a text takes the place of another of the same. */
+  /** Texts by their hash. A text replaces another with the same hash. */
   readonly #texts: (string | undefined)[];
   #position: number;
   #end: number;
@@ -42,7 +42,7 @@ export class WireReader {
     return this.#end;
   }
 
-  /** The number of the next field; 0 at the end. Its value is to be read or skipped before the next call. */
+  /** The number of the next field, or 0 at the end. Read or skip its value before the next call. */
   next(): number {
     if (this.#position >= this.#end) return 0;
     const tag = this.#varint();
@@ -50,7 +50,7 @@ export class WireReader {
     return tag >>> typeBits;
   }
 
-  /** Above 2^53 the last digits are lost. */
+  /** Loses the last digits above 2^53. */
   wholeNumber(): number {
     if (this.#type !== wireVarint)
       throw unreadableBytes(`a field is of wire type ${this.#type} where a number was expected`);
@@ -78,7 +78,9 @@ export class WireReader {
     return end - start > maxKnownBytes ? this.#bytes.toString("utf8", start, end) : this.#known(start, end);
   }
 
-  /** Most texts of a list are the same from object to object: of these one is kept, and none is made anew. */
+  /**
+   * Most texts of a list repeat from object to object. Returns the known text if there is one, instead of a new string.
+   */
   #known(start: number, end: number): string {
     const bytes = this.#bytes;
     let hash = end - start;
@@ -91,7 +93,7 @@ export class WireReader {
     return text;
   }
 
-  /** Where a field of bytes ends; the reader stands at its first one. */
+  /** The end of a length-delimited field. The reader moves to its first byte. */
   endOfField(): number {
     if (this.#type !== wireBytes)
       throw unreadableBytes(`a field is of wire type ${this.#type} where bytes were expected`);
@@ -109,7 +111,7 @@ export class WireReader {
     if (this.#position > this.#end) throw unreadableBytes("a field is longer than what holds it");
   }
 
-  /** Reads up to `end` alone from now on; answers what {@link widen} is to be given. */
+  /** Limits reading to `end`. Returns the value to pass to {@link widen}. */
   narrow(end: number): number {
     const outer = this.#end;
     this.#end = end;
@@ -121,7 +123,7 @@ export class WireReader {
   }
 }
 
-/** Of texts in ASCII; all others are made anew. */
+/** Whether the bytes equal a text. Only ASCII texts are compared, and all others are decoded. */
 function isText(text: string, bytes: Buffer, start: number, end: number): boolean {
   if (text.length !== end - start) return false;
   for (let at = start; at < end; at += 1) {

@@ -4,13 +4,13 @@ import { resolveSettings, type InstallSettings } from "../settings.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
-/** Where the images of the release are that installs. */
+/** The hub and tag of the images of the installing release. */
 export interface ReleaseImages {
   readonly hub: string;
   readonly tag: string;
 }
 
-/** An Istio object as the settings from which control planes are rendered. */
+/** Converts an Istio object of Banzai's operator to install settings. */
 export function banzaiSettings(istio: BanzaiIstio, release: ReleaseImages): InstallSettings {
   const { spec, metadata } = istio;
   const namespace = metadata.namespace ?? "";
@@ -69,7 +69,7 @@ interface Images {
   readonly proxyInit: string;
 }
 
-/** What the object names, else the release's own: no hub has images of ours by the versions of Istio. */
+/** The images that the object names, or else the release's own. No hub has Serin's images under Istio's versions. */
 function imagesOf({ pilot, proxy, proxyInitImage }: BanzaiIstioSpec, { hub, tag }: ReleaseImages): Images {
   return {
     pilot: pilot.image ?? `${hub}/pilot:${tag}`,

@@ -7,7 +7,10 @@ import {
   type GatewayConfiguration,
 } from "../../api/banzai/index.ts";
 
-/** The MeshGateways that an Istio object asks for by `gateways.ingress` and `gateways.egress`, each naming its control plane. */
+/**
+ * The MeshGateways that an Istio object requests by `gateways.ingress` and `gateways.egress`. Each names its control
+ * plane.
+ */
 export function renderMeshGateways(
   istio: BanzaiIstio,
 ): { readonly object: UntypedObject; readonly createOnly: boolean }[] {
@@ -18,7 +21,7 @@ export function renderMeshGateways(
   ];
 }
 
-/** Their names, also of those that are switched off. */
+/** The names of the mesh gateways, including disabled ones. */
 export function meshGatewayNames(istio: BanzaiIstio): readonly string[] {
   return (["ingress", "egress"] as const).map((type) => nameOf(istio, type));
 }

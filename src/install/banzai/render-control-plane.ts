@@ -4,7 +4,10 @@ import { renderPilot } from "../components/pilot.ts";
 import { isTree } from "../merge.ts";
 import { banzaiSettings, type ReleaseImages } from "./banzai-settings.ts";
 
-/** The objects of a control plane, by the names that Banzai's operators give them. Those in a namespace are owned by the Istio object, the others carry its label. */
+/**
+ * The objects of a control plane, under the names of Banzai's operators. The Istio object owns those in a namespace,
+ * and the others carry its label.
+ */
 export function renderBanzaiControlPlane(istio: BanzaiIstio, release: ReleaseImages): UntypedObject[] {
   const settings = banzaiSettings(istio, release);
   const names = namesOf(istio);
@@ -16,7 +19,7 @@ export function renderBanzaiControlPlane(istio: BanzaiIstio, release: ReleaseIma
     .map((object) => relabelled(renamed(withDnsPort(object), names), istio));
 }
 
-/** The port for DNS over TLS that the operators' Service has besides upstream's. */
+/** Adds the port for DNS over TLS, which only the operators' Service has. */
 function withDnsPort(object: UntypedObject): UntypedObject {
   if (object.kind !== "Service" || !isTree(object["spec"])) return object;
   const { spec } = object;
@@ -27,7 +30,7 @@ function withDnsPort(object: UntypedObject): UntypedObject {
   return { ...object, spec: { ...spec, ports } };
 }
 
-/** Upstream's name of an object, and the operators'. */
+/** From upstream's name of an object to the operators' name. */
 type Names = ReadonlyMap<string, string>;
 
 function namesOf(istio: BanzaiIstio): Names {
@@ -54,7 +57,7 @@ function renamed(object: UntypedObject, names: Names): UntypedObject {
   return withAccount(result, names);
 }
 
-/** Who names the account: the Deployment's pods and the bindings of roles. */
+/** Renames the account in the Deployment's pods and in role bindings. */
 function withAccount(object: UntypedObject, names: Names): UntypedObject {
   const account = (name: unknown): unknown => names.get(`ServiceAccount/${String(name)}`) ?? name;
   if (Array.isArray(object["subjects"]))
@@ -81,7 +84,7 @@ function relabelled(object: UntypedObject, istio: BanzaiIstio): UntypedObject {
   return { ...object, metadata: { ...object.metadata, labels: { app, istio: "pilot", ...controlPlaneLabels(istio) } } };
 }
 
-/** By these a control plane's objects outside of its namespace are found again. */
+/** Labels by which the cluster-wide objects of a control plane are found. */
 export function controlPlaneLabels({ metadata }: BanzaiIstio): Record<string, string> {
   return {
     "istio.io/rev": revisionLabelOf({ name: metadata.name ?? "", namespace: metadata.namespace ?? "" }),

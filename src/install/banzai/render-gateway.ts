@@ -8,8 +8,9 @@ import type { InstallSettings } from "../settings.ts";
 import { banzaiSettings, type ReleaseImages } from "./banzai-settings.ts";
 
 /**
- * A gateway of a control plane: account, Service, Deployment, autoscaler. Its Service leads to the pods of every revision, so
- * that it stays while the gateway moves; the Deployment's selector names the revision, so it is made anew by a move.
+ * A gateway of a control plane: account, Service, Deployment, autoscaler. Its Service selects the pods of every
+ * revision, so it stays while the gateway moves. The Deployment's selector names the revision, so a move creates a new
+ * Deployment.
  */
 export function renderBanzaiGateway(
   gateway: BanzaiMeshGateway,
@@ -48,7 +49,7 @@ export function renderBanzaiGateway(
   });
 }
 
-/** Labels of a gateway's pods, whichever control plane they belong to. */
+/** Labels of a gateway's pods, for any control plane. */
 export function gatewaySelector({ metadata, spec }: BanzaiMeshGateway): Record<string, string> {
   return { "gateway-name": metadata.name ?? "", "gateway-type": spec.type };
 }

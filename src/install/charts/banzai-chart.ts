@@ -8,7 +8,7 @@ import type { ChartOptions } from "./istio-charts.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 
-/** Of the chart that Banzai Cloud published last. */
+/** The version of Banzai Cloud's last published chart. */
 const chartVersion = "0.0.69";
 const appVersion = "0.7.12";
 
@@ -21,7 +21,10 @@ const helpers = [
 
 const withProxy = "and $.Values.prometheusMetrics.enabled $.Values.prometheusMetrics.authProxy.enabled";
 
-/** Banzai Cloud's chart of an operator: the release that it looks after is `istioVersion`. Its definitions of kinds are its own, and stay. */
+/**
+ * Banzai Cloud's chart of an operator, which manages the release `istioVersion`. It keeps its own
+ * CustomResourceDefinitions.
+ */
 export function banzaiOperatorChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const text = (objects: readonly UntypedObject[]): string =>
@@ -101,7 +104,7 @@ function operatorParts(marks: TemplateMarks): OperatorParts {
   return {
     access: [
       object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
-      // Whoever installs control planes must be able to grant what it installs.
+      // An installer of control planes must be able to grant what it installs.
       ...grant({ name, labels, serviceAccount, rules: [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }] }),
     ],
     service: object(
@@ -185,7 +188,7 @@ function statefulSet(
   );
 }
 
-/** The first container is there only where metrics are protected. */
+/** The first container exists only if metrics are protected. */
 function withOptionalProxy(template: string): string {
   const lines = template.split("\n");
   const from = lines.findIndex((line) => line.includes("- name: kube-rbac-proxy"));

@@ -15,12 +15,12 @@ export interface ChartParts {
   readonly appVersion: string;
   readonly description: string;
   readonly values: Readonly<Record<string, unknown>>;
-  /** By name without folder or ending. */
+  /** The name has no folder and no extension. */
   readonly templates: Readonly<Record<string, string>>;
   readonly notes: string;
-  /** Other files by path. */
+  /** Other files, by path. */
   readonly files?: Readonly<Record<string, string>>;
-  /** JSON schema of the values. */
+  /** The JSON schema of the values. */
   readonly schema: Readonly<Record<string, unknown>>;
 }
 
@@ -49,13 +49,19 @@ export function assembleChart(parts: ChartParts): Chart {
   return { name, version, appVersion, description, files };
 }
 
-/** Key under which a chart keeps its defaults, as upstream's charts do: so a profile can come between them and the user's values. */
+/**
+ * The key of a chart's defaults, as in upstream's charts. It lets a profile come between the defaults and the user's
+ * values.
+ */
 export const defaultsKey = "_internal_defaults_do_not_set";
 
-/** First line of every template: `$v` are the values, with profile and older places merged. */
+/** The first line of every template. `$v` are the values, merged with the profile and with values in older places. */
 export const valuesHeader = '{{- $v := include "serin.values" . | fromYaml }}';
 
-/** Merges defaults, the profile's file and what the user gave; `older` are keys whose content belongs to the top as well. */
+/**
+ * Merges defaults, the profile's file and the user's values. `older` lists keys whose content also belongs to the top
+ * level.
+ */
 export function valuesHelper(older: readonly string[]): string {
   const merge = (from: string): string[] => [
     ...older.map((key) => `{{- with ${from}.${key} }}{{- $_ := mergeOverwrite $values (deepCopy .) }}{{- end }}`),

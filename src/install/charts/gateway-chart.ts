@@ -32,7 +32,7 @@ const helpers = [
   "{{- end }}",
 ].join("\n");
 
-/** Of a Service that other networks come in by. */
+/** Ports of a Service for traffic from other networks. */
 const networkPorts = [
   ["status-port", 15_021],
   ["tls", 15_443],
@@ -40,7 +40,7 @@ const networkPorts = [
   ["tls-webhook", 15_017],
 ] as const;
 
-/** A gateway that the control plane's injector completes: its image is `auto`, and its template `gateway`. */
+/** A gateway that the control plane's injector completes. Its image is `auto` and its template `gateway`. */
 export function gatewayChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const main = templateOfVariants({

@@ -6,7 +6,7 @@ import { baseChart, cniChart, istiodChart, ztunnelChart, type ChartOptions } fro
 export type { Chart } from "./chart.ts";
 export type { ChartOptions } from "./istio-charts.ts";
 
-/** All charts of a release, made of what `install` renders. Pure: the same options, the same files. */
+/** All charts of a release, derived from what `install` renders. Pure: the same options give the same files. */
 export function renderCharts(options: ChartOptions): Chart[] {
   return [
     baseChart(options),

@@ -21,7 +21,7 @@ type Tree = Readonly<Record<string, unknown>>;
 
 export interface ChartOptions {
   readonly hub: string;
-  /** Of the release: the charts' version, and the images' tag where nobody sets another. */
+  /** The release: the version of the charts, and the default tag of images. */
   readonly version: string;
   readonly customResources: {
     readonly istio: readonly UntypedObject[];
@@ -37,7 +37,7 @@ function globals({ hub, version }: ChartOptions): Tree {
   return { ...treeAt(defaultValues, "global"), hub, tag: version };
 }
 
-/** Settings with marks in all places that a chart's values reach; `isRevisioned` is the state of the revision's switch. */
+/** Settings with marks wherever a chart's values apply. `isRevisioned` is the state of the revision's switch. */
 function markedSettings(marks: TemplateMarks, isRevisioned: boolean, values: Tree): InstallSettings {
   const parsed = resolveSettings({ specs: [{ profile: "empty" }] }, { hub: "", tag: "" });
   if (parsed.value === undefined) throw new Error("the default settings cannot be wrong");
@@ -55,12 +55,12 @@ function markedSettings(marks: TemplateMarks, isRevisioned: boolean, values: Tre
   };
 }
 
-/** Whatever a revision or namespace adds to a name is a mark. */
+/** The key of an object, without the marks that a revision or namespace adds to its name. */
 function keyWithoutMarks({ kind, metadata }: UntypedObject): string {
   return `${kind ?? ""}/${(metadata.name ?? "").replaceAll(/-?⟦\d+⟧/g, "")}`;
 }
 
-/** The labels that name the release. */
+/** Adds the labels that name the helm release. */
 function ofRelease(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const name = marks.text("$.Release.Name");
   const relabel = (labels: Tree): Tree =>
@@ -88,7 +88,7 @@ function ofRelease(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   };
 }
 
-/** The injector's name ends in the namespace, unless that is istio-system. */
+/** The injector's name ends with the namespace, unless that is istio-system. */
 function injectorName(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const { name = "" } = object.metadata;
   if (object.kind !== "MutatingWebhookConfiguration" || !name.startsWith("istio-sidecar-injector")) return object;
@@ -96,7 +96,7 @@ function injectorName(object: UntypedObject, marks: TemplateMarks): UntypedObjec
   return { ...object, metadata: { ...object.metadata, name: name.replace(/-⟦\d+⟧$/, suffix) } };
 }
 
-/** Marks for what every workload's values may say. */
+/** Marks for the values that every workload supports. */
 function workloadMarks(marks: TemplateMarks, at: string): Tree {
   return {
     resources: marks.map(`${at}.resources`),
@@ -128,7 +128,7 @@ function globalMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/** Pods without which a node's others are cut off go last. */
+/** Pods on which others of the node depend are evicted last. */
 function nodeMarks(marks: TemplateMarks): Tree {
   return {
     ...globalMarks(marks),
@@ -136,7 +136,7 @@ function nodeMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/** As upstream: said, or open at first; an upgrade leaves it as the control plane has made it. */
+/** As upstream: the given value, or `Ignore` at first. An upgrade keeps what the control plane has set. */
 function validationMarks(marks: TemplateMarks): Tree {
   return {
     validationFailurePolicy: marks.optional(
@@ -202,7 +202,7 @@ export function baseChart(options: ChartOptions): Chart {
   });
 }
 
-/** The validator leads to `istiod`, or `istiod-<revision>`, of the chosen default revision. */
+/** The validator leads to `istiod`, or to `istiod-<revision>`, of the chosen default revision. */
 function withDefaultService(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const service = marks.text(
     'ternary "istiod" (printf "istiod-%s" $v.defaultRevision) (eq $v.defaultRevision "default")',
@@ -213,7 +213,7 @@ function withDefaultService(object: UntypedObject, marks: TemplateMarks): Untype
   ) as UntypedObject;
 }
 
-/** One line of JSON each, with what tells helm to leave them when the chart goes. */
+/** One line of JSON for each definition, with the annotation that makes helm keep it when the chart is removed. */
 function definitionsText(definitions: readonly UntypedObject[]): string {
   return definitions
     .map((definition) => ({
@@ -227,7 +227,7 @@ function definitionsText(definitions: readonly UntypedObject[]): string {
     .join("");
 }
 
-/** Per profile, what it adds to a chart's values; `parts` are the keys of `spec.values` that the chart knows. */
+/** What each profile adds to a chart's values. `parts` are the keys of `spec.values` that the chart knows. */
 function profileFiles(parts: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     Object.entries(profiles).map(([name, spec]) => [
@@ -346,7 +346,7 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean): Tree {
   };
 }
 
-/** ConfigMaps whose text the chart makes of the values itself. */
+/** ConfigMaps whose text the chart builds from the values. */
 function withConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const { data } = object as { data?: Readonly<Record<string, string>> };
   if (object.kind !== "ConfigMap" || data === undefined) return object;
@@ -373,7 +373,7 @@ function configText(key: string, text: string, marks: TemplateMarks): string {
   return text;
 }
 
-/** `revisionTags`: the webhooks of each, leading to this revision. */
+/** `revisionTags`: the webhooks of each tag, which lead to this revision. */
 function tagsTemplate(marks: TemplateMarks): string {
   const tag = marks.text("$tag");
   const body = (isDefault: boolean): string =>
@@ -412,7 +412,7 @@ function renamedTag(object: UntypedObject, marks: TemplateMarks): UntypedObject 
   return { ...object, metadata: { ...object.metadata, name } };
 }
 
-/** A path that depends on the cluster's platform unless a value names it. */
+/** A path that depends on the cluster's platform unless a value sets it. */
 function platformChoice(field: Parameters<typeof cniPlatformChoices>[0]): string {
   const { usual, differing } = cniPlatformChoices(field);
   const byPlatform = differing.reduce(

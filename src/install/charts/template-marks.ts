@@ -12,22 +12,22 @@ type Mark =
 
 const open = "⟦";
 const close = "⟧";
-/** Numbers from here on stand for marks: no setting comes near. */
+/** Marks are numbers from here on. No real setting is as large. */
 const firstNumber = 900_000_000;
 
 /**
- * Stand-ins for values that a chart's user sets. Objects are rendered with them as with any other value, and where they come
- * out, the text becomes a Go template's. Expressions are of text/template with helm's functions.
+ * Placeholders for values that a chart's user sets. Objects are rendered with them like with any value, and the output
+ * becomes a Go template. Expressions use text/template with helm's functions.
  */
 export class TemplateMarks {
   readonly #marks: Mark[] = [];
 
-  /** A string, alone or inside another one. */
+  /** Marks a string or a part of one. */
   text(expression: string): string {
     return this.#mark({ kind: "text", expression });
   }
 
-  /** A string whose field is left out when it is empty. */
+  /** Marks a string whose field is omitted if it is empty. */
   optional(expression: string): string {
     return this.#mark({ kind: "optional", expression });
   }
@@ -37,22 +37,22 @@ export class TemplateMarks {
     return firstNumber + this.#marks.length - 1;
   }
 
-  /** Fields of an object, beside others. */
+  /** Marks additional fields of an object. */
   map(expression: string): Record<string, unknown> {
     return { [this.#mark({ kind: "map", expression })]: null };
   }
 
-  /** Elements of a list, beside others. */
+  /** Marks additional elements of a list. */
   list(expression: string): unknown[] {
     return [this.#mark({ kind: "list", expression })];
   }
 
-  /** An object of variables whose entries become `{name, value}`. */
+  /** Marks an object of variables, whose entries become `{name, value}`. */
   env(expression: string): Record<string, unknown> {
     return { [this.#mark({ kind: "env", expression })]: "" };
   }
 
-  /** A text of several lines. */
+  /** Marks a text of several lines. */
   block(expression: string): string {
     return this.#mark({ kind: "block", expression });
   }
@@ -80,7 +80,7 @@ export class TemplateMarks {
       const line = lines[index] ?? "";
       const env = this.#alone(/^( *)- name: "⟦(\d+)⟧"$/.exec(line), "env");
       if (env !== undefined) {
-        // Its value is on the next line.
+        // The value is on the next line.
         index += 1;
         const { indent, expression } = env;
         out.push(

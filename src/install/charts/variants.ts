@@ -1,24 +1,24 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { TemplateMarks } from "./template-marks.ts";
 
-/** A setting that changes more than a value: objects are rendered with and without it. */
+/** A setting that changes more than one value. Objects are rendered with and without it. */
 export interface Switch {
-  /** Template expression that is true where the first rendering holds. */
+  /** A template expression that is true if the first rendering applies. */
   readonly condition: string;
 }
 
 export interface VariantOptions {
   readonly marks: TemplateMarks;
   readonly switches: readonly Switch[];
-  /** Renders with each switch on or off, in their order. */
+  /** Renders with each switch on or off, in the order of the switches. */
   readonly render: (states: readonly boolean[]) => readonly UntypedObject[];
-  /** Under which further condition an object is there, by `Kind/name` as rendered with all switches off. */
+  /** An additional condition for an object, by `Kind/name` as rendered with all switches off. */
   readonly conditions?: Readonly<Record<string, string>>;
-  /** An object's name without what a switch adds to it, so that its renderings are found together. */
+  /** An object's name without what a switch adds to it, so that its renderings can be matched. */
   readonly keyOf: (object: UntypedObject) => string;
 }
 
-/** One template for all renderings: where they differ, an if and an else around the whole object. */
+/** Combines all renderings into one template. Where they differ, an if and an else enclose the whole object. */
 export function templateOfVariants(options: VariantOptions): string {
   const { switches, render, marks, keyOf, conditions = {} } = options;
   const states = allStates(switches.length);
@@ -44,7 +44,7 @@ function allStates(count: number): boolean[][] {
   );
 }
 
-/** `texts` in the order of {@link allStates}: the first switch changes fastest. */
+/** `texts` has the order of {@link allStates}, in which the first switch changes fastest. */
 function choose(texts: readonly string[], switches: readonly Switch[]): string {
   const [first = ""] = texts;
   if (texts.every((text) => text === first)) return first === "" ? "" : `---\n${first}`;

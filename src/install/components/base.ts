@@ -3,7 +3,10 @@ import { chartLabels, componentLabels, object } from "../render-context.ts";
 import { stringAt, valueAt, type InstallSettings } from "../settings.ts";
 import { defaultValidator } from "./webhooks.ts";
 
-/** What all revisions share: definitions of kinds, the reader's account, and the validator of objects that name no revision where one is asked for. */
+/**
+ * The objects that all revisions share: CustomResourceDefinitions, the reader's account, and, on request, the validator
+ * of objects that name no revision.
+ */
 export function renderBase(settings: InstallSettings, customResources: readonly UntypedObject[]): UntypedObject[] {
   const { namespace, values } = settings;
   const validated = stringAt(values, "defaultRevision");

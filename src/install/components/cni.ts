@@ -32,7 +32,7 @@ function hostPathsOf(settings: InstallSettings): HostPath[] {
   ];
 }
 
-/** What the platform has, and what the values say instead. */
+/** The platform's paths, overridden by the values. */
 function platformOf(settings: InstallSettings): CniPlatform {
   const platform = cniPlatform(stringAt(settings.values, "global", "platform") ?? "");
   const own = treeAt(settings.values, "cni");
@@ -50,7 +50,7 @@ function platformOf(settings: InstallSettings): CniPlatform {
   };
 }
 
-/** The node agent: one a node, shared by all revisions. */
+/** The node agent: one on each node, shared by all revisions. */
 export function renderCni(settings: InstallSettings): UntypedObject[] {
   const labels = { ...componentLabels("Cni", settings, "revision"), app: "istio-cni" };
   const { namespace } = settings;
@@ -143,7 +143,7 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
           },
           spec: {
             serviceAccountName: "istio-cni",
-            // With a network of its own the agent's next pod would wait for an agent before it may start.
+            // With a network of its own, the agent's next pod would have to wait for an agent before it may start.
             hostNetwork: true,
             dnsPolicy: "ClusterFirstWithHostNet",
             priorityClassName: "system-node-critical",
@@ -189,7 +189,7 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
     volumeMounts: hostPathsOf(settings).map(({ name, mountPath }) => ({
       name,
       mountPath,
-      // A runtime mounts a file there for each pod that starts later.
+      // The runtime mounts a file there for each pod that starts later.
       ...(name === "cni-netns-dir" ? { mountPropagation: "HostToContainer" } : {}),
     })),
   };

@@ -6,11 +6,14 @@ import { discoveryHost } from "./pilot-config.ts";
 export interface GatewayIdentity {
   readonly name: string;
   readonly namespace: string;
-  /** Its values; of these, `env`. */
+  /** The gateway's values, of which this reads `env`. */
   readonly own: Readonly<Record<string, unknown>>;
 }
 
-/** The environment of a gateway's proxy. The mesh's `proxyMetadata` is part of it, such as ISTIO_META_ENABLE_HBONE of the ambient profile. */
+/**
+ * The environment of a gateway's proxy. It includes the mesh's `proxyMetadata`, such as ISTIO_META_ENABLE_HBONE of the
+ * ambient profile.
+ */
 export function gatewayEnvironment(
   { name, namespace, own }: GatewayIdentity,
   settings: InstallSettings,

@@ -35,7 +35,7 @@ const egressPorts = [
 
 export type GatewayDirection = "ingress" | "egress";
 
-/** A gateway with everything that its spec, its values and its direction say. */
+/** A gateway with the settings from its spec, its values and its direction. */
 interface GatewayPlan {
   readonly name: string;
   readonly namespace: string;
@@ -49,7 +49,7 @@ interface GatewayPlan {
   readonly type: string;
 }
 
-/** A classic gateway (selected by Istio's Gateway kind through its labels): account, Deployment and Service. */
+/** A classic gateway, which Istio's kind Gateway selects by labels: account, Deployment and Service. */
 export function renderGateway(
   gateway: GatewaySpec,
   direction: GatewayDirection,
@@ -89,7 +89,7 @@ function accountOf({ name }: Pick<GatewayPlan, "name">): string {
 function planGateway(gateway: GatewaySpec, direction: GatewayDirection, settings: InstallSettings): GatewayPlan {
   const component: ComponentName = direction === "ingress" ? "IngressGateways" : "EgressGateways";
   const chartName = `istio-${direction}gateway`;
-  // Upstream keeps the values of every gateway of a direction under the default gateway's name.
+  // Upstream keeps the values of every gateway of a direction under the name of the default gateway.
   const own = mergeTrees(
     treeAt(settings.values, "gateways", chartName) ?? {},
     gateway.name === chartName ? {} : (treeAt(settings.values, "gateways", gateway.name) ?? {}),
@@ -269,7 +269,7 @@ interface SecretVolume {
   readonly mountPath: string;
 }
 
-/** Secrets whose files a Gateway's TLS settings may name by path. */
+/** Secrets with files that a Gateway's TLS settings may name by path. */
 function secretVolumes({ own, labels }: GatewayPlan): readonly SecretVolume[] {
   const given = valueAt(own, "secretVolumes");
   if (Array.isArray(given)) return given as SecretVolume[];

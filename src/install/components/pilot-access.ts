@@ -24,7 +24,7 @@ export function pilotAccount(settings: InstallSettings, labels: Record<string, s
 
 const istioGroups = ["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"] as const;
 
-/** What the control planes of other clusters may read here, by the base's account. One for all revisions. */
+/** What control planes of other clusters may read here with the base's account. All revisions share it. */
 function readerGrant(settings: InstallSettings): UntypedObject[] {
   const { namespace } = settings;
   return grant({
@@ -61,7 +61,7 @@ function readerGrant(settings: InstallSettings): UntypedObject[] {
   });
 }
 
-/** For a root that is told by a ClusterTrustBundle. */
+/** For a root that a ClusterTrustBundle distributes. */
 const trustBundleRules = [
   { apiGroups: ["certificates.k8s.io"], resources: ["clustertrustbundles"], verbs: readWrite },
   {

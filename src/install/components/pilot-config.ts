@@ -6,7 +6,7 @@ import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts"
 
 type Tree = Readonly<Record<string, unknown>>;
 
-/** ConfigMap `istio[-rev]`: the mesh config, with the defaults that the charts write into it. */
+/** The ConfigMap `istio[-rev]`: the mesh config with the defaults of the charts. */
 export function meshConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
   const { namespace } = settings;
   const networks = treeAt(settings.values, "global", "meshNetworks") ?? {};
@@ -46,7 +46,7 @@ function meshConfigOf(settings: InstallSettings): unknown {
   );
 }
 
-/** Where proxies of this installation find their control plane. */
+/** The address at which this installation's proxies find their control plane. */
 export function discoveryHost(settings: InstallSettings): string {
   const isRemote = stringAt(settings.values, "global", "remotePilotAddress") !== undefined;
   return `${isRemote ? "istiod" : revisioned("istiod", settings)}.${settings.namespace}.svc`;
@@ -70,12 +70,13 @@ function tracingOf(values: Tree): Tree | undefined {
   return undefined;
 }
 
-/** Says to an older control plane that reads this as a single template what is wrong with its installation. */
+/** Tells an older control plane, which reads this as a single template, what is wrong with its installation. */
 const mismatch = "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}";
 
 /**
- * ConfigMap `istio-sidecar-injector[-rev]`: `values`, what templates are filled from, and `config`, which templates apply to
- * whom. Serin's own templates are code: `templates` holds those that a user added or replaced (`sidecarInjectorWebhook.templates`).
+ * The ConfigMap `istio-sidecar-injector[-rev]`. `values` fills the templates, and `config` says which templates apply
+ * to which pods. Serin's own templates are code. `templates` holds those that a user added or replaced
+ * (`sidecarInjectorWebhook.templates`).
  */
 export function injectorConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
   const webhook = treeAt(settings.values, "sidecarInjectorWebhook") ?? {};
@@ -115,7 +116,7 @@ function injectorValues({ values, revision }: InstallSettings): Tree {
   };
 }
 
-/** ConfigMap `values[-rev]`: what was given and what it was merged to, for people and tools to look at. */
+/** The ConfigMap `values[-rev]`: the given and the merged values, for people and tools. */
 export function valuesConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
   const annotations = {
     "kubernetes.io/description": "The values of this installation, to be looked at; nothing reads them back.",

@@ -23,7 +23,7 @@ import { remoteService } from "./remote-pilot.ts";
 import { pilotPorts, revisionTagService } from "./revision-tag-service.ts";
 import { injectorWebhooks, revisionTag, validatorWebhook } from "./webhooks.ts";
 
-/** One control plane: everything that carries the revision's label, and goes with it. */
+/** One control plane: every object with the revision's label, which is removed with the revision. */
 export function renderPilot(settings: InstallSettings): UntypedObject[] {
   const labels = componentLabels("Pilot", settings, "revision");
   const { values } = settings;
@@ -123,7 +123,7 @@ function pilotDeployment(settings: InstallSettings, { name, namespace, labels, s
               "istio.io/rev": revisionLabel(settings),
               "operator.istio.io/component": "Pilot",
               ...selector,
-              // The Service of the unnamed revision selects `istio: pilot`: it must not lead to another revision.
+              // The Service of the unnamed revision selects `istio: pilot`, and it must not lead to another revision.
               istio: settings.revision === "" ? "pilot" : "istiod",
               "istio.io/dataplane-mode": "none",
               "sidecar.istio.io/inject": "false",

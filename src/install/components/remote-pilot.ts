@@ -7,7 +7,10 @@ const ports = [
   { name: "tcp-webhook", port: 443, targetPort: 15_017, protocol: "TCP" },
 ] as const;
 
-/** A control plane elsewhere: a Service of the usual name that leads to `values.global.remotePilotAddress`, an IP address or a host. */
+/**
+ * A control plane in another cluster: a Service with the usual name that leads to `values.global.remotePilotAddress`,
+ * an IP address or a host.
+ */
 export function remoteService(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const address = stringAt(settings.values, "global", "remotePilotAddress");
   if (address === undefined) return [];

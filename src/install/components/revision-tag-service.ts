@@ -2,7 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import { componentLabels, object, revisionLabel } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
 
-/** The port names and numbers are istiod's. */
+/** The names and numbers of istiod's ports. */
 export const pilotPorts = [
   { name: "grpc-xds", port: 15_010, protocol: "TCP" },
   { name: "https-dns", port: 15_012, protocol: "TCP" },
@@ -10,7 +10,7 @@ export const pilotPorts = [
   { name: "http-monitoring", port: 15_014, protocol: "TCP" },
 ] as const;
 
-/** A tag as an address: a Service that leads to the pilots of the revision that the tag names. */
+/** A Service for a tag, which selects the pilots of the tag's revision. */
 export function revisionTagService(tag: string, settings: InstallSettings): UntypedObject {
   const labels = {
     ...componentLabels("Pilot", settings, "revision"),

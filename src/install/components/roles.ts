@@ -10,16 +10,16 @@ export interface PolicyRule {
 
 export interface Grant {
   readonly name: string;
-  /** A Role in this namespace; a ClusterRole when absent. */
+  /** The namespace of a Role. Absent: a ClusterRole. */
   readonly namespace?: string;
-  /** Of the binding, where it is not the role's. */
+  /** The name of the binding, if it differs from that of the role. */
   readonly bindingName?: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: { readonly name: string; readonly namespace: string };
   readonly rules: readonly PolicyRule[];
 }
 
-/** A role and the binding of one service account to it. */
+/** A role, and its binding to one service account. */
 export function grant({ name, bindingName = name, namespace, labels, serviceAccount, rules }: Grant): UntypedObject[] {
   const prefix = namespace === undefined ? "Cluster" : "";
   const identity = {

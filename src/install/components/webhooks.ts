@@ -14,7 +14,10 @@ export interface Selectors {
   readonly object: readonly Requirement[];
 }
 
-/** Who is injected by a revision or tag, in upstream's precedence: the namespace's revision, else the pod's own. */
+/**
+ * The pods that a revision or tag injects, in upstream's precedence: by the namespace's revision, else by the pod's
+ * own.
+ */
 function revisionSelectors(revision: string): Selectors[] {
   return [
     {
@@ -30,7 +33,7 @@ function revisionSelectors(revision: string): Selectors[] {
   ];
 }
 
-/** Who is injected by the default revision besides: `istio-injection=enabled`, or a pod that asks for it. */
+/** The additional pods that the default revision injects: `istio-injection=enabled`, or a pod that asks for it. */
 const defaultSelectors: readonly Selectors[] = [
   {
     name: "namespace.sidecar-injector.istio.io",
@@ -44,7 +47,7 @@ const defaultSelectors: readonly Selectors[] = [
   },
 ];
 
-/** `sidecarInjectorWebhook.enableNamespacesByDefault`: who says nothing at all is injected too. */
+/** `sidecarInjectorWebhook.enableNamespacesByDefault`: also injects pods without any label. */
 const everybody: Selectors = {
   name: "auto.sidecar-injector.istio.io",
   namespace: [
@@ -55,7 +58,7 @@ const everybody: Selectors = {
   object: [absent("sidecar.istio.io/inject"), absent("istio.io/rev")],
 };
 
-/** All that inject where no revision is named. */
+/** All selectors for pods that name no revision. */
 export function defaultWebhooksOf(): readonly Selectors[] {
   return [...defaultSelectors, everybody];
 }
@@ -135,7 +138,7 @@ const validatedRules = [
   },
 ] as const;
 
-/** Open until a pilot shows that it answers, which closes it; where values say what it is, it is that from the start. */
+/** `Ignore` until a pilot proves that it answers, which sets `Fail`. A value overrides this from the start. */
 function validationFailurePolicy({ values }: InstallSettings): string {
   return stringAt(values, "base", "validationFailurePolicy") ?? "Ignore";
 }
@@ -173,7 +176,7 @@ export function validatorWebhook(settings: InstallSettings, labels: Record<strin
 
 export const defaultValidatorName = "istiod-default-validator";
 
-/** The validator of objects that name no revision. It belongs to the default revision, wherever that is. */
+/** The validator of objects that name no revision. It belongs to the default revision. */
 export function defaultValidator(revision: string, settings: InstallSettings): UntypedObject {
   const service = revision === "default" ? "istiod" : `istiod-${revision}`;
   return object(

@@ -16,7 +16,7 @@ import {
 } from "../render-context.ts";
 import { numberAt, stringAt, treeAt, type InstallSettings } from "../settings.ts";
 
-/** Long enough for live connections to end by themselves: an old ztunnel leaves with its last connection, not by a clock. */
+/** Long enough for live connections to end. An old ztunnel leaves with its last connection, not by a clock. */
 const terminationGracePeriodSeconds = 3600;
 
 const revocationsFolder = "/var/run/secrets/istio/crl";
@@ -25,7 +25,7 @@ function looksAtRevocations(values: InstallSettings["values"]): boolean {
   return stringAt(values, "ztunnel", "peerCaCrl", "enabled") === "true";
 }
 
-/** The node proxy of one revision. Its account is shared by all revisions, as certificates are asked for in its name. */
+/** The node proxy of one revision. All revisions share its account, because certificates are requested in its name. */
 export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
   const shared = { ...componentLabels("Ztunnel", settings, "shared"), app: "ztunnel" };
   return [
@@ -37,7 +37,10 @@ export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
   ];
 }
 
-/** Which revision this ztunnel serves: the spec's, else that of the control plane in XDS_ADDRESS (`istiod-<rev>.<ns>.svc`). */
+/**
+ * The revision that this ztunnel serves: the spec's, or else that of the control plane in XDS_ADDRESS
+ * (`istiod-<rev>.<ns>.svc`).
+ */
 function servedRevision(settings: InstallSettings): string {
   if (settings.revision !== "") return settings.revision;
   const address = stringAt(settings.values, "ztunnel", "env", "XDS_ADDRESS") ?? "";
@@ -129,7 +132,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       runAsGroup: 1337,
       runAsNonRoot: false,
       runAsUser: 0,
-      // A runtime's profile lets a process with SYS_ADMIN enter namespaces.
+      // The runtime's default profile lets a process with SYS_ADMIN enter namespaces.
       seccompProfile: { type: "RuntimeDefault" },
     },
     readinessProbe: { httpGet: { path: "/healthz/ready", port: 15_021 }, periodSeconds: 1 },

@@ -2,7 +2,7 @@ import type { Collection, CollectionChange, CollectionIndex, CollectionStats } f
 
 export type Change<Item> = CollectionChange<Item>;
 
-/** An index kept current with its collection; lookups come in the order of the items' keys. */
+/** An index that follows its collection. A lookup returns items in the order of their keys. */
 export class StoredIndex<Item> implements CollectionIndex<Item> {
   readonly collection: BaseCollection<Item>;
   readonly keysOf: (item: Item) => Iterable<string>;
@@ -47,10 +47,12 @@ export class StoredIndex<Item> implements CollectionIndex<Item> {
   }
 }
 
-/** What sources and derived collections share: items, indexes, subscribers, and the changes of the batch that settles. */
+/**
+ * The common part of source and derived collections: items, indexes, subscribers, and the changes of the current batch.
+ */
 export abstract class BaseCollection<Item> implements Collection<Item> {
   readonly name: string;
-  /** Its place in the order of construction; it may read only what is before it. */
+  /** The position in the order of construction. A collection may read only those before it. */
   readonly ordinal: number;
   readonly indexes = new Map<string, StoredIndex<Item>>();
   protected readonly items = new Map<string, Item>();
@@ -65,7 +67,7 @@ export abstract class BaseCollection<Item> implements Collection<Item> {
     this.ordinal = ordinal;
   }
 
-  /** Takes in what is pending and answers the changes, for those who depend on this collection. */
+  /** Applies pending changes and returns them, for the collections that depend on this one. */
   abstract settle(): readonly Change<Item>[];
 
   get size(): number {
@@ -113,7 +115,7 @@ export abstract class BaseCollection<Item> implements Collection<Item> {
     return { size: this.items.size, recomputations: this.recomputations, lastCostMs: this.lastCostMs };
   }
 
-  /** Tells the subscribers what changed since they were last told. One that throws keeps nothing from the others. */
+  /** Tells subscribers what has changed since the last time. If one throws, the others are still told. */
   publish(failed: (error: unknown) => void): void {
     if (this.#changes.length === 0) return;
     const changes = this.#changes;

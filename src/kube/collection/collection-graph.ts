@@ -7,22 +7,25 @@ import { SourceCollection } from "./source-collection.ts";
 import { structurallyEqual } from "./structurally-equal.ts";
 
 export interface CollectionGraphOptions {
-  /** Called at the first write outside a batch; must call `settle` soon. Settles at once when absent. */
+  /** Called at the first write outside a batch. Must call `settle` soon. If absent, the graph settles at once. */
   readonly schedule?: (settle: () => void) => void;
-  /** Called whenever all has been computed, before the subscribers are told. */
+  /** Called when everything is computed, before subscribers are told. */
   readonly computed?: () => void;
-  /** A computation threw; the input keeps what it yielded before. Throws it on when absent. */
+  /** Called when a computation throws. The input keeps its previous results. If absent, the error is rethrown. */
   readonly failed?: (collection: string, key: string, error: unknown) => void;
-  /** A subscriber threw; the others were told. When absent, the first such error is thrown when all is settled. */
+  /**
+   * Called when a subscriber throws. The others are told all the same. If absent, the first such error is thrown after
+   * settling.
+   */
   readonly subscriberFailed?: (collection: string, error: unknown) => void;
   readonly nowMs?: () => number;
 }
 
 /**
- * Collections that depend on each other. Writes to sources are taken in batches; a batch settles in the order of
- * construction, which is a topological one, since a collection may only read what was made before it. Subscribers are
- * told after all has settled, so they never see a mixture of old and new. Collections may be made at any time: what nobody needs yet need not
- * be derived. One that is made late is whole after the next settling, which its making asks for.
+ * Collections that depend on each other. Writes to sources form batches. A batch settles in the order of construction,
+ * which is a topological order, because a collection may only read earlier ones. Subscribers are told after everything
+ * has settled, so they never see a mixture of old and new. Collections may be added at any time. A late one is complete
+ * after the next settling, which its creation requests.
  */
 export class CollectionGraph {
   readonly #options: CollectionGraphOptions;
@@ -36,14 +39,19 @@ export class CollectionGraph {
     this.#options = options;
   }
 
-  /** A collection written from outside; two items are the same when `equals` says so (identity when absent). */
+  /**
+   * A collection that is written from outside. `equals` decides whether a write is a change. If absent, identity does.
+   */
   source<Item>(name: string, equals: (left: Item, right: Item) => boolean = Object.is): SourceCollection<Item> {
     const collection = new SourceCollection<Item>(name, this.#collections.length, equals, () => this.#touched());
     this.#collections.push(collection as BaseCollection<unknown>);
     return collection;
   }
 
-  /** A collection computed item by item from another; equal results (by structure, or by `equals`) go no further. */
+  /**
+   * A collection that is computed item by item from another. Results equal to the previous ones (by structure, or by
+   * `equals`) are not passed on.
+   */
   derive<Input, Item>(
     name: string,
     input: Collection<Input>,
@@ -71,7 +79,10 @@ export class CollectionGraph {
     return collection;
   }
 
-  /** The elements of each item's list, by a key of theirs: elements with one key must be equally good. One is there as long as any list has one. */
+  /**
+   * The elements of each item's list, by their own key. Elements with the same key must be interchangeable. An element
+   * exists as long as any list contains it.
+   */
   flatten<Input, Item>(
     name: string,
     input: Collection<Input>,
@@ -95,7 +106,7 @@ export class CollectionGraph {
     return collection;
   }
 
-  /** Takes all writes of `run` as one change, and settles after it. */
+  /** Treats all writes of `run` as one change, and settles after it. */
   batch(run: () => void): void {
     this.#batchDepth += 1;
     try {
@@ -106,7 +117,10 @@ export class CollectionGraph {
     if (this.#batchDepth === 0) this.settle();
   }
 
-  /** Computes all that pending writes touch, then tells the subscribers; also what they write in turn. */
+  /**
+   * Computes everything that pending writes affect, then tells the subscribers. Repeats this for what subscribers
+   * write.
+   */
   settle(): void {
     if (this.#settling || this.#batchDepth > 0) return;
     this.#settling = true;

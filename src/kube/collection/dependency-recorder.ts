@@ -1,12 +1,12 @@
 import type { BaseCollection, StoredIndex } from "./base-collection.ts";
 
-/** Something that readers can depend on: one key of a collection or of an index, or all of a collection. */
+/** A thing to depend on: one key of a collection or an index, or a whole collection. */
 class Dependency {
-  /** The last computation that read it, so that reading twice in one costs nothing. */
+  /** The last computation that read it. A second read in the same computation costs nothing. */
   run = 0;
   readonly #owner: Map<unknown, Dependency>;
   readonly #key: unknown;
-  /** Most have few inputs, for which a set would be most of the memory. */
+  /** Most dependencies have few inputs, and a set would take most of the memory. */
   #inputs: string[] | Set<string> | undefined;
 
   constructor(owner: Map<unknown, Dependency>, key: unknown) {
@@ -20,7 +20,7 @@ class Dependency {
   }
 
   add(input: string): void {
-    // A list that begins with an element has room for no more than that.
+    // An array that is created with one element allocates room for just one.
     if (this.#inputs === undefined) this.#inputs = [input];
     else if (!Array.isArray(this.#inputs)) this.#inputs.add(input);
     else if (!this.#inputs.includes(input)) {
@@ -29,7 +29,7 @@ class Dependency {
     }
   }
 
-  /** Nobody depends on it any more: it is forgotten. */
+  /** Removes an input. Without inputs, the dependency is dropped. */
   delete(input: string): void {
     if (Array.isArray(this.#inputs)) {
       const at = this.#inputs.indexOf(input);
@@ -44,13 +44,13 @@ class Dependency {
 }
 
 const nobody: readonly string[] = [];
-/** To look through more strings than this takes longer than a set does. */
+/** Beyond this number of strings, a set is faster than a linear search. */
 const maxListed = 32;
 
 /**
- * Who read what, for one derived collection: from each thing read to the keys of the inputs whose computation read it,
- * and back, so that what an input read before can be forgotten when it is computed again. An input that reads the same
- * things as the last time, as most do, changes nothing here.
+ * Records the reads of one derived collection, in both directions: from each thing read to the inputs that read it, and
+ * back. When an input is computed again, its previous reads can be dropped. An input that reads the same things again,
+ * as most do, changes nothing.
  */
 export class DependencyRecorder {
   readonly #byKey = new Map<BaseCollection<unknown> | StoredIndex<unknown>, Map<string, Dependency>>();
@@ -60,14 +60,14 @@ export class DependencyRecorder {
   #input = "";
   #read: Dependency[] = [];
 
-  /** What is read from now on is read by this input's computation, until {@link finish}. */
+  /** Starts to record reads for this input's computation, until {@link finish}. */
   begin(input: string): void {
     this.#run += 1;
     this.#input = input;
     this.#read = [];
   }
 
-  /** Forgets what the input's computation read before and did not read now. */
+  /** Drops the input's previous reads that it did not repeat. */
   finish(): void {
     const before = this.#byInput.get(this.#input);
     if (this.#read.length === 0) this.#byInput.delete(this.#input);
@@ -83,7 +83,7 @@ export class DependencyRecorder {
     this.#record(keys.get(key) ?? new Dependency(keys, key));
   }
 
-  /** Whether any computation read of it by key. */
+  /** Whether any computation has read the target by key. */
   hasReadKeys(target: BaseCollection<unknown> | StoredIndex<unknown>): boolean {
     return this.#byKey.has(target);
   }

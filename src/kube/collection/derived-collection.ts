@@ -4,8 +4,8 @@ import { BaseCollection, StoredIndex, type Change } from "./base-collection.ts";
 import { DependencyRecorder } from "./dependency-recorder.ts";
 
 /**
- * What one input yields: items by key. Pure: it depends on the input and on what it reads through the reader, nothing
- * else. When two inputs yield one key, the input with the smaller key wins.
+ * Returns the items of one input by key. Pure: it may depend only on the input and on reads through the reader. If two
+ * inputs yield the same key, the input with the smaller key wins.
  */
 export type Compute<Input, Item> = (
   input: Input,
@@ -15,7 +15,7 @@ export type Compute<Input, Item> = (
 
 export interface DerivedOptions<Item> {
   readonly equals: (left: Item, right: Item) => boolean;
-  /** An input whose computation throws keeps what it yielded before. */
+  /** Called when a computation throws. The input keeps its previous results. */
   readonly failed: (collection: string, key: string, error: unknown) => void;
   readonly nowMs: () => number;
 }
@@ -26,9 +26,9 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
   readonly #options: DerivedOptions<Item>;
   readonly #recorder = new DependencyRecorder();
   readonly #dirty = new Set<string>();
-  /** What each input yields now. */
+  /** The current results of each input. */
   readonly #yielded = new Map<string, Yield<Item>>();
-  /** Which inputs yield a key; kept only where there is more than one. */
+  /** The inputs that yield a key, only for keys that have more than one. */
   readonly #contested = new Map<string, Set<string>>();
   readonly #owner = new Map<string, string>();
 
@@ -64,7 +64,7 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
     for (const [key] of input.entries()) this.#dirty.add(key);
   }
 
-  /** Marks the inputs that must be computed again because this collection, which they are or which they read, changed. */
+  /** Marks the inputs to recompute after a change of this collection, which is their source or was read by them. */
   invalidate<Other>(collection: BaseCollection<Other>, changes: readonly Change<Other>[]): void {
     const changed = collection as BaseCollection<unknown>;
     const isInput = changed === (this.input as BaseCollection<unknown>);
@@ -175,7 +175,7 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
   }
 }
 
-/** As a map; most inputs yield one item, for which a map would be most of the memory. */
+/** Results by key. Most inputs yield one item, and a map would take most of the memory. */
 interface Yield<Item> {
   readonly size: number;
   keys(): Iterable<string>;

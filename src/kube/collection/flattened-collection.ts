@@ -2,9 +2,8 @@ import { BaseCollection, type Change } from "./base-collection.ts";
 import { structurallyEqual } from "./structurally-equal.ts";
 
 /**
- * The elements of lists, by a key of theirs. Of elements with one key, which must be equally good, the one that has been
- * there longest counts. A list that changes costs what changed in it, as long as what did not change is the same object
- * and stays together.
+ * The elements of lists, by their own key. Elements with the same key must be interchangeable, and the oldest one
+ * counts. A changed list costs only its changed part, if unchanged elements are the same objects and stay together.
  */
 export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
   readonly input: BaseCollection<Input>;
@@ -12,7 +11,7 @@ export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
   readonly #keyOf: (item: Item) => string;
   readonly #dirty = new Set<string>();
   readonly #lists = new Map<string, readonly Item[]>();
-  /** By key: once for each list that it is in. */
+  /** The elements by key, once for each list that contains them. */
   readonly #elements = new Map<string, Item[]>();
 
   constructor(
@@ -51,7 +50,7 @@ export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
     return changes;
   }
 
-  /** What both lists begin and end with is left as it is. */
+  /** Skips the common beginning and end of both lists. */
   #replace(before: readonly Item[], after: readonly Item[], touched: Set<string>): void {
     const shorter = Math.min(before.length, after.length);
     let head = 0;

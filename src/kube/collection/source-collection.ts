@@ -1,6 +1,9 @@
 import { BaseCollection, type Change } from "./base-collection.ts";
 
-/** A collection that is written from outside. Writes are pending until the graph settles; the last one of a key counts. */
+/**
+ * A collection that is written from outside. Writes are pending until the graph settles, and the last write of a key
+ * counts.
+ */
 export class SourceCollection<Item> extends BaseCollection<Item> {
   readonly #pending = new Map<string, Item | undefined>();
   readonly #equals: (left: Item, right: Item) => boolean;

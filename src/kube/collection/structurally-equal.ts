@@ -1,4 +1,6 @@
-/** Whether two plain values (records, lists, bytes, Maps, Sets, primitives) say the same. Compares protobuf messages too. */
+/**
+ * Whether two plain values (records, lists, bytes, Maps, Sets, primitives) are equal. Also compares protobuf messages.
+ */
 export function structurallyEqual(left: unknown, right: unknown): boolean {
   if (Object.is(left, right)) return true;
   if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;

@@ -1,14 +1,14 @@
 import type { ContainerStatus, Pod } from "../../api/kubernetes/index.ts";
 
-/** Why a pod does not become ready, in the kubelet's, scheduler's or API server's own words. */
+/** Why a pod does not become ready, as the kubelet, the scheduler or the API server reports it. */
 export interface PodObstacle {
   /** `pod shop/web-1: container app: ErrImagePull: manifest unknown`. */
   readonly text: string;
-  /** Waiting longer than this does not help; undefined where the pod may just need its time. */
+  /** Waiting for longer does not help. Undefined if the pod may just need time. */
   readonly patienceMs: number | undefined;
-  /** What a person should look at or do. */
+  /** What a person should check or do. */
   readonly hint: string | undefined;
-  /** Where the container crashed: its log tells why. */
+  /** Set if the container crashed. Its log has the reason. */
   readonly crashed?: { readonly pod: string; readonly container: string };
 }
 
@@ -31,7 +31,7 @@ const unschedulable: Reason = {
   hint: "No node can take the pod. Add a node, free its resources, or change the pod's requests, selectors or tolerations.",
 };
 
-/** Reasons of a waiting container that do not pass by themselves, as the kubelet names them. */
+/** Reasons of a waiting container that do not pass without help, by the kubelet's names. */
 const waitingReasons: Readonly<Record<string, Reason>> = {
   ErrImagePull: image,
   ImagePullBackOff: image,
@@ -43,10 +43,10 @@ const waitingReasons: Readonly<Record<string, Reason>> = {
   CrashLoopBackOff: crashes,
 };
 
-/** A first crash may be a race with what the container needs; a container that crashes again and again will not start. */
+/** The first crashes may be a race with a dependency. A container that keeps crashing will not start. */
 const crashesThatCount = 3;
 
-/** The gravest obstacle of the pods; undefined when none of them says anything. Pods that end do not count. */
+/** The most severe obstacle of the pods. Undefined if none reports one. Skips pods that are being deleted. */
 export function podObstacle(pods: readonly Pod[]): PodObstacle | undefined {
   const found = pods
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
