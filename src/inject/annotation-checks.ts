@@ -2,12 +2,12 @@ import { addressBytes, userError } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import { proxyConfigIssues } from "./mesh.ts";
 
-/** Answers what a value should have been; undefined when it is right. */
+/** Returns what the value should have been. Undefined if it is valid. */
 type Check = (value: string) => string | undefined;
 
 const maxPort = 65_535;
 const maxUint32 = 2 ** 32 - 1;
-/** Of a bad value, so much is said back. */
+/** The number of characters of a bad value to quote. */
 const maxQuoted = 200;
 
 const isNumber =
@@ -35,7 +35,7 @@ const areRanges: Check = (value) =>
     ? undefined
     : "IP ranges with commas between them, such as 10.0.0.0/8,fd00::/8";
 const areRangesOrAll: Check = (value) => (value === "*" ? undefined : areRanges(value));
-/** Of Linux: at most 15 characters. */
+/** Linux allows at most 15 characters. */
 const isInterface = /^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/;
 const areInterfaces: Check = (value) =>
   value === "" || value.split(",").every((name) => isInterface.test(name.trim()))
@@ -43,7 +43,7 @@ const areInterfaces: Check = (value) =>
     : "names of interfaces with commas between them, such as eth1,net1";
 const isMode: Check = (value) =>
   ["REDIRECT", "TPROXY", "NONE"].includes(value) ? undefined : "REDIRECT, TPROXY or NONE";
-/** By name, or as a list whose entries name themselves: upstream's template ranges over either. */
+/** An object by name, or a list of named entries. Upstream's template accepts both. */
 const areNamedEntries: Check = (value) => {
   const isEntry = (entry: unknown): boolean => typeof entry === "object" && entry !== null && !Array.isArray(entry);
   try {
@@ -59,7 +59,7 @@ const isProxyConfig: Check = (value) => {
   return errors.length === 0 ? undefined : `a proxy config (${errors.join("; ")})`;
 };
 const maxTemplates = 20;
-/** Each is rendered and laid on the pod. */
+/** The number of templates is bounded, because each is rendered and laid on the pod. */
 const areTemplates: Check = (value) =>
   value.split(",").length <= maxTemplates ? undefined : `at most ${maxTemplates} names`;
 
@@ -89,7 +89,7 @@ const checks: Readonly<Record<string, Check>> = {
   [podAnnotations.templates]: areTemplates,
 };
 
-/** Throws a user error that names every annotation whose value cannot be used, and what it should be. */
+/** Throws a user error that names every annotation with an unusable value, and what the value should be. */
 export function checkAnnotations(annotations: Readonly<Record<string, string>>): void {
   const faults: string[] = [];
   for (const [name, value] of Object.entries(annotations)) {

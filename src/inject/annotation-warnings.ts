@@ -3,7 +3,7 @@ import { nearestName } from "../base/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
 import { proxyConfigIssues } from "./mesh.ts";
 
-/** Whose prefix says that they are for the mesh's proxy. */
+/** Prefixes of annotations for the mesh's proxy. */
 const ownPrefixes = [
   "sidecar.istio.io/",
   "traffic.sidecar.istio.io/",
@@ -15,7 +15,7 @@ const ownPrefixes = [
 
 const onlyEnvoy = "is read when Envoy is bootstrapped: it has no effect on Serin's own proxy";
 
-/** What upstream documents of pods and is not done here, with the reason. */
+/** Pod annotations that upstream documents and that have no effect here, with the reason. */
 export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
   "sidecar.istio.io/bootstrapOverride": onlyEnvoy,
   "sidecar.istio.io/discoveryAddress":
@@ -37,10 +37,10 @@ export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
 const read: ReadonlySet<string> = new Set(Object.values(podAnnotations));
 const known: readonly string[] = [...read, ...Object.keys(annotationsWithoutEffect)];
 
-/** Each unknown name is compared with all that are known. */
+/** The number of unknown names to report, because each is compared with all known ones. */
 const maxUnknown = 20;
 
-/** What of a pod has no effect, or another than it seems to have; for who creates it. */
+/** Warns the creator of a pod about settings that have no effect, or a different effect than they seem to have. */
 export function injectionWarnings({ metadata, spec }: Pod): string[] {
   const { annotations = {}, labels = {} } = metadata;
   const warnings: string[] = [];

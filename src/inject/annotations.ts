@@ -1,4 +1,4 @@
-/** Labels and annotations of pods that injection reads or writes; the names are upstream's. */
+/** Labels and annotations of pods that injection reads or writes, by upstream's names. */
 export const podAnnotations = {
   inject: "sidecar.istio.io/inject",
   templates: "inject.istio.io/templates",

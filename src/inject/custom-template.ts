@@ -5,7 +5,7 @@ import { renderGoTemplate } from "./go-template.ts";
 import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
 import { isTree, textMapAt, treeAt, type Tree } from "./tree.ts";
 
-/** Renders a template that users have added. Throws a user error that names it. */
+/** Renders a template that users have added. Throws a user error with the template's name. */
 export function customTemplate(name: string, text: string, input: TemplateInput): InjectedPod {
   const failed = (what: string, cause?: unknown): Error =>
     userError(
@@ -40,7 +40,7 @@ export function customTemplate(name: string, text: string, input: TemplateInput)
 
 const namedLists = ["containers", "initContainers", "volumes", "imagePullSecrets"] as const;
 
-/** Also nothing, and an element that says what becomes of the others. */
+/** An empty list, and an element with only a directive, count as named. */
 function isNamedList(list: unknown): boolean {
   if (list === undefined || list === null) return true;
   return (
@@ -49,7 +49,7 @@ function isNamedList(list: unknown): boolean {
   );
 }
 
-/** By the names that upstream gives its templates. */
+/** The data of a template, under upstream's names. */
 function templateData(input: TemplateInput): Tree {
   const { pod, namespace, labels, annotations, owner, values, mesh, proxyConfig } = input;
   return {

@@ -7,7 +7,7 @@ type Labels = Readonly<Record<string, string>>;
 
 export type InjectionDecision = { readonly inject: true } | { readonly inject: false; readonly reason: string };
 
-/** Where the kubelet's and the cluster's own pods live: never injected. */
+/** Namespaces with the pods of the kubelet and of the cluster itself. They are never injected. */
 const systemNamespaces: ReadonlySet<string> = new Set([
   "kube-system",
   "kube-public",
@@ -17,8 +17,8 @@ const systemNamespaces: ReadonlySet<string> = new Set([
 const proxyContainer = "istio-proxy";
 
 /**
- * Whether a pod that reached the webhook is injected. The label beats the annotation; both, if they are true or false, beat the selectors of the
- * configuration, of which `neverInjectSelector` comes first; the policy decides for the rest.
+ * Whether to inject a pod that reached the webhook. The label overrides the annotation. If they are true or false, they
+ * override the selectors of the configuration, of which `neverInjectSelector` comes first. The policy decides the rest.
  */
 export function injectionDecision(
   pod: Pod,
@@ -48,7 +48,7 @@ function no(reason: string): InjectionDecision {
   return { inject: false, reason };
 }
 
-/** An empty selector selects nothing here, lest a slip inject everything. */
+/** An empty selector selects nothing here, so that a mistake does not inject every pod. */
 function selects(selector: LabelSelector, labels: Labels): boolean {
   const isEmpty =
     Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0;

@@ -3,7 +3,7 @@ import { restrictedContext } from "../api/pod-security/index.ts";
 import { canonicalLabels, commonAnnotations, proxyContainer, proxyVolumes, readinessProbe } from "./proxy-container.ts";
 import { proxyContainerName, proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
 
-/** The template `gateway`: a pod whose only container is `istio-proxy` with the image `auto`. */
+/** The template `gateway`, for a pod whose only container is `istio-proxy` with the image `auto`. */
 export function gatewayTemplate(input: TemplateInput): InjectedPod {
   const { values } = input;
   const { readinessInitialDelaySeconds, readinessPeriodSeconds, readinessFailureThreshold, lifecycle } = values.proxy;
@@ -36,7 +36,10 @@ export function gatewayTemplate(input: TemplateInput): InjectedPod {
   };
 }
 
-/** As little as it can do with. Whoever asks for root in so many words gets it: without this the kubelet would refuse both together. */
+/**
+ * The minimal rights. A container that explicitly asks for root gets it, because the kubelet would refuse the
+ * combination.
+ */
 function gatewaySecurityContext({ pod }: TemplateInput): SecurityContext {
   const own = pod.spec?.containers.find(({ name }) => name === proxyContainerName);
   const { runAsNonRoot: _nonRoot, ...others } = restrictedContext(proxyUser);

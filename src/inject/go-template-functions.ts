@@ -2,7 +2,7 @@ import { parse, stringify } from "yaml";
 import { messageOf, userError } from "../base/index.ts";
 import { isTree } from "./tree.ts";
 
-/** What templates of pods call, by the names of Go's text/template, Sprig and Istio's own. */
+/** Functions that pod templates call, under the names of Go's text/template, Sprig and Istio. */
 
 type TemplateFunction = (...values: readonly unknown[]) => unknown;
 
@@ -26,7 +26,7 @@ function fieldOf(tree: unknown, key: unknown): unknown {
   return isTree(tree) && Object.hasOwn(tree, String(key)) ? tree[String(key)] : undefined;
 }
 
-/** In Go a map of texts, such as labels are, has the empty text under every other key. */
+/** In Go, a map of strings such as labels has an empty string under every missing key. */
 function elementOf(tree: unknown, key: unknown): unknown {
   const found = fieldOf(tree, key);
   return found === undefined && isTree(tree) && Object.values(tree).every((value) => typeof value === "string")
@@ -59,7 +59,7 @@ function printed(format: unknown, ...values: readonly unknown[]): string {
   });
 }
 
-/** In Go a field or a key that is not there is its kind's nothing: the empty text, 0, false. */
+/** In Go, a missing field or key is the zero value of its type: an empty string, 0, false. */
 function isSame(left: unknown, right: unknown): boolean {
   if (left === right) return true;
   if (left === undefined || left === null)

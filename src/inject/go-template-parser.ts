@@ -1,6 +1,6 @@
 import { userError } from "../base/index.ts";
 
-/** A template of Go's text/template, as far as templates of pods use it. */
+/** A node of Go's text/template. Covers what pod templates use. */
 export type TemplateNode =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "action"; readonly pipeline: Pipeline }
@@ -13,9 +13,9 @@ export type TemplateNode =
   | { readonly kind: "call"; readonly name: string; readonly pipeline: Pipeline | undefined };
 
 export interface Pipeline {
-  /** One variable, or two of a range. */
+  /** One variable, or two for a range. */
   readonly declares: readonly string[];
-  /** With `=`, of a variable that is there already. */
+  /** Whether it assigns an existing variable with `=`. */
   readonly assigns: boolean;
   readonly commands: readonly (readonly Operand[])[];
 }
@@ -36,7 +36,7 @@ interface Piece {
   readonly text: string;
 }
 
-/** Throws a user error that says what is wrong, and where. */
+/** Throws a user error with the fault and its position. */
 export function parseGoTemplate(text: string): ParsedTemplate {
   return new TemplateParser(piecesOf(text)).parse();
 }
@@ -65,7 +65,9 @@ function piecesOf(text: string): Piece[] {
   return pieces;
 }
 
-/** Where the braces that close an action are: those in texts and comments close nothing. Each character is looked at once. */
+/**
+ * The position of the braces that close an action. Skips braces in strings and comments. Looks at each character once.
+ */
 function endOfAction(text: string, start: number): number | undefined {
   let at = start;
   while (at < text.length) {
@@ -109,7 +111,7 @@ class TemplateParser {
     return { body: nodes, defined: this.#defined };
   }
 
-  /** Up to the end of the text, or to `end` or `else`, which is answered. */
+  /** Parses up to the end of the text, or up to `end` or `else`, which it returns. */
   #nodes(): { nodes: TemplateNode[]; end: string | undefined } {
     const nodes: TemplateNode[] = [];
     for (let piece = this.#pieces[this.#at]; piece !== undefined; piece = this.#pieces[this.#at]) {
@@ -156,7 +158,7 @@ class TemplateParser {
     if (end === undefined) throw malformed(`"${kind} ${condition}" has no end`);
     if (end === "end") return { kind, pipeline, body, otherwise: [] };
     const [, next, nextCondition = ""] = /^else\s+(if|with)\s+([\s\S]+)$/.exec(end) ?? [];
-    // `else if` shares the end of the outer one.
+    // `else if` shares the `end` of the outer action.
     const otherwise =
       next === undefined ? this.#closed(`${kind} ${condition}`) : [this.#branch(next as "if", nextCondition)];
     return { kind, pipeline, body, otherwise };
@@ -183,7 +185,7 @@ interface Token {
   readonly kind: "literal" | "sign" | "variable" | "path" | "word";
   readonly text: string;
   readonly value?: unknown;
-  /** Nothing stands between it and the token before. */
+  /** Whether it directly follows the previous token. */
   readonly joined: boolean;
 }
 

@@ -9,17 +9,17 @@ import {
 } from "./go-template-parser.ts";
 import { isTree, type Tree } from "./tree.ts";
 
-/** Templates that call one another go no deeper. */
+/** The greatest depth of templates that call each other. */
 const maxDepth = 50;
 const maxCharacters = 1_048_576;
 
-/** Renders a template of Go's text/template. Throws a user error for what is malformed or not supported. */
+/** Renders a template of Go's text/template. Throws a user error if it is malformed or uses something unsupported. */
 export function renderGoTemplate(text: string, data: Tree): string {
   const renderer = new Renderer(parseGoTemplate(text));
   return renderer.run(data);
 }
 
-/** The variables of a block, and those around it. */
+/** The variables of a block, and of the enclosing blocks. */
 class Scope {
   readonly #outer: Scope | undefined;
   readonly #values = new Map<string, unknown>();
@@ -174,7 +174,7 @@ function entriesOf(value: unknown): [unknown, unknown][] {
   return isTree(value) ? Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)) : [];
 }
 
-/** A field by its name, or by Go's name of it: `.Spec.Containers` is `spec.containers`, `.GetTracing` is `tracing`. */
+/** A field by its JSON name or its Go name: `.Spec.Containers` is `spec.containers`, `.GetTracing` is `tracing`. */
 function fieldOf(value: unknown, name: string): unknown {
   if (name === "String" || name === "GetValue") return value;
   if (!isTree(value)) return undefined;
@@ -184,7 +184,7 @@ function fieldOf(value: unknown, name: string): unknown {
   return undefined;
 }
 
-/** `APIVersion` is `apiVersion`, `UID` is `uid`, `Containers` is `containers`. */
+/** The JSON name of a Go field: `APIVersion` is `apiVersion`, `UID` is `uid`, `Containers` is `containers`. */
 function jsonName(name: string): string {
   return name.replace(/^[A-Z]+(?=[A-Z][a-z])|^[A-Z]+$|^[A-Z]/, (head) => head.toLowerCase());
 }

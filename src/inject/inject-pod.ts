@@ -19,24 +19,24 @@ import { sidecarTemplate } from "./sidecar-template.ts";
 import { proxyContainerName, type InjectedPod, type TemplateInput } from "./template-input.ts";
 import type { Tree } from "./tree.ts";
 
-/** Whose templates are used. */
+/** The configuration of the revision that injects. */
 export interface InjectionContext {
   readonly settings: InjectionSettings;
   readonly mesh: MeshForInjection;
-  /** `default` for the unnamed one. */
+  /** `default` for the unnamed revision. */
   readonly revision: string;
-  /** Where a pod says nothing itself: the cluster runs native sidecars. */
+  /** The default for pods that do not say: whether the cluster runs native sidecars. */
   readonly nativeSidecars: boolean;
-  /** Of all namespaces. */
+  /** The objects of all namespaces. */
   readonly proxyConfigs: readonly ProxyConfigObject[];
 }
 
 export interface InjectionRequest {
   readonly pod: Pod;
-  /** Of the request: a pod that is being created may not name it. */
+  /** The namespace of the request, because a pod under creation may lack it. */
   readonly namespace: string;
   readonly namespaceLabels: Readonly<Record<string, string>>;
-  /** Of the webhook's URL: `/inject/cluster/<name>/net/<network>`. */
+  /** From the webhook's URL: `/inject/cluster/<name>/net/<network>`. */
   readonly cluster?: string | undefined;
   readonly network?: string | undefined;
 }
@@ -55,10 +55,10 @@ const templates: Readonly<Record<string, (input: TemplateInput) => InjectedPod>>
   gateway: gatewayTemplate,
 };
 
-/** Of a container that stands for the template's own: its image is the template's. */
+/** A container with this image stands for the template's own container and gets its image. */
 const autoImage = "auto";
 
-/** Decides on a pod and injects it. Throws a user error, for the answer to who creates it, when its annotations cannot be used. */
+/** Decides on a pod and injects it. Throws a user error for the pod's creator if an annotation cannot be used. */
 export function injectPod(given: InjectionRequest, context: InjectionContext): InjectionOutcome {
   const request = { ...given, pod: withoutNulls(given.pod) };
   const { pod, namespace, namespaceLabels } = request;
@@ -78,7 +78,7 @@ export function injectPod(given: InjectionRequest, context: InjectionContext): I
   };
 }
 
-/** Its redirect would fail in every such pod, again and again. */
+/** Refuse it here, because the redirect would fail in every such pod, again and again. */
 function refuseTransparentMode({ annotations, proxyConfig }: TemplateInput): void {
   if ((annotations[podAnnotations.interceptionMode] ?? proxyConfig.interceptionMode) !== "TPROXY") return;
   throw userError(
@@ -123,13 +123,13 @@ function templateInput(
 
 const nothing: InjectedPod = { labels: {}, annotations: {}, spec: {} };
 
-/** Where the proxy answers probes has to be where they are sent; none at all is no port to listen on. */
+/** The proxy must serve probes on the port to which they are sent. An absent port is nothing to listen on. */
 function statusPortLayer(annotation: string | undefined): Tree[] {
   const statusPort = Number(annotation ?? 0);
   return statusPort === 0 ? [] : [{ statusPort }];
 }
 
-/** The templates that the pod asks for, or the configured ones, in the order in which they are laid on it. */
+/** Renders the templates that the pod requests, or the configured ones, in the order in which they are applied. */
 function renderTemplates(input: TemplateInput, settings: InjectionSettings): InjectedPod[] {
   const asked =
     input.annotations[podAnnotations.templates]?.split(",").map((name) => name.trim()) ?? settings.defaultTemplates;
@@ -141,7 +141,7 @@ function renderTemplates(input: TemplateInput, settings: InjectionSettings): Inj
     });
 }
 
-/** A template that users have added to the configuration. */
+/** Renders a template that users have added to the configuration. */
 function renderOwn(name: string, input: TemplateInput, settings: InjectionSettings): InjectedPod {
   const text = Object.hasOwn(settings.templates, name) ? settings.templates[name] : undefined;
   if (text !== undefined) return customTemplate(name, text, input);
@@ -155,7 +155,10 @@ function renderOwn(name: string, input: TemplateInput, settings: InjectionSettin
   );
 }
 
-/** `template` is all that were rendered, laid on one another. Each is laid on the pod by itself: it may take away what the pod has. */
+/**
+ * `template` is the combination of all rendered templates. Each one is applied to the pod separately, because it may
+ * remove fields of the pod.
+ */
 function merge(pod: Pod, template: InjectedPod, rendered: readonly InjectedPod[]): Pod {
   const own = withMovedProxy(pod, template);
   const merged: Pod = {
@@ -170,7 +173,7 @@ function merge(pod: Pod, template: InjectedPod, rendered: readonly InjectedPod[]
   return withOwnContainers(merged, own, template);
 }
 
-/** People write their changes to the proxy below one list, wherever the template puts it. */
+/** Users write their changes to the proxy in `containers`, even if the template puts it into `initContainers`. */
 function withMovedProxy(pod: Pod, template: InjectedPod): Pod {
   if (pod.spec === undefined) return pod;
   const { containers, initContainers = [] } = pod.spec;
@@ -186,7 +189,7 @@ function withMovedProxy(pod: Pod, template: InjectedPod): Pod {
   return { ...pod, spec };
 }
 
-/** What the user wrote of a container that the template has too wins, and is noted in an annotation. */
+/** The user's settings of a container that the template also has take precedence. An annotation records them. */
 function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod): Pod {
   const overrides: { containers?: Container[]; initContainers?: Container[] } = {};
   const spec: PodSpec = { ...merged.spec, containers: merged.spec?.containers ?? [] };
@@ -208,7 +211,7 @@ function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod): Pod {
   );
 }
 
-/** A proxy that runs as another user: the redirect has to let that one pass. */
+/** If the proxy runs as another user, the redirect must exempt that user. */
 function withProxyUser(pod: Pod, own: Container | undefined): Pod {
   const { runAsUser, runAsGroup } = own?.securityContext ?? {};
   if (runAsUser === undefined && runAsGroup === undefined) return pod;
@@ -236,7 +239,7 @@ function withProxyUser(pod: Pod, own: Container | undefined): Pod {
   };
 }
 
-/** What no template can say: metrics, probes, the status annotation and the order of the containers. */
+/** Adds what no template can express: metrics, probes, the status annotation and the order of the containers. */
 function finish(
   original: Pod,
   merged: Pod,
@@ -296,7 +299,7 @@ function withProxyEnvironment(pod: Pod, environment: readonly { name: string; va
   };
 }
 
-/** What was added, for people, for tools and for who must not inject again. */
+/** Describes what was added, for people, tools, and injectors that must not inject again. */
 function injectionStatus({ spec }: InjectedPod, revision: string): string {
   const names = (list: readonly { name: string }[] | undefined): string[] | null =>
     list === undefined || list.length === 0 ? null : list.map(({ name }) => name);
@@ -310,9 +313,9 @@ function injectionStatus({ spec }: InjectedPod, revision: string): string {
 }
 
 /**
- * The proxy comes last, lest `kubectl exec` and the like change their default, or first when the application waits for
- * it. The redirect comes after the user's own init containers, which need the network before there is a proxy; a native
- * sidecar serves those as well and comes, with its redirect, before them.
+ * The proxy comes last, so that `kubectl exec` and the like keep their default container. It comes first if the
+ * application waits for it. The redirect follows the user's init containers, which need the network before a proxy
+ * runs. A native sidecar also serves those, so it and its redirect precede them.
  */
 function ordered(pod: Pod, proxyConfig: PodProxyConfig, settings: InjectionSettings): Pod {
   const { containers = [], initContainers } = pod.spec ?? {};

@@ -3,13 +3,13 @@ import type { LabelSelector } from "../api/index.ts";
 import { messageOf, userError } from "../base/index.ts";
 import { flagAt, isTree, listAt, numberAt, textAt, textMapAt, treeAt, valueAt, type Tree } from "./tree.ts";
 
-/** Compute resources as a container has them. */
+/** Compute resources in the form of a container's. */
 export interface Resources {
   readonly requests?: Readonly<Record<string, string>>;
   readonly limits?: Readonly<Record<string, string>>;
 }
 
-/** The keys of Helm's values that the templates read, with the defaults of upstream's chart. */
+/** The Helm values that templates read, with the defaults of upstream's chart. */
 export interface InjectionValues {
   readonly hub: string;
   readonly tag: string;
@@ -24,9 +24,9 @@ export interface InjectionValues {
   readonly caName: string;
   readonly pilotCertProvider: string;
   readonly tokenAudience: string;
-  /** Empty for the default. */
+  /** Empty for the default bundle. */
   readonly trustBundleName: string;
-  /** The root comes by a ClusterTrustBundle, not by a ConfigMap. */
+  /** Whether the root comes from a ClusterTrustBundle instead of a ConfigMap. */
   readonly clusterTrustBundle: boolean;
   readonly crlConfigMapName: string;
   readonly imagePullPolicy: string;
@@ -68,24 +68,24 @@ export interface ProxyValues {
   readonly outlierLogPath: string;
 }
 
-/** The ConfigMap `istio-sidecar-injector[-<rev>]`, read. */
+/** The parsed ConfigMap `istio-sidecar-injector[-<rev>]`. */
 export interface InjectionSettings {
   readonly policy: "enabled" | "disabled";
   readonly defaultTemplates: readonly string[];
   readonly aliases: Readonly<Record<string, readonly string[]>>;
-  /** Those that users have added, by name; the built-in ones are not read. */
+  /** Templates that users have added, by name. The ConfigMap's built-in ones are ignored. */
   readonly templates: Readonly<Record<string, string>>;
   readonly neverInjectSelector: readonly LabelSelector[];
   readonly alwaysInjectSelector: readonly LabelSelector[];
   readonly injectedAnnotations: Readonly<Record<string, string>>;
   readonly values: InjectionValues;
-  /** The same as it is written, for users' templates. */
+  /** The unparsed values, for users' templates. */
   readonly tree: Tree;
-  /** What was found and has no effect, for a log line. */
+  /** Settings without effect, for a log line. */
   readonly warnings: readonly string[];
 }
 
-/** The two keys of the ConfigMap; either may be missing. */
+/** The two keys of the ConfigMap. Either may be missing. */
 export interface InjectionSources {
   /** YAML. */
   readonly config?: string | undefined;
@@ -97,13 +97,16 @@ export interface InjectionDefaults {
   readonly hub: string;
   readonly tag: string;
   readonly istioNamespace: string;
-  /** `default` for the unnamed one. */
+  /** `default` for the unnamed revision. */
   readonly revision: string;
   readonly clusterName: string;
   readonly network: string;
 }
 
-/** What upstream's chart writes down: two of them are built in, the others are not supported or are for what we deploy ourselves. */
+/**
+ * Templates in the ConfigMap of upstream's chart. Two of them are built in here. The others are unsupported, or are for
+ * deployments by Serin itself.
+ */
 const chartTemplates = new Set([
   "sidecar",
   "gateway",
@@ -115,7 +118,9 @@ const chartTemplates = new Set([
   "agentgateway-waypoint",
 ]);
 
-/** Reads both keys; what is missing has upstream's default. Throws a user error for what is no YAML, or of the wrong kind. */
+/**
+ * Reads both keys, and fills upstream's defaults. Throws a user error for invalid YAML or a value of the wrong type.
+ */
 export function readInjectionSettings(sources: InjectionSources, defaults: InjectionDefaults): InjectionSettings {
   const config = parseTree(sources.config, "config");
   const values = parseTree(sources.values, "values");
@@ -181,7 +186,7 @@ function selectorsAt(config: Tree, field: string): LabelSelector[] {
 
 const operators: ReadonlySet<unknown> = new Set(["In", "NotIn", "Exists", "DoesNotExist"]);
 
-/** What is wrong with a selector: one that is read otherwise than it is meant would select other pods. */
+/** The fault of a selector, if any. A selector that is read differently than intended would select other pods. */
 function selectorFault({
   matchLabels,
   matchExpressions,
@@ -212,7 +217,7 @@ function readValues(values: Tree, defaults: InjectionDefaults): InjectionValues 
   const text = (fallback: string, ...path: readonly string[]): string => textAt(values, ...path) ?? fallback;
   const flag = (fallback: boolean, ...path: readonly string[]): boolean => flagAt(values, ...path) ?? fallback;
   const istioNamespace = text(defaults.istioNamespace, "global", "istioNamespace");
-  // Empty says that the control plane's names carry no revision, even if it has one.
+  // An empty value means that the control plane's names have no revision, even if it has one.
   const revision = valueAt(values, "revision");
   return {
     hub: text(defaults.hub, "global", "hub"),
@@ -242,7 +247,7 @@ function readValues(values: Tree, defaults: InjectionDefaults): InjectionValues 
     stsPort: numberAt(values, "global", "sts", "servicePort") ?? 0,
     mountMtlsCerts: flag(false, "global", "mountMtlsCerts"),
     cni: {
-      // The older key is still in people's files.
+      // Existing files still use the older key.
       enabled: flagAt(values, "pilot", "cni", "enabled") ?? flag(false, "istio_cni", "enabled"),
       provider: text("default", "pilot", "cni", "provider"),
     },
@@ -288,7 +293,7 @@ function readProxyValues(values: Tree): ProxyValues {
     holdApplicationUntilProxyStarts: flagAt(proxy, "holdApplicationUntilProxyStarts") ?? false,
     capNetBindService: flagAt(proxy, "capNetBindService") ?? false,
     lifecycle: nonEmpty(treeAt(proxy, "lifecycle")),
-    // The least that level `restricted` of PodSecurity asks of every container, as nobody says another.
+    // The minimum that PodSecurity's level `restricted` requires, unless the values set another profile.
     seccompProfile: (nonEmpty(treeAt(proxy, "seccompProfile")) ?? { type: "RuntimeDefault" }) as { type: string },
     outlierLogPath: text("", "outlierLogPath"),
   };

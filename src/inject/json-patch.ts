@@ -1,11 +1,11 @@
 import { isTree } from "./tree.ts";
 
-/** RFC 6902. */
+/** An operation of RFC 6902. */
 export type JsonPatchOperation =
   | { readonly op: "add" | "replace"; readonly path: string; readonly value: unknown }
   | { readonly op: "remove"; readonly path: string };
 
-/** The operations that turn one JSON value into the other, and nothing that stays as it is. */
+/** The operations that turn one JSON value into another. Unchanged parts cause none. */
 export function createJsonPatch(from: unknown, to: unknown): JsonPatchOperation[] {
   const operations: JsonPatchOperation[] = [];
   compare(from, to, "", operations);
@@ -14,7 +14,7 @@ export function createJsonPatch(from: unknown, to: unknown): JsonPatchOperation[
 
 function compare(from: unknown, to: unknown, path: string, operations: JsonPatchOperation[]): void {
   if (isTree(from) && isTree(to)) {
-    // A null says no more than a field that is not there.
+    // Null means the same as an absent field.
     for (const key of Object.keys(from))
       if (to[key] === undefined && from[key] !== null) operations.push({ op: "remove", path: below(path, key) });
     for (const [key, value] of Object.entries(to)) {
@@ -28,7 +28,9 @@ function compare(from: unknown, to: unknown, path: string, operations: JsonPatch
   else if (!isEqual(from, to)) operations.push({ op: "replace", path, value: to });
 }
 
-/** Elements that were there keep their order and are compared in place; new ones are inserted. Anything else replaces the list. */
+/**
+ * If the old elements keep their order, compares them in place and inserts new ones. Otherwise replaces the whole list.
+ */
 function compareLists(
   from: readonly unknown[],
   to: readonly unknown[],
@@ -46,12 +48,12 @@ function compareLists(
     if (!kept.has(index)) operations.push({ op: "add", path: `${path}/${index}`, value });
 }
 
-/** Where each old element stands in the new list; undefined when one is gone or their order changed. */
+/** The position of each old element in the new list. Undefined if one is missing or the order has changed. */
 function placesOf(from: readonly unknown[], to: readonly unknown[]): number[] | undefined {
   const places: number[] = [];
   let next = 0;
   for (const element of from) {
-    // From where the last one stood: a list of many thousands that stays as it is is gone through once.
+    // Continue from the previous position, so that a long unchanged list takes one pass.
     while (next < to.length && !isSameElement(element, to[next])) next += 1;
     if (next >= to.length) return undefined;
     places.push(next);

@@ -2,13 +2,13 @@ import type { Container, Pod } from "../api/kubernetes/index.ts";
 import { userError } from "../base/index.ts";
 import { isTree, type Tree } from "./tree.ts";
 
-/** By which field the elements of a pod's lists are told apart; lists that are not here are replaced as a whole. */
+/** The fields that identify elements of a pod's lists. A list that is not here is replaced as a whole. */
 const mergeKeys: ReadonlyMap<string, readonly string[]> = new Map([
   ["containers", ["name"]],
   ["initContainers", ["name"]],
   ["volumes", ["name"]],
   ["env", ["name"]],
-  // A strategic merge patch knows the number alone, and loses one of 443/TCP and 443/UDP.
+  // A strategic merge patch uses the number alone, and so loses one of 443/TCP and 443/UDP.
   ["ports", ["containerPort", "protocol"]],
   ["volumeMounts", ["mountPath"]],
   ["volumeDevices", ["devicePath"]],
@@ -18,17 +18,17 @@ const mergeKeys: ReadonlyMap<string, readonly string[]> = new Map([
   ["resourceClaims", ["name"]],
   ["schedulingGates", ["name"]],
   ["topologySpreadConstraints", ["topologyKey"]],
-  // A strategic merge patch replaces them, so that a gateway's own would be lost.
+  // A strategic merge patch replaces this list, and would lose a gateway's own sysctls.
   ["sysctls", ["name"]],
 ]);
 
-/** What a map or an element says of itself: merge (also when it says nothing), replace or delete. */
+/** A map or an element may contain this key: `merge` (the default), `replace` or `delete`. */
 const directive = "$patch";
 const retained = "$retainKeys";
 
 /**
- * Lays `over` on `base` as a strategic merge patch would: objects field by field, keyed lists element by element; a null
- * takes its field away. Throws a user error for a directive that is not known.
+ * Applies `over` to `base` like a strategic merge patch: objects field by field, keyed lists element by element. Null
+ * removes a field. Throws a user error for an unknown directive.
  */
 export function mergeStrategically<Value>(base: Value, over: unknown): Value {
   return merge(base, over, "") as Value;
@@ -73,7 +73,7 @@ function mergeLists(
     (element) => isTree(element) && element[directive] === "replace" && keys.every((key) => element[key] === undefined),
   );
   const merged = new Map<string, unknown>();
-  // Elements that have no key of their own stay, each for itself.
+  // Elements without a key stay separate.
   let unkeyed = 0;
   const put = (element: unknown): string => {
     const key = keyOf(element, keys) ?? `${(unkeyed += 1)}`;
@@ -89,7 +89,7 @@ function mergeLists(
     )
       continue;
     const key = keyOf(element, keys) ?? put(undefined);
-    // A variable has either a value or a source; both would be refused.
+    // A variable may have a value or a source. The API server refuses both.
     const result = merge(field === "env" ? undefined : merged.get(key), element, "");
     if (result === undefined) merged.delete(key);
     else merged.set(key, result);
@@ -97,7 +97,7 @@ function mergeLists(
   return [...merged.values()];
 }
 
-/** Undefined for what is no object, or has none of the keys. */
+/** Undefined if the element is no object or has none of the keys. */
 function keyOf(element: unknown, keys: readonly string[]): string | undefined {
   if (!isTree(element) || keys.every((key) => element[key] === undefined)) return undefined;
   return JSON.stringify(keys.map((key) => element[key] ?? defaultOf(key)));
@@ -107,7 +107,7 @@ function defaultOf(key: string): unknown {
   return key === "protocol" ? "TCP" : undefined;
 }
 
-/** The same without nulls, which say no more than what is not there: YAML and encoders of Go write them. */
+/** The value without nulls, which YAML and Go's encoders write for absent fields. */
 export function withoutNulls<Value>(value: Value): Value {
   return dropNulls(value) as Value;
 }
@@ -124,12 +124,12 @@ export function findContainer(containers: readonly Container[] | undefined, name
   return containers?.find((container) => container.name === name);
 }
 
-/** The container of that name wherever it stands. */
+/** Finds a container by name among all containers of a pod. */
 export function findAnyContainer(pod: Pod, name: string): Container | undefined {
   return findContainer(pod.spec?.containers, name) ?? findContainer(pod.spec?.initContainers, name);
 }
 
-/** The list with the named one moved to an end; as it is without it. */
+/** The list with the named container moved to an end. Unchanged if there is no such container. */
 export function moveContainer(containers: readonly Container[], name: string, end: "first" | "last"): Container[] {
   const found = findContainer(containers, name);
   if (found === undefined) return [...containers];

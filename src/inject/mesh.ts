@@ -4,7 +4,7 @@ import { messageOf, userError } from "../base/index.ts";
 import { flagAt, isTree, listAt, numberAt, textAt, textMapAt, treeAt, type Tree } from "./tree.ts";
 import { yamlBoundsFault } from "./yaml-bounds.ts";
 
-/** What injection reads of the mesh config. */
+/** The part of the mesh config that injection reads. */
 export interface MeshForInjection {
   readonly trustDomain: string;
   readonly rootNamespace: string;
@@ -12,20 +12,20 @@ export interface MeshForInjection {
   readonly proxyInboundListenPort: number;
   readonly enablePrometheusMerge: boolean;
   readonly inboundToLocalhost: boolean;
-  /** Some collector of OpenTelemetry wants its conventions for what a service is called. */
+  /** Whether an OpenTelemetry collector expects its conventions for service names. */
   readonly describesServices: boolean;
-  /** `defaultConfig`, as it is written. */
+  /** The unparsed `defaultConfig`. */
   readonly defaultConfig: Tree;
 }
 
-/** istio.mesh.v1alpha1.ProxyConfig of one pod: the mesh's, with the pod's own on top. */
+/** istio.mesh.v1alpha1.ProxyConfig for one pod: the mesh's, overridden by the pod's own. */
 export interface PodProxyConfig {
   readonly statusPort: number;
   readonly interceptionMode: "REDIRECT" | "TPROXY" | "NONE";
   readonly holdApplicationUntilProxyStarts: boolean;
   readonly proxyMetadata: Readonly<Record<string, string>>;
   readonly imageType: string;
-  /** For the environment variable PROXY_CONFIG: without what is default anyway. */
+  /** The value of the variable PROXY_CONFIG, without defaults. */
   readonly json: string;
 }
 
@@ -44,7 +44,7 @@ export function readMeshForInjection(mesh: unknown): MeshForInjection {
   };
 }
 
-/** Upstream's defaults, which PROXY_CONFIG leaves out. */
+/** Upstream's defaults, which PROXY_CONFIG omits. */
 const defaults: Tree = {
   configPath: "./etc/istio/proxy",
   binaryPath: "/usr/local/bin/envoy",
@@ -58,7 +58,7 @@ const defaults: Tree = {
   controlPlaneAuthPolicy: "MUTUAL_TLS",
 };
 
-/** The pod's proxy config: these trees, of which later ones win, on the mesh's. */
+/** The pod's proxy config: these layers on top of the mesh's. Later layers override earlier ones. */
 export function podProxyConfig(mesh: MeshForInjection, layers: readonly Tree[]): PodProxyConfig {
   const all = [mesh.defaultConfig, ...layers];
   const config: Record<string, unknown> = Object.assign({}, ...all) as Tree;
@@ -85,7 +85,10 @@ export function podProxyConfig(mesh: MeshForInjection, layers: readonly Tree[]):
   };
 }
 
-/** Of these a stronger layer that says nothing leaves what a weaker one says, as upstream does; the others go with the layer. */
+/**
+ * If a stronger layer does not set one of these, the weaker layer's value stays, as upstream. All other headers are
+ * replaced as a whole.
+ */
 const keptHeaders = ["forwardedClientCert", "requestId", "attemptCount", "server", "envoyDebugHeaders"] as const;
 
 function joinedHeaders(before: Tree | undefined, over: Tree | undefined): Tree | undefined {

@@ -1,6 +1,6 @@
 import type { Pod } from "../api/kubernetes/index.ts";
 
-/** What a pod belongs to, as far as its own metadata tells. */
+/** The owner of a pod, as far as the pod's metadata shows it. */
 export interface PodOwner {
   readonly name: string;
   readonly apiVersion: string;
@@ -9,7 +9,7 @@ export interface PodOwner {
 
 const hashLabels = ["pod-template-hash", "rollouts-pod-template-hash"];
 
-/** The Deployment behind a ReplicaSet and the CronJob behind a Job are told by their names' endings. */
+/** Derives the Deployment of a ReplicaSet, and the CronJob of a Job, from the ends of their names. */
 export function ownerOf(pod: Pod): PodOwner {
   const { metadata } = pod;
   const owner = metadata.ownerReferences?.find((reference) => reference.controller === true);

@@ -4,7 +4,7 @@ const proxyContainer = "istio-proxy";
 const kinds = { readinessProbe: "readyz", livenessProbe: "livez", startupProbe: "startupz" } as const;
 const hooks = { preStop: "prestopz", postStart: "poststartz" } as const;
 
-/** What the proxy asks of the application in the kubelet's place, by the path that the kubelet asks the proxy. */
+/** A probe that the proxy makes in place of the kubelet, under the path that the kubelet requests. */
 interface Prober {
   readonly httpGet?: Probe["httpGet"];
   readonly tcpSocket?: Probe["tcpSocket"];
@@ -12,7 +12,7 @@ interface Prober {
   readonly timeoutSeconds?: number;
 }
 
-/** The value of ISTIO_KUBE_APP_PROBERS: every probe that {@link rewriteProbes} changes; undefined for none. */
+/** The value of ISTIO_KUBE_APP_PROBERS: every probe that {@link rewriteProbes} changes. Undefined if there is none. */
 export function applicationProbers(pod: Pod, statusPort: number): string | undefined {
   const probers: Record<string, Prober> = {};
   for (const container of applicationContainers(pod)) {
@@ -45,7 +45,9 @@ export function applicationProbers(pod: Pod, statusPort: number): string | undef
   return Object.keys(probers).length === 0 ? undefined : JSON.stringify(probers);
 }
 
-/** Sends probes and HTTP or TCP hooks of the application to the proxy's status port, which mutual TLS does not guard. */
+/**
+ * Redirects the application's probes and its HTTP and TCP hooks to the proxy's status port, which needs no mutual TLS.
+ */
 export function rewriteProbes(pod: Pod, statusPort: number): Pod {
   const rewrite = (containers: Container[] | undefined): Container[] | undefined =>
     containers?.map((container) =>
@@ -82,18 +84,21 @@ function rewriteContainer(container: Container, statusPort: number): Container {
   return { ...rewritten, lifecycle };
 }
 
-/** Commands stay the kubelet's own. */
+/** The kubelet still runs commands itself. */
 function isAsked(probe: Probe | LifecycleHandler): boolean {
   return probe.httpGet !== undefined || probe.tcpSocket !== undefined || ("grpc" in probe && probe.grpc !== undefined);
 }
 
-/** The proxy speaks TLS to the application where that is asked for; the kubelet speaks plain HTTP to the proxy. */
+/** If the probe uses TLS, the proxy speaks TLS to the application. The kubelet speaks plain HTTP to the proxy. */
 function proxied(get: Probe["httpGet"], path: string, port: number): NonNullable<Probe["httpGet"]> {
   const { scheme, ...rest } = get ?? {};
   return { ...rest, path, port, ...(scheme === undefined ? {} : { scheme: "HTTP" }) };
 }
 
-/** With the port as a number; undefined when there is nothing to ask, the name is unknown, or it was rewritten before. */
+/**
+ * The probe with a numeric port. Undefined if there is nothing to probe, the port's name is unknown, or the probe was
+ * rewritten before.
+ */
 function resolved(prober: Prober, container: Container, statusPort: number): Prober | undefined {
   if (prober.grpc !== undefined) return prober;
   const target = prober.httpGet ?? prober.tcpSocket;

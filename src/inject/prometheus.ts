@@ -3,7 +3,7 @@ import { userError } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import type { MeshForInjection } from "./mesh.ts";
 
-/** Prometheus takes `prometheus.io/port`, `prometheus-io/port` and the like for the same. */
+/** Prometheus treats `prometheus.io/port`, `prometheus-io/port` and the like as the same annotation. */
 function wordOf(name: string): string {
   return name.replaceAll(/[^a-zA-Z0-9_]/g, "_");
 }
@@ -14,7 +14,7 @@ const pathWord = "prometheus_io_path";
 const secureWord = wordOf(podAnnotations.securePort);
 const words: ReadonlySet<string> = new Set([scrapeWord, portWord, pathWord]);
 
-/** Ports of a sidecar that scraping would lead back to itself. */
+/** The sidecar's own ports. Scraping these would loop. */
 const reservedPorts: ReadonlySet<number> = new Set([
   15_000, 15_001, 15_004, 15_006, 15_008, 15_020, 15_021, 15_053, 15_090,
 ]);
@@ -22,11 +22,16 @@ const maxPort = 65_535;
 
 export interface PrometheusMerge {
   readonly annotations: Record<string, string>;
-  /** The value of ISTIO_PROMETHEUS_ANNOTATIONS: where the application's own metrics are; undefined when it has none. */
+  /**
+   * The value of ISTIO_PROMETHEUS_ANNOTATIONS: the address of the application's own metrics. Undefined if it has none.
+   */
   readonly application: string | undefined;
 }
 
-/** Leads the scrape to the proxy, which adds the application's metrics to its own; undefined when nothing is to be merged. */
+/**
+ * Points Prometheus at the proxy, which merges the application's metrics into its own. Undefined if there is nothing to
+ * merge.
+ */
 export function mergePrometheus(pod: Pod, mesh: MeshForInjection, statusPort: number): PrometheusMerge | undefined {
   const annotations = pod.metadata.annotations ?? {};
   const found = new Map(Object.entries(annotations).map(([name, value]) => [wordOf(name), value]));
@@ -50,7 +55,10 @@ export function mergePrometheus(pod: Pod, mesh: MeshForInjection, statusPort: nu
   };
 }
 
-/** The annotation by which Prometheus finds metrics behind mutual TLS: where the proxy is told to serve them. Its own stays. */
+/**
+ * The annotation by which Prometheus finds metrics behind mutual TLS, if the proxy serves them. An existing annotation
+ * stays.
+ */
 export function securePortAnnotation(pod: Pod, proxy: Container | undefined): Record<string, string> {
   const port = proxy?.env?.find(({ name }) => name === "ENVOY_SECURE_MERGED_METRICS_PORT")?.value ?? "";
   const isSaid = Object.keys(pod.metadata.annotations ?? {}).some((name) => wordOf(name) === secureWord);

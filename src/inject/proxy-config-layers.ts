@@ -8,17 +8,19 @@ export interface ProxyConfigScope {
   readonly rootNamespace: string;
   readonly revision: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Of the pod: `proxy.istio.io/config`. */
+  /** The pod's annotation `proxy.istio.io/config`. */
   readonly annotation: string | undefined;
 }
 
 /**
- * What lies on the mesh's proxy config for a pod, the strongest last: ProxyConfig objects of the root namespace, of the
- * pod's namespace, the pod's annotation, and objects that select the pod. Throws a user error for a bad annotation.
+ * The layers over the mesh's proxy config for a pod, in ascending precedence: ProxyConfig objects of the root namespace
+ * and of the pod's namespace, the pod's annotation, and objects that select the pod. Throws a user error for a bad
+ * annotation.
  */
 export function proxyConfigLayers(objects: readonly ProxyConfigObject[], scope: ProxyConfigScope): Tree[] {
   const { namespace, rootNamespace, revision, labels, annotation } = scope;
-  // Of several for the same pods the oldest wins, so that a second one changes nothing by surprise.
+  // Of several objects for the same pods, the oldest takes precedence, so that a second one changes nothing by
+  // surprise.
   const mine = objects
     .filter(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? revision) === revision)
     .toSorted(youngerFirst);
@@ -36,7 +38,7 @@ export function proxyConfigLayers(objects: readonly ProxyConfigObject[], scope: 
   ];
 }
 
-/** Younger ones first; of those of one second in the order of their names, the first of which is the older. */
+/** Younger ones first. Objects of the same second sort by name, and the first name counts as the oldest. */
 function youngerFirst(a: ProxyConfigObject, b: ProxyConfigObject): number {
   const ageOf = ({ metadata }: ProxyConfigObject): string =>
     `${metadata.creationTimestamp ?? ""} ${metadata.name ?? ""}`;

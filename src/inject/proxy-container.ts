@@ -14,7 +14,10 @@ export function annotationOr(input: TemplateInput, name: string, fallback: strin
   return input.annotations[name] ?? fallback;
 }
 
-/** `<hub>/<image>:<tag>[-<type>]`; what has a slash is an image in full. The type that a proxy config names is the proxy's, not the redirect's. */
+/**
+ * `<hub>/<image>:<tag>[-<type>]`. An image with a slash is complete. The type in a proxy config applies to the proxy
+ * and not to the redirect.
+ */
 export function proxyImage(input: TemplateInput, image: string, configType = input.proxyConfig.imageType): string {
   const { values, annotations } = input;
   const wanted = annotations[podAnnotations.proxyImage] ?? image;
@@ -23,14 +26,14 @@ export function proxyImage(input: TemplateInput, image: string, configType = inp
   return `${values.hub}/${image}:${imageTagOfType(values.tag, type)}`;
 }
 
-/** The tag of an image of a kind, such as `1.31.0-distroless`; `default`: none. */
+/** The tag of an image type, such as `1.31.0-distroless`. The type `default` adds nothing. */
 export function imageTagOfType(tag: string, type: string): string {
   if (type === "") return tag;
   const plain = tag.replace(/-(distroless|debug)$/, "");
   return type === "default" ? plain : `${plain}-${type}`;
 }
 
-/** Any one annotation replaces the mesh's resources as a whole, as upstream's template does. */
+/** A single annotation replaces all of the mesh's resources, as in upstream's template. */
 export function proxyResources(input: TemplateInput): Resources {
   const { annotations } = input;
   const pick = (cpuName: string, memoryName: string): Record<string, string> => {
@@ -44,7 +47,7 @@ export function proxyResources(input: TemplateInput): Resources {
   return { ...(hasRequests ? { requests } : {}), ...(hasLimits ? { limits } : {}) };
 }
 
-/** The first of these labels that says something. */
+/** The first non-empty value of these labels. */
 export function labelOf({ labels }: TemplateInput, ...names: readonly string[]): string | undefined {
   return names.map((name) => labels[name]).find((value) => value !== undefined && value !== "");
 }
@@ -75,7 +78,7 @@ export interface ProxyContainerOptions {
   readonly securityContext: SecurityContext;
 }
 
-/** What the proxy's container has in both templates; those add probes, lifecycle and the like. */
+/** The proxy's container, as far as both templates agree. They add probes, lifecycle and the like. */
 export function proxyContainer(input: TemplateInput, { type, securityContext }: ProxyContainerOptions): Container {
   const { values, annotations } = input;
   const { proxy } = values;
@@ -119,7 +122,7 @@ export function proxyContainer(input: TemplateInput, { type, securityContext }: 
       { name: "istio-token", mountPath: "/var/run/secrets/tokens" },
       ...(values.mountMtlsCerts ? [{ name: "istio-certs", mountPath: "/etc/certs/", readOnly: true }] : []),
       { name: "istio-podinfo", mountPath: "/etc/istio/pod" },
-      // Its volumes are of the sidecar's template alone, too.
+      // Only the sidecar's template has the volumes for these.
       ...(type === "sidecar" ? userVolumeMounts(annotations) : []),
     ],
   };
@@ -202,14 +205,17 @@ function proxyEnvironment(input: TemplateInput, type: "sidecar" | "router"): Env
   ];
 }
 
-/** The keys of `proxyMetadata` are variables of the proxy, and of the init container. */
+/** Variables of the proxy and of the init container, one for each key of `proxyMetadata`. */
 export function metadataVariables(metadata: Readonly<Record<string, string>>): EnvVar[] {
   return Object.entries(metadata)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => ({ name, value }));
 }
 
-/** The service by OpenTelemetry's conventions for Kubernetes: what annotations say, else what the pod tells. The kubelet puts in the pod's name. */
+/**
+ * The service's attributes by OpenTelemetry's conventions for Kubernetes: from annotations, or else from the pod. The
+ * kubelet fills in the pod's name.
+ */
 function serviceAttributes(input: TemplateInput): string {
   const { annotations, namespace, pod } = input;
   const own = (name: string): string | undefined =>
@@ -227,7 +233,7 @@ function serviceAttributes(input: TemplateInput): string {
     .join(",");
 }
 
-/** `<tag>@<digest>`, or which of them an image has. */
+/** `<tag>@<digest>`, or whichever of the two an image has. */
 function imageVersion(image: string): string {
   const [name = "", digest = ""] = image.split("@");
   const colon = name.lastIndexOf(":");
@@ -256,7 +262,7 @@ function userVolumeMounts(annotations: Readonly<Record<string, string>>): NonNul
 function namedEntries(json: string | undefined): Record<string, unknown>[] {
   if (json === undefined) return [];
   const parsed: unknown = JSON.parse(json);
-  // Of a list the keys are its indices, and an entry's own name counts for more.
+  // The keys of a list are its indices, so an entry's own name takes precedence.
   const entries = Array.isArray(parsed) || isTree(parsed) ? Object.entries(parsed) : [];
   return entries.map(([name, value]) => ({ name, ...(isTree(value) ? value : {}) }));
 }
@@ -312,7 +318,7 @@ export function proxyVolumes(input: TemplateInput, type: "sidecar" | "router"): 
   ];
 }
 
-/** Where a pod gets the mesh's root from. */
+/** The source of the mesh's root in a pod. */
 function rootSource({ clusterTrustBundle, trustBundleName }: TemplateInput["values"]): Omit<Volume, "name"> {
   const named = (fallback: string): string => (trustBundleName === "" ? fallback : trustBundleName);
   if (!clusterTrustBundle) return { configMap: { name: named("istio-ca-root-cert") } };

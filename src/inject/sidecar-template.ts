@@ -16,10 +16,10 @@ import {
 } from "./proxy-container.ts";
 import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
 
-/** Not the application's traffic: Envoy's metrics and the readiness of the proxy. */
+/** Ports that are not the application's: Envoy's metrics and the proxy's readiness. */
 const proxyPorts = "15090,15021";
 
-/** The template `sidecar`: the redirect's init container and the proxy. */
+/** The template `sidecar`: the redirect's init container, and the proxy. */
 export function sidecarTemplate(input: TemplateInput): InjectedPod {
   const { values, proxyConfig, nativeSidecar } = input;
   const proxy = sidecarContainer(input);
@@ -81,7 +81,10 @@ function probes(
   };
 }
 
-/** A native sidecar starts before and ends after the application by itself, and is told when the pod begins to end. */
+/**
+ * A native sidecar starts before the application and ends after it without help. It is told when the pod begins to
+ * terminate.
+ */
 function proxyLifecycle(input: TemplateInput): Container["lifecycle"] {
   const { values, proxyConfig, nativeSidecar } = input;
   if (values.proxy.lifecycle !== undefined) return values.proxy.lifecycle;
@@ -119,7 +122,7 @@ function sidecarSecurityContext(input: TemplateInput): SecurityContext {
   };
 }
 
-/** `istio-init` writes the redirect; `istio-validation` waits for the one that the CNI agent writes. */
+/** `istio-init` installs the redirect. `istio-validation` waits for the one that the CNI agent installs. */
 function initContainer(input: TemplateInput): Container {
   const { values, proxyConfig } = input;
   const { cni } = values;
@@ -182,7 +185,7 @@ function redirectArguments(input: TemplateInput): string[] {
   ];
 }
 
-/** The user's, and the status port unless it is switched off or among them. */
+/** The user's ports, and the status port unless it is disabled or listed already. */
 function excludedInboundPorts(input: TemplateInput): string {
   const excluded = annotationOr(input, podAnnotations.excludeInboundPorts, input.values.proxy.excludeInboundPorts);
   const status = statusPort(input);
@@ -193,7 +196,7 @@ function excludedInboundPorts(input: TemplateInput): string {
   return status === "0" || ports.includes(status) ? excluded : [...ports, status].join(",");
 }
 
-/** Multus takes names with commas between them, or a JSON list. Ours is added once. */
+/** Multus accepts names separated by commas, or a JSON list. Adds ours once. */
 function withMultusNetwork(networks: string): string {
   const name = "default/istio-cni";
   if (networks.trim() === "") return name;
@@ -203,7 +206,7 @@ function withMultusNetwork(networks: string): string {
     : `${networks}, ${name}`;
 }
 
-/** What upstream's CNI plug-in reads of a pod. */
+/** The annotations that upstream's CNI plugin reads. */
 function cniAnnotations(input: TemplateInput): Record<string, string> {
   const { values, annotations } = input;
   const { proxy } = values;

@@ -7,7 +7,7 @@ import type { Tree } from "./tree.ts";
 export const proxyContainerName = "istio-proxy";
 export const proxyUser = 1337;
 
-/** All that a template may read. */
+/** Everything that a template may read. */
 export interface TemplateInput {
   readonly pod: Pod;
   readonly namespace: string;
@@ -21,11 +21,11 @@ export interface TemplateInput {
   readonly clusterName: string;
   readonly network: string;
   readonly nativeSidecar: boolean;
-  /** The configuration's values as they are written, for users' templates. */
+  /** The unparsed values of the configuration, for users' templates. */
   readonly valuesTree: Tree;
 }
 
-/** What a template adds to a pod. */
+/** The part of a pod that a template adds. */
 export interface InjectedPod {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;

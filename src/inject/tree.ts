@@ -1,23 +1,23 @@
-/** JSON that nobody has typed. */
+/** Untyped JSON. */
 export type Tree = Readonly<Record<string, unknown>>;
 
 export function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** What stands at a path; undefined when anything on the way is missing. */
+/** The value at a path. Undefined if anything on the way is missing. */
 export function valueAt(tree: unknown, ...path: readonly string[]): unknown {
   return path.reduce((value, field) => (isTree(value) ? value[field] : undefined), tree);
 }
 
-/** Text, or a number or truth value as text; undefined for what is empty or something else. */
+/** A string, or a number or boolean as a string. Undefined if it is empty or of another type. */
 export function textAt(tree: unknown, ...path: readonly string[]): string | undefined {
   const value = valueAt(tree, ...path);
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-/** A truth value, also one that is written as text or wrapped as `{ value: true }`. */
+/** A boolean, also one that is written as a string or wrapped as `{ value: true }`. */
 export function flagAt(tree: unknown, ...path: readonly string[]): boolean | undefined {
   const found = valueAt(tree, ...path);
   const value = isTree(found) ? found["value"] : found;

@@ -1,19 +1,19 @@
-/** What people write into an annotation or a key of a ConfigMap is some lines. */
+/** Annotations and ConfigMap keys hold a few lines. */
 const maxCharacters = 32_768;
-/** Kubernetes' own objects nest a dozen levels deep. */
+/** Kubernetes' own objects nest about a dozen levels deep. */
 const maxLevels = 64;
 
 /**
- * Why a YAML text that a stranger wrote is not read; undefined when it may be. A reader of YAML calls itself for each level and
- * compares each key with all before it, so that a short text keeps it busy for seconds. Never counts fewer levels than there are:
- * brackets within quotes count too.
+ * Why an untrusted YAML text is refused. Undefined if it may be parsed. A YAML parser recurses for each level and
+ * compares each key with all earlier ones, so a short text can keep it busy for seconds. The number of levels is never
+ * underestimated: brackets within quotes count too.
  */
 export function yamlBoundsFault(text: string): string | undefined {
   if (text.length > maxCharacters) return `must be at most ${maxCharacters} characters, got ${text.length}`;
   return yamlNestingFault(text);
 }
 
-/** The bound of levels alone, for a text of any length that whoever runs the mesh writes. */
+/** Only the limit of levels, for texts of any length from the mesh's operator. */
 export function yamlNestingFault(text: string): string | undefined {
   return isNestedBeyond(text, maxLevels) ? `must be nested at most ${maxLevels} levels deep` : undefined;
 }
@@ -22,7 +22,7 @@ function isNestedBeyond(text: string, levels: number): boolean {
   let brackets = 0;
   const indents: number[] = [];
   for (const line of text.split(/\r\n|\r|\n/)) {
-    // `- - - a` and `? ? a` open a level each.
+    // `- - - a` and `? ? a` open one level for each mark.
     const marks = /^(?:[ \t]*[-?:](?=[ \t]|$))*/.exec(line)?.[0] ?? "";
     const indent = line.length - line.trimStart().length;
     if (line.trim() !== "") {

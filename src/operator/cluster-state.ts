@@ -17,7 +17,7 @@ export interface InstalledRevision {
 export interface InstalledTag {
   readonly tag: string;
   readonly revision: string;
-  /** Of its webhook configuration. */
+  /** The name of its webhook configuration. */
   readonly name: string;
 }
 
@@ -27,12 +27,12 @@ export interface InstalledGateway {
   readonly revision: string;
 }
 
-/** What earlier installations left in a cluster. */
+/** The traces of earlier installations in a cluster. */
 export interface ClusterState {
   readonly revisions: readonly InstalledRevision[];
   readonly tags: readonly InstalledTag[];
   readonly gateways: readonly InstalledGateway[];
-  /** The revision that injects where nothing names one, if there is one. */
+  /** The revision that injects pods without a revision, if any. */
   readonly defaultRevision: string | undefined;
   readonly hasDefinitions: boolean;
 }
@@ -45,7 +45,7 @@ export async function observeClusterState(client: KubeClient): Promise<ClusterSt
   const [pilots, gateways, otherGateways, injectors, definition] = await Promise.all([
     client.list(deploymentKind, { labelSelector: "app=istiod" }),
     client.list(deploymentKind, { labelSelector: "operator.istio.io/component in (IngressGateways,EgressGateways)" }),
-    // Those of Banzai Cloud's operators.
+    // Deployments of Banzai Cloud's operators.
     client.list(deploymentKind, { labelSelector: "gateway-name,gateway-type" }),
     client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" }),
     client.get(customResourceDefinitionKind, sampleDefinition),

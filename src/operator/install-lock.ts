@@ -5,26 +5,26 @@ import { isKubeCode, type KubeClient } from "../kube/index.ts";
 export interface InstallLockOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
-  /** Of the Lease: who takes another name does not wait. */
+  /** The name of the Lease. Installers with different names do not wait for each other. */
   readonly name: string;
-  /** Of the Lease: that of the installation, so that control planes of other namespaces are none of its business. */
+  /** The namespace of the Lease: that of the installation, so control planes in other namespaces are unaffected. */
   readonly namespace: string;
-  /** Unique to this installer, and telling to people: `user@host (pid 12)`. */
+  /** Unique to this installer and readable: `user@host (pid 12)`. */
   readonly identity: string;
-  /** Installers whose locks have run out: those that they left elsewhere need not be waited for again. */
+  /** Installers whose locks have expired. There is no need to wait again for their other locks. */
   readonly dead: Set<string>;
-  /** Told once when somebody else installs at the moment. */
+  /** Called once while another installer is at work. */
   readonly onWait: (holder: string) => void;
-  /** How long to wait for another installer. */
+  /** The time to wait for another installer. */
   readonly timeoutMs: number;
 }
 
-/** An installer that was killed has lost the lock after so long. */
+/** A killed installer loses the lock after this time. */
 const leaseSeconds = 15;
 const renewMs = 5000;
 const retryMs = 500;
 
-/** Runs the work while nobody else installs here. One that was killed is waited for until its lease runs out. */
+/** Runs the work while holding the lock. Waits for the lease of a killed installer to expire. */
 export async function withInstallLock(
   options: InstallLockOptions,
   signal: AbortSignal | undefined,
@@ -69,7 +69,7 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
   }
 }
 
-/** Undefined once the lock is ours, else who has it. `expired` is a record that has not been renewed in time. */
+/** Undefined if we hold the lock now. Otherwise its holder. `expired` is a record that was not renewed in time. */
 async function tryTake(
   { client, name, namespace, identity, clock, dead }: InstallLockOptions,
   expired: string | undefined,
@@ -86,7 +86,7 @@ async function tryTake(
     else await client.update(leaseKind, { ...lease, spec });
     return undefined;
   } catch (error) {
-    // Somebody else was quicker.
+    // Another installer was quicker.
     if (isKubeCode(error, "conflict") || isKubeCode(error, "already-exists")) return { holder: "", record: "" };
     throw error;
   }
@@ -98,7 +98,7 @@ async function renew(options: InstallLockOptions, signal: AbortSignal): Promise<
     await clock.sleep(renewMs, signal).catch(() => undefined);
     if (signal.aborted) return;
     const renewTime = new Date(clock.nowMs()).toISOString().replace("Z", "000Z");
-    // A renewal that fails is tried again before the lease runs out.
+    // A failed renewal is retried before the lease expires.
     await client
       .patchMerge(leaseKind, name, namespace, { spec: { renewTime } })
       .catch((error: unknown) => messageOf(error));
@@ -108,6 +108,6 @@ async function renew(options: InstallLockOptions, signal: AbortSignal): Promise<
 async function release({ client, name, namespace, identity }: InstallLockOptions): Promise<void> {
   const lease: Lease | undefined = await client.get(leaseKind, name, namespace).catch(() => undefined);
   if (lease?.spec?.holderIdentity !== identity) return;
-  // A lock that stays behind only makes the next installer wait for it to run out.
+  // If this fails, the next installer waits until the lock expires.
   await client.update(leaseKind, { ...lease, spec: { ...lease.spec, holderIdentity: "" } }).catch(() => undefined);
 }

@@ -21,31 +21,31 @@ export interface InstallOptions {
   readonly clock: Clock;
   readonly settings: InstallSettings;
   readonly components: readonly RenderedComponent[];
-  /** Written where no revision is the default yet. */
+  /** Written if no revision is the default yet. */
   readonly defaultRevision?: DefaultRevision;
-  /** Moves gateways of other revisions to this one, in place, as upstream did. */
+  /** Moves gateways of other revisions to this one in place, as upstream did. */
   readonly upgradeGateways: boolean;
-  /** Who installs, for others who want to at the same time. */
+  /** Identifies this installer to concurrent ones. */
   readonly identity: string;
-  /** Called when a component is there and ready. */
+  /** Called when a component is installed and ready. */
   readonly onDone: (component: RenderedComponent) => void;
-  /** Called for what is left as it is, and for what is waited for. */
+  /** Called for objects that are left unchanged, and for waits. */
   readonly onNote: (note: string) => void;
-  /** Called with what is missing when something takes longer than a second to become ready. */
+  /** Called with what is missing if something takes longer than a second to become ready. */
   readonly onWait?: (text: string) => void;
-  /** How long one component may take to become ready, and another installer to end. */
+  /** The time for one component to become ready, and for another installer to end. */
   readonly readyTimeoutMs: number;
   readonly signal?: AbortSignal;
 }
 
 export const fieldManager = "istio-operator";
-/** Writes under way at once. */
+/** The number of parallel writes. */
 const parallelWrites = 12;
 
 /**
- * Checks everything first, then applies the components in their order by server-side apply, so that an installation that was
- * broken off goes on where it was. All is written before anything is waited for, but for webhooks: those come when what they
- * lead to answers.
+ * Checks everything first, then applies the components in order by server-side apply, so that an interrupted
+ * installation can be continued. It writes everything before it waits. Only webhooks come later, when their server
+ * answers.
  */
 export async function applyComponents(options: InstallOptions): Promise<void> {
   const { client, clock, settings, signal } = options;
@@ -61,8 +61,8 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
     timeoutMs: options.readyTimeoutMs,
     dead: new Set<string>(),
   };
-  // Two installations of one revision go one after the other. Those of others only take turns in writing: what one waits for may be
-  // what the other brings, as ztunnel's readiness is by the node agent.
+  // Two installations of the same revision run one after the other. Installations of different revisions only take
+  // turns in writing, because one may wait for what the other installs: ztunnel's readiness needs the node agent.
   const onWait = (holder: string): void =>
     options.onNote(`${holder} is installing at the moment; waiting for it to end`);
   const inTurn = async (write: () => Promise<void>): Promise<void> =>
@@ -71,7 +71,7 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   await withInstallLock({ ...lock, name: `serin-install-${revision}`, onWait }, signal, async () => {
     let components: readonly RenderedComponent[] = [];
     await inTurn(async () => {
-      // Another installer may have changed what there is.
+      // Another installer may have changed the cluster.
       components = withoutForeign(options, await observeClusterState(client));
       for (const component of components)
         await applyObjects(
@@ -102,8 +102,8 @@ function objectsOf(components: readonly RenderedComponent[]): UntypedObject[] {
 }
 
 /**
- * Webhooks that come after what they lead to. The rollout engine's come with the rest: it is ready once the API server
- * trusts them, and the API server ignores them while the engine does not answer.
+ * Whether the object is a webhook that must wait for its server. The rollout engine's webhooks need not wait: the
+ * engine is ready once the API server trusts them, and the API server ignores them while the engine does not answer.
  */
 function isWebhook({ kind, metadata }: UntypedObject): boolean {
   const isConfiguration = kind === "MutatingWebhookConfiguration" || kind === "ValidatingWebhookConfiguration";
@@ -114,7 +114,7 @@ async function waitAll(objects: readonly UntypedObject[], options: InstallOption
   for (const object of objects) await waitReady(object, options);
 }
 
-/** The components without what another revision has and keeps: its gateways and its tags. Says what was left. */
+/** The components without gateways and tags that another revision keeps. Reports what was left. */
 function withoutForeign(
   { components, settings, upgradeGateways, onNote }: InstallOptions,
   state: ClusterState,
@@ -150,14 +150,19 @@ function withoutForeign(
   return kept;
 }
 
-/** The injector of a control plane without a name, which injects by default only where the tag `default` leads nowhere else. */
+/**
+ * The injector of an unnamed control plane. It injects by default only if the tag `default` does not lead elsewhere.
+ */
 function withoutDefault(object: UntypedObject): UntypedObject {
   if (object.kind !== "MutatingWebhookConfiguration" || object.metadata.labels?.["istio.io/tag"] !== undefined)
     return object;
   return { ...object, webhooks: deactivateDefault(object["webhooks"] as Readonly<Record<string, unknown>>[]) };
 }
 
-/** Makes the first revision of a cluster the default; a later one leaves injector and validator where they are, and says so. */
+/**
+ * Makes the cluster's first revision the default. A later revision leaves injector and validator unchanged, and reports
+ * it.
+ */
 async function ensureDefault({ client, defaultRevision, onNote }: InstallOptions): Promise<void> {
   if (defaultRevision === undefined) return;
   const state = await observeClusterState(client);
@@ -181,7 +186,7 @@ async function ensureNamespaces(client: KubeClient, namespaces: readonly Untyped
   }
 }
 
-/** Writes in the order of kinds; within a kind side by side. */
+/** Writes objects in the order of their kinds, and objects of the same kind in parallel. */
 export async function applyObjects(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
   for (const kind of installedKinds) {
     const ofKind = objects.filter((object) => installedKindOf(object) === kind);

@@ -17,7 +17,9 @@ interface Review {
   };
 }
 
-/** Lets a request through to the upstream when its bearer token is good and its user may do the same to the path, as kube-rbac-proxy does. */
+/**
+ * Passes a request on if its bearer token is valid and its user has the same right on the path, like kube-rbac-proxy.
+ */
 export async function proxyMetrics(
   options: MetricsProxyOptions,
   request: IncomingMessage,

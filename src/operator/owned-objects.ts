@@ -6,11 +6,11 @@ import { installedKindOf, installedKinds } from "../install/index.ts";
 
 export interface OwnedObjectsOptions {
   readonly client: KubeClient;
-  /** Of everything that the operator writes. */
+  /** Selects everything that the operator writes. */
   readonly labelSelector: string;
   readonly kinds: readonly string[];
   readonly fieldManager: string;
-  /** Called when somebody changes or deletes an object. */
+  /** Called when somebody else changes or deletes an object. */
   readonly onChange: (object: KubernetesObject, type: "set" | "delete") => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -18,11 +18,14 @@ export interface OwnedObjectsOptions {
 
 interface Written {
   readonly digest: string;
-  /** The object's generation, or its version where its kind counts none. */
+  /** The object's generation, or its resourceVersion if its kind has no generation. */
   readonly state: string;
 }
 
-/** What an operator has written: watched, and written again only when it is wanted otherwise or somebody changed it. */
+/**
+ * The objects that an operator has written. Watches them, and writes one again only if its wanted state or its actual
+ * state has changed.
+ */
 export class OwnedObjects {
   readonly #options: OwnedObjectsOptions;
   readonly #informers: ReadonlyMap<string, Informer<UntypedObject>>;
@@ -47,12 +50,12 @@ export class OwnedObjects {
     await Promise.all([...this.#informers.values()].map((informer) => informer.run(signal)));
   }
 
-  /** Those that are there, by kind, as metadata and status. */
+  /** The existing objects of a kind, with metadata and status. */
   list(kind: string): readonly UntypedObject[] {
     return this.#informers.get(kind)?.list() ?? [];
   }
 
-  /** Writes one object by server-side apply, unless it is as it was written before. */
+  /** Writes one object by server-side apply, unless it is unchanged since the last write. */
   async apply(given: UntypedObject): Promise<void> {
     const { client, fieldManager } = this.#options;
     const object = given.kind === "ValidatingWebhookConfiguration" ? await keptClosed(client, given) : given;
@@ -82,8 +85,8 @@ interface Webhooks extends UntypedObject {
 }
 
 /**
- * A control plane closes its validation once it is shown to work: whoever opened it again would do so for ever. Shown is that of the one
- * that is asked: a webhook that leads to another from now on opens again, until that one is shown to work.
+ * A control plane sets its webhook's failure policy to Fail once the webhook works, and this must not be undone at each
+ * write. The policy applies to one server: a webhook that leads to another one is open again until that one is proven.
  */
 async function keptClosed(client: KubeClient, object: Webhooks): Promise<UntypedObject> {
   const found: Webhooks | undefined = await client.get(installedKindOf(object), object.metadata.name ?? "");
@@ -94,7 +97,7 @@ async function keptClosed(client: KubeClient, object: Webhooks): Promise<Untyped
   return { ...object, webhooks };
 }
 
-/** The webhook by its name, and whom it asks. */
+/** The webhook by name, and its server. */
 function askedOf({
   name = "",
   clientConfig: { service, url = "" } = {},

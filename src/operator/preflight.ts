@@ -4,7 +4,7 @@ import { controllerOf, type KubeClient } from "../kube/index.ts";
 import { installedKindOf, type InstallSettings } from "../install/index.ts";
 import type { ClusterState } from "./cluster-state.ts";
 
-/** Everything but rights that can be known to go wrong before the first write; throws a user error that names all of it. */
+/** Checks everything except rights that could fail after the first write. Throws a user error that names all faults. */
 export async function preflight(
   client: KubeClient,
   settings: InstallSettings,
@@ -66,7 +66,10 @@ function checkDefinitions(
 
 const verbs = ["get", "list", "create", "patch"] as const;
 
-/** Whether the user may do all that an installation does; asked before anything else, as even looking needs rights. */
+/**
+ * Checks whether the user has all rights that an installation needs. Comes first, because even the other checks need
+ * rights.
+ */
 export async function checkRights(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
   if (await mayDo(client, { group: "*", plural: "*" }, "*", undefined)) return;
   const wanted = new Map<string, { readonly kind: KindDefinition; readonly namespace: string | undefined }>();
@@ -110,14 +113,14 @@ async function mayDo(
     spec: { resourceAttributes: { group, resource: plural, verb, ...(namespace === undefined ? {} : { namespace }) } },
   };
   const answer = await client.raw("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", { body });
-  // A server without reviews says no by itself, when it is written to.
+  // A server without such reviews refuses at the write itself.
   if (answer.status >= 300) return true;
   return (JSON.parse(answer.text) as { status?: { allowed?: boolean } }).status?.allowed === true;
 }
 
 const ownedKinds = new Set(["Deployment", "DaemonSet", "Service", "ConfigMap"]);
 
-/** Objects of these names that somebody else looks after: an operator would take back what is written over it. */
+/** Finds objects with these names that somebody else manages. An operator would revert our writes. */
 async function checkOwners(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
   const taken = await Promise.all(
     objects

@@ -16,9 +16,9 @@ import { WorkloadObstacles } from "./workload-obstacle.ts";
 export interface WaitOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
-  /** How long one object may take to become ready. */
+  /** The time for one object to become ready. */
   readonly readyTimeoutMs: number;
-  /** Called when a wait takes longer than a second, and again when what is missing changes. */
+  /** Called if a wait takes longer than a second, and again when the missing part changes. */
   readonly onWait?: (text: string) => void;
   readonly signal?: AbortSignal;
 }
@@ -26,12 +26,12 @@ export interface WaitOptions {
 const pollMs = 40;
 const tellAfterMs = 1000;
 
-/** Obstacles are looked for once a workload takes longer than pods usually do. */
+/** Looks for obstacles once a workload takes longer than pods usually do. */
 const lookAfterMs = 2_000;
 
 /**
- * Waits until the object is ready. Throws a user error as soon as its pods cannot start and waiting does not help, with the
- * kubelet's own reason; a transient one when the time is over.
+ * Waits until the object is ready. Throws a user error with the kubelet's reason as soon as its pods cannot start and
+ * waiting would not help. Throws a transient error on timeout.
  */
 export async function waitReady(object: UntypedObject, options: WaitOptions): Promise<void> {
   const { client, clock, signal } = options;
@@ -74,7 +74,7 @@ export async function waitReady(object: UntypedObject, options: WaitOptions): Pr
 
 const workloadKinds: ReadonlySet<string> = new Set(["Deployment", "DaemonSet", "StatefulSet"]);
 
-/** A function that answers what is still missing, for kinds that become ready by and by. */
+/** Returns a function that reports what is still missing, for kinds that become ready over time. */
 export function readinessCheck(
   { kind, metadata }: UntypedObject,
   client: KubeClient,

@@ -6,7 +6,7 @@ import type { KubeClient } from "../kube/index.ts";
 export interface ReleaseOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
-  /** Of the installation's objects. */
+  /** Selects the installation's objects. */
   readonly labelSelector: string;
   readonly keeps: (daemonSet: DaemonSet) => boolean;
   readonly onRemoved: (object: KubernetesObject) => void;
@@ -15,12 +15,12 @@ export interface ReleaseOptions {
 
 const agentComponent = "Cni";
 const pollMs = 250;
-/** More than an agent's grace period: one that is killed has released nothing, and waiting longer does not help. */
+/** Longer than an agent's grace period. A killed agent has released nothing, so waiting longer would not help. */
 const patienceMs = 60_000;
 
 /**
- * Removes the nodes' CNI agents, and waits until each has released its pods and taken its files away. Whoever carries
- * those pods' traffic may go only then. How many agents were removed.
+ * Removes the nodes' CNI agents, and waits until each has released its pods and removed its files. ztunnel may be
+ * removed only afterwards. Returns the number of removed agents.
  */
 export async function releasePods(options: ReleaseOptions): Promise<number> {
   const { client, clock, labelSelector, keeps, onRemoved, onWait } = options;
@@ -39,10 +39,10 @@ export async function releasePods(options: ReleaseOptions): Promise<number> {
   return agents.length;
 }
 
-/** The pods that are still there after all patience. */
+/** The pods that remain after the wait. */
 async function untilGone(client: KubeClient, clock: Clock, { metadata, spec }: DaemonSet): Promise<string[]> {
   const labels = Object.entries(spec?.selector?.matchLabels ?? {}).map((pair) => pair.join("="));
-  // Without labels every pod would be meant.
+  // An empty selector would match every pod.
   if (labels.length === 0) return [];
   const deadline = clock.steadyMs() + patienceMs;
   for (;;) {

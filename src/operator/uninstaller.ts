@@ -6,28 +6,32 @@ import { releasePods } from "./release-pods.ts";
 
 export interface UninstallOptions {
   readonly client: KubeClient;
-  /** What to remove: one revision, everything that an installation wrote, or what a selector finds. */
+  /** What to remove: one revision, the objects that a selector finds, or everything. */
   readonly what: { readonly revision: string } | { readonly labelSelector: string } | "everything";
   readonly onRemoved: (object: KubernetesObject) => void;
-  /** Whether an object that was found stays all the same. */
+  /** Returns whether to keep an object that was found. */
   readonly keeps?: (object: UntypedObject) => boolean;
-  /** Only tells what would be removed. */
+  /** Only reports what would be removed. */
   readonly dryRun?: boolean;
   readonly clock: Clock;
-  /** What did not end in time. */
+  /** Called with objects that did not disappear in time. */
   readonly onWait?: (text: string) => void;
 }
 
 const agentKind = "DaemonSet";
 
-/** All that an installation labels; the base and the node agent belong to every revision and stay until everything goes. */
+/**
+ * The label of all installed objects. The base and the node agent belong to every revision and stay until everything is
+ * removed.
+ */
 const everything = "operator.istio.io/component";
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 
 /**
- * Removes what installations wrote: webhooks and tags first, so that none ever leads to a control plane that is gone; the
- * CNI agents, which release their pods while all else still serves them; then the other kinds, last ones first. Definitions of kinds stay, as removing them would remove users' objects; so do the root
- * certificate and namespaces.
+ * Removes installed objects. Webhooks and tags come first, so that none leads to a removed control plane. Then come the
+ * CNI agents, which release their pods while everything else still serves. The other kinds follow, the last installed
+ * first. Definitions stay, because removing them would remove users' objects. The root certificate and namespaces stay
+ * too.
  */
 export async function removeInstalled({
   client,
@@ -72,7 +76,7 @@ function selectorOf(what: UninstallOptions["what"]): string {
   return `istio.io/rev=${what.revision},${everything},${everything} notin (Base,Cni)`;
 }
 
-/** What controllers made of them goes with them. A kind that the server does not serve has no objects. */
+/** Controllers' objects are removed with their owners. A kind that the server does not serve has no objects. */
 async function present(
   client: KubeClient,
   kind: KindDefinition<UntypedObject>,

@@ -4,15 +4,15 @@ import { installedKindOf } from "../install/index.ts";
 import { readinessCheck } from "./readiness.ts";
 
 export interface Verification {
-  /** One line an object that is there and ready. */
+  /** One line for each object that exists and is ready. */
   readonly good: readonly string[];
-  /** One line an object that is missing or not ready, with why. */
+  /** One line for each object that is missing or not ready, with the reason. */
   readonly bad: readonly string[];
   readonly definitions: number;
   readonly deployments: number;
 }
 
-/** Compares what an installation writes with what is in the cluster. */
+/** Compares the objects of an installation with those in the cluster. */
 export async function verifyInstalled(client: KubeClient, objects: readonly UntypedObject[]): Promise<Verification> {
   const good: string[] = [];
   const bad: string[] = [];
@@ -29,7 +29,7 @@ export async function verifyInstalled(client: KubeClient, objects: readonly Unty
 
 export type PlannedChange = "created" | "changed" | "unchanged";
 
-/** What applying an object would do, asked of the server without writing. */
+/** Asks the server, without writing, what applying an object would change. */
 export async function planObject(
   client: KubeClient,
   object: UntypedObject,

@@ -7,10 +7,13 @@ import { podObstacle, type PodObstacle } from "../kube/obstacles/index.ts";
 const lookEveryMs = 1_000;
 const logLines = 5;
 const maxLogCharacters = 2_000;
-/** A refusal by the API server (PodSecurity, a quota, a webhook) does not pass by itself. */
+/** A refusal by the API server (PodSecurity, a quota, a webhook) does not pass without help. */
 const refusalPatienceMs = 5_000;
 
-/** Looks for what keeps a workload's pods from starting, once a second at most. Clusters that refuse the question tell nothing. */
+/**
+ * Finds what keeps a workload's pods from starting. Looks at most once a second. Finds nothing if the cluster refuses
+ * the requests.
+ */
 export class WorkloadObstacles {
   readonly #client: KubeClient;
   readonly #clock: Clock;
@@ -25,7 +28,7 @@ export class WorkloadObstacles {
     this.#clock = clock;
   }
 
-  /** The obstacle as it is known, and whether it has lasted so long that waiting does not help. */
+  /** The current obstacle, and whether it has lasted so long that waiting does not help. */
   async look(): Promise<{ readonly obstacle: PodObstacle | undefined; readonly isFinal: boolean }> {
     const nowMs = this.#clock.steadyMs();
     if (nowMs - this.#lookedAtMs >= lookEveryMs) {
@@ -38,7 +41,7 @@ export class WorkloadObstacles {
     return { obstacle: this.#obstacle, isFinal: patienceMs !== undefined && nowMs - this.#sinceMs >= patienceMs };
   }
 
-  /** The last lines of the log of the container that crashed, to be put behind a message; empty when there are none. */
+  /** The last log lines of the crashed container, to append to a message. Empty if there are none. */
   async lastWords(): Promise<string> {
     const crashed = this.#obstacle?.crashed;
     if (crashed === undefined) return "";
@@ -59,7 +62,7 @@ export class WorkloadObstacles {
     return podObstacle(items) ?? (await this.#refusal(namespace));
   }
 
-  /** Pods that the API server does not let in exist nowhere: the controller tells of them. */
+  /** A pod that the API server refuses does not exist, so the controller's status has the reason. */
   async #refusal(namespace: string): Promise<PodObstacle | undefined> {
     const { kind = "", metadata } = this.#workload;
     const refused = (text: string): PodObstacle => ({
@@ -81,7 +84,7 @@ export class WorkloadObstacles {
   }
 }
 
-/** Two looks see the same obstacle when only a count or a time in its text differs. */
+/** The identity of an obstacle, without the counts and times in its text. */
 function kindOf(obstacle: PodObstacle | undefined): string {
   return obstacle === undefined ? "" : `${obstacle.patienceMs ?? ""} ${obstacle.hint ?? ""}`;
 }

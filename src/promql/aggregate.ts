@@ -11,7 +11,9 @@ interface Group {
 
 const groupings = new WeakMap<Aggregation, (labels: Labels) => Labels>();
 
-/** The labels that a series keeps in an aggregation; the same objects over the steps of a query. */
+/**
+ * The labels that a series keeps in an aggregation. The same inputs return the same objects at every step of a query.
+ */
 function groupLabels(aggregation: Aggregation): (labels: Labels) => Labels {
   let grouping = groupings.get(aggregation);
   if (grouping === undefined) {
@@ -24,7 +26,7 @@ function groupLabels(aggregation: Aggregation): (labels: Labels) => Labels {
   return grouping;
 }
 
-/** `parameter` is the first argument of those that take one. */
+/** `parameter` is the first argument of aggregations that have one. */
 export function aggregate(
   aggregation: Aggregation,
   samples: readonly Sample[],
@@ -63,7 +65,7 @@ function chosen(operator: "topk" | "bottomk" | "limitk", members: readonly Sampl
   return members.toSorted((a, b) => byValue(a.value, b.value, sign)).slice(0, count);
 }
 
-/** What is no number comes last, whichever way the others go. */
+/** NaN sorts last in both directions. */
 export function byValue(a: number, b: number, sign: 1 | -1): number {
   if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(a)) - Number(Number.isNaN(b));
   return a === b ? 0 : a < b ? -sign : sign;
@@ -78,7 +80,7 @@ function countValues(groups: readonly Group[], label: string): Sample[] {
   });
 }
 
-/** As Prometheus writes numbers. */
+/** Formats a number like Prometheus. */
 export function numberText(value: number): string {
   if (value === Infinity) return "+Inf";
   if (value === -Infinity) return "-Inf";

@@ -2,7 +2,7 @@ import { nearestName } from "../base/index.ts";
 import { aggregationParameters, functionSignatures } from "./function-signatures.ts";
 import { isComparison, isSetOperator, type Binary, type Expression, type ValueType } from "./syntax.ts";
 
-/** With their articles, for messages. */
+/** The names of types with their articles, for messages. */
 export const typeNames: Readonly<Record<ValueType, string>> = {
   scalar: "a scalar",
   string: "a string",
@@ -10,7 +10,7 @@ export const typeNames: Readonly<Record<ValueType, string>> = {
   matrix: "a range vector",
 };
 
-/** What evaluating it answers. */
+/** The type of an expression's value. */
 export function typeOf(expression: Expression): ValueType {
   switch (expression.type) {
     case "number":
@@ -37,7 +37,7 @@ export function unknownFunction(name: string): string {
   return `the function ${name} is not supported${near === undefined ? "" : `; did you mean ${near}?`}`;
 }
 
-/** What is wrong with a call, if anything. */
+/** The fault of a call, if any. */
 export function checkCall(name: string, args: readonly Expression[]): string | undefined {
   const signature = functionSignatures.get(name);
   if (signature === undefined) return unknownFunction(name);
@@ -57,7 +57,7 @@ export function checkCall(name: string, args: readonly Expression[]): string | u
 export interface CheckedAggregation {
   readonly fault?: string;
   readonly parameter: Expression | undefined;
-  /** Undefined exactly when there is a fault. */
+  /** Undefined if and only if there is a fault. */
   readonly expression: Expression | undefined;
 }
 

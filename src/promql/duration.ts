@@ -10,7 +10,7 @@ const unitsMs: Readonly<Record<string, number>> = {
 const whole = /^(?:\d+(?:y|w|d|h|ms|m|s))+$/;
 const part = /(\d+)(y|w|d|h|ms|m|s)/g;
 
-/** Prometheus' durations, `1h30m`; in milliseconds. Undefined for anything else. */
+/** Parses a Prometheus duration such as `1h30m` to milliseconds. Undefined if invalid. */
 export function parseDurationMs(text: string): number | undefined {
   if (text === "0") return 0;
   if (!whole.test(text)) return undefined;
@@ -19,7 +19,7 @@ export function parseDurationMs(text: string): number | undefined {
   return sum;
 }
 
-/** A number as PromQL writes it: decimal, hexadecimal, with underscores, or a duration, which counts in seconds. */
+/** Parses a PromQL number: decimal, hexadecimal, with underscores, or a duration, which counts in seconds. */
 export function parseNumber(text: string): number | undefined {
   const sign = text.startsWith("-") ? -1 : 1;
   const bare = text.replace(/^[-+]/, "").trim().toLowerCase();

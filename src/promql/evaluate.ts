@@ -11,23 +11,25 @@ import type { Call, Expression, RangeSelector, Selector, Subquery } from "./synt
 import type { Point, QueryValue, RangeSeries, Sample } from "./values.ts";
 
 export interface EvaluationOptions {
-  /** How far back the last sample of a series still counts as its value. */
+  /** The age up to which the last sample of a series still counts as its value. */
   readonly lookbackMs?: number;
-  /** Of subqueries that name none. */
+  /** The step of subqueries that name none. */
   readonly defaultStepMs?: number;
-  /** Samples that one query may touch at once. */
+  /** The number of samples that one query may load at once. */
   readonly maxSamples?: number;
-  /** Called before each step; throws to end the evaluation. */
+  /** Called before each step. Throws to end the evaluation. */
   readonly checkpoint?: () => void;
 }
 
 const defaultLookbackMs = 300_000;
 const defaultStepMs = 60_000;
 const defaultMaxSamples = 50_000_000;
-/** Steps of one query; more are refused, as by Prometheus. */
+/** The number of steps of one query. As in Prometheus, more are refused. */
 export const maxPoints = 11_000;
 
-/** The value at one time. Throws a user error when the query is wrong for the data (many-to-many matching, duplicates). */
+/**
+ * The value at one time. Throws a user error if the data does not fit the query (many-to-many matching, duplicates).
+ */
 export function evaluateAt(
   expression: Expression,
   source: SampleSource,
@@ -192,7 +194,7 @@ class Evaluation {
       sampleTimes: (selector) =>
         this.#instant(selector, timeMs).map(({ labels, timestampMs }) => ({ labels, value: timestampMs / 1000 })),
     });
-    // Several metrics may be left with the same labels once their names are gone.
+    // Without their names, several metrics may have the same labels.
     refuseDuplicates(answer);
     return answer;
   }
@@ -235,7 +237,7 @@ class Evaluation {
     const stepMs = subquery.stepMs ?? this.#defaultStepMs;
     const endMs = shiftedMs(subquery, timeMs, this.#times);
     const startMs = endMs - subquery.rangeMs;
-    // Steps stand at multiples of the step since 1970, whenever the query is asked.
+    // Steps are multiples of the step since 1970, whenever the query runs.
     const firstMs = (Math.floor(startMs / stepMs) + 1) * stepMs;
     if (subquery.rangeMs / stepMs > maxPoints)
       throw userError("bad-query", `a subquery of more than ${maxPoints} steps`, { hint: "take a greater step" });

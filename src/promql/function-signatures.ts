@@ -2,9 +2,9 @@ import type { ValueType } from "./syntax.ts";
 
 export interface Signature {
   readonly args: readonly ValueType[];
-  /** How many of the last arguments may be left out. */
+  /** The number of trailing arguments that may be omitted. */
   readonly optional: number;
-  /** The last argument may come any number of times, also never. */
+  /** Whether the last argument may occur any number of times, including never. */
   readonly variadic: boolean;
   readonly result: ValueType;
 }
@@ -67,7 +67,7 @@ const perRange = [
   "ts_of_min_over_time",
 ];
 
-/** Every function that a query may call. Those of native histograms are not among them: what is scraped as text has none. */
+/** All functions of queries. Those for native histograms are absent, because the text format has no such histograms. */
 export const functionSignatures: ReadonlyMap<string, Signature> = new Map([
   ...perVector.map((name) => [name, signature("vector", ["vector"])] as const),
   ...ofVector.map((name) => [name, signature("vector", ["vector"])] as const),
@@ -91,7 +91,7 @@ export const functionSignatures: ReadonlyMap<string, Signature> = new Map([
   ["vector", signature("vector", ["scalar"])],
 ]);
 
-/** Aggregations by the type of their first argument. */
+/** Aggregations, with the type of their first argument. */
 export const aggregationParameters: ReadonlyMap<string, "scalar" | "string" | undefined> = new Map([
   ["sum", undefined],
   ["avg", undefined],

@@ -11,7 +11,7 @@ import { quantile, regression } from "./statistics.ts";
 import type { Call, Expression, Selector } from "./syntax.ts";
 import type { Sample } from "./values.ts";
 
-/** How a function gets its arguments, at the time of evaluation. */
+/** Provides the arguments of a function during evaluation. */
 export interface CallContext {
   readonly timeMs: number;
   scalar(expression: Expression): number;
@@ -85,7 +85,7 @@ const functions: ReadonlyMap<string, VectorFunction> = new Map<string, VectorFun
   ["vector", (call, context) => [{ labels: noLabels, value: context.scalar(argument(call, 0)) }]],
 ]);
 
-/** The answer of a function that gives an instant vector. */
+/** The result of a function that returns an instant vector. */
 export function callFunction(call: Call, context: CallContext): readonly Sample[] {
   const { name } = call;
   const own = functions.get(name);
@@ -124,7 +124,7 @@ function overWindows(context: CallContext, range: Expression, of: RangeFunction,
   return samples;
 }
 
-/** One sample, with the labels that the selector asks for by `=`, when nothing was found. */
+/** If nothing was found: one sample with the labels that the selector requires by `=`. */
 function absent(call: Call, isAbsent: boolean): Sample[] {
   if (!isAbsent) return [];
   const [target] = call.args;
@@ -149,7 +149,7 @@ function clamp(call: Call, context: CallContext, least: number, most: number): S
 
 function round(call: Call, context: CallContext): Sample[] {
   const to = call.args.length > 1 ? context.scalar(argument(call, 1)) : 1;
-  // The inverse keeps 0.1 from turning 2.3 into 2.3000000000000003.
+  // Multiply by the inverse, because 0.1 would turn 2.3 into 2.3000000000000003.
   const inverse = 1 / to;
   return context
     .vector(argument(call, 0))

@@ -9,7 +9,7 @@ interface Bucket {
 
 const withoutBound = remembered((labels) => without(labels, new Set(["le", metricName])));
 
-/** One quantile a histogram, of its buckets' counts by `le`; what has no such label is left out. */
+/** One quantile for each histogram, from its bucket counts by `le`. Skips samples without that label. */
 export function histogramQuantile(rank: number, samples: readonly Sample[]): Sample[] {
   const histograms = new Map<string, { readonly labels: Labels; readonly buckets: Bucket[] }>();
   for (const sample of samples) {
@@ -25,8 +25,8 @@ export function histogramQuantile(rank: number, samples: readonly Sample[]): Sam
 }
 
 /**
- * Within the bucket that holds the rank, values are taken to be spread evenly; the first bucket begins at zero when its
- * bound is positive, and the last, open one answers its lower bound. NaN without an open bucket or without observations.
+ * Assumes that values are spread evenly within a bucket. The first bucket begins at zero if its bound is positive. The
+ * last, open bucket returns its lower bound. NaN without an open bucket or without observations.
  */
 function quantileOf(rank: number, found: readonly Bucket[]): number {
   if (Number.isNaN(rank)) return NaN;
@@ -57,7 +57,7 @@ function merged(found: readonly Bucket[]): Bucket[] {
   return buckets;
 }
 
-/** Buckets that were scraped or summed at slightly different moments may go down; they never do in truth. */
+/** Buckets that were scraped or summed at slightly different moments may decrease, although real ones never do. */
 function monotonic(buckets: Bucket[]): Bucket[] {
   let most = -Infinity;
   for (const bucket of buckets) {

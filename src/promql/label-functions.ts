@@ -35,7 +35,9 @@ function checkName(name: string, label: string): void {
 
 const reference = /\$(?:\$|(\w+)|\{(\w+)\})/g;
 
-/** The replacement with `$1`, `${1}` and `${name}` filled in; undefined when the whole text does not match. */
+/**
+ * The replacement with `$1`, `${1}` and `${name}` filled in. Undefined if the expression does not match the whole text.
+ */
 export function expand(expression: RE2JS, text: string, replacement: string): string | undefined {
   const matcher = expression.matcher(text);
   if (!matcher.matches()) return undefined;

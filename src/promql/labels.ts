@@ -1,11 +1,14 @@
-/** Labels of one series, the metric's name under `__name__`, in the order of their names. No value is empty: that is the same as no label. */
+/**
+ * The labels of one series, sorted by name, with the metric's name under `__name__`. No value is empty, because that
+ * equals an absent label.
+ */
 export type Labels = ReadonlyMap<string, string>;
 
 export const metricName = "__name__";
 
 const keys = new WeakMap<Labels, string>();
 
-/** Later entries win over earlier ones of the same name. */
+/** Later entries override earlier ones with the same name. */
 export function labelsOf(entries: Iterable<readonly [string, string]>): Labels {
   const values = new Map(entries);
   return new Map([...values].filter(([, value]) => value !== "").sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -13,7 +16,7 @@ export function labelsOf(entries: Iterable<readonly [string, string]>): Labels {
 
 export const noLabels: Labels = new Map();
 
-/** The same text for the same labels, whatever made them. */
+/** A text that is equal for equal labels. */
 export function labelsKey(labels: Labels): string {
   let key = keys.get(labels);
   if (key === undefined) {
@@ -28,7 +31,7 @@ export function labelsObject(labels: Labels): Record<string, string> {
   return Object.fromEntries(labels);
 }
 
-/** `name{label="value",…}`, as Prometheus writes a series. */
+/** Formats a series like Prometheus: `name{label="value",…}`. */
 export function labelsText(labels: Labels): string {
   const name = labels.get(metricName) ?? "";
   const others = [...labels]
@@ -37,7 +40,7 @@ export function labelsText(labels: Labels): string {
   return others.length === 0 && name !== "" ? name : `${name}{${others.join(", ")}}`;
 }
 
-/** A function of labels whose answers are kept as long as what they were made of. */
+/** Caches the results of a function of labels, for as long as its inputs live. */
 export function remembered(make: (labels: Labels) => Labels): (labels: Labels) => Labels {
   const made = new WeakMap<Labels, Labels>();
   return (labels) => {
@@ -62,7 +65,7 @@ export function only(labels: Labels, names: ReadonlySet<string>): Labels {
   return new Map([...labels].filter(([name]) => names.has(name)));
 }
 
-/** An empty value takes the label away. */
+/** An empty value removes the label. */
 export function withLabel(labels: Labels, name: string, value: string): Labels {
   return labelsOf([...labels, [name, value]]);
 }

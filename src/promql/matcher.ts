@@ -3,7 +3,7 @@ import { messageOf, userError } from "../base/index.ts";
 
 export type MatchOperator = "=" | "!=" | "=~" | "!~";
 
-/** What a selector asks of one label; a label that is not there counts as empty. */
+/** A condition on one label. An absent label counts as empty. */
 export interface Matcher {
   readonly name: string;
   readonly operator: MatchOperator;
@@ -11,7 +11,7 @@ export interface Matcher {
   readonly matches: (value: string) => boolean;
 }
 
-/** Throws a user error when the value of `=~` or `!~` is no RE2 expression. */
+/** Throws a user error if the value of `=~` or `!~` is no valid RE2 expression. */
 export function createMatcher(name: string, operator: MatchOperator, value: string): Matcher {
   return { name, operator, value, matches: predicateOf(operator, value) };
 }
@@ -31,7 +31,7 @@ function predicateOf(operator: MatchOperator, value: string): (value: string) =>
   }
 }
 
-/** Bounds what one selector remembers of the values that it has seen. */
+/** Bounds the number of values that one selector remembers. */
 const maxRemembered = 10_000;
 
 function wholeMatch(expression: string): (value: string) => boolean {
@@ -46,7 +46,7 @@ function wholeMatch(expression: string): (value: string) => boolean {
   };
 }
 
-/** RE2, anchored at both ends, with a dot that matches line breaks: what Prometheus' labels are matched by. */
+/** Compiles an RE2 expression like Prometheus: anchored at both ends, with a dot that matches line breaks. */
 export function compileWhole(expression: string): RE2JS {
   try {
     return RE2JS.compile(`^(?:${expression})$`, RE2JS.DOTALL);

@@ -10,10 +10,10 @@ import type { BinaryOperator, Expression, Matching, Selector, TimeShift } from "
 
 /** Longer queries are refused. */
 const maxQueryCharacters = 100_000;
-/** Deeper ones too; evaluation recurses. */
+/** More deeply nested queries are refused, because evaluation recurses. */
 const maxDepth = 200;
 
-/** Reads a query by Prometheus' own grammar. Throws a user error that names the place when it is no valid query. */
+/** Parses a query by Prometheus' own grammar. Throws a user error with the position if it is invalid. */
 export function parseQuery(text: string): Expression {
   if (text.length > maxQueryCharacters)
     throw userError("bad-query", `the query has ${text.length} characters, ${maxQueryCharacters} are allowed`);
@@ -57,7 +57,7 @@ class QueryReader {
     );
   }
 
-  /** What the grammar does not expect; behind a name, a parenthesis means a function that it does not know. */
+  /** The error for something that the grammar does not expect. A parenthesis after a name means an unknown function. */
   unexpected(from: number, to: number): Error {
     const [, name] = /([a-zA-Z_]\w*)\s*$/.exec(this.#text.slice(0, from)) ?? [];
     const isCall = name !== undefined && this.#text.slice(from).trimStart().startsWith("(");
@@ -292,7 +292,7 @@ class QueryReader {
     return expression;
   }
 
-  /** The grammar takes a sign for a part of its number; before a power it belongs to the whole power. */
+  /** The grammar treats a sign as part of its number. Before a power it applies to the whole power. */
   #signed(node: SyntaxNode, expression: Expression): Expression {
     if (expression.type !== "binary" || expression.operator !== "^" || expression.left.type !== "number")
       return expression;

@@ -2,22 +2,22 @@ import type { RangeWindow } from "./range-window.ts";
 import { quantile, regression, spread } from "./statistics.ts";
 import type { Point } from "./values.ts";
 
-/** Undefined: the series has no answer. */
+/** Undefined if the series has no result. */
 export type RangeFunction = (window: RangeWindow) => number | undefined;
 
-/** How a rate is made of the samples of a window: of a counter, and per second. */
+/** How to compute a rate from the samples of a window: as a counter, and per second. */
 interface RateForm {
   readonly counter: boolean;
   readonly perSecond: boolean;
 }
 
-/** Samples lie this many average distances from the window's edge at most to count as reaching it. */
+/** Samples at most this many average intervals from the window's edge count as reaching it. */
 const edgeDistances = 1.1;
 
 /**
- * The change over the whole window, of what its samples show of it. Up to an edge that is about one distance between
- * samples away the change goes on; a series that begins or ends within the window is taken half a distance further, and
- * a counter never below zero.
+ * Extrapolates the change over the samples to the whole window. The change continues up to an edge that is about one
+ * interval away. A series that begins or ends within the window is extended by half an interval, and a counter never
+ * below zero.
  */
 function extrapolated({ points, startMs, endMs }: RangeWindow, { counter, perSecond }: RateForm): number | undefined {
   const [first] = points;
@@ -34,7 +34,7 @@ function extrapolated({ points, startMs, endMs }: RangeWindow, { counter, perSec
   return perSecond ? whole / ((endMs - startMs) / 1000) : whole;
 }
 
-/** A counter that went down began again at zero. */
+/** A counter that decreased was reset to zero. */
 function counterIncrease(points: readonly Point[]): number {
   let increase = 0;
   let previous: number | undefined;
@@ -83,7 +83,7 @@ function changesWhere(changed: (previous: number, value: number) => boolean): Ra
   };
 }
 
-/** The point that none beats, the last of equals. */
+/** The point that no other beats. The last one if several are equal. */
 function extreme(points: readonly Point[], beats: (value: number, best: number) => boolean): Point | undefined {
   return points.reduce<Point | undefined>(
     (best, point) => (best === undefined || Number.isNaN(best.value) || beats(point.value, best.value) ? point : best),

@@ -1,22 +1,25 @@
 import type { Labels } from "./labels.ts";
 import type { Matcher } from "./matcher.ts";
 
-/** The samples of one series between two times, in the order of time; `timesMs` and `values` are of one length. */
+/** The samples of one series between two times, in order of time. `timesMs` and `values` have the same length. */
 export interface SeriesSlice {
   readonly labels: Labels;
   readonly timesMs: ArrayLike<number>;
   readonly values: ArrayLike<number>;
-  /** When the series was found to have ended, in order; what lies before is not looked back to from after. */
+  /** The times at which the series had ended, in order. A lookback does not cross them. */
   readonly staleMs: readonly number[];
 }
 
-/** Where an evaluation gets samples from. */
+/** The source of samples for an evaluation. */
 export interface SampleSource {
-  /** Series that all matchers match, each once, with their samples in (fromMs, toMs]; series without any may be left out. */
+  /**
+   * The series that all matchers match, each once, with their samples in (fromMs, toMs]. Series without samples may be
+   * absent.
+   */
   select(matchers: readonly Matcher[], fromMs: number, toMs: number): readonly SeriesSlice[];
 }
 
-/** The index of the last time that is at or before `timeMs`, or -1. */
+/** The index of the last time at or before `timeMs`, or -1. */
 export function indexAtOrBefore(timesMs: ArrayLike<number>, timeMs: number): number {
   let low = 0;
   let high = timesMs.length;

@@ -1,6 +1,6 @@
 import type { Expression, Selector, TimeShift } from "./syntax.ts";
 
-/** The times between which a whole query is evaluated; the same for a query at one time. */
+/** The time range of a whole query. Both are equal for an instant query. */
 export interface QueryTimes {
   readonly startMs: number;
   readonly endMs: number;
@@ -11,13 +11,13 @@ export interface SelectionWindow {
   readonly toMs: number;
 }
 
-/** When a shifted part is looked up, for an evaluation at `timeMs`. */
+/** The time at which a shifted part is looked up, for an evaluation at `timeMs`. */
 export function shiftedMs({ offsetMs, at }: TimeShift, timeMs: number, { startMs, endMs }: QueryTimes): number {
   const base = at === undefined ? timeMs : at === "start" ? startMs : at === "end" ? endMs : at;
   return base - offsetMs;
 }
 
-/** The times, (from, to], between which each selector of a query needs samples, whatever step it is evaluated at. */
+/** The range (from, to] from which each selector of a query needs samples, at any step. */
 export function selectionWindows(
   expression: Expression,
   times: QueryTimes,

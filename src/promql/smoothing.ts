@@ -1,4 +1,4 @@
-/** Holt's linear method: the last value as smoothed, with the trend of all. Undefined for fewer than two values. */
+/** Holt's linear method: the last smoothed value, with the trend of all. Undefined for fewer than two values. */
 export function doubleExponentialSmoothing(
   values: readonly number[],
   smoothing: number,

@@ -1,4 +1,4 @@
-/** The quantile of some values, interpolated between the two next to it; infinite for a rank outside of 0 to 1. */
+/** A quantile of values, interpolated between its two neighbours. Infinite for a rank outside 0 to 1. */
 export function quantile(rank: number, values: readonly number[]): number {
   if (values.length === 0 || Number.isNaN(rank)) return NaN;
   if (rank < 0) return -Infinity;
@@ -11,19 +11,19 @@ export function quantile(rank: number, values: readonly number[]): number {
   return lower * (1 - weight) + upper * weight;
 }
 
-/** The variance of a whole population. */
+/** The population variance. */
 export function spread(values: readonly number[]): number {
   const mean = values.reduce((total, value) => total + value, 0) / values.length;
   return values.reduce((total, value) => total + (value - mean) ** 2, 0) / values.length;
 }
 
-/** Slope a second and value at `originMs` of the straight line nearest to some points; at least two. */
+/** The straight line closest to at least two points: its slope per second, and its value at `originMs`. */
 export function regression(
   points: readonly { readonly timestampMs: number; readonly value: number }[],
   originMs: number,
 ): { readonly slope: number; readonly intercept: number } {
   const first = points[0]?.value ?? NaN;
-  // A constant has no slope, and sums of products would give it one by rounding.
+  // A constant has slope 0, which rounding in the sums would change.
   if (points.every(({ value }) => value === first)) return { slope: 0, intercept: first };
   let sumX = 0;
   let sumY = 0;

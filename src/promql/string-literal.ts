@@ -12,7 +12,9 @@ const simple: Readonly<Record<string, string>> = {
 };
 const escape = /\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|([\s\S]?))/g;
 
-/** A string of PromQL without its quotes and escapes, which are Go's; nothing is escaped between backticks. Undefined when it is incomplete. */
+/**
+ * Decodes a PromQL string, whose quotes and escapes are Go's. Backticks have no escapes. Undefined if it is incomplete.
+ */
 export function unquote(text: string): string | undefined {
   const quote = text[0];
   if (text.length < 2 || !text.endsWith(quote ?? "")) return undefined;

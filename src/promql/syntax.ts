@@ -1,6 +1,6 @@
 import type { Matcher } from "./matcher.ts";
 
-/** A query as evaluated; parentheses are gone, names of metrics are matchers of `__name__`. */
+/** A query ready for evaluation: without parentheses, and with metric names as matchers of `__name__`. */
 export type Expression =
   | NumberLiteral
   | StringLiteral
@@ -22,10 +22,10 @@ export interface StringLiteral {
   readonly value: string;
 }
 
-/** When something is looked up: shifted into the past by `offsetMs`, from the time of evaluation or from a fixed one. */
+/** The time of a lookup: `offsetMs` before the evaluation time or before a fixed time. */
 export interface TimeShift {
   readonly offsetMs: number;
-  /** Milliseconds since 1970; `start` and `end` are those of the whole query. */
+  /** Milliseconds since 1970. `start` and `end` refer to the whole query. */
   readonly at: number | "start" | "end" | undefined;
 }
 
@@ -44,7 +44,7 @@ export interface Subquery extends TimeShift {
   readonly type: "subquery";
   readonly expression: Expression;
   readonly rangeMs: number;
-  /** Undefined: the default step of whoever evaluates. */
+  /** Undefined: the evaluator's default step. */
   readonly stepMs: number | undefined;
 }
 
@@ -60,17 +60,17 @@ export interface Aggregation {
   readonly parameter: Expression | undefined;
   readonly expression: Expression;
   readonly grouping: ReadonlySet<string>;
-  /** `without`: all labels but those of `grouping`. */
+  /** `without`: all labels except those of `grouping`. */
   readonly without: boolean;
 }
 
 export interface Matching {
-  /** `on` these labels, or `ignoring` them. */
+  /** Matches `on` these labels, or `ignoring` them. */
   readonly on: boolean;
   readonly labels: ReadonlySet<string>;
-  /** The side of which several may match one of the other. */
+  /** The side on which several series may match one of the other side. */
   readonly many: "left" | "right" | undefined;
-  /** Labels that the many side takes over from the other. */
+  /** Labels that the many side copies from the other side. */
   readonly include: readonly string[];
 }
 
@@ -79,7 +79,7 @@ export interface Binary {
   readonly operator: BinaryOperator;
   readonly left: Expression;
   readonly right: Expression;
-  /** A comparison answers 0 or 1 instead of filtering. */
+  /** The comparison returns 0 or 1 instead of filtering. */
   readonly bool: boolean;
   readonly matching: Matching;
 }

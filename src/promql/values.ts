@@ -12,7 +12,7 @@ export interface Point {
 
 export interface RangeSeries {
   readonly labels: Labels;
-  /** In the order of time. */
+  /** In order of time. */
   readonly points: readonly Point[];
 }
 

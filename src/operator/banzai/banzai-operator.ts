@@ -18,11 +18,11 @@ import { answerRemoteIstios } from "./remote-istios.ts";
 
 export interface BanzaiOperatorOptions {
   readonly client: KubeClient;
-  /** `1.6`: the release whose Istio objects this operator looks after; it leaves all others alone. */
+  /** The minor release whose Istio objects this operator manages, such as `1.6`. It ignores all others. */
   readonly minor: string;
-  /** This release's, for objects that name none. */
+  /** The images of this release, for objects that name none. */
   readonly images: ReleaseImages;
-  /** Definitions of Istio's kinds, which a first control plane brings. */
+  /** CustomResourceDefinitions of Istio's kinds, which the first control plane installs. */
   readonly definitions: () => Promise<readonly UntypedObject[]>;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
@@ -44,16 +44,19 @@ const ownedKinds = [
 const managedBy = "app.kubernetes.io/managed-by=banzai-istio-operator";
 const retryMaxMs = 5000;
 
-/** Banzai Cloud's operator of one minor release: Istio objects become control planes, MeshGateway objects gateways. */
+/**
+ * Banzai Cloud's operator for one minor release. Istio objects become control planes, and MeshGateway objects become
+ * gateways.
+ */
 export class BanzaiOperator {
   readonly #options: BanzaiOperatorOptions;
   readonly #world: BanzaiWorld;
   readonly #events: EventRecorder;
   readonly #controlPlanes: Reconciler;
   readonly #gateways: Reconciler;
-  /** By the object's uid, the version for which it was told that it is skipped. */
+  /** The version for which each object was reported as skipped, by uid. */
   readonly #skipped = new Map<string, string>();
-  /** By the object's uid, what it was told last about its settings. */
+  /** The last warning about each object's settings, by uid. */
   readonly #warned = new Map<string, string>();
 
   constructor(options: BanzaiOperatorOptions) {
@@ -139,7 +142,7 @@ export class BanzaiOperator {
     return typeof version === "string" && minorOf(version) === this.#options.minor;
   }
 
-  /** An object that no running operator looks after would wait forever without a word. */
+  /** Without a message, the author of an object that no running operator manages would wait forever. */
   #tellForeign(istio: IstioObject, type: "set" | "delete"): void {
     const version = istio.spec?.["version"];
     if (type === "delete") {
@@ -177,7 +180,7 @@ export class BanzaiOperator {
       this.#gateways.add(`${metadata.namespace ?? ""}/${gateway}`);
       return;
     }
-    // `<name>.<namespace>`, in which the dots of a name are dashes.
+    // `<name>.<namespace>`, in which dashes replace the dots of a name.
     const [name = "", namespace = ""] = (metadata.labels?.["istio.io/rev"] ?? "").split(".");
     for (const istio of this.#world.istios.list()) {
       if (istio.metadata.namespace === namespace && istio.metadata.name?.replaceAll(".", "-") === name)

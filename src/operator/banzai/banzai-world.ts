@@ -10,7 +10,7 @@ type ObjectOf<Kind> = Kind extends KindDefinition<infer Value> ? Value : never;
 export type IstioObject = ObjectOf<typeof banzaiIstioKind>;
 export type MeshGatewayObject = ObjectOf<typeof banzaiMeshGatewayKind>;
 
-/** What the reconcilers of an operator share. */
+/** Shared by the reconcilers of an operator. */
 export interface BanzaiWorld {
   readonly client: KubeClient;
   readonly clock: Clock;
@@ -20,13 +20,13 @@ export interface BanzaiWorld {
   readonly gateways: Informer<MeshGatewayObject>;
   readonly namespaces: Informer<KubernetesObject>;
   readonly owned: OwnedObjects;
-  /** For objects that name no images. */
+  /** The images for objects that name none. */
   readonly images: ReleaseImages;
-  /** Definitions of Istio's kinds. */
+  /** CustomResourceDefinitions of Istio's kinds. */
   readonly definitions: () => Promise<readonly UntypedObject[]>;
-  /** Whether the object's version is of the minor release that this operator looks after. */
+  /** Whether the object's version belongs to the minor release that this operator manages. */
   readonly isOurs: (istio: IstioObject) => boolean;
-  /** Tells, once, what of an object's settings does nothing. */
+  /** Reports settings of an object that have no effect, once. */
   readonly warn: (istio: IstioObject, message: string) => void;
   readonly gatewayAddressesOf: (istio: BanzaiIstio) => string[];
 }

@@ -31,7 +31,10 @@ export const finalizer = "istio-operator.finializer.banzaicloud.io";
 const retryMs = 1000;
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 
-/** Brings one Istio object's control plane to what it says. Answers after how many milliseconds to look again, if at all. */
+/**
+ * Brings the control plane of one Istio object to its spec. Returns the milliseconds until the next look, if one is
+ * needed.
+ */
 export async function reconcileControlPlane(world: BanzaiWorld, key: string): Promise<number | void> {
   const raw = world.istios.get(key);
   if (raw === undefined || (hasRelease(raw) && !world.isOurs(raw))) return;
@@ -56,7 +59,7 @@ export async function reconcileControlPlane(world: BanzaiWorld, key: string): Pr
   }
 }
 
-/** One without a release belongs to no operator: whichever runs says what is wrong with it. */
+/** An object without a release belongs to no operator, so any running operator reports the fault. */
 export function hasRelease({ spec }: IstioObject): boolean {
   const version = spec?.["version"];
   return typeof version === "string" && isRelease(version);
@@ -91,11 +94,12 @@ async function bringUp(world: BanzaiWorld, istio: BanzaiIstio): Promise<number |
   await writeGateways(world, istio);
   for (const object of objects) {
     const missing = object.kind === "Deployment" ? await readinessCheck(object, world.client)?.() : undefined;
-    // Webhooks lead nowhere until it answers; its Deployment's next change brings us back.
+    // Webhooks must not lead to a control plane that does not answer. The Deployment's next change triggers another
+    // round.
     if (missing !== undefined) return retryMs;
   }
   for (const object of objects) if (webhookKinds.has(object.kind ?? "")) await world.owned.apply(object);
-  // Who sees the labels may count on injection.
+  // Label namespaces last, because a label promises injection.
   await labelNamespaces(world, istio, false);
   const addresses = world.gatewayAddressesOf(istio);
   await setStatus(world, istio, {
@@ -115,7 +119,7 @@ function istioReference({ metadata }: BanzaiIstio): OwnerReference {
   };
 }
 
-/** What is in the owner's namespace goes with it by itself; the rest the finalizer finds by its labels. */
+/** Objects in the owner's namespace are deleted with it. The finalizer finds the others by their labels. */
 export function ownedBy(object: UntypedObject, owner: OwnerReference, namespace: string | undefined): UntypedObject {
   return object.metadata.namespace === namespace
     ? { ...object, metadata: { ...object.metadata, ownerReferences: [owner] } }
@@ -130,7 +134,7 @@ async function addFinalizer({ client }: BanzaiWorld, { metadata }: BanzaiIstio):
   });
 }
 
-/** Istio's kinds, where nobody has brought them; newer definitions of somebody else stay as they are. */
+/** Installs Istio's kinds if they are missing. Leaves newer definitions of another installer. */
 async function ensureDefinitions({ client, definitions, fieldManager }: BanzaiWorld): Promise<void> {
   for (const definition of await definitions()) {
     if ((await client.get(customResourceDefinitionKind, definition.metadata.name ?? "")) === undefined) {
@@ -147,7 +151,7 @@ const authenticationKind = {
   namespaced: true,
 } as const;
 
-/** The mesh-wide policy of `meshPolicy.mtlsMode`; PERMISSIVE is what holds without one. */
+/** The mesh-wide policy for `meshPolicy.mtlsMode`. Without a policy, PERMISSIVE applies. */
 async function authenticationPolicy({ client, fieldManager }: BanzaiWorld, istio: BanzaiIstio): Promise<void> {
   const { mtlsMode, global } = istio.spec;
   const { namespace = "" } = istio.metadata;
@@ -158,7 +162,7 @@ async function authenticationPolicy({ client, fieldManager }: BanzaiWorld, istio
     if (isOurs) await client.delete(authenticationKind, "default", namespace);
     return;
   }
-  // A policy of the user's wins.
+  // A user's policy takes precedence.
   if (found !== undefined && !isOurs) return;
   const policy: UntypedObject = {
     apiVersion: apiVersionOf(authenticationKind),
@@ -169,7 +173,7 @@ async function authenticationPolicy({ client, fieldManager }: BanzaiWorld, istio
   await client.apply(authenticationKind, policy, { fieldManager, force: true });
 }
 
-/** Writes the MeshGateways that the object asks for. One that has been moved to another control plane is never taken back. */
+/** Writes the MeshGateways of the object. Never takes back one that was moved to another control plane. */
 async function writeGateways(world: BanzaiWorld, istio: BanzaiIstio): Promise<void> {
   const { client, fieldManager } = world;
   const { name, namespace = "" } = istio.metadata;
@@ -203,7 +207,9 @@ async function labelNamespaces(
   }
 }
 
-/** Removes what no owner reference reaches, webhooks first, then lets the object go; what it owns follows. */
+/**
+ * Removes what owner references do not cover, webhooks first. Then releases the object, and its owned objects follow.
+ */
 async function finalize(world: BanzaiWorld, istio: BanzaiIstio): Promise<void> {
   const { client, log } = world;
   const { metadata } = istio;

@@ -17,11 +17,11 @@ import type { BanzaiWorld, IstioObject, MeshGatewayObject } from "./banzai-world
 import { hasRelease, ownedBy } from "./control-plane-reconciler.ts";
 
 const retryMs = 1000;
-/** How long a Deployment that is let go may take to go. */
+/** The time for a released Deployment to disappear. */
 const goneTimeoutMs = 10_000;
 const pollMs = 20;
 
-/** Brings one MeshGateway's Deployment and Service to what it says, for the control plane that it names. */
+/** Brings the Deployment and Service of one MeshGateway to its spec, for the control plane that it names. */
 export async function reconcileGateway(world: BanzaiWorld, key: string): Promise<number | void> {
   const raw = world.gateways.get(key);
   if (raw === undefined || raw.metadata.deletionTimestamp !== undefined) return;
@@ -43,7 +43,7 @@ export async function reconcileGateway(world: BanzaiWorld, key: string): Promise
     });
   if (!world.isOurs(related) || related.metadata.deletionTimestamp !== undefined) return;
   const { value: istio } = parseBanzaiIstio(related);
-  // The control plane's own status says what is wrong with it.
+  // The control plane's own status has the fault.
   if (istio === undefined) return;
   try {
     return await bringUp(world, gateway, istio);
@@ -54,7 +54,7 @@ export async function reconcileGateway(world: BanzaiWorld, key: string): Promise
   }
 }
 
-/** The control plane that the gateway names, or the oldest of the cluster. */
+/** The control plane that the gateway names, or the oldest one in the cluster. */
 function relatedIstio({ istios }: BanzaiWorld, { spec }: BanzaiMeshGateway): IstioObject | undefined {
   const { istioControlPlane: named } = spec;
   if (named !== undefined) return istios.get(`${named.namespace}/${named.name}`);
@@ -101,8 +101,8 @@ async function bringUp(world: BanzaiWorld, gateway: BanzaiMeshGateway, istio: Ba
 }
 
 /**
- * A gateway that has moved belongs to the control plane it moved to: with its first owner it would be deleted. One that
- * nobody owns was made by a user, and stays the user's.
+ * A moved gateway belongs to its new control plane. Otherwise it would be deleted with its first owner. A gateway
+ * without an owner was made by a user and stays the user's.
  */
 async function moveOwnership(
   { client, log }: BanzaiWorld,
@@ -125,7 +125,10 @@ async function moveOwnership(
   });
 }
 
-/** A Deployment's selector cannot change: the one of the revision before is deleted, and its pods stay and serve. */
+/**
+ * The selector of a Deployment cannot change. Delete the previous revision's Deployment, and let its pods stay and
+ * serve.
+ */
 async function letGoOfOther({ client, clock, owned, log }: BanzaiWorld, wanted: UntypedObject): Promise<void> {
   const { name = "", namespace } = wanted.metadata;
   const found = await client.get(deploymentKind, name, namespace);
@@ -158,7 +161,7 @@ function sortedText(labels: Readonly<Record<string, string>>): string {
   return JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Pods of the control plane before, whose Deployment was let go, now that others serve. */
+/** Removes pods of the previous control plane, whose Deployment was deleted, once others serve. */
 async function removeLetGo(
   { client, log }: BanzaiWorld,
   gateway: BanzaiMeshGateway,
@@ -176,7 +179,7 @@ async function removeLetGo(
   }
 }
 
-/** Undefined while a load balancer is waited for. */
+/** Undefined while waiting for a load balancer. */
 async function serviceAddresses(
   { client }: BanzaiWorld,
   { metadata }: BanzaiMeshGateway,

@@ -7,13 +7,13 @@ const revisionLabel = "istio.io/rev";
 
 export interface NamespaceChange {
   readonly name: string;
-  /** A label's value, or null to take it away. */
+  /** Values of labels. Null removes a label. */
   readonly labels: Readonly<Record<string, string | null>>;
 }
 
 /**
- * What the labels of namespaces must become. A control plane without a revision labels the namespaces that it lists and takes
- * the labels away from those that it lists no more; a namespace that names a revision has been moved, and is left alone.
+ * The changes of namespace labels. A control plane without a revision labels the namespaces that it lists and unlabels
+ * those that it no longer lists. It leaves a namespace that names a revision, because that one has been moved.
  */
 export function injectionLabelChanges(
   istio: BanzaiIstio,
@@ -28,7 +28,7 @@ export function injectionLabelChanges(
     if (deletionTimestamp !== undefined) continue;
     const revision = labels[revisionLabel];
     if (revision === undefined && istio.spec.global) changes.push(...labelled(name, labels, wanted.has(name)));
-    // It would win over the revision that the namespace asks for.
+    // The label would override the revision that the namespace names.
     else if (revision === own && labels[injectionLabel] !== undefined && minorOf(istio.spec.version) !== "1.6")
       changes.push({ name, labels: { [injectionLabel]: null } });
   }

@@ -15,7 +15,10 @@ const answer: BanzaiStatus = {
     "RemoteIstio is not supported: no operator acts on it. Install a control plane in that cluster (an Istio object there), and let the two find each other's services: serin create-remote-secret",
 };
 
-/** Answers every RemoteIstio in its status: without a word its author would wait for ever. Blocks until aborted. */
+/**
+ * Reports in the status of every RemoteIstio that it is unsupported, because its author would otherwise wait forever.
+ * Blocks until aborted.
+ */
 export async function answerRemoteIstios(
   { client, clock, log }: RemoteIstiosOptions,
   signal: AbortSignal,

@@ -4,19 +4,19 @@ import { createInformer, EventRecorder, type KubeClient } from "../../kube/index
 
 export interface SecondOperatorOptions {
   readonly client: KubeClient;
-  /** `1.6`: the release that both look after. */
+  /** The release that both manage, such as `1.6`. */
   readonly minor: string;
-  /** The pod that does nothing: `istio-system/istio-operator-b-0`. */
+  /** The idle pod: `istio-system/istio-operator-b-0`. */
   readonly identity: string;
-  /** The pod that does the work. */
+  /** The active pod. */
   readonly holder: string;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 /**
- * Says in the log, and in an Event at each Istio object of the release, that this operator is the second of its release and
- * does nothing. Replicas of one operator are no mistake, and are logged only. Blocks until aborted.
+ * Reports, in the log and in an Event at each Istio object of the release, that this operator is the second for its
+ * release and stays idle. Replicas of one operator are intended, so they are only logged. Blocks until aborted.
  */
 export async function tellOfSecondOperator(
   { client, minor, identity, holder, clock, log }: SecondOperatorOptions,
@@ -42,7 +42,7 @@ export async function tellOfSecondOperator(
   await istios.run(signal);
 }
 
-/** Of a StatefulSet's pod, the set. */
+/** The StatefulSet of a pod, by the pod's name. */
 function setOf(pod: string): string {
   return pod.replace(/-\d+$/, "");
 }

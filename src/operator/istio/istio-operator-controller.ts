@@ -47,9 +47,9 @@ export const istioOperatorKind = defineKind<IstioOperatorObject>({
 
 export interface IstioOperatorControllerOptions {
   readonly client: KubeClient;
-  /** Whose IstioOperator objects are looked after; none means all. */
+  /** The namespaces whose IstioOperator objects are managed. Empty: all. */
   readonly watchedNamespaces: readonly string[];
-  /** The only revision that it looks after; empty for all those that no other operator is there for. */
+  /** The only revision to manage. Empty: all revisions without an operator of their own. */
   readonly revision: string;
   readonly defaults: InstallDefaults;
   readonly customResources: () => Promise<CustomResources>;
@@ -77,17 +77,23 @@ const watchedKinds = [
 ];
 const retryMaxMs = 30_000;
 
-/** Keeps the cluster as its IstioOperator objects say: installs, repairs what somebody changes, and removes what they leave. */
+/**
+ * Keeps the cluster as its IstioOperator objects specify: installs, repairs changes by others, and removes what objects
+ * no longer request.
+ */
 export class IstioOperatorController {
   readonly #options: IstioOperatorControllerOptions;
   readonly #objects: Informer<IstioOperatorObject>;
   readonly #owned: OwnedObjects;
   readonly #reconciler: Reconciler;
-  /** The generation in which an owned object was seen last. */
+  /** The generation in which each owned object was last seen. */
   readonly #seen = new Map<string, string>();
-  /** What is being installed: given up when its object changes, as it may wait for what the change puts right. */
+  /**
+   * The installation in progress. It is cancelled when its object changes, because the change may fix what it waits
+   * for.
+   */
   #current: { readonly key: string; readonly changed: AbortController } | undefined;
-  /** The generation of an IstioOperator that was installed last. */
+  /** The last installed generation of each IstioOperator. */
   readonly #installed = new Map<string, number>();
 
   constructor(options: IstioOperatorControllerOptions) {
@@ -103,7 +109,7 @@ export class IstioOperatorController {
       log,
       onChange: (object, type) => this.#ownedChanged(object, type),
     });
-    // One at a time: installations of one cluster share objects, and wait for each other anyway.
+    // One at a time, because the installations of a cluster share objects and would wait for each other.
     this.#reconciler = new Reconciler({
       name: "istio-operator",
       concurrency: 1,
@@ -138,7 +144,7 @@ export class IstioOperatorController {
         if (isOwnStatus || !this.#isWatched(object)) return;
         this.#reconciler.add(key);
         if (this.#current?.key === key) this.#current.changed.abort();
-        // What stood in another's way may be gone.
+        // The removed object may have blocked others.
         for (const other of this.#objects.list())
           if (other.status?.status === "ERROR" && this.#isWatched(other)) this.#reconciler.add(keyOf(other));
       },
@@ -151,7 +157,7 @@ export class IstioOperatorController {
     return watchedNamespaces.length === 0 || watchedNamespaces.includes(metadata.namespace ?? "");
   }
 
-  /** A change of what is asked for, or its end, is to be put right; that of a status is not. */
+  /** Reacts to a changed spec or a deletion, but not to a changed status. */
   #ownedChanged({ kind = "", metadata }: KubernetesObject, type: "set" | "delete"): void {
     const owner = `${metadata.labels?.[ownerNamespaceLabel] ?? ""}/${metadata.labels?.[ownerLabel] ?? ""}`;
     const key = `${kind}/${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
@@ -194,7 +200,7 @@ export class IstioOperatorController {
     }));
     const changed = new AbortController();
     this.#current = { key, changed };
-    // Looking whether all is as it was is no change that anybody should see.
+    // A check without changes should not appear in the status.
     if (raw.status?.status !== "HEALTHY" || this.#installed.get(key) !== raw.metadata.generation)
       await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, []));
     const defaultRevision = renderDefaultRevision(settings);
@@ -239,7 +245,7 @@ export class IstioOperatorController {
     }
   }
 
-  /** Whether another operator has this object's revision for its own; logged, as the object's status is that operator's. */
+  /** Whether another operator manages this object's revision. Logged only, because that operator owns the status. */
   async #isOthers({ metadata, spec }: IstioOperatorObject): Promise<boolean> {
     const { client, log, revision } = this.#options;
     const wanted = typeof spec?.["revision"] === "string" ? spec["revision"] : "";
@@ -261,7 +267,7 @@ export class IstioOperatorController {
     return isTaken;
   }
 
-  /** Two objects of one revision would take their objects from each other for ever: the older one has it. */
+  /** Two objects for one revision would overwrite each other's objects forever. The older one takes precedence. */
   #rivalOf(raw: IstioOperatorObject, settings: InstallSettings): string | undefined {
     if (settings.pilot.enabled !== true) return undefined;
     const born = ({ metadata }: KubernetesObject): string =>
@@ -282,7 +288,7 @@ export class IstioOperatorController {
     return undefined;
   }
 
-  /** Removes what the object asked for once and does not any more; what it left behind under another revision stays. */
+  /** Removes what the object requested earlier and no longer requests. Objects of its former revision stay. */
   async #prune(
     { metadata }: IstioOperatorObject,
     components: readonly RenderedComponent[],
@@ -332,7 +338,7 @@ export class IstioOperatorController {
     await this.#options.client.patchMerge(istioOperatorKind, metadata.name ?? "", metadata.namespace, patch);
   }
 
-  /** Removes what only this object asked for; the base stays while another object or installation needs it. */
+  /** Removes what only this object requested. The base stays while another object or installation needs it. */
   async #finalize(raw: IstioOperatorObject, settings: InstallSettings | undefined): Promise<void> {
     const { client, log, clock } = this.#options;
     const { metadata } = raw;
@@ -382,7 +388,7 @@ function ownedSelector({ name = "", namespace = "" }: KubernetesObject["metadata
   return `${ownerLabel}=${name},${ownerNamespaceLabel}=${namespace}`;
 }
 
-/** The base is shared; all else is found again by whose it is. */
+/** The base is shared. All other objects carry their owner's labels. */
 function ownedBy(object: UntypedObject, { metadata }: IstioOperatorObject): UntypedObject {
   if (
     object.metadata.labels?.["operator.istio.io/component"] === "Base" ||
@@ -424,7 +430,7 @@ function statusOf(
   for (const { name } of components) {
     const title = componentNames[name.replace(/\[\d+\]$/, "")] ?? name;
     const isHere = ready.has(name) || (isKept && title.endsWith("Gateways") && error === undefined && ready.size > 0);
-    // Components become ready one after another: what went wrong is that of the first that is not.
+    // Components become ready one after another, so the failure is that of the first one that is not ready.
     const isFailed =
       !isHere && error !== undefined && !Object.values(componentStatus).some((one) => one.status === "ERROR");
     const status: Health = isHere ? "HEALTHY" : isFailed ? "ERROR" : "RECONCILING";

@@ -28,15 +28,18 @@ interface Change {
   readonly isDeletion: boolean;
 }
 
-/** A cluster in memory, as far as installers use it. What is applied is ready at once unless it is held, and istiod writes its CA at once. */
+/**
+ * A cluster in memory with the features that installers use. Applied objects are ready at once unless held, and istiod
+ * writes its CA at once.
+ */
 export class MemoryCluster implements KubeClient {
-  /** `apply Deployment/istio-system/istiod`, in order. */
+  /** For example `apply Deployment/istio-system/istiod`, in order. */
   readonly writes: string[] = [];
-  /** What may not be done: `verb plural`. */
+  /** Refused requests, as `verb plural`. */
   readonly denied = new Set<string>();
-  /** `Deployment/istio-system/istiod`: workloads that do not become ready. */
+  /** Workloads that do not become ready: `Deployment/istio-system/istiod`. */
   readonly held = new Set<string>();
-  /** Called before each write; may throw. */
+  /** Called before each write. May throw. */
   onWrite: (write: string) => void = () => undefined;
   readonly #objects = new Map<string, Stored>();
   readonly #changes: Change[] = [];
@@ -66,7 +69,7 @@ export class MemoryCluster implements KubeClient {
     return stored;
   }
 
-  /** A workload that was held becomes ready. */
+  /** Makes a held workload ready. */
   release(kind: "Deployment" | "DaemonSet", namespace: string, name: string): void {
     this.held.delete(`${kind}/${namespace}/${name}`);
     const found = this.find(kind, name, namespace);
@@ -225,7 +228,7 @@ export class MemoryCluster implements KubeClient {
   }
 }
 
-/** What counts for an object's generation. */
+/** The fields whose changes increment an object's generation. */
 function asked({ metadata: _metadata, status: _status, ...rest }: Stored): string {
   return JSON.stringify(rest, (_key, value: unknown) =>
     typeof value === "object" && value !== null && !Array.isArray(value)
