@@ -5,26 +5,29 @@ import type { Message } from "./message.ts";
 import { groupKindOf, nameOf, namespaceOf, type Resource } from "./resource.ts";
 
 export interface AnalysisOptions extends InventoryOptions {
-  /** Only what concerns this namespace, or no namespace, beside what files say; absent: all. */
+  /**
+   * Limits the messages to this namespace and to objects without a namespace. Objects in files are always included.
+   * Absent: all.
+   */
   readonly namespace?: string | undefined;
-  /** What files say of other namespaces is left out too. */
+  /** Also leaves out objects in files that belong to other namespaces. */
   readonly onlyNamespace?: boolean | undefined;
-  /** Where objects of files go that name no namespace. */
+  /** The namespace for objects in files that name none. */
   readonly defaultNamespace: string;
   readonly suppressions?: readonly Suppression[] | undefined;
-  /** Names of the analyzers to run; absent or empty: all. */
+  /** The names of the analyzers to run. Absent or empty: all. */
   readonly only?: readonly string[] | undefined;
 }
 
-/** A message that is not wanted. */
+/** Suppresses a message. */
 export interface Suppression {
   readonly code: string;
-  /** `Kind name.namespace` or `Kind namespace/name`; `*` stands for any text. */
+  /** `Kind name.namespace` or `Kind namespace/name`. `*` matches any text. */
   readonly resource: string;
 }
 
 const suppressAnnotation = "galley.istio.io/analyze-suppress";
-/** Kinds that are in no namespace, among those that analysis reads. */
+/** Cluster-wide kinds that analysis reads. */
 const clusterKinds = new Set([
   "Namespace",
   "Node",
@@ -35,8 +38,8 @@ const clusterKinds = new Set([
 ]);
 
 /**
- * All that the analyzers find, worst first; then by code, kind, name and text. No message twice. Of several resources of one
- * name the last one counts, as it would once all were applied.
+ * The messages of all analyzers without duplicates. The most severe come first, then in order of code, kind, name and
+ * text. Of several resources with the same name the last one counts, as it would after applying all.
  */
 export function analyze(resources: readonly Resource[], options: AnalysisOptions): readonly Message[] {
   const inventory = new Inventory(
@@ -68,7 +71,7 @@ function latest(resources: readonly Resource[]): readonly Resource[] {
   return [...byName.values()];
 }
 
-/** A file's object that names no namespace goes to the one that is analysed. */
+/** An object in a file without a namespace gets the default one. */
 function inNamespace(resource: Resource, namespace: string): Resource {
   const { object } = resource;
   if (object.metadata.namespace !== undefined || clusterKinds.has(object.kind ?? "")) return resource;

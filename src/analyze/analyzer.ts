@@ -2,17 +2,17 @@ import type { Inventory } from "./inventory.ts";
 import type { MessageType } from "./message-types.ts";
 import type { Resource } from "./resource.ts";
 
-/** Says one thing; `path` is the field that it is about, `""` the resource as a whole. */
+/** Reports one message. `path` is the field concerned, or `""` for the whole resource. */
 export type Report = (type: MessageType, resource: Resource, path: string, text: string) => void;
 
-/** One group of checks. Names are Istio's where it has the same checks. */
+/** A group of checks. It has Istio's name if Istio has the same checks. */
 export interface Analyzer {
   readonly name: string;
   readonly description: string;
   analyze(inventory: Inventory, report: Report): void;
 }
 
-/** Names for a message: `a, b and c`; of many, the first ones. */
+/** Formats names for a message: `a, b and c`. Only the first ones if there are many. */
 export function listed(names: readonly string[], most = 5): string {
   const shown = names.length > most ? [...names.slice(0, most), `${names.length - most} more`] : names;
   return shown.length < 2 ? (shown[0] ?? "") : `${shown.slice(0, -1).join(", ")} and ${shown.at(-1) ?? ""}`;

@@ -2,7 +2,7 @@ import type { Level } from "./level.ts";
 import type { Message } from "./message.ts";
 import { nameOf, referenceOf } from "./resource.ts";
 
-/** A message as machines read it; the fields are istioctl's. */
+/** A message for programs, with istioctl's fields. */
 export interface PlainMessage {
   readonly code: string;
   readonly documentationUrl: string;
@@ -31,7 +31,7 @@ export function plainMessage({ type, resource, path, text }: Message): PlainMess
   const reference = resource === undefined ? undefined : referenceOf(resource, path);
   return {
     code: type.code,
-    // Only codes of Istio's are described there; of Serin's own the text says all there is.
+    // That site describes only Istio's codes. The text of Serin's own messages is complete.
     documentationUrl: type.code.startsWith("IST") ? `${documentation}/${type.code.toLowerCase()}/` : "",
     level: type.level,
     message: text,

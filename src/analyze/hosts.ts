@@ -2,28 +2,28 @@ import { serviceKind } from "../api/kubernetes/index.ts";
 import { serviceEntryKind, type ServiceEntry } from "../api/istio/index.ts";
 import type { Entry, Inventory } from "./inventory.ts";
 
-/** A host that routes may lead to: a Service's full name, or a host of a ServiceEntry (maybe a wildcard). */
+/** A host that routes may name: the full name of a Service, or a host of a ServiceEntry, possibly a wildcard. */
 export interface KnownHost {
   readonly host: string;
   readonly namespace: string;
   readonly ports: readonly number[];
-  /** Of the pods behind it; empty: none, or not by a selector. */
+  /** The selector of its pods. Empty if it has none. */
   readonly selector: Readonly<Record<string, string>>;
   readonly kind: "Service" | "ServiceEntry";
   readonly isExternalName: boolean;
-  /** Namespaces that see it. */
+  /** Whether a namespace sees the host. */
   readonly isVisibleIn: (namespace: string) => boolean;
 }
 
 const clusterDomain = "svc.cluster.local";
 const exportToAnnotation = "networking.istio.io/exportTo";
 
-/** The full name that a host of an object in the namespace means. What has a dot, or a wildcard, stands for itself. */
+/** The full name of a host in an object of the namespace. A host with a dot or a wildcard stays unchanged. */
 export function fullHost(host: string, namespace: string): string {
   return host.includes(".") || host.startsWith("*") ? host : `${host}.${namespace}.${clusterDomain}`;
 }
 
-/** Whether the pattern (a host, maybe a wildcard) covers the host, or the other way round. */
+/** Whether one of two hosts, possibly wildcards, covers the other. */
 export function hostsMeet(left: string, right: string): boolean {
   if (left === right || left === "*" || right === "*") return true;
   if (left.startsWith("*") && right.startsWith("*"))
@@ -42,7 +42,7 @@ export function knownHosts(inventory: Inventory): readonly KnownHost[] {
   return hosts;
 }
 
-/** What the host leads to, as an object of the namespace sees it. */
+/** The host as an object of the namespace sees it. */
 export function findHost(inventory: Inventory, host: string, namespace: string): KnownHost | undefined {
   const wanted = fullHost(host, namespace);
   const visible = knownHosts(inventory).filter((known) => known.isVisibleIn(namespace));
@@ -52,7 +52,7 @@ export function findHost(inventory: Inventory, host: string, namespace: string):
   );
 }
 
-/** A name that is written almost so, or the same Service of another namespace; for "did you mean". */
+/** Similar names, or Services of the same name in other namespaces, for "did you mean". */
 export function namesakes(inventory: Inventory, host: string): readonly string[] {
   const name = host.split(".")[0] ?? host;
   return knownHosts(inventory).flatMap((known) =>
@@ -60,7 +60,7 @@ export function namesakes(inventory: Inventory, host: string): readonly string[]
   );
 }
 
-/** Whether hosts that are not known can be called missing. */
+/** Whether an unknown host can be reported as missing. */
 export function knowsAllHosts(inventory: Inventory): boolean {
   return inventory.options.scope === "cluster"
     ? inventory.knowsAll(serviceKind, serviceEntryKind)
@@ -97,7 +97,7 @@ function hostsOfEntry({ object: { metadata, spec } }: Entry<ServiceEntry>): Know
   }));
 }
 
-/** Of `exportTo`: none at all, or `*`, is everywhere. */
+/** The namespaces in `exportTo`. An empty list, or `*`, means all namespaces. */
 export function visibility(exportTo: readonly string[], own: string): (namespace: string) => boolean {
   return (namespace) =>
     exportTo.length === 0 ||

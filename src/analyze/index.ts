@@ -1,4 +1,4 @@
-/** Analysis of a mesh's configuration: objects in, messages out. Pure; who calls it brings files and what a cluster holds. */
+/** Analysis of a mesh's configuration: objects in, messages out. Pure: the caller reads files and clusters. */
 export { analyze, type AnalysisOptions, type Suppression } from "./analyze.ts";
 export { type Analyzer } from "./analyzer.ts";
 export { analyzers } from "./analyzers/index.ts";

@@ -2,13 +2,13 @@ import type { FieldIssue, KindDefinition, KubernetesObject } from "../api/index.
 import type { MeshConfig } from "../api/istio/index.ts";
 import { groupKindOf, type Resource } from "./resource.ts";
 
-/** A resource together with its object as its kind's parser understood it. */
+/** A resource with its parsed object. */
 export interface Entry<Value extends KubernetesObject> {
   readonly resource: Resource;
   readonly object: Value;
 }
 
-/** What the parser of its kind says of a resource. */
+/** The parser's issues with a resource. */
 export interface ParsedIssues {
   readonly resource: Resource;
   readonly errors: readonly FieldIssue[];
@@ -17,20 +17,20 @@ export interface ParsedIssues {
 
 export interface InventoryOptions {
   /**
-   * `cluster`: the resources are all that there is. `files`: there may be more, so that something is called missing only
-   * where others of its kind are given.
+   * `cluster`: the resources are complete. `files`: there may be others, so an object is reported as missing only if
+   * others of its kind are given.
    */
   readonly scope: "cluster" | "files";
-  /** `group/Kind`s that could not be read, so that nothing is said about what they lack. */
+  /** Each `group/Kind` that could not be read. Nothing is reported about missing objects of these kinds. */
   readonly unread?: ReadonlySet<string> | undefined;
-  /** `group/Kind`s that the cluster has no definition of. */
+  /** Each `group/Kind` that the cluster has no definition of. */
   readonly notServed?: ReadonlySet<string> | undefined;
   readonly istioNamespace: string;
-  /** The mesh's, with its defaults; absent: unknown, taken for the defaults. */
+  /** The mesh config with its defaults. Absent: unknown, so the defaults are assumed. */
   readonly meshConfig?: MeshConfig | undefined;
 }
 
-/** All resources of an analysis, by kind; each is parsed once. */
+/** All resources of an analysis by kind. Each is parsed once. */
 export class Inventory {
   readonly options: InventoryOptions;
   readonly resources: readonly Resource[];
@@ -51,17 +51,17 @@ export class Inventory {
     }
   }
 
-  /** All of the kind that its parser takes; those of a kind without a parser as they are. */
+  /** All valid objects of the kind. Objects of a kind without a parser are returned unchanged. */
   of<Value extends KubernetesObject>(kind: KindDefinition<Value>): readonly Entry<Value>[] {
     return this.#parse(kind).entries as readonly Entry<Value>[];
   }
 
-  /** What the kind's parser says of each resource. */
+  /** The parser's issues with each resource of the kind. */
   issuesOf(kind: KindDefinition): readonly ParsedIssues[] {
     return this.#parse(kind).issues;
   }
 
-  /** All of a kind, unparsed. */
+  /** All resources of a kind, unparsed. */
   raw({ group, kind }: Pick<KindDefinition, "group" | "kind">): readonly Resource[] {
     return this.#byKind.get(`${group}/${kind}`) ?? [];
   }
@@ -82,7 +82,7 @@ export class Inventory {
     );
   }
 
-  /** Whether what is not among the resources of the kind can be said not to exist. */
+  /** Whether a missing resource of these kinds certainly does not exist. */
   knowsAll(...kinds: readonly Pick<KindDefinition, "group" | "kind">[]): boolean {
     const { scope, unread } = this.options;
     return kinds.every((kind) =>

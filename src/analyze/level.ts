@@ -1,10 +1,10 @@
-/** How bad it is. An Error keeps something from working; Info is worth knowing. */
+/** The severity of a message. An Error keeps something from working. Info is worth knowing. */
 export type Level = "Error" | "Warning" | "Info";
 
-/** From worst to mildest. */
+/** From the most to the least severe. */
 export const levels: readonly Level[] = ["Error", "Warning", "Info"];
 
-/** Whether the level is the threshold or worse. */
+/** Whether the level is as severe as the threshold, or more severe. */
 export function reaches(level: Level, threshold: Level): boolean {
   return levels.indexOf(level) <= levels.indexOf(threshold);
 }

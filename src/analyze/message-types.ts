@@ -1,11 +1,11 @@
 import type { Level } from "./level.ts";
 
 export interface MessageType {
-  /** `IST0101` of Istio's own, `SER0101` of what only Serin says. A code is never given twice. */
+  /** `IST0101` for Istio's messages, `SER0101` for messages that only Serin has. A code is never reused. */
   readonly code: string;
   readonly name: string;
   readonly level: Level;
-  /** One line for lists of messages. */
+  /** One line for a list of messages. */
   readonly description: string;
 }
 
@@ -13,7 +13,7 @@ function type(code: string, name: string, level: Level, description: string): Me
   return { code, name, level, description };
 }
 
-/** What analysis can say. Codes, names and levels of IST… are those of Istio 1.31; the words are Serin's. */
+/** All messages of the analysis. Codes, names and levels of IST… are those of Istio 1.31. The texts are Serin's. */
 export const messageTypes = {
   deprecated: type("IST0002", "Deprecated", "Warning", "Something in use is deprecated or gone."),
   referencedResourceNotFound: type(

@@ -4,9 +4,9 @@ import type { Resource } from "./resource.ts";
 /** One finding: what is wrong, where, why it matters and what to do. */
 export interface Message {
   readonly type: MessageType;
-  /** What it is about; absent for what concerns the whole mesh. */
+  /** The resource concerned. Absent if the message concerns the whole mesh. */
   readonly resource?: Resource | undefined;
-  /** The field of the resource, as in `spec.http[0].route[1].destination.host`; absent: the resource as a whole. */
+  /** The field concerned, such as `spec.http[0].route[1].destination.host`. Absent if it is the whole resource. */
   readonly path?: string | undefined;
   readonly text: string;
 }

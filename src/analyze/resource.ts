@@ -1,15 +1,18 @@
 import { keyOf, type UntypedObject } from "../api/index.ts";
 
-/** An object that is analysed, and where it was written down. */
+/** An object to analyse, and where it is written. */
 export interface Resource {
   readonly object: UntypedObject;
-  /** Absent for what comes from a cluster. */
+  /** Absent for an object from a cluster. */
   readonly source?: ResourceSource | undefined;
 }
 
 export interface ResourceSource {
   readonly file: string;
-  /** Where the field is, or the nearest part of it that is there; without a path, where the object begins. From 1 on. */
+  /**
+   * The position of the field, or of its nearest existing ancestor. Without a path, the beginning of the object. Counts
+   * from 1.
+   */
   readonly positionOf: (path?: string) => Position | undefined;
 }
 
@@ -24,7 +27,7 @@ export function groupKindOf({ apiVersion = "", kind = "" }: Pick<UntypedObject, 
   return `${slash === -1 ? "" : apiVersion.slice(0, slash)}/${kind}`;
 }
 
-/** `VirtualService default/reviews`, as messages name an object. */
+/** The name of an object in messages: `VirtualService default/reviews`. */
 export function nameOf({ object }: Resource): string {
   return `${object.kind ?? ""} ${keyOf(object)}`;
 }
@@ -33,7 +36,7 @@ export function namespaceOf({ object }: Resource): string {
   return object.kind === "Namespace" ? (object.metadata.name ?? "") : (object.metadata.namespace ?? "");
 }
 
-/** `file.yaml:12`; JSON has no lines worth naming. */
+/** `file.yaml:12`. Lines of JSON are not worth naming. */
 export function referenceOf({ source }: Resource, path?: string): string | undefined {
   if (source === undefined) return undefined;
   const position = source.file.endsWith(".json") ? undefined : source.positionOf(path);

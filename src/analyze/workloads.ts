@@ -12,7 +12,7 @@ import {
 import type { Inventory } from "./inventory.ts";
 import type { Resource } from "./resource.ts";
 
-/** A pod, or in files the template that pods will be made from. */
+/** A pod or, in files, the template of pods. */
 export interface Workload {
   readonly resource: Resource;
   readonly name: string;
@@ -26,12 +26,12 @@ export interface Workload {
 const noSpec: PodSpec = { containers: [] };
 const workloadsOf = new WeakMap<Inventory, readonly Workload[]>();
 
-/** Pods that have not ended; in files, templates of Deployments and their like too. */
+/** Pods that have not ended. For files, also the templates of Deployments and the like. */
 export function workloads(inventory: Inventory): readonly Workload[] {
   const known = workloadsOf.get(inventory);
   if (known !== undefined) return known;
   const found = pods(inventory);
-  // A cluster makes pods from its templates; those of files are only going to be there.
+  // A cluster has already created pods from its templates. Templates in files have no pods yet.
   for (const kind of [deploymentKind, statefulSetKind, daemonSetKind, replicaSetKind]) {
     for (const { resource, object } of inventory.of<KubernetesObject>(kind)) {
       const { replicas, template } = (object as { spec?: { replicas?: number; template?: PodTemplate } }).spec ?? {};
@@ -77,7 +77,7 @@ export function knowsAllWorkloads(inventory: Inventory): boolean {
   return inventory.options.scope === "cluster" ? inventory.knowsAll(podKind) : workloads(inventory).length > 0;
 }
 
-/** Workloads whose labels hold the wanted ones; none wanted means all. */
+/** The workloads with all wanted labels. Without wanted labels, all workloads. */
 export function selected(
   found: readonly Workload[],
   wanted: Readonly<Record<string, string>>,
@@ -99,7 +99,7 @@ export function hasSidecar({ spec }: Workload): boolean {
   return [...spec.containers, ...(spec.initContainers ?? [])].some(({ name }) => name === "istio-proxy");
 }
 
-/** Whether ztunnel takes the pod's traffic, or its namespace asks for that. */
+/** Whether ztunnel captures the pod's traffic, or its namespace requests that. */
 export function isAmbient({ annotations, labels, isPod, namespace }: Workload, inventory: Inventory): boolean {
   if (annotations["ambient.istio.io/redirection"] === "enabled") return true;
   return (
@@ -112,7 +112,7 @@ export function isAmbientNamespace(labels: Readonly<Record<string, string>>): bo
   return labels["istio.io/dataplane-mode"] === "ambient";
 }
 
-/** Whether the workload has a sidecar or is going to have one. */
+/** Whether the workload has a sidecar or will get one. */
 export function isInjected(workload: Workload, inventory: Inventory): boolean {
   if (hasSidecar(workload)) return true;
   const said = workload.labels["sidecar.istio.io/inject"] ?? workload.annotations["sidecar.istio.io/inject"];

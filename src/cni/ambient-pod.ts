@@ -9,7 +9,10 @@ export function isAmbientNamespace(namespace: Namespace | undefined): boolean {
   return namespace?.metadata.labels?.[dataplaneModeLabel] === "ambient";
 }
 
-/** Whether a pod belongs into the mesh: its own label beats its namespace's; never on the host's network, never with a sidecar. */
+/**
+ * Whether a pod belongs to the mesh. Its own label overrides its namespace's. Pods on the host's network and pods with
+ * a sidecar never do.
+ */
 export function isAmbientPod(pod: Pod, namespace: Namespace | undefined): boolean {
   if (pod.spec?.hostNetwork === true || isFinished(pod)) return false;
   if (pod.metadata.annotations?.[sidecarStatusAnnotation] !== undefined) return false;
@@ -18,7 +21,7 @@ export function isAmbientPod(pod: Pod, namespace: Namespace | undefined): boolea
   return mode !== "none" && isAmbientNamespace(namespace);
 }
 
-/** An agent, this one or an earlier one, has noted that the pod's traffic is captured. */
+/** Whether this agent or an earlier one has recorded that the pod's traffic is captured. */
 export function wasCaptured(pod: Pod): boolean {
   return pod.metadata.annotations?.[redirectionAnnotation] === "enabled" && !isFinished(pod);
 }

@@ -17,10 +17,10 @@ import {
 /** Ports of a ztunnel inside each pod, as upstream has them. */
 export const ztunnelPorts = { outbound: 15001, inboundPlaintext: 15006, inboundHbone: 15008, dns: 15053 } as const;
 
-/** The source address of the node's probes, by which pods tell them from the node's other traffic. */
+/** The source address of the node's probes. Pods distinguish them from other traffic of the node by it. */
 export const probeSource = { ipv4: "169.254.7.127", ipv6: "fd16:9254:7127:1337:ffff:ffff:ffff:ffff" } as const;
 
-/** The mark of what ztunnel sends, and of connections that it has made to the app from a foreign source address. */
+/** Marks ztunnel's traffic, and connections that it opened to the application from another host's address. */
 const ztunnelMark = { value: 0x539, mask: 0xfff } as const;
 const connectionMark = { value: 0x111, mask: 0xfff } as const;
 const dnsPort = 53;
@@ -31,23 +31,24 @@ const natTable = "istio-ambient-nat";
 const mangleTable = "istio-ambient-mangle";
 
 export interface CaptureOptions {
-  /** UDP and TCP to port 53 go to ztunnel. */
+  /** Whether UDP and TCP to port 53 go to ztunnel. */
   readonly dns: boolean;
-  /** Nothing that comes in over plaintext is taken. */
+  /** Whether inbound plain text bypasses ztunnel. */
   readonly bypassInbound: boolean;
 }
 
 const loopback = ["127.0.0.1", "::1"] as const;
 /**
- * Connections from before the enrolment go on as they are. The pod's namespace has not tracked them, so that their next packet
- * would begin one in the kernel's eyes, and would be redirected to a socket that knows nothing of it.
+ * Connections from before the enrolment continue unchanged. The pod's namespace has not tracked them, so the kernel
+ * would treat their next packet as the first one of a connection. It would redirect that packet to a socket that does
+ * not know the connection.
  */
 const isStart = match.connectionStart();
 const notFromZtunnel = match.mark(ztunnelMark.value, ztunnelMark.mask, { not: true });
 
 /**
- * Redirects a pod's traffic to the ztunnel that listens inside it. Everything at once, whatever was there before:
- * inbound TCP to 15006, outbound to 15001, DNS to 15053; not what ztunnel itself sends, nor the node's probes.
+ * Redirects a pod's traffic to the ztunnel that listens inside the pod: inbound TCP to 15006, outbound TCP to 15001,
+ * DNS to 15053. Exempts ztunnel's own traffic and the node's probes. Replaces earlier rules in one transaction.
  */
 export function installCapture(namespaceFd: number, options: CaptureOptions): void {
   installReturnRoutes(namespaceFd);
@@ -59,8 +60,8 @@ export function installCapture(namespaceFd: number, options: CaptureOptions): vo
 }
 
 /**
- * Lets traffic pass again. The nat chains stay, empty, and so do marks and routes: without them the kernel would no
- * longer translate connections that are open.
+ * Lets traffic bypass ztunnel again. The nat chains stay, empty, and so do marks and routes. Without them the kernel
+ * would no longer translate open connections.
  */
 export function removeCapture(namespaceFd: number): void {
   using nft = new NftNetlink(namespaceFd);
@@ -70,13 +71,13 @@ export function removeCapture(namespaceFd: number): void {
   nft.commit(transaction);
 }
 
-/** Whether {@link installCapture} has been here, also when its rules were removed since. */
+/** Whether {@link installCapture} ran here, even if its rules were removed since. */
 export function hasCapture(namespaceFd: number): boolean {
   using nft = new NftNetlink(namespaceFd);
   return nft.tables("inet").includes(natTable);
 }
 
-/** SHA-256 of the capture's rules as the kernel has them, hex. */
+/** The SHA-256 of the capture's rules in the kernel, in hexadecimal. */
 export function captureDigest(namespaceFd: number): string {
   using nft = new NftNetlink(namespaceFd);
   const hash = createHash("sha256");
@@ -87,7 +88,7 @@ export function captureDigest(namespaceFd: number): string {
   return hash.digest("hex");
 }
 
-/** Connections that wait in a socket's queue move to another socket of the port when the first is closed. Best effort. */
+/** Lets connections in a closing socket's queue move to another socket of the same port. Best effort. */
 export function allowConnectionMigration(namespaceFd: number): string | undefined {
   try {
     inNamespace(namespaceFd, () => writeFileSync("/proc/sys/net/ipv4/tcp_migrate_req", "1"));
@@ -142,7 +143,7 @@ function writeNat(transaction: NftTransaction, options: CaptureOptions): void {
     }
   }
   outbound(tcp, match.mark(connectionMark.value, connectionMark.mask), action.accept());
-  // A pod that calls its own address talks to itself, not to the mesh.
+  // A pod that calls its own address bypasses the mesh.
   for (const address of loopback)
     outbound(match.outputInterface("lo"), match.destination(address, { not: true }), action.accept());
   for (const address of loopback) {
@@ -190,7 +191,7 @@ function installReturnRoutes(namespaceFd: number): void {
       linkIndex: 1,
       table: routeTable,
     };
-    // A family that the kernel has switched off carries no traffic to capture.
+    // A family that the kernel has disabled carries no traffic.
     tolerate(["EEXIST", "EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"], () => links.addRule(rule));
     tolerate(["EEXIST", "EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"], () => links.addRoute(route));
   }

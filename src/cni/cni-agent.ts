@@ -15,62 +15,65 @@ import { SidecarRedirector } from "./sidecar-redirector.ts";
 import { ZtunnelHub } from "./ztunnel-hub.ts";
 import type { ZtunnelLink } from "./ztunnel-link.ts";
 
-/** Paths as the agent's own process sees them. */
+/** Paths in the agent's own file system. */
 export interface CniAgentPaths {
   readonly hostProc: string;
-  /** The mount of the host's folders, such as `/host/var/run/netns`. */
+  /** The mount point of the host's directories, such as `/host/var/run/netns`. */
   readonly hostRoot?: string;
-  /** Where the host keeps named network namespaces. */
+  /** The host's directory of named network namespaces. */
   readonly namespaceDirectory?: string;
   /** The socket of the CNI plugin. */
   readonly pluginSocket: string;
   readonly ztunnelSocket: string;
-  /** Where container runtimes look for plugins, and for the node's network configuration. */
+  /** The directories in which container runtimes look for plugins and for the node's network configuration. */
   readonly cniBinDirectory: string;
   readonly cniConfDirectory: string;
 }
 
 export interface CniPluginOptions {
-  /** The agent's socket as the node sees it. */
+  /** The path of the agent's socket on the node. */
   readonly socketPath: string;
-  /** The node's architecture, as Node names it. */
+  /** The node's architecture, by Node's name. */
   readonly architecture: string;
-  /** The file to chain into. Absent: the first one by name. */
+  /** The file to chain the plugin into. Absent: the first one by name. */
   readonly confFile?: string;
-  /** False where the platform calls the plugin by a file of its own. */
+  /** False if the platform calls the plugin through a file of its own. */
   readonly chained: boolean;
 }
 
 export interface CniAgentOptions {
   readonly nodeName: string;
-  /** Pods of these stay out of the mesh, whatever their labels say. */
+  /** Pods of these namespaces stay out of the mesh, whatever their labels. */
   readonly excludedNamespaces: readonly string[];
   readonly paths: CniAgentPaths;
   readonly plugin: CniPluginOptions;
   readonly client: Pick<KubeClient, "get" | "patchMerge">;
-  /** Of this node. */
+  /** The pods of this node. */
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;
-  /** The Node of this agent only. */
+  /** The Node object of this agent. */
   readonly nodes: Informer<Node>;
-  /** The descriptor of the node's network namespace; our own when absent. */
+  /** A descriptor of the node's network namespace. Our own if absent. */
   readonly hostNamespaceFd?: number;
-  /** How long a starting pod's request waits for a ztunnel; below the runtime's patience. 5 s when absent. */
+  /**
+   * The time that a starting pod's request waits for a ztunnel. It must be less than the runtime's timeout. 5 s if
+   * absent.
+   */
   readonly ztunnelWaitMs?: number;
-  /** Called when the agent ends: whether it is being uninstalled, and not restarted. */
+  /** Called when the agent ends. Returns whether it is being uninstalled, and not restarted. */
   readonly isUninstalled: () => Promise<boolean>;
   readonly log: Logger;
-  /** (ours) The log as the agent of 2022 wrote it, beside today's. */
+  /** (Serin's own) Also writes the log lines of the agent of 2022. */
   readonly logsRoutes?: boolean;
   readonly clock: Clock;
-  /** Where it counts. */
+  /** The registry of its metrics. */
   readonly registry: MetricsRegistry;
 }
 
 const reconcileConcurrency = 16;
 const defaultZtunnelWaitMs = 5_000;
 
-/** The node's CNI agent: keeps the pods of one node in the mesh, or out of it. */
+/** The node's CNI agent. It keeps the pods of one node in or out of the mesh. */
 export class CniAgent {
   readonly #options: CniAgentOptions;
   readonly #log: Logger;
@@ -137,17 +140,19 @@ export class CniAgent {
     });
   }
 
-  /** Pods can be started: the watches are in, the sockets are open, and the container runtime asks. */
+  /**
+   * Whether pods can start: the watches have synced, the sockets are open, and the container runtime calls the plugin.
+   */
   get ready(): boolean {
     return this.#ready && this.#installer.installed;
   }
 
-  /** Which ztunnel owns a pod (`namespace/name`) of the mesh; undefined for a pod that is not in it. */
+  /** The ztunnel that owns a pod (`namespace/name`). Undefined if the pod is not in the mesh. */
   ownerOf(key: string): string | undefined {
     return this.#enroller.ownerOf(key);
   }
 
-  /** What this node's pods have, for a comparison with what they had under another agent. */
+  /** The state of this node's pods, to compare with their state under another agent. */
   enrolled(version: string): EnrolledReport {
     return {
       node: this.#options.nodeName,
@@ -162,7 +167,7 @@ export class CniAgent {
     const { pods, namespaces, nodes, paths } = this.#options;
     await Promise.race([Promise.all([pods.synced, namespaces.synced, nodes.synced]), aborted(signal)]);
     if (signal.aborted) return;
-    // Pods that an earlier agent captured: their probes are let pass before their pods are looked at one by one.
+    // Exempt the probes of pods that an earlier agent captured, before looking at the pods one by one.
     this.#probes.install(pods.list().filter(wasCaptured).flatMap(addressesOf));
     this.#hub.listen(paths.ztunnelSocket, {
       connected: (link) => void this.#sendSnapshot(link),
@@ -210,7 +215,7 @@ export class CniAgent {
 
   #onPodGone(pod: Pod): void {
     this.#redirector.forget(pod.metadata.uid ?? "");
-    // A pod that an earlier agent captured, and that ended before this agent enrolled it.
+    // An earlier agent captured the pod, which ended before this agent enrolled it.
     const held = new Set(this.#enroller.addresses());
     this.#probes.remove(addressesOf(pod).filter((address) => !held.has(address)));
   }
@@ -231,7 +236,7 @@ export class CniAgent {
     for (const key of this.#keys()) if (key.startsWith(`${change.key}/`)) this.#reconciler.add(key);
   }
 
-  /** Sends a new ztunnel everything that concerns it, then the mark that this was all. */
+  /** Sends a new ztunnel all its pods, and then the mark that the snapshot is complete. */
   async #sendSnapshot(link: ZtunnelLink): Promise<void> {
     const work = [...this.#keys()].map((key) => this.#reconcileKey(key).catch(() => this.#reconciler.add(key)));
     await Promise.all(work);
@@ -300,7 +305,10 @@ export class CniAgent {
       : Promise.reject(transientError("cni-starting", "the CNI agent is still starting"));
   }
 
-  /** For an uninstall: removes what the agent has put on the node. The pods' traffic continues without the mesh. */
+  /**
+   * Removes everything that the agent has put on the node, for an uninstall. The pods' traffic continues without the
+   * mesh.
+   */
   async #leave(): Promise<void> {
     this.#log.info("the agent is uninstalled: it releases its pods and leaves nothing on the node");
     await this.#enroller.releaseAll(this.#options.pods.list());

@@ -9,7 +9,7 @@ export class CniMetrics {
   readonly #installs;
   readonly #ready;
 
-  /** `ztunnels` is asked at each rendering: how many are connected. */
+  /** `ztunnels` returns the number of connected ztunnels. It is called at each rendering. */
   constructor(registry: MetricsRegistry, ztunnels: () => number) {
     this.#events = registry.counter(
       "nodeagent_reconcile_events_total",

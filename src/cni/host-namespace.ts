@@ -5,11 +5,12 @@ import { NetworkNamespace } from "../net/index.ts";
 const maxAncestors = 16;
 
 /**
- * The node's network namespace: that of the nearest process above us outside of our container (by its PID namespace), which
- * is what started it: a container runtime's shim, the lab's node process. A pod on the node's network finds its own again.
+ * Opens the node's network namespace. It belongs to the nearest ancestor process outside our container (by its PID
+ * namespace), which started the container: a runtime's shim, or the lab's node process. For a pod on the node's network
+ * this is the pod's own namespace.
  */
 export function openHostNamespace(hostProc: string): NetworkNamespace {
-  // Through the host's mount our process has its number on the host.
+  // Under the host's mount, our process has its host process id.
   let pid = readlinkSync(join(hostProc, "self"));
   const container = inodeOf(hostProc, pid, "pid");
   for (let step = 0; step < maxAncestors; step += 1) {

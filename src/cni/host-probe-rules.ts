@@ -5,8 +5,8 @@ const table = "istio-ambient-nat";
 const sets = { ipv4: "istio-inpod-probes-v4", ipv6: "istio-inpod-probes-v6" } as const;
 
 /**
- * In the node's namespace: traffic of the node's own processes to enrolled pods (kubelet's probes) gets a source
- * address that the pods' capture lets pass.
+ * Rules in the node's namespace. Traffic from the node's own processes to enrolled pods (kubelet probes) gets a source
+ * address that the pods' capture exempts.
  */
 export class HostProbeRules implements Disposable {
   readonly #nft: NftNetlink;
@@ -16,7 +16,7 @@ export class HostProbeRules implements Disposable {
     this.#nft = new NftNetlink(namespaceFd);
   }
 
-  /** Replaces whatever an earlier agent left. */
+  /** Replaces the rules of earlier agents. */
   install(addresses: Iterable<string>): void {
     this.#known.clear();
     for (const address of addresses) this.#known.add(address);
@@ -55,7 +55,7 @@ export class HostProbeRules implements Disposable {
     );
   }
 
-  /** Takes all of it away. */
+  /** Removes all rules. */
   uninstall(): void {
     const transaction = new NftTransaction();
     transaction.table("inet", table).create().delete();

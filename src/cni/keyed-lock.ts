@@ -1,4 +1,4 @@
-/** Runs work of one key one after another, of different keys side by side. */
+/** Runs work for the same key in sequence, and work for different keys in parallel. */
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<void>>();
 

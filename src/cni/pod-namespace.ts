@@ -8,14 +8,14 @@ import { addressesOf } from "./ambient-pod.ts";
 /** The process id of a pod's init, written by the lab's node runtime. */
 export const initPidAnnotation = "lab.serin.dev/init-pid";
 
-/** What `statfs` returns for a file that stands for a namespace. */
+/** The type that `statfs` returns for a namespace file. */
 const namespaceFileSystem = 0x6e73_6673;
 
 export interface PodNamespaceFinderOptions {
   readonly hostProc: string;
-  /** Below it lie the host's folders that are mounted into the agent's container. Absent where none are. */
+  /** The directory under which the host's directories are mounted in the agent's container. Absent if none are. */
   readonly hostRoot?: string;
-  /** The host's folder of named namespaces as the agent sees it, wherever the host has it. */
+  /** The path of the host's directory of named namespaces in the agent's container. */
   readonly namespaceDirectory?: string;
 }
 
@@ -30,8 +30,8 @@ export class PodNamespaceFinder {
   }
 
   /**
-   * By the path that the container runtime names, as the host sees it: `/proc/<pid>/ns/net`, or the file on which a
-   * runtime has mounted the namespace (`/var/run/netns/cni-…`).
+   * Opens a namespace by the path that the container runtime provides, as the host sees it: `/proc/<pid>/ns/net`, or a
+   * file on which the namespace is mounted (`/var/run/netns/cni-…`).
    */
   openPath(path: string): NetworkNamespace {
     const invalid = (reason: string): SerinError =>
@@ -46,7 +46,7 @@ export class PodNamespaceFinder {
     throw invalid("is the node's own");
   }
 
-  /** Where a path of the host may be in the agent's container, the most reliable place first. */
+  /** Possible locations of a host's path in the agent's container, the most reliable first. */
   #candidates(path: string): string[] {
     const process = /^\/proc\/(\d+)\/ns\/net$/.exec(path)?.[1];
     if (process !== undefined) return [join(this.#hostProc, process, "ns/net")];
@@ -69,7 +69,7 @@ export class PodNamespaceFinder {
     return undefined;
   }
 
-  /** For a running pod. Undefined if it has no process, any more or yet. */
+  /** Opens the namespace of a running pod. Undefined if the pod has no process. */
   open(pod: Pod): NetworkNamespace | undefined {
     const annotated = pod.metadata.annotations?.[initPidAnnotation];
     const pids = annotated !== undefined && /^\d+$/.test(annotated) ? [annotated] : this.#scan(pod.metadata.uid ?? "");
@@ -77,13 +77,13 @@ export class PodNamespaceFinder {
       const namespace = openIfThere(join(this.#hostProc, pid, "ns/net"));
       if (namespace === undefined) continue;
       if (!isOwn(namespace) && hasAddress(namespace, addressesOf(pod))) return namespace;
-      // A process that a runtime is still starting, or the process id has another owner by now.
+      // The runtime is still starting the process, or another process has taken its id.
       namespace.close();
     }
     return undefined;
   }
 
-  /** Processes whose cgroup is named after the pod, as kubelets do. */
+  /** Finds processes whose cgroup contains the pod's uid, as kubelets name them. */
   *#scan(uid: string): Generator<string> {
     if (uid === "") return;
     const names = [`pod${uid}`, `pod${uid.replaceAll("-", "_")}`];
@@ -112,7 +112,7 @@ function readText(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch {
-    // The process has ended between the listing and the read.
+    // The process ended between the listing and the read.
     return undefined;
   }
 }

@@ -2,7 +2,7 @@ import { bindUdpInNamespace, closeDescriptor, isSystemCode, listenTcpInNamespace
 import { zdsListenerRoles, type ZdsListenerRole } from "../wire/zds/index.ts";
 import { ztunnelPorts } from "./capture-rules.ts";
 
-/** A listening socket inside a pod, which the agent opens once and shares with whatever ztunnel owns the pod. */
+/** A listening socket inside a pod. The agent opens it once and shares it with the ztunnel that owns the pod. */
 export interface PodSocket {
   readonly role: ZdsListenerRole;
   readonly fd: number;
@@ -11,7 +11,7 @@ export interface PodSocket {
 interface SocketPlan {
   readonly protocol: "tcp" | "udp";
   readonly port: number;
-  /** Redirected output arrives on loopback; redirected input on the pod's addresses. */
+  /** Redirected outbound traffic arrives on loopback, and redirected inbound traffic on the pod's addresses. */
   readonly loopback: boolean;
 }
 
@@ -42,7 +42,7 @@ export function closePodSockets(sockets: readonly PodSocket[]): void {
   for (const { fd } of sockets) closeDescriptor(fd);
 }
 
-/** Undefined where the pod has no IPv6. */
+/** Undefined if the pod has no IPv6. */
 function openSocket(namespaceFd: number, role: ZdsListenerRole): number | undefined {
   const [name = "", six] = role.split("/");
   const plan = plans[name];

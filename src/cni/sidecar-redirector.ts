@@ -29,14 +29,14 @@ export function sidecarRedirect(pod: Pod): RedirectOptions | undefined {
   return readRedirectCommand([...(container.args ?? []).slice(1), "--capture-all-dns"], environment, "").options;
 }
 
-/** Its check has begun and has not passed. */
+/** Whether the pod's check has begun and has not passed. */
 function isWaiting(pod: Pod): boolean {
   const { state, lastState } =
     pod.status?.initContainerStatuses?.find(({ name }) => name === validationContainer) ?? {};
   return state?.running !== undefined || (lastState?.terminated ?? state?.terminated)?.exitCode === 1;
 }
 
-/** Redirects the traffic of a node's pods to their sidecars, where injection left that to the agent. */
+/** Redirects the traffic of a node's pods to their sidecars, if injection left that to the agent. */
 export class SidecarRedirector {
   readonly #finder: PodNamespaceFinder;
   readonly #log: Logger;
@@ -47,7 +47,7 @@ export class SidecarRedirector {
     this.#log = options.log;
   }
 
-  /** A pod that starts; throws when its traffic cannot be redirected. */
+  /** Redirects a starting pod. Throws if its traffic cannot be redirected. */
   start(pod: Pod, netnsPath: string): void {
     const options = sidecarRedirect(pod);
     if (options === undefined) return;
@@ -55,7 +55,7 @@ export class SidecarRedirector {
     this.#apply(pod, options, namespace);
   }
 
-  /** A pod that started before the agent was there, and waits for its redirect. Best effort. */
+  /** Redirects a pod that started before the agent and waits for its redirect. Best effort. */
   repair(pod: Pod): void {
     if (this.#done.has(pod.metadata.uid ?? "") || !isWaiting(pod)) return;
     try {

@@ -5,19 +5,19 @@ import { SeqpacketServer, type SeqpacketConnection } from "../net/index.ts";
 import { ZtunnelLink } from "./ztunnel-link.ts";
 
 /**
- * A ztunnel that disconnected counts as running for this time. One that crashed is back by then, and pods need not
+ * A disconnected ztunnel counts as running for this time. One that crashed has restarted by then, and pods need not
  * move.
  */
 const restartGraceMs = 10_000;
 
 export interface ZtunnelHubHandler {
-  /** After its hello. */
+  /** Called after its hello. */
   connected(link: ZtunnelLink): void;
   /** The set of running revisions may have changed. */
   changed(): void;
 }
 
-/** The ztunnels of this node: those that are connected, by revision, and those that may be back in a moment. */
+/** The ztunnels of this node by revision: connected ones, and those that may reconnect soon. */
 export class ZtunnelHub {
   readonly #log: Logger;
   readonly #clock: Clock;
@@ -44,7 +44,7 @@ export class ZtunnelHub {
     return this.#links;
   }
 
-  /** Resolves when a ztunnel is connected, or after that long. */
+  /** Resolves when a ztunnel is connected, or on timeout. */
   async untilConnected(timeoutMs: number): Promise<void> {
     if (this.#links.length > 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -55,7 +55,7 @@ export class ZtunnelHub {
     this.#waiting.delete(resolve);
   }
 
-  /** The youngest connection of a revision. */
+  /** The newest connection of a revision. */
   link(revision: string): ZtunnelLink | undefined {
     return this.#links.findLast((link) => link.revision === revision);
   }
@@ -65,7 +65,7 @@ export class ZtunnelHub {
     return [...new Set([...this.#links.map((link) => link.revision), ...recent.map(([revision]) => revision)])];
   }
 
-  /** Stops accepting and disconnects. Ztunnels keep what they have. */
+  /** Stops accepting and disconnects. Ztunnels keep their pods. */
   close(): void {
     this.#server?.close();
     for (const link of this.#links) link.close();

@@ -10,13 +10,13 @@ import {
 } from "../wire/zds/index.ts";
 
 const helloTimeoutMs = 5_000;
-/** A ztunnel that has not answered by then is disconnected. It reconnects and gets everything again. */
+/** A ztunnel that has not answered by then is disconnected. It reconnects and receives everything again. */
 const answerTimeoutMs = 10_000;
 const maxWaitingRequests = 4_096;
 
 export interface ZdsAnswer {
   readonly listeners: readonly ZdsListenerRole[];
-  /** The receiver's to close. */
+  /** The receiver must close them. */
   readonly descriptors: readonly number[];
 }
 
@@ -43,7 +43,7 @@ export class ZtunnelLink {
     connection.start({ message: (message) => this.#receive(message), close: () => this.#onClose() });
   }
 
-  /** Resolves with the first message; rejects when the connection ends before. */
+  /** Resolves with the first message. Rejects if the connection ends earlier. */
   get hello(): Promise<ZdsHello> {
     return this.#hello.promise;
   }
@@ -53,7 +53,7 @@ export class ZtunnelLink {
   get isOpen(): boolean {
     return !this.#connection.closed;
   }
-  /** After {@link hello}; `default` for a ztunnel without one. */
+  /** Available after {@link hello}. `default` for a ztunnel without a revision. */
   get revision(): string {
     invariant(this.#greeting !== undefined, "a ztunnel link is used after its hello");
     return this.#greeting.revision === "" ? "default" : this.#greeting.revision;
@@ -62,7 +62,10 @@ export class ZtunnelLink {
     return this.#greeting?.acceptsListeners === true;
   }
 
-  /** Resolves with the acknowledgement; rejects (transient) with the ztunnel's error or when the connection ends. Descriptors stay the caller's. */
+  /**
+   * Resolves with the acknowledgement. Rejects (transient) with the ztunnel's error, or if the connection ends. The
+   * caller keeps the descriptors.
+   */
   request(request: ZdsRequest, descriptors: readonly number[] = []): Promise<ZdsAnswer> {
     const what = request.type === "snapshot-sent" ? request.type : `${request.type} ${request.uid}`;
     return new Promise((resolve, reject) => {

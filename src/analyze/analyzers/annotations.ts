@@ -4,7 +4,7 @@ import type { Analyzer, Report } from "../analyzer.ts";
 import { messageTypes } from "../message-types.ts";
 import type { Resource } from "../resource.ts";
 
-/** By the kind that they are for: Istio's annotations of 1.31, without those of the control plane's own. */
+/** Annotations of Istio 1.31 by the kind that they belong to, without those that only the control plane uses. */
 const annotationsOfKind: Readonly<Record<string, readonly string[]>> = {
   Pod: [
     "prometheus.istio.io/merge-metrics",
@@ -87,7 +87,7 @@ const annotationsOfKind: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** On any object, or written by the mesh itself. */
+/** Annotations for any object, and annotations that the mesh itself writes. */
 const anywhere = new Set([
   "galley.istio.io/analyze-suppress",
   "gateway.istio.io/controller-version",
@@ -95,7 +95,7 @@ const anywhere = new Set([
   "istio.io/rev",
 ]);
 
-/** With what to use instead. */
+/** Deprecated annotations and their replacements. */
 const deprecated: Readonly<Record<string, string>> = {
   "sidecar.istio.io/inject": "use the label of the same name",
   "alpha.istio.io/kubernetes-serviceaccounts": "take it out",
@@ -194,7 +194,7 @@ function checkAnnotation(resource: Resource, kind: string, name: string, value: 
   const kinds = Object.entries(annotationsOfKind).flatMap(([of, names]) => (names.includes(name) ? [of] : []));
   if (kinds.length === 0) {
     const near = nearestName(name, Object.values(annotationsOfKind).flat());
-    // istioctl judges Services and pods of the cluster alone. In a file, a name that is near to none may be another release's.
+    // istioctl judges only Services and pods of the cluster. In a file, an unknown name may belong to another release.
     if (near === undefined && resource.source !== undefined) return;
     report(
       messageTypes.unknownAnnotation,

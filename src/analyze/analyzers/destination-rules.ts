@@ -73,10 +73,10 @@ function checkSubsets(
     );
     return;
   }
-  // Endpoints that are not pods have labels of their own.
+  // Endpoints other than pods have labels of their own.
   if (!knowsAllWorkloads(inventory) || Object.keys(known.selector).length === 0) return;
   const behind = selected(workloads(inventory), known.selector, known.namespace);
-  // Of a host without any pods no rule is wrong.
+  // A host without pods gives no reason to report the rule.
   if (behind.length === 0) return;
   for (const [index, { name, labels }] of spec.subsets.entries()) {
     if (selected(behind, labels).length > 0 || isByPlace(labels)) continue;
@@ -96,7 +96,7 @@ function checkSubsets(
   }
 }
 
-/** Labels that endpoints get from where they run. */
+/** Labels that endpoints get from their location. */
 function isByPlace(labels: Readonly<Record<string, string>>): boolean {
   return Object.keys(labels).some((key) => key.startsWith("topology.") || key === "kubernetes.io/hostname");
 }

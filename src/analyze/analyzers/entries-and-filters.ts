@@ -86,7 +86,7 @@ export const envoyFilterAnalyzer: Analyzer = {
   name: "envoyfilter.EnvoyPatchAnalyzer",
   description: "patches of EnvoyFilters are possible where they are, and say in which order they come",
   analyze(inventory, report) {
-    // Names of filters that earlier patches touch for some proxy versions only.
+    // Names of filters that earlier patches change only for some proxy versions.
     const versioned = new Set<string>();
     for (const { resource, object } of inventory.of(envoyFilterKind)) {
       for (const [index, patch] of object.spec.configPatches.entries()) {

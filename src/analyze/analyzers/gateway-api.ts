@@ -203,7 +203,7 @@ export const waypointReferenceAnalyzer: Analyzer = {
 const oldVersion = `${gatewayGroup}/v1alpha2`;
 const oldWaypointClass = "istio-mesh";
 
-/** Objects of files whose kind, or version, the cluster does not serve: they cannot be applied to it. */
+/** Reports objects in files whose kind or version the cluster does not serve. They cannot be applied. */
 export const servedAnalyzer: Analyzer = {
   name: "schema.ServedAnalyzer",
   description: "the cluster serves the kinds and versions of the objects in files",

@@ -9,12 +9,12 @@ import { knowsAllWorkloads, selected, workloads, type Workload } from "../worklo
 type Gateway = Entry<IstioGateway>;
 type Labels = Readonly<Record<string, string>>;
 
-/** Gateways that an installation brings; in files they are taken to be there. */
+/** Gateways of an installation. An analysis of files assumes that they exist. */
 const installedSelectors: readonly Labels[] = [
   { istio: "ingressgateway", app: "istio-ingressgateway" },
   { istio: "egressgateway", app: "istio-egressgateway" },
 ];
-/** What the Services of installed gateways lead to. */
+/** The ports of the Services of installed gateways. */
 const installedPorts = new Set([80, 443, 8080, 8443, 15_021, 15_443, 31_400]);
 
 function isInstalled({ object: { spec } }: Gateway, inventory: Inventory): boolean {
@@ -59,7 +59,7 @@ function reportNoPods({ resource, object: { spec } }: Gateway, inventory: Invent
   );
 }
 
-/** Undefined where no Service leads to the pods at all, as with a node's port. */
+/** Undefined if no Service selects the pods, for example with a node's port. */
 function portsOf(behind: readonly Workload[], inventory: Inventory): ReadonlySet<number> | undefined {
   const ports = new Set<number>();
   const services = inventory

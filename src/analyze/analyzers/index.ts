@@ -37,7 +37,7 @@ import {
 import { webhookAnalyzer } from "./webhooks.ts";
 import { applicationUserAnalyzer, multiServiceAnalyzer, portNameAnalyzer } from "./workloads-and-services.ts";
 
-/** Every check there is, by name. */
+/** All analyzers. */
 export const analyzers: readonly Analyzer[] = [
   schemaAnalyzer,
   servedAnalyzer,

@@ -79,7 +79,7 @@ function checkNamespace(
   );
 }
 
-/** The cluster's own, and what rolls the mesh out. */
+/** Namespaces of the cluster itself, and of what installs the mesh. */
 function isOfCluster(namespace: string): boolean {
   return namespace.startsWith("kube-") || namespace === "local-path-storage" || namespace === "serin-system";
 }
@@ -101,7 +101,7 @@ function checkPod(pod: Workload, inventory: Inventory, report: Report): void {
   );
 }
 
-/** Proxies that a control plane deploys are no applications. */
+/** Proxies that a control plane deploys are not applications. */
 function isGatewayPod({ labels }: Workload): boolean {
   return (
     labels["gateway.networking.k8s.io/gateway-name"] !== undefined ||
@@ -130,7 +130,7 @@ export const podRevisionAnalyzer: Analyzer = {
   },
 };
 
-/** Revisions and tags, each with the revision that it leads to; undefined where that is not known. */
+/** The revision of each revision name and tag. Undefined if unknown. */
 function injectorsOf(inventory: Inventory): ReadonlyMap<string, string> | undefined {
   if (inventory.options.scope !== "cluster" || !inventory.knowsAll(mutatingWebhookConfigurationKind)) return undefined;
   const found = new Map<string, string>();
@@ -213,7 +213,7 @@ function imageOf(values: InjectorValues | undefined): string | undefined {
   return `${hub}/${image}:${tag}${variant === "" ? "" : `-${variant}`}`;
 }
 
-/** Of the injector of a revision; upstream writes JSON, so does Serin. */
+/** The values of a revision's injector. Upstream and Serin write them as JSON. */
 function valuesOf(inventory: Inventory, named: string | undefined): InjectorValues | undefined {
   const suffix =
     named === undefined || named === "" || named === "default" ? "" : `-${injectorsOf(inventory)?.get(named) ?? named}`;

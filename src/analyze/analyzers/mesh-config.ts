@@ -7,10 +7,10 @@ import { readPlainYaml } from "../manifest/plain-yaml.ts";
 import { messageTypes } from "../message-types.ts";
 
 const configMap = { group: "", kind: "ConfigMap" };
-/** `istio`, and with a revision `istio-<revision>`. */
+/** `istio`, or `istio-<revision>` with a revision. */
 const namePattern = /^istio(-[a-z0-9-]+)?$/;
 
-/** What the control plane says of its mesh config when it loads it. */
+/** Reports what the control plane reports when it loads its mesh config. */
 export const meshConfigAnalyzer: Analyzer = {
   name: "serin.meshconfig.FieldAnalyzer",
   description: "fields of the mesh config have values that are taken, and an effect",
@@ -38,7 +38,7 @@ export const meshConfigAnalyzer: Analyzer = {
   },
 };
 
-/** Text that is no YAML is no mesh config either. */
+/** Returns the text itself if it is no valid YAML, which no mesh config is. */
 function valueOf(text: string): unknown {
   const plain = readPlainYaml(text);
   if (plain !== undefined) return plain[0]?.value;

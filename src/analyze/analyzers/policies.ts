@@ -35,7 +35,7 @@ function checkTarget({ resource, object: { metadata, spec } }: Policy, inventory
   if (isOfMesh && spec.selector === undefined) return;
   const found = selected(workloads(inventory), labels, isOfMesh ? undefined : namespace);
   if (found.some((workload) => isInMesh(workload, inventory))) return;
-  // Without its Namespace, a file does not say whether its workloads are in the mesh.
+  // A file without the Namespace does not show whether its workloads are in the mesh.
   if (inventory.options.scope === "files" && found.length > 0) return;
   const where = isOfMesh ? "the mesh" : `namespace ${namespace}`;
   const what =
@@ -187,7 +187,7 @@ export const deprecationAnalyzer: Analyzer = {
   },
 };
 
-/** Definitions of the Gateway API that a control plane of 1.31 reads, and from which version of their bundle on. */
+/** The Gateway API definitions that a control plane of 1.31 reads, with the oldest supported bundle version. */
 const minimumVersions: Readonly<Record<string, readonly [number, number, number]>> = {
   "grpcroutes.gateway.networking.k8s.io": [1, 1, 0],
   "backendtlspolicies.gateway.networking.k8s.io": [1, 4, 0],
@@ -218,7 +218,7 @@ function isLower(version: readonly number[], minimum: readonly number[]): boolea
   return index !== -1 && (version[index] ?? 0) < (minimum[index] ?? 0);
 }
 
-/** Conditions that say that something does not work, by kind. */
+/** Conditions that report a fault, by kind. */
 const badConditions: Readonly<Record<string, readonly string[]>> = {
   Service: ["istio.io/WaypointBound"],
   ServiceEntry: ["istio.io/WaypointBound"],
@@ -261,7 +261,7 @@ export const conditionAnalyzer: Analyzer = {
   },
 };
 
-/** Schemas leave a status open, and anybody who may write one may write anything: what has another form is passed over. */
+/** Schemas do not restrict the status, so it may have any content. Skips entries of any other form. */
 function conditionsOf(status: unknown): readonly StatusCondition[] {
   const [own, parents] = [listAt(status, "conditions"), listAt(status, "parents")];
   return [...own, ...parents.flatMap((parent) => listAt(parent, "conditions"))] as readonly StatusCondition[];

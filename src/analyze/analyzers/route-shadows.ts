@@ -9,7 +9,7 @@ import { listed, type Analyzer } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
 
-/** A rule of a route, with those of other routes that get the same requests. */
+/** A rule of a route, with the rules of other routes that match the same requests. */
 interface PlacedRule {
   readonly entry: Entry<HttpRoute>;
   readonly rule: HttpRouteRule;
@@ -17,8 +17,8 @@ interface PlacedRule {
 }
 
 /**
- * The Gateway API takes the rule with the longest path first and looks at headers only between equal ones: a rule for a
- * header with a short path loses to any rule with a longer path, wherever it stands.
+ * The Gateway API prefers the longest path, and compares headers only between equal paths. A rule with a header and a
+ * short path loses to any rule with a longer path, whatever their order.
  */
 export const routeShadowAnalyzer: Analyzer = {
   name: "httproute.ShadowedRuleAnalyzer",
@@ -70,7 +70,7 @@ function fullName({ object: { metadata } }: Entry<HttpRoute>): string {
   return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
 }
 
-/** Routes of one parent for the same hostnames are merged; a more exact hostname wins before anything else is looked at. */
+/** Routes of one parent for the same hostname are merged. A more specific hostname always takes precedence. */
 function sharesRequests(left: Entry<HttpRoute>, right: Entry<HttpRoute>): boolean {
   if (left === right) return true;
   const parents = ({ object: { metadata, spec } }: Entry<HttpRoute>): readonly string[] =>
@@ -82,7 +82,7 @@ function sharesRequests(left: Entry<HttpRoute>, right: Entry<HttpRoute>): boolea
   return names(left) === names(right) && parents(left).some((parent) => parents(right).includes(parent));
 }
 
-/** Between equal matches: the older route, then its name, then the order in it. */
+/** Between equal matches, the older route comes first, then the smaller name, then the earlier rule. */
 function isEarlier(left: PlacedRule, right: PlacedRule): boolean {
   if (left.entry === right.entry) return left.index < right.index;
   const [ofLeft = "", ofRight = ""] = [left, right].map(({ entry }) => entry.object.metadata.creationTimestamp ?? "");
@@ -101,13 +101,13 @@ interface LostPath {
   readonly winner: HttpRouteMatch;
 }
 
-/** What the other rule takes of requests that have all that this rule asks for beyond the path. */
+/** The paths on which the other rule takes requests that satisfy all other conditions of this rule. */
 function lostPaths(own: HttpRouteRule, other: HttpRouteRule): readonly LostPath[] {
   return other.matches.flatMap((winner) => {
     const matchIndex = own.matches.findIndex((match) => isWithin(winner, match) && asksForMore(match, winner));
     const match = own.matches[matchIndex];
     if (match === undefined) return [];
-    // Another match of the own rule may bring the path and the header together.
+    // Another match of this rule may combine the path and the header.
     const isKept = own.matches.some(
       (also) => asksForMore(also, winner) && rank(also) >= rank(winner) && isWithin(winner, also),
     );
@@ -115,7 +115,7 @@ function lostPaths(own: HttpRouteRule, other: HttpRouteRule): readonly LostPath[
   });
 }
 
-/** Whether the paths of the first are some of those of the second, and it counts for more. */
+/** Whether the first path is contained in the second and takes precedence over it. */
 function isWithin({ path: narrow }: HttpRouteMatch, { path: wide }: HttpRouteMatch): boolean {
   if (narrow.type === "RegularExpression" || wide.type === "RegularExpression") return false;
   if (wide.type === "Exact") return narrow.type === "Exact" && narrow.value === wide.value;
@@ -129,7 +129,7 @@ function rank({ path }: HttpRouteMatch): number {
   return path.type === "Exact" ? exactRank : path.value.length;
 }
 
-/** Conditions beside the path: all of the wider one's and at least one more. */
+/** Whether the narrow match has all conditions of the wide one except the path, and at least one more. */
 function asksForMore(narrow: HttpRouteMatch, wide: HttpRouteMatch): boolean {
   if (rank(narrow) > rank(wide)) return false;
   const holdsAll =

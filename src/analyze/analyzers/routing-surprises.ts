@@ -32,7 +32,7 @@ export const weightAnalyzer: Analyzer = {
   },
 };
 
-/** What a VirtualService for a gateway does not do although it looks so. */
+/** Reports what a VirtualService for a gateway appears to do and does not do. */
 export const gatewayHostAnalyzer: Analyzer = {
   name: "virtualservice.GatewayHostAnalyzer",
   description: "hosts of VirtualServices for gateways are what clients send, and come to the gateway",
@@ -90,7 +90,7 @@ function checkMeshClients(service: Entry<VirtualService>, inventory: Inventory, 
   }
 }
 
-/** Whether it makes a difference that the routes are passed by. */
+/** Whether bypassing the routes makes a difference. */
 function decides({ spec }: VirtualService): boolean {
   return (
     spec.http.length > 1 ||

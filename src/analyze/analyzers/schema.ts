@@ -4,7 +4,7 @@ import { istioKinds } from "../../api/istio/index.ts";
 import type { Analyzer } from "../analyzer.ts";
 import { messageTypes, type MessageType } from "../message-types.ts";
 
-/** What the parsers say, which the webhook says too when an object is applied. */
+/** Reports the parsers' issues. The webhook reports the same ones when an object is applied. */
 export const schemaAnalyzer: Analyzer = {
   name: "schema.ValidationAnalyzer",
   description: "fields of Istio's kinds and of the Gateway API have values that are taken",

@@ -87,7 +87,7 @@ function withoutAmbient(
   });
 }
 
-/** Two of a kind that select one pod: which of them holds is not said anywhere. */
+/** Reports two objects of a kind that select the same pod, because their precedence is undefined. */
 function reportOverlaps<Value extends KubernetesObject>(
   entries: readonly Entry<Value>[],
   labels: (entry: Entry<Value>) => Labels,

@@ -19,7 +19,7 @@ type Service = Entry<VirtualService>;
 
 interface PlacedDestination {
   readonly destination: Destination;
-  /** Of the destination in the spec. */
+  /** The path of the destination in the spec. */
   readonly path: string;
   readonly isMirror: boolean;
 }
@@ -34,7 +34,7 @@ export function destinationsOf({ resource, object: { spec } }: Service): readonl
         found.push({ destination, path: `spec.${field}[${index}].route[${number}].destination`, isMirror: false });
     }
   }
-  // The older `mirror` and `mirrors` are read into one list.
+  // The parser reads the older `mirror` and `mirrors` into one list.
   const written = (resource.object as { spec?: { http?: readonly { mirror?: unknown }[] } }).spec?.http ?? [];
   for (const [index, { mirrors }] of spec.http.entries()) {
     for (const [number, { destination }] of mirrors.entries()) {
@@ -51,7 +51,7 @@ export function destinationsOf({ resource, object: { spec } }: Service): readonl
   return found;
 }
 
-/** `namespace/name` of the gateways that a VirtualService names, without the mesh. */
+/** The gateways that a VirtualService names, as `namespace/name`, without `mesh`. */
 export function gatewayReferences({
   object: { metadata, spec },
 }: Service): readonly { readonly namespace: string; readonly name: string; readonly path: string }[] {
@@ -121,7 +121,10 @@ function checkDestination(
   }
 }
 
-/** Routes of a gateway's VirtualService to a host without a subset do not pass through those that another one has for that host. */
+/**
+ * A route of a gateway's VirtualService to a host without a subset bypasses the routes of another VirtualService for
+ * that host.
+ */
 function checkPassedBy(service: Service, inventory: Inventory, report: Report): void {
   if (gatewayReferences(service).length === 0) return;
   const namespace = service.object.metadata.namespace ?? "";
@@ -166,7 +169,7 @@ export const subsetAnalyzer: Analyzer = {
   description: "subsets that VirtualServices route to are defined by a DestinationRule",
   analyze(inventory, report) {
     const rules = inventory.of(destinationRuleKind);
-    // As istioctl has it: subsets are written for a route, so that files without them are called incomplete.
+    // As in istioctl: routes need their subsets, so an analysis of files reports them as missing.
     const mayCallSubsetsMissing = inventory.options.scope === "files" || inventory.knowsAll(destinationRuleKind);
     for (const service of inventory.of(virtualServiceKind)) {
       const { resource, object } = service;
@@ -186,7 +189,7 @@ export const subsetAnalyzer: Analyzer = {
         report(
           messageTypes.referencedResourceNotFound,
           resource,
-          // The line that istioctl names.
+          // istioctl reports this line.
           `${path}.host`,
           `${isMirror ? "mirror " : ""}subset "${destination.subset}" of host "${destination.host}" is not defined, so requests get 503: ${known}`,
         );
@@ -256,7 +259,7 @@ function checkGateway(
   );
 }
 
-/** The hosts that VirtualServices of the namespace may use. */
+/** The hosts of a gateway that VirtualServices of the namespace may use. */
 function hostsOfGateway({ object: { metadata, spec } }: Entry<IstioGateway>, namespace: string): readonly string[] {
   return spec.servers.flatMap(({ hosts }) =>
     hosts.flatMap((written) => {

@@ -35,7 +35,7 @@ function isInjector({ object: { metadata, webhooks = [] } }: Entry<WebhookConfig
   return metadata.labels?.[revision] !== undefined || webhooks.some(({ name }) => name.endsWith("istio.io"));
 }
 
-/** Of every way in which namespaces and pods may be labelled, at most one webhook may take it. */
+/** For every combination of namespace and pod labels, at most one webhook may inject. */
 function reportOverlaps(found: readonly PlacedWebhook[], report: Report): void {
   const revisions = new Set(
     found.flatMap(({ entry, webhook }) =>

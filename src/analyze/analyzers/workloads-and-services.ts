@@ -103,7 +103,7 @@ function checkUser(resource: Resource, spec: PodSpec | undefined, path: string, 
     if (name !== "istio-proxy" && name !== "istio-operator" && securityContext?.runAsUser === proxyUser)
       places.push(`${path}.containers[${index}].securityContext.runAsUser`);
   }
-  // A gateway's pod is a proxy and nothing else.
+  // A gateway's pod contains only a proxy.
   const isProxyOnly = spec.containers.every(({ name }) => name === "istio-proxy");
   const [first] = places;
   if (first === undefined || isProxyOnly) return;
@@ -115,7 +115,7 @@ function checkUser(resource: Resource, spec: PodSpec | undefined, path: string, 
   );
 }
 
-/** Protocols that a port's name may begin with. */
+/** Protocols with which a port's name may begin. */
 const protocolNames = new Set([
   "http",
   "http2",
@@ -133,7 +133,7 @@ const protocolNames = new Set([
   "kubernetes.io/ws",
   "kubernetes.io/wss",
 ]);
-/** Ports whose protocol is not looked for: what speaks first there is the server. */
+/** Ports without protocol detection, because the server speaks first. */
 const serverFirstPorts = new Map([
   [25, "tcp"],
   [3306, "mysql"],

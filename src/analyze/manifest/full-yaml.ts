@@ -7,7 +7,7 @@ export interface YamlFault extends Position {
   readonly message: string;
 }
 
-/** Any YAML 1.2, with anchors and merges; what is wrong comes beside the documents that are right. */
+/** Parses any YAML 1.2, with anchors and merges. Returns faults together with the valid documents. */
 export function readFullYaml(text: string): {
   readonly documents: readonly PlainDocument[];
   readonly faults: readonly YamlFault[];
@@ -17,7 +17,7 @@ export function readFullYaml(text: string): {
   const faults: YamlFault[] = [];
   const found = parseAllDocuments(text, { lineCounter, prettyErrors: false, merge: true });
   for (const document of Array.isArray(found) ? found : []) {
-    // One slip mostly brings several errors; the first says what it is.
+    // One mistake usually causes several errors, and the first one describes it.
     for (const error of document.errors.slice(0, 1)) {
       const { line, col } = lineCounter.linePos(error.pos[0]);
       faults.push({ line, column: col, message: error.message });
@@ -35,7 +35,7 @@ export function readFullYaml(text: string): {
   return { documents, faults };
 }
 
-/** Walks nodes and values side by side; what an alias stands for keeps the place of the alias. */
+/** Walks nodes and values in parallel. The content of an alias has the position of the alias. */
 function note(node: unknown, value: unknown, positions: Positions, positionAt: (offset: number) => Position): void {
   if (!isCollection(node) || typeof value !== "object" || value === null) return;
   const own = new Map<string | number, Position>();

@@ -3,7 +3,7 @@ import type { Position, Resource } from "../resource.ts";
 import { positionIn, type Positions } from "./positions.ts";
 import { readPlainYaml, type PlainDocument } from "./plain-yaml.ts";
 
-/** What is wrong with a file itself, at its place in it where that is known. */
+/** A fault of the file itself, with its position if known. */
 export interface ManifestFault {
   readonly file: string;
   readonly position?: Position | undefined;
@@ -15,21 +15,21 @@ export interface Manifest {
   readonly faults: readonly ManifestFault[];
 }
 
-/** The documents of a file, and what is wrong with it: plain data, which another thread may be given. */
+/** The documents of a file, and its faults. Plain data, which can be sent to another thread. */
 export interface ManifestDocuments {
   readonly documents: readonly PlainDocument[];
   readonly faults: readonly (Position & { readonly message: string })[];
 }
 
 /**
- * The objects of a file of YAML or JSON documents, each with its place; members of a List count as objects. A namespaced
- * kind that names no namespace is not given one here.
+ * The objects of a file with YAML or JSON documents, each with its position. Members of a List count as objects.
+ * Objects without a namespace keep none.
  */
 export async function readManifest(file: string, text: string): Promise<Manifest> {
   return manifestOf(file, await readDocuments(text));
 }
 
-/** As {@link readManifest}, of documents that {@link readDocuments} has read. */
+/** Like {@link readManifest}, for documents from {@link readDocuments}. */
 export function manifestOf(file: string, { documents, faults }: ManifestDocuments): Manifest {
   const resources: Resource[] = [];
   const found: ManifestFault[] = faults.map(({ line, column, message }) => ({
@@ -53,15 +53,15 @@ export function manifestOf(file: string, { documents, faults }: ManifestDocument
 }
 
 /**
- * Reads YAML or JSON. How long it takes is decided by who wrote it: some kilobytes can take seconds. Texts of people who are not trusted are for a
- * thread that can be ended.
+ * Parses YAML or JSON. The text decides how long this takes: a few kilobytes can take seconds. Parse untrusted texts in
+ * a thread that can be ended.
  */
 export async function readDocuments(text: string): Promise<ManifestDocuments> {
   if (text.trimStart().startsWith("{")) {
     try {
       return { documents: [{ value: JSON.parse(text) as unknown, line: 1, positions: new Map() }], faults: [] };
     } catch {
-      // YAML allows more than JSON, and says where something is wrong.
+      // Fall through to YAML, which allows more than JSON and reports the position of faults.
     }
   }
   const documents = readPlainYaml(text);

@@ -1,7 +1,7 @@
 import type { Position } from "../resource.ts";
 import type { Positions } from "./positions.ts";
 
-/** A document of a file: its value, and where it and its fields begin. */
+/** A document of a file: its value, and the positions of the document and its fields. */
 export interface PlainDocument {
   readonly value: unknown;
   readonly line: number;
@@ -9,9 +9,9 @@ export interface PlainDocument {
 }
 
 /**
- * Reads YAML as manifests are mostly written: block maps and lists, scalars of one line, literal blocks, short flow
- * collections. Undefined for anything else (anchors, tags, folded text, tabs, faults): that is for the full reader, which
- * takes ten times as long to load and to read. What it does answer is what YAML 1.2's core schema says.
+ * Parses YAML in the usual form of manifests: block maps and lists, single-line scalars, literal blocks, short flow
+ * collections. Returns undefined for anything else (anchors, tags, folded text, tabs, faults). The full parser handles
+ * that, and takes ten times as long to load and to run. The results equal those of YAML 1.2's core schema.
  */
 export function readPlainYaml(text: string): PlainDocument[] | undefined {
   if (text.includes("\t") || text.includes("\r") || text.startsWith("\uFEFF")) return undefined;
@@ -42,7 +42,7 @@ interface Line {
 }
 
 const keyPattern = /^([A-Za-z0-9_][A-Za-z0-9_./-]*|"[^"\\]*"|'[^']*')\s*:(?:\s+(.*))?$/;
-/** Bare keys that are texts as they stand: numbers are written anew by YAML (`0o7`, `1e3`), and so is null. */
+/** Plain keys that are strings. YAML rewrites numbers (`0o7`, `1e3`) and null. */
 function isTextKey(key: string): boolean {
   return !/^(null|Null|NULL|__proto__)$/.test(key) && (!/^[0-9]/.test(key) || /^[1-9][0-9]{0,8}$/.test(key));
 }
@@ -55,7 +55,7 @@ class PlainReader {
   readonly #start: number;
   readonly #positions: Positions = new Map();
   #at: number;
-  /** What is left of the line after a dash, as if it stood in a line of its own. */
+  /** The rest of the line after a dash, treated as a line of its own. */
   #rest: Line | undefined;
 
   constructor(lines: readonly string[], start: number, end: number) {
@@ -65,7 +65,7 @@ class PlainReader {
     this.#end = end;
   }
 
-  /** Undefined when there is nothing but comments. */
+  /** Undefined if there are only comments. */
   document(): PlainDocument | undefined {
     const first = this.#peek();
     if (first === undefined) return undefined;
@@ -143,7 +143,7 @@ class PlainReader {
     return list;
   }
 
-  /** What stands behind a key or a dash, or in the lines below it. */
+  /** The value after a key or a dash, or in the lines below it. */
   #value(text: string, indent: number, isOfMap: boolean): unknown {
     const bare = text.startsWith("#") ? "" : text;
     if (/^[|]/.test(bare)) return this.#literal(bare, indent);
@@ -154,7 +154,7 @@ class PlainReader {
       if (isOfMap && below !== undefined && below.indent === indent && isDash(below.text)) return this.#list(indent);
       return null;
     }
-    // Text that goes on in the next line.
+    // The text continues on the next line.
     if (below !== undefined && below.indent > indent) throw new NotPlain();
     return scalar(bare);
   }
@@ -171,11 +171,11 @@ class PlainReader {
       const line = this.#lines[this.#at] ?? "";
       const isBlank = line.trim() === "";
       if (!isBlank && line.length - line.trimStart().length < inner) break;
-      // Blank lines that are longer than the indent before the text begins are a fault.
+      // Leading blank lines that are longer than the indentation of the text are invalid.
       if (isBlank && line.length > inner && content.every((earlier) => earlier === "")) throw new NotPlain();
       content.push(line.slice(inner));
     }
-    // The part behind the last line feed of a file is no line.
+    // What follows the last line feed of a file is no line.
     if (this.#at === this.#lines.length && content.at(-1) === "") content.pop();
     let trailing = 0;
     while (content.at(-1) === "") {
@@ -215,7 +215,7 @@ function plain(text: string): unknown {
   return text;
 }
 
-/** `[a, "b"]` and `{a: 1}` within a line. */
+/** Reads `[a, "b"]` and `{a: 1}` within a line. */
 class FlowReader {
   readonly #text: string;
   #at = 0;

@@ -1,11 +1,11 @@
 import type { Position } from "../resource.ts";
 
-/** Where the keys of each object and the elements of each list were written. */
+/** The positions of the keys of each object and of the elements of each list. */
 export type Positions = Map<object, Map<string | number, Position>>;
 
 /**
- * Where a field such as `spec.http[0].match` is below the value; of what is not there, where the nearest part of it is.
- * Keys may have dots in them (`metadata.annotations.sidecar.istio.io/inject`).
+ * The position of a field such as `spec.http[0].match`. For a missing field, the position of its nearest existing
+ * ancestor. Keys may contain dots (`metadata.annotations.sidecar.istio.io/inject`).
  */
 export function positionIn(positions: Positions, value: unknown, path: string): Position | undefined {
   let at: unknown = value;
@@ -33,7 +33,7 @@ function indexAt(path: string): Step | undefined {
   return whole === "" ? undefined : { key: Number(digits), rest: path.slice(whole.length) };
 }
 
-/** The longest of the keys that the path begins with, as a whole. */
+/** The longest key with which the path begins. */
 function keyAt(keys: readonly string[], path: string): Step | undefined {
   let best: string | undefined;
   for (const key of keys) {

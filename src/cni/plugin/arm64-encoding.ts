@@ -1,7 +1,7 @@
 import { invariant } from "../../base/index.ts";
 import type { Condition, Encoding, Register, SystemCall } from "./machine.ts";
 
-/** x19 to x24, which a system call keeps. */
+/** x19 to x24, which system calls preserve. */
 const firstRegister = 19;
 const scratch = 9;
 const systemCallRegister = 8;

@@ -9,7 +9,7 @@ const stackSegment = 0x6474_e551;
 const executable = 1;
 const writable = 2;
 const readable = 4;
-/** The largest page that arm64 has. */
+/** The largest page size of arm64. */
 const alignment = 0x1_0000;
 
 interface Segment {
@@ -20,7 +20,7 @@ interface Segment {
   readonly memoryBytes: number;
 }
 
-/** A static executable. Code and constants are not writable, memory and stack are not executable. */
+/** Builds a static executable. Code and constants are not writable. Memory and stack are not executable. */
 export function elfProgram(machine: number, image: Uint8Array, memoryBytes: number): Uint8Array {
   const file = new Uint8Array(headerBytes + image.length);
   const view = new DataView(file.buffer);

@@ -1,6 +1,6 @@
 import { internalError } from "../../base/index.ts";
 
-/** Six registers that system calls leave alone. */
+/** Six registers that system calls preserve. */
 export type Register = 0 | 1 | 2 | 3 | 4 | 5;
 
 export type SystemCall =
@@ -15,30 +15,32 @@ export type SystemCall =
   | "setsockopt"
   | "exit_group";
 
-/** A number, what a register holds, or where a label's bytes are. */
+/** A number, the content of a register, or the address of a label. */
 export type Operand = number | { readonly register: Register } | { readonly address: string };
 
-/** The condition of a jump, of signed numbers. */
+/** A condition of a jump. It compares signed numbers. */
 export type Condition = "equal" | "unequal" | "less" | "lessOrEqual";
 
-/** How one processor writes the few instructions that the program is made of. Each has a fixed length, whatever it names. */
+/**
+ * How one processor encodes the few instructions of the program. Every encoding of an instruction has the same length.
+ */
 export interface Encoding {
-  /** The ELF header's number of the processor. */
+  /** The processor's number in the ELF header. */
   readonly elfMachine: number;
   stackPointer(to: Register): Uint8Array;
-  /** A 32-bit number, the rest zero. */
+  /** Sets a 32-bit number. The upper bits become zero. */
   set(to: Register, value: number): Uint8Array;
   copy(to: Register, from: Register): Uint8Array;
-  /** -4095 to 4095. */
+  /** Adds a number from -4095 to 4095. */
   addNumber(to: Register, value: number): Uint8Array;
   add(to: Register, from: Register): Uint8Array;
   subtract(to: Register, from: Register): Uint8Array;
-  /** One, four or eight bytes, the rest zero; the offset is a multiple of the size. */
+  /** Loads one, four or eight bytes. The upper bits become zero. The offset must be a multiple of the size. */
   load(to: Register, base: Register, offset: number, size: 1 | 4 | 8): Uint8Array;
   storeByte(from: Register, base: Register): Uint8Array;
   compare(left: Register, right: Register): Uint8Array;
   compareNumber(left: Register, right: number): Uint8Array;
-  /** `distance` is from this instruction's first byte. */
+  /** `distance` counts from this instruction's first byte. */
   jump(distance: number): Uint8Array;
   jumpIf(condition: Condition, distance: number): Uint8Array;
   setArgument(index: number, value: number): Uint8Array;
@@ -47,14 +49,14 @@ export interface Encoding {
   copyResult(to: Register): Uint8Array;
 }
 
-/** One instruction, written once all labels have their places. */
+/** One instruction, which is encoded when all labels have addresses. */
 type Instruction = (own: number, placeOf: (label: string) => number) => Uint8Array;
 
-/** Collects a program's instructions and its constant bytes, and places them. */
+/** Collects a program's instructions and constants, and assigns addresses. */
 export class Machine {
   readonly #encoding: Encoding;
   readonly #base: number;
-  /** Places that are fixed before: those of memory that is no part of the file. */
+  /** Labels with given addresses: those of memory outside the file. */
   readonly #fixed: ReadonlyMap<string, number>;
   readonly #code: { readonly label?: string; readonly instruction?: Instruction }[] = [];
   readonly #constants: { readonly label: string; readonly bytes: Uint8Array }[] = [];
@@ -68,7 +70,7 @@ export class Machine {
   label(label: string): void {
     this.#code.push({ label });
   }
-  /** Bytes that the program reads. */
+  /** Adds bytes that the program reads. */
   constant(label: string, bytes: Uint8Array): void {
     this.#constants.push({ label, bytes });
   }
@@ -107,7 +109,7 @@ export class Machine {
     );
     this.#emit((own, placeOf) => this.#encoding.jumpIf(condition, placeOf(label) - own));
   }
-  /** A result below zero is an errno. */
+  /** A negative result is an errno. */
   system(to: Register, call: SystemCall, ...operands: readonly Operand[]): void {
     for (const [index, operand] of operands.entries()) {
       this.#emit((_own, placeOf) => {
@@ -120,13 +122,13 @@ export class Machine {
     this.#emit(() => this.#encoding.copyResult(to));
   }
 
-  /** The program's bytes, which shall lie at the base address. */
+  /** The program's bytes, to be loaded at the base address. */
   assemble(): Uint8Array {
     const places = new Map(this.#fixed);
     let end = this.#base;
     for (const { label, instruction } of this.#code) {
       if (label !== undefined) places.set(label, end);
-      // Its length does not depend on where anything is.
+      // The length does not depend on addresses.
       if (instruction !== undefined) end += instruction(0, () => 0).length;
     }
     for (const { label, bytes } of this.#constants) {

@@ -1,6 +1,6 @@
 import { parse as parsePath } from "node:path";
 
-/** Our plugin's name, which is also its program's. */
+/** The name of the plugin and of its program. */
 export const pluginType = "serin-cni";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -9,7 +9,7 @@ interface NetworkList extends Fields {
   readonly plugins: readonly Fields[];
 }
 
-/** A configuration file of the folder that container runtimes read. */
+/** A configuration file in the directory that container runtimes read. */
 export interface NetworkFile {
   readonly name: string;
   readonly text: string;
@@ -21,7 +21,7 @@ export interface NetworkFileChange {
   readonly to: NetworkFile;
 }
 
-/** The name of the file that a single network had before it became a list. */
+/** The field with the name of a single network's file before it became a list. */
 const convertedFrom = "convertedFrom";
 
 /** The file that a runtime uses: the first by name that is valid and has a plugin besides ours. */
@@ -32,7 +32,7 @@ export function primaryNetworkFile(files: readonly NetworkFile[]): NetworkFile |
     .find((file) => listOf(file)?.plugins.some(({ type }) => type !== pluginType) === true);
 }
 
-/** The file with our plugin at its end; undefined when it is so already, or is no configuration. */
+/** The file with our plugin at the end. Undefined if it is there already, or if the file is no valid configuration. */
 export function chained(file: NetworkFile): NetworkFileChange | undefined {
   const list = listOf(file);
   if (list === undefined) return undefined;
@@ -66,7 +66,7 @@ export function unchained(file: NetworkFile): NetworkFileChange | undefined {
   return { from: file.name, to: { name: file.name, text: print({ ...rest, plugins: others }) } };
 }
 
-/** A file of its own, for platforms that chain by themselves (Multus). */
+/** A separate file, for platforms that chain by themselves (Multus). */
 export function standalone(name: string): NetworkFile {
   return { name, text: print({ cniVersion: "1.0.0", name: pluginType, type: pluginType }) };
 }
@@ -75,7 +75,7 @@ function print(fields: Fields): string {
   return `${JSON.stringify(fields, undefined, 2)}\n`;
 }
 
-/** A single network counts as a list of one. Undefined for what no runtime would take. */
+/** Treats a single network as a list of one. Undefined if no runtime would accept the file. */
 function listOf({ name, text }: NetworkFile): NetworkList | undefined {
   let raw: unknown;
   try {
@@ -92,7 +92,7 @@ function listOf({ name, text }: NetworkFile): NetworkList | undefined {
   if (!isPlugin(raw)) return undefined;
   const { cniVersion, name: network, ...plugin } = raw;
   return {
-    // A file without a version speaks the oldest one with chains.
+    // A file without a version uses the oldest version that supports chains.
     cniVersion: cniVersion ?? "0.3.1",
     name: network ?? "k8s-pod-network",
     plugins: [plugin],

@@ -3,26 +3,26 @@ import { newestVersion, supportedVersions } from "./plugin-versions.ts";
 
 /** A pod's attachment to the network, as the container runtime describes it. */
 export interface PodAttachment {
-  /** The sandbox. A pod that is started again has another one. */
+  /** The id of the sandbox. It changes when a pod's sandbox is recreated. */
   readonly containerId: string;
-  /** Empty where the runtime did not say. */
+  /** Empty if the runtime did not provide it. */
   readonly netnsPath: string;
   readonly podName: string;
   readonly podNamespace: string;
   readonly podUid: string;
-  /** The addresses from the plugins before. */
+  /** Addresses that earlier plugins assigned. */
   readonly addresses: readonly string[];
 }
 
 export interface PluginHandler {
-  /** Resolves when the pod may start. After an error the runtime tries again. */
+  /** Resolves when the pod may start. After an error the runtime retries. */
   add(pod: PodAttachment): Promise<void>;
-  /** Throws when the pod's traffic is not as it shall be. */
+  /** Throws if the pod's traffic is not captured as it should be. */
   check(pod: PodAttachment): Promise<void>;
   delete(pod: PodAttachment): Promise<void>;
-  /** Throws when no pod can be started now. */
+  /** Throws if no pod can be started now. */
   status(): Promise<void>;
-  /** Forgets what belongs to no pod any more. */
+  /** Drops state that belongs to no pod. */
   collect(): Promise<void>;
 }
 
@@ -32,7 +32,7 @@ export interface PluginAnswer {
   readonly output: string;
 }
 
-/** Codes of the CNI specification. */
+/** Error codes of the CNI specification. */
 const codes = {
   incompatibleVersion: 1,
   invalidVariables: 4,
@@ -40,7 +40,7 @@ const codes = {
   invalidConfiguration: 7,
   tryAgain: 11,
   unavailable: 50,
-  /** From 100 on codes are a plugin's own. */
+  /** Codes from 100 on are plugin-specific. */
   refused: 100,
 } as const;
 
@@ -63,7 +63,7 @@ export interface PluginCall {
   readonly input: string;
 }
 
-/** Variables that end with a zero each, one more zero, the input. */
+/** Parses variables that each end with a zero byte, then one more zero byte, then the input. */
 export function parsePluginCall(bytes: Buffer): PluginCall {
   const variables = new Map<string, string>();
   let at = 0;

@@ -10,8 +10,8 @@ const attemptMs = 1_000;
 const probe = { host: "127.0.0.6", port: 15_002 } as const;
 
 /**
- * Whether something redirects this pod's traffic: what the proxy would send to its own pod must arrive at the inbound
- * port. Returns when it does. Throws a transient error after `timeoutMs`.
+ * Checks whether this pod's traffic is redirected: a connection to its own pod must arrive at the inbound port. Throws
+ * a transient error after `timeoutMs`.
  */
 export async function checkRedirect(inboundPort: number, timeoutMs: number, clock: Clock): Promise<void> {
   const server = createServer((socket) => socket.destroy());

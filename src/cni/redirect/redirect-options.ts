@@ -1,31 +1,31 @@
 import { parseArgs } from "node:util";
 import { messageOf, userError, type Environment } from "../../base/index.ts";
 
-/** Which of a pod's traffic passes its sidecar. */
+/** Which traffic of a pod passes through its sidecar. */
 export interface RedirectOptions {
   readonly mode: "REDIRECT" | "NONE";
   readonly outboundPort: number;
   readonly inboundPort: number;
   readonly tunnelPort: number;
-  /** The proxy's own process, which is not redirected. */
+  /** The users of the proxy's process, whose traffic is not redirected. */
   readonly proxyUsers: readonly number[];
   readonly proxyGroups: readonly number[];
   /** All inbound ports except the excluded ones, or only these. */
   readonly inboundPorts: "*" | readonly number[];
   readonly excludedInboundPorts: readonly number[];
-  /** Taken wherever they lead. */
+  /** Ports that are redirected for every destination. */
   readonly outboundPorts: readonly number[];
   readonly excludedOutboundPorts: readonly number[];
   readonly outboundRanges: "*" | readonly string[];
   readonly excludedOutboundRanges: readonly string[];
   readonly excludedInterfaces: readonly string[];
-  /** Interfaces whose incoming traffic is a guest's outbound traffic, such as a virtual machine's. */
+  /** Interfaces whose incoming traffic is the outbound traffic of a guest, such as a virtual machine. */
   readonly guestInterfaces: readonly string[];
-  /** Queries to these servers go to the proxy. `*`: all queries. Empty: none. */
+  /** Queries to these servers are redirected to the proxy. `*`: all queries. Empty: none. */
   readonly dnsServers: "*" | readonly string[];
 }
 
-/** What to do with {@link RedirectOptions}. */
+/** The action to perform with the {@link RedirectOptions}. */
 export interface RedirectCommand {
   readonly options: RedirectOptions;
   readonly dryRun: boolean;
@@ -77,7 +77,10 @@ const flags = {
 
 const proxyUser = "1337";
 
-/** Reads `istio-iptables`' arguments and environment. Throws a user error that names the flag. `resolvConf` is /etc/resolv.conf. */
+/**
+ * Reads the arguments and environment of `istio-iptables`. Throws a user error that names the flag. `resolvConf` is the
+ * content of /etc/resolv.conf.
+ */
 export function readRedirectCommand(args: readonly string[], env: Environment, resolvConf: string): RedirectCommand {
   const values = parseFlags(args);
   const given = (name: keyof typeof flags, fallback: string): string => {
@@ -119,12 +122,12 @@ export function readRedirectCommand(args: readonly string[], env: Environment, r
   };
 }
 
-/** The control plane's, secure and plain: a proxy's streams there are a library's, which marks nothing. */
+/** The control plane's TLS and plain-text ports. A library opens the proxy's streams there and cannot mark them. */
 const controlPlanePorts = [15_012, 15_010] as const;
 
 /**
- * The options for a machine with these users (/proc/self/uid_map). If the proxy's uid is not among them, a mark tells
- * its connections from the application's, and its streams to the control plane are exempt by their ports.
+ * Adapts the options to the users of the machine (/proc/self/uid_map). If the proxy's uid is not among them, a mark
+ * distinguishes its connections from the application's. Its streams to the control plane are exempt by their ports.
  */
 export function adaptToUsers(options: RedirectOptions, uidMap: string): RedirectOptions {
   const ranges = uidMap

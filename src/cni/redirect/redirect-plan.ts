@@ -1,10 +1,10 @@
 import type { RedirectOptions } from "./redirect-options.ts";
 
-/** One rule of the redirect: which packets that begin a connection it matches, and what happens to them. */
+/** One rule of the redirect: the first packets of connections that it matches, and what happens to them. */
 export interface RedirectRule {
   readonly chain: "prerouting" | "output";
   readonly when: readonly RedirectCondition[];
-  /** A port of this pod; undefined lets the packet pass as it is. */
+  /** A port of this pod. Undefined: the packet passes unchanged. */
   readonly to: number | undefined;
 }
 
@@ -16,13 +16,13 @@ export type RedirectCondition =
   | { readonly kind: "uid" | "gid"; readonly id: number }
   | { readonly kind: "mark" };
 
-/** The mark of the proxy's own connections, for machines where its uid cannot tell them apart. */
+/** Marks the proxy's own connections on machines where the uid cannot distinguish them. */
 export const proxyMark = { value: 0x539, mask: 0xfff } as const;
 
 const dnsPort = 53;
 const dnsCapturePort = 15_053;
 const loopback = ["127.0.0.1/32", "::1/128"] as const;
-/** The proxy connects to its own application from here. */
+/** The proxy connects to its own application from these addresses. */
 const proxyToApplication = ["127.0.0.6/32", "::6/128"] as const;
 
 const tcp: RedirectCondition = { kind: "protocol", protocol: "tcp" };
@@ -72,7 +72,7 @@ function outbound(options: RedirectOptions): RedirectRule[] {
   rules.push(...ofProxy(options));
   const notDns: readonly RedirectCondition[] =
     dnsServers.length === 0 ? [] : [tcp, { kind: "port", port: dnsPort, not: true }];
-  // An application that calls its pod's own address talks to itself.
+  // An application that calls its pod's own address bypasses the proxy.
   if (!includesLoopback(outboundRanges)) rules.push(rule(undefined, onLoopback, ...notDns));
   rules.push(...dnsCapture(options));
   for (const range of loopback) rules.push(rule(undefined, { kind: "destination", range }));
@@ -128,7 +128,7 @@ function includesLoopback(ranges: RedirectOptions["outboundRanges"]): boolean {
   return ranges !== "*" && ranges.some((range) => range.startsWith("127.") || range.startsWith("::1/"));
 }
 
-/** The rules as nft(8) would write them. */
+/** Formats the rules in the syntax of nft(8). */
 export function describeRedirect(rules: readonly RedirectRule[]): string {
   const chains = (["prerouting", "output"] as const).map((chain) => {
     const lines = rules

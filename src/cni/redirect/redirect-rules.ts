@@ -3,7 +3,7 @@ import { proxyMark, redirectTable, type RedirectCondition, type RedirectRule } f
 
 const dstnatPriority = -100;
 
-/** Writes the rules in place of whatever an earlier run left, all at once. In a network namespace, or this process's own. */
+/** Replaces the rules of earlier runs in one transaction, in a network namespace or in this process's own. */
 export function applyRedirect(rules: readonly RedirectRule[], namespaceFd?: number): void {
   const transaction = new NftTransaction();
   const table = transaction
@@ -21,7 +21,7 @@ export function applyRedirect(rules: readonly RedirectRule[], namespaceFd?: numb
   nft.commit(transaction);
 }
 
-/** Lets everything pass again; nothing happens when there is no redirect. */
+/** Removes the redirect. Does nothing if there is none. */
 export function removeRedirect(namespaceFd?: number): void {
   using nft = new NftNetlink(namespaceFd);
   if (!nft.tables("inet").includes(redirectTable)) return;

@@ -42,7 +42,7 @@ export class FakeCluster {
   readonly namespaces = new FakeInformer<Namespace>();
   readonly nodes = new FakeInformer<Node>();
 
-  /** Patches go back into the informer, as a watch would bring them. */
+  /** Writes patches back into the informer, as a watch would deliver them. */
   readonly client: Pick<KubeClient, "get" | "patchMerge"> = {
     get: (_kind, name, namespace) => Promise.resolve(this.pods.get(`${namespace ?? ""}/${name}`) as never),
     patchMerge: (_kind, name, namespace, patch) => {
@@ -72,7 +72,7 @@ export class FakeCluster {
     return this.pods.get(key)?.metadata.annotations?.[name];
   }
 
-  /** Resolves when a pod is as wanted. */
+  /** Resolves when the pod satisfies the condition. */
   until(key: string, wanted: (pod: Pod | undefined) => boolean): Promise<void> {
     if (wanted(this.pods.get(key))) return Promise.resolve();
     return new Promise((resolve) => {

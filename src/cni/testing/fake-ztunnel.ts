@@ -1,5 +1,6 @@
-// A ztunnel for tests, run as a process of its own: takes pods' sockets over ZDS, says by whom a connection came, and
-// passes it on in plaintext. Arguments: the ZDS socket's path, a name that its answers carry, its revision.
+// A ztunnel for tests, which runs as a separate process. It takes pods' sockets over ZDS, reports which ztunnel
+// accepted a connection, and relays it in plain text. Arguments: the path of the ZDS socket, a name for its answers,
+// its revision.
 import { createSocket } from "node:dgram";
 import {
   closeDescriptor,
@@ -26,7 +27,7 @@ interface Held {
   readonly namespaceFd: number;
   readonly listeners: readonly ByteListener[];
   readonly roles: readonly ZdsListenerRole[];
-  /** Copies to hand back: the accepting ones belong to libuv. */
+  /** Copies to return, because libuv owns the accepting ones. */
   readonly copies: readonly number[];
   readonly close: () => void;
 }
@@ -52,7 +53,7 @@ function relay(from: ByteStream, to: ByteStream): void {
   });
 }
 
-/** On to where the connection was going, from the client's own address when it came from outside. */
+/** Connects to the original destination, from the client's own address if the client was outside. */
 async function pass(stream: ByteStream, namespaceFd: number, role: ZdsListenerRole): Promise<void> {
   const destination = originalDestination(stream);
   if (destination === undefined) return stream.destroy({ reset: true });
@@ -164,7 +165,7 @@ function connect(): void {
         try {
           connection.send(encodeZdsResponse(response), descriptors);
         } catch {
-          // The agent has gone; the next one is told what it asks.
+          // The agent has gone. The next one is answered.
         }
       });
     },

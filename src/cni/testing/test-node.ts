@@ -13,7 +13,7 @@ import { createSocket } from "node:dgram";
 
 const linkLocal = "169.254.1.1";
 
-/** A pod's namespace with a process in it, wired to its node as the lab wires pods. */
+/** A pod's namespace with a process, connected to its node like in the lab. */
 export interface TestPodHost {
   readonly address: string;
   readonly namespace: NetworkNamespace;
@@ -85,7 +85,7 @@ export class TestNode {
   }
 }
 
-/** A client that sends a line and hands out what comes back. */
+/** A client that sends lines and returns the answers. */
 export class TestClient {
   readonly #socket: Socket;
   #text = "";
@@ -108,7 +108,7 @@ export class TestClient {
     });
   }
 
-  /** Resolves with all that has come since the last call, once a whole line has. */
+  /** Resolves with everything received since the last call, once it contains a whole line. */
   ask(line: string): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const take = (): void => {

@@ -3,9 +3,9 @@ import { parseDurationMs } from "../../promql/index.ts";
 
 export interface ApiRequest {
   readonly method: string;
-  /** Without the query. */
+  /** The path without the query. */
   readonly path: string;
-  /** Of the query and, for a POST, of the form in the body. */
+  /** The parameters of the query and, for a POST, of the form in the body. */
   readonly params: URLSearchParams;
 }
 
@@ -29,7 +29,7 @@ export function failure(status: number, errorType: string, error: string): ApiAn
   return { status, contentType: json, body: JSON.stringify({ status: "error", errorType, error }) };
 }
 
-/** Codes of errors that a query's own text does not explain. */
+/** Codes of errors that depend on the data and not on the query's text. */
 const executionCodes = new Set(["duplicate-series", "many-to-many", "multiple-matches", "query-too-large"]);
 
 export function failureOf(error: unknown): ApiAnswer {
@@ -40,7 +40,7 @@ export function failureOf(error: unknown): ApiAnswer {
   return kind === "user" ? failure(400, "bad_data", text) : failure(500, "internal", text);
 }
 
-/** A time in seconds since 1970 or of RFC 3339; in milliseconds. */
+/** Reads a time, in seconds since 1970 or in RFC 3339 form, and returns milliseconds. */
 export function timeParameter(params: URLSearchParams, name: string, otherwiseMs: number | undefined): number {
   const text = params.get(name) ?? "";
   if (text === "" && otherwiseMs !== undefined) return otherwiseMs;
@@ -54,7 +54,7 @@ export function timeParameter(params: URLSearchParams, name: string, otherwiseMs
   return Math.round(timeMs);
 }
 
-/** Seconds, or a duration such as 15s; in milliseconds. */
+/** Reads seconds or a duration such as 15s, and returns milliseconds. */
 export function durationParameter(params: URLSearchParams, name: string): number {
   const text = params.get(name) ?? "";
   const durationMs = text === "" ? undefined : (parseDurationMs(text) ?? Number(text) * 1000);
@@ -66,7 +66,7 @@ export function durationParameter(params: URLSearchParams, name: string): number
   return durationMs;
 }
 
-/** 0: no limit. */
+/** 0 means no limit. */
 export function limitParameter(params: URLSearchParams): number {
   const text = params.get("limit") ?? "0";
   const limit = Number(text);

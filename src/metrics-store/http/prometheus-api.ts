@@ -9,12 +9,14 @@ export interface PrometheusApiOptions {
   readonly store: SampleStore;
   readonly scraper: Scraper;
   readonly clock: Clock;
-  /** What `status/buildinfo` answers: the version of the API that is spoken, and whose program this is. */
+  /** The content of `status/buildinfo`: the version of the API, and the revision of this program. */
   readonly build: { readonly version: string; readonly revision: string };
   readonly flags: Readonly<Record<string, string>>;
-  /** The configuration as read, for `status/config`. */
+  /** The unparsed configuration, for `status/config`. */
   readonly configText: () => string;
-  /** Reads the configuration again; throws when it is wrong, and the old one stays. Undefined: nobody may ask for it. */
+  /**
+   * Reads the configuration again. Throws if it is invalid, and the old one stays. Undefined: reloading is not allowed.
+   */
   readonly reload: (() => Promise<void>) | undefined;
 }
 
@@ -22,7 +24,7 @@ type Endpoint = (params: URLSearchParams) => ApiAnswer;
 
 const labelValuesPath = /^\/api\/v1\/label\/([^/]+)\/values$/;
 
-/** The HTTP API of Prometheus, as far as a store in memory has answers; what it does not know it says by a 404. */
+/** Prometheus' HTTP API, as far as a store in memory can answer it. Unknown endpoints return 404. */
 export class PrometheusApi {
   readonly #options: PrometheusApiOptions;
   readonly #startedMs: number;
@@ -52,7 +54,7 @@ export class PrometheusApi {
       ["status/buildinfo", () => this.#buildInfo()],
       ["status/runtimeinfo", () => this.#runtimeInfo()],
       ["status/tsdb", () => this.#storeStatus()],
-      // No rule is evaluated and no exemplar kept, so that there are none.
+      // Neither rules nor exemplars are supported, so the lists are empty.
       ["rules", empty({ groups: [] })],
       ["alerts", empty({ alerts: [] })],
       ["alertmanagers", empty({ activeAlertmanagers: [], droppedAlertmanagers: [] })],
@@ -65,7 +67,7 @@ export class PrometheusApi {
     return { store, clock, evaluationIntervalMs: scraper.config.evaluationIntervalMs };
   }
 
-  /** Undefined for a path that is not of the API. */
+  /** Undefined if the path is not part of the API. */
   async handle({ method, path, params }: ApiRequest): Promise<ApiAnswer | undefined> {
     if (path === "/-/ready") return text(200, "Prometheus Server is Ready.\n");
     if (path === "/-/healthy") return text(200, "Prometheus Server is Healthy.\n");
@@ -184,7 +186,7 @@ export class PrometheusApi {
         .slice(0, largest),
       memoryInBytesByLabelName: [],
       seriesCountByLabelValuePair: [],
-      // Serin's own.
+      // Not part of Prometheus' API.
       sampleBytes,
       samplesAppended: appended,
       samplesRefused: refused,

@@ -25,7 +25,7 @@ export interface QueryContext {
 /** A query that takes longer is ended. */
 const maxQueryMs = 60_000;
 const maxLookbackMs = 86_400_000;
-/** Everything, for who names no time. */
+/** The range of requests without a time. */
 const allTime = { fromMs: -Infinity, toMs: Infinity };
 
 export function instantQuery(params: URLSearchParams, context: QueryContext): ApiAnswer {
@@ -112,7 +112,7 @@ function selectorsOf(params: URLSearchParams): (readonly Matcher[])[] {
 
 function timesOf(params: URLSearchParams): { readonly fromMs: number; readonly toMs: number } {
   const { fromMs, toMs } = allTime;
-  // A time between is closed at both ends here.
+  // Both ends are inclusive here.
   return {
     fromMs: params.has("start") ? timeParameter(params, "start", undefined) - 1 : fromMs,
     toMs: params.has("end") ? timeParameter(params, "end", undefined) : toMs,

@@ -5,10 +5,10 @@ import { nodeHttp, transientError } from "../../base/index.ts";
 import type { ScrapeAccess } from "./scrape-config.ts";
 import type { ScrapeTarget } from "./targets.ts";
 
-/** The text that a target exposes; fails when it does not answer 200 before the signal. */
+/** Fetches the exposed text of a target. Fails unless the target answers 200 before the signal aborts. */
 export type FetchMetrics = (target: ScrapeTarget, signal: AbortSignal) => Promise<string>;
 
-/** Longer answers count as failed scrapes. */
+/** A longer response makes the scrape fail. */
 const maxBodyBytes = 64 << 20;
 const accept = "text/plain;version=0.0.4,*/*;q=0.1";
 

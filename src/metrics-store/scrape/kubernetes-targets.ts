@@ -2,7 +2,7 @@ import type { KubernetesObject } from "../../api/index.ts";
 import type { Container, Endpoints, Node, Pod, Service } from "../../api/kubernetes/index.ts";
 import type { DiscoveryRole } from "./scrape-config.ts";
 
-/** The objects that targets are found among; absent where no job asks for them. */
+/** The objects from which targets are discovered. A list is absent if no job needs it. */
 export interface ClusterObjects {
   readonly pods: readonly Pod[];
   readonly services: readonly Service[];
@@ -10,7 +10,9 @@ export interface ClusterObjects {
   readonly nodes: readonly Node[];
 }
 
-/** A target before relabelling: `__address__` and the `__meta_kubernetes_…` labels of its role, in upstream's names. */
+/**
+ * A target before relabelling: `__address__` and the `__meta_kubernetes_…` labels of its role, under upstream's names.
+ */
 export type DiscoveredLabels = ReadonlyMap<string, string>;
 
 const prefix = "__meta_kubernetes_";
@@ -29,7 +31,7 @@ export function discoverTargets(role: DiscoveryRole, objects: ClusterObjects): D
   }
 }
 
-/** What no label's name may hold becomes `_`. */
+/** Replaces characters that label names may not contain by `_`. */
 function labelPart(name: string): string {
   return name.replaceAll(/[^a-zA-Z0-9_]/g, "_");
 }
@@ -78,7 +80,7 @@ interface PodPort {
   readonly port: ContainerPort | undefined;
 }
 
-/** One for each port that a pod's containers declare, and one for each container that declares none. */
+/** One for each declared port of a pod's containers, and one for each container without ports. */
 function podPorts(pod: Pod): PodPort[] {
   const containers = [
     ...(pod.spec?.containers ?? []).map((container) => ({ container, isInit: false })),
@@ -148,7 +150,7 @@ function serviceTargets(service: Service): DiscoveredLabels[] {
   );
 }
 
-/** One for each address and port of an Endpoints object, and one for each further port of the pods behind it. */
+/** One for each address and port of an Endpoints object, and one for each other port of its pods. */
 function endpointsTargets({ endpoints, services, pods }: ClusterObjects): DiscoveredLabels[] {
   const keyOf = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
   const servicesByKey = new Map(services.map((service) => [keyOf(service), service]));

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expand, type compileWhole } from "../../promql/index.ts";
 
-/** Labels while they are being made: a target's, with those of its discovery. Absent is the same as empty. */
+/** The labels of a target and of its discovery during relabelling. Absent is the same as empty. */
 export type LabelSet = ReadonlyMap<string, string>;
 
 export const relabelActions = [
@@ -29,7 +29,7 @@ export interface RelabelRule {
   readonly modulus: number;
 }
 
-/** The labels after all rules, or undefined when a rule drops what carries them. */
+/** The labels after all rules. Undefined if a rule drops the target or sample. */
 export function relabel(labels: LabelSet, rules: readonly RelabelRule[]): LabelSet | undefined {
   if (rules.length === 0) return labels;
   const changed = new Map(labels);
@@ -39,7 +39,7 @@ export function relabel(labels: LabelSet, rules: readonly RelabelRule[]): LabelS
 
 const labelName = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
-/** False: dropped. */
+/** Returns false if the rule drops it. */
 function apply(labels: Map<string, string>, rule: RelabelRule): boolean {
   const value = rule.sourceLabels.map((name) => labels.get(name) ?? "").join(rule.separator);
   const target = labels.get(rule.targetLabel) ?? "";
@@ -90,7 +90,7 @@ function set(labels: Map<string, string>, name: string, value: string): void {
   else labels.set(name, value);
 }
 
-/** The last eight bytes of the MD5 sum, so that shards of several servers agree. */
+/** The last eight bytes of the MD5 sum, so that several servers shard alike. */
 function hashOf(value: string): bigint {
   return createHash("md5").update(value).digest().readBigUInt64BE(8);
 }

@@ -4,18 +4,18 @@ import { messageOf, nearestName, userError } from "../../base/index.ts";
 import { compileWhole, parseDurationMs } from "../../promql/index.ts";
 import { relabelActions, type RelabelRule } from "./relabel.ts";
 
-/** What of `prometheus.yml` says what is scraped, and how. */
+/** The part of `prometheus.yml` about scraping. */
 export interface ScrapeConfig {
   readonly externalLabels: ReadonlyMap<string, string>;
   readonly evaluationIntervalMs: number;
   readonly jobs: readonly ScrapeJob[];
-  /** What the file asks for and nobody here does, by its path. */
+  /** Unsupported settings of the file, by path. */
   readonly warnings: readonly string[];
 }
 
 export interface ScrapeJob {
   readonly name: string;
-  /** The same for the same job, read again. */
+  /** Equal for an unchanged job after a reload. */
   readonly fingerprint: string;
   readonly intervalMs: number;
   readonly timeoutMs: number;
@@ -24,7 +24,7 @@ export interface ScrapeJob {
   readonly params: ReadonlyMap<string, readonly string[]>;
   readonly honorLabels: boolean;
   readonly honorTimestamps: boolean;
-  /** A scrape with more samples counts as failed; 0 is no limit. */
+  /** A scrape with more samples fails. 0 means no limit. */
   readonly sampleLimit: number;
   readonly access: ScrapeAccess;
   readonly staticTargets: readonly {
@@ -36,7 +36,7 @@ export interface ScrapeJob {
   readonly metricRelabelRules: readonly RelabelRule[];
 }
 
-/** Who to be at a target, and whom to trust there. Files are read for each scrape. */
+/** The credentials for targets, and the roots to verify them. Files are read for each scrape. */
 export interface ScrapeAccess {
   readonly bearerToken?: string | undefined;
   readonly bearerTokenFile?: string | undefined;
@@ -53,7 +53,7 @@ export type DiscoveryRole = (typeof discoveryRoles)[number];
 
 export interface KubernetesDiscovery {
   readonly role: DiscoveryRole;
-  /** Empty: all. */
+  /** Empty: all namespaces. */
   readonly namespaces: readonly string[];
   readonly ownNamespace: boolean;
 }
@@ -61,7 +61,7 @@ export interface KubernetesDiscovery {
 const defaultIntervalMs = 60_000;
 const defaultTimeoutMs = 10_000;
 
-/** Reads a configuration of Prometheus; throws a user error with the field's path and what was expected there. */
+/** Parses a Prometheus configuration. Throws a user error with the field's path and what was expected there. */
 export function parseScrapeConfig(text: string, source: string): ScrapeConfig {
   let document: unknown;
   try {
@@ -199,7 +199,7 @@ function parseRule(section: Section): RelabelRule {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** A map of the file, read field by field. */
+/** A map in the file, read field by field. */
 class Section {
   readonly #fields: Fields;
   readonly #path: string;
@@ -242,7 +242,7 @@ class Section {
     return value.map((entry, index) => new Section(entry, `${this.#path}: ${name}[${index}]`, this.#warnings));
   }
 
-  /** Numbers and booleans count as the texts that they are written as: a regex may be `true`. */
+  /** Numbers and booleans count as strings, because a regex may be `true`. */
   text(name: string): string | undefined {
     return this.has(name) ? textOf(this.#fields[name], () => this.fault(name, "expected text")) : undefined;
   }

@@ -22,15 +22,15 @@ export interface ScraperOptions {
   readonly fetch: FetchMetrics;
   readonly clock: Clock;
   readonly log: Logger;
-  /** For discovery; without one only static targets are scraped. */
+  /** Needed for discovery. Without it, only static targets are scraped. */
   readonly client?: KubeClient | undefined;
   readonly namespace: string;
 }
 
-/** Changes of the cluster are gathered this long before targets are made of them. */
+/** Collects changes of the cluster for this time before it derives targets. */
 const gatherMs = 500;
 const pruneEveryMs = 60_000;
-/** Metric families whose declared types are remembered. */
+/** The number of metric families whose declared types are kept. */
 const maxTypes = 20_000;
 
 interface RunningTarget {
@@ -46,7 +46,7 @@ interface Watches {
   readonly nodes?: Informer<Node>;
 }
 
-/** Discovers targets and scrapes them into the store, by a configuration that may be replaced while it runs. */
+/** Discovers targets and scrapes them into the store. The configuration may be replaced while it runs. */
 export class Scraper {
   readonly #options: ScraperOptions;
   readonly #loops = new Map<string, RunningTarget>();
@@ -70,7 +70,7 @@ export class Scraper {
     return this.#targets;
   }
 
-  /** The types that metrics were declared with, by family. */
+  /** The declared types of metrics, by family. */
   get types(): ReadonlyMap<string, string> {
     return this.#types;
   }
@@ -79,7 +79,7 @@ export class Scraper {
     return [...this.#loops.values()].map(({ loop }) => loop);
   }
 
-  /** Targets that both configurations have go on undisturbed. */
+  /** Targets in both configurations continue without interruption. */
   reconfigure(config: ScrapeConfig): void {
     this.#config = config;
     this.#changed.resolve();
@@ -110,11 +110,11 @@ export class Scraper {
     return Object.values(this.#watches) as Informer<KubernetesObject>[];
   }
 
-  /** Starts the watches that the configuration needs and that do not run yet. */
+  /** Starts the watches that the configuration needs and that are not running. */
   #watch(signal: AbortSignal): Promise<void>[] {
     const { client, log, clock } = this.#options;
     const roles = new Set(this.#config.jobs.flatMap(({ discoveries }) => discoveries.map(({ role }) => role)));
-    // Endpoints are described by their Services and pods as well.
+    // Endpoints are described by their Services and pods too.
     if (roles.has("endpoints")) for (const role of ["service", "pod"] as const) roles.add(role);
     if (roles.size > 0 && client === undefined)
       log.warn("no cluster to discover targets in: only static targets are scraped");

@@ -11,7 +11,7 @@ export interface TargetHealth {
   readonly health: "unknown" | "up" | "down";
   readonly lastScrapeMs: number | undefined;
   readonly durationMs: number;
-  /** Empty when the last scrape went well. */
+  /** Empty if the last scrape succeeded. */
   readonly lastError: string;
 }
 
@@ -20,14 +20,14 @@ export interface TargetLoopOptions {
   readonly store: SampleStore;
   readonly fetch: FetchMetrics;
   readonly clock: Clock;
-  /** The types that targets declare, by metric family. */
+  /** Reports the types that targets declare, by metric family. */
   readonly learn: (types: ReadonlyMap<string, string>) => void;
 }
 
-/** Series that one target may have at once. */
+/** The number of series that one target may expose at once. */
 const maxSeriesATarget = 50_000;
 
-/** Scrapes one target again and again, and says when its series end. */
+/** Scrapes one target repeatedly, and marks the end of its series. */
 export class TargetLoop {
   readonly target: ScrapeTarget;
   readonly #options: TargetLoopOptions;
@@ -60,7 +60,7 @@ export class TargetLoop {
     }
   }
 
-  /** Targets are spread over the interval by their key; the first scrape comes soon all the same. */
+  /** Spreads targets over the interval by their key. The first scrape still comes soon. */
   #firstDelayMs(nowMs: number): number {
     const { target } = this.#options;
     const spreadMs = Math.min(target.intervalMs, 5_000);
@@ -68,7 +68,7 @@ export class TargetLoop {
     return (offsetMs - (nowMs % spreadMs) + spreadMs) % spreadMs;
   }
 
-  /** One scrape: its samples, and those about it (`up`, `scrape_…`). */
+  /** Makes one scrape. Stores its samples and the metrics about it (`up`, `scrape_…`). */
   async scrape(signal: AbortSignal): Promise<void> {
     const { target, fetch, clock } = this.#options;
     const timestampMs = clock.nowMs();
@@ -139,7 +139,7 @@ export class TargetLoop {
       const key = labelsKey(sample.labels);
       const known = this.#exposed.get(key);
       if (known === undefined) added += 1;
-      // The same object each time: what is derived from labels is remembered by it.
+      // Use the same object each time, because derived values are cached by it.
       const labels = known ?? sample.labels;
       exposed.set(key, labels);
       store.append(labels, sample.timestampMs ?? timestampMs, sample.value);
@@ -159,7 +159,7 @@ export class TargetLoop {
       this.#options.store.append(labelsOf([[metricName, name], ...this.target.labels]), timestampMs, value);
   }
 
-  /** The target is gone. */
+  /** Marks all series as ended, because the target is gone. */
   #end(timestampMs: number): void {
     this.#endExposed(timestampMs);
     for (const name of [

@@ -3,15 +3,15 @@ import { discoverTargets, type ClusterObjects } from "./kubernetes-targets.ts";
 import { relabel } from "./relabel.ts";
 import type { ScrapeConfig, ScrapeJob } from "./scrape-config.ts";
 
-/** One place to scrape. */
+/** One endpoint to scrape. */
 export interface ScrapeTarget {
   readonly job: ScrapeJob;
-  /** Those of its series, as far as these do not bring their own. */
+  /** Labels for its series. Labels in the exposition take precedence. */
   readonly labels: Labels;
-  /** Before relabelling. */
+  /** Labels before relabelling. */
   readonly discovered: ReadonlyMap<string, string>;
   readonly url: string;
-  /** The same for the same target, whoever made it. */
+  /** Equal for equal targets. */
   readonly key: string;
   readonly intervalMs: number;
   readonly timeoutMs: number;
@@ -24,16 +24,16 @@ export interface DroppedTarget {
 
 export interface TargetSet {
   readonly active: readonly ScrapeTarget[];
-  /** Taken away by rules; at most `maxDropped` are kept. */
+  /** Targets that rules dropped. At most `maxDropped`. */
   readonly dropped: readonly DroppedTarget[];
   readonly droppedCount: number;
 }
 
-/** Bounds what is scraped at all, and what is remembered of what is not. */
+/** Limits the number of targets, and of dropped targets to remember. */
 const maxTargets = 5_000;
 const maxDropped = 1_000;
 
-/** All targets of all jobs. `ownNamespace` is that of this process. */
+/** The targets of all jobs. `ownNamespace` is the namespace of this process. */
 export function targetsOf(config: ScrapeConfig, objects: ClusterObjects, ownNamespace: string): TargetSet {
   const active = new Map<string, ScrapeTarget>();
   const dropped: DroppedTarget[] = [];

@@ -11,9 +11,9 @@ import { SeriesSamples } from "./series-samples.ts";
 export interface SampleStoreOptions {
   /** Further series are refused and counted. */
   readonly maxSeries?: number;
-  /** The oldest samples are forgotten above it. */
+  /** Above this size, the oldest samples are dropped. */
   readonly maxSampleBytes?: number;
-  /** Older samples are forgotten. */
+  /** Older samples are dropped. */
   readonly retentionMs?: number;
 }
 
@@ -21,7 +21,7 @@ export interface SampleStoreStats {
   readonly series: number;
   readonly sampleBytes: number;
   readonly appended: number;
-  /** By reason: `series-limit`, `out-of-order`. */
+  /** Counts by reason: `series-limit`, `out-of-order`. */
   readonly refused: Readonly<Record<string, number>>;
   readonly oldestMs: number | undefined;
 }
@@ -29,7 +29,7 @@ export interface SampleStoreStats {
 const defaultMaxSeries = 100_000;
 const defaultMaxSampleBytes = 96 << 20;
 const defaultRetentionMs = 15 * 86_400_000;
-/** Of the time that is kept, this much is forgotten at once when there is too much. */
+/** The share of the retained time to drop when there is too much. */
 const forgottenShare = 0.1;
 
 export interface StoredSeries {
@@ -39,7 +39,7 @@ export interface StoredSeries {
 
 type ValueIndex = Map<string, Set<StoredSeries>>;
 
-/** Samples in memory, found by labels. All bounds hold at any time; who reads sees what was appended before. */
+/** Samples in memory, found by labels. All limits hold at any time. A read sees everything that was appended before. */
 export class SampleStore implements SampleSource {
   readonly #maxSeries: number;
   readonly #maxSampleBytes: number;
@@ -77,7 +77,7 @@ export class SampleStore implements SampleSource {
     return this.#retentionMs;
   }
 
-  /** The series of these labels, made when there is room; who keeps it appends without looking it up again. */
+  /** The series with these labels. Creates it if there is room. Keep the result to append without a lookup. */
   open(labels: Labels): StoredSeries | undefined {
     const key = labelsKey(labels);
     const known = this.#series.get(key);
@@ -101,7 +101,7 @@ export class SampleStore implements SampleSource {
     return postings;
   }
 
-  /** False when the sample was refused; `stats` tell why. */
+  /** Returns false if the sample was refused. `stats` has the reason. */
   append(labels: Labels, timestampMs: number, value: number): boolean {
     const series = this.open(labels);
     if (series === undefined) return false;
@@ -119,7 +119,7 @@ export class SampleStore implements SampleSource {
     this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);
   }
 
-  /** The series is no longer exposed: it has no value from now on, until it is appended to again. */
+  /** Marks a series as no longer exposed. It has no value until the next append. */
   end(labels: Labels, timestampMs: number): void {
     const samples = this.#series.get(labelsKey(labels))?.samples;
     if (samples === undefined) return;
@@ -128,7 +128,7 @@ export class SampleStore implements SampleSource {
     this.#sampleBytes += samples.bytes - before;
   }
 
-  /** Forgets what is older than the retention. */
+  /** Drops samples older than the retention. */
   prune(nowMs: number): void {
     this.#forgetBefore(nowMs - this.#retentionMs);
   }
@@ -172,7 +172,7 @@ export class SampleStore implements SampleSource {
     return slices;
   }
 
-  /** Labels of the series that have samples in (fromMs, toMs]; all matchers must match. */
+  /** The labels of series that have samples in (fromMs, toMs] and match all matchers. */
   series(matchers: readonly Matcher[], fromMs: number, toMs: number): Labels[] {
     return this.#matching(matchers)
       .filter(({ samples }) => samples.hasBetween(fromMs, toMs))
@@ -187,7 +187,7 @@ export class SampleStore implements SampleSource {
     return [...(this.#index.get(name)?.keys() ?? [])].sort();
   }
 
-  /** The metrics with the most series, for who asks what fills the store. */
+  /** The metrics with the most series, to find what fills the store. */
   largestMetrics(count: number): { readonly name: string; readonly value: number }[] {
     const sizes = [...(this.#index.get(metricName) ?? [])].map(([name, postings]) => ({ name, value: postings.size }));
     return sizes.toSorted((a, b) => b.value - a.value).slice(0, count);

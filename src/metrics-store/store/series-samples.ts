@@ -2,10 +2,10 @@ import { indexAtOrBefore } from "../../promql/index.ts";
 
 const samplesAChunk = 128;
 const firstCapacity = 8;
-/** Of a chunk's objects, beside its samples; measured roughly. */
+/** The approximate size of a chunk's objects, apart from its samples. */
 const chunkOverheadBytes = 200;
 
-/** A run of samples that no longer grows. Most series stand still most of the time: those keep one value. */
+/** A completed run of samples. Most series rarely change, and such a run keeps a single value. */
 interface SealedChunk {
   readonly startMs: number;
   readonly endMs: number;
@@ -13,10 +13,10 @@ interface SealedChunk {
   readonly values: Float64Array | number;
 }
 
-/** Chunks reach over less than 2^32 ms, so that offsets fit. */
+/** A chunk spans less than 2^32 ms, so that offsets fit. */
 const maxChunkMs = 0xff_ff_ff_ff;
 
-/** The samples of one series in the order of time. */
+/** The samples of one series in order of time. */
 export class SeriesSamples {
   #sealed: SealedChunk[] = [];
   #timesMs = new Float64Array(firstCapacity);
@@ -24,7 +24,7 @@ export class SeriesSamples {
   #length = 0;
   #staleMs: number[] = [];
   #lastMs = -Infinity;
-  /** What the samples take, about. */
+  /** The approximate size of the samples. */
   bytes = chunkOverheadBytes;
 
   get lastMs(): number {
@@ -35,7 +35,7 @@ export class SeriesSamples {
     return this.#sealed[0]?.startMs ?? (this.#length > 0 ? this.#timesMs[0] : undefined);
   }
 
-  /** False for a sample that is not younger than the last one. */
+  /** Returns false if the sample is not newer than the last one. */
   append(timestampMs: number, value: number): boolean {
     if (timestampMs <= this.#lastMs) return false;
     const startMs = this.#timesMs[0] ?? timestampMs;
@@ -48,7 +48,7 @@ export class SeriesSamples {
     return true;
   }
 
-  /** The series has ended for now: nothing after this looks back behind it. */
+  /** Marks the end of the series. Later lookbacks do not cross it. */
   end(timestampMs: number): void {
     if (this.#staleMs.length > 0 && (this.#staleMs.at(-1) ?? 0) >= this.#lastMs) return;
     this.#staleMs.push(Math.max(timestampMs, this.#lastMs));
@@ -83,7 +83,7 @@ export class SeriesSamples {
     this.#length = 0;
   }
 
-  /** Samples in (fromMs, toMs], and when the series ended in or before that time. */
+  /** Samples in (fromMs, toMs], and the times up to toMs at which the series ended. */
   between(
     fromMs: number,
     toMs: number,
@@ -112,7 +112,7 @@ export class SeriesSamples {
     return this.between(fromMs, toMs).timesMs.length > 0;
   }
 
-  /** Forgets whole chunks that end before the time; false when nothing is left. */
+  /** Drops whole chunks that end before the time. Returns false if nothing is left. */
   forgetBefore(timeMs: number): boolean {
     const kept = this.#sealed.filter(({ endMs }) => endMs >= timeMs);
     if (kept.length < this.#sealed.length) {
