@@ -20,12 +20,12 @@ import { closePodSockets, openPodSockets, type PodSocket } from "./pod-sockets.t
 import type { ZtunnelHub } from "./ztunnel-hub.ts";
 import type { ZtunnelLink } from "./ztunnel-link.ts";
 
-/** Connections that were captured in the last moment are accepted by then, before the sockets go. */
+/** The time for ztunnel to accept connections that were just captured, before the sockets close. */
 const queueDrainMs = 200;
 
-/** By then the control plane has told every proxy that the pod accepts only plain text. */
+/** The time for the control plane to tell every proxy that the pod accepts only plain text. */
 const leaveMs = 3_000;
-/** The API server, or the agent's rights, may be gone before the agent. */
+/** The API server, or the agent's rights, may disappear before the agent. */
 const maxAnnotateMs = 5_000;
 
 export interface PodEnrollerOptions {
@@ -35,23 +35,23 @@ export interface PodEnrollerOptions {
   readonly probes: HostProbeRules;
   readonly excludedNamespaces: readonly string[];
   readonly log: Logger;
-  /** (ours) Also logs each pod's capture in the words of ambient's first release. */
+  /** (Serin's own) Also logs each capture in the words of ambient's first release. */
   readonly logsRoutes: boolean;
   readonly clock: Clock;
 }
 
-/** Everything that decides about one pod. Read again each time. */
+/** The facts that decide about one pod. They are read anew each time. */
 export interface PodView {
   readonly pod: Pod;
   readonly namespace: Namespace | undefined;
   readonly node: Node | undefined;
 }
 
-/** What the node runtime reports about a pod that it is about to start. */
+/** What the container runtime reports about a pod that it is about to start. */
 export interface PodStart {
   readonly netnsPath: string;
   readonly addresses: readonly string[];
-  /** The runtime's name of the pod's sandbox. */
+  /** The runtime's id of the pod's sandbox. */
   readonly containerId: string;
 }
 
@@ -72,7 +72,10 @@ interface Enrolment {
   containerId: string | undefined;
 }
 
-/** Brings single pods into the mesh, from ztunnel to ztunnel, and out of it. One call a pod at a time is the caller's duty. */
+/**
+ * Moves single pods into the mesh, between ztunnels, and out of the mesh. The caller must make one call for a pod at a
+ * time.
+ */
 export class PodEnroller {
   readonly #options: PodEnrollerOptions;
   readonly #log: Logger;
@@ -101,7 +104,7 @@ export class PodEnroller {
     return [...this.#enrolments.values()].flatMap((enrolment) => enrolment.addresses);
   }
 
-  /** What is in place in each pod, read from the kernel now. */
+  /** The state of each pod, read from the kernel now. */
   report(): EnrolledPodReport[] {
     const sorted = [...this.#enrolments.values()].sort((left, right) => (left.key < right.key ? -1 : 1));
     return sorted.map(({ uid, key, namespace, sockets, ownerRevision }) => {
@@ -131,12 +134,12 @@ export class PodEnroller {
     else await this.#unenrol(pod);
   }
 
-  /** A sandbox is gone. A runtime may say so late and twice, when the pod has another sandbox already. */
+  /** A sandbox has been removed. A runtime may report this late or twice, when the pod already has another sandbox. */
   async forgetContainer(key: string, containerId: string): Promise<void> {
     if (this.#enrolments.get(key)?.containerId === containerId) await this.forget(key);
   }
 
-  /** The pod is gone, and its namespace with it. */
+  /** The pod is deleted, and its namespace with it. */
   async forget(key: string): Promise<void> {
     const enrolment = this.#enrolments.get(key);
     if (enrolment === undefined) return;
@@ -146,7 +149,7 @@ export class PodEnroller {
     await this.#release(enrolment, false);
   }
 
-  /** Releases everything without telling the ztunnels, which keep what they have. */
+  /** Closes everything without telling the ztunnels, which keep their pods. */
   close(): void {
     for (const enrolment of this.#enrolments.values()) {
       closePodSockets(enrolment.sockets);
@@ -199,7 +202,8 @@ export class PodEnroller {
     }
     await this.#giveTo(target, enrolment, pod);
     const addresses = [...new Set([...addressesOf(pod), ...(start?.addresses ?? []), ...enrolment.addresses])];
-    // The way of a probe is there before the capture, or the pod's first probe would be denied where plain text is.
+    // Exempt probes before the capture starts, because the pod's first probe would otherwise be denied where plain text
+    // is.
     this.#options.probes.add(addresses);
     enrolment.addresses = addresses;
     if (!enrolment.captured) {
@@ -219,7 +223,7 @@ export class PodEnroller {
       );
   }
 
-  /** The routes by which captured pods were reached in 2022; today's capture is inside of the pod and needs none. */
+  /** Logs the routes that led to captured pods in 2022. The present capture is inside the pod and needs none. */
   #logRoutes({ pod, node }: PodView, addresses: readonly string[]): void {
     const log = this.#log.scoped("ambient");
     const [network = ""] = (node?.spec?.podCIDR ?? "").split("/");
@@ -231,7 +235,9 @@ export class PodEnroller {
       );
   }
 
-  /** The pod's namespace and sockets; taken back from the ztunnel that has them when this process is younger than the enrolment. */
+  /**
+   * Opens the pod's namespace and sockets. If another agent enrolled the pod, takes the sockets back from its ztunnel.
+   */
   async #open(pod: Pod, start: PodStart | undefined): Promise<Enrolment | undefined> {
     const key = keyOf(pod);
     const known = this.#enrolments.get(key);
@@ -288,7 +294,7 @@ export class PodEnroller {
     return enrolment;
   }
 
-  /** New sockets. If a ztunnel already has the ports, its sockets. */
+  /** Opens new sockets. If a ztunnel already has the ports, takes back its sockets. */
   async #openSockets(enrolment: Enrolment): Promise<void> {
     try {
       enrolment.sockets = openPodSockets(enrolment.namespace.fd);
@@ -306,7 +312,7 @@ export class PodEnroller {
     }
   }
 
-  /** Asks a ztunnel for the sockets of a pod that it owns; leaves the enrolment as it is when it knows nothing of it. */
+  /** Asks a ztunnel for the sockets of a pod that it owns. Changes nothing if the ztunnel does not know the pod. */
   async #takeBack(enrolment: Enrolment, link: ZtunnelLink): Promise<void> {
     try {
       const answer = await link.request({ type: "keep", uid: enrolment.uid, returnListeners: link.acceptsListeners });
@@ -329,7 +335,7 @@ export class PodEnroller {
     }
   }
 
-  /** The ztunnel that the pod belongs to: its wanted owner's, else the one that has it, else none. */
+  /** The ztunnel for the pod: that of its wanted owner, or else the present one. Undefined if there is none. */
   #target(view: PodView, enrolment: Enrolment): ZtunnelLink | undefined {
     const { hub } = this.#options;
     const wanted = ztunnelOwner({
@@ -343,9 +349,9 @@ export class PodEnroller {
     return enrolment.ownerRevision === undefined ? undefined : hub.link(enrolment.ownerRevision);
   }
 
-  /** Hand-over: the new owner has acknowledged before the old one hears of it. */
+  /** Hands the pod over. The new owner acknowledges before the old one is told. */
   async #giveTo(target: ZtunnelLink, enrolment: Enrolment, pod: Pod): Promise<void> {
-    // A ztunnel that takes no sockets opens its own.
+    // A ztunnel that accepts no sockets opens its own.
     if (target.acceptsListeners && enrolment.sockets.length === 0) await this.#openSockets(enrolment);
     const previous = enrolment.owner;
     if (previous === target) return;
@@ -381,7 +387,7 @@ export class PodEnroller {
       await this.#options.clock.sleep(queueDrainMs);
       await this.#release(enrolment, true);
     } else if (wasCaptured(pod)) {
-      // Enrolled by an earlier agent. Its ztunnel drops the pod when it is not named in the snapshot.
+      // An earlier agent enrolled the pod. Its ztunnel drops the pod, because the snapshot does not name it.
       using namespace = this.#options.finder.open(pod);
       if (namespace !== undefined) removeCapture(namespace.fd);
     }
@@ -399,7 +405,7 @@ export class PodEnroller {
     try {
       await link.request({ type: "delete", uid, handedOver });
     } catch (error) {
-      // It is gone, or never had the pod: nothing is left to take away.
+      // The ztunnel has gone, or never had the pod, so nothing remains to remove.
       this.#log.debug("a ztunnel did not acknowledge a delete", {
         uid,
         revision: link.revision,
@@ -408,7 +414,7 @@ export class PodEnroller {
     }
   }
 
-  /** Writes annotations that differ; null removes. */
+  /** Writes annotations that differ. Null removes one. */
   async #annotate(pod: Pod, wanted: Readonly<Record<string, string | null>>): Promise<void> {
     const present = pod.metadata.annotations ?? {};
     const differing = Object.entries(wanted).filter(([name, value]) => (present[name] ?? null) !== value);
@@ -422,7 +428,7 @@ export class PodEnroller {
   }
 }
 
-/** Empty if the namespace has no rules any more. */
+/** Empty if the namespace has no rules. */
 function digestOf(namespace: NetworkNamespace): string {
   try {
     return captureDigest(namespace.fd);

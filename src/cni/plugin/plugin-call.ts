@@ -77,7 +77,7 @@ export function parsePluginCall(bytes: Buffer): PluginCall {
   return { variables, input: bytes.toString("utf8", at + 1) };
 }
 
-/** Does what one run of the plugin asks for. Never rejects. */
+/** Handles one run of the plugin. Never rejects. */
 export async function answerPluginCall(call: PluginCall, handler: PluginHandler, log: Logger): Promise<PluginAnswer> {
   let version = newestVersion;
   try {
@@ -116,7 +116,7 @@ async function run(command: string, call: CheckedCall, handler: PluginHandler, l
     }
     case "DEL": {
       const pod = attachmentOf(call, ["CNI_CONTAINERID", "CNI_IFNAME"]);
-      // The agent must not keep a pod from ending. What remains is forgotten when its object is deleted.
+      // The agent must not keep a pod from terminating. The rest is cleaned up when the pod's object is deleted.
       if (pod !== undefined)
         await handler
           .delete(pod)
@@ -165,7 +165,7 @@ function checkedVersion(version: unknown): string {
   );
 }
 
-/** Undefined for a container that is no pod of Kubernetes: it is none of ours. */
+/** Undefined for a container outside Kubernetes, which this plugin ignores. */
 function attachmentOf(call: CheckedCall, required: readonly string[]): PodAttachment | undefined {
   const missing = required.filter((name) => (call.variables.get(name) ?? "") === "");
   if (missing.length > 0)

@@ -25,16 +25,16 @@ import {
   type NetworkFileChange,
 } from "./network-list.ts";
 
-/** Paths as the agent's own process sees them. */
+/** Paths in the agent's own file system. */
 export interface PluginInstallerOptions {
   readonly binDirectory: string;
   readonly confDirectory: string;
-  /** The file to chain into; the first one by name when absent. */
+  /** The file to chain the plugin into. Absent: the first one by name. */
   readonly confFile?: string;
-  /** Otherwise the plugin gets a file of its own, for a platform that calls it by name. */
+  /** If false, the plugin gets a file of its own, for a platform that calls it by name. */
   readonly chained: boolean;
   readonly program: Uint8Array;
-  /** Called each time that the plugin was put in place, with an error if that failed. */
+  /** Called each time after the plugin was installed, with an error if that failed. */
   readonly onInstall: (error?: unknown) => void;
   readonly log: Logger;
   readonly clock: Clock;
@@ -43,22 +43,22 @@ export interface PluginInstallerOptions {
 type InstallState = "waiting" | "there" | "written";
 
 const defaultOwnFile = "YYY-istio-cni.conf";
-/** The file of the first release, whose program did not exist. */
+/** The file of the first release. Its program did not exist. */
 const formerFile = "serin-cni.conf";
 const newFileMode = 0o600;
 const programMode = 0o755;
 const afterChangeMs = 50;
-/** Another program that keeps taking our plugin out is followed no faster than that. */
+/** The shortest interval between repairs, if another program keeps removing the plugin. */
 const repeatMs = 1_000;
-/** How often to look for changes that the kernel did not report, as on some file systems. */
+/** The interval of checks for changes that the kernel did not report, as on some file systems. */
 const lookMs = 30_000;
 
-/** Keeps the plugin's program and its place in the node's network configuration. */
+/** Maintains the plugin's program and its entry in the node's network configuration. */
 export class PluginInstaller {
   readonly #options: PluginInstallerOptions;
   readonly #log: Logger;
   #installed = false;
-  /** Remembered so that it is reported once. */
+  /** Set once the wait was reported. */
   #isWaiting = false;
 
   constructor(options: PluginInstallerOptions) {
@@ -66,12 +66,12 @@ export class PluginInstaller {
     this.#log = options.log;
   }
 
-  /** The plugin is where the container runtime finds it. False while the cluster has no network configuration yet. */
+  /** Whether the container runtime finds the plugin. False until the cluster has a network configuration. */
   get installed(): boolean {
     return this.#installed;
   }
 
-  /** Puts the plugin in place, and again whenever somebody else writes the configuration, until the signal. */
+  /** Installs the plugin, and again after each change by others, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { binDirectory, confDirectory, clock, onInstall } = this.#options;
     mkdirSync(confDirectory, { recursive: true });
@@ -95,7 +95,7 @@ export class PluginInstaller {
     for (const watcher of watchers) watcher?.close();
   }
 
-  /** New pods start without the plugin: the configuration is as it was before. */
+  /** Restores the configuration, so that new pods start without the plugin. */
   unchain(): void {
     this.#installed = false;
     for (const file of this.#files()) {
@@ -105,12 +105,12 @@ export class PluginInstaller {
     for (const name of [this.#options.confFile ?? defaultOwnFile, formerFile]) this.#removeOwn(name);
   }
 
-  /** After {@link unchain}. */
+  /** Removes the program. Call it after {@link unchain}. */
   removeProgram(): void {
     rmSync(join(this.#options.binDirectory, pluginType), { force: true });
   }
 
-  /** Whether the plugin has just come into place, or something had to be written for it. */
+  /** Returns whether the plugin has just become active, or something had to be written. */
   #install(): boolean {
     const wroteProgram = this.#writeProgram();
     this.#removeOwn(formerFile);
@@ -126,7 +126,7 @@ export class PluginInstaller {
     try {
       if (readFileSync(path).equals(program) && (statSync(path).mode & 0o777) === programMode) return false;
     } catch {
-      // It is not there yet, or is something else.
+      // The file does not exist, or its content differs.
     }
     replaceFile(path, program, programMode);
     this.#log.info("wrote the CNI plugin's program", { path, bytes: program.length });
@@ -136,7 +136,7 @@ export class PluginInstaller {
   #chain(): InstallState {
     const { confFile, confDirectory } = this.#options;
     const files = this.#files();
-    // A file that became a list may come back under its first name, and the other way round.
+    // A file that became a list may return under its first name, and the reverse.
     const wanted = confFile === undefined ? undefined : confFile.replace(/\.conf(list)?$/, "");
     const candidates =
       wanted === undefined ? files : files.filter(({ name }) => name.replace(/\.conf(list)?$/, "") === wanted);
@@ -180,7 +180,7 @@ export class PluginInstaller {
     });
   }
 
-  /** A runtime that looks meanwhile finds the old file or the new one, whole. */
+  /** Replaces the file atomically, so that a runtime always reads a complete one. */
   #apply({ from, to }: NetworkFileChange): void {
     const { confDirectory } = this.#options;
     const source = join(confDirectory, from);
@@ -215,7 +215,7 @@ function textOf(path: string): string | undefined {
   }
 }
 
-/** The file's ending keeps runtimes from reading a half-written file. */
+/** Writes to a temporary file first, whose extension runtimes ignore. */
 function replaceFile(path: string, content: string | Uint8Array, mode: number): void {
   const temporary = `${path}.serin-tmp`;
   writeFileSync(temporary, content, { mode });

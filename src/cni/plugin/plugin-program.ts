@@ -6,9 +6,9 @@ import { supportedVersions } from "./plugin-versions.ts";
 import { x64Encoding } from "./x64-encoding.ts";
 
 export interface PluginProgramOptions {
-  /** As Node names it. */
+  /** The name that Node uses. */
   readonly architecture: string;
-  /** The agent's socket, as the node sees it. */
+  /** The path of the agent's socket on the node. */
   readonly socketPath: string;
 }
 
@@ -17,13 +17,13 @@ const encodings: Readonly<Record<string, Encoding>> = { x64: x64Encoding, arm64:
 const maxSocketPath = 107;
 const requestBytes = 1 << 20;
 const answerBytes = 1 << 20;
-/** Length of what follows, exit code; both 32 bits. */
+/** The length of the output and the exit code, 32 bits each. */
 const answerHeaderBytes = 8;
 
 /** How long an ADD or STATUS waits for an agent that is being replaced. Then the runtime is told to try again. */
 const connectAttempts = 50;
 const connectPauseMs = 100;
-/** More than the agent takes at most for any answer. */
+/** Longer than the agent takes for any answer. */
 const answerTimeoutSeconds = 20;
 
 const linux = {
@@ -45,12 +45,12 @@ const tries: Register = 5;
 
 const addressOf = (label: string): { readonly address: string } => ({ address: label });
 const inRegister = (register: Register): { readonly register: Register } => ({ register });
-/** Four characters as the number that they are in memory. */
+/** Four characters as the 32-bit number that they form in memory. */
 const four = (characters: string): number => Buffer.from(characters, "latin1").readInt32LE();
 
 /**
- * The CNI plugin: carries the runtime's variables and input to the agent, and the agent's answer back. The agent
- * decides everything. The program only knows what to answer without an agent. It needs nothing but a Linux kernel.
+ * The CNI plugin. It sends the runtime's variables and input to the agent, and returns the agent's answer. The agent
+ * makes all decisions. Without an agent, the program answers by itself. It needs nothing but a Linux kernel.
  */
 export function pluginProgram({ architecture, socketPath }: PluginProgramOptions): Uint8Array {
   const encoding = encodings[architecture];
@@ -77,10 +77,13 @@ export function pluginProgram({ architecture, socketPath }: PluginProgramOptions
   return elfProgram(encoding.elfMachine, machine.assemble(), requestBytes + answerBytes);
 }
 
-/** Copies each variable `CNI_…` with its final zero into the request, then one more zero; notes the command. */
+/**
+ * Copies each variable `CNI_…` with its final zero byte into the request, then adds one more zero byte. Also notes the
+ * command.
+ */
 function collectVariables(machine: Machine): void {
   machine.stackPointer(place);
-  // The number of arguments, the arguments, a zero, the environment.
+  // The stack holds the number of arguments, the arguments, a zero, and the environment.
   machine.load(count, place, 0, 8);
   for (let doubled = 0; doubled < 3; doubled += 1) machine.add(count, inRegister(count));
   machine.add(place, inRegister(count));
@@ -99,7 +102,7 @@ function collectVariables(machine: Machine): void {
   machine.load(count, text, 8, 4);
   machine.jumpIf(count, "unequal", four("AND="), "copyVariable");
   machine.load(command, text, 12, 4);
-  // GC has two letters; what lies behind its zero is another variable's.
+  // GC has two letters, and the bytes after its zero belong to another variable.
   machine.load(count, text, 12, 1);
   machine.jumpIf(count, "unequal", "G".charCodeAt(0), "copyVariable");
   machine.set(command, four("GC\0\0"));
@@ -160,7 +163,7 @@ function connectToAgent(machine: Machine, address: Uint8Array): void {
   machine.label("connected");
 }
 
-/** Sends the request, then reads until the agent hangs up. An incomplete answer counts as none. */
+/** Sends the request, then reads until the agent closes the connection. An incomplete answer counts as none. */
 function exchange(machine: Machine): void {
   machine.set(place, addressOf("request"));
   machine.label("send");
@@ -205,7 +208,7 @@ function print(machine: Machine): void {
   machine.system(count, "exit_group", inRegister(command));
 }
 
-/** No pod starts without the agent. Deletions succeed, and the versions are known. */
+/** The answers without an agent: no pod starts, deletions succeed, and VERSION lists the versions. */
 function answerAlone(machine: Machine, socketPath: string): void {
   const say = (label: string, words: string, exitCode: number): void => {
     const bytes = Buffer.from(words);

@@ -6,11 +6,11 @@ import { networkError } from "../../net/index.ts";
 import { answerPluginCall, parsePluginCall, type PluginAnswer, type PluginHandler } from "./plugin-call.ts";
 
 const maxRequestBytes = 1 << 20;
-/** A runtime starts few pods at once. Further calls wait in the socket's queue, or are told to try again. */
+/** A runtime starts few pods at once. Further calls wait in the socket's queue, or must be retried. */
 const maxCalls = 512;
 const headerBytes = 8;
 
-/** Answers runs of the plugin program over a unix socket: one connection a run. */
+/** Serves the plugin program over a unix socket, with one connection for each run. */
 export class PluginServer {
   readonly #server: Server;
   readonly #path: string;
@@ -21,7 +21,7 @@ export class PluginServer {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       this.#open.add(socket);
       socket.once("close", () => this.#open.delete(socket));
-      // The program may have been killed. Then nobody waits for the answer.
+      // The program may have been killed, and then nobody waits for the answer.
       socket.on("error", (error) => log.debug("a CNI call broke off", { error: messageOf(error) }));
       collect(socket, (request) => {
         const call = parsePluginCall(request);
@@ -37,7 +37,7 @@ export class PluginServer {
 
   listen(): Promise<void> {
     mkdirSync(dirname(this.#path), { recursive: true });
-    // An agent that was killed has left its socket behind; there is one agent a node.
+    // A killed agent leaves its socket file behind. Each node has only one agent.
     rmSync(this.#path, { force: true });
     return new Promise((resolve, reject) => {
       this.#server.once("error", (error) => reject(networkError(`listen on ${this.#path}`, error)));
@@ -45,7 +45,7 @@ export class PluginServer {
     });
   }
 
-  /** Also takes the socket away. */
+  /** Also removes the socket file. */
   close(): void {
     this.#server.close();
     for (const socket of this.#open) socket.destroy();
@@ -63,7 +63,9 @@ function collect(socket: Socket, whole: (request: Buffer) => void): void {
   socket.once("end", () => whole(Buffer.concat(chunks)));
 }
 
-/** The output's length and the exit code, 32 bits each, then the output: an answer that breaks off is noticed. */
+/**
+ * The output's length and the exit code, 32 bits each, then the output. The length reveals an answer that was cut off.
+ */
 function encodeAnswer({ exitCode, output }: PluginAnswer): Buffer {
   const body = Buffer.from(output);
   const header = Buffer.alloc(headerBytes);

@@ -1,6 +1,6 @@
 import type { Condition, Encoding, Register, SystemCall } from "./machine.ts";
 
-/** rbx, rbp, r12 to r15: those that a system call keeps and that carry no argument. */
+/** rbx, rbp, r12 to r15, which system calls preserve and do not use for arguments. */
 const registers: Readonly<Record<Register, number>> = { 0: 3, 1: 5, 2: 12, 3: 13, 4: 14, 5: 15 };
 /** rdi, rsi, rdx, r10, r8, r9. */
 const argumentRegisters = [7, 6, 2, 10, 8, 9];

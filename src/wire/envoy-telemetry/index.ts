@@ -1,4 +1,4 @@
-/** What a control plane writes for Envoy, and proxies of ours do not load: where traces go. */
+/** Messages about traces that a control plane writes for Envoy and that Serin's proxies do not load. */
 export { type HttpService, HttpServiceSchema } from "#generated/proto/envoy/config/core/v3/http_service_pb.js";
 export { DatadogConfigSchema } from "#generated/proto/envoy/config/trace/v3/datadog_pb.js";
 export { type Tracing_Http, Tracing_HttpSchema } from "#generated/proto/envoy/config/trace/v3/http_tracer_pb.js";

@@ -16,7 +16,7 @@ interface Entry {
   readonly package: string;
 }
 
-/** Those that the runtime has itself. */
+/** Descriptors that the protobuf runtime contains. */
 const known: readonly DescFile[] = [
   file_google_protobuf_any,
   file_google_protobuf_duration,
@@ -28,11 +28,11 @@ const known: readonly DescFile[] = [
 ];
 
 /**
- * Descriptors of a `google.protobuf.FileDescriptorSet`. A file is taken apart when one of its types is asked for: of a
- * thousand files a mesh uses some fifty, and all would take 100 MB.
+ * Descriptors of a `google.protobuf.FileDescriptorSet`. A file is parsed when one of its types is requested. A mesh
+ * uses about fifty of a thousand files, and all of them would take 100 MB.
  */
 export class EnvoyTypes {
-  /** For JSON and for what a `google.protobuf.Any` holds. */
+  /** Resolves types for JSON and for the content of `google.protobuf.Any`. */
   readonly registry: Registry;
   readonly #entries: ReadonlyMap<string, Entry>;
   readonly #files = new Map<string, DescFile>();
@@ -62,7 +62,7 @@ export class EnvoyTypes {
     };
   }
 
-  /** By its full name; undefined for one that Envoy's API does not have. */
+  /** A type by its full name. Undefined if Envoy's API does not have it. */
   message(typeName: string): DescMessage | undefined {
     const found = this.#messages.get(typeName);
     if (found !== undefined) return found;
@@ -74,7 +74,7 @@ export class EnvoyTypes {
     return undefined;
   }
 
-  /** Throws an internal error for a type that the set does not have. */
+  /** Throws an internal error if the set does not have the type. */
   mustHave(typeName: string): DescMessage {
     const found = this.message(typeName);
     if (found === undefined) throw new Error(`no descriptor of ${typeName}`);
@@ -103,7 +103,7 @@ export class EnvoyTypes {
   }
 }
 
-/** Without reading more of each file than its name and package. */
+/** Reads only the name and the package of each file. */
 function entriesOf(fileDescriptorSet: Uint8Array): ReadonlyMap<string, Entry> {
   const entries = new Map<string, Entry>();
   const reader = new BinaryReader(fileDescriptorSet);
@@ -116,7 +116,7 @@ function entriesOf(fileDescriptorSet: Uint8Array): ReadonlyMap<string, Entry> {
   return entries;
 }
 
-/** Fields 1 and 2 of a FileDescriptorProto come first, as every serializer writes them. */
+/** Fields 1 and 2 of a FileDescriptorProto come first in every serializer's output. */
 function headOf(bytes: Uint8Array): readonly [name: string, fullPackage: string] {
   const reader = new BinaryReader(bytes);
   const head = ["", "", ""];

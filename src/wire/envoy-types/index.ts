@@ -1,3 +1,3 @@
-/** All of Envoy's API, by descriptors that are read when they are asked for: what an EnvoyFilter may be made of. */
+/** All of Envoy's API, for EnvoyFilters. Descriptors are parsed on demand. */
 export { EnvoyTypes } from "./envoy-types.ts";
 export { mergeMessage, type MergeOptions } from "./merge-message.ts";

@@ -2,16 +2,16 @@ import { clone, type DescField } from "@bufbuild/protobuf";
 import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 
 export interface MergeOptions {
-  /** Lists take the place of lists, instead of being appended. */
+  /** Replaces lists instead of appending to them. */
   readonly replaceLists?: boolean;
 }
 
-/** They mean one number, of which the parts must not be mixed. */
+/** Types whose fields form one value and must not be merged separately. */
 const wholeTypes = new Set(["google.protobuf.Duration"]);
 
 /**
- * Merges as protobuf does: what `source` sets counts, messages are merged field by field, lists are appended, entries of
- * maps replace those of the same key. Durations are replaced whole. Messages of `source` are copied.
+ * Merges like protobuf: set fields of `source` override, messages merge field by field, lists are appended, and map
+ * entries with the same key are replaced. Durations are replaced as a whole. Messages of `source` are copied.
  */
 export function mergeMessage(target: ReflectMessage, source: ReflectMessage, options: MergeOptions = {}): void {
   for (const field of source.fields) if (source.isSet(field)) mergeField(target, source, field, options);

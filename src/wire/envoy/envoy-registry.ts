@@ -57,7 +57,10 @@ import { file_xds_type_v3_typed_struct } from "#generated/proto/xds/type/v3/type
 
 let registry: Registry | undefined;
 
-/** Resolves what a `google.protobuf.Any` of Envoy's API may hold, for JSON (config dumps) and `anyUnpack`. Built on first use. */
+/**
+ * Resolves the types in a `google.protobuf.Any` of Envoy's API, for JSON (config dumps) and `anyUnpack`. Built on first
+ * use.
+ */
 export function envoyRegistry(): Registry {
   registry ??= createRegistry(
     file_google_protobuf_wrappers,

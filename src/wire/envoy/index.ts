@@ -1,4 +1,7 @@
-/** What Serin reads and writes of Envoy's API, v3. Loading it costs more than the other doors of wire: ztunnel stays out. */
+/**
+ * The part of Envoy's API v3 that Serin reads and writes. It costs more to load than the other parts of wire, so
+ * ztunnel does not import it.
+ */
 export {
   type DataSource,
   type RetryPolicy as CoreRetryPolicy,

@@ -1,4 +1,4 @@
-/** Where tunnels are taken, unless somebody says otherwise. */
+/** The default port for tunnels. */
 export const hbonePort = 15_008;
 
 /** The target of a CONNECT: an address or a service's hostname, with a port. */
@@ -12,7 +12,7 @@ export interface Authority {
 const ipv4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
 const hostname = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;
 
-/** Undefined unless it is `ip:port`, `[ip6]:port` or `hostname:port` with a port from 1 to 65535. */
+/** Parses `ip:port`, `[ip6]:port` or `hostname:port` with a port from 1 to 65535. Undefined for anything else. */
 export function parseAuthority(text: string): Authority | undefined {
   const colon = text.lastIndexOf(":");
   if (colon <= 0) return undefined;

@@ -29,7 +29,7 @@ export function formatBaggage(baggage: Baggage): string {
     .join(",");
 }
 
-/** Reads what {@link formatBaggage} writes; unknown keys, and anything that is not `key=value`, are skipped. */
+/** Parses the output of {@link formatBaggage}. Skips unknown keys, and anything that is not `key=value`. */
 export function parseBaggage(text: string): Baggage {
   const values = new Map<string, string>();
   for (const entry of text.split(",")) {

@@ -1,6 +1,6 @@
 import { formatAuthority } from "./authority.ts";
 
-/** The `forwarded` header of an HBONE request: who connected, and which service was meant. */
+/** The `forwarded` header of an HBONE request: the client's address and the requested service. */
 export function formatForwarded(address: string, port: number, serviceHostname?: string): string {
   const from = `for="${formatAuthority(address, port)}"`;
   return serviceHostname === undefined || serviceHostname === "" ? from : `${from};host=${serviceHostname}`;

@@ -1,4 +1,4 @@
-// What HBONE puts into a CONNECT beyond HTTP/2 itself.
+// The content of HBONE's CONNECT beyond HTTP/2.
 export { formatAuthority, hbonePort, parseAuthority, type Authority } from "./authority.ts";
 export { formatBaggage, parseBaggage, type Baggage } from "./baggage.ts";
 export { formatForwarded, parseForwardedHost } from "./forwarded.ts";

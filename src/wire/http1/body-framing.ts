@@ -1,6 +1,6 @@
 import type { MessageHead } from "./message-head.ts";
 
-/** How the length of a body is known (RFC 9112, 6.3). */
+/** How the length of a body is determined (RFC 9112, 6.3). */
 export const bodyFramings = { none: 0, length: 1, chunked: 2, untilClose: 3 } as const;
 export type BodyFraming = (typeof bodyFramings)[keyof typeof bodyFramings];
 
@@ -9,7 +9,7 @@ export function requestFraming(head: MessageHead): BodyFraming {
   return head.contentLength > 0 ? bodyFramings.length : bodyFramings.none;
 }
 
-/** `toHead`: the response answers a HEAD request. Interim (1xx) answers have no body; 101 is the caller's. */
+/** `toHead`: the response answers a HEAD request. Interim (1xx) responses have no body. The caller handles 101. */
 export function responseFraming(head: MessageHead, toHead: boolean): BodyFraming {
   if (toHead || head.status < 200 || head.status === 204 || head.status === 304) return bodyFramings.none;
   if (head.chunked) return bodyFramings.chunked;
@@ -17,7 +17,7 @@ export function responseFraming(head: MessageHead, toHead: boolean): BodyFraming
   return head.contentLength > 0 ? bodyFramings.length : bodyFramings.untilClose;
 }
 
-/** Whether the sender of this message means to go on with the connection after it. */
+/** Whether the sender intends to keep the connection after this message. */
 export function keepsAlive(head: MessageHead): boolean {
   if (head.connectionClose) return false;
   return head.minorVersion === 1 || head.connectionKeepAlive;

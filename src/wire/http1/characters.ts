@@ -1,4 +1,4 @@
-// Classes of bytes as RFC 9110 and RFC 9112 name them.
+// Character classes of RFC 9110 and RFC 9112.
 
 export const CR = 13;
 export const LF = 10;
@@ -12,18 +12,21 @@ function table(accept: (byte: number) => boolean): Uint8Array {
 
 const tokenPunctuation = "!#$%&'*+-.^_`|~";
 
-/** `tchar`: what methods and field names are made of. */
+/** `tchar`: the characters of methods and field names. */
 export const isToken = table(
   (byte) => /[0-9A-Za-z]/.test(String.fromCharCode(byte)) || tokenPunctuation.includes(String.fromCharCode(byte)),
 );
 
-/** What a field value may hold: HTAB, SP, VCHAR and obs-text; no other control byte. */
+/** The characters of a field value: HTAB, SP, VCHAR and obs-text, but no other control bytes. */
 export const isFieldValue = table((byte) => byte === HTAB || (byte >= 0x20 && byte !== 0x7f));
 
-/** What a request target may hold: no raw bytes above ASCII, which one server reads as UTF-8 and the next as Latin-1. */
+/**
+ * The characters of a request target. Excludes raw bytes above ASCII, which servers decode differently (UTF-8 or
+ * Latin-1).
+ */
 export const isTarget = table((byte) => byte > 0x20 && byte < 0x7f);
 
-/** What an authority may hold: no delimiters of other URI parts, no spaces. */
+/** The characters of an authority. Excludes spaces and the delimiters of other URI parts. */
 export const isAuthority = table(
   (byte) => byte > 0x20 && byte < 0x7f && !'/?#@\\"<>^`{|},'.includes(String.fromCharCode(byte)),
 );

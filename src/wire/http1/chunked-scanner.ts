@@ -1,10 +1,10 @@
 import { CR, hexValue, isFieldValue, isToken, LF } from "./characters.ts";
 
-/** Bytes a chunk's size line or the trailers may take. */
+/** The greatest length of a chunk's size line, and of the trailers. */
 const maxLineBytes = 4096;
 const maxTrailerBytes = 16 * 1024;
 
-/** Numbers rather than names: they are compared for every byte that is not data. */
+/** Numbers instead of names, because they are compared for every byte that is not data. */
 const states = {
   sizeStart: 0,
   size: 1,
@@ -24,8 +24,8 @@ const states = {
 const SEMICOLON = 59;
 
 /**
- * Follows a chunked body without copying it: where it ends, and which ranges are data. It is strict: sizes in plain
- * hexadecimal, CR LF everywhere, no control bytes in extensions, trailers are headers, and everything is bounded.
+ * Follows a chunked body without copying it: finds its end and the ranges of data. Strict: plain hexadecimal sizes, CR
+ * LF everywhere, no control bytes in extensions, valid trailers, and limits for everything.
  */
 export class ChunkedScanner {
   #state = states.sizeStart;
@@ -35,12 +35,12 @@ export class ChunkedScanner {
   #trailerBytes = 0;
   #trailerHasName = false;
   #trailers: number[] = [];
-  /** Keeps the trailers for {@link trailers}. */
+  /** Whether to keep the trailers for {@link trailers}. */
   keepsTrailers = false;
 
-  /** Beginnings and ends of what {@link kept} leaves out of the bytes that were scanned last. */
+  /** The ranges of the last scan that {@link kept} leaves out. */
   #spare: number[] = [];
-  /** Bytes of data (not framing) seen so far. */
+  /** The number of data bytes (without framing) so far. */
   dataBytes = 0;
 
   reset(): void {
@@ -54,17 +54,17 @@ export class ChunkedScanner {
     this.dataBytes = 0;
   }
 
-  /** The lines of the trailers, each with its CRLF; whole when {@link done}. */
+  /** The lines of the trailers, each with its CRLF. Complete when {@link done}. */
   get trailers(): string {
     return String.fromCharCode(...this.#trailers);
   }
 
-  /** The body's last byte has been seen. */
+  /** Whether the last byte of the body has been seen. */
   get done(): boolean {
     return this.#state === states.done;
   }
 
-  /** The framing was wrong; nothing after it can be trusted. */
+  /** Whether the framing was invalid. Do not trust any byte after that. */
   get bad(): boolean {
     return this.#state === states.bad;
   }
@@ -96,8 +96,9 @@ export class ChunkedScanner {
   }
 
   /**
-   * The bytes of the last scan without chunk extensions and trailers, which belong to one hop; undefined when there were none,
-   * so that all may go on as it came. `trailers` are lines, each with its CRLF, to say instead.
+   * The bytes of the last scan without chunk extensions and trailers, which apply to one hop. Undefined if there were
+   * none, so that the bytes can be forwarded unchanged. `trailers` are lines, each with its CRLF, that replace the
+   * original trailers.
    */
   kept(bytes: Buffer, start: number, end: number, trailers = ""): Buffer | undefined {
     if (this.#spare.length === 0) return undefined;
@@ -108,7 +109,7 @@ export class ChunkedScanner {
       at = this.#spare[index + 1] ?? at;
     }
     parts.push(bytes.subarray(at, end));
-    // Where trailers are kept, the empty line that ends them is ours too.
+    // If trailers are kept, we also write the empty line after them.
     if (this.done && this.keepsTrailers) parts.push(Buffer.from(`${trailers}\r\n`, "latin1"));
     return Buffer.concat(parts);
   }
@@ -171,7 +172,7 @@ export class ChunkedScanner {
     if (digit !== 255) {
       this.#remaining = this.#state === states.sizeStart ? digit : this.#remaining * 16 + digit;
       this.#digits = this.#state === states.sizeStart ? 1 : this.#digits + 1;
-      // Twelve digits stay exact in a double.
+      // Twelve digits are exact in a double.
       this.#state = this.#digits > 12 ? states.bad : states.size;
     } else if (this.#state === states.size && byte === CR) this.#state = states.sizeLf;
     else if (this.#state === states.size && byte === SEMICOLON) {
@@ -196,7 +197,7 @@ export class ChunkedScanner {
       case states.trailerStart:
         this.#trailerHasName = false;
         if (byte === CR) this.#state = states.endLf;
-        // A line that starts with a space would be a folded one.
+        // A line that starts with a space would be a folded line.
         else this.#state = isToken[byte] === 1 ? states.trailer : states.bad;
         return;
       case states.trailer:

@@ -24,7 +24,7 @@ export const fieldKinds = {
   envoy: 18,
   http2Settings: 19,
   forwardedHost: 20,
-  /** The context of a trace, or a wish for one. */
+  /** A trace's context, or a request to trace. */
   trace: 21,
 } as const;
 
@@ -71,7 +71,7 @@ const byLength: readonly (readonly Candidate[])[] = Array.from({ length: longest
 );
 const none: readonly Candidate[] = [];
 
-/** Whether `bytes[start, start + name.length)` is `name` (lower case) whatever its case. */
+/** Whether `bytes[start, start + name.length)` equals `name` (lower case), ignoring case. */
 export function equalsIgnoringCase(bytes: Uint8Array, start: number, name: string): boolean {
   for (let index = 0; index < name.length; index += 1) {
     let byte = bytes[start + index] ?? 0;

@@ -37,26 +37,26 @@ export class MessageHead {
   readonly lineEnds: Int32Array;
   readonly kinds: Uint8Array;
 
-  /** 0 or 1, of HTTP/1.x. */
+  /** The minor version of HTTP/1.x: 0 or 1. */
   minorVersion = 1;
   methodEnd = 0;
   targetStart = 0;
   targetEnd = 0;
   status = 0;
 
-  /** -1 when there is none. */
+  /** -1 if absent. */
   contentLength = -1;
   chunked = false;
-  /** What the `connection` header asks for. */
+  /** Whether the `connection` header asks to close. */
   connectionClose = false;
   connectionKeepAlive = false;
   connectionUpgrade = false;
-  /** The `connection` field nominates fields of its own, which go no further than this hop. */
+  /** Whether the `connection` field nominates fields that apply only to this hop. */
   connectionNominates = false;
   expectsContinue = false;
-  /** A header belongs to a trace, or may do so, because its name begins with `x-envoy-`. */
+  /** Whether a header belongs to a trace, or may, because its name begins with `x-envoy-`. */
   mayTellOfTrace = false;
-  /** Index of the `host` field, -1 when there is none. */
+  /** The index of the `host` field. -1 if there is none. */
   hostField = -1;
   upgradeField = -1;
 
@@ -115,7 +115,7 @@ export class MessageHead {
     return this.bytes.toString("latin1", this.valueStarts[field] ?? 0, this.valueEnds[field] ?? 0);
   }
 
-  /** The first field of that name (lower case) at or after `from`; -1 when there is none. */
+  /** The first field with that name (lower case) at or after `from`. -1 if there is none. */
   find(name: string, from = 0): number {
     for (let field = from; field < this.fieldCount; field += 1) {
       const start = this.nameStarts[field] ?? 0;
@@ -137,14 +137,14 @@ export class MessageHead {
     return joined;
   }
 
-  /** The values of all fields of that name (lower case). */
+  /** The values of all fields with that name (lower case). */
   values(name: string): string[] {
     const values: string[] = [];
     for (let field = this.find(name); field >= 0; field = this.find(name, field + 1)) values.push(this.value(field));
     return values;
   }
 
-  /** Whether the comma-separated list of a field holds a token (lower case), whatever its case. */
+  /** Whether the comma-separated list of a field contains a token (lower case), ignoring case. */
   hasToken(field: number, token: string): boolean {
     return this.value(field)
       .split(",")
@@ -153,7 +153,7 @@ export class MessageHead {
 }
 
 const none: readonly string[] = [];
-/** Indexed by length. No new text is made of these names. */
+/** Indexed by length. Avoids allocating these names. */
 const usualMethods: readonly (readonly string[])[] = Array.from({ length: 8 }, (_, length) =>
   ["GET", "POST", "PUT", "HEAD", "PATCH", "DELETE", "OPTIONS", "CONNECT"].filter((method) => method.length === length),
 );

@@ -7,13 +7,13 @@ export const headIncomplete = 0;
 /** The result if the head is refused. `head.error` has the reason. */
 export const headRefused = -1;
 
-/** How many empty lines before a request line are skipped. RFC 9112 (2.2) asks for this for old clients. */
+/** The number of empty lines to skip before a request line. RFC 9112 (2.2) asks for this for old clients. */
 const maxLeadingEmptyLines = 2;
 
 /**
- * Scans a request's head that starts at `start`. Answers the offset one past the head, {@link headIncomplete}, or
- * {@link headRefused}. Strict as RFC 9112 lets a server be: no bare CR or LF, no folded lines, no space before a colon,
- * one unambiguous body length, exactly one `host` in HTTP/1.1.
+ * Scans a request's head that starts at `start`. Returns the offset after the head, {@link headIncomplete}, or {@link
+ * headRefused}. As strict as RFC 9112 allows: no bare CR or LF, no folded lines, no space before a colon, one
+ * unambiguous body length, exactly one `host` in HTTP/1.1.
  */
 export function scanRequestHead(
   head: MessageHead,

@@ -62,7 +62,7 @@ const texts: Readonly<Record<number, string>> = {
   511: "Network Authentication Required",
 };
 
-/** The reason phrase of a status, `Unknown` for one without. */
+/** The reason phrase of a status, or `Unknown`. */
 export function statusText(status: number): string {
   return texts[status] ?? "Unknown";
 }

@@ -1,4 +1,4 @@
-// Numbers of RFC 9113.
+// Constants of RFC 9113.
 export const frameType = {
   data: 0,
   headers: 1,
@@ -63,7 +63,7 @@ export const defaultMaxFrameSize = 16_384;
 export const maxStreamId = 2 ** 31 - 1;
 export const clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/** A fault of the peer's that ends the whole connection, with the code for GOAWAY. */
+/** A protocol error of the peer that ends the connection, with the code for GOAWAY. */
 export class Http2ConnectionError extends Error {
   override readonly name = "Http2ConnectionError";
   readonly code: number;

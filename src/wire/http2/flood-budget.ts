@@ -1,12 +1,13 @@
 import { errorCode, Http2ConnectionError } from "./constants.ts";
 
 /**
- * Why a peer costs more than it asks for: frames that move nothing on (`idle_frames`), streams that it takes back at once (`resets`),
- * streams that it makes us reset (`broken_streams`), answers that it does not read, or a header block beyond all bounds.
+ * Why a peer was cut off: frames without progress (`idle_frames`), streams that it cancels at once (`resets`), streams
+ * that it makes us reset (`broken_streams`), responses that it does not read (`unread_answers`), or an excessive header
+ * block.
  */
 export type FloodReason = "idle_frames" | "resets" | "broken_streams" | "unread_answers" | "header_block";
 
-/** Ends a connection by ENHANCE_YOUR_CALM. */
+/** Ends a connection with ENHANCE_YOUR_CALM. */
 export class Http2FloodError extends Http2ConnectionError {
   readonly reason: FloodReason;
 
@@ -17,22 +18,28 @@ export class Http2FloodError extends Http2ConnectionError {
 }
 
 export interface FloodLimits {
-  /** Frames a second that move nothing on: PING, SETTINGS, PRIORITY, GOAWAY, empty DATA, padding, refused streams; bytes earn some back. */
+  /**
+   * The number of frames without progress per second: PING, SETTINGS, PRIORITY, GOAWAY, empty DATA, padding, refused
+   * streams. Transported bytes restore some.
+   */
   readonly maxIdleFramesPerSecond: number;
-  /** Streams that a client may waste beyond those that it lets us serve. */
+  /** The number of streams that a client may waste, beyond those that it lets us serve. */
   readonly wastedStreams: number;
-  /** How many of these each second restores. */
+  /** The part of that number which each second restores. */
   readonly wastedStreamsPerSecond: number;
 }
 
-/** Idle frames that each frame which moves something on allows: WINDOW_UPDATE for stream and connection, a PING to measure. */
+/**
+ * The number of idle frames that each useful frame allows: WINDOW_UPDATE for stream and connection, and a PING to
+ * measure.
+ */
 const framesEarned = 3;
-/** A stream that breaks the rules costs as much as this many cancelled ones. Correct clients have hardly any. */
+/** A stream that breaks the protocol costs as much as this many cancelled ones. Correct clients have hardly any. */
 const brokenStreamCost = 5;
 
 /**
- * What a peer makes us do, charged to its connection. There are two accounts, because time refills one and service the
- * other: frames that transport nothing, and streams that came to nothing.
+ * Charges a connection for the work that its peer causes. It has two accounts, because time refills one and served
+ * requests refill the other: frames without progress, and wasted streams.
  */
 export class FloodBudget {
   readonly #limits: FloodLimits;
@@ -58,12 +65,12 @@ export class FloodBudget {
     this.#wastedAtMs = nowMs;
   }
 
-  /** A frame transported `bytes`. A window is renewed every few KiB. */
+  /** Records a frame that transported `bytes`. Peers renew a window every few KiB. */
   earn(bytes: number): void {
     if (this.#idleFrames > -this.#maxIdleFrames) this.#idleFrames -= framesEarned + (bytes >> 10);
   }
 
-  /** Throws when there are too many. */
+  /** Throws if there are too many. */
   idleFrame(): void {
     this.#idleFrames += 1;
     if (this.#idleFrames <= this.#maxIdleFrames) return;
@@ -73,17 +80,17 @@ export class FloodBudget {
     this.#idleFrames = 0;
   }
 
-  /** A stream was answered to its end. */
+  /** Records a stream that was served completely. */
   served(): void {
     if (this.#wasted > 0) this.#wasted -= 1;
   }
 
-  /** The peer took a stream back before it was answered. */
+  /** Records a stream that the peer cancelled before its response. */
   takenBack(): void {
     this.#waste(1, "resets", "taken back");
   }
 
-  /** The peer made us reset a stream, or opened one by a head that makes no request. */
+  /** Records a stream that the peer made us reset, or that began with an invalid request head. */
   broken(): void {
     this.#waste(brokenStreamCost, "broken_streams", "broken off for what the peer sent");
   }

@@ -11,16 +11,16 @@ import {
 } from "./constants.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 
-/** DATA below it carries little for its head. */
+/** A smaller DATA frame transports little compared with its header. */
 const smallDataBytes = 1024;
 
-/** The meaning of a connection's frames, in order. Chunks and payloads are valid only during the call. */
+/** Receives the frames of a connection in order. Chunks and payloads are valid only during the call. */
 export interface FrameHandler {
-  /** A piece of a DATA frame; `endStream` with the last piece of the last one. */
+  /** A piece of a DATA frame. `endStream` is set with the last piece of the stream. */
   data(streamId: number, chunk: Buffer, endStream: boolean): void;
-  /** Bytes that count for flow control and carry nothing. */
+  /** Padding, which counts for flow control. */
   padding(streamId: number, length: number): void;
-  /** A whole header block, names and values in turn. */
+  /** A complete header block, with names and values alternating. */
   headers(streamId: number, fields: string[], endStream: boolean): void;
   rstStream(streamId: number, code: number): void;
   settings(values: ReadonlyMap<number, number>): void;
@@ -29,18 +29,20 @@ export interface FrameHandler {
   pingAck(opaque: Buffer): void;
   goaway(lastStreamId: number, code: number, debug: string): void;
   windowUpdate(streamId: number, increment: number): void;
-  /** A DATA frame begins that is padded, or has less than {@link smallDataBytes}; its bytes and padding follow in pieces. */
+  /**
+   * A DATA frame begins that is padded or smaller than {@link smallDataBytes}. Its bytes and padding follow in pieces.
+   */
   smallData?(streamId: number, isPadded: boolean): void;
-  /** A frame of a type that carries nothing for us. */
+  /** A frame of a type that we ignore. */
   ignored?(type: number): void;
 }
 
 export interface FrameReaderOptions {
-  /** The SETTINGS_MAX_FRAME_SIZE that we announced. It bounds DATA frames. */
+  /** The SETTINGS_MAX_FRAME_SIZE that we announced. It limits DATA frames. */
   readonly maxFrameSize: number;
-  /** True on a server: the client's preface comes first. */
+  /** True on a server, which receives the client's preface first. */
   readonly expectPreface: boolean;
-  /** Bound of a header block in wire form, CONTINUATION included; 64 KiB when absent. */
+  /** The limit of an encoded header block, including CONTINUATION. 64 KiB if absent. */
   readonly maxHeaderBlockBytes?: number;
   /** The SETTINGS_HEADER_TABLE_SIZE that we announced. 4096 if absent. */
   readonly headerTableBytes?: number;
@@ -58,14 +60,14 @@ export class FrameReader {
   readonly #hpack: HpackDecoder;
   #prefaceLeft: number;
   #sawSettings = false;
-  /** A frame's head or control payload of which only a part has come. */
+  /** The received part of a frame's header or control payload. */
   #partial: Buffer | undefined;
-  /** State of the DATA frame that is passing. */
+  /** The stream of the current DATA frame. */
   #dataStream = 0;
   #dataLeft = 0;
   #paddingLeft = 0;
   #dataEnd = false;
-  /** State of the header block that is being collected. */
+  /** The stream of the current header block. */
   #headerStream = 0;
   #headerParts: Buffer[] = [];
   #headerBytes = 0;
@@ -128,7 +130,9 @@ export class FrameReader {
     return end;
   }
 
-  /** Takes one frame (of DATA only its head) and answers where the next begins, or `at` when more is needed. */
+  /**
+   * Handles one frame (only the header of DATA) and returns where the next begins, or `at` if more bytes are needed.
+   */
   #frame(bytes: Buffer, at: number): number {
     if (bytes.length - at < frameHeaderLength) return at;
     const length = bytes.readUIntBE(at, 3);
@@ -153,7 +157,7 @@ export class FrameReader {
     return body + length;
   }
 
-  /** Only header blocks may need more than the 16 KiB that every frame may have. */
+  /** The limit of a control frame. Only header blocks may exceed the 16 KiB of other frames. */
   #controlLimit(type: number): number {
     if (type !== frameType.headers && type !== frameType.continuation) return defaultMaxFrameSize;
     return Math.max(defaultMaxFrameSize, Math.min(this.#maxFrameSize, this.#maxHeaderBlockBytes));

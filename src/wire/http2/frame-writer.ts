@@ -1,9 +1,9 @@
 import { clientPreface, frameFlag, frameHeaderLength, frameType } from "./constants.ts";
 
 const initialBytes = 8_192;
-/** A buffer that a burst made larger than this is not kept. */
+/** A larger buffer, left by a burst, is not kept. */
 const keepBytes = 1_048_576;
-/** Two suffice: one is with the kernel while the other is filled. */
+/** Two buffers suffice: the kernel reads one while the other fills. */
 const maxSpares = 2;
 
 export function putFrameHeader(
@@ -25,7 +25,7 @@ export function putFrameHeader(
   target[at + 8] = streamId;
 }
 
-/** Frames put one after the other into one growing buffer, so that they leave in one write. */
+/** Collects frames in one growing buffer, so that one write sends them. */
 export class FrameWriter {
   #bytes: Buffer = Buffer.allocUnsafeSlow(initialBytes);
   #length = 0;
@@ -41,13 +41,13 @@ export class FrameWriter {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Starts over in the same memory: what {@link view} answered has been consumed. */
+  /** Starts over in the same memory, after the bytes from {@link view} were consumed. */
   reuse(): void {
     this.#length = 0;
     if (this.#bytes.length > keepBytes) this.#bytes = Buffer.allocUnsafeSlow(initialBytes);
   }
 
-  /** Starts over in other memory: somebody still reads what {@link view} answered, until {@link returned}. */
+  /** Starts over in other memory. The bytes from {@link view} are still in use, until {@link returned}. */
   release(): void {
     const size = this.#bytes.length;
     this.#lent.push(this.#bytes);
@@ -55,7 +55,7 @@ export class FrameWriter {
     this.#length = 0;
   }
 
-  /** All that was released has been consumed. */
+  /** All released memory has been consumed. */
   returned(): void {
     for (const bytes of this.#lent)
       if (bytes.length <= keepBytes && this.#spares.length < maxSpares) this.#spares.push(bytes);
@@ -82,19 +82,19 @@ export class FrameWriter {
       this.#bytes.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at + frameHeaderLength);
   }
 
-  /** The head of a DATA frame whose `length` bytes follow, by {@link raw} or beside this buffer. */
+  /** The header of a DATA frame. Its `length` bytes follow by {@link raw} or outside this buffer. */
   dataHead(streamId: number, length: number, endStream: boolean): void {
     const at = this.#grow(frameHeaderLength);
     putFrameHeader(this.#bytes, at, length, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
   }
 
-  /** Bytes of a frame whose head was put already. */
+  /** Bytes of a frame whose header was written already. */
   raw(bytes: Uint8Array): void {
     const at = this.#grow(bytes.length);
     this.#bytes.set(bytes, at);
   }
 
-  /** A header block, cut into CONTINUATION frames where it is longer than the peer's frames may be. */
+  /** A header block, split into CONTINUATION frames if it exceeds the peer's frame size. */
   headers(streamId: number, block: Uint8Array, endStream: boolean, maxFrameSize: number): void {
     const ending = endStream ? frameFlag.endStream : 0;
     if (block.length <= maxFrameSize) {
@@ -153,7 +153,7 @@ export class FrameWriter {
     this.#bytes.writeUInt32BE(value, at + frameHeaderLength);
   }
 
-  /** Makes room for `length` bytes, counts them, and answers where they start. */
+  /** Makes room for `length` bytes, counts them, and returns where they start. */
   #grow(length: number): number {
     const at = this.#length;
     const needed = at + length;

@@ -3,16 +3,19 @@ import { huffmanDecode } from "./huffman.ts";
 import { staticNames, staticValues } from "./static-table.ts";
 
 export interface HpackDecoderOptions {
-  /** What we announced as SETTINGS_HEADER_TABLE_SIZE; 4096 when absent. */
+  /** The SETTINGS_HEADER_TABLE_SIZE that we announced. 4096 if absent. */
   readonly maxTableBytes?: number;
-  /** Bound of one block's names and values, each field counted with 32 bytes more; 64 KiB when absent. */
+  /** The limit of one block's names and values, with 32 bytes more for each field. 64 KiB if absent. */
   readonly maxListBytes?: number;
 }
 
 const fieldOverhead = 32;
 const staticLength = 61;
 
-/** HPACK (RFC 7541) for one direction of one connection; every header block must pass through it, wanted or not. */
+/**
+ * Decodes HPACK (RFC 7541) in one direction of one connection. Every header block must pass through it, because it
+ * updates the table.
+ */
 export class HpackDecoder {
   readonly #limit: number;
   readonly #maxListBytes: number;
@@ -29,7 +32,7 @@ export class HpackDecoder {
     this.#maxListBytes = options.maxListBytes ?? 65_536;
   }
 
-  /** Names and values in turn, as latin1 strings. */
+  /** Returns names and values, alternating, as latin1 strings. */
   decode(bytes: Uint8Array, start = 0, end = bytes.length): string[] {
     const fields: string[] = [];
     let listBytes = 0;

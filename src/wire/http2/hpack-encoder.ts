@@ -2,18 +2,18 @@ import { huffmanEncode, huffmanLength } from "./huffman.ts";
 import { staticFieldIndex, staticNameIndex } from "./static-table.ts";
 
 export interface HpackEncodeOptions {
-  /** Huffman-code strings where that is shorter; costs more CPU than it saves on a local network. */
+  /** Huffman-codes strings if that is shorter. Costs more CPU than it saves on a local network. */
   readonly huffman?: boolean;
 }
 
 /**
- * A header block from names (lower case) and values in turn, latin1. Stateless: static indices and literals without
- * indexing, so a block is valid on every connection and may be kept and sent again.
+ * Encodes a header block from alternating names (lower case) and values in latin1. Stateless: it uses static indices
+ * and literals without indexing, so a block is valid on every connection and may be reused.
  */
 export function hpackEncode(fields: readonly string[], options: HpackEncodeOptions = {}): Buffer {
   const huffman = options.huffman ?? false;
   let bound = 0;
-  // A Huffman string may be longer than its text only when it is not used; 5 bytes hold every length.
+  // A Huffman string is used only if it is shorter than its text. 5 bytes hold any length.
   for (const text of fields) bound += text.length + 6;
   const target = Buffer.allocUnsafe(bound);
   let at = 0;

@@ -1,6 +1,6 @@
 import { errorCode, Http2ConnectionError } from "./constants.ts";
 
-/** What the peer may send on a connection, on all streams together. */
+/** The connection's receive window, which all streams share. */
 export class ReceiveWindow {
   readonly #creditBytes: number;
   readonly #maxQueuedBytes: number;
@@ -14,7 +14,7 @@ export class ReceiveWindow {
     this.#maxQueuedBytes = maxQueuedBytes;
   }
 
-  /** Answers whether {@link takeCredit} may have something to give back. */
+  /** Returns whether {@link takeCredit} may have window to give back. */
   received(bytes: number): boolean {
     this.#bytes -= bytes;
     this.#uncredited += bytes;
@@ -28,8 +28,8 @@ export class ReceiveWindow {
   }
 
   /**
-   * Takes the part of the window to return now. What one stream holds back does not reduce the others' window, up to a
-   * bound.
+   * Takes the part of the window to give back now. Bytes that one stream holds back do not reduce the window of others,
+   * up to a limit.
    */
   takeCredit(): number {
     if (this.#uncredited < this.#creditBytes) return 0;

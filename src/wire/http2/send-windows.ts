@@ -1,24 +1,24 @@
 import { defaultMaxFrameSize, defaultWindow, errorCode, Http2ConnectionError, maxWindow } from "./constants.ts";
 import type { SessionStream } from "./session-stream.ts";
 
-/** How much may be sent, on a connection and on each of its streams, and who waits for more. */
+/** The send windows of a connection and of its streams, with the streams that wait for window. */
 export class SendWindows<Stream extends SessionStream> {
   readonly #maxFrameBytes: number;
-  /** Streams that wait for window, in the order in which they began to. */
+  /** Streams that wait for window, in order of arrival. */
   readonly #blocked = new Set<Stream>();
-  /** Streams that wait for the kernel to take our output. */
+  /** Streams that wait until the output has room. */
   #waiting = new Set<Stream>();
   #connection = defaultWindow;
   /** The initial window of our streams. */
   stream = defaultWindow;
-  /** The largest frame that the peer and we want. */
+  /** The largest frame that both the peer and we accept. */
   frameBytes = defaultMaxFrameSize;
 
   constructor(maxFrameBytes: number) {
     this.#maxFrameBytes = maxFrameBytes;
   }
 
-  /** Bytes of DATA that may leave as one frame; 0 or less when the stream has to wait for window. */
+  /** The size of the DATA frame that may be sent now. 0 or less if the stream must wait for window. */
   room(stream: Stream): number {
     return Math.min(stream.sendWindow, this.#connection, this.frameBytes);
   }
@@ -41,7 +41,7 @@ export class SendWindows<Stream extends SessionStream> {
     this.#waiting.delete(stream);
   }
 
-  /** WINDOW_UPDATE of the connection. Answers whether anybody waited for window. */
+  /** Applies a WINDOW_UPDATE of the connection. Returns whether a stream waited for window. */
   openConnection(increment: number): boolean {
     this.#connection += increment;
     if (this.#connection > maxWindow) throw tooLarge("the connection's window is above 2^31-1");
@@ -50,7 +50,7 @@ export class SendWindows<Stream extends SessionStream> {
     return true;
   }
 
-  /** WINDOW_UPDATE of a stream. Answers whether it waited; undefined when its window is too large. */
+  /** Applies a WINDOW_UPDATE of a stream. Returns whether the stream waited. Undefined if its window overflows. */
   openStream(stream: Stream, increment: number): boolean | undefined {
     stream.sendWindow += increment;
     if (stream.sendWindow > maxWindow) return undefined;
@@ -75,7 +75,7 @@ export class SendWindows<Stream extends SessionStream> {
     this.#unblock();
   }
 
-  /** There is room in the output again. */
+  /** The output has room again. */
   wake(): void {
     if (this.#waiting.size === 0) return;
     const waiting = this.#waiting;
@@ -85,7 +85,7 @@ export class SendWindows<Stream extends SessionStream> {
 
   #unblock(): void {
     if (this.#connection <= 0) return;
-    // A stream that is blocked again goes to the end of the queue and is not asked again now, so that no stream
+    // A stream that is blocked again goes to the end of the queue and is not tried again now, so that no stream
     // starves.
     for (const stream of this.#blocked) {
       if (stream.sendWindow <= 0) continue;

@@ -8,7 +8,7 @@ import { StreamTable } from "./stream-table.ts";
 
 /** The payload of a drain's PING. Its answer shows that the peer has seen the first GOAWAY. */
 export const goawayPing = Buffer.from("goaway!!", "latin1");
-/** Codes by which we blame the peer for the reset of a stream. */
+/** Error codes that mean that the peer caused the reset of a stream. */
 const blamingCodes: ReadonlySet<number> = new Set([
   errorCode.protocolError,
   errorCode.flowControlError,
@@ -28,11 +28,11 @@ export class SessionCore<Stream extends SessionStream> {
   readonly received: ReceiveWindow;
   readonly streams: StreamTable<Stream>;
   readonly #streamCreditBytes: number;
-  /** The peer's SETTINGS. */
+  /** Whether the peer's SETTINGS have arrived. */
   sawSettings = false;
   peerMaxStreams: number;
   peerDecoderShrunk = false;
-  /** It takes no input and puts no frames any more. */
+  /** Whether the session ignores input and writes no more frames. */
   over = false;
   nowMs: number;
 
@@ -52,7 +52,7 @@ export class SessionCore<Stream extends SessionStream> {
     this.nowMs = nowMs;
   }
 
-  /** The peer gets window for bytes of a stream that were read. */
+  /** Gives the peer window for bytes of a stream that were read. */
   creditStream(stream: Stream, bytes: number): void {
     stream.uncredited += bytes;
     if (stream.uncredited < this.#streamCreditBytes || this.over || stream.remoteEnded) return;
@@ -67,7 +67,7 @@ export class SessionCore<Stream extends SessionStream> {
     if (credit > 0) this.port.output().windowUpdate(0, credit);
   }
 
-  /** Sends RST_STREAM. If a client's stream had to be reset for what it sent, the client is charged. */
+  /** Sends RST_STREAM. If a client's input caused the reset, charges the client. */
   reset(streamId: number, code: number): void {
     if (this.over) return;
     this.port.output().rstStream(streamId, code);
@@ -75,7 +75,7 @@ export class SessionCore<Stream extends SessionStream> {
   }
 
   /**
-   * The first step of a drain: a server's GOAWAY that still allows all streams, and a PING that tells when the peer has
+   * The first step of a drain: a GOAWAY that still allows all streams, and a PING whose answer shows that the peer has
    * seen it.
    */
   drain(): void {
@@ -88,7 +88,7 @@ export class SessionCore<Stream extends SessionStream> {
     } else this.finishIfDone();
   }
 
-  /** The second step of a server's drain: streams from now on are not looked at. */
+  /** The second step of a server's drain: later streams are ignored. */
   refuseMore(): void {
     if (this.over || !this.streams.acceptNoMore()) return;
     this.port.output().goaway(this.streams.lastPeerId, errorCode.noError);

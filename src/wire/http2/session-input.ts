@@ -5,7 +5,7 @@ import type { SessionStream } from "./session-stream.ts";
 
 const defaultHeaderTableBytes = 4096;
 
-/** Handles the peer's frames. Throws for a fault of the peer. */
+/** Handles the peer's frames. Throws for a protocol error of the peer. */
 export class SessionInput<Stream extends SessionStream> implements FrameHandler {
   readonly #core: SessionCore<Stream>;
 
@@ -13,7 +13,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     this.#core = core;
   }
 
-  /** Little DATA for a stream that is gone can hardly have been under way. */
+  /** A small DATA frame for a closed stream is unlikely to have been in flight. */
   smallData(streamId: number, isPadded: boolean): void {
     const { streams, budget } = this.#core;
     if (isPadded || streams.get(streamId) === undefined) budget.idleFrame();
@@ -54,7 +54,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
       this.#open(streamId, fields, endStream);
       return;
     }
-    // The request has paid for a server's response. A head inside a stream, or an interim one, is charged.
+    // The request has paid for a server's response. Charge a head inside a stream, and an interim one.
     if (!endStream) budget.idleFrame();
     if (stream.remoteEnded) {
       this.#settle(stream, errorCode.streamClosed);
@@ -140,7 +140,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
 
   #open(streamId: number, fields: readonly string[], endStream: boolean): void {
     const { streams, budget, port, maxStreams, over } = this.#core;
-    // We may have broken off inside of this chunk.
+    // The session may have ended within this chunk.
     if (!streams.isNew(streamId) || over) {
       budget.idleFrame();
       return;
@@ -163,7 +163,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     return stream.receive(chunk, endStream);
   }
 
-  /** Resets a stream on which the peer broke the rules. */
+  /** Resets a stream on which the peer broke the protocol. */
   #settle(stream: Stream, code: number): void {
     if (code !== errorCode.noError && this.#core.streams.get(stream.id) === stream) {
       this.#core.reset(stream.id, code);
@@ -172,7 +172,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     this.#throwIfExceeded();
   }
 
-  /** Here, and not where it is found: a stream may be in the middle of its end there. */
+  /** Throw here and not where the budget is exceeded, because a stream may be in the middle of its end there. */
   #throwIfExceeded(): void {
     const { exceeded } = this.#core.budget;
     if (exceeded !== undefined) throw exceeded;

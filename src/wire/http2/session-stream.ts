@@ -4,31 +4,31 @@
  */
 export abstract class SessionStream {
   readonly id: number;
-  /** How many bytes the peer lets us send. */
+  /** The number of bytes that the peer lets us send. */
   sendWindow = 0;
-  /** How many bytes we let the peer send. */
+  /** The number of bytes that we let the peer send. */
   receiveWindow = 0;
-  /** Bytes that were read and are not yet given back as window. */
+  /** Bytes that were read and not yet given back as window. */
   uncredited = 0;
   openedAtMs = 0;
-  /** We have sent a head that is no interim one. */
+  /** Whether we have sent a final (not interim) head. */
   answered = false;
-  /** The peer has ended. Some of its data may still wait here. */
+  /** Whether the peer has ended the stream. Some of its data may still wait here. */
   remoteEnded = false;
-  /** END_STREAM of ours is on its way. */
+  /** Whether our END_STREAM has been written. */
   sentEnd = false;
 
   constructor(id: number) {
     this.id = id;
   }
 
-  /** A piece of DATA within the window; valid during the call. Answers the code of the stream's error. */
+  /** Receives a piece of DATA within the window, valid during the call. Returns the stream's error code. */
   abstract receive(chunk: Buffer, endStream: boolean): number;
-  /** A head or trailers. Answers as {@link receive}. */
+  /** Receives a head or trailers. Returns like {@link receive}. */
   abstract receiveHeaders(fields: readonly string[], endStream: boolean): number;
   abstract resetByPeer(code: number): void;
-  /** The session has reset the stream, because the peer broke the rules on it. */
+  /** The session has reset the stream, because the peer broke the protocol on it. */
   abstract broken(code: number): void;
-  /** Windows or output have room again. */
+  /** Windows or the output have room again. */
   abstract writable(): void;
 }

@@ -2,22 +2,22 @@ import type { Http2ConnectionError } from "./constants.ts";
 import type { FloodLimits } from "./flood-budget.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 
-/** Bounds of a session. */
+/** Limits of a session. */
 export interface SessionLimits extends FloodLimits {
-  /** How many bytes a peer may send on a stream before they are read. */
+  /** The number of bytes that a peer may send on a stream before they are read. */
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
-  /** A window is given back when one in this many parts of it was read. */
+  /** Window is given back when this fraction of it (one part in so many) was read. */
   readonly creditParts: number;
-  /** How much streams may hold back before the connection's window shrinks by it. */
+  /** The number of bytes that streams may hold back before the connection's window shrinks. */
   readonly maxQueuedBytes: number;
   /** Announced as SETTINGS_MAX_FRAME_SIZE. */
   readonly maxFrameBytes: number;
-  /** The peer may allow larger frames than we send. */
+  /** The limit of frames that we send, even if the peer allows larger ones. */
   readonly maxSentFrameBytes: number;
-  /** A client may take a stream back after that time, however many it takes. */
+  /** A client may cancel a stream after this time without charge. */
   readonly prematureResetMs: number;
-  /** So it may after our head has been sent. */
+  /** A client may also cancel a stream without charge after our head has been sent. */
   readonly answeredResetsAreFree: boolean;
 }
 
@@ -27,39 +27,43 @@ export interface SessionOptions {
   /** The word for streams in messages to the peer: requests, calls, tunnels. */
   readonly streamsName: string;
   readonly nowMs: number;
-  /** The limit of open streams: a server's announced one for its client; a client's own. */
+  /** The limit of open streams: the one that a server announces, or a client's own. */
   readonly maxStreams: number;
-  /** Announced as SETTINGS_MAX_HEADER_LIST_SIZE when given. */
+  /** Announced as SETTINGS_MAX_HEADER_LIST_SIZE if given. */
   readonly maxHeaderListBytes?: number | undefined;
-  /** How much of a header list is read, so that a slightly too long one can be answered. 64 KiB if absent. */
+  /**
+   * The number of bytes of a header list to read, so that a slightly too long one can be answered. 64 KiB if absent.
+   */
   readonly maxReadHeaderBytes?: number | undefined;
   /** The assumed limit of a server's streams until it announces one. */
   readonly assumedStreams?: number | undefined;
-  /** Quiet time after which the peer is asked for a sign of life; 0 means never. */
+  /** After this quiet time the peer is pinged. 0 means never. */
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
-  /** Whether it is asked while there is no stream. */
+  /** Whether the peer is also pinged while there is no stream. */
   readonly pingsWhenIdle: boolean;
 }
 
-/** What a session needs from its surroundings. None of it may throw. */
+/** The surroundings of a session. None of the methods may throw. */
 export interface SessionPort {
-  /** Where the next frames go. What is written there is sent soon, without a further call. */
+  /** The buffer for the next frames. What is written there is sent soon, without a further call. */
   output(): FrameWriter;
-  /** The kernel has enough for now: streams wait until {@link Http2Session.wake}. */
+  /** Whether the output is full. Then streams wait until {@link Http2Session.wake}. */
   isFull(): boolean;
-  /** A client opened a stream: pass it to {@link Http2Session.adopt}, or {@link Http2Session.refuse} it. */
+  /** A client opened a stream. Pass it to {@link Http2Session.adopt}, or {@link Http2Session.refuse} it. */
   opened(streamId: number, fields: readonly string[], endStream: boolean): void;
-  /** A stream is gone. */
+  /** A stream has ended. */
   streamEnded(): void;
-  /** The peer's SETTINGS have come. */
+  /** The peer's SETTINGS have arrived. */
   settingsChanged(): void;
-  /** GOAWAY: the peer takes no stream above `lastStreamId`. */
+  /** GOAWAY: the peer accepts no stream above `lastStreamId`. */
   peerLeaves(lastStreamId: number, code: number, debug: string): void;
-  /** No stream is left and none will come. End the connection after the frames that were written. */
+  /** No stream is left and none will come. End the connection after the written frames. */
   finished(): void;
-  /** The peer broke a rule of the connection. GOAWAY was put: end the connection behind it, and all streams. */
+  /**
+   * The peer broke the protocol of the connection. GOAWAY was written: end the connection after it, and all streams.
+   */
   failed(error: Http2ConnectionError): void;
-  /** The peer gives no sign of life: end the connection at once. */
+  /** The peer does not answer pings. End the connection at once. */
   unanswered(): void;
 }

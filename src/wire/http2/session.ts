@@ -13,10 +13,9 @@ const emptyTableUpdate = Buffer.from([0x20]);
 const noBytes = new Uint8Array(0);
 
 /**
- * One end of an HTTP/2 connection (RFC 9113) without input or output. It takes the peer's bytes and the time, calls
- * streams and the {@link SessionPort}, and writes frames where the port says. It keeps stream ids, the windows of both
- * directions, SETTINGS, HPACK's table signals, budgets for floods, GOAWAY, signs of life, and which half of a stream
- * has ended.
+ * One end of an HTTP/2 connection (RFC 9113) without I/O. It takes the peer's bytes and the time, calls streams and the
+ * {@link SessionPort}, and writes frames to the port's buffer. It maintains stream ids, the windows of both directions,
+ * SETTINGS, HPACK's table updates, flood budgets, GOAWAY, liveness, and half-closed streams.
  */
 export class Http2Session<Stream extends SessionStream> {
   readonly #core: SessionCore<Stream>;
@@ -25,7 +24,7 @@ export class Http2Session<Stream extends SessionStream> {
   #heardAtMs: number;
   #pingSentAtMs: number;
   openedStreams = 0;
-  /** Why the peer was cut off for its floods. */
+  /** Why the peer was cut off for flooding. */
   floodReason: FloodReason | undefined;
 
   constructor(port: SessionPort, options: SessionOptions) {
@@ -41,7 +40,7 @@ export class Http2Session<Stream extends SessionStream> {
     });
   }
 
-  /** Puts the preface and our SETTINGS. */
+  /** Writes the preface and our SETTINGS. */
   start(): void {
     const { maxStreams, maxHeaderListBytes, server, limits } = this.#options;
     const { streamWindowBytes, connectionWindowBytes, maxFrameBytes } = limits;
@@ -64,18 +63,18 @@ export class Http2Session<Stream extends SessionStream> {
     return this.#core.streams.size;
   }
 
-  /** It takes no input and puts no frames any more. */
+  /** Whether the session ignores input and writes no more frames. */
   get over(): boolean {
     return this.#core.over;
   }
 
-  /** We, or the peer, accept no more streams. */
+  /** Whether we, or the peer, accept no more streams. */
   get draining(): boolean {
     const { streams } = this.#core;
     return streams.draining || streams.peerLeaves;
   }
 
-  /** How many streams the server allows at a time. Undefined until it has said so. */
+  /** The number of concurrent streams that the server allows. Undefined until it has announced it. */
   get peerMaxStreams(): number | undefined {
     return this.#core.sawSettings ? this.#core.peerMaxStreams : undefined;
   }
@@ -86,9 +85,9 @@ export class Http2Session<Stream extends SessionStream> {
     return !over && !this.draining && streams.hasIds && streams.size < Math.min(maxStreams, peerMaxStreams);
   }
 
-  // ---- input, and the time
+  // ---- input and time
 
-  /** What the peer sent. */
+  /** Handles bytes from the peer. */
   receive(chunk: Buffer, nowMs: number): void {
     const core = this.#core;
     if (core.over) return;
@@ -106,7 +105,7 @@ export class Http2Session<Stream extends SessionStream> {
     }
   }
 
-  /** Must be called regularly: asks a quiet peer for a sign of life. */
+  /** Must be called regularly. Pings a quiet peer. */
   sweep(nowMs: number): void {
     const { pingIntervalMs, pingTimeoutMs, pingsWhenIdle } = this.#options;
     this.#core.nowMs = nowMs;
@@ -119,19 +118,19 @@ export class Http2Session<Stream extends SessionStream> {
     }
   }
 
-  /** There is room in the output again. */
+  /** The output has room again. */
   wake(): void {
     this.#core.windows.wake();
   }
 
   // ---- streams
 
-  /** The id of a client's next stream, which is to be handed to {@link adopt}. */
+  /** The id of a client's next stream, which must be passed to {@link adopt}. */
   claimId(): number {
     return this.#core.streams.claimId();
   }
 
-  /** A stream begins. */
+  /** Adds a stream. */
   adopt(stream: Stream): void {
     const { windows, limits, nowMs, streams, server, budget } = this.#core;
     stream.sendWindow = windows.stream;
@@ -142,12 +141,12 @@ export class Http2Session<Stream extends SessionStream> {
     if (!server) budget.earn(0);
   }
 
-  /** Refuses a stream that the port was just told of. */
+  /** Refuses a stream that the port has just reported. */
   refuse(streamId: number, code: number): void {
     this.#core.reset(streamId, code);
   }
 
-  /** The stream needs nothing of us any more. */
+  /** The stream no longer needs the session. */
   ended(stream: Stream): void {
     const core = this.#core;
     if (!core.streams.delete(stream)) return;
@@ -162,7 +161,7 @@ export class Http2Session<Stream extends SessionStream> {
     this.sendBlock(stream, hpackEncode(fields), endStream, isInterim);
   }
 
-  /** A header block as {@link hpackEncode} made it. */
+  /** Sends a header block from {@link hpackEncode}. */
   sendBlock(stream: Stream, block: Buffer, endStream: boolean, isInterim = false): void {
     const core = this.#core;
     if (!isInterim) stream.answered = true;
@@ -176,7 +175,10 @@ export class Http2Session<Stream extends SessionStream> {
     core.port.output().headers(stream.id, whole, endStream, core.windows.frameBytes);
   }
 
-  /** Frames as much as the windows and the output allow, from `start` on; answers where it stopped. `endStream` goes with the last byte. */
+  /**
+   * Writes as much as the windows and the output allow, from `start` on. Returns the end of the written part. The last
+   * byte carries `endStream`.
+   */
   sendData(stream: Stream, bytes: Uint8Array, start: number, endStream: boolean): number {
     const { port, windows, over } = this.#core;
     if (over) return bytes.length;
@@ -202,14 +204,14 @@ export class Http2Session<Stream extends SessionStream> {
     return at;
   }
 
-  /** Bytes that one DATA frame may have now; 0 or less when there is no window. */
+  /** The size of one DATA frame now. 0 or less if there is no window. */
   room(stream: Stream): number {
     return this.#core.windows.room(stream);
   }
 
   /**
-   * How many bytes a port may write as one DATA frame by itself, and report by {@link spend}. 0 if the stream must wait
-   * until it is woken.
+   * The number of bytes that a port may write itself as one DATA frame and report by {@link spend}. 0 if the stream
+   * must wait until it is woken.
    */
   reserve(stream: Stream): number {
     const { port, windows, over } = this.#core;
@@ -234,51 +236,51 @@ export class Http2Session<Stream extends SessionStream> {
     this.#core.reset(stream.id, code);
   }
 
-  /** True when a writer had better wait until its stream is writable. */
+  /** Whether a writer should wait until its stream is writable. */
   congested(stream: Stream): boolean {
     if (!this.#core.port.isFull()) return false;
     this.#core.windows.waitForOutput(stream);
     return true;
   }
 
-  /** The stream's bytes were read: the peer gets window for them. */
+  /** The stream's bytes were read, so the peer gets window for them. */
   consumed(stream: Stream, bytes: number): void {
     this.#core.creditStream(stream, bytes);
   }
 
-  /** Bytes that streams hold back have become more, or fewer. */
+  /** The number of bytes that streams hold back has changed. */
   queuedBytesChanged(difference: number): void {
     this.#core.received.queued(difference);
     if (difference < 0) this.#core.creditConnection();
   }
 
-  // ---- the end
+  // ---- end
 
   /**
-   * Lets the peer go without losing a stream. A server's GOAWAY takes all streams, and when the peer has seen it, or by
-   * {@link refuseMore}, another names the last. The connection is finished with its last stream.
+   * Closes without losing a stream. A server's first GOAWAY still allows all streams. When the peer has seen it, or
+   * after {@link refuseMore}, a second one names the last stream. The connection finishes with its last stream.
    */
   drain(): void {
     this.#core.drain();
   }
 
-  /** The second step of {@link drain}: the peer has seen the first, or takes too long. */
+  /** The second step of {@link drain}: the peer has seen the first GOAWAY, or takes too long. */
   refuseMore(): void {
     this.#core.refuseMore();
   }
 
-  /** GOAWAY that takes nothing more, without waiting for streams. */
+  /** Sends a GOAWAY that allows no more streams, without waiting for streams. */
   sayGoaway(): void {
     const { over, port, streams } = this.#core;
     if (!over) port.output().goaway(streams.lastPeerId, errorCode.noError);
   }
 
-  /** Ends by GOAWAY: the peer broke a rule. */
+  /** Ends with GOAWAY because the peer broke the protocol. */
   fail(code: number, message: string): void {
     this.#fail(new Http2ConnectionError(code, message));
   }
 
-  /** Ends by GOAWAY: the peer costs too much. */
+  /** Ends with GOAWAY because the peer causes too much work. */
   cutOff(reason: FloodReason, message: string): void {
     this.#fail(new Http2FloodError(reason, message));
   }
@@ -291,7 +293,7 @@ export class Http2Session<Stream extends SessionStream> {
   #fail(error: Http2ConnectionError): void {
     const { over, port, streams } = this.#core;
     if (over) return;
-    // The reader itself complains of nothing but headers by this code.
+    // The reader uses this code only for header blocks.
     if (error.code === errorCode.enhanceYourCalm)
       this.floodReason = error instanceof Http2FloodError ? error.reason : "header_block";
     port.output().goaway(streams.lastPeerId, error.code, error.message.slice(0, 200));

@@ -61,7 +61,7 @@ vary
 via
 www-authenticate`.split("\n");
 
-/** Names and values of the static table; entry 0 is empty, as indices start at 1. */
+/** Names and values of the static table. Entry 0 is empty, because indices start at 1. */
 export const staticNames: readonly string[] = ["", ...lines.map((line) => line.split(" ")[0] ?? "")];
 export const staticValues: readonly string[] = [
   "",

@@ -1,18 +1,18 @@
 import { errorCode, Http2ConnectionError, maxStreamId } from "./constants.ts";
 import type { SessionStream } from "./session-stream.ts";
 
-/** The streams of a connection by their ids, and which more it takes. */
+/** The streams of a connection by id, and the limits for new ones. */
 export class StreamTable<Stream extends SessionStream> {
   readonly #server: boolean;
   readonly #streams = new Map<number, Stream>();
   #nextId = 1;
-  /** The peer was told that we ignore streams above this id. */
+  /** The peer knows that we ignore streams above this id. */
   #lastAcceptedId: number = maxStreamId;
   /** The last stream that the peer opened. */
   lastPeerId = 0;
-  /** We want no more streams. */
+  /** Whether we accept no more streams. */
   draining = false;
-  /** The peer wants no more streams. */
+  /** Whether the peer accepts no more streams. */
   peerLeaves = false;
 
   constructor(server: boolean) {
@@ -50,7 +50,10 @@ export class StreamTable<Stream extends SessionStream> {
     return this.#nextId < maxStreamId;
   }
 
-  /** HEADERS of a stream that is not here. False: trailers of one that has ended, or one that came after our GOAWAY. */
+  /**
+   * Whether HEADERS on an unknown stream open it. False for trailers of an ended stream, and for a stream after our
+   * GOAWAY.
+   */
   isNew(id: number): boolean {
     if (!this.#server || id % 2 === 0) {
       this.refuseUnopened(id, "HEADERS");
@@ -61,7 +64,7 @@ export class StreamTable<Stream extends SessionStream> {
     return true;
   }
 
-  /** A frame for an unknown stream: the stream must have existed. */
+  /** A frame for an unknown stream. Throws unless the stream existed earlier. */
   refuseUnopened(id: number, frame: string): void {
     const unopened = this.#server ? id > this.lastPeerId : id >= this.#nextId;
     if (!unopened && id % 2 === 1) return;
@@ -69,14 +72,14 @@ export class StreamTable<Stream extends SessionStream> {
     throw new Http2ConnectionError(errorCode.protocolError, `${frame} on stream ${id}, which ${whose}`);
   }
 
-  /** After a server's drain: streams that the peer opens from now on are not looked at. False when that was so already. */
+  /** Ignores streams that the peer opens from now on. Returns false if that was so already. */
   acceptNoMore(): boolean {
     if (!this.#server || !this.draining || this.#lastAcceptedId !== maxStreamId) return false;
     this.#lastAcceptedId = this.lastPeerId;
     return true;
   }
 
-  /** No stream is left and none will come. */
+  /** Whether no stream is left and none will come. */
   get done(): boolean {
     if (this.#streams.size > 0) return false;
     return this.#server ? this.#lastAcceptedId !== maxStreamId : this.draining || this.peerLeaves;

@@ -1,10 +1,13 @@
-/** Netlink's building blocks (linux/netlink.h): headers, attributes, and integers in the host's (little-endian) or network order. */
+/**
+ * Netlink's building blocks (linux/netlink.h): headers, attributes, and integers in host (little-endian) or network
+ * order.
+ */
 
 export const netlinkFlags = {
   request: 1,
   acknowledge: 4,
   dump: 0x300,
-  /** With a new object: fail when it is there. */
+  /** Fails if a new object exists already. */
   exclusive: 0x200,
   replace: 0x100,
   create: 0x400,
@@ -40,7 +43,7 @@ export function u16be(value: number): Buffer {
   return bytes;
 }
 
-/** One attribute; a string gets its closing zero byte. */
+/** Encodes one attribute. A string gets its closing zero byte. */
 export function attribute(type: number, value: Uint8Array | string): Buffer {
   const data = typeof value === "string" ? Buffer.from(`${value}\0`) : value;
   const out = Buffer.alloc(align4(4 + data.length));
@@ -50,12 +53,15 @@ export function attribute(type: number, value: Uint8Array | string): Buffer {
   return out;
 }
 
-/** An attribute that holds attributes; `flagged` sets NLA_F_NESTED, which nf_tables wants and old rtnetlink does not. */
+/**
+ * An attribute that contains attributes. `flagged` sets NLA_F_NESTED, which nf_tables requires and old rtnetlink does
+ * not accept.
+ */
 export function nested(type: number, parts: readonly Uint8Array[], flagged = true): Buffer {
   return attribute(flagged ? type | nestedFlag : type, Buffer.concat(parts));
 }
 
-/** A whole message; the socket writes the sequence number at offset 8 when it sends. */
+/** A whole message. The socket writes the sequence number at offset 8 when it sends. */
 export function netlinkMessage(type: number, flags: number, ...parts: readonly Uint8Array[]): Buffer {
   const body = Buffer.concat(parts);
   const out = Buffer.alloc(netlinkHeaderBytes + body.length);
@@ -69,11 +75,11 @@ export function netlinkMessage(type: number, flags: number, ...parts: readonly U
 export interface NetlinkReply {
   readonly type: number;
   readonly sequence: number;
-  /** Behind the header. */
+  /** The part after the header. */
   readonly payload: Buffer;
 }
 
-/** Splits what one receive returned; a truncated message at the end is dropped. */
+/** Splits the result of one receive. Drops a truncated message at the end. */
 export function* splitReplies(datagram: Buffer): Generator<NetlinkReply> {
   let offset = 0;
   while (offset + netlinkHeaderBytes <= datagram.length) {
@@ -88,7 +94,7 @@ export function* splitReplies(datagram: Buffer): Generator<NetlinkReply> {
   }
 }
 
-/** Attributes by type, the last of a type wins. */
+/** Attributes by type. The last of a type counts. */
 export function readAttributes(bytes: Buffer): Map<number, Buffer> {
   const found = new Map<number, Buffer>();
   let offset = 0;

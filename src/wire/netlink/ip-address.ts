@@ -1,20 +1,20 @@
 import { userError } from "../../base/index.ts";
 
-/** `ipv4` or `ipv6`, by the form of the address alone. */
+/** The family of an address, judged by its form alone. */
 export type IpFamily = "ipv4" | "ipv6";
 
 export function ipFamilyOf(address: string): IpFamily {
   return address.includes(":") ? "ipv6" : "ipv4";
 }
 
-/** The 4 or 16 bytes of an address in network order; throws a user error (`ip-invalid`) for anything else. */
+/** The 4 or 16 bytes of an address in network order. Throws a user error (`ip-invalid`) for anything else. */
 export function ipToBytes(address: string): Buffer {
   const bytes = ipFamilyOf(address) === "ipv6" ? parseIpv6(address) : parseIpv4(address);
   if (bytes === undefined) throw userError("ip-invalid", `"${address}" is not an IP address`);
   return bytes;
 }
 
-/** The text of 4 or 16 bytes; IPv6 in RFC 5952 form, IPv4-mapped addresses as IPv4. */
+/** Formats 4 or 16 bytes. IPv6 has RFC 5952 form, and IPv4-mapped addresses appear as IPv4. */
 export function bytesToIp(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join(".");
   if (bytes.length !== 16) throw userError("ip-invalid", `an IP address has 4 or 16 bytes, got ${bytes.length}`);
@@ -22,7 +22,7 @@ export function bytesToIp(bytes: Uint8Array): string {
   return formatIpv6(bytes);
 }
 
-/** `::ffff:10.0.0.1` as `10.0.0.1`; everything else as it is. */
+/** Converts `::ffff:10.0.0.1` to `10.0.0.1`. All other addresses stay unchanged. */
 export function unmapIp(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }

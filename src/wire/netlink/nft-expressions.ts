@@ -1,9 +1,9 @@
-// Expressions of nf_tables rules (linux/netfilter/nf_tables.h), one buffer each, and what is commonly built from them.
+// Expressions of nf_tables rules (linux/netfilter/nf_tables.h), one buffer each, and common combinations of them.
 import { userError } from "../../base/index.ts";
 import { attribute, nested, u16be, u32, u32be } from "./attribute.ts";
 import { ipFamilyOf, ipToBytes, type IpFamily } from "./ip-address.ts";
 
-/** One encoded expression; a rule is a list of them, run from left to right until one does not match. */
+/** One encoded expression. A rule is a list of them, which run in order until one does not match. */
 export type NftExpression = Buffer & { readonly nftExpression?: never };
 export type NftRulePart = NftExpression | readonly NftExpression[];
 
@@ -30,7 +30,7 @@ const ctStateBits = { invalid: 1, established: 2, related: 4, new: 8, untracked:
 const ctStatusBits = { snat: 16, dnat: 32 } as const;
 const interfaceNameBytes = 16;
 
-/** Register 1 (16 bytes) for single values; 8 and up are its and its neighbours' 4-byte slots, for concatenations. */
+/** Register 1 (16 bytes) is for single values. Registers 8 and up are 4-byte slots, for concatenations. */
 const register = 1;
 const firstSlot = 8;
 
@@ -122,7 +122,7 @@ export function lookupExpression(
 }
 
 interface Negatable {
-  /** Matches when the value differs. */
+  /** Matches if the value differs. */
   readonly not?: boolean;
 }
 
@@ -171,7 +171,7 @@ function interfaceName(name: string): Buffer {
   return out;
 }
 
-/** What a rule may ask of a packet. Ports need {@link match.protocol} before them in the rule. */
+/** Conditions of a rule. Conditions on ports need {@link match.protocol} before them in the rule. */
 export const match = {
   family: (family: IpFamily): NftExpression[] => [
     loadMeta(metaKeys.nfproto),
@@ -189,13 +189,16 @@ export const match = {
     loadPayload("transport", 2, 2),
     compare(equality(options), u16be(port)),
   ],
-  /** A TCP connection's first packet (SYN without ACK); nothing of one that was open before anybody tracked it. Needs {@link match.protocol} before it. */
+  /**
+   * The first packet of a TCP connection (SYN without ACK). Never matches a connection that was open before tracking
+   * began. Needs {@link match.protocol} before it.
+   */
   connectionStart: (): NftExpression[] => [
     loadPayload("transport", 13, 1),
     mask(Buffer.from([0x17])),
     compare("equal", Buffer.from([0x02])),
   ],
-  /** An address or a prefix of either family; matches that family alone, also with `not`. */
+  /** An address or prefix of either family. Matches only packets of that family, also with `not`. */
   source: (prefix: string, options: Negatable = {}): NftExpression[] => matchAddress("source", prefix, options),
   destination: (prefix: string, options: Negatable = {}): NftExpression[] =>
     matchAddress("destination", prefix, options),
@@ -228,7 +231,7 @@ export const match = {
     loadMeta(metaKeys.outputName),
     compare(equality(options), interfaceName(name)),
   ],
-  /** The packet was made by a socket of this host; forwarded ones have none. */
+  /** The packet was sent by a socket of this host. Forwarded packets have none. */
   fromLocalSocket: (): NftExpression[] => [loadMeta(metaKeys.socketUid)],
   socketUid: (uid: number): NftExpression[] => [loadMeta(metaKeys.socketUid), compare("equal", u32(uid))],
   socketGid: (gid: number): NftExpression[] => [loadMeta(metaKeys.socketGid), compare("equal", u32(gid))],
@@ -247,7 +250,7 @@ export const match = {
     loadPayload("network", addressOffsets[family].destination, family === "ipv4" ? 4 : 16),
     lookupExpression(setName, undefined, register, undefined, options.not === true),
   ],
-  /** A share of packets, 0 to 1: for faults in tests. */
+  /** A share of packets from 0 to 1, for faults in tests. */
   randomly: (share: number): NftExpression[] => [
     expression(
       "numgen",
@@ -256,7 +259,7 @@ export const match = {
       attribute(3, u32be(1)),
       attribute(4, u32be(0)),
     ),
-    // numgen answers in the host's order; cmp compares bytes, so turn it to network order first.
+    // numgen uses host order, and cmp compares bytes, so convert to network order first.
     expression(
       "byteorder",
       attribute(1, u32be(register)),
@@ -281,7 +284,7 @@ function natAddress(type: 0 | 1, address: string, port: number | undefined): Nft
   ];
 }
 
-/** What a rule does; a verdict ends it. */
+/** Actions of a rule. A verdict ends the rule. */
 export const action = {
   verdict: (verdict: NftVerdict): NftExpression =>
     expression("immediate", attribute(1, u32be(0)), nested(2, [verdictData(verdict)])),
@@ -291,7 +294,7 @@ export const action = {
   jump: (chain: string): NftExpression => action.verdict({ kind: "jump", chain }),
   goto: (chain: string): NftExpression => action.verdict({ kind: "goto", chain }),
   counter: (): NftExpression => expression("counter", attribute(1, Buffer.alloc(8)), attribute(2, Buffer.alloc(8))),
-  /** To a port of this namespace. */
+  /** Redirects to a port of this namespace. */
   redirect: (port: number): NftExpression[] => [
     immediate(u16be(port)),
     expression("redir", attribute(1, u32be(register)), attribute(2, u32be(register))),
@@ -299,7 +302,7 @@ export const action = {
   dnat: (address: string, port?: number): NftExpression[] => natAddress(1, address, port),
   snat: (address: string): NftExpression[] => natAddress(0, address, undefined),
   masquerade: (): NftExpression => expression("masq"),
-  /** Sets the bits of `maskBits`, keeps the others. */
+  /** Sets the bits of `maskBits` and keeps the others. */
   setMark: (value: number, maskBits = 0xffffffff): NftExpression[] =>
     maskBits === 0xffffffff
       ? [immediate(u32(value)), storeMeta(metaKeys.mark)]
@@ -308,12 +311,12 @@ export const action = {
     maskBits === 0xffffffff
       ? [immediate(u32(value)), storeCt(ctKeys.mark)]
       : [loadCt(ctKeys.mark), maskXor(u32(~maskBits), u32(value & maskBits)), storeCt(ctKeys.mark)],
-  /** The packet's mark becomes its connection's. */
+  /** Copies the connection's mark to the packet. */
   restoreMark: (): NftExpression[] => [loadCt(ctKeys.mark), storeMeta(metaKeys.mark)],
   rejectWithReset: (): NftExpression => expression("reject", attribute(1, u32be(1)), attribute(2, Buffer.from([0]))),
-  /** ICMP or ICMPv6 port unreachable, as the packet's family asks. */
+  /** Rejects with ICMP or ICMPv6 port unreachable, by the packet's family. */
   rejectUnreachable: (): NftExpression => expression("reject", attribute(1, u32be(2)), attribute(2, Buffer.from([1]))),
-  /** Takes the verdict from a map `address . protocol . port -> verdict`; goes on when there is none. */
+  /** Looks up a verdict in a map `address . protocol . port -> verdict`. Continues if there is none. */
   serviceVerdict: (mapName: string, family: IpFamily): NftExpression[] => {
     const addressBytes = family === "ipv4" ? 4 : 16;
     const protocolSlot = firstSlot + addressBytes / 4;
@@ -325,13 +328,13 @@ export const action = {
       lookupExpression(mapName, undefined, firstSlot, 0),
     ];
   },
-  /** Takes the verdict from a map `protocol . port -> verdict`: node ports. */
+  /** Looks up a verdict in a map `protocol . port -> verdict`, for node ports. */
   nodePortVerdict: (mapName: string): NftExpression[] => [
     loadMeta(metaKeys.protocol, firstSlot),
     loadPayload("transport", 2, 2, firstSlot + 1),
     lookupExpression(mapName, undefined, firstSlot, 0),
   ],
-  /** Puts the source address into a set with timeouts, or renews it there: client affinity. */
+  /** Adds the source address to a set with timeouts, or renews it, for client affinity. */
   rememberSource: (setName: string, family: IpFamily, timeoutMs: number): NftExpression[] => {
     const timeout = Buffer.alloc(8);
     timeout.writeBigUInt64BE(BigInt(timeoutMs));
@@ -348,7 +351,7 @@ export const action = {
   },
 } as const;
 
-/** `numgen random mod N map { 0 : address . port, … }` and the translation to what came out of it. */
+/** `numgen random mod N map { 0 : address . port, … }`, and the translation to its result. */
 export function dnatByRandomMap(mapName: string, mapId: number, count: number, family: IpFamily): NftExpression[] {
   const portSlot = firstSlot + (family === "ipv4" ? 1 : 4);
   return [

@@ -1,4 +1,4 @@
-// nf_tables' messages (linux/netfilter/nf_tables.h), gathered into one atomic change. The socket is in net/.
+// Messages of nf_tables (linux/netfilter/nf_tables.h), combined into one atomic change. The socket is in net/.
 import { userError } from "../../base/index.ts";
 import { attribute, nested, netlinkFlags, netlinkMessage, u16be, u32, u32be } from "./attribute.ts";
 import { ipFamilyOf, ipToBytes, type IpFamily } from "./ip-address.ts";
@@ -35,7 +35,7 @@ const operations = {
 const setFlags = { anonymous: 1, constant: 2, map: 8, timeout: 0x10, evaluated: 0x20 } as const;
 const verdictDataType = 0xffffff00;
 
-/** nft(8)'s numbers of data types; they matter to those who list a set, not to the kernel. */
+/** The numbers that nft(8) uses for data types. They matter for listing a set, and not to the kernel. */
 const keyTypes = {
   ipv4: { number: 7, bytes: 4 },
   ipv6: { number: 8, bytes: 16 },
@@ -43,13 +43,13 @@ const keyTypes = {
   port: { number: 13, bytes: 4 },
 } as const;
 export type NftKeyType = keyof typeof keyTypes;
-/** Values in the order of the key's types: an address, a protocol's name, a port. */
+/** Values in the order of the key's types: an address, the name of a protocol, a port. */
 export type NftKey = readonly (string | number)[];
 
 export interface NftBaseChain {
   readonly type: "filter" | "nat" | "route";
   readonly hook: keyof typeof hooks;
-  /** Lower runs first; dstnat is -100, filter 0, srcnat 100, mangle -150, raw -300. */
+  /** Lower numbers run first. dstnat is -100, filter 0, srcnat 100, mangle -150, raw -300. */
   readonly priority: number;
   readonly policy?: "accept" | "drop";
 }
@@ -84,7 +84,7 @@ export function listRulesMessage(family: NftFamily): Buffer {
   return nftMessage(operations.getRule, netlinkFlags.dump, family);
 }
 
-/** The bytes that open (16) and close (17) a batch; the subsystem stands in the resource id. */
+/** The messages that open (16) and close (17) a batch. The resource id contains the subsystem. */
 export function batchMessage(kind: "begin" | "end"): Buffer {
   return netlinkMessage(kind === "begin" ? 16 : 17, 0, Buffer.from([0, 0, 0, nftSubsystem]));
 }
@@ -108,8 +108,8 @@ function encodeKeyPart(type: NftKeyType, value: string | number): Buffer {
 }
 
 /**
- * An ordered list of changes that the kernel takes as a whole or not at all. A message says what it is in
- * {@link labels}, for errors.
+ * An ordered list of changes that the kernel applies as a whole or not at all. {@link labels} describe the messages,
+ * for errors.
  */
 export class NftTransaction {
   readonly messages: Buffer[] = [];
@@ -129,7 +129,7 @@ export class NftTransaction {
     this.labels.push(label);
   }
 
-  /** Sets made in a transaction are known by a number until it is committed. */
+  /** A number that identifies a new set until its transaction is committed. */
   takeSetId(): number {
     const id = this.#nextSetId;
     this.#nextSetId += 1;
@@ -137,7 +137,7 @@ export class NftTransaction {
   }
 }
 
-/** Changes to one table, appended to a transaction. */
+/** Appends changes of one table to a transaction. */
 export class NftTableEditor {
   readonly #transaction: NftTransaction;
   readonly #family: NftFamily;
@@ -149,22 +149,22 @@ export class NftTableEditor {
     this.#name = name;
   }
 
-  /** Makes the table unless it is there. */
+  /** Creates the table unless it exists. */
   create(): this {
     return this.#push("add table", operations.newTable, netlinkFlags.create, attribute(1, this.#name));
   }
 
-  /** Fails with ENOENT when there is none. */
+  /** Fails with ENOENT if the table does not exist. */
   delete(): this {
     return this.#push("delete table", operations.deleteTable, 0, attribute(1, this.#name));
   }
 
-  /** An empty table in place of what was there, if anything: what follows in the transaction replaces the whole table at once. */
+  /** Replaces the whole table: the rest of the transaction fills the new one. */
   replace(): this {
     return this.create().delete().create();
   }
 
-  /** A chain; with `base` the kernel calls it at a hook. */
+  /** Adds a chain. With `base`, the kernel calls it at a hook. */
   addChain(name: string, base?: NftBaseChain): this {
     const parts = [attribute(1, this.#name), attribute(3, name)];
     if (base !== undefined) {
@@ -174,12 +174,12 @@ export class NftTableEditor {
     return this.#push(`add chain ${name}`, operations.newChain, netlinkFlags.create, ...parts);
   }
 
-  /** Removes the chain's rules and with them their anonymous maps. */
+  /** Removes the chain's rules, and with them their anonymous maps. */
   flushChain(name: string): this {
     return this.#push(`flush chain ${name}`, operations.deleteRule, 0, attribute(1, this.#name), attribute(2, name));
   }
 
-  /** The chain must be empty and nothing may jump to it. */
+  /** The chain must be empty, and no rule may jump to it. */
   deleteChain(name: string): this {
     return this.#push(`delete chain ${name}`, operations.deleteChain, 0, attribute(1, this.#name), attribute(3, name));
   }
@@ -197,7 +197,7 @@ export class NftTableEditor {
     );
   }
 
-  /** A named set; with `timeoutMs` rules may add to it and entries go by themselves. */
+  /** Adds a named set. With `timeoutMs`, rules may add entries, which expire. */
   addSet(name: string, key: readonly NftKeyType[], options: { readonly timeoutMs?: number } = {}): this {
     return this.#addNamed(
       name,
@@ -207,7 +207,7 @@ export class NftTableEditor {
     );
   }
 
-  /** A named map from a key to a verdict, such as `address . protocol . port -> goto chain`. */
+  /** Adds a named map from a key to a verdict, such as `address . protocol . port -> goto chain`. */
   addVerdictMap(name: string, key: readonly NftKeyType[]): this {
     return this.#addNamed(name, key, setFlags.map, [attribute(6, u32be(verdictDataType)), attribute(7, u32be(16))]);
   }
@@ -236,7 +236,7 @@ export class NftTableEditor {
     );
   }
 
-  /** Of a set or a map; fails with ENOENT when one is not there. */
+  /** Deletes elements of a set or map. Fails with ENOENT if one does not exist. */
   deleteElements(set: string, key: readonly NftKeyType[], keys: readonly NftKey[]): this {
     return this.#elements(
       operations.deleteElement,
@@ -245,7 +245,10 @@ export class NftTableEditor {
     );
   }
 
-  /** The expressions that translate to one of the endpoints (all of one family), each as likely; adds their anonymous map. */
+  /**
+   * The expressions that translate to one of the endpoints, each with the same probability. All must be of one family.
+   * Adds their anonymous map.
+   */
   dnatToOneOf(endpoints: readonly NftEndpoint[]): NftExpression[] {
     const [first] = endpoints;
     if (first === undefined) throw userError("nft-endpoints", "a translation needs one endpoint at least");
@@ -332,7 +335,7 @@ function concatenatedType(types: readonly NftKeyType[]): number {
   return types.reduce((number, type) => (number << 6) | keyTypes[type].number, 0);
 }
 
-/** A lone port or protocol is as short as it is; in a concatenation each part fills its 4-byte slots. */
+/** A single port or protocol keeps its own length. In a concatenation, each part fills its 4-byte slots. */
 function concatenatedBytes(types: readonly NftKeyType[]): number {
   return types.reduce((bytes, type) => bytes + keyTypes[type].bytes, 0);
 }

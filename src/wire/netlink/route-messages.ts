@@ -1,4 +1,4 @@
-// rtnetlink (linux/rtnetlink.h, if_link.h, neighbour.h, fib_rules.h): messages as bytes. The socket is in net/.
+// rtnetlink messages (linux/rtnetlink.h, if_link.h, neighbour.h, fib_rules.h) as bytes. The socket is in net/.
 import { attribute, nested, netlinkFlags, netlinkMessage, readAttributes, readString, u32 } from "./attribute.ts";
 import { bytesToIp, ipFamilyOf, ipToBytes } from "./ip-address.ts";
 
@@ -23,10 +23,10 @@ const createNew = netlinkFlags.create | netlinkFlags.exclusive;
 export interface LinkChange {
   readonly up?: boolean;
   readonly name?: string;
-  /** The index of a bridge; 0 takes the link out. */
+  /** The index of the bridge. 0 removes the link from its bridge. */
   readonly masterIndex?: number;
   readonly mtuBytes?: number;
-  /** Moves the link into the namespace of this descriptor. */
+  /** Moves the link into this descriptor's namespace. */
   readonly namespaceFd?: number;
   /** Six bytes. */
   readonly macAddress?: Uint8Array;
@@ -34,7 +34,7 @@ export interface LinkChange {
 
 export interface BridgeLink {
   readonly name: string;
-  /** Chosen by the kernel when absent. */
+  /** Absent: the kernel chooses. */
   readonly index?: number;
   readonly macAddress?: Uint8Array;
 }
@@ -46,7 +46,7 @@ export interface VethLink extends BridgeLink {
     readonly name: string;
     readonly index?: number;
     readonly macAddress?: Uint8Array;
-    /** Where the peer is born; it is down there until somebody sets it up. */
+    /** The namespace of the peer. The peer is down until somebody sets it up. */
     readonly namespaceFd?: number;
   };
 }
@@ -57,15 +57,15 @@ export interface IpPrefix {
 }
 
 export interface RouteSpec {
-  /** `0.0.0.0` or `::` with length 0 is the default route. */
+  /** `0.0.0.0` or `::` with length 0 means the default route. */
   readonly destination: IpPrefix;
   readonly gateway?: string;
   readonly linkIndex?: number;
   readonly sourceAddress?: string;
-  /** `main` (254) when absent. */
+  /** `main` (254) if absent. */
   readonly table?: number;
   readonly type?: "unicast" | "local" | "blackhole" | "unreachable";
-  /** The gateway is on the link although no route says so. */
+  /** The gateway is on the link, although no route says so. */
   readonly onLink?: boolean;
   /** Replaces a route to the same destination instead of failing with EEXIST. */
   readonly replace?: boolean;
@@ -98,7 +98,7 @@ function linkHeader(index: number, flags = 0, change = 0): Buffer {
   return out;
 }
 
-/** Attributes whose value may be absent. */
+/** Encodes attributes, and skips absent values. */
 function optional(...pairs: readonly (readonly [number, Uint8Array | string | undefined])[]): Buffer[] {
   const out: Buffer[] = [];
   for (const [type, value] of pairs) if (value !== undefined) out.push(attribute(type, value));
@@ -129,7 +129,7 @@ export function deleteLinkMessage(name: string): Buffer {
   return netlinkMessage(messageTypes.deleteLink, 0, linkHeader(0), attribute(3, name));
 }
 
-/** A bridge, up at once. */
+/** Adds a bridge that is up at once. */
 export function addBridgeMessage(link: BridgeLink): Buffer {
   return netlinkMessage(
     messageTypes.newLink,
@@ -140,7 +140,7 @@ export function addBridgeMessage(link: BridgeLink): Buffer {
   );
 }
 
-/** A veth pair: this end up at once, its peer down. */
+/** Adds a veth pair. This end is up at once, and its peer is down. */
 export function addVethMessage(link: VethLink): Buffer {
   const { peer } = link;
   const peerPart = nested(
@@ -169,7 +169,7 @@ function addressHeader(prefix: IpPrefix, linkIndex: number, noDuplicateDetection
   return out;
 }
 
-/** IPv6 addresses skip duplicate address detection, so that they can be used at once. */
+/** IPv6 addresses skip duplicate address detection, so that they are usable at once. */
 export function addAddressMessage(linkIndex: number, prefix: IpPrefix): Buffer {
   const bytes = ipToBytes(prefix.address);
   const header = addressHeader(prefix, linkIndex, bytes.length === 16);
@@ -240,7 +240,7 @@ function neighbourBody(linkIndex: number, address: string): Buffer[] {
   return [header, attribute(1, ipToBytes(address))];
 }
 
-/** A permanent neighbour; replaces what was known. */
+/** Adds a permanent neighbour, or replaces an existing one. */
 export function addNeighbourMessage(linkIndex: number, address: string, macAddress: Uint8Array): Buffer {
   const flags = netlinkFlags.create | netlinkFlags.replace;
   return netlinkMessage(
@@ -295,7 +295,7 @@ export function listAddressesMessage(): Buffer {
 
 export function readAddress(payload: Buffer): AddressInfo | undefined {
   const attributes = readAttributes(payload.subarray(8));
-  // IFA_LOCAL is our end of a point-to-point address; IPv6 has IFA_ADDRESS alone.
+  // IFA_LOCAL is our end of a point-to-point address. IPv6 has only IFA_ADDRESS.
   const bytes = attributes.get(2) ?? attributes.get(1);
   if (bytes === undefined) return undefined;
   return { address: bytesToIp(bytes), prefixLength: payload[1] ?? 0, linkIndex: payload.readUInt32LE(4) };

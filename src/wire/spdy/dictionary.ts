@@ -1,4 +1,4 @@
-/** The words that SPDY/3's header compression starts from: each with its length before it, then plain text. */
+/** The dictionary of SPDY/3's header compression: words with their lengths before them, then plain text. */
 const words = [
   "options",
   "head",

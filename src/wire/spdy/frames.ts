@@ -1,6 +1,6 @@
 // SPDY/3.1 framing (draft-mbelshe-httpbis-spdy-00 plus 3.1's session window), as kubectl's streams use it.
 
-/** A frame between peers; header blocks are compressed bytes here. */
+/** A frame. Header blocks are still compressed. */
 export type SpdyFrame =
   | {
       readonly type: "syn-stream";
@@ -17,7 +17,7 @@ export type SpdyFrame =
   | { readonly type: "headers"; readonly streamId: number; readonly fin: boolean; readonly block: Uint8Array }
   | { readonly type: "window-update"; readonly streamId: number; readonly delta: number }
   | { readonly type: "data"; readonly streamId: number; readonly fin: boolean; readonly bytes: Uint8Array }
-  /** A control frame of a type that we do not know; to be ignored. */
+  /** A control frame of an unknown type, to be ignored. */
   | { readonly type: "unknown" };
 
 const version = 3;
@@ -25,7 +25,7 @@ const flagFin = 1;
 const flagUnidirectional = 2;
 const headerLength = 8;
 const firstBytes = 256;
-/** As golang's spdystream: frames beyond 16 MiB cannot be (24 bits of length). */
+/** The limit of golang's spdystream: frames cannot exceed 16 MiB (24 bits of length). */
 const maximumFrameLength = (1 << 24) - 1;
 
 const types = {
@@ -96,15 +96,18 @@ export function encodeFrame(frame: SpdyFrame): Uint8Array {
   }
 }
 
-/** Cuts a byte stream into frames. Feed it chunks of any size. */
+/** Splits a byte stream into frames. Chunks may have any size. */
 export class SpdyFrameReader {
-  /** What has come of the next frames, in memory that doubles: each byte of a large frame is copied a few times, not once a piece. */
+  /**
+   * Received bytes of the next frames. The memory doubles, so that each byte of a large frame is copied a few times and
+   * not once for each chunk.
+   */
   #bytes = new Uint8Array(firstBytes);
   #held = 0;
-  /** Fewer bytes complete no frame. */
+  /** The number of bytes that complete the next frame. */
   #wanted = headerLength;
 
-  /** The frames that the chunk completes. Their bytes are copies. */
+  /** Returns the frames that the chunk completes. Their bytes are copies. */
   push(chunk: Uint8Array): SpdyFrame[] {
     this.#append(chunk);
     if (this.#held < this.#wanted) return [];
@@ -175,7 +178,7 @@ function decodeFrame(frame: Uint8Array): SpdyFrame {
 
 export type SpdyHeaders = Readonly<Record<string, string>>;
 
-/** The block that header compression takes: pairs with 32-bit lengths. Names are sent in lower case. */
+/** The uncompressed header block: pairs with 32-bit lengths. Names are sent in lower case. */
 export function encodeHeaders(headers: SpdyHeaders): Uint8Array {
   const texts = Object.entries(headers).flatMap(([name, value]) => [
     new TextEncoder().encode(name.toLowerCase()),
@@ -193,7 +196,7 @@ export function encodeHeaders(headers: SpdyHeaders): Uint8Array {
   return out;
 }
 
-/** Throws RangeError for a block that is cut off. Names are in lower case. */
+/** Throws RangeError if the block is cut off. Names are in lower case. */
 export function decodeHeaders(block: Uint8Array): SpdyHeaders {
   const view = new DataView(block.buffer, block.byteOffset, block.length);
   const headers: Record<string, string> = {};

@@ -9,19 +9,19 @@ import {
 } from "./frames.ts";
 import { MessageInflater } from "./inflate.ts";
 
-/** What happens on one stream. */
+/** Receives the events of one stream. */
 export interface SpdyStreamHandler {
   data(bytes: Uint8Array): void;
   /** The peer has ended its side. */
   end(): void;
-  /** The peer has given the stream up. */
+  /** The peer has cancelled the stream. */
   reset(): void;
 }
 
-/** One stream of a session. Writing is limited by the connection alone, as in the peers that speak this to Kubernetes. */
+/** One stream of a session. Only the connection limits writes, as in other implementations for Kubernetes. */
 export interface SpdyStream {
   readonly id: number;
-  /** Of the opening frame; names in lower case. */
+  /** The headers of the opening frame. Names are in lower case. */
   readonly headers: SpdyHeaders;
   setHandler(handler: SpdyStreamHandler): void;
   write(bytes: Uint8Array): void;
@@ -33,23 +33,23 @@ export interface SpdyStream {
 export interface SpdySessionOptions {
   /** Sends bytes on the connection, in order. */
   readonly send: (bytes: Uint8Array) => void;
-  /** A stream that the peer has opened; it has been accepted. Set its handler before returning. */
+  /** The peer has opened a stream, which is accepted. Set its handler before returning. */
   readonly opened: (stream: SpdyStream) => void;
-  /** Odd ids for who connected, even ones for who accepted. */
+  /** The client uses odd ids, and the server even ones. */
   readonly role: "client" | "server";
 }
 
-/** More streams at once are refused (a port-forward uses two a connection). */
+/** Further concurrent streams are refused. A port-forward uses two for each connection. */
 const maximumStreams = 2000;
 const protocolError = 1;
 const refusedStream = 3;
 const cancelled = 5;
-/** Stored deflate blocks hold 65,535 bytes at most; our headers are far below. */
+/** Stored deflate blocks hold at most 65,535 bytes. Our headers are far smaller. */
 const storedBlockLimit = 65_535;
 
 /**
- * A SPDY/3.1 session over any connection of bytes: give what arrives to {@link receive}. A session that hears nonsense throws
- * RangeError from there; the connection should be closed then.
+ * A SPDY/3.1 session over any byte connection. Pass incoming bytes to {@link receive}, which throws RangeError for
+ * invalid input. Close the connection in that case.
  */
 export class SpdySession {
   readonly #options: SpdySessionOptions;
@@ -72,7 +72,7 @@ export class SpdySession {
     for (const frame of this.#reader.push(chunk)) this.#frame(frame);
   }
 
-  /** Opens a stream of ours. */
+  /** Opens a stream. */
   open(headers: SpdyHeaders): SpdyStream {
     const stream = new Stream(this.#nextId, headers, (frame) => this.#sendFor(stream, frame));
     this.#nextId += 2;
@@ -87,7 +87,7 @@ export class SpdySession {
     return stream;
   }
 
-  /** Tells the peer that no more streams are taken. */
+  /** Tells the peer that no more streams are accepted. */
   goAway(): void {
     this.#send({ type: "goaway", lastStreamId: Math.max(0, ...this.#streams.keys()), status: 0 });
   }
@@ -98,7 +98,7 @@ export class SpdySession {
         return this.#accept(frame);
       case "syn-reply":
       case "headers":
-        // Their content does not matter to us, but the compression's state does.
+        // The content does not matter, but it updates the compression's state.
         this.#inflater.inflate(frame.block);
         if (frame.fin) this.#ended(frame.streamId);
         return;
@@ -111,7 +111,7 @@ export class SpdySession {
         return;
       }
       case "ping":
-        // Pings of our own parity would be echoes; we send none.
+        // A ping with our own parity would be an echo, and we send none.
         if ((frame.id & 1) === (this.#options.role === "server" ? 1 : 0)) this.#send(frame);
         return;
       case "settings":
@@ -126,7 +126,7 @@ export class SpdySession {
     const headers = decodeHeaders(this.#inflater.inflate(frame.block));
     if (this.#streams.size >= maximumStreams)
       return this.#send({ type: "rst-stream", streamId: frame.streamId, status: refusedStream });
-    // In its place a second stream would leave the first one behind, as often as the peer likes.
+    // A second stream with this id would leak the first one, as often as the peer likes.
     if (this.#streams.has(frame.streamId))
       return this.#send({ type: "rst-stream", streamId: frame.streamId, status: protocolError });
     const stream = new Stream(frame.streamId, headers, (sent) => this.#sendFor(stream, sent));
@@ -163,7 +163,7 @@ export class SpdySession {
     this.#options.send(encodeFrame(frame));
   }
 
-  /** "Compressed" without compression: a zlib stream of stored blocks, which every peer can read. */
+  /** A zlib stream of stored blocks, which is uncompressed and which every peer can read. */
   #compress(headers: SpdyHeaders): Uint8Array {
     const block = encodeHeaders(headers);
     if (block.length > storedBlockLimit) throw new RangeError("headers of more than 64 KiB");
@@ -171,7 +171,7 @@ export class SpdySession {
     this.#compressionStarted = true;
     const { length } = block;
     const stored = [0, length & 0xff, length >> 8, ~length & 0xff, (~length >> 8) & 0xff];
-    // An empty block is what makes Go's inflate hand out the one before it.
+    // An empty block makes Go's inflate deliver the preceding one.
     const flush = [0, 0, 0, 0xff, 0xff];
     return Uint8Array.from([...head, ...stored, ...block, ...flush]);
   }
@@ -211,7 +211,7 @@ class Stream implements SpdyStream {
   }
 }
 
-/** Adler-32, big-endian: how a zlib stream names its dictionary. */
+/** The Adler-32 checksum in big-endian order, by which a zlib stream identifies its dictionary. */
 function checksumBytes(bytes: Uint8Array): number[] {
   let low = 1;
   let high = 0;

@@ -1,4 +1,4 @@
-/** What ztunnels subscribe to, and the certificate API of istiod. */
+/** The types that ztunnels subscribe to, and istiod's certificate API. */
 export {
   type Address,
   AddressSchema,

@@ -1,2 +1,2 @@
-/** Names of the discovery protocol; the messages are behind `wire/discovery`, `wire/workload` and `wire/envoy`. */
+/** Names of the discovery protocol. The messages are in `wire/discovery`, `wire/workload` and `wire/envoy`. */
 export { discoveryMethods, typeUrls } from "./type-urls.ts";

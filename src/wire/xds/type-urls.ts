@@ -10,9 +10,9 @@ export const typeUrls = {
   address: "type.googleapis.com/istio.workload.Address",
   workload: "type.googleapis.com/istio.workload.Workload",
   authorization: "type.googleapis.com/istio.security.Authorization",
-  /** No resource: asked for by a proxy that tells what its probes find. */
+  /** Not a resource: a proxy uses it to report the results of its probes. */
   healthInformation: "type.googleapis.com/istio.v1.HealthInformation",
-  /** What proxies are to trust, and nothing else of the message that it names. */
+  /** Only the roots for proxies are sent, and no other field of the message. */
   proxyConfig: "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig",
   nameTable: "type.googleapis.com/istio.networking.nds.v1.NameTable",
 } as const;

@@ -6,7 +6,7 @@ type Fields = (field: number, reader: BinaryReader) => boolean;
 
 const listenersField = 100;
 
-/** Reads a message's fields; `take` says whether it has read one, what it has not is skipped. */
+/** Reads a message's fields. `take` returns whether it has read a field. Others are skipped. */
 function read(what: string, bytes: Uint8Array, take: Fields): void {
   try {
     const reader = new BinaryReader(bytes);

@@ -1,14 +1,16 @@
 import { userError } from "../../base/index.ts";
 
-/** ZDS: what the CNI agent and a ztunnel say to each other, one message a packet. Fields of 100 and above are ours. */
+/**
+ * ZDS: the protocol of the CNI agent and ztunnels, with one message in each packet. Fields from 100 on are Serin's own.
+ */
 
 /** The first message, from the ztunnel. */
 export interface ZdsHello {
-  /** 1 is the only one so far. */
+  /** Always 1 so far. */
   readonly version: number;
-  /** Empty from a ztunnel that knows nothing of revisions. */
+  /** Empty if the ztunnel does not support revisions. */
   readonly revision: string;
-  /** Takes listening sockets beside the namespace's descriptor, and hands them back on request. */
+  /** Accepts listening sockets beside the namespace's descriptor, and returns them on request. */
   readonly acceptsListeners: boolean;
 }
 
@@ -18,7 +20,7 @@ export interface ZdsWorkload {
   readonly serviceAccount: string;
 }
 
-/** Which socket a passed descriptor is; `/6` is its IPv6 twin. */
+/** The role of a passed descriptor. `/6` means its IPv6 twin. */
 export const zdsListenerRoles = [
   "outbound",
   "outbound/6",
@@ -35,8 +37,8 @@ export type ZdsListenerRole = (typeof zdsListenerRoles)[number];
 
 export type ZdsRequest =
   /**
-   * With the descriptor of the network namespace, then one for each listener. For a known uid the descriptors are
-   * closed.
+   * Carries the descriptor of the network namespace, then one for each listener. If the uid is known, the descriptors
+   * are closed.
    */
   | {
       readonly type: "add";
@@ -44,22 +46,22 @@ export type ZdsRequest =
       readonly workload: ZdsWorkload;
       readonly listeners: readonly ZdsListenerRole[];
     }
-  /** The workload stays as it is; with `returnListeners` the answer carries its descriptors. */
+  /** The workload stays unchanged. With `returnListeners` the answer carries its descriptors. */
   | { readonly type: "keep"; readonly uid: string; readonly returnListeners: boolean }
-  /** With `handedOver`: stop accepting, keep live connections until they end. */
+  /** With `handedOver`: stop accepting, and keep live connections until they end. */
   | { readonly type: "delete"; readonly uid: string; readonly handedOver: boolean }
-  /** Everything has been sent. What was not named is gone. */
+  /** The snapshot is complete. Workloads that it did not name are gone. */
   | { readonly type: "snapshot-sent" };
 
-/** The answer to every request, in order. */
+/** The answer to a request. Answers have the order of the requests. */
 export interface ZdsResponse {
-  /** Empty when all is well. */
+  /** Empty on success. */
   readonly error: string;
-  /** The answer to `keep` with `returnListeners`: the roles of the descriptors after the namespace's. */
+  /** For `keep` with `returnListeners`: the roles of the descriptors after that of the namespace. */
   readonly listeners: readonly ZdsListenerRole[];
 }
 
-/** The roles of a list of names; throws a user error for one that is none. */
+/** Parses the names of roles. Throws a user error for an unknown one. */
 export function parseListenerRoles(names: readonly string[]): ZdsListenerRole[] {
   return names.map((name) => {
     const role = zdsListenerRoles.find((known) => known === name);

@@ -5,16 +5,16 @@ import { requestBlock, SessionModel, type Action } from "./session-model.ts";
 
 export interface FuzzOptions {
   readonly seed: number;
-  /** Sessions that are played. */
+  /** The number of sessions to play. */
   readonly runs: number;
-  /** Called between runs: true ends the loop. */
+  /** Called between runs. True ends the loop. */
   readonly isOver?: () => boolean;
 }
 
 export interface FuzzResult {
   readonly runs: number;
   readonly actions: number;
-  /** Sessions that ended, by the code of their GOAWAY; `alive` are those that did not. */
+  /** The number of ended sessions by the code of their GOAWAY. `alive` counts those that did not end. */
   readonly endings: ReadonlyMap<string, number>;
 }
 
@@ -39,7 +39,7 @@ const blocks = [
   Buffer.from([0x3f, 0xff, 0xff, 0xff]),
 ];
 
-/** Plays random sessions, each the same for the same seed. Throws with the seed of the first in which a rule does not hold. */
+/** Plays random sessions, which a seed determines. Throws with the seed of the first session that breaks a rule. */
 export function fuzzSession(options: FuzzOptions): FuzzResult {
   const endings = new Map<string, number>();
   let actions = 0;
@@ -57,13 +57,13 @@ export function fuzzSession(options: FuzzOptions): FuzzResult {
   return { runs, actions, endings };
 }
 
-/** The session of a seed, whose bytes come in pieces when their size is given. */
+/** Plays the session of a seed. With a size, its bytes arrive in pieces. */
 export function playSession(seed: number, pieceBytes = Infinity): SessionModel {
   const random = seededRandom(seed);
   const below = (limit: number): number => Math.floor(random() * limit);
   const pick = <Value>(values: readonly Value[]): Value => values[below(values.length)] as Value;
   const model = new SessionModel(below(4) > 0, pieceBytes);
-  // Some runs are of frames that are well formed, so that a session lives for long.
+  // Some runs use well-formed frames, so that a session lives longer.
   const isTame = below(2) === 0;
   if (isTame)
     model.play(model.isServer ? { does: "headers", id: 1, block: requestBlock, end: false } : { does: "open" });

@@ -13,7 +13,7 @@ import { Http2Session } from "../session.ts";
 import { SessionStream } from "../session-stream.ts";
 import type { SessionLimits, SessionPort } from "../session-types.ts";
 
-/** Small bounds, so that short inputs reach them. */
+/** Small limits, so that short inputs reach them. */
 export const modelLimits: SessionLimits = {
   streamWindowBytes: 4096,
   connectionWindowBytes: 70_000,
@@ -29,7 +29,7 @@ export const modelLimits: SessionLimits = {
 };
 const maxStreams = 8;
 
-/** What a peer, or the session's own side, does next. */
+/** The next action of the peer, or of the session's own side. */
 export type Action =
   | { readonly does: "headers"; readonly id: number; readonly block: Buffer; readonly end: boolean }
   | { readonly does: "data"; readonly id: number; readonly bytes: number; readonly end: boolean }
@@ -56,7 +56,7 @@ export type Action =
 export const requestBlock = hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]);
 const answerFields = [":status", "200"];
 
-/** A stream that holds back what comes while it is paused, and what it says while it has to wait. */
+/** A stream that holds back input while it is paused, and output while it must wait. */
 class ModelStream extends SessionStream {
   readonly #session: Http2Session<ModelStream>;
   readonly #fault: (what: string) => void;
@@ -154,30 +154,31 @@ class ModelStream extends SessionStream {
 }
 
 /**
- * A server's session and the peer that plays actions to it. Keeps the rules that must hold whatever comes in {@link faults}: what is
- * said is HTTP/2 within the peer's windows, streams hear nothing after their end, nothing is thrown, and an ended session is silent.
+ * A server's session, and a peer that plays actions to it. Records violations in {@link faults}. The rules hold for any
+ * input: the output is HTTP/2 within the peer's windows, streams get no calls after their end, nothing is thrown, and
+ * an ended session is silent.
  */
 export class SessionModel implements SessionPort, FrameHandler {
   readonly faults: string[] = [];
-  /** What the session said, as short texts. */
+  /** The output of the session, as short texts. */
   readonly said: string[] = [];
   readonly session: Http2Session<ModelStream>;
   readonly #writer = new FrameWriter();
   readonly #input = new FrameWriter();
   readonly #reader: FrameReader;
-  /** What the session may still send, on the connection and on each of its streams. */
+  /** The windows that the session may still use, for the connection and for each stream. */
   readonly #windows = new Map<number, number>();
   readonly isServer: boolean;
   #connectionWindow = defaultWindow;
   #initialWindow = defaultWindow;
   #isFull = false;
   #isOver = false;
-  /** After bytes that are no whole frame, what the peer means is not known to it either. */
+  /** After bytes that form no whole frame, the peer's own intent is undefined. */
   #isLost = false;
   #nowMs = 0;
-  /** The last stream that has begun. */
+  /** The last stream that began. */
   lastId = -1;
-  /** Bytes that are handed over at a time. */
+  /** The number of bytes to pass at a time. */
   readonly #pieceBytes: number;
   failure: Http2ConnectionError | undefined;
 
@@ -277,7 +278,7 @@ export class SessionModel implements SessionPort, FrameHandler {
     this.#deliver();
   }
 
-  /** What has gone wrong once all was played. */
+  /** The faults after all actions were played. */
   finish(): readonly string[] {
     if (this.session.over && this.session.activeStreams > 0) this.faults.push("streams live on after the end");
     if (this.failure?.code === errorCode.internalError) this.faults.push(`something threw: ${this.failure.message}`);
@@ -369,7 +370,7 @@ export class SessionModel implements SessionPort, FrameHandler {
     for (const stream of this.session.streams) stream.gone();
   }
 
-  // ---- FrameHandler, of what the session says
+  // ---- FrameHandler, for the session's output
 
   data(streamId: number, chunk: Buffer, endStream: boolean): void {
     this.said.push(`data ${streamId} ${chunk.length}${endStream ? " end" : ""}`);
