@@ -13,7 +13,7 @@ import { compileOtlpLog } from "./otlp-log-config.ts";
 import { compileServiceLog, type ServiceLogMessage } from "./service-log-config.ts";
 import { unpack } from "./transport-config.ts";
 
-/** Logs that services get in Envoy's own form over gRPC. */
+/** Logs to services that take Envoy's own form over gRPC. */
 const serviceLog = /^envoy\.extensions\.access_loggers\.grpc\.v3\.(Http|Tcp)GrpcAccessLogConfig$/;
 
 /**
@@ -72,7 +72,7 @@ function specOf(path: string, format: LogFormat, filter: LogFilter | undefined):
   };
 }
 
-/** Where a log to the standard output goes. */
+/** The path of the standard output. */
 const standardOutput = "/dev/stdout";
 
 function compileStreamFormat(log: StdoutAccessLog, where: string): LogFormat {

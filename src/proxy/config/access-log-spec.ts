@@ -5,12 +5,12 @@ import type { LogFilter } from "./log-filter-config.ts";
 
 /** An access log as configured. */
 export interface AccessLogSpec {
-  /** The file that lines go to. */
+  /** The file for the lines. */
   readonly path: string;
   readonly format: LogFormat;
-  /** Takes a record in the file's place: it goes to a service. */
+  /** Receives records instead of the file, if the log goes to a service. */
   readonly emit?: (record: ExchangeRecord, capture: CaptureIndex) => void;
-  /** Whether the log wants a record; undefined takes all. */
+  /** Whether the log takes a record. Undefined takes all. */
   readonly wants: LogFilter["wants"] | undefined;
   /** Fields that must be captured for the format and the filter. */
   readonly requestCapture: readonly string[];

@@ -2,7 +2,7 @@ import { BlockList, isIP } from "node:net";
 import type { CidrRange } from "../../wire/envoy/index.ts";
 import { invalid } from "./config-check.ts";
 
-/** Whether an IP address is in a range. An IPv4 address in IPv6's form counts as IPv4. */
+/** Whether an IP address is in a range. An IPv4-mapped IPv6 address counts as IPv4. */
 export function compileRange(range: CidrRange, where: string): (address: string) => boolean {
   const family = isIP(range.addressPrefix);
   if (family === 0) throw invalid(where, `"${range.addressPrefix}" is no IP address`);

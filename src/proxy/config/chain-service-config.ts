@@ -24,18 +24,18 @@ import { unpack } from "./transport-config.ts";
 /** What a chain does with its connections. */
 export interface ChainService {
   readonly filters: readonly NetworkFilter[];
-  /** Connections that are served at once; more are closed. */
+  /** The number of concurrent connections. More are closed. */
   readonly maxConnections: number;
   /** The server's name is the name of the cluster, as for traffic between networks. */
   readonly clusterByServerName: boolean;
   /** If the cluster forwards by name, connections go to the server name that they request, at this port. */
   readonly forwardPort: number | undefined;
-  /** Peers of raw connections may say who they are before the first byte. */
+  /** Whether peers of raw connections may identify themselves before the first byte. */
   readonly exchangesPeers: boolean;
   readonly serves:
     | { readonly kind: "http"; readonly http: HttpSpec }
     | { readonly kind: "tcp"; readonly tcp: TcpSpec }
-    /** HBONE: each CONNECT goes on to an internal listener, which the cluster names. */
+    /** HBONE: each CONNECT continues at an internal listener, which the cluster names. */
     | { readonly kind: "hbone"; readonly cluster: string; readonly accessLogs: readonly AccessLogSpec[] };
 }
 
@@ -43,7 +43,7 @@ export interface TcpSpec {
   readonly statPrefix: string;
   readonly clusters: readonly { readonly cluster: string; readonly weight: number }[];
   readonly totalWeight: number;
-  /** No byte in either direction for this long; 0 means no limit. */
+  /** The limit of silence in both directions. 0 means no limit. */
   readonly idleTimeoutMs: number;
   /** 0 means no limit. */
   readonly maxDurationMs: number;
@@ -103,7 +103,7 @@ function forwardedPort({ portSpecifier }: SniDynamicForwardProxy): number {
 /** The filter that exchanges metadata by ALPN, in chains and in clusters. */
 export const peerExchangeFilter = "istio.metadata_exchange";
 
-/** The name that the client asked for is sent on by what dials anyway. */
+/** Filters that forward the client's server name. Connections that dial do this anyway. */
 const serverNameFilters = new Set(["forward_downstream_sni", "envoy.filters.network.forward_downstream_sni"]);
 
 function configOf(message: Filter, where: string): ReturnType<typeof unpack> {
@@ -136,7 +136,10 @@ function compileTerminal(
 
 const destinationKey = "envoy.filters.listener.original_dst.local_ip";
 
-/** The cluster to which a connection manager sends every CONNECT with its authority as destination: HBONE's end. */
+/**
+ * The cluster to which a connection manager sends every CONNECT, with its authority as destination. It is the end of
+ * HBONE.
+ */
 function tunnelCluster(message: HttpConnectionManager): string | undefined {
   if (message.routeSpecifier.case !== "routeConfig") return undefined;
   const routes = message.routeSpecifier.value.virtualHosts.flatMap((host) => host.routes);

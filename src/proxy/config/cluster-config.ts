@@ -28,7 +28,7 @@ export interface ClusterSpec {
   readonly config: ClusterConfig;
   readonly transports: TransportRules;
   readonly discovery: ClusterDiscovery;
-  /** Why requests to it cannot be served, if so: it is known, but of a kind that a route of ours must not use. */
+  /** Why no route may use the cluster. Undefined if routes may. */
   readonly unusable: string | undefined;
 }
 
@@ -42,7 +42,7 @@ export type ClusterDiscovery =
       readonly family: AddressFamily;
       readonly firstAddressOnly: boolean;
     }
-  /** For a cluster that forwards by the names that clients ask for. */
+  /** For a cluster that forwards to the name in the request. */
   | { readonly kind: "forward"; readonly rules: ForwardNameRules }
   | {
       readonly kind: "original-destination";
@@ -98,7 +98,7 @@ const harmless = [
   "ignoreHealthOnHostRemoval",
 ];
 
-/** Compiles a cluster. Throws an error that names the cluster and the field which cannot be served. */
+/** Compiles a cluster. Throws an error that names the cluster and the unsupported field. */
 export function compileCluster(message: ClusterMessage, notes: ConfigNotes): ClusterSpec {
   const where = `cluster ${message.name}`;
   checkFields(ClusterSchema, message, where, notes, { used, harmless });
@@ -242,7 +242,7 @@ function forwardingOf(
   };
 }
 
-/** Envoy's AUTO asks for addresses of version 4 only where there are none of version 6. */
+/** Envoy's AUTO uses IPv4 addresses only if there are no IPv6 addresses. */
 function familyOf(family: Cluster_DnsLookupFamily): AddressFamily {
   return families[family] ?? "ipv6-preferred";
 }

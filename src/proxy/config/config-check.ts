@@ -15,7 +15,7 @@ export class ConfigNotes {
     this.services = services;
   }
 
-  /** Reports each `what` once, whichever resources contain it. */
+  /** Reports each unsupported setting once, however many resources contain it. */
   ignored(what: string): void {
     this.tell(`${what} has no effect here`);
   }
@@ -30,7 +30,9 @@ export class ConfigNotes {
 
 const maxNotes = 1000;
 
-/** A configuration that cannot be served as written. The message names resource and field, and becomes the NACK. */
+/**
+ * A configuration that cannot be served as written. The message names the resource and the field, and becomes the NACK.
+ */
 export function unsupported(where: string, what: string): Error {
   return userError("unsupported-config", `${where}: ${what} is not supported`);
 }
@@ -40,9 +42,9 @@ export function invalid(where: string, expected: string): Error {
 }
 
 export interface FieldRules {
-  /** Fields (in lowerCamelCase, as in protobuf JSON) that have their effect. */
+  /** Fields with support (in lowerCamelCase, as in protobuf JSON). */
   readonly used: readonly string[];
-  /** Fields that may be set and change nothing of what this proxy does. */
+  /** Fields that may be set and have no influence on this proxy. */
   readonly harmless?: readonly string[];
 }
 
@@ -89,7 +91,7 @@ export function refuseUnknown<Desc extends DescMessage>(
   if (first !== undefined) throw unsupported(where, `${schema.typeName} field number ${first.no}`);
 }
 
-/** A duration in milliseconds; `fallbackMs` when it is not set. */
+/** A duration in milliseconds, or `fallbackMs` if it is not set. */
 export function durationOr(duration: DurationLike | undefined, fallbackMs: number): number {
   return duration === undefined ? fallbackMs : milliseconds(duration);
 }

@@ -4,7 +4,7 @@ import { checkFields, unsupported, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
 import { compileString } from "./matcher-config.ts";
 
-/** Compiles a policy of the filter `envoy.filters.http.cors`; undefined for one that is switched off. */
+/** Compiles a policy of the filter `envoy.filters.http.cors`. Undefined if it is disabled. */
 export function compileCors(message: CorsPolicyMessage, where: string, notes: ConfigNotes): CorsPolicy | undefined {
   checkFields(CorsPolicySchema, message, where, notes, {
     used: [
@@ -19,7 +19,7 @@ export function compileCors(message: CorsPolicyMessage, where: string, notes: Co
       "shadowEnabled",
     ],
   });
-  // There is no runtime, so its default values hold.
+  // This proxy has no runtime settings, so their default values apply.
   const enabled = fractionOf(message.filterEnabled?.defaultValue, message.filterEnabled === undefined ? 1 : 0);
   if (enabled > 0 && enabled < 1) throw unsupported(where, "filterEnabled for a part of the requests");
   if (fractionOf(message.shadowEnabled?.defaultValue, 0) > 0)

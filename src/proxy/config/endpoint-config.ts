@@ -20,7 +20,7 @@ export type EndpointSource = ClusterLoadAssignment | undefined;
 
 /** The internal listener through which Istio's proxies enter a tunnel. */
 export const tunnelListener = "connect_originate";
-/** The one through which they reach the gateway of another network. */
+/** The internal listener through which they reach the gateway of another network. */
 const doubleTunnelListener = "inner_connect_originate";
 
 /** Endpoints of one assignment for one cluster. Throws an error that names what cannot be served. */
@@ -109,7 +109,7 @@ export function directTransport(chosen: TransportKind): Extract<EndpointTranspor
   return chosen.tls === undefined ? { kind: "plain" } : { kind: "tls", tls: chosen.tls };
 }
 
-/** Whether these endpoints are but the way into a tunnel to wherever the connection goes (Istio's `encap`). */
+/** Whether these endpoints only lead into a tunnel to the connection's destination (Istio's `encap`). */
 export function entersTunnel(assignment: EndpointSource): boolean {
   const endpoints = (assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints);
   return endpoints.length > 0 && endpoints.every(isTunnelEntry);
@@ -199,7 +199,7 @@ function workloadOf(metadata: Metadata | undefined): WorkloadLabels {
   };
 }
 
-/** A name to look up, with what its addresses become. */
+/** A hostname to resolve, and how its addresses become endpoints. */
 export interface DnsHost {
   readonly name: string;
   readonly port: number;
@@ -230,7 +230,7 @@ export function dnsHosts(assignment: EndpointSource, where: string): DnsHost[] {
   return out;
 }
 
-/** Endpoints of a DNS cluster from the addresses that its names have now. */
+/** The endpoints of a DNS cluster, from the present addresses of its names. */
 export function resolvedEndpoints(
   hosts: readonly DnsHost[],
   addresses: ReadonlyMap<string, readonly string[]>,

@@ -103,7 +103,7 @@ export function compileExtAuthzPerRoute(
   );
 }
 
-/** A body that is to be shown waits here as a whole, for each request that is asked about. */
+/** The limit of a body that is buffered for the authorization service, for each request. */
 const maxShownBodyBytes = 16 * 1024 * 1024;
 
 function compileBody(message: BufferSettings | undefined, where: string, notes: ConfigNotes): BodyRules | undefined {

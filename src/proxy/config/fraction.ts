@@ -6,12 +6,12 @@ const denominators: Readonly<Record<number, number>> = {
   [FractionalPercent_DenominatorType.MILLION]: 1_000_000,
 };
 
-/** What a percentage is counted in: hundredths, or less. */
+/** The denominator of a percentage: a hundred or more. */
 export function denominatorOf(percent: FractionalPercent | undefined): number {
   return denominators[percent?.denominator ?? FractionalPercent_DenominatorType.HUNDRED] ?? 100;
 }
 
-/** From 0 to 1; `fallback` when it is not set. */
+/** A fraction from 0 to 1, or `fallback` if it is not set. */
 export function fractionOf(percent: FractionalPercent | undefined, fallback: number): number {
   return percent === undefined ? fallback : Math.min(1, percent.numerator / denominatorOf(percent));
 }

@@ -14,7 +14,7 @@ const actions: Readonly<Record<number, AppendAction>> = {
   [HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS]: "overwrite-if-exists",
 };
 
-/** Undefined when there is nothing to change. Fields that frame a message, and pseudo fields, are refused. */
+/** Undefined if there is nothing to change. Refuses framing fields and pseudo headers. */
 export function compileMutation(
   add: readonly HeaderValueOption[],
   remove: readonly string[],

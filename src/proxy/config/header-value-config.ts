@@ -38,7 +38,7 @@ interface Operation {
 function compilePart(operation: Operation): ValuePart {
   const part = compileOperator(operation);
   const limit = operation.length === undefined ? undefined : Number(operation.length);
-  // A value is one line, whatever it was made of.
+  // A header's value must be a single line.
   const clean: ValuePart = (context) => part(context).replaceAll(/[\r\n\0]/g, "");
   return limit === undefined ? clean : (context) => clean(context).slice(0, limit);
 }

@@ -85,7 +85,9 @@ const harmless = [
   "proxyStatusConfig",
 ];
 
-/** Fields keep the case that they came in; absolute targets and methods of any name are taken anyway. */
+/**
+ * Options without effect: names of headers keep their case, and absolute targets and any method are accepted anyway.
+ */
 const harmlessOfHttp1 = [
   "headerKeyFormat",
   "allowAbsoluteUrl",
@@ -100,7 +102,7 @@ const defaultMaxFields = 100;
 const defaultIdleTimeoutMs = 3_600_000;
 const defaultStreamIdleTimeoutMs = 300_000;
 
-/** Compiles an HTTP connection manager. Throws an error that names the listener and the field which cannot be served. */
+/** Compiles an HTTP connection manager. Throws an error that names the listener and the unsupported field. */
 export function compileHttpConnectionManager(
   message: HttpConnectionManager,
   where: string,
@@ -290,7 +292,7 @@ function connectionOf(
     headTimeoutMs: durationOr(message.requestHeadersTimeout, 0),
     headLimits: {
       maxHeadBytes: (message.maxRequestHeadersKb ?? defaultMaxHeadKb) * 1024,
-      // The scanner's scratch holds Envoy's default number of fields.
+      // The scanner's buffers hold Envoy's default number of fields.
       maxFields: Math.min(message.commonHttpProtocolOptions?.maxHeadersCount ?? defaultMaxFields, defaultMaxFields),
     },
     tracing: compiled.tracing?.tracing,

@@ -112,7 +112,7 @@ function typeOf(any: Any): string {
   return any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1);
 }
 
-/** A filter without a configuration is the filter of that name with its defaults. */
+/** Names of filters that may come without a configuration, which means their defaults. */
 const passiveNames = new Set([
   "envoy.filters.http.router",
   "envoy.filters.http.cors",
@@ -186,13 +186,13 @@ function compileFilter(
 
 const allowlistField = 2;
 
-/** Messages are counted by Istio's metrics; Envoy's own, by method, are not. */
+/** Istio's metrics count messages. Envoy's own metrics by method do not exist here. */
 function tellGrpcStats(message: GrpcStatsConfig, notes: ConfigNotes): void {
   const { perMethodStatSpecifier: methods, enableUpstreamStats } = message;
   if (methods.case === "statsForAllMethods" && methods.value.value)
     notes.ignored("envoy.filters.http.grpc_stats: statsForAllMethods");
   if (enableUpstreamStats) notes.ignored("envoy.filters.http.grpc_stats: enableUpstreamStats");
-  // Of it there is no type here.
+  // The generated type lacks this field.
   if (message.$unknown?.some(({ no }) => no === allowlistField) === true)
     notes.ignored("envoy.filters.http.grpc_stats: individualMethodStatsAllowlist");
 }
@@ -211,7 +211,7 @@ export interface FilterOverrides {
 
 const corsType = "envoy.extensions.filters.http.cors.v3.CorsPolicy";
 
-/** The more specific level takes the place of `general`, filter by filter. */
+/** The more specific level overrides `general`, filter by filter. */
 export function compileFilterOverrides(
   messages: Readonly<Record<string, Any>>,
   general: FilterOverrides,
@@ -273,7 +273,7 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
   }
 }
 
-/** Istio's exchange of who the two ends are; undefined when it is another filter. */
+/** Istio's exchange of peer metadata. Undefined for any other filter. */
 function peerMetadataOf(any: Any): PeerMetadataExchange | undefined {
   if (!typeOf(any).endsWith(".TypedStruct")) return undefined;
   const message = unpack(any) as TypedStruct | undefined;

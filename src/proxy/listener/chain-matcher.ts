@@ -1,7 +1,7 @@
 import { formatAuthority } from "../../wire/hbone/index.ts";
 import { within, type AddressRange, type ConnectionTraits } from "./filter-chain-match.ts";
 
-/** A decision tree that names a filter chain; undefined when it names none. */
+/** A decision tree that returns the name of a filter chain, or undefined. */
 export type ChainMatcher = (traits: ConnectionTraits) => string | undefined;
 
 /** The property that a node of the tree compares. */
@@ -71,7 +71,7 @@ export function rangeNode(
   };
 }
 
-/** The first condition that holds decides. */
+/** The first condition that holds determines the chain. */
 export function listNode(
   conditions: readonly { readonly holds: (traits: ConnectionTraits) => boolean; readonly next: ChainMatcher }[],
   otherwise: ChainMatcher,

@@ -12,13 +12,13 @@ const handshakeRecord = 22;
 const clientHelloMessage = 1;
 const serverNameExtension = 0;
 const alpnExtension = 16;
-/** RFC 6066; BoringSSL refuses longer ones, empty ones, and such with a zero byte. */
+/** RFC 6066. BoringSSL refuses longer names, empty ones, and names with a zero byte. */
 const maxServerNameBytes = 255;
 
 const incomplete: ClientHello = { kind: "incomplete" };
 const notTls: ClientHello = { kind: "not-tls" };
 
-/** Reads the server's name and the protocols offered from the start of a TLS connection, without any cryptography. */
+/** Reads the server name and the offered protocols at the start of a TLS connection, without cryptography. */
 export function parseClientHello(bytes: Buffer): ClientHello {
   if (bytes.length === 0) return incomplete;
   if (bytes[0] !== handshakeRecord || (bytes.length > 1 && bytes[1] !== 3)) return notTls;
@@ -32,7 +32,7 @@ export function parseClientHello(bytes: Buffer): ClientHello {
   return readBody(new Reader(message.subarray(4, 4 + length)));
 }
 
-/** The handshake's bytes out of the records that have come, the last of which may be cut short. */
+/** The handshake bytes of the records so far. The last record may be incomplete. */
 function handshakeBytes(bytes: Buffer): Buffer | "bad" {
   const parts: Buffer[] = [];
   let at = 0;

@@ -11,18 +11,18 @@ import type { ClientHello } from "./client-hello.ts";
 export interface HandshakeOptions {
   readonly stream: ByteStream;
   readonly spec: DownstreamTlsSpec;
-  /** The bytes that were read from the connection, with the whole ClientHello. */
+  /** The bytes that were read from the connection. They include the whole ClientHello. */
   readonly received: Buffer;
   readonly hello: Extract<ClientHello, { readonly kind: "tls" }>;
   readonly contexts: TlsContexts;
-  /** Our SPIFFE id, when the certificate is the mesh's. */
+  /** Our SPIFFE id, if the certificate is the mesh's. */
   readonly localIdentity: string;
   readonly timeoutMs: number;
   /** The chain receives the client's metadata, and sends its own, before the first byte. */
   readonly exchangesPeers: boolean;
 }
 
-/** Makes the handshake as the server; closes the stream and rejects when it fails. */
+/** Makes the handshake as the server. Closes the stream and rejects on failure. */
 export async function secureDownstream(
   options: HandshakeOptions,
 ): Promise<{ readonly stream: SecureStream; readonly tls: DownstreamTls }> {
@@ -75,7 +75,7 @@ class VerifiedTls implements DownstreamTls {
     return this.#certificate?.toString() ?? "";
   }
 
-  /** Node puts each part on a line of its own, the most general first. */
+  /** Node puts each part on its own line, the most general first. */
   peerSubject(): string {
     return (this.#certificate?.subject ?? "")
       .split("\n")

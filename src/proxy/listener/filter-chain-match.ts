@@ -3,17 +3,17 @@ import type { SocketAddress } from "../../net/index.ts";
 
 /** The properties of a connection that select a filter chain. */
 export interface ConnectionTraits {
-  /** Where the client meant to go. */
+  /** The original destination. */
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
-  /** The peer of the socket, whomever it speaks for. */
+  /** The peer of the socket, even if it speaks for another client. */
   readonly directRemote: SocketAddress;
   /** In lower case. Empty without SNI. */
   readonly serverName: string;
   readonly transportProtocol: "tls" | "raw_buffer";
-  /** The protocols that the client offers by ALPN, in the client's order, or what an inspector found. */
+  /** The protocols that the client offers by ALPN, in the client's order, or the protocol that an inspector found. */
   readonly applicationProtocols: readonly string[];
-  /** The kind of proxy at the tunnel's start, according to itself. Undefined outside of tunnels. */
+  /** The proxy type at the start of the tunnel, as that proxy reports it. Undefined outside tunnels. */
   readonly source?: string | undefined;
 }
 
@@ -36,7 +36,7 @@ export interface FilterChainMatch {
   readonly sourcePorts: readonly number[];
 }
 
-/** How well a chain fits in one respect: the higher the better, 0 when it does not ask, undefined when it does not fit. */
+/** How well a chain matches in one respect. Higher is better, 0 means no condition, undefined means no match. */
 type Stage = (match: FilterChainMatch, traits: ConnectionTraits) => number | undefined;
 
 /** Matches in Envoy's order: each property narrows the remaining chains to the best, without backtracking. */
@@ -54,7 +54,7 @@ const stages: readonly Stage[] = [
   ({ sourcePorts }, { remote }) => (sourcePorts.length === 0 ? 0 : sourcePorts.includes(remote.port) ? 1 : undefined),
 ];
 
-/** The chain for a connection; undefined when none fits. */
+/** The filter chain for a connection. Undefined if none matches. */
 export function selectFilterChain<Chain extends { readonly match: FilterChainMatch }>(
   chains: readonly Chain[],
   traits: ConnectionTraits,
@@ -84,7 +84,7 @@ function rangeRank(ranges: readonly AddressRange[], address: string): number | u
   return best;
 }
 
-/** Whether the address is in the range. Addresses of another family are not. */
+/** Whether the address is in the range. False for an address of another family. */
 export function within(address: Uint8Array, range: AddressRange): boolean {
   if (address.length !== range.bytes.length) return false;
   const whole = range.length >> 3;

@@ -26,9 +26,9 @@ export interface ChainRuntime {
   readonly newRequestId: () => string;
   /** This proxy's metadata for peers. */
   readonly ownMetadata: OwnMetadata;
-  /** Told what went wrong inside of the proxy. */
+  /** Reports internal errors of the proxy. */
   readonly onTrouble: (what: string, error: unknown) => void;
-  /** Called for ended exchanges and connections, with the specification that holds at that time. */
+  /** Called for ended exchanges and connections, with the specification of that time. */
   readonly observeHttp: (listener: ListenerSpec, chain: ChainSpec, http: HttpSpec, record: ExchangeRecord) => void;
   /** Called about every second for each open gRPC stream. */
   readonly observeStream: (listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord) => void;
@@ -95,7 +95,7 @@ export class FilterChainRuntime {
     else void this.#serveLater(verdict, stream, info);
   }
 
-  /** A filter asks a service: the stream waits, and may end meanwhile. */
+  /** A filter asks a service. The stream waits, and may end meanwhile. */
   async #serveLater(verdict: Promise<ConnectionVerdict>, stream: ByteStream, info: ConnectionInfo): Promise<void> {
     let closed = false;
     stream.setHandler({
@@ -153,7 +153,7 @@ export class FilterChainRuntime {
   #createHttp(first: HttpSpec): HttpListener {
     const { cluster, clock, random, newRequestId, observeHttp, observeStream, routeTable, ownMetadata, onTrouble } =
       this.#runtime;
-    // Routes and access logs are those of the specification at the time of the request.
+    // Use the routes and access logs of the specification at the time of the request.
     const current = (): HttpSpec => (this.#spec.serves.kind === "http" ? this.#spec.serves.http : first);
     const listener = new HttpListener({
       config: first.connection,
@@ -210,7 +210,7 @@ export class FilterChainRuntime {
   }
 }
 
-/** Whom the chain's TLS lets in; another certificate of ours changes nothing in that. */
+/** What decides which clients the chain's TLS accepts. Another certificate of our own does not change it. */
 function admission({ tls }: ChainSpec): string {
   return tls === undefined
     ? "raw"

@@ -6,7 +6,7 @@ import type { ConnectionInfo, DownstreamTls } from "../connection-info.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
 
-/** Gives a stream to an internal listener; false when there is none of that name. */
+/** Passes a stream to an internal listener. Returns false if there is none with that name. */
 export type EnterListener = (listener: string, stream: ByteStream, info: ConnectionInfo) => boolean;
 
 export interface HboneServerOptions {
@@ -20,13 +20,13 @@ export interface HboneServerOptions {
   readonly observer: () => ((tunnel: EndedTunnel) => void) | undefined;
 }
 
-/** A CONNECT that was let in. */
+/** An accepted CONNECT. */
 export interface EndedTunnel {
   /** The connection that carried the tunnel. */
   readonly connection: ConnectionInfo;
   readonly authority: string;
   readonly durationMs: number;
-  /** From the client, and to it. */
+  /** From the client. The other one counts bytes to it. */
   readonly receivedBytes: number;
   readonly sentBytes: number;
 }
@@ -34,7 +34,7 @@ export interface EndedTunnel {
 const badRequest = 400;
 const unavailable = 503;
 
-/** The end of HBONE tunnels: each CONNECT is a connection to its authority, which goes on in an internal listener. */
+/** The end of HBONE tunnels. Each CONNECT is a connection to its authority, and continues at an internal listener. */
 export class HboneServer {
   readonly #options: HboneServerOptions;
   readonly #open = new Set<HboneServerConnection>();
@@ -49,7 +49,7 @@ export class HboneServer {
     return this.#open.size;
   }
 
-  /** A connection after its handshake. */
+  /** Accepts a connection after its handshake. */
   accept(stream: ByteStream, info: ConnectionInfo): void {
     this.accepted += 1;
     const { clock, onCutOff } = this.#options;
@@ -100,7 +100,7 @@ export class HboneServer {
     if (!this.#options.enter(listener, stream, inner)) stream.destroy({ reset: true });
   }
 
-  /** The reader of the stream sets its handler. Its counts are known at its end. */
+  /** The stream's reader sets its handler. The byte counts are final at its end. */
   #watch(
     stream: ByteStream,
     connection: ConnectionInfo,
@@ -135,7 +135,7 @@ export class HboneServer {
   }
 }
 
-/** Listeners on the loopback trust that their callers are in the pod, so no tunnel from elsewhere may lead there. */
+/** Listeners on loopback trust that their callers are in the pod, so no tunnel from outside may lead there. */
 function isOwnMachine({ host, isAddress }: Authority): boolean {
   return isAddress && isOwnMachineAddress(host);
 }

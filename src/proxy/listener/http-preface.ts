@@ -9,7 +9,7 @@ const carriageReturn = 13;
 const lineFeed = 10;
 const space = 32;
 
-/** Beyond this a request line is taken for no HTTP. */
+/** A longer request line is not treated as HTTP. */
 export const maxPrefaceBytes = 65_536;
 
 /** Looks at the first bytes as Envoy's HTTP inspector does: a known method, and a version at the end of the line. */
@@ -25,7 +25,7 @@ export function detectHttp(bytes: Buffer): HttpPreface {
   return version === "HTTP/1.0" ? "http/1.0" : "none";
 }
 
-/** Whether one begins with the other. */
+/** Whether one is a prefix of the other. */
 function startsAlike(bytes: Buffer, prefix: Buffer): boolean {
   const length = Math.min(bytes.length, prefix.length);
   return bytes.compare(prefix, 0, length, 0, length) === 0;

@@ -4,7 +4,7 @@ import { maxClientHelloBytes, parseClientHello, type ClientHello } from "./clien
 import { detectHttp, maxPrefaceBytes, type HttpPreface } from "./http-preface.ts";
 import { maxProxyHeaderBytes, parseProxyHeader, type ProxyHeader } from "./proxy-protocol.ts";
 
-/** What the first bytes of a connection show. */
+/** The result of inspecting the first bytes of a connection. */
 export interface Inspection {
   /** All bytes that were read, except a PROXY header. The connection continues with them. */
   readonly bytes: Buffer;
@@ -19,7 +19,7 @@ export interface Inspection {
 
 /** The inspectors to run. */
 export interface InspectionPlan {
-  /** Undefined: none is looked for. */
+  /** Undefined: no PROXY header is expected. */
   readonly proxyHeader: ProxyHeaderRules | undefined;
   readonly tls: boolean;
   readonly http: boolean;
@@ -69,7 +69,7 @@ export async function inspect(stream: ByteStream, plan: InspectionPlan): Promise
   };
 }
 
-/** The result so far. */
+/** Collects the result. */
 class Look {
   readonly #plan: InspectionPlan;
   header: ProxyHeader | undefined;
@@ -100,7 +100,7 @@ class Look {
     }
   }
 
-  /** Whether that is all there is to know. */
+  /** Whether nothing remains to be found out. */
   at(seen: Buffer): boolean {
     let bytes = seen;
     if (this.#plan.proxyHeader !== undefined) {

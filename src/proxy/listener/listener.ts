@@ -37,7 +37,9 @@ export interface ListenerCounters {
   handshakeFailed: number;
 }
 
-/** Connections that a listener holds at most, those included that are not yet served; beyond, new ones are closed at once. */
+/**
+ * The number of connections of one listener, including those that are not yet served. Further ones are closed at once.
+ */
 const maxConnections = 50_000;
 
 /** A configured listener: its sockets, if it has any, and its filter chains with their connections. */
@@ -47,14 +49,14 @@ export class ActiveListener {
   #spec: ListenerSpec;
   #chains = new Map<string, FilterChainRuntime>();
   #defaultChain: FilterChainRuntime | undefined;
-  /** Chains that the configuration no longer has, with the time since when, until their last connection ends. */
+  /** Chains that the configuration no longer has, and since when. They stay until their last connection ends. */
   readonly #leaving = new Map<FilterChainRuntime, number>();
   #draining = false;
   #binding: Promise<void> = Promise.resolve();
   #stopped = false;
-  /** Connections that have no chain yet, with the time since when. */
+  /** Connections without a chain yet, and since when. */
   readonly #opening = new Map<ByteStream, number>();
-  /** Why it does not listen, if it does not. */
+  /** Why it does not listen. Undefined if it does. */
   trouble: string | undefined;
   lastAcceptedMs = 0;
   readonly counters: ListenerCounters = { accepted: 0, noFilterChain: 0, inspectionFailed: 0, handshakeFailed: 0 };
@@ -78,7 +80,7 @@ export class ActiveListener {
     return [...this.#sockets.values()].map((socket) => socket.address);
   }
 
-  /** Listens wherever it should. */
+  /** Whether it listens on all its addresses. */
   get bound(): boolean {
     return (
       this.trouble === undefined &&
@@ -106,7 +108,10 @@ export class ActiveListener {
     ];
   }
 
-  /** Connections stay with the chain of their name. A chain that is removed, or serves something else now, drains. */
+  /**
+   * Applies a new specification. Connections stay with the chain of the same name. A chain that is removed, or that
+   * serves something else now, drains.
+   */
   reconfigure(spec: ListenerSpec): void {
     this.#spec = spec;
     this.#setChains(spec);
@@ -117,7 +122,7 @@ export class ActiveListener {
     return [...this.#leaving.keys()].map(({ spec }) => spec);
   }
 
-  /** Opens the sockets that are missing, then closes those that are not wanted any more. Rejects when one cannot be opened. */
+  /** Opens missing sockets, then closes those that are no longer wanted. Rejects if one cannot be opened. */
   async bind(): Promise<void> {
     // Changes run one after another. Two at once could both want the same free address.
     const binding = this.#binding
@@ -135,7 +140,7 @@ export class ActiveListener {
       for (const [key, address] of wanted) {
         if (this.#sockets.has(key)) continue;
         const socket = await this.#runtime.listen(address, (stream) => this.#accept(stream));
-        // It may have been removed meanwhile.
+        // The listener may have been removed meanwhile.
         if (this.#stopped) socket.close();
         else this.#sockets.set(key, socket);
       }
@@ -151,7 +156,7 @@ export class ActiveListener {
     }
   }
 
-  /** For good. */
+  /** Stops listening for good. */
   stopListening(): void {
     this.#stopped = true;
     for (const socket of this.#sockets.values()) socket.close();
@@ -189,7 +194,7 @@ export class ActiveListener {
     }
   }
 
-  /** A connection that did not come from our own socket but from another listener or a tunnel. */
+  /** Accepts a connection from another listener or a tunnel. */
   accept(stream: ByteStream, arrival: ConnectionInfo): void {
     this.counters.accepted += 1;
     this.lastAcceptedMs = this.#runtime.clock.steadyMs();
@@ -336,7 +341,7 @@ function dispose(stream: ByteStream): void {
   stream.destroy();
 }
 
-/** Our identity goes with the mesh's certificate only. */
+/** Our identity, only with the mesh's certificate. */
 function ownIdentity(spec: ChainSpec, identity: string): string {
   return spec.tls?.certificates.some((certificate) => certificate.kind === "sds" && certificate.name === "default") ===
     true

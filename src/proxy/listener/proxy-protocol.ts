@@ -6,7 +6,7 @@ export type ProxyHeader =
   | { readonly kind: "incomplete" }
   /** The connection begins with something else. */
   | { readonly kind: "none" }
-  /** It begins like one, and is none that may be trusted. */
+  /** It begins like a PROXY header and is invalid. */
   | { readonly kind: "bad" }
   /** The header has `length` bytes. The addresses are undefined if it names no client (LOCAL, UNKNOWN). */
   | {
@@ -66,12 +66,12 @@ function parseText(bytes: Buffer): ProxyHeader {
   };
 }
 
-/** A zone's name may be anything, and means nothing to anybody else. */
+/** A zone's name may be anything, and has no meaning on another host. */
 function isPlainIpv6(text: string): boolean {
   return isIPv6(text) && !text.includes("%");
 }
 
-/** In the form in which addresses are compared elsewhere: short IPv6, and IPv4 for mapped IPv4. */
+/** The form in which addresses are compared: short IPv6, and IPv4 for IPv4-mapped addresses. */
 function plainForm(address: string): string {
   return bytesToIp(ipToBytes(address));
 }

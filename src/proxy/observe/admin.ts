@@ -11,7 +11,7 @@ import { staticClusters } from "./static-resources.ts";
 export interface AdminSources {
   readonly settings: ProxySettings;
   readonly serving: Serving;
-  /** Undefined where the level cannot be changed. */
+  /** Undefined if the level cannot be changed. */
   readonly logThreshold: LogThreshold | undefined;
   readonly startedMs: number;
   readonly nowMs: () => number;
@@ -21,7 +21,7 @@ export interface AdminSources {
   readonly quit: () => void;
 }
 
-/** Does something when asked by POST. */
+/** Runs an action on POST. */
 export function onPost(act: (url: URL) => void): EndpointRoute {
   return (request, url) => {
     if (request.method !== "POST") return { status: 405, body: "Method Not Allowed\n" };
@@ -30,7 +30,7 @@ export function onPost(act: (url: URL) => void): EndpointRoute {
   };
 }
 
-/** The admin paths that tools of Envoy and Istio ask, in Envoy's forms. */
+/** The admin endpoints that tools for Envoy and Istio use, in Envoy's formats. */
 export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute> {
   const { serving, settings } = sources;
   const ofConfig: EndpointRoute = (_request, url) => serving.answer(`${url.pathname}${url.search}`);
@@ -74,7 +74,7 @@ export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute
   return Object.assign(routes, { "/": list, "/help": list });
 }
 
-/** What has been counted, in Prometheus' text format. */
+/** All metrics in Prometheus' text format. */
 export function servingMetricsRoute(serving: Serving): EndpointRoute {
   return async () => ({ status: 200, contentType: prometheusContentType, body: await serving.metrics() });
 }
@@ -121,7 +121,7 @@ function statsAnswer(statistics: readonly Statistic[], url: URL): EndpointAnswer
   return text(`${rows.map(({ name, value }) => `${name}: ${value}`).join("\n")}\n`);
 }
 
-/** Envoy's words for our levels, and back. */
+/** Envoy's names of our log levels, and back. */
 const envoyLevels: Readonly<Record<string, LogLevel>> = {
   trace: "trace",
   debug: "debug",
@@ -159,7 +159,7 @@ function loggingAnswer({ logThreshold: threshold, serving }: AdminSources, post:
         body: `the level ${word} is unknown: expected one of ${Object.keys(envoyLevels).join(", ")}\n`,
       };
     if (threshold === undefined) return { status: 400, body: "the level of this process cannot be changed\n" };
-    // There is one level for the whole process.
+    // The whole process has one level.
     threshold.level = level;
     serving.setLogLevel(level);
   }

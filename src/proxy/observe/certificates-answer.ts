@@ -4,7 +4,7 @@ import type { SecretStore } from "../tls/secret-store.ts";
 
 const dayMs = 86_400_000;
 
-/** `/certs`: our own certificate with the mesh's roots, then those of secrets. */
+/** `/certs`: our own certificate with the mesh's roots, then the certificates of secrets. */
 export function certificatesAnswer(secrets: SecretStore, nowMs: number): unknown {
   const own = secrets.certificate({ kind: "sds", name: "default" });
   const roots = secrets.roots({ kind: "sds", name: "ROOTCA" });

@@ -1,7 +1,7 @@
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { StaticCluster } from "./static-resources.ts";
 
-/** An endpoint of a cluster, and what was counted of it. */
+/** An endpoint of a cluster, with its counters. */
 interface EndpointStatus {
   readonly name: string;
   readonly address: unknown;
@@ -23,7 +23,7 @@ interface EndpointCounts {
   readonly rq_total: number;
 }
 
-/** A cluster as `/clusters` tells of it. */
+/** A cluster in the form of `/clusters`. */
 export interface ClusterStatus {
   readonly name: string;
   readonly maxConnections: number;
@@ -66,7 +66,7 @@ function endpointStatus(endpoint: Endpoint): EndpointStatus {
 
 const textPrefixes = (cluster: string, host: string): string => `${cluster}::${host}::`;
 
-/** `/clusters` as text: a line for each figure. */
+/** `/clusters` as text, with one line for each value. */
 export function clustersText(fixed: readonly StaticCluster[], clusters: readonly ClusterStatus[]): string {
   const lines = fixed.flatMap(({ name, hostname, address }) => {
     const host =

@@ -15,7 +15,7 @@ export function text(body: string): EndpointAnswer {
   return { status: 200, contentType: "text/plain; charset=utf-8", body };
 }
 
-/** Those of the admin paths that tell of the configuration in force: `target` is the path with its query. */
+/** The admin endpoints about the present configuration. `target` is the path with its query. */
 export function configAnswer(sources: ConfigSources, target: string): EndpointAnswer {
   const url = new URL(target, "http://localhost");
   switch (url.pathname) {

@@ -43,7 +43,7 @@ export function configDump(sources: DumpSources, withEndpoints: boolean): Record
         ({ resource, ...rest }) => ({ ...rest, cluster: resource }),
       ),
     },
-    // No filter configurations come separately, but istioctl fails without this part of the dump.
+    // No filter configurations are separate resources, but istioctl needs this part of the dump.
     { "@type": `${v3}.EcdsConfigDump` },
     ...(withEndpoints ? [endpointsDump(config)] : []),
     {

@@ -16,12 +16,12 @@ import type { CaptureIndex } from "./capture-index.ts";
 export interface ConnectionObserverOptions {
   readonly role: "router" | "sidecar" | "waypoint";
   readonly metrics: IstioMetrics;
-  /** The log that a file's lines go to; undefined where they are dropped. */
+  /** The log for a file's lines. Undefined if they are dropped. */
   readonly accessLog: (path: string) => AccessLog | undefined;
   readonly clock: Clock;
 }
 
-/** Makes metrics and access log lines of what was served. */
+/** Writes metrics and access log lines for exchanges and connections. */
 export class ConnectionObserver {
   readonly #options: ConnectionObserverOptions;
 
@@ -44,7 +44,7 @@ export class ConnectionObserver {
     if (http.accessLogs.length > 0) this.#write(http.accessLogs, record, http.capture);
   }
 
-  /** A stream of gRPC goes on; to be called every second or so. */
+  /** Reports an open gRPC stream. Must be called about every second. */
   stream(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
     const { metrics, clock } = this.#options;
     if (http.stats !== undefined)
@@ -101,7 +101,7 @@ export class ConnectionObserver {
     );
   }
 
-  /** No filter chain takes the connection: it goes to the listener's own logs. */
+  /** Reports a connection without a filter chain, to the listener's own logs. */
   refused(listener: ListenerSpec, connection: ConnectionInfo): void {
     if (listener.accessLogs.length === 0) return;
     const flow: TcpFlow = {

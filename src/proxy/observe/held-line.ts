@@ -22,7 +22,7 @@ export class HeldLine implements Pick<
   receivedBytes = 0;
   sentBytes = 0;
   upstreamServiceMs = 0;
-  /** All else that each request has of its own. */
+  /** All other values that differ for each request. */
   readonly texts: string[] = [];
 
   constructor(kind: RequestKind) {

@@ -1,15 +1,15 @@
 import { messageOf, userError, type Logger } from "../../base/index.ts";
 
-/** The annotation by which a workload sets other buckets. */
+/** The annotation by which a workload sets its buckets. */
 const histogramBucketsAnnotation = "sidecar.istio.io/statsHistogramBuckets";
 /** Envoy's prefix for Istio's metrics, with which the annotation's prefixes are compared. */
 const statPrefix = "istiocustom.";
 const maxBuckets = 200;
 
-/** Upper bounds for histograms whose name in Envoy begins with this prefix. */
+/** Upper bounds for histograms whose Envoy name has this prefix. */
 export interface HistogramBuckets {
   readonly prefix: string;
-  /** Ascending, each above 0, each once. */
+  /** Ascending and unique, each above 0. */
   readonly bounds: readonly number[];
 }
 
@@ -17,8 +17,9 @@ export interface HistogramBuckets {
 export type BucketsOf = (metric: string) => readonly number[] | undefined;
 
 /**
- * Reads the annotation: JSON of a metric's prefix (`istio`, `istiocustom`) to upper bounds. In the order of the prefixes, as upstream writes
- * them into Envoy's bootstrap: of several that match, the first counts. Throws a user error where it is anything else.
+ * Parses the annotation: a JSON object from prefixes of metrics (`istio`, `istiocustom`) to upper bounds. Returns them
+ * in order of the prefixes, as upstream writes them into Envoy's bootstrap. The first match counts. Throws a user error
+ * if the text has any other form.
  */
 export function parseHistogramBuckets(text: string): readonly HistogramBuckets[] {
   let value: unknown;

@@ -4,7 +4,7 @@ import { flagLetters, type ResponseFlag } from "../http/response-flags.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
 
-/** This proxy itself, at the end where it stands. */
+/** The labels of this proxy, for its own end. */
 export interface OwnLabels extends WorkloadLabels {
   readonly principal: string;
   readonly app: string;
@@ -33,7 +33,7 @@ export const peerNames = [
   "destination_service_name",
   "destination_service_namespace",
 ];
-/** And how, and what came of it. */
+/** Labels about the protocol and the outcome, after those about the peers. */
 export const commonNames = [...peerNames, "request_protocol", "response_flags", "connection_security_policy"];
 export const requestNames = [...commonNames, "response_code", "grpc_response_status"];
 
@@ -47,7 +47,7 @@ export interface Ends {
   readonly cluster: Cluster | undefined;
   readonly endpoint: Endpoint | undefined;
   readonly routeName: string;
-  /** The host that was asked for stands for a service that has no name; undefined where it does not. */
+  /** The requested host stands for a service without a name. Undefined if it does not. */
   readonly host: string | undefined;
 }
 
@@ -78,14 +78,14 @@ const catchAllRoutes: Readonly<Record<string, string>> = {
   allow_any: "PassthroughCluster",
 };
 
-/** Whether the labels of a request say what host it asked for. */
+/** Whether a request's labels contain the requested host. */
 export function namesHost({ cluster, routeName }: Pick<Ends, "cluster" | "routeName">): boolean {
   return cluster?.config.service === undefined || catchAllRoutes[routeName] !== undefined;
 }
 
 /**
- * As upstream: for traffic without a service, `PassthroughCluster` or `BlackHoleCluster`. Otherwise the service's name,
- * else the host.
+ * As upstream: the service's name, or else the host. For traffic without a service, `PassthroughCluster` or
+ * `BlackHoleCluster`.
  */
 function serviceValues(
   own: OwnLabels,
@@ -158,7 +158,7 @@ function isMutual({ tls }: ConnectionInfo): boolean {
   return tls?.verified === true && tls.peerIdentity !== "" && tls.localIdentity !== "";
 }
 
-/** A peer without metadata has still proved its namespace. */
+/** A peer without metadata has still proved its namespace by its certificate. */
 function workloadOfIdentity(text: string): WorkloadLabels {
   const identity = parseIdentity(text);
   return identity === undefined ? unknownWorkload : { ...unknownWorkload, namespace: identity.namespace };

@@ -26,7 +26,7 @@ const fineNames = [
 ];
 const fineIndexes = fineNames.map((name) => requestNames.indexOf(name));
 
-/** Envoy's buckets, which Istio's histograms have without an annotation, for sizes and for durations. */
+/** Envoy's buckets for sizes and durations, which Istio's histograms have without the annotation. */
 const bounds = [
   0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
   3_600_000,
@@ -36,7 +36,7 @@ const bounds = [
  */
 const fineBoundsMs = Array.from({ length: 50 }, (_, third) => Number((0.5 * 2 ** (third / 3)).toPrecision(4)));
 
-/** The series that a request counts for; undefined where they are not counted. */
+/** The series for a request. Undefined if they are not counted. */
 interface RequestHandles {
   readonly generation: number;
   readonly requests: Counter | undefined;
@@ -44,12 +44,12 @@ interface RequestHandles {
   readonly fineDuration: Histogram;
   readonly requestBytes: Histogram | undefined;
   readonly responseBytes: Histogram | undefined;
-  /** Of gRPC alone. */
+  /** Only for gRPC. */
   readonly requestMessages: Counter | undefined;
   readonly responseMessages: Counter | undefined;
 }
 
-/** Those that are counted. */
+/** The series for a connection. Undefined if they are not counted. */
 interface TcpHandles {
   readonly generation: number;
   readonly opened: Counter | undefined;
@@ -85,7 +85,7 @@ interface LastCounted {
   readonly handles: RequestHandles;
 }
 
-/** Combinations of which the handles are kept. */
+/** The number of label combinations whose handles are kept. */
 const maxKept = 10_000;
 
 /** Istio's standard metrics. */
@@ -106,7 +106,7 @@ export class IstioMetrics {
   readonly #kept = new Map<string, RequestHandles>();
   readonly #last = new WeakMap<ConnectionInfo, LastCounted>();
   readonly #tcp = new WeakMap<TcpFlow, CountedFlow>();
-  /** Objects of records are used again: an entry goes when its stream ends. */
+  /** Records are reused, so an entry is removed when its stream ends. */
   readonly #streams = new WeakMap<ExchangeRecord, CountedStream>();
   /** A number identifies the rules in keys. */
   readonly #ruleIds = new WeakMap<StatsRules, number>();
@@ -139,7 +139,7 @@ export class IstioMetrics {
     this.#received = counter("istio_tcp_received_bytes_total", "Bytes received from clients over TCP.", commonNames);
   }
 
-  /** Without rules, the standard ones apply. */
+  /** Without rules, the standard rules apply. */
   observe(
     record: ExchangeRecord,
     reporter: Reporter = "source",
@@ -160,8 +160,9 @@ export class IstioMetrics {
   }
 
   /**
-   * Counts the messages of a stream of gRPC while it goes on; to be called every second or so. They are added once in a report's time, and
-   * as upstream does at a client's side once the other end has begun to answer: from then on it is known who it is.
+   * Counts the messages of an open gRPC stream. Must be called about every second. Adds them once in each report
+   * interval. On the client's side this begins with the server's first response, as in upstream, because only then is
+   * the server known.
    */
   streams(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex, nowMs: number): void {
     const counted = this.#streams.get(record);
@@ -173,7 +174,7 @@ export class IstioMetrics {
     const moved = requestMessages > counted.requestMessages || responseMessages > counted.responseMessages;
     const isDue = nowMs - counted.sinceMs >= (rules.reportingMs ?? defaultReportMs);
     if (!moved || !isDue || (record.status === 0 && reporter !== "destination")) return;
-    // Handles of whole requests would show series of outcomes that have not come.
+    // Handles for whole requests would create series of outcomes that have not occurred.
     const values = this.#valuesOf(record, reporter, rules.hostFallback && namesHost(record)).slice(0, peerNames.length);
     this.#handleBy(rules, this.#requestMessages, peerNames, values, record, capture)?.add(
       requestMessages - counted.requestMessages,
@@ -184,7 +185,7 @@ export class IstioMetrics {
     this.#streams.set(record, { sinceMs: nowMs, requestMessages, responseMessages });
   }
 
-  /** A stream has ended of which the rest is not counted. */
+  /** Drops a stream that has ended without counting the rest. */
   forget(record: ExchangeRecord): void {
     this.#streams.delete(record);
   }
@@ -375,7 +376,7 @@ export class IstioMetrics {
     return commonValues(this.#own, ends, isGrpc ? "grpc" : "http", record.flag);
   }
 
-  /** The series of a metric as the rules have it; undefined where it is not counted, or has more lists of labels than are kept. */
+  /** The series of a metric by the rules. Undefined if it is not counted, or if too many label lists exist. */
   #handleBy<Handle extends Counter | Histogram>(
     rules: StatsRules,
     family: MetricFamily<Handle>,
@@ -400,7 +401,7 @@ const flags = 64;
 const grpcOutcomes = 18;
 const maxGrpcStatus = 16;
 
-/** Status, flag and gRPC's status as one number; -1 for a gRPC status that is none. */
+/** Combines status, flag and gRPC status in one number. -1 for an invalid gRPC status. */
 function outcomeOf({ status, flag, isGrpc, grpcStatus }: ExchangeRecord): number {
   const http = (status * flags + flag) * grpcOutcomes;
   if (!isGrpc) return grpcStatus === "" ? http : -1;

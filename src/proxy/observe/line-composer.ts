@@ -26,11 +26,11 @@ export interface LineValue {
   readonly part: LogPart;
   readonly span: ValueSpan;
   readonly letters: ValueLetters;
-  /** Writes the value of a request without a text of it. */
+  /** Writes the value of a request without creating a string. */
   readonly write?: WritePart;
 }
 
-/** Lines that are written in one go: what writes them is at hand then, as it is not between two requests. */
+/** The number of lines that are written together. Formatting many in a row keeps its code in the processor's caches. */
 const maxHeldLines = 64;
 /** Total length of the texts of held lines. A longer line is written at once. */
 const maxHeldLetters = 65_536;
@@ -174,7 +174,7 @@ export class LineComposer implements LineHolder {
   }
 }
 
-/** Ways upstream of which the bytes are kept. */
+/** The number of upstream connections whose bytes are kept. */
 const maxWays = 1024;
 const noCapture: CaptureIndex = { request: new Map(), response: new Map() };
 

@@ -3,7 +3,7 @@ import { RE2JS } from "re2js";
 import { alternativeNames } from "../../base/index.ts";
 import type { SubjectAltNameMatcher, TlsSpec } from "./tls-spec.ts";
 
-/** What a certificate says of its holder. */
+/** The names in a certificate. */
 export interface CertificateNames {
   readonly uris: readonly string[];
   readonly dns: readonly string[];
@@ -34,10 +34,7 @@ export function certificateNames(certificate: X509Certificate): CertificateNames
   return names;
 }
 
-/**
- * Why the holder of the certificate is not whom the specification asks for; undefined when it is. That the chain is
- * trusted is checked by the handshake.
- */
+/** Why the certificate does not match the specification. Undefined if it matches. The handshake verifies the chain. */
 export function peerTrouble(certificate: X509Certificate | undefined, tls: TlsSpec): string | undefined {
   const { subjectAltNames, publicKeyHashes, certificateHashes } = tls;
   if (subjectAltNames.length === 0 && publicKeyHashes.length === 0 && certificateHashes.length === 0) return undefined;
@@ -58,7 +55,7 @@ export function peerTrouble(certificate: X509Certificate | undefined, tls: TlsSp
   return `the peer is ${held.length === 0 ? "nobody" : held.join(", ")}, expected ${subjectAltNames.map(({ match, value }) => (match === "exact" ? value : `${match} ${value}`)).join(" or ")}`;
 }
 
-/** Why a certificate is not for the name that was asked for; undefined when it is, or when no name was. */
+/** Why a certificate is not valid for the requested name. Undefined if it is, or if no name was requested. */
 export function nameTrouble(certificate: X509Certificate | undefined, name: string | undefined): string | undefined {
   if (name === undefined) return undefined;
   if (certificate === undefined) return "the peer sent no certificate";
@@ -92,7 +89,7 @@ function matches(matcher: SubjectAltNameMatcher, held: string): boolean {
   const [name, value] = [fold(held), fold(matcher.value)];
   switch (matcher.match) {
     case "exact":
-      // A wildcard certificate stands for the names of one label more.
+      // A wildcard covers exactly one label.
       return (
         name === value ||
         (name.startsWith("*.") && value.indexOf(".") > 0 && name.slice(1) === value.slice(value.indexOf(".")))

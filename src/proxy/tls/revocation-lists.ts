@@ -1,6 +1,6 @@
 import { userError } from "../../base/index.ts";
 
-/** The lists of a PEM text, each by itself. Throws where there is none. */
+/** Splits a PEM text into its lists. Throws if there are none. */
 export function splitRevocations(text: string): readonly string[] {
   const lists = text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g);
   if (lists === null)

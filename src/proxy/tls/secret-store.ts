@@ -14,7 +14,7 @@ export interface SecretStoreOptions {
   /** This proxy's SPIFFE id. The certificate `default` belongs to it. */
   readonly identity: string;
   readonly readFile: (path: string) => Promise<string>;
-  /** File with the mesh's revocation lists. Undefined: none are checked. */
+  /** The file with the mesh's revocation lists. Undefined: no revocation is checked. */
   readonly meshRevocationsFile?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -28,7 +28,7 @@ export interface CertificateMaterial {
 
 export interface RootsMaterial {
   readonly roots: string;
-  /** Revocation lists in PEM that came with them; undefined: none did. */
+  /** Revocation lists in PEM from the same secret. Undefined if there are none. */
   readonly revocations?: string | undefined;
 }
 
@@ -37,7 +37,7 @@ export interface RevocationsMaterial {
   readonly lists: string;
 }
 
-/** A secret as the control plane has sent it. */
+/** A secret from the control plane. */
 export interface AppliedSecret {
   readonly version: string;
   readonly message: Secret;
@@ -50,14 +50,14 @@ const systemRootsName = "file-root:system";
 const fileCertificatePrefix = "file-cert:";
 const fileRootsPrefix = "file-root:";
 
-/** Far more than configuration names. The proxy waits for further ones as if nothing were known of them. */
+/** Far more than configurations name. Further names wait as if nothing were known about them. */
 const maxAbsent = 10_000;
 
 /** Files are read at this interval. A change affects new connections. */
 const rereadMs = 5000;
 
 interface FileEntry {
-  /** Whether it has been tried once. */
+  /** Whether the file was read once. */
   tried: boolean;
   readonly optional: boolean;
   text: string | undefined;
@@ -69,7 +69,7 @@ interface FileEntry {
 export class SecretStore {
   readonly #options: SecretStoreOptions;
   readonly #applied = new Map<string, AppliedSecret>();
-  /** Names that the control plane has answered with nothing: there is no such secret, or not for this proxy. */
+  /** Names for which the control plane answered with nothing: the secret does not exist, or not for this proxy. */
   readonly #absent = new Set<string>();
   readonly #files = new Map<string, FileEntry>();
   readonly #own = new WeakMap<WorkloadCertificate, CertificateMaterial & RootsMaterial>();
@@ -112,7 +112,7 @@ export class SecretStore {
     return { typeUrl: typeUrls.secret, mode: "named", apply: (update) => this.#apply(update) };
   }
 
-  /** Undefined while it has not come. */
+  /** Undefined until it has arrived. */
   certificate(ref: CertificateRef): CertificateMaterial | undefined {
     switch (ref.kind) {
       case "inline":
@@ -138,14 +138,14 @@ export class SecretStore {
     }
   }
 
-  /** Undefined while they have not come. */
+  /** Undefined until they have arrived. */
   revocations(ref: RevocationsRef): RevocationsMaterial | undefined {
     if (ref.kind === "inline") return this.#kept(`inline lists ${ref.pem}`, "", () => ({ lists: ref.pem }));
     const lists = this.#file(ref.path);
     return lists === undefined ? undefined : this.#kept(`lists ${ref.path}`, lists, () => ({ lists }));
   }
 
-  /** Resolves when something may have come that was not there. */
+  /** Resolves when a missing secret may have arrived. */
   async changed(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.add(resolve);
@@ -160,8 +160,8 @@ export class SecretStore {
   }
 
   /**
-   * Whether it would be in vain to wait for what a reference has not got: the control plane has said that there is none.
-   * A connection fails at once then, as Envoy's does.
+   * Whether waiting for a reference's material is pointless, because the control plane has reported that it does not
+   * exist. As in Envoy, a connection then fails at once.
    */
   isInVain(ref: CertificateRef | RootsRef): boolean {
     return ref.kind === "sds" && (ref.name.startsWith(invalidPrefix) || this.#absent.has(ref.name));
@@ -210,8 +210,8 @@ export class SecretStore {
     }
     for (const name of update.removed)
       if (!this.#applied.has(name) && this.#absent.size < maxAbsent) this.#absent.add(name);
-    // A secret that the control plane removes stays available to those that still refer to it, so that a race breaks no
-    // connection.
+    // A secret that the control plane removes stays available to configuration that still refers to it, so that a race
+    // breaks no connection.
     this.#wake();
     if (troubles.length > 0) throw userError("config-rejected", troubles.join("; "));
   }
@@ -253,7 +253,7 @@ export class SecretStore {
         : this.roots(ref);
     if (roots === undefined || revoked === undefined) return roots;
     const lists = this.revocations(revoked)?.lists;
-    // Whom they would refuse must not be let in while they have not come.
+    // Until the lists have arrived, admit nobody, because a list might revoke the peer.
     return lists === undefined
       ? undefined
       : this.#kept(`roots and lists ${name}`, `${roots.roots} ${lists}`, () => ({
@@ -262,14 +262,14 @@ export class SecretStore {
         }));
   }
 
-  /** With the revocation lists of the mesh's authorities, if there are any. */
+  /** The mesh's roots, with the revocation lists of its authorities if there are any. */
   #meshRoots(): RootsMaterial | undefined {
     const own = this.#ownMaterial();
     const path = this.#options.meshRevocationsFile;
     if (own === undefined || path === undefined) return own;
     const lists = this.#file(path, true);
     if (lists === undefined) return this.#files.get(path)?.tried === true ? own : undefined;
-    // Upstream's control plane keeps the file where it has no lists.
+    // Upstream's control plane keeps an empty file if it has no lists.
     if (lists.trim() === "") return own;
     return this.#kept(meshRoots, `${own.roots} ${lists}`, () => ({ roots: own.roots, revocations: lists }));
   }
@@ -296,7 +296,7 @@ export class SecretStore {
     return roots === undefined ? undefined : this.#kept(`file ${path}`, roots, () => ({ roots }));
   }
 
-  /** The same object as long as its inputs are the same. */
+  /** Returns the same object while its inputs are unchanged. */
   #kept<Material extends CertificateMaterial | RootsMaterial | RevocationsMaterial>(
     name: string,
     from: string,
@@ -309,7 +309,7 @@ export class SecretStore {
     return material;
   }
 
-  /** An optional one may be missing without a message. */
+  /** An optional file may be missing without a message. */
   #file(path: string, optional = false): string | undefined {
     let entry = this.#files.get(path);
     if (entry === undefined) {

@@ -9,10 +9,10 @@ interface Cached {
   readonly context: TlsContext;
 }
 
-/** How many contexts are kept. There is one for each specification in use. */
+/** The number of kept contexts, one for each specification in use. */
 const maxContexts = 4096;
 
-/** TLS contexts by specification. A context is made again when one of its certificates has changed. */
+/** TLS contexts by specification. A context is replaced when one of its certificates has changed. */
 export class TlsContexts {
   readonly #secrets: SecretStore;
   readonly #cached = new Map<string, Cached>();
@@ -21,7 +21,7 @@ export class TlsContexts {
     this.#secrets = secrets;
   }
 
-  /** Waits for missing secrets. Rejects and names them after `timeoutMs`, and at once where they will not come. */
+  /** Waits for missing secrets. Rejects and names them after `timeoutMs`, or at once if they will never come. */
   async get(spec: TlsSpec, timeoutMs: number): Promise<TlsContext> {
     const now = this.peek(spec);
     if (now !== undefined) return now;
@@ -34,7 +34,7 @@ export class TlsContexts {
     throw transientError("secret-missing", `TLS: ${this.#missing(spec)}`);
   }
 
-  /** Undefined while something of it has not come. Throws when certificates cannot be used. */
+  /** Undefined while something is missing. Throws if a certificate is unusable. */
   peek(spec: TlsSpec): TlsContext | undefined {
     const certificates = spec.certificates.map((ref) => this.#secrets.certificate(ref));
     const roots = spec.roots === undefined ? undefined : this.#secrets.roots(spec.roots);
@@ -61,7 +61,7 @@ export class TlsContexts {
     return context;
   }
 
-  /** Something of it is missing and is not under way. */
+  /** Whether something is missing that will never come. */
   #isInVain(spec: TlsSpec): boolean {
     return (
       spec.certificates.some((ref) => this.#secrets.certificate(ref) === undefined && this.#secrets.isInVain(ref)) ||

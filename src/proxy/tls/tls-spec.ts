@@ -22,7 +22,7 @@ export type RootsRef =
 export type RevocationsRef = Extract<RootsRef, { readonly kind: "file" | "inline" }>;
 
 export interface SubjectAltNameMatcher {
-  /** `any` looks at all of them, as Envoy's older field does. */
+  /** `any` compares all kinds of names, as Envoy's older field does. */
   readonly type: "uri" | "dns" | "ip" | "email" | "any";
   readonly match: "exact" | "prefix" | "suffix" | "contains" | "regex";
   readonly value: string;
@@ -34,7 +34,7 @@ export const invalidPrefix = "invalid://";
 
 /** The TLS settings that both directions share. Plain data. */
 export interface TlsSpec {
-  /** The same for equal specifications: contexts and pools are shared by it. */
+  /** Equal for equal specifications, so that contexts and pools can be shared. */
   readonly key: string;
   readonly certificates: readonly CertificateRef[];
   /** Undefined: the peer's certificate is not verified. */
@@ -50,7 +50,7 @@ export interface TlsSpec {
   readonly alpnProtocols: readonly string[];
   readonly minVersion: TlsVersion | undefined;
   readonly maxVersion: TlsVersion | undefined;
-  /** OpenSSL's names, of TLS 1.2 and before; empty means the library's own. */
+  /** OpenSSL's names for TLS 1.2 and earlier. Empty: the library's defaults. */
   readonly ciphers: readonly string[];
 }
 
@@ -63,13 +63,13 @@ export interface DownstreamTlsSpec extends TlsSpec {
 }
 
 export interface UpstreamTlsSpec extends TlsSpec {
-  /** The SNI that is sent; undefined sends none. */
+  /** The SNI to send. Undefined sends none. */
   readonly serverName: string | undefined;
-  /** The endpoint's hostname is sent as SNI when it has one. */
+  /** Whether the endpoint's hostname, if any, is sent as SNI. */
   readonly hostnameAsServerName: boolean;
-  /** Sent when there is no other name: the service's host. */
+  /** Sent if there is no other name: the service's host. */
   readonly fallbackServerName: string | undefined;
-  /** The certificate must be for the name that is sent. */
+  /** Whether the certificate must be valid for the SNI. */
   readonly verifiesServerName: boolean;
 }
 

@@ -5,7 +5,7 @@ import type { CertificateManager, XdsSubscription } from "../../dataplane/index.
 import { ProxyConfigSchema } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 
-/** Roots that one bundle may have: each makes handshakes dearer. */
+/** The number of roots in one bundle. Each makes handshakes more expensive. */
 const maxRoots = 256;
 
 /**
@@ -17,7 +17,7 @@ export function trustBundleSubscription(certificates: Pick<CertificateManager, "
     typeUrl: typeUrls.proxyConfig,
     mode: "wildcard",
     apply: ({ resources }) => {
-      // One resource without a name, which replaces the previous one. When it is removed the roots stay, as in
+      // One resource without a name, which replaces the previous one. When it is removed, the roots stay, as in
       // upstream's agent.
       const last = resources.at(-1);
       if (last === undefined) return;
@@ -32,7 +32,7 @@ export function trustBundleSubscription(certificates: Pick<CertificateManager, "
   };
 }
 
-/** PEM, written in one way. */
+/** Returns the PEM in a canonical form. */
 function readRoot(pem: string, index: number): string {
   try {
     return new X509Certificate(pem).toString();

@@ -33,9 +33,9 @@ export interface RequestTracingOptions {
   readonly overallShare: number;
   /** The request's id decides whether it is traced. */
   readonly byRequestId: boolean;
-  /** Contexts are given on. */
+  /** Whether contexts are passed on. */
   readonly propagates: boolean;
-  /** The request upstream is a span of its own. */
+  /** Whether the request to the endpoint gets its own span. */
   readonly spawnsUpstreamSpan: boolean;
   readonly maxPathLength: number;
   readonly customTags: readonly CustomSpanTag[];
@@ -47,20 +47,23 @@ export interface RequestTracingOptions {
 /** The values of a request that decide whether it is traced. */
 export interface TracedRequest {
   readonly head: MessageHead;
-  /** It is changed where the request is kept and the id is new. */
+  /** Changed if the request is kept and the id is new. */
   requestId: string;
   readonly requestIdIsNew: boolean;
-  /** The request's tracing headers are trusted. */
+  /** Whether the request's tracing headers are trusted. */
   readonly internalPeer: boolean;
 }
 
-/** The position in a request's id that says whether and why it is traced. */
+/** The position in a request's id that encodes whether and why it is traced. */
 const decisionAt = 14;
 const sampledMark = "9";
 const tracedMarks = "9ab";
 const requestIdLength = 36;
 
-/** Decides which requests are traced, gives their contexts on and makes their spans. Requests that are not kept cost a few fields of text. */
+/**
+ * Decides which requests are traced, passes their contexts on and makes their spans. A request that is not kept costs a
+ * few short strings.
+ */
 export class RequestTracing {
   readonly #options: RequestTracingOptions;
   readonly #replaced: ReadonlySet<string>;
@@ -72,7 +75,7 @@ export class RequestTracing {
     this.#isW3cAlone = options.formats.join() === "w3c";
   }
 
-  /** Undefined where nothing is to be done: the context that the request brings goes on as it is. */
+  /** Undefined if nothing needs to be done. The request's own context then passes unchanged. */
   start(facts: TracedRequest, random: Random): RequestTrace | undefined {
     const { exporter, readFormats, formats, propagates, shortTraceIds, spawnsUpstreamSpan } = this.#options;
     const given = facts.head.mayTellOfTrace ? readContext(facts.head, readFormats) : "none";
@@ -110,7 +113,7 @@ export class RequestTracing {
     };
   }
 
-  /** The request begins a trace that is not recorded, and its headers say so. */
+  /** The request begins a trace that is not recorded, and its headers tell this. */
   #unkept(): RequestTrace {
     const { formats, shortTraceIds } = this.#options;
     if (this.#isW3cAlone && !shortTraceIds) return new UnkeptTrace(unkeptTraceParent());

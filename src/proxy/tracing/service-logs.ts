@@ -9,7 +9,8 @@ import { parseAuthority } from "../../wire/hbone/index.ts";
 import { maxExportBytes, type EncodeBatch } from "./batch-exporter.ts";
 import type { TracedNode } from "./traced-node.ts";
 
-// Envoy's access log service (envoy.service.accesslog.v3, envoy.data.accesslog.v3): numbers of fields are those of its .proto files.
+// Envoy's access log service (envoy.service.accesslog.v3, envoy.data.accesslog.v3). Field numbers are those of its
+// .proto files.
 
 /** One entry in the service's form. It is written while its record still belongs to the exchange. */
 export type ServiceLogEntry = Uint8Array;
@@ -23,23 +24,23 @@ export interface EntryFields {
   readonly filterStates: ReadonlySet<string>;
 }
 
-/** Fields of a request that entries have whatever is asked for. */
+/** Fields of a request that entries contain in any configuration. */
 export const capturedForEntries = ["referer", "x-envoy-original-path"];
 
-/** Longer texts are cut: entries wait in memory. */
+/** Longer texts are cut, because entries wait in memory. */
 const maxTextChars = 4096;
 const msPerSecond = 1000;
 const nanosPerMs = 1_000_000;
 
 const batchFields = { http: 2, tcp: 3 } as const;
 
-/** Writes batches of entries as StreamAccessLogsMessage, each with the sender. */
+/** Encodes batches of entries as StreamAccessLogsMessage, each with the sender. */
 export function serviceLogs(kind: "http" | "tcp", logName: string, node: TracedNode): EncodeBatch<ServiceLogEntry> {
   const identifier = message((writer) => {
     submessage(writer, 1, (inner) => text(text(inner, 1, node.id), 2, node.service));
     text(writer, 2, logName);
   });
-  // Bytes around a batch's entries: a tag and a length for each.
+  // The bytes around a batch's entries, with a tag and a length for each.
   const overheadBytes = 64 + identifier.length;
   return (items) => {
     let [taken, bytes] = [0, overheadBytes];
@@ -164,7 +165,7 @@ function writeResponse(
   text(writer, 6, record.details);
 }
 
-/** Of ResponseFlags. */
+/** Field numbers of ResponseFlags. */
 const flagFields: Readonly<Partial<Record<ResponseFlag, number>>> = {
   [responseFlags.noHealthyUpstream]: 2,
   [responseFlags.upstreamRequestTimeout]: 3,
@@ -189,7 +190,7 @@ const flagFields: Readonly<Partial<Record<ResponseFlag, number>>> = {
 const unauthorizedField = 13;
 
 function writeFlag(writer: BinaryWriter, field: number): void {
-  // This flag is the only one with a detail, which says that an external authorization service refused the request.
+  // Only this flag has a detail: an external authorization service refused the request.
   if (field === unauthorizedField) submessage(writer, field, (details) => number(details, 1, 1));
   else writer.uint32(field << 3).bool(true);
 }

@@ -8,7 +8,7 @@ import type { TracedNode } from "./traced-node.ts";
 /** A tag that the configuration adds. */
 export interface CustomSpanTag {
   readonly name: string;
-  /** Undefined or empty: the span does not have it. */
+  /** Undefined or empty: the span lacks the tag. */
   readonly valueOf: (record: ExchangeRecord, capture: CaptureIndex) => string | undefined;
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
@@ -21,7 +21,7 @@ export interface TagContext {
   readonly node: TracedNode;
 }
 
-/** The name of the operation: the client's, the route's, else one by the side of the proxy. */
+/** The name of the operation: the client's, or the route's, or else one by the proxy's side. */
 export function operationOf(
   record: ExchangeRecord,
   { operationGiven }: Pick<RequestTrace, "operationGiven">,
@@ -76,7 +76,10 @@ export function upstreamTags(context: TagContext): ReadonlyMap<string, string> {
 }
 
 const serverError = 500;
-/** gRPC statuses that are the server's fault: unknown, deadline exceeded, resource exhausted, unimplemented, internal, unavailable, data loss. */
+/**
+ * gRPC statuses that are the server's fault: unknown, deadline exceeded, resource exhausted, unimplemented, internal,
+ * unavailable, data loss.
+ */
 const grpcServerErrors = new Set(["2", "4", "8", "12", "13", "14", "15"]);
 
 function addCommon(tags: Map<string, string>, { record, capture, customTags }: TagContext): void {

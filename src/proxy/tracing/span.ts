@@ -1,6 +1,6 @@
 /** A unit of work of this proxy, as collectors receive it. */
 export interface Span {
-  /** 32 digits in hexadecimal; 16 where a tracer asks for short ones. */
+  /** 32 hexadecimal digits, or 16 if the tracer asks for short ids. */
   readonly traceId: string;
   /** 16 digits. */
   readonly spanId: string;

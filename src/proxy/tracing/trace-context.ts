@@ -19,8 +19,8 @@ const sampledBit = 1;
 const longTraceIdDigits = 32;
 
 /**
- * The context of a request, in the first of the forms that it has. `none` if it has none, or an unreadable one. A
- * decision without ids (`b3: 0`) is returned as such.
+ * The context of a request in the first format that it uses. `none` if it has none, or an unreadable one. A decision
+ * without ids (`b3: 0`) is returned as such.
  */
 export function readContext(
   head: MessageHead,
@@ -79,7 +79,7 @@ export interface OwnContext {
   readonly sampled: boolean;
 }
 
-/** The fields of a context as lines of a head. */
+/** The fields of a context as header lines. */
 export function contextLines(
   { traceId, spanId, parentSpanId, sampled }: OwnContext,
   formats: readonly TraceFormat[],
@@ -110,11 +110,11 @@ const fill = (bytes: Uint8Array): void => {
   randomFillSync(bytes);
 };
 
-/** 32 digits in hexadecimal. */
+/** 32 hexadecimal digits. */
 export const randomTraceId = randomTexts("x".repeat(longTraceIdDigits), fill);
-/** 16 digits: of a span, or of a trace where ids are short. */
+/** 16 digits: the id of a span, or a short id of a trace. */
 export const randomSpanId = randomTexts("x".repeat(16), fill);
-/** The field of a new trace that is not kept, as a line of a head. */
+/** The header line of a new trace that is not kept. */
 export const unkeptTraceParent = randomTexts(
   `traceparent: 00-${"x".repeat(longTraceIdDigits)}-${"x".repeat(16)}-00\r\n`,
   fill,
