@@ -1,4 +1,5 @@
 import type * as Cel from "@bufbuild/cel";
+import { hasLoop } from "../../base/cel/index.ts";
 import { loadPackage } from "../../base/index.ts";
 
 /** The syntax error of an expression for Envoy. Undefined if it can be parsed. Names in it are not checked. */
@@ -7,8 +8,10 @@ export function celFault(expression: string): string | undefined {
   if (/\bhas\s*\([^()]*\]\s*\)/.test(expression))
     return `must give has() a field, such as has(request.headers.x), got "${expression}"; for other keys write "'x' in request.headers"`;
   try {
-    loadPackage<typeof Cel>("@bufbuild/cel").parse(expression);
-    return undefined;
+    const { expr } = loadPackage<typeof Cel>("@bufbuild/cel").parse(expression);
+    return hasLoop(expr)
+      ? `must have no loop (all, exists, exists_one, filter, map), got "${expression}": Envoy refuses them`
+      : undefined;
   } catch (error) {
     const [reason = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
     return `must be a CEL expression, such as "response.code >= 400", got "${expression}" (${reason})`;

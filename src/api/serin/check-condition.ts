@@ -1,20 +1,19 @@
-import type * as Cel from "@bufbuild/cel";
+import { MeteredCel, type CelLibrary, type MeteredProgram } from "../../base/cel/index.ts";
 import { loadPackage, nearestName } from "../../base/index.ts";
 
 /** The variables of a condition. */
 export const conditionVariables = ["result", "baseline", "canary", "stable"] as const;
 export type ConditionBindings = Readonly<Record<(typeof conditionVariables)[number], unknown>>;
 
-type Program = (bindings: Readonly<Record<string, unknown>>) => unknown;
-
 interface Compiled {
-  readonly program?: Program;
+  readonly program?: MeteredProgram;
   readonly problem?: string;
 }
 
 /** The maximum number of cached compiled expressions. */
 const maxPrograms = 256;
 const programs = new Map<string, Compiled>();
+let evaluator: MeteredCel | undefined;
 
 /** The fault of a CEL expression over {@link conditionVariables}. Undefined if it is valid. */
 export function conditionProblem(expression: string): string | undefined {
@@ -32,7 +31,7 @@ export function evaluateCondition(
   if (program === undefined) return { problem: problem ?? "it is no CEL" };
   const values = Object.fromEntries(conditionVariables.map((name) => [name, bindings[name] ?? null]));
   try {
-    const result = program(values);
+    const { value: result } = program(values);
     if (typeof result === "boolean") return result;
     return { problem: result instanceof Error ? result.message : `it gave ${typeof result}, not true or false` };
   } catch (error) {
@@ -50,10 +49,9 @@ function compile(expression: string): Compiled {
 }
 
 function compileNew(expression: string): Compiled {
-  const cel = loadPackage<typeof Cel>("@bufbuild/cel");
+  evaluator ??= loadEvaluator();
   try {
-    const parsed = cel.parse(expression);
-    const unknown = unknownNames(parsed.expr, new Set<string>(conditionVariables));
+    const unknown = unknownNames(evaluator.library.parse(expression).expr, new Set<string>(conditionVariables));
     const [first] = unknown;
     if (first !== undefined) {
       const near = nearestName(first, new Set<string>(conditionVariables));
@@ -61,12 +59,16 @@ function compileNew(expression: string): Compiled {
         problem: `names ${first}, which is none of ${conditionVariables.join(", ")}${near === undefined ? "" : `; did you mean ${near}?`}`,
       };
     }
-    const { DYN } = cel.CelScalar;
-    const environment = cel.celEnv({ variables: Object.fromEntries(conditionVariables.map((name) => [name, DYN])) });
-    return { program: cel.plan(environment, parsed) as unknown as Program };
+    return { program: evaluator.compile(expression) };
   } catch (error) {
     return { problem: `is no CEL expression: ${error instanceof Error ? error.message : String(error)}` };
   }
+}
+
+function loadEvaluator(): MeteredCel {
+  const library = loadPackage<CelLibrary>("@bufbuild/cel");
+  const { DYN } = library.CelScalar;
+  return new MeteredCel(library, { variables: Object.fromEntries(conditionVariables.map((name) => [name, DYN])) });
 }
 
 /** Names of CEL types, which are also values. */

@@ -153,6 +153,15 @@ test("a condition sees what was measured; a comparison with nothing is a problem
   );
 });
 
+test("a condition that loops without end is a problem, and the engine goes on", () => {
+  const ten = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]";
+  const nested = "abcdefgh".split("").reduce((inner, name) => `${ten}.all(${name}, ${inner})`, "true");
+  const bindings = { result: 1, baseline: 1, canary: 1, stable: 1 };
+  assert.deepEqual(evaluateCondition(`${nested} || true`, bindings), {
+    problem: "operation cancelled: actual cost limit exceeded",
+  });
+});
+
 test("names between braces are replaced, and those without a value are reported", () => {
   const side = { service: "shop", namespace: "a", workload: "", revision: "" };
   const values: TemplateValues = { canary: side, stable: { ...side, namespace: "b" }, window: "30s" };

@@ -1,35 +1,38 @@
-import type * as Cel from "@bufbuild/cel";
+import { MeteredCel, type CelLibrary, type MeteredProgram } from "../../base/cel/index.ts";
 import type { AdmissionRequest } from "./request.ts";
 import type { Webhook } from "./webhook-configurations.ts";
 
-type CelModule = typeof Cel;
-type Program = (bindings: Readonly<Record<string, unknown>>) => unknown;
-
 /** Above this number of expressions, the cache is cleared. */
 const maximumPrograms = 256;
+/** What all conditions of one webhook may cost, as in Kubernetes. */
+const maxCost = 2_500_000;
+const outOfBudget = "validation failed due to running out of cost budget, no further validation rules will be run";
 
 /**
  * Evaluates webhooks' `matchConditions`, which are CEL over `object`, `oldObject` and `request`. Loads the evaluator on
  * first use.
  */
 export class MatchConditions {
-  readonly #programs = new Map<string, Program>();
-  #module: Promise<CelModule> | undefined;
+  readonly #programs = new Map<string, MeteredProgram>();
+  #cel: Promise<MeteredCel> | undefined;
 
   /** Whether all conditions hold. Throws if a condition cannot be evaluated and no other one is false. */
   async hold(webhook: Webhook, request: AdmissionRequest, admission: unknown): Promise<boolean> {
     const conditions = webhook.matchConditions ?? [];
     if (conditions.length === 0) return true;
-    this.#module ??= import("@bufbuild/cel");
-    const cel = await this.#module;
+    this.#cel ??= load();
+    const cel = await this.#cel;
     const bindings = {
       object: request.object ?? null,
       oldObject: request.oldObject ?? null,
       request: admission,
     } as Readonly<Record<string, unknown>>;
     let fault: Error | undefined;
+    let left = maxCost;
     for (const { name, expression } of conditions) {
-      const result = this.#evaluate(cel, expression, bindings);
+      const { value: result, cost } = this.#evaluate(cel, expression, bindings);
+      left -= cost;
+      if (left < 0) throw new Error(`matchCondition "${name}" of webhook "${webhook.name}": ${outOfBudget}`);
       if (result === false) return false;
       if (result !== true)
         fault ??= new Error(
@@ -40,20 +43,28 @@ export class MatchConditions {
     return true;
   }
 
-  #evaluate(cel: CelModule, expression: string, bindings: Readonly<Record<string, unknown>>): boolean | Error {
+  #evaluate(
+    cel: MeteredCel,
+    expression: string,
+    bindings: Readonly<Record<string, unknown>>,
+  ): { readonly value: boolean | Error; readonly cost: number } {
     try {
       let program = this.#programs.get(expression);
       if (program === undefined) {
         if (this.#programs.size >= maximumPrograms) this.#programs.clear();
-        const { DYN } = cel.CelScalar;
-        const environment = cel.celEnv({ variables: { object: DYN, oldObject: DYN, request: DYN } });
-        program = cel.plan(environment, cel.parse(expression)) as unknown as Program;
+        program = cel.compile(expression);
         this.#programs.set(expression, program);
       }
-      const result = program(bindings);
-      return typeof result === "boolean" || result instanceof Error ? result : new Error("another type");
+      const { value, cost } = program(bindings);
+      return { value: typeof value === "boolean" || value instanceof Error ? value : new Error("another type"), cost };
     } catch (error) {
-      return error instanceof Error ? error : new Error(String(error));
+      return { value: error instanceof Error ? error : new Error(String(error)), cost: 0 };
     }
   }
+}
+
+async function load(): Promise<MeteredCel> {
+  const library: CelLibrary = await import("@bufbuild/cel");
+  const { DYN } = library.CelScalar;
+  return new MeteredCel(library, { variables: { object: DYN, oldObject: DYN, request: DYN } });
 }

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { DurationSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type * as Cel from "@bufbuild/cel";
+import { hasLoop } from "../../base/cel/index.ts";
 import { loadPackage } from "../../base/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters } from "../http/response-flags.ts";
@@ -41,7 +42,10 @@ export function compileRecordExpression(text: string, refuse: (problem: string) 
     const environment = cel.celEnv({
       variables: Object.fromEntries(variables.map((name) => [name, cel.CelScalar.DYN])),
     });
-    program = cel.plan(environment, cel.parse(text)) as unknown as Program;
+    const parsed = cel.parse(text);
+    // As in Envoy: without loops an expression costs no more than its length allows.
+    if (hasLoop(parsed.expr)) throw new Error("loops (all, exists, exists_one, filter, map) are not supported");
+    program = cel.plan(environment, parsed) as unknown as Program;
   } catch (error) {
     throw refuse(error instanceof Error ? error.message : String(error));
   }

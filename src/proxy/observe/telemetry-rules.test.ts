@@ -143,6 +143,7 @@ test("a log takes what its expression holds for; one that nothing here can write
     [true, false, true, false, true],
   );
   assert.throws(() => wants("response.code >"), /the expression "response.code >"/);
+  assert.throws(() => wants("[1, 2].all(x, x > 0)"), /loops .* are not supported/);
   assert.equal(compileAccessLogs([filtered("true")], "l", notes)[0]?.format.line(record, capture), "/a");
   const wasm = create(AccessLogSchema, {
     name: "plugin",

@@ -1,15 +1,21 @@
 import { createHash } from "node:crypto";
+import { costExceeded, type MeteredProgram } from "../../../base/cel/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors, omitted } from "../field-error.ts";
 import { readKnownRules } from "../generated-data.ts";
-import { childPath, isObject, jsonEqual, type JsonObject } from "../json.ts";
-import { loadCel, type Cel, type CelProgram } from "./cel/library.ts";
+import { canonicalJson, childPath, isObject, jsonEqual, type JsonObject } from "../json.ts";
+import { loadCel, type Cel } from "./cel/library.ts";
 import { CelValues } from "./cel/values.ts";
 import { propertySchema, type StructuralSchema, type ValidationRule } from "./structural-schema.ts";
 
-/** The bounds of one validation. CEL has no endless loops, but nested loops over long lists are slow. */
-const maxEvaluations = 100_000;
+/** What all rules of one object may cost, as in Kubernetes. */
+const maxCost = 10_000_000;
+/** Values are converted for each evaluation, which Kubernetes does not charge. */
+const evaluationCost = 100;
 const maxMilliseconds = 2_000;
+/** A longer message of an expression is not shown, as in Kubernetes. */
+const maxMessageCharacters = 5 * 1024;
+const outOfBudget = "validation failed due to running out of cost budget, no further validation rules will be run";
 
 /** The CPU time of this thread, so that a busy machine does not make an object exceed the bound. */
 function ownCpuTimeMs(): number {
@@ -19,13 +25,14 @@ function ownCpuTimeMs(): number {
 
 interface CompiledRule {
   readonly rule: ValidationRule;
-  readonly program: CelProgram;
-  readonly message: CelProgram | undefined;
+  readonly program: MeteredProgram;
+  readonly message: MeteredProgram | undefined;
   readonly usesOldSelf: boolean;
 }
 
 interface Budget {
-  evaluations: number;
+  /** Negative once a rule exceeded it, after which no rule runs. */
+  cost: number;
   readonly deadline: number;
 }
 
@@ -153,7 +160,7 @@ class RuleWalk {
     this.#containsRules = containsRules;
     this.#now = now;
     this.#values = new CelValues(cel.library);
-    this.#budget = { evaluations: maxEvaluations, deadline: now() + maxMilliseconds };
+    this.#budget = { cost: maxCost, deadline: now() + maxMilliseconds };
   }
 
   run(schema: StructuralSchema, object: JsonObject, old: JsonObject | undefined): FieldError[] {
@@ -173,14 +180,9 @@ class RuleWalk {
     const { items } = schema;
     if (items === undefined) return;
     const keys = schema["x-kubernetes-list-type"] === "map" ? (schema["x-kubernetes-list-map-keys"] ?? []) : [];
+    const before = keys.length > 0 && Array.isArray(old) ? new ItemsByKeys(keys, old) : undefined;
     for (const [index, item] of value.entries())
-      this.#visit(
-        items,
-        item,
-        keys.length === 0 ? undefined : correlated(keys, item, old),
-        childPath(path, index),
-        false,
-      );
+      this.#visit(items, item, before?.withKeysOf(item), childPath(path, index), false);
   }
 
   #visitFields(schema: StructuralSchema, value: JsonObject, old: unknown, path: string): void {
@@ -204,45 +206,64 @@ class RuleWalk {
     const { rule, program, usesOldSelf } = compiled;
     if (usesOldSelf && old === undefined) return;
     if (!usesOldSelf && old !== undefined && jsonEqual(old, value)) return;
-    if (this.#budget.evaluations-- <= 0 || this.#now() > this.#budget.deadline) {
-      if (this.#budget.evaluations >= -1)
-        this.#errors.push(
-          fieldErrors.invalid(
-            path,
-            schema.type ?? "",
-            "validation failed due to running out of cost budget, no further validation rules will be run",
-          ),
-        );
-      this.#budget.evaluations = -2;
-      return;
-    }
+    if (this.#budget.cost < 0) return;
+    const text = rule.message?.trim() ?? rule.rule.trim();
     const bindings = {
       self: this.#values.convert(schema, value, root),
       oldSelf: old === undefined ? null : this.#values.convert(schema, old, root),
     };
-    const result = program(bindings);
+    const { value: result, cost } = program(bindings);
+    this.#budget.cost -= cost + evaluationCost;
+    if (this.#cel.library.isCelError(result) && result.message === costExceeded)
+      return this.#stop(
+        path,
+        schema,
+        `'${costExceeded}': no further validation rules will be run due to call cost exceeds limit for rule: ${text}`,
+      );
+    if (this.#budget.cost < 0 || this.#now() > this.#budget.deadline) return this.#stop(path, schema, outOfBudget);
     if (result === true) return;
     if (this.#cel.library.isCelError(result)) {
-      this.#errors.push(
-        fieldErrors.invalid(path, schema.type ?? "", `${result.message} evaluating rule: ${rule.message ?? rule.rule}`),
-      );
+      this.#errors.push(fieldErrors.invalid(path, schema.type ?? "", `${result.message} evaluating rule: ${text}`));
       return;
     }
     this.#errors.push(failure(schema, rule, this.#message(compiled, bindings), value, path));
+    if (this.#budget.cost < 0)
+      this.#stop(path, schema, `messageExpression evaluation ${outOfBudget.slice("validation ".length)}`);
   }
 
-  #message(compiled: CompiledRule, bindings: Parameters<CelProgram>[0]): string {
+  /** No further rule runs. */
+  #stop(path: string, schema: StructuralSchema, reason: string): void {
+    this.#errors.push(fieldErrors.invalid(path, schema.type ?? "", reason));
+    this.#budget.cost = -1;
+  }
+
+  #message(compiled: CompiledRule, bindings: Parameters<MeteredProgram>[0]): string {
     const { rule, message } = compiled;
-    const text = message?.(bindings);
-    if (typeof text === "string" && text.trim() !== "") return text;
+    const evaluation = message?.(bindings);
+    this.#budget.cost -= evaluation?.cost ?? 0;
+    const text = typeof evaluation?.value === "string" ? evaluation.value.trim() : "";
+    if (text !== "" && text.length <= maxMessageCharacters) return text;
     return rule.message ?? `failed rule: ${rule.rule.trim()}`;
   }
 }
 
-/** The item of the old list with the same keys. */
-function correlated(keys: readonly string[], item: unknown, old: unknown): unknown {
-  if (!Array.isArray(old) || !isObject(item)) return undefined;
-  return old.find((each) => isObject(each) && keys.every((key) => jsonEqual(each[key], item[key])));
+/** The items of an old list, found by the keys of new ones. */
+class ItemsByKeys {
+  readonly #keys: readonly string[];
+  readonly #items = new Map<string, unknown>();
+
+  constructor(keys: readonly string[], list: readonly unknown[]) {
+    this.#keys = keys;
+    for (const item of list.toReversed()) if (isObject(item)) this.#items.set(this.#keyOf(item), item);
+  }
+
+  withKeysOf(item: unknown): unknown {
+    return isObject(item) ? this.#items.get(this.#keyOf(item)) : undefined;
+  }
+
+  #keyOf(item: JsonObject): string {
+    return canonicalJson(this.#keys.map((key) => item[key]));
+  }
 }
 
 function failure(

@@ -1,16 +1,14 @@
 import { createRequire } from "node:module";
 import type * as CelExtensions from "@bufbuild/cel/ext";
+import { MeteredCel, type CelLibrary, type MeteredProgram } from "../../../../base/cel/index.ts";
 import { compilePattern } from "../formats.ts";
-import type { CelLibrary } from "./cel-library.ts";
 import { kubernetesFunctions } from "./kubernetes-functions.ts";
 
 export interface Cel {
   readonly library: CelLibrary;
   /** Compiles an expression over `self` and `oldSelf`. Throws an Error for invalid CEL. */
-  readonly compile: (expression: string) => CelProgram;
+  readonly compile: (expression: string) => MeteredProgram;
 }
-
-export type CelProgram = (bindings: { readonly self: unknown; readonly oldSelf: unknown }) => unknown;
 
 /** The maximum number of cached programs. A thousand rules of Gateway API and Istio have only 134 different ones. */
 const maxPrograms = 2048;
@@ -26,7 +24,7 @@ function load(): Cel {
   const require = createRequire(import.meta.url);
   const library = require("@bufbuild/cel") as CelLibrary;
   const { strings } = require("@bufbuild/cel/ext") as typeof CelExtensions;
-  const environment = library.celEnv({
+  const cel = new MeteredCel(library, {
     variables: { self: library.CelScalar.DYN, oldSelf: library.CelScalar.DYN },
     funcs: [...strings, ...kubernetesFunctions(library)],
     re2: {
@@ -37,12 +35,12 @@ function load(): Cel {
       },
     },
   });
-  const programs = new Map<string, CelProgram>();
-  const compile = (expression: string): CelProgram => {
+  const programs = new Map<string, MeteredProgram>();
+  const compile = (expression: string): MeteredProgram => {
     let program = programs.get(expression);
     if (program === undefined) {
       if (programs.size >= maxPrograms) programs.clear();
-      program = library.plan(environment, library.parse(expression)) as CelProgram;
+      program = cel.compile(expression);
       programs.set(expression, program);
     }
     return program;

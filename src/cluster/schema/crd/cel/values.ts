@@ -1,7 +1,7 @@
 import type { CelInput } from "@bufbuild/cel";
+import type { CelLibrary } from "../../../../base/cel/index.ts";
 import { isObject, type JsonObject } from "../../json.ts";
 import { propertySchema, schemaOfRest, type StructuralSchema } from "../structural-schema.ts";
-import type { CelLibrary } from "./cel-library.ts";
 
 const keywords = new Set([
   "true",

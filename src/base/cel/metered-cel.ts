@@ -1,0 +1,137 @@
+import type { CelEnv, CelInput, CelList, CelValue } from "@bufbuild/cel";
+import { callCost, traversalFactor, ValueSizes, type CelLibrary } from "./call-cost.ts";
+import { loopFunctions, meterLoops } from "./meter-loops.ts";
+
+/** What one evaluation may cost, as in Kubernetes. */
+export const perCallLimit = 1_000_000;
+export const costExceeded = "operation cancelled: actual cost limit exceeded";
+
+/** A unit takes about as long as in Kubernetes. A second is far more than all of {@link perCallLimit}. */
+const maxCallMs = 1000;
+const callsPerLookAtTheClock = 100;
+
+/** The CPU time of this thread, so that a busy machine does not make an evaluation exceed its bound. */
+function ownCpuTimeMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
+type CelEnvOptions = NonNullable<Parameters<CelLibrary["celEnv"]>[0]>;
+
+export interface CelEvaluation {
+  /** A CelError for an expression that has no value. */
+  readonly value: unknown;
+  readonly cost: number;
+}
+
+export type MeteredProgram = (bindings: Readonly<Record<string, unknown>>) => CelEvaluation;
+
+interface Callable {
+  call(id: number, target: CelValue | undefined, operands: readonly CelValue[]): unknown;
+}
+
+/**
+ * Evaluates CEL within a bound. The evaluator itself has none: nested loops over lists, and loops over constant lists,
+ * take time without end. Each call and each turn of a loop is charged as in Kubernetes; what exceeds the limit has no
+ * value, whatever operator surrounds it.
+ */
+export class MeteredCel {
+  readonly library: CelLibrary;
+  readonly #environment: CelEnv;
+  readonly #now: () => number;
+  readonly #sizes: ValueSizes;
+  /** The arrays of lists that a loop makes. */
+  readonly #arrays = new WeakMap<CelList, CelInput[]>();
+  #spent = 0;
+  #calls = 0;
+  #deadline = 0;
+
+  constructor(library: CelLibrary, options: CelEnvOptions, now: () => number = ownCpuTimeMs) {
+    this.library = library;
+    this.#now = now;
+    this.#sizes = new ValueSizes(library);
+    const environment = library.celEnv(options);
+    const { funcs } = environment;
+    const find = (name: string): Callable | undefined =>
+      this.#loopFunction(name) ?? this.#metered(name, funcs.find(name));
+    this.#environment = Object.create(environment, { funcs: { value: { find } } }) as CelEnv;
+  }
+
+  /** Throws an Error for invalid CEL. */
+  compile(expression: string): MeteredProgram {
+    const parsed = this.library.parse(expression);
+    const baseCost = meterLoops(parsed.expr);
+    const plan = this.library.plan(this.#environment, parsed) as unknown as (bindings: unknown) => unknown;
+    return (bindings) => {
+      this.#spent = baseCost;
+      this.#calls = 0;
+      this.#deadline = this.#now() + maxCallMs;
+      const value = plan(bindings);
+      return { value, cost: this.#spent };
+    };
+  }
+
+  /** The error unwinds the whole evaluation: no `||` hides it. */
+  #charge(cost: number): void {
+    this.#spent += cost;
+    this.#calls += 1;
+    if (this.#calls % callsPerLookAtTheClock === 0 && this.#now() > this.#deadline)
+      this.#spent = Math.max(this.#spent, perCallLimit + 1);
+    if (this.#spent > perCallLimit) throw new Error(costExceeded);
+  }
+
+  #metered(name: string, callable: Callable | undefined): Callable | undefined {
+    if (callable === undefined) return undefined;
+    return {
+      call: (id, target, operands) => {
+        const all = target === undefined ? operands : [target, ...operands];
+        this.#charge(callCost(name, all, this.#sizes));
+        return name === "_+_"
+          ? (this.#concatenated(all) ?? callable.call(id, target, operands))
+          : callable.call(id, target, operands);
+      },
+    };
+  }
+
+  /** The evaluator chains lists, and reads a chain of n in time of n². */
+  #concatenated([left, right]: readonly CelValue[]): CelList | undefined {
+    const { isCelList, celList } = this.library;
+    return isCelList(left) && isCelList(right) ? celList([...left, ...right]) : undefined;
+  }
+
+  /** What {@link meterLoops} writes into expressions. */
+  #loopFunction(name: string): Callable | undefined {
+    switch (name) {
+      case loopFunctions.range:
+        return {
+          call: (_id, _target, [range]) => {
+            this.#charge(Math.floor(this.#sizes.items(range) * traversalFactor));
+            return range;
+          },
+        };
+      case loopFunctions.turn:
+        return {
+          call: (_id, _target, [condition, cost]) => {
+            this.#charge(Number(cost));
+            return condition;
+          },
+        };
+      case loopFunctions.append:
+        return { call: (id, _target, [list, more]) => this.#append(id, list, more) };
+      default:
+        return undefined;
+    }
+  }
+
+  /** Only the loop knows its accumulator, so that nobody sees the list grow. */
+  #append(id: number, list: CelValue | undefined, more: CelValue | undefined): unknown {
+    const { isCelList, celList, celError } = this.library;
+    if (!isCelList(list) || !isCelList(more)) return celError("no such overload: _+_", id);
+    this.#charge(1);
+    const array = this.#arrays.get(list) ?? [...list];
+    array.push(...more);
+    const longer = celList(array);
+    this.#arrays.set(longer, array);
+    return longer;
+  }
+}

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MatchConditions } from "./match-conditions.ts";
+
+const hold = async (items: number, ...expressions: readonly string[]): Promise<boolean> =>
+  await new MatchConditions().hold(
+    {
+      name: "a.b.c",
+      matchConditions: expressions.map((expression, index) => ({ name: `c${index}`, expression })),
+    } as never,
+    { object: { l: Array.from({ length: items }, (_, index) => index) } } as never,
+    { operation: "CREATE" },
+  );
+const square = "object.l.all(x, object.l.exists(y, y == x))";
+
+test("a condition costs no more than Kubernetes allows, whatever object is sent", async () => {
+  assert.equal(await hold(50, square, "request.operation == 'CREATE'"), true);
+  await assert.rejects(hold(2000, square), /"c0" of webhook "a\.b\.c".*actual cost limit exceeded/);
+  await assert.rejects(hold(2000, `${square} || true`), /actual cost limit exceeded/);
+});
+
+test("all conditions of a webhook share a budget", async () => {
+  const many = Array.from({ length: 8 }, (_, index) => `${square} && ${index} >= 0`);
+  await assert.rejects(hold(400, ...many), /"c\d" of webhook "a\.b\.c": .*running out of cost budget/);
+});
