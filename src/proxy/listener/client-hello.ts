@@ -8,6 +8,7 @@ export type ClientHello =
 export const maxClientHelloBytes = 16_384;
 
 const recordHeaderBytes = 5;
+const messageHeaderBytes = 4;
 const handshakeRecord = 22;
 const clientHelloMessage = 1;
 const serverNameExtension = 0;
@@ -24,24 +25,33 @@ export function parseClientHello(bytes: Buffer): ClientHello {
   if (bytes[0] !== handshakeRecord || (bytes.length > 1 && bytes[1] !== 3)) return notTls;
   const message = handshakeBytes(bytes);
   if (message === "bad") return notTls;
-  if (message.length < 4) return message.length > 0 && message[0] !== clientHelloMessage ? notTls : incomplete;
+  if (message.length < messageHeaderBytes) return message.length > 0 && message[0] !== clientHelloMessage ? notTls : incomplete;
   if (message[0] !== clientHelloMessage) return notTls;
   const length = message.readUIntBE(1, 3);
   if (length > maxClientHelloBytes) return notTls;
-  if (message.length < 4 + length) return bytes.length >= maxClientHelloBytes ? notTls : incomplete;
-  return readBody(new Reader(message.subarray(4, 4 + length)));
+  if (message.length < messageHeaderBytes + length) return bytes.length >= maxClientHelloBytes ? notTls : incomplete;
+  return readBody(new Reader(message.subarray(messageHeaderBytes, messageHeaderBytes + length)));
 }
 
-/** The handshake bytes of the records so far. The last record may be incomplete. */
+/**
+ * The handshake bytes of the records so far. The last record may be incomplete. Records behind the first message are not
+ * read, so that the result does not depend on how much has come.
+ */
 function handshakeBytes(bytes: Buffer): Buffer | "bad" {
   const parts: Buffer[] = [];
   let at = 0;
-  while (at + recordHeaderBytes <= bytes.length) {
+  let held = 0;
+  let wanted = maxClientHelloBytes;
+  while (held < wanted && at + recordHeaderBytes <= bytes.length) {
     if (bytes[at] !== handshakeRecord) return at === 0 ? "bad" : Buffer.concat(parts);
     const length = bytes.readUInt16BE(at + 3);
     if (length === 0 || length > maxClientHelloBytes) return "bad";
-    parts.push(bytes.subarray(at + recordHeaderBytes, at + recordHeaderBytes + length));
+    const part = bytes.subarray(at + recordHeaderBytes, at + recordHeaderBytes + length);
+    parts.push(part);
     at += recordHeaderBytes + length;
+    held += part.length;
+    if (held >= messageHeaderBytes && wanted === maxClientHelloBytes)
+      wanted = messageHeaderBytes + Buffer.concat(parts).readUIntBE(1, 3);
   }
   return parts.length === 1 ? (parts[0] ?? Buffer.alloc(0)) : Buffer.concat(parts);
 }
