@@ -1,4 +1,5 @@
 // Fuzzes one target in a thread of its own, so that a target that never ends can be ended.
+import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { parentPort, workerData } from "node:worker_threads";
@@ -41,6 +42,8 @@ const maxKept = 80;
 const maxKeptBytes = 1024;
 const shrinkTries = 500;
 const entryBytes = 400;
+/** What is garbage is given back between turns of the event loop alone. */
+const executionsPerTurn = 256;
 
 const order = workerData as FuzzOrder;
 const executions = new Int32Array(order.beat, 0, 2);
@@ -73,16 +76,18 @@ class Fuzzer {
     let heapBytes = 0;
     for (const input of first) await this.#try(input);
     for (let now = start; now < start + durationMs; now = performance.now()) {
-      if (heapBytes === 0 && now > middle) heapBytes = usedBytes() - this.#heldBytes;
+      if (heapBytes === 0 && now > middle) heapBytes = (await usedBytes()) - this.#heldBytes;
+      if ((executions[0] ?? 0) % executionsPerTurn === 0) await eventLoopTurn();
       const base = this.#inputs[this.#pick()] ?? Buffer.alloc(0);
       await this.#try(this.#mutator.mutate(base, this.#inputs));
     }
+    const grownBytes = (await usedBytes()) - this.#heldBytes - heapBytes;
     return {
       executions: executions[0] ?? 0,
       reached: this.#coverage.reached,
       blocks: this.#coverage.blocks,
       findings: [...this.#findings.values()],
-      grownBytes: usedBytes() - this.#heldBytes - heapBytes,
+      grownBytes,
       corpus: this.#kept().map((input) => input.toString("latin1")),
     };
   }
@@ -185,8 +190,11 @@ process.on("unhandledRejection", (error) => (escaped = error));
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
 
-function usedBytes(): number {
-  collectGarbage();
+async function usedBytes(): Promise<number> {
+  for (let count = 0; count < 2; count += 1) {
+    collectGarbage();
+    await eventLoopTurn();
+  }
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
