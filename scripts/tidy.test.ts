@@ -183,7 +183,7 @@ test("every part has one door, or one a folder", () => {
 });
 
 const dashboardBound = {
-  modules: 387,
+  modules: 389,
   never: [
     "src/cluster/",
     "src/controlplane/",
@@ -286,7 +286,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // seven for authors and their rights, which every round asks about, six for the thread that reviews strangers' objects, four bound conditions' CEL; what
   // signs, plans an installation or evaluates is loaded with its first use.
   rollout: {
-    modules: 339,
+    modules: 340,
     never: [
       "src/cluster/",
       "src/controlplane/",

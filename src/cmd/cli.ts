@@ -5,7 +5,7 @@ import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { CommanderError } from "commander";
-import { createLogger, envString, messageOf, systemClock } from "../base/index.ts";
+import { createLogger, messageOf, systemClock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { CommandEnd, createProgram, type CliContext, type ConnectionFlags } from "../cli/index.ts";
 import type { DashboardReader } from "../dashboard/read/index.ts";
@@ -132,13 +132,13 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       });
     },
     previewUpgrade: async (flags, upgrade) => {
-      const { defaultHub } = await import("../api/images/index.ts");
+      const { imagesOf } = await import("../api/images/index.ts");
       const { previewUpgrade } = await import("../rollout/index.ts");
       return await previewUpgrade({
         client: await context.connect(flags),
         clock: systemClock,
         log: createLogger({ scope: "plan", level: "error" }),
-        image: { hub: envString(env, "HUB", defaultHub), tag: envString(env, "TAG", release.version) },
+        image: imagesOf(env, release.version),
         upgrade,
         signal: shutdown.drain,
       });

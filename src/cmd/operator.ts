@@ -10,11 +10,10 @@ import {
   nodeHttp,
   systemClock,
   userError,
-  type Environment,
   type Logger,
 } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { defaultHub } from "../api/images/index.ts";
+import { imagesOf } from "../api/images/index.ts";
 import {
   createKubeClient,
   LeaderElection,
@@ -24,7 +23,7 @@ import {
   type KubeClient,
 } from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
-import type { Release, RoleContext } from "./role.ts";
+import type { RoleContext } from "./role.ts";
 
 /** `serin operator init` and the like are verbs of the command line; flags make it a process. */
 export async function run(context: RoleContext): Promise<number> {
@@ -67,11 +66,6 @@ async function readDefinitions(root: string, name: string): Promise<UntypedObjec
 
 const readyTimeoutMs = 300_000;
 
-/** Where the images are of installations that name none. */
-function imagesOf(env: Environment, release: Release): { readonly hub: string; readonly tag: string } {
-  return { hub: envString(env, "HUB", defaultHub), tag: envString(env, "TAG", release.version) };
-}
-
 async function runIstioOperator(client: KubeClient, { env, log, shutdown, release }: RoleContext): Promise<void> {
   const { IstioOperatorController } = await import("../operator/index.ts");
   const identity = envString(env, "POD_NAME", `istio-operator-${process.pid}`);
@@ -83,7 +77,7 @@ async function runIstioOperator(client: KubeClient, { env, log, shutdown, releas
       .map((name) => name.trim())
       .filter((name) => name !== ""),
     revision: envString(env, "REVISION", ""),
-    defaults: imagesOf(env, release),
+    defaults: imagesOf(env, release.version),
     customResources: async () => ({
       istio: await readDefinitions(release.root, "istio"),
       rollout: await readDefinitions(release.root, "rollout"),
@@ -125,7 +119,7 @@ async function runBanzaiOperator(
   const operator = new BanzaiOperator({
     client,
     minor,
-    images: imagesOf(env, release),
+    images: imagesOf(env, release.version),
     definitions: async () => await readDefinitions(release.root, "istio"),
     queues: new QueueMetrics(metrics),
     clock: systemClock,

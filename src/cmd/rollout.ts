@@ -1,5 +1,5 @@
 // The rollout engine: a Deployment of its own, part of no revision of the mesh.
-import { defaultHub } from "../api/images/index.ts";
+import { imagesOf } from "../api/images/index.ts";
 import { envInteger, envString, nodeHttp, systemClock } from "../base/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics } from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
@@ -19,7 +19,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
     clock: systemClock,
     userAgent: `serin-rollout/${release.version}`,
   });
-  const image = { hub: envString(env, "HUB", defaultHub), tag: envString(env, "TAG", release.version) };
+  const image = imagesOf(env, release.version);
   const maxConcurrentRollouts = envInteger(env, "MAX_CONCURRENT_ROLLOUTS", 8);
   const allowedHosts = parseAllowedHosts(envString(env, "ALLOWED_HOSTS", ""));
   const registry = new MetricsRegistry();

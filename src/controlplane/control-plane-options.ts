@@ -1,4 +1,4 @@
-import { defaultHub } from "../api/images/index.ts";
+import { imagesOf } from "../api/images/index.ts";
 import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
@@ -89,8 +89,7 @@ export function readControlPlaneSettings(
   const given = readFlags(args);
   const flag = (name: string): string => given.get(name) ?? flags[name] ?? "";
   const revision = envString(env, "REVISION", "default");
-  const hub = envString(env, "HUB", defaultHub);
-  const tag = envString(env, "TAG", release);
+  const { hub, tag } = imagesOf(env, release);
   const shadow = isShadow(args, env) ? shadowSettings(given) : undefined;
   return {
     ...(shadow === undefined ? {} : { shadow }),

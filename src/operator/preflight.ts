@@ -1,5 +1,6 @@
 import { userError } from "../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../api/index.ts";
+import { askSelfAccess } from "../kube/access/index.ts";
 import { controllerOf, type KubeClient } from "../kube/index.ts";
 import { installedKindOf, type InstallSettings } from "../install/index.ts";
 import type { ClusterState } from "./cluster-state.ts";
@@ -107,15 +108,14 @@ async function mayDo(
   verb: string,
   namespace: string | undefined,
 ): Promise<boolean> {
-  const body = {
-    apiVersion: "authorization.k8s.io/v1",
-    kind: "SelfSubjectAccessReview",
-    spec: { resourceAttributes: { group, resource: plural, verb, ...(namespace === undefined ? {} : { namespace }) } },
-  };
-  const answer = await client.raw("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", { body });
+  const { allowed, httpStatus } = await askSelfAccess(client, {
+    group,
+    resource: plural,
+    verb,
+    ...(namespace === undefined ? {} : { namespace }),
+  });
   // A server without such reviews refuses at the write itself.
-  if (answer.status >= 300) return true;
-  return (JSON.parse(answer.text) as { status?: { allowed?: boolean } }).status?.allowed === true;
+  return allowed || httpStatus >= 300;
 }
 
 const ownedKinds = new Set(["Deployment", "DaemonSet", "Service", "ConfigMap"]);

@@ -1,1 +1,2 @@
 export { defaultHub } from "./default-hub.ts";
+export { imagesOf } from "./images-of.ts";

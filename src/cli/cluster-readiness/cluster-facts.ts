@@ -1,6 +1,7 @@
 // Reads facts of a cluster from its API server, for precheck and the doctor. Writes nothing, because access reviews are
 // not stored.
 import { userError } from "../../base/index.ts";
+import { askSelfAccess } from "../../kube/access/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 
 /** The oldest minor version of Kubernetes that Istio 1.31 supports. */
@@ -91,19 +92,12 @@ export interface Access {
 
 /** Why the caller is not allowed to do it. Undefined: it is allowed. */
 export async function whyNot(client: KubeClient, access: Access): Promise<string | undefined> {
-  const body = {
-    apiVersion: "authorization.k8s.io/v1",
-    kind: "SelfSubjectAccessReview",
-    spec: { resourceAttributes: { ...access, version: access.resource === "*" ? "*" : "v1" } },
-  };
-  const answer = await client.raw("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", { body });
-  if (answer.status === 401) throw refusal(401, "SelfSubjectAccessReview", reasonOf(answer.status, answer.text));
-  if (answer.status >= 300) return `the review was answered ${answer.status}`;
-  const { status } = JSON.parse(answer.text) as {
-    readonly status?: { readonly allowed?: boolean; readonly reason?: string };
-  };
-  if (status?.allowed === true) return undefined;
-  return status?.reason === undefined || status.reason === "" ? "permission denied" : status.reason;
+  const version = access.resource === "*" ? "*" : "v1";
+  const { allowed, reason, httpStatus, text } = await askSelfAccess(client, { ...access, version });
+  if (httpStatus === 401) throw refusal(401, "SelfSubjectAccessReview", reasonOf(httpStatus, text));
+  if (httpStatus >= 300) return `the review was answered ${httpStatus}`;
+  if (allowed) return undefined;
+  return reason === "" ? "permission denied" : reason;
 }
 
 /** The caller's user name at the API server. Undefined before Kubernetes 1.28, which has no such request. */

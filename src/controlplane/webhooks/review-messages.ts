@@ -17,13 +17,6 @@ export interface ScopeMessage {
   readonly context?: InjectionContext;
 }
 
-/** The object under review. */
-export interface ReviewedObject {
-  readonly uid: string;
-  /** `VirtualService "shop/reviews"`. */
-  readonly object: string;
-}
-
 export interface ValidationReport {
   readonly request: Pick<NonNullable<AdmissionReview["request"]>, "kind" | "resource">;
   readonly allowed: boolean;
@@ -41,7 +34,7 @@ export type ReviewReply =
   | ({ readonly kind: "answer" } & ReviewAnswer)
   | { readonly kind: "fault"; readonly message: string };
 
-/** What the thread says before its answer: the object's name, and that it waits for a {@link ScopeMessage}. */
-export type ReviewNotice =
-  | ({ readonly kind: "named" } & ReviewedObject)
-  | { readonly kind: "scope"; readonly namespace: string };
+/** What the thread says besides: it waits for a {@link ScopeMessage}. */
+export interface ScopeRequest {
+  readonly namespace: string;
+}

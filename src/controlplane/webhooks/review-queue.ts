@@ -1,8 +1,8 @@
 import type { Clock } from "../../base/index.ts";
-import { TurnQueue } from "../../base/threads/index.ts";
+import { ReviewThread, TurnQueue, type ReviewVerdict } from "../../base/threads/index.ts";
+import type { InjectionContext } from "../../inject/index.ts";
 import type { InjectionScope } from "./inject-review.ts";
-import type { ReviewTask } from "./review-messages.ts";
-import { ReviewThread, type ReviewVerdict } from "./review-thread.ts";
+import type { ReviewReply, ReviewTask, ScopeMessage, ScopeRequest } from "./review-messages.ts";
 
 export interface ReviewQueueOptions {
   readonly scope: (namespace: string) => InjectionScope;
@@ -17,20 +17,44 @@ export interface ReviewQueueOptions {
  */
 export const reviewLimitMs = 8_000;
 
+const threadFile = import.meta.url.endsWith(".ts") ? "./review.worker.ts" : "./review.worker.js";
+
+export type WebhookVerdict = ReviewVerdict<ReviewReply>;
+
 /** Runs reviews one at a time in a thread, which is replaced if a review takes too long or too much memory. */
 export class ReviewQueue {
-  readonly #queue: TurnQueue<ReviewTask, ReviewVerdict>;
+  readonly #queue: TurnQueue<ReviewTask, WebhookVerdict>;
 
   constructor({ scope, clock, limitMs = reviewLimitMs }: ReviewQueueOptions) {
-    this.#queue = new TurnQueue(() => new ReviewThread(clock, scope, limitMs), clock);
+    this.#queue = new TurnQueue(() => startThread(scope, clock, limitMs), clock);
   }
 
   /** Undefined if too many reviews wait, or if the answer is no longer wanted. */
-  async review(caller: string, task: ReviewTask, isWanted?: () => boolean): Promise<ReviewVerdict | undefined> {
+  async review(caller: string, task: ReviewTask, isWanted?: () => boolean): Promise<WebhookVerdict | undefined> {
     return await this.#queue.run(caller, task, isWanted);
   }
 
   async close(): Promise<void> {
     await this.#queue.close();
   }
+}
+
+/** A thread that is sent the configuration of injection when it asks, if it has changed. */
+function startThread(
+  scope: ReviewQueueOptions["scope"],
+  clock: Clock,
+  limitMs: number,
+): ReviewThread<ReviewTask, ReviewReply, ScopeRequest, ScopeMessage> {
+  let sent: InjectionContext | undefined;
+  return new ReviewThread({
+    program: new URL(threadFile, import.meta.url),
+    clock,
+    limitMs,
+    onNotice: ({ namespace }, send) => {
+      const { context, namespaceLabels } = scope(namespace);
+      const isNew = context !== sent;
+      sent = context;
+      send({ namespaceLabels, ...(isNew ? { context } : {}) });
+    },
+  });
 }

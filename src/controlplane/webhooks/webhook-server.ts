@@ -1,15 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
-import { BodyBudget } from "../../base/threads/index.ts";
+import { BodyBudget, excessText } from "../../base/threads/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ServingCertificate } from "../ca/index.ts";
 import { listening } from "../serve/index.ts";
 import { refuse } from "./admission-review.ts";
 import { createInjectionMetrics } from "./injection-metrics.ts";
 import type { InjectionScope } from "./inject-review.ts";
-import { reviewLimitMs, ReviewQueue } from "./review-queue.ts";
-import type { ReviewVerdict } from "./review-thread.ts";
+import { reviewLimitMs, ReviewQueue, type WebhookVerdict } from "./review-queue.ts";
 import { createValidationMetrics } from "./validation-metrics.ts";
 
 /** Enough, because the API server sends a review in one piece. */
@@ -91,7 +90,12 @@ class ReviewHandler {
     await this.#queue.close();
   }
 
-  async #verdict(lane: Lane, path: string, request: IncomingMessage, response: ServerResponse): Promise<ReviewVerdict> {
+  async #verdict(
+    lane: Lane,
+    path: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<WebhookVerdict> {
     return await this.#bodies.use(request, async (body) => {
       // Validation and injection take turns like two callers, so that objects do not delay pods.
       const caller = `${lane} ${request.socket.remoteAddress ?? ""}`;
@@ -101,7 +105,7 @@ class ReviewHandler {
     });
   }
 
-  #answerOf(verdict: ReviewVerdict, lane: Lane): string {
+  #answerOf(verdict: WebhookVerdict, lane: Lane): string {
     if (verdict.kind === "fault") throw userError("not-a-review", verdict.message);
     if (verdict.kind === "answer") {
       const { text, validation, injection } = verdict;
@@ -110,7 +114,7 @@ class ReviewHandler {
       return text;
     }
     const { kind, reviewed } = verdict;
-    const spent = kind === "overdue" ? `longer than ${this.#limitMs / 1000} s` : "more memory than a review may have";
+    const spent = excessText(kind, this.#limitMs);
     if (reviewed === undefined) throw userError("too-much-work", `reading this request took ${spent}`);
     const message = `${reviewed.object} is refused: judging it took ${spent}. Split it into several objects with shorter lists and less nesting`;
     this.#log.warn("an object takes too much to judge", { object: reviewed.object, limitMs: this.#limitMs, kind });

@@ -1,10 +1,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
-import { BodyBudget, TurnQueue } from "../../base/threads/index.ts";
+import { BodyBudget, excessText, ReviewThread, TurnQueue, type ReviewVerdict } from "../../base/threads/index.ts";
 import { reviewAuthor, type AccessReviews, type AuthorKey } from "../access/index.ts";
 import { refusalByRights } from "./review-rights.ts";
-import { reviewLimitMs, ReviewThread, type ReviewVerdict } from "./review-thread.ts";
+import type { ReviewReply } from "./review-task.ts";
 import { parseReview, refuseReview, type RolloutReviewAnswer } from "./review.ts";
+
+/** The API server waits 5 s for this webhook, and then takes the object as it is. */
+const reviewLimitMs = 4_000;
+
+const threadFile = import.meta.url.endsWith(".ts") ? "./review.worker.ts" : "./review.worker.js";
 
 /** What answers to reviews need. */
 export interface ReviewTools {
@@ -22,7 +27,7 @@ export interface ReviewTools {
  */
 export class ReviewHandler {
   readonly #tools: ReviewTools;
-  readonly #queue: TurnQueue<Uint8Array, ReviewVerdict>;
+  readonly #queue: TurnQueue<Uint8Array, ReviewVerdict<ReviewReply>>;
   readonly #bodies = new BodyBudget({
     tooLarge: (maxBytes) => new Error(`the review has more than ${maxBytes} bytes`),
     busy: tooMany,
@@ -31,7 +36,8 @@ export class ReviewHandler {
   constructor(tools: ReviewTools) {
     this.#tools = tools;
     const { clock, limitMs = reviewLimitMs } = tools;
-    this.#queue = new TurnQueue(() => new ReviewThread(clock, limitMs), clock);
+    const program = new URL(threadFile, import.meta.url);
+    this.#queue = new TurnQueue(() => new ReviewThread({ program, clock, limitMs }), clock);
   }
 
   /** Starts the thread in advance. The API server accepts an object unchecked if its review takes too long. */
@@ -69,12 +75,11 @@ export class ReviewHandler {
     });
   }
 
-  async #answerOf(verdict: ReviewVerdict, path: string): Promise<RolloutReviewAnswer> {
+  async #answerOf(verdict: ReviewVerdict<ReviewReply>, path: string): Promise<RolloutReviewAnswer> {
     if (verdict.kind === "fault") throw new Error(verdict.message);
     const { log, authorKey, accessReviews, limitMs = reviewLimitMs } = this.#tools;
     if (verdict.kind !== "answer") {
-      const spent =
-        verdict.kind === "overdue" ? `longer than ${limitMs / 1000} s` : "more memory than a review may have";
+      const spent = excessText(verdict.kind, limitMs);
       if (verdict.reviewed === undefined) throw new Error(`reading this request took ${spent}`);
       const { uid, object } = verdict.reviewed;
       log.warn("an object takes too much to judge", { object, kind: verdict.kind });

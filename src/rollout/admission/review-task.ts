@@ -10,10 +10,3 @@ export type ReviewReply =
       readonly rights: NeededRights | undefined;
     }
   | { readonly kind: "fault"; readonly message: string };
-
-/** The object that the thread reviews. The thread reports it before its answer. */
-export interface ReviewedObject {
-  readonly uid: string;
-  /** `Canary "shop/web"`. */
-  readonly object: string;
-}

@@ -20,6 +20,7 @@ export interface RolloutReview {
     readonly uid: string;
     readonly kind?: { readonly group: string; readonly kind: string };
     readonly name?: string;
+    readonly namespace?: string;
     readonly operation?: string;
     readonly userInfo?: RequestUser;
     readonly object?: unknown;

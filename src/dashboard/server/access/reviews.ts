@@ -1,4 +1,5 @@
 import { transientError, userError } from "../../../base/index.ts";
+import { askSelfAccess } from "../../../kube/access/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { AccessRight } from "../view-source.ts";
 
@@ -14,7 +15,6 @@ interface UserInfo {
 }
 
 const authentication = "authentication.k8s.io/v1";
-const authorization = "authorization.k8s.io/v1";
 
 /**
  * A TokenReview with the server's own account. Undefined for a refused token. Throws `forbidden` if the account may not
@@ -54,12 +54,9 @@ export async function reviewAccess(
     ...(name === undefined ? {} : { name }),
     ...(subresource === undefined ? {} : { subresource }),
   };
-  const status = await review<{ allowed?: boolean }>(client, `/apis/${authorization}/selfsubjectaccessreviews`, {
-    apiVersion: authorization,
-    kind: "SelfSubjectAccessReview",
-    spec: { resourceAttributes },
-  });
-  return status.allowed === true;
+  const { allowed, httpStatus } = await askSelfAccess(client, resourceAttributes);
+  checkAnswer(httpStatus, "selfsubjectaccessreviews");
+  return allowed;
 }
 
 function knownUser({ username = "", groups = [] }: UserInfo = {}): KnownUser | undefined {
@@ -68,11 +65,13 @@ function knownUser({ username = "", groups = [] }: UserInfo = {}): KnownUser | u
 
 async function review<Status>(client: KubeClient, path: string, body: unknown): Promise<Status> {
   const { status, text } = await client.raw("POST", path, { body });
-  if (status === 401)
-    throw userError("unauthorized", "the API server does not take these credentials", { hint: "log in again" });
-  if (status === 403)
-    throw userError("forbidden", `the API server does not answer ${path.split("/").at(-1) ?? ""} for this account`);
-  if (status >= 300)
-    throw transientError("unavailable", `the API server answered ${status} for ${path.split("/").at(-1) ?? ""}`);
+  checkAnswer(status, path.split("/").at(-1) ?? "");
   return ((JSON.parse(text) as { status?: Status }).status ?? {}) as Status;
+}
+
+function checkAnswer(httpStatus: number, resource: string): void {
+  if (httpStatus === 401)
+    throw userError("unauthorized", "the API server does not take these credentials", { hint: "log in again" });
+  if (httpStatus === 403) throw userError("forbidden", `the API server does not answer ${resource} for this account`);
+  if (httpStatus >= 300) throw transientError("unavailable", `the API server answered ${httpStatus} for ${resource}`);
 }

@@ -1,0 +1,64 @@
+import type { Clock } from "../clock.ts";
+import { LimitedThread } from "./limited-thread.ts";
+import type { TaskThread } from "./turn-queue.ts";
+
+/** The object under review. The thread reports it before its answer. */
+export interface ReviewedObject {
+  readonly uid: string;
+  /** `VirtualService "shop/reviews"`. */
+  readonly object: string;
+}
+
+/** The outcome of a review. If it ran out of time or memory, the thread may still have reported the object. */
+export type ReviewVerdict<Reply> =
+  | Reply
+  | { readonly kind: "overdue" | "exhausted"; readonly reviewed: ReviewedObject | undefined };
+
+/** What the thread says before its answer: the object, and whatever else its program has to say. */
+export type ReviewNotice<Notice = never> = { readonly reviewed: ReviewedObject } | { readonly other: Notice };
+
+interface ReviewThreadOptions<Notice, Message> {
+  /** It calls `answerTasks`, and reports {@link ReviewedObject}. */
+  readonly program: URL;
+  readonly clock: Clock;
+  /** The time limit of one review. */
+  readonly limitMs: number;
+  readonly onNotice?: (notice: Notice, send: (message: Message) => void) => void;
+}
+
+/** A thread that answers reviews one after another. It ends with a verdict `overdue` or `exhausted`. */
+export class ReviewThread<Task, Reply, Notice = never, Message = never> implements TaskThread<
+  Task,
+  ReviewVerdict<Reply>
+> {
+  readonly #thread: LimitedThread<Task, Reply, ReviewNotice<Notice>, Message>;
+  readonly #limitMs: number;
+  #reviewed: ReviewedObject | undefined;
+
+  constructor({ program, clock, limitMs, onNotice }: ReviewThreadOptions<Notice, Message>) {
+    this.#limitMs = limitMs;
+    this.#thread = new LimitedThread(program, clock, (notice) => {
+      if ("reviewed" in notice) this.#reviewed = notice.reviewed;
+      else onNotice?.(notice.other, (message) => this.#thread.send(message));
+    });
+  }
+
+  get hasEnded(): boolean {
+    return this.#thread.hasEnded;
+  }
+
+  async run(task: Task): Promise<ReviewVerdict<Reply>> {
+    this.#reviewed = undefined;
+    const outcome = await this.#thread.ask(task, this.#limitMs);
+    return outcome.kind === "answer" ? outcome.answer : { kind: outcome.kind, reviewed: this.#reviewed };
+  }
+
+  async end(): Promise<void> {
+    await this.#thread.end();
+  }
+}
+
+/** What a review that ended its thread took too much of. */
+export function excessText(kind: "overdue" | "exhausted", limitMs: number): string {
+  return kind === "overdue" ? `longer than ${limitMs / 1000} s` : "more memory than a review may have";
+}

@@ -1,0 +1,1 @@
+export { askSelfAccess, type SelfAccess } from "./self-access-review.ts";

@@ -1,0 +1,40 @@
+import type { KubeClient } from "../client.ts";
+
+/** What the caller asks about himself. Absent: all of them, or the core group. */
+export interface SelfAccess {
+  readonly verb: string;
+  readonly group?: string;
+  readonly version?: string;
+  readonly resource: string;
+  readonly subresource?: string;
+  readonly namespace?: string;
+  readonly name?: string;
+}
+
+export interface SelfAccessAnswer {
+  /** False as well if the review was not answered. */
+  readonly allowed: boolean;
+  /** Why it is not allowed, if the API server says so. */
+  readonly reason: string;
+  /** Of the review itself, which every user may create. */
+  readonly httpStatus: number;
+  readonly text: string;
+}
+
+/** A SelfSubjectAccessReview with the client's own credentials. */
+export async function askSelfAccess(client: KubeClient, resourceAttributes: SelfAccess): Promise<SelfAccessAnswer> {
+  const { status: httpStatus, text } = await client.raw(
+    "POST",
+    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+    {
+      body: {
+        apiVersion: "authorization.k8s.io/v1",
+        kind: "SelfSubjectAccessReview",
+        spec: { resourceAttributes },
+      },
+    },
+  );
+  if (httpStatus >= 300) return { allowed: false, reason: "", httpStatus, text };
+  const { status } = JSON.parse(text) as { status?: { allowed?: boolean; reason?: string } };
+  return { allowed: status?.allowed === true, reason: status?.reason ?? "", httpStatus, text };
+}
