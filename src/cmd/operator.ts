@@ -3,15 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { join } from "node:path";
-import {
-  aborted,
-  envString,
-  messageOf,
-  nodeHttp,
-  systemClock,
-  userError,
-  type Logger,
-} from "../base/index.ts";
+import { aborted, envString, messageOf, nodeHttp, systemClock, userError, type Logger } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { imagesOf } from "../api/images/index.ts";
 import {

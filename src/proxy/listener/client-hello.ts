@@ -25,7 +25,8 @@ export function parseClientHello(bytes: Buffer): ClientHello {
   if (bytes[0] !== handshakeRecord || (bytes.length > 1 && bytes[1] !== 3)) return notTls;
   const message = handshakeBytes(bytes);
   if (message === "bad") return notTls;
-  if (message.length < messageHeaderBytes) return message.length > 0 && message[0] !== clientHelloMessage ? notTls : incomplete;
+  if (message.length < messageHeaderBytes)
+    return message.length > 0 && message[0] !== clientHelloMessage ? notTls : incomplete;
   if (message[0] !== clientHelloMessage) return notTls;
   const length = message.readUIntBE(1, 3);
   if (length > maxClientHelloBytes) return notTls;

@@ -17,6 +17,11 @@ export interface Explanation {
 const isRefusal = (answers: string | undefined): boolean =>
   /^(100 )?([45]\d\d|reset \w+|none|)( none)*$/.test(answers ?? "");
 
+/** What the upstream got, in its order. */
+const requestsOf = (outcome: JudgedDifference["serin"]): readonly string[] =>
+  (outcome["upstream"] ?? "").split("\n--\n").filter((text) => text !== "");
+const isCut = (request: string): boolean => request.endsWith("\ncut");
+
 /** Lines that the upstream got of one proxy alone. */
 function linesOfOne(difference: JudgedDifference): {
   readonly serin: readonly string[];
@@ -51,8 +56,7 @@ export const explanations: readonly Explanation[] = [
   },
   {
     why: "the head of a request went on before its body or trailers turned out wrong; the upstream sees it cut, never whole",
-    covers: ({ serin }) =>
-      isRefusal(serin["answers"]) && (serin["upstream"] ?? "").split("\n--\n").every((text) => text.endsWith("\ncut")),
+    covers: ({ serin }) => isRefusal(serin["answers"]) && requestsOf(serin).every(isCut),
   },
   {
     why: "what comes after a stream's end is not of its request: the answer is cut, and the frame charged to the connection",
@@ -61,7 +65,11 @@ export const explanations: readonly Explanation[] = [
   {
     why: "a wrong stream of HTTP/2 ends the stream, and is charged to its connection, which Envoy ends",
     covers: ({ suite, serin, envoy }) =>
-      suite === "http2" && /^reset [A-Z_]+ 200$/.test(serin["answers"] ?? "") && envoy["upstream"] === "",
+      suite === "http2" &&
+      /^reset [A-Z_]+ 200$/.test(serin["answers"] ?? "") &&
+      // The head of the wrong stream may have reached either upstream, whose connection then ended.
+      requestsOf(envoy).every(isCut) &&
+      requestsOf(serin).slice(0, -1).every(isCut),
   },
   {
     why: "at an edge no x-envoy field of a stranger goes on, known to Envoy or not",
