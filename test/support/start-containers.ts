@@ -1,0 +1,103 @@
+// Starts each different container of some pods by runc, and tells which of them cannot run its program.
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import type { Container, Pod } from "../../src/api/kubernetes/index.ts";
+import { parseImageReference } from "../../src/cluster/images/image-reference.ts";
+import type { NamedPod } from "./every-pod.ts";
+import type { ImageStore } from "./image-store.ts";
+import { leastMemoryBytes, runContainer, type ContainerEnd, type ContainerRun } from "./runc-container.ts";
+
+export interface StartedContainers {
+  readonly started: number;
+  /** Of each that cannot run: whose it is, what is the matter, and what it said. */
+  readonly faults: readonly string[];
+}
+
+/** Long enough to load all of a program on a busy machine; who has loaded it and waits is not waited for. */
+const runForMs = 30_000;
+const runsAtOnce = 4;
+/** Images and manifests name users up to this one. */
+const allUsers = 65_536;
+const mebibyte = 1024 * 1024;
+/** What a kubelet, a loader or the kernel says of a program that cannot be started, and Node of a file that is not there or not allowed. */
+const startFaults =
+  /runc run failed|operation not permitted|executable file not found|no such file or directory: unknown|not found in \$PATH|permission denied|EACCES|EPERM|EROFS|read-only file system|Cannot find (module|package)|SyntaxError|error while loading shared libraries/i;
+/** How a program ends that lacks a cluster, its ConfigMap or the redirect of its pod. */
+const lacksCluster =
+  /ECONNREFUSED|cannot reach|kubeconfig|127\.0\.0\.1:6443|not redirected|cannot read the configuration/i;
+
+/** A user who is root in a namespace of its own has one user there. */
+function mappedUsers(): number {
+  const lines = readFileSync("/proc/self/uid_map", "utf8").trim().split("\n");
+  return lines.reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[2]), 0);
+}
+
+/** Why no container can be started here; undefined where one can. */
+export function whyNotByRunc(): string | undefined {
+  if (process.getuid?.() !== 0 || mappedUsers() < allUsers)
+    return "containers run as several users, which runc can give them for root alone";
+  return spawnSync("runc", ["--version"]).status === 0 ? undefined : "runc is missing: apt-get install runc";
+}
+
+/** Containers that differ in nothing that their start depends on run once. Images that the store does not have are left out. */
+export async function startContainers(
+  pods: readonly NamedPod[],
+  store: ImageStore,
+  scratch: string,
+): Promise<StartedContainers> {
+  const faults: string[] = [];
+  const seen = new Set<string>();
+  const waiting: { readonly title: string; readonly run: ContainerRun }[] = [];
+  for (const { name, pod } of pods) {
+    for (const container of [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]) {
+      const { repository, tag } = parseImageReference(container.image ?? "");
+      const image = store.unpacked(`${repository}:${tag}`);
+      const likeness = likenessOf(pod, container, repository);
+      if (image === undefined || seen.has(likeness)) continue;
+      seen.add(likeness);
+      const title = `${name}: ${container.name}`;
+      const refusal = refusalOfKubelet(pod, container, image.user);
+      if (refusal === undefined) waiting.push({ title, run: { pod, container, image, scratch, forMs: runForMs } });
+      else faults.push(`${title}: ${refusal}`);
+    }
+  }
+  const started = waiting.length;
+  const lanes = Array.from({ length: runsAtOnce }, async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const end = await runContainer(next.run);
+      const fault = startFault(end) ?? memoryFault(end, next.run.container);
+      if (fault !== undefined) faults.push(`${next.title}: ${fault}\n${end.output.slice(0, 600)}`);
+    }
+  });
+  await Promise.all(lanes);
+  return { started, faults: faults.sort() };
+}
+
+function likenessOf(pod: Pod, { command, args, securityContext, volumeMounts }: Container, repository: string): string {
+  const context = { ...pod.spec?.securityContext, ...securityContext };
+  return JSON.stringify([repository, command, args, context, volumeMounts]);
+}
+
+/** A kubelet starts no container as root whose manifest forbids it. */
+function refusalOfKubelet(pod: Pod, container: Container, imageUser: string): string | undefined {
+  const context = { ...pod.spec?.securityContext, ...container.securityContext };
+  if (context.runAsNonRoot !== true) return undefined;
+  const user = context.runAsUser ?? Number(imageUser.split(":")[0]);
+  if (Number.isNaN(user)) return `container has runAsNonRoot and image has non-numeric user (${imageUser})`;
+  return user === 0 ? "container has runAsNonRoot and image will run as root" : undefined;
+}
+
+function startFault({ code, output, memoryBytes }: ContainerEnd): string | undefined {
+  if (startFaults.test(output)) return "cannot start";
+  if (lacksCluster.test(output) || code === 0) return undefined;
+  if (code === undefined) return memoryBytes >= leastMemoryBytes ? undefined : `has loaded ${memoryBytes} bytes`;
+  return `ended with ${code}`;
+}
+
+function memoryFault({ code, memoryBytes }: ContainerEnd, { resources }: Container): string | undefined {
+  const [, amount, unit] = /^(\d+)(Mi|Gi)$/.exec(resources?.requests?.["memory"] ?? "") ?? [];
+  if (code !== undefined || amount === undefined) return undefined;
+  const asked = Number(amount) * (unit === "Gi" ? 1024 : 1);
+  const used = Math.ceil(memoryBytes / mebibyte);
+  return used > asked ? `uses ${used} MiB and asks for ${asked}` : undefined;
+}
