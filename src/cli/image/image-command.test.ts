@@ -10,6 +10,7 @@ import { describeError, type Environment } from "../../base/index.ts";
 import { FakeContext } from "../testing/fake-context.ts";
 import { imageCommands } from "./image-command.ts";
 import { FakeRegistry } from "./testing/fake-registry.ts";
+import { registryCertificate } from "./testing/registry-certificate.ts";
 import { writeSmallLayout } from "./testing/small-layout.ts";
 
 const run = promisify(execFile);
@@ -235,5 +236,64 @@ suite("serin image", () => {
     );
     await refused(push(full.host), /cannot reach the registry [^\n]*\n(.*\n)*.*--plain-http/);
     await refused(push("no-registry"), /names no registry, repository and tag\n.*registry\.example\.com/);
+  });
+
+  test("push tells an account that may not write apart from one that is not known", async () => {
+    await using registry = await new FakeRegistry({ readOnly: true }).start();
+    const push = ["push", "pilot", "--hub", `${registry.host}/mesh`, "--plain-http"];
+    await refused(
+      [...push, "--username", username, "--password", password],
+      /does not let the user mesh push to mesh\/pilot: 403 \(DENIED: pull alone\)\n.*this account needs the right to write to mesh\/pilot/,
+    );
+    await refused(
+      push,
+      new RegExp(`a caller without credentials push to mesh/pilot: 403.*\n.*docker login ${registry.host}`),
+    );
+  });
+
+  test("push takes a registry's own authority, and says what is wrong with a certificate and what to do", async () => {
+    const tls = await registryCertificate();
+    const other = await registryCertificate();
+    const files = {
+      "ca.pem": tls.cert,
+      "other.pem": other.cert,
+      "ca.der": "\u0030\u0082",
+      "cut.pem": tls.cert.slice(0, 90),
+    };
+    await using registry = await new FakeRegistry({ tls }).start();
+    const push = (to: FakeRegistry, ...rest: readonly string[]) => [
+      "push",
+      "pilot",
+      "--hub",
+      `${to.host}/mesh`,
+      ...rest,
+    ];
+    assert.match(await serin(push(registry, "--ca-file", "ca.pem"), { files }), /✔/);
+    const unreachable = `cannot reach the registry ${registry.host}: .*`;
+    await refused(push(registry), new RegExp(`${unreachable}self-signed.*\n(.*\n)*.*--ca-file <file> names`));
+    await refused(
+      push(registry, "--ca-file", "other.pem"),
+      new RegExp(`${unreachable}\n(.*\n)*.*the authority in --ca-file has not signed`),
+      { files },
+    );
+    for (const file of ["ca.der", "cut.pem"])
+      await refused(push(registry, "--ca-file", file), new RegExp(`--ca-file ${file} holds no certificate in PEM\n`), {
+        files,
+      });
+    await refused(push(registry, "--ca-file", "absent.pem"), /absent\.pem/);
+    const elsewhere = await registryCertificate({ address: "127.9.9.9" });
+    await using misnamed = await new FakeRegistry({ tls: elsewhere }).start();
+    await refused(
+      push(misnamed, "--ca-file", "ca.pem"),
+      /127\.9\.9\.9.*\n(.*\n)*.*--hub must name the registry as its certificate does/,
+      { files: { "ca.pem": elsewhere.cert } },
+    );
+    const old = await registryCertificate({ from: new Date("2020-01-01"), to: new Date("2020-02-01") });
+    await using expired = await new FakeRegistry({ tls: old }).start();
+    await refused(
+      push(expired, "--ca-file", "ca.pem"),
+      /expired\n(.*\n)*.*renew the registry's certificate, or set this machine's clock/,
+      { files: { "ca.pem": old.cert } },
+    );
   });
 });

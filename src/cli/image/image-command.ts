@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
@@ -138,7 +139,7 @@ async function push(names: readonly string[], flags: PushFlags, context: CliCont
   const images = chooseImages(await layout.images(), names);
   const destinations = images.map((image) => ({ image, to: destinationOf(nameUnder(flags.hub, image.reference)) }));
   refuseSameNames(destinations);
-  const authorities = flags.caFile === undefined ? undefined : await context.readFile(flags.caFile);
+  const authorities = flags.caFile === undefined ? undefined : await authoritiesOf(flags.caFile, context);
   const pushers = new Map<string, ImagePusher>();
   for (const { registry } of destinations.map(({ to }) => to)) {
     if (pushers.has(registry)) continue;
@@ -162,6 +163,24 @@ async function push(names: readonly string[], flags: PushFlags, context: CliCont
     );
   }
   if (flags.hub !== undefined) context.out(`Next: serin install --set hub=${flags.hub}\n`);
+}
+
+/** Node takes a file without certificates for one with none, and says nothing. */
+async function authoritiesOf(file: string, context: CliContext): Promise<string> {
+  const text = await context.readFile(file);
+  if (!holdsCertificate(text))
+    throw userError("ca-file-invalid", `--ca-file ${file} holds no certificate in PEM`, {
+      hint: "it is a text with BEGIN CERTIFICATE; openssl x509 -inform der -in FILE makes one of a DER file",
+    });
+  return text;
+}
+
+function holdsCertificate(text: string): boolean {
+  try {
+    return new X509Certificate(text).raw.length > 0;
+  } catch {
+    return false;
+  }
 }
 
 function nameUnder(hub: string | undefined, reference: string): string {

@@ -111,7 +111,9 @@ export class RegistryClient {
         hint:
           credentials === undefined
             ? `docker login ${this.registry}, or pass --username and --password-stdin`
-            : `check the password, and that this account may write to ${repository}`,
+            : status === 401
+              ? `check the password, and that this account may write to ${repository}`
+              : `this account needs the right to write to ${repository}, or choose another --hub`,
       },
     );
   }
@@ -213,7 +215,7 @@ export class RegistryClient {
       // A registry may close an idle connection at the moment of its reuse.
       if (outgoing.reusedSocket && !isAgain && (error as NodeJS.ErrnoException).code === "ECONNRESET")
         return await this.#exchange(url, request, authorization, true);
-      throw unreachable(url, error as NodeJS.ErrnoException, this.#options.plainHttp);
+      throw unreachable(url, error as NodeJS.ErrnoException, this.#options);
     }
   }
 }
@@ -260,16 +262,33 @@ function errorText(text: string): string {
   }
 }
 
-function unreachable(url: URL, cause: NodeJS.ErrnoException, plainHttp: boolean): SerinError {
+function unreachable(url: URL, cause: NodeJS.ErrnoException, options: RegistryOptions): SerinError {
   const code = cause.code ?? "";
-  const isCertificate = /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/.test(code);
+  const hint = certificateHint(code, options);
+  if (hint !== undefined)
+    // Without Node's own advice, which is for its programmers.
+    return userError(
+      "registry-certificate",
+      `cannot reach the registry ${url.host}: ${cause.message.split(";")[0] ?? code}`,
+      { hint },
+    );
   const isNoTls = code === "EPROTO" || code.startsWith("ERR_SSL");
   return transientError("registry-unreachable", `cannot reach the registry ${url.host}: ${cause.message || code}`, {
     cause,
-    hint: isCertificate
-      ? "--ca-file <file> names the certificate of its authority"
-      : isNoTls && !plainHttp
+    hint:
+      isNoTls && !options.plainHttp
         ? "--plain-http, if the registry speaks HTTP without TLS"
         : "check its name and port, and that it runs",
   });
+}
+
+/** What to do about a certificate that was not accepted; undefined where something else went wrong. */
+function certificateHint(code: string, { authorities }: RegistryOptions): string | undefined {
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "--hub must name the registry as its certificate does";
+  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID")
+    return "renew the registry's certificate, or set this machine's clock";
+  if (!/CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/.test(code)) return undefined;
+  return authorities === undefined
+    ? "--ca-file <file> names the certificate of its authority"
+    : "the authority in --ca-file has not signed the registry's certificate: name the file of the one that has";
 }

@@ -2,15 +2,21 @@
 // skopeo use.
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
+import type { RegistryCertificate } from "./registry-certificate.ts";
 
 export interface FakeRegistryOptions {
   /** The authentication that it requires. None if absent. */
   readonly asks?: "basic" | "bearer";
   /** If set, every upload is answered with this status. */
   readonly uploadStatus?: number;
+  /** Uploads are refused with 403, whoever asks. */
+  readonly readOnly?: boolean;
+  /** It speaks TLS with this certificate. Plain HTTP if absent. */
+  readonly tls?: RegistryCertificate;
 }
 
 const account = { username: "mesh", password: "s3cret:with colon", identityToken: "refresh" } as const;
@@ -29,10 +35,12 @@ export class FakeRegistry implements AsyncDisposable {
   /** All requests as `METHOD path status`. */
   readonly log: string[] = [];
   readonly #options: FakeRegistryOptions;
-  readonly #server = createServer((request, response) => void this.#serve(request, response));
+  readonly #server: Server;
 
   constructor(options: FakeRegistryOptions = {}) {
     this.#options = options;
+    const serve = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
+    this.#server = options.tls === undefined ? createServer(serve) : createTlsServer(options.tls, serve);
   }
 
   async start(): Promise<this> {
@@ -75,7 +83,9 @@ export class FakeRegistry implements AsyncDisposable {
   }
 
   #upload({ method }: IncomingMessage, url: URL, repository: string, body: Buffer): Answer {
-    const { uploadStatus } = this.#options;
+    const { uploadStatus, readOnly = false } = this.#options;
+    if (readOnly)
+      return { status: 403, bytes: JSON.stringify({ errors: [{ code: "DENIED", message: "pull alone" }] }) };
     if (uploadStatus !== undefined)
       return {
         status: uploadStatus,
