@@ -77,3 +77,11 @@ test("a gateway between networks is made as a waypoint is, for clients outside o
   assert.equal(container?.env?.find(({ name }) => name === "ISTIO_META_NETWORK")?.value, "north");
   assert.deepEqual(container?.args?.slice(0, 2), ["proxy", "waypoint"]);
 });
+
+test("a waypoint that starts slowly has ten minutes until its node kills it, and asks for the memory that it uses", () => {
+  const { deployment } = waypointObjects(gateway("istio-waypoint"), { name: "wp", account: "wp" }, proxy);
+  const [container] = deployment.spec?.template.spec?.containers ?? [];
+  const { failureThreshold = 0, periodSeconds = 0 } = container?.startupProbe ?? {};
+  assert.equal(failureThreshold * periodSeconds, 600);
+  assert.equal(container?.resources?.requests?.["memory"], "128Mi");
+});
