@@ -58,7 +58,10 @@ export interface RequestBodyStart {
   readonly whole: boolean;
 }
 
-/** A response on its way to the client, from the upstream or of our own. Filters see it in the reverse order. */
+/**
+ * A response on its way to the client, from the upstream or of our own, while a filter holds its head. Filters see it in
+ * the reverse order.
+ */
 export interface FilterResponse {
   readonly request: FilterRequest;
   status: number;
@@ -102,11 +105,42 @@ export interface HttpFilter {
     request: FilterRequest,
     signal: () => AbortSignal,
   ): LocalReply | undefined | Promise<LocalReply | undefined>;
-  /** Whether {@link onResponse} must see the response to this request. It is asked before the request goes on. */
-  wantsResponse?(request: FilterRequest): boolean;
-  /** As {@link onRequest}, for the response. A rejection is answered by 500. */
-  onResponse?(
-    response: FilterResponse,
-    signal: () => AbortSignal,
-  ): LocalReply | undefined | Promise<LocalReply | undefined>;
+  /**
+   * The filter's part in the rest of the exchange. It is asked once the request's head has passed all filters, or one of
+   * them has answered, even if that was a filter before this one.
+   */
+  stream?(request: FilterRequest, signal: () => AbortSignal): StreamFilter | undefined;
 }
+
+/** A result that a filter has now or later. */
+export type Later<Value> = Value | Promise<Value>;
+
+/** What a filter makes of a part of a message: it goes on, an answer takes the message's place, or the exchange ends. */
+export type StreamOutcome<Part> =
+  | { readonly kind: "pass"; readonly part: Part }
+  | { readonly kind: "reply"; readonly reply: LocalReply }
+  | { readonly kind: "abort" };
+
+/** The end of a message: the rest of its body, and its trailers (names and values in turn). */
+export interface StreamTail {
+  readonly body: Buffer;
+  readonly trailers: readonly string[];
+}
+
+/**
+ * A filter's part in one exchange after the request's head: it may hold, change, replace and end what follows. A message
+ * passes without a filter's word where the filter lacks the method. The parts of a message come one after the other: the
+ * next one waits until the outcome of the one before. A filter that keeps a part of a body gives it back with a later
+ * part, so only the outcome of the last part must wait until the filter lets the message go.
+ */
+export interface StreamFilter {
+  requestBody?(bytes: Buffer, end: boolean): Later<StreamOutcome<Buffer>>;
+  requestTrailers?(trailers: readonly string[]): Later<StreamOutcome<StreamTail>>;
+  /** `end`: the response has no body. The filter may change the response until it lets the head go. */
+  responseHead?(response: FilterResponse, end: boolean): Later<StreamOutcome<undefined>>;
+  responseBody?(bytes: Buffer, end: boolean): Later<StreamOutcome<Buffer>>;
+  responseTrailers?(trailers: readonly string[]): Later<StreamOutcome<StreamTail>>;
+}
+
+/** The outcome for a part that goes on as the filter left it. */
+export const passed: StreamOutcome<undefined> = { kind: "pass", part: undefined };

@@ -1,7 +1,16 @@
 import type { LuaScript, LuaScripts } from "../lua/index.ts";
 import { ScriptRequest, ScriptResponse } from "../lua/index.ts";
 import type { FilterCounter } from "./filter-statistics.ts";
-import type { FilterRequest, FilterResponse, HttpFilter, LocalReply } from "./http-filter.ts";
+import {
+  type FilterRequest,
+  type FilterResponse,
+  type HttpFilter,
+  type LocalReply,
+  passed,
+  type Later,
+  type StreamFilter,
+  type StreamOutcome,
+} from "./http-filter.ts";
 
 export interface LuaSettings {
   /** The default script, for routes without their own. */
@@ -41,10 +50,6 @@ export class LuaFilter implements HttpFilter {
     this.#errors = errors;
   }
 
-  wantsResponse(request: FilterRequest): boolean {
-    return this.#chosen(request)?.hasResponse ?? false;
-  }
-
   onRequest(
     request: FilterRequest,
     signal: () => AbortSignal,
@@ -61,14 +66,17 @@ export class LuaFilter implements HttpFilter {
     return reply instanceof Promise ? reply.then(after) : after(reply);
   }
 
-  onResponse(
-    response: FilterResponse,
-    signal: () => AbortSignal,
-  ): LocalReply | undefined | Promise<LocalReply | undefined> {
+  stream(request: FilterRequest, signal: () => AbortSignal): StreamFilter | undefined {
+    if (this.#chosen(request)?.hasResponse !== true) return undefined;
+    return { responseHead: (response) => this.#response(response, signal) };
+  }
+
+  #response(response: FilterResponse, signal: () => AbortSignal): Later<StreamOutcome<undefined>> {
     const script = this.#chosen(response.request);
-    if (script?.hasResponse !== true) return undefined;
+    if (script?.hasResponse !== true) return passed;
     const context = this.#context(response.request, signal);
-    return script.run("response", new ScriptResponse(response), context, this.#errors);
+    const reply = script.run("response", new ScriptResponse(response), context, this.#errors);
+    return reply instanceof Promise ? reply.then(outcomeOf) : outcomeOf(reply);
   }
 
   #chosen(request: FilterRequest): LuaScript | undefined {
@@ -89,4 +97,8 @@ export class LuaFilter implements HttpFilter {
       signal,
     };
   }
+}
+
+function outcomeOf(reply: LocalReply | undefined): StreamOutcome<undefined> {
+  return reply === undefined ? passed : { kind: "reply", reply };
 }

@@ -1,5 +1,5 @@
 import { responseFlags } from "../http/response-flags.ts";
-import type { FilterRequest, FilterResponse, HttpFilter, LocalReply } from "./http-filter.ts";
+import type { FilterRequest, HttpFilter, LocalReply, StreamFilter } from "./http-filter.ts";
 
 /** A route's switch for a filter, besides or instead of a configuration. */
 export class FilterSwitch {
@@ -34,15 +34,10 @@ export class SwitchedFilter implements HttpFilter {
     return this.#enabledFor(request) ? this.#filter.onRequest(request, signal) : undefined;
   }
 
-  wantsResponse(request: FilterRequest): boolean {
-    return this.#filter.wantsResponse !== undefined && this.#enabledFor(request) && this.#filter.wantsResponse(request);
-  }
-
-  onResponse(
-    response: FilterResponse,
-    signal: () => AbortSignal,
-  ): LocalReply | undefined | Promise<LocalReply | undefined> {
-    return this.#enabledFor(response.request) ? this.#filter.onResponse?.(response, signal) : undefined;
+  stream(request: FilterRequest, signal: () => AbortSignal): StreamFilter | undefined {
+    return this.#filter.stream !== undefined && this.#enabledFor(request)
+      ? this.#filter.stream(request, signal)
+      : undefined;
   }
 
   #enabledFor(request: FilterRequest): boolean {

@@ -7,8 +7,6 @@ import type { RequestTrace } from "../tracing/request-trace.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { WorkloadLabels } from "../upstream/endpoint.ts";
 import type { Answer } from "./answer.ts";
-import type { LocalReply } from "../filters/http-filter.ts";
-import { AnswerPass } from "./answer-pass.ts";
 import { Attempts, type AttemptsOwner } from "./attempts.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeOwner } from "./exchange-owner.ts";
@@ -17,8 +15,8 @@ import { ExchangeRequest } from "./exchange-request.ts";
 import type { FilterPass } from "./filter-pass.ts";
 import type { GrpcWebTranslation } from "./grpc-web.ts";
 import { GrpcMessageCounter } from "./grpc.ts";
-import type { HeldBody } from "./held-body.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import type { MessageFlow } from "./message-flow.ts";
 import { OutgoingRequest } from "./outgoing-request.ts";
 import { decodePeerMetadata, peerMetadataHeader } from "./peer-metadata.ts";
 import { responseFlags, type ResponseFlag } from "./response-flags.ts";
@@ -36,14 +34,11 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   protected upgrade: string | undefined;
   protected responseMutations: readonly HeaderMutation[] = [];
   protected pass: FilterPass | undefined;
-  /** The answer, while filters hold it. */
-  protected answerPass: AnswerPass | undefined;
+  /** The answer's way through the filters. */
+  protected answerFlow: MessageFlow | undefined;
   /** The answer has gone to the filters, and goes to them only once. */
   protected answerPassed = false;
   protected grpcWeb: GrpcWebTranslation | undefined;
-  /** The part of the request's body that arrived while a filter was waiting. */
-  protected held: HeldBody | undefined;
-  protected heldTrailers: readonly string[] | undefined;
   protected tunnel = false;
   /** The client has been asked for the body. */
   protected saidContinue = false;
@@ -92,9 +87,6 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   abstract tunnelEnded(whole: boolean): void;
   abstract failed(status: number, text: string, flag: ResponseFlag, details: string): void;
   abstract upstreamTakesMore(): void;
-  /** A filter answers. */
-  protected abstract answerOfFilter(reply: LocalReply): void;
-  protected abstract filterFailed(error: unknown): void;
 
   /** The exchange ends when no byte has moved for this long. 0 means no limit. */
   get idleLimitMs(): number {
@@ -103,7 +95,7 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   }
 
   get answerStarted(): boolean {
-    return this.answer.started || this.answerPass !== undefined;
+    return this.answer.started || this.answerFlow !== undefined;
   }
 
   // ---- ExchangeRecord
@@ -231,11 +223,9 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
     this.trace = undefined;
     this.upgrade = undefined;
     this.pass = undefined;
-    this.answerPass = undefined;
+    this.answerFlow = undefined;
     this.answerPassed = false;
     this.grpcWeb = undefined;
-    this.held = undefined;
-    this.heldTrailers = undefined;
     this.responseMutations = none;
     this.countsAnswer = false;
     this.downstreamPeer = this.owner.info.peer;
@@ -253,45 +243,10 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
     this.stopTimers();
     this.attempts.end();
     this.request.end();
-    this.held = undefined;
-    this.answerPass = undefined;
     this.active = false;
     this.durationMs = this.context.clock.steadyMs() - this.#startedSteadyMs;
     this.context.observe(this);
     this.pass?.abort();
-  }
-
-  /** `then` gets the answer when no filter holds it any more; `begin` gives what has come of it so far. */
-  protected throughFilters(
-    answer: ConstructorParameters<typeof AnswerPass>[1],
-    then: (held: AnswerPass) => void,
-    begin?: (held: AnswerPass) => void,
-  ): void {
-    const { pass } = this;
-    if (pass === undefined) return;
-    this.answerPassed = true;
-    const held = new AnswerPass(pass, answer, () => this.attempts.resume());
-    this.answerPass = held;
-    begin?.(held);
-    const release = (reply: LocalReply | undefined): void => {
-      if (!this.active || this.answerPass !== held) return;
-      this.answerPass = undefined;
-      try {
-        if (reply === undefined) then(held);
-        else {
-          this.attempts.drop();
-          this.answerOfFilter(reply);
-        }
-      } catch (error) {
-        this.filterFailed(error);
-      }
-    };
-    const result = held.run(this.config.filters, pass.signal);
-    if (!(result instanceof Promise)) release(result);
-    else
-      result.then(release, (error: unknown) => {
-        if (this.active && this.answerPass === held) this.filterFailed(error);
-      });
   }
 
   protected limitDuration(limitMs: number, run: () => void): void {

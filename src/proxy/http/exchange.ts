@@ -1,6 +1,6 @@
 import { userError } from "../../base/index.ts";
 import { bodyFramings, statusText, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
-import type { LocalReply, RequestBodyStart } from "../filters/http-filter.ts";
+import type { LocalReply as FilterReply } from "../filters/http-filter.ts";
 import { decideCors, type CorsPolicy } from "../routing/cors.ts";
 import {
   editHeaders,
@@ -9,47 +9,40 @@ import {
   type MutationContext,
 } from "../routing/header-mutation.ts";
 import { requestHash } from "../routing/hash-policy.ts";
-import { routeOf, withoutPort, type VirtualHost } from "../routing/route-table.ts";
+import { routeOf, withoutPort } from "../routing/route-table.ts";
 import { chooseCluster, type ForwardAction, type Route } from "../routing/route.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { ForwardNames } from "../upstream/forward-names.ts";
-import { GrpcWebTranslation } from "./grpc-web.ts";
-import { answerFields, describedFields, shownEdits } from "./answer-pass.ts";
 import type { ForwardDestination } from "./attempts.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type RequestComposition } from "./compose-request.ts";
-import { ExchangeState } from "./exchange-state.ts";
+import type { ComposedAnswer } from "./filtered-answer.ts";
+import { FilteredExchange } from "./filtered-exchange.ts";
 import { forwardHost } from "./forward-host.ts";
-import { FilterPass, type FilterVerdict } from "./filter-pass.ts";
-import { HeldBody } from "./held-body.ts";
+import type { HeldBody } from "./held-body.ts";
 import { shapeReply } from "./local-reply.ts";
 import { tellsPeer, unreachedHeader } from "./peer-metadata.ts";
 import { redirectLocation } from "./redirect-location.ts";
 import { isIdempotent } from "./retry-decision.ts";
 import { flagLetters, responseFlags, type ResponseFlag } from "./response-flags.ts";
 import { Shadow } from "./shadow.ts";
-import { permittedTrailers } from "./trailers.ts";
 import { bodyForm, exchangeLimitMs, responseTimeoutMs, wireProtocol } from "./upstream-choice.ts";
 
 const mirrorHeadBytes = 2048;
-const noBytes = Buffer.alloc(0);
 type Fields = readonly (readonly [name: string, value: string])[];
 
 /**
  * One request and its response: chooses the route, runs the filters, makes attempts at endpoints, and relays bodies
  * both ways with back pressure. The object is reused for one request after the other.
  */
-export class Exchange extends ExchangeState {
-  /** The request's body comes in chunks, whatever filters made of its head. */
-  #chunkedByClient = false;
-
+export class Exchange extends FilteredExchange {
   // ---- what the client does
 
   /** Begins with a scanned head and what came of the body; `complete` when that is all of it. */
   begin(head: MessageHead, keepAlive: boolean, bytes: Buffer, from: number, to: number, complete: boolean): void {
     this.reset(head, keepAlive, complete);
     this.receivedBytes = to - from;
-    this.#chunkedByClient = head.chunked && !this.facts.isHttp2;
+    this.chunkedByClient = head.chunked && !this.facts.isHttp2;
     const refusal = this.facts.read(this.config, this.context.newRequestId);
     if (refusal !== undefined) {
       this.#reply(
@@ -63,7 +56,7 @@ export class Exchange extends ExchangeState {
     this.trace = this.config.tracing?.start(this.facts, this.context.random);
     this.countsAnswer = this.facts.isGrpc && this.facts.isHttp2;
     if (this.config.peerMetadata.readFromClient) this.readDownstreamPeer();
-    const host = this.#virtualHost();
+    const host = this.virtualHost();
     if (
       host !== undefined &&
       host.requireTls !== "none" &&
@@ -76,8 +69,8 @@ export class Exchange extends ExchangeState {
       return;
     }
     this.route = host === undefined ? undefined : routeOf(host, this.facts);
-    if (this.#passesFilters()) this.#act(bytes, from, to);
-    else this.#filter(bytes, from, to);
+    if (this.#passesFilters()) this.act(bytes, from, to);
+    else this.filter(bytes, from, to);
   }
 
   /** Refuses what never became a request. */
@@ -102,14 +95,20 @@ export class Exchange extends ExchangeState {
       if (!this.held.wanted) this.owner.pauseRequest();
       return;
     }
+    if (this.streamedRequest(bytes, from, to, complete)) return;
+    const more = this.passRequestBody(bytes, from, to, complete);
+    if (!this.active) return;
+    if (complete) this.attempts.requestComplete();
+    else if (!more) this.owner.pauseRequest();
+  }
+
+  protected override passRequestBody(bytes: Buffer, from: number, to: number, complete: boolean): boolean {
     const { channel } = this.attempts;
     const more =
       this.grpcWeb?.changesRequest === true
         ? this.#webBody(bytes, from, to, complete)
         : this.request.body(bytes, from, to, complete, channel);
-    if (!this.active) return;
-    if (complete) this.attempts.requestComplete();
-    else if (!more || channel === undefined) this.owner.pauseRequest();
+    return more && channel !== undefined;
   }
 
   /** Text of gRPC-Web, which goes on as data. */
@@ -118,19 +117,6 @@ export class Exchange extends ExchangeState {
     if (data !== undefined) return this.request.body(data, 0, data.length, complete, this.attempts.channel);
     this.#failWith(400, "Bad gRPC-web request, invalid base64 data.", responseFlags.none, "grpc_base_64_decode_failed");
     return false;
-  }
-
-  /** The end of the request with its trailers. HTTP/2 only. */
-  requestTrailers(fields: readonly string[]): void {
-    if (!this.active) return;
-    if (this.held !== undefined) {
-      this.heldTrailers = permittedTrailers(fields);
-      this.request.complete = true;
-      this.held.end();
-      return;
-    }
-    this.request.trailers(permittedTrailers(fields), this.attempts.channel);
-    this.attempts.requestComplete();
   }
 
   /** The client's bytes after a switch of protocols. */
@@ -143,11 +129,6 @@ export class Exchange extends ExchangeState {
 
   clientEnded(): void {
     this.attempts.channel?.endTunnel();
-  }
-
-  /** The client takes bytes again. */
-  clientDrained(): void {
-    this.attempts.resume();
   }
 
   /** The client has gone. */
@@ -184,7 +165,7 @@ export class Exchange extends ExchangeState {
   // ---- AttemptsOwner
 
   interimAnswer(head: MessageHead): void {
-    if (head.status === 100 && this.config.forwardContinue) this.#sayContinue();
+    if (head.status === 100 && this.config.forwardContinue) this.sayContinue();
   }
 
   answered(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void {
@@ -193,8 +174,13 @@ export class Exchange extends ExchangeState {
     if (this.config.peerMetadata.readFromUpstream) this.readUpstreamPeer(head);
     if (this.countsAnswer) this.countAnswer(head.bytes, from, to);
     if (this.facts.answerPassesFilters && !this.answerPassed)
-      this.#filterAnswer(head, framing, from, to, last, sentAtMs);
+      this.streamAnswer({ head, framing, from, to, last, sentAtMs }, this.#responseEdits(head));
     else this.#sendAnswer(head, framing, from, to, last, sentAtMs, this.#responseEdits(head));
+  }
+
+  protected override sendFilteredAnswer(answer: ComposedAnswer, edits: HeaderEdits, sentAtMs: number): boolean {
+    const { head, framing, from, to, last } = answer;
+    return this.#sendAnswer(head, framing, from, to, last, sentAtMs, edits);
   }
 
   #sendAnswer(
@@ -214,42 +200,10 @@ export class Exchange extends ExchangeState {
       return this.#afterSend(this.answer.fromUpstream(head, shown, from, to, last, edits, sentAtMs), last);
     }
     const more = this.answer.fromUpstream(head, bodyFramings.untilClose, from, from, false, edits, sentAtMs);
-    return from === to ? this.#afterSend(more, false) : this.#sendBody(head.bytes, from, to, last);
+    return from === to ? this.#afterSend(more, false) : this.sendAnswerBody(head.bytes, from, to, last);
   }
 
-  /** The answer goes through the filters, from the last to the first, before the client gets it. */
-  #filterAnswer(
-    head: MessageHead,
-    framing: BodyFraming,
-    from: number,
-    to: number,
-    last: boolean,
-    sentAtMs: number,
-  ): void {
-    const serviceMs = sentAtMs < 0 ? -1 : Math.max(0, Math.round(this.context.clock.steadyMs() - sentAtMs));
-    const fields = answerFields(head, this.#responseEdits(head), serviceMs);
-    this.throughFilters(
-      { status: head.status, fields },
-      (held) => {
-        const composed = held.compose(framing, this.method === "HEAD");
-        if (composed.last && !held.complete) this.attempts.drop();
-        const edits = shownEdits(held.fields);
-        const { from: start, to: end } = composed;
-        const more = this.#sendAnswer(composed.head, composed.framing, start, end, composed.last, sentAtMs, edits);
-        if (this.active && !composed.last && held.trailers !== undefined) this.answerTrailers(held.trailers);
-        else if (this.active && more) this.attempts.resume();
-      },
-      (held) => void held.add(head.bytes, from, to, last),
-    );
-  }
-
-  answerBody(bytes: Buffer, from: number, to: number, last: boolean): void {
-    if (this.countsAnswer) this.countAnswer(bytes, from, to);
-    if (this.answerPass === undefined) this.#sendBody(bytes, from, to, last);
-    else if (!this.answerPass.add(bytes, from, to, last)) this.attempts.pause();
-  }
-
-  #sendBody(bytes: Buffer, from: number, to: number, last: boolean): boolean {
+  protected override sendAnswerBody(bytes: Buffer, from: number, to: number, last: boolean): boolean {
     const web = this.grpcWeb?.translatesAnswer === true ? this.grpcWeb.answerBody(bytes, from, to) : undefined;
     return this.#afterSend(
       web === undefined ? this.answer.body(bytes, from, to, last) : this.answer.body(web, 0, web.length, last),
@@ -257,12 +211,7 @@ export class Exchange extends ExchangeState {
     );
   }
 
-  answerTrailers(received: readonly string[]): void {
-    const fields = permittedTrailers(received);
-    if (this.answerPass !== undefined) {
-      this.answerPass.end(fields);
-      return;
-    }
+  protected override sendAnswerTrailers(fields: readonly string[]): void {
     const web = this.grpcWeb?.translatesAnswer === true ? this.grpcWeb.answerTrailers(fields) : undefined;
     this.#afterSend(web === undefined ? this.answer.trailers(fields) : this.answer.trailersInBody(fields, web), true);
   }
@@ -301,12 +250,7 @@ export class Exchange extends ExchangeState {
     this.owner.abort();
   }
 
-  upstreamTakesMore(): void {
-    this.owner.resumeRequest();
-  }
-
-  /** Forwards it once only: a server that repeats it would fill the memory for a client that does not read. */
-  #sayContinue(): void {
+  protected override sayContinue(): void {
     if (this.saidContinue) return;
     this.saidContinue = true;
     this.answer.sayContinue();
@@ -314,116 +258,17 @@ export class Exchange extends ExchangeState {
 
   // ---- the request's way
 
-  #virtualHost(): VirtualHost | undefined {
-    return this.context.routeTable()?.virtualHost(this.authority);
-  }
-
   /** No filter has anything to do with the request: most listeners have filters only for routes that configure them. */
   #passesFilters(): boolean {
     const { filters, filtersIdle } = this.config;
     return filters.length === 0 || (filtersIdle && (this.route === undefined || this.route.filterConfigs.size === 0));
   }
 
-  #filter(bytes: Buffer, from: number, to: number): void {
-    const pass = new FilterPass({
-      connection: this.connection,
-      facts: this.facts,
-      config: this.config,
-      route: this.route,
-      chooseRoute: (request) => {
-        const host = this.#virtualHost();
-        return host === undefined ? undefined : routeOf(host, request);
-      },
-      hasBody: !this.request.complete || to > from,
-      bodyStart: (limit) => this.#bodyStart(this.#hold(bytes, from, to), limit),
-      trailers: () => this.heldTrailers,
-      setTrailers: (fields) => void (this.heldTrailers = permittedTrailers(fields)),
-    });
-    this.pass = pass;
-    let verdict: FilterVerdict | Promise<FilterVerdict>;
-    try {
-      verdict = pass.run(this.config.filters, () => void this.#hold(bytes, from, to));
-    } catch (error) {
-      this.filterFailed(error);
-      return;
-    }
-    if (!(verdict instanceof Promise)) {
-      this.#filtered(pass, verdict, bytes, from, to);
-      return;
-    }
-    const still = (run: () => void): void => {
-      if (this.active && this.pass === pass) run();
-    };
-    verdict.then(
-      (later) => still(() => this.#release(pass, later)),
-      (error: unknown) => still(() => this.filterFailed(error)),
-    );
-  }
-
-  /** A filter needs time: keeps what arrived of the request, and stops reading. */
-  #hold(bytes: Buffer, from: number, to: number): HeldBody {
-    if (this.held !== undefined) return this.held;
-    this.facts.detach();
-    const held = new HeldBody(this.#chunkedByClient);
-    held.add(bytes, from, to, this.request.complete);
-    this.held = held;
-    return held;
-  }
-
-  /** A filter wants to see the body, so the rest of it is read. */
-  #bodyStart(held: HeldBody, limit: number): Promise<RequestBodyStart> {
-    if (!this.request.complete) {
-      if (this.facts.head.expectsContinue) this.#sayContinue();
-      this.owner.resumeRequest();
-    }
-    return held.start(limit);
-  }
-
-  #release(pass: FilterPass, verdict: FilterVerdict): void {
-    this.#letGo((body) => this.#filtered(pass, verdict, body, 0, body.length));
-  }
-
-  /** Continues with what was kept meanwhile. */
-  #letGo(goOn: (body: Buffer) => void): void {
-    const body = this.held?.bytes() ?? noBytes;
-    this.held = undefined;
-    const trailers = this.heldTrailers;
-    this.heldTrailers = undefined;
-    if (trailers !== undefined) this.request.complete = false;
-    goOn(body);
-    if (this.active && trailers !== undefined) this.requestTrailers(trailers);
-  }
-
-  #filtered(pass: FilterPass, verdict: FilterVerdict, bytes: Buffer, from: number, to: number): void {
-    this.route = pass.route;
-    pass.wantsAnswer = this.config.filters.some((filter) => filter.wantsResponse?.(pass) === true);
-    this.facts.answerPassesFilters = pass.wantsAnswer;
-    if (pass.grpcWeb !== undefined) {
-      this.grpcWeb = new GrpcWebTranslation(pass.grpcWeb, this.#chunkedByClient);
-      this.facts.isGrpc = true;
-      this.facts.isGrpcWeb = true;
-      this.countsAnswer = this.facts.isHttp2;
-    }
-    const { newBody } = pass;
-    if (verdict !== "pass") this.answerOfFilter(verdict);
-    else if (newBody === undefined) this.#act(bytes, from, to);
-    else {
-      this.#chunkedByClient = false;
-      this.#act(newBody, 0, newBody.length);
-    }
-  }
-
-  protected override answerOfFilter(reply: LocalReply): void {
+  protected override answerOfFilter(reply: FilterReply): void {
     this.#reply(reply.status, reply.body, reply.flag, reply.details, reply.headers, reply.grpcStatus);
   }
 
-  protected override filterFailed(error: unknown): void {
-    this.context.onTrouble?.("a filter failed", error);
-    this.attempts.drop();
-    this.#reply(500, "", responseFlags.none, "filter_failed");
-  }
-
-  #act(bytes: Buffer, from: number, to: number): void {
+  protected override act(bytes: Buffer, from: number, to: number): void {
     const { route } = this;
     if (route === undefined) {
       this.#reply(404, "", responseFlags.noRouteFound, "route_not_found");
@@ -464,7 +309,7 @@ export class Exchange extends ExchangeState {
     attempts.cluster = cluster;
     const first = cluster.firstEndpoints();
     if (first !== undefined) {
-      this.#forwardAfter(first, route, action, this.#hold(bytes, from, to));
+      this.#forwardAfter(first, route, action, this.hold(bytes, from, to));
       return;
     }
     const { names } = cluster;
@@ -477,7 +322,7 @@ export class Exchange extends ExchangeState {
   /** Chooses again then, because another cluster of the name may have arrived. */
   #forwardAfter(first: Promise<void>, route: Route, action: ForwardAction, held: HeldBody): void {
     void first.then(() => {
-      if (this.active && this.held === held) this.#letGo((body) => this.#forward(route, action, body, 0, body.length));
+      if (this.active && this.held === held) this.letGo((body) => this.#forward(route, action, body, 0, body.length));
     });
   }
 
@@ -503,13 +348,13 @@ export class Exchange extends ExchangeState {
       send(at(found), bytes, from, to);
       return;
     }
-    this.#hold(bytes, from, to);
+    this.hold(bytes, from, to);
     const { held } = this;
     const still = (run: () => void): void => {
       if (this.active && this.held === held) run();
     };
     found.then(
-      (address) => still(() => this.#letGo((body) => send(at(address), body, 0, body.length))),
+      (address) => still(() => this.letGo((body) => send(at(address), body, 0, body.length))),
       () =>
         still(() =>
           this.#reply(503, "DNS resolution failure", responseFlags.dnsResolutionFailed, "dns_resolution_failure"),
@@ -556,16 +401,21 @@ export class Exchange extends ExchangeState {
     const mirrored =
       action.mirrors.length > 0 && action.mirrors.some((mirror) => this.#mirrorProtocol(mirror.cluster) !== "http1");
     if (this.trace?.upstreamSpanId !== undefined) this.trace.forwardedMs = this.context.clock.nowMs();
+    const streamed = this.bodyPassesFilters(from, to);
     request.compose(
       this.#composition(action, cluster, host ?? facts.changedHost(), edits),
-      this.grpcWeb?.changesRequest === true ? "plain" : bodyForm(facts, protocol, mirrored),
+      this.grpcWeb?.changesRequest === true || (streamed && facts.head.chunked)
+        ? "plain"
+        : bodyForm(facts, protocol, mirrored),
     );
     if (action.mirrors.length > 0) this.#mirror(action, edits);
-    if (this.grpcWeb?.changesRequest !== true) request.body(bytes, from, to, complete, undefined);
+    if (streamed) this.streamRequest(bytes, from, to, complete);
+    else if (this.grpcWeb?.changesRequest !== true) request.body(bytes, from, to, complete, undefined);
     else if (!this.#webBody(bytes, from, to, complete)) return;
-    if (facts.head.expectsContinue && !this.config.forwardContinue && !complete) this.#sayContinue();
+    if (facts.head.expectsContinue && !this.config.forwardContinue && !complete) this.sayContinue();
+    if (!this.active) return;
     attempts.attempt(endpoint, false);
-    if (this.active && complete) attempts.requestComplete();
+    if (this.active && request.complete) attempts.requestComplete();
   }
 
   /**
@@ -737,21 +587,7 @@ export class Exchange extends ExchangeState {
     // The application before which this proxy stands is gone: a connection that is kept would lead to it for good.
     const leaves = flag === responseFlags.upstreamConnectionFailure && this.config.peerMetadata.writeToClient;
     const reply = this.#inForm(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined)));
-    if (this.pass?.wantsAnswer !== true || this.answerPassed) this.#sendReply(reply, leaves);
-    else
-      this.throughFilters(
-        { status: reply.status, fields: describedFields(reply) },
-        (held) =>
-          this.#sendReply(
-            {
-              status: held.status,
-              body: held.body(),
-              fields: held.fields.filter(([name]) => name !== "content-length"),
-            },
-            leaves,
-          ),
-        (held) => void held.add(Buffer.from(reply.body), 0, Buffer.byteLength(reply.body), true),
-      );
+    this.replyThroughFilters(reply, (shown) => this.#sendReply(shown, leaves));
   }
 
   #sendReply(reply: ReturnType<typeof shapeReply>, leaves: boolean): void {

@@ -33,8 +33,6 @@ export class FilterPass implements FilterRequest {
   #clientAddress: string | undefined;
   #abort: AbortController | undefined;
   readonly metadata = new Map<string, unknown>();
-  /** A filter wants to see the response. */
-  wantsAnswer = false;
   /** The body for the upstream, if a filter has replaced the client's. */
   newBody: Buffer | undefined;
   /** Undefined: bodies go as they are. */

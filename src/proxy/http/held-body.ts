@@ -61,6 +61,15 @@ export class HeldBody {
     return this.#parts.length === 1 && this.#parts[0] !== undefined ? this.#parts[0] : Buffer.concat(this.#parts);
   }
 
+  /** Takes the data that has arrived. What comes later counts as the beginning. */
+  take(): Buffer {
+    const data = this.#data.length === 1 && this.#data[0] !== undefined ? this.#data[0] : Buffer.concat(this.#data);
+    this.#data.length = 0;
+    this.#parts.length = 0;
+    this.#dataBytes = 0;
+    return data;
+  }
+
   #note(data: Buffer): void {
     this.#data.push(data);
     this.#dataBytes += data.length;

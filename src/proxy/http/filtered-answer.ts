@@ -1,0 +1,154 @@
+import { internalError } from "../../base/index.ts";
+import { bodyFramings, MessageHead, scanResponseHead, statusText, type BodyFraming } from "../../wire/http1/index.ts";
+import type { HeaderEdits } from "../routing/header-mutation.ts";
+import { headText } from "./header-text.ts";
+import type { FlowHead } from "./message-flow.ts";
+
+type Fields = readonly (readonly [name: string, value: string])[];
+
+const framingFields: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
+const composedLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
+/** This thread handles one head at a time, so all responses share it. */
+const composedHead = new MessageHead(composedLimits);
+/** The router adds it before filters see the response, so they may remove it. */
+const serviceTimeHeader = "x-envoy-upstream-service-time";
+const noBytes = Buffer.alloc(0);
+
+/** A composed response: its head, and the first part of its body. */
+export interface ComposedAnswer {
+  readonly head: MessageHead;
+  readonly from: number;
+  readonly to: number;
+  readonly last: boolean;
+  readonly framing: BodyFraming;
+}
+
+/** The client's side, as filtered responses act on it. */
+export interface FilteredAnswerTarget {
+  /** `edits` remain to be made when the head is written. */
+  head(composed: ComposedAnswer, edits: HeaderEdits): void;
+  body(bytes: Buffer, from: number, to: number, last: boolean): void;
+  end(trailers: readonly string[]): void;
+}
+
+/**
+ * An upstream's response after filters had it. Its head waits for the first part of the body that comes in the same
+ * turn, so that both are one write. Bytes that the head does not announce would be taken for the next response, so a
+ * body of another length is an error.
+ */
+export class FilteredAnswer {
+  readonly #target: FilteredAnswerTarget;
+  readonly #framing: BodyFraming;
+  readonly #toHead: boolean;
+  #head: FlowHead | undefined;
+  /** -1: the head announces no length. */
+  #announced = -1;
+  #sent = 0;
+
+  /** `framing`: of the upstream. `toHead`: the request was HEAD. */
+  constructor(target: FilteredAnswerTarget, framing: BodyFraming, toHead: boolean) {
+    this.#target = target;
+    this.#framing = framing;
+    this.#toHead = toHead;
+  }
+
+  head(head: FlowHead, end: boolean): void {
+    this.#head = head;
+    if (end) this.#sendHead(noBytes, 0, 0, true);
+  }
+
+  body(bytes: Buffer, from: number, to: number, end: boolean): void {
+    if (this.#head !== undefined) {
+      this.#sendHead(bytes, from, to, end);
+      return;
+    }
+    this.#count(to - from, end);
+    this.#target.body(bytes, from, to, end);
+  }
+
+  end(trailers: readonly string[]): void {
+    this.flush();
+    if (trailers.length > 0) this.#target.end(trailers);
+    else this.body(noBytes, 0, 0, true);
+  }
+
+  /** Sends the head if it still waits. */
+  flush(): void {
+    if (this.#head !== undefined) this.#sendHead(noBytes, 0, 0, false);
+  }
+
+  #sendHead(bytes: Buffer, from: number, to: number, end: boolean): void {
+    const { status = 0, fields = [] } = this.#head ?? {};
+    this.#head = undefined;
+    const bodiless = this.#toHead || status === 204 || status === 304;
+    const composed = this.#compose({ status, fields }, bodiless ? noBytes : bytes.subarray(from, to), bodiless, end);
+    if (!bodiless) {
+      this.#announced = composed.head.contentLength;
+      this.#count(composed.to - composed.from, end);
+    }
+    this.#target.head(composed, shownEdits(fields));
+  }
+
+  #count(bytes: number, end: boolean): void {
+    this.#sent += bytes;
+    if (this.#announced < 0 || (end ? this.#sent === this.#announced : this.#sent <= this.#announced)) return;
+    throw internalError(
+      "bad-filter-edit",
+      `a filter made a response's body ${this.#sent} bytes long, but its content-length is ${this.#announced}: the filter must change or remove the header`,
+    );
+  }
+
+  /** Composes one buffer. It is valid until the next one is composed. A chunked body loses its framing. */
+  #compose({ status, fields }: FlowHead, body: Buffer, bodiless: boolean, end: boolean): ComposedAnswer {
+    let text = `HTTP/1.1 ${status} ${statusText(status)}\r\n`;
+    for (const [name, value] of fields) if (status !== 204 || !framingFields.has(name)) text += `${name}: ${value}\r\n`;
+    const head = Buffer.from(headText(`${text}\r\n`), "latin1");
+    const bytes = body.length === 0 ? head : Buffer.concat([head, body]);
+    if (scanResponseHead(composedHead, bytes, 0, head.length, composedLimits) <= 0)
+      throw internalError("bad-filter-edit", "a filter made a response's head unreadable");
+    const empty = end && body.length === 0 && this.#framing === bodyFramings.none;
+    return {
+      head: composedHead,
+      from: head.length,
+      to: bytes.length,
+      last: bodiless || end,
+      framing:
+        bodiless || (empty && composedHead.contentLength < 0)
+          ? bodyFramings.none
+          : composedHead.contentLength >= 0
+            ? bodyFramings.length
+            : bodyFramings.untilClose,
+    };
+  }
+}
+
+/** The fields of an upstream's head after the route's edits, as filters see them. */
+export function answerFields(head: MessageHead, edits: HeaderEdits | undefined, serviceMs: number): Fields {
+  const fields: (readonly [name: string, value: string])[] = [];
+  for (let field = 0; field < head.fieldCount; field += 1) {
+    const name = head.name(field).toLowerCase();
+    if (name !== serviceTimeHeader && edits?.dropped.has(name) !== true) fields.push([name, head.value(field)]);
+  }
+  if (serviceMs >= 0 && edits?.dropped.has(serviceTimeHeader) !== true)
+    fields.push([serviceTimeHeader, String(serviceMs)]);
+  return edits === undefined ? fields : [...fields, ...edits.added];
+}
+
+const noEdits: HeaderEdits = { dropped: new Set(), added: [] };
+const noServiceTime: HeaderEdits = { dropped: new Set([serviceTimeHeader]), added: [] };
+
+/** The remaining edits when the head is written. A field that a filter removed is not added again. */
+function shownEdits(fields: Fields): HeaderEdits {
+  return fields.some(([name]) => name === serviceTimeHeader) ? noEdits : noServiceTime;
+}
+
+/** The fields of the proxy's own response, including those that describe its body. */
+export function describedFields({ body, fields }: { readonly body: string | Buffer; readonly fields: Fields }): Fields {
+  const size = Buffer.byteLength(body);
+  const typed = size === 0 || fields.some(([name]) => name === "content-type");
+  return [
+    ...fields.map(([name, value]) => [name.toLowerCase(), value] as const),
+    ["content-length", String(size)],
+    ...(typed ? [] : [["content-type", "text/plain"] as const]),
+  ];
+}

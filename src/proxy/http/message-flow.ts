@@ -1,0 +1,274 @@
+import {
+  type FilterRequest,
+  type FilterResponse,
+  type LocalReply,
+  type RequestBodyStart,
+  passed,
+  type Later,
+  type StreamOutcome,
+  type StreamTail,
+} from "../filters/http-filter.ts";
+import { HeldBody } from "./held-body.ts";
+
+/** What waits in filters beyond this size makes the sender wait, unless a filter asks for more. */
+export const maxUnaskedBytes = 64 * 1024;
+
+const noBytes = Buffer.alloc(0);
+
+/** The head of a response. */
+export interface FlowHead {
+  readonly status: number;
+  readonly fields: FilterResponse["fields"];
+}
+
+/** One filter's part in one message. A part for which there is no method passes. */
+export interface FlowStep {
+  readonly head?: ((response: FilterResponse, end: boolean) => Later<StreamOutcome<undefined>>) | undefined;
+  readonly body?: ((bytes: Buffer, end: boolean) => Later<StreamOutcome<Buffer>>) | undefined;
+  readonly trailers?: ((trailers: readonly string[]) => Later<StreamOutcome<StreamTail>>) | undefined;
+}
+
+/** Where a message goes on. */
+interface FlowTarget {
+  head(head: FlowHead, end: boolean): void;
+  body(bytes: Buffer, from: number, to: number, end: boolean): void;
+  /** The body ends with trailers (names and values, alternating). */
+  end(trailers: readonly string[]): void;
+}
+
+export interface FlowSink extends FlowTarget {
+  /** All that could go on has gone on. The sender may go on unless the flow is full. */
+  settled(): void;
+  /** Nothing more comes of the message. Undefined stands for a filter that ends the exchange. */
+  stopped(reply: LocalReply | undefined): void;
+  failed(error: unknown): void;
+}
+
+/** A message on its way through filters that may take time. Each of them holds what it has not let go. */
+export class MessageFlow {
+  readonly #stages: readonly FlowStage[];
+  readonly #sink: FlowSink;
+  #over = false;
+  /** Whether the whole message has come. */
+  complete = false;
+
+  /** `startsWithBody` means that the head does not take part. */
+  constructor(request: FilterRequest, steps: readonly FlowStep[], sink: FlowSink, startsWithBody = false) {
+    this.#sink = sink;
+    const stages: FlowStage[] = [];
+    for (const step of steps.toReversed()) stages.unshift(new FlowStage(this, request, step, stages[0] ?? sink));
+    if (startsWithBody) for (const stage of stages) stage.skipHead();
+    this.#stages = stages;
+  }
+
+  /** Whether nothing more comes out of it. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Whether the sender must wait. */
+  get full(): boolean {
+    let held = 0;
+    for (const stage of this.#stages) {
+      if (stage.wantsMore) return false;
+      held += stage.heldBytes;
+    }
+    return held > maxUnaskedBytes;
+  }
+
+  /** The head with the first part of the body. `last`: that is all. */
+  begin(head: FlowHead, bytes: Buffer, from: number, to: number, last: boolean): void {
+    this.complete = last;
+    this.run(() => {
+      this.#first.head(head, last && from === to);
+      if (from !== to) this.#first.body(bytes, from, to, last);
+    });
+  }
+
+  body(bytes: Buffer, from: number, to: number, last: boolean): void {
+    this.complete = last;
+    if (from !== to || last) this.run(() => this.#first.body(bytes, from, to, last));
+  }
+
+  /** Ends the body with trailers (names and values, alternating). */
+  end(trailers: readonly string[]): void {
+    this.complete = true;
+    this.run(() => this.#first.end(trailers));
+  }
+
+  cancel(): void {
+    this.#over = true;
+  }
+
+  /** Runs what lets parts go on. */
+  run(work: () => void): void {
+    if (this.#over) return;
+    try {
+      work();
+      if (!this.#over) this.#sink.settled();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  stop(outcome: Exclude<StreamOutcome<never>, { kind: "pass" }>): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#sink.stopped(outcome.kind === "reply" ? outcome.reply : undefined);
+  }
+
+  fail(error: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#sink.failed(error);
+  }
+
+  get #first(): FlowTarget {
+    return this.#stages[0] ?? this.#sink;
+  }
+}
+
+/** One filter's place on the way of a message, and what it holds of it. */
+class FlowStage implements FlowTarget, FilterResponse {
+  readonly request: FilterRequest;
+  status = 0;
+  fields: FilterResponse["fields"] = [];
+  trailers: readonly string[] | undefined;
+  readonly #flow: MessageFlow;
+  readonly #step: FlowStep;
+  readonly #next: FlowTarget;
+  /** Bodies come without the framing of chunks. */
+  readonly #held = new HeldBody(false);
+  #head: "awaited" | "held" | "gone" = "awaited";
+  /** The message has no body. */
+  #headIsAll = false;
+  /** The body that takes the place of the message's own. */
+  #newBody: Buffer | undefined;
+  #asking = false;
+  #ended = false;
+
+  constructor(flow: MessageFlow, request: FilterRequest, step: FlowStep, next: FlowTarget) {
+    this.#flow = flow;
+    this.request = request;
+    this.#step = step;
+    this.#next = next;
+  }
+
+  get heldBytes(): number {
+    return this.#held.size;
+  }
+
+  get wantsMore(): boolean {
+    return this.#held.wanted;
+  }
+
+  skipHead(): void {
+    this.#head = "gone";
+  }
+
+  head(head: FlowHead, end: boolean): void {
+    this.status = head.status;
+    this.fields = head.fields;
+    this.#head = "held";
+    this.#headIsAll = end;
+    if (end) this.#held.end();
+    this.#advance();
+  }
+
+  body(bytes: Buffer, from: number, to: number, end: boolean): void {
+    if (this.#ended) return;
+    const isFree = this.#head === "gone" && !this.#asking && this.#held.size === 0;
+    if (isFree && this.#step.body === undefined) {
+      this.#ended = end;
+      this.#next.body(bytes, from, to, end);
+      return;
+    }
+    this.#held.add(bytes, from, to, end);
+    this.#advance();
+  }
+
+  end(trailers: readonly string[]): void {
+    if (this.#ended) return;
+    this.trailers = trailers;
+    this.#held.end();
+    this.#advance();
+  }
+
+  async bodyStart(limit: number): Promise<RequestBodyStart> {
+    const start = this.#held.start(limit);
+    // The sender may go on meanwhile.
+    if (this.#held.wanted) this.#flow.run(() => undefined);
+    const { bytes, whole } = await start;
+    return { bytes: this.#newBody?.subarray(0, limit) ?? bytes, whole };
+  }
+
+  replaceBody(bytes: Buffer): void {
+    this.#newBody = bytes;
+    this.fields = [
+      ...this.fields.filter(([name]) => name !== "content-length" && name !== "transfer-encoding"),
+      ["content-length", String(bytes.length)],
+    ];
+  }
+
+  #advance(): void {
+    while (!this.#asking && !this.#ended && !this.#flow.over && this.#pass()) continue;
+  }
+
+  /** Asks for the next part. False: there is none yet. */
+  #pass(): boolean {
+    if (this.#head === "awaited") return false;
+    const { head, body, trailers } = this.#step;
+    if (this.#head === "held") {
+      this.#ask(head?.(this, this.#headIsAll) ?? passed, () => this.#headGone());
+      return true;
+    }
+    const { complete, size } = this.#held;
+    const end = complete && this.trailers === undefined;
+    if (size > 0 || end) {
+      const bytes = this.#held.take();
+      this.#ask(body?.(bytes, end) ?? { kind: "pass", part: bytes }, (part) => {
+        this.#ended = end;
+        if (part.length > 0 || end) this.#next.body(part, 0, part.length, end);
+      });
+      return true;
+    }
+    if (!complete || this.trailers === undefined) return false;
+    const part = { body: noBytes, trailers: this.trailers };
+    this.#ask(trailers?.(this.trailers) ?? { kind: "pass", part }, (tail) => {
+      this.#ended = true;
+      if (tail.body.length > 0) this.#next.body(tail.body, 0, tail.body.length, false);
+      this.#next.end(tail.trailers);
+    });
+    return true;
+  }
+
+  #headGone(): void {
+    this.#head = "gone";
+    const newBody = this.#newBody;
+    this.#ended = newBody !== undefined || this.#headIsAll;
+    this.#next.head(this, newBody === undefined ? this.#headIsAll : newBody.length === 0);
+    if (newBody !== undefined && newBody.length > 0) this.#next.body(newBody, 0, newBody.length, true);
+  }
+
+  #ask<Part>(outcome: Later<StreamOutcome<Part>>, goOn: (part: Part) => void): void {
+    if (!(outcome instanceof Promise)) {
+      this.#take(outcome, goOn);
+      return;
+    }
+    this.#asking = true;
+    outcome.then(
+      (later) =>
+        this.#flow.run(() => {
+          this.#asking = false;
+          this.#take(later, goOn);
+          this.#advance();
+        }),
+      (error: unknown) => this.#flow.fail(error),
+    );
+  }
+
+  #take<Part>(outcome: StreamOutcome<Part>, goOn: (part: Part) => void): void {
+    if (outcome.kind === "pass") goOn(outcome.part);
+    else this.#flow.stop(outcome);
+  }
+}
