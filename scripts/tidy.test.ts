@@ -183,7 +183,7 @@ test("every part has one door, or one a folder", () => {
 });
 
 const dashboardBound = {
-  modules: 389,
+  modules: 390,
   never: [
     "src/cluster/",
     "src/controlplane/",
@@ -216,7 +216,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   // Twelve are those of traces and of logs by OTLP; some are for what requests have in common in a log, bodies that filters hold, pools by client and hosts by name; eight are the HTTP/2 session, four judge what a stranger says in heads, trailers and tokens, nineteen are scripts and messages that filters hold (the interpreter itself is read at the first script), three are the door between the process and what serves, and four bound CEL (the evaluator is read at the first expression).
   proxy: {
-    modules: 574,
+    modules: 575,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -245,7 +245,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   cni: {
     // With the plugin that it writes and answers.
-    modules: 170,
+    modules: 171,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -271,7 +271,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"],
   },
   "cluster-node": {
-    modules: 145,
+    modules: 146,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/yaml"],
   },
   "cluster-supervisor": { modules: 70, never: ["src/kube/", "generated/", "node_modules/@grpc", "node_modules/yaml"] },
@@ -286,7 +286,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // seven for authors and their rights, which every round asks about, six for the thread that reviews strangers' objects, four bound conditions' CEL; what
   // signs, plans an installation or evaluates is loaded with its first use.
   rollout: {
-    modules: 340,
+    modules: 341,
     never: [
       "src/cluster/",
       "src/controlplane/",

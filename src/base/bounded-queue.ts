@@ -1,4 +1,4 @@
-import { invariant } from "./invariant.ts";
+import { invariant } from "./errors.ts";
 
 /** A first-in first-out queue that says no instead of growing: {@link push} answers false when it is full. */
 export class BoundedQueue<Item> {

@@ -64,3 +64,13 @@ export function describeError(value: unknown): string {
   if (error.hint !== undefined) lines.push(`  hint: ${error.hint}`);
   return lines.join("\n");
 }
+
+/** Thrown by {@link invariant}: an assumption of the program was wrong, and continuing would do harm. */
+export class InvariantViolation extends Error {
+  override readonly name = "InvariantViolation";
+}
+
+/** Asserts what must hold for any input. Do not use it to check input: parse that instead. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new InvariantViolation(message);
+}

@@ -8,6 +8,7 @@ export {
   describeError,
   exitCodeOf,
   internalError,
+  invariant,
   messageOf,
   SerinError,
   toSerinError,
@@ -16,7 +17,19 @@ export {
   type ErrorKind,
 } from "./errors.ts";
 export { giveBackIdleMemory, unhurriedShare } from "./idle-memory.ts";
-export { invariant } from "./invariant.ts";
+export { goDurationMs } from "./duration.ts";
+export {
+  canonicalJson,
+  isTree,
+  jsonEqual,
+  jsonEqualWithoutNulls,
+  pointerName,
+  pointerNames,
+  textAt,
+  treeAt,
+  valueAt,
+  type Tree,
+} from "./json.ts";
 export { addressBytes, cidrOf, isInsideAddress, isLoopbackAddress, isOwnMachineAddress } from "./ip-address.ts";
 export { loadPackage, nodeHttp } from "./load-package.ts";
 export {

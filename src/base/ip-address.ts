@@ -1,4 +1,4 @@
-import { invariant } from "./invariant.ts";
+import { invariant } from "./errors.ts";
 
 /** The 4 or 16 bytes of an address in text form; undefined when it is none. */
 export function addressBytes(text: string): Uint8Array | undefined {

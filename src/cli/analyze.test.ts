@@ -245,7 +245,7 @@ test("what is asked for wrongly is refused by name", async () => {
   );
   assert.equal(
     await refusal(["analyze", "--timeout", "soon", "x"]),
-    'a duration must be a number and a unit, such as 30s or 2m, got "soon"',
+    'a time must be such as 90, 300s or 1m30s, got "soon"',
   );
   assert.equal(
     await refusal(["analyze", "-S", "IST0102", "x"]),

@@ -17,7 +17,7 @@ import {
 } from "../analyze/index.ts";
 import { CommandEnd } from "./command-end.ts";
 import type { CliContext } from "./context.ts";
-import { collect, istioNamespaceOf, type CommonFlags } from "./flags.ts";
+import { collect, durationFlag, istioNamespaceOf, type CommonFlags } from "./flags.ts";
 import { faultText, readManifests, type ReadManifests } from "./manifest-files.ts";
 
 interface AnalyzeFlags extends CommonFlags {
@@ -71,7 +71,7 @@ export function analyzeCommand(program: Command, context: CliContext): void {
     .option("-L, --list-analyzers", "list the analyzers")
     .option("--list-messages", "list the messages with their codes and levels")
     .option("-r, --revision <revision>", "analyse what this revision reads", "default")
-    .option("--timeout <duration>", "how long reading the cluster may take", duration, 30 * second)
+    .option("--timeout <duration>", "how long reading the cluster may take", durationFlag, 30 * second)
     .option("--ignore-unknown", "do not fail when a document is no Kubernetes object")
     .option("--meshConfigFile <file>", "mesh config to analyse with, instead of the cluster's")
     .option("-R, --recursive", "taken for the sake of old scripts: directories are always read with all below them")
@@ -104,14 +104,6 @@ function format(text: string): AnalyzeFlags["output"] {
   if (found === undefined)
     throw userError("format-unknown", `an output format must be one of ${formats.join(", ")}, got "${text}"`);
   return found;
-}
-
-function duration(text: string): number {
-  const [, digits = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
-  const unitMs = { ms: 1, s: second, m: 60 * second, h: 3600 * second }[unit];
-  if (unitMs === undefined)
-    throw userError("duration-invalid", `a duration must be a number and a unit, such as 30s or 2m, got "${text}"`);
-  return Number(digits) * unitMs;
 }
 
 async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliContext): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { userError } from "../base/index.ts";
+import { goDurationMs, userError } from "../base/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
 /** The flags of every verb, as in istioctl. */
@@ -59,12 +59,15 @@ export function revisionFlag(command: Command): Command {
   return command.option("-r, --revision <revision>", "the control plane's revision");
 }
 
-const unitsMs: Readonly<Record<string, number>> = { "": 1000, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-/** Parses a duration of a flag, such as `90`, `90s`, `1m30s` or `500ms`, into milliseconds. */
+/** Parses a duration of a flag to milliseconds: a Go duration such as `1m30s`, or plain seconds such as `90`. */
 export function durationFlag(value: string): number {
-  const parts = [...value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|$)/g)];
-  if (parts.length === 0 || parts.map(([part]) => part).join("") !== value)
-    throw userError("duration-invalid", `a time must be such as 90s or 2m, got "${value}"`);
-  return parts.reduce((sum, [, number = "", unit = ""]) => sum + Number(number) * (unitsMs[unit] ?? 0), 0);
+  return durationOf(value, "a time");
+}
+
+/** Like {@link durationFlag}. `what` is the subject of the error message. */
+export function durationOf(value: string, what: string): number {
+  const ms = /^\d+(\.\d+)?$/.test(value) ? Number(value) * 1000 : goDurationMs(value);
+  if (ms === undefined || ms < 0)
+    throw userError("duration-invalid", `${what} must be such as 90, 300s or 1m30s, got "${value}"`);
+  return ms;
 }

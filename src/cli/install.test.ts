@@ -53,7 +53,7 @@ test("what is wrong with flags and files is said with the place and what was mea
   await refused("manifest generate -f gone.yaml", "gone.yaml cannot be read\n  caused by: no file gone.yaml");
   await refused(
     "install --readiness-timeout soon -y",
-    '--readiness-timeout must be a time such as 90, 300s or 5m, got "soon"',
+    '--readiness-timeout must be such as 90, 300s or 1m30s, got "soon"',
   );
   const context = new FakeContext({});
   await assert.rejects(createProgram(context).parseAsync(["install", "--upgrade-gateway"], { from: "user" }));

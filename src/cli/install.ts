@@ -6,6 +6,7 @@ import { renderDefaultRevision } from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type RenderedInstall } from "./install-input.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
+import { durationOf } from "./flags.ts";
 import { versionSkew } from "./version-skew.ts";
 
 interface ApplyFlags extends InstallFlags {
@@ -66,7 +67,7 @@ export function upgradeInPlaceCommand(command: Command, context: CliContext): vo
 
 async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   const rendered = await renderFromFlags(flags, context);
-  const timeoutMs = durationMs(flags.readinessTimeout);
+  const timeoutMs = durationOf(flags.readinessTimeout, "--readiness-timeout");
   if (flags.dryRun === true) return await dryRun(rendered, await context.connect(flags), context);
   await confirm(question(rendered), flags, "nothing was installed", context);
   await apply(rendered, flags, timeoutMs, await context.connect(flags), context);
@@ -115,16 +116,6 @@ async function confirm(text: string, flags: ApplyFlags, otherwise: string, conte
   if (flags.skipConfirmation === true || (await context.confirm(text))) return;
   context.err("Cancelled.\n");
   throw userError("cancelled", otherwise, { hint: "answer y, or pass --skip-confirmation" });
-}
-
-const units: Readonly<Record<string, number>> = { "": 1000, s: 1000, m: 60_000, h: 3_600_000 };
-
-function durationMs(text: string): number {
-  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(s|m|h|)$/.exec(text) ?? [];
-  const factor = units[unit];
-  if (number === "" || factor === undefined)
-    throw userError("duration-invalid", `--readiness-timeout must be a time such as 90, 300s or 5m, got "${text}"`);
-  return Number(number) * factor;
 }
 
 async function dryRun(rendered: RenderedInstall, client: KubeClient, context: CliContext): Promise<void> {
@@ -187,7 +178,7 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
     "nothing was changed",
     context,
   );
-  await apply(rendered, flags, durationMs(flags.readinessTimeout), client, context);
+  await apply(rendered, flags, durationOf(flags.readinessTimeout, "--readiness-timeout"), client, context);
   context.out(`✔ Upgrade complete: the control plane is at ${settings.tag}\n`);
   context.out(
     "Restart what has a sidecar, so that it gets the new one: kubectl rollout restart deployment -n <namespace>\n",

@@ -1,4 +1,4 @@
-import { envBoolean, envInteger, envString, userError, type Environment } from "../base/index.ts";
+import { envBoolean, envInteger, type Environment, envString, goDurationMs, userError } from "../base/index.ts";
 import type { CertificateLifetimes, SelfSignedOptions } from "./ca/index.ts";
 
 /** Configuration of the certificate authority from the environment, under upstream's names. */
@@ -97,26 +97,12 @@ function rsaKeyBits(env: Environment): number {
   return bits;
 }
 
-const unitsMs: Readonly<Record<string, number>> = {
-  h: hourMs,
-  m: 60_000,
-  s: msPerSecond,
-  ms: 1,
-  us: 0.001,
-  µs: 0.001,
-  ns: 0.000_001,
-};
-
-/** Parses a duration as Go writes it: `24h`, `1h30m`, `-1s`, `0`. Returns milliseconds. */
+/** Parses a Go duration: `24h`, `1h30m`, `-1s`, `0`. Returns milliseconds. */
 export function envDuration(env: Environment, name: string, fallbackMs: number): number {
   const text = envString(env, name, "");
   if (text === "") return fallbackMs;
-  if (text === "0") return 0;
-  const [, sign, rest = ""] = /^([+-]?)((?:\d+(?:\.\d*)?(?:h|ms|m|s|us|µs|ns))+)$/.exec(text) ?? [];
-  if (rest === "") throw userError("env-invalid", `${name} must be a duration such as 24h or 1h30m, got "${text}"`);
-  const ms = [...rest.matchAll(/(\d+(?:\.\d*)?)(h|ms|m|s|us|µs|ns)/g)].reduce(
-    (sum, [, number, unit = ""]) => sum + Number(number) * (unitsMs[unit] ?? 0),
-    0,
-  );
-  return sign === "-" ? -ms : ms;
+  const ms = goDurationMs(text);
+  if (ms === undefined)
+    throw userError("env-invalid", `${name} must be a duration such as 24h or 1h30m, got "${text}"`);
+  return ms;
 }

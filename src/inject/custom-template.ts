@@ -1,9 +1,9 @@
 import { parse } from "yaml";
-import { messageOf, userError } from "../base/index.ts";
+import { isTree, messageOf, type Tree, treeAt, userError } from "../base/index.ts";
 import { proxyImage } from "./proxy-container.ts";
 import { renderGoTemplate } from "./go-template.ts";
 import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
-import { isTree, textMapAt, treeAt, type Tree } from "./tree.ts";
+import { textMapAt } from "./tree.ts";
 
 /** Renders a template that users have added. Throws a user error with the template's name. */
 export function customTemplate(name: string, text: string, input: TemplateInput): InjectedPod {

@@ -1,6 +1,5 @@
 import { parse, stringify } from "yaml";
-import { messageOf, userError } from "../base/index.ts";
-import { isTree } from "./tree.ts";
+import { isTree, messageOf, userError } from "../base/index.ts";
 
 /** Functions that pod templates call, under the names of Go's text/template, Sprig and Istio. */
 

@@ -1,4 +1,4 @@
-import { userError } from "../base/index.ts";
+import { isTree, type Tree, userError } from "../base/index.ts";
 import { isTrue, templateFunctions, textOf } from "./go-template-functions.ts";
 import {
   parseGoTemplate,
@@ -7,7 +7,6 @@ import {
   type Pipeline,
   type TemplateNode,
 } from "./go-template-parser.ts";
-import { isTree, type Tree } from "./tree.ts";
 
 /** The greatest depth of templates that call each other. */
 const maxDepth = 50;

@@ -1,6 +1,6 @@
 import type { ProxyConfigObject } from "../api/istio/index.ts";
 import type { Container, Pod, PodSpec } from "../api/kubernetes/index.ts";
-import { userError } from "../base/index.ts";
+import { type Tree, userError } from "../base/index.ts";
 import { checkAnnotations } from "./annotation-checks.ts";
 import { injectionWarnings } from "./annotation-warnings.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
@@ -17,7 +17,6 @@ import { applicationProbers, rewriteProbes } from "./probes.ts";
 import { mergePrometheus, securePortAnnotation } from "./prometheus.ts";
 import { sidecarTemplate } from "./sidecar-template.ts";
 import { proxyContainerName, type InjectedPod, type TemplateInput } from "./template-input.ts";
-import type { Tree } from "./tree.ts";
 
 /** The configuration of the revision that injects. */
 export interface InjectionContext {

@@ -1,7 +1,7 @@
 import { parse } from "yaml";
 import type { LabelSelector } from "../api/index.ts";
-import { messageOf, userError } from "../base/index.ts";
-import { flagAt, isTree, listAt, numberAt, textAt, textMapAt, treeAt, valueAt, type Tree } from "./tree.ts";
+import { isTree, messageOf, textAt, type Tree, treeAt, userError, valueAt } from "../base/index.ts";
+import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
 
 /** Compute resources in the form of a container's. */
 export interface Resources {

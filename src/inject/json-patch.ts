@@ -1,4 +1,4 @@
-import { isTree } from "./tree.ts";
+import { isTree, jsonEqual, pointerName } from "../base/index.ts";
 
 /** An operation of RFC 6902. */
 export type JsonPatchOperation =
@@ -25,7 +25,7 @@ function compare(from: unknown, to: unknown, path: string, operations: JsonPatch
     return;
   }
   if (Array.isArray(from) && Array.isArray(to)) compareLists(from, to, path, operations);
-  else if (!isEqual(from, to)) operations.push({ op: "replace", path, value: to });
+  else if (!jsonEqual(from, to)) operations.push({ op: "replace", path, value: to });
 }
 
 /**
@@ -39,7 +39,7 @@ function compareLists(
 ): void {
   const places = placesOf(from, to);
   if (places === undefined) {
-    if (!isEqual(from, to)) operations.push({ op: "replace", path, value: to });
+    if (!jsonEqual(from, to)) operations.push({ op: "replace", path, value: to });
     return;
   }
   for (const [index, place] of places.entries()) compare(from[index], to[place], `${path}/${index}`, operations);
@@ -64,18 +64,9 @@ function placesOf(from: readonly unknown[], to: readonly unknown[]): number[] | 
 
 function isSameElement(a: unknown, b: unknown): boolean {
   if (isTree(a) && isTree(b) && typeof a["name"] === "string") return a["name"] === b["name"];
-  return isEqual(a, b);
-}
-
-function isEqual(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
-  if (Array.isArray(a) && Array.isArray(b))
-    return a.length === b.length && a.every((element, index) => isEqual(element, b[index]));
-  if (!isTree(a) || !isTree(b)) return false;
-  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
-  return [...keys].every((key) => isEqual(a[key], b[key]));
+  return jsonEqual(a, b);
 }
 
 function below(path: string, key: string): string {
-  return `${path}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+  return `${path}/${pointerName(key)}`;
 }

@@ -1,6 +1,5 @@
 import type { Container, Pod } from "../api/kubernetes/index.ts";
-import { userError } from "../base/index.ts";
-import { isTree, type Tree } from "./tree.ts";
+import { isTree, type Tree, userError } from "../base/index.ts";
 
 /** The fields that identify elements of a pod's lists. A list that is not here is replaced as a whole. */
 const mergeKeys: ReadonlyMap<string, readonly string[]> = new Map([

@@ -1,7 +1,7 @@
 import { parse } from "yaml";
 import { parseMeshConfig } from "../api/istio/index.ts";
-import { messageOf, userError } from "../base/index.ts";
-import { flagAt, isTree, listAt, numberAt, textAt, textMapAt, treeAt, type Tree } from "./tree.ts";
+import { isTree, messageOf, textAt, type Tree, treeAt, userError } from "../base/index.ts";
+import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
 import { yamlBoundsFault } from "./yaml-bounds.ts";
 
 /** The part of the mesh config that injection reads. */

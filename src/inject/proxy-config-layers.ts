@@ -1,7 +1,7 @@
+import type { Tree } from "../base/index.ts";
 import { matchesLabelSelector } from "../api/index.ts";
 import type { ProxyConfigObject } from "../api/istio/index.ts";
 import { parseProxyConfig } from "./mesh.ts";
-import type { Tree } from "./tree.ts";
 
 export interface ProxyConfigScope {
   readonly namespace: string;

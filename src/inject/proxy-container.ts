@@ -1,8 +1,8 @@
+import { isTree } from "../base/index.ts";
 import type { Container, EnvVar, SecurityContext, Volume } from "../api/kubernetes/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
 import type { Resources } from "./injection-settings.ts";
 import { applicationContainersOf, proxyContainerName, type TemplateInput } from "./template-input.ts";
-import { isTree } from "./tree.ts";
 
 const tokenLifetimeSeconds = 43_200;
 const maxLabelCharacters = 63;

@@ -1,8 +1,8 @@
+import type { Tree } from "../base/index.ts";
 import type { Container, Pod, PodSpec } from "../api/kubernetes/index.ts";
 import type { InjectionValues } from "./injection-settings.ts";
 import type { MeshForInjection, PodProxyConfig } from "./mesh.ts";
 import type { PodOwner } from "./owner.ts";
-import type { Tree } from "./tree.ts";
 
 export const proxyContainerName = "istio-proxy";
 export const proxyUser = 1337;

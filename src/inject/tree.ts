@@ -1,21 +1,4 @@
-/** Untyped JSON. */
-export type Tree = Readonly<Record<string, unknown>>;
-
-export function isTree(value: unknown): value is Tree {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** The value at a path. Undefined if anything on the way is missing. */
-export function valueAt(tree: unknown, ...path: readonly string[]): unknown {
-  return path.reduce((value, field) => (isTree(value) ? value[field] : undefined), tree);
-}
-
-/** A string, or a number or boolean as a string. Undefined if it is empty or of another type. */
-export function textAt(tree: unknown, ...path: readonly string[]): string | undefined {
-  const value = valueAt(tree, ...path);
-  if (typeof value === "number" || typeof value === "boolean") return String(value);
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
+import { isTree, treeAt, valueAt } from "../base/index.ts";
 
 /** A boolean, also one that is written as a string or wrapped as `{ value: true }`. */
 export function flagAt(tree: unknown, ...path: readonly string[]): boolean | undefined {
@@ -29,11 +12,6 @@ export function numberAt(tree: unknown, ...path: readonly string[]): number | un
   const value = valueAt(tree, ...path);
   if (typeof value === "number") return value;
   return typeof value === "string" && /^\d+$/.test(value) ? Number(value) : undefined;
-}
-
-export function treeAt(tree: unknown, ...path: readonly string[]): Tree | undefined {
-  const value = valueAt(tree, ...path);
-  return isTree(value) ? value : undefined;
 }
 
 export function listAt(tree: unknown, ...path: readonly string[]): readonly unknown[] {

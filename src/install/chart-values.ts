@@ -1,6 +1,6 @@
+import { isTree, treeAt, valueAt } from "../base/index.ts";
 import type { GatewaySpec, IstioOperatorSpec, KubernetesSettings } from "../api/istio/index.ts";
-import { isTree, mergeTrees } from "./merge.ts";
-import { treeAt, valueAt } from "./settings.ts";
+import { mergeTrees } from "./merge.ts";
 
 export type ChartName = "base" | "istiod" | "cni" | "ztunnel" | "gateway";
 

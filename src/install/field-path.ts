@@ -1,4 +1,4 @@
-import { isTree } from "./merge.ts";
+import { isTree } from "../base/index.ts";
 
 /**
  * One step of a path: a field, the index of a list, or the element of a list whose field has a value:

@@ -1,6 +1,6 @@
+import { isTree } from "../base/index.ts";
 import type { FieldIssue } from "../api/index.ts";
 import type { GatewaySpec, IstioOperatorSpec } from "../api/istio/index.ts";
-import { isTree } from "./merge.ts";
 
 const places = [
   ["ingressGateways", "istio-ingressgateway"],

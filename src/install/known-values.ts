@@ -1,7 +1,6 @@
 import knownValues from "#generated/install/known-values.json" with { type: "json" };
-import { nearestName } from "../base/index.ts";
+import { isTree, nearestName } from "../base/index.ts";
 import type { FieldIssue } from "../api/index.ts";
-import { isTree } from "./merge.ts";
 
 /**
  * A key of `spec.values` in any release. A number means that anything may stand below the key, and an object lists the

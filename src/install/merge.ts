@@ -1,8 +1,4 @@
-type Tree = Readonly<Record<string, unknown>>;
-
-export function isTree(value: unknown): value is Tree {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
+import { isTree } from "../base/index.ts";
 
 /**
  * Merges `over` onto `base`: objects field by field, lists of named elements by name, and everything else by

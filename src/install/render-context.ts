@@ -1,8 +1,9 @@
+import { textAt, treeAt, valueAt } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import type { ComponentSpec, KubernetesSettings } from "../api/istio/index.ts";
 import { mergeTrees } from "./merge.ts";
 import type { InstallSettings } from "./settings.ts";
-import { numberAt, stringAt, treeAt, valueAt } from "./settings.ts";
+import { numberAt } from "./settings.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
@@ -63,7 +64,7 @@ export function componentLabels(
 ): Record<string, string> {
   return {
     ...chartLabels(component, settings),
-    "install.operator.istio.io/owning-resource": stringAt(settings.values, "ownerName") ?? "unknown",
+    "install.operator.istio.io/owning-resource": textAt(settings.values, "ownerName") ?? "unknown",
     ...(scope === "revision" ? { "istio.io/rev": revisionLabel(settings) } : {}),
     "operator.istio.io/component": component,
     release: "istio",
@@ -72,15 +73,15 @@ export function componentLabels(
 
 /** `hub/name:tag[-variant]`. An image that names its registry is taken unchanged. */
 export function imageOf(program: string, component: ComponentSpec, settings: InstallSettings, own?: Tree): string {
-  const image = stringAt(own, "image") ?? program;
+  const image = textAt(own, "image") ?? program;
   if (image.includes("/")) return image;
-  const variant = stringAt(own, "variant") ?? stringAt(settings.values, "global", "variant");
-  const tag = component.tag ?? stringAt(own, "tag") ?? settings.tag;
-  return `${component.hub ?? stringAt(own, "hub") ?? settings.hub}/${image}:${tag}${variant === undefined ? "" : `-${variant}`}`;
+  const variant = textAt(own, "variant") ?? textAt(settings.values, "global", "variant");
+  const tag = component.tag ?? textAt(own, "tag") ?? settings.tag;
+  return `${component.hub ?? textAt(own, "hub") ?? settings.hub}/${image}:${tag}${variant === undefined ? "" : `-${variant}`}`;
 }
 
 export function clusterName(settings: InstallSettings): string {
-  return stringAt(settings.values, "global", "multiCluster", "clusterName") ?? "Kubernetes";
+  return textAt(settings.values, "global", "multiCluster", "clusterName") ?? "Kubernetes";
 }
 
 /** Converts `{ A: "1" }` to env entries. */
@@ -178,7 +179,7 @@ function podSettings(
   const tolerations =
     k8s?.tolerations ?? filled(valueAt(own, "tolerations")) ?? filled(valueAt(global, "defaultTolerations"));
   const affinity = k8s?.affinity ?? filled(valueAt(own, "affinity"));
-  const priorityClassName = k8s?.priorityClassName ?? stringAt(global, "priorityClassName");
+  const priorityClassName = k8s?.priorityClassName ?? textAt(global, "priorityClassName");
   const spread = filled(valueAt(own, "topologySpreadConstraints"));
   const pullSecrets = filled(valueAt(global, "imagePullSecrets"));
   return {
@@ -207,7 +208,7 @@ function filled(value: unknown): unknown {
 
 /** `imagePullPolicy` of a container, if one is set. */
 export function pullPolicy(component: ComponentSpec, settings: InstallSettings): { imagePullPolicy?: string } {
-  const policy = component.k8s?.imagePullPolicy ?? stringAt(settings.values, "global", "imagePullPolicy");
+  const policy = component.k8s?.imagePullPolicy ?? textAt(settings.values, "global", "imagePullPolicy");
   return policy === undefined ? {} : { imagePullPolicy: policy };
 }
 

@@ -1,3 +1,4 @@
+import { textAt, valueAt } from "../base/index.ts";
 import type { FieldIssue, UntypedObject } from "../api/index.ts";
 import type { ComponentSpec } from "../api/istio/index.ts";
 import { renderBase } from "./components/base.ts";
@@ -11,7 +12,7 @@ import { defaultValidator, revisionTag } from "./components/webhooks.ts";
 import { installedKinds } from "./installed-kinds.ts";
 import { applyOverlays } from "./overlays.ts";
 import { object, revisionLabel } from "./render-context.ts";
-import { stringAt, valueAt, type InstallSettings } from "./settings.ts";
+import { type InstallSettings } from "./settings.ts";
 
 /** One step of an installation: its objects in the order to apply them, and the message when they are ready. */
 export interface RenderedComponent {
@@ -93,7 +94,7 @@ export function renderNamespaces(settings: InstallSettings, components: readonly
     settings.namespace,
     ...objects.map(({ metadata }) => metadata.namespace).filter((name) => name !== undefined),
   ]);
-  const network = stringAt(settings.values, "global", "network");
+  const network = textAt(settings.values, "global", "network");
   return [...names]
     .filter((name) => !rendered.has(name))
     .map((name) => {

@@ -1,8 +1,8 @@
+import { isTree } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { defaultValidator, defaultWebhooksOf, revisionTag } from "./components/webhooks.ts";
 import { revisionTagService } from "./components/revision-tag-service.ts";
 import { resolveSettings, type InstallSettings } from "./settings.ts";
-import { isTree } from "./merge.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 

@@ -1,4 +1,4 @@
-import { nearestName } from "../base/index.ts";
+import { isTree, nearestName, textAt, treeAt, valueAt } from "../base/index.ts";
 import type { FieldIssue, Parsed } from "../api/index.ts";
 import {
   parseIstioOperator,
@@ -10,7 +10,7 @@ import {
 import { defaultValues } from "./default-values.ts";
 import { switchGateways } from "./gateway-switches.ts";
 import { checkValues } from "./known-values.ts";
-import { isTree, mergeTrees } from "./merge.ts";
+import { mergeTrees } from "./merge.ts";
 import { defaultProfileName, profiles } from "./profiles.ts";
 import { applySetFlags, parseSetFlags } from "./set-flags.ts";
 
@@ -86,7 +86,7 @@ export function resolveSpec(sources: SettingsSources): Parsed<IstioOperatorSpec>
 }
 
 function profileOf(spec: unknown): string {
-  return stringAt(spec, "profile") ?? stringAt(spec, "values", "profile") ?? defaultProfileName;
+  return textAt(spec, "profile") ?? textAt(spec, "values", "profile") ?? defaultProfileName;
 }
 
 function unknownProfile(profile: string): FieldIssue {
@@ -134,10 +134,10 @@ function failed(errors: readonly FieldIssue[], warnings: readonly FieldIssue[]):
 function withDefaults(spec: IstioOperatorSpec, profile: string, defaults: InstallDefaults): InstallSettings {
   const { components = {} } = spec;
   const values = mergeTrees(defaultValues, spec.values ?? {}) as InstallSettings["values"];
-  const revision = spec.revision ?? stringAt(values, "revision") ?? "";
-  const namespace = spec.namespace ?? stringAt(spec.values, "global", "istioNamespace") ?? "istio-system";
-  const hub = spec.hub ?? stringAt(values, "global", "hub") ?? defaults.hub;
-  const tag = spec.tag ?? stringAt(values, "global", "tag") ?? defaults.tag;
+  const revision = spec.revision ?? textAt(values, "revision") ?? "";
+  const namespace = spec.namespace ?? textAt(spec.values, "global", "istioNamespace") ?? "istio-system";
+  const hub = spec.hub ?? textAt(values, "global", "hub") ?? defaults.hub;
+  const tag = spec.tag ?? textAt(values, "global", "tag") ?? defaults.tag;
   return {
     profile,
     hub,
@@ -320,22 +320,7 @@ function unusedValues(values: Readonly<Record<string, unknown>>, prefix = ""): F
   return warnings;
 }
 
-export function valueAt(tree: unknown, ...path: readonly string[]): unknown {
-  return path.reduce((value, field) => (isTree(value) ? value[field] : undefined), tree);
-}
-
-export function stringAt(tree: unknown, ...path: readonly string[]): string | undefined {
-  const value = valueAt(tree, ...path);
-  if (typeof value === "number" || typeof value === "boolean") return String(value);
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
-
 export function numberAt(tree: unknown, ...path: readonly string[]): number | undefined {
   const value = valueAt(tree, ...path);
   return typeof value === "number" ? value : undefined;
-}
-
-export function treeAt(tree: unknown, ...path: readonly string[]): Readonly<Record<string, unknown>> | undefined {
-  const value = valueAt(tree, ...path);
-  return isTree(value) ? value : undefined;
 }

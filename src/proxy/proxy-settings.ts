@@ -1,6 +1,14 @@
 import { createRequire } from "node:module";
 import type * as Yaml from "yaml";
-import { envBoolean, envInteger, envString, messageOf, userError, type Environment } from "../base/index.ts";
+import {
+  envBoolean,
+  envInteger,
+  type Environment,
+  envString,
+  goDurationMs,
+  messageOf,
+  userError,
+} from "../base/index.ts";
 import { parseAppProbers, type AppProbe } from "./agent/app-prober.ts";
 import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
 import { readWorkloadProbe, type WorkloadProbe } from "./agent/workload-health.ts";
@@ -317,17 +325,12 @@ function durationSeconds(env: Environment, name: string, fallback: number): numb
   return text === "" ? fallback : secondsOf(text, name);
 }
 
-const unitSeconds: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 0.001 };
-
 /** `24h0m0s`, `1m30s`, `500ms`, or plain seconds. */
 function secondsOf(text: string, name: string): number {
-  if (/^\d+$/.test(text)) return Number(text);
-  if (!/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(text))
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : goDurationMs(text);
+  if (ms === undefined || ms < 0)
     throw userError("env-invalid", `${name} must be a duration such as 24h or 5s, got "${text}"`);
-  let total = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g))
-    total += Number(amount) * (unitSeconds[unit ?? "s"] ?? 1);
-  return total;
+  return ms / 1000;
 }
 
 const levels: Readonly<Record<string, ProxySettings["logLevel"]>> = {

@@ -1,3 +1,4 @@
+import { goDurationMs } from "../../base/index.ts";
 import { Reader } from "../reader.ts";
 
 /** Readers for fields that many of Istio's kinds share. */
@@ -17,35 +18,11 @@ export function requireText(reader: Reader, field: string): string {
   return value ?? "";
 }
 
-const unitMs: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  μs: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-};
-const nanosecondsPerMs = 1e6;
-const durationPattern = /^[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$/;
-const partPattern = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
-
-/** Parses a Go duration (`10s`, `1m30s`, `0.5s`) to milliseconds. Undefined for other texts. */
-export function durationTextMs(text: string): number | undefined {
-  if (!durationPattern.test(text)) return undefined;
-  let totalMs = 0;
-  for (const [, digits = "0", unit = "ms"] of text.matchAll(partPattern))
-    totalMs += Number(digits) * (unitMs[unit] ?? 0);
-  const exactMs = Math.round(totalMs * nanosecondsPerMs) / nanosecondsPerMs;
-  return text.startsWith("-") ? -exactMs : exactMs;
-}
-
 /** Reads a duration in whole milliseconds, at least `minimumMs`. */
 export function readDurationMs(reader: Reader, field: string, minimumMs = 0): number | undefined {
   const text = reader.string(field);
   if (text === undefined) return undefined;
-  const value = durationTextMs(text);
+  const value = goDurationMs(text);
   if (value === undefined) reader.error(`must be a duration such as 10s or 1m30s, got "${text}"`, field);
   else if (value < minimumMs) reader.error(`must be at least ${minimumMs}ms, got "${text}"`, field);
   else if (!Number.isInteger(value)) reader.error(`must be in whole milliseconds, got "${text}"`, field);

@@ -1,8 +1,9 @@
 // Prepares objects of certain kinds before they are stored (the kind's "strategy").
+import { jsonEqual } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import { templateGeneration } from "../schema/defaults/workloads.ts";
-import { cloneJson, jsonEqual } from "../schema/json.ts";
+import { cloneJson } from "../schema/json.ts";
 
 type Fields = Record<string, unknown>;
 

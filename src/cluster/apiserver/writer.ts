@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
+import { jsonEqual } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { AdmissionRequest, UntypedOptions } from "../admission/index.ts";
 import type { User } from "../auth/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import { fieldErrors } from "../schema/field-error.ts";
-import { cloneJson, jsonEqual } from "../schema/json.ts";
+import { cloneJson } from "../schema/json.ts";
 import type { StoredRecord } from "../store/index.ts";
 import { nowText, type ServerParts } from "./context.ts";
 import { apiVersionOf } from "./encoder.ts";

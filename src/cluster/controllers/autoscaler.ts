@@ -1,6 +1,7 @@
+import { jsonEqual } from "../../base/index.ts";
 import { deploymentKind, horizontalPodAutoscalerKind, statefulSetKind } from "../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
-import { enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
+import { enqueueOn, type ControllerContext } from "./controller.ts";
 
 /** The lab has no metrics API, so an autoscaler only keeps the replicas within its bounds. Its status says why. */
 export function addAutoscalerController(context: ControllerContext): void {
@@ -53,7 +54,7 @@ export function addAutoscalerController(context: ControllerContext): void {
         ),
       ],
     };
-    if (sameJson(autoscaler.status, { ...autoscaler.status, ...status })) return;
+    if (jsonEqual(autoscaler.status, { ...autoscaler.status, ...status })) return;
     try {
       await context.client.patchMerge(
         horizontalPodAutoscalerKind,

@@ -1,6 +1,7 @@
+import { jsonEqual } from "../../base/index.ts";
 import { matchesLabelSelector } from "../../api/index.ts";
 import { clusterRoleKind, type PolicyRule } from "../../api/kubernetes/index.ts";
-import { enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
+import { enqueueOn, type ControllerContext } from "./controller.ts";
 
 /** Copies the rules of all selected roles into each ClusterRole with an aggregation rule. */
 export function addClusterRoleAggregation(context: ControllerContext): void {
@@ -18,9 +19,9 @@ export function addClusterRoleAggregation(context: ControllerContext): void {
           selectors.some((selector) => matchesLabelSelector(selector, other.metadata.labels)),
       );
     for (const other of selected.sort((a, b) => ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1))) {
-      for (const rule of other.rules ?? []) if (!rules.some((known) => sameJson(known, rule))) rules.push(rule);
+      for (const rule of other.rules ?? []) if (!rules.some((known) => jsonEqual(known, rule))) rules.push(rule);
     }
-    if (sameJson(rules, role.rules ?? [])) return;
+    if (jsonEqual(rules, role.rules ?? [])) return;
     roles.wrote(await context.client.patchMerge(clusterRoleKind, name, undefined, { rules }));
   });
   enqueueOn(roles, queue);

@@ -1,7 +1,8 @@
+import { jsonEqual } from "../../base/index.ts";
 import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { controllerRevisionKind, type ControllerRevision, type PodTemplate } from "../../api/kubernetes/index.ts";
 import { controllerOf, isKubeCode, ownerReference } from "../../kube/index.ts";
-import { sameJson, type ControllerContext } from "./controller.ts";
+import { type ControllerContext } from "./controller.ts";
 import type { ObjectIndex, ObjectView } from "./object-view.ts";
 import { isTerminating } from "./pod-facts.ts";
 import { templateHash } from "./pod-template.ts";
@@ -37,7 +38,7 @@ export class RevisionHistory {
     const data = { spec: { template: { ...template, $patch: "replace" } } };
     const known = this.#of(owner);
     const highest = known.at(-1)?.revision ?? 0;
-    const same = known.find((revision) => sameJson(revision.data, data));
+    const same = known.find((revision) => jsonEqual(revision.data, data));
     let current: ControllerRevision;
     if (same === undefined) current = await this.#create(owner, template, data, highest + 1);
     else if (same.revision === highest) current = same;
@@ -99,7 +100,7 @@ export class RevisionHistory {
       } catch (error) {
         if (!isKubeCode(error, "already-exists")) throw error;
         const known = await this.#context.client.get(controllerRevisionKind, object.metadata.name ?? "", namespace);
-        if (known !== undefined && controllerOf(known)?.uid === owner.metadata.uid && sameJson(known.data, data))
+        if (known !== undefined && controllerOf(known)?.uid === owner.metadata.uid && jsonEqual(known.data, data))
           return known;
       }
     }

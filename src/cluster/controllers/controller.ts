@@ -165,25 +165,6 @@ export function timeOf(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
-/** Whether two JSON values are equal. The order of keys does not matter, and undefined counts as absent. */
-export function sameJson(left: unknown, right: unknown): boolean {
-  if (left === right) return true;
-  if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;
-  if (Array.isArray(left) || Array.isArray(right)) {
-    return (
-      Array.isArray(left) &&
-      Array.isArray(right) &&
-      left.length === right.length &&
-      left.every((item, index) => sameJson(item, right[index]))
-    );
-  }
-  const first = left as Record<string, unknown>;
-  const second = right as Record<string, unknown>;
-  for (const key of new Set([...Object.keys(first), ...Object.keys(second)]))
-    if (!sameJson(first[key], second[key])) return false;
-  return true;
-}
-
 export function asList<Item>(item: Item | undefined): readonly Item[] {
   return item === undefined ? [] : [item];
 }

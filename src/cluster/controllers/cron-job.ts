@@ -1,6 +1,7 @@
+import { jsonEqual } from "../../base/index.ts";
 import { cronJobKind, jobKind, type CronJob, type Job } from "../../api/kubernetes/index.ts";
 import { controllerOf, isKubeCode, ownerReference } from "../../kube/index.ts";
-import { enqueueControllerOn, enqueueOn, sameJson, timeOf, type ControllerContext } from "./controller.ts";
+import { enqueueControllerOn, enqueueOn, timeOf, type ControllerContext } from "./controller.ts";
 import { nextRun, parseCron } from "./cron-schedule.ts";
 import { finishedCondition } from "./job-plan.ts";
 import { createdMs, isTerminating } from "./pod-facts.ts";
@@ -99,7 +100,7 @@ export function addCronJobController(context: ControllerContext): void {
       ...(lastScheduleTime === undefined ? {} : { lastScheduleTime }),
       ...(lastSuccessfulTime === undefined ? {} : { lastSuccessfulTime }),
     };
-    if (sameJson({ active: [], ...cronJob.status }, { ...cronJob.status, ...status })) return;
+    if (jsonEqual({ active: [], ...cronJob.status }, { ...cronJob.status, ...status })) return;
     try {
       cronJobs.wrote(
         await context.client.patchMerge(

@@ -1,8 +1,9 @@
+import { jsonEqual } from "../../base/index.ts";
 import { keyOf } from "../../api/index.ts";
 import { daemonSetKind, nodeKind, podKind, type DaemonSet, type Pod } from "../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
 import { hashOf, RevisionHistory, revisionHashLabel } from "./controller-revisions.ts";
-import { enqueueControllerOn, enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
+import { enqueueControllerOn, enqueueOn, type ControllerContext } from "./controller.ts";
 import { daemonPodSpec, planDaemonSet } from "./daemon-set-plan.ts";
 import { PodControl } from "./pod-control.ts";
 import { isTerminating } from "./pod-facts.ts";
@@ -55,7 +56,7 @@ export function addDaemonSetController(context: ControllerContext): void {
   };
 
   const writeStatus = async (set: DaemonSet, status: NonNullable<DaemonSet["status"]>): Promise<void> => {
-    if (sameJson(set.status, { ...set.status, ...status })) return;
+    if (jsonEqual(set.status, { ...set.status, ...status })) return;
     try {
       sets.wrote(
         await context.client.patchMerge(
@@ -77,7 +78,7 @@ export function addDaemonSetController(context: ControllerContext): void {
     if (change.type === "set" && change.previous !== undefined) {
       const { object, previous } = change;
       // Ignore heartbeats. Only labels and taints decide which pods run on a node.
-      if (sameJson(object.metadata.labels, previous.metadata.labels) && sameJson(object.spec, previous.spec)) return;
+      if (jsonEqual(object.metadata.labels, previous.metadata.labels) && jsonEqual(object.spec, previous.spec)) return;
     }
     for (const set of sets.all()) queue.add(keyOf(set));
   });

@@ -7,9 +7,9 @@ import {
   type PodTemplate,
   type ReplicaSet,
 } from "../../api/kubernetes/index.ts";
-import { messageOf } from "../../base/index.ts";
+import { jsonEqual, messageOf } from "../../base/index.ts";
 import { controllerOf, isKubeCode, ownerReference } from "../../kube/index.ts";
-import { enqueueControllerOn, enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
+import { enqueueControllerOn, enqueueOn, type ControllerContext } from "./controller.ts";
 import {
   boundsOf,
   desiredReplicasAnnotation,
@@ -116,7 +116,7 @@ class DeploymentController {
   #findNew(deployment: Deployment, sets: readonly ReplicaSet[]): ReplicaSet | undefined {
     const wanted = deployment.spec?.template;
     return sets
-      .filter((set) => sameJson(withoutHash(set.spec?.template ?? {}), withoutHash(wanted ?? {})))
+      .filter((set) => jsonEqual(withoutHash(set.spec?.template ?? {}), withoutHash(wanted ?? {})))
       .sort((a, b) => createdMs(a) - createdMs(b))[0];
   }
 
@@ -181,7 +181,7 @@ class DeploymentController {
         if (
           known !== undefined &&
           controllerOf(known)?.uid === deployment.metadata.uid &&
-          sameJson(withoutHash(known.spec?.template ?? {}), withoutHash(template))
+          jsonEqual(withoutHash(known.spec?.template ?? {}), withoutHash(template))
         ) {
           this.#sets.wrote(known);
           return known;
@@ -294,7 +294,7 @@ class DeploymentController {
       failure: failure === undefined ? undefined : messageOf(failure),
     };
     const { status, complete, lookAgainMs } = deploymentStatus(inputs);
-    if (!sameJson(deployment.status, { ...deployment.status, ...status })) {
+    if (!jsonEqual(deployment.status, { ...deployment.status, ...status })) {
       const { name = "", namespace } = deployment.metadata;
       this.#deployments.wrote(
         await client.patchMerge(deploymentKind, name, namespace, { status }, { subresource: "status" }),

@@ -1,3 +1,4 @@
+import { jsonEqual } from "../../base/index.ts";
 import { keyOf, matchesLabelSelector } from "../../api/index.ts";
 import {
   deploymentKind,
@@ -9,7 +10,7 @@ import {
   type PodDisruptionBudget,
 } from "../../api/kubernetes/index.ts";
 import { controllerOf, isKubeCode } from "../../kube/index.ts";
-import { enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
+import { enqueueOn, type ControllerContext } from "./controller.ts";
 import { isFinished, isReady, isTerminating, resolveCount } from "./pod-facts.ts";
 
 /** Writes into each budget's status how many pods may be evicted now. The eviction subresource counts it down. */
@@ -24,7 +25,7 @@ export function addDisruptionBudgetController(context: ControllerContext): void 
       .of(budget.metadata.namespace ?? "")
       .filter((pod) => !isFinished(pod) && matchesLabelSelector(budget.spec?.selector, pod.metadata.labels));
     const status = budgetStatus(budget, matching, expectedPods(context, matching), context.now());
-    if (sameJson({ ...budget.status, conditions: undefined }, { ...status, conditions: undefined })) return;
+    if (jsonEqual({ ...budget.status, conditions: undefined }, { ...status, conditions: undefined })) return;
     const { name = "", namespace } = budget.metadata;
     try {
       await context.client.patchMerge(podDisruptionBudgetKind, name, namespace, { status }, { subresource: "status" });

@@ -1,3 +1,4 @@
+import { jsonEqual } from "../../base/index.ts";
 import { keyOf, matchesLabels } from "../../api/index.ts";
 import {
   endpointsKind,
@@ -10,7 +11,7 @@ import {
   type Service,
 } from "../../api/kubernetes/index.ts";
 import { isKubeCode, ownerReference } from "../../kube/index.ts";
-import { enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
+import { enqueueOn, type ControllerContext } from "./controller.ts";
 import { planSlices, planSubsets, type SlicePlan } from "./endpoints-plan.ts";
 import { isTerminating } from "./pod-facts.ts";
 import { templateHash } from "./pod-template.ts";
@@ -83,9 +84,9 @@ export function addEndpointSliceController(context: ControllerContext): void {
       return;
     }
     const same =
-      sameJson(found.endpoints ?? [], wanted.endpoints) &&
-      sameJson(found.ports ?? [], wanted.ports) &&
-      sameJson(found.metadata.labels, labels);
+      jsonEqual(found.endpoints ?? [], wanted.endpoints) &&
+      jsonEqual(found.ports ?? [], wanted.ports) &&
+      jsonEqual(found.metadata.labels, labels);
     if (same) return;
     const gone = Object.fromEntries(
       Object.keys(found.metadata.labels ?? {})
@@ -100,7 +101,7 @@ export function addEndpointSliceController(context: ControllerContext): void {
     const { name = "", namespace = "" } = service.metadata;
     const subsets = planSubsets(service, pods);
     const found = endpoints.get(namespace, name);
-    if (found !== undefined && sameJson(found.subsets ?? [], subsets)) return;
+    if (found !== undefined && jsonEqual(found.subsets ?? [], subsets)) return;
     const wanted: Endpoints = {
       metadata: {
         name,

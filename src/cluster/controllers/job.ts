@@ -1,6 +1,7 @@
+import { jsonEqual } from "../../base/index.ts";
 import { jobKind, podKind, type Job, type Pod } from "../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
-import { enqueueControllerOn, enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
+import { enqueueControllerOn, enqueueOn, type ControllerContext } from "./controller.ts";
 import { completionIndexAnnotation, finishedCondition, planJob } from "./job-plan.ts";
 import { PodControl } from "./pod-control.ts";
 import { isTerminating } from "./pod-facts.ts";
@@ -66,7 +67,7 @@ export function addJobController(context: ControllerContext): void {
   };
 
   const writeStatus = async (job: Job, status: NonNullable<Job["status"]>): Promise<void> => {
-    if (sameJson(job.status, { ...job.status, ...status })) return;
+    if (jsonEqual(job.status, { ...job.status, ...status })) return;
     const { name = "", namespace } = job.metadata;
     try {
       const written = await context.client.patchMerge(jobKind, name, namespace, { status }, { subresource: "status" });

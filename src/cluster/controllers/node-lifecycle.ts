@@ -1,7 +1,8 @@
+import { jsonEqual } from "../../base/index.ts";
 import { keyOf } from "../../api/index.ts";
 import { leaseKind, nodeKind, podKind, type Node, type Pod } from "../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
-import { enqueueOn, sameJson, splitKey, type ControllerContext } from "./controller.ts";
+import { enqueueOn, splitKey, type ControllerContext } from "./controller.ts";
 import { judgeNode, readyOf, stayMs, unknownConditions, wantedTaints } from "./node-lifecycle-plan.ts";
 import { isReady, isTerminating } from "./pod-facts.ts";
 
@@ -52,7 +53,7 @@ export function addNodeLifecycleController(context: ControllerContext): void {
   const writeTaints = async (node: Node, ready: "True" | "False" | "Unknown"): Promise<void> => {
     const { name = "", resourceVersion } = node.metadata;
     const taints = wantedTaints(node, ready);
-    if (!sameJson(taints, node.spec?.taints ?? [])) {
+    if (!jsonEqual(taints, node.spec?.taints ?? [])) {
       // Include the version, because others (kubectl cordon, taint) also write this list.
       nodes.wrote(
         await context.client.patchMerge(nodeKind, name, undefined, { metadata: { resourceVersion }, spec: { taints } }),

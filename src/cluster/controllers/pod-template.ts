@@ -1,7 +1,7 @@
 import { ownerReference } from "../../kube/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import type { Pod, PodTemplate } from "../../api/kubernetes/index.ts";
-import type { Random } from "../../base/index.ts";
+import { canonicalJson, type Random } from "../../base/index.ts";
 
 /** The letters of generated names in Kubernetes. There are no vowels, so that no words appear. */
 const nameLetters = "bcdfghjklmnpqrstvwxz2456789";
@@ -14,13 +14,6 @@ export function templateHash(template: unknown, collisionCount = 0): string {
   let name = "";
   for (let rest = hash; name.length < 10; rest /= 27n) name += nameLetters[Number(rest % 27n)];
   return name;
-}
-
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) => {
-    if (typeof item !== "object" || item === null || Array.isArray(item)) return item;
-    return Object.fromEntries(Object.entries(item).sort(([left], [right]) => (left < right ? -1 : 1)));
-  });
 }
 
 export function randomSuffix(random: Random): string {

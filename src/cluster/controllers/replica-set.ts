@@ -1,7 +1,8 @@
+import { jsonEqual } from "../../base/index.ts";
 import { keyOf } from "../../api/index.ts";
 import { podKind, replicaSetKind, type Pod, type ReplicaSet } from "../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
-import { enqueueControllerOn, enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
+import { enqueueControllerOn, enqueueOn, type ControllerContext } from "./controller.ts";
 import { PodControl } from "./pod-control.ts";
 import { podFrom, randomSuffix } from "./pod-template.ts";
 import { planReplicaSet } from "./replica-set-plan.ts";
@@ -49,7 +50,7 @@ export function addReplicaSetController(context: ControllerContext): void {
   };
 
   const writeStatus = async (set: ReplicaSet, status: NonNullable<ReplicaSet["status"]>): Promise<void> => {
-    if (sameJson(set.status, { ...set.status, ...status })) return;
+    if (jsonEqual(set.status, { ...set.status, ...status })) return;
     try {
       sets.wrote(
         await context.client.patchMerge(

@@ -1,7 +1,8 @@
+import { jsonEqual } from "../../base/index.ts";
 import { podKind, statefulSetKind, type Pod, type PodTemplate, type StatefulSet } from "../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
 import { hashOf, RevisionHistory, revisionHashLabel, type Revisions } from "./controller-revisions.ts";
-import { enqueueControllerOn, enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
+import { enqueueControllerOn, enqueueOn, type ControllerContext } from "./controller.ts";
 import { PodControl } from "./pod-control.ts";
 import { availableAtMs, isReady, isTerminating } from "./pod-facts.ts";
 import { podFrom } from "./pod-template.ts";
@@ -40,7 +41,7 @@ export function addStatefulSetController(context: ControllerContext): void {
   });
 
   const writeStatus = async (set: StatefulSet, status: NonNullable<StatefulSet["status"]>): Promise<void> => {
-    if (sameJson(set.status, { ...set.status, ...status })) return;
+    if (jsonEqual(set.status, { ...set.status, ...status })) return;
     try {
       sets.wrote(
         await context.client.patchMerge(

@@ -1,7 +1,7 @@
+import { isTree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { resourceSuffixOf, revisionLabelOf, type BanzaiIstio } from "../../api/banzai/index.ts";
 import { renderPilot } from "../components/pilot.ts";
-import { isTree } from "../merge.ts";
 import { banzaiSettings, type ReleaseImages } from "./banzai-settings.ts";
 
 /**

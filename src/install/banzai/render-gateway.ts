@@ -1,9 +1,10 @@
+import { isTree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { revisionLabelOf, type BanzaiIstio, type BanzaiMeshGateway } from "../../api/banzai/index.ts";
 import { gatewayEnvironment } from "../components/gateway-environment.ts";
 import { renderGateway } from "../components/gateway.ts";
 import { mergeEnv } from "../render-context.ts";
-import { isTree, mergeTrees } from "../merge.ts";
+import { mergeTrees } from "../merge.ts";
 import type { InstallSettings } from "../settings.ts";
 import { banzaiSettings, type ReleaseImages } from "./banzai-settings.ts";
 

@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { isTree, treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { renderBase } from "../components/base.ts";
 import { cniPlatformChoices, unchainedPlatforms } from "../cni-platform.ts";
@@ -9,9 +10,9 @@ import { revisionTagService } from "../components/revision-tag-service.ts";
 import { defaultValidator, revisionTag } from "../components/webhooks.ts";
 import { renderZtunnel } from "../components/ztunnel.ts";
 import { defaultValues } from "../default-values.ts";
-import { isTree, mergeTrees } from "../merge.ts";
+import { mergeTrees } from "../merge.ts";
 import { profiles } from "../profiles.ts";
-import { resolveSettings, treeAt, type InstallSettings } from "../settings.ts";
+import { resolveSettings, type InstallSettings } from "../settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { templateOfVariants, type Switch } from "./variants.ts";

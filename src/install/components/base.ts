@@ -1,6 +1,7 @@
+import { textAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { chartLabels, componentLabels, object } from "../render-context.ts";
-import { stringAt, valueAt, type InstallSettings } from "../settings.ts";
+import { type InstallSettings } from "../settings.ts";
 import { defaultValidator } from "./webhooks.ts";
 
 /**
@@ -9,7 +10,7 @@ import { defaultValidator } from "./webhooks.ts";
  */
 export function renderBase(settings: InstallSettings, customResources: readonly UntypedObject[]): UntypedObject[] {
   const { namespace, values } = settings;
-  const validated = stringAt(values, "defaultRevision");
+  const validated = textAt(values, "defaultRevision");
   const wantsDefinitions = valueAt(values, "base", "enableIstioConfigCRDs") !== false;
   const excluded = valueAt(values, "base", "excludedCRDs");
   const isWanted = ({ metadata }: UntypedObject): boolean =>

@@ -1,3 +1,4 @@
+import { textAt, treeAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import {
   chartLabels,
@@ -10,7 +11,7 @@ import {
   pullPolicy,
   workloadSettings,
 } from "../render-context.ts";
-import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
+import { type InstallSettings } from "../settings.ts";
 import { cniPlatform, type CniPlatform } from "../cni-platform.ts";
 import { grant, read } from "./roles.ts";
 
@@ -34,10 +35,10 @@ function hostPathsOf(settings: InstallSettings): HostPath[] {
 
 /** The platform's paths, overridden by the values. */
 function platformOf(settings: InstallSettings): CniPlatform {
-  const platform = cniPlatform(stringAt(settings.values, "global", "platform") ?? "");
+  const platform = cniPlatform(textAt(settings.values, "global", "platform") ?? "");
   const own = treeAt(settings.values, "cni");
   const choose = (name: "cniBinDir" | "cniConfDir" | "cniNetnsDir" | "cniConfFileName"): string => {
-    const value = stringAt(own, name) ?? "";
+    const value = textAt(own, name) ?? "";
     return value === "" ? platform[name] : value;
   };
   const chained = valueAt(own, "chained");
@@ -103,7 +104,7 @@ function agentConfig(settings: InstallSettings): Record<string, string> {
     CHAINED_CNI_PLUGIN: String(chained),
     ...(cniConfFileName === "" ? {} : { CNI_CONF_NAME: cniConfFileName }),
     CURRENT_AGENT_VERSION: settings.tag,
-    LOG_LEVEL: stringAt(own, "logLevel") ?? "info",
+    LOG_LEVEL: textAt(own, "logLevel") ?? "info",
     EXCLUDE_NAMESPACES: Array.isArray(excluded) ? excluded.join(",") : `${settings.namespace},kube-system`,
     REPAIR_ENABLED: String(valueAt(own, "repair", "enabled") !== false),
     ...Object.fromEntries(extra),
@@ -171,7 +172,7 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
     image: imageOf("install-cni", cni, settings, own),
     ...pullPolicy(cni, settings),
     command: ["install-cni"],
-    args: [`--log_output_level=${stringAt(own, "logging", "level") ?? stringAt(own, "logLevel") ?? "info"}`],
+    args: [`--log_output_level=${textAt(own, "logging", "level") ?? textAt(own, "logLevel") ?? "info"}`],
     securityContext: { privileged: true, readOnlyRootFilesystem: true, runAsUser: 0, runAsGroup: 0 },
     readinessProbe: { httpGet: { path: "/readyz", port: 8000 }, periodSeconds: 1 },
     ports: [{ name: "metrics", containerPort: 15_014, protocol: "TCP" }],

@@ -1,6 +1,7 @@
+import { textAt, treeAt, valueAt } from "../../base/index.ts";
 import { mergeTrees } from "../merge.ts";
 import { clusterName, envEntries, fieldEnv, mergeEnv } from "../render-context.ts";
-import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
+import { type InstallSettings } from "../settings.ts";
 import { discoveryHost } from "./pilot-config.ts";
 
 export interface GatewayIdentity {
@@ -20,12 +21,12 @@ export function gatewayEnvironment(
 ): Readonly<Record<string, unknown>>[] {
   const { values, meshConfig } = settings;
   const discovery = `${discoveryHost(settings)}:15012`;
-  const trustDomain = stringAt(meshConfig, "trustDomain") ?? "cluster.local";
-  const network = stringAt(values, "global", "network");
+  const trustDomain = textAt(meshConfig, "trustDomain") ?? "cluster.local";
+  const network = textAt(values, "global", "network");
   return mergeEnv<Readonly<Record<string, unknown>>>(
     [
-      { name: "PILOT_CERT_PROVIDER", value: stringAt(values, "global", "pilotCertProvider") ?? "istiod" },
-      { name: "CA_ADDR", value: stringAt(values, "global", "caAddress") ?? discovery },
+      { name: "PILOT_CERT_PROVIDER", value: textAt(values, "global", "pilotCertProvider") ?? "istiod" },
+      { name: "CA_ADDR", value: textAt(values, "global", "caAddress") ?? discovery },
       fieldEnv("NODE_NAME", "spec.nodeName"),
       fieldEnv("POD_NAME", "metadata.name"),
       fieldEnv("POD_NAMESPACE", "metadata.namespace"),
@@ -39,7 +40,7 @@ export function gatewayEnvironment(
       },
       { name: "ISTIO_META_WORKLOAD_NAME", value: name },
       { name: "ISTIO_META_OWNER", value: `kubernetes://apis/apps/v1/namespaces/${namespace}/deployments/${name}` },
-      { name: "ISTIO_META_MESH_ID", value: stringAt(values, "global", "meshID") ?? trustDomain },
+      { name: "ISTIO_META_MESH_ID", value: textAt(values, "global", "meshID") ?? trustDomain },
       { name: "TRUST_DOMAIN", value: trustDomain },
       { name: "ISTIO_META_UNPRIVILEGED_POD", value: "true" },
       ...(network === undefined ? [] : [{ name: "ISTIO_META_NETWORK", value: network }]),

@@ -1,3 +1,4 @@
+import { textAt, treeAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { GatewaySpec } from "../../api/istio/index.ts";
 import { mergeTrees } from "../merge.ts";
@@ -16,7 +17,7 @@ import {
   type ComponentName,
   type WorkloadSettings,
 } from "../render-context.ts";
-import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
+import { type InstallSettings } from "../settings.ts";
 import { gatewayEnvironment } from "./gateway-environment.ts";
 import { grant, read } from "./roles.ts";
 
@@ -113,8 +114,8 @@ function planGateway(gateway: GatewaySpec, direction: GatewayDirection, settings
       valueAt(own, "ports") ??
       (direction === "ingress" ? ingressPorts : egressPorts)) as Tree[],
     type:
-      stringAt(gateway.k8s?.service, "type") ??
-      stringAt(own, "type") ??
+      textAt(gateway.k8s?.service, "type") ??
+      textAt(own, "type") ??
       (direction === "ingress" ? "LoadBalancer" : "ClusterIP"),
   };
 }
@@ -215,16 +216,16 @@ function gatewayContainer(plan: GatewayPlan, settings: InstallSettings): Record<
       "proxy",
       "router",
       "--domain",
-      `$(POD_NAMESPACE).svc.${stringAt(proxy, "clusterDomain") ?? "cluster.local"}`,
-      `--proxyLogLevel=${stringAt(proxy, "logLevel") ?? "warning"}`,
-      `--proxyComponentLogLevel=${stringAt(proxy, "componentLogLevel") ?? "misc:error"}`,
-      `--log_output_level=${stringAt(values, "global", "logging", "level") ?? "default:info"}`,
+      `$(POD_NAMESPACE).svc.${textAt(proxy, "clusterDomain") ?? "cluster.local"}`,
+      `--proxyLogLevel=${textAt(proxy, "logLevel") ?? "warning"}`,
+      `--proxyComponentLogLevel=${textAt(proxy, "componentLogLevel") ?? "misc:error"}`,
+      `--log_output_level=${textAt(values, "global", "logging", "level") ?? "default:info"}`,
       ...(isJson ? ["--log_as_json"] : []),
     ],
     ports: [
       ...ports.map((port) => ({
         containerPort: valueAt(port, "targetPort") ?? valueAt(port, "port"),
-        protocol: stringAt(port, "protocol") ?? "TCP",
+        protocol: textAt(port, "protocol") ?? "TCP",
       })),
       { name: "http-envoy-prom", containerPort: 15_090, protocol: "TCP" },
     ],
@@ -283,7 +284,7 @@ function secretVolumes({ own, labels }: GatewayPlan): readonly SecretVolume[] {
 }
 
 function gatewayVolumes(plan: GatewayPlan, settings: InstallSettings): Tree[] {
-  const audience = stringAt(settings.values, "global", "sds", "token", "aud") ?? "istio-ca";
+  const audience = textAt(settings.values, "global", "sds", "token", "aud") ?? "istio-ca";
   const podInfo = ["labels", "annotations"].map((path) => ({ path, fieldRef: { fieldPath: `metadata.${path}` } }));
   return [
     { name: "workload-socket", emptyDir: {} },

@@ -1,6 +1,7 @@
+import { treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { componentLabels, object, revisioned } from "../render-context.ts";
-import { treeAt, type InstallSettings } from "../settings.ts";
+import { type InstallSettings } from "../settings.ts";
 import { grant, read, readWrite } from "./roles.ts";
 
 export function pilotAccount(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {

@@ -1,8 +1,9 @@
 import { stringify } from "yaml";
+import { textAt, treeAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { mergeTrees } from "../merge.ts";
 import { object, revisioned } from "../render-context.ts";
-import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
+import { type InstallSettings } from "../settings.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
@@ -23,8 +24,8 @@ export function meshConfigMap(settings: InstallSettings, labels: Record<string, 
 
 function meshConfigOf(settings: InstallSettings): unknown {
   const { values, namespace } = settings;
-  const meshId = stringAt(values, "global", "meshID");
-  const imageType = stringAt(values, "global", "proxy", "variant") ?? stringAt(values, "global", "variant");
+  const meshId = textAt(values, "global", "meshID");
+  const imageType = textAt(values, "global", "proxy", "variant") ?? textAt(values, "global", "variant");
   const tracing = tracingOf(values);
   const hasMetrics = ["enabled"].every(
     (field) => valueAt(values, "telemetry", field) !== false && valueAt(values, "telemetry", "v2", field) !== false,
@@ -48,23 +49,23 @@ function meshConfigOf(settings: InstallSettings): unknown {
 
 /** The address at which this installation's proxies find their control plane. */
 export function discoveryHost(settings: InstallSettings): string {
-  const isRemote = stringAt(settings.values, "global", "remotePilotAddress") !== undefined;
+  const isRemote = textAt(settings.values, "global", "remotePilotAddress") !== undefined;
   return `${isRemote ? "istiod" : revisioned("istiod", settings)}.${settings.namespace}.svc`;
 }
 
 function tracingOf(values: Tree): Tree | undefined {
-  const tracer = stringAt(values, "global", "proxy", "tracer");
-  const address = stringAt(values, "global", "tracer", tracer ?? "", "address");
+  const tracer = textAt(values, "global", "proxy", "tracer");
+  const address = textAt(values, "global", "tracer", tracer ?? "", "address");
   if (tracer === "zipkin")
     return {
-      zipkin: { address: address ?? `zipkin.${stringAt(values, "global", "istioNamespace") ?? "istio-system"}:9411` },
+      zipkin: { address: address ?? `zipkin.${textAt(values, "global", "istioNamespace") ?? "istio-system"}:9411` },
     };
   if (tracer === "datadog") return { datadog: { address: address ?? "$(HOST_IP):8126" } };
   if (tracer === "lightstep")
     return {
       lightstep: {
         address: address ?? "",
-        accessToken: stringAt(values, "global", "tracer", "lightstep", "accessToken") ?? "",
+        accessToken: textAt(values, "global", "tracer", "lightstep", "accessToken") ?? "",
       },
     };
   return undefined;
@@ -83,7 +84,7 @@ export function injectorConfigMap(settings: InstallSettings, labels: Record<stri
   const defaults = valueAt(webhook, "defaultTemplates");
   const config = {
     defaultTemplates: Array.isArray(defaults) && defaults.length > 0 ? (defaults as unknown[]) : ["sidecar"],
-    policy: stringAt(settings.values, "global", "proxy", "autoInject") ?? "enabled",
+    policy: textAt(settings.values, "global", "proxy", "autoInject") ?? "enabled",
     alwaysInjectSelector: valueAt(webhook, "alwaysInjectSelector") ?? [],
     neverInjectSelector: valueAt(webhook, "neverInjectSelector") ?? [],
     injectedAnnotations: valueAt(webhook, "injectedAnnotations") ?? {},

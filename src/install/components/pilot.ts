@@ -1,3 +1,4 @@
+import { textAt, treeAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { restrictedContext } from "../../api/pod-security/index.ts";
 import {
@@ -16,7 +17,7 @@ import {
   scalingObjects,
   workloadSettings,
 } from "../render-context.ts";
-import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
+import { type InstallSettings } from "../settings.ts";
 import { injectorConfigMap, meshConfigMap, valuesConfigMap } from "./pilot-config.ts";
 import { pilotAccount, pilotGrants } from "./pilot-access.ts";
 import { remoteService } from "./remote-pilot.ts";
@@ -188,31 +189,31 @@ function discoveryArguments({ values }: InstallSettings): string[] {
   return [
     "discovery",
     "--monitoringAddr=:15014",
-    `--log_output_level=${stringAt(values, "global", "logging", "level") ?? "default:info"}`,
+    `--log_output_level=${textAt(values, "global", "logging", "level") ?? "default:info"}`,
     ...(valueAt(values, "global", "logAsJson") === true ? ["--log_as_json"] : []),
     "--domain",
-    stringAt(values, "global", "proxy", "clusterDomain") ?? "cluster.local",
+    textAt(values, "global", "proxy", "clusterDomain") ?? "cluster.local",
     "--keepaliveMaxServerConnectionAge",
-    stringAt(values, "pilot", "keepaliveMaxServerConnectionAge") ?? "30m",
+    textAt(values, "pilot", "keepaliveMaxServerConnectionAge") ?? "30m",
     ...(Array.isArray(extra) ? extra.map(String) : []),
   ];
 }
 
 function discoveryEnvironment(settings: InstallSettings): { name: string; value?: string }[] {
   const { values, namespace } = settings;
-  const trusted = `${stringAt(values, "pilot", "trustedZtunnelNamespace") ?? namespace}/${stringAt(values, "pilot", "trustedZtunnelName") ?? "ztunnel"}`;
+  const trusted = `${textAt(values, "pilot", "trustedZtunnelNamespace") ?? namespace}/${textAt(values, "pilot", "trustedZtunnelName") ?? "ztunnel"}`;
   return [
     { name: "REVISION", value: revisionLabel(settings) },
-    { name: "PILOT_CERT_PROVIDER", value: stringAt(values, "global", "pilotCertProvider") ?? "istiod" },
+    { name: "PILOT_CERT_PROVIDER", value: textAt(values, "global", "pilotCertProvider") ?? "istiod" },
     fieldEnv("POD_NAME", "metadata.name"),
     fieldEnv("POD_NAMESPACE", "metadata.namespace"),
     fieldEnv("SERVICE_ACCOUNT", "spec.serviceAccountName"),
     { name: "KUBECONFIG", value: "/var/run/secrets/remote/config" },
     { name: "CA_TRUSTED_NODE_ACCOUNTS", value: trusted },
-    { name: "PILOT_TRACE_SAMPLING", value: stringAt(values, "pilot", "traceSampling") ?? "1" },
+    { name: "PILOT_TRACE_SAMPLING", value: textAt(values, "pilot", "traceSampling") ?? "1" },
     { name: "PILOT_ENABLE_ANALYSIS", value: String(valueAt(values, "global", "istiod", "enableAnalysis") === true) },
     { name: "CLUSTER_ID", value: clusterName(settings) },
-    { name: "PLATFORM", value: stringAt(values, "global", "platform") ?? "" },
+    { name: "PLATFORM", value: textAt(values, "global", "platform") ?? "" },
     { name: "HUB", value: settings.hub },
     { name: "TAG", value: settings.tag },
   ];
@@ -229,7 +230,7 @@ const pilotVolumeMounts = [
 ] as const;
 
 function pilotVolumes(settings: InstallSettings): Record<string, unknown>[] {
-  const audience = stringAt(settings.values, "global", "sds", "token", "aud") ?? "istio-ca";
+  const audience = textAt(settings.values, "global", "sds", "token", "aud") ?? "istio-ca";
   return [
     { name: "config-volume", configMap: { name: revisioned("istio", settings), optional: true } },
     { name: "local-certs", emptyDir: { medium: "Memory" } },

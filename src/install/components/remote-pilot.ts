@@ -1,6 +1,7 @@
+import { textAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { object, revisioned } from "../render-context.ts";
-import { stringAt, type InstallSettings } from "../settings.ts";
+import { type InstallSettings } from "../settings.ts";
 
 const ports = [
   { name: "tcp-istiod", port: 15_012, protocol: "TCP" },
@@ -12,7 +13,7 @@ const ports = [
  * an IP address or a host.
  */
 export function remoteService(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
-  const address = stringAt(settings.values, "global", "remotePilotAddress");
+  const address = textAt(settings.values, "global", "remotePilotAddress");
   if (address === undefined) return [];
   const { namespace } = settings;
   const name = revisioned("istiod", settings);

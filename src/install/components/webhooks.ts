@@ -1,6 +1,7 @@
+import { textAt, treeAt, valueAt } from "../../base/index.ts";
 import type { LabelSelector, UntypedObject } from "../../api/index.ts";
 import { componentLabels, object, revisioned, revisionLabel } from "../render-context.ts";
-import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
+import { type InstallSettings } from "../settings.ts";
 
 type Requirement = NonNullable<LabelSelector["matchExpressions"]>[number];
 
@@ -73,9 +74,9 @@ function selectorsOf(revision: string, isDefault: boolean, settings: InstallSett
 
 function injector(selectors: readonly Selectors[], settings: InstallSettings): Record<string, unknown>[] {
   const { values } = settings;
-  const url = stringAt(values, "istiodRemote", "injectionURL");
-  const caBundle = stringAt(values, "istiodRemote", "injectionCABundle");
-  const path = stringAt(values, "istiodRemote", "injectionPath") ?? "/inject";
+  const url = textAt(values, "istiodRemote", "injectionURL");
+  const caBundle = textAt(values, "istiodRemote", "injectionCABundle");
+  const path = textAt(values, "istiodRemote", "injectionPath") ?? "/inject";
   const target =
     url === undefined
       ? { service: { name: revisioned("istiod", settings), namespace: settings.namespace, path, port: 443 } }
@@ -86,7 +87,7 @@ function injector(selectors: readonly Selectors[], settings: InstallSettings): R
     sideEffects: "None",
     rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
     failurePolicy: "Fail",
-    reinvocationPolicy: stringAt(values, "sidecarInjectorWebhook", "reinvocationPolicy") ?? "Never",
+    reinvocationPolicy: textAt(values, "sidecarInjectorWebhook", "reinvocationPolicy") ?? "Never",
     admissionReviewVersions: ["v1"],
     namespaceSelector: { matchExpressions: namespace },
     objectSelector: { matchExpressions: pod },
@@ -140,7 +141,7 @@ const validatedRules = [
 
 /** `Ignore` until a pilot proves that it answers, which sets `Fail`. A value overrides this from the start. */
 function validationFailurePolicy({ values }: InstallSettings): string {
-  return stringAt(values, "base", "validationFailurePolicy") ?? "Ignore";
+  return textAt(values, "base", "validationFailurePolicy") ?? "Ignore";
 }
 
 export function validatorWebhook(settings: InstallSettings, labels: Record<string, string>): UntypedObject {

@@ -1,3 +1,4 @@
+import { textAt, treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import {
   chartLabels,
@@ -14,7 +15,7 @@ import {
   revisionLabel,
   workloadSettings,
 } from "../render-context.ts";
-import { numberAt, stringAt, treeAt, type InstallSettings } from "../settings.ts";
+import { numberAt, type InstallSettings } from "../settings.ts";
 
 /** Long enough for live connections to end. An old ztunnel leaves with its last connection, not by a clock. */
 const terminationGracePeriodSeconds = 3600;
@@ -22,7 +23,7 @@ const terminationGracePeriodSeconds = 3600;
 const revocationsFolder = "/var/run/secrets/istio/crl";
 
 function looksAtRevocations(values: InstallSettings["values"]): boolean {
-  return stringAt(values, "ztunnel", "peerCaCrl", "enabled") === "true";
+  return textAt(values, "ztunnel", "peerCaCrl", "enabled") === "true";
 }
 
 /** The node proxy of one revision. All revisions share its account, because certificates are requested in its name. */
@@ -43,7 +44,7 @@ export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
  */
 function servedRevision(settings: InstallSettings): string {
   if (settings.revision !== "") return settings.revision;
-  const address = stringAt(settings.values, "ztunnel", "env", "XDS_ADDRESS") ?? "";
+  const address = textAt(settings.values, "ztunnel", "env", "XDS_ADDRESS") ?? "";
   return /(?:^|\/\/)istiod-([a-z0-9-]+)\./.exec(address)?.[1] ?? "";
 }
 
@@ -117,7 +118,7 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
 function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
   const { ztunnel, values, namespace } = settings;
   const discovery = `https://${revisioned("istiod", settings)}.${namespace}.svc:15012`;
-  const network = stringAt(values, "ztunnel", "network") ?? stringAt(values, "global", "network");
+  const network = textAt(values, "ztunnel", "network") ?? textAt(values, "global", "network");
   return {
     name: "istio-proxy",
     image: imageOf("ztunnel", ztunnel, settings, treeAt(values, "ztunnel")),
@@ -139,13 +140,13 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
     env: mergeEnv<Readonly<Record<string, unknown>>>(
       [
         ...(network === undefined ? [] : [{ name: "NETWORK", value: network }]),
-        { name: "CA_ADDRESS", value: stringAt(values, "ztunnel", "caAddress") ?? discovery },
-        { name: "XDS_ADDRESS", value: stringAt(values, "ztunnel", "xdsAddress") ?? discovery },
-        { name: "RUST_LOG", value: stringAt(values, "ztunnel", "logLevel") ?? "info" },
+        { name: "CA_ADDRESS", value: textAt(values, "ztunnel", "caAddress") ?? discovery },
+        { name: "XDS_ADDRESS", value: textAt(values, "ztunnel", "xdsAddress") ?? discovery },
+        { name: "RUST_LOG", value: textAt(values, "ztunnel", "logLevel") ?? "info" },
         { name: "RUST_BACKTRACE", value: "1" },
         {
           name: "ISTIO_META_CLUSTER_ID",
-          value: stringAt(values, "ztunnel", "multiCluster", "clusterName") ?? clusterName(settings),
+          value: textAt(values, "ztunnel", "multiCluster", "clusterName") ?? clusterName(settings),
         },
         { name: "INPOD_ENABLED", value: "true" },
         { name: "REVISION", value: revisionLabel(settings) },

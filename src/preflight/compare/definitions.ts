@@ -1,6 +1,7 @@
+import { canonicalJson } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { named, type DefinitionChange, type DefinitionChangeType } from "../report.ts";
-import { canonical, isList, isTree, type Json } from "./tree-diff.ts";
+import { isList, isTree, type Json } from "./tree-diff.ts";
 
 /** A stored object of a custom kind. */
 export type StoredObject = UntypedObject;
@@ -167,7 +168,7 @@ function compareValues(before: Schema, after: Schema, path: readonly PathWord[],
   const values = listOf(after["enum"]);
   const gone = values.length === 0 ? [] : listOf(before["enum"]).filter((value) => !values.includes(value));
   if (gone.length > 0)
-    tell("values-gone", path, `no longer takes ${gone.map(canonical).join(", ")}`, (object) =>
+    tell("values-gone", path, `no longer takes ${gone.map(canonicalJson).join(", ")}`, (object) =>
       valuesAt(object, path).some((value) => gone.includes(value)),
     );
   const required = textsOf(after["required"]).filter((field) => !textsOf(before["required"]).includes(field));

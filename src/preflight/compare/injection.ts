@@ -1,8 +1,9 @@
+import { canonicalJson } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { maxNamed, type InjectionGroup } from "../report.ts";
 import { withoutServerFields } from "./installed-fields.ts";
 import { neutral, type Side } from "./neutral.ts";
-import { canonical, fieldChanges, type FieldChange, type Json } from "./tree-diff.ts";
+import { fieldChanges, type FieldChange, type Json } from "./tree-diff.ts";
 
 /**
  * Compares what two releases inject into the same workloads, given in one order. Reports equal changes once, the most
@@ -21,7 +22,7 @@ export function compareInjection(
     if (next === undefined) continue;
     const changes = fieldChanges(neutralOfBoth(object), neutralOfBoth(next));
     if (changes.length === 0) continue;
-    const key = canonical(changes.map(({ path, before: was, after: is }) => [path, was ?? null, is ?? null]));
+    const key = canonicalJson(changes.map(({ path, before: was, after: is }) => [path, was ?? null, is ?? null]));
     const group = groups.get(key) ?? { changes, workloads: [] };
     group.workloads.push(`${object.metadata.namespace ?? ""}/${object.kind ?? ""} ${object.metadata.name ?? ""}`);
     groups.set(key, group);

@@ -1,5 +1,6 @@
+import { canonicalJson } from "../../base/index.ts";
 import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
-import { canonical, isList, isTree, type Json } from "./tree-diff.ts";
+import { isList, isTree, type Json } from "./tree-diff.ts";
 
 type FieldSet = Readonly<Record<string, unknown>>;
 
@@ -77,11 +78,13 @@ function project(value: Json, fields: FieldSet): Json {
 
 function projectElement(element: Json, keys: readonly string[], fields: FieldSet): Json[] {
   for (const key of keys) {
-    if (key.startsWith("v:") && canonical(JSON.parse(key.slice("v:".length)) as Json) === canonical(element))
+    if (key.startsWith("v:") && canonicalJson(JSON.parse(key.slice("v:".length)) as Json) === canonicalJson(element))
       return [element];
     if (!key.startsWith("k:") || !isTree(element)) continue;
     const wanted = JSON.parse(key.slice("k:".length)) as Readonly<Record<string, Json>>;
-    const isIt = Object.entries(wanted).every(([name, value]) => canonical(element[name] ?? null) === canonical(value));
+    const isIt = Object.entries(wanted).every(
+      ([name, value]) => canonicalJson(element[name] ?? null) === canonicalJson(value),
+    );
     if (isIt) return [{ ...wanted, ...(project(element, fields[key] as FieldSet) as object) }];
   }
   return [];

@@ -1,5 +1,6 @@
+import { canonicalJson } from "../../base/index.ts";
 import { maxNamed, type ResourceChangeType, type ResourceGroup } from "../report.ts";
-import { canonical, fieldChanges, type FieldChange, type Json } from "./tree-diff.ts";
+import { fieldChanges, type FieldChange, type Json } from "./tree-diff.ts";
 
 /** The configuration that one proxy would receive: type (`cluster`) -> resource name -> resource. */
 export type ProxyResources = ReadonlyMap<string, ReadonlyMap<string, Json>>;
@@ -67,7 +68,7 @@ export function groupChanges(changes: readonly ResourceChange[]): ResourceGroup[
 
 /** A key that is equal for equal changes, whichever resource they concern. */
 export function signatureOf({ type, change, changes }: ResourceChange): string {
-  return canonical([
+  return canonicalJson([
     type,
     change,
     changes.map(({ path, before, after }) => [

@@ -1,3 +1,4 @@
+import { canonicalJson } from "../../base/index.ts";
 /** A JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [field: string]: Json };
 
@@ -24,7 +25,7 @@ function compare(before: Json, after: Json, path: string, changes: FieldChange[]
   if (before === after) return;
   if (isList(before) && isList(after)) return compareLists(before, after, path, changes);
   if (isTree(before) && isTree(after)) return compareTrees(before, after, path, changes);
-  if (canonical(before) !== canonical(after)) changes.push({ path, before, after });
+  if (canonicalJson(before) !== canonicalJson(after)) changes.push({ path, before, after });
 }
 
 function compareTrees(before: Tree, after: Tree, path: string, changes: FieldChange[]): void {
@@ -63,16 +64,16 @@ function compareLists(before: readonly Json[], after: readonly Json[], path: str
 /** Reports the elements that only one of the two lists has as added or removed. */
 function compareByContent(before: readonly Json[], after: readonly Json[], path: string, changes: FieldChange[]): void {
   const left = new Map<string, number>();
-  for (const element of before) left.set(canonical(element), (left.get(canonical(element)) ?? 0) + 1);
+  for (const element of before) left.set(canonicalJson(element), (left.get(canonicalJson(element)) ?? 0) + 1);
   const came: Json[] = [];
   for (const element of after) {
-    const key = canonical(element);
+    const key = canonicalJson(element);
     const count = left.get(key) ?? 0;
     if (count > 0) left.set(key, count - 1);
     else came.push(element);
   }
   const went = before.filter((element) => {
-    const key = canonical(element);
+    const key = canonicalJson(element);
     const count = left.get(key) ?? 0;
     left.set(key, count - 1);
     return count > 0;
@@ -90,14 +91,6 @@ function byName(list: readonly Json[]): ReadonlyMap<string, Json> | undefined {
     named.set(name, element);
   }
   return named;
-}
-
-/** A text that is equal for equal values, whatever the order of their fields. */
-export function canonical(value: Json): string {
-  if (isList(value)) return `[${value.map(canonical).join(",")}]`;
-  if (!isTree(value)) return JSON.stringify(value);
-  const fields = Object.keys(value).toSorted();
-  return `{${fields.map((field) => `${JSON.stringify(field)}:${canonical(value[field] ?? null)}`).join(",")}}`;
 }
 
 export function isTree(value: Json | undefined): value is Tree {

@@ -1,12 +1,13 @@
+import { pointerNames } from "../../base/index.ts";
 import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
-import { fieldManager, pointerSegments } from "./object-access.ts";
+import { fieldManager } from "./object-access.ts";
 
 /**
  * Who wrote a field last, such as `kubectl-edit at 2026-11-20T12:00:00Z`, according to the API server. Undefined if it
  * does not know.
  */
 export function whoWrote(object: UntypedObject | undefined, pointer: string): string | undefined {
-  const segments = pointerSegments(pointer);
+  const segments = pointerNames(pointer);
   return latestOf(object, ({ fieldsV1 }) => owns(fieldsV1, segments));
 }
 

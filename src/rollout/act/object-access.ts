@@ -1,4 +1,4 @@
-import { transientError } from "../../base/index.ts";
+import { jsonEqualWithoutNulls, pointerNames, transientError } from "../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
@@ -80,7 +80,7 @@ export function fieldPatch(
   madeParents = 0,
 ): PatchOperation[] {
   const found = valueAt(current, pointer);
-  if (sameJson(found, value)) return [];
+  if (jsonEqualWithoutNulls(found, value)) return [];
   // A patch cannot test that something is absent, so the object as a whole must not have moved.
   const test: PatchOperation =
     expected === undefined
@@ -120,38 +120,14 @@ function missingParents(current: UntypedObject, pointer: string): PatchOperation
   return operations;
 }
 
-/** The names on the way of an RFC 6901 pointer. */
-export function pointerSegments(pointer: string): string[] {
-  return pointer
-    .split("/")
-    .slice(1)
-    .map((segment) => segment.replaceAll("~1", "/").replaceAll("~0", "~"));
-}
-
 /** The value at an RFC 6901 pointer; undefined when any part of the way is missing. */
 export function valueAt(object: unknown, pointer: string): unknown {
   let value: unknown = object;
-  for (const segment of pointerSegments(pointer)) {
+  for (const segment of pointerNames(pointer)) {
     if (typeof value !== "object" || value === null) return undefined;
     value = (value as Record<string, unknown>)[segment];
   }
   return value;
-}
-
-/** Equality of JSON values, whatever the order of keys; null and absent members are the same, as in the API. */
-export function sameJson(a: unknown, b: unknown): boolean {
-  if (a === b || (a ?? undefined) === (b ?? undefined)) return true;
-  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
-  if (Array.isArray(a) || Array.isArray(b)) {
-    return (
-      Array.isArray(a) &&
-      Array.isArray(b) &&
-      a.length === b.length &&
-      a.every((item, index) => sameJson(item, b[index]))
-    );
-  }
-  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
-  return [...new Set([...Object.keys(left), ...Object.keys(right)])].every((key) => sameJson(left[key], right[key]));
 }
 
 /** Whether the object has everything that was wanted. The API server may have added defaults to it. */

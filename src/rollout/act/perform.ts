@@ -1,9 +1,9 @@
-import { messageOf, SerinError } from "../../base/index.ts";
+import { jsonEqualWithoutNulls, messageOf, SerinError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { describeReference, shown, type Write } from "../decide/index.ts";
 import { isOurs, lastWriter, whoWrote } from "./field-managers.ts";
-import { covers, fieldManager, sameJson, valueAt, type ObjectAccess } from "./object-access.ts";
+import { covers, fieldManager, valueAt, type ObjectAccess } from "./object-access.ts";
 import { isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
 import type { UndoResult } from "./undo-play.ts";
 
@@ -96,9 +96,9 @@ async function undoField(
     await objects.setField(entry.object, entry.pointer, new Date(surroundings.nowMs).toISOString(), found);
     return { state: "undone" };
   }
-  if (!sameJson(found, entry.prior)) {
+  if (!jsonEqualWithoutNulls(found, entry.prior)) {
     // A template with more in it than was adopted is another one.
-    if (entry.adopted === true ? !sameJson(found, entry.written) : !covers(found, entry.written)) {
+    if (entry.adopted === true ? !jsonEqualWithoutNulls(found, entry.written) : !covers(found, entry.written)) {
       // A user's later change stays, unless the entry replaces pods: requests are about to return to those of the prior
       // value.
       if (entry.adopted === true && entry.restart === undefined) return { state: "undone" };

@@ -1,4 +1,4 @@
-import { messageOf } from "../../base/index.ts";
+import { jsonEqualWithoutNulls, messageOf } from "../../base/index.ts";
 import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
 import {
   approvalProblem,
@@ -11,7 +11,6 @@ import {
   type Freeze,
 } from "../../api/serin/index.ts";
 import type { RequestUser } from "../access/index.ts";
-import { sameJson } from "../act/object-access.ts";
 import { windowState } from "../decide/index.ts";
 
 /** admission.k8s.io/v1, as far as it is read here. */
@@ -93,7 +92,7 @@ export function refuseReview(
 function keepsSpec({ operation, object, oldObject }: NonNullable<RolloutReview["request"]>): boolean {
   if (operation !== "UPDATE" || oldObject === undefined || oldObject === null) return false;
   const specOf = (value: unknown): unknown => (value as { readonly spec?: unknown } | null | undefined)?.spec;
-  return sameJson(specOf(object), specOf(oldObject));
+  return jsonEqualWithoutNulls(specOf(object), specOf(oldObject));
 }
 
 interface Approved {

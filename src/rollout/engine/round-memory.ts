@@ -1,5 +1,5 @@
+import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { RolloutStatus, StepStatus } from "../../api/serin/index.ts";
-import { sameJson } from "../act/object-access.ts";
 import type { Decision, UndoReport } from "../decide/index.ts";
 
 /**
@@ -43,7 +43,7 @@ export class RoundMemory {
   withProgress(key: string, stored: RolloutStatus): RolloutStatus {
     const last = this.#rounds.get(key)?.status;
     if (last === undefined) return stored;
-    if (sameJson(essenceOf(last), essenceOf(stored))) return last;
+    if (jsonEqualWithoutNulls(essenceOf(last), essenceOf(stored))) return last;
     const [step, undo] = [stored.step, stored.undo];
     const sameStep = step !== undefined && last.step?.id === step.id && last.step.settledAt === step.settledAt;
     const sameUndo = undo !== undefined && last.undo?.startedAt === undo.startedAt;
@@ -127,8 +127,8 @@ function isWorthStoring(
   tells: boolean,
 ): boolean {
   if (stored === undefined) return true;
-  if (sameJson(stored, next)) return false;
-  if (tells || !sameJson(essenceOf(stored), essenceOf(next))) return true;
+  if (jsonEqualWithoutNulls(stored, next)) return false;
+  if (tells || !jsonEqualWithoutNulls(essenceOf(stored), essenceOf(next))) return true;
   if (next.phase === "Paused") return false;
   if (next.phase === "Stuck" && next.undo === undefined && stored.message === next.message) return false;
   return sinceStoredMs >= storeTextsMs;

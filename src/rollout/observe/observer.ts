@@ -1,16 +1,9 @@
-import type { Clock } from "../../base/index.ts";
+import { type Clock, jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { whoWrote } from "../act/field-managers.ts";
-import {
-  covers,
-  fieldManager,
-  missingParentCount,
-  sameJson,
-  valueAt,
-  type ObjectAccess,
-} from "../act/object-access.ts";
+import { covers, fieldManager, missingParentCount, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import {
   conflictDetail,
   referenceKey,
@@ -158,7 +151,8 @@ function conflictOf(
   );
   if (known?.type !== "field" || write.restart !== undefined) return undefined;
   const found = valueAt(current, write.pointer);
-  if (covers(found, known.written) || (known.step === step && sameJson(found, known.prior))) return undefined;
+  if (covers(found, known.written) || (known.step === step && jsonEqualWithoutNulls(found, known.prior)))
+    return undefined;
   const who = whoWrote(current, write.pointer);
   return who?.startsWith(`${fieldManager} `) === true || who === fieldManager
     ? undefined

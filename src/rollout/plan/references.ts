@@ -1,3 +1,4 @@
+import { pointerName } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 
@@ -22,15 +23,10 @@ export function reference(apiVersion: string, kind: string, name: string, namesp
   return { apiVersion, kind, plural: pluralOf(kind), name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
-/** Escapes a label or annotation key as a segment of a JSON pointer (RFC 6901). */
-export function pointerSegment(text: string): string {
-  return text.replaceAll("~", "~0").replaceAll("/", "~1");
-}
-
 export function labelPointer(key: string): string {
-  return `/metadata/labels/${pointerSegment(key)}`;
+  return `/metadata/labels/${pointerName(key)}`;
 }
 
 export function annotationPointer(key: string): string {
-  return `/metadata/annotations/${pointerSegment(key)}`;
+  return `/metadata/annotations/${pointerName(key)}`;
 }

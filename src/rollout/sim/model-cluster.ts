@@ -1,8 +1,8 @@
-import { invariant, type Random } from "../../base/index.ts";
+import { invariant, jsonEqualWithoutNulls, type Random } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { UndoResult } from "../act/undo-play.ts";
 import { isRestart, isWorkload, movesTraffic } from "../act/undo-order.ts";
-import { covers, sameJson } from "../act/object-access.ts";
+import { covers } from "../act/object-access.ts";
 import {
   referenceKey,
   type CheckObservation,
@@ -178,7 +178,7 @@ export class ModelCluster {
     );
     if (known?.type === "field" && write.restart === undefined && found.writers.get(write.pointer) !== engineWriter) {
       const expected = known.step === step ? [known.prior, known.written] : [known.written];
-      if (!expected.some((one) => sameJson(one, value)))
+      if (!expected.some((one) => jsonEqualWithoutNulls(one, value)))
         return { state: "conflict", detail: `${write.object.name}${write.pointer} was changed by somebody else` };
     }
     return value === undefined ? { state: "pending" } : { state: "pending", prior: value };
@@ -201,8 +201,8 @@ export class ModelCluster {
   /** Patches a field if it has the expected value. A patch that is done already changes nothing. */
   #set(reference: ObjectReference, pointer: string, value: unknown, expected: unknown): void {
     const object = this.find(reference);
-    if (object === undefined || sameJson(object.fields.get(pointer), value)) return;
-    if (!sameJson(object.fields.get(pointer), expected)) throw new PatchRefused();
+    if (object === undefined || jsonEqualWithoutNulls(object.fields.get(pointer), value)) return;
+    if (!jsonEqualWithoutNulls(object.fields.get(pointer), expected)) throw new PatchRefused();
     this.setField(object, pointer, value, engineWriter);
   }
 
@@ -248,7 +248,7 @@ export class ModelCluster {
       return { state: "undone" };
     }
     const value = found.fields.get(entry.pointer);
-    if (!sameJson(value, entry.prior)) {
+    if (!jsonEqualWithoutNulls(value, entry.prior)) {
       const held = heldByGateway(this, entry, value);
       if (held !== undefined) return { state: "waiting", detail: held };
       if (!covers(value, entry.written) && found.writers.get(entry.pointer) !== engineWriter)

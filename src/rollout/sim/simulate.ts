@@ -1,7 +1,6 @@
-import { invariant, messageOf, seededRandom, type Random } from "../../base/index.ts";
+import { invariant, jsonEqualWithoutNulls, messageOf, type Random, seededRandom } from "../../base/index.ts";
 import type { Freeze, ObjectReference, RolloutStatus } from "../../api/serin/index.ts";
 import { isPuttingBack, isUnderWay, undoPatienceMs, type Decision } from "../decide/index.ts";
-import { sameJson } from "../act/object-access.ts";
 import { reference } from "../plan/index.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import { ModelCluster, PatchRefused } from "./model-cluster.ts";
@@ -464,7 +463,12 @@ class Simulation {
       );
       if (written?.type !== "field" || object.writers.get(pointer) === "somebody") return;
       const status = this.#store.read(keyOf(sim))?.status;
-      if (status !== undefined && isPuttingBack(status) && sameJson(object.fields.get(pointer), written.prior)) return;
+      if (
+        status !== undefined &&
+        isPuttingBack(status) &&
+        jsonEqualWithoutNulls(object.fields.get(pointer), written.prior)
+      )
+        return;
       this.#meddled.set(disturbance, { object, pointer, before: object.fields.get(pointer) });
       this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : "theirs", "somebody");
       this.#witness.meddled(keyOf(sim));

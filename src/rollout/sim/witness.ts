@@ -1,4 +1,4 @@
-import { invariant } from "../../base/index.ts";
+import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
 import {
   allDone,
@@ -11,7 +11,6 @@ import {
 } from "../decide/index.ts";
 import { hasFinalizer } from "../engine/finalizer.ts";
 import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
-import { sameJson } from "../act/object-access.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
@@ -90,7 +89,7 @@ export class Witness {
     status: RolloutStatus,
     actions: number,
   ): void {
-    if (stored === undefined || actions > 0 || !sameJson(essenceOf(stored), essenceOf(status))) {
+    if (stored === undefined || actions > 0 || !jsonEqualWithoutNulls(essenceOf(stored), essenceOf(status))) {
       seen.toldAtMs = this.#cluster.nowMs;
       return;
     }

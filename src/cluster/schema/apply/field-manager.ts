@@ -1,6 +1,7 @@
+import { canonicalJson, jsonEqual } from "../../../base/index.ts";
 import type { ManagedFieldsEntry, UntypedObject } from "../../../api/index.ts";
 import { SchemaFault, type StatusCause, type WriteOrigin } from "../contract.ts";
-import { canonicalJson, cloneJson, isObject, jsonEqual, objectOf, setOwn, type JsonObject } from "../json.ts";
+import { cloneJson, isObject, objectOf, setOwn, type JsonObject } from "../json.ts";
 import type { Shape } from "../shape.ts";
 import { FieldSet, formatFieldPath } from "./field-set.ts";
 import {

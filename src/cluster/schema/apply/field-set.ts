@@ -1,4 +1,5 @@
-import { canonicalJson, isObject, type JsonObject } from "../json.ts";
+import { canonicalJson } from "../../../base/index.ts";
+import { isObject, type JsonObject } from "../json.ts";
 
 /**
  * One step of a path, as FieldsV1 writes it: `f:<field>`, `k:<JSON object of keys>`, `v:<JSON value>`, `i:<index>`.

@@ -1,5 +1,6 @@
+import { canonicalJson, jsonEqual } from "../../../base/index.ts";
 import { SchemaFault } from "../contract.ts";
-import { canonicalJson, cloneJson, isObject, jsonEqual, setOwn, type JsonObject } from "../json.ts";
+import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 import { canonicalQuantity } from "../quantity.ts";
 import { granularAnyShape, type FieldShape, type ListShape, type ScalarCode, type Shape } from "../shape.ts";
 import { FieldSet, formatFieldPath, type PathElement } from "./field-set.ts";

@@ -1,5 +1,5 @@
+import { jsonEqual } from "../../../base/index.ts";
 import type { Shape } from "../shape.ts";
-import { jsonEqual } from "../json.ts";
 import { FieldSet } from "./field-set.ts";
 import {
   compareValues,

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import type * as Re2 from "re2js";
+import { goDurationMs } from "../../../base/index.ts";
 import { parseQuantity } from "../quantity.ts";
 
 /** The maximum number of cached patterns. An API server needs a few hundred. */
@@ -27,7 +28,6 @@ export function compilePattern(pattern: string): Re2.RE2JS | undefined {
 export const dateTimePattern =
   /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
 const datePattern = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;
-const durationPattern = /^[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$/;
 /** The durations that go-openapi's strfmt accepts in addition to Go's, for example `3 days`. */
 const wordDurationPattern =
   /^(\d+(\.\d*)?)\s*(ns|nano|µs|us|micro|ms|milli|s|sec|second|m|min|minute|h|hr|hour|d|day|w|week)s?$/;
@@ -57,7 +57,7 @@ export const formats: Readonly<Record<string, (text: string) => boolean>> = {
   "date-time": (text) => dateTimePattern.test(text) && !Number.isNaN(Date.parse(text.replace(/:60/, ":59"))),
   datetime: (text) => dateTimePattern.test(text),
   date: (text) => datePattern.test(text),
-  duration: (text) => durationPattern.test(text) || wordDurationPattern.test(text),
+  duration: (text) => goDurationMs(text) !== undefined || wordDurationPattern.test(text),
   uri: isUri,
   email: (text) => emailPattern.test(text),
   hostname: (text) =>

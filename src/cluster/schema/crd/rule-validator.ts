@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
+import { canonicalJson, jsonEqual } from "../../../base/index.ts";
 import { costExceeded, type MeteredProgram } from "../../../base/cel/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors, omitted } from "../field-error.ts";
 import { readKnownRules } from "../generated-data.ts";
-import { canonicalJson, childPath, isObject, jsonEqual, type JsonObject } from "../json.ts";
+import { childPath, isObject, type JsonObject } from "../json.ts";
 import { loadCel, type Cel } from "./cel/library.ts";
 import { CelValues } from "./cel/values.ts";
 import { propertySchema, type StructuralSchema, type ValidationRule } from "./structural-schema.ts";

@@ -1,6 +1,7 @@
+import { canonicalJson, jsonEqual } from "../../../base/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors } from "../field-error.ts";
-import { canonicalJson, childPath, isObject, jsonEqual, type JsonObject } from "../json.ts";
+import { childPath, isObject, type JsonObject } from "../json.ts";
 import { compilePattern, formats } from "./formats.ts";
 import { propertySchema, type StructuralSchema } from "./structural-schema.ts";
 

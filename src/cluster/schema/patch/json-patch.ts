@@ -1,5 +1,6 @@
+import { jsonEqual, pointerName, pointerNames } from "../../../base/index.ts";
 import { SchemaFault } from "../contract.ts";
-import { cloneJson, isObject, jsonEqual, setOwn, type JsonObject } from "../json.ts";
+import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 
 /** The real server's maximum number of operations. */
 const maxOperations = 10_000;
@@ -67,10 +68,7 @@ function parsePointer(raw: unknown, member: string): string[] {
       `JSON patch: "${member}" must be a JSON pointer such as /metadata/labels, got ${JSON.stringify(raw) ?? "nothing"}`,
     );
   if (raw === "") return [];
-  return raw
-    .slice(1)
-    .split("/")
-    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+  return pointerNames(raw);
 }
 
 function applyOperation(holder: Holder, operation: Operation): void {
@@ -114,7 +112,7 @@ function copied(holder: Holder, value: unknown): unknown {
 }
 
 function pointerText(path: readonly string[]): string {
-  return path.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+  return path.map((part) => `/${pointerName(part)}`).join("");
 }
 
 function missing(path: readonly string[]): SchemaFault {

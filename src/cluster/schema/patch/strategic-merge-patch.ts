@@ -1,5 +1,6 @@
+import { canonicalJson } from "../../../base/index.ts";
 import { SchemaFault } from "../contract.ts";
-import { canonicalJson, cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
+import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 import type { FieldShape, Shape, StructShape } from "../shape.ts";
 
 const directive = "$patch";

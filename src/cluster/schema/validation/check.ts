@@ -1,6 +1,6 @@
+import { jsonEqual } from "../../../base/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors } from "../field-error.ts";
-import { jsonEqual } from "../json.ts";
 
 /** Collects the faults of one object. */
 export class Check {

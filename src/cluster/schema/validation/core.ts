@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
-import { arrayOf, childPath, isObject, jsonEqual, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { jsonEqual } from "../../../base/index.ts";
+import { arrayOf, childPath, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
 import { isCidr } from "../crd/formats.ts";
 import type { Check } from "./check.ts";

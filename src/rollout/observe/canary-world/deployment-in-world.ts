@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { jsonEqualWithoutNulls } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { destinationRuleKind } from "../../../api/istio/index.ts";
 import {
@@ -9,7 +10,6 @@ import {
   type ReplicaSet,
 } from "../../../api/kubernetes/index.ts";
 import type { Canary, DeploymentTarget, JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
-import { sameJson } from "../../act/object-access.ts";
 import { copyLabel, resolveHost, targetError, type DeploymentInWorld } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { firstWrite, setupWrite } from "./prior-values.ts";
@@ -55,7 +55,8 @@ export async function deploymentInWorld(
   const adopted = firstWrite(journal, object, "/spec/template");
   const current = spec.template as unknown as Fields;
   // During a run and after it, stable is the template that ran before it.
-  const running = adopted !== undefined && sameJson(adopted.written, current) ? (adopted.prior as Fields) : undefined;
+  const running =
+    adopted !== undefined && jsonEqualWithoutNulls(adopted.written, current) ? (adopted.prior as Fields) : undefined;
   const active = activeSet(sets);
   const stable = running ?? templateOf(active) ?? current;
   const changes = !sameTemplate(stable, current);
@@ -119,7 +120,7 @@ function templateOf(set: ReplicaSet | undefined): Fields | undefined {
 }
 
 function sameTemplate(a: Fields, b: Fields): boolean {
-  return sameJson(withoutTime(a), withoutTime(b));
+  return jsonEqualWithoutNulls(withoutTime(a), withoutTime(b));
 }
 
 function withoutTime(template: Fields): Fields {

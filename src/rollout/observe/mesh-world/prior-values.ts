@@ -1,3 +1,4 @@
+import { pointerNames } from "../../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import { labelPointer } from "../../plan/index.ts";
 import { referenceKey } from "../../decide/index.ts";
@@ -42,7 +43,7 @@ export class PriorValues {
     const written = pointers.map(
       (pointer) =>
         [
-          pointer.slice(labelsPointer.length).replaceAll("~1", "/").replaceAll("~0", "~"),
+          pointerNames(`/${pointer.slice(labelsPointer.length)}`)[0] ?? "",
           this.#fields.get(keyOf(object, pointer)),
         ] as const,
     );

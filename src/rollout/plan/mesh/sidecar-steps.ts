@@ -1,6 +1,7 @@
+import { pointerName } from "../../../base/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
-import { labelPointer, pointerSegment, reference } from "../references.ts";
+import { labelPointer, reference } from "../references.ts";
 import type { NamespaceInWave, PlannedWave } from "./waves.ts";
 import type { WorkloadInWorld } from "./mesh-world.ts";
 import { check, namedChecks } from "./planned-check.ts";
@@ -129,7 +130,7 @@ function restartWrites(
           {
             type: "field",
             object,
-            pointer: `${templateLabels}/${pointerSegment(revisionLabel)}`,
+            pointer: `${templateLabels}/${pointerName(revisionLabel)}`,
             value: spec.to.revision,
           },
         ]
@@ -151,8 +152,8 @@ function restartWrites(
       : [];
   // If the pods carry the label, writing it already changes the template and restarts them.
   const changed = byPodLabel
-    ? { pointer: `${templateLabels}/${pointerSegment(revisionLabel)}`, value: spec.to.revision }
-    : { pointer: `${templateAnnotations}/${pointerSegment(restartedForAnnotation)}`, value: restartMark(upgrade) };
+    ? { pointer: `${templateLabels}/${pointerName(revisionLabel)}`, value: spec.to.revision }
+    : { pointer: `${templateAnnotations}/${pointerName(restartedForAnnotation)}`, value: restartMark(upgrade) };
   return [...first, { type: "field", object, ...changed, restart: "template" }];
 }
 

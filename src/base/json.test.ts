@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { assert as assertProperty, jsonValue, property, string } from "fast-check";
+import { canonicalJson, jsonEqual, jsonEqualWithoutNulls, pointerName, pointerNames, valueAt } from "./json.ts";
+
+test("equal JSON values have the same canonical text, and only they", () => {
+  assertProperty(
+    property(jsonValue(), jsonValue(), (left, right) => {
+      assert.ok(jsonEqual(left, structuredClone(left)));
+      assert.equal(jsonEqual(left, right), canonicalJson(left) === canonicalJson(right));
+    }),
+  );
+});
+
+test("the order of keys and undefined fields make no difference", () => {
+  assert.ok(jsonEqual({ a: 1, b: [{ c: 2, d: undefined }] }, { b: [{ c: 2 }], a: 1, e: undefined }));
+  assert.ok(!jsonEqual({ a: null }, {}));
+  assert.ok(!jsonEqual([1, 2], [2, 1]));
+  assert.ok(!jsonEqual({}, []));
+  assert.equal(canonicalJson({ b: undefined, a: [{ d: 1, c: null }] }), '{"a":[{"c":null,"d":1}]}');
+});
+
+test("null counts as absent if asked for, at any depth", () => {
+  assert.ok(jsonEqualWithoutNulls({ a: { b: null } }, { a: {}, c: null }));
+  assert.ok(jsonEqualWithoutNulls(null, undefined));
+  assert.ok(!jsonEqualWithoutNulls({ a: [null] }, { a: [] }));
+});
+
+test("names that every object inherits are ordinary fields", () => {
+  assert.ok(!jsonEqual(JSON.parse('{"constructor":{}}'), { other: {} }));
+  assert.ok(!jsonEqual({}, JSON.parse('{"toString":1}')));
+  assert.ok(jsonEqual(JSON.parse('{"__proto__":1}'), JSON.parse('{"__proto__":1}')));
+});
+
+test("a name is the same after it has been in a JSON pointer", () => {
+  assertProperty(property(string(), (name) => assert.deepEqual(pointerNames(`/a/${pointerName(name)}`), ["a", name])));
+  assert.deepEqual(pointerNames(""), []);
+});
+
+test("a path leads nowhere through a list or a missing field", () => {
+  assert.equal(valueAt({ a: { b: 1 } }, "a", "b"), 1);
+  assert.equal(valueAt({ a: [{ b: 1 }] }, "a", "0", "b"), undefined);
+  assert.equal(valueAt(undefined, "a"), undefined);
+});

@@ -1,0 +1,83 @@
+/** An object with unchecked fields, as parsed from JSON or YAML. */
+export type Tree = Readonly<Record<string, unknown>>;
+
+export function isTree(value: unknown): value is Tree {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The value at a path of field names. Undefined if anything on the way is missing. */
+export function valueAt(tree: unknown, ...path: readonly string[]): unknown {
+  return path.reduce((value, field) => (isTree(value) ? value[field] : undefined), tree);
+}
+
+/** A string, or a number or boolean as a string. Undefined if it is empty or of another type. */
+export function textAt(tree: unknown, ...path: readonly string[]): string | undefined {
+  const value = valueAt(tree, ...path);
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+export function treeAt(tree: unknown, ...path: readonly string[]): Tree | undefined {
+  const value = valueAt(tree, ...path);
+  return isTree(value) ? value : undefined;
+}
+
+/** Whether two JSON values are equal. The order of keys does not matter, and undefined fields count as absent. */
+export function jsonEqual(left: unknown, right: unknown): boolean {
+  return areEqual(left, right, false);
+}
+
+/** Like {@link jsonEqual}, but null counts as absent too, as in most fields of Kubernetes' API. */
+export function jsonEqualWithoutNulls(left: unknown, right: unknown): boolean {
+  return areEqual(left ?? undefined, right ?? undefined, true);
+}
+
+function areEqual(left: unknown, right: unknown, nullIsAbsent: boolean): boolean {
+  if (left === right) return true;
+  if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;
+  if (Array.isArray(left) || Array.isArray(right)) {
+    if (!Array.isArray(left) || !Array.isArray(right) || left.length !== right.length) return false;
+    for (let index = 0; index < left.length; index += 1)
+      if (!areEqualOrAbsent(left[index], right[index], nullIsAbsent)) return false;
+    return true;
+  }
+  const [first, second] = [left as Tree, right as Tree];
+  for (const key of Object.keys(first))
+    if (!areEqualOrAbsent(first[key], ownField(second, key), nullIsAbsent)) return false;
+  for (const key of Object.keys(second))
+    if (!Object.hasOwn(first, key) && !areEqualOrAbsent(undefined, second[key], nullIsAbsent)) return false;
+  return true;
+}
+
+function areEqualOrAbsent(left: unknown, right: unknown, nullIsAbsent: boolean): boolean {
+  return nullIsAbsent ? areEqual(left ?? undefined, right ?? undefined, true) : areEqual(left, right, false);
+}
+
+/** A field of the object itself: a client may choose names such as `constructor`. */
+function ownField(object: Tree, key: string): unknown {
+  return Object.hasOwn(object, key) ? object[key] : undefined;
+}
+
+/** JSON with sorted keys and without undefined fields: the same text for values that are {@link jsonEqual}. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (!isTree(value)) return JSON.stringify(value) ?? "null";
+  const fields = Object.keys(value)
+    .filter((key) => value[key] !== undefined)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`);
+  return `{${fields.join(",")}}`;
+}
+
+/** The names in a JSON pointer (RFC 6901). */
+export function pointerNames(pointer: string): string[] {
+  return pointer
+    .split("/")
+    .slice(1)
+    .map((name) => name.replaceAll("~1", "/").replaceAll("~0", "~"));
+}
+
+/** One name as it is written in a JSON pointer (RFC 6901). */
+export function pointerName(name: string): string {
+  return name.replaceAll("~", "~0").replaceAll("/", "~1");
+}
