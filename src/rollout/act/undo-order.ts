@@ -48,6 +48,11 @@ export function mustRun(entry: JournalEntry): boolean {
   );
 }
 
+/** The object says by which revision it has pods, and whether a canary stands beside them: one of those may be waited for. */
+export function wantsPods({ object: { kind } }: JournalEntry): boolean {
+  return kind === "Gateway";
+}
+
 /** A canary copy that was removed at the end. Requests return to it when it runs again. */
 export function isCopy(entry: JournalEntry): boolean {
   return entry.type === "deleted" && entry.body.metadata.labels?.["rollout.serin.dev/copy"] !== undefined;

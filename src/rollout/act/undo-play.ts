@@ -1,6 +1,6 @@
 import type { JournalEntry } from "../../api/serin/index.ts";
 import { describeReference, referenceKey, type UndoReport } from "../decide/index.ts";
-import { isCopy, isWorkload, movesTraffic, mustRun, reliesOnMesh, undoOrder } from "./undo-order.ts";
+import { isCopy, isWorkload, movesTraffic, mustRun, reliesOnMesh, undoOrder, wantsPods } from "./undo-order.ts";
 
 export type UndoResult =
   | { readonly state: "undone" }
@@ -57,6 +57,7 @@ export class UndoPlay {
       if (referenceKey(waiting.object) === referenceKey(entry.object)) return true;
       // What requests still use stays until they are known to go elsewhere.
       if (movesTraffic(waiting)) return entry.type === "created";
+      if (mustRun(waiting) && wantsPods(entry) && waiting.object.namespace === entry.object.namespace) return true;
       if (mustRun(waiting) || (isCopy(waiting) && waiting.type === "deleted"))
         return movesTraffic(entry) || entry.type === "created";
       if (waiting.type === "deleted" && isWorkload(waiting)) return reliesOnMesh(entry);

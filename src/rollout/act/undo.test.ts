@@ -245,3 +245,35 @@ test("what requests went to stays until every proxy has acknowledged that they g
   await undo(objects, journal);
   assert.ok(!objects.all.has("Deployment canary"));
 });
+
+test("a gateway keeps its canary and its revision while its Deployment waits for that canary, even after long waiting", async () => {
+  const gateway = reference("Gateway", "door");
+  const pods = reference("Deployment", "door-istio");
+  const namespace = reference("Namespace", "probes");
+  const objects = new Objects();
+  const annotation = "/metadata/annotations/rollout.serin.dev~1canary-replicas";
+  const label = "/metadata/labels/istio.io~1rev";
+  objects.all.set("Gateway door", { metadata: { name: "door", labels: { "istio.io/rev": "new" } } });
+  objects.all.set("Deployment door-istio", { metadata: { name: "door-istio" }, spec: { replicas: 1 } });
+  objects.all.set("Namespace probes", { metadata: { name: "probes", deletionTimestamp: "2026-01-01T00:00:00Z" } });
+  const field = { type: "field", step: "own" } as const;
+  const journal: JournalEntry[] = [
+    { ...field, object: gateway, pointer: annotation, written: "1", madeParents: 1 },
+    { ...field, step: "100", object: pods, pointer: "/spec/replicas", prior: 1, written: 0 },
+    { ...field, object: gateway, pointer: label, prior: "old", written: "new" },
+    { ...field, object: pods, pointer: "/spec/replicas", prior: 0, written: 1 },
+    { ...field, step: "leave", object: gateway, pointer: annotation, prior: "1" },
+    { type: "deleted", step: "retire", object: namespace, body: { metadata: { name: "probes" } } },
+  ];
+  const missing: Partial<UndoSurroundings> = {
+    heldBack: async ({ pointer, prior }) => (pointer === "/spec/replicas" && prior === 0 ? "no canary yet" : undefined),
+  };
+  const { report } = await undo(objects, journal, missing, true);
+  assert.deepEqual(report.waitingFor, [
+    "Namespace n/probes: the old one is still leaving",
+    "Deployment n/door-istio: no canary yet",
+  ]);
+  const left = objects.all.get("Gateway door");
+  assert.equal(valueAt(left, annotation), "1", "the canary is wanted again");
+  assert.equal(valueAt(left, label), "new", "and whoever makes it has the gateway");
+});

@@ -5,6 +5,9 @@ import { reference } from "../references.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 import { splitInjector } from "./split-injection.ts";
 
+/** Undo does not restore it: it would first have to wait until the namespace has left, which can take minutes. */
+const deleteProbes: Write = { type: "delete", object: reference("v1", "Namespace", probeNamespace), own: true };
+
 /** Removes the old revision when nothing depends on it and its last connections have ended. */
 export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataPlanes }: MeshWorld): Step[] {
   const { from, retire, approvals } = upgrade.spec;
@@ -27,9 +30,7 @@ export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataP
       id: "retire",
       title: `retire ${from.revision}`,
       writes: [
-        ...(dataPlanes.length > 0
-          ? [{ type: "delete", object: reference("v1", "Namespace", probeNamespace) } as const]
-          : []),
+        ...(dataPlanes.length > 0 ? [deleteProbes] : []),
         ...(upgrade.spec.waves.some(({ workloadLabels }) => Object.keys(workloadLabels).length > 0)
           ? [{ type: "delete", object: splitInjector(upgrade.spec.to.revision) } as const]
           : []),
@@ -63,7 +64,7 @@ export function removeProbes({ dataPlanes }: MeshWorld): Step[] {
     {
       id: "probes-leave",
       title: "the probes leave",
-      writes: [{ type: "delete", object: reference("v1", "Namespace", probeNamespace) }],
+      writes: [deleteProbes],
       settle: [],
       checks: [],
       phase: "Retiring",
