@@ -23,7 +23,7 @@ import { LineDecoder } from "./line-decoder.ts";
 import { parsed, readPage, type AnswerBody, type ListPage } from "./list-page.ts";
 import { describeObject, resourcePath, selectorQuery, withQuery } from "./resource-path.ts";
 import { errorOfStatus, errorOfWatchStatus, isCode, unreadable, type RequestSubject } from "./status-error.ts";
-import type { Transport, TransportResponse } from "./transport.ts";
+import { TooLong, wholeBody, type Transport, type TransportResponse } from "./transport.ts";
 
 export interface KubeClientOptions {
   readonly log: Logger;
@@ -402,27 +402,21 @@ async function readAll(body: Readable, subject: RequestSubject): Promise<string>
 }
 
 async function readAllBytes(body: Readable, subject: RequestSubject): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  let size = 0;
   try {
-    for await (const part of body as AsyncIterable<Buffer>) {
-      parts.push(part);
-      size += part.length;
-      if (size > maxAnswerBytes)
-        throw transientError(
-          "answer-too-long",
-          `${subject.verb} of ${subject.object}: the answer is longer than ${maxAnswerBytes} bytes`,
-        );
-    }
+    return await wholeBody(body, maxAnswerBytes);
   } catch (error) {
-    if (error instanceof SerinError || (error as Error).name === "AbortError") throw error;
+    if ((error as Error).name === "AbortError") throw error;
+    if (error instanceof TooLong)
+      throw transientError(
+        "answer-too-long",
+        `${subject.verb} of ${subject.object}: the answer is longer than ${maxAnswerBytes} bytes`,
+      );
     throw transientError(
       "unreachable",
       `${subject.verb} of ${subject.object}: the connection broke within the answer`,
       { cause: error },
     );
   }
-  return Buffer.concat(parts, size);
 }
 
 function watchEventOf<Value extends KubernetesObject>(

@@ -76,3 +76,32 @@ export function unreachable(config: KubeConfig, cause: unknown): SerinError {
     : `check that the API server of the context "${config.context}" runs`;
   return transientError("unreachable", `cannot reach the API server at ${config.server}`, { cause, hint });
 }
+
+/** A body that is longer than the reader takes. */
+export class TooLong extends Error {}
+
+/**
+ * Reads by events, and not by an iterator: that of an HTTP/2 stream whose exchange is over fails, even while the whole
+ * answer still waits to be read. Short answers come that way from an API server that is asked much at once.
+ */
+export async function wholeBody(body: Readable, maxBytes: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      body.on("error", reject);
+      body.on("close", () => reject(new Error("the connection was closed within the answer")));
+      body.on("end", resolve);
+      if (body.destroyed) reject(new Error("the connection was closed before the answer was read"));
+      body.on("data", (part: Buffer) => {
+        parts.push(part);
+        size += part.length;
+        if (size > maxBytes) reject(new TooLong());
+      });
+    });
+  } catch (error) {
+    body.destroy();
+    throw error;
+  }
+  return Buffer.concat(parts, size);
+}

@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { Readable } from "node:stream";
+import { test } from "node:test";
+import { TooLong, wholeBody } from "./transport.ts";
+
+test("a body is read whole whose HTTP/2 exchange is over before anybody has begun to read it", async () => {
+  const body = new Readable({ read: () => undefined });
+  // As an Http2Stream whose frames all came at once: `closed` is true, and the end is still to be read.
+  Object.defineProperty(body, "closed", { value: true });
+  body.push("an ");
+  body.push("answer");
+  setImmediate(() => body.push(null));
+  assert.equal((await wholeBody(body, 100)).toString(), "an answer");
+});
+
+test("a body that breaks off, has broken off, or is too long is none", async () => {
+  const broken = new Readable({ read: () => undefined });
+  broken.push("an ");
+  setImmediate(() => broken.destroy());
+  await assert.rejects(wholeBody(broken, 100), /closed within the answer/);
+  await assert.rejects(wholeBody(broken, 100), /closed before the answer was read/);
+  const failed = new Readable({ read: () => undefined });
+  setImmediate(() => failed.destroy(new Error("reset")));
+  await assert.rejects(wholeBody(failed, 100), /reset/);
+  const long = Readable.from([Buffer.alloc(60), Buffer.alloc(60)]);
+  await assert.rejects(wholeBody(long, 100), TooLong);
+  assert.ok(long.destroyed);
+});
