@@ -5,6 +5,7 @@ import { configMapKind, deploymentKind } from "../api/kubernetes/index.ts";
 import { renderDefaultRevision } from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type RenderedInstall } from "./install-input.ts";
+import { oldestMinor, serverVersion } from "./cluster-readiness/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 import { durationOf } from "./flags.ts";
 import { versionSkew } from "./version-skew.ts";
@@ -68,11 +69,22 @@ export function upgradeInPlaceCommand(command: Command, context: CliContext): vo
 async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   const rendered = await renderFromFlags(flags, context);
   const timeoutMs = durationOf(flags.readinessTimeout, "--readiness-timeout");
-  if (flags.dryRun === true) return await dryRun(rendered, await context.connect(flags), context);
+  const client = await context.connect(flags);
+  await warnOfOldCluster(client, context);
+  if (flags.dryRun === true) return await dryRun(rendered, client, context);
   await confirm(question(rendered), flags, "nothing was installed", context);
-  await apply(rendered, flags, timeoutMs, await context.connect(flags), context);
+  await apply(rendered, flags, timeoutMs, client, context);
   context.out("✔ Installation complete\n");
   if (flags.verify === true) await verify(rendered, flags, context);
+}
+
+/** Says so and goes on: what the installation needs of it may be there. */
+async function warnOfOldCluster(client: KubeClient, { err }: CliContext): Promise<void> {
+  const { text, supported } = await serverVersion(client);
+  if (text !== "" && !supported)
+    err(
+      `! The API server runs Kubernetes ${text}, and 1.${oldestMinor} is the oldest that is supported: upgrade the cluster\n`,
+    );
 }
 
 /** One line shows what is being waited for. It disappears when there is something else to print. */

@@ -20,7 +20,7 @@ export class NetlinkSocket implements Disposable {
   constructor(protocol: "route" | "netfilter", namespaceFd?: number) {
     this.#fd = inNamespace(namespaceFd, () =>
       check(
-        "netlink socket",
+        `netlink socket of ${protocol === "route" ? "routes" : "nf_tables"}`,
         libc().socket(linux.familyNetlink, linux.socketRaw | linux.closeOnExec, protocol === "route" ? 0 : 12),
       ),
     );

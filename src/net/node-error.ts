@@ -27,6 +27,10 @@ const userCodes: Readonly<Record<string, readonly [code: string, hint: string]>>
   EACCES: ["permission-denied", "run with the capability that this needs, or choose a port above 1023"],
   EPERM: ["permission-denied", "run inside a user namespace of your own, or with CAP_NET_ADMIN"],
   ENOENT: ["not-found", "check that the path exists"],
+  EPROTONOSUPPORT: [
+    "kernel-support-missing",
+    "the kernel of this node lacks it: load its modules (modprobe nf_tables nft_chain_nat nft_ct nft_redir), or use a kernel with CONFIG_NF_TABLES",
+  ],
 };
 
 /** The errno of each error. It is kept beside the error, because the error has a code of its own. */

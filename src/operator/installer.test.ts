@@ -336,3 +336,28 @@ test("an installation whose pods cannot start ends with the kubelet's own reason
   });
   assert.ok(clock.steadyMs() < 20_000, `${clock.steadyMs()} ms`);
 });
+
+test("an installation ends with what keeps another workload from starting, for which the one that is waited for waits without a word", async () => {
+  const cluster = new MemoryCluster();
+  cluster.held.add("Deployment/istio-system/istiod");
+  cluster.put("Pod", {
+    metadata: { name: "ztunnel-1", namespace: "istio-system", labels: { app: "ztunnel" } },
+    spec: { nodeName: "n2", containers: [] },
+    status: {
+      containerStatuses: [
+        { name: "istio-proxy", state: { waiting: { reason: "ErrImagePull", message: "no such tag" } } },
+      ],
+    },
+  } as never);
+  const clock = clockOfTurns();
+  await assert.rejects(install(cluster, ["profile=ambient"], { clock }), (error: unknown) => {
+    const text = describeError(error);
+    assert.match(
+      text,
+      /^DaemonSet istio-system\/ztunnel cannot become ready: pod istio-system\/ztunnel-1 on node n2: /,
+    );
+    assert.match(text, /ErrImagePull: no such tag/);
+    return true;
+  });
+  assert.ok(clock.steadyMs() < 20_000, `${clock.steadyMs()} ms`);
+});

@@ -14,7 +14,8 @@ import {
 import { observeClusterState, type ClusterState } from "./cluster-state.ts";
 import { withInstallLock } from "./install-lock.ts";
 import { checkRights, preflight } from "./preflight.ts";
-import { waitReady } from "./readiness.ts";
+import { isWorkload, waitReady, type WaitOptions } from "./readiness.ts";
+import { WorkloadObstacles } from "./workload-obstacle.ts";
 
 export interface InstallOptions {
   readonly client: KubeClient;
@@ -79,10 +80,13 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
           component.objects.filter((object) => !isWebhook(object)),
         );
     });
+    const others = objectsOf(components)
+      .filter(isWorkload)
+      .map((workload) => new WorkloadObstacles(workload, client, clock));
     for (const component of components) {
       await waitAll(
         component.objects.filter((object) => !isWebhook(object)),
-        options,
+        { ...options, others },
       );
       const webhooks = component.objects.filter(isWebhook);
       if (webhooks.length > 0 || component.name === "pilot") {
@@ -110,8 +114,10 @@ function isWebhook({ kind, metadata }: UntypedObject): boolean {
   return isConfiguration && metadata.labels?.["app"] !== "serin-rollout";
 }
 
-async function waitAll(objects: readonly UntypedObject[], options: InstallOptions): Promise<void> {
-  for (const object of objects) await waitReady(object, options);
+/** Workloads first: what else is waited for comes of their pods, and tells nothing of why these do not start. */
+async function waitAll(objects: readonly UntypedObject[], options: WaitOptions): Promise<void> {
+  const [workloads, others] = [objects.filter(isWorkload), objects.filter((object) => !isWorkload(object))];
+  for (const object of [...workloads, ...others]) await waitReady(object, options);
 }
 
 /** The components without gateways and tags that another revision keeps. Reports what was left. */

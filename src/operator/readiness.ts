@@ -1,4 +1,4 @@
-import { transientError, userError, type Clock } from "../base/index.ts";
+import { transientError, userError, type Clock, type SerinError } from "../base/index.ts";
 import { keyOf, type UntypedObject } from "../api/index.ts";
 import {
   customResourceDefinitionKind,
@@ -11,6 +11,7 @@ import {
   type StatefulSet,
 } from "../api/kubernetes/index.ts";
 import type { KubeClient } from "../kube/index.ts";
+import type { PodObstacle } from "../kube/obstacles/index.ts";
 import { WorkloadObstacles } from "./workload-obstacle.ts";
 
 export interface WaitOptions {
@@ -20,6 +21,8 @@ export interface WaitOptions {
   readonly readyTimeoutMs: number;
   /** Called if a wait takes longer than a second, and again when the missing part changes. */
   readonly onWait?: (text: string) => void;
+  /** Workloads written at the same time. One that cannot start may be what this one waits for without a word. */
+  readonly others?: readonly WorkloadObstacles[];
   readonly signal?: AbortSignal;
 }
 
@@ -38,7 +41,7 @@ export async function waitReady(object: UntypedObject, options: WaitOptions): Pr
   const check = readinessCheck(object, client);
   if (check === undefined) return;
   const subject = `${object.kind ?? ""} ${keyOf(object)}`;
-  const obstacles = workloadKinds.has(object.kind ?? "") ? new WorkloadObstacles(object, client, clock) : undefined;
+  const obstacles = isWorkload(object) ? new WorkloadObstacles(object, client, clock) : undefined;
   const began = clock.steadyMs();
   let told = "";
   for (;;) {
@@ -52,27 +55,43 @@ export async function waitReady(object: UntypedObject, options: WaitOptions): Pr
       told = waitingFor;
       options.onWait?.(`${subject}: ${waitingFor}`);
     }
-    if (look?.isFinal === true) {
-      const words = (await obstacles?.lastWords()) ?? "";
-      const hint = obstacle?.hint;
-      const message = `${subject} cannot become ready: ${waitingFor}${words}`;
-      throw userError("pods-do-not-start", message, hint === undefined ? {} : { hint });
-    }
+    if (look?.isFinal === true && obstacles !== undefined) throw await cannotStart(obstacles, waitingFor, obstacle);
+    if (waitedMs > lookAfterMs)
+      for (const other of options.others ?? []) {
+        const found = await other.look();
+        if (found.isFinal) throw await cannotStart(other, found.obstacle?.text ?? "", found.obstacle);
+      }
     if (waitedMs > options.readyTimeoutMs) {
-      const { namespace = "default", name = "" } = object.metadata;
       throw transientError(
         "not-ready",
         `${subject} was not ready after ${options.readyTimeoutMs / 1000} s: ${waitingFor}`,
-        {
-          hint: `kubectl -n ${namespace} get pods; kubectl -n ${namespace} describe ${(object.kind ?? "").toLowerCase()} ${name}`,
-        },
+        { hint: hintOf(object) },
       );
     }
     await clock.sleep(pollMs, signal);
   }
 }
 
+async function cannotStart(
+  obstacles: WorkloadObstacles,
+  why: string,
+  obstacle: PodObstacle | undefined,
+): Promise<SerinError> {
+  const hint = obstacle?.hint;
+  const message = `${obstacles.subject} cannot become ready: ${why}${await obstacles.lastWords()}`;
+  return userError("pods-do-not-start", message, hint === undefined ? {} : { hint });
+}
+
+function hintOf({ kind = "", metadata: { name = "", namespace } }: UntypedObject): string {
+  if (namespace === undefined) return `kubectl describe ${kind.toLowerCase()} ${name}`;
+  return `kubectl -n ${namespace} get pods; kubectl -n ${namespace} describe ${kind.toLowerCase()} ${name}`;
+}
+
 const workloadKinds: ReadonlySet<string> = new Set(["Deployment", "DaemonSet", "StatefulSet"]);
+
+export function isWorkload({ kind = "" }: UntypedObject): boolean {
+  return workloadKinds.has(kind);
+}
 
 /** Returns a function that reports what is still missing, for kinds that become ready over time. */
 export function readinessCheck(
@@ -100,7 +119,7 @@ export function readinessCheck(
         ({ clientConfig }) => clientConfig.caBundle !== undefined || clientConfig.url !== undefined,
       ) === true
         ? undefined
-        : "istiod has not written its certificate authority into it";
+        : `${found?.metadata.labels?.["app"] === "serin-rollout" ? "the rollout engine" : "istiod"} has not written its certificate authority into it`;
     };
   }
   return undefined;

@@ -1,5 +1,5 @@
 import type { Clock } from "../base/index.ts";
-import type { UntypedObject } from "../api/index.ts";
+import { keyOf, type UntypedObject } from "../api/index.ts";
 import { deploymentKind, eventKind, podKind } from "../api/kubernetes/index.ts";
 import { resourcePath, type KubeClient } from "../kube/index.ts";
 import { podObstacle, type PodObstacle } from "../kube/obstacles/index.ts";
@@ -21,6 +21,11 @@ export class WorkloadObstacles {
   #lookedAtMs = -Infinity;
   #sinceMs = 0;
   #obstacle: PodObstacle | undefined;
+
+  /** `DaemonSet istio-system/ztunnel`. */
+  get subject(): string {
+    return `${this.#workload.kind ?? ""} ${keyOf(this.#workload)}`;
+  }
 
   constructor(workload: UntypedObject, client: KubeClient, clock: Clock) {
     this.#workload = workload;
@@ -68,7 +73,7 @@ export class WorkloadObstacles {
     const refused = (text: string): PodObstacle => ({
       text: `${kind} ${namespace}/${metadata.name ?? ""}: ${text}`,
       patienceMs: refusalPatienceMs,
-      hint: "The API server refuses the pods: change what it names (PodSecurity of the namespace, a quota, an admission webhook).",
+      hint: hintOfRefusal(text, namespace),
     });
     if (kind === "Deployment") {
       const found = await this.#client.get(deploymentKind, metadata.name ?? "", namespace);
@@ -82,6 +87,12 @@ export class WorkloadObstacles {
     const last = items.toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0];
     return last?.message === undefined ? undefined : refused(last.message);
   }
+}
+
+function hintOfRefusal(text: string, namespace: string): string {
+  if (text.includes("violates PodSecurity"))
+    return `The namespace's PodSecurity refuses the pods: kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
+  return "The API server refuses the pods: change what it names (a quota, an admission webhook).";
 }
 
 /** The identity of an obstacle, without the counts and times in its text. */

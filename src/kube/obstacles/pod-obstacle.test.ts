@@ -50,6 +50,11 @@ test("the kubelet's own reason is told, and whether waiting may help", () => {
       true,
     ],
   ];
+  const ofNode = waiting("ErrImagePull", "manifest unknown");
+  assert.equal(
+    podObstacle([{ ...ofNode, spec: { containers: [], nodeName: "n2" } }])?.text,
+    "pod shop/web-1 on node n2: container app: ErrImagePull: manifest unknown",
+  );
   for (const [given, text, final] of cases) {
     const obstacle = podObstacle([given]);
     assert.deepEqual([obstacle?.text, obstacle?.patienceMs !== undefined], [text, final]);

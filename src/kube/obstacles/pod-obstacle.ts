@@ -56,7 +56,8 @@ export function podObstacle(pods: readonly Pod[]): PodObstacle | undefined {
 
 function obstaclesOf(pod: Pod): PodObstacle[] {
   const { name = "", namespace = "" } = pod.metadata;
-  const subject = `pod ${namespace}/${name}`;
+  const node = pod.spec?.nodeName;
+  const subject = `pod ${namespace}/${name}${node === undefined ? "" : ` on node ${node}`}`;
   const {
     initContainerStatuses = [],
     containerStatuses = [],
