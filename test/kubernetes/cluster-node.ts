@@ -4,7 +4,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync
 import { join } from "node:path";
 import { eventually } from "../support/eventually.ts";
 import { nodeAddress, nodeName, type ClusterFiles, type NodeNumber, type Programs } from "./cluster-layout.ts";
-import { cgroupHierarchies } from "./isolation.ts";
+import { cgroupHierarchies, cpuShares, makeCpuGroup } from "./isolation.ts";
 import { attachNode, detachNode, networkOf } from "./network.ts";
 import { containerdSocket, nodeFiles, type NodeOrder, type NodePlan } from "./node-plan.ts";
 import { outcomeOf, runCommand, type CommandOptions, type Ran } from "./run-command.ts";
@@ -133,6 +133,7 @@ export class ClusterNode {
       logs: this.#files.logs,
       kubeconfig: join(this.#files.kubeconfigs, `${this.name}.conf`),
       path: this.#path(),
+      processes: makeCpuGroup(join(this.#cgroup, this.name, "system"), cpuShares.nodePrograms),
       files: nodeFiles(this.number, this.#files, this.#cgroup),
     };
   }
@@ -157,6 +158,7 @@ export class ClusterNode {
         if (existsSync(join(group, file)) && hierarchy.endsWith("/cpuset"))
           writeFileSync(join(group, file), readFileSync(join(above, file)));
     }
+    makeCpuGroup(join(this.#cgroup, this.name), cpuShares.node);
   }
 }
 

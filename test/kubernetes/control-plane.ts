@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { nodeAddress, podRange, serviceRange, type ClusterFiles, type Programs } from "./cluster-layout.ts";
+import { cpuShares, makeCpuGroup } from "./isolation.ts";
 import { networkOf } from "./network.ts";
 
 const etcdUrl = "http://127.0.0.1:2379";
@@ -15,20 +16,22 @@ export type ControlPlaneProgram = (typeof controlPlanePrograms)[number];
 export class ControlPlane {
   readonly #files: ClusterFiles;
   readonly #programs: Programs;
+  readonly #cgroup: string;
   readonly #running = new Map<ControlPlaneProgram, ChildProcess>();
 
-  constructor(files: ClusterFiles, programs: Programs) {
+  constructor(files: ClusterFiles, programs: Programs, cgroup: string) {
     this.#files = files;
     this.#programs = programs;
+    this.#cgroup = `${cgroup}/control-plane`;
   }
 
   start(program: ControlPlaneProgram): void {
     if (this.#running.has(program)) return;
     const log = openSync(join(this.#files.logs, `${program}.log`), "a");
     const path = program === "etcd" ? this.#programs.etcd : join(this.#programs.kubernetes, program);
-    const child = spawn("nsenter", [`--net=${networkOf(1)}`, path, ...this.#flags(program)], {
-      stdio: ["ignore", log, log],
-    });
+    const joining = `echo 0 > ${makeCpuGroup(this.#cgroup, cpuShares.controlPlane)}; exec "$0" "$@"`;
+    const command = ["-c", joining, "nsenter", `--net=${networkOf(1)}`, path, ...this.#flags(program)];
+    const child = spawn("sh", command, { stdio: ["ignore", log, log] });
     closeSync(log);
     this.#running.set(program, child);
     child.on("close", () => {

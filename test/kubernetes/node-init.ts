@@ -111,6 +111,7 @@ function obey({ program, signal, start: starts }: NodeOrder): void {
   } else if (starts === true) start(program);
 }
 
+writeFileSync(plan.processes, "0");
 writeFileSync("/proc/sys/kernel/hostname", plan.name);
 const root = makeRoot();
 fillRoot(root);

@@ -1,6 +1,14 @@
 // What a node is told: its only argument, as JSON. And the configuration files of its programs.
 import { join } from "node:path";
-import { dnsAddress, nodeName, podRange, podRangeOf, type ClusterFiles, type NodeNumber } from "./cluster-layout.ts";
+import {
+  clientAddress,
+  dnsAddress,
+  nodeName,
+  podRange,
+  podRangeOf,
+  type ClusterFiles,
+  type NodeNumber,
+} from "./cluster-layout.ts";
 
 export interface NodePlan {
   readonly name: string;
@@ -13,6 +21,8 @@ export interface NodePlan {
   readonly kubeconfig: string;
   /** Absolute paths of directories that are searched for programs first. */
   readonly path: readonly string[];
+  /** The file of a control group that the node's own programs join. */
+  readonly processes: string;
   /** By the path in the node. */
   readonly files: Readonly<Record<string, string>>;
 }
@@ -33,6 +43,8 @@ export function nodeFiles(node: NodeNumber, files: ClusterFiles, cgroup: string)
   return {
     "/etc/cni/net.d/10-ptp.conflist": JSON.stringify(cniConfiguration(node)),
     "/etc/containerd/config.toml": containerdConfiguration,
+    // A registry of a test, without TLS.
+    [`/etc/containerd/certs.d/${clientAddress}:5000/hosts.toml`]: `server = "http://${clientAddress}:5000"\n`,
     "/etc/kubelet.yaml": JSON.stringify(kubeletConfiguration(node, files, cgroup)),
     "/etc/kube-proxy.yaml": JSON.stringify(kubeProxyConfiguration(node, files)),
     "/etc/kubelet-resolv.conf": "",
@@ -69,6 +81,8 @@ state = '/run/containerd'
   snapshotter = 'overlayfs'
   [plugins.'io.containerd.cri.v1.images'.pinned_images]
     sandbox = '${pauseImage}'
+[plugins.'io.containerd.cri.v1.images'.registry]
+  config_path = '/etc/containerd/certs.d'
 [plugins.'io.containerd.cri.v1.runtime']
   restrict_oom_score_adj = true
   [plugins.'io.containerd.cri.v1.runtime'.cni]

@@ -63,7 +63,7 @@ export class RealCluster {
     this.files = clusterFiles(surroundings.scratch);
     this.#programs = programsOf(root, version);
     this.#note = note;
-    this.controlPlane = new ControlPlane(this.files, this.#programs);
+    this.controlPlane = new ControlPlane(this.files, this.#programs, surroundings.cgroup);
     const node = (number: NodeNumber): ClusterNode =>
       new ClusterNode(number, this.files, this.#programs, surroundings.cgroup);
     this.nodes = { 1: node(1), 2: node(2) };
