@@ -61,6 +61,7 @@ export function writeCertificates({ pki, kubeconfigs }: ClusterFiles): void {
   });
   issue("front-proxy-client", { commonName: "front-proxy-client", usages: ["client"] }, frontProxy);
   client("admin", "kubernetes-admin", "system:masters");
+  client("viewer", "viewer");
   client("controller-manager", "system:kube-controller-manager");
   client("scheduler", "system:kube-scheduler");
   client("kube-proxy", "system:kube-proxy");

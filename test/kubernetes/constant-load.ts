@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
-import type { LoadPlan, RequestTarget } from "../../samples/load-generator/load-plan.ts";
+import type { ConnectionTarget, LoadPlan, RequestTarget } from "../../samples/load-generator/load-plan.ts";
 import type { LoadReports, LoadTotals } from "../../scripts/upgrade-proof/load-totals.ts";
 import { eventually } from "../support/eventually.ts";
 import { root, type RealCluster } from "./real-cluster.ts";
@@ -17,7 +17,11 @@ export type AskedTarget = Pick<RequestTarget, "name" | "url" | "expected"> &
   Partial<Pick<RequestTarget, "headers" | "answerPattern" | "perSecond">>;
 
 /** A plan of short requests by two clients with kept-alive connections and two that make a connection each time. */
-export function loadPlan(reportDirectory: string, targets: readonly AskedTarget[]): LoadPlan {
+export function loadPlan(
+  reportDirectory: string,
+  targets: readonly AskedTarget[],
+  connections: readonly ConnectionTarget[] = [],
+): LoadPlan {
   const requests = targets.map((target) => ({
     protocol: "http" as const,
     perSecond: 10,
@@ -26,14 +30,14 @@ export function loadPlan(reportDirectory: string, targets: readonly AskedTarget[
     newConnections: 2,
     keptSeconds,
   }));
-  return { reportDirectory, limitMs, requests, connections: [] };
+  return { reportDirectory, limitMs, requests, connections };
 }
 
 export class ConstantLoad {
   readonly #cluster: RealCluster;
   readonly #reports: LoadReports;
   readonly #children = new Set<ChildProcess>();
-  #begun: (() => void)[] = [];
+  #begun: (() => ChildProcess)[] = [];
 
   constructor(cluster: RealCluster, reports: LoadReports) {
     this.#cluster = cluster;
@@ -44,18 +48,27 @@ export class ConstantLoad {
     return this.#reports.totals;
   }
 
-  /** From the client's place. */
-  begin(name: string, targets: readonly AskedTarget[]): void {
-    const start = (): void => this.#start(name, targets);
+  /** From the client's place. Answers what ends this load alone. */
+  begin(
+    name: string,
+    targets: readonly AskedTarget[],
+    connections: readonly ConnectionTarget[] = [],
+  ): () => Promise<void> {
+    let child: ChildProcess;
+    const start = (): ChildProcess => (child = this.#start(name, targets, connections));
     this.#begun.push(start);
     start();
+    return async () => {
+      this.#begun = this.#begun.filter((other) => other !== start);
+      await endInput(child);
+    };
   }
 
-  #start(name: string, targets: readonly AskedTarget[]): void {
+  #start(name: string, targets: readonly AskedTarget[], connections: readonly ConnectionTarget[]): ChildProcess {
     mkdirSync(this.#cluster.files.reports, { recursive: true });
     const log = openSync(join(this.#cluster.files.logs, `load-${name}.log`), "a");
     const plan: LoadPlan = {
-      ...loadPlan(this.#cluster.files.reports, targets),
+      ...loadPlan(this.#cluster.files.reports, targets, connections),
       name: `${name}-${Date.now()}`,
       untilInputEnds: true,
     };
@@ -63,6 +76,7 @@ export class ConstantLoad {
     closeSync(log);
     this.#children.add(child);
     child.on("close", () => this.#children.delete(child));
+    return child;
   }
 
   /** No generator asks until {@link resume}, those in pods neither. */
@@ -89,10 +103,7 @@ export class ConstantLoad {
   }
 
   async #stopChildren(): Promise<void> {
-    const ended = [...this.#children].map(
-      (child) => new Promise((resolve) => void child.on("close", resolve).stdin?.end()),
-    );
-    await Promise.all(ended);
+    await Promise.all([...this.#children].map(endInput));
   }
 
   /** Resolves when so many more requests have been counted. */
@@ -100,4 +111,10 @@ export class ConstantLoad {
     const wanted = this.totals.requests + count;
     await eventually(`${count} more requests`, () => this.totals.requests >= wanted, timeoutMs);
   }
+}
+
+/** A generator then lets its requests end, and ends. */
+async function endInput(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  await new Promise((resolve) => void child.on("close", resolve).stdin?.end());
 }

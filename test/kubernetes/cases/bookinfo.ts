@@ -18,7 +18,7 @@ export const bookinfoCase: Case = {
     for (const file of ["platform/kube/bookinfo.yaml", "gateway-api/bookinfo-gateway.yaml"])
       await cluster.kubectl("apply", "-n", shop, "-f", `${root}/samples/bookinfo/${file}`);
     await cluster.available(shop);
-    const url = `http://${await gatewayAddress(bench)}/productpage`;
+    const url = `http://${await addressOf(bench, "bookinfo-gateway-istio", shop)}/productpage`;
     await eventually(`${url} answers`, async () => {
       const { output } = await cluster.run(["curl", "-s", "-m", "3", url]);
       return output.includes(page) && output.includes("Reviews served by");
@@ -35,9 +35,10 @@ export const bookinfoCase: Case = {
   },
 };
 
-async function gatewayAddress({ cluster }: Bench): Promise<string> {
-  return await eventually("the gateway has an address", async () => {
-    const service = await cluster.api.client.get(serviceKind, "bookinfo-gateway-istio", shop);
-    return service?.status?.loadBalancer?.ingress?.[0]?.ip;
+/** Of a LoadBalancer Service. */
+export async function addressOf({ cluster }: Bench, service: string, namespace: string): Promise<string> {
+  return await eventually(`${service} of ${namespace} has an address`, async () => {
+    const { status } = (await cluster.api.client.get(serviceKind, service, namespace)) ?? {};
+    return status?.loadBalancer?.ingress?.[0]?.ip;
   });
 }

@@ -1,9 +1,13 @@
 import { deploymentKind, podKind, type Deployment } from "../../../src/api/kubernetes/index.ts";
 import type { UntypedObject } from "../../../src/api/index.ts";
+import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
 import { nodeName, nodeNumbers } from "../cluster-layout.ts";
 import { shop } from "./bookinfo.ts";
 import { applyText } from "./policies.ts";
+
+/** Kubernetes collects the pods of a deleted node some time later. */
+const collectedMs = 180_000;
 
 /** Who asks: one is enough, and it may be away for a moment. */
 const asking = "load";
@@ -42,34 +46,76 @@ function budget({ metadata, spec }: Deployment): UntypedObject {
   };
 }
 
+/** What is done while everything has two pods, and none loses both. */
+async function withTwoOfEverything(bench: Bench, act: () => Promise<void>): Promise<void> {
+  const deployments = await doubled(bench);
+  await scale(bench, deployments, 2);
+  await applyText(bench, deployments.map(budget));
+  await act();
+  await bench.cluster.kubectl("delete", "poddisruptionbudget", "-A", "-l", "case=drain");
+  await scale(bench, deployments, 1);
+}
+
+/** How many pods had to go. */
+async function drain(bench: Bench, node: string): Promise<number> {
+  const before = await podsOn(bench, node);
+  await bench.cluster.ok(
+    ["kubectl", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=240s"],
+    { timeoutMs: 270_000 },
+  );
+  await bench.load.more(100);
+  const left = await podsOn(bench, node);
+  if (left.length > 0) throw new Error(`${node} is drained and has still ${left.join(", ")}`);
+  return before.length;
+}
+
 export const drainCase: Case = {
   name: "drain",
   title: "a node is drained and taken back, one after the other, with two pods of everything",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster, load } = bench;
-    const deployments = await doubled(bench);
-    await scale(bench, deployments, 2);
-    await applyText(bench, deployments.map(budget));
     const moved: string[] = [];
-    for (const number of nodeNumbers.toReversed()) {
-      const node = nodeName(number);
-      const before = await podsOn(bench, node);
-      await cluster.ok(
-        ["kubectl", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=240s"],
-        { timeoutMs: 270_000 },
+    await withTwoOfEverything(bench, async () => {
+      for (const node of nodeNumbers.toReversed().map(nodeName)) {
+        const count = await drain(bench, node);
+        await cluster.kubectl("uncordon", node);
+        await everythingIsAvailable(cluster);
+        await load.more(100);
+        moved.push(`${count} pods left ${node}`);
+      }
+    });
+    return moved.join(", ");
+  },
+};
+
+export const removeNodeCase: Case = {
+  name: "remove-node",
+  title: "a node is drained, deleted and switched off, and later joins again",
+  after: ["bookinfo"],
+  async run(bench) {
+    const { cluster, load } = bench;
+    const number = 2;
+    const node = nodeName(number);
+    await withTwoOfEverything(bench, async () => {
+      await drain(bench, node);
+      await cluster.kubectl("delete", "node", node);
+      await cluster.nodes[number].powerOff();
+      await load.more(200);
+      await eventually(
+        `the pods of ${node} are collected`,
+        async () => !(await cluster.kubectl("get", "pods", "-A", "-o", "wide")).includes(` ${node} `),
+        collectedMs,
       );
       await load.more(100);
-      const left = await podsOn(bench, node);
-      if (left.length > 0) throw new Error(`${node} is drained and has still ${left.join(", ")}`);
-      await cluster.kubectl("uncordon", node);
+      await cluster.nodes[number].powerOn();
+      await cluster.nodesReady();
       await everythingIsAvailable(cluster);
+      for (const agent of ["istio-cni-node", "ztunnel"])
+        await cluster.kubectl("rollout", "status", `daemonset/${agent}`, "-n", "istio-system", "--timeout=120s");
       await load.more(100);
-      moved.push(`${before.length} pods left ${node}`);
-    }
-    await cluster.kubectl("delete", "poddisruptionbudget", "-A", "-l", "case=drain");
-    await scale(bench, deployments, 1);
-    return moved.join(", ");
+    });
+    return `${node} left without a failed request, and serves again`;
   },
 };
 

@@ -15,36 +15,68 @@ async function pidsOf({ cluster }: Bench, node: NodeNumber, role: string): Promi
   return output.trim().split("\n").filter(Boolean);
 }
 
-function killCase(name: string, role: string, title: string, excused?: RegExp): Case {
+interface Kill extends Pick<Case, "title" | "excused"> {
+  readonly name: string;
+  /** The first words of the command line after the program. */
+  readonly role: string;
+  readonly after?: string;
+}
+
+/** Each process of the role one after the other, on whichever node; another one takes its place. */
+function killCase({ name, role, title, excused, after = "bookinfo" }: Kill): Case {
   return {
     name,
     title,
-    after: ["bookinfo"],
+    after: [after],
     ...(excused === undefined ? {} : { excused }),
     async run(bench) {
       const { cluster, load } = bench;
+      let killed = 0;
       for (const number of nodeNumbers) {
         const pids = await pidsOf(bench, number, role);
-        if (pids.length === 0) throw new Error(`no process ${role} on n${number}`);
+        if (pids.length === 0) continue;
         await cluster.nodes[number].ok(["kill", "-9", ...pids]);
+        killed += pids.length;
         await eventually(`${role} runs again on n${number}`, async () => {
           const now = await pidsOf(bench, number, role);
-          return now.length > 0 && !now.some((pid) => pids.includes(pid));
+          return now.length >= pids.length && !now.some((pid) => pids.includes(pid));
         });
+        for (const namespace of ["istio-system", "serin-system", shop]) await cluster.available(namespace);
         await load.more(100);
       }
-      return "on each node one after the other";
+      if (killed === 0) throw new Error(`no process ${role} on any node`);
+      return `${killed} killed, node by node`;
     },
   };
 }
 
-export const killCniCase = killCase("kill-cni", "cni", "kill -9 of the CNI agents");
-export const killZtunnelCase = killCase(
-  "kill-ztunnel",
-  "ztunnel",
-  "kill -9 of the ztunnels",
-  /ECONNRESET|EPIPE|closed/,
-);
+/** What clients see of a proxy that is killed: its connections end, and nobody listens before it is started again. */
+const withTheProxy = /ECONNRESET|EPIPE|ECONNREFUSED|closed|status 503/;
+
+export const killCases: readonly Case[] = [
+  killCase({ name: "kill-cni", role: "cni", title: "kill -9 of the CNI agents" }),
+  killCase({
+    name: "kill-ztunnel",
+    role: "ztunnel",
+    title: "kill -9 of the ztunnels",
+    excused: /ECONNRESET|EPIPE|closed/,
+  }),
+  killCase({ name: "kill-istiod", role: "pilot", title: "kill -9 of istiod" }),
+  killCase({ name: "kill-rollout", role: "rollout", title: "kill -9 of the rollout engine" }),
+  killCase({
+    name: "kill-gateway",
+    role: "proxy proxy router",
+    title: "kill -9 of the gateways",
+    excused: withTheProxy,
+  }),
+  killCase({
+    name: "kill-waypoint",
+    role: "proxy proxy waypoint",
+    title: "kill -9 of the waypoint",
+    excused: withTheProxy,
+    after: "waypoint",
+  }),
+];
 
 export const apiServerCase: Case = {
   name: "apiserver",

@@ -1,12 +1,13 @@
 import type { Case } from "../bench.ts";
 import { bookinfoCase } from "./bookinfo.ts";
-import { drainCase } from "./drain.ts";
-import { apiServerCase, killCniCase, killZtunnelCase, rebootCase, runtimesCase } from "./faults.ts";
+import { drainCase, removeNodeCase } from "./drain.ts";
+import { apiServerCase, killCases, rebootCase, runtimesCase } from "./faults.ts";
 import { helm3Case, helm4Case } from "./helm.ts";
 import { installCase } from "./install.ts";
 import { canaryCase, sidecarCase, waypointCase } from "./layer7.ts";
 import { absentImageCase, meshUpgradeCase } from "./mesh-upgrade.ts";
 import { podSecurityCase, probesCase, strictCase } from "./policies.ts";
+import { refusalCases } from "./refusals.ts";
 import { uninstallCase } from "./uninstall.ts";
 import { wireCase } from "./wire.ts";
 import { churnCase, hostNetworkCase, jobsCase, statefulSetCase } from "./workloads.ts";
@@ -27,14 +28,15 @@ export const allCases: readonly Case[] = [
   jobsCase,
   statefulSetCase,
   hostNetworkCase,
-  killCniCase,
-  killZtunnelCase,
+  ...killCases,
   runtimesCase,
   apiServerCase,
   drainCase,
   churnCase,
   rebootCase,
+  removeNodeCase,
   uninstallCase,
   helm3Case,
   helm4Case,
+  ...refusalCases,
 ];

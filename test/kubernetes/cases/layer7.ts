@@ -2,7 +2,8 @@ import { appCanary } from "../../../scripts/upgrade-proof/app-canary.ts";
 import { canaryObjects } from "../../../scripts/upgrade-proof/objects.ts";
 import { canaryKind } from "../../../src/api/serin/index.ts";
 import { eventually } from "../../support/eventually.ts";
-import type { Case } from "../bench.ts";
+import type { Bench, Case } from "../bench.ts";
+import { nodeNumbers } from "../cluster-layout.ts";
 import { namespaceObject } from "../objects.ts";
 import { root } from "../real-cluster.ts";
 import { shop } from "./bookinfo.ts";
@@ -32,7 +33,7 @@ export const waypointCase: Case = {
 
 export const sidecarCase: Case = {
   name: "sidecar",
-  title: "an application with a sidecar is asked by a pod of the ambient mesh",
+  title: "an application with a sidecar is asked by a pod of the ambient mesh, also after kill -9 of its sidecars",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster } = bench;
@@ -48,17 +49,31 @@ export const sidecarCase: Case = {
       "jsonpath={.items[*].spec['containers','initContainers'][*].name}",
     );
     if (!pods.includes("istio-proxy")) throw new Error(`no sidecar was injected: ${pods}`);
-    const answers = new Set<string>();
-    await eventually("both versions answer", async () => {
-      const url = `http://helloworld.${sidecars}:5000/hello`;
-      const { code, output } = await cluster.ask({ namespace: shop, pod: "deploy/load" }, url);
-      if (code === 0) answers.add(/version: (v\d)/.exec(output)?.[1] ?? output);
-      return answers.size === 2;
+    const answers = await bothAnswer(bench);
+    for (const number of nodeNumbers)
+      await cluster.nodes[number].run(["pkill", "-9", "-f", "/main\\.[jt]s proxy proxy sidecar"]);
+    await eventually("the killed sidecars are started again", async () => {
+      const counts = "jsonpath={.items[*].status['containerStatuses','initContainerStatuses'][*].restartCount}";
+      const restarts = await cluster.kubectl("get", "pods", "-n", sidecars, "-o", counts);
+      return restarts.split(" ").filter((count) => count !== "0").length >= 2;
     });
+    await cluster.available(sidecars);
+    await bothAnswer(bench);
     await cluster.kubectl("delete", "namespace", sidecars, "--wait=false");
-    return [...answers].sort().join(" and ");
+    return `${answers}, and again after kill -9 of their sidecars`;
   },
 };
+
+async function bothAnswer({ cluster }: Bench): Promise<string> {
+  const answers = new Set<string>();
+  await eventually("both versions answer", async () => {
+    const url = `http://helloworld.${sidecars}:5000/hello`;
+    const { code, output } = await cluster.ask({ namespace: shop, pod: "deploy/load" }, url);
+    if (code === 0) answers.add(/version: (v\d)/.exec(output)?.[1] ?? output);
+    return answers.size === 2;
+  });
+  return [...answers].sort().join(" and ");
+}
 
 export const canaryCase: Case = {
   name: "canary",

@@ -1,11 +1,21 @@
+import { join } from "node:path";
+import type { ConnectionTarget } from "../../../samples/load-generator/load-plan.ts";
+import { difference } from "../../../scripts/upgrade-proof/load-totals.ts";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { meshUpgradeKind, type MeshUpgrade } from "../../../src/api/serin/index.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
+import { loadPlan } from "../constant-load.ts";
+import { generatorObject } from "../objects.ts";
+import { root } from "../real-cluster.ts";
 import { nextVersion } from "../releases.ts";
+import { addressOf, page, shop } from "./bookinfo.ts";
 import { loadLayout } from "./install.ts";
 
-const endTimeoutMs = 600_000;
+const endTimeoutMs = 900_000;
+const streamSeconds = 60;
+/** The Deployment that asks more than the constant load. */
+const asking = "load-upgrade";
 
 /** Of the installation that README makes, to another revision and release. */
 function upgradeObject(name: string, revision: string, tag: string): UntypedObject {
@@ -63,6 +73,76 @@ async function ended(
   return status;
 }
 
+/** A route of the shop's gateway to the streams. */
+const streamsRoute: UntypedObject = {
+  apiVersion: "gateway.networking.k8s.io/v1",
+  kind: "HTTPRoute",
+  metadata: { name: "streams", namespace: shop },
+  spec: {
+    parentRefs: [{ name: "bookinfo-gateway" }],
+    rules: [
+      {
+        matches: ["/socket", "/download"].map((value) => ({ path: { type: "PathPrefix", value } })),
+        backendRefs: [{ name: "streams", port: 8080 }],
+      },
+    ],
+  },
+};
+
+/** From a pod and from outside: connections that live longer than most steps. */
+function streams(from: string, host: string): ConnectionTarget[] {
+  const long = { count: 3, seconds: streamSeconds };
+  return [
+    { name: `${from}: WebSocket`, kind: "websocket", url: `ws://${host}/socket`, ...long },
+    { name: `${from}: download`, kind: "download", url: `http://${host}/download`, ...long },
+  ];
+}
+
+/**
+ * More requests than elsewhere, each way into the mesh among them: a gateway that nobody asks has no samples, and the
+ * upgrade waits for some. And long connections. Answers what ends it all.
+ */
+async function beginUpgradeLoad(bench: Bench): Promise<() => Promise<void>> {
+  const { cluster, load } = bench;
+  const samples = join(root, "samples");
+  for (const file of ["streams/streams.yaml", "bookinfo/networking/bookinfo-gateway.yaml"])
+    await cluster.kubectl("apply", "-n", shop, "-f", join(samples, file));
+  await cluster.api.apply([streamsRoute]);
+  await cluster.available(shop);
+  const [classic, standard] = await Promise.all([
+    addressOf(bench, "istio-ingressgateway", "istio-system"),
+    addressOf(bench, "bookinfo-gateway-istio", shop),
+  ]);
+  const url = `http://${classic}/productpage`;
+  await eventually(`${url} answers`, async () => (await cluster.run(["curl", "-sf", "-m", "3", url])).code === 0);
+  const stop = load.begin(
+    "upgrade",
+    [{ name: "classic gateway: page", url, expected: page, perSecond: 6 }],
+    streams("gateway", standard),
+  );
+  const details = { url: `http://details.${shop}:9080/details/0`, expected: "William Shakespeare" };
+  const ratings = { url: `http://ratings.${shop}:9080/ratings/0`, expected: '"Reviewer1"' };
+  const inside = [
+    { name: "pod: details, many", ...details, perSecond: 60 },
+    { name: "pod: ratings, many", ...ratings, perSecond: 60 },
+  ];
+  const host = `streams.${shop}`;
+  const held: ConnectionTarget[] = [
+    ...streams("pod", `${host}:8080`),
+    { name: "pod: TCP stream", kind: "tcp", url: `tcp://${host}:9000`, count: 3, seconds: streamSeconds },
+  ];
+  await cluster.api.apply([generatorObject(asking, shop, loadPlan(cluster.files.reports, inside, held))]);
+  await cluster.available(shop);
+  return async () => {
+    await stop();
+    await cluster.kubectl("delete", "-n", shop, `deployment/${asking}`, "--wait");
+    await cluster.kubectl("wait", "-n", shop, "--for=delete", "pod", "-l", `app=${asking}`, "--timeout=60s");
+    await cluster.kubectl("delete", "-n", shop, "httproute/streams");
+    for (const file of ["streams/streams.yaml", "bookinfo/networking/bookinfo-gateway.yaml"])
+      await cluster.kubectl("delete", "-n", shop, "-f", join(samples, file));
+  };
+}
+
 export const meshUpgradeCase: Case = {
   name: "mesh-upgrade",
   title: "a MeshUpgrade moves the mesh to the next release, retires the old one, and is put back",
@@ -70,9 +150,11 @@ export const meshUpgradeCase: Case = {
   async run(bench) {
     const { cluster, load, nextImages, note } = bench;
     await loadLayout(cluster, nextImages);
+    const endLoad = await beginUpgradeLoad(bench);
+    const before = load.totals;
     await cluster.api.apply([upgradeObject("to-next", "next", nextVersion)]);
     const forward = await ended(bench, "to-next", ["Completed"]);
-    note(`forward in ${forward.completedSteps.length} steps`);
+    note(`forward in ${forward.completedSteps.length} steps, ${load.totals.requests - before.requests} requests`);
     const images = await cluster.kubectl(
       "get",
       "pods",
@@ -89,7 +171,12 @@ export const meshUpgradeCase: Case = {
     await ended(bench, "to-next", ["RolledBack"]);
     await load.more(100);
     await cluster.kubectl("delete", "meshupgrade", "to-next");
-    return `forward in ${forward.completedSteps.length} steps, and back`;
+    const seen = difference(load.totals, before);
+    await endLoad();
+    const cut = seen.closedConnections + Object.values(seen.endedWithPod).reduce((sum, count) => sum + count, 0);
+    if (cut > 0 || seen.ended === 0)
+      throw new Error(`${cut} long connections were cut, ${seen.ended} lived their time`);
+    return `forward in ${forward.completedSteps.length} steps, and back; ${seen.ended} long connections, none cut`;
   },
 };
 

@@ -1,0 +1,274 @@
+// What cannot be installed: each is said with the object and the remedy, and leaves nothing that an uninstall cannot remove.
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { Agent, request } from "node:https";
+import { join } from "node:path";
+import { eventually } from "../../support/eventually.ts";
+import type { Bench, Case } from "../bench.ts";
+import { apiServer, clientAddress } from "../cluster-layout.ts";
+import { namespaceObject } from "../objects.ts";
+import { root } from "../real-cluster.ts";
+import type { Ran } from "../run-command.ts";
+import { loadLayout } from "./install.ts";
+import { applyText } from "./policies.ts";
+import { leftOnNodes } from "./uninstall.ts";
+
+const namespace = "istio-system";
+const runtimeConfiguration = "/etc/containerd/config.toml";
+
+async function serin({ cluster }: Bench, args: readonly string[], kubeconfig = cluster.kubeconfig): Promise<Ran> {
+  return await cluster.run([join(root, "bin/serin"), ...args], {
+    env: { KUBECONFIG: kubeconfig },
+    timeoutMs: 400_000,
+  });
+}
+
+/** An installation that must fail, with all of these in what it says. */
+async function refused(
+  bench: Bench,
+  flags: readonly string[],
+  words: readonly RegExp[],
+  kubeconfig?: string,
+): Promise<string> {
+  const args = ["install", "--set", "profile=ambient", "-y", ...flags];
+  const { code, output } = await serin(bench, args, kubeconfig);
+  if (code === 0) throw new Error(`serin ${args.join(" ")} ended with 0:\n${output}`);
+  expectWords(output, words);
+  return output;
+}
+
+function expectWords(output: string, words: readonly RegExp[]): void {
+  const missing = words.filter((pattern) => !pattern.test(output));
+  if (missing.length > 0) throw new Error(`it did not say ${missing.join(", ")}:\n${output}`);
+}
+
+/** What controllers write into every namespace. istiod's stay as upstream's do. */
+const ofAnyNamespace = /^(configmap\/(kube-root-ca\.crt|istio-ca-root-cert)|serviceaccount\/default)$/;
+
+/** What an installation writes, but for definitions and the namespaces themselves. */
+async function written({ cluster }: Bench): Promise<string[]> {
+  const kinds = "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations";
+  const inNamespaces = "deployments,daemonsets,services,configmaps,serviceaccounts,roles,rolebindings,hpa,pdb,pods";
+  const everywhere = (await cluster.kubectl("get", kinds, "-o", "name")).split("\n");
+  const inside = await Promise.all(
+    [namespace, "serin-system"].map(async (name) =>
+      (await cluster.kubectl("get", inNamespaces, "-n", name, "-o", "name")).split("\n"),
+    ),
+  );
+  return [...everywhere.filter((name) => /istio|serin|ztunnel/.test(name)), ...inside.flat()].filter(
+    (name) => name !== "" && !ofAnyNamespace.test(name),
+  );
+}
+
+async function uninstallLeavesNothing(bench: Bench): Promise<void> {
+  await bench.cluster.serin("uninstall", "--purge", "-y");
+  let left: string[] = [];
+  const isClean = async (): Promise<boolean> => {
+    left = [...(await written(bench)), ...(await leftOnNodes(bench.cluster))];
+    return left.length === 0;
+  };
+  await eventually("an uninstall leaves nothing of what was installed by half", isClean).catch(() => {
+    throw new Error(`serin uninstall --purge leaves ${left.join(", ")}`);
+  });
+  await bench.cluster.kubectl("delete", "namespace", namespace, "serin-system", "--ignore-not-found", "--timeout=120s");
+}
+
+const rightsCase: Case = {
+  name: "refused-rights",
+  title: "an installation by a user who may only read",
+  after: [],
+  async run(bench) {
+    const { cluster } = bench;
+    await applyText(bench, [
+      {
+        apiVersion: "rbac.authorization.k8s.io/v1",
+        kind: "ClusterRoleBinding",
+        metadata: { name: "viewer" },
+        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "view" },
+        subjects: [{ kind: "User", name: "viewer", apiGroup: "rbac.authorization.k8s.io" }],
+      },
+    ]);
+    const before = await written(bench);
+    const viewer = join(cluster.files.kubeconfigs, "viewer.conf");
+    await refused(
+      bench,
+      [],
+      [/nothing was written/, /create.* daemonsets\.apps in istio-system/, /administrator/],
+      viewer,
+    );
+    const { code, output } = await serin(bench, ["doctor", "--kubernetes"], viewer);
+    if (code === 0) throw new Error(`serin doctor --kubernetes found no fault:\n${output}`);
+    expectWords(output, [/User viewer/, /kubectl create clusterrolebinding serin-installer .*--user=viewer/]);
+    const after = await written(bench);
+    if (after.join() !== before.join()) throw new Error(`something was written: ${after.join(", ")}`);
+    return "every missing right is named, and nothing was written";
+  },
+};
+
+/** The API server by another version, at the client's place. */
+async function withOldServer(bench: Bench, version: string, act: (kubeconfig: string) => Promise<void>): Promise<void> {
+  const { pki, kubeconfigs } = bench.cluster.files;
+  const read = (name: string): Buffer => readFileSync(join(pki, name));
+  const agent = new Agent({ ca: read("ca.crt"), cert: read("admin.crt"), key: read("admin.key") });
+  const server = createServer((incoming, answer) => {
+    if (incoming.url === "/version") {
+      const [major, minor] = version.slice(1).split(".");
+      answer.setHeader("content-type", "application/json");
+      answer.end(JSON.stringify({ major, minor, gitVersion: version }));
+      return;
+    }
+    const { method = "GET", url = "/", headers } = incoming;
+    const outgoing = request(`${apiServer}${url}`, { method, headers, agent }, (reply) => {
+      answer.writeHead(reply.statusCode ?? 502, reply.headers);
+      reply.pipe(answer);
+    });
+    outgoing.on("error", () => answer.destroy());
+    incoming.pipe(outgoing);
+  });
+  const port = await new Promise<number>((resolve) => {
+    server.listen(0, clientAddress, () => {
+      const address = server.address();
+      resolve(typeof address === "object" && address !== null ? address.port : 0);
+    });
+  });
+  const kubeconfig = join(kubeconfigs, "old.conf");
+  const named = (name: string, value: object): object => ({ name: "old", [name]: value });
+  writeFileSync(
+    kubeconfig,
+    JSON.stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "old",
+      clusters: [named("cluster", { server: `http://${clientAddress}:${port}` })],
+      users: [named("user", {})],
+      contexts: [named("context", { cluster: "old", user: "old" })],
+    }),
+  );
+  try {
+    await act(kubeconfig);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+    agent.destroy();
+  }
+}
+
+const versionCase: Case = {
+  name: "refused-version",
+  title: "a cluster whose API server is older than what is supported",
+  after: [],
+  async run(bench) {
+    await withOldServer(bench, "v1.29.4", async (kubeconfig) => {
+      const { code, output } = await serin(bench, ["doctor", "--kubernetes"], kubeconfig);
+      if (code === 0) throw new Error(`serin doctor --kubernetes found no fault:\n${output}`);
+      expectWords(output, [/v1\.29\.4/, /1\.32 is the oldest/, /upgrade/]);
+      const dry = await serin(bench, ["install", "--set", "profile=ambient", "--dry-run"], kubeconfig);
+      expectWords(dry.output, [/v1\.29\.4/, /1\.32 is the oldest/]);
+    });
+    return "the doctor and the installation name the version and the oldest one";
+  },
+};
+
+const podSecurityCase: Case = {
+  name: "refused-podsecurity",
+  title: "an installation into a namespace whose PodSecurity refuses its node agents",
+  after: [],
+  async run(bench) {
+    const { cluster, images } = bench;
+    await loadLayout(cluster, images);
+    await applyText(bench, [namespaceObject(namespace, { "pod-security.kubernetes.io/enforce": "restricted" })]);
+    await refused(
+      bench,
+      [],
+      [
+        /DaemonSet istio-system\/istio-cni-node/,
+        /violates PodSecurity "restricted/,
+        /kubectl label namespace istio-system pod-security\.kubernetes\.io\/enforce=privileged --overwrite/,
+      ],
+    );
+    await uninstallLeavesNothing(bench);
+    return "the refusal and the label that lifts it are named, and uninstall leaves nothing";
+  },
+};
+
+const registryCase: Case = {
+  name: "refused-registry",
+  title: "an installation from a registry that answers 401",
+  after: [],
+  async run(bench) {
+    const server = createServer((_incoming, answer) => {
+      answer.writeHead(401, { "www-authenticate": 'Basic realm="registry"' }).end("{}");
+    });
+    await new Promise<void>((resolve) => void server.listen(5000, clientAddress, resolve));
+    try {
+      await refused(
+        bench,
+        ["--set", `hub=${clientAddress}:5000/serin`],
+        [
+          new RegExp(`${clientAddress.replaceAll(".", String.raw`\.`)}:5000/serin/`),
+          /authorization failed/,
+          /imagePullSecrets/,
+        ],
+      );
+      await uninstallLeavesNothing(bench);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+    return "the image and the registry's answer are named, and uninstall leaves nothing";
+  },
+};
+
+/** No socket of the family that carries nf_tables, as on a kernel without it. */
+const withoutNetfilter = {
+  defaultAction: "SCMP_ACT_ALLOW",
+  syscalls: [
+    {
+      names: ["socket"],
+      action: "SCMP_ACT_ERRNO",
+      errnoRet: 93,
+      args: [{ index: 2, value: 12, op: "SCMP_CMP_EQ" }],
+    },
+  ],
+};
+const runcWithoutNetfilter = `#!/bin/sh
+bundle=
+previous=
+for word; do
+  [ "$previous" = --bundle ] && bundle=$word
+  previous=$word
+done
+[ -n "$bundle" ] && grep -q '"io.kubernetes.cri.container-name":"install-cni"' "$bundle/config.json" && sed -i 's/"linux":{/"linux":{"seccomp":${JSON.stringify(withoutNetfilter)},/' "$bundle/config.json"
+exec /usr/sbin/runc "$@"
+`;
+
+const nodeCase: Case = {
+  name: "refused-node",
+  title: "an installation where a node has no nf_tables",
+  after: [],
+  async run(bench) {
+    const { cluster, images } = bench;
+    const node = cluster.nodes[2];
+    await loadLayout(cluster, images);
+    await node.ok(["sh", "-c", "cat > /usr/local/bin/runc-n && chmod 755 /usr/local/bin/runc-n"], {
+      input: runcWithoutNetfilter,
+    });
+    const useRunc = async (from: string, to: string): Promise<void> => {
+      await node.ok(["sed", "-i", `s#${from}#${to}#`, runtimeConfiguration]);
+      node.order({ program: "containerd", signal: "SIGTERM", start: true });
+      await eventually("containerd answers", async () => (await node.run(["ctr", "version"])).code === 0);
+      await cluster.nodesReady();
+    };
+    await useRunc("/usr/sbin/runc", "/usr/local/bin/runc-n");
+    try {
+      await refused(bench, [], [/istio-cni-node-.* on node n2/, /nf_tables/, /modprobe nf_tables/]);
+      await uninstallLeavesNothing(bench);
+    } finally {
+      await useRunc("/usr/local/bin/runc-n", "/usr/sbin/runc");
+    }
+    return "the node and what its kernel lacks are named, and uninstall leaves nothing";
+  },
+};
+
+/** After the mesh has gone. */
+export const refusalCases: readonly Case[] = [rightsCase, versionCase, podSecurityCase, registryCase, nodeCase];
