@@ -77,7 +77,8 @@ function helmCase(major: "3" | "4", after: string): Case {
       }
       const pods = await untilCaptured(bench);
       await load.more(100);
-      for (const name of removal) await helm("uninstall", name, "--wait", "--timeout", "300s");
+      for (const name of removal)
+        await helm("uninstall", name, "--wait", "--cascade", "foreground", "--timeout", "300s");
       await load.more(100);
       await eventually("nothing is left on the nodes", async () => (await leftOnNodes(cluster)).length === 0);
       return `${pods} pods were captured and released, nothing is left on the nodes`;
