@@ -15,6 +15,8 @@ export interface ContenderFacts {
  */
 export class ContenderTable {
   readonly #contenders = new Map<string, Contender>();
+  /** What rollouts become once their decision is stored. */
+  readonly #decided = new Map<string, Contender>();
 
   get all(): readonly Contender[] {
     return [...this.#contenders.values()];
@@ -26,10 +28,27 @@ export class ContenderTable {
 
   set(contender: Contender): void {
     this.#contenders.set(contender.key, contender);
+    this.#decided.delete(contender.key);
+  }
+
+  /**
+   * A rollout takes something with its decision, and gives it up only when the decision is stored. A write that fails
+   * gives up nothing, and the next round may decide otherwise.
+   */
+  decided(before: Contender, after: Contender): void {
+    this.#contenders.set(after.key, withBoth(before, after));
+    this.#decided.set(after.key, after);
+  }
+
+  /** The decision is stored, or needs no write. */
+  stored(key: string): void {
+    const decided = this.#decided.get(key);
+    if (decided !== undefined) this.set(decided);
   }
 
   delete(key: string): void {
     this.#contenders.delete(key);
+    this.#decided.delete(key);
   }
 
   /** Members of the group, this one left out. */
@@ -38,6 +57,21 @@ export class ContenderTable {
       ? []
       : this.all.filter((other) => other.group === group && other.key !== key).map((other) => other.key);
   }
+}
+
+/** Has what it had before and what it takes, and is only as far as before. */
+function withBoth(before: Contender, { nextOrdinal, ...after }: Contender): Contender {
+  const ordinals = [before.nextOrdinal, nextOrdinal].flatMap((ordinal) => (ordinal === undefined ? [] : [ordinal]));
+  const underWay = before.underWay || after.underWay;
+  return {
+    ...after,
+    underWay,
+    wantsToBegin: after.wantsToBegin && !underWay,
+    holds: [...new Set([...before.holds, ...after.holds])],
+    lingers: before.lingers && after.lingers,
+    done: before.done && after.done,
+    ...(ordinals.length === 0 ? {} : { nextOrdinal: Math.min(...ordinals) }),
+  };
 }
 
 export function contenderOf(rollout: Rollout, status: RolloutStatus, facts: ContenderFacts): Contender {

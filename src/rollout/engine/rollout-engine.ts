@@ -375,6 +375,7 @@ export class RolloutEngine {
       await this.#writeStatus(kind, raw, decision.status);
       if (raw.metadata.resourceVersion !== resourceVersion) this.#board.memory.supersede(key, resourceVersion);
     }
+    this.#board.table.stored(key);
     if (decision.actions.length > 0) {
       const report = await this.#actions.perform(rollout, decision);
       this.#board.memory.rememberUndo(key, report);

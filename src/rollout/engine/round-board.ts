@@ -40,7 +40,10 @@ export class RoundBoard {
     this.#maxConcurrent = maxConcurrent;
   }
 
-  /** Decides one round without interruption, so the others see at once what the rollout takes. */
+  /**
+   * Decides one round without interruption, so the others see at once what the rollout takes. What it gives up, they see
+   * when `table.stored` is called.
+   */
   decide(seen: RolloutSeen, facts: RoundFacts, time: { readonly steadyMs: number; readonly nowMs: number }): Decision {
     const { key, rollout, status, orders, heldUp } = seen;
     const { steps, change, observation, journal } = facts;
@@ -71,7 +74,7 @@ export class RoundBoard {
       elapsedMs: this.memory.elapsedMs(key, time.steadyMs),
       nowMs: time.nowMs,
     });
-    this.table.set(contenderOf(rollout, decision.status, round));
+    this.table.decided(self, contenderOf(rollout, decision.status, round));
     this.memory.remember(key, decision.status, time.steadyMs);
     return decision;
   }

@@ -152,12 +152,11 @@ export function gatewayPods(
         ]
       : [found, secondOf(cluster, object)];
   const isOf = (value: unknown): boolean => revision === undefined || value === revision;
-  const upTo = (pods: ModelObject | undefined): boolean => pods !== undefined && cluster.nowMs >= pods.readyAtMs;
   // While a Deployment rolls, its old pods stay until the new ones are ready.
   const ofStable = found.fields.get(rev);
   const rolls = object.kind === "Gateway" && cluster.nowMs < found.readyAtMs && revision !== undefined;
-  const stable = upTo(own) && isOf(ofStable) && !rolls ? countOf(own?.fields.get("/spec/replicas")) : 0;
-  if (second !== found) return { stable, canary: upTo(second) ? countOf(second?.fields.get("/spec/replicas")) : 0 };
+  const stable = isOf(ofStable) && !rolls ? readyPodsOf(cluster, own) : 0;
+  if (second !== found) return { stable, canary: readyPodsOf(cluster, second) };
   const serves = canaryRuns(cluster, found) && isOf(found.fields.get(canaryRevision));
   return { stable, canary: serves ? countOf(found.fields.get(canaryReplicas)) : 0 };
 }
@@ -166,6 +165,12 @@ function secondOf(cluster: MeshCluster, { name, namespace }: ObjectReference): M
   return [...cluster.objects.values()].find(
     ({ reference: one }) => one.namespace === namespace && one.name.startsWith(`${name}-new-`),
   );
+}
+
+function readyPodsOf({ nowMs }: MeshCluster, deployment: ModelObject | undefined): number {
+  if (deployment === undefined) return 0;
+  const asked = countOf(deployment.fields.get("/spec/replicas"));
+  return nowMs >= deployment.readyAtMs ? asked : Math.min(asked, deployment.readyBefore ?? 0);
 }
 
 function countOf(value: unknown): number {

@@ -212,6 +212,11 @@ export class ModelCluster {
     else object.fields.set(pointer, value);
     object.writers.set(pointer, writer);
     const grows = pointer === "/spec/replicas" && Number(before) < Number(value);
+    if (grows)
+      object.readyBefore = Math.min(
+        Number(before),
+        this.nowMs < object.readyAtMs ? (object.readyBefore ?? 0) : Infinity,
+      );
     if (restarts.has(pointer) || grows || (object.reference.kind === "Gateway" && pointer === rev)) this.#start(object);
     if (pointer === canaryRevision && value !== undefined)
       object.canaryReadyAtMs = this.nowMs + Math.floor(startMs * this.#random());

@@ -7,6 +7,8 @@ export interface ModelObject {
   /** The last writer of each field. */
   readonly writers: Map<string, string>;
   readyAtMs: number;
+  /** How many of its pods are ready before that: when a Deployment grows, those that it had stay. */
+  readyBefore?: number;
   /** For a Gateway: when the pods of its canary are ready. */
   canaryReadyAtMs?: number;
 }

@@ -176,6 +176,7 @@ export class SimEngine {
       onDecision(key, raw, decision, before);
       yield;
     }
+    this.board.table.stored(key);
     if (decision.actions.length > 0) {
       this.#fence();
       yield* this.#perform(key, raw, decision);
