@@ -7,6 +7,7 @@ import { setBookinfoStage } from "../support/bookinfo-stage.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { LabCluster, root } from "../support/lab-cluster.ts";
+import { inNetworkOf } from "../support/lab-network.ts";
 
 const lab = new LabCluster("rollout-faults");
 const random = seededRandom(20_261_120);
@@ -62,21 +63,9 @@ const stoppedMs = 2500;
 /** Addresses that an engine is cut off from: the API server's Service, and the pods whose metrics it counts. */
 const partitions = { "the API server": "10.96.0.1/32", "all metrics": "10.244.0.0/16" } as const;
 
-/** Enters the network of one of the lab's processes, and runs `ip` there. */
+/** Runs `ip route` in the network of one of the lab's processes. */
 async function routeOf(pid: number, words: readonly string[]): Promise<void> {
-  const [supervisor] = lab.ofRole("cluster-supervisor");
-  assert.ok(supervisor);
-  await lab.ok([
-    "nsenter",
-    "-t",
-    String(supervisor.pid),
-    "-U",
-    "--preserve-credentials",
-    `--net=/proc/${pid}/ns/net`,
-    "ip",
-    "route",
-    ...words,
-  ]);
+  await lab.ok(inNetworkOf(lab, ["ip", "route", ...words], pid));
 }
 
 function someOf<One>(all: readonly One[]): One | undefined {
@@ -172,6 +161,10 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
     await ok(["kubectl", "scale", "deployment", "serin-rollout", "-n", "serin-system", "--replicas=2"]);
     await ok(["kubectl", "scale", "deployment", "istiod", "-n", "istio-system", "--replicas=2"]);
     await ok(["kubectl", "rollout", "status", "deployment/istiod", "-n", "istio-system", "--timeout=60s"]);
+    // A network that this test may not change would be a fault that never happens.
+    const [engine] = lab.ofRole("rollout");
+    assert.ok(engine);
+    for (const verb of ["add", "del"]) await routeOf(engine.pid, [verb, "blackhole", "192.0.2.1/32"]);
     load = new GatewayLoad(lab, url);
     await load.more(20);
     original = await rules();
