@@ -55,12 +55,17 @@ interface Entry {
 }
 
 const defaultMaxIdentities = 4_096;
+const firstRetryMs = 100;
+const maxRetryMs = 15_000;
+/** While somebody waits for the certificate. A CA that comes back is asked before the wait ends. */
+const maxAwaitedRetryMs = 2_000;
 /** setTimeout takes no more; a later rotation is looked at again then. */
 const maxTimerMs = 2 ** 31 - 1;
 
 /**
  * Certificates by identity: one request at a time each, repeated with backoff until it succeeds, rotated at half of
- * the lifetime. What was fetched stays in use until it expires, whatever the CA says.
+ * the lifetime. What was fetched stays in use until it expires, whatever the CA says. An identity that somebody waits
+ * for is asked for at once, and then every second or two.
  */
 export class CertificateManager implements CertificateSource {
   readonly #options: CertificateManagerOptions;
@@ -83,6 +88,8 @@ export class CertificateManager implements CertificateSource {
     const entry = this.#entry(identity);
     const { promise, resolve, reject } = Promise.withResolvers<WorkloadCertificate>();
     const waiter = { resolve, reject };
+    // The CA may have come back while nobody waited.
+    if (entry.waiters.size === 0 && entry.error !== undefined) entry.wake.abort();
     entry.waiters.add(waiter);
     const onAbort = () => {
       const cause = entry.error === undefined ? "" : `: ${entry.error}`;
@@ -192,7 +199,7 @@ export class CertificateManager implements CertificateSource {
   /** Fetches, waits for the half of the lifetime, fetches again, until the entry is dropped. Never throws. */
   async #keep(identity: string, entry: Entry): Promise<void> {
     const { signal } = entry.stop;
-    const backoff = new Backoff({ initialMs: 100, maxMs: 15_000, random: this.#random });
+    const backoff = new Backoff({ initialMs: firstRetryMs, maxMs: maxRetryMs, random: this.#random });
     while (!signal.aborted) {
       let waitMs: number;
       entry.due = false;
@@ -207,14 +214,16 @@ export class CertificateManager implements CertificateSource {
       } catch (error) {
         if (signal.aborted) return;
         entry.error = messageOf(error);
-        waitMs = backoff.nextMs();
+        const nextMs = backoff.nextMs();
+        const awaitedMs = (maxAwaitedRetryMs / 2) * (1 + this.#random());
+        waitMs = entry.waiters.size === 0 ? nextMs : Math.min(nextMs, awaitedMs);
         this.#log.warn("could not fetch a certificate", { identity, error: entry.error, retryMs: Math.round(waitMs) });
       }
       // A wish to renew that came meanwhile means the certificate before.
       if (entry.due) continue;
       entry.wake = new AbortController();
       await this.#clock
-        .sleep(Math.min(Math.max(waitMs, 100), maxTimerMs), AbortSignal.any([signal, entry.wake.signal]))
+        .sleep(Math.min(Math.max(waitMs, firstRetryMs), maxTimerMs), AbortSignal.any([signal, entry.wake.signal]))
         .catch(() => undefined);
     }
   }

@@ -74,6 +74,68 @@ test("concurrent fetches share one request, failures are repeated, and half of t
   manager.close();
 });
 
+test("a CA that was away is asked at once when somebody begins to wait, and then every two seconds at least", async () => {
+  const fake = new FakeCertificateAuthority();
+  const slept: number[] = [];
+  let steadyMs = 0;
+  let backAtMs = Infinity;
+  let woken = 0;
+  const asleep = new Set<() => void>();
+  const clock = {
+    ...systemClock,
+    sleep: (ms: number, signal?: AbortSignal) =>
+      new Promise<void>((resolve) => {
+        slept.push(ms);
+        const wake = (): void => {
+          asleep.delete(wake);
+          steadyMs += ms;
+          resolve();
+        };
+        asleep.add(wake);
+        signal?.addEventListener("abort", () => {
+          asleep.delete(wake);
+          woken += 1;
+          resolve();
+        });
+      }),
+  };
+  const manager = new CertificateManager({
+    authority: {
+      sign: async (request) => {
+        if (steadyMs < backAtMs) throw new Error("connect ECONNREFUSED");
+        return await fake.sign(request);
+      },
+    },
+    log: silentLogger,
+    clock,
+    random: () => 1,
+  });
+  const nextSleep = async (): Promise<void> => {
+    const before = slept.length;
+    for (const wake of asleep) wake();
+    while (slept.length === before) await new Promise((resolve) => setImmediate(resolve));
+  };
+  manager.prefetch(identity);
+  while (slept.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  for (let tries = 0; tries < 9; tries += 1) await nextSleep();
+  // Nobody waits: the CA is spared.
+  assert.equal(slept.at(-1), 15_000);
+  const before = slept.length;
+  const waiting = manager.fetch(identity);
+  while (slept.length === before) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(woken, 1);
+  for (let tries = 0; tries < 9; tries += 1) await nextSleep();
+  assert.ok(
+    slept.slice(before).every((ms) => ms <= 2_000),
+    `slept ${slept.slice(before).join(", ")} ms`,
+  );
+  backAtMs = steadyMs;
+  await nextSleep();
+  assert.equal((await waiting).identity, identity);
+  assert.ok(steadyMs - backAtMs <= 2_000, `${steadyMs - backAtMs} ms after the CA came back`);
+  manager.close();
+});
+
 test("when the mesh's roots change, certificates are renewed until they say the same, and tell by metrics which roots they hold", async () => {
   const [old, next] = [new FakeCertificateAuthority(), new FakeCertificateAuthority()];
   const fingerprint = (pem: string): string =>

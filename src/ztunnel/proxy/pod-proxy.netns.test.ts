@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLogger, systemClock } from "../../base/index.ts";
-import { CertificateManager, ConnectionTracker, FakeCertificateAuthority } from "../../dataplane/index.ts";
+import {
+  CertificateManager,
+  ConnectionTracker,
+  FakeCertificateAuthority,
+  type CertificateAuthority,
+} from "../../dataplane/index.ts";
 import { connectTcp, listenTcp, listenTcpInNamespace, NetworkNamespace } from "../../net/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
 import { DnsResolver } from "../dns/dns-resolver.ts";
@@ -24,14 +29,21 @@ services:
 - {name: echo, namespace: default, hostname: echo.default.svc.cluster.local, vips: ["/${serviceAddress}"], ports: {80: 8080}}
 ${policies}`;
 
+/** A retry comes 2 s after the last one at the latest, to both ends, and machines are busy. */
+const retryWithinMs = 4_500;
+
 /** A ztunnel's inside, without its process. */
-function environment(root: ReturnType<FakeCertificateAuthority["exportRoot"]>, config: string) {
+function environment(
+  root: ReturnType<FakeCertificateAuthority["exportRoot"]>,
+  config: string,
+  authority: CertificateAuthority = new FakeCertificateAuthority({ root }),
+) {
   const lines: string[] = [];
   const log = createLogger({ scope: "ztunnel", level: "info", write: (line) => void lines.push(line) });
   const state = new MeshState();
   parseLocalConfig(config, state);
   const registry = new MetricsRegistry();
-  const certificates = new CertificateManager({ authority: new FakeCertificateAuthority({ root }), log });
+  const certificates = new CertificateManager({ authority, log });
   const env: ProxyEnvironment = {
     state,
     certificates,
@@ -101,11 +113,12 @@ async function talk(namespace: NetworkNamespace, address: string, port: number) 
   return { stream, until, closed: () => closed, say: (words: string) => stream.write(Buffer.from(words)) };
 }
 
-async function whole(policies = "") {
+async function whole(policies = "", wrapped = (authority: CertificateAuthority) => authority) {
   const pods = podPair();
   const root = new FakeCertificateAuthority().exportRoot();
-  const source = environment(root, mesh(policies));
-  const destination = environment(root, mesh(policies));
+  const authority = wrapped(new FakeCertificateAuthority({ root }));
+  const source = environment(root, mesh(policies), authority);
+  const destination = environment(root, mesh(policies), authority);
   const outbound = podProxy(source.env, pods.client, "client");
   const inbound = podProxy(destination.env, pods.server, "server");
   await outbound.start();
@@ -264,5 +277,24 @@ test("a large transfer through two ztunnels arrives whole, and a reset is passed
   const text = await client.until("the end");
   assert.equal(text.length, text.indexOf("\n") + 1 + 4 * block.length + 7);
   client.stream.destroy({ reset: true });
+  close();
+});
+
+test("connections of a fresh ztunnel wait while the CA is away, and are answered two seconds after it is back", async () => {
+  const awayMs = 5_000;
+  let backAtMs = Infinity;
+  const { pods, close } = await whole("", (authority) => ({
+    sign: async (request, signal) => {
+      if (performance.now() < backAtMs) throw new Error("connect ECONNREFUSED 10.96.0.10:15012");
+      return await authority.sign(request, signal);
+    },
+  }));
+  backAtMs = performance.now() + awayMs;
+  const client = await talk(pods.client, serviceAddress, 80);
+  assert.match(await client.until("\n"), new RegExp(`hello ${clientAddress}`));
+  const lateMs = performance.now() - backAtMs;
+  assert.ok(lateMs >= 0 && lateMs < retryWithinMs, `answered ${Math.round(lateMs)} ms after the CA was back`);
+  client.stream.end();
+  await client.until("never");
   close();
 });
