@@ -14,7 +14,7 @@ import { after, before, test } from "node:test";
 import "reflect-metadata";
 import { type Extension, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
 import { podKind } from "../api/kubernetes/index.ts";
-import { silentLogger, systemClock } from "../base/index.ts";
+import { silentLogger, systemClock, type Clock } from "../base/index.ts";
 import { metadataExcerpt } from "./excerpt.ts";
 import { createKubeClient, type KubeConnection } from "./http-kube-client.ts";
 import type { KubeConfig } from "./kube-config.ts";
@@ -43,10 +43,10 @@ async function listen(server: Http2SecureServer | ReturnType<typeof createHttpsS
   return (server.address() as AddressInfo).port;
 }
 
-const clientOf = (port: number, more: Partial<KubeConfig> = {}): KubeConnection =>
+const clientOf = (port: number, more: Partial<KubeConfig> = {}, clock: Clock = systemClock): KubeConnection =>
   createKubeClient(
     { server: `https://127.0.0.1:${port}`, context: "test", namespace: "default", ca: certificate, ...more },
-    { log: silentLogger, clock: systemClock },
+    { log: silentLogger, clock },
   );
 
 function http2Server(answer: (request: Http2ServerRequest, response: Http2ServerResponse) => void): {
@@ -80,6 +80,27 @@ test("requests and watches share one HTTP/2 connection, and the next request aft
   destroy();
   assert.equal((await next).done, true);
   assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
+  assert.equal(sessions(), 2);
+  client.close();
+  server.close();
+});
+
+test("a request that meets a connection which has just ended is sent over another one", async () => {
+  const { server, sessions } = http2Server((_request, response) => response.end('{"metadata":{"name":"web"}}'));
+  const planned = new Map<number, () => void>();
+  const clock = {
+    ...systemClock,
+    after: (ms: number, run: () => void) => {
+      planned.set(ms, run);
+      return { [Symbol.dispose]: () => undefined };
+    },
+  };
+  const client = clientOf(await listen(server), {}, clock);
+  assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
+  // The ping, then the end of the wait for its answer.
+  for (const ms of [30_000, 15_000]) planned.get(ms)?.();
+  // A write is sent once: what was sent, and lost its answer, may have been done.
+  await client.delete(podKind, "web", "default");
   assert.equal(sessions(), 2);
   client.close();
   server.close();

@@ -5,7 +5,7 @@ import {
   type ClientHttp2Stream,
   type IncomingHttpHeaders,
 } from "node:http2";
-import type { Clock } from "../base/index.ts";
+import { invariant, type Clock } from "../base/index.ts";
 import { Http1Transport } from "./http1-transport.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import { dialTls, unreachable, type Transport, type TransportRequest, type TransportResponse } from "./transport.ts";
@@ -16,6 +16,8 @@ const sessionWindowBytes = 16 << 20;
 /** A watch may be silent for minutes. A ping tells a dead server from a quiet one. */
 const pingIntervalMs = 30_000;
 const pingTimeoutMs = 15_000;
+/** How many sessions one request tries that turn out to have ended before anything was sent. */
+const maxAttempts = 3;
 
 /**
  * All requests and watches of one client over one HTTP/2 connection. Compared with one connection each, 30 watches
@@ -34,19 +36,33 @@ export class Http2Transport implements Transport {
   }
 
   async send(request: TransportRequest): Promise<TransportResponse> {
-    request.signal?.throwIfAborted();
-    this.#session ??= this.#open();
-    const pending = this.#session;
-    let session: ClientHttp2Session;
+    for (let attempt = 1; ; attempt += 1) {
+      request.signal?.throwIfAborted();
+      const pending = (this.#session ??= this.#open());
+      const session = await this.#opened(pending);
+      if (session === undefined) return await this.#overHttp1(request);
+      request.signal?.throwIfAborted();
+      // It may have ended in this turn. Nothing was sent over it.
+      const isLive = !session.destroyed && !session.closed;
+      if (isLive || attempt === maxAttempts) return await this.#exchange(session, request);
+      if (this.#session === pending) this.#session = undefined;
+    }
+  }
+
+  /** Undefined where the server does not speak HTTP/2. */
+  async #opened(pending: Promise<ClientHttp2Session>): Promise<ClientHttp2Session | undefined> {
     try {
-      session = await pending;
+      return await pending;
     } catch (error) {
       if (this.#session === pending) this.#session = undefined;
-      if (this.#fallback !== undefined) return await this.#fallback.send(request);
+      if (this.#fallback !== undefined) return undefined;
       throw error;
     }
-    request.signal?.throwIfAborted();
-    return await this.#exchange(session, request);
+  }
+
+  async #overHttp1(request: TransportRequest): Promise<TransportResponse> {
+    invariant(this.#fallback !== undefined, "a server without HTTP/2 is spoken to by HTTP/1.1");
+    return await this.#fallback.send(request);
   }
 
   close(): void {
