@@ -44,6 +44,7 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
     path.push(word);
     command = next;
   }
+  if (command === program && held.includes("--version")) return ["--version"];
   // A group without a verb shows its help, whatever flags there are.
   if (index >= args.length && command.commands.length > 0 && !hasAction(command)) return [...path, "--help"];
   return [...path, ...arrangeFlags(command, [...held, ...args.slice(index)])];

@@ -44,6 +44,11 @@ test("every verb takes the flags for the cluster and the namespaces, and no two 
   visit(await completeProgram(new FakeContext()), "serin");
 });
 
+test("--version prints the release alone", async () => {
+  const context = Object.assign(new FakeContext({}), { version: "1.2.3" });
+  assert.equal((await run("--version", context)).output, "1.2.3\n");
+});
+
 test("usage shows the name that the program was called by", async () => {
   const context = Object.assign(new FakeContext({}), { programName: "istioctl" });
   assert.match((await run("proxy-config --help", context)).output, /^Usage: istioctl proxy-config\|pc /);

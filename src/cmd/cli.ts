@@ -231,7 +231,7 @@ function keysOf(input: typeof process.stdin, take: (key: string) => void): Dispo
   };
 }
 
-async function confirm(question: string): Promise<boolean> {
+export async function confirm(question: string): Promise<boolean> {
   const { createInterface } = await import("node:readline/promises");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   // Whose standard input is at its end has not said yes.

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { test } from "node:test";
+
+const timeoutMs = 60_000;
+
+/** A line as a user types it, with a standard input that has ended and no cluster. */
+function typed(...words: readonly string[]): { readonly code: number | null; readonly said: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, "main.ts"), ...words], {
+    env: { PATH: process.env["PATH"], HOME: "/nonexistent", KUBECONFIG: "/nonexistent/config" },
+    stdio: ["ignore", "pipe", "pipe"],
+    encoding: "utf8",
+    timeout: timeoutMs,
+  });
+  return { code: status, said: stdout + stderr };
+}
+
+test("a question that nobody can answer is answered by no", () => {
+  const asks = `import { confirm } from ${JSON.stringify(join(import.meta.dirname, "cli.ts"))};
+    console.log(await confirm("Proceed?"));`;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", asks], {
+    stdio: ["ignore", "pipe", "pipe"],
+    encoding: "utf8",
+    timeout: timeoutMs,
+  });
+  assert.deepEqual([status, stdout], [0, "false\n"], stderr);
+});
+
+test("help of a lab's verbs and of the doctor is printed, and nothing runs", () => {
+  for (const words of [
+    ["cluster", "create", "--help"],
+    ["doctor", "--help"],
+  ]) {
+    const { code, said } = typed(...words);
+    assert.equal(code, 0, words.join(" "));
+    assert.match(said, new RegExp(`serin ${words[0] ?? ""}`));
+  }
+});
+
+test("a time limit takes a unit with every verb", () => {
+  for (const words of [
+    ["canary", "status", "reviews", "--timeout", "50s"],
+    ["upgrade", "status", "to-2", "--timeout", "50s"],
+  ])
+    assert.match(typed(...words).said, /\/nonexistent\/config/, words.join(" "));
+});
