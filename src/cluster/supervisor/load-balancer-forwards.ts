@@ -1,12 +1,13 @@
 import { renameSync, writeFileSync } from "node:fs";
 import { connect, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import { messageOf, type Logger } from "../../base/index.ts";
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import type { LoadBalancerPort, ServiceUrl } from "./messages.ts";
 
 export interface LoadBalancerForwardsOptions {
   readonly stateDirectory: string;
   readonly log: Logger;
+  readonly clock: Clock;
   /** Opens a listening socket on the host's loopback at the port or the next free one. */
   readonly listen: (
     address: string,
@@ -22,6 +23,8 @@ interface Forward {
 }
 
 const urlsFile = "urls.json";
+/** After a write that failed, for example because the disk is full. */
+const rewriteAfterMs = 1000;
 const firstFreePort = 1024;
 /** Readable replacements for ports below 1024, which need root on the host. */
 const readablePorts: Readonly<Record<number, number>> = { 80: 8080, 443: 8443 };
@@ -31,6 +34,7 @@ export class LoadBalancerForwards {
   readonly #options: LoadBalancerForwardsOptions;
   readonly #forwards = new Map<string, Forward>();
   readonly #byNode = new Map<string, readonly LoadBalancerPort[]>();
+  #rewrite: Disposable | undefined;
 
   constructor(options: LoadBalancerForwardsOptions) {
     this.#options = options;
@@ -43,7 +47,7 @@ export class LoadBalancerForwards {
     const wanted = new Map([...this.#byNode.values()].flat().map((port) => [keyOf(port), port]));
     for (const [key, forward] of this.#forwards) if (!wanted.has(key)) this.#close(key, forward);
     for (const [key, port] of wanted) if (!this.#forwards.has(key)) void this.#open(key, port);
-    this.#writeUrls();
+    this.#publish();
   }
 
   async #open(key: string, target: LoadBalancerPort): Promise<void> {
@@ -59,7 +63,7 @@ export class LoadBalancerForwards {
       }
       forward.open = open;
       open.server.on("connection", (socket) => splice(socket, target));
-      this.#writeUrls();
+      this.#publish();
     } catch (error) {
       this.#options.log.warn("no loopback address for a service", {
         service: target.service,
@@ -73,6 +77,19 @@ export class LoadBalancerForwards {
     forward.closed = true;
     forward.open?.server.close();
     this.#forwards.delete(key);
+  }
+
+  /** Writes the addresses. A full disk must not end the lab, so a write that fails is repeated. */
+  #publish(): void {
+    const { log, clock } = this.#options;
+    this.#rewrite?.[Symbol.dispose]();
+    this.#rewrite = undefined;
+    try {
+      this.#writeUrls();
+    } catch (error) {
+      log.warn("the services' addresses could not be written, trying again", { error: messageOf(error) });
+      this.#rewrite = clock.after(rewriteAfterMs, () => this.#publish());
+    }
   }
 
   #writeUrls(): void {

@@ -78,6 +78,7 @@ export class Supervisor {
     const forwards = new LoadBalancerForwards({
       stateDirectory: this.#options.stateDirectory,
       log: this.#log,
+      clock: this.#options.clock,
       listen: async (address, port) => await this.#listen("forward", address, port),
     });
     this.#startApiServer(controlPlane, fabric, descriptors);
