@@ -45,6 +45,8 @@ export interface SimMesh {
   readonly retire: "Automatic" | "Manual";
   /** There is a proxy that no installer manages and only a person can move. */
   readonly stranger: boolean;
+  /** The installation has a second gateway, as profile demo has one for what leaves the mesh. */
+  readonly egress?: boolean;
 }
 
 export function meshOf(seed: number): SimMesh {
@@ -124,10 +126,10 @@ export function meshBefore({ name, moves = [], mesh }: SimUpgrade): [ObjectRefer
     found.push([apiGateway(name, kind, first), { [rev]: names.from }]);
     found.push([stableOf(name, kind, first), { "/spec/replicas": mesh.replicas }]);
   }
-  if (mesh.gateways.includes("operator"))
+  for (const gateway of classicNames(name, mesh))
     found.push([
-      classicReference(name),
-      { "/spec/replicas": mesh.replicas, "/spec/template": classicBody(name, names.from), [rev]: names.from },
+      classicReference(gateway),
+      { "/spec/replicas": mesh.replicas, "/spec/template": classicBody(gateway, names.from), [rev]: names.from },
     ]);
   return found;
 }
@@ -177,6 +179,12 @@ function stableOf(name: string, kind: GatewayKind, namespace: string): ObjectRef
   return reference("apps/v1", "Deployment", `${kind}-${name}-istio`, namespace);
 }
 
+/** The gateways that the installation brought. */
+function classicNames(name: string, { gateways, egress = false }: SimMesh): string[] {
+  if (!gateways.includes("operator")) return [];
+  return egress ? [name, `egress-${name}`] : [name];
+}
+
 export function classicReference(name: string): ObjectReference {
   return reference("apps/v1", "Deployment", `ingressgateway-${name}`, system);
 }
@@ -191,7 +199,7 @@ export function gatewayObjects({ name, moves = [], mesh }: SimUpgrade): ObjectRe
   const [first = "a"] = moves;
   return [
     ...mesh.gateways.filter(isApi).map((kind) => apiGateway(name, kind, first)),
-    ...(mesh.gateways.includes("operator") ? [classicReference(name)] : []),
+    ...classicNames(name, mesh).map(classicReference),
   ];
 }
 
@@ -323,7 +331,7 @@ function worldOf(objects: MeshObjects, sim: SimUpgrade & { readonly mesh: SimMes
       followsNamespace: false,
       deployments: [{ name: stableOf(name, kind, first).name, replicas: mesh.replicas, autoscaled: false }],
     })),
-    classicGateways: mesh.gateways.includes("operator") ? [classicGateway(name, mesh)] : [],
+    classicGateways: classicNames(name, mesh).map((gateway) => classicGateway(gateway, names.to, mesh)),
     tags:
       mesh.by === "tag"
         ? [
@@ -349,7 +357,7 @@ function placed({ name, namespace }: Pick<ObjectReference, "name" | "namespace">
   return { name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
-function classicGateway(name: string, mesh: SimMesh): ClassicGatewayInWorld {
+function classicGateway(name: string, to: string, mesh: SimMesh): ClassicGatewayInWorld {
   const object = classicReference(name);
   const body: UntypedObject = {
     apiVersion: "apps/v1",
@@ -358,7 +366,7 @@ function classicGateway(name: string, mesh: SimMesh): ClassicGatewayInWorld {
     spec: {
       replicas: mesh.replicas,
       selector: { matchLabels: { gateway: name } },
-      template: classicBody(name, meshNames(name).to),
+      template: classicBody(name, to),
     },
   };
   invariant(referenceTo(body).name === object.name, "a gateway has one name");

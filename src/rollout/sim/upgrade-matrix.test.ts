@@ -19,6 +19,11 @@ test("the matrix has every data plane with every kind of gateway, by revision an
             ),
             `${dataPlane} ${kind} ${by}`,
           );
+  for (const dataPlane of dataPlanes)
+    assert.ok(
+      cells.some((cell) => cell.dataPlane === dataPlane && cell.egress === true),
+      `${dataPlane} with two gateways of the installation`,
+    );
 });
 
 /** Tests every third mesh. `npm run sim -- --matrix` tests all of them. */

@@ -11,7 +11,12 @@ export function upgradeMatrix(): SimMesh[] {
   const cells = dataPlanes.flatMap((dataPlane) =>
     sets.flatMap((gateways) =>
       (["revision", "tag"] as const).flatMap((by) =>
-        [true, false].map((installs) => ({ dataPlane, gateways, by, installs })),
+        [true, false].flatMap((installs) => {
+          const cell = { dataPlane, gateways, by, installs };
+          // Profile demo has the gateway of profile default and one more.
+          const isDefault = gateways.length === 1 && gateways[0] === "operator";
+          return isDefault ? [cell, { ...cell, egress: true }] : [cell];
+        }),
       ),
     ),
   );
