@@ -3,8 +3,10 @@
 // The proxy is a process of its own; attackers whose connections were ended dial anew at once.
 import { fork, type ChildProcess } from "node:child_process";
 import { createServer } from "node:http";
+import { createServer as createSink } from "node:net";
 import type { AddressInfo } from "node:net";
 import { parseArgs } from "node:util";
+import { giveBackIdleMemory } from "../src/base/index.ts";
 import { forwardTo, Harness, route, tableOf } from "../src/proxy/testing/harness.ts";
 import { Http2Flooder, streamAttacks } from "../src/proxy/testing/http2-flooder.ts";
 import { ask, connectTo } from "../src/proxy/testing/http2-peers.ts";
@@ -19,10 +21,16 @@ const { values: options, positionals } = parseArgs({
 });
 const phaseMs = Number(options.seconds) * 1000;
 const restMs = 10_000;
+const sinkBytes = 65_536;
 const megabyte = 1_048_576;
 
-/** The child: a gateway to one upstream. Answers its memory in MB, and its upstream connections, when asked. */
+/**
+ * The child: a gateway to one upstream. Answers its memory in MB, its upstream connections, and how long it has worked by
+ * its own clock, when asked.
+ */
 async function runProxy(upstreamPort: number): Promise<void> {
+  // As every process of Serin does.
+  giveBackIdleMemory();
   const harness = await Harness.start();
   const cluster = harness.cluster("a", [upstreamPort], { maxConnections: 1024 });
   harness.table = tableOf(route(forwardTo("a")));
@@ -36,9 +44,10 @@ async function runProxy(upstreamPort: number): Promise<void> {
   process.on("message", () => {
     let connections = 0;
     for (const endpoint of cluster.endpoints()) connections += endpoint.openConnections;
-    process.send?.([process.memoryUsage().rss / megabyte, connections]);
+    const { user, system } = process.cpuUsage();
+    process.send?.([process.memoryUsage().rss / megabyte, connections, (user + system) / 1000]);
   });
-  process.send?.([harness.port, 0]);
+  process.send?.([harness.port, 0, 0]);
 }
 
 /** The child: an upstream that takes its time. */
@@ -46,13 +55,26 @@ async function runUpstream(): Promise<void> {
   const server = createServer((_request, response) => void setTimeout(() => response.end("fine"), 5));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   process.on("disconnect", () => process.exit());
-  process.send?.([(server.address() as AddressInfo).port, 0]);
+  process.send?.([(server.address() as AddressInfo).port, 0, 0]);
+}
+
+/** The child: a server that ends connections about when the proxy does, and does nothing else. */
+async function runSink(): Promise<void> {
+  const server = createSink((socket) => {
+    socket.on("error", () => undefined);
+    socket.on("data", () => {
+      if (socket.bytesRead > sinkBytes) socket.destroy();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  process.on("disconnect", () => process.exit());
+  process.send?.([(server.address() as AddressInfo).port, 0, 0]);
 }
 
 /** The child: the attackers. Floods for a phase by the attack that it is told, and answers its streams and connections. */
-async function runAttackers(port: number): Promise<void> {
+async function runAttackers(): Promise<void> {
   process.on("disconnect", () => process.exit());
-  process.on("message", (title: string) => {
+  process.on("message", ({ title, port }: { readonly title: string; readonly port: number }) => {
     const attack = streamAttacks[title];
     if (attack === undefined) return;
     const over = AbortSignal.timeout(phaseMs);
@@ -62,14 +84,14 @@ async function runAttackers(port: number): Promise<void> {
     });
     void Promise.all(floods).then(() => {
       const streams = flooders.reduce((sum, one) => sum + one.streams, 0);
-      process.send?.([streams, flooders.reduce((sum, one) => sum + one.endings.length, 0)]);
+      process.send?.([streams, flooders.reduce((sum, one) => sum + one.endings.length, 0), 0]);
     });
   });
   await Promise.resolve();
 }
 
-async function told(child: ChildProcess): Promise<[number, number]> {
-  return await new Promise((resolve) => child.once("message", (pair) => resolve(pair as [number, number])));
+async function told(child: ChildProcess): Promise<[number, number, number]> {
+  return await new Promise((resolve) => child.once("message", (pair) => resolve(pair as [number, number, number])));
 }
 
 interface Phase {
@@ -103,33 +125,45 @@ async function main(): Promise<void> {
   const upstream = fork(import.meta.filename, ["upstream"]);
   const [upstreamPort] = await told(upstream);
   const proxy = fork(import.meta.filename, ["proxy", String(upstreamPort)]);
-  const children = [upstream, proxy];
+  const sink = fork(import.meta.filename, ["sink"]);
+  const children = [upstream, proxy, sink];
   try {
     const [port] = await told(proxy);
-    const attackers = fork(import.meta.filename, ["attackers", String(port), ...process.argv.slice(2)]);
+    const [sinkPort] = await told(sink);
+    const attackers = fork(import.meta.filename, ["attackers", ...process.argv.slice(2)]);
     children.push(attackers);
-    const look = async (): Promise<[number, number]> => {
+    const look = async (): Promise<readonly [number, number, number]> => {
       proxy.send("look");
       return await told(proxy);
     };
     await honest(port);
+    const [, , startMs] = await look();
     const quiet = await honest(port);
+    const [, , quietMs] = await look();
+    await new Promise((resolve) => setTimeout(resolve, restMs));
     const [beforeMb] = await look();
-    const report: Record<string, unknown> = { quiet, beforeMb };
+    const report: Record<string, unknown> = { quiet, beforeMb, quietWorkMs: quietMs - startMs };
     process.stdout.write(
-      `quiet: p50 ${quiet.p50Ms.toFixed(1)} ms, p99 ${quiet.p99Ms.toFixed(1)} ms, ${beforeMb.toFixed(0)} MB\n`,
+      `quiet: p50 ${quiet.p50Ms.toFixed(1)} ms, p99 ${quiet.p99Ms.toFixed(1)} ms, the proxy works ${(quietMs - startMs).toFixed(0)} ms; 10 s later ${beforeMb.toFixed(0)} MB\n`,
     );
     for (const title of Object.keys(streamAttacks)) {
-      attackers.send(title);
+      // The attackers work as much here, and take that time from whatever else the machine does.
+      attackers.send({ title, port: sinkPort });
+      const elsewhere = told(attackers);
+      const busy = await honest(port);
+      await elsewhere;
+      const [, , idleMs] = await look();
+      attackers.send({ title, port });
       const flooded = told(attackers);
       const attacked = await honest(port);
       const [streams, connections] = await flooded;
-      const [peakMb, held] = await look();
+      const [peakMb, held, workedMs] = await look();
+      const workMs = workedMs - idleMs;
       await new Promise((resolve) => setTimeout(resolve, restMs));
       const [afterMb, left] = await look();
-      report[title] = { ...attacked, streams, connections, peakMb, held, afterMb, left };
+      report[title] = { ...attacked, busy, workMs, streams, connections, peakMb, held, afterMb, left };
       process.stdout.write(
-        `${title}: ${streams} streams on ${connections} connections; honest ${attacked.answers} answers, ${attacked.failed} failed, p50 ${attacked.p50Ms.toFixed(1)} ms, p99 ${attacked.p99Ms.toFixed(1)} ms; ${peakMb.toFixed(0)} MB and ${held} upstream connections, 10 s later ${afterMb.toFixed(0)} MB and ${left}\n`,
+        `${title}: ${streams} streams on ${connections} connections; honest ${attacked.answers} answers, ${attacked.failed} failed, p50 ${attacked.p50Ms.toFixed(1)} ms, p99 ${attacked.p99Ms.toFixed(1)} ms (while they flood another server: p50 ${busy.p50Ms.toFixed(1)} ms, p99 ${busy.p99Ms.toFixed(1)} ms), the proxy works ${workMs.toFixed(0)} ms; ${peakMb.toFixed(0)} MB and ${held} upstream connections, 10 s later ${afterMb.toFixed(0)} MB and ${left}\n`,
       );
     }
     if (options.json) process.stdout.write(`${JSON.stringify({ name: "http2-floods", ...report })}\n`);
@@ -139,6 +173,7 @@ async function main(): Promise<void> {
 }
 
 if (positionals[0] === "proxy") await runProxy(Number(positionals[1]));
-else if (positionals[0] === "attackers") await runAttackers(Number(positionals[1]));
+else if (positionals[0] === "attackers") await runAttackers();
+else if (positionals[0] === "sink") await runSink();
 else if (positionals[0] === "upstream") await runUpstream();
 else await main();
