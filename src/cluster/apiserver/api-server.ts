@@ -12,6 +12,7 @@ import { AdmissionChain, builtInAdmission } from "../admission/index.ts";
 import { Authenticator, RbacAuthorizer, ServiceAccountTokens } from "../auth/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
 import { Store } from "../store/index.ts";
+import { AuditLog } from "./audit-log.ts";
 import { createInitialObjects } from "./bootstrap.ts";
 import type { ServerParts } from "./context.ts";
 import { serveDefinitions } from "./custom-resources.ts";
@@ -25,7 +26,7 @@ import { Upkeep } from "./upkeep.ts";
 import { Writer } from "./writer.ts";
 
 export interface ApiServerOptions {
-  /** Holds `objects.db`. */
+  /** Holds `objects.db` and `audit.log`. */
   readonly stateDirectory: string;
   readonly listen: readonly ListenTarget[];
   /** PEM texts. */
@@ -54,6 +55,7 @@ export interface BoundAddress {
 }
 
 const closeGraceMs = 2000;
+const auditFile = "audit.log";
 
 /** A Kubernetes API server. {@link run} serves until the shutdown asks it to end. */
 export class ApiServer {
@@ -117,6 +119,7 @@ function partsOf(options: ApiServerOptions, store: Store, stopping: AbortSignal)
     stopping,
     caCertificate: options.caCertificate,
     encoder: new Encoder(registry, clock),
+    audit: new AuditLog(join(options.stateDirectory, auditFile), clock, log),
     admission: new AdmissionChain(builtInAdmission({ store, authorizer, registry, clock, random, log })),
     authorizer,
     services: new ServiceAllocator(store, options.serviceCidr, random),

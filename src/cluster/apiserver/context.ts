@@ -4,6 +4,7 @@ import type { AdmissionChain } from "../admission/index.ts";
 import type { RbacAuthorizer, ServiceAccountTokens, User } from "../auth/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
 import type { Store } from "../store/index.ts";
+import type { AuditLog } from "./audit-log.ts";
 import type { Encoder, IncludeObject } from "./encoder.ts";
 import type { AnswerForm } from "./negotiate.ts";
 import type { NodeClient } from "./node-client.ts";
@@ -18,6 +19,7 @@ export interface ServerParts {
   readonly encoder: Encoder;
   readonly admission: AdmissionChain;
   readonly authorizer: RbacAuthorizer;
+  readonly audit: AuditLog;
   readonly tokens: ServiceAccountTokens;
   readonly services: ServiceAllocator;
   readonly nodes: NodeClient;

@@ -109,7 +109,9 @@ export class Router {
 
   #authorize(user: User, info: RequestInfo): void {
     const attributes = attributesOf(info);
-    if (this.#parts.authorizer.authorize(user, attributes).allowed) return;
+    const decision = this.#parts.authorizer.authorize(user, attributes);
+    this.#parts.audit.record(user, attributes, decision);
+    if (decision.allowed) return;
     throw refusal(user, attributes);
   }
 

@@ -27,6 +27,8 @@ interface Binding {
 export interface Decision {
   readonly allowed: boolean;
   readonly reason: string;
+  /** The rule that allows it names objects. */
+  readonly byName?: boolean;
 }
 
 export const rbacGroup = "rbac.authorization.k8s.io";
@@ -49,7 +51,8 @@ export class RbacAuthorizer {
     if (user.groups.includes("system:masters")) return { allowed: true, reason: "" };
     for (const { binding, rule } of this.#rules(user, attributes.namespace)) {
       if (!ruleAllows(rule, attributes)) continue;
-      return { allowed: true, reason: `RBAC: allowed by ${describe(binding, user)}` };
+      const byName = (rule.resourceNames ?? []).length > 0;
+      return { allowed: true, reason: `RBAC: allowed by ${describe(binding, user)}`, byName };
     }
     return { allowed: false, reason: "" };
   }
