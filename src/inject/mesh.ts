@@ -111,7 +111,8 @@ export function parseProxyConfig(text: string): Tree {
     );
   let value: unknown;
   try {
-    value = parse(text);
+    // A warning would write a pod's text into the control plane's log.
+    value = parse(text, { logLevel: "error" });
   } catch (error) {
     throw userError(
       "annotation-invalid",

@@ -6,7 +6,8 @@ import type { UntypedObject } from "../api/index.ts";
  * JSON, which takes a hundredth of the time. The definitions of a release are written in that form.
  */
 export async function* objectsInManifest(manifest: string): AsyncGenerator<UntypedObject> {
-  const { parse } = await import("yaml");
+  const yaml = await import("yaml");
+  const parse = (text: string): unknown => yaml.parse(text, { logLevel: "error" });
   for (const [index, part] of manifest.split(/^---[ \t]*$/m).entries()) {
     const object = documentOf(part, index + 1, parse);
     if (object !== null && typeof object === "object") yield object;

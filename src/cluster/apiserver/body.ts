@@ -74,7 +74,8 @@ export async function parseYaml(text: string): Promise<unknown> {
   }
   const { parse } = await import("yaml");
   try {
-    return parse(text, { version: "1.1", merge: true });
+    // A warning would write the client's text into the server's log.
+    return parse(text, { version: "1.1", merge: true, logLevel: "error" });
   } catch (error) {
     throw badRequest(`error converting YAML to JSON: ${error instanceof Error ? error.message : String(error)}`);
   }

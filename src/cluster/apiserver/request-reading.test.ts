@@ -1,9 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { duplicateFields } from "./body.ts";
+import { objectsInManifest } from "../../kube/index.ts";
+import { duplicateFields, parseYaml } from "./body.ts";
 import { answerFormOf } from "./negotiate.ts";
 import { requestInfoOf } from "./request-info.ts";
 import { parseLabelSelector } from "./label-selector.ts";
+
+test("YAML that a client sends writes nothing into the log, however odd it is", async (t) => {
+  const warn = t.mock.method(process, "emitWarning", () => undefined);
+  const odd = "? [k]\n: 1\nc: !!merge x\n";
+  await parseYaml(odd);
+  await Array.fromAsync(objectsInManifest(odd));
+  assert.equal(warn.mock.callCount(), 0);
+});
 
 test("a path says verb, resource, namespace, name, subresource and what follows it", () => {
   const read = (method: string, url: string): string => {

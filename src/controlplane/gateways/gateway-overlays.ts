@@ -93,7 +93,8 @@ function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject):
   if (fault !== undefined)
     throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} ${fault}`, { hint });
   try {
-    const value: unknown = parse(text);
+    // A warning would write the parameters' text into the control plane's log.
+    const value: unknown = parse(text, { logLevel: "error" });
     if (isFields(value)) return value;
   } catch (error) {
     throw userError(
