@@ -86,9 +86,12 @@ function jsonOf(text: string): unknown {
 }
 
 /** Those who have not heard yet that this pod ends still come for a moment. */
-const lingerMs = 500;
+const lingerMs = 1_000;
 
-/** Serves until SIGTERM and a moment longer; then answers what is under way, tells kept-alive clients to go, and ends. */
+/**
+ * Serves until SIGTERM and a moment longer; then answers what is under way, and ends. A kept-alive client is told to go
+ * with its next answer: closing its connection at once could meet the request that it is just sending.
+ */
 export function serve(name: string, port: number, handler: Handler): void {
   let ending = false;
   const server = createServer((message, response) => {
@@ -104,7 +107,6 @@ export function serve(name: string, port: number, handler: Handler): void {
   server.listen(port, () => process.stdout.write(`${name} listens on port ${port}\n`));
   process.on("SIGTERM", () => {
     ending = true;
-    server.closeIdleConnections();
     setTimeout(() => {
       server.close(() => process.exit(0));
       server.closeIdleConnections();
