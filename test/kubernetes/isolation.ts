@@ -35,8 +35,8 @@ export function cgroupHierarchies(): string[] {
  * together, which no node with a `system.slice` does: a starting container then starves the ones that serve.
  */
 export const cpuShares = {
-  /** Against what else the machine does: as much as ten programs. */
-  run: 10_240,
+  /** Against what else the machine does: as much as four programs. */
+  run: 4_096,
   client: 2_048,
   controlPlane: 2_048,
   /** Of a node of two cores: 2048 of its pods (the kubelet's own figure), and the rest of its programs. */

@@ -20,6 +20,9 @@ const networkPlugins = ["ptp", "bridge", "host-local", "loopback", "portmap"];
 
 const plan = JSON.parse(process.argv[2] ?? "{}") as NodePlan;
 const running = new Map<NodeProgram, ChildProcess>();
+/** Those that were told to end, and not to start again. */
+const stopped = new Set<NodeProgram>();
+const startAgainMs = 1_000;
 
 function mount(...words: readonly string[]): void {
   runCommand(["mount", ...words]);
@@ -86,8 +89,9 @@ const commands: Readonly<Record<NodeProgram, readonly string[]>> = {
   "kube-proxy": ["kube-proxy", "--config=/etc/kube-proxy.yaml", "--v=2"],
 };
 
-/** The kubelet waits for containerd by itself, but gives up soon. */
+/** What ends by itself is started again, as systemd does: a kubelet gives up where containerd is not ready yet. */
 function start(program: NodeProgram): void {
+  stopped.delete(program);
   if (running.has(program)) return;
   const log = openSync(join(plan.logs, `${plan.name}-${program}.log`), "a");
   const waits = program === "kubelet" ? `while [ ! -S ${containerdSocket} ]; do sleep 0.1; done; ` : "";
@@ -100,11 +104,15 @@ function start(program: NodeProgram): void {
   child.on("close", (status, signal) => {
     running.delete(program);
     process.stdout.write(`${plan.name}: ${program} ended (${signal ?? status ?? "?"})\n`);
+    setTimeout(() => {
+      if (!stopped.has(program)) start(program);
+    }, startAgainMs);
   });
 }
 
 function obey({ program, signal, start: starts }: NodeOrder): void {
   const child = running.get(program);
+  if (starts !== true) stopped.add(program);
   if (signal !== undefined && child !== undefined) {
     if (starts === true) child.once("close", () => start(program));
     child.kill(signal);
