@@ -2,10 +2,12 @@
 // Without a peer: brings all programs, runs test/interop part by part, and ends with what came of each. With one, that peer's part alone:
 //   envoy       each configuration of the corpus into a stock Envoy as sidecar, gateway and waypoint, then requests through it
 //   differential  the same bytes to our proxy and to a stock Envoy, and what of both differs
+//   istio-suite  Istio's own integration tests in a lab; hours, and resumable (--help)
 //   comparison  what a real istiod (ISTIOD=<pilot-discovery>) sends for the same corpus, field by field
 import { spawn, spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { join } from "node:path";
+import { runWithLab } from "./run-with-lab.ts";
 
 const root = join(import.meta.dirname, "..");
 const inNamespace = join(root, "test/interop/mesh/in-namespace.sh");
@@ -108,11 +110,13 @@ if (peer === undefined) {
 } else if (peer === "differential") {
   run(join(root, "scripts/fetch-envoy.sh"), []);
   inNamespaceRun("differential/differential-judge.ts");
+} else if (peer === "istio-suite") {
+  process.exitCode = await runWithLab([process.execPath, join(root, "scripts/istio-suite.ts"), ...rest]);
 } else if (peer === "comparison") {
   mesh("istiod-comparison.ts");
 } else {
   process.stderr.write(
-    `there is no peer "${peer}"; expected envoy, differential or comparison, or none for all tests\n`,
+    `there is no peer "${peer}"; expected envoy, differential, istio-suite or comparison, or none for all tests\n`,
   );
   process.exit(1);
 }

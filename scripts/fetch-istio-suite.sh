@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Builds Istio's own integration tests, and the programs that their pods run, into .cache/interop/istio-suite. What is there already stays.
+#   scripts/fetch-istio-suite.sh [SUITE …]   its name is of scripts/istio-suite/suites.ts: pilot.main, security.crl
+# Needs Go and downloads 0.5 GB; the first suite takes many minutes, each of the others one or two.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+istio=v0.0.0-20260827124520-eed52ebb66ad
+api=v1.31.1
+target="$PWD/.cache/interop/istio-suite"
+overlay="$PWD/test/interop/istio-suite/overlay"
+source="$target/source"
+export GOFLAGS=-mod=mod
+suites=("$@")
+[[ $# -gt 0 ]] || suites=(pilot.main)
+
+# The module's files, which the tests read while they run.
+copy_source() {
+  local module
+  module=$(go mod download -json "istio.io/istio@$istio" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+  rm -rf "$source.part"
+  cp -r "$module" "$source.part"
+  chmod -R u+w "$source.part"
+  # Versions that the module names by commit are replaced by the releases next to them.
+  (cd "$source.part" && go mod edit "-replace=istio.io/api=istio.io/api@$api" "-replace=istio.io/client-go=istio.io/client-go@$api" \
+    -replace=github.com/envoyproxy/go-control-plane/envoy=github.com/envoyproxy/go-control-plane/envoy@v1.40.0 \
+    -replace=github.com/envoyproxy/go-control-plane/contrib=github.com/envoyproxy/go-control-plane/contrib@v1.36.1-0.20260729145720-a2d8c7492908)
+  mv "$source.part" "$source"
+}
+
+# Lets the tests call the program istioctl instead of upstream's library. Each line changes one file of the copy, and says nothing if that is done.
+lay_over() {
+  local framework="$source/pkg/test/framework/components"
+  install -m 644 "$overlay/installer.go" "$framework/istio/installer.go"
+  install -m 644 "$overlay/istioctl-kube.go" "$framework/istioctl/kube.go"
+  # Settings of the library for a control plane outside of the cluster.
+  sed -i -e '/"istio.io\/istio\/istioctl\/cmd"$/d' -e 's/:= cmd\.ConfigAndEnvProcessing()/:= error(nil)/' "$framework/istio/kube.go"
+  # The name of istiod's Service, for virtual machines.
+  sed -i -e '/istioctlcmd "istio.io\/istio\/istioctl\/pkg\/workload"$/d' -e 's/= istioctlcmd\.IstiodHost(istioNS, istioRevision)/= "istiod." + istioNS + ".svc" + istioRevision[:0]/' \
+    "$framework/echo/kube/deployment.go"
+  # Errors of a program are exit codes.
+  sed -i -e 's/BeIdenticalTo(analyzerFoundIssuesError)/MatchError(ContainSubstring("exit status 79"))/' -e 's/MatchError(analyze\.FileParseError{})/MatchError(ContainSubstring("exit status"))/' \
+    "$source/tests/integration/pilot/analyze_test.go"
+  # Four hundred packages of types that no test names.
+  printf 'package xds\n' >"$source/pkg/config/xds/filter_types.gen.go"
+}
+
+program() {
+  [[ -x $target/$1 ]] || (cd "$source" && go build -trimpath -ldflags "-s -w" -o "$target/$1" "$2")
+}
+
+command -v go >/dev/null || { echo "Go is missing: Istio's tests are built by it" >&2; exit 1; }
+mkdir -p "$target"
+[[ -d $source ]] || copy_source
+lay_over
+program server ./pkg/test/echo/cmd/server
+program client ./pkg/test/echo/cmd/client
+program extauthz ./samples/extauthz/cmd/extauthz
+program jwt-server ./samples/jwt-server/src
+for suite in "${suites[@]}"; do
+  [[ -x $target/$suite.test ]] || (cd "$source" && go test -c -tags=integ -trimpath -ldflags "-s -w" -o "$target/$suite.test" "./tests/integration/$(tr . / <<<"${suite%.main}")")
+done
+printf '.cache/interop/istio-suite: istio.io/istio %s, %s\n' "$istio" "${suites[*]}"

@@ -1,0 +1,142 @@
+// Runs Istio's own integration tests against the mesh in the lab, suite after suite: npm run interop -- istio-suite
+// Verdicts stay in .cache/interop/istio-suite/results, so that a run which was ended can go on with --resume.
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { loadavg } from "node:os";
+import { join } from "node:path";
+import { spawnSync } from "node:child_process";
+import { describeError } from "../src/base/index.ts";
+import { CaseRecord, patternFor } from "./istio-suite/case-record.ts";
+import { attemptSuite, builds } from "./istio-suite/suite-attempt.ts";
+import { chosenSuites, exclusions, folderOf, suites, type Suite } from "./istio-suite/suites.ts";
+import { suiteTable, totalsOf, type SuiteOutcome } from "./istio-suite/suite-table.ts";
+import { scriptArguments } from "./script-arguments.ts";
+
+const minuteMs = 60_000;
+const setUpName = "(set-up)";
+/** Each attempt follows a test that hung, or a process that ended early. */
+const maximalAttempts = 20;
+
+const help = `npm run interop -- istio-suite [options]
+  --only SUITES      with commas between them; pilot stands for all that begin with it (all)
+  --run REGEXP       tests, as -test.run takes them
+  --failed           the failed cases of the record, again
+  --resume           leaves out what has a verdict in the record
+  --minutes N        ends the run after so many minutes; --resume goes on
+  --case-minutes N   how long one case may take (5)
+  --report           counts what the record has, and runs nothing
+  --json             the last line is one JSON object
+suites: ${suites.map(({ name }) => name).join(" ")}
+`;
+
+const { values: flags } = scriptArguments(
+  { command: "npm run interop -- istio-suite", help },
+  {
+    only: { type: "string", default: "" },
+    run: { type: "string" },
+    failed: { type: "boolean", default: false },
+    resume: { type: "boolean", default: false },
+    minutes: { type: "string", default: "100000" },
+    "case-minutes": { type: "string", default: "5" },
+    report: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+  },
+);
+
+function note(text: string): void {
+  process.stdout.write(`${new Date().toISOString().slice(11, 19)}  ${text}\n`);
+}
+
+/** The test functions of a suite, by its sources. */
+function testsOf(suite: Suite): readonly string[] {
+  const directory = join(builds, "source/tests/integration", folderOf(suite));
+  return readdirSync(directory)
+    .filter((file) => file.endsWith("_test.go"))
+    .flatMap((file) => [
+      ...readFileSync(join(directory, file), "utf8").matchAll(/^func (Test\w+)\(\w+ \*testing\.T\)/gm),
+    ])
+    .map(([, name = ""]) => name);
+}
+
+/** Whether a test is chosen by --run as far as its function goes; what is below a function, the binary alone knows. */
+function isChosenFunction(name: string): boolean {
+  return (
+    flags.run === undefined || flags.run.split("|").some((part) => new RegExp(part.split("/")[0] ?? "").test(name))
+  );
+}
+
+async function runSuite(suite: Suite, record: CaseRecord, until: number): Promise<void> {
+  const functions = testsOf(suite).filter(isChosenFunction);
+  const again = flags.failed
+    ? record
+        .cases()
+        .filter(({ verdict, test }) => verdict === "failed" && test !== setUpName)
+        .map(({ test }) => test)
+    : [];
+  if (flags.failed && again.length === 0) return;
+  if (!flags.resume) forgetChosen(record, again);
+  for (let attempt = 1; attempt <= maximalAttempts; attempt++) {
+    const left = functions.filter((name) => !record.has(name));
+    if (left.length === 0 || performance.now() > until) return;
+    const run = again.length > 0 ? patternFor(again) : (flags.run ?? patternFor(left));
+    const excluded = exclusions.flatMap(({ suite: name, tests = [] }) => (name === suite.name ? tests : []));
+    note(`${suite.name}: ${String(left.length)} test functions are left, load ${String(loadavg()[0]?.toFixed(1))}`);
+    const { end, verdicts, outside } = await attemptSuite({
+      suite,
+      record,
+      run,
+      skip: patternFor([...excluded, ...record.ended().filter((test) => test !== setUpName)]),
+      caseDeadlineMs: Number(flags["case-minutes"]) * minuteMs,
+      setUpDeadlineMs: 3 * Number(flags["case-minutes"]) * minuteMs,
+      until,
+      note,
+    });
+    if (end === "out-of-time") return;
+    if (verdicts === 0) {
+      // A suite that upstream leaves out in such a cluster ends without a test, and well.
+      const verdict = /Skipping suite/.test(outside) ? "skipped" : "failed";
+      record.add({ test: setUpName, verdict, seconds: 0, at: new Date().toISOString(), why: outside });
+      return;
+    }
+    record.forget((test) => test === setUpName);
+    if (flags.run !== undefined || flags.failed) return;
+  }
+}
+
+function forgetChosen(record: CaseRecord, again: readonly string[]): void {
+  if (flags.failed) {
+    // Parents get their verdict anew with the cases below them.
+    const isAbove = (test: string): boolean => again.some((name) => name === test || name.startsWith(`${test}/`));
+    record.forget((test) => test === setUpName || isAbove(test));
+  } else if (flags.run === undefined) record.forget(() => true);
+  else record.forget((test) => test === setUpName || isChosenFunction(test.split("/")[0] ?? ""));
+}
+
+async function main(): Promise<number> {
+  const chosen = chosenSuites(flags.only);
+  const until = performance.now() + Number(flags.minutes) * minuteMs;
+  const outcomes: SuiteOutcome[] = [];
+  for (const suite of chosen) {
+    const file = join(builds, "results", `${suite.name}.jsonl`);
+    const record = new CaseRecord(file);
+    record.load();
+    if (!flags.report) {
+      const fetched = spawnSync(join(import.meta.dirname, "fetch-istio-suite.sh"), [suite.name], { stdio: "inherit" });
+      if (fetched.status !== 0) throw new Error(`${suite.name} could not be built`);
+      if (!flags.resume && flags.run === undefined && !flags.failed)
+        rmSync(file.replace(/jsonl$/, "log"), { force: true });
+      await runSuite(suite, record, until);
+    }
+    outcomes.push({ suite: suite.name, record });
+  }
+  process.stdout.write(suiteTable(outcomes));
+  const totals = totalsOf(outcomes, flags.only === "");
+  process.stdout.write(flags.json ? `${JSON.stringify(totals)}\n` : "");
+  return totals.failed === 0 ? 0 : 1;
+}
+
+process.exit(
+  await main().catch((error: unknown) => {
+    process.stderr.write(`${describeError(error)}\n`);
+    return 1;
+  }),
+);

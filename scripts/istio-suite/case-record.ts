@@ -1,0 +1,103 @@
+// What became of each test of a suite, over all runs: one JSON line for each verdict, the last one counts.
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Verdict } from "./test-output.ts";
+
+export interface CaseResult {
+  /** Its name as Go has it, with its parents: `TestTraffic/virtualservice/added_header`. */
+  readonly test: string;
+  readonly verdict: Verdict;
+  readonly seconds: number;
+  /** When, in ISO 8601. */
+  readonly at: string;
+  /** The last lines that the test wrote, for one that failed or was skipped. */
+  readonly why?: string;
+}
+
+export interface Counts {
+  readonly cases: number;
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+export class CaseRecord {
+  readonly #file: string;
+  readonly #results = new Map<string, CaseResult>();
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** Reads what earlier runs have left. A last line that was cut off does not count. */
+  load(): void {
+    if (!existsSync(this.#file)) return;
+    for (const line of readFileSync(this.#file, "utf8").split("\n").slice(0, -1)) {
+      const result = JSON.parse(line) as CaseResult;
+      this.#results.set(result.test, result);
+    }
+  }
+
+  /** Forgets the tests for which the predicate holds. */
+  forget(isForgotten: (test: string) => boolean): void {
+    for (const test of this.#results.keys()) if (isForgotten(test)) this.#results.delete(test);
+    rmSync(this.#file, { force: true });
+    mkdirSync(dirname(this.#file), { recursive: true });
+    writeFileSync(this.#file, [...this.#results.values()].map((result) => `${JSON.stringify(result)}\n`).join(""));
+  }
+
+  add(result: CaseResult): void {
+    this.#results.set(result.test, result);
+    mkdirSync(dirname(this.#file), { recursive: true });
+    appendFileSync(this.#file, `${JSON.stringify(result)}\n`);
+  }
+
+  has(test: string): boolean {
+    return this.#results.has(test);
+  }
+
+  /** The tests that have ended, without those below another one that has. */
+  ended(): readonly string[] {
+    return [...this.#results.keys()].filter((test) => ancestorsOf(test).every((parent) => !this.#results.has(parent)));
+  }
+
+  /**
+   * The cases: tests without tests below them. A test that failed although nothing below it did is a case, too: what
+   * comes before or after its own tests went wrong.
+   */
+  cases(): readonly CaseResult[] {
+    const parents = new Set<string>();
+    const parentsOfFailed = new Set<string>();
+    for (const { test, verdict } of this.#results.values())
+      for (const parent of ancestorsOf(test)) {
+        parents.add(parent);
+        if (verdict === "failed") parentsOfFailed.add(parent);
+      }
+    return [...this.#results.values()].filter(
+      ({ test, verdict }) => !parents.has(test) || (verdict === "failed" && !parentsOfFailed.has(test)),
+    );
+  }
+
+  counts(): Counts {
+    const cases = this.cases();
+    const count = (wanted: Verdict): number => cases.filter(({ verdict }) => verdict === wanted).length;
+    return { cases: cases.length, passed: count("passed"), failed: count("failed"), skipped: count("skipped") };
+  }
+}
+
+function ancestorsOf(test: string): readonly string[] {
+  const elements = test.split("/");
+  return elements.slice(1).map((_, index) => elements.slice(0, index + 1).join("/"));
+}
+
+/** A pattern of -test.run and -test.skip for these tests alone. */
+export function patternFor(tests: readonly string[]): string {
+  return tests
+    .map((test) =>
+      test
+        .split("/")
+        .map((element) => `^${element.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$`)
+        .join("/"),
+    )
+    .join("|");
+}

@@ -1,0 +1,168 @@
+// One run of a suite's tests in a lab of its own, until they have ended, one of them hangs, or the time is over.
+import type { ChildProcess } from "node:child_process";
+import { appendFileSync, copyFileSync, mkdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { kubectlDirectory, kubectls } from "../../test/support/kubectls.ts";
+import { LabCluster, root, serin } from "../../test/support/lab-cluster.ts";
+import type { CaseRecord } from "./case-record.ts";
+import { folderOf, type Suite } from "./suites.ts";
+import { TestOutput, type TestEvent } from "./test-output.ts";
+
+export const builds = join(root, ".cache/interop/istio-suite");
+/** The last lines of a test that are kept to tell why it failed. */
+const keptLines = 30;
+const keptCharacters = 3000;
+/** The pace at which deadlines are looked at. */
+const tickMs = 1000;
+
+export interface AttemptOptions {
+  readonly suite: Suite;
+  readonly record: CaseRecord;
+  /** The patterns of -test.run and -test.skip. */
+  readonly run: string;
+  readonly skip: string;
+  /** How long nothing may begin or end before what runs counts as hanging. */
+  readonly caseDeadlineMs: number;
+  /** The same for installing the mesh and its first pods. */
+  readonly setUpDeadlineMs: number;
+  /** When the whole run is to end, by performance.now(). */
+  readonly until: number;
+  readonly note: (text: string) => void;
+}
+
+export type AttemptEnd = "ended" | "hung" | "out-of-time";
+
+export interface Attempt {
+  readonly end: AttemptEnd;
+  /** How many verdicts it has brought. */
+  readonly verdicts: number;
+  /** The last lines outside of tests, which tell why the set-up failed. */
+  readonly outside: string;
+}
+
+/** Runs the chosen tests once; every verdict is in the record when it returns. */
+export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
+  const [kubectl] = kubectls().slice(-1);
+  if (kubectl === undefined)
+    throw new Error("there is no kubectl: scripts/fetch-kubectls.sh puts one into .cache/kubectl");
+  process.env["PATH"] = `${kubectlDirectory(kubectl)}:${process.env["PATH"] ?? ""}`;
+  const lab = new LabCluster("istio-suite");
+  try {
+    const created = await lab.create();
+    if (created.code !== 0) throw new Error(`the lab did not start\n${created.output}`);
+    copyFileSync(join(root, "test/interop/istio-suite/images.yaml"), join(lab.stateDirectory, "images.yaml"));
+    // The program that the tests install with, and call, is Serin's.
+    mkdirSync(join(lab.directory, "bin"));
+    symlinkSync(serin, join(lab.directory, "bin/istioctl"));
+    options.note("the lab is ready");
+    return await new Watched(options, join(builds, "results", `${options.suite.name}.log`)).follow(
+      lab.spawnInShell(["bash", "-c", commandOf(options, lab.directory)]),
+    );
+  } finally {
+    await lab.delete();
+  }
+}
+
+function commandOf({ suite, run, skip }: AttemptOptions, directory: string): string {
+  const source = join(builds, "source");
+  const words = [
+    "-test.v=test2json",
+    "-test.timeout=0",
+    `-test.run=${run}`,
+    ...(skip === "" ? [] : [`-test.skip=${skip}`]),
+    "--istio.test.hub=testing",
+    "--istio.test.tag=istio-testing",
+    "--istio.test.pullpolicy=IfNotPresent",
+    "--istio.test.skipVM",
+    "--istio.test.skipTProxy",
+    "--istio.test.kube.deployEastWestGW=false",
+    `--istio.test.work_dir=${directory}`,
+    ...(suite.isAmbient === true ? ["--istio.test.ambient"] : []),
+  ];
+  const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+  return `export REPO_ROOT='${source}' PATH='${directory}/bin':"$PATH"; cd '${source}/tests/integration/${folderOf(suite)}' && exec '${builds}/${suite.name}.test' --istio.test.kube.config="$KUBECONFIG" ${quoted} 2>&1`;
+}
+
+/** Follows one process of tests. */
+class Watched {
+  readonly #options: AttemptOptions;
+  readonly #logFile: string;
+  readonly #output = new TestOutput();
+  /** Tests that have begun and not ended, with when. */
+  readonly #running = new Map<string, number>();
+  readonly #lines = new Map<string, string[]>();
+  #lastChange = performance.now();
+  #begun = false;
+  #verdicts = 0;
+
+  constructor(options: AttemptOptions, logFile: string) {
+    this.#options = options;
+    this.#logFile = logFile;
+  }
+
+  async follow(child: ChildProcess): Promise<Attempt> {
+    mkdirSync(join(this.#logFile, ".."), { recursive: true });
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      appendFileSync(this.#logFile, text);
+      for (const event of this.#output.feed(text)) this.#take(event);
+    });
+    child.stderr?.resume();
+    const timer = setInterval(() => {
+      if (this.#end() !== "ended") child.kill("SIGKILL");
+    }, tickMs);
+    await new Promise((resolve) => child.once("close", resolve));
+    clearInterval(timer);
+    const end = child.signalCode === "SIGKILL" ? this.#end() : "ended";
+    for (const event of this.#output.end()) this.#take(event);
+    if (end !== "out-of-time")
+      this.#failRunning(end === "hung" ? "it did not end in time" : "the process ended before it");
+    return { end, verdicts: this.#verdicts, outside: this.#whyOf("") };
+  }
+
+  /** Why the process is to be killed now; "ended" as long as it may go on. */
+  #end(): AttemptEnd {
+    const now = performance.now();
+    const deadlineMs = this.#begun ? this.#options.caseDeadlineMs : this.#options.setUpDeadlineMs;
+    if (now > this.#options.until) return "out-of-time";
+    return now - this.#lastChange > deadlineMs ? "hung" : "ended";
+  }
+
+  #take(event: TestEvent): void {
+    if (event.kind === "line") {
+      const lines = this.#lines.get(event.test) ?? [];
+      lines.push(event.text);
+      if (lines.length > keptLines) lines.shift();
+      this.#lines.set(event.test, lines);
+      return;
+    }
+    this.#lastChange = performance.now();
+    this.#begun = true;
+    if (event.kind === "run") {
+      this.#running.set(event.test, this.#lastChange);
+      return;
+    }
+    this.#running.delete(event.test);
+    this.#add(event.test, event.verdict, event.seconds, this.#whyOf(event.test));
+  }
+
+  /** Those that wait for a test below them are left without a verdict, and run again for what else is below them. */
+  #failRunning(why: string): void {
+    const names = [...this.#running.keys()];
+    for (const test of names.filter((name) => !names.some((other) => other.startsWith(`${name}/`)))) {
+      const seconds = (performance.now() - (this.#running.get(test) ?? 0)) / 1000;
+      this.#add(test, "failed", Math.round(seconds), `${why}\n${this.#whyOf(test)}`);
+    }
+  }
+
+  #add(test: string, verdict: "passed" | "failed" | "skipped", seconds: number, why: string): void {
+    const at = new Date().toISOString();
+    this.#options.record.add({ test, verdict, seconds, at, ...(verdict === "passed" ? {} : { why }) });
+    this.#verdicts += 1;
+    this.#lines.delete(test);
+    if (verdict === "failed" || !test.includes("/")) this.#options.note(`${verdict} ${test} (${String(seconds)} s)`);
+  }
+
+  #whyOf(test: string): string {
+    return (this.#lines.get(test) ?? []).join("\n").slice(-keptCharacters);
+  }
+}

@@ -1,0 +1,85 @@
+// Istio's integration suites, how each is started, and what of them no run can have.
+
+export interface Suite {
+  /** A folder of upstream's tests/integration, with dots for slashes; that of a folder with suites below it ends with `.main`. */
+  readonly name: string;
+  readonly isAmbient?: boolean;
+}
+
+export interface Exclusion {
+  readonly suite: string;
+  /** Tests by their names with parents; the whole suite when absent. */
+  readonly tests?: readonly string[];
+  /** How many cases that leaves out: test functions, for a whole suite. */
+  readonly cases: number;
+  readonly why: string;
+}
+
+const isAmbient = true;
+
+/** The large ones of each group first. */
+export const suites: readonly Suite[] = [
+  { name: "pilot.main" },
+  { name: "pilot.analysis" },
+  { name: "pilot.cni" },
+  { name: "pilot.localwatcher" },
+  { name: "pilot.mcs.autoexport" },
+  { name: "pilot.mcs.discoverability" },
+  { name: "pilot.nftables" },
+  { name: "pilot.proxyconfig" },
+  { name: "pilot.resourcefilter" },
+  { name: "pilot.revisions" },
+  { name: "security.main" },
+  { name: "security.ca_custom_root" },
+  { name: "security.cacert_rotation" },
+  { name: "security.crl" },
+  { name: "security.ecc_signature_algorithm" },
+  { name: "security.external_ca" },
+  { name: "security.external_sds_provider" },
+  { name: "security.file_mounted_certs" },
+  { name: "security.filebased_tls_origination" },
+  { name: "security.https_jwt" },
+  { name: "security.policy_attachment_only" },
+  { name: "security.pqc" },
+  { name: "security.remote_jwks" },
+  { name: "ambient.main", isAmbient },
+  { name: "ambient.cni", isAmbient },
+  { name: "ambient.cnirepair", isAmbient },
+  { name: "ambient.cniupgrade", isAmbient },
+  { name: "ambient.pqc", isAmbient },
+  { name: "ambient.untaint", isAmbient },
+  { name: "ambient.waypoint", isAmbient },
+  { name: "telemetry.api" },
+  { name: "telemetry.policy.main" },
+  { name: "telemetry.policy.dynamicdns" },
+  { name: "telemetry.tracing.otelcollector" },
+  { name: "telemetry.tracing.zipkin" },
+  { name: "helm.main" },
+  { name: "helm.upgrade" },
+];
+
+export const exclusions: readonly Exclusion[] = [
+  { suite: "security.fuzz", cases: 2, why: "needs images of other vendors' programs (wfuzz, dotdotpwn, jwt_tool)" },
+  { suite: "pilot.agentgateway", cases: 1, why: "needs an image of another vendor's program (agentgateway)" },
+  { suite: "ambient.agentgateway", cases: 1, why: "needs an image of another vendor's program (agentgateway)" },
+  { suite: "pilot.gie", cases: 1, why: "needs the inference extension of Gateway API, which Serin refuses by name" },
+  { suite: "security.sds_ingress.quic", cases: 2, why: "needs HTTP/3, which Serin refuses by name" },
+  { suite: "pilot.filebasedkubeconfig", cases: 6, why: "needs two clusters; this runner makes one" },
+  { suite: "pilot.multiplecontrolplanes", cases: 3, why: "needs two clusters; this runner makes one" },
+  { suite: "ambient.crl", cases: 2, why: "needs two clusters; this runner makes one" },
+];
+
+/** The folder of a suite's tests below upstream's tests/integration. */
+export function folderOf({ name }: Suite): string {
+  return name.replace(/\.main$/, "").replaceAll(".", "/");
+}
+
+/** Those that the words name: `pilot` means every suite of it, `pilot.main` one. All of them without a word. */
+export function chosenSuites(only: string): readonly Suite[] {
+  const words = only.split(",").filter((word) => word !== "");
+  const isNamed = (word: string, name: string): boolean => name === word || name.startsWith(`${word}.`);
+  for (const word of words)
+    if (!suites.some(({ name }) => isNamed(word, name)))
+      throw new Error(`there is no suite "${word}"; expected one of ${suites.map(({ name }) => name).join(", ")}`);
+  return words.length === 0 ? suites : suites.filter(({ name }) => words.some((word) => isNamed(word, name)));
+}
