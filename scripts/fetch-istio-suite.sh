@@ -52,11 +52,13 @@ command -v go >/dev/null || { echo "Go is missing: Istio's tests are built by it
 mkdir -p "$target"
 [[ -d $source ]] || copy_source
 lay_over
+# Beside the programs, which containers see.
+for file in cert-chain key root-cert; do install -m 644 "$source/tests/testdata/certs/dns/$file.pem" "$target/$file.pem"; done
 program server ./pkg/test/echo/cmd/server
 program client ./pkg/test/echo/cmd/client
 program extauthz ./samples/extauthz/cmd/extauthz
 program jwt-server ./samples/jwt-server/src
 for suite in "${suites[@]}"; do
-  [[ -x $target/$suite.test ]] || (cd "$source" && go test -c -tags=integ -trimpath -ldflags "-s -w" -o "$target/$suite.test" "./tests/integration/$(tr . / <<<"${suite%.main}")")
+  [[ -x $target/$suite.test ]] || (cd "$source" && go test -c -vet=off -tags=integ -trimpath -ldflags "-s -w" -o "$target/$suite.test" "./tests/integration/$(tr . / <<<"${suite%.main}")")
 done
 printf '.cache/interop/istio-suite: istio.io/istio %s, %s\n' "$istio" "${suites[*]}"

@@ -75,6 +75,7 @@ function commandOf({ suite, run, skip }: AttemptOptions, directory: string): str
     "--istio.test.pullpolicy=IfNotPresent",
     "--istio.test.skipVM",
     "--istio.test.skipTProxy",
+    "--istio.test.skipWorkloads=proxyless",
     "--istio.test.kube.deployEastWestGW=false",
     `--istio.test.work_dir=${directory}`,
     ...(suite.isAmbient === true ? ["--istio.test.ambient"] : []),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -53,6 +53,31 @@ test("command and args replace an image's words as in Kubernetes", async () => {
     "node",
     "/opt/serin/samples/bookinfo/src/details.ts",
   ]);
+});
+
+test("a user's program that containers cannot see is refused, and the message says where to put it", async () => {
+  const state = mkdtempSync(join(tmpdir(), "serin-state-"));
+  const tree = newTree("1.0.0");
+  writeOwnRelease(state, { version: "1.0.0", root: tree, nodeModules: undefined });
+  const elsewhere = newTree("2.0.0");
+  symlinkSync(elsewhere, join(tree, "link"));
+  const catalogue = new ImageCatalogue(state, builtIn);
+  const resolve = async (program: string, command?: string[]): Promise<unknown> => {
+    writeFileSync(join(state, "images.yaml"), `images:\n- images: ['*/mine']\n  entrypoint: [${program}]\n`);
+    return await catalogue.resolve({ image: "my/mine", command, args: undefined });
+  };
+  for (const program of ["/home/me/server", `${tree}/bin/serin`, "link/bin/serin", "bin/absent"])
+    await assert.rejects(
+      resolve(program),
+      ({ message }: Error) =>
+        message.startsWith(
+          `containers cannot see "${program}", the program for image "my/mine": expected a file in the release tree ${tree} or below /usr, /bin`,
+        ),
+      program,
+    );
+  for (const program of ["bin/serin", "/usr/sbin/nginx", "sh", "/opt/serin/bin/serin"]) await resolve(program);
+  // A container with a command of its own does not need the image's.
+  await resolve("/home/me/server", ["sleep", "infinity"]);
 });
 
 test("an unknown image says how to add one", async () => {

@@ -5,6 +5,7 @@ import { userError } from "../../base/index.ts";
 import { matchesImagePattern, parseImageReference } from "./image-reference.ts";
 import type { ImageEntry } from "./image-entry.ts";
 import { findRelease, type LabRelease } from "./releases.ts";
+import { checkProgramIsSeen } from "./seen-program.ts";
 
 /** The program of an image's container, with paths inside the container. */
 export interface ResolvedImage {
@@ -48,7 +49,8 @@ export class ImageCatalogue {
   /** Resolves an image. Throws a user error with the remedy if there is no program for it. */
   async resolve(words: ContainerWords): Promise<ResolvedImage> {
     const reference = parseImageReference(words.image);
-    const entry = [...(await this.#userEntries()), ...this.#builtIn].find((candidate) =>
+    const own = await this.#userEntries();
+    const entry = [...own, ...this.#builtIn].find((candidate) =>
       candidate.images.some((pattern) => matchesImagePattern(pattern, reference.repository)),
     );
     if (entry === undefined) {
@@ -58,6 +60,8 @@ export class ImageCatalogue {
       );
     }
     const release = findRelease(this.#stateDirectory, entry.release === "tag" ? reference.tag : undefined);
+    if (own.includes(entry) && usesEntrypoint(entry, words))
+      checkProgramIsSeen(words.image, entry.entrypoint[0] ?? "", release.root);
     this.#present.add(words.image);
     return {
       id: `${reference.repository}@sha256:${createHash("sha256").update(`${reference.tag} ${release.version}`).digest("hex")}`,
@@ -98,8 +102,13 @@ function programOf(entry: ImageEntry, { command, args }: ContainerWords): string
     return [...entry.entrypoint.map(inRelease), ...(args === undefined || args.length === 0 ? entry.arguments : args)];
   }
   const [first = "", ...rest] = command;
-  const program = entry.aliases.includes(first) ? entry.entrypoint.map(inRelease) : [first];
+  const program = usesEntrypoint(entry, { command }) ? entry.entrypoint.map(inRelease) : [first];
   return [...program, ...rest, ...(args ?? [])];
+}
+
+/** Whether a container runs the image's own program. */
+function usesEntrypoint(entry: ImageEntry, { command }: Pick<ContainerWords, "command">): boolean {
+  return command === undefined || command.length === 0 || entry.aliases.includes(command[0] ?? "");
 }
 
 /** Resolves a path in the release's tree: a word that contains a slash and does not begin with one. */

@@ -9,3 +9,4 @@ export {
   type LabRelease,
   type ListedRelease,
 } from "./releases.ts";
+export { programDirectories } from "./seen-program.ts";

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { programDirectories } from "../images/index.ts";
 import {
   bindMount,
   changeDirectory,
@@ -49,8 +50,6 @@ export interface ContainerRootOptions {
 export const scriptDirectory = "/opt/image/bin";
 
 const oldRoot = "/.old";
-/** The files that a program of the machine needs. Data of the machine's users is not included. */
-const programDirectories = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu"];
 const emptyDirectories = ["etc", "tmp", "run", "var", "proc", "sys", "dev", "home", "root", "mnt", "srv", "opt"];
 /** Files of the machine's /etc that programs and the loader read. No secrets of accounts, no resolver. */
 const sharedEtc = [

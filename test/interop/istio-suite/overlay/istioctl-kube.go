@@ -20,8 +20,13 @@ type kubeComponent struct {
 	istioNamespace string
 }
 
+// Filenamer is a cluster that has a kubeconfig file.
+type Filenamer interface {
+	Filename() string
+}
+
 func newKube(ctx resource.Context, config Config) (Instance, error) {
-	cluster, ok := ctx.Clusters().GetOrDefault(config.Cluster).(interface{ Filename() string })
+	cluster, ok := ctx.Clusters().GetOrDefault(config.Cluster).(Filenamer)
 	if !ok {
 		return nil, fmt.Errorf("the cluster has no kubeconfig file")
 	}
