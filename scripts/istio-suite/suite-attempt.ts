@@ -81,7 +81,7 @@ function commandOf({ suite, run, skip }: AttemptOptions, directory: string): str
     ...(suite.isAmbient === true ? ["--istio.test.ambient"] : []),
   ];
   const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-  return `export REPO_ROOT='${source}' PATH='${directory}/bin':"$PATH"; cd '${source}/tests/integration/${folderOf(suite)}' && exec '${builds}/${suite.name}.test' --istio.test.kube.config="$KUBECONFIG" ${quoted} 2>&1`;
+  return `export REPO_ROOT='${source}' PATH='${directory}/bin':"$PATH"; cd '${source}/tests/integration/${folderOf(suite)}' && exec setpriv --pdeathsig KILL '${builds}/${suite.name}.test' --istio.test.kube.config="$KUBECONFIG" ${quoted} 2>&1`;
 }
 
 /** Follows one process of tests. */
@@ -111,7 +111,13 @@ class Watched {
     const timer = setInterval(() => {
       if (this.#end() !== "ended") child.kill("SIGKILL");
     }, tickMs);
-    await new Promise((resolve) => child.once("close", resolve));
+    await new Promise<void>((resolve) => {
+      child.once("close", () => resolve());
+      // A process that was killed may leave children with its output open.
+      child.once("exit", (_code, signal) => {
+        if (signal === "SIGKILL") resolve();
+      });
+    });
     clearInterval(timer);
     const end = child.signalCode === "SIGKILL" ? this.#end() : "ended";
     for (const event of this.#output.end()) this.#take(event);

@@ -1,9 +1,10 @@
-import { messageOf, transientError, userError, type Clock, type Random } from "../../base/index.ts";
+import { messageOf, userError, type Clock, type Random } from "../../base/index.ts";
 import { relay } from "../../dataplane/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "../../net/index.ts";
 import type { TcpSpec } from "../config/chain-service-config.ts";
 import { addressText } from "../address-text.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
+import { DeniedConnections } from "../listener/denied-connections.ts";
 import { responseFlags, type ResponseFlag } from "../http/response-flags.ts";
 import type { OwnMetadata } from "../http/peer-metadata.ts";
 import { hashText } from "../routing/hash-text.ts";
@@ -79,11 +80,13 @@ export class TcpProxy {
   readonly #live = new Set<LiveFlow>();
   /** Streams whose peers have not sent their metadata yet. */
   readonly #greeting = new Set<ByteStream>();
+  readonly #denied: DeniedConnections;
   #greeted: Buffer | undefined;
   accepted = 0;
 
   constructor(options: TcpProxyOptions) {
     this.#options = options;
+    this.#denied = new DeniedConnections(options.clock);
   }
 
   get connections(): number {
@@ -158,6 +161,7 @@ export class TcpProxy {
     const upstream = await this.#connect(flow);
     observer.opened(flow);
     if (upstream === undefined) stream.destroy({ reset: true });
+    else if (upstream === "ended") this.#denied.end(stream);
     else if (gone) upstream.destroy();
     else await this.#relay(live, upstream);
     if (upstream !== undefined) flow.endpoint?.endRelay();
@@ -193,7 +197,7 @@ export class TcpProxy {
   }
 
   /** Undefined if no endpoint can be reached. The flow then has the reason. */
-  async #connect(flow: TcpFlow): Promise<ByteStream | undefined> {
+  async #connect(flow: TcpFlow): Promise<ByteStream | "ended" | undefined> {
     const first = flow.cluster?.firstEndpoints();
     if (first !== undefined) {
       await first;
@@ -248,7 +252,7 @@ export class TcpProxy {
     }
   }
 
-  async #dial(endpoint: Endpoint, flow: TcpFlow): Promise<ByteStream | undefined> {
+  async #dial(endpoint: Endpoint, flow: TcpFlow): Promise<ByteStream | "ended" | undefined> {
     endpoint.beginRelay();
     try {
       const { connectTimeoutMs } = endpoint.cluster.config.limits;
@@ -265,8 +269,8 @@ export class TcpProxy {
           ? await this.#introduce(direct, flow, connectTimeoutMs)
           : await openHttpTunnel(direct, tunnel, connectTimeoutMs);
       endpoint.counters.connectionsOpened += 1;
-      flow.flag = responseFlags.none;
-      flow.transportFailure = "";
+      flow.flag = stream === "ended" ? responseFlags.upstreamConnectionTermination : responseFlags.none;
+      flow.transportFailure = stream === "ended" ? "the endpoint closed before it said who it is" : "";
       return stream;
     } catch (error) {
       endpoint.endRelay();
@@ -277,11 +281,14 @@ export class TcpProxy {
     }
   }
 
-  async #introduce(direct: UpstreamStream, flow: TcpFlow, timeoutMs: number): Promise<ByteStream> {
+  /**
+   * `ended` if the endpoint accepted us and then closed before it introduced itself, as it does if its policy denies us.
+   * The client sees the same end as without an introduction.
+   */
+  async #introduce(direct: UpstreamStream, flow: TcpFlow, timeoutMs: number): Promise<ByteStream | "ended"> {
     if (direct.alpnProtocol !== peerExchangeProtocol) return direct;
     const exchanged = await exchangePeers(direct, this.#ownGreeting(), timeoutMs);
-    if (exchanged === undefined)
-      throw transientError("connection-closed", "the endpoint closed before it said who it is");
+    if (exchanged === undefined) return "ended";
     flow.upstreamPeer = exchanged.peer;
     return exchanged.stream;
   }

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { test } from "node:test";
+import { seededRandom, systemClock } from "../../base/index.ts";
+import { connectTcp, listenTcp } from "../../net/index.ts";
+import type { TcpSpec } from "../config/chain-service-config.ts";
+import { flagLetters } from "../http/response-flags.ts";
+import { connectionFrom } from "../testing/filter-request.ts";
+import { Harness } from "../testing/harness.ts";
+import { peerExchangeProtocol } from "./peer-exchange.ts";
+import { TcpProxy, type TcpFlow } from "./tcp-proxy.ts";
+
+const spec: TcpSpec = {
+  statPrefix: "shop",
+  clusters: [{ cluster: "shop", weight: 1 }],
+  totalWeight: 1,
+  idleTimeoutMs: 0,
+  maxDurationMs: 0,
+  connectAttempts: 1,
+  hashesSource: false,
+  accessLogs: [],
+  stats: undefined,
+  tunnel: undefined,
+};
+
+/** What a client sees of a connection that it writes to at once: `end`, or the error's code. */
+async function outcomeAt(port: number): Promise<string> {
+  return await new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write("x".repeat(4_000)));
+    socket.on("end", () => resolve("end"));
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    socket.resume();
+  });
+}
+
+for (const alpnProtocol of [peerExchangeProtocol, "istio"])
+  test(`a client sees the end of a connection that the endpoint's policy denies, and no reset, by ALPN ${alpnProtocol}`, async () => {
+    await using harness = await Harness.start();
+    const port = await harness.rawBackend((socket) => {
+      socket.resume();
+      setTimeout(() => socket.end(), 50);
+    });
+    const cluster = harness.cluster("shop", [port]);
+    const closed = Promise.withResolvers<TcpFlow>();
+    const proxy = new TcpProxy({
+      spec: () => spec,
+      cluster: () => cluster,
+      connector: {
+        connect: async (endpoint, timeoutMs) =>
+          Object.assign(await connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }), {
+            alpnProtocol,
+          }),
+      },
+      clock: systemClock,
+      random: seededRandom(1),
+      observer: { opened: () => undefined, moved: () => undefined, closed: closed.resolve },
+    });
+    const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) =>
+      proxy.accept(stream, connectionFrom("127.0.0.1")),
+    );
+    const outcome = await outcomeAt(listener.address.port);
+    listener.close();
+    assert.equal(outcome, "end");
+    const flow = await closed.promise;
+    // An endpoint that was reached is no failed connection.
+    assert.equal(flow.endpoint?.counters.connectFailures, 0);
+    if (alpnProtocol === peerExchangeProtocol) assert.equal(flagLetters(flow.flag), "UC");
+  });
