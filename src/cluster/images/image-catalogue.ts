@@ -5,7 +5,6 @@ import { userError } from "../../base/index.ts";
 import { matchesImagePattern, parseImageReference } from "./image-reference.ts";
 import type { ImageEntry } from "./image-entry.ts";
 import { findRelease, type LabRelease } from "./releases.ts";
-import { checkProgramIsSeen } from "./seen-program.ts";
 
 /** The program of an image's container, with paths inside the container. */
 export interface ResolvedImage {
@@ -21,6 +20,8 @@ export interface ResolvedImage {
 
 /** The path of the release tree in every container. */
 export const releaseInContainer = "/opt/serin";
+/** The machine's directories that containers see: the files that a program needs, without data of the machine's users. */
+export const programDirectories = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu"];
 const userFile = "images.yaml";
 
 export interface ContainerWords {
@@ -60,8 +61,11 @@ export class ImageCatalogue {
       );
     }
     const release = findRelease(this.#stateDirectory, entry.release === "tag" ? reference.tag : undefined);
-    if (own.includes(entry) && usesEntrypoint(entry, words))
-      checkProgramIsSeen(words.image, entry.entrypoint[0] ?? "", release.root);
+    if (own.includes(entry) && usesEntrypoint(entry, words)) {
+      const { checkProgramIsSeen } = await import("./seen-program.ts");
+      const seen = { releaseRoot: release.root, ofMachine: programDirectories };
+      checkProgramIsSeen(words.image, entry.entrypoint[0] ?? "", seen);
+    }
     this.#present.add(words.image);
     return {
       id: `${reference.repository}@sha256:${createHash("sha256").update(`${reference.tag} ${release.version}`).digest("hex")}`,

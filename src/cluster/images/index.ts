@@ -1,4 +1,10 @@
-export { ImageCatalogue, releaseInContainer, type ContainerWords, type ResolvedImage } from "./image-catalogue.ts";
+export {
+  ImageCatalogue,
+  programDirectories,
+  releaseInContainer,
+  type ContainerWords,
+  type ResolvedImage,
+} from "./image-catalogue.ts";
 export type { ImageEntry } from "./image-entry.ts";
 export type { ImageReference } from "./image-reference.ts";
 export {
@@ -9,4 +15,3 @@ export {
   type LabRelease,
   type ListedRelease,
 } from "./releases.ts";
-export { programDirectories } from "./seen-program.ts";

@@ -2,27 +2,30 @@ import { realpathSync } from "node:fs";
 import { join, sep } from "node:path";
 import { userError } from "../../base/index.ts";
 
-/** The machine's directories that containers see: the files that a program needs, without data of the machine's users. */
-export const programDirectories = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu"];
+export interface SeenDirectories {
+  readonly releaseRoot: string;
+  /** Directories of the machine's root, by name. */
+  readonly ofMachine: readonly string[];
+}
 
 /**
  * Throws a user error if containers cannot see a program of the user's catalogue: a path that is neither of the
  * machine's programs nor in the release tree, also when a link leads out of there. Names without a slash are found by
  * PATH.
  */
-export function checkProgramIsSeen(image: string, program: string, releaseRoot: string): void {
-  if (!program.includes("/") || program.startsWith("/opt/") || isSeen(program, releaseRoot)) return;
+export function checkProgramIsSeen(image: string, program: string, seen: SeenDirectories): void {
+  if (!program.includes("/") || program.startsWith("/opt/") || isSeen(program, seen)) return;
   throw userError(
     "image-program-unseen",
-    `containers cannot see "${program}", the program for image "${image}": expected a file in the release tree ${releaseRoot} or below ${programDirectories
+    `containers cannot see "${program}", the program for image "${image}": expected a file in the release tree ${seen.releaseRoot} or below ${seen.ofMachine
       .slice(0, 4)
       .map((name) => `/${name}`)
       .join(", ")}, without links that lead elsewhere; put the program there and change its entry in images.yaml`,
   );
 }
 
-function isSeen(program: string, releaseRoot: string): boolean {
-  const isOfMachine = (path: string): boolean => programDirectories.includes(path.split(sep)[1] ?? "");
+function isSeen(program: string, { releaseRoot, ofMachine }: SeenDirectories): boolean {
+  const isOfMachine = (path: string): boolean => ofMachine.includes(path.split(sep)[1] ?? "");
   if (program.startsWith("/")) return isOfMachine(program);
   try {
     const path = realpathSync(join(releaseRoot, program));
