@@ -1,12 +1,12 @@
 // The mesh on a real Kubernetes: two nodes with kubelet, containerd and runc, in namespaces of the run, and cases one after the other.
-//   npm run e2e:kubernetes [-- --json] [-- --only CASE,CASE] [-- --images DIR] [-- --keep] [-- --kubernetes 1.36.3]
+//   npm run e2e:kubernetes [-- --json] [-- --only CASE,CASE] [-- --images DIR] [-- --from DIR] [-- --keep] [-- --kubernetes 1.36.3]
 import { spawnSync } from "node:child_process";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describeError } from "../src/base/index.ts";
 import { chosenCases, type Bench, type Case, type CaseResult } from "../test/kubernetes/bench.ts";
 import { allCases } from "../test/kubernetes/cases/index.ts";
-import { nextVersion } from "../test/kubernetes/releases.ts";
+import { ownSerin, releaseOf, versionAfterOwn } from "../test/kubernetes/releases.ts";
 import { ConstantLoad } from "../test/kubernetes/constant-load.ts";
 import { runIsolated, surroundings, type Surroundings } from "../test/kubernetes/isolation.ts";
 import { RealCluster, root } from "../test/kubernetes/real-cluster.ts";
@@ -19,7 +19,8 @@ const help = `npm run e2e:kubernetes [-- options]
 ${allCases.map(({ name, title }) => `                           ${name.padEnd(14)} ${title}`).join("\n")}
   --kubernetes VERSION   that scripts/fetch-kubernetes.sh has built (1.36.3)
   --images DIR           a layout that npm run image has written; it is built anew when absent
-  --next-images DIR      the same with --version ${nextVersion}, to which the mesh is upgraded; built anew when absent
+  --next-images DIR      the same with another --version, to which the mesh is upgraded; built anew as ${versionAfterOwn} when absent
+  --from DIR             a release that scripts/build-first-release.ts has built: it is installed, and upgraded to --images
   --keep                 leaves the cluster to you until you end the run
   --logs DIR             copies the logs of all programs there at the end
   --json                 the last line is one JSON object
@@ -35,6 +36,7 @@ const { values: flags } = scriptArguments(
     kubernetes: { type: "string", default: "1.36.3" },
     images: { type: "string" },
     "next-images": { type: "string" },
+    from: { type: "string" },
     keep: { type: "boolean", default: false },
     logs: { type: "string" },
     json: { type: "boolean", default: false },
@@ -57,8 +59,7 @@ async function main(inside: Surroundings): Promise<number> {
     cluster,
     reports,
     load: new ConstantLoad(cluster, reports),
-    images: flags.images ?? builtImages,
-    nextImages: flags["next-images"] ?? builtNextImages,
+    ...(await releases()),
     note,
   };
   const results: CaseResult[] = [];
@@ -81,10 +82,18 @@ async function main(inside: Surroundings): Promise<number> {
   return summarise(bench, results, secondsSince(begun));
 }
 
+async function releases(): Promise<Pick<Bench, "release" | "next">> {
+  const own = await releaseOf(flags.images ?? builtImages, ownSerin);
+  if (flags.from === undefined)
+    return { release: own, next: await releaseOf(flags["next-images"] ?? builtNextImages, ownSerin) };
+  return { release: await releaseOf(join(flags.from, "images"), join(flags.from, "serin/bin/serin")), next: own };
+}
+
 /** Needs the network of the machine, which the namespaces do not have. */
 function buildImages(): void {
   if (flags.images === undefined) build(builtImages, []);
-  if (flags["next-images"] === undefined) build(builtNextImages, ["--version", nextVersion]);
+  if (flags.from === undefined && flags["next-images"] === undefined)
+    build(builtNextImages, ["--version", versionAfterOwn]);
 }
 
 function build(output: string, more: readonly string[]): void {

@@ -2,15 +2,16 @@
 import type { LoadReports } from "../../scripts/upgrade-proof/load-totals.ts";
 import type { ConstantLoad } from "./constant-load.ts";
 import type { RealCluster } from "./real-cluster.ts";
+import type { Release } from "./releases.ts";
 
 export interface Bench {
   readonly cluster: RealCluster;
   readonly reports: LoadReports;
   readonly load: ConstantLoad;
-  /** A layout of images, that of `npm run image`. */
-  readonly images: string;
-  /** The same of the release that the mesh is upgraded to. */
-  readonly nextImages: string;
+  /** The release that is installed. */
+  readonly release: Release;
+  /** The one that the mesh is upgraded to. */
+  readonly next: Release;
   readonly note: (text: string) => void;
 }
 

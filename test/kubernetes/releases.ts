@@ -1,8 +1,28 @@
-// The two releases between which the mesh is upgraded: this tree's version, and the one after it.
+// The two releases between which the mesh is upgraded. Their versions are those of their images.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { chooseImages, ImageLayout } from "../../src/cli/image/image-layout.ts";
+import { parseImageReference } from "../../src/cluster/images/image-reference.ts";
+import { root } from "./real-cluster.ts";
 
-const manifest = join(import.meta.dirname, "../../package.json");
+export interface Release {
+  /** A layout of images, that of `npm run image`. */
+  readonly images: string;
+  readonly hub: string;
+  readonly version: string;
+  /** The `serin` that a user of this release has. */
+  readonly serin: string;
+}
 
-export const ownVersion = (JSON.parse(readFileSync(manifest, "utf8")) as { readonly version: string }).version;
-export const nextVersion = ownVersion.replace(/\d+$/, (patch) => String(Number(patch) + 1));
+export const ownSerin = join(root, "bin/serin");
+const ownVersion = (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly version: string })
+  .version;
+/** What the images of the next release are called where they are built of this tree too. */
+export const versionAfterOwn = ownVersion.replace(/\d+$/, (patch) => String(Number(patch) + 1));
+
+/** The release whose images these are. */
+export async function releaseOf(images: string, serin: string): Promise<Release> {
+  const [pilot] = chooseImages(await new ImageLayout(images).images(), ["pilot"]);
+  const { repository, tag } = parseImageReference(pilot?.reference ?? "");
+  return { images, hub: repository.replace(/\/[^/]*$/, ""), version: tag, serin };
+}

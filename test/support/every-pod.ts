@@ -70,6 +70,14 @@ export function everyPod(release: ReleaseName): NamedPod[] {
   );
 }
 
+/** The pods of one text of manifests, as they are. */
+export function podsOfManifest(source: string, text: string): NamedPod[] {
+  return objectsIn(text).flatMap((object) => {
+    const pod = podOf(object);
+    return pod === undefined ? [] : [{ name: `${source}: ${object.kind ?? ""} ${object.metadata.name ?? ""}`, pod }];
+  });
+}
+
 /** An application's pod with a sidecar, the redirect made by the CNI agent or by an init container. */
 export function injectedApplication(release: ReleaseName, spec: PodSpec, cni: boolean): Pod {
   const pod = { metadata: { name: "app", labels: { "sidecar.istio.io/inject": "true" } }, spec };

@@ -2,6 +2,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Case } from "../bench.ts";
 import { root, type RealCluster } from "../real-cluster.ts";
+import { ownSerin } from "../releases.ts";
 import { runCommand } from "../run-command.ts";
 
 /** Brings the images of a layout into every node. */
@@ -15,11 +16,15 @@ export async function loadLayout(cluster: RealCluster, layout: string): Promise<
 export const installCase: Case = {
   name: "install",
   title: "images into containerd, Gateway API's definitions, serin install --set profile=ambient",
-  async run({ cluster, images, note }) {
-    await loadLayout(cluster, images);
+  async run({ cluster, release, next, note }) {
+    await loadLayout(cluster, release.images);
+    const isEarlier = release.serin !== ownSerin;
+    // An earlier release has no images of the samples.
+    if (isEarlier) await loadLayout(cluster, next.images);
     note("images are loaded");
     await cluster.kubectl("apply", "--server-side", "-f", join(root, "manifests/crds/gateway-api-standard.yaml"));
-    await cluster.serin("install", "--set", "profile=ambient", "-y");
+    const hub = isEarlier ? ["--set", `hub=${release.hub}`] : [];
+    await cluster.ok([release.serin, "install", "--set", "profile=ambient", ...hub, "-y"], { timeoutMs: 400_000 });
     await cluster.available("istio-system");
     const { output } = await cluster.run(["kubectl", "get", "pods", "-n", "istio-system", "--no-headers"]);
     const lines = output.trim().split("\n");

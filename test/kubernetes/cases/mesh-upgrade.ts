@@ -8,7 +8,6 @@ import type { Bench, Case } from "../bench.ts";
 import { loadPlan } from "../constant-load.ts";
 import { generatorObject } from "../objects.ts";
 import { root } from "../real-cluster.ts";
-import { nextVersion } from "../releases.ts";
 import { addressOf, page, shop } from "./bookinfo.ts";
 import { loadLayout } from "./install.ts";
 
@@ -51,6 +50,13 @@ function upgradeObject(name: string, revision: string, tag: string): UntypedObje
       settleTimeoutSeconds: 120,
     },
   };
+}
+
+/** A user brings the engine to the next release first: it is part of no revision, and renders what it installs by itself. */
+async function upgradeEngine({ cluster, next }: Bench): Promise<void> {
+  const settings = ["profile=empty", "components.base.enabled=true", `hub=${next.hub}`, `tag=${next.version}`];
+  await cluster.ok([next.serin, "install", ...settings.flatMap((one) => ["--set", one]), "-y"], { timeoutMs: 400_000 });
+  await cluster.available("serin-system");
 }
 
 async function ended(
@@ -148,11 +154,12 @@ export const meshUpgradeCase: Case = {
   title: "a MeshUpgrade moves the mesh to the next release, retires the old one, and is put back",
   after: ["bookinfo"],
   async run(bench) {
-    const { cluster, load, nextImages, note } = bench;
-    await loadLayout(cluster, nextImages);
+    const { cluster, load, next, note } = bench;
+    await loadLayout(cluster, next.images);
+    await upgradeEngine(bench);
     const endLoad = await beginUpgradeLoad(bench);
     const before = load.totals;
-    await cluster.api.apply([upgradeObject("to-next", "next", nextVersion)]);
+    await cluster.api.apply([upgradeObject("to-next", "next", next.version)]);
     const forward = await ended(bench, "to-next", ["Completed"]);
     note(`forward in ${forward.completedSteps.length} steps, ${load.totals.requests - before.requests} requests`);
     const images = await cluster.kubectl(
@@ -164,7 +171,7 @@ export const meshUpgradeCase: Case = {
     );
     const old = images
       .split("\n")
-      .filter((line) => /\/(pilot|proxyv2|ztunnel|install-cni):/.test(line) && !line.includes(`:${nextVersion}`));
+      .filter((line) => /\/(pilot|proxyv2|ztunnel|install-cni):/.test(line) && !line.includes(`:${next.version}`));
     if (old.length > 0) throw new Error(`still of the old release:\n${old.join("\n")}`);
     await load.more(100);
     await cluster.kubectl("patch", "meshupgrade", "to-next", "--type=merge", "-p", '{"spec":{"abort":true}}');

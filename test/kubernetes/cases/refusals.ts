@@ -181,7 +181,10 @@ const podSecurityCase: Case = {
   title: "an installation into a namespace whose PodSecurity refuses its node agents",
   after: [],
   async run(bench) {
-    const { cluster, images } = bench;
+    const {
+      cluster,
+      release: { images },
+    } = bench;
     await loadLayout(cluster, images);
     await applyText(bench, [namespaceObject(namespace, { "pod-security.kubernetes.io/enforce": "restricted" })]);
     await refused(
@@ -254,7 +257,10 @@ const nodeCase: Case = {
   title: "an installation where a node has no nf_tables",
   after: [],
   async run(bench) {
-    const { cluster, images } = bench;
+    const {
+      cluster,
+      release: { images },
+    } = bench;
     const node = cluster.nodes[2];
     await loadLayout(cluster, images);
     await node.ok(["sh", "-c", "cat > /usr/local/bin/runc-n && chmod 755 /usr/local/bin/runc-n"], {

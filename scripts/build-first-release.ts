@@ -1,0 +1,92 @@
+// Builds release 0.1.0 from its commit, to upgrade from: its tree, whose bin/serin installs it, and its images. A patch of the images
+// alone lets them start on a kubelet. Then runc starts every container of its ambient profile, where this machine can.
+//   node scripts/build-first-release.ts [--output DIR] [--arch amd64]
+//   npm run e2e:kubernetes -- --from DIR --only mesh-upgrade
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { basename, delimiter, dirname, join, resolve } from "node:path";
+import { defaultHub } from "../src/api/images/index.ts";
+import { podsOfManifest } from "../test/support/every-pod.ts";
+import { ImageStore } from "../test/support/image-store.ts";
+import { startContainers, whyNotByRunc } from "../test/support/start-containers.ts";
+import { runProgram } from "./image/run-program.ts";
+import { scriptArguments } from "./script-arguments.ts";
+
+const root = join(import.meta.dirname, "..");
+const commit = "e0fda6c4ea4ea250773192d78cde6253c6eebd37";
+const patch = join(root, "test/kubernetes/first-release.patch");
+/** The release's own scripts run by the Node that runs this one. */
+const env = { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"] ?? ""}` };
+
+const { values } = scriptArguments(
+  {
+    command: "node scripts/build-first-release.ts",
+    help: {
+      output: "the directory of the tree and its images",
+      arch: "architectures of the images, separated by commas",
+    },
+  },
+  {
+    output: { type: "string", default: join(root, ".cache/kubernetes/release-0.1.0") },
+    arch: { type: "string", default: process.arch === "arm64" ? "arm64" : "amd64" },
+  },
+);
+
+function note(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** A shallow checkout has not got it. */
+function fetchCommit(): void {
+  try {
+    runProgram("git", ["cat-file", "-e", `${commit}^{commit}`], { cwd: root });
+  } catch {
+    note(`fetching ${commit}`);
+    runProgram("git", ["fetch", "--depth", "1", "origin", commit], { cwd: root });
+  }
+}
+
+function writeTree(tree: string, scratch: string): void {
+  const archive = join(scratch, "tree.tar");
+  runProgram("git", ["archive", "--output", archive, commit], { cwd: root });
+  mkdirSync(tree);
+  runProgram("tar", ["--extract", "--file", archive, "--directory", tree]);
+  // Within another checkout git would leave the files alone without a word.
+  runProgram("git", ["apply", patch], { cwd: tree, env: { ...env, GIT_CEILING_DIRECTORIES: scratch } });
+  runProgram("npm", ["ci", "--no-audit", "--no-fund"], { cwd: tree, env });
+}
+
+/** Answers how many containers run their program; throws where one does not. */
+async function startAll(tree: string, images: string, scratch: string): Promise<number> {
+  const manifest = runProgram(
+    join(tree, "bin/serin"),
+    ["manifest", "generate", "--set", "profile=ambient", "--set", `hub=${defaultHub}`],
+    { env },
+  );
+  const store = ImageStore.open(images, scratch);
+  const { started, faults } = await startContainers(podsOfManifest("ambient", manifest), store, scratch);
+  if (faults.length > 0) throw new Error(`These containers do not start:\n${faults.join("\n")}`);
+  return started;
+}
+
+const output = resolve(values.output);
+mkdirSync(dirname(output), { recursive: true });
+const scratch = mkdtempSync(`${output}.new-`);
+try {
+  fetchCommit();
+  const tree = join(scratch, "serin");
+  writeTree(tree, scratch);
+  note("the tree and its packages are there");
+  const images = join(scratch, "images");
+  const build = ["scripts/build-image.ts", "--arch", values.arch, "--output", images];
+  runProgram(process.execPath, build, { cwd: tree, env });
+  const why = whyNotByRunc();
+  if (why === undefined)
+    note(`runc started ${await startAll(tree, images, scratch)} containers of its ambient profile`);
+  else note(`not run: the start of its containers: ${why}`);
+  rmSync(output, { recursive: true, force: true });
+  mkdirSync(output);
+  for (const part of [tree, images]) renameSync(part, join(output, basename(part)));
+  note(output);
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
