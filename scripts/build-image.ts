@@ -76,6 +76,8 @@ if (unknown.length > 0) {
 const own = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Package;
 const version = values.version ?? own.version;
 const output = resolve(values.output ?? join(root, ".cache/image"));
+// The rights of files in the layers do not depend on whoever builds them.
+process.umask(0o022);
 const scratch = mkdtempSync(join(tmpdir(), "serin-image-"));
 try {
   build(chosen.filter(isArchitecture), `${output}.new`);

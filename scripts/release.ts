@@ -1,6 +1,7 @@
 // Makes what a user downloads: the npm package, an archive for each architecture in the layout of Istio's releases, the images, the charts,
 // a bill of materials and checksums. The same commit gives the same bytes, as long as Debian's packages are the same.
-//   npm run release [-- --output DIR] [--arch amd64,arm64] [--verify-only]
+//   npm run release [-- --output DIR] [--arch amd64,arm64] [--verify | --verify-only]
+// --verify makes everything a second time, in other folders and with other settings, and compares the bytes.
 import { createHash } from "node:crypto";
 import {
   copyFileSync,
@@ -20,6 +21,7 @@ import { billOfMaterials, npmComponents } from "./image/bill-of-materials.ts";
 import { architectures, installPackage, isArchitecture, trimPackages, type Architecture } from "./image/layer-trees.ts";
 import { runProgram } from "./image/run-program.ts";
 import { writeTar } from "./image/write-tar.ts";
+import { differentFiles } from "./release/different-files.ts";
 import { scriptArguments } from "./script-arguments.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -32,12 +34,14 @@ const { values } = scriptArguments(
     help: {
       output: "the directory of the release",
       arch: "architectures, separated by commas",
+      verify: "make everything a second time, and compare the bytes",
       "verify-only": "check the release in that directory, and make none",
     },
   },
   {
     output: { type: "string", default: join(root, ".cache/release") },
     arch: { type: "string", default: Object.keys(architectures).join(",") },
+    verify: { type: "boolean", default: false },
     "verify-only": { type: "boolean", default: false },
   },
 );
@@ -130,6 +134,22 @@ async function build(wanted: readonly Architecture[], scratch: string): Promise<
   writeFileSync(join(output, sums), lines.join(""));
 }
 
+/** A second run whose folders, file mode mask, time zone and language are not those of the first one. */
+function compareWithSecondRun(scratch: string): void {
+  const second = join(scratch, "second");
+  const temporary = join(scratch, "temporary");
+  mkdirSync(temporary);
+  const command = [process.execPath, import.meta.filename, "--output", second, "--arch", values.arch];
+  runProgram("sh", ["-c", 'umask 077; exec "$0" "$@"', ...command], {
+    env: { ...process.env, TMPDIR: temporary, TZ: "Pacific/Chatham", LC_ALL: "C", LANG: "C" },
+  });
+  const [before, now] = [output, second].map((directory) => readFileSync(join(directory, sums), "utf8"));
+  const different = differentFiles(before ?? "", now ?? "");
+  if (different.length > 0)
+    throw new Error(`A second run of the same commit gave other bytes:\n${different.join("\n")}`);
+  note(`a second run gave the same bytes: ${filesBelow(output).length} files`);
+}
+
 /** Installs the package into an empty prefix, unpacks the archive of this machine's architecture, and runs both. */
 function verify(scratch: string): void {
   runProgram("sha256sum", ["--check", "--strict", "--quiet", sums], { cwd: output });
@@ -156,10 +176,13 @@ if (unknown.length > 0) {
   );
   process.exit(1);
 }
+// The rights of files in the archives do not depend on whoever runs this.
+process.umask(0o022);
 const scratch = mkdtempSync(join(tmpdir(), "serin-release-"));
 try {
   if (!values["verify-only"]) await build(chosen.filter(isArchitecture), scratch);
   verify(scratch);
+  if (values.verify) compareWithSecondRun(scratch);
   note(`release ${own.version} is in ${output}`);
 } finally {
   rmSync(scratch, { recursive: true, force: true });

@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { differentFiles } from "./different-files.ts";
+
+const sum = (digit: string, file: string): string => `${digit.repeat(64)}  ${file}\n`;
+
+test("two runs with the same bytes have no different file, in whatever order they are listed", () => {
+  const first = sum("a", "serin.tgz") + sum("b", "charts/base.tgz");
+  assert.deepEqual(differentFiles(first, sum("b", "charts/base.tgz") + sum("a", "serin.tgz")), []);
+});
+
+test("a file with other bytes is named, and one that only one run wrote", () => {
+  const first = sum("a", "serin.tgz") + sum("b", "only first.tar");
+  const second = sum("c", "serin.tgz") + sum("d", "only second.tar");
+  assert.deepEqual(differentFiles(first, second), [
+    "only first.tar: the first run alone wrote it",
+    "only second.tar: the second run alone wrote it",
+    "serin.tgz: other bytes",
+  ]);
+});

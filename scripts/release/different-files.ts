@@ -1,0 +1,15 @@
+/** The files whose checksums differ between two texts of `sha256sum`, with what is the matter; a file that is in one of them only differs too. */
+export function differentFiles(first: string, second: string): string[] {
+  const before = checksums(first);
+  const now = checksums(second);
+  return [...new Set([...before.keys(), ...now.keys()])].sort().flatMap((file) => {
+    if (!now.has(file)) return [`${file}: the first run alone wrote it`];
+    if (!before.has(file)) return [`${file}: the second run alone wrote it`];
+    return before.get(file) === now.get(file) ? [] : [`${file}: other bytes`];
+  });
+}
+
+function checksums(text: string): Map<string, string> {
+  const lines = text.split("\n").filter((line) => line !== "");
+  return new Map(lines.map((line) => [line.slice(line.indexOf("  ") + 2), line.slice(0, line.indexOf("  "))]));
+}
