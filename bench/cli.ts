@@ -4,15 +4,10 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { benchOptions } from "../scripts/bench-options.ts";
 
 const root = join(import.meta.dirname, "..");
-const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "10" }, json: { type: "boolean", default: false } },
-});
-const rounds = Number(values.rounds);
-if (!Number.isInteger(rounds) || rounds < 1)
-  throw new Error(`--rounds must be a number above 0, got "${values.rounds}"`);
+const { rounds, json } = benchOptions("npm run bench:cli --", { rounds: 10, json: false });
 
 const bookinfo = ["platform/kube/bookinfo.yaml", "networking/bookinfo-gateway.yaml"].map((file) =>
   join(root, "samples/bookinfo", file),
@@ -94,14 +89,14 @@ try {
             },
           }),
     });
-    if (values.json) continue;
+    if (json) continue;
     const shown = (text: string, found: typeof own): string =>
       `${text} ${found.wallMs} ms (worst ${found.worstMs} ms, CPU ${found.cpuMs} ms)`;
     const beside =
       other === undefined ? "" : `; ${shown("istioctl", other)}; ratio ${(own.wallMs / other.wallMs).toFixed(2)}`;
     process.stdout.write(`${name}: ${shown("serin", own)}${beside}\n`);
   }
-  if (values.json) process.stdout.write(`${JSON.stringify(results, undefined, 2)}\n`);
+  if (json) process.stdout.write(`${JSON.stringify(results, undefined, 2)}\n`);
   else if (istioctl === undefined) process.stdout.write("ISTIOCTL is not set: no istioctl ran beside it\n");
 } finally {
   rmSync(home, { recursive: true, force: true });

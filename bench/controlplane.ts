@@ -3,21 +3,21 @@
 // Both serve from a real kube-apiserver (scripts/fetch-kube-apiserver.sh) on the loopback; K clients of bench/xdsload take what they serve.
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { parseArgs, promisify } from "node:util";
+import { promisify } from "node:util";
+import { benchOptions } from "../scripts/bench-options.ts";
 import { buildLoadClient, startApiServer, xdsload, type ApiServer } from "./controlplane/api-server.ts";
+import { median } from "./median-interval.ts";
 import { startSubject } from "./controlplane/subject.ts";
 
-const { values: options } = parseArgs({
-  options: {
-    services: { type: "string", default: "1000" },
-    pods: { type: "string", default: "5" },
-    clients: { type: "string", default: "200" },
-    many: { type: "string", default: "1000" },
-    rounds: { type: "string", default: "10" },
-    starts: { type: "string", default: "5" },
-    only: { type: "string", default: "start,sidecars,vhds,many,ztunnels,manyztunnels" },
-    json: { type: "boolean", default: false },
-  },
+const options = benchOptions("npm run bench:controlplane --", {
+  services: 1000,
+  pods: 5,
+  clients: 200,
+  many: 1000,
+  rounds: 10,
+  starts: 5,
+  only: "start,sidecars,vhds,many,ztunnels,manyztunnels",
+  json: false,
 });
 
 interface Series {
@@ -54,8 +54,7 @@ interface Scenario {
   readonly figures: (report: Report) => Figures;
 }
 
-const clients = Number(options.clients);
-const many = Number(options.many);
+const { clients, many } = options;
 const loadTimeoutMs = 1_200_000;
 
 function changeFigures(what: string, series: Series | undefined): Figures {
@@ -146,13 +145,13 @@ async function measure(api: ApiServer, program: string | undefined, scenario: Sc
     "-pid",
     String(subject.pid),
     "-n",
-    options.services,
+    String(options.services),
     "-m",
-    options.pods,
+    String(options.pods),
     "-k",
     String(scenario.clients),
     "-r",
-    options.rounds,
+    String(options.rounds),
     "-gap",
     "500ms",
     ...scenario.arguments,
@@ -168,7 +167,7 @@ async function measure(api: ApiServer, program: string | undefined, scenario: Sc
 /** Medians of starts in turns, after one of each that does not count: the API server's own first answers are slow. */
 async function measureStarts(api: ApiServer, programs: readonly (string | undefined)[]): Promise<Figures[]> {
   const rounds = programs.map((): { readyS: number; cpuS: number }[] => []);
-  for (let round = 0; round <= Number(options.starts); round += 1) {
+  for (let round = 0; round <= options.starts; round += 1) {
     for (const [at, program] of programs.entries()) {
       await using subject = await startSubject(api, program);
       if (round > 0) rounds[at]?.push({ readyS: subject.readyMs / 1000, cpuS: cpuSeconds(subject.pid) });
@@ -188,10 +187,6 @@ function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-}
-
 function shown(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return "–";
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
@@ -205,7 +200,7 @@ for (const ambient of [false, true]) {
   const chosen = scenarios.filter((scenario) => scenario.ambient === ambient && wanted.has(scenario.name));
   const starts = !ambient && wanted.has("start");
   if (chosen.length === 0 && !starts) continue;
-  await using api = await startApiServer({ services: Number(options.services), pods: Number(options.pods), ambient });
+  await using api = await startApiServer({ services: options.services, pods: options.pods, ambient });
   if (starts) {
     process.stderr.write("start: in turns\n");
     const [own, other] = await measureStarts(api, istiod === undefined ? [undefined] : [undefined, istiod]);

@@ -4,24 +4,19 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { parseArgs } from "node:util";
+import { benchOptions } from "../scripts/bench-options.ts";
 import { gzipSync } from "node:zlib";
 import type { Page } from "playwright-core";
 import { bundlePage } from "../src/dashboard/bundle/index.ts";
 import { launchChromium } from "../test/support/chromium.ts";
+import { quantile } from "./median-interval.ts";
 
-const { values } = parseArgs({
-  options: {
-    workloads: { type: "string", default: "500" },
-    seconds: { type: "string", default: "15" },
-    json: { type: "boolean", default: false },
-  },
-});
+const values = benchOptions("npm run bench:dashboard-page --", { workloads: 500, seconds: 15, json: false });
 const root = join(import.meta.dirname, "..");
 
 const server = spawn(
   process.execPath,
-  [join(root, "scripts/dashboard-dev.ts"), "--built", "--workloads", values.workloads, "--port", "0"],
+  [join(root, "scripts/dashboard-dev.ts"), "--built", "--workloads", String(values.workloads), "--port", "0"],
   { stdio: ["ignore", "pipe", "inherit"] },
 );
 try {
@@ -36,13 +31,13 @@ try {
     const firstViewMs = await firstView(page, address);
     const cpu = await mainThreadClock(page);
     await page.emulateMedia({ reducedMotion: "reduce" });
-    const updates = await graphUpdates(page, address, Number(values.seconds) * 1000, cpu);
+    const updates = await graphUpdates(page, address, values.seconds * 1000, cpu);
     await page.emulateMedia({ reducedMotion: "no-preference" });
     const panBeganMs = await cpu();
     const panned = await pan(page, 4000);
     const panCpuMs = (await cpu()) - panBeganMs;
     const figures = {
-      workloads: Number(values.workloads),
+      workloads: values.workloads,
       scriptBytesCompressed: scriptBytes,
       firstViewMs: Math.round(firstViewMs),
       updates: updates.durations.length,
@@ -130,11 +125,6 @@ async function pan(page: Page, forMs: number): Promise<readonly number[]> {
   const frames = await page.evaluate<number[]>("panFrames.slice()");
   await page.mouse.up();
   return frames;
-}
-
-function quantile(numbers: readonly number[], share: number): number {
-  const inOrder = numbers.toSorted((a, b) => a - b);
-  return inOrder[Math.min(inOrder.length - 1, Math.floor(inOrder.length * share))] ?? NaN;
 }
 
 function round(value: number): number {

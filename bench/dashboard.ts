@@ -19,26 +19,23 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { parseArgs } from "node:util";
+import { benchOptions } from "../scripts/bench-options.ts";
 import { freePort } from "../src/net/testing/index.ts";
 import { OpenPage } from "./dashboard/open-page.ts";
 import { serveMesh, type ServedMesh } from "./dashboard/serve-mesh.ts";
 
-const { values } = parseArgs({
-  options: {
-    mesh: { type: "boolean", default: false },
-    source: { type: "boolean", default: false },
-    workloads: { type: "string", default: "500" },
-    calls: { type: "string", default: "4" },
-    pods: { type: "string", default: "1" },
-    pages: { type: "string", default: "50" },
-    seconds: { type: "string", default: "30" },
-    json: { type: "boolean", default: false },
-  },
+const values = benchOptions("npm run bench:dashboard --", {
+  mesh: false,
+  source: false,
+  workloads: 500,
+  calls: 4,
+  pods: 1,
+  pages: 50,
+  seconds: 30,
+  json: false,
 });
-const size = { workloads: Number(values.workloads), calls: Number(values.calls), pods: Number(values.pods) };
-const pages = Number(values.pages);
-const seconds = Number(values.seconds);
+const size = { workloads: values.workloads, calls: values.calls, pods: values.pods };
+const { pages, seconds } = values;
 const root = "/kiali";
 const topics = ["graph?by=workload", "workloads"];
 const topicsOfTenth = ["overview", "ladder"];

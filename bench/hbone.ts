@@ -3,25 +3,19 @@
 // With --beside, another checkout does the same in turns, slice by slice, and the ratio of the costs is reported: less is better.
 import { fork, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { benchOptions } from "../scripts/bench-options.ts";
 import { HbonePool, serveHbone, type HboneTunnel } from "../src/dataplane/index.ts";
 import { connectTcp, listenTcp, type ByteStream, type SecureStream } from "../src/net/index.ts";
 import { intervalText, medianInterval, type MedianInterval } from "./median-interval.ts";
 
-const { values: options, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    rounds: { type: "string", default: "20" },
-    slice: { type: "string", default: "300" },
-    tunnels: { type: "string", default: "64" },
-    bytes: { type: "string", default: "1024" },
-    beside: { type: "string" },
-    json: { type: "boolean", default: false },
-  },
-});
-const sliceMs = Number(options.slice);
-const tunnels = Number(options.tunnels);
-const messageBytes = Number(options.bytes);
+/** A process that this one starts for the work. */
+const isWorker = process.argv[2] === "ends";
+const options = benchOptions(
+  "node bench/hbone.ts",
+  { rounds: 20, slice: 300, tunnels: 64, bytes: 1024, beside: "", json: false },
+  process.argv.slice(isWorker ? 3 : 2),
+);
+const { slice: sliceMs, tunnels, bytes: messageBytes } = options;
 const bulkTunnels = 8;
 const blockBytes = 65_536;
 const openersAtOnce = 16;
@@ -163,13 +157,13 @@ async function main(): Promise<void> {
   const start = (directory: string): ChildProcess =>
     fork(join(directory, "bench/hbone.ts"), ["ends", ...process.argv.slice(2)], { cwd: directory });
   const own = start(join(import.meta.dirname, ".."));
-  const beside = options.beside === undefined ? undefined : start(options.beside);
+  const beside = options.beside === "" ? undefined : start(options.beside);
   const report: Record<string, { cpuMicros: number; ratio?: MedianInterval }> = {};
   try {
     for (const work of Object.keys(works) as Work[]) {
       const costs: number[] = [];
       const ratios: number[] = [];
-      for (let round = -warmUps; round < Number(options.rounds); round += 1) {
+      for (let round = -warmUps; round < options.rounds; round += 1) {
         const first = round % 2 === 0 ? await ask(own, work) : undefined;
         const other = beside === undefined ? undefined : await ask(beside, work);
         const cost = first ?? (await ask(own, work));
@@ -191,5 +185,5 @@ async function main(): Promise<void> {
   }
 }
 
-if (positionals[0] === "ends") await runEnds();
+if (isWorker) await runEnds();
 else await main();

@@ -9,6 +9,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
+import { benchOptions } from "../scripts/bench-options.ts";
 import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
 import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
 import { ListenerSet } from "../src/proxy/listener-set.ts";
@@ -30,6 +31,7 @@ import {
 } from "../src/wire/envoy/index.ts";
 import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
+import { median, quantile } from "./median-interval.ts";
 
 interface Options {
   readonly seconds: number;
@@ -349,22 +351,15 @@ async function measure(subject: Subject, options: Options, seconds: number): Pro
   const elapsedSeconds = (performance.now() - startedMs) / 1000;
   const cpu = cpuMicros(subject.pid) - cpuBefore;
   for (const connection of connections) connection.stop();
-  latencies.sort((left, right) => left - right);
-  const quantile = (share: number): number =>
-    latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
   return {
     requests: latencies.length,
     failed,
     requestsPerSecond: latencies.length / elapsedSeconds,
     cpuMicrosPerRequest: cpu / Math.max(1, latencies.length),
-    p50Ms: quantile(0.5),
-    p99Ms: quantile(0.99),
+    p50Ms: median(latencies),
+    p99Ms: quantile(latencies, 0.99),
     residentMb: residentMb(subject.pid),
   };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
 }
 
 function describe(name: string, measured: Measured): string {
@@ -403,31 +398,20 @@ async function main(options: Options): Promise<void> {
     );
 }
 
-function optionsOf(args: readonly string[]): Options {
-  const number = (name: string, fallback: number): number => {
-    const at = args.indexOf(name);
-    return at < 0 ? fallback : Number(args[at + 1]);
-  };
-  return {
-    seconds: number("--seconds", 2),
-    rounds: number("--rounds", 2),
-    connections: number("--connections", 64),
-    bodyBytes: number("--body", 1024),
-    bare: args.includes("--bare"),
-    json: args.includes("--json"),
-  };
-}
-
 const [role, argument, more] = process.argv.slice(2);
-if (role === "--help")
-  process.stdout.write(
-    "node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--bare] [--json]   ENVOY=/path/to/envoy for the peer\n",
-  );
-else if (role === "upstream") await runUpstream(Number(argument));
+if (role === "upstream") await runUpstream(Number(argument));
 else if (role === "proxy") await runProxy(Number(argument), more === "--bare");
 else {
   try {
-    await main(optionsOf(process.argv.slice(2)));
+    const { body: bodyBytes, ...options } = benchOptions("npm run bench:http1 --", {
+      seconds: 2,
+      rounds: 2,
+      connections: 64,
+      body: 1024,
+      bare: false,
+      json: false,
+    });
+    await main({ ...options, bodyBytes });
   } finally {
     for (const child of children) child.kill("SIGKILL");
   }

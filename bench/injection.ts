@@ -5,6 +5,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { benchOptions } from "../scripts/bench-options.ts";
 import { configMapKind, namespaceKind, nodeKind, podKind, serviceKind } from "../src/api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../src/base/index.ts";
 import { ControlPlane, readControlPlaneSettings } from "../src/controlplane/index.ts";
@@ -240,25 +241,10 @@ async function main(options: Options, child: ChildProcess): Promise<void> {
   if (options.json) process.stdout.write(`${JSON.stringify({ name: "injection", ...result })}\n`);
 }
 
-function optionsOf(args: readonly string[]): Options {
-  const number = (name: string, fallback: number): number => {
-    const at = args.indexOf(name);
-    return at < 0 ? fallback : Number(args[at + 1]);
-  };
-  return {
-    rate: number("--rate", 50),
-    seconds: number("--seconds", 10),
-    services: number("--services", 50),
-    json: args.includes("--json"),
-  };
-}
-
 const [role, argument] = process.argv.slice(2);
-if (role === "--help")
-  process.stdout.write("node bench/injection.ts [--rate 50] [--seconds 10] [--services 50] [--json]\n");
-else if (role === "control-plane") await runControlPlane(Number(argument));
+if (role === "control-plane") await runControlPlane(Number(argument));
 else {
-  const options = optionsOf(process.argv.slice(2));
+  const options = benchOptions("npm run bench:injection --", { rate: 50, seconds: 10, services: 50, json: false });
   const child = spawn(
     process.execPath,
     ["--max-semi-space-size=4", import.meta.filename, "control-plane", String(options.services)],

@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { benchOptions } from "../scripts/bench-options.ts";
 
 const serin = join(import.meta.dirname, "../bin/serin");
 const cluster = `bench-install-${process.pid}`;
@@ -13,13 +13,7 @@ const targetMs = 5000;
 const commandTimeoutMs = 300_000;
 const pollMs = 50;
 
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: "string", default: "3" },
-    profile: { type: "string", default: "ambient" },
-    json: { type: "boolean", default: false },
-  },
-});
+const options = benchOptions("npm run bench:install --", { rounds: 3, profile: "ambient", json: false });
 const home = mkdtempSync(join(tmpdir(), "serin-bench-"));
 
 /** Runs a program with a HOME of its own, and gives its standard output; fails with all that it said. */
@@ -90,7 +84,7 @@ async function round(): Promise<Round> {
 try {
   await run([serin, "cluster", "create", "--name", cluster]);
   const rounds: Round[] = [];
-  for (let index = 0; index < Number(options.rounds); index += 1) rounds.push(await round());
+  for (let index = 0; index < options.rounds; index += 1) rounds.push(await round());
   const best = Math.min(...rounds.map(({ readyMs }) => readyMs));
   if (options.json) process.stdout.write(`${JSON.stringify({ profile: options.profile, targetMs, rounds })}\n`);
   else {

@@ -1,6 +1,7 @@
 // The judge's error rates, simulated: rates, durations and shares together, looked at after every batch, at the default settings.
 //   node bench/judge.ts [--runs 10000] [--seed 1] [--requests-a-look 20] [--only TEXT] [--json]
 // What is only reported is run a tenth as often. A run is a rollout by the steps 10, 25, 50, 75 and 100 %; each step's evidence begins anew, as in the engine.
+import { benchOptions } from "../scripts/bench-options.ts";
 import { checkDefaults } from "../src/api/serin/index.ts";
 import { seededRandom } from "../src/base/index.ts";
 import {
@@ -164,35 +165,23 @@ function run({ name, rollout, expected }: Scenario, { runs: wanted, seed }: Opti
   return { name, runs, failedShare, completedShare, p50: at(0.5), p99: at(0.99), ok };
 }
 
-function optionsOf(args: readonly string[]): Options {
-  const number = (name: string, fallback: number): number => {
-    const at = args.indexOf(name);
-    return at < 0 ? fallback : Number(args[at + 1]);
-  };
-  return {
-    runs: number("--runs", 10_000),
-    seed: number("--seed", 1),
-    requestsALook: number("--requests-a-look", 20),
-    only: args.includes("--only") ? (args[args.indexOf("--only") + 1] ?? "") : "",
-    json: args.includes("--json"),
-  };
+const { "requests-a-look": requestsALook, ...others } = benchOptions("node bench/judge.ts", {
+  runs: 10_000,
+  seed: 1,
+  "requests-a-look": 20,
+  only: "",
+  json: false,
+});
+const options = { ...others, requestsALook };
+const results: Result[] = [];
+for (const scenario of scenarios(options).filter(({ name }) => name.includes(options.only))) {
+  const result = run(scenario, options);
+  results.push(result);
+  const { name, failedShare, completedShare, p50, p99, ok } = result;
+  process.stdout.write(
+    `${ok ? "ok  " : "MISS"} ${name}: failed ${(failedShare * 100).toFixed(2)} %, completed ${(completedShare * 100).toFixed(2)} %, canary requests p50 ${p50}, p99 ${p99}\n`,
+  );
 }
-
-const args = process.argv.slice(2);
-if (args.includes("--help"))
-  process.stdout.write("node bench/judge.ts [--runs 10000] [--seed 1] [--requests-a-look 20] [--only TEXT] [--json]\n");
-else {
-  const options = optionsOf(args);
-  const results: Result[] = [];
-  for (const scenario of scenarios(options).filter(({ name }) => name.includes(options.only))) {
-    const result = run(scenario, options);
-    results.push(result);
-    const { name, failedShare, completedShare, p50, p99, ok } = result;
-    process.stdout.write(
-      `${ok ? "ok  " : "MISS"} ${name}: failed ${(failedShare * 100).toFixed(2)} %, completed ${(completedShare * 100).toFixed(2)} %, canary requests p50 ${p50}, p99 ${p99}\n`,
-    );
-  }
-  const ok = results.every((result) => result.ok);
-  if (options.json) process.stdout.write(`${JSON.stringify({ name: "judge", ok, runs: options.runs, results })}\n`);
-  process.exitCode = ok ? 0 : 1;
-}
+const ok = results.every((result) => result.ok);
+if (options.json) process.stdout.write(`${JSON.stringify({ name: "judge", ok, runs: options.runs, results })}\n`);
+process.exitCode = ok ? 0 : 1;

@@ -5,14 +5,28 @@ export interface MedianInterval {
   readonly high: number;
 }
 
-/** The median with its interval by order statistics. */
-export function medianInterval(values: readonly number[]): MedianInterval {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((left, right) => left - right);
   const middle = sorted.length >> 1;
   const upper = sorted[middle] ?? Number.NaN;
-  const median = sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
+}
+
+/** What this share of the values is below. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+/** The median with its interval by order statistics. */
+export function medianInterval(values: readonly number[]): MedianInterval {
+  const sorted = values.toSorted((left, right) => left - right);
   const out = leftOut(sorted.length);
-  return { median, low: sorted[out] ?? Number.NaN, high: sorted[sorted.length - 1 - out] ?? Number.NaN };
+  return {
+    median: median(values),
+    low: sorted[out] ?? Number.NaN,
+    high: sorted[sorted.length - 1 - out] ?? Number.NaN,
+  };
 }
 
 export function intervalText({ median, low, high }: MedianInterval): string {

@@ -8,6 +8,7 @@ import { randomFillSync } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
+import { benchOptions } from "../scripts/bench-options.ts";
 import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
 import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
 import { standaloneServices } from "../src/proxy/filters/filter-services.ts";
@@ -32,6 +33,7 @@ import {
 } from "../src/wire/envoy/index.ts";
 import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
+import { median } from "./median-interval.ts";
 
 const maxCostPercent = 5;
 /** Code that is hot is compiled by then, however slow the machine is. */
@@ -368,12 +370,6 @@ const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 const microsOf = ({ requests, cpuMicros: micros }: Measured): number => micros / Math.max(1, requests);
 
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((left, right) => left - right);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
-}
-
 async function main(options: Options): Promise<void> {
   const { connections, bodyBytes, seconds, rounds, processes } = options;
   const { ports } = await start("upstream", [bodyBytes]);
@@ -446,34 +442,23 @@ async function main(options: Options): Promise<void> {
   process.exitCode = ok ? 0 : 1;
 }
 
-function optionsOf(args: readonly string[]): Options {
-  const number = (name: string, fallback: number): number => {
-    const at = args.indexOf(name);
-    return at < 0 ? fallback : Number(args[at + 1]);
-  };
-  return {
-    seconds: number("--seconds", 0.1),
-    rounds: number("--rounds", 150),
-    processes: number("--processes", 4),
-    connections: number("--connections", 32),
-    bodyBytes: number("--body", 1024),
-    parts: args.includes("--parts"),
-    json: args.includes("--json"),
-  };
-}
-
 const [role, ...args] = process.argv.slice(2);
 // Whoever asked has ended.
 process.on("disconnect", () => process.exit());
-if (role === "--help")
-  process.stdout.write(
-    "node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--processes 4] [--connections 32] [--body 1024] [--parts] [--json]\n",
-  );
-else if (role === "upstream") await runUpstream(Number(args[0]));
+if (role === "upstream") await runUpstream(Number(args[0]));
 else if (role === "proxy") await runProxy(new Set((args[0] ?? "").split(",")), Number(args[1]), Number(args[2]));
 else {
   try {
-    await main(optionsOf(process.argv.slice(2)));
+    const { body: bodyBytes, ...options } = benchOptions("npm run bench:telemetry --", {
+      seconds: 0.1,
+      rounds: 150,
+      processes: 4,
+      connections: 32,
+      body: 1024,
+      parts: false,
+      json: false,
+    });
+    await main({ ...options, bodyBytes });
   } finally {
     for (const child of children) child.disconnect();
   }

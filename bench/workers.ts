@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { create, fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
+import { benchOptions } from "../scripts/bench-options.ts";
 import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
 import { connectTcp, listenTcp } from "../src/net/index.ts";
 import { DataPath } from "../src/proxy/data-path.ts";
@@ -24,6 +25,7 @@ import {
   RouteConfigurationSchema,
 } from "../src/wire/envoy/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
+import { median } from "./median-interval.ts";
 
 const answer = Buffer.from(
   `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 1024\r\n\r\n${"x".repeat(1024)}`,
@@ -166,10 +168,6 @@ async function measure(child: ChildProcess, port: number, workers: number, optio
   };
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
-}
-
 const children: ChildProcess[] = [];
 
 async function startRole(...args: readonly string[]): Promise<{ readonly child: ChildProcess; readonly port: number }> {
@@ -221,23 +219,18 @@ async function main(options: Options, json: boolean): Promise<void> {
 }
 
 const args = process.argv.slice(2);
-const number = (name: string, fallback: number): number => {
-  const at = args.indexOf(name);
-  return at < 0 ? fallback : Number(args[at + 1]);
-};
 if (args[0] === "upstream") await runUpstream();
 else if (args[0] === "proxy") await runProxy(Number(args[1]), Number(args[2]), Number(args[3]));
 else
   try {
-    await main(
-      {
-        workers: number("--workers", 2),
-        seconds: number("--seconds", 3),
-        rounds: number("--rounds", 5),
-        connections: number("--connections", 256),
-      },
-      args.includes("--json"),
-    );
+    const { json, ...options } = benchOptions("npm run bench:workers --", {
+      workers: 2,
+      seconds: 3,
+      rounds: 5,
+      connections: 256,
+      json: false,
+    });
+    await main(options, json);
   } finally {
     for (const child of children) child.kill("SIGKILL");
   }

@@ -1,0 +1,47 @@
+// The options of the benches, each named with its default.
+import { scriptArguments } from "./script-arguments.ts";
+
+type Default = number | boolean | string;
+type Options<Defaults extends Readonly<Record<string, Default>>> = {
+  readonly [Name in keyof Defaults]: Defaults[Name] extends number
+    ? number
+    : Defaults[Name] extends boolean
+      ? boolean
+      : string;
+};
+
+/** A number is one above 0. `--help` prints the usage; a wrong option is named beside it, and ends the process with 2. */
+export function benchOptions<const Defaults extends Readonly<Record<string, Default>>>(
+  command: string,
+  defaults: Defaults,
+  args: readonly string[] = process.argv.slice(2),
+): Options<Defaults> {
+  const entries = Object.entries(defaults);
+  const { values } = scriptArguments(
+    { command, help: Object.fromEntries(entries.map(([name, value]) => [name, describe(value)])) },
+    Object.fromEntries(
+      entries.map(([name, value]) => [
+        name,
+        typeof value === "boolean" ? ({ type: "boolean" } as const) : ({ type: "string" } as const),
+      ]),
+    ),
+    args,
+  );
+  const chosen = entries.map(([name, preset]) => {
+    const given = values[name];
+    if (given === undefined || typeof given === "boolean") return [name, given ?? preset];
+    return [name, typeof preset === "number" ? numberOf(name, given) : given];
+  });
+  return Object.fromEntries(chosen) as Options<Defaults>;
+}
+
+function describe(value: Default): string {
+  return typeof value === "boolean" || value === "" ? "" : `(default: ${value})`;
+}
+
+function numberOf(name: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value) && value > 0) return value;
+  process.stderr.write(`--${name}: "${text}" is not a number above 0\n`);
+  process.exit(2);
+}
