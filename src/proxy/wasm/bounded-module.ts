@@ -1,0 +1,73 @@
+import { userError } from "../../base/index.ts";
+
+const magic = Buffer.from([0x00, 0x61, 0x73, 0x6d]);
+const headerBytes = 8;
+const memorySection = 5;
+const pageBytes = 65_536;
+
+/**
+ * The module with its memory bounded: it may grow to `maxBytes` and no further, whatever it declares. WebAssembly
+ * memory lies outside of the heap that a thread's limits bound.
+ */
+export function boundedModule(code: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
+  const bytes = Buffer.from(code);
+  if (bytes.length < headerBytes || !bytes.subarray(0, magic.length).equals(magic))
+    throw userError("bad-module", "the file is no WebAssembly module: it does not begin with \\0asm");
+  const parts: Buffer[] = [bytes.subarray(0, headerBytes)];
+  for (let at = headerBytes; at < bytes.length;) {
+    const id = bytes[at];
+    const size = readNumber(bytes, at + 1);
+    const end = size.next + size.value;
+    if (end > bytes.length) throw userError("bad-module", "the WebAssembly module is cut off");
+    if (id === memorySection)
+      parts.push(boundedSection(bytes.subarray(size.next, end), Math.floor(maxBytes / pageBytes)));
+    else parts.push(bytes.subarray(at, end));
+    at = end;
+  }
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+function boundedSection(content: Buffer, maxPages: number): Buffer {
+  const count = readNumber(content, 0);
+  if (count.value !== 1)
+    throw userError("bad-module", `the WebAssembly module has ${count.value} memories; one is expected`);
+  const flags = content[count.next] ?? 0;
+  if (flags > 1)
+    throw userError("bad-module", "the WebAssembly module's memory is shared or of 64 bits, which is not supported");
+  const minimum = readNumber(content, count.next + 1);
+  const declared = flags === 1 ? readNumber(content, minimum.next).value : maxPages;
+  if (minimum.value > maxPages)
+    throw userError(
+      "bad-module",
+      `the WebAssembly module begins with ${minimum.value * pageBytes} bytes of memory; at most ${maxPages * pageBytes} are allowed`,
+    );
+  const body = Buffer.concat([
+    Buffer.from([1, 1]),
+    writeNumber(minimum.value),
+    writeNumber(Math.min(declared, maxPages)),
+  ]);
+  return Buffer.concat([Buffer.from([memorySection]), writeNumber(body.length), body]);
+}
+
+/** Unsigned LEB128. */
+function readNumber(bytes: Buffer, from: number): { readonly value: number; readonly next: number } {
+  let value = 0;
+  for (let index = 0; index < 5; index += 1) {
+    const byte = bytes[from + index];
+    if (byte === undefined) break;
+    value += (byte & 0x7f) * 2 ** (7 * index);
+    if (byte < 0x80) return { value, next: from + index + 1 };
+  }
+  throw userError("bad-module", "the WebAssembly module is cut off");
+}
+
+function writeNumber(value: number): Buffer {
+  const bytes: number[] = [];
+  let rest = value;
+  do {
+    const low = rest % 128;
+    rest = Math.floor(rest / 128);
+    bytes.push(rest > 0 ? low + 128 : low);
+  } while (rest > 0);
+  return Buffer.from(bytes);
+}

@@ -1,0 +1,29 @@
+/** Code that is ready to run. It may be given to other threads. */
+export interface CompiledModule {
+  readonly [Symbol.toStringTag]?: string;
+}
+
+export interface ModuleMemory {
+  readonly buffer: ArrayBuffer;
+}
+
+interface ModuleImport {
+  readonly module: string;
+  readonly name: string;
+  readonly kind: string;
+}
+
+export type ModuleExports = Readonly<Record<string, unknown>>;
+
+/** What is used of the runtime's WebAssembly, for which it has no types. */
+interface Engine {
+  compile(code: Uint8Array): Promise<CompiledModule>;
+  readonly Module: {
+    exports(module: CompiledModule): readonly { readonly name: string }[];
+    imports(module: CompiledModule): readonly ModuleImport[];
+  };
+  readonly Instance: new (module: CompiledModule, imports: object) => { readonly exports: ModuleExports };
+  readonly Memory: new (limits: { readonly initial: number }) => ModuleMemory;
+}
+
+export const engine = Reflect.get(globalThis, "WebAssembly") as Engine;

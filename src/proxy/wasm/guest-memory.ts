@@ -1,0 +1,67 @@
+import type { ModuleMemory } from "./engine.ts";
+
+/** An access outside of the module's memory. */
+export class MemoryFault extends Error {
+  override readonly name = "MemoryFault";
+}
+
+/** A module's memory, and its own allocator for what the host gives it. */
+export class GuestMemory {
+  readonly #memory: ModuleMemory;
+  readonly #allocate: (size: number) => number;
+
+  constructor(memory: ModuleMemory, allocate: (size: number) => number) {
+    this.#memory = memory;
+    this.#allocate = allocate;
+  }
+
+  /** A copy: the module may change or move its memory. */
+  bytes(at: number, size: number): Buffer {
+    return Buffer.from(this.#range(at, size));
+  }
+
+  text(at: number, size: number): string {
+    return this.#range(at, size).toString("utf8");
+  }
+
+  /** A character for each byte. */
+  byteText(at: number, size: number): string {
+    return this.#range(at, size).toString("latin1");
+  }
+
+  write(at: number, bytes: Uint8Array): void {
+    this.#range(at, bytes.length).set(bytes);
+  }
+
+  writeWord(at: number, value: number): void {
+    this.#range(at, 4).writeUInt32LE(value >>> 0);
+  }
+
+  writeLong(at: number, value: bigint): void {
+    this.#range(at, 8).writeBigUInt64LE(BigInt.asUintN(64, value));
+  }
+
+  readWord(at: number): number {
+    return this.#range(at, 4).readUInt32LE();
+  }
+
+  /** Gives bytes to the module: writes where they are and how many. */
+  give(bytes: Uint8Array, pointerAt: number, sizeAt: number): void {
+    let pointer = 0;
+    if (bytes.length > 0) {
+      pointer = this.#allocate(bytes.length) >>> 0;
+      if (pointer === 0) throw new MemoryFault("the module has no memory left");
+      this.write(pointer, bytes);
+    }
+    this.writeWord(pointerAt, pointer);
+    this.writeWord(sizeAt, bytes.length);
+  }
+
+  #range(at: number, size: number): Buffer {
+    const start = at >>> 0;
+    const length = size >>> 0;
+    const { buffer } = this.#memory;
+    if (start + length > buffer.byteLength) throw new MemoryFault("outside of the module's memory");
+    return Buffer.from(buffer, start, length);
+  }
+}

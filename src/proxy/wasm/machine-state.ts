@@ -1,0 +1,79 @@
+import type {
+  CallAnswer,
+  Effect,
+  HostRequest,
+  MachineOptions,
+  PluginOptions,
+  SharedAnswer,
+  SharedRequest,
+} from "./messages.ts";
+import type { BodyBuffer, StreamContext } from "./stream-context.ts";
+
+/** What a machine needs of the thread that runs it. */
+export interface MachineHost {
+  tell(request: HostRequest): void;
+  /** Waits for the answer. */
+  ask(request: SharedRequest): SharedAnswer;
+  nowNs(): bigint;
+  steadyNs(): bigint;
+  fillRandom(bytes: Uint8Array): void;
+  /** The level from which on logs are kept. */
+  logLevel(): number;
+}
+
+export interface RootContext {
+  readonly id: number;
+  readonly plugin: PluginOptions;
+  ended: boolean;
+}
+
+/** What host functions read and write of the call under way. */
+export class MachineState {
+  readonly host: MachineHost;
+  readonly options: MachineOptions;
+  readonly roots = new Map<number, RootContext>();
+  readonly streams = new Map<number, StreamContext>();
+  /** The context that the module was called for. */
+  current = 0;
+  /** The one that it chose instead; 0 for none. */
+  effective = 0;
+  effects: Effect[] = [];
+  /** The answer to a call to a cluster, while the module is told of it. */
+  callAnswer: CallAnswer | undefined;
+  /** The buffers that calls about configuration may read. */
+  configuration: Uint8Array | undefined;
+  openCalls = 0;
+  #nextToken = 1;
+
+  constructor(host: MachineHost, options: MachineOptions) {
+    this.host = host;
+    this.options = options;
+  }
+
+  /** The context that host functions act on. */
+  get context(): number {
+    return this.effective === 0 || !this.knows(this.effective) ? this.current : this.effective;
+  }
+
+  get stream(): StreamContext | undefined {
+    return this.streams.get(this.context);
+  }
+
+  get root(): RootContext | undefined {
+    const { context } = this;
+    return this.roots.get(this.streams.get(context)?.root ?? context);
+  }
+
+  knows(context: number): boolean {
+    return this.streams.has(context) || this.roots.has(context);
+  }
+
+  nextToken(): number {
+    return (this.#nextToken = (this.#nextToken % 0xffff_fffe) + 1);
+  }
+
+  /** The bytes of a buffer that only can be read. */
+  readOnly(bytes: Uint8Array | undefined): Pick<BodyBuffer, "bytes"> | undefined {
+    return bytes === undefined ? undefined : { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
+  }
+}

@@ -1,0 +1,125 @@
+import type { Pairs } from "./pairs.ts";
+
+/** An attribute of a stream: integers are numbers or big integers, times and durations are nanoseconds. */
+export type Attribute = string | number | bigint | boolean | Uint8Array | AttributeMap;
+export interface AttributeMap {
+  readonly [name: string]: Attribute;
+}
+
+/** A plugin of a module: it has a context of its own. */
+export interface PluginOptions {
+  readonly name: string;
+  readonly rootId: string;
+  readonly configuration: Uint8Array;
+}
+
+export interface MachineOptions {
+  readonly vmId: string;
+  readonly configuration: Uint8Array;
+  readonly environment: readonly (readonly [name: string, value: string])[];
+  /** The node, for properties. */
+  readonly node: AttributeMap;
+}
+
+export type Side = "request" | "response";
+
+/** What comes of a stream. */
+export type StreamEvent =
+  | { readonly kind: "headers"; readonly side: Side; readonly fields: Pairs; readonly end: boolean }
+  | { readonly kind: "body"; readonly side: Side; readonly bytes: Uint8Array; readonly end: boolean }
+  | { readonly kind: "trailers"; readonly side: Side; readonly fields: Pairs }
+  /** The stream is over. */
+  | { readonly kind: "done" };
+
+/** An answer of the module in place of the upstream's. */
+export interface ModuleReply {
+  readonly status: number;
+  readonly details: string;
+  readonly body: Uint8Array;
+  readonly fields: Pairs;
+  /** Undefined where the module gives none. */
+  readonly grpcStatus: number | undefined;
+}
+
+/** What a call into a module does to streams. */
+export type Effect =
+  | { readonly kind: "fields"; readonly stream: number; readonly map: number; readonly fields: Pairs }
+  /** The side goes on; with what was held of its body. */
+  | { readonly kind: "continue"; readonly stream: number; readonly side: Side; readonly body: Uint8Array | undefined }
+  | { readonly kind: "reply"; readonly stream: number; readonly reply: ModuleReply }
+  | { readonly kind: "close"; readonly stream: number }
+  | { readonly kind: "clear-route"; readonly stream: number }
+  | { readonly kind: "property"; readonly stream: number; readonly path: string; readonly value: Uint8Array };
+
+/** What a module asks of its host beyond streams. */
+export type HostRequest =
+  | { readonly kind: "log"; readonly level: number; readonly plugin: string; readonly text: string }
+  | { readonly kind: "tick"; readonly root: number; readonly periodMs: number }
+  | { readonly kind: "call"; readonly root: number; readonly token: number; readonly call: ModuleCall }
+  | {
+      readonly kind: "metric";
+      readonly id: number;
+      readonly operation: "add" | "set" | "record";
+      readonly value: bigint;
+    };
+
+/** A request of a module to a cluster. */
+export interface ModuleCall {
+  readonly cluster: string;
+  readonly fields: Pairs;
+  readonly body: Uint8Array;
+  readonly timeoutMs: number;
+}
+
+export interface CallAnswer {
+  readonly fields: Pairs;
+  readonly body: Uint8Array;
+  readonly trailers: Pairs;
+}
+
+/** What a module asks and must know before it goes on: it is shared with other modules. */
+export type SharedRequest =
+  | { readonly kind: "get"; readonly key: string }
+  | { readonly kind: "set"; readonly key: string; readonly value: Uint8Array; readonly cas: number }
+  | { readonly kind: "register-queue"; readonly name: string; readonly root: number }
+  | { readonly kind: "resolve-queue"; readonly vmId: string; readonly name: string }
+  | { readonly kind: "enqueue"; readonly queue: number; readonly value: Uint8Array }
+  | { readonly kind: "dequeue"; readonly queue: number }
+  | { readonly kind: "define-metric"; readonly type: number; readonly name: string }
+  | { readonly kind: "get-metric"; readonly id: number }
+  | { readonly kind: "has-cluster"; readonly name: string };
+
+export interface SharedAnswer {
+  readonly status: number;
+  readonly bytes?: Uint8Array;
+  /** A compare-and-swap value, or the number of a queue or metric. */
+  readonly number?: number;
+  readonly long?: bigint;
+}
+
+/** A call into a module's thread. */
+export type MachineCall =
+  | { readonly kind: "configure"; readonly plugin: PluginOptions }
+  /** A stream begins, with its first event. */
+  | { readonly kind: "open"; readonly root: number; readonly attributes: AttributeMap; readonly event: StreamEvent }
+  | {
+      readonly kind: "event";
+      readonly stream: number;
+      readonly event: StreamEvent;
+      readonly attributes: AttributeMap | undefined;
+    }
+  | { readonly kind: "tick"; readonly root: number }
+  | { readonly kind: "queue"; readonly root: number; readonly queue: number }
+  | { readonly kind: "answer"; readonly root: number; readonly token: number; readonly answer: CallAnswer | undefined }
+  /** A plugin's context ends. */
+  | { readonly kind: "end"; readonly root: number };
+
+export interface MachineAnswer {
+  /** Of `configure` and `open`: the context's number, or 0 when the module refused. */
+  readonly context: number;
+  /** The module's action. */
+  readonly action: number;
+  /** What goes on of a body, where the action lets it. */
+  readonly body: Uint8Array | undefined;
+  readonly effects: readonly Effect[];
+}

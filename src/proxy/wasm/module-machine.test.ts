@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { eventually } from "../testing/harness.ts";
+import { maps } from "./abi.ts";
+import { RunningModule } from "./testing/run-module.ts";
+
+const code = await readFile(join(import.meta.dirname, "../../../test/wasm/test-module.wasm"));
+const head = [
+  [":method", "GET"],
+  ["content-length", "4"],
+] as const;
+const asking = (what: string): typeof head => [...head, ["x-do", what]] as unknown as typeof head;
+
+test("a module changes headers, reads properties, and is told of streams in their order", async () => {
+  using running = await RunningModule.start(code);
+  const opened = await running.open(head, false);
+  assert.equal(opened.action, 0);
+  assert.deepEqual(running.fields(maps.requestHeaders), [
+    [":method", "GET"],
+    ["x-path", "/there"],
+  ]);
+  const first = await running.machine.event(opened.context, {
+    kind: "body",
+    side: "request",
+    bytes: Buffer.from("wi"),
+    end: false,
+  });
+  assert.deepEqual([first.action, first.body], [1, undefined], "held");
+  const last = await running.machine.event(opened.context, {
+    kind: "body",
+    side: "request",
+    bytes: Buffer.from("th"),
+    end: true,
+  });
+  assert.equal(Buffer.from(last.body ?? []).toString(), ">with");
+  await running.machine.event(opened.context, { kind: "headers", side: "response", fields: [], end: false });
+  assert.ok(running.fields(maps.responseHeaders).some(([name, value]) => name === "x-wasm" && value === "response"));
+  const answered = await running.machine.event(opened.context, {
+    kind: "body",
+    side: "response",
+    bytes: Buffer.from("hello"),
+    end: true,
+  });
+  assert.equal(Buffer.from(answered.body ?? []).toString(), "hello!");
+  assert.deepEqual(running.logs, ["starts"]);
+});
+
+test("a module answers itself, and goes on when a cluster has answered", async () => {
+  using running = await RunningModule.start(code, {
+    callCluster: ({ cluster, method, path, authority }) =>
+      Promise.resolve({
+        status: 200,
+        headers: [],
+        body: Buffer.from(`${cluster} ${method} ${path} ${authority}`),
+      }),
+  });
+  assert.equal((await running.open(asking("deny"))).action, 1);
+  const reply = running.effects.find((effect) => effect.kind === "reply")?.reply;
+  assert.deepEqual(
+    [reply?.status, Buffer.from(reply?.body ?? []).toString(), reply?.grpcStatus],
+    [403, "denied", undefined],
+  );
+  assert.equal((await running.open(asking("call"))).action, 1);
+  await eventually(() => running.effects.some((effect) => effect.kind === "continue" && effect.side === "request"));
+  assert.ok(running.fields(maps.requestHeaders).some(([, value]) => value === "callee GET /asked callee"));
+});
+
+test("a timer's calls, shared data and metrics reach those who ask for them", async () => {
+  using running = await RunningModule.start(code);
+  await running.open(head);
+  await running.open(head);
+  assert.deepEqual(
+    [...running.store.metrics()].map(({ name, value }) => [name, value]),
+    [["test_requests", 2n]],
+  );
+  await eventually(() => Number(Buffer.from(running.store.get("test", "ticks").bytes ?? []).toString()) > 1);
+});
+
+test("a module that refuses its configuration has no context", async () => {
+  using running = await RunningModule.start(code, { configuration: "refuse" });
+  assert.equal(running.root, 0);
+});
+
+test("an endless loop is ended by the deadline and a trap at once: later calls are rejected, and others go on", async () => {
+  using other = await RunningModule.start(code);
+  for (const [what, kind] of [
+    ["loop", "deadline"],
+    ["trap", "trap"],
+  ] as const) {
+    using running = await RunningModule.start(code);
+    await assert.rejects(running.open(asking(what)));
+    assert.equal(running.failures[0], kind);
+    assert.ok(running.machine.failed);
+    await assert.rejects(running.open(head), /the module has failed/);
+  }
+  assert.equal((await other.open(head)).action, 0);
+});
+
+test("a module that wants more memory than the bound gets none, and ends", async () => {
+  using running = await RunningModule.start(code);
+  await assert.rejects(running.open(asking("memory")));
+  assert.ok(running.machine.failed);
+});
+
+test("code without the ABI's mark, or with an import that there is not, is refused by name", async () => {
+  const renamed = (from: string, to: string): Buffer =>
+    Buffer.from(code.toString("latin1").replace(from, to), "latin1");
+  for (const [bytes, reason] of [
+    [renamed("proxy_abi_version_0_2_1", "proxy_abi_version_9_9_9"), /exports no proxy_abi_version/],
+    [renamed("proxy_get_property", "proxy_get_propertx"), /imports env\.proxy_get_propertx, which is not supported/],
+  ] as const)
+    await assert.rejects(RunningModule.start(bytes), reason);
+});

@@ -1,0 +1,164 @@
+import { MessageChannel, Worker, type MessagePort } from "node:worker_threads";
+import { messageOf, transientError, type Clock } from "../../base/index.ts";
+import type { CompiledModule } from "./engine.ts";
+import { callDeadlineMs, maxWaitingCalls, startDeadlineMs } from "./limits.ts";
+import type {
+  Effect,
+  HostRequest,
+  MachineAnswer,
+  MachineCall,
+  MachineOptions,
+  SharedAnswer,
+  SharedRequest,
+} from "./messages.ts";
+import type { FromThread, ThreadStart } from "./thread-messages.ts";
+
+export interface ModuleThreadOptions {
+  readonly module: CompiledModule;
+  readonly machine: MachineOptions;
+  readonly logLevel: number;
+  readonly clock: Clock;
+  /** Answers at once. */
+  readonly ask: (request: SharedRequest) => SharedAnswer;
+  readonly tell: (request: HostRequest) => void;
+  /** What calls did to streams. */
+  readonly effects: (effects: readonly Effect[]) => void;
+  /** The module trapped, took too long, or ended itself: the thread is over. */
+  readonly failed: (failure: ModuleFailure) => void;
+  readonly deadlineMs?: number;
+}
+
+export interface ModuleFailure {
+  readonly kind: "trap" | "deadline";
+  readonly message: string;
+}
+
+interface Waiting {
+  readonly kind: MachineCall["kind"];
+  readonly taken: ((answer: MachineAnswer) => void) | undefined;
+  readonly resolve: (answer: MachineAnswer) => void;
+  readonly reject: (error: Error) => void;
+}
+
+const threadFile = import.meta.url.endsWith(".ts") ? "./module.worker.ts" : "./module.worker.js";
+/** A thread of a module needs little beside the module's own memory. */
+const heapMiB = 64;
+
+/** A module in a thread of its own. Calls are answered in their order; one that takes too long ends the thread. */
+export class ModuleThread {
+  readonly #options: ModuleThreadOptions;
+  readonly #worker: Worker;
+  readonly #asks: MessagePort;
+  readonly #waiting: Waiting[] = [];
+  #headSinceMs = 0;
+  #timer: Disposable | undefined;
+  #over = false;
+
+  constructor(options: ModuleThreadOptions) {
+    this.#options = options;
+    const { port1, port2 } = new MessageChannel();
+    const answered = new Int32Array(new SharedArrayBuffer(4));
+    const start: ThreadStart = {
+      module: options.module,
+      options: options.machine,
+      logLevel: options.logLevel,
+      asks: port2,
+      answered,
+    };
+    this.#asks = port1;
+    port1.on("message", (request: SharedRequest) => {
+      port1.postMessage(this.#options.ask(request));
+      Atomics.store(answered, 0, 1);
+      Atomics.notify(answered, 0);
+    });
+    this.#worker = new Worker(new URL(threadFile, import.meta.url), {
+      workerData: start,
+      transferList: [port2],
+      execArgv: ["--disable-warning=ExperimentalWarning"],
+      resourceLimits: { maxOldGenerationSizeMb: heapMiB },
+      env: {},
+    });
+    this.#worker.unref();
+    port1.unref();
+    this.#worker.on("message", (message: FromThread) => this.#take(message));
+    this.#worker.on("error", (error) => this.#fail({ kind: "trap", message: messageOf(error) }));
+    this.#worker.on("exit", () => this.#fail({ kind: "trap", message: "the module's thread ended" }));
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Rejects when the thread is over, or too many calls wait. `taken` is told of the answer before its effects are. */
+  call(call: MachineCall, taken?: (answer: MachineAnswer) => void): Promise<MachineAnswer> {
+    if (this.#over) return Promise.reject(transientError("module-failed", "the module has failed"));
+    if (this.#waiting.length >= maxWaitingCalls)
+      return Promise.reject(transientError("module-busy", `more than ${maxWaitingCalls} calls wait for the module`));
+    const { promise, resolve, reject } = Promise.withResolvers<MachineAnswer>();
+    this.#waiting.push({ kind: call.kind, taken, resolve, reject });
+    if (this.#waiting.length === 1) this.#watch();
+    this.#worker.postMessage(call);
+    return promise;
+  }
+
+  end(): void {
+    this.#close(transientError("module-ended", "the module is no longer used"));
+  }
+
+  #take(message: FromThread): void {
+    if (this.#over) return;
+    if (message.kind === "tell") this.#options.tell(message.request);
+    else if (message.kind === "failed") this.#fail({ kind: "trap", message: message.message });
+    else {
+      const first = this.#waiting.shift();
+      this.#headSinceMs = this.#options.clock.steadyMs();
+      if (this.#waiting.length === 0) this.#unwatch();
+      first?.taken?.(message.answer);
+      this.#options.effects(message.answer.effects);
+      first?.resolve(message.answer);
+    }
+  }
+
+  #watch(): void {
+    this.#headSinceMs = this.#options.clock.steadyMs();
+    this.#worker.ref();
+    this.#timer ??= this.#options.clock.after(this.#limitMs(), () => this.#check());
+  }
+
+  #unwatch(): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+    this.#worker.unref();
+  }
+
+  #limitMs(): number {
+    if (this.#waiting[0]?.kind === "configure") return startDeadlineMs;
+    return this.#options.deadlineMs ?? callDeadlineMs;
+  }
+
+  #check(): void {
+    this.#timer = undefined;
+    // This thread may have been late itself: what the module answered meanwhile is read first.
+    setImmediate(() => {
+      if (this.#over || this.#waiting.length === 0 || this.#timer !== undefined) return;
+      const leftMs = this.#headSinceMs + this.#limitMs() - this.#options.clock.steadyMs();
+      if (leftMs > 0) this.#timer = this.#options.clock.after(leftMs, () => this.#check());
+      else this.#fail({ kind: "deadline", message: `a call into the module took longer than ${this.#limitMs()} ms` });
+    });
+  }
+
+  #fail(failure: ModuleFailure): void {
+    if (this.#over) return;
+    this.#close(transientError("module-failed", failure.message));
+    this.#options.failed(failure);
+  }
+
+  #close(error: Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#timer?.[Symbol.dispose]();
+    this.#asks.close();
+    void this.#worker.terminate();
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
+  }
+}

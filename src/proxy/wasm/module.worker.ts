@@ -1,0 +1,46 @@
+import { randomFillSync } from "node:crypto";
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { invariant, messageOf } from "../../base/index.ts";
+import type { MachineHost } from "./machine-state.ts";
+import type { SharedAnswer } from "./messages.ts";
+import type { FromThread, ThreadStart, ToThread } from "./thread-messages.ts";
+import { VirtualMachine } from "./virtual-machine.ts";
+
+invariant(parentPort !== null, "a module runs in a thread of its own");
+const port = parentPort;
+const { module, options, logLevel, asks, answered } = workerData as ThreadStart;
+const nsInMs = 1_000_000n;
+
+const post = (message: FromThread): void => port.postMessage(message);
+
+const host: MachineHost = {
+  tell: (request) => post({ kind: "tell", request }),
+  ask: (request) => {
+    asks.postMessage(request);
+    Atomics.wait(answered, 0, 0);
+    Atomics.store(answered, 0, 0);
+    return (receiveMessageOnPort(asks) as { message: SharedAnswer }).message;
+  },
+  nowNs: () => BigInt(Date.now()) * nsInMs,
+  steadyNs: () => process.hrtime.bigint(),
+  fillRandom: (bytes) => void randomFillSync(bytes),
+  logLevel: () => logLevel,
+};
+
+/** A module that failed is not called again: its memory may be in any state. */
+let machine: VirtualMachine | undefined;
+try {
+  machine = new VirtualMachine(module, options, host);
+} catch (error) {
+  post({ kind: "failed", message: messageOf(error) });
+}
+
+port.on("message", (call: ToThread) => {
+  if (machine === undefined) return;
+  try {
+    post({ kind: "answer", answer: machine.run(call) });
+  } catch (error) {
+    machine = undefined;
+    post({ kind: "failed", message: messageOf(error) });
+  }
+});

@@ -1,0 +1,51 @@
+import { maxPairs } from "./limits.ts";
+
+/** Header fields: names in lower case, and values, one character for each byte. */
+export type Pairs = readonly (readonly [name: string, value: string])[];
+
+const noBytes = Buffer.alloc(0);
+
+/** The ABI's form of a map. */
+export function serializePairs(pairs: Pairs): Buffer {
+  if (pairs.length === 0) return noBytes;
+  const bytes = Buffer.alloc(serializedSize(pairs));
+  bytes.writeUInt32LE(pairs.length, 0);
+  let at = 4;
+  for (const [name, value] of pairs) {
+    bytes.writeUInt32LE(name.length, at);
+    bytes.writeUInt32LE(value.length, at + 4);
+    at += 8;
+  }
+  for (const [name, value] of pairs) {
+    at += bytes.write(name, at, "latin1") + 1;
+    at += bytes.write(value, at, "latin1") + 1;
+  }
+  return bytes;
+}
+
+export function serializedSize(pairs: Pairs): number {
+  return pairs.reduce((sum, [name, value]) => sum + 8 + name.length + 1 + value.length + 1, 4);
+}
+
+/** Undefined for bytes that are no map. */
+export function parsePairs(bytes: Buffer): (readonly [name: string, value: string])[] | undefined {
+  if (bytes.length < 4) return [];
+  const count = bytes.readUInt32LE(0);
+  if (count > maxPairs || 4 + count * 8 > bytes.length) return undefined;
+  const pairs: (readonly [string, string])[] = [];
+  let at = 4 + count * 8;
+  const text = (length: number): string | undefined => {
+    const end = at + length;
+    if (end >= bytes.length || bytes[end] !== 0) return undefined;
+    const found = bytes.toString("latin1", at, end);
+    at = end + 1;
+    return found;
+  };
+  for (let index = 0; index < count; index += 1) {
+    const name = text(bytes.readUInt32LE(4 + index * 8));
+    const value = name === undefined ? undefined : text(bytes.readUInt32LE(8 + index * 8));
+    if (name === undefined || value === undefined) return undefined;
+    pairs.push([name.toLowerCase(), value]);
+  }
+  return pairs;
+}

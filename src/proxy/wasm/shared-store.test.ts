@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { status } from "./abi.ts";
+import { maxQueuedItems } from "./limits.ts";
+import { SharedStore } from "./shared-store.ts";
+
+const bytes = (text: string): Uint8Array => Buffer.from(text);
+
+test("shared data is written once for each value that was read, and not seen by other virtual machines", () => {
+  const store = new SharedStore();
+  assert.equal(store.get("a", "key").status, status.notFound);
+  assert.equal(store.set("a", "key", bytes("1"), 0).status, status.ok);
+  const { number: cas = 0 } = store.get("a", "key");
+  assert.equal(store.set("a", "key", bytes("2"), cas).status, status.ok);
+  assert.equal(store.set("a", "key", bytes("3"), cas).status, status.casMismatch);
+  assert.equal(Buffer.from(store.get("a", "key").bytes ?? []).toString(), "2");
+  assert.equal(store.get("b", "key").status, status.notFound);
+});
+
+test("a queue is found by machine and name, gives its items in their order, and has a bound", () => {
+  const store = new SharedStore();
+  let ready = 0;
+  const { number: queue = 0 } = store.registerQueue("a", "jobs", () => (ready += 1));
+  assert.equal(store.resolveQueue("a", "jobs").number, queue);
+  assert.equal(store.resolveQueue("b", "jobs").status, status.notFound);
+  store.enqueue(queue, bytes("1"));
+  store.enqueue(queue, bytes("2"));
+  assert.deepEqual(
+    [1, 2].map(() => Buffer.from(store.dequeue(queue).bytes ?? []).toString()),
+    ["1", "2"],
+  );
+  assert.equal(store.dequeue(queue).status, status.empty);
+  assert.equal(ready, 2);
+  for (let index = 0; index < maxQueuedItems; index += 1) store.enqueue(queue, bytes(""));
+  assert.equal(store.enqueue(queue, bytes("")).status, status.internalFailure);
+  assert.equal(store.enqueue(99, bytes("")).status, status.notFound);
+});
+
+test("a metric keeps its number by type and name; gauges go down, and not below zero", () => {
+  const store = new SharedStore();
+  const { number: counter = 0 } = store.defineMetric(0, "requests");
+  const { number: gauge = 0 } = store.defineMetric(1, "open");
+  assert.equal(store.defineMetric(0, "requests").number, counter);
+  store.changeMetric(counter, "add", 3n);
+  store.changeMetric(gauge, "set", 5n);
+  store.changeMetric(gauge, "add", -9n);
+  assert.deepEqual([store.getMetric(counter).long, store.getMetric(gauge).long], [3n, 0n]);
+  assert.equal(store.getMetric(4000).status, status.notFound);
+});

@@ -1,0 +1,136 @@
+import { metricTypes, status } from "./abi.ts";
+import { maxMetrics, maxQueuedItems, maxSharedBytes, maxSharedQueues } from "./limits.ts";
+import type { SharedAnswer } from "./messages.ts";
+
+interface Entry {
+  readonly value: Uint8Array;
+  readonly cas: number;
+}
+
+interface Queue {
+  readonly items: Uint8Array[];
+  /** Who is told of items: the plugin that registered it last. */
+  ready: (queue: number) => void;
+}
+
+/** A metric that a module defined. */
+export interface ModuleMetric {
+  readonly id: number;
+  readonly type: number;
+  readonly name: string;
+  value: bigint;
+  /** Of a histogram. */
+  count: bigint;
+}
+
+const notFound: SharedAnswer = { status: status.notFound };
+const full: SharedAnswer = { status: status.internalFailure };
+
+/** What modules of one proxy share: data and queues by the id of their virtual machine, metrics by name. */
+export class SharedStore {
+  readonly #data = new Map<string, Entry>();
+  readonly #queueIds = new Map<string, number>();
+  readonly #queues = new Map<number, Queue>();
+  readonly #metrics = new Map<string, ModuleMetric>();
+  readonly #metricsById = new Map<number, ModuleMetric>();
+  #bytes = 0;
+  #nextCas = 0;
+  #nextMetric = 0;
+
+  get(vmId: string, key: string): SharedAnswer {
+    const entry = this.#data.get(keyOf(vmId, key));
+    return entry === undefined ? notFound : { status: status.ok, bytes: entry.value, number: entry.cas };
+  }
+
+  /** A value of 0 for `cas` overwrites. */
+  set(vmId: string, key: string, value: Uint8Array, cas: number): SharedAnswer {
+    const place = keyOf(vmId, key);
+    const before = this.#data.get(place);
+    if (before !== undefined && cas !== 0 && cas !== before.cas) return { status: status.casMismatch };
+    const size = before === undefined ? place.length + value.length : value.length - before.value.length;
+    if (this.#bytes + size > maxSharedBytes) return full;
+    this.#bytes += size;
+    this.#nextCas = (this.#nextCas % 0xffff_fffe) + 1;
+    this.#data.set(place, { value, cas: this.#nextCas });
+    return { status: status.ok };
+  }
+
+  registerQueue(vmId: string, name: string, ready: (queue: number) => void): SharedAnswer {
+    const place = keyOf(vmId, name);
+    let id = this.#queueIds.get(place);
+    if (id === undefined) {
+      if (this.#queues.size >= maxSharedQueues) return full;
+      id = this.#queues.size + 1;
+      this.#queueIds.set(place, id);
+      this.#queues.set(id, { items: [], ready });
+    }
+    const queue = this.#queues.get(id);
+    if (queue !== undefined) queue.ready = ready;
+    return { status: status.ok, number: id };
+  }
+
+  resolveQueue(vmId: string, name: string): SharedAnswer {
+    const id = this.#queueIds.get(keyOf(vmId, name));
+    return id === undefined ? notFound : { status: status.ok, number: id };
+  }
+
+  enqueue(id: number, value: Uint8Array): SharedAnswer {
+    const queue = this.#queues.get(id);
+    if (queue === undefined) return notFound;
+    if (queue.items.length >= maxQueuedItems || this.#bytes + value.length > maxSharedBytes) return full;
+    this.#bytes += value.length;
+    queue.items.push(value);
+    queue.ready(id);
+    return { status: status.ok };
+  }
+
+  dequeue(id: number): SharedAnswer {
+    const queue = this.#queues.get(id);
+    if (queue === undefined) return notFound;
+    const item = queue.items.shift();
+    if (item === undefined) return { status: status.empty };
+    this.#bytes -= item.length;
+    return { status: status.ok, bytes: item };
+  }
+
+  defineMetric(type: number, name: string): SharedAnswer {
+    const place = `${type} ${name}`;
+    let metric = this.#metrics.get(place);
+    if (metric === undefined) {
+      if (this.#metrics.size >= maxMetrics) return full;
+      this.#nextMetric += 1;
+      metric = { id: this.#nextMetric * 4 + type, type, name, value: 0n, count: 0n };
+      this.#metrics.set(place, metric);
+      this.#metricsById.set(metric.id, metric);
+    }
+    return { status: status.ok, number: metric.id };
+  }
+
+  getMetric(id: number): SharedAnswer {
+    const metric = this.#metricsById.get(id);
+    if (metric === undefined) return notFound;
+    return metric.type === metricTypes.histogram
+      ? { status: status.badArgument }
+      : { status: status.ok, long: metric.value };
+  }
+
+  changeMetric(id: number, operation: "add" | "set" | "record", value: bigint): void {
+    const metric = this.#metricsById.get(id);
+    if (metric === undefined) return;
+    metric.value = operation === "set" ? value : metric.value + value;
+    if (metric.type === metricTypes.gauge && metric.value < 0n) metric.value = 0n;
+    metric.count += 1n;
+  }
+
+  metric(id: number): ModuleMetric | undefined {
+    return this.#metricsById.get(id);
+  }
+
+  metrics(): Iterable<ModuleMetric> {
+    return this.#metrics.values();
+  }
+}
+
+function keyOf(vmId: string, key: string): string {
+  return `${vmId.length} ${vmId}${key}`;
+}

@@ -1,0 +1,126 @@
+import { buffers, maps } from "./abi.ts";
+import type { AttributeMap, Side } from "./messages.ts";
+import type { Pairs } from "./pairs.ts";
+
+/** The fields of one map, and whether the module changed them. */
+export class FieldMap {
+  #pairs: (readonly [name: string, value: string])[];
+  changed = false;
+
+  constructor(pairs: Pairs) {
+    this.#pairs = [...pairs];
+  }
+
+  get pairs(): Pairs {
+    return this.#pairs;
+  }
+
+  get(name: string): string | undefined {
+    return this.#pairs.find(([other]) => other === name)?.[1];
+  }
+
+  setAll(pairs: Pairs): void {
+    this.#pairs = [...pairs];
+    this.changed = true;
+  }
+
+  add(name: string, value: string): void {
+    this.#pairs.push([name, value]);
+    this.changed = true;
+  }
+
+  remove(name: string): void {
+    this.#pairs = this.#pairs.filter(([other]) => other !== name);
+    this.changed = true;
+  }
+
+  /** Takes the place of the first field of the name; others of it go. */
+  replace(name: string, value: string): void {
+    const at = this.#pairs.findIndex(([other]) => other === name);
+    if (at < 0) this.#pairs.push([name, value]);
+    else
+      this.#pairs = this.#pairs.flatMap((pair, index) =>
+        index === at ? [[name, value]] : pair[0] === name ? [] : [pair],
+      );
+    this.changed = true;
+  }
+}
+
+/** What is held of a body while the module looks at it. */
+export class BodyBuffer {
+  bytes: Buffer = Buffer.alloc(0);
+  /** The module may read and write it: it is called with it, or the side is paused by it. */
+  open = false;
+
+  /** As the ABI says: replaces `length` bytes from `start`; a start behind the end appends. */
+  set(start: number, length: number, value: Buffer): void {
+    const from = Math.min(start, this.bytes.length);
+    const to = Math.min(from + length, this.bytes.length);
+    this.bytes = Buffer.concat([this.bytes.subarray(0, from), value, this.bytes.subarray(to)]);
+  }
+
+  take(): Buffer {
+    const { bytes } = this;
+    this.bytes = Buffer.alloc(0);
+    this.open = false;
+    return bytes;
+  }
+}
+
+/** One request and its response, as a module sees them. */
+export class StreamContext {
+  readonly id: number;
+  readonly root: number;
+  attributes: AttributeMap;
+  readonly #maps = new Map<number, FieldMap>();
+  readonly request = new BodyBuffer();
+  readonly response = new BodyBuffer();
+  /** Properties that modules set. */
+  readonly properties = new Map<string, Buffer>();
+  /** The module will say itself when it is done. */
+  waitsForDone = false;
+  ended = false;
+
+  constructor(id: number, root: number, attributes: AttributeMap) {
+    this.id = id;
+    this.root = root;
+    this.attributes = attributes;
+  }
+
+  setMap(map: number, fields: Pairs): FieldMap {
+    const made = new FieldMap(fields);
+    this.#maps.set(map, made);
+    return made;
+  }
+
+  map(map: number): FieldMap | undefined {
+    return this.#maps.get(map);
+  }
+
+  /** The maps that the module changed, once. */
+  *changedMaps(): Iterable<readonly [map: number, fields: FieldMap]> {
+    for (const [map, fields] of this.#maps) {
+      if (!fields.changed) continue;
+      fields.changed = false;
+      yield [map, fields];
+    }
+  }
+
+  body(side: Side): BodyBuffer {
+    return side === "request" ? this.request : this.response;
+  }
+
+  buffer(type: number): BodyBuffer | undefined {
+    const found =
+      type === buffers.requestBody ? this.request : type === buffers.responseBody ? this.response : undefined;
+    return found?.open === true ? found : undefined;
+  }
+}
+
+export function headersMap(side: Side): number {
+  return side === "request" ? maps.requestHeaders : maps.responseHeaders;
+}
+
+export function trailersMap(side: Side): number {
+  return side === "request" ? maps.requestTrailers : maps.responseTrailers;
+}

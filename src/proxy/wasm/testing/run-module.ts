@@ -1,0 +1,65 @@
+import { systemClock } from "../../../base/index.ts";
+import type { CallCluster } from "../../filters/call-cluster.ts";
+import { boundedModule, engine, maxMemoryBytes, ModuleMachine, SharedStore, type MachineServices } from "../index.ts";
+import type { Effect, MachineAnswer, StreamEvent } from "../messages.ts";
+import type { Pairs } from "../pairs.ts";
+
+/** A module with one plugin, in a thread, and what it did. */
+export class RunningModule implements Disposable {
+  readonly store = new SharedStore();
+  readonly logs: string[] = [];
+  readonly effects: Effect[] = [];
+  readonly failures: string[] = [];
+  readonly machine: ModuleMachine;
+  root = 0;
+
+  private constructor(machine: (services: MachineServices) => ModuleMachine, callCluster: CallCluster) {
+    this.machine = machine({
+      clock: systemClock,
+      store: this.store,
+      callCluster,
+      hasCluster: (name) => name === "callee",
+      log: (_level, _plugin, text) => void this.logs.push(text),
+      logLevel: () => 0,
+      record: () => undefined,
+      counted: (kind) => void this.failures.push(kind),
+      deadlineMs: 300,
+    });
+  }
+
+  static async start(
+    code: Uint8Array,
+    { configuration = "", callCluster = () => Promise.reject(new Error("no clusters")) }: RunOptions = {},
+  ): Promise<RunningModule> {
+    const compiled = await engine.compile(boundedModule(code, maxMemoryBytes));
+    const options = { vmId: "test", configuration: new Uint8Array(), environment: [], node: { id: "node" } };
+    const running = new RunningModule((services) => new ModuleMachine(compiled, options, services), callCluster);
+    const plugin = { name: "test", rootId: "add_header", configuration: Buffer.from(configuration) };
+    running.root = await running.machine.configure(plugin, (message) => void running.failures.push(message));
+    return running;
+  }
+
+  /** A stream that begins with this head of a request. */
+  async open(fields: Pairs, end = true): Promise<MachineAnswer> {
+    const event: StreamEvent = { kind: "headers", side: "request", fields, end };
+    return await this.machine.open(this.root, { request: { path: "/there" } }, event, {
+      effect: (effect) => void this.effects.push(effect),
+      moduleFailed: () => undefined,
+    });
+  }
+
+  /** The fields of a map as the module left them last. */
+  fields(map: number): Pairs {
+    const found = this.effects.findLast((effect) => effect.kind === "fields" && effect.map === map);
+    return found?.kind === "fields" ? found.fields : [];
+  }
+
+  [Symbol.dispose](): void {
+    this.machine.end();
+  }
+}
+
+interface RunOptions {
+  readonly configuration?: string;
+  readonly callCluster?: CallCluster;
+}
