@@ -20,6 +20,7 @@ const ours: Readonly<Record<string, string>> = {
 
 const core = [
   "address",
+  "backoff",
   "base",
   "config_source",
   "extension",
@@ -95,6 +96,7 @@ const linked: readonly string[] = [
   "envoy/extensions/filters/http/rbac/v3/rbac.proto",
   "envoy/extensions/filters/http/router/v3/router.proto",
   "envoy/extensions/filters/http/set_filter_state/v3/set_filter_state.proto",
+  "envoy/extensions/filters/http/wasm/v3/wasm.proto",
   "envoy/extensions/filters/listener/http_inspector/v3/http_inspector.proto",
   "envoy/extensions/filters/listener/original_dst/v3/original_dst.proto",
   "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.proto",
@@ -125,6 +127,7 @@ const linked: readonly string[] = [
   "envoy/extensions/transport_sockets/tls/v3/secret.proto",
   "envoy/extensions/transport_sockets/tls/v3/tls.proto",
   "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
+  "envoy/extensions/wasm/v3/wasm.proto",
   "envoy/extensions/stats/config.proto",
   "envoy/config/filter/http/alpn/v2alpha1/config.proto",
   "udpa/type/v1/typed_struct.proto",
@@ -145,7 +148,7 @@ const root = dirname(import.meta.dirname);
 const target = join(root, "generated", "proto");
 const maxBufferBytes = 64 * 1024 * 1024;
 
-const doors = ["discovery", "envoy", "envoy-telemetry", "workload"]
+const doors = ["discovery", "envoy", "envoy-telemetry", "envoy-wasm", "workload"]
   .map((door) => readFileSync(join(root, "src", "wire", door, "index.ts"), "utf8"))
   .join("\n");
 

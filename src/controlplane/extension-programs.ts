@@ -77,7 +77,7 @@ export class ExtensionPrograms {
     if (patches.length === 0 && extensions.length === 0) return undefined;
     return this.#shared(key.join(" "), () => {
       if (!proxy.envoy) for (const { facts } of extensions) this.#tellOfPrograms(facts);
-      const context = { types: types(), runsPrograms: proxy.envoy, pullSecret: secretOf };
+      const context = { types: types(), envoy: proxy.envoy, pullSecret: secretOf };
       return new ExtensionProgram({
         proxyType: extended.type,
         types: types(),
@@ -89,18 +89,14 @@ export class ExtensionPrograms {
     });
   }
 
-  /** Reports plugins for connections here, because the proxy has no network filter that could report them. */
+  /** Reports plugins for connections, which Serin's own proxy does not run and cannot report. */
   #tellOfPrograms({ namespace, name, spec: { extension } }: TrafficExtensionFacts): void {
-    if (extension.kind === "lua") return;
-    const { type, failStrategy } = extension.wasm;
-    const without =
-      failStrategy === "FAIL_OPEN"
-        ? "does without it"
-        : `refuses all ${type === "NETWORK" ? "connections" : "requests"}`;
+    if (extension.kind === "lua" || extension.wasm.type !== "NETWORK") return;
+    const without = extension.wasm.failStrategy === "FAIL_OPEN" ? "does without it" : "refuses all connections";
     this.#options.failed({
       filter: `${namespace}/${name}`,
       field: "plugin",
-      fault: `Serin's own proxy runs no WebAssembly and ${without}, as failStrategy says`,
+      fault: `Serin's own proxy runs no WebAssembly for connections (type NETWORK) and ${without}, as failStrategy says`,
     });
   }
 

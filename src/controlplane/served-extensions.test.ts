@@ -463,34 +463,37 @@ test("plugins come by their names, in their phases and for their traffic, and th
   );
 });
 
-test("Serin's own proxy, which runs no plugins, refuses requests or does without, as failStrategy says", () => {
-  const { connect, logged } = setup(plugin("shop/closed"), plugin("shop/open", { failStrategy: "FAIL_OPEN" }));
+test("Serin's own proxy gets a plugin within its listener, and does without one of connections as failStrategy says", () => {
+  const { connect, logged } = setup(
+    plugin("shop/a", { pluginConfig: { a: 1 }, sha256: "a".repeat(64), failStrategy: "FAIL_RELOAD" }),
+    plugin("shop/closed", { type: "NETWORK", match: [{ mode: "SERVER" }] }),
+    plugin("shop/open", { type: "NETWORK", failStrategy: "FAIL_OPEN" }),
+  );
   const proxy = connect({ ...web, envoy: false });
   assert.ok(
-    logged.some((line) => line.includes("shop/closed") && line.includes("refuses all requests")) &&
-      logged.some((line) => line.includes("shop/open") && line.includes("does without it")),
+    logged.some((line) => line.includes("shop/closed") && line.includes("refuses all connections")) &&
+      logged.some((line) => line.includes("shop/open") && line.includes("does without it")) &&
+      !logged.some((line) => line.includes("shop/a~")),
     logged.join("\n"),
   );
-  const found = JSON.stringify(proxy.show(typeUrls.listener)["virtualInbound"]);
-  assert.match(
-    found,
-    /shop\.closed~istio-translated-wasmplugin","typed_config":\{"rules":\{\},"@type":"[^"]*http\.rbac\.v3\.RBAC"\}/,
-  );
-  assert.match(
-    found,
-    /shop\.open~istio-translated-wasmplugin","typed_config":\{"@type":"[^"]*http\.wasm\.v3\.Wasm"\},"is_optional":true/,
-  );
+  const listener = proxy.show(typeUrls.listener)["virtualInbound"];
+  const found = JSON.stringify(listener);
+  assert.match(found, /shop\.closed~istio-translated-wasmplugin","typed_config":\{"rules":\{\}/);
+  assert.ok(!found.includes("shop.open~"));
+  assert.match(found, /"uri":"oci:\/\/ghcr\.io\/acme\/filter:1"/);
+  assert.match(found, /"failure_policy":"FAIL_RELOAD"/);
+  assert.match(found, /http\.wasm\.v3\.Wasm/);
   assert.deepEqual(proxy.show(typeUrls.extensionConfig), {});
 });
 
 test("what was told of a plugin is told again when the plugin has changed, and no more of one that is gone", () => {
-  const { apply, remove, connect, logged, metrics } = setup(plugin("shop/closed"));
+  const { apply, remove, connect, logged, metrics } = setup(plugin("shop/closed", { type: "NETWORK" }));
   connect({ ...web, envoy: false });
   const told = (): number => logged.filter((line) => line.includes("shop/closed")).length;
   assert.equal(told(), 1);
-  apply(plugin("shop/closed", { pluginConfig: { other: true } }));
+  apply(plugin("shop/closed", { type: "NETWORK", pluginConfig: { other: true } }));
   assert.equal(told(), 2);
-  remove(plugin("shop/closed"));
+  remove(plugin("shop/closed", { type: "NETWORK" }));
   assert.match(
     renderPrometheus(metrics),
     /pilot_envoy_filter_status\{name="shop\/closed~istio-translated-wasmplugin",patch="plugin",result="error"\} 0/,

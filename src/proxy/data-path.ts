@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { messageOf, type Clock, type Logger, type Random } from "../base/index.ts";
 import {
   formatIdentity,
@@ -9,6 +10,7 @@ import {
 } from "../dataplane/index.ts";
 import { AccessLog, fileSink, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 import { formatBaggage } from "../wire/hbone/index.ts";
+import type { CallCluster } from "./filters/call-cluster.ts";
 import { FilterStatistics } from "./filters/filter-statistics.ts";
 import { encodePeerMetadata } from "./http/peer-metadata.ts";
 import type { Listen } from "./listen.ts";
@@ -28,6 +30,7 @@ import { SecretStore } from "./tls/secret-store.ts";
 import { TlsContexts } from "./tls/tls-contexts.ts";
 import { CollectorExports } from "./tracing/collector-exports.ts";
 import type { ClusterRuntime, Ejection } from "./upstream/cluster.ts";
+import type { ModuleHost } from "./wasm/index.ts";
 import { clusterCaller } from "./upstream/cluster-call.ts";
 import { MeshConnector } from "./upstream/connector.ts";
 import type { ResolveName } from "./upstream/dns-refresher.ts";
@@ -73,6 +76,8 @@ export class DataPath implements Serving {
   readonly #listeners: ListenerSet;
   readonly #stats: ProxyStats;
   readonly #exports: CollectorExports;
+  /** What runs WebAssembly modules, from the first of them on. */
+  #modules: Promise<ModuleHost> | undefined;
   readonly #accessLogs = new Map<string, AccessLog>();
   /** Lines of files beyond {@link maxAccessLogs}. */
   #refusedLines = 0;
@@ -122,6 +127,7 @@ export class DataPath implements Serving {
       secrets: this.#secrets,
       services: {
         clock,
+        modules: () => this.#loadModules(statistics, callCluster),
         random,
         statistics,
         callCluster,
@@ -192,6 +198,7 @@ export class DataPath implements Serving {
   async end(force: AbortSignal): Promise<void> {
     clearInterval(this.#sweeper);
     await this.#exports.flush(exportsEndMs);
+    void this.#modules?.then((modules) => modules.end());
     this.#config.close();
     this.#connector.close();
     await this.#tunnelsEnded(force);
@@ -233,6 +240,25 @@ export class DataPath implements Serving {
 
   metrics(): Promise<string> {
     return Promise.resolve(renderPrometheus(this.#options.registry));
+  }
+
+  #loadModules(statistics: FilterStatistics, callCluster: CallCluster): Promise<ModuleHost> {
+    const { settings, clock, log, registry } = this.#options;
+    this.#modules ??= import("./wasm/index.ts").then(
+      (wasm) =>
+        new wasm.ModuleHost({
+          clock,
+          log: log.scoped("wasm"),
+          registry,
+          statistics,
+          callCluster,
+          hasCluster: (name) => this.#config.cluster(name) !== undefined,
+          node: wasm.nodeAttributes(nodeId(settings), settings),
+          readFile: async (path) => await readFile(path),
+          fetch,
+        }),
+    );
+    return this.#modules;
   }
 
   #listenerSet(contexts: TlsContexts): ListenerSet {

@@ -260,14 +260,14 @@ test("a configuration that cannot be served is refused by name, and the previous
   );
   assert.equal((await fetchOnce(port, "/")).body, "a");
   from = ads.acknowledgements.length;
-  const wasm = {
-    name: "envoy.filters.http.wasm",
-    typedConfig: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+  const unknown = {
+    name: "envoy.filters.http.tap",
+    typedConfig: { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig" },
   };
-  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80", { httpFilters: [wasm] }) });
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80", { httpFilters: [unknown] }) });
   assert.match(
     (await ads.acknowledged(typeUrls.listener, from)).error ?? "",
-    /the HTTP filter envoy.filters.http.wasm is not supported/,
+    /the HTTP filter envoy.filters.http.tap is not supported/,
   );
   const scripted = (inlineString: string) => ({
     name: "envoy.filters.http.lua",

@@ -1,4 +1,4 @@
-import { acted, byEnvoy, under, warned, type FieldTable } from "./field-table.ts";
+import { acted, under, warned, type FieldTable } from "./field-table.ts";
 
 const translate = "src/controlplane/translate/";
 const features = `${translate}golden/features/`;
@@ -144,6 +144,7 @@ const code = [
   "vmConfig.**",
 ];
 const extensionsTest = "src/api/istio/policies.test.ts";
+const wasmTest = "src/proxy/wasm/wasm-filter.test.ts";
 const luaTest = "src/proxy/filters/lua-filter.test.ts";
 
 /** extensions.istio.io: code that proxies run. */
@@ -161,7 +162,7 @@ export const wasmPluginTable: FieldTable = {
       "match[].mode",
       "match[].ports[].number",
     ),
-    byEnvoy("Module", "sgw", extensionsTest, "url"),
+    acted("Module", "sgw", wasmTest, "url"),
     acted("Settings of the module", "sgw", extensionsTest, ...code),
     warned("Signatures", "verificationKey"),
   ],
@@ -183,7 +184,7 @@ export const trafficExtensionTable: FieldTable = {
       "match[].ports[].number",
     ),
     acted("Scripts", "sgw", luaTest, "lua.inlineCode"),
-    byEnvoy("Modules", "sgw", extensionsTest, "wasm.url"),
+    acted("Modules", "sgw", wasmTest, "wasm.url"),
     acted("Settings of the module", "sgw", extensionsTest, ...under(["wasm"], ...code)),
     warned("Signatures", "wasm.verificationKey"),
   ],

@@ -5,7 +5,7 @@ import { areRepeated, type Reader } from "../reader.ts";
 import { openObject, readPortNumber, refuseDryRun, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTarget } from "./policy-target.ts";
 
-/** extensions.istio.io: code that proxies are to load. Envoy does; Serin's own proxy runs none, and does as `failStrategy` says. */
+/** extensions.istio.io: code that proxies are to load. Serin's own proxy runs those for requests. */
 const extensionsGroup = "extensions.istio.io";
 
 export interface WasmPlugin extends KubernetesObject {
@@ -78,11 +78,12 @@ export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
   return object.finish(() => ({ ...(raw as TrafficExtension), spec }));
 }
 
-function warnOfWasm(reader: Reader, { failStrategy, verificationKey }: WasmModule): void {
-  reader.warnNoEffect(
-    `is run by Envoy alone: Serin's own proxy ${failStrategy === "FAIL_OPEN" ? "does without it" : "refuses all requests"}, as failStrategy says`,
-    "url",
-  );
+function warnOfWasm(reader: Reader, { failStrategy, type, verificationKey }: WasmModule): void {
+  if (type === "NETWORK")
+    reader.warnNoEffect(
+      `NETWORK is run by Envoy alone: Serin's own proxy ${failStrategy === "FAIL_OPEN" ? "does without it" : "refuses all connections"}, as failStrategy says`,
+      "type",
+    );
   if (verificationKey !== "")
     reader.warnNoEffect("has no effect: images are not verified; name one by sha256", "verificationKey");
 }

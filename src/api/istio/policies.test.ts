@@ -248,9 +248,12 @@ test("what extends proxies is checked, and what has no effect is named", () => {
       'spec.configPatches[0].patch.value.typed_config.@type: is no type of Envoy\'s API: "my.own.Filter"',
     ],
   ]);
-  assert.deepEqual(told(wasmPluginKind, { url: "oci://a/b", phase: "AUTHZ" }), {
+  assert.deepEqual(told(wasmPluginKind, { url: "oci://a/b", phase: "AUTHZ" }), { errors: [], warnings: [] });
+  assert.deepEqual(told(wasmPluginKind, { url: "oci://a/b", type: "NETWORK" }), {
     errors: [],
-    warnings: ["spec.url: is run by Envoy alone: Serin's own proxy refuses all requests, as failStrategy says"],
+    warnings: [
+      "spec.type: NETWORK is run by Envoy alone: Serin's own proxy refuses all connections, as failStrategy says",
+    ],
   });
   assertErrors(wasmPluginKind, [
     [{}, "spec.url: is required"],

@@ -17,8 +17,8 @@ export interface CompiledExtension {
 
 export interface ExtensionContext {
   readonly types: EnvoyTypes;
-  /** Whether the proxy can run WebAssembly. */
-  readonly runsPrograms: boolean;
+  /** Whether the proxy is an Envoy. Serin's own proxy runs modules for requests, not for connections. */
+  readonly envoy: boolean;
   /**
    * The content of an image pull secret, by namespace and name. Empty if it does not exist or the proxy may not read
    * it.
@@ -54,14 +54,28 @@ export function compileExtension(selected: SelectedExtension, context: Extension
   }
   const { wasm } = spec.extension;
   const type = wasm.type === "NETWORK" ? "NETWORK" : "HTTP";
-  const filter = context.runsPrograms ? discovered(resource, type) : substitute(resource, type, wasm);
+  const filter = filterOf(resource, type, selected, wasm, context);
   return {
     name: resource,
     selected,
     http: type === "HTTP" ? filter : undefined,
     network: type === "NETWORK" ? filter : undefined,
-    config: context.runsPrograms ? extensionConfig(resource, type, selected, wasm, context) : undefined,
+    config: context.envoy ? extensionConfig(resource, type, selected, wasm, context) : undefined,
   };
+}
+
+/** An Envoy gets the module's configuration by discovery, Serin's own proxy within the listener. */
+function filterOf(
+  name: string,
+  type: keyof typeof wasmTypes,
+  { facts }: SelectedExtension,
+  wasm: WasmModule,
+  { envoy, pullSecret }: ExtensionContext,
+): JsonObject | undefined {
+  if (envoy) return discovered(name, type);
+  return type === "HTTP"
+    ? { name, typedConfig: { "@type": wasmTypes.HTTP, config: pluginConfig(facts, wasm, pullSecret) } }
+    : closed(name, wasm);
 }
 
 /**
@@ -78,17 +92,10 @@ function discovered(name: string, type: keyof typeof wasmTypes): JsonObject {
   };
 }
 
-/**
- * For proxies that cannot run the module: an optional filter, which the proxy reports, or a filter that rejects
- * everything.
- */
-function substitute(name: string, type: keyof typeof wasmTypes, { failStrategy }: WasmModule): JsonObject | undefined {
-  if (failStrategy !== "FAIL_OPEN")
-    return {
-      name,
-      typedConfig: { "@type": rbacTypes[type], rules: {}, ...(type === "NETWORK" ? { statPrefix: "wasm." } : {}) },
-    };
-  return type === "HTTP" ? { name, isOptional: true, typedConfig: { "@type": wasmTypes.HTTP } } : undefined;
+/** For connections of Serin's own proxy, which does not run the module: nothing, or a filter that rejects everything. */
+function closed(name: string, { failStrategy }: WasmModule): JsonObject | undefined {
+  if (failStrategy === "FAIL_OPEN") return undefined;
+  return { name, typedConfig: { "@type": rbacTypes.NETWORK, rules: {}, statPrefix: "wasm." } };
 }
 
 function extensionConfig(
@@ -99,11 +106,25 @@ function extensionConfig(
   { types, pullSecret }: ExtensionContext,
 ): EncodedResource {
   const desc = types.mustHave("envoy.config.core.v3.TypedExtensionConfig");
+  const config = pluginConfig(facts, wasm, pullSecret);
+  return encodeResource(
+    desc,
+    name,
+    fromJson(desc, { name, typedConfig: { "@type": wasmTypes[type], config } }, { registry: types.registry }),
+  );
+}
+
+/** The message PluginConfig. What names ISTIO_META_ is for the one that fetches the module, never for the module. */
+function pluginConfig(
+  facts: SelectedExtension["facts"],
+  wasm: WasmModule,
+  pullSecret: ExtensionContext["pullSecret"],
+): JsonObject {
   const secret =
     wasm.imagePullSecret === ""
       ? {}
       : { ISTIO_META_WASM_IMAGE_PULL_SECRET: pullSecret(facts.namespace, wasm.imagePullSecret) };
-  const config: JsonObject = {
+  return {
     name: `${facts.namespace}.${facts.name}`,
     rootId: wasm.pluginName,
     failurePolicy: wasm.failStrategy === "FAIL_CLOSE" ? "FAIL_CLOSED" : wasm.failStrategy,
@@ -131,11 +152,6 @@ function extensionConfig(
       },
     },
   };
-  return encodeResource(
-    desc,
-    name,
-    fromJson(desc, { name, typedConfig: { "@type": wasmTypes[type], config } }, { registry: types.registry }),
-  );
 }
 
 const fetchTimeout = "30s";

@@ -75,11 +75,13 @@ test("Istio's usual filters are taken; with nothing configured they cost nothing
   );
 });
 
+/** A type that no filter here has. */
+const unknown = "envoy.config.route.v3.FilterConfig";
+
 test("what cannot be served is refused by its name", () => {
-  const router = "envoy.extensions.filters.http.router.v3.Router";
   assert.throws(
-    () => compile({ httpFilters: [filter("envoy.filters.http.wasm", router)] }),
-    /listener l: the HTTP filter envoy.filters.http.wasm is not supported/,
+    () => compile({ httpFilters: [filter("envoy.filters.http.tap", unknown)] }),
+    /listener l: the HTTP filter envoy.filters.http.tap is not supported/,
   );
   assert.throws(
     () => compile({ httpFilters: [filter("x", fault, { upstreamCluster: "c" })] }),
@@ -99,7 +101,7 @@ test("what cannot be served is refused by its name", () => {
     /httpProtocolOptions: the field allowChunkedLength is not supported/,
   );
   assert.equal(
-    compile({ httpFilters: [{ ...filter("envoy.filters.http.wasm", router), isOptional: true }] }).connection.filters
+    compile({ httpFilters: [{ ...filter("envoy.filters.http.tap", unknown), isOptional: true }] }).connection.filters
       .length,
     0,
   );
@@ -167,15 +169,15 @@ test("filter state beyond Istio's is reported by name", () => {
 
 test("an unknown filter that is off costs nothing until a route turns it on, which is then not served without it", async () => {
   const told: string[] = [];
-  const lua = {
-    ...filter("envoy.filters.http.wasm", "envoy.extensions.filters.http.router.v3.Router"),
+  const off = {
+    ...filter("envoy.filters.http.tap", unknown),
     disabled: true,
   };
-  compile({ httpFilters: [lua] }, told);
-  assert.deepEqual(told, ["the disabled HTTP filter envoy.filters.http.wasm has no effect here"]);
-  const on = { "envoy.filters.http.wasm": { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig" } };
+  compile({ httpFilters: [off] }, told);
+  assert.deepEqual(told, ["the disabled HTTP filter envoy.filters.http.tap has no effect here"]);
+  const on = { "envoy.filters.http.tap": { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig" } };
   await using harness = await serving(
-    [lua],
+    [off],
     [
       { match: { prefix: "/on" }, route: { cluster: "a" }, typedPerFilterConfig: on },
       { match: { prefix: "/" }, route: { cluster: "a" } },
@@ -184,7 +186,7 @@ test("an unknown filter that is off costs nothing until a route turns it on, whi
   const [plain, turned] = [await harness.get("/"), await harness.get("/on")];
   assert.deepEqual(
     [plain.status, turned.status, turned.body],
-    [200, 500, "the HTTP filter envoy.filters.http.wasm, which this route turns on, is not supported"],
+    [200, 500, "the HTTP filter envoy.filters.http.tap, which this route turns on, is not supported"],
   );
 });
 

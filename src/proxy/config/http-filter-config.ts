@@ -20,6 +20,7 @@ import type {
 } from "../../wire/envoy/index.ts";
 import { ExtAuthzFilter } from "../filters/ext-authz-filter.ts";
 import { GrpcWebFilter } from "../filters/grpc-web-filter.ts";
+import { LazyWasmFilter } from "../filters/lazy-wasm-filter.ts";
 import { FaultFilter } from "../filters/fault-filter.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import { JwtAuthnFilter } from "../filters/jwt-authn-filter.ts";
@@ -40,6 +41,7 @@ import { compileLua, compileLuaPerRoute } from "./lua-config.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
 import { compileStats, standardStats, type StatsRules } from "./stats-config.ts";
 import { unpack } from "./transport-config.ts";
+import { compileWasm, readWasm, readWasmStruct, wasmType } from "./wasm-config.ts";
 
 /** The compiled filters of a connection manager. */
 export interface HttpFilters {
@@ -57,9 +59,6 @@ const passiveTypes = new Set([
   "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
   "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
 ]);
-
-/** Programs of users that are not run here, whatever the configuration is. */
-const programs = new Set(["envoy.filters.http.wasm"]);
 
 /** How control planes name the plugins of WasmPlugins and TrafficExtensions. */
 const pluginPrefix = "extensions.istio.io/trafficextension/";
@@ -135,8 +134,9 @@ function compileFilter(
   notes: ConfigNotes,
 ): HttpFilter | undefined | "unknown" {
   const { services } = notes;
-  if (programs.has(name)) return "unknown";
   if (passiveTypes.has(typeOf(any))) return undefined;
+  const wasm = wasmOf(any);
+  if (wasm !== undefined) return new LazyWasmFilter(name, compileWasm(wasm, where, notes), services.modules);
   const message = unpack(any);
   switch (message?.$typeName) {
     case "envoy.extensions.filters.http.rbac.v3.RBAC":
@@ -182,6 +182,12 @@ function compileFilter(
     default:
       return "unknown";
   }
+}
+
+/** The configuration of a WebAssembly module; undefined when it is another filter. */
+function wasmOf(any: Any): ReturnType<typeof readWasm> | undefined {
+  if (typeOf(any) === wasmType) return readWasm(any);
+  return typeOf(any).endsWith(".TypedStruct") ? readWasmStruct(unpack(any) as TypedStruct | undefined) : undefined;
 }
 
 const allowlistField = 2;

@@ -3,6 +3,7 @@ import { CollectorExports } from "../tracing/collector-exports.ts";
 import { LuaScripts } from "../lua/index.ts";
 import type { CallCluster } from "./call-cluster.ts";
 import { FilterStatistics } from "./filter-statistics.ts";
+import type { WasmModules } from "./lazy-wasm-filter.ts";
 import type { SharedBuckets } from "./tokens.ts";
 
 /** The services that filters use, besides the request. */
@@ -12,6 +13,8 @@ export interface FilterServices {
   readonly statistics: FilterStatistics;
   /** Asks a cluster of this proxy's configuration. */
   readonly callCluster: CallCluster;
+  /** Loads what runs WebAssembly modules, once. */
+  readonly modules: () => Promise<WasmModules>;
   /** The targets of spans and of logs to services. */
   readonly exports: CollectorExports;
   /** Where the tokens of rate limits come from; absent: this thread serves alone. */
@@ -28,6 +31,7 @@ export function standaloneServices(): FilterServices {
     clock: systemClock,
     statistics: new FilterStatistics(),
     callCluster: () => Promise.reject(transientError("no-clusters", "there are no clusters to ask")),
+    modules: () => Promise.reject(transientError("no-modules", "nothing runs modules here")),
   };
   return {
     ...shared,

@@ -3,3 +3,5 @@ export { engine } from "./engine.ts";
 export { maxMemoryBytes } from "./limits.ts";
 export { ModuleMachine, type MachineServices } from "./module-machine.ts";
 export { SharedStore } from "./shared-store.ts";
+export { ModuleHost } from "./module-host.ts";
+export { nodeAttributes } from "./node-attributes.ts";

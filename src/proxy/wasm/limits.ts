@@ -4,6 +4,10 @@ export const callDeadlineMs = 5000;
 export const startDeadlineMs = 30_000;
 /** What a module may have of memory. Its own maximum holds where it is lower. */
 export const maxMemoryBytes = 256 * 1024 * 1024;
+/** Upstream's bound of a module's size. */
+export const maxModuleBytes = 256 * 1024 * 1024;
+/** Threads of modules that one proxy runs at once. */
+export const maxVirtualMachines = 32;
 /** Calls that wait for one module. Beyond it, requests are treated as if the module had failed. */
 export const maxWaitingCalls = 4096;
 /** Of a body, as much is held while a module pauses it. */
@@ -24,3 +28,12 @@ export const maxTextBytes = 16 * 1024;
 export const maxPairs = 1000;
 /** No timer is shorter. */
 export const minTickMs = 1;
+/** Upstream's pause before a failed module is started again. */
+export const reloadAfterMs = 1000;
+/** Modules that were fetched, kept for other plugins and later configurations. */
+export const maxCachedModuleBytes = 256 * 1024 * 1024;
+/** As upstream's agent tries. */
+export const fetchAttempts = 5;
+export const fetchBackoffMs = 500;
+/** An image's manifest, or a registry's token. */
+export const maxManifestBytes = 1024 * 1024;

@@ -40,6 +40,12 @@ export interface StreamReceiver {
   moduleFailed(): void;
 }
 
+/** A share of a machine, for a plugin. */
+export interface MachineLease {
+  readonly machine: ModuleMachine;
+  release(): void;
+}
+
 /** One running module, with the plugins and streams that use it. */
 export class ModuleMachine {
   readonly #options: MachineOptions;

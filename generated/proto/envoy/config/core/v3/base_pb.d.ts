@@ -6,6 +6,8 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Address } from "./address_pb.js";
 import type { Any } from "@bufbuild/protobuf/wkt";
+import type { BackoffStrategy } from "./backoff_pb.js";
+import type { HttpUri } from "./http_uri_pb.js";
 import type { FractionalPercent } from "../../../type/v3/percent_pb.js";
 
 /**
@@ -353,6 +355,11 @@ export declare const DataSourceSchema: GenMessage<DataSource>;
  */
 export declare type RetryPolicy = Message<"envoy.config.core.v3.RetryPolicy"> & {
   /**
+   * @generated from field: envoy.config.core.v3.BackoffStrategy retry_back_off = 1;
+   */
+  retryBackOff?: BackoffStrategy | undefined;
+
+  /**
    * @generated from field: google.protobuf.UInt32Value num_retries = 2;
    */
   numRetries?: number | undefined;
@@ -373,6 +380,60 @@ export declare type RetryPolicy = Message<"envoy.config.core.v3.RetryPolicy"> & 
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export declare const RetryPolicySchema: GenMessage<RetryPolicy>;
+
+/**
+ * @generated from message envoy.config.core.v3.RemoteDataSource
+ */
+export declare type RemoteDataSource = Message<"envoy.config.core.v3.RemoteDataSource"> & {
+  /**
+   * @generated from field: envoy.config.core.v3.HttpUri http_uri = 1;
+   */
+  httpUri?: HttpUri | undefined;
+
+  /**
+   * @generated from field: string sha256 = 2;
+   */
+  sha256: string;
+
+  /**
+   * @generated from field: envoy.config.core.v3.RetryPolicy retry_policy = 3;
+   */
+  retryPolicy?: RetryPolicy | undefined;
+};
+
+/**
+ * Describes the message envoy.config.core.v3.RemoteDataSource.
+ * Use `create(RemoteDataSourceSchema)` to create a new message.
+ */
+export declare const RemoteDataSourceSchema: GenMessage<RemoteDataSource>;
+
+/**
+ * @generated from message envoy.config.core.v3.AsyncDataSource
+ */
+export declare type AsyncDataSource = Message<"envoy.config.core.v3.AsyncDataSource"> & {
+  /**
+   * @generated from oneof envoy.config.core.v3.AsyncDataSource.specifier
+   */
+  specifier: {
+    /**
+     * @generated from field: envoy.config.core.v3.DataSource local = 1;
+     */
+    value: DataSource;
+    case: "local";
+  } | {
+    /**
+     * @generated from field: envoy.config.core.v3.RemoteDataSource remote = 2;
+     */
+    value: RemoteDataSource;
+    case: "remote";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message envoy.config.core.v3.AsyncDataSource.
+ * Use `create(AsyncDataSourceSchema)` to create a new message.
+ */
+export declare const AsyncDataSourceSchema: GenMessage<AsyncDataSource>;
 
 /**
  * @generated from message envoy.config.core.v3.TransportSocket

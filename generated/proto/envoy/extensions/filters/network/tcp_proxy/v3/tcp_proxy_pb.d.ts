@@ -7,6 +7,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { HeaderValueOption, Metadata } from "../../../../../config/core/v3/base_pb.js";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { AccessLog } from "../../../../../config/accesslog/v3/accesslog_pb.js";
+import type { BackoffStrategy } from "../../../../../config/core/v3/backoff_pb.js";
 import type { HashPolicy } from "../../../../../type/v3/hash_policy_pb.js";
 import type { Percent } from "../../../../../type/v3/percent_pb.js";
 import type { RequestIDExtension } from "../../http_connection_manager/v3/http_connection_manager_pb.js";
@@ -72,6 +73,11 @@ export declare type TcpProxy = Message<"envoy.extensions.filters.network.tcp_pro
    * @generated from field: google.protobuf.UInt32Value max_connect_attempts = 7;
    */
   maxConnectAttempts?: number | undefined;
+
+  /**
+   * @generated from field: envoy.config.core.v3.BackoffStrategy backoff_options = 18;
+   */
+  backoffOptions?: BackoffStrategy | undefined;
 
   /**
    * @generated from field: repeated envoy.type.v3.HashPolicy hash_policy = 11;

@@ -1,0 +1,70 @@
+import { responseFlags } from "../http/response-flags.ts";
+import type { FilterRequest, HttpFilter, LocalReply, StreamFilter } from "./http-filter.ts";
+
+/** Where a module's code is. */
+export type ModuleLocation =
+  | { readonly kind: "inline"; readonly bytes: Uint8Array }
+  | { readonly kind: "file"; readonly path: string }
+  | {
+      readonly kind: "remote";
+      readonly url: string;
+      /** Of the module, or of an image's manifest; in hexadecimal. Empty: any will do. */
+      readonly sha256: string;
+      readonly timeoutMs: number;
+      /** Of the object that asks for the module. */
+      readonly version: string;
+      readonly pull: "default" | "always" | "if-not-present";
+      /** The content of a pull secret for images. Empty: none. */
+      readonly secret: string;
+    };
+
+/** One plugin of a WebAssembly module, as it is configured. */
+export interface WasmSettings {
+  readonly plugin: { readonly name: string; readonly rootId: string; readonly configuration: Uint8Array };
+  readonly vmId: string;
+  readonly vmConfiguration: Uint8Array;
+  readonly environment: readonly (readonly [name: string, value: string])[];
+  readonly code: ModuleLocation;
+  /** What happens to requests when the module has failed. */
+  readonly failure: "closed" | "open" | "reload";
+  /** The same for equal configurations. */
+  readonly key: string;
+}
+
+/** What runs modules. It is loaded with the first of them. */
+export interface WasmModules {
+  filter(name: string, settings: WasmSettings): HttpFilter;
+}
+
+const notLoaded: LocalReply = {
+  status: 503,
+  body: "",
+  headers: [],
+  flag: responseFlags.none,
+  details: "wasm_fail_stream",
+  grpcStatus: 14,
+};
+
+/** A WebAssembly filter whose requests wait until what runs modules is loaded. */
+export class LazyWasmFilter implements HttpFilter {
+  readonly name: string;
+  readonly #filter: Promise<HttpFilter | undefined>;
+  #loaded: HttpFilter | undefined;
+
+  constructor(name: string, settings: WasmSettings, modules: () => Promise<WasmModules>) {
+    this.name = name;
+    this.#filter = modules().then(
+      (loaded) => (this.#loaded = loaded.filter(name, settings)),
+      () => undefined,
+    );
+  }
+
+  stream(request: FilterRequest, signal: () => AbortSignal): StreamFilter | undefined {
+    return this.#loaded?.stream?.(request, signal);
+  }
+
+  async onRequest(request: FilterRequest, signal: () => AbortSignal): Promise<LocalReply | undefined> {
+    const filter = await this.#filter;
+    return filter === undefined ? notLoaded : await filter.onRequest(request, signal);
+  }
+}

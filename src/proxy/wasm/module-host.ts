@@ -1,0 +1,194 @@
+import { createHash } from "node:crypto";
+import { transientError, type Clock, type Logger } from "../../base/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+import type { CallCluster } from "../filters/call-cluster.ts";
+import type { FilterStatistics } from "../filters/filter-statistics.ts";
+import type { HttpFilter } from "../filters/http-filter.ts";
+import type { WasmModules, WasmSettings } from "../filters/lazy-wasm-filter.ts";
+import { metricTypes } from "./abi.ts";
+import { boundedModule } from "./bounded-module.ts";
+import { engine, type CompiledModule } from "./engine.ts";
+import { maxMemoryBytes, maxVirtualMachines } from "./limits.ts";
+import type { AttributeMap, MachineOptions } from "./messages.ts";
+import { ModuleMachine, type MachineLease } from "./module-machine.ts";
+import { ModulePlugin, type ModulePluginOptions } from "./module-plugin.ts";
+import type { ModuleCode } from "./module-source.ts";
+import { ModuleSources } from "./module-sources.ts";
+import { SharedStore, type ModuleMetric } from "./shared-store.ts";
+import { WasmFilter } from "./wasm-filter.ts";
+
+export interface ModuleHostOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly registry: MetricsRegistry;
+  readonly statistics: FilterStatistics;
+  readonly callCluster: CallCluster;
+  readonly hasCluster: (name: string) => boolean;
+  readonly node: AttributeMap;
+  readonly readFile: (path: string) => Promise<Uint8Array>;
+  readonly fetch: typeof globalThis.fetch;
+  readonly deadlineMs?: number;
+}
+
+interface Running {
+  readonly machine: ModuleMachine;
+  users: number;
+}
+
+interface Handle {
+  readonly plugin: ModulePlugin;
+}
+
+const levels = ["debug", "debug", "info", "warn", "error", "error"] as const;
+
+/** The WebAssembly modules of one proxy: each is compiled once, and runs once for each virtual machine that plugins ask for. */
+export class ModuleHost implements WasmModules {
+  readonly #options: ModuleHostOptions;
+  readonly #store = new SharedStore();
+  readonly #sources: ModuleSources;
+  readonly #compiled = new Map<string, WeakRef<CompiledModule>>();
+  readonly #machines = new Map<string, Running>();
+  readonly #plugins = new Map<string, WeakRef<Handle>>();
+  readonly #unused: FinalizationRegistry<ModulePlugin>;
+
+  constructor(options: ModuleHostOptions) {
+    this.#options = options;
+    this.#sources = new ModuleSources(options);
+    this.#unused = new FinalizationRegistry((plugin) => plugin.end());
+    options.registry.onCollect(() => this.#expose());
+  }
+
+  /** A filter for a plugin. Filters with equal settings share the plugin; it ends with the last of them. */
+  filter(name: string, settings: WasmSettings): HttpFilter {
+    const { clock, statistics, log } = this.#options;
+    const { vmId, vmConfiguration, environment, code, failure, key } = settings;
+    let handle = this.#plugins.get(key)?.deref();
+    if (handle === undefined) {
+      const options: ModulePluginOptions = {
+        plugin: settings.plugin,
+        machine: { vmId, configuration: vmConfiguration, environment },
+        failure,
+        load: async () => await this.#sources.load(code),
+      };
+      const plugin = new ModulePlugin(options, {
+        steadyMs: () => clock.steadyMs(),
+        lease: async (code, machine) => await this.#lease(code, machine),
+        failed: (failed, message) => {
+          statistics.counter("wasm.plugin_failed").increment();
+          log.error("a WebAssembly plugin failed", { plugin: failed, failStrategy: failure, error: message });
+        },
+      });
+      handle = { plugin };
+      this.#unused.register(handle, plugin);
+      this.#forgetUnused();
+      this.#plugins.set(key, new WeakRef(handle));
+    }
+    return new WasmFilter({ name, handle, clock, without: statistics.counter("wasm.requests_without_plugin") });
+  }
+
+  end(): void {
+    for (const { machine } of this.#machines.values()) machine.end();
+    this.#machines.clear();
+  }
+
+  #forgetUnused(): void {
+    for (const [place, handle] of this.#plugins) if (handle.deref() === undefined) this.#plugins.delete(place);
+    for (const [checksum, module] of this.#compiled) if (module.deref() === undefined) this.#compiled.delete(checksum);
+  }
+
+  async #lease(code: ModuleCode, options: Omit<MachineOptions, "node">): Promise<MachineLease> {
+    const module = await this.#compile(code);
+    const key = createHash("sha256")
+      .update(JSON.stringify([options.vmId, options.environment, code.checksum]))
+      .update(options.configuration)
+      .digest("hex");
+    let running = this.#machines.get(key);
+    if (running === undefined || running.machine.failed) {
+      if (this.#machines.size >= maxVirtualMachines)
+        throw transientError(
+          "too-many-modules",
+          `${maxVirtualMachines} modules run already, which is the most that may`,
+        );
+      running = { machine: this.#machine(module, { ...options, node: this.#options.node }), users: 0 };
+      this.#machines.set(key, running);
+      this.#options.statistics.counter("wasm.created").increment();
+    }
+    const lease = running;
+    lease.users += 1;
+    return {
+      machine: lease.machine,
+      release: () => {
+        lease.users -= 1;
+        if (lease.users > 0) return;
+        lease.machine.end();
+        if (this.#machines.get(key) === lease) this.#machines.delete(key);
+      },
+    };
+  }
+
+  async #compile({ bytes, checksum }: ModuleCode): Promise<CompiledModule> {
+    const known = this.#compiled.get(checksum)?.deref();
+    if (known !== undefined) return known;
+    const module = await engine.compile(boundedModule(bytes, maxMemoryBytes));
+    this.#compiled.set(checksum, new WeakRef(module));
+    return module;
+  }
+
+  #machine(module: CompiledModule, options: MachineOptions): ModuleMachine {
+    const { clock, callCluster, hasCluster, statistics, log, deadlineMs } = this.#options;
+    return new ModuleMachine(module, options, {
+      clock,
+      store: this.#store,
+      callCluster,
+      hasCluster,
+      logLevel: () => levels.indexOf("info"),
+      log: (level, plugin, text) => log[levels[level] ?? "error"](`module: ${text}`, plugin === "" ? {} : { plugin }),
+      counted: (kind) => statistics.counter(`wasm.${kind}s`).increment(),
+      record: (id, value) => this.#record(id, value),
+      ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    });
+  }
+
+  #record(id: number, value: bigint): void {
+    const metric = this.#store.metric(id);
+    if (metric?.type !== metricTypes.histogram) return;
+    this.#safely(() =>
+      this.#options.registry
+        .histogram(metricName(metric.name), "Recorded by a WebAssembly module.", [], buckets)
+        .labels()
+        .observe(Number(value)),
+    );
+  }
+
+  /** A name that the proxy uses for a metric of another kind is not exported. */
+  #safely(run: () => void): void {
+    try {
+      run();
+    } catch {
+      this.#options.statistics.counter("wasm.metrics_refused").increment();
+    }
+  }
+
+  /** Modules' metrics have their own names, as upstream gives them. */
+  #expose(): void {
+    const { registry } = this.#options;
+    for (const metric of this.#store.metrics()) this.#safely(() => exposeMetric(registry, metric));
+  }
+}
+
+function exposeMetric(registry: MetricsRegistry, { type, name, value }: ModuleMetric): void {
+  const help = "Counted by a WebAssembly module.";
+  if (type === metricTypes.gauge) registry.gauge(metricName(name), help).labels().set(Number(value));
+  else if (type === metricTypes.counter) {
+    const counter = registry.counter(metricName(name), help).labels();
+    counter.add(Math.max(0, Number(value) - counter.value));
+  }
+}
+
+/** Upper bounds of what modules record, which are milliseconds as a rule. */
+const buckets = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000];
+
+function metricName(name: string): string {
+  const text = name.replaceAll(/[^a-zA-Z0-9_:]/g, "_");
+  return /^[0-9]/.test(text) ? `_${text}` : text;
+}

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { systemClock } from "../../base/index.ts";
+import type { ModuleLocation } from "../filters/lazy-wasm-filter.ts";
+import { moduleOfImage } from "./module-image.ts";
+import { ModuleSources } from "./module-sources.ts";
+
+const code = Buffer.from("\0asm and more");
+const sha = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
+const secret = JSON.stringify({ auths: { "registry.test": { username: "me", password: "secret" } } });
+
+function tar(name: string, content: Buffer): Buffer {
+  const head = Buffer.alloc(512);
+  head.write(name, 0);
+  head.write(content.length.toString(8).padStart(11, "0"), 124);
+  return Buffer.concat([head, content, Buffer.alloc((512 - (content.length % 512)) % 512), Buffer.alloc(1024)]);
+}
+
+/** A registry with one image, which asks for a token that only `me` gets. */
+class Registry {
+  readonly asked: string[] = [];
+  readonly #manifest: Buffer;
+  readonly #layer: Buffer;
+  isOpen = false;
+  swaps = false;
+
+  constructor(mediaType: string, layer: Buffer) {
+    this.#layer = layer;
+    const layers = [{ mediaType, digest: `sha256:${sha(layer)}`, size: layer.length }];
+    this.#manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, layers }));
+  }
+
+  get digest(): string {
+    return sha(this.#manifest);
+  }
+
+  readonly fetch = (input: URL | string | Request, init?: RequestInit): Promise<Response> => {
+    const url = input instanceof URL ? input.href : typeof input === "string" ? input : input.url;
+    const authorization = new Headers(init?.headers).get("authorization");
+    this.asked.push(url);
+    if (url.startsWith("https://tokens.test/"))
+      return Promise.resolve(
+        authorization === `Basic ${Buffer.from("me:secret").toString("base64")}`
+          ? Response.json({ token: "t" })
+          : new Response("", { status: 401 }),
+      );
+    if (!this.isOpen && authorization !== "Bearer t")
+      return Promise.resolve(
+        new Response("", {
+          status: 401,
+          headers: { "www-authenticate": 'Bearer realm="https://tokens.test/t",service="registry.test"' },
+        }),
+      );
+    if (url.startsWith("https://registry.test/v2/acme/filter/manifests/"))
+      return Promise.resolve(new Response(new Uint8Array(this.#manifest)));
+    if (url === `https://registry.test/v2/acme/filter/blobs/sha256:${sha(this.#layer)}`)
+      return Promise.resolve(new Response(this.swaps ? "other" : new Uint8Array(this.#layer)));
+    return Promise.resolve(new Response("", { status: 404 }));
+  };
+
+  async load(url = "oci://registry.test/acme/filter:1", sha256 = "", given = secret): Promise<Buffer> {
+    const { signal } = new AbortController();
+    const { bytes } = await moduleOfImage({ url, sha256, secret: given, signal, fetch: this.fetch });
+    return Buffer.from(bytes);
+  }
+}
+
+const archive = (): Registry =>
+  new Registry("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar("./plugin.wasm", code)));
+
+test("an image has its module in an archive, or as a layer", async () => {
+  assert.deepEqual(await archive().load(), code);
+  const artifact = new Registry("application/vnd.module.wasm.content.layer.v1+wasm", code);
+  assert.deepEqual(await artifact.load(), code);
+  const docker = gzipSync(
+    Buffer.concat([tar("etc/other", Buffer.alloc(700, 1)).subarray(0, 1536), tar("plugin.wasm", code)]),
+  );
+  assert.deepEqual(await new Registry("application/vnd.docker.image.rootfs.diff.tar.gzip", docker).load(), code);
+});
+
+test("an image is what its checksum and its digest say, whatever the registry gives", async () => {
+  const registry = archive();
+  assert.deepEqual(await registry.load(undefined, registry.digest), code);
+  assert.deepEqual(await registry.load(`oci://registry.test/acme/filter@sha256:${registry.digest}`), code);
+  await assert.rejects(registry.load(undefined, "0".repeat(64)), /has the SHA-256 .* not 0000/);
+  await assert.rejects(registry.load(`oci://registry.test/acme/filter@sha256:${"0".repeat(64)}`), /gave other bytes/);
+  registry.swaps = true;
+  await assert.rejects(registry.load(), /gave other bytes/);
+});
+
+test("a registry that refuses, and an image without a module, are told by name", async () => {
+  await assert.rejects(archive().load(undefined, "", ""), /gives no token: 401/);
+  await assert.rejects(archive().load(undefined, "", "{"), /imagePullSecret has no \.dockerconfigjson/);
+  await assert.rejects(archive().load("oci://registry.test/acme/none:1"), /answers 404 .*imagePullSecret/);
+  await assert.rejects(archive().load("oci://registry.test"), /is no image: expected oci:/);
+  const other = new Registry("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar("other", code)));
+  await assert.rejects(other.load(), /has no file plugin\.wasm/);
+  await assert.rejects(new Registry("text/plain", code).load(), /has no layer with a module: text\/plain/);
+});
+
+test("what is fetched again follows the pull policy, and a secret opens no image of another one", async () => {
+  const registry = archive();
+  const sources = new ModuleSources({
+    clock: systemClock,
+    fetch: registry.fetch,
+    readFile: () => Promise.reject(new Error("no file")),
+  });
+  const load = async (more: Partial<ModuleLocation & { readonly kind: "remote" }>): Promise<number> => {
+    const before = registry.asked.length;
+    const place = { kind: "remote", url: "oci://registry.test/acme/filter:1", sha256: "", timeoutMs: 5000 } as const;
+    await sources.load({ ...place, version: "1", pull: "default", secret, ...more });
+    return registry.asked.length - before;
+  };
+  assert.equal(await load({}), 4, "the challenge, the token, the manifest and the layer");
+  assert.equal(await load({ version: "2" }), 0);
+  assert.ok((await load({ version: "2", pull: "always" })) > 0);
+  assert.equal(await load({ version: "2", pull: "always" }), 0);
+  const latest = { url: "oci://registry.test/acme/filter:latest" };
+  assert.ok((await load(latest)) > 0);
+  assert.ok((await load({ ...latest, version: "2" })) > 0);
+  assert.ok((await load({ ...latest, version: "3", pull: "if-not-present" })) > 0);
+  assert.equal(await load({ ...latest, version: "4", pull: "if-not-present" }), 0);
+  await assert.rejects(load({ secret: "" }), /gives no token/);
+});

@@ -1,0 +1,230 @@
+import { createHash } from "node:crypto";
+import { isIP } from "node:net";
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { transientError, userError, type SerinError } from "../../base/index.ts";
+import { maxManifestBytes, maxModuleBytes } from "./limits.ts";
+import { boundedBody, type ModuleCode } from "./module-source.ts";
+
+export interface ImageRequest {
+  /** `oci://registry/repository:tag`, with `@sha256:…` for one image. */
+  readonly url: string;
+  /** The checksum of the image's manifest, in hexadecimal. Empty: any image will do. */
+  readonly sha256: string;
+  /** The content of a pull secret (`.dockerconfigjson`). Empty: no credentials. */
+  readonly secret: string;
+  readonly signal: AbortSignal;
+  readonly fetch: typeof globalThis.fetch;
+}
+
+interface Place {
+  readonly origin: string;
+  readonly registry: string;
+  readonly repository: string;
+  readonly reference: string;
+}
+
+interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly platform?: { readonly os?: string; readonly architecture?: string };
+}
+
+const manifestTypes = [
+  "application/vnd.oci.image.manifest.v1+json",
+  "application/vnd.docker.distribution.manifest.v2+json",
+  "application/vnd.oci.image.index.v1+json",
+  "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+const archiveTypes: ReadonlySet<string> = new Set([
+  "application/vnd.oci.image.layer.v1.tar+gzip",
+  "application/vnd.docker.image.rootfs.diff.tar.gzip",
+]);
+const moduleType = "application/vnd.module.wasm.content.layer.v1+wasm";
+const moduleName = "plugin.wasm";
+const blockBytes = 512;
+/** Beside the thread that serves. */
+const unzip = promisify(gunzip);
+
+/** Reads the module of an image: a layer that is the module, or the file `plugin.wasm` of the last layer. */
+export async function moduleOfImage(request: ImageRequest): Promise<ModuleCode> {
+  const { url, sha256 } = request;
+  const image = new Image(request, placeOf(url));
+  const { manifest, digest } = await image.manifest();
+  if (sha256 !== "" && sha256 !== digest)
+    throw userError(
+      "module-checksum",
+      `the image ${url} has the SHA-256 ${digest}, not ${sha256}: correct sha256, or the image`,
+    );
+  const layers = descriptorsOf(manifest["layers"]);
+  const whole = layers.find(({ mediaType }) => mediaType === moduleType);
+  const last = layers.at(-1);
+  if (whole !== undefined) return { bytes: await image.blob(whole), checksum: digest };
+  if (last === undefined || !archiveTypes.has(last.mediaType))
+    throw userError(
+      "module-image",
+      `the image ${url} has no layer with a module: ${last?.mediaType ?? "it has no layer"}`,
+    );
+  const archive = await unzip(await image.blob(last), { maxOutputLength: maxModuleBytes });
+  const bytes = fileOf(archive, moduleName);
+  if (bytes === undefined)
+    throw userError("module-image", `the last layer of the image ${url} has no file ${moduleName}`);
+  return { bytes, checksum: digest };
+}
+
+class Image {
+  readonly #request: ImageRequest;
+  readonly #place: Place;
+  #authorization: string | undefined;
+
+  constructor(request: ImageRequest, place: Place) {
+    this.#request = request;
+    this.#place = place;
+  }
+
+  async manifest(): Promise<{ readonly manifest: Readonly<Record<string, unknown>>; readonly digest: string }> {
+    const { reference } = this.#place;
+    const found = await this.#manifest(reference);
+    const images = descriptorsOf(found.manifest["manifests"]);
+    if (images.length === 0) return found;
+    const chosen =
+      images.find(({ platform }) => platform?.os === "linux" && platform.architecture === "amd64") ?? images[0];
+    return await this.#manifest(chosen?.digest ?? "");
+  }
+
+  async blob({ digest }: Descriptor): Promise<Buffer> {
+    return this.#checked(await this.#get(`blobs/${digest}`, maxModuleBytes), digest);
+  }
+
+  async #manifest(
+    reference: string,
+  ): Promise<{ readonly manifest: Readonly<Record<string, unknown>>; readonly digest: string }> {
+    const bytes = this.#checked(await this.#get(`manifests/${reference}`, maxManifestBytes), reference);
+    const manifest: unknown = JSON.parse(bytes.toString());
+    if (typeof manifest !== "object" || manifest === null)
+      throw userError("module-image", `the manifest of ${this.#request.url} is no object`);
+    return { manifest: manifest as Readonly<Record<string, unknown>>, digest: checksumOf(bytes) };
+  }
+
+  #checked(bytes: Buffer, digest: string): Buffer {
+    if (digest.includes(":") && digest !== `sha256:${checksumOf(bytes)}`)
+      throw userError("module-checksum", `the registry gave other bytes than ${digest} of ${this.#request.url}`);
+    return bytes;
+  }
+
+  async #get(path: string, maxBytes: number): Promise<Buffer> {
+    const { origin, repository } = this.#place;
+    const { url, signal, fetch } = this.#request;
+    for (const isSecond of [false, true]) {
+      const response = await fetch(`${origin}/v2/${repository}/${path}`, {
+        signal,
+        headers: {
+          accept: path.startsWith("manifests/") ? manifestTypes.join(", ") : "*/*",
+          ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }),
+        },
+      });
+      if (response.ok) return await boundedBody(response, maxBytes);
+      await response.body?.cancel();
+      if (response.status === 401 && !isSecond) {
+        this.#authorization = await this.#authorize(response.headers.get("www-authenticate") ?? "");
+        continue;
+      }
+      throw refused(response.status, `the registry answers ${response.status} for ${url}`);
+    }
+    throw userError("module-registry", `the registry refuses the credentials for ${url}`);
+  }
+
+  /** Answers the registry's challenge: by the credentials themselves, or by a token for them. */
+  async #authorize(challenge: string): Promise<string> {
+    const { signal, fetch, url, secret } = this.#request;
+    const { origin, registry, repository } = this.#place;
+    const basic = credentialsOf(secret, registry);
+    const [scheme = ""] = challenge.split(" ", 1);
+    if (scheme.toLowerCase() !== "bearer") {
+      if (basic === undefined) throw userError("module-registry", `the registry of ${url} asks for imagePullSecret`);
+      return `Basic ${basic}`;
+    }
+    const asked = Object.fromEntries(
+      [...challenge.matchAll(/([a-z]+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [name, value]),
+    );
+    const realm = new URL(asked["realm"] ?? "", origin);
+    if (realm.protocol !== "https:" && origin.startsWith("https:"))
+      throw userError("module-registry", `the registry of ${url} names a place for tokens without TLS`);
+    realm.searchParams.set("service", asked["service"] ?? "");
+    realm.searchParams.set("scope", asked["scope"] ?? `repository:${repository}:pull`);
+    const response = await fetch(realm, {
+      signal,
+      headers: basic === undefined ? {} : { authorization: `Basic ${basic}` },
+    });
+    if (!response.ok) throw refused(response.status, `the registry of ${url} gives no token: ${response.status}`);
+    const given = JSON.parse((await boundedBody(response, maxManifestBytes)).toString()) as Readonly<
+      Record<string, unknown>
+    >;
+    return `Bearer ${String(given["token"] ?? given["access_token"])}`;
+  }
+}
+
+/** A server that has trouble is asked again. */
+function refused(status: number, message: string): SerinError {
+  return status >= 500 || status === 429
+    ? transientError("module-registry", message)
+    : userError("module-registry", `${message}: check the image's name, and imagePullSecret`);
+}
+
+function checksumOf(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+function placeOf(url: string): Place {
+  const parts = /^oci:\/\/([^/@]+)\/([^@]+?)(?::([\w][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(url);
+  const [, registry = "", repository = "", tag = "latest", digest] = parts ?? [];
+  if (registry === "" || repository === "" || repository.includes(".."))
+    throw userError("module-url", `${url} is no image: expected oci://registry/repository:tag`);
+  // Go's client, which upstream has, speaks plain HTTP with such registries, too.
+  const host = registry.replace(/:\d+$/, "");
+  const isNear =
+    host === "localhost" || (isIP(host) === 4 && /^(127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/.test(host));
+  return { origin: `${isNear ? "http" : "https"}://${registry}`, registry, repository, reference: digest ?? tag };
+}
+
+function descriptorsOf(value: unknown): readonly Descriptor[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter(
+    (one): one is Descriptor =>
+      typeof one === "object" &&
+      one !== null &&
+      /^sha256:[0-9a-f]{64}$/.test(String(Reflect.get(one, "digest"))) &&
+      typeof Reflect.get(one, "mediaType") === "string",
+  );
+}
+
+/** The `user:password` of a registry, in base64. */
+function credentialsOf(secret: string, registry: string): string | undefined {
+  if (secret === "") return undefined;
+  let config: unknown;
+  try {
+    config = JSON.parse(secret);
+  } catch {
+    throw userError("module-secret", "imagePullSecret has no .dockerconfigjson that can be read");
+  }
+  const auths: unknown = typeof config === "object" && config !== null ? Reflect.get(config, "auths") : undefined;
+  for (const [name, entry] of Object.entries((auths ?? {}) as Readonly<Record<string, unknown>>)) {
+    if (name.replace(/^https?:\/\//, "").split("/", 1)[0] !== registry) continue;
+    const { auth, username, password } = entry as Readonly<Record<string, unknown>>;
+    if (typeof auth === "string" && auth !== "") return auth;
+    return Buffer.from(`${String(username)}:${String(password)}`).toString("base64");
+  }
+  return undefined;
+}
+
+/** A file of a tar archive, by the last part of its name. */
+function fileOf(archive: Buffer, name: string): Buffer | undefined {
+  for (let at = 0; at + blockBytes <= archive.length;) {
+    const path = archive.toString("latin1", at, at + 100).replace(/\0.*$/s, "");
+    const size = Number.parseInt(archive.toString("latin1", at + 124, at + 136), 8) || 0;
+    const start = at + blockBytes;
+    if (path.split("/").at(-1) === name && start + size <= archive.length) return archive.subarray(start, start + size);
+    at = start + Math.ceil(size / blockBytes) * blockBytes;
+  }
+  return undefined;
+}

@@ -1,0 +1,104 @@
+import { messageOf, userError } from "../../base/index.ts";
+import type { MachineLease, ModuleMachine } from "./module-machine.ts";
+import { reloadAfterMs } from "./limits.ts";
+import type { MachineOptions, PluginOptions } from "./messages.ts";
+import type { ModuleCode } from "./module-source.ts";
+
+/** What happens to requests when the module has failed. */
+export type FailurePolicy = "closed" | "open" | "reload";
+
+export interface ModulePluginOptions {
+  readonly plugin: PluginOptions;
+  readonly machine: Omit<MachineOptions, "node">;
+  readonly failure: FailurePolicy;
+  /** Fetches the module's code. */
+  readonly load: () => Promise<ModuleCode>;
+}
+
+export interface PluginRuntime {
+  readonly steadyMs: () => number;
+  readonly lease: (code: ModuleCode, options: ModulePluginOptions["machine"]) => Promise<MachineLease>;
+  /** A plugin cannot serve. */
+  readonly failed: (plugin: string, message: string) => void;
+}
+
+/** A plugin that can take requests. */
+export interface PluginSession {
+  readonly machine: ModuleMachine;
+  readonly root: number;
+}
+
+type State =
+  | { readonly kind: "starting"; readonly done: Promise<PluginSession | undefined> }
+  | { readonly kind: "running"; readonly session: PluginSession }
+  | { readonly kind: "failed"; readonly atMs: number; readonly mayReload: boolean };
+
+/** One configured plugin of a module, from its start to its end. */
+export class ModulePlugin {
+  readonly options: ModulePluginOptions;
+  readonly #runtime: PluginRuntime;
+  #state: State;
+  #lease: MachineLease | undefined;
+  #ended = false;
+
+  constructor(options: ModulePluginOptions, runtime: PluginRuntime) {
+    this.options = options;
+    this.#runtime = runtime;
+    this.#state = { kind: "starting", done: this.#start() };
+  }
+
+  /** Undefined: the plugin has failed. A promise while it starts. */
+  session(): PluginSession | undefined | Promise<PluginSession | undefined> {
+    const state = this.#state;
+    if (state.kind === "running") return state.session;
+    if (state.kind === "starting") return state.done;
+    if (!state.mayReload || this.#runtime.steadyMs() - state.atMs < reloadAfterMs) return undefined;
+    const done = this.#start();
+    this.#state = { kind: "starting", done };
+    return done;
+  }
+
+  end(): void {
+    this.#ended = true;
+    const state = this.#state;
+    if (state.kind === "running") state.session.machine.endPlugin(state.session.root);
+    this.#lease?.release();
+    this.#lease = undefined;
+  }
+
+  async #start(): Promise<PluginSession | undefined> {
+    const { plugin, machine: machineOptions, load } = this.options;
+    try {
+      const lease = await this.#runtime.lease(await load(), machineOptions);
+      this.#lease = lease;
+      const { machine } = lease;
+      const root = await machine.configure(plugin, (message) => this.#fail(message, true));
+      if (root === 0)
+        throw userError(
+          "module-refused",
+          "the module refused its configuration: proxy_on_vm_start or proxy_on_configure answered false",
+        );
+      const session = { machine, root };
+      this.#state = { kind: "running", session };
+      if (this.#ended) this.end();
+      return session;
+    } catch (error) {
+      this.#fail(messageOf(error), false);
+      return undefined;
+    }
+  }
+
+  /** A module that has run, and trapped, may be started again where the policy says so. */
+  #fail(message: string, ran: boolean): void {
+    const before = this.#state;
+    if ((before as State | undefined)?.kind === "failed" || this.#ended) return;
+    this.#lease?.release();
+    this.#lease = undefined;
+    this.#state = {
+      kind: "failed",
+      atMs: this.#runtime.steadyMs(),
+      mayReload: this.options.failure === "reload" && ran,
+    };
+    this.#runtime.failed(this.options.plugin.name, message);
+  }
+}

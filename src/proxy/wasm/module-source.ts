@@ -1,0 +1,37 @@
+import { createHash } from "node:crypto";
+import { userError } from "../../base/index.ts";
+import { maxModuleBytes } from "./limits.ts";
+
+/** A module's bytes, and their SHA-256 in hexadecimal. */
+export interface ModuleCode {
+  readonly bytes: Uint8Array;
+  readonly checksum: string;
+}
+
+/** Checks what was fetched. `sha256` is empty where any code will do. */
+export function moduleCode(bytes: Uint8Array, sha256: string, from: string): ModuleCode {
+  if (bytes.length > maxModuleBytes)
+    throw userError(
+      "module-too-large",
+      `the module of ${from} has ${bytes.length} bytes; at most ${maxModuleBytes} are allowed`,
+    );
+  const checksum = createHash("sha256").update(bytes).digest("hex");
+  if (sha256 !== "" && sha256 !== checksum)
+    throw userError(
+      "module-checksum",
+      `the module of ${from} has the SHA-256 ${checksum}, not ${sha256}: correct sha256, or the file`,
+    );
+  return { bytes, checksum };
+}
+
+/** Reads a body of at most so many bytes. */
+export async function boundedBody(response: Response, maxBytes: number): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of response.body ?? []) {
+    size += (part as Uint8Array).length;
+    if (size > maxBytes) throw userError("module-too-large", `${response.url} has more than ${maxBytes} bytes`);
+    parts.push(part as Uint8Array);
+  }
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,320 @@
+import { action } from "./abi.ts";
+import type {
+  FilterRequest,
+  FilterResponse,
+  LocalReply,
+  StreamFilter,
+  StreamOutcome,
+  StreamTail,
+} from "../filters/http-filter.ts";
+import { passed } from "../filters/http-filter.ts";
+import { responseFlags } from "../http/response-flags.ts";
+import type { AttributeMap, Effect, MachineAnswer, Side, StreamEvent } from "./messages.ts";
+import type { StreamReceiver } from "./module-machine.ts";
+import type { PluginSession } from "./module-plugin.ts";
+import type { Pairs } from "./pairs.ts";
+import { headersMap, trailersMap } from "./stream-context.ts";
+import { tooLarge } from "./virtual-machine.ts";
+
+export interface ModuleStreamOptions {
+  readonly session: PluginSession;
+  readonly request: FilterRequest;
+  readonly attributes: AttributeMap;
+  /** Streams pass when the module fails. */
+  readonly passesOnFailure: boolean;
+  /** A property that a module set, for the modules behind it. */
+  readonly setProperty: (path: string, value: Uint8Array) => void;
+}
+
+/** What the proxy knows of one message under way. */
+interface SideState {
+  fields: Pairs;
+  trailers: Pairs;
+  /** What the module holds, in case that it fails. */
+  held: Buffer[];
+  /** What it let go by itself, which goes on with the next part. */
+  released: Buffer[];
+  /** It let the message go on since the event under way began. */
+  resumed: boolean;
+  waiting: (() => void) | undefined;
+}
+
+const noBytes = Buffer.alloc(0);
+/** Not shown to modules: they belong to the connection, or are written anew. */
+const hiddenFields: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+]);
+
+export const moduleFailedReply: LocalReply = {
+  status: 503,
+  body: "",
+  headers: [],
+  flag: responseFlags.none,
+  details: "wasm_fail_stream",
+  grpcStatus: 14,
+};
+
+/** One exchange as a module takes part in it. */
+export class ModuleStream implements StreamFilter, StreamReceiver {
+  readonly #options: ModuleStreamOptions;
+  readonly #sides: Readonly<Record<Side, SideState>> = { request: newSide(), response: newSide() };
+  #id = 0;
+  #reply: LocalReply | undefined;
+  #replied = false;
+  #closed = false;
+  #failed = false;
+  #over = false;
+
+  constructor(options: ModuleStreamOptions) {
+    this.#options = options;
+  }
+
+  /** The request's head. Fields that the module changed are in the outcome. */
+  async requestHead(fields: Pairs, end: boolean): Promise<StreamOutcome<Pairs>> {
+    const { session, attributes } = this.#options;
+    const event: StreamEvent = { kind: "headers", side: "request", fields, end };
+    this.#sides.request.fields = fields;
+    return await this.#head("request", async () => {
+      const answer = await session.machine.open(session.root, attributes, event, {
+        effect: (effect) => this.effect(effect),
+        moduleFailed: () => this.moduleFailed(),
+      });
+      this.#id = answer.context;
+      if (this.#over) session.machine.closeStream(this.#id);
+      return answer;
+    });
+  }
+
+  async requestBody(bytes: Buffer, end: boolean): Promise<StreamOutcome<Buffer>> {
+    return await this.#body("request", bytes, end);
+  }
+
+  async requestTrailers(fields: readonly string[]): Promise<StreamOutcome<StreamTail>> {
+    return await this.#trailers("request", fields);
+  }
+
+  async responseHead(response: FilterResponse, end: boolean): Promise<StreamOutcome<undefined>> {
+    if (!this.#takesPart) return passed;
+    const fields: Pairs = [
+      [":status", String(response.status)],
+      ...response.fields.filter(([name]) => !hiddenFields.has(name)),
+    ];
+    this.#sides.response.fields = fields;
+    const attributes = { ...this.#options.attributes, response: { code: response.status } };
+    const outcome = await this.#head("response", () =>
+      this.#options.session.machine.event(this.#id, { kind: "headers", side: "response", fields, end }, attributes),
+    );
+    if (outcome.kind !== "pass") return outcome;
+    if (outcome.part === fields) return passed;
+    const status = Number(outcome.part.find(([name]) => name === ":status")?.[1]);
+    if (Number.isInteger(status) && status >= 200 && status <= 599) response.status = status;
+    response.fields = outcome.part.filter(([name]) => !name.startsWith(":") && !hiddenFields.has(name));
+    return passed;
+  }
+
+  async responseBody(bytes: Buffer, end: boolean): Promise<StreamOutcome<Buffer>> {
+    return await this.#body("response", bytes, end);
+  }
+
+  async responseTrailers(fields: readonly string[]): Promise<StreamOutcome<StreamTail>> {
+    return await this.#trailers("response", fields);
+  }
+
+  end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (this.#id !== 0 && !this.#failed) this.#options.session.machine.closeStream(this.#id);
+  }
+
+  // ---- StreamReceiver
+
+  effect(effect: Effect): void {
+    switch (effect.kind) {
+      case "fields":
+        this.#takeFields(effect.map, effect.fields);
+        break;
+      case "continue": {
+        const side = this.#sides[effect.side];
+        side.resumed = true;
+        side.held = [];
+        if (effect.body !== undefined && effect.body.length > 0) side.released.push(bufferOf(effect.body));
+        side.waiting?.();
+        break;
+      }
+      case "reply":
+        // A response of the module's own passes it once more, and must not be answered by another one.
+        if (!this.#replied) {
+          const { status, body, fields, details, grpcStatus } = effect.reply;
+          this.#reply = {
+            status,
+            body: bufferOf(body).toString("utf8"),
+            headers: fields,
+            flag: responseFlags.none,
+            details,
+            ...(grpcStatus === undefined ? {} : { grpcStatus }),
+          };
+        }
+        this.#wake();
+        break;
+      case "close":
+        this.#closed = true;
+        this.#wake();
+        break;
+      case "clear-route":
+        if (!this.#sides.response.resumed && this.#sides.response.fields.length === 0)
+          this.#options.request.clearRoute();
+        break;
+      case "property":
+        this.#options.setProperty(effect.path, effect.value);
+        break;
+    }
+  }
+
+  moduleFailed(): void {
+    this.#failed = true;
+    this.#wake();
+  }
+
+  /** Whether there is a context in the module for it. */
+  get #takesPart(): boolean {
+    return this.#id !== 0 && !this.#failed && !this.#over;
+  }
+
+  #takeFields(map: number, fields: Pairs): void {
+    for (const side of ["request", "response"] as const) {
+      if (map === headersMap(side)) this.#sides[side].fields = fields;
+      if (map === trailersMap(side)) this.#sides[side].trailers = fields;
+    }
+  }
+
+  #wake(): void {
+    for (const side of Object.values(this.#sides)) side.waiting?.();
+  }
+
+  async #head(side: Side, ask: () => Promise<MachineAnswer>): Promise<StreamOutcome<Pairs>> {
+    const state = this.#sides[side];
+    const stopped = await this.#settle(side, ask, true);
+    return stopped ?? { kind: "pass", part: state.fields };
+  }
+
+  async #body(side: Side, bytes: Buffer, end: boolean): Promise<StreamOutcome<Buffer>> {
+    const state = this.#sides[side];
+    if (!this.#takesPart) return this.#withoutModule(state, bytes);
+    state.held.push(bytes);
+    let passed: Buffer = noBytes;
+    const stopped = await this.#settle(
+      side,
+      async () => {
+        const answer = await this.#options.session.machine.event(this.#id, { kind: "body", side, bytes, end });
+        if (answer.body !== undefined) passed = bufferOf(answer.body);
+        if (answer.action === action.continue) state.held = [];
+        return answer;
+      },
+      end,
+    );
+    if (stopped !== undefined) return stopped;
+    return {
+      kind: "pass",
+      part: Buffer.concat([...state.released.splice(0), ...(this.#failed ? state.held.splice(0) : []), passed]),
+    };
+  }
+
+  async #trailers(side: Side, trailers: readonly string[]): Promise<StreamOutcome<StreamTail>> {
+    const state = this.#sides[side];
+    if (!this.#takesPart) {
+      const outcome = this.#withoutModule(state, noBytes);
+      return outcome.kind === "pass" ? { kind: "pass", part: { body: outcome.part, trailers } } : outcome;
+    }
+    const fields = pairsOf(trailers);
+    state.trailers = fields;
+    let passed: Buffer = noBytes;
+    const stopped = await this.#settle(
+      side,
+      async () => {
+        const answer = await this.#options.session.machine.event(this.#id, { kind: "trailers", side, fields });
+        if (answer.body !== undefined) passed = bufferOf(answer.body);
+        if (answer.action === action.continue) state.held = [];
+        return answer;
+      },
+      true,
+    );
+    if (stopped !== undefined) return stopped;
+    const body = Buffer.concat([...state.released.splice(0), ...(this.#failed ? state.held.splice(0) : []), passed]);
+    return { kind: "pass", part: { body, trailers: state.trailers.flat() } };
+  }
+
+  /** A part for which the module is not asked: it has no context for it, or has failed. */
+  #withoutModule(state: SideState, bytes: Buffer): StreamOutcome<Buffer> {
+    if (this.#failed && !this.#options.passesOnFailure && !this.#replied) return this.#answer(moduleFailedReply);
+    return { kind: "pass", part: Buffer.concat([...state.released.splice(0), ...state.held.splice(0), bytes]) };
+  }
+
+  /**
+   * Asks the module, and waits until the message goes on. With `whole` false, what it holds may come with a later part.
+   * Undefined: the message goes on.
+   */
+  async #settle(
+    side: Side,
+    ask: () => Promise<MachineAnswer>,
+    whole: boolean,
+  ): Promise<Exclude<StreamOutcome<never>, { readonly kind: "pass" }> | undefined> {
+    const state = this.#sides[side];
+    state.resumed = false;
+    let chosen: number = action.continue;
+    try {
+      chosen = (await ask()).action;
+    } catch {
+      this.#failed = true;
+    }
+    for (;;) {
+      if (this.#closed) return { kind: "abort" };
+      if (this.#reply !== undefined) return this.#answer(this.#reply);
+      if (this.#failed)
+        return this.#options.passesOnFailure || this.#replied ? undefined : this.#answer(moduleFailedReply);
+      if (chosen === tooLarge) return this.#answer(side === "request" ? requestTooLarge : responseTooLarge);
+      if (chosen === action.continue || state.resumed || !whole) return undefined;
+      await new Promise<void>((resolve) => {
+        state.waiting = resolve;
+      });
+      state.waiting = undefined;
+    }
+  }
+
+  #answer(reply: LocalReply): { readonly kind: "reply"; readonly reply: LocalReply } {
+    this.#reply = undefined;
+    this.#replied = true;
+    return { kind: "reply", reply };
+  }
+}
+
+const requestTooLarge: LocalReply = {
+  status: 413,
+  body: "Payload Too Large",
+  headers: [],
+  flag: responseFlags.none,
+  details: "request_payload_too_large",
+};
+
+const responseTooLarge: LocalReply = {
+  status: 500,
+  body: "",
+  headers: [],
+  flag: responseFlags.none,
+  details: "response_payload_too_large",
+};
+
+function newSide(): SideState {
+  return { fields: [], trailers: [], held: [], released: [], resumed: false, waiting: undefined };
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Names and values in turn, as pairs. */
+function pairsOf(flat: readonly string[]): Pairs {
+  return flat.flatMap((name, at) => (at % 2 === 0 ? [[name, flat[at + 1] ?? ""] as const] : []));
+}

@@ -1,0 +1,26 @@
+import type { Attribute, AttributeMap } from "./messages.ts";
+
+interface NodeSettings {
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** The proxy's node, as modules may ask for it. */
+export function nodeAttributes(id: string, { metadata }: NodeSettings): AttributeMap {
+  return { id, metadata: mapOf(metadata) };
+}
+
+function mapOf(record: object): AttributeMap {
+  const found: Record<string, Attribute> = {};
+  for (const [name, value] of Object.entries(record)) {
+    const attribute = attributeOf(value);
+    if (attribute !== undefined) found[name] = attribute;
+  }
+  return found;
+}
+
+function attributeOf(value: unknown): Attribute | undefined {
+  if (typeof value === "string" || typeof value === "boolean") return value;
+  // Protobuf's structures have no other numbers.
+  if (typeof value === "number") return String(value);
+  return typeof value === "object" && value !== null ? mapOf(value) : undefined;
+}

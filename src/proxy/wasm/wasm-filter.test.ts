@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { test } from "node:test";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
+import { FilterStatistics } from "../filters/filter-statistics.ts";
+import type { ModuleLocation, WasmSettings } from "../filters/lazy-wasm-filter.ts";
+import type { HttpFilter } from "../filters/http-filter.ts";
+import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { clusterCaller } from "../upstream/cluster-call.ts";
+import { ModuleHost } from "./module-host.ts";
+
+const modulePath = join(import.meta.dirname, "../../../test/wasm/test-module.wasm");
+const moduleBytes = await readFile(modulePath);
+
+interface Served extends AsyncDisposable {
+  readonly harness: Harness;
+  readonly statistics: FilterStatistics;
+  readonly registry: MetricsRegistry;
+  /** What the application saw of the last request. */
+  readonly seen: { headers: Record<string, unknown>; body: string };
+}
+
+let keys = 0;
+
+function settingsOf(more: Partial<WasmSettings> = {}): WasmSettings {
+  keys += 1;
+  return {
+    plugin: { name: "test", rootId: "", configuration: new Uint8Array() },
+    vmId: "",
+    vmConfiguration: new Uint8Array(),
+    environment: [],
+    code: { kind: "file", path: modulePath },
+    failure: "closed",
+    key: String(keys),
+    ...more,
+  };
+}
+
+async function serving(
+  more: Partial<WasmSettings> = {},
+  fetched: typeof globalThis.fetch = () => Promise.reject(new Error("nothing is fetched")),
+): Promise<Served> {
+  const statistics = new FilterStatistics();
+  const registry = new MetricsRegistry({ clock: systemClock });
+  const clusters: { of?: Harness } = {};
+  const cluster = (name: string): ReturnType<Harness["clusters"]["get"]> => clusters.of?.clusters.get(name);
+  const host = new ModuleHost({
+    clock: systemClock,
+    log: silentLogger,
+    registry,
+    statistics,
+    callCluster: clusterCaller(cluster),
+    hasCluster: (name) => cluster(name) !== undefined,
+    node: { id: "node" },
+    readFile: async (path) => await readFile(path),
+    fetch: fetched,
+    deadlineMs: 300,
+  });
+  const filter: HttpFilter = host.filter("wasm", settingsOf(more));
+  const harness = await Harness.start({ filters: [filter], filtersIdle: false });
+  clusters.of = harness;
+  const seen = { headers: {} as Record<string, unknown>, body: "" };
+  const app = await harness.backend((request, response) => {
+    let body = "";
+    request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+    request.on("end", () => {
+      seen.headers = request.headers;
+      seen.body = body;
+      response.end("hello");
+    });
+  });
+  const callee = await harness.backend((request, response) => response.end(`asked ${request.url}`));
+  harness.cluster("app", [app.port]);
+  harness.cluster("callee", [callee.port]);
+  harness.table = tableOf(route(forwardTo("app")));
+  return {
+    harness,
+    statistics,
+    registry,
+    seen,
+    async [Symbol.asyncDispose]() {
+      await harness[Symbol.asyncDispose]();
+      host.end();
+    },
+  };
+}
+
+const asking = (what: string): { readonly headers: Record<string, string> } => ({ headers: { "x-do": what } });
+
+test("a module changes headers and bodies both ways, reads properties and shares data that its timer counts", async () => {
+  await using served = await serving();
+  const { harness, seen } = served;
+  const answer = await harness.get("/there?q=1", { method: "POST", body: "with us" });
+  assert.deepEqual([answer.status, answer.body, answer.headers["x-wasm"]], [200, "hello!", "response"]);
+  assert.deepEqual(
+    [seen.body, seen.headers["x-path"], seen.headers["content-length"]],
+    [">with us", "/there?q=1", undefined],
+  );
+  await eventually(async () => Number((await harness.get("/")).headers["x-ticks"] ?? 0) > 1);
+  assert.equal((await harness.get("/")).body, "hello!");
+});
+
+test("a module answers itself, and asks a cluster while the request waits", async () => {
+  await using served = await serving();
+  const { harness, seen } = served;
+  const denied = await harness.get("/", asking("deny"));
+  assert.deepEqual([denied.status, denied.body, denied.headers["x-wasm"]], [403, "denied!", "response"]);
+  assert.equal((await harness.get("/", asking("call"))).status, 200);
+  assert.equal(seen.headers["x-called"], "asked /asked");
+});
+
+test("what a module counts is among the proxy's metrics", async () => {
+  await using served = await serving();
+  await served.harness.get("/");
+  await served.harness.get("/");
+  assert.match(renderPrometheus(served.registry), /^test_requests 2$/m);
+});
+
+for (const what of ["loop", "trap", "memory"])
+  test(`a module that fails by ${what} ends with its thread: requests are refused, and the proxy goes on`, async () => {
+    await using served = await serving();
+    const { harness, statistics } = served;
+    assert.equal((await harness.get("/")).status, 200);
+    assert.equal((await harness.get("/", asking(what))).status, 503);
+    assert.equal((await harness.get("/")).status, 503);
+    assert.equal(harness.records.at(-1)?.details, "wasm_fail_stream");
+    const [deadlines, traps] = [statistics.counter("wasm.deadlines").value, statistics.counter("wasm.traps").value];
+    // How long it takes to fill the memory depends on the machine.
+    assert.deepEqual(
+      what === "memory" ? deadlines + traps : [deadlines, traps],
+      what === "memory" ? 1 : what === "loop" ? [1, 0] : [0, 1],
+    );
+  });
+
+test("with FAIL_OPEN requests pass without a module that failed", async () => {
+  await using served = await serving({ failure: "open" });
+  const { harness, seen } = served;
+  const looped = await harness.get("/", { ...asking("loop"), method: "POST", body: "whole" });
+  assert.deepEqual([looped.status, looped.body, seen.body], [200, "hello", "whole"]);
+  const next = await harness.get("/");
+  assert.deepEqual([next.status, next.headers["x-wasm"]], [200, undefined]);
+});
+
+test("with FAIL_RELOAD a module that trapped is started again after a pause", async () => {
+  await using served = await serving({ failure: "reload" });
+  const { harness } = served;
+  assert.equal((await harness.get("/", asking("trap"))).status, 503);
+  assert.equal((await harness.get("/")).status, 503, "not at once");
+  await sleep(1100);
+  assert.deepEqual([(await harness.get("/")).status, served.statistics.counter("wasm.created").value], [200, 2]);
+});
+
+test("a module that cannot be had fails by its policy: bad bytes, a wrong checksum, a configuration that it refuses", async () => {
+  const refuses = { name: "test", rootId: "", configuration: Buffer.from("refuse") };
+  const bad: ModuleLocation = { kind: "inline", bytes: Buffer.from("no module") };
+  const remote = (sha256: string): ModuleLocation => ({
+    kind: "remote",
+    url: "http://modules.test/a.wasm",
+    sha256,
+    timeoutMs: 1000,
+    version: "1",
+    pull: "default",
+    secret: "",
+  });
+  const fetched = (): Promise<Response> => Promise.resolve(new Response(moduleBytes));
+  const tries: readonly Partial<WasmSettings>[] = [
+    { plugin: refuses },
+    { code: bad },
+    { code: { kind: "file", path: "/nowhere.wasm" } },
+    { code: remote("0".repeat(64)) },
+    { code: { ...remote(""), url: "gopher://modules.test/a" } as ModuleLocation },
+  ];
+  for (const more of tries) {
+    await using closed = await serving(more, fetched);
+    assert.equal((await closed.harness.get("/")).status, 503);
+    await using open = await serving({ ...more, failure: "open" }, fetched);
+    assert.equal((await open.harness.get("/")).body, "hello");
+  }
+});
+
+test("a module comes by HTTP, after a server that fails at first", async () => {
+  let asked = 0;
+  const fetched = (): Promise<Response> => {
+    asked += 1;
+    return Promise.resolve(asked === 1 ? new Response("", { status: 503 }) : new Response(moduleBytes));
+  };
+  const code: ModuleLocation = {
+    kind: "remote",
+    url: "http://modules.test/a.wasm",
+    sha256: "",
+    timeoutMs: 5000,
+    version: "1",
+    pull: "default",
+    secret: "",
+  };
+  await using served = await serving({ code }, fetched);
+  assert.equal((await served.harness.get("/")).headers["x-wasm"], "response");
+  assert.equal(asked, 2);
+});
+
+test("a client that leaves while a module is asked leaves nothing behind", async () => {
+  await using served = await serving();
+  const { harness } = served;
+  await harness.get("/");
+  const client = harness.client();
+  client.send("GET / HTTP/1.1\r\nhost: a\r\nx-do: call\r\n\r\n");
+  await sleep(2);
+  client.socket.destroy();
+  await client.closed;
+  assert.equal((await harness.get("/")).status, 200);
+});

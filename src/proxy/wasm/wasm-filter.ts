@@ -1,0 +1,79 @@
+import type { Clock } from "../../base/index.ts";
+import type { FilterCounter } from "../filters/filter-statistics.ts";
+import type { FilterRequest, HttpFilter, LocalReply, StreamFilter } from "../filters/http-filter.ts";
+import type { AttributeMap } from "./messages.ts";
+import type { ModulePlugin, PluginSession } from "./module-plugin.ts";
+import { moduleFailedReply, ModuleStream } from "./module-stream.ts";
+import { applyFields, attributesOf, fieldsOf } from "./stream-attributes.ts";
+
+export interface WasmFilterOptions {
+  readonly name: string;
+  /** Kept by the filter, so that the plugin lives as long. */
+  readonly handle: { readonly plugin: ModulePlugin };
+  readonly clock: Clock;
+  /** Requests that failed, or passed without their module. */
+  readonly without: FilterCounter;
+}
+
+/** Properties that modules set on a request, for the modules behind them. */
+const setProperties = new WeakMap<FilterRequest, Map<string, Uint8Array>>();
+
+/** Lets a WebAssembly module take part in exchanges. */
+export class WasmFilter implements HttpFilter {
+  readonly name: string;
+  readonly #options: WasmFilterOptions;
+  readonly #streams = new WeakMap<FilterRequest, ModuleStream>();
+
+  constructor(options: WasmFilterOptions) {
+    this.name = options.name;
+    this.#options = options;
+  }
+
+  stream(request: FilterRequest): StreamFilter | undefined {
+    return this.#streams.get(request);
+  }
+
+  async onRequest(request: FilterRequest, signal: () => AbortSignal): Promise<LocalReply | undefined> {
+    const { plugin } = this.#options.handle;
+    const session = await plugin.session();
+    const passes = plugin.options.failure === "open";
+    if (session === undefined) {
+      this.#options.without.increment();
+      return passes ? undefined : moduleFailedReply;
+    }
+    return await this.#run(request, signal(), session, passes);
+  }
+
+  async #run(
+    request: FilterRequest,
+    signal: AbortSignal,
+    session: PluginSession,
+    passesOnFailure: boolean,
+  ): Promise<LocalReply | undefined> {
+    const before = fieldsOf(request);
+    const stream = new ModuleStream({
+      session,
+      request,
+      attributes: withProperties(request, attributesOf(request, this.#options.clock.nowMs())),
+      passesOnFailure,
+      setProperty: (path, value) => {
+        const known = setProperties.get(request) ?? new Map<string, Uint8Array>();
+        known.set(path, value);
+        setProperties.set(request, known);
+      },
+    });
+    this.#streams.set(request, stream);
+    signal.addEventListener("abort", () => stream.end(), { once: true });
+    const outcome = await stream.requestHead(before, !request.hasBody);
+    if (outcome.kind === "reply") return outcome.reply;
+    if (outcome.kind === "abort") return { ...moduleFailedReply, details: "wasm_close_stream" };
+    // Routes may match what the module has changed.
+    if (applyFields(request, before, outcome.part)) request.clearRoute();
+    return undefined;
+  }
+}
+
+function withProperties(request: FilterRequest, attributes: AttributeMap): AttributeMap {
+  const set = setProperties.get(request);
+  return set === undefined ? attributes : { ...attributes, ...Object.fromEntries(set) };
+}
