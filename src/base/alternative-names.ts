@@ -1,13 +1,13 @@
 /** One of a certificate's subject alternative names. */
 export interface AlternativeName {
-  /** As OpenSSL prints it: `URI`, `DNS`, `IP Address`, `email`. */
+  /** OpenSSL's name of the kind: `URI`, `DNS`, `IP Address`, `email`. */
   readonly kind: string;
   readonly value: string;
 }
 
 /**
- * A certificate's subject alternative names out of the text that Node makes of them. It quotes a name that holds a comma, a
- * quote or a control character, as JSON does: cut at every comma, such a name would pass for others.
+ * Parses the text in which Node returns a certificate's subject alternative names. Node quotes a name with a comma, a
+ * quote or a control character like JSON. Splitting at every comma would turn such a name into others.
  */
 export function alternativeNames(text: string): readonly AlternativeName[] {
   return [...text.matchAll(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g)].map(([entry]) => {

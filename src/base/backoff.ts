@@ -3,12 +3,12 @@ import type { Random } from "./random.ts";
 export interface BackoffOptions {
   readonly initialMs: number;
   readonly maxMs: number;
-  /** Growth per attempt; 2 when absent. */
+  /** The growth with each attempt. 2 if absent. */
   readonly factor?: number;
   readonly random: Random;
 }
 
-/** Exponential backoff with equal jitter: each delay is between half of its step and the whole of it. */
+/** Exponential backoff with jitter: each delay is between half of its step and the whole step. */
 export class Backoff {
   readonly #options: BackoffOptions;
   #attempt = 0;

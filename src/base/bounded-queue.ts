@@ -1,6 +1,6 @@
 import { invariant } from "./errors.ts";
 
-/** A first-in first-out queue that says no instead of growing: {@link push} answers false when it is full. */
+/** A first-in first-out queue with a bound: {@link push} returns false when it is full. */
 export class BoundedQueue<Item> {
   readonly capacity: number;
   #items: Item[] = [];

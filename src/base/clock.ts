@@ -1,14 +1,17 @@
 import { setTimeout as sleepFor } from "node:timers/promises";
 
-/** Time, passed in wherever it matters, so that tests own it. */
+/** Time. It is passed in wherever it matters, so that tests control it. */
 export interface Clock {
   /** Wall-clock time in milliseconds since the epoch. */
   nowMs(): number;
-  /** A steady time in milliseconds, for durations; its zero means nothing. */
+  /** Monotonic time in milliseconds, for durations. Its zero has no meaning. */
   steadyMs(): number;
-  /** Resolves after `ms`, of more than 24 days after these; rejects with the signal's reason when it is aborted first. */
+  /** Resolves after `ms`, even if that is more than 24 days. Rejects with the signal's reason if it aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
-  /** Calls `run` once after `ms`, of more than 24 days after these, unless the returned handle is disposed first. Does not keep the process alive. */
+  /**
+   * Calls `run` once after `ms`, even if that is more than 24 days. Disposing the handle first cancels it. Does not
+   * keep the process alive.
+   */
   after(ms: number, run: () => void): Disposable;
 }
 

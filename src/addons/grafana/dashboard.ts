@@ -1,4 +1,4 @@
-/** What of a dashboard's JSON is shown: its panels' queries, and the variables in them. */
+/** The shown part of a dashboard's JSON: the queries of its panels, and their variables. */
 export interface Dashboard {
   readonly uid: string;
   readonly title: string;
@@ -6,7 +6,7 @@ export interface Dashboard {
   readonly tags: readonly string[];
   readonly variables: readonly DashboardVariable[];
   readonly panels: readonly DashboardPanel[];
-  /** As provisioned, for the API. */
+  /** The provisioned JSON, for the API. */
   readonly json: unknown;
 }
 
@@ -14,9 +14,9 @@ export interface DashboardVariable {
   readonly name: string;
   readonly kind: string;
   readonly label: string;
-  /** Of a query variable: `label_values(metric, label)`. */
+  /** The query of a query variable: `label_values(metric, label)`. */
   readonly query: string;
-  /** Of a variable that names its values itself. */
+  /** The values of a variable that lists them itself. */
   readonly values: readonly string[];
   readonly includeAll: boolean;
   readonly allValue: string | undefined;
@@ -25,7 +25,7 @@ export interface DashboardVariable {
 export interface DashboardPanel {
   readonly title: string;
   readonly unit: string;
-  /** The row that it stands under; empty for none. */
+  /** The row of the panel. Empty if it has none. */
   readonly row: string;
   readonly targets: readonly { readonly expression: string; readonly legend: string }[];
 }
@@ -44,7 +44,7 @@ function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-/** Reads a dashboard's JSON leniently: what is not as expected is left out. `name` stands for a missing uid. */
+/** Reads a dashboard's JSON leniently: skips what has another form. `name` replaces a missing uid. */
 export function readDashboard(raw: unknown, name: string, folder: string): Dashboard {
   const json = fieldsOf(raw);
   const panels: DashboardPanel[] = [];
@@ -117,7 +117,7 @@ export type VariableValues = ReadonlyMap<string, string>;
 const labelValues = /^\s*label_values\(\s*(?:([\s\S]+)\s*,\s*)?([a-zA-Z_][a-zA-Z0-9_]*)\s*\)\s*$/;
 const queryResult = /^\s*query_result\(([\s\S]*)\)\s*$/;
 
-/** What a variable's query asks of Prometheus; undefined for a form that is not known here. */
+/** The Prometheus query of a variable. Undefined if its form is unknown. */
 export function variableQuery(
   query: string,
   values: VariableValues,
@@ -130,7 +130,7 @@ export function variableQuery(
 }
 
 const reference = /\$(?:\{(\w+)(?::\w+)?\}|(\w+))|\[\[(\w+)\]\]/g;
-/** What Grafana fills in by itself, for values of now. */
+/** Variables that Grafana defines itself, with values for the present moment. */
 const builtIn: Readonly<Record<string, string>> = {
   __rate_interval: "1m",
   __interval: "15s",
@@ -140,7 +140,7 @@ const builtIn: Readonly<Record<string, string>> = {
   interval: "1m",
 };
 
-/** A query with its variables' values in their places. */
+/** Replaces the variables in a query by their values. */
 export function fillIn(expression: string, values: VariableValues): string {
   return expression.replaceAll(reference, (whole, braced?: string, bare?: string, bracketed?: string) => {
     const name = braced ?? bare ?? bracketed ?? "";
@@ -148,7 +148,7 @@ export function fillIn(expression: string, values: VariableValues): string {
   });
 }
 
-/** A legend with `{{label}}` filled in; the labels themselves without one. */
+/** Fills in `{{label}}` in a legend. Without a legend, lists the labels. */
 export function legendText(legend: string, labels: Readonly<Record<string, string>>): string {
   if (legend !== "" && legend !== "__auto")
     return legend.replaceAll(/\{\{\s*(\w+)\s*\}\}/g, (_, name: string) => labels[name] ?? "");

@@ -23,7 +23,7 @@ const dashboardPath = /^\/d\/([^/]+)/;
 const dashboardApiPath = /^\/api\/dashboards\/uid\/([^/]+)$/;
 const proxyTimeoutMs = 30_000;
 
-/** The pages and the few calls of Grafana's API that they, and who looks after it, need. */
+/** Grafana's pages, and the few API calls that they and administrators need. */
 export class GrafanaApi {
   readonly #options: GrafanaApiOptions;
 

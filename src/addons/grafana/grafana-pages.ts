@@ -14,7 +14,7 @@ const lead =
   "Serin's page in Grafana's place: the dashboards that its ConfigMaps hold, with their panels' values of now as tables. It draws no curves and saves nothing.";
 const links = [{ href: "/", text: "Dashboards" }];
 const refreshSeconds = 30;
-/** Rows of one panel, and values of one variable, that are shown. */
+/** The number of shown rows in a panel, and of values of a variable. */
 const maxRows = 20;
 const maxValues = 200;
 
@@ -43,7 +43,7 @@ interface Chosen {
   readonly value: string;
 }
 
-/** `chosen` are the reader's values of variables, as `var-<name>` in Grafana's own addresses. */
+/** `chosen` are the reader's values of variables, from `var-<name>` as in Grafana's own URLs. */
 export async function dashboardPage(
   dashboard: Dashboard,
   chosen: VariableValues,
@@ -76,7 +76,7 @@ async function optionsOf(
   const all = variable.includeAll ? [variable.allValue ?? ".*"] : [];
   const found = variable.kind === "query" ? await queriedOptions(variable, values, query) : variable.values;
   const options = [...new Set([...all, ...found])].slice(0, maxValues);
-  // A choice goes into a query within quotes: what could end them is no choice.
+  // The value is put between quotes in a query, so a value that could end them is refused.
   const value = wanted !== undefined && !/["\\]/.test(wanted) ? wanted : (options[0] ?? "");
   return { options, value };
 }

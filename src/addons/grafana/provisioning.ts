@@ -13,7 +13,7 @@ export interface DataSource {
   readonly isDefault: boolean;
 }
 
-/** Dashboards that are read; more in the directories are left out. */
+/** The number of dashboards to read. Further ones are skipped. */
 const maxDashboards = 200;
 
 interface Named {
@@ -26,7 +26,7 @@ interface Named {
   readonly options?: { readonly path?: string };
 }
 
-/** The data sources that files below `provisioning/datasources` name. */
+/** The data sources in files below `provisioning/datasources`. */
 export async function readDataSources(provisioning: string, log: Logger): Promise<DataSource[]> {
   const found = await readLists(join(provisioning, "datasources"), "datasources", log);
   return found.map(({ name = "", uid = name.toLowerCase(), type = "", url = "", isDefault = false }, index) => ({
@@ -39,7 +39,7 @@ export async function readDataSources(provisioning: string, log: Logger): Promis
   }));
 }
 
-/** The dashboards in the directories that files below `provisioning/dashboards` name; read anew each time. */
+/** The dashboards in the directories that files below `provisioning/dashboards` name. They are read each time. */
 export async function readDashboards(provisioning: string, log: Logger): Promise<Dashboard[]> {
   const dashboards: Dashboard[] = [];
   for (const { folder = "", options } of await readLists(join(provisioning, "dashboards"), "providers", log)) {

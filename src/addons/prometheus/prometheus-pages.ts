@@ -1,6 +1,6 @@
 import { html, htmlAnswer, page, redirectTo, table, type Html, type WebAnswer, type WebRequest } from "../web/index.ts";
 
-/** Asks the HTTP API that the pages stand before; the answer's `data`, or its error. */
+/** Queries the HTTP API behind the pages. Returns the answer's `data`, or its error. */
 export type AskApi = (
   path: string,
   params: Readonly<Record<string, string>>,
@@ -15,7 +15,7 @@ const lead =
   "Serin's metrics store: samples in memory, answered by Prometheus' HTTP API. It keeps no file and evaluates no rule.";
 const maxRows = 500;
 
-/** The few pages that a person opens; undefined for any other path. */
+/** The few pages for people. Undefined for any other path. */
 export async function prometheusPage({ path, params }: WebRequest, ask: AskApi): Promise<WebAnswer | undefined> {
   switch (path) {
     case "/":
@@ -142,7 +142,7 @@ function poolBody(pool: string, targets: readonly Target[]): Html {
     ${shown}`;
 }
 
-/** What tells targets apart; the rest on demand. */
+/** Shows the labels that distinguish targets, and the others on demand. */
 function labelsCell(labels: Readonly<Record<string, string>>): Html {
   const { namespace, pod, instance = "" } = labels;
   const name = pod === undefined ? instance : `${pod}.${namespace ?? ""}`;

@@ -10,11 +10,11 @@ export interface ConfigurationReloaderOptions {
   readonly log: Logger;
 }
 
-/** A mounted ConfigMap changes by a link that is renamed, which watches miss; it is read again instead. */
+/** A mounted ConfigMap changes by renaming a link, which file watches miss, so poll it. */
 const pollMs = 5_000;
 const requestTimeoutMs = 10_000;
 
-/** Asks for a reload whenever a file of the directory has changed, until the signal is aborted. */
+/** Requests a reload whenever a file of the directory has changed, until the signal aborts. */
 export async function watchConfiguration(
   { directory, reloadUrl, clock, log }: ConfigurationReloaderOptions,
   signal: AbortSignal,

@@ -1,6 +1,9 @@
 import { userError } from "../../base/index.ts";
 
-/** Flags as programs in Go take them: `-name=value`, `--name value`, or a name alone, which is `true`. The last of a name wins. */
+/**
+ * Parses flags like Go programs: `-name=value`, `--name value`, or a name alone, which means `true`. The last value of
+ * a name counts.
+ */
 export function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
   const flags = new Map<string, string>();
   for (const [index, arg] of args.entries()) {
@@ -12,7 +15,7 @@ export function readFlags(args: readonly string[]): ReadonlyMap<string, string> 
   return flags;
 }
 
-/** `host:port` of a flag; an empty host for all addresses. */
+/** Parses the `host:port` of a flag. An empty host means all addresses. */
 export function listenAddress(flag: string, address: string): { readonly host: string; readonly port: number } {
   const at = address.lastIndexOf(":");
   const port = Number(address.slice(at + 1));

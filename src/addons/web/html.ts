@@ -1,4 +1,4 @@
-/** Text that is HTML already, and is put into a page as it is. */
+/** HTML text, which is inserted unescaped. */
 export class Html {
   readonly text: string;
 
@@ -28,7 +28,7 @@ function textOf(part: Part): string {
   return part.map(textOf).join("");
 }
 
-/** A piece of a page; everything put into it is escaped, unless it is HTML. */
+/** A part of a page. Escapes everything that is inserted, unless it is Html. */
 export function html(texts: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return new Html(texts.reduce((sum, text, index) => `${sum}${textOf(parts[index - 1])}${text}`));
 }

@@ -6,7 +6,7 @@ export interface MeasuredSample {
   readonly value: number;
 }
 
-/** Asks a Prometheus for instant vectors. Throws a transient error when it does not answer, or refuses. */
+/** Queries a Prometheus for an instant vector. Throws a transient error if it does not answer or refuses. */
 export type QueryPrometheus = (query: string) => Promise<readonly MeasuredSample[]>;
 
 const timeoutMs = 20_000;

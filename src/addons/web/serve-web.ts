@@ -3,9 +3,9 @@ import { aborted, describeError, messageOf, nodeHttp, userError, type Logger } f
 
 export interface WebRequest {
   readonly method: string;
-  /** Without the query, decoded nowhere. */
+  /** The path without the query, not decoded. */
   readonly path: string;
-  /** Of the query and, for a POST, of the form in the body. */
+  /** The parameters of the query and, for a POST, of the form in the body. */
   readonly params: URLSearchParams;
 }
 
@@ -28,7 +28,7 @@ export interface ServeWebOptions {
 /** Longer forms are refused. */
 const maxBodyBytes = 1 << 20;
 
-/** Serves plain HTTP until the signal is aborted. Throws a user error when the port cannot be listened on. */
+/** Serves plain HTTP until the signal aborts. Throws a user error if the port cannot be bound. */
 export async function serveWeb(
   handle: WebHandler,
   { host, port, log }: ServeWebOptions,

@@ -10,7 +10,7 @@ import {
 } from "./layered-layout.ts";
 import { packItems } from "./pack-items.ts";
 
-/** One card to be placed. */
+/** A card to place. */
 export interface LayoutNode {
   readonly key: string;
   readonly box: string;
@@ -24,7 +24,7 @@ export interface LayoutRequest {
   readonly edges: readonly ItemEdge[];
 }
 
-/** Centres of cards. Boxes and stacks follow from them: see `frames`. */
+/** The centres of cards. `frames` derives boxes and stacks from them. */
 export type Places = ReadonlyMap<string, Corner>;
 
 export const gaps = {
@@ -38,13 +38,16 @@ export const gaps = {
   betweenBoxes: 56,
 } as const;
 
-/** Above these dagre takes longer than anybody waits. */
+/** With more items, dagre takes too long. */
 const maxDagreItems = 60;
 const maxDagreEdges = 140;
 const boxAspect = 1.5;
 const pageAspect = 2;
 
-/** Places everything anew: cards within their boxes, boxes by the traffic between them. The same request is answered by the same places. */
+/**
+ * Arranges everything: cards within their boxes, and boxes by the traffic between them. Equal requests give equal
+ * places.
+ */
 export function arrange({ nodes, edges }: LayoutRequest): Places {
   const unitOf = new Map<string, string>();
   const boxOf = new Map<string, string>();
@@ -111,7 +114,7 @@ function unitItem(key: string, members: readonly LayoutNode[]): LayoutItem {
   };
 }
 
-/** What is connected is laid out along its edges; the parts, and what is not connected, stand beside each other. */
+/** Arranges connected cards along their edges. The parts, and unconnected cards, stand side by side. */
 function arrangeBox(items: readonly LayoutItem[], edges: readonly ItemEdge[]): ItemLayout {
   const parts = connectedParts(items, edges);
   const corners = new Map<string, Corner>();
@@ -146,7 +149,7 @@ function arrangeBoxes(items: readonly LayoutItem[], edges: readonly ItemEdge[]):
   let laid =
     linked.length === 0 ? { corners: new Map<string, Corner>(), width: 0, height: 0 } : layoutPartOfPage(linked, edges);
   const covered = linked.reduce((sum, { width, height }) => sum + width * height, 0);
-  // Where everybody calls everybody there is no direction to be shown, only space to be lost.
+  // If all cards call each other, the edges have no direction to show and would only waste space.
   if (
     linked.length > 4 &&
     (laid.width > laid.height * 3.2 || laid.height > laid.width * 2 || covered < laid.width * laid.height * 0.3)

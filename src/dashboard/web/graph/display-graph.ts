@@ -1,13 +1,13 @@
 import type { GraphEdge, GraphGrouping, GraphNode, GraphView, Health } from "../../../api/dashboard/index.ts";
 
-/** What the user wants to see of a graph. */
+/** The user's selection of a graph's parts. */
 export interface GraphFilters {
-  /** Empty: all. */
+  /** Empty: all protocols. */
   readonly protocols: ReadonlySet<string>;
-  /** Empty: all. An edge is of a health when it, or one of its ends, is. */
+  /** Empty: all states. An edge matches if it, or one of its ends, has one of these states. */
   readonly health: ReadonlySet<Health>;
   readonly hideIdle: boolean;
-  /** Requests (of TCP: opened connections) per second that an edge must have. */
+  /** The minimum rate of an edge, in requests (or, for TCP, opened connections) per second. */
   readonly minimumRate: number;
 }
 
@@ -16,9 +16,9 @@ export interface DisplayNode {
   readonly node: GraphNode;
   readonly title: string;
   readonly subtitle: string;
-  /** The box it stands in: its namespace; empty when it is of none. */
+  /** The box of the card: its namespace, or empty. */
   readonly box: string;
-  /** `namespace/app` where several versions of one app are shown, which then stand together; empty otherwise. */
+  /** `namespace/app` if several versions of an app are shown, which form a stack. Otherwise empty. */
   readonly stack: string;
 }
 
@@ -32,14 +32,14 @@ export interface DisplayEdge {
 export interface DisplayGraph {
   readonly nodes: ReadonlyMap<string, DisplayNode>;
   readonly edges: readonly DisplayEdge[];
-  /** Of the whole view, before the filters. */
+  /** The number of nodes in the view before filtering. */
   readonly nodeCount: number;
   readonly edgeCount: number;
-  /** Protocols that occur in the view, in order. */
+  /** The protocols in the view, in order. */
   readonly protocols: readonly string[];
 }
 
-/** Edges and nodes that pass the filters, with what is written on them. Edges to nodes that the view does not have are left out. */
+/** The edges and nodes that pass the filters, with their texts. Leaves out edges to nodes that the view lacks. */
 export function displayGraph(view: GraphView, by: GraphGrouping, filters: GraphFilters): DisplayGraph {
   const { nodes, edges } = view.tables;
   const versions = by === "versionedApp" ? versionsOfApps(nodes) : new Map<string, number>();
@@ -76,7 +76,7 @@ function edgePasses(
   return minimumRate <= 0 || edgeRate(edge) >= minimumRate;
 }
 
-/** A node that no shown edge reaches is shown while nothing is asked that only traffic can answer. */
+/** A node without shown edges is shown unless a filter concerns traffic. */
 function loneNodePasses(node: GraphNode, { protocols, health, hideIdle, minimumRate }: GraphFilters): boolean {
   if (protocols.size > 0 || minimumRate > 0 || hideIdle) return false;
   return health.size === 0 || health.has(node.health);
@@ -86,7 +86,7 @@ export function isMoving(edge: GraphEdge): boolean {
   return edge.requestRate > 0 || edge.openedRate > 0 || edge.byteRate > 0;
 }
 
-/** Requests per second, and of TCP opened connections. */
+/** Requests per second, or opened connections for TCP. */
 export function edgeRate(edge: GraphEdge): number {
   return isTcp(edge) ? edge.openedRate : edge.requestRate;
 }
@@ -138,11 +138,13 @@ function subtitleOf(node: GraphNode, title: string): string {
   const version =
     node.version !== "" && node.version !== title && !title.endsWith(`-${node.version}`) ? `${node.version} · ` : "";
   if (node.pods === 0) return `${version}no pods`;
-  // Beside a version the word would be cut off by the rate.
+  // The rate would cut off the word beside a version.
   return `${version}${node.podsReady}/${node.pods}${version === "" ? " ready" : ""}`;
 }
 
-/** Keys of the nodes that a search matches: every word of it occurs in the node's names. In the order of relevance, then of names. */
+/**
+ * The keys of the nodes that match a search: their names contain every word of it. Ordered by relevance, then by name.
+ */
 export function searchNodes(graph: DisplayGraph, text: string): readonly string[] {
   const words = text
     .toLowerCase()

@@ -2,7 +2,10 @@ import type { GraphNode, Health } from "../../../api/dashboard/index.ts";
 import type { Placed } from "./edge-curve.ts";
 import type { GraphColors } from "./graph-colors.ts";
 
-/** Adds the outline of a card of this kind to the path. Answers whether it is drawn dashed: what is outside of the mesh. */
+/**
+ * Adds the outline of a card of this kind to the path. Returns whether to draw it dashed, because it is outside the
+ * mesh.
+ */
 export function drawCardShape(
   path: CanvasRenderingContext2D,
   kind: GraphNode["kind"],
@@ -67,7 +70,7 @@ function polygon(path: CanvasRenderingContext2D, points: readonly number[]): voi
   path.closePath();
 }
 
-/** Each state of health has a shape of its own, so that nobody depends on colours. */
+/** Each state of health has its own shape, so that nobody depends on colours. */
 export function drawHealthMark(
   context: CanvasRenderingContext2D,
   health: Health,
@@ -168,7 +171,7 @@ function sign(context: CanvasRenderingContext2D, color: string, width: number, p
   context.stroke();
 }
 
-/** A padlock: closed where all is mutual TLS, open where none is, half filled where some is. */
+/** A padlock: closed if all traffic uses mutual TLS, open if none does, half filled if some does. */
 export function drawLock(
   context: CanvasRenderingContext2D,
   x: number,
@@ -197,7 +200,7 @@ export function drawLock(
   }
 }
 
-/** At a card's upper right corner: something moves its traffic. */
+/** A badge at a card's upper right corner, which means that a rollout moves its traffic. */
 export function drawRolloutBadge(
   context: CanvasRenderingContext2D,
   {
@@ -218,7 +221,7 @@ export function drawRolloutBadge(
   context.fillStyle = colors.canary;
   context.fill();
   context.fillStyle = colors.onCanary;
-  // Two arrows past each other: traffic is being moved.
+  // Two opposite arrows mean that traffic is being moved.
   context.beginPath();
   context.moveTo(5 - width, 5.5);
   context.lineTo(10 - width, 5.5);

@@ -7,7 +7,7 @@ import type { GraphColors } from "./graph-colors.ts";
 import type { Scene, SceneEdge, SceneNode } from "./scene.ts";
 
 export interface Sight {
-  /** Zoom, and where the drawing's origin is on the canvas, in CSS pixels. */
+  /** The zoom, and the position of the drawing's origin on the canvas, in CSS pixels. */
   readonly k: number;
   readonly x: number;
   readonly y: number;
@@ -16,18 +16,18 @@ export interface Sight {
 export interface Look {
   readonly colors: GraphColors;
   readonly label: EdgeLabel;
-  /** Key of the node or edge that is chosen, and of the one under the pointer. */
+  /** The key of the selected node or edge, and of the one under the pointer. */
   readonly selected: string;
   readonly hovered: string;
-  /** Nodes that stand out; undefined: all alike. */
+  /** Emphasised nodes. Undefined: all are alike. */
   readonly emphasized: ReadonlySet<string> | undefined;
-  /** Edges that stand out beside those between emphasized nodes. */
+  /** Emphasised edges, in addition to those between emphasised nodes. */
   readonly emphasizedEdges: ReadonlySet<string>;
-  /** Set while a walk by keyboard is at this node. */
+  /** Set while keyboard navigation is at this node. */
   readonly focused: string;
 }
 
-/** From this zoom on all text of cards can be read; from `readableTitles` on their titles, drawn larger. */
+/** From this zoom on, all text of cards is readable. From `readableTitles` on, their enlarged titles are. */
 const readableText = 0.6;
 const readableTitles = 0.3;
 const readableLabels = 0.62;
@@ -35,20 +35,20 @@ const readableLabels = 0.62;
 const leastTitleSize = 9;
 const leastTextSize = 8.5;
 const leastBadgeSize = 8;
-/** A title that does not fit is made smaller by this much before it loses letters. */
+/** A title that does not fit shrinks by this factor before it is shortened. */
 const mostTightened = 0.86;
 const arrowsFrom = 0.22;
 const faint = 0.16;
 const maxEdgeLabels = 400;
 
-/** Of a canvas, in CSS pixels, with `ratio` device pixels to each. */
+/** The size of a canvas in CSS pixels. Each has `ratio` device pixels. */
 export interface CanvasSize {
   readonly width: number;
   readonly height: number;
   readonly ratio: number;
 }
 
-/** Draws what is in sight: frames and edges below, cards and labels above; what moves on edges is drawn between the two. */
+/** Draws the visible part: frames and edges below, cards and labels above. Moving dots are drawn between the two. */
 export function drawScene(
   below: CanvasRenderingContext2D,
   above: CanvasRenderingContext2D,
@@ -70,7 +70,7 @@ export function drawScene(
   drawBoxNames(above, scene, sight.k, look, seen);
 }
 
-/** Empties the canvas, sets it to the drawing's units, and answers which part of the drawing it shows. */
+/** Clears the canvas, sets its units to the drawing's, and returns the visible part of the drawing. */
 export function begin(
   context: CanvasRenderingContext2D,
   { k, x, y }: Sight,
@@ -130,7 +130,10 @@ function drawFrames(context: CanvasRenderingContext2D, scene: Scene, k: number, 
   }
 }
 
-/** The names of namespaces are what one finds one's way by: they keep their size when all else becomes too small, and edges do not cross them out. */
+/**
+ * Users navigate by the names of namespaces. They keep their size when all else becomes too small, and edges do not
+ * cross them.
+ */
 function drawBoxNames(context: CanvasRenderingContext2D, scene: Scene, k: number, { colors }: Look, seen: Seen): void {
   context.textBaseline = "alphabetic";
   context.textAlign = "left";
@@ -155,7 +158,7 @@ function drawEdges(context: CanvasRenderingContext2D, edges: readonly SceneEdge[
     if (batch === undefined) batches.set(style, [edge]);
     else batch.push(edge);
   }
-  // What is unwell lies above what is well, and what stands out above all.
+  // Unhealthy edges lie above healthy ones, and emphasised edges on top.
   const inOrder = [...batches].sort(([a], [b]) => rankOf(a) - rankOf(b));
   for (const [, batch] of inOrder) drawEdgeBatch(context, batch, k, look);
   context.globalAlpha = 1;
@@ -193,7 +196,7 @@ interface LabelPlace {
 }
 
 const labelHeight = 17;
-/** Where along its edge a label may stand, the best first. */
+/** Possible positions of a label along its edge, the best first. */
 const labelTimes = [0.5, 0.38, 0.62, 0.27, 0.73];
 
 function overlap(a: LabelPlace, b: LabelPlace): boolean {
@@ -262,7 +265,7 @@ function drawChosenEdge(context: CanvasRenderingContext2D, edge: SceneEdge, k: n
   context.globalAlpha = 1;
 }
 
-/** Answers where it stands; undefined where there is nothing to say, or no room. */
+/** Returns the label's rectangle. Undefined if there is no text or no room. */
 function drawEdgeLabel(
   context: CanvasRenderingContext2D,
   edge: SceneEdge,
@@ -317,7 +320,7 @@ function drawEdgeLabel(
   return placeOf({ x, y });
 }
 
-/** They still cover what runs behind them. */
+/** Faint cards still cover the edges behind them. */
 function drawFaintCards(context: CanvasRenderingContext2D, nodes: readonly SceneNode[], k: number, look: Look): void {
   for (const node of nodes) {
     context.beginPath();
@@ -393,12 +396,12 @@ function drawCard(context: CanvasRenderingContext2D, node: SceneNode, k: number,
   if (node.display.node.rollout !== "") drawBadge(context, node, k, colors);
 }
 
-/** Of what is written small: on cards' second lines, and on edges. */
+/** The size of small text: second lines of cards, and labels of edges. */
 function textSize(k: number): number {
   return inHalves(Math.min(13.5, Math.max(11, leastTextSize / k)));
 }
 
-/** Where there is no room for its word, it is its sign alone. */
+/** Draws only the sign if there is no room for its word. */
 function drawBadge(
   context: CanvasRenderingContext2D,
   { x, y, width, height, display }: SceneNode,
@@ -418,7 +421,7 @@ function drawBadge(
   );
 }
 
-/** Few sizes are few fonts, of which what fits is remembered. */
+/** Rounds sizes, because few sizes mean few fonts whose measured widths must be kept. */
 function inHalves(size: number): number {
   return Math.round(size * 2) / 2;
 }
@@ -426,7 +429,7 @@ function inHalves(size: number): number {
 const fitted = new Map<string, string>();
 const maxFitted = 5000;
 
-/** The text, or as much of its beginning and end as fits: names of workloads differ at either. */
+/** Shortens a text in the middle to fit, because names of workloads differ at either end. */
 function fitText(context: CanvasRenderingContext2D, text: string, width: number): string {
   const key = `${context.font}|${Math.round(width)}|${text}`;
   const known = fitted.get(key);

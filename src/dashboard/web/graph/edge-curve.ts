@@ -1,10 +1,10 @@
-/** A place on the drawing, in its own units (CSS pixels at a zoom of 1). */
+/** A point of the drawing, in its own units (CSS pixels at a zoom of 1). */
 export interface Point {
   readonly x: number;
   readonly y: number;
 }
 
-/** By its centre. */
+/** A card, by its centre. */
 export interface Placed extends Point {
   readonly width: number;
   readonly height: number;
@@ -22,13 +22,14 @@ export interface Curve {
   readonly y3: number;
 }
 
-/** Space that an arrow's head takes before the target. */
+/** The space for the head of an arrow. */
 const headLength = 5;
 const selfLoopHeight = 34;
 
 /**
- * The way from one card to another: out of the side that looks to the target, into the side that looks back. What stands above or below goes out and in on
- * the right, so that it does not cross what stands between. Ways back lie a little lower than ways there.
+ * The curve from one card to another. It leaves on the side that faces the target and arrives on the side that faces
+ * back. Between cards above each other it leaves and arrives on the right, so that it does not cross cards between
+ * them. Edges in the opposite direction lie a little lower.
  */
 export function edgeCurve(from: Placed, to: Placed): Curve {
   if (from === to || (from.x === to.x && from.y === to.y)) return selfLoop(from);
@@ -37,7 +38,7 @@ export function edgeCurve(from: Placed, to: Placed): Curve {
   const reach = (from.width + to.width) / 2;
   if (dx >= reach * 0.75) return sideways(from.x + from.width / 2, from.y, to.x - to.width / 2 - headLength, to.y);
   if (dx <= -reach * 0.75) {
-    // Against the direction of reading: lower, so that the way there and the way back lie apart.
+    // Edges against the reading direction lie lower, so that both directions are visible.
     return sideways(
       from.x - from.width / 2,
       from.y + from.height / 4,
@@ -94,7 +95,9 @@ export function pointOnCurve(curve: Curve, t: number): Point {
   };
 }
 
-/** How far a point is from the curve, and where along it the nearest place is; by `samples` straight pieces. */
+/**
+ * The distance of a point from the curve, and the nearest position along it. Approximates the curve by `samples` lines.
+ */
 export function distanceToCurve(curve: Curve, { x, y }: Point, samples = 16): number {
   let nearest = Infinity;
   let before = pointOnCurve(curve, 0);
@@ -114,7 +117,7 @@ function distanceToSegment(a: Point, b: Point, x: number, y: number): number {
   return Math.hypot(x - a.x - t * dx, y - a.y - t * dy);
 }
 
-/** About how long the curve is. */
+/** The approximate length of the curve. */
 export function curveLength(curve: Curve): number {
   const chord = Math.hypot(curve.x3 - curve.x0, curve.y3 - curve.y0);
   const way =

@@ -2,7 +2,7 @@ import type { GraphEdge } from "../../../api/dashboard/index.ts";
 import { formatBytes, formatMs, formatRate, formatShare } from "../format.ts";
 import { isTcp } from "./display-graph.ts";
 
-/** What is written on an edge, as the user chose. */
+/** The content of edge labels, which the user chooses. */
 export const edgeLabels = ["none", "rate", "errors", "p50", "p95", "p99", "weight", "bytes", "mtls"] as const;
 export type EdgeLabel = (typeof edgeLabels)[number];
 
@@ -18,7 +18,7 @@ export const edgeLabelTitles: Readonly<Record<EdgeLabel, string>> = {
   mtls: "Mutual TLS",
 };
 
-/** The text on an edge; empty where the chosen thing does not hold of it: no invented zero. */
+/** The text of an edge. Empty if the chosen value does not exist for it, because a zero would be wrong. */
 export function edgeLabel(edge: GraphEdge, label: EdgeLabel): string {
   switch (label) {
     case "none":
@@ -51,7 +51,7 @@ export function edgeLabel(edge: GraphEdge, label: EdgeLabel): string {
   }
 }
 
-/** From here on a share is all but rounding. */
+/** From here on, the missing part of a share is only rounding. */
 export const fullShare = 0.9995;
 
 function latencyLabel(ms: number | undefined): string {
@@ -62,7 +62,7 @@ function bytesLabel(edge: GraphEdge): string {
   return edge.byteRate > 0 ? `${formatBytes(edge.byteRate)}/s` : "";
 }
 
-/** `10 % → 9.6 %`; one side alone where the other is not known. */
+/** `10 % → 9.6 %`, or one of them if the other is unknown. */
 function weightLabel({ configuredWeight, measuredShare }: GraphEdge): string {
   const measured = measuredShare === undefined ? "" : formatShare(measuredShare);
   if (configuredWeight === undefined) return "";

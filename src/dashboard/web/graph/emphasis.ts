@@ -1,13 +1,16 @@
 import type { DisplayGraph } from "./display-graph.ts";
 
-/** What stands out while the rest is faint. */
+/** The emphasised parts. All others are faint. */
 export interface Emphasis {
-  /** Undefined: all alike. */
+  /** Undefined: all are alike. */
   readonly nodes: ReadonlySet<string> | undefined;
   readonly edges: ReadonlySet<string>;
 }
 
-/** Found nodes with the edges at them; else the node or edge that is pointed at or chosen with its neighbours. */
+/**
+ * Emphasises found nodes with their edges. Without a search, the selected node or edge, or the one under the pointer,
+ * with its neighbours.
+ */
 export function emphasisOf(graph: DisplayGraph, found: readonly string[], searching: boolean, focus: string): Emphasis {
   if (searching) {
     const nodes = new Set(found);
