@@ -1,4 +1,4 @@
 export { BodyBudget } from "./body-budget.ts";
-export { LimitedThread, type ThreadOutcome } from "./limited-thread.ts";
+export { LimitedThread, type TaskLimits, type ThreadOutcome } from "./limited-thread.ts";
 export { excessText, ReviewThread, type ReviewNotice, type ReviewVerdict } from "./review-thread.ts";
 export { TurnQueue } from "./turn-queue.ts";

@@ -12,6 +12,17 @@ export type ThreadOutcome<Answer> =
   | { readonly kind: "answer"; readonly answer: Answer }
   | { readonly kind: "overdue" | "exhausted" };
 
+/** The time limits of a task. */
+export interface TaskLimits {
+  /** The limit of the thread's CPU time, which does not grow when other processes keep the machine busy. */
+  readonly workMs: number;
+  /** The limit of the time until the answer. At least {@link workMs}. */
+  readonly waitMs: number;
+}
+
+/** The CPU time is not read more often than this. */
+const shortestLookMs = 50;
+
 /** The memory of a thread in MiB. An object of 3 MiB with everything made from it takes a tenth of this. */
 const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 } as const;
 
@@ -53,23 +64,47 @@ export class LimitedThread<Task, Answer, Notice = never, Message = never> {
   }
 
   /** The time to start the thread does not count, because the task did not cause it. */
-  async ask(task: Task, limitMs: number): Promise<ThreadOutcome<Answer>> {
+  async ask(task: Task, limits: TaskLimits): Promise<ThreadOutcome<Answer>> {
     this.#worker.ref();
     await this.#ready;
     if (this.hasEnded) return { kind: "exhausted" };
+    const answered = new AbortController();
     const outcome = await new Promise<ThreadOutcome<Answer>>((resolve) => {
-      const limit = this.#clock.after(limitMs, () => {
-        this.#finish({ kind: "overdue" });
-        void this.end();
-      });
+      const limit = this.#clock.after(limits.waitMs, () => this.#endOverdue());
       this.#settle = (found) => {
         limit[Symbol.dispose]();
+        answered.abort();
         resolve(found);
       };
       this.#post({ task });
+      if (limits.workMs < limits.waitMs) void this.#limitWork(limits.workMs, answered.signal);
     });
     this.#worker.unref();
     return outcome;
+  }
+
+  /** Ends the thread when its task has used too much CPU time. */
+  async #limitWork(workMs: number, answered: AbortSignal): Promise<void> {
+    const before = await this.#workedMs();
+    for (let leftMs = workMs; leftMs > 0;) {
+      await this.#clock.sleep(Math.max(leftMs, shortestLookMs), answered).catch(() => undefined);
+      // A thread inside a long native call answers late. The limit of the wait ends it in that case.
+      const worked = await this.#workedMs();
+      if (answered.aborted || before === undefined || worked === undefined) return;
+      leftMs = workMs - (worked - before);
+    }
+    this.#endOverdue();
+  }
+
+  #endOverdue(): void {
+    this.#finish({ kind: "overdue" });
+    void this.end();
+  }
+
+  /** The thread's CPU time in milliseconds since its start. Undefined if the thread has ended. */
+  async #workedMs(): Promise<number | undefined> {
+    const usage = await this.#worker.cpuUsage().catch(() => undefined);
+    return usage === undefined ? undefined : (usage.user + usage.system) / 1000;
   }
 
   /** Tells the thread something while it does a task. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { LimitedThread } from "./limited-thread.ts";
+import { LimitedThread, type TaskLimits } from "./limited-thread.ts";
 import type { TaskThread } from "./turn-queue.ts";
 
 /** The object under review. The thread reports it before its answer. */
@@ -21,8 +21,8 @@ interface ReviewThreadOptions<Notice, Message> {
   /** It calls `answerTasks`, and reports {@link ReviewedObject}. */
   readonly program: URL;
   readonly clock: Clock;
-  /** The time limit of one review. */
-  readonly limitMs: number;
+  /** The time limits of one review. */
+  readonly limits: TaskLimits;
   readonly onNotice?: (notice: Notice, send: (message: Message) => void) => void;
 }
 
@@ -32,11 +32,11 @@ export class ReviewThread<Task, Reply, Notice = never, Message = never> implemen
   ReviewVerdict<Reply>
 > {
   readonly #thread: LimitedThread<Task, Reply, ReviewNotice<Notice>, Message>;
-  readonly #limitMs: number;
+  readonly #limits: TaskLimits;
   #reviewed: ReviewedObject | undefined;
 
-  constructor({ program, clock, limitMs, onNotice }: ReviewThreadOptions<Notice, Message>) {
-    this.#limitMs = limitMs;
+  constructor({ program, clock, limits, onNotice }: ReviewThreadOptions<Notice, Message>) {
+    this.#limits = limits;
     this.#thread = new LimitedThread(program, clock, (notice) => {
       if ("reviewed" in notice) this.#reviewed = notice.reviewed;
       else onNotice?.(notice.other, (message) => this.#thread.send(message));
@@ -49,7 +49,7 @@ export class ReviewThread<Task, Reply, Notice = never, Message = never> implemen
 
   async run(task: Task): Promise<ReviewVerdict<Reply>> {
     this.#reviewed = undefined;
-    const outcome = await this.#thread.ask(task, this.#limitMs);
+    const outcome = await this.#thread.ask(task, this.#limits);
     return outcome.kind === "answer" ? outcome.answer : { kind: outcome.kind, reviewed: this.#reviewed };
   }
 

@@ -49,7 +49,7 @@ function startThread(
   return new ReviewThread({
     program: new URL(threadFile, import.meta.url),
     clock,
-    limitMs,
+    limits: { workMs: limitMs, waitMs: limitMs },
     onNotice: ({ namespace }, send) => {
       const { context, namespaceLabels } = scope(namespace);
       const isNew = context !== sent;

@@ -134,7 +134,7 @@ function renderReview(labels: Readonly<Record<string, string>>): UntypedObject {
           admissionReviewVersions: ["v1"],
           sideEffects: "None",
           failurePolicy: "Ignore",
-          timeoutSeconds: 5,
+          timeoutSeconds: 10,
           // The engine adds the path here too: at any other it says nothing of anybody's rights.
           clientConfig: { service: { name: "serin-rollout", namespace: engineNamespace, port: 443 } },
           rules: [

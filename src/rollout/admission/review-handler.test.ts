@@ -79,7 +79,7 @@ test("faults are told to everybody, and rights to whom the path was told alone",
 
 test("an object that takes longer than a review may is refused by its name while the loop goes on", async () => {
   await handler.close();
-  handler = new ReviewHandler({ ...tools, limitMs: 1_000 });
+  handler = new ReviewHandler({ ...tools, limits: { workMs: 1_000, waitMs: 20_000 } });
   // The reader of recurrence rules looks for such a day until the year 9999.
   const window = { start: "1970-01-01T00:00:00", rrule: "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", durationSeconds: 60 };
   const request = {

@@ -1,13 +1,24 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
-import { BodyBudget, excessText, ReviewThread, TurnQueue, type ReviewVerdict } from "../../base/threads/index.ts";
+import {
+  BodyBudget,
+  excessText,
+  ReviewThread,
+  TurnQueue,
+  type ReviewVerdict,
+  type TaskLimits,
+} from "../../base/threads/index.ts";
 import { reviewAuthor, type AccessReviews, type AuthorKey } from "../access/index.ts";
 import { refusalByRights } from "./review-rights.ts";
 import type { ReviewReply } from "./review-task.ts";
 import { parseReview, refuseReview, type RolloutReviewAnswer } from "./review.ts";
 
-/** The API server waits 5 s for this webhook, and then takes the object as it is. */
-const reviewLimitMs = 4_000;
+/**
+ * The processor time of one review, and the time until its answer. The API server waits 10 s for this webhook, and then
+ * accepts the object unchecked. The largest object takes one second of processor time, and more by the clock while other
+ * programs keep the processor busy.
+ */
+const reviewLimits = { workMs: 4_000, waitMs: 8_000 } as const;
 
 const threadFile = import.meta.url.endsWith(".ts") ? "./review.worker.ts" : "./review.worker.js";
 
@@ -17,8 +28,8 @@ export interface ReviewTools {
   readonly clock: Clock;
   readonly authorKey: AuthorKey;
   readonly accessReviews: AccessReviews;
-  /** The time limit of one review. {@link reviewLimitMs} if absent. */
-  readonly limitMs?: number;
+  /** The time limits of one review. {@link reviewLimits} if absent. */
+  readonly limits?: TaskLimits;
 }
 
 /**
@@ -35,9 +46,9 @@ export class ReviewHandler {
 
   constructor(tools: ReviewTools) {
     this.#tools = tools;
-    const { clock, limitMs = reviewLimitMs } = tools;
+    const { clock, limits = reviewLimits } = tools;
     const program = new URL(threadFile, import.meta.url);
-    this.#queue = new TurnQueue(() => new ReviewThread({ program, clock, limitMs }), clock);
+    this.#queue = new TurnQueue(() => new ReviewThread({ program, clock, limits }), clock);
   }
 
   /** Starts the thread in advance. The API server accepts an object unchecked if its review takes too long. */
@@ -77,9 +88,9 @@ export class ReviewHandler {
 
   async #answerOf(verdict: ReviewVerdict<ReviewReply>, path: string): Promise<RolloutReviewAnswer> {
     if (verdict.kind === "fault") throw new Error(verdict.message);
-    const { log, authorKey, accessReviews, limitMs = reviewLimitMs } = this.#tools;
+    const { log, authorKey, accessReviews, limits = reviewLimits } = this.#tools;
     if (verdict.kind !== "answer") {
-      const spent = excessText(verdict.kind, limitMs);
+      const spent = excessText(verdict.kind, limits.workMs);
       if (verdict.reviewed === undefined) throw new Error(`reading this request took ${spent}`);
       const { uid, object } = verdict.reviewed;
       log.warn("an object takes too much to judge", { object, kind: verdict.kind });

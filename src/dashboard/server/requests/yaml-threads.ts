@@ -14,8 +14,10 @@ export interface YamlThreadsOptions {
   readonly clock?: Clock;
 }
 
-/** The time limit. Manifests of a megabyte take less. */
+/** The limit of the CPU time. Manifests of a megabyte take less. */
 const readLimitMs = 5_000;
+/** On a busy machine, reading may take this many times its CPU time. */
+const busyFactor = 3;
 /** The maximum number of texts that wait for a thread. */
 const maxWaiting = 16;
 /** An idle thread stays this long, because an editor sends its text at every pause in typing. */
@@ -66,7 +68,8 @@ export class YamlThreads {
     const kept = this.#idle.pop();
     kept?.end[Symbol.dispose]();
     const thread = kept?.thread.hasEnded === false ? kept.thread : this.#start();
-    const outcome = await thread.ask(text, this.#options.limitMs ?? readLimitMs);
+    const workMs = this.#options.limitMs ?? readLimitMs;
+    const outcome = await thread.ask(text, { workMs, waitMs: busyFactor * workMs });
     if (outcome.kind !== "answer") {
       await thread.end();
       throw refusal(
