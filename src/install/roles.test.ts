@@ -12,11 +12,7 @@ interface Rule {
 
 /** Roles with a `*`, by name, the rule that has it, and why it must. */
 const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  "serin-rollout": {
-    "*/*: *": "an engine that installs and removes control planes must hold all that it grants",
-  },
   "istiod-clusterrole-istio-system": {
-    "ingresses/status: *": "upstream's rule; the status of one resource",
     "*: get list watch update patch": "all kinds of Istio and of the Gateway API, later ones among them",
   },
   "istio-reader-clusterrole-istio-system": {

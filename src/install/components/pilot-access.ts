@@ -86,20 +86,10 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
       rules: [
         {
           apiGroups: [""],
-          resources: [
-            "namespaces",
-            "nodes",
-            "pods",
-            "services",
-            "endpoints",
-            "configmaps",
-            "secrets",
-            "serviceaccounts",
-          ],
+          resources: ["namespaces", "nodes", "pods", "services", "configmaps", "secrets", "serviceaccounts"],
           verbs: read,
         },
         { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: read },
-        { apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"], verbs: read },
         {
           apiGroups: [...istioGroups, "gateway.networking.k8s.io"],
           resources: ["*"],
@@ -107,12 +97,17 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
         },
         {
           apiGroups: ["networking.istio.io"],
-          resources: ["workloadentries", "workloadentries/status", "serviceentries/status"],
+          resources: ["workloadentries"],
           verbs: readWrite,
+        },
+        {
+          apiGroups: ["networking.istio.io"],
+          resources: ["workloadentries/status", "serviceentries/status"],
+          verbs: ["patch"],
         },
         { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: readWrite },
         { apiGroups: ["networking.k8s.io"], resources: ["ingresses", "ingressclasses"], verbs: read },
-        { apiGroups: ["networking.k8s.io"], resources: ["ingresses/status"], verbs: ["*"] },
+        { apiGroups: ["networking.k8s.io"], resources: ["ingresses/status"], verbs: ["patch"] },
         {
           apiGroups: ["admissionregistration.k8s.io"],
           resources: ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
@@ -121,11 +116,7 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
         { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
         { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
         { apiGroups: [""], resources: ["configmaps"], verbs: readWrite },
-        { apiGroups: [""], resources: ["services/status"], verbs: readWrite },
-        { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: readWrite },
-        { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
-        { apiGroups: ["apps"], resources: ["replicasets", "deployments", "statefulsets", "daemonsets"], verbs: read },
-        { apiGroups: ["batch"], resources: ["jobs"], verbs: read },
+        { apiGroups: [""], resources: ["services/status"], verbs: ["patch"] },
         ...(String(treeAt(settings.values, "pilot", "env")?.["ENABLE_CLUSTER_TRUST_BUNDLE_API"]) === "true"
           ? trustBundleRules
           : []),

@@ -2,7 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import { nonRootUser, restrictedContext } from "../../api/pod-security/index.ts";
 import { componentLabels, fieldEnv, object } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
-import { grant } from "./roles.ts";
+import { renderEngineRights } from "./rollout-engine-rights.ts";
 
 /** The namespace of what belongs to no revision of the mesh. */
 export const engineNamespace = "serin-system";
@@ -20,13 +20,7 @@ export function renderRolloutEngine(
     object({ apiVersion: "v1", kind: "Namespace", name: engineNamespace, labels }, {}),
     ...customResources,
     object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
-    ...grant({
-      name: "serin-rollout",
-      labels,
-      serviceAccount,
-      // An engine that installs and removes control planes must be able to grant what it installs.
-      rules: [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }],
-    }),
+    ...renderEngineRights(settings, labels, serviceAccount),
     object(
       { apiVersion: "v1", kind: "Service", ...serviceAccount, labels },
       {

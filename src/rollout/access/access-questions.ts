@@ -41,7 +41,7 @@ function questionsOf(write: Write): AccessQuestion[] {
 
 /**
  * Roles grant rights. An author may write a role only with rights that they have themselves, unless they may escalate
- * or bind. The engine may do everything.
+ * or bind. The engine may do both.
  */
 function grantsOf(object: ObjectReference): AccessQuestion[] {
   if (groupOf(object) !== rbacGroup) return [];

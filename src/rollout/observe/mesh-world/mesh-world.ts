@@ -30,9 +30,9 @@ export interface MeshSources {
   readonly image: EngineImage;
 }
 
-/** The kinds of objects of a revision's control plane and ztunnel, in the order of their removal. */
+/** The kinds of objects of a revision's control plane and ztunnel, in the order of their removal. No installation has a Secret. */
 const retirableKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] =>
-  installedKinds.filter(({ kind }) => kind !== "Namespace" && kind !== "CustomResourceDefinition").toReversed();
+  installedKinds.filter(({ kind }) => !["Namespace", "CustomResourceDefinition", "Secret"].includes(kind)).toReversed();
 
 /** Gathers the state of the cluster that the plan of this upgrade needs. */
 export async function observeMeshWorld(
