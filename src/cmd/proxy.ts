@@ -1,8 +1,8 @@
 import { randomFillSync } from "node:crypto";
 import { lookup } from "node:dns/promises";
-import { availableParallelism } from "node:os";
 import { readFile } from "node:fs/promises";
 import { createLogger, systemClock, systemRandom, type Logger, type LogThreshold } from "../base/index.ts";
+import { machineBounds, workerCount } from "../base/workers/index.ts";
 import { IstioCertificateClient } from "../dataplane/index.ts";
 import { listenTcp } from "../net/index.ts";
 import {
@@ -10,8 +10,6 @@ import {
   randomUuids,
   readSettings,
   redirectMark,
-  workerCount,
-  type MachineBounds,
   type ProxyOptions,
   type ProxySettings,
 } from "../proxy/index.ts";
@@ -39,7 +37,12 @@ export async function run(context: RoleContext): Promise<number> {
   });
   const logThreshold: LogThreshold = { level: settings.logLevel };
   const log = createLogger({ scope: "proxy", level: logThreshold });
-  const workers = workerCount(settings.concurrency, await machineBounds(), Number(env["ISTIO_CPU_LIMIT"] ?? 0));
+  const asked = {
+    setting: "concurrency",
+    value: settings.concurrency,
+    cpuLimit: Number(env["ISTIO_CPU_LIMIT"] ?? 0),
+  };
+  const workers = workerCount(asked, await machineBounds());
   if (workers.warning !== undefined) log.warn(workers.warning);
   const dns = settings.capturesDns ? await dnsCapture(settings, log.scoped("dns")) : undefined;
   const proxy = new Proxy({
@@ -66,13 +69,6 @@ export async function run(context: RoleContext): Promise<number> {
 async function serveBy(count: number): Promise<NonNullable<ProxyOptions["serve"]>> {
   const { spawnWorker, WorkerSet } = await import("../proxy/workers/index.ts");
   return (data) => new WorkerSet({ count, spawn: spawnWorker, data });
-}
-
-/** Node raises its limit of open files to the hard one when it starts. */
-async function machineBounds(): Promise<MachineBounds> {
-  const limits = await readFile("/proc/self/limits", "utf8").catch(() => "");
-  const files = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
-  return { cores: availableParallelism(), maxDescriptors: files === undefined ? Infinity : Number(files) };
 }
 
 async function dnsCapture({ podNamespace: namespace, domain, ports }: ProxySettings, log: Logger): Promise<DnsCapture> {

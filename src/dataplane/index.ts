@@ -14,6 +14,7 @@ export type {
 } from "./certificates/certificate-types.ts";
 export { FakeCertificateAuthority } from "./certificates/fake-certificate-authority.ts";
 export { IstioCertificateClient, type IstioCertificateClientOptions } from "./certificates/istio-certificate-client.ts";
+export { ReceivedCertificates } from "./certificates/received-certificates.ts";
 export { followRevocations, RevocationLists } from "./certificates/revocation-lists.ts";
 export { addRevocationMetrics } from "./certificates/revocation-metrics.ts";
 export { followRoots } from "./certificates/root-follower.ts";

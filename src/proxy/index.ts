@@ -4,5 +4,4 @@ export { redirectMark } from "./data-path.ts";
 export { Proxy, type ProxyOptions } from "./proxy.ts";
 export { podHistogramBuckets } from "./observe/histogram-buckets.ts";
 export { randomUuids } from "./random-text.ts";
-export { workerCount, type MachineBounds, type WorkerCount } from "./worker-count.ts";
 export { readSettings, type ProxySettings, type SettingsSources } from "./proxy-settings.ts";

@@ -10,6 +10,7 @@ export {
   type MetricType,
 } from "./metrics-registry.ts";
 export { parsePrometheus, readSampleText, type PrometheusSample, type PrometheusScrape } from "./parse-prometheus.ts";
+export { ThreadMetrics } from "./thread-metrics.ts";
 export { addProcessMetrics } from "./process-metrics.ts";
 export {
   mergeSnapshots,

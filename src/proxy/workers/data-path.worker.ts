@@ -2,9 +2,11 @@ import { randomFillSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { createLogger, invariant, messageOf, systemClock, systemRandom, type LogThreshold } from "../../base/index.ts";
+import { ThreadCalls } from "../../base/workers/index.ts";
 import {
   addRevocationMetrics,
   followRevocations,
+  ReceivedCertificates,
   restoreCertificate,
   RevocationLists,
   type XdsUpdate,
@@ -12,9 +14,7 @@ import {
 import { MetricsRegistry, snapshotOf } from "../../telemetry/index.ts";
 import { DataPath } from "../data-path.ts";
 import { randomUuids } from "../random-text.ts";
-import { ReceivedCertificates } from "./received-certificates.ts";
 import { sharedListen } from "./shared-listen.ts";
-import { ThreadCalls } from "./thread-calls.ts";
 import type { ProcessCalls, UpdateOutcome, WorkerCalls, WorkerStart } from "./worker-calls.ts";
 import { WorkerLimits } from "./worker-limits.ts";
 

@@ -3,12 +3,13 @@ import { EventEmitter } from "node:events";
 import { test } from "node:test";
 import type { Worker } from "node:worker_threads";
 import { seededRandom, silentLogger, systemClock } from "../../base/index.ts";
+import type { WorkerThread } from "../../base/workers/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { readSettings } from "../proxy-settings.ts";
 import { eventually } from "../testing/harness.ts";
 import type { WorkerStart } from "./worker-calls.ts";
 import { WorkerLimits } from "./worker-limits.ts";
-import { WorkerSet, type WorkerThread } from "./worker-set.ts";
+import { WorkerSet } from "./worker-set.ts";
 
 interface Call {
   readonly call: number;

@@ -1,4 +1,4 @@
-import { aborted, type Clock } from "../../base/index.ts";
+import { aborted, type Clock } from "../index.ts";
 
 export interface WatchOptions {
   /** Sends the worker a request. Any answer shows that it lives. */

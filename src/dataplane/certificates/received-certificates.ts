@@ -1,5 +1,5 @@
 import { transientError } from "../../base/index.ts";
-import type { CertificateSource, WorkloadCertificate } from "../../dataplane/index.ts";
+import type { CertificateSource, WorkloadCertificate } from "./certificate-types.ts";
 
 /** Certificates that another thread fetched and keeps fresh. */
 export class ReceivedCertificates implements CertificateSource {

@@ -1,7 +1,7 @@
-import { messageOf, transientError } from "../../base/index.ts";
+import { messageOf, transientError } from "../index.ts";
 
 /** By name, what is asked with what, and what is answered. Both must be plain data. */
-type CallTable = Readonly<Record<string, (argument: never) => unknown>>;
+export type CallTable = Readonly<Record<string, (argument: never) => unknown>>;
 
 type Message =
   | { readonly call: number; readonly name: string; readonly argument: unknown }
@@ -13,7 +13,7 @@ export interface MessageEnd {
   on(event: "message", listener: (message: Message) => void): unknown;
 }
 
-type Handlers<Calls> = {
+export type Handlers<Calls> = {
   readonly [Name in keyof Calls]: Calls[Name] extends (argument: infer Argument) => infer Answer
     ? (argument: Argument) => Answer | Promise<Answer>
     : never;

@@ -1,0 +1,56 @@
+/** What bounds how many threads serve. */
+export interface MachineBounds {
+  readonly cores: number;
+  /** Descriptors that this process may have open at once; Infinity when that is not known. */
+  readonly maxDescriptors: number;
+}
+
+export interface WorkerCount {
+  readonly count: number;
+  /** Why it is not what was asked for, or not what is advised. */
+  readonly warning?: string;
+}
+
+/** A worker with fewer cannot hold the connections of some hundred clients with those of their requests. */
+const descriptorsPerWorker = 1024;
+
+/** What somebody asked for, under the setting's own name. */
+export interface AskedWorkers {
+  readonly setting: string;
+  readonly value: unknown;
+  /** The container's CPU limit. Undefined or 0: none. */
+  readonly cpuLimit?: number | undefined;
+}
+
+/**
+ * How many threads serve: unset one, 0 one a core, else so many. What cannot be meant counts as unset, and none gets
+ * more than there are cores, or descriptors for.
+ */
+export function workerCount({ setting, value, cpuLimit }: AskedWorkers, machine: MachineBounds): WorkerCount {
+  if (value === undefined || value === null) return { count: 1 };
+  const asked = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+  const shown = JSON.stringify(value);
+  if (typeof asked !== "number" || !Number.isInteger(asked) || asked < 0)
+    return {
+      count: 1,
+      warning: `${setting} must be a whole number, 0 for one worker a core, got ${shown}: one worker serves`,
+    };
+  const wanted = asked === 0 ? machine.cores : asked;
+  const byDescriptors = Math.max(1, Math.floor(machine.maxDescriptors / descriptorsPerWorker));
+  if (byDescriptors < Math.min(wanted, machine.cores))
+    return {
+      count: byDescriptors,
+      warning: `${setting} ${shown} needs ${descriptorsPerWorker} descriptors a worker, and this process may open ${machine.maxDescriptors}: ${byDescriptors} serve; raise the limit of open files`,
+    };
+  if (wanted > machine.cores)
+    return {
+      count: machine.cores,
+      warning: `${setting} ${shown} is more than this machine's ${machine.cores} core(s): ${machine.cores} serve`,
+    };
+  if (asked === 0 && cpuLimit !== undefined && cpuLimit > 0 && cpuLimit < machine.cores)
+    return {
+      count: wanted,
+      warning: `${setting} 0 means one worker a core, which are ${machine.cores}, and the container's CPU limit is ${cpuLimit}: the kernel will hold them back; set ${setting} to ${cpuLimit}`,
+    };
+  return { count: wanted };
+}

@@ -1,0 +1,195 @@
+import type { Worker } from "node:worker_threads";
+import { Backoff, messageOf, transientError, type Clock, type Logger, type Random } from "../index.ts";
+import { ThreadCalls, type CallTable, type Handlers } from "./thread-calls.ts";
+import { watchWorker, type WatchLimits } from "./watch-worker.ts";
+
+/** The part of a thread that a {@link WorkerGroup} uses. */
+export type WorkerThread = Pick<Worker, "on" | "postMessage" | "terminate">;
+
+/** What every worker answers: that it lives. */
+type LiveCalls = { readonly live: (nothing: undefined) => void };
+
+type Ask<Theirs extends CallTable> = <Name extends keyof Theirs & string>(
+  name: Name,
+  argument: Parameters<Theirs[Name]>[0],
+) => void;
+
+export interface WorkerGroupOptions<Theirs extends CallTable, Ours extends CallTable> {
+  readonly count: number;
+  readonly spawn: (index: number) => WorkerThread;
+  /** Answers what this worker calls. */
+  readonly handlers: (index: number) => Handlers<Ours>;
+  /** Brings a worker that begins to where the others are. These calls come before all others. */
+  readonly onBegin: (ask: Ask<Theirs>) => void;
+  /** Called when a worker has ended, before another takes its place. */
+  readonly onEnd: (index: number) => void;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** When a worker counts as stuck. */
+  readonly watch?: WatchLimits;
+}
+
+interface LiveWorker<Theirs extends CallTable, Ours extends CallTable> {
+  readonly thread: WorkerThread;
+  readonly calls: ThreadCalls<Theirs, Ours>;
+  readonly exited: Promise<void>;
+}
+
+const replaceInitialMs = 100;
+const replaceMaxMs = 15_000;
+/** A worker that lived so long was not ended by what it was given at its start. */
+const steadyAfterMs = 60_000;
+/** For a worker to end in order. */
+const endLimitMs = 5000;
+
+/** Keeps a number of workers alive, each in a thread: one that ends or no longer answers is replaced. */
+export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends CallTable> {
+  readonly count: number;
+  readonly #options: WorkerGroupOptions<Theirs, Ours>;
+  readonly #live = new Map<number, LiveWorker<Theirs, Ours>>();
+  readonly #ended = new AbortController();
+  #lostAtMs = -Infinity;
+
+  constructor(options: WorkerGroupOptions<Theirs, Ours>) {
+    this.#options = options;
+    this.count = options.count;
+  }
+
+  /** The workers that live now. */
+  get live(): readonly number[] {
+    return [...this.#live.keys()];
+  }
+
+  /** When a worker ended last, on the steady clock. */
+  get lostAtMs(): number {
+    return this.#lostAtMs;
+  }
+
+  start(): void {
+    for (let index = 0; index < this.count; index += 1) void this.#keep(index);
+  }
+
+  /** Rejects with what the worker throws, or when it does not live. */
+  async call<Name extends keyof Theirs & string>(
+    index: number,
+    name: Name,
+    argument: Parameters<Theirs[Name]>[0],
+  ): Promise<ReturnType<Theirs[Name]>> {
+    const worker = this.#live.get(index);
+    if (worker === undefined) throw transientError("worker-ended", `worker ${index} does not live at the moment`);
+    return await worker.calls.call(name, argument);
+  }
+
+  /** Calls all, or all others. A worker that ends before it has answered is left out. */
+  async each<Name extends keyof Theirs & string>(
+    name: Name,
+    argument: Parameters<Theirs[Name]>[0],
+    onAnswer: (index: number, answer: ReturnType<Theirs[Name]>) => void = () => undefined,
+    except?: number,
+  ): Promise<void> {
+    await Promise.all(
+      [...this.#live].map(async ([index, { calls }]) => {
+        if (index === except) return;
+        try {
+          onAnswer(index, await calls.call(name, argument));
+        } catch (error) {
+          // Of one that has ended, whose place another takes.
+          this.#options.log.debug("a worker did not answer", { call: name, error: messageOf(error) });
+        }
+      }),
+    );
+  }
+
+  /** The answers of those that live on until they have answered. */
+  async all<Name extends keyof Theirs & string>(
+    name: Name,
+    argument: Parameters<Theirs[Name]>[0],
+  ): Promise<ReturnType<Theirs[Name]>[]> {
+    const answers: ReturnType<Theirs[Name]>[] = [];
+    await this.each(name, argument, (_index, answer) => answers.push(answer));
+    return answers;
+  }
+
+  /** Calls all, or all others, and does not wait. */
+  tell<Name extends keyof Theirs & string>(name: Name, argument: Parameters<Theirs[Name]>[0], except?: number): void {
+    void this.each(name, argument, undefined, except);
+  }
+
+  /** A worker that ends is not replaced any more. */
+  stopReplacing(): void {
+    this.#ended.abort();
+  }
+
+  /** Ends all of them: when `inOrder` resolves, or by force if that takes too long. */
+  async end(inOrder: Promise<unknown>): Promise<void> {
+    this.stopReplacing();
+    const { clock, log } = this.#options;
+    const limit = new AbortController();
+    const inTime = await Promise.race([
+      inOrder.then(() => true),
+      clock.sleep(endLimitMs, limit.signal).then(
+        () => false,
+        () => false,
+      ),
+    ]);
+    limit.abort();
+    if (!inTime) log.warn("workers did not end in time: they are ended by force", { limit_ms: endLimitMs });
+    await Promise.all([...this.#live.values()].map(({ thread }) => thread.terminate()));
+  }
+
+  /** Keeps one worker alive: another takes its place when it ends. Never throws. */
+  async #keep(index: number): Promise<void> {
+    const { clock, random, log } = this.#options;
+    const backoff = new Backoff({ initialMs: replaceInitialMs, maxMs: replaceMaxMs, random });
+    while (!this.#ended.signal.aborted) {
+      const bornMs = clock.steadyMs();
+      const trouble = await this.#serve(index);
+      if (this.#ended.signal.aborted) return;
+      if (clock.steadyMs() - bornMs >= steadyAfterMs) backoff.reset();
+      const waitMs = backoff.nextMs();
+      log.error("a worker has ended: its connections are lost, and another takes its place", {
+        worker: index,
+        error: trouble,
+        wait_ms: Math.round(waitMs),
+      });
+      await clock.sleep(waitMs, this.#ended.signal).catch(() => undefined);
+    }
+  }
+
+  /** One worker's life. Returns why it ended. */
+  async #serve(index: number): Promise<string> {
+    const { clock, watch, onEnd } = this.#options;
+    let trouble = "it ended";
+    const exit = new AbortController();
+    try {
+      const worker = this.#begin(index, (error) => (trouble = messageOf(error)));
+      this.#live.set(index, worker);
+      const onStuck = (forMs: number): void => {
+        trouble = `it has not answered for ${forMs} ms`;
+        void worker.thread.terminate();
+      };
+      const ask = async (): Promise<unknown> => await worker.calls.call("live", undefined);
+      void watchWorker({ ask, onStuck, clock, ...(watch === undefined ? {} : { limits: watch }) }, exit.signal);
+      await worker.exited;
+      this.#lostAtMs = clock.steadyMs();
+      this.#live.delete(index);
+      worker.calls.close(transientError("worker-ended", `a worker has ended: ${trouble}`));
+      onEnd(index);
+    } catch (error) {
+      trouble = messageOf(error);
+    }
+    exit.abort();
+    return trouble;
+  }
+
+  #begin(index: number, onError: (error: unknown) => void): LiveWorker<Theirs, Ours> {
+    const { spawn, handlers, onBegin } = this.#options;
+    const thread = spawn(index);
+    thread.on("error", onError);
+    const exited = new Promise<void>((done) => thread.on("exit", () => done()));
+    const calls = new ThreadCalls<Theirs, Ours>(thread, handlers(index));
+    onBegin((name, argument) => void calls.call(name, argument).catch(() => undefined));
+    return { thread, calls, exited };
+  }
+}
