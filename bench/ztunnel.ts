@@ -1,15 +1,16 @@
 // Captured connections through a ztunnel that is both ends of the tunnel: work per CPU second, and memory.
-//   node bench/ztunnel.ts [--rounds 8] [--slice 500] [--only bulkUp8,connect] [--beside DIR] [--no-memory] [--profile DIR]
+//   node bench/ztunnel.ts [--rounds 8] [--slice 500] [--only bulkUp8,connect] [--beside DIR] [--workers 2] [--no-memory] [--profile DIR]
 // With ZTUNNEL=/path/to/ztunnel (scripts/fetch-ztunnel.sh builds one) the same load runs against upstream's, in turns, slice by slice;
 // with --beside against that of another checkout. The ratio is Serin's work per CPU second to theirs: more is better. Needs root.
-// --profile writes a CPU profile of Serin's ztunnel there.
+// --workers compares several workers with one, each with as many cores as there are workers: the ratio is then the work per CPU second of
+// several to that of one, and the time for which each worker ran is told. --profile writes a CPU profile of Serin's ztunnel there.
 import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { intervalText, medianInterval, type MedianInterval } from "./median-interval.ts";
 import { runLoad, runServer, type Work } from "./ztunnel/ends.ts";
-import { Scene, serinOf, serverAddress as address, type Subject } from "./ztunnel/scene.ts";
+import { Scene, serinOf, serverAddress as address, subjectCore, type Subject } from "./ztunnel/scene.ts";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -19,6 +20,7 @@ const { values: options, positionals } = parseArgs({
     only: { type: "string", default: "" },
     beside: { type: "string" },
     profile: { type: "string" },
+    workers: { type: "string", default: "1" },
     "no-memory": { type: "boolean", default: false },
   },
 });
@@ -34,6 +36,10 @@ const works: Readonly<Record<string, { readonly unit: string; readonly work: Wor
     unit: "round trip, 64 connections, 1 kB",
     work: { kind: "pingPong", connections: 64, bytes: kilobyte, address },
   },
+  pingPong512: {
+    unit: "round trip, 512 connections, 64 B",
+    work: { kind: "pingPong", connections: 512, bytes: 64, address },
+  },
   pingPong1: { unit: "round trip, 1 connection, 64 B", work: { kind: "pingPong", connections: 1, bytes: 64, address } },
   bulkUp1: { unit: "MB up, 1 connection", work: { kind: "up", connections: 1, bytes: block, address } },
   bulkUp8: { unit: "MB up, 8 connections", work: { kind: "up", connections: 8, bytes: block, address } },
@@ -43,39 +49,53 @@ const works: Readonly<Record<string, { readonly unit: string; readonly work: Wor
 };
 const held: Work = { kind: "hold", connections: 2000, bytes: 1, address };
 const warmUps = 2;
+const severalWorkers = Number(options.workers) > 1;
 const settleMs = 1500;
 
 interface Row {
   readonly cpuMicros: Record<string, number>;
   readonly p99Ms: Record<string, number>;
-  /** Serin's work per CPU second to that of the others. */
+  /** The first one's work per CPU second to that of the others. */
   readonly ratio: Record<string, MedianInterval>;
+  /** Of each serving thread, the share of the time for which it ran. */
+  readonly busy: Record<string, readonly number[]>;
 }
 
 async function measured(scenes: readonly Scene[], work: Work): Promise<Row> {
   const costs = new Map(scenes.map(({ name }) => [name, [] as number[]]));
   const tails = new Map(scenes.map(({ name }) => [name, [] as number[]]));
+  const busy = new Map(scenes.map(({ name }) => [name, [] as (readonly number[])[]]));
   for (let round = -warmUps; round < Number(options.rounds); round += 1) {
     for (const scene of round % 2 === 0 ? scenes : scenes.toReversed()) {
-      const { cpuMicros, p99Ms } = await scene.measure(work, Number(options.slice));
+      const { cpuMicros, p99Ms, busy: shares } = await scene.measure(work, Number(options.slice));
       if (round < 0) continue;
       costs.get(scene.name)?.push(cpuMicros);
       tails.get(scene.name)?.push(p99Ms);
+      busy.get(scene.name)?.push(shares);
     }
   }
   const medians = (values: ReadonlyMap<string, readonly number[]>): Record<string, number> =>
     Object.fromEntries([...values].map(([name, all]) => [name, medianInterval(all).median]));
-  const own = costs.get("serin") ?? [];
+  const first = scenes[0]?.name;
+  const own = costs.get(first ?? "") ?? [];
   const ratio: Record<string, MedianInterval> = {};
   for (const [name, others] of costs)
-    if (name !== "serin") ratio[name] = medianInterval(own.map((cost, index) => (others[index] ?? 0) / cost));
-  return { cpuMicros: medians(costs), p99Ms: medians(tails), ratio };
+    if (name !== first) ratio[name] = medianInterval(own.map((cost, index) => (others[index] ?? 0) / cost));
+  const busyOf = Object.fromEntries([...busy].map(([name, rounds]) => [name, mediansOf(rounds)]));
+  return { cpuMicros: medians(costs), p99Ms: medians(tails), ratio, busy: busyOf };
 }
 
-function lineOf(unit: string, { cpuMicros, p99Ms, ratio }: Row): string {
+/** By place: the busiest thread of each round, the second, and so on. */
+function mediansOf(rounds: readonly (readonly number[])[]): readonly number[] {
+  return (rounds[0] ?? []).map((_, place) => medianInterval(rounds.map((shares) => shares[place] ?? 0)).median);
+}
+
+function lineOf(unit: string, { cpuMicros, p99Ms, ratio, busy }: Row): string {
   const costs = Object.entries(cpuMicros).map(([name, cost]) => {
     const tail = p99Ms[name] ?? 0;
-    return `${name} ${cost.toFixed(1)} µs${tail > 0 ? `, p99 ${tail.toFixed(2)} ms` : ""}`;
+    const shares = (busy[name] ?? []).map((share) => `${Math.round(share * 100)} %`).join(" and ");
+    const ran = severalWorkers ? `, ran ${shares}` : "";
+    return `${name} ${cost.toFixed(1)} µs${tail > 0 ? `, p99 ${tail.toFixed(2)} ms` : ""}${ran}`;
   });
   const ratios = Object.entries(ratio).map(([name, interval]) => `to ${name} ${intervalText(interval)}`);
   return `${unit.padEnd(36)} ${[...costs, ...ratios].join("; ")}`;
@@ -93,19 +113,24 @@ async function memoryOf(scenes: readonly Scene[], into: Record<string, Record<st
 }
 
 function subjects(): readonly Subject[] {
+  const root = join(import.meta.dirname, "..");
+  const profiles = options.profile === undefined ? undefined : resolve(options.profile);
+  if (severalWorkers) {
+    const workers = Number(options.workers);
+    const cores = `0-${workers - 1}`;
+    return [serinOf(root, `${workers} workers`, { workers, cores, profiles }), serinOf(root, "1 worker", { cores })];
+  }
   const upstream = process.env["ZTUNNEL"];
   if (upstream === undefined)
     process.stderr.write(
       "no comparison with upstream: ZTUNNEL names no program (scripts/fetch-ztunnel.sh builds one)\n",
     );
   return [
-    serinOf(
-      join(import.meta.dirname, ".."),
-      "serin",
-      options.profile === undefined ? undefined : resolve(options.profile),
-    ),
+    serinOf(root, "serin", { profiles }),
     ...(options.beside === undefined ? [] : [serinOf(resolve(options.beside), "beside")]),
-    ...(upstream === undefined ? [] : [{ name: "ztunnel", command: [resolve(upstream), "proxy", "ztunnel"] }]),
+    ...(upstream === undefined
+      ? []
+      : [{ name: "ztunnel", command: [resolve(upstream), "proxy", "ztunnel"], workers: 1, cores: subjectCore }]),
   ];
 }
 

@@ -21,7 +21,8 @@ const stopTimeoutMs = 15_000;
 const lastWordsBytes = 1000;
 const readinessPort = 15_021;
 /** One core for what is measured, the other for those who use it. */
-const cores = { subject: "0", ends: "1" };
+export const subjectCore = "0";
+const endsCore = "1";
 
 const mesh = `
 workloads:
@@ -32,17 +33,37 @@ workloads:
 export interface Subject {
   readonly name: string;
   readonly command: readonly string[];
+  readonly workers: number;
+  /** As taskset takes them. */
+  readonly cores: string;
+}
+
+export interface Measured {
+  readonly cpuMicros: number;
+  readonly p99Ms: number;
+  /** Of the threads that serve, busiest first: the share of the time for which each ran. */
+  readonly busy: readonly number[];
 }
 
 /** Serin's ztunnel of a checkout, started as where it is installed. With a directory for it, it leaves a CPU profile there. */
-export function serinOf(directory: string, name: string, profiles?: string): Subject {
+export function serinOf(
+  directory: string,
+  name: string,
+  {
+    profiles,
+    workers = 1,
+    cores = subjectCore,
+  }: { profiles?: string | undefined; workers?: number; cores?: string } = {},
+): Subject {
   const command = [join(directory, "bin/serin"), "ztunnel"];
-  if (profiles === undefined) return { name, command };
-  return { name, command: ["env", `NODE_OPTIONS=--cpu-prof --cpu-prof-dir=${profiles}`, ...command] };
+  const profiled =
+    profiles === undefined ? command : ["env", `NODE_OPTIONS=--cpu-prof --cpu-prof-dir=${profiles}`, ...command];
+  return { name, command: profiled, workers, cores };
 }
 
 export class Scene {
   readonly name: string;
+  readonly #workers: number;
   readonly #logFile: string;
   readonly #client: NetworkNamespace;
   readonly #server: NetworkNamespace;
@@ -52,6 +73,7 @@ export class Scene {
 
   constructor(subject: Subject, scratch: string) {
     this.name = subject.name;
+    this.#workers = subject.workers;
     this.#client = NetworkNamespace.create();
     this.#server = NetworkNamespace.create();
     link(this.#client, this.#server);
@@ -63,7 +85,7 @@ export class Scene {
     this.#logFile = join(directory, "log");
     const log = openSync(this.#logFile, "w");
     this.#subject = this.#server.enter(() =>
-      pinned(cores.subject, subject.command, {
+      pinned(subject.cores, subject.command, {
         env: {
           PATH: process.env["PATH"],
           HOME: process.env["HOME"],
@@ -71,7 +93,7 @@ export class Scene {
           PROXY_WORKLOAD_INFO: "default/client/bench",
           LOCAL_XDS_PATH: meshFile,
           FAKE_CA: "true",
-          ZTUNNEL_WORKER_THREADS: "1",
+          ZTUNNEL_WORKER_THREADS: String(subject.workers),
           NODE_NAME: "local",
           RUST_LOG: "info",
         },
@@ -81,7 +103,7 @@ export class Scene {
     );
     closeSync(log);
     const end = (role: string): ChildProcess =>
-      pinned(cores.ends, [process.execPath, join(import.meta.dirname, "../ztunnel.ts"), role], {
+      pinned(endsCore, [process.execPath, join(import.meta.dirname, "../ztunnel.ts"), role], {
         stdio: ["ignore", "inherit", "inherit", "ipc"],
       });
     this.#load = this.#client.enter(() => end("load"));
@@ -100,13 +122,15 @@ export class Scene {
     }
   }
 
-  /** Nanoseconds of CPU time that the ztunnel has used, all its threads together. */
-  cpuNanos(): number {
+  /** Nanoseconds of CPU time that each of the ztunnel's threads has used. */
+  cpuNanos(): Map<string, number> {
     const tasks = `/proc/${this.#subject.pid}/task`;
-    let sum = 0;
-    for (const task of readdirSync(tasks))
-      sum += Number(readFileSync(join(tasks, task, "schedstat"), "latin1").split(" ")[0]);
-    return sum;
+    return new Map(
+      readdirSync(tasks).map((task) => [
+        task,
+        Number(readFileSync(join(tasks, task, "schedstat"), "latin1").split(" ")[0]),
+      ]),
+    );
   }
 
   /** Proportional memory in MB. */
@@ -116,13 +140,20 @@ export class Scene {
   }
 
   /** Does the work for a slice of time. */
-  async measure(work: Work, sliceMs: number): Promise<{ readonly cpuMicros: number; readonly p99Ms: number }> {
+  async measure(work: Work, sliceMs: number): Promise<Measured> {
     await this.ask({ order: "open", work });
-    const before = this.cpuNanos();
+    const [before, startedMs] = [this.cpuNanos(), performance.now()];
     const done = await this.ask({ order: "go", sliceMs });
-    const cpuMicros = (this.cpuNanos() - before) / 1000 / done.count;
+    const elapsedNanos = (performance.now() - startedMs) * 1e6;
+    const spent = [...this.cpuNanos()]
+      .map(([task, nanos]) => nanos - (before.get(task) ?? 0))
+      .toSorted((left, right) => right - left);
     await this.ask({ order: "close" });
-    return { cpuMicros, p99Ms: done.p99Ms };
+    return {
+      cpuMicros: spent.reduce((sum, nanos) => sum + nanos, 0) / 1000 / done.count,
+      p99Ms: done.p99Ms,
+      busy: spent.slice(0, this.#workers).map((nanos) => nanos / elapsedNanos),
+    };
   }
 
   async ask(order: Order): Promise<Answer> {

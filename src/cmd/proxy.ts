@@ -2,7 +2,7 @@ import { randomFillSync } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import { createLogger, systemClock, systemRandom, type Logger, type LogThreshold } from "../base/index.ts";
-import { machineBounds, workerCount } from "../base/workers/index.ts";
+import { machineBounds, workerCount } from "../base/worker-count/index.ts";
 import { IstioCertificateClient } from "../dataplane/index.ts";
 import { listenTcp } from "../net/index.ts";
 import {

@@ -1,17 +1,27 @@
 import { readFile } from "node:fs/promises";
 import { createLogger, messageOf, systemClock, systemRandom, userError } from "../base/index.ts";
+import { machineBounds } from "../base/worker-count/index.ts";
 import { FakeCertificateAuthority, IstioCertificateClient, type CertificateAuthority } from "../dataplane/index.ts";
 import { AccessLog, fileSink } from "../telemetry/index.ts";
-import { absolutePath, readConfig, Ztunnel, type ZtunnelConfig } from "../ztunnel/index.ts";
+import {
+  absolutePath,
+  readConfig,
+  readWorkerThreads,
+  Ztunnel,
+  type ZtunnelConfig,
+  type ZtunnelOptions,
+} from "../ztunnel/index.ts";
 import type { RoleContext } from "./role.ts";
 
 /** `serin ztunnel`: the L4 data plane of one node, or of one pod in dedicated mode. */
 export async function run(context: RoleContext): Promise<number> {
-  const config = readConfig(context.env, context.release.version, context.args);
+  const workers = readWorkerThreads(context.env, await machineBounds());
+  const config = readConfig(context.env, context.release.version, context.args, workers.count);
   // In batches: a line a connection, each a system call of its own, is what a busy node notices.
   const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock: systemClock, flushIntervalMs: 20 });
   const logThreshold = { level: config.logLevel };
   const log = createLogger({ scope: "ztunnel", level: logThreshold, write: (line) => lines.line(line) });
+  if (workers.warning !== undefined) log.warn(workers.warning);
   const authority = await certificateAuthority(config, context.env["FAKE_CA_ROOT"]);
   const ztunnel = new Ztunnel({
     config,
@@ -21,6 +31,7 @@ export async function run(context: RoleContext): Promise<number> {
     logThreshold,
     clock: systemClock,
     random: systemRandom,
+    ...(workers.count === 1 ? {} : { serve: await serveBy(workers.count) }),
   });
   try {
     await ztunnel.run(context.shutdown);
@@ -28,6 +39,12 @@ export async function run(context: RoleContext): Promise<number> {
     await lines.flush();
   }
   return 0;
+}
+
+/** What several workers need is loaded where they are asked for. */
+async function serveBy(count: number): Promise<NonNullable<ZtunnelOptions["serve"]>> {
+  const { spawnWorker, WorkerSet } = await import("../ztunnel/workers/index.ts");
+  return (data) => new WorkerSet({ count, spawn: spawnWorker, data });
 }
 
 async function certificateAuthority(

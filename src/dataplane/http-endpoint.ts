@@ -9,7 +9,7 @@ import {
   type Readiness,
 } from "../base/index.ts";
 import { listenTcp, secureServer, streamDuplex, type ByteStream, type TlsContextSource } from "../net/index.ts";
-import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
+import { prometheusContentType } from "../telemetry/index.ts";
 
 // Not by import: that reads every export of node:http, and its WebSocket loads all of undici (20 ms, megabytes).
 const { createServer } = process.getBuiltinModule("node:http");
@@ -95,12 +95,16 @@ export function readinessRoute(readiness: Readiness): EndpointRoute {
 }
 
 /** The registry in Prometheus' text format. */
-export function metricsRoute(registry: MetricsRegistry): EndpointRoute {
-  return () => ({ status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) });
+export function metricsRoute(text: () => string | Promise<string>): EndpointRoute {
+  return async () => ({ status: 200, contentType: prometheusContentType, body: await text() });
 }
 
 export function jsonRoute(value: () => unknown): EndpointRoute {
-  return () => ({ status: 200, contentType: "application/json", body: `${JSON.stringify(value(), jsonValue, 2)}\n` });
+  return async () => ({
+    status: 200,
+    contentType: "application/json",
+    body: `${JSON.stringify(await value(), jsonValue, 2)}\n`,
+  });
 }
 
 /** `POST /logging?level=debug` sets the level, without a level tells it; upstream's path and words. */

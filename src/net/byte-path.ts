@@ -280,3 +280,8 @@ export async function connectTcp(options: ConnectOptions): Promise<ByteStream> {
 export function listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener> {
   return best().listenTcp(options, accept);
 }
+
+/** A connected socket's descriptor as a stream, which takes it over; the stream is paused. Throws if it is no such socket. */
+export function adoptTcp(fd: number): ByteStream {
+  return best().adoptTcp(fd);
+}

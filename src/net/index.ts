@@ -12,6 +12,7 @@ export { check, libc, watchReadable, type Libc } from "./libc.ts";
 export {
   bindUdpInNamespace,
   closeDescriptor,
+  duplicateDescriptor,
   listenTcpInNamespace,
   mayMarkSockets,
   openTcpSocketInNamespace,
@@ -56,7 +57,7 @@ export {
   type VethLink,
 } from "../wire/netlink/index.ts";
 export { SeqpacketConnection, SeqpacketServer, type SeqpacketHandler, type SeqpacketMessage } from "./seqpacket.ts";
-export { connectTcp, listenTcp, type BytePath, type ListenOptions } from "./byte-path.ts";
+export { adoptTcp, connectTcp, listenTcp, type BytePath, type ListenOptions } from "./byte-path.ts";
 export { keepAlive, type TcpKeepalive } from "./tcp-keepalive.ts";
 export {
   secureClient,

@@ -128,6 +128,8 @@ function closing(handle: { stop(): void; close(): void }): Disposable {
 export const linux = {
   cloneNewNetwork: 0x40000000,
   closeOnExec: 0o2000000,
+  /** F_DUPFD_CLOEXEC of fcntl. */
+  duplicateCloseOnExec: 1030,
   nonBlocking: 0o4000,
   familyUnix: 1,
   familyIpv4: 2,

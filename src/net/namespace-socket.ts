@@ -116,6 +116,11 @@ export function resetOnClose(fd: number): void {
   libc().setsockopt(fd, linux.levelSocket, linux.linger, linger, linger.length);
 }
 
+/** Another descriptor of the same socket, file or namespace. */
+export function duplicateDescriptor(fd: number): number {
+  return check("dup", libc().fcntl(fd, linux.duplicateCloseOnExec, 0));
+}
+
 export function closeDescriptor(fd: number): void {
   libc().close(fd);
 }

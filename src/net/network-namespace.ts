@@ -51,7 +51,7 @@ export class NetworkNamespace implements Disposable {
 
   /** The namespace of this thread. */
   static current(): NetworkNamespace {
-    return new NetworkNamespace(check("dup", libc().fcntl(own(), 1030 /* F_DUPFD_CLOEXEC */, 0)));
+    return new NetworkNamespace(check("dup", libc().fcntl(own(), linux.duplicateCloseOnExec, 0)));
   }
 
   /** -1 after close. */

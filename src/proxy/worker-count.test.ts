@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readSettings } from "./proxy-settings.ts";
-import { workerCount as countOf, type MachineBounds, type WorkerCount } from "../base/workers/index.ts";
+import { workerCount as countOf, type MachineBounds, type WorkerCount } from "../base/worker-count/index.ts";
 
 function workerCount(value: unknown, bounds: MachineBounds, cpuLimit: number | undefined): WorkerCount {
   return countOf({ setting: "concurrency", value, cpuLimit }, bounds);

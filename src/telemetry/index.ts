@@ -10,10 +10,8 @@ export {
   type MetricType,
 } from "./metrics-registry.ts";
 export { parsePrometheus, readSampleText, type PrometheusSample, type PrometheusScrape } from "./parse-prometheus.ts";
-export { ThreadMetrics } from "./thread-metrics.ts";
 export { addProcessMetrics } from "./process-metrics.ts";
 export {
-  mergeSnapshots,
   prometheusContentType,
   renderPrometheus,
   renderSnapshot,

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { configDump, type AdminSources } from "./admin.ts";
 import { MeshState } from "./state/mesh-state.ts";
 
-test("a dump names waypoints as upstream's does, by namespace/hostname or network/address: istioctl reads nothing else", () => {
+test("a dump names waypoints as upstream's does, by namespace/hostname or network/address: istioctl reads nothing else", async () => {
   const state = new MeshState();
   const service = {
     name: "web",
@@ -29,11 +29,10 @@ test("a dump names waypoints as upstream's does, by namespace/hostname or networ
   state.putService({ ...service, hostname: "b.shop.svc.cluster.local", waypoint: addressed });
   const sources = {
     config: { version: "1", revision: "r", ports: {} },
-    state,
     certificates: { statuses: () => [] },
-    pods: { list: () => [] },
+    serving: { state, pods: () => Promise.resolve([]) },
   } as unknown as AdminSources;
-  const { services } = configDump(sources) as {
+  const { services } = (await configDump(sources)) as {
     readonly services: readonly { readonly waypoint: unknown; readonly weightedWaypoints: unknown }[];
   };
   assert.deepEqual(

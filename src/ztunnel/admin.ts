@@ -1,23 +1,19 @@
 import { X509Certificate } from "node:crypto";
-import type { CertificateManager, ConnectionTracker } from "../dataplane/index.ts";
-import { formatAuthority } from "../wire/hbone/index.ts";
+import type { CertificateManager } from "../dataplane/index.ts";
 import type { ZtunnelConfig } from "./config.ts";
-import type { LiveConnection } from "./proxy/pod-context.ts";
+import type { ConnectionEntry, PodEntry, Serving } from "./serving.ts";
 import type { MeshState } from "./state/mesh-state.ts";
 import { serviceKey, type GatewayAddress, type Service, type Workload } from "./state/model.ts";
-import type { PodManager } from "./zds/pod-manager.ts";
 
 export interface AdminSources {
   readonly config: ZtunnelConfig;
-  readonly state: MeshState;
-  readonly certificates: CertificateManager;
-  readonly tracker: ConnectionTracker<LiveConnection>;
-  readonly pods: PodManager;
+  readonly certificates: Pick<CertificateManager, "statuses">;
+  readonly serving: Pick<Serving, "state" | "pods">;
 }
 
 /** `/config_dump` in the form that istioctl's `ztunnel-config` reads. */
-export function configDump(sources: AdminSources): unknown {
-  const { state, config } = sources;
+export async function configDump({ config, certificates, serving }: AdminSources): Promise<unknown> {
+  const { state } = serving;
   return {
     version: { version: config.version, revision: config.revision },
     config: { ...config, ports: config.ports },
@@ -27,41 +23,40 @@ export function configDump(sources: AdminSources): unknown {
       .map((service) => serviceDump(service, state))
       .sort((a, b) => compare(a.hostname, b.hostname)),
     policies: [...state.policies()].sort((a, b) => compare(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`)),
-    certificates: sources.certificates.statuses().map(certificateDump),
-    workloadState: Object.fromEntries(sources.pods.list().map((pod) => [pod.uid, podDump(sources, pod)])),
+    certificates: certificates.statuses().map(certificateDump),
+    workloadState: Object.fromEntries((await serving.pods()).map((pod) => [pod.uid, podDump(pod)])),
   };
 }
 
 /** `/connections`: each live one. */
-export function connectionsDump(tracker: ConnectionTracker<LiveConnection>, nowMs: number): unknown {
-  return tracker.list().map(({ id, openedAtMs, draining, details }) => ({
-    id,
-    pod: details.pod.uid,
-    direction: details.direction,
-    protocol: details.protocol,
-    src: text(details.source),
-    dst: text(details.destination),
-    ...(details.hboneTarget === undefined ? {} : { hboneTarget: details.hboneTarget }),
-    ageMs: Math.max(0, nowMs - openedAtMs),
-    state: draining ? "draining" : "active",
+export function connectionsDump(connections: readonly ConnectionEntry[], nowMs: number): unknown {
+  return connections.map((connection) => ({
+    id: connection.id,
+    pod: connection.pod,
+    direction: connection.direction,
+    protocol: connection.protocol,
+    src: connection.source,
+    dst: connection.destination,
+    ...(connection.hboneTarget === undefined ? {} : { hboneTarget: connection.hboneTarget }),
+    ageMs: Math.max(0, nowMs - connection.openedAtMs),
+    state: connection.draining ? "draining" : "active",
   }));
 }
 
-function podDump(sources: AdminSources, pod: ReturnType<PodManager["list"]>[number]): unknown {
-  const own = sources.tracker.list().filter((connection) => pod.owns(connection.details));
+function podDump({ state, info, connections }: PodEntry): unknown {
   const of = (direction: "inbound" | "outbound") =>
-    own
-      .filter((connection) => connection.details.direction === direction)
-      .map(({ details }) => ({
-        src: text(details.source),
-        originalDst: details.hboneTarget ?? text(details.destination),
-        actualDst: text(details.destination),
-        protocol: details.protocol,
+    connections
+      .filter((connection) => connection.direction === direction)
+      .map(({ source, destination, hboneTarget, protocol }) => ({
+        src: source,
+        originalDst: hboneTarget ?? destination,
+        actualDst: destination,
+        protocol,
       }));
   return {
-    state: pod.state === "serving" ? "Up" : "Draining",
+    state: state === "serving" ? "Up" : "Draining",
     connections: { inbound: of("inbound"), outbound: of("outbound") },
-    info: pod.info,
+    info,
   };
 }
 
@@ -133,10 +128,6 @@ function one(pem: string): unknown {
     validFrom: parsed.validFromDate.toISOString(),
     expirationTime: parsed.validToDate.toISOString(),
   };
-}
-
-function text(address: { readonly address: string; readonly port: number }): string {
-  return formatAuthority(address.address, address.port);
 }
 
 function byUid(a: { readonly uid: string }, b: { readonly uid: string }): number {

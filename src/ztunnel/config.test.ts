@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { describeConfig, readConfig } from "./config.ts";
+import { describeConfig, readConfig, readWorkerThreads } from "./config.ts";
 
 test("the logged configuration is YAML with the keys that upstream logs", () => {
   const config = readConfig(
@@ -43,3 +43,36 @@ test("wrong values are named with their variable", () => {
   assert.throws(() => readConfig({ SECRET_TTL: "soon" }, "1", []), /SECRET_TTL must be a duration/);
   assert.throws(() => readConfig({ PROXY_MODE: "dedicated" }, "1", []), /PROXY_WORKLOAD_INFO must be/);
 });
+
+const machine = { cores: 8, maxDescriptors: 1_048_576 };
+
+for (const [value, limit, count] of [
+  ["", "2", 1],
+  ["1", "", 1],
+  ["3", "", 3],
+  ["0", "", 8],
+  ["50%", "", 4],
+  ["50%", "3", 2],
+  ["1%", "2", 1],
+  ["100%", "0", 8],
+  ["12.5%", "", 1],
+] as const)
+  test(`ZTUNNEL_WORKER_THREADS "${value}" under ZTUNNEL_CPU_LIMIT "${limit}" is ${count}`, () => {
+    const env = { ZTUNNEL_WORKER_THREADS: value, ZTUNNEL_CPU_LIMIT: limit };
+    assert.deepEqual(readWorkerThreads(env, machine), { count });
+    assert.match(describeConfig(readConfig(env, "1", [], count)), new RegExp(`^num_worker_threads: ${count}$`, "m"));
+  });
+
+for (const [value, count, words] of [
+  ["-1", 1, /ZTUNNEL_WORKER_THREADS must be a whole number, 0 for one worker a core, got "-1": one worker serves/],
+  ["two", 1, /ZTUNNEL_WORKER_THREADS must be a whole number.*got "two"/],
+  ["1000", 8, /ZTUNNEL_WORKER_THREADS "1000" is more than this machine's 8 core\(s\): 8 serve/],
+  ["0%", 1, /or a percentage above 0 and up to 100, got "0%": one worker serves/],
+  ["101%", 1, /got "101%"/],
+  ["half%", 1, /got "half%"/],
+] as const)
+  test(`ZTUNNEL_WORKER_THREADS "${value}" leads to ${count}, and the warning says why`, () => {
+    const got = readWorkerThreads({ ZTUNNEL_WORKER_THREADS: value }, machine);
+    assert.equal(got.count, count);
+    assert.match(got.warning ?? "", words);
+  });

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { envBoolean, envInteger, envString, userError, type Environment } from "../base/index.ts";
-import { hboneLimits } from "../dataplane/index.ts";
+import { workerCount, type MachineBounds, type WorkerCount } from "../base/worker-count/index.ts";
+import { hboneLimits } from "../dataplane/tunnels/index.ts";
 import type { WorkloadInfo } from "./state/model.ts";
 
 /** A ztunnel's configuration from the environment, under upstream's names. */
@@ -48,14 +49,42 @@ export interface ZtunnelConfig {
   /** (ours) SERIN_LOG_FORMAT: `2022` writes access logs as the ztunnel of 2022 did, `current` as today's does. */
   readonly logFormat: "2022" | "current";
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
+  /** How many threads serve. */
+  readonly workerThreads: number;
 }
 
 const defaultControlPlane = "https://istiod.istio-system.svc:15012";
 const defaultRoot = "./var/run/secrets/istio/root-cert.pem";
 const defaultToken = "./var/run/secrets/tokens/istio-token";
 
+const workersName = "ZTUNNEL_WORKER_THREADS";
+
+/**
+ * Reads ZTUNNEL_WORKER_THREADS in upstream's forms: a number, or a percentage of ZTUNNEL_CPU_LIMIT, which is by default
+ * the machine's cores, rounded up. Unset is one. 0 is one a core, where upstream does not start.
+ */
+export function readWorkerThreads(env: Environment, machine: MachineBounds): WorkerCount {
+  const raw = envString(env, workersName, "").trim();
+  const cpuLimit = Number(envString(env, "ZTUNNEL_CPU_LIMIT", "0"));
+  if (!raw.endsWith("%"))
+    return workerCount({ setting: workersName, value: raw === "" ? undefined : raw, cpuLimit }, machine);
+  const percent = /^\d+(?:\.\d+)?%$/.test(raw) ? Number(raw.slice(0, -1)) : 0;
+  if (percent <= 0 || percent > 100)
+    return {
+      count: 1,
+      warning: `${workersName} must be a whole number, or a percentage above 0 and up to 100, got ${JSON.stringify(raw)}: one worker serves`,
+    };
+  const cpus = Number.isInteger(cpuLimit) && cpuLimit > 0 ? cpuLimit : machine.cores;
+  return workerCount({ setting: workersName, value: Math.ceil((cpus * percent) / 100) }, machine);
+}
+
 /** Reads the environment; a wrong value is a user error that names its variable. */
-export function readConfig(env: Environment, version: string, args: readonly string[]): ZtunnelConfig {
+export function readConfig(
+  env: Environment,
+  version: string,
+  args: readonly string[],
+  workerThreads = 1,
+): ZtunnelConfig {
   const fakeCa = envBoolean(env, "FAKE_CA", false);
   const localXdsPath = envString(env, "LOCAL_XDS_PATH", "");
   const proxyMode = envString(env, "PROXY_MODE", "shared").toLowerCase();
@@ -104,6 +133,7 @@ export function readConfig(env: Environment, version: string, args: readonly str
     metadata,
     logFormat: envString(env, "SERIN_LOG_FORMAT", "") === "2022" ? "2022" : "current",
     logLevel: logLevel(env),
+    workerThreads,
   };
 }
 
@@ -189,7 +219,7 @@ export function describeConfig(config: ZtunnelConfig): string {
         .map(([key, value]) => `\n  ${key}: ${scalar(value)}`)
         .join(""),
     ],
-    ["num_worker_threads", "1"],
+    ["num_worker_threads", String(config.workerThreads)],
     ["enable_original_source", "null"],
     ["proxy_args", config.proxyArgs],
     ["inpod_uds", config.zdsPath],

@@ -48,7 +48,7 @@ class ZtunnelProcess {
   #answers: ((answer: ReturnType<typeof decodeZdsResponse>) => void)[] = [];
   readonly #agent: Promise<SeqpacketConnection>;
 
-  constructor(name: string) {
+  constructor(name: string, workers = 1) {
     const path = join(directory, `${name}.sock`);
     const config = join(directory, "mesh.yaml");
     const caRoot = join(directory, "ca-root.json");
@@ -82,6 +82,7 @@ class ZtunnelProcess {
           FAKE_CA_ROOT: caRoot,
           INPOD_UDS: path,
           NODE_NAME: "node",
+          ZTUNNEL_WORKER_THREADS: String(workers),
         },
         stdio: ["ignore", "pipe", "pipe"],
       }),
@@ -187,68 +188,83 @@ async function talk(namespace: NetworkNamespace) {
 writeFileSync(join(directory, "mesh.yaml"), mesh);
 writeFileSync(join(directory, "ca-root.json"), JSON.stringify(new FakeCertificateAuthority().exportRoot()));
 
-test("a pod changes its ztunnel: no connection is refused, the old one lives on where it is, and its owner ends with it", async () => {
-  const pods = podPair();
-  const app = await echoServer(pods.server);
-  const [old, peer, fresh] = [new ZtunnelProcess("old"), new ZtunnelProcess("peer"), new ZtunnelProcess("fresh")];
-  const sockets = { client: podSockets(pods.client), server: podSockets(pods.server) };
-  await old.add("client", pods.client, sockets.client);
-  await peer.add("server", pods.server, sockets.server);
-  for (const one of [old, peer, fresh]) assert.equal((await one.send({ type: "snapshot-sent" })).error, "");
-  const long = await talk(pods.client);
-  await long.say("before ");
+for (const [before, after] of [
+  [1, 1],
+  [2, 2],
+  [1, 2],
+  [2, 1],
+] as const)
+  test(`a pod changes its ztunnel, ${before} worker(s) to ${after}: no connection is refused, the old one lives on where it is, and its owner ends with it`, async () => {
+    const pods = podPair();
+    const app = await echoServer(pods.server);
+    const [old, peer, fresh] = [
+      new ZtunnelProcess("old", before),
+      new ZtunnelProcess("peer", before),
+      new ZtunnelProcess("fresh", after),
+    ];
+    const sockets = { client: podSockets(pods.client), server: podSockets(pods.server) };
+    await old.add("client", pods.client, sockets.client);
+    await peer.add("server", pods.server, sockets.server);
+    for (const one of [old, peer, fresh]) assert.equal((await one.send({ type: "snapshot-sent" })).error, "");
+    const long = await talk(pods.client);
+    await long.say("before ");
 
-  // Connections that come all the time, each of which must be answered.
-  const load = { stop: false };
-  const answered = (async () => {
-    let count = 0;
-    while (!load.stop) {
+    // Connections that come all the time, each of which must be answered.
+    const load = { stop: false };
+    const answered = Promise.all(
+      Array.from({ length: 8 }, async (_, loop) => {
+        let count = 0;
+        while (!load.stop) {
+          const one = await talk(pods.client);
+          await one.say(`load ${loop} ${count} `);
+          one.end();
+          count += 1;
+        }
+        return count;
+      }),
+    );
+    await fresh.add("client", pods.client, sockets.client);
+    assert.equal((await old.send({ type: "delete", uid: "client", handedOver: true })).error, "");
+    await fresh.add("server", pods.server, sockets.server);
+    assert.equal((await peer.send({ type: "delete", uid: "server", handedOver: true })).error, "");
+    await long.say("after ");
+    // Back, while the old owner still has the long connection, and over again: nothing of it may touch that.
+    await old.add("client", pods.client, sockets.client);
+    assert.equal((await fresh.send({ type: "delete", uid: "client", handedOver: true })).error, "");
+    await long.say("back ");
+    await fresh.add("client", pods.client, sockets.client);
+    assert.equal((await old.send({ type: "delete", uid: "client", handedOver: true })).error, "");
+    await long.say("again ");
+    for (let round = 0; round < 5; round += 1) {
       const one = await talk(pods.client);
-      await one.say(`load ${count} `);
+      await one.say(`new ${round} `);
       one.end();
-      count += 1;
     }
-    return count;
-  })();
-  await fresh.add("client", pods.client, sockets.client);
-  assert.equal((await old.send({ type: "delete", uid: "client", handedOver: true })).error, "");
-  await fresh.add("server", pods.server, sockets.server);
-  assert.equal((await peer.send({ type: "delete", uid: "server", handedOver: true })).error, "");
-  await long.say("after ");
-  // Back, while the old owner still has the long connection, and over again: nothing of it may touch that.
-  await old.add("client", pods.client, sockets.client);
-  assert.equal((await fresh.send({ type: "delete", uid: "client", handedOver: true })).error, "");
-  await long.say("back ");
-  await fresh.add("client", pods.client, sockets.client);
-  assert.equal((await old.send({ type: "delete", uid: "client", handedOver: true })).error, "");
-  await long.say("again ");
-  for (let round = 0; round < 5; round += 1) {
-    const one = await talk(pods.client);
-    await one.say(`new ${round} `);
-    one.end();
-  }
-  load.stop = true;
-  assert.ok((await answered) > 0);
-  await fresh.until(/direction="outbound"/);
+    load.stop = true;
+    assert.ok((await answered).every((count) => count > 0));
+    await fresh.until(/direction="outbound"/);
 
-  old.terminate();
-  peer.terminate();
-  await old.until(/draining, 1 connection\n/);
-  await long.say("while draining ");
-  long.end();
-  assert.deepEqual([await old.exited, await peer.exited], [0, 0]);
-  assert.match(old.text, /draining, 0 connections/);
-  assert.match(old.text, /connection complete.*direction="outbound" bytes_sent=\d+ bytes_recv=\d+ duration="\d+ms"\n/);
+    old.terminate();
+    peer.terminate();
+    await old.until(/draining, 1 connection\n/);
+    await long.say("while draining ");
+    long.end();
+    assert.deepEqual([await old.exited, await peer.exited], [0, 0]);
+    assert.match(old.text, /draining, 0 connections/);
+    assert.match(
+      old.text,
+      /connection complete.*direction="outbound" bytes_sent=\d+ bytes_recv=\d+ duration="\d+ms"\n/,
+    );
 
-  // A second signal does not wait for what lives.
-  const last = await talk(pods.client);
-  await last.say("last ");
-  fresh.terminate();
-  await fresh.until(/draining, 2 connections\n/);
-  fresh.terminate();
-  assert.equal(await fresh.exited, 0);
-  assert.match(fresh.text, /closing 2 connection\(s\) that still live/);
-  assert.match(fresh.text, /error="receive: connection closed due to connection drain"/);
-  app.close();
-  pods.close();
-});
+    // A second signal does not wait for what lives.
+    const last = await talk(pods.client);
+    await last.say("last ");
+    fresh.terminate();
+    await fresh.until(/draining, 2 connections\n/);
+    fresh.terminate();
+    assert.equal(await fresh.exited, 0);
+    assert.match(fresh.text, /closing 2 connection\(s\) that still live/);
+    assert.match(fresh.text, /error="receive: connection closed due to connection drain"/);
+    app.close();
+    pods.close();
+  });

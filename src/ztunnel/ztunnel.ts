@@ -2,7 +2,6 @@ import { readFile } from "node:fs/promises";
 import {
   aborted,
   Readiness,
-  transientError,
   type Clock,
   type Logger,
   type LogThreshold,
@@ -13,7 +12,6 @@ import {
   addCertificateMetrics,
   addRevocationMetrics,
   CertificateManager,
-  ConnectionTracker,
   DeltaXdsClient,
   followRevocations,
   followRoots,
@@ -26,26 +24,44 @@ import {
   type CertificateAuthority,
   type HttpEndpoint,
   type HttpEndpointOptions,
+  type WorkloadCertificate,
+  type XdsSubscription,
   type XdsUpdate,
 } from "../dataplane/index.ts";
 import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
-import { configDump, connectionsDump, type AdminSources } from "./admin.ts";
+import { configDump, connectionsDump } from "./admin.ts";
 import { absolutePath, describeConfig, type ZtunnelConfig } from "./config.ts";
-import { DnsMetrics } from "./dns/dns-metrics.ts";
-import { DnsResolver, readNameservers } from "./dns/dns-resolver.ts";
-import { accessLine2022 } from "./proxy/access-line-2022.ts";
-import { ConnectionTelemetry } from "./proxy/connection-record.ts";
+import { DataPath } from "./data-path.ts";
+import { readNameservers } from "./dns/dns-resolver.ts";
 import { IdentityUsers } from "./proxy/identity-users.ts";
-import type { LiveConnection, ProxyEnvironment } from "./proxy/pod-context.ts";
-import { PodProxy } from "./proxy/pod-proxy.ts";
+import type { Serving } from "./serving.ts";
 import { loadLocalConfig } from "./state/local-config.ts";
 import { MeshState } from "./state/mesh-state.ts";
+import { readAddresses, readAuthorizations, type ReadUpdate } from "./state/read-update.ts";
 import { XdsMetrics } from "./xds-metrics.ts";
-import { PodManager } from "./zds/pod-manager.ts";
+import type { AddedPod, ServedPods } from "./zds/served-pods.ts";
 import { ZdsClient } from "./zds/zds-client.ts";
 
 const closingTimeoutMs = 500;
+
+/** What those threads need that serve instead of this one. */
+export interface ServingData {
+  readonly config: ZtunnelConfig;
+  readonly certificates: CertificateManager;
+  readonly registry: MetricsRegistry;
+  readonly nameservers: readonly string[];
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** A {@link Serving} that is told of certificates. */
+export interface ThreadServing extends Serving {
+  start(): void;
+  certify(certificate: WorkloadCertificate): void;
+  forget(identity: string): void;
+}
 
 export interface ZtunnelOptions {
   readonly config: ZtunnelConfig;
@@ -58,6 +74,8 @@ export interface ZtunnelOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly resolvConfPath?: string;
+  /** Makes what serves in other threads. Undefined: this thread serves. */
+  readonly serve?: (data: ServingData) => ThreadServing;
 }
 
 /** One ztunnel process. Pods come by ZDS, the mesh by xDS, certificates from the CA. */
@@ -66,59 +84,35 @@ export class Ztunnel {
   readonly #log: Logger;
   readonly #registry = new MetricsRegistry();
   readonly #readiness = new Readiness();
-  readonly #state = new MeshState();
   readonly #certificates: CertificateManager;
   readonly #revocations: RevocationLists | undefined;
-  readonly #tracker: ConnectionTracker<LiveConnection>;
-  readonly #pods: PodManager;
-  #environment: ProxyEnvironment | undefined;
-  #dns: DnsResolver | undefined;
+  #threads: ThreadServing | undefined;
 
   constructor(options: ZtunnelOptions) {
     const { config, clock, random, log } = options;
     this.#options = options;
     this.#log = log;
+    // Other threads have their own: the one that shakes hands looks at the lists.
     this.#revocations =
-      config.revocationsFile === undefined ? undefined : new RevocationLists(addRevocationMetrics(this.#registry));
+      config.revocationsFile === undefined || options.serve !== undefined
+        ? undefined
+        : new RevocationLists(addRevocationMetrics(this.#registry));
     this.#certificates = new CertificateManager({
       authority: options.authority,
       log: log.scoped("identity"),
       validitySeconds: config.secretTtlSeconds,
       ...(this.#revocations === undefined ? {} : { revocations: this.#revocations }),
+      onCertificate: (certificate) => this.#threads?.certify(certificate),
+      onForgotten: (identity) => this.#threads?.forget(identity),
       clock,
       random,
     });
     addCertificateMetrics(this.#registry, this.#certificates);
-    const connections = this.#registry.gauge("serin_ztunnel_connections", "Connections that live now.", ["state"]);
-    const active = connections.labels("active");
-    const draining = connections.labels("draining");
-    this.#tracker = new ConnectionTracker({
-      log: log.scoped("drain"),
-      onChange: (counts) => {
-        active.set(counts.active);
-        draining.set(counts.draining);
-      },
-    });
     this.#registry
       .gauge("istio_build", "Istio component build info.", ["component", "tag"])
       .labels("ztunnel", config.version)
       .set(1);
     addProcessMetrics(this.#registry, process);
-    const served = this.#registry
-      .gauge("workload_manager_active_proxy_count", "The total number current workloads with active proxies.")
-      .labels();
-    const started = this.#registry
-      .counter("workload_manager_proxies_started_total", "The total number of proxies that were started.")
-      .labels();
-    this.#registry.onCollect(() => served.set(this.#pods.uids().length));
-    this.#pods = new PodManager({
-      create: (pod) => {
-        started.increment();
-        return new PodProxy({ environment: this.#requireEnvironment(), ...pod });
-      },
-      log,
-      terminationGraceMs: config.terminationGraceMs,
-    });
   }
 
   /**
@@ -129,85 +123,96 @@ export class Ztunnel {
     const { config } = this.#options;
     this.#log.info(`version: ${config.version}`);
     this.#log.info(`running with config: ${describeConfig(config)}`);
-    await this.#prepare();
-    const endpoints = await this.#listen();
+    const serving = await this.#serving();
+    const endpoints = await this.#listen(serving);
     const ended = new AbortController();
     // Before the first handshake.
     const following = await this.#followRevocations(ended.signal);
     const background = [
       following.ended,
-      this.#runXds(ended.signal),
-      this.#runPods(shutdown.drain),
+      this.#runXds(serving, ended.signal),
+      this.#runPods(this.#counted(serving), shutdown.drain),
       this.#followRoots(ended.signal),
     ];
-    using _policies = this.#state.onPolicyChange(() => this.#enforcePolicies());
     try {
       await aborted(shutdown.drain);
-      await this.#drain(shutdown);
+      await this.#drain(serving, shutdown);
     } finally {
-      this.#pods.closeAll();
+      await serving.end();
       this.#certificates.close();
       ended.abort();
       await Promise.all([...background, ...endpoints.map((endpoint) => endpoint.close())]);
     }
   }
 
-  async #prepare(): Promise<void> {
-    const { config, clock, random, log } = this.#options;
-    if (config.localXdsPath !== "") await loadLocalConfig(config.localXdsPath, this.#state);
-    this.#dns = new DnsResolver({
-      state: this.#state,
-      network: config.network,
-      domain: config.clusterDomain,
-      nameservers: await readNameservers(this.#options.resolvConfPath ?? "/etc/resolv.conf"),
-      log: log.scoped("dns"),
-      metrics: new DnsMetrics(this.#registry),
-    });
-    this.#environment = {
-      state: this.#state,
+  async #serving(): Promise<Serving> {
+    const { config, clock, random, log, serve, writeLine } = this.#options;
+    const local = new MeshState();
+    if (config.localXdsPath !== "") await loadLocalConfig(config.localXdsPath, local);
+    const data: ServingData = {
+      config,
       certificates: this.#certificates,
-      identities: new IdentityUsers(this.#certificates),
-      telemetry: this.#telemetry(),
-      tracker: this.#tracker,
+      registry: this.#registry,
+      nameservers: await readNameservers(this.#options.resolvConfPath ?? "/etc/resolv.conf"),
       log,
       clock,
       random,
-      mark: config.mark,
-      ports: config.ports,
-      network: config.network,
-      dns: this.#dns,
+    };
+    this.#threads = serve?.(data);
+    this.#threads?.start();
+    const serving =
+      this.#threads ??
+      new DataPath({
+        ...data,
+        identities: new IdentityUsers(this.#certificates),
+        drainLog: log.scoped("drain"),
+        writeLine,
+      });
+    await serving.apply(local.whole());
+    return serving;
+  }
+
+  /** The same pods, which count in the metrics. */
+  #counted(serving: Serving): ServedPods {
+    const served = this.#registry
+      .gauge("workload_manager_active_proxy_count", "The total number current workloads with active proxies.")
+      .labels();
+    const started = this.#registry
+      .counter("workload_manager_proxies_started_total", "The total number of proxies that were started.")
+      .labels();
+    this.#registry.onCollect(() => served.set(serving.uids().length));
+    return {
+      descriptors: (uid) => serving.descriptors(uid),
+      uids: () => serving.uids(),
+      remove: (uid, handedOver) => serving.remove(uid, handedOver),
+      add: async (pod: AddedPod) => {
+        started.increment();
+        await serving.add(pod);
+      },
     };
   }
 
-  #telemetry(): ConnectionTelemetry {
-    const { config, log, clock, random, writeLine } = this.#options;
-    if (config.logFormat === "current") return new ConnectionTelemetry(this.#registry, log, clock);
-    return new ConnectionTelemetry(this.#registry, log, clock, (ended) => writeLine(accessLine2022(ended, random)));
-  }
-
-  #requireEnvironment(): ProxyEnvironment {
-    if (this.#environment === undefined) throw transientError("not-started", "the ztunnel has not been started");
-    return this.#environment;
-  }
-
-  async #listen(): Promise<readonly HttpEndpoint[]> {
-    const { config, clock } = this.#options;
-    const admin: AdminSources = {
-      config,
-      state: this.#state,
-      certificates: this.#certificates,
-      tracker: this.#tracker,
-      pods: this.#pods,
+  async #listen(serving: Serving): Promise<readonly HttpEndpoint[]> {
+    const { config, clock, logThreshold } = this.#options;
+    const metrics = metricsRoute(async () => await serving.metrics());
+    const admin = { config, certificates: this.#certificates, serving };
+    const threshold: LogThreshold = {
+      get level() {
+        return logThreshold.level;
+      },
+      set level(level) {
+        logThreshold.level = level;
+        serving.setLogLevel(level);
+      },
     };
-    const metrics = metricsRoute(this.#registry);
     return await Promise.all([
       listenHttp({
         address: "127.0.0.1",
         port: config.ports.admin,
         routes: {
           "/config_dump": jsonRoute(() => configDump(admin)),
-          "/connections": jsonRoute(() => connectionsDump(this.#tracker, clock.nowMs())),
-          "/logging": loggingRoute(this.#options.logThreshold),
+          "/connections": jsonRoute(async () => connectionsDump(await serving.connections(), clock.nowMs())),
+          "/logging": loggingRoute(threshold),
         },
       }),
       listenEverywhere({ port: config.ports.stats, routes: { "/metrics": metrics, "/stats/prometheus": metrics } }),
@@ -247,14 +252,18 @@ export class Ztunnel {
   }
 
   /** Runs until the process ends, including while it drains. */
-  async #runXds(signal: AbortSignal): Promise<void> {
+  async #runXds(serving: Serving, signal: AbortSignal): Promise<void> {
     const { config, log, clock, random } = this.#options;
     if (config.xdsAddress === "") return;
     const task = this.#readiness.add("state manager");
     const metrics = new XdsMetrics(this.#registry);
-    const counted = (apply: (update: XdsUpdate) => void) => (update: XdsUpdate) => {
-      metrics.received(update);
-      apply(update);
+    const take = (read: (update: XdsUpdate) => ReadUpdate): XdsSubscription["apply"] => {
+      return async (update) => {
+        metrics.received(update);
+        const { change, refuseUnreadable } = read(update);
+        await serving.apply(change);
+        refuseUnreadable();
+      };
     };
     const client = new DeltaXdsClient({
       endpoint: {
@@ -277,12 +286,8 @@ export class Ztunnel {
         },
       },
       subscriptions: [
-        { typeUrl: typeUrls.address, mode: "wildcard", apply: counted((update) => this.#state.applyAddresses(update)) },
-        {
-          typeUrl: typeUrls.authorization,
-          mode: "wildcard",
-          apply: counted((update) => this.#state.applyAuthorizations(update)),
-        },
+        { typeUrl: typeUrls.address, mode: "wildcard", apply: take(readAddresses) },
+        { typeUrl: typeUrls.authorization, mode: "wildcard", apply: take(readAuthorizations) },
       ],
       onEnded: (reason) => metrics.ended(reason),
       log: log.scoped("xds"),
@@ -293,19 +298,19 @@ export class Ztunnel {
     await client.run(signal);
   }
 
-  async #runPods(drain: AbortSignal): Promise<void> {
+  async #runPods(pods: ServedPods, drain: AbortSignal): Promise<void> {
     const { config, log, clock, random } = this.#options;
     let task: Disposable | undefined = this.#readiness.add("workload proxy manager");
     if (config.dedicatedWorkload !== undefined) {
       const info = config.dedicatedWorkload;
-      await this.#pods.add({ uid: `${info.namespace}/${info.name}`, info, namespaceFd: undefined, listeners: [] });
+      await pods.add({ uid: `${info.namespace}/${info.name}`, info, namespaceFd: undefined, listeners: [] });
       task[Symbol.dispose]();
       return;
     }
     const client = new ZdsClient({
       path: config.zdsPath,
       revision: config.revision,
-      pods: this.#pods,
+      pods,
       log: log.scoped("inpod"),
       clock,
       random,
@@ -320,23 +325,15 @@ export class Ztunnel {
     await client.run(drain);
   }
 
-  #enforcePolicies(): void {
-    if (!this.#state.hasPolicies) return;
-    for (const { details, abort } of this.#tracker.list()) {
-      if (details.stillAllowed?.() === false) abort(new Error("connection closed due to policy change"));
-    }
-  }
-
-  async #drain(shutdown: Shutdown): Promise<void> {
+  async #drain(serving: Serving, shutdown: Shutdown): Promise<void> {
     this.#readiness.add("draining");
-    this.#pods.drainAll();
-    this.#tracker.drainAll();
-    await Promise.race([this.#tracker.idle(), aborted(shutdown.force)]);
-    if (this.#tracker.size === 0) return;
-    this.#log.warn(`closing ${this.#tracker.size} connection(s) that still live`);
-    this.#tracker.abortAll(new Error("connection closed due to connection drain"));
+    serving.drain();
+    await Promise.race([serving.idle(), aborted(shutdown.force)]);
+    if (serving.open === 0) return;
+    this.#log.warn(`closing ${serving.open} connection(s) that still live`);
+    serving.abortAll(new Error("connection closed due to connection drain"));
     // Each connection still writes its line of the access log.
-    await Promise.race([this.#tracker.idle(), this.#options.clock.sleep(closingTimeoutMs)]);
+    await Promise.race([serving.idle(), this.#options.clock.sleep(closingTimeoutMs)]);
   }
 }
 

@@ -53,7 +53,7 @@ function meshParts(kubectl: Kubectl): void {
     const created = await guide.lab.create(kind);
     assert.equal(created.code, 0, created.output);
     await guide.run("release", "export", guide.lab.directory);
-    await ok("./bin/istioctl install --set profile=ambient -y");
+    await ok("./bin/istioctl install --set profile=ambient --set values.ztunnel.env.ZTUNNEL_WORKER_THREADS=2 -y");
     await ok(
       "kubectl label namespace default istio.io/dataplane-mode=ambient && kubectl create namespace cars && kubectl label namespace cars istio-injection=enabled",
     );
@@ -269,7 +269,7 @@ function meshParts(kubectl: Kubectl): void {
           async () => (await owners()).filter((line) => line.endsWith(` ${revision}`)).length === count,
         ));
       await ok(
-        "./bin/istioctl install --set profile=ambient --set revision=next --set components.cni.enabled=false -y",
+        "./bin/istioctl install --set profile=ambient --set revision=next --set components.cni.enabled=false --set values.ztunnel.env.ZTUNNEL_WORKER_THREADS=2 -y",
       );
       const all = (await owners()).length;
       await load(40, async () => {

@@ -24,6 +24,8 @@ export interface CertificateManagerOptions {
   readonly revocations?: RevocationLists;
   /** Told of each certificate that is in use from now on. */
   readonly onCertificate?: (certificate: WorkloadCertificate) => void;
+  /** Told of each identity that is dropped. */
+  readonly onForgotten?: (identity: string) => void;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -121,6 +123,7 @@ export class CertificateManager implements CertificateSource {
     if (entry === undefined) return;
     this.#entries.delete(identity);
     entry.stop.abort();
+    this.#options.onForgotten?.(identity);
     for (const waiter of entry.waiters)
       waiter.reject(transientError("certificate-forgotten", `${identity} is no longer needed here`));
   }

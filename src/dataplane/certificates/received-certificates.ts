@@ -16,6 +16,10 @@ export class ReceivedCertificates implements CertificateSource {
     for (const resolve of this.#waiters) resolve();
   }
 
+  forget(identity: string): void {
+    this.#known.delete(identity);
+  }
+
   peek(identity: string): WorkloadCertificate | undefined {
     const known = this.#known.get(identity);
     return known === undefined || known.notAfterMs <= this.#nowMs() ? undefined : known;

@@ -157,7 +157,11 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
         fieldEnv("SERVICE_ACCOUNT", "spec.serviceAccountName"),
       ],
       looksAtRevocations(values) ? [{ name: "CRL_PATH", value: `${revocationsFolder}/ca-crl.pem` }] : [],
-      [{ name: "ISTIO_META_ENABLE_HBONE", value: "true" }],
+      [
+        { name: "ISTIO_META_ENABLE_HBONE", value: "true" },
+        // What a percentage in ZTUNNEL_WORKER_THREADS is of.
+        { name: "ZTUNNEL_CPU_LIMIT", valueFrom: { resourceFieldRef: { resource: "limits.cpu" } } },
+      ],
       logFormatEntries(settings),
       envEntries(treeAt(values, "ztunnel", "env")),
       ztunnel.k8s?.env ?? [],

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { createLogger } from "../../base/index.ts";
 import { metricsRoute } from "../../dataplane/index.ts";
-import { MetricsRegistry, parsePrometheus } from "../../telemetry/index.ts";
+import { MetricsRegistry, parsePrometheus, renderPrometheus } from "../../telemetry/index.ts";
 import { mergedMetricsRoute } from "./merged-metrics.ts";
 
 const registry = new MetricsRegistry();
@@ -18,7 +18,7 @@ async function scraped(handler: RequestListener): Promise<ReadonlyMap<string, nu
   await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
   const log = createLogger({ scope: "test", level: "info", write: (line) => said.push(line) });
   const route = mergedMetricsRoute({
-    own: metricsRoute(registry),
+    own: metricsRoute(() => renderPrometheus(registry)),
     app: { port: (app.address() as AddressInfo).port, path: "/metrics" },
     address: "127.0.0.1",
     registry,

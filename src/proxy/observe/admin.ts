@@ -1,6 +1,5 @@
 import { logLevels, type LogLevel, type LogThreshold } from "../../base/index.ts";
-import { jsonRoute, type EndpointAnswer, type EndpointRoute } from "../../dataplane/index.ts";
-import { prometheusContentType } from "../../telemetry/index.ts";
+import { jsonRoute, metricsRoute, type EndpointAnswer, type EndpointRoute } from "../../dataplane/index.ts";
 import { nodeId, type ProxySettings } from "../proxy-settings.ts";
 import type { Serving } from "../serving.ts";
 import { clustersJson, clustersText } from "./cluster-status.ts";
@@ -76,7 +75,7 @@ export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute
 
 /** All metrics in Prometheus' text format. */
 export function servingMetricsRoute(serving: Serving): EndpointRoute {
-  return async () => ({ status: 200, contentType: prometheusContentType, body: await serving.metrics() });
+  return metricsRoute(async () => await serving.metrics());
 }
 
 function serverInfo({ settings, serving, startedMs, nowMs }: AdminSources, state: string): unknown {

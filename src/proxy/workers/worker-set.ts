@@ -9,7 +9,8 @@ import {
   type XdsSubscription,
   type XdsUpdate,
 } from "../../dataplane/index.ts";
-import { renderSnapshot, snapshotOf, ThreadMetrics, type Gauge, type MetricFamily } from "../../telemetry/index.ts";
+import { renderSnapshot, snapshotOf, type Gauge, type MetricFamily } from "../../telemetry/index.ts";
+import { ThreadMetrics } from "../../telemetry/threads/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import type { DataPathOptions } from "../data-path.ts";
 import type { ClusterStatus } from "../observe/cluster-status.ts";

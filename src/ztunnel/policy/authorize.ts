@@ -1,4 +1,4 @@
-import { parseIdentity } from "../../dataplane/index.ts";
+import { parseIdentity } from "../../dataplane/tunnels/index.ts";
 import { ipToBytes } from "../../net/index.ts";
 import type { MeshState } from "../state/mesh-state.ts";
 import type { AddressRange, AuthorizationPolicy, PolicyMatch, StringMatch, Workload } from "../state/model.ts";

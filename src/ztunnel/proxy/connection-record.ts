@@ -1,5 +1,5 @@
 import type { Clock, Logger } from "../../base/index.ts";
-import { hboneCutOffs, type HboneCutOff } from "../../dataplane/index.ts";
+import { hboneCutOffs, type HboneCutOff } from "../../dataplane/tunnels/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import type { Counter, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";

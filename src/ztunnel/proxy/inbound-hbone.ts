@@ -6,7 +6,7 @@ import {
   serveHbone,
   type HboneRequest,
   type HboneServerConnection,
-} from "../../dataplane/index.ts";
+} from "../../dataplane/tunnels/index.ts";
 import { connectTcp, secureServer, type ByteStream, type SecureStream, type SocketAddress } from "../../net/index.ts";
 import {
   formatAuthority,

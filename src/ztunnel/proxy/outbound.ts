@@ -1,5 +1,5 @@
 import { messageOf, SerinError } from "../../base/index.ts";
-import { connectWithin, relay } from "../../dataplane/index.ts";
+import { connectWithin, relay } from "../../dataplane/tunnels/index.ts";
 import { connectTcp, originalDestination, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import { formatForwarded, type Headers } from "../../wire/hbone/index.ts";
 import { workloadIdentity, type Workload } from "../state/model.ts";

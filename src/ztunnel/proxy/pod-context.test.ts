@@ -4,6 +4,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { systemClock, type Clock } from "../../base/index.ts";
 import { AddressSchema, WorkloadSchema } from "../../wire/workload/index.ts";
 import { MeshState } from "../state/mesh-state.ts";
+import { readAddresses } from "../state/read-update.ts";
 import { ownWorkload } from "./pod-context.ts";
 
 const info = { name: "job-1", namespace: "shop", serviceAccount: "default" };
@@ -26,11 +27,8 @@ function clockByHand(): { readonly clock: Clock; readonly elapse: (ms: number) =
 function tell(state: MeshState): void {
   const value = create(WorkloadSchema, { ...info, uid: "job-1", addresses: [Uint8Array.of(10, 0, 1, 1)] });
   const body = toBinary(AddressSchema, create(AddressSchema, { type: { case: "workload", value } }));
-  state.applyAddresses({
-    typeUrl: "",
-    resources: [{ name: "job-1", version: "1", aliases: [], typeUrl: "", body }],
-    removed: [],
-  });
+  const resources = [{ name: "job-1", version: "1", aliases: [], typeUrl: "", body }];
+  state.apply(readAddresses({ typeUrl: "", resources, removed: [] }).change);
 }
 
 test("the first connection of a pod waits where its kubelet reports the pod's address ten seconds late", async () => {

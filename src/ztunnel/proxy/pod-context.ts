@@ -1,11 +1,12 @@
 import type { Clock, Logger, Random } from "../../base/index.ts";
-import type { CertificateManager, ConnectionTracker, HbonePool } from "../../dataplane/index.ts";
+import type { CertificateSource, ConnectionTracker, HbonePool } from "../../dataplane/tunnels/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import { transientError } from "../../base/index.ts";
 import type { DnsResolver } from "../dns/dns-resolver.ts";
 import type { MeshState } from "../state/mesh-state.ts";
 import type { Workload, WorkloadInfo } from "../state/model.ts";
 import type { IdentityUsers } from "./identity-users.ts";
+import type { ConnectionShare } from "./connection-share.ts";
 import type { ConnectionTelemetry } from "./connection-record.ts";
 
 /** One live connection, as the admin server shows it and as drain and policy changes need it. */
@@ -24,8 +25,8 @@ export interface LiveConnection {
 /** What all pods of a ztunnel share. */
 export interface ProxyEnvironment {
   readonly state: MeshState;
-  readonly certificates: CertificateManager;
-  readonly identities: IdentityUsers;
+  readonly certificates: CertificateSource;
+  readonly identities: Pick<IdentityUsers, "use">;
   readonly telemetry: ConnectionTelemetry;
   readonly tracker: ConnectionTracker<LiveConnection>;
   readonly log: Logger;
@@ -37,6 +38,8 @@ export interface ProxyEnvironment {
   /** The network of this ztunnel, for looking up peers. */
   readonly network: string;
   readonly dns: DnsResolver;
+  /** Undefined where one thread serves. */
+  readonly share?: ConnectionShare;
 }
 
 export interface ProxyPorts {

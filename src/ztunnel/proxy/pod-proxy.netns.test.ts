@@ -16,7 +16,8 @@ import { clientAddress, podPair, serverAddress, serviceAddress, sniff } from "..
 import { ConnectionTelemetry } from "./connection-record.ts";
 import { IdentityUsers } from "./identity-users.ts";
 import type { LiveConnection, ProxyEnvironment } from "./pod-context.ts";
-import { PodProxy, type PassedListener } from "./pod-proxy.ts";
+import type { PassedListener } from "../zds/served-pods.ts";
+import { PodProxy } from "./pod-proxy.ts";
 import { requireOwnNetwork } from "../../net/testing/index.ts";
 
 requireOwnNetwork();
@@ -58,7 +59,7 @@ function environment(
     network: "",
     dns: new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log }),
   };
-  return { env, lines, registry };
+  return { env, lines, registry, certificates };
 }
 
 function podProxy(
@@ -129,8 +130,8 @@ async function whole(policies = "", wrapped = (authority: CertificateAuthority) 
     inbound.close();
     app.close();
     pods.close();
-    source.env.certificates.close();
-    destination.env.certificates.close();
+    source.certificates.close();
+    destination.certificates.close();
   };
   return { pods, source, destination, outbound, inbound, close };
 }

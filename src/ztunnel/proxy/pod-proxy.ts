@@ -1,19 +1,16 @@
 import { messageOf, type Logger } from "../../base/index.ts";
-import { HbonePool, hboneDialer } from "../../dataplane/index.ts";
-import { bindUdpInNamespace, closeDescriptor, listenTcp, listenTcpInNamespace } from "../../net/index.ts";
-import type { ZdsListenerRole } from "../../wire/zds/index.ts";
+import { HbonePool, hboneDialer } from "../../dataplane/tunnels/index.ts";
+import { closeDescriptor, listenTcp, type ByteStream } from "../../net/index.ts";
 import { DnsListener } from "../dns/dns-listener.ts";
-import { workloadIdentity, type WorkloadInfo } from "../state/model.ts";
+import type { WorkloadInfo } from "../state/model.ts";
+import type { PassedListener, PodDescriptors } from "../zds/served-pods.ts";
 import { serveOutbound } from "./outbound.ts";
 import { serveInboundPlaintext } from "./inbound-plaintext.ts";
 import { InboundHbone } from "./inbound-hbone.ts";
+import type { AcceptedKind } from "./connection-share.ts";
+import { openListeners } from "./own-listeners.ts";
 import type { LiveConnection, PodContext, ProxyEnvironment } from "./pod-context.ts";
-
-/** A listening socket with its role. The receiver owns it as soon as it is passed. */
-export interface PassedListener {
-  readonly role: ZdsListenerRole;
-  readonly fd: number;
-}
+import { keepIdentity } from "./pod-identity.ts";
 
 export interface PodProxyOptions {
   readonly environment: ProxyEnvironment;
@@ -25,9 +22,12 @@ export interface PodProxyOptions {
   readonly listeners: readonly PassedListener[];
 }
 
-/** If xDS does not know the pod by then, the pod's first connection fetches its certificate. */
-const ownIdentityTimeoutMs = 300_000;
-const tcpRoles = ["outbound", "inbound-plaintext", "inbound-hbone"] as const;
+/** What a connection is called in the log when it fails unexpectedly. */
+const components: Readonly<Record<AcceptedKind, string>> = {
+  outbound: "outbound",
+  "inbound-plaintext": "inbound passthrough",
+  "inbound-hbone": "inbound",
+};
 
 /** Serves one pod: its listeners, its connection pool and its connections. */
 export class PodProxy {
@@ -42,6 +42,7 @@ export class PodProxy {
   #state: "serving" | "draining" | "closed" = "serving";
   #open = 0;
   #identity: Disposable | undefined;
+  readonly #whenClosed = Promise.withResolvers<void>();
 
   constructor(options: PodProxyOptions) {
     this.#options = options;
@@ -70,11 +71,16 @@ export class PodProxy {
     return connection.pod === this.#pod;
   }
 
+  /** Resolves when nothing of the pod lives here any more. */
+  get closed(): Promise<void> {
+    return this.#whenClosed.promise;
+  }
+
   /** Opens or takes over the listeners. If one fails, none stays open. */
   async start(): Promise<void> {
-    this.#prefetchCertificate();
-    const passed = this.#options.listeners;
-    const wanted = passed.length > 0 ? passed : this.#ownListeners();
+    const { environment, listeners: passed, namespaceFd } = this.#options;
+    this.#identity = keepIdentity(this.info, environment);
+    const wanted = passed.length > 0 ? passed : openListeners(namespaceFd, environment.ports, this.#log);
     this.#held = wanted;
     let taken = 0;
     try {
@@ -118,10 +124,18 @@ export class PodProxy {
     this.#pod.pool.close();
     this.#identity?.[Symbol.dispose]();
     if (this.#options.namespaceFd !== undefined) closeDescriptor(this.#options.namespaceFd);
+    this.#whenClosed.resolve();
+  }
+
+  /** Serves a connection that another thread has accepted. False: this pod accepts nothing any more. */
+  take(kind: AcceptedKind, stream: ByteStream): boolean {
+    if (this.#state !== "serving") return false;
+    this.#serve(kind, stream);
+    return true;
   }
 
   /** The sockets that accept for this pod, for an agent that has lost them. */
-  get descriptors(): { readonly namespaceFd: number | undefined; readonly listeners: readonly PassedListener[] } {
+  get descriptors(): PodDescriptors {
     return { namespaceFd: this.#options.namespaceFd, listeners: this.#state === "serving" ? this.#held : [] };
   }
 
@@ -134,15 +148,13 @@ export class PodProxy {
     switch (role) {
       case "outbound":
       case "outbound/6":
-        return await listenTcp({ fd }, (stream) => this.#track(serveOutbound(this.#pod, stream), "outbound"));
+        return await listenTcp({ fd }, (stream) => this.#accept("outbound", stream));
       case "inbound-plaintext":
       case "inbound-plaintext/6":
-        return await listenTcp({ fd }, (stream) =>
-          this.#track(serveInboundPlaintext(this.#pod, stream), "inbound passthrough"),
-        );
+        return await listenTcp({ fd }, (stream) => this.#accept("inbound-plaintext", stream));
       case "inbound-hbone":
       case "inbound-hbone/6":
-        return await listenTcp({ fd }, (stream) => this.#track(this.#inbound.serve(stream), "inbound"));
+        return await listenTcp({ fd }, (stream) => this.#accept("inbound-hbone", stream));
       case "dns-udp":
       case "dns-udp/6":
         return await DnsListener.udp(this.#pod, fd, role === "dns-udp/6");
@@ -152,12 +164,36 @@ export class PodProxy {
     }
   }
 
+  #accept(kind: AcceptedKind, stream: ByteStream): void {
+    const offered = this.#pod.environment.share?.offer(this.uid, kind, stream);
+    if (offered === undefined) {
+      this.#serve(kind, stream);
+      return;
+    }
+    const placed = offered.then((isTaken) => {
+      if (isTaken || this.#state === "closed") stream.destroy();
+      else this.#serve(kind, stream);
+    });
+    this.#track(placed, kind);
+  }
+
+  #serve(kind: AcceptedKind, stream: ByteStream): void {
+    const share = this.#pod.environment.share?.serve(kind);
+    const served =
+      kind === "outbound"
+        ? serveOutbound(this.#pod, stream)
+        : kind === "inbound-hbone"
+          ? this.#inbound.serve(stream)
+          : serveInboundPlaintext(this.#pod, stream);
+    this.#track(share === undefined ? served : served.finally(() => share[Symbol.dispose]()), kind);
+  }
+
   /** Counts open connections, to know when a draining pod is done. */
-  #track(served: Promise<void>, component: string): void {
+  #track(served: Promise<void>, kind: AcceptedKind): void {
     this.#open += 1;
     served
       .catch((error: unknown) =>
-        this.#log.error("a connection failed unexpectedly", { component, error: messageOf(error) }),
+        this.#log.error("a connection failed unexpectedly", { component: components[kind], error: messageOf(error) }),
       )
       .finally(() => {
         this.#open -= 1;
@@ -167,49 +203,5 @@ export class PodProxy {
 
   #endIfIdle(): void {
     if (this.#state === "draining" && this.#open === 0) this.close();
-  }
-
-  /** Without an agent that passes sockets, we open them, if necessary beside those of an older ztunnel. */
-  #ownListeners(): readonly PassedListener[] {
-    const { ports } = this.#pod.environment;
-    const portOf = {
-      outbound: ports.outbound,
-      "inbound-plaintext": ports.inboundPlaintext,
-      "inbound-hbone": ports.hbone,
-    };
-    const { namespaceFd } = this.#options;
-    const made: PassedListener[] = [];
-    const open = (role: ZdsListenerRole, make: () => number, required: boolean) => {
-      try {
-        made.push({ role, fd: make() });
-      } catch (error) {
-        if (required) {
-          for (const { fd } of made) closeDescriptor(fd);
-          throw error;
-        }
-        // Such as a namespace without IPv6.
-        this.#log.debug("a listener is left out", { role, error: messageOf(error) });
-      }
-    };
-    for (const role of tcpRoles) {
-      const options = { port: portOf[role], transparent: true, reusePort: true };
-      open(role, () => listenTcpInNamespace(namespaceFd, { address: "0.0.0.0", ...options }), true);
-      open(`${role}/6`, () => listenTcpInNamespace(namespaceFd, { address: "::", ...options }), false);
-    }
-    const dns = { port: ports.dns, reusePort: true };
-    open("dns-udp", () => bindUdpInNamespace(namespaceFd, { address: "127.0.0.1", ...dns }), false);
-    open("dns-udp/6", () => bindUdpInNamespace(namespaceFd, { address: "::1", ...dns }), false);
-    open("dns-tcp", () => listenTcpInNamespace(namespaceFd, { address: "127.0.0.1", ...dns }), false);
-    open("dns-tcp/6", () => listenTcpInNamespace(namespaceFd, { address: "::1", ...dns }), false);
-    return made;
-  }
-
-  /** Runs as soon as xDS knows the pod. */
-  #prefetchCertificate(): void {
-    const { state, clock, identities } = this.#pod.environment;
-    void state.waitForPod(this.info, ownIdentityTimeoutMs, clock).then((workload) => {
-      if (workload !== undefined && this.#state !== "closed")
-        this.#identity = identities.use(workloadIdentity(workload));
-    });
   }
 }

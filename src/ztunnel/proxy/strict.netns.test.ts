@@ -6,6 +6,7 @@ import { connectTcp, listenTcp, listenTcpInNamespace, NetworkNamespace } from ".
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { DnsResolver } from "../dns/dns-resolver.ts";
 import { parseLocalConfig } from "../state/local-config.ts";
+import { noChange } from "../state/mesh-change.ts";
 import { MeshState } from "../state/mesh-state.ts";
 import type { AuthorizationPolicy } from "../state/model.ts";
 import { clientAddress, podPair, probeAddress, serverAddress } from "../testing/pod-pair.ts";
@@ -146,9 +147,9 @@ test("a connection that comes before the policy does waits for it, and is refuse
   while (env.state.missingPolicy(env.state.workloads()[0] ?? assert.fail()) === undefined) await systemClock.sleep(1);
   await systemClock.sleep(50);
   assert.deepEqual(reached, []);
-  env.state.applyAuthorizations({ typeUrl: "", resources: [], removed: [] });
+  env.state.apply({ ...noChange, hasAllPolicies: true });
   env.state.putPolicy(strict);
-  env.state.applyAuthorizations({ typeUrl: "", resources: [], removed: [] });
+  env.state.apply({ ...noChange, hasAllPolicies: true });
   assert.equal(await early, "");
   assert.deepEqual(reached, []);
   assert.match(lines.join(""), /policy rejection: explicitly denied by: istio-system\/istio_converted_static_strict/);

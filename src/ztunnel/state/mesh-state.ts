@@ -1,9 +1,6 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { messageOf, userError, type Clock } from "../../base/index.ts";
-import type { XdsUpdate } from "../../dataplane/index.ts";
-import { AddressSchema, AuthorizationSchema } from "../../wire/workload/index.ts";
-import { policyFromXds, serviceFromXds, workloadFromXds } from "./from-xds.ts";
+import type { Clock } from "../../base/index.ts";
 import { AddressRanges } from "./address-ranges.ts";
+import { noChange, type MeshChange } from "./mesh-change.ts";
 import {
   addressKey,
   serviceKey,
@@ -41,39 +38,26 @@ export class MeshState {
   readonly #policyListeners = new Set<() => void>();
   #policiesKnown = false;
 
-  /** Applies an update of `istio.workload.Address`. Reports unreadable resources by name and applies the rest. */
-  applyAddresses(update: XdsUpdate): void {
-    const problems: string[] = [];
-    for (const name of update.removed) this.#removeAddress(name);
-    for (const resource of update.resources) {
-      try {
-        const { type } = fromBinary(AddressSchema, resource.body);
-        if (type.case === "workload") this.putWorkload(workloadFromXds(type.value));
-        else if (type.case === "service") this.putService(serviceFromXds(type.value));
-        else throw userError("address-empty", "it is neither a workload nor a service");
-      } catch (error) {
-        problems.push(`${resource.name}: ${messageOf(error)}`);
-      }
-    }
+  apply(change: MeshChange): void {
+    for (const name of change.removedAddresses) this.#removeAddress(name);
+    for (const workload of change.workloads) this.putWorkload(workload);
+    for (const service of change.services) this.putService(service);
+    if (change.hasAllPolicies) this.#policiesKnown = true;
+    for (const name of change.removedPolicies) this.removePolicy(name);
+    for (const policy of change.policies) this.putPolicy(policy);
     for (const listener of this.#workloadListeners) listener();
     for (const listener of this.#policyListeners) listener();
-    refuse(problems);
   }
 
-  /** Applies an update of `istio.security.Authorization`. */
-  applyAuthorizations(update: XdsUpdate): void {
-    const problems: string[] = [];
-    this.#policiesKnown = true;
-    for (const name of update.removed) this.removePolicy(name);
-    for (const resource of update.resources) {
-      try {
-        this.putPolicy(policyFromXds(fromBinary(AuthorizationSchema, resource.body)));
-      } catch (error) {
-        problems.push(`${resource.name}: ${messageOf(error)}`);
-      }
-    }
-    for (const listener of this.#policyListeners) listener();
-    refuse(problems);
+  /** The change that brings an empty state to this one. */
+  whole(): MeshChange {
+    return {
+      ...noChange,
+      workloads: this.workloads(),
+      services: this.services(),
+      policies: this.policies(),
+      hasAllPolicies: this.#policiesKnown,
+    };
   }
 
   putWorkload(workload: Workload): void {
@@ -316,9 +300,4 @@ function drop<Key, Value>(index: Map<Key, Set<Value>>, key: Key, value: Value): 
   const values = index.get(key);
   values?.delete(value);
   if (values?.size === 0) index.delete(key);
-}
-
-function refuse(problems: readonly string[]): void {
-  if (problems.length === 0) return;
-  throw userError("xds-invalid", `${problems.length} resource(s) cannot be used: ${problems.slice(0, 10).join("; ")}`);
 }

@@ -1,13 +1,6 @@
 import { messageOf, type Logger } from "../../base/index.ts";
-import type { PassedListener, PodProxy } from "../proxy/pod-proxy.ts";
-import type { WorkloadInfo } from "../state/model.ts";
-
-export interface AddedPod {
-  readonly uid: string;
-  readonly info: WorkloadInfo;
-  readonly namespaceFd: number | undefined;
-  readonly listeners: readonly PassedListener[];
-}
+import type { PodProxy } from "../proxy/pod-proxy.ts";
+import type { AddedPod, PodDescriptors, ServedPods } from "./served-pods.ts";
 
 export interface PodManagerOptions {
   readonly create: (pod: AddedPod) => PodProxy;
@@ -16,8 +9,8 @@ export interface PodManagerOptions {
   readonly terminationGraceMs: number;
 }
 
-/** The pods that we serve, by uid. */
-export class PodManager {
+/** The pods that this thread serves, by uid. */
+export class PodManager implements ServedPods {
   readonly #options: PodManagerOptions;
   readonly #pods = new Map<string, PodProxy>();
   /** Pods that were handed over or removed and still have live connections. */
@@ -32,6 +25,10 @@ export class PodManager {
     return this.#pods.get(uid);
   }
 
+  descriptors(uid: string): PodDescriptors | undefined {
+    return this.#pods.get(uid)?.descriptors;
+  }
+
   list(): readonly PodProxy[] {
     return [...this.#pods.values(), ...[...this.#draining].filter((pod) => pod.state !== "closed")];
   }
@@ -40,7 +37,6 @@ export class PodManager {
     return [...this.#pods.keys()];
   }
 
-  /** Fails if the pod's listeners cannot be opened. Then the pod counts as not added. */
   async add(added: AddedPod): Promise<void> {
     const pod = this.#options.create(added);
     this.#pods.set(added.uid, pod);
@@ -58,7 +54,6 @@ export class PodManager {
     if (this.#stopped) pod.drain();
   }
 
-  /** Stops accepting at once. After a hand-over connections live on; otherwise they get the grace time. */
   remove(uid: string, handedOver: boolean): void {
     const pod = this.#pods.get(uid);
     if (pod === undefined) return;
@@ -68,6 +63,11 @@ export class PodManager {
     this.#draining.add(pod);
     for (const old of this.#draining) if (old.state === "closed") this.#draining.delete(old);
     if (!handedOver) setTimeout(() => pod.close(), this.#options.terminationGraceMs).unref();
+  }
+
+  /** Resolves when nothing is left of a pod that was removed. */
+  async closed(uid: string): Promise<void> {
+    await Promise.all([...this.#draining].filter((pod) => pod.uid === uid).map(async (pod) => await pod.closed));
   }
 
   /** The process ends: no pod accepts any more. */

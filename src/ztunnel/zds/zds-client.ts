@@ -7,12 +7,12 @@ import {
   type ZdsListenerRole,
   type ZdsRequest,
 } from "../../wire/zds/index.ts";
-import type { PodManager } from "./pod-manager.ts";
+import type { ServedPods } from "./served-pods.ts";
 
 export interface ZdsClientOptions {
   readonly path: string;
   readonly revision: string;
-  readonly pods: PodManager;
+  readonly pods: ServedPods;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
@@ -117,7 +117,7 @@ export class ZdsClient {
     const { uid, workload, listeners } = request;
     const [namespaceFd, ...sockets] = descriptors;
     const { pods } = this.#options;
-    if (pods.get(uid) !== undefined) {
+    if (pods.descriptors(uid) !== undefined) {
       for (const fd of descriptors) closeDescriptor(fd);
       return;
     }
@@ -137,10 +137,10 @@ export class ZdsClient {
   }
 
   #keep(uid: string, returnListeners: boolean) {
-    const pod = this.#options.pods.get(uid);
-    if (pod === undefined) throw new TypeError(`the workload ${uid} is not known here`);
+    const held = this.#options.pods.descriptors(uid);
+    if (held === undefined) throw new TypeError(`the workload ${uid} is not known here`);
     if (!returnListeners) return undefined;
-    const { namespaceFd, listeners } = pod.descriptors;
+    const { namespaceFd, listeners } = held;
     if (namespaceFd === undefined) throw new TypeError(`the workload ${uid} has no network namespace of its own`);
     return { roles: listeners.map(({ role }) => role), descriptors: [namespaceFd, ...listeners.map(({ fd }) => fd)] };
   }

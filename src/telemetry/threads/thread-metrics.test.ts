@@ -1,14 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MetricsRegistry } from "./metrics-registry.ts";
-import { renderSnapshot, snapshotOf } from "./render-prometheus.ts";
+import { MetricsRegistry } from "../metrics-registry.ts";
+import { renderSnapshot, snapshotOf } from "../render-prometheus.ts";
 import { ThreadMetrics } from "./thread-metrics.ts";
 
 test("threads count as one, and of one that ended its counters stay and its gauges go", () => {
   const registries = [new MetricsRegistry(), new MetricsRegistry(), new MetricsRegistry()] as const;
   for (const [index, registry] of registries.entries()) {
-    registry.counter("opened_total", "Opened.", ["by"]).labels("us").add(10 ** index);
-    registry.gauge("live", "Live.").labels().set(10 ** index);
+    registry
+      .counter("opened_total", "Opened.", ["by"])
+      .labels("us")
+      .add(10 ** index);
+    registry
+      .gauge("live", "Live.")
+      .labels()
+      .set(10 ** index);
   }
   const metrics = new ThreadMetrics();
   metrics.take(0, snapshotOf(registries[0]));

@@ -1,3 +1,6 @@
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+
 /** What bounds how many threads serve. */
 export interface MachineBounds {
   readonly cores: number;
@@ -53,4 +56,11 @@ export function workerCount({ setting, value, cpuLimit }: AskedWorkers, machine:
       warning: `${setting} 0 means one worker a core, which are ${machine.cores}, and the container's CPU limit is ${cpuLimit}: the kernel will hold them back; set ${setting} to ${cpuLimit}`,
     };
   return { count: wanted };
+}
+
+/** Node raises its limit of open files to the hard one when it starts. */
+export async function machineBounds(): Promise<MachineBounds> {
+  const limits = await readFile("/proc/self/limits", "utf8").catch(() => "");
+  const files = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
+  return { cores: availableParallelism(), maxDescriptors: files === undefined ? Infinity : Number(files) };
 }

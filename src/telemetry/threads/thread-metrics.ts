@@ -1,4 +1,4 @@
-import { mergeSnapshots, type FamilySnapshot } from "./render-prometheus.ts";
+import { mergeSnapshots, type FamilySnapshot } from "../render-prometheus.ts";
 
 /** What several threads count, as one. What a thread that has ended had counted when it was asked last is not lost. */
 export class ThreadMetrics {

@@ -1,0 +1,25 @@
+// What carries connections: HBONE, relays, peers' certificates. Threads that only carry enter here, because the clients of the control
+// plane and of the CA would cost each of them some ten megabytes.
+export type { CertificateSource, WorkloadCertificate } from "../certificates/certificate-types.ts";
+export { ReceivedCertificates } from "../certificates/received-certificates.ts";
+export { followRevocations, RevocationLists } from "../certificates/revocation-lists.ts";
+export { addRevocationMetrics } from "../certificates/revocation-metrics.ts";
+export { certificateParts, restoreCertificate, type CertificateParts } from "../certificates/workload-certificate.ts";
+export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "../connection-tracker.ts";
+export { hboneDialer } from "../hbone/hbone-dialer.ts";
+export { hboneCutOffs, type HboneCutOff } from "../hbone/hbone-metrics.ts";
+export { HbonePool, type HboneDialer, type HbonePoolOptions } from "../hbone/hbone-pool.ts";
+export { serveHbone, type ServeHboneOptions } from "../hbone/hbone-server.ts";
+export type {
+  HboneConnectOptions,
+  HboneRequest,
+  HboneServerConnection,
+  HboneTarget,
+  HboneTunnel,
+} from "../hbone/hbone-types.ts";
+export { connectWithin, type InnerTunnelOptions } from "../hbone/inner-tunnel.ts";
+export { hboneLimits } from "../hbone/limits.ts";
+export { TurnOutput } from "../hbone/turn-output.ts";
+export { formatIdentity, parseIdentity, type Identity } from "../identity.ts";
+export { localProxyHeader, proxyHeader, proxyHeaderText } from "../proxy-header.ts";
+export { relay, type RelayOptions, type RelayResult } from "../relay.ts";

@@ -1,0 +1,2 @@
+// Metrics of several threads, for processes that have them.
+export { ThreadMetrics } from "./thread-metrics.ts";

@@ -1,0 +1,198 @@
+import type { Clock, Logger, LogLevel, Random } from "../base/index.ts";
+import { ConnectionTracker, type CertificateSource, type TrackedConnection } from "../dataplane/tunnels/index.ts";
+import { renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
+import { formatAuthority } from "../wire/hbone/index.ts";
+import type { ZtunnelConfig } from "./config.ts";
+import { DnsMetrics } from "./dns/dns-metrics.ts";
+import { DnsResolver } from "./dns/dns-resolver.ts";
+import { accessLine2022 } from "./proxy/access-line-2022.ts";
+import { ConnectionTelemetry } from "./proxy/connection-record.ts";
+import type { ConnectionShare } from "./proxy/connection-share.ts";
+import type { IdentityUsers } from "./proxy/identity-users.ts";
+import type { LiveConnection, ProxyEnvironment } from "./proxy/pod-context.ts";
+import { PodProxy } from "./proxy/pod-proxy.ts";
+import type { ConnectionEntry, PodEntry, Serving } from "./serving.ts";
+import type { MeshChange } from "./state/mesh-change.ts";
+import { MeshState } from "./state/mesh-state.ts";
+import { PodManager } from "./zds/pod-manager.ts";
+import type { AddedPod, PodDescriptors } from "./zds/served-pods.ts";
+
+export interface DataPathOptions {
+  readonly config: ZtunnelConfig;
+  readonly certificates: CertificateSource;
+  readonly identities: Pick<IdentityUsers, "use">;
+  readonly registry: MetricsRegistry;
+  /** Name servers for queries that the mesh cannot answer. */
+  readonly nameservers: readonly string[];
+  readonly log: Logger;
+  /** Tells how many connections are left while the process drains. */
+  readonly drainLog: Logger;
+  /** Writes one line of an access log that has a format of its own. The line includes its newline. */
+  readonly writeLine: (line: string) => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Called at each change of the number of live connections. */
+  readonly onOpen?: (open: number) => void;
+  /** Undefined where one thread serves. */
+  readonly share?: ConnectionShare;
+}
+
+/** Serves pods in this thread: their listeners, connections, policies and names. */
+export class DataPath implements Serving {
+  readonly state = new MeshState();
+  readonly #options: DataPathOptions;
+  readonly #tracker: ConnectionTracker<LiveConnection>;
+  readonly #pods: PodManager;
+
+  constructor(options: DataPathOptions) {
+    const { config, registry, log } = options;
+    this.#options = options;
+    const connections = registry.gauge("serin_ztunnel_connections", "Connections that live now.", ["state"]);
+    const active = connections.labels("active");
+    const draining = connections.labels("draining");
+    this.#tracker = new ConnectionTracker({
+      log: options.drainLog,
+      onChange: (counts) => {
+        active.set(counts.active);
+        draining.set(counts.draining);
+        options.onOpen?.(counts.active + counts.draining);
+      },
+    });
+    const environment = this.#environment();
+    this.#pods = new PodManager({
+      create: (pod) => new PodProxy({ environment, ...pod }),
+      log,
+      terminationGraceMs: config.terminationGraceMs,
+    });
+    this.state.onPolicyChange(() => this.#enforcePolicies());
+  }
+
+  get open(): number {
+    return this.#tracker.size;
+  }
+
+  apply(change: MeshChange): void {
+    this.state.apply(change);
+  }
+
+  /** The log's own threshold changes it. */
+  setLogLevel(_level: LogLevel): void {}
+
+  /** A pod that this thread serves. */
+  pod(uid: string): PodProxy | undefined {
+    return this.#pods.get(uid);
+  }
+
+  descriptors(uid: string): PodDescriptors | undefined {
+    return this.#pods.descriptors(uid);
+  }
+
+  uids(): readonly string[] {
+    return this.#pods.uids();
+  }
+
+  async add(added: AddedPod): Promise<void> {
+    await this.#pods.add(added);
+  }
+
+  remove(uid: string, handedOver: boolean): void {
+    this.#pods.remove(uid, handedOver);
+  }
+
+  /** Resolves when nothing is left of a pod that was removed. */
+  async closed(uid: string): Promise<void> {
+    await this.#pods.closed(uid);
+  }
+
+  connections(): Promise<readonly ConnectionEntry[]> {
+    return Promise.resolve(this.#tracker.list().map(entryOf));
+  }
+
+  pods(): Promise<readonly PodEntry[]> {
+    const live = this.#tracker.list();
+    return Promise.resolve(
+      this.#pods.list().map((pod) => ({
+        uid: pod.uid,
+        info: pod.info,
+        state: pod.state,
+        connections: live.filter(({ details }) => pod.owns(details)).map(entryOf),
+      })),
+    );
+  }
+
+  metrics(): Promise<string> {
+    return Promise.resolve(renderPrometheus(this.#options.registry));
+  }
+
+  drain(): void {
+    this.#pods.drainAll();
+    this.#tracker.drainAll();
+  }
+
+  async idle(): Promise<void> {
+    await this.#tracker.idle();
+  }
+
+  abortAll(reason: Error): void {
+    this.#tracker.abortAll(reason);
+  }
+
+  end(): Promise<void> {
+    this.#pods.closeAll();
+    return Promise.resolve();
+  }
+
+  #environment(): ProxyEnvironment {
+    const { config, registry, certificates, identities, log, clock, random, share } = this.#options;
+    return {
+      state: this.state,
+      certificates,
+      identities,
+      telemetry: this.#telemetry(),
+      tracker: this.#tracker,
+      log,
+      clock,
+      random,
+      mark: config.mark,
+      ports: config.ports,
+      network: config.network,
+      dns: new DnsResolver({
+        state: this.state,
+        network: config.network,
+        domain: config.clusterDomain,
+        nameservers: this.#options.nameservers,
+        log: log.scoped("dns"),
+        metrics: new DnsMetrics(registry),
+      }),
+      ...(share === undefined ? {} : { share }),
+    };
+  }
+
+  #telemetry(): ConnectionTelemetry {
+    const { config, registry, log, clock, random, writeLine } = this.#options;
+    if (config.logFormat === "current") return new ConnectionTelemetry(registry, log, clock);
+    return new ConnectionTelemetry(registry, log, clock, (ended) => writeLine(accessLine2022(ended, random)));
+  }
+
+  #enforcePolicies(): void {
+    if (!this.state.hasPolicies) return;
+    for (const { details, abort } of this.#tracker.list()) {
+      if (details.stillAllowed?.() === false) abort(new Error("connection closed due to policy change"));
+    }
+  }
+}
+
+function entryOf({ id, openedAtMs, draining, details }: TrackedConnection<LiveConnection>): ConnectionEntry {
+  const { pod, direction, protocol, source, destination, hboneTarget } = details;
+  return {
+    id,
+    openedAtMs,
+    draining,
+    pod: pod.uid,
+    direction,
+    protocol,
+    source: formatAuthority(source.address, source.port),
+    destination: formatAuthority(destination.address, destination.port),
+    ...(hboneTarget === undefined ? {} : { hboneTarget }),
+  };
+}

@@ -1,0 +1,44 @@
+import { messageOf, type Logger } from "../../base/index.ts";
+import { bindUdpInNamespace, closeDescriptor, listenTcpInNamespace } from "../../net/index.ts";
+import type { ZdsListenerRole } from "../../wire/zds/index.ts";
+import type { ProxyPorts } from "./pod-context.ts";
+import type { PassedListener } from "../zds/served-pods.ts";
+
+const tcpRoles = ["outbound", "inbound-plaintext", "inbound-hbone"] as const;
+
+/** Opens a pod's sockets where no agent passes them, if necessary beside those of an older ztunnel. */
+export function openListeners(
+  namespaceFd: number | undefined,
+  ports: ProxyPorts,
+  log: Logger,
+): readonly PassedListener[] {
+  const portOf = {
+    outbound: ports.outbound,
+    "inbound-plaintext": ports.inboundPlaintext,
+    "inbound-hbone": ports.hbone,
+  };
+  const made: PassedListener[] = [];
+  const open = (role: ZdsListenerRole, make: () => number, required: boolean) => {
+    try {
+      made.push({ role, fd: make() });
+    } catch (error) {
+      if (required) {
+        for (const { fd } of made) closeDescriptor(fd);
+        throw error;
+      }
+      // Such as a namespace without IPv6.
+      log.debug("a listener is left out", { role, error: messageOf(error) });
+    }
+  };
+  for (const role of tcpRoles) {
+    const options = { port: portOf[role], transparent: true, reusePort: true };
+    open(role, () => listenTcpInNamespace(namespaceFd, { address: "0.0.0.0", ...options }), true);
+    open(`${role}/6`, () => listenTcpInNamespace(namespaceFd, { address: "::", ...options }), false);
+  }
+  const dns = { port: ports.dns, reusePort: true };
+  open("dns-udp", () => bindUdpInNamespace(namespaceFd, { address: "127.0.0.1", ...dns }), false);
+  open("dns-udp/6", () => bindUdpInNamespace(namespaceFd, { address: "::1", ...dns }), false);
+  open("dns-tcp", () => listenTcpInNamespace(namespaceFd, { address: "127.0.0.1", ...dns }), false);
+  open("dns-tcp/6", () => listenTcpInNamespace(namespaceFd, { address: "::1", ...dns }), false);
+  return made;
+}

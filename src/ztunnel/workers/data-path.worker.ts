@@ -1,0 +1,148 @@
+import { readFile } from "node:fs/promises";
+import { parentPort, workerData } from "node:worker_threads";
+import {
+  createLogger,
+  invariant,
+  messageOf,
+  silentLogger,
+  systemClock,
+  systemRandom,
+  type LogThreshold,
+} from "../../base/index.ts";
+import { ThreadCalls } from "../../base/workers/index.ts";
+import {
+  addRevocationMetrics,
+  followRevocations,
+  ReceivedCertificates,
+  restoreCertificate,
+  RevocationLists,
+} from "../../dataplane/tunnels/index.ts";
+import { adoptTcp, closeDescriptor, duplicateDescriptor } from "../../net/index.ts";
+import { AccessLog, fileSink, MetricsRegistry, snapshotOf } from "../../telemetry/index.ts";
+import { absolutePath } from "../config.ts";
+import { DataPath } from "../data-path.ts";
+import type { AddedPod } from "../zds/served-pods.ts";
+import { AskedCertificates } from "./asked-certificates.ts";
+import { ShareMemory } from "./share-memory.ts";
+import { WorkerShare } from "./worker-share.ts";
+import type { OfferedConnection, ProcessCalls, WorkerCalls, WorkerStart } from "./worker-calls.ts";
+
+invariant(parentPort !== null, "a worker runs in a thread of its own");
+const port = parentPort;
+const { config, nameservers, logLevel, worker, share: memory } = workerData as WorkerStart;
+const clock = systemClock;
+const threshold: LogThreshold = { level: logLevel };
+const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock, flushIntervalMs: 20 });
+const log = createLogger({ scope: "ztunnel", level: threshold, write: (line) => lines.line(line) });
+const registry = new MetricsRegistry({ clock });
+const revocations =
+  config.revocationsFile === undefined ? undefined : new RevocationLists(addRevocationMetrics(registry));
+const received = new ReceivedCertificates(() => clock.nowMs());
+const share = new ShareMemory(memory);
+const ended = new AbortController();
+let drains = false;
+
+const dataPath = new DataPath({
+  config,
+  certificates: new AskedCertificates(received, {
+    need: async (identity) => await calls.call("needCertificate", identity),
+    trouble: async (identity) => await calls.call("certificateTrouble", identity),
+  }),
+  // The main thread keeps those of the pods' own identities.
+  identities: { use: () => ({ [Symbol.dispose]: () => undefined }) },
+  registry,
+  nameservers,
+  log,
+  // The main thread tells the sum.
+  drainLog: silentLogger,
+  writeLine: (line) => lines.line(line),
+  clock,
+  random: systemRandom,
+  onOpen: (open) => {
+    share.setOpen(worker, open);
+    if (drains) void calls.call("left", undefined).catch(() => undefined);
+  },
+  share: new WorkerShare(share, worker, async (offer) => await calls.call("offer", offer)),
+});
+
+/** Before the first handshake. */
+const revocationsRead = Promise.withResolvers<void>();
+if (revocations === undefined || config.revocationsFile === undefined) revocationsRead.resolve();
+else
+  void followRevocations(
+    { path: absolutePath(config.revocationsFile), readFile, revocations, clock, log: log.scoped("identity") },
+    ended.signal,
+    revocationsRead.resolve,
+  );
+
+async function addPod({ uid, info, namespaceFd, listeners }: AddedPod): Promise<string | undefined> {
+  await revocationsRead.promise;
+  const copies: number[] = [];
+  const copy = (fd: number): number => {
+    const own = duplicateDescriptor(fd);
+    copies.push(own);
+    return own;
+  };
+  let pod: AddedPod;
+  try {
+    pod = {
+      uid,
+      info,
+      namespaceFd: namespaceFd === undefined ? undefined : copy(namespaceFd),
+      listeners: listeners.map(({ role, fd }) => ({ role, fd: copy(fd) })),
+    };
+  } catch (error) {
+    for (const fd of copies) closeDescriptor(fd);
+    return messageOf(error);
+  }
+  try {
+    await dataPath.add(pod);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function take({ uid, kind, fd, remote }: OfferedConnection): boolean {
+  const pod = dataPath.pod(uid);
+  if (pod?.state !== "serving") return false;
+  const own = duplicateDescriptor(fd);
+  let stream;
+  try {
+    stream = adoptTcp(own);
+  } catch (error) {
+    closeDescriptor(own);
+    throw error;
+  }
+  if (stream.remote.address === remote.address && stream.remote.port === remote.port && pod.take(kind, stream))
+    return true;
+  stream.destroy();
+  return false;
+}
+
+const calls = new ThreadCalls<ProcessCalls, WorkerCalls>(port, {
+  mesh: (change) => dataPath.apply(change),
+  certify: (parts) => received.receive(restoreCertificate(parts, revocations)),
+  forget: (identity) => received.forget(identity),
+  setLogLevel: (level) => void (threshold.level = level),
+  addPod,
+  removePod: ({ uid, handedOver }) => dataPath.remove(uid, handedOver),
+  podClosed: async (uid) => await dataPath.closed(uid),
+  take,
+  connections: async () => await dataPath.connections(),
+  pods: async () => await dataPath.pods(),
+  metrics: () => snapshotOf(registry),
+  drain: () => {
+    drains = true;
+    dataPath.drain();
+  },
+  idle: async () => await dataPath.idle(),
+  abortAll: (reason) => dataPath.abortAll(new Error(reason)),
+  end: async () => {
+    await dataPath.end();
+    ended.abort();
+    await lines.flush();
+  },
+  live: () => undefined,
+});
+share.begin(worker);

@@ -1,0 +1,245 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import type { Worker } from "node:worker_threads";
+import { createLogger, systemClock, systemRandom } from "../../base/index.ts";
+import { CertificateManager, FakeCertificateAuthority } from "../../dataplane/index.ts";
+import { connectTcp, listenTcp, listenTcpInNamespace, NetworkNamespace, type ByteStream } from "../../net/index.ts";
+import { requireOwnNetwork } from "../../net/testing/index.ts";
+import { MetricsRegistry, parsePrometheus } from "../../telemetry/index.ts";
+import { readConfig } from "../config.ts";
+import { parseLocalConfig } from "../state/local-config.ts";
+import { noChange } from "../state/mesh-change.ts";
+import { MeshState } from "../state/mesh-state.ts";
+import { clientAddress, podPair, serverAddress, type PodPair } from "../testing/pod-pair.ts";
+import { spawnWorker, WorkerSet } from "./index.ts";
+
+requireOwnNetwork();
+
+const mesh = `
+workloads:
+- {uid: "c//Pod/default/client", name: client, namespace: default, serviceAccount: client, workloadIps: ["${clientAddress}"], protocol: HBONE}
+- {uid: "c//Pod/default/server", name: server, namespace: default, serviceAccount: server, workloadIps: ["${serverAddress}"], protocol: HBONE}
+`;
+
+/** Both pods of a pair are served by one ztunnel with two workers. */
+class Node implements AsyncDisposable {
+  readonly set: WorkerSet;
+  readonly threads: Worker[] = [];
+  readonly lines: string[] = [];
+  readonly #pods: PodPair;
+  readonly #app: { close(): void };
+  readonly #certificates: CertificateManager;
+
+  private constructor(pods: PodPair, app: { close(): void }) {
+    this.#pods = pods;
+    this.#app = app;
+    const log = createLogger({ scope: "ztunnel", level: "info", write: (line) => void this.lines.push(line) });
+    this.#certificates = new CertificateManager({
+      authority: new FakeCertificateAuthority(),
+      log,
+      onCertificate: (certificate) => this.set.certify(certificate),
+      onForgotten: (identity) => this.set.forget(identity),
+    });
+    this.set = new WorkerSet({
+      count: 2,
+      spawn: (start) => {
+        const thread = spawnWorker(start);
+        this.threads.push(thread);
+        return thread;
+      },
+      data: {
+        config: readConfig({ FAKE_CA: "true" }, "test", []),
+        certificates: this.#certificates,
+        registry: new MetricsRegistry(),
+        nameservers: [],
+        log,
+        clock: systemClock,
+        random: systemRandom,
+      },
+    });
+  }
+
+  static async start(): Promise<Node> {
+    const pods = podPair();
+    const node = new Node(pods, await echoServer(pods.server));
+    node.set.start();
+    const state = new MeshState();
+    parseLocalConfig(mesh, state);
+    await node.set.apply(state.whole());
+    for (const name of ["client", "server"] as const)
+      await node.set.add({
+        uid: name,
+        info: { name, namespace: "default", serviceAccount: name },
+        namespaceFd: NetworkNamespace.open(`/proc/self/fd/${pods[name].fd}`).fd,
+        listeners: [],
+      });
+    return node;
+  }
+
+  async talk(): Promise<Talk> {
+    return new Talk(
+      await connectTcp({ address: serverAddress, port: 8080, namespaceFd: this.#pods.client.fd, timeoutMs: 20_000 }),
+    );
+  }
+
+  async sum(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    return (await this.samples(name))
+      .filter((sample) => Object.entries(labels).every(([key, value]) => sample.labels[key] === value))
+      .reduce((sum, { value }) => sum + value, 0);
+  }
+
+  async samples(name: string) {
+    return parsePrometheus(await this.set.metrics()).samples.filter((sample) => sample.name === name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.set.end();
+    this.#certificates.close();
+    this.#app.close();
+    this.#pods.close();
+  }
+}
+
+/** A connection of the client's application. */
+class Talk {
+  readonly stream: ByteStream;
+  closed = false;
+  #text = "";
+  #wake: () => void = () => undefined;
+
+  constructor(stream: ByteStream) {
+    this.stream = stream;
+    stream.setHandler({
+      data: (chunk) => {
+        this.#text += chunk.toString();
+        this.#wake();
+      },
+      end: () => stream.end(),
+      drain() {},
+      close: () => {
+        this.closed = true;
+        this.#wake();
+      },
+    });
+    stream.resume();
+  }
+
+  /** Whether the words came back. */
+  async say(words: string): Promise<boolean> {
+    this.stream.write(Buffer.from(words));
+    while (!this.#text.includes(words) && !this.closed) await this.#change();
+    return this.#text.includes(words);
+  }
+
+  async end(): Promise<void> {
+    this.stream.end();
+    while (!this.closed) await this.#change();
+  }
+
+  async #change(): Promise<void> {
+    await new Promise<void>((resolve) => (this.#wake = resolve));
+  }
+}
+
+async function echoServer(namespace: NetworkNamespace) {
+  return await listenTcp({ fd: listenTcpInNamespace(namespace.fd, { address: "0.0.0.0", port: 8080 }) }, (stream) => {
+    stream.setHandler({
+      data: (chunk) => void stream.write(Buffer.from(chunk)),
+      end: () => stream.end(),
+      drain() {},
+      close() {},
+    });
+    stream.resume();
+  });
+}
+
+async function eventually(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  while (!(await isTrue())) {
+    assert.ok(Date.now() < deadline, "it did not come true in 30 s");
+    await systemClock.sleep(20);
+  }
+}
+
+test("two workers share connections and tunnels evenly, and answer as one", async () => {
+  await using node = await Node.start();
+  const talks = await Promise.all(Array.from({ length: 60 }, async () => await node.talk()));
+  assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));
+  const much = "0123456789abcdef".repeat(4096);
+  assert.ok((await Promise.all(talks.map(async (talk) => await talk.say(much)))).every(Boolean));
+  // Each is outbound in the one pod and inbound in the other.
+  assert.equal(node.set.open, 120);
+  const shares = (await node.samples("serin_ztunnel_worker_connections")).map(({ value }) => value);
+  assert.equal(shares.length, 2);
+  assert.ok(Math.min(...shares) >= 48, `shares of 120: ${shares.join(" and ")}`);
+  assert.equal(await node.sum("istio_tcp_connections_opened_total", { reporter: "source" }), 60);
+  assert.equal(await node.sum("istio_tcp_connections_opened_total", { reporter: "destination" }), 60);
+  const connections = await node.set.connections();
+  assert.equal(connections.length, 120);
+  assert.equal(new Set(connections.map(({ id }) => id)).size, 120);
+  const pods = await node.set.pods();
+  assert.deepEqual(
+    pods.map(({ uid, state, connections: own }) => [uid, state, own.length]),
+    [
+      ["client", "serving", 60],
+      ["server", "serving", 60],
+    ],
+  );
+  await Promise.all(talks.map(async (talk) => await talk.end()));
+  await eventually(() => node.set.open === 0);
+});
+
+test("a policy that denies cuts connections of both workers, and those that come after", async () => {
+  await using node = await Node.start();
+  const talks = await Promise.all(Array.from({ length: 20 }, async () => await node.talk()));
+  assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));
+  const state = new MeshState();
+  parseLocalConfig(
+    "policies: [{name: none, namespace: default, scope: Namespace, action: Deny, rules: [[[{notDestinationPorts: [1]}]]]}]",
+    state,
+  );
+  await node.set.apply({ ...noChange, policies: state.policies() });
+  await eventually(() => talks.every(({ closed }) => closed));
+  assert.equal(await (await node.talk()).say("two "), false);
+  await node.set.apply({ ...noChange, removedPolicies: ["default/none"] });
+  assert.equal(await (await node.talk()).say("three "), true);
+});
+
+test("a worker that dies is replaced: no connection is refused, others go on, and nothing that was counted is lost", async () => {
+  await using node = await Node.start();
+  const talks = await Promise.all(Array.from({ length: 20 }, async () => await node.talk()));
+  assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));
+  assert.equal(await node.sum("istio_tcp_connections_opened_total", { reporter: "source" }), 20);
+  await node.threads[0]?.terminate();
+  // Both pods' sockets are held by the process: what comes now waits for nobody but the worker that lives.
+  const during = await Promise.all(Array.from({ length: 20 }, async () => await node.talk()));
+  assert.ok((await Promise.all(during.map(async (talk) => await talk.say("during ")))).every(Boolean));
+  await eventually(() => node.threads.length === 3);
+  await eventually(async () => (await node.samples("serin_ztunnel_worker_connections")).length === 2);
+  const after = await Promise.all(Array.from({ length: 40 }, async () => await node.talk()));
+  assert.ok((await Promise.all(after.map(async (talk) => await talk.say("after ")))).every(Boolean));
+  const shares = (await node.samples("serin_ztunnel_worker_connections")).map(({ value }) => value);
+  assert.ok(Math.min(...shares) >= 10, `the one in its place serves: ${shares.join(" and ")}`);
+  assert.equal(await node.sum("istio_tcp_connections_opened_total", { reporter: "source" }), 80);
+  assert.match(node.lines.join(""), /a worker has ended: its connections are lost, and another takes its place/);
+});
+
+test("a drain accepts nothing, waits for the connections of both workers, and tells how many are left", async () => {
+  await using node = await Node.start();
+  const talks = await Promise.all(Array.from({ length: 4 }, async () => await node.talk()));
+  assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));
+  node.set.drain();
+  await eventually(() => node.lines.join("").includes("draining, 8 connections\n"));
+  await assert.rejects(node.talk());
+  let idle = false;
+  const waiting = node.set.idle().then(() => (idle = true));
+  assert.ok(await talks[0]?.say("two "));
+  assert.equal(idle, false);
+  await Promise.all(talks.map(async (talk) => await talk.end()));
+  await waiting;
+  await eventually(() => node.lines.join("").includes("draining, 0 connections\n"));
+  const exits = node.threads.map(async (thread) => await once(thread, "exit"));
+  await node.set.end();
+  assert.equal((await Promise.all(exits)).length, 2);
+});

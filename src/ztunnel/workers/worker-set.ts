@@ -1,0 +1,252 @@
+import { transientError, type LogLevel } from "../../base/index.ts";
+import { WorkerGroup, type WatchLimits, type WorkerThread } from "../../base/workers/index.ts";
+import { certificateParts, type WorkloadCertificate } from "../../dataplane/tunnels/index.ts";
+import { closeDescriptor } from "../../net/index.ts";
+import { renderSnapshot, snapshotOf, type Gauge, type MetricFamily } from "../../telemetry/index.ts";
+import { ThreadMetrics } from "../../telemetry/threads/index.ts";
+import { IdentityUsers } from "../proxy/identity-users.ts";
+import { openListeners } from "../proxy/own-listeners.ts";
+import { keepIdentity } from "../proxy/pod-identity.ts";
+import type { ConnectionEntry, PodEntry } from "../serving.ts";
+import type { MeshChange } from "../state/mesh-change.ts";
+import { MeshState } from "../state/mesh-state.ts";
+import type { AddedPod, PodDescriptors } from "../zds/served-pods.ts";
+import type { ServingData, ThreadServing } from "../ztunnel.ts";
+import { ShareMemory } from "./share-memory.ts";
+import type { ProcessCalls, WorkerCalls, WorkerStart } from "./worker-calls.ts";
+
+/** For a certificate that a worker waits for; it asks again for the next connection. */
+const certificateTimeoutMs = 30_000;
+
+export interface WorkerSetOptions {
+  readonly count: number;
+  readonly spawn: (start: WorkerStart) => WorkerThread;
+  readonly data: ServingData;
+  /** When a worker counts as stuck. */
+  readonly watch?: WatchLimits;
+}
+
+/** A pod whose sockets this thread keeps open, so that they outlive each worker. */
+interface HeldPod {
+  readonly pod: AddedPod;
+  readonly identity: Disposable;
+  listens: boolean;
+}
+
+/** Several workers, each in a thread, which accept from the same sockets and serve as one ztunnel. */
+export class WorkerSet implements ThreadServing {
+  readonly state = new MeshState();
+  readonly #options: WorkerSetOptions;
+  readonly #group: WorkerGroup<WorkerCalls, ProcessCalls>;
+  readonly #identities: IdentityUsers;
+  readonly #metrics = new ThreadMetrics();
+  readonly #connections: MetricFamily<Gauge>;
+  readonly #memory: SharedArrayBuffer;
+  readonly #share: ShareMemory;
+  readonly #held = new Map<string, HeldPod>();
+  #logLevel: LogLevel;
+  #drains = false;
+  /** All workers have stopped to accept, and so has this thread. */
+  #hasStopped = false;
+  #lastLeft = -1;
+
+  constructor(options: WorkerSetOptions) {
+    const { count, data } = options;
+    this.#options = options;
+    this.#identities = new IdentityUsers(data.certificates);
+    this.#memory = ShareMemory.memory(count);
+    this.#share = new ShareMemory(this.#memory);
+    this.#logLevel = data.log.level;
+    this.#connections = data.registry.gauge(
+      "serin_ztunnel_worker_connections",
+      "Connections that live now, by worker.",
+      ["worker"],
+    );
+    this.#group = this.#newGroup();
+  }
+
+  start(): void {
+    this.#group.start();
+  }
+
+  get open(): number {
+    return this.#share.open();
+  }
+
+  async apply(change: MeshChange): Promise<void> {
+    this.state.apply(change);
+    await this.#group.all("mesh", change);
+  }
+
+  certify(certificate: WorkloadCertificate): void {
+    this.#group.tell("certify", certificateParts(certificate));
+  }
+
+  forget(identity: string): void {
+    this.#group.tell("forget", identity);
+  }
+
+  setLogLevel(level: LogLevel): void {
+    this.#logLevel = level;
+    this.#group.tell("setLogLevel", level);
+  }
+
+  descriptors(uid: string): PodDescriptors | undefined {
+    const held = this.#held.get(uid);
+    if (held === undefined) return undefined;
+    const { namespaceFd, listeners } = held.pod;
+    return { namespaceFd, listeners: held.listens ? listeners : [] };
+  }
+
+  uids(): readonly string[] {
+    return [...this.#held.keys()];
+  }
+
+  async add(added: AddedPod): Promise<void> {
+    const { clock } = this.#options.data;
+    const { uid, info } = added;
+    const pod = this.#withListeners(added);
+    const identity = keepIdentity(info, { state: this.state, clock, identities: this.#identities });
+    const held = { pod, identity, listens: true };
+    this.#held.set(uid, held);
+    const troubles = (await this.#group.all("addPod", pod)).flatMap((trouble) => trouble ?? []);
+    if (this.#drains) stopHolding(held);
+    if (troubles.length === 0) return;
+    this.remove(uid, false);
+    throw transientError("pod-not-served", [...new Set(troubles)].join("; "));
+  }
+
+  remove(uid: string, handedOver: boolean): void {
+    const held = this.#held.get(uid);
+    if (held === undefined) return;
+    this.#held.delete(uid);
+    void this.#release(held, handedOver);
+  }
+
+  async connections(): Promise<readonly ConnectionEntry[]> {
+    const found: ConnectionEntry[] = [];
+    const { count } = this.#group;
+    await this.#group.each("connections", undefined, (worker, entries) => {
+      // Each worker counts from 1.
+      for (const entry of entries) found.push({ ...entry, id: entry.id * count + worker });
+    });
+    return found.toSorted((left, right) => left.openedAtMs - right.openedAtMs || left.id - right.id);
+  }
+
+  async pods(): Promise<readonly PodEntry[]> {
+    const merged = new Map<string, PodEntry>();
+    for (const entry of (await this.#group.all("pods", undefined)).flat()) {
+      const key = `${entry.state} ${entry.uid}`;
+      const known = merged.get(key)?.connections ?? [];
+      merged.set(key, { ...entry, connections: [...known, ...entry.connections] });
+    }
+    // What serves comes first, as in one thread.
+    return [...merged.values()].toSorted(
+      (left, right) => Number(left.state !== "serving") - Number(right.state !== "serving"),
+    );
+  }
+
+  async metrics(): Promise<string> {
+    await this.#group.each("metrics", undefined, (worker, metrics) => this.#metrics.take(worker, metrics));
+    for (const worker of this.#group.live)
+      this.#connections.labels(String(worker)).set(
+        this.#metrics
+          .of(worker)
+          .filter(({ name }) => name === "serin_ztunnel_connections")
+          .flatMap(({ series }) => series)
+          .reduce((sum, { value }) => sum + value, 0),
+      );
+    return renderSnapshot(this.#metrics.merged(snapshotOf(this.#options.data.registry)));
+  }
+
+  drain(): void {
+    this.#drains = true;
+    this.#group.stopReplacing();
+    void this.#group.all("drain", undefined).then(() => {
+      for (const held of this.#held.values()) stopHolding(held);
+      this.#hasStopped = true;
+      this.#tellLeft();
+    });
+  }
+
+  async idle(): Promise<void> {
+    await this.#group.all("idle", undefined);
+  }
+
+  abortAll(reason: Error): void {
+    this.#group.tell("abortAll", reason.message);
+  }
+
+  async end(): Promise<void> {
+    await this.#group.end(this.#group.all("end", undefined));
+    for (const { identity } of this.#held.values()) identity[Symbol.dispose]();
+  }
+
+  #withListeners(added: AddedPod): AddedPod {
+    if (added.listeners.length > 0) return added;
+    const { config, log } = this.#options.data;
+    const { namespaceFd } = added;
+    try {
+      return { ...added, listeners: openListeners(namespaceFd, config.ports, log.scoped("inpod")) };
+    } catch (error) {
+      if (namespaceFd !== undefined) closeDescriptor(namespaceFd);
+      throw error;
+    }
+  }
+
+  /** Workers have copies: these descriptors are only for those that begin later. */
+  async #release(held: HeldPod, handedOver: boolean): Promise<void> {
+    const { uid, namespaceFd } = held.pod;
+    // A worker that began a moment ago may be about to copy them.
+    await this.#group.all("removePod", { uid, handedOver });
+    stopHolding(held);
+    if (namespaceFd !== undefined) closeDescriptor(namespaceFd);
+    // Live connections need it to the last.
+    await this.#group.all("podClosed", uid);
+    held.identity[Symbol.dispose]();
+  }
+
+  #tellLeft(): void {
+    const left = this.#share.open();
+    if (!this.#hasStopped || left === this.#lastLeft) return;
+    this.#lastLeft = left;
+    this.#options.data.log.scoped("drain").info(`draining, ${left} connection${left === 1 ? "" : "s"}`);
+  }
+
+  #newGroup(): WorkerGroup<WorkerCalls, ProcessCalls> {
+    const { spawn, data, watch, count } = this.#options;
+    const { config, nameservers, certificates, clock, random, log } = data;
+    return new WorkerGroup<WorkerCalls, ProcessCalls>({
+      count,
+      spawn: (worker) => spawn({ config, nameservers, logLevel: this.#logLevel, worker, share: this.#memory }),
+      handlers: () => ({
+        needCertificate: async (identity) =>
+          void (await certificates.fetch(identity, AbortSignal.timeout(certificateTimeoutMs))),
+        certificateTrouble: (identity) => certificates.statuses().find((status) => status.identity === identity)?.error,
+        offer: async ({ to, offered }) => await this.#group.call(to, "take", offered),
+        left: () => this.#tellLeft(),
+      }),
+      onBegin: (ask) => {
+        ask("mesh", this.state.whole());
+        for (const { certificate } of certificates.statuses())
+          if (certificate !== undefined) ask("certify", certificateParts(certificate));
+        for (const { pod } of this.#held.values()) ask("addPod", pod);
+      },
+      onEnd: (worker) => {
+        this.#share.clear(worker);
+        this.#connections.remove(String(worker));
+        this.#metrics.ended(worker);
+        this.#tellLeft();
+      },
+      log,
+      clock,
+      random,
+      ...(watch === undefined ? {} : { watch }),
+    });
+  }
+}
+
+function stopHolding(held: HeldPod): void {
+  if (held.listens) for (const { fd } of held.pod.listeners) closeDescriptor(fd);
+  held.listens = false;
+}

@@ -1,0 +1,32 @@
+import type { ZdsListenerRole } from "../../wire/zds/index.ts";
+import type { WorkloadInfo } from "../state/model.ts";
+
+/** A listening socket with its role. The receiver owns it as soon as it is passed. */
+export interface PassedListener {
+  readonly role: ZdsListenerRole;
+  readonly fd: number;
+}
+
+export interface AddedPod {
+  readonly uid: string;
+  readonly info: WorkloadInfo;
+  readonly namespaceFd: number | undefined;
+  readonly listeners: readonly PassedListener[];
+}
+
+/** The sockets that accept for a pod, for an agent that has lost them. */
+export interface PodDescriptors {
+  readonly namespaceFd: number | undefined;
+  readonly listeners: readonly PassedListener[];
+}
+
+/** The pods that we serve, by uid. */
+export interface ServedPods {
+  /** Undefined if the pod is not served. */
+  descriptors(uid: string): PodDescriptors | undefined;
+  uids(): readonly string[];
+  /** Takes the descriptors over. Fails if the pod's listeners cannot be opened. Then the pod counts as not added. */
+  add(added: AddedPod): Promise<void>;
+  /** Stops accepting at once. After a hand-over connections live on; otherwise they get the grace time. */
+  remove(uid: string, handedOver: boolean): void;
+}
