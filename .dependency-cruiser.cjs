@@ -1,6 +1,7 @@
 // The import rules of ARCHITECTURE.md ("Who may import whom"). A rule is changed by an ADR.
 const parts = {
   base: [],
+  bundle: [],
   api: ["base"],
   wire: ["base"],
   net: ["base", "wire"],

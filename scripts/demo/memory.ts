@@ -40,7 +40,7 @@ function descends(pid: number, roots: ReadonlySet<number>, processes: ReadonlyMa
 
 /** `ztunnel`, `samples/bookinfo/src/reviews.ts`: what a person would call the process. */
 function roleOf(commandLine: string): string | undefined {
-  const [, role] = /(?:src|dist)\/cmd\/main\.[jt]s ([a-z-]+)/.exec(commandLine) ?? [];
+  const [, role] = /\/cmd\/main\.[jt]s ([a-z-]+)/.exec(commandLine) ?? [];
   if (role !== undefined) return role;
   const [, sample] = /samples\/(?:[a-z-]+\/)*([a-z-]+)\.ts/.exec(commandLine) ?? [];
   return sample === undefined ? undefined : `app ${sample}`;

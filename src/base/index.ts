@@ -43,4 +43,6 @@ export {
 } from "./log.ts";
 export { nearestName } from "./nearest-name.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
+export { packageRoot, programDirectory, programFile } from "./program-files.ts";
 export { Readiness } from "./readiness.ts";
+export { sourceStack } from "./source-stack.ts";

@@ -9,6 +9,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const launcher = new Launcher({
     stateDirectory: values["state-dir"] ?? "",
     releaseRoot: release.root,
+    entry: release.entry,
     env,
     log,
     clock: systemClock,

@@ -31,6 +31,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     client,
     images: JSON.parse(readFileSync(join(stateDirectory, "images.json"), "utf8")) as ImageEntry[],
     compileCache: env["NODE_COMPILE_CACHE"],
+    fromSource: (env["SERIN_FROM_SOURCE"] ?? "") !== "",
     version: release.version,
     clock: systemClock,
     log: log.scoped(node.name),

@@ -1,13 +1,15 @@
 // The one entry: `serin <role> …` for processes, anything else is a verb of the command line.
 import { readFileSync } from "node:fs";
 import { enableCompileCache, flushCompileCache } from "node:module";
-import { dirname, join } from "node:path";
+import { join, relative } from "node:path";
 import {
   createLogger,
   describeError,
   exitCodeOf,
   giveBackIdleMemory,
+  packageRoot,
   shutdownOnSignals,
+  sourceStack,
   toSerinError,
 } from "../base/index.ts";
 import { logLevelOf } from "./log-level.ts";
@@ -18,6 +20,9 @@ enableCompileCache();
 const cacheAfterMs = [3_000, 15_000] as const;
 for (const ms of cacheAfterMs) setTimeout(flushCompileCache, ms).unref();
 giveBackIdleMemory();
+
+// Node prints it, and ends the process.
+process.on("uncaughtExceptionMonitor", (error) => (error.stack = sourceStack(error)));
 
 /** A reader that has left, or a full disk below a log, is no reason to end. */
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
@@ -49,6 +54,7 @@ const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   "prometheus-reloader": () => import("./prometheus-reloader.ts"),
   kiali: () => import("./kiali.ts"),
   grafana: () => import("./grafana.ts"),
+  bundle: () => import("./bundle.ts"),
 };
 
 /** What init containers and hooks of a pod do must not load a whole proxy first. */
@@ -58,10 +64,14 @@ async function proxyRole(word: string | undefined): Promise<RoleModule> {
 }
 
 function thisRelease(): Release {
-  const root = dirname(dirname(import.meta.dirname));
+  const root = packageRoot();
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
   // The lab runs one tree under the name of any version that it has no other tree of.
-  return { root, version: process.env["SERIN_RELEASE"] ?? manifest.version };
+  return {
+    root,
+    entry: relative(root, import.meta.filename),
+    version: process.env["SERIN_RELEASE"] ?? manifest.version,
+  };
 }
 
 async function main(): Promise<number> {

@@ -1,5 +1,5 @@
 // `serin release`: trees of Serin by version. Building one copies this tree; the lab runs it by image tag.
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Command, CommanderError } from "commander";
 import { userError, type Environment } from "../base/index.ts";
@@ -7,8 +7,8 @@ import { stringify } from "yaml";
 import { profiles } from "../install/index.ts";
 import type { Release, RoleContext } from "./role.ts";
 
-/** What a release consists of; `src` or `dist`, whichever this tree runs from. */
-const treeEntries = ["bin", "src", "dist", "generated", "manifests", "samples", "LICENSE", "NOTICE"] as const;
+/** What a release consists of, beside its program. */
+const treeEntries = ["bin", "generated", "manifests", "samples", "LICENSE", "NOTICE"] as const;
 
 export async function run({ args, env, release }: RoleContext): Promise<number> {
   const program = new Command("serin release")
@@ -95,11 +95,20 @@ export function buildRelease(release: Release, directory: string, version: strin
   }
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
-  for (const entry of treeEntries) {
-    const from = join(release.root, entry);
-    if (existsSync(from))
-      cpSync(from, join(directory, entry), { recursive: true, filter: (path) => !path.endsWith(".test.ts") });
-  }
+  const copyEntry = (from: string, to: string): void => {
+    if (!existsSync(join(release.root, from))) return;
+    cpSync(join(release.root, from), join(directory, to), {
+      recursive: true,
+      filter: (path) => !path.endsWith(".test.ts"),
+    });
+  };
+  for (const entry of treeEntries) copyEntry(entry, entry);
+  const bundle = release.entry.startsWith(".bundles/") ? dirname(dirname(release.entry)) : undefined;
+  const changesProgram = overlay !== undefined && changedFiles(overlay).some((file) => /^(src|generated)\//.test(file));
+  // The bundle that this checkout runs from is the program of its copies. One with changed sources runs from these:
+  // to bundle it takes longer than what its few processes would gain.
+  if (bundle !== undefined && !changesProgram) copyEntry(bundle, "dist");
+  else for (const program of ["src", "dist"]) copyEntry(program, program);
   if (overlay !== undefined) layOver(overlay, directory);
   const manifest = JSON.parse(readFileSync(join(release.root, "package.json"), "utf8")) as Record<string, unknown>;
   writeFileSync(join(directory, "package.json"), `${JSON.stringify({ ...manifest, version }, undefined, 2)}\n`);
@@ -113,6 +122,13 @@ interface TextChange {
 }
 
 const changesFile = "changes.json";
+
+/** The files of a tree that an overlay changes or replaces. */
+function changedFiles(overlay: string): string[] {
+  const path = join(overlay, changesFile);
+  const changes = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as TextChange[]) : [];
+  return [...changes.map(({ file }) => file), ...readdirSync(overlay, { recursive: true, encoding: "utf8" })];
+}
 
 /** Files of the overlay replace the copy's; each replacement of text must find what it replaces exactly once. */
 function layOver(overlay: string, directory: string): void {

@@ -14,6 +14,8 @@ export interface RoleContext {
 export interface Release {
   /** Absolute path of the tree's root. */
   readonly root: string;
+  /** The program that this process runs, relative to the root: in `src/`, in a bundle of a checkout, or in `dist/`. */
+  readonly entry: string;
   /** What the release answers as its version. */
   readonly version: string;
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { SerinError } from "../../base/index.ts";
+import { SerinError, sourceStack } from "../../base/index.ts";
 import { AdmissionRefusal } from "../admission/index.ts";
 import type { AccessAttributes, Authenticator, User } from "../auth/index.ts";
 import { SchemaFault, type ResourceType } from "../schema/contract.ts";
@@ -219,7 +219,7 @@ export class Router {
     this.#parts.log.error("a request failed", {
       method: request.method,
       path: request.url,
-      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      error: error instanceof Error ? sourceStack(error) : String(error),
     });
     return new ApiError(
       500,

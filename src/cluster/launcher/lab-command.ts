@@ -37,7 +37,7 @@ export interface LabCommandOptions {
   /** The release tree's `node_modules` directory, and the path of the included Node below it. */
   readonly nodeModules: string;
   readonly nodeProgram: string;
-  /** `src/cmd/main.ts` or `dist/cmd/main.js`. */
+  /** The program below the release tree. */
   readonly entry: string;
 }
 

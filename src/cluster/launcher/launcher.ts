@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import {
@@ -18,6 +18,8 @@ import type { LauncherReply, LauncherRequest } from "./messages.ts";
 export interface LauncherOptions {
   readonly stateDirectory: string;
   readonly releaseRoot: string;
+  /** The program below the release's root, in which the lab runs too. */
+  readonly entry: string;
   readonly env: Environment;
   readonly log: Logger;
   readonly clock: Clock;
@@ -129,9 +131,8 @@ export class Launcher {
   }
 
   #command(): LabCommand {
-    const { stateDirectory, releaseRoot, env } = this.#options;
+    const { stateDirectory, releaseRoot, entry, env } = this.#options;
     const nodeModules = dirname(dirname(dirname(process.execPath)));
-    const entry = existsSync(join(releaseRoot, "src/cmd/main.ts")) ? "src/cmd/main.ts" : "dist/cmd/main.js";
     if (basename(nodeModules) !== "node_modules") {
       throw internalError(
         "node-not-carried",
@@ -289,6 +290,7 @@ function programEnvironment(env: Environment): Record<string, string> {
   const kept: Record<string, string> = {
     PATH: env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
   };
-  for (const name of ["LANG", "LC_ALL", "TZ", "SERIN_LOG_LEVEL"]) if (env[name] !== undefined) kept[name] = env[name];
+  for (const name of ["LANG", "LC_ALL", "TZ", "SERIN_LOG_LEVEL", "SERIN_FROM_SOURCE"])
+    if (env[name] !== undefined) kept[name] = env[name];
   return kept;
 }

@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from "node:child_process";
 import {
   chownSync,
   closeSync,
-  existsSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -34,7 +33,7 @@ import { writeShims } from "./shims.ts";
 
 export interface CreateClusterOptions {
   readonly plan: ClusterPlan;
-  readonly release: { readonly root: string; readonly version: string };
+  readonly release: { readonly root: string; readonly entry: string; readonly version: string };
   readonly env: Environment;
   /** Aborted by Ctrl-C. Then everything is undone. */
   readonly signal: AbortSignal;
@@ -129,7 +128,7 @@ function prepareDirectory(directory: string, options: CreateClusterOptions): Clu
     name: plan.name,
     nodes: plan.nodes,
     apiServer: plan.apiServer,
-    release,
+    release: { root: release.root, version: release.version },
     createdAt: new Date().toISOString(),
   });
   const cache = compileCacheDirectory(env);
@@ -184,11 +183,7 @@ function base64File(path: string): string {
 }
 
 function startLauncher(directory: string, { release, env }: CreateClusterOptions): ChildProcess {
-  const entry = ["src/cmd/main.ts", "dist/cmd/main.js"]
-    .map((name) => join(release.root, name))
-    .find((path) => existsSync(path));
-  if (entry === undefined)
-    throw internalError("entry-missing", `neither src/cmd/main.ts nor dist/cmd/main.js is in ${release.root}`);
+  const entry = join(release.root, release.entry);
   const log = openSync(join(directory, "launcher.log"), "a", 0o644);
   const child = spawn(process.execPath, [...process.execArgv, entry, "cluster-launcher", "--state-dir", directory], {
     stdio: ["ignore", log, log, "ipc"],

@@ -74,6 +74,7 @@ export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<str
     SERIN_RELEASE: image.release.version,
   };
   if (host.compileCache !== undefined) environment["NODE_COMPILE_CACHE"] = compileCacheInContainer;
+  if (host.fromSource) environment["SERIN_FROM_SOURCE"] = "1";
   return environment;
 }
 

@@ -43,6 +43,7 @@ export interface NodeAgentOptions {
   readonly client: KubeClient;
   readonly images: readonly ImageEntry[];
   readonly compileCache: string | undefined;
+  readonly fromSource: boolean;
   readonly version: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -203,7 +204,7 @@ export class NodeAgent {
   }
 
   #makeServices(): NodeServices {
-    const { client, clock, log, node, stateDirectory, images, compileCache } = this.#options;
+    const { client, clock, log, node, stateDirectory, images, compileCache, fromSource } = this.#options;
     return {
       client,
       nodeName: node.name,
@@ -215,6 +216,7 @@ export class NodeAgent {
       addresses: new PodAddresses(node.podCidr, () => this.#proxy.podsChanged()),
       attachment: new NetworkAttachment(this.hostRoot),
       compileCache,
+      fromSource,
       uidCount: countUids(),
       hostRoot: this.hostRoot,
       directoriesOf: (pod) => this.#directoriesOf(pod),

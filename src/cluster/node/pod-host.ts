@@ -13,6 +13,8 @@ export interface PodHost {
   readonly directories: PodDirectories;
   /** The cache of compiled sources, which all programs of the release may write. Undefined: none. */
   readonly compileCache: string | undefined;
+  /** Whether programs of a checkout run from the sources and not from their bundle. */
+  readonly fromSource: boolean;
   /** The number of uids in the lab's user namespace: 1 or many. */
   readonly uidCount: number;
   pod(): Pod;

@@ -30,6 +30,7 @@ export interface NodeServices {
   readonly addresses: PodAddresses;
   readonly attachment: NetworkAttachment;
   readonly compileCache: string | undefined;
+  readonly fromSource: boolean;
   readonly uidCount: number;
   readonly hostRoot: string;
   directoriesOf(pod: Pod): PodDirectories;
@@ -446,12 +447,13 @@ export class PodWorker {
 
   #makeHost(): PodHost {
     const services = this.#services;
-    const { clock, log, images, compileCache, uidCount } = services;
+    const { clock, log, images, compileCache, fromSource, uidCount } = services;
     return {
       clock,
       log,
       images,
       compileCache,
+      fromSource,
       uidCount,
       directories: this.#directories,
       pod: () => this.#pod,

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { transientError, type Logger } from "../../base/index.ts";
+import { sourceStack, transientError, type Logger } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { Collection, type ChangeEvent } from "./collection.ts";
 import { openDatabase, readContent, type WriteBatch } from "./database.ts";
@@ -94,7 +94,7 @@ export class Store {
     return new Collection(name, revision, (error) => {
       this.#log.error("a listener failed", {
         collection: name,
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+        error: error instanceof Error ? sourceStack(error) : String(error),
       });
     });
   }

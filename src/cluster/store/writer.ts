@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { internalError, transientError } from "../../base/index.ts";
+import { internalError, programFile, transientError } from "../../base/index.ts";
 import type { WriteBatch } from "./database.ts";
 
 export type WriterReply = { readonly ok: true } | { readonly ok: false; readonly message: string };
@@ -10,14 +10,12 @@ export interface BatchWriter {
   close(): Promise<void>;
 }
 
-const threadFile = import.meta.url.endsWith(".ts") ? "./writer.worker.ts" : "./writer.worker.js";
-
 /**
  * Starts the writer in a thread of its own, so that fsync never blocks the event loop. Calls `broken` if the thread
  * dies.
  */
 export function startWriterThread(path: string, broken: (error: Error) => void): BatchWriter {
-  const worker = new Worker(new URL(threadFile, import.meta.url), {
+  const worker = new Worker(programFile("src/cluster/store/writer.worker.ts"), {
     workerData: { path },
     execArgv: ["--disable-warning=ExperimentalWarning"],
   });

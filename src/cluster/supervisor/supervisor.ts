@@ -31,6 +31,16 @@ export interface SupervisorOptions {
 }
 
 const listenTimeoutMs = 10_000;
+/** The variables of its own that the supervisor hands to the lab's other processes. */
+const keptVariables = [
+  "PATH",
+  "LANG",
+  "TZ",
+  "NODE_COMPILE_CACHE",
+  "MALLOC_ARENA_MAX",
+  "SERIN_LOG_LEVEL",
+  "SERIN_FROM_SOURCE",
+];
 
 /** Makes the lab's network, starts the lab's own processes in it, and restarts them if they die. */
 export class Supervisor {
@@ -166,8 +176,7 @@ export class Supervisor {
       HOME: "/",
       NODE_OPTIONS: `--max-semi-space-size=${name === "apiserver" ? 8 : 4}`,
     };
-    for (const key of ["PATH", "LANG", "TZ", "NODE_COMPILE_CACHE", "MALLOC_ARENA_MAX", "SERIN_LOG_LEVEL"])
-      if (env[key] !== undefined) environment[key] = env[key];
+    for (const key of keptVariables) if (env[key] !== undefined) environment[key] = env[key];
     const child = new ManagedChild({
       name,
       program,

@@ -1,4 +1,4 @@
-import type { Clock } from "../../base/index.ts";
+import { programFile, type Clock } from "../../base/index.ts";
 import { ReviewThread, TurnQueue, type ReviewVerdict } from "../../base/threads/index.ts";
 import type { InjectionContext } from "../../inject/index.ts";
 import type { InjectionScope } from "./inject-review.ts";
@@ -16,8 +16,6 @@ export interface ReviewQueueOptions {
  * largest object takes one second.
  */
 export const reviewLimitMs = 8_000;
-
-const threadFile = import.meta.url.endsWith(".ts") ? "./review.worker.ts" : "./review.worker.js";
 
 export type WebhookVerdict = ReviewVerdict<ReviewReply>;
 
@@ -47,7 +45,7 @@ function startThread(
 ): ReviewThread<ReviewTask, ReviewReply, ScopeRequest, ScopeMessage> {
   let sent: InjectionContext | undefined;
   return new ReviewThread({
-    program: new URL(threadFile, import.meta.url),
+    program: programFile("src/controlplane/webhooks/review.worker.ts"),
     clock,
     limits: { workMs: limitMs, waitMs: limitMs },
     onNotice: ({ namespace }, send) => {

@@ -1,2 +1,2 @@
 export { bundlePage, type PageFiles } from "./bundle-page.ts";
-export { readPageFiles } from "./page-files.ts";
+export { builtPage, pageSources, readPageFiles } from "./page-files.ts";

@@ -1,15 +1,18 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { programDirectory } from "../../base/index.ts";
 import { bundlePage, type PageFiles } from "./bundle-page.ts";
 
-/** The directory of the page in a package, which `npm run build` makes. */
-const builtDirectory = join(import.meta.dirname, "../page");
-const sourceDirectory = join(import.meta.dirname, "../web");
+/** The page's directory in a compiled program. */
+export const builtPage = "dashboard/page";
+/** The page's directory among the sources. */
+export const pageSources = "dashboard/web";
 
-/** The page of this release: the one built for the package, else bundled now from the sources. */
+/** The page of this release: the one that was compiled with the program, else bundled now from the sources. */
 export async function readPageFiles(): Promise<PageFiles> {
+  const builtDirectory = join(programDirectory(), builtPage);
   const names = await readdir(builtDirectory).catch((): string[] => []);
-  if (!names.includes("index.html")) return await bundlePage(sourceDirectory);
+  if (!names.includes("index.html")) return await bundlePage(join(programDirectory(), pageSources));
   return new Map(
     await Promise.all(names.map(async (name) => [name, await readFile(join(builtDirectory, name))] as const)),
   );

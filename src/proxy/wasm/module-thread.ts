@@ -1,5 +1,5 @@
 import { MessageChannel, Worker, type MessagePort } from "node:worker_threads";
-import { messageOf, transientError, type Clock } from "../../base/index.ts";
+import { messageOf, programFile, transientError, type Clock } from "../../base/index.ts";
 import type { CompiledModule } from "./engine.ts";
 import { callDeadlineMs, maxWaitingCalls, startDeadlineMs } from "./limits.ts";
 import type {
@@ -40,7 +40,6 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-const threadFile = import.meta.url.endsWith(".ts") ? "./module.worker.ts" : "./module.worker.js";
 /** A thread of a module needs little beside the module's own memory. */
 const heapMiB = 64;
 
@@ -71,7 +70,7 @@ export class ModuleThread {
       Atomics.store(answered, 0, 1);
       Atomics.notify(answered, 0);
     });
-    this.#worker = new Worker(new URL(threadFile, import.meta.url), {
+    this.#worker = new Worker(programFile("src/proxy/wasm/module.worker.ts"), {
       workerData: start,
       transferList: [port2],
       execArgv: ["--disable-warning=ExperimentalWarning"],

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, programFile, type Clock, type Logger } from "../../base/index.ts";
 import {
   BodyBudget,
   excessText,
@@ -19,8 +19,6 @@ import { parseReview, refuseReview, type RolloutReviewAnswer } from "./review.ts
  * programs keep the processor busy.
  */
 const reviewLimits = { workMs: 4_000, waitMs: 8_000 } as const;
-
-const threadFile = import.meta.url.endsWith(".ts") ? "./review.worker.ts" : "./review.worker.js";
 
 /** What answers to reviews need. */
 export interface ReviewTools {
@@ -47,7 +45,7 @@ export class ReviewHandler {
   constructor(tools: ReviewTools) {
     this.#tools = tools;
     const { clock, limits = reviewLimits } = tools;
-    const program = new URL(threadFile, import.meta.url);
+    const program = programFile("src/rollout/admission/review.worker.ts");
     this.#queue = new TurnQueue(() => new ReviewThread({ program, clock, limits }), clock);
   }
 

@@ -1,5 +1,5 @@
 import { manifestOf, type Manifest, type ManifestDocuments } from "../../../analyze/index.ts";
-import { systemClock, type Clock } from "../../../base/index.ts";
+import { programFile, systemClock, type Clock } from "../../../base/index.ts";
 import { LimitedThread } from "../../../base/threads/index.ts";
 import { refusal } from "../problem.ts";
 
@@ -22,8 +22,6 @@ const busyFactor = 3;
 const maxWaiting = 16;
 /** An idle thread stays this long, because an editor sends its text at every pause in typing. */
 const idleMs = 30_000;
-
-const threadFile = import.meta.url.endsWith(".ts") ? "./read-yaml.worker.ts" : "./read-yaml.worker.js";
 
 type YamlThread = LimitedThread<string, ReadYamlReply>;
 
@@ -83,7 +81,7 @@ export class YamlThreads {
   }
 
   #start(): YamlThread {
-    return new LimitedThread(new URL(threadFile, import.meta.url), this.#clock);
+    return new LimitedThread(programFile("src/dashboard/server/requests/read-yaml.worker.ts"), this.#clock);
   }
 
   #keep(thread: YamlThread): void {

@@ -1,0 +1,34 @@
+import { existsSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { pathToFileURL } from "node:url";
+
+/** The program's own folders and files: modules may be anywhere in a bundle, so none looks beside itself. */
+const entries = ["cmd/main.ts", "cmd/main.js"];
+
+let directory: string | undefined;
+
+/** The folder that holds `cmd/main`: `src`, or what was compiled from it. */
+export function programDirectory(): string {
+  directory ??= above(import.meta.dirname, entries);
+  return directory;
+}
+
+/** The root of the checkout, the package or the release tree: the folder that holds package.json, manifests and generated. */
+export function packageRoot(): string {
+  return above(programDirectory(), ["package.json"]);
+}
+
+/** A file of the program that is started by its path, such as a worker thread. `source` is its path in a checkout. */
+export function programFile(source: `src/${string}.ts`): URL {
+  const path = relative("src", source);
+  const runsFromSource = import.meta.filename.endsWith(".ts");
+  return pathToFileURL(join(programDirectory(), runsFromSource ? path : path.replace(/\.ts$/, ".js")));
+}
+
+/** The nearest folder, from `start` upwards, that has one of these files. */
+function above(start: string, files: readonly string[]): string {
+  for (let folder = start; ; folder = dirname(folder)) {
+    if (files.some((file) => existsSync(join(folder, file)))) return folder;
+    if (folder === dirname(folder)) throw new Error(`no folder above ${start} has ${files.join(" or ")}`);
+  }
+}

@@ -1,0 +1,27 @@
+import { existsSync, readFileSync } from "node:fs";
+import { SourceMap, type SourceMapPayload } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** `file:///…/chunk.js:12:5` in a line of a stack. */
+const place = /(file:\/\/[^\s()]+\.js):(\d+):(\d+)/g;
+
+/**
+ * An error's stack with the places in the sources, also when the process runs from a bundle. It reads the maps of the
+ * chunks, tens of milliseconds' work, so it is for errors that a person is shown.
+ */
+export function sourceStack(error: Error): string {
+  const maps = new Map<string, SourceMap | undefined>();
+  return (error.stack ?? error.message).replace(place, (found, url: string, line: string, column: string) => {
+    const file = fileURLToPath(url);
+    if (!maps.has(file)) maps.set(file, mapOf(file));
+    const origin = maps.get(file)?.findEntry(Number(line) - 1, Number(column) - 1);
+    if (origin === undefined || !("originalSource" in origin)) return found;
+    return `${join(dirname(file), origin.originalSource)}:${origin.originalLine + 1}:${origin.originalColumn + 1}`;
+  });
+}
+
+function mapOf(file: string): SourceMap | undefined {
+  const path = `${file}.map`;
+  return existsSync(path) ? new SourceMap(JSON.parse(readFileSync(path, "utf8")) as SourceMapPayload) : undefined;
+}

@@ -1,0 +1,81 @@
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+
+export interface KeepBundleOptions {
+  /** The directory of all bundles. */
+  readonly directory: string;
+  /** The bundle's name, which stands for the state of the sources. */
+  readonly key: string;
+  /** Writes the bundle into a directory. */
+  readonly write: (directory: string) => Promise<void>;
+  readonly nowMs: number;
+}
+
+/** Bundles of former sources that stay, as labs may run from them. Each takes 17 MB. */
+const maxFormerBundles = 3;
+/** What is not finished after this never will be. */
+const unfinishedMs = 10 * 60_000;
+const unfinishedMark = ".unfinished-";
+const failedEnding = ".failed";
+
+/**
+ * Makes a bundle, unless it is there, and removes old ones. It appears at once and whole, so several processes may do
+ * this. A bundle that cannot be made leaves a file with the reason, so that nobody tries again with the same sources.
+ */
+export async function keepBundle({ directory, key, write, nowMs }: KeepBundleOptions): Promise<void> {
+  const target = join(directory, key);
+  if (existsSync(target)) return;
+  const unfinished = join(directory, `${unfinishedMark}${key}-${process.pid}`);
+  try {
+    mkdirSync(unfinished, { recursive: true });
+    await write(unfinished);
+    renameSync(unfinished, target);
+  } catch (error) {
+    if (!existsSync(target)) {
+      writeFileSync(`${target}${failedEnding}`, `${error instanceof Error ? error.message : String(error)}\n`);
+      throw error;
+    }
+  } finally {
+    rmSync(unfinished, { recursive: true, force: true });
+  }
+  removeOld(directory, key, nowMs);
+}
+
+function removeOld(directory: string, key: string, nowMs: number): void {
+  const ageMs = (name: string): number =>
+    nowMs - (statSync(join(directory, name), { throwIfNoEntry: false })?.mtimeMs ?? 0);
+  const names = readdirSync(directory).filter((name) => name !== key);
+  const remove = (name: string): void => rmSync(join(directory, name), { recursive: true, force: true });
+  for (const name of names) {
+    if (name.startsWith(unfinishedMark) ? ageMs(name) > unfinishedMs : name.endsWith(failedEnding)) remove(name);
+  }
+  const former = names
+    .filter((name) => /^[0-9a-f]+$/.test(name))
+    .map((name) => ({ name, age: ageMs(name) }))
+    .toSorted((left, right) => left.age - right.age);
+  const commands = former.length > maxFormerBundles ? commandLines() : "";
+  for (const { name } of former.slice(maxFormerBundles)) if (!commands.includes(name)) remove(name);
+}
+
+/** The command lines of all processes, which name the bundles that they run from. */
+function commandLines(): string {
+  return globSync("/proc/[0-9]*/cmdline").map(readIfThere).join("\n");
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}

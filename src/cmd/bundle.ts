@@ -1,0 +1,33 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { userError } from "../base/index.ts";
+import { bundleProgram, keepBundle } from "../bundle/index.ts";
+import { builtPage, bundlePage, pageSources } from "../dashboard/bundle/index.ts";
+import type { RoleContext } from "./role.ts";
+
+/** Others must be able to read it: root's lab runs as another user. */
+const readableByAll = 0o022;
+
+/** `serin bundle KEY`: makes the bundle of this checkout; bin/serin calls it when there is none of these sources. */
+export async function run({ args, release }: RoleContext): Promise<number> {
+  const [key = ""] = args;
+  if (!/^[0-9a-f]{40}$/.test(key))
+    throw userError("usage", `serin bundle: "${key}" is no key of a bundle; bin/serin calls this verb itself`);
+  process.umask(readableByAll);
+  await keepBundle({
+    directory: join(release.root, ".bundles"),
+    key,
+    write: async (directory) => await writeProgram(release.root, directory),
+    nowMs: Date.now(),
+  });
+  return 0;
+}
+
+/** The program of a checkout or a release tree, compiled: processes, threads and the dashboard's page. */
+export async function writeProgram(root: string, directory: string): Promise<void> {
+  await bundleProgram(root, directory);
+  const page = join(directory, builtPage);
+  mkdirSync(page, { recursive: true });
+  for (const [name, contents] of await bundlePage(join(root, "src", pageSources)))
+    writeFileSync(join(page, name), contents);
+}

@@ -1,0 +1,143 @@
+// What bin/serin runs in a checkout: a bundle of exactly these sources, or the sources themselves.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { afterEach, beforeEach, test } from "node:test";
+
+const checkout = join(import.meta.dirname, "../..");
+let root: string;
+
+/** Says where it runs, and makes a "bundle" as the verb of this name does. */
+const program = `
+  import { appendFileSync, copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+  import { join } from "node:path";
+  const root: string = process.env.TREE;
+  const [verb, key = ""] = process.argv.slice(2);
+  if (verb === "bundle") {
+    const bundle = join(root, ".bundles", key);
+    if (existsSync(bundle)) process.exit(0);
+    appendFileSync(join(root, "made"), key + "\\n");
+    if (existsSync(join(root, "broken"))) {
+      writeFileSync(bundle + ".failed", "broken");
+      process.exit(1);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    mkdirSync(join(bundle, "cmd"), { recursive: true });
+    writeFileSync(join(bundle, "cmd/main.js"), 'console.log("bundle", process.argv.slice(2).join(" "))');
+  } else console.log("sources", process.argv.slice(2).join(" "));
+`;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "serin-checkout-"));
+  for (const folder of ["bin", "src/cmd", "generated", "node_modules/esbuild"])
+    mkdirSync(join(root, folder), { recursive: true });
+  cpSync(join(checkout, "bin/serin"), join(root, "bin/serin"));
+  const node = `node-linux-${process.arch}`;
+  symlinkSync(join(checkout, "node_modules", node), join(root, "node_modules", node));
+  writeFileSync(join(root, "src/cmd/main.ts"), program);
+  for (const file of ["package.json", "package-lock.json"]) writeFileSync(join(root, file), '{"type":"module"}');
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+async function run(env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const child = spawn(join(root, "bin/serin"), ["ztunnel", "a b"], {
+    env: { PATH: process.env["PATH"], HOME: root, TREE: root, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const [out, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return out + errors;
+}
+
+const made = (): number => readFileSync(join(root, "made"), "utf8").trim().split("\n").length;
+const [fromBundle, fromSources] = ["bundle ztunnel a b\n", "sources ztunnel a b\n"];
+
+test("one of several processes that start at once makes the bundle, and all run from it", async () => {
+  assert.deepEqual(await Promise.all([run(), run(), run()]), [fromBundle, fromBundle, fromBundle]);
+  assert.equal(await run(), fromBundle);
+  assert.equal(made(), 1);
+});
+
+test("a changed, a new and a renamed source, and other packages, each give a new bundle", async () => {
+  const changes = [
+    () => appendFileSync(join(root, "src/cmd/main.ts"), "// changed\n"),
+    () => writeFileSync(join(root, "src/new.ts"), ""),
+    () => renameSync(join(root, "src/new.ts"), join(root, "src/renamed.ts")),
+    () => writeFileSync(join(root, "generated/known.json"), "{}"),
+    () => appendFileSync(join(root, "package-lock.json"), " "),
+  ];
+  await run();
+  for (const [index, change] of changes.entries()) {
+    change();
+    assert.equal(await run(), fromBundle);
+    assert.equal(made(), index + 2);
+  }
+});
+
+test("a deleted source gives the bundle that was made without it", async () => {
+  await run();
+  writeFileSync(join(root, "src/new.ts"), "");
+  await run();
+  rmSync(join(root, "src/new.ts"));
+  assert.equal(await run(), fromBundle);
+  assert.equal(made(), 2);
+});
+
+test("a source that was written again in the same size and with its former time gives a new bundle", async () => {
+  await run();
+  const path = join(root, "src/cmd/main.ts");
+  cpSync(path, join(root, "copy"), { preserveTimestamps: true });
+  writeFileSync(path, program);
+  cpSync(join(root, "copy"), path, { preserveTimestamps: true });
+  await run();
+  assert.equal(made(), 2);
+});
+
+test("a test that changed needs no other bundle", async () => {
+  await run();
+  writeFileSync(join(root, "src/cmd/main.test.ts"), "");
+  await run();
+  assert.equal(made(), 1);
+});
+
+test("the sources run where a bundle cannot be made, and that is not tried again", async () => {
+  writeFileSync(join(root, "broken"), "");
+  assert.equal(await run(), fromSources);
+  assert.equal(await run(), fromSources);
+  assert.equal(made(), 1);
+});
+
+test("the sources run without a bundler, and with SERIN_FROM_SOURCE", async () => {
+  assert.equal(await run({ SERIN_FROM_SOURCE: "1" }), fromSources);
+  rmSync(join(root, "node_modules/esbuild"), { recursive: true });
+  assert.equal(await run(), fromSources);
+});
+
+test("the sources run where nothing may be written", async () => {
+  writeFileSync(join(root, ".bundles"), "");
+  assert.equal(await run(), fromSources);
+});
+
+test("the sources of a release tree run as they are: it has no lock file, and its packages are the checkout's", async () => {
+  rmSync(join(root, "package-lock.json"));
+  assert.equal(await run(), fromSources);
+});
+
+test("an installed package runs what was compiled for it", async () => {
+  rmSync(join(root, "src"), { recursive: true });
+  mkdirSync(join(root, "dist/cmd"), { recursive: true });
+  writeFileSync(join(root, "dist/cmd/main.js"), 'console.log("dist")');
+  assert.equal(await run(), "dist\n");
+});
