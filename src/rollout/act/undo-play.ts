@@ -61,7 +61,9 @@ export class UndoPlay {
       if (mustRun(waiting) || (isCopy(waiting) && waiting.type === "deleted"))
         return movesTraffic(entry) || entry.type === "created";
       if (waiting.type === "deleted" && isWorkload(waiting)) return reliesOnMesh(entry);
-      return waiting.type === "created" && entry.type === "created" && isWorkload(entry);
+      // A workload that still serves keeps what was made with it: its rights, its Service, its configuration.
+      if (waiting.type !== "created" || entry.type !== "created") return false;
+      return isWorkload(entry) || (isWorkload(waiting) && entry.step === waiting.step);
     });
   }
 }

@@ -277,3 +277,28 @@ test("a gateway keeps its canary and its revision while its Deployment waits for
   assert.equal(valueAt(left, annotation), "1", "the canary is wanted again");
   assert.equal(valueAt(left, label), "new", "and whoever makes it has the gateway");
 });
+
+test("a workload that still serves somebody keeps what was made with it, even after long waiting", async () => {
+  const objects = new Objects();
+  const ours: ManagedFieldsEntry[] = [
+    { manager: "serin-rollout", operation: "Update", time: "2026-01-01T00:00:00Z", fieldsV1: { "f:metadata": {} } },
+  ];
+  const put = (kind: string, name: string): ObjectReference => {
+    objects.all.set(`${kind} ${name}`, { metadata: { name, managedFields: ours } });
+    return reference(kind, name);
+  };
+  const created = (step: string, object: ObjectReference): JournalEntry => ({ type: "created", step, object });
+  const journal = [
+    created("install", put("ClusterRole", "istiod-new")),
+    created("install", put("Service", "istiod-new")),
+    created("install", put("Deployment", "istiod-new")),
+    created("probe", put("Service", "probe")),
+  ];
+  const serves = {
+    stillServes: async ({ object }: JournalEntry) => (object.kind === "Deployment" ? "1 proxy" : undefined),
+  };
+  await undo(objects, journal, serves, true);
+  assert.deepEqual([...objects.all.keys()], ["ClusterRole istiod-new", "Service istiod-new", "Deployment istiod-new"]);
+  await undo(objects, journal, {}, true);
+  assert.deepEqual([...objects.all.keys()], []);
+});
