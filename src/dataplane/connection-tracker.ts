@@ -6,20 +6,20 @@ export interface ConnectionTrackerOptions {
   readonly onChange?: (counts: { readonly active: number; readonly draining: number }) => void;
 }
 
-/** A live connection; what `Details` says of it is the part's own. */
+/** A live connection. Its owner defines `Details`. */
 export interface TrackedConnection<Details> {
   readonly id: number;
   readonly openedAtMs: number;
   readonly details: Details;
-  /** Ends it now; the reason ends up in its access log. */
+  /** Ends the connection now. The reason appears in its access log. */
   readonly abort: (reason: Error) => void;
-  /** True once its owner takes no new ones. */
+  /** Whether its owner accepts no new connections. */
   draining: boolean;
 }
 
 /**
- * The live connections of a process: how many are active, how many drain, and a promise for the end of the last one.
- * While the whole process drains it logs `draining, N connection(s)` at each change of N.
+ * The live connections of a process: the numbers of active and draining ones, and a promise for the end of the last
+ * one. While the whole process drains, it logs `draining, N connection(s)` at each change of N.
  */
 export class ConnectionTracker<Details> {
   readonly #connections = new Map<number, TrackedConnection<Details>>();
@@ -47,7 +47,7 @@ export class ConnectionTracker<Details> {
     return [...this.#connections.values()];
   }
 
-  /** Dispose the answer when the connection has ended. */
+  /** Adds a connection. Dispose the result when it has ended. */
   open(details: Details, abort: (reason: Error) => void, nowMs: number): TrackedConnection<Details> & Disposable {
     const connection = { id: this.#nextId, openedAtMs: nowMs, details, abort, draining: this.#processDrains };
     this.#nextId += 1;
@@ -57,7 +57,7 @@ export class ConnectionTracker<Details> {
     return Object.assign(connection, { [Symbol.dispose]: () => this.#close(connection) });
   }
 
-  /** Marks those that match as draining. */
+  /** Marks matching connections as draining. */
   drain(matches: (details: Details) => boolean): void {
     for (const connection of this.#connections.values()) {
       if (connection.draining || !matches(connection.details)) continue;
@@ -67,13 +67,13 @@ export class ConnectionTracker<Details> {
     this.#changed();
   }
 
-  /** The process drains: all that is there, and all that still comes. */
+  /** The process drains: marks all connections, including later ones. */
   drainAll(): void {
     this.#processDrains = true;
     this.drain(() => true);
   }
 
-  /** Resolves when there is no connection. */
+  /** Resolves when there are no connections. */
   async idle(): Promise<void> {
     if (this.#connections.size === 0) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));

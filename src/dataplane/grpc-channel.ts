@@ -3,12 +3,12 @@ import { Client, credentials, Metadata, type ChannelOptions } from "@grpc/grpc-j
 import { messageOf, transientError, userError } from "../base/index.ts";
 import type { ControlPlaneEndpoint } from "./xds/xds-types.ts";
 
-/** A response of one large mesh: 6,000 resources are about 3 MB. */
+/** The limit of a response. 6,000 resources take about 3 MB. */
 const maxMessageBytes = 256 * 1_048_576;
 
 /**
- * A new gRPC client for an endpoint: name, roots and token are looked up again, so that a control plane that moved, or
- * a rotated token, is found at the next connect. The caller closes it.
+ * Creates a gRPC client for an endpoint. It resolves the name and reads roots and token again, so that it finds a moved
+ * control plane and a rotated token. The caller closes it.
  */
 export async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Client> {
   const url = new URL(endpoint.url);
@@ -23,7 +23,7 @@ export async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Clien
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 10_000,
-    // Every client has connections of its own: a new client is a new look at DNS.
+    // Each client has its own connections, so a new client resolves the name again.
     "grpc.use_local_subchannel_pool": 1,
     "grpc.enable_retries": 0,
     "grpc.enable_http_proxy": 0,
@@ -43,7 +43,7 @@ export async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Clien
   );
 }
 
-/** The headers of a call: who we are, and what else the endpoint wants. */
+/** The headers of a call: our credentials, and the endpoint's additional headers. */
 export async function callMetadata(endpoint: ControlPlaneEndpoint): Promise<Metadata> {
   const metadata = new Metadata();
   if (endpoint.tokenFile !== undefined) {

@@ -11,7 +11,7 @@ import {
 import { listenTcp, secureServer, streamDuplex, type ByteStream, type TlsContextSource } from "../net/index.ts";
 import { prometheusContentType } from "../telemetry/index.ts";
 
-// Not by import: that reads every export of node:http, and its WebSocket loads all of undici (20 ms, megabytes).
+// An import would load every export of node:http, and its WebSocket loads all of undici (20 ms, megabytes).
 const { createServer } = process.getBuiltinModule("node:http");
 
 export interface EndpointAnswer {
@@ -20,14 +20,14 @@ export interface EndpointAnswer {
   readonly body: string | Uint8Array;
 }
 
-/** What a path answers. Throwing is a 500 with the message. */
+/** Answers requests for a path. An exception becomes a 500 with its message. */
 export type EndpointRoute = (request: IncomingMessage, url: URL) => EndpointAnswer | Promise<EndpointAnswer>;
 
 export interface HttpEndpointOptions {
-  /** `0.0.0.0` or `::` or a loopback address. */
+  /** `0.0.0.0`, `::` or a loopback address. */
   readonly address: string;
   readonly port: number;
-  /** By exact path. */
+  /** Routes by exact path. */
   readonly routes: Readonly<Record<string, EndpointRoute>>;
 }
 
@@ -36,7 +36,7 @@ export interface HttpEndpoint {
   close(): Promise<void>;
 }
 
-/** A small HTTP server for readiness, metrics and admin. Rejects when the address is taken. */
+/** A small HTTP server for readiness, metrics and administration. Rejects if the address is in use. */
 export function listenHttp(options: HttpEndpointOptions): Promise<HttpEndpoint> {
   const { address, port, routes } = options;
   const server = httpServer(routes);
@@ -54,7 +54,7 @@ export function listenHttp(options: HttpEndpointOptions): Promise<HttpEndpoint> 
   });
 }
 
-/** The server, which listens nowhere yet. */
+/** A server that does not listen yet. */
 function httpServer(routes: HttpEndpointOptions["routes"]): Server {
   return createServer((request, response) => {
     void answer(routes, request).then(({ status, contentType = "text/plain; charset=utf-8", body }) => {
@@ -86,7 +86,7 @@ function closeServer(server: Server): Promise<void> {
   });
 }
 
-/** `/healthz/ready` and its like: 200 when no task is open, else 503 with the names of those that are. */
+/** `/healthz/ready` and the like: 200 if no task is open, or else 503 with the open tasks. */
 export function readinessRoute(readiness: Readiness): EndpointRoute {
   return () =>
     readiness.ready
@@ -107,7 +107,9 @@ export function jsonRoute(value: () => unknown): EndpointRoute {
   });
 }
 
-/** `POST /logging?level=debug` sets the level, without a level tells it; upstream's path and words. */
+/**
+ * `POST /logging?level=debug` sets the level. Without a level it returns the present one. Path and text are upstream's.
+ */
 export function loggingRoute(threshold: LogThreshold): EndpointRoute {
   return ({ method }, url) => {
     if (method !== "POST")
@@ -122,8 +124,8 @@ export function loggingRoute(threshold: LogThreshold): EndpointRoute {
 }
 
 /**
- * A route for callers in the own pod alone: on the loopback, and by no connection that this process itself opened for somebody else
- * (`isOwn`). The connection tells, no header; upstream's status and words.
+ * A route for callers in the same pod: connections over loopback that this process has not itself opened for somebody
+ * else (`isOwn`). The connection decides, not a header. Status and text are upstream's.
  */
 export function forOwnPod(route: EndpointRoute, isOwn: (socket: Socket) => boolean | Promise<boolean>): EndpointRoute {
   return async (request, url) =>
@@ -137,20 +139,20 @@ function jsonValue(_key: string, value: unknown): unknown {
 }
 
 export interface SecureEndpointOptions {
-  /** `0.0.0.0` or `::` or a loopback address. */
+  /** `0.0.0.0`, `::` or a loopback address. */
   readonly address: string;
   readonly port: number;
-  /** By exact path. */
+  /** Routes by exact path. */
   readonly routes: Readonly<Record<string, EndpointRoute>>;
-  /** The certificate to show, and the roots that clients' certificates must lead to. Asked for each connection. */
+  /** The certificate, and the roots for clients' certificates. Called for each connection. */
   readonly context: TlsContextSource;
 }
 
 const handshakeTimeoutMs = 5000;
-/** Scrapers are few. Others than these must not take the process's descriptors. */
+/** There are few scrapers. The limit keeps others from using up descriptors. */
 const maxConnections = 100;
 
-/** An HTTP server whose clients must show a certificate of the mesh. Rejects when the address is taken. */
+/** An HTTP server for clients with a certificate of the mesh. Rejects if the address is in use. */
 export async function listenSecureHttp(options: SecureEndpointOptions): Promise<HttpEndpoint> {
   const { address, port, routes, context } = options;
   const server = httpServer(routes);
@@ -168,7 +170,7 @@ export async function listenSecureHttp(options: SecureEndpointOptions): Promise<
       duplex.once("close", () => open.delete(stream));
       server.emit("connection", duplex);
     } catch {
-      // Whoever shows no certificate of the mesh is not listened to; the handshake has closed the connection.
+      // A client without a certificate of the mesh is refused. The handshake has closed the connection.
       open.delete(stream);
     }
   };

@@ -1,4 +1,4 @@
-/** `spiffe://<trust domain>/ns/<namespace>/sa/<service account>` in its parts. */
+/** The parts of `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. */
 export interface Identity {
   readonly trustDomain: string;
   readonly namespace: string;
@@ -11,7 +11,7 @@ export function formatIdentity(identity: Identity): string {
   return `spiffe://${identity.trustDomain}/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
 }
 
-/** Undefined unless it has exactly Istio's form. */
+/** Undefined unless the text has exactly Istio's form. */
 export function parseIdentity(text: string): Identity | undefined {
   const match = pattern.exec(text);
   if (match === null) return undefined;

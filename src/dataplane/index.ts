@@ -1,4 +1,4 @@
-// What both data planes share: xDS and CA clients, HBONE, relays, identities, drain, admin servers.
+// Shared by both data planes: xDS and CA clients, HBONE, relays, identities, drain, admin servers.
 export {
   CertificateManager,
   type CertificateManagerOptions,

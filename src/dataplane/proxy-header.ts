@@ -5,12 +5,12 @@ const version2Proxy = 0x21;
 const version2Local = 0x20;
 const tcpOver4 = 0x11;
 const tcpOver6 = 0x21;
-/** Istio's own: the SPIFFE id of the source. */
+/** Istio's type for the source's SPIFFE id. */
 const identityType = 0xd0;
 
 const mappedPrefix = Buffer.from("00000000000000000000ffff", "hex");
 
-/** The head of PROXY protocol, version 1. An IPv4 address beside one of IPv6 is written as mapped. */
+/** A PROXY protocol header, version 1. If one address is IPv6, an IPv4 address is written as IPv4-mapped. */
 export function proxyHeaderText(source: SocketAddress, destination: SocketAddress): Buffer {
   const ipv6 = source.address.includes(":") || destination.address.includes(":");
   const address = (end: SocketAddress): string =>
@@ -21,12 +21,15 @@ export function proxyHeaderText(source: SocketAddress, destination: SocketAddres
   );
 }
 
-/** The head of PROXY protocol, version 2, of a connection that speaks for nobody but itself. */
+/** A PROXY protocol header, version 2, for a connection of our own (LOCAL). */
 export function localProxyHeader(): Buffer {
   return Buffer.concat([signature, Buffer.from([version2Local, 0, 0, 0])]);
 }
 
-/** The head of PROXY protocol, version 2, by which an application that is a proxy itself learns who is behind a tunnel; `identity` may be empty. */
+/**
+ * A PROXY protocol header, version 2. It tells an application that is itself a proxy who the client of a tunnel is.
+ * `identity` may be empty.
+ */
 export function proxyHeader(source: SocketAddress, destination: SocketAddress, identity: string): Buffer {
   const ipv6 = source.address.includes(":") || destination.address.includes(":");
   const ports = Buffer.alloc(4);
@@ -46,7 +49,7 @@ export function proxyHeader(source: SocketAddress, destination: SocketAddress, i
   return Buffer.concat([signature, head, body]);
 }
 
-/** An IPv4 address beside one of IPv6 is written as mapped. */
+/** If one address is IPv6, an IPv4 address is written as IPv4-mapped. */
 function addressOf({ address }: SocketAddress, ipv6: boolean): Uint8Array {
   const bytes = ipToBytes(address);
   return ipv6 && bytes.length === mappedPrefix.length / 3 ? Buffer.concat([mappedPrefix, bytes]) : bytes;

@@ -1,24 +1,27 @@
 import type { ByteStream, ByteStreamHandler } from "../net/index.ts";
 
 export interface RelayResult {
-  /** Bytes that came from the first stream, and from the second. */
+  /** The number of bytes from the first stream, and from the second. */
   readonly forwardBytes: number;
   readonly backwardBytes: number;
-  /** Why it ended, unless both sides ended in order. */
+  /** Why the relay ended. Undefined if both sides ended in order. */
   readonly error: Error | undefined;
-  /** Where the error came from. */
+  /** The stream that failed. */
   readonly failed: "first" | "second" | undefined;
 }
 
 export interface RelayOptions {
-  /** Called for each piece, with its length: from the first stream to the second, and back. */
+  /**
+   * Called with the length of each chunk from the first stream to the second. The other one is for the opposite
+   * direction.
+   */
   readonly onForward?: (bytes: number) => void;
   readonly onBackward?: (bytes: number) => void;
 }
 
 /**
- * Copies bytes both ways until both streams have closed. An end is passed on as an end, a fault as a reset; a reader
- * that is slower than the writer holds the writer up. Both streams are resumed here.
+ * Copies bytes in both directions until both streams have closed. Passes on an end as an end, and a failure as a reset.
+ * A slow reader slows down the writer. Resumes both streams.
  */
 export function relay(first: ByteStream, second: ByteStream, options: RelayOptions = {}): Promise<RelayResult> {
   return new Promise((resolve) => {
@@ -47,7 +50,7 @@ interface Ends {
   count: number;
 }
 
-/** What comes from one stream goes to the other. */
+/** Copies one direction. */
 class OneWay implements ByteStreamHandler {
   readonly #from: ByteStream;
   readonly #to: ByteStream;
@@ -71,7 +74,7 @@ class OneWay implements ByteStreamHandler {
 
   data(chunk: Buffer): void {
     this.#count?.(chunk.length);
-    // Both kinds of stream keep what they cannot send of a chunk that is being delivered.
+    // Both kinds of stream keep the unsent part of a chunk during its delivery.
     if (!this.#to.write(chunk)) this.#from.pause();
   }
 
@@ -81,13 +84,13 @@ class OneWay implements ByteStreamHandler {
   }
 
   drain(): void {
-    // We drained: whoever feeds us may go on.
+    // Our output has drained, so the source may continue.
     this.#to.resume();
   }
 
   close(error: Error | undefined): void {
     if (error !== undefined) this.#to.destroy({ reset: true });
-    // After both ends the other side closes by itself, when it has sent what it holds.
+    // After both ends, the other side closes when it has sent its queue.
     else if (this.#ends.count < 2) this.#to.destroy();
     this.#closed(error);
   }

@@ -16,15 +16,15 @@ import { trusting, workloadCertificate } from "./workload-certificate.ts";
 export interface CertificateManagerOptions {
   readonly authority: CertificateAuthority;
   readonly log: Logger;
-  /** What we ask for; 24 h when absent. */
+  /** The validity to request. 24 h if absent. */
   readonly validitySeconds?: number;
-  /** Identities held; the one unused for longest goes first. */
+  /** The number of identities to hold. The least recently used one is dropped first. */
   readonly maxIdentities?: number;
-  /** Whom handshakes with its certificates refuse. */
+  /** The revocation lists for handshakes with these certificates. */
   readonly revocations?: RevocationLists;
-  /** Told of each certificate that is in use from now on. */
+  /** Called with each certificate when it comes into use. */
   readonly onCertificate?: (certificate: WorkloadCertificate) => void;
-  /** Told of each identity that is dropped. */
+  /** Called with each identity that is dropped. */
   readonly onForgotten?: (identity: string) => void;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -50,7 +50,7 @@ interface Entry {
   readonly waiters: Set<Waiter>;
   readonly stop: AbortController;
   usedAtMs: number;
-  /** To be fetched anew, whatever its age. */
+  /** Whether to fetch the certificate again, whatever its age. */
   due: boolean;
   /** Ends the wait for the next rotation. */
   wake: AbortController;
@@ -59,15 +59,18 @@ interface Entry {
 const defaultMaxIdentities = 4_096;
 const firstRetryMs = 100;
 const maxRetryMs = 15_000;
-/** While somebody waits for the certificate. A CA that comes back is asked before the wait ends. */
+/**
+ * The longest delay of retries while somebody waits for the certificate, so that a CA that returns is asked before the
+ * wait ends.
+ */
 const maxAwaitedRetryMs = 2_000;
-/** setTimeout takes no more; a later rotation is looked at again then. */
+/** The limit of setTimeout. A later rotation is scheduled again after this time. */
 const maxTimerMs = 2 ** 31 - 1;
 
 /**
- * Certificates by identity: one request at a time each, repeated with backoff until it succeeds, rotated at half of
- * the lifetime. What was fetched stays in use until it expires, whatever the CA says. An identity that somebody waits
- * for is asked for at once, and then every second or two.
+ * Certificates by identity. Each has one request at a time, which is retried with backoff until it succeeds.
+ * Certificates rotate at half of their lifetime, and stay in use until they expire, whatever the CA answers. An
+ * identity that somebody waits for is requested at once, and then every second or two.
  */
 export class CertificateManager implements CertificateSource {
   readonly #options: CertificateManagerOptions;
@@ -90,7 +93,7 @@ export class CertificateManager implements CertificateSource {
     const entry = this.#entry(identity);
     const { promise, resolve, reject } = Promise.withResolvers<WorkloadCertificate>();
     const waiter = { resolve, reject };
-    // The CA may have come back while nobody waited.
+    // The CA may have returned while nobody waited.
     if (entry.waiters.size === 0 && entry.error !== undefined) entry.wake.abort();
     entry.waiters.add(waiter);
     const onAbort = () => {
@@ -112,12 +115,12 @@ export class CertificateManager implements CertificateSource {
     return entry.certificate;
   }
 
-  /** Starts to fetch and to rotate, without waiting. */
+  /** Starts to fetch and rotate a certificate, without waiting for it. */
   prefetch(identity: string): void {
     this.#entry(identity);
   }
 
-  /** Drops an identity that nobody needs any more. */
+  /** Drops an identity that is no longer needed. */
   forget(identity: string): void {
     const entry = this.#entries.get(identity);
     if (entry === undefined) return;
@@ -128,7 +131,10 @@ export class CertificateManager implements CertificateSource {
       waiter.reject(transientError("certificate-forgotten", `${identity} is no longer needed here`));
   }
 
-  /** Fetches anew those that match, spread over so long, so that a CA is not asked by all at once. What is in use stays in use until then. */
+  /**
+   * Fetches matching certificates again, spread over this time to limit the load on the CA. The present ones stay in
+   * use until then.
+   */
   renew(matches: (certificate: WorkloadCertificate) => boolean, spreadMs: number): void {
     for (const entry of this.#entries.values()) {
       if (entry.certificate === undefined || !matches(entry.certificate)) continue;
@@ -139,7 +145,10 @@ export class CertificateManager implements CertificateSource {
     }
   }
 
-  /** Who shows a certificate of one of these roots, in PEM, is trusted besides whom the CA names; takes the place of what was given before. New handshakes see it at once. Throws where one cannot be used, and changes nothing then. */
+  /**
+   * Also trusts peers with certificates of these PEM roots, in addition to the CA's. Replaces roots that were given
+   * before. New handshakes use them at once. Throws if one cannot be used, and changes nothing in that case.
+   */
   trustBesides(roots: readonly string[]): void {
     const held = [...this.#entries.values()].flatMap((entry) =>
       entry.certificate === undefined
@@ -199,7 +208,7 @@ export class CertificateManager implements CertificateSource {
     if (isNew) this.#options.onCertificate?.(certificate);
   }
 
-  /** Fetches, waits for the half of the lifetime, fetches again, until the entry is dropped. Never throws. */
+  /** Fetches, waits for half of the lifetime, and fetches again, until the entry is dropped. Never throws. */
   async #keep(identity: string, entry: Entry): Promise<void> {
     const { signal } = entry.stop;
     const backoff = new Backoff({ initialMs: firstRetryMs, maxMs: maxRetryMs, random: this.#random });
@@ -222,7 +231,7 @@ export class CertificateManager implements CertificateSource {
         waitMs = entry.waiters.size === 0 ? nextMs : Math.min(nextMs, awaitedMs);
         this.#log.warn("could not fetch a certificate", { identity, error: entry.error, retryMs: Math.round(waitMs) });
       }
-      // A wish to renew that came meanwhile means the certificate before.
+      // A renewal that was requested meanwhile refers to the previous certificate.
       if (entry.due) continue;
       entry.wake = new AbortController();
       await this.#clock

@@ -9,10 +9,13 @@ interface Roots {
   readonly trusted: readonly string[];
 }
 
-/** Of a certificate that none of the roots that came with it has signed. */
+/** For a certificate that none of its accompanying roots has signed. */
 const unknownRoot = "unknown";
 
-/** By which roots a data plane is known, and which it trusts: what a change of the mesh's root waits for. Roots are named by SHA-256, hex. */
+/**
+ * Exposes the root that signed a data plane's certificate, and the roots that it trusts. A rotation of the mesh's root
+ * waits for these. Roots are identified by SHA-256 in hexadecimal.
+ */
 export function addCertificateMetrics(
   registry: MetricsRegistry,
   certificates: Pick<CertificateManager, "statuses">,
@@ -33,7 +36,7 @@ export function addCertificateMetrics(
       return roots;
     });
     for (const roots of all) for (const root of [roots.own, ...roots.trusted]) seen.add(root);
-    // Also those that are in use no more.
+    // Includes roots that are no longer in use.
     for (const root of seen) {
       own.labels(root).set(all.filter((roots) => roots.own === root).length);
       trusted.labels(root).set(all.length > 0 && all.every((roots) => roots.trusted.includes(root)) ? 1 : 0);

@@ -21,7 +21,7 @@ export interface KeyAndRequest {
   readonly csrPem: string;
 }
 
-/** A new ECDSA P-256 key, and a request for a certificate whose only name is the SPIFFE id. */
+/** Creates an ECDSA P-256 key, and a request for a certificate whose only name is the SPIFFE id. */
 export async function createCertificateRequest(identity: string): Promise<KeyAndRequest> {
   const { privateKey, publicKey } = await generate("ec", { namedCurve: "P-256" });
   const attributes = sequence(objectIdentifier(oid.extensionRequest), der(tag.set, sequence(subjectAltName(identity))));
@@ -38,7 +38,10 @@ export async function createCertificateRequest(identity: string): Promise<KeyAnd
   };
 }
 
-/** What is signed, the algorithm, the signature: the outer form of requests and certificates, ECDSA with SHA-256. */
+/**
+ * The outer form of requests and certificates: the signed content, the algorithm (ECDSA with SHA-256), and the
+ * signature.
+ */
 export function signed(info: Buffer, privateKey: KeyObject): Buffer {
   return sequence(info, signatureAlgorithm(), bitString(sign("sha256", info, privateKey)));
 }
@@ -52,7 +55,7 @@ export function extension(id: string, critical: boolean, value: Buffer): Buffer 
   return sequence(objectIdentifier(id), ...flag, der(tag.octetString, value));
 }
 
-/** The name as a URI; critical, as the subject is empty. */
+/** The name as a URI. The extension is critical because the subject is empty. */
 export function subjectAltName(uri: string): Buffer {
   return extension(oid.subjectAltName, true, sequence(der(0x86, Buffer.from(uri))));
 }

@@ -1,4 +1,5 @@
-// Just enough of ASN.1's DER for certificate requests and certificates: a value is its bytes, tag and length included.
+// The part of ASN.1's DER that certificate requests and certificates need. A value is represented by its bytes,
+// including tag and length.
 
 export const tag = {
   boolean: 0x01,
@@ -23,7 +24,7 @@ export function sequence(...content: readonly Uint8Array[]): Buffer {
 }
 
 export function integer(bytes: Uint8Array): Buffer {
-  // A leading bit would make it negative.
+  // A leading 1 bit would make the number negative.
   return (bytes[0] ?? 0) & 0x80 ? der(tag.integer, Buffer.from([0]), bytes) : der(tag.integer, bytes);
 }
 
@@ -31,7 +32,7 @@ export function bitString(bytes: Uint8Array): Buffer {
   return der(tag.bitString, Buffer.from([0]), bytes);
 }
 
-/** From dotted numbers: `1.2.840.10045.4.3.2`. */
+/** Encodes dotted numbers: `1.2.840.10045.4.3.2`. */
 export function objectIdentifier(dotted: string): Buffer {
   const [first = 0, second = 0, ...rest] = dotted.split(".").map(Number);
   const bytes = [first * 40 + second];
@@ -43,14 +44,14 @@ export function objectIdentifier(dotted: string): Buffer {
   return der(tag.objectIdentifier, Buffer.from(bytes));
 }
 
-/** UTCTime until 2049, GeneralizedTime after, as X.509 asks. */
+/** UTCTime until 2049 and GeneralizedTime later, as X.509 requires. */
 export function time(ms: number): Buffer {
   const digits = new Date(ms).toISOString().replace(/[-:T]/g, "").slice(0, 14);
   if (digits < "2050") return der(tag.utcTime, Buffer.from(`${digits.slice(2)}Z`));
   return der(tag.generalizedTime, Buffer.from(`${digits}Z`));
 }
 
-/** Cuts the values inside a constructed value apart; each piece keeps its tag and length. Throws on cut-off input. */
+/** Splits the content of a constructed value. Each part keeps its tag and length. Throws on truncated input. */
 export function children(value: Buffer): Buffer[] {
   const [start, end] = bodyOf(value, 0);
   const pieces: Buffer[] = [];

@@ -7,8 +7,8 @@ import type { CertificateAuthority, SigningRequest } from "./certificate-types.t
 const dayMs = 86_400_000;
 
 /**
- * Signs whatever is asked, by a root of its own: upstream's FAKE_CA. Two processes trust each other when they share
- * the root (`exportRoot` of the one, the option of the other). Never for a mesh that anybody relies on.
+ * Signs every request with its own root: upstream's FAKE_CA. Processes trust each other if they share the root
+ * (`exportRoot` of one, the option of the other). Only for tests.
  */
 export class FakeCertificateAuthority implements CertificateAuthority {
   readonly rootPem: string;
@@ -60,7 +60,7 @@ export class FakeCertificateAuthority implements CertificateAuthority {
       integer(Buffer.concat([Buffer.from([1]), randomBytes(15)])),
       signatureAlgorithm(),
       subject(),
-      // Two minutes for clocks that differ.
+      // Two minutes of tolerance for clocks that differ.
       sequence(time(now - 120_000), time(now + validityMs)),
       name,
       spki,

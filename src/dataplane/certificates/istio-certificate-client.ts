@@ -8,12 +8,14 @@ import type { CertificateAuthority, SigningRequest } from "./certificate-types.t
 
 export interface IstioCertificateClientOptions {
   readonly endpoint: ControlPlaneEndpoint;
-  /** True for a ztunnel, which asks in the name of the pods on its node. */
+  /** True for a ztunnel, which requests certificates in the name of its node's pods. */
   readonly impersonate: boolean;
   readonly timeoutMs?: number;
 }
 
-/** istiod's certificate service. A connection lives for one call: certificates are rare, and istiods move. */
+/**
+ * A client of istiod's certificate service. Each call has its own connection, because calls are rare and istiods move.
+ */
 export class IstioCertificateClient implements CertificateAuthority {
   readonly #options: IstioCertificateClientOptions;
 

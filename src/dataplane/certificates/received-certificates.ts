@@ -1,7 +1,7 @@
 import { transientError } from "../../base/index.ts";
 import type { CertificateSource, WorkloadCertificate } from "./certificate-types.ts";
 
-/** Certificates that another thread fetched and keeps fresh. */
+/** Certificates that another thread fetches and rotates. */
 export class ReceivedCertificates implements CertificateSource {
   readonly #nowMs: () => number;
   readonly #known = new Map<string, WorkloadCertificate>();

@@ -3,7 +3,10 @@ import { messageOf, userError, type Clock, type Logger } from "../../base/index.
 import type { PeerGuard } from "../../net/index.ts";
 import { children, content, objectIdentifier, pemBlocks, tag, unpem } from "./der.ts";
 
-/** The signatures that lists may have, by the DER of their identifier; null where the key's own algorithm says the hash. */
+/**
+ * The signature algorithms of lists, by the DER of their identifier. Null if the key's own algorithm determines the
+ * hash.
+ */
 const hashes = new Map<string, string | null>(
   (
     [
@@ -17,12 +20,12 @@ const hashes = new Map<string, string | null>(
     ] as const
   ).map(([oid, hash]) => [objectIdentifier(oid).toString("hex"), hash]),
 );
-/** Certificates of a chain that are looked at; longer ones are no chain of a mesh. */
+/** The number of certificates of a chain to check. A mesh's chains are shorter. */
 const maxDepth = 10;
 const versionTag = 0xa0;
 
 interface RevocationList {
-  /** DER of the issuer's name, hex. */
+  /** The DER of the issuer's name, in hexadecimal. */
   readonly issuer: string;
   readonly serialNumbers: ReadonlySet<string>;
   isSignedBy(key: KeyObject): boolean;
@@ -36,26 +39,29 @@ interface Admitted {
 }
 
 /**
- * Certificates that their authorities have taken back, by upstream ztunnel's rules: each certificate of a peer's chain is looked up
- * in the list of who issued it. Without a list of an authority its certificates stand, and a list counts for as long as it is there,
- * whatever its dates say. Connections that live are looked at again whenever the lists change.
+ * Revoked certificates, by the rules of upstream's ztunnel. Each certificate of a peer's chain is checked against its
+ * issuer's list. Without a list of the issuer it counts as valid. A list counts as long as it exists, whatever its
+ * dates. Live connections are checked again when the lists change.
  */
 export class RevocationLists {
   readonly #onRevoked: (peer: "client" | "server") => void;
   readonly #admitted = new Set<Admitted>();
   #lists: readonly RevocationList[] = [];
 
-  /** `onRevoked` is told of each connection that is refused or ended. */
+  /** `onRevoked` is called for each connection that is refused or ended. */
   constructor(onRevoked: (peer: "client" | "server") => void = () => undefined) {
     this.#onRevoked = onRevoked;
   }
 
-  /** Connections that would be ended by a list. */
+  /** The number of live connections that a new list could end. */
   get watched(): number {
     return this.#admitted.size;
   }
 
-  /** Takes the place of all lists: a PEM text of any number, or one in DER; an empty one revokes nobody. Throws where one cannot be read, and changes nothing then. */
+  /**
+   * Replaces all lists with those in a PEM text, or with one in DER. An empty input revokes nothing. Throws if a list
+   * cannot be read, and changes nothing in that case.
+   */
   replace(bytes: Buffer): void {
     this.#lists = listsOf(bytes);
     for (const { certificate, roots, peer, close } of this.#admitted) {
@@ -66,7 +72,7 @@ export class RevocationLists {
     }
   }
 
-  /** For handshakes that trust these roots, in PEM. */
+  /** A guard for handshakes that trust these PEM roots. */
   guard(rootsPem: string): PeerGuard {
     const roots = pemBlocks(rootsPem).map((pem) => new X509Certificate(pem));
     return {
@@ -88,7 +94,7 @@ export class RevocationLists {
     let current = leaf;
     for (let depth = 0; depth < maxDepth; depth += 1) {
       const issuer = issuerOf(current, roots);
-      // A root is nobody's to revoke but the mesh's own, which stops to trust it.
+      // Only the mesh's operator can revoke a root, by removing it from the trusted ones.
       if (issuer === undefined || issuer.fingerprint256 === current.fingerprint256) return undefined;
       const fault = this.#fault(current, issuer);
       if (fault !== undefined) return fault;
@@ -102,7 +108,7 @@ export class RevocationLists {
     const { issuerName, serialNumber } = namesOf(certificate);
     const named = this.#lists.filter((list) => list.issuer === issuerName);
     if (named.length === 0) return undefined;
-    // Two authorities may have one name, as when a root takes the place of another.
+    // Two authorities may have the same name, for example when one root replaces another.
     const authentic = named.filter((list) => list.isSignedBy(issuer.publicKey));
     if (authentic.length === 0)
       return `the revocation list of "${oneLine(certificate.issuer)}" is not signed by who issued the certificate`;
@@ -115,7 +121,7 @@ export interface RevocationFollowerOptions {
   readonly path: string;
   readonly readFile: (path: string) => Promise<Buffer>;
   readonly revocations: Pick<RevocationLists, "replace">;
-  /** There need not be such a file. */
+  /** Whether the file may be missing. */
   readonly optional?: boolean;
   readonly clock: Clock;
   readonly log: Logger;
@@ -123,7 +129,10 @@ export interface RevocationFollowerOptions {
 
 const lookEveryMs = 2000;
 
-/** Reads a file of revocation lists now, and whenever it changes, until the signal. What was read last stays in force when it is gone or cannot be read. `onRead` is called after the first attempt. */
+/**
+ * Reads a file of revocation lists now and after each change, until the signal aborts. If the file disappears or cannot
+ * be read, the last lists stay in force. `onRead` is called after the first attempt.
+ */
 export async function followRevocations(
   { path, readFile, revocations, optional, clock, log }: RevocationFollowerOptions,
   signal: AbortSignal,
@@ -136,7 +145,7 @@ export async function followRevocations(
       const bytes = await readFile(path);
       trouble = undefined;
       if (known === undefined || !bytes.equals(known)) {
-        // What cannot be read is not tried again until it changes.
+        // A file that cannot be read is not tried again until it changes.
         const before = known;
         known = bytes;
         revocations.replace(bytes);
@@ -164,7 +173,7 @@ function readList(der: Buffer, which: string): RevocationList {
   try {
     const [signed = missing(), algorithm = missing(), signature = missing()] = children(der);
     const fields = children(signed);
-    // The version is absent in lists of the first one.
+    // Lists of version 1 have no version field.
     const [, issuer = missing(), , ...rest] = fields[0]?.[0] === tag.integer ? fields.slice(1) : fields;
     const entries = rest.find((field) => field[0] === tag.sequence);
     const hash = hashes.get(children(algorithm)[0]?.toString("hex") ?? "");
@@ -208,7 +217,7 @@ function serialText(integer: Buffer): string {
     .replace(/^(?:00)+/, "");
 }
 
-/** Who signed a certificate, of those that came with it and of the roots. */
+/** The issuer of a certificate, among its accompanying certificates and the roots. */
 function issuerOf(certificate: X509Certificate, roots: readonly X509Certificate[]): X509Certificate | undefined {
   const sent = certificate.issuerCertificate;
   return [...roots, ...(sent === undefined ? [] : [sent])].find(

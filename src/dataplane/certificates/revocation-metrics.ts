@@ -1,6 +1,9 @@
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 
-/** Counts connections that a revocation list refused or ended, under upstream's name; `reporter` is our end of them. */
+/**
+ * Counts connections that a revocation list refused or ended, under upstream's name. `reporter` is our end of the
+ * connection.
+ */
 export function addRevocationMetrics(registry: MetricsRegistry): (peer: "client" | "server") => void {
   const counter = registry.counter(
     "istio_crl_policy_rejections_total",

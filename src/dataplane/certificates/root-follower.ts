@@ -3,7 +3,7 @@ import type { CertificateManager } from "./certificate-manager.ts";
 import { pemBlocks } from "./der.ts";
 
 export interface RootFollowerOptions {
-  /** Where the mesh's roots are mounted (the ConfigMap `istio-ca-root-cert`). */
+  /** The mounted file with the mesh's roots (the ConfigMap `istio-ca-root-cert`). */
   readonly path: string;
   readonly readFile: (path: string) => Promise<string>;
   readonly certificates: Pick<CertificateManager, "renew">;
@@ -13,12 +13,15 @@ export interface RootFollowerOptions {
 
 const lookEveryMs = 2000;
 const spreadMs = 5000;
-/** A CA that is behind the file answers with other roots: it is asked again after these times, then at the next rotation. */
+/**
+ * A CA may lag behind the file and return other roots. It is asked again after these times, and then at the next
+ * rotation.
+ */
 const againMs = [10_000, 15_000, 30_000, 60_000, 120_000];
 
 /**
- * Renews all certificates whenever the mesh's roots change, until the signal: with the answers come the roots to trust, and
- * another root may sign now. Connections are not touched.
+ * Renews all certificates whenever the mesh's roots change, until the signal aborts. The CA's answers bring the roots
+ * to trust, and another root may sign now. Connections continue.
  */
 export async function followRoots(
   { path, readFile, certificates, clock, log }: RootFollowerOptions,

@@ -6,8 +6,8 @@ import type { RevocationLists } from "./revocation-lists.ts";
 import type { WorkloadCertificate } from "./certificate-types.ts";
 
 /**
- * Makes a usable certificate of what a CA answered: leaf first, root (or roots) last. Refuses a chain whose leaf does
- * not carry the identity. Who shows a certificate of the roots besides, in PEM, is trusted too; who is on a revocation list is not.
+ * Makes a usable certificate of a CA's answer: leaf first, root or roots last. Refuses a leaf without the identity.
+ * Peers with certificates of the additional PEM roots are trusted too, and revoked ones are not.
  */
 export function workloadCertificate(
   identity: string,
@@ -47,7 +47,7 @@ export function workloadCertificate(
   };
 }
 
-/** The same certificate, with other roots besides those that it came with. */
+/** The same certificate with other additional roots. */
 export function trusting(
   certificate: WorkloadCertificate,
   rootsBesides: readonly string[],
@@ -59,7 +59,7 @@ export function trusting(
     : { ...certificate, rootsPem, context: meshContext({ ...certificate, rootsPem }, revocations) };
 }
 
-/** A certificate as plain data, which a thread can give to another. */
+/** A certificate as plain data, which one thread can send to another. */
 export type CertificateParts = Omit<WorkloadCertificate, "context">;
 
 export function certificateParts({ context: _context, ...parts }: WorkloadCertificate): CertificateParts {
@@ -84,7 +84,7 @@ function meshContext(
   });
 }
 
-/** Without any besides, to the letter as they came. */
+/** Without additional roots, exactly the text that was received. */
 function trustedRoots(issuedPem: string, besides: readonly string[]): string {
   const issued = pemBlocks(issuedPem);
   const bodies = new Set(issued.map((pem) => pem.trim()));

@@ -7,9 +7,9 @@ import { lengthOf } from "./dns-framing.ts";
 export type DnsTransport = "udp" | "tcp";
 
 export interface DnsForwarderOptions {
-  /** Where queries go, best first. */
+  /** The name servers, the preferred one first. */
   readonly nameservers: readonly string[];
-  /** SO_MARK of what it sends, so that a redirect lets it pass. */
+  /** The SO_MARK of its packets, which a redirect exempts. */
   readonly mark?: number;
 }
 
@@ -18,7 +18,7 @@ const maxForwarded = 1_000;
 const dnsPort = 53;
 const headerBytes = 12;
 
-/** Hands queries on to name servers as they are. */
+/** Forwards queries unchanged to name servers. */
 export class DnsForwarder {
   readonly #options: DnsForwarderOptions;
   #waiting = 0;
@@ -27,7 +27,7 @@ export class DnsForwarder {
     this.#options = options;
   }
 
-  /** The answer of the first server that gives one. Throws when none does, or when too many queries wait already. */
+  /** The first server's answer. Throws if no server answers, or if too many queries wait. */
   async forward(query: Buffer, transport: DnsTransport): Promise<Buffer> {
     if (this.#waiting >= maxForwarded) throw transientError("dns-busy", `${maxForwarded} queries are waiting already`);
     this.#waiting += 1;
@@ -60,7 +60,7 @@ export class DnsForwarder {
       };
       socket.on("error", done);
       socket.on("message", (message) => {
-        // Connected, so it is from there; the id tells that it is for this query.
+        // The socket is connected, so the message is from that server. The id shows that it belongs to this query.
         if (message.length >= headerBytes && message.readUInt16BE(0) === query.readUInt16BE(0)) done(message);
       });
       socket.connect(dnsPort, server, () => socket.send(query));

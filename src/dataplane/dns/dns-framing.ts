@@ -1,4 +1,4 @@
-/** Over TCP each message has its length in front. */
+/** The length that precedes each message over TCP. */
 export function lengthOf(message: Buffer): Buffer {
   const length = Buffer.alloc(2);
   length.writeUInt16BE(message.length);

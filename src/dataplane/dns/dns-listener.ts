@@ -5,18 +5,18 @@ import { listenTcp, type ByteStream, type ListenOptions } from "../../net/index.
 import type { DnsTransport } from "./dns-forwarder.ts";
 import { lengthOf } from "./dns-framing.ts";
 
-/** The answer to a query as bytes; undefined when there is none to give. */
+/** Returns the answer to a query in bytes. Undefined if there is none. */
 export type AnswerQuery = (query: Buffer, transport: DnsTransport) => Promise<Buffer | undefined>;
 
-/** A client may ask ahead, but not without end. */
+/** The limit of pipelined queries from one client. */
 const maxReceived = 65_537 * 2;
 
-/** How long a closed listener may still answer: resolvers ask again after that. */
+/** The time that a closed listener may still answer. Resolvers retry after that. */
 const maxLingerMs = 5000;
 
 /**
- * Serves a bound UDP descriptor, which it takes over. Closed, it first answers what it has read: the socket may have another
- * owner by now, but these queries have not.
+ * Serves a bound UDP descriptor, and takes ownership of it. When closed, it first answers the queries that it has read.
+ * Another process may own the socket by then, but it has not seen these queries.
  */
 export async function serveDnsUdp(
   fd: number,
@@ -48,7 +48,7 @@ export async function serveDnsUdp(
         closeWhenAnswered();
       });
   });
-  // With a descriptor the event comes inside the call.
+  // With a descriptor, the event occurs during the call.
   const listening = once(socket, "listening");
   socket.bind({ fd });
   await listening;
@@ -64,12 +64,12 @@ export async function serveDnsUdp(
   };
 }
 
-/** Serves on an address, or on a listening descriptor, which it takes over. */
+/** Serves on an address, or on a listening descriptor, whose ownership it takes. */
 export async function serveDnsTcp(where: ListenOptions, answer: AnswerQuery): Promise<{ close(): void }> {
   return await listenTcp(where, (stream) => serveStream(stream, answer));
 }
 
-/** Queries one after the other, each with its length in front; an idle client is closed by its own end only. */
+/** Serves queries in sequence, each with its length in front. Only the client closes an idle connection. */
 function serveStream(stream: ByteStream, answer: AnswerQuery): void {
   let received = Buffer.alloc(0);
   let busy = false;

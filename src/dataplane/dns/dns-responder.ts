@@ -14,26 +14,26 @@ import type { DnsForwarder, DnsTransport } from "./dns-forwarder.ts";
 /** A name of the mesh. */
 export interface FoundName {
   readonly addresses: readonly string[];
-  /** The name that has them, when another was asked for: told by a CNAME. */
+  /** The canonical name, if another name was requested. The answer contains it as CNAME. */
   readonly alias?: string;
 }
 
-/** Looks a name up, in lower case and without a dot at the end; undefined when the mesh does not know it. */
+/** Looks up a name in lower case and without a trailing dot. Undefined if the mesh does not know it. */
 export type FindName = (name: string) => FoundName | undefined;
 
-/** Told of a query's type (`A`), and how long its answer took a name server. */
+/** Called with a query's type (`A`), and with the time that a name server took. */
 export interface DnsObserver {
   asked(type: string): void;
   forwarded(type: string, seconds: number, failed: boolean): void;
 }
 
 const timeToLiveSeconds = 30;
-/** Without EDNS a client takes no more over UDP. */
+/** The UDP limit of clients without EDNS. */
 const plainUdpBytes = 512;
 const serverFailure = 2;
 const truncated = 0x200;
 
-/** Answers for the names of the mesh; what it does not know goes on to name servers. */
+/** Answers queries for the mesh's names, and forwards others to name servers. */
 export class DnsResponder {
   readonly #forwarder: DnsForwarder;
   readonly #log: Logger;
@@ -43,7 +43,7 @@ export class DnsResponder {
     this.#log = log;
   }
 
-  /** The answer to a query as bytes; undefined when it is no query at all. */
+  /** The answer to a query in bytes. Undefined if it is no query. */
   async answer(
     query: Buffer,
     transport: DnsTransport,
@@ -83,7 +83,10 @@ export class DnsResponder {
   }
 }
 
-/** A known name without addresses of the family is answered with none: the name is there, so others need not be asked. */
+/**
+ * A known name without addresses of the requested family gets an empty answer. The name exists, so there is no need to
+ * ask others.
+ */
 function answerOf(packet: Packet, find: FindName): Packet | undefined {
   const [question, ...more] = packet.questions ?? [];
   if (question === undefined || more.length > 0 || (question.type !== "A" && question.type !== "AAAA"))
@@ -111,7 +114,7 @@ function answerOf(packet: Packet, find: FindName): Packet | undefined {
   };
 }
 
-/** Cut to what the client takes over UDP, with the flag that sends it to TCP. */
+/** Truncates an answer to the client's UDP limit, with the flag that makes it retry over TCP. */
 function fit(response: Packet, query: Packet, transport: DnsTransport): Buffer {
   const bytes = encode(response);
   if (transport === "tcp") return bytes;

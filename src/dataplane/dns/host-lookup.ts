@@ -2,7 +2,7 @@ import { decode, encode, RECURSION_DESIRED } from "dns-packet";
 import type { DnsForwarder } from "./dns-forwarder.ts";
 import type { ResolverFile } from "./resolver-file.ts";
 
-/** Looks names up at the name servers themselves, as the C library would, for who must not be answered by what it serves. */
+/** Resolves names at the name servers directly, like the C library. For code that must not receive its own answers. */
 export class HostLookup {
   readonly #forwarder: DnsForwarder;
   readonly #file: Pick<ResolverFile, "search" | "dotsOfFullNames">;
@@ -13,7 +13,7 @@ export class HostLookup {
     this.#file = file;
   }
 
-  /** All addresses of a name; none when nobody knows it. Rejects when no name server answers. */
+  /** All addresses of a name. Empty if nobody knows it. Rejects if no name server answers. */
   async addresses(name: string): Promise<readonly string[]> {
     for (const candidate of this.#candidates(name)) {
       const found = (await Promise.all([this.#ask(candidate, "A"), this.#ask(candidate, "AAAA")])).flat();

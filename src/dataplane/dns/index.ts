@@ -1,4 +1,4 @@
-// DNS for pods, as both data planes serve it. A door of its own: proxies that answer no DNS need not load it.
+// DNS for pods, which both data planes serve. A separate door, so that proxies without DNS need not load it.
 export { DnsForwarder, type DnsForwarderOptions, type DnsTransport } from "./dns-forwarder.ts";
 export { serveDnsTcp, serveDnsUdp, type AnswerQuery } from "./dns-listener.ts";
 export { DnsResponder, type DnsObserver, type FindName, type FoundName } from "./dns-responder.ts";

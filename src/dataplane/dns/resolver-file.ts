@@ -1,16 +1,16 @@
 import { readFile } from "node:fs/promises";
 
-/** What a resolv.conf says. */
+/** The content of a resolv.conf. */
 export interface ResolverFile {
   readonly nameservers: readonly string[];
   readonly search: readonly string[];
-  /** Names with fewer dots are looked up with the search domains first. */
+  /** Names with fewer dots are tried with the search domains first. */
   readonly dotsOfFullNames: number;
 }
 
 export function parseResolverFile(text: string): ResolverFile {
   const nameservers = [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1] ?? "");
-  // The last line wins.
+  // The last line counts.
   const search = [...text.matchAll(/^\s*(?:search|domain)\s+(.*)$/gm)].at(-1)?.[1]?.trim().split(/\s+/) ?? [];
   const dots = Number([...text.matchAll(/^\s*options\b.*\bndots:(\d+)/gm)].at(-1)?.[1] ?? 1);
   return {
@@ -20,7 +20,7 @@ export function parseResolverFile(text: string): ResolverFile {
   };
 }
 
-/** Empty when the file cannot be read. */
+/** Empty if the file cannot be read. */
 export async function readResolverFile(path: string): Promise<ResolverFile> {
   return parseResolverFile(await readFile(path, "utf8").catch(() => ""));
 }

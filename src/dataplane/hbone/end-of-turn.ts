@@ -1,17 +1,17 @@
-/** Something that has output waiting. */
+/** Something with waiting output. */
 export interface Flushable {
   flush(): void;
 }
 
 /**
- * Flushes each marked connection once, at the end of the event loop's turn: what all of its streams had to say in that
+ * Flushes each marked connection once, at the end of the event loop's turn. Everything that its streams wrote in that
  * turn leaves as one TLS write.
  */
 export class EndOfTurn {
   #marked: Flushable[] = [];
   #armed = false;
 
-  /** A connection marks itself at most once a turn; it knows by itself whether it is marked. */
+  /** Marks a connection, at most once in each turn. The connection remembers whether it is marked. */
   mark(connection: Flushable): void {
     this.#marked.push(connection);
     if (this.#armed) return;

@@ -12,17 +12,17 @@ export interface HboneClientConnectionOptions {
   readonly stream: SecureStream;
   readonly clock: Clock;
   readonly onClosed: () => void;
-  /** Whether what the connection goes through will end soon, so that its own tunnels should be let go too. */
+  /** Whether the transport below will end soon, so that tunnels through it should be released too. */
   readonly isRetiringBelow?: () => boolean;
 }
 
-/** A CONNECT that was sent and has no answer yet. */
+/** A CONNECT without an answer yet. */
 interface Pending {
   readonly resolve: (headers: Headers) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** One pooled connection: opens tunnels, retires on GOAWAY, ends after its idle time. */
+/** One pooled connection. Opens tunnels, retires on GOAWAY, and ends after its idle time. */
 export class HboneClientConnection implements TunnelConnectionHandler {
   readonly #connection: TunnelConnection;
   readonly #clock: Clock;
@@ -58,13 +58,13 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     return !this.#retired && this.#connection.takesStream;
   }
 
-  /** No new streams, and whoever keeps a tunnel for reuse should let it go; ends with the last one. */
+  /** Accepts no new streams, and asks users of reusable tunnels to release them. Ends with the last stream. */
   retire(): void {
     this.#retired = true;
     this.#connection.drain();
   }
 
-  /** No new streams; ends with the last one, which may be kept for as long as it is of use. */
+  /** Accepts no new streams. Ends with the last one, which may be kept as long as it is useful. */
   takeNoMore(): void {
     this.#connection.drain();
   }
@@ -119,7 +119,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     if (status >= 100 && status < 200) return;
     this.#pending.delete(stream);
     if (status === 200) {
-      // Whoever awaits the answer sets the handler; until then the stream is paused and queues.
+      // The caller that awaits the answer sets the handler. Until then the stream is paused and queues data.
       stream.setHandler(new AnswerHandler(() => undefined));
       pending.resolve(headers.filter(([name]) => !name.startsWith(":")));
       if (endStream) stream.endReceived();
@@ -150,7 +150,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   }
 }
 
-/** Holds a stream between CONNECT and its new owner's handler; only its end can happen. */
+/** Owns a stream between CONNECT and its new owner's handler. Only the end of the stream can occur in that time. */
 class AnswerHandler implements ByteStreamHandler {
   readonly #fail: (error: Error) => void;
 

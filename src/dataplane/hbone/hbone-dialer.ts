@@ -2,7 +2,10 @@ import { connectTcp, secureClient } from "../../net/index.ts";
 import type { CertificateSource } from "../certificates/certificate-types.ts";
 import type { HboneDialer } from "./hbone-pool.ts";
 
-/** Dials by TCP and shakes hands as the source's identity, once its certificate is there. No SNI, no resumption. */
+/**
+ * Connects by TCP, then makes the handshake with the source's certificate when it is available. Sends no SNI and
+ * resumes no sessions.
+ */
 export function hboneDialer(certificates: CertificateSource): HboneDialer {
   return async (target, timeoutMs, signal) => {
     const limit = AbortSignal.timeout(Math.ceil(timeoutMs));

@@ -4,7 +4,7 @@ import { HboneClientConnection } from "./hbone-client-connection.ts";
 import type { HboneConnectOptions, HboneTarget, HboneTunnel } from "./hbone-types.ts";
 import { hboneLimits } from "./limits.ts";
 
-/** Dials a target and makes its TLS handshake (ALPN h2), with the certificate of the source's identity. */
+/** Connects to a target and makes the TLS handshake (ALPN h2) with the certificate of the source's identity. */
 export type HboneDialer = (target: HboneTarget, timeoutMs: number, signal?: AbortSignal) => Promise<SecureStream>;
 
 export interface HbonePoolOptions {
@@ -12,7 +12,7 @@ export interface HbonePoolOptions {
   readonly clock?: Clock;
 }
 
-/** Connections of one target: the live ones, and at most a few that are being made. */
+/** The connections of one target: live ones, and at most a few in preparation. */
 interface Target {
   readonly key: string;
   readonly connections: Set<HboneClientConnection>;
@@ -24,13 +24,13 @@ interface Dialing {
   waiters: number;
 }
 
-/** How often one connect may be moved to another connection when the peer provably did not take it. */
+/** The number of times that one connect may move to another connection, if the peer certainly did not accept it. */
 const maxAttempts = 4;
 
 /**
- * Tunnels over shared connections: one a source identity and destination, 100 streams each, closed after 5 idle
- * minutes. A CONNECT that the peer refused, or that met a connection which was already gone, is tried again on a fresh
- * one: no byte of the application has been sent before the 200.
+ * Tunnels over shared connections: one for each source identity and destination, with up to 100 streams, closed after 5
+ * idle minutes. A CONNECT that the peer refused, or whose connection had already gone, is retried on a fresh
+ * connection, because none of the application's bytes are sent before the 200.
  */
 export class HbonePool {
   readonly #dial: HboneDialer;
@@ -44,12 +44,12 @@ export class HbonePool {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /** Live connections, of all targets. */
+  /** The number of live connections to all targets. */
   get connections(): number {
     return this.#connections;
   }
 
-  /** Opens a tunnel. Fails with a transient error that says which step failed; nothing was sent then. */
+  /** Opens a tunnel. Fails with a transient error that names the failed step. Nothing was sent in that case. */
   async connect(options: HboneConnectOptions): Promise<HboneTunnel> {
     const deadline = this.#clock.steadyMs() + options.timeoutMs;
     const target = this.#target(options);
@@ -65,7 +65,7 @@ export class HbonePool {
     }
   }
 
-  /** Gives up idle connections now, and busy ones when their last stream has ended; new connects are refused. */
+  /** Closes idle connections now, and busy ones after their last stream. Refuses new connects. */
   close(): void {
     this.#closed = true;
     for (const target of this.#targets.values()) for (const connection of target.connections) connection.retire();
@@ -115,7 +115,7 @@ export class HbonePool {
   }
 
   async #dialNew(target: Target, options: HboneConnectOptions, leftMs: number): Promise<HboneClientConnection> {
-    // Others may wait for the same connection: the caller's own signal must not end it.
+    // Others may wait for the same connection, so the caller's own signal must not end it.
     const stream = await this.#dial(options, leftMs);
     if (stream.alpnProtocol !== "h2") {
       stream.destroy();
@@ -145,7 +145,7 @@ export class HbonePool {
   }
 }
 
-/** Whether a failed CONNECT was provably not taken: refused, or its reused connection was already gone. */
+/** Whether a failed CONNECT was certainly not accepted: it was refused, or its reused connection had already gone. */
 function mayMove(error: unknown, fresh: boolean): boolean {
   if (!(error instanceof SerinError)) return false;
   return error.code === "tunnel-refused" || (!fresh && error.code === "tunnel-unanswered");

@@ -8,14 +8,14 @@ import { TunnelConnection, type TunnelConnectionHandler } from "./tunnel-connect
 import type { TunnelStream } from "./tunnel-stream.ts";
 
 export interface ServeHboneOptions {
-  /** Called for each CONNECT; it answers the request now or later. */
+  /** Called for each CONNECT. Answers the request now or later. */
   onConnect(request: HboneRequest): void;
-  /** Called when the peer was cut off for its floods. */
+  /** Called when the peer was cut off for flooding. */
   readonly onCutOff?: (reason: FloodReason) => void;
   readonly clock?: Clock;
 }
 
-/** Serves HBONE on a TLS connection whose handshake (ALPN h2) is done. Requests that are no CONNECT get 400. */
+/** Serves HBONE on a TLS connection after its handshake (ALPN h2). Requests other than CONNECT get 400. */
 export function serveHbone(stream: SecureStream, options: ServeHboneOptions): HboneServerConnection {
   return new HboneServer(stream, options);
 }
@@ -53,7 +53,7 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
     this.#connection.leave(new Error("the tunnel's connection was closed here"));
   }
 
-  /** A second block is trailers: all that they can say here is that the peer has ended. */
+  /** A second header block contains trailers, which can only mean that the peer has ended. */
   headers(stream: TunnelStream, _fields: readonly string[], endStream: boolean): void {
     if (endStream) stream.endReceived();
   }

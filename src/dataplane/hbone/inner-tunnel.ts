@@ -12,8 +12,9 @@ export interface InnerTunnelOptions extends Pick<
 }
 
 /**
- * HBONE within HBONE: who ends the outer tunnel passes on what is in it, so that a TLS connection of its own goes to whom that leads to.
- * It carries this one tunnel and is shared with nobody: another might be led to another peer. On failure the outer tunnel is closed.
+ * HBONE within HBONE. The end of the outer tunnel forwards its content, so a second TLS connection leads to the final
+ * peer. It carries a single tunnel and is not shared, because another tunnel may lead to another peer. Closes the outer
+ * tunnel on failure.
  */
 export async function connectWithin(
   outer: HboneTunnel,
@@ -43,7 +44,7 @@ export async function connectWithin(
   try {
     return await connection.open({ ...options, address: stream.remote.address, port: stream.remote.port }, timeoutMs);
   } finally {
-    // It ends with its only tunnel, or at once when there is none.
+    // Ends with its only tunnel, or at once if there is none.
     connection.takeNoMore();
   }
 }

@@ -14,15 +14,15 @@ import { TunnelStream, type TunnelOwner } from "./tunnel-stream.ts";
 import { TurnOutput } from "./turn-output.ts";
 
 export interface TunnelConnectionHandler {
-  /** A client opens a stream by a request; servers only. */
+  /** A client opened a stream with a request. Only for servers. */
   opened?(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
-  /** More HEADERS of a stream that lives: the answer to ours, or trailers. */
+  /** More HEADERS of a live stream: the answer to ours, or trailers. */
   headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
-  /** The peer will take no more streams. */
+  /** The peer accepts no more streams. */
   goaway?(): void;
-  /** The last stream has gone. */
+  /** The last stream has ended. */
   idle?(): void;
-  /** `cutOff` when we ended it, by ENHANCE_YOUR_CALM. */
+  /** `cutOff` is set if we ended it with ENHANCE_YOUR_CALM. */
   connectionClosed(error: Error | undefined, cutOff: FloodReason | undefined): void;
 }
 
@@ -34,8 +34,8 @@ export interface TunnelConnectionOptions {
 }
 
 /**
- * HTTP/2 for CONNECT tunnels over one TLS connection, either end. Its peer has proved who it is, and its life is watched while it is
- * idle too. Any workload of the mesh can be such a peer, so its floods are bounded as a request's.
+ * HTTP/2 for CONNECT tunnels over one TLS connection, in either role. Its peer is authenticated, and its liveness is
+ * checked even while it is idle. Any workload of the mesh can be a peer, so flooding is limited as for requests.
  */
 export class TunnelConnection implements SessionPort, TunnelOwner {
   readonly #stream: SecureStream;
@@ -98,7 +98,7 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   get activeStreams(): number {
     return this.session.activeStreams;
   }
-  /** No more streams are wanted on it. */
+  /** Whether no more streams are wanted. */
   get draining(): boolean {
     return this.session.draining;
   }
@@ -107,28 +107,28 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
     return this.session.takesStream;
   }
 
-  /** Opens a stream by a request's fields (names and values in turn); clients only. */
+  /** Opens a stream with the fields of a request (alternating names and values). Only for clients. */
   open(fields: readonly string[]): TunnelStream {
     const stream = this.#begin(this.session.claimId());
     this.session.sendHeaders(stream, fields, false);
     return stream;
   }
 
-  /** No new streams, of which a peer is told in two steps; the connection ends with its last one. */
+  /** Accepts no new streams, and tells the peer in two steps. The connection ends with its last stream. */
   drain(): void {
     if (this.closed || this.#goawayGrace !== undefined) return;
     this.session.drain();
     if (this.#server) this.#goawayGrace = this.#clock.after(hboneLimits.goawayGraceMs, () => this.session.refuseMore());
   }
 
-  /** Says so, and ends the connection at once. */
+  /** Tells the peer, and ends the connection at once. */
   leave(error: Error): void {
     this.session.sayGoaway();
     this.#output.flush();
     this.destroy(error);
   }
 
-  /** Ends the connection at once; streams see the error. */
+  /** Ends the connection at once. Streams receive the error. */
   destroy(error: Error): void {
     if (this.#isClosed) return;
     this.#stream.destroy();
@@ -162,7 +162,7 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   }
 
   settingsChanged(): void {
-    // Who opens streams asks each time how many may be open.
+    // Users ask each time how many streams may be open.
   }
 
   peerLeaves(lastStreamId: number, code: number, debug: string): void {
@@ -221,7 +221,10 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
     );
   }
 
-  /** Not at once: what the peer has still under way would be answered by a reset, and it would never read what we said last. */
+  /**
+   * Wait before closing: data in flight from the peer would be answered by a reset, and the peer would never read our
+   * last frames.
+   */
   #end(): void {
     this.session.close();
     this.#output.stop();

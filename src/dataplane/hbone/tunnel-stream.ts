@@ -3,7 +3,7 @@ import { transientError } from "../../base/index.ts";
 import type { Headers } from "../../wire/hbone/index.ts";
 import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
 
-/** What a stream needs of its connection. */
+/** The connection, as far as a stream needs it. */
 export interface TunnelOwner {
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
@@ -26,7 +26,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   #pendingBytes = 0;
   #wantsDrain = false;
   #localEnd: "open" | "ending" | "ended" = "open";
-  /** Our user knows that the peer has ended. */
+  /** Whether the user knows that the peer has ended. */
   #toldEnd = false;
   #closed = false;
   #closeDelivered = false;
@@ -41,10 +41,10 @@ export class TunnelStream extends SessionStream implements ByteStream {
   }
 
   readonly fd = -1;
-  /** Set when the peer has accepted our CONNECT. */
+  /** Set when the peer accepts our CONNECT. */
   peerIdentity = "";
   responseHeaders: Headers = [];
-  /** Whether the connection under it takes no new tunnels; set with the two above. */
+  /** Whether the connection below accepts no new tunnels. Set together with the two fields above. */
   isRetiring: () => boolean = () => false;
 
   get retiring(): boolean {
@@ -72,7 +72,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
 
   setHandler(handler: ByteStreamHandler): void {
     this.#handler = handler;
-    // Who comes too late for the end still hears of it.
+    // A handler that is set after the end is still told about it.
     if (this.#closeDelivered) queueMicrotask(() => handler.close(this.#closeError));
   }
 
@@ -81,7 +81,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     this.#sent += bytes.length;
     const sent = this.#pending.length > 0 ? 0 : this.#session.sendData(this, bytes, 0, false);
     if (sent < bytes.length) {
-      // Relays hand us chunks that are valid during the call only.
+      // Chunks from relays are valid only during the call.
       this.#pending.push(new KeptChunk(bufferOf(bytes).subarray(sent)));
       this.#pendingBytes += bytes.length - sent;
       this.#wantsDrain = true;
@@ -92,7 +92,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     return false;
   }
 
-  /** Called by the connection when windows or output have room again. */
+  /** Called when windows or the output have room again. */
   writable(): void {
     while (!this.#closed && this.#pending.length > 0) {
       const kept = this.#pending[0] as KeptChunk;
@@ -122,7 +122,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
 
   destroy(options: { readonly error?: Error; readonly reset?: boolean } = {}): void {
     if (this.#closed) return;
-    // A close without reset is an orderly end of our side, after which we listen no longer.
+    // A close without reset ends our side in order, and then ignores input.
     if (options.reset !== true && this.#localEnd === "open") this.#session.sendData(this, noBytes, 0, true);
     this.#session.reset(this, options.reset === true || this.#pendingBytes > 0 ? errorCode.cancel : errorCode.noError);
     this.#close(options.error);
@@ -158,13 +158,13 @@ export class TunnelStream extends SessionStream implements ByteStream {
     this.abort(transientError("tunnel-broken", `the peer broke the rules of the tunnel (${errorCodeName(code)})`));
   }
 
-  /** The peer has ended its side by a head. */
+  /** The peer ended its side with a head. */
   endReceived(): void {
     this.remoteEnded = true;
     this.#deliverQueue();
   }
 
-  /** The peer, or the connection, ended the stream. */
+  /** The peer or the connection ended the stream. */
   abort(error: Error | undefined): void {
     if (!this.#closed) this.#close(error);
   }
@@ -173,7 +173,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   resetByPeer(code: number): void {
     if (this.#closed) return;
     if (code === errorCode.noError && this.remoteEnded) {
-      // The peer has said all, and wants no more of us: what it said still counts.
+      // The peer has sent everything and wants no more from us. What it sent still counts.
       this.#localEnd = "ended";
       this.#dropPending();
       this.#finish();
@@ -234,7 +234,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     if (queued > 0) this.#session.queuedBytesChanged(-queued);
     this.#session.ended(this);
     this.#closeError = error;
-    // Never inside the caller's own call.
+    // Never call the handler inside the caller's own call.
     queueMicrotask(() => {
       this.#closeDelivered = true;
       this.#handler.close(error);

@@ -4,13 +4,13 @@ import { endOfTurn, type Flushable } from "./end-of-turn.ts";
 
 export interface TurnOutputOptions {
   readonly stream: ByteStream;
-  /** From here on, who has more to say had better wait. */
+  /** With more bytes than this, writers should wait. */
   readonly highWaterBytes: number;
-  /** Called when there is room again, for those who waited. */
+  /** Called when there is room again. */
   readonly onRoom: () => void;
 }
 
-/** The frames of one connection: those of a turn leave in one write, at its end, from memory that is used again. */
+/** The frames of one connection. The frames of a turn leave in one write at its end, from reused memory. */
 export class TurnOutput implements Flushable {
   readonly #stream: ByteStream;
   readonly #highWaterBytes: number;
@@ -27,7 +27,7 @@ export class TurnOutput implements Flushable {
     this.#onRoom = options.onRoom;
   }
 
-  /** Where frames go that are to leave with this turn. */
+  /** The buffer for frames that should leave with this turn. */
   writer(): FrameWriter {
     if (!this.#isMarked && !this.#isStopped) {
       this.#isMarked = true;
@@ -36,7 +36,7 @@ export class TurnOutput implements Flushable {
     return this.#writer;
   }
 
-  /** Bytes that wait here. */
+  /** The number of waiting bytes. */
   get length(): number {
     return this.#writer.length;
   }
@@ -45,7 +45,7 @@ export class TurnOutput implements Flushable {
     return this.#writer.length >= this.#highWaterBytes;
   }
 
-  /** Sends what the turn has put together, unless the kernel is still busy with the last one. */
+  /** Sends the frames of the turn, unless the kernel is still busy with the previous ones. */
   flush(): void {
     this.#isMarked = false;
     if (this.#isBusy || this.#isStopped) return;
@@ -56,20 +56,20 @@ export class TurnOutput implements Flushable {
     onEmpty();
   }
 
-  /** The kernel has taken all. */
+  /** The kernel has taken everything. */
   drained(): void {
     this.#isBusy = false;
     this.flush();
     if (!this.#isStopped && !this.isFull) this.#onRoom();
   }
 
-  /** Calls back at the end of a turn after which nothing waits here. */
+  /** Calls back at the end of a turn after which nothing waits. */
   whenEmpty(done: () => void): void {
     this.#onEmpty = done;
     this.writer();
   }
 
-  /** Nothing leaves any more. */
+  /** Sends nothing more. */
   stop(): void {
     this.#isStopped = true;
     this.#onEmpty = undefined;

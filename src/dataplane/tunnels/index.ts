@@ -1,5 +1,5 @@
-// What carries connections: HBONE, relays, peers' certificates. Threads that only carry enter here, because the clients of the control
-// plane and of the CA would cost each of them some ten megabytes.
+// The parts that carry connections: HBONE, relays, peers' certificates. Threads that only carry connections use this
+// door, because the clients of the control plane and of the CA would cost each of them about ten megabytes.
 export type { CertificateSource, WorkloadCertificate } from "../certificates/certificate-types.ts";
 export { ReceivedCertificates } from "../certificates/received-certificates.ts";
 export { followRevocations, RevocationLists } from "../certificates/revocation-lists.ts";

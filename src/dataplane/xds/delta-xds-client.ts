@@ -26,16 +26,19 @@ import type { ControlPlaneEndpoint, XdsClient, XdsNode, XdsSubscription, XdsUpda
 export interface DeltaXdsClientOptions {
   readonly endpoint: ControlPlaneEndpoint;
   readonly node: XdsNode;
-  /** In the order in which they are requested. */
+  /** The subscriptions in the order of their requests. */
   readonly subscriptions: readonly XdsSubscription[];
   readonly log: Logger;
   readonly clock?: Clock;
   readonly random?: Random;
-  /** Told how each stream, or attempt at one, ended, unless we ended it: by the control plane, by an error, or before it began. */
+  /**
+   * Called when a stream, or an attempt to open one, ends: by the control plane, by an error, or before it began. Not
+   * called if we ended it.
+   */
   readonly onEnded?: (reason: "Complete" | "Error" | "ConnectionError") => void;
 }
 
-/** gRPC's code for a resource that we cannot use. */
+/** The gRPC code for a resource that cannot be used. */
 const invalidArgument = 3;
 const reconnectInitialMs = 100;
 /**
@@ -44,22 +47,24 @@ const reconnectInitialMs = 100;
  * the void. Only a new connection gets through.
  */
 const connectTimeoutMs = 10_000;
-/** Pods that are new wait for this when an istiod comes back, so it is kept short. */
+/** Kept short, because new pods wait for this when an istiod returns. */
 const reconnectMaxMs = 2_000;
 
 interface Subscribed {
   readonly subscription: XdsSubscription;
-  /** What we have, to be told only of changes after a reconnect. */
+  /** The versions that we have, so that a reconnect transfers only changes. */
   readonly versions: Map<string, string>;
   names: Set<string>;
   synced: boolean;
-  /** Whether this stream has asked for the type already. */
+  /** Whether this stream has requested the type already. */
   requested: boolean;
 }
 
 type DeltaStream = ClientDuplexStream<Buffer, Buffer>;
 
-/** Incremental ADS: one stream for all types, ACK and NACK, reconnects by itself and keeps what it has meanwhile. */
+/**
+ * Incremental ADS: one stream for all types, ACK and NACK. Reconnects without help, and keeps its resources meanwhile.
+ */
 export class DeltaXdsClient implements XdsClient {
   readonly synced: Promise<void>;
   readonly #options: DeltaXdsClientOptions;
@@ -69,10 +74,10 @@ export class DeltaXdsClient implements XdsClient {
   #resolveSynced: () => void = () => undefined;
   #stream: DeltaStream | undefined;
   #connected = false;
-  /** Updates that are being taken. */
+  /** The number of updates in progress. */
   #applying = 0;
   #node: Node | undefined;
-  /** What is told of ourselves, by type; an error says what is wrong. */
+  /** Reports about ourselves, by type. An error describes what is wrong. */
   readonly #told = new Map<string, string | undefined>();
 
   constructor(options: DeltaXdsClientOptions) {
@@ -115,7 +120,9 @@ export class DeltaXdsClient implements XdsClient {
     else this.#send({ typeUrl, resourceNamesSubscribe: added, resourceNamesUnsubscribe: removed });
   }
 
-  /** Tells the control plane of ourselves, now and after each reconnect; an `error` says what is wrong. */
+  /**
+   * Sends a report about ourselves to the control plane, now and after each reconnect. `error` describes what is wrong.
+   */
   tell(typeUrl: string, error: string | undefined): void {
     this.#told.set(typeUrl, error);
     if (this.#stream !== undefined) this.#send({ typeUrl, ...(error === undefined ? {} : { error }) });
@@ -205,7 +212,7 @@ export class DeltaXdsClient implements XdsClient {
     this.#node = nodeMessage(this.#options.node);
     for (const type of this.#types.values()) {
       type.requested = false;
-      // A named subscription without names would be a wildcard.
+      // A named subscription without names would be treated as a wildcard.
       if (type.subscription.mode === "wildcard" || type.names.size > 0) this.#requestType(type);
     }
     for (const [typeUrl, error] of this.#told) this.#send({ typeUrl, ...(error === undefined ? {} : { error }) });
@@ -263,7 +270,7 @@ export class DeltaXdsClient implements XdsClient {
       answer(outcome);
       return;
     }
-    // Updates are taken in their order, so the next one waits for this.
+    // Updates are applied in order, so the next one waits for this one.
     stream?.pause();
     this.#applying += 1;
     void outcome.then((error) => {
@@ -274,7 +281,7 @@ export class DeltaXdsClient implements XdsClient {
     });
   }
 
-  /** Answers why it was refused, if it was. */
+  /** Returns the reason if the update was refused. */
   #apply(type: Subscribed, update: XdsUpdate): string | undefined | Promise<string | undefined> {
     try {
       const applying = type.subscription.apply(update);
@@ -334,7 +341,7 @@ function nodeMessage(node: XdsNode): Node {
   return create(NodeSchema, {
     id: node.id,
     cluster: node.cluster ?? "",
-    // Undefined values are no JSON.
+    // JSON has no undefined values.
     metadata: JSON.parse(JSON.stringify(node.metadata)) as JsonObject,
     ...(node.locality === undefined ? {} : { locality: create(LocalitySchema, node.locality) }),
   });

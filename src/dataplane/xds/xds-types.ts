@@ -1,4 +1,4 @@
-/** One resource as it came: `body` is the resource's own message, without the Any around it. */
+/** One received resource. `body` is the resource's own message, without the Any around it. */
 export interface XdsResource {
   readonly name: string;
   readonly version: string;
@@ -13,15 +13,15 @@ export interface XdsUpdate {
   readonly removed: readonly string[];
 }
 
-/** What a client wants of one type. Types are requested in the order in which they are given. */
+/** The subscription of one type. Types are requested in the given order. */
 export interface XdsSubscription {
   readonly typeUrl: string;
-  /** `wildcard`: everything that the server has for us. `named`: what {@link XdsClient.setNames} says. */
+  /** `wildcard`: everything that the server has for us. `named`: the names given to {@link XdsClient.setNames}. */
   readonly mode: "wildcard" | "named";
   /**
-   * Takes an update; it is ACKed after it returns. What it throws becomes the NACK's text, and the versions of the
-   * update are not kept. Removals that follow from a reconnect are delivered the same way. A promise holds the answer, and
-   * later updates, until it settles.
+   * Applies an update, which is acknowledged when this returns. An exception becomes the text of the NACK, and the
+   * update's versions are dropped. Removals after a reconnect arrive in the same way. If this returns a promise, the
+   * acknowledgement and later updates wait for it.
    */
   apply(update: XdsUpdate): void | Promise<void>;
 }
@@ -29,34 +29,34 @@ export interface XdsSubscription {
 export interface XdsNode {
   readonly id: string;
   readonly cluster?: string;
-  /** ISTIO_VERSION, NODE_NAME, … as istiod reads them. */
+  /** ISTIO_VERSION, NODE_NAME and others, as istiod reads them. */
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly locality?: { readonly region: string; readonly zone: string; readonly subZone: string };
 }
 
-/** A control plane's endpoint and how we prove who we are. Files are read again at every connect. */
+/** The endpoint of a control plane, and our credentials. Files are read again for each connection. */
 export interface ControlPlaneEndpoint {
   /** `https://host:port` or `http://host:port`. */
   readonly url: string;
-  /** PEM file of the roots; the system's when absent. */
+  /** The PEM file with the roots. Absent: the system's roots. */
   readonly rootCertificateFile?: string;
-  /** File with the service account token, sent as bearer. */
+  /** The file with the service account token, which is sent as bearer token. */
   readonly tokenFile?: string;
-  /** Further headers, such as `clusterid`. */
+  /** Additional headers, such as `clusterid`. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Name to verify in the server's certificate instead of the host. */
+  /** The name to verify in the server's certificate instead of the host. */
   readonly serverName?: string;
 }
 
 /** A source of xDS resources: a delta ADS stream, or a local file. */
 export interface XdsClient {
-  /** Runs until the signal is aborted; reconnects by itself, and what was applied stays meanwhile. */
+  /** Runs until the signal aborts. Reconnects without help, and keeps applied resources meanwhile. */
   run(signal: AbortSignal): Promise<void>;
-  /** Replaces the names that are wanted of a `named` type. */
+  /** Replaces the names of a `named` subscription. */
   setNames(typeUrl: string, names: Iterable<string>): void;
   /** Resolves when each wildcard type has been applied once. */
   readonly synced: Promise<void>;
   readonly connected: boolean;
-  /** An update that has come is not in force yet. */
+  /** Whether a received update is not in force yet. */
   readonly behind: boolean;
 }
