@@ -37,6 +37,11 @@ const tokenLifetimeSeconds = 43_200;
  * keeps Kubernetes' 30 s, with which an upgrade would cut long connections.
  */
 const terminationGracePeriodSeconds = 3600;
+/**
+ * The first process of a container does not get a SIGTERM for which it has no handler. A pod that is deleted while its
+ * process starts would stay for the whole grace period. The kubelet sends SIGTERM after this time.
+ */
+const secondsBeforeTermination = 1;
 
 /** The pod template of a gateway proxy, as upstream's template makes it. */
 export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTemplate {
@@ -134,6 +139,7 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
       successThreshold: 1,
       timeoutSeconds: 1,
     },
+    lifecycle: { preStop: { sleep: { seconds: secondsBeforeTermination } } },
     resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2", memory: "1Gi" } },
     securityContext: restrictedContext(proxyUser),
     volumeMounts: [

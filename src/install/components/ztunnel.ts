@@ -137,6 +137,8 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       seccompProfile: { type: "RuntimeDefault" },
     },
     readinessProbe: { httpGet: { path: "/healthz/ready", port: 15_021 }, periodSeconds: 1 },
+    // A process that starts misses SIGTERM, and its pod would stay for the whole grace period.
+    lifecycle: { preStop: { sleep: { seconds: 1 } } },
     env: mergeEnv<Readonly<Record<string, unknown>>>(
       [
         ...(network === undefined ? [] : [{ name: "NETWORK", value: network }]),
