@@ -20,6 +20,7 @@ import { edsCluster } from "./testing/ads-server.ts";
 import { SecretStore } from "./tls/secret-store.ts";
 import { TlsContexts } from "./tls/tls-contexts.ts";
 import { MeshConnector } from "./upstream/connector.ts";
+import { echo } from "../net/testing/index.ts";
 
 const [waypoint, gateway, server] = ["waypoint", "gateway", "server"].map(
   (name) => `spiffe://cluster.local/ns/default/sa/${name}`,
@@ -68,13 +69,7 @@ test("an endpoint in another network is reached by a tunnel within the one to it
   const inner = await hbone(server, (request) => {
     asked.push(`server ${request.authority} ${request.peerIdentity}`);
     const stream = request.accept();
-    stream.setHandler({
-      data: (chunk) => void stream.write(Buffer.from(chunk)),
-      end: () => stream.end(),
-      drain() {},
-      close() {},
-    });
-    stream.resume();
+    echo(stream);
   });
   const outer = await hbone(gateway, (request) => {
     asked.push(`gateway ${request.authority} ${request.peerIdentity}`);

@@ -12,6 +12,7 @@ import { edsCluster } from "./testing/ads-server.ts";
 import { SecretStore } from "./tls/secret-store.ts";
 import { TlsContexts } from "./tls/tls-contexts.ts";
 import { MeshConnector } from "./upstream/connector.ts";
+import { echo } from "../net/testing/index.ts";
 
 const [client, workload, application] = ["client", "workload", "application"].map(
   (name) => `spiffe://cluster.local/ns/default/sa/${name}`,
@@ -36,24 +37,18 @@ const cluster = {
 
 test("a rule's own TLS is originated inside the tunnel to a workload that takes HBONE", async () => {
   const certificates = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
-  const echo = await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
+  const server = await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
     void secureServer(raw, async () => (await certificates.fetch(application)).context, {
       alpn: [],
       timeoutMs: 5000,
       clientCertificate: "none",
     })
       .then((stream) => {
-        stream.setHandler({
-          data: (chunk) => void stream.write(Buffer.from(chunk)),
-          end: () => stream.end(),
-          drain() {},
-          close() {},
-        });
-        stream.resume();
+        echo(stream);
       })
       .catch(() => undefined);
   });
-  const authority = `127.0.0.1:${echo.address.port}`;
+  const authority = `127.0.0.1:${server.address.port}`;
   const ztunnel = await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
     void secureServer(raw, async () => (await certificates.fetch(workload)).context, {
       alpn: ["h2"],
@@ -63,7 +58,7 @@ test("a rule's own TLS is originated inside the tunnel to a workload that takes 
       .then((stream) =>
         serveHbone(stream, {
           onConnect: (request) => {
-            void connectTcp({ ...echo.address, timeoutMs: 5000 }).then(
+            void connectTcp({ ...server.address, timeoutMs: 5000 }).then(
               (onwards) => void relay(request.accept(), onwards),
             );
           },
@@ -127,6 +122,6 @@ test("a rule's own TLS is originated inside the tunnel to a workload that takes 
   stream.destroy();
   connector.close();
   ztunnel.close();
-  echo.close();
+  server.close();
   certificates.close();
 });

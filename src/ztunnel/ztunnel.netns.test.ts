@@ -23,7 +23,7 @@ import {
   type ZdsRequest,
 } from "../wire/zds/index.ts";
 import { clientAddress, podPair, serverAddress, serviceAddress } from "./testing/pod-pair.ts";
-import { requireOwnNetwork } from "../net/testing/index.ts";
+import { echo, requireOwnNetwork } from "../net/testing/index.ts";
 
 requireOwnNetwork();
 
@@ -146,13 +146,7 @@ function podSockets(namespace: NetworkNamespace): { readonly role: ZdsListenerRo
 
 async function echoServer(namespace: NetworkNamespace) {
   return await listenTcp({ fd: listenTcpInNamespace(namespace.fd, { address: "0.0.0.0", port: 8080 }) }, (stream) => {
-    stream.setHandler({
-      data: (chunk) => void stream.write(Buffer.from(chunk)),
-      end: () => stream.end(),
-      drain() {},
-      close() {},
-    });
-    stream.resume();
+    echo(stream);
   });
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { silentLogger, systemClock } from "../../base/index.ts";
-import { connectTcp, listenTcp, secureServer, type ByteStream } from "../../net/index.ts";
+import { connectTcp, listenTcp, secureServer } from "../../net/index.ts";
 import { CertificateManager } from "../certificates/certificate-manager.ts";
 import { FakeCertificateAuthority } from "../certificates/fake-certificate-authority.ts";
 import { relay } from "../relay.ts";
@@ -10,6 +10,7 @@ import { HbonePool } from "./hbone-pool.ts";
 import { serveHbone } from "./hbone-server.ts";
 import type { HboneRequest, HboneServerConnection, HboneTunnel } from "./hbone-types.ts";
 import { connectWithin } from "./inner-tunnel.ts";
+import { echo } from "../../net/testing/index.ts";
 
 const [client, gateway, server] = ["client", "gateway", "server"].map(
   (name) => `spiffe://cluster.local/ns/default/sa/${name}`,
@@ -33,16 +34,6 @@ async function hboneServer(
       // A client that does not like the server's identity hangs up.
       .catch(() => undefined);
   });
-}
-
-function echo(stream: ByteStream): void {
-  stream.setHandler({
-    data: (chunk) => void stream.write(Buffer.from(chunk)),
-    end: () => stream.end(),
-    drain() {},
-    close() {},
-  });
-  stream.resume();
 }
 
 test("a tunnel within a tunnel ends at whom the gateway leads to, who proves himself, and both are told the service's name", async () => {

@@ -1,4 +1,5 @@
 // Test support of this part for the tests of other parts.
 export { TestAuthority, type Issued } from "./certificates.ts";
+export { echo } from "./echo.ts";
 export { freePort } from "./free-port.ts";
 export { requireOwnNetwork } from "./own-network.ts";

@@ -18,7 +18,7 @@ import { IdentityUsers } from "./identity-users.ts";
 import type { LiveConnection, ProxyEnvironment } from "./pod-context.ts";
 import type { PassedListener } from "../zds/served-pods.ts";
 import { PodProxy } from "./pod-proxy.ts";
-import { requireOwnNetwork } from "../../net/testing/index.ts";
+import { echo, requireOwnNetwork } from "../../net/testing/index.ts";
 
 requireOwnNetwork();
 
@@ -76,14 +76,8 @@ function podProxy(
 /** An application in the server's pod: says who connected, then echoes. */
 async function echoServer(namespace: NetworkNamespace) {
   return await listenTcp({ fd: listenTcpInNamespace(namespace.fd, { address: "0.0.0.0", port: 8080 }) }, (stream) => {
-    stream.setHandler({
-      data: (chunk) => void stream.write(Buffer.from(chunk)),
-      end: () => stream.end(),
-      drain() {},
-      close() {},
-    });
+    echo(stream);
     stream.write(Buffer.from(`hello ${stream.remote.address}\n`));
-    stream.resume();
   });
 }
 

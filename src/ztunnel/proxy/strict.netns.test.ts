@@ -14,7 +14,7 @@ import { ConnectionTelemetry } from "./connection-record.ts";
 import { IdentityUsers } from "./identity-users.ts";
 import type { LiveConnection, ProxyEnvironment } from "./pod-context.ts";
 import { PodProxy } from "./pod-proxy.ts";
-import { requireOwnNetwork } from "../../net/testing/index.ts";
+import { echo, requireOwnNetwork } from "../../net/testing/index.ts";
 
 requireOwnNetwork();
 
@@ -64,14 +64,8 @@ async function strictPod(policies: string) {
     { fd: listenTcpInNamespace(pods.server.fd, { address: "0.0.0.0", port: 8080 }) },
     (stream) => {
       reached.push(stream.remote.address);
-      stream.setHandler({
-        data: (chunk) => void stream.write(Buffer.from(chunk)),
-        end: () => stream.end(),
-        drain() {},
-        close() {},
-      });
+      echo(stream);
       stream.write(Buffer.from("hello\n"));
-      stream.resume();
     },
   );
   return {

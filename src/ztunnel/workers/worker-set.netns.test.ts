@@ -5,7 +5,7 @@ import type { Worker } from "node:worker_threads";
 import { createLogger, systemClock, systemRandom } from "../../base/index.ts";
 import { CertificateManager, FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { connectTcp, listenTcp, listenTcpInNamespace, NetworkNamespace, type ByteStream } from "../../net/index.ts";
-import { requireOwnNetwork } from "../../net/testing/index.ts";
+import { echo, requireOwnNetwork } from "../../net/testing/index.ts";
 import { MetricsRegistry, parsePrometheus } from "../../telemetry/index.ts";
 import { readConfig } from "../config.ts";
 import { parseLocalConfig } from "../state/local-config.ts";
@@ -144,13 +144,7 @@ class Talk {
 
 async function echoServer(namespace: NetworkNamespace) {
   return await listenTcp({ fd: listenTcpInNamespace(namespace.fd, { address: "0.0.0.0", port: 8080 }) }, (stream) => {
-    stream.setHandler({
-      data: (chunk) => void stream.write(Buffer.from(chunk)),
-      end: () => stream.end(),
-      drain() {},
-      close() {},
-    });
-    stream.resume();
+    echo(stream);
   });
 }
 

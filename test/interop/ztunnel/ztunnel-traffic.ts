@@ -8,6 +8,7 @@ import { connectTcp, listenTcp, listenTcpInNamespace, type NetworkNamespace } fr
 import { clientAddress, podPair, serverAddress, serviceAddress, sniff } from "../../../src/ztunnel/testing/pod-pair.ts";
 import { startTestMesh, type TestMesh } from "../mesh/test-mesh.ts";
 import { ZtunnelProcess } from "./ztunnel-process.ts";
+import { echo } from "../../../src/net/testing/index.ts";
 
 const podPort = 8080;
 const automaticPort = 81;
@@ -118,13 +119,7 @@ class Traffic {
     const app = await listenTcp(
       { fd: listenTcpInNamespace(pods.server.fd, { address: "0.0.0.0", port: podPort }) },
       (stream) => {
-        stream.setHandler({
-          data: (chunk) => void stream.write(Buffer.from(chunk)),
-          end: () => stream.end(),
-          drain() {},
-          close() {},
-        });
-        stream.resume();
+        echo(stream);
       },
     );
     try {
