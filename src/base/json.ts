@@ -29,28 +29,21 @@ export function jsonEqual(left: unknown, right: unknown): boolean {
 
 /** Like {@link jsonEqual}, but null counts as absent too, as in most fields of Kubernetes' API. */
 export function jsonEqualWithoutNulls(left: unknown, right: unknown): boolean {
-  return areEqual(left ?? undefined, right ?? undefined, true);
+  return areEqual(left, right, true);
 }
 
 function areEqual(left: unknown, right: unknown, nullIsAbsent: boolean): boolean {
-  if (left === right) return true;
+  if (left === right || (nullIsAbsent && (left ?? undefined) === (right ?? undefined))) return true;
   if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;
   if (Array.isArray(left) || Array.isArray(right)) {
     if (!Array.isArray(left) || !Array.isArray(right) || left.length !== right.length) return false;
-    for (let index = 0; index < left.length; index += 1)
-      if (!areEqualOrAbsent(left[index], right[index], nullIsAbsent)) return false;
-    return true;
+    return left.every((item, index) => areEqual(item, right[index], nullIsAbsent));
   }
   const [first, second] = [left as Tree, right as Tree];
-  for (const key of Object.keys(first))
-    if (!areEqualOrAbsent(first[key], ownField(second, key), nullIsAbsent)) return false;
-  for (const key of Object.keys(second))
-    if (!Object.hasOwn(first, key) && !areEqualOrAbsent(undefined, second[key], nullIsAbsent)) return false;
-  return true;
-}
-
-function areEqualOrAbsent(left: unknown, right: unknown, nullIsAbsent: boolean): boolean {
-  return nullIsAbsent ? areEqual(left ?? undefined, right ?? undefined, true) : areEqual(left, right, false);
+  return (
+    Object.keys(first).every((key) => areEqual(first[key], ownField(second, key), nullIsAbsent)) &&
+    Object.keys(second).every((key) => Object.hasOwn(first, key) || areEqual(undefined, second[key], nullIsAbsent))
+  );
 }
 
 /** A field of the object itself: a client may choose names such as `constructor`. */
