@@ -2,12 +2,13 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * Packages that become part of the bundle: of many small ES modules, which each process of the mesh loads. The others stay
- * outside: an import() of a package in the older module format would get no names, and some read files beside themselves.
+ * Packages in the bundle: they consist of many small ES modules, and each process of the mesh loads them. Other packages
+ * stay outside, because a bundled import() of a CommonJS package has no names, and some packages read files beside
+ * themselves.
  */
 const inBundle = ["@bufbuild/protobuf"];
 
-/** Chunks lie one folder below the bundle's root, and so do maps of their lines to the sources. */
+/** Chunks and their source maps lie one folder below the bundle's root. */
 const chunkNames = "chunks/[name]-[hash]";
 
 /** The files that processes and threads start with. */
@@ -22,13 +23,13 @@ function packagesOutside(root: string): string[] {
   const { dependencies = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     readonly dependencies?: Readonly<Record<string, string>>;
   };
-  // The bundler itself is there in a checkout alone, and is imported on demand.
+  // Only a checkout has the bundler, which is imported on demand.
   return ["esbuild", ...Object.keys(dependencies).filter((name) => !inBundle.includes(name))];
 }
 
 /**
- * Writes the program of the sources below `root`, into `directory`. What the sources
- * import on demand stays a file of its own. Names stay as they are, for stacks. Throws the bundler's errors.
+ * Bundles the sources below `root` into `directory`. Modules that are imported on demand stay separate files, and names
+ * stay unchanged for stack traces. Throws the bundler's errors.
  */
 export async function bundleProgram(root: string, directory: string): Promise<void> {
   const { build, stop } = await import("esbuild");

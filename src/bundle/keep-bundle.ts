@@ -14,23 +14,23 @@ import { join } from "node:path";
 export interface KeepBundleOptions {
   /** The directory of all bundles. */
   readonly directory: string;
-  /** The bundle's name, which stands for the state of the sources. */
+  /** The bundle's name, which identifies the state of the sources. */
   readonly key: string;
   /** Writes the bundle into a directory. */
   readonly write: (directory: string) => Promise<void>;
   readonly nowMs: number;
 }
 
-/** Bundles of former sources that stay, as labs may run from them. Each takes 17 MB. */
+/** The number of older bundles to keep, because labs may run from them. Each takes 17 MB. */
 const maxFormerBundles = 3;
-/** What is not finished after this never will be. */
+/** A bundle that is unfinished for this long was abandoned. */
 const unfinishedMs = 10 * 60_000;
 const unfinishedMark = ".unfinished-";
 const failedEnding = ".failed";
 
 /**
- * Makes a bundle, unless it is there, and removes old ones. It appears at once and whole, so several processes may do
- * this. A bundle that cannot be made leaves a file with the reason, so that nobody tries again with the same sources.
+ * Makes a bundle unless it exists, and removes old ones. The bundle appears by one rename, so several processes may call
+ * this. A failure leaves a file with the reason, so that no process tries again with the same sources.
  */
 export async function keepBundle({ directory, key, write, nowMs }: KeepBundleOptions): Promise<void> {
   const target = join(directory, key);
