@@ -1,5 +1,5 @@
-// How long the command line takes, from its start to its end, without a cluster: `npm run bench:cli [-- --rounds 10] [-- --json]`.
-// With ISTIOCTL=<path> an istioctl takes turns with it, and the ratio is reported.
+// Measures the run time of the command line without a cluster: `npm run bench:cli [-- --rounds 10] [-- --json]`.
+// With ISTIOCTL=<path>, runs that istioctl in turns with it and reports the ratio.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -24,10 +24,10 @@ interface Run {
   readonly cpuMs: number;
 }
 
-/** A home of their own: no kubeconfig, and compiled code that only these runs have made. */
+/** A home without a kubeconfig, in which only these runs cache compiled code. */
 const home = mkdtempSync(join(tmpdir(), "serin-bench-"));
 
-/** The shell's `times` tells what its children have used. */
+/** The shell's `times` prints the CPU time of its children. */
 function run(program: string, args: readonly string[]): Run {
   const startedMs = performance.now();
   const { status, stdout, stderr } = spawnSync(
@@ -64,7 +64,7 @@ const results: Record<string, unknown>[] = [];
 try {
   for (const [name, args] of Object.entries(commands)) {
     const runs = Object.fromEntries(Object.keys(programs).map((program) => [program, [] as Run[]]));
-    // The first of each fills caches and is not counted.
+    // The first round fills caches and does not count.
     for (let round = 0; round <= rounds; round += 1) {
       for (const [program, path] of Object.entries(programs)) {
         const one = run(path, args);

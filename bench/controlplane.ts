@@ -1,6 +1,8 @@
-// What a change costs the control plane, beside a real istiod where ISTIOD names a pilot-discovery binary.
+// Measures the cost of a change for the control plane, and compares it with a real istiod if ISTIOD names a
+// pilot-discovery binary.
 //   npm run bench:controlplane -- [--services 1000] [--pods 5] [--clients 200] [--many 1000] [--rounds 10] [--only start,sidecars,...] [--json]
-// Both serve from a real kube-apiserver (scripts/fetch-kube-apiserver.sh) on the loopback; K clients of bench/xdsload take what they serve.
+// Both serve from a real kube-apiserver (scripts/fetch-kube-apiserver.sh) on the loopback address. K clients of
+// bench/xdsload take their responses.
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
@@ -41,7 +43,7 @@ interface Report {
   readonly pod?: Series;
 }
 
-/** A figure of the table: less is better. */
+/** The values of the table. Less is better. */
 type Figures = Record<string, number>;
 
 interface Scenario {
@@ -49,7 +51,7 @@ interface Scenario {
   readonly ambient: boolean;
   readonly clients: number;
   readonly arguments: readonly string[];
-  /** Upstream has no such thing. */
+  /** Upstream has nothing to compare with. */
   readonly ownOnly?: boolean;
   readonly figures: (report: Report) => Figures;
 }
@@ -159,12 +161,15 @@ async function measure(api: ApiServer, program: string | undefined, scenario: Sc
   const { stdout } = await promisify(execFile)(xdsload, args, { timeout: loadTimeoutMs, maxBuffer: 1 << 26 });
   const report = JSON.parse(stdout.trim().split("\n").at(-1) ?? "{}") as Report;
   const found = scenario.figures(report);
-  // A run is long: what is known so far is told, should it be cut off.
+  // A run takes long, so print intermediate results in case it is interrupted.
   process.stderr.write(`${JSON.stringify({ ...found, "CPU while idle, %": report.idle_cpu_pct })}\n`);
   return found;
 }
 
-/** Medians of starts in turns, after one of each that does not count: the API server's own first answers are slow. */
+/**
+ * Medians of alternating starts. The first start of each does not count, because the API server's first answers are
+ * slow.
+ */
 async function measureStarts(api: ApiServer, programs: readonly (string | undefined)[]): Promise<Figures[]> {
   const rounds = programs.map((): { readyS: number; cpuS: number }[] => []);
   for (let round = 0; round <= options.starts; round += 1) {
@@ -181,7 +186,7 @@ async function measureStarts(api: ApiServer, programs: readonly (string | undefi
   return figures;
 }
 
-/** proc(5): user and system time of all threads, in ticks of 10 ms. */
+/** User and system time of all threads, in ticks of 10 ms (proc(5)). */
 function cpuSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
   return (Number(fields[11]) + Number(fields[12])) / 100;

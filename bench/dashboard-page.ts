@@ -1,4 +1,5 @@
-// What the dashboard's page costs a browser: first view, bytes of scripts, and the graph of 500 workloads. Prints figures; with --json the last line is they alone.
+// Measures the cost of the dashboard's page in a browser: first view, script bytes, and the graph of 500 workloads.
+// With --json the last line is one JSON object.
 //   node bench/dashboard-page.ts [--workloads 500] [--seconds 15] [--json]
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -67,7 +68,7 @@ async function firstView(page: Page, address: string): Promise<number> {
   })`);
 }
 
-/** CPU time that the page's main thread has taken so far, in ms: what is else done on the machine does not count. */
+/** The CPU time of the page's main thread so far, in ms. Other load on the machine is not part of it. */
 async function mainThreadClock(page: Page): Promise<() => Promise<number>> {
   const session = await page.context().newCDPSession(page);
   await session.send("Performance.enable", { timeDomain: "threadTicks" });
@@ -77,7 +78,10 @@ async function mainThreadClock(page: Page): Promise<() => Promise<number>> {
   };
 }
 
-/** How long each update of the graph took, from the view's change to the drawing being done; and the CPU time of all that the page did meanwhile, with nothing moving. */
+/**
+ * The time of each update of the graph, from the view's change to the end of drawing, and the CPU time of everything
+ * that the page did meanwhile. No dots move.
+ */
 async function graphUpdates(
   page: Page,
   address: string,
@@ -86,7 +90,7 @@ async function graphUpdates(
 ): Promise<{ readonly durations: readonly number[]; readonly cpuMs: number }> {
   await page.goto(`${address}#/graph`);
   await page.waitForSelector(".graph-canvas");
-  // The first ones include the arranging, and code that is not compiled yet.
+  // The first updates include the layout, and code that is not compiled yet.
   await page.waitForTimeout(5000);
   const beganMs = await cpu();
   const durations = await page.evaluate<number[]>(`new Promise((resolve) => {
@@ -101,7 +105,7 @@ async function graphUpdates(
   return { durations, cpuMs: (await cpu()) - beganMs };
 }
 
-/** Times between frames while the mouse drags the whole graph to and fro. */
+/** The times between frames while the mouse drags the whole graph back and forth. */
 async function pan(page: Page, forMs: number): Promise<readonly number[]> {
   await page.evaluate(`{
     const frames = [];

@@ -1,9 +1,9 @@
-// What the dashboard's server costs while many look, as a user runs it: `serin kiali` of the built package over a mesh of so many
-// workloads with a sidecar each, all of whose counters move, and so many open pages that each follow the graph and a table; a tenth
-// of them follows the overview and the ladder besides. One page reads nothing for a while. Mesh, server and pages are processes of
-// their own; memory and CPU are the server's, from /proc.
+// Measures the cost of the dashboard's server under many viewers. It runs `serin kiali` of the built package, like a
+// user, over a mesh of workloads with a sidecar each, whose counters all change. Each open page follows the graph and a
+// table. A tenth of the pages also follows the overview and the ladder. One page reads nothing for a while. The mesh,
+// the server and the pages are separate processes. Memory and CPU are the server's, from /proc.
 //   npm run build && npm run bench:dashboard -- [--workloads 500] [--calls 4] [--pods 1] [--pages 50] [--seconds 30] [--source] [--json]
-// With --source the checkout's sources are run, which costs the stripping of types besides.
+// --source runs the sources of the checkout, which also costs the stripping of types.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -44,11 +44,11 @@ const slowMs = 6_000;
 const settleMs = 15_000;
 const firstViewsMs = 60_000;
 const ticksPerSecond = 100;
-/** While pages are open. The moment in which all of them open at once takes more, and is told beside it. */
+/** The limit while pages are open. It is higher while all pages open at once, which is reported separately. */
 const lastingMb = 120;
 const checkout = join(import.meta.dirname, "..");
 
-/** A tree as npm installs it, of which nothing is a source. */
+/** Lays out the package as npm installs it, without sources. */
 function layPackage(directory: string): string {
   if (!existsSync(join(checkout, "dist/cmd/main.js"))) throw new Error("there is no dist/: npm run build, or --source");
   const tree = join(directory, "serin");
@@ -112,7 +112,7 @@ async function measure(): Promise<void> {
     while (!told.endsWith("\n")) told += String(((await once(mesh.stdout, "data")) as [Buffer])[0]);
     const port = await freePort("127.0.0.1");
     const served = JSON.parse(told) as ServedMesh;
-    // The first start compiles what later ones read.
+    // The first start fills the compile cache for later ones.
     const first = await startServer(directory, served, port);
     await delay(4_000);
     first.kill();

@@ -1,6 +1,8 @@
-// Tunnels over HTTP/2 on loopback, without TLS: what a round trip, a megabyte and a new tunnel cost in CPU time of both ends.
+// Tunnels over HTTP/2 on the loopback address without TLS. Measures the CPU time of a round trip, a megabyte and a new
+// tunnel, for both ends together.
 //   node bench/hbone.ts [--rounds 20] [--slice 300] [--tunnels 64] [--bytes 1024] [--beside DIR] [--json]
-// With --beside, another checkout does the same in turns, slice by slice, and the ratio of the costs is reported: less is better.
+// With --beside, another checkout does the same in alternating slices, and the ratio of the costs is reported. Less is
+// better.
 import { fork, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { benchOptions } from "../scripts/bench-options.ts";
@@ -8,7 +10,7 @@ import { HbonePool, serveHbone, type HboneTunnel } from "../src/dataplane/index.
 import { connectTcp, listenTcp, type ByteStream, type SecureStream } from "../src/net/index.ts";
 import { intervalText, medianInterval, type MedianInterval } from "./median-interval.ts";
 
-/** A process that this one starts for the work. */
+/** Set in the child process that does the work. */
 const isWorker = process.argv[2] === "ends";
 const options = benchOptions(
   "node bench/hbone.ts",
@@ -21,7 +23,7 @@ const blockBytes = 65_536;
 const openersAtOnce = 16;
 const warmUps = 4;
 
-/** HTTP/2 is the same without TLS, whose cost would hide it. */
+/** Skips TLS, whose cost would hide that of HTTP/2. */
 function asSecure(stream: ByteStream): SecureStream {
   return Object.defineProperties(stream, {
     peerIdentity: { value: "spiffe://cluster.local/ns/default/sa/bench" },
@@ -29,7 +31,7 @@ function asSecure(stream: ByteStream): SecureStream {
   }) as SecureStream;
 }
 
-/** An echo behind HBONE. What is asked for as `sink` is read, and not sent back. */
+/** An echo server behind HBONE. Bytes for the authority `sink` are read and discarded. */
 async function listen(): Promise<number> {
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (connection) => {
     serveHbone(asSecure(connection), {
@@ -120,7 +122,10 @@ async function newTunnels(connect: Connect, isOver: () => boolean): Promise<numb
 const works = { roundTrip: pingPong, megabyte: bulk, tunnel: newTunnels };
 type Work = keyof typeof works;
 
-/** The child: both ends in one process. Does for a slice of time what it is asked for, and answers the CPU time for each. */
+/**
+ * The child process, which contains both ends. Does the requested work for a slice of time, and reports the CPU time of
+ * each operation.
+ */
 async function runEnds(): Promise<void> {
   const port = await listen();
   const pool = new HbonePool({

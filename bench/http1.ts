@@ -1,8 +1,10 @@
-// HTTP/1.1 through the gateway's data path on loopback: requests per CPU second of the proxy, and latency.
+// Sends HTTP/1.1 through the gateway's data path on the loopback address. Measures requests per CPU second of the
+// proxy, and latency.
 //   node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--bare] [--json]
-// With ENVOY=/path/to/envoy the same load runs against it, in turns, and the ratio of work per CPU second is reported. Both get the same
-// listener: an access log to /dev/null (none with --bare), and no metrics of Istio's, whose filter a stock Envoy does not have; what those
-// cost is bench/telemetry.ts' to tell. Envoy's counters of its own cannot be turned off, and ours are not either.
+// With ENVOY=/path/to/envoy, the same load runs against it in turns, and the ratio of work per CPU second is reported.
+// Both get the same listener: an access log to /dev/null (none with --bare), and no Istio metrics, because a stock
+// Envoy lacks their filter. bench/telemetry.ts measures the cost of those. Envoy's own counters cannot be turned off,
+// so ours stay on too.
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -71,7 +73,7 @@ const accessLog: JsonValue = [
   },
 ];
 
-/** 60 prefixes, a header match, and 90/10: what a gateway of a small mesh has. */
+/** 60 prefixes, a header match, and a 90/10 split: the routes of a gateway in a small mesh. */
 function routes(): JsonValue[] {
   const plain = Array.from({ length: 60 }, (_, index) => ({
     name: `r${index}`,
@@ -129,7 +131,7 @@ async function runUpstream(bodyBytes: number): Promise<void> {
   process.stdout.write(`${listener.address.port}\n`);
 }
 
-/** The connection manager of both. */
+/** The connection manager's configuration for both proxies. */
 function managerOf(bare: boolean): Readonly<Record<string, JsonValue>> {
   const router = {
     name: "envoy.filters.http.router",

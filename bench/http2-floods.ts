@@ -1,6 +1,7 @@
-// A gateway's data path under clients that make it reset HTTP/2 streams: what an honest client waits, and what memory stays.
+// Runs a gateway's data path under clients that make it reset HTTP/2 streams. Measures the waiting time of an honest
+// client and the memory that stays.
 //   node bench/http2-floods.ts [--seconds 5] [--attackers 8] [--json]
-// The proxy is a process of its own; attackers whose connections were ended dial anew at once.
+// The proxy is a separate process. Attackers whose connections are ended connect again at once.
 import { fork, type ChildProcess } from "node:child_process";
 import { createServer } from "node:http";
 import { createServer as createSink } from "node:net";
@@ -25,11 +26,11 @@ const sinkBytes = 65_536;
 const megabyte = 1_048_576;
 
 /**
- * The child: a gateway to one upstream. Answers its memory in MB, its upstream connections, and how long it has worked by
- * its own clock, when asked.
+ * The child process of a gateway to one upstream. On request it reports its memory in MB, its upstream connections, and
+ * its CPU time.
  */
 async function runProxy(upstreamPort: number): Promise<void> {
-  // As every process of Serin does.
+  // Every process of Serin does the same.
   giveBackIdleMemory();
   const harness = await Harness.start();
   const cluster = harness.cluster("a", [upstreamPort], { maxConnections: 1024 });
@@ -50,7 +51,7 @@ async function runProxy(upstreamPort: number): Promise<void> {
   process.send?.([harness.port, 0, 0]);
 }
 
-/** The child: an upstream that takes its time. */
+/** The child process of a slow upstream. */
 async function runUpstream(): Promise<void> {
   const server = createServer((_request, response) => void setTimeout(() => response.end("fine"), 5));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -58,7 +59,7 @@ async function runUpstream(): Promise<void> {
   process.send?.([(server.address() as AddressInfo).port, 0, 0]);
 }
 
-/** The child: a server that ends connections about when the proxy does, and does nothing else. */
+/** The child process of a server that only ends connections, at about the same rate as the proxy. */
 async function runSink(): Promise<void> {
   const server = createSink((socket) => {
     socket.on("error", () => undefined);
@@ -71,7 +72,10 @@ async function runSink(): Promise<void> {
   process.send?.([(server.address() as AddressInfo).port, 0, 0]);
 }
 
-/** The child: the attackers. Floods for a phase by the attack that it is told, and answers its streams and connections. */
+/**
+ * The child process of the attackers. Floods for one phase with the given attack, and reports its streams and
+ * connections.
+ */
 async function runAttackers(): Promise<void> {
   process.on("disconnect", () => process.exit());
   process.on("message", ({ title, port }: { readonly title: string; readonly port: number }) => {
@@ -147,7 +151,7 @@ async function main(): Promise<void> {
       `quiet: p50 ${quiet.p50Ms.toFixed(1)} ms, p99 ${quiet.p99Ms.toFixed(1)} ms, the proxy works ${(quietMs - startMs).toFixed(0)} ms; 10 s later ${beforeMb.toFixed(0)} MB\n`,
     );
     for (const title of Object.keys(streamAttacks)) {
-      // The attackers work as much here, and take that time from whatever else the machine does.
+      // They first flood another server, which shows the effect of their CPU time alone.
       attackers.send({ title, port: sinkPort });
       const elsewhere = told(attackers);
       const busy = await honest(port);

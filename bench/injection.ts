@@ -1,6 +1,7 @@
-// The injection webhook of a whole control plane, asked for so many pods a second as an API server does: latency of an answer.
+// Measures the latency of the injection webhook of a whole control plane at a constant rate of requests.
 //   node bench/injection.ts [--rate 50] [--seconds 10] [--services 50] [--json]
-// The control plane is a process of its own whose API server is in memory; every pod asked for also comes into its model, ready.
+// The control plane is a separate process with an API server in memory. Every pod of a request also appears in its
+// model as ready.
 import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:https";
@@ -24,10 +25,13 @@ interface Options {
 const address = "127.0.0.1";
 const namespaceName = "shop";
 const warmUpRequests = 100;
-/** Connections that an API server has open to a webhook at this rate. */
+/** The number of connections of an API server to a webhook at this rate. */
 const connections = 4;
 
-/** The control plane's process: tells the webhook's port once it serves; each line of its input is a pod that has come up. */
+/**
+ * The process of the control plane. It prints the webhook's port once it serves. Each line of its input is a pod that
+ * has started.
+ */
 async function runControlPlane(services: number): Promise<void> {
   const kube = new FakeKubeClient();
   for (const name of ["istio-system", namespaceName]) kube.put(namespaceKind, namespace(name));
@@ -93,7 +97,7 @@ async function runControlPlane(services: number): Promise<void> {
   });
 }
 
-/** A review of such a pod as a Deployment makes: two containers, probes, volumes, a token. */
+/** A review of a typical Deployment pod: two containers, probes, volumes, a token. */
 function review(index: number): string {
   const container = (name: string, port: number): unknown => ({
     name,
@@ -212,7 +216,7 @@ async function main(options: Options, child: ChildProcess): Promise<void> {
     const dueMs = startedMs + (index * 1000) / options.rate;
     const waitMs = dueMs - performance.now();
     if (waitMs > 0) await systemClock.sleep(waitMs);
-    // Its API server would see the pod ready some time after it was injected; what matters is that the model has work as well.
+    // A real pod becomes ready some time after its injection. Here it only matters that the model is busy too.
     answers.push(ask(agent, port, review(index % options.services)).finally(() => stdin.write("\n")));
   }
   const latencies = (await Promise.all(answers)).toSorted((left, right) => left - right);

@@ -1,6 +1,6 @@
-// How long an installation takes on a running lab, until every pod of it is ready.
+// Measures an installation on a running lab until every pod is ready.
 //   node bench/install.ts [--rounds 3] [--profile ambient] [--json]
-// Makes a lab of its own, and deletes it. Between the rounds everything is uninstalled.
+// Creates its own lab and deletes it at the end. Uninstalls everything between rounds.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ const pollMs = 50;
 const options = benchOptions("npm run bench:install --", { rounds: 3, profile: "ambient", json: false });
 const home = mkdtempSync(join(tmpdir(), "serin-bench-"));
 
-/** Runs a program with a HOME of its own, and gives its standard output; fails with all that it said. */
+/** Runs a program with its own HOME and returns its standard output. Throws with all its output on failure. */
 async function run(command: readonly string[]): Promise<string> {
   const [program = "", ...args] = command;
   const child = spawn(program, args, {
@@ -59,9 +59,9 @@ const isReady = ({ status }: Pod): boolean =>
   status?.conditions?.some(({ type, status: holds }) => type === "Ready" && holds === "True") === true;
 
 interface Round {
-  /** Until the command ended. */
+  /** The time until the command ended. */
   readonly installMs: number;
-  /** Until every pod was seen ready, by kubectl. */
+  /** The time until kubectl showed every pod as ready. */
   readonly readyMs: number;
   readonly pods: number;
 }

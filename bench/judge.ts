@@ -1,6 +1,8 @@
-// The judge's error rates, simulated: rates, durations and shares together, looked at after every batch, at the default settings.
+// Simulates the judge's error rates with default settings: rates, durations and shares together, judged after every
+// batch.
 //   node bench/judge.ts [--runs 10000] [--seed 1] [--requests-a-look 20] [--only TEXT] [--json]
-// What is only reported is run a tenth as often. A run is a rollout by the steps 10, 25, 50, 75 and 100 %; each step's evidence begins anew, as in the engine.
+// Cases without an expected result run a tenth as often. A run is a rollout with the steps 10, 25, 50, 75 and 100 %.
+// Each step's evidence starts again, as in the engine.
 import { benchOptions } from "../scripts/bench-options.ts";
 import { checkDefaults } from "../src/api/serin/index.ts";
 import { seededRandom } from "../src/base/index.ts";
@@ -17,7 +19,7 @@ interface Options {
   readonly runs: number;
   readonly seed: number;
   readonly requestsALook: number;
-  /** Part of the names of what is run. */
+  /** A part of the names of the cases to run. */
   readonly only: string;
   readonly json: boolean;
 }
@@ -25,7 +27,7 @@ interface Options {
 interface Scenario {
   readonly name: string;
   readonly rollout: SimulatedRollout;
-  /** What a run should end in; `report` is only told. */
+  /** The expected end of a run. `report` means that the case is only reported. */
   readonly expected: "completed" | "failed" | "report";
 }
 
@@ -34,7 +36,7 @@ interface Result {
   readonly runs: number;
   readonly failedShare: number;
   readonly completedShare: number;
-  /** Canary requests until the end of a run. */
+  /** The canary's requests until the end of a run. */
   readonly p50: number;
   readonly p99: number;
   readonly ok: boolean;
@@ -43,7 +45,7 @@ interface Result {
 const rolloutWeights = [10, 25, 50, 75, 100];
 const caughtWithin = 500;
 const neverEnding = 200_000;
-/** As the mesh's own proxies count: a fifth from bound to bound. */
+/** The buckets of the mesh's own proxies: each bound is a fifth above the one before. */
 const fineBoundsMs = Array.from({ length: 64 }, (_, index) => 0.5 * 1.2 ** index);
 
 function scenarios(options: Options): Scenario[] {
@@ -127,7 +129,7 @@ function scenarios(options: Options): Scenario[] {
       });
     }
   }
-  // Buckets of 1 to 5 ms cannot tell these apart; the sums can.
+  // Buckets of 1 to 5 ms cannot distinguish these. The sums can.
   const [blind, twice] = [
     { errorRate: 0, durationMs: logNormal(1.7, 0.15) },
     { errorRate: 0, durationMs: logNormal(3.4, 0.1) },

@@ -1,6 +1,6 @@
 export interface MedianInterval {
   readonly median: number;
-  /** The median lies between them in 95 % of all cases, whatever the values are distributed like. */
+  /** The interval contains the median in 95 % of all cases, whatever the distribution of the values is. */
   readonly low: number;
   readonly high: number;
 }
@@ -12,7 +12,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
 }
 
-/** What this share of the values is below. */
+/** The value below which this share of the values lies. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((left, right) => left - right);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
@@ -33,7 +33,7 @@ export function intervalText({ median, low, high }: MedianInterval): string {
   return `${median.toFixed(3)} (95 %: ${low.toFixed(3)} to ${high.toFixed(3)})`;
 }
 
-/** How many values at each end the interval may leave out. */
+/** The number of values at each end that the interval may leave out. */
 function leftOut(count: number): number {
   let tail = 0;
   let share = 0.5 ** count;

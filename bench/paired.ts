@@ -1,6 +1,7 @@
-// Whether a change made a bench dearer: runs it in turns in two checkouts, and says what the new one costs for each of the old one's.
+// Shows whether a change made a bench slower. Runs the bench in turns in two checkouts, and prints the ratio of the new
+// costs to the old ones.
 //   node bench/paired.ts --base DIR [--runs 10] [--keys a,b] -- bench/hbone.ts --json --seconds 1
-// The bench prints JSON on its last line; each number in it (of the named keys, when there are any) is a cost: less is better.
+// The bench prints JSON on its last line. Each number in it is a cost, or only those with a given key. Less is better.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs } from "node:util";

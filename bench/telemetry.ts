@@ -1,8 +1,9 @@
-// What telemetry costs the proxy: requests per CPU second with metrics, an access log to /dev/null and traces at 1 %, against none of them.
+// Measures the cost of telemetry for the proxy: requests per CPU second with metrics, an access log to /dev/null and
+// traces at 1 %, compared with none of them.
 //   node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--processes 4] [--connections 32] [--body 1024] [--parts] [--json]
-// Proxies with and without it, several of each as no two processes are compiled alike, are asked in turns: a round's ratio is that of the means of both
-// kinds, and the median of the rounds' ratios counts.
-// With --parts each part has a proxy of its own too, and so have traces of every request.
+// Proxies with and without telemetry take turns. There are several of each, because no two processes are compiled
+// alike. A round's ratio compares the means of both kinds, and the result is the median of the ratios.
+// With --parts, each part of telemetry also has its own proxy, and so have traces of every request.
 import { fork, type ChildProcess } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { createServer } from "node:http";
@@ -36,10 +37,10 @@ import { typeUrls } from "../src/wire/xds/index.ts";
 import { median } from "./median-interval.ts";
 
 const maxCostPercent = 5;
-/** Code that is hot is compiled by then, however slow the machine is. */
+/** Enough requests that hot code is compiled, however slow the machine is. */
 const warmRequests = 150_000;
 const warmRounds = 40;
-/** What Istio's telemetry is by default, with the log turned on. */
+/** Istio's default telemetry, with the access log turned on. */
 const telemetry = ["metrics", "log", "traces"] as const;
 const parts = [...telemetry, "all-traces"] as const;
 type Part = (typeof parts)[number];
@@ -47,7 +48,7 @@ type Part = (typeof parts)[number];
 interface Options {
   readonly seconds: number;
   readonly rounds: number;
-  /** Of each kind. */
+  /** The number of processes of each kind. */
   readonly processes: number;
   readonly connections: number;
   readonly bodyBytes: number;
@@ -55,7 +56,7 @@ interface Options {
   readonly json: boolean;
 }
 
-/** What the processes of a run tell the one that asks. */
+/** The messages of a run's child processes. */
 type Told = { readonly ports: readonly number[] } | { readonly cpuMicros: number };
 
 const filter = (name: string, type: string): JsonValue => ({
@@ -65,7 +66,7 @@ const filter = (name: string, type: string): JsonValue => ({
 const router = filter("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router");
 const stats = filter("istio.stats", "stats.PluginConfig");
 
-/** Istio's text. */
+/** Istio's log format. */
 const logFormat =
   '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" ' +
   '%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" ' +
@@ -96,7 +97,7 @@ const tracing = (percent: number): JsonValue => ({
   },
 });
 
-/** 20 prefixes and 90/10. */
+/** 20 prefixes, and a 90/10 split. */
 function virtualHosts(): JsonValue {
   const plain = Array.from({ length: 20 }, (_, index) => ({
     name: `r${index}`,
@@ -127,7 +128,7 @@ function virtualHosts(): JsonValue {
   ];
 }
 
-/** An application, and a collector that takes all. */
+/** An application, and a trace collector that accepts everything. */
 async function runUpstream(bodyBytes: number): Promise<void> {
   const answer = Buffer.from(
     `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${bodyBytes}\r\n\r\n${"x".repeat(bodyBytes)}`,
@@ -251,7 +252,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
 
 const children: ChildProcess[] = [];
 
-/** What a process says next. */
+/** The next message of a child process. */
 async function told(child: ChildProcess): Promise<Told> {
   return await new Promise((resolve, reject) => {
     const ended = (code: number | null): void => reject(new Error(`a process of the run ended with ${code}`));
@@ -263,7 +264,7 @@ async function told(child: ChildProcess): Promise<Told> {
   });
 }
 
-/** As `bin/serin` starts them. */
+/** Starts it with the options of `bin/serin`. */
 async function start(
   role: string,
   args: readonly (string | number)[],
@@ -283,7 +284,7 @@ async function cpuMicros(child: ChildProcess): Promise<number> {
   return "cpuMicros" in answer ? answer.cpuMicros : 0;
 }
 
-/** Asks over one connection, again and again while it is not told to pause. */
+/** Sends requests over one connection without a pause, except when it is told to pause. */
 class LoadConnection {
   readonly #stream: ByteStream;
   readonly #bodyBytes: number;
@@ -313,7 +314,7 @@ class LoadConnection {
     this.#send();
   }
 
-  /** Resolves when the answer that is under way has come. */
+  /** Resolves when the response to the current request has arrived. */
   async pause(): Promise<void> {
     this.#isPaused = true;
     await new Promise<void>((resolve) => (this.#settle = resolve));
@@ -350,7 +351,7 @@ interface Measured {
   readonly cpuMicros: number;
 }
 
-/** A proxy, and the connections by which it is asked. */
+/** A proxy with the connections that load it. */
 interface Subject {
   readonly child: ChildProcess;
   readonly loads: readonly LoadConnection[];
@@ -400,12 +401,12 @@ async function main(options: Options): Promise<void> {
   }
   const results = new Map<string, Measured[]>([...subjects.keys()].map((name) => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
-    // Neither is always the first.
+    // Swap the order every round, so that neither kind is always first.
     const order = round % 2 === 0 ? [...subjects] : [...subjects].toReversed();
     for (const [name, subject] of order) results.get(name)?.push(await measure(subject, seconds));
   }
   const listOf = (name: string): readonly Measured[] => results.get(name) ?? [];
-  /** A round's mean of all processes of a kind. */
+  /** The mean of a round over all processes of one kind. */
   const meansOf = (kind: string): number[] =>
     Array.from({ length: rounds }, (_, round) =>
       mean(
@@ -443,7 +444,7 @@ async function main(options: Options): Promise<void> {
 }
 
 const [role, ...args] = process.argv.slice(2);
-// Whoever asked has ended.
+// The parent process has ended.
 process.on("disconnect", () => process.exit());
 if (role === "upstream") await runUpstream(Number(args[0]));
 else if (role === "proxy") await runProxy(new Set((args[0] ?? "").split(",")), Number(args[1]), Number(args[2]));

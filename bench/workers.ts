@@ -1,7 +1,8 @@
-// HTTP/1.1 through a gateway with one thread and with several workers, in turns: requests per CPU second, how busy the threads are, and
-// how connections are shared.
+// Sends HTTP/1.1 through a gateway with one thread and through one with several workers, in turns. Measures requests
+// per CPU second, the load of each thread, and the distribution of connections.
 //   node bench/workers.ts [--workers 2] [--seconds 3] [--rounds 5] [--connections 256] [--json]
-// The load and the upstream run on the same cores. On a machine that others use, the ratio of work per CPU second holds, not the rates.
+// The load and the upstream run on the same cores. On a busy machine only the ratio of work per CPU second is
+// meaningful, not the rates.
 import { fork, type ChildProcess } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { once } from "node:events";
@@ -38,13 +39,13 @@ const headEnd = "\r\n\r\n";
 interface Measured {
   readonly requestsPerSecond: number;
   readonly requestsPerCpuSecond: number;
-  /** Of the threads that serve, the share of the time for which each ran. */
+  /** For each serving thread, the share of the time in which it ran. */
   readonly busy: readonly number[];
   /** Connections by worker. */
   readonly shares: readonly number[];
 }
 
-/** Answers each read of a client that has at most one request open. */
+/** Answers each read with one response, because a client has at most one open request. */
 async function runUpstream(): Promise<void> {
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
     stream.setHandler({
@@ -116,7 +117,7 @@ function threadMicros(pid: number): Map<string, number> {
   );
 }
 
-/** Sends requests on one connection, one after the other, until it is stopped. */
+/** Sends requests on one connection, one after another, until it is stopped. */
 async function loadConnection(port: number, answered: () => void): Promise<() => void> {
   const stream = await connectTcp({ address: "127.0.0.1", port, timeoutMs: 30_000 });
   let left = 0;
@@ -201,7 +202,7 @@ async function main(options: Options, json: boolean): Promise<void> {
   for (let round = 0; round <= options.rounds; round += 1)
     for (const [workers, { child, port }] of subjects) {
       const measured = await measure(child, port, workers, options);
-      // The first round warms up.
+      // The first round only warms up.
       if (round === 0) continue;
       results.get(workers)?.push(measured);
       const percent = measured.busy.map((share) => `${Math.round(share * 100)} %`).join(" and ");

@@ -1,9 +1,12 @@
-// Captured connections through a ztunnel that is both ends of the tunnel: work per CPU second, and memory.
+// Sends captured connections through a ztunnel that is both ends of the tunnel. Measures work per CPU second and
+// memory.
 //   node bench/ztunnel.ts [--rounds 8] [--slice 500] [--only bulkUp8,connect] [--beside DIR] [--workers 2] [--no-memory] [--profile DIR]
-// With ZTUNNEL=/path/to/ztunnel (scripts/fetch-ztunnel.sh builds one) the same load runs against upstream's, in turns, slice by slice;
-// with --beside against that of another checkout. The ratio is Serin's work per CPU second to theirs: more is better. Needs root.
-// --workers compares several workers with one, each with as many cores as there are workers: the ratio is then the work per CPU second of
-// several to that of one, and the time for which each worker ran is told. --profile writes a CPU profile of Serin's ztunnel there.
+// With ZTUNNEL=/path/to/ztunnel (scripts/fetch-ztunnel.sh builds one), the same load runs against upstream's in
+// alternating slices. With --beside, it runs against that of another checkout. The ratio is Serin's work per CPU second
+// to theirs. More is better. Needs root.
+// --workers compares several workers with one. Each side has as many cores as there are workers. The ratio is the work
+// per CPU second of several workers to that of one, and the running time of each worker is reported. --profile writes a
+// CPU profile of Serin's ztunnel there.
 import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -55,9 +58,9 @@ const settleMs = 1500;
 interface Row {
   readonly cpuMicros: Record<string, number>;
   readonly p99Ms: Record<string, number>;
-  /** The first one's work per CPU second to that of the others. */
+  /** The ratio of the first one's work per CPU second to the others'. */
   readonly ratio: Record<string, MedianInterval>;
-  /** Of each serving thread, the share of the time for which it ran. */
+  /** For each serving thread, the share of the time in which it ran. */
   readonly busy: Record<string, readonly number[]>;
 }
 
@@ -85,7 +88,7 @@ async function measured(scenes: readonly Scene[], work: Work): Promise<Row> {
   return { cpuMicros: medians(costs), p99Ms: medians(tails), ratio, busy: busyOf };
 }
 
-/** By place: the busiest thread of each round, the second, and so on. */
+/** The medians by rank: of the busiest thread of each round, of the second, and so on. */
 function mediansOf(rounds: readonly (readonly number[])[]): readonly number[] {
   return (rounds[0] ?? []).map((_, place) => medianInterval(rounds.map((shares) => shares[place] ?? 0)).median);
 }

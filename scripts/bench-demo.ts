@@ -1,6 +1,8 @@
-// How long a lab takes from nothing, how fast a weight reaches the last proxy, and what an idle lab weighs.
+// The bench of the lab and the mesh: the time to create a lab, the time until a changed weight reaches the last proxy,
+// and the memory of an idle lab.
 //   npm run bench:demo [-- --json] [-- --changes 100]
-// It makes a cluster of its own in a temporary home, and removes it. It needs kubectl. With --json the last line is one object.
+// It creates its own cluster in a temporary home and removes it. It needs kubectl. With --json the last line is one
+// object.
 import { createLogger, describeError, systemClock, userError } from "../src/base/index.ts";
 import type { KindDefinition, UntypedObject } from "../src/api/index.ts";
 import { httpRouteKind } from "../src/api/gateway/index.ts";
@@ -15,7 +17,7 @@ interface Figures {
   clusterReadySeconds: number;
   /** From the beginning of `cluster create` to the first bookinfo page through the mesh's gateway. */
   pageFromNothingSeconds: number;
-  /** From the write of a weight to the last proxy's acknowledgement, as the pilot tells it. */
+  /** From the write of a weight to the last proxy's ACK, by the pilot's own measurement. */
   weightChangeMs: { changes: number; p50: number; p99: number; max: number };
   idleMemoryMb: Record<string, number>;
   idleMemoryTotalMb: number;
@@ -37,7 +39,7 @@ kind: L2Advertisement
 metadata: {name: empty, namespace: metallb-system}
 `;
 
-/** A route of its own on bookinfo's gateway, whose weights are moved; nothing asks for its path. */
+/** An extra route on bookinfo's gateway, whose weights this bench changes. No client requests its path. */
 function benchRoute(weight: number): UntypedObject {
   const backendRefs = [
     { name: "productpage", port: 9080, weight: 100 - weight },
@@ -124,7 +126,7 @@ async function changeWeights(client: KubeClient, changes: number): Promise<numbe
     namespaced: true,
   };
   const delays: number[] = [];
-  // The first one is the route's creation and does not count.
+  // The first write creates the route, so it does not count.
   for (let change = 0; change <= changes; change += 1) {
     const startedMs = performance.now();
     const { metadata } = await client.apply(kind, benchRoute(change % 100), { fieldManager: "bench", force: true });

@@ -10,7 +10,10 @@ type Options<Defaults extends Readonly<Record<string, Default>>> = {
       : string;
 };
 
-/** A number is one above 0. `--help` prints the usage; a wrong option is named beside it, and ends the process with 2. */
+/**
+ * A number must be above 0. `--help` prints the usage. An invalid option ends the process with 2 and a message that
+ * names it.
+ */
 export function benchOptions<const Defaults extends Readonly<Record<string, Default>>>(
   command: string,
   defaults: Defaults,

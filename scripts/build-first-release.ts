@@ -1,5 +1,6 @@
-// Builds release 0.1.0 from its commit, to upgrade from: its tree, whose bin/serin installs it, and its images. A patch of the images
-// alone lets them start on a kubelet. Then runc starts every container of its ambient profile, where this machine can.
+// Builds release 0.1.0 from its commit, as the release to upgrade from: its tree with bin/serin, and its images. The
+// images get one patch, without which a kubelet cannot start them. Then runc starts every container of the ambient
+// profile, where this machine can.
 //   node scripts/build-first-release.ts [--output DIR] [--arch amd64]
 //   npm run e2e:kubernetes -- --from DIR --only mesh-upgrade
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
@@ -14,7 +15,7 @@ import { scriptArguments } from "./script-arguments.ts";
 const root = join(import.meta.dirname, "..");
 const commit = "e0fda6c4ea4ea250773192d78cde6253c6eebd37";
 const patch = join(root, "test/kubernetes/first-release.patch");
-/** The release's own scripts run by the Node that runs this one. */
+/** The Node that runs this script also runs the release's own scripts. */
 const env = { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"] ?? ""}` };
 
 const { values } = scriptArguments(
@@ -35,7 +36,7 @@ function note(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** A shallow checkout has not got it. */
+/** A shallow checkout lacks the release's commit. */
 function fetchCommit(): void {
   try {
     runProgram("git", ["cat-file", "-e", `${commit}^{commit}`], { cwd: root });
@@ -50,12 +51,12 @@ function writeTree(tree: string, scratch: string): void {
   runProgram("git", ["archive", "--output", archive, commit], { cwd: root });
   mkdirSync(tree);
   runProgram("tar", ["--extract", "--file", archive, "--directory", tree]);
-  // Within another checkout git would leave the files alone without a word.
+  // Inside another checkout, `git apply` skips the files without an error.
   runProgram("git", ["apply", patch], { cwd: tree, env: { ...env, GIT_CEILING_DIRECTORIES: scratch } });
   runProgram("npm", ["ci", "--no-audit", "--no-fund"], { cwd: tree, env });
 }
 
-/** Answers how many containers run their program; throws where one does not. */
+/** Returns how many containers run their program. Throws if one does not. */
 async function startAll(tree: string, images: string, scratch: string): Promise<number> {
   const manifest = runProgram(
     join(tree, "bin/serin"),

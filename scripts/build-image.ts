@@ -1,6 +1,7 @@
-// Writes the images that the manifests name as one OCI layout, without Docker: Debian's C library, Node and the compiled package,
-// for amd64 and arm64; the samples' and addons' images too, on the same layers, and a bill of materials for each.
-// What takes it from there: `serin image save`, `load` and `push`, or `skopeo copy oci:DIR:NAME …`.
+// Writes all images that the manifests name into one OCI layout, without Docker. An image holds Debian's C library,
+// Node and the compiled package, for amd64 and arm64. Samples and addons use the same layers. Each image has a bill of
+// materials.
+// `serin image save`, `load` and `push` read the layout, and so does `skopeo copy oci:DIR:NAME …`.
 //   npm run image [-- --output DIR] [--arch amd64,arm64] [--version V] [--hub HUB] [--revision COMMIT]
 import { globSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,7 +27,7 @@ const sourceUrl = "https://github.com/serin-mesh/serin";
 const parts = ["system", "node", "packages", "samples", "program"] as const;
 type Part = (typeof parts)[number];
 
-/** What a sample does not use it does not carry. */
+/** Parts that a sample does not use are left out of its image. */
 const partsOf: Readonly<Record<ImageKind, readonly Part[]>> = {
   component: ["system", "node", "packages", "program"],
   addon: ["system", "node", "packages", "program"],
@@ -76,7 +77,7 @@ if (unknown.length > 0) {
 const own = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Package;
 const version = values.version ?? own.version;
 const output = resolve(values.output ?? join(root, ".cache/image"));
-// The rights of files in the layers do not depend on whoever builds them.
+// File modes in the layers must not depend on the umask of the user who builds them.
 process.umask(0o022);
 const scratch = mkdtempSync(join(tmpdir(), "serin-image-"));
 try {
@@ -198,7 +199,7 @@ function labelsOf(title: string): Record<string, string> {
   };
 }
 
-/** Undefined outside of a checkout. */
+/** Undefined outside a checkout. */
 function currentRevision(): string | undefined {
   try {
     return runProgram("git", ["rev-parse", "HEAD"], { cwd: root }).trim();

@@ -14,7 +14,7 @@ const { status } = spawnSync(
   { cwd: root, stdio: "inherit" },
 );
 if (status !== 0) process.exit(1);
-// The package carries the dashboard's page as it is served, and not the bundler.
+// The package carries the bundled page of the dashboard, and not the bundler.
 const page = join(root, "dist/dashboard/page");
 mkdirSync(page, { recursive: true });
 for (const [name, contents] of await bundlePage(join(root, "src/dashboard/web")))

@@ -1,5 +1,6 @@
-// Adds to package-lock.json the builds for other platforms that a registry's mirror did not have when a dependency was
-// installed: npm leaves them out, and `npm ci` then finds the lock file incomplete. They are never fetched on Linux with glibc.
+// Adds builds for other platforms to package-lock.json. npm leaves out the builds that a registry's mirror did not have
+// when a dependency was installed, and `npm ci` then reports an incomplete lock file. Linux with glibc never downloads
+// these builds.
 //   node scripts/complete-lockfile.ts
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +17,7 @@ interface Lockfile {
 const operatingSystems = ["android", "darwin", "freebsd", "linux", "openharmony", "win32"];
 const path = join(import.meta.dirname, "../package-lock.json");
 
-/** The platform as such packages' names end: `…-linux-x64-musl`, `darwin-arm64`. */
+/** Packages name their platform at the end: `…-linux-x64-musl`, `darwin-arm64`. */
 function entryOf(name: string, version: string, dev: boolean): Record<string, unknown> {
   const words = (name.split("/").at(-1) ?? "").split("-");
   const at = words.findIndex((word) => operatingSystems.includes(word));

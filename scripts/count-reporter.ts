@@ -1,16 +1,17 @@
-// A reporter for node's test runner. It writes a line of JSON for each file that ended: its counts, and for people what failed, with
-// all that the file printed, and what was slow. Files that share a process have no end of their own: their lines come at its end.
+// A reporter for node's test runner. For each file that ended it writes one line of JSON: the counts, and a summary for
+// people with the failures, the file's output, and the slow tests. Node reports no end of a file when files share a
+// process, so their lines come when the process ends.
 import { relative } from "node:path";
 import type { TestEvent } from "node:test/reporters";
 
-/** What one test file came to; one line of the report. */
+/** The result of one test file: one line of the report. */
 export interface FileCounts {
   readonly file: string;
   passed: number;
   failed: number;
   skipped: string[];
   durationMs: number;
-  /** For people: what failed and what was slow; nothing for a file that was quick and good. */
+  /** For people: failures and slow tests. Empty for a file that passed quickly. */
   summary: string;
 }
 
@@ -25,7 +26,7 @@ class FileRun {
   readonly counts: FileCounts;
   readonly #lines: string[] = [];
   #output = "";
-  /** Of its outermost tests together. */
+  /** The total time of the file's outermost tests. */
   testsMs = 0;
 
   constructor(file: string) {
@@ -35,7 +36,7 @@ class FileRun {
   add({ type, data }: TestResult): void {
     if (data.nesting === 0) this.testsMs += data.details.duration_ms;
     if (data.details.type === "suite") {
-      // Its tests say themselves that they failed, but not what failed before the first of them.
+      // Failed tests are reported one by one. This catches a file that failed before its first test.
       if (
         type === "test:fail" &&
         "failureType" in data.details.error &&
@@ -100,7 +101,7 @@ function textOf(error: Error): string {
   const cause: unknown = error.cause ?? error;
   const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
   if (text.length <= maxFailureCharacters) return text;
-  // What a failed proof printed says at its end what failed.
+  // A failed proof states its failure at the end of its output, so keep both the beginning and the end.
   const part = maxFailureCharacters / 2;
   return `${text.slice(0, part)}\n… ${text.length - 2 * part} characters …\n${text.slice(-part)}`;
 }

@@ -1,4 +1,5 @@
-// The dashboard's page over a mesh that nobody runs, for who works on the page. Each load of the page bundles it anew, or once for all where it is measured.
+// Serves the dashboard's page over a synthetic mesh, for people who work on the page. Each load bundles the page anew.
+// With --built, one bundle serves all loads, for measurements.
 //   node scripts/dashboard-dev.ts [--port 20080] [--workloads 20] [--login] [--built]
 import { join } from "node:path";
 import { createLogger, shutdownOnSignals, systemClock } from "../src/base/index.ts";

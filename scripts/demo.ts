@@ -1,4 +1,5 @@
-// The main job, from nothing: a lab, a mesh, an app and the mesh itself changed by canary under load, bad releases taken back.
+// The demo: creates a lab and a mesh, upgrades an application and the mesh by canary under load, and rolls bad releases
+// back.
 //   npm run demo [-- --json] [-- --keep]
 import { createInterface } from "node:readline/promises";
 import { mkdirSync } from "node:fs";
@@ -32,7 +33,7 @@ const acts: readonly Act[] = [
   refusingZtunnel,
   lastConnection,
 ];
-/** Steps in which not one request may fail; in the others only what a bad release itself answered. */
+/** Acts in which no request may fail. In the other acts only responses of the bad release may fail. */
 const mustNotFail: readonly Act[] = [startLoad, canaryTheApp, upgradeTheMesh, lastConnection];
 
 interface Summary {
@@ -190,7 +191,7 @@ function printSummary(stage: Stage, summary: Summary, problem: unknown): void {
   if (problem !== undefined) out(`  The demo did not end well: ${describeError(problem)}`);
 }
 
-/** On a terminal the cluster stays until the person leaves. */
+/** On a terminal the cluster stays until the user leaves. */
 async function leave(): Promise<boolean> {
   const urls = await runSerin(["cluster", "urls", "--name", clusterName]);
   process.stdout.write(`

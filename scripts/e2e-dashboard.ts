@@ -1,4 +1,4 @@
-// The dashboard as a person uses it: a real Chromium against a live lab under load.
+// Drives the dashboard as a person does: a real Chromium against a live lab under load.
 //   npm run e2e:dashboard [-- --json] [-- --only views,figures,freshness,orders,access,faults,upgrade] [-- --rate 0.3] [-- --sights 3] [-- --pictures DIR] [-- --keep]
 import type { BrowserContext, Page } from "playwright-core";
 import { describeError } from "../src/base/index.ts";
@@ -46,12 +46,12 @@ const { values: flags } = scriptArguments(
 
 interface Summary {
   readonly ok: boolean;
-  /** Views that were opened: each at every size and in both colours. */
+  /** The number of views opened, each at every size and in both colour schemes. */
   readonly views: number;
-  /** What was not as it must be, in words on the lines above. */
+  /** The number of faults. The lines above describe each. */
   readonly failed: number;
   readonly consoleErrors: number;
-  /** Of a figure on the page from the load generators' own, as a share. */
+  /** The largest deviation of a figure on the page from the load generators' own count, as a share. */
   readonly maxDeviation: number;
 }
 
@@ -119,7 +119,7 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
   try {
     const page = await browser.page(context);
     await page.goto(own.url);
-    // The secret is in the first address alone; its cookie opens all others.
+    // Only the first address contains the secret. Its cookie opens all others.
     const base = page.url().replace(/#.*$/, "");
     const state = await context.storageState();
     if (wanted.has("figures")) {
@@ -170,7 +170,7 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
     } finally {
       await served.stop();
     }
-    // The last: it moves what the others look at.
+    // The upgrade comes last, because it moves what the other parts look at.
     if (wanted.has("upgrade"))
       found.problems.push(...(await orderUpgrade(proof, browser, page, base, state.cookies, found)));
   } finally {
@@ -181,7 +181,7 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
 
 type Cookies = Parameters<BrowserContext["addCookies"]>[0];
 
-/** The ladder and the upgrade's page are looked at while it waits between two revisions. */
+/** Looks at the ladder and at the upgrade's page while the upgrade waits between two revisions. */
 async function orderUpgrade(
   proof: Proof,
   browser: ProofBrowser,
@@ -222,10 +222,10 @@ function entered(base: string, cookies: Cookies): (page: Page) => Promise<string
   };
 }
 
-/** Says to a process that it is the one that starts the lab. */
+/** Marks the process that starts the lab. */
 const startsLab = "SERIN_PROOF_STARTS_LAB";
 
-// A lab that is kept outlives who made it.
+// A kept lab must outlive its creator, so it gets no namespaces that end with it.
 if (flags.keep || process.env[startsLab] === "1") process.exitCode = await main();
 else
   process.exitCode = await runWithLab([

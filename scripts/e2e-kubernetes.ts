@@ -1,4 +1,5 @@
-// The mesh on a real Kubernetes: two nodes with kubelet, containerd and runc, in namespaces of the run, and cases one after the other.
+// Runs the mesh on a real Kubernetes: two nodes with kubelet, containerd and runc, in namespaces of the run, and one
+// case after another.
 //   npm run e2e:kubernetes [-- --json] [-- --only CASE,CASE] [-- --images DIR] [-- --from DIR] [-- --keep] [-- --kubernetes 1.36.3]
 import { spawnSync } from "node:child_process";
 import { cpSync, rmSync } from "node:fs";
@@ -89,7 +90,7 @@ async function releases(): Promise<Pick<Bench, "release" | "next">> {
   return { release: await releaseOf(join(flags.from, "images"), join(flags.from, "serin/bin/serin")), next: own };
 }
 
-/** Needs the network of the machine, which the namespaces do not have. */
+/** Builds outside the namespaces, because the build needs the machine's network. */
 function buildImages(): void {
   if (flags.images === undefined) build(builtImages, []);
   if (flags.from === undefined && flags["next-images"] === undefined)
@@ -109,7 +110,10 @@ function secondsSince(begun: number): number {
   return Math.round((performance.now() - begun) / 100) / 10;
 }
 
-/** Requests of the constant load while the case ran are its own; the case itself fails when one of them did and it did not say why. */
+/**
+ * Books to a case the requests of the constant load while it ran. The case fails when a request failed without an
+ * excuse.
+ */
 async function runCase(bench: Bench, one: Case, results: readonly CaseResult[]): Promise<CaseResult> {
   const begun = performance.now();
   const before = bench.reports.totals;

@@ -1,6 +1,6 @@
-// The proof under load: the whole mesh forward, back from the middle, forward again and the old revision retired; an application
-// 0 -> 10 -> 50 -> 100 -> 0; ten bad releases, each stopped and undone without a hand. No request may fail in the good parts, and no
-// long connection may be closed by the mesh.
+// The proof under load. The whole mesh goes forward, back from the middle, forward again, and the old revision is
+// retired. An application goes 0 -> 10 -> 50 -> 100 -> 0. Ten bad releases are each stopped and undone without a
+// person. In the good parts no request may fail, and the mesh may close no long connection.
 //   npm run e2e:upgrade [-- --json] [-- --only upgrade,canary,bad[:name]] [-- --requests 200000] [-- --rate 1]
 //                       [-- --stream-seconds 600] [-- --ambient-only] [-- --keep]
 import { once } from "node:events";
@@ -17,12 +17,12 @@ import { ConstantLoad, moreRequests, setStage } from "./upgrade-proof/stage.ts";
 
 interface Summary {
   readonly ok: boolean;
-  /** Of the good parts. */
+  /** Requests in the good parts. */
   readonly requests: number;
   readonly failed: number;
-  /** Long connections that the mesh closed, in the good parts. */
+  /** Long connections that the mesh closed in the good parts. */
   readonly closedConnections: number;
-  /** Long connections that ended because a wave restarted the pod of one of their ends. */
+  /** Long connections that ended because a wave restarted one of their pods. */
   readonly endedWithPod: number;
   readonly badReleases: readonly BadReleaseResult[];
 }
@@ -84,7 +84,7 @@ async function main(): Promise<number> {
     await playParts(proof, parts, good, bad);
   };
   try {
-    // Whatever is waited for when the interrupt comes is not waited for any longer.
+    // On an interrupt, stop waiting at once.
     await Promise.race([play(), once(interrupt.signal, "abort").then(() => interrupt.signal.throwIfAborted())]);
   } catch (error) {
     problem = error;

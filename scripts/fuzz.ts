@@ -1,6 +1,6 @@
-// Fuzzes the parsers that a stranger's bytes reach, guided by the blocks that an input reaches.
+// Fuzzes the parsers that read untrusted bytes, guided by block coverage.
 //   node scripts/fuzz.ts --minutes N [TARGET …] [--json] [--seed N] [--record]
-// --record writes the smallest inputs that reach what was reached into scripts/fuzz/corpus, which `npm test` replays.
+// --record writes a minimal set of inputs with the same coverage into scripts/fuzz/corpus, which `npm test` replays.
 import { writeFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import type { Finding, FuzzOrder, FuzzReport } from "./fuzz/fuzz-worker.ts";
@@ -14,11 +14,11 @@ interface Outcome extends FuzzReport {
 
 const maxInputBytes = 1 << 20;
 const beatHeadBytes = 8;
-/** An input that takes more of the processor never ends. The wall's clock says nothing on a busy machine. */
+/** An input that uses more processor time counts as endless. Wall time would mislead on a busy machine. */
 const endlessMs = 10_000;
 const beatIntervalMs = 1000;
 const msPerMinute = 60_000;
-/** Caches that fill, and what the compiler keeps, stay below. */
+/** Caches and compiled code stay below this growth. */
 const maxGrownBytes = 24 << 20;
 const maxRestarts = 5;
 
@@ -41,7 +41,7 @@ const { values, positionals } = scriptArguments(
   },
 );
 
-/** One run of a target until its time is over, or an input never ends: then only that finding. */
+/** Runs a target until its time is over, or until an input never ends. Then that finding is the only result. */
 async function runOnce(name: string, seed: number, durationMs: number): Promise<FuzzReport> {
   const beat = new SharedArrayBuffer(beatHeadBytes + maxInputBytes);
   const order: FuzzOrder = { name, seed, durationMs, beat };
@@ -101,7 +101,7 @@ function countOf({ findings }: Outcome, kind: Finding["kind"]): number {
   return findings.filter((finding) => finding.kind === kind).length;
 }
 
-/** Bytes, one a character, in a text of ASCII alone. */
+/** Serialises bytes, one a character, as ASCII text. */
 function asciiJson(texts: readonly string[]): string {
   const escape = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return `${JSON.stringify(texts, null, 2).replace(/[\u007f-\uffff]/g, escape)}\n`;

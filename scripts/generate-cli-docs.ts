@@ -1,4 +1,4 @@
-// Writes the list of verbs into docs/cli.md, from the commands themselves; what stands around it is written by hand.
+// Writes the list of verbs into docs/cli.md from the commands themselves. The text around the list is written by hand.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,7 +12,7 @@ const begin = "<!-- verbs: written by scripts/generate-cli-docs.ts -->";
 const end = "<!-- end of verbs -->";
 const common = new Set(commonFlags.map(({ long }) => long.split(" ")[0]));
 
-/** The page as it should be, given the page as it is. */
+/** Returns the page with an up-to-date list. */
 export async function withVerbs(page: string): Promise<string> {
   const [before = "", rest = ""] = page.split(begin);
   const after = rest.split(end)[1] ?? "";
@@ -30,7 +30,7 @@ function linesOf(command: Command, prefix: string): string[] {
   return [...own, ...command.commands.flatMap((child) => linesOf(child, `${name} `))];
 }
 
-/** A group alone shows its help and no more. */
+/** A bare command group only prints its help. */
 function isRunnable(command: Command): boolean {
   return typeof Reflect.get(command, "_actionHandler") === "function";
 }

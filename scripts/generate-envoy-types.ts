@@ -1,6 +1,7 @@
-// Generates `generated/envoy/types.binpb.br`: descriptors of all of Envoy's v3 API, of which EnvoyFilters may use any part,
-// and `type-names.json`, the names of its types. They are read out of the generated Go code of pinned modules, which has them as
-// string constants. Needs Go, to have the modules; run as `node scripts/generate-envoy-types.ts` after changing a pin.
+// Generates `generated/envoy/types.binpb.br`, the descriptors of Envoy's whole v3 API, because EnvoyFilters may use any
+// part of it, and `type-names.json` with the names of its types. Reads them from the generated Go code of pinned
+// modules, which contains them as string constants. Needs Go to download the modules. Run `node
+// scripts/generate-envoy-types.ts` after changing a pin.
 import { execFileSync } from "node:child_process";
 import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -21,7 +22,7 @@ const goCommand = "go";
 const root = dirname(import.meta.dirname);
 const target = join(root, "generated", "envoy");
 
-/** Modules at versions that agree with scripts/generate-protos/go.mod, and the folders of them that are read. */
+/** Modules, at the versions of scripts/generate-protos/go.mod, and the folders to read. */
 const modules: readonly (readonly [module: string, version: string, folders: string])[] = [
   ["github.com/envoyproxy/go-control-plane/envoy", "v1.40.0", "**"],
   ["github.com/envoyproxy/go-control-plane/contrib", "v1.36.1-0.20260729145720-a2d8c7492908", "**"],
@@ -33,7 +34,7 @@ const modules: readonly (readonly [module: string, version: string, folders: str
   ["go.opentelemetry.io/proto/otlp", "v1.10.0", "common/**"],
   ["github.com/prometheus/client_model", "v0.6.2", "go"],
 ];
-/** Files that only options and services need. */
+/** Files that only options and services need, which are left out. */
 const left = [
   "validate/",
   "udpa/annotations/",
@@ -67,7 +68,7 @@ const escapes: Readonly<Record<string, number>> = {
   "'": 39,
 };
 
-/** The bytes of a Go string constant made of quoted lines. */
+/** Decodes a Go string constant of several quoted lines. */
 function goBytes(source: string): Buffer {
   const parts: Buffer[] = [];
   for (const [, text = ""] of source.matchAll(/"((?:[^"\\\n]|\\.)*)"/g)) {
@@ -98,7 +99,7 @@ function plainEnum(item: EnumDescriptorProto): void {
   for (const value of item.value) value.options = undefined;
 }
 
-/** Without options that only validators and documentation read. */
+/** Removes options that only validators and documentation read. */
 function plainMessage(message: DescriptorProto): void {
   message.options = message.options?.mapEntry === true ? create(MessageOptionsSchema, { mapEntry: true }) : undefined;
   message.extension = [];
@@ -113,13 +114,13 @@ const files = new Map<string, FileDescriptorProto>();
 for (const [module, version, folders] of modules) {
   const folder = folderOf(module, version);
   for (const path of globSync(`${folders}/*.pb.go`, { cwd: folder })) {
-    // No Envoy takes API v2 any more; what is called so in Istio's is its own.
+    // Envoy does not accept API v2 any more. The packages of Istio with the same names are Istio's own.
     if (module.startsWith("github.com/envoyproxy/") && /(^|\/)(v2(alpha\d*)?|v1)\//.test(path)) continue;
     for (const file of descriptorsOf(readFileSync(join(folder, path), "utf8")))
       if (!isLeft(file.name)) files.set(file.name, file);
   }
 }
-/** Imported by services alone, whose descriptors are left out. */
+/** Only services import these, and the output leaves out services. */
 const missing = new Set<string>();
 for (const file of files.values()) {
   file.service = [];

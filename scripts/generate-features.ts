@@ -1,5 +1,5 @@
-// Writes `docs/features.md`: what every field of every kind does, from the tables of src/api/field-support. Run as
-// `node scripts/generate-features.ts`; the test beside it fails when the page is another.
+// Writes `docs/features.md`, which says what every field of every kind does, from the tables of src/api/field-support.
+// Run `node scripts/generate-features.ts`. The test beside it fails when the page is stale.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {

@@ -1,19 +1,19 @@
-// Reads the field tables out of Kubernetes' Go type declarations: names, wire numbers, pointers and omitempty, which no
-// other published file states together. Knows only the subset of Go that those files use.
+// Reads the field tables out of Kubernetes' Go type declarations: names, wire numbers, pointers and omitempty. No other
+// published file has all of these. It knows only the subset of Go that those files use.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export interface GoField {
   /** Name in JSON. */
   readonly name: string;
-  /** Number on the wire; 0 where a field has none. */
+  /** The number on the wire. 0 for a field without one. */
   readonly number: number;
-  /** Type code: see generated/kubernetes/README.md. */
+  /** The type code, as generated/kubernetes/README.md lists it. */
   readonly type: string;
   readonly pointer: boolean;
-  /** Left out of JSON when zero. Go's omitempty never leaves out a struct, omitzero does. */
+  /** Whether JSON leaves out a zero value. Go's omitempty never leaves out a struct, but omitzero does. */
   readonly omitted: boolean;
-  /** Embedded in JSON (its fields belong to the parent), but a message of its own on the wire. */
+  /** An embedded struct: in JSON its fields belong to the parent, but on the wire it is its own message. */
   readonly inline: boolean;
 }
 
@@ -21,7 +21,7 @@ interface Declaration {
   readonly package: string;
   readonly expression: string;
   readonly fields: readonly RawField[] | undefined;
-  /** A named slice that is a message with `items` on the wire. */
+  /** A named slice, which on the wire is a message with `items`. */
   readonly wrapped: boolean;
 }
 
@@ -31,7 +31,7 @@ interface RawField {
   readonly tag: string;
 }
 
-/** Types whose form in JSON or on the wire is not that of a struct. */
+/** Types whose JSON or wire form is not a struct's. */
 const special: Readonly<Record<string, string>> = {
   "io.k8s.apimachinery.pkg.apis.meta.v1.Time": "T",
   "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": "M",
@@ -62,10 +62,10 @@ const scalars: Readonly<Record<string, string>> = {
 
 export class GoTypes {
   readonly #declarations = new Map<string, Declaration>();
-  /** Local import name to package name, for each package. */
+  /** Local import names and their packages, for each package. */
   readonly #imports = new Map<string, Map<string, string>>();
 
-  /** Reads all `types*.go`-like files of a folder as the package of that OpenAPI prefix (`io.k8s.api.core.v1`). */
+  /** Reads all type files of a folder as the package with that OpenAPI prefix (`io.k8s.api.core.v1`). */
   addPackage(prefix: string, folder: string, importPrefixes: Readonly<Record<string, string>>): void {
     const imports = new Map<string, string>();
     this.#imports.set(prefix, imports);
@@ -101,7 +101,7 @@ export class GoTypes {
     return this.#declarations.get(name)?.fields !== undefined;
   }
 
-  /** The fields of a struct in wire order, and the names of the structs that they refer to. */
+  /** The fields of a struct in wire order, and the names of the structs that they use. */
   fieldsOf(name: string): readonly GoField[] {
     const declaration = this.#declarations.get(name);
     if (declaration?.fields === undefined) throw new Error(`no struct ${name}`);
@@ -146,7 +146,7 @@ export class GoTypes {
     return `${this.#imports.get(inPackage)?.get(qualifier) ?? qualifier}.${name ?? ""}`;
   }
 
-  /** A named string type of a package that is not read. */
+  /** Adds a named string type of a package that is not read. */
   addAlias(name: string, expression: string): void {
     this.#declarations.set(name, { package: "", expression, fields: undefined, wrapped: false });
   }

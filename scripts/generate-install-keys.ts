@@ -1,7 +1,7 @@
-// Produces generated/install/known-values.json: the keys under `spec.values` of every release from 1.6 on, from a clone of
-// github.com/istio/istio with its tags and release branches.
+// Generates generated/install/known-values.json: the keys under `spec.values` of every release from 1.6 on, from a
+// clone of github.com/istio/istio with its tags and release branches.
 //   node scripts/generate-install-keys.ts <clone>
-// Keys and the release that had them last: facts of an interface, no text of upstream's.
+// The file holds only the keys and the last release that had each. It copies no text of upstream.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,10 @@ if (clone === "") {
   process.exit(2);
 }
 
-/** A key: its children (absent where anything may follow), and the last minor release that had it, absent for the newest. */
+/**
+ * A key with its children, which are absent where any key may follow, and the last minor release that had it, which is
+ * absent for the newest.
+ */
 interface Key {
   until: number;
   open: boolean;
@@ -43,7 +46,7 @@ function child(key: Key, name: string, minor: number): Key {
   return found;
 }
 
-/** Messages of a proto file: field name -> type's name, for each message. */
+/** The messages of a proto file: the type of each field by its name. */
 function messagesIn(proto: string): Map<string, Map<string, string>> {
   const messages = new Map<string, Map<string, string>>();
   const stack: string[] = [];
@@ -87,7 +90,7 @@ function addMessage(
   }
 }
 
-/** Keys of a chart's defaults; what is empty there takes anything. */
+/** Adds the keys of a chart's defaults. An empty map accepts any key. */
 function addDefaults(key: Key, value: unknown, minor: number): void {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     key.open = true;
@@ -98,7 +101,7 @@ function addDefaults(key: Key, value: unknown, minor: number): void {
   for (const [name, inner] of entries) addDefaults(child(key, name, minor), inner, minor);
 }
 
-/** Charts of an installation and the key of `spec.values` under which a chart's own values stand. */
+/** The charts of an installation, and the key of `spec.values` for each chart's own values. */
 const charts: readonly (readonly [folder: string, key: string | undefined])[] = [
   ["base", undefined],
   ["istio-control/istio-discovery", undefined],
@@ -130,7 +133,7 @@ function addRelease(minor: number, reference: string): void {
   }
 }
 
-/** Keys of istiod's chart that stand beside `pilot`, not below it. */
+/** Keys of istiod's chart that stand beside `pilot` instead of below it. */
 const rootKeys: Readonly<Record<string, true>> = {
   global: true,
   pilot: true,

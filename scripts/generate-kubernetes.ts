@@ -1,6 +1,6 @@
-// Produces generated/kubernetes/ from Kubernetes' published Go modules (through the machine's `go mod download`).
+// Generates generated/kubernetes/ from Kubernetes' published Go modules by `go mod download`.
 //   node scripts/generate-kubernetes.ts
-// The product needs neither Go nor the network: the files are committed.
+// The files are committed, so the product needs neither Go nor the network.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -13,7 +13,7 @@ const kubernetesVersion = "v1.36.1";
 const libraryVersion = "v0.36.1";
 const target = join(import.meta.dirname, "../generated/kubernetes");
 
-/** The groups that a lab serves, in the order in which a real server lists them, and each one's folder in k8s.io/api. */
+/** The groups that a lab serves, in a real server's order, with the folder of each in k8s.io/api. */
 const groups: readonly (readonly [group: string, folder: string, versions: readonly string[]])[] = [
   ["", "core", ["v1"]],
   ["apps", "apps", ["v1"]],
@@ -158,7 +158,7 @@ function compactResource(group: string, version: string, entry: JsonObject): Jso
   };
 }
 
-/** Every component schema of the served documents, by name. */
+/** Every component schema of the published documents, by name. */
 const components = new Map<string, JsonObject>();
 
 function writeOpenApiV3(): void {
@@ -246,7 +246,7 @@ function readGoTypes(): GoTypes {
   return types;
 }
 
-/** What a served request may carry beside the resources themselves. */
+/** Types that requests may carry besides the resources themselves. */
 const extraRoots: readonly (readonly [apiVersion: string, kind: string, type: string])[] = [
   ["v1", "DeleteOptions", "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"],
   ["v1", "Status", "io.k8s.apimachinery.pkg.apis.meta.v1.Status"],
@@ -320,7 +320,10 @@ function discovered(): Json {
   return resources;
 }
 
-/** Flags: 1 pointer, 2 left out of JSON when zero, 4 required, 8 inline. The fifth element holds what only some fields have. */
+/**
+ * Flags: 1 pointer, 2 left out of JSON when zero, 4 required, 8 inline. The fifth element is optional and holds rare
+ * properties.
+ */
 function fieldEntry(field: GoField, schema: JsonObject, required: boolean, use: (name: string) => number): Json {
   const type = field.type.replace(/#(.*)$/, (_, name: string) => `#${use(name)}`);
   const flags = (field.pointer ? 1 : 0) | (field.omitted ? 2 : 0) | (required ? 4 : 0) | (field.inline ? 8 : 0);

@@ -1,4 +1,4 @@
-// Produces manifests/crds/ from published Go modules (through the machine's `go mod download`).
+// Generates manifests/crds/ from published Go modules by `go mod download`.
 //   node scripts/generate-manifests.ts
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -55,16 +55,17 @@ function write(
   note = "",
 ): void {
   const head = `# Written by scripts/generate-manifests.ts from the Go module ${source.module} ${source.version} (Apache License 2.0).${note}\n`;
-  // Each document is one line of JSON, which YAML includes: a reader that tries JSON.parse first is a hundred times faster.
+  // Writes each document as one line of JSON, which is also YAML. A reader that tries JSON.parse first is a hundred
+  // times faster.
   const documents = definitions.map((definition) => `---\n${JSON.stringify(definition)}\n`);
   writeFileSync(join(target, `${name}.yaml`), head + documents.join(""));
   console.log(`${name}: ${definitions.length} definitions, ${head.length + documents.join("").length} bytes`);
 }
 
-/** The listener that a Gateway of the older version has when it names none. */
+/** The listener of a Gateway of the older version that names none. */
 const meshListener: JsonObject = { name: "mesh", port: 15008, protocol: "HBONE" };
 
-/** Serves v1alpha2 of Gateway too, for manifests from before 2023, in which listeners may be absent. */
+/** Also serves Gateway v1alpha2, for manifests from before 2023, in which listeners may be absent. */
 function withOldGatewayVersion(definition: JsonObject): JsonObject {
   const spec = object(definition.spec);
   if (object(spec.names).kind !== "Gateway") return definition;
@@ -87,7 +88,7 @@ function withOldGatewayVersion(definition: JsonObject): JsonObject {
   return { ...definition, spec: { ...spec, versions: [...versions, rest] } };
 }
 
-/** All `x-kubernetes-validations` expressions below a value. */
+/** Collects all `x-kubernetes-validations` expressions below a value. */
 function expressionsIn(value: Json): string[] {
   if (Array.isArray(value)) return value.flatMap(expressionsIn);
   if (value === null || typeof value !== "object") return [];
@@ -97,7 +98,10 @@ function expressionsIn(value: Json): string[] {
   return [...own.filter((each) => typeof each === "string"), ...Object.values(value).flatMap(expressionsIn)];
 }
 
-/** Digests of the rules that were seen to compile here, so that the API server need not compile them when it takes the definitions. */
+/**
+ * Writes the digests of rules that compiled here. The API server does not compile them again when it accepts the
+ * definitions.
+ */
 function writeKnownRules(definitions: readonly JsonObject[]): void {
   const expressions = [...new Set(definitions.flatMap(expressionsIn))];
   const { compile } = loadCel();

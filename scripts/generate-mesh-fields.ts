@@ -1,10 +1,13 @@
-// Writes `generated/istio/mesh-fields.json`: every field of MeshConfig and ProxyConfig of the pinned istio.io/api, which the
-// table of what each does here is checked against. Needs Go; run as `node scripts/generate-mesh-fields.ts` after changing the pin.
+// Writes `generated/istio/mesh-fields.json`: every field of MeshConfig and ProxyConfig of the pinned istio.io/api. A
+// test checks the table of supported fields against it. Needs Go. Run `node scripts/generate-mesh-fields.ts` after
+// changing the pin.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** A field below a message: its path in JSON, and what kind of value it takes: `enum WORD` with the first of its words that is not the default. */
+/**
+ * A field below a message: its JSON path and its type. An `enum WORD` names its first value that is not the default.
+ */
 interface Field {
   readonly path: string;
   readonly type: string;
@@ -32,7 +35,7 @@ function parse(texts: readonly string[]): Message {
   return top;
 }
 
-/** Reads until the brace that closes the body; answers the position after it. */
+/** Reads up to the brace that closes the body. Returns the position after it. */
 function parseBody(tokens: readonly string[], start: number, into: Message): number {
   let at = start;
   while (at < tokens.length) {
@@ -120,7 +123,7 @@ function fieldsOf(type: string, scope: readonly Message[]): readonly Field[] {
       }));
     });
   }
-  // Of another package (traffic policies, Struct): what it holds is that package's.
+  // A type of another package (traffic policies, Struct). Its fields are not listed here.
   return [{ path: "", type: "object" }];
 }
 

@@ -1,6 +1,6 @@
-// Generates `generated/proto/` from the descriptors in pinned Go modules (scripts/generate-protos/go.mod) and from the
-// .proto files of ours. Of the linked files, the messages that the doors of src/wire export are kept, and no others: all
-// of Envoy's would cost each proxy 30 MB. Needs Go and npx; run as `node scripts/generate-protos.ts` after changing a list or a pin.
+// Generates `generated/proto/` from the descriptors in pinned Go modules (scripts/generate-protos/go.mod) and from our
+// .proto files. It keeps only the messages that the doors of src/wire export, because all of Envoy's messages would
+// cost each proxy 30 MB. Needs Go and npx. Run `node scripts/generate-protos.ts` after changing a list or a pin.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,7 +10,7 @@ import { CodeGeneratorResponseSchema } from "@bufbuild/protobuf/wkt";
 const goCommand = "go";
 const generator = "@bufbuild/protoc-gen-es@2.17.0";
 
-/** Ours: written from the field facts of the resource types, not copied. By import path. */
+/** Our own .proto files, by import path. We wrote them from the facts of the resource types and did not copy them. */
 const ours: Readonly<Record<string, string>> = {
   "istio/workload/workload.proto": "src/wire/workload/workload.proto",
   "istio/security/authorization.proto": "src/wire/workload/authorization.proto",
@@ -33,7 +33,9 @@ const core = [
   "substitution_format_string",
 ];
 
-/** What Serin reads or writes of Envoy's API; fields of other types are left out of the generated messages. */
+/**
+ * The types of Envoy's API that Serin reads or writes. Fields of other types are left out of the generated messages.
+ */
 const linked: readonly string[] = [
   ...core.map((file) => `envoy/config/core/v3/${file}.proto`),
   "envoy/config/core/v3/proxy_protocol.proto",

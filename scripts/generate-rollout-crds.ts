@@ -1,4 +1,5 @@
-// Writes manifests/crds/rollout.yaml: the definitions of the rollout engine's kinds, from the schemas in scripts/rollout-crds.
+// Writes manifests/crds/rollout.yaml, the definitions of the rollout engine's kinds, from the schemas in
+// scripts/rollout-crds.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
@@ -97,7 +98,7 @@ const definitions: readonly Definition[] = [
   },
 ];
 
-/** The text of the file, for the test that it is up to date. */
+/** Returns the text of the file, so that a test can check that it is up to date. */
 export function rolloutDefinitions(): string {
   const head =
     "# The kinds of the rollout engine (rollout.serin.dev), written by scripts/generate-rollout-crds.ts; their types and parsers are in src/api/serin.\n";

@@ -1,9 +1,10 @@
-// Holds Serin against other people's programs: npm run interop [-- <peer> [--json] [more arguments]]
-// Without a peer: brings all programs, runs test/interop part by part, and ends with what came of each. With one, that peer's part alone:
-//   envoy       each configuration of the corpus into a stock Envoy as sidecar, gateway and waypoint, then requests through it
-//   differential  the same bytes to our proxy and to a stock Envoy, and what of both differs
-//   istio-suite  Istio's own integration tests in a lab; hours, and resumable (--help)
-//   comparison  what a real istiod (ISTIOD=<pilot-discovery>) sends for the same corpus, field by field
+// Compares Serin with other projects' programs: npm run interop [-- <peer> [--json] [more arguments]]
+// Without a peer: fetches all programs, runs test/interop part by part, and ends with a summary. With a peer, runs only
+// that peer's part:
+//   envoy       loads each configuration of the corpus into a stock Envoy as sidecar, gateway and waypoint, and sends requests through it
+//   differential  sends the same bytes to our proxy and to a stock Envoy, and reports the differences
+//   istio-suite  runs Istio's own integration tests in a lab; takes hours, and is resumable (--help)
+//   comparison  compares, field by field, with what a real istiod (ISTIOD=<pilot-discovery>) sends for the same corpus
 import { spawn, spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { join } from "node:path";
@@ -14,14 +15,14 @@ const inNamespace = join(root, "test/interop/mesh/in-namespace.sh");
 const programs = ["registry", "kubectls", "kube-apiserver", "helm", "kustomize", "envoy", "gateway-conformance"];
 
 interface Part {
-  /** Of `test/interop/<name>.test.ts`. */
+  /** The test is `test/interop/<name>.test.ts`. */
   readonly name: string;
   readonly title: string;
-  /** The variable that names the peer, which no package client brings. */
+  /** The variable that names the peer's binary, because no package registry offers it. */
   readonly peer?: "ISTIOD" | "ISTIOCTL" | "ZTUNNEL";
 }
 
-/** The quick ones first. */
+/** The quick parts first. */
 const parts: readonly Part[] = [
   { name: "prometheus", title: "Prometheus" },
   { name: "registry", title: "CNCF's registry" },
@@ -43,11 +44,11 @@ const parts: readonly Part[] = [
 interface Outcome {
   readonly passed: number;
   readonly failed: number;
-  /** Cases, or the whole part, with why. */
+  /** Cases that did not run, or the whole part, with the reason. */
   readonly notRun: readonly string[];
 }
 
-/** Runs every part, whatever comes of the others; answers whether all that ran has passed. */
+/** Runs every part, even after one failed. Returns whether all of them passed. */
 async function runParts(): Promise<boolean> {
   const known = new Set(parts.map(({ name }) => `${name}.test.ts`));
   const forgotten = globSync("*.test.ts", { cwd: join(root, "test/interop") }).filter((file) => !known.has(file));

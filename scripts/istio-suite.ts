@@ -1,5 +1,5 @@
-// Runs Istio's own integration tests against the mesh in the lab, suite after suite: npm run interop -- istio-suite
-// Verdicts stay in .cache/interop/istio-suite/results, so that a run which was ended can go on with --resume.
+// Runs Istio's own integration tests against the mesh in the lab, suite by suite: npm run interop -- istio-suite
+// Verdicts are kept in .cache/interop/istio-suite/results, so that an interrupted run can continue with --resume.
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ import { scriptArguments } from "./script-arguments.ts";
 
 const minuteMs = 60_000;
 const setUpName = "(set-up)";
-/** Each attempt follows a test that hung, or a process that ended early. */
+/** A new attempt follows a test that hung, or a process that ended early. */
 const maximalAttempts = 20;
 
 const help = `npm run interop -- istio-suite [options]
@@ -46,7 +46,7 @@ function note(text: string): void {
   process.stdout.write(`${new Date().toISOString().slice(11, 19)}  ${text}\n`);
 }
 
-/** The test functions of a suite, by its sources. */
+/** The test functions of a suite, read from its sources. */
 function testsOf(suite: Suite): readonly string[] {
   const directory = join(builds, "source/tests/integration", folderOf(suite));
   return readdirSync(directory)
@@ -57,7 +57,7 @@ function testsOf(suite: Suite): readonly string[] {
     .map(([, name = ""]) => name);
 }
 
-/** Whether a test is chosen by --run as far as its function goes; what is below a function, the binary alone knows. */
+/** Whether --run chooses a test function. Only the test binary knows the subtests below it. */
 function isChosenFunction(name: string): boolean {
   return (
     flags.run === undefined || flags.run.split("|").some((part) => new RegExp(part.split("/")[0] ?? "").test(name))
@@ -92,7 +92,7 @@ async function runSuite(suite: Suite, record: CaseRecord, until: number): Promis
     });
     if (end === "out-of-time") return;
     if (verdicts === 0) {
-      // A suite that upstream leaves out in such a cluster ends without a test, and well.
+      // Upstream skips some suites in such a cluster. Such a suite ends successfully without a test.
       const verdict = /Skipping suite/.test(outside) ? "skipped" : "failed";
       record.add({ test: setUpName, verdict, seconds: 0, at: new Date().toISOString(), why: outside });
       return;
@@ -104,7 +104,7 @@ async function runSuite(suite: Suite, record: CaseRecord, until: number): Promis
 
 function forgetChosen(record: CaseRecord, again: readonly string[]): void {
   if (flags.failed) {
-    // Parents get their verdict anew with the cases below them.
+    // Parent tests get a new verdict together with the cases below them.
     const isAbove = (test: string): boolean => again.some((name) => name === test || name.startsWith(`${test}/`));
     record.forget((test) => test === setUpName || isAbove(test));
   } else if (flags.run === undefined) record.forget(() => true);

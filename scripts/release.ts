@@ -1,5 +1,6 @@
-// Makes what a user downloads: the npm package, an archive for each architecture in the layout of Istio's releases, the images, the charts,
-// a bill of materials and checksums. The same commit gives the same bytes, as long as Debian's packages are the same.
+// Makes the downloads of a release: the npm package, an archive for each architecture in the layout of Istio's
+// releases, the images, the charts, a bill of materials and checksums. The same commit gives the same bytes, as long as
+// Debian's packages are the same.
 //   npm run release [-- --output DIR] [--arch amd64,arm64] [--verify | --verify-only]
 // --verify makes everything a second time, in other folders and with other settings, and compares the bytes.
 import { createHash } from "node:crypto";
@@ -60,7 +61,7 @@ function note(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Everything is dated by the commit: two runs of one commit give the same bytes. */
+/** The commit's date is the date of every file, so that two runs give the same bytes. */
 function sourceDateEpoch(): string {
   return process.env["SOURCE_DATE_EPOCH"] ?? runProgram("git", ["log", "-1", "--format=%ct"], { cwd: root }).trim();
 }
@@ -71,7 +72,10 @@ function pack(): string {
   return join(output, packed.filename);
 }
 
-/** `bin/istioctl`, `samples`, `manifests/profiles` and `manifests/charts` as Istio's archives have them, and a Node of its own. */
+/**
+ * Writes `bin/istioctl`, `samples`, `manifests/profiles` and `manifests/charts` as Istio's archives have them, and
+ * Node.
+ */
 function writeArchive(architecture: Architecture, archive: string, scratch: string): void {
   const name = `${title}-linux-${architecture}`;
   const target = join(scratch, name, title);
@@ -90,7 +94,7 @@ function writeArchive(architecture: Architecture, archive: string, scratch: stri
   );
   const tar = join(output, `${name}.tar`);
   writeTar(tar, join(scratch, name), title);
-  // Without a name and a time in its head.
+  // gzip would otherwise store a name and a time.
   runProgram("gzip", ["--no-name", "--best", "--force", tar]);
 }
 
@@ -134,7 +138,7 @@ async function build(wanted: readonly Architecture[], scratch: string): Promise<
   writeFileSync(join(output, sums), lines.join(""));
 }
 
-/** A second run whose folders, file mode mask, time zone and language are not those of the first one. */
+/** Makes the release again with other folders, umask, time zone and language. */
 function compareWithSecondRun(scratch: string): void {
   const second = join(scratch, "second");
   const temporary = join(scratch, "temporary");
@@ -150,7 +154,7 @@ function compareWithSecondRun(scratch: string): void {
   note(`a second run gave the same bytes: ${filesBelow(output).length} files`);
 }
 
-/** Installs the package into an empty prefix, unpacks the archive of this machine's architecture, and runs both. */
+/** Installs the package into an empty prefix, unpacks the archive for this machine's architecture, and runs both. */
 function verify(scratch: string): void {
   runProgram("sha256sum", ["--check", "--strict", "--quiet", sums], { cwd: output });
   const prefix = join(scratch, "prefix");
@@ -176,7 +180,7 @@ if (unknown.length > 0) {
   );
   process.exit(1);
 }
-// The rights of files in the archives do not depend on whoever runs this.
+// File modes in the archives must not depend on the user's umask.
 process.umask(0o022);
 const scratch = mkdtempSync(join(tmpdir(), "serin-release-"));
 try {

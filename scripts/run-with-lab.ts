@@ -1,19 +1,22 @@
-// Whatever ends a process that starts labs, nothing that it has started stays behind.
+// Runs commands that start labs. Nothing that they started stays behind, however this process ends.
 import { spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Ends its command when this process is gone, and all that the command has started with it. */
+/** Kills the command and everything it started when this process ends. */
 export const ownProcesses = ["--kill-child=KILL", "--mount-proc"];
 
-/** A process namespace: the daemons of a lab end with the process that made it. */
+/** A process namespace, so that a lab's daemons end with the process that created it. */
 export const labNamespaces =
   process.getuid?.() === 0
     ? ["unshare", "-mpf", ...ownProcesses]
     : ["unshare", "-U", "--map-current-user", "-mpf", ...ownProcesses];
 
-/** The command as the one that this process ends with it. The shell stays, as the namespace's first process: it reaps the daemons that the command leaves to it. */
+/**
+ * Wraps the command so that it ends with this process. The shell stays as the namespace's first process, because it
+ * must reap the daemons that the command leaves.
+ */
 export function withinNamespaces(
   namespaces: readonly string[],
   command: readonly string[],
@@ -22,14 +25,17 @@ export function withinNamespaces(
   return ["setpriv", "--pdeathsig", "KILL", ...namespaces, "sh", "-c", inner, ...command];
 }
 
-/** Directory for a run's files. A short name: the paths of sockets below it may have 107 characters. */
+/** Makes a directory for a run's files. Its name is short, because a socket's path may have only 107 characters. */
 export function makeScratch(): string {
   const scratch = mkdtempSync(join(tmpdir(), "st-"));
   chmodSync(scratch, 0o755);
   return scratch;
 }
 
-/** Runs a command that starts labs; answers its exit code. A signal to this process ends all of it, its files too. */
+/**
+ * Runs a command that starts labs, and returns its exit code. A signal to this process ends the command and removes its
+ * files.
+ */
 export async function runWithLab(command: readonly string[]): Promise<number> {
   const scratch = makeScratch();
   const [program = "", ...args] = withinNamespaces(labNamespaces, command);
@@ -38,7 +44,7 @@ export async function runWithLab(command: readonly string[]): Promise<number> {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
     } catch {
-      // They have ended already.
+      // The processes have ended already.
     }
     rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
   };

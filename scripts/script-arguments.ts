@@ -7,7 +7,7 @@ type Parsed<Chosen extends Options> = ReturnType<
 >;
 
 export interface ScriptUsage {
-  /** How the script is started, such as `npm run image --`. */
+  /** The command that starts the script, such as `npm run image --`. */
   readonly command: string;
   /** The names of positional arguments, such as `[TARGET …]`. Absent: the script takes none. */
   readonly positionals?: string;
@@ -52,7 +52,7 @@ export function usageText({ command, positionals, help }: ScriptUsage, options: 
   return [`usage: ${command} [OPTIONS]${positionals === undefined ? "" : ` ${positionals}`}`, ...lines, ""].join("\n");
 }
 
-/** The first sentence of Node's message. What follows it explains how to write such an argument as a positional one. */
+/** The first sentence of Node's message. The rest explains how to pass such a value as a positional argument. */
 function faultOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.split(/\. (?=To )/)[0] ?? message;

@@ -1,4 +1,5 @@
-// The seeded simulation of the rollout engine: its real decisions against a model of a cluster in which everything goes wrong.
+// The seeded simulation of the rollout engine: its real decisions against a model of a cluster in which everything
+// fails.
 //   npm run sim [-- --matrix] [-- --json] [-- --from N] [-- --seeds N] [-- --workers N] [-- --seed N]
 import { availableParallelism } from "node:os";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
@@ -31,7 +32,7 @@ function failuresOf({ from, to, step }: Share): Failure[] {
   return failures;
 }
 
-/** Every worker takes each so-manieth seed, so that all have as much to do. */
+/** With N workers, each takes every Nth seed, so that all have the same amount of work. */
 async function simulateAll(from: number, seeds: number, workers: number): Promise<Failure[]> {
   const shares = Array.from({ length: workers }, async (_one, index): Promise<Failure[]> => {
     const worker = new Worker(new URL(import.meta.url), {
@@ -45,7 +46,7 @@ async function simulateAll(from: number, seeds: number, workers: number): Promis
   return (await Promise.all(shares)).flat().toSorted((a, b) => a.seed - b.seed);
 }
 
-/** The shortest history that was found of a seed, and what it came to. */
+/** Replays a seed. Prints the shortest history that still fails, and its result. */
 function replay(seed: number): boolean {
   const { scenario, result } = shrink(scenarioOf(seed));
   process.stdout.write(
@@ -57,7 +58,7 @@ function replay(seed: number): boolean {
   return result.failure === undefined;
 }
 
-/** Every mesh of the matrix, forward and back from every step. */
+/** Simulates every mesh of the matrix, forward, and back from every step. */
 function simulateMatrix(json: boolean): number {
   const began = performance.now();
   const results = upgradeMatrix().map((mesh) => simulateCell(mesh));

@@ -1,12 +1,16 @@
-// Runs the house checks and the whole test suite, group by group, and ends with `N passed, N failed`. docs/testing.md tells more.
+// Runs the house checks and the whole test suite, group by group, and ends with `N passed, N failed`. See
+// docs/testing.md.
 //   npm test [-- [--only check|unit|netns|e2e|interop] [--changed [REVISION] | --smoke] [--list] [--once] [--record] [--lanes N] [path/to/one.test.ts …]]
-// --changed runs the checks and the tests that a change can touch (since the revision, or since the line parted from the main line).
-// --smoke runs the checks, the unit tests that load most of the sources, and one lab. --record writes down how long the files took.
-// interop runs only when it is named: it drives other people's programs, which scripts/fetch-*.sh bring.
-// With CI=true a case that was skipped counts as failed.
-// A file that failed is run a second time, alone, and counts as it ends then; it is named as unsteady, and what failed stays printed.
-// --once does without, to hunt for such files.
-// Whatever ends this process, no process and no file of a test stays behind.
+// --changed runs the checks and the tests that a change can touch since the revision, or since the branch left the main
+// branch.
+// --smoke runs the checks, the unit tests that load most of the sources, and one lab. --record stores how long the
+// files took.
+// interop runs only when it is named: it drives other projects' programs, which scripts/fetch-*.sh download.
+// With CI=true a skipped case counts as failed.
+// A failed file runs a second time, alone, and that result counts. The run reports it as unsteady, and keeps the first
+// failure's output.
+// --once skips the second run, to find such files.
+// No process and no file of a test stays behind, whatever ends this process.
 import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
@@ -33,15 +37,18 @@ const groupTimeoutMs: Readonly<Record<Group, number>> = {
   e2e: 4_200_000,
   interop: 5_400_000,
 };
-/** How many processes, or labs, run side by side; never more than the machine has cores. One lab seldom keeps two cores busy. */
+/**
+ * How many processes or labs run side by side, and never more than the machine has cores. One lab seldom keeps two
+ * cores busy.
+ */
 const maxLanes: Readonly<Record<Group, number>> = { unit: 4, netns: 1, e2e: 2, interop: 1 };
-/** What the largest lab may take; a machine with less for each lane runs fewer. */
+/** The memory of the largest lab. A machine with less for each lane runs fewer lanes. */
 const labBytes = 5 * 2 ** 30;
-/** What a file takes that was never recorded. */
+/** The assumed duration of a file without a record. */
 const unknownMs: Readonly<Record<Group, number>> = { unit: 300, netns: 2_000, e2e: 60_000, interop: 60_000 };
-/** Files that share a process and hold it open are run again, each in its own. */
+/** When files that share a process keep it alive for this long, each runs again in its own. */
 const sharedTimeoutMs = 240_000;
-/** With more failed files than this the failure is no chance, and none is run a second time. */
+/** With more failed files than this, the failures are no coincidence, and none runs a second time. */
 const maxSecondRuns = 4;
 const root = join(import.meta.dirname, "..");
 const measuredMs: Record<string, number> = {};
@@ -94,7 +101,10 @@ function lanesOf(group: Group): number {
   return Math.min(maxLanes[group], availableParallelism(), room);
 }
 
-/** Files whose shared process ended before they did run again, each in its own: one of them may have ended it. Answers whether there were any. */
+/**
+ * When a shared process ended early, its unfinished files run again, each in its own process, because one of them may
+ * have ended it. Returns whether there were any.
+ */
 async function runLost(
   batches: readonly Batch[],
   counts: Map<string, FileCounts>,
@@ -120,7 +130,7 @@ function sum(files: readonly string[], counts: ReadonlyMap<string, FileCounts>):
   return total;
 }
 
-/** The files of each group that this run is to run. */
+/** The files of each group to run. */
 function plan(options: Options): Map<Group, readonly string[]> {
   const chosen = groups.filter((group) =>
     options.group === undefined ? group !== "interop" : group === options.group,
@@ -170,7 +180,7 @@ function secondsSince(beginMs: number): string {
   return `${((performance.now() - beginMs) / 1000).toFixed(1)} s`;
 }
 
-/** Processes that ran or waited for a core, on average over the last minute. */
+/** The machine's load: processes that ran or waited for a core, averaged over the last minute. */
 function load(): string {
   return (loadavg()[0] ?? 0).toFixed(1);
 }
@@ -197,7 +207,7 @@ async function main(): Promise<void> {
     );
   for (const skipped of total.skipped) process.stdout.write(`not run: ${skipped}\n`);
   if (process.env["CI"] === "true") total.failed += total.skipped.length;
-  // A change that no test can see is no failure.
+  // A change that touches no test is no failure.
   const nothingChosen = options.changed !== undefined && !checks && [...files.values()].flat().length === 0;
   if (nothingChosen) process.stdout.write("no test file can be touched by this change: nothing ran\n");
   process.stdout.write(

@@ -1,5 +1,5 @@
-// Builds the modules of test/wasm by the SDKs that users have (Rust's proxy-wasm and AssemblyScript's proxy-runtime), and
-// runs each in the proxy's host of modules. Needs cargo with the target wasm32-wasip1, and npm; run as `node
+// Builds the modules of test/wasm with the SDKs that users have (Rust's proxy-wasm and AssemblyScript's proxy-runtime),
+// and runs each in the proxy's module host. Needs cargo with the target wasm32-wasip1, and npm. Run `node
 // scripts/wasm-sdks.ts`. Its last line is JSON.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ const head = [
   [":path", "/"],
 ] as const;
 
-/** Each gives a response's head a field, and refuses a request that asks for it. */
+/** Each module adds a field to the response's head, and refuses a request that asks for a refusal. */
 const expected = { rust: { name: "x-by", value: "rust" }, assemblyscript: { name: "x-as", value: "a text" } };
 const failed: string[] = [];
 mkdirSync(join(cache, "assembly"), { recursive: true });

@@ -1,4 +1,4 @@
-// A real kube-apiserver and its etcd on the loopback, with a mesh that is written once and kept.
+// Runs a real kube-apiserver and its etcd on the loopback address, with a mesh that is written once and kept.
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
@@ -27,7 +27,7 @@ const token = "bench";
 const readyTimeoutMs = 120_000;
 const setupTimeoutMs = 900_000;
 const lookMs = 200;
-/** Every so many services have a VirtualService and a DestinationRule. */
+/** Every service whose number is a multiple of this has a VirtualService and a DestinationRule. */
 const routedEvery = 10;
 
 /** Builds the load client; needs Go. */
@@ -39,7 +39,7 @@ export async function buildLoadClient(): Promise<void> {
   });
 }
 
-/** Starts both with the data of an earlier run, or fills them first, which takes about a minute. */
+/** Starts both with the data of an earlier run. The first run fills them, which takes about a minute. */
 export async function startApiServer(data: MeshData): Promise<ApiServer> {
   for (const program of ["etcd", "kube-apiserver"])
     if (!existsSync(join(programs, program)))
@@ -52,7 +52,7 @@ export async function startApiServer(data: MeshData): Promise<ApiServer> {
   const url = `https://127.0.0.1:${port}`;
   const kubeconfig = join(directory, "kubeconfig");
   writeFileSync(kubeconfig, kubeconfigOf(url));
-  // An API server that is asked to end waits for its clients and its etcd; it has nothing to save.
+  // Kill it, because it would wait for its clients and its etcd, and has nothing to save.
   const stop = async (): Promise<void> => {
     server.kill("SIGKILL");
     await ended(server);
@@ -106,7 +106,7 @@ function serverFlags(directory: string, port: number, etcd: number): string[] {
   }).map(([name, value]) => `--${name}=${value ?? ""}`);
 }
 
-/** Ends with this process, however that ends. */
+/** Starts a process that ends with this one, however this one ends. */
 export function startProcess(
   command: readonly string[],
   log: string,

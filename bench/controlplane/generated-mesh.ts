@@ -1,4 +1,4 @@
-// A mesh of so many services, made in memory, and what changes in it.
+// Generates a mesh with a given number of services in memory, and changes in it.
 import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
 import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
 import type { ServedMesh } from "../../src/controlplane/served-mesh.ts";
@@ -8,18 +8,18 @@ export interface MeshSize {
   readonly services: number;
   readonly podsPerService: number;
   readonly namespaces: number;
-  /** Every so many services have a VirtualService and a DestinationRule. */
+  /** Every service whose number is a multiple of this has a VirtualService and a DestinationRule. */
   readonly routedEvery: number;
-  /** Its namespaces and pods are in ambient. */
+  /** Whether its namespaces and pods are in the ambient mesh. */
   readonly ambient: boolean;
 }
 
 const nodes = 10;
 const zones = 3;
-/** Service ports beside 80 that every tenth service has. */
+/** The second service port of every tenth service. */
 const databasePort = 5432;
 
-/** Writes objects as an API server would hand them out. */
+/** Writes objects in the form in which an API server returns them. */
 export class GeneratedMesh {
   readonly size: MeshSize;
   readonly #take: (object: KubernetesObject) => void;
@@ -32,7 +32,7 @@ export class GeneratedMesh {
     this.#take = (object) => feeds.find(({ kind }) => kind.kind === object.kind)?.take(keyOf(object), object);
   }
 
-  /** Everything, as one change. */
+  /** Adds all objects as one change. */
   fill(): void {
     const { services, podsPerService, namespaces, routedEvery, ambient } = this.size;
     this.#apply(() => {
@@ -56,7 +56,7 @@ export class GeneratedMesh {
     });
   }
 
-  /** Takes the last endpoint of service 3 away, or gives it back. */
+  /** Removes the last endpoint of service 3, or adds it again. */
   changeEndpoint(gone: boolean): void {
     this.#apply(() => this.#take(this.#slice(3, this.size.podsPerService - Number(gone))));
   }
@@ -73,7 +73,7 @@ export class GeneratedMesh {
     this.#apply(() => this.#take(this.#service(3, name)));
   }
 
-  /** Who the proxy of a pod says that it is. */
+  /** The node id and metadata of a pod's proxy. */
   proxyOf(index: number): { readonly id: string; readonly metadata: Record<string, string | Record<string, string>> } {
     const serviceIndex = index % this.size.services;
     const replica = Math.floor(index / this.size.services) % this.size.podsPerService;

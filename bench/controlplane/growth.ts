@@ -1,6 +1,8 @@
-// What a change costs with 100, 1,000 and 10,000 services, without any network: CPU of this process, clients included.
+// Measures the CPU time of a change with 100, 1,000 and 10,000 services, without any network. The time includes the
+// clients, which run in the same process.
 //   npm run bench:controlplane:growth -- [--services 100,1000,10000] [--pods 5] [--sidecars 20] [--kinds sidecar,vhds,ztunnel] [--changes endpoint,weight] [--rounds 41] [--no-ambient]
-// Each size is a process of its own. They take turns, change by change, so that what else the machine does weighs on all alike.
+// Each size has its own process. They take turns after each change, so that other load on the machine affects all of
+// them alike.
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs } from "node:util";
@@ -22,7 +24,7 @@ const { values: options } = parseArgs({
     kinds: { type: "string", default: "sidecar,vhds,ztunnel" },
     changes: { type: "string", default: "endpoint,pod,weight,new service" },
     rounds: { type: "string", default: "41" },
-    /** The mesh is one of ambient; ztunnels may ask in any. */
+    /** Whether the mesh is ambient. ztunnels may connect to any mesh. */
     ambient: { type: "boolean", default: true },
     kind: { type: "string" },
   },
@@ -42,12 +44,12 @@ function cpuMs(run: () => void): number {
   return (used.user + used.system) / 1000;
 }
 
-/** What this part of the values is below. */
+/** The value below which this share of the values lies. */
 function quantile(values: readonly number[], part: number): number {
   return values.toSorted((left, right) => left - right)[Math.floor(values.length * part)] ?? Number.NaN;
 }
 
-/** One size and one kind of client. */
+/** The measurements of one size and one kind of client. */
 class Run {
   readonly #mesh: ServedMesh;
   readonly #generated: GeneratedMesh;
@@ -73,7 +75,7 @@ class Run {
     });
   }
 
-  /** Does one step and answers its cost. */
+  /** Does one step and returns its cost. */
   step({ what, round }: Step): Cost {
     const before = this.#bytes();
     const cost = cpuMs(() => this.#do(what, round));
@@ -126,7 +128,7 @@ interface Step {
   readonly round: number;
 }
 
-/** A size of mesh in a process of its own. */
+/** One mesh size in its own process. */
 class Size {
   readonly #child: ChildProcess;
 
@@ -165,7 +167,7 @@ class Size {
   }
 }
 
-/** Both are told, as what a busy machine adds is in the upper half. */
+/** Shows the median and the lower quartile, because a busy machine adds to the upper half. */
 function shown(values: readonly number[]): string {
   return `${quantile(values, 0.5).toFixed(2)} (${quantile(values, 0.25).toFixed(2)})`;
 }

@@ -1,4 +1,4 @@
-// Proxies without a network: they ask what an Envoy or a ztunnel asks, and acknowledge what they are sent.
+// Proxies without a network. They request what an Envoy or a ztunnel requests, and acknowledge the responses.
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
 import type { DiscoveryServer } from "../../src/controlplane/serve/index.ts";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../../src/wire/discovery/index.ts";
@@ -9,13 +9,13 @@ export interface Received {
   bytes: number;
 }
 
-/** What the first client was sent: the others are asked to ask the same, which spares their reading it. */
+/** The names that the first client requested. The others request the same, so that they need not read responses. */
 export interface Script {
   endpoints: readonly string[];
   routes: readonly string[];
 }
 
-/** Opens a stream; what it is sent is counted, and acknowledged when `acknowledge` is called. */
+/** Opens a stream and counts its responses. `acknowledge` acknowledges them. */
 export class SilentClient {
   readonly received: Received = { responses: 0, bytes: 0 };
   readonly #client: ReturnType<DiscoveryServer["connect"]>;
@@ -41,7 +41,7 @@ export class SilentClient {
     this.#send({ typeUrl, resourceNamesSubscribe: [...names] });
   }
 
-  /** Answers all that has come; true when there was something. */
+  /** Acknowledges all responses that have arrived. Returns true if there were any. */
   acknowledge(): boolean {
     const pending = this.#pending.splice(0);
     for (const parts of pending) this.#answer(parts);

@@ -1,4 +1,4 @@
-// A control plane as a plain process: Serin's, or a real istiod.
+// Runs a control plane as a plain process: Serin's or a real istiod.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { freePort } from "../../src/net/testing/index.ts";
@@ -14,7 +14,7 @@ const startTimeoutMs = 120_000;
 const lookMs = 10;
 const namespace = "istio-system";
 
-/** `program`: a pilot-discovery; undefined: Serin's own. Both settle what comes within a millisecond or two together. */
+/** `program`: the path of pilot-discovery. Undefined: Serin's own. Both debounce changes for a millisecond or two. */
 export async function startSubject(api: ApiServer, program: string | undefined): Promise<Subject> {
   const [http, grpc, secure, webhooks, monitoring, control] = [
     await freePort(),
@@ -44,7 +44,7 @@ export async function startSubject(api: ApiServer, program: string | undefined):
     "--ctrlz_port",
     String(control),
   ];
-  // As its image does it: with what was compiled by an earlier start.
+  // Uses the compile cache of an earlier start, as its image does.
   const own = [join(root, "bin/serin"), "pilot", ...flags];
   const upstream = [resolve(program ?? ""), ...flags, "--kubeconfig", api.kubeconfig];
   const env = {

@@ -3,15 +3,15 @@ import { request, type IncomingMessage } from "node:http";
 import { applyLiveMessage, type LiveMessage, type View } from "../../src/api/dashboard/index.ts";
 
 /**
- * One page's live stream. One that looks applies every message as the page does; others count them, as fifty pages of one process
- * would be slower than what is measured.
+ * The live stream of one page. An active page applies every message like the real page. Passive pages only count
+ * messages, because fifty active pages in one process would be slower than the server under test.
  */
 export class OpenPage {
   readonly views = new Map<string, View>();
   bytes = 0;
-  /** Messages that moved a view. */
+  /** Messages that changed a view. */
   changes = 0;
-  /** Changes of a view that was not there, and problems. */
+  /** Changes of an unknown view, and problems. */
   faults = 0;
   readonly #response: IncomingMessage;
   #rest = "";
@@ -51,7 +51,7 @@ export class OpenPage {
     this.#response.destroy();
   }
 
-  /** A message that begins with its data is one that moves a view, or says that nothing did. */
+  /** A message that begins with its data changes a view, or says that nothing has changed. */
   #count(chunk: Buffer): void {
     this.bytes += chunk.length;
     for (let at = chunk.indexOf('data: {"type":"'); at !== -1; at = chunk.indexOf('data: {"type":"', at + 1)) {

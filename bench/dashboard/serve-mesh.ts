@@ -1,5 +1,5 @@
-// A mesh that nobody runs, as the dashboard's server meets it: an API server over HTTP/2 and TLS whose objects are as long as real
-// ones, and so many proxies, each at an address of its own, all of whose counters move. A process of its own.
+// A synthetic mesh for the dashboard's server, in its own process: an API server over HTTP/2 and TLS with objects of
+// realistic size, and many proxies with their own addresses, whose counters all change.
 import { createServer, type RequestListener } from "node:http";
 import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { AddressInfo } from "node:net";
@@ -7,13 +7,13 @@ import { TestAuthority } from "../../src/net/testing/certificates.ts";
 
 export interface MeshSize {
   readonly workloads: number;
-  /** Of each workload: calls to others. */
+  /** Calls of each workload to others. */
   readonly calls: number;
-  /** Of each workload. */
+  /** Pods of each workload. */
   readonly pods: number;
 }
 
-/** Told on the standard output once it serves. */
+/** Printed on standard output once it serves. */
 export interface ServedMesh {
   readonly server: string;
   readonly authority: string;
@@ -71,7 +71,7 @@ function addressOf(index: number, number: number): string {
   return `127.${64 + (all >> 16)}.${(all >> 8) & 0xff}.${all & 0xff}`;
 }
 
-/** As much as kubectl, a Deployment and the injector leave on an object. */
+/** As much metadata as kubectl, a Deployment and the injector add to an object. */
 function meta(
   namespace: string,
   name: string,
@@ -247,7 +247,7 @@ function deploymentOf(index: number, pods: number): KubeObject {
 
 type Watcher = (line: string) => void;
 
-/** Lists in pages, watches, and reviews that allow everything. */
+/** Serves paged lists, watches, and reviews that allow everything. */
 class ApiServer {
   readonly #objects: ReadonlyMap<string, readonly KubeObject[]>;
   readonly #watchers = new Map<string, Set<Watcher>>();
@@ -328,7 +328,7 @@ function edgeText(reporter: string, from: number, to: number, count: number, wor
   return `istio_requests_total{${labels}} ${count}\n${buckets}istio_request_bytes_sum{${labels}} ${count * 100}\n`;
 }
 
-/** `GET /<index of the workload>`: what its proxy tells. */
+/** Answers `GET /<index of the workload>` with the metrics of its proxy. */
 function proxiesOf({ workloads, calls }: MeshSize): RequestListener {
   const began = Date.now();
   return (request, response) => {

@@ -1,11 +1,11 @@
-// The server behind the ztunnel and the client in front of it, each a process of its own.
+// The server behind the ztunnel and the client in front of it, each in its own process.
 import { connectTcp, listenTcp, type ByteStream } from "../../src/net/index.ts";
 
 export interface Work {
   readonly kind: "pingPong" | "up" | "down" | "connect" | "hold";
-  /** Connections at a time. */
+  /** The number of concurrent connections. */
   readonly connections: number;
-  /** Of a message; of bulk, of a block. */
+  /** The size of a message, or of a block of bulk data. */
   readonly bytes: number;
   readonly address: string;
 }
@@ -15,7 +15,7 @@ export type Order =
   | { readonly order: "go"; readonly sliceMs: number }
   | { readonly order: "close" };
 
-/** `count`: round trips, megabytes or connections. */
+/** `count`: the number of round trips, megabytes or connections. */
 export interface Answer {
   readonly count: number;
   readonly p99Ms: number;
@@ -26,7 +26,7 @@ const ports = { echo: 8080, sink: 8081, source: 8082 };
 const connectTimeoutMs = 20_000;
 const blockBytes = 65_536;
 const megabyte = 1_048_576;
-/** A slice lasts until so much is done, so that one on a busy machine measures more than its own begin. */
+/** A slice lasts until this much is done. Otherwise a slice on a busy machine would measure only its own start. */
 const leastWork = { roundTrips: 500, bytes: 48 * megabyte, connections: 100 };
 
 export async function runServer(): Promise<void> {
@@ -55,7 +55,7 @@ export async function runServer(): Promise<void> {
       while (open.yes && stream.write(block));
     };
     stream.setHandler({
-      // The client says when.
+      // The client tells the server when to send.
       data: pour,
       end: () => stream.destroy(),
       drain: pour,
@@ -65,7 +65,7 @@ export async function runServer(): Promise<void> {
   });
 }
 
-/** Connections that are open, and what they do between "go" and the end of the slice. */
+/** Open connections, and their work between "go" and the end of the slice. */
 interface Session {
   run(sliceMs: number): Promise<Answer>;
   close(): void;
@@ -101,7 +101,7 @@ async function open(work: Work): Promise<Session> {
     }
   };
   await Promise.all(Array.from({ length: 32 }, more));
-  // The tunnels are there once a byte has come back.
+  // A tunnel is open once a byte has come back.
   if (port === ports.echo) await Promise.all(lines.map(async (line) => await line.trip(Buffer.alloc(1))));
   const run = { pingPong, up, down, hold: () => Promise.resolve(nothing) }[work.kind];
   return {
@@ -209,7 +209,7 @@ async function down(_work: Work, lines: readonly Line[], sliceMs: number): Promi
   return { count: (sum() - before) / megabyte, p99Ms: 0 };
 }
 
-/** Connects, sends a message, reads it back, and closes. */
+/** Connects, sends a message, reads the echo, and closes. */
 async function openAndClose(work: Work, sliceMs: number): Promise<Answer> {
   const message = Buffer.alloc(work.bytes, "x");
   const latencies: number[] = [];

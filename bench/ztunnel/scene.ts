@@ -1,5 +1,5 @@
-// A ztunnel in a network namespace, with a server beside it and a client behind a link. What the client sends is redirected to the
-// ztunnel, which is both ends of the tunnel.
+// Runs a ztunnel in a network namespace, with a server beside it and a client behind a link. Rules redirect the
+// client's traffic to the ztunnel, which is both ends of the tunnel.
 import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ const readyTimeoutMs = 120_000;
 const stopTimeoutMs = 15_000;
 const lastWordsBytes = 1000;
 const readinessPort = 15_021;
-/** One core for what is measured, the other for those who use it. */
+/** One core for the ztunnel under test, the other for the load. */
 export const subjectCore = "0";
 const endsCore = "1";
 
@@ -34,18 +34,20 @@ export interface Subject {
   readonly name: string;
   readonly command: readonly string[];
   readonly workers: number;
-  /** As taskset takes them. */
+  /** Core numbers in taskset's form. */
   readonly cores: string;
 }
 
 export interface Measured {
   readonly cpuMicros: number;
   readonly p99Ms: number;
-  /** Of the threads that serve, busiest first: the share of the time for which each ran. */
+  /** For each serving thread, busiest first, the share of the time in which it ran. */
   readonly busy: readonly number[];
 }
 
-/** Serin's ztunnel of a checkout, started as where it is installed. With a directory for it, it leaves a CPU profile there. */
+/**
+ * Serin's ztunnel of a checkout, started as in an installation. If a directory is given, it writes a CPU profile there.
+ */
 export function serinOf(
   directory: string,
   name: string,
@@ -110,7 +112,7 @@ export class Scene {
     this.#ends = [this.#load, this.#server.enter(() => end("server"))];
   }
 
-  /** Resolves when it takes connections. */
+  /** Resolves when it accepts connections. */
   async ready(): Promise<void> {
     const deadline = Date.now() + readyTimeoutMs;
     for (;;) {
@@ -122,7 +124,7 @@ export class Scene {
     }
   }
 
-  /** Nanoseconds of CPU time that each of the ztunnel's threads has used. */
+  /** The CPU time of each of the ztunnel's threads in nanoseconds. */
   cpuNanos(): Map<string, number> {
     const tasks = `/proc/${this.#subject.pid}/task`;
     return new Map(
@@ -133,7 +135,7 @@ export class Scene {
     );
   }
 
-  /** Proportional memory in MB. */
+  /** The proportional set size in MB. */
   pssMb(): number {
     const text = readFileSync(`/proc/${this.#subject.pid}/smaps_rollup`, "latin1");
     return Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) / 1024;
@@ -168,7 +170,7 @@ export class Scene {
     return answer;
   }
 
-  /** In order, so that a profile is written, or at once when that takes too long. */
+  /** Stops it gracefully, so that it writes its profile, or kills it if that takes too long. */
   async stop(): Promise<void> {
     const ended = new Promise((resolve) => this.#subject.once("exit", resolve));
     for (const child of this.#ends) child.kill("SIGKILL");
@@ -211,7 +213,7 @@ export class Scene {
   }
 }
 
-/** Every process ends with this one. */
+/** Starts a process on one core. It ends with this process. */
 function pinned(core: string, command: readonly string[], options: SpawnOptions): ChildProcess {
   return spawn("setpriv", ["--pdeathsig", "KILL", "taskset", "-c", core, ...command], options);
 }
@@ -227,7 +229,7 @@ function link(client: NetworkNamespace, server: NetworkNamespace): void {
   serverLinks.addAddress(2, { address: serverAddress, prefixLength: 24 });
   clientLinks.close();
   serverLinks.close();
-  // Many short connections of one client to one address: its ports must last.
+  // Allow quick reuse of ports, because one client opens many short connections to one address.
   for (const namespace of [client, server])
     namespace.enter(() => {
       writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", "1024 65000");

@@ -1,4 +1,4 @@
-// Answers any request with what it was and who answers it, as text.
+// Answers every request with its own description and the server's name, as text.
 import { hostname } from "node:os";
 import { readBody, sendText, serve } from "../bookinfo/src/http-app.ts";
 

@@ -21,14 +21,14 @@ export function decodeEcho(bytes: Uint8Array): string {
   return text;
 }
 
-/** A message with gRPC's length before it, not compressed. */
+/** Puts gRPC's prefix with the length before an uncompressed message. */
 export function frame(message: Buffer): Buffer {
   const head = Buffer.alloc(frameHeadBytes);
   head.writeUInt32BE(message.length, 1);
   return Buffer.concat([head, message]);
 }
 
-/** The message of a body that holds exactly one; undefined for any other body. */
+/** The message of a body with exactly one message. Undefined for any other body. */
 export function unframe(body: Buffer): Buffer | undefined {
   if (body.length < frameHeadBytes || body[0] !== 0 || body.readUInt32BE(1) !== body.length - frameHeadBytes)
     return undefined;

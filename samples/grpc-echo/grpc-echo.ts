@@ -11,7 +11,7 @@ import { decodeEcho, encodeEcho, sayPath } from "./echo-message.ts";
 
 const [port = "7070"] = process.argv.slice(2);
 const pod = process.env["HOSTNAME"] ?? hostname();
-/** Those who have not heard yet that this pod ends still come for a moment. */
+/** Some clients do not know yet that this pod ends, so serve them a moment longer. */
 const lingerMs = 500;
 
 const service: ServiceDefinition = {

@@ -1,4 +1,4 @@
-// `/hello` tells which version answers, and which pod.
+// Answers `/hello` with its version and the name of its pod.
 import { hostname } from "node:os";
 import { sendText, serve } from "../bookinfo/src/http-app.ts";
 

@@ -1,5 +1,5 @@
-// Answers with what was asked, in the ways that people test proxies with. HTTPBIN_LISTS=true gives headers and arguments
-// as lists, as the Go implementation does; the Python one gives single strings.
+// Answers with the content of the request, in the ways in which people test proxies. With HTTPBIN_LISTS=true, headers
+// and arguments are lists, as in the Go implementation. In the Python one they are single strings.
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { STATUS_CODES } from "node:http";
@@ -12,7 +12,7 @@ const maxDelaySeconds = 10;
 const maxBytes = 100 * 1024;
 const maxRedirects = 20;
 
-/** `-b 0.0.0.0:8080`, as a Python server is told, or the environment. */
+/** Reads `-b 0.0.0.0:8080`, like the Python server's flag, or the environment. */
 function listenPort(): number {
   const bind = process.argv[process.argv.indexOf("-b") + 1];
   const told = process.argv.includes("-b") ? bind?.split(":").at(-1) : process.env["PORT"];
@@ -102,7 +102,7 @@ function redirect(response: ServerResponse, location: string, status = 302): voi
   response.writeHead(status, { location, "content-length": 0 }).end();
 }
 
-/** One of several codes with weights, `200:0.9,503:0.1`; any one of them without. */
+/** Chooses one of several statuses by their weights: `200:0.9,503:0.1`. Without weights, all are equally likely. */
 function chooseStatus(text: string): number {
   const choices = text
     .split(",")
@@ -143,7 +143,7 @@ const only =
     response.writeHead(405, { allow: method, "content-length": 0 }).end();
   };
 
-/** By the path's first word. */
+/** Routes by the first segment of the path. */
 const routes: Readonly<Record<string, Route>> = {
   "": (_request, response) =>
     sendText(

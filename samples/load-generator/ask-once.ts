@@ -1,2 +1,2 @@
-/** One request of a client; answers who answered. Throws what went wrong. */
+/** Sends one request of a client. Returns the name of the server that answered. Throws on failure. */
 export type AskOnce = () => Promise<string>;

@@ -1,4 +1,5 @@
-// gRPC's unary call over a plain HTTP/2 session. The library would send a call again that a server refused; here nothing is.
+// Makes gRPC's unary calls over a plain HTTP/2 session. The gRPC library would repeat a refused call, and the load must
+// never retry.
 import { connect, constants, type ClientHttp2Session, type IncomingHttpHeaders } from "node:http2";
 import { decodeEcho, encodeEcho, frame, sayPath, unframe } from "../grpc-echo/echo-message.ts";
 import type { AskOnce } from "./ask-once.ts";
@@ -7,7 +8,9 @@ import type { RequestTarget } from "./load-plan.ts";
 const said = "hello";
 const body = frame(encodeEcho(said));
 
-/** One client of a gRPC target: a call on its session, which is replaced when the other side says that it goes, or on a new one. */
+/**
+ * One client of a gRPC target. It reuses a session until the other side sends GOAWAY, or opens a session for each call.
+ */
 export function grpcClient(target: RequestTarget, keptAlive: boolean, limitMs: number): AskOnce {
   const { origin, host } = new URL(target.url);
   let kept: ClientHttp2Session | undefined;
@@ -18,7 +21,7 @@ export function grpcClient(target: RequestTarget, keptAlive: boolean, limitMs: n
     if (kept === undefined || kept.closed || kept.destroyed) {
       keptUntilMs = performance.now() + target.keptSeconds * 1000;
       kept = connect(origin);
-      // What goes wrong with the session goes wrong with its calls, which say so.
+      // A session's error also fails its calls, which report it.
       kept.on("error", () => undefined);
       kept.on("goaway", () => {
         if (underWay?.written === false) underWay.dropped = true;
@@ -43,7 +46,9 @@ export function grpcClient(target: RequestTarget, keptAlive: boolean, limitMs: n
   return ask;
 }
 
-/** The other side's GOAWAY came before the library had written anything of the call: then it drops the call. */
+/**
+ * The other side's GOAWAY arrived before the library had written any part of the call, so the library dropped the call.
+ */
 class NeverSent extends Error {}
 
 interface Writing {
@@ -51,7 +56,7 @@ interface Writing {
   dropped: boolean;
 }
 
-/** The library writes what a turn has asked for at the end of the turn, just before this hears of it. */
+/** The library writes the calls of a turn at the end of that turn, just before this callback. */
 function writingOn(session: ClientHttp2Session): Writing {
   const writing = { written: false, dropped: false };
   const endOfTurn = (): void => {

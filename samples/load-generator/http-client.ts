@@ -2,7 +2,7 @@ import { Agent, request } from "node:http";
 import type { AskOnce } from "./ask-once.ts";
 import type { RequestTarget } from "./load-plan.ts";
 
-/** One client of an HTTP target: a GET a call, on its kept-alive connection or on a new one. */
+/** One client of an HTTP target. Each call is a GET, on a kept-alive connection or on a new one. */
 export function httpClient(target: RequestTarget, keptAlive: boolean, limitMs: number): AskOnce {
   const { url, headers = {}, expected } = target;
   const where = new URL(url);

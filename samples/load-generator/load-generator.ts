@@ -1,5 +1,6 @@
-// Constant load from one process: short requests over kept-alive and over new connections, and connections that live for long.
-// Nothing is ever tried again. Failed means refused, reset, over the time limit, status 500 or above, or the wrong body.
+// Constant load from one process: short requests over kept-alive and new connections, and long connections. It never
+// retries. A request has failed if it is refused, reset, over the time limit, or answered with status 500 or above or
+// with the wrong body.
 //   node load-generator.ts '<JSON of a LoadPlan>'
 import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
@@ -26,7 +27,7 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTi
 
 async function request(target: RequestTarget, group: "kept-alive" | "new-connection", everyMs: number): Promise<void> {
   const ask = clients[target.protocol](target, group === "kept-alive", plan.limitMs);
-  // The clients of a target begin one after the other, so that they do not ask at the same moment for ever.
+  // The clients of a target start one after another, so that they do not send in step.
   await sleep(Math.random() * everyMs);
   while (!stopping.signal.aborted) {
     const started = performance.now();
@@ -47,7 +48,7 @@ async function request(target: RequestTarget, group: "kept-alive" | "new-connect
 }
 
 async function connection(target: ConnectionTarget, index: number): Promise<void> {
-  // Their ends are spread from the beginning on.
+  // Spread the first ends of connections over their lifetime.
   let seconds = (target.seconds * (index + 1)) / target.count;
   while (!stopping.signal.aborted) {
     const started = performance.now();

@@ -1,38 +1,39 @@
-// What a generator is told (one JSON object, its only argument), and what it says: one JSON object a line, appended to a file.
+// The input of a generator (one JSON object, its only argument), and its output: one JSON object a line, appended to a
+// file.
 
 export interface LoadPlan {
   /** The generator writes `<its name>.jsonl` here. */
   readonly reportDirectory: string;
-  /** The pod's name when absent. */
+  /** The pod's name if absent. */
   readonly name?: string;
-  /** A request that has no whole answer by then has failed. */
+  /** A request without a complete response in this time has failed. */
   readonly limitMs: number;
-  /** Ends when standard input does; else by SIGTERM alone. */
+  /** End with standard input. Otherwise only SIGTERM ends it. */
   readonly untilInputEnds?: boolean;
   readonly requests: readonly RequestTarget[];
   readonly connections: readonly ConnectionTarget[];
 }
 
-/** Short requests, `perSecond` of all clients together. Nothing is ever tried again. */
+/** Short requests: `perSecond` of all clients together. They are never retried. */
 export interface RequestTarget {
   readonly name: string;
-  /** `grpc` says `hello` to echo.proto's service without TLS. */
+  /** `grpc` calls `hello` of echo.proto's service without TLS. */
   readonly protocol: "http" | "grpc";
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Text that every answer holds; another body is a failure. */
+  /** A text that every response contains. Any other body is a failure. */
   readonly expected: string;
-  /** Its first group says who answered. */
+  /** Its first group is the name of the server. */
   readonly answerPattern?: string;
   readonly keptAlive: number;
-  /** How long a kept-alive connection is used before the client closes it, between two requests, and makes another. */
+  /** How long a client uses a kept-alive connection before it closes it between two requests and opens another. */
   readonly keptSeconds: number;
-  /** Clients that make a connection a request. */
+  /** The number of clients that open a connection for each request. */
   readonly newConnections: number;
   readonly perSecond: number;
 }
 
-/** Connections that live for a while, each followed by the next. */
+/** Connections that live for a while. When one ends, the next one begins. */
 export interface ConnectionTarget {
   readonly name: string;
   readonly kind: "tcp" | "websocket" | "download";
@@ -42,25 +43,25 @@ export interface ConnectionTarget {
   readonly seconds: number;
 }
 
-/** Upper bounds of a report's latency buckets, in milliseconds; one more bucket takes the rest. */
+/** Upper bounds of a report's latency buckets in milliseconds. One more bucket counts higher latencies. */
 export const latencyBoundsMs = [1, 2, 4, 6, 8, 10, 15, 20, 30, 50, 75, 100, 150, 250, 500, 1000, 2000, 4000] as const;
 
 export interface RequestCounts {
   requests: number;
   failed: number;
-  /** A count for each of `latencyBoundsMs`, and one for what is above. */
+  /** A count for each of `latencyBoundsMs`, and one for higher latencies. */
   latencies: number[];
   answers: Record<string, number>;
 }
 
 export interface ConnectionCounts {
-  /** How many are open now. */
+  /** The number of currently open connections. */
   open: number;
-  /** Lived for their time; every byte came back. */
+  /** Connections that lived for their time and returned every byte. */
   ended: number;
-  /** Ended because the pod of the one or the other end was told to end. */
+  /** Connections that ended because the pod at one end was stopped. */
   endedWithPod: number;
-  /** Ended by anything else, or silent for ten seconds. */
+  /** Connections that ended in any other way, or were silent for ten seconds. */
   closed: number;
 }
 
@@ -73,11 +74,11 @@ export interface LoadFailure {
   readonly group: string;
 }
 
-/** What happened since the report before; `open` alone is of now. */
+/** The events since the previous report. Only `open` is a current value. */
 export interface LoadReport {
   readonly at: string;
   readonly requests: Record<string, RequestCounts>;
   readonly connections: Record<string, ConnectionCounts>;
-  /** At most 50 of them; the counts are whole. */
+  /** At most 50 failures. The counts include all of them. */
   readonly failures: LoadFailure[];
 }

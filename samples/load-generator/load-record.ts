@@ -1,4 +1,4 @@
-// What the generator has seen since its last report.
+// The generator's counts since its last report.
 import { appendFileSync } from "node:fs";
 import {
   latencyBoundsMs,
@@ -30,7 +30,7 @@ export class LoadRecord {
     this.note(target, group, cause);
   }
 
-  /** A line for people; counted elsewhere. */
+  /** A line for people. The event itself is counted elsewhere. */
   note(target: string, group: string, cause: string): void {
     if (this.#failures.length < maxFailures)
       this.#failures.push({ at: new Date().toISOString(), target, cause, group });

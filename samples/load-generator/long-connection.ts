@@ -1,11 +1,14 @@
-// Connections that live for a while: each holds one, checks every byte that comes back, and says how it ended.
+// Clients that hold a connection for a while, check every byte that comes back, and report how it ended.
 import { get } from "node:http";
 import { connect } from "node:net";
 import { WebSocket } from "ws";
 import { downloadEnd, downloadLine, goodbye, goingAway } from "../streams/stream-protocol.ts";
 import type { ConnectionTarget } from "./load-plan.ts";
 
-/** `ended`: it lived for its time. `goodbye`: the server's pod ends. `closed`: anything else. `refused`: nothing ever came back. */
+/**
+ * `ended`: it lived for its time. `goodbye`: the server's pod was stopped. `closed`: anything else. `refused`: nothing
+ * ever came back.
+ */
 export interface ConnectionEnd {
   readonly how: "ended" | "goodbye" | "closed" | "refused";
   readonly cause: string;
@@ -13,7 +16,7 @@ export interface ConnectionEnd {
 
 export interface HoldOptions {
   readonly seconds: number;
-  /** Aborted when this process is to end. */
+  /** Aborted when this process must end. */
   readonly signal: AbortSignal;
 }
 
@@ -32,7 +35,7 @@ function begin({ kind, url }: ConnectionTarget, options: HoldOptions, held: Held
   else holdDownload(url, options, held);
 }
 
-/** What the three have in common: an answer now and then, one end, and what is to be done at it. */
+/** The shared part of the three protocols: regular responses, one end, and the clean-up at the end. */
 class Held {
   answers = 0;
   readonly #resolve: (end: ConnectionEnd) => void;
@@ -52,7 +55,7 @@ class Held {
     signal.addEventListener("abort", this.#abandon);
   }
 
-  /** Something is there that must be put away at the end. */
+  /** Adds a clean-up for the end. */
   onEnd(cleanup: () => void): void {
     this.#cleanups.push(cleanup);
   }
@@ -72,7 +75,7 @@ class Held {
   }
 }
 
-/** Sends numbered messages until the time is over, then waits for the last answer and calls `finish`. */
+/** Sends numbered messages until the time is over, then waits for the last response and calls `finish`. */
 class Conversation {
   sent = 0;
   readonly #timer: NodeJS.Timeout;

@@ -1,5 +1,5 @@
-// Stands for MetalLB's controller and speaker: the lab's own controllers hand out and announce addresses, so that the
-// pods of MetalLB's manifest only have to be healthy. Answers every request with 200, on the ports that the probes ask.
+// Takes the place of MetalLB's controller and speaker. The lab's own controllers assign and announce addresses, so the
+// pods of MetalLB's manifest only have to be healthy. Answers every request on the probes' ports with 200.
 import { createServer } from "node:http";
 
 const asked = process.argv.find((argument) => argument.startsWith("--port="))?.slice("--port=".length);

@@ -1,5 +1,5 @@
-// A web server that tells its version: `/` for people, `/health` for probes. With NGINX_FAIL_EVERY=4 it answers every fourth
-// request for a page with 503, as a bad release does.
+// A web server that shows its version: `/` for people, `/health` for probes. With NGINX_FAIL_EVERY=4 it answers every
+// fourth page request with 503, like a bad release.
 import { sendText, serve } from "../bookinfo/src/http-app.ts";
 
 const version = process.env["NGINX_SERVER_VERSION"] ?? "v1";

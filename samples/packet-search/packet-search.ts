@@ -1,5 +1,6 @@
-// Reads every frame on an interface and counts those that hold a text: packet-search.ts <interface> <text> <seconds>
-// What it prints at the end is one JSON object: frames, bytes, frames of HBONE (port 15008), frames that held the text.
+// Reads every frame on an interface and counts the frames that contain a text: packet-search.ts <interface> <text>
+// <seconds>
+// At the end it prints one JSON object: frames, bytes, HBONE frames (port 15008), and frames that contained the text.
 import koffi from "koffi";
 
 const [device = "eth0", text = "", seconds = "5"] = process.argv.slice(2);

@@ -1,8 +1,8 @@
-// What the server of the long answers and its clients agree on.
+// Constants that the server of long responses shares with its clients.
 
-/** The pod is told to end: the last line of a stream or a download, the reason of a WebSocket's close. */
+/** Sent when the pod is stopped: the last line of a stream or a download, or the reason of a WebSocket's close. */
 export const goodbye = "goodbye";
-/** WebSocket's status for it. */
+/** The WebSocket status for the same event. */
 export const goingAway = 1001;
 
 const padding = "x".repeat(900);

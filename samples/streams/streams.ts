@@ -1,7 +1,7 @@
-// Long answers: a TCP echo by lines, a WebSocket echo, and a download that takes as long as its client asks for.
+// Serves long responses: a TCP echo by lines, a WebSocket echo, and a download of any duration.
 //   node streams.ts <tcp port> <http port>          GET /download?seconds=60    GET /socket (WebSocket)
-// Whoever is served when the pod is told to end hears it in words of the protocol, so that a client can tell the end of
-// the pod from a connection that something on the way has closed: the line `goodbye`, or WebSocket's status 1001.
+// When the pod is stopped, the server tells its clients within the protocol, by the line `goodbye` or WebSocket's
+// status 1001. So a client can distinguish the end of the pod from a connection that something in between has closed.
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { WebSocketServer, type WebSocket } from "ws";
@@ -11,9 +11,9 @@ const [tcpPort = "9000", httpPort = "8080"] = process.argv.slice(2);
 const lineLimitBytes = 1_048_576;
 const lineEveryMs = 100;
 const maxDownloadSeconds = 86_400;
-/** Those who have not heard yet that this pod ends still come for a moment. */
+/** Some clients do not know yet that this pod ends, so serve them a moment longer. */
 const lingerMs = 500;
-/** How long the goodbyes may take to be read. */
+/** How long clients have to read the goodbyes. */
 const graceMs = 2000;
 
 const streams = new Set<Socket>();
@@ -36,7 +36,7 @@ function serveStream(socket: Socket): void {
   });
 }
 
-/** Numbered lines, one each 100 ms; the last says how many there were. */
+/** Sends a numbered line every 100 ms. The last line contains their number. */
 class Download {
   readonly #response: ServerResponse;
   readonly #wanted: number;

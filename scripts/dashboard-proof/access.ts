@@ -1,4 +1,5 @@
-// Who may see and do what: the page in the cluster, asked without a login and with tokens of accounts that may more and less.
+// Checks who may see and do what: opens the page in the cluster without a login, and with tokens of accounts with
+// different rights.
 import type { Page } from "playwright-core";
 import type { UntypedObject } from "../../src/api/index.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
@@ -9,7 +10,7 @@ import { canaryName } from "./views.ts";
 const narrow = "shop-reader";
 const seenTimeoutMs = 20_000;
 
-/** An account that may read one namespace, and write nothing. */
+/** An account that may read one namespace and write nothing. */
 function accounts(): UntypedObject[] {
   const metadata = { name: narrow, namespace: namespaces.shop };
   const subjects = [{ kind: "ServiceAccount", name: narrow, namespace: namespaces.shop }];
@@ -32,7 +33,7 @@ function accounts(): UntypedObject[] {
   ];
 }
 
-/** Answers what was not as it must be. `base` is the page of the cluster's own dashboard. */
+/** Returns the faults it found. `base` is the address of the cluster's own dashboard. */
 export async function tryAccess({ lab }: Proof, browser: ProofBrowser, base: string): Promise<readonly string[]> {
   const problems: string[] = [];
   await lab.api.apply(accounts());
@@ -41,7 +42,7 @@ export async function tryAccess({ lab }: Proof, browser: ProofBrowser, base: str
     const page = await browser.page(context);
     await page.goto(base);
     await page.locator("#content").filter({ hasText: namespaces.sidecarServers }).waitFor({ timeout: seenTimeoutMs });
-    // Read by the dashboard's own account: nobody who has not logged in orders anything.
+    // The dashboard's own account reads. A user who has not logged in cannot steer a rollout.
     await page.goto(`${base}#/rollouts/Canary/${namespaces.shop}/${canaryName}`);
     await page.getByRole("group", { name: "Orders" }).waitFor({ timeout: seenTimeoutMs });
     if ((await orderable(page)) > 0) problems.push("without a login orders are offered");
@@ -73,7 +74,7 @@ async function orderable(page: Page): Promise<number> {
   return await page.getByRole("group", { name: "Orders" }).locator("button:not([aria-disabled=true])").count();
 }
 
-/** Good for an hour. */
+/** Creates a token that is valid for an hour. */
 export async function createToken(lab: Proof["lab"], name: string): Promise<string> {
   const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: { expirationSeconds: 3600 } };
   const { status, text } = await lab.api.client.raw(

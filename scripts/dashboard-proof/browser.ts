@@ -1,4 +1,4 @@
-// A real Chromium, driven as a person drives it; what it complains about is kept.
+// Drives a real Chromium as a person does, and collects its console errors.
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { launchChromium } from "../../test/support/chromium.ts";
 
@@ -16,7 +16,10 @@ export const sights: readonly Sight[] = [
 const unanswered = /Failed to load resource|net::ERR_|WebSocket connection/;
 const heights = { 1280: 800, 390: 844 } as const;
 
-/** One browser with its own state; `complaints` is all that pages wrote to the console as errors, threw, or failed to load. */
+/**
+ * One browser with its own state. `complaints` holds every console error, every uncaught exception and every failed
+ * request of its pages.
+ */
 export class ProofBrowser {
   complaints: readonly string[] = [];
   readonly #browser: Browser;
@@ -29,7 +32,7 @@ export class ProofBrowser {
     return new ProofBrowser(await launchChromium());
   }
 
-  /** A window that knows nothing of the others. */
+  /** A window with its own cookies and storage. */
   async window({ width, colorScheme }: Sight): Promise<BrowserContext> {
     return await this.#browser.newContext({
       viewport: { width, height: heights[width] },
@@ -38,7 +41,7 @@ export class ProofBrowser {
     });
   }
 
-  /** A page whose complaints are kept. */
+  /** Opens a page and records its complaints. */
   async page(context: BrowserContext): Promise<Page> {
     const page = await context.newPage();
     page.on("console", (message) => {
@@ -48,7 +51,10 @@ export class ProofBrowser {
     return page;
   }
 
-  /** Of a request that could not be answered the browser itself complains: what is away on purpose is no fault of the page. */
+  /**
+   * The browser itself logs a request that got no answer. When a test takes a server away, this is not the page's
+   * fault.
+   */
   forgiveUnanswered(): void {
     this.complaints = this.complaints.filter((complaint) => !unanswered.test(complaint));
   }

@@ -1,11 +1,11 @@
-// What goes wrong while a page is open: it says so, with the age of what it shows, and recovers by itself.
+// Breaks things while a page is open. The page must say so, show the age of its data, and recover by itself.
 import type { Page } from "playwright-core";
 import { podKind, serviceAccountKind } from "../../src/api/kubernetes/index.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
 import type { Proof } from "../upgrade-proof/proof.ts";
 import { createToken } from "./access.ts";
 
-/** Longer than anything a page waits for by itself. */
+/** Longer than any timeout of the page. */
 const seenTimeoutMs = 90_000;
 const tokenTimeoutMs = 180_000;
 const awayMs = 6_000;
@@ -13,12 +13,12 @@ const deletedAccount = "leaver";
 const garbageName = "garbage";
 
 export interface FaultPages {
-  /** The address of the page that the user's own command serves. */
+  /** The address of the page that `serin dashboard` serves for its user. */
   readonly own: string;
   /** The address of the cluster's own dashboard. */
   readonly inCluster: string;
   readonly page: () => Promise<Page>;
-  /** Console errors that were meant: of what was away. */
+  /** Forgets console errors that the test caused on purpose. */
   readonly forgive: () => void;
 }
 
@@ -31,7 +31,7 @@ const faults: Readonly<Record<string, Fault>> = {
   "a proxy that tells garbage": garbageMetrics,
 };
 
-/** Answers what was not as it must be. */
+/** Returns the faults it found. */
 export async function standFaults(proof: Proof, pages: FaultPages): Promise<readonly string[]> {
   const problems: string[] = [];
   for (const [name, fault] of Object.entries(faults)) {
@@ -58,7 +58,7 @@ export async function standFaults(proof: Proof, pages: FaultPages): Promise<read
 
 const aged = /is of \d\d:\d\d:\d\d|\d+ s ago|\d+ s old/;
 
-/** The supervisor sleeps meanwhile, else it would start it at once. */
+/** Stops the supervisor meanwhile, because it would restart the API server at once. */
 async function apiServerAway({ lab }: Proof, { own }: FaultPages, page: Page): Promise<void> {
   await page.goto(`${own}#/workloads`);
   const content = page.locator("#content");
@@ -84,7 +84,7 @@ async function apiServerAway({ lab }: Proof, { own }: FaultPages, page: Page): P
     process.kill(supervisor.pid, "SIGCONT");
   }
   await gone(content, /the API server does not answer/);
-  // Figures move again.
+  // Figures appear again.
   await content.filter({ hasText: /\d\/s/ }).waitFor({ timeout: seenTimeoutMs });
 }
 
@@ -104,7 +104,7 @@ async function dashboardAnew({ lab }: Proof, { inCluster }: FaultPages, page: Pa
   await gone(page.locator("#content"), /what is shown is \d+ s old/);
 }
 
-/** The account is deleted: its tokens are as good as expired ones. */
+/** Deletes the account, which makes its tokens as invalid as expired ones. */
 async function tokenEnds({ lab }: Proof, { inCluster }: FaultPages, page: Page): Promise<void> {
   await lab.api.apply([
     { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: deletedAccount, namespace: namespaces.shop } },
@@ -120,15 +120,15 @@ async function tokenEnds({ lab }: Proof, { inCluster }: FaultPages, page: Page):
   await page.goto(`${inCluster}#/workloads`);
   await live(page);
   await lab.api.client.delete(serviceAccountKind, deletedAccount, namespaces.shop);
-  // Who has not logged in may read: the page goes on as that, and says so.
-  // Tokens are asked about each minute.
+  // A user who has not logged in may read, so the page goes on without the login and says so. The server reviews tokens
+  // every minute.
   await page
     .getByText(new RegExp(`The session of \\S*${deletedAccount} has ended`))
     .waitFor({ timeout: tokenTimeoutMs });
   await page.getByRole("banner").filter({ hasText: "anonymous" }).waitFor({ timeout: seenTimeoutMs });
 }
 
-/** A pod that says it has a proxy, whose metrics are a page of HTML. */
+/** A pod that claims to have a proxy, but serves HTML as its metrics. */
 async function garbageMetrics({ lab }: Proof, { own }: FaultPages, page: Page): Promise<void> {
   const namespace = "default";
   await lab.api.apply([

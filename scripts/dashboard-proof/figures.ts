@@ -1,4 +1,4 @@
-// What the page says beside what the load generators themselves have counted.
+// Compares the page's figures with the load generators' own counts.
 import type { Page } from "playwright-core";
 import type { Proof } from "../upgrade-proof/proof.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
@@ -7,11 +7,11 @@ import { difference } from "../upgrade-proof/load-totals.ts";
 interface ComparedService {
   readonly namespace: string;
   readonly name: string;
-  /** Whose requests, all of them, go to it, through a proxy that counts requests. */
+  /** The load targets whose requests all reach this service through a proxy that counts them. */
   readonly targets: readonly string[];
 }
 
-/** Services all of whose requests pass a proxy of the seventh layer. */
+/** Services whose requests all pass an L7 proxy. */
 const compared: readonly ComparedService[] = [
   {
     namespace: namespaces.sidecarServers,
@@ -30,15 +30,15 @@ export interface Deviation {
   readonly service: string;
   readonly pageRate: number;
   readonly loadRate: number;
-  /** Of the generators' rate. */
+  /** The deviation as a share of the generators' rate. */
   readonly share: number;
 }
 
 const windowMs = 60_000;
-/** Until every proxy has been asked for the first time. */
+/** The time until every proxy was scraped once. */
 const warmUpMs = 10_000;
 
-/** Lets a window pass under load, and compares its rates as the list of services shows them. */
+/** Waits one window under load, and compares its rates with the list of services. */
 export async function compareFigures(proof: Proof, page: Page, base: string): Promise<readonly Deviation[]> {
   await page.goto(`${base}#/services?window=60`);
   await page.waitForTimeout(warmUpMs);
@@ -55,7 +55,7 @@ export async function compareFigures(proof: Proof, page: Page, base: string): Pr
   });
 }
 
-/** The rate in the row of the service: `130/s`. */
+/** Reads the rate in the service's row: `130/s`. */
 async function shownRate(page: Page, namespace: string, name: string): Promise<number> {
   const row = page
     .getByRole("row")

@@ -1,16 +1,19 @@
-// How soon the page shows what has changed.
+// Measures how soon the page shows a change.
 import type { Page } from "playwright-core";
 import { httpRouteKind } from "../../src/api/gateway/index.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
 import { canaryBackend } from "../upgrade-proof/objects.ts";
 import type { Proof } from "../upgrade-proof/proof.ts";
 
-// Neither is the other one's rest.
+// Neither weight is 100 minus the other, so that a stale figure cannot pass for the new one.
 const weights = [35, 83] as const;
 const lookEveryMs = 20;
 const giveUpMs = 15_000;
 
-/** Writes weights into the route of app-b's page and answers how long the graph's table took to show each, in milliseconds; Infinity where it did not. */
+/**
+ * Writes weights into the route of app-b's page. Returns the milliseconds until the graph's table showed each, or
+ * Infinity.
+ */
 export async function weightDelays({ lab }: Proof, page: Page, base: string): Promise<readonly number[]> {
   await page.goto(`${base}#/graph?window=60&ns=${namespaces.shop}&as=table&label=weight`);
   const content = page.locator("#content");
@@ -39,7 +42,10 @@ export async function weightDelays({ lab }: Proof, page: Page, base: string): Pr
   return delays;
 }
 
-/** One request of a workload that never asked anybody: how long after it began the graph's table shows the two, in milliseconds; Infinity where it did not. */
+/**
+ * Sends one request from a workload that never sent one before. Returns the milliseconds until the graph's table shows
+ * both workloads, or Infinity.
+ */
 export async function requestDelay({ lab }: Proof, page: Page, base: string): Promise<number> {
   await page.goto(
     `${base}#/graph?window=60&ns=${namespaces.sidecarClients},${namespaces.sidecarServers}&as=table&by=workload`,

@@ -1,4 +1,4 @@
-// Every order of a rollout, given by its button: what the dialog says, and what the cluster then is.
+// Gives every order of a rollout by its button. Checks what the dialog says, and the state of the cluster afterwards.
 import type { Locator, Page } from "playwright-core";
 import { canaryKind, meshUpgradeKind, type RolloutStatus } from "../../src/api/serin/index.ts";
 import type { UntypedObject } from "../../src/api/index.ts";
@@ -9,13 +9,16 @@ import { revisions, versions, type Proof } from "../upgrade-proof/proof.ts";
 import { canaryName } from "./views.ts";
 
 const stepTimeoutMs = 90_000;
-/** Of a MeshUpgrade: its probes take pods of every kind, workloads restart, and a ztunnel leaves with its last connection. */
+/**
+ * The limit for a wave of a MeshUpgrade. Its probes start pods of every kind, workloads restart, and a ztunnel leaves
+ * only with its last connection.
+ */
 const waveTimeoutMs = 900_000;
 const seenTimeoutMs = 10_000;
 
 export const upgradeName = "by-page";
 
-/** productpage 10 -> 50 -> 100, each step until somebody approves it. */
+/** A Canary of productpage with 10, 50 and 100 %. Each step waits for an approval. */
 export function pausedCanary(): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
@@ -40,7 +43,10 @@ export function pausedCanary(): UntypedObject {
   };
 }
 
-/** The whole mesh, or of its namespaces the first with sidecars alone; a wave waits until somebody approves it, and the soak until somebody ends it. */
+/**
+ * A MeshUpgrade of the whole mesh, or of the first sidecar namespaces alone. Each wave waits for an approval, and the
+ * soak waits for the order to finish.
+ */
 function pausedUpgrade(proof: Proof, whole: boolean): UntypedObject {
   const made = upgradeObject(proof, {
     name: upgradeName,
@@ -66,9 +72,9 @@ interface Order {
   /** The button's name. */
   readonly button: string;
   readonly why?: string;
-  /** What the object says once it has been carried out. */
+  /** Whether the object shows that the order was carried out. */
   readonly until: (status: RolloutStatus, spec: { readonly paused?: boolean }) => boolean;
-  /** What the page then shows. */
+  /** The text that the page then shows. */
   readonly shows: RegExp;
 }
 
@@ -76,7 +82,7 @@ interface Ordered {
   readonly kind: typeof canaryKind | typeof meshUpgradeKind;
   readonly name: string;
   readonly namespace?: string;
-  /** As the dialogs name it. */
+  /** The command as the dialog prints it. */
   readonly command: RegExp;
   readonly timeoutMs: number;
   readonly orders: readonly Order[];
@@ -103,7 +109,7 @@ const pause: Order = { button: "Pause", until: (_status, { paused }) => paused =
 const resume: Order = { button: "Resume", until: (_status, { paused }) => paused === false, shows: /approval/ };
 const rollBack: Order = { button: "Roll back", until: hasEnded("RolledBack"), shows: /[Rr]olled ?[Bb]ack/ };
 
-/** In this order every button of a Canary has something to do. */
+/** In this order, every button of a Canary is enabled when its turn comes. */
 const canaryOrders: Ordered = {
   kind: canaryKind,
   name: canaryName,
@@ -120,7 +126,10 @@ const canaryOrders: Ordered = {
   ],
 };
 
-/** Every button of a MeshUpgrade: its first wave and back, and the whole mesh forward until the old revision is retired; without the whole of it, until the soak ends, and back. */
+/**
+ * Every button of a MeshUpgrade. The first wave goes forward and back. Then the whole mesh goes forward until the old
+ * revision is retired. Without `whole`, it goes forward to the soak's end and back.
+ */
 function upgradeOrders(whole: boolean): Ordered {
   const complete = { button: "Complete", why: "the night was quiet" };
   const approve = (until: Order["until"], shows: RegExp): Order => ({
@@ -149,19 +158,22 @@ function upgradeOrders(whole: boolean): Ordered {
   return { kind: meshUpgradeKind, name: upgradeName, command: /serin upgrade /, timeoutMs: waveTimeoutMs, orders };
 }
 
-/** Gives every order of a Canary; answers what was not as it must be. */
+/** Gives every order of a Canary. Returns the faults it found. */
 export async function giveOrders(proof: Proof, page: Page, base: string): Promise<readonly string[]> {
   return await give(proof, page, base, canaryOrders);
 }
 
-/** Begins a MeshUpgrade and gives every order of it; `look` is called once while it waits between two revisions. */
+/**
+ * Starts a MeshUpgrade and gives every order of it. `look` is called once, while the upgrade waits between two
+ * revisions.
+ */
 export async function giveUpgradeOrders(
   proof: Proof,
   page: Page,
   base: string,
   { whole, look }: { readonly whole: boolean; readonly look: () => Promise<void> },
 ): Promise<readonly string[]> {
-  // One that is under way would make it wait.
+  // A running Canary would make the upgrade wait.
   await proof.lab.api.client.delete(canaryKind, canaryName, namespaces.shop).catch(() => undefined);
   await proof.lab.api.apply([pausedUpgrade(proof, whole)]);
   try {
@@ -214,7 +226,10 @@ async function giveOrder(
   if (!approvals.includes(why)) throw new Error(`the reason that was written is not in the object: ${approvals}`);
 }
 
-/** Presses the dialog's button. False: the rollout went on while it was open, as it says; who orders looks again. */
+/**
+ * Presses the dialog's button. Returns false if the dialog says that the rollout advanced meanwhile. The caller then
+ * reads the state again.
+ */
 async function confirmed(dialog: Locator, button: string): Promise<boolean> {
   try {
     await dialog.getByRole("button", { name: button, exact: true }).click({ timeout: seenTimeoutMs });
@@ -252,8 +267,8 @@ async function reached(
         if (found?.status === undefined) return undefined;
         if (until(found.status, found.spec)) return true;
         proof.signal.throwIfAborted();
-        // Nobody has ordered that, and nothing comes after it.
-        // What had ended before the order has not begun anew yet.
+        // The upgrade ended although no order asked for it, so waiting longer is useless. A cause from before the order
+        // does not count, because the rollout has not started again yet.
         const { cause } = found.status;
         if (
           ordered.kind.kind === "MeshUpgrade" &&

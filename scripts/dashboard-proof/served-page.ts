@@ -1,11 +1,11 @@
-// The dashboard as its user starts it: a command that prints an address and serves until it is ended.
+// Starts the dashboard as its user does: by a command that prints an address and serves until it is ended.
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { userError } from "../../src/base/index.ts";
 
 const addressTimeoutMs = 60_000;
 
-/** Where commands run: a lab's machine. */
+/** Where commands run: on a lab's machine. */
 export interface CommandHost {
   readonly serin: string;
   spawn(command: readonly string[]): ChildProcess;
@@ -13,7 +13,7 @@ export interface CommandHost {
 
 export class ServedPage {
   readonly #child: ChildProcess;
-  /** As it was printed, with the secret that lets its browser in where there is one. */
+  /** The printed address, with the login secret if it has one. */
   readonly url: string;
 
   private constructor(child: ChildProcess, url: string) {
@@ -21,7 +21,7 @@ export class ServedPage {
     this.url = url;
   }
 
-  /** `serin dashboard …`, until it has printed an address. */
+  /** Starts `serin dashboard …` and waits for its address. */
   static async start(cluster: CommandHost, args: readonly string[]): Promise<ServedPage> {
     const child = cluster.spawn([cluster.serin, "dashboard", ...args, "--no-browser"]);
     let output = "";

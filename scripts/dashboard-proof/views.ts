@@ -1,4 +1,4 @@
-// Every view of the page, opened as a link, at every size and in both colours.
+// Opens every view of the page by its link, at every size and in both colour schemes.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
@@ -6,11 +6,11 @@ import { namespaces } from "../upgrade-proof/load-plans.ts";
 import type { ProofBrowser, Sight } from "./browser.ts";
 
 export interface ProofView {
-  /** Of its screenshots. */
+  /** The name of its screenshots. */
   readonly name: string;
-  /** After `#/`. */
+  /** The part of the address after `#/`. */
   readonly link: string;
-  /** What a person must find on it: text, anywhere in its content. */
+  /** Texts that must appear anywhere in its content. */
   readonly shows: readonly RegExp[];
 }
 
@@ -50,15 +50,18 @@ const steadyMs = 300;
 
 export interface OpenViewsOptions {
   readonly views: readonly ProofView[];
-  /** Lets a new page in, and answers the page's address. */
+  /** Logs a new page in and returns the page's address. */
   readonly enter: (page: Page) => Promise<string>;
   readonly sights: readonly Sight[];
-  /** Where screenshots are kept; none are taken without it. */
+  /** The directory of the screenshots. Undefined takes none. */
   readonly pictures: string | undefined;
   readonly note: (text: string) => void;
 }
 
-/** Opens every view at every sight; answers how many were opened, and those that did not show what they must, with what they showed. */
+/**
+ * Opens every view at every size and colour. Returns how many it opened, and the views that lacked a text, with their
+ * content.
+ */
 export async function openViews(
   browser: ProofBrowser,
   { views: wanted, enter, sights, pictures, note }: OpenViewsOptions,
@@ -92,10 +95,10 @@ async function openView(page: Page, base: string, { link, shows }: ProofView): P
   const deadline = performance.now() + viewTimeoutMs;
   for (;;) {
     text = await content.innerText();
-    // What an editor holds is not in it.
+    // `innerText` does not contain an editor's content.
     for (const held of await content.locator(".cm-content").all()) text += (await held.textContent()) ?? "";
     const missing = /Arranging…/.test(text) ? "an arranged graph" : shows.find((wanted) => !wanted.test(text));
-    // What shows must stay: a graph is arranged a moment after its figures are there.
+    // The text must stay: the graph's layout follows its figures a moment later.
     seenAtMs = missing === undefined ? (seenAtMs ?? performance.now()) : undefined;
     if (seenAtMs !== undefined && performance.now() - seenAtMs > steadyMs) break;
     if (missing !== undefined && performance.now() > deadline)
@@ -113,7 +116,7 @@ async function takePicture(
   { width, colorScheme }: Sight,
 ): Promise<void> {
   mkdirSync(directory, { recursive: true });
-  // What moves into its place has arrived.
+  // Wait for the end of the animations.
   await page.waitForTimeout(400);
   await page.screenshot({ path: join(directory, `${name}-${width}-${colorScheme}.png`) });
 }

@@ -1,4 +1,4 @@
-// The lab as a user drives it: by bin/serin and by the API. Nothing here knows more than a user could.
+// The lab as a user drives it: only by bin/serin and by the API.
 import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ export interface CommandResult {
 
 const environment = { ...process.env, KUBECONFIG: kubeconfigPath, SERIN_CLUSTER: clusterName };
 
-/** Runs `serin …` and answers its exit code and everything that it printed. */
+/** Runs `serin …`. Returns its exit code and all its output. */
 export function runSerin(args: readonly string[], input?: string): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(serin, args, {
@@ -45,14 +45,14 @@ export function runSerin(args: readonly string[], input?: string): Promise<Comma
   });
 }
 
-/** As {@link runSerin}; anything but exit code 0 is an error that says what was printed. */
+/** Like {@link runSerin}, but throws with the output when the exit code is not 0. */
 export async function serinOk(args: readonly string[], input?: string): Promise<string> {
   const { code, output } = await runSerin(args, input);
   if (code !== 0) throw userError("demo-command", `serin ${args.join(" ")} ended with ${code}:\n${output}`);
   return output;
 }
 
-/** A process in the lab's host namespace, where LoadBalancer addresses work as they are. */
+/** Starts a process in the lab's host namespace, where LoadBalancer addresses are reachable. */
 export function spawnInShell(command: readonly string[]): ChildProcess {
   return spawn(serin, ["cluster", "shell", "--name", clusterName, "--", ...command], {
     env: environment,
@@ -78,7 +78,7 @@ export class Lab {
     );
   }
 
-  /** Applies a file of the release, or objects, as kubectl does; those that name no namespace go to the given one. */
+  /** Applies a file of the release, or objects, as kubectl does. Objects without a namespace go to the given one. */
   async apply(source: string | readonly UntypedObject[], namespace?: string): Promise<void> {
     const objects = typeof source === "string" ? readObjects(source) : source;
     for (const object of objects) {
@@ -93,7 +93,7 @@ export class Lab {
     }
   }
 
-  /** Asks again and again until the answer is there; the error says what was waited for. */
+  /** Polls until there is an answer. The error names what it waited for. */
   async until<Value>(what: string, ask: () => Promise<Value | undefined>, timeoutMs = 60_000): Promise<Value> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {

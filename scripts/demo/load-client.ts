@@ -1,7 +1,8 @@
-// A load generator: one process, two groups of clients, one report a line on standard output. It runs inside the lab's host
-// namespace, so it reaches the gateway by its own address. Nothing is ever tried again.
+// A load generator: one process with two groups of clients, which reports one line of JSON at a time on standard
+// output. It runs in the lab's host namespace, so it reaches the gateway by its own address. It never retries a
+// request.
 //   node load-client.ts <url> <kept-alive clients> <new-connection clients> <pause between requests of a client, ms> [header: value]
-//     [text that every answer holds] [regular expression whose first group says who answered]
+//     [text that every response contains] [regular expression whose first group names the server]
 import { Agent, request } from "node:http";
 
 const [
@@ -26,13 +27,13 @@ export interface LoadFailure {
   readonly group: string;
 }
 
-/** One line of the generator's output: what happened since the last one. */
+/** One line of output: what happened since the line before. */
 export interface LoadReport {
   requests: number;
-  /** Answers by who gave them: `namespace/version`. */
+  /** Responses by the server that gave them: `namespace/version`. */
   answers: Record<string, number>;
   failures: LoadFailure[];
-  /** Milliseconds, one entry a request. */
+  /** Milliseconds, one entry for each request. */
   latenciesMs: number[];
 }
 
@@ -43,7 +44,7 @@ function emptyReport(): LoadReport {
   return { requests: 0, answers: {}, failures: [], latenciesMs: [] };
 }
 
-/** Whose reviews the page shows: their namespace, and their version from the pod's name; or what the pattern finds. */
+/** The namespace and version of the reviews on the page, by the pod's name, or the match of the pattern. */
 function servedBy(body: string): string {
   if (answerPattern !== "") return new RegExp(answerPattern).exec(body)?.[1] ?? "?";
   const [, pod = ""] = /Reviews served by:<\/dt>\s*<dd>([^<]*)<\/dd>/.exec(body) ?? [];

@@ -1,4 +1,4 @@
-// The constant load: the generator's process in the lab, and what its reports add up to.
+// The constant load: the generator's process in the lab, and the sum of its reports.
 import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
@@ -67,7 +67,7 @@ export class Load {
     return { requests: this.#requests, failed: this.#failed, answers: { ...this.#answers } };
   }
 
-  /** The median of the latest answers, in milliseconds. */
+  /** The median of the latest responses, in milliseconds. */
   get medianMs(): number {
     const sorted = this.#latencies.toSorted((a, b) => a - b);
     return sorted[Math.floor(sorted.length / 2)] ?? 0;
@@ -77,12 +77,12 @@ export class Load {
     return this.#child.exitCode === null;
   }
 
-  /** What the generator said on standard error, when it did not start. */
+  /** The generator's standard error, when it did not start. */
   get problem(): string {
     return this.#stderr;
   }
 
-  /** Lets the requests under way end. */
+  /** Stops the load after the running requests. */
   async stop(): Promise<LoadCounts> {
     this.#child.stdin?.end();
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), 5000);
@@ -92,7 +92,7 @@ export class Load {
   }
 }
 
-/** What was added between two looks. */
+/** The counts that were added between two snapshots. */
 export function difference(later: LoadCounts, earlier: LoadCounts): LoadCounts {
   const answers: Record<string, number> = {};
   for (const [name, count] of Object.entries(later.answers)) {

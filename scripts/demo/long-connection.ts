@@ -1,10 +1,10 @@
-// One TCP connection from the sleep pod to the echo service, that lives through everything and counts its bytes.
+// One TCP connection from the sleep pod to the echo service, which lives through the whole demo and counts its bytes.
 import { systemClock } from "../../src/base/index.ts";
 import { podKind } from "../../src/api/kubernetes/index.ts";
 import { execInPod, type PodExec } from "../../src/kube/index.ts";
 import type { Lab } from "./lab.ts";
 
-/** bash holds the connection; each line from us goes there, comes back with the server's prefix, and is handed to us. */
+/** bash holds the connection. It sends each line of ours, and prints the server's answer with its prefix. */
 const script = `exec 3<>/dev/tcp/tcp-echo/9000 || exit 7
 while IFS= read -r line; do printf '%s\\n' "$line" >&3; IFS= read -r answer <&3 || exit 8; printf '%s\\n' "$answer"; done`;
 
@@ -15,7 +15,7 @@ export class LongConnection {
   answeredLines = 0;
   receivedBytes = 0;
   wrongLines = 0;
-  /** Set when the connection has ended without our asking. */
+  /** Set when the connection ended although we did not close it. */
   broken: string | undefined;
   #exec: PodExec | undefined;
   #rest = "";
@@ -58,7 +58,7 @@ export class LongConnection {
     }
   }
 
-  /** Lets it go without waiting: the demo has ended early, and nothing of it may keep the process alive. */
+  /** Closes without waiting, because an early end of the demo must not keep the process alive. */
   abandon(): void {
     clearInterval(this.#timer);
     if (this.#closing) return;
@@ -66,7 +66,7 @@ export class LongConnection {
     this.#exec?.endInput();
   }
 
-  /** Waits for the last answers, then ends the connection. */
+  /** Waits for the last echoes, then closes the connection. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     const deadline = performance.now() + 2000;

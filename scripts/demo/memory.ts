@@ -1,4 +1,5 @@
-// How much memory each process of the lab takes, shared pages divided among those who share them (PSS).
+// Measures the memory of each process of the lab as its proportional set size (PSS), which divides shared pages among
+// their users.
 import { readdirSync, readFileSync } from "node:fs";
 
 interface Process {
@@ -6,7 +7,7 @@ interface Process {
   readonly name: string;
 }
 
-/** Proportional set sizes in MB by what the process is, for all descendants of the process whose command line holds the text. */
+/** Proportional set sizes in MB by role, for all descendants of the process whose command line contains the text. */
 export function memoryOf(commandText: string): Record<string, number> {
   const processes = new Map<number, Process>();
   for (const entry of readdirSync("/proc")) {
@@ -19,7 +20,7 @@ export function memoryOf(commandText: string): Record<string, number> {
         name: readFileSync(`/proc/${entry}/cmdline`, "utf8").replaceAll("\0", " ").trim(),
       });
     } catch {
-      // It ended while we looked.
+      // The process ended while we read it.
     }
   }
   const roots = new Set([...processes].filter(([, { name }]) => name.includes(commandText)).map(([pid]) => pid));
@@ -38,7 +39,7 @@ function descends(pid: number, roots: ReadonlySet<number>, processes: ReadonlyMa
   return false;
 }
 
-/** `ztunnel`, `samples/bookinfo/src/reviews.ts`: what a person would call the process. */
+/** A short name of the process for people: `ztunnel`, `samples/bookinfo/src/reviews.ts`. */
 function roleOf(commandLine: string): string | undefined {
   const [, role] = /\/cmd\/main\.[jt]s ([a-z-]+)/.exec(commandLine) ?? [];
   if (role !== undefined) return role;

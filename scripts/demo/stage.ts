@@ -24,9 +24,9 @@ export interface Stage {
   readonly view: View;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
-  /** Something that happened: a line of its own. */
+  /** Prints an event on a line of its own. */
   note(text: string): void;
-  /** How far the running step is; shown beside it where there is room. */
+  /** Shows the progress of the running step beside it, where there is room. */
   progress(text: string): void;
 }
 
@@ -37,7 +37,9 @@ export interface Act {
 
 const noCounts: LoadCounts = { requests: 0, failed: 0, answers: {} };
 
-/** Plays the acts in their order and books to each what the load counted while it ran. The first failure ends the demo. */
+/**
+ * Plays the acts in order, and books to each act what the load counted while it ran. The first failure ends the demo.
+ */
 export async function playActs(acts: readonly Act[], stage: Stage): Promise<void> {
   for (const act of acts) {
     const row = stage.rows.find(({ name }) => name === act.name);

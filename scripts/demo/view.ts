@@ -1,4 +1,4 @@
-// What the person sees: a live view on a terminal, plain lines elsewhere.
+// What the user sees: a live view on a terminal, plain lines elsewhere.
 export interface StepRow {
   readonly name: string;
   state: "waiting" | "running" | "done" | "failed";
@@ -6,7 +6,7 @@ export interface StepRow {
   endedMs: number;
   requests: number;
   failed: number;
-  /** The latest thing that happened in the step. */
+  /** The latest event of the step. */
   note: string;
 }
 
@@ -28,12 +28,12 @@ export interface LiveFacts {
 export interface View {
   /** A step has begun or ended. */
   step(row: StepRow): void;
-  /** Something worth a line of its own. */
+  /** An event that deserves its own line. */
   line(text: string): void;
   close(): void;
 }
 
-/** One line for each thing that happens, to the given writer. */
+/** Writes one line for each event. */
 export class PlainView implements View {
   readonly #write: (text: string) => void;
   readonly #startedMs = performance.now();
@@ -55,7 +55,7 @@ export class PlainView implements View {
   }
 
   close(): void {
-    // Every line is written already.
+    // Every line was written already.
   }
 }
 
@@ -77,7 +77,7 @@ const marks = {
   failed: `${color.red}✘${color.off}`,
 } as const;
 
-/** Redraws in place, in the terminal's alternate screen; what happened stays on the normal screen when it closes. */
+/** Redraws in the terminal's alternate screen. The events stay on the normal screen after it closes. */
 export class TerminalView implements View {
   readonly #output: NodeJS.WriteStream;
   readonly #rows: readonly StepRow[];

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { countersName, instrument } from "./instrument.ts";
 
 const maxBlocks = 1 << 17;
-/** Ours, and the packages that read a stranger's bytes for us. */
+/** Our sources, and the packages that parse untrusted bytes for us. */
 const covered = [
   "src/",
   "node_modules/@bufbuild/cel/",
@@ -18,20 +18,20 @@ const covered = [
 ].map((path) => fileURLToPath(new URL(`../../${path}`, import.meta.url)));
 
 /**
- * Counts how often the blocks of covered modules run, and knows which counts are new. A count is one of eight: 1, 2, 3, to 7, to
- * 15, to 31, to 127, more.
+ * Counts how often the blocks of covered modules run, and knows which counts are new. It groups counts into eight
+ * classes: 1, 2, 3, up to 7, to 15, to 31, to 127, and more.
  */
 export class Coverage {
   readonly words = new Set<string>();
   readonly numbers = new Set<number>();
   readonly #counters = new Uint8Array(maxBlocks);
-  /** Four counters at a time: most are 0. */
+  /** The counters as 32-bit words. Most are 0, so four are skipped at a time. */
   readonly #fours = new Uint32Array(this.#counters.buffer);
-  /** The counts that were seen of each block, a bit each. */
+  /** The classes of counts that each block has reached, one bit each. */
   readonly #seen = new Uint8Array(maxBlocks);
   #blocks = 0;
 
-  /** Every covered module that this thread loads from now on is counted. */
+  /** Counts every covered module that this thread loads from now on. */
   install(): void {
     Object.assign(globalThis, { [countersName]: this.#counters });
     registerHooks({
@@ -58,7 +58,7 @@ export class Coverage {
     return this.#blocks;
   }
 
-  /** Blocks that ran at least once. */
+  /** The number of blocks that ran at least once. */
   get reached(): number {
     let reached = 0;
     for (let block = 0; block < this.#blocks; block += 1) if (this.#seen[block] !== 0) reached += 1;
@@ -69,7 +69,7 @@ export class Coverage {
     this.#counters.fill(0, 0, this.#blocks);
   }
 
-  /** Counts that nothing before had; they are known from now on. */
+  /** Returns the counts that no input had before, and remembers them. */
   takeNew(): number {
     let found = 0;
     const counters = this.#counters;
@@ -86,7 +86,7 @@ export class Coverage {
     return found;
   }
 
-  /** The blocks that ran, with their counts, as one number each. */
+  /** The blocks that ran with their count classes, one number each. */
   features(): Uint32Array {
     const features: number[] = [];
     for (let block = 0; block < this.#blocks; block += 1) {

@@ -1,4 +1,4 @@
-// Fuzzes one target in a thread of its own, so that a target that never ends can be ended.
+// Fuzzes one target in its own thread, so that a target that never ends can be terminated.
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -12,14 +12,14 @@ export interface FuzzOrder {
   readonly name: string;
   readonly seed: number;
   readonly durationMs: number;
-  /** Executions so far, and the bytes of the input that runs; see {@link beatBytes}. */
+  /** The number of executions so far, and the bytes of the running input. See {@link beatBytes}. */
   readonly beat: SharedArrayBuffer;
 }
 
 export interface Finding {
   readonly kind: "crash" | "hang";
   readonly message: string;
-  /** Its bytes in hexadecimal digits. */
+  /** The input's bytes as hexadecimal digits. */
   readonly input: string;
 }
 
@@ -28,9 +28,9 @@ export interface FuzzReport {
   readonly reached: number;
   readonly blocks: number;
   readonly findings: readonly Finding[];
-  /** What the heap grew by after the first third, without garbage. */
+  /** The heap's growth after the first third of the run, measured after garbage collection. */
   readonly grownBytes: number;
-  /** The smallest inputs that together reach all that was reached. */
+  /** The smallest inputs that together reach the whole coverage. */
   readonly corpus: readonly string[];
 }
 
@@ -42,7 +42,7 @@ const maxKept = 80;
 const maxKeptBytes = 1024;
 const shrinkTries = 500;
 const entryBytes = 400;
-/** What is garbage is given back between turns of the event loop alone. */
+/** Node frees some garbage only between turns of the event loop. */
 const executionsPerTurn = 256;
 
 const order = workerData as FuzzOrder;
@@ -61,7 +61,7 @@ class Fuzzer {
   readonly #entries: Entry[] = [];
   readonly #inputs: Buffer[] = [];
   readonly #findings = new Map<string, Finding>();
-  /** What the entries take of the heap. */
+  /** The heap size of the entries. */
   #heldBytes = 0;
 
   constructor(target: FuzzTarget, coverage: Coverage, mutator: Mutator) {
@@ -92,7 +92,7 @@ class Fuzzer {
     };
   }
 
-  /** The newest inputs lead further more often. */
+  /** Prefers new inputs, because they lead to new coverage more often. */
   #pick(): number {
     const { length } = this.#inputs;
     return this.#mutator.below(3) > 0 ? this.#mutator.below(length) : Math.max(0, length - 1 - this.#mutator.below(20));
@@ -108,7 +108,7 @@ class Fuzzer {
     this.#heldBytes += input.length + features.byteLength + entryBytes;
   }
 
-  /** Undefined when all is well. */
+  /** Undefined when the input passed. */
   async #execute(input: Buffer): Promise<Omit<Finding, "input"> | undefined> {
     shownInput.set(input);
     executions[1] = input.length;
@@ -124,7 +124,7 @@ class Fuzzer {
       return { kind: "crash", message: describe(error) };
     }
     if (performance.now() - begin < hangMs) return undefined;
-    // A machine that does something else makes it longer by the wall's clock.
+    // Wall time would also count other programs of a busy machine.
     const { user, system } = process.threadCpuUsage();
     await this.#target.run(input);
     const after = process.threadCpuUsage();
@@ -182,7 +182,10 @@ function keyOf(message: string): string {
   return `${first.split(":")[0] ?? ""} ${first.startsWith("Error: broken rule") ? first : place.trim()}`;
 }
 
-/** Thrown where nobody could catch it: in an event's handler, or by a promise that nobody waits for. It would end a process. */
+/**
+ * An exception that no caller could catch: in an event handler, or from a promise that nothing awaits. It would end a
+ * real process.
+ */
 let escaped: unknown;
 process.on("uncaughtException", (error) => (escaped = error));
 process.on("unhandledRejection", (error) => (escaped = error));

@@ -26,20 +26,22 @@ import {
 
 export interface Instrumented {
   readonly text: string;
-  /** The count of its blocks. */
+  /** The number of its blocks. */
   readonly blocks: number;
-  /** Texts and numbers that the source compares with, or may compare with. */
+  /** Texts and numbers that the source may compare its input with. */
   readonly words: readonly string[];
   readonly numbers: readonly number[];
 }
 
-/** The counters' name, in the source and as a global. */
+/** The name of the counters, in the instrumented source and as a global. */
 export const countersName = "__fuzzCounters";
 
 const logical = new Set([SyntaxKind.AmpersandAmpersandToken, SyntaxKind.BarBarToken, SyntaxKind.QuestionQuestionToken]);
 const maxWordLength = 40;
 
-/** Adds a counter to each block of a source: function, branch, loop, case, and the right side of a logical operator. */
+/**
+ * Adds a counter to each block of a source: each function, branch, loop, case, and right side of a logical operator.
+ */
 export function instrument(source: string, file: string, firstBlock: number): Instrumented {
   const tree = createSourceFile(file, source, ScriptTarget.Latest, true);
   const insertions: { readonly at: number; readonly text: string; readonly rank: number }[] = [];
@@ -47,7 +49,7 @@ export function instrument(source: string, file: string, firstBlock: number): In
   const numbers = new Set<number>();
   let blocks = 0;
   const count = (): string => `${countersName}[${firstBlock + blocks++}]++`;
-  // What opens stands behind what closed before it; of several that open at one place, the outer one comes first.
+  // At one place, closings come before openings, and an outer opening before the inner one.
   const open = (at: number, text: string): void => void insertions.push({ at, text, rank: insertions.length + 1 });
   const close = (at: number, text: string): void => void insertions.push({ at, text, rank: -insertions.length - 1 });
   const statement = (node: Statement | undefined): void => {
@@ -95,7 +97,7 @@ export function instrument(source: string, file: string, firstBlock: number): In
   return { text: parts.join(""), blocks, words: [...words], numbers: [...numbers] };
 }
 
-/** The statements of a clause begin right behind its colon. */
+/** The statements of a clause begin right after its colon. */
 function colonAfter(at: number, source: string): number {
   return source[at - 1] === ":" ? at : source.indexOf(":", at) + 1;
 }

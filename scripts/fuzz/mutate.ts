@@ -4,7 +4,7 @@ const interesting = [0, 1, 2, 3, 4, 7, 8, 9, 10, 13, 15, 16, 31, 32, 63, 64, 100
 const interestingWords = [0, 1, 255, 256, 32_767, 32_768, 65_535, 65_536, 0x7fffffff, 0x80000000, 0xffffffff];
 const maxStacked = 6;
 
-/** Makes inputs of inputs: flips, inserts, removes, repeats, splices, and words of the format. */
+/** Derives inputs from inputs: flips, inserts, removes, repeats and splices bytes, and adds words of the format. */
 export class Mutator {
   readonly #random: Random;
   readonly #words: readonly Buffer[];
@@ -20,7 +20,7 @@ export class Mutator {
     return Math.floor(this.#random() * limit);
   }
 
-  /** One of the inputs, changed at some places. */
+  /** Changes one of the inputs at some places. */
   mutate(base: Buffer, corpus: readonly Buffer[]): Buffer {
     let input: Buffer = Buffer.from(base);
     for (let left = 1 + this.below(maxStacked); left > 0; left -= 1) input = this.#change(input, corpus);
@@ -58,7 +58,7 @@ export class Mutator {
         return spliced(input, at, 0, input.subarray(from, from + length));
       }
       case 10: {
-        // The same, many times: what is nested, and what is long.
+        // Repeats a piece many times, which produces deep nesting and great length.
         const from = this.below(input.length);
         const piece = input.subarray(from, from + 1 + this.below(8));
         return spliced(input, at, 0, Buffer.concat(Array.from({ length: 1 << this.below(8) }, () => piece)));
@@ -91,7 +91,7 @@ function spliced(input: Buffer, at: number, removed: number, added: Buffer): Buf
   return Buffer.concat([input.subarray(0, at), added, input.subarray(Math.min(input.length, at + removed))]);
 }
 
-/** The words of a format: texts, and numbers of one, two and four bytes in both orders. */
+/** The words of a format: texts, and numbers as one, two and four bytes in both byte orders. */
 export function dictionaryOf(words: Iterable<string>, numbers: Iterable<number>): Buffer[] {
   const found = new Map<string, Buffer>();
   const add = (bytes: Buffer): void => void found.set(bytes.toString("latin1"), bytes);

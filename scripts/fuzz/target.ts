@@ -1,22 +1,22 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** A parser that a stranger's bytes reach. */
+/** A parser that reads untrusted bytes. */
 export interface FuzzTarget {
-  /** What the parser reads, for the log. */
+  /** A title for the log. */
   readonly title: string;
   /** Inputs that are well formed, or nearly so. */
   readonly seeds: readonly (Buffer | string)[];
-  /** Words of the format beyond those that its sources hold. */
+  /** Words of the format that its sources do not contain. */
   readonly words?: readonly string[];
   /** {@link defaultMaxBytes} when absent. */
   readonly maxBytes?: number;
-  /** Throws when the parser broke a rule. A refusal by the parser's declared error type is none. */
+  /** Throws when the parser broke a rule. An error of the parser's declared type is a refusal, and no fault. */
   readonly run: (input: Buffer) => void | Promise<void>;
 }
 
 export const defaultMaxBytes = 2048;
 
-/** The names of all targets: one file each. */
+/** The names of all targets. Each has its own file. */
 export function targetNames(): string[] {
   return readdirSync(new URL("targets/", import.meta.url))
     .filter((file) => file.endsWith(".ts"))
@@ -29,12 +29,12 @@ export async function loadTarget(name: string): Promise<FuzzTarget> {
   return target;
 }
 
-/** Where the found inputs of a target are kept. */
+/** The file with a target's recorded inputs. */
 export function corpusFile(name: string): URL {
   return new URL(`corpus/${name}.json`, import.meta.url);
 }
 
-/** Each string is of bytes, one a character. Empty for a target that has none yet. */
+/** The recorded inputs, one byte a character. Empty for a target without a corpus. */
 export function readCorpus(name: string): Buffer[] {
   let text: string;
   try {
@@ -45,12 +45,12 @@ export function readCorpus(name: string): Buffer[] {
   return (JSON.parse(text) as string[]).map((bytes) => Buffer.from(bytes, "latin1"));
 }
 
-/** Passes a refusal by, and throws what is none. */
+/** Ignores an error of a declared type, and rethrows any other. */
 export function expectRefusal(error: unknown, ...declared: readonly (new (...args: never[]) => Error)[]): void {
   if (!declared.some((type) => error instanceof type)) throw error;
 }
 
-/** A rule that must hold whatever comes. */
+/** Asserts a rule that must hold for every input. */
 export function expect(holds: boolean, rule: string): asserts holds {
   if (!holds) throw new Error(`broken rule: ${rule}`);
 }

@@ -1,4 +1,4 @@
-// What an image is made of, as a CycloneDX document: Debian's packages, Node, and npm's packages.
+// Lists the contents of an image as a CycloneDX document: Debian's packages, Node, and npm's packages.
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DebianPackage } from "./debian-libraries.ts";
@@ -26,7 +26,7 @@ interface PackageManifest {
   readonly license?: string;
 }
 
-/** Every package below a `node_modules`, also those inside of others. */
+/** Every package below a `node_modules`, nested ones included. */
 export function npmComponents(modules: string): Component[] {
   const found = new Map<string, Component>();
   for (const file of globSync("**/package.json", { cwd: modules }).sort()) {
@@ -46,7 +46,7 @@ export function npmComponents(modules: string): Component[] {
   return [...found.values()];
 }
 
-/** The same parts give the same text: there is no time and no random number in it. */
+/** The same components give the same text, so it contains no time and no random number. */
 export function billOfMaterials(image: Component, components: readonly Component[]): string {
   const document = {
     bomFormat: "CycloneDX",

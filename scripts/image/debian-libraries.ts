@@ -1,10 +1,11 @@
-// The C library and what else Node links to, from Debian's packages, for an architecture that need not be this machine's.
+// Takes the C library and the other libraries of Node from Debian's packages, also for another architecture than this
+// machine's.
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runProgram } from "./run-program.ts";
 
-/** `busybox-static` is the image's shell: the entry script needs one, and so does whoever looks into a pod. */
+/** `busybox-static` is the image's shell, for the entry script and for people who look into a pod. */
 const packages = ["libc6", "libgcc-s1", "libstdc++6", "busybox-static", "ca-certificates"] as const;
 
 export interface DebianPackage {
@@ -13,7 +14,7 @@ export interface DebianPackage {
   readonly architecture: string;
 }
 
-/** Unpacks them into `target`. Needs apt-get and dpkg; the machine's own package lists stay as they are. */
+/** Unpacks the packages into `target`. Needs apt-get and dpkg. The machine's own package lists do not change. */
 export function unpackLibraries(debianArchitecture: string, target: string): readonly DebianPackage[] {
   const scratch = mkdtempSync(join(tmpdir(), "serin-image-"));
   try {
@@ -36,7 +37,7 @@ export function unpackLibraries(debianArchitecture: string, target: string): rea
       .filter((name) => name.endsWith(".deb"))
       .sort()
       .map((file) => unpack(join(scratch, file), target));
-    // Nobody reads manuals and translations there, nor debugs with gdb.
+    // An image needs no manuals, translations or debugger files.
     for (const directory of ["doc", "man", "lintian", "locale", "gdb", "gcc"])
       rmSync(join(target, "usr/share", directory), { recursive: true, force: true });
     return unpacked;
@@ -45,7 +46,7 @@ export function unpackLibraries(debianArchitecture: string, target: string): rea
   }
 }
 
-/** Where scanners look for the packages of an image that has no package manager. */
+/** Scanners look here for the packages of an image without a package manager. */
 const statusDirectory = "var/lib/dpkg/status.d";
 
 function unpack(file: string, target: string): DebianPackage {

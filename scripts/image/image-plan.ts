@@ -1,14 +1,15 @@
-// Which images a release has: what each is called, what it runs, and as whom. All from the catalogue that the lab runs the same images by.
+// Decides which images a release has, and the name, program and user of each, from the catalogue by which the lab runs
+// the same images.
 import { matchesImagePattern, parseImageReference } from "../../src/cluster/images/image-reference.ts";
 import type { ImageEntry } from "../../src/cluster/images/index.ts";
 
-/** Components run the mesh; samples are programs of `samples/`, and addons, by the names that their manifests have. */
+/** Components run the mesh. Samples are the programs of `samples/`. Addons are named as their manifests name them. */
 export type ImageKind = "component" | "addon" | "sample";
 
 export interface PlannedImage {
-  /** In full, as a manifest asks for it: `ghcr.io/serin-mesh/pilot:0.1.0`. */
+  /** The full reference, as a manifest names it: `ghcr.io/serin-mesh/pilot:0.1.0`. */
   readonly reference: string;
-  /** `pilot`. */
+  /** The short name, such as `pilot`. */
   readonly title: string;
   readonly kind: ImageKind;
   readonly entrypoint: readonly string[];
@@ -21,7 +22,7 @@ export interface PlanInput {
   readonly catalogue: readonly ImageEntry[];
   readonly hub: string;
   readonly version: string;
-  /** Texts of manifests; the images that they ask for are built where the catalogue has a program of ours for them. */
+  /** Manifests as text. An image that they name is built if the catalogue has a program of ours for it. */
   readonly manifests: readonly string[];
 }
 
@@ -48,7 +49,7 @@ export function planImages({ catalogue, hub, version, manifests }: PlanInput): P
   return [...components, ...others];
 }
 
-/** Undefined for components, and for what is nobody's program: those images come from where they always came. */
+/** Undefined for components, and for images of other projects, which users pull from their own registries. */
 function kindOf({ release, entrypoint, images }: ImageEntry): ImageKind | undefined {
   if (release === "tag" || images.some((pattern) => pattern.includes("/metallb/"))) return undefined;
   const [program, first = ""] = entrypoint;
@@ -80,7 +81,7 @@ function imagesIn(manifest: string): string[] {
   return [...manifest.matchAll(/^\s*(?:- )?image:\s*["']?([^\s"'#]+)/gm)].map((found) => found[1] ?? "");
 }
 
-/** Scripts by their path in the image, for commands of manifests that are an image's entrypoint by another name. */
+/** Scripts by their path in the image, for manifests whose command is another name of an image's entrypoint. */
 export function aliasScripts(catalogue: readonly ImageEntry[]): ReadonlyMap<string, string> {
   const scripts = new Map<string, string>();
   for (const { entrypoint, aliases } of catalogue) {

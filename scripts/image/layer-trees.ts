@@ -1,5 +1,5 @@
-// The file systems of an image's layers, for one architecture, each in a directory of its own. What changes seldom lies below what
-// changes with every release, so that a node that pulls the next release pulls its last layer alone.
+// Builds the file systems of an image's layers for one architecture, each in its own directory. Parts that seldom
+// change lie in the lower layers, so that a node pulls only the top layer of the next release.
 import {
   chmodSync,
   copyFileSync,
@@ -17,7 +17,7 @@ import { dirname, join } from "node:path";
 import { unpackLibraries, type DebianPackage } from "./debian-libraries.ts";
 import { runProgram } from "./run-program.ts";
 
-/** By our name: Debian's and npm's. */
+/** Architectures by our name, with Debian's and npm's names. */
 export const architectures = {
   amd64: { debian: "amd64", npm: "x64" },
   arm64: { debian: "arm64", npm: "arm64" },
@@ -63,7 +63,7 @@ const places: readonly (readonly [path: string, mode: number])[] = [
   ["dev", 0o755],
 ];
 
-/** The C library, a shell, the authorities' certificates, accounts, and a place for every user to write. */
+/** The C library, a shell, CA certificates, user accounts, and a writable directory for every user. */
 export function systemTree(architecture: Architecture, directory: string): readonly DebianPackage[] {
   const packages = unpackLibraries(architectures[architecture].debian, directory);
   mkdirSync(join(directory, "bin"), { recursive: true });
@@ -83,9 +83,9 @@ export function systemTree(architecture: Architecture, directory: string): reado
     accounts.map(([name, id, home]) => `${name}:x:${id}:${id}:${name}:${home}:/bin/sh\n`).join(""),
   );
   write(directory, "etc/group", accounts.map(([name, id]) => `${name}:x:${id}:\n`).join(""));
-  // Without it the C library asks DNS before it looks into /etc/hosts.
+  // Without this file the C library asks DNS before it reads /etc/hosts.
   write(directory, "etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n");
-  // The packages are of the system that the image was built on: scanners look for its name.
+  // Scanners look for the name of the system. The packages come from the system that built the image.
   mkdirSync(join(directory, "usr/lib"), { recursive: true });
   copyFileSync("/etc/os-release", join(directory, "usr/lib/os-release"));
   rmSync(join(directory, "etc/os-release"), { force: true });
@@ -107,14 +107,17 @@ export interface ProgramTrees {
 export interface ProgramInput {
   /** The checkout. */
   readonly root: string;
-  /** What `npm pack` made of it. */
+  /** The archive that `npm pack` wrote. */
   readonly archive: string;
   readonly version: string;
-  /** By their path in the image. */
+  /** Scripts by their path in the image. */
   readonly scripts: ReadonlyMap<string, string>;
 }
 
-/** The package as npm installs it for that architecture, in parts: the Node that it carries, its packages, its samples, itself. */
+/**
+ * The package as npm installs it for that architecture, in separate trees: Node, dependencies, samples, and the package
+ * itself.
+ */
 export function programTrees(architecture: Architecture, input: ProgramInput, scratch: string): ProgramTrees {
   const { npm } = architectures[architecture];
   const trees = {
@@ -143,7 +146,10 @@ export function programTrees(architecture: Architecture, input: ProgramInput, sc
   return trees;
 }
 
-/** What `npm pack` made, with its packages for an architecture (by npm's name), and nothing that npm keeps for itself. */
+/**
+ * Installs the archive of `npm pack` with its dependencies for an architecture (in npm's name), without npm's own
+ * metadata.
+ */
 export function installPackage(
   npm: string,
   { root, archive }: Pick<ProgramInput, "root" | "archive">,
@@ -165,13 +171,13 @@ export function installPackage(
     );
 }
 
-/** Types and source maps are for whoever writes programs. */
+/** Removes types and source maps, which only developers need. */
 export function trimPackages(modules: string): void {
   rmSync(join(modules, "@types"), { recursive: true, force: true });
   for (const file of globSync("**/*.{d.ts,d.cts,d.mts,map,tsbuildinfo}", { cwd: modules })) rmSync(join(modules, file));
 }
 
-/** What the release answers as its version. */
+/** Sets the version that the release reports. */
 function setVersion(file: string, version: string): void {
   const manifest = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
   writeFileSync(file, `${JSON.stringify({ ...manifest, version }, undefined, 2)}\n`);

@@ -1,4 +1,4 @@
-// Writes an OCI image layout (image-spec 1.1): blobs by their digest, one index that names every image.
+// Writes an OCI image layout (image-spec 1.1): blobs by digest, and one index that names every image.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -11,7 +11,7 @@ interface Descriptor {
   readonly size: number;
 }
 
-/** A layer as a manifest names it, and its digest before compression, which the configuration names. */
+/** A layer as a manifest describes it, and its digest before compression, which the image configuration needs. */
 export interface Layer {
   readonly descriptor: Descriptor;
   readonly diffId: string;
@@ -25,7 +25,7 @@ export interface Platform {
 export interface ImageConfig {
   readonly entrypoint: readonly string[];
   readonly arguments?: readonly string[];
-  /** `user:group` in numbers: a kubelet can tell from a number alone that it is not root. Absent: root. */
+  /** `user:group` as numbers, so that a kubelet can see that the user is not root. Absent for root. */
   readonly user?: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
@@ -45,14 +45,14 @@ export class OciLayout {
     this.#directory = directory;
   }
 
-  /** Begins anew: what an earlier build left is removed. */
+  /** Starts a new layout and removes what an earlier build left. */
   open(): void {
     rmSync(this.#directory, { recursive: true, force: true });
     mkdirSync(join(this.#directory, "blobs/sha256"), { recursive: true });
     writeFileSync(join(this.#directory, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
   }
 
-  /** The files below a directory as a layer; the same files give the same digest. */
+  /** Adds the files below a directory as a layer. The same files give the same digest. */
   addLayer(root: string): Layer {
     const scratch = join(this.#directory, "layer.tar");
     writeTar(scratch, root, ".");
@@ -64,7 +64,7 @@ export class OciLayout {
     };
   }
 
-  /** One image by its whole name, the same for every platform but for its layers. */
+  /** Adds one image by its full name. Platforms differ only in their layers. */
   addImage(
     reference: string,
     config: ImageConfig,
@@ -99,12 +99,12 @@ export class OciLayout {
       manifests,
       annotations: config.labels,
     });
-    // containerd takes its own annotation as the name that pods ask for; skopeo and podman take the specification's.
+    // containerd reads the pod's image name from its own annotation. skopeo and podman read the specification's.
     const names = { "io.containerd.image.name": reference, "org.opencontainers.image.ref.name": reference };
     this.#images.push({ ...index, annotations: names });
   }
 
-  /** A document beside the images. */
+  /** Adds a document beside the images. */
   addDocument(name: string, text: string): void {
     const file = join(this.#directory, name);
     mkdirSync(dirname(file), { recursive: true });

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 
-/** Runs a program to its end; throws what it said when it fails. */
+/** Runs a program to its end. Throws with its output when it fails. */
 export function runProgram(
   program: string,
   args: readonly string[],

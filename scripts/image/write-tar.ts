@@ -1,6 +1,6 @@
 import { runProgram } from "./run-program.ts";
 
-/** Writes what lies below `directory/name` as a tar; the same files give the same bytes. */
+/** Writes everything below `directory/name` as a tar. The same files give the same bytes. */
 export function writeTar(file: string, directory: string, name: string): void {
   runProgram("tar", [
     "--create",

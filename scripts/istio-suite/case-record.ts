@@ -1,16 +1,16 @@
-// What became of each test of a suite, over all runs: one JSON line for each verdict, the last one counts.
+// Records the verdict of each test of a suite over all runs: one JSON line for each verdict. The last line counts.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Verdict } from "./test-output.ts";
 
 export interface CaseResult {
-  /** Its name as Go has it, with its parents: `TestTraffic/virtualservice/added_header`. */
+  /** The test's full name in Go: `TestTraffic/virtualservice/added_header`. */
   readonly test: string;
   readonly verdict: Verdict;
   readonly seconds: number;
-  /** When, in ISO 8601. */
+  /** The time in ISO 8601. */
   readonly at: string;
-  /** The last lines that the test wrote, for one that failed or was skipped. */
+  /** The last output lines of a test that failed or was skipped. */
   readonly why?: string;
 }
 
@@ -29,7 +29,7 @@ export class CaseRecord {
     this.#file = file;
   }
 
-  /** Reads what earlier runs have left. A last line that was cut off does not count. */
+  /** Reads the verdicts of earlier runs. Ignores an incomplete last line. */
   load(): void {
     if (!existsSync(this.#file)) return;
     for (const line of readFileSync(this.#file, "utf8").split("\n").slice(0, -1)) {
@@ -56,14 +56,14 @@ export class CaseRecord {
     return this.#results.has(test);
   }
 
-  /** The tests that have ended, without those below another one that has. */
+  /** The tests that have ended, without subtests of another listed test. */
   ended(): readonly string[] {
     return [...this.#results.keys()].filter((test) => ancestorsOf(test).every((parent) => !this.#results.has(parent)));
   }
 
   /**
-   * The cases: tests without tests below them. A test that failed although nothing below it did is a case, too: what
-   * comes before or after its own tests went wrong.
+   * The cases: tests without subtests. A failed test whose subtests all passed is a case too, because its own code
+   * failed before or after them.
    */
   cases(): readonly CaseResult[] {
     const parents = new Set<string>();
@@ -90,7 +90,7 @@ function ancestorsOf(test: string): readonly string[] {
   return elements.slice(1).map((_, index) => elements.slice(0, index + 1).join("/"));
 }
 
-/** A pattern of -test.run and -test.skip for these tests alone. */
+/** A pattern for -test.run and -test.skip that matches only these tests. */
 export function patternFor(tests: readonly string[]): string {
   return tests
     .map((test) =>

@@ -1,4 +1,4 @@
-// One run of a suite's tests in a lab of its own, until they have ended, one of them hangs, or the time is over.
+// Runs a suite's tests once in a new lab, until they end, one of them hangs, or the time is over.
 import type { ChildProcess } from "node:child_process";
 import { appendFileSync, copyFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -9,10 +9,10 @@ import { folderOf, type Suite } from "./suites.ts";
 import { TestOutput, type TestEvent } from "./test-output.ts";
 
 export const builds = join(root, ".cache/interop/istio-suite");
-/** The last lines of a test that are kept to tell why it failed. */
+/** How many last lines of a test are kept to explain a failure. */
 const keptLines = 30;
 const keptCharacters = 3000;
-/** The pace at which deadlines are looked at. */
+/** How often the deadlines are checked. */
 const tickMs = 1000;
 
 export interface AttemptOptions {
@@ -21,11 +21,11 @@ export interface AttemptOptions {
   /** The patterns of -test.run and -test.skip. */
   readonly run: string;
   readonly skip: string;
-  /** How long nothing may begin or end before what runs counts as hanging. */
+  /** How long the tests may make no progress before the running ones count as hanging. */
   readonly caseDeadlineMs: number;
-  /** The same for installing the mesh and its first pods. */
+  /** The same limit while the mesh and its first pods start. */
   readonly setUpDeadlineMs: number;
-  /** When the whole run is to end, by performance.now(). */
+  /** The end of the whole run, by performance.now(). */
   readonly until: number;
   readonly note: (text: string) => void;
 }
@@ -34,13 +34,13 @@ export type AttemptEnd = "ended" | "hung" | "out-of-time";
 
 export interface Attempt {
   readonly end: AttemptEnd;
-  /** How many verdicts it has brought. */
+  /** How many verdicts the attempt brought. */
   readonly verdicts: number;
-  /** The last lines outside of tests, which tell why the set-up failed. */
+  /** The last lines outside tests, which explain why the set-up failed. */
   readonly outside: string;
 }
 
-/** Runs the chosen tests once; every verdict is in the record when it returns. */
+/** Runs the chosen tests once. When it returns, the record holds every verdict. */
 export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
   const [kubectl] = kubectls().slice(-1);
   if (kubectl === undefined)
@@ -51,7 +51,7 @@ export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
     const created = await lab.create();
     if (created.code !== 0) throw new Error(`the lab did not start\n${created.output}`);
     copyFileSync(join(root, "test/interop/istio-suite/images.yaml"), join(lab.stateDirectory, "images.yaml"));
-    // The program that the tests install with, and call, is Serin's.
+    // The tests install with the `istioctl` that they find: Serin's.
     mkdirSync(join(lab.directory, "bin"));
     symlinkSync(serin, join(lab.directory, "bin/istioctl"));
     options.note("the lab is ready");
@@ -84,12 +84,12 @@ function commandOf({ suite, run, skip }: AttemptOptions, directory: string): str
   return `export REPO_ROOT='${source}' PATH='${directory}/bin':"$PATH"; cd '${source}/tests/integration/${folderOf(suite)}' && exec setpriv --pdeathsig KILL '${builds}/${suite.name}.test' --istio.test.kube.config="$KUBECONFIG" ${quoted} 2>&1`;
 }
 
-/** Follows one process of tests. */
+/** Watches one process of tests. */
 class Watched {
   readonly #options: AttemptOptions;
   readonly #logFile: string;
   readonly #output = new TestOutput();
-  /** Tests that have begun and not ended, with when. */
+  /** The running tests, with their start times. */
   readonly #running = new Map<string, number>();
   readonly #lines = new Map<string, string[]>();
   #lastChange = performance.now();
@@ -113,7 +113,7 @@ class Watched {
     }, tickMs);
     await new Promise<void>((resolve) => {
       child.once("close", () => resolve());
-      // A process that was killed may leave children with its output open.
+      // A killed process may leave children that hold its output open.
       child.once("exit", (_code, signal) => {
         if (signal === "SIGKILL") resolve();
       });
@@ -126,7 +126,7 @@ class Watched {
     return { end, verdicts: this.#verdicts, outside: this.#whyOf("") };
   }
 
-  /** Why the process is to be killed now; "ended" as long as it may go on. */
+  /** Why the process must be killed now, or "ended" while it may go on. */
   #end(): AttemptEnd {
     const now = performance.now();
     const deadlineMs = this.#begun ? this.#options.caseDeadlineMs : this.#options.setUpDeadlineMs;
@@ -152,7 +152,9 @@ class Watched {
     this.#add(event.test, event.verdict, event.seconds, this.#whyOf(event.test));
   }
 
-  /** Those that wait for a test below them are left without a verdict, and run again for what else is below them. */
+  /**
+   * Fails the running tests. Parents that wait for a subtest get no verdict, and run again for their other subtests.
+   */
   #failRunning(why: string): void {
     const names = [...this.#running.keys()];
     for (const test of names.filter((name) => !names.some((other) => other.startsWith(`${name}/`)))) {

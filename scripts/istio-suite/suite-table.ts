@@ -1,4 +1,4 @@
-// What a run of Istio's suites says at its end.
+// The summary at the end of a run of Istio's suites.
 import type { CaseRecord, CaseResult } from "./case-record.ts";
 import { exclusions } from "./suites.ts";
 
@@ -16,7 +16,7 @@ export interface Totals {
   readonly excluded: number;
 }
 
-/** A line for each suite, then every failed case with the reason that its output has. */
+/** One line for each suite, then every failed case with the reason from its output. */
 export function suiteTable(outcomes: readonly SuiteOutcome[]): string {
   const ran = outcomes.filter(({ record }) => record.counts().cases > 0);
   const row = (cells: readonly string[]): string =>
@@ -36,7 +36,7 @@ export function suiteTable(outcomes: readonly SuiteOutcome[]): string {
   return [row(["suite", "cases", "passed", "failed", "skipped"]), ...rows, "\n", ...failures].join("");
 }
 
-/** The first line of a test's output that says what went wrong. */
+/** The first output line of a test that explains the failure. */
 export function reasonOf({ why = "" }: CaseResult): string {
   const lines = why.split("\n").map((line) => line.trim());
   return (
@@ -46,7 +46,7 @@ export function reasonOf({ why = "" }: CaseResult): string {
   ).slice(0, 200);
 }
 
-/** The suites that have a verdict; a run of all suites counts what is excluded of any. */
+/** Totals of the suites that have a verdict. A run of all suites also counts the excluded cases. */
 export function totalsOf(outcomes: readonly SuiteOutcome[], areAll: boolean): Totals {
   const ran = outcomes.filter(({ record }) => record.counts().cases > 0);
   const sum = (pick: "cases" | "passed" | "failed" | "skipped"): number =>

@@ -1,23 +1,26 @@
-// Istio's integration suites, how each is started, and what of them no run can have.
+// Istio's integration suites, how to start each, and the cases that cannot run here.
 
 export interface Suite {
-  /** A folder of upstream's tests/integration, with dots for slashes; that of a folder with suites below it ends with `.main`. */
+  /**
+   * A folder of upstream's tests/integration, with dots for slashes. The suite of a folder that also contains suites
+   * ends with `.main`.
+   */
   readonly name: string;
   readonly isAmbient?: boolean;
 }
 
 export interface Exclusion {
   readonly suite: string;
-  /** Tests by their names with parents; the whole suite when absent. */
+  /** Full names of tests. Absent for the whole suite. */
   readonly tests?: readonly string[];
-  /** How many cases that leaves out: test functions, for a whole suite. */
+  /** How many cases the exclusion leaves out. For a whole suite it counts test functions. */
   readonly cases: number;
   readonly why: string;
 }
 
 const isAmbient = true;
 
-/** The large ones of each group first. */
+/** The large suites of each group first. */
 export const suites: readonly Suite[] = [
   { name: "pilot.main" },
   { name: "pilot.analysis" },
@@ -69,12 +72,12 @@ export const exclusions: readonly Exclusion[] = [
   { suite: "ambient.crl", cases: 2, why: "needs two clusters; this runner makes one" },
 ];
 
-/** The folder of a suite's tests below upstream's tests/integration. */
+/** The folder of a suite below upstream's tests/integration. */
 export function folderOf({ name }: Suite): string {
   return name.replace(/\.main$/, "").replaceAll(".", "/");
 }
 
-/** Those that the words name: `pilot` means every suite of it, `pilot.main` one. All of them without a word. */
+/** The suites that the words choose: `pilot` means all of its suites, `pilot.main` one. No word means all suites. */
 export function chosenSuites(only: string): readonly Suite[] {
   const words = only.split(",").filter((word) => word !== "");
   const isNamed = (word: string, name: string): boolean => name === word || name.startsWith(`${word}.`);

@@ -1,4 +1,4 @@
-// The output of a Go test binary with -test.v=test2json, event by event.
+// Parses the output of a Go test binary with -test.v=test2json into events.
 
 export type Verdict = "passed" | "failed" | "skipped";
 
@@ -8,23 +8,23 @@ export type TestEvent =
   | { readonly kind: "line"; readonly test: string; readonly text: string };
 
 const verdicts: Readonly<Record<string, Verdict>> = { PASS: "passed", FAIL: "failed", SKIP: "skipped" };
-/** Goes before each line that the binary itself writes, even in the middle of a test's line. */
+/** The binary writes this before each of its own lines, even in the middle of a test's line. */
 const marker = "\u0016";
-/** Longer lines are dumps that nobody reads to their end. */
+/** Longer lines are cut, because they are dumps. */
 const lineBytes = 16_384;
 
 export class TestOutput {
   #rest = "";
   #current = "";
 
-  /** The events that the text completes. */
+  /** Returns the events that the text completes. */
   feed(text: string): readonly TestEvent[] {
     const lines = (this.#rest + text).replaceAll(marker, `\n${marker}`).split("\n");
     this.#rest = (lines.pop() ?? "").slice(0, lineBytes);
     return lines.flatMap((line) => this.#read(line));
   }
 
-  /** The event of an unfinished last line. */
+  /** Returns the event of an unfinished last line. */
   end(): readonly TestEvent[] {
     const rest = this.#rest;
     this.#rest = "";

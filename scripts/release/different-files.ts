@@ -1,4 +1,4 @@
-/** The files whose checksums differ between two texts of `sha256sum`, with what is the matter; a file that is in one of them only differs too. */
+/** Compares two outputs of `sha256sum`. Returns the files that differ or exist in only one of them, with the reason. */
 export function differentFiles(first: string, second: string): string[] {
   const before = checksums(first);
   const now = checksums(second);

@@ -2,7 +2,7 @@ import { maxPlannedSteps, rolloutPhases } from "../../src/api/serin/index.ts";
 import { anyObject, anything, flag, list, object, oneOf, text, type Schema } from "./schema.ts";
 
 const long: Schema = { type: "integer", format: "int64" };
-/** A newer engine may say more than this. */
+/** A newer engine may write more fields. */
 const open = { "x-kubernetes-preserve-unknown-fields": true };
 const evidence: Schema = { type: "array", items: { type: "string" } };
 

@@ -1,10 +1,10 @@
-// Which test files share a process, and in which order processes run.
+// Decides which test files share a process, and in which order the processes run.
 
-/** Files that run in one process of Node, one after another. */
+/** Files that run in one Node process, one after another. */
 export interface Batch {
   readonly files: readonly string[];
   readonly expectedMs: number;
-  /** Whether the files are loaded into one module graph; a batch of one file is not. */
+  /** Whether the files share one module graph. A batch of one file does not. */
   readonly shared: boolean;
 }
 
@@ -12,12 +12,13 @@ export interface Batch {
 export type Durations = Readonly<Record<string, number>>;
 
 const maxFilesOfBatch = 24;
-/** A batch is closed when it is expected to take this long. */
+/** A batch is full at this expected duration. */
 const batchMs = 12_000;
 
 /**
- * What a test may leave behind in its process, or needs of it, so that another file must not share it: hooks of the whole run, the
- * environment, the working directory, signal handlers, the exit code, globals, mocks, loader hooks, the heap and its measures, and Node's flags.
+ * A match means that the test changes or measures its whole process, so no other file may share it: hooks of the whole
+ * run, the environment, the working directory, signal handlers, the exit code, globals, mocks, loader hooks, the heap,
+ * and Node's flags.
  */
 const claimsProcess: readonly RegExp[] = [
   /^(?:before|after|beforeEach|afterEach)\(/m,
@@ -27,14 +28,14 @@ const claimsProcess: readonly RegExp[] = [
   /\bmemoryUsage\b|\bheapUsed\b|\bgc\(|\bsetFlagsFromString\b|\bexecArgv\b|\bcpuUsage\b|\bresourceUsage\b/,
 ];
 
-/** The tests of the scripts load and check much of the tree: each has a process. */
+/** Tests of scripts load and check much of the tree, so each has its own process. */
 const ownFolders = ["scripts/"] as const;
 
 export function needsOwnProcess(file: string, text: string): boolean {
   return ownFolders.some((folder) => file.startsWith(folder)) || claimsProcess.some((claim) => claim.test(text));
 }
 
-/** Neighbours share a process, as they load the same modules; the longest batch comes first. */
+/** Files of the same folder share a process, because they load the same modules. The longest batch comes first. */
 export function batchesOf(
   files: readonly string[],
   shares: (file: string) => boolean,
@@ -63,7 +64,7 @@ export function batchesOf(
   return batches.toSorted((a, b) => b.expectedMs - a.expectedMs);
 }
 
-/** Runs each batch in the lane that is free first; answers in the order of the batches. */
+/** Runs each batch in the first free lane. Returns the results in the order of the batches. */
 export async function runInLanes<Result>(
   batches: readonly Batch[],
   lanes: number,

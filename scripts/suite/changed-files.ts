@@ -1,21 +1,21 @@
-// What changed in the work tree since a revision, as git tells it.
+// Asks git which files of the work tree changed since a revision.
 import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SourceTree } from "./import-graph.ts";
 
 export interface ChangedFiles {
-  /** The revision that the tree was compared with, shortened. */
+  /** The short name of the revision to compare with. */
   readonly base: string;
   readonly files: readonly string[];
 }
 
-/** Names that the line of development that others share may have, the most telling first. */
+/** Possible names of the main branch, the most specific first. */
 const mainLines = ["@{upstream}", "origin/main", "main", "origin/master", "master"] as const;
 
 /**
- * Files that were added, changed or deleted since the work tree's line parted from the given revision (from the main line without one),
- * committed or not.
+ * Files that were added, changed or deleted, committed or not, since the branch left the given revision, or the main
+ * branch if none is given.
  */
 export function changedFiles(root: string, revision: string | undefined): ChangedFiles {
   const git = (...args: string[]): string[] =>
@@ -43,7 +43,7 @@ export function changedFiles(root: string, revision: string | undefined): Change
   return { base: commitOf("rev-parse", "--short", base) ?? base, files: [...files].toSorted() };
 }
 
-/** Every file of the work tree that git knows or would add. */
+/** Every file of the work tree that git tracks or would add. */
 export function treeOf(root: string): SourceTree {
   const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], {
     cwd: root,

@@ -1,4 +1,4 @@
-// What `npm run check` runs, each counted as one case.
+// Runs the steps of `npm run check`. Each counts as one case.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 
@@ -12,11 +12,11 @@ const checks: Readonly<Record<string, readonly string[]>> = {
 };
 const checkTimeoutMs = 180_000;
 
-/** Prints what failed. */
+/** Runs the checks and prints their failures. */
 export function runChecks(root: string): { readonly passed: number; readonly failed: number } {
   let [passed, failed] = [0, 0];
   for (const [name, [program = "", ...args]] of Object.entries(checks)) {
-    // Their first lines ask for `node`; it is to be this one, which may not be the machine's.
+    // Their first line starts `node` from PATH. It must be the Node that runs this script.
     const env = { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}` };
     const options = { cwd: root, env, encoding: "utf8", timeout: checkTimeoutMs } as const;
     const { status, stdout, stderr, error } = spawnSync(program, args, options);

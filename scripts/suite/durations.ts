@@ -1,19 +1,19 @@
-// How long each test file took when durations were last recorded, by `npm test -- --record`: it orders the queue.
+// The recorded duration of each test file, by which the queue is ordered. `npm test -- --record` writes it.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Durations } from "./batches.ts";
 
 const path = join(import.meta.dirname, "durations.json");
-/** Files that take less are all alike to the queue. */
+/** The queue treats all shorter files alike. */
 const shortestMs = 300;
-/** Recorded times are rounded, so that recording again changes little. */
+/** Recorded times are rounded, so that a new record changes few lines. */
 const roundMs = 100;
 
 export function readDurations(): Durations {
   return JSON.parse(readFileSync(path, "utf8")) as Durations;
 }
 
-/** Takes over what was measured; files that are gone are forgotten. */
+/** Merges new measurements, and removes files that no longer exist. */
 export function recordDurations(before: Durations, measured: Durations, existing: readonly string[]): void {
   const after = Object.fromEntries(
     existing

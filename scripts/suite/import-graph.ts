@@ -1,25 +1,26 @@
-// Which files a source file needs when it runs, read from its text: imports (static and dynamic, not of types), and the paths that its
-// strings name. A path may be relative to the file or to the root; a string with a placeholder or a wildcard stands for its folder.
+// Finds the files that a source file needs at run time, from its text: imports (static and dynamic, but not of types),
+// and paths in its strings. A path may be relative to the file or to the root. A string with a placeholder or a
+// wildcard stands for its folder.
 import { dirname, join, normalize } from "node:path";
 
-/** Every file of the tree, with the text of those that are sources. */
+/** Every file of the tree, with the text of the sources. */
 export interface SourceTree {
-  /** All files, relative to the root; files that were deleted since the base count as well. */
+  /** All files, relative to the root. Includes files that were deleted since the base. */
   readonly files: ReadonlySet<string>;
   readonly textOf: (file: string) => string | undefined;
 }
 
-/** What one file needs directly. */
+/** The direct needs of one file. */
 interface Needs {
-  /** Sources that are loaded, and so bring their own needs. */
+  /** Sources that the file loads. Their needs are also its needs. */
   readonly loaded: ReadonlySet<string>;
-  /** Files that are only read, and doors of parts. */
+  /** Files that it only reads, and doors of parts. */
   readonly read: ReadonlySet<string>;
-  /** Folders of which any file may be read, at any depth. */
+  /** Folders whose files it may read, at any depth. */
   readonly folders: ReadonlySet<string>;
 }
 
-/** All that a file needs, over any number of steps. */
+/** All needs of a file, direct and indirect. */
 export interface AllNeeds {
   readonly files: ReadonlySet<string>;
   readonly folders: ReadonlySet<string>;
@@ -27,12 +28,12 @@ export interface AllNeeds {
 
 interface Import {
   readonly specifier: string;
-  /** Undefined: all of it. */
+  /** Undefined for all names. */
   readonly names: readonly string[] | undefined;
 }
 
 interface Door {
-  /** Name that the door exports to the file and the name there. */
+  /** Each name that the door exports, with the declaring file and the name there. */
   readonly named: ReadonlyMap<string, { readonly file: string; readonly name: string }>;
   readonly types: ReadonlySet<string>;
   readonly stars: readonly string[];
@@ -40,31 +41,31 @@ interface Door {
 
 export const program = "bin/serin";
 const programEntry = "src/cmd/main.ts";
-/** What the program reads by a path that it puts together itself. */
+/** The program builds the paths of these folders at run time. */
 const programFolders = ["generated", "manifests"] as const;
 
 const isSource = (file: string): boolean => /\.(ts|tsx|js|mjs|cjs)$/.test(file) && !file.endsWith(".d.ts");
 
 const importClause = /(?:^|\n)(?:import|export)\b(?!\s+type\b)\s*([\w$*{}\s,]*?)\s*(?:\bfrom\s*)?"([^"\n]+)"/g;
 const dynamicImport = /(?:(?:const|let)\s*\{([^{}]*)\}\s*=\s*(?:\(?\s*)?await\s+)?\bimport\(\s*"([^"\n]+)"/g;
-/** Each by itself: a mark in a comment or in the other kind of string does not hide what follows. */
+/** Two patterns, so that a quote in a comment or in the other kind of string does not hide what follows. */
 const comment = /^\s*\/\/.*$|^\s*\/\*[\s\S]*?\*\//gm;
 const importOrExport = /^(?:import|export)\b[\w$*{}\s,]*"[^"\n]+"|\bimport\(\s*"[^"\n]+"/gm;
 const literals = [/"([^"\n\\]{1,200})"/g, /`([^`]{1,2000})`/g] as const;
 const doorStatement = /^export\s+(type\s+)?(?:\*(?:\s+as\s+\w+)?|\{([^}]*)\})\s*from\s*"([^"\n]+)"\s*;?\s*$/;
 const declared = /(?:^|\n)export\s+(?:async\s+)?(?:abstract\s+)?(?:function\*?|const|let|class|enum)\s+([\w$]+)/g;
 
-/** Answers what files need; each file is read once. */
+/** Answers what files need. Reads each file once. */
 export class ImportGraph {
   readonly #tree: SourceTree;
   readonly #withProgram: boolean;
   readonly #folders = new Set<string>();
-  /** Folders that have a source of their own. */
+  /** Folders that contain a source directly. */
   readonly #sourceFolders = new Set<string>();
   readonly #needs = new Map<string, Needs>();
   readonly #doors = new Map<string, Door | undefined>();
 
-  /** Without the program, what starts it counts as touched only by its own sources and data. */
+  /** Without the program, a test that starts it is touched only by its own sources and data. */
   constructor(tree: SourceTree, withProgram = true) {
     this.#tree = tree;
     this.#withProgram = withProgram;
@@ -134,7 +135,7 @@ export class ImportGraph {
     return this.#tree.files.has(path) ? path : undefined;
   }
 
-  /** The files that declare the names, if the file does nothing but hand on what others declare; undefined if it is to be loaded whole. */
+  /** The files that declare the names, if the file only re-exports. Undefined if the whole file must be loaded. */
   #behindDoor(file: string, names: readonly string[]): ReadonlySet<string> | undefined {
     if (this.#doorAt(file) === undefined) return undefined;
     const behind = new Set<string>();
@@ -195,17 +196,18 @@ export class ImportGraph {
     return { named, types, stars };
   }
 
-  /** Files and folders that the strings of a source name. */
+  /** The files and folders that a source names in its strings. */
   *#pathsIn(file: string, text: string): Generator<string> {
     const inProduct = file.startsWith("src/") && !/\.test\.tsx?$|\/testing\//.test(file);
     const code = text.replaceAll(comment, "").replaceAll(importOrExport, "");
     const strings = literals.flatMap((pattern) => [...code.matchAll(pattern)].map(([, whole = ""]) => whole));
     for (const named of strings.flatMap((string) => [...pathsNamedBy(string)])) {
-      // A word alone is a folder beside a test, as join(import.meta.dirname, "testing", name) has it, but in the product only a word.
+      // In a test, a single word may be a folder beside it, as in join(import.meta.dirname, "testing", name). In the
+      // product it is only a word.
       if (inProduct && !/[/.]/.test(named.path)) continue;
       for (const base of [dirname(file), "."]) {
         for (const path of this.#existing(base, named)) {
-          // The product says what its program is called; only tests and scripts start it.
+          // The product mentions the program's own file. Only tests and scripts start it.
           if (!inProduct || (path !== program && path !== programEntry)) yield path;
         }
       }
@@ -218,10 +220,11 @@ export class ImportGraph {
     if (ending !== undefined)
       return [...this.#tree.files].filter((file) => dirname(file) === found && file.endsWith(ending));
     if (this.#tree.files.has(found)) return [found];
-    // A pattern may begin at the top: "test/**/*.yaml".
+    // A pattern may begin at the root: "test/**/*.yaml".
     if (pattern !== undefined)
       return [...this.#tree.files].filter((file) => file.startsWith(`${found}/`) && file.endsWith(pattern));
-    // The top folder of the sources is where something else is looked for, not what is read; a word is a folder only where one has data.
+    // A top folder is only a place to search, and not what the file reads. A word means a folder only if that folder
+    // has data.
     if (!this.#folders.has(found) || /^(src|scripts|test|bench|bin)$/.test(found)) return [];
     return path.includes("/") || !this.#sourceFolders.has(found) ? [found] : [];
   }
@@ -229,14 +232,15 @@ export class ImportGraph {
 
 interface NamedPath {
   readonly path: string;
-  /** Set where only the name of the file is open: the path is its folder, and the name ends so. */
+  /** Set when only the file's name is unknown: the path is its folder, and the name ends so. */
   readonly ending?: string;
-  /** Set for a wildcard: the path is its folder, and files at any depth end so. */
+  /** Set for a wildcard: the path is its folder, and the names of files at any depth end so. */
   readonly pattern?: string;
 }
 
 function* pathsNamedBy(text: string): Generator<NamedPath> {
-  // Each word: a command line or a sentence may name several. What follows a placeholder and a slash is looked for from the root.
+  // Checks each word, because a command line may name several paths. A path after a placeholder and a slash starts at
+  // the root.
   for (const word of text.replaceAll(/\$\{[^}]*\}\//g, " ").split(/[\s"'=,:;()]+/)) {
     const path = word.replace(/^#generated\//, "generated/");
     const [fixed = ""] = path.split(/\$\{|\*|\{/);
@@ -263,7 +267,7 @@ function importsIn(text: string): Import[] {
   return imports;
 }
 
-/** The names that `{ a, b as c, type D }` takes from the other file; undefined if the clause takes all. */
+/** The names that `{ a, b as c, type D }` takes from the other file. Undefined if the clause takes all. */
 function namesIn(clause: string, rename: string): string[] | undefined {
   const list = /^\{([^{}]*)\}$/.exec(clause.trim())?.[1];
   if (list === undefined) return undefined;

@@ -1,22 +1,22 @@
-// What `npm test -- …` was told to do.
+// Parses the options of `npm test -- …`.
 import { groups, type Group } from "./groups.ts";
 
 export interface Options {
   readonly help: boolean;
   readonly group: Group | "check" | undefined;
-  /** A file that failed is not run a second time. */
+  /** Do not run a failed file a second time. */
   readonly once: boolean;
-  /** Says which files it would run, and runs none. */
+  /** Print the chosen files and run none. */
   readonly list: boolean;
-  /** Only what a change can touch, since a revision or, without one, since the line parted from the main line. */
+  /** Run only what a change can touch, since a revision or, without one, since the branch left the main branch. */
   readonly changed: { readonly since: string | undefined } | undefined;
-  /** The checks, a few unit files that load most of the sources, and one lab. */
+  /** Run the checks, a few unit files that load most of the sources, and one lab. */
   readonly smoke: boolean;
-  /** How many processes, or labs, run side by side; as many as suit the group and the machine when absent. */
+  /** How many processes or labs run side by side. When absent, the group and the machine decide. */
   readonly lanes: number | undefined;
-  /** Writes down how long each file took. */
+  /** Record how long each file took. */
   readonly record: boolean;
-  /** These files alone; all of them if there are none. */
+  /** Run only these files. Empty for all files. */
   readonly files: readonly string[];
 }
 

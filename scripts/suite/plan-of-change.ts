@@ -1,15 +1,18 @@
-// The test files that the changes in the work tree can touch, and a few lines that say why.
+// Chooses the test files that the changes in the work tree can touch, and explains the choice in a few lines.
 import { changedFiles, treeOf } from "./changed-files.ts";
 import type { Group } from "./groups.ts";
 import { checksTree, selectTests, type Selection } from "./select-tests.ts";
 
-/** Starts every role of the program in a lab: it runs when the program changed, where the run is not of end-to-end files alone. */
+/**
+ * Starts every role of the program in a lab. It runs when the program changed, unless the run has end-to-end files
+ * alone.
+ */
 export const spanningFile = "test/e2e/demo.test.ts";
 const maxLines = 15;
 
 /**
- * Every file of test/e2e/ runs the whole program, so that each change of src/ touches all of them. They run with `--only e2e`; else those
- * whose own sources or data changed, and one that spans the program.
+ * Every file of test/e2e/ runs the whole program, so each change of src/ touches all of them. They run with `--only
+ * e2e`. Otherwise only the files run whose own sources or data changed, and the one that spans the program.
  */
 export function planOfChange(
   root: string,
@@ -39,7 +42,7 @@ export function planOfChange(
   return plan;
 }
 
-/** Changed files, each with how many of the chosen tests need it. */
+/** The changed files, each with the number of chosen tests that need it. */
 function reasonsOf({ chosen, untested }: Selection, files: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const file of files) {

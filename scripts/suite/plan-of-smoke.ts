@@ -1,4 +1,4 @@
-// The few files of `npm test -- --smoke`.
+// Chooses the few files of `npm test -- --smoke`.
 import { treeOf } from "./changed-files.ts";
 import type { Durations } from "./batches.ts";
 import type { Group } from "./groups.ts";
@@ -6,7 +6,7 @@ import { ImportGraph } from "./import-graph.ts";
 import { spanningFile } from "./plan-of-change.ts";
 import { spanningSet } from "./spanning-set.ts";
 
-/** What the chosen unit files may take, one after another, as they were recorded. */
+/** The limit for the sum of the chosen unit files' recorded durations. */
 const budgetMs = 20_000;
 
 export function planOfSmoke(

@@ -1,4 +1,4 @@
-// Runs test files in namespaces of their own, and answers what each came to.
+// Runs test files in their own namespaces, and returns the result of each.
 import { spawn, spawnSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import type { FileCounts } from "../count-reporter.ts";
 import { labNamespaces, makeScratch, ownProcesses, withinNamespaces } from "../run-with-lab.ts";
 import type { Group } from "./groups.ts";
 
-/** What a run of some files came to; those that did not end have no counts. */
+/** The result of running some files. A file that did not end has no counts. */
 export interface FilesRun {
   readonly ended: string;
   readonly counts: ReadonlyMap<string, FileCounts>;
@@ -15,30 +15,34 @@ export interface FilesRun {
 export interface RunOptions {
   readonly group: Group;
   readonly files: readonly string[];
-  /** All files in one process, else each in its own. */
+  /** Whether all files run in one process, or each in its own. */
   readonly shared: boolean;
   readonly timeoutMs: number;
   readonly wrapped: boolean;
 }
 
-/** Of one case: the walkthroughs are one each, and other people's programs take their time. */
+/** The limit of one case. A walkthrough is one case, and programs of other projects are slow. */
 const caseTimeoutMs: Readonly<Record<Group, number>> = {
   unit: 600_000,
   netns: 60_000,
   e2e: 1_200_000,
   interop: 1_800_000,
 };
-/** How long a run that is ended may take to put its things away. */
+/** How long a stopped run may take to clean up. */
 const graceMs = 10_000;
-/** Of what files that share a process print; the end is kept. */
+/** How much output of files that share a process is kept: its end. */
 const maxOutputCharacters = 64 << 10;
 const root = join(import.meta.dirname, "../..");
-/** Shared by all files and runs, so that programs and labs start faster. Each user has one, because Node's files are private. */
+/**
+ * All files and runs share it, so that programs and labs start faster. Each user has one, because Node's cache files
+ * are private.
+ */
 const compileCache = join(root, `.cache/compiled-${process.getuid?.() ?? 0}`);
 
 /**
- * unit: each process has a network of its own, so that who looks for a server that is gone does not find another file's at its port.
- * netns: namespaces of their own, so that nothing they make can reach the host. e2e: a lab's daemons end with the test that made it.
+ * unit: each process has its own network, so that a test that connects to a stopped server does not reach another
+ * test's server on the same port. netns: own namespaces, so that a test cannot change the host's network. e2e: a lab's
+ * daemons end with the test that made it.
  */
 const ownNamespaces = ["unshare", "-Unmuipf", "-r", ...ownProcesses];
 const namespacesOf: Readonly<Record<Group, readonly string[]>> = {
@@ -57,7 +61,7 @@ function wrap(group: Group, command: readonly string[]): string[] {
   );
 }
 
-/** Why the group's namespaces cannot be made here; undefined if they can. */
+/** Why this machine cannot create the group's namespaces. Undefined if it can. */
 export function unavailable(group: Group): string | undefined {
   const [program = "", ...args] = wrap(group, ["true"]);
   const probe = spawnSync(program, args, { encoding: "utf8" });
@@ -65,7 +69,7 @@ export function unavailable(group: Group): string | undefined {
   return `namespaces cannot be made here (${probe.error?.message ?? probe.stderr.trim()}); bin/serin doctor says what to do`;
 }
 
-/** Runs files one after another, and prints about those that failed or were slow. */
+/** Runs files one after another, and prints those that failed or were slow. */
 export async function runFiles({ group, files, shared, timeoutMs, wrapped }: RunOptions): Promise<FilesRun> {
   const scratch = makeScratch();
   const report = join(scratch, "counts");
@@ -95,14 +99,14 @@ export async function runFiles({ group, files, shared, timeoutMs, wrapped }: Run
   return { ended, counts };
 }
 
-/** Each ends a command that runs and puts its files away. */
+/** One entry for each running command. It ends the command and removes its files. */
 const running = new Set<() => void>();
 
 export function endAllRuns(): void {
   for (const end of running) end();
 }
 
-/** Runs a command as a process group; answers its exit code as text, or what ended it. */
+/** Runs a command as a process group. Returns its exit code as text, or what ended it. */
 async function runToEnd(
   command: readonly string[],
   env: NodeJS.ProcessEnv,
@@ -120,7 +124,7 @@ async function runToEnd(
     try {
       process.kill(-pid, signal);
     } catch {
-      // They have ended already.
+      // The processes have ended already.
     }
   };
   let reason: string | undefined;
@@ -137,7 +141,7 @@ async function runToEnd(
   running.add(end);
   const ended = await new Promise<string>((resolve) => {
     child.on("error", (error) => resolve(error.message));
-    // What it left behind may hold its output open.
+    // Processes that it left behind may hold its output open.
     child.on("exit", () => signalAll("SIGKILL"));
     child.on("close", (code, signal) => resolve(String(code ?? signal)));
   });

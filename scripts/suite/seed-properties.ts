@@ -1,5 +1,5 @@
-// Preloaded by files with property tests: the same tree gets the same answer. The properties themselves are tried with other seeds by
-// `SERIN_PROPERTY_SEED=random`, or by the seed of a report.
+// Files with property tests load this first. It fixes the seed, so that the same tree gives the same result.
+// `SERIN_PROPERTY_SEED=random`, or the seed of a report, tries other values.
 import { configureGlobal, readConfigureGlobal } from "fast-check";
 
 const wanted = process.env["SERIN_PROPERTY_SEED"] ?? "1";

@@ -1,25 +1,27 @@
-// Which test files a change can touch. Where the import graph cannot see, the choice is the wider one.
+// Chooses the test files that a change can touch. Where the import graph cannot decide, it chooses more.
 import { dirname } from "node:path";
 import { ImportGraph, type AllNeeds, type SourceTree } from "./import-graph.ts";
 
 export interface Selection {
-  /** Test file to the changed files that it needs, or the reason that it runs whatever changed. */
+  /** Each chosen test file, with the changed files that it needs, or the reason why it always runs. */
   readonly chosen: ReadonlyMap<string, readonly string[]>;
   /** Changed files that no test needs. */
   readonly untested: readonly string[];
 }
 
-/** Versions of packages, and what Node reads at its start: no test is free of them. */
+/** Versions of packages, and files that Node reads at start: they affect every test. */
 const touchesAll = new Set(["package.json", "package-lock.json", ".npmrc"]);
-/** Folders of data: a test may put the path of such a file together in a way that its text does not show. */
+/** Folders of data. A test may build the path of such a file so that its text does not show it. */
 const dataFolders = ["generated/", "manifests/", "samples/"];
 
 export const checksTree = "it checks the whole tree";
 
-/** Tests of the scripts compare generated files, documents and the whole tree with each other: few and quick, they always run. */
+/**
+ * Tests of scripts compare generated files, documents and the whole tree. They are few and quick, so they always run.
+ */
 const alwaysRuns = (test: string): boolean => /^scripts\/.*\.test\.ts$/.test(test);
 
-/** Without the program, a test that starts it is touched only by what it reads itself. */
+/** Without the program, a test that starts it is touched only by the files that it reads itself. */
 export function selectTests(
   tests: readonly string[],
   changed: readonly string[],
@@ -60,7 +62,10 @@ function isNeeded(file: string, { files, folders }: AllNeeds): boolean {
   return false;
 }
 
-/** For data that no test is seen to read: the tests of the nearest folder that has any, and all of them for data that parts share. */
+/**
+ * For data that no test visibly reads: the tests of the nearest folder that has any, or all tests for data of several
+ * parts.
+ */
 function nearbyTests(file: string, tests: readonly string[]): readonly string[] {
   if (/\.(ts|tsx|md)$/.test(file)) return [];
   if (dataFolders.some((folder) => file.startsWith(folder))) return tests;

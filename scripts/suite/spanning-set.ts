@@ -1,10 +1,13 @@
-// A few test files that together load most of what all of them load.
+// Chooses a few test files that together load most of the sources that all tests load.
 import type { Durations } from "./batches.ts";
 
-/** What it costs to run a file at all. */
+/** The fixed cost of running a file. */
 const startMs = 200;
 
-/** Takes the file that loads the most new sources for its time, again and again, while the time lasts; in the order of the files. */
+/**
+ * Repeatedly takes the file that loads the most new sources for its time, while the budget lasts. Keeps the order of
+ * the files.
+ */
 export function spanningSet(
   files: readonly string[],
   needsOf: (file: string) => ReadonlySet<string>,

@@ -1,13 +1,13 @@
 // End-to-end files that measure times or shares. No other lab may run beside them.
 
 const files: ReadonlySet<string> = new Set([
-  // The proofs under load: a request that takes longer than 4 s has failed.
+  // The proofs under load. A request that takes longer than 4 s counts as failed.
   "test/e2e/upgrade-proof.test.ts",
   "test/e2e/mesh-upgrade.test.ts",
   "test/e2e/demo.test.ts",
-  // What a load measured and what the page shows may differ by 2 %, and news must be on the page within 2 s.
+  // The load's figures and the page's may differ by 2 %, and the page must show a change within 2 s.
   "test/e2e/dashboard.test.ts",
-  // A search among thousands and a click must lead on within 3 s.
+  // A search among thousands of items, and a click, must take less than 3 s.
   "test/e2e/dashboard-faults.test.ts",
 ]);
 
@@ -15,5 +15,5 @@ export function needsWholeMachine(file: string): boolean {
   return files.has(file);
 }
 
-/** Exported for the test that all of these files exist. */
+/** Exported for the test that all these files exist. */
 export const filesOfWholeMachine: readonly string[] = [...files];

@@ -1,4 +1,4 @@
-// An application by canary: 0 -> 10 -> 50 -> 100 -> 0.
+// Moves an application by canary: 0 -> 10 -> 50 -> 100 -> 0.
 import { canaryKind } from "../../src/api/serin/index.ts";
 import type { UntypedObject } from "../../src/api/index.ts";
 import { follow } from "./follow.ts";

@@ -1,4 +1,4 @@
-// Ten releases that are bad in ten ways, each rolled out under load: the engine stops it and takes it back, without a hand.
+// Ten bad releases, each bad in another way, roll out under load. The engine must stop and undo each without a person.
 import { join } from "node:path";
 import { canaryKind, meshUpgradeKind, type RolloutStatus } from "../../src/api/serin/index.ts";
 import { appCanary } from "./app-canary.ts";
@@ -14,15 +14,18 @@ import { allAvailable } from "./stage.ts";
 
 export interface BadReleaseResult {
   readonly name: string;
-  /** Put back by the engine, with a cause that names what was wrong, and no more failed than weight, error rate and time explain. */
+  /**
+   * Whether the engine undid it with a cause that names the fault, and no more requests failed than weight, error rate
+   * and time explain.
+   */
   readonly undone: boolean;
   readonly cause: string;
-  /** From the rollout's begin until everything was as before. */
+  /** From the rollout's start until everything was as before. */
   readonly seconds: number;
   readonly failedShare: number;
 }
 
-/** Which requests could meet the bad release, at which step how large a share of them, and which share of those fails. */
+/** Which requests could reach the bad release: at which steps, with which weight, and with which error rate. */
 interface Exposure {
   readonly targets: RegExp;
   readonly errorRate: number;
@@ -32,18 +35,18 @@ interface Exposure {
 interface BadRelease {
   /** The folder below test/releases. */
   readonly name: string;
-  /** `mesh`: a revision, by a MeshUpgrade. `application`: productpage, by a Canary. */
+  /** `mesh`: a revision, in a MeshUpgrade. `application`: productpage, in a Canary. */
   readonly kind: "mesh" | "application";
-  /** What the evidence must say. */
+  /** The expected text of the evidence. */
   readonly cause: RegExp;
-  /** None: it must never be given a request. */
+  /** Empty when the release must never receive a request. */
   readonly exposures: readonly Exposure[];
-  /** Of the application's canary; 10, 50 and 100 when absent. */
+  /** The weights of the application's canary. 10, 50 and 100 when absent. */
   readonly weights?: readonly number[];
-  /** Of the application's container. */
+  /** Environment variables of the application's container. */
   readonly environment?: readonly { readonly name: string; readonly value: string }[];
   readonly checks?: readonly object[];
-  /** Of each wave. */
+  /** The soak of each wave. */
   readonly soakSeconds?: number;
 }
 
@@ -51,17 +54,19 @@ const runTimeoutMs = 600_000;
 const settleTimeoutSeconds = 90;
 const limits = { timeoutSeconds: 120 };
 
-/** Of a canary's steps 10, 50 and 100. */
+/** The weight of a canary's steps 10, 50 and 100. */
 const weightOfStep = (id: string): number => [0, 0.1, 0.5, 1][Number(/^step-(\d)/.exec(id)?.[1] ?? 0)] ?? 0;
-/** Steps are called `gateway/…/50/pods`, `gateway/…/50`, …, `gateway/…/own`; waypoints' as well. */
+/**
+ * Gateway steps are called `gateway/…/50/pods`, `gateway/…/50`, …, `gateway/…/own`. Waypoint steps use the same form.
+ */
 const weightOf =
   (kind: "gateway" | "waypoint") =>
   (id: string): number =>
     id.startsWith(`${kind}/`) ? Number(/\/(\d+)(?:\/pods)?$/.exec(id)?.[1] ?? 100) / 100 : 0;
-/** The sidecars of the generator, from their restart on. */
+/** The sidecars of the load generator, from their restart on. */
 const weightOfSidecars = (id: string): number => Number(id.startsWith(`${firstWave}/`));
 
-/** Requests that pass a sidecar of the first wave, or the gateway, of which such a share fails. */
+/** Requests through a sidecar of the first wave or through the gateway, of which this share fails. */
 const ofProxies = (errorRate: number): readonly Exposure[] => [
   { targets: /^sidecar: /, errorRate, weightAt: weightOfSidecars },
   { targets: /^gateway: /, errorRate, weightAt: weightOf("gateway") },
@@ -96,7 +101,7 @@ export const badReleases: readonly BadRelease[] = [
       { type: "request-success-rate", ...limits, minSamples: 40 },
       { type: "request-duration", ...limits, maxRatio: 1.1, minSamples: 2000 },
     ],
-    // Both versions have the same load, so that they differ by the release alone.
+    // Both versions get the same load, so that only the release differs.
     weights: [50, 100],
   },
   {
@@ -188,7 +193,7 @@ async function rollOutRevision(
   return await follow(proof, meshUpgradeKind, name, { timeoutMs: runTimeoutMs });
 }
 
-/** A release of bookinfo's productpage: its image's tag names the tree that runs. */
+/** Rolls out a release of bookinfo's productpage. Its image tag names the tree to run. */
 async function rollOutApplication(
   proof: Proof,
   { name, checks = [], environment = [], weights }: BadRelease,
@@ -236,7 +241,7 @@ function judge(
   };
 }
 
-/** Weight times error rate times request rate times time, step by step. */
+/** Weight × error rate × request rate × time, summed over the steps. */
 function expectedFailures(
   { targets, errorRate, weightAt }: Exposure,
   status: RolloutStatus,

@@ -1,24 +1,24 @@
-// A rollout as its object tells it.
+// Follows a rollout by its object.
 import type { KindDefinition } from "../../src/api/index.ts";
 import type { Canary, MeshUpgrade, RolloutPhase, RolloutStatus } from "../../src/api/serin/index.ts";
 import { systemClock } from "../../src/base/index.ts";
 import { seconds, type Proof } from "./proof.ts";
 
 const lookEveryMs = 200;
-/** Steps whose end has been told, so that a rollout that is looked at twice tells each once. */
+/** Finished steps that were printed, so that a second look does not print them again. */
 const told = new Set<string>();
 const ends: readonly RolloutPhase[] = ["Completed", "RolledBack", "Stuck"];
 
 export interface FollowOptions {
   readonly namespace?: string;
   readonly timeoutMs: number;
-  /** Phases that end the watching; the ends of a rollout when absent. */
+  /** Phases that end the watch. When absent, the rollout's final phases. */
   readonly until?: readonly RolloutPhase[];
-  /** Ends the watching too. */
+  /** A condition that also ends the watch. */
   readonly isEnough?: (status: RolloutStatus) => boolean;
 }
 
-/** Follows a rollout to its end, or to the state that is waited for, and says each step that is done. */
+/** Follows a rollout to its end, or to the wanted state, and prints each finished step. */
 export async function follow<Value extends Canary | MeshUpgrade>(
   proof: Proof,
   kind: KindDefinition<Value>,

@@ -1,4 +1,5 @@
-// Who asks whom: a generator outside of the mesh that comes through the gateway, one in an ambient and one in a sidecar namespace.
+// Which client sends requests to which service. One generator outside the mesh comes through the gateway, one runs in
+// an ambient and one in a sidecar namespace.
 import type { ConnectionTarget, LoadPlan, RequestTarget } from "../../samples/load-generator/load-plan.ts";
 import { podReportDirectory } from "./proof-lab.ts";
 
@@ -14,17 +15,17 @@ export const ambientNamespaces = [namespaces.shop, namespaces.echoes];
 export const sidecarNamespaces = [namespaces.sidecarClients, namespaces.sidecarServers];
 
 export interface LoadScale {
-  /** Multiplies every rate. */
+  /** A factor for every rate. */
   readonly rate: number;
   /** How long a long connection lives. */
   readonly streamSeconds: number;
 }
 
 const limitMs = 4000;
-/** An old ztunnel goes with its last connection, so nobody may keep one for ever. */
+/** An old ztunnel leaves with its last connection, so every kept-alive connection must end at some time. */
 const maxKeptSeconds = 60;
 const page = "<title>Simple Bookstore App</title>";
-/** Of v2: its stars are black. */
+/** v2 of reviews has black stars. */
 const blackStars = {
   url: `http://reviews.${namespaces.shop}:9080/reviews/0`,
   expected: '"color":"black"',
@@ -73,7 +74,10 @@ function plan(
   };
 }
 
-/** Through the gateway: bookinfo's page (which goes on through a waypoint), an app behind a sidecar, gRPC, and long connections. */
+/**
+ * Through the gateway: bookinfo's page (whose requests also pass a waypoint), an application with a sidecar, gRPC, and
+ * long connections.
+ */
 export function gatewayPlan(address: string, reportDirectory: string, scale: LoadScale): LoadPlan {
   const requests = [
     http(
@@ -99,7 +103,7 @@ export function gatewayPlan(address: string, reportDirectory: string, scale: Loa
   return { ...plan(scale, reportDirectory, requests, connections), name: "gateway", untilInputEnds: true };
 }
 
-/** From an ambient pod: a service behind a waypoint, services behind ztunnels alone, and an app behind a sidecar. */
+/** From an ambient pod: a service with a waypoint, services with ztunnels alone, and an application with a sidecar. */
 export function ambientPlan(scale: LoadScale, withSidecars: boolean): LoadPlan {
   const requests = [
     http("ambient: reviews by waypoint", withSidecars ? blackStars : { ...blackStars, expected: '"reviews":[{' }, 40),
@@ -114,7 +118,7 @@ export function ambientPlan(scale: LoadScale, withSidecars: boolean): LoadPlan {
   return plan(scale, podReportDirectory, requests, streams("ambient", `streams.${namespaces.echoes}`, scale));
 }
 
-/** From a pod with a sidecar: an app and gRPC behind sidecars, and a service behind a waypoint. */
+/** From a pod with a sidecar: an application and gRPC with sidecars, and a service with a waypoint. */
 export function sidecarPlan(scale: LoadScale): LoadPlan {
   const requests = [
     http("sidecar: app-b", appB, 50),
@@ -124,7 +128,7 @@ export function sidecarPlan(scale: LoadScale): LoadPlan {
   return plan(scale, podReportDirectory, requests, streams("sidecar", `streams.${namespaces.sidecarServers}`, scale));
 }
 
-/** Long connections of these targets may end with a pod: a wave restarts it. */
+/** Long connections of these targets may end with their pod, because a wave restarts it. */
 export function mayEndWithPod(target: string): boolean {
   return target.startsWith("sidecar: ");
 }

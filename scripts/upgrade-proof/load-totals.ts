@@ -1,4 +1,4 @@
-// What all generators have reported, added up by target.
+// Adds up the reports of all generators by target.
 import { closeSync, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -39,7 +39,7 @@ export class LoadReports {
     this.#directories = directories;
   }
 
-  /** Reads what was appended since the last time. */
+  /** Reads the lines appended since the last call. */
   read(): void {
     for (const directory of this.#directories)
       for (const name of filesIn(directory)) this.#readFile(join(directory, name));
@@ -93,12 +93,12 @@ export class LoadReports {
     };
   }
 
-  /** Long connections that are open now. */
+  /** The number of long connections that are open now. */
   get open(): number {
     return Object.values(this.#connections).reduce((total, { open }) => total + open, 0);
   }
 
-  /** By target: requests, failed ones, and the bounds under which half and 99 % of the answers came. */
+  /** For each target: requests, failures, and upper bounds of the median and the 99th percentile of response times. */
   table(): readonly {
     readonly target: string;
     readonly requests: number;
@@ -120,7 +120,7 @@ export class LoadReports {
   }
 }
 
-/** What was added between two looks. */
+/** The counts that were added between two snapshots. */
 export function difference(later: LoadTotals, earlier: LoadTotals): LoadTotals {
   const targets = Object.fromEntries(
     Object.entries(later.targets).map(([name, { requests, failed }]) => [

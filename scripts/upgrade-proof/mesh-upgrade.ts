@@ -1,4 +1,4 @@
-// The whole mesh forward, back from the middle, forward again, and the old revision retired.
+// The whole mesh goes forward, back from the middle, forward again, and the old revision is retired.
 import { meshUpgradeKind, type RolloutPhase, type RolloutStatus } from "../../src/api/serin/index.ts";
 import type { UntypedObject } from "../../src/api/index.ts";
 import { follow } from "./follow.ts";
@@ -9,7 +9,7 @@ import { moreRequests } from "./stage.ts";
 
 const checkLimits = { minSamples: 40, timeoutSeconds: 120 };
 const stepsTimeoutMs = 900_000;
-/** Shares of the wanted requests that are sent while both revisions serve, and after the way back. */
+/** Shares of the wanted requests to send while both revisions serve, and after the way back. */
 const middleShare = 0.2;
 const backShare = 0.1;
 
@@ -20,14 +20,17 @@ export interface UpgradeWords {
   readonly from: string;
   readonly to: string;
   readonly version: string;
-  /** Of each wave. */
+  /** The soak of each wave. */
   readonly soakSeconds?: number;
   readonly settleTimeoutSeconds?: number;
-  /** Besides those of every upgrade. */
+  /** Checks in addition to every upgrade's own. */
   readonly checks?: readonly object[];
 }
 
-/** Two waves: an ambient and a sidecar namespace in which others are called from, then all that is left; gateways between them. */
+/**
+ * Two waves: first one ambient and one sidecar namespace that call other namespaces, then everything else. Gateways
+ * move between them.
+ */
 export function upgradeObject(
   { ambientOnly }: Proof,
   { name, from, to, version, soakSeconds = 0, settleTimeoutSeconds = 300, checks = [] }: UpgradeWords,
@@ -62,7 +65,10 @@ export function upgradeObject(
   };
 }
 
-/** The first wave has moved, the second has not; half of the waypoint's requests (of the gateway's, where there is none) go to the new revision. */
+/**
+ * The first wave has moved and the second has not. Half of the waypoint's requests go to the new revision, or half of the
+ * gateway's if there is no waypoint.
+ */
 function isInTheMiddle({ ambientOnly }: Proof, { completedSteps }: RolloutStatus): boolean {
   const half = ambientOnly ? /^gateway\/.*\/50$/ : /^waypoint\/.*\/50$/;
   return completedSteps.some(({ id }) => half.test(id));
@@ -93,7 +99,7 @@ export async function playUpgrade(proof: Proof): Promise<void> {
   for (const line of remote.trim().split("\n")) proof.note(line);
 }
 
-/** A ztunnel leaves with its last connection, so the end may be as far away as a long connection is long. */
+/** A ztunnel leaves with its last connection, so the upgrade may take as long as a long connection lives. */
 async function expectEnd(proof: Proof, name: string, phase: "Completed" | "RolledBack"): Promise<void> {
   const until: readonly RolloutPhase[] =
     phase === "Completed" ? ["Completed", "RolledBack", "Stuck"] : ["RolledBack", "Stuck"];

@@ -1,4 +1,4 @@
-// The objects of the stage: applications, their way in, and the generators' Deployments.
+// The objects of the test mesh: applications, their gateway, and the generators' Deployments.
 import type { UntypedObject } from "../../src/api/index.ts";
 import type { LoadPlan } from "../../samples/load-generator/load-plan.ts";
 import { readObjects } from "../demo/lab.ts";
@@ -8,16 +8,16 @@ import { podReportDirectory } from "./proof-lab.ts";
 const gatewayName = "bookinfo-gateway";
 const gatewayVersion = "gateway.networking.k8s.io/v1";
 export const canaryBackend = "productpage-canary";
-/** productpage of the release that the tag names. */
+/** productpage in the release that the tag names. */
 export const releaseImage = "ghcr.io/serin-mesh/release-productpage";
-/** For the lab's own catalogue, in the form of manifests/images.yaml. */
+/** Entries for the lab's image catalogue, in the form of manifests/images.yaml. */
 export const imageCatalogue = `images:
 - images: ["*/release-productpage"]
   release: tag
   entrypoint: [node, samples/bookinfo/src/productpage.ts]
 `;
 
-/** `serin install` of a revision: no node agent of its own, no classic gateway. */
+/** The input of `serin install` for a revision, without its own node agent and without the classic gateway. */
 export function revisionSpec(revision: string, tag: string): Record<string, unknown> {
   return {
     profile: "ambient",
@@ -51,7 +51,7 @@ export function waypointObjects(): UntypedObject[] {
   ];
 }
 
-/** Whoever asks for reviews is answered by v2, whose stars are black. */
+/** Routes all requests for reviews to v2, whose stars are black. */
 export function reviewsRoute(): UntypedObject[] {
   const subset = (name: string) => ({ name, labels: { version: name } });
   return [
@@ -70,7 +70,7 @@ export function reviewsRoute(): UntypedObject[] {
   ];
 }
 
-/** bookinfo, with reviews behind the waypoint where there is one. */
+/** bookinfo. With a waypoint, its reviews stand behind it. */
 export function shopObjects(withWaypoint: boolean): UntypedObject[] {
   return readObjects("samples/bookinfo/platform/kube/bookinfo.yaml").map((object) => {
     if (!withWaypoint || object.kind !== "Service" || object.metadata.name !== "reviews") return object;
@@ -81,7 +81,7 @@ export function shopObjects(withWaypoint: boolean): UntypedObject[] {
   });
 }
 
-/** A second productpage behind a Service of its own, of the image given or as the first one. */
+/** A second productpage with its own Service, of the given image or of the first one's. */
 export function canaryObjects(
   image?: string,
   environment: readonly { readonly name: string; readonly value: string }[] = [],
@@ -135,7 +135,7 @@ function route(
   };
 }
 
-/** One gateway for all, and what it leads to. */
+/** One gateway for all applications, and its routes. */
 export function gatewayObjects(withSidecars: boolean): UntypedObject[] {
   return [
     {

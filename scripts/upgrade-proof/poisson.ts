@@ -1,7 +1,7 @@
 /** The smallest count that a Poisson variable of this mean exceeds with a probability of at most 0.1 %. */
 export function poissonBound(mean: number): number {
   if (mean <= 0) return 0;
-  // In logarithms, as the first term is 0 in floating point for means above 700.
+  // Uses logarithms, because the first term underflows to 0 for means above 700.
   let logTerm = -mean;
   let sum = Math.exp(logTerm);
   let count = 0;

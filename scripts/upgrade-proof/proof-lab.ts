@@ -13,7 +13,7 @@ export class ProofLab {
   readonly cluster = new LabCluster("serin-proof");
   #lab: Lab | undefined;
 
-  /** One control plane node and two workers, and addresses for LoadBalancer Services. */
+  /** One control plane node, two workers, and addresses for LoadBalancer Services. */
   async create(): Promise<void> {
     await this.serin(["cluster", "create", "--name", this.cluster.name]);
     this.#lab = await Lab.connect(join(this.cluster.stateDirectory, "kubeconfig"));
@@ -37,7 +37,7 @@ export class ProofLab {
     return this.#lab;
   }
 
-  /** Runs `serin …`; anything but exit code 0 is an error that says what was printed. */
+  /** Runs `serin …`. Throws with its output if the exit code is not 0. */
   async serin(args: readonly string[], input?: string): Promise<string> {
     const { code, output } = await this.cluster.run([this.cluster.serin, ...args], {
       timeoutMs: releaseTimeoutMs,
@@ -47,7 +47,7 @@ export class ProofLab {
     return output;
   }
 
-  /** This tree under another version, with the overlay laid over it; the lab runs it for images of that tag. */
+  /** Copies this tree as another version, with the overlay on top. The lab runs it for images with that tag. */
   async addRelease(version: string, overlay?: string): Promise<void> {
     const directory = join(this.cluster.directory, `../release-${version}`);
     await this.serin([
@@ -61,12 +61,12 @@ export class ProofLab {
     await this.serin(["release", "add", directory, "--name", this.cluster.name]);
   }
 
-  /** A process in the lab's host namespace, where LoadBalancer addresses work as they are. */
+  /** Starts a process in the lab's host namespace, where LoadBalancer addresses are reachable. */
   spawn(command: readonly string[]): ChildProcess {
     return this.cluster.spawnInShell(command);
   }
 
-  /** The pods' `/var/log/load`, one a node, and the one of the generator outside of pods. */
+  /** The report directories: the pods' `/var/log/load` on each node, and the one of the generator outside. */
   reportDirectories(): string[] {
     const { stateDirectory, name } = this.cluster;
     return [
@@ -79,7 +79,7 @@ export class ProofLab {
     return join(this.cluster.stateDirectory, "load");
   }
 
-  /** Ends also what was started outside of the lab and still waits for it. */
+  /** Deletes the lab, and ends processes outside it that still wait for it. */
   async delete(): Promise<void> {
     await this.cluster.delete();
     for (const { pid } of this.cluster.processes()) endProcess(pid);

@@ -1,4 +1,4 @@
-// What the parts of the proof share.
+// What all parts of the proof share.
 import type { LoadScale } from "./load-plans.ts";
 import type { LoadReports } from "./load-totals.ts";
 import type { ProofLab } from "./proof-lab.ts";
@@ -10,15 +10,15 @@ export interface Proof {
   readonly lab: ProofLab;
   readonly reports: LoadReports;
   readonly scale: LoadScale;
-  /** No sidecar namespaces and no waypoint: a smaller stage. */
+  /** A smaller mesh, without sidecar namespaces and without a waypoint. */
   readonly ambientOnly: boolean;
-  /** The good parts end when so many requests have been sent in them. */
+  /** The good parts end after this many requests. */
   readonly requests: number;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
-  /** The revision that the whole mesh is of now. */
+  /** The current revision of the whole mesh. */
   revision: string;
-  /** A line for people. */
+  /** Prints a line for people. */
   readonly note: (text: string) => void;
 }
 

@@ -1,4 +1,5 @@
-// The stage: a lab, a mesh of the old revision, applications in ambient and sidecar namespaces, and the load, which stays to the end.
+// Prepares a lab, a mesh of the old revision, applications in ambient and sidecar namespaces, and the load, which runs
+// to the end.
 import type { ChildProcess } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -78,7 +79,10 @@ async function deployApplications({ lab, ambientOnly }: Proof): Promise<void> {
   await api.apply(gatewayObjects(!ambientOnly));
 }
 
-/** As applications do whose callers keep connections: the pod is told that it ends, and serves on for a moment. */
+/**
+ * A preStop hook lets the pod serve for a moment after its deletion. Applications whose clients keep connections need
+ * this.
+ */
 function withPreStop(object: UntypedObject): UntypedObject {
   if (object.kind !== "Deployment") return object;
   const spec = object["spec"] as { template: { spec: { containers: readonly object[] } } };
@@ -108,7 +112,7 @@ export async function allAvailable({ lab, signal }: Proof): Promise<void> {
   );
 }
 
-/** The load; it goes on until it is stopped. */
+/** The load. It runs until it is stopped. */
 export class ConstantLoad {
   readonly #gateway: ChildProcess;
   readonly #ended: Promise<void>;
@@ -140,7 +144,7 @@ export class ConstantLoad {
     return load;
   }
 
-  /** Lets the requests under way end. */
+  /** Stops the load after the running requests. */
   async stop(): Promise<void> {
     this.#gateway.stdin?.end();
     await this.#ended;
@@ -156,7 +160,7 @@ async function leadsEverywhere({ lab, signal }: Proof, address: string): Promise
   return output.trim() === "200 200 200" ? true : undefined;
 }
 
-/** Resolves when so many more requests have been sent. */
+/** Resolves when this many more requests have been sent. */
 export async function moreRequests({ reports, signal }: Proof, count: number, silenceMs = 60_000): Promise<void> {
   const wanted = reports.totals.requests + count;
   let last = 0;

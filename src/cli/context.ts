@@ -143,7 +143,7 @@ export interface Installer {
     readonly readyTimeoutMs: number;
     readonly signal?: AbortSignal;
   }): Promise<void>;
-  /** Tells what applying the object would do. */
+  /** Describes what applying the object would do. */
   plan(client: KubeClient, object: UntypedObject): Promise<"created" | "changed" | "unchanged">;
   verify(
     client: KubeClient,
@@ -169,8 +169,8 @@ export interface DashboardOptions {
   readonly host: string;
   /** Tried in this order; 0 is any free one. */
   readonly ports: readonly number[];
-  /** The Prometheus to ask for measurements, instead of the proxies themselves. */
+  /** An existing Prometheus, which is queried instead of scraping the proxies. */
   readonly prometheusUrl: string | undefined;
-  /** Called with the first address, and with the next one each time one was used. */
+  /** Called with the first address, and with a new address each time one was used. */
   readonly announce: (url: string, isFirst: boolean) => void;
 }

@@ -78,7 +78,7 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   if (flags.verify === true) await verify(rendered, flags, context);
 }
 
-/** Says so and goes on: what the installation needs of it may be there. */
+/** Warns about an old API server and continues, because it may still have everything that the installation needs. */
 async function warnOfOldCluster(client: KubeClient, { err }: CliContext): Promise<void> {
   const { text, supported } = await serverVersion(client);
   if (text !== "" && !supported)
@@ -87,7 +87,7 @@ async function warnOfOldCluster(client: KubeClient, { err }: CliContext): Promis
     );
 }
 
-/** One line shows what is being waited for. It disappears when there is something else to print. */
+/** One line shows what the verb waits for. It disappears when there is something else to print. */
 const eraseLine = "\r\u001b[K";
 
 async function apply(

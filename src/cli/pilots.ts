@@ -10,7 +10,7 @@ import {
 } from "../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../kube/index.ts";
 
-/** Everybody may give this label to pods of an own namespace. */
+/** Everybody may label pods of their own namespaces like this, so the label alone proves nothing. */
 const pilotSelector = "app=istiod";
 
 export interface Pilot {
@@ -19,7 +19,7 @@ export interface Pilot {
   readonly revision: string;
 }
 
-/** Where control planes are. Who may not list webhooks sees those in istio-system. */
+/** The namespaces with control planes. A user who may not list webhooks gets only istio-system. */
 export async function namespacesOfControlPlanes(client: KubeClient): Promise<ReadonlySet<string>> {
   const { items } = await client.list(mutatingWebhookConfigurationKind).catch((error: unknown) => {
     if (isKubeCode(error, "forbidden")) return { items: [] };

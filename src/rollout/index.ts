@@ -4,7 +4,7 @@ export { RolloutEngine, type EngineOptions } from "./engine/rollout-engine.ts";
 export { parseAllowedHosts } from "./observe/checks/destinations.ts";
 export { runCheckOutside } from "./observe/checks/run-check-once.ts";
 
-/** Loaded with its first use: engines make their steps themselves. */
+/** Loaded on first use, because engines plan their own steps. */
 export async function previewUpgrade(options: PreviewOptions): Promise<UpgradePreview> {
   return await (await import("./observe/preview-upgrade.ts")).previewUpgrade(options);
 }

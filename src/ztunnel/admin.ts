@@ -28,7 +28,7 @@ export async function configDump({ config, certificates, serving }: AdminSources
   };
 }
 
-/** `/connections`: each live one. */
+/** The live connections for `/connections`. */
 export function connectionsDump(connections: readonly ConnectionEntry[], nowMs: number): unknown {
   return connections.map((connection) => ({
     id: connection.id,

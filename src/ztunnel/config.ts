@@ -49,7 +49,7 @@ export interface ZtunnelConfig {
   /** (ours) SERIN_LOG_FORMAT: `2022` writes access logs as the ztunnel of 2022 did, `current` as today's does. */
   readonly logFormat: "2022" | "current";
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
-  /** How many threads serve. */
+  /** The number of threads that serve. */
   readonly workerThreads: number;
 }
 
@@ -60,8 +60,9 @@ const defaultToken = "./var/run/secrets/tokens/istio-token";
 const workersName = "ZTUNNEL_WORKER_THREADS";
 
 /**
- * Reads ZTUNNEL_WORKER_THREADS in upstream's forms: a number, or a percentage of ZTUNNEL_CPU_LIMIT, which is by default
- * the machine's cores, rounded up. Unset is one. 0 is one a core, where upstream does not start.
+ * Reads ZTUNNEL_WORKER_THREADS in upstream's forms: a number, or a percentage of ZTUNNEL_CPU_LIMIT, rounded up. The
+ * default limit is the number of cores. Unset means one thread. 0 means one for each core, although upstream refuses to
+ * start with 0.
  */
 export function readWorkerThreads(env: Environment, machine: MachineBounds): WorkerCount {
   const raw = envString(env, workersName, "").trim();
@@ -78,7 +79,7 @@ export function readWorkerThreads(env: Environment, machine: MachineBounds): Wor
   return workerCount({ setting: workersName, value: Math.ceil((cpus * percent) / 100) }, machine);
 }
 
-/** Reads the environment; a wrong value is a user error that names its variable. */
+/** Reads the environment. An invalid value is a user error that names its variable. */
 export function readConfig(
   env: Environment,
   version: string,

@@ -25,15 +25,15 @@ export interface DataPathOptions {
   /** Name servers for queries that the mesh cannot answer. */
   readonly nameservers: readonly string[];
   readonly log: Logger;
-  /** Tells how many connections are left while the process drains. */
+  /** Logs how many connections are left while the process drains. */
   readonly drainLog: Logger;
-  /** Writes one line of an access log that has a format of its own. The line includes its newline. */
+  /** Writes one access log line in a special format. The line includes its newline. */
   readonly writeLine: (line: string) => void;
   readonly clock: Clock;
   readonly random: Random;
-  /** Called at each change of the number of live connections. */
+  /** Called when the number of live connections changes. */
   readonly onOpen?: (open: number) => void;
-  /** Undefined where one thread serves. */
+  /** Undefined if one thread serves. */
   readonly share?: ConnectionShare;
 }
 
@@ -75,10 +75,10 @@ export class DataPath implements Serving {
     this.state.apply(change);
   }
 
-  /** The log's own threshold changes it. */
+  /** Does nothing, because the log's own threshold sets the level. */
   setLogLevel(_level: LogLevel): void {}
 
-  /** A pod that this thread serves. */
+  /** The pod with this uid, if this thread serves it. */
   pod(uid: string): PodProxy | undefined {
     return this.#pods.get(uid);
   }
@@ -99,7 +99,7 @@ export class DataPath implements Serving {
     this.#pods.remove(uid, handedOver);
   }
 
-  /** Resolves when nothing is left of a pod that was removed. */
+  /** Resolves when a removed pod has no connections left. */
   async closed(uid: string): Promise<void> {
     await this.#pods.closed(uid);
   }

@@ -18,7 +18,7 @@ export interface ConnectionEntry {
   readonly hboneTarget?: string;
 }
 
-/** A pod with its connections. One that was handed over and came back is listed twice. */
+/** A pod with its connections. A pod that was handed over and came back appears twice. */
 export interface PodEntry {
   readonly uid: string;
   readonly info: WorkloadInfo;
@@ -26,24 +26,24 @@ export interface PodEntry {
   readonly connections: readonly ConnectionEntry[];
 }
 
-/** What serves the pods of a ztunnel: one data path in this thread, or several in threads of their own. */
+/** The code that serves the pods of a ztunnel: one data path in this thread, or several in worker threads. */
 export interface Serving extends ServedPods {
-  /** What the mesh is known to be. */
+  /** The known state of the mesh. */
   readonly state: MeshState;
-  /** Changes the mesh; a promise resolves when it holds for all connections. */
+  /** Applies a change of the mesh. A returned promise resolves when all connections use it. */
   apply(change: MeshChange): void | Promise<void>;
   setLogLevel(level: LogLevel): void;
   connections(): Promise<readonly ConnectionEntry[]>;
   pods(): Promise<readonly PodEntry[]>;
-  /** What has been counted, in Prometheus' text format. */
+  /** The metrics in Prometheus' text format. */
   metrics(): Promise<string>;
-  /** No pod accepts any more; what lives goes on. */
+  /** Stops accepting for all pods. Live connections continue. */
   drain(): void;
-  /** Resolves when no connection lives. */
+  /** Resolves when no connection is open. */
   idle(): Promise<void>;
-  /** How many connections live. */
+  /** The number of open connections. */
   readonly open: number;
   abortAll(reason: Error): void;
-  /** Ends everything. */
+  /** Ends all connections and pods. */
   end(): Promise<void>;
 }

@@ -45,7 +45,7 @@ import { ZdsClient } from "./zds/zds-client.ts";
 
 const closingTimeoutMs = 500;
 
-/** What those threads need that serve instead of this one. */
+/** The data that worker threads need to serve. */
 export interface ServingData {
   readonly config: ZtunnelConfig;
   readonly certificates: CertificateManager;
@@ -56,7 +56,7 @@ export interface ServingData {
   readonly random: Random;
 }
 
-/** A {@link Serving} that is told of certificates. */
+/** A {@link Serving} in other threads, which gets certificates from this one. */
 export interface ThreadServing extends Serving {
   start(): void;
   certify(certificate: WorkloadCertificate): void;
@@ -67,18 +67,18 @@ export interface ZtunnelOptions {
   readonly config: ZtunnelConfig;
   readonly authority: CertificateAuthority;
   readonly log: Logger;
-  /** Writes one line of an access log that has a format of its own. The line includes its newline. */
+  /** Writes one access log line in a special format. The line includes its newline. */
   readonly writeLine: (line: string) => void;
   /** The level that `log` follows. The admin server changes it. */
   readonly logThreshold: LogThreshold;
   readonly clock: Clock;
   readonly random: Random;
   readonly resolvConfPath?: string;
-  /** Makes what serves in other threads. Undefined: this thread serves. */
+  /** Creates the worker threads. Undefined: this thread serves. */
   readonly serve?: (data: ServingData) => ThreadServing;
 }
 
-/** One ztunnel process. Pods come by ZDS, the mesh by xDS, certificates from the CA. */
+/** One ztunnel process. Pods come from ZDS, the mesh from xDS, and certificates from the CA. */
 export class Ztunnel {
   readonly #options: ZtunnelOptions;
   readonly #log: Logger;
@@ -92,7 +92,7 @@ export class Ztunnel {
     const { config, clock, random, log } = options;
     this.#options = options;
     this.#log = log;
-    // Other threads have their own: the one that shakes hands looks at the lists.
+    // Worker threads have their own lists, because they perform the handshakes.
     this.#revocations =
       config.revocationsFile === undefined || options.serve !== undefined
         ? undefined
@@ -126,7 +126,7 @@ export class Ztunnel {
     const serving = await this.#serving();
     const endpoints = await this.#listen(serving);
     const ended = new AbortController();
-    // Before the first handshake.
+    // Revocation lists must be read before the first handshake.
     const following = await this.#followRevocations(ended.signal);
     const background = [
       following.ended,
@@ -172,7 +172,7 @@ export class Ztunnel {
     return serving;
   }
 
-  /** The same pods, which count in the metrics. */
+  /** Wraps the pods to count them in the metrics. */
   #counted(serving: Serving): ServedPods {
     const served = this.#registry
       .gauge("workload_manager_active_proxy_count", "The total number current workloads with active proxies.")
@@ -235,7 +235,7 @@ export class Ztunnel {
     );
   }
 
-  /** Resolves when the lists have been read, or when it is known that there are none. */
+  /** Resolves when the revocation lists were read, or when it is known that there are none. */
   async #followRevocations(signal: AbortSignal): Promise<{ readonly ended: Promise<void> }> {
     const { config, clock, log } = this.#options;
     const revocations = this.#revocations;
@@ -332,7 +332,7 @@ export class Ztunnel {
     if (serving.open === 0) return;
     this.#log.warn(`closing ${serving.open} connection(s) that still live`);
     serving.abortAll(new Error("connection closed due to connection drain"));
-    // Each connection still writes its line of the access log.
+    // Wait, because each connection still writes its access log line.
     await Promise.race([serving.idle(), this.#options.clock.sleep(closingTimeoutMs)]);
   }
 }

@@ -1,4 +1,4 @@
-// details: what a book is, by its number.
+// details: returns the description of a book by its number.
 import { sendJson, serve } from "./http-app.ts";
 
 const port = Number(process.argv[2] ?? 9080);

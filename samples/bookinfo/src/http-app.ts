@@ -1,4 +1,5 @@
-// What the four bookinfo services share: one HTTP server, the headers that a trace or a session needs, and a calm end.
+// The shared code of the four bookinfo services: an HTTP server with a graceful end, and the headers to forward for
+// traces and sessions.
 import { createServer, request, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 
 export type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void> | void;
@@ -64,10 +65,10 @@ export interface FetchedJson {
   readonly body: unknown;
 }
 
-/** GET of a JSON document from another service; a status other than 200 is an answer, no answer in time is an error. */
+/** Gets a JSON document from another service. A status other than 200 is a response. A time-out is an error. */
 export function getJson(url: string, headers: Record<string, string>, timeoutMs: number): Promise<FetchedJson> {
   return new Promise((resolve, reject) => {
-    // A connection a call: what answers next time may be another pod, or another version.
+    // Opens a connection for each call, so that the next response may come from another pod or version.
     const outgoing = request(url, { headers, agent: false, signal: AbortSignal.timeout(timeoutMs) }, (answer) => {
       readBody(answer).then((text) => resolve({ status: answer.statusCode ?? 500, body: jsonOf(text) }), reject);
     });
@@ -76,7 +77,7 @@ export function getJson(url: string, headers: Record<string, string>, timeoutMs:
   });
 }
 
-/** What a proxy on the way answers (that something is denied, say) is no JSON. */
+/** Undefined for a body that is not JSON, such as a proxy's error message. */
 function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -85,12 +86,12 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** Those who have not heard yet that this pod ends still come for a moment. */
+/** Some clients do not know yet that this pod ends, so serve them a moment longer. */
 const lingerMs = 1_000;
 
 /**
- * Serves until SIGTERM and a moment longer; then answers what is under way, and ends. A kept-alive client is told to go
- * with its next answer: closing its connection at once could meet the request that it is just sending.
+ * Serves until a moment after SIGTERM, then finishes the open requests and ends. A kept-alive client learns from its
+ * next response that the connection closes. Closing it at once could lose a request that the client is just sending.
  */
 export function serve(name: string, port: number, handler: Handler): void {
   let ending = false;

@@ -25,7 +25,7 @@ export interface PageContent {
   readonly user: string | undefined;
 }
 
-/** The page of 2022: the pod once, on a line of its own, and stars in font elements. Today's is the default. */
+/** The page of 2022: the pod once on its own line, and stars in font elements. The default is today's page. */
 const isOldPage = process.env["BOOKINFO_PAGE"] === "2022";
 
 const escapes: Readonly<Record<string, string>> = {

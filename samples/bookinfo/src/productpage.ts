@@ -1,4 +1,4 @@
-// productpage: the page itself, from details and reviews; the API behind it; and a login that only remembers a name.
+// productpage: the page, made from details and reviews, its API, and a login that only remembers a name.
 import { getJson, headersToForward, readBody, sendJson, sendText, serve, type FetchedJson } from "./http-app.ts";
 import { indexPage, productPage, type Details, type Reviews } from "./page.ts";
 
@@ -28,7 +28,10 @@ const unavailable = {
 
 type Part = keyof typeof unavailable;
 
-/** A part's answer, or upstream's status (500 when there was none) with an apology. Reviews are asked twice. */
+/**
+ * Returns the response of a part, or its error status (500 without a response) with an apology. Requests reviews up to
+ * two times.
+ */
 async function part(name: Part, id: string, headers: Record<string, string>): Promise<FetchedJson> {
   const attempts = name === "reviews" ? 2 : 1;
   let status = 500;

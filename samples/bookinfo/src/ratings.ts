@@ -1,4 +1,4 @@
-// ratings: stars by reviewer; a POST replaces those of one book, in memory only.
+// ratings: stars by reviewer. A POST replaces the stars of one book in memory.
 import { readBody, sendJson, serve } from "./http-app.ts";
 
 const port = Number(process.argv[2] ?? 9080);

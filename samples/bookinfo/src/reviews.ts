@@ -1,4 +1,4 @@
-// reviews: two opinions. v1 has no stars, v2 black ones, v3 red ones (ENABLE_RATINGS, STAR_COLOR).
+// reviews: two opinions. v1 has no stars, v2 black ones, and v3 red ones (ENABLE_RATINGS, STAR_COLOR).
 import { hostname } from "node:os";
 import { getJson, headersToForward, sendJson, serve } from "./http-app.ts";
 

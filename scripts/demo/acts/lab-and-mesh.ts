@@ -6,7 +6,7 @@ import { serviceKind } from "../../../src/api/kubernetes/index.ts";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { namespaces, revisions, versions, type Act, type Stage } from "../stage.ts";
 
-/** One control plane node and two workers, and the first of the two releases that the demo needs. */
+/** One control plane node and two workers, and the older of the demo's two releases. */
 export const createLab: Act = {
   name: "a lab cluster",
   async play(stage) {
@@ -36,7 +36,7 @@ export const createLab: Act = {
   },
 };
 
-/** What `serin install` is told for a revision: no node agent of its own, no classic gateway. */
+/** The input of `serin install` for a revision, without its own node agent and without the classic gateway. */
 export function revisionSpec(revision: string, tag: string): Record<string, unknown> {
   return {
     profile: "ambient",
@@ -89,7 +89,7 @@ export const deployApps: Act = {
   },
 };
 
-/** The two ends of the long connection are on two nodes, so that it crosses two ztunnels and each counts it once. */
+/** Puts the two ends of the long connection on two nodes, so that it crosses two ztunnels and each counts it once. */
 function onNode(file: string, node: "worker" | "worker2"): UntypedObject[] {
   return readObjects(file).map((object) => {
     if (object.kind !== "Deployment") return object;

@@ -6,11 +6,14 @@ import type { Lab } from "../lab.ts";
 import { namespaces, revisions, type Act } from "../stage.ts";
 import { labOf } from "./lab-and-mesh.ts";
 
-/** On a busy machine the requests may come when a short capture has ended: a longer one is tried then. */
+/** On a busy machine the requests may arrive after a short capture has ended, so a longer one follows. */
 const captureSeconds = [3, 15, 60] as const;
 const requests = 10;
 
-/** Both peers' identities in ztunnel's access log, and a capture of the node's link that holds not one byte of the request. */
+/**
+ * Shows both peers' identities in ztunnel's access log, and that a capture of the node's link holds no byte of the
+ * request.
+ */
 export const proveMutualTls: Act = {
   name: "mTLS, seen on the wire",
   async play(stage) {
@@ -68,7 +71,7 @@ async function runIn(lab: Lab, pod: Pod, command: readonly string[]): Promise<st
   return output;
 }
 
-/** A line of an access log of the old revision in which both ends have a SPIFFE identity. */
+/** Finds an access log line of the old revision in which both ends have a SPIFFE identity. */
 async function identitiesInLog(lab: Lab): Promise<string> {
   return await lab.until("ztunnel's access log names both identities", async () => {
     const { items } = await lab.client.list(podKind, {
@@ -104,7 +107,7 @@ interface Captured {
   readonly matches: number;
 }
 
-/** Starts a capture on the node's own link; the answer ends it and says what was seen. */
+/** Starts a capture on the node's link. The returned function ends it and describes what it saw. */
 async function startCapture(lab: Lab, node: string, text: string, seconds: number): Promise<() => Promise<Captured>> {
   const name = "capture";
   await lab.client.delete(podKind, name, "default", { gracePeriodSeconds: 0 });

@@ -17,7 +17,7 @@ import { labOf, revisionSpec } from "./lab-and-mesh.ts";
 
 const loadClients = 4;
 const loadPauseMs = 100;
-/** Of a busy machine everything takes longer; only an engine that writes nothing at all for so long has failed. */
+/** On a busy machine every step is slower. Only an engine that writes nothing for this long has failed. */
 const silenceMs = 180_000;
 
 export const startLoad: Act = {
@@ -45,7 +45,7 @@ export const canaryTheApp: Act = {
   name: "an app canary",
   async play(stage) {
     const lab = labOf(stage);
-    // Somebody must send the header, or the step that routes by it has nothing to be judged by.
+    // The step that routes by header needs requests with that header, or the judge has no evidence.
     const testers = new Load({
       url: `http://${stage.gatewayAddress}/productpage`,
       keptAlive: 1,
@@ -133,12 +133,12 @@ async function addRelease(version: string, overlay?: string): Promise<void> {
   await serinOk(["release", "add", directory]);
 }
 
-/** Nothing is left but ztunnels that drain: their last connection is the long one. */
+/** Whether only draining ztunnels are left, which wait for the long connection. */
 function isDownToTheLast({ step, message }: RolloutStatus): boolean {
   return step?.id === "drain" && message.includes("draining");
 }
 
-/** Everything moves but the long connection, which the old ztunnel goes on serving: that is the state in which this act ends. */
+/** Upgrades everything but the long connection, which the old ztunnel still serves when this act ends. */
 export const upgradeTheMesh: Act = {
   name: "a mesh canary",
   async play(stage) {
@@ -176,7 +176,7 @@ function badRelease(name: string, overlay: string, version: string): Act {
 export const rejectedConfig = badRelease("a bad control plane", "test/releases/rejected-config", versions.rejected);
 export const refusingZtunnel = badRelease("a bad ztunnel", "test/releases/refusing-ztunnel", versions.refusing);
 
-/** The old ztunnel leaves within a second of the end of its last connection. */
+/** Ends the last connection. The old ztunnel must leave within a second. */
 export const lastConnection: Act = {
   name: "the last connection ends",
   async play(stage) {
@@ -199,7 +199,7 @@ export const lastConnection: Act = {
 
 const ends = ["Completed", "RolledBack", "Stuck"];
 
-/** Follows a rollout to its end, or to the state that is waited for, and says what it says. */
+/** Follows a rollout to its end, or to the wanted state, and prints its progress. */
 async function follow<Value extends Canary | MeshUpgrade>(
   stage: Stage,
   kind: KindDefinition<Value>,
@@ -230,7 +230,7 @@ async function follow<Value extends Canary | MeshUpgrade>(
   }
 }
 
-/** How many steps of each rollout were told; an act that follows one again tells only what is new. */
+/** How many steps of each rollout were printed, so that a later act prints only the new ones. */
 const told = new Map<string, number>();
 
 function tellNew(stage: Stage, uid: string, done: RolloutStatus["completedSteps"]): void {

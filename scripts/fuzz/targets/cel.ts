@@ -40,7 +40,7 @@ export const target: FuzzTarget = {
     try {
       loadCel().compile(text)({ self, oldSelf: self });
     } catch (error) {
-      // A rule that does not compile, or has no value, refuses the object by its message.
+      // A rule that does not compile, or has no value, refuses the object with a message.
       expectRefusal(error, Error);
       if (error instanceof TypeError) throw error;
     }

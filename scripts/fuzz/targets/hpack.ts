@@ -4,7 +4,10 @@ import { expect, expectRefusal, type FuzzTarget } from "../target.ts";
 
 const maxListBytes = 4096;
 
-/** Blocks of one connection: a byte of length before each, so that what one leaves in the table matters to the next. */
+/**
+ * Decodes the blocks of one connection. A length byte goes before each block, so that one block's table entries affect
+ * the next.
+ */
 function decodeAll(input: Buffer): void {
   const decoder = new HpackDecoder({ maxTableBytes: 512, maxListBytes });
   for (let at = 0; at < input.length;) {
@@ -30,7 +33,7 @@ export const target: FuzzTarget = {
   title: "header blocks of HTTP/2 (HPACK)",
   seeds: [
     block(hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"])),
-    // Of RFC 7541, C.4: three requests with Huffman codes.
+    // RFC 7541, C.4: three requests with Huffman codes.
     Buffer.concat([
       block(Buffer.from("828684418cf1e3c2e5f23a6ba0ab90f4ff", "hex")),
       block(Buffer.from("828684be5886a8eb10649cbf", "hex")),

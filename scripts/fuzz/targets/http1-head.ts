@@ -15,7 +15,7 @@ const piece = new MessageHead(limits);
 
 type Scan = typeof scanRequestHead;
 
-/** A head means the same, whatever comes behind it and however many pieces it comes in. */
+/** A head must mean the same whatever follows it, and however it is split into pieces. */
 function scan(scanner: Scan, input: Buffer): number {
   const end = scanner(whole, input, 0, input.length, limits);
   expect(end <= input.length, "a head ends within its bytes");

@@ -7,7 +7,7 @@ import {
 } from "../../../src/wire/http2/index.ts";
 import { expect, expectRefusal, type FuzzTarget } from "../target.ts";
 
-/** What a reader heard, DATA joined whatever its pieces were. */
+/** Records what a reader reported. It joins DATA frames, so that their splitting does not matter. */
 class Heard implements FrameHandler {
   readonly lines: string[] = [];
   #data = "";

@@ -25,7 +25,7 @@ const options = {
 const provider = new JwtProvider(options, systemClock);
 const signed = new Set(good.map((token) => token.split(".").slice(0, 2).join(".")));
 
-/** Three parts in plain text, so that a mutation is not lost in base64. */
+/** Writes the three parts as plain text and encodes them later, so that base64 does not hide a mutation. */
 function encoded(text: string): string {
   return text
     .split("\n")

@@ -33,7 +33,7 @@ export const target: FuzzTarget = {
     } catch (error) {
       expectRefusal(error, SerinError);
     }
-    // As the control plane reads its file.
+    // The control plane checks its file in the same way.
     if (yamlNestingFault(text) !== undefined) return;
     let raw: unknown;
     try {

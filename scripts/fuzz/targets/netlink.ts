@@ -12,7 +12,7 @@ import {
 } from "../../../src/wire/netlink/index.ts";
 import { expect, expectRefusal, type FuzzTarget } from "../target.ts";
 
-/** A message that is cut short is a RangeError; an address of no family's length is an error of ours. */
+/** A truncated message must throw a RangeError. An address of an unknown length must throw our own error. */
 function tolerant<Value>(read: (payload: Buffer) => Value, payload: Buffer): Value | undefined {
   try {
     return read(payload);

@@ -21,7 +21,7 @@ const maxMessageBytes = 1000;
 const readers: readonly ((bytes: Buffer) => void)[] = [
   (bytes) => void decoder.decode(bytes),
   (bytes) => void decoder.decode(Buffer.concat([Buffer.from("k8s\0"), bytes])),
-  // A handler of a call turns whatever decoding throws into the call's status.
+  // The handler of a call turns every decoding error into the call's status.
   ...schemas.map((schema) => (bytes: Buffer) => {
     try {
       fromBinary(schema, bytes);

@@ -62,7 +62,7 @@ export const target: FuzzTarget = {
       encodeFrame({ type: "rst-stream", streamId: 1, status: 5 }),
       encodeFrame({ type: "goaway", lastStreamId: 1, status: 0 }),
     ]),
-    // Two blocks of fixed and of dynamic codes.
+    // Two deflate blocks, with fixed and with dynamic codes.
     Buffer.concat([
       encodeFrame({ type: "syn-reply", streamId: 1, fin: false, block: Buffer.from("782063e05000010000ffff", "hex") }),
       encodeFrame({ type: "headers", streamId: 1, fin: false, block: Buffer.from("05c0810800000800c02c", "hex") }),

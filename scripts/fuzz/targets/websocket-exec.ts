@@ -5,7 +5,7 @@ import { expect, type FuzzTarget } from "../target.ts";
 
 const maxHeldBytes = 4 << 20;
 
-/** A client's connection: what is written to it is thrown away. */
+/** A client's connection that discards everything written to it. */
 class Client extends Duplex {
   override _read(): void {}
 
@@ -53,7 +53,7 @@ export const target: FuzzTarget = {
     streams.onResize((columns, rows) => sizes.push(columns, rows));
     let bytes = 0;
     streams.stdin?.on("data", (chunk: Buffer) => (bytes += chunk.length));
-    // In one piece or two: the event loop runs between them.
+    // Sends one piece or two, with a turn of the event loop between them.
     socket.push(input.subarray(0, input.length >> 1));
     await new Promise((resolve) => setImmediate(resolve));
     socket.push(input.subarray(input.length >> 1));

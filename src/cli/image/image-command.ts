@@ -165,7 +165,10 @@ async function push(names: readonly string[], flags: PushFlags, context: CliCont
   if (flags.hub !== undefined) context.out(`Next: serin install --set hub=${flags.hub}\n`);
 }
 
-/** Node takes a file without certificates for one with none, and says nothing. */
+/**
+ * Reads the CA certificates of a file. Throws if there are none, because Node would ignore such a file without an
+ * error.
+ */
 async function authoritiesOf(file: string, context: CliContext): Promise<string> {
   const text = await context.readFile(file);
   if (!holdsCertificate(text))

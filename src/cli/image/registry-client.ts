@@ -266,7 +266,7 @@ function unreachable(url: URL, cause: NodeJS.ErrnoException, options: RegistryOp
   const code = cause.code ?? "";
   const hint = certificateHint(code, options);
   if (hint !== undefined)
-    // Without Node's own advice, which is for its programmers.
+    // Omits Node's own advice, which is for programmers.
     return userError(
       "registry-certificate",
       `cannot reach the registry ${url.host}: ${cause.message.split(";")[0] ?? code}`,
@@ -282,7 +282,7 @@ function unreachable(url: URL, cause: NodeJS.ErrnoException, options: RegistryOp
   });
 }
 
-/** What to do about a certificate that was not accepted; undefined where something else went wrong. */
+/** The remedy for a certificate that was not accepted. Undefined for any other error. */
 function certificateHint(code: string, { authorities }: RegistryOptions): string | undefined {
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "--hub must name the registry as its certificate does";
   if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID")

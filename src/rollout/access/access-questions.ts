@@ -68,8 +68,8 @@ export function questionsOfCanary({ metadata, spec }: Canary): readonly AccessQu
 }
 
 /**
- * What a Canary's status tells of objects that it names and does not write. Who may not read them learns nothing of them
- * by a Canary either.
+ * What a Canary's status reveals about objects that it names and does not write. A user who may not read these objects
+ * must not learn about them through a Canary.
  */
 export function readsOfCanary({ metadata, spec }: Canary): readonly AccessQuestion[] {
   return distinct(readsOfTarget(spec.target, metadata.namespace ?? ""));
@@ -97,7 +97,7 @@ function backendsOf({ namespace, stable, canary }: RouteTarget, own: string): Ac
   return [stable, canary].map((backend) => getService(backend.name, backend.namespace ?? namespace ?? own));
 }
 
-/** Other hosts are no Services: a name with dots is taken as it is, unless it is a Service's full one. */
+/** A host with dots names no Service, unless it is the full name of one. */
 function serviceOfHost(host: string, own: string): AccessQuestion[] {
   const [, name, namespace] = /^([^.]+)(?:\.([^.]+)\.svc(?:\..+)?)?$/.exec(host) ?? [];
   return name === undefined ? [] : [getService(name, namespace ?? own)];
@@ -145,7 +145,7 @@ function about(verb: string, object: ObjectReference): AccessQuestion {
     group: groupOf(object),
     resource: plural,
     ...(namespace === undefined ? {} : { namespace }),
-    // A review of a creation knows no name.
+    // At a creation, the API server reviews rights without a name.
     ...(verb === "create" ? {} : { name }),
   };
 }

@@ -36,7 +36,10 @@ export class AccessReviews {
     return questions.filter((_question, index) => verdicts[index] !== true);
   }
 
-  /** Most people's rights know no names: one question does for all objects of a kind in a namespace then. */
+  /**
+   * First asks without a name, because most rights apply to all names. One question then answers for all objects of a
+   * kind in a namespace.
+   */
   async #may(author: Author, { name, ...question }: AccessQuestion): Promise<boolean> {
     if (await this.#ask(author, question)) return true;
     return name === undefined ? false : await this.#ask(author, { ...question, name });

@@ -4,14 +4,14 @@ import { secretKind, serviceKind } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
 const secretName = "serin-rollout-author";
-/** The Secret goes with it. */
+/** The Secret is owned by this Service, so that both are deleted together. */
 const serviceName = "serin-rollout";
 const keyBytes = 32;
 
 type AskedPath = "author" | "review";
 const labels: Readonly<Record<AskedPath, string>> = { author: "path of the webhook", review: "path of reviews" };
 
-/** The key that authors are signed with, shared by all engines by a Secret, which the first one makes. */
+/** The key that signs authors. All engines share it through a Secret, which the first engine creates. */
 export class AuthorKey {
   readonly #client: KubeClient;
   readonly #namespace: string;
@@ -31,9 +31,9 @@ export class AuthorKey {
   }
 
   /**
-   * The path at which the API server asks for the author, or for a review with the rights of whoever writes. It is
-   * secret, because otherwise anybody who reaches the port could get anybody's signature, or learn anybody's rights. It
-   * is in the configuration of the webhook, which only users who may read such configurations see.
+   * The secret path at which the API server asks for the author, or for a review with the writer's rights. Without the
+   * secret, everybody who reaches the port could obtain a signature for any author, or learn anybody's rights. The path
+   * is in the webhook's configuration, which only users with that right can read.
    */
   async path(asked: AskedPath): Promise<string> {
     return `/${asked}/${createHmac("sha256", await this.get())
@@ -65,7 +65,7 @@ export class AuthorKey {
         data: { key: randomBytes(keyBytes).toString("base64") },
       });
     } catch (error) {
-      // Another engine was first.
+      // Another engine has created the Secret first.
       if (!isKubeCode(error, "already-exists")) throw error;
     }
     const made = await this.#read();

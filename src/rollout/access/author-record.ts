@@ -9,7 +9,7 @@ export interface Author {
   readonly extra: Readonly<Record<string, readonly string[]>>;
 }
 
-/** Of an AdmissionReview. */
+/** The user of an AdmissionReview. */
 export interface RequestUser {
   readonly username?: string;
   readonly uid?: string;
@@ -26,8 +26,7 @@ interface SignedAuthor extends Author {
 }
 
 /**
- * Orders that people give while a rollout runs. Whoever may write the rollout may give them, and does not become its
- * author by that.
+ * Fields by which people steer a running rollout. A user who writes only these does not become the rollout's author.
  */
 const orderFields: ReadonlySet<string> = new Set(["paused", "abort", "approvals", "fullPromotion", "orderedBy"]);
 const maxRecordBytes = 64 << 10;
@@ -41,7 +40,7 @@ export function planText(object: Pick<UntypedObject, "kind" | "metadata"> & { re
     ([field]) => !orderFields.has(field),
   );
   const { namespace = "", name = "", generateName = "" } = object.metadata;
-  // The API server makes a generated name after reviews.
+  // The API server generates the name only after the reviews.
   return canonical([object.kind, namespace, generateName === "" ? name : generateName, Object.fromEntries(spec)]);
 }
 

@@ -22,8 +22,8 @@ interface PatchOperation {
 const forbidden = 403;
 
 /**
- * Records as author whoever creates a rollout or changes what it does. A change of only the orders, or of metadata,
- * keeps the author. An empty annotation takes the rollout over. Any other value that a client writes into the
+ * Records the user who creates a rollout, or changes what it does, as its author. A change of only the orders, or of
+ * metadata, keeps the author. An empty annotation takes the rollout over. Any other value that a client writes into the
  * annotation is refused.
  */
 export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {

@@ -6,16 +6,16 @@ import type { AccessReviews } from "./access-reviews.ts";
 import type { AuthorKey } from "./author-key.ts";
 import { planText, readAuthor } from "./author-record.ts";
 
-/** How many things that are not allowed a message names. */
+/** How many missing rights a message names. */
 const namesShown = 5;
 
-/** Why a rollout may not continue, and who has to do what. */
+/** Why a rollout may not continue, and who must do what. */
 export interface RightsRefusal {
   readonly problem: string;
   readonly remedy: string;
 }
 
-/** Why a rollout may not do its steps: the engine does what their author could have done, and nothing else. */
+/** Checks that a rollout's author could do its steps, because the engine must do nothing that the author could not. */
 export class AuthorRights {
   readonly #key: AuthorKey;
   readonly #reviews: AccessReviews;
@@ -25,7 +25,7 @@ export class AuthorRights {
     this.#reviews = reviews;
   }
 
-  /** Undefined if its author may do everything. Throws a transient error if nobody can be asked. */
+  /** Undefined if the author may do everything. Throws a transient error if the API server does not answer. */
   async refusal(rollout: UntypedObject, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
     const writes = questionsOfWrites(steps.flatMap((step) => step.writes));
     if (writes.length === 0) return undefined;

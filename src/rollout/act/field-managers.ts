@@ -26,13 +26,13 @@ function latestOf(
   return latest === undefined ? undefined : described(latest);
 }
 
-/** Whether this engine has written any of it; true when the server keeps no such record. */
+/** Whether this engine has written any of it. True if the server keeps no field managers. */
 export function isOurs(object: UntypedObject): boolean {
   const entries = object.metadata.managedFields ?? [];
   return entries.length === 0 || entries.some(({ manager }) => manager === fieldManager);
 }
 
-/** A list that is owned as a whole, or by elements with keys, counts as owned from there on. */
+/** A list that is owned as a whole, or by keyed elements, counts as owned with all its contents. */
 function owns(fields: unknown, segments: readonly string[]): boolean {
   let at: unknown = fields;
   for (const segment of segments) {

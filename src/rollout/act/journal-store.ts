@@ -41,7 +41,7 @@ export class JournalStore {
     this.#clock = clock;
   }
 
-  /** Throws a user error when the journal was written by an engine that knows more than this one. */
+  /** Throws a user error if a newer engine wrote the journal. */
   async read(
     name: string,
   ): Promise<{ readonly entries: readonly JournalEntry[]; readonly decisions: readonly DecisionRecord[] }> {

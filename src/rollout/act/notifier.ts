@@ -17,7 +17,7 @@ export interface Notification {
 
 export interface NotifierOptions {
   readonly clock: Clock;
-  /** Posts a body; throws when it was not taken in time. */
+  /** Posts a body. Throws if the server did not accept it in time. */
   readonly post: (url: string, body: string, timeoutMs: number, note: Notification) => Promise<void>;
   /**
    * Called for a notification that could not be delivered. Gets only the server's name, because the rest of a webhook's
@@ -84,7 +84,7 @@ export class Notifier {
   }
 }
 
-/** Which server it is, without what may be its secret. */
+/** The server's name, without the parts of the URL that may be secret. */
 export function serverOf(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : "a URL that cannot be read";
 }

@@ -23,7 +23,7 @@ export class ObjectAccess {
     return await this.#client.get(kindOf(object), object.name, object.namespace);
   }
 
-  /** Makes the object unless one of that name is there. */
+  /** Creates the object unless one with its name exists. */
   async create(object: ObjectReference, body: UntypedObject): Promise<void> {
     try {
       await this.#client.create(kindOf(object), withoutServerFields(body), { fieldManager });
@@ -102,7 +102,7 @@ function emptiedBy(current: UntypedObject, pointer: string, madeParents: number)
   return path;
 }
 
-/** How many members above the field are not there yet. */
+/** How many parents of the field do not exist yet. */
 export function missingParentCount(current: unknown, pointer: string): number {
   const segments = pointer.split("/").slice(1, -1);
   return segments.filter(
@@ -120,7 +120,7 @@ function missingParents(current: UntypedObject, pointer: string): PatchOperation
   return operations;
 }
 
-/** The value at an RFC 6901 pointer; undefined when any part of the way is missing. */
+/** The value at an RFC 6901 pointer. Undefined if any part of the path is missing. */
 export function valueAt(object: unknown, pointer: string): unknown {
   let value: unknown = object;
   for (const segment of pointerNames(pointer)) {

@@ -16,13 +16,13 @@ export async function performWrite(objects: ObjectAccess, write: Write, prior: u
 
 /** Facts about the cluster that undo needs besides the objects. Each returns why undo must wait, or undefined. */
 export interface UndoSurroundings {
-  /** A workload that the rollout made still serves somebody. */
+  /** A workload that the rollout made still serves requests. */
   stillServes(entry: JournalEntry): Promise<string | undefined>;
-  /** A workload that was made again does not run yet. */
+  /** A workload that was made again is not ready yet. */
   notReady(object: ObjectReference): Promise<string | undefined>;
-  /** A workload to which requests go next does not run yet, or proxies do not know its pods. */
+  /** The workload that gets the requests next is not ready yet, or proxies do not know its pods. */
   notReached(object: ObjectReference): Promise<string | undefined>;
-  /** Proxies have not taken over where requests go now. */
+  /** Proxies have not acknowledged yet where requests go now. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
   /** A gateway or waypoint would lose pods that nothing replaces yet. */
   heldBack(
@@ -33,7 +33,10 @@ export interface UndoSurroundings {
   readonly nowMs: number;
 }
 
-/** Puts back one entry: the field's prior value, the deleted object, or the absence of the created one. What fails is tried again. */
+/**
+ * Undoes one entry: restores the field's prior value, creates the deleted object again, or deletes the created one. A
+ * failure is repeated later.
+ */
 export async function undoEntry(
   objects: ObjectAccess,
   entry: JournalEntry,
@@ -97,13 +100,13 @@ async function undoField(
     return { state: "undone" };
   }
   if (!jsonEqualWithoutNulls(found, entry.prior)) {
-    // A template with more in it than was adopted is another one.
+    // For an adopted template, any added field makes it the user's own new template.
     if (entry.adopted === true ? !jsonEqualWithoutNulls(found, entry.written) : !covers(found, entry.written)) {
       // A user's later change stays, unless the entry replaces pods: requests are about to return to those of the prior
       // value.
       if (entry.adopted === true && entry.restart === undefined) return { state: "undone" };
       const who = whoWrote(current, entry.pointer);
-      // A value of a plan that has changed since is the engine's own, though the journal holds another.
+      // If the plan has changed since, the current value is the engine's own, although the journal records another one.
       if (entry.adopted !== true && who?.startsWith(fieldManager) !== true)
         return {
           state: "conflict",

@@ -48,7 +48,9 @@ export function mustRun(entry: JournalEntry): boolean {
   );
 }
 
-/** The object says by which revision it has pods, and whether a canary stands beside them: one of those may be waited for. */
+/**
+ * A Gateway's revision decides which pods it has and whether it has a canary, so undo may have to wait for these pods.
+ */
 export function wantsPods({ object: { kind } }: JournalEntry): boolean {
   return kind === "Gateway";
 }
@@ -60,7 +62,10 @@ export function isCopy(entry: JournalEntry): boolean {
 
 const choiceOfRevision = /\/metadata\/labels\/(istio\.io~1rev|serin\.dev~1ztunnel-rev|istio-injection)$/;
 
-/** Whether putting it back relies on a control plane or a ztunnel that runs: pods would come back without one, or lose theirs. */
+/**
+ * Whether undoing the entry needs a running control plane or ztunnel. Without one, pods would come back without a data
+ * plane, or lose it.
+ */
 export function reliesOnMesh(entry: JournalEntry): boolean {
   if (isRestart(entry)) return true;
   if (entry.type === "created") return isWorkload(entry);

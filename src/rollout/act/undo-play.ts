@@ -55,13 +55,14 @@ export class UndoPlay {
   #needsOneThatWaits(entry: JournalEntry): boolean {
     return this.#waiting.some(({ entry: waiting }) => {
       if (referenceKey(waiting.object) === referenceKey(entry.object)) return true;
-      // What requests still use stays until they are known to go elsewhere.
+      // Keep what requests still use, until proxies are known to send them elsewhere.
       if (movesTraffic(waiting)) return entry.type === "created";
       if (mustRun(waiting) && wantsPods(entry) && waiting.object.namespace === entry.object.namespace) return true;
       if (mustRun(waiting) || (isCopy(waiting) && waiting.type === "deleted"))
         return movesTraffic(entry) || entry.type === "created";
       if (waiting.type === "deleted" && isWorkload(waiting)) return reliesOnMesh(entry);
-      // A workload that still serves keeps what was made with it: its rights, its Service, its configuration.
+      // A workload that still serves keeps the objects that were created for it: its rights, its Service, its
+      // configuration.
       if (waiting.type !== "created" || entry.type !== "created") return false;
       return isWorkload(entry) || (isWorkload(waiting) && entry.step === waiting.step);
     });

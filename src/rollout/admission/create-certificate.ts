@@ -12,7 +12,7 @@ import type { WebhookCertificate } from "./webhook-certificate.ts";
 const lifetimeMs = 365 * 86_400_000;
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
-/** Signs itself, for a year. */
+/** Creates a certificate that signs itself and is valid for a year. */
 export async function createCertificate(dnsNames: readonly string[], nowMs: number): Promise<WebhookCertificate> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const [notBeforeMs, notAfterMs] = [nowMs - 60_000, nowMs + lifetimeMs];

@@ -44,7 +44,7 @@ function checksOf(spec: object): Checked[] {
   } = spec as Partial<Canary["spec"] & MeshUpgrade["spec"]> & {
     readonly type?: string;
   };
-  // A Check is one itself.
+  // A Check object is itself one check.
   if (type !== undefined) return [{ path: "", checks: [spec as CheckSpec] }];
   return [
     { path: "spec.checks", checks },
@@ -53,7 +53,7 @@ function checksOf(spec: object): Checked[] {
   ];
 }
 
-/** Any text does where only the form is looked at. */
+/** Only the form of the query matters here, so any names will do. */
 const someSide: TemplateSide = { service: "x", namespace: "x", workload: "x", revision: "x" };
 const someValues: TemplateValues = { canary: someSide, stable: someSide, window: "60s" };
 

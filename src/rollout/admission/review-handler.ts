@@ -20,7 +20,7 @@ import { parseReview, refuseReview, type RolloutReviewAnswer } from "./review.ts
  */
 const reviewLimits = { workMs: 4_000, waitMs: 8_000 } as const;
 
-/** What answers to reviews need. */
+/** What the handler needs to answer reviews. */
 export interface ReviewTools {
   readonly log: Logger;
   readonly clock: Clock;
@@ -58,7 +58,7 @@ export class ReviewHandler {
     await this.#queue.close();
   }
 
-  /** Never throws, so that nobody who reaches the port can end the engine. */
+  /** Never throws, so that no client of the port can end the engine. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const answer = JSON.stringify(await this.#answer(request, response));
@@ -98,7 +98,8 @@ export class ReviewHandler {
       );
     }
     const { answer, rights } = verdict;
-    // Anybody else who reaches the port could learn who may do what. The engine asks again before it acts.
+    // Only the API server gets an answer about rights, because other clients of the port could learn who may do what.
+    // The engine checks the rights again before it acts.
     if (rights === undefined || !answer.response.allowed || !(await authorKey.isPath("review", path))) return answer;
     const refusal = await refusalByRights(rights, accessReviews);
     if (refusal === undefined) return answer;

@@ -13,7 +13,7 @@ import { trustedUser, type RolloutReview } from "./review.ts";
 
 /** The rights that the writer of a Canary must have. */
 export interface NeededRights {
-  /** The Canary's. */
+  /** The Canary's name. */
   readonly name: string;
   readonly author: Author;
   readonly questions: readonly AccessQuestion[];

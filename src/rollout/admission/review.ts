@@ -45,17 +45,17 @@ export function parseReview(body: Uint8Array): RolloutReview {
   return review;
 }
 
-/** The kinds that a person writes. */
+/** The kinds that people write. */
 const reviewedKinds: readonly KindDefinition[] = [canaryKind, checkKind, meshUpgradeKind, freezeKind];
 
 const unprocessable = 422;
-/** The engine may write back what others wrote. */
+/** The engine's own user, which may write back approvals of others. */
 export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
 
 /**
- * Refuses an object that its parser refuses, with every fault at its field, and an approval in somebody else's name. A
- * write that does not change the spec passes: labels, and removing the finalizer of an object that is older than this
- * parser.
+ * Refuses an object that its parser refuses, with every fault at its field. Refuses an approval in another user's name.
+ * A write that does not change the spec passes: labels, and the removal of the finalizer from an object that is older
+ * than this parser.
  */
 export async function reviewRollout(review: RolloutReview): Promise<RolloutReviewAnswer> {
   const { request } = review;
@@ -103,7 +103,7 @@ interface Approved {
   };
 }
 
-/** A new entry must name the user who writes it, because an approval is worth as much as its name. */
+/** An approval is only as good as its name, so a new entry must name the user who writes it. */
 function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutReview["request"]>): FieldIssue[] {
   const user = userInfo?.username ?? "";
   if (user === "" || user === trustedUser) return [];

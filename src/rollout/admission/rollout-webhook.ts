@@ -20,14 +20,17 @@ interface RolloutWebhookOptions {
 const service = "serin-rollout";
 const reviewConfiguration = "serin-rollout";
 const authorConfiguration = "serin-rollout-author";
-/** Enough, because the API server sends a review in one piece. */
+/** Enough time, because the API server sends a review in one piece. */
 const requestTimeoutMs = 20_000;
 const maxConnections = 1_024;
 const lookEveryMs = 10_000;
-/** Until the configuration is there and trusts the certificate. */
+/** How often to look until the configuration exists and trusts the certificate. */
 const lookAgainMs = 500;
 
-/** Answers the API server's reviews of rollouts and freezes, and keeps its own certificate trusted. Every engine does, leading or not. */
+/**
+ * Answers the API server's reviews of rollouts and freezes, and renews its own certificate. Every engine does this,
+ * whether it leads or not.
+ */
 export class RolloutWebhook {
   readonly #options: RolloutWebhookOptions;
   readonly #log: Logger;
@@ -42,12 +45,15 @@ export class RolloutWebhook {
     this.#handler = new ReviewHandler({ ...options, log: this.#log });
   }
 
-  /** Whether the API server has trusted this webhook once: rollouts that are made before have no author. */
+  /** Whether the API server has ever trusted this webhook. Rollouts from before that have no author. */
   get trusted(): boolean {
     return this.#trusted;
   }
 
-  /** Blocks until the signal is aborted. Trouble with the certificate is logged and tried again: the schema still stands. */
+  /**
+   * Blocks until the signal is aborted. Logs and repeats failures of the certificate, because the schema of the kinds
+   * still protects them meanwhile.
+   */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     this.#handler.warm();
@@ -112,7 +118,7 @@ export class RolloutWebhook {
     });
   }
 
-  /** Tells the API server which CA to trust, and the secret path. */
+  /** Writes the CA and the secret path into the webhook's configuration. */
   async #trust(
     kind: typeof validatingWebhookConfigurationKind,
     name: string,

@@ -9,19 +9,22 @@ export interface WebhookCertificateOptions {
   readonly clock: Clock;
   readonly namespace: string;
   readonly secretName: string;
-  /** The Service that the certificate is for: the Secret goes with it. */
+  /** The Service of the certificate, which owns the Secret. */
   readonly serviceName: string;
-  /** The Service's, `<name>.<namespace>.svc` first. */
+  /** The names of the Service, `<name>.<namespace>.svc` first. */
   readonly dnsNames: readonly string[];
 }
 
-/** The certificate that all engines share by a Secret: made when it is missing, unreadable, for another name or half over. A transient error where there is no Service to make it for. */
+/**
+ * The certificate that all engines share through a Secret. It is created again if it is missing, unreadable, for
+ * another name, or past half of its lifetime. Throws a transient error if the Service does not exist.
+ */
 export async function loadOrCreateCertificate(options: WebhookCertificateOptions): Promise<WebhookCertificate> {
   const { client, clock, namespace, secretName, serviceName, dnsNames } = options;
   const found = await client.get(secretKind, secretName, namespace);
   const kept = readCertificate(found, dnsNames, clock.nowMs());
   if (kept !== undefined) return kept;
-  // The library that signs is large, and needed about twice a year.
+  // The signing library is large, and is needed about twice a year.
   const { createCertificate } = await import("./create-certificate.ts");
   const made = await createCertificate(dnsNames, clock.nowMs());
   const data = { "tls.crt": base64(made.certificate), "tls.key": base64(made.privateKey) };
@@ -46,7 +49,7 @@ export async function loadOrCreateCertificate(options: WebhookCertificateOptions
     } else await client.update(secretKind, { ...found, data });
     return made;
   } catch (error) {
-    // Another engine was first: its certificate is the one.
+    // Another engine was first, so its certificate counts.
     if (!isKubeCode(error, "already-exists") && !isKubeCode(error, "conflict")) throw error;
     return readCertificate(await client.get(secretKind, secretName, namespace), dnsNames, clock.nowMs()) ?? made;
   }

@@ -24,7 +24,7 @@ export function advance(input: DecideInput, step: Step): Decision {
   return settle(input, step, status.step, observation);
 }
 
-/** Writes that somebody keeps undoing, or that the server refuses, end like a step that does not settle. */
+/** A write that somebody keeps undoing, or that the server refuses, fails the step like one that does not settle. */
 function write(input: DecideInput, step: Step, before: StepStatus, writing: readonly Action[]): Decision {
   const { status, orders, elapsedMs } = input;
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
@@ -104,7 +104,7 @@ export function promotion({ by, why }: { readonly by: string; readonly why: stri
   };
 }
 
-/** Waits for others. The same names are reported once. */
+/** Waits for others. Waiting for the same names again is not reported again. */
 export function waitFor(status: RolloutStatus, names: readonly string[]): Decision {
   const message = `waits: ${names.join("; ")}`;
   const told = status.phase === "Waiting" && firstWords(status.message) === firstWords(message);
@@ -119,7 +119,7 @@ function firstWords(message: string): string {
   return message.split(" ").slice(0, 4).join(" ");
 }
 
-/** The journal of all pending writes first, in one piece, then the writes in their order. */
+/** First the journal of all pending writes in one action, then the writes in order. */
 function writeActions(step: Step, states: readonly WriteState[]): Action[] {
   const pending = step.writes.flatMap((write, index) => {
     const state = states[index];

@@ -11,15 +11,15 @@ export interface BlockersInput {
   readonly maxConcurrent: number;
 }
 
-/** How many others a message names. */
+/** How many rollouts a message names. */
 const namesShown = 5;
 
 /**
- * Why a rollout may not begin its next step now, by name. Empty if it may. Pure, and the same for every engine: of
- * those that want the same thing, the one that has it continues, then one that has begun, else the oldest.
- * There is no deadlock: a rollout that has begun waits only for others that have begun. A canary takes all of its
- * namespaces at once, a mesh upgrade holds none between two steps, a group takes those of all its members together, and
- * nobody waits for a member that itself waits for somebody else's namespace.
+ * Why a rollout may not begin its next step now. Empty if it may. The function is pure, and gives every engine the same
+ * result. Of rollouts that want the same thing, the one that has it continues, then one that has begun, else the
+ * oldest. There is no deadlock, because a rollout that has begun waits only for others that have begun: a canary takes
+ * all of its namespaces at once, a mesh upgrade holds none between two steps, a group takes those of all its members
+ * together, and no rollout waits for a member that itself waits for another rollout's namespace.
  */
 export function blockers(input: BlockersInput): readonly string[] {
   const { self, freezes } = input;
@@ -54,7 +54,8 @@ function beginBlockers({ self, all, maxConcurrent }: BlockersInput): string[] {
 }
 
 /**
- * Others that hold a namespace that this one takes. Before a run begins, also those that came first and wait for one.
+ * Rollouts that hold a namespace that this one takes. Before a run begins, also those that came first and wait for such
+ * a namespace.
  */
 function namespaceBlockers({ self, all }: BlockersInput): string[] {
   const partners = groupOf(self, all);
@@ -78,13 +79,16 @@ function namespaceBlockers({ self, all }: BlockersInput): string[] {
   });
 }
 
-/** A member of a running group will begin at once, so what it takes counts as held. */
+/**
+ * Whether the other is a member of a running group. It will begin at once, so the namespaces that it takes count as
+ * held.
+ */
 function heldForGroup(other: Contender, all: readonly Contender[]): readonly string[] {
   const begins = other.wantsToBegin && groupOf(other, all).some((partner) => partner.underWay);
   return begins && !isHeldByOthers(other, all) ? other.wants : [];
 }
 
-/** Whether another one has a namespace that it takes. */
+/** Whether another rollout holds a namespace that it takes. */
 function isHeldByOthers(self: Contender, all: readonly Contender[]): boolean {
   return all.some(
     (other) =>
@@ -97,12 +101,12 @@ function isWaiting(other: Contender, all: readonly Contender[]): boolean {
   return other.wantsToBegin && !groupOf(other, all).some(isPutBack);
 }
 
-/** The members of the group that have not come as far as this one. */
+/** The members of the group that are behind this one. */
 function lockstepBlockers({ self, all }: BlockersInput): string[] {
   const { nextOrdinal } = self;
   if (self.group === undefined || nextOrdinal === undefined) return [];
   const behind = groupOf(self, all).filter((other) => {
-    // A member that a full promotion moves further on waits for this one.
+    // A member whose next step is further on, because a full promotion skips steps, waits for this one.
     if (other.wantsToBegin)
       return !isHeldByOthers(other, all) && self.underWay && (other.nextOrdinal ?? nextOrdinal) <= nextOrdinal;
     if (!other.underWay || other.done || other.nextOrdinal === undefined) return false;
@@ -117,11 +121,11 @@ function lockstepBlockers({ self, all }: BlockersInput): string[] {
 
 /** The group's answer to one of its members. */
 export interface GroupView {
-  /** Why this one has to be put back: a member of its run was. */
+  /** A member of the run was rolled back, so this one must be rolled back too. */
   readonly failed?: string;
-  /** Members that still have steps, by name. No member completes before all are done. */
+  /** The names of members that still have steps. No member completes before all are done. */
   readonly notDone: readonly string[];
-  /** Members of the same run that have not yet begun their undo, by name. */
+  /** The names of members of the run that have not begun their undo yet. */
   readonly notFollowing: readonly string[];
   /** The name of the run that its members share. */
   readonly run: string;
@@ -131,7 +135,8 @@ export function groupView(self: Contender, all: readonly Contender[]): GroupView
   if (self.group === undefined) return undefined;
   const partners = groupOf(self, all);
   const active = partners.filter(({ underWay }) => underWay);
-  // A run cannot begin beside a member that was rolled back, so one that is seen beside a run under way was rolled back in it.
+  // A run cannot begin beside a rolled back member. So a member that is rolled back during a run was rolled back in
+  // that run.
   const failed = partners.find(
     (other) => isPutBack(other) && (self.underWay || (self.groupRun !== undefined && other.groupRun === self.groupRun)),
   );

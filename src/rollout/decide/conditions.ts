@@ -1,7 +1,7 @@
 import type { Condition } from "../../api/index.ts";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 
-/** Conditions for `kubectl wait --for=condition=Completed` and its sisters. */
+/** The conditions of the status, for example for `kubectl wait --for=condition=Completed`. */
 export function conditionsOf(status: RolloutStatus, nowMs: number): readonly Condition[] {
   const { phase, message, cause } = status;
   const wanted: [type: string, on: boolean, reason: string, text: string][] = [

@@ -8,7 +8,7 @@ export function conflictDetail(write: Write, found: unknown, expected: unknown, 
   return `${describeReference(write.object)}: ${what} was changed by ${who}: expected ${shown(expected)}, found ${shown(found)}`;
 }
 
-/** A value for people, clipped. */
+/** A value for people, shortened. */
 export function shown(value: unknown): string {
   const text = value === undefined ? "nothing" : JSON.stringify(value);
   return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;

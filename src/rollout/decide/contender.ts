@@ -9,21 +9,21 @@ export interface Contender {
   readonly name: string;
   readonly createdAtMs: number;
   readonly phase: RolloutPhase;
-  /** A run has begun and has not ended; being put back belongs to it. */
+  /** A run has begun and has not ended. An undo is part of it. */
   readonly underWay: boolean;
-  /** A run would begin if nothing held it up. */
+  /** A run would begin if nothing blocked it. */
   readonly wantsToBegin: boolean;
   /** Namespaces that it holds now. */
   readonly holds: readonly string[];
-  /** Namespaces that its next step takes. A canary takes those of its whole run. */
+  /** Namespaces that its next step takes. A canary takes the namespaces of its whole run. */
   readonly wants: readonly string[];
-  /** What it moves. Two that move the same thing wait for each other. */
+  /** What it changes. Two rollouts that change the same thing wait for each other. */
   readonly target: string;
   readonly group?: string;
   readonly groupRun?: string;
-  /** Number of the spec's step that it is in, or would begin next; undefined when there is none left, or none known. */
+  /** The number of the spec's current step, or of the next one. Undefined if none is left, or if none is known. */
   readonly nextOrdinal?: number;
-  /** It only waits for live connections to end. It writes nothing any more and delays nobody. */
+  /** It only waits for live connections to end. It writes nothing any more and delays no other rollout. */
   readonly lingers: boolean;
   /** It has finished all of its steps, and completes when its group has. */
   readonly done: boolean;
@@ -41,13 +41,13 @@ export function isLingering({ phase, step }: RolloutStatus): boolean {
   return phase === "Retiring" && step?.lingers === true;
 }
 
-/** A step under way, or, between steps, the next one. */
+/** The current step, or between two steps the next one. */
 export function nextOrdinalOf(status: RolloutStatus): number | undefined {
   const done = new Set(status.completedSteps.map(({ id }) => id));
   return (status.plannedSteps ?? []).find(({ id, ordinal }) => ordinal !== undefined && !done.has(id))?.ordinal;
 }
 
-/** Whether every planned step is done; false while nothing is planned. */
+/** Whether every planned step is done. False if there is no plan yet. */
 export function allDone(status: RolloutStatus): boolean {
   const done = new Set(status.completedSteps.map(({ id }) => id));
   const planned = status.plannedSteps ?? [];

@@ -20,7 +20,10 @@ export const initialStatus: RolloutStatus = {
   conditions: [],
 };
 
-/** The next state and what to do to reach it. Pure: the same input, the same answer, whatever happened to the engine. */
+/**
+ * The next state, and the actions that lead to it. Pure: the same input gives the same result, whatever happened to the
+ * engine.
+ */
 export function decide(input: DecideInput): Decision {
   const decision = next({
     ...input,
@@ -53,7 +56,7 @@ function next(input: DecideInput): Decision {
   return proceed(resumed(input));
 }
 
-/** Another change than the one that the status names: a run under way is put back first where its target is watched. */
+/** Whether there is another change than the one in the status. For a watched target, a current run is undone first. */
 function isNewChange({ change, status }: DecideInput): boolean {
   if (change.candidate === status.candidate || (change.idle === true && ends.has(status.phase))) return false;
   return change.watched || ends.has(status.phase);

@@ -2,7 +2,7 @@ import { messageOf } from "../../base/index.ts";
 import type { Freeze, FreezeWindow } from "../../api/serin/index.ts";
 import { windowState } from "../../api/serin/freeze-windows/index.ts";
 
-/** Whom a freeze may hold up. */
+/** The rollout to which a freeze may apply. */
 export interface FreezeSubject {
   readonly kind: "Canary" | "MeshUpgrade";
   readonly namespace?: string;

@@ -8,7 +8,7 @@ import type { CheckObservation, Observation } from "./observation.ts";
 import { judgeMatrix } from "./probe-matrix.ts";
 import type { PlannedCheck, Step } from "./step.ts";
 
-/** The verdict of every check of the step. Only what was counted after the step had settled counts. */
+/** The verdict of every check of the step. Only counts from after the step has settled are judged. */
 export function judgeChecks(
   step: Step,
   status: StepStatus,
@@ -22,7 +22,7 @@ export function judgeChecks(
   });
 }
 
-/** Its own: who changes a spec under way may have put another check in its place. */
+/** The last look of the same check. A change of the spec may have put another check at its position. */
 function lastLook(check: PlannedCheck, index: number, { checks }: StepStatus): CheckStatus | undefined {
   const { type, name } = headOf(check);
   const isIts = (status: CheckStatus | undefined): boolean =>
@@ -96,7 +96,7 @@ function judge(
   }
 }
 
-/** The planner puts the person's word into the step's pause. */
+/** Approvals of people are in the step's pause. */
 function approvalOf(check: PlannedCheck, { pause }: Step): CheckStatus {
   const approved = pause?.approved === true;
   return {
@@ -109,7 +109,7 @@ function approvalOf(check: PlannedCheck, { pause }: Step): CheckStatus {
 /** How many sources evidence names. The others are only counted. */
 const namedSources = 4;
 
-/** Counts carry their start and their source. A proxy that has counted nothing yet is not a source. */
+/** Adds the start and the source to counts. A proxy that has not counted anything yet is not a source. */
 function withWindow(evidence: string, seen: CheckObservation, settledMs: number): string {
   const counting =
     seen.type === "counters"

@@ -11,10 +11,10 @@ export interface Observation {
 }
 
 export type WriteState =
-  /** Not written yet. `prior` is the current value, which will be journaled. */
+  /** Not written yet. `prior` is the current value, which goes into the journal. */
   | { readonly state: "pending"; readonly prior?: unknown; readonly madeParents?: number }
   | { readonly state: "done" }
-  /** The object to change is gone; there is nothing to write and nothing to undo. */
+  /** The object to change does not exist any more, so there is nothing to write and nothing to undo. */
   | { readonly state: "gone" }
   /** Somebody else changed the field after the journal entry was written. */
   | { readonly state: "conflict"; readonly detail: string };
@@ -23,7 +23,7 @@ export type SettleState =
   | { readonly state: "met" }
   /** `left`: how much of the expected is missing (pods, proxies), to show progress. Absent: one thing. */
   | { readonly state: "waiting"; readonly detail: string; readonly left?: number }
-  /** It will not settle: a proxy rejected the config, a route was refused. */
+  /** It will never settle, because a proxy rejected the configuration or a route was refused. */
   | { readonly state: "failed"; readonly detail: string };
 
 /**
@@ -38,9 +38,9 @@ export type CheckObservation = (
   /** The facts of the probe matrix. */
   | { readonly type: "matrix"; readonly facts: ProbeFacts }
   | { readonly type: "verdict"; readonly verdict: Verdict; readonly evidence: string }
-  /** A source has not answered yet. Nothing is counted, and the check does not pass. */
+  /** A source has not answered yet. The look counts nothing and does not pass. */
   | { readonly type: "pending"; readonly detail: string }
-  /** The facts could not be had: never a pass. */
+  /** The facts are unavailable. The check never passes then. */
   | { readonly type: "unavailable"; readonly detail: string }
 ) & { readonly look?: number };
 
@@ -53,7 +53,7 @@ export interface SeenCounters {
    * after it.
    */
   readonly reported?: boolean;
-  /** The latest error that a source names, for the evidence of a failure. */
+  /** The latest error that a source reported, as evidence of a failure. */
   readonly lastError?: string;
 }
 
@@ -82,13 +82,13 @@ export interface PodFacts {
   readonly name: string;
   readonly ready: boolean;
   readonly ending: boolean;
-  /** The restarts of all its containers. */
+  /** The restarts of all its containers together. */
   readonly restarts: number;
   /** Its own message, for evidence. */
   readonly detail: string;
-  /** How a container of it ended last: `app ended with 1`. */
+  /** How one of its containers ended last: `app ended with 1`. */
   readonly lastEnd?: string;
-  /** A failure that waiting cannot mend. */
+  /** A failure that does not go away by waiting. */
   readonly problem?: { readonly kind: string; readonly detail: string };
 }
 
@@ -102,7 +102,7 @@ export interface SeenValues {
   readonly stable: unknown;
   /** HTTP status of a webhook. */
   readonly status?: number;
-  /** The query, or who answered: for evidence. */
+  /** The query or the answering server, for evidence. */
   readonly source: string;
 }
 
@@ -118,15 +118,15 @@ export type Action =
   /** Must be stored before any write that follows. */
   | { readonly type: "journal"; readonly entries: readonly JournalEntry[] }
   | { readonly type: "write"; readonly write: Write; readonly prior?: unknown }
-  /** Undoes the journal's entries, in the order of `undoOrder`. */
+  /** Undoes the journal's entries in the order of `undoOrder`. */
   | { readonly type: "undo"; readonly scope: UndoScope; readonly passOver: boolean }
-  /** The changes of a run stay: its entries are removed, those of setup are not. */
+  /** Keeps the changes of a run: removes its entries, but not those of setup. */
   | { readonly type: "forget" }
-  /** The object may be deleted: its finalizer goes, and with a deleted object all entries that are left. */
+  /** Lets the object be deleted: removes its finalizer and, for a deleted object, all remaining entries. */
   | { readonly type: "release" }
   | RolloutEvent;
 
-/** `run`: what this run did. `all`: what prepared the target as well. */
+/** `run`: the changes of this run. `all`: also the preparation of the target. */
 export type UndoScope = "run" | "all";
 
 /** One decision: an Event, a line of the history, and a notification if the spec asks for it. */
@@ -158,8 +158,8 @@ export type DecisionReason =
 /** The result of the last `undo`. */
 export interface UndoReport {
   readonly undone: number;
-  /** What could not be undone yet, and why, by name. */
+  /** What could not be undone yet, with the reasons. */
   readonly waitingFor: readonly string[];
-  /** Somebody else has changed a field since: who, what, and what to do. */
+  /** Somebody else has changed a field since. Names the user, the field and the remedy. */
   readonly conflict?: string;
 }

@@ -7,9 +7,15 @@ import { describeProbeEnd, describeProbePair } from "../../api/serin/index.ts";
  */
 export interface ProbeFacts {
   readonly pairs: readonly ProbePairFacts[];
-  /** By client pod: the number of its latest report, and through which one all probes are counted that were begun before it. */
+  /**
+   * For each client pod, the number of its latest report, and the number of the report before which every started probe
+   * is counted.
+   */
   readonly reports: Readonly<Record<string, { readonly number: number; readonly through: number }>>;
-  /** Containers of the probes' own pods that have ended with an error, as `<pod>: istio-proxy ended with 139 (Error)`: what fails may come of that. */
+  /**
+   * Containers of the probes' own pods that ended with an error: `<pod>: istio-proxy ended with 139 (Error)`. This may
+   * explain failures.
+   */
   readonly ended?: readonly string[];
 }
 
@@ -18,13 +24,13 @@ export interface ProbePairFacts {
   readonly to: ProbeEnd;
   readonly expected: "answer" | "refusal";
   readonly counts: ProbeCounts;
-  /** SPIFFE IDs as each side verified the other, where they are as they must be. Empty when none is known. */
+  /** The correct SPIFFE ID that the other side verified. Empty if none is known. */
   readonly clientIdentity: string;
   readonly serverIdentity: string;
-  /** Those that are not, the most frequent one; empty without one. They may be of long ago: the counts tell. */
+  /** The most frequent wrong SPIFFE ID. Empty without one. It may be old, so only the counts decide. */
   readonly wrongClientIdentity: string;
   readonly wrongServerIdentity: string;
-  /** As they must be: SPIFFE IDs, `*` for a trust domain that is not known. */
+  /** The expected SPIFFE ID, with `*` for an unknown trust domain. */
   readonly expectedClient: string;
   readonly expectedServer: string;
   readonly p50Ms?: number;
@@ -53,7 +59,7 @@ export type ProbeCounts = Readonly<Record<(typeof probeCounters)[number], number
 interface MatrixState {
   readonly last: Readonly<Record<string, readonly number[]>>;
   readonly gained: Readonly<Record<string, readonly number[]>>;
-  /** Numbers of the reports that were there when the step had settled, until all that was begun before that is counted; then absent. */
+  /** The number of each client's report when the step settled. Absent once all probes from before that are counted. */
   readonly reports?: Readonly<Record<string, number>>;
 }
 
@@ -65,9 +71,9 @@ export interface MatrixJudgement {
 }
 
 /**
- * Passes when every pair has had its part of the samples, all over mTLS between the right identities, and what must be refused
- * was. Fails at the first connection in plain text, with a wrong identity or let in wrongly, and when more connections fail than
- * `maxErrorRate` explains: of all, or of one pair.
+ * Passes when every pair has its share of the samples, all connections use mTLS between the right identities, and
+ * everything that must be refused was refused. Fails at the first connection in plain text, with a wrong identity, or
+ * wrongly let in. Also fails when more connections fail than `maxErrorRate` explains, of all pairs or of one.
  */
 export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown): MatrixJudgement {
   const state = nextState(facts, before as MatrixState | undefined);
@@ -109,7 +115,7 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   );
 }
 
-/** The pairs show what fails. The reason is often in the state of the pods behind the pairs. */
+/** The pairs show what fails. The state of the pods behind them often shows why. */
 function endedText(ended: readonly string[] = []): string {
   if (ended.length === 0) return "";
   const more = ended.length > namedWords ? ` and ${ended.length - namedWords} more` : "";
@@ -128,7 +134,9 @@ function samplesOfEach({ minSamples }: CheckSpec, pairs: number): number {
   return Math.max(Math.min(shortestSample, minSamples), Math.ceil(minSamples / pairs));
 }
 
-/** Until each client has counted all that it had begun when the step settled, looking only sets the zero. */
+/**
+ * The counts are only a baseline until each client has counted all probes that it had started when the step settled.
+ */
 function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixState {
   const last = Object.fromEntries(
     facts.pairs.map((pair) => [describeProbePair(pair), probeCounters.map((counter) => pair.counts[counter])]),
@@ -141,7 +149,7 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
     };
   if (before.reports !== undefined) {
     const known = before.reports;
-    // A client that restarted begins its reports again.
+    // A restarted client numbers its reports from the start again.
     const stale = Object.entries(facts.reports).some(
       ([client, { number, through }]) => number >= (known[client] ?? 0) && through <= (known[client] ?? 0),
     );
@@ -154,7 +162,9 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
   return { last, gained: Object.fromEntries(gained) as MatrixState["gained"] };
 }
 
-/** A client's counts restart at zero with the client. Counts of data planes also fall when one of them goes. */
+/**
+ * A client's counts start at zero when the client restarts. A data plane's counts also fall when one of its pods ends.
+ */
 function gain(count: number, before: number, index: number): number {
   if (count >= before) return count - before;
   return index <= probeCounters.indexOf("letIn") ? count : 0;
@@ -186,7 +196,7 @@ function mutualTlsOf({ mutual, plain, plainBehind }: ProbeCounts): ProbePair["mu
   return mutual === 0 ? "no" : "mixed";
 }
 
-/** Answers and counters are not looked at in the same moment. */
+/** Responses and counters are not read at the same moment. */
 const countingSlack = 10;
 const bypassShare = 0.2;
 
@@ -209,12 +219,12 @@ function problemOf(
     if (wrongServer > 0)
       return `the client's side verified the server as ${wrongServerIdentity}, which must be ${expectedServer}`;
   }
-  // Many pairs are looked at, each of which may fail by chance: the evidence that is asked of one rises with their number.
+  // Each of many pairs may fail by chance, so the evidence that is required of one rises with the number of pairs.
   if (failureEvidence(ok, failed, maxErrorRate) < failThreshold + Math.log(pairs)) return "";
   return `${ok === 0 ? "all" : `${failed} of ${ok + failed}`} failed: ${lastError}`;
 }
 
-/** A mesh without fault fails one step at most with this chance. */
+/** The probability that a step fails in a mesh without a fault. */
 const wrongFailure = 0.001;
 const failThreshold = Math.log(1 / wrongFailure);
 /** Error rates of a bad pair, as multiples of the limit. */
@@ -235,7 +245,7 @@ function sum(pairs: readonly ProbePair[], field: "ok" | "failed"): number {
   return pairs.reduce((total, pair) => total + pair[field], 0);
 }
 
-/** What the failed pairs have in common, which shows where to look. */
+/** What the failed pairs have in common, which hints at the cause. */
 function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string {
   const across = pairs.filter(({ from, to }) => from.revision !== "" && from.revision !== to.revision);
   if (bad.length > 1 && bad.length === across.length && bad.every((pair) => across.includes(pair)))
@@ -250,7 +260,7 @@ function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string
   return one("to") ?? one("from") ?? "";
 }
 
-/** Pairs that failed sometimes, each too rarely to blame it. */
+/** Pairs with failures, but too few to blame the pair. */
 function besides(pairs: readonly ProbePair[]): string {
   const few = pairs.filter(({ problem, failed }) => problem === "" && failed > 0);
   return few.length === 0 ? "" : `; besides, some failed of ${namesOf(few, () => "")}`;

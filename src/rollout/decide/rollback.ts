@@ -2,18 +2,18 @@ import type { RolloutStatus, UndoCause, UndoStatus } from "../../api/serin/index
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, RolloutEvent, UndoScope } from "./observation.ts";
 
-/** How long undo waits for one thing before it reports this and goes on with what does not need it. */
+/** How long undo waits for one thing before it reports this and continues with everything independent of it. */
 export const undoPatienceMs = 60_000;
-/** How long it has waited, with nothing else left to put back, when a person must see to it. */
+/** How long undo waits, when nothing else is left to undo, before a person must act. */
 const undoStuckMs = 120_000;
 const namesShown = 20;
 
-/** Putting back is under way, be it held up for a person. */
+/** Whether an undo is running, even if it waits for a person. */
 export function isPuttingBack({ phase, undo }: RolloutStatus): boolean {
   return phase === "RollingBack" || (phase === "Stuck" && undo !== undefined);
 }
 
-/** Why something is undone: as a message and as a metric label. */
+/** The reason for an undo, as a message and as a metric label. */
 export interface RollbackReason {
   readonly because: UndoCause;
   readonly cause: string;
@@ -70,7 +70,7 @@ export function rollBackFurther(input: DecideInput): Decision {
   if (left === 0) return end(input, undo);
   const passOver = undo.waitedMs > undoPatienceMs;
   const again: Action = { type: "undo", scope: scopeOf(next), passOver };
-  // An engine that has just begun does not know yet what holds it up.
+  // A restarted engine does not know yet what blocks the undo.
   if (report === undefined && status.phase === "Stuck") return { status: { ...status, undo }, actions: [again] };
   if (report?.conflict !== undefined) return heldByConflict(status, undo, report.conflict, again);
   if (undo.waitedMs > undoStuckMs && undo.waitingFor.length > 0)
@@ -108,7 +108,7 @@ function heldByConflict(status: RolloutStatus, undo: UndoStatus, conflict: strin
 function end(input: DecideInput, undo: UndoStatus): Decision {
   const { status, nowMs, journal } = input;
   const cause = status.cause ?? "";
-  // A deleted object must be seen by its group until all have begun to go back.
+  // A deleted object must stay until all members of its group have begun their undo.
   const notFollowing = undo.next === "Deleted" ? (input.group?.notFollowing ?? []) : [];
   if (notFollowing.length > 0)
     return {

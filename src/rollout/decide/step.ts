@@ -10,7 +10,7 @@ export interface Step {
   readonly settle: readonly SettleCondition[];
   readonly checks: readonly PlannedCheck[];
   readonly pause?: { readonly durationMs?: number; readonly approved?: boolean };
-  /** Shown instead of Progressing while it is under way. */
+  /** The phase that the status shows during the step instead of Progressing. */
   readonly phase?: "Preflight" | "Retiring";
   /** The canary's percentage of the traffic when this has settled. Absent if the step does not set it. */
   readonly weight?: number;
@@ -18,15 +18,15 @@ export interface Step {
   readonly namespaces?: readonly string[];
   /** Number of the spec's step that it belongs to, from 1: members of a group begin each number together. */
   readonly ordinal?: number;
-  /** Is part of a full promotion; other steps are left out of one. */
+  /** A full promotion includes this step. It skips steps that are not essential. */
   readonly essential?: boolean;
-  /** Prepares a target that is watched from then on; is undone only when the object is deleted. */
+  /** Prepares a watched target. It is undone only when the object is deleted. */
   readonly setup?: boolean;
   /** Time that must pass after settling before the step may end. */
   readonly holdMs?: number;
   /** Waits for live connections to end by themselves: settling has no time limit. */
   readonly patient?: boolean;
-  /** Writes nothing, and comes when all else is done: other rollouts do not wait for it. */
+  /** Writes nothing and comes after everything else, so other rollouts do not wait for it. */
   readonly lingers?: boolean;
 }
 
@@ -50,7 +50,7 @@ export type Write =
        */
       readonly own?: boolean;
     }
-  /** Creates a missing object. An existing one is left alone, and undo never removes it. */
+  /** Creates a missing object. An existing one stays unchanged, and undo never removes it. */
   | {
       readonly type: "create";
       readonly body: UntypedObject;
@@ -61,7 +61,7 @@ export type Write =
   | { readonly type: "delete"; readonly object: ObjectReference; readonly undoGroup?: string; readonly own?: boolean };
 
 export type SettleCondition =
-  /** Every pilot has processed the object as it is now, and every proxy that it concerns has acknowledged. */
+  /** Every pilot has processed the object's current version, and every proxy that it concerns has acknowledged. */
   | { readonly type: "acknowledged"; readonly object: ObjectReference }
   /** The Deployment or DaemonSet runs what its spec says. With `replicas`, at least that many pods. */
   | { readonly type: "ready"; readonly object: ObjectReference; readonly replicas?: number }
@@ -81,9 +81,9 @@ export type SettleCondition =
   | { readonly type: "owner"; readonly object: ObjectReference; readonly revision: string }
   /** The pod answers its readiness probe. */
   | { readonly type: "podReady"; readonly object: ObjectReference }
-  /** No pod with these labels runs any more. */
+  /** No pod with these labels runs. */
   | { readonly type: "podsGone"; readonly namespace: string; readonly labels: Readonly<Record<string, string>> }
-  /** Nothing is served by the revision any more: no gateway, no waypoint, no pod of its ztunnel. */
+  /** Nothing uses the revision any more: no gateway, no waypoint, and no pod of its ztunnel. */
   | { readonly type: "noDependents"; readonly revision: string; readonly to: string }
   /** Every pod of the workload (or of the namespace, where `object` is one) that a restart can move runs the revision's sidecar, is ready, and its proxy is connected to that revision. */
   | {
@@ -103,14 +103,16 @@ export type SettleCondition =
       readonly without?: string;
       readonly atLeast: number;
     }
-  /** Pods that a restart cannot move (bare pods, Jobs) have ended; waits without limit, and names them. */
+  /** Pods that a restart cannot move (bare pods, Jobs) have ended. Waits without a limit, and names them. */
   | { readonly type: "leftToEnd"; readonly namespace: string; readonly revision: string }
-  /** The object, and what it owned, is no longer there. */
+  /** The object and everything that it owned are gone. */
   | { readonly type: "gone"; readonly object: ObjectReference }
-  /** A dry-run write of a pod (or of an Istio object) is answered by this revision's webhook. */
+  /** This revision's webhook answers a dry-run write of a pod, or of an Istio object. */
   | { readonly type: "tagServes"; readonly tag: string; readonly revision: string }
   | { readonly type: "validatorServes"; readonly revision: string }
-  /** The node's CNI agent is ready, and the pods that were enrolled at the first look have the rules and sockets that they had then. */
+  /**
+   * The node's CNI agent is ready, and pods that were enrolled at the first look still have the same rules and sockets.
+   */
   | { readonly type: "cniOfNode"; readonly node: string; readonly object: ObjectReference }
   /** Every proxy and ztunnel trusts the root with this fingerprint (SHA-256, hex). */
   | { readonly type: "rootTrusted"; readonly fingerprint: string }
@@ -122,7 +124,7 @@ export type SettleCondition =
   | { readonly type: "revisionServes"; readonly revision: string }
   /** Nobody else installed a control plane of the revision. Fails if somebody did. */
   | { readonly type: "revisionFree"; readonly revision: string }
-  /** The old and the new control plane sign by roots that both trust, in one trust domain. */
+  /** The roots of both control planes are trusted by the other, and both have one trust domain. */
   | { readonly type: "rootsCompatible"; readonly from: string; readonly to: string };
 
 /** A check with the two groups that it compares. */

@@ -24,7 +24,7 @@ export interface ActionsOptions {
   readonly notifier: Notifier;
   readonly metrics: EngineMetrics;
   readonly surroundings: () => UndoSurroundings;
-  /** Whether this engine surely leads; asked before each write. */
+  /** Whether this engine is still the leader. Called before each write. */
   readonly mayWrite: () => boolean;
   readonly clock: Clock;
   readonly log: Logger;
@@ -49,10 +49,7 @@ export class Actions {
       throw transientError("not-leading", "this engine may no longer hold its lease, and writes nothing");
   }
 
-  /**
-   * A completed run is recorded in its journal before its status. Whatever happens between the two, nobody undoes it
-   * later.
-   */
+  /** A completed run is recorded in its journal before its status. So no later crash leads to an undo of it. */
   async recordCompletion(rollout: Rollout, { actions, status }: Decision): Promise<void> {
     const completed = actions.find((action) => action.type === "event" && action.reason === "Completed");
     if (completed?.type !== "event") return;
@@ -62,7 +59,7 @@ export class Actions {
       await this.#options.journals.append(name, [], [this.#record(completed, status.run ?? 0)]);
   }
 
-  /** The answer is what came of an undo, if there was one. */
+  /** Returns the result of an undo, if there was one. */
   async perform(rollout: Rollout, { actions, status }: Decision): Promise<UndoReport | undefined> {
     const { journals, objects } = this.#options;
     const name = journalNameOf(rollout);
@@ -100,7 +97,7 @@ export class Actions {
         this.fence();
         const result = await undoEntry(objects, entry, surroundings());
         play.tell(result);
-        // Pods are restarted once, also when this engine does not come to the end of the pass.
+        // Strike a restart at once, so that pods restart only once even if this pass does not finish.
         if (result.state === "undone" && isRestart(entry)) await this.#strike(name, [entry]);
       }
     } finally {
@@ -162,7 +159,7 @@ export class Actions {
   }
 }
 
-/** The readable notifications of a spec that its parser refuses. */
+/** The valid notifications of a spec that its parser refuses. */
 function notificationsOf({ spec }: Rollout): readonly NotificationSpec[] {
   const { notifications } = (spec ?? {}) as { readonly notifications?: unknown };
   if (!Array.isArray(notifications)) return [];

@@ -2,10 +2,10 @@ import type { RolloutStatus } from "../../api/serin/index.ts";
 import { allDone, isLingering, isPuttingBack, isUnderWay, nextOrdinalOf, type Contender } from "../decide/index.ts";
 import { isMeshUpgrade, rolloutKey, targetOf, type Rollout } from "./rollout-object.ts";
 
-/** What only a round knows about a rollout. */
+/** Facts about a rollout that only its own round knows. */
 export interface ContenderFacts {
   readonly wants: readonly string[];
-  /** Something keeps it from beginning that no other rollout can change: a pause, a freeze, a spec that is refused. */
+  /** A pause, a freeze or a refused spec blocks its beginning, so it waits for no other rollout. */
   readonly heldUp: boolean;
 }
 
@@ -15,7 +15,7 @@ export interface ContenderFacts {
  */
 export class ContenderTable {
   readonly #contenders = new Map<string, Contender>();
-  /** What rollouts become once their decision is stored. */
+  /** The state of each rollout after its decision is stored. */
   readonly #decided = new Map<string, Contender>();
 
   get all(): readonly Contender[] {
@@ -51,7 +51,7 @@ export class ContenderTable {
     this.#decided.delete(key);
   }
 
-  /** Members of the group, this one left out. */
+  /** The other members of the group. */
   partners({ key, group }: { readonly key: string; readonly group?: string }): readonly string[] {
     return group === undefined
       ? []
@@ -59,7 +59,10 @@ export class ContenderTable {
   }
 }
 
-/** Has what it had before and what it takes, and is only as far as before. */
+/**
+ * The state between a decision and its storage: it holds everything from before and after, and its progress is the
+ * lesser of both.
+ */
 function withBoth(before: Contender, { nextOrdinal, ...after }: Contender): Contender {
   const ordinals = [before.nextOrdinal, nextOrdinal].flatMap((ordinal) => (ordinal === undefined ? [] : [ordinal]));
   const underWay = before.underWay || after.underWay;

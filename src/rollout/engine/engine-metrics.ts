@@ -1,7 +1,7 @@
 import type { RolloutPhase, StepStatus, UndoStatus } from "../../api/serin/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 
-/** What the engine counts of its rollouts, for its `/metrics`. */
+/** The counters of the engine for its `/metrics`. */
 export class EngineMetrics {
   readonly #phases;
   readonly #decisions;
@@ -55,14 +55,14 @@ export class EngineMetrics {
     this.#known.delete(key);
   }
 
-  /** `undo`: where putting back is, if it is. */
+  /** `undo`: the state of the undo, if there is one. */
   decision(kind: string, reason: string, undo: UndoStatus | undefined): void {
     this.#decisions.labels(kind, reason).increment();
     if (reason === "RolledBack")
       this.#rolledBack.labels(kind, undo?.because ?? "unknown", undo?.check ?? "").increment();
   }
 
-  /** Counts what differs from the step as it was before. */
+  /** Counts the verdicts that differ from the step's previous ones. */
   verdicts(before: StepStatus | undefined, now: StepStatus | undefined): void {
     const same = before?.id === now?.id ? before?.checks : undefined;
     now?.checks.forEach(({ type, verdict }, index) => {

@@ -8,7 +8,7 @@ export function hasFinalizer({ metadata }: KubernetesObject): boolean {
   return metadata.finalizers?.includes(undoFinalizer) === true;
 }
 
-/** The object must not go before its next writes, or the preparation of its target, can be undone. */
+/** The object must stay until its next writes, or the preparation of its target, are undone. */
 export function needsFinalizer({ actions }: Decision, journal: readonly JournalEntry[]): boolean {
   return (
     actions.some(({ type }) => type === "journal" || type === "write" || type === "undo") ||

@@ -7,7 +7,7 @@ interface Kept extends WindowState {
   readonly fromMs: number;
 }
 
-/** Answers which freezes hold, and works each window out once until it changes. */
+/** Answers which freezes are in force. Remembers the state of each window until that state ends. */
 export class FreezeCalendar {
   readonly #kept = new Map<string, Kept>();
 

@@ -3,16 +3,16 @@ import type { RolloutOrders } from "../decide/index.ts";
 import { hasFinalizer } from "./finalizer.ts";
 import { isWatched, type Rollout } from "./rollout-object.ts";
 
-/** How often a rollout that is under way is looked at. */
+/** The interval of looks at a running rollout. */
 const tickMs = 150;
-/** How often a rollout that waits for others is looked at. */
+/** The interval of looks at a rollout that waits for others. */
 const waitingTickMs = 400;
-/** How often one is looked at that waits for a person, or for a change. */
+/** The interval of looks at a rollout that waits for a person or for a change. */
 const idleTickMs = 1000;
-/** How often one is looked at that cannot be planned. */
+/** The interval of looks at a rollout that cannot be planned. */
 export const refusedTickMs = idleTickMs;
 
-/** After how long a rollout is looked at again, whether it changes or not; undefined where only a change of the object matters. */
+/** When to look at a rollout again if nothing changes. Undefined if only a change of the object matters. */
 export function nextLookMs(rollout: Rollout, status: RolloutStatus): number | undefined {
   switch (status.phase) {
     case "Completed":
@@ -29,12 +29,12 @@ export function nextLookMs(rollout: Rollout, status: RolloutStatus): number | un
   }
 }
 
-/** How much a look that took long puts off the next one at most. */
+/** The maximum delay of the next look after a slow one. */
 const longestRestMs = 2000;
 
 /**
- * Puts off the next look by as long as this one took, so that looking takes at most half of the engine's time and of
- * what it asks, on a busy machine too.
+ * Delays the next look by the duration of this one, so that looks use at most half of the engine's time, and half of
+ * the capacity of the servers that it asks, even on a busy machine.
  */
 export function restAfterMs(nextMs: number | undefined, tookMs: number): number | undefined {
   return nextMs === undefined ? undefined : Math.max(nextMs, Math.min(longestRestMs, tookMs));
@@ -51,7 +51,10 @@ export function lateReadLookMs(
   return watchedVersion === undefined || watchedVersion === readVersion ? undefined : idleTickMs;
 }
 
-/** Nothing is to be done until the object, its target or its group changes. `candidate` is what its spec asks for. */
+/**
+ * Whether there is nothing to do until the object, its target or its group changes. `candidate` is the digest of its
+ * spec.
+ */
 export function isAtRest(
   rollout: Rollout,
   raw: Rollout,
@@ -64,7 +67,7 @@ export function isAtRest(
   return !followsOthers(rollout, status) && status.candidate === candidate && !hasFinalizer(raw);
 }
 
-/** Something besides its own object may begin it again. */
+/** Whether something besides its own object may start it again. */
 function followsOthers(rollout: Rollout, { undo }: RolloutStatus): boolean {
   return isWatched(rollout) || rollout.spec.group !== undefined || undo?.next === "NewRun";
 }

@@ -35,7 +35,7 @@ interface KeptWorld {
   readonly atMs: number;
 }
 
-/** Makes a rollout's steps from its spec and the cluster as it is. */
+/** Plans the steps of a rollout from its spec and the current cluster. */
 export class Planner {
   readonly #options: PlannerOptions;
   readonly #worlds = new Map<string, KeptWorld>();
@@ -68,7 +68,7 @@ export class Planner {
     };
   }
 
-  /** The world is read again when a step has ended, and otherwise about once a second. */
+  /** Reads the world again when a step has ended, and otherwise about once a second. */
   async #meshWorld(upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<MeshWorld> {
     const { client, view, clock, image } = this.#options;
     const stepsDone = upgrade.status?.completedSteps.length ?? 0;
@@ -88,13 +88,13 @@ export class Planner {
   }
 }
 
-/** What there is to roll out, where no plan is needed or none can be made. */
+/** The digest of what to roll out, if no plan is needed or possible. */
 export function unplannedChange(rollout: Rollout): DecideInput["change"] {
   if (isWatched(rollout)) return { candidate: rollout.status?.candidate ?? "", watched: true };
   return { candidate: specCandidate(rollout), watched: false };
 }
 
-/** Why a spec cannot be planned, when that is the spec's fault. */
+/** Why a spec cannot be planned, if the spec itself is at fault. */
 export function planProblem(error: unknown): string | undefined {
   if (!(error instanceof SerinError) || error.kind !== "user") return undefined;
   return error.hint === undefined ? error.message : `${error.message}; ${error.hint}`;

@@ -65,41 +65,41 @@ export interface EngineOptions {
   readonly client: KubeClient;
   readonly log: Logger;
   readonly clock: Clock;
-  /** The engine's own image, which also is that of the probes, and the hub and tag of specs that name none. */
+  /** The engine's own image, which probes also use, and the hub and tag for specs without them. */
   readonly image: EngineImage;
-  /** Whether this engine surely leads; asked before each write. Always when absent. */
+  /** Whether this engine is still the leader. Called before each write. Absent: always. */
   readonly mayWrite?: () => boolean;
-  /** Runs that may be under way at once; 8 when absent. */
+  /** The maximum number of concurrent runs. 8 if absent. */
   readonly maxConcurrentRollouts?: number;
   readonly registry?: MetricsRegistry;
   readonly queues?: QueueMetrics;
-  /** Hosts besides Services of a Canary's own namespace that its webhooks, notifications and queries may lead to. */
+  /** Hosts that a Canary's webhooks, notifications and queries may call, besides Services of its own namespace. */
   readonly allowedHosts?: readonly string[];
-  /** The rights of a rollout. Absent: the engine's own. */
+  /** The rights that a rollout must have. Absent: the engine's own rights suffice. */
   readonly rights?: AuthorRights;
 }
 
-/** Rollouts that are looked at in the same moment. */
+/** How many rollouts are processed at once. */
 const roundsAtOnce = 8;
 const defaultMaxConcurrent = 8;
-/** If the cluster lacks the kind there are no freezes, and nothing waits for them. */
+/** How long to wait for the first list of freezes. If the cluster lacks the kind, there are none. */
 const freezeSyncMs = 5000;
 
 /** A rollout as one round sees it. */
 interface Round {
   readonly key: string;
   readonly raw: Rollout;
-  /** As its parser reads it, or as stored if the parser refuses it. */
+  /** The object as its parser returns it, or as stored if the parser refuses it. */
   readonly rollout: Rollout;
   readonly status: RolloutStatus;
   readonly orders: RolloutOrders;
-  /** What is wrong with the spec. */
+  /** The fault of the spec. */
   readonly problem: string | undefined;
 }
 
 /**
- * Moves every Canary and MeshUpgrade: observe, decide, act, and again. All memory is in the cluster (status and journal),
- * so that an engine that is killed at any line goes on where it was.
+ * Moves every Canary and MeshUpgrade in rounds: observe, decide, act. The cluster stores its whole memory (status and
+ * journal), so an engine that is killed at any line continues where it was.
  */
 export class RolloutEngine {
   readonly #options: EngineOptions;
@@ -212,7 +212,7 @@ export class RolloutEngine {
     ]);
   }
 
-  /** First reads what is under way, before anything else begins. */
+  /** Reads all running rollouts before any other begins. */
   #noticed(reconciler: Reconciler, key: string, object: Rollout | undefined): void {
     if (object !== undefined && !this.#board.table.has(key)) {
       const parsed = parseRollout(object);
@@ -231,8 +231,8 @@ export class RolloutEngine {
       return await this.#look(meshUpgradeKind, key, name);
     } catch (error) {
       this.#metrics.error(kind);
-      // The engine repeats a failing round for ever, so its error must be visible. A conflict or a stale read is not a
-      // problem.
+      // The engine repeats a failing round without end, so its error must be visible. A conflict or a stale read is no
+      // error.
       const isRace = isKubeCode(error, "conflict") || (error instanceof SerinError && error.code === "read-late");
       if (!isRace && (this.#options.mayWrite?.() ?? true))
         this.#warn(kind, name, "RoundFailed", `tried again: ${messageOf(error)}`);
@@ -253,10 +253,10 @@ export class RolloutEngine {
   /** One round. Returns when to look again, or undefined if only a change of the object matters. */
   async #look<Value extends Rollout>(kind: KindDefinition<Value>, key: string, name: string): Promise<number | void> {
     const [first = "", second] = name.split("/");
-    // The status decides what is done already, so it is read from the server and not from a copy that may be stale.
+    // The status decides what is already done, so read it from the server and not from a cache, which may be stale.
     const raw = await this.#options.client.get(kind, second ?? first, second === undefined ? undefined : first);
     if (raw === undefined) return this.#gone(key, kind.kind, second === undefined ? "" : first, second ?? first);
-    // The facts that others decide by must not go back in time either, as a stale copy would make them.
+    // A stale copy would show others an earlier state of this rollout.
     if (this.#board.memory.isSuperseded(key, raw.metadata.resourceVersion))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
     const round = this.#roundOf(key, raw);
@@ -292,7 +292,7 @@ export class RolloutEngine {
     };
   }
 
-  /** A spec that is refused keeps nothing from being put back. */
+  /** A refused spec does not prevent an undo. */
   #mustPutBack({ status, orders }: Round): boolean {
     return orders.deletion !== undefined || isPuttingBack(status) || (orders.abort && status.phase !== "RolledBack");
   }
@@ -331,7 +331,7 @@ export class RolloutEngine {
           settlingMs: status.step?.settlingMs ?? 0,
         })
       : undefined;
-    // Nothing is awaited in it: of two rollouts that ask for the same thing one sees that the other has it.
+    // Must not await: of two rollouts that want the same thing, one must see that the other has it.
     const decision = this.#board.decide(
       { key, rollout, status, orders, heldUp: round.problem !== undefined },
       { steps, change: planned.change, observation, journal: journalCounts(journal), freezes: this.#freezes.list() },
@@ -342,7 +342,7 @@ export class RolloutEngine {
     return restAfterMs(nextLookMs(rollout, decision.status), clock.steadyMs() - begunMs);
   }
 
-  /** Why the author may not do what is left of the rollout. Undo needs no right. */
+  /** Why the author may not do the remaining steps. Undo needs no right. */
   async #notAllowed(round: Round, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
     const { raw, status } = round;
     if (this.#options.rights === undefined || this.#mustPutBack(round)) return undefined;
@@ -353,7 +353,7 @@ export class RolloutEngine {
     );
   }
 
-  /** Stores the decision, then does it: a crash between the two ends in doing it again, not in forgetting it. */
+  /** Stores the decision and then carries it out. A crash between the two leads to a repetition and not to a loss. */
   async #carryOut<Value extends Rollout>(
     kind: KindDefinition<Value>,
     { key, raw, rollout }: Round,

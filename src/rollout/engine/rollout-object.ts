@@ -35,7 +35,7 @@ export function journalNameOf({ kind = "", metadata }: Rollout): string {
     .join(".");
 }
 
-/** The object as its parser reads it, with the orders for its current run, or the faults of its spec. */
+/** The object as its parser returns it, with the orders for its current run, or the faults of its spec. */
 export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { readonly problem: string } {
   const parsed: { value: Rollout | undefined; errors: readonly { path: string; message: string }[] } = isMeshUpgrade(
     raw,
@@ -60,18 +60,18 @@ function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt }: Partial<Rollo
   return { ...rollout, spec: orders } as Rollout;
 }
 
-/** The cluster decides what moves: a change of the Deployment's pod template. */
+/** Whether the cluster decides what to roll out: a change of the Deployment's pod template. */
 export function isWatched(rollout: Rollout): boolean {
   return !isMeshUpgrade(rollout) && "deployment" in targetFieldOf(rollout);
 }
 
-/** Empty where the spec is one that its parser refuses. */
+/** Empty for a spec that its parser refuses. */
 function targetFieldOf({ spec }: Canary): object {
   const { target } = (spec ?? {}) as { readonly target?: unknown };
   return typeof target === "object" && target !== null ? target : {};
 }
 
-/** What two rollouts must not move at the same time. */
+/** The object that two rollouts must not change at the same time. */
 export function targetOf(rollout: Rollout): string {
   if (isMeshUpgrade(rollout)) return "mesh";
   const [field, target] = Object.entries(targetFieldOf(rollout))[0] ?? ["", {}];

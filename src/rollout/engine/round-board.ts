@@ -15,13 +15,13 @@ import { FreezeCalendar } from "./freeze-calendar.ts";
 import { isMeshUpgrade, type Rollout } from "./rollout-object.ts";
 import { RoundMemory } from "./round-memory.ts";
 
-/** A rollout as it was read. */
+/** A rollout as one round has read it. */
 export interface RolloutSeen {
   readonly key: string;
   readonly rollout: Rollout;
   readonly status: RolloutStatus;
   readonly orders: RolloutOrders;
-  /** Something else than a pause or a freeze keeps it from beginning. */
+  /** Something other than a pause or a freeze blocks its beginning. */
   readonly heldUp: boolean;
 }
 

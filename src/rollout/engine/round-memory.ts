@@ -3,13 +3,11 @@ import type { RolloutStatus, StepStatus } from "../../api/serin/index.ts";
 import type { Decision, UndoReport } from "../decide/index.ts";
 
 /**
- * The most that one round adds. An engine that was suspended, or waited for an answer, has observed nothing meanwhile.
+ * The maximum time that one round adds. An engine that was suspended, or waited for an answer, observed nothing
+ * meanwhile.
  */
 const maxRoundMs = 5000;
-/**
- * How often changes of only texts and counters are stored. A watcher of the object sees every wait, but not every
- * figure.
- */
+/** How often changes of texts and counters alone are stored. Watchers see every wait, but not every figure. */
 export const storeTextsMs = 10_000;
 const maxSuperseded = 16;
 
@@ -89,7 +87,7 @@ export class RoundMemory {
     this.#superseded.set(key, [...(this.#superseded.get(key) ?? []), version].slice(-maxSuperseded));
   }
 
-  /** This engine has written the object itself. */
+  /** Whether this engine wrote the object itself. */
   knows(key: string): boolean {
     return this.#superseded.has(key);
   }
@@ -134,7 +132,7 @@ function isWorthStoring(
   return sinceStoredMs >= storeTextsMs;
 }
 
-/** A status without what counts on while it waits. */
+/** A status without the figures that change while it waits. */
 export function essenceOf(status: RolloutStatus): unknown {
   const { step, undo, message: _message, conditions, ...rest } = status;
   return {

@@ -28,7 +28,7 @@ export function sharedBounds(left: readonly number[], right: readonly number[]):
   return left.filter((bound) => known.has(bound));
 }
 
-/** The same requests in fewer buckets; `boundsMs` are some of the histogram's own. */
+/** The same requests in fewer buckets. `boundsMs` must be some of the histogram's own. */
 export function coarsened(histogram: DurationHistogram, boundsMs: readonly number[]): DurationHistogram {
   if (histogram.boundsMs.length === boundsMs.length) return histogram;
   const counts = Array.from({ length: boundsMs.length + 1 }, () => 0);
@@ -64,7 +64,7 @@ export function countAbove({ counts }: DurationHistogram, boundIndex: number): n
 export interface QuantileEstimate {
   /** Interpolated in the bucket. The highest bound if the quantile is above it. */
   readonly ms: number;
-  /** The bucket that holds it. */
+  /** The bounds of the bucket that contains it. */
   readonly aboveMs: number;
   readonly upToMs: number;
 }

@@ -37,9 +37,9 @@ export interface DurationLimits {
   readonly minSamples: number;
   /** Ascending, each above 0 and below 1. */
   readonly quantiles: readonly number[];
-  /** A canary that is slower by less than this factor is not failed, however sure that is. */
+  /** A canary that is slower by less than this factor never fails, however certain that is. */
   readonly maxRatio: number;
-  /** No quantile may be above it, whatever stable does. */
+  /** The limit of every quantile, whatever the stable version does. */
   readonly maxMs?: number;
 }
 
@@ -60,7 +60,7 @@ const components = alternatives * boundsAQuantile;
 const absoluteOdds = [2, 4, 15] as const;
 /** The prior weighs as much as this many requests. */
 const priorSamples = 20;
-/** Evidence of so much is not enough to fail, but too much to pass. */
+/** Evidence at this level is too weak to fail and too strong to pass. */
 const suspicion = Math.log(3);
 
 export function noDurationEvidence(quantiles: readonly number[]): DurationEvidence {
@@ -122,7 +122,7 @@ interface Parts {
 function relativeGains(parts: Parts, quantile: number): number[] {
   const known = totalOf(parts.stableBefore);
   const [canaryTotal, stableTotal] = [totalOf(parts.canary), totalOf(parts.stable)];
-  // Nothing is known to choose bounds by, or there is nothing to compare.
+  // There are no known durations to choose bounds from, or nothing to compare.
   if (known === 0 || canaryTotal === 0 || stableTotal === 0) return Array.from({ length: components }, () => 0);
   return boundsNear(parts.stableBefore, quantile).flatMap((bound) => {
     const stableRate = (countAbove(parts.stableBefore, bound) + (1 - quantile) / 2) / (known + 1);

@@ -8,17 +8,18 @@ const coarseRatio = 1.3;
 const tunedSamples = 100;
 
 export interface MeanComparison {
-  /** The canary's mean is above stable's with certainty 1 - alpha, at all times at once. */
+  /** Whether the canary's mean is above stable's, with certainty 1 - alpha at all times together. */
   readonly slower: boolean;
   readonly ratio: number;
   readonly text: string;
 }
 
 /**
- * The mean of the requests in the one bucket that holds nearly all of both versions, read from the histograms' sums.
+ * Tests the mean of the requests in the one bucket that holds nearly all of both versions, from the histograms' sums.
  * Values in a bucket are bounded, so a mixture of Hoeffding bounds holds at all times (Howard et al., "Time-uniform,
- * nonparametric, nonasymptotic confidence sequences", 2021). What the requests in other buckets add to the sums is
- * unknown within their bounds, and is taken as what speaks least against the canary. Undefined where buckets are not blind.
+ * nonparametric, nonasymptotic confidence sequences", 2021). The part of the sums that comes from other buckets is
+ * known only within their bounds, so the test assumes the value that favours the canary most. Undefined if no bucket
+ * holds nearly all requests.
  */
 export function meanInSharedBucket(
   canary: DurationHistogram,
@@ -63,7 +64,7 @@ function sharedBucket(canary: DurationHistogram, stable: DurationHistogram): num
   return (canary.counts[at] ?? 0) >= sharedShare * Math.max(1, totalOf(canary)) ? at : undefined;
 }
 
-/** The range of the mean in the bucket, whatever the requests outside of it took. */
+/** The range of the mean in the bucket, for every possible duration of the requests outside it. */
 function meanRange(
   { boundsMs, counts, sumMs }: DurationHistogram,
   at: number,

@@ -149,7 +149,7 @@ function passEvidence(evidence: RateEvidence, limits: RateLimits): number {
   const good = expectedErrorRate(evidence.stableTotal, evidence.stableErrors, limits);
   const bad = ruledOutErrorRate(evidence.stableTotal, evidence.stableErrors, limits);
   const successes = evidence.canaryTotal - evidence.canaryErrors;
-  // Rounding must not cost another sample.
+  // Rounding errors must not require another sample.
   return successes * Math.log((1 - good) / (1 - bad)) + evidence.canaryErrors * Math.log(good / bad) + 1e-9;
 }
 

@@ -21,8 +21,8 @@ import {
 } from "./rate-test.ts";
 
 /**
- * A batch with only one of the versions says nothing, so it stays open until it has both, or until the canary is
- * evidently alone. Only totals decide when it closes, never errors or durations. That keeps the tests valid.
+ * A batch with only one of the versions has nothing to compare, so it stays open until it has both, or until the canary
+ * is evidently alone. Only totals decide when it closes, never errors or durations. That keeps the tests valid.
  */
 const closingSamples = 10;
 const aloneSamples = 50;

@@ -1,6 +1,6 @@
 /**
- * Whether the canary's measured share of the answers is within `tolerance` percentage points of its weight; with `atLeast`
- * only whether it is not below.
+ * Whether the canary's measured share of the responses is within `tolerance` percentage points of its weight. With
+ * `atLeast`, only whether it is not below.
  */
 export function judgeShare(
   counts: { readonly canaryTotal: number; readonly stableTotal: number },
@@ -16,7 +16,7 @@ export function judgeShare(
   const evidence = `measured share ${measured.toFixed(1)} % of ${total} answers, weight ${limits.expectedShare} %`;
   if (total < limits.minSamples)
     return { verdict: "wait", evidence: `${evidence}; ${limits.minSamples} answers are needed` };
-  // What chance alone explains, at four standard errors, is never blamed on the router.
+  // A deviation that chance explains, within four standard errors, is never a failure.
   const expected = limits.expectedShare / 100;
   const chance = 400 * Math.sqrt((expected * (1 - expected)) / total);
   const off = limits.atLeast ? limits.expectedShare - measured : Math.abs(measured - limits.expectedShare);

@@ -55,9 +55,8 @@ export class Observer {
   }
 
   /**
-   * `origin` names the rollout of the step. Checks store their counts under it. They are looked at once the step has
-   * settled: what they see before that is never judged, and asking every proxy for its metrics costs time that pods
-   * need for their start.
+   * `origin` names the rollout of the step, under which checks store their counts. Checks begin when the step has
+   * settled. Earlier counts are never judged, and a scrape of every proxy costs time that starting pods need.
    */
   async observe(
     step: Step,

@@ -22,7 +22,7 @@ interface Verified {
   readonly count: number;
 }
 
-/** A number of answers with the same SPIFFE ids of client and server. */
+/** A number of responses with the same SPIFFE ids of client and server. */
 interface Told {
   readonly ends: readonly string[];
   readonly count: number;

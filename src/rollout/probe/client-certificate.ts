@@ -1,12 +1,13 @@
-/** Who a proxy says that its client is, and who it was itself towards that client: SPIFFE IDs, empty when it does not say. */
+/** The SPIFFE IDs that a proxy reported: its client's, and its own towards that client. Empty if it reported none. */
 export interface CertificateEnds {
   readonly client: string;
   readonly server: string;
 }
 
 /**
- * The last element of an `x-forwarded-client-cert` field, which the nearest proxy wrote (Envoy's form: elements parted by commas,
- * `Key=value` parted by semicolons, values that hold either are quoted). Undefined when there is none: the proxy has verified no client.
+ * Parses the last element of an `x-forwarded-client-cert` field, which the nearest proxy wrote. In Envoy's form, commas
+ * separate elements, semicolons separate `Key=value` pairs, and values with either character are quoted. Undefined
+ * without an element: then the proxy has verified no client.
  */
 export function parseClientCertificate(field: string): CertificateEnds | undefined {
   const element = partsOf(field, ",").at(-1) ?? "";

@@ -6,16 +6,16 @@ const keptDurations = 64;
 const maxPeers = 4;
 
 export interface PairTally {
-  /** Begins a probe before the report of this number; the answer takes its outcome. */
+  /** Starts a probe before the report with this number. The returned function takes its outcome. */
   begin(number: number): (outcome: ProbeOutcome) => void;
   readonly open: number;
-  /** The number with which the oldest probe that is still open began; infinite without one. */
+  /** The number with which the oldest open probe started. Infinity without one. */
   readonly oldestOpen: number;
-  /** Counts what was begun before the report of this number, of which all must have ended. */
+  /** Counts the probes that started before the report with this number. All of them must have ended. */
   report(through: number): PairReport;
 }
 
-/** Counts what became of one pair's probes, in the order in which they began. */
+/** Counts the outcomes of one pair's probes, in the order of their start. */
 export function pairTally({ expected }: ProbeTarget): PairTally {
   const counts = { ok: 0, failed: 0, letIn: 0, lastError: "" };
   const peers = new Map<string, number>();

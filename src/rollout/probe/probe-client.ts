@@ -8,22 +8,24 @@ import type { ProbeTarget } from "./probe-targets.ts";
 export interface ProbeClientOptions {
   readonly name: string;
   readonly targets: readonly ProbeTarget[];
-  /** From one round over all targets to the next; up to {@link maxSlowdown} times as long while answers are late. */
+  /**
+   * The time between two rounds over all targets. It grows up to {@link maxSlowdown} times while responses are late.
+   */
   readonly intervalMs: number;
   readonly clock: Clock;
-  /** Takes one report, a JSON object without a newline ({@link ProbeReport}). */
+  /** Receives each report, a JSON object without a newline ({@link ProbeReport}). */
   readonly report: (line: string) => void;
 }
 
 const timeoutMs = 5000;
 const shortestReportMs = 200;
 /**
- * Probes must not be the load that makes a busy mesh slow. A target gets no further probe while one is open, and rounds
- * come at half the rate after each round in which a target still had to wait.
+ * Probes must not overload a busy mesh. A target gets no further probe while one is open, and rounds come at half the
+ * rate after each round in which a target still had to wait.
  */
 const maxSlowdown = 4;
 
-/** Opens a new connection to each target, round after round, and reports what came of them. Failures are never tried again. */
+/** Opens a new connection to each target in every round, and reports the outcomes. Never retries. */
 export async function runProbeClient(options: ProbeClientOptions, signal: AbortSignal): Promise<void> {
   const { name, targets, intervalMs, clock, report } = options;
   const pairs = targets.map((target) => ({ target, tally: pairTally(target) }));
@@ -33,7 +35,7 @@ export async function runProbeClient(options: ProbeClientOptions, signal: AbortS
   let slowdown = 1;
   let ticksToRound = 0;
   while (!signal.aborted) {
-    // Before the next probes begin: most of those that have begun have ended.
+    // Report before the next probes start, because most of the started ones have ended by then.
     if (clock.steadyMs() - reportedMs >= Math.max(shortestReportMs, intervalMs)) {
       reportedMs = clock.steadyMs();
       const through = Math.min(number, ...pairs.map(({ tally }) => tally.oldestOpen - 1));
@@ -72,7 +74,7 @@ async function probe(target: ProbeTarget, addresses: AddressCache, clock: Clock)
 
 const addressLifetimeMs = 5000;
 
-/** Names are asked for now and then only: it is connections that are probed. */
+/** Caches addresses, because probes test connections and not DNS. */
 class AddressCache {
   readonly #clock: Clock;
   readonly #known = new Map<string, { readonly atMs: number; readonly address: Promise<string> }>();
@@ -81,7 +83,7 @@ class AddressCache {
     this.#clock = clock;
   }
 
-  /** Bounded by the targets, as only their names are asked for. */
+  /** The targets' names are the only ones, so they bound the cache. */
   resolve(name: string): Promise<string> {
     const known = this.#known.get(name);
     if (known !== undefined && this.#clock.steadyMs() - known.atMs < addressLifetimeMs) return known.address;

@@ -1,9 +1,9 @@
-/** What a probe's client prints, one JSON object a line: counts since its start. */
+/** One line of a probe client's output as JSON: counts since its start. */
 export interface ProbeReport {
   readonly client: string;
-  /** Counts the reports, from 1. */
+  /** The number of the report, starting with 1. */
   readonly number: number;
-  /** Every probe that was begun before the report of this number is counted, and none that was begun after it. */
+  /** Every probe that started before the report with this number is counted, and no later one. */
   readonly through: number;
   /** By the name of the pair. */
   readonly pairs: Readonly<Record<string, PairReport>>;
@@ -12,11 +12,14 @@ export interface ProbeReport {
 export interface PairReport {
   readonly ok: number;
   readonly failed: number;
-  /** How many of the failed ones were answered although they had to be refused. */
+  /** How many of the failed probes were answered although they had to be refused. */
   readonly letIn: number;
   readonly lastError: string;
-  /** Latency of the latest answers. */
+  /** The latency of the latest responses. */
   readonly p50Ms?: number;
-  /** Answers by what the server was told of the client: `<client's SPIFFE ID> <server's own>`, or empty. The first few that came. */
+  /**
+   * The number of responses by what the server learned about the client: `<client's SPIFFE ID> <server's own>`, or
+   * empty. Keeps only the first few texts.
+   */
   readonly peers: Readonly<Record<string, number>>;
 }

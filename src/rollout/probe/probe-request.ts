@@ -4,7 +4,7 @@ import { parseClientCertificate, type CertificateEnds } from "./client-certifica
 import type { ProbeAnswer } from "./probe-server.ts";
 import type { ProbeTarget } from "./probe-targets.ts";
 
-/** What came of one probe. A refusal is a connection that was refused, reset or closed before an answer; nothing else is. */
+/** The outcome of one probe. Only a connection that was refused, reset or closed before a response is a refusal. */
 export type ProbeOutcome =
   | { readonly type: "answered"; readonly durationMs: number; readonly ends: CertificateEnds | undefined }
   | { readonly type: "refused"; readonly error: string }
@@ -20,7 +20,7 @@ export interface ProbeRequestOptions {
 const bodyLimitBytes = 64 * 1024;
 const refusals: readonly unknown[] = ["ECONNREFUSED", "ECONNRESET", "EPIPE"];
 
-/** One request over a connection of its own; it is never tried again. */
+/** Sends one request over a new connection. Never retries. */
 export function probeOnce(
   { url, server }: ProbeTarget,
   { timeoutMs, address, clock }: ProbeRequestOptions,
@@ -62,7 +62,7 @@ export function probeOnce(
 
 const reasonCharacters = 160;
 
-/** Proxies end a long sentence with what went wrong between them and the next one. */
+/** Finds the reason at the end of a proxy's long error text. */
 function reasonIn(body: string): string {
   const text = body.replaceAll(/\s+/g, " ").trim();
   const reason = /transport failure reason: (.+)$/.exec(text)?.[1] ?? text;

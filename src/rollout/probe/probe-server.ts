@@ -1,10 +1,10 @@
 import type { Server } from "node:http";
 import { aborted, nodeHttp } from "../../base/index.ts";
 
-/** What a server answers: who it is, and whom it was told by the proxy before it that the client is. */
+/** A server's answer: its own name, and the client's identity according to the proxy in front of it. */
 export interface ProbeAnswer {
   readonly server: string;
-  /** `x-forwarded-client-cert` as it came; empty without one. */
+  /** The unchanged `x-forwarded-client-cert` field. Empty without one. */
   readonly clientCertificate: string;
 }
 
@@ -13,7 +13,7 @@ export interface ProbeServerOptions {
   readonly ports: readonly number[];
 }
 
-/** The other end of probes: answers every request with a {@link ProbeAnswer}, and ends the connection. */
+/** The server side of probes. Answers every request with a {@link ProbeAnswer} and closes the connection. */
 export async function runProbeServer({ name, ports }: ProbeServerOptions, signal: AbortSignal): Promise<void> {
   const servers = ports.map((port) => answering(name).listen(port));
   await aborted(signal);

@@ -1,8 +1,8 @@
 import { userError } from "../../base/index.ts";
 
-/** One pair as a client is told to probe it. */
+/** One pair that a client must probe. */
 export interface ProbeTarget {
-  /** Under which it is reported. */
+  /** The pair's name in reports. */
   readonly pair: string;
   /** Plain HTTP. */
   readonly url: string;

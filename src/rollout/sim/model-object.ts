@@ -7,7 +7,7 @@ export interface ModelObject {
   /** The last writer of each field. */
   readonly writers: Map<string, string>;
   readyAtMs: number;
-  /** How many of its pods are ready before that: when a Deployment grows, those that it had stay. */
+  /** How many of its pods are ready before `readyAtMs`. When a Deployment grows, its former pods stay ready. */
   readyBefore?: number;
   /** For a Gateway: when the pods of its canary are ready. */
   canaryReadyAtMs?: number;

@@ -41,7 +41,7 @@ export class DnsResolver {
     this.#options = options;
     const forwarder = new DnsForwarder(options);
     this.#responder = new DnsResponder(forwarder, options.log);
-    // A host is written in full.
+    // The host is already a full name, so no search domains apply.
     this.#lookup = new HostLookup(forwarder, { search: [], dotsOfFullNames: 0 });
   }
 
@@ -56,7 +56,7 @@ export class DnsResolver {
     if (this.#looked.size >= maxLookedUp) this.#looked.delete(this.#looked.keys().next().value ?? "");
     this.#looked.delete(host);
     this.#looked.set(host, { addresses, untilMs: nowMs + lookedUpMs });
-    // What failed is asked again.
+    // Forget a failed look-up, so that the next query tries again.
     addresses.catch(() => this.#looked.delete(host));
     return await addresses;
   }

@@ -90,7 +90,7 @@ export class ConnectionTelemetry {
   readonly #sent: MetricFamily<Counter>;
   readonly #countCutOff: (reason: HboneCutOff) => void;
 
-  /** `writeLine` receives lines that have a format of their own, instead of the access log. */
+  /** `writeLine` receives the lines in a special format instead of the access log. */
   constructor(registry: MetricsRegistry, log: Logger, clock: Clock, writeLine?: (ended: EndedConnection) => void) {
     this.#writeLine = writeLine;
     this.#log = log.scoped("access");

@@ -6,10 +6,10 @@ export type AcceptedKind = "outbound" | "inbound-plaintext" | "inbound-hbone";
 /** Lets threads that accept from the same sockets share the connections evenly. */
 export interface ConnectionShare {
   /**
-   * Offers a connection of which nothing has been read to another thread. Undefined: serve it here. The promise is true
-   * when the other thread has it, so that this one's stream can be closed.
+   * Offers a connection from which nothing was read to another thread. Undefined: serve it here. If the promise
+   * resolves to true, the other thread has taken it, and the caller must close its own stream.
    */
   offer(uid: string, kind: AcceptedKind, stream: ByteStream): Promise<boolean> | undefined;
-  /** A connection is served here, until the returned object is disposed. */
+  /** Counts a connection as served here until the returned object is disposed. */
   serve(kind: AcceptedKind): Disposable;
 }

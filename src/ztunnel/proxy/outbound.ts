@@ -19,7 +19,7 @@ export async function serveOutbound(pod: PodContext, client: ByteStream): Promis
   const destination = originalDestination(client) ?? client.local;
   const details = { pod, direction: "outbound", protocol: "TCP", source, destination } as const;
   using _tracked = tracker.open(details, (error) => client.destroy({ reset: true, error }), clock.nowMs());
-  // Nobody listens for its end yet.
+  // The handler ignores the end until the route is known.
   client.setHandler({ data() {}, end() {}, drain() {}, close() {} });
   if (isLoopback(destination.address) && isIllegalPort(ports, destination.port)) {
     telemetry.denied("source", source, destination, selfCall);

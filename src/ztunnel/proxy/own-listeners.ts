@@ -6,7 +6,7 @@ import type { PassedListener } from "../zds/served-pods.ts";
 
 const tcpRoles = ["outbound", "inbound-plaintext", "inbound-hbone"] as const;
 
-/** Opens a pod's sockets where no agent passes them, if necessary beside those of an older ztunnel. */
+/** Opens a pod's sockets if no agent passes them. The sockets of an older ztunnel may stay open beside them. */
 export function openListeners(
   namespaceFd: number | undefined,
   ports: ProxyPorts,
@@ -26,7 +26,7 @@ export function openListeners(
         for (const { fd } of made) closeDescriptor(fd);
         throw error;
       }
-      // Such as a namespace without IPv6.
+      // For example, the namespace has no IPv6.
       log.debug("a listener is left out", { role, error: messageOf(error) });
     }
   };

@@ -11,7 +11,7 @@ import type { ConnectionTelemetry } from "./connection-record.ts";
 
 /** One live connection, as the admin server shows it and as drain and policy changes need it. */
 export interface LiveConnection {
-  /** The pod as it is served now. If the pod comes back, it is another object. */
+  /** The pod as it is currently served. A pod that comes back is another object. */
   readonly pod: PodContext;
   readonly direction: "outbound" | "inbound";
   readonly protocol: "HBONE" | "TCP";
@@ -38,7 +38,7 @@ export interface ProxyEnvironment {
   /** The network of this ztunnel, for looking up peers. */
   readonly network: string;
   readonly dns: DnsResolver;
-  /** Undefined where one thread serves. */
+  /** Undefined if one thread serves. */
   readonly share?: ConnectionShare;
 }
 
@@ -61,8 +61,8 @@ export interface PodContext {
 
 export const connectTimeoutMs = 10_000;
 /**
- * How long a connection of a new pod waits until the mesh knows the pod. A kubelet reports a pod's address after its
- * containers have started: 5 to 7 s later where twenty pods start at once on a busy node.
+ * How long a new pod's connection waits until the mesh knows the pod. A kubelet reports a pod's address only after its
+ * containers have started, which takes 5 to 7 s when twenty pods start together on a busy node.
  */
 const ownWorkloadTimeoutMs = 15_000;
 /** How long a connection waits for the policies of a workload. */

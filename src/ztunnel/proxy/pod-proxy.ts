@@ -22,7 +22,7 @@ export interface PodProxyOptions {
   readonly listeners: readonly PassedListener[];
 }
 
-/** What a connection is called in the log when it fails unexpectedly. */
+/** The log's names for connections that fail unexpectedly. */
 const components: Readonly<Record<AcceptedKind, string>> = {
   outbound: "outbound",
   "inbound-plaintext": "inbound passthrough",
@@ -71,7 +71,7 @@ export class PodProxy {
     return connection.pod === this.#pod;
   }
 
-  /** Resolves when nothing of the pod lives here any more. */
+  /** Resolves when the pod has no connections and no listeners left. */
   get closed(): Promise<void> {
     return this.#whenClosed.promise;
   }
@@ -127,14 +127,17 @@ export class PodProxy {
     this.#whenClosed.resolve();
   }
 
-  /** Serves a connection that another thread has accepted. False: this pod accepts nothing any more. */
+  /**
+   * Serves a connection that another thread has accepted. Returns false if this pod does not accept connections any
+   * more.
+   */
   take(kind: AcceptedKind, stream: ByteStream): boolean {
     if (this.#state !== "serving") return false;
     this.#serve(kind, stream);
     return true;
   }
 
-  /** The sockets that accept for this pod, for an agent that has lost them. */
+  /** The accepting sockets, for an agent that has lost its own. */
   get descriptors(): PodDescriptors {
     return { namespaceFd: this.#options.namespaceFd, listeners: this.#state === "serving" ? this.#held : [] };
   }

@@ -4,7 +4,7 @@ import { formatAuthority } from "../../wire/hbone/index.ts";
 import type { Endpoint, MeshState } from "../state/mesh-state.ts";
 import { workloadIdentity, type GatewayAddress, type Service, type Workload } from "../state/model.ts";
 
-/** How one outbound connection goes on. */
+/** The next hop of an outbound connection. */
 export interface Route {
   readonly protocol: "HBONE" | "TCP";
   /** The next hop's TCP address: the HBONE port of a workload or waypoint, or the destination itself. */
@@ -19,21 +19,21 @@ export interface Route {
   readonly waypoint?: true;
   /** SPIFFE ids. The next hop must have one of them. */
   readonly expectedIdentities: readonly string[];
-  /** The destination is in another network: a gateway ends the first tunnel and passes the second one on. */
+  /** Set if the destination is in another network. A gateway ends the outer tunnel and passes the inner one on. */
   readonly within?: InnerTunnel;
 }
 
 export interface InnerTunnel {
-  /** Uid of the endpoint that stands for the service's endpoints in that network. */
+  /** Uid of the endpoint that represents the service's endpoints in that network. */
   readonly endpointUid: string;
-  /** Empty: any of the mesh. */
+  /** Empty: any identity of the mesh. */
   readonly expectedIdentities: readonly string[];
 }
 
 export interface RouteOptions {
   readonly state: MeshState;
   readonly source: Workload;
-  /** Where the connection was going. */
+  /** The requested destination. */
   readonly destination: SocketAddress;
   readonly random: Random;
   readonly hbonePort: number;
@@ -56,8 +56,8 @@ export function route(options: RouteOptions): Route {
 }
 
 /**
- * As `route`, and resolves the name of an endpoint that has no address. Throws a transient error if the name has no
- * address.
+ * Does the same as `route`, and resolves the name of an endpoint without an address. Throws a transient error if the
+ * name has no address.
  */
 export async function resolvedRoute(
   found: Route,
@@ -169,7 +169,7 @@ function waypointRoute(options: RouteOptions, gateway: GatewayAddress, service: 
     protocol: "HBONE",
     address: pickAddress(workload, destination.address, found?.service),
     port,
-    // The waypoint is told the requested destination.
+    // The waypoint learns the requested destination from the authority.
     authority: formatAuthority(destination.address, destination.port),
     workload,
     waypoint: true,
@@ -186,8 +186,8 @@ function isMemberOf(options: RouteOptions, gateway: GatewayAddress): boolean {
 }
 
 /**
- * Only requests for services cross networks, and they use names, because addresses have no meaning in another network.
- * Both tunnels are told the service's name.
+ * Finds the way through a network gateway. Only requests for services can cross networks, and they use names, because
+ * addresses have no meaning in another network. Both tunnels name the service.
  */
 function throughGateway(
   { state, source, destination }: RouteOptions,
@@ -290,7 +290,7 @@ function sameScope(scope: string, source: Workload, other: Workload): boolean {
 /** The requested address if it belongs to the workload, else one of the same family. */
 function pickAddress(workload: Workload, asked: string, service: Service | undefined): string {
   if (workload.workloadIps.includes(asked)) return asked;
-  // The caller that connects looks up the name, see {@link resolvedRoute}.
+  // The caller resolves the name before it connects, see {@link resolvedRoute}.
   if (workload.workloadIps.length === 0 && workload.hostname !== "") return workload.hostname;
   const families = service?.ipFamilies;
   const fits = workload.workloadIps.filter(

@@ -1,6 +1,6 @@
 import type { AuthorizationPolicy, Service, Workload } from "./model.ts";
 
-/** What an update changes, as plain data that one thread can give to others. Removals come first. */
+/** An update as plain data, so that one thread can send it to others. Removals are applied first. */
 export interface MeshChange {
   /** Uids of workloads and `namespace/hostname` of services. */
   readonly removedAddresses: readonly string[];
@@ -9,7 +9,7 @@ export interface MeshChange {
   /** `namespace/name`. */
   readonly removedPolicies: readonly string[];
   readonly policies: readonly AuthorizationPolicy[];
-  /** All existing policies have arrived with it. There may be none. */
+  /** All existing policies have arrived with this change. There may be none. */
   readonly hasAllPolicies: boolean;
 }
 

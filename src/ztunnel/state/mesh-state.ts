@@ -49,7 +49,7 @@ export class MeshState {
     for (const listener of this.#policyListeners) listener();
   }
 
-  /** The change that brings an empty state to this one. */
+  /** The change that turns an empty state into this one. */
   whole(): MeshChange {
     return {
       ...noChange,
@@ -187,7 +187,7 @@ export class MeshState {
     return [...workload.services.keys()].flatMap((key) => this.#services.get(key) ?? []);
   }
 
-  /** What a gateway address names. */
+  /** The workload or service that a gateway address names. */
   gateway(
     gateway: GatewayAddress,
     namespace: string,

@@ -9,7 +9,7 @@ import {
   RouteNetlink,
 } from "../../net/index.ts";
 
-/** Two pods' network namespaces, joined by a veth pair, with ambient's capture in both. */
+/** The network namespaces of two pods, connected by a veth pair, with ambient's capture in both. */
 export interface PodPair {
   readonly client: NetworkNamespace;
   readonly server: NetworkNamespace;
@@ -18,13 +18,13 @@ export interface PodPair {
 
 export const clientAddress = "10.1.0.1";
 export const serverAddress = "10.1.0.2";
-/** Routed from the client to nowhere: only capture makes it answer. */
+/** An address of no pod. Connections to it succeed only if capture redirects them. */
 export const serviceAddress = "10.96.0.50";
 
-/** What the node's own probes come from. */
+/** The source address of the node's own probes. */
 export const probeAddress = "169.254.7.127";
 
-/** `outsider`: the client is in no mesh, and has the address of probes beside its own. */
+/** `outsider`: the client is outside the mesh, and also has the probes' address. */
 export function podPair({ outsider = false } = {}): PodPair {
   const client = NetworkNamespace.create();
   const server = NetworkNamespace.create();
@@ -61,7 +61,7 @@ export function podPair({ outsider = false } = {}): PodPair {
   };
 }
 
-/** The rules of upstream's agent, IPv4 and TCP alone. */
+/** Installs the rules of upstream's agent, for IPv4 and TCP only. */
 function capture(namespace: NetworkNamespace): void {
   using nft = new NftNetlink(namespace.fd);
   const transaction = new NftTransaction();
@@ -93,7 +93,7 @@ function capture(namespace: NetworkNamespace): void {
   nft.commit(transaction);
 }
 
-/** Every byte that crosses a namespace's links, both ways, until it is stopped. */
+/** Records all bytes on a namespace's links in both directions, until it is stopped. */
 export function sniff(namespace: NetworkNamespace): { readonly bytes: () => Buffer; stop(): void } {
   const everyProtocol = 0x0300;
   const [familyPacket, raw, nonBlocking] = [17, 3, 0o4000];
@@ -107,7 +107,7 @@ export function sniff(namespace: NetworkNamespace): { readonly bytes: () => Buff
       length > 0;
       length = libc().recv(fd, frame, frame.length, 0)
     ) {
-      // lo carries what both ends of a tunnel exchange with their own application.
+      // Skip lo, which carries the plain bytes between a ztunnel and its own application.
       if (frame.readUIntBE(0, 6) !== 0) frames.push(Buffer.from(frame.subarray(0, length)));
     }
   });

@@ -1,14 +1,14 @@
 import { transientError } from "../../base/index.ts";
 import type { CertificateSource, ReceivedCertificates, WorkloadCertificate } from "../../dataplane/tunnels/index.ts";
 
-/** The main thread, which fetches certificates for all. */
+/** The main thread, which fetches certificates for all workers. */
 interface CertificateOwner {
-  /** Fetches it, unless it is there. */
+  /** Fetches the certificate unless it exists. */
   need(identity: string): Promise<void>;
   trouble(identity: string): Promise<string | undefined>;
 }
 
-/** Certificates that the main thread fetches when they are asked for, and keeps fresh. */
+/** The certificates of a worker. The main thread fetches them on demand and renews them. */
 export class AskedCertificates implements CertificateSource {
   readonly #received: ReceivedCertificates;
   readonly #owner: CertificateOwner;

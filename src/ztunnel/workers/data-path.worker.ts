@@ -48,12 +48,12 @@ const dataPath = new DataPath({
     need: async (identity) => await calls.call("needCertificate", identity),
     trouble: async (identity) => await calls.call("certificateTrouble", identity),
   }),
-  // The main thread keeps those of the pods' own identities.
+  // The main thread keeps the certificates of the pods' own identities.
   identities: { use: () => ({ [Symbol.dispose]: () => undefined }) },
   registry,
   nameservers,
   log,
-  // The main thread tells the sum.
+  // The main thread logs the sum of all workers.
   drainLog: silentLogger,
   writeLine: (line) => lines.line(line),
   clock,
@@ -65,7 +65,7 @@ const dataPath = new DataPath({
   share: new WorkerShare(share, worker, async (offer) => await calls.call("offer", offer)),
 });
 
-/** Before the first handshake. */
+/** Revocation lists must be read before the first handshake. */
 const revocationsRead = Promise.withResolvers<void>();
 if (revocations === undefined || config.revocationsFile === undefined) revocationsRead.resolve();
 else

@@ -4,11 +4,11 @@ const cellOf = { alive: 0, open: 1, outbound: 2, "inbound-plaintext": 3, "inboun
 const cellsEach = 5;
 const cellBytes = 4;
 
-/** Where a connection of few bytes may stay although another worker has fewer: to move it costs more than it is worth. */
+/** A connection stays with its worker up to this difference in load, because a move costs more than it gains. */
 const minSlack = 3;
 const slackShare = 0.05;
 
-/** What each worker serves, in memory that all threads see. */
+/** The load of each worker, in memory that all threads share. */
 export class ShareMemory {
   readonly #cells: Int32Array;
 
@@ -20,12 +20,12 @@ export class ShareMemory {
     return new SharedArrayBuffer(workers * cellsEach * cellBytes);
   }
 
-  /** The worker takes connections. */
+  /** Marks the worker as serving. */
   begin(worker: number): void {
     this.#set(worker, "alive", 1);
   }
 
-  /** The worker has ended, and its connections with it. */
+  /** Clears the worker's counts, because it has ended together with its connections. */
   clear(worker: number): void {
     for (const name of Object.keys(cellOf) as (keyof typeof cellOf)[]) this.#set(worker, name, 0);
   }
@@ -34,7 +34,7 @@ export class ShareMemory {
     this.#set(worker, "open", open);
   }
 
-  /** Live connections of all workers. */
+  /** The number of live connections of all workers. */
   open(): number {
     return this.#workers().reduce((sum, worker) => sum + this.#get(worker, "open"), 0);
   }
@@ -44,8 +44,8 @@ export class ShareMemory {
   }
 
   /**
-   * Another worker that should serve a connection which this worker has accepted. Undefined: this one should. A tunnel's
-   * connection carries many others, so of these no worker has two more than another.
+   * Chooses another worker for a connection that this worker accepted. Undefined: this worker keeps it. A tunnel
+   * connection carries many streams, so no worker may have two more of these than another.
    */
   better(worker: number, kind: AcceptedKind): number | undefined {
     const own = this.#get(worker, kind);

@@ -8,7 +8,7 @@ import type { ConnectionEntry, PodEntry } from "../serving.ts";
 import type { MeshChange } from "../state/mesh-change.ts";
 import type { AddedPod } from "../zds/served-pods.ts";
 
-/** What a worker begins with. */
+/** The initial data of a worker. */
 export interface WorkerStart {
   readonly config: ZtunnelConfig;
   readonly nameservers: readonly string[];
@@ -18,50 +18,50 @@ export interface WorkerStart {
   readonly share: SharedArrayBuffer;
 }
 
-/** A connection that one worker offers to another. The descriptor stays the first one's. */
+/** A connection that one worker offers to another. The first worker keeps its descriptor. */
 export interface OfferedConnection {
   readonly uid: string;
   readonly kind: AcceptedKind;
   readonly fd: number;
-  /** Tells the connection from another that has got the number of its descriptor. */
+  /** The peer's address. It shows whether the descriptor's number was reused for another connection meanwhile. */
   readonly remote: SocketAddress;
 }
 
-/** What the process asks of a worker. */
+/** Calls from the process to a worker. */
 export type WorkerCalls = {
   readonly mesh: (change: MeshChange) => void;
   readonly certify: (parts: CertificateParts) => void;
   readonly forget: (identity: string) => void;
   readonly setLogLevel: (level: LogLevel) => void;
-  /** Serves a pod with copies of its descriptors. Answers what was wrong. */
+  /** Serves a pod with copies of its descriptors. Returns the error, if any. */
   readonly addPod: (pod: AddedPod) => string | undefined;
-  /** Answered when the pod accepts nothing any more. */
+  /** Returns when the pod no longer accepts connections. */
   readonly removePod: (removed: { readonly uid: string; readonly handedOver: boolean }) => void;
-  /** Answered when nothing is left of a removed pod. */
+  /** Returns when a removed pod has no connections left. */
   readonly podClosed: (uid: string) => void;
-  /** Whether the worker has taken it. */
+  /** Returns whether the worker has taken the connection. */
   readonly take: (offered: OfferedConnection) => boolean;
   readonly connections: (nothing: undefined) => readonly ConnectionEntry[];
   readonly pods: (nothing: undefined) => readonly PodEntry[];
   readonly metrics: (nothing: undefined) => readonly FamilySnapshot[];
   readonly drain: (nothing: undefined) => void;
-  /** Answered when no connection lives. */
+  /** Returns when no connection is open. */
   readonly idle: (nothing: undefined) => void;
   readonly abortAll: (reason: string) => void;
-  /** Answered when it has ended. */
+  /** Returns when the worker has ended. */
   readonly end: (nothing: undefined) => void;
-  /** Answers that it lives. */
+  /** Returns at once, which shows that the worker is not stuck. */
   readonly live: (nothing: undefined) => void;
 };
 
-/** What a worker asks of the process. */
+/** Calls from a worker to the process. */
 export type ProcessCalls = {
-  /** Fetches the certificate of an identity, unless it is there. It comes by `certify`. */
+  /** Fetches the certificate of an identity, unless it exists. The result comes by `certify`. */
   readonly needCertificate: (identity: string) => void;
-  /** Why there is no certificate. */
+  /** Why the certificate is missing. */
   readonly certificateTrouble: (identity: string) => string | undefined;
-  /** Offers a connection to another worker. Answers whether that one has taken it. */
+  /** Offers a connection to another worker. Returns whether that worker has taken it. */
   readonly offer: (offer: { readonly to: number; readonly offered: OfferedConnection }) => boolean;
-  /** The number of live connections has changed while the process drains. */
+  /** Reports a change in the number of live connections while the process drains. */
   readonly left: (nothing: undefined) => void;
 };

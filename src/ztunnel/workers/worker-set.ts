@@ -15,25 +15,25 @@ import type { ServingData, ThreadServing } from "../ztunnel.ts";
 import { ShareMemory } from "./share-memory.ts";
 import type { ProcessCalls, WorkerCalls, WorkerStart } from "./worker-calls.ts";
 
-/** For a certificate that a worker waits for; it asks again for the next connection. */
+/** How long a worker waits for a certificate. It requests it again for the next connection. */
 const certificateTimeoutMs = 30_000;
 
 export interface WorkerSetOptions {
   readonly count: number;
   readonly spawn: (start: WorkerStart) => WorkerThread;
   readonly data: ServingData;
-  /** When a worker counts as stuck. */
+  /** The limits after which a worker counts as stuck. */
   readonly watch?: WatchLimits;
 }
 
-/** A pod whose sockets this thread keeps open, so that they outlive each worker. */
+/** A pod whose sockets this thread keeps open, because a worker may end before the pod does. */
 interface HeldPod {
   readonly pod: AddedPod;
   readonly identity: Disposable;
   listens: boolean;
 }
 
-/** Several workers, each in a thread, which accept from the same sockets and serve as one ztunnel. */
+/** Several worker threads, which accept from the same sockets and serve as one ztunnel. */
 export class WorkerSet implements ThreadServing {
   readonly state = new MeshState();
   readonly #options: WorkerSetOptions;
@@ -46,7 +46,7 @@ export class WorkerSet implements ThreadServing {
   readonly #held = new Map<string, HeldPod>();
   #logLevel: LogLevel;
   #drains = false;
-  /** All workers have stopped to accept, and so has this thread. */
+  /** All workers have stopped accepting, and so has this thread. */
   #hasStopped = false;
   #lastLeft = -1;
 
@@ -127,7 +127,7 @@ export class WorkerSet implements ThreadServing {
     const found: ConnectionEntry[] = [];
     const { count } = this.#group;
     await this.#group.each("connections", undefined, (worker, entries) => {
-      // Each worker counts from 1.
+      // Each worker numbers its connections from 1.
       for (const entry of entries) found.push({ ...entry, id: entry.id * count + worker });
     });
     return found.toSorted((left, right) => left.openedAtMs - right.openedAtMs || left.id - right.id);
@@ -140,7 +140,7 @@ export class WorkerSet implements ThreadServing {
       const known = merged.get(key)?.connections ?? [];
       merged.set(key, { ...entry, connections: [...known, ...entry.connections] });
     }
-    // What serves comes first, as in one thread.
+    // Pods that accept connections come first, as in a single thread.
     return [...merged.values()].toSorted(
       (left, right) => Number(left.state !== "serving") - Number(right.state !== "serving"),
     );
@@ -194,14 +194,14 @@ export class WorkerSet implements ThreadServing {
     }
   }
 
-  /** Workers have copies: these descriptors are only for those that begin later. */
+  /** Closes these descriptors. Running workers have copies, so only workers that start later would use them. */
   async #release(held: HeldPod, handedOver: boolean): Promise<void> {
     const { uid, namespaceFd } = held.pod;
-    // A worker that began a moment ago may be about to copy them.
+    // A worker that has just started may be about to copy them.
     await this.#group.all("removePod", { uid, handedOver });
     stopHolding(held);
     if (namespaceFd !== undefined) closeDescriptor(namespaceFd);
-    // Live connections need it to the last.
+    // Live connections need the identity's certificate until they end.
     await this.#group.all("podClosed", uid);
     held.identity[Symbol.dispose]();
   }

@@ -5,7 +5,7 @@ import type { OfferedConnection, ProcessCalls } from "./worker-calls.ts";
 
 type Offer = (offer: Parameters<ProcessCalls["offer"]>[0]) => Promise<boolean>;
 
-/** Shares connections with the other workers by what each of them serves. */
+/** Decides by the load of each worker which one serves a connection. */
 export class WorkerShare implements ConnectionShare {
   readonly #memory: ShareMemory;
   readonly #worker: number;
@@ -21,7 +21,7 @@ export class WorkerShare implements ConnectionShare {
     const to = this.#memory.better(this.#worker, kind);
     if (to === undefined) return undefined;
     const offered: OfferedConnection = { uid, kind, fd: stream.fd, remote: stream.remote };
-    // Counts there at once, so that a second connection in the same moment sees the first.
+    // Count the connection at once, so that a second one at the same moment sees it.
     this.#memory.add(to, kind, 1);
     return this.#offer({ to, offered })
       .catch(() => false)

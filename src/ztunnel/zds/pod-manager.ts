@@ -5,7 +5,7 @@ import type { AddedPod, PodDescriptors, ServedPods } from "./served-pods.ts";
 export interface PodManagerOptions {
   readonly create: (pod: AddedPod) => PodProxy;
   readonly log: Logger;
-  /** How long connections may live on when a pod is removed without a hand-over. */
+  /** How long connections of a pod may live after its removal without a hand-over. */
   readonly terminationGraceMs: number;
 }
 
@@ -65,12 +65,12 @@ export class PodManager implements ServedPods {
     if (!handedOver) setTimeout(() => pod.close(), this.#options.terminationGraceMs).unref();
   }
 
-  /** Resolves when nothing is left of a pod that was removed. */
+  /** Resolves when a removed pod has no connections left. */
   async closed(uid: string): Promise<void> {
     await Promise.all([...this.#draining].filter((pod) => pod.uid === uid).map(async (pod) => await pod.closed));
   }
 
-  /** The process ends: no pod accepts any more. */
+  /** Stops accepting for all pods, because the process ends. */
   drainAll(): void {
     this.#stopped = true;
     for (const pod of this.#pods.values()) pod.drain();

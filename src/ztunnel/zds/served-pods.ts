@@ -14,7 +14,7 @@ export interface AddedPod {
   readonly listeners: readonly PassedListener[];
 }
 
-/** The sockets that accept for a pod, for an agent that has lost them. */
+/** The accepting sockets, for an agent that has lost its own. */
 export interface PodDescriptors {
   readonly namespaceFd: number | undefined;
   readonly listeners: readonly PassedListener[];
@@ -27,6 +27,6 @@ export interface ServedPods {
   uids(): readonly string[];
   /** Takes the descriptors over. Fails if the pod's listeners cannot be opened. Then the pod counts as not added. */
   add(added: AddedPod): Promise<void>;
-  /** Stops accepting at once. After a hand-over connections live on; otherwise they get the grace time. */
+  /** Stops accepting at once. After a hand-over, connections live on. Otherwise they get the grace time. */
   remove(uid: string, handedOver: boolean): void;
 }

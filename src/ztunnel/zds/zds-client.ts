@@ -20,7 +20,7 @@ export interface ZdsClientOptions {
   readonly onSynced: (synced: boolean) => void;
 }
 
-/** Our end of ZDS: the CNI agent says which pods we own, and passes their namespaces and sockets. */
+/** Our end of ZDS. The CNI agent names the pods that we serve, and passes their namespaces and sockets. */
 export class ZdsClient {
   readonly #options: ZdsClientOptions;
   readonly #log: Logger;

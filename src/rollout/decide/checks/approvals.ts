@@ -1,7 +1,7 @@
 import type { Approval } from "../../../api/serin/index.ts";
 import type { Step } from "../step.ts";
 
-/** Steps with a check of type `approval` pause for a person: what the approvals say of them is put into their pause. */
+/** A step with a check of type `approval` pauses for a person. The step's pause takes its text from the approvals. */
 export function withApprovals(steps: readonly Step[], approvals: readonly Approval[]): readonly Step[] {
   return steps.map((step) => {
     if (

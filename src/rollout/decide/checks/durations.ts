@@ -7,7 +7,7 @@ import { applyConditions } from "./conditions.ts";
 import type { Judgement } from "./looks.ts";
 import { durationsOf, storedDurations, type StoredDurations } from "./stored-durations.ts";
 
-/** Durations of both versions, from cumulative histograms. The first look only sets the zero. */
+/** Judges the durations of both versions from cumulative histograms. The first look is the baseline. */
 export function judgeDurationsSeen(spec: CheckSpec, seen: SeenDurations, before: unknown): Judgement {
   const limits = limitsOf(spec);
   const state = before === undefined ? undefined : durationsOf(before as StoredDurations);
@@ -19,7 +19,7 @@ export function judgeDurationsSeen(spec: CheckSpec, seen: SeenDurations, before:
       evidence: "counting begins",
       inner: storedDurations({ ...base, sequence: beginDurations(limits, stable) }),
     };
-  // A new engine does not know what happened meanwhile, so that is left out.
+  // A restarted engine does not know what happened meanwhile, so that time does not count.
   const gain =
     state.epoch === epoch ? { canary: gainOf(state.canary, canary), stable: gainOf(state.stable, stable) } : undefined;
   const sequence = gain === undefined ? state.sequence : countDurations(state.sequence, gain, limits);

@@ -9,18 +9,18 @@ export interface Judgement {
 
 /** What every check stores in the status between looks. */
 export interface LookState {
-  /** Which look it was, where looks are further apart than the engine's rounds. */
+  /** The number of the look, if looks are less frequent than the engine's rounds. */
   readonly look?: number;
-  /** Looks that passed one after another. */
+  /** How many looks in a row passed. */
   readonly passes: number;
   /** Looks that failed. */
   readonly failures: number;
   /** Looks without an answer one after another, and how long after settling the first was. */
   readonly errors: number;
   readonly errorsFromMs?: number;
-  /** Looks that had to wait one after another. */
+  /** How many looks in a row had to wait. */
   readonly waits: number;
-  /** What it waits for, and since when (after settling) that has not changed. */
+  /** What it waits for, and when that last changed, counted from settling. */
   readonly waitsFor?: string;
   readonly waitsFromMs?: number;
   /** The judgement's own state. */
@@ -38,7 +38,10 @@ export interface CountedLook {
   readonly state: LookState;
 }
 
-/** Counts a look. So many looks must pass in a row; so many may fail, have no answer, or wait. */
+/**
+ * Counts a look. A check needs a number of passes in a row, and tolerates a number of failures, missing answers and
+ * waits.
+ */
 export function countLook(
   spec: CheckSpec,
   before: LookState = noLooks,

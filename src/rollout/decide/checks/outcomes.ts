@@ -12,11 +12,11 @@ interface CountingState {
   readonly sources: Readonly<Record<string, OutcomeCounts>>;
   readonly gained: RateBatch;
   readonly rates: RateSequence;
-  /** The zero is only set by the report after this one. */
+  /** The next report is the baseline. */
   readonly awaitsReport?: boolean;
 }
 
-/** Rates and shares, from cumulative counters of many sources. The first look only sets the zero of each. */
+/** Judges rates and shares from cumulative counters of many sources. The first look is the baseline of each source. */
 export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: SeenCounters, before: unknown): Judgement {
   const state = before as CountingState | undefined;
   if (state === undefined || (state.awaitsReport === true && seen.reported === true)) {
@@ -67,12 +67,12 @@ function bindingsOf({ canaryTotal, canaryErrors, stableTotal, stableErrors }: Ra
   };
 }
 
-/** Whether any source has not reported anew. */
+/** Whether any source has not reported again yet. */
 function anyStale(before: CountingState["sources"], now: CountingState["sources"]): boolean {
   return Object.entries(now).some(([source, counts]) => before[source]?.canaryTotal === counts.canaryTotal);
 }
 
-/** What the sources had counted of the stable version before the start. */
+/** The error rate of the stable version before the start, according to the sources. */
 function earlierRate(sources: CountingState["sources"]): EarlierRate {
   const { stableTotal, stableErrors } = sumOfBatches(Object.values(sources));
   return { total: stableTotal, errors: stableErrors };

@@ -26,7 +26,7 @@ export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown): Jud
 function judgeHealth({ canary, stable }: SeenPods, { ready }: PodState): Judgement {
   if (canary.length === 0) return { verdict: "wait", evidence: "no pod of the canary is there" };
   const counts = `${canary.filter((pod) => pod.ready).length} of ${canary.length} pods of the canary are ready, ${stable.filter((pod) => pod.ready).length} of ${stable.length} of stable`;
-  // A fault that the stable pods have too is not the release's.
+  // A fault that the stable pods share does not come from the release.
   const common = new Set(stable.flatMap((pod) => (pod.problem === undefined ? [] : [pod.problem.kind])));
   const ill = canary.filter(({ problem }) => problem !== undefined && !common.has(problem.kind));
   const [first] = ill;
@@ -46,7 +46,7 @@ function judgeHealth({ canary, stable }: SeenPods, { ready }: PodState): Judgeme
   return { verdict: "pass", evidence: counts };
 }
 
-/** Restarts are judged as errors of that many pods, so a stable version that restarts as often is no reason to fail. */
+/** Counts each restart as an error, so that a canary does not fail if the stable version restarts as often. */
 function judgeRestarts({ canary, stable }: SeenPods, { restarts }: PodState, first: boolean): Judgement {
   if (canary.length === 0) return { verdict: "wait", evidence: "no pod of the canary is there" };
   const since = (pod: PodFacts): number => Math.max(0, pod.restarts - (restarts[pod.uid] ?? pod.restarts));

@@ -50,7 +50,7 @@ function judgeRange({ min, max }: CheckSpec, result: unknown): Judgement | undef
 
 const verdicts: readonly string[] = ["pass", "fail", "wait", "error"] satisfies Verdict[];
 
-/** A webhook's own verdict where its JSON has one, else its status. */
+/** Uses the verdict in the webhook's JSON answer, else its status code. */
 function judgeAnswer({ result, status = 0 }: SeenValues, told: string): Judgement {
   const { verdict, evidence } = (typeof result === "object" && result !== null ? result : {}) as {
     verdict?: unknown;

@@ -11,7 +11,7 @@ export const istioBoundsMs = [
   3_600_000,
 ] as const;
 
-/** How one version answers. */
+/** The simulated behaviour of one version. */
 export interface SimulatedVersion {
   readonly errorRate: number;
   /** One duration, in milliseconds. */
@@ -21,7 +21,7 @@ export interface SimulatedVersion {
 export interface SimulatedRollout {
   readonly canary: SimulatedVersion;
   readonly stable: SimulatedVersion;
-  /** Percent of the requests that go to the canary, step by step; each step's evidence begins anew, as in the engine. */
+  /** The canary's percentage of the requests in each step. Each step's evidence starts again, as in the engine. */
   readonly weights: readonly number[];
   readonly boundsMs: readonly number[];
   readonly rates: RateLimits;
@@ -29,7 +29,7 @@ export interface SimulatedRollout {
   readonly shareTolerance: number;
   /** Requests between two looks. */
   readonly requestsALook: number;
-  /** The run ends undecided when the canary has answered so many. */
+  /** The run ends undecided after this many responses of the canary. */
   readonly maxCanaryRequests: number;
 }
 
@@ -118,7 +118,7 @@ export function logNormal(medianMs: number, spread: number): (random: Random) =>
   return (random) => medianMs * Math.exp(spread * normal(random));
 }
 
-/** The same up to the 90th percentile, and slower by up to `factor` at the 99th and above: the tail alone. */
+/** The same up to the 90th percentile, and slower by up to `factor` from the 99th on, so that only the tail changes. */
 export function withSlowTail(medianMs: number, spread: number, factor: number): (random: Random) => number {
   const [from, to] = [1.2816, 2.3263];
   return (random) => {
@@ -128,7 +128,7 @@ export function withSlowTail(medianMs: number, spread: number, factor: number): 
   };
 }
 
-/** Box and Muller. */
+/** The Box–Muller transform. */
 function normal(random: Random): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }

@@ -79,7 +79,8 @@ export class ErrorLogObserver {
     const jumped = Math.abs(nowMs - known.wallMs - (steadyMs - known.steadyMs)) > jumpMs;
     known.wallMs = nowMs;
     known.steadyMs = steadyMs;
-    // Seconds that never were are not counted as seconds without an error, and nothing waits until an hour has come again.
+    // Seconds that a clock jump skipped do not count as seconds without an error. After a jump back, nothing waits for
+    // the same time to come again.
     if (jumped) {
       known.untilMs = nowMs;
       return;
