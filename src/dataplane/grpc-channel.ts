@@ -1,7 +1,20 @@
 import { readFile } from "node:fs/promises";
 import { Client, credentials, Metadata, type ChannelOptions } from "@grpc/grpc-js";
 import { messageOf, transientError, userError } from "../base/index.ts";
-import type { ControlPlaneEndpoint } from "./xds/xds-types.ts";
+
+/** The endpoint of a control plane, and our credentials. Files are read again for each connection. */
+export interface ControlPlaneEndpoint {
+  /** `https://host:port` or `http://host:port`. */
+  readonly url: string;
+  /** The PEM file with the roots. Absent: the system's roots. */
+  readonly rootCertificateFile?: string;
+  /** The file with the service account token, which is sent as bearer token. */
+  readonly tokenFile?: string;
+  /** Additional headers, such as `clusterid`. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The name to verify in the server's certificate instead of the host. */
+  readonly serverName?: string;
+}
 
 /** The limit of a response. 6,000 resources take about 3 MB. */
 const maxMessageBytes = 256 * 1_048_576;

@@ -1,4 +1,5 @@
 // Shared by both data planes: xDS and CA clients, HBONE, relays, identities, drain, admin servers.
+export type { ControlPlaneEndpoint } from "./grpc-channel.ts";
 export {
   CertificateManager,
   type CertificateManagerOptions,
@@ -24,12 +25,5 @@ export {
   type HttpEndpointOptions,
 } from "./http-endpoint.ts";
 export { DeltaXdsClient, type DeltaXdsClientOptions } from "./xds/delta-xds-client.ts";
-export type {
-  ControlPlaneEndpoint,
-  XdsClient,
-  XdsNode,
-  XdsResource,
-  XdsSubscription,
-  XdsUpdate,
-} from "./xds/xds-types.ts";
+export type { XdsClient, XdsNode, XdsResource, XdsSubscription, XdsUpdate } from "./xds/xds-types.ts";
 export * from "./tunnels/index.ts";

@@ -1,5 +1,4 @@
 // Turns the results of a plan's parts into findings for the reader.
-import type { WaveOrder } from "./cluster/wave-order.ts";
 import {
   maxNamed,
   named,
@@ -196,7 +195,11 @@ export function proxyFindings(
   return findings;
 }
 
-export function unselectedFindings({ left }: WaveOrder, from: string): Finding[] {
+/** Workloads that no wave selects. */
+export function unselectedFindings(
+  left: readonly { readonly namespace: string; readonly kind: string; readonly name: string }[],
+  from: string,
+): Finding[] {
   if (left.length === 0) return [];
   return [
     {

@@ -5,7 +5,7 @@
 export { preflight } from "./preflight.ts";
 export type { PlannedUpgrade, PreflightOptions, ReleaseFinder, UpgradeSteps } from "./options.ts";
 export { openRelease, type Release } from "./release/release.ts";
-export type { FieldChange, Json } from "./compare/tree-diff.ts";
+export type { FieldChange, Json } from "./tree-diff.ts";
 export type {
   DefinitionChange,
   EnvoyFilterReport,

@@ -47,7 +47,7 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
       ...trust.findings,
       ...(await rotationFindings(options, live.controlPlane.namespace)),
       ...survey.findings,
-      ...(upgrade.scope.namespaces ? unselectedFindings(order, upgrade.from) : []),
+      ...(upgrade.scope.namespaces ? unselectedFindings(order.left, upgrade.from) : []),
       ...leftBehind(live, upgrade),
       ...(steps === undefined ? [] : unmovedFindings(steps.leftBehind, upgrade.from)),
     ]);

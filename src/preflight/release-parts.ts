@@ -11,7 +11,7 @@ import { compareInjection } from "./compare/injection.ts";
 import { compareMessages } from "./compare/messages.ts";
 import { neutral, type Side } from "./compare/neutral.ts";
 import { compareObjects, compareRendered } from "./compare/rendered.ts";
-import { fieldChanges } from "./compare/tree-diff.ts";
+import { fieldChanges } from "./tree-diff.ts";
 import {
   configurationFindings,
   defaultsFindings,

@@ -1,6 +1,6 @@
 // The shape of a preflight plan, which `serin upgrade plan --json` prints: docs/upgrade-plan.md. Fields may be added
 // and are never renamed.
-import type { FieldChange } from "./compare/tree-diff.ts";
+import type { FieldChange } from "./tree-diff.ts";
 
 export type Severity = "blocked" | "warning" | "note";
 

@@ -15,7 +15,7 @@ import type { ConnectionEntry, PodEntry, Serving } from "./serving.ts";
 import type { MeshChange } from "./state/mesh-change.ts";
 import { MeshState } from "./state/mesh-state.ts";
 import { PodManager } from "./zds/pod-manager.ts";
-import type { AddedPod, PodDescriptors } from "./zds/served-pods.ts";
+import type { AddedPod, PodDescriptors } from "./proxy/served-pods.ts";
 
 export interface DataPathOptions {
   readonly config: ZtunnelConfig;

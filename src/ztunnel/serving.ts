@@ -2,7 +2,7 @@ import type { LogLevel } from "../base/index.ts";
 import type { MeshChange } from "./state/mesh-change.ts";
 import type { MeshState } from "./state/mesh-state.ts";
 import type { WorkloadInfo } from "./state/model.ts";
-import type { ServedPods } from "./zds/served-pods.ts";
+import type { ServedPods } from "./proxy/served-pods.ts";
 
 /** A live connection, as the admin server shows it. */
 export interface ConnectionEntry {

@@ -40,7 +40,7 @@ import { loadLocalConfig } from "./state/local-config.ts";
 import { MeshState } from "./state/mesh-state.ts";
 import { readAddresses, readAuthorizations, type ReadUpdate } from "./state/read-update.ts";
 import { XdsMetrics } from "./xds-metrics.ts";
-import type { AddedPod, ServedPods } from "./zds/served-pods.ts";
+import type { AddedPod, ServedPods } from "./proxy/served-pods.ts";
 import { ZdsClient } from "./zds/zds-client.ts";
 
 const closingTimeoutMs = 500;

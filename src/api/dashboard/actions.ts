@@ -1,21 +1,4 @@
-/** The orders that a person can give to a rollout. The command line uses the same verbs. */
-export const rolloutActions = ["approve", "pause", "resume", "promote", "rollback", "complete", "retry"] as const;
-export type RolloutAction = (typeof rolloutActions)[number];
-
-/** One order on the page, with its effect. */
-export interface RolloutActionOffer {
-  readonly action: RolloutAction;
-  /** For example `Roll back`. */
-  readonly title: string;
-  /** Why this user cannot give the order now. Undefined if the user can. */
-  readonly refusedBecause?: string;
-  /** Sentences for the confirmation: what changes, one per object. */
-  readonly changes: readonly string[];
-  /** The command that does the same. */
-  readonly command: string;
-  /** Whether the dialog asks for a reason, which is recorded. */
-  readonly asksWhy: boolean;
-}
+import type { RolloutAction } from "../rollout-action.ts";
 
 export interface ActionRequest {
   readonly kind: "Canary" | "MeshUpgrade";

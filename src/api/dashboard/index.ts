@@ -1,10 +1,5 @@
-export {
-  rolloutActions,
-  type ActionRequest,
-  type AuditRecord,
-  type RolloutAction,
-  type RolloutActionOffer,
-} from "./actions.ts";
+export { type RolloutAction, type RolloutActionOffer, rolloutActions } from "../rollout-action.ts";
+export type { ActionRequest, AuditRecord } from "./actions.ts";
 export type { ConfigHead, ConfigMessage, ConfigRow, ConfigsView, ConfigView } from "./config-view.ts";
 export { graphGroupings, type GraphGrouping } from "./graph-view.ts";
 export type { GraphEdge, GraphHead, GraphNode, GraphRoute, GraphView, Health } from "./graph-view.ts";

@@ -1,3 +1,4 @@
+import type { RolloutActionOffer } from "../rollout-action.ts";
 import type {
   CheckStatus,
   CompletedStep,
@@ -8,7 +9,6 @@ import type {
   UndoStatus,
 } from "../serin/index.ts";
 import type { View, ViewHead } from "./view.ts";
-import type { RolloutActionOffer } from "./actions.ts";
 
 export interface RolloutsView extends View {
   readonly tables: {

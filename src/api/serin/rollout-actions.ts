@@ -1,4 +1,4 @@
-import type { RolloutAction, RolloutActionOffer } from "../dashboard/actions.ts";
+import type { RolloutAction, RolloutActionOffer } from "../rollout-action.ts";
 import { keyOf } from "../meta.ts";
 import type { Canary } from "./canary.ts";
 import type { MeshUpgrade } from "./mesh-upgrade.ts";

@@ -1,5 +1,5 @@
 // Parses the text form of label selectors. Accepts and refuses the same texts as the real server.
-import { checkLabelValue, checkQualifiedName } from "../schema/validation/names.ts";
+import { checkLabelValue, checkQualifiedName } from "../schema/names.ts";
 import { badRequest } from "./status.ts";
 
 export type LabelTest = (labels: Readonly<Record<string, string>>) => boolean;

@@ -1,5 +1,5 @@
 import type { DaemonSet, Node, Pod, PodSpec, Toleration } from "../../api/kubernetes/index.ts";
-import { matchesNode, untoleratedTaint } from "../scheduler/node-match.ts";
+import { matchesNode, untoleratedTaint } from "./node-match.ts";
 import { hashOf } from "./controller-revisions.ts";
 import {
   availableAtMs,

@@ -1,5 +1,5 @@
 import type { Lease, Node, NodeCondition, Pod, Taint } from "../../api/kubernetes/index.ts";
-import { tolerates } from "../scheduler/node-match.ts";
+import { tolerates } from "./node-match.ts";
 
 /** How long a node may be silent, like kube-controller-manager's --node-monitor-grace-period. */
 const graceMs = 40_000;

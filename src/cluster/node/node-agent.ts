@@ -22,7 +22,7 @@ import {
   type KubeClient,
 } from "../../kube/index.ts";
 import { ImageCatalogue, type ImageEntry } from "../images/index.ts";
-import type { LoadBalancerPort } from "../supervisor/index.ts";
+import type { LoadBalancerPort } from "./node-report.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
 import { isAlive, signalProcess } from "./container-process.ts";
 import { isMirrorPod, MirrorPods } from "./mirror-pods.ts";

@@ -3,7 +3,7 @@ import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
 import { aborted, messageOf, type Logger } from "../../base/index.ts";
 import type { Informer } from "../../kube/index.ts";
 import { RouteNetlink } from "../../net/index.ts";
-import type { LoadBalancerPort } from "../supervisor/index.ts";
+import type { LoadBalancerPort } from "./node-report.ts";
 import { announcerOf, planService, type AnnouncingNode, type PlannedPort } from "./service-plan.ts";
 import { ServiceRules } from "./service-rules.ts";
 

@@ -1,2 +1,2 @@
 export { Supervisor, type SupervisorOptions } from "./supervisor.ts";
-export type { LoadBalancerPort, NodeReport, ServiceUrl } from "./messages.ts";
+export type { ServiceUrl } from "./service-url.ts";

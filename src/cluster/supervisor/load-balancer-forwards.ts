@@ -2,7 +2,8 @@ import { renameSync, writeFileSync } from "node:fs";
 import { connect, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
-import type { LoadBalancerPort, ServiceUrl } from "./messages.ts";
+import type { LoadBalancerPort } from "../node/node-report.ts";
+import type { ServiceUrl } from "./service-url.ts";
 
 export interface LoadBalancerForwardsOptions {
   readonly stateDirectory: string;

@@ -18,7 +18,7 @@ import { mount, mountFlags } from "../node/libc.ts";
 import { Fabric } from "./fabric.ts";
 import { LoadBalancerForwards } from "./load-balancer-forwards.ts";
 import { ManagedChild } from "./managed-child.ts";
-import type { NodeReport } from "./messages.ts";
+import type { NodeReport } from "../node/node-report.ts";
 
 export interface SupervisorOptions {
   readonly stateDirectory: string;

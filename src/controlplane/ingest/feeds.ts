@@ -40,7 +40,7 @@ import {
 } from "../../api/kubernetes/index.ts";
 import type { Excerpt, SourceCollection } from "../../kube/index.ts";
 import type { ConfigFacts } from "../model/facts.ts";
-import { isWaypointClass } from "../model/gateway/gateway-class.ts";
+import { isWaypointClass } from "../model/gateway-class.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
 import { extensionFeeds } from "./extension-feeds.ts";

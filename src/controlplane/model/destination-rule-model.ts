@@ -1,6 +1,6 @@
 import type { DestinationSubset, TrafficPolicy } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
-import { deriveBackendTlsTargets, type BackendTlsTarget } from "./gateway/backend-tls-model.ts";
+import { deriveBackendTlsTargets, type BackendTlsTarget } from "./backend-tls-model.ts";
 import { compareText, meshKey, type DestinationRuleFacts, type Labels, type MeshSettings } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { isWildcard, mostSpecificHost, qualifiedHost } from "./service/service-hostname.ts";

@@ -18,7 +18,7 @@ export {
   isWaypointClass,
   meshClassName,
   meshControllerName,
-} from "./gateway/gateway-class.ts";
+} from "./gateway-class.ts";
 export { watchForAmbient } from "./ambient/ambient-signs.ts";
 export {
   ambientConditionTypes,
@@ -59,7 +59,7 @@ export {
   type SecretReference,
 } from "./secret-facts.ts";
 export { deriveConfigMapReferences, deriveSecretReferences } from "./gateway/secret-references.ts";
-export type { OutboundScope, OutboundScopes, ProxyGroup, ScopeChoice } from "./service/sidecar-scope.ts";
+export type { OutboundScope, OutboundScopes, ProxyGroup, ScopeChoice } from "./sidecar-scope.ts";
 export {
   derivePullSecretReferences,
   pullSecretName,

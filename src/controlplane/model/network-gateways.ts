@@ -2,7 +2,7 @@ import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { hbonePort as defaultHbonePort } from "../../wire/hbone/index.ts";
 import { compareText, hostnameOf, type GatewayFacts, type MeshSettings, type ServiceFacts } from "./facts.ts";
-import { remoteClassName } from "./gateway/gateway-class.ts";
+import { remoteClassName } from "./gateway-class.ts";
 import { isAddress } from "./ip-address.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { remoteKey } from "./remote-inputs.ts";

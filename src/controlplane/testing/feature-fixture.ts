@@ -8,6 +8,7 @@ import {
   type Registry,
 } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { deriveMeshModel } from "../translate/mesh-model.ts";
 import { formatIssues, type KubernetesObject } from "../../api/index.ts";
 import { parseMeshConfig } from "../../api/istio/index.ts";
 import type { Collection } from "../../kube/index.ts";
@@ -28,11 +29,7 @@ import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
 import { RouteTableView } from "../serve/route-view.ts";
 import { deriveClassicGatewayResources } from "../translate/gateway/gateway-classic-resources.ts";
 import { deriveInboundResources } from "../translate/inbound/inbound-resources.ts";
-import {
-  deriveMeshModel,
-  deriveOutboundResources,
-  fixedClusterNames,
-} from "../translate/outbound/outbound-resources.ts";
+import { deriveOutboundResources, fixedClusterNames } from "../translate/outbound/outbound-resources.ts";
 import type { EncodedResource, ScopedEncodedResource } from "../translate/resource.ts";
 import { deriveRouterResources } from "../translate/gateway/router-resources.ts";
 import { deriveWaypointResources } from "../translate/waypoint/waypoint-resources.ts";

@@ -1,4 +1,5 @@
 import type { DescMessage, JsonObject } from "@bufbuild/protobuf";
+import { deriveMeshModel } from "../translate/mesh-model.ts";
 import { NameTableSchema } from "../../wire/discovery/index.ts";
 import {
   ClusterLoadAssignmentSchema,
@@ -6,15 +7,11 @@ import {
   ListenerSchema,
   RouteConfigurationSchema,
 } from "../../wire/envoy/index.ts";
-import type { ProxyGroup } from "../model/service/sidecar-scope.ts";
+import type { ProxyGroup } from "../model/sidecar-scope.ts";
 import { RouteTableView } from "../serve/route-view.ts";
 import { CollectionView, NamedView, ScopedView, UnionView, type ResourceView } from "../serve/resource-view.ts";
 import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
-import {
-  deriveMeshModel,
-  deriveOutboundResources,
-  fixedClusterNames,
-} from "../translate/outbound/outbound-resources.ts";
+import { deriveOutboundResources, fixedClusterNames } from "../translate/outbound/outbound-resources.ts";
 import { decodeResource } from "./decode-resource.ts";
 import { createModelFixture, type ModelFixture } from "./model-fixture.ts";
 

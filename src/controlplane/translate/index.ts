@@ -1,3 +1,4 @@
+export { deriveMeshModel, type MeshModel } from "./mesh-model.ts";
 export { deriveAmbientResources, type AmbientResources } from "./ambient/ambient-resources.ts";
 export { fieldOf, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
 export { deriveWaypointResources, type WaypointResources } from "./waypoint/waypoint-resources.ts";
@@ -32,13 +33,7 @@ export {
   type OutboundRoutes,
 } from "./outbound/outbound-route-tables.ts";
 export type { HostPlan, RouteTable } from "./outbound/outbound-host.ts";
-export {
-  deriveMeshModel,
-  deriveOutboundResources,
-  fixedClusterNames,
-  type MeshModel,
-  type OutboundResources,
-} from "./outbound/outbound-resources.ts";
+export { deriveOutboundResources, fixedClusterNames, type OutboundResources } from "./outbound/outbound-resources.ts";
 export { compileExtension, type CompiledExtension } from "./extension-filters.ts";
 export { compilePatches, type CompiledPatch, type PatchFault } from "./envoy-filter/compiled-patch.ts";
 export { ExtensionProgram, isForType } from "./envoy-filter/extension-program.ts";

@@ -6,18 +6,10 @@ import { deriveL4RouteModels, type L4RouteModel } from "../model/gateway/l4-rout
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { deriveNetworkGateways, type NetworkGatewaysModel } from "../model/network-gateways.ts";
 import { deriveServiceEndpoints, type ServiceEndpoints } from "../model/service/service-endpoints.ts";
-import {
-  deriveServiceRegistry,
-  registeredService,
-  serviceInCluster,
-  withAutomaticAddresses,
-  type ServiceModel,
-  type ServiceRegistry,
-} from "../model/service/service-model.ts";
-import { deriveOutboundScopes, type OutboundScopes } from "../model/service/sidecar-scope.ts";
+import { deriveServiceRegistry, type ServiceModel, type ServiceRegistry } from "../model/service/service-model.ts";
+import { deriveOutboundScopes, type OutboundScopes } from "../model/sidecar-scope.ts";
 import { deriveVirtualServices, type VirtualServices } from "../model/routing/virtual-service-model.ts";
 import { deriveWaypoints, type Waypoints } from "../model/ambient/waypoint.ts";
-import type { OutboundPort } from "./outbound/outbound-port.ts";
 
 /** The services with their endpoints and configuration: the input of all translations. */
 export interface MeshModel {
@@ -138,17 +130,4 @@ function attachedTo<Model extends Attached>(
 
 function parentKey({ registry, key }: { readonly registry: ServiceModel["registry"]; readonly key: string }): string {
   return `${registry} ${key}`;
-}
-
-/** A service together with one of its ports. */
-export function portService(
-  port: Pick<OutboundPort, "clusterId" | "dnsCapture">,
-  entry: OutboundPort["services"][number],
-  registry: ServiceRegistry,
-  reader: CollectionReader,
-): ServiceModel | undefined {
-  const registered = registeredService(entry, registry, reader);
-  if (registered === undefined) return undefined;
-  const service = serviceInCluster(registered, port.clusterId);
-  return port.dnsCapture ? withAutomaticAddresses(service) : service;
 }

@@ -2,19 +2,20 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import type { DescMessage, JsonObject } from "@bufbuild/protobuf";
+import { deriveMeshModel } from "./mesh-model.ts";
 import type { KubernetesObject } from "../../api/index.ts";
 import type { Collection } from "../../kube/index.ts";
 import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema } from "../../wire/envoy/index.ts";
 import { AddressSchema } from "../../wire/workload/index.ts";
 import { meshKey } from "../model/facts.ts";
-import type { ProxyGroup } from "../model/service/sidecar-scope.ts";
+import type { ProxyGroup } from "../model/sidecar-scope.ts";
 import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
 import { decodeResource } from "../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service, slice, testMesh } from "../testing/model-fixture.ts";
 import { createRemoteFixture } from "../testing/remote-fixture.ts";
 import { deriveAmbientResources } from "./ambient/ambient-resources.ts";
 import { deriveClassicGatewayResources } from "./gateway/gateway-classic-resources.ts";
-import { deriveMeshModel, deriveOutboundResources } from "./outbound/outbound-resources.ts";
+import { deriveOutboundResources } from "./outbound/outbound-resources.ts";
 import type { EncodedResource, ScopedEncodedResource } from "./resource.ts";
 
 // A mesh of two networks, a cluster in each: what a sidecar, an east-west gateway and a ztunnel of the first one are sent of it.

@@ -14,7 +14,7 @@ import type { ServiceModel, ServicePortModel } from "../model/service/service-mo
 import { clusterMetadataExchange } from "./cluster.ts";
 import { forwardDynamically, isForwarded } from "./dynamic-forward-proxy.ts";
 import { durationOfMs, filterMetadata, overAds, packed } from "./envoy-any.ts";
-import { applyTls } from "./outbound/outbound-tls.ts";
+import { applyTls } from "./outbound-tls.ts";
 import {
   applyTrafficPolicy,
   effectivePolicy,

@@ -2,8 +2,7 @@ import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobu
 import { messageOf, transientError } from "../../base/index.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../../wire/workload/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
-import { callMetadata, openChannel } from "../grpc-channel.ts";
-import type { ControlPlaneEndpoint } from "../xds/xds-types.ts";
+import { callMetadata, type ControlPlaneEndpoint, openChannel } from "../grpc-channel.ts";
 import type { CertificateAuthority, SigningRequest } from "./certificate-types.ts";
 
 export interface IstioCertificateClientOptions {

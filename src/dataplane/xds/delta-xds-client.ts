@@ -20,8 +20,8 @@ import {
   type Node,
 } from "../../wire/discovery/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
-import { callMetadata, openChannel } from "../grpc-channel.ts";
-import type { ControlPlaneEndpoint, XdsClient, XdsNode, XdsSubscription, XdsUpdate } from "./xds-types.ts";
+import { callMetadata, type ControlPlaneEndpoint, openChannel } from "../grpc-channel.ts";
+import type { XdsClient, XdsNode, XdsSubscription, XdsUpdate } from "./xds-types.ts";
 
 export interface DeltaXdsClientOptions {
   readonly endpoint: ControlPlaneEndpoint;

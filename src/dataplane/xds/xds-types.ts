@@ -34,20 +34,6 @@ export interface XdsNode {
   readonly locality?: { readonly region: string; readonly zone: string; readonly subZone: string };
 }
 
-/** The endpoint of a control plane, and our credentials. Files are read again for each connection. */
-export interface ControlPlaneEndpoint {
-  /** `https://host:port` or `http://host:port`. */
-  readonly url: string;
-  /** The PEM file with the roots. Absent: the system's roots. */
-  readonly rootCertificateFile?: string;
-  /** The file with the service account token, which is sent as bearer token. */
-  readonly tokenFile?: string;
-  /** Additional headers, such as `clusterid`. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** The name to verify in the server's certificate instead of the host. */
-  readonly serverName?: string;
-}
-
 /** A source of xDS resources: a delta ADS stream, or a local file. */
 export interface XdsClient {
   /** Runs until the signal aborts. Reconnects without help, and keeps applied resources meanwhile. */

@@ -60,7 +60,7 @@ export function preflightCluster({
     ...trusted.findings,
     ...definitionFindings(changed),
     ...survey.findings,
-    ...unselectedFindings(order, from),
+    ...unselectedFindings(order.left, from),
   ];
   return {
     verdict: verdictOf(findings),

@@ -3,7 +3,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import { maxNamed, type InjectionGroup } from "../report.ts";
 import { withoutServerFields } from "./installed-fields.ts";
 import { neutral, type Side } from "./neutral.ts";
-import { fieldChanges, type FieldChange, type Json } from "./tree-diff.ts";
+import { fieldChanges, type FieldChange, type Json } from "../tree-diff.ts";
 
 /**
  * Compares what two releases inject into the same workloads, given in one order. Reports equal changes once, the most

@@ -1,4 +1,4 @@
-import { mapStrings, type Json } from "./tree-diff.ts";
+import { mapStrings, type Json } from "../tree-diff.ts";
 
 /** One side of a comparison: the revision and the version that its names and texts contain. */
 export interface Side {

@@ -4,7 +4,7 @@ import type { ObjectChange, RenderedComponentReport, RenderedReport } from "../r
 import { withoutServerFields, writtenFields } from "./installed-fields.ts";
 import { isWanted } from "./server-defaults.ts";
 import { neutral, neutralText, type Side } from "./neutral.ts";
-import { fieldChanges, isTree, type Json } from "./tree-diff.ts";
+import { fieldChanges, isTree, type Json } from "../tree-diff.ts";
 
 export interface RenderedInput {
   /**

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { envoyFilterEffects, type FilteredProxy } from "./envoy-filter-effect.ts";
 import { groupChanges, resourceChanges, type ProxyResources } from "./resources.ts";
-import { fieldChanges, type Json } from "./tree-diff.ts";
+import { fieldChanges, type Json } from "../tree-diff.ts";
 
 const resources = (clusters: Record<string, Json>): ProxyResources =>
   new Map([["cluster", new Map(Object.entries(clusters))]]);

@@ -1,6 +1,6 @@
 import { canonicalJson } from "../../base/index.ts";
 import { maxNamed, type ResourceChangeType, type ResourceGroup } from "../report.ts";
-import { fieldChanges, type FieldChange, type Json } from "./tree-diff.ts";
+import { fieldChanges, type FieldChange, type Json } from "../tree-diff.ts";
 
 /** The configuration that one proxy would receive: type (`cluster`) -> resource name -> resource. */
 export type ProxyResources = ReadonlyMap<string, ReadonlyMap<string, Json>>;

@@ -1,4 +1,4 @@
-import type { FieldChange, Json } from "./tree-diff.ts";
+import type { FieldChange, Json } from "../tree-diff.ts";
 
 interface ServerDefault {
   readonly path: RegExp;

@@ -4,7 +4,7 @@ import { transientError, userError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { objectsInManifest } from "../../kube/index.ts";
 import { readMessages } from "../compare/messages.ts";
-import type { Json } from "../compare/tree-diff.ts";
+import type { Json } from "../tree-diff.ts";
 import type { ReleaseMessage } from "../report.ts";
 import type { ChildResult } from "./child.ts";
 import { definitionFiles, type Release } from "./release.ts";

@@ -9,7 +9,7 @@ import {
 } from "../../wire/discovery/index.ts";
 import { discoveryMethods, typeUrls } from "../../wire/xds/index.ts";
 import type { ProxyResources } from "../compare/resources.ts";
-import type { Json } from "../compare/tree-diff.ts";
+import type { Json } from "../tree-diff.ts";
 import type { LiveProxy } from "./live-proxies.ts";
 import { extensionType, wordOf, type CachedResource, type ResourceCache } from "./resource-cache.ts";
 

@@ -1,4 +1,4 @@
-import type { Json } from "../compare/tree-diff.ts";
+import type { Json } from "../tree-diff.ts";
 import type { Container, Pod } from "../../api/kubernetes/index.ts";
 
 export type ProxyType = "sidecar" | "router" | "waypoint" | "ztunnel";

@@ -12,7 +12,7 @@ import {
 import { AddressSchema, AuthorizationSchema } from "../../wire/workload/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { neutral, type Side } from "../compare/neutral.ts";
-import { isList, isTree, type Json } from "../compare/tree-diff.ts";
+import { isList, isTree, type Json } from "../tree-diff.ts";
 
 export const extensionType = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
 

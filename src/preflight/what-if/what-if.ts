@@ -2,7 +2,7 @@ import { configMapKind, deploymentKind, podKind, type Deployment } from "../../a
 import { messageOf, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
 import type { KubeClient, KubeConfig, OverlaidObject } from "../../kube/index.ts";
 import type { ResourceChange } from "../compare/resources.ts";
-import type { FieldChange } from "../compare/tree-diff.ts";
+import type { FieldChange } from "../tree-diff.ts";
 import { openRelease } from "../release/release.ts";
 import { ReleaseRunner } from "../release/release-runner.ts";
 import { compareEachProxy, startBoth, type ShadowPilots, type ShadowSide } from "../shadow/compare-proxies.ts";

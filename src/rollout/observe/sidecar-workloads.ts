@@ -5,7 +5,7 @@ import { reference, restartedForAnnotation, revisionLabel } from "../plan/index.
 import { fieldManager } from "../act/object-access.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
-import { readyState } from "./settle/ready-state.ts";
+import { readyState } from "./ready-state.ts";
 
 /** A workload with its live pods that have a sidecar. */
 export interface SidecarWorkload {

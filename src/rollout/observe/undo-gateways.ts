@@ -9,7 +9,7 @@ import type { ObjectAccess } from "../act/object-access.ts";
 import { annotationPointer, reference, referenceTo, revisionLabel } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { isControlPlane } from "./pilot-answers.ts";
-import { readyState } from "./settle/ready-state.ts";
+import { readyState } from "./ready-state.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const canaryPointers: ReadonlySet<string> = new Set(

@@ -10,7 +10,7 @@ import { pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { reachableState } from "./settle/endpoints-state.ts";
-import { readyState } from "./settle/ready-state.ts";
+import { readyState } from "./ready-state.ts";
 import { rootsSettledState } from "./settle/root-conditions.ts";
 import { heldByGateway } from "./undo-gateways.ts";
 

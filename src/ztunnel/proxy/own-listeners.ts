@@ -2,7 +2,7 @@ import { messageOf, type Logger } from "../../base/index.ts";
 import { bindUdpInNamespace, closeDescriptor, listenTcpInNamespace } from "../../net/index.ts";
 import type { ZdsListenerRole } from "../../wire/zds/index.ts";
 import type { ProxyPorts } from "./pod-context.ts";
-import type { PassedListener } from "../zds/served-pods.ts";
+import type { PassedListener } from "./served-pods.ts";
 
 const tcpRoles = ["outbound", "inbound-plaintext", "inbound-hbone"] as const;
 

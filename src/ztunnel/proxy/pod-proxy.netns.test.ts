@@ -16,7 +16,7 @@ import { clientAddress, podPair, serverAddress, serviceAddress, sniff } from "..
 import { ConnectionTelemetry } from "./connection-record.ts";
 import { IdentityUsers } from "./identity-users.ts";
 import type { LiveConnection, ProxyEnvironment } from "./pod-context.ts";
-import type { PassedListener } from "../zds/served-pods.ts";
+import type { PassedListener } from "./served-pods.ts";
 import { PodProxy } from "./pod-proxy.ts";
 import { echo, requireOwnNetwork } from "../../net/testing/index.ts";
 

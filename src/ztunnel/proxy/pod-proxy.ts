@@ -1,9 +1,9 @@
 import { messageOf, type Logger } from "../../base/index.ts";
 import { HbonePool, hboneDialer } from "../../dataplane/tunnels/index.ts";
 import { closeDescriptor, listenTcp, type ByteStream } from "../../net/index.ts";
-import { DnsListener } from "../dns/dns-listener.ts";
+import { DnsListener } from "./dns-listener.ts";
 import type { WorkloadInfo } from "../state/model.ts";
-import type { PassedListener, PodDescriptors } from "../zds/served-pods.ts";
+import type { PassedListener, PodDescriptors } from "./served-pods.ts";
 import { serveOutbound } from "./outbound.ts";
 import { serveInboundPlaintext } from "./inbound-plaintext.ts";
 import { InboundHbone } from "./inbound-hbone.ts";

@@ -21,7 +21,7 @@ import { adoptTcp, closeDescriptor, duplicateDescriptor } from "../../net/index.
 import { AccessLog, fileSink, MetricsRegistry, snapshotOf } from "../../telemetry/index.ts";
 import { absolutePath } from "../config.ts";
 import { DataPath } from "../data-path.ts";
-import type { AddedPod } from "../zds/served-pods.ts";
+import type { AddedPod } from "../proxy/served-pods.ts";
 import { AskedCertificates } from "./asked-certificates.ts";
 import { ShareMemory } from "./share-memory.ts";
 import { WorkerShare } from "./worker-share.ts";

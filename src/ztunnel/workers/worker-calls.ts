@@ -6,7 +6,7 @@ import type { ZtunnelConfig } from "../config.ts";
 import type { AcceptedKind } from "../proxy/connection-share.ts";
 import type { ConnectionEntry, PodEntry } from "../serving.ts";
 import type { MeshChange } from "../state/mesh-change.ts";
-import type { AddedPod } from "../zds/served-pods.ts";
+import type { AddedPod } from "../proxy/served-pods.ts";
 
 /** The initial data of a worker. */
 export interface WorkerStart {

@@ -10,7 +10,7 @@ import { keepIdentity } from "../proxy/pod-identity.ts";
 import type { ConnectionEntry, PodEntry } from "../serving.ts";
 import type { MeshChange } from "../state/mesh-change.ts";
 import { MeshState } from "../state/mesh-state.ts";
-import type { AddedPod, PodDescriptors } from "../zds/served-pods.ts";
+import type { AddedPod, PodDescriptors } from "../proxy/served-pods.ts";
 import type { ServingData, ThreadServing } from "../ztunnel.ts";
 import { ShareMemory } from "./share-memory.ts";
 import type { ProcessCalls, WorkerCalls, WorkerStart } from "./worker-calls.ts";

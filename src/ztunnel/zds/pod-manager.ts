@@ -1,6 +1,6 @@
 import { messageOf, type Logger } from "../../base/index.ts";
 import type { PodProxy } from "../proxy/pod-proxy.ts";
-import type { AddedPod, PodDescriptors, ServedPods } from "./served-pods.ts";
+import type { AddedPod, PodDescriptors, ServedPods } from "../proxy/served-pods.ts";
 
 export interface PodManagerOptions {
   readonly create: (pod: AddedPod) => PodProxy;

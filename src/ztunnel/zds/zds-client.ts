@@ -7,7 +7,7 @@ import {
   type ZdsListenerRole,
   type ZdsRequest,
 } from "../../wire/zds/index.ts";
-import type { ServedPods } from "./served-pods.ts";
+import type { ServedPods } from "../proxy/served-pods.ts";
 
 export interface ZdsClientOptions {
   readonly path: string;

@@ -9,7 +9,7 @@ import { JsonPath } from "../json-path.ts";
 import { Normaliser } from "../normalise.ts";
 import { apiVersionOfType, type ResourceModel } from "../resource-model.ts";
 import { columns } from "../table/column.ts";
-import { validateMetadata } from "../validation/metadata.ts";
+import { validateMetadata } from "../metadata.ts";
 import { applyStructuralDefaults } from "./defaults.ts";
 import { Pruner } from "./prune.ts";
 import { RuleValidator } from "./rule-validator.ts";

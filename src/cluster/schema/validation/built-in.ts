@@ -4,7 +4,7 @@ import { Check } from "./check.ts";
 import { coreValidators } from "./core.ts";
 import { groupValidators } from "./groups.ts";
 import type { KindValidators } from "./kind-validator.ts";
-import { validateMetadata } from "./metadata.ts";
+import { validateMetadata } from "../metadata.ts";
 import { workloadValidators } from "./workloads.ts";
 
 const validators: KindValidators = { ...coreValidators, ...workloadValidators, ...groupValidators };

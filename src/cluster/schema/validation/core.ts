@@ -5,8 +5,8 @@ import { fieldErrors } from "../field-error.ts";
 import { isCidr } from "../crd/formats.ts";
 import type { Check } from "./check.ts";
 import type { KindValidators } from "./kind-validator.ts";
-import { validateLabels } from "./metadata.ts";
-import { checkLabelName, checkSubdomain } from "./names.ts";
+import { validateLabels } from "../metadata.ts";
+import { checkLabelName, checkSubdomain } from "../names.ts";
 import { portNameProblems } from "./pod-spec.ts";
 
 const configKeyPattern = /^[-._a-zA-Z0-9]+$/;

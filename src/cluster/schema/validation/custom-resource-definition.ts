@@ -9,7 +9,7 @@ import { compilePattern } from "../crd/formats.ts";
 import { RuleValidator } from "../crd/rule-validator.ts";
 import { validateValue } from "../crd/validate-value.ts";
 import { Check } from "./check.ts";
-import { checkServiceName, checkSubdomain } from "./names.ts";
+import { checkServiceName, checkSubdomain } from "../names.ts";
 
 const types = ["array", "boolean", "integer", "number", "object", "string"];
 

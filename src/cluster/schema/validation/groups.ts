@@ -4,8 +4,8 @@ import { arrayOf, childPath, isObject, objectOf, stringOf, type JsonObject } fro
 import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
 import type { KindValidators } from "./kind-validator.ts";
-import { validateLabelSelector } from "./metadata.ts";
-import { checkLabelName, checkSubdomain } from "./names.ts";
+import { validateLabelSelector } from "../metadata.ts";
+import { checkLabelName, checkSubdomain } from "../names.ts";
 import { portNameProblems } from "./pod-spec.ts";
 import { validateCustomResourceDefinition } from "./custom-resource-definition.ts";
 

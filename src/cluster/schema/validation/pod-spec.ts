@@ -2,8 +2,8 @@ import { fieldErrors } from "../field-error.ts";
 import { arrayOf, childPath, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
 import { compareQuantities, parseQuantity } from "../quantity.ts";
 import type { Check } from "./check.ts";
-import { validateLabelSelector, validateLabels } from "./metadata.ts";
-import { checkLabelName, checkQualifiedName, checkSubdomain } from "./names.ts";
+import { validateLabelSelector, validateLabels } from "../metadata.ts";
+import { checkLabelName, checkQualifiedName, checkSubdomain } from "../names.ts";
 
 const protocols = ["SCTP", "TCP", "UDP"];
 const pullPolicies = ["Always", "IfNotPresent", "Never"];

@@ -3,7 +3,7 @@ import { matchesLabelSelector } from "../../../api/index.ts";
 import { arrayOf, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
-import { validateLabelSelector } from "./metadata.ts";
+import { validateLabelSelector } from "../metadata.ts";
 import { validatePodSpec, validatePodTemplate } from "./pod-spec.ts";
 import type { KindValidators } from "./kind-validator.ts";
 

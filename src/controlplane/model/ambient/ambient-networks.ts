@@ -3,7 +3,7 @@ import { istioAnnotations, istioLabels } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { remoteNetwork } from "../cluster-view.ts";
 import { factsKey, meshKey, type GatewayFacts, type Labels, type MeshSettings, type ServiceFacts } from "../facts.ts";
-import { eastWestClassName, remoteClassName } from "../gateway/gateway-class.ts";
+import { eastWestClassName, remoteClassName } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { remoteKey, type OfCluster } from "../remote-inputs.ts";
 

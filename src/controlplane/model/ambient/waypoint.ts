@@ -2,10 +2,10 @@ import { istioAnnotations, istioLabels, meshWaypointAnnotations } from "../../..
 import { gatewayCanaryAnnotations } from "../../../api/serin/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import { hbonePort } from "../../../wire/hbone/index.ts";
+import { allowsNamespace } from "../allowed-namespaces.ts";
 import { byAge, factsKey, type GatewayFacts, type Labels, type PodFacts } from "../facts.ts";
-import { eastWestClassName, isWaypointClass, meshClassName, waypointClassName } from "../gateway/gateway-class.ts";
+import { eastWestClassName, isWaypointClass, meshClassName, waypointClassName } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
-import { allowsNamespace } from "../gateway/route-attachment.ts";
 import { entryVisibilityOf } from "../service/service-entry-visibility.ts";
 import { podsByLabel, podsSelectedBy } from "../service/service-endpoints.ts";
 import { fullWeight, weightOf } from "./waypoint-weight.ts";

@@ -1,8 +1,8 @@
 import { gatewayGroup, type PolicyAncestorStatus } from "../../../api/gateway/index.ts";
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
-import type { BackendTlsTarget } from "./backend-tls-model.ts";
+import type { BackendTlsTarget } from "../backend-tls-model.ts";
 import { factsKey, type ConfigFacts } from "../facts.ts";
-import { gatewayControllerName, meshControllerName } from "./gateway-class.ts";
+import { gatewayControllerName, meshControllerName } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { owningRevision } from "../ownership.ts";
 import type { ParentAttachment } from "./route-attachment.ts";

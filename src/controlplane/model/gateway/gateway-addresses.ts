@@ -1,7 +1,7 @@
 import type { GatewayAddress } from "../../../api/gateway/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import { hostnameOf, type GatewayFacts, type MeshSettings, type ServiceFacts } from "../facts.ts";
-import { eastWestClassName, waypointClassName } from "./gateway-class.ts";
+import { eastWestClassName, waypointClassName } from "../gateway-class.ts";
 import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 

@@ -1,6 +1,6 @@
-import { matchesLabelSelector } from "../../../api/index.ts";
-import { gatewayGroup, type AllowedNamespaces, type Listener } from "../../../api/gateway/index.ts";
+import { gatewayGroup, type Listener } from "../../../api/gateway/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
+import { admits } from "../allowed-namespaces.ts";
 import { byAge, factsKey, type GatewayFacts, type ListenerSetFacts } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
@@ -77,27 +77,4 @@ export function allowsSet(
 ): boolean {
   const allowed = gateway.spec.allowedListeners;
   return allowed !== undefined && admits(allowed, set.namespace, gateway.namespace, inputs, reader);
-}
-
-/** Whether an object's `allowed namespaces` include a namespace. */
-export function admits(
-  { from, selector }: AllowedNamespaces,
-  namespace: string,
-  own: string,
-  inputs: MeshInputs,
-  reader: CollectionReader,
-): boolean {
-  switch (from) {
-    case "All":
-      return true;
-    case "Same":
-      return namespace === own;
-    case "Selector":
-      return matchesLabelSelector(selector, {
-        ...reader.get(inputs.namespaces, namespace)?.labels,
-        "kubernetes.io/metadata.name": namespace,
-      });
-    default:
-      return false;
-  }
 }

@@ -3,7 +3,7 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../../kub
 import { factsKey, type GatewayFacts } from "../facts.ts";
 import { gatewayAccountName, gatewayServiceName, isManaged } from "./gateway-addresses.ts";
 import { areParametersKnown } from "./gateway-certificates.ts";
-import { isEastWestClass, isIngressClass, isWaypointClass } from "./gateway-class.ts";
+import { isEastWestClass, isIngressClass, isWaypointClass } from "../gateway-class.ts";
 import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { owningRevision } from "../ownership.ts";

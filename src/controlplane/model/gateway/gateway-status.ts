@@ -3,7 +3,13 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../../kub
 import { factsKey, hostnameOf, meshKey, type GatewayFacts, type MeshSettings } from "../facts.ts";
 import { gatewayHosts, gatewayReach, gatewayServiceName, joined, type GatewayReach } from "./gateway-addresses.ts";
 import { areParametersKnown, backendCertificateVerdict } from "./gateway-certificates.ts";
-import { isEastWestClass, isIngressClass, isRemoteClass, isWaypointClass, waypointClassName } from "./gateway-class.ts";
+import {
+  isEastWestClass,
+  isIngressClass,
+  isRemoteClass,
+  isWaypointClass,
+  waypointClassName,
+} from "../gateway-class.ts";
 import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
 import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";

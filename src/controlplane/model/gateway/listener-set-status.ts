@@ -1,7 +1,7 @@
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
 import { factsKey, meshKey } from "../facts.ts";
 import { gatewayReach } from "./gateway-addresses.ts";
-import { isIngressClass, isRemoteClass, isWaypointClass } from "./gateway-class.ts";
+import { isIngressClass, isRemoteClass, isWaypointClass } from "../gateway-class.ts";
 import { allowsSet, parentOfSet } from "./gateway-listeners.ts";
 import {
   acceptingGateways,

@@ -3,7 +3,7 @@ import type { CollectionReader } from "../../../kube/index.ts";
 import { hbonePort } from "../../../wire/hbone/index.ts";
 import type { GatewayFacts } from "../facts.ts";
 import { listenerFaults } from "./gateway-certificates.ts";
-import { eastWestClassName, isWaypointClass } from "./gateway-class.ts";
+import { eastWestClassName, isWaypointClass } from "../gateway-class.ts";
 import { gatewayListeners, type OwnedListener } from "./gateway-listeners.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { Verdict } from "../verdict.ts";

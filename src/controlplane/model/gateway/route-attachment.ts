@@ -1,8 +1,9 @@
 import { gatewayGroup, type Listener, type ParentReference } from "../../../api/gateway/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
+import { allowsNamespace } from "../allowed-namespaces.ts";
 import { factsKey, type GatewayFacts } from "../facts.ts";
-import { isIngressClass } from "./gateway-class.ts";
-import { admits, allowsSet, parentOfSet } from "./gateway-listeners.ts";
+import { isIngressClass } from "../gateway-class.ts";
+import { allowsSet, parentOfSet } from "./gateway-listeners.ts";
 import { intersectHostnames } from "../hostname.ts";
 import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
 import type { Verdict } from "../verdict.ts";
@@ -173,16 +174,6 @@ function refusalOf(
   return supportedKinds.some((supported) => supported.kind === kind)
     ? undefined
     : { reason: "NotAllowedByListeners", message: `kind ${kind} is not allowed by the listener` };
-}
-
-export function allowsNamespace(
-  listener: Listener,
-  route: Pick<AttachableRoute, "namespace">,
-  owner: { readonly namespace: string },
-  inputs: MeshInputs,
-  reader: CollectionReader,
-): boolean {
-  return admits(listener.allowedRoutes.namespaces, route.namespace, owner.namespace, inputs, reader);
 }
 
 function hostnamesOf(route: AttachableRoute, listener: Listener): readonly string[] {

@@ -1,7 +1,7 @@
 import type { RouteParentStatus } from "../../../api/gateway/index.ts";
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
 import { factsKey, type ConfigFacts } from "../facts.ts";
-import { gatewayControllerName } from "./gateway-class.ts";
+import { gatewayControllerName } from "../gateway-class.ts";
 import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { owningRevision } from "../ownership.ts";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { config, createModelFixture } from "../../testing/model-fixture.ts";
 import { deriveSecretReferences } from "./secret-references.ts";
 import { nowhere } from "../service/service-endpoint-model.ts";
-import type { ProxyGroup } from "../service/sidecar-scope.ts";
+import type { ProxyGroup } from "../sidecar-scope.ts";
 
 test("a DestinationRule gives its credential to gateways, and to those sidecars alone that it selects", () => {
   const { graph, inputs, apply } = createModelFixture();

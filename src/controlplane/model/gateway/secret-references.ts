@@ -3,14 +3,14 @@ import type { DestinationRuleSpec } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
 import type { MergedGateway } from "./classic-gateway.ts";
 import type { ConfigMapReference } from "../config-map-facts.ts";
-import { configMapsOfPolicy } from "./backend-tls-model.ts";
+import { configMapsOfPolicy } from "../backend-tls-model.ts";
 import {
   backendCertificateOf,
   configMapsOfGateway,
   listenerTlsResources,
   terminateModeOption,
 } from "./gateway-certificates.ts";
-import { isIngressClass } from "./gateway-class.ts";
+import { isIngressClass } from "../gateway-class.ts";
 import { gatewayListeners } from "./gateway-listeners.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import {
@@ -20,7 +20,7 @@ import {
   secretReferences,
   serverCredentials,
 } from "../secret-facts.ts";
-import type { ProxyGroup } from "../service/sidecar-scope.ts";
+import type { ProxyGroup } from "../sidecar-scope.ts";
 
 export interface SecretReferenceSources {
   readonly inputs: MeshInputs;

@@ -10,7 +10,7 @@ import {
 } from "../../model/ambient/ambient-service.ts";
 import { localMesh } from "../../model/cluster-view.ts";
 import { factsKey, type ServiceFacts } from "../../model/facts.ts";
-import { meshClassName, waypointClassName } from "../../model/gateway/gateway-class.ts";
+import { meshClassName, waypointClassName } from "../../model/gateway-class.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { isTrueText } from "../../model/true-text.ts";
 import type { WaypointBindings, Waypoints, WaypointShare } from "../../model/ambient/waypoint.ts";

@@ -11,7 +11,7 @@ import {
   type PodFacts,
   type ServiceFacts,
 } from "../../model/facts.ts";
-import { meshClassName } from "../../model/gateway/gateway-class.ts";
+import { meshClassName } from "../../model/gateway-class.ts";
 import {
   convertedPolicyKeys,
   effectivePeerAuthentication,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { deriveMeshModel } from "../mesh-model.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { ClusterSchema, ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
 import { deriveBackendTlsStatuses } from "../../model/gateway/backend-tls-status.ts";
@@ -10,7 +11,7 @@ import { deriveRouteStatuses, deriveUdpRouteStatuses } from "../../model/gateway
 import type { WantedCondition } from "../../model/wanted-condition.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service, slice } from "../../testing/model-fixture.ts";
-import { deriveMeshModel, deriveOutboundResources } from "../outbound/outbound-resources.ts";
+import { deriveOutboundResources } from "../outbound/outbound-resources.ts";
 import { scopedResourceKey } from "../resource.ts";
 import { deriveRouterResources } from "./router-resources.ts";
 

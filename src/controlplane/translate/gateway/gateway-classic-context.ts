@@ -1,7 +1,7 @@
+import type { MeshModel } from "../mesh-model.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import type { Labels, MeshSettings } from "../../model/facts.ts";
-import type { ProxyGroup } from "../../model/service/sidecar-scope.ts";
-import type { MeshModel } from "../outbound/outbound-resources.ts";
+import type { ProxyGroup } from "../../model/sidecar-scope.ts";
 import type { SecurityFilters } from "../security/security-filters.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 

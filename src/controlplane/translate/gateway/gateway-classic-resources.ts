@@ -1,3 +1,4 @@
+import type { MeshModel } from "../mesh-model.ts";
 import { istioLabels, withOwnProxyConfig } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import {
@@ -9,12 +10,11 @@ import {
 import { mergeGateways, type MergedGateway } from "../../model/gateway/classic-gateway.ts";
 import { byAge, meshKey, type Labels, type ServiceFacts } from "../../model/facts.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
-import type { ProxyGroup } from "../../model/service/sidecar-scope.ts";
+import type { ProxyGroup } from "../../model/sidecar-scope.ts";
 import { autoPassthroughAssignments, autoPassthroughClusters } from "./gateway-auto-passthrough.ts";
 import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import { classicListener, classicRouteTable } from "./gateway-classic.ts";
 import { tunnelListeners } from "./gateway-listener.ts";
-import type { MeshModel } from "../outbound/outbound-resources.ts";
 import {
   type EncodedResource,
   encodeResource,

@@ -11,7 +11,7 @@ import { destinationRuleFor, type DestinationRuleModel } from "../../model/desti
 import { compareText, type MeshSettings } from "../../model/facts.ts";
 import { intersectHosts } from "../../model/service/service-hostname.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
-import { destinationService } from "../../model/service/sidecar-scope.ts";
+import { destinationService } from "../../model/sidecar-scope.ts";
 import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { FilterInit } from "../filter-init.ts";
 import { autoPassthroughChains } from "./gateway-auto-passthrough.ts";

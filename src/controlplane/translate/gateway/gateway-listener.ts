@@ -3,7 +3,6 @@ import type { CollectionReader } from "../../../kube/index.ts";
 import {
   ListenerSchema,
   ProxyProtocolSchema,
-  TcpProxySchema,
   TrafficDirection,
   type FilterChainMatchSchema,
   type Listener,
@@ -12,12 +11,12 @@ import { localNetwork } from "../../model/cluster-view.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { unmatchedAccessLogs } from "../telemetry/access-log.ts";
-import { connectOriginateName } from "../cluster.ts";
+import { connectOriginateListener } from "../connect-originate.ts";
 import { doubleTunnelListeners, ingressCrossesNetworks } from "../double-tunnel.ts";
 import { tcpAddress } from "../envoy-address.ts";
 import { durationOfMs } from "../envoy-any.ts";
 import { filterInit, type FilterInit } from "../filter-init.ts";
-import { originalDestination, tlsInspector } from "../listener-filters.ts";
+import { tlsInspector } from "../listener-filters.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 import type { TransportSocketInit } from "../tls-context.ts";
 
@@ -85,22 +84,6 @@ function matchOf({ serverNames, applicationProtocols = [] }: GatewayChain): {
 } {
   if (serverNames.length === 0 && applicationProtocols.length === 0) return {};
   return { filterChainMatch: { serverNames: [...serverNames], applicationProtocols: [...applicationProtocols] } };
-}
-
-/** The internal listener that tunnels a connection to an HBONE endpoint, by a CONNECT to the endpoint's address. */
-export function connectOriginateListener(): Listener {
-  const config = {
-    statPrefix: connectOriginateName,
-    clusterSpecifier: { case: "cluster", value: connectOriginateName },
-    tunnelingConfig: { hostname: "%DOWNSTREAM_LOCAL_ADDRESS%" },
-  } as const;
-  return create(ListenerSchema, {
-    name: connectOriginateName,
-    listenerSpecifier: { case: "internalListener", value: {} },
-    useOriginalDst: false,
-    listenerFilters: [originalDestination()],
-    filterChains: [{ filters: [filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)] }],
-  });
 }
 
 /** The internal listeners of a gateway's own tunnels. */

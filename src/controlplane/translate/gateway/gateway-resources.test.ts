@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { deriveMeshModel } from "../mesh-model.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
 import { deriveRouteModels } from "../../model/gateway/gateway-model.ts";
@@ -14,7 +15,6 @@ import { SecretView } from "../../serve/secret-view.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service, slice } from "../../testing/model-fixture.ts";
 import { deriveClassicGatewayResources } from "./gateway-classic-resources.ts";
-import { deriveMeshModel } from "../outbound/outbound-resources.ts";
 import { scopedResourceKey } from "../resource.ts";
 import { deriveRouterResources } from "./router-resources.ts";
 

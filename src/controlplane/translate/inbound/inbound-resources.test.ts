@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { deriveMeshModel } from "../mesh-model.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { ClusterSchema, ListenerSchema } from "../../../wire/envoy/index.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
 import { meshKey } from "../../model/index.ts";
 import { config, createModelFixture, namespace, pod, service, testMesh } from "../../testing/model-fixture.ts";
 import { deriveInboundResources } from "./inbound-resources.ts";
-import { deriveMeshModel } from "../outbound/outbound-resources.ts";
 import { scopedResourceKey } from "../resource.ts";
 
 function sidecars() {

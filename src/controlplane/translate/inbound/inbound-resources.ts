@@ -1,3 +1,4 @@
+import type { MeshModel } from "../mesh-model.ts";
 import { withOwnProxyConfig } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { ClusterSchema, ListenerSchema, type Listener } from "../../../wire/envoy/index.ts";
@@ -29,7 +30,6 @@ import { inboundCluster, inboundPassthrough } from "./inbound-cluster.ts";
 import { hboneCluster, hboneListeners } from "./inbound-hbone.ts";
 import { boundInboundListener, virtualInboundListener } from "./inbound-listener.ts";
 import { InboundTargets, wildcardOf, type InboundTarget, type Workload } from "./inbound-target.ts";
-import type { MeshModel } from "../outbound/outbound-resources.ts";
 import {
   type EncodedResource,
   encodeResource,

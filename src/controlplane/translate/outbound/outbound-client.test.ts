@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { deriveMeshModel } from "../mesh-model.ts";
 import { ScopeClusterView } from "../../serve/scope-cluster-view.ts";
 import { config, createModelFixture, namespace, service } from "../../testing/model-fixture.ts";
-import type { ProxyGroup } from "../../model/service/sidecar-scope.ts";
-import { deriveMeshModel, deriveOutboundResources } from "./outbound-resources.ts";
+import type { ProxyGroup } from "../../model/sidecar-scope.ts";
+import { deriveOutboundResources } from "./outbound-resources.ts";
 
 const host = "web.shop.svc.cluster.local";
 const group: ProxyGroup = {

@@ -11,7 +11,7 @@ import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { Remembered } from "../../model/remembered.ts";
 import { localityText } from "../../model/service/service-endpoint-model.ts";
 import { hostCovers, isWildcard } from "../../model/service/service-hostname.ts";
-import type { OutboundScope, ScopeChoice, ScopedService } from "../../model/service/sidecar-scope.ts";
+import type { OutboundScope, ScopeChoice, ScopedService } from "../../model/sidecar-scope.ts";
 
 /** The location and the protocols of a scope's clients. */
 export type ClientPlace = Pick<ScopeChoice, "hbone" | "locality" | "node" | "network" | "clusterId" | "networkView">;

@@ -26,7 +26,7 @@ import {
 import { Remembered } from "../../model/remembered.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../../model/service/service-model.ts";
 import type { Waypoints } from "../../model/ambient/waypoint.ts";
-import type { OutboundScope } from "../../model/service/sidecar-scope.ts";
+import type { OutboundScope } from "../../model/sidecar-scope.ts";
 import { isForwarded } from "../dynamic-forward-proxy.ts";
 import { loadAssignment, localityGroups, type AssignmentOptions } from "../endpoints.ts";
 import { deriveScopeServices, type ClientPlace, type ClientService, type ScopeServices } from "./outbound-client.ts";

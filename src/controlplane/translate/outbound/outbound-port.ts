@@ -3,8 +3,14 @@ import type { AppProtocol } from "../../model/facts.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { hostsOverlap, isWildcard } from "../../model/service/service-hostname.ts";
 import { Remembered } from "../../model/remembered.ts";
-import type { ServiceModel } from "../../model/service/service-model.ts";
-import type { EgressScope, OutboundScope, ScopedService } from "../../model/service/sidecar-scope.ts";
+import {
+  registeredService,
+  serviceInCluster,
+  withAutomaticAddresses,
+  type ServiceModel,
+  type ServiceRegistry,
+} from "../../model/service/service-model.ts";
+import type { EgressScope, OutboundScope, ScopedService } from "../../model/sidecar-scope.ts";
 import type { VirtualServices } from "../../model/routing/virtual-service-model.ts";
 
 /** The inputs of one port of one scope. It is small, so that most changes leave most ports unchanged. */
@@ -203,4 +209,17 @@ function soleAddress(service: ServiceModel | undefined, port: number): string | 
   const protocol = service?.ports.find((candidate) => candidate.port === port)?.protocol;
   const isPlain = protocol === "tcp" || protocol === "tls" || protocol === "unknown";
   return others.length === 0 && address !== undefined && !address.includes("/") && isPlain ? address : undefined;
+}
+
+/** A service together with one of its ports. */
+export function portService(
+  port: Pick<OutboundPort, "clusterId" | "dnsCapture">,
+  entry: OutboundPort["services"][number],
+  registry: ServiceRegistry,
+  reader: CollectionReader,
+): ServiceModel | undefined {
+  const registered = registeredService(entry, registry, reader);
+  if (registered === undefined) return undefined;
+  const service = serviceInCluster(registered, port.clusterId);
+  return port.dnsCapture ? withAutomaticAddresses(service) : service;
 }

@@ -1,3 +1,4 @@
+import { connectOriginateListener } from "../connect-originate.ts";
 import { withOwnProxyConfig } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { NameTableSchema } from "../../../wire/discovery/index.ts";
@@ -14,7 +15,7 @@ import {
   withAutomaticAddresses,
   type ServiceModel,
 } from "../../model/service/service-model.ts";
-import { destinationService } from "../../model/service/sidecar-scope.ts";
+import { destinationService } from "../../model/sidecar-scope.ts";
 import type { VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import {
   blackHoleCluster,
@@ -26,11 +27,10 @@ import {
 } from "../cluster.ts";
 import { deriveOutboundClusters, type OutboundClusters } from "./outbound-clusters.ts";
 import { doubleTunnelClusters, doubleTunnelNames, ingressCrossesNetworks } from "../double-tunnel.ts";
-import { connectOriginateListener } from "../gateway/gateway-listener.ts";
-import { l4RoutesToService, portService, type MeshModel } from "../mesh-model.ts";
+import { l4RoutesToService, type MeshModel } from "../mesh-model.ts";
 import { nameTable } from "./outbound-name-table.ts";
 import { outboundListeners, virtualOutboundListener, type ListenerPort } from "./outbound-listener.ts";
-import { deriveOutboundPorts, listenerParts, type OutboundPort } from "./outbound-port.ts";
+import { deriveOutboundPorts, listenerParts, type OutboundPort, portService } from "./outbound-port.ts";
 import { l4VirtualService } from "../routing/route-layer4.ts";
 import { deriveSharedPorts, sharedPortOf, type SharedPorts } from "./outbound-shared-port.ts";
 import { deriveOutboundRoutes, type OutboundRoutes } from "./outbound-route-tables.ts";
@@ -43,8 +43,6 @@ import {
   scopedEntry,
 } from "../resource.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
-
-export { deriveMeshModel, l4RoutesToService, routesToService, type MeshModel } from "../mesh-model.ts";
 
 /** The outbound resources of sidecars and gateways. */
 export interface OutboundResources {

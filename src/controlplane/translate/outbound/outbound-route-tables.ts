@@ -8,7 +8,7 @@ import { meshKey, type DestinationRuleFacts } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { qualifiedHost } from "../../model/service/service-hostname.ts";
 import { isVisible, registeredService, type ServiceModel } from "../../model/service/service-model.ts";
-import { destinationService } from "../../model/service/sidecar-scope.ts";
+import { destinationService } from "../../model/sidecar-scope.ts";
 import { contentHash } from "../content-hash.ts";
 import type { HostPlan, RouteTable } from "./outbound-host.ts";
 import { planTables } from "./outbound-host-plan.ts";

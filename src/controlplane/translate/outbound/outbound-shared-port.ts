@@ -1,7 +1,13 @@
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
-import { anyL4Route, portService, type MeshModel } from "../mesh-model.ts";
-import { listenerServices, type ListenerServices, type OutboundPort, type PortService } from "./outbound-port.ts";
+import { anyL4Route, type MeshModel } from "../mesh-model.ts";
+import {
+  type ListenerServices,
+  listenerServices,
+  type OutboundPort,
+  portService,
+  type PortService,
+} from "./outbound-port.ts";
 import type { ResolvedService } from "./outbound-route.ts";
 
 /** The parts of a port that are equal for all scopes with the same list of services. */

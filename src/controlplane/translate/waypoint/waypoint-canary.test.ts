@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
+import { deriveMeshModel } from "../mesh-model.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { ClusterLoadAssignmentSchema } from "../../../wire/envoy/index.ts";
 import { AddressSchema } from "../../../wire/workload/index.ts";
@@ -9,7 +10,6 @@ import { WaypointBindings } from "../../model/ambient/waypoint.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service, slice } from "../../testing/model-fixture.ts";
 import { deriveAmbientResources } from "../ambient/ambient-resources.ts";
-import { deriveMeshModel } from "../outbound/outbound-resources.ts";
 import { throughWaypoints } from "../waypoint-endpoints.ts";
 import { deriveWaypointResources } from "./waypoint-resources.ts";
 

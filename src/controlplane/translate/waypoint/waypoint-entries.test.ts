@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DescMessage, JsonObject } from "@bufbuild/protobuf";
+import { deriveMeshModel } from "../mesh-model.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import type { Collection } from "../../../kube/index.ts";
 import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema } from "../../../wire/envoy/index.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
 import { meshKey } from "../../model/facts.ts";
-import { deriveMeshModel } from "../outbound/outbound-resources.ts";
 import type { ScopedEncodedResource } from "../resource.ts";
 import { deriveWaypointResources } from "./waypoint-resources.ts";
 

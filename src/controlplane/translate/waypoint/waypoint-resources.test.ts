@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { deriveMeshModel } from "../mesh-model.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import type { ExtensionProvider } from "../../../api/istio/index.ts";
 import type { Collection } from "../../../kube/index.ts";
@@ -21,7 +22,6 @@ import {
   testMesh,
 } from "../../testing/model-fixture.ts";
 import { deriveAmbientResources } from "../ambient/ambient-resources.ts";
-import { deriveMeshModel } from "../outbound/outbound-resources.ts";
 import type { ScopedEncodedResource } from "../resource.ts";
 import { deriveWaypointResources } from "./waypoint-resources.ts";
 

@@ -1,4 +1,6 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { connectOriginateListener } from "../connect-originate.ts";
+import type { MeshModel } from "../mesh-model.ts";
 import {
   istioLabels,
   withOwnProxyConfig,
@@ -22,20 +24,18 @@ import { ProviderClusters } from "../../model/provider-cluster.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import { everyone, getEndpoints, identitiesOf, ofSubset } from "../../model/service/service-endpoints.ts";
 import { serviceKey, type ServiceModel } from "../../model/service/service-model.ts";
-import { destinationService } from "../../model/service/sidecar-scope.ts";
+import { destinationService } from "../../model/sidecar-scope.ts";
 import { WaypointBindings, type Waypoint, type Waypoints } from "../../model/ambient/waypoint.ts";
 import type { AccessLogInit } from "../telemetry/access-log.ts";
 import { tunnelLogsOf2022, writesLogsOf2022 } from "../telemetry/access-log-2022.ts";
 import { connectOriginateCluster } from "../cluster.ts";
 import { doubleTunnelClusters, doubleTunnelListeners } from "../double-tunnel.ts";
-import { deriveEastWestResources } from "../gateway/east-west-resources.ts";
+import { deriveEastWestResources } from "./east-west-resources.ts";
 import { isForwarded } from "../dynamic-forward-proxy.ts";
 import { loadAssignment, localityGroups, type LocalityGroup } from "../endpoints.ts";
-import { connectOriginateListener } from "../gateway/gateway-listener.ts";
 import { connectTerminateListener, internalListenerCluster, mainInternalName } from "../inbound/inbound-hbone.ts";
 import { byLocality, dependsOnPlace } from "../outbound/outbound-locality.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "../outbound-cluster.ts";
-import type { MeshModel } from "../outbound/outbound-resources.ts";
 import { encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "../resource.ts";
 import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";

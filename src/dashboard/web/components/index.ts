@@ -4,6 +4,7 @@ export { CommandLine, YamlBlock } from "./copyable.tsx";
 export { DataTable, type Column, type DataTableProps } from "./data-table.tsx";
 export { Dialog } from "./dialog.tsx";
 export { Icon, type IconName } from "./icon.tsx";
+export { Lazy } from "./lazy.tsx";
 export { HealthMark, Mark, PhaseMark, ProxyMark, Tag, type Tone } from "./mark.tsx";
 export { Page } from "./page.tsx";
 export { SearchField } from "./search-field.tsx";

@@ -1,8 +1,18 @@
 import type { JSX } from "preact";
 import type { AttentionRow, NamespaceRow, OverviewHead } from "../../../api/dashboard/index.ts";
-import { DataTable, Empty, HealthMark, Icon, Mark, Page, Tag, type Column, type Tone } from "../components/index.ts";
+import {
+  DataTable,
+  Empty,
+  HealthMark,
+  Icon,
+  Lazy,
+  Mark,
+  Page,
+  Tag,
+  type Column,
+  type Tone,
+} from "../components/index.ts";
 import { countOf, formatMs, formatRate, formatShare } from "../format.ts";
-import { Lazy } from "../frame/lazy.tsx";
 import { useLive } from "../live/index.ts";
 import { chosenNamespaces, linkTo } from "../router.ts";
 import { chosenRows } from "../chosen-rows.ts";

@@ -1,6 +1,6 @@
+import { Lazy } from "../components/index.ts";
 import type { JSX } from "preact";
 import type { RolloutCheck, RolloutHead } from "../../../api/dashboard/index.ts";
-import { Lazy } from "../frame/lazy.tsx";
 
 /** Charts of both versions over time, with the bound of a check of the same measure. */
 export function RolloutSeries({

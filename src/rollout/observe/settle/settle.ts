@@ -17,9 +17,9 @@ import {
   readyPodsState,
 } from "./pod-conditions.ts";
 import { endpointsState } from "./endpoints-state.ts";
-import { withPodReason } from "./pod-reason.ts";
+import { withPodReason } from "../pod-reason.ts";
 import { cniState } from "./cni-state.ts";
-import { readyState } from "./ready-state.ts";
+import { readyState } from "../ready-state.ts";
 import { revisionFreeState, revisionServesState } from "./revision-conditions.ts";
 import { rootAloneState, rootInUseState, rootTrustedState } from "./root-conditions.ts";
 import { workloadState } from "./workload-state.ts";

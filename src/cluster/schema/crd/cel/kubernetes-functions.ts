@@ -10,7 +10,7 @@ import {
   checkServiceName,
   checkSubdomain,
   type NameCheck,
-} from "../../validation/names.ts";
+} from "../../names.ts";
 import {
   contains,
   formatAddress,

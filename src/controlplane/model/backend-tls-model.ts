@@ -1,10 +1,10 @@
-import type { BackendTlsPolicySpec } from "../../../api/gateway/index.ts";
-import type { ClientTls } from "../../../api/istio/index.ts";
-import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
-import { configMapResource, type ConfigMapReference } from "../config-map-facts.ts";
-import { compareText, factsKey, hostnameOf, meshKey, type BackendTlsPolicyFacts, type MeshSettings } from "../facts.ts";
-import type { Verdict } from "../verdict.ts";
-import type { MeshInputs } from "../mesh-inputs.ts";
+import type { BackendTlsPolicySpec } from "../../api/gateway/index.ts";
+import type { ClientTls } from "../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { configMapResource, type ConfigMapReference } from "./config-map-facts.ts";
+import { compareText, factsKey, hostnameOf, meshKey, type BackendTlsPolicyFacts, type MeshSettings } from "./facts.ts";
+import type { Verdict } from "./verdict.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
 
 type TargetReference = BackendTlsPolicySpec["targetRefs"][number];
 

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import type { MeshModel } from "../mesh-model.ts";
 import { istioLabels } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import {
@@ -18,7 +19,7 @@ import {
 import { formatAuthority, hbonePort } from "../../../wire/hbone/index.ts";
 import { isGlobalService } from "../../model/ambient/ambient-networks.ts";
 import { byCreation, compareText, factsKey, meshKey, type MeshSettings } from "../../model/facts.ts";
-import { isEastWestClass } from "../../model/gateway/gateway-class.ts";
+import { isEastWestClass } from "../../model/gateway-class.ts";
 import { localityText, nowhere, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import { getEndpoints } from "../../model/service/service-endpoints.ts";
 import { serviceKey, type ServiceModel, type ServicePortModel } from "../../model/service/service-model.ts";
@@ -36,20 +37,11 @@ import {
   mainInternalName,
 } from "../inbound/inbound-hbone.ts";
 import { originalDestination } from "../listener-filters.ts";
-import type { MeshModel } from "../outbound/outbound-resources.ts";
 import { encodeResource, sameScopedResource, scopedEntry, type ScopedEncodedResource } from "../resource.ts";
-import { vipCluster } from "../waypoint/waypoint-cluster.ts";
-import {
-  addressRanges,
-  byNameOr,
-  byPort,
-  byState,
-  toChain,
-  toMatcher,
-  type OnMatchInit,
-} from "../waypoint/waypoint-listener.ts";
-import { vipName } from "../waypoint/waypoint-name.ts";
-import { nearEndpoints } from "../waypoint/waypoint-network.ts";
+import { vipCluster } from "./waypoint-cluster.ts";
+import { addressRanges, byNameOr, byPort, byState, toChain, toMatcher, type OnMatchInit } from "./waypoint-listener.ts";
+import { vipName } from "./waypoint-name.ts";
+import { nearEndpoints } from "./waypoint-network.ts";
 
 /** The resources of Gateways of class `istio-east-west`, by the Gateway's key. */
 export interface EastWestResources {

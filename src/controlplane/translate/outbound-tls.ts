@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { ClientTls } from "../../../api/istio/index.ts";
+import type { ClientTls } from "../../api/istio/index.ts";
 import {
   Cluster_DiscoveryType,
   Cluster_TransportSocketMatchSchema,
@@ -10,13 +10,13 @@ import {
   UpstreamTlsContextSchema,
   type Cluster_TransportSocketMatch,
   type CommonTlsContextSchema,
-} from "../../../wire/envoy/index.ts";
-import { namesConfigMap } from "../../model/config-map-facts.ts";
-import { authoritySuffix, credentialResource } from "../../model/secret-facts.ts";
-import { internalUpstream, mutualTls, rawBuffer } from "../cluster.ts";
-import { secretOverAds, fileOverAgentSds, packed } from "../envoy-any.ts";
-import { type TransportSocketInit, validatedBy } from "../tls-context.ts";
-import { isHttp2, typeOf, type ClusterDraft } from "../traffic-policy.ts";
+} from "../../wire/envoy/index.ts";
+import { namesConfigMap } from "../model/config-map-facts.ts";
+import { authoritySuffix, credentialResource } from "../model/secret-facts.ts";
+import { internalUpstream, mutualTls, rawBuffer } from "./cluster.ts";
+import { secretOverAds, fileOverAgentSds, packed } from "./envoy-any.ts";
+import { type TransportSocketInit, validatedBy } from "./tls-context.ts";
+import { isHttp2, typeOf, type ClusterDraft } from "./traffic-policy.ts";
 
 /** The server of a cluster, as TLS needs it. */
 export interface TlsTarget {

@@ -1,4 +1,4 @@
-import { matchesLabels } from "../../../api/index.ts";
+import { matchesLabels } from "../../api/index.ts";
 import {
   withOwnProxyConfig,
   type CaptureMode,
@@ -7,10 +7,10 @@ import {
   type OwnProxyConfig,
   type SidecarEgress,
   type SidecarSpec,
-} from "../../../api/istio/index.ts";
-import type { Collection, CollectionGraph, CollectionReader, SourceCollection } from "../../../kube/index.ts";
-import { canonicalLabels } from "../canonical.ts";
-import { clientLabelNames, clientLabelsKey, type DestinationRules } from "../destination-rule-model.ts";
+} from "../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionReader, SourceCollection } from "../../kube/index.ts";
+import { canonicalLabels } from "./canonical.ts";
+import { clientLabelNames, clientLabelsKey, type DestinationRules } from "./destination-rule-model.ts";
 import {
   byAge,
   compareText,
@@ -20,13 +20,13 @@ import {
   type MeshSettings,
   type SidecarFacts,
   type TrafficPreference,
-} from "../facts.ts";
-import type { MeshInputs } from "../mesh-inputs.ts";
-import { gatewaysOf, type NetworkGatewaysModel } from "../network-gateways.ts";
-import { Remembered } from "../remembered.ts";
-import { hasSelector } from "../selection.ts";
-import { localityText, type LocalityModel } from "./service-endpoint-model.ts";
-import { hostCovers, hostsOverlap } from "./service-hostname.ts";
+} from "./facts.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+import { gatewaysOf, type NetworkGatewaysModel } from "./network-gateways.ts";
+import { Remembered } from "./remembered.ts";
+import { hasSelector } from "./selection.ts";
+import { localityText, type LocalityModel } from "./service/service-endpoint-model.ts";
+import { hostCovers, hostsOverlap } from "./service/service-hostname.ts";
 import {
   getService,
   isVisible,
@@ -35,14 +35,14 @@ import {
   servicesSeenFrom,
   type ServiceModel,
   type ServiceRegistry,
-} from "./service-model.ts";
+} from "./service/service-model.ts";
 import {
   meshGateway,
   sourceLabelNames,
   sourceLabelsKey,
   type VirtualServices,
-} from "../routing/virtual-service-model.ts";
-import { destinationsOf, virtualServiceShapesOf, type VirtualServiceShape } from "../routing/virtual-service-shape.ts";
+} from "./routing/virtual-service-model.ts";
+import { destinationsOf, virtualServiceShapesOf, type VirtualServiceShape } from "./routing/virtual-service-shape.ts";
 
 /**
  * Proxies that receive equal configuration: those of one namespace with the same labels in one locality. A group is

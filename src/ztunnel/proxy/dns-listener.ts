@@ -1,5 +1,5 @@
 import { serveDnsTcp, serveDnsUdp, type AnswerQuery } from "../../dataplane/dns/index.ts";
-import type { PodContext } from "../proxy/pod-context.ts";
+import type { PodContext } from "./pod-context.ts";
 
 /** Answers a pod's DNS queries, which are redirected here from port 53. */
 export const DnsListener = {

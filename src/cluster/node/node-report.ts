@@ -13,10 +13,3 @@ export interface LoadBalancerPort {
   readonly port: number;
   readonly portName: string;
 }
-
-/** A line of `serin cluster urls`. The file `urls.json` in the state directory contains all of them. */
-export interface ServiceUrl extends LoadBalancerPort {
-  readonly url: string;
-  readonly loopbackAddress: string;
-  readonly loopbackPort: number;
-}

@@ -1,6 +1,6 @@
-import type { CollectionReader } from "../../../kube/index.ts";
-import { meshKey } from "../facts.ts";
-import type { MeshInputs } from "../mesh-inputs.ts";
+import type { CollectionReader } from "../../kube/index.ts";
+import { meshKey } from "./facts.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
 
 export const gatewayControllerName = "istio.io/gateway-controller";
 /** The controller name for routes whose parent is a Service, not a Gateway. */

@@ -1,6 +1,6 @@
-import type { ObjectReference } from "../../../api/serin/index.ts";
-import type { ObjectAccess } from "../../act/object-access.ts";
-import type { SettleState } from "../../decide/index.ts";
+import type { ObjectReference } from "../../api/serin/index.ts";
+import type { ObjectAccess } from "../act/object-access.ts";
+import type { SettleState } from "../decide/index.ts";
 
 interface WorkloadStatus {
   readonly observedGeneration?: number;

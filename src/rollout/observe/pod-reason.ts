@@ -1,8 +1,8 @@
-import { matchesLabels } from "../../../api/index.ts";
-import type { Pod } from "../../../api/kubernetes/index.ts";
-import type { ObjectAccess } from "../../act/object-access.ts";
-import type { SettleState } from "../../decide/index.ts";
-import type { ClusterView } from "../cluster-view.ts";
+import { matchesLabels } from "../../api/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
+import type { ObjectAccess } from "../act/object-access.ts";
+import type { SettleState } from "../decide/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
 
 /** Adds to a waiting state why the workload's first unready pod is not ready. */
 export function withPodReason(
