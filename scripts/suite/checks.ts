@@ -8,6 +8,7 @@ const checks: Readonly<Record<string, readonly string[]>> = {
   "types of the page": [process.execPath, "node_modules/typescript-native/bin/tsc", "-p", "src/dashboard/web"],
   lint: ["node_modules/.bin/oxlint", "--type-aware"],
   "import rules": ["node_modules/.bin/depcruise", "src"],
+  "folder circles": [process.execPath, "scripts/check-folder-circles.ts"],
   "dead code": ["node_modules/.bin/knip"],
 };
 const checkTimeoutMs = 180_000;

@@ -1,0 +1,19 @@
+// Refuses folders of src that import each other in a circle: node scripts/check-folder-circles.ts
+// Inside every folder, the subfolders and the files beside them must import each other in one direction. A circle that stays for now
+// stands in scripts/folder-circles/known-circles.ts.
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describeCircle, folderCircles } from "./folder-circles/folder-circles.ts";
+import { knownCircles } from "./folder-circles/known-circles.ts";
+
+const root = join(import.meta.dirname, "..");
+const files = globSync("src/**/*.{ts,tsx}", { cwd: root });
+const circles = folderCircles(new Map(files.map((file) => [file, readFileSync(join(root, file), "utf8")])));
+const unknown = circles.filter(({ folder }) => knownCircles[folder] === undefined);
+const gone = Object.keys(knownCircles).filter((known) => !circles.some(({ folder }) => folder === known));
+for (const circle of unknown) process.stderr.write(`${describeCircle(circle)}\n`);
+for (const folder of gone)
+  process.stderr.write(`${folder}: has no circle any more: delete it from scripts/folder-circles/known-circles.ts\n`);
+if (unknown.length > 0)
+  process.stderr.write("move what both need into a folder or file of its own, below both: ARCHITECTURE.md\n");
+if (unknown.length + gone.length > 0) process.exitCode = 1;

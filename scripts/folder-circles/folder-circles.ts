@@ -1,0 +1,133 @@
+// Finds circles of folders. Every folder is looked at by itself: its subfolders, each with all that is below it, and its own files are
+// the units, and an import belongs to the folder where the paths of both files part. A circle of units is a circle of imports that
+// leads through a subfolder: what only files import in a circle is a circle of files, which dependency-cruiser refuses.
+import { dirname, join, normalize } from "node:path";
+
+/** One import that leads from a unit to the next unit of a circle. */
+export interface CircleStep {
+  readonly from: string;
+  readonly line: number;
+  readonly to: string;
+}
+
+export interface FolderCircle {
+  /** The folder whose units import each other. */
+  readonly folder: string;
+  /** The units of a shortest circle, by name. */
+  readonly units: readonly string[];
+  /** An import for each arrow of the circle: the first leads from the first unit to the second, the last leads back. */
+  readonly steps: readonly CircleStep[];
+  /** All units of which each reaches each other. */
+  readonly entangled: readonly string[];
+}
+
+/** The imports between the units of one folder: by the importing unit, then by the imported unit. */
+type UnitGraph = Map<string, Map<string, CircleStep>>;
+
+const importPatterns = [/^(?:import|export)\b[^;"]*"(\.[^"\n]+)"/gm, /\bimport\(\s*"(\.[^"\n]+)"/g] as const;
+
+/** A circle for every set of units that reach each other. Tests and `testing` folders do not count. Imports of types count. */
+export function folderCircles(texts: ReadonlyMap<string, string>): FolderCircle[] {
+  const circles: FolderCircle[] = [];
+  for (const [folder, graph] of unitGraphs(texts)) {
+    for (const entangled of entangledUnits(graph)) {
+      const units = shortestCircle(graph, entangled);
+      const steps = units.flatMap((unit, index) => graph.get(unit)?.get(units[(index + 1) % units.length] ?? "") ?? []);
+      circles.push({ folder, units, steps, entangled });
+    }
+  }
+  return circles.toSorted((one, other) => (one.folder < other.folder ? -1 : 1));
+}
+
+/** A circle as a message: its way, then an import for each arrow. */
+export function describeCircle({ folder, units, steps, entangled }: FolderCircle): string {
+  const way = [...units, units[0]].join(" -> ");
+  const others = entangled.filter((unit) => !units.includes(unit));
+  return [
+    `${folder}: ${way}`,
+    ...steps.map(({ from, line, to }) => `  ${from}:${line} imports ${to}`),
+    ...(others.length === 0 ? [] : [`  in circles with them: ${others.join(", ")}`]),
+  ].join("\n");
+}
+
+function unitGraphs(texts: ReadonlyMap<string, string>): Map<string, UnitGraph> {
+  const graphs = new Map<string, UnitGraph>();
+  for (const [from, text] of texts) {
+    if (!counts(from)) continue;
+    for (const { to, line } of importsOf(from, text)) {
+      if (to === from || !texts.has(to) || !counts(to)) continue;
+      const [folder, importing, imported] = whereTheyPart(from, to);
+      const graph = graphs.get(folder) ?? new Map<string, Map<string, CircleStep>>();
+      graphs.set(folder, graph);
+      const imports = graph.get(importing) ?? new Map<string, CircleStep>();
+      graph.set(importing, imports);
+      if (!imports.has(imported)) imports.set(imported, { from, line, to });
+    }
+  }
+  return graphs;
+}
+
+const counts = (file: string): boolean => !/\.test\.tsx?$|\/testing\//.test(file);
+
+function* importsOf(from: string, text: string): Generator<{ readonly to: string; readonly line: number }> {
+  for (const pattern of importPatterns) {
+    for (const match of text.matchAll(pattern)) {
+      const [whole, specifier = ""] = match;
+      const line = text.slice(0, match.index + whole.length).split("\n").length;
+      yield { to: normalize(join(dirname(from), specifier)), line };
+    }
+  }
+}
+
+/** The deepest folder that has both files, and the unit of each in it. */
+function whereTheyPart(from: string, to: string): [folder: string, importing: string, imported: string] {
+  const [own, other] = [from.split("/"), to.split("/")];
+  let depth = 0;
+  while (own[depth] === other[depth]) depth += 1;
+  return [own.slice(0, depth).join("/"), own[depth] ?? "", other[depth] ?? ""];
+}
+
+/** The sets of units that reach each other. */
+function entangledUnits(graph: UnitGraph): string[][] {
+  const left = new Set(graph.keys());
+  const sets: string[][] = [];
+  for (const unit of graph.keys()) {
+    if (!left.has(unit)) continue;
+    const both = [...reachedFrom(graph, unit)].filter((other) => reachedFrom(graph, other).has(unit));
+    for (const one of both) left.delete(one);
+    if (both.length > 1) sets.push(both.toSorted());
+  }
+  return sets;
+}
+
+function reachedFrom(graph: UnitGraph, start: string): ReadonlySet<string> {
+  const reached = new Set<string>();
+  const queue = [start];
+  for (const unit of queue) {
+    for (const next of graph.get(unit)?.keys() ?? []) {
+      if (reached.has(next)) continue;
+      reached.add(next);
+      queue.push(next);
+    }
+  }
+  return reached;
+}
+
+function shortestCircle(graph: UnitGraph, entangled: readonly string[]): readonly string[] {
+  const circles = entangled.map((unit) => shortestWayBack(graph, unit));
+  return circles.reduce((shortest, circle) => (circle.length < shortest.length ? circle : shortest));
+}
+
+function shortestWayBack(graph: UnitGraph, start: string): readonly string[] {
+  const ways: string[][] = [[start]];
+  const seen = new Set([start]);
+  for (const way of ways) {
+    for (const next of graph.get(way.at(-1) ?? "")?.keys() ?? []) {
+      if (next === start) return way;
+      if (seen.has(next)) continue;
+      seen.add(next);
+      ways.push([...way, next]);
+    }
+  }
+  return ways[0] ?? [];
+}
