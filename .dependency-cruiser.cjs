@@ -79,10 +79,10 @@ module.exports = {
     {
       name: "pure-middle",
       comment:
-        "api, wire, promql, install, inject, analyze, convert, model, translate, decide and the views of the dashboard are pure: no node:*",
+        "api, wire, promql, install, inject, analyze, convert, Go's templates, model, translate, decide and the views of the dashboard are pure: no node:*",
       severity: "error",
       from: {
-        path: "^src/(api|wire|promql|install|inject|analyze|convert|controlplane/model|controlplane/translate|rollout/decide|dashboard/views)/",
+        path: "^src/(api|wire|promql|install|inject|analyze|convert|base/go-template|controlplane/model|controlplane/translate|rollout/decide|dashboard/views)/",
         pathNot: "\\.test\\.ts$",
       },
       to: { dependencyTypes: ["core"] },

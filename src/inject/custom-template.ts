@@ -1,7 +1,7 @@
 import { parse } from "yaml";
 import { isTree, messageOf, type Tree, treeAt, userError } from "../base/index.ts";
 import { proxyImage } from "./proxy-container.ts";
-import { renderGoTemplate } from "./go-template.ts";
+import { renderPodTemplate } from "./render-pod-template.ts";
 import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
 import { textMapAt } from "./tree.ts";
 
@@ -15,7 +15,7 @@ export function customTemplate(name: string, text: string, input: TemplateInput)
     );
   let value: unknown;
   try {
-    value = parse(renderGoTemplate(text, templateData(input)));
+    value = parse(renderPodTemplate(text, templateData(input)));
   } catch (error) {
     throw failed(`cannot be used: ${messageOf(error)}`, error);
   }

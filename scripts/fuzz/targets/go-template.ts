@@ -1,9 +1,9 @@
 import { SerinError } from "../../../src/base/index.ts";
-import { renderGoTemplate } from "../../../src/inject/go-template.ts";
+import { renderPodTemplate } from "../../../src/inject/render-pod-template.ts";
 import { expect, expectRefusal, type FuzzTarget } from "../target.ts";
 
 const data = { Name: "a", Labels: { x: "y", "a/b": "c" }, List: [1, "two", { k: null }], Flag: true, Number: 5 };
-const maxCharacters = 2 << 20;
+const maxCharacters = 1 << 20;
 
 export const target: FuzzTarget = {
   title: "Go templates of injection",
@@ -24,6 +24,11 @@ export const target: FuzzTarget = {
     "{{ range .List }}",
     '{{ template "t" . }}',
     '{{ define "t" }}',
+    "{{ $x := list 1 }}",
+    "{{ $x = list $x $x }}",
+    "{{ $x = print $x $x }}",
+    "replace",
+    "splitList",
     "$",
     ":=",
     "|",
@@ -33,7 +38,7 @@ export const target: FuzzTarget = {
   maxBytes: 600,
   run: (input) => {
     try {
-      const text = renderGoTemplate(input.toString("utf8"), data);
+      const text = renderPodTemplate(input.toString("utf8"), data);
       expect(text.length <= maxCharacters, "a result is bounded");
     } catch (error) {
       expectRefusal(error, SerinError);

@@ -5,8 +5,8 @@ import { describeError } from "../../base/index.ts";
 import { renderInstall, resolveSettings } from "../../install/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext } from "../testing/fake-context.ts";
-import { TemplateRunner } from "./template/evaluate-template.ts";
-import { parseTemplate } from "./template/parse-template.ts";
+import { helmFunctions } from "./helm-functions.ts";
+import { ChartTemplates } from "./render-chart.ts";
 
 interface Rendered {
   readonly kind: string;
@@ -42,11 +42,21 @@ test("a template's blanks, variables, blocks, pipes and strings with braces are 
     '{{ with .none }}no{{ else }}{{ "{{ kept }}" | quote }}{{ end }}',
     '{{ ($.tree).missing.deeper | default (printf "%s-%q" "a" "b") }}',
   ].join("\n");
-  const parsed = parseTemplate(text, "test");
   assert.equal(
-    new TemplateRunner([parsed]).run(parsed, { tree: {} }),
+    new ChartTemplates("test", [["all.yaml", text]]).render("all.yaml", { tree: {} }),
     '\n0=1?\n1=2!\n  hello Ann\n"{{ kept }}"\na-"b"',
   );
+});
+
+test("values named like parts of every JavaScript object are values", () => {
+  const target = {};
+  helmFunctions["mergeOverwrite"]?.(target, JSON.parse('{ "__proto__": { "polluted": true } }'));
+  assert.deepEqual(Object.entries(target), [["__proto__", { polluted: true }]]);
+  assert.equal("polluted" in {}, false);
+  const render = (text: string): string =>
+    new ChartTemplates("test", [["a.yaml", text]]).render("a.yaml", { tree: {} });
+  assert.equal(render("[{{ .tree.constructor }}{{ .constructor.name }}]"), "[]");
+  assert.throws(() => render('{{ .tree.toString "x" }}'), /test\/a\.yaml: gives values to what is no function/);
 });
 
 interface PodSpec {

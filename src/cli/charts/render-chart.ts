@@ -1,11 +1,9 @@
 import { parse, parseAllDocuments } from "yaml";
-import { userError } from "../../base/index.ts";
+import { internalError, isTree, messageOf, SerinError, type Tree, userError } from "../../base/index.ts";
+import { elementOf, parseTemplate, type ParsedTemplate, renderTemplate } from "../../base/go-template/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { installedKinds, type Chart } from "../../install/index.ts";
-import { TemplateRunner } from "./template/evaluate-template.ts";
-import { parseTemplate } from "./template/parse-template.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
+import { helmFunctions } from "./helm-functions.ts";
 
 export interface ChartRelease {
   readonly name: string;
@@ -42,19 +40,54 @@ export function renderChart(chart: Chart, release: ChartRelease): string {
     Files: { Get: (path: unknown) => chart.files.get(String(path)) ?? "" },
   };
   const templates = [...chart.files].filter(([path]) => path.startsWith("templates/") && !path.endsWith("NOTES.txt"));
-  const parsed = templates.map(([path, text]) => ({ path, template: parseTemplate(text, `${chart.name}/${path}`) }));
-  const runner = new TemplateRunner(parsed.map(({ template }) => template));
+  const runner = new ChartTemplates(chart.name, templates);
   const manifests = [
     ...[...chart.files]
       .filter(([path]) => path.startsWith("crds/"))
       .flatMap(([path, text]) => manifestsIn(text, `${chart.name}/${path}`)),
-    ...parsed
-      .filter(({ path }) => path.endsWith(".yaml"))
-      .flatMap(({ path, template }) => manifestsIn(runner.run(template, context), `${chart.name}/${path}`)),
+    ...templates
+      .filter(([path]) => path.endsWith(".yaml"))
+      .flatMap(([path]) => manifestsIn(runner.render(path, context), `${chart.name}/${path}`)),
   ];
   return inOrder(manifests.filter(({ kind }) => !release.skipDefinitions || kind !== definitionKind))
     .map(({ text }) => `---\n${text}`)
     .join("");
+}
+
+/** The templates of one chart, which share their definitions. Only our own charts are run: a faulty one is a bug. */
+export class ChartTemplates {
+  readonly #name: string;
+  readonly #parsed: ReadonlyMap<string, ParsedTemplate>;
+  readonly #definitions: ParsedTemplate["defined"];
+
+  constructor(name: string, templates: readonly (readonly [path: string, text: string])[]) {
+    this.#name = name;
+    this.#parsed = new Map(templates.map(([path, text]) => [path, this.#ours(path, () => parseTemplate(text))]));
+    this.#definitions = new Map([...this.#parsed.values()].flatMap(({ defined }) => [...defined]));
+  }
+
+  /** Throws a user error if the template calls `fail`. */
+  render(path: string, context: Tree): string {
+    const template = this.#parsed.get(path);
+    if (template === undefined) throw internalError("template-syntax", `${this.#name} has no template ${path}`);
+    return this.#ours(path, () =>
+      renderTemplate(
+        template,
+        context,
+        { functions: helmFunctions, fieldOf: elementOf, missing: "", hasInclude: true },
+        this.#definitions,
+      ),
+    );
+  }
+
+  #ours<Result>(path: string, run: () => Result): Result {
+    try {
+      return run();
+    } catch (error) {
+      if (error instanceof SerinError && error.code === "chart-values") throw error;
+      throw internalError("template-syntax", `${this.#name}/${path}: ${messageOf(error)}`, { cause: error });
+    }
+  }
 }
 
 const definitionKind = "CustomResourceDefinition";
@@ -94,10 +127,6 @@ export function coalesce(base: Tree, over: Tree): Tree {
     else merged[key] = isTree(known) && isTree(value) ? coalesce(known, value) : value;
   }
   return merged;
-}
-
-function isTree(value: unknown): value is Tree {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Checks values against the chart's schema, which has the types of the most common values. */

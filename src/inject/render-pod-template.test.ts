@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { SerinError } from "../base/index.ts";
-import { parseGoTemplate } from "./go-template-parser.ts";
-import { renderGoTemplate } from "./go-template.ts";
+import { renderPodTemplate } from "./render-pod-template.ts";
 
 const data = {
   ObjectMeta: { name: "web", labels: { app: "web" }, annotations: { "a.b/c": "12", list: '{"x":1,"y":[true]}' } },
@@ -61,7 +60,7 @@ const cases: readonly (readonly [template: string, result: string])[] = [
 ];
 
 test("templates give what Go gives", () => {
-  for (const [template, result] of cases) assert.equal(renderGoTemplate(template, data), result, template);
+  for (const [template, result] of cases) assert.equal(renderPodTemplate(template, data), result, template);
 });
 
 test("what is malformed or not supported is a user error that says so", () => {
@@ -83,7 +82,7 @@ test("what is malformed or not supported is a user error that says so", () => {
   ];
   for (const [template, expected] of faults)
     assert.throws(
-      () => renderGoTemplate(template, data),
+      () => renderPodTemplate(template, data),
       (error) => error instanceof SerinError && expected.test(String(error)),
       template,
     );
@@ -120,27 +119,11 @@ test("no text makes the renderer throw anything else", () => {
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
       try {
-        renderGoTemplate(pieces.join(""), data);
+        renderPodTemplate(pieces.join(""), data);
       } catch (error) {
         assert.ok(error instanceof SerinError && error.kind === "user", String(error));
       }
     }),
     { numRuns: 1000 },
-  );
-});
-
-test("an action that is not closed is told, however many quotes it has: each is looked at once", () => {
-  for (const text of [
-    `{{ ${'"a" '.repeat(2_000)}`,
-    `{{ ${'"'.repeat(4_001)} }}`,
-    `{{ ${"`a` ".repeat(2_000)}`,
-    `{{ "}}" ${"/* }} */".repeat(2_000)}`,
-  ])
-    assert.throws(() => parseGoTemplate(text), /is not closed/);
-  assert.deepEqual(
-    parseGoTemplate('a {{- /* }} " */ -}} b{{ "}}" -}} c').body.map((node) =>
-      node.kind === "text" ? node.text : node.kind,
-    ),
-    ["a", "b", "action", "c"],
   );
 });

@@ -1,0 +1,83 @@
+import { isTree } from "../json.ts";
+import { failed } from "./malformed.ts";
+
+/** The greatest length of a rendered text, and of each text that a function returns. */
+export const maxCharacters = 1_048_576;
+/** The greatest depth of templates that call each other. */
+const maxCalls = 50;
+/** The greatest depth of blocks and calls together. */
+const maxDepth = 200;
+/** The greatest depth of a value. Values of Kubernetes nest about a dozen levels deep. */
+const maxLevels = 100;
+/** The work of one rendering. A character and an element cost 1 each, a step as much as {@link stepCost}. */
+const maxWork = 16_777_216;
+const stepCost = 16;
+
+/** What one rendering may still use. A template of a few lines could otherwise run for hours or fill the memory. */
+export class RenderBudget {
+  #work = 0;
+  #calls = 0;
+  #depth = 0;
+
+  step(): void {
+    this.#spend(stepCost);
+  }
+
+  /** Counts an argument of a function. */
+  argument(value: unknown): void {
+    if (typeof value === "string") this.#spend(value.length);
+    else this.#tree(value);
+  }
+
+  /** Counts a function's result with all that is in it: a list that contains itself twice, again and again, is large. */
+  result(value: unknown): void {
+    const characters = typeof value === "string" ? value.length : this.#tree(value);
+    checkLength(characters);
+    if (typeof value === "string") this.#spend(characters);
+  }
+
+  /** Counts the elements of a value, and returns the number of characters in it. */
+  #tree(value: unknown): number {
+    let characters = 0;
+    const left: (readonly [value: unknown, level: number])[] = [[value, 0]];
+    for (let next = left.pop(); next !== undefined; next = left.pop()) {
+      const [one, level] = next;
+      this.#spend(1);
+      if (typeof one === "string") characters += one.length;
+      const inner: readonly unknown[] = Array.isArray(one) ? one : isTree(one) ? Object.values(one) : [];
+      if (inner.length === 0) continue;
+      if (level >= maxLevels) throw failed(`makes a value that is nested more than ${maxLevels} levels deep`);
+      this.#spend(inner.length);
+      for (const element of inner) left.push([element, level + 1]);
+    }
+    return characters;
+  }
+
+  /** Runs the body of a block. */
+  within<Result>(run: () => Result): Result {
+    if (this.#depth >= maxDepth) throw failed(`is nested more than ${maxDepth} levels deep`);
+    this.#depth += 1;
+    const result = run();
+    this.#depth -= 1;
+    return result;
+  }
+
+  /** Runs the body of another template. */
+  call<Result>(name: string, run: () => Result): Result {
+    if (this.#calls >= maxCalls) throw failed(`"${name}" calls itself without end`);
+    this.#calls += 1;
+    const result = this.within(run);
+    this.#calls -= 1;
+    return result;
+  }
+
+  #spend(units: number): void {
+    this.#work += units;
+    if (this.#work > maxWork) throw failed("takes too much work: it repeats too much, or makes too long texts");
+  }
+}
+
+/** Throws the error of a text that is too long. Functions call it before they make a text. */
+export function checkLength(characters: number): void {
+  if (characters > maxCharacters) throw failed(`gives more than ${maxCharacters} characters`);
+}

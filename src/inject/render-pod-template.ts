@@ -1,0 +1,28 @@
+import { isTree, type Tree } from "../base/index.ts";
+import { parseTemplate, renderTemplate } from "../base/go-template/index.ts";
+import { podTemplateFunctions } from "./pod-template-functions.ts";
+
+/** Renders a template of Go's text/template. Throws a user error if it is malformed or uses something unsupported. */
+export function renderPodTemplate(text: string, data: Tree): string {
+  return renderTemplate(parseTemplate(text), data, {
+    functions: podTemplateFunctions,
+    fieldOf,
+    missing: "<no value>",
+    hasInclude: false,
+  });
+}
+
+/** A field by its JSON name or its Go name: `.Spec.Containers` is `spec.containers`, `.GetTracing` is `tracing`. */
+function fieldOf(value: unknown, name: string): unknown {
+  if (name === "String" || name === "GetValue") return value;
+  if (!isTree(value)) return undefined;
+  const plain = name.replace(/^Get(?=[A-Z])/, "");
+  for (const candidate of [name, jsonName(name), plain, jsonName(plain)])
+    if (Object.hasOwn(value, candidate)) return value[candidate];
+  return undefined;
+}
+
+/** The JSON name of a Go field: `APIVersion` is `apiVersion`, `UID` is `uid`, `Containers` is `containers`. */
+function jsonName(name: string): string {
+  return name.replace(/^[A-Z]+(?=[A-Z][a-z])|^[A-Z]+$|^[A-Z]/, (head) => head.toLowerCase());
+}
