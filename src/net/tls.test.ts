@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { before, suite, test } from "node:test";
+import { connect } from "node:tls";
 import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream, SecureStream } from "./byte-stream.ts";
 import { TestAuthority } from "./testing/certificates.ts";
@@ -54,6 +55,33 @@ async function ends(path: BytePath, roles: Roles = {}): Promise<Ends> {
   client.catch(() => undefined);
   server.catch(() => undefined);
   return { client, server, listener };
+}
+
+interface Refusal {
+  readonly code: string | undefined;
+  readonly session: Buffer | undefined;
+}
+
+/** The error of a client that writes at once, and the session that it could resume. */
+async function refusedWith(context: TlsContext, port: number, resumed?: Buffer): Promise<Refusal> {
+  const socket = connect({
+    port,
+    host: "127.0.0.1",
+    secureContext: context.secureContext,
+    ALPNProtocols: ["h2"],
+    rejectUnauthorized: false,
+    ...(resumed === undefined ? {} : { session: resumed }),
+  });
+  let session: Buffer | undefined;
+  socket.on("session", (given) => (session = given));
+  socket.once("secureConnect", () => socket.write(pattern(0, 100_000)));
+  socket.resume();
+  const code = await new Promise<string | undefined>((resolve) => {
+    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code));
+    socket.once("close", () => resolve(undefined));
+  });
+  socket.destroy();
+  return { code, session };
 }
 
 for (const kind of ["libuv", "node"] as const) {
@@ -129,6 +157,35 @@ for (const kind of ["libuv", "node"] as const) {
       const bare = await ends(path, { context: TlsContext.create({ roots: authority.roots, profile: "mesh" }) });
       await assert.rejects(bare.server);
       bare.listener.close();
+    });
+
+    test("a refused client learns the reason by an alert, with data underway and when it resumes", async () => {
+      const issued = await authority.issue({ spiffe: reviewsId, dns: "reviews.test" });
+      const web = TlsContext.create({ ...issued, noTickets: true });
+      const revoking = TlsContext.create({ ...issued, noTickets: true, revocations: [await authority.revoke("02")] });
+      const below = await (await authority.subordinate("07")).issue({ spiffe: sleepId });
+      const unknown = TlsContext.create({
+        ...below,
+        certificateChain: below.certificateChain.split(/(?<=-----END CERTIFICATE-----)/)[0] ?? "",
+      });
+      for (const [client, server, refuse, alert] of [
+        [unknown, web, undefined, "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA"],
+        [unknown, reviews, undefined, "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA"],
+        [stranger, web, undefined, "ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR"],
+        [sleep, revoking, undefined, "ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_REVOKED"],
+        [sleep, web, () => "not this one", "ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN"],
+        [TlsContext.create({ roots: authority.roots }), web, undefined, "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED"],
+      ] as const) {
+        const options = { ...hboneServer, alerts: true, ...(refuse === undefined ? {} : { refuse }) };
+        const listener = await path.listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
+          secureServer(stream, () => server, options).catch(() => undefined);
+        });
+        const first = await refusedWith(client, listener.address.port);
+        assert.equal(first.code, alert);
+        if (first.session !== undefined)
+          assert.equal((await refusedWith(client, listener.address.port, first.session)).code, alert);
+        listener.close();
+      }
     });
 
     test("a server that lets in whoever comes knows whether what was shown is of its roots", async () => {

@@ -9,6 +9,7 @@ import { resetOnClose } from "./namespace-socket.ts";
 import { networkError } from "./node-error.ts";
 import { SocketStream } from "./socket-stream.ts";
 import { streamDuplex } from "./stream-duplex.ts";
+import type { RefusalAlert } from "./tls-alert.ts";
 import type { PeerGuard, TlsContext, TlsContextSource } from "./tls-context.ts";
 
 export interface SecureClientOptions {
@@ -49,6 +50,8 @@ export interface SecureServerOptions {
   readonly received?: Buffer;
   /** Called last. May refuse the client. */
   readonly refuse?: RefusePeer;
+  /** Tells a client by an alert of TLS 1.3 why its certificate is refused. */
+  readonly alerts?: boolean;
 }
 
 /**
@@ -109,10 +112,12 @@ export async function secureServer(
 ): Promise<SecureStream> {
   const what = `TLS from ${stream.remote.address}:${stream.remote.port}`;
   const context = await contextOrClose(stream, source);
+  const wantsCertificate = options.clientCertificate !== "none";
+  const judges = wantsCertificate && options.clientCertificate !== "any";
+  const tell = judges && options.alerts === true ? (await import("./tls-alert.ts")).refusalAlert : undefined;
   refuseClosed(stream, what);
   const transport = takeTransport(stream);
   if (options.received !== undefined && options.received.length > 0) transport.socket.unshift(options.received);
-  const wantsCertificate = options.clientCertificate !== "none";
   const secured = new TLSSocket(transport.socket, {
     isServer: true,
     secureContext: context.secureContext,
@@ -128,13 +133,14 @@ export async function secureServer(
         );
     },
   });
-  const guard = wantsCertificate && options.clientCertificate !== "any" ? context.guard : undefined;
+  const guard = judges ? context.guard : undefined;
+  const alert = tell?.(secured, transport.socket);
   return await finish(
     transport,
     secured,
     "secure",
     what,
-    { timeoutMs: options.timeoutMs, guard, peer: "client" },
+    { timeoutMs: options.timeoutMs, guard, peer: "client", alert },
     (_identity, certificate) => {
       if (options.clientCertificate === "any") return undefined;
       const fault = wantsCertificate ? verifyError(secured) : undefined;
@@ -222,15 +228,20 @@ function finish(
     timeoutMs,
     guard,
     peer,
-  }: { readonly timeoutMs: number; readonly guard: PeerGuard | undefined; readonly peer: "client" | "server" },
+    alert,
+  }: {
+    readonly timeoutMs: number;
+    readonly guard: PeerGuard | undefined;
+    readonly peer: "client" | "server";
+    readonly alert?: RefusalAlert | undefined;
+  },
   refusal: (peerIdentity: string, certificate: X509Certificate | undefined) => SerinError | undefined,
 ): Promise<SecureStream> {
   return new Promise((resolve, reject) => {
-    const fail = (error: SerinError): void => {
+    const fail = (error: SerinError, told = false): void => {
       clearTimeout(timer);
-      secured.removeAllListeners();
+      if (!told) secured.removeAllListeners().destroy();
       secured.on("error", () => undefined);
-      secured.destroy();
       reject(error);
     };
     const timer = setTimeout(
@@ -249,7 +260,10 @@ function finish(
       const peerCertificate = secured.getPeerX509Certificate();
       const peerIdentity = peerIdentityOf(peerCertificate);
       const refused = refusal(peerIdentity, peerCertificate);
-      if (refused !== undefined) return fail(refused);
+      if (refused !== undefined) {
+        secured.removeAllListeners();
+        return fail(refused, alert?.send(verifyError(secured)?.code));
+      }
       secured.off("error", failed).off("close", gone).off("end", gone);
       const alpnProtocol = typeof secured.alpnProtocol === "string" ? secured.alpnProtocol : undefined;
       const peerVerified = peerCertificate !== undefined && verifyError(secured) === undefined;
@@ -284,7 +298,9 @@ function peerIdentityOf(certificate: X509Certificate | undefined): string {
   return uris.length === 1 ? (uris[0]?.value ?? "") : "";
 }
 
-function verifyError(secured: TLSSocket): Error | undefined {
-  const { _handle: handle } = secured as unknown as { readonly _handle: { verifyError(): Error | null | undefined } };
+function verifyError(secured: TLSSocket): NodeJS.ErrnoException | undefined {
+  const { _handle: handle } = secured as unknown as {
+    readonly _handle: { verifyError(): NodeJS.ErrnoException | null | undefined };
+  };
   return handle.verifyError() ?? undefined;
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createServer, request as httpsRequest, type RequestOptions } from "node:https";
+import { Agent, createServer, request as httpsRequest, type RequestOptions } from "node:https";
 import { createServer as createHttpServer } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import type { AddressInfo } from "node:net";
@@ -134,8 +134,15 @@ test("a gateway's TLS: certificates from secrets by server name, clients' certif
   const boss = await authority.issue({ spiffe: "spiffe://test/ns/a/sa/boss" });
   const welcome = await get(port, "admin.test", { cert: boss.certificateChain, key: boss.privateKey });
   assert.match(welcome.body, /^https Hash=[0-9a-f]{64};URI=spiffe:\/\/test\/ns\/a\/sa\/boss$/);
+  const agent = new Agent({ maxCachedSessions: 10 });
+  for (let connection = 0; connection < 2; connection += 1) {
+    const again = { cert: boss.certificateChain, key: boss.privateKey, agent, headers: { connection: "close" } };
+    assert.equal((await get(port, "admin.test", again)).status, welcome.status, "also by who resumes a session");
+  }
   const clerk = await authority.issue({ spiffe: "spiffe://test/ns/a/sa/clerk" });
-  await assert.rejects(get(port, "admin.test", { cert: clerk.certificateChain, key: clerk.privateKey }));
+  await assert.rejects(get(port, "admin.test", { cert: clerk.certificateChain, key: clerk.privateKey }), {
+    code: "ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN",
+  });
 
   // Over HTTP/2, on a connection that outlives the certificate.
   const session = connectHttp2(`https://127.0.0.1:${port}`, { servername: "shop.test", rejectUnauthorized: false });

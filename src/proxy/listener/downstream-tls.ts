@@ -42,6 +42,7 @@ export async function secureDownstream(
     clientCertificate: spec.clientCertificate,
     received: options.received,
     refuse: (certificate) => peerTrouble(certificate, spec),
+    alerts: true,
   });
   return {
     stream: secured,

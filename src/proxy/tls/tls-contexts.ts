@@ -104,6 +104,11 @@ function contextOf(
     ...(spec.minVersion === undefined ? {} : { minVersion: spec.minVersion }),
     ...(spec.maxVersion === undefined ? {} : { maxVersion: spec.maxVersion }),
     ciphers: spec.ciphers,
-    noTickets: isMeshTls(spec),
+    noTickets: isMeshTls(spec) || asksForCertificates(spec),
   });
+}
+
+/** OpenSSL fails the handshake of a client that resumes a session without a context id, which node does not set. */
+function asksForCertificates(spec: TlsSpec): boolean {
+  return spec.roots !== undefined || ("clientCertificate" in spec && spec.clientCertificate !== "none");
 }

@@ -1,0 +1,110 @@
+import { createCipheriv, createHmac, type CipherGCMTypes } from "node:crypto";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+
+/** How long a refused client may take to read its alert before the connection is destroyed. */
+const lingerMs = 1000;
+
+/** The alerts that OpenSSL sends itself where it verifies peers itself. Others are `certificate_unknown`. */
+const alertOfError: Readonly<Record<string, number>> = {
+  CERT_REVOKED: 44,
+  CERT_HAS_EXPIRED: 45,
+  CRL_HAS_EXPIRED: 45,
+  CERT_NOT_YET_VALID: 42,
+  CERT_REJECTED: 42,
+  CERT_UNTRUSTED: 42,
+  CRL_NOT_YET_VALID: 42,
+  CERT_SIGNATURE_FAILURE: 51,
+  INVALID_PURPOSE: 43,
+  CERT_CHAIN_TOO_LONG: 48,
+  DEPTH_ZERO_SELF_SIGNED_CERT: 48,
+  INVALID_CA: 48,
+  PATH_LENGTH_EXCEEDED: 48,
+  SELF_SIGNED_CERT_IN_CHAIN: 48,
+  UNABLE_TO_GET_CRL: 48,
+  UNABLE_TO_GET_ISSUER_CERT: 48,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 48,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 48,
+};
+const certificateUnknown = 46;
+
+interface Suite {
+  readonly hash: "sha256" | "sha384";
+  readonly cipher: CipherGCMTypes | "chacha20-poly1305";
+  readonly keyBytes: number;
+}
+
+const suites: Readonly<Record<string, Suite>> = {
+  TLS_AES_128_GCM_SHA256: { hash: "sha256", cipher: "aes-128-gcm", keyBytes: 16 },
+  TLS_AES_256_GCM_SHA384: { hash: "sha384", cipher: "aes-256-gcm", keyBytes: 32 },
+  TLS_CHACHA20_POLY1305_SHA256: { hash: "sha256", cipher: "chacha20-poly1305", keyBytes: 32 },
+};
+
+/** Tells why a client's certificate is refused. `code` is the verification error, absent for checks of our own. */
+export interface RefusalAlert {
+  /** Ends the connection with the alert. False if that is impossible here. Then nothing was sent. */
+  send(code: string | undefined): boolean;
+}
+
+/**
+ * Node's TLS server verifies a client's certificate after the handshake, and can then only close the connection, so the
+ * client does not learn why. This sends the alert that OpenSSL would have sent, as the first record after the
+ * handshake's own. It needs TLS 1.3: node does not tell enough of older handshakes.
+ */
+export function refusalAlert(secured: TLSSocket, transport: Socket): RefusalAlert {
+  let secret: Buffer | undefined;
+  const learn = (line: Buffer): void => {
+    const [label, , value = ""] = line.toString("latin1").trim().split(" ");
+    if (label === "SERVER_TRAFFIC_SECRET_0") secret = Buffer.from(value, "hex");
+  };
+  secured.on("keylog", learn);
+  return {
+    send: (code) => {
+      const suite = suites[secured.getCipher().name];
+      if (secret === undefined || suite === undefined || secured.getProtocol() !== "TLSv1.3") return false;
+      // OpenSSL sends two session tickets, or one after a resumption.
+      const sent = secured.isSessionReused() ? 1 : 2;
+      const record = fatalAlert(suite, secret, sent, (code && alertOfError[code]) || certificateUnknown);
+      sendAndLinger(secured, transport, record);
+      return true;
+    },
+  };
+}
+
+/** Data that was not read would make the kernel reset the connection, and the client could lose the alert. */
+function sendAndLinger(secured: TLSSocket, transport: Socket, record: Buffer): void {
+  const close = (): void => {
+    clearTimeout(timer);
+    secured.destroy();
+  };
+  const timer = setTimeout(close, lingerMs);
+  secured.once("end", close).once("close", close).resume();
+  // The handshake's last records are written when this event has ended.
+  setImmediate(() => {
+    if (!transport.destroyed) transport.end(record);
+  });
+}
+
+function fatalAlert(suite: Suite, secret: Buffer, sequence: number, description: number): Buffer {
+  const key = expandLabel(suite, secret, "key", suite.keyBytes);
+  const nonce = expandLabel(suite, secret, "iv", 12);
+  nonce.writeUInt32BE((nonce.readUInt32BE(8) ^ sequence) >>> 0, 8);
+  const level = 2;
+  const alertType = 21;
+  const plain = Buffer.from([level, description, alertType]);
+  const header = Buffer.from([23, 3, 3, 0, plain.length + 16]);
+  const options = { authTagLength: 16 };
+  const cipher =
+    suite.cipher === "chacha20-poly1305"
+      ? createCipheriv(suite.cipher, key, nonce, options)
+      : createCipheriv(suite.cipher, key, nonce, options);
+  cipher.setAAD(header, { plaintextLength: plain.length });
+  return Buffer.concat([header, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+}
+
+/** HKDF-Expand-Label of RFC 8446 with an empty context. No key is longer than one block of the hash. */
+function expandLabel(suite: Suite, secret: Buffer, label: string, length: number): Buffer {
+  const name = `tls13 ${label}`;
+  const info = Buffer.from([0, length, name.length, ...Buffer.from(name), 0, 1]);
+  return createHmac(suite.hash, secret).update(info).digest().subarray(0, length);
+}
