@@ -13,7 +13,7 @@ export interface ListenAddress {
 export interface ControlPlaneSettings {
   readonly podName: string;
   readonly namespace: string;
-  /** `default` when there is none. */
+  /** `default` if the revision has no name. */
   readonly revision: string;
   /** Name of its Service: `istiod[-rev]`, or ISTIOD_SERVICE_NAME (ours) if names do not follow the revision. */
   readonly serviceName: string;
@@ -34,13 +34,16 @@ export interface ControlPlaneSettings {
    * ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: waypoints forward connections by server name to hosts of DYNAMIC_DNS.
    */
   readonly wildcardTlsAtWaypoints?: boolean;
-  /** PILOT_JWT_ENABLE_REMOTE_JWKS; absent: the control plane. */
+  /** PILOT_JWT_ENABLE_REMOTE_JWKS. Absent: the control plane fetches key sets. */
   readonly keySetFetcher?: KeySetFetcher;
-  /** PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS; absent: a workload asks one authorizer. */
+  /** PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS. Absent: a workload uses one external authorizer. */
   readonly severalAuthorizers?: boolean;
   /** K8S_INGRESS_NS: where the gateway of Ingresses is. */
   readonly ingressNamespace?: string;
-  /** PILOT_ENABLE_SENDING_HBONE, PILOT_PREFER_SENDING_HBONE, PILOT_ENABLE_SIDECAR_LISTENING_HBONE; absent: upstream's defaults of an ambient mesh. */
+  /**
+   * PILOT_ENABLE_SENDING_HBONE, PILOT_PREFER_SENDING_HBONE, PILOT_ENABLE_SIDECAR_LISTENING_HBONE. Absent: upstream's
+   * defaults for an ambient mesh.
+   */
   readonly hbone?: HboneSettings;
   readonly meshConfigPath: string;
   readonly meshNetworksPath: string;
@@ -199,7 +202,7 @@ function listenAddress(flag: string, text: string): ListenAddress {
   return { address: colon === 0 ? "0.0.0.0" : text.slice(0, colon).replaceAll(/[[\]]/g, ""), port };
 }
 
-/** Upstream's words; what it does not know it takes for its default, which is refused here. */
+/** Reads upstream's words. Upstream replaces unknown words by its default, but here they are refused. */
 function keySetFetcher(text: string): KeySetFetcher {
   switch (text.toLowerCase()) {
     case "istiod":

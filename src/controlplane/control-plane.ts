@@ -331,8 +331,8 @@ export class ControlPlane {
   }
 
   /**
-   * Reads what every control plane reads, and answers what it would send. Has no authority, leads nothing and writes
-   * nothing.
+   * Reads everything that a control plane reads, and returns what it would send. It has no authority, does not lead and
+   * writes nothing.
    */
   async #runShadow({ discovery }: ShadowSettings, signal: AbortSignal): Promise<void> {
     const { settings, clock, log } = this.#options;
@@ -706,7 +706,7 @@ export class ControlPlane {
     return { revision, processed, proxies: processed ? acknowledgements(this.#discovery, generation) : [] };
   }
 
-  /** Upstream's tools ask this port, over a port-forward, for what the other port serves. */
+  /** Upstream's tools send requests for the other port's paths to this port, over a port-forward. */
   #monitoringRoutes(identity: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
     const debug = Object.entries<HttpRoute>(this.#debugRoutes(identity)).filter(
       ([path]) => path === "/debug" || path.startsWith("/debug/"),

@@ -4,7 +4,7 @@ import type { Collection } from "../kube/index.ts";
 import { translatedName, type ExtensionInputs } from "./model/index.ts";
 import type { PatchFault } from "./translate/index.ts";
 
-/** Nobody reads more faults than this at once. */
+/** More faults than this at once would not help anybody. */
 const maxFaults = 1000;
 
 /**

@@ -27,7 +27,7 @@ export interface ProxyScopesOptions {
 /** What is known about one connected proxy. */
 export interface ProxyPlace {
   readonly group: ProxyGroup;
-  /** Of the group. */
+  /** The key of the group. */
   readonly key: string;
   readonly choice: ScopeChoice;
 }

@@ -62,7 +62,7 @@ export interface ServedResources {
   readonly secrets: SecretViewOptions;
   /** Which of the namespace's secrets an account may have. Undefined: all of them. */
   readonly secretPermission: SecretPermission | undefined;
-  /** What changes the others. */
+  /** Changes of other resources by extensions. */
   readonly extensions: ExtensionViews;
 }
 
@@ -97,7 +97,7 @@ export class ProxyViews {
     return proxy.stockEnvoy ? new MappedView(view, (resource) => withoutIstioFilters(typeUrl, resource)) : view;
   }
 
-  /** For proxyless gRPC clients: what a sidecar beside them would have, under the names that gRPC uses. */
+  /** The views for proxyless gRPC clients: what a sidecar beside them would get, under the names that gRPC uses. */
   #grpcView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     switch (typeUrl) {
       case typeUrls.listener:
@@ -141,7 +141,7 @@ export class ProxyViews {
       : new PermittedView(view, (name, learned) => secretPermission(account, name, learned));
   }
 
-  /** Before EnvoyFilters, which have the last word on how names are resolved. */
+  /** The view before EnvoyFilters, which are applied last. */
   #fullView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const view = this.#unresolvedView(proxy, typeUrl);
     if (typeUrl !== typeUrls.cluster) return view;
@@ -211,7 +211,7 @@ export class ProxyViews {
     return new SwitchingView(this.#scopes.viewSource(proxy, memoizedViews(keyOf, build)));
   }
 
-  /** What the proxies of its scope reach, and what its own pod accepts. */
+  /** The view of a sidecar: what its scope can reach, and what its own pod accepts. */
   #sidecarView(place: ProxyPlace, proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const { scope, clusterId } = place.choice;
     const { outbound } = this.#resources;

@@ -2,8 +2,8 @@ import type { ProvenAccount, SecretAccess } from "./ca/index.ts";
 import { configMapOfResource, type MeshInputs } from "./model/index.ts";
 
 /**
- * Whether an account may have a resource of this name. Undefined until the API server has answered; then `learned` is
- * called.
+ * Whether an account may have a resource of this name. Undefined until the API server has answered, which calls
+ * `learned`.
  */
 export type SecretPermission = (
   account: ProvenAccount,
@@ -15,9 +15,9 @@ const gatewayLabel = "gateway.networking.k8s.io/gateway-name";
 const gatewayScheme = "kubernetes-gateway://";
 
 /**
- * An account gets the secrets that configuration names for its namespace if it could read them itself: it must be
- * allowed to list the Secrets there, as upstream requires. Pods that a control plane made for a Gateway have no such
- * right; they get what a Gateway names. Roots in ConfigMaps are not secret.
+ * An account gets the secrets that configuration names for its namespace if it could read them itself. For this it must
+ * be allowed to list Secrets there, as upstream requires. Pods that a control plane created for a Gateway lack that
+ * permission, and get what their Gateway names. Roots in ConfigMaps are not secret.
  */
 export function secretPermission(inputs: Pick<MeshInputs, "pods">, access: SecretAccess): SecretPermission {
   const gateways = inputs.pods.index("gateway-accounts", ({ labels, namespace, serviceAccount }) =>

@@ -65,7 +65,7 @@ export interface ServedMeshOptions {
   readonly settled: (generation: number) => void;
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
   readonly debug?: DebugAnswerer | undefined;
-  /** Who may list Secrets. Absent: no check, for a shadow, whose proxies prove nothing. */
+  /** Checks who may list Secrets. Absent for a shadow, whose proxies prove nothing. */
   readonly secretAccess?: SecretAccess | undefined;
 }
 
@@ -92,7 +92,7 @@ export class ServedMesh {
   readonly wanted: WantedState;
   /** Secrets that configuration names. */
   readonly references: readonly Collection<SecretReference>[];
-  /** By names too. */
+  /** Network gateways, including those with names instead of addresses. */
   readonly networkGateways: Collection<NetworkGateways>;
   /** Secrets for the images of plugins. */
   readonly pullSecrets: readonly Collection<PullSecretReference>[];
@@ -101,7 +101,7 @@ export class ServedMesh {
   /** Services, endpoints, networks, the scopes of proxies, and all collections, for debug pages. */
   readonly model: Pick<MeshModel, "registry" | "endpoints" | "networkGateways"> &
     Pick<DebugSources, "outboundScopeOf" | "collections">;
-  /** Of ztunnels. */
+  /** The resources of ztunnels. */
   readonly ambient: () => AmbientResources;
   /** The roots that proxies get over xDS, under the resource's name. Empty: proxies get none. */
   readonly trustBundles: SourceCollection<EncodedResource>;
@@ -217,7 +217,9 @@ export class ServedMesh {
     });
   }
 
-  /** An answer of the API server changes nothing in the model: streams that wait for it are sent it by a flush of their own. */
+  /**
+   * Flushes the streams that wait for this permission, because an answer of the API server does not change the model.
+   */
   #told(permission: SecretPermission): SecretPermission {
     return (account, resource, learned) =>
       permission(account, resource, (allowed) => {

@@ -20,7 +20,7 @@ export interface IdentityOptions extends AuthoritySecretOptions {
 
 const servingLifetimeMs = 90 * 86_400_000;
 const defaultCheckMs = 60_000;
-/** After what could not be read. */
+/** The pause after a failed read. */
 const retryMs = 1000;
 
 /** The mesh's authority and the control plane's own certificate. Keeps both current while it runs. */

@@ -58,7 +58,7 @@ export class TrustAnchors {
     this.#tell();
   }
 
-  /** What the mesh config says. */
+  /** Sets the trusted authorities of the mesh config. */
   setTrusted(authorities: readonly TrustedAuthority[]): void {
     const pems = authorities.flatMap(({ pem }) => (pem === undefined ? [] : [pem]));
     try {

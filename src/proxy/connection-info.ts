@@ -32,19 +32,19 @@ export interface ConnectionInfo {
 export interface DownstreamTls {
   /** Whether a client certificate was requested, sent and verified. */
   readonly verified: boolean;
-  /** The first URI SAN of the client's certificate (`spiffe://…`); empty without one. */
+  /** The first URI SAN of the client's certificate (`spiffe://…`). Empty without one. */
   readonly peerIdentity: string;
-  /** Our own, likewise. */
+  /** The first URI SAN of our own certificate. Empty without one. */
   readonly localIdentity: string;
-  /** The PEM of the client's certificate is asked for only where it is forwarded; empty without one. */
+  /** The client's certificate in PEM, requested only if it is forwarded. Empty without one. */
   peerCertificate(): string;
-  /** The certificate's subject, as `CN=a,O=b`; empty without a certificate. */
+  /** The subject of the client's certificate, as `CN=a,O=b`. Empty without a certificate. */
   peerSubject(): string;
-  /** Its DNS names. */
+  /** The DNS names of the client's certificate. */
   peerDnsNames(): readonly string[];
-  /** The SHA-256 of the certificate, in hexadecimal; empty without one. */
+  /** The SHA-256 of the client's certificate in hexadecimal. Empty without one. */
   peerCertificateHash(): string;
-  /** The client's SNI; empty without. */
+  /** The client's SNI. Empty without one. */
   readonly serverName: string;
   readonly alpnProtocol: string | undefined;
 }

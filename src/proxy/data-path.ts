@@ -38,7 +38,7 @@ import { OwnConnections } from "./upstream/own-connections.ts";
 
 export interface DataPathOptions {
   readonly settings: ProxySettings;
-  /** Where the own certificate comes from. */
+  /** The source of the proxy's own certificate. */
   readonly certificates: CertificateSource;
   readonly registry: MetricsRegistry;
   readonly listen: Listen;
@@ -48,24 +48,24 @@ export interface DataPathOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
-  /** When the process began, since the epoch. */
+  /** When the process started, as Unix time. */
   readonly startedMs: number;
   /** Set if other threads serve the same configuration. */
   readonly shared?: JointLimits;
 }
 
 const sweepMs = 1000;
-/** For tunnels to end after the last connection has. */
+/** How long tunnels may take to end after the last connection has. */
 const tunnelEndMs = 1000;
 const tunnelEndStepMs = 10;
-/** For the last spans and logs to reach their collector. */
+/** How long the last spans and logs may take to reach their collector. */
 const exportsEndMs = 2000;
-/** What the redirect of a pod's connections lets pass. */
+/** Packets with this mark pass the redirect of the pod's connections. */
 export const redirectMark = 0x539;
-/** Access log files that are held open at once. */
+/** The maximum number of open access log files. */
 const maxAccessLogs = 16;
 
-/** From listeners to endpoints, in one thread: what the configuration asks for, with the connections on both sides. */
+/** Serves requests in one thread, from listeners to endpoints, by the configuration from the control plane. */
 export class DataPath implements Serving {
   readonly workers = 1;
   readonly #options: DataPathOptions;
@@ -76,10 +76,10 @@ export class DataPath implements Serving {
   readonly #listeners: ListenerSet;
   readonly #stats: ProxyStats;
   readonly #exports: CollectorExports;
-  /** What runs WebAssembly modules, from the first of them on. */
+  /** Runs WebAssembly modules. Loaded with the first of them. */
   #modules: Promise<ModuleHost> | undefined;
   readonly #accessLogs = new Map<string, AccessLog>();
-  /** Lines of files beyond {@link maxAccessLogs}. */
+  /** The number of lines that were lost because more than {@link maxAccessLogs} files were needed. */
   #refusedLines = 0;
   #closesUnused = false;
   #sweeper: ReturnType<typeof setInterval> | undefined;
@@ -157,11 +157,11 @@ export class DataPath implements Serving {
   }
 
   certify(): void {
-    // The source of certificates, which this thread shares, has it already.
+    // Nothing to do: this thread shares the source of certificates, which has it already.
   }
 
   setLogLevel(): void {
-    // The admin port has set the level of the process's logger, which is this one's.
+    // Nothing to do: this thread shares the logger of the process, whose level is already set.
   }
 
   status(): Promise<ServingStatus> {
@@ -325,7 +325,7 @@ export class DataPath implements Serving {
     if (this.#closesUnused) this.#config.closeUnused();
   }
 
-  /** Idle tunnels end in order, so that their peers do not take our end for a fault. */
+  /** Ends idle tunnels in an orderly way, so that peers do not report a fault. */
   async #tunnelsEnded(force: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     const deadline = clock.steadyMs() + tunnelEndMs;

@@ -4,7 +4,7 @@ import type { Serving } from "./serving.ts";
 export interface DrainOptions {
   readonly serving: Pick<Serving, "status" | "drain" | "stopListening" | "closeQuiet" | "closeAll">;
   readonly shutdown: Shutdown;
-  /** Listening goes on at least this long. */
+  /** The listeners stay open at least this long. */
   readonly minimumMs: number;
   /** Outbound traffic is served until the end, because the application may need it as long as it runs. */
   readonly inboundOnly: boolean;

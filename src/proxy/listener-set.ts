@@ -24,9 +24,9 @@ export class ListenerSet {
   readonly #options: ListenerSetOptions;
   readonly #runtime: ListenerRuntime;
   readonly #active = new Map<string, ActiveListener>();
-  /** Unbound listeners that stand for a destination, by `address port`. */
+  /** Unbound listeners by the destination that they represent: `address port`. */
   #destinations = new Map<string, ActiveListener>();
-  /** With the time since when they are removed. */
+  /** Removed listeners, with the time of their removal. */
   readonly #leaving = new Map<ActiveListener, number>();
   #draining: "nothing" | "inbound" | "all" = "nothing";
   #triedMs = 0;
@@ -44,7 +44,7 @@ export class ListenerSet {
     return this.#active.values();
   }
 
-  /** Connections of all listeners, also of those that were removed. */
+  /** The number of connections of all listeners, removed ones included. */
   get connections(): number {
     return this.#all().reduce((sum, listener) => sum + listener.connections, 0);
   }
@@ -55,7 +55,7 @@ export class ListenerSet {
     return [...this.#leaving.keys()].reduce((sum, listener) => sum + listener.connections, active);
   }
 
-  /** When the last connection was accepted by a listener that drains, on the steady clock; 0 before any. */
+  /** When a draining listener last accepted a connection, on the steady clock. 0 if none has. */
   get lastAcceptedMs(): number {
     return this.#all().reduce(
       (last, listener) => (this.#drains(listener) ? Math.max(last, listener.lastAcceptedMs) : last),
@@ -73,7 +73,7 @@ export class ListenerSet {
     return out;
   }
 
-  /** Names of the route tables that listeners ask for. */
+  /** The names of the route tables that listeners use. */
   routeNames(): Set<string> {
     return routeNamesOf(this.#chainSpecs());
   }
@@ -90,7 +90,9 @@ export class ListenerSet {
     return this.#chainSpecs().flatMap(({ tls }) => (tls === undefined ? [] : [tls]));
   }
 
-  /** Takes a listener's configuration; resolves when it listens. Rejects when it cannot, and tries again by and by. */
+  /**
+   * Applies a listener's configuration. Resolves when it listens. Rejects if it cannot, and retries in the background.
+   */
   async set(spec: ListenerSpec): Promise<void> {
     const known = this.#active.get(spec.name);
     let listener = known;
@@ -119,7 +121,7 @@ export class ListenerSet {
     this.#leaving.set(known, this.#options.clock.steadyMs());
   }
 
-  /** Gives a stream to an internal listener; false when there is none of that name. */
+  /** Passes a stream to an internal listener. False if there is none with that name. */
   enter(name: string, stream: ByteStream, info: ConnectionInfo): boolean {
     const listener = this.#active.get(name);
     if (listener?.spec.kind !== "internal") return false;
@@ -127,13 +129,16 @@ export class ListenerSet {
     return true;
   }
 
-  /** Answers say `connection: close` from now on; listening goes on. With `inboundOnly`, for what leaves the pod all stays as it is. */
+  /**
+   * Responses say `connection: close` from now on, while listening continues. With `inboundOnly`, outbound listeners do
+   * not change.
+   */
   drain(inboundOnly = false): void {
     this.#draining = inboundOnly ? "inbound" : "all";
     for (const listener of this.#all()) if (this.#drains(listener)) listener.drain();
   }
 
-  /** Of those that drain. */
+  /** Closes the sockets of draining listeners. */
   stopListening(): void {
     for (const listener of this.#active.values()) if (this.#drains(listener)) listener.stopListening();
   }

@@ -33,11 +33,11 @@ export interface ProxyConfigOptions {
   readonly log: Logger;
 }
 
-/** A resource as it is in force. */
+/** A resource in use. */
 export interface AppliedResource<Schema extends DescMessage> {
   readonly version: string;
   readonly updatedMs: number;
-  /** Kept as it came: as a message it would take some ten times the memory, and few ask for it. */
+  /** The received bytes. The decoded message would take ten times the memory, and few readers need it. */
   readonly body: Uint8Array;
   readonly message: () => MessageShape<Schema>;
 }
@@ -60,7 +60,7 @@ export class ProxyConfig {
   readonly #notes: ConfigNotes;
   readonly #clusters = new Map<string, ActiveCluster>();
   readonly #tables = new Map<string, RouteTable>();
-  /** The names in {@link #tables} that no listener uses any more. */
+  /** Names in {@link #tables} that no listener uses any more. */
   #unasked = new Set<string>();
   /** Tables whose clusters wait for their endpoints. The previous table stays in force meanwhile. */
   readonly #warming = new Map<string, { readonly table: RouteTable; readonly limit: Disposable }>();
@@ -83,7 +83,8 @@ export class ProxyConfig {
   }
 
   /**
-   * Breaks a circle: listeners ask the configuration for routes, and the configuration tells listeners where to listen.
+   * Connects both sides later, because each needs the other: listeners request routes from the configuration, and the
+   * configuration starts listeners.
    */
   attach(listenerSet: ListenerSet, client?: Pick<XdsClient, "setNames">): void {
     this.#listenerSet = listenerSet;
@@ -265,7 +266,7 @@ export class ProxyConfig {
         names: discovery.hosts.map((host) => host.name),
         refreshMs: discovery.refreshMs,
         family: discovery.family,
-        // Else requests would find no endpoint until the first answer, whatever of the cluster has changed.
+        // Without known endpoints, requests would fail until the first response, whatever has changed in the cluster.
         ...(known === undefined ? {} : { known }),
         resolve,
         clock,
@@ -315,7 +316,7 @@ export class ProxyConfig {
   }
 
   #applyListeners(update: XdsUpdate, binding: Promise<void>[]): string[] {
-    // These first: another listener may come to where one of them has listened.
+    // Removals come first, because another listener may need a removed one's address.
     for (const name of update.removed) {
       this.listeners.delete(name);
       this.#listenerSet?.remove(name);
@@ -361,7 +362,7 @@ export class ProxyConfig {
       }
     });
     for (const { name } of update.resources) {
-      // Who has sent it anew will not send it again when a listener asks for it.
+      // The control plane will not send an unchanged table again when a listener needs it, so keep it.
       this.#unasked.delete(name);
       const applied = this.routes.get(name);
       const message = applied?.message();
@@ -425,7 +426,7 @@ export class ProxyConfig {
   }
 }
 
-/** Maps may be written in any order: bytes that differ may say the same. */
+/** Maps may be encoded in any order, so different bytes may have the same meaning. */
 function isSame<Schema extends DescMessage>(
   schema: Schema,
   before: AppliedResource<Schema>,

@@ -38,7 +38,7 @@ export interface ProxySettings {
   readonly labels: Readonly<Record<string, string>>;
   /** The node's metadata, as istiod reads it. */
   readonly metadata: Readonly<Record<string, unknown>>;
-  /** Listening goes on at least this long after the first request to end. */
+  /** The listeners stay open at least this long after the first shutdown request. */
   readonly drainMs: number;
   /** Connections of configuration that is gone are closed after this time (`drainDuration`). */
   readonly connectionDrainMs: number;
@@ -52,21 +52,27 @@ export interface ProxySettings {
    * Where the injector mounts the revocation lists of the mesh's authorities. Undefined: PILOT_ENABLE_CA_CRL is off.
    */
   readonly meshRevocationsFile: string | undefined;
-  /** PROXY_CONFIG_XDS_AGENT: the control plane is asked whom to trust besides the roots that come with certificates. */
+  /**
+   * PROXY_CONFIG_XDS_AGENT: requests additional roots from the control plane, besides those that come with
+   * certificates.
+   */
   readonly asksForTrustBundle: boolean;
   /** The pod's DNS queries are redirected to us. */
   readonly capturesDns: boolean;
-  /** METRICS_LOCALHOST_ACCESS_ONLY: nobody outside of the pod gets metrics. */
+  /** METRICS_LOCALHOST_ACCESS_ONLY: only clients in the pod get metrics. */
   readonly metricsInPodOnly: boolean;
-  /** How many workers are asked for, as it was written; undefined: nothing is said. */
+  /** The configured number of workers in its original form. Undefined if it is not set. */
   readonly concurrency: unknown;
   readonly ports: {
     readonly admin: number;
     readonly stats: number;
     readonly envoyStats: number;
-    /** ENVOY_SECURE_METRICS_PORT: the proxy's own metrics, for clients with a certificate of the mesh; 0: nowhere. */
+    /**
+     * ENVOY_SECURE_METRICS_PORT: the port of the proxy's own metrics for clients with a certificate of the mesh. 0:
+     * none.
+     */
     readonly secureStats: number;
-    /** ENVOY_SECURE_MERGED_METRICS_PORT: with the application's. */
+    /** ENVOY_SECURE_MERGED_METRICS_PORT: the same, with the application's metrics. */
     readonly secureMergedStats: number;
     readonly readiness: number;
     readonly dns: number;
@@ -77,7 +83,7 @@ export interface SettingsSources {
   readonly env: Environment;
   readonly args: readonly string[];
   readonly version: string;
-  /** The downward API's `labels` file, when there is one. */
+  /** The downward API's `labels` file, if it exists. */
   readonly labelsFile: string | undefined;
   /** The same for `annotations`. */
   readonly annotationsFile?: string | undefined;
@@ -89,7 +95,7 @@ const meshRevocations = "/var/run/secrets/istio/crl/ca-crl.pem";
 const defaultDnsAddress = "localhost:15053";
 const defaultToken = "/var/run/secrets/tokens/istio-token";
 
-/** Reads environment and arguments. A wrong value is a user error that names it. */
+/** Reads environment and arguments. An invalid value is a user error that names it. */
 export function readSettings(sources: SettingsSources): ProxySettings {
   const { env, args, version } = sources;
   const proxyConfig = readProxyConfig(env);
@@ -164,7 +170,10 @@ function readProxyConfig(env: Environment): Readonly<Record<string, unknown>> {
   );
 }
 
-/** A flag of 0 says nothing, as upstream's; the injector and the control plane have laid the annotation into PROXY_CONFIG where they made the pod. */
+/**
+ * Like upstream, treats a flag of 0 as unset. The injector and the control plane have already merged the annotation
+ * into PROXY_CONFIG where they created the pod.
+ */
 function concurrencyOf(
   args: readonly string[],
   proxyConfig: Readonly<Record<string, unknown>>,
@@ -187,7 +196,7 @@ function annotatedConfig(annotationsFile: string | undefined): Readonly<Record<s
   }
 }
 
-/** The injector writes JSON: what reads YAML is loaded only for what people have written. */
+/** The injector writes JSON. The YAML parser is loaded only for text that people have written. */
 function readTree(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -288,7 +297,7 @@ function nodeMetadata(
     LABELS: settings.labels,
     ANNOTATIONS: annotations,
     ISTIO_VERSION: settings.version,
-    // Ours: route configurations come without their virtual hosts, and these by themselves.
+    // An extension of Serin: virtual hosts come separately from their route configuration.
     VIRTUAL_HOST_DISCOVERY: "true",
     PILOT_SAN: ["istiod.istio-system.svc"],
     ENVOY_PROMETHEUS_PORT: ports.envoyStats,

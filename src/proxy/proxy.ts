@@ -43,22 +43,25 @@ export interface ProxyOptions {
   readonly authority: CertificateAuthority;
   readonly listen: Listen;
   readonly resolve: ResolveName;
-  /** Present when this proxy answers the pod's DNS queries. */
+  /** Set if this proxy answers the pod's DNS queries. */
   readonly dns?: Pick<DnsCapture, "subscription" | "pending" | "listen">;
   readonly readFile: (path: string) => Promise<string>;
   readonly newRequestId: () => string;
   readonly log: Logger;
-  /** The logger's level, to be changed while it runs. */
+  /** The logger's level, which can change at run time. */
   readonly logThreshold?: LogThreshold;
   readonly clock: Clock;
   readonly random: Random;
-  /** Asks this process to end, as a signal would. */
+  /** Ends this process like a signal. */
   readonly quit: () => void;
-  /** What serves requests; a {@link DataPath} in this thread when absent. */
+  /** Creates the part that serves requests. If absent, a {@link DataPath} in this thread. */
   readonly serve?: (options: DataPathOptions) => Serving;
 }
 
-/** One L7 proxy process: configuration by xDS, identity from the CA, requests from listeners to endpoints. */
+/**
+ * One L7 proxy process: its configuration comes by xDS, its identity from the CA, and requests pass from listeners to
+ * endpoints.
+ */
 export class Proxy {
   readonly #options: ProxyOptions;
   readonly #registry: MetricsRegistry;
@@ -126,7 +129,7 @@ export class Proxy {
     const { log, settings, clock } = this.#options;
     log.info(`version: ${settings.version}`);
     log.info("starting", { node: nodeId(settings), control_plane: settings.xdsUrl });
-    // Before all else: our own look-ups may be redirected to it.
+    // DNS must come first, because our own look-ups may be redirected to it.
     const dns = await this.#options.dns?.listen();
     const endpoints = await this.#listen(shutdown);
     const ended = new AbortController();
@@ -306,7 +309,7 @@ export class Proxy {
     if (this.#wasReady) return [];
     const own = this.#certificates.peek(this.#identity) === undefined ? ["the workload's certificate"] : [];
     const { pending } = await this.#serving.status();
-    // With several workers an update takes a while, and the one behind it may bring the listeners that clients wait for.
+    // With several workers an update takes a while, and the next one may contain the listeners that clients wait for.
     const behind = this.#xds.behind ? ["updates from the control plane"] : [];
     return [...pending, ...(this.#options.dns?.pending() ?? []), ...own, ...behind];
   }

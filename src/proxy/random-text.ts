@@ -1,7 +1,7 @@
-/** Fills bytes with randomness; `randomFillSync` of node:crypto. */
+/** Fills bytes with randomness, for example `randomFillSync` of node:crypto. */
 export type FillRandom = (bytes: Uint8Array) => void;
 
-/** Texts that are made of one filling. */
+/** How many texts come from one filling. */
 const madeTogether = 128;
 const hexDigits = new TextEncoder().encode("0123456789abcdef");
 /** Both digits of each byte. */

@@ -3,45 +3,50 @@ import type { LogLevel } from "../base/index.ts";
 import type { ClusterStatus } from "./observe/cluster-status.ts";
 import type { Statistic } from "./observe/proxy-stats.ts";
 
-/** How it stands with what serves requests. */
+/** The state of the part that serves requests. */
 export interface ServingStatus {
-  /** What has not come yet of what is needed to serve. */
+  /** What is still missing before it can serve. */
   readonly pending: readonly string[];
   readonly listeners: number;
   readonly connections: number;
-  /** For how long no listener that drains has accepted a connection; Infinity when none ever has. */
+  /** How long no draining listener has accepted a connection. Infinity if none ever has. */
   readonly quietMs: number;
 }
 
 /**
- * What serves requests, by the configuration that it is given: in this thread, or in several. The process around it has one stream to
- * the control plane, one identity and one admin port, and asks here.
+ * Serves requests by a given configuration, in this thread or in several. The process around it has the stream to the
+ * control plane, the identity and the admin port, and calls these methods.
  */
 export interface Serving {
-  /** Threads. */
+  /** The number of threads. */
   readonly workers: number;
-  /** What of the configuration it wants, in the order in which a client should ask. An update is taken once all of it has taken it. */
+  /**
+   * The resource types that it needs, in the order in which a client should subscribe. An update is accepted when all
+   * workers have accepted it.
+   */
   subscriptions(): readonly XdsSubscription[];
-  /** The client whose names it sets. */
+  /** The client whose subscriptions it sets. */
   attach(client: Pick<XdsClient, "setNames">): void;
   start(): void;
-  /** The process has another certificate of its own. */
+  /** The process has a new certificate of its own. */
   certify(certificate: WorkloadCertificate): void;
   setLogLevel(level: LogLevel): void;
   status(): Promise<ServingStatus>;
-  /** Answers say `connection: close` from now on. With `inboundOnly`, for what leaves the pod all stays as it is. */
+  /** Responses say `connection: close` from now on. With `inboundOnly`, outbound listeners do not change. */
   drain(inboundOnly: boolean): void;
-  /** From now on, upstream connections on which no request has come yet are closed. */
+  /** Closes upstream connections on which no request was sent, from now on. */
   closeUnused(): void;
-  /** Those listeners that drain. */
+  /** Closes the sockets of draining listeners. */
   stopListening(): void;
   closeQuiet(quietMs: number): void;
   closeAll(): void;
-  /** Ends for good: what was told of requests is on its way, and idle tunnels end in order, unless `force` is aborted before. */
+  /**
+   * Ends for good: sends the remaining telemetry, and ends idle tunnels in an orderly way, unless `force` is aborted.
+   */
   end(force: AbortSignal): Promise<void>;
-  /** Whether it opened the connection that came to a port of this process from this port. */
+  /** Whether it opened the connection from this local port to a port of this process. */
   owns(remotePort: number, localPort: number): boolean | Promise<boolean>;
-  /** An admin path about the configuration, with its query. */
+  /** Answers an admin path about the configuration. `target` includes the query. */
   answer(target: string): EndpointAnswer | Promise<EndpointAnswer>;
   clusters(): Promise<readonly ClusterStatus[]>;
   statistics(): Promise<readonly Statistic[]>;

@@ -18,7 +18,7 @@ interface AppliedHost {
  */
 export class VirtualHosts {
   readonly #notes: ConfigNotes;
-  /** Hosts by name, for each table. */
+  /** Hosts by name for each table. */
   readonly #hosts = new Map<string, Map<string, AppliedHost>>();
   readonly #tables = new Map<string, RouteConfiguration>();
 
@@ -26,7 +26,7 @@ export class VirtualHosts {
     this.#notes = notes;
   }
 
-  /** Takes a route configuration without hosts of its own; undefined while none of its hosts has come. */
+  /** Announces a route configuration without its own hosts. Returns undefined until one of its hosts has arrived. */
   announce(message: RouteConfiguration): RouteTable | undefined {
     this.#tables.set(message.name, message);
     const hosts = this.#hosts.get(message.name);
@@ -34,7 +34,7 @@ export class VirtualHosts {
     return this.#table(message.name);
   }
 
-  /** The table brings its hosts itself, or is gone. */
+  /** The table has its own hosts now, or was removed. */
   retract(table: string): void {
     this.#tables.delete(table);
   }
@@ -72,7 +72,7 @@ export class VirtualHosts {
     return { troubles, tables: new Map(announced.map((table) => [table, this.#table(table)])) };
   }
 
-  /** A route configuration with the hosts that came for it, as those who look at the proxy expect it. */
+  /** A route configuration with its separately received hosts, for dumps. */
   whole(message: RouteConfiguration): RouteConfiguration {
     const { vhds: _, ...fields } = message;
     const hosts = [...(this.#hosts.get(message.name)?.values() ?? [])].map(({ body }) =>
@@ -91,7 +91,7 @@ export class VirtualHosts {
     const message = this.#tables.get(name);
     const hosts = this.#hosts.get(name);
     this.#notes.services.buckets?.begin(`announced table ${name}`);
-    // Without its last host, the table serves nobody any more.
+    // Without any host, the table serves nothing any more.
     return message === undefined || hosts === undefined
       ? undefined
       : announcedRouteTable(

@@ -4,7 +4,7 @@ import type { Webhook } from "./webhook-configurations.ts";
 
 /** Above this number of expressions, the cache is cleared. */
 const maximumPrograms = 256;
-/** What all conditions of one webhook may cost, as in Kubernetes. */
+/** The limit for the cost of all conditions of one webhook, as in Kubernetes. */
 const maxCost = 2_500_000;
 const outOfBudget = "validation failed due to running out of cost budget, no further validation rules will be run";
 

@@ -2,12 +2,12 @@ import { appendFileSync } from "node:fs";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import type { AccessAttributes, Decision, User } from "../auth/index.ts";
 
-/** A lab asks for some thousand different things. What comes after these is not written. */
+/** A lab makes some thousand different requests. Later ones are not written. */
 const maxLines = 20_000;
 
 /**
- * Writes who asked for what, and whether his roles allowed it, as events of audit.k8s.io: the first request of each user
- * for each verb and resource of a namespace. A name is written where a rule names objects.
+ * Writes events of audit.k8s.io: who requested what, and whether roles allowed it. It writes the first request of each
+ * user for each verb and resource of a namespace, and each object name that a rule contains.
  */
 export class AuditLog {
   readonly #path: string;

@@ -20,7 +20,7 @@ function tokensOf(text: string): Token[] {
   return [...tokens, { kind: "end", text: "" }];
 }
 
-/** `a=b,c in (d,e),!f`; undefined for no restriction. Throws 400. */
+/** Parses `a=b,c in (d,e),!f`. Undefined for no restriction. Throws 400. */
 export function parseLabelSelector(text: string | null): LabelTest | undefined {
   if (text === null || text.trim() === "") return undefined;
   const reader = new SelectorReader(tokensOf(text));

@@ -9,7 +9,7 @@ export interface ProxyTarget {
   readonly protocol: "https" | "http";
   readonly host: string;
   readonly port: number;
-  /** With its query. */
+  /** The path with its query. */
   readonly path: string;
   /** For requests to nodes: uses our client certificate, and checks the node's certificate against the cluster's CA. */
   readonly toNode: boolean;

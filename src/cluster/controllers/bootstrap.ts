@@ -18,7 +18,7 @@ const fieldManager = "serin-bootstrap";
 const recordName = "serin-bootstrap";
 
 export interface BootstrapOptions {
-  /** Definition files, YAML or JSON; applied once, and again when their content changes. */
+  /** Definition files in YAML or JSON. They are applied once, and again when their content changes. */
   readonly definitions: readonly string[];
   /** Where the name server listens, for the Service `kube-dns`. */
   readonly dns: { readonly address: string; readonly port: number };

@@ -30,8 +30,8 @@ export interface QueueOptions {
 const neverGiveUp = Number.POSITIVE_INFINITY;
 
 /**
- * Shared by all controllers of one process: the client, one view for each kind, indexes of pods, and what must run. A
- * controller is a function that takes this, asks for views and adds its queue.
+ * Shared by all controllers of one process: the client, one view for each kind, indexes of pods, and the tasks to run.
+ * A controller is a function that takes this, requests views and adds its queue.
  */
 export class ControllerContext implements ControllerDependencies {
   readonly client: KubeClient;

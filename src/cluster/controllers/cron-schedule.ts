@@ -43,7 +43,7 @@ export function parseCron(text: string): CronSchedule | undefined {
   return { minutes, hours, days, months, weekdays, anyDay: !day.startsWith("*") && !weekday.startsWith("*") };
 }
 
-/** The first time after `afterMs` that matches, in UTC; undefined if there is none within five years. */
+/** The first time after `afterMs` that matches, in UTC. Undefined if there is none within five years. */
 export function nextRun(schedule: CronSchedule, afterMs: number): number | undefined {
   const time = new Date(Math.floor(afterMs / 60_000) * 60_000 + 60_000);
   const limitMs = afterMs + 5 * 366 * 86_400_000;

@@ -16,7 +16,7 @@ export function matchesNode(spec: PodSpec, node: Node): boolean {
   return required === undefined || required.nodeSelectorTerms.some((term) => matchesTerm(term, node));
 }
 
-/** All requirements of the term; an empty term matches nothing. */
+/** All requirements of the term must match. An empty term matches nothing. */
 export function matchesTerm(term: NodeSelectorTerm, node: Node): boolean {
   const { matchExpressions = [], matchFields = [] } = term;
   if (matchExpressions.length + matchFields.length === 0) return false;
@@ -71,7 +71,7 @@ export function tolerates(
   return operator === "Exists" || value === (taint.value ?? "");
 }
 
-/** As kubectl shows it: `{key: value}`. */
+/** A taint in kubectl's form: `{key: value}`. */
 export function formatTaint(taint: Taint): string {
   return `{${taint.key}: ${taint.value ?? ""}}`;
 }

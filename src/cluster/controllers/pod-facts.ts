@@ -42,7 +42,7 @@ export function restartsOf(pod: Pod): number {
   return Math.max(0, ...(pod.status?.containerStatuses ?? []).map((status) => status.restartCount));
 }
 
-/** An absolute number, or a percentage of `total` like `25%`, rounded as asked. */
+/** Converts an absolute number, or a percentage of `total` such as `25%`, with the given rounding. */
 export function resolveCount(
   value: number | string | undefined,
   fallback: number | string,

@@ -26,7 +26,7 @@ export interface PodFrom {
   readonly template: PodTemplate;
   readonly namespace: string;
   readonly name: string;
-  /** For names that the server completes; `name` is empty then. */
+  /** Set if the server completes the name. `name` is empty then. */
   readonly generateName?: string;
   readonly ownerKind: KindDefinition;
   readonly owner: KubernetesObject;

@@ -54,7 +54,7 @@ const everyNamespace = "-Unmuipf";
 const firstProcess = '"$0" "$@" & wait $!';
 const firstProcessAfterMap = `read -r go && { ${firstProcess}; }`;
 
-/** In MB; see bin/serin. */
+/** The size in MB. bin/serin explains it. */
 const smallYoungGeneration = "--max-semi-space-size=4";
 
 /**

@@ -103,7 +103,7 @@ export class ContainerProbes {
     }
   }
 
-  /** Looks early and often; returns true at the first success or when the probe's own schedule begins. */
+  /** Probes early and often. Returns true at the first success, or when the probe's own schedule begins. */
   async #untilFirst(kind: ProbeKind, probe: Probe, signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#options;
     const delayMs = (probe.initialDelaySeconds ?? 0) * 1_000;

@@ -83,7 +83,7 @@ export interface SpawnOptions {
 
 export interface SpawnedContainer {
   readonly process: ContainerProcess;
-  /** Read end of standard output and error; ends when the last process of the container has ended. */
+  /** The read end of standard output and error. It ends with the last process of the container. */
   readonly output: number;
   /** Write end of standard input, for a container that has one. */
   readonly input: number | undefined;

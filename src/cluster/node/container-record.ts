@@ -10,7 +10,7 @@ export interface ContainerRecord {
   imageId: string;
   state: ContainerState;
   lastState: ContainerState | undefined;
-  /** Of the running process. */
+  /** The identity of the running process. */
   identity: ProcessIdentity | undefined;
   /** What the probes of the running process have found. */
   probed: ProbeFindings | undefined;

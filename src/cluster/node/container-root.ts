@@ -101,8 +101,8 @@ services: files
 `;
 
 /**
- * Puts a container's file system together in a mount namespace of its own and answers that namespace's descriptor (the
- * caller closes it). The machine's programs are bound read-only, /etc is private, the root is a tmpfs.
+ * Builds a container's file system in a new mount namespace and returns that namespace's descriptor, which the caller
+ * closes. The machine's programs are bound read-only, /etc is private, and the root is a tmpfs.
  */
 export function buildContainerRoot(options: ContainerRootOptions): number {
   return inNewNamespaces({ mount: true }, () => {

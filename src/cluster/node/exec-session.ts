@@ -93,7 +93,7 @@ export function resizeTerminal(terminal: Terminal, columns: number, rows: number
   ioctl(terminal.master, setWindowSize, Buffer.from(Uint16Array.of(rows, columns, 0, 0).buffer), "resize terminal");
 }
 
-/** Reads and writes the master; closes it at its end. */
+/** Reads and writes the master side, and closes it at the end. */
 export function terminalStream(terminal: Terminal): ReadStream {
   const stream = new ReadStream(terminal.master);
   // Reading fails with EIO when the last process has closed the other side.

@@ -43,8 +43,8 @@ const attachRetryMs = 100;
 const maxTimerMs = 2 ** 31 - 1;
 
 /**
- * Brings one pod into the state that its object asks for, repeatedly: every change (of the object, a container, a
- * probe, a timer) triggers another look. A worker has one loop, so nothing in a pod happens twice at the same time.
+ * Brings one pod into the state that its object specifies. Every change (of the object, a container, a probe, a timer)
+ * triggers another look. A worker has one loop, so no two changes of a pod overlap.
  */
 export class PodWorker {
   readonly uid: string;

@@ -108,7 +108,7 @@ async function attemptTcp(host: string, port: number, timeoutMs: number): Promis
   });
 }
 
-/** grpc.health.v1.Health/Check; SERVING is 1 in the answer's field 1. */
+/** Calls grpc.health.v1.Health/Check. SERVING is 1 in field 1 of the response. */
 async function attemptGrpc(host: string, port: number, service: string, timeoutMs: number): Promise<ProbeOutcome> {
   const name = Buffer.from(service);
   const message = name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.of(0x0a, name.length), name]);

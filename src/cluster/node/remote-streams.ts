@@ -160,7 +160,7 @@ export async function upgradeWebSocket(
       "websocket-protocol",
       `none of the protocols ${offered.join(", ")} is offered; these are: ${protocols.join(", ")}`,
     );
-  // ws refuses protocol names with a slash, such as SPDY/3.1+portforward.k8s.io; the header is ours to write.
+  // ws refuses protocol names with a slash, such as SPDY/3.1+portforward.k8s.io, so we write the header ourselves.
   delete request.headers["sec-websocket-protocol"];
   // Loaded on demand, because an idle node does not need it.
   const { WebSocketServer } = await import("ws");
@@ -214,10 +214,10 @@ class ResizeListeners {
   }
 }
 
-/** What the kernel keeps of a terminal's size has 16 bits. */
+/** The kernel stores a terminal's size in 16 bits. */
 const maxSize = 0xffff;
 
-/** Columns and rows; undefined for what is no size. It comes in an event, where an error would end the process. */
+/** Columns and rows. Undefined for an invalid size, because an error in the event handler would end the process. */
 function sizeOf(text: string): [number, number] | undefined {
   try {
     const { Width = 80, Height = 24 } = JSON.parse(text) as { Width?: unknown; Height?: unknown };

@@ -113,8 +113,8 @@ export interface AnnouncingNode {
 }
 
 /**
- * The one node that answers for the Service's LoadBalancer addresses in the fabric: a worker that the Service's name
- * chooses; with externalTrafficPolicy Local one that has an endpoint. Undefined for none.
+ * The node that answers for the Service's LoadBalancer addresses in the fabric: a worker chosen by the Service's name,
+ * or with externalTrafficPolicy Local one that has an endpoint. Undefined if there is none.
  */
 export function announcerOf(
   service: Service,

@@ -36,7 +36,7 @@ export class ServiceProxy {
     this.#options = options;
   }
 
-  /** Blocks until the signal is aborted; the rules stay. */
+  /** Blocks until the signal is aborted. The rules stay. */
   async run(signal: AbortSignal): Promise<void> {
     const { services, endpointSlices } = this.#options;
     await Promise.race([Promise.all([services.synced, endpointSlices.synced]), aborted(signal)]);

@@ -11,10 +11,10 @@ export interface ClusterRecord {
   readonly name: string;
   readonly nodes: readonly ClusterNode[];
   readonly apiServer: {
-    /** On the host's loopback. */
+    /** An address of the host's loopback. */
     readonly address: string;
     readonly port: number;
-    /** The user asked for this port: another one will not do. */
+    /** The user has chosen this port, so no other one may replace it. */
     readonly portIsFixed: boolean;
   };
   /** The release tree that the cluster runs from, as the host sees it. */
@@ -129,7 +129,7 @@ export function isClusterRunning(record: ClusterRecord): boolean {
   return isHostProcessAlive(record.launcher);
 }
 
-/** The record of a cluster that exists; throws a user error that lists those that do. */
+/** The record of an existing cluster. Throws a user error that lists the existing ones. */
 export function requireCluster(env: Environment, name: string): { directory: string; record: ClusterRecord } {
   const directory = clusterDirectory(env, name);
   const record = readClusterRecord(directory);
@@ -142,7 +142,7 @@ export function requireCluster(env: Environment, name: string): { directory: str
   return { directory, record };
 }
 
-/** As {@link requireCluster}, and its launcher must be alive. */
+/** Like {@link requireCluster}, but its launcher must also be alive. */
 export function requireRunningCluster(env: Environment, name: string): { directory: string; record: ClusterRecord } {
   const found = requireCluster(env, name);
   if (!isClusterRunning(found.record)) {

@@ -1,4 +1,4 @@
-// What the launcher, the supervisor, the nodes and the command line all know of a cluster; loads nothing else.
+// What the launcher, the supervisor, the nodes and the command line share about a cluster. It loads nothing else.
 export {
   clusterDirectory,
   hostProcess,

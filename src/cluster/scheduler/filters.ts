@@ -93,7 +93,7 @@ function podAffinity({ pod, nodes, repelling, namespaceLabels }: FilterInputs): 
     const counts = countByDomain(nodes, term.topologyKey, (placed) =>
       termMatches(term, pod, placed.pod, namespaceLabels),
     );
-    // The first of a group that wants to be together must be able to start somewhere.
+    // The first pod of a group with affinity to itself must be able to start somewhere.
     const first = [...counts.values()].every((count) => count === 0) && termMatches(term, pod, pod, namespaceLabels);
     filters.push(({ node }) => {
       const domain = node.metadata.labels?.[term.topologyKey];

@@ -30,8 +30,8 @@ export function quantity(text: string | number | undefined): number {
 export type Resources = ReadonlyMap<string, number>;
 
 /**
- * What a pod needs of its node: the sum of its containers and sidecars, or more if an init container needs more while
- * it runs (KEP-753), plus the overhead.
+ * The resources that a pod needs on its node: the sum of its containers and sidecars, or more if an init container
+ * needs more while it runs (KEP-753), plus the overhead.
  */
 export function requestsOf(pod: Pod): Resources {
   const total = new Map<string, number>();

@@ -54,7 +54,7 @@ export class BuiltInShapes {
     return index === undefined ? undefined : this.#struct(index);
   }
 
-  /** By the OpenAPI name: `io.k8s.api.core.v1.PodSpec`. */
+  /** Finds a type by its OpenAPI name: `io.k8s.api.core.v1.PodSpec`. */
   ofName(name: string): StructShape {
     if (this.#indexes.size === 0) this.#table.names.forEach((each, index) => this.#indexes.set(each, index));
     const index = this.#indexes.get(name);

@@ -1,11 +1,14 @@
 import type { KubernetesObject, ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
 
 /**
- * What the API server asks of the schemas, and all that it knows of them. Objects are plain JSON values with `apiVersion`
- * and `kind`. Unless a function says "in place", its arguments stay untouched and its result shares no mutable parts that the caller may change.
+ * The functions that the API server calls on schemas, and all that it knows about them. Objects are plain JSON values
+ * with `apiVersion` and `kind`. Unless a function says "in place", it does not change its arguments, and its result
+ * shares no mutable parts with them.
  */
 
-/** One resource in one served version: what a path `/apis/<group>/<version>/…/<plural>` means. Built-in or of a CRD. */
+/**
+ * One resource in one served version: the meaning of a path `/apis/<group>/<version>/…/<plural>`. Built-in or of a CRD.
+ */
 export interface ResourceType {
   /** Empty for the core group. */
   readonly group: string;
@@ -20,15 +23,15 @@ export interface ResourceType {
   /** `create`, `delete`, `deletecollection`, `get`, `list`, `patch`, `update`, `watch`. */
   readonly verbs: readonly string[];
   readonly subresources: readonly SubresourceType[];
-  /** The version in which objects are stored; {@link SchemaRegistry.convert} leads from and to it. */
+  /** The version in which objects are stored. {@link SchemaRegistry.convert} converts from and to it. */
   readonly storageVersion: string;
-  /** Where its objects lie: `<group>/<plural>`; events of both groups share `/events`. */
+  /** The place of its objects in the store: `<group>/<plural>`. Events of both groups share `/events`. */
   readonly storageKey: string;
   /** False for a CRD's. */
   readonly builtIn: boolean;
   /** For a CRD's: the CRD's name. */
   readonly customResourceDefinition?: string;
-  /** Paths in the object behind `/scale`; absent where there is no such subresource. E.g. `spec.replicas`. */
+  /** Paths in the object behind `/scale`, such as `spec.replicas`. Absent if there is no such subresource. */
   readonly scale?: ScalePaths;
   /**
    * For a CRD's selectable fields, the path each (`spec.color`). Built-in kinds' field selectors are the API server's.
@@ -66,7 +69,7 @@ export interface FieldError {
     | "FieldValueTypeInvalid"
     | "FieldValueNotFound"
     | "InternalError";
-  /** As the server words it after the field: `Required value`, `Invalid value: "x": must be …`. */
+  /** The server's text after the field: `Required value`, `Invalid value: "x": must be …`. */
   readonly message: string;
   /** `spec.containers[0].name` */
   readonly field: string;
@@ -96,14 +99,14 @@ export class SchemaFault extends Error {
   }
 }
 
-/** metav1.StatusCause; `FieldManagerConflict` for server-side apply. */
+/** metav1.StatusCause. `FieldManagerConflict` for server-side apply. */
 export interface StatusCause {
   readonly reason: string;
   readonly message: string;
   readonly field: string;
 }
 
-/** Who writes, for managedFields. */
+/** The writer, for managedFields. */
 export interface WriteOrigin {
   readonly manager: string;
   /** Empty for the resource itself. */
@@ -136,12 +139,12 @@ export interface OpenApiDocument {
   /** Bytes of the document as served, not compressed. */
   readonly body: Uint8Array;
   readonly contentType: string;
-  /** Changes when the body does; the ETag, and the `hash` of the v3 index. */
+  /** Changes with the body. It is the ETag, and the `hash` of the v3 index. */
   readonly hash: string;
 }
 
 export interface SchemaRegistry {
-  /** All that is served, in the order of discovery: core first, a group's versions by preference. */
+  /** All served resources in the order of discovery: core first, and a group's versions by preference. */
   resources(): readonly ResourceType[];
   /** Changes with each {@link addCustomResourceDefinition} and removal. */
   readonly generation: number;
@@ -157,11 +160,11 @@ export interface SchemaRegistry {
   decodeProtobuf(body: Uint8Array): UntypedObject;
 
   /**
-   * Drops in place what the schema does not know (and no `x-kubernetes-preserve-unknown-fields` keeps). Answers the paths
-   * that were dropped, as in `unknown field "spec.foo"`: `spec.foo`, `spec.containers[0].bar`.
+   * Removes in place all fields that the schema does not know, unless `x-kubernetes-preserve-unknown-fields` keeps
+   * them. Returns the removed paths in the form of `unknown field "spec.foo"`: `spec.foo`, `spec.containers[0].bar`.
    */
   dropUnknownFields(type: ResourceType, object: UntypedObject): readonly string[];
-  /** In place; values that are absent and have a default get it. Also `null`s that the server drops. */
+  /** Sets defaults of absent values in place. Also removes the `null`s that the server drops. */
   applyDefaults(type: ResourceType, object: UntypedObject): void;
   /**
    * All faults, in the server's words. Empty: valid. `old` on update. Also checks metadata (name, labels, annotations,
@@ -180,7 +183,7 @@ export interface SchemaRegistry {
   strategicMerge(type: ResourceType, original: UntypedObject, patch: unknown): UntypedObject;
   /** RFC 7386. */
   mergePatch(original: UntypedObject, patch: unknown): UntypedObject;
-  /** RFC 6902. Throws 400 for what is no patch, 422 for one that does not apply. */
+  /** RFC 6902. Throws 400 for an invalid patch, and 422 for one that does not apply. */
   jsonPatch(original: UntypedObject, patch: unknown): UntypedObject;
   /**
    * Server-side apply: the new object with its managedFields. Throws 409 with `FieldManagerConflict` causes and 400/422.
@@ -188,8 +191,9 @@ export interface SchemaRegistry {
    */
   serverSideApply(request: ApplyRequest): UntypedObject;
   /**
-   * managedFields after a create, update or patch that is no apply: what changed from `live` to `object` now belongs to the
-   * manager. An explicit empty list in `object.metadata.managedFields` resets. `live` undefined: create.
+   * The managedFields after a create, an update or a patch other than apply: everything that changed from `live` to
+   * `object` now belongs to the manager. An explicit empty list in `object.metadata.managedFields` resets them. `live`
+   * is undefined for a create.
    */
   updateManagedFields(
     type: ResourceType,
@@ -203,15 +207,19 @@ export interface SchemaRegistry {
   /** One row's cells, in the order of {@link tableColumns}. `nowMs` for ages. */
   tableCells(type: ResourceType, object: UntypedObject, nowMs: number): readonly unknown[];
 
-  /** `/openapi/v2`, CRDs included; as protobuf when asked (content type application/com.github.proto-openapi.spec.v2.v1.0+protobuf). */
+  /**
+   * `/openapi/v2`, including CRDs. As protobuf on request (content type
+   * application/com.github.proto-openapi.spec.v2.v1.0+protobuf).
+   */
   openApiV2(protobuf: boolean): OpenApiDocument;
   /** Keys of the v3 index: `api/v1`, `apis/apps/v1`, `version`, … with the hash of each. */
   openApiV3Paths(): readonly { readonly path: string; readonly hash: string }[];
   openApiV3(path: string): OpenApiDocument | undefined;
 
   /**
-   * Serves the CRD's versions from now on, or replaces them. The object has been stored. Answers what is wrong with its names
-   * or schema (then it is not served): the API server writes it as the conditions NamesAccepted, Established, NonStructuralSchema.
+   * Serves the CRD's versions from now on, or replaces them. The object has been stored. Returns faults of its names or
+   * schema, with which it is not served. The API server writes them as the conditions NamesAccepted, Established and
+   * NonStructuralSchema.
    */
   addCustomResourceDefinition(definition: KubernetesObject): readonly FieldError[];
   removeCustomResourceDefinition(name: string): void;

@@ -14,10 +14,10 @@ import {
 
 const annotationsMaxBytes = 256 * 1024;
 
-/** What a finalizer of a built-in kind may be without a domain. */
+/** Names of finalizers that need no domain on built-in kinds. */
 const standardFinalizers: ReadonlySet<string> = new Set(["kubernetes", "orphan", "foregroundDeletion"]);
 
-/** By `group/plural`; all others take a DNS subdomain. */
+/** The name checks by `group/plural`. All other kinds require a DNS subdomain. */
 const nameChecks: Readonly<Record<string, NameCheck>> = {
   "/namespaces": checkLabelName,
   "/services": checkLabelName,
@@ -71,7 +71,7 @@ export function validateMetadata(
   return errors;
 }
 
-/** Keys and values of labels; also used for selectors. */
+/** Validates the keys and values of labels. Also used for selectors. */
 export function validateLabels(labels: unknown, path: string): FieldError[] {
   return Object.entries(objectOf(labels)).flatMap(([key, value]) => [
     ...checkQualifiedName(key).map((problem) => fieldErrors.invalid(path, key, problem)),

@@ -20,7 +20,7 @@ const qualifiedNameMessage =
 const labelValueMessage =
   "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
-/** A check of a name answers what is wrong with it; nothing when it is right. */
+/** Returns what is wrong with a name. Nothing for a valid name. */
 export type NameCheck = (name: string) => string[];
 
 function tooLong(name: string, limit: number): string[] {

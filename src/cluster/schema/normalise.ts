@@ -61,7 +61,10 @@ function isZero(shape: Shape, value: unknown): boolean {
 /** The zero values that Go omits. Quantities, times and similar types are structs, which are not omitted. */
 const emptyScalars: Partial<Readonly<Record<ScalarCode, unknown>>> = { s: "", b: false, i: 0, l: 0, d: 0, y: "" };
 
-/** Adds in place the fields that a real server always writes (`resources: {}`, `status: {}`); those that it writes as null stay absent. */
+/**
+ * Adds in place the fields that a real server always writes (`resources: {}`, `status: {}`). Fields that it writes as
+ * null stay absent.
+ */
 function addZeroFields(shape: StructShape, value: JsonObject): void {
   for (const field of shape.fields.values()) {
     if (!field.always || value[field.name] !== undefined) continue;

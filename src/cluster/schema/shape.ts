@@ -1,6 +1,6 @@
 /**
- * What pruning, server-side apply and patches need to know of a kind, one form for built-in kinds (from the generated
- * type table) and for CRDs (from their structural schema).
+ * What pruning, server-side apply and patches need to know about a kind. Built-in kinds (from the generated type table)
+ * and CRDs (from their structural schema) have the same form.
  */
 export type Shape = ScalarShape | StructShape | MapShape | ListShape | AnyShape;
 
@@ -16,7 +16,7 @@ export interface StructShape {
   readonly kind: "struct";
   /** The OpenAPI name of a built-in type (`io.k8s.api.core.v1.PodSpec`). Empty for a CRD's. */
   readonly name: string;
-  /** By JSON name; the fields of inlined structs are among them. */
+  /** Fields by JSON name, including those of inlined structs. */
   readonly fields: ReadonlyMap<string, FieldShape>;
   /** Shape of what `fields` does not name: undefined when it is unknown and dropped. */
   readonly rest: Shape | undefined;
@@ -24,7 +24,7 @@ export interface StructShape {
   readonly atomic: boolean;
   /** For messages on the wire. */
   readonly wire: readonly WireField[];
-  /** A whole Kubernetes object of its own: `apiVersion`, `kind` and `metadata` are always known. */
+  /** A whole Kubernetes object inside another one: `apiVersion`, `kind` and `metadata` are always known. */
   readonly embedded: boolean;
 }
 
@@ -38,26 +38,29 @@ export interface ListShape {
   readonly kind: "list";
   readonly item: Shape;
   readonly listType: "atomic" | "set" | "map";
-  /** Of a `map` list. */
+  /** The keys of a `map` list. */
   readonly keys: readonly string[];
-  /** On the wire a message that holds the items. */
+  /** On the wire, the items are in a message. */
   readonly wrapped: boolean;
 }
 
-/** Anything: kept as it is. `granular`: server-side apply looks into maps (not lists); otherwise it is one unit. */
+/**
+ * Any value, which is stored unchanged. `granular`: server-side apply treats maps field by field, but not lists.
+ * Otherwise the value is one unit.
+ */
 export interface AnyShape {
   readonly kind: "any";
   readonly granular: boolean;
-  /** `R` raw extension, `J` any JSON, `B` `A` `P` the schema unions of apiextensions; on the wire only. */
+  /** Only for the wire: `R` raw extension, `J` any JSON, `B`, `A` and `P` the schema unions of apiextensions. */
   readonly code: "R" | "J" | "B" | "A" | "P";
 }
 
 export interface FieldShape {
   readonly name: string;
   readonly shape: Shape;
-  /** The server writes it even when nobody set it (Go's zero value). */
+  /** The server always writes it, with Go's zero value if nobody has set it. */
   readonly always: boolean;
-  /** The server leaves Go's zero value out, even when somebody set it. */
+  /** The server omits Go's zero value, even if somebody has set it. */
   readonly omitted: boolean;
   readonly strategy: readonly string[];
   readonly mergeKey: string | undefined;

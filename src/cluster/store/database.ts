@@ -5,7 +5,10 @@ export interface WriteBatch {
   readonly revision: number;
   readonly puts: readonly { readonly row: string; readonly revision: number; readonly bytes: Uint8Array }[];
   readonly removals: readonly string[];
-  /** The collections that the batch touches, with the last revision of each: what a watch may resume from after a restart. */
+  /**
+   * The collections that the batch changes, with the last revision of each, from which a watch can resume after a
+   * restart.
+   */
   readonly collections: readonly { readonly name: string; readonly revision: number }[];
 }
 

@@ -8,7 +8,7 @@ import { encodeObject, parseRowKey, rowKey, StoredRecord, type ObjectKey } from 
 import { startWriterThread, type BatchWriter } from "./writer.ts";
 
 export interface StoreOptions {
-  /** The database file; its directory is made when missing. */
+  /** The database file. Its directory is created if it is missing. */
   readonly path: string;
   readonly log: Logger;
   /** Called once if the writer has died. Nothing can be stored any more, so the process should end. */
@@ -30,9 +30,9 @@ interface PendingChange {
 const maximumBatch = 512;
 
 /**
- * The objects of a cluster. Writers see the newest state, durable or not yet, and are checked against it; readers and
- * watchers see committed state only. A write's promise resolves after its commit; when a commit fails, every write
- * that was not durable is refused, because later ones may have built on it.
+ * The objects of a cluster. Writers see the newest state, even before it is durable, and are checked against it.
+ * Readers and watchers see only committed state. A write's promise resolves after its commit. If a commit fails, every
+ * write that was not durable is refused, because later ones may be based on it.
  */
 export class Store {
   readonly #log: Logger;
@@ -124,8 +124,8 @@ export class Store {
   readonly #observers: { record: StoredRecord; resolve: () => void; reject: (error: unknown) => void }[] = [];
 
   /**
-   * Stores the object (its metadata says where) and sets its resourceVersion. Undefined when the expectation does not
-   * hold; nothing is stored then.
+   * Stores the object at the place in its metadata and sets its resourceVersion. Returns undefined and stores nothing
+   * if the expectation does not hold.
    */
   put(collection: string, object: UntypedObject, expect: Expectation): Promise<StoredRecord> | undefined {
     const key: ObjectKey = { collection, namespace: object.metadata.namespace ?? "", name: object.metadata.name ?? "" };

@@ -29,7 +29,7 @@ export class Fabric implements Disposable {
     host.addRoute({ destination: { address, prefixLength: Number(length) }, gateway: controlPlane.address });
   }
 
-  /** The network namespace of a node; open until {@link Symbol.dispose}. */
+  /** The network namespace of a node. It stays open until {@link Symbol.dispose}. */
   namespaceOf(nodeName: string): NetworkNamespace {
     const namespace = this.#nodes.get(nodeName);
     if (namespace === undefined) throw new Error(`no node "${nodeName}"`);

@@ -24,7 +24,7 @@ interface Forward {
 }
 
 const urlsFile = "urls.json";
-/** After a write that failed, for example because the disk is full. */
+/** The pause after a failed write, for example because the disk is full. */
 const rewriteAfterMs = 1000;
 const firstFreePort = 1024;
 /** Readable replacements for ports below 1024, which need root on the host. */

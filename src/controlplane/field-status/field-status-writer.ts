@@ -15,7 +15,7 @@ export interface FieldStatusOptions {
   readonly namespace: string;
   /** Unique among all pilots. */
   readonly podName: string;
-  /** The objects as they were last seen; undefined for a kind that is not read. */
+  /** The latest objects. Undefined for a kind that is not read. */
   readonly objectsOf: (kind: KindDefinition) => Informer<KubernetesObject> | undefined;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
@@ -24,13 +24,18 @@ export interface FieldStatusOptions {
 
 type WithConditions = KubernetesObject & { status?: { conditions?: readonly IstioCondition[] } };
 
-/** Ours: true while fields of the object do nothing, or nothing at Serin's own proxies; absent otherwise. */
+/**
+ * Our condition. It is true while fields of the object have no effect, at all or at Serin's own proxies, and otherwise
+ * absent.
+ */
 export const fieldCondition = "serin.dev/FieldsWithoutEffect";
 const fieldManager = "istio-field-status";
 const leaseName = "istio-field-status";
 const maxMessageLength = 1024;
 
-/** Says in the status of Istio's objects which of their fields have no effect, by name. Of all revisions one does so at a time. */
+/**
+ * Reports in the status of Istio's objects which of their fields have no effect. Only one revision does so at a time.
+ */
 export async function runFieldStatusController(options: FieldStatusOptions, signal: AbortSignal): Promise<void> {
   await leadAlone(
     options,
@@ -79,7 +84,10 @@ export async function runFieldStatusWriter(
   await reconciler.run(signal);
 }
 
-/** Conditions of others stay. Fails with `conflict` when the object has changed since it was read; the next try reads it anew. */
+/**
+ * Keeps the conditions of other writers. Fails with `conflict` if the object has changed since it was read. The next
+ * attempt reads it again.
+ */
 async function write(client: KubeClient, kind: KindDefinition, object: KubernetesObject, clock: Clock): Promise<void> {
   const conditions = wantedConditions(kind, object, clock);
   if (conditions === undefined || object.metadata.deletionTimestamp !== undefined) return;
@@ -93,7 +101,7 @@ async function write(client: KubeClient, kind: KindDefinition, object: Kubernete
   );
 }
 
-/** Undefined where the object says already what it should. */
+/** Undefined if the object already has the right conditions. */
 function wantedConditions(
   kind: KindDefinition,
   object: WithConditions,

@@ -49,7 +49,7 @@ export interface StatusWriterOptions {
   readonly policies: Collection<WantedPolicyStatus>;
   /** One collection for each kind of route. */
   readonly routes: readonly Collection<WantedRouteStatus>[];
-  /** Of Kubernetes' kind Ingress. */
+  /** Kubernetes' kind Ingress. */
   readonly ingresses: Collection<WantedIngressStatus>;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;

@@ -13,7 +13,10 @@ import type {
   WriteOptions,
 } from "../../kube/index.ts";
 
-/** A client that writes only while a lease is surely held: a process that was stopped for a while is no leader any more, though its timers have not told it yet. */
+/**
+ * A client that writes only while its lease is certainly held. A process that was suspended may have lost its lease
+ * before its timers notice that.
+ */
 export class FencedClient implements KubeClient {
   readonly #client: KubeClient;
   readonly #holds: () => boolean;

@@ -4,17 +4,17 @@ import { FencedClient } from "./fenced-client.ts";
 
 export interface LeadershipOptions {
   readonly client: KubeClient;
-  /** Of the lease. */
+  /** The namespace of the lease. */
   readonly namespace: string;
-  /** Unique among all who may ask for the lease. */
+  /** Unique among all candidates for the lease. */
   readonly podName: string;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 /**
- * Lets one replica at a time do the work, among all that ask for the lease. Its client writes only while the lease is
- * certainly held. Runs until the signal.
+ * Lets one replica at a time do the work, among all candidates for the lease. Its client writes only while the lease is
+ * certainly held. Runs until the signal is aborted.
  */
 export async function leadAlone(
   { client, namespace, podName, clock, log }: LeadershipOptions,

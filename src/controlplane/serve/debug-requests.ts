@@ -20,7 +20,7 @@ export interface DebugRequestsOptions {
    * own namespace.
    */
   readonly isSystem: (namespace: string) => boolean;
-  /** Who answers, as `istioctl` reads it. */
+  /** The answering control plane in istioctl's form. */
   readonly instance: { readonly id: string; readonly version: string; readonly revision: string };
 }
 

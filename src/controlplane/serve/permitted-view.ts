@@ -10,7 +10,7 @@ export type Permission = (name: string, learned: (allowed: boolean) => void) => 
  */
 const maxHeldBack = 1000;
 
-/** What an account may have of a namespace is one question, whatever the name. */
+/** The permission is the same for all secrets of a namespace, so any name will do. */
 const anySecret = "kubernetes://";
 
 /** The resources of a view that the proxy is known to be allowed to have. */
@@ -26,7 +26,7 @@ export class PermittedView implements ResourceView {
     this.#permission = permission;
   }
 
-  /** "There is none" would be a wrong answer while it is asked whether the proxy may have any. */
+  /** False while the permission is unknown, because "there is none" might be a wrong answer. */
   known(): boolean {
     if (this.#isAsking || this.#view.known?.() === false) return false;
     const answer = this.#permission(anySecret, () => {

@@ -17,7 +17,7 @@ export interface ProxyIdentity {
   readonly version: string;
   readonly node: string;
   readonly clusterId: string;
-  /** Empty where it says none. */
+  /** Empty if the proxy names none. */
   readonly network: string;
   /** The networks whose endpoints it asks for. Empty: all networks. */
   readonly networkView: readonly string[];
@@ -26,7 +26,7 @@ export interface ProxyIdentity {
   readonly metadata: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   readonly hbone: boolean;
-  /** And speaks it (not with DISABLE_HBONE_SEND). */
+  /** Whether it also sends HBONE (not with DISABLE_HBONE_SEND). */
   readonly sendsHbone: boolean;
   /** It answers its application's DNS questions. */
   readonly dnsCapture: boolean;
@@ -36,11 +36,14 @@ export interface ProxyIdentity {
   readonly stockEnvoy: boolean;
   /** Set for a proxy on a machine outside of the cluster. */
   readonly registration?: ProxyRegistration | undefined;
-  /** It takes virtual hosts as separate resources. Serin's proxy always does, an Envoy if the mesh config says so. */
+  /**
+   * Whether it accepts virtual hosts as separate resources. Serin's proxy always does, and an Envoy if the mesh config
+   * says so.
+   */
   readonly virtualHostDiscovery: boolean;
-  /** Its credentials have proven its namespace. Only such a proxy gets secrets. */
+  /** Whether credentials have proven its namespace. Only such a proxy gets secrets. */
   readonly verified: boolean;
-  /** The account of its credentials, whatever its node says. */
+  /** The account of its credentials, whatever its node claims. */
   readonly account?: ProvenAccount;
 }
 

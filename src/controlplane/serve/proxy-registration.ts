@@ -1,15 +1,15 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { Node } from "../../wire/discovery/index.ts";
 
-/** What a proxy on a machine outside of the cluster sends about its WorkloadEntry. */
+/** The data that a proxy on a machine outside the cluster sends for its WorkloadEntry. */
 export interface ProxyRegistration {
   /** The WorkloadGroup from which an entry is to be made. Empty: it has an entry. */
   readonly group: string;
-  /** Its existing entry. Empty: it knows of none. */
+  /** The name of its existing entry. Empty if it has none. */
   readonly entry: string;
   /** It probes its application and reports the results. */
   readonly probed: boolean;
-  /** `region/zone/subzone`; empty: it says none. */
+  /** `region/zone/subzone`. Empty if it names none. */
   readonly locality: string;
 }
 
@@ -42,11 +42,11 @@ export interface ProbedHealth {
   readonly message: string;
 }
 
-/** Receives the connects and disconnects of proxies that stand for WorkloadEntries. */
+/** Receives the connects and disconnects of proxies that have WorkloadEntries. */
 export interface WorkloadProxies<Proxy> {
   /**
-   * Throws a user error if the proxy may not be what it claims, or if what it names does not exist. Its stream then
-   * ends.
+   * Throws a user error if the proxy may not be what it claims, or if it names something that does not exist. Its
+   * stream then ends.
    */
   connected(proxy: Proxy): void;
   disconnected(proxy: Proxy): void;

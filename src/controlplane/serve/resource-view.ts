@@ -162,7 +162,10 @@ function withoutNames(group: readonly EncodedResource[], earlier: readonly Resou
 
 /** The source of a view that may change. */
 export interface ViewSource {
-  /** Undefined until the view is known; the resources are then empty. The same object while the view is the same. */
+  /**
+   * Undefined until the view is known, and the resources are empty then. Returns the same object as long as the view
+   * does not change.
+   */
   current(): ResourceView | undefined;
   /** Keeps the source alive, and calls when `current` may have changed. */
   follow(changed: () => void): Disposable;
@@ -173,7 +176,7 @@ export interface ViewSource {
 /** A view that is replaced when its inputs change (a proxy's pod appears, or a Sidecar selects it). */
 export class SwitchingView implements ResourceView {
   readonly #source: ViewSource;
-  /** While somebody follows it. */
+  /** Set while the view has a follower. */
   #followed: { view: ResourceView | undefined } | undefined;
 
   constructor(source: ViewSource) {

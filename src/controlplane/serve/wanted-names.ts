@@ -1,7 +1,7 @@
 import type { EncodedResource } from "../translate/index.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 
-/** For fewer names it is not worth checking whether other clients ask for the same. */
+/** With fewer names, it is not worth checking whether other clients request the same ones. */
 const leastShared = 64;
 
 const none: ReadonlySet<string> = new Set();

@@ -15,12 +15,12 @@ import { testMesh } from "./model-fixture.ts";
 
 export interface TestProxy {
   readonly type?: "sidecar" | "router" | "waypoint";
-  /** `namespace/name`; of a pod that is there. */
+  /** `namespace/name` of an existing pod. */
   readonly pod: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly version?: string;
   readonly metadata?: Readonly<Record<string, string>>;
-  /** Who it is has been proven; true where it is not said. */
+  /** Whether its identity is proven. True if absent. */
   readonly verified?: boolean;
   /** Serin's own otherwise. */
   readonly envoy?: boolean;
@@ -29,11 +29,11 @@ export interface TestProxy {
 export interface ProxyResources {
   readonly view: (typeUrl: string) => ResourceView;
   readonly get: (typeUrl: string, name: string) => EncodedResource | undefined;
-  /** By name, as JSON. */
+  /** The resources by name, as JSON. */
   readonly show: (typeUrl: string) => Readonly<Record<string, JsonObject>>;
 }
 
-/** A whole mesh with its extensions, fed with objects; proxies are what their streams may see. */
+/** A whole mesh with its extensions, filled with objects. A proxy is represented by what its streams may see. */
 export function createExtensionFixture() {
   const logged: string[] = [];
   const metrics = new MetricsRegistry();
@@ -98,7 +98,7 @@ function connect(
   };
 }
 
-/** What a resource says, with whatever types are in it. */
+/** The content of a resource, including any embedded types. */
 export function showResource({ any }: EncodedResource): JsonObject {
   const { typeUrl, value } = fromBinary(AnySchema, any);
   const desc = envoyTypes().mustHave(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));

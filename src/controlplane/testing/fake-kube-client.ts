@@ -16,7 +16,7 @@ type Handler = (event: WatchEvent<KubernetesObject>) => void;
 
 /** An API server's behaviour in memory, as far as the control plane uses it: objects, versions, watches, token reviews. */
 export class FakeKubeClient implements KubeClient {
-  /** Tokens by text: the user name and the pod of each; the audiences that are asked for are its own unless it names some. */
+  /** The user name and pod of each token. A token is valid for the requested audiences unless it names its own. */
   readonly tokens = new Map<
     string,
     {
@@ -26,7 +26,7 @@ export class FakeKubeClient implements KubeClient {
       readonly audiences?: readonly string[];
     }
   >();
-  /** Users who may list Secrets, and how often that was asked. */
+  /** The users who may list Secrets. Counts how often this was asked. */
   readonly secretReaders = new Set<string>();
   accessReviews = 0;
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();

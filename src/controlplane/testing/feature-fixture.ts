@@ -35,20 +35,23 @@ import { deriveRouterResources } from "../translate/gateway/router-resources.ts"
 import { deriveWaypointResources } from "../translate/waypoint/waypoint-resources.ts";
 import { createModelFixture, testMesh } from "./model-fixture.ts";
 
-/** Whose resources: a client's sidecar of the namespace shop, the pod shop/web-1, a classic gateway of edge, the Gateway edge/web, or the waypoint shop/wp. */
+/**
+ * The proxy whose resources are shown: a client's sidecar of the namespace shop, the pod shop/web-1, a classic gateway
+ * of edge, the Gateway edge/web, or the waypoint shop/wp.
+ */
 export type FeatureProxy = "sidecar" | "inbound" | "gateway" | "router" | "waypoint";
 
 /** One thing to look at: `sidecar listener 0.0.0.0_80`, and where in it. */
 export interface Shown {
   readonly of: string;
-  /** Keys, indexes, and `[part of a name]` for the element of a list; absent: all of it. */
+  /** Keys, indexes, and `[part of a name]` for the element of a list. Absent: the whole resource. */
   readonly at?: string;
 }
 
 export interface Feature {
-  /** As in the ConfigMap. */
+  /** The mesh config as in the ConfigMap. */
   readonly mesh?: object;
-  /** Of the client's pod and of the gateway's. */
+  /** Labels of the client's pod and of the gateway's pod. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly shows: readonly Shown[];
 }
@@ -66,7 +69,7 @@ const groups = {
   gateway: { kind: "router" as const, namespace: "edge", ...place },
 };
 
-/** What the feature's proxies are sent, as far as it shows them. */
+/** The resources of the feature's proxies, limited to the parts that it selects. */
 export function showFeature(
   { mesh = {}, labels = {}, shows }: Feature,
   objects: readonly KubernetesObject[],

@@ -76,7 +76,7 @@ export function createModelFixture(revision = "default"): ModelFixture {
   ): void => {
     graph.batch(() => {
       for (const object of objects) {
-        // Two groups have a Gateway; objects that say no version are of the first that has the kind.
+        // Two groups have a kind Gateway. An object without an apiVersion belongs to the first group with its kind.
         const group = object.apiVersion?.includes("/") === true ? object.apiVersion.split("/")[0] : undefined;
         const feed = feeds.find(
           ({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group),

@@ -15,7 +15,7 @@ import { deriveOutboundResources, fixedClusterNames } from "../translate/outboun
 import { decodeResource } from "./decode-resource.ts";
 import { createModelFixture, type ModelFixture } from "./model-fixture.ts";
 
-/** What one group of proxies is served, as JSON by resource name. */
+/** The resources of one group of proxies as JSON by name. */
 export interface ServedOutbound {
   clusters(): Readonly<Record<string, JsonObject>>;
   endpoints(): Readonly<Record<string, JsonObject>>;
@@ -25,7 +25,7 @@ export interface ServedOutbound {
 }
 
 export interface OutboundFixture extends ModelFixture {
-  /** Lets proxies connect; what is left out is a sidecar's of the namespace `shop` without labels. */
+  /** Connects proxies of a group. Missing fields are those of a sidecar in the namespace `shop` without labels. */
   readonly serve: (group?: Partial<ProxyGroup>) => ServedOutbound;
 }
 

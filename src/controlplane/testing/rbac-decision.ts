@@ -14,11 +14,11 @@ export interface PolicyRequest {
   readonly path: string;
   readonly host: string;
   readonly port: number;
-  /** SPIFFE id; undefined without mutual TLS. */
+  /** SPIFFE id. Undefined without mutual TLS. */
   readonly peer?: string;
   readonly address: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Of a token that is valid. */
+  /** The claims of a valid token. */
   readonly claims?: Readonly<Record<string, string | readonly string[]>>;
 }
 

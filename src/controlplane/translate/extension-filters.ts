@@ -114,7 +114,10 @@ function extensionConfig(
   );
 }
 
-/** The message PluginConfig. What names ISTIO_META_ is for the one that fetches the module, never for the module. */
+/**
+ * The message PluginConfig. Variables named ISTIO_META_ are for the agent that fetches the module, never for the
+ * module.
+ */
 function pluginConfig(
   facts: SelectedExtension["facts"],
   wasm: WasmModule,

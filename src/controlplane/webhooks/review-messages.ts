@@ -34,7 +34,7 @@ export type ReviewReply =
   | ({ readonly kind: "answer" } & ReviewAnswer)
   | { readonly kind: "fault"; readonly message: string };
 
-/** What the thread says besides: it waits for a {@link ScopeMessage}. */
+/** Another message of the thread: it waits for a {@link ScopeMessage}. */
 export interface ScopeRequest {
   readonly namespace: string;
 }

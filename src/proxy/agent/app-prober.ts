@@ -26,7 +26,7 @@ export interface AppProbe {
 const proxySource = "127.0.0.6";
 const defaultTimeoutSeconds = 1;
 
-/** Reads ISTIO_KUBE_APP_PROBERS: probes by the path at which the kubelet asks for them. A wrong value is a user error. */
+/** Reads ISTIO_KUBE_APP_PROBERS: probes by the path that the kubelet requests. An invalid value is a user error. */
 export function parseAppProbers(text: string): Readonly<Record<string, AppProbe>> {
   if (text === "") return {};
   try {
@@ -59,7 +59,7 @@ async function answerProbe(probe: AppProbe, address: string, request: IncomingMe
   }
 }
 
-/** The status that an HTTP probe got, else 200; 404 for a kind that cannot be made. Rejects when there is no answer. */
+/** The status of an HTTP probe, else 200, or 404 for an unknown kind of probe. Rejects if there is no answer. */
 export async function probeApplication(
   probe: AppProbe,
   address: string,

@@ -15,7 +15,7 @@ const scrapeTimeoutMs = 4000;
 const maxScrapeBytes = 16 * 1_048_576;
 const proxySource = "127.0.0.6";
 
-/** Reads ISTIO_PROMETHEUS_ANNOTATIONS; undefined when the application has no metrics. */
+/** Reads ISTIO_PROMETHEUS_ANNOTATIONS. Undefined if the application has no metrics. */
 export function parseAppMetrics(text: string): AppMetrics | undefined {
   if (text === "") return undefined;
   let value: { readonly scrape?: string; readonly port?: string; readonly path?: string };
@@ -35,12 +35,12 @@ export function parseAppMetrics(text: string): AppMetrics | undefined {
 }
 
 export interface MergedMetricsOptions {
-  /** This proxy's own. */
+  /** This proxy's own metrics. */
   readonly own: EndpointRoute;
-  /** Undefined where the application has none. */
+  /** Undefined if the application has no metrics. */
   readonly app: AppMetrics | undefined;
   readonly address: string;
-  /** Counters of scrapes of the application, and of those that failed. */
+  /** Counts the scrapes of the application, and their failures. */
   readonly registry: MetricsRegistry;
   readonly log: Logger;
 }
@@ -188,7 +188,7 @@ function scrape({ port, path }: AppMetrics, address: string): Promise<Scraped> {
     request.once("response", (response) => {
       const parts: Buffer[] = [];
       let length = 0;
-      // It broke off.
+      // The connection broke off.
       response.once("error", (error) => {
         clearTimeout(limit);
         reject(error);
@@ -213,9 +213,9 @@ export interface MetricsRoutesOptions {
   /** The application's metrics and the proxy's own. */
   readonly merged: EndpointRoute;
   readonly own: EndpointRoute;
-  /** METRICS_LOCALHOST_ACCESS_ONLY: nobody outside of the pod gets metrics. */
+  /** METRICS_LOCALHOST_ACCESS_ONLY: only clients in the pod get metrics. */
   readonly inPodOnly: boolean;
-  /** Makes a route one for callers in the own pod alone. */
+  /** Restricts a route to callers in the same pod. */
   readonly inPod: (route: EndpointRoute) => EndpointRoute;
 }
 
@@ -223,7 +223,7 @@ export interface MetricsRoutesOptions {
 export function metricsRoutes({ merged, own, inPodOnly, inPod }: MetricsRoutesOptions): {
   readonly status: Readonly<Record<string, EndpointRoute>>;
   readonly envoy: Readonly<Record<string, EndpointRoute>>;
-  /** For clients with a certificate of the mesh, whoever may have the other two. */
+  /** The metrics for clients with a certificate of the mesh. The two fields above do not restrict them. */
   readonly secure: Readonly<Record<string, EndpointRoute>>;
   readonly secureMerged: Readonly<Record<string, EndpointRoute>>;
 } {

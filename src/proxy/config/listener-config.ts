@@ -75,7 +75,7 @@ export interface ProxyHeaderRules {
 
 /** One filter chain. */
 export interface ChainSpec extends ChainService {
-  /** Unique in its listener; made up where the configuration gives none. */
+  /** Unique in its listener. Generated if the configuration names none. */
   readonly name: string;
   readonly match: FilterChainMatch;
   readonly tls: DownstreamTlsSpec | undefined;

@@ -19,8 +19,8 @@ const passiveNames = new Set([
 ]);
 
 /**
- * Compiles a filter before the last of a chain; undefined for one that refuses nothing. Throws an error that names the filter
- * which cannot be served.
+ * Compiles a network filter before the last one of a chain. Undefined for a filter that refuses nothing. Throws an
+ * error that names an unsupported filter.
  */
 export function compileNetworkFilter(message: Filter, where: string, notes: ConfigNotes): NetworkFilter | undefined {
   const here = `${where}: the network filter ${message.name}`;

@@ -12,7 +12,7 @@ export interface StatsRules {
   readonly hostFallback: boolean;
   /** Time between two reports of a connection's bytes. Absent: the default. */
   readonly reportingMs?: number | undefined;
-  /** Fields that expressions ask for, in lower case. */
+  /** Headers that expressions read, in lower case. */
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
 }

@@ -16,7 +16,7 @@ import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from 
 
 export const wasmType = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const defaultFetchMs = 5000;
-/** Told to agents, never to modules. */
+/** Variables for agents only. Modules never see them. */
 const agentPrefix = "ISTIO_META_";
 const versionName = `${agentPrefix}WASM_PLUGIN_RESOURCE_VERSION`;
 const policyName = `${agentPrefix}WASM_IMAGE_PULL_POLICY`;
@@ -37,7 +37,7 @@ export function readWasm(any: Any): Wasm {
   return fromBinary(WasmSchema, any.value);
 }
 
-/** The configuration of a TypedStruct that holds one; undefined for any other. */
+/** The configuration inside a TypedStruct. Undefined for any other type. */
 export function readWasmStruct(message: TypedStruct | undefined): Wasm | undefined {
   if (message === undefined || !message.typeUrl.endsWith(`/${wasmType}`)) return undefined;
   return fromJson(WasmSchema, (message.value ?? {}) as JsonValue, { registry: envoyRegistry() });

@@ -19,7 +19,7 @@ export interface DnsCaptureOptions {
   readonly namespace: string;
   /** `default.svc.cluster.local`. */
   readonly domain: string;
-  /** The pod's. */
+  /** The pod's own resolv.conf. */
   readonly resolverFile: ResolverFile;
   /** The mark that the redirect of the pod's queries lets pass, if the process may set it. */
   readonly mark: number;
@@ -54,17 +54,17 @@ export class DnsCapture {
     return { typeUrl: typeUrls.nameTable, mode: "wildcard", apply: (update) => this.#apply(update) };
   }
 
-  /** Resolves when the pod's names can be answered. */
+  /** What is still missing before the pod's names can be answered. */
   pending(): string[] {
     return this.#names === undefined ? ["name table"] : [];
   }
 
-  /** The addresses of a name outside of the mesh, which the proxy itself connects to. */
+  /** The addresses of a name outside the mesh, for connections of the proxy itself. */
   async resolve(name: string): Promise<readonly string[]> {
     return await this.#lookup.addresses(name);
   }
 
-  /** Serves on the loopback of both families, of IPv6 where there is one. */
+  /** Serves on the loopback addresses of IPv4 and, if available, of IPv6. */
   async listen(): Promise<{ close(): void }> {
     const answer: AnswerQuery = async (query, transport) =>
       await this.#responder.answer(query, transport, (name) => this.#names?.find(name));

@@ -1,2 +1,2 @@
-// DNS of the pod, answered by its sidecar. A door of its own: few proxies do it.
+// The pod's DNS, answered by its sidecar. It has its own door, because few proxies need it.
 export { DnsCapture, type DnsCaptureOptions } from "./dns-capture.ts";

@@ -16,7 +16,7 @@ export type AuthorizationAnswer =
       readonly kind: "allowed";
       readonly set: readonly FieldEdit[];
       readonly remove: readonly string[];
-      /** For the answer to the client. */
+      /** Headers for the response to the client. */
       readonly answerFields: readonly (readonly [name: string, value: string])[];
       readonly metadata: unknown;
     }
@@ -28,11 +28,11 @@ export type AuthorizationAnswer =
       readonly metadata: unknown;
     };
 
-/** What the service needs beyond the request's head. */
+/** What the service gets besides the request's head. */
 export interface AuthorizationQuestion {
-  /** Of the route. */
+  /** The context extensions of the route. */
   readonly extensions: Readonly<Record<string, string>>;
-  /** Undefined: bodies are not shown, or there is none. */
+  /** Undefined if bodies are not sent, or if the request has none. */
   readonly body: RequestBodyStart | undefined;
 }
 
@@ -45,32 +45,32 @@ export type AskAuthorization = (
 
 export interface ExtAuthzSettings {
   readonly ask: AskAuthorization;
-  /** Requests go on when the service cannot be asked. */
+  /** Whether requests pass if the service does not answer. */
   readonly allowsOnFailure: boolean;
   readonly marksFailure: boolean;
   readonly statusOnError: number;
-  /** Which requests are asked about. */
+  /** Selects the requests about which the service is asked. */
   readonly enabled: (request: FilterRequest) => boolean;
   readonly clearsRoute: boolean;
-  /** How much of bodies is shown; undefined: nothing. */
+  /** How much of a body is sent. Undefined for nothing. */
   readonly body: BodyRules | undefined;
 }
 
 export interface BodyRules {
   readonly maxBytes: number;
-  /** Longer bodies are shown as far as that; otherwise such requests are refused. */
+  /** Sends the beginning of a longer body. Otherwise such requests are refused. */
   readonly partial: boolean;
 }
 
 /** The header that tells a service whether it gets only the beginning of a body. */
 export const partialBodyField = "x-envoy-auth-partial-body";
 
-/** What a route says. */
+/** A route's settings for the filter. */
 export class ExtAuthzRouteSettings {
   readonly disabled: boolean;
-  /** Told to the service. */
+  /** Context that is sent to the service. */
   readonly contextExtensions: Readonly<Record<string, string>>;
-  /** Undefined: as the filter has it; `none`: bodies are not shown. */
+  /** Undefined: the filter's own setting. `none`: bodies are not sent. */
   readonly body: BodyRules | "none" | undefined;
 
   constructor(disabled: boolean, contextExtensions: Readonly<Record<string, string>>, body?: BodyRules | "none") {
@@ -103,7 +103,7 @@ const tooLarge: LocalReply = {
   details: "request_payload_too_large",
 };
 
-/** Lets a service decide whether requests go on. */
+/** Asks an external service whether requests may pass. */
 export class ExtAuthzFilter implements HttpFilter {
   readonly name: string;
   readonly #settings: ExtAuthzSettings;

@@ -7,7 +7,7 @@ import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 /** A delay or an abort for a fraction of the requests, from 0 to 1. */
 export interface FaultDelay {
   readonly fraction: number;
-  /** The unit in which a request may ask for a smaller fraction: hundredths, or less. */
+  /** The unit in which a request may set a smaller fraction: hundredths, or a finer one. */
   readonly denominator: number;
   /** Undefined: the request's header `x-envoy-fault-delay-request` sets it, if present. */
   readonly delayMs: number | undefined;
@@ -24,9 +24,9 @@ export interface FaultAbort {
 export class FaultSettings {
   readonly delay: FaultDelay | undefined;
   readonly abort: FaultAbort | undefined;
-  /** Which requests are meant. */
+  /** Selects the requests to which the faults apply. */
   readonly matches: RequestMatcher;
-  /** Requests that may have a fault at once; beyond it they have none. */
+  /** The maximum number of requests with a fault at the same time. Further requests get none. */
   readonly maxActive: number;
 
   constructor(options: Pick<FaultSettings, "delay" | "abort" | "matches" | "maxActive">) {
@@ -58,7 +58,7 @@ const httpOfGrpc: Readonly<Record<number, number>> = {
   16: 401,
 };
 
-/** Delays requests, or answers them with an error, as they are or as their route asks for it. */
+/** Delays requests or answers them with an error, as the configuration or the request's headers say. */
 export class FaultFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;
@@ -108,7 +108,7 @@ export class FaultFilter implements HttpFilter {
     return this.#abort(settings, request);
   }
 
-  /** 0 when there is none. */
+  /** 0 if there is no delay. */
   #delayOf({ delay }: FaultSettings, request: FilterRequest): number {
     if (delay === undefined) return 0;
     const delayMs = delay.delayMs ?? numberOf(request.header("x-envoy-fault-delay-request"));
@@ -161,7 +161,7 @@ function numberOf(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }
 
-/** A request may ask for a smaller part than the configuration's, in what that is counted in, never for a greater one. */
+/** A request may lower the configured fraction by a header, and never raise it. */
 function lowered(
   { fraction, denominator }: Pick<FaultAbort, "fraction" | "denominator">,
   percentage: string | undefined,

@@ -13,11 +13,11 @@ export interface FilterServices {
   readonly statistics: FilterStatistics;
   /** Asks a cluster of this proxy's configuration. */
   readonly callCluster: CallCluster;
-  /** Loads what runs WebAssembly modules, once. */
+  /** Loads the host of WebAssembly modules once. */
   readonly modules: () => Promise<WasmModules>;
   /** The targets of spans and of logs to services. */
   readonly exports: CollectorExports;
-  /** Where the tokens of rate limits come from; absent: this thread serves alone. */
+  /** Shared token buckets for rate limits. Absent if this is the only serving thread. */
   readonly buckets?: SharedBuckets;
   /** The scripts of filters. */
   readonly scripts: LuaScripts;

@@ -1,4 +1,4 @@
-/** Statistics of filters under Envoy's names; two filters that name the same one share it. */
+/** Statistics of filters under Envoy's names. Filters that use the same name share a counter. */
 export class FilterStatistics {
   readonly #counters = new Map<string, FilterCounter>();
 

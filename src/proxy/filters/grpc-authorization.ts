@@ -45,7 +45,7 @@ type Attributes = Exclude<
   { $typeName: string }
 >;
 
-/** Asks by Envoy's `Authorization.Check` about a request. */
+/** Asks about a request by Envoy's `Authorization.Check`. */
 export function grpcAuthorization(options: GrpcAuthorizationOptions): AskAuthorization {
   return async (request, { extensions, body }, signal) => {
     const { connection } = request;
@@ -59,7 +59,7 @@ export function grpcAuthorization(options: GrpcAuthorizationOptions): AskAuthori
   };
 }
 
-/** Asks likewise about a connection. */
+/** Asks about a connection by the same call. */
 export function grpcConnectionAuthorization(
   options: GrpcAuthorizationOptions,
 ): (info: ConnectionInfo, metadata: ReadonlyMap<string, unknown>, signal: AbortSignal) => Promise<AuthorizationAnswer> {
@@ -134,7 +134,7 @@ function requestOf(
     if (name === "host" || name.startsWith(":") || !options.told(name)) continue;
     headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`;
   }
-  // A client's own would be taken for ours.
+  // Remove the client's own header of this name, which the service would mistake for ours.
   delete headers[partialBodyField];
   if (body !== undefined) headers[partialBodyField] = String(!body.whole);
   return {

@@ -9,7 +9,7 @@ export interface HttpAuthorizationOptions {
   readonly cluster: string;
   readonly timeoutMs: number;
   readonly pathPrefix: string;
-  /** Takes the place of the request's path; empty: not. */
+  /** Replaces the request's path. Empty: the path stays. */
   readonly pathOverride: string;
   /** The request's headers that are sent, in addition to the fixed ones. */
   readonly told: StringMatcher;
@@ -40,7 +40,7 @@ const hopFields = new Set([
   "server",
 ]);
 
-/** Asks with a request like the client's and the configured part of its body. Status 200 means yes. */
+/** Sends a request like the client's, with the configured part of its body. Status 200 admits the request. */
 export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthorization {
   return async (request, { body }, signal) => {
     const query = queryAfterEdits(request);

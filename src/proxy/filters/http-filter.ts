@@ -3,12 +3,12 @@ import type { ResponseFlag } from "../http/response-flags.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Route } from "../routing/route.ts";
 
-/** A request on its way from its route to its upstream. It holds until the request is answered or goes upstream. */
+/** A request between its route and its upstream. It is valid until the request is answered or sent upstream. */
 export interface FilterRequest extends RequestView {
   readonly connection: ConnectionInfo;
   /** The client's address without port: from `x-forwarded-for`, as far as the listener trusts it, else the peer's. */
   readonly clientAddress: string;
-  /** The route as chosen last; undefined when none matched. */
+  /** The latest chosen route. Undefined if none matched. */
   readonly route: Route | undefined;
   /** A header as later filters and the upstream see it, after the edits of earlier filters. Names are in lower case. */
   header(name: string): string | undefined;
@@ -17,7 +17,7 @@ export interface FilterRequest extends RequestView {
    * value.
    */
   values(name: string): readonly string[];
-  /** Takes the place of all fields of that name: one field for each value. */
+  /** Replaces all fields of that name, with one field for each value. */
   setHeader(name: string, value: string | readonly string[]): void;
   removeHeader(name: string): void;
   /** Names (lower case) and values of all fields, edits included. */
@@ -54,7 +54,7 @@ export interface GrpcWebForm {
 /** The first bytes of a request's body, without framing. */
 export interface RequestBodyStart {
   readonly bytes: Buffer;
-  /** That is all of it. */
+  /** Whether this is the whole body. */
   readonly whole: boolean;
 }
 
@@ -69,7 +69,7 @@ export interface FilterResponse {
   fields: readonly (readonly [name: string, value: string])[];
   /** Names and values in turn. They are known after the whole body. */
   trailers: readonly string[] | undefined;
-  /** As for requests. */
+  /** Like `bodyStart` of requests. */
   bodyStart(limit: number): Promise<RequestBodyStart>;
   replaceBody(bytes: Buffer): void;
 }
@@ -95,19 +95,19 @@ export interface HttpFilter {
    * The configured name, such as `envoy.filters.http.rbac`. A route's configuration for the filter has the same name.
    */
   readonly name: string;
-  /** It has something to do only where a route configures it. */
+  /** The filter does nothing unless a route configures it. */
   readonly idle?: boolean;
   /**
-   * Undefined: the request goes on. A promise holds the request until it settles; `signal` aborts it when the client has
-   * gone. A rejection is answered by 500.
+   * Undefined lets the request continue. A promise holds the request until it settles. `signal` is aborted when the
+   * client leaves. A rejection is answered with 500.
    */
   onRequest(
     request: FilterRequest,
     signal: () => AbortSignal,
   ): LocalReply | undefined | Promise<LocalReply | undefined>;
   /**
-   * The filter's part in the rest of the exchange. It is asked once the request's head has passed all filters, or one of
-   * them has answered, even if that was a filter before this one.
+   * Returns the filter's part in the rest of the exchange. Called after the request's head has passed all filters, or
+   * after a filter has answered it, even an earlier filter.
    */
   stream?(request: FilterRequest, signal: () => AbortSignal): StreamFilter | undefined;
 }
@@ -115,7 +115,7 @@ export interface HttpFilter {
 /** A result that a filter has now or later. */
 export type Later<Value> = Value | Promise<Value>;
 
-/** What a filter makes of a part of a message: it goes on, an answer takes the message's place, or the exchange ends. */
+/** The outcome of a part of a message: it continues, a response replaces the message, or the exchange ends. */
 export type StreamOutcome<Part> =
   | { readonly kind: "pass"; readonly part: Part }
   | { readonly kind: "reply"; readonly reply: LocalReply }
@@ -128,10 +128,10 @@ export interface StreamTail {
 }
 
 /**
- * A filter's part in one exchange after the request's head: it may hold, change, replace and end what follows. A message
- * passes without a filter's word where the filter lacks the method. The parts of a message come one after the other: the
- * next one waits until the outcome of the one before. A filter that keeps a part of a body gives it back with a later
- * part, so only the outcome of the last part must wait until the filter lets the message go.
+ * A filter's part in one exchange after the request's head. It may hold, change, replace and end the following parts. A
+ * part passes if the filter lacks the method for it. Parts come one after another: the next one waits for the outcome
+ * of the previous one. A filter that keeps a part of a body returns it with a later part, so only the outcome of the
+ * last part must wait until the filter lets the message go.
  */
 export interface StreamFilter {
   requestBody?(bytes: Buffer, end: boolean): Later<StreamOutcome<Buffer>>;
@@ -142,5 +142,5 @@ export interface StreamFilter {
   responseTrailers?(trailers: readonly string[]): Later<StreamOutcome<StreamTail>>;
 }
 
-/** The outcome for a part that goes on as the filter left it. */
+/** The outcome of a part that continues as the filter left it. */
 export const passed: StreamOutcome<undefined> = { kind: "pass", part: undefined };

@@ -13,7 +13,7 @@ export interface JwksSource {
   keys(): KeySet | Promise<KeySet>;
 }
 
-/** Throws an error when the text is no JSON Web Key Set. */
+/** Throws an error if the text is not a JSON Web Key Set. */
 export function parseKeySet(text: string): KeySet {
   return { find: jose().createLocalJWKSet(JSON.parse(text) as JSONWebKeySet) };
 }
@@ -31,7 +31,7 @@ export interface RemoteJwksOptions {
 }
 
 const maxKeySetBytes = 1024 * 1024;
-/** After a failure, the next attempt waits this long: requests fail at once meanwhile. */
+/** After a failure, the next attempt waits this long. Meanwhile requests fail at once. */
 const failurePauseMs = 1000;
 
 /** Keys fetched through a cluster when they are needed, and again when they are too old. */

@@ -10,7 +10,7 @@ import { verifyTokens, type AcceptedToken, type JwtRequirement, type JwtVerdict 
 
 export interface JwtRule {
   readonly matches: RequestMatcher;
-  /** Undefined: nothing is asked of these requests. */
+  /** Undefined: these requests need no token. */
   readonly requirement: JwtRequirement | undefined;
 }
 
@@ -26,7 +26,7 @@ export class JwtRouteSettings {
 export interface JwtAuthnSettings {
   /** The first matching rule applies. A request without a matching rule passes. */
   readonly rules: readonly JwtRule[];
-  /** All of them, whether a rule asks for their tokens or not. */
+  /** All providers, even if no rule requires their tokens. */
   readonly providers: readonly JwtProvider[];
   readonly named: ReadonlyMap<string, JwtRequirement>;
   readonly bypassesPreflights: boolean;
@@ -164,7 +164,7 @@ function claimAt(claims: JwtClaims, path: readonly string[]): unknown {
 function headerText(value: unknown): string | undefined {
   switch (typeof value) {
     case "string":
-      // A claim must not begin a header of its own.
+      // A claim must not be able to start another header.
       return value === "" || /[\r\n\0]/.test(value) ? undefined : utf8HeadText(value);
     case "number":
     case "boolean":

@@ -9,12 +9,12 @@ import { strictJsonObject } from "./strict-json.ts";
 
 export type JwtClaims = Readonly<Record<string, unknown>>;
 
-/** A token as it came, taken apart and not verified. */
+/** A token split into its parts, not verified yet. */
 export interface ParsedToken {
   readonly text: string;
   readonly header: JWSHeaderParameters;
   readonly claims: JwtClaims;
-  /** The payload as it came, in base64url. */
+  /** The payload as received, in base64url. */
   readonly payload: string;
 }
 
@@ -34,7 +34,7 @@ export interface JwtProviderOptions {
   readonly clockSkewSeconds: number;
   readonly locations: readonly JwtLocation[];
   readonly jwks: JwksSource;
-  /** The token goes on to the upstream. */
+  /** Whether the upstream gets the token. */
   readonly forward: boolean;
   /** A header that carries the payload to the upstream, in base64url. */
   readonly payloadHeader: { readonly name: string; readonly pads: boolean } | undefined;
@@ -48,7 +48,7 @@ export interface JwtProviderOptions {
   readonly clearsRoute: boolean;
 }
 
-/** Tokens that are known to be good, so that their signature is not looked at again. */
+/** How many verified tokens are remembered, so that their signatures are not verified again. */
 const maxVerified = 1000;
 const maxVerifiedLength = 4096;
 
@@ -68,7 +68,7 @@ export class JwtProvider {
     return this.options.issuer === "" || claims["iss"] === this.options.issuer;
   }
 
-  /** Undefined: the token is good. `audiences` takes the place of the provider's own. */
+  /** Undefined if the token is valid. `audiences` replaces the provider's own list. */
   async check(
     token: ParsedToken,
     audiences: readonly string[] = this.options.audiences,
@@ -130,7 +130,7 @@ async function verifySignature(text: string, keys: KeySet): Promise<JwtProblem |
   }
 }
 
-/** A token that does not name its key may be of any. */
+/** A token that names no key may be signed by any of them. */
 async function verifyWithAny(
   text: string,
   candidates: errors.JWKSMultipleMatchingKeys,
@@ -140,7 +140,7 @@ async function verifyWithAny(
       await jose().compactVerify(text, key);
       return undefined;
     } catch {
-      // Not this one.
+      // Not this key.
     }
   }
   return jwtProblems.badSignature;
@@ -160,10 +160,10 @@ export function parseToken(text: string): ParsedToken | JwtProblem {
   return { text, header: parsedHeader, claims, payload };
 }
 
-/** Times are seconds of 64 bits. */
+/** Times must fit into 64 bits. */
 const timesEnd = 2 ** 64;
 
-/** A time of another type, or one out of range, would set no limit at all. */
+/** Whether the times are valid. A time of another type, or out of range, would set no limit at all. */
 function saysTimes(claims: JwtClaims): boolean {
   return ["exp", "nbf", "iat"].every((name) => {
     const value = claims[name];
@@ -171,7 +171,7 @@ function saysTimes(claims: JwtClaims): boolean {
   });
 }
 
-/** Who, for whom and by whom are texts. */
+/** Whether subject, issuer and audience are texts. */
 function saysNames({ sub, iss, aud }: JwtClaims): boolean {
   const isText = (value: unknown): boolean => value === undefined || typeof value === "string";
   return (
@@ -185,7 +185,7 @@ function audiencesOf(claims: JwtClaims): string[] {
   return list.filter((audience) => typeof audience === "string").map(plainAudience);
 }
 
-/** Audiences are compared without their scheme and without a slash at the end. */
+/** An audience without scheme and trailing slash, for comparison. */
 export function plainAudience(audience: string): string {
   return audience.replace(/^https?:\/\//, "").replace(/\/$/, "");
 }

@@ -5,10 +5,10 @@ import { parseToken, type JwtProvider, type ParsedToken } from "./jwt-provider.t
 
 /** What a request's tokens must satisfy. */
 export type JwtRequirement =
-  /** A good token of this provider; `audiences` take the place of its own. */
+  /** A valid token of this provider. `audiences` replaces the provider's own list. */
   | { readonly kind: "provider"; readonly provider: JwtProvider; readonly audiences: readonly string[] | undefined }
   | { readonly kind: "any" | "all"; readonly requirements: readonly JwtRequirement[] }
-  /** No token, or only good ones of any provider; with `orFailed` whatever the tokens are. */
+  /** No token, or only valid tokens of any provider. With `orFailed`, any tokens. */
   | { readonly kind: "allow-missing"; readonly providers: readonly JwtProvider[]; readonly orFailed: boolean };
 
 export interface AcceptedToken {
@@ -63,7 +63,10 @@ function rank(problem: JwtProblem | undefined): number {
   return problem?.kind === "missing" ? 0 : problem?.kind === "unknown-issuer" ? 1 : 2;
 }
 
-/** All tokens in the provider's places must be good: a bad one beside a good one might be the one that the upstream believes. */
+/**
+ * All tokens at the provider's locations must be valid, because the upstream might use an invalid one beside a valid
+ * one.
+ */
 async function verifyOf(
   provider: JwtProvider,
   audiences: readonly string[] | undefined,
@@ -106,7 +109,7 @@ async function verifyPresent(
   return { problem: undefined, accepted };
 }
 
-/** A token that any of the providers which look there may have issued. */
+/** Verifies a token that several providers at the same location may have issued. */
 async function verifyAt(
   location: JwtLocation,
   text: string,

@@ -1,17 +1,17 @@
 import { responseFlags } from "../http/response-flags.ts";
 import type { FilterRequest, HttpFilter, LocalReply, StreamFilter } from "./http-filter.ts";
 
-/** Where a module's code is. */
+/** The location of a module's code. */
 export type ModuleLocation =
   | { readonly kind: "inline"; readonly bytes: Uint8Array }
   | { readonly kind: "file"; readonly path: string }
   | {
       readonly kind: "remote";
       readonly url: string;
-      /** Of the module, or of an image's manifest; in hexadecimal. Empty: any will do. */
+      /** The checksum of the module, or of an image's manifest, in hexadecimal. Empty: any. */
       readonly sha256: string;
       readonly timeoutMs: number;
-      /** Of the object that asks for the module. */
+      /** The version of the object that configures the module. */
       readonly version: string;
       readonly pull: "default" | "always" | "if-not-present";
       /** The content of a pull secret for images. Empty: none. */
@@ -31,7 +31,7 @@ export interface WasmSettings {
   readonly key: string;
 }
 
-/** What runs modules. It is loaded with the first of them. */
+/** The host of modules. It is loaded with the first module. */
 export interface WasmModules {
   filter(name: string, settings: WasmSettings): HttpFilter;
 }
@@ -45,7 +45,7 @@ const notLoaded: LocalReply = {
   grpcStatus: 14,
 };
 
-/** A WebAssembly filter whose requests wait until what runs modules is loaded. */
+/** A WebAssembly filter whose requests wait until the host of modules is loaded. */
 export class LazyWasmFilter implements HttpFilter {
   readonly name: string;
   readonly #filter: Promise<HttpFilter | undefined>;

@@ -6,7 +6,7 @@ import type { FilterServices } from "./filter-services.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 import type { BucketSize, Tokens } from "./tokens.ts";
 
-/** Tokens that requests take, and that come back at intervals. */
+/** A bucket of tokens that requests take, and that is refilled at intervals. */
 export class TokenBucket implements Tokens {
   readonly #max: number;
   readonly #perFill: number;
@@ -41,7 +41,7 @@ export class LocalRateLimitSettings {
   /** Undefined: no limit. */
   readonly bucket: Tokens | undefined;
   readonly status: number;
-  /** Parts of the requests (0 to 1) that are counted, and of those that are refused when there is no token. */
+  /** The fractions (0 to 1) of requests that are counted, and of those that are refused without a token. */
   readonly enabled: number;
   readonly enforced: number;
   /** Further headers of the response to a refused request. */
@@ -66,7 +66,7 @@ export class LocalRateLimitSettings {
   }
 }
 
-/** Refuses requests beyond a rate, which this proxy counts by itself. */
+/** Refuses requests beyond a rate that this proxy counts alone. */
 export class LocalRateLimitFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;
@@ -121,7 +121,7 @@ export class LocalRateLimitFilter implements HttpFilter {
     }
   }
 
-  /** What header values may refer to: there is no upstream yet, and no response but ours. */
+  /** The context of header values. There is no upstream yet, and only our own response. */
   #context(request: FilterRequest, status: number): MutationContext {
     const { connection, metadata } = request;
     const none = { cluster: "", upstreamHost: "", response: undefined };

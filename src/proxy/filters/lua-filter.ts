@@ -15,7 +15,7 @@ import {
 export interface LuaSettings {
   /** The default script, for routes without their own. */
   readonly script: LuaScript | undefined;
-  /** Scripts that routes choose by name. */
+  /** Scripts that a route can select by name. */
   readonly named: ReadonlyMap<string, LuaScript>;
   readonly filterContext: unknown;
   /** Whether a request is routed again after the script changed its headers. */

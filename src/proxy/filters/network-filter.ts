@@ -7,7 +7,7 @@ export type ConnectionVerdict = "allow" | "deny";
  * of a connection.
  */
 export interface NetworkFilter {
-  /** As configured: `envoy.filters.network.rbac`. */
+  /** The configured name, such as `envoy.filters.network.rbac`. */
   readonly name: string;
   /**
    * `deny` closes the connection without a byte. A promise, which never rejects, holds the connection until it settles.

@@ -7,7 +7,7 @@ import type { ConnectionVerdict, NetworkFilter } from "./network-filter.ts";
 
 /** The rules of one filter, or of a route for it. */
 export class RbacSettings {
-  /** Undefined: nothing is enforced. */
+  /** Undefined: the filter enforces nothing. */
   readonly rules: AccessRules | undefined;
   /** Evaluated and reported, never enforced. */
   readonly shadowRules: AccessRules | undefined;
@@ -39,7 +39,7 @@ function countersOf(statistics: FilterStatistics, prefix: string, settings: Rbac
   };
 }
 
-/** Refuses requests by rules with 403. */
+/** Refuses requests with 403 by rules. */
 export class RbacFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;

@@ -46,7 +46,10 @@ export class SwitchedFilter implements HttpFilter {
   }
 }
 
-/** Stands for a filter that is not known here and off at first: a route that turns it on is not served without it. */
+/**
+ * Represents an unknown filter that is off by default. A route that turns it on must not be served without it, so it
+ * refuses such requests.
+ */
 export class MissingFilter implements HttpFilter {
   readonly name: string;
 

@@ -38,10 +38,7 @@ export interface AttemptsOwner {
   tunnelBytes(bytes: Buffer): void;
   /** The upstream has ended its side of a tunnel, or all of it. */
   tunnelEnded(whole: boolean): void;
-  /**
-   * No upstream will respond. The proxy's own response takes its place; if the response has begun, the client's is cut
-   * off.
-   */
+  /** No upstream will respond. The proxy responds instead, or cuts off a response that has already begun. */
   failed(status: number, text: string, flag: ResponseFlag, details: string): void;
   /** The upstream takes bytes of the request. */
   upstreamTakesMore(): void;
@@ -74,7 +71,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #retryTimer: Disposable | undefined;
   #routeTimer: Disposable | undefined;
   #tryTimer: Disposable | undefined;
-  /** When the request was with the upstream, whole; negative before that. */
+  /** When the whole request was sent upstream. Negative before that. */
   #sentAtMs = -1;
   /** The status of the response in progress. */
   #status = 0;
@@ -82,7 +79,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #hash: number | undefined;
   /** A retry counts for its cluster's breaker until it has ended. */
   #retrying = false;
-  /** The client's destination, for a cluster that has no endpoints of its own. */
+  /** The client's destination, for a cluster without its own endpoints. */
   #destination: SocketAddress | undefined;
   #hostname: string | undefined;
   upstreamProtocol: WireProtocol = "http1";
@@ -129,7 +126,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return Math.max(0, this.#made - 1);
   }
 
-  /** Our end of the last attempt's connection; empty without one. */
+  /** Our address of the last attempt's connection. Empty without one. */
   get upstreamLocal(): string {
     return this.#local === undefined ? "" : keptText(this.#local);
   }
@@ -182,7 +179,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#destination = named?.isAddress === true ? { address: named.host, port: named.port } : this.#facts.local;
   }
 
-  /** Chooses an endpoint; when there is none, the exchange has failed. */
+  /** Chooses an endpoint. If there is none, the exchange fails. */
   pick(): Endpoint | undefined {
     const { cluster } = this;
     const retry = this.#action?.retry;

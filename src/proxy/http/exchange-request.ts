@@ -23,7 +23,7 @@ export interface RequestRefusal {
   readonly details: string;
 }
 
-/** New values by name, in lower case: undefined removes the fields of the name, a list gives one field for each value. */
+/** New values by name in lower case. Undefined removes the header, and a list writes one field for each value. */
 type HeadEdits = ReadonlyMap<string, string | readonly string[] | undefined>;
 
 function oneOf(edits: HeadEdits, name: string): string | undefined {
@@ -31,7 +31,7 @@ function oneOf(edits: HeadEdits, name: string): string | undefined {
   return typeof value === "object" ? value[0] : value;
 }
 
-/** What routing, the upstream and logs need from a request. One object serves the requests of a connection in turn. */
+/** What routing, the upstream and logs need from a request. The requests of a connection reuse one object. */
 export class ExchangeRequest implements RequestView {
   readonly connection: ConnectionInfo;
   readonly remote: SocketAddress;
@@ -76,7 +76,7 @@ export class ExchangeRequest implements RequestView {
     return this.method === "CONNECT";
   }
 
-  /** Forgets the request before; without a head it stands for bytes that were no request. */
+  /** Forgets the previous request. Without a head, it represents bytes that were not a request. */
   reset(head: MessageHead | undefined): void {
     this.head = head ?? noHead;
     this.method = "-";
@@ -258,7 +258,7 @@ export class ExchangeRequest implements RequestView {
 
 const none: readonly string[] = [];
 
-/** The values of some fields, empty where there is none; without any of them an empty list. */
+/** The values of some headers. Empty for a missing header, and an empty list if all are missing. */
 export function capturedOf(head: MessageHead, names: readonly string[]): readonly string[] {
   let found: string[] | undefined;
   for (let index = 0; index < names.length; index += 1) {

@@ -40,7 +40,7 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   protected answerPassed = false;
   protected grpcWeb: GrpcWebTranslation | undefined;
   protected tunnel = false;
-  /** The client has been asked for the body. */
+  /** Whether we have sent 100 Continue. */
   protected saidContinue = false;
   protected countsAnswer = false;
   #durationTimer: Disposable | undefined;

@@ -36,9 +36,9 @@ type Fields = readonly (readonly [name: string, value: string])[];
  * both ways with back pressure. The object is reused for one request after the other.
  */
 export class Exchange extends FilteredExchange {
-  // ---- what the client does
+  // ---- the client's side
 
-  /** Begins with a scanned head and what came of the body; `complete` when that is all of it. */
+  /** Begins with a scanned head and the received part of the body. `complete`: that is the whole body. */
   begin(head: MessageHead, keepAlive: boolean, bytes: Buffer, from: number, to: number, complete: boolean): void {
     this.reset(head, keepAlive, complete);
     this.receivedBytes = to - from;
@@ -111,7 +111,7 @@ export class Exchange extends FilteredExchange {
     return more && channel !== undefined;
   }
 
-  /** Text of gRPC-Web, which goes on as data. */
+  /** Converts gRPC-Web text to data. */
   #webBody(bytes: Buffer, from: number, to: number, complete: boolean): boolean {
     const data = this.grpcWeb?.request(bytes, from, to, complete);
     if (data !== undefined) return this.request.body(data, 0, data.length, complete, this.attempts.channel);
@@ -286,7 +286,7 @@ export class Exchange extends FilteredExchange {
     else this.#forward(route, action, bytes, from, to);
   }
 
-  /** Whether the policy answers the request itself; otherwise it may add to the answer. */
+  /** Returns whether the CORS policy answers the request itself. Otherwise it may add headers to the response. */
   #answersByCors(policy: CorsPolicy): boolean {
     const decision = decideCors(policy, this.facts);
     if (decision === undefined) return false;
@@ -440,7 +440,7 @@ export class Exchange extends FilteredExchange {
     return hash?.value;
   }
 
-  /** Answers false when the upgrade is refused. h2c is not an upgrade that we take: the request goes on without it. */
+  /** Returns false if the upgrade is refused. h2c is not treated as an upgrade, so the request continues without it. */
   #checkUpgrade(action: ForwardAction): boolean {
     const { head } = this.facts;
     if (head.upgradeField < 0 || !head.connectionUpgrade || this.protocol !== "HTTP/1.1") return true;

@@ -23,7 +23,7 @@ export interface FilterPassOptions {
 /** The result of the filters: a response, or `pass`. A promise if one of them needs time. */
 export type FilterVerdict = LocalReply | "pass";
 
-/** One request on its way through the filters, with what they see and what they change. */
+/** One request on its way through the filters, with what they read and change. */
 export class FilterPass implements FilterRequest {
   readonly #options: FilterPassOptions;
   readonly #facts: ExchangeRequest;
@@ -35,7 +35,7 @@ export class FilterPass implements FilterRequest {
   readonly metadata = new Map<string, unknown>();
   /** The body for the upstream, if a filter has replaced the client's. */
   newBody: Buffer | undefined;
-  /** Undefined: bodies go as they are. */
+  /** Undefined: bodies stay unchanged. */
   grpcWeb: GrpcWebForm | undefined;
   /** Headers that filters add to the response. */
   readonly answerFields: (readonly [name: string, value: string])[] = [];
@@ -108,7 +108,7 @@ export class FilterPass implements FilterRequest {
     const { head } = this.#facts;
     for (let field = 0; field < head.fieldCount; field += 1) {
       const name = head.name(field).toLowerCase();
-      // Stands for a body of unknown length, for which HTTP/2 has no header.
+      // Represents a body of unknown length, for which HTTP/2 has no header.
       if (name === "transfer-encoding" && this.#facts.isHttp2) continue;
       if (!this.#edits.has(name)) yield [name, head.value(field)];
     }
@@ -164,7 +164,7 @@ export class FilterPass implements FilterRequest {
     this.#edits.clear();
   }
 
-  /** Runs the filters; `detach` is called before the first of them that takes time is waited for. */
+  /** Runs the filters. `detach` is called before waiting for the first filter that needs time. */
   run(filters: readonly HttpFilter[], detach: () => void): FilterVerdict | Promise<FilterVerdict> {
     for (let index = 0; index < filters.length; index += 1) {
       const result = filters[index]?.onRequest(this, this.signal);
@@ -177,10 +177,10 @@ export class FilterPass implements FilterRequest {
     return "pass";
   }
 
-  /** Ends when the client has gone, or the exchange is over. */
+  /** Aborted when the client leaves or the exchange ends. */
   readonly signal = (): AbortSignal => (this.#abort ??= new AbortController()).signal;
 
-  /** The client has gone. */
+  /** Called when the client leaves. */
   abort(): void {
     this.#abort?.abort();
   }

@@ -35,7 +35,7 @@ interface UpstreamAnswer {
 
 /** Filters' part in an exchange: the request's head passes them, and what follows it if they hold it. */
 export abstract class FilteredExchange extends ExchangeState {
-  /** The request's body comes in chunks, whatever filters made of its head. */
+  /** Whether the client's body is chunked, whatever filters changed in its head. */
   protected chunkedByClient = false;
   /** The part of the request's body that arrived while a filter was waiting. */
   protected held: HeldBody | undefined;
@@ -48,7 +48,7 @@ export abstract class FilteredExchange extends ExchangeState {
   #upstreamBlocked = false;
   #clientBlocked = false;
 
-  /** Carries out what the route says. */
+  /** Carries out the route's action. */
   protected abstract act(bytes: Buffer, from: number, to: number): void;
   /** Passes a part of the request's body. False: no more for now. */
   protected abstract passRequestBody(bytes: Buffer, from: number, to: number, complete: boolean): boolean;
@@ -130,7 +130,7 @@ export abstract class FilteredExchange extends ExchangeState {
     return held;
   }
 
-  /** Continues with what was kept meanwhile. */
+  /** Lets the request continue with the bytes that arrived meanwhile. */
   protected letGo(goOn: (body: Buffer) => void): void {
     const body = this.held?.bytes() ?? noBytes;
     this.held = undefined;
@@ -341,7 +341,7 @@ export abstract class FilteredExchange extends ExchangeState {
     if (this.answerFlow?.full !== true) this.attempts.resume();
   }
 
-  /** A response of the proxy's own passes the filters, too. `send` gets what they make of it. */
+  /** The proxy's own response also passes the filters. `send` gets their result. */
   protected replyThroughFilters(reply: ShapedReply, send: (reply: ShapedReply) => void): void {
     if (this.answerPassed || !this.facts.answerPassesFilters) {
       send(reply);

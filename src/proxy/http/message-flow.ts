@@ -10,7 +10,7 @@ import {
 } from "../filters/http-filter.ts";
 import { HeldBody } from "./held-body.ts";
 
-/** What waits in filters beyond this size makes the sender wait, unless a filter asks for more. */
+/** If filters hold more bytes than this, the sender must wait, unless a filter requests more. */
 export const maxUnaskedBytes = 64 * 1024;
 
 const noBytes = Buffer.alloc(0);
@@ -21,14 +21,14 @@ export interface FlowHead {
   readonly fields: FilterResponse["fields"];
 }
 
-/** One filter's part in one message. A part for which there is no method passes. */
+/** One filter's part in one message. A part without a method passes. */
 export interface FlowStep {
   readonly head?: ((response: FilterResponse, end: boolean) => Later<StreamOutcome<undefined>>) | undefined;
   readonly body?: ((bytes: Buffer, end: boolean) => Later<StreamOutcome<Buffer>>) | undefined;
   readonly trailers?: ((trailers: readonly string[]) => Later<StreamOutcome<StreamTail>>) | undefined;
 }
 
-/** Where a message goes on. */
+/** The receiver of a message that leaves the filters. */
 interface FlowTarget {
   head(head: FlowHead, end: boolean): void;
   body(bytes: Buffer, from: number, to: number, end: boolean): void;
@@ -37,19 +37,19 @@ interface FlowTarget {
 }
 
 export interface FlowSink extends FlowTarget {
-  /** All that could go on has gone on. The sender may go on unless the flow is full. */
+  /** Everything that may continue has continued. The sender may send more unless the flow is full. */
   settled(): void;
-  /** Nothing more comes of the message. Undefined stands for a filter that ends the exchange. */
+  /** Nothing more of the message follows. Undefined means that a filter ends the exchange. */
   stopped(reply: LocalReply | undefined): void;
   failed(error: unknown): void;
 }
 
-/** A message on its way through filters that may take time. Each of them holds what it has not let go. */
+/** A message on its way through filters that may need time. Each filter keeps what it has not passed on. */
 export class MessageFlow {
   readonly #stages: readonly FlowStage[];
   readonly #sink: FlowSink;
   #over = false;
-  /** Whether the whole message has come. */
+  /** Whether the whole message has arrived. */
   complete = false;
 
   /** `startsWithBody` means that the head does not take part. */
@@ -61,7 +61,7 @@ export class MessageFlow {
     this.#stages = stages;
   }
 
-  /** Whether nothing more comes out of it. */
+  /** Whether nothing more follows. */
   get over(): boolean {
     return this.#over;
   }
@@ -76,7 +76,7 @@ export class MessageFlow {
     return held > maxUnaskedBytes;
   }
 
-  /** The head with the first part of the body. `last`: that is all. */
+  /** The head with the first part of the body. `last`: that is the whole message. */
   begin(head: FlowHead, bytes: Buffer, from: number, to: number, last: boolean): void {
     this.complete = last;
     this.run(() => {
@@ -100,7 +100,7 @@ export class MessageFlow {
     this.#over = true;
   }
 
-  /** Runs what lets parts go on. */
+  /** Runs work that may let parts continue. */
   run(work: () => void): void {
     if (this.#over) return;
     try {
@@ -128,7 +128,7 @@ export class MessageFlow {
   }
 }
 
-/** One filter's place on the way of a message, and what it holds of it. */
+/** One filter's stage in the flow, with the parts that it holds. */
 class FlowStage implements FlowTarget, FilterResponse {
   readonly request: FilterRequest;
   status = 0;
@@ -137,12 +137,12 @@ class FlowStage implements FlowTarget, FilterResponse {
   readonly #flow: MessageFlow;
   readonly #step: FlowStep;
   readonly #next: FlowTarget;
-  /** Bodies come without the framing of chunks. */
+  /** Bodies arrive without chunk framing. */
   readonly #held = new HeldBody(false);
   #head: "awaited" | "held" | "gone" = "awaited";
   /** The message has no body. */
   #headIsAll = false;
-  /** The body that takes the place of the message's own. */
+  /** The body that replaces the message's own. */
   #newBody: Buffer | undefined;
   #asking = false;
   #ended = false;
@@ -196,7 +196,7 @@ class FlowStage implements FlowTarget, FilterResponse {
 
   async bodyStart(limit: number): Promise<RequestBodyStart> {
     const start = this.#held.start(limit);
-    // The sender may go on meanwhile.
+    // The sender may continue meanwhile.
     if (this.#held.wanted) this.#flow.run(() => undefined);
     const { bytes, whole } = await start;
     return { bytes: this.#newBody?.subarray(0, limit) ?? bytes, whole };
@@ -214,7 +214,7 @@ class FlowStage implements FlowTarget, FilterResponse {
     while (!this.#asking && !this.#ended && !this.#flow.over && this.#pass()) continue;
   }
 
-  /** Asks for the next part. False: there is none yet. */
+  /** Requests the next part. False if there is none yet. */
   #pass(): boolean {
     if (this.#head === "awaited") return false;
     const { head, body, trailers } = this.#step;

@@ -35,7 +35,7 @@ export class OutgoingRequest {
   #shadows: Shadow[] = [];
   /** Whether the client has sent the whole request. */
   complete = true;
-  /** Whether the request asks for another protocol. */
+  /** Whether the request asks for a protocol upgrade. */
   asksUpgrade = false;
   /** Whether everything so far is buffered for another attempt. */
   replayable = true;

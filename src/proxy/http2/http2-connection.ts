@@ -15,11 +15,11 @@ import { Http2Stream, type StreamFailure } from "./http2-stream.ts";
 export interface Http2ConnectionHandler {
   /** A client opened a stream: set its handler, which then gets the head. */
   opened(stream: Http2Stream): void;
-  /** The peer goes away: streams that it has seen go on to their end. */
+  /** The peer goes away. Streams that it has processed continue to their end. */
   goaway(): void;
   /** A stream has ended, or the peer changed its limit of streams. */
   streamsChanged(): void;
-  /** The last call. */
+  /** Called once, as the last call. */
   closed(error: Error | undefined): void;
 }
 
@@ -30,9 +30,12 @@ export interface Http2ConnectionOptions {
   readonly clock: Clock;
   /** Announced as SETTINGS_MAX_HEADER_LIST_SIZE. */
   readonly maxHeaderListBytes: number;
-  /** The limit of open streams: a server's for its client; a client's own, as far as the server allows. */
+  /**
+   * The limit of open streams. For a server it limits the client's streams, for a client its own, as far as the server
+   * allows.
+   */
   readonly maxStreams: number;
-  /** Quiet time of a connection with streams after which its peer is asked for a sign of life; 0 means never. */
+  /** A peer with open streams that is silent for this time gets a PING. 0 means never. */
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
   /** The assumed limit of a server's streams until it announces one. */
@@ -78,7 +81,7 @@ export class Http2Connection implements SessionPort {
     });
   }
 
-  /** Sends the preface and starts to read; `received` are bytes that came already. */
+  /** Sends the preface and starts to read. `received` are bytes that have already arrived. */
   start(received?: Buffer): void {
     this.#session.start();
     this.#stream.setHandler({
@@ -104,7 +107,7 @@ export class Http2Connection implements SessionPort {
     return this.#session.openedStreams;
   }
 
-  /** Bytes of the connection that the kernel has taken: whether something was sent since. */
+  /** How many bytes of the connection the kernel has taken. It shows whether anything was sent since. */
   get sentBytes(): number {
     return this.#stream.sentBytes - this.#stream.bufferedBytes;
   }
@@ -117,17 +120,17 @@ export class Http2Connection implements SessionPort {
     return this.#session.draining;
   }
 
-  /** How many streams the server allows at a time. Undefined until it says so. */
+  /** The server's limit of concurrent streams. Undefined until it announces one. */
   get peerMaxStreams(): number | undefined {
     return this.#session.peerMaxStreams;
   }
 
-  /** Whether the peer takes another stream now; clients only. */
+  /** For clients: whether the peer accepts another stream now. */
   get takesStream(): boolean {
     return this.#session.takesStream;
   }
 
-  /** A new stream of ours; its head is to be sent at once. */
+  /** Opens a stream of ours. The caller must send its head at once. */
   open(): Http2Stream {
     return this.#begin(this.#session.claimId());
   }
@@ -147,7 +150,7 @@ export class Http2Connection implements SessionPort {
     this.#close(error);
   }
 
-  /** Ends by GOAWAY: the peer broke a rule. */
+  /** Ends the connection with GOAWAY, because the peer broke a rule. */
   fail(code: number, message: string): void {
     this.#session.fail(code, message);
   }

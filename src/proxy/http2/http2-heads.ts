@@ -1,7 +1,7 @@
 import { fieldKinds, statusText, type FieldKind, type MessageHead } from "../../wire/http1/index.ts";
 
-// Heads pass through the proxy as HTTP/1.1 text, whatever brought them: it is scanned, routed, edited and copied by one
-// code. Here is the way from HTTP/2's fields to that text and back (RFC 9113, 8).
+// Heads pass through the proxy as HTTP/1.1 text, whatever protocol they arrived in, so that one implementation scans,
+// routes, edits and copies them. This file converts HTTP/2 headers to that text and back (RFC 9113, 8).
 
 /** The result of reading a header list. */
 export type HeadText = { readonly text: string } | { readonly malformed: string };
@@ -14,7 +14,7 @@ const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Headers that describe an HTTP/1.1 connection. A message with one of them is malformed. */
 const connectionFields = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
 
-/** A request's fields as the text of a head; `endStream` when no body follows. */
+/** A request's headers as the text of a head. `endStream`: no body follows. */
 export function requestText(fields: readonly string[], endStream: boolean): HeadText {
   const pseudo: Record<string, string | undefined> = {};
   const regular = readPseudo(fields, [":method", ":scheme", ":path", ":authority"], pseudo);
@@ -73,7 +73,7 @@ export function responseText(fields: readonly string[]): HeadText {
   return { text: `${text}\r\n` };
 }
 
-/** Why fields cannot be trailers; undefined when they can. */
+/** Why the fields cannot be trailers. Undefined if they can. */
 export function trailersFault(fields: readonly string[]): string | undefined {
   for (let at = 0; at < fields.length; at += 2) {
     const fault = fieldFault(fields[at] ?? "", fields[at + 1] ?? "");
@@ -99,7 +99,7 @@ export function responseFields(head: MessageHead): string[] {
   return fields;
 }
 
-/** Trailers of HTTP/1.1, as they came, without what must not be there. */
+/** Trailers of HTTP/1.1 as received, without forbidden fields. */
 export function trailersOfText(text: string): string[] {
   const fields: string[] = [];
   for (const line of text.split("\r\n")) {
@@ -121,7 +121,7 @@ export function textOfTrailers(fields: readonly string[]): string {
   return text;
 }
 
-/** Fields that say how to read or route a message: as trailers they would come too late (RFC 9110, 6.5.1). */
+/** Headers that determine how to read or route a message. As trailers they would come too late (RFC 9110, 6.5.1). */
 const messageFields = new Set([
   "content-length",
   "host",

@@ -13,33 +13,38 @@ export const http2Limits = {
   maxSentFrameBytes: 65_536,
   /** How much output may wait for the kernel before streams must wait. */
   outputHighWaterBytes: 256 * 1024,
-  /** Answers to PING, SETTINGS and the like that a peer may let pile up without reading. */
+  /** The maximum size of unread answers to PING, SETTINGS and similar frames. */
   maxOutputBytes: 2 * 1_048_576,
-  /** Streams that a client may have open on one connection. */
+  /** The maximum number of open streams of a client on one connection. */
   acceptedStreams: 1000,
-  /** Streams that we open on one connection, whatever its server allows. */
+  /** The maximum number of streams that we open on one connection, whatever the server allows. */
   openedStreams: 1000,
   /** How many streams we open before the server has announced its limit. */
   openedStreamsBeforeSettings: 100,
-  /** Frames a second that move no request on: PING, SETTINGS, PRIORITY, empty DATA, refused streams. */
+  /**
+   * The maximum number of frames per second that do not advance a request: PING, SETTINGS, PRIORITY, empty DATA,
+   * refused streams.
+   */
   maxIdleFramesPerSecond: 5000,
-  /** Requests that a client may waste beyond those that it lets us answer, by taking them back or by breaking their rules. */
+  /**
+   * How many more requests a client may waste, by resetting them or by breaking their rules, than it lets us answer.
+   */
   wastedStreams: 500,
   wastedStreamsPerSecond: 10,
-  /** A request that waited that long for its answer may be taken back. */
+  /** A client may reset a request without penalty after waiting this long for the response. */
   prematureResetMs: 1000,
   answeredResetsAreFree: true,
-  /** A header list up to this many times the limit that is announced is read to its end, so that it can be answered by 431. */
+  /** A header list up to this many times the announced limit is read to its end, so that the answer can be 431. */
   headerListSlack: 2,
   /**
-   * After how much quiet the peer of an upstream connection with open streams is asked for a sign of life, unless the
-   * cluster sets another time.
+   * After this time of silence, an upstream connection with open streams sends a PING, unless the cluster sets another
+   * time.
    */
   pingIntervalMs: 15_000,
   pingTimeoutMs: 20_000,
   /** After an exchange is over, the rest of its response must make progress within this time. */
   flushTimeoutMs: 60_000,
-  /** Between the two GOAWAYs, when the peer does not answer the PING between them. */
+  /** The time between the two GOAWAYs, if the peer does not answer the PING between them. */
   goawayGraceMs: 1000,
   /** How long the peer may take to close after our end. */
   closeGraceMs: 2000,

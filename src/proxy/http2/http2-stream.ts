@@ -9,16 +9,16 @@ export interface Http2StreamHandler {
   /** Names and values in turn: a head, or the trailers. */
   headers(fields: readonly string[], endStream: boolean): void;
   data(bytes: Buffer, endStream: boolean): void;
-  /** After a write answered false, there is room again. */
+  /** Called when there is room again after a write returned false. */
   drained(): void;
-  /** The stream ended before its time. */
+  /** The stream was aborted. */
   aborted(failure: StreamFailure): void;
 }
 
 export interface StreamFailure {
   readonly by: "peer" | "connection" | "protocol";
   readonly code: number;
-  /** The peer has not looked at the stream, so it may be opened again on another connection. */
+  /** The peer has not processed the stream, so it may be opened again on another connection. */
   readonly unprocessed: boolean;
   readonly message: string;
 }
@@ -35,13 +35,13 @@ export class Http2Stream extends SessionStream {
   #paused = false;
   #delivering = false;
   #queue: Buffer[] = [];
-  /** The end that stands behind the queue. */
+  /** The trailers that follow the queued data. */
   #queuedTrailers: readonly string[] | undefined;
   #pending: Uint8Array[] = [];
   #pendingTrailers: readonly string[] | undefined;
   #wantsDrain = false;
   #local: "open" | "ending" | "ended" = "open";
-  /** The handler knows that the peer has ended. */
+  /** Whether the handler knows that the peer has ended. */
   #toldEnd = false;
   #closed = false;
   #left = false;
@@ -120,7 +120,8 @@ export class Http2Stream extends SessionStream {
   }
 
   /**
-   * The stream has no user any more: the peer's further data is dropped, and the stream ends when ours has been sent.
+   * The stream has no user any more. Further data of the peer is dropped, and the stream ends when our data has been
+   * sent.
    */
   leave(): void {
     this.handler = nobody;
@@ -189,7 +190,7 @@ export class Http2Stream extends SessionStream {
   resetByPeer(code: number): void {
     if (this.#closed) return;
     if (this.remoteEnded && code === errorCode.noError) {
-      // The peer has ended and wants no more from us. What it sent still counts.
+      // The peer has ended and needs nothing more from us. Its complete message still counts.
       this.#local = "ended";
       this.#pending = [];
       this.#closeWhenBothEnded();

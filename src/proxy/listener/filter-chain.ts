@@ -16,7 +16,7 @@ import type { EndpointConnector } from "../upstream/endpoint.ts";
 import { DeniedConnections } from "./denied-connections.ts";
 import { HboneServer, type EndedTunnel, type EnterListener } from "./hbone-server.ts";
 
-/** What chains of all listeners share. */
+/** The state that the chains of all listeners share. */
 export interface ChainRuntime {
   readonly routeTable: (name: string) => RouteTable | undefined;
   readonly cluster: (name: string) => Cluster | undefined;

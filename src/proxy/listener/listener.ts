@@ -16,13 +16,13 @@ import { FilterChainRuntime, type ChainRuntime } from "./filter-chain.ts";
 import { selectFilterChain, type ConnectionTraits } from "./filter-chain-match.ts";
 import { inspect, inspectionPlan, noInspection, type Inspection } from "./inspection.ts";
 
-/** What listeners of one proxy share. */
+/** The state that the listeners of a proxy share. */
 export interface ListenerRuntime {
   readonly chains: ChainRuntime;
   readonly listen: Listen;
   readonly contexts: TlsContexts;
   readonly localIdentity: string;
-  /** The listener that stands for a destination, if one does. */
+  /** The listener that represents a destination, if there is one. */
   readonly standsFor: (destination: SocketAddress) => ActiveListener | undefined;
   /** Called for connections that match no filter chain. */
   readonly observeRefused: (listener: ListenerSpec, info: ConnectionInfo) => void;

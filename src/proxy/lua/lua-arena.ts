@@ -1,6 +1,6 @@
 import type { WasmMemory } from "./web-assembly.ts";
 
-/** Sizes up to this are handed out in steps of 16 bytes; larger ones in four steps for each power of two. */
+/** Sizes up to this are allocated in steps of 16 bytes, and larger ones in four steps for each power of two. */
 const smallBytes = 1024;
 const growBytes = 1 << 20;
 const pageBytes = 65_536;

@@ -31,7 +31,7 @@ const types = { nil: 0, boolean: 1, number: 3, string: 4, table: 5 } as const;
 const yielded = 1;
 const registryIndex = -10_000;
 const hookOnCount = 8;
-/** The clock is read after so many of the interpreter's steps, and nothing is overdue before some rounds of them. */
+/** The clock is read after this many steps of the interpreter, and no run is overdue before several such rounds. */
 const stepsPerLook = 10_000;
 const freeLooks = 5;
 const maxTableDepth = 32;

@@ -23,7 +23,7 @@ export interface ScriptMessage {
   trailers(): ScriptFields | undefined;
 }
 
-/** The pseudo-headers of a request, which stand for its first line. */
+/** A request's pseudo headers, which represent its first line. */
 const pseudo = [":authority", ":path", ":method", ":scheme"] as const;
 
 export class ScriptRequest implements ScriptMessage {

@@ -38,7 +38,7 @@ const hashes: ReadonlySet<string> = new Set(["sha1", "sha224", "sha256", "sha384
 export class LuaStream {
   readonly #message: ScriptMessage;
   readonly #context: LuaContext;
-  /** The body that the script sees. Undefined until it asks for it. */
+  /** The body for the script. Undefined until the script requests it. */
   #body: Buffer | undefined;
   #trailers: ScriptFields | undefined;
   /** Replaces the message. */
@@ -160,7 +160,7 @@ export class LuaStream {
     }
   }
 
-  // ---- what is known of the stream
+  // ---- facts about the stream
 
   #info(what: string): LuaValue {
     const { request } = this.#message;
@@ -238,7 +238,7 @@ export class LuaStream {
     });
   }
 
-  // ---- answers and calls
+  // ---- replies and calls
 
   #check(operation: string, given: Results): Results {
     if (operation === "respondCheck") {
@@ -253,7 +253,7 @@ export class LuaStream {
     if (operation !== "callAsync") throw new Error(`${operation} is not supported`);
     const { services } = this.#context;
     const call = callOf(given, this.#message);
-    // Nobody waits for the call, so it does not end with the request. Its own time limit ends it.
+    // The script does not wait for the call, so the call may outlive the request. Its own time limit ends it.
     services
       .callCluster({ ...call, timeoutMs: Math.min(call.timeoutMs, maxCallMs) }, new AbortController().signal)
       .catch((error: unknown) =>

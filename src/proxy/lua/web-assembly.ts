@@ -1,4 +1,4 @@
-/** The part of JavaScript's WebAssembly that is used here; the compiler knows it only with a browser's library. */
+/** The part of JavaScript's WebAssembly API that is used here. TypeScript knows it only with the browser's library. */
 interface WebAssemblyApi {
   readonly Module: new (bytes: Uint8Array) => WasmModule;
   readonly Instance: new (

@@ -185,7 +185,7 @@ export class IstioMetrics {
     this.#streams.set(record, { sinceMs: nowMs, requestMessages, responseMessages });
   }
 
-  /** Drops a stream that has ended without counting the rest. */
+  /** Forgets a stream that has ended, without counting the rest. */
   forget(record: ExchangeRecord): void {
     this.#streams.delete(record);
   }

@@ -237,7 +237,10 @@ export function quickPartOf(operator: string | undefined, argument: string | und
 
 const ofOneLine = /^(?:START_TIME|EMIT_TIME)(?:_LOCAL)?$/;
 
-/** Whether a value may have control characters: all that is decoded (tokens, certificates, what peers say of themselves), but no field of a head. */
+/**
+ * Whether a value may contain control characters. Decoded values may (tokens, certificates, metadata of peers), but
+ * headers cannot.
+ */
 export function mayHoldControls(operator: string): boolean {
   return !ofOneLine.test(operator) && !ofHead.test(operator) && !numericOperators.has(operator);
 }

@@ -1,4 +1,4 @@
-/** Writes a time; `ms` is Unix time, with fractions. */
+/** Writes a time. `ms` is Unix time with fractions. */
 export type TimeFormat = (ms: number) => string;
 
 const msPerSecond = 1000;
@@ -69,7 +69,7 @@ export function isoTime(): TimeFormat {
   let kept = "";
   return (ms) => {
     const second = Math.floor(ms / msPerSecond);
-    // Before 1970 fractions are cut the other way.
+    // Before 1970 fractions are rounded in the other direction.
     if (!(second >= 0)) return new Date(ms).toISOString();
     if (second !== keptSecond) {
       kept = new Date(second * msPerSecond).toISOString().slice(0, -4);
@@ -83,7 +83,7 @@ const isoLength = 24;
 const millisecondsAt = 20;
 const zero = 48;
 
-/** As {@link isoTime}, in bytes that are valid until the next call. */
+/** Like {@link isoTime}, as bytes that are valid until the next call. */
 export function isoTimeBytes(): (ms: number) => Uint8Array {
   const text = isoTime();
   const bytes = new Uint8Array(isoLength);

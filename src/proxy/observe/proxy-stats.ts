@@ -7,12 +7,15 @@ import type { ProxyConfig } from "../proxy-config.ts";
 export interface Statistic {
   readonly name: string;
   readonly value: number;
-  /** Its name among the metrics. */
+  /** The name of the metric. */
   readonly metric: string;
   readonly type: "counter" | "gauge";
 }
 
-/** What says the same in every worker, by its metric: what is configured, and which endpoints are ejected. Several of these are not added up. */
+/**
+ * Metrics with the same value in every worker: what is configured, and which endpoints are ejected. They must not be
+ * summed.
+ */
 export const sharedMetrics: ReadonlySet<string> = new Set([
   "envoy_cluster_manager_active_clusters",
   "envoy_cluster_manager_cds_update_rejected",
@@ -29,7 +32,7 @@ interface Row extends Statistic {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** The statistics that tools look for, read when asked. */
+/** The statistics that tools read. They are computed when requested. */
 export class ProxyStats {
   readonly #config: ProxyConfig;
   readonly #listeners: ListenerSet;

@@ -9,7 +9,7 @@ import type { CaptureIndex } from "./capture-index.ts";
 
 /** An expression (CEL) over Envoy's attributes of a request or connection that has ended. */
 export interface RecordExpression {
-  /** Fields of requests and answers that it asks for, in lower case. */
+  /** The request and response headers that it reads, in lower case. */
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
   /** Undefined if the expression has no value: something that it reads is missing, or it fails. */
@@ -43,7 +43,7 @@ export function compileRecordExpression(text: string, refuse: (problem: string) 
       variables: Object.fromEntries(variables.map((name) => [name, cel.CelScalar.DYN])),
     });
     const parsed = cel.parse(text);
-    // As in Envoy: without loops an expression costs no more than its length allows.
+    // Like Envoy, refuses loops, so that an expression costs no more than its length allows.
     if (hasLoop(parsed.expr)) throw new Error("loops (all, exists, exists_one, filter, map) are not supported");
     program = cel.plan(environment, parsed) as unknown as Program;
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { ProxySettings } from "../proxy-settings.ts";
 
-/** Clusters and listeners of upstream's bootstrap, which tools look up by name. */
+/** Clusters and listeners of upstream's bootstrap that tools look up by name. */
 export interface StaticCluster {
   readonly name: string;
   readonly hostname: string;

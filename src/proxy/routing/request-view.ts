@@ -8,7 +8,7 @@ export interface RequestView {
   readonly path: string;
   /** The text after `?`. Empty if there is none. */
   readonly query: string;
-  /** Host and port as the client asked for, in lower case. */
+  /** The host and port that the client requested, in lower case. */
   readonly authority: string;
   readonly scheme: "http" | "https";
 }

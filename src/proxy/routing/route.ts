@@ -90,7 +90,7 @@ export interface RetryPolicy {
   /** Whether retries prefer an endpoint that was not tried before. */
   readonly avoidPreviousHosts: boolean;
   readonly hostSelectionAttempts: number;
-  /** After every so many attempts, the priorities that they used are excluded. Undefined: never. */
+  /** After this many attempts each, the priorities that they used are excluded. Undefined: never. */
   readonly otherPrioritiesAfter: number | undefined;
 }
 

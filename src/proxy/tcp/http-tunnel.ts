@@ -1,11 +1,11 @@
 import { transientError } from "../../base/index.ts";
 import { peek, unread, type ByteStream } from "../../net/index.ts";
 
-/** A raw connection goes on inside of a request to a proxy of HTTP/1.1. */
+/** Settings of a raw connection that continues inside a request to an HTTP/1.1 proxy. */
 export interface HttpTunnelSpec {
-  /** `host:port` that the proxy shall connect to. */
+  /** The `host:port` to which the proxy must connect. */
   readonly authority: string;
-  /** Asks by POST to this path instead of CONNECT. */
+  /** Uses POST to this path instead of CONNECT. */
   readonly postPath: string | undefined;
 }
 

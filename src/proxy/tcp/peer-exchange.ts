@@ -71,7 +71,7 @@ function isWhole(bytes: Buffer): boolean {
   return length === undefined || bytes.length >= headBytes + length;
 }
 
-/** Undefined when it is none of ours. */
+/** Undefined if the head is not of this protocol. */
 function bodyLength(bytes: Buffer): number | undefined {
   if (bytes.length < headBytes || bytes.readUInt32BE(0) !== magic) return undefined;
   const length = bytes.readUInt32BE(4);

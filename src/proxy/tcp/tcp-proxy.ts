@@ -18,12 +18,12 @@ export interface TcpProxyOptions {
   /** Called for each connection. */
   readonly spec: () => TcpSpec;
   readonly cluster: (name: string) => Cluster | undefined;
-  /** For a cluster that forwards by name: the port at the name that the client requests. */
+  /** For a cluster that forwards by name: the port of the name that the client requests. */
   readonly forwardPort?: () => number | undefined;
   readonly connector: EndpointConnector;
   readonly clock: Clock;
   readonly random: Random;
-  /** This proxy's metadata, for peers that ask for it. */
+  /** This proxy's metadata, for peers that request it. */
   readonly ownMetadata?: OwnMetadata | undefined;
   readonly observer: TcpObserver;
 }
@@ -37,9 +37,9 @@ export interface TcpFlow {
   endpoint: Endpoint | undefined;
   /** The workload that the endpoint claims to be. */
   upstreamPeer: WorkloadLabels | undefined;
-  /** `ip:port` of our end towards the endpoint; empty before there is one. */
+  /** `ip:port` of our side of the upstream connection. Empty before there is one. */
   upstreamLocal: string;
-  /** From the client, and to it. */
+  /** Bytes from the client and to it. */
   receivedBytes: number;
   sentBytes: number;
   durationMs: number;
@@ -64,7 +64,7 @@ interface LiveFlow {
 /** Time between two reports of a connection's bytes, if the configuration sets none. */
 const defaultReportMs = 5000;
 
-/** For a peer that has agreed to exchange metadata. */
+/** How long a peer that has agreed to exchange metadata may take. */
 const exchangeTimeoutMs = 10_000;
 
 const ignoring: ByteStreamHandler = {
@@ -93,7 +93,7 @@ export class TcpProxy {
     return this.#live.size + this.#greeting.size;
   }
 
-  /** Takes a paused stream. `clusterName` is given when something else than the configuration names the cluster. */
+  /** Serves a paused stream. `clusterName` is set if something other than the configuration names the cluster. */
   accept(stream: ByteStream, connection: ConnectionInfo, clusterName?: string): void {
     this.accepted += 1;
     if (connection.tls?.alpnProtocol === peerExchangeProtocol) void this.#greet(stream, connection, clusterName);
@@ -201,7 +201,7 @@ export class TcpProxy {
     const first = flow.cluster?.firstEndpoints();
     if (first !== undefined) {
       await first;
-      // Another cluster of the name may have come.
+      // The cluster may have been replaced meanwhile.
       flow.cluster = this.#options.cluster(flow.clusterName);
     }
     const { cluster } = flow;

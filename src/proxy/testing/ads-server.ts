@@ -69,7 +69,7 @@ export class AdsServer implements AsyncDisposable {
     return ads;
   }
 
-  /** Sets resources and pushes them at once to whoever has asked for the type. */
+  /** Sets resources and pushes them at once to all subscribers of the type. */
   push(typeUrl: string, resources: Readonly<Record<string, JsonValue>>, removed: readonly string[] = []): void {
     const known = this.#resources.get(typeUrl) ?? new Map<string, JsonValue>();
     this.#resources.set(typeUrl, known);
@@ -107,7 +107,7 @@ export class AdsServer implements AsyncDisposable {
         return;
       }
       this.#subscribed.add(request.typeUrl);
-      // A type of which the test has set nothing is not answered, because a proxy is ready with a configuration that is empty.
+      // A type without resources from the test gets no response, because an empty response would make a proxy ready.
       const known = this.#resources.get(request.typeUrl);
       if (known !== undefined) this.#send(request.typeUrl, [...known.keys()], []);
     });
@@ -135,7 +135,7 @@ export class AdsServer implements AsyncDisposable {
 
 const type = "type.googleapis.com";
 
-/** A gateway's listener, in the shape that istiod gives it. */
+/** A gateway's listener in istiod's form. */
 export function httpListener(port: number, routes: string, more: Readonly<Record<string, JsonValue>> = {}): JsonValue {
   return {
     name: `listener_${port}`,
@@ -222,7 +222,7 @@ export function plainEndpoints(name: string, ports: readonly number[]): JsonValu
   };
 }
 
-/** An endpoint behind a tunnel; `waypoint` says where the tunnel goes. */
+/** An endpoint behind a tunnel. `waypoint` is the address where the tunnel ends. */
 export function tunnelEndpoint(name: string, local: string, waypoint: string): JsonValue {
   return {
     clusterName: name,

@@ -4,7 +4,10 @@ import { FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { SpanCollector } from "./span-collector.ts";
 import { TestProxy } from "./test-proxy.ts";
 
-/** A proxy, an application to stand behind it, and a collector for what it tells of both; which of them it uses is the configuration's. */
+/**
+ * A proxy, an application behind it, and a collector for its telemetry. The configuration decides which of them it
+ * uses.
+ */
 export interface CollectedProxy extends AsyncDisposable {
   readonly proxy: TestProxy;
   readonly collector: SpanCollector;

@@ -37,7 +37,7 @@ export interface TestRequest extends FilterRequest {
 
 interface TestRequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
-  /** Fields that come several times. */
+  /** Headers that occur several times. */
   readonly repeated?: Readonly<Record<string, readonly string[]>>;
   readonly connection?: ConnectionInfo;
   readonly clientAddress?: string;
@@ -45,7 +45,7 @@ interface TestRequestOptions {
   readonly body?: Buffer;
 }
 
-/** A request as filters see it; `target` is path and query. */
+/** A request in the form for filters. `target` is path and query. */
 export function testRequest(target = "/", options: TestRequestOptions & Partial<RequestView> = {}): TestRequest {
   const connection = options.connection ?? connectionFrom("10.0.0.1");
   const joined = Object.entries(options.repeated ?? {}).map(([name, values]) => [name, values.join(",")] as const);

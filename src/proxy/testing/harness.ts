@@ -167,7 +167,7 @@ const furtherFields = [
   "metadata",
 ] as const;
 
-/** What a cluster is when nothing is said. */
+/** A cluster's settings if a test sets none. */
 export const plainCluster: Omit<ClusterConfig, "name" | "limits"> = {
   loadBalancing: "round-robin",
   balancing: defaultBalancing,
@@ -188,10 +188,10 @@ export const plainCluster: Omit<ClusterConfig, "name" | "limits"> = {
   service: undefined,
 };
 
-/** A listener on loopback with what it routes to; disposing closes all. */
+/** A loopback listener with its routes and clusters. Disposing it closes everything. */
 export class Harness implements AsyncDisposable {
   readonly records: FinishedExchange[] = [];
-  /** What records say beyond that. */
+  /** More fields of the records. */
   readonly finished: Pick<ExchangeRecord, (typeof furtherFields)[number]>[] = [];
   readonly clusters = new Map<string, Cluster>();
   readonly #servers: { close(): unknown; closeAllConnections?(): void }[] = [];
@@ -231,7 +231,7 @@ export class Harness implements AsyncDisposable {
     return this.listener.addresses[0]?.port ?? 0;
   }
 
-  /** A cluster of these ports; without any its endpoints have not come yet. */
+  /** A cluster with endpoints at these ports. Without ports, its endpoints have not arrived yet. */
   cluster(
     name: string,
     ports: readonly number[] | undefined,
@@ -286,7 +286,7 @@ export class Harness implements AsyncDisposable {
     return client;
   }
 
-  /** One request over node:http, on a connection of its own unless an agent is given. */
+  /** Sends one request with node:http, over a new connection unless an agent is given. */
   get(path: string, options: RequestOptions = {}): Promise<Answer> {
     return fetchOnce(this.port, path, options);
   }
@@ -351,7 +351,7 @@ export function fetchOnce(port: number, path: string, options: RequestOptions = 
   });
 }
 
-/** A client that sends bytes as they are, and waits for text. */
+/** A client that sends raw bytes and waits for text. */
 export class RawClient {
   readonly socket: Socket;
   readonly closed: Promise<void>;
@@ -375,7 +375,7 @@ export class RawClient {
     this.socket.write(typeof text === "string" ? Buffer.from(text, "latin1") : text);
   }
 
-  /** Resolves with all that came once it matches; rejects when the connection ends before. */
+  /** Resolves with all received text once it matches. Rejects if the connection ends before. */
   until(pattern: RegExp): Promise<string> {
     return new Promise((resolve, reject) => {
       let ended = false;
@@ -392,7 +392,7 @@ export class RawClient {
   }
 }
 
-/** Resolves when the condition holds; asks again every few milliseconds. */
+/** Resolves when the condition holds. Checks it every few milliseconds. */
 export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 3));
 }

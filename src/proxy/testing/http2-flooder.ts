@@ -1,7 +1,7 @@
 import { connectTcp, type ByteStream } from "../../net/index.ts";
 import { errorCodeName, FrameReader, FrameWriter, hpackEncode } from "../../wire/http2/index.ts";
 
-/** Puts the frames of one stream of an attack. */
+/** Writes the frames of one stream of an attack. */
 export type Attack = (writer: FrameWriter, id: number) => void;
 
 const request = (method: string, more: readonly string[] = []): Buffer =>
@@ -15,7 +15,7 @@ const body = Buffer.from("xx");
 const largestIncrement = 2 ** 31 - 1;
 const cancel = 8;
 
-/** How a client makes a server drop streams that it has begun to serve. */
+/** Ways in which a client makes a server drop streams that it has started to serve. */
 export const streamAttacks: Readonly<Record<string, Attack>> = {
   "streams that are taken back at once": (writer, id) => {
     writer.headers(id, get, true, maxFrameBytes);
@@ -41,15 +41,15 @@ export const streamAttacks: Readonly<Record<string, Attack>> = {
   "heads that make no request": (writer, id) => writer.headers(id, malformed, true, maxFrameBytes),
 };
 
-/** A client over a real socket that opens streams by an attack as fast as its server reads them. */
+/** A client that opens attacking streams over a real socket as fast as the server reads them. */
 export class Http2Flooder {
   readonly #attack: Attack;
   readonly #streamsATurn: number;
   readonly #writer = new FrameWriter();
   #nextId = 1;
-  /** Streams that it has opened, on all of its connections. */
+  /** The number of streams opened on all connections. */
   streams = 0;
-  /** How each of its connections ended: the server's GOAWAY, or nothing. */
+  /** How each connection ended: the server's GOAWAY, or nothing. */
   readonly endings: string[] = [];
 
   constructor(attack: Attack, streamsATurn = 50) {
@@ -57,7 +57,7 @@ export class Http2Flooder {
     this.#streamsATurn = streamsATurn;
   }
 
-  /** One connection until the server ends it, or the signal is aborted. */
+  /** Runs one connection until the server ends it, or the signal is aborted. */
   async run(port: number, signal: AbortSignal): Promise<void> {
     const stream = await connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000 });
     const { promise, resolve } = Promise.withResolvers<void>();

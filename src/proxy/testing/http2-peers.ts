@@ -46,7 +46,7 @@ export interface Http2Answer {
   readonly body: Buffer;
 }
 
-/** One request on a session, with all of its answer. */
+/** Sends one request on a session and collects the whole response. */
 export function ask(
   session: http2.ClientHttp2Session,
   headers: http2.OutgoingHttpHeaders,

@@ -1,6 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 
-// What a control plane sends to a sidecar, in Istio's shapes.
+// A control plane's configuration for a sidecar in Istio's form.
 
 const type = "type.googleapis.com";
 
@@ -36,7 +36,7 @@ export function connectionManager(more: Readonly<Record<string, JsonValue>>): Js
   };
 }
 
-/** Istio's filter by which proxies tell each other who they speak for. */
+/** Istio's filter with which proxies exchange their metadata over HTTP. */
 export function metadataExchange(value: JsonValue): JsonValue {
   return {
     name: "istio.metadata_exchange",
@@ -139,7 +139,7 @@ export const virtualOutbound: JsonValue = {
   ],
 };
 
-/** HTTP to any address on that port, by routes; the rest passes. */
+/** Routes HTTP to any address on this port. Other traffic passes. */
 export function outboundHttp(port: number, routes: string): JsonValue {
   return {
     name: `0.0.0.0_${port}`,
@@ -181,7 +181,7 @@ export function outboundTcp(address: string, port: number, cluster: string): Jso
   };
 }
 
-/** What comes in to these ports: by mutual TLS, and in plain text too unless `strict`. */
+/** Accepts mutual TLS on these ports, and also plain text unless `strict` is set. */
 export function virtualInbound(
   ports: readonly { readonly port: number; readonly http: boolean }[],
   strict: boolean,
@@ -231,7 +231,7 @@ export function virtualInbound(
   };
 }
 
-/** By ALPN, both ends of a raw connection say who they are; a filter of chains and of clusters. */
+/** Exchanges metadata over raw connections that agree on it by ALPN. Used by chains and by clusters. */
 const peerExchange: JsonValue = {
   name: "istio.metadata_exchange",
   typedConfig: {
@@ -293,7 +293,7 @@ export const passthrough: JsonValue = {
   connectTimeout: "2s",
 };
 
-/** To where the connection was going, from the address that the redirect lets pass. */
+/** A cluster to the original destination, with the source address that passes the redirect. */
 export function inboundCluster(name: string, service?: string): JsonValue {
   return {
     name,

@@ -1,6 +1,6 @@
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 
-/** A GET that was answered by 200, for tests of what is made of records. */
+/** A GET that was answered with 200, for tests of code that reads records. */
 export const plainRecord: ExchangeRecord = {
   startedMs: Date.UTC(2026, 0, 2, 3, 4, 5, 6),
   durationMs: 12.4,

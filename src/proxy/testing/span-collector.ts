@@ -3,28 +3,28 @@ import { createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
-/** A span as a collector got it. */
+/** A span in the collector's form. */
 export interface CollectedSpan {
   readonly service: string;
   readonly traceId: string;
   readonly spanId: string;
   readonly parentSpanId: string;
   readonly name: string;
-  /** OTLP's number: 2 is a server's, 3 a client's. */
+  /** The number in OTLP: 2 is a server span, 3 a client span. */
   readonly kind: number;
   readonly durationMs: number;
   readonly isError: boolean;
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** A line of an access log, likewise. */
+/** A line of an access log in the collector's form. */
 export interface CollectedLog {
   readonly body: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly traceId: string;
 }
 
-/** What a message of protobuf holds, by the numbers of its fields. */
+/** The values of a protobuf message by field number. */
 export type Fields = ReadonlyMap<number, readonly (Uint8Array | bigint | number)[]>;
 
 export function fieldsOf(bytes: Uint8Array): Fields {
@@ -91,18 +91,18 @@ function readLogs(bytes: Uint8Array): CollectedLog[] {
 
 const grpcPrefixBytes = 5;
 
-/** A collector of OTLP over HTTP and gRPC (there of logs too), and of Zipkin's JSON, on loopback. */
+/** A collector on a loopback address for OTLP over HTTP and gRPC (logs only over gRPC), and for Zipkin's JSON. */
 export class SpanCollector implements AsyncDisposable {
   readonly spans: CollectedSpan[] = [];
   readonly logs: CollectedLog[] = [];
-  /** What came for Envoy's access log service, a message each. */
+  /** The messages for Envoy's access log service. */
   readonly serviceLogs: Fields[] = [];
-  /** Those of them that were not taken. */
+  /** The refused ones among them. */
   readonly refusedServiceLogs: Fields[] = [];
-  /** Zipkin's, as they came. */
+  /** Zipkin's spans as received. */
   readonly zipkin: Record<string, unknown>[] = [];
   readonly asked: { readonly path: string; readonly headers: IncomingHttpHeaders }[] = [];
-  /** What requests are answered; gRPC says it as its status 14 where it is not 200. */
+  /** The status of responses. In gRPC any other than 200 becomes status 14. */
   status = 200;
   readonly #http = createServer((request, response) => {
     const chunks: Buffer[] = [];

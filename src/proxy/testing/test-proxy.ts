@@ -17,21 +17,21 @@ export interface TestProxyOptions {
   readonly address?: string;
   readonly authority: CertificateAuthority;
   readonly environment?: Readonly<Record<string, string>>;
-  /** 1 when absent, but in a run that says otherwise. */
+  /** The number of workers. The default is 1, or the number that the test run sets. */
   readonly workers?: number;
-  /** What serves, in place of {@link workers}. */
+  /** Replaces the part that serves requests, instead of {@link workers}. */
   readonly serve?: NonNullable<ProxyOptions["serve"]>;
 }
 
-/** The test of workers runs other tests once more with so many. */
+/** The test of workers runs other tests again with this many. */
 const workersOfRun = Number(process.env["SERIN_TEST_WORKERS"] ?? 1);
 
-/** What serves in a proxy of a test: so many workers, or a data path in this thread. */
+/** The part that serves in a test's proxy: several workers, or a data path in this thread. */
 export function servingOf(count = workersOfRun): Pick<ProxyOptions, "serve"> {
   return count === 1 ? {} : { serve: (data) => new WorkerSet({ count, spawn: spawnWorker, data }) };
 }
 
-/** A whole proxy in this process, with a control plane of its own. */
+/** A whole proxy in this process, with its own control plane. */
 export class TestProxy implements AsyncDisposable {
   readonly shutdown = new ShutdownController();
   readonly ads: AdsServer;

@@ -84,7 +84,7 @@ export class SecretStore {
     this.#options = options;
   }
 
-  /** The names among these that the control plane must be asked for. */
+  /** The names that must be requested from the control plane. */
   static remoteNames(specs: Iterable<TlsSpec>): Set<string> {
     const names = new Set<string>();
     const add = (ref: CertificateRef | RootsRef | undefined): void => {

@@ -39,11 +39,11 @@ export interface BatchExporterOptions<Item> {
   readonly log: Logger;
 }
 
-/** Items that wait to be sent; further ones are lost and counted. */
+/** The maximum number of waiting items. Further ones are lost and counted. */
 const maxWaiting = 2048;
 /** Items of one request to a collector. */
 const maxBatch = 512;
-/** Between two requests, while they come slowly. */
+/** The pause between two requests while few items come. */
 const flushIntervalMs = 1000;
 const maxAnswerBytes = 65_536;
 const prefixBytes = 5;
@@ -83,7 +83,7 @@ export class BatchExporter<Item> {
     else this.#wait();
   }
 
-  /** Resolves once all that waited has been sent, or was lost, and at the latest after `limitMs`. */
+  /** Resolves when all waiting items were sent or lost, at the latest after `limitMs`. */
   async flush(limitMs: number): Promise<void> {
     using _limit = this.#options.clock.after(limitMs, () => this.#aborted.abort());
     while ((this.#waiting.length > 0 || this.#sending !== undefined) && !this.#aborted.signal.aborted) {

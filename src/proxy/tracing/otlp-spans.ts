@@ -74,7 +74,7 @@ interface SpanParts {
   readonly status: ProtobufBuilder;
 }
 
-/** Answers false where the span takes more than `room`; then it is not whole. */
+/** Returns false if the span needs more than `room`. Then it is incomplete. */
 function writeSpan(
   { traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span,
   { span, attribute, status }: SpanParts,

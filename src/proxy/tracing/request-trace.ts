@@ -3,14 +3,14 @@ export interface RequestTrace {
   readonly traceId: string;
   readonly spanId: string;
   readonly parentSpanId: string | undefined;
-  /** Spans are made of it. */
+  /** Whether the trace is recorded. */
   readonly sampled: boolean;
   readonly upstreamSpanId: string | undefined;
   /** Lines of the head that goes upstream. */
   readonly lines: string;
   /** The headers of the client's head that these replace. Undefined: it has none of them. */
   readonly replaced: ReadonlySet<string> | undefined;
-  /** Unix time at which the request went upstream; 0 before. Set where the request upstream is a span of its own. */
+  /** Unix time at which the request was sent upstream. 0 before that. Set only if that request has its own span. */
   forwardedMs: number;
   /** The client's name for the operation, if it sets one. */
   readonly operationGiven: string | undefined;
@@ -20,9 +20,7 @@ const traceIdAt = "traceparent: 00-".length;
 const spanIdAt = traceIdAt + 33;
 const spanIdEnd = spanIdAt + 16;
 
-/**
- * A trace that begins with a request and is not recorded: the header line that says so, of which its ids are a part.
- */
+/** A trace that begins with this request and is not recorded. It is only the header line with its ids. */
 export class UnkeptTrace implements RequestTrace {
   readonly lines: string;
 

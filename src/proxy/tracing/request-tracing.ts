@@ -25,8 +25,8 @@ export interface RequestTracingOptions {
   readonly readFormats: readonly TraceFormat[];
   readonly shortTraceIds: boolean;
   /**
-   * Shares from 0 to 1: of requests without a context that are traced, of requests whose client asks for a trace, and
-   * of all of these.
+   * Shares from 0 to 1: of traced requests among those without a context, among those whose client requests a trace,
+   * and among all of these.
    */
   readonly randomShare: number;
   readonly clientShare: number;
@@ -113,7 +113,7 @@ export class RequestTracing {
     };
   }
 
-  /** The request begins a trace that is not recorded, and its headers tell this. */
+  /** Begins a trace that is not recorded. Its headers say so. */
   #unkept(): RequestTrace {
     const { formats, shortTraceIds } = this.#options;
     if (this.#isW3cAlone && !shortTraceIds) return new UnkeptTrace(unkeptTraceParent());

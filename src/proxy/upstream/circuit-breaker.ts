@@ -55,8 +55,8 @@ export type BreakerResource = (typeof breakerResources)[number];
 /** Keeps a cluster within its limits. What exceeds them is refused at once (response flag UO). */
 export class CircuitBreaker {
   /**
-   * Connections of all endpoints together. An endpoint without a connection may always open one; otherwise whoever
-   * waits for it would wait for ever.
+   * Connections of all endpoints together. An endpoint without a connection may always open one. Otherwise its users
+   * could wait without end.
    */
   readonly connections: Budget;
   /** Requests that wait for a connection. */

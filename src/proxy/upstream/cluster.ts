@@ -18,47 +18,47 @@ export interface ClusterConfig extends SelectionRules, BreakerLimits {
   /** The protocol to endpoints: `downstream`: the client's, `alpn`: what TLS agrees on. */
   readonly upstreamProtocol: UpstreamProtocol;
   readonly http2: UpstreamHttp2;
-  /** Mesh protocols may be offered by TLS in place of the configured ones. */
+  /** TLS may offer mesh protocols instead of the configured ones. */
   readonly overridesAlpn: boolean;
-  /** Raw connections may begin with who both sides are. */
+  /** Both sides of raw connections may exchange metadata at the beginning. */
   readonly exchangesPeers: boolean;
   /** Whether endpoints get the proxy's metadata by HTTP. `external`: only if all endpoints are outside. */
   readonly peerMetadata: "tell" | "external" | "never";
   readonly outliers: OutlierPolicy | undefined;
-  /** New endpoints get their share of requests bit by bit. */
+  /** New endpoints get requests slowly at first. */
   readonly slowStart: SlowStart | undefined;
   /** `istio.services[0]` of the cluster's metadata, for metrics. */
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string } | undefined;
-  /** The cluster has no endpoints of its own: it goes where the client wanted to go. */
+  /** The cluster has no endpoints of its own and connects to the client's destination. */
   readonly originalDestination?: OriginalDestinationRule | undefined;
 }
 
 export type UpstreamProtocol = "http1" | "http2" | "downstream" | "alpn";
 
-/** HTTP/2 to endpoints. An interval of 0 means that they are not asked for signs of life. */
+/** HTTP/2 settings for endpoints. An interval of 0 means no PINGs. */
 export interface UpstreamHttp2 {
   readonly maxConcurrentStreams: number;
   readonly keepaliveIntervalMs: number;
   readonly keepaliveTimeoutMs: number;
 }
 
-/** Destinations that such a cluster knows at once. */
+/** The maximum number of destinations that such a cluster remembers. */
 const maxDestinations = 4096;
-/** How long requests wait for the first endpoints of a cluster, from when it came on. */
+/** How long requests wait for a new cluster's first endpoints. */
 const firstEndpointsLimitMs = 5000;
 
-/** An endpoint that is left out for its responses. */
+/** An endpoint that is ejected because of its responses. */
 export interface Ejection {
   readonly cluster: string;
-  /** As the cluster knows it. */
+  /** The endpoint's key in the cluster. */
   readonly endpoint: string;
   readonly forMs: number;
 }
 
 export interface ClusterRuntime {
-  /** Makes what keeps a cluster within its limits; absent: this thread serves alone. */
+  /** Creates the limits of a cluster. Absent if this is the only serving thread. */
   readonly breaker?: (cluster: string, limits: BreakerLimits) => CircuitBreaker;
-  /** Told of each endpoint that is ejected here. */
+  /** Called for each endpoint that is ejected here. */
   readonly ejected?: (ejection: Ejection) => void;
   /** Settings of a cluster that forwards to the names that clients request. */
   readonly names?: ForwardNames;
@@ -72,13 +72,13 @@ export class Endpoint {
   config: EndpointConfig;
   readonly name: string;
   readonly cluster: Cluster;
-  /** The shared connections, unless each client has connections of its own: see {@link poolFor}. */
+  /** The shared connections, unless each client has its own connections: see {@link poolFor}. */
   readonly pool: ConnectionPool;
   readonly #clientPools: ClientPools;
   activeRequests = 0;
-  /** TCP connections that are relayed to it. */
+  /** The number of TCP connections relayed to it. */
   activeConnections = 0;
-  /** Metric handles by status and flag; kept here so that a request finds them without building a key. */
+  /** Metric handles by status and flag. A request finds them here without building a key. */
   readonly statistics = new Map<number, unknown>();
   readonly counters: PoolCounters & { requests: number; errors: number; successes: number } = {
     connectionsOpened: 0,
@@ -89,10 +89,10 @@ export class Endpoint {
     successes: 0,
   };
 
-  /** The SPIFFE id that it proved last; empty before, and without TLS. */
+  /** The SPIFFE id that it last proved. Empty before that, and without TLS. */
   peerIdentity = "";
   readonly outliers = new OutlierRecord();
-  /** When it came, on the steady clock. */
+  /** When it was added, on the steady clock. */
   readonly addedAtMs: number;
 
   constructor(config: EndpointConfig, cluster: Cluster, runtime: ClusterRuntime) {
@@ -113,7 +113,7 @@ export class Endpoint {
     this.#clientPools = new ClientPools(poolOptions);
   }
 
-  /** The connections that may carry what came by `downstream`; undefined when too many clients have connections of their own. */
+  /** The connections for requests of `downstream`. Undefined if too many clients have their own connections. */
   poolFor(downstream: ConnectionInfo): ConnectionPool | undefined {
     return this.config.proxyHeader === undefined ? this.pool : this.#clientPools.get(downstream);
   }
@@ -144,7 +144,7 @@ export class Endpoint {
     return this.config.healthy && this.outliers.ejectedAtMs === undefined;
   }
 
-  /** A TCP connection is dialled to it; {@link endRelay} must follow. */
+  /** Counts a TCP connection to it. {@link endRelay} must follow. */
   beginRelay(): void {
     this.activeConnections += 1;
     this.cluster.breaker.relayed.force();
@@ -155,7 +155,7 @@ export class Endpoint {
     this.cluster.breaker.relayed.give();
   }
 
-  /** What a connection has proved about the endpoint. */
+  /** Records the identity that a connection has proved. */
   knowPeer(identity: string | undefined): void {
     if (identity === undefined || identity === this.peerIdentity) return;
     this.peerIdentity = identity;
@@ -169,7 +169,7 @@ export class Endpoint {
     this.cluster.judge(this, outcome);
   }
 
-  /** Nothing is under way, and no connection is kept. */
+  /** Whether no request is open and no connection is kept. */
   get unused(): boolean {
     return (
       this.activeRequests === 0 &&
@@ -196,12 +196,12 @@ export class Cluster {
   #selection: EndpointSelection<Endpoint>;
   readonly #outliers: OutlierDetector | undefined;
   readonly breaker: CircuitBreaker;
-  /** An endpoint is new, so that weights change with time. */
+  /** Whether an endpoint is in its slow start, so that weights change with time. */
   #warming = false;
   #hasEndpoints = false;
   /** On the steady clock. */
   readonly #addedAtMs: number;
-  /** For requests that arrived before the first endpoints. */
+  /** Resolves when the first endpoints arrive, for requests that wait for them. */
   #first: { readonly promise: Promise<void>; readonly resolve: () => void; readonly limit: Disposable } | undefined;
   #left = false;
   activeRequests = 0;
@@ -223,12 +223,12 @@ export class Cluster {
     return this.config.name;
   }
 
-  /** Names that clients may ask for; undefined where they do not say where a request goes. */
+  /** The names that clients may request. Undefined if clients do not choose the destination. */
   get names(): ForwardNames | undefined {
     return this.#runtime.names;
   }
 
-  /** Whether endpoints have been set at all, be it to none. */
+  /** Whether endpoints have been set, even to none. */
   get hasEndpoints(): boolean {
     return this.#hasEndpoints;
   }
@@ -278,8 +278,9 @@ export class Cluster {
   }
 
   /**
-   * An endpoint for a request; `avoid` are those tried before, of which one is taken again after `attempts` picks. `hash` is the
-   * request's, of 32 bits, for clusters that choose by it; `previous` leaves out priorities of attempts before.
+   * Chooses an endpoint for a request. `avoid` are the endpoints tried before; after `attempts` picks, one of them is
+   * used again. `hash` is the request's 32-bit hash, for clusters that choose by it. `previous` are the priorities of
+   * earlier attempts to leave out.
    */
   pick(
     avoid: ReadonlySet<Endpoint> | undefined,
@@ -296,12 +297,12 @@ export class Cluster {
     return endpoint;
   }
 
-  /** Requests' hashes matter for the choice of endpoints. */
+  /** Whether the choice of endpoints depends on requests' hashes. */
   get choosesByHash(): boolean {
     return this.config.loadBalancing === "ring-hash" || this.config.loadBalancing === "maglev";
   }
 
-  /** Passive health checking: an endpoint that failed too often is left out for a while. */
+  /** Passive health checking: ejects an endpoint that failed too often for a while. */
   judge(endpoint: Endpoint, outcome: EndpointOutcome): void {
     if (this.#outliers?.report(endpoint.outliers, outcome, this.#runtime.clock.steadyMs()) !== true) return;
     this.#select();
@@ -322,7 +323,7 @@ export class Cluster {
     return this.#outliers?.counters;
   }
 
-  /** The endpoint that stands for a destination; undefined when the cluster has endpoints of its own, or too many by now. */
+  /** The endpoint for a destination. Undefined if the cluster has its own endpoints, or already has too many. */
   forDestination(destination: SocketAddress, hostname?: string): Endpoint | undefined {
     const rule = this.config.originalDestination;
     if (rule === undefined) return undefined;
@@ -348,7 +349,7 @@ export class Cluster {
     }
   }
 
-  /** Takes it out of use: idle connections close, exchanges that run go on. */
+  /** Takes it out of use. Idle connections close, and open exchanges continue. */
   drain(): void {
     this.#left = true;
     this.#letWaitingGo();

@@ -3,35 +3,35 @@ import type { Random } from "../../base/index.ts";
 /** When an endpoint is ejected for its responses. A threshold of 0 means never. */
 export interface OutlierPolicy {
   readonly consecutiveServerErrors: number;
-  /** 502, 503, 504, and what never was an answer unless that is counted by itself. */
+  /** 502, 503, 504, and failures without a response unless those are counted separately. */
   readonly consecutiveGatewayErrors: number;
-  /** Failures without an answer; counted by themselves only when {@link splitsLocalErrors}. */
+  /** Failures without a response. Counted separately only with {@link splitsLocalErrors}. */
   readonly consecutiveLocalErrors: number;
   readonly splitsLocalErrors: boolean;
   readonly intervalMs: number;
   readonly baseEjectionMs: number;
   readonly maxEjectionMs: number;
-  /** Added to an ejection, at random up to this. */
+  /** An ejection is longer by a random time up to this. */
   readonly ejectionJitterMs: number;
-  /** Percentage of the cluster's endpoints, from 0 to 100. */
+  /** The maximum percentage (0 to 100) of the cluster's endpoints that are ejected together. */
   readonly maxEjectionPercent: number;
-  /** One endpoint may be ejected whatever the percentage says. */
+  /** At least one endpoint may be ejected, whatever the percentage is. */
   readonly alwaysEjectsOne: boolean;
 }
 
-/** What came of a request or connection. */
+/** The outcome of a request or connection. */
 export type EndpointOutcome =
   | { readonly kind: "answer"; readonly status: number }
-  /** A TCP connection, which has no answers. */
+  /** A TCP connection, which has no response. */
   | { readonly kind: "connected" }
   | { readonly kind: "connect-failure" | "reset" | "timeout" };
 
-/** The counts of an endpoint that matter here. */
+/** The counts of one endpoint. */
 export class OutlierRecord {
   serverErrors = 0;
   gatewayErrors = 0;
   localErrors = 0;
-  /** Steady time; undefined while it is in use. */
+  /** When it was ejected, on the steady clock. Undefined while it is in use. */
   ejectedAtMs: number | undefined = undefined;
   ejectedForMs = 0;
   /** The number of recent ejections. Each one lasts longer than the one before. */
@@ -53,11 +53,11 @@ export class OutlierRecord {
 
 export interface OutlierCounters {
   ejections: number;
-  /** Would have been ejected, were it not for the percentage. */
+  /** How often the percentage prevented an ejection. */
   overflows: number;
 }
 
-/** Passive health checking, as Envoy does it: endpoints that fail in a row are left out for a while. */
+/** Passive health checking like Envoy's: ejects endpoints that fail several times in a row. */
 export class OutlierDetector {
   readonly #policy: OutlierPolicy;
   readonly #random: Random;
@@ -65,7 +65,7 @@ export class OutlierDetector {
   readonly counters: OutlierCounters = { ejections: 0, overflows: 0 };
   #nextSweepMs = 0;
 
-  /** `records` are those of the cluster's endpoints as they are now. */
+  /** `records` returns those of the cluster's current endpoints. */
   constructor(policy: OutlierPolicy, random: Random, records: () => Iterable<OutlierRecord>) {
     this.#policy = policy;
     this.#random = random;
@@ -106,7 +106,7 @@ export class OutlierDetector {
     let changed = false;
     for (const record of this.#records()) {
       if (record.ejectedAtMs === undefined) {
-        // A quiet interval makes the next ejection shorter again.
+        // An interval without failures makes the next ejection shorter again.
         if (record.ejections > 0) record.ejections -= 1;
       } else if (nowMs - record.ejectedAtMs >= record.ejectedForMs) {
         record.ejectedAtMs = undefined;
@@ -117,7 +117,7 @@ export class OutlierDetector {
     return changed;
   }
 
-  /** Answers whether a threshold has been reached. */
+  /** Returns whether a threshold has been reached. */
   #count(record: OutlierRecord, outcome: EndpointOutcome): boolean {
     const policy = this.#policy;
     if (outcome.kind === "answer" || outcome.kind === "connected") {

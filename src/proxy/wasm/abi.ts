@@ -54,7 +54,7 @@ export const wasiErrors = {
   notSupported: 58,
 } as const;
 
-/** The marks by which a module tells the version that it is built for. */
+/** The exports by which a module shows the ABI version that it was built for. */
 export const abiVersions = ["0.1.0", "0.2.0", "0.2.1"] as const;
 export type AbiVersion = (typeof abiVersions)[number];
 

@@ -6,8 +6,8 @@ const memorySection = 5;
 const pageBytes = 65_536;
 
 /**
- * The module with its memory bounded: it may grow to `maxBytes` and no further, whatever it declares. WebAssembly
- * memory lies outside of the heap that a thread's limits bound.
+ * Bounds a module's memory: it may grow to `maxBytes` and no further, whatever it declares. A thread's limits do not
+ * bound WebAssembly memory, because it is outside the heap.
  */
 export function boundedModule(code: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
   const bytes = Buffer.from(code);

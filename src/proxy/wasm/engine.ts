@@ -1,4 +1,4 @@
-/** Code that is ready to run. It may be given to other threads. */
+/** Compiled code. It may be sent to other threads. */
 export interface CompiledModule {
   readonly [Symbol.toStringTag]?: string;
 }
@@ -15,7 +15,7 @@ interface ModuleImport {
 
 export type ModuleExports = Readonly<Record<string, unknown>>;
 
-/** What is used of the runtime's WebAssembly, for which it has no types. */
+/** The part of the runtime's WebAssembly API that is used here. TypeScript has no types for it. */
 interface Engine {
   compile(code: Uint8Array): Promise<CompiledModule>;
   readonly Module: {

@@ -5,7 +5,7 @@ export class MemoryFault extends Error {
   override readonly name = "MemoryFault";
 }
 
-/** A module's memory, and its own allocator for what the host gives it. */
+/** A module's memory. The host allocates in it with the module's own allocator. */
 export class GuestMemory {
   readonly #memory: ModuleMemory;
   readonly #allocate: (size: number) => number;
@@ -15,7 +15,7 @@ export class GuestMemory {
     this.#allocate = allocate;
   }
 
-  /** A copy: the module may change or move its memory. */
+  /** Returns a copy, because the module may change or move its memory. */
   bytes(at: number, size: number): Buffer {
     return Buffer.from(this.#range(at, size));
   }
@@ -24,7 +24,7 @@ export class GuestMemory {
     return this.#range(at, size).toString("utf8");
   }
 
-  /** A character for each byte. */
+  /** Text with one character for each byte. */
   byteText(at: number, size: number): string {
     return this.#range(at, size).toString("latin1");
   }
@@ -45,7 +45,7 @@ export class GuestMemory {
     return this.#range(at, 4).readUInt32LE();
   }
 
-  /** Gives bytes to the module: writes where they are and how many. */
+  /** Copies bytes into the module, and writes their address and length where it expects them. */
   give(bytes: Uint8Array, pointerAt: number, sizeAt: number): void {
     let pointer = 0;
     if (bytes.length > 0) {

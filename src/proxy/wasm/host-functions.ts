@@ -9,7 +9,7 @@ import type { BodyBuffer, FieldMap } from "./stream-context.ts";
 
 type Values = readonly number[];
 type HostFunction = (memory: GuestMemory, values: Values) => number;
-/** What a machine imports: numbers come as WebAssembly has them, 64 bits as big integers. */
+/** The functions that a machine imports. Numbers are WebAssembly's, and 64-bit values are big integers. */
 export type Imports = Record<string, (...values: never[]) => number | bigint | undefined>;
 
 export interface HostFunctionOptions {
@@ -17,7 +17,7 @@ export interface HostFunctionOptions {
   readonly memoryOf: () => GuestMemory;
   readonly version: AbiVersion;
   readonly log: (level: number, text: string) => void;
-  /** The module is done with a context that it had kept. */
+  /** The module has finished a context that it had kept. */
   readonly done: (context: number) => boolean;
 }
 
@@ -52,7 +52,10 @@ export function hostFunctions(options: HostFunctionOptions): Imports {
   };
 }
 
-/** Functions that Serin does not have: a module that imports them runs, and a call answers that they are not implemented. */
+/**
+ * ABI functions that Serin does not implement. A module that imports them still runs, and a call returns
+ * "unimplemented".
+ */
 export const unimplementedFunctions: readonly string[] = [
   "proxy_grpc_call",
   "proxy_grpc_stream",
@@ -99,7 +102,7 @@ function contextFunctions({ state, log, done }: HostFunctionOptions): Record<str
   };
 }
 
-/** A map to read; `empty` for one that is there without fields. */
+/** A map for reading. `empty` is for a map that exists without fields. */
 function readableMap(state: MachineState, map: number): Pick<FieldMap, "pairs"> | undefined {
   if (map === maps.callResponseHeaders) return state.callAnswer && { pairs: state.callAnswer.fields };
   if (map === maps.callResponseTrailers) return state.callAnswer && { pairs: state.callAnswer.trailers };
@@ -360,12 +363,12 @@ function metricFunctions({ state }: HostFunctionOptions): Record<string, HostFun
   };
 }
 
-/** The type of a metric stands in the low bits of its number. */
+/** The low bits of a metric's number are its type. */
 export function metricType(id: number): number {
   return id & 3;
 }
 
-/** Functions that take 64 bits. */
+/** Functions with 64-bit arguments. */
 function longFunctions({ state }: HostFunctionOptions): Imports {
   const tell = (id: number, operation: "add" | "set" | "record", value: bigint): number => {
     state.host.tell({ kind: "metric", id: id >>> 0, operation, value });

@@ -2,38 +2,38 @@
 export const callDeadlineMs = 5000;
 /** How long a module may take to start: it is compiled and its plugin is configured meanwhile. */
 export const startDeadlineMs = 30_000;
-/** What a module may have of memory. Its own maximum holds where it is lower. */
+/** The maximum memory of a module. A lower maximum of its own also applies. */
 export const maxMemoryBytes = 256 * 1024 * 1024;
 /** Upstream's bound of a module's size. */
 export const maxModuleBytes = 256 * 1024 * 1024;
 /** Threads of modules that one proxy runs at once. */
 export const maxVirtualMachines = 32;
-/** Calls that wait for one module. Beyond it, requests are treated as if the module had failed. */
+/** The maximum number of calls that wait for one module. Further requests are treated as if the module had failed. */
 export const maxWaitingCalls = 4096;
-/** Of a body, as much is held while a module pauses it. */
+/** How much of a body is held while a module pauses it. */
 export const maxHeldBodyBytes = 1024 * 1024;
-/** Calls to clusters that one module waits for. */
+/** The maximum number of calls to clusters that one module waits for. */
 export const maxOpenCalls = 1024;
-/** Of a call for which the module sets no limit. */
+/** The time limit of a call for which the module sets none. */
 export const maxCallMs = 60_000;
 export const maxCallAnswerBytes = 1024 * 1024;
-/** Shared data and queues of one proxy. */
+/** The size of shared data and queues of one proxy. */
 export const maxSharedBytes = 64 * 1024 * 1024;
 export const maxSharedQueues = 1024;
 export const maxQueuedItems = 65_536;
 export const maxMetrics = 1000;
-/** Of a text that a module logs or that names something. */
+/** The maximum length of a text that a module logs or uses as a name. */
 export const maxTextBytes = 16 * 1024;
-/** Pairs of one serialized map. */
+/** The maximum number of pairs in a serialized map. */
 export const maxPairs = 1000;
 /** No timer is shorter. */
 export const minTickMs = 1;
 /** Upstream's pause before a failed module is started again. */
 export const reloadAfterMs = 1000;
-/** Modules that were fetched, kept for other plugins and later configurations. */
+/** The size of fetched modules that are cached for other plugins and later configurations. */
 export const maxCachedModuleBytes = 256 * 1024 * 1024;
-/** As upstream's agent tries. */
+/** The number of attempts of upstream's agent. */
 export const fetchAttempts = 5;
 export const fetchBackoffMs = 500;
-/** An image's manifest, or a registry's token. */
+/** The maximum size of an image's manifest, or of a registry's token. */
 export const maxManifestBytes = 1024 * 1024;

@@ -9,7 +9,7 @@ import type {
 } from "./messages.ts";
 import type { BodyBuffer, StreamContext } from "./stream-context.ts";
 
-/** What a machine needs of the thread that runs it. */
+/** What a machine needs from its thread. */
 export interface MachineHost {
   tell(request: HostRequest): void;
   /** Waits for the answer. */
@@ -27,18 +27,18 @@ export interface RootContext {
   ended: boolean;
 }
 
-/** What host functions read and write of the call under way. */
+/** The state of the current call that host functions read and write. */
 export class MachineState {
   readonly host: MachineHost;
   readonly options: MachineOptions;
   readonly roots = new Map<number, RootContext>();
   readonly streams = new Map<number, StreamContext>();
-  /** The context that the module was called for. */
+  /** The context for which the module was called. */
   current = 0;
-  /** The one that it chose instead; 0 for none. */
+  /** The context that the module chose instead. 0 for none. */
   effective = 0;
   effects: Effect[] = [];
-  /** The answer to a call to a cluster, while the module is told of it. */
+  /** The response to a call to a cluster, while the module processes it. */
   callAnswer: CallAnswer | undefined;
   /** The buffers that calls about configuration may read. */
   configuration: Uint8Array | undefined;
@@ -50,7 +50,7 @@ export class MachineState {
     this.options = options;
   }
 
-  /** The context that host functions act on. */
+  /** The context on which host functions act. */
   get context(): number {
     return this.effective === 0 || !this.knows(this.effective) ? this.current : this.effective;
   }
@@ -72,7 +72,7 @@ export class MachineState {
     return (this.#nextToken = (this.#nextToken % 0xffff_fffe) + 1);
   }
 
-  /** The bytes of a buffer that only can be read. */
+  /** The bytes of a read-only buffer. */
   readOnly(bytes: Uint8Array | undefined): Pick<BodyBuffer, "bytes"> | undefined {
     return bytes === undefined ? undefined : { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
   }

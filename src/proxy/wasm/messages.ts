@@ -6,7 +6,7 @@ export interface AttributeMap {
   readonly [name: string]: Attribute;
 }
 
-/** A plugin of a module: it has a context of its own. */
+/** A plugin of a module, which has its own context. */
 export interface PluginOptions {
   readonly name: string;
   readonly rootId: string;
@@ -23,7 +23,7 @@ export interface MachineOptions {
 
 export type Side = "request" | "response";
 
-/** What comes of a stream. */
+/** An event of a stream. */
 export type StreamEvent =
   | { readonly kind: "headers"; readonly side: Side; readonly fields: Pairs; readonly end: boolean }
   | { readonly kind: "body"; readonly side: Side; readonly bytes: Uint8Array; readonly end: boolean }
@@ -31,27 +31,27 @@ export type StreamEvent =
   /** The stream is over. */
   | { readonly kind: "done" };
 
-/** An answer of the module in place of the upstream's. */
+/** The module's own response, which replaces the upstream's. */
 export interface ModuleReply {
   readonly status: number;
   readonly details: string;
   readonly body: Uint8Array;
   readonly fields: Pairs;
-  /** Undefined where the module gives none. */
+  /** Undefined if the module sets none. */
   readonly grpcStatus: number | undefined;
 }
 
-/** What a call into a module does to streams. */
+/** An effect of a call into a module on a stream. */
 export type Effect =
   | { readonly kind: "fields"; readonly stream: number; readonly map: number; readonly fields: Pairs }
-  /** The side goes on; with what was held of its body. */
+  /** The side continues with the held part of its body. */
   | { readonly kind: "continue"; readonly stream: number; readonly side: Side; readonly body: Uint8Array | undefined }
   | { readonly kind: "reply"; readonly stream: number; readonly reply: ModuleReply }
   | { readonly kind: "close"; readonly stream: number }
   | { readonly kind: "clear-route"; readonly stream: number }
   | { readonly kind: "property"; readonly stream: number; readonly path: string; readonly value: Uint8Array };
 
-/** What a module asks of its host beyond streams. */
+/** A request of a module to its host that does not concern a stream. */
 export type HostRequest =
   | { readonly kind: "log"; readonly level: number; readonly plugin: string; readonly text: string }
   | { readonly kind: "tick"; readonly root: number; readonly periodMs: number }
@@ -77,7 +77,7 @@ export interface CallAnswer {
   readonly trailers: Pairs;
 }
 
-/** What a module asks and must know before it goes on: it is shared with other modules. */
+/** A request whose result a module needs before it continues, because the data is shared with other modules. */
 export type SharedRequest =
   | { readonly kind: "get"; readonly key: string }
   | { readonly kind: "set"; readonly key: string; readonly value: Uint8Array; readonly cas: number }
@@ -115,11 +115,11 @@ export type MachineCall =
   | { readonly kind: "end"; readonly root: number };
 
 export interface MachineAnswer {
-  /** Of `configure` and `open`: the context's number, or 0 when the module refused. */
+  /** For `configure` and `open`: the number of the context, or 0 if the module refused. */
   readonly context: number;
   /** The module's action. */
   readonly action: number;
-  /** What goes on of a body, where the action lets it. */
+  /** The part of a body that continues, if the action allows it. */
   readonly body: Uint8Array | undefined;
   readonly effects: readonly Effect[];
 }

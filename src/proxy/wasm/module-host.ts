@@ -58,7 +58,7 @@ export class ModuleHost implements WasmModules {
     options.registry.onCollect(() => this.#expose());
   }
 
-  /** A filter for a plugin. Filters with equal settings share the plugin; it ends with the last of them. */
+  /** Creates a filter for a plugin. Filters with equal settings share the plugin, which ends with the last of them. */
   filter(name: string, settings: WasmSettings): HttpFilter {
     const { clock, statistics, log } = this.#options;
     const { vmId, vmConfiguration, environment, code, failure, key } = settings;
@@ -160,7 +160,7 @@ export class ModuleHost implements WasmModules {
     );
   }
 
-  /** A name that the proxy uses for a metric of another kind is not exported. */
+  /** Skips a metric whose name the proxy uses for another kind of metric. */
   #safely(run: () => void): void {
     try {
       run();
@@ -185,7 +185,7 @@ function exposeMetric(registry: MetricsRegistry, { type, name, value }: ModuleMe
   }
 }
 
-/** Upper bounds of what modules record, which are milliseconds as a rule. */
+/** Upper bounds for values that modules record, which are usually milliseconds. */
 const buckets = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000];
 
 function metricName(name: string): string {

@@ -43,10 +43,10 @@ const archiveTypes: ReadonlySet<string> = new Set([
 const moduleType = "application/vnd.module.wasm.content.layer.v1+wasm";
 const moduleName = "plugin.wasm";
 const blockBytes = 512;
-/** Beside the thread that serves. */
+/** Runs outside the serving thread. */
 const unzip = promisify(gunzip);
 
-/** Reads the module of an image: a layer that is the module, or the file `plugin.wasm` of the last layer. */
+/** Extracts the module of an image: a layer that is the module, or the file `plugin.wasm` of the last layer. */
 export async function moduleOfImage(request: ImageRequest): Promise<ModuleCode> {
   const { url, sha256 } = request;
   const image = new Image(request, placeOf(url));
@@ -134,7 +134,7 @@ class Image {
     throw userError("module-registry", `the registry refuses the credentials for ${url}`);
   }
 
-  /** Answers the registry's challenge: by the credentials themselves, or by a token for them. */
+  /** Answers the registry's challenge with the credentials, or with a token for them. */
   async #authorize(challenge: string): Promise<string> {
     const { signal, fetch, url, secret } = this.#request;
     const { origin, registry, repository } = this.#place;
@@ -164,7 +164,7 @@ class Image {
   }
 }
 
-/** A server that has trouble is asked again. */
+/** A request is repeated if the server had a temporary fault. */
 function refused(status: number, message: string): SerinError {
   return status >= 500 || status === 429
     ? transientError("module-registry", message)
@@ -180,7 +180,7 @@ function placeOf(url: string): Place {
   const [, registry = "", repository = "", tag = "latest", digest] = parts ?? [];
   if (registry === "" || repository === "" || repository.includes(".."))
     throw userError("module-url", `${url} is no image: expected oci://registry/repository:tag`);
-  // Go's client, which upstream has, speaks plain HTTP with such registries, too.
+  // Upstream's Go client also uses plain HTTP for such registries.
   const host = registry.replace(/:\d+$/, "");
   const isNear =
     host === "localhost" || (isIP(host) === 4 && /^(127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/.test(host));
@@ -217,7 +217,7 @@ function credentialsOf(secret: string, registry: string): string | undefined {
   return undefined;
 }
 
-/** A file of a tar archive, by the last part of its name. */
+/** Finds a file of a tar archive by the last part of its name. */
 function fileOf(archive: Buffer, name: string): Buffer | undefined {
   for (let at = 0; at + blockBytes <= archive.length;) {
     const path = archive.toString("latin1", at, at + 100).replace(/\0.*$/s, "");

@@ -20,7 +20,7 @@ import { ModuleThread } from "./module-thread.ts";
 import type { Pairs } from "./pairs.ts";
 import type { SharedStore } from "./shared-store.ts";
 
-/** What machines use of their proxy. */
+/** What machines need from their proxy. */
 export interface MachineServices {
   readonly clock: Clock;
   readonly store: SharedStore;
@@ -33,14 +33,14 @@ export interface MachineServices {
   readonly deadlineMs?: number;
 }
 
-/** Who is told what calls did to a stream. */
+/** Receives the effects of calls on a stream. */
 export interface StreamReceiver {
   effect(effect: Effect): void;
   /** The module has failed. */
   moduleFailed(): void;
 }
 
-/** A share of a machine, for a plugin. */
+/** A plugin's share in a machine. */
 export interface MachineLease {
   readonly machine: ModuleMachine;
   release(): void;
@@ -80,7 +80,10 @@ export class ModuleMachine {
     return this.#over;
   }
 
-  /** The context of the plugin; 0 when the module refused it. `failed` is told when the module fails later. */
+  /**
+   * Configures a plugin and returns its context, or 0 if the module refused. `failed` is called if the module fails
+   * later.
+   */
   async configure(plugin: PluginOptions, failed: (message: string) => void): Promise<number> {
     const { context } = await this.#thread.call({ kind: "configure", plugin });
     if (context !== 0) this.#plugins.set(context, failed);
@@ -137,7 +140,7 @@ export class ModuleMachine {
     this.#plugins.clear();
   }
 
-  /** A call whose result nobody waits for: when the module has failed, that is told otherwise. */
+  /** Sends a call without waiting for its result. A failure of the module is reported elsewhere. */
   #send(call: MachineCall): void {
     this.#thread.call(call).catch(() => undefined);
   }
@@ -164,7 +167,7 @@ export class ModuleMachine {
     }
   }
 
-  /** The next tick waits for the end of the one before. */
+  /** The next tick waits for the end of the previous one. */
   #setTick(root: number, periodMs: number): void {
     this.#ticks.get(root)?.[Symbol.dispose]();
     this.#ticks.delete(root);
@@ -238,5 +241,5 @@ export class ModuleMachine {
 }
 
 const debugLevel = 1;
-/** Written anew for each call. */
+/** Fields that are written for each call. */
 const ownFields: ReadonlySet<string> = new Set(["host", "content-length", "transfer-encoding", "connection"]);

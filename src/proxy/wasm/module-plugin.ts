@@ -4,7 +4,7 @@ import { reloadAfterMs } from "./limits.ts";
 import type { MachineOptions, PluginOptions } from "./messages.ts";
 import type { ModuleCode } from "./module-source.ts";
 
-/** What happens to requests when the module has failed. */
+/** What happens to requests after the module has failed. */
 export type FailurePolicy = "closed" | "open" | "reload";
 
 export interface ModulePluginOptions {
@@ -18,7 +18,7 @@ export interface ModulePluginOptions {
 export interface PluginRuntime {
   readonly steadyMs: () => number;
   readonly lease: (code: ModuleCode, options: ModulePluginOptions["machine"]) => Promise<MachineLease>;
-  /** A plugin cannot serve. */
+  /** Called if a plugin cannot serve. */
   readonly failed: (plugin: string, message: string) => void;
 }
 
@@ -47,7 +47,7 @@ export class ModulePlugin {
     this.#state = { kind: "starting", done: this.#start() };
   }
 
-  /** Undefined: the plugin has failed. A promise while it starts. */
+  /** Undefined if the plugin has failed. A promise while it starts. */
   session(): PluginSession | undefined | Promise<PluginSession | undefined> {
     const state = this.#state;
     if (state.kind === "running") return state.session;
@@ -88,7 +88,7 @@ export class ModulePlugin {
     }
   }
 
-  /** A module that has run, and trapped, may be started again where the policy says so. */
+  /** If the policy allows it, restarts a module that has run and then trapped. */
   #fail(message: string, ran: boolean): void {
     const before = this.#state;
     if ((before as State | undefined)?.kind === "failed" || this.#ended) return;

@@ -8,7 +8,7 @@ export interface ModuleCode {
   readonly checksum: string;
 }
 
-/** Checks what was fetched. `sha256` is empty where any code will do. */
+/** Checks the fetched code. An empty `sha256` accepts any code. */
 export function moduleCode(bytes: Uint8Array, sha256: string, from: string): ModuleCode {
   if (bytes.length > maxModuleBytes)
     throw userError(
@@ -24,7 +24,7 @@ export function moduleCode(bytes: Uint8Array, sha256: string, from: string): Mod
   return { bytes, checksum };
 }
 
-/** Reads a body of at most so many bytes. */
+/** Reads a body up to a maximum size. */
 export async function boundedBody(response: Response, maxBytes: number): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   let size = 0;

@@ -15,11 +15,11 @@ export interface ModuleSourceOptions {
 
 type RemoteLocation = ModuleLocation & { readonly kind: "remote" };
 
-/** Beside the thread that serves. */
+/** Runs outside the serving thread. */
 const unzip = promisify(gunzip);
 const gzipMark = Buffer.from([0x1f, 0x8b]);
 
-/** Where modules come from. What was fetched is kept as long as there is room, the last used longest. */
+/** Fetches modules. Fetched code is cached while there is room, and the least recently used is dropped first. */
 export class ModuleSources {
   readonly #options: ModuleSourceOptions;
   readonly #cache = new Map<string, ModuleCode>();
@@ -91,8 +91,9 @@ export class ModuleSources {
 }
 
 /**
- * What is the same under one key is fetched once. Without a checksum, each version of the object that asks fetches
- * again: always by HTTP, and of an image by the policy, whose default is upstream's. A secret opens no other one's image.
+ * The cache key. Code with the same key is fetched once. Without a checksum, each version of the configuring object
+ * fetches again: always over HTTP, and for an image by its pull policy, whose default is upstream's. The secret is part
+ * of the key, so that it grants no access to images fetched with another one.
  */
 function keyOf({ url, sha256, version, pull, secret }: RemoteLocation): string {
   const owner = secret === "" ? "" : createHash("sha256").update(secret).digest("hex");
@@ -102,7 +103,7 @@ function keyOf({ url, sha256, version, pull, secret }: RemoteLocation): string {
   return `${url} ${owner} ${again ? version : ""}`;
 }
 
-/** Servers may keep modules compressed. */
+/** Decompresses a module, because servers may store it compressed. */
 async function unboxed(bytes: Uint8Array): Promise<Uint8Array> {
   return Buffer.from(bytes.subarray(0, 2)).equals(gzipMark)
     ? await unzip(bytes, { maxOutputLength: maxModuleBytes })

@@ -26,21 +26,21 @@ export interface ModuleStreamOptions {
   readonly setProperty: (path: string, value: Uint8Array) => void;
 }
 
-/** What the proxy knows of one message under way. */
+/** The proxy's state of one message. */
 interface SideState {
   fields: Pairs;
   trailers: Pairs;
-  /** What the module holds, in case that it fails. */
+  /** What the module holds, in case it fails. */
   held: Buffer[];
-  /** What it let go by itself, which goes on with the next part. */
+  /** What the module released early, which continues with the next part. */
   released: Buffer[];
-  /** It let the message go on since the event under way began. */
+  /** Whether the module has resumed the message during the current event. */
   resumed: boolean;
   waiting: (() => void) | undefined;
 }
 
 const noBytes = Buffer.alloc(0);
-/** Not shown to modules: they belong to the connection, or are written anew. */
+/** Fields that modules do not see, because they belong to the connection or are written again. */
 const hiddenFields: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
@@ -57,7 +57,7 @@ export const moduleFailedReply: LocalReply = {
   grpcStatus: 14,
 };
 
-/** One exchange as a module takes part in it. */
+/** A module's part in one exchange. */
 export class ModuleStream implements StreamFilter, StreamReceiver {
   readonly #options: ModuleStreamOptions;
   readonly #sides: Readonly<Record<Side, SideState>> = { request: newSide(), response: newSide() };
@@ -72,7 +72,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
     this.#options = options;
   }
 
-  /** The request's head. Fields that the module changed are in the outcome. */
+  /** Passes the request's head to the module. The outcome contains the fields that it changed. */
   async requestHead(fields: Pairs, end: boolean): Promise<StreamOutcome<Pairs>> {
     const { session, attributes } = this.#options;
     const event: StreamEvent = { kind: "headers", side: "request", fields, end };
@@ -145,7 +145,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
         break;
       }
       case "reply":
-        // A response of the module's own passes it once more, and must not be answered by another one.
+        // A response of the module itself passes it again, and must not be replaced by another one.
         if (!this.#replied) {
           const { status, body, fields, details, grpcStatus } = effect.reply;
           this.#reply = {
@@ -178,7 +178,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
     this.#wake();
   }
 
-  /** Whether there is a context in the module for it. */
+  /** Whether the module has a context for the stream. */
   get #takesPart(): boolean {
     return this.#id !== 0 && !this.#failed && !this.#over;
   }
@@ -246,15 +246,15 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
     return { kind: "pass", part: { body, trailers: state.trailers.flat() } };
   }
 
-  /** A part for which the module is not asked: it has no context for it, or has failed. */
+  /** Passes a part without the module, which has no context for it or has failed. */
   #withoutModule(state: SideState, bytes: Buffer): StreamOutcome<Buffer> {
     if (this.#failed && !this.#options.passesOnFailure && !this.#replied) return this.#answer(moduleFailedReply);
     return { kind: "pass", part: Buffer.concat([...state.released.splice(0), ...state.held.splice(0), bytes]) };
   }
 
   /**
-   * Asks the module, and waits until the message goes on. With `whole` false, what it holds may come with a later part.
-   * Undefined: the message goes on.
+   * Calls the module, and waits until the message continues. If `whole` is false, the held part may come with a later
+   * one. Undefined: the message continues.
    */
   async #settle(
     side: Side,
@@ -314,7 +314,7 @@ function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** Names and values in turn, as pairs. */
+/** Converts alternating names and values to pairs. */
 function pairsOf(flat: readonly string[]): Pairs {
   return flat.flatMap((name, at) => (at % 2 === 0 ? [[name, flat[at + 1] ?? ""] as const] : []));
 }

@@ -18,12 +18,12 @@ export interface ModuleThreadOptions {
   readonly machine: MachineOptions;
   readonly logLevel: number;
   readonly clock: Clock;
-  /** Answers at once. */
+  /** Must answer at once. */
   readonly ask: (request: SharedRequest) => SharedAnswer;
   readonly tell: (request: HostRequest) => void;
-  /** What calls did to streams. */
+  /** Receives the effects of calls on streams. */
   readonly effects: (effects: readonly Effect[]) => void;
-  /** The module trapped, took too long, or ended itself: the thread is over. */
+  /** The thread has ended: the module trapped, took too long, or ended itself. */
   readonly failed: (failure: ModuleFailure) => void;
   readonly deadlineMs?: number;
 }
@@ -40,10 +40,10 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** A thread of a module needs little beside the module's own memory. */
+/** The thread needs little memory besides the module's own. */
 const heapMiB = 64;
 
-/** A module in a thread of its own. Calls are answered in their order; one that takes too long ends the thread. */
+/** A module in its own thread. Calls are answered in order. A call that takes too long ends the thread. */
 export class ModuleThread {
   readonly #options: ModuleThreadOptions;
   readonly #worker: Worker;
@@ -88,7 +88,10 @@ export class ModuleThread {
     return this.#waiting.length;
   }
 
-  /** Rejects when the thread is over, or too many calls wait. `taken` is told of the answer before its effects are. */
+  /**
+   * Rejects if the thread has ended, or if too many calls wait. `taken` receives the answer before its effects are
+   * applied.
+   */
   call(call: MachineCall, taken?: (answer: MachineAnswer) => void): Promise<MachineAnswer> {
     if (this.#over) return Promise.reject(transientError("module-failed", "the module has failed"));
     if (this.#waiting.length >= maxWaitingCalls)
@@ -137,7 +140,7 @@ export class ModuleThread {
 
   #check(): void {
     this.#timer = undefined;
-    // This thread may have been late itself: what the module answered meanwhile is read first.
+    // This thread may itself have been late, so first read the answers that have already arrived.
     setImmediate(() => {
       if (this.#over || this.#waiting.length === 0 || this.#timer !== undefined) return;
       const leftMs = this.#headSinceMs + this.#limitMs() - this.#options.clock.steadyMs();

@@ -27,7 +27,7 @@ const host: MachineHost = {
   logLevel: () => logLevel,
 };
 
-/** A module that failed is not called again: its memory may be in any state. */
+/** Undefined after a failure, because the module's memory may then be in any state. */
 let machine: VirtualMachine | undefined;
 try {
   machine = new VirtualMachine(module, options, host);

@@ -9,7 +9,7 @@ interface Entry {
 
 interface Queue {
   readonly items: Uint8Array[];
-  /** Who is told of items: the plugin that registered it last. */
+  /** Notifies the plugin that last registered the queue. */
   ready: (queue: number) => void;
 }
 
@@ -19,14 +19,14 @@ export interface ModuleMetric {
   readonly type: number;
   readonly name: string;
   value: bigint;
-  /** Of a histogram. */
+  /** The count of a histogram. */
   count: bigint;
 }
 
 const notFound: SharedAnswer = { status: status.notFound };
 const full: SharedAnswer = { status: status.internalFailure };
 
-/** What modules of one proxy share: data and queues by the id of their virtual machine, metrics by name. */
+/** What the modules of one proxy share: data and queues by the id of their virtual machine, and metrics by name. */
 export class SharedStore {
   readonly #data = new Map<string, Entry>();
   readonly #queueIds = new Map<string, number>();

@@ -4,7 +4,7 @@ import type { Pairs } from "./pairs.ts";
 
 const nsInMs = 1_000_000n;
 
-/** What modules may ask about a request, under Envoy's names. */
+/** The attributes of a request that modules can read, under Envoy's names. */
 export function attributesOf(request: FilterRequest, nowMs: number): AttributeMap {
   const { connection, route } = request;
   const { tls } = connection;
@@ -49,7 +49,7 @@ function addressOf({ address, port }: { readonly address: string; readonly port:
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** Framing of the client's connection: modules neither see nor change it. */
+/** Framing headers of the client's connection. Modules neither see nor change them. */
 const hidden: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
@@ -59,7 +59,7 @@ const hidden: ReadonlySet<string> = new Set([
   "host",
 ]);
 
-/** A request's fields as modules see them: pseudo-headers first. */
+/** A request's headers for modules, with pseudo headers first. */
 export function fieldsOf(request: FilterRequest): Pairs {
   const target = request.query === "" ? request.path : `${request.path}?${request.query}`;
   const fields: (readonly [string, string])[] = [
@@ -73,7 +73,7 @@ export function fieldsOf(request: FilterRequest): Pairs {
   return fields;
 }
 
-/** Makes a module's changes of a request's fields. Answers whether there were any. */
+/** Applies a module's changes to a request's headers. Returns whether there were any. */
 export function applyFields(request: FilterRequest, before: Pairs, after: Pairs): boolean {
   const old = valuesOf(before);
   const now = valuesOf(after);
@@ -87,7 +87,7 @@ export function applyFields(request: FilterRequest, before: Pairs, after: Pairs)
     if (now.has(name) || name.startsWith(":")) continue;
     changed = true;
     request.removeHeader(name);
-    // Its body has a length that only its end shows.
+    // The body's length is known only at its end.
     if (name === "content-length" && request.hasBody) request.setHeader("transfer-encoding", "chunked");
   }
   return changed;

@@ -2,7 +2,7 @@ import { buffers, maps } from "./abi.ts";
 import type { AttributeMap, Side } from "./messages.ts";
 import type { Pairs } from "./pairs.ts";
 
-/** The fields of one map, and whether the module changed them. */
+/** The fields of one map, and whether the module has changed them. */
 export class FieldMap {
   #pairs: (readonly [name: string, value: string])[];
   changed = false;
@@ -34,7 +34,7 @@ export class FieldMap {
     this.changed = true;
   }
 
-  /** Takes the place of the first field of the name; others of it go. */
+  /** Replaces the first field with the name, and removes its other fields. */
   replace(name: string, value: string): void {
     const at = this.#pairs.findIndex(([other]) => other === name);
     if (at < 0) this.#pairs.push([name, value]);
@@ -46,13 +46,13 @@ export class FieldMap {
   }
 }
 
-/** What is held of a body while the module looks at it. */
+/** The held part of a body while the module processes it. */
 export class BodyBuffer {
   bytes: Buffer = Buffer.alloc(0);
   /** The module may read and write it: it is called with it, or the side is paused by it. */
   open = false;
 
-  /** As the ABI says: replaces `length` bytes from `start`; a start behind the end appends. */
+  /** Replaces `length` bytes from `start`. Following the ABI, a start behind the end appends. */
   set(start: number, length: number, value: Buffer): void {
     const from = Math.min(start, this.bytes.length);
     const to = Math.min(from + length, this.bytes.length);
@@ -67,7 +67,7 @@ export class BodyBuffer {
   }
 }
 
-/** One request and its response, as a module sees them. */
+/** One request with its response in the module's view. */
 export class StreamContext {
   readonly id: number;
   readonly root: number;
@@ -77,7 +77,7 @@ export class StreamContext {
   readonly response = new BodyBuffer();
   /** Properties that modules set. */
   readonly properties = new Map<string, Buffer>();
-  /** The module will say itself when it is done. */
+  /** The module will report itself when it has finished. */
   waitsForDone = false;
   ended = false;
 
@@ -97,7 +97,7 @@ export class StreamContext {
     return this.#maps.get(map);
   }
 
-  /** The maps that the module changed, once. */
+  /** Returns the maps that the module has changed since the last call. */
   *changedMaps(): Iterable<readonly [map: number, fields: FieldMap]> {
     for (const [map, fields] of this.#maps) {
       if (!fields.changed) continue;

@@ -2,12 +2,15 @@ import type { MessagePort } from "node:worker_threads";
 import type { CompiledModule } from "./engine.ts";
 import type { HostRequest, MachineAnswer, MachineCall, MachineOptions } from "./messages.ts";
 
-/** What a thread begins with. */
+/** The initial data of a thread. */
 export interface ThreadStart {
   readonly module: CompiledModule;
   readonly options: MachineOptions;
   readonly logLevel: number;
-  /** For what the module must know before it goes on: a request by the port, and a mark when its answer is there. */
+  /**
+   * Carries requests whose answer the module needs before it continues. A mark in shared memory shows that the answer
+   * is there.
+   */
   readonly asks: MessagePort;
   readonly answered: Int32Array;
 }

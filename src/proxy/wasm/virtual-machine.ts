@@ -30,7 +30,7 @@ const pauseAndWait = 2;
 const pauseAndDrop = 3;
 const warnLevel = 3;
 
-/** A module that runs: its contexts, and the calls into it. It is used in one thread, one call at a time. */
+/** A running module with its contexts and its calls. One thread uses it, for one call at a time. */
 export class VirtualMachine {
   readonly #state: MachineState;
   readonly #host: MachineHost;
@@ -69,7 +69,7 @@ export class VirtualMachine {
     this.#initialize();
   }
 
-  /** Runs one call. Throws what the module threw: then it must not be called again. */
+  /** Runs one call. Rethrows what the module threw. After that the module must not be called again. */
   run(call: MachineCall): MachineAnswer {
     const state = this.#state;
     state.effects = [];
@@ -118,7 +118,7 @@ export class VirtualMachine {
         (this.#find("main") ?? this.#find("__main_void"))?.(0, 0);
       } else this.#find("_start")?.();
     } catch (error) {
-      // A program that ends well has begun well.
+      // A program that exits successfully has started successfully.
       if (!(error instanceof ModuleExit) || error.code !== 0) throw error;
     }
   }
@@ -158,7 +158,7 @@ export class VirtualMachine {
         stream.setMap(trailersMap(event.side), event.fields);
         const chosen = this.#call(`proxy_on_${event.side}_trailers`, id, id, event.fields.length) ?? action.continue;
         const buffer = stream.body(event.side);
-        // What was held of the body goes before its trailers.
+        // The held part of the body goes before its trailers.
         return { action: chosen, body: chosen === action.continue && buffer.open ? buffer.take() : undefined };
       }
       case "done":
@@ -175,7 +175,7 @@ export class VirtualMachine {
     const chosen =
       this.#call(`proxy_on_${event.side}_body`, stream.id, stream.id, buffer.bytes.length, event.end ? 1 : 0) ??
       action.continue;
-    // The module let it go on by a call of its own.
+    // The module has already released the body by a call.
     if (!buffer.open) return {};
     if (chosen === pauseAndBuffer || chosen === pauseAndWait) {
       if (buffer.bytes.length > maxHeldBodyBytes) {
@@ -254,7 +254,7 @@ export class VirtualMachine {
         yield { kind: "fields", stream: stream.id, map, fields: fields.pairs };
   }
 
-  /** Undefined where the module exports no such function. */
+  /** Undefined if the module does not export the function. */
   #call(name: string, context: number, ...values: number[]): number | undefined {
     const run = this.#find(name);
     if (run === undefined) return undefined;
@@ -294,7 +294,7 @@ export class VirtualMachine {
 }
 
 const unimplemented = 12;
-/** Beyond the ABI's actions: the module holds more of a body than is allowed. */
+/** Not an action of the ABI: the module holds more of a body than allowed. */
 export const tooLarge = -1;
 
 function checkImports(module: CompiledModule, known: Readonly<Record<string, Imports>>): void {

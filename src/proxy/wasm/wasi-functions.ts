@@ -22,7 +22,7 @@ const statBytes = 24;
 
 type Imports = Record<string, (...values: never[]) => number | bigint | undefined>;
 
-/** What answers that there is no such thing here: no files, no sockets, nothing to wait for. */
+/** Functions that report a missing feature: no files, no sockets, nothing to wait for. */
 const absentFunctions: Imports = {
   sched_yield: () => wasiErrors.success,
   poll_oneoff: () => wasiErrors.noSystem,
@@ -40,7 +40,9 @@ const absentFunctions: Imports = {
   path_unlink_file: () => wasiErrors.notSupported,
 };
 
-/** What modules of SDKs import of WASI: no files, no sockets; standard output is the log. */
+/**
+ * The WASI functions that modules of SDKs import. There are no files and no sockets, and standard output is the log.
+ */
 export function wasiFunctions(
   memoryOf: () => GuestMemory,
   state: MachineState,

@@ -8,14 +8,14 @@ import { applyFields, attributesOf, fieldsOf } from "./stream-attributes.ts";
 
 export interface WasmFilterOptions {
   readonly name: string;
-  /** Kept by the filter, so that the plugin lives as long. */
+  /** The filter keeps it, so that the plugin lives as long as the filter. */
   readonly handle: { readonly plugin: ModulePlugin };
   readonly clock: Clock;
-  /** Requests that failed, or passed without their module. */
+  /** The number of requests that failed, or passed without their module. */
   readonly without: FilterCounter;
 }
 
-/** Properties that modules set on a request, for the modules behind them. */
+/** Properties that a module set on a request, for later modules. */
 const setProperties = new WeakMap<FilterRequest, Map<string, Uint8Array>>();
 
 /** Lets a WebAssembly module take part in exchanges. */
@@ -67,7 +67,7 @@ export class WasmFilter implements HttpFilter {
     const outcome = await stream.requestHead(before, !request.hasBody);
     if (outcome.kind === "reply") return outcome.reply;
     if (outcome.kind === "abort") return { ...moduleFailedReply, details: "wasm_close_stream" };
-    // Routes may match what the module has changed.
+    // Route again, because routes may match what the module has changed.
     if (applyFields(request, before, outcome.part)) request.clearRoute();
     return undefined;
   }

@@ -2,31 +2,31 @@ import type { XdsResource, XdsSubscription, XdsUpdate } from "../../dataplane/in
 
 interface Mirrored {
   accepted: XdsResource | undefined;
-  /** Those that came since, in updates of which something was refused. */
+  /** Resources that arrived since then in updates that were partly refused. */
   tried: XdsResource[];
 }
 
-/** Of one resource, those that were tried since it was accepted. */
+/** How many of them are kept for one resource. */
 const maxTried = 4;
 
-/** The configuration as workers were given it, for one that begins later. */
+/** The configuration that workers were given, for workers that start later. */
 export class ConfigMirror {
-  /** Types in the order in which a worker that begins is given them. */
+  /** The types in the order in which a new worker gets them. */
   readonly #types = new Map<string, Map<string, Mirrored>>();
   readonly #named = new Set<string>();
   readonly #received = new Set<string>();
 
   constructor(subscriptions: readonly XdsSubscription[], last: string) {
     for (const { typeUrl } of subscriptions) if (typeUrl !== last) this.#types.set(typeUrl, new Map());
-    // What refers to all the rest, and begins to serve at once.
+    // Listeners come last, because they refer to everything else and start to serve at once.
     this.#types.set(last, new Map());
     for (const { typeUrl, mode } of subscriptions) if (mode === "named") this.#named.add(typeUrl);
   }
 
-  /** Notes an update that workers are about to be given; answers it with bytes that are its own. */
+  /** Records an update before workers get it. Returns it with copied bytes. */
   try(update: XdsUpdate): XdsUpdate {
     const { typeUrl, removed } = update;
-    // What came is a part of a whole answer, which each thread would be sent.
+    // The bytes are part of a whole response. Without a copy, each thread would get all of it.
     const resources = update.resources.map((resource) => ({ ...resource, body: new Uint8Array(resource.body) }));
     const known = this.#of(typeUrl);
     this.#received.add(typeUrl);
@@ -44,7 +44,7 @@ export class ConfigMirror {
     for (const resource of resources) known.set(resource.name, { accepted: resource, tried: [] });
   }
 
-  /** No worker outlived it: those that begin are not given it. */
+  /** Forgets an update that no worker survived, so that new workers do not get it. */
   forget({ typeUrl, resources }: XdsUpdate): void {
     const known = this.#of(typeUrl);
     for (const resource of resources) {
@@ -55,14 +55,14 @@ export class ConfigMirror {
     }
   }
 
-  /** Of a type that is asked for by name, what is wanted no more goes. */
+  /** For a type that is requested by name, removes resources that are no longer wanted. */
   keepNames(typeUrl: string, names: ReadonlySet<string>): void {
     if (!this.#named.has(typeUrl) || names.has("*")) return;
     const known = this.#of(typeUrl);
     for (const name of known.keys()) if (!names.has(name)) known.delete(name);
   }
 
-  /** What brings a worker that begins to where the others are, in this order. */
+  /** The updates, in order, that bring a new worker to the state of the others. */
   *replay(): Iterable<XdsUpdate> {
     for (const [typeUrl, known] of this.#types) {
       if (!this.#received.has(typeUrl)) continue;

@@ -1,7 +1,7 @@
 import type { ClusterStatus } from "../observe/cluster-status.ts";
 import { sharedMetrics, type Statistic } from "../observe/proxy-stats.ts";
 
-/** The statistics of several workers as those of one proxy. */
+/** Combines the statistics of several workers into those of one proxy. */
 export function mergeStatistics(parts: readonly (readonly Statistic[])[]): Statistic[] {
   const merged = new Map<string, Statistic>();
   for (const one of parts.flat()) {
@@ -19,7 +19,7 @@ export function mergeStatistics(parts: readonly (readonly Statistic[])[]): Stati
 
 type EndpointStatus = ClusterStatus["endpoints"][number];
 
-/** The clusters of several workers as those of one proxy. An endpoint counts as ejected where a worker has ejected it. */
+/** Combines the clusters of several workers. An endpoint counts as ejected if any worker has ejected it. */
 export function mergeClusters(parts: readonly (readonly ClusterStatus[])[]): ClusterStatus[] {
   const merged = new Map<string, ClusterStatus>();
   for (const cluster of parts.flat()) {

@@ -3,8 +3,8 @@ import { listenTcp, type SocketAddress } from "../../net/index.ts";
 import type { Listen } from "../listen.ts";
 
 /**
- * Listens where other workers listen too: the kernel gives each connection to one of them. It would let two listeners of one worker
- * share an address as well, so that is looked for here.
+ * Listens on an address that other workers share. The kernel gives each connection to one of them. It would also let
+ * two listeners of one worker share an address, so this is checked here.
  */
 export function sharedListen(): Listen {
   const held = new Set<SocketAddress>();

@@ -7,7 +7,7 @@ const maxProbes = 64;
 
 /**
  * Counters by name in memory that threads share. A name gets its cells on first use, all of them 0, and keeps them.
- * Every thread finds them by itself.
+ * Every thread finds them independently.
  */
 export class SharedTable {
   readonly #keys: BigInt64Array;

@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import { programFile } from "../../base/index.ts";
 import type { WorkerStart } from "./worker-calls.ts";
 
-/** A thread that serves. */
+/** Starts a worker thread. */
 export function spawnWorker(start: WorkerStart): Worker {
   return new Worker(programFile("src/proxy/workers/data-path.worker.ts"), {
     workerData: start,

@@ -8,7 +8,7 @@ import type { ServingStatus } from "../serving.ts";
 import type { Ejection } from "../upstream/cluster.ts";
 import type { LimitsMemory } from "./worker-limits.ts";
 
-/** What a worker begins with. */
+/** The initial data of a worker. */
 export interface WorkerStart {
   readonly settings: ProxySettings;
   readonly startedMs: number;
@@ -18,15 +18,15 @@ export interface WorkerStart {
   readonly limits: LimitsMemory;
 }
 
-/** How an update was taken. */
+/** The result of an update. */
 export interface UpdateOutcome {
-  /** What was wrong with it. */
+  /** Why the update was refused. */
   readonly error: string | undefined;
-  /** The names that are wanted from now on, by type. */
+  /** The names to request from now on, by type. */
   readonly names: ReadonlyMap<string, readonly string[]>;
 }
 
-/** What the process asks of a worker. */
+/** Calls from the process to a worker. */
 export type WorkerCalls = {
   readonly update: (update: XdsUpdate) => UpdateOutcome;
   readonly certify: (parts: CertificateParts) => void;
@@ -37,13 +37,13 @@ export type WorkerCalls = {
   readonly stopListening: (nothing: undefined) => void;
   readonly closeQuiet: (quietMs: number) => void;
   readonly closeAll: (nothing: undefined) => void;
-  /** Answered when it has ended. */
+  /** Returns when the worker has ended. */
   readonly end: (nothing: undefined) => void;
   /** Ends without waiting for anything. */
   readonly force: (nothing: undefined) => void;
   /** Ejects an endpoint that another worker has ejected. */
   readonly eject: (ejection: Ejection) => void;
-  /** Answers that it lives. */
+  /** Returns at once, which shows that the worker is not stuck. */
   readonly live: (nothing: undefined) => void;
   readonly owns: (ports: { readonly remotePort: number; readonly localPort: number }) => boolean;
   readonly answer: (target: string) => EndpointAnswer;
@@ -52,7 +52,7 @@ export type WorkerCalls = {
   readonly metrics: (nothing: undefined) => readonly FamilySnapshot[];
 };
 
-/** What a worker asks of the process. */
+/** Calls from a worker to the process. */
 export type ProcessCalls = {
   /** The addresses of a name. */
   readonly resolve: (name: string) => readonly string[];

@@ -54,9 +54,9 @@ export function releaseWorker({ workers, breakers }: LimitsMemory, worker: numbe
 
 export interface WorkerLimitsOptions {
   readonly memory: LimitsMemory;
-  /** From 0, its place among the workers. */
+  /** The index of the worker, from 0. */
   readonly worker: number;
-  /** As {@link commonMs}, or a test's. */
+  /** Like {@link commonMs}, or a test's clock. */
   readonly nowMs?: () => number;
   readonly ejected: (ejection: Ejection) => void;
 }

@@ -25,13 +25,13 @@ export interface WorkerSetOptions {
   readonly count: number;
   readonly spawn: (start: WorkerStart) => WorkerThread;
   readonly data: Pick<DataPathOptions, "settings" | "registry" | "resolve" | "log" | "clock" | "random" | "startedMs">;
-  /** When a worker counts as stuck. */
+  /** The limits after which a worker counts as stuck. */
   readonly watch?: WatchLimits;
 }
 
-/** So long after a worker has ended, requests may still wait that came by its connections. */
+/** After a worker has ended, requests that came over its connections may wait for this long. */
 const ownedAfterEndMs = 5000;
-/** Several workers, each in a thread with listeners and connections of its own, which serve as one proxy. */
+/** Several worker threads with their own listeners and connections, which serve as one proxy. */
 export class WorkerSet implements Serving {
   readonly workers: number;
   readonly #options: WorkerSetOptions;
@@ -47,9 +47,9 @@ export class WorkerSet implements Serving {
   #closesUnused = false;
   #listens = true;
   readonly #metrics = new ThreadMetrics(sharedMetrics);
-  /** By worker, as they stood when somebody asked last. */
+  /** The latest statistics of each worker. */
   readonly #statistics = new Map<number, readonly Statistic[]>();
-  /** Of workers that have ended. */
+  /** The statistics of workers that have ended. */
   #pastStatistics: readonly Statistic[] = [];
 
   constructor(options: WorkerSetOptions) {
@@ -133,13 +133,13 @@ export class WorkerSet implements Serving {
     await this.#group.end(this.#group.all("end", undefined));
   }
 
-  /** Whose connections a worker that has just ended had opened, nobody can tell: any may be one of them. */
+  /** The connections of a worker that has just ended are unknown, so any connection may be one of them. */
   async owns(remotePort: number, localPort: number): Promise<boolean> {
     if ((await this.#group.all("owns", { remotePort, localPort })).includes(true)) return true;
     return this.#options.data.clock.steadyMs() - this.#group.lostAtMs < ownedAfterEndMs;
   }
 
-  /** The configuration is the same in all of them. */
+  /** The first worker answers, because all have the same configuration. */
   async answer(target: string): Promise<EndpointAnswer> {
     for (const index of this.#group.live) {
       const answer = await this.#group.call(index, "answer", target).catch(() => undefined);
@@ -170,7 +170,7 @@ export class WorkerSet implements Serving {
     return renderSnapshot(this.#metrics.merged(snapshotOf(this.#options.data.registry)));
   }
 
-  /** Gives an update to all; it is taken when none of them refuses it. */
+  /** Gives an update to all workers. It is accepted if none of them refuses it. */
   async #take(update: XdsUpdate): Promise<void> {
     const given = this.#mirror.try(update);
     const outcomes = await this.#group.all("update", given);
@@ -226,7 +226,7 @@ export class WorkerSet implements Serving {
   }
 }
 
-/** In the order in which a client should ask, as the workers' own configuration has them. */
+/** In the order of the workers' own subscriptions. */
 const workerTypes = [
   { type: typeUrls.cluster, mode: "wildcard" },
   { type: typeUrls.endpoint, mode: "named" },

@@ -133,7 +133,7 @@ function collectItems(list: GranularList, items: readonly unknown[], path: PathE
   }
 }
 
-/** What has come before, each time that it comes again. */
+/** Returns each repeated element once for each repetition. */
 function repeated(elements: readonly PathElement[]): PathElement[] {
   const seen = new Set<PathElement>();
   return elements.filter((element) => {

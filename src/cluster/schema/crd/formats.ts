@@ -52,7 +52,7 @@ const uuidOfVersion =
   (text: string): boolean =>
     uuidPattern.test(text) && text.replaceAll("-", "")[12] === version;
 
-/** The formats that a CRD's schema may name; any other name is not checked, as on a real server. */
+/** The formats that a CRD's schema may name. Like a real server, ignores any other name. */
 export const formats: Readonly<Record<string, (text: string) => boolean>> = {
   "date-time": (text) => dateTimePattern.test(text) && !Number.isNaN(Date.parse(text.replace(/:60/, ":59"))),
   datetime: (text) => dateTimePattern.test(text),

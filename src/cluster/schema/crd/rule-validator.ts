@@ -9,7 +9,7 @@ import { loadCel, type Cel } from "./cel/library.ts";
 import { CelValues } from "./cel/values.ts";
 import { propertySchema, type StructuralSchema, type ValidationRule } from "./structural-schema.ts";
 
-/** What all rules of one object may cost, as in Kubernetes. */
+/** The limit for the cost of all rules of one object, as in Kubernetes. */
 const maxCost = 10_000_000;
 /** Values are converted for each evaluation, which Kubernetes does not charge. */
 const evaluationCost = 100;

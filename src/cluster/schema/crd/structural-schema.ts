@@ -65,7 +65,9 @@ export function propertySchema(schema: StructuralSchema, key: string): Structura
   return properties !== undefined && Object.hasOwn(properties, key) ? properties[key] : undefined;
 }
 
-/** The CRD's schema as the shape that server-side apply works on; `objectMeta` is the built-in metadata's. */
+/**
+ * Converts the CRD's schema to the shape that server-side apply uses. `objectMeta` is the shape of built-in metadata.
+ */
 export function shapeOfStructuralSchema(schema: StructuralSchema, objectMeta: Shape): StructShape {
   return structShape(schema, true, objectMeta);
 }
@@ -128,7 +130,7 @@ const scalarCodes: Readonly<Record<string, "s" | "b" | "l" | "d">> = {
   number: "d",
 };
 
-/** The schema of one served version of a CRD; an object without schema preserves everything. */
+/** The schema of one served version of a CRD. Without a schema, every field is preserved. */
 export function schemaOfVersion(version: JsonObject): StructuralSchema {
   const holder = version.schema;
   const schema = isObject(holder) ? holder.openAPIV3Schema : undefined;

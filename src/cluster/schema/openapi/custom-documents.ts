@@ -63,7 +63,7 @@ export function definitionsOf(model: CustomModel, dialect: Dialect): [string, Js
   ];
 }
 
-/** OpenAPI v2 has no oneOf, anyOf, not, nullable: what they qualify becomes any value. */
+/** OpenAPI v2 has no oneOf, anyOf, not and nullable, so a schema with one of them becomes any value. */
 function schemaForV2(schema: StructuralSchema): JsonObject {
   const { oneOf: _one, anyOf: _any, not: _not, allOf: _all, default: _default, ...rest } = schema;
   const result: JsonObject = { ...rest };
@@ -131,7 +131,7 @@ function parameter(name: string, v2: boolean): JsonObject {
     : { name, in: "query", schema: { type, uniqueItems: true } };
 }
 
-/** The v3 document of one group and version of custom resources. `metaSchemas`: metav1's schemas, by name. */
+/** The v3 document of one group and version of custom resources. `metaSchemas` are metav1's schemas by name. */
 export function customDocumentV3(
   resources: readonly CustomResource[],
   version: string,

@@ -10,10 +10,10 @@ const jsonType = "application/json";
 const protobufType = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /** A small document that refers to all of metav1's types that lists and objects need. */
 const metaSource = "openapi-v3/apis__coordination.k8s.io__v1";
-/** Documents of custom resources that are kept; a lab has some tens of group versions. */
+/** How many documents of custom resources are cached. A lab has some tens of group versions. */
 const maxKept = 256;
 
-/** The OpenAPI documents: those of built-in kinds as they are published, those of CRDs made when asked for. */
+/** The OpenAPI documents. Those of built-in kinds are the published ones, and those of CRDs are built on request. */
 export class OpenApiDocuments {
   readonly #resources: () => readonly CustomResource[];
   readonly #kept = new Map<string, OpenApiDocument>();

@@ -3,8 +3,8 @@ import { protobufWire } from "../protobuf-wire.ts";
 import { isObject, objectOf, type JsonObject } from "../json.ts";
 
 /**
- * Writes an OpenAPI v2 document as `openapi.v2.Document` (gnostic's OpenAPIv2.proto), which kubectl asks for. A message is
- * described by its fields; a field's writer turns the JSON value into bytes.
+ * Writes an OpenAPI v2 document as `openapi.v2.Document` (gnostic's OpenAPIv2.proto), which kubectl requests. A message
+ * is described by its fields, and a field's writer converts the JSON value to bytes.
  */
 type FieldWriter = (writer: Wire.BinaryWriter, number: number, value: unknown) => void;
 type MessageFields = Readonly<Record<string, readonly [number: number, write: FieldWriter]>>;

@@ -4,7 +4,7 @@ import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 
 /** The real server's maximum number of operations. */
 const maxOperations = 10_000;
-/** The bound that a real server sets on what all copies add up to: what a request's body may have. */
+/** A real server's limit for the size of all copies together: the maximum size of a request's body. */
 const maxCopiedBytes = 3 << 20;
 
 type Operation =

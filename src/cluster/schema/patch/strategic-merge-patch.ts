@@ -144,7 +144,7 @@ function mergeEntries(
   return merged.filter((each) => each !== gone);
 }
 
-/** In the place of an item that was deleted. */
+/** Marks the place of a deleted item. */
 const gone = Symbol("gone");
 
 function getOrAdd(places: Map<string, number[]>, identity: string): number[] {

@@ -13,7 +13,7 @@ import { checkServiceName, checkSubdomain } from "../names.ts";
 
 const types = ["array", "boolean", "integer", "number", "object", "string"];
 
-/** What a CRD must hold to be served: names, versions, structural schemas, rules that compile. */
+/** The conditions under which a CRD is served: valid names, versions, structural schemas, and rules that compile. */
 export function validateCustomResourceDefinition(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
   const names = objectOf(spec.names);
@@ -42,7 +42,9 @@ export function validateCustomResourceDefinition(object: JsonObject, old: JsonOb
   check.immutable("spec.names.plural", names.plural, objectOf(previous.names).plural);
 }
 
-/** What keeps a stored CRD from being served. Its schemas were checked when it was written; a start must not check them again. */
+/**
+ * Why a stored CRD is not served. Its schemas were checked when it was written, and a start must not check them again.
+ */
 export function servingErrors(definition: KubernetesObject): FieldError[] {
   const check = new Check();
   const spec = objectOf((definition as unknown as JsonObject).spec);
@@ -90,7 +92,8 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
     if (seen.has(name)) check.add(fieldErrors.duplicate(`${at}.name`, name));
     seen.add(name);
     if (version.storage === true) stored++;
-    // Compiling the rules of a large CRD takes some ten milliseconds; a version that was accepted before stays accepted.
+    // Compiling the rules of a large CRD takes some ten milliseconds, so a version that was accepted before is not
+    // compiled again.
     const known = old.find((each) => objectOf(each).name === name);
     if (known === undefined || !jsonEqual(known, version))
       validateVersion(version, at, isShared ? "spec.validation" : `${at}.schema`, check);
@@ -148,7 +151,9 @@ function validatePaths(version: JsonObject, at: string, check: Check): void {
     );
 }
 
-/** A structural schema says the type of each field outside of the logical junctors, and nothing structural within them. */
+/**
+ * A structural schema states the type of each field outside the logical junctors, and nothing structural inside them.
+ */
 function validateSchema(schema: JsonObject, at: string, check: Check, logical: boolean): void {
   const { type, items, additionalProperties, properties } = schema;
   const freeType =
@@ -180,7 +185,7 @@ function validateSchema(schema: JsonObject, at: string, check: Check, logical: b
   if (isObject(schema.not)) validateSchema(schema.not, `${at}.not`, check, true);
 }
 
-/** A default must be what its schema asks for, once the defaults within it are filled in. */
+/** A default must be valid for its schema after the defaults inside it are filled in. */
 function defaultErrors(schema: JsonObject, at: string): FieldError[] {
   const value = cloneJson(schema.default);
   applyStructuralDefaults(schema, value);

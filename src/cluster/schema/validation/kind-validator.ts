@@ -1,8 +1,8 @@
 import type { JsonObject } from "../json.ts";
 import type { Check } from "./check.ts";
 
-/** Checks one kind's object; `old` on update. Metadata is checked apart. */
+/** Validates an object of one kind. `old` is set on update. Metadata is validated separately. */
 export type KindValidator = (object: JsonObject, old: JsonObject | undefined, check: Check) => void;
 
-/** By `group/plural`. */
+/** Validators by `group/plural`. */
 export type KindValidators = Readonly<Record<string, KindValidator>>;

@@ -176,7 +176,7 @@ function trafficOf(text: string | undefined): WaypointTraffic {
   return text === "workload" || text === "all" || text === "none" ? text : "service";
 }
 
-/** `PROTOCOL`, or `PROTOCOL/port`; undefined for anything else. */
+/** Parses `PROTOCOL` or `PROTOCOL/port`. Undefined for anything else. */
 function inboundBinding(text: string | undefined): InboundBinding | undefined {
   const [protocol, port = "0", ...rest] = text?.split("/") ?? [];
   if ((protocol !== "NONE" && protocol !== "PROXY") || rest.length > 0) return undefined;

@@ -8,7 +8,7 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { isGranted } from "./reference-grant.ts";
 import { authoritySuffix } from "../secret-facts.ts";
 
-/** The certificates that a listener shows, and those that it requires, where it terminates TLS. */
+/** The certificates that a TLS-terminating listener presents, and those that it requires. */
 export interface ListenerTlsResources {
   /** The usable certificates, in the listener's order. */
   readonly certificates: readonly string[];

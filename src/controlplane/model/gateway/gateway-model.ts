@@ -13,7 +13,7 @@ export interface RouteBackends {
   readonly backends: readonly (readonly ResolvedBackend[])[];
   /** The backends of mirrors, by rule, in the order of its filters. */
   readonly mirrors: readonly (readonly ResolvedBackend[])[];
-  /** The first fault of a reference; undefined when all are resolved. */
+  /** The first fault of a reference. Undefined if all references are resolved. */
   readonly unresolved: Verdict;
 }
 

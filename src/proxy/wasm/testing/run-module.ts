@@ -4,7 +4,7 @@ import { boundedModule, engine, maxMemoryBytes, ModuleMachine, SharedStore, type
 import type { Effect, MachineAnswer, StreamEvent } from "../messages.ts";
 import type { Pairs } from "../pairs.ts";
 
-/** A module with one plugin, in a thread, and what it did. */
+/** A module with one plugin in a thread, and a record of its effects. */
 export class RunningModule implements Disposable {
   readonly store = new SharedStore();
   readonly logs: string[] = [];
@@ -39,7 +39,7 @@ export class RunningModule implements Disposable {
     return running;
   }
 
-  /** A stream that begins with this head of a request. */
+  /** Opens a stream with this request head. */
   async open(fields: Pairs, end = true): Promise<MachineAnswer> {
     const event: StreamEvent = { kind: "headers", side: "request", fields, end };
     return await this.machine.open(this.root, { request: { path: "/there" } }, event, {
@@ -48,7 +48,7 @@ export class RunningModule implements Disposable {
     });
   }
 
-  /** The fields of a map as the module left them last. */
+  /** The latest fields of a map after the module's changes. */
   fields(map: number): Pairs {
     const found = this.effects.findLast((effect) => effect.kind === "fields" && effect.map === map);
     return found?.kind === "fields" ? found.fields : [];

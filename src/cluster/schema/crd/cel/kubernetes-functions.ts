@@ -211,7 +211,7 @@ function urlFunctions({ celFunc, celMethod, mapType, listType, CelScalar }: CelL
     if (url === undefined) throw new Error(`"${text}" is no URL`);
     return { url, relative: text.startsWith("/"), text };
   };
-  /** As written: the platform's URL drops a scheme's default port. */
+  /** The host as written, because the platform's URL class drops a scheme's default port. */
   const authority = (text: string): string => /^[^:/]+:\/\/(?:[^/?#]*@)?([^/?#]*)/.exec(text)?.[1] ?? "";
   const portOf = (text: string): string => /:(\d+)$/.exec(authority(text))?.[1] ?? "";
   const part = (name: string, take: (url: URL, text: string) => string): CelFunc =>
@@ -315,7 +315,7 @@ function quantityOf(value: CelMap): Quantity {
   };
 }
 
-/** Quantities and versions have these methods in common; the evaluator tells overloads apart by map or not map only. */
+/** The common methods of quantities and versions. The evaluator distinguishes overloads only by map or not map. */
 function comparisonFunctions({ celMethod, mapType, CelScalar }: CelLibrary): CelFunc[] {
   const { BOOL, INT, DYN } = CelScalar;
   const map = mapType(DYN, DYN);
@@ -412,7 +412,7 @@ function formatFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary)
       if (!names.includes(name)) throw new Error(`no format is named "${name}"`);
       return tagged("format", { name });
     }),
-    /** An optional list; `hasValue` and `value` below read it. */
+    /** An optional list, which `hasValue` and `value` below read. */
     celMethod("validate", map, [STRING], map, function (text) {
       return tagged("optional", { items: problems(textField(this, "format", "name"), text) });
     }),

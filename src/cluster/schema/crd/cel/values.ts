@@ -106,7 +106,7 @@ export class CelValues {
     }
   }
 
-  /** A string that the schema's format makes a time; one that is none has failed the format's own check. */
+  /** A string whose format in the schema is a time. An invalid one has failed the check of the format already. */
   #evaluate(conversion: "timestamp" | "duration", text: string): CelInput {
     const result = this.#library.run(`${conversion}(text)`, { text });
     return this.#library.isCelError(result) ? text : result;
