@@ -149,41 +149,55 @@ async function beginUpgradeLoad(bench: Bench): Promise<() => Promise<void>> {
   };
 }
 
+/** Forward, without a process of the old release, and back. Answers in how many steps it went forward. */
+async function thereAndBack(bench: Bench): Promise<number> {
+  const { cluster, load, next, note } = bench;
+  const before = load.totals;
+  await cluster.api.apply([upgradeObject("to-next", "next", next.version)]);
+  const { completedSteps } = await ended(bench, "to-next", ["Completed"]);
+  note(`forward in ${completedSteps.length} steps, ${load.totals.requests - before.requests} requests`);
+  const images = await cluster.kubectl(
+    "get",
+    "pods",
+    "-A",
+    "-o",
+    "jsonpath={range .items[*]}{.metadata.name}{' '}{.spec.containers[*].image}{'\\n'}{end}",
+  );
+  const old = images
+    .split("\n")
+    .filter((line) => /\/(pilot|proxyv2|ztunnel|install-cni):/.test(line) && !line.includes(`:${next.version}`));
+  if (old.length > 0) throw new Error(`still of the old release:\n${old.join("\n")}`);
+  await load.more(100);
+  await cluster.kubectl("patch", "meshupgrade", "to-next", "--type=merge", "-p", '{"spec":{"abort":true}}');
+  await ended(bench, "to-next", ["RolledBack"]);
+  await load.more(100);
+  await cluster.kubectl("delete", "meshupgrade", "to-next");
+  return completedSteps.length;
+}
+
 export const meshUpgradeCase: Case = {
   name: "mesh-upgrade",
   title: "a MeshUpgrade moves the mesh to the next release, retires the old one, and is put back",
   after: ["bookinfo"],
   async run(bench) {
-    const { cluster, load, next, note } = bench;
+    const { cluster, load, next } = bench;
     await loadLayout(cluster, next.images);
     await upgradeEngine(bench);
     const endLoad = await beginUpgradeLoad(bench);
     const before = load.totals;
-    await cluster.api.apply([upgradeObject("to-next", "next", next.version)]);
-    const forward = await ended(bench, "to-next", ["Completed"]);
-    note(`forward in ${forward.completedSteps.length} steps, ${load.totals.requests - before.requests} requests`);
-    const images = await cluster.kubectl(
-      "get",
-      "pods",
-      "-A",
-      "-o",
-      "jsonpath={range .items[*]}{.metadata.name}{' '}{.spec.containers[*].image}{'\\n'}{end}",
-    );
-    const old = images
-      .split("\n")
-      .filter((line) => /\/(pilot|proxyv2|ztunnel|install-cni):/.test(line) && !line.includes(`:${next.version}`));
-    if (old.length > 0) throw new Error(`still of the old release:\n${old.join("\n")}`);
-    await load.more(100);
-    await cluster.kubectl("patch", "meshupgrade", "to-next", "--type=merge", "-p", '{"spec":{"abort":true}}');
-    await ended(bench, "to-next", ["RolledBack"]);
-    await load.more(100);
-    await cluster.kubectl("delete", "meshupgrade", "to-next");
-    const seen = difference(load.totals, before);
-    await endLoad();
+    let steps = 0;
+    let seen = before;
+    try {
+      steps = await thereAndBack(bench);
+      seen = difference(load.totals, before);
+    } finally {
+      // The cases that follow count their own requests, so this load ends even if the upgrade failed.
+      await endLoad();
+    }
     const cut = seen.closedConnections + Object.values(seen.endedWithPod).reduce((sum, count) => sum + count, 0);
     if (cut > 0 || seen.ended === 0)
       throw new Error(`${cut} long connections were cut, ${seen.ended} lived their time`);
-    return `forward in ${forward.completedSteps.length} steps, and back; ${seen.ended} long connections, none cut`;
+    return `forward in ${steps} steps, and back; ${seen.ended} long connections, none cut`;
   },
 };
 
