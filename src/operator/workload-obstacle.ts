@@ -1,4 +1,4 @@
-import type { Clock } from "../base/index.ts";
+import { messageOf, type Clock } from "../base/index.ts";
 import { keyOf, type UntypedObject } from "../api/index.ts";
 import { deploymentKind, eventKind, podKind } from "../api/kubernetes/index.ts";
 import { resourcePath, type KubeClient } from "../kube/index.ts";
@@ -46,15 +46,29 @@ export class WorkloadObstacles {
     return { obstacle: this.#obstacle, isFinal: patienceMs !== undefined && nowMs - this.#sinceMs >= patienceMs };
   }
 
-  /** The last log lines of the crashed container, to append to a message. Empty if there are none. */
+  /**
+   * The last log lines of the crashed container, to append to a message, or why nobody can read them. Empty if no
+   * container crashed.
+   */
   async lastWords(): Promise<string> {
     const crashed = this.#obstacle?.crashed;
     if (crashed === undefined) return "";
     const { namespace } = this.#workload.metadata;
-    const path = `${resourcePath(podKind, crashed.pod, namespace)}/log?container=${encodeURIComponent(crashed.container)}&previous=true&tailLines=${logLines}`;
-    const answer = await this.#client.raw("GET", path).catch(() => undefined);
-    if (answer?.status !== 200 || answer.text.trim() === "") return "";
-    return `\n  its last lines:\n${answer.text.trim().slice(-maxLogCharacters).replaceAll(/^/gm, "    ")}`;
+    const log = `${resourcePath(podKind, crashed.pod, namespace)}/log?container=${encodeURIComponent(crashed.container)}&tailLines=${logLines}`;
+    // Where the kubelet has removed the previous run already, the log of the current one is that of the crash.
+    const previous = await this.#read(`${log}&previous=true`);
+    const read = previous.text === "" ? await this.#read(log) : previous;
+    if (read.text !== "") return `\n  its last lines:\n${read.text.slice(-maxLogCharacters).replaceAll(/^/gm, "    ")}`;
+    return `\n  its log ${(read.refusal ?? previous.refusal) === undefined ? "is empty" : `cannot be read: ${read.refusal ?? previous.refusal}`}`;
+  }
+
+  async #read(path: string): Promise<{ readonly text: string; readonly refusal?: string }> {
+    try {
+      const { status, text } = await this.#client.raw("GET", path);
+      return status === 200 ? { text: text.trim() } : { text: "", refusal: `${status} ${text.trim()}` };
+    } catch (error) {
+      return { text: "", refusal: messageOf(error) };
+    }
   }
 
   async #find(): Promise<PodObstacle | undefined> {

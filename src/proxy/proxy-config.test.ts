@@ -86,6 +86,58 @@ test("of a name's addresses those of the family count that the cluster says, of 
   }
 });
 
+test("a removed cluster serves as long as a connection of a removed listener or chain may need it", async () => {
+  let drainingConnections = 1;
+  const config = new ProxyConfig({
+    runtime: {
+      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
+      clock: systemClock,
+      random: Math.random,
+    },
+    resolve: () => Promise.resolve(["192.0.2.1"]),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  config.attach({
+    get drainingConnections() {
+      return drainingConnections;
+    },
+    routeNames: () => new Set(),
+    leavingRouteNames: () => new Set(),
+    tlsSpecs: () => [],
+    pending: () => [],
+  } as unknown as ListenerSet);
+  const typeUrl = typeUrls.cluster;
+  const subscription = config.subscriptions().find((one) => one.typeUrl === typeUrl);
+  const put = async (names: readonly string[], removed: readonly string[]): Promise<void> => {
+    const resources = names.map((name) => ({
+      name,
+      aliases: [],
+      version: "1",
+      typeUrl,
+      body: toBinary(ClusterSchema, fromJson(ClusterSchema, { name, ...byName() }, { registry: envoyRegistry() })),
+    }));
+    await subscription?.apply({ typeUrl, resources, removed: [...removed] });
+    await setImmediate();
+  };
+  const addresses = (name: string): string[] =>
+    [...(config.cluster(name)?.endpoints() ?? [])].map(({ config: { address } }) => address);
+  await put(["c", "back"], []);
+  await put([], ["c", "back"]);
+  const [old, removed] = [config.cluster("back"), config.cluster("c")];
+  config.sweep(systemClock.steadyMs());
+  assert.equal(config.cluster("c"), removed);
+  assert.deepEqual(addresses("c"), ["192.0.2.1"]);
+  await put(["back"], []);
+  assert.notEqual(config.cluster("back"), old, "one that comes back is a new one");
+  drainingConnections = 0;
+  config.sweep(systemClock.steadyMs());
+  assert.equal(config.cluster("c"), undefined);
+  assert.deepEqual(addresses("back"), ["192.0.2.1"]);
+  await put([], ["back"]);
+  assert.equal(config.cluster("back"), undefined, "nobody needs it");
+});
+
 test("routes that no listener asks for stay as long as a connection of one that is gone may need them", async () => {
   let [asked, leaving] = [new Set(["first"]), new Set<string>()];
   const config = new ProxyConfig({

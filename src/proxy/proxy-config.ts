@@ -59,6 +59,8 @@ export class ProxyConfig {
   readonly #options: ProxyConfigOptions;
   readonly #notes: ConfigNotes;
   readonly #clusters = new Map<string, ActiveCluster>();
+  /** Removed clusters that connections of removed listeners or chains may still need. Their endpoints stay as they were. */
+  readonly #leavingClusters = new Map<string, ActiveCluster>();
   readonly #tables = new Map<string, RouteTable>();
   /** Names in {@link #tables} that no listener uses any more. */
   #unasked = new Set<string>();
@@ -92,11 +94,11 @@ export class ProxyConfig {
   }
 
   cluster(name: string): Cluster | undefined {
-    return this.#clusters.get(name)?.cluster;
+    return (this.#clusters.get(name) ?? this.#leavingClusters.get(name))?.cluster;
   }
 
   allClusters(): Cluster[] {
-    return [...this.#clusters.values()].map(({ cluster }) => cluster);
+    return [...this.#clusters.values(), ...this.#leavingClusters.values()].map(({ cluster }) => cluster);
   }
 
   routeTable(name: string): RouteTable | undefined {
@@ -145,22 +147,20 @@ export class ProxyConfig {
 
   /** Must be called once a second. */
   sweep(nowMs: number): void {
-    for (const { cluster } of this.#clusters.values()) cluster.sweep(nowMs);
+    for (const cluster of this.allClusters()) cluster.sweep(nowMs);
     this.#forgetTables();
+    this.#forgetClusters();
   }
 
   /** A server that closes waits for connections without a request. There should be none. */
   closeUnused(): void {
-    for (const { cluster } of this.#clusters.values())
+    for (const cluster of this.allClusters())
       for (const endpoint of cluster.endpoints()) for (const pool of endpoint.pools()) pool.closeUnused();
   }
 
   close(): void {
     for (const name of this.#warming.keys()) this.#stopWarming(name);
-    for (const { dns, cluster } of this.#clusters.values()) {
-      dns?.stop();
-      cluster.drain();
-    }
+    for (const active of [...this.#clusters.values(), ...this.#leavingClusters.values()]) endCluster(active);
   }
 
   #take(update: XdsUpdate, apply: () => string[]): void {
@@ -224,8 +224,9 @@ export class ProxyConfig {
     });
     for (const name of update.removed) {
       this.clusters.delete(name);
-      this.#dropCluster(name);
+      this.#retireCluster(name);
     }
+    this.#forgetClusters();
     const names = new Set<string>();
     for (const { spec } of this.#clusters.values())
       if (spec.discovery.kind === "eds") names.add(spec.discovery.serviceName);
@@ -237,11 +238,25 @@ export class ProxyConfig {
   }
 
   #dropCluster(name: string): void {
+    for (const clusters of [this.#clusters, this.#leavingClusters]) {
+      const known = clusters.get(name);
+      if (known !== undefined) endCluster(known);
+      clusters.delete(name);
+    }
+  }
+
+  #retireCluster(name: string): void {
     const known = this.#clusters.get(name);
     if (known === undefined) return;
-    known.dns?.stop();
-    known.cluster.drain();
     this.#clusters.delete(name);
+    this.#leavingClusters.set(name, known);
+  }
+
+  /** Requests on connections of a removed listener or chain still name clusters that were removed along with it. */
+  #forgetClusters(): void {
+    if (this.#leavingClusters.size === 0 || (this.#listenerSet?.drainingConnections ?? 0) > 0) return;
+    for (const active of this.#leavingClusters.values()) endCluster(active);
+    this.#leavingClusters.clear();
   }
 
   #replaceCluster(name: string, spec: ClusterSpec): void {
@@ -424,6 +439,11 @@ export class ProxyConfig {
       this.#tables.set(name, table);
     }
   }
+}
+
+function endCluster({ dns, cluster }: ActiveCluster): void {
+  dns?.stop();
+  cluster.drain();
 }
 
 /** Maps may be encoded in any order, so different bytes may have the same meaning. */
