@@ -7,6 +7,8 @@ import { podObstacle, type PodObstacle } from "../kube/obstacles/index.ts";
 const lookEveryMs = 1_000;
 const logLines = 5;
 const maxLogCharacters = 2_000;
+/** A kubelet answers a request for a log that it has removed with 200 and this text. */
+const kubeletHasNoLog = "unable to retrieve container logs for ";
 /** A refusal by the API server (PodSecurity, a quota, a webhook) does not pass without help. */
 const refusalPatienceMs = 5_000;
 
@@ -55,17 +57,25 @@ export class WorkloadObstacles {
     if (crashed === undefined) return "";
     const { namespace } = this.#workload.metadata;
     const log = `${resourcePath(podKind, crashed.pod, namespace)}/log?container=${encodeURIComponent(crashed.container)}&tailLines=${logLines}`;
-    // Where the kubelet has removed the previous run already, the log of the current one is that of the crash.
-    const previous = await this.#read(`${log}&previous=true`);
-    const read = previous.text === "" ? await this.#read(log) : previous;
-    if (read.text !== "") return `\n  its last lines:\n${read.text.slice(-maxLogCharacters).replaceAll(/^/gm, "    ")}`;
-    return `\n  its log ${(read.refusal ?? previous.refusal) === undefined ? "is empty" : `cannot be read: ${read.refusal ?? previous.refusal}`}`;
+    const runs = [log, `${log}&previous=true`];
+    if (crashed.run === "previous") runs.reverse();
+    let refusal: string | undefined;
+    // The kubelet may have removed one of them, or started another run since.
+    for (const path of runs) {
+      const read = await this.#read(path);
+      if (read.text !== "")
+        return `\n  its last lines:\n${read.text.slice(-maxLogCharacters).replaceAll(/^/gm, "    ")}`;
+      refusal ??= read.refusal;
+    }
+    return `\n  its log ${refusal === undefined ? "is empty" : `cannot be read: ${refusal}`}`;
   }
 
   async #read(path: string): Promise<{ readonly text: string; readonly refusal?: string }> {
     try {
-      const { status, text } = await this.#client.raw("GET", path);
-      return status === 200 ? { text: text.trim() } : { text: "", refusal: `${status} ${text.trim()}` };
+      const answer = await this.#client.raw("GET", path);
+      const text = answer.text.trim();
+      if (answer.status !== 200) return { text: "", refusal: `${answer.status} ${text}` };
+      return text.startsWith(kubeletHasNoLog) ? { text: "", refusal: text } : { text };
     } catch (error) {
       return { text: "", refusal: messageOf(error) };
     }

@@ -74,7 +74,30 @@ test("a container that crashes again and again is an obstacle whose log tells mo
     "pod shop/web-1: container app: CrashLoopBackOff: back-off 10s: it ended with 1 (Error)",
   );
   assert.notEqual(obstacle?.patienceMs, undefined);
-  assert.deepEqual(obstacle?.crashed, { pod: "web-1", container: "app" });
+  assert.deepEqual(obstacle?.crashed, { pod: "web-1", container: "app", run: "previous" });
+});
+
+test("a container that ended again and again keeps crashing, also while the kubelet does not say CrashLoopBackOff yet", () => {
+  const ended = (restartCount: number, exitCode: number): Pod =>
+    pod({
+      phase: "Running",
+      containerStatuses: [
+        {
+          name: "app",
+          image: "app",
+          imageID: "",
+          ready: false,
+          restartCount,
+          state: { terminated: { exitCode, reason: "Error" } },
+        },
+      ],
+    });
+  assert.equal(podObstacle([ended(1, 2)])?.patienceMs, undefined);
+  const obstacle = podObstacle([ended(5, 2)]);
+  assert.equal(obstacle?.text, "pod shop/web-1: container app: it ended with 2 (Error), after 5 restarts");
+  assert.notEqual(obstacle?.patienceMs, undefined);
+  assert.deepEqual(obstacle?.crashed, { pod: "web-1", container: "app", run: "current" });
+  assert.equal(podObstacle([ended(5, 0)]), undefined);
 });
 
 test("pods that end and pods that run say nothing, and what does not pass goes before what may", () => {

@@ -9,7 +9,14 @@ export interface PodObstacle {
   /** What a person should check or do. */
   readonly hint: string | undefined;
   /** Set if the container crashed. Its log has the reason. */
-  readonly crashed?: { readonly pod: string; readonly container: string };
+  readonly crashed?: CrashedContainer;
+}
+
+export interface CrashedContainer {
+  readonly pod: string;
+  readonly container: string;
+  /** Which of the container's runs the log is asked for: a kubelet names the crashed run in either state. */
+  readonly run: "current" | "previous";
 }
 
 interface Reason {
@@ -85,30 +92,35 @@ function obstaclesOf(pod: Pod): PodObstacle[] {
   });
 }
 
-function containerObstacle({
-  state,
-  restartCount,
-  lastState,
-}: ContainerStatus): Omit<PodObstacle, "crashed"> | undefined {
+function containerObstacle(status: ContainerStatus): Omit<PodObstacle, "crashed"> | undefined {
+  const { state, restartCount, lastState } = status;
+  if (state?.terminated !== undefined) return endedObstacle(status);
   const waiting = state?.waiting;
   if (waiting?.reason === undefined || waiting.reason === "PodInitializing") return undefined;
   const known = waitingReasons[waiting.reason];
   const ended = lastState?.terminated;
-  const text = join([
-    waiting.reason,
-    waiting.message,
-    ended === undefined
-      ? undefined
-      : `it ended with ${ended.exitCode}${ended.reason === undefined ? "" : ` (${ended.reason})`}`,
-  ]);
+  const text = join([waiting.reason, waiting.message, ended === undefined ? undefined : endText(ended)]);
   if (known === undefined || (known === crashes && restartCount < crashesThatCount))
     return { text, patienceMs: undefined, hint: undefined };
   return { text, ...known };
 }
 
+/** A kubelet reports CrashLoopBackOff a minute or more after the crash, and the end of the run until then. */
+function endedObstacle({ state, restartCount }: ContainerStatus): Omit<PodObstacle, "crashed"> | undefined {
+  const ended = state?.terminated;
+  if (ended === undefined || ended.exitCode === 0) return undefined;
+  const text = `${endText(ended)}, after ${restartCount} restarts`;
+  return restartCount < crashesThatCount ? { text, patienceMs: undefined, hint: undefined } : { text, ...crashes };
+}
+
+function endText({ exitCode, reason }: { readonly exitCode: number; readonly reason?: string }): string {
+  return `it ended with ${exitCode}${reason === undefined ? "" : ` (${reason})`}`;
+}
+
 function crashedIn({ state, lastState, name }: ContainerStatus, pod: string): Pick<PodObstacle, "crashed"> {
+  if (state?.terminated !== undefined) return { crashed: { pod, container: name, run: "current" } };
   return state?.waiting?.reason === "CrashLoopBackOff" && lastState?.terminated !== undefined
-    ? { crashed: { pod, container: name } }
+    ? { crashed: { pod, container: name, run: "previous" } }
     : {};
 }
 
