@@ -5,18 +5,13 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { kubectls } from "../support/kubectls.ts";
 import { root } from "../support/lab-cluster.ts";
+import { commandsOf } from "../support/typed-blocks.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
 
 const [kubectl] = kubectls().slice(-1);
 assert.ok(kubectl);
 const guide = new Walkthrough("lab", kubectl);
 let typed = 0;
-
-/** The commands of the blocks of a document; a here-document belongs to its command. */
-function commandsOf(document: string): string[] {
-  const blocks = [...document.matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, block = ""]) => block);
-  return blocks.flatMap((block) => block.match(/^.*<<EOF\n[^]*?^EOF$|^.+$/gm) ?? []);
-}
 
 const commands = commandsOf(readFileSync(join(root, "docs/first-canary.md"), "utf8"));
 

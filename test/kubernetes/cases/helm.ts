@@ -24,7 +24,7 @@ const captured = "ambient.istio.io/redirection";
  * What another installer has left: helm takes over no definitions that somebody else has written, and an agent whose
  * rights went with it could not take its annotations away.
  */
-async function tidyUp({ cluster }: Bench): Promise<void> {
+export async function tidyUp({ cluster }: Bench): Promise<void> {
   const names = (await cluster.kubectl("get", "customresourcedefinitions", "-o", "name"))
     .split("\n")
     .filter((name) => /\.(istio\.io|serin\.dev)$/.test(name));

@@ -2,6 +2,7 @@ import type { Case } from "../bench.ts";
 import { bookinfoCase } from "./bookinfo.ts";
 import { drainCase, removeNodeCase } from "./drain.ts";
 import { apiServerCase, killCases, rebootCase, runtimesCase } from "./faults.ts";
+import { guideCase } from "./guide.ts";
 import { helm3Case, helm4Case } from "./helm.ts";
 import { installCase } from "./install.ts";
 import { canaryCase, sidecarCase, waypointCase } from "./layer7.ts";
@@ -36,6 +37,7 @@ export const allCases: readonly Case[] = [
   rebootCase,
   removeNodeCase,
   uninstallCase,
+  guideCase,
   helm3Case,
   helm4Case,
   ...refusalCases,

@@ -1,0 +1,73 @@
+// docs/kubernetes.md as a stranger follows it: its commands, in its order, on this cluster.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { blockOf, commandsOf } from "../../support/typed-blocks.ts";
+import { eventually } from "../../support/eventually.ts";
+import type { Bench, Case } from "../bench.ts";
+import { root } from "../real-cluster.ts";
+import { page } from "./bookinfo.ts";
+import { tidyUp } from "./helm.ts";
+import { loadLayout } from "./install.ts";
+import { leftOnNodes } from "./uninstall.ts";
+
+const limitMs = 900_000;
+
+/** What is not typed, and why. */
+const leftOut: readonly { readonly line: RegExp; readonly why: string }[] = [
+  {
+    line: /^npm run image$/,
+    why: "the run has built the images, and loads them as the page's row for containerd does",
+  },
+  { line: /^helm |^serin charts package/, why: "helm-3 and helm-4 run these" },
+  { line: /^kubectl port-forward/, why: "it stands for a LoadBalancer, which this cluster has" },
+];
+
+function without(line: string): boolean {
+  return leftOut.some((one) => one.line.test(line));
+}
+
+/** The next release has this tree's programs: what its own `serin` would know is told to this one. */
+function asNextRelease(line: string, version: string): string {
+  if (line.startsWith("serin install --set profile=empty")) return line.replace(" -y", ` --set tag=${version} -y`);
+  return line.replace(/\.\/serin-[\d.]+/g, root);
+}
+
+async function type({ cluster }: Bench, directory: string, line: string): Promise<string> {
+  const path = `${join(root, "bin")}:${cluster.environment["PATH"] ?? ""}`;
+  const env = { PATH: path };
+  return await cluster.ok(["bash", "-c", `cd ${directory} && ${line}`], { timeoutMs: limitMs, env, input: "y\n" });
+}
+
+export const guideCase: Case = {
+  name: "guide",
+  title: "the commands of docs/kubernetes.md, from the check of the cluster to the uninstall",
+  async run(bench) {
+    const { cluster, load, release, next, note } = bench;
+    const guide = readFileSync(join(root, "docs/kubernetes.md"), "utf8");
+    await load.stop();
+    await tidyUp(bench);
+    await cluster.kubectl("delete", "namespace", "bookinfo", "--ignore-not-found", "--timeout=120s");
+    for (const images of [release.images, next.images]) await loadLayout(cluster, images);
+    const upgrade = blockOf(guide, "yaml")?.replaceAll(/tag: [\d.]+/g, `tag: ${next.version}`);
+    writeFileSync(join(cluster.files.scratch, "upgrade.yaml"), upgrade ?? "");
+    const commands = commandsOf(guide).filter((line) => !without(line));
+    for (const line of commands) {
+      const isOfSamples = line.includes("samples/");
+      const isOfNext = /^serin (install --set profile=empty|upgrade)/.test(line);
+      const typed = isOfNext ? asNextRelease(line, next.version) : line;
+      note(`$ ${typed}`);
+      const output = await type(bench, isOfSamples ? root : cluster.files.scratch, typed);
+      if (line.includes("status.addresses")) await thePageAnswers(bench, output.trim());
+    }
+    await eventually("nothing is left on the nodes", async () => (await leftOnNodes(cluster)).length === 0);
+    return `${commands.length} commands ended well, and nothing is left on the nodes`;
+  },
+};
+
+async function thePageAnswers({ cluster }: Bench, address: string): Promise<void> {
+  const url = `http://${address}/productpage`;
+  await eventually(`${url} answers`, async () => {
+    const { output } = await cluster.run(["curl", "-s", "-m", "3", url]);
+    return output.includes(page) && output.includes("Reviews served by");
+  });
+}

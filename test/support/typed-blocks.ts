@@ -1,0 +1,13 @@
+/** The commands of the `sh` blocks of a document, also of those in a list; a here-document belongs to its command. */
+export function commandsOf(document: string): string[] {
+  const blocks = [...document.matchAll(/^( *)```sh\n([^]*?)^\1```$/gm)].map(([, indent = "", block = ""]) =>
+    block.replaceAll(new RegExp(`^${indent}`, "gm"), ""),
+  );
+  return blocks.flatMap((block) => block.match(/^.*<<EOF\n[^]*?^EOF$|^.+$/gm) ?? []);
+}
+
+/** The first block of the language in a document, also in a list; undefined where it has none. */
+export function blockOf(document: string, language: string): string | undefined {
+  const [, indent = "", block] = new RegExp(`^( *)\`\`\`${language}\\n([^]*?)^\\1\`\`\`$`, "m").exec(document) ?? [];
+  return block?.replaceAll(new RegExp(`^${indent}`, "gm"), "");
+}
