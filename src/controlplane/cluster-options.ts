@@ -18,7 +18,7 @@ export interface ClusterSettings {
 
 export interface AmbientMultiNetwork {
   readonly enabled: boolean;
-  /** Who, beside ztunnels, reaches other networks. */
+  /** The kinds of proxies, besides ztunnels, that reach other networks. */
   readonly crossing: { readonly waypoints: boolean; readonly ingress: boolean };
 }
 

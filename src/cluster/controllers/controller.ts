@@ -57,7 +57,7 @@ export class ControllerContext implements ControllerDependencies {
     this.podsByNode = pods.index((pod) => asList(pod.spec?.nodeName));
   }
 
-  /** The one view of this kind (and field selector); its informer runs with the context. */
+  /** The only view of this kind (and field selector). Its informer runs with the context. */
   view<Value extends KubernetesObject>(kind: KindDefinition<Value>, fieldSelector?: string): ObjectView<Value> {
     const view = this.lateView(kind, fieldSelector);
     this.#synced.add(view.informer.synced);

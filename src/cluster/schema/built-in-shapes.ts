@@ -14,7 +14,7 @@ import {
 
 interface TypeTable {
   readonly names: readonly string[];
-  /** `apps/v1/Deployment` to a type's index. */
+  /** A type's index by `apps/v1/Deployment`. */
   readonly kinds: Readonly<Record<string, number>>;
   readonly types: readonly (readonly [fields: readonly FieldEntry[], atomic?: 1])[];
 }

@@ -41,7 +41,7 @@ export abstract class FilteredExchange extends ExchangeState {
   protected held: HeldBody | undefined;
   protected heldTrailers: readonly string[] | undefined;
   #requestSteps = noSteps;
-  /** From the last filter to the first. */
+  /** The filters for the response, from the last to the first. */
   #answerSteps = noSteps;
   #requestFlow: MessageFlow | undefined;
   #requestChunks: ChunkedScanner | undefined;

@@ -57,7 +57,7 @@ function interpreter(): WasmModule {
   return compiled;
 }
 
-/** An interpreter of Lua 5.1 with memory of its own. It reaches nothing outside: no file, no environment, no clock. */
+/** An interpreter of Lua 5.1 with its own memory. It cannot reach files, the environment or the clock. */
 export class LuaMachine {
   readonly lua: LuaExports;
   /** The main thread of the interpreter. */

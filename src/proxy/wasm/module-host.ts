@@ -41,7 +41,10 @@ interface Handle {
 
 const levels = ["debug", "debug", "info", "warn", "error", "error"] as const;
 
-/** The WebAssembly modules of one proxy: each is compiled once, and runs once for each virtual machine that plugins ask for. */
+/**
+ * The WebAssembly modules of one proxy. Each is compiled once, and runs once for each virtual machine that plugins
+ * configure.
+ */
 export class ModuleHost implements WasmModules {
   readonly #options: ModuleHostOptions;
   readonly #store = new SharedStore();
