@@ -91,11 +91,11 @@ interface Ordered {
 const waitsAt =
   (weight: number) =>
   (status: RolloutStatus): boolean =>
-    status.weight === weight && /waits for approval/.test(status.message);
+    status.weight === weight && status.pauseReason === "approval";
 const waitsIn =
   (wave: string) =>
-  ({ step, message }: RolloutStatus): boolean =>
-    step?.id.startsWith(`${wave}/`) === true && /waits for approval/.test(message);
+  ({ step, pauseReason }: RolloutStatus): boolean =>
+    step?.id.startsWith(`${wave}/`) === true && pauseReason === "approval";
 const isIn =
   (id: string) =>
   ({ step }: RolloutStatus): boolean =>

@@ -1,4 +1,4 @@
-import { maxPlannedSteps, rolloutPhases } from "../../src/api/serin/index.ts";
+import { maxPlannedSteps, pauseReasons, rolloutPhases } from "../../src/api/serin/index.ts";
 import { anyObject, anything, flag, list, object, oneOf, text, type Schema } from "./schema.ts";
 
 const long: Schema = { type: "integer", format: "int64" };
@@ -14,6 +14,12 @@ export const status: Schema = object(
     progress: text("Steps done of steps planned."),
     phaseSince: text("When it came to its phase."),
     message: text(),
+    pauseReason: {
+      ...oneOf(pauseReasons),
+      description:
+        "Why it does not go on, while it is Paused, Waiting or Stuck. Absent if an older engine wrote the status.",
+    },
+    pausedBy: text("The freeze, rollout or group that it waits for, if the reason names one."),
     startedAt: text(),
     endedAt: text(),
     run: { ...long, description: "Counts the changes that this object has rolled out." },

@@ -3,6 +3,7 @@ import type {
   CheckStatus,
   CompletedStep,
   DecisionRecord,
+  PauseReason,
   PlannedStep,
   RolloutPhase,
   StepStatus,
@@ -25,6 +26,8 @@ export interface RolloutRow {
   readonly phase: RolloutPhase | "";
   readonly progress: string;
   readonly message: string;
+  /** See `RolloutStatus.pauseReason`. */
+  readonly pauseReason?: PauseReason;
   readonly cause: string;
   /** For example `HTTPRoute shop/shop` or `1-31-0 -> 1-31-1`. */
   readonly target: string;

@@ -32,6 +32,36 @@ export const rolloutPhases = [
 ] as const;
 export type RolloutPhase = (typeof rolloutPhases)[number];
 
+/**
+ * Why a rollout that is Paused, Waiting or Stuck does not go on. Programs read this and never the message.
+ *
+ * - Paused. `approval`: the step waits for a person's approval. `order`: `spec.paused` is set.
+ * - Waiting. `freeze`: a freeze is in force. `rollout`: another rollout comes first. `limit`: too many rollouts are under
+ *   way. `group`: other members of its group are not as far. `group-failed`: a member of its group was rolled back, and
+ *   a person must change it.
+ * - Stuck. `check`: a check failed under `rollback: Manual`. `samples`: a check receives no samples. `step`: a step did
+ *   not settle, or its writes did not stay, under `rollback: Manual`. `conflict`: somebody else changed what the rollout
+ *   writes. `undo`: something blocks the rollback. `spec`: the spec does not fit the cluster. `author`: the author lacks
+ *   a right, or is unknown.
+ */
+export const pauseReasons = [
+  "approval",
+  "order",
+  "freeze",
+  "rollout",
+  "limit",
+  "group",
+  "group-failed",
+  "check",
+  "samples",
+  "step",
+  "conflict",
+  "undo",
+  "spec",
+  "author",
+] as const;
+export type PauseReason = (typeof pauseReasons)[number];
+
 /** The status of a Canary or MeshUpgrade: where it is, what it measured, and why it decided so. */
 export interface RolloutStatus {
   readonly observedGeneration: number;
@@ -41,6 +71,10 @@ export interface RolloutStatus {
   /** For example `3/7`. */
   readonly progress: string;
   readonly message: string;
+  /** Set while the phase is Paused, Waiting or Stuck. Absent if an older engine wrote the status. */
+  readonly pauseReason?: PauseReason;
+  /** The freeze, rollout (`Canary shop/web`) or group that it waits for, if the reason names one. */
+  readonly pausedBy?: string;
   readonly startedAt?: string;
   readonly endedAt?: string;
   readonly step?: StepStatus;

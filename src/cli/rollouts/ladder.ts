@@ -166,19 +166,19 @@ function instant(time: string): string {
 }
 
 /** The command that a person can run now. */
-function commandOf(title: string, { phase, message, undo }: RolloutStatus): string {
+function commandOf(title: string, { phase, pauseReason, pausedBy, undo }: RolloutStatus): string {
   const [kind, key = ""] = title.split(" ");
   const [first = "", second] = key.split("/");
   const named = second === undefined ? first : `${second} -n ${first}`;
   if (phase === "Waiting") {
-    const freeze = /freeze (\S+) until/.exec(message)?.[1];
     const option = kind === "Canary" ? "canary" : "upgrade";
-    return freeze === undefined ? "" : `serin freeze except ${freeze} --${option} ${key} --reason WHY`;
+    return pauseReason !== "freeze" ? "" : `serin freeze except ${pausedBy ?? "NAME"} --${option} ${key} --reason WHY`;
   }
   if (phase === "Soaking") return kind === "MeshUpgrade" ? `end it: serin upgrade complete ${key}` : "";
   const [noun, approve, back] = kind === "Canary" ? ["canary", "promote", "abort"] : ["upgrade", "approve", "rollback"];
-  if (phase === "Paused")
-    return `let it go on: serin ${noun} ${message.includes("approv") ? approve : "resume"} ${named}`;
+  // An older engine wrote no reason, so its message, which is shown above, must do.
+  if (phase === "Paused" && pauseReason !== undefined)
+    return `let it go on: serin ${noun} ${pauseReason === "approval" ? approve : "resume"} ${named}`;
   if (phase === "Stuck" && undo === undefined) return `put it right, or put it back: serin ${noun} ${back} ${named}`;
   return "";
 }

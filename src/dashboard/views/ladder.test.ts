@@ -87,11 +87,18 @@ test("a namespace under way is at both revisions, goes to the new one, and says 
 });
 
 test("an upgrade that is paused waits for a person, where it still goes somewhere: nothing is blocked by that", () => {
-  const paused = { ...upgrade, status: { ...upgrade.status, phase: "Paused" } } as unknown as MeshUpgrade;
+  const pausedFor = (more: object): MeshUpgrade =>
+    ({ ...upgrade, status: { ...upgrade.status, phase: "Paused", ...more } }) as unknown as MeshUpgrade;
+  const paused = pausedFor({ pauseReason: "approval", message: "a text" });
   const { rungs } = ladderView(input({ ...objects, upgrades: [paused] }, [], { pilots }), "*").tables;
   const rung = rungs["namespace shop/shop"];
   assert.deepEqual(rung?.waitsFor, [`waits until a person approves "${upgrade.status?.step?.title ?? ""}"`]);
   assert.ok(!rung.blockedBy.some((text) => text.includes("person")));
+  // For an order, or a status of an older engine, the page shows the message as it is.
+  for (const more of [{ pauseReason: "order", message: "paused by a person" }, { message: "approve it" }]) {
+    const shown = ladderView(input({ ...objects, upgrades: [pausedFor(more)] }, [], { pilots }), "*").tables.rungs;
+    assert.deepEqual(shown["namespace shop/shop"]?.waitsFor, [more.message]);
+  }
   assert.deepEqual(
     Object.values(rungs).filter(({ goingTo, waitsFor }) => goingTo === "" && waitsFor.length > 0),
     [],

@@ -257,9 +257,10 @@ class RungTable {
 
   #approvals(): string[] {
     const { status } = this.#upgrade ?? {};
-    return status?.phase === "Paused"
+    if (status?.phase !== "Paused") return [];
+    return status.pauseReason === "approval"
       ? [`waits until a person approves "${status.step?.title ?? "the next step"}"`]
-      : [];
+      : [status.message];
   }
 
   /** What the upgrade waits for here, and what prevents the removal of pods. */

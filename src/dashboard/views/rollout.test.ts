@@ -114,12 +114,12 @@ test("both sides are named for the series of charts; managed fields are left out
 });
 
 test("a list has the rollouts of namespaces that may be read, and says what waits for a person", () => {
-  const paused = { ...canary, status: { ...canary.status, phase: "Paused" } } as Canary;
+  const paused = { ...canary, status: { ...canary.status, phase: "Paused", pauseReason: "approval" } } as Canary;
   const rows = (visible: ReadonlySet<string> | "*"): unknown[] =>
     Object.values(rolloutsView(input({ canaries: [paused] }), visible).tables.rollouts).map(
-      ({ target, waitsForPerson, weight }) => [target, waitsForPerson, weight],
+      ({ target, waitsForPerson, pauseReason, weight }) => [target, waitsForPerson, pauseReason, weight],
     );
-  assert.deepEqual(rows("*"), [["HTTPRoute shop/shop", true, 50]]);
+  assert.deepEqual(rows("*"), [["HTTPRoute shop/shop", true, "approval", 50]]);
   assert.deepEqual(rows(new Set(["bank"])), []);
 });
 

@@ -59,7 +59,8 @@ export function rolloutRow(rollout: Rollout): RolloutRow {
     ...(status?.weight === undefined ? {} : { weight: status.weight }),
     ...(startedAtMs === undefined ? {} : { startedAtMs }),
     ...(endedAtMs === undefined ? {} : { endedAtMs }),
-    waitsForPerson: status?.phase === "Paused" || status?.phase === "Stuck",
+    ...(status?.pauseReason === undefined ? {} : { pauseReason: status.pauseReason }),
+    waitsForPerson: status?.phase === "Paused" || status?.phase === "Stuck" || status?.pauseReason === "group-failed",
   };
 }
 

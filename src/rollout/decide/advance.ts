@@ -1,5 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
-import type { CheckStatus, JournalEntry, RolloutStatus, StepStatus } from "../../api/serin/index.ts";
+import type { CheckStatus, JournalEntry, PauseReason, RolloutStatus, StepStatus } from "../../api/serin/index.ts";
+import type { Blocker } from "./blockers.ts";
+import { isSameHold, recovered, withHold, type Hold } from "./hold.ts";
 import { judgeChecks, stalled } from "./judge-checks.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
@@ -18,7 +20,8 @@ export function advance(input: DecideInput, step: Step): Decision {
   if (status.step?.id !== step.id) return begin(input, step);
   if (observation === undefined) return { status, actions: [] };
   const conflict = observation.writes.find((write) => write.state === "conflict");
-  if (conflict !== undefined) return stick(status, conflict.detail, "put it back, or abort and apply the change anew");
+  if (conflict !== undefined)
+    return stick(status, "conflict", conflict.detail, "put it back, or abort and apply the change anew");
   const writing = writeActions(step, observation.writes);
   if (writing.length > 0) return write(input, step, status.step, writing);
   return settle(input, step, status.step, observation);
@@ -52,7 +55,8 @@ function write(input: DecideInput, step: Step, before: StepStatus, writing: read
 /** A step begins with a status of its own, so that the engine observes it before it writes anything. */
 function begin(input: DecideInput, step: Step): Decision {
   const { status, nowMs, blockers, orders, steps, group } = input;
-  if (blockers.length > 0) return waitFor(status, blockers);
+  const [blocker, ...more] = blockers;
+  if (blocker !== undefined) return waitFor(status, [blocker, ...more]);
   const first = status.startedAt === undefined;
   const namespaces = [
     ...new Set([
@@ -104,19 +108,15 @@ export function promotion({ by, why }: { readonly by: string; readonly why: stri
   };
 }
 
-/** Waits for others. Waiting for the same names again is not reported again. */
-export function waitFor(status: RolloutStatus, names: readonly string[]): Decision {
-  const message = `waits: ${names.join("; ")}`;
-  const told = status.phase === "Waiting" && firstWords(status.message) === firstWords(message);
+/** Waits for others. Waiting for the same reason again is not reported again. */
+export function waitFor(status: RolloutStatus, blockers: readonly [Blocker, ...Blocker[]]): Decision {
+  const { reason, by } = blockers[0];
+  const message = `waits: ${blockers.map(({ text }) => text).join("; ")}`;
+  const hold: Hold = { phase: "Waiting", message, reason, ...(by === undefined ? {} : { by }) };
   return {
-    status: { ...recovered(status), phase: "Waiting", message },
-    actions: told ? [] : [{ type: "event", reason: "Waiting", message, warning: false }],
+    status: withHold(recovered(status), hold),
+    actions: isSameHold(status, hold) ? [] : [{ type: "event", reason: "Waiting", message, warning: false }],
   };
-}
-
-/** The beginning of a message, without the numbers that change while it waits. */
-function firstWords(message: string): string {
-  return message.split(" ").slice(0, 4).join(" ");
 }
 
 /** First the journal of all pending writes in one action, then the writes in order. */
@@ -300,6 +300,7 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
   if (open !== undefined && halted !== undefined)
     return stick(
       { ...judged, phase: status.phase },
+      "samples",
       `${step.title}: ${open.name ?? open.type}: ${halted}`,
       "send it requests; or let it go on without (promote --full), or put it back (abort, rollback)",
     );
@@ -353,9 +354,10 @@ function pauseOrEnd(
   const { orders } = input;
   if (step.pause?.approved === false) {
     const message = `${step.title}: waits for approval`;
-    const told = input.status.phase === "Paused" && input.status.message === message;
+    const hold: Hold = { phase: "Paused", message, reason: "approval" };
+    const told = isSameHold(input.status, hold) && input.status.message === message;
     const events: Action[] = told ? [] : [{ type: "event", reason: "Paused", message, warning: false, step: step.id }];
-    return { status: { ...status, phase: "Paused", message }, actions: events };
+    return { status: withHold(status, hold), actions: events };
   }
   const holdMs = Math.max(step.holdMs ?? 0, step.pause?.durationMs ?? 0);
   if (settledForMs < holdMs) {
@@ -426,6 +428,7 @@ function fail(input: DecideInput, step: Step, reason: RollbackReason): Decision 
   if (!input.orders.automaticRollback)
     return stick(
       input.status,
+      reason.because === "check" ? "check" : "step",
       reason.cause,
       "a person decides, by rollback: Manual: approve the step (promote, approve), or put it back (abort, rollback)",
     );
@@ -433,11 +436,11 @@ function fail(input: DecideInput, step: Step, reason: RollbackReason): Decision 
 }
 
 /** `todo`: what a person must do. The rollout continues by itself when the obstacle is gone. */
-export function stick(status: RolloutStatus, cause: string, todo: string): Decision {
+function stick(status: RolloutStatus, reason: PauseReason, cause: string, todo: string): Decision {
   const message = `${cause}; ${todo}`;
   const told = status.phase === "Stuck" && status.message === message;
   return {
-    status: { ...status, phase: "Stuck", message, cause },
+    status: { ...withHold(status, { phase: "Stuck", message, reason }), cause },
     actions: told
       ? []
       : [
@@ -450,13 +453,6 @@ export function stick(status: RolloutStatus, cause: string, todo: string): Decis
           },
         ],
   };
-}
-
-/** A rollout that was stuck and continues has no cause any more. */
-export function recovered(status: RolloutStatus): RolloutStatus {
-  if (status.phase !== "Stuck") return status;
-  const { cause: _cause, ...rest } = status;
-  return rest;
 }
 
 export function recovery({ phase, message }: RolloutStatus): RolloutEvent[] {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { blockers, groupView } from "./blockers.ts";
+import { blockers, groupView, type Blocker } from "./blockers.ts";
 import type { Contender } from "./contender.ts";
 
 function contender(name: string, options: Partial<Contender> = {}): Contender {
@@ -24,11 +24,16 @@ function contender(name: string, options: Partial<Contender> = {}): Contender {
 
 const moving = { phase: "Progressing", underWay: true, wantsToBegin: false, holds: ["shop"] } as const;
 
-function asked(
-  self: Contender,
-  others: readonly Contender[],
-  options: { freezes?: readonly string[]; maxConcurrent?: number } = {},
-): readonly string[] {
+interface Options {
+  readonly freezes?: readonly Blocker[];
+  readonly maxConcurrent?: number;
+}
+
+function asked(self: Contender, others: readonly Contender[], options: Options = {}): readonly string[] {
+  return found(self, others, options).map(({ text }) => text);
+}
+
+function found(self: Contender, others: readonly Contender[], options: Options = {}): readonly Blocker[] {
   return blockers({
     self,
     all: [self, ...others],
@@ -77,12 +82,9 @@ test("a limit, two canaries on one target and a freeze hold up the beginning", (
     asked(contender("a", { wants: [], target: "t" }), [contender("b", { ...moving, target: "t" })])[0] ?? "",
     /Canary shop\/b moves the same target/,
   );
-  assert.deepEqual(asked(contender("a"), [], { freezes: ["freeze holidays"] }), ["freeze holidays"]);
-  assert.deepEqual(
-    asked(contender("a", moving), [], { freezes: ["freeze holidays"] }),
-    ["freeze holidays"],
-    "a step of one under way as well",
-  );
+  const freezes: readonly Blocker[] = [{ reason: "freeze", by: "holidays", text: "freeze holidays until then" }];
+  assert.deepEqual(found(contender("a"), [], { freezes }), freezes);
+  assert.deepEqual(found(contender("a", moving), [], { freezes }), freezes, "a step of one under way as well");
 });
 
 test("members of a group share their namespaces and begin each step together", () => {
@@ -123,4 +125,24 @@ test("a member that would begin further on, by a full promotion, waits for the o
   const behind = contender("b", { ...grouped, ...moving, nextOrdinal: 1 });
   assert.deepEqual(asked(behind, [jumps]), []);
   assert.deepEqual(asked(jumps, [behind]), ["group g: Canary shop/b is not as far as step 2"]);
+});
+
+test("each blocker has a reason and names what it waits for, so that no program reads its text", () => {
+  const reasons = (self: Contender, others: readonly Contender[], options: Options = {}) =>
+    found(self, others, options).map(({ reason, by }) => [reason, by]);
+  const member = (name: string, options: Partial<Contender>): Contender =>
+    contender(name, { group: "g", groupRun: "run", ...moving, ...options });
+  assert.deepEqual(reasons(contender("a"), [contender("b", moving)]), [["rollout", "Canary shop/b"]]);
+  assert.deepEqual(reasons(contender("a", { createdAtMs: 2 }), [contender("b")]), [["rollout", "Canary shop/b"]]);
+  assert.deepEqual(reasons(contender("a", { wants: [], target: "t" }), [contender("b", { ...moving, target: "t" })]), [
+    ["rollout", "Canary shop/b"],
+  ]);
+  assert.deepEqual(reasons(contender("a", { wants: ["x"] }), [contender("b", moving)], { maxConcurrent: 1 }), [
+    ["limit", undefined],
+  ]);
+  assert.deepEqual(reasons(member("a", { nextOrdinal: 2 }), [member("b", { nextOrdinal: 1 })]), [["group", "g"]]);
+  assert.deepEqual(
+    reasons(contender("a", { group: "g" }), [member("b", { phase: "RolledBack", underWay: false, holds: [] })]),
+    [["group-failed", "Canary shop/b"]],
+  );
 });

@@ -1,12 +1,21 @@
+import type { PauseReason } from "../../api/serin/index.ts";
 import type { Contender } from "./contender.ts";
+
+/** What keeps a rollout from beginning a step. */
+export interface Blocker {
+  readonly reason: Extract<PauseReason, "freeze" | "rollout" | "limit" | "group" | "group-failed">;
+  /** The freeze, rollout or group. Absent if it is none of them. */
+  readonly by?: string;
+  readonly text: string;
+}
 
 export interface BlockersInput {
   /** The rollout that wants to begin a step. */
   readonly self: Contender;
   /** All rollouts, `self` too. */
   readonly all: readonly Contender[];
-  /** Sentences of the freezes that hold for it. */
-  readonly freezes: readonly string[];
+  /** The freezes that hold for it. */
+  readonly freezes: readonly Blocker[];
   /** How many runs may be under way at once. Members of a group that is under way are not counted again. */
   readonly maxConcurrent: number;
 }
@@ -21,7 +30,7 @@ const namesShown = 5;
  * all of its namespaces at once, a mesh upgrade holds none between two steps, a group takes those of all its members
  * together, and no rollout waits for a member that itself waits for another rollout's namespace.
  */
-export function blockers(input: BlockersInput): readonly string[] {
+export function blockers(input: BlockersInput): readonly Blocker[] {
   const { self, freezes } = input;
   return [
     ...freezes,
@@ -32,32 +41,43 @@ export function blockers(input: BlockersInput): readonly string[] {
 }
 
 /** Conditions that only delay the beginning of a run. */
-function beginBlockers({ self, all, maxConcurrent }: BlockersInput): string[] {
+function beginBlockers({ self, all, maxConcurrent }: BlockersInput): Blocker[] {
   const others = all.filter((other) => other.key !== self.key);
-  const held: string[] = [];
+  const held: Blocker[] = [];
   if (self.kind === "MeshUpgrade") {
     const first = others.find(
       (other) => other.kind === "MeshUpgrade" && ((other.underWay && !other.lingers) || goesBefore(other, self)),
     );
-    if (first !== undefined) held.push(`${first.key} comes first: one MeshUpgrade at a time`);
+    if (first !== undefined) held.push(behind(first, `${first.key} comes first: one MeshUpgrade at a time`));
   }
   const rival = others.find((other) => other.target === self.target && (other.underWay || goesBefore(other, self)));
-  if (rival !== undefined && self.kind === "Canary") held.push(`${rival.key} moves the same target`);
+  if (rival !== undefined && self.kind === "Canary") held.push(behind(rival, `${rival.key} moves the same target`));
   const partner = groupOf(self, others).find(({ phase }) => phase === "RollingBack" || phase === "RolledBack");
   if (partner !== undefined)
-    held.push(`group ${self.group ?? ""}: ${partner.key} was rolled back; change it, or take it out of the group`);
+    held.push({
+      reason: "group-failed",
+      by: partner.key,
+      text: `group ${self.group ?? ""}: ${partner.key} was rolled back; change it, or take it out of the group`,
+    });
   const underWay = others.filter((other) => other.underWay && !other.lingers);
   if (underWay.length >= maxConcurrent && !groupOf(self, others).some((other) => other.underWay)) {
-    held.push(`${underWay.length} rollouts are under way, at most ${maxConcurrent} may be: ${listed(underWay)}`);
+    held.push({
+      reason: "limit",
+      text: `${underWay.length} rollouts are under way, at most ${maxConcurrent} may be: ${listed(underWay)}`,
+    });
   }
   return held;
+}
+
+function behind({ key }: Contender, text: string): Blocker {
+  return { reason: "rollout", by: key, text };
 }
 
 /**
  * Rollouts that hold a namespace that this one takes. Before a run begins, also those that came first and wait for such
  * a namespace.
  */
-function namespaceBlockers({ self, all }: BlockersInput): string[] {
+function namespaceBlockers({ self, all }: BlockersInput): Blocker[] {
   const partners = groupOf(self, all);
   const joins = partners.some(({ underWay }) => underWay);
   const wanted = new Set([
@@ -70,12 +90,12 @@ function namespaceBlockers({ self, all }: BlockersInput): string[] {
     if (other.key === self.key || sameGroup(self, other)) return [];
     const holds =
       other.holds.find((name) => wanted.has(name)) ?? heldForGroup(other, all).find((name) => wanted.has(name));
-    if (holds !== undefined) return [`${other.key} holds namespace ${holds}`];
+    if (holds !== undefined) return [behind(other, `${other.key} holds namespace ${holds}`)];
     // A rollout that has begun does not wait for one that has not. Otherwise both might wait for each other.
     if (self.underWay || joins) return [];
     const first = (other.underWay && other.phase === "Waiting") || (isWaiting(other, all) && isOlder(other, self));
     const before = first ? other.wants.find((name) => wanted.has(name)) : undefined;
-    return before === undefined ? [] : [`${other.key} came first and waits for namespace ${before}`];
+    return before === undefined ? [] : [behind(other, `${other.key} came first and waits for namespace ${before}`)];
   });
 }
 
@@ -102,21 +122,19 @@ function isWaiting(other: Contender, all: readonly Contender[]): boolean {
 }
 
 /** The members of the group that are behind this one. */
-function lockstepBlockers({ self, all }: BlockersInput): string[] {
-  const { nextOrdinal } = self;
-  if (self.group === undefined || nextOrdinal === undefined) return [];
-  const behind = groupOf(self, all).filter((other) => {
+function lockstepBlockers({ self, all }: BlockersInput): Blocker[] {
+  const { nextOrdinal, group } = self;
+  if (group === undefined || nextOrdinal === undefined) return [];
+  const late = groupOf(self, all).filter((other) => {
     // A member whose next step is further on, because a full promotion skips steps, waits for this one.
     if (other.wantsToBegin)
       return !isHeldByOthers(other, all) && self.underWay && (other.nextOrdinal ?? nextOrdinal) <= nextOrdinal;
     if (!other.underWay || other.done || other.nextOrdinal === undefined) return false;
     return other.nextOrdinal < nextOrdinal;
   });
-  return behind.length === 0
-    ? []
-    : [
-        `group ${self.group}: ${listed(behind)} ${behind.length === 1 ? "is" : "are"} not as far as step ${nextOrdinal}`,
-      ];
+  if (late.length === 0) return [];
+  const text = `group ${group}: ${listed(late)} ${late.length === 1 ? "is" : "are"} not as far as step ${nextOrdinal}`;
+  return [{ reason: "group", by: group, text }];
 }
 
 /** The group's answer to one of its members. */

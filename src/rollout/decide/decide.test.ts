@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults, type RolloutStatus } from "../../api/serin/index.ts";
+import type { Blocker } from "./blockers.ts";
 import { decide, initialStatus } from "./decide.ts";
 import type { DecideInput, Decision, RolloutOrders } from "./input.ts";
 import type { Observation } from "./observation.ts";
@@ -70,15 +71,16 @@ test("a run begins with its plan, the namespaces of all its steps, and a name fo
 });
 
 test("what holds it up is named, told once, and told again when it is another", () => {
-  const held = decide(input({ blockers: ["freeze holidays until then"] }));
+  const freeze: Blocker = { reason: "freeze", by: "holidays", text: "freeze holidays until then" };
+  const rival: Blocker = { reason: "rollout", by: "Canary a/b", text: "Canary a/b holds namespace n" };
+  const held = decide(input({ blockers: [freeze] }));
   assert.deepEqual(
     [held.status.phase, held.status.message, reasons(held)],
     ["Waiting", "waits: freeze holidays until then", ["Waiting"]],
   );
-  assert.deepEqual(reasons(decide(input({ status: held.status, blockers: ["freeze holidays until then"] }))), []);
-  assert.deepEqual(reasons(decide(input({ status: held.status, blockers: ["Canary a/b holds namespace n"] }))), [
-    "Waiting",
-  ]);
+  const later = { ...freeze, text: "freeze holidays until later" };
+  assert.deepEqual(reasons(decide(input({ status: held.status, blockers: [later] }))), []);
+  assert.deepEqual(reasons(decide(input({ status: held.status, blockers: [rival] }))), ["Waiting"]);
 });
 
 test("what has not settled is listed, its weight shows once it has, and a clock that jumps a day neither fails nor soaks it", () => {

@@ -1,11 +1,12 @@
 import { maxPlannedSteps, type RolloutPhase, type RolloutStatus } from "../../api/serin/index.ts";
-import { advance, promotion, recovered, waitFor } from "./advance.ts";
+import { advance, promotion, waitFor } from "./advance.ts";
 import { conditionsOf } from "./conditions.ts";
 import { isUnderWay } from "./contender.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps } from "./planned-steps.ts";
 import { handleDeletion, isPuttingBack, rollBackFurther, startRollback } from "./rollback.ts";
+import { isHeld, recovered, withHold, withoutHold } from "./hold.ts";
 import type { Step } from "./step.ts";
 
 const ends: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack"]);
@@ -29,9 +30,10 @@ export function decide(input: DecideInput): Decision {
     ...input,
     status: { ...input.status, candidate: input.status.candidate ?? input.change.candidate },
   });
-  const { phase, phaseSince } = decision.status;
+  const decided = isHeld(decision.status.phase) ? decision.status : withoutHold(decision.status);
+  const { phase, phaseSince } = decided;
   const since = phase === input.status.phase ? (phaseSince ?? at(input.nowMs)) : at(input.nowMs);
-  const status = { ...decision.status, phaseSince: since, observedGeneration: input.orders.generation };
+  const status = { ...decided, phaseSince: since, observedGeneration: input.orders.generation };
   return { actions: decision.actions, status: { ...status, conditions: conditionsOf(status, input.nowMs) } };
 }
 
@@ -112,7 +114,7 @@ function afterRollback(input: DecideInput): Decision {
 }
 
 function pause(status: RolloutStatus, by: string | undefined): Decision {
-  const told = status.phase === "Paused" && status.message === pausedMessage;
+  const told = status.phase === "Paused" && status.pauseReason === "order";
   const events: Action[] = told
     ? []
     : [
@@ -124,13 +126,14 @@ function pause(status: RolloutStatus, by: string | undefined): Decision {
           ...(by === undefined ? {} : { by }),
         },
       ];
-  return { status: { ...recovered(status), phase: "Paused", message: pausedMessage }, actions: events };
+  const held = withHold(recovered(status), { phase: "Paused", message: pausedMessage, reason: "order" });
+  return { status: held, actions: events };
 }
 
 /** The input after the end of a pause, which is reported once. */
 function resumed(input: DecideInput): DecideInput & { readonly before: readonly Action[] } {
   const { status, orders } = input;
-  if (status.phase !== "Paused" || status.message !== pausedMessage) return { ...input, before: [] };
+  if (status.phase !== "Paused" || status.pauseReason !== "order") return { ...input, before: [] };
   const by = orders.orderedBy === undefined ? {} : { by: orders.orderedBy };
   return {
     ...input,
@@ -195,7 +198,7 @@ function finish({ status, change, group, nowMs, journal }: DecideInput): Decisio
     return { status: { ...watching, phase: "Watching", message: "waits for a change to roll out" }, actions: [] };
   }
   if (group !== undefined && group.notDone.length > 0)
-    return waitFor(status, [`its group completes together: ${group.notDone.join(", ")}`]);
+    return waitFor(status, [{ reason: "group", text: `its group completes together: ${group.notDone.join(", ")}` }]);
   if (group !== undefined && group.run !== status.groupRun)
     return { status: { ...status, groupRun: group.run }, actions: [] };
   return {

@@ -91,7 +91,9 @@ function freeze(spec: Partial<FreezeSpec>): Freeze {
 test("a freeze names itself, its end and its reason; it holds up only what it names, and no exception", () => {
   const now = at("2026-12-24T12:00:00Z");
   const shop = { kind: "Canary", namespace: "shop", name: "cart" } as const;
-  assert.deepEqual(freezesInForce([freeze({})], shop, now), ["freeze holidays until 2027-01-04T08:00:00.000Z (peak)"]);
+  assert.deepEqual(freezesInForce([freeze({})], shop, now), [
+    { reason: "freeze", by: "holidays", text: "freeze holidays until 2027-01-04T08:00:00.000Z (peak)" },
+  ]);
   assert.deepEqual(freezesInForce([freeze({ kinds: ["MeshUpgrade"] })], shop, now), []);
   assert.deepEqual(freezesInForce([freeze({ namespaces: ["other"] })], shop, now), []);
   const exception = { kind: "Canary", namespace: "shop", name: "cart", reason: "fix", by: "me" } as const;
@@ -102,7 +104,7 @@ test("a freeze names itself, its end and its reason; it holds up only what it na
 test("a rule that cannot be read holds everything up and is named by its field", () => {
   const broken = freeze({ windows: [{ start: "2026-01-01T00:00:00", rrule: "FREQ=SOMETIMES", durationSeconds: 60 }] });
   assert.match(
-    freezesInForce([broken], { kind: "MeshUpgrade", name: "up" }, at("2026-01-05T00:00:00Z"))[0] ?? "",
+    freezesInForce([broken], { kind: "MeshUpgrade", name: "up" }, at("2026-01-05T00:00:00Z"))[0]?.text ?? "",
     /holidays: spec\.windows\[0\]\.rrule cannot be read/,
   );
 });

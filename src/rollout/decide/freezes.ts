@@ -1,5 +1,6 @@
 import { messageOf } from "../../base/index.ts";
 import type { Freeze, FreezeWindow } from "../../api/serin/index.ts";
+import type { Blocker } from "./blockers.ts";
 import { windowState } from "../../api/serin/freeze-windows/index.ts";
 
 /** The rollout to which a freeze may apply. */
@@ -9,27 +10,26 @@ export interface FreezeSubject {
   readonly name: string;
 }
 
-/** The freezes that keep this rollout from beginning a step now, as sentences with the reason and the end. */
+/** The freezes that keep this rollout from beginning a step now. Their texts have the reason and the end. */
 export function freezesInForce(
   freezes: readonly Freeze[],
   subject: FreezeSubject,
   nowMs: number,
   stateOf: typeof windowState = windowState,
-): string[] {
-  return freezes.flatMap(({ metadata, spec }) => {
+): Blocker[] {
+  return freezes.flatMap(({ metadata, spec }): Blocker[] => {
     if (!spec.kinds.includes(subject.kind)) return [];
     if (subject.kind === "Canary" && spec.namespaces.length > 0 && !spec.namespaces.includes(subject.namespace ?? ""))
       return [];
     const excepted = spec.exceptions.some(
-      ({ kind, name, namespace }) =>
-        kind === subject.kind && name === subject.name && (namespace ?? subject.namespace) === subject.namespace,
+      ({ kind, name: excepted, namespace }) =>
+        kind === subject.kind && excepted === subject.name && (namespace ?? subject.namespace) === subject.namespace,
     );
     if (excepted) return [];
-    const held = spec.windows.flatMap((window, index) =>
-      heldBy(metadata.name ?? "", window, index, spec.timeZone, nowMs, stateOf),
-    );
+    const { name = "" } = metadata;
+    const held = spec.windows.flatMap((window, index) => heldBy(name, window, index, spec.timeZone, nowMs, stateOf));
     const [first] = held;
-    return first === undefined ? [] : [`${first} (${spec.reason})`];
+    return first === undefined ? [] : [{ reason: "freeze", by: name, text: `${first} (${spec.reason})` }];
   });
 }
 

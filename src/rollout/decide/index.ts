@@ -1,7 +1,8 @@
 export { compareRoots, type RevisionRoots, type RootCertificate, type RootComparison } from "./compare-roots.ts";
-export { blockers, groupView, type BlockersInput, type GroupView } from "./blockers.ts";
+export { blockers, groupView, type Blocker, type BlockersInput, type GroupView } from "./blockers.ts";
 export { allDone, isLingering, isUnderWay, nextOrdinalOf, type Contender } from "./contender.ts";
 export { decide, initialStatus } from "./decide.ts";
+export { refusedStatus, type Refusal } from "./hold.ts";
 export { freezesInForce, type FreezeSubject } from "./freezes.ts";
 export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 export { journalCounts, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";

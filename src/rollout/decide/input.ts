@@ -1,5 +1,5 @@
 import type { Approval, DecisionRecord, JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
-import type { GroupView } from "./blockers.ts";
+import type { Blocker, GroupView } from "./blockers.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
 import type { Step } from "./step.ts";
 
@@ -37,8 +37,8 @@ export interface DecideInput {
   readonly journal: JournalCounts;
   /** The result of the last `undo`. Undefined if this engine has not tried one yet. */
   readonly undo?: UndoReport;
-  /** Why no step may begin now, by name. */
-  readonly blockers: readonly string[];
+  /** Why no step may begin now. The first one is the reason of the pause. */
+  readonly blockers: readonly Blocker[];
   readonly group?: GroupView;
   /** Time since the last round by a steady clock, bounded: neither a jump of the clock nor an engine that was down is in it. */
   readonly elapsedMs: number;

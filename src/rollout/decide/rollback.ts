@@ -1,4 +1,5 @@
 import type { RolloutStatus, UndoCause, UndoStatus } from "../../api/serin/index.ts";
+import { withHold } from "./hold.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, RolloutEvent, UndoScope } from "./observation.ts";
 
@@ -72,12 +73,16 @@ export function rollBackFurther(input: DecideInput): Decision {
   const again: Action = { type: "undo", scope: scopeOf(next), passOver };
   // A restarted engine does not know yet what blocks the undo.
   if (report === undefined && status.phase === "Stuck") return { status: { ...status, undo }, actions: [again] };
-  if (report?.conflict !== undefined) return heldByConflict(status, undo, report.conflict, again);
+  if (report?.conflict !== undefined)
+    return stuck(status, undo, { reason: "conflict", message: report.conflict }, again);
   if (undo.waitedMs > undoStuckMs && undo.waitingFor.length > 0)
-    return heldByConflict(
+    return stuck(
       status,
       undo,
-      `putting back waits for ${undo.waitingFor.join("; ")}; see to it, and putting back goes on by itself`,
+      {
+        reason: "undo",
+        message: `putting back waits for ${undo.waitingFor.join("; ")}; see to it, and putting back goes on by itself`,
+      },
       again,
     );
   const events: RolloutEvent[] = [];
@@ -97,12 +102,18 @@ export function rollBackFurther(input: DecideInput): Decision {
   return { status: { ...status, phase: "RollingBack", message, undo }, actions: [...events, again] };
 }
 
-function heldByConflict(status: RolloutStatus, undo: UndoStatus, conflict: string, again: Action): Decision {
+function stuck(
+  status: RolloutStatus,
+  undo: UndoStatus,
+  hold: { readonly reason: "conflict" | "undo"; readonly message: string },
+  again: Action,
+): Decision {
+  const { message } = hold;
   const events: RolloutEvent[] =
-    status.phase === "Stuck" && status.message === conflict
+    status.phase === "Stuck" && status.message === message
       ? []
-      : [{ type: "event", reason: "Stuck", message: conflict, warning: true }];
-  return { status: { ...status, phase: "Stuck", message: conflict, undo }, actions: [...events, again] };
+      : [{ type: "event", reason: "Stuck", message, warning: true }];
+  return { status: { ...withHold(status, { phase: "Stuck", ...hold }), undo }, actions: [...events, again] };
 }
 
 function end(input: DecideInput, undo: UndoStatus): Decision {

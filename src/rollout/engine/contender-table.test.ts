@@ -29,7 +29,7 @@ function waits(before: Contender, after: Contender, isStored: boolean): readonly
   table.set(second);
   table.decided(before, after);
   if (isStored) table.stored(after.key);
-  return blockers({ self: second, all: table.all, freezes: [], maxConcurrent: 8 });
+  return blockers({ self: second, all: table.all, freezes: [], maxConcurrent: 8 }).map(({ text }) => text);
 }
 
 const holding = contender("a", { holds: ["shop"], phase: "Settling" });

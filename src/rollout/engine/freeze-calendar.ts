@@ -1,5 +1,5 @@
 import type { Freeze, FreezeWindow } from "../../api/serin/index.ts";
-import { freezesInForce, windowState, type FreezeSubject, type WindowState } from "../decide/index.ts";
+import { freezesInForce, windowState, type Blocker, type FreezeSubject, type WindowState } from "../decide/index.ts";
 
 const maxKept = 1024;
 
@@ -11,7 +11,7 @@ interface Kept extends WindowState {
 export class FreezeCalendar {
   readonly #kept = new Map<string, Kept>();
 
-  inForce(freezes: readonly Freeze[], subject: FreezeSubject, nowMs: number): readonly string[] {
+  inForce(freezes: readonly Freeze[], subject: FreezeSubject, nowMs: number): readonly Blocker[] {
     return freezesInForce(freezes, subject, nowMs, (window, timeZone, atMs) => this.#stateOf(window, timeZone, atMs));
   }
 

@@ -31,8 +31,10 @@ import {
   isPuttingBack,
   journalCounts,
   orderedSteps,
+  refusedStatus,
   type Decision,
   type DecideInput,
+  type Refusal,
   type RolloutOrders,
   type Step,
 } from "../decide/index.ts";
@@ -260,7 +262,8 @@ export class RolloutEngine {
     if (this.#board.memory.isSuperseded(key, raw.metadata.resourceVersion))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
     const round = this.#roundOf(key, raw);
-    if (round.problem !== undefined && !this.#mustPutBack(round)) return await this.#refuse(kind, round, round.problem);
+    if (round.problem !== undefined && !this.#mustPutBack(round))
+      return await this.#refuse(kind, round, refusedSpec(round.problem));
     const nextMs = this.#isAtRest(round) ? this.#restTick(round) : await this.#advance(kind, round);
     return (
       nextMs ?? lateReadLookMs(raw.metadata.resourceVersion, this.#watched(kind.kind, name)?.metadata.resourceVersion)
@@ -314,10 +317,10 @@ export class RolloutEngine {
     const journalName = journalNameOf(rollout);
     const journal = await this.#journals.read(journalName);
     const planned = await this.#plan(round);
-    if (typeof planned === "string") return await this.#refuse(kind, round, planned);
+    if (typeof planned === "string") return await this.#refuse(kind, round, refusedSpec(planned));
     const steps = orderedSteps(planned.steps, orders, status);
     const refused = await this.#notAllowed(round, steps);
-    if (refused !== undefined) return await this.#refuse(kind, round, refused.problem, refused.remedy);
+    if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
     const step = currentStep(steps, status, planned.change.watched);
     const observing =
       step !== undefined &&
@@ -412,21 +415,15 @@ export class RolloutEngine {
   async #refuse<Value extends Rollout>(
     kind: KindDefinition<Value>,
     { key, raw, status }: Round,
-    problem: string,
-    remedy = "correct the spec",
+    refusal: Refusal,
   ): Promise<number> {
-    const message = `${problem}; ${remedy}, or delete the object, which puts back what it did`;
+    const refused = refusedStatus(status, refusal);
+    const { message, pauseReason } = refused;
     // It keeps what it holds until it continues or is undone.
     this.#board.table.set(contenderOf(raw, { ...status, phase: "Stuck" }, { wants: [], heldUp: true }));
     this.#show(key, "Stuck");
-    if (status.phase !== "Stuck" || status.message !== message) {
-      const stuck = {
-        ...status,
-        phase: "Stuck" as const,
-        message,
-        cause: message,
-        observedGeneration: raw.metadata.generation ?? 0,
-      };
+    if (status.phase !== "Stuck" || status.message !== message || status.pauseReason !== pauseReason) {
+      const stuck = { ...refused, observedGeneration: raw.metadata.generation ?? 0 };
       this.#actions.fence();
       await this.#writeStatus(kind, raw, stuck);
       await this.#actions.perform(raw, {
@@ -462,6 +459,10 @@ export class RolloutEngine {
       throw error;
     }
   }
+}
+
+function refusedSpec(problem: string): Refusal {
+  return { reason: "spec", problem, remedy: "correct the spec" };
 }
 
 function groupOf(rollout: Rollout): { readonly group?: string } {

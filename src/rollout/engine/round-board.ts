@@ -6,6 +6,7 @@ import {
   groupView,
   namespacesTaken,
   plannedSteps,
+  type Blocker,
   type DecideInput,
   type Decision,
   type RolloutOrders,
@@ -79,7 +80,7 @@ export class RoundBoard {
     return decision;
   }
 
-  #freezesFor(rollout: Rollout, freezes: readonly Freeze[], nowMs: number): readonly string[] {
+  #freezesFor(rollout: Rollout, freezes: readonly Freeze[], nowMs: number): readonly Blocker[] {
     const { name = "", namespace } = rollout.metadata;
     const kind = isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary";
     return this.#calendar.inForce(freezes, { kind, name, ...(namespace === undefined ? {} : { namespace }) }, nowMs);

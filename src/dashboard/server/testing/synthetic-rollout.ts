@@ -11,6 +11,7 @@ export function syntheticRolloutRow(nowMs: number): RolloutRow {
     phase: "Paused",
     progress: "3/6",
     message: "20 % waits for an approval",
+    pauseReason: "approval",
     cause: "",
     target: "HTTPRoute shop/checkout",
     step: "20 %",

@@ -1,10 +1,11 @@
 import type { JSX } from "preact";
 import type { RolloutHead, RolloutView } from "../../../api/dashboard/index.ts";
-import { Age, Empty, Mark, Moment, Notice, Page, PhaseMark, Tabs, Tag, YamlBlock } from "../components/index.ts";
+import { Age, Empty, Mark, Moment, Notice, Page, PhaseMark, Tabs, YamlBlock } from "../components/index.ts";
 import { formatDuration } from "../format.ts";
 import { useLive, type Live } from "../live/index.ts";
 import { place, setQuery } from "../router.ts";
 import type { RouteParameters } from "../route-parameters.ts";
+import { PersonTag } from "./person-tag.tsx";
 import { RolloutActions } from "./rollout-actions.tsx";
 import { Checks } from "./rollout-checks.tsx";
 import { Decisions, Events } from "./rollout-history.tsx";
@@ -40,7 +41,7 @@ function Summary({ head, kind }: { readonly head: RolloutHead; readonly kind: st
   return (
     <span class="row">
       <PhaseMark phase={row.phase} />
-      {row.waitsForPerson ? <Tag tone="warn">needs a person</Tag> : undefined}
+      {row.waitsForPerson ? <PersonTag row={row} /> : undefined}
       <span>
         {kind} of {row.target}
       </span>

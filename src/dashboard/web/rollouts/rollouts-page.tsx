@@ -2,21 +2,11 @@ import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import type { FreezeRow, RolloutRow } from "../../../api/dashboard/index.ts";
 import { chosenRows } from "../chosen-rows.ts";
-import {
-  Age,
-  CommandLine,
-  DataTable,
-  Empty,
-  Mark,
-  Moment,
-  Page,
-  PhaseMark,
-  Tag,
-  type Column,
-} from "../components/index.ts";
+import { Age, CommandLine, DataTable, Empty, Mark, Moment, Page, PhaseMark, type Column } from "../components/index.ts";
 import { formatDuration } from "../format.ts";
 import { useLive } from "../live/index.ts";
 import { chosenNamespaces, linkTo, place, setQuery } from "../router.ts";
+import { PersonTag } from "./person-tag.tsx";
 import { hasEnded, progressShare, rolloutName, rolloutPath, rolloutRank } from "./rollout-order.ts";
 
 const filters = [
@@ -148,7 +138,7 @@ const columns: readonly Column<RolloutRow>[] = [
         {row.waitsForPerson ? (
           <>
             {" "}
-            <Tag tone="warn">needs a person</Tag>
+            <PersonTag row={row} />
           </>
         ) : undefined}
       </>

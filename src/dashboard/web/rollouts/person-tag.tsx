@@ -1,0 +1,17 @@
+import type { JSX } from "preact";
+import type { RolloutRow } from "../../../api/dashboard/index.ts";
+import { Tag } from "../components/index.ts";
+
+/** What a person must do, by the reason of the pause. */
+const texts: Partial<Record<NonNullable<RolloutRow["pauseReason"]>, string>> = {
+  approval: "needs an approval",
+  order: "paused by an order",
+  author: "needs an author with rights",
+  spec: "needs another spec",
+  samples: "needs requests",
+};
+
+/** Tells that a rollout waits for a person, and for what if the engine said so. */
+export function PersonTag({ row }: { readonly row: RolloutRow }): JSX.Element {
+  return <Tag tone="warn">{texts[row.pauseReason ?? "check"] ?? "needs a person"}</Tag>;
+}

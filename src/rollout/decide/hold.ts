@@ -1,0 +1,56 @@
+import type { PauseReason, RolloutPhase, RolloutStatus } from "../../api/serin/index.ts";
+
+/** Why a rollout does not go on, for programs (`reason`, `by`) and for people (`message`). */
+export interface Hold {
+  readonly phase: "Paused" | "Waiting" | "Stuck";
+  readonly reason: PauseReason;
+  /** See {@link RolloutStatus.pausedBy}. */
+  readonly by?: string;
+  readonly message: string;
+}
+
+const heldPhases: ReadonlySet<RolloutPhase> = new Set(["Paused", "Waiting", "Stuck"]);
+
+/** Whether a rollout in this phase has a reason why it does not go on. */
+export function isHeld(phase: RolloutPhase): boolean {
+  return heldPhases.has(phase);
+}
+
+export function withHold(status: RolloutStatus, { phase, reason, by, message }: Hold): RolloutStatus {
+  return {
+    ...withoutHold(status),
+    phase,
+    message,
+    pauseReason: reason,
+    ...(by === undefined ? {} : { pausedBy: by }),
+  };
+}
+
+export function withoutHold({ pauseReason: _reason, pausedBy: _by, ...rest }: RolloutStatus): RolloutStatus {
+  return rest;
+}
+
+/** Whether the status already has this hold. Figures in the message of a wait change, so the message does not count. */
+export function isSameHold(status: RolloutStatus, { phase, reason, by }: Hold): boolean {
+  return status.phase === phase && status.pauseReason === reason && status.pausedBy === by;
+}
+
+/** Why a spec is not carried out, and what a person must do. */
+export interface Refusal {
+  readonly reason: "spec" | "author";
+  readonly problem: string;
+  readonly remedy: string;
+}
+
+/** The status of a rollout whose spec is not carried out. */
+export function refusedStatus(status: RolloutStatus, { reason, problem, remedy }: Refusal): RolloutStatus {
+  const message = `${problem}; ${remedy}, or delete the object, which puts back what it did`;
+  return { ...withHold(status, { phase: "Stuck", reason, message }), cause: message };
+}
+
+/** A rollout that was stuck and continues has no cause any more. */
+export function recovered(status: RolloutStatus): RolloutStatus {
+  if (status.phase !== "Stuck") return status;
+  const { cause: _cause, ...rest } = status;
+  return rest;
+}

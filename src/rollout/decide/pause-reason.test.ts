@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { checkDefaults, type CheckStatus, type RolloutStatus } from "../../api/serin/index.ts";
+import type { Blocker } from "./blockers.ts";
+import { decide, initialStatus } from "./decide.ts";
+import { refusedStatus } from "./hold.ts";
+import type { DecideInput, RolloutOrders } from "./input.ts";
+import type { Observation } from "./observation.ts";
+import type { Step } from "./step.ts";
+
+const step: Step = { id: "one", title: "one", namespaces: ["n"], writes: [], settle: [], checks: [] };
+const orders: RolloutOrders = {
+  generation: 1,
+  paused: false,
+  abort: false,
+  automaticRollback: true,
+  approvals: [],
+  settleTimeoutMs: 300_000,
+  holdsAllNamespaces: true,
+};
+const met: Observation = { writes: [], settle: [{ state: "met" }], checks: [] };
+
+function decided(options: Partial<DecideInput> = {}): RolloutStatus {
+  return decide({
+    orders,
+    status: initialStatus,
+    steps: [step],
+    change: { candidate: "v1", watched: false },
+    observation: undefined,
+    journal: { run: 0, setup: 0, completed: false },
+    blockers: [],
+    elapsedMs: 100,
+    nowMs: Date.parse("2026-01-01T00:00:00Z"),
+    ...options,
+  }).status;
+}
+
+const begun = decided();
+const manual = { ...orders, automaticRollback: false };
+const reasonOf = ({ phase, pauseReason, pausedBy }: RolloutStatus): readonly unknown[] => [
+  phase,
+  pauseReason,
+  ...(pausedBy === undefined ? [] : [pausedBy]),
+];
+
+test("a pause has its reason: an approval, or a person's order", () => {
+  const steps = [{ ...step, pause: { approved: false } }];
+  assert.deepEqual(reasonOf(decided({ status: begun, steps, observation: met })), ["Paused", "approval"]);
+  assert.deepEqual(reasonOf(decided({ status: begun, orders: { ...orders, paused: true } })), ["Paused", "order"]);
+});
+
+test("a wait has the reason and the name of its first blocker, and loses both when it goes on", () => {
+  const blockers: readonly Blocker[] = [
+    { reason: "freeze", by: "holidays", text: "freeze holidays until then (peak)" },
+    { reason: "limit", text: "8 rollouts are under way, at most 8 may be" },
+  ];
+  const waiting = decided({ blockers });
+  assert.deepEqual(reasonOf(waiting), ["Waiting", "freeze", "holidays"]);
+  const limited = decided({ status: waiting, blockers: blockers.slice(1) });
+  assert.deepEqual(reasonOf(limited), ["Waiting", "limit"]);
+  assert.deepEqual(
+    Object.keys(decided({ status: limited })).filter((key) => key.startsWith("pause")),
+    [],
+  );
+});
+
+test("members of a group that has not ended wait for the group", () => {
+  const completedSteps = [{ id: "one", title: "one", startedAt: "", endedAt: "", evidence: [] }];
+  const { step: _step, ...between } = begun;
+  const group = { notDone: ["Canary shop/b"], notFollowing: [], run: "r" };
+  assert.deepEqual(reasonOf(decided({ status: { ...between, completedSteps }, group })), ["Waiting", "group"]);
+});
+
+test("a rollout that only a person can put right has the reason: a check, its samples, a step, or another writer", () => {
+  const check = { spec: { ...checkDefaults, type: "pod-health" }, subject: { type: "mesh" } } as const;
+  const steps = [{ ...step, checks: [check] }];
+  const judged = (verdict: "fail" | "wait"): Observation => ({
+    ...met,
+    checks: [{ type: "verdict", verdict, evidence: "seen" }],
+  });
+  assert.deepEqual(reasonOf(decided({ status: begun, steps, observation: judged("fail"), orders: manual })), [
+    "Stuck",
+    "check",
+  ]);
+  const failed: Observation = { writes: [], settle: [{ state: "failed", detail: "refused" }], checks: [] };
+  assert.deepEqual(reasonOf(decided({ status: begun, observation: failed, orders: manual })), ["Stuck", "step"]);
+  const conflict: Observation = { writes: [{ state: "conflict", detail: "changed" }], settle: [], checks: [] };
+  assert.deepEqual(reasonOf(decided({ status: begun, observation: conflict })), ["Stuck", "conflict"]);
+
+  const requests = { spec: { ...checkDefaults, type: "request-success-rate" }, subject: { type: "mesh" } } as const;
+  const waits: CheckStatus = {
+    type: "request-success-rate",
+    verdict: "wait",
+    evidence: "0 of 100 samples",
+    statistic: { waitsFor: "0 of 100 samples", waitsFromMs: 0 },
+  };
+  const settledAt = "2026-01-01T00:00:00Z";
+  const settledForMs = (checkDefaults.timeoutSeconds + 1) * 1000;
+  const status = {
+    ...begun,
+    step: { id: "one", title: "one", startedAt: "", settledAt, settledForMs, checks: [waits] },
+  };
+  const silent: Observation = { ...met, checks: [{ type: "pending", detail: "0 of 100 samples" }] };
+  assert.deepEqual(reasonOf(decided({ status, steps: [{ ...step, checks: [requests] }], observation: silent })), [
+    "Stuck",
+    "samples",
+  ]);
+});
+
+test("a rollback that is held up has the reason, and none when it goes on", () => {
+  const journal = { run: 1, setup: 0, completed: false };
+  const back = decided({ status: begun, journal, orders: { ...orders, abort: true } });
+  assert.deepEqual(reasonOf(back), ["RollingBack", undefined]);
+  const conflict = decided({ status: back, journal, undo: { undone: 0, waitingFor: [], conflict: "changed" } });
+  assert.deepEqual(reasonOf(conflict), ["Stuck", "conflict"]);
+  const undo = { undone: 0, waitingFor: ["Deployment n/a"] };
+  const waiting = decided({ status: back, journal, undo, elapsedMs: 121_000 });
+  assert.deepEqual(reasonOf(waiting), ["Stuck", "undo"]);
+  assert.deepEqual(reasonOf(decided({ status: waiting, journal, undo: { undone: 1, waitingFor: [] } })), [
+    "RollingBack",
+    undefined,
+  ]);
+});
+
+test("the status of an older engine, which has no reason, gets one, and its message is not read", () => {
+  const { pauseReason: _reason, ...old } = decided({ status: begun, orders: { ...orders, paused: true } });
+  assert.deepEqual(reasonOf(decided({ status: { ...old, message: "?" }, orders: { ...orders, paused: true } })), [
+    "Paused",
+    "order",
+  ]);
+  assert.deepEqual(reasonOf(decided({ status: old, observation: met })), ["Progressing", undefined]);
+});
+
+test("a spec that is not carried out has the reason, and the cause with the remedy", () => {
+  const refused = refusedStatus(begun, { reason: "author", problem: "dev may not: get services", remedy: "grant it" });
+  assert.deepEqual(reasonOf(refused), ["Stuck", "author"]);
+  assert.equal(refused.cause, "dev may not: get services; grant it, or delete the object, which puts back what it did");
+});
