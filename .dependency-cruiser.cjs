@@ -59,9 +59,40 @@ const forbidden = Object.entries(parts).map(([part, allowed]) => ({
   to: { path: "^src/", pathNot: `^src/(${[part, ...allowed].join("|")})/` },
 }));
 
+/** The folders of src/proxy from the lowest: a request falls through them, and none imports one above it. */
+const proxyFloors = [
+  ["http2"],
+  ["terms"],
+  ["peers", "tls"],
+  ["routing", "upstream"],
+  ["record"],
+  ["tracing"],
+  ["filters"],
+  ["http", "wasm"],
+  ["connection", "tcp"],
+  ["listener"],
+  ["observe"],
+  ["config"],
+  ["admin"],
+  ["workers"],
+];
+const floorRules = proxyFloors.slice(0, -1).map((floor, index) => ({
+  name: `proxy-floor-${floor.join("-")}`,
+  comment: `src/proxy/${floor.join(" and ")} may not import a floor above`,
+  severity: "error",
+  from: { path: `^src/proxy/(${floor.join("|")})/`, pathNot: "\\.test\\.ts$|/testing/" },
+  to: {
+    path: `^src/proxy/(${proxyFloors
+      .slice(index + 1)
+      .flat()
+      .join("|")})/`,
+  },
+}));
+
 module.exports = {
   forbidden: [
     ...forbidden,
+    ...floorRules,
     {
       name: "through-the-door",
       comment: "another part is entered through its index.ts (or an index.ts of a folder of it)",

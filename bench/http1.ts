@@ -11,6 +11,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
+import { unknownWorkload } from "../src/proxy/terms/workload-labels.ts";
 import { benchOptions } from "../scripts/bench-options.ts";
 import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
 import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
@@ -22,7 +23,6 @@ import { randomUuids } from "../src/proxy/random-text.ts";
 import { edsCluster, httpListener, plainEndpoints } from "../src/proxy/testing/ads-server.ts";
 import { SecretStore } from "../src/proxy/tls/secret-store.ts";
 import { TlsContexts } from "../src/proxy/tls/tls-contexts.ts";
-import { unknownWorkload } from "../src/proxy/upstream/endpoint.ts";
 import { AccessLog, fileSink, MetricsRegistry } from "../src/telemetry/index.ts";
 import {
   ClusterLoadAssignmentSchema,

@@ -9,6 +9,7 @@ import { randomFillSync } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
+import { unknownWorkload } from "../src/proxy/terms/workload-labels.ts";
 import { benchOptions } from "../scripts/bench-options.ts";
 import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
 import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
@@ -23,7 +24,6 @@ import { SecretStore } from "../src/proxy/tls/secret-store.ts";
 import { TlsContexts } from "../src/proxy/tls/tls-contexts.ts";
 import { CollectorExports } from "../src/proxy/tracing/collector-exports.ts";
 import { clusterCaller } from "../src/proxy/upstream/cluster-call.ts";
-import { unknownWorkload } from "../src/proxy/upstream/endpoint.ts";
 import { AccessLog, fileSink, MetricsRegistry } from "../src/telemetry/index.ts";
 import {
   ClusterLoadAssignmentSchema,

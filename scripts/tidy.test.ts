@@ -200,7 +200,7 @@ test("every part has one door, or one a folder", () => {
 });
 
 /** Lower it, never raise it. */
-const maxKnownCircles = 1;
+const maxKnownCircles = 0;
 
 test("folders import each other in one direction, and exceptions only become fewer", () => {
   const sources = [...texts].filter(([file]) => /^src\/.*\.tsx?$/.test(file));
@@ -247,9 +247,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/re2js",
     ],
   },
-  // Twelve are those of traces and of logs by OTLP; some are for what requests have in common in a log, bodies that filters hold, pools by client and hosts by name; eight are the HTTP/2 session, four judge what a stranger says in heads, trailers and tokens, nineteen are scripts and messages that filters hold (the interpreter itself is read at the first script), six read how modules of users are configured, three are the door between the process and what serves, three are doors that proxies and ztunnels share, and four bound CEL (the evaluator is read at the first expression).
+  // Twelve are those of traces and of logs by OTLP; some are for what requests have in common in a log, bodies that filters hold, pools by client and hosts by name; eight are the HTTP/2 session, four judge what a stranger says in heads, trailers and tokens, nineteen are scripts and messages that filters hold (the interpreter itself is read at the first script), six read how modules of users are configured, three are the door between the process and what serves, three are doors that proxies and ztunnels share, four bound CEL (the evaluator is read at the first expression), and two are what two floors share.
   proxy: {
-    modules: 586,
+    modules: 588,
     never: [
       "src/cluster/",
       "src/controlplane/",

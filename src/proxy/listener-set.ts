@@ -1,7 +1,7 @@
+import type { ChainSpec, ListenerSpec } from "./listener/listener-spec.ts";
 import { messageOf, userError } from "../base/index.ts";
 import type { ByteStream, SocketAddress } from "../net/index.ts";
-import type { ChainSpec, ListenerSpec } from "./config/listener-config.ts";
-import type { ConnectionInfo } from "./connection-info.ts";
+import type { ConnectionInfo } from "./terms/connection-info.ts";
 import { ActiveListener, type ListenerRuntime } from "./listener/listener.ts";
 import type { TlsSpec } from "./tls/tls-spec.ts";
 

@@ -32,7 +32,7 @@ import { DataPath, identityOf, type DataPathOptions } from "./data-path.ts";
 import type { DnsCapture } from "./dns-capture/index.ts";
 import { drain } from "./drain.ts";
 import type { Listen } from "./listen.ts";
-import { adminRoutes, onPost, servingMetricsRoute } from "./observe/admin.ts";
+import { adminRoutes, onPost, servingMetricsRoute } from "./admin/admin.ts";
 import { nodeId, type ProxySettings } from "./proxy-settings.ts";
 import type { Serving } from "./serving.ts";
 import { trustBundleSubscription } from "./tls/trust-bundle.ts";

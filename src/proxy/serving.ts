@@ -1,7 +1,5 @@
 import type { EndpointAnswer, WorkloadCertificate, XdsClient, XdsSubscription } from "../dataplane/index.ts";
 import type { LogLevel } from "../base/index.ts";
-import type { ClusterStatus } from "./observe/cluster-status.ts";
-import type { Statistic } from "./observe/proxy-stats.ts";
 
 /** The state of the part that serves requests. */
 export interface ServingStatus {
@@ -52,4 +50,44 @@ export interface Serving {
   statistics(): Promise<readonly Statistic[]>;
   /** All metrics of the process, in Prometheus' text format. */
   metrics(): Promise<string>;
+}
+
+/** An endpoint of a cluster, with its counters. */
+export interface EndpointStatus {
+  readonly name: string;
+  readonly address: unknown;
+  readonly hostname: string | undefined;
+  readonly weight: number;
+  readonly priority: number;
+  readonly healthy: boolean;
+  readonly ejected: boolean;
+  readonly counts: EndpointCounts;
+}
+
+interface EndpointCounts {
+  readonly cx_active: number;
+  readonly cx_connect_fail: number;
+  readonly cx_total: number;
+  readonly rq_active: number;
+  readonly rq_error: number;
+  readonly rq_success: number;
+  readonly rq_total: number;
+}
+
+/** A cluster in the form of `/clusters`. */
+export interface ClusterStatus {
+  readonly name: string;
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly endpoints: readonly EndpointStatus[];
+}
+
+/** A statistic under Envoy's name, such as `cluster.<name>.upstream_rq_total`. */
+export interface Statistic {
+  readonly name: string;
+  readonly value: number;
+  /** The name of the metric. */
+  readonly metric: string;
+  readonly type: "counter" | "gauge";
 }

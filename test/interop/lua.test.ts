@@ -12,7 +12,7 @@ import { silentLogger, systemClock } from "../../src/base/index.ts";
 import { ConfigNotes } from "../../src/proxy/config/config-check.ts";
 import { compileHttpFilters } from "../../src/proxy/config/http-filter-config.ts";
 import { standaloneServices } from "../../src/proxy/filters/filter-services.ts";
-import { LuaScripts } from "../../src/proxy/lua/index.ts";
+import { LuaScripts } from "../../src/proxy/filters/lua/index.ts";
 import { eventually, fetchOnce, forwardTo, Harness, route, tableOf } from "../../src/proxy/testing/harness.ts";
 import { clusterCaller } from "../../src/proxy/upstream/cluster-call.ts";
 import { envoyRegistry, HttpConnectionManagerSchema } from "../../src/wire/envoy/index.ts";

@@ -1,6 +1,6 @@
 import { celFault } from "../../../src/api/istio/cel-expression.ts";
 import { loadCel } from "../../../src/cluster/schema/crd/cel/library.ts";
-import { compileRecordExpression } from "../../../src/proxy/observe/record-expression.ts";
+import { compileRecordExpression } from "../../../src/proxy/record/record-expression.ts";
 import { expectRefusal, type FuzzTarget } from "../target.ts";
 
 const self = { name: "a", list: [1, 2, 3], map: { a: 1, b: "x" }, text: "hello", n: 5 };

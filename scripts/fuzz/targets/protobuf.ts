@@ -5,7 +5,7 @@ import { BuiltInShapes } from "../../../src/cluster/schema/built-in-shapes.ts";
 import { SchemaFault } from "../../../src/cluster/schema/contract.ts";
 import { ProtobufDecoder } from "../../../src/cluster/schema/decode-protobuf.ts";
 import { MessageDecoder } from "../../../src/controlplane/serve/grpc/message-decoder.ts";
-import { decodePeerMetadata, encodePeerMetadata } from "../../../src/proxy/http/peer-metadata.ts";
+import { decodePeerMetadata, encodePeerMetadata } from "../../../src/proxy/peers/peer-metadata.ts";
 import { DeltaDiscoveryRequestSchema } from "../../../src/wire/discovery/index.ts";
 import { AddressSchema, IstioCertificateRequestSchema } from "../../../src/wire/workload/index.ts";
 import { decodeZdsHello, decodeZdsRequest, decodeZdsResponse, encodeZdsRequest } from "../../../src/wire/zds/index.ts";

@@ -5,9 +5,9 @@ import type {
   StdoutAccessLog,
   SubstitutionFormatString,
 } from "../../wire/envoy/index.ts";
-import { compileJsonFormat, compileTextFormat, envoyDefaultFormat, type LogFormat } from "../observe/log-format.ts";
+import { compileJsonFormat, compileTextFormat, envoyDefaultFormat, type LogFormat } from "../record/log-format.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
-import type { AccessLogSpec } from "./access-log-spec.ts";
+import type { AccessLogSpec } from "../record/access-log-spec.ts";
 import { compileLogFilter, type LogFilter } from "./log-filter-config.ts";
 import { compileOtlpLog } from "./otlp-log-config.ts";
 import { compileServiceLog, type ServiceLogMessage } from "./service-log-config.ts";

@@ -1,3 +1,4 @@
+import type { StatsRules } from "../record/stats-rules.ts";
 import {
   ConnectionLimitSchema,
   SniDynamicForwardProxySchema,
@@ -12,50 +13,14 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { HttpTunnelSpec } from "../tcp/http-tunnel.ts";
 import type { NetworkFilter } from "../filters/network-filter.ts";
+import type { ChainService } from "../listener/listener-spec.ts";
+import type { TcpSpec } from "../tcp/tcp-spec.ts";
 import { compileAccessLogs } from "./access-log-config.ts";
-import type { AccessLogSpec } from "./access-log-spec.ts";
 import { checkFields, checkNested, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
-import { compileHttpConnectionManager, type HttpSpec } from "./http-connection-manager-config.ts";
+import { compileHttpConnectionManager } from "./http-connection-manager-config.ts";
 import { statsOf } from "./http-filter-config.ts";
 import { compileNetworkFilter } from "./network-filter-config.ts";
-import type { StatsRules } from "./stats-config.ts";
 import { unpack } from "./transport-config.ts";
-
-/** What a chain does with its connections. */
-export interface ChainService {
-  readonly filters: readonly NetworkFilter[];
-  /** The number of concurrent connections. More are closed. */
-  readonly maxConnections: number;
-  /** The server's name is the name of the cluster, as for traffic between networks. */
-  readonly clusterByServerName: boolean;
-  /** If the cluster forwards by name, connections go to the server name that they request, at this port. */
-  readonly forwardPort: number | undefined;
-  /** Whether peers of raw connections may identify themselves before the first byte. */
-  readonly exchangesPeers: boolean;
-  readonly serves:
-    | { readonly kind: "http"; readonly http: HttpSpec }
-    | { readonly kind: "tcp"; readonly tcp: TcpSpec }
-    /** HBONE: each CONNECT continues at an internal listener, which the cluster names. */
-    | { readonly kind: "hbone"; readonly cluster: string; readonly accessLogs: readonly AccessLogSpec[] };
-}
-
-export interface TcpSpec {
-  readonly statPrefix: string;
-  readonly clusters: readonly { readonly cluster: string; readonly weight: number }[];
-  readonly totalWeight: number;
-  /** The limit of silence in both directions. 0 means no limit. */
-  readonly idleTimeoutMs: number;
-  /** 0 means no limit. */
-  readonly maxDurationMs: number;
-  readonly connectAttempts: number;
-  /** Connections from one address go to one endpoint, as far as the cluster balances by hashes. */
-  readonly hashesSource: boolean;
-  readonly accessLogs: readonly AccessLogSpec[];
-  /** The metrics to count. Undefined: none. */
-  readonly stats: StatsRules | undefined;
-  /** The cluster's endpoints are proxies, which are asked for a tunnel. */
-  readonly tunnel: HttpTunnelSpec | undefined;
-}
 
 /** Compiles a chain's filters. The last one serves. Throws an error that names an unsupported filter. */
 export function compileChainService(messages: readonly Filter[], where: string, notes: ConfigNotes): ChainService {

@@ -1,3 +1,4 @@
+import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
 import {
   HealthStatus,
   type ClusterLoadAssignment,
@@ -7,12 +8,7 @@ import {
   type Metadata,
 } from "../../wire/envoy/index.ts";
 import { hbonePort as defaultHbonePort } from "../../wire/hbone/index.ts";
-import {
-  unknownWorkload,
-  type EndpointConfig,
-  type EndpointTransport,
-  type WorkloadLabels,
-} from "../upstream/endpoint.ts";
+import type { EndpointConfig, EndpointTransport } from "../upstream/endpoint.ts";
 import { invalid, unsupported } from "./config-check.ts";
 import type { TransportKind, TransportRules } from "./transport-config.ts";
 

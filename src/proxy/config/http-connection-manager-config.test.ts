@@ -3,10 +3,11 @@ import { once } from "node:events";
 import { before, test } from "node:test";
 import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from "jose";
+import type { HttpSpec } from "../http/http-spec.ts";
 import { envoyRegistry, HttpConnectionManagerSchema } from "../../wire/envoy/index.ts";
 import { Harness } from "../testing/harness.ts";
 import { ConfigNotes } from "./config-check.ts";
-import { compileHttpConnectionManager, type HttpSpec } from "./http-connection-manager-config.ts";
+import { compileHttpConnectionManager } from "./http-connection-manager-config.ts";
 
 function compile(config: JsonObject, told: string[] = []): HttpSpec {
   const message = fromJson(

@@ -7,32 +7,17 @@ import {
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
 } from "../../wire/envoy/index.ts";
-import type { CaptureIndex } from "../observe/capture-index.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import type { EscapedSlashes } from "../routing/path.ts";
-import type { RouteTable } from "../routing/route-table.ts";
+import type { HttpSpec } from "../http/http-spec.ts";
 import { compileAccessLogs } from "./access-log-config.ts";
-import type { AccessLogSpec } from "./access-log-spec.ts";
+import type { AccessLogSpec } from "../record/access-log-spec.ts";
 import { compileRange } from "./address-range-config.ts";
 import { checkFields, checkNested, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHttpFilters, type HttpFilters } from "./http-filter-config.ts";
 import { compileLocalReplies } from "./local-reply-config.ts";
 import { compileRouteTable } from "./route-config.ts";
-import type { StatsRules } from "./stats-config.ts";
 import { compileTracing, type TracingSpec } from "./tracing-config.ts";
-
-/** A compiled HTTP connection manager. */
-export interface HttpSpec {
-  readonly connection: HttpConnectionConfig;
-  readonly routes:
-    | { readonly kind: "rds"; readonly name: string }
-    | { readonly kind: "inline"; readonly table: RouteTable };
-  readonly accessLogs: readonly AccessLogSpec[];
-  /** The metrics to count. Undefined: none. */
-  readonly stats: StatsRules | undefined;
-  /** The positions of captured headers. */
-  readonly capture: CaptureIndex;
-}
 
 const used = [
   "codecType",

@@ -1,4 +1,5 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
+import { standardStats, type StatsRules } from "../record/stats-rules.ts";
 import type {
   CorsPolicy as CorsPolicyMessage,
   ExtAuthz,
@@ -39,7 +40,7 @@ import { compileJwtAuthn, compileJwtPerRoute } from "./jwt-authn-config.ts";
 import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "./local-rate-limit-config.ts";
 import { compileLua, compileLuaPerRoute } from "./lua-config.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
-import { compileStats, standardStats, type StatsRules } from "./stats-config.ts";
+import { compileStats } from "./stats-config.ts";
 import { unpack } from "./transport-config.ts";
 import { compileWasm, readWasm, readWasmStruct, wasmType } from "./wasm-config.ts";
 

@@ -13,74 +13,20 @@ import {
   type ProxyProtocol,
   type TransportSocket,
 } from "../../wire/envoy/index.ts";
-import type { TcpKeepalive } from "../../net/index.ts";
-import type { ChainMatcher } from "../listener/chain-matcher.ts";
-import type { FilterChainMatch } from "../listener/filter-chain-match.ts";
 import type { DownstreamTlsSpec } from "../tls/tls-spec.ts";
+import type {
+  ChainSpec,
+  InspectorSpec,
+  ListenAddress,
+  ListenerSpec,
+  ProxyHeaderRules,
+} from "../listener/listener-spec.ts";
 import { compileAccessLogs } from "./access-log-config.ts";
-import type { AccessLogSpec } from "./access-log-spec.ts";
 import { compileChainMatcher, compileFilterChainMatch } from "./chain-match-config.ts";
-import { compileChainService, type ChainService } from "./chain-service-config.ts";
+import { compileChainService } from "./chain-service-config.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileDownstreamTls } from "./tls-config.ts";
 import { keepaliveOf, unpack } from "./transport-config.ts";
-
-export interface ListenAddress {
-  readonly address: string;
-  readonly port: number;
-}
-
-/** A compiled listener. */
-export interface ListenerSpec {
-  readonly name: string;
-  /**
-   * The addresses on which it listens or, if it is not bound, the destinations that it stands for. Empty for an
-   * internal listener.
-   */
-  readonly addresses: readonly ListenAddress[];
-  /** `internal`: reached from within this proxy, by its name. `virtual`: gets connections from one that hands them off. */
-  readonly kind: "bound" | "virtual" | "internal";
-  /** Connections go to the listener that stands for where they were going, if there is one. */
-  readonly handsOff: boolean;
-  readonly direction: "inbound" | "outbound" | "unspecified";
-  readonly inspectors: readonly InspectorSpec[];
-  /** 0 waits as long as it takes. */
-  readonly inspectionTimeoutMs: number;
-  /** When the time is over, continue with what is known. Otherwise the connection is closed. */
-  readonly continueOnTimeout: boolean;
-  readonly chains: readonly ChainSpec[];
-  readonly defaultChain: ChainSpec | undefined;
-  /** Takes the place of the chains' own conditions. */
-  readonly matcher: ChainMatcher | undefined;
-  /** TCP keepalive of accepted connections. Undefined: no probes. */
-  readonly keepalive: TcpKeepalive | undefined;
-  /** The chain for connections that match no other. */
-  readonly accessLogs: readonly AccessLogSpec[];
-}
-
-export interface InspectorSpec {
-  readonly kind: "original-destination" | "tls" | "http" | "proxy-protocol";
-  /** Whether it looks at connections to this port. */
-  readonly enabled: (destinationPort: number) => boolean;
-  /** The versions of PROXY headers that `proxy-protocol` accepts. */
-  readonly headers?: ProxyHeaderRules;
-}
-
-export interface ProxyHeaderRules {
-  /** Connections without a header speak for themselves; otherwise they are closed. */
-  readonly optional: boolean;
-  /** Versions that are taken. */
-  readonly versions: ReadonlySet<1 | 2>;
-}
-
-/** One filter chain. */
-export interface ChainSpec extends ChainService {
-  /** Unique in its listener. Generated if the configuration names none. */
-  readonly name: string;
-  readonly match: FilterChainMatch;
-  readonly tls: DownstreamTlsSpec | undefined;
-  readonly handshakeTimeoutMs: number;
-}
 
 const used = [
   "name",

@@ -6,10 +6,10 @@ import {
   type ComparisonFilter,
   type HeaderMatcher,
 } from "../../wire/envoy/index.ts";
-import type { ExchangeRecord } from "../http/exchange-record.ts";
-import { flagLetters } from "../http/response-flags.ts";
-import type { CaptureIndex } from "../observe/capture-index.ts";
-import { compileRecordCondition, type RecordExpression } from "../observe/record-expression.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
+import { flagLetters } from "../terms/response-flags.ts";
+import type { CaptureIndex } from "../record/capture-index.ts";
+import { compileRecordCondition, type RecordExpression } from "../record/record-expression.ts";
 import { unsupported } from "./config-check.ts";
 import { compileString } from "./matcher-config.ts";
 

@@ -1,7 +1,7 @@
 import { LuaPerRouteSchema, LuaSchema, type DataSource, type Lua, type LuaPerRoute } from "../../wire/envoy/index.ts";
 import { LuaOverride, type LuaSettings } from "../filters/lua-filter.ts";
 import { filterOff, type FilterSwitch } from "../filters/route-switch.ts";
-import type { LuaScript } from "../lua/index.ts";
+import type { LuaScript } from "../filters/lua/index.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
 export function compileLua(message: Lua, where: string, notes: ConfigNotes): LuaSettings {

@@ -1,7 +1,7 @@
 import type { OpenTelemetryAccessLogConfig } from "../../wire/envoy/index.ts";
-import { compileTextFormat, type LogFormat } from "../observe/log-format.ts";
+import { compileTextFormat, type LogFormat } from "../record/log-format.ts";
 import { otlpLogs, type LogItem } from "../tracing/otlp-logs.ts";
-import type { AccessLogSpec } from "./access-log-spec.ts";
+import type { AccessLogSpec } from "../record/access-log-spec.ts";
 import { durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 
 const defaultTimeoutMs = 5000;

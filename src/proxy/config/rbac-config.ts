@@ -20,7 +20,7 @@ import {
   type TypedExtensionConfig,
   type UriTemplateMatchConfig,
 } from "../../wire/envoy/index.ts";
-import type { DownstreamTls } from "../connection-info.ts";
+import type { DownstreamTls } from "../terms/connection-info.ts";
 import { AccessRules, type AccessMatcher, type AccessPolicy } from "../filters/access-rules.ts";
 import { RbacSettings } from "../filters/rbac-filter.ts";
 import type { StringMatcher } from "../routing/matchers.ts";

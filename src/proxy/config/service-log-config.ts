@@ -6,7 +6,7 @@ import {
   type HttpGrpcAccessLogConfig,
   type TcpGrpcAccessLogConfig,
 } from "../../wire/envoy/index.ts";
-import { compileTextFormat } from "../observe/log-format.ts";
+import { compileTextFormat } from "../record/log-format.ts";
 import {
   capturedForEntries,
   httpEntry,
@@ -15,7 +15,7 @@ import {
   type EntryFields,
   type ServiceLogEntry,
 } from "../tracing/service-logs.ts";
-import type { AccessLogSpec } from "./access-log-spec.ts";
+import type { AccessLogSpec } from "../record/access-log-spec.ts";
 import { checkFields, durationOr, type ConfigNotes } from "./config-check.ts";
 
 const defaultTimeoutMs = 5000;

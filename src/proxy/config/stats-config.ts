@@ -1,37 +1,8 @@
 import type { IstioStatsConfig } from "../../wire/envoy/index.ts";
-import { compileRecordExpression, type RecordExpression } from "../observe/record-expression.ts";
+import { compileRecordExpression } from "../record/record-expression.ts";
+import { standardStats, type MetricRule, type StatsRules } from "../record/stats-rules.ts";
 import { durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 
-/** The metrics and labels that differ from the standard ones. */
-export interface StatsRules {
-  /** By the metric's name after `istio_`. Other metrics are standard. */
-  readonly metrics: ReadonlyMap<string, MetricRule>;
-  /** Whether an expression sets one of the labels. */
-  readonly hasExpressions: boolean;
-  /** Labels traffic to no known service with the requested host. */
-  readonly hostFallback: boolean;
-  /** Time between two reports of a connection's bytes. Absent: the default. */
-  readonly reportingMs?: number | undefined;
-  /** Headers that expressions read, in lower case. */
-  readonly requestCapture: readonly string[];
-  readonly responseCapture: readonly string[];
-}
-
-export interface MetricRule {
-  /** It is not counted at all. */
-  readonly drop: boolean;
-  readonly removed: ReadonlySet<string>;
-  /** Labels that are added, or have another value than the standard one. */
-  readonly added: readonly { readonly label: string; readonly value: RecordExpression }[];
-}
-
-export const standardStats: StatsRules = {
-  metrics: new Map(),
-  hasExpressions: false,
-  hostFallback: false,
-  requestCapture: [],
-  responseCapture: [],
-};
 const clientStats: StatsRules = { ...standardStats, hostFallback: true };
 
 /** Names of the metrics, without the prefix `istio_`. */

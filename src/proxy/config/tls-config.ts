@@ -9,22 +9,20 @@ import {
   UpstreamTlsContextSchema,
   type CertificateValidationContext,
   type CommonTlsContext,
-  type DataSource,
   type DownstreamTlsContext,
   type StringMatcher,
-  type TlsCertificate,
   type UpstreamTlsContext,
 } from "../../wire/envoy/index.ts";
 import type {
   CertificateRef,
   DownstreamTlsSpec,
-  RevocationsRef,
   RootsRef,
   SubjectAltNameMatcher,
   TlsSpec,
   TlsVersion,
   UpstreamTlsSpec,
 } from "../tls/tls-spec.ts";
+import { certificateRef, rootsRef } from "../tls/secret-source.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
 /** Compiles a listener's TLS settings. Throws an error that names an unsupported field. */
@@ -141,33 +139,6 @@ const versions: Readonly<Record<number, TlsVersion>> = {
 
 function versionOf(version: TlsParameters_TlsProtocol | undefined): TlsVersion | undefined {
   return version === undefined ? undefined : versions[version];
-}
-
-/** A certificate by files or in place. */
-export function certificateRef(certificate: TlsCertificate, where: string): CertificateRef {
-  const { certificateChain, privateKey } = certificate;
-  if (certificateChain?.specifier.case === "filename" && privateKey?.specifier.case === "filename") {
-    return { kind: "files", chain: certificateChain.specifier.value, key: privateKey.specifier.value };
-  }
-  const [chain, key] = [inlineText(certificateChain), inlineText(privateKey)];
-  if (chain === undefined || key === undefined)
-    throw invalid(where, "expected certificateChain and privateKey, both by filename or both in place");
-  return { kind: "inline", chain, key };
-}
-
-/** Roots, or revocation lists, by file or in place; undefined when there are none. */
-export function rootsRef(source: DataSource | undefined, where: string): RevocationsRef | undefined {
-  if (source === undefined) return undefined;
-  if (source.specifier.case === "filename") return { kind: "file", path: source.specifier.value };
-  const pem = inlineText(source);
-  if (pem === undefined) throw unsupported(where, `a data source by ${source.specifier.case ?? "nothing"}`);
-  return { kind: "inline", pem };
-}
-
-function inlineText(source: DataSource | undefined): string | undefined {
-  const specifier = source?.specifier;
-  if (specifier?.case === "inlineString") return specifier.value;
-  return specifier?.case === "inlineBytes" ? Buffer.from(specifier.value).toString("utf8") : undefined;
 }
 
 type Validation = Pick<TlsSpec, "roots" | "revocations" | "subjectAltNames" | "publicKeyHashes" | "certificateHashes">;

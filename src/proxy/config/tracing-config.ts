@@ -10,8 +10,8 @@ import {
   type HttpConnectionManager,
   type HttpConnectionManager_Tracing,
 } from "../../wire/envoy/index.ts";
-import type { ExchangeRecord } from "../http/exchange-record.ts";
-import { compileTextFormat } from "../observe/log-format.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
+import { compileTextFormat } from "../record/log-format.ts";
 import { otlpSpans } from "../tracing/otlp-spans.ts";
 import { RequestTracing, type RequestTracingOptions } from "../tracing/request-tracing.ts";
 import type { BatchExporter, ExportTarget } from "../tracing/batch-exporter.ts";

@@ -1,4 +1,4 @@
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { FilterRequest } from "./http-filter.ts";
 
 /**

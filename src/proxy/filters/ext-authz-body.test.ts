@@ -13,7 +13,7 @@ import { compileExtAuthz, compileExtAuthzPerRoute } from "../config/ext-authz-co
 import { neverAborted, testRequest } from "../testing/filter-request.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { clusterCaller } from "../upstream/cluster-call.ts";
-import type { CallCluster, ClusterRequest } from "./call-cluster.ts";
+import type { CallCluster, ClusterRequest } from "../terms/call-cluster.ts";
 import { ExtAuthzFilter } from "./ext-authz-filter.ts";
 import { standaloneServices } from "./filter-services.ts";
 

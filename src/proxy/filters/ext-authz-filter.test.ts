@@ -19,7 +19,7 @@ import { connectionFrom, mutualTls, neverAborted, testRequest } from "../testing
 import { Harness } from "../testing/harness.ts";
 import { clusterCaller } from "../upstream/cluster-call.ts";
 import { ExtAuthzFilter } from "./ext-authz-filter.ts";
-import type { CallCluster } from "./call-cluster.ts";
+import type { CallCluster } from "../terms/call-cluster.ts";
 import { standaloneServices } from "./filter-services.ts";
 
 const name = "envoy.filters.http.ext_authz";

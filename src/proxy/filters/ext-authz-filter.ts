@@ -1,5 +1,5 @@
-import { responseFlags } from "../http/response-flags.ts";
-import type { FilterCounter, FilterStatistics } from "./filter-statistics.ts";
+import { responseFlags } from "../terms/response-flags.ts";
+import type { FilterCounter, FilterStatistics } from "../terms/filter-statistics.ts";
 import type { FilterRequest, HttpFilter, LocalReply, RequestBodyStart } from "./http-filter.ts";
 
 /** One change of a request's fields. */

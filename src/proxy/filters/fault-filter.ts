@@ -1,6 +1,6 @@
-import { responseFlags } from "../http/response-flags.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import type { RequestMatcher } from "../routing/matchers.ts";
-import type { FilterCounter } from "./filter-statistics.ts";
+import type { FilterCounter } from "../terms/filter-statistics.ts";
 import type { FilterServices } from "./filter-services.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 

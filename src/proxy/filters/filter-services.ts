@@ -1,8 +1,8 @@
 import { silentLogger, systemClock, systemRandom, transientError, type Clock, type Random } from "../../base/index.ts";
 import { CollectorExports } from "../tracing/collector-exports.ts";
-import { LuaScripts } from "../lua/index.ts";
-import type { CallCluster } from "./call-cluster.ts";
-import { FilterStatistics } from "./filter-statistics.ts";
+import { LuaScripts } from "./lua/index.ts";
+import type { CallCluster } from "../terms/call-cluster.ts";
+import { FilterStatistics } from "../terms/filter-statistics.ts";
 import type { WasmModules } from "./lazy-wasm-filter.ts";
 import type { SharedBuckets } from "./tokens.ts";
 

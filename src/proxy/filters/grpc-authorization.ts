@@ -8,14 +8,14 @@ import {
   type CheckResponse,
   type HeaderValueOption,
 } from "../../wire/envoy/index.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import {
   partialBodyField,
   type AskAuthorization,
   type AuthorizationAnswer,
   type FieldEdit,
 } from "./ext-authz-filter.ts";
-import type { CallCluster, ClusterAnswer } from "./call-cluster.ts";
+import type { CallCluster, ClusterAnswer } from "../terms/call-cluster.ts";
 import type { FilterRequest, RequestBodyStart } from "./http-filter.ts";
 import { queryAfterEdits } from "./jwt-location.ts";
 

@@ -1,7 +1,7 @@
 import { transientError } from "../../base/index.ts";
 import type { StringMatcher } from "../routing/matchers.ts";
 import { partialBodyField, type AskAuthorization, type AuthorizationAnswer } from "./ext-authz-filter.ts";
-import type { CallCluster, ClusterAnswer } from "./call-cluster.ts";
+import type { CallCluster, ClusterAnswer } from "../terms/call-cluster.ts";
 import type { FilterRequest } from "./http-filter.ts";
 import { queryAfterEdits } from "./jwt-location.ts";
 

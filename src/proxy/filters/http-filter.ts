@@ -1,5 +1,5 @@
-import type { ConnectionInfo } from "../connection-info.ts";
-import type { ResponseFlag } from "../http/response-flags.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { ResponseFlag } from "../terms/response-flags.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Route } from "../routing/route.ts";
 

@@ -1,6 +1,6 @@
 import type { createLocalJWKSet, JSONWebKeySet } from "jose";
 import type { Clock } from "../../base/index.ts";
-import type { CallCluster } from "./call-cluster.ts";
+import type { CallCluster } from "../terms/call-cluster.ts";
 import { jose } from "./jose.ts";
 
 /** Keys that tokens are verified with. Another object means other keys. */

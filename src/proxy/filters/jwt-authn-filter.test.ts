@@ -16,7 +16,7 @@ import { compileJwtAuthn, compileJwtPerRoute } from "../config/jwt-authn-config.
 import { testRequest, type TestRequest } from "../testing/filter-request.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { clusterCaller } from "../upstream/cluster-call.ts";
-import type { ClusterRequest } from "./call-cluster.ts";
+import type { ClusterRequest } from "../terms/call-cluster.ts";
 import { ExtAuthzFilter } from "./ext-authz-filter.ts";
 import { standaloneServices, type FilterServices } from "./filter-services.ts";
 import type { LocalReply } from "./http-filter.ts";

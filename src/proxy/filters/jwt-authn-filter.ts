@@ -1,7 +1,7 @@
-import { utf8HeadText } from "../http/header-text.ts";
-import { responseFlags } from "../http/response-flags.ts";
+import { utf8HeadText } from "../terms/header-text.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import type { RequestMatcher } from "../routing/matchers.ts";
-import type { FilterCounter, FilterStatistics } from "./filter-statistics.ts";
+import type { FilterCounter, FilterStatistics } from "../terms/filter-statistics.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 import { removeToken } from "./jwt-location.ts";
 import type { JwtProblem } from "./jwt-problem.ts";

@@ -1,4 +1,4 @@
-import { responseFlags } from "../http/response-flags.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterRequest, HttpFilter, LocalReply, StreamFilter } from "./http-filter.ts";
 
 /** The location of a module's code. */

@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/index.ts";
-import { responseFlags } from "../http/response-flags.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import { editHeaders, type HeaderMutation, type MutationContext } from "../routing/header-mutation.ts";
-import type { FilterCounter } from "./filter-statistics.ts";
+import type { FilterCounter } from "../terms/filter-statistics.ts";
 import type { FilterServices } from "./filter-services.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 import type { BucketSize, Tokens } from "./tokens.ts";

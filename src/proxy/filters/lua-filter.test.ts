@@ -7,7 +7,7 @@ import { envoyRegistry, HttpConnectionManagerSchema, LuaPerRouteSchema } from ".
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileHttpFilters } from "../config/http-filter-config.ts";
 import { compileLuaPerRoute } from "../config/lua-config.ts";
-import { LuaScripts } from "../lua/index.ts";
+import { LuaScripts } from "./lua/index.ts";
 import { forwardTo, Harness, route, tableOf, type RequestOptions } from "../testing/harness.ts";
 import { clusterCaller } from "../upstream/cluster-call.ts";
 import { standaloneServices } from "./filter-services.ts";

@@ -1,6 +1,6 @@
-import type { LuaScript, LuaScripts } from "../lua/index.ts";
-import { ScriptRequest, ScriptResponse } from "../lua/index.ts";
-import type { FilterCounter } from "./filter-statistics.ts";
+import type { LuaScript, LuaScripts } from "./lua/index.ts";
+import { ScriptRequest, ScriptResponse } from "./lua/index.ts";
+import type { FilterCounter } from "../terms/filter-statistics.ts";
 import {
   type FilterRequest,
   type FilterResponse,

@@ -1,6 +1,6 @@
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { AuthorizationAnswer } from "./ext-authz-filter.ts";
-import type { FilterCounter, FilterStatistics } from "./filter-statistics.ts";
+import type { FilterCounter, FilterStatistics } from "../terms/filter-statistics.ts";
 import type { ConnectionVerdict, NetworkFilter } from "./network-filter.ts";
 
 export interface NetworkExtAuthzSettings {

@@ -11,7 +11,7 @@ import { ConfigNotes } from "../config/config-check.ts";
 import { compileNetworkExtAuthz } from "../config/ext-authz-config.ts";
 import { compileNetworkRbac } from "../config/rbac-config.ts";
 import { connectionFrom } from "../testing/filter-request.ts";
-import type { CallCluster } from "./call-cluster.ts";
+import type { CallCluster } from "../terms/call-cluster.ts";
 import { standaloneServices } from "./filter-services.ts";
 import { NetworkExtAuthzFilter } from "./network-ext-authz-filter.ts";
 import { judgeConnection, type NetworkFilter } from "./network-filter.ts";

@@ -12,7 +12,7 @@ import {
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute, compileNetworkRbac } from "../config/rbac-config.ts";
 import { connectionFrom, mutualTls, testRequest } from "../testing/filter-request.ts";
-import { FilterStatistics } from "./filter-statistics.ts";
+import { FilterStatistics } from "../terms/filter-statistics.ts";
 import { NetworkRbacFilter, RbacFilter } from "./rbac-filter.ts";
 
 const notes = new ConfigNotes(() => undefined);

@@ -1,7 +1,7 @@
-import type { ConnectionInfo } from "../connection-info.ts";
-import { responseFlags } from "../http/response-flags.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import type { AccessRules, AccessVerdict } from "./access-rules.ts";
-import type { FilterCounter, FilterStatistics } from "./filter-statistics.ts";
+import type { FilterCounter, FilterStatistics } from "../terms/filter-statistics.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 import type { ConnectionVerdict, NetworkFilter } from "./network-filter.ts";
 

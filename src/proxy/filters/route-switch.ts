@@ -1,4 +1,4 @@
-import { responseFlags } from "../http/response-flags.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterRequest, HttpFilter, LocalReply, StreamFilter } from "./http-filter.ts";
 
 /** A route's switch for a filter, besides or instead of a configuration. */

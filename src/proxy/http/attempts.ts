@@ -1,5 +1,5 @@
 import type { SocketAddress } from "../../net/index.ts";
-import { addressText } from "../address-text.ts";
+import { addressText } from "../terms/address-text.ts";
 import { parseAuthority } from "../../wire/hbone/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { ForwardAction } from "../routing/route.ts";
@@ -11,8 +11,8 @@ import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upst
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
-import { unreachedHeader } from "./peer-metadata.ts";
-import { responseFlags, type ResponseFlag } from "./response-flags.ts";
+import { unreachedHeader } from "../peers/peer-metadata.ts";
+import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import {
   isIdempotent,
   retriesConnectFailure,

@@ -1,5 +1,5 @@
 import type { ByteStream } from "../../net/index.ts";
-import { headText } from "./header-text.ts";
+import { headText } from "../terms/header-text.ts";
 
 /**
  * Builds one contiguous message and grows if needed. Text is written as Latin-1, like header bytes, or as UTF-8 if it

@@ -1,6 +1,6 @@
 import type { MessageHead } from "../../wire/http1/index.ts";
-import type { DownstreamTls } from "../connection-info.ts";
-import { utf8HeadText } from "./header-text.ts";
+import type { DownstreamTls } from "../terms/connection-info.ts";
+import { utf8HeadText } from "../terms/header-text.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
 /** What happens to the client's `x-forwarded-client-cert`: it stays, it is removed, or this value replaces it. */

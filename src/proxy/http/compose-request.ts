@@ -1,10 +1,10 @@
 import { equalsIgnoringCase, fieldKinds, type MessageHead } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
-import type { RequestTrace } from "../tracing/request-trace.ts";
+import type { RequestTrace } from "../terms/request-trace.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
 import type { ClientCertificateField } from "./client-certificate.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
-import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "./peer-metadata.ts";
+import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "../peers/peer-metadata.ts";
 
 /** The edits of a request's head on its way to the upstream. */
 export interface RequestComposition {

@@ -3,7 +3,7 @@ import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
 import { isNominated } from "./compose-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
-import { peerMetadataHeader, peerMetadataIdHeader, unreachedHeader, type OwnMetadata } from "./peer-metadata.ts";
+import { peerMetadataHeader, peerMetadataIdHeader, unreachedHeader, type OwnMetadata } from "../peers/peer-metadata.ts";
 
 /** How a response's body reaches the client. `empty` means that there is none, although no header says so. */
 export type BodyDelivery = "as-is" | "wrap-in-chunks" | "until-close" | "empty";

@@ -1,10 +1,10 @@
 import type { Clock, Random } from "../../base/index.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { Cluster } from "../upstream/cluster.ts";
-import type { ExchangeObserver } from "./exchange-record.ts";
+import type { ExchangeObserver } from "../record/exchange-record.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import type { HttpDate } from "./http-date.ts";
-import type { OwnMetadata } from "./peer-metadata.ts";
+import type { OwnMetadata } from "../peers/peer-metadata.ts";
 
 /** Shared by the connections of one listener. Values that a new configuration may change are read for each request. */
 export interface ExchangeContext {

@@ -1,16 +1,16 @@
+import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
-import { addressText } from "../address-text.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
+import { addressText } from "../terms/address-text.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { HeaderMutation } from "../routing/header-mutation.ts";
 import type { Route } from "../routing/route.ts";
-import type { RequestTrace } from "../tracing/request-trace.ts";
+import type { RequestTrace } from "../terms/request-trace.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
-import type { WorkloadLabels } from "../upstream/endpoint.ts";
 import type { Answer } from "./answer.ts";
 import { Attempts, type AttemptsOwner } from "./attempts.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeOwner } from "./exchange-owner.ts";
-import type { ExchangeRecord } from "./exchange-record.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { ExchangeRequest } from "./exchange-request.ts";
 import type { FilterPass } from "./filter-pass.ts";
 import type { GrpcWebTranslation } from "./grpc-web.ts";
@@ -18,8 +18,8 @@ import { GrpcMessageCounter } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import type { MessageFlow } from "./message-flow.ts";
 import { OutgoingRequest } from "./outgoing-request.ts";
-import { decodePeerMetadata, peerMetadataHeader } from "./peer-metadata.ts";
-import { responseFlags, type ResponseFlag } from "./response-flags.ts";
+import { decodePeerMetadata, peerMetadataHeader } from "../peers/peer-metadata.ts";
+import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 
 /** The state of an exchange and what others may read of it. The subclass has the behaviour. */
 export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {

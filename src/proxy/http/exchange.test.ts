@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import { test } from "node:test";
 import { listenTcp, type ByteStream } from "../../net/index.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "../filters/http-filter.ts";
 import { mutualTls } from "../testing/filter-request.ts";
 import { eventually, fetchOnce, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { ask, connectTo, Http2Backend } from "../testing/http2-peers.ts";
-import { decodePeerMetadata, encodePeerMetadata } from "./peer-metadata.ts";
-import { responseFlags } from "./response-flags.ts";
+import { decodePeerMetadata, encodePeerMetadata } from "../peers/peer-metadata.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 
 type OnRequest = HttpFilter["onRequest"];
 

@@ -21,12 +21,12 @@ import { FilteredExchange } from "./filtered-exchange.ts";
 import { forwardHost } from "./forward-host.ts";
 import type { HeldBody } from "./held-body.ts";
 import { shapeReply } from "./local-reply.ts";
-import { tellsPeer, unreachedHeader } from "./peer-metadata.ts";
+import { unreachedHeader } from "../peers/peer-metadata.ts";
 import { redirectLocation } from "./redirect-location.ts";
 import { isIdempotent } from "./retry-decision.ts";
-import { flagLetters, responseFlags, type ResponseFlag } from "./response-flags.ts";
+import { flagLetters, responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import { Shadow } from "./shadow.ts";
-import { bodyForm, exchangeLimitMs, responseTimeoutMs, wireProtocol } from "./upstream-choice.ts";
+import { bodyForm, exchangeLimitMs, responseTimeoutMs, tellsPeer, wireProtocol } from "./upstream-choice.ts";
 
 const mirrorHeadBytes = 2048;
 type Fields = readonly (readonly [name: string, value: string])[];

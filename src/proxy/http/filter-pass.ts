@@ -1,4 +1,4 @@
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { FilterRequest, GrpcWebForm, HttpFilter, LocalReply, RequestBodyStart } from "../filters/http-filter.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Route } from "../routing/route.ts";

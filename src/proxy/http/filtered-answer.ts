@@ -1,7 +1,7 @@
 import { internalError } from "../../base/index.ts";
 import { bodyFramings, MessageHead, scanResponseHead, statusText, type BodyFraming } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
-import { headText } from "./header-text.ts";
+import { headText } from "../terms/header-text.ts";
 import type { FlowHead } from "./message-flow.ts";
 
 type Fields = readonly (readonly [name: string, value: string])[];

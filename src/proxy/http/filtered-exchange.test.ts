@@ -13,7 +13,7 @@ import {
   type StreamTail,
 } from "../filters/http-filter.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
-import { responseFlags } from "./response-flags.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 
 const reply: LocalReply = {
   status: 418,

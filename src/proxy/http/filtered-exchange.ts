@@ -17,8 +17,8 @@ import {
 import { GrpcWebTranslation } from "./grpc-web.ts";
 import { HeldBody } from "./held-body.ts";
 import { MessageFlow, type FlowHead, type FlowStep } from "./message-flow.ts";
-import { responseFlags } from "./response-flags.ts";
-import { permittedTrailers } from "./trailers.ts";
+import { responseFlags } from "../terms/response-flags.ts";
+import { permittedTrailers } from "../terms/trailers.ts";
 
 const noBytes = Buffer.alloc(0);
 const noSteps: readonly FlowStep[] = [];

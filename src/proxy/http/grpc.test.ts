@@ -4,7 +4,7 @@ import * as http2 from "node:http2";
 import { test } from "node:test";
 import * as grpc from "@grpc/grpc-js";
 import { encodeGrpcMessage, GrpcMessageCounter, isGrpcContentType, parseGrpcTimeout } from "./grpc.ts";
-import type { HttpListenerOptions } from "./http-listener.ts";
+import type { HttpListenerOptions } from "../connection/http-listener.ts";
 import { eventually, forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 
 const bytes = {

@@ -2,7 +2,7 @@ import { editHeaders, type MutationContext } from "../routing/header-mutation.ts
 import type { LocalReply } from "./compose-response.ts";
 import { encodeGrpcMessage, grpcStatusOfHttp } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
-import { flagLetters, type ResponseFlag } from "./response-flags.ts";
+import { flagLetters, type ResponseFlag } from "../terms/response-flags.ts";
 
 /** A response of the proxy itself, before the listener's rules and the client's protocol are applied. */
 export interface ReplyDraft {

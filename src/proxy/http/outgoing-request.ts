@@ -4,7 +4,7 @@ import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type RequestComposition } from "./compose-request.ts";
 import type { Shadow } from "./shadow.ts";
-import { permittedTrailers } from "./trailers.ts";
+import { permittedTrailers } from "../terms/trailers.ts";
 
 /** A request is kept for another attempt up to this size; beyond it, there is one attempt. */
 export const maxReplayBytes = 64 * 1024;

@@ -7,7 +7,7 @@ import { ConfigNotes } from "../config/config-check.ts";
 import { exactly, headerMatches } from "../routing/matchers.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
-import { pseudoFault } from "./http2-pseudo.ts";
+import { pseudoFault } from "../connection/http2-pseudo.ts";
 
 // What a stranger says to a proxy so that it, or whoever is behind it, takes him for somebody else.
 

@@ -3,7 +3,7 @@ import { Agent } from "node:http";
 import { test } from "node:test";
 import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 import { ask, connectTo } from "../testing/http2-peers.ts";
-import { encodePeerMetadata } from "./peer-metadata.ts";
+import { encodePeerMetadata } from "../peers/peer-metadata.ts";
 
 const own = (name: string) => ({
   id: name,

@@ -51,3 +51,12 @@ function grpcLimitMs(limit: GrpcTimeout, facts: ExchangeRequest): number {
   const own = asked > limit.offsetMs ? asked - limit.offsetMs : asked;
   return limit.maxMs > 0 && (own === 0 || own > limit.maxMs) ? limit.maxMs : own;
 }
+
+/** Whether requests to the cluster carry our metadata. */
+export function tellsPeer(
+  { writeToUpstream, inMeshOnly }: HttpConnectionConfig["peerMetadata"],
+  cluster: Cluster,
+): boolean {
+  const { peerMetadata } = cluster.config;
+  return writeToUpstream && (peerMetadata === "tell" || (peerMetadata === "external" && !inMeshOnly));
+}

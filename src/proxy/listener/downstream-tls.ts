@@ -1,8 +1,8 @@
 import type { X509Certificate } from "node:crypto";
 import { transientError } from "../../base/index.ts";
 import { secureServer, type ByteStream, type SecureStream } from "../../net/index.ts";
-import type { DownstreamTls } from "../connection-info.ts";
-import { peerExchangeProtocol } from "../tcp/peer-exchange.ts";
+import type { DownstreamTls } from "../terms/connection-info.ts";
+import { peerExchangeProtocol } from "../peers/peer-exchange.ts";
 import { certificateNames, peerTrouble } from "../tls/peer-verification.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import type { DownstreamTlsSpec } from "../tls/tls-spec.ts";

@@ -1,19 +1,19 @@
+import type { HttpSpec } from "../http/http-spec.ts";
+import type { ChainSpec, ListenerSpec } from "./listener-spec.ts";
 import type { Clock, Random } from "../../base/index.ts";
 import type { HboneCutOff } from "../../dataplane/index.ts";
 import type { ByteStream } from "../../net/index.ts";
-import type { AccessLogSpec } from "../config/access-log-spec.ts";
-import type { HttpSpec } from "../config/http-connection-manager-config.ts";
-import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { AccessLogSpec } from "../record/access-log-spec.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { judgeConnection, type ConnectionVerdict } from "../filters/network-filter.ts";
-import type { ExchangeRecord } from "../http/exchange-record.ts";
-import { HttpListener } from "../http/http-listener.ts";
-import type { OwnMetadata } from "../http/peer-metadata.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
+import { HttpListener } from "../connection/http-listener.ts";
+import type { OwnMetadata } from "../peers/peer-metadata.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import { TcpProxy, type TcpObserver } from "../tcp/tcp-proxy.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { EndpointConnector } from "../upstream/endpoint.ts";
-import { DeniedConnections } from "./denied-connections.ts";
+import { DeniedConnections } from "../tcp/denied-connections.ts";
 import { HboneServer, type EndedTunnel, type EnterListener } from "./hbone-server.ts";
 
 /** The state that the chains of all listeners share. */

@@ -1,10 +1,10 @@
+import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
 import { isLoopbackAddress, isOwnMachineAddress, type Clock } from "../../base/index.ts";
 import { serveHbone, type HboneCutOff, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
 import type { ByteStream, SecureStream } from "../../net/index.ts";
 import { headerValue, parseAuthority, parseBaggage, type Authority } from "../../wire/hbone/index.ts";
-import type { ConnectionInfo, DownstreamTls } from "../connection-info.ts";
+import type { ConnectionInfo, DownstreamTls } from "../terms/connection-info.ts";
 import type { Cluster } from "../upstream/cluster.ts";
-import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
 
 /** Passes a stream to an internal listener. Returns false if there is none with that name. */
 export type EnterListener = (listener: string, stream: ByteStream, info: ConnectionInfo) => boolean;

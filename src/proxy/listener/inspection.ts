@@ -1,5 +1,5 @@
+import type { InspectorSpec, ProxyHeaderRules } from "./listener-spec.ts";
 import { peek, type ByteStream, type SocketAddress } from "../../net/index.ts";
-import type { InspectorSpec, ProxyHeaderRules } from "../config/listener-config.ts";
 import { maxClientHelloBytes, parseClientHello, type ClientHello } from "./client-hello.ts";
 import { detectHttp, maxPrefaceBytes, type HttpPreface } from "./http-preface.ts";
 import { maxProxyHeaderBytes, parseProxyHeader, type ProxyHeader } from "./proxy-protocol.ts";

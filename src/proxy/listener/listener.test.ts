@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ListenerSpec } from "./listener-spec.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import type { ByteListener } from "../../net/index.ts";
-import type { ListenerSpec } from "../config/listener-config.ts";
 import { ActiveListener, type ListenerRuntime } from "./listener.ts";
 
 /** A listener on an address whose socket opens when it is told to. */

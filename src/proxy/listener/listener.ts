@@ -1,3 +1,4 @@
+import type { ChainSpec, ListenerSpec } from "./listener-spec.ts";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import {
   keepAlive,
@@ -7,8 +8,7 @@ import {
   type ByteStream,
   type SocketAddress,
 } from "../../net/index.ts";
-import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { Listen } from "../listen.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import { secureDownstream } from "./downstream-tls.ts";

@@ -1,17 +1,17 @@
+import type { HttpSpec } from "../http/http-spec.ts";
+import type { ChainSpec, ListenerSpec } from "../listener/listener-spec.ts";
 import type { Clock } from "../../base/index.ts";
 import type { AccessLog } from "../../telemetry/index.ts";
-import type { AccessLogSpec } from "../config/access-log-spec.ts";
-import type { HttpSpec } from "../config/http-connection-manager-config.ts";
-import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
-import { addressText } from "../address-text.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
-import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { AccessLogSpec } from "../record/access-log-spec.ts";
+import { addressText } from "../terms/address-text.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
 import type { EndedTunnel } from "../listener/hbone-server.ts";
-import { responseFlags } from "../http/response-flags.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import type { TcpFlow, TcpObserver } from "../tcp/tcp-proxy.ts";
 import type { Reporter } from "./istio-labels.ts";
 import type { IstioMetrics } from "./istio-metrics.ts";
-import type { CaptureIndex } from "./capture-index.ts";
+import type { CaptureIndex } from "../record/capture-index.ts";
 
 export interface ConnectionObserverOptions {
   readonly role: "router" | "sidecar" | "waypoint";

@@ -1,8 +1,8 @@
+import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
 import { parseIdentity } from "../../dataplane/index.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
-import { flagLetters, type ResponseFlag } from "../http/response-flags.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import { flagLetters, type ResponseFlag } from "../terms/response-flags.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
-import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
 
 /** The labels of this proxy, for its own end. */
 export interface OwnLabels extends WorkloadLabels {

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import { unknownWorkload } from "../terms/workload-labels.ts";
 import { MetricsRegistry, parsePrometheus, renderPrometheus } from "../../telemetry/index.ts";
 import { IstioStatsConfigSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileStats } from "../config/stats-config.ts";
 import { standaloneServices } from "../filters/filter-services.ts";
-import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { plainRecord } from "../testing/plain-record.ts";
 import type { Cluster } from "../upstream/cluster.ts";
-import { unknownWorkload } from "../upstream/endpoint.ts";
 import { bucketsOf, parseHistogramBuckets } from "./histogram-buckets.ts";
 import { IstioMetrics } from "./istio-metrics.ts";
 

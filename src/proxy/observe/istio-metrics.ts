@@ -1,10 +1,10 @@
+import type { WorkloadLabels } from "../terms/workload-labels.ts";
+import { standardStats, type StatsRules } from "../record/stats-rules.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
-import { standardStats, type StatsRules } from "../config/stats-config.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
-import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
 import type { TcpFlow } from "../tcp/tcp-proxy.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
-import type { WorkloadLabels } from "../upstream/endpoint.ts";
 import {
   commonNames,
   commonValues,
@@ -14,7 +14,7 @@ import {
   type OwnLabels,
   type Reporter,
 } from "./istio-labels.ts";
-import type { CaptureIndex } from "./capture-index.ts";
+import type { CaptureIndex } from "../record/capture-index.ts";
 import type { BucketsOf } from "./histogram-buckets.ts";
 
 const fineNames = [

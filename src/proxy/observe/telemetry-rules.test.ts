@@ -13,10 +13,10 @@ import { compileAccessLogs } from "../config/access-log-config.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileStats } from "../config/stats-config.ts";
 import { standaloneServices } from "../filters/filter-services.ts";
-import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { plainRecord } from "../testing/plain-record.ts";
 import { IstioMetrics } from "./istio-metrics.ts";
-import type { CaptureIndex } from "./capture-index.ts";
+import type { CaptureIndex } from "../record/capture-index.ts";
 
 const record: ExchangeRecord = {
   ...plainRecord,

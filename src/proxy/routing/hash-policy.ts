@@ -1,4 +1,4 @@
-import { hashText } from "./hash-text.ts";
+import { hashText } from "../terms/hash-text.ts";
 import { headerValue } from "./matchers.ts";
 import type { RequestView } from "./request-view.ts";
 

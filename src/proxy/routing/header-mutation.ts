@@ -1,5 +1,5 @@
 import type { MessageHead } from "../../wire/http1/index.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { RequestView } from "./request-view.ts";
 
 /** What happens to an existing header. */

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
+import type { TcpSpec } from "./tcp-spec.ts";
 import { seededRandom, systemClock } from "../../base/index.ts";
 import { connectTcp, listenTcp } from "../../net/index.ts";
-import type { TcpSpec } from "../config/chain-service-config.ts";
-import { flagLetters } from "../http/response-flags.ts";
+import { flagLetters } from "../terms/response-flags.ts";
 import { connectionFrom } from "../testing/filter-request.ts";
 import { Harness } from "../testing/harness.ts";
-import { peerExchangeProtocol } from "./peer-exchange.ts";
+import { peerExchangeProtocol } from "../peers/peer-exchange.ts";
 import { TcpProxy, type TcpFlow } from "./tcp-proxy.ts";
 
 const spec: TcpSpec = {

@@ -1,18 +1,19 @@
+import type { WorkloadLabels } from "../terms/workload-labels.ts";
+import type { TcpSpec } from "./tcp-spec.ts";
 import { messageOf, userError, type Clock, type Random } from "../../base/index.ts";
 import { relay } from "../../dataplane/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "../../net/index.ts";
-import type { TcpSpec } from "../config/chain-service-config.ts";
-import { addressText } from "../address-text.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
-import { DeniedConnections } from "../listener/denied-connections.ts";
-import { responseFlags, type ResponseFlag } from "../http/response-flags.ts";
-import type { OwnMetadata } from "../http/peer-metadata.ts";
-import { hashText } from "../routing/hash-text.ts";
+import { addressText } from "../terms/address-text.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import { DeniedConnections } from "./denied-connections.ts";
+import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
+import type { OwnMetadata } from "../peers/peer-metadata.ts";
+import { hashText } from "../terms/hash-text.ts";
 import { openHttpTunnel } from "./http-tunnel.ts";
-import { encodePeerExchange, exchangePeers, peerExchangeProtocol } from "./peer-exchange.ts";
+import { encodePeerExchange, exchangePeers, peerExchangeProtocol } from "../peers/peer-exchange.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { ForwardNames } from "../upstream/forward-names.ts";
-import type { EndpointConnector, UpstreamStream, WorkloadLabels } from "../upstream/endpoint.ts";
+import type { EndpointConnector, UpstreamStream } from "../upstream/endpoint.ts";
 
 export interface TcpProxyOptions {
   /** Called for each connection. */

@@ -1,4 +1,4 @@
-import type { ConnectionInfo, DownstreamTls } from "../connection-info.ts";
+import type { ConnectionInfo, DownstreamTls } from "../terms/connection-info.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import { forwardTo, route } from "./harness.ts";
 import { MessageHead } from "../../wire/http1/index.ts";

@@ -8,17 +8,18 @@ import {
   type Server,
 } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
+import { unknownWorkload } from "../terms/workload-labels.ts";
 import { seededRandom, systemClock, type Clock } from "../../base/index.ts";
 import { connectTcp, listenTcp } from "../../net/index.ts";
-import type { ExchangeRecord } from "../http/exchange-record.ts";
-import { flagLetters } from "../http/response-flags.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
+import { flagLetters } from "../terms/response-flags.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
-import { HttpListener, type HttpListenerOptions } from "../http/http-listener.ts";
+import { HttpListener, type HttpListenerOptions } from "../connection/http-listener.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import type { ForwardAction, RetryPolicy, Route } from "../routing/route.ts";
 import { Cluster, type ClusterConfig } from "../upstream/cluster.ts";
 import { defaultBalancing } from "../upstream/balancing.ts";
-import { unknownWorkload, type EndpointConfig } from "../upstream/endpoint.ts";
+import type { EndpointConfig } from "../upstream/endpoint.ts";
 
 export const testConnectionConfig: HttpConnectionConfig = {
   statPrefix: "test",

@@ -1,4 +1,4 @@
-import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
 
 /** A GET that was answered with 200, for tests of code that reads records. */
 export const plainRecord: ExchangeRecord = {

@@ -1,11 +1,11 @@
 import { rootCertificates } from "node:tls";
 import { fromBinary } from "@bufbuild/protobuf";
+import { certificateRef, rootsRef } from "./secret-source.ts";
 import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
 import type { CertificateSource, WorkloadCertificate, XdsSubscription, XdsUpdate } from "../../dataplane/index.ts";
 import { TlsContext } from "../../net/index.ts";
 import { SecretSchema, type Secret } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
-import { certificateRef, rootsRef } from "../config/tls-config.ts";
 import { splitRevocations } from "./revocation-lists.ts";
 import { invalidPrefix, type CertificateRef, type RevocationsRef, type RootsRef, type TlsSpec } from "./tls-spec.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLogger, systemClock } from "../../base/index.ts";
-import type { ClusterRequest } from "../filters/call-cluster.ts";
-import { FilterStatistics } from "../filters/filter-statistics.ts";
+import type { ClusterRequest } from "../terms/call-cluster.ts";
+import { FilterStatistics } from "../terms/filter-statistics.ts";
 import { BatchExporter, maxExportBytes, type EncodeBatch } from "./batch-exporter.ts";
 import { otlpLogs, type LogItem } from "./otlp-logs.ts";
 import { otlpSpans } from "./otlp-spans.ts";

@@ -1,6 +1,6 @@
 import { messageOf, transientError, type Clock, type Logger } from "../../base/index.ts";
-import type { CallCluster, ClusterAnswer, ClusterRequest } from "../filters/call-cluster.ts";
-import type { FilterStatistics } from "../filters/filter-statistics.ts";
+import type { CallCluster, ClusterAnswer, ClusterRequest } from "../terms/call-cluster.ts";
+import type { FilterStatistics } from "../terms/filter-statistics.ts";
 
 /** The maximum size of one message to a collector: what a gRPC server accepts by default. */
 export const maxExportBytes = 4 * 1024 * 1024;

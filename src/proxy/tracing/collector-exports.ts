@@ -1,6 +1,6 @@
 import { silentLogger, type Clock, type Logger } from "../../base/index.ts";
-import type { CallCluster } from "../filters/call-cluster.ts";
-import type { FilterStatistics } from "../filters/filter-statistics.ts";
+import type { CallCluster } from "../terms/call-cluster.ts";
+import type { FilterStatistics } from "../terms/filter-statistics.ts";
 import { BatchExporter, type ExportTarget } from "./batch-exporter.ts";
 import type { TracedNode } from "./traced-node.ts";
 

@@ -1,8 +1,8 @@
 import type { Random } from "../../base/index.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
-import type { ExchangeRecord } from "../http/exchange-record.ts";
-import type { CaptureIndex } from "../observe/capture-index.ts";
-import { UnkeptTrace, type RequestTrace } from "./request-trace.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
+import type { CaptureIndex } from "../record/capture-index.ts";
+import { UnkeptTrace, type RequestTrace } from "../terms/request-trace.ts";
 import type { Span } from "./span.ts";
 import type { BatchExporter } from "./batch-exporter.ts";
 import { downstreamTags, operationOf, upstreamTags, type CustomSpanTag } from "./span-tags.ts";

@@ -1,10 +1,10 @@
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
-import type { CaptureIndex } from "../observe/capture-index.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
-import type { ExchangeRecord } from "../http/exchange-record.ts";
-import { responseFlags, type ResponseFlag } from "../http/response-flags.ts";
+import type { CaptureIndex } from "../record/capture-index.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
+import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import type { SocketAddress } from "../../net/index.ts";
-import type { WorkloadLabels } from "../upstream/workload-labels.ts";
+import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import { parseAuthority } from "../../wire/hbone/index.ts";
 import { maxExportBytes, type EncodeBatch } from "./batch-exporter.ts";
 import type { TracedNode } from "./traced-node.ts";

@@ -1,8 +1,8 @@
-import type { ExchangeRecord } from "../http/exchange-record.ts";
-import { textOfHead } from "../http/header-text.ts";
-import { flagLetters } from "../http/response-flags.ts";
-import type { CaptureIndex } from "../observe/capture-index.ts";
-import type { RequestTrace } from "./request-trace.ts";
+import type { ExchangeRecord } from "../record/exchange-record.ts";
+import { textOfHead } from "../terms/header-text.ts";
+import { flagLetters } from "../terms/response-flags.ts";
+import type { CaptureIndex } from "../record/capture-index.ts";
+import type { RequestTrace } from "../terms/request-trace.ts";
 import type { TracedNode } from "./traced-node.ts";
 
 /** A tag that the configuration adds. */

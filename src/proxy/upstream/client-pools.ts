@@ -1,4 +1,4 @@
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { ConnectionPool, type ConnectionPoolOptions } from "./connection-pool.ts";
 
 /** The maximum number of clients with their own connections to one endpoint. */

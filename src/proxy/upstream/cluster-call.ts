@@ -1,7 +1,7 @@
 import { transientError } from "../../base/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
-import type { CallCluster, ClusterAnswer, ClusterRequest } from "../filters/call-cluster.ts";
-import { headText } from "../http/header-text.ts";
+import type { CallCluster, ClusterAnswer, ClusterRequest } from "../terms/call-cluster.ts";
+import { headText } from "../terms/header-text.ts";
 import type { Cluster, Endpoint } from "./cluster.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "./connection-pool.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";

@@ -1,6 +1,6 @@
 import type { Clock, Random } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { CircuitBreaker, type BreakerLimits } from "./circuit-breaker.ts";
 import { ClientPools } from "./client-pools.ts";
 import { ConnectionPool, type PoolCounters, type PoolLimits } from "./connection-pool.ts";

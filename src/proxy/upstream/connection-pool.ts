@@ -1,6 +1,6 @@
 import { messageOf, SerinError, type Clock } from "../../base/index.ts";
 import { Budget } from "./circuit-breaker.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { ConnectContext, EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import type { Http2Settings } from "./http2-settings.ts";

@@ -9,8 +9,8 @@ import {
   type CertificateSource,
 } from "../../dataplane/index.ts";
 import { connectTcp, mayMarkSockets, secureClient, type ByteStream, type ConnectOptions } from "../../net/index.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
-import { peerExchangeProtocol } from "../tcp/peer-exchange.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import { peerExchangeProtocol } from "../peers/peer-exchange.ts";
 import { nameTrouble, peerTrouble } from "../tls/peer-verification.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import { isMeshTls, type UpstreamTlsSpec } from "../tls/tls-spec.ts";

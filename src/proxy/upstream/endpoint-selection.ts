@@ -1,5 +1,5 @@
 import type { Random } from "../../base/index.ts";
-import { hashText } from "../routing/hash-text.ts";
+import { hashText } from "../terms/hash-text.ts";
 import type { BalancingOptions, LoadBalancer, LoadBalancing } from "./balancing.ts";
 import { createLoadBalancer, type Balanced } from "./load-balancer.ts";
 import { healthOf, priorityLoads } from "./priority-load.ts";

@@ -1,9 +1,7 @@
 import type { ByteStream, TcpKeepalive } from "../../net/index.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
-import type { WorkloadLabels } from "./workload-labels.ts";
-
-export { unknownWorkload, type WorkloadLabels } from "./workload-labels.ts";
+import type { WorkloadLabels } from "../terms/workload-labels.ts";
 
 /** How bytes reach an endpoint. */
 export type EndpointTransport =

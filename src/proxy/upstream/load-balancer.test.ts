@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../base/index.ts";
-import { hashText } from "../routing/hash-text.ts";
+import { hashText } from "../terms/hash-text.ts";
 import { defaultBalancing, type LoadBalancing } from "./balancing.ts";
 import { createLoadBalancer } from "./load-balancer.ts";
 

@@ -1,5 +1,5 @@
 import type { Random } from "../../base/index.ts";
-import { hashText } from "../routing/hash-text.ts";
+import { hashText } from "../terms/hash-text.ts";
 import type { LoadBalancer } from "./balancing.ts";
 
 export interface MaglevOptions<Endpoint> {

@@ -1,12 +1,7 @@
+import { unknownWorkload } from "../terms/workload-labels.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import { hbonePort } from "../../wire/hbone/index.ts";
-import {
-  unknownWorkload,
-  type EndpointConfig,
-  type EndpointTransport,
-  type ProxyHeaderVersion,
-  type SocketOptions,
-} from "./endpoint.ts";
+import type { EndpointConfig, EndpointTransport, ProxyHeaderVersion, SocketOptions } from "./endpoint.ts";
 
 /** How a cluster without endpoints reaches the client's original destination. */
 export interface OriginalDestinationRule {

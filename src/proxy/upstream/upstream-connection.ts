@@ -12,7 +12,7 @@ import {
   scanResponseHead,
   type BodyFraming,
 } from "../../wire/http1/index.ts";
-import { keptTrailers } from "../http/trailers.ts";
+import { keptTrailers } from "../terms/trailers.ts";
 import { textOfTrailers, trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamStream } from "./endpoint.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";

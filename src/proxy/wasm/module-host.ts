@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { transientError, type Clock, type Logger } from "../../base/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
-import type { CallCluster } from "../filters/call-cluster.ts";
-import type { FilterStatistics } from "../filters/filter-statistics.ts";
+import type { CallCluster } from "../terms/call-cluster.ts";
+import type { FilterStatistics } from "../terms/filter-statistics.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import type { WasmModules, WasmSettings } from "../filters/lazy-wasm-filter.ts";
 import { metricTypes } from "./abi.ts";

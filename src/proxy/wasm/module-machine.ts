@@ -14,7 +14,7 @@ import type {
   SharedRequest,
   StreamEvent,
 } from "./messages.ts";
-import type { CallCluster } from "../filters/call-cluster.ts";
+import type { CallCluster } from "../terms/call-cluster.ts";
 import type { CompiledModule } from "./engine.ts";
 import { ModuleThread } from "./module-thread.ts";
 import type { Pairs } from "./pairs.ts";

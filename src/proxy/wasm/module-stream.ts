@@ -8,7 +8,7 @@ import type {
   StreamTail,
 } from "../filters/http-filter.ts";
 import { passed } from "../filters/http-filter.ts";
-import { responseFlags } from "../http/response-flags.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import type { AttributeMap, Effect, MachineAnswer, Side, StreamEvent } from "./messages.ts";
 import type { StreamReceiver } from "./module-machine.ts";
 import type { PluginSession } from "./module-plugin.ts";

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
-import { FilterStatistics } from "../filters/filter-statistics.ts";
+import { FilterStatistics } from "../terms/filter-statistics.ts";
 import type { ModuleLocation, WasmSettings } from "../filters/lazy-wasm-filter.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";

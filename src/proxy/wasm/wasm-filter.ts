@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/index.ts";
-import type { FilterCounter } from "../filters/filter-statistics.ts";
+import type { FilterCounter } from "../terms/filter-statistics.ts";
 import type { FilterRequest, HttpFilter, LocalReply, StreamFilter } from "../filters/http-filter.ts";
 import type { AttributeMap } from "./messages.ts";
 import type { ModulePlugin, PluginSession } from "./module-plugin.ts";

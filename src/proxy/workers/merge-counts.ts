@@ -1,5 +1,5 @@
-import type { ClusterStatus } from "../observe/cluster-status.ts";
-import { sharedMetrics, type Statistic } from "../observe/proxy-stats.ts";
+import type { ClusterStatus, Statistic } from "../serving.ts";
+import { sharedMetrics } from "../admin/proxy-stats.ts";
 
 /** Combines the statistics of several workers into those of one proxy. */
 export function mergeStatistics(parts: readonly (readonly Statistic[])[]): Statistic[] {

@@ -1,10 +1,8 @@
 import type { LogLevel } from "../../base/index.ts";
 import type { CertificateParts, EndpointAnswer, XdsUpdate } from "../../dataplane/index.ts";
 import type { FamilySnapshot } from "../../telemetry/index.ts";
-import type { ClusterStatus } from "../observe/cluster-status.ts";
-import type { Statistic } from "../observe/proxy-stats.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
-import type { ServingStatus } from "../serving.ts";
+import type { ClusterStatus, ServingStatus, Statistic } from "../serving.ts";
 import type { Ejection } from "../upstream/cluster.ts";
 import type { LimitsMemory } from "./worker-limits.ts";
 

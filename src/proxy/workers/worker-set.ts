@@ -13,9 +13,8 @@ import { renderSnapshot, snapshotOf, type Gauge, type MetricFamily } from "../..
 import { ThreadMetrics } from "../../telemetry/threads/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import type { DataPathOptions } from "../data-path.ts";
-import type { ClusterStatus } from "../observe/cluster-status.ts";
-import { sharedMetrics, type Statistic } from "../observe/proxy-stats.ts";
-import type { Serving, ServingStatus } from "../serving.ts";
+import { sharedMetrics } from "../admin/proxy-stats.ts";
+import type { ClusterStatus, Serving, ServingStatus, Statistic } from "../serving.ts";
 import { ConfigMirror } from "./config-mirror.ts";
 import { mergeClusters, mergeStatistics } from "./merge-counts.ts";
 import type { ProcessCalls, UpdateOutcome, WorkerCalls, WorkerStart } from "./worker-calls.ts";

@@ -1,5 +1,5 @@
 import { systemClock } from "../../../base/index.ts";
-import type { CallCluster } from "../../filters/call-cluster.ts";
+import type { CallCluster } from "../../terms/call-cluster.ts";
 import { boundedModule, engine, maxMemoryBytes, ModuleMachine, SharedStore, type MachineServices } from "../index.ts";
 import type { Effect, MachineAnswer, StreamEvent } from "../messages.ts";
 import type { Pairs } from "../pairs.ts";

@@ -1,0 +1,180 @@
+import { logLevels, type LogLevel, type LogThreshold } from "../../base/index.ts";
+import { jsonRoute, metricsRoute, type EndpointAnswer, type EndpointRoute } from "../../dataplane/index.ts";
+import { nodeId, type ProxySettings } from "../proxy-settings.ts";
+import type { Serving, Statistic } from "../serving.ts";
+import { clustersJson, clustersText } from "./cluster-status.ts";
+import { json, text } from "./config-answers.ts";
+import { staticClusters } from "./static-resources.ts";
+
+export interface AdminSources {
+  readonly settings: ProxySettings;
+  readonly serving: Serving;
+  /** Undefined if the level cannot be changed. */
+  readonly logThreshold: LogThreshold | undefined;
+  readonly startedMs: number;
+  readonly nowMs: () => number;
+  readonly state: () => Promise<"LIVE" | "DRAINING" | "INITIALIZING">;
+  /** Readiness fails, or holds again. */
+  readonly setHealth: (healthy: boolean) => void;
+  readonly quit: () => void;
+}
+
+/** Runs an action on POST. */
+export function onPost(act: (url: URL) => void): EndpointRoute {
+  return (request, url) => {
+    if (request.method !== "POST") return { status: 405, body: "Method Not Allowed\n" };
+    act(url);
+    return { status: 200, body: "OK\n" };
+  };
+}
+
+/** The admin endpoints that tools for Envoy and Istio use, in Envoy's formats. */
+export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute> {
+  const { serving, settings } = sources;
+  const ofConfig: EndpointRoute = (_request, url) => serving.answer(`${url.pathname}${url.search}`);
+  const metrics = servingMetricsRoute(serving);
+  const routes: Record<string, EndpointRoute> = {
+    "/certs": ofConfig,
+    "/clusters": async (_request, url) => {
+      const fixed = staticClusters(settings);
+      const clusters = await serving.clusters();
+      return url.searchParams.get("format") === "json"
+        ? json(clustersJson(fixed, clusters))
+        : text(clustersText(fixed, clusters));
+    },
+    "/config_dump": ofConfig,
+    "/drain_listeners": onPost((url) => serving.drain(url.searchParams.has("inboundonly"))),
+    "/healthcheck/fail": onPost(() => sources.setHealth(false)),
+    "/healthcheck/ok": onPost(() => sources.setHealth(true)),
+    "/listeners": ofConfig,
+    "/logging": (request, url) => loggingAnswer(sources, request.method === "POST", url),
+    "/memory": jsonRoute(memoryAnswer),
+    "/quitquitquit": onPost(sources.quit),
+    "/ready": async () => {
+      const state = await sources.state();
+      return state === "LIVE" ? text("LIVE\n") : { status: 503, body: `${state}\n` };
+    },
+    "/reset_counters": onPost(() => undefined),
+    "/runtime": jsonRoute(() => ({ layers: [], entries: {} })),
+    "/server_info": async () => json(serverInfo(sources, await sources.state())),
+    "/stats": async (request, url) =>
+      url.searchParams.get("format") === "prometheus"
+        ? await metrics(request, url)
+        : statsAnswer(await serving.statistics(), url),
+    "/stats/prometheus": metrics,
+  };
+  const list: EndpointRoute = () =>
+    text(
+      `${Object.keys(routes)
+        .filter((path) => path !== "/" && path !== "/help")
+        .join("\n")}\n`,
+    );
+  return Object.assign(routes, { "/": list, "/help": list });
+}
+
+/** All metrics in Prometheus' text format. */
+export function servingMetricsRoute(serving: Serving): EndpointRoute {
+  return metricsRoute(async () => await serving.metrics());
+}
+
+function serverInfo({ settings, serving, startedMs, nowMs }: AdminSources, state: string): unknown {
+  const uptime = `${Math.floor((nowMs() - startedMs) / 1000)}s`;
+  return {
+    version: `serin/${settings.version}/Clean/RELEASE/Node`,
+    state,
+    uptime_current_epoch: uptime,
+    uptime_all_epochs: uptime,
+    hot_restart_version: "disabled",
+    command_line_options: {
+      base_id: "0",
+      concurrency: serving.workers,
+      drain_strategy: "Gradual",
+      log_level: settings.logLevel,
+      mode: "Serve",
+      service_cluster: `${settings.workloadName}.${settings.podNamespace}`,
+      service_node: nodeId(settings),
+    },
+    node: {
+      id: nodeId(settings),
+      cluster: `${settings.workloadName}.${settings.podNamespace}`,
+      metadata: settings.metadata,
+    },
+  };
+}
+
+function statsAnswer(statistics: readonly Statistic[], url: URL): EndpointAnswer {
+  const filter = url.searchParams.get("filter");
+  let wanted: RegExp | undefined;
+  try {
+    wanted = filter === null ? undefined : new RegExp(filter);
+  } catch {
+    return { status: 400, body: `the filter "${filter ?? ""}" is no regular expression\n` };
+  }
+  const usedOnly = url.searchParams.has("usedonly");
+  const rows = statistics.filter(
+    ({ name, value }) => (wanted === undefined || wanted.test(name)) && (!usedOnly || value !== 0),
+  );
+  if (url.searchParams.get("format") === "json")
+    return json({ stats: rows.map(({ name, value }) => ({ name, value })) });
+  return text(`${rows.map(({ name, value }) => `${name}: ${value}`).join("\n")}\n`);
+}
+
+/** Envoy's names of our log levels, and back. */
+const envoyLevels: Readonly<Record<string, LogLevel>> = {
+  trace: "trace",
+  debug: "debug",
+  info: "info",
+  warning: "warn",
+  warn: "warn",
+  error: "error",
+  critical: "error",
+  off: "error",
+};
+const loggers = [
+  "admin",
+  "config",
+  "connection",
+  "filter",
+  "http",
+  "http2",
+  "jwt",
+  "pool",
+  "rbac",
+  "router",
+  "upstream",
+];
+
+function loggingAnswer({ logThreshold: threshold, serving }: AdminSources, post: boolean, url: URL): EndpointAnswer {
+  const asked = [...url.searchParams].flatMap(([name, value]) =>
+    name === "paths" ? value.split(",").map((one) => one.split(":")[1] ?? "") : [value],
+  );
+  const word = asked.at(-1);
+  const level = word === undefined ? undefined : envoyLevels[word];
+  if (post && word !== undefined) {
+    if (level === undefined)
+      return {
+        status: 400,
+        body: `the level ${word} is unknown: expected one of ${Object.keys(envoyLevels).join(", ")}\n`,
+      };
+    if (threshold === undefined) return { status: 400, body: "the level of this process cannot be changed\n" };
+    // The whole process has one level.
+    threshold.level = level;
+    serving.setLogLevel(level);
+  }
+  const now = threshold?.level ?? logLevels[2];
+  return text(
+    `active loggers:\n${loggers.map((name) => `  ${name}: ${now === "warn" ? "warning" : now}`).join("\n")}\n`,
+  );
+}
+
+function memoryAnswer(): unknown {
+  const { heapUsed, heapTotal, rss } = process.memoryUsage();
+  return {
+    allocated: String(heapUsed),
+    heap_size: String(heapTotal),
+    pageheap_unmapped: "0",
+    pageheap_free: "0",
+    total_thread_cache: "0",
+    total_physical_bytes: String(rss),
+  };
+}

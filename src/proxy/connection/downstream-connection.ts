@@ -1,0 +1,366 @@
+import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
+import {
+  bodyFramings,
+  ChunkedScanner,
+  headIncomplete,
+  headRefused,
+  keepsAlive,
+  MessageHead,
+  requestFraming,
+  scanRequestHead,
+  type BodyFraming,
+} from "../../wire/http1/index.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { Answer } from "../http/answer.ts";
+import type { ExchangeContext } from "../http/exchange-context.ts";
+import type { ExchangeOwner } from "../http/exchange-owner.ts";
+import type { ExchangeRequest } from "../http/exchange-request.ts";
+import { Exchange } from "../http/exchange.ts";
+import { Http1Answer } from "../http/http1-answer.ts";
+import type { ListenerConnection } from "./listener-connection.ts";
+import { keptTrailers } from "../terms/trailers.ts";
+
+/** This thread reads one head at a time, so all connections share the buffer. */
+const scratchHead = new MessageHead();
+
+/** After a response that ends the connection early, at most this many of the client's bytes are read and dropped. */
+const maxLingerBytes = 1024 * 1024;
+/** Sweeps (one a second) that a closing connection may take. */
+const maxLingerSweeps = 5;
+/** A half-closed tunnel is closed after this many sweeps without a byte. */
+const maxHalfClosedSweeps = 60;
+
+type State = "head" | "request" | "tunnel" | "closing" | "closed";
+
+export interface DownstreamOptions {
+  readonly stream: ByteStream;
+  readonly info: ConnectionInfo;
+  readonly context: ExchangeContext;
+  /** Called once, when the connection has ended. */
+  readonly onClosed: (connection: ListenerConnection) => void;
+}
+
+/**
+ * One client connection with HTTP/1.1. Parses requests and serves one exchange at a time. If the client sends more, the
+ * bytes wait and reading pauses. A connection therefore buffers at most one read beyond the current request.
+ */
+export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, ListenerConnection {
+  readonly stream: ByteStream;
+  readonly info: ConnectionInfo;
+  readonly isHttp2 = false;
+  readonly #context: ExchangeContext;
+  readonly #onClosed: (connection: ListenerConnection) => void;
+  readonly #exchange: Exchange;
+  #state: State = "head";
+  /** Received bytes that cannot be used yet. */
+  #carry: Buffer | undefined;
+  #framing: BodyFraming = bodyFramings.none;
+  #remaining = 0;
+  #chunked: ChunkedScanner | undefined;
+  #requestComplete = true;
+  #consuming = false;
+  #paused = false;
+  #backedUp = false;
+  #lingered = 0;
+  #halfClosed = false;
+  // Sweeps since the last activity. A sweep is a second, which is exact enough for these limits.
+  #quietSweeps = 0;
+  #headSweeps = 0;
+  #requestSweeps = 0;
+  #idleSinceMs: number;
+  requests = 0;
+
+  constructor(options: DownstreamOptions) {
+    this.stream = options.stream;
+    this.info = options.info;
+    this.#context = options.context;
+    this.#onClosed = options.onClosed;
+    this.#exchange = new Exchange(this, options.context);
+    this.#idleSinceMs = options.context.clock.steadyMs();
+  }
+
+  /** Starts reading. `received` contains bytes that were read before. */
+  start(received?: Buffer): void {
+    this.stream.setHandler(this);
+    if (received !== undefined) this.#take(received);
+    if (!this.#paused) this.stream.resume();
+  }
+
+  createAnswer(context: ExchangeContext, request: ExchangeRequest): Answer {
+    return new Http1Answer(this.stream, context, request);
+  }
+
+  /** Whether no request is in progress and none has begun to arrive. */
+  get idle(): boolean {
+    return this.#state === "head" && this.#carry === undefined;
+  }
+
+  // ---- ByteStreamHandler
+
+  data(chunk: Buffer): void {
+    this.#quietSweeps = 0;
+    switch (this.#state) {
+      case "tunnel":
+        this.#exchange.clientBytes(chunk);
+        return;
+      case "closing":
+        this.#lingered += chunk.length;
+        if (this.#lingered > maxLingerBytes) this.stream.destroy();
+        return;
+      case "closed":
+        return;
+      case "head":
+      case "request":
+        this.#take(chunk);
+    }
+  }
+
+  end(): void {
+    if (this.#state !== "tunnel") {
+      this.abort();
+      return;
+    }
+    this.#halfClosed = true;
+    this.#exchange.clientEnded();
+  }
+
+  drain(): void {
+    this.#backedUp = false;
+    if (this.#exchange.active) this.#exchange.clientDrained();
+    else this.#resumeConsuming();
+  }
+
+  close(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#exchange.abandon();
+    this.#onClosed(this);
+  }
+
+  // ---- ExchangeOwner
+
+  pauseRequest(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.stream.pause();
+  }
+
+  resumeRequest(): void {
+    if (!this.#paused || this.#state === "closed") return;
+    this.#paused = false;
+    this.stream.resume();
+  }
+
+  exchangeEnded(keepAlive: boolean, more: boolean): void {
+    if (this.#state === "closed") return;
+    this.#backedUp = !more;
+    if (keepAlive) {
+      this.#state = "head";
+      this.#quietSweeps = 0;
+      this.#idleSinceMs = this.#context.clock.steadyMs();
+      this.#resumeConsuming();
+    } else this.#closeAfterAnswer();
+  }
+
+  touch(): void {
+    this.#quietSweeps = 0;
+  }
+
+  switchToTunnel(): void {
+    this.#state = "tunnel";
+    const early = this.#carry;
+    this.#carry = undefined;
+    if (early !== undefined) this.#exchange.clientBytes(early);
+    this.resumeRequest();
+  }
+
+  endTunnel(): void {
+    this.#halfClosed = true;
+    this.stream.end();
+  }
+
+  abort(): void {
+    this.stream.destroy();
+    this.close();
+  }
+
+  // ---- ListenerConnection
+
+  leave(): void {
+    // The next response says `connection: close`.
+  }
+
+  /** Closes the connection if it has been idle that long. Otherwise its next response says `connection: close`. */
+  closeIfIdle(nowMs: number, quietMs: number): void {
+    if (this.idle && nowMs - this.#idleSinceMs >= quietMs) this.#closeAfterAnswer();
+  }
+
+  /** Called once a second: enforces the time limits that need no precision. */
+  sweep(): void {
+    const config = this.#context.config();
+    this.#quietSweeps += 1;
+    const over = (sweeps: number, limitMs: number): boolean => limitMs > 0 && sweeps * 1000 > limitMs;
+    switch (this.#state) {
+      case "head":
+        if (this.#carry === undefined) {
+          if (over(this.#quietSweeps, config.idleTimeoutMs)) this.abort();
+        } else {
+          this.#headSweeps += 1;
+          if (over(this.#headSweeps, config.headTimeoutMs)) this.#refuse(408, "request header timeout");
+        }
+        return;
+      case "request":
+        this.#requestSweeps += 1;
+        if (!this.#requestComplete && over(this.#requestSweeps, config.requestTimeoutMs)) this.#exchange.idleTimeout();
+        else if (over(this.#quietSweeps, this.#exchange.idleLimitMs)) this.#exchange.idleTimeout();
+        return;
+      case "closing":
+        if (this.#quietSweeps > maxLingerSweeps) this.abort();
+        return;
+      case "tunnel":
+        if (this.#halfClosed && this.#quietSweeps > maxHalfClosedSweeps) this.abort();
+        return;
+      case "closed":
+    }
+  }
+
+  // ---- the bytes
+
+  #take(chunk: Buffer): void {
+    if (this.#carry === undefined) {
+      this.#consume(chunk);
+      return;
+    }
+    const searchFrom = Math.max(0, this.#carry.length - 3);
+    const joined = Buffer.concat([this.#carry, chunk]);
+    // If a head arrives in pieces, it is only scanned once its end is there.
+    const mayBeWhole =
+      this.#state !== "head" ||
+      joined.indexOf("\r\n\r\n", searchFrom) >= 0 ||
+      joined.length > this.#context.config().headLimits.maxHeadBytes;
+    if (mayBeWhole) {
+      this.#carry = undefined;
+      this.#consume(joined);
+    } else this.#carry = joined;
+  }
+
+  /** Processes as many bytes as possible, and keeps a copy of the rest. */
+  #consume(bytes: Buffer): void {
+    this.#consuming = true;
+    let at = 0;
+    while (at < bytes.length && (this.#state === "head" || this.#state === "request") && !this.#backedUp) {
+      const next = this.#state === "head" ? this.#head(bytes, at) : this.#body(bytes, at);
+      if (next < 0) break;
+      at = next;
+    }
+    this.#consuming = false;
+    if (at < bytes.length) this.#keep(bytes, at);
+  }
+
+  #keep(bytes: Buffer, from: number): void {
+    if (this.#state === "tunnel") this.#exchange.clientBytes(bytes.subarray(from));
+    else if (this.#state === "head" || this.#state === "request") {
+      this.#carry = Buffer.from(bytes.subarray(from));
+      if (this.#state === "request" || this.#backedUp) this.pauseRequest();
+    }
+  }
+
+  #resumeConsuming(): void {
+    if (this.#consuming || this.#backedUp || this.#state !== "head") return;
+    const carry = this.#carry;
+    this.#carry = undefined;
+    if (carry !== undefined) this.#consume(carry);
+    if (this.#state === "head" && !this.#backedUp) this.resumeRequest();
+  }
+
+  /** Scans a head. Returns how many bytes it used, or -1 if the head is incomplete or was rejected. */
+  #head(bytes: Buffer, from: number): number {
+    const { headLimits } = this.#context.config();
+    const after = scanRequestHead(scratchHead, bytes, from, bytes.length, headLimits);
+    if (after === headIncomplete) return -1;
+    if (after === headRefused) {
+      const { status, reason } = scratchHead.error ?? { status: 400, reason: "bad request" };
+      this.#refuse(status, reason);
+      return -1;
+    }
+    this.requests += 1;
+    this.#headSweeps = 0;
+    this.#requestSweeps = 0;
+    this.#framing = requestFraming(scratchHead);
+    this.#remaining = this.#framing === bodyFramings.length ? scratchHead.contentLength : 0;
+    if (this.#framing === bodyFramings.chunked) {
+      this.#chunked ??= new ChunkedScanner();
+      this.#chunked.reset();
+      this.#chunked.keepsTrailers = this.#context.config().http1Trailers;
+    }
+    const to = this.#extent(bytes, after);
+    if (to < 0) return -1;
+    this.#requestComplete = this.#complete();
+    this.#state = "request";
+    const body = this.#withoutHop(bytes, after, to);
+    const keepAlive = keepsAlive(scratchHead);
+    if (body === undefined) this.#exchange.begin(scratchHead, keepAlive, bytes, after, to, this.#requestComplete);
+    else this.#exchange.begin(scratchHead, keepAlive, body, 0, body.length, this.#requestComplete);
+    return to;
+  }
+
+  #body(bytes: Buffer, from: number): number {
+    if (this.#requestComplete) return -1;
+    const to = this.#extent(bytes, from);
+    if (to < 0) return -1;
+    this.#requestComplete = this.#complete();
+    const body = this.#withoutHop(bytes, from, to);
+    if (body === undefined) this.#exchange.requestBody(bytes, from, to, this.#requestComplete);
+    else this.#exchange.requestBody(body, 0, body.length, this.#requestComplete);
+    return to;
+  }
+
+  /**
+   * Removes chunk extensions and, where configured, trailers, which end at this hop. Undefined: the body passes
+   * unchanged.
+   */
+  #withoutHop(bytes: Buffer, from: number, to: number): Buffer | undefined {
+    const scanner = this.#framing === bodyFramings.chunked ? this.#chunked : undefined;
+    return scanner?.kept(bytes, from, to, keptTrailers(scanner));
+  }
+
+  /** Returns where the body ends in these bytes, or -1 if its framing is invalid. The request has then been ended. */
+  #extent(bytes: Buffer, from: number): number {
+    if (this.#framing === bodyFramings.length) {
+      const take = Math.min(this.#remaining, bytes.length - from);
+      this.#remaining -= take;
+      return from + take;
+    }
+    if (this.#framing !== bodyFramings.chunked) return from;
+    const to = this.#chunked?.scan(bytes, from, bytes.length) ?? from;
+    if (this.#chunked?.bad !== true) return to;
+    if (this.#exchange.active) this.#exchange.badBody();
+    else this.#refuse(400, "bad chunked framing");
+    return -1;
+  }
+
+  #complete(): boolean {
+    if (this.#framing === bodyFramings.length) return this.#remaining === 0;
+    return this.#framing !== bodyFramings.chunked || this.#chunked?.done === true;
+  }
+
+  #refuse(status: number, reason: string): void {
+    this.#requestComplete = true;
+    this.#carry = undefined;
+    this.#state = "request";
+    this.#exchange.refuse(status, reason);
+  }
+
+  /**
+   * Ends our side and continues to read for a while. Closing with unread bytes would reset the connection and lose the
+   * response.
+   */
+  #closeAfterAnswer(): void {
+    this.#state = "closing";
+    this.#carry = undefined;
+    this.#quietSweeps = 0;
+    this.stream.end();
+    this.#paused = true;
+    this.resumeRequest();
+  }
+}

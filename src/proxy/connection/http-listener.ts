@@ -1,0 +1,192 @@
+import type { Clock, Random } from "../../base/index.ts";
+import type { ByteListener, ByteStream, SocketAddress } from "../../net/index.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { Listen } from "../listen.ts";
+import type { RouteTable } from "../routing/route-table.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import { CodecDetector } from "./codec-detector.ts";
+import { DownstreamConnection } from "./downstream-connection.ts";
+import type { ExchangeContext } from "../http/exchange-context.ts";
+import type { ExchangeObserver } from "../record/exchange-record.ts";
+import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
+import { HttpDate } from "../http/http-date.ts";
+import { Http2DownstreamConnection } from "./http2-downstream-connection.ts";
+import type { ListenerConnection } from "./listener-connection.ts";
+import type { OwnMetadata } from "../peers/peer-metadata.ts";
+
+export interface HttpListenerOptions {
+  readonly config: HttpConnectionConfig;
+  /** Read for each request. */
+  readonly routeTable: (config: HttpConnectionConfig) => RouteTable | undefined;
+  readonly cluster: (name: string) => Cluster | undefined;
+  readonly observe: ExchangeObserver;
+  /** Called for each open gRPC stream over HTTP/2, at each {@link HttpListener.sweep}. */
+  readonly observeStream?: ExchangeObserver | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly newRequestId: () => string;
+  /** This proxy's metadata for peers, if the configuration sends it. */
+  readonly ownMetadata?: OwnMetadata | undefined;
+  /** Receives internal errors of the proxy. */
+  readonly onTrouble?: ((what: string, error: unknown) => void) | undefined;
+}
+
+/** The maximum number of open connections of a listener. Further connections are closed at once. */
+export const maxConnectionsPerListener = 50_000;
+
+/** The ALPN names that decide the codec. */
+const codecOfAlpn: ReadonlyMap<string, "http1" | "http2"> = new Map([
+  ["h2", "http2"],
+  ["istio-h2", "http2"],
+  ["http/1.1", "http1"],
+  ["http/1.0", "http1"],
+  ["istio-http/1.1", "http1"],
+  ["istio-http/1.0", "http1"],
+]);
+
+/** A listening address for HTTP/1.1 and HTTP/2. Connections stay open when its configuration changes. */
+export class HttpListener {
+  readonly #options: HttpListenerOptions;
+  readonly #context: ExchangeContext;
+  readonly #connections = new Set<ListenerConnection>();
+  #config: HttpConnectionConfig;
+  readonly #sockets = new Map<string, ByteListener>();
+  #draining = false;
+  /** The number of connections that were accepted since the start. */
+  accepted = 0;
+  refused = 0;
+  requests = 0;
+  lastAcceptedMs = 0;
+
+  constructor(options: HttpListenerOptions) {
+    this.#options = options;
+    this.#config = options.config;
+    const { clock, random, cluster } = options;
+    const draining = (): boolean => this.#draining;
+    this.#context = {
+      config: () => this.#config,
+      routeTable: () => options.routeTable(this.#config),
+      cluster,
+      get draining() {
+        return draining();
+      },
+      ownMetadata: options.ownMetadata,
+      onTrouble: options.onTrouble,
+      observe: (record) => {
+        this.requests += 1;
+        options.observe(record);
+      },
+      observeStream: options.observeStream,
+      clock,
+      random,
+      date: new HttpDate(clock),
+      newRequestId: options.newRequestId,
+    };
+  }
+
+  /** The addresses on which it listens now. */
+  get addresses(): readonly SocketAddress[] {
+    return [...this.#sockets.values()].map((socket) => socket.address);
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Listens on exactly these addresses. Sockets that stay are not touched. New sockets open before old ones close. */
+  async listen(listen: Listen, addresses: readonly SocketAddress[]): Promise<void> {
+    const wanted = new Map(addresses.map((address) => [`${address.address} ${address.port}`, address]));
+    for (const [key, address] of wanted) {
+      if (!this.#sockets.has(key)) this.#sockets.set(key, await listen(address, (stream) => this.accept(stream)));
+    }
+    for (const [key, socket] of this.#sockets) {
+      if (wanted.has(key)) continue;
+      this.#sockets.delete(key);
+      socket.close();
+    }
+  }
+
+  /** Takes over a paused connection. Without `info`, the connection comes directly from a socket. */
+  accept(
+    stream: ByteStream,
+    info: ConnectionInfo = { local: stream.local, remote: stream.remote, tls: undefined, peer: undefined },
+  ): void {
+    this.accepted += 1;
+    this.lastAcceptedMs = this.#options.clock.steadyMs();
+    if (this.#connections.size >= maxConnectionsPerListener) {
+      this.refused += 1;
+      stream.setHandler({
+        data: () => undefined,
+        end: () => undefined,
+        drain: () => undefined,
+        close: () => undefined,
+      });
+      stream.destroy({ reset: true });
+      return;
+    }
+    const configured = this.#config.codec;
+    const codec = configured === "auto" ? codecOfAlpn.get(info.tls?.alpnProtocol ?? "") : configured;
+    if (codec === undefined) this.#detect(stream, info);
+    else this.#serve(stream, info, codec);
+  }
+
+  #detect(stream: ByteStream, info: ConnectionInfo): void {
+    const detector = new CodecDetector({
+      stream,
+      limitMs: () => this.#config.idleTimeoutMs,
+      onDetected: (codec, received) => {
+        this.#connections.delete(detector);
+        this.#serve(stream, info, codec, received);
+      },
+      onClosed: () => void this.#connections.delete(detector),
+    });
+    this.#connections.add(detector);
+    detector.start();
+  }
+
+  #serve(stream: ByteStream, info: ConnectionInfo, codec: "http1" | "http2", received?: Buffer): void {
+    const onClosed = (connection: ListenerConnection): void => void this.#connections.delete(connection);
+    const options = { stream, info, context: this.#context, onClosed };
+    const connection = codec === "http2" ? new Http2DownstreamConnection(options) : new DownstreamConnection(options);
+    this.#connections.add(connection);
+    connection.start(received);
+  }
+
+  /** Sets the configuration for the next request of every connection. */
+  reconfigure(config: HttpConnectionConfig): void {
+    this.#config = config;
+  }
+
+  /**
+   * From now on responses say `connection: close`, and clients of HTTP/2 get GOAWAY. The listener continues to accept.
+   */
+  drain(): void {
+    this.#draining = true;
+    for (const connection of this.#connections) connection.leave();
+  }
+
+  /** Stops accepting. */
+  stopListening(): void {
+    for (const socket of this.#sockets.values()) socket.close();
+    this.#sockets.clear();
+  }
+
+  /** Closes connections without an open request for at least this time. */
+  closeIdle(quietMs: number): void {
+    const nowMs = this.#options.clock.steadyMs();
+    for (const connection of this.#connections) connection.closeIfIdle(nowMs, quietMs);
+  }
+
+  closeAll(): void {
+    for (const connection of this.#connections) connection.abort();
+  }
+
+  /** Must be called once a second. */
+  sweep(): void {
+    for (const connection of this.#connections) connection.sweep();
+  }
+}

@@ -1,0 +1,273 @@
+import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
+import { errorCode } from "../../wire/http2/index.ts";
+import type { ByteStream } from "../../net/index.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import { Http2Connection, type Http2ConnectionHandler } from "../http2/http2-connection.ts";
+import { requestText, trailersFault } from "../http2/http2-heads.ts";
+import { http2Limits } from "../http2/http2-limits.ts";
+import type { Http2Stream, Http2StreamHandler } from "../http2/http2-stream.ts";
+import type { Answer } from "../http/answer.ts";
+import type { ExchangeContext } from "../http/exchange-context.ts";
+import type { ExchangeOwner } from "../http/exchange-owner.ts";
+import type { ExchangeRequest } from "../http/exchange-request.ts";
+import { Exchange } from "../http/exchange.ts";
+import { Http2Answer } from "../http/http2-answer.ts";
+import { pseudoFault } from "./http2-pseudo.ts";
+import type { ListenerConnection } from "./listener-connection.ts";
+
+export interface Http2DownstreamOptions {
+  readonly stream: ByteStream;
+  readonly info: ConnectionInfo;
+  readonly context: ExchangeContext;
+  /** Called once, when the connection has ended. */
+  readonly onClosed: (connection: ListenerConnection) => void;
+}
+
+/** The maximum number of idle exchanges that a connection keeps for new streams. */
+const maxSpareStreams = 32;
+const noBytes = Buffer.alloc(0);
+/** This thread reads one head at a time, so all connections share the buffer. */
+const scratchHead = new MessageHead();
+
+/** One client connection with HTTP/2, with an exchange for each stream. */
+export class Http2DownstreamConnection implements Http2ConnectionHandler, ListenerConnection {
+  readonly info: ConnectionInfo;
+  readonly context: ExchangeContext;
+  readonly #connection: Http2Connection;
+  readonly #onClosed: (connection: ListenerConnection) => void;
+  readonly #streams = new Set<DownstreamStream>();
+  readonly #spare: DownstreamStream[] = [];
+  #idleSinceMs: number;
+
+  constructor(options: Http2DownstreamOptions) {
+    const { stream, context } = options;
+    this.info = options.info;
+    this.context = context;
+    this.#onClosed = options.onClosed;
+    this.#idleSinceMs = context.clock.steadyMs();
+    const config = context.config();
+    this.#connection = new Http2Connection({
+      stream,
+      server: true,
+      handler: this,
+      clock: context.clock,
+      maxHeaderListBytes: config.headLimits.maxHeadBytes,
+      maxStreams: Math.min(config.http2.maxConcurrentStreams, http2Limits.acceptedStreams),
+      pingIntervalMs: config.http2.keepaliveIntervalMs,
+      pingTimeoutMs: config.http2.keepaliveTimeoutMs,
+    });
+  }
+
+  /** Starts reading. `received` contains bytes that were read before. */
+  start(received?: Buffer): void {
+    this.#connection.start(received);
+  }
+
+  // ---- Http2ConnectionHandler
+
+  opened(stream: Http2Stream): void {
+    const downstream = this.#spare.pop() ?? new DownstreamStream(this);
+    this.#streams.add(downstream);
+    downstream.open(stream);
+  }
+
+  goaway(): void {
+    // Open streams continue, and the connection closes when they have ended.
+  }
+
+  streamsChanged(): void {
+    // Exchanges report this themselves.
+  }
+
+  closed(): void {
+    this.#onClosed(this);
+  }
+
+  // ---- calls from streams
+
+  /** The stream's exchange is over. */
+  released(stream: DownstreamStream): void {
+    if (!this.#streams.delete(stream)) return;
+    if (this.#spare.length < maxSpareStreams) this.#spare.push(stream);
+    if (this.#streams.size === 0) this.#idleSinceMs = this.context.clock.steadyMs();
+    if (this.context.draining) this.#connection.drain();
+  }
+
+  // ---- ListenerConnection
+
+  leave(): void {
+    this.#connection.drain();
+  }
+
+  closeIfIdle(nowMs: number, quietMs: number): void {
+    if (this.#streams.size === 0 && nowMs - this.#idleSinceMs >= quietMs) this.#connection.drain();
+  }
+
+  sweep(): void {
+    const nowMs = this.context.clock.steadyMs();
+    this.#connection.sweep(nowMs);
+    const { idleTimeoutMs } = this.context.config();
+    if (this.#streams.size === 0 && idleTimeoutMs > 0 && nowMs - this.#idleSinceMs > idleTimeoutMs)
+      this.#connection.drain();
+    for (const stream of this.#streams) stream.sweep();
+  }
+
+  abort(): void {
+    this.#connection.destroy(new Error("the proxy closes the connection"));
+  }
+}
+
+/** One stream with its exchange. The object is reused for other streams. */
+class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
+  readonly #connection: Http2DownstreamConnection;
+  readonly #exchange: Exchange;
+  #answer: Http2Answer | undefined;
+  #stream: Http2Stream | undefined;
+  #begun = false;
+  #tunnel = false;
+  // Sweeps since the last activity, and since the request began. A sweep is a second.
+  #quietSweeps = 0;
+  #requestSweeps = 0;
+  readonly isHttp2 = true;
+
+  constructor(connection: Http2DownstreamConnection) {
+    this.#connection = connection;
+    this.#exchange = new Exchange(this, connection.context);
+  }
+
+  get info(): ConnectionInfo {
+    return this.#connection.info;
+  }
+
+  createAnswer(context: ExchangeContext, request: ExchangeRequest): Answer {
+    this.#answer = new Http2Answer(context, request);
+    return this.#answer;
+  }
+
+  open(stream: Http2Stream): void {
+    this.#stream = stream;
+    if (this.#answer !== undefined) this.#answer.stream = stream;
+    this.#begun = false;
+    this.#tunnel = false;
+    this.#quietSweeps = 0;
+    this.#requestSweeps = 0;
+    stream.handler = this;
+  }
+
+  sweep(): void {
+    const { requestTimeoutMs } = this.#connection.context.config();
+    this.#quietSweeps += 1;
+    this.#requestSweeps += 1;
+    const over = (sweeps: number, limitMs: number): boolean => limitMs > 0 && sweeps * 1000 > limitMs;
+    if (this.#tunnel) return;
+    this.#exchange.sweep();
+    const late = this.#stream?.remoteEnded === false && over(this.#requestSweeps, requestTimeoutMs);
+    if (late || over(this.#quietSweeps, this.#exchange.idleLimitMs)) this.#exchange.idleTimeout();
+  }
+
+  // ---- Http2StreamHandler
+
+  headers(fields: readonly string[], endStream: boolean): void {
+    this.#quietSweeps = 0;
+    if (this.#begun) this.#trailers(fields, endStream);
+    else this.#begin(fields, endStream);
+  }
+
+  data(bytes: Buffer, endStream: boolean): void {
+    this.#quietSweeps = 0;
+    if (!this.#tunnel) this.#exchange.requestBody(bytes, 0, bytes.length, endStream);
+    else {
+      if (bytes.length > 0) this.#exchange.clientBytes(bytes);
+      if (endStream) this.#exchange.clientEnded();
+    }
+  }
+
+  drained(): void {
+    this.#exchange.clientDrained();
+  }
+
+  aborted(): void {
+    this.#exchange.abandon();
+    this.#release();
+  }
+
+  // ---- ExchangeOwner
+
+  pauseRequest(): void {
+    this.#stream?.pause();
+  }
+
+  resumeRequest(): void {
+    this.#stream?.resume();
+  }
+
+  exchangeEnded(_keepAlive: boolean, _more: boolean, leaves = false): void {
+    if (this.#tunnel) this.#stream?.write(noBytes, true);
+    this.#stream?.leave();
+    this.#release();
+    if (leaves) this.#connection.leave();
+  }
+
+  touch(): void {
+    this.#quietSweeps = 0;
+  }
+
+  switchToTunnel(): void {
+    this.#tunnel = true;
+    this.#stream?.resume();
+  }
+
+  endTunnel(): void {
+    this.#stream?.write(noBytes, true);
+  }
+
+  abort(): void {
+    this.#stream?.reset(errorCode.internalError);
+    this.#release();
+  }
+
+  #begin(fields: readonly string[], endStream: boolean): void {
+    this.#begun = true;
+    const head = requestText(fields, endStream);
+    if ("malformed" in head || pseudoFault(fields) !== undefined) {
+      this.#malformed();
+      return;
+    }
+    const bytes = Buffer.from(head.text, "latin1");
+    const { headLimits } = this.#connection.context.config();
+    const end = scanRequestHead(scratchHead, bytes, 0, bytes.length, headLimits);
+    if (end <= 0) {
+      const { status, reason } = scratchHead.error ?? { status: 400, reason: "bad request" };
+      this.#exchange.refuse(status, reason);
+      return;
+    }
+    if (scratchHead.contentLength >= 0 && this.#stream !== undefined)
+      this.#stream.expectedBytes = scratchHead.contentLength;
+    const isConnect = scratchHead.method() === "CONNECT";
+    // A tunnel's bytes wait for its other end.
+    if (isConnect) this.#stream?.pause();
+    this.#exchange.begin(scratchHead, true, bytes, end, end, endStream || isConnect);
+  }
+
+  #trailers(fields: readonly string[], endStream: boolean): void {
+    if (!endStream || trailersFault(fields) !== undefined) this.#malformed();
+    else this.#exchange.requestTrailers(fields);
+  }
+
+  #malformed(): void {
+    this.#stream?.reset(errorCode.protocolError);
+    this.#exchange.abandon();
+    this.#release();
+  }
+
+  /**
+   * The stream itself may still be open, because the last bytes of the response are not sent, or the client still
+   * sends.
+   */
+  #release(): void {
+    if (this.#stream === undefined) return;
+    if (this.#answer !== undefined) this.#answer.stream = undefined;
+    this.#stream = undefined;
+    this.#connection.released(this);
+  }
+}

@@ -1,0 +1,249 @@
+import type { Clock } from "../../../base/index.ts";
+import { LuaCrash, LuaMachine } from "./lua-machine.ts";
+import { luaPrelude } from "./lua-prelude.ts";
+import { textOf, type LuaKey, type LuaTable, type LuaValue } from "./lua-value.ts";
+import { webAssembly } from "./web-assembly.ts";
+
+export interface LuaLimits {
+  readonly maxMemoryBytes: number;
+  /** How long a script may run before it waits for something or ends. */
+  readonly maxRunMs: number;
+}
+
+export const defaultLuaLimits: LuaLimits = { maxMemoryBytes: 64 * 1024 * 1024, maxRunMs: 250 };
+
+/** Answers the script's calls. If it throws, the message becomes the script's error. */
+export interface LuaHost {
+  answer(operation: string, given: readonly LuaValue[]): readonly LuaValue[];
+}
+
+/** The state of a run: waiting, or how it ended. */
+export type LuaProgress =
+  | { readonly kind: "ended" }
+  | { readonly kind: "failed"; readonly message: string }
+  | { readonly kind: "waits"; readonly operation: LuaWait; readonly given: readonly LuaValue[] };
+
+/** The operations that make a script wait. */
+const waits = ["body", "trailers", "call", "respond"] as const;
+export type LuaWait = (typeof waits)[number];
+
+const types = { nil: 0, boolean: 1, number: 3, string: 4, table: 5 } as const;
+const yielded = 1;
+const registryIndex = -10_000;
+const hookOnCount = 8;
+/** The clock is read after this many steps of the interpreter, and no run is overdue before several such rounds. */
+const stepsPerLook = 10_000;
+const freeLooks = 5;
+const maxTableDepth = 32;
+const maxTableEntries = 100_000;
+
+/** One script with its globals. Runs are coroutines: one waits while others run. */
+export class LuaInterpreter {
+  readonly #machine: LuaMachine;
+  readonly #clock: Clock;
+  readonly #limits: LuaLimits;
+  readonly #host: LuaHost;
+  #runner = 0;
+  #deadlineMs = 0;
+  #looks = 0;
+  #overdue = false;
+  /** Whether it is out of memory or broken, so that it must be replaced. */
+  exhausted = false;
+
+  /** Throws an error with Lua's message if the script does not compile, or fails while it is loaded. */
+  constructor(source: string, host: LuaHost, clock: Clock, limits: LuaLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#host = host;
+    this.#machine = new LuaMachine(limits.maxMemoryBytes);
+    const { lua, state } = this.#machine;
+    const hook = this.#machine.functionPointer(2, 0, (thread = 0) => this.#look(thread));
+    lua.lua_pushcclosure(
+      state,
+      this.#machine.functionPointer(1, 1, (thread = 0) => this.#ask(thread)),
+      0,
+    );
+    this.#load(luaPrelude, "=envoy", 1);
+    // Only the prelude knows the value that marks a wait.
+    lua.lua_settop(state, -2);
+    this.#runner = lua.luaL_ref(state, registryIndex);
+    lua.lua_sethook(state, hook, hookOnCount, stepsPerLook);
+    this.#begin();
+    this.#load(source, "=script", 0);
+    lua.lua_settop(state, 0);
+  }
+
+  /** Whether the script has the function for requests or responses. */
+  has(kind: "request" | "response"): boolean {
+    const { lua, state } = this.#machine;
+    const globals = -10_002;
+    this.#push(state, `envoy_on_${kind}`);
+    lua.lua_rawget(state, globals);
+    const found = lua.lua_type(state, -1) !== types.nil;
+    lua.lua_settop(state, 0);
+    return found;
+  }
+
+  /** Starts a run for a stream. The caller passes the result of each wait to `go`. */
+  start(kind: "request" | "response", stream: number): LuaRun {
+    const { lua, state } = this.#machine;
+    const thread = lua.lua_newthread(state);
+    const anchor = lua.luaL_ref(state, registryIndex);
+    lua.lua_rawgeti(thread, registryIndex, this.#runner);
+    this.#push(thread, kind);
+    this.#push(thread, stream);
+    return {
+      go: (results) => {
+        for (const value of results ?? []) this.#push(thread, value);
+        return this.#resume(thread, results?.length ?? 2);
+      },
+      end: () => {
+        if (!this.exhausted) lua.luaL_unref(state, registryIndex, anchor);
+      },
+    };
+  }
+
+  #resume(thread: number, count: number): LuaProgress {
+    const { lua } = this.#machine;
+    this.#begin();
+    try {
+      const status = lua.lua_resume(thread, count);
+      if (status === 0) return { kind: "ended" };
+      if (status !== yielded) return { kind: "failed", message: this.#failure(thread) };
+      const [, operation, ...given] = this.#take(thread, 2);
+      const known = waits.find((one) => one === operation);
+      if (known === undefined) return { kind: "failed", message: "script performed an unexpected yield" };
+      return { kind: "waits", operation: known, given };
+    } catch (error) {
+      this.exhausted = true;
+      if (error instanceof LuaCrash || error instanceof RangeError || error instanceof webAssembly.RuntimeError)
+        return { kind: "failed", message: error.message };
+      throw error;
+    }
+  }
+
+  #failure(thread: number): string {
+    const type = this.#machine.lua.lua_type(thread, -1);
+    const message =
+      type === types.string || type === types.number
+        ? Buffer.from(this.#machine.text(thread, -1), "latin1").toString()
+        : "the error is no text";
+    if (message.includes("not enough memory")) this.exhausted = true;
+    return message;
+  }
+
+  #load(source: string, name: string, given: number): void {
+    const { lua, state } = this.#machine;
+    const text = Buffer.from(source).toString("latin1");
+    const results = -1;
+    const status =
+      this.#machine.withBytes(text, (bytes, size) =>
+        this.#machine.withBytes(name, (called) => lua.luaL_loadbuffer(state, bytes, size, called)),
+      ) || this.#call(given, results);
+    if (status !== 0) throw new Error(this.#failure(state));
+  }
+
+  /** Calls the function on top of the stack with the values below it. */
+  #call(given: number, results: number): number {
+    const { lua, state } = this.#machine;
+    if (given > 0) {
+      lua.lua_pushvalue(state, -2);
+    }
+    return lua.lua_pcall(state, given, results, 0);
+  }
+
+  #begin(): void {
+    this.#deadlineMs = this.#clock.steadyMs() + this.#limits.maxRunMs;
+    this.#looks = 0;
+    this.#overdue = false;
+  }
+
+  #look(thread: number): number {
+    this.#looks += 1;
+    this.#overdue ||= this.#looks > freeLooks && this.#clock.steadyMs() > this.#deadlineMs;
+    if (this.#overdue) {
+      this.#push(thread, `the script ran longer than ${this.#limits.maxRunMs} ms without a pause`);
+      this.#machine.lua.lua_error(thread);
+    }
+    return 0;
+  }
+
+  /** Handles a call of the script. Returns whether it succeeded, then its results. */
+  #ask(thread: number): number {
+    let results: readonly LuaValue[];
+    const [operation, ...given] = this.#take(thread, 1);
+    try {
+      results = operation === "overdue" ? [this.#overdue] : [true, ...this.#host.answer(textOf(operation), given)];
+    } catch (error) {
+      results = [false, error instanceof Error ? error.message : String(error)];
+    }
+    for (const value of results) this.#push(thread, value);
+    return results.length;
+  }
+
+  /** Removes and returns all values of the stack from an index on. */
+  #take(thread: number, from: number): LuaValue[] {
+    const { lua } = this.#machine;
+    const top = lua.lua_gettop(thread);
+    const values: LuaValue[] = from === 2 ? [undefined] : [];
+    for (let index = from; index <= top; index += 1) values.push(this.#read(thread, index, 0));
+    lua.lua_settop(thread, 0);
+    return values;
+  }
+
+  #read(thread: number, index: number, depth: number): LuaValue {
+    const { lua } = this.#machine;
+    switch (lua.lua_type(thread, index)) {
+      case types.boolean:
+        return lua.lua_toboolean(thread, index) !== 0;
+      case types.number:
+        return lua.lua_tonumber(thread, index);
+      case types.string:
+        return this.#machine.text(thread, index);
+      case types.table:
+        return this.#readTable(thread, index, depth);
+      default:
+        return undefined;
+    }
+  }
+
+  #readTable(thread: number, index: number, depth: number): LuaTable {
+    const { lua } = this.#machine;
+    const table = new Map<LuaKey, LuaValue>();
+    if (depth >= maxTableDepth || lua.lua_checkstack(thread, 4) === 0) return table;
+    lua.lua_pushnil(thread);
+    while (lua.lua_next(thread, index) !== 0) {
+      const value = lua.lua_gettop(thread);
+      const key = this.#read(thread, value - 1, maxTableDepth);
+      if (key !== undefined && typeof key !== "object" && table.size < maxTableEntries)
+        table.set(key, this.#read(thread, value, depth + 1));
+      lua.lua_settop(thread, value - 1);
+    }
+    return table;
+  }
+
+  #push(thread: number, value: LuaValue): void {
+    const { lua } = this.#machine;
+    if (value === undefined) lua.lua_pushnil(thread);
+    else if (typeof value === "boolean") lua.lua_pushboolean(thread, value ? 1 : 0);
+    else if (typeof value === "number") lua.lua_pushnumber(thread, value);
+    else if (typeof value === "string")
+      this.#machine.withBytes(value, (bytes, size) => lua.lua_pushlstring(thread, bytes, size));
+    else {
+      lua.lua_checkstack(thread, 4);
+      lua.lua_createtable(thread, 0, value.size);
+      for (const [key, item] of value) {
+        this.#push(thread, key);
+        this.#push(thread, item);
+        lua.lua_rawset(thread, -3);
+      }
+    }
+  }
+}
+
+export interface LuaRun {
+  /** Starts the run, or continues it with the results of a wait. */
+  go(results?: readonly LuaValue[]): LuaProgress;
+  /** Releases the run, whether it has ended or not. */
+  end(): void;
+}

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { array, assert as holds, constantFrom, oneof, property, record, string, constant } from "fast-check";
+import { silentLogger, systemClock } from "../../../base/index.ts";
+import { FilterCounter } from "../../terms/filter-statistics.ts";
+import { testRequest } from "../../testing/filter-request.ts";
+import type { ScriptMessage } from "./lua-message.ts";
+import { LuaScripts } from "./lua-script.ts";
+
+type Fields = readonly (readonly [name: string, value: string])[];
+
+const services = {
+  clock: systemClock,
+  log: silentLogger,
+  callCluster: () => Promise.reject(new Error("no cluster")),
+};
+
+/** Runs a request function over some fields; answers what they are then, and the errors. */
+function fieldsAfter(source: string, fields: Fields): { fields: Fields; errors: number } {
+  let now = fields;
+  const message: ScriptMessage = {
+    kind: "request",
+    request: testRequest(),
+    fields: {
+      list: () => now,
+      values: (name) => now.filter(([other]) => other === name).map(([, value]) => value),
+      set: (name, values) => {
+        now = [...now.filter(([other]) => other !== name), ...values.map((value) => [name, value] as const)];
+      },
+    },
+    body: () => new Promise(() => undefined),
+    setBody: () => undefined,
+    trailers: () => undefined,
+  };
+  const errors = new FilterCounter();
+  const scripts = new LuaScripts(services);
+  const script = scripts.compile(`function envoy_on_request(h)\n${source}\nend`, "test");
+  const context = { filter: "lua", filterContext: undefined, services, signal: () => new AbortController().signal };
+  script.run("request", message, context, errors);
+  return { fields: now, errors: errors.value };
+}
+
+const quoted = (text: string): string =>
+  `"${[...Buffer.from(text, "latin1")].map((byte) => `\\${String(byte).padStart(3, "0")}`).join("")}"`;
+
+test("the header functions agree with a list of fields, whatever is done in whatever order", () => {
+  const name = constantFrom("a", "B", "x-c", "X-D");
+  const value = string({ unit: constantFrom(...Array.from("aZ09 ,;=\"'\\\t\u00e4\u00ff[]%")) });
+  const step = oneof(
+    record({ kind: constantFrom("add", "replace"), name, value }),
+    record({ kind: constant("remove"), name, value: constant("") }),
+  );
+  holds(
+    property(array(step, { maxLength: 12 }), array(record({ name, value }), { maxLength: 4 }), (steps, first) => {
+      const start = first.map((field) => [field.name.toLowerCase(), field.value] as const);
+      let model: Fields = start;
+      for (const { kind, name: of, value: to } of steps) {
+        const key = of.toLowerCase();
+        if (kind === "add") {
+          const own = model.filter(([other]) => other === key);
+          model = [...model.filter(([other]) => other !== key), ...own, [key, to]];
+        } else {
+          model = model.filter(([other]) => other !== key);
+          if (kind === "replace") model = [...model, [key, to]];
+        }
+      }
+      const code = steps.map(({ kind, name: of, value: to }) =>
+        kind === "remove" ? `hs:remove(${quoted(of)})` : `hs:${kind}(${quoted(of)}, ${quoted(to)})`,
+      );
+      const checks = ["a", "b", "x-c", "x-d"].map((key) => {
+        const values = model.filter(([other]) => other === key).map(([, own]) => own);
+        const last = values.at(-1);
+        return [
+          `assert(hs:get("${key}") == ${values.length === 0 ? "nil" : quoted(values.join(","))})`,
+          `assert(hs:getNumValues("${key}") == ${values.length})`,
+          last === undefined || last === ""
+            ? `assert(hs:getAtIndex("${key}", ${values.length}) == nil)`
+            : `assert(hs:getAtIndex("${key}", ${values.length - 1}) == ${quoted(last)})`,
+        ].join("\n");
+      });
+      const counted = `local n = 0 for k, v in pairs(hs) do n = n + 1 end assert(n == ${model.length})`;
+      const after = fieldsAfter(["local hs = h:headers()", ...code, ...checks, counted].join("\n"), start);
+      assert.deepEqual(after, { fields: model, errors: 0 });
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("headers are not changed while a script goes through them", () => {
+  const source = "for key in pairs(h:headers()) do h:headers():remove(key) end";
+  assert.deepEqual(fieldsAfter(source, [["a", "1"]]), { fields: [["a", "1"]], errors: 1 });
+});
+
+test("a stream that ends while its script waits leaves nothing behind", async () => {
+  const script = new LuaScripts(services).compile("function envoy_on_request(h) h:body() end", "test");
+  const over = new AbortController();
+  const message: ScriptMessage = {
+    kind: "request",
+    request: testRequest(),
+    fields: { list: () => [], values: () => [], set: () => undefined },
+    body: () => new Promise(() => undefined),
+    setBody: () => undefined,
+    trailers: () => undefined,
+  };
+  const context = { filter: "lua", filterContext: undefined, services, signal: () => over.signal };
+  const run = script.run("request", message, context, new FilterCounter());
+  assert.equal(script.running, 1);
+  over.abort();
+  assert.equal(await run, undefined);
+  assert.equal(script.running, 0);
+});
+
+test("a script of 5.1 and of LuaJIT finds what it is used to", () => {
+  const source = `
+    assert(math.pow(2, 3) == 8 and unpack({4, 5}) == 4 and select("#", table.unpack({1, nil, 3}, 1, 3)) == 3)
+    assert(loadstring("return 1 + 1")() == 2 and load("return x", "n", "t", {x = 7})() == 7)
+    local f = function() return inner end
+    setfenv(f, {inner = 3})
+    assert(f() == 3 and getfenv(f).inner == 3)
+    assert(("a,b"):gsub(",", ";") == "a;b" and string.rep("x", 3, "-") == "x-x-x")
+    assert(string.format("%s %d %5.1f %%", nil, 3, 1.25) == "nil 3   1.2 %" or string.format("%.0f", 0.5) == "0")
+    assert(bit.tohex(255) == "000000ff" and bit.bxor(5, 3) == 6 and bit.rshift(-1, 28) == 15 and bit.lshift(1, 31) == -2147483648)
+    assert(require("bit") == bit and not pcall(require, "ffi"))
+    local ok, caught = xpcall(function(a) error({code = a}) end, function(e) return e.code end, 9)
+    assert(not ok and caught == 9)
+    local co = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b * 2 end)
+    assert(co(1) == 2 and co(5) == 10)
+    local all = {}
+    for k, v in pairs({a = 1}) do all[k] = v end
+    assert(all.a == 1 and #table.pack(1, 2) == 2 and math.log(8, 2) == 3)
+    assert(os.date("!%Y-%m-%d %H:%M:%S", 86399) == "1970-01-01 23:59:59" and os.time({year = 1970, month = 1, day = 2, hour = 0}) == 86400)
+    assert(tostring(10 / 2) == "5" and 2 ^ 53 == 9007199254740992)
+    for _, gone in ipairs({"io", "package", "module", "dofile", "loadfile", "debug", "newproxy"}) do assert(_G[gone] == nil, gone) end
+    assert(os.execute == nil and os.getenv == nil and os.remove == nil and getmetatable(h) == false)
+    assert(not pcall(loadstring, "\\27Lua"))
+  `;
+  assert.equal(fieldsAfter(source, []).errors, 0);
+});

@@ -1,0 +1,154 @@
+import { userError } from "../../../base/index.ts";
+import type { FilterCounter } from "../../terms/filter-statistics.ts";
+import type { LocalReply } from "../http-filter.ts";
+import { defaultLuaLimits, LuaInterpreter, type LuaLimits, type LuaProgress, type LuaRun } from "./lua-interpreter.ts";
+import { libraryAnswer } from "./lua-library.ts";
+import type { ScriptMessage } from "./lua-message.ts";
+import { LuaStream, outOfScope, type LuaContext, type LuaServices } from "./lua-stream.ts";
+import type { LuaValue } from "./lua-value.ts";
+
+type Kind = "request" | "response";
+
+/** A script with its globals, for all listeners and routes that have the same text. */
+export class LuaScript {
+  readonly #source: string;
+  readonly #services: LuaServices;
+  readonly #limits: LuaLimits;
+  readonly hasRequest: boolean;
+  readonly hasResponse: boolean;
+  /** The number of streams in which it runs or waits. */
+  get running(): number {
+    return this.#streams.size;
+  }
+
+  readonly #streams = new Map<number, LuaStream>();
+  #interpreter: LuaInterpreter | undefined;
+  #started = 0;
+
+  /** Throws an error with Lua's message if the script does not compile. */
+  constructor(source: string, services: LuaServices, limits: LuaLimits) {
+    this.#source = source;
+    this.#services = services;
+    this.#limits = limits;
+    // Check the script here. Its interpreter is created again when the first request arrives.
+    const checked = this.#start();
+    this.hasRequest = checked.has("request");
+    this.hasResponse = checked.has("response");
+  }
+
+  /** Runs the script's function. Returns the reply that replaces the message, if there is one. */
+  run(
+    kind: Kind,
+    message: ScriptMessage,
+    context: LuaContext,
+    errors: FilterCounter,
+  ): LocalReply | undefined | Promise<LocalReply | undefined> {
+    const stream = new LuaStream(message, context);
+    const id = (this.#started += 1);
+    this.#streams.set(id, stream);
+    let run: LuaRun | undefined;
+    try {
+      if (this.#interpreter?.exhausted !== false) this.#interpreter = this.#start();
+      run = this.#interpreter.start(kind, id);
+      const progress = run.go();
+      if (progress.kind === "waits") return this.#goOn({ id, stream, run, context, errors }, progress);
+      this.#ended({ id, stream, run, context, errors }, progress);
+    } catch (error) {
+      this.#streams.delete(id);
+      this.#interpreter = undefined;
+      this.#tellFailure(context, errors, error instanceof Error ? error.message : String(error));
+    }
+    return stream.reply;
+  }
+
+  async #goOn(running: Running, first: LuaProgress & { kind: "waits" }): Promise<LocalReply | undefined> {
+    const { stream, run, context } = running;
+    let progress: LuaProgress = first;
+    while (progress.kind === "waits") {
+      const results = await Promise.race([this.#waitFor(stream, progress), gone(context.signal())]);
+      // The answer ends the script, and so does a client that leaves.
+      if (stream.reply !== undefined || results === undefined) break;
+      progress = run.go(results);
+    }
+    this.#ended(running, progress);
+    return stream.reply;
+  }
+
+  async #waitFor(stream: LuaStream, { operation, given }: LuaProgress & { kind: "waits" }): Promise<LuaValue[]> {
+    try {
+      return [true, ...(await stream.wait(operation, given.slice(1)))];
+    } catch (error) {
+      return [false, error instanceof Error ? error.message : String(error)];
+    }
+  }
+
+  #ended({ id, run, context, errors }: Running, progress: LuaProgress): void {
+    this.#streams.delete(id);
+    run.end();
+    if (progress.kind === "failed") this.#tellFailure(context, errors, progress.message);
+  }
+
+  #tellFailure(context: LuaContext, errors: FilterCounter, message: string): void {
+    errors.increment();
+    this.#services.log.error(`script of the HTTP filter ${context.filter} failed: ${message}`);
+  }
+
+  #start(): LuaInterpreter {
+    const host = {
+      answer: (operation: string, given: readonly LuaValue[]): readonly LuaValue[] => {
+        const answer = libraryAnswer(operation, given, this.#services);
+        if (answer !== undefined) return answer;
+        const stream = this.#streams.get(Number(given[0]));
+        if (stream === undefined) throw outOfScope();
+        return stream.answer(operation, given.slice(1));
+      },
+    };
+    return new LuaInterpreter(this.#source, host, this.#services.clock, this.#limits);
+  }
+}
+
+/** Resolves when the stream has ended, because the script's wait may then never end. */
+function gone(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+}
+
+interface Running {
+  readonly id: number;
+  readonly stream: LuaStream;
+  readonly run: LuaRun;
+  readonly context: LuaContext;
+  readonly errors: FilterCounter;
+}
+
+const maxScripts = 1000;
+
+/** The scripts of a data path. Equal texts share one script. */
+export class LuaScripts {
+  readonly services: LuaServices;
+  readonly #limits: LuaLimits;
+  readonly #scripts = new Map<string, WeakRef<LuaScript>>();
+
+  constructor(services: LuaServices, limits = defaultLuaLimits) {
+    this.services = services;
+    this.#limits = limits;
+  }
+
+  /** Throws a user error with the script's place and Lua's message. */
+  compile(source: string, where: string): LuaScript {
+    const known = this.#scripts.get(source)?.deref();
+    if (known !== undefined) return known;
+    let script: LuaScript;
+    try {
+      script = new LuaScript(source, this.services, this.#limits);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      throw userError("invalid-config", `${where}: script load error: ${message}`);
+    }
+    for (const [text, reference] of this.#scripts) if (reference.deref() === undefined) this.#scripts.delete(text);
+    if (this.#scripts.size < maxScripts) this.#scripts.set(source, new WeakRef(script));
+    return script;
+  }
+}

@@ -1,0 +1,382 @@
+import { createPublicKey, verify } from "node:crypto";
+import { transientError, type Clock, type Logger } from "../../../base/index.ts";
+import { addressText } from "../../terms/address-text.ts";
+import type { CallCluster, ClusterAnswer } from "../../terms/call-cluster.ts";
+import type { LocalReply } from "../http-filter.ts";
+import { utf8HeadText } from "../../terms/header-text.ts";
+import { responseFlags } from "../../terms/response-flags.ts";
+import { fieldName } from "../../http2/http2-heads.ts";
+import { statusOf, type ScriptFields, type ScriptMessage } from "./lua-message.ts";
+import type { LuaWait } from "./lua-interpreter.ts";
+import { fieldsOfTable, jsonOfLua, luaOfJson, textOf, type LuaTable, type LuaValue } from "./lua-value.ts";
+
+export interface LuaServices {
+  readonly clock: Clock;
+  readonly callCluster: CallCluster;
+  readonly log: Logger;
+}
+
+/** The filter's name, the context of the request's route, and services. */
+export interface LuaContext {
+  readonly filter: string;
+  readonly filterContext: unknown;
+  readonly services: LuaServices;
+  /** Aborted when the client has gone. */
+  readonly signal: () => AbortSignal;
+}
+
+type Results = readonly LuaValue[];
+
+const maxCallBytes = 1024 * 1024;
+/** The time limit of a call if the script sets none. */
+const maxCallMs = 3_600_000;
+const luaName = "envoy.filters.http.lua";
+const logMethods = ["trace", "debug", "info", "warn", "error", "error"] as const;
+const hashes: ReadonlySet<string> = new Set(["sha1", "sha224", "sha256", "sha384", "sha512"]);
+
+/** The operations of one script run on its request or response. */
+export class LuaStream {
+  readonly #message: ScriptMessage;
+  readonly #context: LuaContext;
+  /** The body for the script. Undefined until the script requests it. */
+  #body: Buffer | undefined;
+  #trailers: ScriptFields | undefined;
+  /** Replaces the message. */
+  reply: LocalReply | undefined;
+
+  constructor(message: ScriptMessage, context: LuaContext) {
+    this.#message = message;
+    this.#context = context;
+  }
+
+  /** Handles an operation without a wait. If it throws, the message becomes the script's error. */
+  answer(operation: string, given: Results): Results {
+    if (operation.startsWith("header")) return this.#header(operation, given);
+    const first = given[0];
+    switch (operation) {
+      case "bodyLength":
+        return [this.#body?.length ?? 0];
+      case "bodyBytes":
+        return [this.#bytes(Number(first), Number(given[1]))];
+      case "bodySet":
+        this.#body = Buffer.from(textOf(first), "latin1");
+        this.#message.setBody(this.#body);
+        return [this.#body.length];
+      case "info":
+        return [this.#info(textOf(first))];
+      case "map":
+        return [this.#map(textOf(first))];
+      case "dynamicSet":
+        this.#setMetadata(textOf(first), textOf(given[1]), given[2]);
+        return [];
+      case "log":
+        this.#context.services.log[logMethods[Number(first) - 1] ?? "info"](`script log: ${shown(given[1])}`);
+        return [];
+      case "clearRoute":
+        this.#message.request.clearRoute();
+        return [];
+      case "verify":
+        return verifySignature(given);
+      case "base64":
+        return [Buffer.from(textOf(first), "latin1").toString("base64")];
+      case "timestamp":
+        return [Math.round(this.#context.services.clock.nowMs())];
+      case "timestampString":
+        return [String(Math.round(this.#context.services.clock.nowMs() * (first === 1 ? 1000 : 1)))];
+      default:
+        return this.#check(operation, given);
+    }
+  }
+
+  /** Handles an operation with a wait. If it rejects, the message becomes the script's error. */
+  async wait(operation: LuaWait, given: Results): Promise<Results> {
+    switch (operation) {
+      case "body":
+        return [await this.#whole()];
+      case "trailers":
+        await this.#whole();
+        this.#trailers = this.#message.trailers();
+        return [this.#trailers !== undefined];
+      case "call":
+        return await this.#call(given);
+      case "respond":
+        this.#respond(given);
+        return [];
+    }
+  }
+
+  async #whole(): Promise<boolean> {
+    if (this.#body !== undefined) return true;
+    const body = await this.#message.body();
+    if (body !== "too long") {
+      this.#body = body;
+      return body !== undefined;
+    }
+    // Envoy responds the same way if a body does not fit into its buffers.
+    const request = this.#message.kind === "request";
+    this.reply = {
+      status: request ? 413 : 500,
+      body: request ? "Payload Too Large" : "Internal Server Error",
+      headers: [],
+      flag: responseFlags.none,
+      details: `${this.#message.kind}_payload_too_large`,
+    };
+    return false;
+  }
+
+  #bytes(index: number, length: number): string {
+    const body = this.#body ?? Buffer.alloc(0);
+    if (!(index >= 0) || !(length >= 0) || index + length > body.length)
+      throw new Error("index/length must be >= 0 and (index + length) must be <= buffer size");
+    return body.toString("latin1", Math.trunc(index), Math.trunc(index) + Math.trunc(length));
+  }
+
+  #header(operation: string, given: Results): Results {
+    const fields = given[0] === "trailers" ? this.#trailers : this.#message.fields;
+    if (fields === undefined) throw new Error("there are no trailers");
+    const name = textOf(given[1]).toLowerCase();
+    if (operation === "headerList")
+      return [
+        new Map(fields.list().map(([key, value], at) => [at + 1, new Map([[1, key] as const, [2, value] as const])])),
+      ];
+    const values = fields.values(name);
+    const value = textOf(given[2]);
+    switch (operation) {
+      case "header":
+        return [values.length === 0 ? undefined : values.join(",")];
+      case "headerAt": {
+        const found = values[Math.trunc(Number(given[2]))];
+        return [found === "" ? undefined : found];
+      }
+      case "headerCount":
+        return [values.length];
+      case "headerRemove":
+        if (values.length > 0) fields.set(name, []);
+        return [];
+      default:
+        checkField(name, value);
+        fields.set(name, operation === "headerAdd" && !name.startsWith(":") ? [...values, value] : [value]);
+        return [];
+    }
+  }
+
+  // ---- facts about the stream
+
+  #info(what: string): LuaValue {
+    const { request } = this.#message;
+    const { connection } = request;
+    const { tls } = connection;
+    switch (what) {
+      case "protocol":
+        return request.protocol;
+      case "routeName":
+        return utf8HeadText(request.route?.name ?? "");
+      case "downstreamLocalAddress":
+      case "downstreamDirectLocalAddress":
+        return addressText(connection.local);
+      case "downstreamRemoteAddress":
+        return request.clientAddress === connection.remote.address
+          ? addressText(connection.remote)
+          : addressText({ address: request.clientAddress, port: 0 });
+      case "downstreamDirectRemoteAddress":
+        return addressText(connection.directRemote ?? connection.remote);
+      case "requestedServerName":
+        return connection.serverName ?? tls?.serverName ?? "";
+      case "secure":
+        return tls !== undefined;
+      case "peerCertificatePresented":
+        return tls !== undefined && tls.peerCertificateHash() !== "";
+      case "peerCertificateValidated":
+        return tls?.verified ?? false;
+      case "uriSanLocalCertificate":
+        return listOf(tls?.localIdentity);
+      case "uriSanPeerCertificate":
+        return listOf(tls?.peerIdentity);
+      case "dnsSansPeerCertificate":
+        return listOf(...(tls?.peerDnsNames() ?? []));
+      case "sha256PeerCertificateDigest":
+        return tls?.peerCertificateHash() ?? "";
+      case "subjectPeerCertificate":
+        return utf8HeadText(tls?.peerSubject() ?? "");
+      case "urlEncodedPemEncodedPeerCertificate":
+        return encodeURIComponent(tls?.peerCertificate() ?? "");
+      case "commonName":
+        return subjectParts(tls?.peerSubject(), "CN")[0] ?? "";
+      case "organizationName":
+        return listOf(...subjectParts(tls?.peerSubject(), "O"));
+      default:
+        return "";
+    }
+  }
+
+  #map(which: string): LuaTable {
+    const { request } = this.#message;
+    const route = request.route;
+    const { filter, filterContext } = this.#context;
+    const of = (metadata: Readonly<Record<string, unknown>> | undefined): LuaTable =>
+      tableOf(metadata?.[filter] ?? metadata?.[luaName]);
+    switch (which) {
+      case "metadata":
+      case "routeMetadata":
+        return of(route?.metadata);
+      case "virtualHostMetadata":
+        return of(route?.hostMetadata);
+      case "filterContext":
+        return tableOf(filterContext);
+      default:
+        return tableOf(request.metadata);
+    }
+  }
+
+  #setMetadata(filter: string, key: string, value: LuaValue): void {
+    const { metadata } = this.#message.request;
+    const name = String(jsonOfLua(filter));
+    const before = metadata.get(name);
+    metadata.set(name, {
+      ...(typeof before === "object" && before !== null ? before : {}),
+      [String(jsonOfLua(key))]: jsonOfLua(value),
+    });
+  }
+
+  // ---- replies and calls
+
+  #check(operation: string, given: Results): Results {
+    if (operation === "respondCheck") {
+      if (this.#message.kind === "response") throw new Error("respond not currently supported in the response path");
+      replyFields(given[0]);
+      return [];
+    }
+    if (operation === "callCheck") {
+      callOf(given, this.#message);
+      return [];
+    }
+    if (operation !== "callAsync") throw new Error(`${operation} is not supported`);
+    const { services } = this.#context;
+    const call = callOf(given, this.#message);
+    // The script does not wait for the call, so the call may outlive the request. Its own time limit ends it.
+    services
+      .callCluster({ ...call, timeoutMs: Math.min(call.timeoutMs, maxCallMs) }, new AbortController().signal)
+      .catch((error: unknown) =>
+        services.log.debug(`httpCall: ${error instanceof Error ? error.message : String(error)}`),
+      );
+    return [];
+  }
+
+  #respond([headers, body]: Results): void {
+    const { status, fields } = replyFields(headers);
+    this.reply = {
+      status,
+      body: Buffer.from(typeof body === "string" ? body : "", "latin1"),
+      headers: fields,
+      flag: responseFlags.none,
+      details: "lua_response",
+    };
+  }
+
+  async #call(given: Results): Promise<Results> {
+    const { services, signal } = this.#context;
+    const options = given[3] as LuaTable;
+    let answer: ClusterAnswer;
+    try {
+      answer = await services.callCluster(callOf(given, this.#message), signal());
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "no-cluster")
+        throw new Error("http call cluster invalid. Must be configured", { cause: error });
+      answer = { status: 503, headers: [], body: Buffer.from("upstream failure") };
+    }
+    const headers = new Map<string, LuaValue>([[":status", String(answer.status)]]);
+    for (const [name, value] of answer.headers) {
+      const before = headers.get(name);
+      if (options.get("return_duplicate_headers") !== true || before === undefined) headers.set(name, value);
+      else {
+        const list: LuaTable = before instanceof Map ? (before as LuaTable) : listOf(textOf(before));
+        headers.set(name, new Map([...list, [list.size + 1, value]]));
+      }
+    }
+    return [headers, answer.body.length === 0 ? undefined : answer.body.toString("latin1")];
+  }
+}
+
+/** Checks and converts the arguments of `httpCall`. */
+function callOf([cluster, headers, body, options]: Results, message: ScriptMessage): Parameters<CallCluster>[0] {
+  const fields = fieldsOfTable(headers as LuaTable);
+  const one = (name: string): string | undefined => fields.find(([other]) => other === name)?.[1];
+  const [method, path, authority] = [one(":method"), one(":path"), one(":authority") ?? one("host")];
+  if (method === undefined || path === undefined || authority === undefined)
+    throw new Error("http call headers must include ':path', ':method', and ':authority'");
+  const given = options as LuaTable;
+  const timeoutMs = Number(given.get("timeout_ms") ?? 0);
+  if (!(timeoutMs >= 0)) throw new Error("http call timeout must be >= 0");
+  const sent = fields.filter(([name]) => !name.startsWith(":") && name !== "host" && name !== "content-length");
+  for (const [name, value] of fields) checkField(name, value);
+  if (/[\s\0]/.test(path) || /[^!-~]/.test(method)) throw new Error("http call path and method must have no spaces");
+  const from = message.request.connection.local.address;
+  return {
+    cluster: textOf(cluster),
+    protocol: "http1",
+    method,
+    path,
+    authority,
+    headers: given.get("send_xff") === false ? sent : [...sent, ["x-forwarded-for", from]],
+    body: Buffer.from(typeof body === "string" ? body : "", "latin1"),
+    timeoutMs: timeoutMs === 0 ? maxCallMs : Math.max(1, timeoutMs),
+    maxAnswerBytes: maxCallBytes,
+  };
+}
+
+function replyFields(headers: LuaValue): { status: number; fields: [string, string][] } {
+  const all = fieldsOfTable(headers as LuaTable);
+  const status = statusOf(all.find(([name]) => name === ":status")?.[1]);
+  if (status === undefined) throw new Error(":status must be between 200-599");
+  const fields = all.filter(
+    ([name]) => !name.startsWith(":") && name !== "content-length" && name !== "transfer-encoding",
+  );
+  for (const [name, value] of fields) checkField(name, value);
+  return { status, fields };
+}
+
+function checkField(name: string, value: string): void {
+  if (!fieldName.test(name.startsWith(":") ? name.slice(1) : name))
+    throw new Error(`${shown(name)} is no name of a header`);
+  if (/[\r\n\0]/.test(value)) throw new Error(`the value of the header ${name} must have no line break`);
+}
+
+function verifySignature([hash, key, signature, data]: Results): Results {
+  const algorithm = textOf(hash).toLowerCase();
+  if (!hashes.has(algorithm)) return [false, `${textOf(hash)} is not supported.`];
+  try {
+    const bytes = (value: LuaValue): Buffer => Buffer.from(textOf(value), "latin1");
+    const publicKey = createPublicKey({ key: bytes(key), format: "der", type: "spki" });
+    return verify(algorithm, bytes(data), publicKey, bytes(signature))
+      ? [true, ""]
+      : [false, "Failed to verify digest. Error code: 0"];
+  } catch {
+    return [false, "Failed to initialize digest verify."];
+  }
+}
+
+function shown(value: LuaValue): string {
+  return Buffer.from(textOf(value), "latin1").toString();
+}
+
+function tableOf(value: unknown): LuaTable {
+  const table = luaOfJson(value);
+  return table instanceof Map ? (table as LuaTable) : new Map();
+}
+
+function listOf(...texts: readonly (string | undefined)[]): LuaTable {
+  const present = texts.filter((text) => text !== undefined && text !== "");
+  return new Map(present.map((text, index) => [index + 1, utf8HeadText(text ?? "")]));
+}
+
+function subjectParts(subject: string | undefined, kind: string): string[] {
+  return (subject ?? "")
+    .split(",")
+    .filter((part) => part.startsWith(`${kind}=`))
+    .map((part) => utf8HeadText(part.slice(kind.length + 1)));
+}
+
+/** The error of a script that uses a stream after its request has ended. */
+export function outOfScope(): Error {
+  return transientError("lua-scope", "object used outside of proper scope");
+}

@@ -1,0 +1,83 @@
+import type { TcpKeepalive } from "../../net/index.ts";
+import type { NetworkFilter } from "../filters/network-filter.ts";
+import type { HttpSpec } from "../http/http-spec.ts";
+import type { AccessLogSpec } from "../record/access-log-spec.ts";
+import type { TcpSpec } from "../tcp/tcp-spec.ts";
+import type { DownstreamTlsSpec } from "../tls/tls-spec.ts";
+import type { ChainMatcher } from "./chain-matcher.ts";
+import type { FilterChainMatch } from "./filter-chain-match.ts";
+
+export interface ListenAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A compiled listener. */
+export interface ListenerSpec {
+  readonly name: string;
+  /**
+   * The addresses on which it listens or, if it is not bound, the destinations that it stands for. Empty for an
+   * internal listener.
+   */
+  readonly addresses: readonly ListenAddress[];
+  /** `internal`: reached from within this proxy, by its name. `virtual`: gets connections from one that hands them off. */
+  readonly kind: "bound" | "virtual" | "internal";
+  /** Connections go to the listener that stands for where they were going, if there is one. */
+  readonly handsOff: boolean;
+  readonly direction: "inbound" | "outbound" | "unspecified";
+  readonly inspectors: readonly InspectorSpec[];
+  /** 0 waits as long as it takes. */
+  readonly inspectionTimeoutMs: number;
+  /** When the time is over, continue with what is known. Otherwise the connection is closed. */
+  readonly continueOnTimeout: boolean;
+  readonly chains: readonly ChainSpec[];
+  readonly defaultChain: ChainSpec | undefined;
+  /** Takes the place of the chains' own conditions. */
+  readonly matcher: ChainMatcher | undefined;
+  /** TCP keepalive of accepted connections. Undefined: no probes. */
+  readonly keepalive: TcpKeepalive | undefined;
+  /** The chain for connections that match no other. */
+  readonly accessLogs: readonly AccessLogSpec[];
+}
+
+export interface InspectorSpec {
+  readonly kind: "original-destination" | "tls" | "http" | "proxy-protocol";
+  /** Whether it looks at connections to this port. */
+  readonly enabled: (destinationPort: number) => boolean;
+  /** The versions of PROXY headers that `proxy-protocol` accepts. */
+  readonly headers?: ProxyHeaderRules;
+}
+
+export interface ProxyHeaderRules {
+  /** Connections without a header speak for themselves; otherwise they are closed. */
+  readonly optional: boolean;
+  /** Versions that are taken. */
+  readonly versions: ReadonlySet<1 | 2>;
+}
+
+/** One filter chain. */
+export interface ChainSpec extends ChainService {
+  /** Unique in its listener. Generated if the configuration names none. */
+  readonly name: string;
+  readonly match: FilterChainMatch;
+  readonly tls: DownstreamTlsSpec | undefined;
+  readonly handshakeTimeoutMs: number;
+}
+
+/** What a chain does with its connections. */
+export interface ChainService {
+  readonly filters: readonly NetworkFilter[];
+  /** The number of concurrent connections. More are closed. */
+  readonly maxConnections: number;
+  /** The server's name is the name of the cluster, as for traffic between networks. */
+  readonly clusterByServerName: boolean;
+  /** If the cluster forwards by name, connections go to the server name that they request, at this port. */
+  readonly forwardPort: number | undefined;
+  /** Whether peers of raw connections may identify themselves before the first byte. */
+  readonly exchangesPeers: boolean;
+  readonly serves:
+    | { readonly kind: "http"; readonly http: HttpSpec }
+    | { readonly kind: "tcp"; readonly tcp: TcpSpec }
+    /** HBONE: each CONNECT continues at an internal listener, which the cluster names. */
+    | { readonly kind: "hbone"; readonly cluster: string; readonly accessLogs: readonly AccessLogSpec[] };
+}

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { connectTcp, listenTcp, type ByteStream } from "../../net/index.ts";
+import { encodePeerMetadata } from "./peer-metadata.ts";
+import { encodePeerExchange, exchangePeers } from "./peer-exchange.ts";
+
+const reviews = {
+  workload: "reviews-v1",
+  namespace: "shop",
+  canonicalName: "reviews",
+  canonicalRevision: "v1",
+  cluster: "Kubernetes",
+};
+const own = encodePeerExchange({
+  id: "sidecar~10.0.0.1~reviews-v1-x.shop~shop.svc.cluster.local",
+  value: encodePeerMetadata(reviews, "reviews-v1-x"),
+});
+
+/** The two ends of a connection. */
+async function pair(): Promise<readonly [ByteStream, ByteStream]> {
+  const { promise, resolve } = Promise.withResolvers<ByteStream>();
+  const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, resolve);
+  const client = await connectTcp({ address: "127.0.0.1", port: listener.address.port, timeoutMs: 1000 });
+  const server = await promise;
+  listener.close();
+  return [client, server];
+}
+
+function received(stream: ByteStream, length: number): Promise<string> {
+  return new Promise((resolve) => {
+    let text = "";
+    stream.setHandler({
+      data: (chunk) => {
+        text += chunk.toString();
+        if (text.length >= length) resolve(text);
+      },
+      end: () => resolve(text),
+      drain: () => undefined,
+      close: () => resolve(text),
+    });
+    stream.resume();
+  });
+}
+
+test("the magic number and the length come first, then an Any", () => {
+  assert.equal(own.readUInt32BE(0), 0x3d230467);
+  assert.equal(own.readUInt32BE(4), own.length - 8);
+  assert.ok(own.includes("type.googleapis.com/google.protobuf.Struct"));
+  assert.ok(own.includes("x-envoy-peer-metadata-id"));
+});
+
+test("both ends learn the other's metadata, and the bytes after it pass, even if they arrive with it", async () => {
+  const [client, server] = await pair();
+  // As another implementation may: in pieces, and with the first bytes of the application behind it.
+  client.write(own.subarray(0, 5));
+  const asked = exchangePeers(server, own, 1000);
+  client.write(Buffer.concat([own.subarray(5), Buffer.from("hello")]));
+  const [heard, told] = await Promise.all([asked, exchangePeers(client, Buffer.alloc(0), 1000)]);
+  assert.deepEqual([heard?.peer, told?.peer], [reviews, reviews]);
+  assert.ok(heard !== undefined && told !== undefined);
+  assert.equal(await received(heard.stream, 5), "hello");
+  heard.stream.write(Buffer.from("back"));
+  assert.equal(await received(told.stream, 4), "back");
+  client.destroy();
+  server.destroy();
+});
+
+test("a peer that speaks of something else at once is served with all that it said; one that ends is not", async () => {
+  const [client, server] = await pair();
+  client.write(Buffer.from("GET / HTTP/1.1"));
+  const heard = await exchangePeers(server, own, 1000);
+  assert.ok(heard !== undefined);
+  assert.equal(heard.peer, undefined);
+  assert.equal(await received(heard.stream, 14), "GET / HTTP/1.1");
+  client.destroy();
+  server.destroy();
+  const [gone, left] = await pair();
+  gone.end();
+  assert.equal(await exchangePeers(left, own, 1000), undefined);
+  gone.destroy();
+});

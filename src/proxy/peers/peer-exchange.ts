@@ -1,0 +1,90 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { AnySchema, StructSchema } from "@bufbuild/protobuf/wkt";
+import { peek, unread, type ByteStream } from "../../net/index.ts";
+import {
+  peerMetadataHeader,
+  peerMetadataIdHeader,
+  structOfPeerMetadata,
+  workloadOfStruct,
+  type OwnMetadata,
+} from "./peer-metadata.ts";
+import type { WorkloadLabels } from "../terms/workload-labels.ts";
+
+/** The ALPN name of the protocol in which each side sends its metadata before its first byte. */
+export const peerExchangeProtocol = "istio-peer-exchange";
+
+const magic = 0x3d230467;
+/** The magic number and the length of what follows, both of four bytes, the most significant first. */
+const headBytes = 8;
+const maxBodyBytes = 64 * 1024;
+const structType = "type.googleapis.com/google.protobuf.Struct";
+
+/** The first message: an Any of a Struct with the node's metadata and id, under the names of the HTTP headers. */
+export function encodePeerExchange(own: OwnMetadata): Buffer {
+  const struct = create(StructSchema, {
+    fields: {
+      [peerMetadataHeader]: { kind: { case: "structValue", value: structOfPeerMetadata(own.value) } },
+      [peerMetadataIdHeader]: { kind: { case: "stringValue", value: own.id } },
+    },
+  });
+  const body = toBinary(AnySchema, create(AnySchema, { typeUrl: structType, value: toBinary(StructSchema, struct) }));
+  const head = Buffer.alloc(headBytes);
+  head.writeUInt32BE(magic, 0);
+  head.writeUInt32BE(body.length, 4);
+  return Buffer.concat([head, body]);
+}
+
+export interface ExchangedPeer {
+  /** The stream, paused, after the exchange. */
+  readonly stream: ByteStream;
+  /** Undefined if the peer sent nothing readable. */
+  readonly peer: WorkloadLabels | undefined;
+}
+
+/**
+ * Sends our metadata and reads the peer's, on a paused stream that has agreed to this. A peer that sends something
+ * else, or nothing in time, is served without metadata. Undefined if the connection ended meanwhile.
+ */
+export async function exchangePeers(
+  stream: ByteStream,
+  own: Buffer,
+  timeoutMs: number,
+): Promise<ExchangedPeer | undefined> {
+  stream.write(own);
+  const { bytes, outcome } = await peek(stream, { enough: isWhole, maxBytes: headBytes + maxBodyBytes, timeoutMs });
+  if (outcome === "ended") {
+    stream.destroy();
+    return undefined;
+  }
+  const length = bodyLength(bytes);
+  if (length === undefined || bytes.length < headBytes + length)
+    return { stream: unread(stream, bytes), peer: undefined };
+  return {
+    stream: unread(stream, bytes.subarray(headBytes + length)),
+    peer: decodeBody(bytes.subarray(headBytes, headBytes + length)),
+  };
+}
+
+function isWhole(bytes: Buffer): boolean {
+  if (bytes.length < headBytes) return bytes.length >= 4 && bytes.readUInt32BE(0) !== magic;
+  const length = bodyLength(bytes);
+  return length === undefined || bytes.length >= headBytes + length;
+}
+
+/** Undefined if the head is not of this protocol. */
+function bodyLength(bytes: Buffer): number | undefined {
+  if (bytes.length < headBytes || bytes.readUInt32BE(0) !== magic) return undefined;
+  const length = bytes.readUInt32BE(4);
+  return length > maxBodyBytes ? undefined : length;
+}
+
+function decodeBody(body: Buffer): WorkloadLabels | undefined {
+  try {
+    const { fields } = fromBinary(StructSchema, fromBinary(AnySchema, body).value);
+    const metadata = fields[peerMetadataHeader]?.kind;
+    return metadata?.case === "structValue" ? workloadOfStruct(metadata.value) : undefined;
+  } catch {
+    // The value is something else and names no workload.
+    return undefined;
+  }
+}

@@ -1,0 +1,102 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { StructSchema, type Struct, type Value } from "@bufbuild/protobuf/wkt";
+import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
+
+/** Headers with which proxies exchange their workload's metadata. */
+export const peerMetadataHeader = "x-envoy-peer-metadata";
+export const peerMetadataIdHeader = "x-envoy-peer-metadata-id";
+
+/**
+ * Serin's header for a proxy that cannot reach its application, so that the peer's proxy can try another endpoint. It
+ * is never forwarded further.
+ */
+export const unreachedHeader = "x-envoy-unreached";
+
+/** This proxy's metadata about its workload. */
+export interface OwnMetadata {
+  /** The value of {@link peerMetadataIdHeader}: the node's id. */
+  readonly id: string;
+  /** The value of {@link peerMetadataHeader}: see {@link encodePeerMetadata}. */
+  readonly value: string;
+}
+
+/** Longer values are ignored. */
+const maxEncodedBytes = 16 * 1024;
+const canonicalName = "service.istio.io/canonical-name";
+const canonicalRevision = "service.istio.io/canonical-revision";
+
+/** Encodes a workload as base64 of a protobuf Struct with the keys of Istio's proxies. */
+export function encodePeerMetadata(workload: WorkloadLabels, podName = ""): string {
+  const labels: Record<string, string> = {
+    app: workload.canonicalName,
+    [canonicalName]: workload.canonicalName,
+    [canonicalRevision]: workload.canonicalRevision,
+  };
+  const text: Record<string, string> = {
+    NAME: podName,
+    NAMESPACE: workload.namespace,
+    WORKLOAD_NAME: workload.workload,
+    CLUSTER_ID: workload.cluster,
+  };
+  const struct = structOf(text);
+  struct.fields["LABELS"] = valueOf({ case: "structValue", value: structOf(labels) });
+  return Buffer.from(toBinary(StructSchema, struct)).toString("base64");
+}
+
+/** Decodes a value of {@link encodePeerMetadata}. */
+export function structOfPeerMetadata(encoded: string): Struct {
+  return fromBinary(StructSchema, Buffer.from(encoded, "base64"));
+}
+
+/** Undefined if the value is invalid. */
+export function decodePeerMetadata(encoded: string): WorkloadLabels | undefined {
+  if (encoded === "" || encoded.length > maxEncodedBytes) return undefined;
+  const known = decoded.get(encoded);
+  if (known !== undefined) return known;
+  let struct: Struct;
+  try {
+    struct = structOfPeerMetadata(encoded);
+  } catch {
+    // The value is invalid, so the workload is unknown.
+    return undefined;
+  }
+  const labelled = workloadOfStruct(struct);
+  if (decoded.size >= maxDecoded) decoded.clear();
+  decoded.set(encoded, labelled);
+  return labelled;
+}
+
+/** The workload in a node's metadata. */
+export function workloadOfStruct(struct: Struct): WorkloadLabels {
+  const labels = struct.fields["LABELS"]?.kind;
+  const label = (name: string): string | undefined =>
+    labels?.case === "structValue" ? stringOf(labels.value, name) : undefined;
+  const workload = stringOf(struct, "WORKLOAD_NAME");
+  return {
+    workload: workload ?? unknownWorkload.workload,
+    namespace: stringOf(struct, "NAMESPACE") ?? unknownWorkload.namespace,
+    canonicalName: label(canonicalName) ?? label("app") ?? workload ?? unknownWorkload.canonicalName,
+    canonicalRevision: label(canonicalRevision) ?? label("version") ?? unknownWorkload.canonicalRevision,
+    cluster: stringOf(struct, "CLUSTER_ID") ?? unknownWorkload.cluster,
+  };
+}
+
+/** Peers send the same value with every request, so decoded values are cached, up to a bound. */
+const decoded = new Map<string, WorkloadLabels>();
+const maxDecoded = 500;
+
+function structOf(fields: Readonly<Record<string, string>>): Struct {
+  const struct = create(StructSchema);
+  for (const [name, text] of Object.entries(fields))
+    if (text !== "") struct.fields[name] = valueOf({ case: "stringValue", value: text });
+  return struct;
+}
+
+function valueOf(kind: Value["kind"]): Value {
+  return { $typeName: "google.protobuf.Value", kind };
+}
+
+function stringOf(struct: Struct, name: string): string | undefined {
+  const kind = struct.fields[name]?.kind;
+  return kind?.case === "stringValue" && kind.value !== "" ? kind.value : undefined;
+}

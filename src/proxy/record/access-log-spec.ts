@@ -1,0 +1,17 @@
+import type { ExchangeRecord } from "./exchange-record.ts";
+import type { CaptureIndex } from "./capture-index.ts";
+import type { LogFormat } from "./log-format.ts";
+
+/** An access log as configured. */
+export interface AccessLogSpec {
+  /** The file for the lines. */
+  readonly path: string;
+  readonly format: LogFormat;
+  /** Receives records instead of the file, if the log goes to a service. */
+  readonly emit?: (record: ExchangeRecord, capture: CaptureIndex) => void;
+  /** Whether the log takes a record. Undefined takes all. */
+  readonly wants: ((record: ExchangeRecord, capture: CaptureIndex) => boolean) | undefined;
+  /** Fields that must be captured for the format and the filter. */
+  readonly requestCapture: readonly string[];
+  readonly responseCapture: readonly string[];
+}

@@ -1,0 +1,68 @@
+import type { WorkloadLabels } from "../terms/workload-labels.ts";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import type { RequestTrace } from "../terms/request-trace.ts";
+import type { ResponseFlag } from "../terms/response-flags.ts";
+
+/**
+ * The facts about an exchange, during it or at its end. Callers must read them at once, because the object is reused.
+ */
+export interface ExchangeRecord {
+  readonly startedMs: number;
+  readonly durationMs: number;
+  readonly method: string;
+  /** The target as the client sent it, or normalized. */
+  readonly pathAndQuery: string;
+  readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
+  readonly authority: string;
+  /** 0 without a response. */
+  readonly status: number;
+  readonly flag: ResponseFlag;
+  /** Envoy's `response_code_details`. */
+  readonly details: string;
+  readonly transportFailure: string;
+  /** The number of body bytes. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  /** The time from the request's last byte to the response's first byte. -1 without a response. */
+  readonly upstreamServiceMs: number;
+  readonly requestId: string;
+  readonly forwardedFor: string;
+  readonly userAgent: string;
+  readonly routeName: string;
+  /** The name of the route's operation in traces. Empty if it has none. */
+  readonly operation: string;
+  /** Attempts after the first. */
+  readonly retries: number;
+  /** Undefined if the request is not traced. */
+  readonly trace: RequestTrace | undefined;
+  readonly cluster: Cluster | undefined;
+  readonly endpoint: Endpoint | undefined;
+  readonly upstreamLocal: string;
+  readonly downstreamLocal: string;
+  readonly downstreamRemote: string;
+  /** The client's connection: its TLS (identities, requested server name) and a tunnel's metadata. */
+  readonly connection: ConnectionInfo;
+  /** The client's SNI. Empty if there is none. */
+  readonly requestedServerName: string;
+  /** The workload that the client's proxy claims to serve. Undefined if it sent nothing. */
+  readonly downstreamPeer: WorkloadLabels | undefined;
+  /** The workload that the upstream's proxy claims to serve. */
+  readonly upstreamPeer: WorkloadLabels | undefined;
+  /** Whether the request has gRPC's content type. */
+  readonly isGrpc: boolean;
+  /** The gRPC status in the response's head or trailers. */
+  readonly grpcStatus: string;
+  /** The number of messages in a gRPC request and its response. 0 if bodies are not parsed (HTTP/1.1). */
+  readonly requestMessages: number;
+  readonly responseMessages: number;
+  /** Metadata of filters, by the filter's name. Undefined if there is none. */
+  readonly metadata: ReadonlyMap<string, unknown> | undefined;
+  /** The response's headers: names in lower case and values in turn. */
+  readonly trailers: readonly string[];
+  readonly capturedRequest: readonly string[];
+  readonly capturedResponse: readonly string[];
+}
+
+/** Called once for each exchange, and for open ones while they last. */
+export type ExchangeObserver = (record: ExchangeRecord) => void;

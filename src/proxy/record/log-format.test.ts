@@ -1,0 +1,419 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { addressText } from "../terms/address-text.ts";
+import type { ExchangeRecord } from "./exchange-record.ts";
+import { mutualTls } from "../testing/filter-request.ts";
+import { plainRecord } from "../testing/plain-record.ts";
+import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import { systemClock } from "../../base/index.ts";
+import { AccessLog } from "../../telemetry/index.ts";
+import { compileJsonFormat, compileTextFormat, type LogFormat } from "./log-format.ts";
+
+const record: ExchangeRecord = {
+  ...plainRecord,
+  pathAndQuery: "/a?b",
+  status: 503,
+  flag: 2,
+  details: "upstream_reset_before_response_started{x}",
+  upstreamServiceMs: -1,
+  userAgent: "",
+  capturedRequest: ["captured"],
+  downstreamLocal: "10.0.0.1:80",
+  downstreamRemote: "1.2.3.4:555",
+};
+const refuse = (operator: string): Error => new Error(`unknown ${operator}`);
+/** The line as a file has it. */
+async function written(format: LogFormat, ...told: readonly ExchangeRecord[]): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  const file = new AccessLog({
+    sink: { write: async (bytes) => void parts.push(await Promise.resolve(Buffer.from(bytes))) },
+    clock: systemClock,
+  });
+  for (const one of told) format.write(file, one, capture);
+  await file.flush();
+  assert.equal(file.droppedLines, 0);
+  return Buffer.concat(parts);
+}
+
+/** What of a record an operator's value is made of. */
+function askedBy(operator: string): readonly PropertyKey[] {
+  const asked = new Set<PropertyKey>();
+  const watched = new Proxy(record, {
+    get: (target, name) => {
+      asked.add(name);
+      return Reflect.get(target, name) as unknown;
+    },
+  });
+  compileTextFormat(`%${operator}%`, refuse).line(watched, capture);
+  return [...asked];
+}
+
+const capture = { request: new Map([["x-extra", 0]]), response: new Map<string, number>() };
+
+test("a line is written as Istio's default format says", async () => {
+  const format = compileTextFormat(
+    '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n',
+    refuse,
+  );
+  for (let time = 0; time < 2; time += 1)
+    assert.equal((await written(format, record)).toString(), format.line(record, capture));
+  assert.equal(
+    format.line(record, capture),
+    '[2026-01-02T03:04:05.006Z] "GET /a?b HTTP/1.1" 503 UF upstream_reset_before_response_started{x} - "-" 3 4 12 - "1.2.3.4" "-" "id-1" "shop.test" "-" - - 10.0.0.1:80 1.2.3.4:555 - r\n',
+  );
+});
+
+test("addresses of IPv6 are in brackets before their port, and without it stand alone", () => {
+  assert.deepEqual(
+    [addressText({ address: "::1", port: 80 }), addressText({ address: "10.0.0.1", port: 80 })],
+    ["[::1]:80", "10.0.0.1:80"],
+  );
+  const addressed = {
+    ...record,
+    connection: { ...record.connection },
+    downstreamLocal: "[::1]:80",
+    downstreamRemote: "[fd00::2]:555",
+    upstreamLocal: "[fd00::1]:7",
+  };
+  const format = compileTextFormat(
+    "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT% %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%",
+    refuse,
+  );
+  assert.equal(format.line(addressed, capture), "[::1]:80 ::1 fd00::2 555 fd00::1");
+  assert.equal(
+    format.line({ ...addressed, connection: { ...record.connection }, downstreamLocal: "10.0.0.1:80" }, capture),
+    "10.0.0.1:80 10.0.0.1 fd00::2 555 fd00::1",
+  );
+});
+
+test("other fields are captured by name, cut to a length, and unknown operators are refused", () => {
+  const format = compileTextFormat("%REQ(x-extra):4%|%RESP(x-none)%|100%%", refuse);
+  assert.deepEqual([format.requestCapture.includes("x-extra"), format.responseCapture], [true, ["x-none"]]);
+  assert.equal(format.line(record, capture), "capt|-|100%");
+  assert.throws(() => compileTextFormat("%NO_SUCH%", refuse), /unknown %NO_SUCH%/);
+});
+
+test("what never has a value is cut and left out as an empty value is", () => {
+  assert.equal(
+    compileTextFormat("a%CONNECTION_ID%b%CONNECTION_ID:0%c%CONNECTION_ID(x):3%", refuse).line(record, capture),
+    "a-bc-",
+  );
+  assert.equal(compileTextFormat("a%CONNECTION_ID%b%CONNECTION_ID:3%c", refuse, true).line(record, capture), "abc");
+});
+
+test("a start time is the one that dates have, within a second, in the next, before it, with fractions and before 1970", async () => {
+  const format = compileTextFormat("%START_TIME%", refuse);
+  for (const startedMs of [
+    1_767_323_045_006, 1_767_323_045_999.9, 1_767_323_046_000, 1_767_323_045_000, 0, 999.5, -0.5, -1, -1500.5,
+    253_402_300_800_007,
+  ]) {
+    assert.equal(format.line({ ...record, startedMs }, capture), new Date(startedMs).toISOString(), String(startedMs));
+    for (let time = 0; time < 2; time += 1)
+      assert.equal(
+        (await written(format, { ...record, startedMs })).toString(),
+        new Date(startedMs).toISOString(),
+        String(startedMs),
+      );
+  }
+});
+
+test("JSON keeps numbers as numbers and what is missing as null", () => {
+  const format = compileJsonFormat(
+    { code: "%RESPONSE_CODE%", host: "%UPSTREAM_HOST%", text: "%REQ(:METHOD)% %PROTOCOL%" },
+    refuse,
+  );
+  assert.deepEqual(JSON.parse(format.line(record, capture)), { code: 503, host: null, text: "GET HTTP/1.1" });
+});
+
+test("every operator of Envoy is taken: those that this proxy measures have a value, others stand empty; a wrong argument is refused", () => {
+  const peer = { workload: "w", namespace: "n", cluster: "c", canonicalName: "app", canonicalRevision: "v1" };
+  const full: ExchangeRecord = {
+    ...plainRecord,
+    pathAndQuery: "/a?b=1&c=%20d",
+    grpcStatus: "5",
+    flag: 1,
+    trailers: ["grpc-message", "gone"],
+    downstreamPeer: peer,
+    retries: 2,
+    metadata: new Map([["jwt", { iss: "me", list: [1] }]]),
+    trace: {
+      traceId: "t1",
+      spanId: "s1",
+      parentSpanId: undefined,
+      sampled: true,
+      upstreamSpanId: undefined,
+      lines: "",
+      replaced: undefined,
+      forwardedMs: 0,
+      operationGiven: undefined,
+    },
+  };
+  const shown = (text: string): string => compileTextFormat(text, refuse).line(full, capture);
+  const cases: readonly (readonly [format: string, expected: string])[] = [
+    ["%START_TIME(%Y/%m/%dT%H:%M:%S%z %s)%", "2026/01/02T03:04:05+0000 1767323045"],
+    ["%START_TIME(%s.%3f)% %START_TIME(%d/%b/%Y:%T)%", "1767323045.006 02/Jan/2026:03:04:05"],
+    ["%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%", "NotFound NOT_FOUND 5 5"],
+    ["%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%", "UH NoHealthyUpstream"],
+    ["%TRAILER(x-none?GRPC-MESSAGE):2%|%TRAILER(x-none)%", "go|-"],
+    [
+      "%DYNAMIC_METADATA(jwt:iss)%|%DYNAMIC_METADATA(jwt)%|%DYNAMIC_METADATA(jwt:none)%",
+      'me|{"iss":"me","list":[1]}|-',
+    ],
+    [
+      "%FILTER_STATE(downstream_peer:FIELD:workload)%|%FILTER_STATE(wasm.downstream_peer)%|%FILTER_STATE(other)%",
+      "w|workload=w,cluster=c,namespace=n,service=app,revision=v1,app=app,version=v1|-",
+    ],
+    ["%QUERY_PARAM(c)%|%QUERY_PARAMS%|%PATH(NQ)%|%REQ_WITHOUT_QUERY(:PATH)%", " d|b=1&c=%20d|/a|/a"],
+    ["%TRACE_ID%/%SPAN_ID% %STREAM_ID%", "t1/s1 id-1"],
+    ["%CEL(request.method + '(' + request.path + ')')%", "GET(/a?b=1&c=%20d)"],
+    ["%REQ(:SCHEME)% %RESP(:STATUS)% %ACCESS_LOG_TYPE%", "http 200 DownstreamEnd"],
+    ["%UPSTREAM_TLS_VERSION% %CONNECTION_ID% %UPSTREAM_REQUEST_ATTEMPT_COUNT%", "- - 0"],
+    ["100%% of %PROTOCOL%, 50% more", "100% of HTTP/1.1, 50% more"],
+  ];
+  for (const [format, expected] of cases) assert.equal(shown(format), expected, format);
+  for (const wrong of ["%START_TIME(%Q)%", "%GRPC_STATUS(OTHER)%", "%REQ(x%", "%CEL(1 +)%", "%REQ(x):z%"])
+    assert.throws(() => compileTextFormat(wrong, refuse), /unknown %/, wrong);
+});
+
+test("in JSON a field's digits stay text, and what is measured is a number", () => {
+  const format = compileJsonFormat(
+    { id: "%REQ(x-extra)%", took: "%DURATION%", time: "%START_TIME(%s)%", none: "%GRPC_STATUS_NUMBER%" },
+    refuse,
+  );
+  assert.deepEqual(JSON.parse(format.line({ ...record, capturedRequest: ["0042"] }, capture)), {
+    id: "0042",
+    took: 12,
+    time: "1767323045",
+    none: null,
+  });
+});
+
+test("a line describes its own request and connection, whatever the previous request was", async () => {
+  const text =
+    "%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %UPSTREAM_TRANSPORT_FAILURE_REASON% %REQ(X-FORWARDED-FOR)% %REQ(USER-AGENT)% %REQ(:AUTHORITY)% %GRPC_STATUS_NUMBER% %ROUTE_NAME% %BYTES_SENT% %UPSTREAM_HOST% %UPSTREAM_CLUSTER% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQ(x-extra)%";
+  const other = { ...record.connection };
+  const endpointOf = (name: string): Endpoint => ({ name, config: {} }) as Endpoint;
+  const changes: readonly Partial<ExchangeRecord>[] = [
+    {},
+    {},
+    {},
+    { method: "PUT" },
+    { pathAndQuery: "/c" },
+    { protocol: "HTTP/2" },
+    { status: 200 },
+    { flag: 0 },
+    { details: "d" },
+    { transportFailure: "t" },
+    { forwardedFor: "f" },
+    { userAgent: "u é €" },
+    { authority: "a" },
+    { grpcStatus: "3" },
+    { routeName: "o" },
+    { sentBytes: 9 },
+    { upstreamLocal: "l" },
+    { endpoint: endpointOf("e1") },
+    { endpoint: endpointOf("e2") },
+    { upstreamLocal: "l", endpoint: endpointOf("e2") },
+    { cluster: { name: "c" } as Cluster },
+    { connection: other, downstreamRemote: "9.9.9.9:9" },
+    { capturedRequest: ["more"] },
+    {},
+  ];
+  const format = compileTextFormat(text, refuse);
+  for (const change of changes) {
+    const changed = { ...record, ...change };
+    // The first of a kind, and those that follow it.
+    for (let time = 0; time < 3; time += 1)
+      assert.deepEqual(
+        await written(format, changed),
+        await written(compileTextFormat(text, refuse), changed),
+        JSON.stringify(Object.keys(change)),
+      );
+  }
+});
+
+test("lines of many requests are written in their order, each of its own request, though the record is used again and another log has lines of the same connections", async () => {
+  const text =
+    '%START_TIME% "%REQ(:PATH)%" %RESPONSE_CODE% %BYTES_SENT% %DURATION% %REQ(X-REQUEST-ID)% %UPSTREAM_HOST% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS%\n';
+  const formats = [compileTextFormat(text, refuse), compileTextFormat(`2 ${text}`, refuse)];
+  const connections = [{ ...record.connection }, { ...record.connection }];
+  const file = (parts: string[]): AccessLog =>
+    new AccessLog({
+      sink: { write: async (bytes) => void parts.push(await Promise.resolve(Buffer.from(bytes).toString())) },
+      clock: systemClock,
+    });
+  const [first, second]: [string[], string[]] = [[], []];
+  const files = [file(first), file(second)];
+  const expected: string[][] = [[], []];
+  const used: { -readonly [Name in keyof ExchangeRecord]: ExchangeRecord[Name] } = { ...record };
+  for (let index = 0; index < 200; index += 1) {
+    const way = index % 3;
+    Object.assign(used, {
+      connection: connections[index % 2],
+      downstreamRemote: `10.0.0.${index % 2}:9`,
+      pathAndQuery: index === 100 ? `/${"long".repeat(20_000)}` : `/${index}`,
+      requestId: `id-${index}`,
+      sentBytes: index,
+      durationMs: index / 3,
+      status: index % 5 === 0 ? 500 : 200,
+      startedMs: index * 7,
+      upstreamLocal: `l${way}`,
+      endpoint: { name: `e${way}`, config: {} } as Endpoint,
+    });
+    for (const [at, format] of formats.entries()) {
+      expected[at]?.push(format.line(used, capture));
+      format.write(files[at] ?? assert.fail(), used, capture);
+    }
+  }
+  for (const one of files) await one.flush();
+  assert.equal(first.join(""), expected[0]?.join(""));
+  assert.equal(second.join(""), expected[1]?.join(""));
+});
+
+test("every value that is kept for a way upstream is made of the cluster, the endpoint and our end of the connection", () => {
+  const way = new Set<PropertyKey>(["cluster", "endpoint", "upstreamLocal"]);
+  for (const name of [
+    "HOST",
+    "HOST_NAME",
+    "HOST_NAME_WITHOUT_PORT",
+    "CLUSTER",
+    "CLUSTER_RAW",
+    "LOCAL_ADDRESS",
+    "LOCAL_ADDRESS_WITHOUT_PORT",
+    "LOCAL_PORT",
+    "REMOTE_ADDRESS",
+    "REMOTE_ADDRESS_WITHOUT_PORT",
+    "REMOTE_PORT",
+  ])
+    assert.deepEqual(
+      askedBy(`UPSTREAM_${name}`).filter((asked) => !way.has(asked)),
+      [],
+      name,
+    );
+});
+
+test("every value that is kept for a kind of request is made of what tells the kind", () => {
+  const kind = new Set<PropertyKey>([
+    "connection",
+    "method",
+    "protocol",
+    "authority",
+    "forwardedFor",
+    "userAgent",
+    "routeName",
+    "status",
+    "flag",
+    "details",
+    "transportFailure",
+    "grpcStatus",
+  ]);
+  // These are of the connection, in every record.
+  for (const name of ["downstreamLocal", "downstreamRemote", "requestedServerName"]) kind.add(name);
+  for (const operator of [
+    "PROTOCOL",
+    "RESPONSE_CODE",
+    "RESPONSE_CODE_DETAILS",
+    "RESPONSE_FLAGS",
+    "RESPONSE_FLAGS_LONG",
+    "GRPC_STATUS",
+    "GRPC_STATUS_NUMBER",
+    "ROUTE_NAME",
+    "REQUESTED_SERVER_NAME",
+    "HOSTNAME",
+    "ACCESS_LOG_TYPE",
+    "UPSTREAM_TRANSPORT_FAILURE_REASON",
+    "DOWNSTREAM_LOCAL_ADDRESS",
+    "DOWNSTREAM_REMOTE_PORT",
+    "DOWNSTREAM_PEER_URI_SAN",
+    "REQ(:METHOD)",
+    "REQ(:AUTHORITY)",
+    "REQ(:SCHEME)",
+    "REQ(HOST)",
+    "REQ(X-FORWARDED-FOR)",
+    "REQ(USER-AGENT)",
+  ]) {
+    assert.deepEqual(
+      askedBy(operator).filter((name) => !kind.has(name)),
+      [],
+      operator,
+    );
+  }
+});
+
+test("a client's value cannot begin a new line in text, and JSON keeps it unchanged", () => {
+  const peer = { workload: "w\n[2026", namespace: "n", cluster: "c", canonicalName: "app", canonicalRevision: "v1" };
+  const hostile: ExchangeRecord = {
+    ...plainRecord,
+    pathAndQuery: "/a?c=%0d%0aforged",
+    downstreamPeer: peer,
+    metadata: new Map([["jwt", { iss: "me\nforged" }]]),
+    transportFailure: "no\r\nway",
+    connection: {
+      ...plainRecord.connection,
+      tls: mutualTls("spiffe://a\nb", { peerDnsNames: () => ["a\nb"] }),
+      serverName: "a\nb",
+    },
+  };
+  for (const operator of [
+    "QUERY_PARAM(c)",
+    "DYNAMIC_METADATA(jwt:iss)",
+    "METADATA(DYNAMIC:jwt:iss)",
+    "FILTER_STATE(downstream_peer:FIELD:workload)",
+    "FILTER_STATE(downstream_peer)",
+    "CEL(request.url_path + '\\n')",
+    "UPSTREAM_TRANSPORT_FAILURE_REASON",
+    "DOWNSTREAM_PEER_URI_SAN",
+    "DOWNSTREAM_PEER_DNS_SAN",
+    "REQUESTED_SERVER_NAME",
+  ]) {
+    const line = compileTextFormat(`%${operator}%\n`, refuse).line(hostile, capture);
+    assert.match(line, /^[^\r\n]*\\u000a[^\r\n]*\n$/, operator);
+    const json = compileJsonFormat({ value: `%${operator}%` }, refuse).line(hostile, capture);
+    assert.match(String((JSON.parse(json) as { value: unknown }).value), /\n/, operator);
+    assert.equal(json.indexOf("\n"), json.length - 1, operator);
+  }
+});
+
+test("what came in heads is in a file byte by byte, and letters where letters are wanted", async () => {
+  const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
+  // Bytes that are no UTF-8 as well.
+  const told: ExchangeRecord = {
+    ...record,
+    connection: { ...record.connection },
+    pathAndQuery: bytesOf("/caf\u00e9"),
+    userAgent: bytesOf("\u20acuro"),
+    capturedRequest: ["\u00ff"],
+    trailers: ["grpc-message", bytesOf("na\u00efve")],
+    routeName: "gr\u00fc\u00dfe",
+    cluster: { name: "\u20ac" } as Cluster,
+    transportFailure: "\u00e9",
+  };
+  const text =
+    "%REQ(:PATH)% %REQ(USER-AGENT)% %REQ(x-extra)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %TRAILER(grpc-message)% %ROUTE_NAME% %UPSTREAM_CLUSTER% %UPSTREAM_TRANSPORT_FAILURE_REASON%";
+  const letters = (extra: string): string =>
+    `/caf\u00e9 \u20acuro ${extra} /caf\u00e9 na\u00efve gr\u00fc\u00dfe \u20ac \u00e9`;
+  for (let time = 0; time < 2; time += 1)
+    assert.deepEqual(
+      await written(compileTextFormat(text, refuse), told),
+      Buffer.concat([
+        Buffer.from("/caf\u00e9 \u20acuro "),
+        Buffer.from([0xff]),
+        Buffer.from(letters("").slice(letters("").indexOf("  ") + 1)),
+      ]),
+    );
+  assert.equal(compileTextFormat(text, refuse).line(told, capture), letters("\u00ff"));
+  const json = compileJsonFormat({ all: text }, refuse);
+  assert.deepEqual(JSON.parse((await written(json, told)).toString()), { all: letters("\u00ff") });
+  // A letter that would be the end of a line if it were cut down to a byte.
+  assert.equal(
+    (
+      await written(compileTextFormat("%REQ(USER-AGENT)% %REQ(x-extra)%", refuse), {
+        ...told,
+        connection: { ...record.connection },
+        userAgent: "a\u010a",
+        capturedRequest: ["b\u010a"],
+      })
+    ).includes(10),
+    false,
+  );
+});

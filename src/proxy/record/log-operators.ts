@@ -1,0 +1,455 @@
+import { hostname } from "node:os";
+import type { ExchangeRecord } from "./exchange-record.ts";
+import { headText, textOfHead } from "../terms/header-text.ts";
+import { flagLetters, flagNames } from "../terms/response-flags.ts";
+import type { WorkloadLabels } from "../terms/workload-labels.ts";
+import type { CaptureIndex } from "./capture-index.ts";
+import type { HeldLine } from "./held-line.ts";
+import type { LogPart, ValueLetters, ValueSpan, WritePart } from "./line-composer.ts";
+import { compileTimeFormat, isoTime, isoTimeBytes } from "./log-time.ts";
+import { compileRecordExpression } from "./record-expression.ts";
+
+/** The headers that a format needs of request and response, in lower case. Operators add theirs. */
+export interface Captures {
+  readonly request: string[];
+  readonly response: string[];
+}
+
+const orDash = (text: string | undefined): string => (text === undefined || text === "" ? "-" : text);
+/** Brackets are the port's. */
+const withoutPort = (address: string): string =>
+  address.startsWith("[")
+    ? address.slice(1, address.lastIndexOf("]"))
+    : address.slice(0, Math.max(0, address.lastIndexOf(":")));
+const portOf = (address: string): string => address.slice(address.lastIndexOf(":") + 1);
+const host = hostname();
+const percent = (text: string): string => encodeURIComponent(text);
+const endpointOf = (record: ExchangeRecord): string => record.endpoint?.name ?? "";
+
+const plain: Readonly<Record<string, LogPart>> = {
+  ACCESS_LOG_TYPE: (record) => (record.method === "" ? "TcpConnectionEnd" : "DownstreamEnd"),
+  BYTES_RECEIVED: (record) => String(record.receivedBytes),
+  BYTES_SENT: (record) => String(record.sentBytes),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: (record) => record.downstreamRemote,
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: (record) => withoutPort(record.downstreamRemote),
+  DOWNSTREAM_DIRECT_REMOTE_PORT: (record) => portOf(record.downstreamRemote),
+  DOWNSTREAM_LOCAL_ADDRESS: (record) => record.downstreamLocal,
+  DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: (record) => withoutPort(record.downstreamLocal),
+  DOWNSTREAM_LOCAL_PORT: (record) => portOf(record.downstreamLocal),
+  DOWNSTREAM_LOCAL_URI_SAN: (record) => orDash(record.connection.tls?.localIdentity),
+  DOWNSTREAM_PEER_CERT: (record) => orDash(percent(record.connection.tls?.peerCertificate() ?? "")),
+  DOWNSTREAM_PEER_DNS_SAN: (record) => orDash(record.connection.tls?.peerDnsNames().join(",")),
+  DOWNSTREAM_PEER_FINGERPRINT_256: (record) => orDash(record.connection.tls?.peerCertificateHash()),
+  DOWNSTREAM_PEER_SUBJECT: (record) => orDash(record.connection.tls?.peerSubject()),
+  DOWNSTREAM_PEER_URI_SAN: (record) => orDash(record.connection.tls?.peerIdentity),
+  DOWNSTREAM_REMOTE_ADDRESS: (record) => record.downstreamRemote,
+  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: (record) => withoutPort(record.downstreamRemote),
+  DOWNSTREAM_REMOTE_PORT: (record) => portOf(record.downstreamRemote),
+  DURATION: (record) => String(Math.round(record.durationMs)),
+  GRPC_STATUS_NUMBER: (record) => orDash(record.grpcStatus),
+  HOSTNAME: () => host,
+  PROTOCOL: (record) => orDash(record.protocol),
+  REQUESTED_SERVER_NAME: (record) => orDash(record.connection.serverName ?? record.requestedServerName),
+  RESPONSE_CODE: (record) => String(record.status),
+  RESPONSE_CODE_DETAILS: (record) => orDash(record.details),
+  RESPONSE_DURATION: (record) => (record.upstreamServiceMs < 0 ? "-" : String(record.upstreamServiceMs)),
+  RESPONSE_FLAGS: (record) => flagLetters(record.flag),
+  RESPONSE_FLAGS_LONG: (record) => flagNames(record.flag),
+  RESPONSE_TX_DURATION: (record) =>
+    record.upstreamServiceMs < 0 ? "-" : String(Math.max(0, Math.round(record.durationMs - record.upstreamServiceMs))),
+  ROUTE_NAME: (record) => orDash(record.routeName),
+  SPAN_ID: (record) => orDash(record.trace?.sampled === true ? record.trace.spanId : undefined),
+  STREAM_ID: (record) => orDash(record.requestId),
+  TRACE_ID: (record) => orDash(record.trace?.traceId),
+  UPSTREAM_CLUSTER: (record) => orDash(record.cluster?.name),
+  UPSTREAM_CLUSTER_RAW: (record) => orDash(record.cluster?.name),
+  UPSTREAM_HOST: (record) => orDash(endpointOf(record)),
+  UPSTREAM_HOST_NAME: (record) => orDash(record.endpoint?.config.hostname ?? endpointOf(record)),
+  UPSTREAM_HOST_NAME_WITHOUT_PORT: (record) =>
+    orDash(record.endpoint?.config.hostname ?? withoutPort(endpointOf(record))),
+  UPSTREAM_LOCAL_ADDRESS: (record) => orDash(record.upstreamLocal),
+  UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: (record) => orDash(withoutPort(record.upstreamLocal)),
+  UPSTREAM_LOCAL_PORT: (record) => orDash(portOf(record.upstreamLocal)),
+  UPSTREAM_PEER_URI_SAN: (record) => orDash(record.endpoint?.peerIdentity),
+  UPSTREAM_REMOTE_ADDRESS: (record) => orDash(endpointOf(record)),
+  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: (record) => orDash(withoutPort(endpointOf(record))),
+  UPSTREAM_REMOTE_PORT: (record) => orDash(portOf(endpointOf(record))),
+  UPSTREAM_REQUEST_ATTEMPT_COUNT: (record) => String(record.endpoint === undefined ? 0 : record.retries + 1),
+  UPSTREAM_TRANSPORT_FAILURE_REASON: (record) => orDash(record.transportFailure),
+};
+
+/** Envoy's operators that never have a value in this proxy, which prints `-`: it does not measure or have them. */
+export const valuelessOperators: ReadonlySet<string> = new Set([
+  "BYTES_RETRANSMITTED",
+  "COMMON_DURATION",
+  "CONNECTION_ID",
+  "CONNECTION_TERMINATION_DETAILS",
+  "CUSTOM_FLAGS",
+  "DOWNSTREAM_HANDSHAKE_DURATION",
+  "DOWNSTREAM_HEADER_BYTES_RECEIVED",
+  "DOWNSTREAM_HEADER_BYTES_SENT",
+  "DOWNSTREAM_JA3_FINGERPRINT",
+  "DOWNSTREAM_JA4_FINGERPRINT",
+  "DOWNSTREAM_LOCAL_DNS_SAN",
+  "DOWNSTREAM_LOCAL_EMAIL_SAN",
+  "DOWNSTREAM_LOCAL_IP_SAN",
+  "DOWNSTREAM_LOCAL_SUBJECT",
+  "DOWNSTREAM_PEER_CERT_V_END",
+  "DOWNSTREAM_PEER_CERT_V_START",
+  "DOWNSTREAM_PEER_EMAIL_SAN",
+  "DOWNSTREAM_PEER_FINGERPRINT_1",
+  "DOWNSTREAM_PEER_IP_SAN",
+  "DOWNSTREAM_PEER_ISSUER",
+  "DOWNSTREAM_PEER_SERIAL",
+  "DOWNSTREAM_TLS_CIPHER",
+  "DOWNSTREAM_TLS_SESSION_ID",
+  "DOWNSTREAM_TLS_VERSION",
+  "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
+  "DOWNSTREAM_WIRE_BYTES_RECEIVED",
+  "DOWNSTREAM_WIRE_BYTES_SENT",
+  "FILTER_CHAIN_NAME",
+  "LOCAL_REPLY_BODY",
+  "PACKETS_RETRANSMITTED",
+  "REQUEST_DURATION",
+  "REQUEST_HEADERS_BYTES",
+  "REQUEST_TX_DURATION",
+  "RESPONSE_HEADERS_BYTES",
+  "RESPONSE_TRAILERS_BYTES",
+  "ROUNDTRIP_DURATION",
+  "TLS_JA3_FINGERPRINT",
+  "UPSTREAM_CONNECTION_ID",
+  "UPSTREAM_CONNECTION_POOL_READY_DURATION",
+  "UPSTREAM_DETECTED_CLOSE_TYPE",
+  "UPSTREAM_HEADER_BYTES_RECEIVED",
+  "UPSTREAM_HEADER_BYTES_SENT",
+  "UPSTREAM_LOCAL_SUBJECT",
+  "UPSTREAM_LOCAL_URI_SAN",
+  "UPSTREAM_PEER_CERT",
+  "UPSTREAM_PEER_ISSUER",
+  "UPSTREAM_PEER_SUBJECT",
+  "UPSTREAM_PROTOCOL",
+  "UPSTREAM_TLS_CIPHER",
+  "UPSTREAM_TLS_SESSION_ID",
+  "UPSTREAM_TLS_VERSION",
+  "UPSTREAM_TRANSPORT_DURATION",
+  "UPSTREAM_WIRE_BYTES_RECEIVED",
+  "UPSTREAM_WIRE_BYTES_SENT",
+  "VIRTUAL_CLUSTER_NAME",
+]);
+
+/** Operators whose value is a number in JSON. */
+export const numericOperators: ReadonlySet<string> = new Set([
+  "BYTES_RECEIVED",
+  "BYTES_SENT",
+  "DURATION",
+  "GRPC_STATUS_NUMBER",
+  "RESPONSE_CODE",
+  "RESPONSE_DURATION",
+  "RESPONSE_TX_DURATION",
+  "UPSTREAM_REQUEST_ATTEMPT_COUNT",
+  "DOWNSTREAM_LOCAL_PORT",
+  "DOWNSTREAM_REMOTE_PORT",
+  "DOWNSTREAM_DIRECT_REMOTE_PORT",
+  "UPSTREAM_REMOTE_PORT",
+  "UPSTREAM_LOCAL_PORT",
+]);
+
+const knownRequestFields: Readonly<Record<string, LogPart>> = {
+  ":method": (record) => orDash(record.method),
+  ":path": (record) => orDash(record.pathAndQuery),
+  ":authority": (record) => orDash(record.authority),
+  host: (record) => orDash(record.authority),
+  ":scheme": (record) => (record.connection.tls === undefined ? "http" : "https"),
+  "x-forwarded-for": (record) => orDash(record.forwardedFor),
+  "user-agent": (record) => orDash(record.userAgent),
+  "x-request-id": (record) => orDash(record.requestId),
+};
+
+const ofKind =
+  /^(?:DOWNSTREAM_.*|REQUESTED_SERVER_NAME|HOSTNAME|ENVIRONMENT|ACCESS_LOG_TYPE|PROTOCOL|RESPONSE_CODE.*|RESPONSE_FLAGS.*|GRPC_STATUS.*|ROUTE_NAME|UPSTREAM_TRANSPORT_FAILURE_REASON)$/;
+const ofWay = /^UPSTREAM_(?:HOST|HOST_NAME|CLUSTER|CLUSTER_RAW|(?:LOCAL|REMOTE)_(?:ADDRESS|PORT))(?:_WITHOUT_PORT)?$/;
+const fieldsOfKind = new Set([":method", ":authority", "host", ":scheme", "x-forwarded-for", "user-agent"]);
+
+export function spanOf(operator: string, argument: string | undefined): ValueSpan {
+  if (ofWay.test(operator)) return "way";
+  return (operator === "REQ" ? fieldsOfKind.has((argument ?? "").toLowerCase()) : ofKind.test(operator))
+    ? "kind"
+    : "request";
+}
+
+const ofHead = /^(?:REQ|REQ_WITHOUT_QUERY|RESP|TRAILER|PATH|QUERY_PARAMS|GRPC_STATUS(?:_NUMBER)?)$/;
+
+export function lettersOf(operator: string): ValueLetters {
+  return ofHead.test(operator) ? "head" : "text";
+}
+
+const counts: Readonly<Record<string, (line: HeldLine) => number>> = {
+  BYTES_RECEIVED: (line) => line.receivedBytes,
+  BYTES_SENT: (line) => line.sentBytes,
+  DURATION: (line) => Math.round(line.durationMs),
+  RESPONSE_DURATION: (line) => line.upstreamServiceMs,
+  RESP: (line) => line.upstreamServiceMs,
+};
+
+/** Writes the value of an operator without making a text of it. Undefined if that is impossible. */
+export function quickWriteOf(operator: string | undefined, argument: string | undefined): WritePart | undefined {
+  const name = argument?.toLowerCase() ?? "";
+  if (operator === "START_TIME" && name === "") {
+    const bytesOf = isoTimeBytes();
+    return (out, line) => out.piece(bytesOf(line.startedMs));
+  }
+  const count =
+    operator === undefined || (operator === "RESP" && name !== "x-envoy-upstream-service-time")
+      ? undefined
+      : counts[operator];
+  return count === undefined ? undefined : (out, line) => out.count(count(line));
+}
+
+/** Values that are header bytes or our own ASCII, so each character is a byte. */
+const plainBytes = new Set([":path", "x-request-id"]);
+
+/**
+ * A faster way to a request's value whose characters are bytes: the last of several headers, if none of those before it
+ * is present.
+ */
+export function quickPartOf(operator: string | undefined, argument: string | undefined): LogPart | undefined {
+  if (operator !== "REQ") return undefined;
+  const names = (argument ?? "").toLowerCase().split("?");
+  const last = names.at(-1) ?? "";
+  const before = names.slice(0, -1);
+  const part = plainBytes.has(last) ? knownRequestFields[last] : undefined;
+  if (part === undefined || before.some((name) => knownRequestFields[name] !== undefined)) return undefined;
+  if (before.length === 0) return part;
+  let known: CaptureIndex | undefined;
+  let indexes: readonly number[] = [];
+  return (record, capture) => {
+    if (capture !== known) {
+      indexes = before.map((name) => capture.request.get(name) ?? -1);
+      known = capture;
+    }
+    for (let at = 0; at < indexes.length; at += 1) {
+      const value = record.capturedRequest[indexes[at] ?? -1];
+      if (value !== undefined && value !== "") return headText(value);
+    }
+    return part(record, capture);
+  };
+}
+
+const ofOneLine = /^(?:START_TIME|EMIT_TIME)(?:_LOCAL)?$/;
+
+/**
+ * Whether a value may contain control characters. Decoded values may (tokens, certificates, metadata of peers), but
+ * headers cannot.
+ */
+export function mayHoldControls(operator: string): boolean {
+  return !ofOneLine.test(operator) && !ofHead.test(operator) && !numericOperators.has(operator);
+}
+
+/** Undefined for an operator, or its argument, that Envoy does not have either. */
+export function compileOperator(
+  operator: string,
+  argument: string | undefined,
+  captures: Captures,
+): LogPart | undefined {
+  const known = plain[operator];
+  if (known !== undefined) return known;
+  if (valuelessOperators.has(operator)) return () => "-";
+  const path = (argument ?? "").split(":");
+  switch (operator) {
+    case "START_TIME":
+    case "START_TIME_LOCAL":
+      return timePart(argument, (record) => record.startedMs);
+    case "EMIT_TIME":
+    case "EMIT_TIME_LOCAL":
+      return timePart(argument, (record) => record.startedMs + record.durationMs);
+    case "REQ":
+    case "RESP":
+      return firstOf(
+        (argument ?? "")
+          .toLowerCase()
+          .split("?")
+          .map((name) => fieldPart(operator, name, captures)),
+      );
+    case "REQ_WITHOUT_QUERY": {
+      const part = compileOperator("REQ", argument, captures);
+      return part === undefined ? undefined : (record, capture) => part(record, capture).replace(/\?.*$/s, "");
+    }
+    case "TRAILER":
+      return firstOf(
+        (argument ?? "")
+          .toLowerCase()
+          .split("?")
+          .map((name) => (record) => trailerOf(record, name)),
+      );
+    case "GRPC_STATUS":
+      return grpcStatusPart(argument);
+    case "DYNAMIC_METADATA":
+      return ({ metadata }) => valueAt(metadata?.get(path[0] ?? ""), path.slice(1));
+    case "METADATA":
+      return path[0] === "DYNAMIC" ? ({ metadata }) => valueAt(metadata?.get(path[1] ?? ""), path.slice(2)) : () => "-";
+    case "CLUSTER_METADATA":
+    case "UPSTREAM_METADATA":
+      return () => "-";
+    case "FILTER_STATE":
+    case "UPSTREAM_FILTER_STATE":
+      return filterStatePart(path);
+    case "ENVIRONMENT": {
+      const value = orDash(process.env[argument ?? ""]);
+      return () => value;
+    }
+    case "QUERY_PARAM":
+      return ({ pathAndQuery }) =>
+        orDash(new URLSearchParams(queryOf(textOfHead(pathAndQuery))).get(argument ?? "") ?? undefined);
+    case "QUERY_PARAMS":
+      return ({ pathAndQuery }) => orDash(queryOf(pathAndQuery));
+    case "PATH":
+      return path[0] === "NQ"
+        ? ({ pathAndQuery }) => orDash(pathAndQuery.replace(/\?.*$/s, ""))
+        : ({ pathAndQuery }) => orDash(pathAndQuery);
+    case "CEL":
+      return expressionPart(argument ?? "", captures);
+    default:
+      return undefined;
+  }
+}
+
+function timePart(format: string | undefined, timeOf: (record: ExchangeRecord) => number): LogPart | undefined {
+  const written = format === undefined || format === "" ? isoTime() : compileTimeFormat(format);
+  return written === undefined ? undefined : (record) => written(timeOf(record));
+}
+
+function firstOf(alternatives: readonly LogPart[]): LogPart {
+  const [only] = alternatives;
+  if (alternatives.length === 1 && only !== undefined) return only;
+  return (record, capture) => {
+    for (const alternative of alternatives) {
+      const value = alternative(record, capture);
+      if (value !== "-") return value;
+    }
+    return "-";
+  };
+}
+
+function fieldPart(operator: "REQ" | "RESP", name: string, captures: Captures): LogPart {
+  if (operator === "RESP") {
+    if (name === ":status") return (record) => String(record.status);
+    if (name === "x-envoy-upstream-service-time")
+      return (record) => (record.upstreamServiceMs < 0 ? "-" : String(record.upstreamServiceMs));
+    captures.response.push(name);
+    return (record, capture) => orDash(record.capturedResponse[capture.response.get(name) ?? -1]);
+  }
+  const known = knownRequestFields[name];
+  if (known !== undefined) return known;
+  captures.request.push(name);
+  return (record, capture) => orDash(record.capturedRequest[capture.request.get(name) ?? -1]);
+}
+
+function trailerOf({ trailers }: ExchangeRecord, name: string): string {
+  for (let at = 0; at < trailers.length; at += 2) if (trailers[at] === name) return orDash(trailers[at + 1]);
+  return "-";
+}
+
+const grpcNames = [
+  "OK",
+  "Canceled",
+  "Unknown",
+  "InvalidArgument",
+  "DeadlineExceeded",
+  "NotFound",
+  "AlreadyExists",
+  "PermissionDenied",
+  "ResourceExhausted",
+  "FailedPrecondition",
+  "Aborted",
+  "OutOfRange",
+  "Unimplemented",
+  "Internal",
+  "Unavailable",
+  "DataLoss",
+  "Unauthenticated",
+];
+
+function grpcStatusPart(format: string | undefined): LogPart | undefined {
+  if (format === "NUMBER") return (record) => orDash(record.grpcStatus);
+  if (format !== undefined && format !== "" && format !== "CAMEL_STRING" && format !== "SNAKE_STRING") return undefined;
+  return ({ grpcStatus }) => {
+    const name = grpcStatus === "" ? "-" : (grpcNames[Number(grpcStatus)] ?? grpcStatus);
+    return format === "SNAKE_STRING" && name !== "OK"
+      ? name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase()
+      : name;
+  };
+}
+
+function valueAt(from: unknown, keys: readonly string[]): string {
+  let value = from;
+  for (const key of keys)
+    value =
+      typeof value === "object" && value !== null && Object.hasOwn(value, key)
+        ? (Reflect.get(value, key) as unknown)
+        : undefined;
+  if (value === undefined || value === null) return "-";
+  return typeof value === "string" ? orDash(value) : JSON.stringify(value);
+}
+
+/** Metadata that Istio's filters store about both ends, under all names that releases have used. */
+const peerKey = /^(?:wasm\.)?(upstream|downstream)_peer(?:_obj)?$/;
+
+function filterStatePart([key = "", form, field = ""]: readonly string[]): LogPart {
+  const peer = peerKey.exec(key)?.[1];
+  if (peer !== undefined) {
+    return (record) => {
+      const labels =
+        peer === "downstream"
+          ? (record.downstreamPeer ?? record.connection.peer)
+          : (record.upstreamPeer ?? record.endpoint?.config.workload);
+      if (labels === undefined) return "-";
+      const fields = peerFields(labels);
+      return form === "FIELD"
+        ? orDash(fields[field])
+        : Object.entries(fields)
+            .map(([name, value]) => `${name}=${value}`)
+            .join(",");
+    };
+  }
+  if (key === "io.istio.peer_principal") return (record) => orDash(record.connection.tls?.peerIdentity);
+  if (key === "io.istio.local_principal") return (record) => orDash(record.connection.tls?.localIdentity);
+  return () => "-";
+}
+
+function peerFields({
+  workload,
+  cluster,
+  namespace,
+  canonicalName,
+  canonicalRevision,
+}: WorkloadLabels): Readonly<Record<string, string>> {
+  return {
+    workload,
+    cluster,
+    namespace,
+    service: canonicalName,
+    revision: canonicalRevision,
+    app: canonicalName,
+    version: canonicalRevision,
+  };
+}
+
+function queryOf(pathAndQuery: string): string {
+  const at = pathAndQuery.indexOf("?");
+  return at < 0 ? "" : pathAndQuery.slice(at + 1);
+}
+
+function expressionPart(text: string, captures: Captures): LogPart {
+  const { requestCapture, responseCapture, evaluate } = compileRecordExpression(text, (problem) => new Error(problem));
+  captures.request.push(...requestCapture);
+  captures.response.push(...responseCapture);
+  return (record, capture) => {
+    const value = evaluate(record, capture);
+    if (value === undefined || value === null) return "-";
+    return typeof value === "string"
+      ? orDash(value)
+      : typeof value === "bigint" || typeof value === "number" || typeof value === "boolean"
+        ? String(value)
+        : JSON.stringify(value);
+  };
+}

@@ -1,0 +1,178 @@
+import { create } from "@bufbuild/protobuf";
+import { DurationSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type * as Cel from "@bufbuild/cel";
+import { hasLoop } from "../../base/cel/index.ts";
+import { loadPackage } from "../../base/index.ts";
+import type { ExchangeRecord } from "./exchange-record.ts";
+import { flagLetters } from "../terms/response-flags.ts";
+import type { CaptureIndex } from "./capture-index.ts";
+
+/** An expression (CEL) over Envoy's attributes of a request or connection that has ended. */
+export interface RecordExpression {
+  /** The request and response headers that it reads, in lower case. */
+  readonly requestCapture: readonly string[];
+  readonly responseCapture: readonly string[];
+  /** Undefined if the expression has no value: something that it reads is missing, or it fails. */
+  readonly evaluate: (record: ExchangeRecord, capture: CaptureIndex) => unknown;
+}
+
+type Program = (attributes: Readonly<Record<string, unknown>>) => unknown;
+
+const variables = [
+  "request",
+  "response",
+  "connection",
+  "source",
+  "destination",
+  "upstream",
+  "xds",
+  "metadata",
+] as const;
+/** `request.headers['x']`, and `'x' in request.headers`. */
+const fieldPatterns = [
+  /\b(?<of>request|response)\s*\.\s*headers\s*\[\s*(?<quote>['"])(?<name>[^'"]*)\k<quote>\s*\]/g,
+  /(?<quote>['"])(?<name>[^'"]*)\k<quote>\s+in\s+(?<of>request|response)\s*\.\s*headers\b/g,
+];
+
+/** Throws the result of `refuse` for an invalid expression, or one that reads an unknown attribute. */
+export function compileRecordExpression(text: string, refuse: (problem: string) => Error): RecordExpression {
+  const cel = loadPackage<typeof Cel>("@bufbuild/cel");
+  let program: Program;
+  try {
+    const environment = cel.celEnv({
+      variables: Object.fromEntries(variables.map((name) => [name, cel.CelScalar.DYN])),
+    });
+    const parsed = cel.parse(text);
+    // Like Envoy, refuses loops, so that an expression costs no more than its length allows.
+    if (hasLoop(parsed.expr)) throw new Error("loops (all, exists, exists_one, filter, map) are not supported");
+    program = cel.plan(environment, parsed) as unknown as Program;
+  } catch (error) {
+    throw refuse(error instanceof Error ? error.message : String(error));
+  }
+  const fields = fieldPatterns.flatMap((pattern) =>
+    [...text.matchAll(pattern)].map(({ groups }) => ({
+      of: groups?.["of"],
+      name: (groups?.["name"] ?? "").toLowerCase(),
+    })),
+  );
+  const namesOf = (of: string): string[] => fields.filter((field) => field.of === of).map(({ name }) => name);
+  const [requestCapture, responseCapture] = [namesOf("request"), namesOf("response")];
+  return {
+    requestCapture,
+    responseCapture,
+    evaluate: (record, capture) => {
+      try {
+        const result = program(attributesOf(record, capture, requestCapture, responseCapture));
+        return result instanceof Error ? undefined : result;
+      } catch {
+        return undefined;
+      }
+    },
+  };
+}
+
+/** False if the expression has no value, or a value that is not a boolean. */
+export function compileRecordCondition(
+  text: string,
+  refuse: (problem: string) => Error,
+): RecordExpression & { readonly holds: (record: ExchangeRecord, capture: CaptureIndex) => boolean } {
+  const expression = compileRecordExpression(text, refuse);
+  return { ...expression, holds: (record, capture) => expression.evaluate(record, capture) === true };
+}
+
+/** Envoy's attributes of a record. A missing attribute is absent, so an expression that reads it has no value. */
+function attributesOf(
+  record: ExchangeRecord,
+  capture: CaptureIndex,
+  requestFields: readonly string[],
+  responseFields: readonly string[],
+): Readonly<Record<string, unknown>> {
+  const { connection } = record;
+  const [path, query] = splitOnce(record.pathAndQuery, "?");
+  const captured = (
+    names: readonly string[],
+    index: ReadonlyMap<string, number>,
+    values: readonly string[],
+  ): [string, string][] =>
+    names.flatMap((name): [string, string][] => {
+      const value = values[index.get(name) ?? -1];
+      return value === undefined || value === "" ? [] : [[name, value]];
+    });
+  const host = { ":authority": record.authority, ":method": record.method, ":path": record.pathAndQuery };
+  return {
+    request: {
+      ...(record.method === ""
+        ? {}
+        : {
+            path: record.pathAndQuery,
+            url_path: path,
+            host: record.authority,
+            method: record.method,
+            scheme: connection.tls === undefined ? "http" : "https",
+            headers: {
+              ...host,
+              "user-agent": record.userAgent,
+              "x-request-id": record.requestId,
+              ...Object.fromEntries(captured(requestFields, capture.request, record.capturedRequest)),
+            },
+          }),
+      ...(query === undefined ? {} : { query }),
+      ...(record.userAgent === "" ? {} : { useragent: record.userAgent }),
+      ...(record.requestId === "" ? {} : { id: record.requestId }),
+      ...(record.protocol.length === 0 ? {} : { protocol: record.protocol }),
+      size: BigInt(record.receivedBytes),
+      total_size: BigInt(record.receivedBytes),
+      duration: durationOf(record.durationMs),
+      time: timestampFromMs(Math.round(record.startedMs)),
+    },
+    response: {
+      ...(record.method === ""
+        ? {}
+        : {
+            code: BigInt(record.status),
+            headers: Object.fromEntries(captured(responseFields, capture.response, record.capturedResponse)),
+          }),
+      code_details: record.details,
+      flags: flagLetters(record.flag),
+      size: BigInt(record.sentBytes),
+      total_size: BigInt(record.sentBytes),
+      ...(record.grpcStatus === "" || !/^\d+$/.test(record.grpcStatus)
+        ? {}
+        : { grpc_status: BigInt(record.grpcStatus) }),
+    },
+    connection: {
+      mtls: connection.tls?.verified === true,
+      ...(connection.tls === undefined
+        ? {}
+        : {
+            uri_san_peer_certificate: connection.tls.peerIdentity,
+            uri_san_local_certificate: connection.tls.localIdentity,
+          }),
+      requested_server_name: record.requestedServerName,
+    },
+    source: { address: record.downstreamRemote, port: BigInt(connection.remote.port) },
+    destination: { address: record.downstreamLocal, port: BigInt(connection.local.port) },
+    upstream: {
+      ...(record.endpoint === undefined ? {} : { address: record.endpoint.name }),
+      ...(record.transportFailure === "" ? {} : { transport_failure_reason: record.transportFailure }),
+    },
+    xds: { cluster_name: record.cluster?.name ?? "", route_name: record.routeName },
+    metadata: { filter_metadata: Object.fromEntries(record.metadata ?? []) },
+  };
+}
+
+const msPerSecond = 1000;
+const nanosPerMs = 1_000_000;
+
+function durationOf(ms: number) {
+  const seconds = Math.floor(ms / msPerSecond);
+  return create(DurationSchema, {
+    seconds: BigInt(seconds),
+    nanos: Math.round((ms - seconds * msPerSecond) * nanosPerMs),
+  });
+}
+
+function splitOnce(text: string, separator: string): readonly [string, string | undefined] {
+  const at = text.indexOf(separator);
+  return at === -1 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
+}

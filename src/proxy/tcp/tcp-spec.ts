@@ -1,0 +1,21 @@
+import type { AccessLogSpec } from "../record/access-log-spec.ts";
+import type { StatsRules } from "../record/stats-rules.ts";
+import type { HttpTunnelSpec } from "./http-tunnel.ts";
+
+export interface TcpSpec {
+  readonly statPrefix: string;
+  readonly clusters: readonly { readonly cluster: string; readonly weight: number }[];
+  readonly totalWeight: number;
+  /** The limit of silence in both directions. 0 means no limit. */
+  readonly idleTimeoutMs: number;
+  /** 0 means no limit. */
+  readonly maxDurationMs: number;
+  readonly connectAttempts: number;
+  /** Connections from one address go to one endpoint, as far as the cluster balances by hashes. */
+  readonly hashesSource: boolean;
+  readonly accessLogs: readonly AccessLogSpec[];
+  /** The metrics to count. Undefined: none. */
+  readonly stats: StatsRules | undefined;
+  /** The cluster's endpoints are proxies, which are asked for a tunnel. */
+  readonly tunnel: HttpTunnelSpec | undefined;
+}

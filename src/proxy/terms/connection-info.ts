@@ -1,0 +1,50 @@
+import type { SocketAddress } from "../../net/index.ts";
+import type { WorkloadLabels } from "./workload-labels.ts";
+
+/**
+ * What listeners know about an accepted connection before its first byte of HTTP. All requests of the connection share
+ * one object.
+ */
+export interface ConnectionInfo {
+  /** The client: the peer, or who a tunnel or a PROXY header speaks for. */
+  readonly remote: SocketAddress;
+  /** The peer itself, if a PROXY header names another client. Undefined if the peer is the client. */
+  readonly directRemote?: SocketAddress;
+  /**
+   * The client's destination: the listening address, or the original destination of a captured or tunnelled connection.
+   */
+  readonly local: SocketAddress;
+  /** TLS of the connection, or of the tunnel that carried it. Undefined in plain text. */
+  readonly tls: DownstreamTls | undefined;
+  /** The workload that the peer claims to be (baggage of a tunnel, peer metadata). Undefined if it sent nothing. */
+  readonly peer: WorkloadLabels | undefined;
+  /** The SNI of a connection whose TLS ends elsewhere. */
+  readonly serverName?: string;
+  /** The kind of proxy at the tunnel's start, according to itself (`x-istio-source`): `waypoint`, `gateway`. */
+  readonly source?: string | undefined;
+  /**
+   * The common part of the connection's access log lines while its requests are of one kind. The log format stores it
+   * here.
+   */
+  logKind?: object;
+}
+
+export interface DownstreamTls {
+  /** Whether a client certificate was requested, sent and verified. */
+  readonly verified: boolean;
+  /** The first URI SAN of the client's certificate (`spiffe://…`). Empty without one. */
+  readonly peerIdentity: string;
+  /** The first URI SAN of our own certificate. Empty without one. */
+  readonly localIdentity: string;
+  /** The client's certificate in PEM, requested only if it is forwarded. Empty without one. */
+  peerCertificate(): string;
+  /** The subject of the client's certificate, as `CN=a,O=b`. Empty without a certificate. */
+  peerSubject(): string;
+  /** The DNS names of the client's certificate. */
+  peerDnsNames(): readonly string[];
+  /** The SHA-256 of the client's certificate in hexadecimal. Empty without one. */
+  peerCertificateHash(): string;
+  /** The client's SNI. Empty without one. */
+  readonly serverName: string;
+  readonly alpnProtocol: string | undefined;
+}
