@@ -30,9 +30,9 @@ const defaultLevel = "info";
 const levels = [...logLevels, "fatal", "none"];
 
 export function adminCommands(program: Command, context: CliContext): void {
-  const admin = program.command("admin").alias("istiod").description("control planes themselves");
+  const admin = program.command("admin").alias("istiod").description("the control planes");
   revisionFlag(admin.command("log [istiod]").alias("l"))
-    .description("how much a control plane writes into its log; --level changes it until it ends")
+    .description("show the log level of a control plane; --level changes it until the control plane ends")
     .option(
       "--level <levels>",
       `<level>, or <scope>:<level>, several parted by commas; levels are ${logLevels.join(", ")}`,

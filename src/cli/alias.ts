@@ -19,8 +19,8 @@ export function aliasCommand(program: Command, context: CliContext): void {
       `make this command line answer as ${aliasName} too, by a link in ~/.local/bin; another ${aliasName} is never overwritten`,
     )
     .option("-d, --directory <directory>", "where to put the link, instead of ~/.local/bin")
-    .option("--remove", "take the link away")
-    .option("--dry-run", "only tell what would be written")
+    .option("--remove", "remove the link")
+    .option("--dry-run", "only print what would be written")
     .action((name: string, flags: AliasFlags) => alias(name, flags, context));
 }
 

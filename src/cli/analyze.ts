@@ -47,11 +47,9 @@ const second = 1000;
 export function analyzeCommand(program: Command, context: CliContext): void {
   program
     .command("analyze [files...]")
-    .description(
-      "say what is wrong, or surprising, in files, in the cluster, or in the cluster as it would be with the files",
-    )
-    .option("-k, --use-kube", "read the cluster; --use-kube=false looks at the files alone", true)
-    .option("--no-use-kube", "look at the files alone")
+    .description("find problems in files, in the cluster, or in the cluster as it would be with the files")
+    .option("-k, --use-kube", "read the cluster; --use-kube=false analyses only the files", true)
+    .option("--no-use-kube", "analyse only the files")
     .option("-A, --all-namespaces", "all namespaces")
     .option(
       "--failure-threshold <level>",

@@ -22,10 +22,10 @@ export function completionCommands(program: Command, context: CliContext): void 
   program
     .command("completion <shell>")
     .description(
-      "a script that completes verbs and flags: source <(serin completion bash), or zsh; serin completion fish | source",
+      "print a shell script that completes verbs and flags: source <(serin completion bash), or zsh; serin completion fish | source",
     )
     // Cobra's completion scripts have this flag.
-    .option("--no-descriptions", "taken for the sake of old scripts")
+    .option("--no-descriptions", "no effect; old scripts use it")
     .action((shell: string) => {
       const script = scripts[shell];
       if (script === undefined) {

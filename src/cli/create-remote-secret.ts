@@ -25,7 +25,7 @@ const fieldManager = "istioctl";
 export function createRemoteSecretCommand(program: Command, context: CliContext): void {
   program
     .command("create-remote-secret")
-    .description("a Secret by which the control plane of another cluster may read this one; apply it there")
+    .description("print a Secret that lets another cluster's control plane read this cluster; apply it there")
     .option("--name <name>", "the name of this cluster, for the other one")
     .option("--type <type>", "remote, or config (for a control plane outside)", "remote")
     .option("--auth-type <type>", "bearer-token", "bearer-token")

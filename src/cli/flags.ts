@@ -28,8 +28,8 @@ export const commonFlags: readonly CommonFlag[] = [
     long: "--istioNamespace <namespace>",
     text: "where the control plane is (istio-system unless it is said)",
   },
-  { long: "--vklog <level>", text: "taken for the sake of old scripts", hidden: true },
-  { long: "--log_output_level <levels>", text: "taken for the sake of old scripts", hidden: true },
+  { long: "--vklog <level>", text: "no effect; old scripts use it", hidden: true },
+  { long: "--log_output_level <levels>", text: "no effect; old scripts use it", hidden: true },
 ];
 
 export const defaultIstioNamespace = "istio-system";

@@ -15,13 +15,11 @@ const versionAnnotation = "gateway.networking.k8s.io/bundle-version";
 const channelAnnotation = "gateway.networking.k8s.io/channel";
 
 export function gatewayApiCommands(program: Command, context: CliContext): void {
-  const group = program
-    .command("gateway-api")
-    .description("the definitions of the Gateway API, which belong to the cluster");
+  const group = program.command("gateway-api").description("the Gateway API's definitions");
   connectionFlags(
     group
       .command("install")
-      .description("write the definitions that this release knows; newer ones in the cluster stay")
+      .description("install this release's definitions; newer ones in the cluster stay")
       .addOption(
         new Option("--channel <name>", "which definitions").choices(["standard", "experimental"]).default("standard"),
       )

@@ -24,9 +24,9 @@ export function installCommands(program: Command, context: CliContext): void {
     program
       .command("install")
       .alias("apply")
-      .description("install a control plane, its node agent, ztunnel and gateways, from a profile, files and flags"),
+      .description("install a control plane, its node agent, ztunnel and gateways from a profile, files and flags"),
   )
-    .option("--force", "taken for the sake of old scripts")
+    .option("--force", "no effect; old scripts use it")
     .action(async (flags: ApplyFlags) => await install(flags, context));
 }
 
@@ -36,15 +36,13 @@ function applyFlags(command: Command): Command {
     .option("--readiness-timeout <time>", "how long each component may take to become ready: 90, 300s, 5m", "300s")
     .option("--upgrade-gateways", "move gateways of another revision to this one, in place")
     .option("--verify", "check afterwards that everything is there and ready")
-    .option("--dry-run", "only tell what would be written");
+    .option("--dry-run", "only print what would be written");
 }
 
 /** Compares an installation's objects with the cluster. It was a separate verb before 1.24. */
 export function verifyInstallCommand(program: Command, context: CliContext): void {
   installFlags(
-    program
-      .command("verify-install")
-      .description("check that everything that an installation writes is there and ready"),
+    program.command("verify-install").description("check that all objects of an installation exist and are ready"),
   ).action(async (flags: InstallFlags) => await verifyInstalled(flags, context));
 }
 

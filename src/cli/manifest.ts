@@ -8,7 +8,7 @@ import { lineChanges } from "./line-changes.ts";
 import { translateOperator } from "./translate-operator.ts";
 
 export function manifestCommands(program: Command, context: CliContext): void {
-  const manifest = program.command("manifest").description("what an installation would write");
+  const manifest = program.command("manifest").description("the objects of an installation");
   installFlags(
     manifest.command("generate").description("print the objects of an installation as YAML, for kubectl apply -f -"),
   )
@@ -24,7 +24,7 @@ export function manifestCommands(program: Command, context: CliContext): void {
     );
   manifest
     .command("translate")
-    .description("print the Helm values that an IstioOperator file amounts to, one file a chart")
+    .description("convert an IstioOperator file to Helm values, one file for each chart")
     .requiredOption("-f, --filename <file>", "the IstioOperator file")
     .action(async (flags: { readonly filename: string }) => {
       const { text, warnings } = translateOperator(await readYaml(flags.filename, context), flags.filename);

@@ -56,7 +56,9 @@ export function operatorCommands(program: Command, context: CliContext): void {
     operatorFlags(
       operator
         .command(verb)
-        .description(verb === "init" ? "install the controller in the cluster" : "print what init would write"),
+        .description(
+          verb === "init" ? "install the controller in the cluster" : "print the objects that init would write",
+        ),
       context,
     )
       .option("-f, --filename <file>", "an IstioOperator to hand to the controller")
@@ -65,7 +67,7 @@ export function operatorCommands(program: Command, context: CliContext): void {
         async (flags: OperatorFlags) => await init(verb === "dump" ? { ...flags, dryRun: true } : flags, context),
       );
   }
-  operatorFlags(operator.command("remove").description("remove the controller; what it installed stays"), context)
+  operatorFlags(operator.command("remove").description("remove the controller; its installations stay"), context)
     .option("--force", "even though IstioOperator objects are left")
     .option("--purge", "every operator of the cluster")
     .option("-y, --skip-confirmation", "do not ask")

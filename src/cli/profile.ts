@@ -17,7 +17,7 @@ interface DumpFlags {
 }
 
 export function profileCommands(program: Command, context: CliContext): void {
-  const profile = program.command("profile").description("the profiles that an installation can start from");
+  const profile = program.command("profile").description("the installation profiles");
   profile
     .command("list")
     .description("their names")
@@ -30,7 +30,7 @@ export function profileCommands(program: Command, context: CliContext): void {
     );
   profile
     .command("dump [profile]")
-    .description("what a profile says, as an IstioOperator; default when none is named")
+    .description("print a profile as an IstioOperator; without a name, the profile default")
     .option("-f, --filename <file>", "an IstioOperator file that is merged in; may be repeated", collect, [])
     .option("-s, --set <path=value>", "a field that is set; may be repeated", collect, [])
     .option("-p, --config-path <path>", "only what is below this path, such as components.cni")
@@ -38,7 +38,7 @@ export function profileCommands(program: Command, context: CliContext): void {
     .action(async (name: string | undefined, flags: DumpFlags) => await dump(name, flags, context));
   profile
     .command("diff <from> <to>")
-    .description("how two profiles, or files, differ")
+    .description("compare two profiles or files")
     .action(async (from: string, to: string) => {
       const changes = await Promise.all([from, to].map(async (name) => textOf(await specOf(name, context))));
       if (changes[0] === changes[1]) return context.out("Profiles are identical\n");

@@ -25,7 +25,7 @@ interface Connected extends ConnectedProxy {
 export function statusCommands(program: Command, context: CliContext): void {
   timeoutFlag(revisionFlag(program.command("proxy-status [pod]").alias("ps")))
     .description(
-      "every connected proxy, its control plane, and what it has acknowledged; for one pod, what it has beside what its control plane says (! rejected, * on its way)",
+      "list every connected proxy with its control plane and what it has acknowledged (! rejected, * not acknowledged yet); for one pod, compare its configuration with its control plane's",
     )
     .option(
       "-o, --output <format>",

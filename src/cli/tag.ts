@@ -30,12 +30,16 @@ const tagLabel = "istio.io/tag";
 const tagServiceName = (tag: string): string => `istiod-revision-tag-${tag}`;
 
 export function tagCommands(program: Command, context: CliContext): void {
-  const tag = program.command("tag").description("names that lead to a revision, and can be moved to another");
+  const tag = program
+    .command("tag")
+    .description("revision tags: names that point to a revision and can move to another");
   for (const verb of ["set", "generate"] as const) {
     connectionFlags(
       tag
         .command(`${verb} <tag>`)
-        .description(verb === "set" ? "make a tag, or move one with --overwrite" : "print the objects of a tag as YAML")
+        .description(
+          verb === "set" ? "create a tag, or move one with --overwrite" : "print the objects of a tag as YAML",
+        )
         .option("-r, --revision <revision>", "where the tag leads")
         .option("--overwrite", "move a tag that leads elsewhere")
         .option("--auto-inject-namespaces", "for the tag default: inject where nothing is said at all")
@@ -46,7 +50,7 @@ export function tagCommands(program: Command, context: CliContext): void {
     tag
       .command("list")
       .alias("show")
-      .description("the tags, where they lead, and who uses them")
+      .description("list the tags, their revisions, and the namespaces that use them")
       .option("-o, --output <format>", "table, json or yaml", "table"),
   ).action(async (flags: TagFlags) => await list(flags, context));
   connectionFlags(

@@ -22,7 +22,7 @@ export function uninstallCommand(program: Command, context: CliContext): void {
   connectionFlags(
     program
       .command("uninstall")
-      .description("remove one revision, or everything that installations wrote")
+      .description("remove one revision, or everything that was installed")
       .option("-r, --revision <revision>", "the revision to remove")
       .option("-f, --filename <file>", "remove the revision of this IstioOperator file", collect, [])
       .option("-s, --set <path=value>", "a field of the spec, such as revision=canary; may be repeated", collect, [])

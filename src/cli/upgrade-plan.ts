@@ -27,7 +27,7 @@ export function upgradePlanCommand(upgrade: Command, context: CliContext): void 
   upgrade.enablePositionalOptions();
   upgrade
     .command("plan")
-    .description("what an upgrade would change, for whom, and what stands in its way; writes nothing")
+    .description("show what an upgrade would change, for whom, and what blocks it; writes nothing")
     .requiredOption("-f, --filename <file>", "the MeshUpgrade as YAML; - is standard input")
     .option("--from-release <release>", "the old release: its directory, or a version that the lab has")
     .option("--to-release <release>", "the new release: its directory, or a version that the lab has")

@@ -38,7 +38,7 @@ export function validateCommand(program: Command, context: CliContext): void {
       collect,
       [],
     )
-    .option("-x, --referential", "taken for the sake of old scripts")
+    .option("-x, --referential", "no effect; old scripts use it")
     .addHelpText("after", "\nWhat fits together across objects is checked by analyze.\n")
     .action(
       async (files: readonly string[], flags: ValidateFlags) =>

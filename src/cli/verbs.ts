@@ -23,22 +23,22 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "verify-install",
-    summary: "check that everything that an installation writes is there and ready",
+    summary: "check that all objects of an installation exist and are ready",
     load: async () => (await import("./install.ts")).verifyInstallCommand,
   },
   {
     name: "upgrade",
-    summary: "install this release over the one that runs, or move a mesh step by step",
+    summary: "replace the installed release, or move the mesh to another revision step by step",
     load: async () => (await import("./rollouts/verbs.ts")).upgradeCommands,
   },
   {
     name: "uninstall",
-    summary: "remove a revision, or everything",
+    summary: "remove one revision, or everything",
     load: async () => (await import("./uninstall.ts")).uninstallCommand,
   },
   {
     name: "manifest",
-    summary: "what an installation consists of, as YAML",
+    summary: "the objects of an installation as YAML",
     load: async () => (await import("./manifest.ts")).manifestCommands,
   },
   {
@@ -48,12 +48,12 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "profile",
-    summary: "the profiles that an installation starts from",
+    summary: "the installation profiles",
     load: async () => (await import("./profile.ts")).profileCommands,
   },
   {
     name: "operator",
-    summary: "an operator in the cluster that installs what IstioOperator objects say",
+    summary: "an operator in the cluster that installs IstioOperator objects",
     load: async () => (await import("./operator.ts")).operatorCommands,
   },
   {
@@ -69,17 +69,17 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "tag",
-    summary: "names that lead to a revision, and can be moved to another",
+    summary: "revision tags: names that point to a revision and can move to another",
     load: async () => (await import("./tag.ts")).tagCommands,
   },
   {
     name: "canary",
-    summary: "an app's change, moved step by step and judged by evidence",
+    summary: "roll out an application step by step, judged by evidence",
     load: async () => (await import("./rollouts/verbs.ts")).canaryCommands,
   },
   {
     name: "check",
-    summary: "judgements: what they look at, when they pass and when they fail",
+    summary: "checks: what they measure, and when they pass or fail",
     load: async () => (await import("./rollouts/checks.ts")).checkCommands,
   },
   {
@@ -89,13 +89,13 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "top",
-    summary: "workloads, services or namespaces by their requests, live",
+    summary: "the busiest workloads, services or namespaces, live",
     runsOn: true,
     load: async () => (await import("./top/top-command.ts")).topCommand,
   },
   {
     name: "graph",
-    summary: "who calls whom: rates, errors, latency, weights as configured and as measured",
+    summary: "who calls whom: rates, errors, latencies, configured and measured weights",
     runsOn: true,
     load: async () => (await import("./graph/graph-command.ts")).graphCommand,
   },
@@ -107,19 +107,19 @@ export const verbs: readonly Verb[] = [
   {
     name: "proxy-status",
     aliases: ["ps"],
-    summary: "every connected proxy and what it has acknowledged; for one, what differs",
+    summary: "connected proxies and what they have acknowledged; for one pod, the differences",
     load: async () => (await import("./status.ts")).statusCommands,
   },
   {
     name: "proxy-config",
     aliases: ["pc"],
-    summary: "what a sidecar, gateway or waypoint is configured with",
+    summary: "the configuration of a sidecar, gateway or waypoint",
     load: async () => (await import("./proxy-config/index.ts")).proxyConfigCommands,
   },
   {
     name: "ztunnel-config",
     aliases: ["zc"],
-    summary: "what a ztunnel knows and does",
+    summary: "the configuration of a ztunnel",
     load: async () => (await import("./ztunnel-config.ts")).ztunnelConfigCommands,
   },
   {
@@ -129,19 +129,19 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "analyze",
-    summary: "what is wrong, or surprising, in files and in the cluster",
+    summary: "find problems in files and in the cluster",
     load: async () => (await import("./analyze.ts")).analyzeCommand,
   },
   {
     name: "validate",
     aliases: ["v"],
-    summary: "whether files hold what would be taken",
+    summary: "check whether the mesh would accept files",
     load: async () => (await import("./validate.ts")).validateCommand,
   },
   {
     name: "dashboard",
     aliases: ["dash", "d"],
-    summary: "the mesh in a browser: graph, ladder, rollouts, evidence; and pages that pods serve",
+    summary: "the mesh in a browser: graph, ladder, rollouts, evidence; and pages of pods",
     runsOn: true,
     load: async () => (await import("./dashboard/index.ts")).dashboardCommands,
   },
@@ -159,7 +159,7 @@ export const verbs: readonly Verb[] = [
   {
     name: "admin",
     aliases: ["istiod"],
-    summary: "control planes themselves: how much they log",
+    summary: "the log levels of control planes",
     load: async () => (await import("./admin.ts")).adminCommands,
   },
   {
@@ -169,17 +169,17 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "create-remote-secret",
-    summary: "credentials by which another cluster's control plane may read this one",
+    summary: "credentials for another cluster's control plane to read this cluster",
     load: async () => (await import("./create-remote-secret.ts")).createRemoteSecretCommand,
   },
   {
     name: "bug-report",
-    summary: "objects, logs and states of a mesh that misbehaves, in an archive",
+    summary: "collect objects, logs and states of a mesh in an archive",
     load: async () => (await import("./bug-report/index.ts")).bugReportCommand,
   },
   {
     name: "alias",
-    summary: "answer as istioctl too, by a link in a directory of the PATH",
+    summary: "make the command line answer as istioctl too",
     load: async () => (await import("./alias.ts")).aliasCommand,
   },
   {

@@ -41,26 +41,26 @@ export function waypointCommands(program: Command, context: CliContext): void {
       context.out(await renderValue(wantedWaypoint(flags.namespace, flags), "yaml"));
     },
   );
-  waitFlags(madeFlags(parent.command("apply").description("make a waypoint, or change it")), "until it is ready")
+  waitFlags(madeFlags(parent.command("apply").description("create or change a waypoint")), "until it is ready")
     .option("--enroll-namespace", "label the namespace, so that it uses the waypoint")
     .option("--overwrite", "also when the namespace uses another waypoint")
-    .option("--dry-run", "only tell what would be written")
+    .option("--dry-run", "only print what would be written")
     .action(async (flags: WaypointFlags) => await apply(flags, context));
   revisionFlag(
     nameFlag(
       parent
         .command("delete [names...]")
-        .description("remove waypoints by name, all of the namespace, or those of a revision"),
+        .description("delete waypoints: by name, all of a namespace, or those of a revision"),
     ),
   )
     .option("--all", "every waypoint of the namespace")
     .option("--dry-run", "only tell what would be removed")
     .action(async (names: readonly string[], flags: WaypointFlags) => await remove(names, flags, context));
-  nameFlag(parent.command("list").description("the waypoints, and whether they are programmed"))
+  nameFlag(parent.command("list").description("list the waypoints, and whether they are programmed"))
     .option("-A, --all-namespaces", "of all namespaces")
     .action(async (flags: WaypointFlags) => await list(flags, context));
   waitFlags(
-    nameFlag(parent.command("status").description("the waypoints' conditions")),
+    nameFlag(parent.command("status").description("show the waypoints' conditions")),
     "until they are programmed (as it is without this flag)",
   )
     .option("--no-wait", "as they are now")

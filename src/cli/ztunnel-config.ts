@@ -97,7 +97,7 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
   const parent = program
     .command("ztunnel-config")
     .alias("zc")
-    .description("what a ztunnel knows and does; the first one that runs, unless a pod or a node is named");
+    .description("show the configuration of a ztunnel; without a pod or node, of the first running one");
   for (const { verb, aliases, text, of, flags: own } of sections) {
     const command = withDumpFlags(
       parent
@@ -111,7 +111,7 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
       await print(flags, context, section.raw, () => renderTable(section.header, section.rows));
     });
   }
-  withDumpFlags(parent.command("all [pod]").description("all of the above, one table after the other"))
+  withDumpFlags(parent.command("all [pod]").description("show all of these tables"))
     .option(...workloadNamespace)
     .option("--with-headers", "a line of its own before each table")
     .action(async (pod: string | undefined, flags: ZtunnelFlags) => {
@@ -128,7 +128,7 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
     parent
       .command("log [pod]")
       .alias("o")
-      .description("the log level of every ztunnel, or of the one named; --level changes it until it ends"),
+      .description("show the log level of one ztunnel or of all; --level changes it until the ztunnel ends"),
   )
     .option("--level <level>", logLevels.join(", "))
     .option("-r, --reset", "back to info")

@@ -16,7 +16,7 @@ export async function run({ args, env, release }: RoleContext): Promise<number> 
     .exitOverride();
   program
     .command("add <directory>")
-    .description("let the lab run images whose tag is the tree's version")
+    .description("let the lab run images with the release's version as their tag")
     .option("--name <cluster>", "the cluster; may be left out when there is one")
     .action(async (directory: string, flags: { name?: string }) => {
       const { addRelease } = await import("../cluster/images/index.ts");

@@ -21,11 +21,11 @@ export function bugReportCommand(program: Command, context: CliContext): void {
   program
     .command("bug-report")
     .description(
-      "what somebody else needs to see of a mesh that misbehaves: objects, logs and states, in an archive; no Secret's content is in it",
+      "collect objects, logs and states of a mesh in an archive, for somebody who can help; it contains no Secret's content",
     )
     .option(
       "--include <namespaces>",
-      "only proxies of these namespaces, parted by commas; may be repeated",
+      "only proxies of these namespaces, separated by commas; may be repeated",
       collect,
       [],
     )

@@ -22,13 +22,13 @@ export function chartCommands(program: Command, context: CliContext): void {
     .description("Helm charts of this release: base, istiod, cni, ztunnel, gateway, istio-operator");
   charts
     .command("serve")
-    .description("a chart repository for helm, on this machine's loopback, until interrupted")
+    .description("serve a chart repository for helm on this machine's loopback until interrupted")
     .option("--port <port>", "the port; 0 for a free one", defaultPort)
     .option("--hub <hub>", "where the charts' images are", defaultHub)
     .action(async (flags: { readonly port: string; readonly hub: string }) => await serve(flags, context));
   charts
     .command("package <directory>")
-    .description("write the repository's files into a directory")
+    .description("write the chart repository's files into a directory")
     .option("--hub <hub>", "where the charts' images are", defaultHub)
     .action(async (directory: string, flags: { readonly hub: string }) => {
       const files = await repository(flags.hub, context);
@@ -40,10 +40,8 @@ export function chartCommands(program: Command, context: CliContext): void {
     });
   charts
     .command("template <release> <chart>")
-    .description(
-      "print what helm would apply for a chart of this release, for kubectl apply -f - where there is no helm",
-    )
-    .option("-n, --namespace <namespace>", "the release's namespace, which has to be there", "default")
+    .description("print what helm would apply for a chart of this release, for kubectl apply -f - without helm")
+    .option("-n, --namespace <namespace>", "the release's namespace, which must exist", "default")
     .option("-f, --values <file>", "a file of values; may be repeated, later ones win", collect, [])
     .option("--set <path=value>", "values, as helm takes them; may be repeated", collect, [])
     .option("--set-string <path=value>", "values that stay text; may be repeated", collect, [])

@@ -46,10 +46,10 @@ export function dashboardCommands(program: Command, context: CliContext): void {
       .command("dashboard")
       .aliases(["dash", "d"])
       .description(
-        "the mesh's page, on a port of this machine until interrupted: of its pod where one runs, else served from here by your kubeconfig; below it, pages of pods",
+        "open the mesh's page on a port of this machine until interrupted: from its pod if one runs, else served from here with your kubeconfig; its verbs open pages of pods",
       ),
   )
-    .option("--local", "serve it from here, also where a pod does")
+    .option("--local", "serve it from here, even if a pod serves it")
     .option(
       "--prometheus-url <url>",
       "served from here: ask this Prometheus what was measured, instead of the proxies themselves",
@@ -82,7 +82,7 @@ export function dashboardCommands(program: Command, context: CliContext): void {
     forwardFlags(
       parent
         .command("istiod-debug [pod]")
-        .description("what a control plane tells of itself, of the first one unless one is named"),
+        .description("the debug pages of a control plane; without a name, of the first one"),
     ),
   ).action(async (pod: string | undefined, flags: DashboardFlags) => {
     await show({ pod: await pilotPod(pod, flags, context), port: pilotPort, path: "/debug" }, flags, context);
@@ -91,7 +91,7 @@ export function dashboardCommands(program: Command, context: CliContext): void {
     forwardFlags(
       parent
         .command("controlz [pod]")
-        .description("the log levels of a control plane, of the first one unless one is named"),
+        .description("the log levels of a control plane; without a name, of the first one"),
     ),
   )
     .option("--ctrlz_port <port>", "the pod's port", portFlag, controlZPort)
@@ -104,7 +104,7 @@ export function dashboardCommands(program: Command, context: CliContext): void {
     });
   parent
     .command("list")
-    .description("the pages, and which of them are installed")
+    .description("list the pages, and which of them are installed")
     .action(async (flags: CommonFlags) => await list(flags, context));
 }
 

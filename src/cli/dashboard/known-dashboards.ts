@@ -38,7 +38,7 @@ export const knownDashboards: readonly KnownDashboard[] = [
   },
   {
     name: "jaeger",
-    summary: "traces, by Jaeger",
+    summary: "traces in Jaeger",
     selectors: ["app=jaeger"],
     port: 16_686,
     path: "",
@@ -46,7 +46,7 @@ export const knownDashboards: readonly KnownDashboard[] = [
   },
   {
     name: "zipkin",
-    summary: "traces, by Zipkin",
+    summary: "traces in Zipkin",
     selectors: ["app=zipkin"],
     port: 9411,
     path: "",
@@ -54,7 +54,7 @@ export const knownDashboards: readonly KnownDashboard[] = [
   },
   {
     name: "skywalking",
-    summary: "traces, by SkyWalking",
+    summary: "traces in SkyWalking",
     selectors: ["app=skywalking-ui"],
     port: 8080,
     path: "",

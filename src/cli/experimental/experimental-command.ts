@@ -20,7 +20,7 @@ export function experimentalCommands(program: Command, context: CliContext): voi
   const parent = program
     .command("experimental")
     .aliases(["x", "exp"])
-    .description("verbs that istioctl keeps the right to change");
+    .description("verbs that istioctl may still change");
   checkCommands(parent, context);
   describeCommands(parent, context);
   askingCommands(parent, context);
@@ -33,17 +33,17 @@ export function experimentalCommands(program: Command, context: CliContext): voi
 function checkCommands(parent: Command, context: CliContext): void {
   revisionFlag(parent.command("precheck"))
     .description(
-      "whether a mesh can be installed into the cluster, or upgraded: its version, your rights, the Gateway API",
+      "check whether a mesh can be installed or upgraded in the cluster: its version, your rights, the Gateway API",
     )
-    .option("--skip-controlplane", "only what --from-version asks for")
+    .option("--skip-controlplane", "only the checks of --from-version")
     .option("--output-threshold <level>", "show from this level on: Info, Warning, Error", "Warning")
     .option("-o, --output <format>", "log, json or yaml", "log")
     .option("-f, --from-version <version>", "also what has changed since this version of Istio")
     .action(async (flags: PrecheckFlags) => await (await import("./precheck.ts")).precheck(flags, context));
   parent
     .command("check-inject [pod]")
-    .description("whether a pod, or one with given labels, would be injected, by which webhook, and why")
-    .option("-l, --labels <labels>", "labels of a pod to be: app=web,version=v1")
+    .description("show whether a pod, or a pod with given labels, would be injected, by which webhook, and why")
+    .option("-l, --labels <labels>", "labels of a planned pod: app=web,version=v1")
     .action(
       async (name: string | undefined, flags: CheckInjectFlags) =>
         await (await import("./check-inject.ts")).checkInject(name, flags, context),
@@ -52,8 +52,8 @@ function checkCommands(parent: Command, context: CliContext): void {
     .command("authz")
     .description("authorization policies")
     .command("check [pod]")
-    .description("the policies that the proxy of a pod enforces now")
-    .option("-f, --file <file>", "a saved answer of /config_dump, instead of a pod's")
+    .description("show the policies that a pod's proxy enforces now")
+    .option("-f, --file <file>", "a saved answer of /config_dump instead of a pod's")
     .option(...adminPortFlag)
     .action(
       async (name: string | undefined, flags: AuthzFlags) =>
@@ -62,11 +62,14 @@ function checkCommands(parent: Command, context: CliContext): void {
 }
 
 function describeCommands(parent: Command, context: CliContext): void {
-  const describe = parent.command("describe").alias("des").description("what the mesh does with a pod or a service");
+  const describe = parent
+    .command("describe")
+    .alias("des")
+    .description("describe how the mesh treats a pod or a service");
   const describeFlags = (command: Command): Command =>
     command.option("--ignoreUnmeshed", "no warning for pods that are not in the mesh").option(...adminPortFlag);
   describeFlags(
-    describe.command("pod <pod>").alias("po").description("its services, routes, rules and policies"),
+    describe.command("pod <pod>").alias("po").description("describe the services, routes, rules and policies of a pod"),
   ).action(
     async (name: string, flags: DescribeFlags) =>
       await (await import("./describe.ts")).describePod(name, flags, context),
@@ -75,7 +78,7 @@ function describeCommands(parent: Command, context: CliContext): void {
     describe
       .command("service <service>")
       .aliases(["svc"])
-      .description("its ports, routes, rules, and where it is exposed"),
+      .description("describe the ports, routes, rules and gateways of a service"),
   ).action(
     async (name: string, flags: DescribeFlags) =>
       await (await import("./describe.ts")).describeService(name, flags, context),
@@ -83,7 +86,7 @@ function describeCommands(parent: Command, context: CliContext): void {
   const injector = parent.command("injector").description("sidecar injectors");
   injector
     .command("list")
-    .description("which namespaces are injected by which revision, and with which image")
+    .description("list the revision and the image that inject each namespace")
     .action(async (flags: CommonFlags) => await (await import("./injector-list.ts")).listInjectors(flags, context));
   const revision = parent
     .command("revision")
@@ -91,10 +94,10 @@ function describeCommands(parent: Command, context: CliContext): void {
     .description("the revisions of this cluster");
   const outputFlag = (command: Command): Command =>
     command.option("-o, --output <format>", "json, yaml or table", "table");
-  outputFlag(revision.command("list").description("each with its tags and who uses it")).action(
+  outputFlag(revision.command("list").description("list the revisions with their tags and users")).action(
     async (flags: RevisionFlags) => await (await import("./revisions.ts")).listRevisions(flags, context),
   );
-  outputFlag(revision.command("describe <revision>").description("one of them, by its name or a tag")).action(
+  outputFlag(revision.command("describe <revision>").description("describe one revision, by its name or a tag")).action(
     async (name: string, flags: RevisionFlags) =>
       await (await import("./revisions.ts")).describeRevision(name, flags, context),
   );
@@ -104,7 +107,7 @@ function askingCommands(parent: Command, context: CliContext): void {
   parent
     .command("envoy-stats [pod]")
     .alias("es")
-    .description("what the proxy of a pod has counted")
+    .description("show the counters of a pod's proxy")
     .option("-o, --output <format>", "short, json, yaml, prom, or prom-merged (with the application's)", "short")
     .option("-t, --type <type>", "server or clusters", "server")
     .option("-l, --selector <labels>", "all pods with these labels")
@@ -116,7 +119,7 @@ function askingCommands(parent: Command, context: CliContext): void {
   parent
     .command("metrics [workloads...]")
     .alias("m")
-    .description("requests, errors and latencies of workloads (name or name.namespace), as servers measured them")
+    .description("show the server-side requests, errors and latencies of workloads (name or name.namespace)")
     .option("-d, --duration <duration>", "the time to look back", durationFlag, durationFlag("1m"))
     .action(
       async (workloads: readonly string[], flags: MetricsFlags) =>
@@ -124,7 +127,7 @@ function askingCommands(parent: Command, context: CliContext): void {
     );
   timeoutFlag(revisionFlag(parent.command("internal-debug [type]")))
     .alias("iv")
-    .description("what a control plane answers below /debug/")
+    .description("show a control plane's answer below /debug/")
     .option("--all", "each control plane, not only the first")
     .option("-L, --list", "what can be asked for")
     .action(

@@ -20,12 +20,10 @@ const ctrlC = "\u0003";
 export function graphCommand(program: Command, context: CliContext): void {
   program
     .command("graph [namespace]")
-    .description(
-      "a tree of who calls whom, as proxies count it now; shares are measured, and of what the route's configuration asks for",
-    )
+    .description("show a tree of who calls whom, as proxies count it now, with measured and configured shares")
     .option("-w, --watch", "go on, once a second; q leaves")
-    .addOption(new Option("--by <what>", "what a node stands for").choices(graphGroupings).default("workload"))
-    .option("--window <seconds>", "what rates are measured over", secondsFlag, 60)
+    .addOption(new Option("--by <what>", "what a node represents").choices(graphGroupings).default("workload"))
+    .option("--window <seconds>", "the time over which rates are measured", secondsFlag, 60)
     .option("-o, --output <format>", "json or dot: once")
     .action(async (namespace: string | undefined, flags: GraphFlags) => {
       if (flags.output !== undefined && flags.output !== "json" && flags.output !== "dot")

@@ -42,13 +42,13 @@ export function imageCommands(program: Command, context: CliContext): void {
   const group = program
     .command("image")
     .description("the images that `npm run image` wrote: into archives, container runtimes and registries");
-  layoutFlag(group.command("list").description("their names, architectures and compressed sizes")).action(
+  layoutFlag(group.command("list").description("list the images with their architectures and compressed sizes")).action(
     async (flags: LayoutFlags) => await list(flags, context),
   );
   layoutFlag(
     group
       .command("save [names...]")
-      .description("write images, all where none is named, into one archive")
+      .description("write images into one archive; without names, all of them")
       .requiredOption("-o, --output <file>", "the archive")
       .addOption(
         new Option("--format <format>", "oci for ctr and kind, docker for docker load")
@@ -63,7 +63,7 @@ export function imageCommands(program: Command, context: CliContext): void {
   layoutFlag(
     group
       .command("load [names...]")
-      .description("import images, all where none is named, into containerd on this machine, where kubelets find them")
+      .description("import images into this machine's containerd, where kubelets find them; without names, all of them")
       .option("--address <socket>", "containerd's socket; else where ctr looks")
       .option("--arch <architecture>", "the architecture", machineArchitecture)
       .option("--ctr <command>", "containerd's client, such as `k3s ctr`", "ctr"),
@@ -71,7 +71,7 @@ export function imageCommands(program: Command, context: CliContext): void {
   layoutFlag(
     group
       .command("push [names...]")
-      .description("send images, all where none is named, to a registry, for all their architectures")
+      .description("push images to a registry for all architectures; without names, all of them")
       .option("--hub <registry/path>", "where they are sent; else to the registries in their names")
       .option("--plain-http", "the registry speaks HTTP without TLS")
       .option("--ca-file <file>", "certificates of the registry's authority, in PEM")

@@ -45,7 +45,7 @@ export function proxyConfigCommands(program: Command, context: CliContext): void
     .command("proxy-config")
     .alias("pc")
     .description(
-      "what the proxy of a pod is configured with: a sidecar's, a gateway's or a waypoint's; pods are named [<type>/]<name>[.<namespace>]",
+      "show the configuration of a pod's proxy (sidecar, gateway or waypoint); pods are named [<type>/]<name>[.<namespace>]",
     );
   clusterCommand(parent, context);
   listenerCommand(parent, context);
@@ -84,7 +84,7 @@ export function proxyConfigCommands(program: Command, context: CliContext): void
   parent
     .command("rootca-compare <pod> <other-pod>")
     .alias("rc")
-    .description("whether two proxies trust a root in common")
+    .description("check whether two proxies trust a common root")
     .option(...adminPortFlag)
     .action(async (one: string, other: string, flags: DumpFlags) => await compareRoots(one, other, flags, context));
 }

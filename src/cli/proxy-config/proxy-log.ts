@@ -22,7 +22,7 @@ export function logCommand(parent: Command, context: CliContext): void {
   parent
     .command("log [pod]")
     .alias("o")
-    .description("how much its loggers write; --level changes it until the proxy ends")
+    .description("show the log levels of a proxy; --level changes them until the proxy ends")
     .option(
       "--level <levels>",
       `<level>, or <logger>:<level>, several parted by commas; levels are ${levels.join(", ")}`,

@@ -13,13 +13,11 @@ interface ExplainFlags extends ConnectionFlags {
 
 /** `serin check`: shows checks, and tries them outside a rollout. */
 export function checkCommands(program: Command, context: CliContext): void {
-  const check = program
-    .command("check")
-    .description("judgements: what they look at, when they pass and when they fail");
+  const check = program.command("check").description("checks: what they measure, and when they pass or fail");
   flags(
     check
       .command("explain [check]")
-      .description("in words: a built-in check by its type, a Check of the cluster by its name, or a file's"),
+      .description("explain a check in words: a built-in type, a Check of the cluster, or one of a file"),
   ).action(async (subject: string | undefined, said: ExplainFlags) => {
     const spec = await specOf(subject, said, context);
     context.out(`${explainCheck(spec).join("\n")}\n`);
@@ -28,7 +26,7 @@ export function checkCommands(program: Command, context: CliContext): void {
     check
       .command("run [check]")
       .description(
-        "look at a check now, outside of any rollout: ends with 0 when it passes, 1 when it fails, 4 when it has no answer yet",
+        "run a check now, outside any rollout; the exit code is 0 for a pass, 1 for a failure, 4 for no answer yet",
       ),
   )
     .option(
@@ -41,7 +39,7 @@ export function checkCommands(program: Command, context: CliContext): void {
     .action(async (subject: string | undefined, said: RunFlags) => await runCheck(subject, said, context));
   check
     .command("types")
-    .description("the built-in checks")
+    .description("list the built-in checks")
     .action(() => {
       for (const type of checkTypes) {
         const spec = defaultOf(type);

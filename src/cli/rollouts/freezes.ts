@@ -29,15 +29,15 @@ interface ExceptFlags extends ConnectionFlags {
 export function freezeCommands(program: Command, context: CliContext): void {
   const freeze = program
     .command("freeze")
-    .description("times in which no rollout begins a step; putting back is never held up");
-  connection(freeze.command("list").description("all of them, with their windows and exceptions")).action(
+    .description("times in which no rollout begins a step; an undo is never delayed");
+  connection(freeze.command("list").description("list the freezes with their windows and exceptions")).action(
     async (flags: ConnectionFlags) => {
       const client = await context.connect(flags);
       const { items } = await client.list(freezeKind);
       context.out(items.length === 0 ? "there is no freeze\n" : renderFreezes(items));
     },
   );
-  connection(freeze.command("add [name]").description("hold up rollouts from now on, or in the windows of a file"))
+  connection(freeze.command("add [name]").description("block rollouts from now on, or in the windows of a file"))
     .option("-f, --filename <file>", "a Freeze as YAML; - is standard input")
     .option("--reason <text>", "why, for who is held up")
     .option("--from <time>", "its beginning, such as 2026-12-20T18:00:00 in --zone; now when absent")
@@ -61,12 +61,12 @@ export function freezeCommands(program: Command, context: CliContext): void {
         `freeze ${parsed.value.metadata.name ?? ""} holds: ${parsed.value.spec.windows.map((window) => windowText(window, parsed.value?.spec.timeZone ?? "UTC")).join("; ")}\n`,
       );
     });
-  connection(freeze.command("except <name>").description("let one rollout go on all the same"))
+  connection(freeze.command("except <name>").description("exempt one rollout from a freeze"))
     .option("--canary <namespace/name>", "a Canary")
     .option("--upgrade <name>", "a MeshUpgrade")
     .requiredOption("--reason <text>", "why, kept in the freeze")
     .action(async (name: string, flags: ExceptFlags) => await except(name, flags, context));
-  connection(freeze.command("remove <name>").description("let rollouts go on")).action(
+  connection(freeze.command("remove <name>").description("end a freeze")).action(
     async (name: string, flags: ConnectionFlags) => {
       const client = await context.connect(flags);
       if ((await client.get(freezeKind, name)) === undefined)

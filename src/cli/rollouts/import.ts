@@ -17,10 +17,8 @@ interface ImportFlags {
 export function importCommand(canary: Command, context: CliContext): void {
   canary
     .command("import")
-    .description(
-      "Argo Rollouts' Rollouts and Flagger's Canaries, with their templates, as Canaries and Checks that do the same",
-    )
-    .requiredOption("-f, --filename <file...>", "files of theirs; - is standard input")
+    .description("convert Argo Rollouts' Rollouts and Flagger's Canaries, with their templates, to Canaries and Checks")
+    .requiredOption("-f, --filename <file...>", "their files; - is standard input")
     .option("--json", "objects and notes as one JSON object")
     .action(async ({ filename, json }: ImportFlags) => {
       const sources = (

@@ -41,26 +41,26 @@ interface CreateFlags extends RolloutFlags {
 const orders: Readonly<
   Record<string, { readonly text: string; readonly done: string; readonly order: Parameters<typeof orderPatch>[0] }>
 > = {
-  pause: { text: "hold before the next action", done: "is paused", order: "pause" },
-  resume: { text: "go on after a pause", done: "goes on", order: "resume" },
-  abort: { text: "stop, and put everything back", done: "is being put back", order: "rollback" },
-  undo: { text: "put everything back, also after the end", done: "is being put back", order: "rollback" },
+  pause: { text: "pause before the next action", done: "is paused", order: "pause" },
+  resume: { text: "continue after a pause", done: "goes on", order: "resume" },
+  abort: { text: "stop, and undo everything", done: "is being put back", order: "rollback" },
+  undo: { text: "undo everything, also after the end", done: "is being put back", order: "rollback" },
   rollback: {
-    text: "put everything back, from any phase and also after the end",
+    text: "undo everything, from any phase and also after the end",
     done: "is being put back",
     order: "rollback",
   },
 };
 
 export function canaryCommands(program: Command, context: CliContext): void {
-  const canary = program.command("canary").description("an app's change, moved step by step and judged by evidence");
+  const canary = program.command("canary").description("roll out an application step by step, judged by evidence");
   verbs(canary, canaryKind, ["pause", "resume", "abort", "undo"], context);
   importCommand(canary, context);
   approval(
     canary.command("promote <name>"),
-    "let the step go on that waits; with --full go to the end at once, without pauses and checks",
+    "approve the waiting step; with --full go to the end at once, without pauses and checks",
   )
-    .option("--full", "to the last step at once")
+    .option("--full", "go to the last step at once")
     .action(async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(canaryKind, name, flags, context);
       if (flags.full === true) await orderFully(client, canaryKind, object, flags, context);
@@ -72,18 +72,18 @@ export function upgradeCommands(program: Command, context: CliContext): void {
   const upgrade = program
     .command("upgrade")
     .description(
-      "the mesh itself, moved from one revision to another; without a verb, this release installed over the one that runs",
+      "move the mesh from one revision to another step by step; without a verb, replace the installed release",
     );
   upgradeInPlaceCommand(upgrade, context);
   upgradePlanCommand(upgrade, context);
   verbs(upgrade, meshUpgradeKind, ["pause", "resume", "rollback"], context);
-  approval(upgrade.command("approve <name>"), "let the step go on that waits").action(
+  approval(upgrade.command("approve <name>"), "approve the waiting step").action(
     async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(meshUpgradeKind, name, flags, context);
       await approve(client, meshUpgradeKind, object, flags, context);
     },
   );
-  approval(upgrade.command("complete <name>"), "end the soak now and let the old revision be retired").action(
+  approval(upgrade.command("complete <name>"), "end the soak now, and allow the removal of the old revision").action(
     async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(meshUpgradeKind, name, flags, context);
       await approve(client, meshUpgradeKind, object, flags, context, completingSteps);
@@ -100,8 +100,8 @@ function withFlags(command: Command): Command {
 
 function approval(command: Command, description: string): Command {
   return withFlags(command.description(description))
-    .option("-m, --message <why>", "why, for the history")
-    .option("--step <id>", "the step; the one that waits when absent");
+    .option("-m, --message <why>", "the reason, for the history")
+    .option("--step <id>", "the step (default: the waiting one)");
 }
 
 function verbs<Value extends Rollout>(
@@ -124,7 +124,7 @@ function verbs<Value extends Rollout>(
   withFlags(
     parent
       .command("retry <name>")
-      .description("begin again what has ended, as it was or as a file says; history is kept"),
+      .description("start an ended rollout again, unchanged or from a file; the history stays"),
   )
     .option("-f, --filename <file>", "the object as YAML; - is standard input")
     .option("-w, --watch", "show the ladder until it ends")
@@ -132,7 +132,7 @@ function verbs<Value extends Rollout>(
   withFlags(parent.command("list").description("all of them")).action(
     async (flags: RolloutFlags) => await list(kind, flags, context),
   );
-  withFlags(parent.command("status <name>").description("where it is, what it saw, and why it decided so"))
+  withFlags(parent.command("status <name>").description("show the state of a rollout with its evidence and the reason"))
     .option("-w, --watch", "until it ends: exit code 0 done, 1 stuck, 3 rolled back, 4 still under way")
     .option("-v, --verbose", "the evidence of every step, and all steps to come")
     .option("--timeout <time>", "stop watching after so long: 90, 50s, 5m", durationFlag)
@@ -142,7 +142,7 @@ function verbs<Value extends Rollout>(
   withFlags(
     parent
       .command("history <name>")
-      .description("every decision with its evidence, by whom and why; also of what is deleted"),
+      .description("show every decision with its evidence, author and reason, even of a deleted rollout"),
   )
     .option("--run <number>", "of one run only", Number)
     .option("--json", "for programs")
@@ -151,7 +151,7 @@ function verbs<Value extends Rollout>(
     const said = orders[word];
     if (said === undefined) continue;
     withFlags(parent.command(`${word} <name>`).description(said.text))
-      .option("-m, --message <why>", "why, for the history")
+      .option("-m, --message <why>", "the reason, for the history")
       .action(async (name: string, flags: OrderFlags) => {
         const { client, object } = await rolloutToOrder(kind, name, flags, context);
         const patch = orderPatch(said.order, await orderedBy(client, flags, context));
