@@ -18,7 +18,7 @@ export function aliasCommand(program: Command, context: CliContext): void {
     .description(
       `make this command line answer as ${aliasName} too, by a link in ~/.local/bin; another ${aliasName} is never overwritten`,
     )
-    .option("-d, --directory <directory>", "where to put the link, instead of ~/.local/bin")
+    .option("-d, --directory <directory>", "the directory of the link (default: ~/.local/bin)")
     .option("--remove", "remove the link")
     .option("--dry-run", "only print what would be written")
     .action((name: string, flags: AliasFlags) => alias(name, flags, context));

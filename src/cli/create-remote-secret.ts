@@ -31,10 +31,10 @@ export function createRemoteSecretCommand(program: Command, context: CliContext)
     .option("--auth-type <type>", "bearer-token", "bearer-token")
     .option("--service-account <name>", `whose token it holds (${readerAccount} unless it is said)`)
     .option("--secret-name <name>", "the Secret with that token")
-    .option("--server <url>", "where the other cluster reaches this one's API server, instead of the kubeconfig's")
+    .option("--server <url>", "the API server's address for the other cluster (default: the kubeconfig's)")
     .option("--create-service-account", "make the account when it is not there (as it is without this flag)")
     .option("--no-create-service-account", "refuse when it is not there")
-    .option("--dry-run", "make nothing in this cluster; refuse when something had to be made")
+    .option("--dry-run", "create nothing in this cluster; fail if something would have to be created")
     .action(async (flags: RemoteSecretFlags) => await createRemoteSecret(flags, context));
 }
 

@@ -23,7 +23,7 @@ export function gatewayApiCommands(program: Command, context: CliContext): void 
       .addOption(
         new Option("--channel <name>", "which definitions").choices(["standard", "experimental"]).default("standard"),
       )
-      .option("--dry-run", "say what would be written, and write nothing"),
+      .option("--dry-run", "only print what would be written"),
   ).action(async (flags: GatewayApiFlags) => await install(flags, context));
 }
 

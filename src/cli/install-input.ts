@@ -37,7 +37,7 @@ export function installFlags(command: Command): Command {
       .option("-f, --filename <file>", "an IstioOperator file; may be repeated, later ones win", collect, [])
       .option("-s, --set <path=value>", "a field of the spec, such as profile=ambient; may be repeated", collect, [])
       .option("-r, --revision <revision>", "the revision to install")
-      .option("-d, --manifests <path>", "taken for the sake of old scripts: the release's own manifests are used"),
+      .option("-d, --manifests <path>", "no effect; the release's own manifests are used"),
   );
 }
 

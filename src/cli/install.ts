@@ -35,7 +35,7 @@ function applyFlags(command: Command): Command {
     .option("-y, --skip-confirmation", "do not ask")
     .option("--readiness-timeout <time>", "how long each component may take to become ready: 90, 300s, 5m", "300s")
     .option("--upgrade-gateways", "move gateways of another revision to this one, in place")
-    .option("--verify", "check afterwards that everything is there and ready")
+    .option("--verify", "check afterwards that all objects exist and are ready")
     .option("--dry-run", "only print what would be written");
 }
 

@@ -22,7 +22,7 @@ export function kubeInjectCommand(program: Command, context: CliContext): void {
   revisionFlag(program.command("kube-inject"))
     .description("add the sidecar to the pods and workloads of a file; everything else in it stays as it is")
     .option("-f, --filename <file>", "YAML; - is standard input")
-    .option("-o, --output <file>", "where to write the result, instead of standard output")
+    .option("-o, --output <file>", "the output file (default: standard output)")
     .option("--injectConfigFile <file>", "the key config of ConfigMap istio-sidecar-injector, instead of the cluster's")
     .option("--meshConfigFile <file>", "the mesh config, instead of the cluster's")
     .option("--valuesFile <file>", "the key values of ConfigMap istio-sidecar-injector, instead of the cluster's")

@@ -76,9 +76,9 @@ export function operatorCommands(program: Command, context: CliContext): void {
 
 function operatorFlags(command: Command, context: CliContext): Command {
   return connectionFlags(command)
-    .option("--hub <hub>", "where the operator's image is", defaultHub)
+    .option("--hub <hub>", "the hub of the operator's image", defaultHub)
     .option("--tag <tag>", "its tag", context.version)
-    .option("-o, --operatorNamespace <namespace>", "where the controller runs", "istio-operator")
+    .option("-o, --operatorNamespace <namespace>", "the namespace of the controller", "istio-operator")
     .option(
       "--watchedNamespaces <namespaces>",
       "whose IstioOperator objects it looks after, comma-separated",

@@ -31,9 +31,9 @@ export function profileCommands(program: Command, context: CliContext): void {
   profile
     .command("dump [profile]")
     .description("print a profile as an IstioOperator; without a name, the profile default")
-    .option("-f, --filename <file>", "an IstioOperator file that is merged in; may be repeated", collect, [])
-    .option("-s, --set <path=value>", "a field that is set; may be repeated", collect, [])
-    .option("-p, --config-path <path>", "only what is below this path, such as components.cni")
+    .option("-f, --filename <file>", "an IstioOperator file to merge; may be repeated", collect, [])
+    .option("-s, --set <path=value>", "sets a field; may be repeated", collect, [])
+    .option("-p, --config-path <path>", "only the fields below this path, such as components.cni")
     .option("-o, --output <format>", "yaml, json or flags", "yaml")
     .action(async (name: string | undefined, flags: DumpFlags) => await dump(name, flags, context));
   profile

@@ -40,9 +40,9 @@ export function tagCommands(program: Command, context: CliContext): void {
         .description(
           verb === "set" ? "create a tag, or move one with --overwrite" : "print the objects of a tag as YAML",
         )
-        .option("-r, --revision <revision>", "where the tag leads")
-        .option("--overwrite", "move a tag that leads elsewhere")
-        .option("--auto-inject-namespaces", "for the tag default: inject where nothing is said at all")
+        .option("-r, --revision <revision>", "the revision of the tag")
+        .option("--overwrite", "move a tag that points to another revision")
+        .option("--auto-inject-namespaces", "for the tag default: inject namespaces without any injection label")
         .option("-y, --skip-confirmation", "do not ask"),
     ).action(async (name: string, flags: TagFlags) => await set(name, flags, verb, context));
   }

@@ -26,9 +26,9 @@ export function uninstallCommand(program: Command, context: CliContext): void {
       .option("-r, --revision <revision>", "the revision to remove")
       .option("-f, --filename <file>", "remove the revision of this IstioOperator file", collect, [])
       .option("-s, --set <path=value>", "a field of the spec, such as revision=canary; may be repeated", collect, [])
-      .option("--purge", "remove every revision and what they share")
+      .option("--purge", "remove every revision and their shared objects")
       .option("--force", "remove the revision even if proxies, gateways or pods depend on it")
-      .option("--dry-run", "only tell what would be removed")
+      .option("--dry-run", "only print what would be removed")
       .option("-y, --skip-confirmation", "do not ask"),
   ).action(async (flags: UninstallFlags) => await uninstall(flags, context));
 }

@@ -31,7 +31,7 @@ export function upgradePlanCommand(upgrade: Command, context: CliContext): void 
     .requiredOption("-f, --filename <file>", "the MeshUpgrade as YAML; - is standard input")
     .option("--from-release <release>", "the old release: its directory, or a version that the lab has")
     .option("--to-release <release>", "the new release: its directory, or a version that the lab has")
-    .option("--diff", "every field of what is rendered otherwise")
+    .option("--diff", "show every changed field of rendered objects")
     .option("--strict", "warnings, and parts that could not be compared, count as failure")
     .option("--json", "the plan as JSON, for pipelines")
     .option("-o, --output <format>", "json: the same")

@@ -15,8 +15,8 @@ interface VersionFlags extends CommonFlags, TimeoutFlags {
 export function versionCommand(program: Command, context: CliContext): void {
   timeoutFlag(revisionFlag(program.command("version")))
     .description("the versions of the command line, of control planes and of data planes")
-    .option("--remote", "ask the cluster (as it is without this flag), and fail when it cannot be asked")
-    .option("--no-remote", "leave the cluster alone")
+    .option("--remote", "ask the cluster (the default), and fail if it does not answer")
+    .option("--no-remote", "do not ask the cluster")
     .option("-s, --short", "only numbers (as it is without this flag)")
     .option("--no-short", "each proxy on a line of its own")
     .option("-o, --output <format>", "json or yaml")

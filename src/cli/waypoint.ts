@@ -54,7 +54,7 @@ export function waypointCommands(program: Command, context: CliContext): void {
     ),
   )
     .option("--all", "every waypoint of the namespace")
-    .option("--dry-run", "only tell what would be removed")
+    .option("--dry-run", "only print what would be removed")
     .action(async (names: readonly string[], flags: WaypointFlags) => await remove(names, flags, context));
   nameFlag(parent.command("list").description("list the waypoints, and whether they are programmed"))
     .option("-A, --all-namespaces", "of all namespaces")
@@ -63,7 +63,7 @@ export function waypointCommands(program: Command, context: CliContext): void {
     nameFlag(parent.command("status").description("show the waypoints' conditions")),
     "until they are programmed (as it is without this flag)",
   )
-    .option("--no-wait", "as they are now")
+    .option("--no-wait", "do not wait")
     .option("-A, --all-namespaces", "of all namespaces")
     .action(async (flags: WaypointFlags) => await status(flags, context));
 }

@@ -113,7 +113,7 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
   }
   withDumpFlags(parent.command("all [pod]").description("show all of these tables"))
     .option(...workloadNamespace)
-    .option("--with-headers", "a line of its own before each table")
+    .option("--with-headers", "print a title line before each table")
     .action(async (pod: string | undefined, flags: ZtunnelFlags) => {
       const dump = await readDump(pod, flags, context);
       const title = (verb: string): string =>
@@ -137,7 +137,7 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
 
 function withTarget(command: Command): Command {
   return command
-    .option("-n, --namespace <namespace>", "where the ztunnels are", "istio-system")
+    .option("-n, --namespace <namespace>", "the namespace of the ztunnels", "istio-system")
     .option("--node <node>", "the ztunnel of this node")
     .option(...adminPortFlag);
 }

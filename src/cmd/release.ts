@@ -17,7 +17,7 @@ export async function run({ args, env, release }: RoleContext): Promise<number> 
   program
     .command("add <directory>")
     .description("let the lab run images with the release's version as their tag")
-    .option("--name <cluster>", "the cluster; may be left out when there is one")
+    .option("--name <cluster>", "the cluster (default: the only one)")
     .action(async (directory: string, flags: { name?: string }) => {
       const { addRelease } = await import("../cluster/images/index.ts");
       const cluster = await clusterOf(env, flags.name);
@@ -27,7 +27,7 @@ export async function run({ args, env, release }: RoleContext): Promise<number> 
   program
     .command("list")
     .description("the releases that a lab cluster can run")
-    .option("--name <cluster>", "the cluster; may be left out when there is one")
+    .option("--name <cluster>", "the cluster (default: the only one)")
     .action(async (flags: { name?: string }) => {
       const { listReleases } = await import("../cluster/images/index.ts");
       const cluster = await clusterOf(env, flags.name);

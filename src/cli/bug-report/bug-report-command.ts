@@ -31,11 +31,11 @@ export function bugReportCommand(program: Command, context: CliContext): void {
     )
     .option("--exclude <namespaces>", "no proxies of these namespaces", collect, [])
     .option("--duration <time>", "logs of the last 30m, say, instead of all", durationFlag)
-    .option("--tail <lines>", "at most so many lines of each log")
+    .option("--tail <lines>", "the maximum number of lines of each log")
     .option("--skip-cluster-dump", "without the cluster's objects")
     .option("--skip-proxy-debug", "without the states of proxies")
-    .option("--output-dir <directory>", "where to write bug-report.tar.gz, instead of here")
-    .option("--dry-run", "only tell what would be collected")
+    .option("--output-dir <directory>", "the directory for bug-report.tar.gz (default: the current one)")
+    .option("--dry-run", "only print what would be collected")
     .option(...adminPortFlag)
     .action(async (flags: CommandFlags) => await bugReport(flags, context));
 }

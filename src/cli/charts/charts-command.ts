@@ -24,12 +24,12 @@ export function chartCommands(program: Command, context: CliContext): void {
     .command("serve")
     .description("serve a chart repository for helm on this machine's loopback until interrupted")
     .option("--port <port>", "the port; 0 for a free one", defaultPort)
-    .option("--hub <hub>", "where the charts' images are", defaultHub)
+    .option("--hub <hub>", "the hub of the charts' images", defaultHub)
     .action(async (flags: { readonly port: string; readonly hub: string }) => await serve(flags, context));
   charts
     .command("package <directory>")
     .description("write the chart repository's files into a directory")
-    .option("--hub <hub>", "where the charts' images are", defaultHub)
+    .option("--hub <hub>", "the hub of the charts' images", defaultHub)
     .action(async (directory: string, flags: { readonly hub: string }) => {
       const files = await repository(flags.hub, context);
       mkdirSync(directory, { recursive: true });
@@ -46,7 +46,7 @@ export function chartCommands(program: Command, context: CliContext): void {
     .option("--set <path=value>", "values, as helm takes them; may be repeated", collect, [])
     .option("--set-string <path=value>", "values that stay text; may be repeated", collect, [])
     .option("--skip-crds", "leave the definitions of kinds out")
-    .option("--hub <hub>", "where the charts' images are", defaultHub)
+    .option("--hub <hub>", "the hub of the charts' images", defaultHub)
     .action(
       async (release: string, chart: string, flags: TemplateFlags) => await template(release, chart, flags, context),
     );

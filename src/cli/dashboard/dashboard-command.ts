@@ -168,7 +168,7 @@ async function announce(url: string, isFirst: boolean, flags: DashboardFlags, co
 
 function forwardFlags(command: Command, uiPort?: number): Command {
   command
-    .option("-p, --port <port>", "the port of this machine; else the pod's, or any free one", portFlag)
+    .option("-p, --port <port>", "the port of this machine (default: the pod's, or any free one)", portFlag)
     .option(
       "--address <address>",
       "the address of this machine to listen on; localhost is both loopback addresses",

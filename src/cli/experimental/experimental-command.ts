@@ -38,7 +38,7 @@ function checkCommands(parent: Command, context: CliContext): void {
     .option("--skip-controlplane", "only the checks of --from-version")
     .option("--output-threshold <level>", "show from this level on: Info, Warning, Error", "Warning")
     .option("-o, --output <format>", "log, json or yaml", "log")
-    .option("-f, --from-version <version>", "also what has changed since this version of Istio")
+    .option("-f, --from-version <version>", "also check changes since this version of Istio")
     .action(async (flags: PrecheckFlags) => await (await import("./precheck.ts")).precheck(flags, context));
   parent
     .command("check-inject [pod]")
@@ -129,7 +129,7 @@ function askingCommands(parent: Command, context: CliContext): void {
     .alias("iv")
     .description("show a control plane's answer below /debug/")
     .option("--all", "each control plane, not only the first")
-    .option("-L, --list", "what can be asked for")
+    .option("-L, --list", "list the debug pages")
     .action(
       async (what: string | undefined, flags: DebugFlags) =>
         await (await import("./internal-debug.ts")).internalDebug(what, flags, context),

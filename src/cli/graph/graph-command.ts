@@ -21,7 +21,7 @@ export function graphCommand(program: Command, context: CliContext): void {
   program
     .command("graph [namespace]")
     .description("show a tree of who calls whom, as proxies count it now, with measured and configured shares")
-    .option("-w, --watch", "go on, once a second; q leaves")
+    .option("-w, --watch", "refresh once a second; q quits")
     .addOption(new Option("--by <what>", "what a node represents").choices(graphGroupings).default("workload"))
     .option("--window <seconds>", "the time over which rates are measured", secondsFlag, 60)
     .option("-o, --output <format>", "json or dot: once")

@@ -64,7 +64,7 @@ export function imageCommands(program: Command, context: CliContext): void {
     group
       .command("load [names...]")
       .description("import images into this machine's containerd, where kubelets find them; without names, all of them")
-      .option("--address <socket>", "containerd's socket; else where ctr looks")
+      .option("--address <socket>", "containerd's socket (default: ctr's own)")
       .option("--arch <architecture>", "the architecture", machineArchitecture)
       .option("--ctr <command>", "containerd's client, such as `k3s ctr`", "ctr"),
   ).action(async (names: readonly string[], flags: LoadFlags) => await load(names, flags, context));
@@ -72,17 +72,17 @@ export function imageCommands(program: Command, context: CliContext): void {
     group
       .command("push [names...]")
       .description("push images to a registry for all architectures; without names, all of them")
-      .option("--hub <registry/path>", "where they are sent; else to the registries in their names")
+      .option("--hub <registry/path>", "the registry and path (default: the ones in the images' names)")
       .option("--plain-http", "the registry speaks HTTP without TLS")
       .option("--ca-file <file>", "certificates of the registry's authority, in PEM")
-      .option("--username <name>", "the account; else what docker login stored")
+      .option("--username <name>", "the account (default: the one that docker login stored)")
       .option("--password <password>", "its password, which other users of this machine can see")
       .option("--password-stdin", "read the password from standard input"),
   ).action(async (names: readonly string[], flags: PushFlags) => await push(names, flags, context));
 }
 
 function layoutFlag(command: Command): Command {
-  return command.option("--layout <directory>", "the images' directory; else where npm run image writes");
+  return command.option("--layout <directory>", "the directory of the images (default: that of npm run image)");
 }
 
 function layoutOf({ layout }: LayoutFlags, { executable }: CliContext): ImageLayout {

@@ -123,9 +123,9 @@ async function show<Value>(
 
 function clusterCommand(parent: Command, context: CliContext): void {
   dumpCommand(parent, "cluster", ["clusters", "c"], "where it can send requests", dumpFile)
-    .option("--fqdn <text>", "only clusters whose service's name has this in it")
+    .option("--fqdn <text>", "only clusters whose service's name contains this")
     .option("--direction <direction>", "only inbound or outbound ones")
-    .option("--subset <text>", "only clusters whose subset has this in it")
+    .option("--subset <text>", "only clusters whose subset contains this")
     .option("--port <port>", "only clusters of this port", portFlag)
     .action(async (name: string | undefined, flags: DumpFlags & ClusterFilter) => {
       const clusters = (await readDump(name, masks.cluster, flags, context)).clusters();
@@ -231,10 +231,10 @@ function allCommand(parent: Command, context: CliContext): void {
       ),
     ),
   )
-    .option("--with-headers", "a line of its own before each table")
-    .option("--fqdn <text>", "only clusters whose service's name has this in it")
+    .option("--with-headers", "print a title line before each table")
+    .option("--fqdn <text>", "only clusters whose service's name contains this")
     .option("--direction <direction>", "only inbound or outbound clusters")
-    .option("--subset <text>", "only clusters whose subset has this in it")
+    .option("--subset <text>", "only clusters whose subset contains this")
     .option("--type <type>", "only HTTP, TCP or HTTP+TCP listeners")
     .option("--name <name>", "only the route configuration of this name")
     .action(async (name: string | undefined, flags: AllFlags) => {

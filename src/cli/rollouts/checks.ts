@@ -33,7 +33,7 @@ export function checkCommands(program: Command, context: CliContext): void {
       "--canary <service>",
       "the Service of the canary; NAMESPACE/SERVICE elsewhere, workload:NAME for a Deployment. Without it the whole mesh is looked at",
     )
-    .option("--stable <service>", "what the canary is compared with, in the same form")
+    .option("--stable <service>", "the backend to compare the canary with, in the same form")
     .option("--within <seconds>", "how long to wait for an answer", "30")
     .option("--json", "the verdict as JSON")
     .action(async (subject: string | undefined, said: RunFlags) => await runCheck(subject, said, context));

@@ -39,13 +39,13 @@ export function freezeCommands(program: Command, context: CliContext): void {
   );
   connection(freeze.command("add [name]").description("block rollouts from now on, or in the windows of a file"))
     .option("-f, --filename <file>", "a Freeze as YAML; - is standard input")
-    .option("--reason <text>", "why, for who is held up")
-    .option("--from <time>", "its beginning, such as 2026-12-20T18:00:00 in --zone; now when absent")
+    .option("--reason <text>", "the reason, which waiting rollouts show")
+    .option("--from <time>", "its beginning, such as 2026-12-20T18:00:00 in --zone (default: now)")
     .option("--until <time>", "its end")
     .option("--rrule <rule>", "again and again, by RFC 5545, from --from on: FREQ=WEEKLY;BYDAY=FR")
     .option("--duration <time>", "how long each time lasts: 90m, 12h, 3d")
-    .option("--zone <name>", "time zone, such as Europe/Berlin; UTC when absent")
-    .option("--kind <kind...>", "Canary, MeshUpgrade; both when absent")
+    .option("--zone <name>", "time zone, such as Europe/Berlin (default: UTC)")
+    .option("--kind <kind...>", "Canary or MeshUpgrade (default: both)")
     .option("--namespaces <name...>", "of Canaries, only those in these namespaces")
     .action(async (name: string | undefined, flags: AddFlags) => {
       const raw =

@@ -129,9 +129,9 @@ function verbs<Value extends Rollout>(
     .option("-f, --filename <file>", "the object as YAML; - is standard input")
     .option("-w, --watch", "show the ladder until it ends")
     .action(async (name: string, flags: CreateFlags) => await retry(kind, name, flags, noun, context));
-  withFlags(parent.command("list").description("all of them")).action(
-    async (flags: RolloutFlags) => await list(kind, flags, context),
-  );
+  withFlags(
+    parent.command("list").description(`list all ${kind.kind === "Canary" ? "Canaries" : "MeshUpgrades"}`),
+  ).action(async (flags: RolloutFlags) => await list(kind, flags, context));
   withFlags(parent.command("status <name>").description("show the state of a rollout with its evidence and the reason"))
     .option("-w, --watch", "until it ends: exit code 0 done, 1 stuck, 3 rolled back, 4 still under way")
     .option("-v, --verbose", "the evidence of every step, and all steps to come")

@@ -26,7 +26,7 @@ export function topCommand(program: Command, context: CliContext): void {
     .description(
       `${topSubjects.join(", ")} by their requests, errors and latency, once a second; q leaves, r e p n t sort`,
     )
-    .addOption(new Option("--sort <by>", "what comes first").choices(topSorts).default("rate"))
+    .addOption(new Option("--sort <by>", "the order of the rows").choices(topSorts).default("rate"))
     .option("--once", "measure for some seconds, show it once")
     .option("-o, --output <format>", "json: once, as one JSON object")
     .action(async (subject: string | undefined, flags: TopFlags) => {

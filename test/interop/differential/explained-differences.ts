@@ -55,15 +55,15 @@ export const explanations: readonly Explanation[] = [
     covers: ({ serin }) => serin["upstream"] === "" && isRefusal(serin["answers"]),
   },
   {
-    why: "the head of a request went on before its body or trailers turned out wrong; the upstream sees it cut, never whole",
+    why: "the head was forwarded before its body or trailers proved invalid; the upstream sees an incomplete request",
     covers: ({ serin }) => isRefusal(serin["answers"]) && requestsOf(serin).every(isCut),
   },
   {
-    why: "what comes after a stream's end is not of its request: the answer is cut, and the frame charged to the connection",
+    why: "frames after a stream's end do not belong to its request: the response is cut, and the connection's budget is charged",
     covers: ({ suite, serin }) => suite === "http2" && /^reset [A-Z_]+$/.test(serin["answers"] ?? ""),
   },
   {
-    why: "a wrong stream of HTTP/2 ends the stream, and is charged to its connection, which Envoy ends",
+    why: "a faulty HTTP/2 stream ends and costs its connection a part of its budget; Envoy ends the connection",
     covers: ({ suite, serin, envoy }) =>
       suite === "http2" &&
       /^reset [A-Z_]+ 200$/.test(serin["answers"] ?? "") &&
@@ -72,43 +72,46 @@ export const explanations: readonly Explanation[] = [
       requestsOf(serin).slice(0, -1).every(isCut),
   },
   {
-    why: "at an edge no x-envoy field of a stranger goes on, known to Envoy or not",
+    why: "at an edge all x-envoy headers of strangers are removed, even ones that Envoy does not know",
     covers: (difference) =>
       difference.judged.lane.startsWith("gateway") && differsBy(undefined, /^x-envoy-/)(difference),
   },
-  { why: "a request without a body says no length", covers: differsBy(undefined, /^content-length: 0$/) },
+  { why: "a request without a body has no length header", covers: differsBy(undefined, /^content-length: 0$/) },
   {
-    why: "names of codings have no case",
+    why: "names of codings are case-insensitive",
     covers: differsBy(/^transfer-encoding: chunked$/i, /^transfer-encoding: chunked$/),
   },
-  { why: "hosts have no case, and go on in lower case", covers: differsBy(/^host: b\.test$/, /^host: B\.TEST$/) },
-  { why: "te goes on where it says trailers and nothing else", covers: differsBy(undefined, /^te: trailers$/) },
-  { why: "http2-settings is of the hop", covers: differsBy(undefined, /^http2-settings: /) },
   {
-    why: "a method is any name in capitals; rules name methods exactly, so what is in no list passes no rule for another",
+    why: "hosts are case-insensitive and are forwarded in lower case",
+    covers: differsBy(/^host: b\.test$/, /^host: B\.TEST$/),
+  },
+  { why: "te is forwarded only with the single value trailers", covers: differsBy(undefined, /^te: trailers$/) },
+  { why: "http2-settings is a hop-by-hop header", covers: differsBy(undefined, /^http2-settings: /) },
+  {
+    why: "a method is any name in capitals; rules compare methods exactly, so an unlisted method matches no other method's rule",
     covers: (difference) =>
       difference.envoy["answers"] === "400" && /^(?!GET |POST )[A-Z0-9][A-Z0-9_.-]* \/a HTTP/.test(bytesOf(difference)),
   },
   {
-    why: "a path of slashes alone is one slash when slashes are merged, for policies and for the upstream",
+    why: "a path of only slashes becomes one slash if slashes are merged, for policies and the upstream",
     covers: differsBy(/^GET \/ /, /^GET \/\/ /),
   },
   {
-    why: "escaped dots beside a parameter climb like plain ones: policies and the upstream see the path without them",
+    why: "escaped dots beside a parameter are resolved like plain ones, for policies and the upstream",
     covers: (difference) => bytesOf(difference).startsWith("GET /x/%2e%2e;/admin "),
   },
   {
-    why: "an absolute target without a path is the root's, and its scheme counts for nothing: the connection's does",
+    why: "an absolute target without a path means the root, and the connection's scheme replaces the target's",
     covers: (difference) => /^GET (http:\/\/b\.test\?x|https:\/\/b\.test\/x) /.test(bytesOf(difference)),
   },
   {
-    why: "a connection goes on when the end of a message is known, whatever proxy-connection, a wish to upgrade or an old version say",
+    why: "a connection continues if the end of the message is known, in spite of proxy-connection, a requested upgrade or an old version",
     covers: (difference) =>
       /Proxy-Connection: close|Upgrade: websocket|HTTP\/1\.0\r\n/.test(bytesOf(difference)) &&
       difference.serin["connection"] === "goes on",
   },
   {
-    why: "the table of frames: what breaks no state of ours is let pass as RFC 9113 lets a receiver",
+    why: "frames that do not break our state pass, which RFC 9113 permits",
     covers: ({ suite, judged }) =>
       suite === "http2" &&
       /^(ENABLE_PUSH|a frame of 16385|GOAWAY|PRIORITY|MAX_FRAME_SIZE|WINDOW_UPDATE|HEADERS that depends)/.test(
@@ -116,11 +119,11 @@ export const explanations: readonly Explanation[] = [
       ),
   },
   {
-    why: "an upstream's answer that breaks the rules is a 502, or ends the connection",
+    why: "an invalid upstream response becomes 502, or ends the connection",
     covers: ({ suite, serin }) => suite === "answers" && /^(502|none|)$/.test(serin["answers"] ?? ""),
   },
   {
-    why: "what an upstream's answer says of a body that it cannot have is not passed on as a body; 103 and fields of the hop end here",
+    why: "a response that cannot have a body is forwarded without one; 103 and hop-by-hop headers end here",
     covers: ({ suite, judged }) =>
       suite === "answers" && /HTTP\/1\.1 (204|304|103|101|100)|Connection: x-a/.test(judged.title),
   },

@@ -13,28 +13,28 @@ const isAbsentOrNull = (value: unknown): boolean => value === undefined || value
 
 export const explanations: readonly Explanation[] = [
   {
-    why: "items of lists carry their kind and version: their bytes are those of single answers",
+    why: "items of lists contain their kind and version, because they have the same bytes as single answers",
     path: /^body\.items\[\d+\]\.(kind|apiVersion)$/,
     when: ({ kubernetes }) => kubernetes === undefined,
   },
   {
-    why: "what Go writes as null is absent, or an empty list",
+    why: "fields that Go writes as null are absent, or empty lists",
     when: ({ kubernetes, serin }) =>
       kubernetes === null && (isAbsentOrNull(serin) || (Array.isArray(serin) && serin.length === 0)),
   },
   {
-    why: "what Go writes as null is absent, or an empty list",
+    why: "fields that Go writes as null are absent, or empty lists",
     path: /managedFields.*\.f:last(ProbeTime|TransitionTime|UpdateTime)$/,
   },
   {
-    why: "an empty continue of lists of custom kinds is absent",
+    why: "lists of custom kinds omit an empty continue",
     path: /^body\.metadata\.continue$/,
     when: ({ kubernetes, serin }) => kubernetes === "" && serin === undefined,
   },
-  { why: "columns of tables are described in fewer words", path: /columnDefinitions\[\d+\]\.description$/ },
-  { why: "YAML is written in the order of JSON, indented otherwise", title: /in YAML$/, path: /^body$/ },
+  { why: "the columns of tables have shorter descriptions", path: /columnDefinitions\[\d+\]\.description$/ },
+  { why: "YAML has JSON's order of fields and another indentation", title: /in YAML$/, path: /^body$/ },
   {
-    why: "ports of nodes are chosen by each server",
+    why: "each server chooses its own node ports",
     path: /cells\[\d+\]$/,
     when: ({ kubernetes, serin }) =>
       typeof kubernetes === "string" &&
@@ -42,117 +42,120 @@ export const explanations: readonly Explanation[] = [
       /^\d+:\d+\//.test(kubernetes) &&
       /^\d+:\d+\//.test(serin),
   },
-  { why: "no port for health checks of load balancers: the lab has none that look", path: /healthCheckNodePort/ },
+  { why: "no port for health checks of load balancers, because the lab has no checker", path: /healthCheckNodePort/ },
   {
-    why: "volumes and claims are not protected: no controller of the lab would let them go",
+    why: "volumes and claims have no protection finalizer, because no controller of the lab would remove it",
     path: /metadata\.finalizers$/,
     when: ({ kubernetes }) =>
       Array.isArray(kubernetes) && kubernetes.some((name) => String(name).endsWith("-protection")),
   },
-  { why: "the time of a volume's phase is not kept", path: /lastPhaseTransitionTime$/ },
+  { why: "the time of a volume's phase is not stored", path: /lastPhaseTransitionTime$/ },
   {
-    why: "rows of tables show a DaemonSet's annotation as its single answer does",
+    why: "rows of tables show a DaemonSet's annotation like its single answer",
     title: /^a table of daemonsets$/,
     path: /metadata\.annotations$/,
   },
-  { why: "a new node has no taint: the lab's register when they are ready", path: /spec\.taints$/ },
+  { why: "a new node has no taint, because the lab's nodes register when they are ready", path: /spec\.taints$/ },
   {
-    why: "a definition serves as soon as it is stored, and keeps its finalizer from the start",
+    why: "a definition serves as soon as it is stored, and has its finalizer from the start",
     title: /^(a|the) definition/,
     path: /^body\.(status|metadata\.(finalizers|generation|managedFields|resourceVersion)|rows)/,
   },
-  { why: "answers are given as JSON or YAML, not as protobuf", title: /in a form that nobody has$/, path: /message$/ },
-  { why: "a version that is no number is a bad request", title: /version (that is no number|at all)$/ },
+  { why: "answers are JSON or YAML, not protobuf", title: /in a form that nobody has$/, path: /message$/ },
+  { why: "a version that is not a number is a bad request", title: /version (that is no number|at all)$/ },
   {
-    why: "a watch from a version of the future is told so at once: the lab may have been made anew",
+    why: "a watch from a future version fails at once, because the lab may have been created again",
     title: /^a watch of the future$/,
   },
   { why: "bookmarks as tables have no name in their row", title: /as tables$/, path: /rows\[0\]\.cells\[0\]$/ },
   {
-    why: "messages of Go's own libraries and types are said in words",
+    why: "errors are in words instead of messages of Go's libraries and types",
     title:
       /^(another (kind|version)|an unknown kind|no JSON|no object|nothing|a number as text|a text as number|a list as object|a bad quantity|a secret that is no base64|a replacement of another uid|a deletion with a body of another kind|a page by a token that is none|apply: no YAML|merge patch: no JSON|as a reader who imitates another|a change of a pod's command)$/,
     path: /^body\.(message|details)/,
   },
   {
-    why: "a JSON patch that does not apply says which operation, and why",
+    why: "the error of a JSON patch names the operation and the reason",
     title: /^JSON patch: /,
     path: /^body\.(message|details)/,
   },
   {
-    why: "a JSON patch that does not apply says which operation, and why",
+    why: "the error of a JSON patch names the operation and the reason",
     title: /^kubectl patch .* --type=json /,
     path: /^stderr/,
   },
   {
-    why: "a patch whose result cannot be read is refused by what is wrong with it, without the whole object",
+    why: "the error of a patch with an invalid result names the fault and does not contain the whole object",
     title: /^kubectl patch .*"replicas":"x"/,
     path: /^stderr/,
   },
   {
-    why: "a patch whose result cannot be read is refused by what is wrong with it, without the whole object",
+    why: "the error of a patch with an invalid result names the fault and does not contain the whole object",
     title: /^(JSON|strategic) patch: (a wrong type|an unknown field, refused)$/,
     path: /^body\.(message|details)/,
   },
   { why: "a patch to another kind is a bad request", title: /^merge patch: another kind$/ },
   {
-    why: "a strategic patch that cannot be read is a bad request",
+    why: "an unreadable strategic patch is a bad request",
     title: /^strategic patch: an (item without its key|unknown directive)$/,
   },
   { why: "an entry of managedFields always has its time", path: /managedFields\[\d+\]\.time$/ },
-  { why: "an error is listed once", title: /^a further finalizer while it waits$/, path: /details\.causes$/ },
+  { why: "an error occurs once in its list", title: /^a further finalizer while it waits$/, path: /details\.causes$/ },
   {
-    why: "a field that is too long is also held against its pattern",
+    why: "a field that is too long is also checked against its pattern",
     title: /^custom: out of bounds$/,
     path: /^body\.(message|details)/,
   },
-  { why: "an error of a choice names the field", title: /^custom: one of two$/, path: /^body\.(message|details)/ },
+  { why: "the error of a union names the field", title: /^custom: one of two$/, path: /^body\.(message|details)/ },
   {
-    why: "a definition's versions are named, not printed",
+    why: "an error names a definition's versions and does not print them",
     title: /^a definition of (two stored|no) versions$/,
     path: /^body\.(message|details)/,
   },
   {
-    why: "rules are compiled without types: a field that is not there shows when an object comes",
+    why: "rules are compiled without types, so a missing field fails only with an object",
     title: /^a definition of a bad rule$/,
   },
   {
-    why: "what a rule costs is not estimated: the lab bounds no more than the time of a request",
+    why: "the cost of a rule is not estimated, because the lab limits only the cost of evaluations",
     title: /^a definition of too dear a rule$/,
   },
   {
-    why: "a bad pattern is refused without the words of Go's parser",
+    why: "the error of an invalid pattern lacks the text of Go's parser",
     title: /^a definition of a bad pattern$/,
     path: /^body\.(message|details)/,
   },
-  { why: "a kind that is gone is said so as of its group, which others may still have", title: /^its kind is gone$/ },
-  { why: "the server says what it is", title: /^the version as nobody in particular$/ },
+  {
+    why: "a 404 for a removed kind names its group, because other kinds of the group may remain",
+    title: /^its kind is gone$/,
+  },
+  { why: "each server reports its own name and version", title: /^the version as nobody in particular$/ },
   {
     why: "reviews have no managedFields, tokens no uid",
     title: /(review|token|rules)/,
     path: /^body\.metadata\.(managedFields|uid)$/,
   },
   {
-    why: "rules are listed in the order of roles, and for the namespace that was asked for",
+    why: "rules are in the order of roles, and only for the requested namespace",
     title: /^a reader's rules$/,
   },
   {
-    why: "a review that cannot be answered names its kind",
+    why: "the error of an unanswerable review names its kind",
     title: /^a review of (nobody|nothing)$/,
     path: /^body\.(message|details)/,
   },
   {
-    why: "a token for others is invalid, without naming them",
+    why: "a token for other audiences is invalid, and the answer does not name them",
     title: /^a token's review for another$/,
     path: /^body\.status\.error$/,
   },
-  { why: "the address is the server's own", path: /serverAddress$/ },
+  { why: "each server has its own address", path: /serverAddress$/ },
   {
-    why: "kinds that the lab has no use for are not served",
+    why: "the lab does not serve kinds that have no use in it",
     title: /^(the core group's kinds|the kinds of certificates\.k8s\.io\/v1)$/,
   },
   {
-    why: "the original hashes the version in which it stores, which is an older one here",
+    why: "the original hashes the stored version, which is an older one here",
     path: /storageVersionHash$/,
     title: /(apiextensions|admissionregistration)/,
   },

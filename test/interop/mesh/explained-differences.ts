@@ -22,124 +22,127 @@ const configured =
 
 export const explanations: readonly Explanation[] = [
   {
-    why: "sampling rules without a tracer: upstream writes them always, Serin where a provider is named",
+    why: "sampling rules without a tracer: upstream always writes them, Serin only if a provider is named",
     covers: ({ field: at, serin }) => at.endsWith(".tracing") && serin === "(absent)",
   },
   {
-    why: "configuration of a tracer or filter that is compared by its bytes",
+    why: "configuration of a tracer or filter that can only be compared by its bytes",
     covers: field(/<StringValue>\.value$|tracing\.customTags/),
   },
   {
-    why: "access logs of tunnels' own listeners",
+    why: "access logs of the listeners of tunnels",
     covers: ({ field: at, resource: of }) =>
       at.endsWith("accessLog") && / (connect_|main_internal|inner_|outer_)/.test(of),
   },
-  { why: "an empty list of options of a JSON log", covers: field(/jsonFormatOptions$/) },
+  { why: "the empty list of options of a JSON log", covers: field(/jsonFormatOptions$/) },
   { why: "the order of filter chains that share a name", covers: field(/filterChainMatch\.transportProtocol$/) },
   {
-    why: "double tunnels between networks are set up where there is a second network",
+    why: "double tunnels exist only if there is a second network",
     covers: resource(/ (inner|outer)_connect_originate$/),
   },
   {
-    why: "metadata that says of a waypoint's own endpoints what their address says",
+    why: "metadata of a waypoint's own endpoints that repeats their address",
     covers: field(/^waypoint endpoints .*transport_socket_match$/),
   },
   {
-    why: "weights of localities where there is one locality",
+    why: "the weight of a single locality",
     covers: field(/commonLbConfig\.localityWeightedLbConfig$/),
   },
-  { why: "a panic threshold of a cluster without endpoints", covers: field(/commonLbConfig\.healthyPanicThreshold$/) },
   {
-    why: "an empty locality, and the health HEALTHY, are Envoy's own when absent",
+    why: "the panic threshold of a cluster without endpoints",
+    covers: field(/commonLbConfig\.healthyPanicThreshold$/),
+  },
+  {
+    why: "an empty locality and the health HEALTHY are Envoy's defaults",
     covers: field(/\.locality$|healthStatus$|metadata\.filterMetadata\.istio\.workload$/),
   },
   {
-    why: "names of a peer's certificate by type, instead of any type",
+    why: "a peer certificate's names are matched by type; upstream matches any type",
     covers: field(/match(Typed)?SubjectAltNames(\[\].*)?$/),
   },
   {
-    why: "a virtual host of several hosts has the name of the first, upstream's that of the last",
+    why: "a virtual host of several hosts has the name of the first; upstream uses the last",
     covers: field(/^router routes virtualHosts\[\]$/),
   },
   {
-    why: "routes of Gateway API are called by their parent's port as well",
+    why: "names of Gateway API routes also contain the parent's port",
     covers: field(
       /metadata\.filterMetadata\.istio\.config$|decorator\.operation$|tcp_proxy.*statPrefix$|routeConfigName$/,
     ),
   },
-  { why: "TLS 1.2 at least is Envoy's own default", covers: field(/tlsParams(\.tlsMinimumProtocolVersion)?$/) },
+  { why: "the minimum TLS 1.2 is Envoy's default", covers: field(/tlsParams(\.tlsMinimumProtocolVersion)?$/) },
   { why: "statistics of Mongo's protocol", covers: field(/mongo_proxy\]$/) },
-  { why: "gRPC-Web is passed on as it is", covers: field(/grpc_web\]$/) },
+  { why: "gRPC-Web passes unchanged", covers: field(/grpc_web\]$/) },
   {
-    why: "fields of MeshConfig that are warned of by name: tcpKeepalive, proxyHttpPort, preserveHttp1HeaderCase",
+    why: "fields of MeshConfig that get a warning: tcpKeepalive, proxyHttpPort, preserveHttp1HeaderCase",
     covers: ({ field: at, resource: of }) =>
       /upstreamConnectionOptions$|headerKeyFormat$|httpProtocolOptions$|typedExtensionProtocolOptions$/.test(at) ||
       / (127\.0\.0\.1_15002|http_proxy)$/.test(of),
   },
   {
-    why: "a prefix of an outside authorizer's rules ends with a hyphen, so that one name may begin another",
+    why: "the prefix of an external authorizer's rules ends with a hyphen, so that one name may begin another",
     covers: field(/filterEnabledMetadata\.value\.stringMatch\.prefix$/),
   },
   {
-    why: "a key that nobody has stands for an issuer's keys that cannot be had",
+    why: "an unknown key replaces an issuer's keys that cannot be fetched",
     covers: field(/localJwks\.inlineString$|spaceDelimitedClaims order$/),
   },
   {
-    why: "clusters of hosts that are forwarded by name say whose they are too",
+    why: "clusters that forward by name also have their service in the metadata",
     covers: ({ field: at, resource: of }) =>
       at.endsWith("filterMetadata.istio.services") && /\*\.dyn(amic)?\.example\.(com|org)$/.test(of),
   },
   {
-    why: "each wildcard of a port is forwarded, whichever service the port's listener begins with",
+    why: "every wildcard of a port is forwarded, whichever service comes first in the listener",
     covers: field(/httpFilters\[envoy\.filters\.http\.dynamic_forward_proxy\]$/),
   },
-  { why: "a redirect's path, empty where it is not changed", covers: field(/redirect\.pathRedirect$/) },
+  { why: "the path of a redirect is empty if it does not change", covers: field(/redirect\.pathRedirect$/) },
   {
-    why: "metrics are counted also where MeshConfig names no provider of them",
+    why: "metrics are counted even if MeshConfig names no provider",
     covers: ({ field: at, istiod }) => at.endsWith("[istio.stats]") && istiod === "(absent)",
   },
   {
-    why: "an answer of a waypoint's own may have 1 MB, whichever route gives it",
+    why: "a waypoint's direct response may have 1 MB on every route",
     covers: field(/^waypoint listeners .*maxDirectResponseBodySizeBytes$/),
   },
   {
-    why: "UDP ports are not told to ztunnels",
+    why: "ztunnels get no UDP ports",
     covers: ({ field: at, resource: of }) =>
       /^ztunnel addresses .*ports\[\]/.test(at) || / shop\/(ports|protocols)\./.test(of),
   },
   {
-    why: "a rule that upstream writes twice: STRICT of the policy itself and of its namespace",
+    why: "a rule that upstream writes twice: for STRICT of the policy and of its namespace",
     covers: ({ field: at, serin }) => at === "ztunnel authorizations groups[].rules[]" && serin === "(absent)",
   },
   {
-    why: "HBONE of clusters whose endpoints are where the connection went: nothing marks these for it",
+    why: "clusters to the original destination have no HBONE, because nothing marks their endpoints for it",
     covers: ({ field: at, serin, istiod }) =>
       at === "sidecar clusters transportSocketMatches" && serin === "(absent)" && istiod.startsWith('[{"name":"hbone"'),
   },
   {
-    why: "a pod's own label of its network holds for ztunnels as it does for sidecars",
+    why: "a pod's own network label applies to ztunnels as to sidecars",
     covers: field(/^ztunnel addresses workload\.network$/),
   },
   {
-    why: "weights of a waypoint's endpoints, all of one network, are not multiplied by the number of other networks' gateways",
+    why: "the weights of a waypoint's endpoints in one network are not multiplied by the number of other networks' gateways",
     covers: field(/^waypoint endpoints .*loadBalancingWeight$/),
   },
   {
     why: "automatic addresses of both families lead to a waypoint",
     covers: ({ resource: of, serin }) => of === "waypoint listeners main_internal" && serin.includes("2001:2::"),
   },
-  { why: "the probe of a WorkloadEntry tells ztunnels too", covers: field(/^ztunnel addresses workload\.status$/) },
+  { why: "the probe of a WorkloadEntry also affects ztunnels", covers: field(/^ztunnel addresses workload\.status$/) },
   {
-    why: "clusters that no route of the waypoint names: an outside service's own, and it again",
+    why: "clusters that no route of the waypoint uses: an external service's own, and a second one",
     covers: ({ resource: of }, configuration) =>
       configuration === "traffic/service-entry-ambient" && / outbound\|/.test(of),
   },
   {
-    why: "the order in which parameters of a query are asked for: all must match",
+    why: "the order of query parameters, all of which must match",
     covers: field(/queryParameters order$/),
   },
   {
-    why: "clusters of a gateway between networks that no server of it leads to",
+    why: "clusters of an east-west gateway that none of its servers uses",
     covers: ({ resource: of, serin }, configuration) =>
       configuration === "networks/auto-passthrough-hosts" && / outbound_/.test(of) && serin === "(absent)",
   },
@@ -148,7 +151,7 @@ export const explanations: readonly Explanation[] = [
     covers: ({ field: at, istiod }) => at === "router endpoints endpoints" && !istiod.includes("lbEndpoints"),
   },
   {
-    why: "a Gateway in a namespace that is not looked at serves no waypoint",
+    why: "a Gateway in an unselected namespace serves no waypoint",
     covers: ({ resource: of, serin }, configuration) =>
       configuration === "networks/discovery-selectors" && of.startsWith("waypoint ") && serin === "(absent)",
   },
@@ -157,55 +160,55 @@ export const explanations: readonly Explanation[] = [
     covers: field(/(filterChains|endpoints) order$/),
   },
   {
-    why: "a route behind one that takes everything",
+    why: "a route after one that matches everything",
     covers: ({ field: at, istiod }, configuration) =>
       configuration === "gateway-api/mesh-http-route" &&
       at === "sidecar routes virtualHosts[].routes[]" &&
       istiod === "(absent)",
   },
   {
-    why: "a changed default visibility holds for VirtualServices that are there already; upstream takes them as unchanged",
+    why: "a changed default visibility also applies to existing VirtualServices; upstream treats them as unchanged",
     covers: configured(/^mesh-config\/export-to$/),
   },
   {
-    why: "roots that nobody has are asked for by a name with the suffix of roots",
+    why: "missing roots are requested by a name with the suffix of roots",
     covers: ({ serin, istiod }) => serin === "invalid://-cacert" && istiod === "invalid://",
   },
   {
-    why: "a gateway's address without a port for mutual TLS, which upstream writes as the path of a socket",
+    why: "a gateway's address without a port for mutual TLS, which upstream writes as a socket's path",
     covers: configured(/^networks\/gateway-for-hbone-only$/),
   },
   {
-    why: "HBONE to pods whose network meshNetworks alone says: upstream looks for them in a network without a name",
+    why: "HBONE to pods whose network only meshNetworks names; upstream looks for them in a network without a name",
     covers: configured(/^networks\/mesh-networks-by-registry$/),
   },
   {
-    why: "a waypoint's endpoint is called by the service that it is asked for, without a locality",
+    why: "a waypoint's endpoint has the name of the requested service, without a locality",
     covers: ({ field: at }, configuration) =>
       configuration === "services/ingress-use-waypoint" && at.startsWith("router endpoints endpoints[]"),
   },
   {
-    why: "of two ServiceEntries of one second upstream takes either for a host's own",
+    why: "of two ServiceEntries of the same second, upstream uses either for a host",
     covers: configured(/^services\/service-entry-one-host-twice$/),
   },
   {
-    why: "pods and WorkloadEntries of one place are one locality, and behind a headless Service one like the other",
+    why: "pods and WorkloadEntries of one place share a locality, also behind a headless Service",
     covers: configured(/^services\/service-entry-workload-selector$/),
   },
   {
-    why: "TLS of a Sidecar's ingress ends where Istio's is off, without a feature flag",
+    why: "a Sidecar's ingress terminates TLS if Istio's is off, without a feature flag",
     covers: configured(/^traffic\/sidecar-ingress-tls$/),
   },
   {
-    why: "warned of by name: listeners of a Sidecar on unix sockets",
+    why: "listeners of a Sidecar on unix sockets, which get a warning",
     covers: configured(/^traffic\/sidecar-egress-socket$/),
   },
   {
-    why: "a tracer's service has the workload's name where the node names no cluster, as these do not",
+    why: "a tracer's service has the workload's name if the node names no cluster",
     covers: field(/<OpenTelemetryConfig>\.serviceName$/),
   },
   {
-    why: "the API server's own endpoint, which is no pod",
+    why: "the API server's own endpoint, which is not a pod",
     covers: resource(/kubernetes\.default|EndpointSlice\/default\/kubernetes/),
   },
 ];
