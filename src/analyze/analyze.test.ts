@@ -7,7 +7,8 @@ import { formatMessage } from "./format.ts";
 import { readManifest } from "./manifest/manifest.ts";
 import { messageTypes } from "./message-types.ts";
 
-// Each file holds objects, what is known of the cluster (`# scope: cluster`, `# not served: group/Kind`) and, as its last lines, all that is said of them.
+// Each file contains objects and facts about the cluster (`# scope: cluster`, `# not served: group/Kind`). Its last
+// lines are all messages about them.
 const cases = globSync(join(import.meta.dirname, "testing/cases/*.yaml")).toSorted();
 
 for (const file of cases) {

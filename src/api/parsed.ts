@@ -15,7 +15,7 @@ export interface FieldIssue {
   readonly path: string;
   /** What was found, what was expected and what to do, without the path. */
   readonly message: string;
-  /** Set for the warnings that other parts treat in a way of their own. */
+  /** Set for warnings that other parts treat specially. */
   readonly code?: IssueCode;
 }
 

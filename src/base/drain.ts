@@ -6,7 +6,7 @@
 export interface Shutdown {
   /** Aborted by the first request: drain, then end. */
   readonly drain: AbortSignal;
-  /** Aborted by the second request, or by the deadline after the first: close what is left. */
+  /** Aborted by the second request, or by the deadline after the first. Then close everything that is left. */
   readonly force: AbortSignal;
 }
 

@@ -37,7 +37,9 @@ export function internalError(code: string, message: string, options?: SerinErro
   return new SerinError("internal", code, message, options);
 }
 
-/** Any thrown value as a {@link SerinError}; what is not one already is a bug of ours until somebody classifies it. */
+/**
+ * Converts any thrown value to a {@link SerinError}. Any other error counts as a bug of ours until it is classified.
+ */
 export function toSerinError(value: unknown): SerinError {
   if (value instanceof SerinError) return value;
   if (value instanceof Error) return internalError("unexpected", value.message, { cause: value });

@@ -9,11 +9,11 @@ type Collect = (options: {
 }) => void;
 
 const lookMs = 3000;
-/** A process that works no more than this share of the time does not mind a pause of some tens of milliseconds. */
+/** A process that works at most this share of the time can afford a pause of some tens of milliseconds. */
 const idleShare = 0.03;
-/** One that people look at minds it little as long as it is not at its limits. */
+/** A process that serves people can afford the pause as long as it is not at its limits. */
 export const unhurriedShare = 0.5;
-/** What must have been added to the heap for another collection to be worth its pause. */
+/** How much the heap must have grown to make another collection worth its pause. */
 const worthBytes = 6 * 1024 * 1024;
 
 /**

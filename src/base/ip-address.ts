@@ -63,7 +63,10 @@ export function isLoopbackAddress(text: string): boolean {
 
 const unspecifiedNetworks = ["0.0.0.0/8", "::/128", "::ffff:0.0.0.0/104"].map(networkOf);
 
-/** Whether dialing an address leads to the own machine whatever addresses it has: the loopback, and what names none. */
+/**
+ * Whether a connection to the address reaches this machine, whatever its own addresses are: a loopback or an
+ * unspecified address.
+ */
 export function isOwnMachineAddress(text: string): boolean {
   const address = addressBytes(text);
   return (
@@ -75,11 +78,11 @@ export function isOwnMachineAddress(text: string): boolean {
 
 /** Networks whose last 32 bits are an address of version 4 that is reached by them: mapped, compatible and the prefixes of NAT64. */
 const ipv4Carriers = ["::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48"].map(networkOf);
-/** What packets of 6to4 are sent to stands right behind this. */
+/** The address to which 6to4 packets are sent follows this prefix. */
 const sixToFour = networkOf("2002::/16");
 /**
- * The own machine, its link, and where clouds tell a machine's credentials: Alibaba's, Azure's (168.63.129.16) and Oracle's
- * (192.0.0.192) are no link-local ones in version 4, Amazon's and Google's none in version 6.
+ * This machine, its link, and the addresses at which clouds serve a machine's credentials. Alibaba's, Azure's
+ * (168.63.129.16) and Oracle's (192.0.0.192) are not link-local in IPv4. Amazon's and Google's are not in IPv6.
  */
 const insideNetworks = [
   "0.0.0.0/8",
@@ -95,8 +98,8 @@ const insideNetworks = [
 ].map(networkOf);
 
 /**
- * Whether an address leads to this machine itself, to its own link or to what tells a machine's credentials, also one that has
- * such an address of version 4 in it. What is no address counts as one that does: nobody should be led there.
+ * Whether an address leads to this machine, to its own link, or to a server of a machine's credentials, also if an IPv6
+ * address contains such an IPv4 address. A text that is not an address counts as one, so that no connection goes there.
  */
 export function isInsideAddress(text: string): boolean {
   const zone = text.indexOf("%");

@@ -7,7 +7,7 @@ const entries = ["cmd/main.ts", "cmd/main.js"];
 
 let directory: string | undefined;
 
-/** The folder that holds `cmd/main`: `src`, or what was compiled from it. */
+/** The folder with `cmd/main`: `src`, or its compiled form. */
 export function programDirectory(): string {
   directory ??= above(import.meta.dirname, entries);
   return directory;

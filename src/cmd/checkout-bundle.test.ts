@@ -1,4 +1,4 @@
-// What bin/serin runs in a checkout: a bundle of exactly these sources, or the sources themselves.
+// Checks what bin/serin runs in a checkout: a bundle of exactly these sources, or the sources themselves.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import {

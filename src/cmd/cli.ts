@@ -11,7 +11,7 @@ import { CommandEnd, createProgram, type CliContext, type ConnectionFlags } from
 import type { DashboardReader } from "../dashboard/read/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** What views are made of, read while they are followed. */
+/** The data behind views. It is read while views are followed. */
 interface MeshReading {
   readonly reader: Promise<DashboardReader>;
   readonly stop: () => void;
@@ -185,7 +185,7 @@ async function readObjects(path: string): Promise<UntypedObject[]> {
   return await Array.fromAsync(objectsInManifest(await readFile(path, "utf8")));
 }
 
-/** By the user's own kubeconfig, and pods through the API server. */
+/** Reads the mesh with the user's own kubeconfig, and pods through the API server. */
 function readMesh(context: CliContext, flags: ConnectionFlags, version: string): MeshReading {
   const end = new AbortController();
   const begin = async (): Promise<DashboardReader> => {
@@ -234,7 +234,7 @@ function keysOf(input: typeof process.stdin, take: (key: string) => void): Dispo
 export async function confirm(question: string): Promise<boolean> {
   const { createInterface } = await import("node:readline/promises");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  // Whose standard input is at its end has not said yes.
+  // The end of standard input does not mean yes.
   const ended = new Promise<string>((resolve) => terminal.once("close", () => resolve("")));
   try {
     return /^y(es)?$/i.test((await Promise.race([terminal.question(question), ended])).trim());
@@ -243,7 +243,7 @@ export async function confirm(question: string): Promise<boolean> {
   }
 }
 
-/** Who has no entry among the machine's users has a number all the same. */
+/** A user without an entry in the machine's user list still has a number. */
 function userName(): string {
   try {
     return userInfo().username;

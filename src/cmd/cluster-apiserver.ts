@@ -61,7 +61,7 @@ export async function run(context: RoleContext): Promise<number> {
   await server.run(endedByParent(context.shutdown), (addresses) => {
     process.stdout.write(`ready ${addresses.map(({ host, port }) => `${host}:${port}`).join(" ")}\n`);
     process.send?.({ ready: true });
-    // Nobody waits for the rules' engine now; the first custom resource with rules would.
+    // Start the rule engine in advance: otherwise the first custom resource with rules would wait for it.
     setTimeout(() => registry.warmUp(), warmUpDelayMs).unref();
   });
   return 0;

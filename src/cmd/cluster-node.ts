@@ -40,7 +40,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
       if (process.connected) process.send?.({ loadBalancers });
     },
   });
-  // The supervisor is the only reason to be here; pods are the lab's, they go on.
+  // Without the supervisor this process has nothing to do. Pods belong to the lab and continue.
   process.once("disconnect", () => process.exit(0));
   const server = new KubeletServer({
     address: node.address,

@@ -14,7 +14,7 @@ serin cluster urls [--name NAME] [--json]
 const defaultWorkers = 2;
 const maxWorkers = 16;
 
-/** `serin cluster …`: create, look at, enter and delete lab clusters. */
+/** `serin cluster …`: creates, lists, enters and deletes lab clusters. */
 export async function run(context: RoleContext): Promise<number> {
   const [verb = "help", ...rest] = context.args;
   const split = rest.indexOf("--");

@@ -117,7 +117,7 @@ function serveReadiness(agent: CniAgent, port: number, version: string): Promise
   });
 }
 
-/** `/metrics`. The port is one of the node: where somebody else has it the agent works on, and says so. */
+/** Serves `/metrics` on a port of the node. If another process has the port, the agent logs this and continues. */
 function serveMetrics(
   render: () => { readonly type: string; readonly text: string },
   port: number,

@@ -23,7 +23,7 @@ export interface LocalDashboardOptions {
   readonly host: string;
   readonly ports: readonly number[];
   readonly prometheusUrl: string | undefined;
-  /** Told the address that lets one browser in; again, with the next one, when it was used. */
+  /** Called with the address that admits one browser, and with the next address when it was used. */
   readonly announce: (url: string, isFirst: boolean) => void;
   readonly env: Environment;
   readonly log: Logger;

@@ -16,7 +16,10 @@ import { logLevelOf } from "./log-level.ts";
 import type { Release, RoleModule } from "./role.ts";
 
 enableCompileCache();
-/** Processes of the lab are mostly killed, and would never write down what they compiled. On a busy machine they load for longer. */
+/**
+ * Processes of the lab usually end by a kill, so they must write their compile cache before that. On a busy machine
+ * they load longer.
+ */
 const cacheAfterMs = [3_000, 15_000] as const;
 for (const ms of cacheAfterMs) setTimeout(flushCompileCache, ms).unref();
 giveBackIdleMemory();
@@ -27,7 +30,7 @@ process.on("uncaughtExceptionMonitor", (error) => (error.stack = sourceStack(err
 /** A reader that has left, or a full disk below a log, is no reason to end. */
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
-/** A process that was told to end, and whose work is done, waits no longer for what its work has left. */
+/** How long a process that has finished its work waits for open handles. */
 const leftoversMs = 1_000;
 
 /** The shell's, for a command that SIGINT ended. */
@@ -57,7 +60,7 @@ const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   bundle: () => import("./bundle.ts"),
 };
 
-/** What init containers and hooks of a pod do must not load a whole proxy first. */
+/** Commands of init containers and hooks must start quickly, so they do not load the whole proxy. */
 async function proxyRole(word: string | undefined): Promise<RoleModule> {
   if (word === "istio-iptables") return await import("./sidecar-redirect.ts");
   return word === "wait" || word === "request" ? await import("./proxy-agent.ts") : await import("./proxy.ts");

@@ -123,7 +123,8 @@ async function runBanzaiOperator(
   const [host = "0.0.0.0", port = "8080"] = (flags.get("metrics-addr") ?? "0.0.0.0:8080").split(":");
   const place = {
     client,
-    // One for the cluster, and named by the release: two operators of one release would fight over its objects, wherever they are.
+    // There is one lease in the cluster for each release, because two operators of one release would fight over its
+    // objects.
     namespace: flags.get("leader-election-namespace") ?? "kube-system",
     name: `banzai-istio-operator-${minor.replace(".", "-")}`,
     identity,
@@ -151,7 +152,7 @@ interface Place {
   readonly name: string;
   readonly identity: string;
   readonly metrics: MetricsRegistry;
-  /** Of metrics and readiness. */
+  /** The address for metrics and readiness. */
   readonly listen: readonly [host: string, port: number];
   readonly onFollow?: (holder: string) => void;
 }
@@ -180,7 +181,7 @@ async function lead(
 
 const certificateLifetimeMs = 365 * 86_400_000;
 
-/** In the place of kube-rbac-proxy: HTTPS before a manager's metrics, for who may read them. */
+/** Replaces kube-rbac-proxy: serves a manager's metrics over HTTPS to users who may read them. */
 async function runMetricsProxy(
   client: KubeClient,
   flags: ReadonlyMap<string, string>,

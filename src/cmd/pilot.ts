@@ -37,7 +37,7 @@ export async function run(context: RoleContext): Promise<number> {
 
 const parentCheckMs = 1000;
 
-/** A shadow serves one caller: when that is killed, nobody is left to end it. */
+/** A shadow serves one caller. If that is killed, nothing else would end the shadow. */
 function orphanedSignal(): Disposable & { readonly signal: AbortSignal } {
   const orphaned = new AbortController();
   const parent = process.ppid;

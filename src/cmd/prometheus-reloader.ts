@@ -1,4 +1,4 @@
-// The container beside Prometheus that tells it when its configuration has changed, by the flags of the programs that do this.
+// The container beside Prometheus that reports configuration changes to it, with the flags of the usual programs.
 import { systemClock, userError } from "../base/index.ts";
 import { watchConfiguration } from "../addons/reloader/index.ts";
 import { listenAddress, readFlags, serveWeb, textAnswer, type WebHandler } from "../addons/web/index.ts";

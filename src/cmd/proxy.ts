@@ -65,7 +65,7 @@ export async function run(context: RoleContext): Promise<number> {
   return 0;
 }
 
-/** What several workers need is loaded where they are asked for. */
+/** Loads the code for several workers only if several are configured. */
 async function serveBy(count: number): Promise<NonNullable<ProxyOptions["serve"]>> {
   const { spawnWorker, WorkerSet } = await import("../proxy/workers/index.ts");
   return (data) => new WorkerSet({ count, spawn: spawnWorker, data });

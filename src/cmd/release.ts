@@ -7,7 +7,7 @@ import { stringify } from "yaml";
 import { profiles } from "../install/index.ts";
 import type { Release, RoleContext } from "./role.ts";
 
-/** What a release consists of, beside its program. */
+/** The contents of a release besides its program. */
 const treeEntries = ["bin", "generated", "manifests", "samples", "LICENSE", "NOTICE"] as const;
 
 export async function run({ args, env, release }: RoleContext): Promise<number> {
@@ -130,7 +130,7 @@ function changedFiles(overlay: string): string[] {
   return [...changes.map(({ file }) => file), ...readdirSync(overlay, { recursive: true, encoding: "utf8" })];
 }
 
-/** Files of the overlay replace the copy's; each replacement of text must find what it replaces exactly once. */
+/** Files of the overlay replace the copy's files. Each text replacement must find its text exactly once. */
 function layOver(overlay: string, directory: string): void {
   cpSync(overlay, directory, {
     recursive: true,

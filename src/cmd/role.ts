@@ -1,6 +1,6 @@
 import type { Environment, Logger, Shutdown } from "../base/index.ts";
 
-/** What every process of Serin gets from the outside world; a role reads nothing global. */
+/** A process's access to the outside world. A role uses nothing global. */
 export interface RoleContext {
   /** The arguments after the role's name. */
   readonly args: readonly string[];
@@ -16,7 +16,7 @@ export interface Release {
   readonly root: string;
   /** The program that this process runs, relative to the root: in `src/`, in a bundle of a checkout, or in `dist/`. */
   readonly entry: string;
-  /** What the release answers as its version. */
+  /** The version that the release reports. */
   readonly version: string;
 }
 

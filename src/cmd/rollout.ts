@@ -39,7 +39,8 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
   });
   const graceOverMs = systemClock.steadyMs() + trustGraceMs;
   const server = nodeHttp().createServer((request, response) => {
-    // A rollout that is made before the webhook is trusted has no author; without a webhook this engine serves all the same.
+    // Not ready before the webhook is trusted, because a rollout that is created earlier has no author. Without a
+    // webhook this engine serves anyway.
     if (request.url === "/ready")
       response.writeHead(webhook.trusted || systemClock.steadyMs() > graceOverMs ? 200 : 503).end("ok\n");
     else if (request.url === "/version")
@@ -48,7 +49,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
       response.setHeader("content-type", prometheusContentType).end(renderPrometheus(registry));
     else response.writeHead(404).end();
   });
-  // Without it the pod does not become ready; what is under way goes on all the same.
+  // Without this port the pod does not become ready, but running rollouts continue.
   server.on("error", (error) =>
     log.warn("metrics and readiness are not served", { port: monitoringPort, error: error.message }),
   );

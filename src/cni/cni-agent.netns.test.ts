@@ -31,7 +31,7 @@ const clusterNetwork = `${JSON.stringify({ cniVersion: "1.0.0", name: "pods", pl
 
 type ZtunnelEvent = Readonly<Record<string, unknown>> & { readonly event: string };
 
-/** The fake ztunnel's process, and what it has reported. */
+/** The fake ztunnel's process, with its reports. */
 class ZtunnelProcess {
   readonly events: ZtunnelEvent[] = [];
   readonly #child: ChildProcess;
@@ -167,7 +167,7 @@ class Rig {
   }
 }
 
-/** What the plugins before gave a pod. */
+/** The result of the earlier plugins for a pod. */
 function resultOf(host: TestPodHost): { readonly prevResult: Readonly<Record<string, unknown>> } {
   return {
     prevResult: {
@@ -469,7 +469,7 @@ test("a probe's way is there before the capture, and stays over a restart of the
   rig.startAgent();
   await rig.enrolled(key);
   await rig.stopAgent();
-  // While no ztunnel is there to give the pod to, its capture and its probes go on.
+  // While no ztunnel runs, the pod stays captured and its probes pass.
   await ztunnel.kill();
   rig.startAgent();
   await until(() => existsSync(join(rig.directory, "plugin.sock")));

@@ -40,7 +40,7 @@ export interface PodEnrollerOptions {
   readonly clock: Clock;
 }
 
-/** The facts that decide about one pod. They are read anew each time. */
+/** The facts that decide about one pod. They are read again each time. */
 export interface PodView {
   readonly pod: Pod;
   readonly namespace: Namespace | undefined;
@@ -349,7 +349,7 @@ export class PodEnroller {
     return enrolment.ownerRevision === undefined ? undefined : hub.link(enrolment.ownerRevision);
   }
 
-  /** Hands the pod over. The new owner acknowledges before the old one is told. */
+  /** Hands the pod over. The new owner acknowledges before the old one is informed. */
   async #giveTo(target: ZtunnelLink, enrolment: Enrolment, pod: Pod): Promise<void> {
     // A ztunnel that accepts no sockets opens its own.
     if (target.acceptsListeners && enrolment.sockets.length === 0) await this.#openSockets(enrolment);

@@ -1,4 +1,4 @@
-// The corpus for real Envoys, without one: every case changes what it means to, and nothing else.
+// Applies the corpus for real Envoys without an Envoy. Every case must change what it intends, and nothing else.
 import assert from "node:assert/strict";
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -42,7 +42,7 @@ const shown = {
   route: typeUrls.route,
   extension: typeUrls.extensionConfig,
 };
-/** What more lines than these would show, the first have shown. */
+/** More lines than these would show nothing new. */
 const maxLines = 40;
 
 function read(path: string): readonly KubernetesObject[] {
@@ -51,7 +51,7 @@ function read(path: string): readonly KubernetesObject[] {
   );
 }
 
-/** Of the kinds that a model reads and a test can do without, none. */
+/** Leaves out kinds that the model reads and this test does not need. */
 function modelled(objects: readonly KubernetesObject[]): readonly KubernetesObject[] {
   const mark = "2026-01-01T00:00:00Z";
   return objects

@@ -2,7 +2,7 @@ import { Reader, type UntypedObject } from "../api/index.ts";
 import { celOf } from "./condition.ts";
 import { at, durationSeconds, Notes, type ConversionNote } from "./conversion.ts";
 
-/** The spec of a Check, as it is written. */
+/** The spec of a Check, as YAML has it. */
 export type CheckFields = Readonly<Record<string, unknown>>;
 
 export interface ConvertedCheck {
@@ -192,7 +192,10 @@ function named(reader: Reader, field: string, values: Arguments, notes: Notes): 
   return text;
 }
 
-/** `{{args.name}}` replaced by its value; an argument without one becomes a name that the parser of Checks will refuse, so that nobody overlooks it. */
+/**
+ * Replaces `{{args.name}}` by the argument's value. An argument without a value becomes a name that the parser of Checks
+ * rejects, so that nobody overlooks it.
+ */
 export function filled(
   text: string,
   values: Arguments,

@@ -9,7 +9,7 @@ export type FindTemplate = (name: string, clusterScope: boolean) => UntypedObjec
 
 const group = "rollout.serin.dev/v1alpha1";
 
-/** Checks that uses of templates have become, each made once however often it is named. */
+/** The Checks made from templates. A Check that is named several times is made once. */
 class CheckPool {
   readonly notes: ConversionNote[] = [];
   readonly #rollout: string;
@@ -59,7 +59,7 @@ class CheckPool {
     return converted.checks.map(({ name: check, spec }) => ({ ref: this.#store(check, spec) }));
   }
 
-  /** The same template with other arguments is another Check. */
+  /** Stores a Check, unless it exists. The same template with other arguments is another Check. */
   #store(name: string, spec: CheckFields): string {
     for (let copy = 1; ; copy += 1) {
       const candidate = checkName(`${this.#rollout}-${name}${copy === 1 ? "" : `-${copy}`}`);
@@ -93,7 +93,7 @@ function argumentsOf(analysis: Reader, notes: Notes): Readonly<Record<string, st
   return values;
 }
 
-/** A Rollout (argoproj.io/v1alpha1) as a Deployment, a Canary and Checks. */
+/** Converts a Rollout (argoproj.io/v1alpha1) to a Deployment, a Canary and Checks. */
 export function convertRollout(rollout: UntypedObject, find: FindTemplate): Conversion {
   const notes = new Notes(objectName(rollout));
   const { name = "", namespace } = rollout.metadata;
@@ -137,7 +137,7 @@ export function convertRollout(rollout: UntypedObject, find: FindTemplate): Conv
   return { objects: [...workload.objects, ...pool.objects, object], notes: [...notes.all, ...pool.notes] };
 }
 
-/** The workload that the Rollout was, or the one that it names. */
+/** The Rollout's own pods as a Deployment, or the Deployment that it names. */
 function deploymentOf(
   rollout: UntypedObject,
   spec: Reader,

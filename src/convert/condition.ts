@@ -1,4 +1,4 @@
-/** A condition of Argo Rollouts (expr-lang) as CEL, or why it cannot be carried over. */
+/** Converts a condition of Argo Rollouts (expr-lang) to CEL, or returns why it cannot. */
 export function celOf(expression: string): { readonly cel: string } | { readonly problem: string } {
   const tokens = tokensOf(expression);
   if (tokens === undefined) return { problem: "has characters that are not understood" };

@@ -1,20 +1,20 @@
 import type { FieldIssue, UntypedObject } from "../api/index.ts";
 import type { Reader } from "../api/index.ts";
 
-/** What became of objects of another rollout tool. */
+/** The result of converting another rollout tool's objects. */
 export interface Conversion {
-  /** Canaries, the Checks that they name, and Deployments of what was a workload of that tool; in the order in which to apply them. */
+  /** Canaries, their Checks, and Deployments for that tool's own workloads, in the order in which to apply them. */
   readonly objects: readonly UntypedObject[];
-  /** Every field that was not carried over, or not as it was, by object and path, with what to do about it. */
+  /** Every field that was dropped or changed, by object and path, with what to do about it. */
   readonly notes: readonly ConversionNote[];
 }
 
 export interface ConversionNote extends FieldIssue {
-  /** `Rollout shop/shop`. */
+  /** For example `Rollout shop/shop`. */
   readonly object: string;
 }
 
-/** Collects what one object's conversion has to say. */
+/** Collects the notes of one object's conversion. */
 export class Notes {
   readonly #object: string;
   readonly #notes: ConversionNote[] = [];
@@ -31,13 +31,13 @@ export class Notes {
     this.#notes.push({ object: this.#object, path, message });
   }
 
-  /** Fields of the tool that mean nothing here: each with the reason. Only those that are there are named. */
+  /** Notes the fields that have no meaning here, each with the reason. Skips fields that the object lacks. */
   dropped(reader: Reader, reasons: Readonly<Record<string, string>>): void {
     for (const [field, reason] of Object.entries(reasons))
       if (reader.has(field)) this.say(at(reader, field), `is not carried over: ${reason}`);
   }
 
-  /** Names every field of the reader that nobody has asked for. */
+  /** Notes every field that the conversion has not read. */
   rest(reader: Reader | undefined): void {
     reader?.unknownFields((field) => this.say(at(reader, field), "is not carried over: there is nothing like it here"));
   }
@@ -49,7 +49,7 @@ export function at(reader: Reader, field: string): string {
 
 const secondsOf: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
-/** `90`, `"90"`, `"1m30s"`, `"1h"` as whole seconds; undefined when it is none of these. */
+/** Converts `90`, `"90"`, `"1m30s"` or `"1h"` to whole seconds. Undefined for any other form. */
 export function durationSeconds(value: unknown): number | undefined {
   if (typeof value === "number") return Math.ceil(value);
   if (typeof value !== "string" || value === "") return undefined;
@@ -64,7 +64,7 @@ export function durationSeconds(value: unknown): number | undefined {
   );
 }
 
-/** `Canary shop/shop` for messages. */
+/** The object's name in messages, for example `Canary shop/shop`. */
 export function objectName({ kind = "", metadata }: UntypedObject): string {
   return `${kind} ${metadata.namespace === undefined ? "" : `${metadata.namespace}/`}${metadata.name ?? ""}`;
 }

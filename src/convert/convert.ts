@@ -11,8 +11,8 @@ const supporting: readonly string[] = [
 ];
 
 /**
- * Argo Rollouts' Rollouts with their AnalysisTemplates, and Flagger's Canaries with their MetricTemplates, as Canaries and
- * Checks that do the same. Nothing is left out in silence: what was not carried over is among the notes.
+ * Converts Argo Rollouts' Rollouts with their AnalysisTemplates, and Flagger's Canaries with their MetricTemplates, to
+ * Canaries and Checks that do the same. The notes list everything that was not carried over.
  */
 export function convertRollouts(objects: readonly UntypedObject[]): Conversion {
   const made: UntypedObject[] = [];

@@ -11,7 +11,7 @@ const group = "rollout.serin.dev/v1alpha1";
 const defaultIntervalSeconds = 60;
 const maxWeight = 100;
 
-/** A Canary of Flagger (flagger.app/v1beta1) as a Canary and Checks. */
+/** Converts a Canary of Flagger (flagger.app/v1beta1) to a Canary and Checks. */
 export function convertFlaggerCanary(source: UntypedObject, find: FindObject): Conversion {
   const { name = "", namespace } = source.metadata;
   const notes = new Notes(objectName(source));
@@ -120,10 +120,10 @@ function targetOf(spec: Reader, name: string, notes: Notes): Fields {
 }
 
 interface Hooks {
-  /** Before the first request goes to the canary. */
+  /** Run before the first request goes to the canary. */
   readonly before: readonly Fields[];
   readonly always: readonly Fields[];
-  /** Before the last step. */
+  /** Run before the last step. */
   readonly beforePromotion: readonly Fields[];
   readonly notifications: readonly Fields[];
 }
@@ -170,7 +170,7 @@ function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
   return hooks;
 }
 
-/** A gate says no until it says yes. */
+/** A gate may refuse any number of times before it agrees, so its Check may fail this often. */
 const gateLooks = 10_000;
 
 function affinityOf(analysis: Reader, notes: Notes): Fields {
@@ -264,7 +264,7 @@ const templateWords: Readonly<Record<string, string>> = {
   interval: "{{ window }}",
 };
 
-/** Checks of Flagger's metrics. */
+/** The Checks made from Flagger's metrics. */
 class Metrics {
   readonly objects: UntypedObject[] = [];
   readonly #canary: string;
@@ -279,7 +279,7 @@ class Metrics {
     this.#notes = notes;
   }
 
-  /** The name of the Check that the metric became. */
+  /** Converts a metric. Returns the names of its Checks. */
   use(metric: Reader, interval: number, threshold: number | undefined): string[] {
     const name = metric.string("name") ?? "metric";
     const every = durationSeconds((metric.raw as Fields)["interval"]) ?? interval;
@@ -308,7 +308,7 @@ class Metrics {
     const reference = metric.object("templateRef");
     const inline = metric.string("query");
     if (reference === undefined && inline === undefined) {
-      // Percent of good answers there, share of bad ones here.
+      // Flagger compares the percentage of good answers, and our Check the share of bad ones.
       if (name === "request-success-rate")
         return {
           type: name,

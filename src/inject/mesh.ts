@@ -141,7 +141,10 @@ export interface ProxyConfigIssues {
   readonly warnings: readonly string[];
 }
 
-/** What of an annotation's value cannot be meant, and what has no effect; each begins with its field. Throws as {@link parseProxyConfig} does. */
+/**
+ * The invalid fields of an annotation's value, and those without effect. Each text begins with its field. Throws as
+ * {@link parseProxyConfig} does.
+ */
 export function proxyConfigIssues(text: string): ProxyConfigIssues {
   const { errors, warnings } = parseMeshConfig({ defaultConfig: parseProxyConfig(text) });
   const line = ({ path, message }: { readonly path: string; readonly message: string }): string =>

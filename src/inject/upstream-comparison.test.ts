@@ -4,9 +4,9 @@ import type { Container, Pod } from "../api/kubernetes/index.ts";
 import { injectPod, readInjectionSettings, readMeshForInjection } from "./index.ts";
 
 /**
- * What an istiod of 1.32 makes of such a pod was compared with this field by field: order, names, values and patches are
- * the same. What differs is how nothing is written: its probes leave out `initialDelaySeconds` when it is 0, its empty
- * volumes have no `emptyDir: {}`, and the application's container gets `resources: {}`; the API server makes the same of both.
+ * Compared field by field with the pod that an istiod of 1.32 returns: order, names, values and patches are the same.
+ * Only empty values differ: istiod's probes omit `initialDelaySeconds` if it is 0, its empty volumes have no
+ * `emptyDir: {}`, and the application's container gets `resources: {}`. The API server stores the same for both.
  */
 const pod: Pod = {
   metadata: {

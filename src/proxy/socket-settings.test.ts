@@ -54,7 +54,7 @@ async function listening(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Answers each request by what was first on its connection, and by how many there were before it. */
+/** Answers each request with the first request of its connection and the number of earlier ones. */
 function tellingServer(connections: Socket[]): Server {
   return createServer((socket) => {
     connections.push(socket);

@@ -55,7 +55,7 @@ class PlainReader {
   readonly #start: number;
   readonly #positions: Positions = new Map();
   #at: number;
-  /** The rest of the line after a dash, treated as a line of its own. */
+  /** The rest of the line after a dash, which is parsed as a separate line. */
   #rest: Line | undefined;
 
   constructor(lines: readonly string[], start: number, end: number) {
@@ -175,7 +175,7 @@ class PlainReader {
       if (isBlank && line.length > inner && content.every((earlier) => earlier === "")) throw new NotPlain();
       content.push(line.slice(inner));
     }
-    // What follows the last line feed of a file is no line.
+    // Nothing follows the last line feed of a file.
     if (this.#at === this.#lines.length && content.at(-1) === "") content.pop();
     let trailing = 0;
     while (content.at(-1) === "") {

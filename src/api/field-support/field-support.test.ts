@@ -22,7 +22,7 @@ interface Checked {
   readonly table: FieldTable;
   readonly fields: readonly SchemaField[];
   readonly parse: (sample: unknown) => Pick<Parsed<unknown>, "errors" | "warnings">;
-  /** Before the path of a sample, as the parser tells it. */
+  /** The beginning of a sample's path in the parser's messages. */
   readonly prefix: string;
 }
 
@@ -72,7 +72,7 @@ test("every field of every served version of every kind is in one row", () => {
   assert.deepEqual(stale, [], "rows of fields that are not there");
 });
 
-/** Whether an issue is about the field or what it stands in, and says that it has no effect. */
+/** Whether an issue concerns the field or its parent, and says that it has no effect. */
 function tells(issues: readonly FieldIssue[], { samplePath }: SchemaField, prefix: string): boolean {
   const path = `${prefix}${samplePath}`.replace(/^\./, "");
   return issues.some(

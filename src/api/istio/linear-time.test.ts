@@ -4,7 +4,7 @@ import { seededRandom } from "../../base/index.ts";
 import { firstOverlaps, isWithinOneOf } from "./domain-names.ts";
 import { parseVirtualService } from "./virtual-service.ts";
 
-/** What is meant, pair by pair. */
+/** A reference implementation that compares all pairs. */
 function overlap(left: string, right: string): boolean {
   if (!left.startsWith("*") && !right.startsWith("*")) return left === right;
   if (!left.startsWith("*")) return left.endsWith(right.slice(1));
@@ -76,7 +76,7 @@ for (const [what, make] of Object.entries(lists))
     const count = 2000;
     quickestMs(make(count));
     const [once, fourTimes] = [quickestMs(make(count)), quickestMs(make(4 * count))];
-    // Linear is 4; 40 ms stand for what is not the list's.
+    // Linear growth is 4. The 40 ms cover work that does not depend on the list.
     assert.ok(fourTimes < 9 * once + 40, `${count}: ${once} ms, ${4 * count}: ${fourTimes} ms`);
     assert.ok(fourTimes < 3000, `${fourTimes} ms`);
   });

@@ -56,11 +56,11 @@ export type AuthorityStage = (typeof authorityStages)[number];
 /** The answer of `/debug/serin/roots`. Certificates are named by their SHA-256, hex, lower case. */
 export interface RootsReport {
   readonly revision: string;
-  /** What this pilot does by now. */
+  /** The stage that this pilot has reached. */
   readonly stage: AuthorityStage;
-  /** The root of what it signs. */
+  /** The root of the certificates that it signs. */
   readonly signing: string;
-  /** All that it tells others to trust; the signing one first. */
+  /** All roots that it makes others trust, the signing one first. */
   readonly trusted: readonly string[];
   /** Connected proxies, and what this pilot has signed for each since it runs; another replica may have signed more. */
   readonly proxies: readonly ProxyRoots[];

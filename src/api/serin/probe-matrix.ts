@@ -1,6 +1,6 @@
 /**
- * What carries a probe's traffic at one end: a sidecar, a ztunnel (`ambient`), a ztunnel and then a waypoint before the server,
- * an ingress gateway that a plain client asks, or nothing (`none`).
+ * The data plane at one end of a probe: a sidecar, a ztunnel (`ambient`), a ztunnel and a waypoint in front of the
+ * server, an ingress gateway that a plain client calls, or none.
  */
 export const probeDataPlanes = ["sidecar", "ambient", "waypoint", "gateway", "none"] as const;
 export type ProbeDataPlane = (typeof probeDataPlanes)[number];
@@ -11,7 +11,7 @@ export interface ProbeEnd {
   readonly dataPlane: ProbeDataPlane;
 }
 
-/** What became of the probes from one end to another. Counts are those since the step had settled. */
+/** The results of the probes from one end to another. Counts begin when the step has settled. */
 export interface ProbePair {
   readonly from: ProbeEnd;
   readonly to: ProbeEnd;
@@ -19,7 +19,7 @@ export interface ProbePair {
   readonly expected: "answer" | "refusal";
   readonly ok: number;
   readonly failed: number;
-  /** Told by the server's side: all connections, none, some; `unknown` while it has told of none. */
+  /** According to the server's side: all connections use mTLS, none, or some. `unknown` until it has reported any. */
   readonly mutualTls: "yes" | "no" | "mixed" | "unknown";
   /** SPIFFE ID of the client as the server's side verified it; empty when not known. */
   readonly clientIdentity: string;

@@ -1,4 +1,4 @@
-/** The bounds of the test of error rates, for who judges and for who shows them. */
+/** The bounds of the test of error rates, which the judge uses and the dashboard shows. */
 
 export interface RateBoundLimits {
   readonly minSamples: number;
@@ -11,7 +11,9 @@ export const wrongPassChance = 0.01;
 export const errorMarginMultiple = 1.5;
 export const highestErrorRate = 0.99;
 
-/** What a canary as good as stable is expected to have; stable's own rate counts once there is a stable version. */
+/**
+ * The expected error rate of a canary that is as good as stable. Uses stable's own rate if there is a stable version.
+ */
 export function expectedErrorRate(
   stableTotal: number,
   stableErrors: number,

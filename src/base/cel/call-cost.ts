@@ -4,12 +4,12 @@ import type { CelList, CelMap, CelValue } from "@bufbuild/cel";
 /** The evaluator. It takes a tenth of a second to load, so it is loaded with the first expression, not at start. */
 export type CelLibrary = typeof Cel;
 
-// What Kubernetes charges (k8s.io/apiserver/pkg/cel/library/cost.go, cel-go's runtimecost.go): a tenth of a unit for each
-// character or item that a call may look at, and a quarter for each character of a pattern.
+// Kubernetes' costs (k8s.io/apiserver/pkg/cel/library/cost.go, cel-go's runtimecost.go): a tenth of a unit for each
+// character or item that a call may read, and a quarter for each character of a pattern.
 export const traversalFactor = 0.1;
 const patternFactor = 0.25;
 
-/** The cost of reading so many characters or items once. */
+/** The cost of reading this many characters or items once. */
 function traversalCost(size: number): number {
   return Math.ceil(size * traversalFactor);
 }
@@ -22,7 +22,7 @@ export function callCost(name: string, operands: readonly Operand[], values: Val
   return Math.max(1, (rules[name] ?? defaultRule)(operands, values));
 }
 
-/** A call that nothing else is said of may look at all that it is given. */
+/** A call without a rule of its own may read all its operands. */
 const defaultRule: CostRule = (operands, values) =>
   traversalCost(operands.reduce<number>((sum, operand) => sum + values.deep(operand), 0));
 
@@ -79,7 +79,7 @@ const rules: Readonly<Record<string, CostRule>> = {
   "sets.intersects": eachWithEach,
 };
 
-/** How much of a value a call looks at. */
+/** Measures how much of a value a call reads. */
 export class ValueSizes {
   readonly #cel: CelLibrary;
 
@@ -107,7 +107,7 @@ export class ValueSizes {
     return Math.max(1, this.shallow(value));
   }
 
-  /** What an equality looks at until it finds a difference. */
+  /** How much an equality reads until it finds a difference. */
   compared(a: Operand, b: Operand): number {
     return this.#compare(a, b).size;
   }

@@ -1,12 +1,12 @@
 /** No name of CEL has an @, so that no expression calls these itself. */
 export const loopFunctions = { range: "@range", turn: "@turn", append: "@append" } as const;
 
-// As in Kubernetes: reading a name or a field, and making a list or a map.
+// As in Kubernetes: the cost of reading a name or a field, and of making a list or a map.
 const accessCost = 1;
 const listCost = 10;
 const mapCost = 30;
 const elementCost = 0.1;
-/** The test whether a loop goes on. */
+/** The cost of testing whether a loop continues. */
 const testCost = 1;
 
 /** An expression of the evaluator's parser, as far as costs are concerned. */
@@ -38,8 +38,8 @@ interface Call {
 }
 
 /**
- * Makes every loop of a parsed expression tell the meter what it looks at, and each turn that it takes. Returns what the
- * expression costs outside of calls and loops.
+ * Adds a meter to every loop of a parsed expression, which counts the loop's range and each iteration. Returns the cost
+ * of the expression outside calls and loops.
  */
 export function meterLoops(node: unknown): number {
   if (typeof node !== "object" || node === null || ArrayBuffer.isView(node)) return 0;

@@ -95,7 +95,7 @@ test("an evaluation ends by the clock too", () => {
 });
 
 test("the cost of common expressions is Kubernetes'", () => {
-  // By cel-go's own model. A loop is charged for branches that are not taken too.
+  // Follows cel-go's own model, which also charges a loop for branches that it does not take.
   for (const [rule, expected] of [
     ["true", 0],
     ["t == 'ab'", 2],

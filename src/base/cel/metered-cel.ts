@@ -31,9 +31,9 @@ interface Callable {
 }
 
 /**
- * Evaluates CEL within a bound. The evaluator itself has none: nested loops over lists, and loops over constant lists,
- * take time without end. Each call and each turn of a loop is charged as in Kubernetes; what exceeds the limit has no
- * value, whatever operator surrounds it.
+ * Evaluates CEL with a cost limit. The evaluator has none, so nested loops over lists could run without end. Each call
+ * and each iteration is charged as in Kubernetes. An expression above the limit has no value, whatever operators
+ * surround it.
  */
 export class MeteredCel {
   readonly library: CelLibrary;
@@ -99,7 +99,7 @@ export class MeteredCel {
     return isCelList(left) && isCelList(right) ? celList([...left, ...right]) : undefined;
   }
 
-  /** What {@link meterLoops} writes into expressions. */
+  /** The function that {@link meterLoops} inserts into expressions. */
   #loopFunction(name: string): Callable | undefined {
     switch (name) {
       case loopFunctions.range:
@@ -123,7 +123,7 @@ export class MeteredCel {
     }
   }
 
-  /** Only the loop knows its accumulator, so that nobody sees the list grow. */
+  /** Only the loop uses its accumulator, so the list may grow in place. */
   #append(id: number, list: CelValue | undefined, more: CelValue | undefined): unknown {
     const { isCelList, celList, celError } = this.library;
     if (!isCelList(list) || !isCelList(more)) return celError("no such overload: _+_", id);

@@ -29,9 +29,7 @@ export function piecesOf(text: string): Piece[] {
   return pieces;
 }
 
-/**
- * The position of the braces that close an action. Skips braces in strings and comments. Looks at each character once.
- */
+/** The position of the braces that close an action. Skips braces in strings and comments. Reads each character once. */
 function endOfAction(text: string, start: number): number | undefined {
   let at = start;
   while (at < text.length) {

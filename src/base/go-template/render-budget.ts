@@ -13,7 +13,7 @@ const maxLevels = 100;
 const maxWork = 16_777_216;
 const stepCost = 16;
 
-/** What one rendering may still use. A template of a few lines could otherwise run for hours or fill the memory. */
+/** The remaining budget of one rendering. Without it, a short template could run for hours or fill the memory. */
 export class RenderBudget {
   #work = 0;
   #calls = 0;

@@ -5,7 +5,7 @@ import { checkLength, RenderBudget } from "./render-budget.ts";
 import type { Operand, ParsedTemplate, Pipeline, TemplateNode } from "./syntax.ts";
 import { isTrue, textOf, type TemplateFunction } from "./values.ts";
 
-/** What differs between the programs that render templates of Go. */
+/** The differences between the programs that render Go templates. */
 export interface TemplateDialect {
   readonly functions: Readonly<Record<string, TemplateFunction>>;
   /** The field of a value. Undefined if there is none. */

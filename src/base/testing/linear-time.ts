@@ -12,7 +12,7 @@ function quickestMs(run: () => unknown, runs: number): number {
   return quickest;
 }
 
-/** Comparing all pairs of thousands takes longer, whatever the machine. */
+/** Comparing all pairs of thousands takes longer than this on any machine. */
 const unsuspiciousMs = 30;
 const attempts = 3;
 

@@ -1,10 +1,10 @@
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../clock.ts";
 
-/** What a thread is sent. */
+/** Messages to a thread. */
 export type ToThread<Task, Message> = { readonly task: Task } | { readonly message: Message };
 
-/** What a thread sends. */
+/** Messages from a thread. */
 export type FromThread<Answer, Notice> = "ready" | { readonly answer: Answer } | { readonly notice: Notice };
 
 /** The outcome of a task: its answer, or the limit that ended the thread. */
@@ -107,7 +107,7 @@ export class LimitedThread<Task, Answer, Notice = never, Message = never> {
     return usage === undefined ? undefined : (usage.user + usage.system) / 1000;
   }
 
-  /** Tells the thread something while it does a task. */
+  /** Sends the thread a message during a task. */
   send(message: Message): void {
     this.#post({ message });
   }

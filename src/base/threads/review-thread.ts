@@ -14,7 +14,7 @@ export type ReviewVerdict<Reply> =
   | Reply
   | { readonly kind: "overdue" | "exhausted"; readonly reviewed: ReviewedObject | undefined };
 
-/** What the thread says before its answer: the object, and whatever else its program has to say. */
+/** The thread's messages before its answer: the object's name, and any others of its program. */
 export type ReviewNotice<Notice = never> = { readonly reviewed: ReviewedObject } | { readonly other: Notice };
 
 interface ReviewThreadOptions<Notice, Message> {
@@ -58,7 +58,7 @@ export class ReviewThread<Task, Reply, Notice = never, Message = never> implemen
   }
 }
 
-/** What a review that ended its thread took too much of. */
+/** Describes the limit that a review exceeded when its thread was ended. */
 export function excessText(kind: "overdue" | "exhausted", limitMs: number): string {
   return kind === "overdue" ? `longer than ${limitMs / 1000} s` : "more memory than a review may have";
 }

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 
-/** What bounds how many threads serve. */
+/** The machine's bounds on the number of serving threads. */
 export interface MachineBounds {
   readonly cores: number;
   /** Descriptors that this process may have open at once; Infinity when that is not known. */
@@ -10,14 +10,14 @@ export interface MachineBounds {
 
 export interface WorkerCount {
   readonly count: number;
-  /** Why it is not what was asked for, or not what is advised. */
+  /** Why the number differs from the requested or the recommended one. */
   readonly warning?: string;
 }
 
 /** A worker with fewer cannot hold the connections of some hundred clients with those of their requests. */
 const descriptorsPerWorker = 1024;
 
-/** What somebody asked for, under the setting's own name. */
+/** A requested number, under the setting's own name. */
 export interface AskedWorkers {
   readonly setting: string;
   readonly value: unknown;
@@ -26,8 +26,8 @@ export interface AskedWorkers {
 }
 
 /**
- * How many threads serve: unset one, 0 one a core, else so many. What cannot be meant counts as unset, and none gets
- * more than there are cores, or descriptors for.
+ * The number of serving threads: 1 if unset, one for each core for 0, and otherwise the requested one. An invalid value
+ * counts as unset. The cores and the descriptors are upper bounds.
  */
 export function workerCount({ setting, value, cpuLimit }: AskedWorkers, machine: MachineBounds): WorkerCount {
   if (value === undefined || value === null) return { count: 1 };

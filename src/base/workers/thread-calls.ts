@@ -1,6 +1,6 @@
 import { messageOf, transientError } from "../index.ts";
 
-/** By name, what is asked with what, and what is answered. Both must be plain data. */
+/** Each call by name, with its argument and its result. Both must be plain data. */
 export type CallTable = Readonly<Record<string, (argument: never) => unknown>>;
 
 type Message =

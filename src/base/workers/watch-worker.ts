@@ -1,7 +1,7 @@
 import { aborted, type Clock } from "../index.ts";
 
 export interface WatchOptions {
-  /** Sends the worker a request. Any answer shows that it lives. */
+  /** Sends the worker a request. Any answer shows that the worker is not stuck. */
   readonly ask: () => Promise<unknown>;
   /** Called when the worker has not answered for too long. */
   readonly onStuck: (forMs: number) => void;

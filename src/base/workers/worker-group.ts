@@ -6,7 +6,7 @@ import { watchWorker, type WatchLimits } from "./watch-worker.ts";
 /** The part of a thread that a {@link WorkerGroup} uses. */
 export type WorkerThread = Pick<Worker, "on" | "postMessage" | "terminate">;
 
-/** What every worker answers: that it lives. */
+/** A call that every worker answers at once, to show that it is not stuck. */
 type LiveCalls = { readonly live: (nothing: undefined) => void };
 
 type Ask<Theirs extends CallTable> = <Name extends keyof Theirs & string>(
@@ -38,7 +38,7 @@ interface LiveWorker<Theirs extends CallTable, Ours extends CallTable> {
 
 const replaceInitialMs = 100;
 const replaceMaxMs = 15_000;
-/** A worker that lived so long was not ended by what it was given at its start. */
+/** A worker that lived this long did not end because of its initial data. */
 const steadyAfterMs = 60_000;
 /** For a worker to end in order. */
 const endLimitMs = 5000;
@@ -94,7 +94,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
         try {
           onAnswer(index, await calls.call(name, argument));
         } catch (error) {
-          // Of one that has ended, whose place another takes.
+          // The answer belongs to a worker that has ended and was replaced.
           this.#options.log.debug("a worker did not answer", { call: name, error: messageOf(error) });
         }
       }),

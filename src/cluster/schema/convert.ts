@@ -4,8 +4,8 @@ import { arrayOf, objectOf, type JsonObject } from "./json.ts";
 import { apiVersionOfType } from "./resource-model.ts";
 
 /**
- * An object in another version of its resource. CRDs convert by strategy None: only the version's name changes. Of the
- * built-in kinds two have versions that differ: autoscalers and events.
+ * Converts an object to another version of its resource. CRDs convert by strategy None: only the version's name changes.
+ * Among the built-in kinds, only autoscalers and events have versions that differ.
  */
 export function convertObject(object: UntypedObject, to: ResourceType): UntypedObject {
   const apiVersion = apiVersionOfType(to);

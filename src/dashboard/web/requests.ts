@@ -14,8 +14,8 @@ export class RequestFailure extends Error {
 const loginNames: ReadonlySet<RequestName> = new Set(["GET /api/session", "POST /api/login", "POST /api/logout"]);
 
 /**
- * Asks the server. Throws a {@link RequestFailure}, also where it cannot be reached; an aborted signal throws the signal's reason.
- * A session that has ended is told to the whole page.
+ * Asks the server. Throws a {@link RequestFailure}, also if the server cannot be reached. An aborted signal throws the
+ * signal's reason. If the session has ended, the whole page learns it.
  */
 export async function request<Name extends RequestName>(
   name: Name,

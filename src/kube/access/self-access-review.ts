@@ -1,6 +1,6 @@
 import type { KubeClient } from "../client.ts";
 
-/** What the caller asks about himself. Absent: all of them, or the core group. */
+/** The right that callers ask about for themselves. An absent field means all values, or the core group. */
 export interface SelfAccess {
   readonly verb: string;
   readonly group?: string;
@@ -12,11 +12,11 @@ export interface SelfAccess {
 }
 
 export interface SelfAccessAnswer {
-  /** False as well if the review was not answered. */
+  /** Also false if the API server did not answer the review. */
   readonly allowed: boolean;
   /** Why it is not allowed, if the API server says so. */
   readonly reason: string;
-  /** Of the review itself, which every user may create. */
+  /** The answer to the review itself, which every user may create. */
   readonly httpStatus: number;
   readonly text: string;
 }

@@ -14,7 +14,7 @@ export interface CollectionGraphOptions {
   /** Called when a computation throws. The input keeps its previous results. If absent, the error is rethrown. */
   readonly failed?: (collection: string, key: string, error: unknown) => void;
   /**
-   * Called when a subscriber throws. The others are told all the same. If absent, the first such error is thrown after
+   * Called when a subscriber throws. The others are still notified. If absent, the first such error is thrown after
    * settling.
    */
   readonly subscriberFailed?: (collection: string, error: unknown) => void;

@@ -23,7 +23,7 @@ interface Lab extends AsyncDisposable {
 
 type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => void;
 
-/** Says what it got: method, path and body. */
+/** An application that answers with the method, path and body that it received. */
 const told: Handler = (request, response, body) => {
   response.setHeader("x-got", `${request.method} ${request.url} ${String(request.headers["x-lua"])}`);
   response.end(`app got ${body}.`);
@@ -74,7 +74,7 @@ async function labOf(sources: readonly (string | JsonObject)[], handler: Handler
   };
 }
 
-/** What a client gets through a script, and what the script logged or counted. */
+/** The client's response through a script, and what the script logged or counted. */
 async function through(source: string, path = "/a?b=c", options: RequestOptions = {}, handler: Handler = told) {
   await using lab = await labOf([source], handler);
   const answer = await lab.harness.get(path, options);

@@ -519,7 +519,7 @@ const failureAnswers: Readonly<
   refused: { status: 503, flag: responseFlags.upstreamRemoteReset, reason: "remote refused stream reset" },
 };
 
-/** How often a request that was not looked at goes once more, without a policy. */
+/** How often a request that the upstream has not processed is sent again without a retry policy. */
 const maxRefusals = 3;
 
 function resetText(reason: string): string {

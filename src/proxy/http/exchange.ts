@@ -584,7 +584,8 @@ export class Exchange extends FilteredExchange {
     const edits = this.route?.action.kind === "forward" ? undefined : this.#responseEdits(this.facts.head);
     const added = edits === undefined ? (this.pass?.answerFields ?? []) : edits.added;
     const draft = { status, body, fields: [...given, ...added, ...this.#toldToPeer(flag)], flag, grpcStatus };
-    // The application before which this proxy stands is gone: a connection that is kept would lead to it for good.
+    // The application behind this proxy has ended, so close the client's connection. Otherwise the client would use it
+    // again.
     const leaves = flag === responseFlags.upstreamConnectionFailure && this.config.peerMetadata.writeToClient;
     const reply = this.#inForm(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined)));
     this.replyThroughFilters(reply, (shown) => this.#sendReply(shown, leaves));

@@ -9,7 +9,8 @@ import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { pseudoFault } from "../connection/http2-pseudo.ts";
 
-// What a stranger says to a proxy so that it, or whoever is behind it, takes him for somebody else.
+// Requests by which a stranger tries to make a proxy, or the server behind it, believe something false about the
+// sender.
 
 interface Passed {
   readonly status: number;

@@ -6,7 +6,7 @@ import { parseClientHello, type ClientHello } from "./client-hello.ts";
 import { detectHttp } from "./http-preface.ts";
 import { parseProxyHeader } from "./proxy-protocol.ts";
 
-/** A length in so many bytes, and what it is the length of. */
+/** A length of this many bytes, followed by the bytes themselves. */
 function sized(bytes: number, ...parts: readonly (Uint8Array | readonly number[])[]): Buffer {
   const contents = Buffer.concat(parts.map((part) => Buffer.from(part)));
   const length = Buffer.alloc(bytes);
@@ -24,7 +24,7 @@ const names = (...list: readonly string[]): Buffer =>
 const protocols = (...list: readonly string[]): Buffer =>
   extension(16, sized(2, ...list.map((name) => sized(1, Buffer.from(name, "latin1")))));
 
-/** A ClientHello in records of so many bytes. */
+/** A ClientHello split into records of this size. */
 function hello(extensions: readonly Uint8Array[], recordBytes = 16_384): Buffer {
   const body = Buffer.concat([
     Buffer.from([3, 3]),
@@ -41,7 +41,7 @@ function hello(extensions: readonly Uint8Array[], recordBytes = 16_384): Buffer 
   return Buffer.concat(records);
 }
 
-/** What once was taken for something that it is not, or is told of peers' parsers: each is one that nobody may be let in by. */
+/** Inputs that a parser of ours or of others once misread. None of them may admit anybody. */
 const refusedHellos: readonly (readonly [what: string, bytes: Buffer])[] = [
   ["two extensions with a name", hello([names("a.test"), names("b.test")])],
   ["two lists of protocols", hello([protocols("h2"), protocols("http/1.1")])],
@@ -62,7 +62,7 @@ test("a ClientHello that its readers could take for different ones is none", () 
   });
 });
 
-/** What is known of a beginning must not be another thing when more has come. */
+/** A decision about the first bytes must not change when more bytes arrive. */
 function assertSettles<Found extends { readonly kind: string }>(parse: (bytes: Buffer) => Found, bytes: Buffer): void {
   const whole = parse(bytes);
   let settled: Found | undefined;

@@ -12,7 +12,7 @@ const space = 32;
 /** A longer request line is not treated as HTTP. */
 export const maxPrefaceBytes = 65_536;
 
-/** Looks at the first bytes as Envoy's HTTP inspector does: a known method, and a version at the end of the line. */
+/** Examines the first bytes like Envoy's HTTP inspector: a known method, and a version at the end of the line. */
 export function detectHttp(bytes: Buffer): HttpPreface {
   if (bytes.length === 0) return "incomplete";
   if (startsAlike(bytes, http2Preface)) return bytes.length >= http2Preface.length ? "h2c" : "incomplete";

@@ -42,7 +42,7 @@ export interface ListenerSpec {
 
 export interface InspectorSpec {
   readonly kind: "original-destination" | "tls" | "http" | "proxy-protocol";
-  /** Whether it looks at connections to this port. */
+  /** Whether it inspects connections to this port. */
   readonly enabled: (destinationPort: number) => boolean;
   /** The versions of PROXY headers that `proxy-protocol` accepts. */
   readonly headers?: ProxyHeaderRules;

@@ -59,7 +59,7 @@ test("who makes a rollout is its author, until somebody changes what it does", (
   const made = stored("CREATE", "alice", canary());
   assert.equal(authorOf(canary(), made), "alice");
   const old = canary({}, made);
-  // Orders and metadata leave the author, whoever says them, also where a client leaves the annotation out.
+  // Orders and metadata do not change the author, whoever writes them, and even if a client drops the annotation.
   for (const object of [
     canary({ paused: true }, made),
     canary({ approvals: [{ step: "1", by: "bob" }] }, made),
@@ -68,7 +68,7 @@ test("who makes a rollout is its author, until somebody changes what it does", (
     assert.equal(authorOf(canary(), stored("UPDATE", "bob", object, old)), "alice");
   const changed = canary({ steps: [{ weight: 50 }] }, made);
   assert.equal(authorOf(changed, stored("UPDATE", "bob", changed, old)), "bob");
-  // Of a rollout that nobody was recorded for nobody becomes the author by an order.
+  // An order does not make its writer the author of a rollout without an author.
   assert.equal(stored("UPDATE", "bob", canary({ paused: true }), canary()), undefined);
   // An empty annotation takes it over.
   assert.equal(authorOf(canary(), stored("UPDATE", "carol", canary({}, ""), old)), "carol");

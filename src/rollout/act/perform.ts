@@ -95,7 +95,8 @@ async function undoField(
   if (current === undefined) return { state: "undone" };
   const found = valueAt(current, entry.pointer);
   if (entry.restart === "time") {
-    // Restarted once more rather than not at all: who wrote a time since did so with what undo has changed by now, or not.
+    // A later restart may have happened before or after undo restored the template. One restart too many is harmless;
+    // one too few leaves pods that run the old template.
     await objects.setField(entry.object, entry.pointer, new Date(surroundings.nowMs).toISOString(), found);
     return { state: "undone" };
   }

@@ -25,7 +25,7 @@ export class UndoPlay {
     this.#passOver = passOver;
   }
 
-  /** The entry to put back now; undefined when this pass ends. */
+  /** The entry to undo now. Undefined when this pass ends. */
   next(): JournalEntry | undefined {
     if (this.#conflict !== undefined || (this.#waiting.length > 0 && !this.#passOver)) return undefined;
     do this.#current = this.#queue.shift();

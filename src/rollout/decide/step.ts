@@ -42,7 +42,10 @@ export type Write =
       readonly value?: unknown;
       readonly restart?: RestartKind;
       readonly undoGroup?: string;
-      /** The user wrote the value already (a pod template); undo puts this back. Once the user has changed it again, there is nothing to put back. */
+      /**
+       * The user has already written the value (a pod template). Undo restores this prior value, unless the user has
+       * changed the field again.
+       */
       readonly adopted?: { readonly prior: unknown };
       /**
        * A field of an object that the rollout made and removes itself. It is not journaled and does not conflict with
@@ -134,7 +137,10 @@ export interface PlannedCheck {
 }
 
 export type CheckSubject =
-  /** Answers of two backends, as the proxies in front of them count them. `expectedShare` is the canary's weight in percent, or at least so much where some requests go there by their headers. */
+  /**
+   * Responses of two backends, as the proxies in front of them count them. `expectedShare` is the canary's weight in
+   * percent, or its minimum if some requests go there by their headers.
+   */
   | {
       readonly type: "backends";
       readonly canary: WorkloadMatch;

@@ -12,12 +12,12 @@ import { meanInSharedBucket } from "./mean-test.ts";
 import { chance, logMean, wrongFailure } from "./rate-test.ts";
 
 /**
- * A sequential test of durations (ADR 8). For each quantile the share of requests above a few bounds near it is compared
- * between both versions, as an e-process for two samples (Turner, Ly and Grünwald, "Generic E-variables for exact
- * sequential k-sample tests", 2024): under the null hypothesis that the canary is not slower, the chance that the evidence
- * ever reaches 1/alpha is at most alpha, however often one looks. Bounds are chosen by what was seen before a batch, so
- * that the batch cannot choose them. Where one bucket holds nearly all requests of both, buckets are blind; then the sums
- * are compared ({@link meanInSharedBucket}).
+ * A sequential test of durations (ADR 8). For each quantile it compares the shares of requests above a few bounds near
+ * it between both versions, by an e-process for two samples (Turner, Ly and Grünwald, "Generic E-variables for exact
+ * sequential k-sample tests", 2024). Under the null hypothesis that the canary is not slower, the probability that the
+ * evidence ever reaches 1/alpha is at most alpha, however often one looks. Earlier batches choose the bounds, so that a
+ * batch cannot choose its own. If one bucket holds nearly all requests of both versions, bounds show nothing, so the
+ * sums are compared ({@link meanInSharedBucket}).
  */
 export interface DurationEvidence {
   readonly canary: DurationHistogram;

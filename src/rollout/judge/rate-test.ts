@@ -7,14 +7,14 @@ import {
 } from "../../api/serin/index.ts";
 
 /**
- * A sequential test of error rates that may be looked at after every batch (an e-process: under the null hypothesis the
- * chance that the evidence ever reaches 1/alpha is at most alpha, by Ville's inequality; Ramdas et al., "Game-theoretic
- * statistics and safe anytime-valid inference", 2023). Two null hypotheses are tested side by side:
- *  - relative: an error is as likely to come from the canary as its share of the requests says;
- *  - absolute, for requests that no stable version can be compared with: the error rate is at most `maxErrorRate`.
- * The evidence is a mixture over a few alternatives, kept as logarithms, so that a restarted engine goes on where it was.
- * A pass is tested as well: a canary passes when an error rate that is worse than stable's by the margin that `minSamples`
- * can show is ruled out at 1 %. A canary without any error passes at `minSamples`, one with some needs more.
+ * A sequential test of error rates, which may be repeated after every batch. It is an e-process: under the null
+ * hypothesis, the probability that the evidence ever reaches 1/alpha is at most alpha, by Ville's inequality (Ramdas et
+ * al., "Game-theoretic statistics and safe anytime-valid inference", 2023). It tests two null hypotheses.
+ *   - relative: an error is as likely to come from the canary as the canary's share of requests says.
+ *   - absolute, for requests without a stable version beside them: the error rate is at most `maxErrorRate`.
+ * The evidence is a mixture over a few alternatives. It is stored as logarithms, so that a restarted engine continues.
+ * A pass is tested too: an error rate that is worse than stable's by the margin that `minSamples` can show must be
+ * ruled out at 1 %. A canary without errors passes at `minSamples`, and one with errors needs more.
  */
 export interface RateEvidence {
   readonly canaryTotal: number;

@@ -3,7 +3,7 @@ import type { Clock } from "../../base/index.ts";
 /** The age of the latest event of a key, in milliseconds. `atMs`: when it happened, by the clock that dated it. */
 export type AgeOfEvent = (key: string, atMs: number) => number;
 
-/** Of all rollouts under way together. The event that was asked for least recently is forgotten first. */
+/** The maximum number of events of all running rollouts. The least recently requested event is forgotten first. */
 const maxEvents = 10_000;
 
 interface KnownEvent {

@@ -1,17 +1,17 @@
 import { mergeSnapshots, type FamilySnapshot } from "../render-prometheus.ts";
 
-/** What several threads count, as one. What a thread that has ended had counted when it was asked last is not lost. */
+/** The metrics of several threads as those of one. The last known counts of a thread that has ended are kept. */
 export class ThreadMetrics {
   readonly #shared: ReadonlySet<string>;
   readonly #threads = new Map<number, readonly FamilySnapshot[]>();
   #past: readonly FamilySnapshot[] = [];
 
-  /** `shared`: metrics that say the same in all threads, of which the greatest stands. */
+  /** `shared`: metrics with the same value in all threads. The greatest value is used. */
   constructor(shared: ReadonlySet<string> = new Set()) {
     this.#shared = shared;
   }
 
-  /** What a thread has counted until now. */
+  /** Records a thread's counts so far. */
   take(thread: number, snapshot: readonly FamilySnapshot[]): void {
     this.#threads.set(thread, snapshot);
   }

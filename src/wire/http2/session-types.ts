@@ -7,7 +7,7 @@ export interface SessionLimits extends FloodLimits {
   /** The number of bytes that a peer may send on a stream before they are read. */
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
-  /** Window is given back when this fraction of it (one part in so many) was read. */
+  /** A window is renewed when one part in this many was read. */
   readonly creditParts: number;
   /** The number of bytes that streams may hold back before the connection's window shrinks. */
   readonly maxQueuedBytes: number;

@@ -11,7 +11,7 @@ const facts: ConnectionFacts = {
   sourceIdentity: "spiffe://cluster.local/ns/default/sa/sleep",
 };
 
-/** What the policies say of a connection to the workload `w` in `default`. */
+/** The verdict of the policies on a connection to the workload `w` in `default`. */
 function decide(policies: string, changes: Partial<ConnectionFacts> = {}): string {
   const state = new MeshState();
   const selected = policies.includes("name: selected") ? "default/selected" : "";

@@ -3,7 +3,7 @@ import { ipToBytes } from "../../net/index.ts";
 import type { MeshState } from "../state/mesh-state.ts";
 import type { AddressRange, AuthorizationPolicy, PolicyMatch, StringMatch, Workload } from "../state/model.ts";
 
-/** What policies look at. */
+/** The facts that policies examine. */
 export interface ConnectionFacts {
   readonly sourceAddress: string;
   readonly destinationAddress: string;

@@ -23,7 +23,7 @@ function clockByHand(): { readonly clock: Clock; readonly elapse: (ms: number) =
   return { clock: { ...systemClock, after }, elapse };
 }
 
-/** What xDS says of the pod. */
+/** Adds the pod to the state, as xDS would. */
 function tell(state: MeshState): void {
   const value = create(WorkloadSchema, { ...info, uid: "job-1", addresses: [Uint8Array.of(10, 0, 1, 1)] });
   const body = toBinary(AddressSchema, create(AddressSchema, { type: { case: "workload", value } }));

@@ -8,7 +8,7 @@ export function cutName(value: unknown): string {
   return typeof value === "string" ? value.slice(0, maxNameLength) : "";
 }
 
-/** What an AdmissionReview asks about, as far as the request can be read. */
+/** The object of an AdmissionReview, as far as the request is readable. */
 export function reviewedObject(
   request:
     | {

@@ -62,8 +62,8 @@ export class GrpcCall extends SessionStream {
   /** The requests that arrived before a handler started. */
   #held: Buffer[] = [];
   /**
-   * Messages that wait for windows or the kernel, as parts that other calls share. Of the first part, `#sent` bytes are
-   * gone.
+   * Messages that wait for windows or the kernel, as parts that other calls share. The first
+   * `#sent` bytes of the first part are sent.
    */
   #pending: Buffer[] = [];
   #sent = 0;
