@@ -262,7 +262,6 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
-  // The library that roots are made with is for who makes one: most find one.
   pilot: {
     modules: 860,
     never: [

@@ -1,9 +1,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { userError } from "../../base/index.ts";
-import { derOfPem } from "./der.ts";
-import { readPathLength, readVersion } from "./leaf-certificate.ts";
+import { checkKey, derOfPem, isSignedBy, readPathLength, readSigned, readVersion } from "../../x509/index.ts";
 import { splitPem } from "./root-bundle.ts";
-import { checkKey, isSignedBy, readSigned } from "./signature-algorithms.ts";
 
 /** The parts of an authority to check, all in PEM. */
 export interface CheckedAuthority {

@@ -1,3 +1,4 @@
+import "reflect-metadata";
 import assert from "node:assert/strict";
 import { X509Certificate, webcrypto } from "node:crypto";
 import { test } from "node:test";
@@ -12,10 +13,10 @@ import {
   BasicConstraintsExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
-  ParsedCertificate,
+  X509Certificate as ParsedCertificate,
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
-} from "./x509.ts";
+} from "@peculiar/x509";
 import { keyPem, makeAuthority, revocationList, type TestAuthority } from "./testing/authorities.ts";
 import { Pkcs10CertificateRequestGenerator } from "./testing/csr.ts";
 

@@ -1,13 +1,25 @@
-import { createPublicKey, generateKeyPair, hash, sign, webcrypto, X509Certificate, type KeyObject } from "node:crypto";
+import { createPublicKey, generateKeyPair, X509Certificate, type KeyObject } from "node:crypto";
 import { promisify } from "node:util";
 import { userError, type Clock } from "../../base/index.ts";
+import {
+  type AlternativeName,
+  authorityKeyIdentifier,
+  basicConstraints,
+  distinguishedName,
+  extendedKeyUsage,
+  extensionIds,
+  type IssuerParts,
+  keyIdentifierOf,
+  keyUsage,
+  readCertificate,
+  readIssuer,
+  subjectAltName,
+  subjectKeyIdentifier,
+  X509Signer,
+} from "../../x509/index.ts";
 import { privateKeyOf } from "./authority-check.ts";
 import { readCertificateRequest } from "./certificate-request.ts";
-import { derBitString, DerReader, derSequence, derTags } from "./der.ts";
-import { encodeLeaf, readIssuer, serialNumber, type IssuerParts, type LeafNames } from "./leaf-certificate.ts";
 import { fingerprintOf, rootBundle, rootsWith, signingRoot, splitPem } from "./root-bundle.ts";
-import { algorithmIdentifier, algorithmOf, type SignatureAlgorithm } from "./signature-algorithms.ts";
-import type * as X509 from "./x509.ts";
 
 /** The parts of a certificate authority, all in PEM. */
 export interface AuthorityMaterial {
@@ -46,14 +58,13 @@ const rootKeyBits = 2048;
 const backdateMs = 120_000;
 const maxCommonName = 64;
 
-const signAsync = promisify(sign);
 const generateKeys = promisify(generateKeyPair);
-const rsaSignature = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
-
-/** Loaded on demand: it has two hundred modules, and only a control plane that makes a root needs them. */
-async function x509(): Promise<typeof X509> {
-  return await import("./x509.ts");
-}
+/** The extensions of every leaf, which serves servers and clients. */
+const leafExtensions = [
+  keyUsage("digitalSignature", "keyEncipherment"),
+  extendedKeyUsage("server", "client"),
+  basicConstraints("leaf"),
+];
 
 /** Makes a self-signed authority like istiod's: valid for ten years, RSA because each handshake verifies it quickly. */
 export async function createSelfSignedAuthority(
@@ -62,28 +73,14 @@ export async function createSelfSignedAuthority(
   options: RootOptions = {},
 ): Promise<AuthorityMaterial> {
   const { privateKey } = await generateKeys("rsa", { modulusLength: options.rsaKeyBits ?? rootKeyBits });
-  const { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, SubjectKeyIdentifierExtension } = await x509();
   const extensions = [
-    new BasicConstraintsExtension(true, undefined, true),
-    new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
-    new SubjectKeyIdentifierExtension(keyIdentifierOf(createPublicKey(privateKey))),
+    basicConstraints("authority"),
+    keyUsage("keyCertSign"),
+    subjectKeyIdentifier(keyIdentifierOf(createPublicKey(privateKey))),
   ];
-  return await selfSigned(
-    privateKey,
-    { name: [{ O: [organization] }], extensions },
-    clock,
-    options.lifetimeMs ?? rootLifetimeMs,
-  );
+  const name = distinguishedName({ organizations: [organization] });
+  return await selfSigned(privateKey, { name, extensions }, clock, options.lifetimeMs ?? rootLifetimeMs);
 }
-
-/** RFC 7093: the first 160 bits of the key's SHA-256. */
-function keyIdentifierOf(key: KeyObject): string {
-  const parts = new DerReader(key.export({ type: "spki", format: "der" })).inside(derTags.sequence);
-  parts.next(derTags.sequence);
-  // The first byte of a bit string is the number of unused bits in its last byte.
-  return hash("sha256", parts.next(derTags.bitString).contents.subarray(1), "hex").slice(0, keyIdentifierDigits);
-}
-const keyIdentifierDigits = 40;
 
 /**
  * Renews a self-signed authority for another lifetime. It keeps its key, name, key identifier and limits, so that peers
@@ -95,13 +92,12 @@ export async function renewSelfSignedAuthority(
   options: RootOptions = {},
 ): Promise<AuthorityMaterial> {
   const former = splitPem(certificate)[0] ?? "";
-  const { ParsedCertificate } = await x509();
-  const { subjectName, extensions } = new ParsedCertificate(former);
+  const { subject, extensions } = readCertificate(new X509Certificate(former).raw);
   // The authority key identifier may contain the serial number of the former certificate.
-  const kept = extensions.filter(({ type }) => type !== authorityKeyIdentifier);
+  const kept = [...extensions].filter(([id]) => id !== extensionIds.authorityKeyIdentifier);
   const made = await selfSigned(
     privateKeyOf(privateKey),
-    { name: subjectName, extensions: kept },
+    { name: subject, extensions: kept.map(([, { whole }]) => whole) },
     clock,
     options.lifetimeMs ?? rootLifetimeMs,
   );
@@ -115,48 +111,24 @@ export async function renewSelfSignedAuthority(
     ),
   };
 }
-const authorityKeyIdentifier = "2.5.29.35";
 
 async function selfSigned(
   key: KeyObject,
-  { name, extensions }: Required<Pick<X509.SelfSignedParams, "name" | "extensions">>,
+  { name, extensions }: { readonly name: Buffer; readonly extensions: readonly Buffer[] },
   clock: Clock,
   lifetimeMs: number,
 ): Promise<AuthorityMaterial> {
   const nowMs = clock.nowMs();
-  const algorithm =
-    key.asymmetricKeyType === "ec"
-      ? { name: "ECDSA", namedCurve: curves[key.asymmetricKeyDetails?.namedCurve ?? ""] ?? "", hash: "SHA-256" }
-      : rsaSignature;
-  const publicKey = await webcrypto.subtle.importKey(
-    "spki",
-    createPublicKey(key).export({ type: "spki", format: "der" }),
-    algorithm,
-    true,
-    ["verify"],
-  );
-  const signingKey = await webcrypto.subtle.importKey(
-    "pkcs8",
-    key.export({ type: "pkcs8", format: "der" }),
-    algorithm,
-    true,
-    ["sign"],
-  );
-  const { X509CertificateGenerator } = await x509();
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    serialNumber: serialNumber().toString("hex"),
-    name,
-    notBefore: new Date(nowMs - backdateMs),
-    notAfter: new Date(nowMs + lifetimeMs),
-    keys: { publicKey, privateKey: signingKey },
-    signingAlgorithm: algorithm,
+  const certificate = await new X509Signer(key).certificateInPool({
+    issuer: name,
+    subject: name,
+    publicKey: createPublicKey(key).export({ type: "spki", format: "der" }),
+    notBeforeMs: nowMs - backdateMs,
+    notAfterMs: nowMs + lifetimeMs,
     extensions,
   });
-  const pem = certificate.toString("pem");
-  return { certificate: pem, privateKey: exportPrivateKey(key), root: pem, chain: "" };
+  return { certificate, privateKey: exportPrivateKey(key), root: certificate, chain: "" };
 }
-
-const curves: Readonly<Record<string, string>> = { prime256v1: "P-256", secp384r1: "P-384", secp521r1: "P-521" };
 
 /** Signs certificates for the mesh. Immutable: a changed secret makes a new object. */
 export class CertificateAuthority {
@@ -173,9 +145,7 @@ export class CertificateAuthority {
   /** The earliest expiry of all certificates from its own up to the root. */
   readonly #endsMs: number;
   readonly #issuer: IssuerParts;
-  readonly #key: KeyObject;
-  readonly #algorithm: SignatureAlgorithm;
-  readonly #algorithmDer: Buffer;
+  readonly #signer: X509Signer;
   readonly #above: readonly string[];
   readonly #clock: Clock;
 
@@ -186,9 +156,7 @@ export class CertificateAuthority {
     this.rootFingerprints = roots.map(fingerprintOf);
     this.crl = material.crl ?? "";
     this.#issuer = readIssuer(own.raw);
-    this.#key = privateKeyOf(material.privateKey);
-    this.#algorithm = algorithmOf(this.#key);
-    this.#algorithmDer = algorithmIdentifier(this.#algorithm);
+    this.#signer = new X509Signer(privateKeyOf(material.privateKey));
     this.#above = [...new Set([...splitPem(material.certificate), ...splitPem(material.chain)])].filter(
       (pem) => !roots.includes(pem),
     );
@@ -214,7 +182,7 @@ export class CertificateAuthority {
     const commonName = hasCommonName && spiffeId.length <= maxCommonName ? spiffeId : "";
     const leaf = await this.#issue(
       publicKey,
-      { kind: "uri", values: [spiffeId], commonName },
+      { commonName, alternatives: [{ uri: spiffeId }] },
       ttlSeconds * msPerSecond,
     );
     return { chain: [leaf.pem, ...this.#above, this.root], notAfterMs: leaf.notAfterMs };
@@ -225,7 +193,7 @@ export class CertificateAuthority {
     const { publicKey, privateKey } = await generateKeys("ec", { namedCurve: "P-256" });
     const leaf = await this.#issue(
       publicKey.export({ type: "spki", format: "der" }),
-      { kind: "dns", values: dnsNames, commonName: "" },
+      { commonName: "", alternatives: dnsNames.map((dns) => ({ dns })) },
       ttlMs,
     );
     return {
@@ -237,7 +205,7 @@ export class CertificateAuthority {
 
   async #issue(
     publicKey: Buffer,
-    names: LeafNames,
+    { commonName, alternatives }: LeafNames,
     ttlMs: number,
   ): Promise<{ readonly pem: string; readonly notAfterMs: number }> {
     const nowMs = this.#clock.nowMs();
@@ -247,27 +215,31 @@ export class CertificateAuthority {
       });
     // Certificates hold whole seconds.
     const notAfterMs = Math.floor(Math.min(nowMs + ttlMs, this.#endsMs) / msPerSecond) * msPerSecond;
-    const signed = encodeLeaf({
-      issuer: this.#issuer,
-      algorithm: this.#algorithmDer,
+    const { subject: issuer, keyIdentifier } = this.#issuer;
+    const pem = await this.#signer.certificateInPool({
+      issuer,
+      subject: distinguishedName({ commonName }),
       publicKey,
-      names,
       notBeforeMs: nowMs - backdateMs,
       notAfterMs,
+      extensions: [
+        ...leafExtensions,
+        ...(keyIdentifier === undefined ? [] : [authorityKeyIdentifier(keyIdentifier)]),
+        subjectAltName(alternatives, true),
+      ],
     });
-    const signature = await signAsync(this.#algorithm.hash, signed, this.#key);
-    return { pem: pemOf(derSequence(signed, this.#algorithmDer, derBitString(signature))), notAfterMs };
+    return { pem, notAfterMs };
   }
+}
+
+interface LeafNames {
+  /** Empty: none. */
+  readonly commonName: string;
+  readonly alternatives: readonly AlternativeName[];
 }
 
 function endOf(pem: string): number {
   return new X509Certificate(pem).validToDate.getTime();
-}
-
-const pemLine = /.{1,64}/g;
-
-function pemOf(der: Buffer): string {
-  return `-----BEGIN CERTIFICATE-----\n${(der.toString("base64").match(pemLine) ?? []).join("\n")}\n-----END CERTIFICATE-----\n`;
 }
 
 function exportPrivateKey(key: KeyObject): string {

@@ -1,7 +1,15 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { messageOf, SerinError, userError } from "../../base/index.ts";
-import { DerReader, derOfPem, derTags, type DerElement } from "./der.ts";
-import { checkKey, isSignedBy, readSigned } from "./signature-algorithms.ts";
+import {
+  checkKey,
+  commonNameId,
+  type DerElement,
+  derOfPem,
+  DerReader,
+  derTags,
+  isSignedBy,
+  readSigned,
+} from "../../x509/index.ts";
 
 /** The parts of a PKCS #10 request that are used. Its names are ignored, except whether there is a common name. */
 export interface CertificateRequestParts {
@@ -11,7 +19,6 @@ export interface CertificateRequestParts {
 }
 
 const maxRequestCharacters = 65_536;
-const commonName = "550403";
 
 /** Reads a request in PEM and checks its key and its signature. Throws the user error `bad-csr` for an invalid one. */
 export function readCertificateRequest(pem: string): CertificateRequestParts {
@@ -37,7 +44,7 @@ function readParts(der: Buffer): CertificateRequestParts {
   const key = keyOf(publicKey);
   checkKey(key);
   if (!isSignedBy(request, key)) throw refused("is not signed by its own key");
-  return { publicKey: publicKey.whole, hasCommonName: hasAttribute(subject, commonName) };
+  return { publicKey: publicKey.whole, hasCommonName: hasAttribute(subject, commonNameId) };
 }
 
 function keyOf(publicKey: DerElement): KeyObject {

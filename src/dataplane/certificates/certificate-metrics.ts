@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { CertificateManager } from "./certificate-manager.ts";
 import type { WorkloadCertificate } from "./certificate-types.ts";
-import { pemBlocks } from "./der.ts";
+import { pemBlocks } from "../../x509/index.ts";
 
 interface Roots {
   readonly own: string;

@@ -1,7 +1,17 @@
-import { createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { systemClock, userError, type Clock } from "../../base/index.ts";
-import { children, der, integer, objectIdentifier, pem, sequence, tag, time, unpem } from "./der.ts";
-import { extension, oid, signatureAlgorithm, signed, subjectAltName } from "./certificate-request.ts";
+import {
+  basicConstraints,
+  derOfPem,
+  DerReader,
+  derTags,
+  distinguishedName,
+  extendedKeyUsage,
+  keyUsage,
+  readSigned,
+  subjectAltName,
+  X509Signer,
+} from "../../x509/index.ts";
 import type { CertificateAuthority, SigningRequest } from "./certificate-types.ts";
 
 const dayMs = 86_400_000;
@@ -30,9 +40,9 @@ export class FakeCertificateAuthority implements CertificateAuthority {
     const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     this.#key = privateKey;
     const spki = publicKey.export({ type: "spki", format: "der" });
-    this.rootPem = this.#certificate(spki, subject(), 3650 * dayMs, [
-      extension(oid.basicConstraints, true, sequence(der(tag.boolean, Buffer.from([0xff])))),
-      extension(oid.keyUsage, true, der(tag.bitString, Buffer.from([2, 0x04]))),
+    this.rootPem = this.#certificate(spki, name, 3650 * dayMs, [
+      basicConstraints("authority"),
+      keyUsage("keyCertSign"),
     ]);
   }
 
@@ -41,48 +51,39 @@ export class FakeCertificateAuthority implements CertificateAuthority {
   }
 
   sign(request: SigningRequest): Promise<readonly string[]> {
-    const leaf = this.#certificate(publicKeyOf(request.csrPem), sequence(), request.validitySeconds * 1000, [
-      extension(oid.keyUsage, true, der(tag.bitString, Buffer.from([5, 0xa0]))),
-      extension(
-        oid.extendedKeyUsage,
-        false,
-        sequence(objectIdentifier(oid.serverAuth), objectIdentifier(oid.clientAuth)),
-      ),
-      subjectAltName(request.identity),
+    const publicKey = publicKeyOf(request.csrPem);
+    const leaf = this.#certificate(publicKey, distinguishedName({}), request.validitySeconds * 1000, [
+      keyUsage("digitalSignature", "keyEncipherment"),
+      extendedKeyUsage("server", "client"),
+      subjectAltName([{ uri: request.identity }], true),
     ]);
     return Promise.resolve([leaf, this.rootPem]);
   }
 
-  #certificate(spki: Buffer, name: Buffer, validityMs: number, extensions: readonly Buffer[]): string {
-    const now = this.#clock.nowMs();
-    const info = sequence(
-      der(0xa0, integer(Buffer.from([2]))),
-      integer(Buffer.concat([Buffer.from([1]), randomBytes(15)])),
-      signatureAlgorithm(),
-      subject(),
+  #certificate(publicKey: Buffer, subject: Buffer, validityMs: number, extensions: readonly Buffer[]): string {
+    const nowMs = this.#clock.nowMs();
+    return new X509Signer(this.#key).certificate({
+      issuer: name,
+      subject,
+      publicKey,
       // Two minutes of tolerance for clocks that differ.
-      sequence(time(now - 120_000), time(now + validityMs)),
-      name,
-      spki,
-      der(0xa3, sequence(...extensions)),
-    );
-    return pem("CERTIFICATE", signed(info, this.#key));
+      notBeforeMs: nowMs - 120_000,
+      notAfterMs: nowMs + validityMs,
+      extensions,
+    });
   }
 }
 
-function subject(): Buffer {
-  return sequence(
-    der(tag.set, sequence(objectIdentifier(oid.organization), der(tag.utf8String, Buffer.from("cluster.local")))),
-  );
-}
+const name = distinguishedName({ organizations: ["cluster.local"] });
 
 function publicKeyOf(csrPem: string): Buffer {
   try {
-    const [info] = children(unpem(csrPem));
-    const spki = children(info ?? Buffer.alloc(0))[2];
-    if (spki !== undefined) return spki;
+    const { signed } = readSigned(derOfPem(csrPem, /^CERTIFICATE REQUEST$/) ?? Buffer.alloc(0));
+    const info = new DerReader(signed.contents);
+    info.next(derTags.integer);
+    info.next(derTags.sequence);
+    return info.next(derTags.sequence).whole;
   } catch (error) {
     throw userError("csr-invalid", "the certificate request is not a PKCS #10 request in PEM", { cause: error });
   }
-  throw userError("csr-invalid", "the certificate request has no public key");
 }

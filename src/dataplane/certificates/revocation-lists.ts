@@ -1,28 +1,20 @@
-import { verify, X509Certificate, type KeyObject } from "node:crypto";
+import { X509Certificate, type KeyObject } from "node:crypto";
 import { messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
 import type { PeerGuard } from "../../net/index.ts";
-import { children, content, objectIdentifier, pemBlocks, tag, unpem } from "./der.ts";
+import {
+  derOfPem,
+  DerReader,
+  derTags,
+  isSignedBy,
+  pemBlocks,
+  readCertificate,
+  readSigned,
+  signatureAlgorithmOf,
+  withoutZeros,
+} from "../../x509/index.ts";
 
-/**
- * The signature algorithms of lists, by the DER of their identifier. Null if the key's own algorithm determines the
- * hash.
- */
-const hashes = new Map<string, string | null>(
-  (
-    [
-      ["1.2.840.113549.1.1.11", "sha256"],
-      ["1.2.840.113549.1.1.12", "sha384"],
-      ["1.2.840.113549.1.1.13", "sha512"],
-      ["1.2.840.10045.4.3.2", "sha256"],
-      ["1.2.840.10045.4.3.3", "sha384"],
-      ["1.2.840.10045.4.3.4", "sha512"],
-      ["1.3.101.112", null],
-    ] as const
-  ).map(([oid, hash]) => [objectIdentifier(oid).toString("hex"), hash]),
-);
 /** The number of certificates of a chain to check. A mesh's chains are shorter. */
 const maxDepth = 10;
-const versionTag = 0xa0;
 
 interface RevocationList {
   /** The DER of the issuer's name, in hexadecimal. */
@@ -127,6 +119,7 @@ export interface RevocationFollowerOptions {
   readonly log: Logger;
 }
 
+const listLabel = /^X509 CRL$/;
 const lookEveryMs = 2000;
 
 /**
@@ -164,32 +157,31 @@ export async function followRevocations(
 
 function listsOf(bytes: Buffer): RevocationList[] {
   if (bytes.length === 0) return [];
-  if (bytes[0] === tag.sequence) return [readList(bytes, "the list")];
+  if (bytes[0] === derTags.sequence) return [readList(bytes, "the list")];
   const blocks = pemBlocks(bytes.toString("latin1")).filter((block) => block.startsWith("-----BEGIN X509 CRL-----"));
-  return blocks.map((block, index) => readList(unpem(block), `list ${index + 1}`));
+  return blocks.map((block, index) => readList(derOfPem(block, listLabel) ?? Buffer.alloc(0), `list ${index + 1}`));
 }
 
 function readList(der: Buffer, which: string): RevocationList {
   try {
-    const [signed = missing(), algorithm = missing(), signature = missing()] = children(der);
-    const fields = children(signed);
+    const structure = readSigned(der);
+    if (signatureAlgorithmOf(structure) === undefined)
+      throw new RangeError("it is signed by an algorithm that is not taken");
+    const fields = new DerReader(structure.signed.contents);
     // Lists of version 1 have no version field.
-    const [, issuer = missing(), , ...rest] = fields[0]?.[0] === tag.integer ? fields.slice(1) : fields;
-    const entries = rest.find((field) => field[0] === tag.sequence);
-    const hash = hashes.get(children(algorithm)[0]?.toString("hex") ?? "");
-    if (hash === undefined) throw new RangeError("it is signed by an algorithm that is not taken");
-    const bits = content(signature).subarray(1);
+    fields.optional(derTags.integer);
+    fields.next(derTags.sequence);
+    const issuer = fields.next(derTags.sequence).whole;
+    const serialNumbers = readSerialNumbers(fields);
     const known = new Map<string, boolean>();
     return {
       issuer: issuer.toString("hex"),
-      serialNumbers: new Set(
-        entries === undefined ? [] : children(entries).map((entry) => serialText(children(entry)[0] ?? missing())),
-      ),
+      serialNumbers,
       isSignedBy: (key) => {
         const text = key.export({ type: "spki", format: "der" }).toString("base64");
         let answer = known.get(text);
         if (answer === undefined) {
-          answer = verify(hash, signed, key, bits);
+          answer = isSignedBy(structure, key);
           if (known.size >= maxDepth) known.clear();
           known.set(text, answer);
         }
@@ -205,16 +197,21 @@ function readList(der: Buffer, which: string): RevocationList {
   }
 }
 
-function namesOf(certificate: X509Certificate): { readonly issuerName: string; readonly serialNumber: string } {
-  const fields = children(children(certificate.raw)[0] ?? missing());
-  const [serial = missing(), , issuer = missing()] = fields[0]?.[0] === versionTag ? fields.slice(1) : fields;
-  return { issuerName: issuer.toString("hex"), serialNumber: serialText(serial) };
+/** Reads the rest of a list: the times of this and the next update, entries and extensions. */
+function readSerialNumbers(fields: DerReader): ReadonlySet<string> {
+  const serialNumbers = new Set<string>();
+  while (!fields.isAtEnd) {
+    const field = fields.next();
+    if (field.tag !== derTags.sequence) continue;
+    for (const entries = new DerReader(field.contents); !entries.isAtEnd;)
+      serialNumbers.add(withoutZeros(entries.inside(derTags.sequence).next(derTags.integer).contents).toString("hex"));
+  }
+  return serialNumbers;
 }
 
-function serialText(integer: Buffer): string {
-  return content(integer)
-    .toString("hex")
-    .replace(/^(?:00)+/, "");
+function namesOf(certificate: X509Certificate): { readonly issuerName: string; readonly serialNumber: string } {
+  const { issuer, serialNumber } = readCertificate(certificate.raw);
+  return { issuerName: issuer.toString("hex"), serialNumber: serialNumber.toString("hex") };
 }
 
 /** The issuer of a certificate, among its accompanying certificates and the roots. */
@@ -227,8 +224,4 @@ function issuerOf(certificate: X509Certificate, roots: readonly X509Certificate[
 
 function oneLine(name: string): string {
   return name.replaceAll("\n", ", ");
-}
-
-function missing(): never {
-  throw new RangeError("it is cut off");
 }

@@ -1,6 +1,6 @@
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import type { CertificateManager } from "./certificate-manager.ts";
-import { pemBlocks } from "./der.ts";
+import { pemBlocks } from "../../x509/index.ts";
 
 export interface RootFollowerOptions {
   /** The mounted file with the mesh's roots (the ConfigMap `istio-ca-root-cert`). */

@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { alternativeNames, transientError } from "../../base/index.ts";
 import { TlsContext } from "../../net/index.ts";
-import { pemBlocks } from "./der.ts";
+import { pemBlocks } from "../../x509/index.ts";
 import type { RevocationLists } from "./revocation-lists.ts";
 import type { WorkloadCertificate } from "./certificate-types.ts";
 

@@ -1,34 +1,31 @@
-import "reflect-metadata";
-import { webcrypto } from "node:crypto";
-import {
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  SubjectAlternativeNameExtension,
-  X509CertificateGenerator,
-} from "@peculiar/x509";
+import { generateKeyPair } from "node:crypto";
+import { promisify } from "node:util";
+import { basicConstraints, distinguishedName, extendedKeyUsage, subjectAltName, X509Signer } from "../../x509/index.ts";
 import type { WebhookCertificate } from "./webhook-certificate.ts";
 
 const lifetimeMs = 365 * 86_400_000;
-const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+const generateKeys = promisify(generateKeyPair);
 
 /** Creates a certificate that signs itself and is valid for a year. */
 export async function createCertificate(dnsNames: readonly string[], nowMs: number): Promise<WebhookCertificate> {
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const { publicKey, privateKey } = await generateKeys("ec", { namedCurve: "P-256" });
   const [notBeforeMs, notAfterMs] = [nowMs - 60_000, nowMs + lifetimeMs];
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: `CN=${dnsNames[0] ?? ""}`,
-    notBefore: new Date(notBeforeMs),
-    notAfter: new Date(notAfterMs),
-    signingAlgorithm: algorithm,
-    keys,
+  const name = distinguishedName({ commonName: dnsNames[0] ?? "" });
+  const certificate = await new X509Signer(privateKey).certificateInPool({
+    issuer: name,
+    subject: name,
+    publicKey: publicKey.export({ type: "spki", format: "der" }),
+    notBeforeMs,
+    notAfterMs,
     extensions: [
-      new BasicConstraintsExtension(true, 0, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
-      new SubjectAlternativeNameExtension(dnsNames.map((value) => ({ type: "dns", value }))),
+      basicConstraints("authority", 0),
+      extendedKeyUsage("server"),
+      subjectAltName(
+        dnsNames.map((dns) => ({ dns })),
+        false,
+      ),
     ],
   });
-  const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
-  const privateKey = `-----BEGIN PRIVATE KEY-----\n${key.match(/.{1,64}/g)?.join("\n") ?? ""}\n-----END PRIVATE KEY-----\n`;
-  return { certificate: `${certificate.toString("pem")}\n`, privateKey, notBeforeMs, notAfterMs };
+  const pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+  return { certificate, privateKey: pem, notBeforeMs, notAfterMs };
 }

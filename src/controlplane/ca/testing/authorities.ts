@@ -1,5 +1,5 @@
 import { generateKeyPairSync, sign, webcrypto, type KeyObject } from "node:crypto";
-import "../x509.ts";
+import "reflect-metadata";
 import {
   BasicConstraintsExtension,
   KeyUsageFlags,
@@ -8,8 +8,7 @@ import {
   X509CertificateGenerator,
   X509CrlGenerator,
 } from "@peculiar/x509";
-import { derBitString, DerReader, derSequence, derTags } from "../der.ts";
-import { readSigned } from "../signature-algorithms.ts";
+import { derBitString, DerReader, derSequence, derTags, pemOf, readSigned } from "../../../x509/index.ts";
 
 export interface TestAuthority {
   readonly certificate: string;
@@ -90,8 +89,7 @@ function withoutVersion(der: Buffer, signer: KeyObject): string {
     if (part.tag !== derTags.context0 && part.tag !== derTags.context3) parts.push(part.whole);
   }
   const body = derSequence(...parts);
-  const whole = derSequence(body, algorithm.whole, derBitString(sign("sha256", body, signer)));
-  return `-----BEGIN CERTIFICATE-----\n${(whole.toString("base64").match(/.{1,64}/g) ?? []).join("\n")}\n-----END CERTIFICATE-----\n`;
+  return pemOf("CERTIFICATE", derSequence(body, algorithm.whole, derBitString(sign("sha256", body, signer))));
 }
 
 export function keyPem(key: KeyObject, type: "pkcs1" | "pkcs8" | "sec1" = "pkcs8"): string {

@@ -1,3 +1,3 @@
-import "../x509.ts";
+import "reflect-metadata";
 
 export { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";

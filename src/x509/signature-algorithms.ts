@@ -1,5 +1,5 @@
 import { verify, type KeyObject } from "node:crypto";
-import { userError } from "../../base/index.ts";
+import { userError } from "../base/index.ts";
 import { derObjectIdentifier, DerReader, derSequence, derTags, type DerElement } from "./der.ts";
 
 export interface SignatureAlgorithm {
@@ -83,14 +83,21 @@ export function readSigned(der: Buffer): SignedStructure {
   return { signed, algorithm, signature: bits.subarray(1) };
 }
 
-/** Whether the key signed the structure. Throws a user error for an unsupported algorithm, such as MD5 and SHA-1. */
-export function isSignedBy({ signed, algorithm, signature }: SignedStructure, key: KeyObject): boolean {
+/** The algorithm of a structure's signature. Undefined if it is not supported, such as MD5 and SHA-1. */
+export function signatureAlgorithmOf({ algorithm }: SignedStructure): SignatureAlgorithm | undefined {
   const identifier = new DerReader(algorithm.contents).next(derTags.objectIdentifier).contents.toString("hex");
-  const known = algorithms.find((candidate) => candidate.identifier === identifier);
+  return algorithms.find((candidate) => candidate.identifier === identifier);
+}
+
+/** Whether the key signed the structure. Throws a user error for an unsupported algorithm. */
+export function isSignedBy(structure: SignedStructure, key: KeyObject): boolean {
+  const known = signatureAlgorithmOf(structure);
   if (known === undefined)
     throw userError(
       "bad-signature",
       "is signed by an algorithm that is not taken: use SHA-256, SHA-384 or SHA-512 with RSA or ECDSA, or Ed25519",
     );
-  return known.keyType === key.asymmetricKeyType && verify(known.hash, signed.whole, key, signature);
+  return (
+    known.keyType === key.asymmetricKeyType && verify(known.hash, structure.signed.whole, key, structure.signature)
+  );
 }

@@ -1,4 +1,4 @@
-import { userError } from "../../base/index.ts";
+import { userError } from "../base/index.ts";
 
 /** The part of DER (X.690) that certificates and certificate requests use: definite lengths and one-byte tags. */
 
@@ -126,16 +126,4 @@ export function derTime(ms: number): Buffer {
   return ms < utcTimeEndsMs
     ? derElement(derTags.utcTime, Buffer.from(text.slice(2)))
     : derElement(derTags.generalizedTime, Buffer.from(text));
-}
-
-/** The bytes of the first PEM block whose label matches the pattern. Undefined if there is none. */
-export function derOfPem(text: string, label: RegExp): Buffer | undefined {
-  for (const [, name = "", body = ""] of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g)) {
-    if (!label.test(name)) continue;
-    // Lines with a colon are headers of old PEM forms. The text is split into lines and not matched by a pattern,
-    // because anybody can send a request that is one very long line.
-    const lines = body.split("\n").filter((line) => !line.includes(":"));
-    return Buffer.from(lines.join("\n"), "base64");
-  }
-  return undefined;
 }

@@ -1,0 +1,30 @@
+export { derElement, DerReader, derSequence, derBitString, derTags, type DerElement } from "./der.ts";
+export {
+  authorityKeyIdentifier,
+  basicConstraints,
+  extendedKeyUsage,
+  extensionIds,
+  keyIdentifierOf,
+  keyUsage,
+  subjectAltName,
+  subjectKeyIdentifier,
+} from "./extensions.ts";
+export { type AlternativeName, commonNameId, distinguishedName } from "./names.ts";
+export { derOfPem, pemBlocks, pemOf } from "./pem.ts";
+export {
+  type IssuerParts,
+  readCertificate,
+  readIssuer,
+  readPathLength,
+  readVersion,
+  withoutZeros,
+} from "./read-certificate.ts";
+export {
+  checkKey,
+  isSignedBy,
+  keysExpected,
+  readSigned,
+  signatureAlgorithmOf,
+  type SignedStructure,
+} from "./signature-algorithms.ts";
+export { type CertificateContent, X509Signer } from "./x509-signer.ts";

@@ -1,0 +1,22 @@
+/** Encodes DER as one PEM block. */
+export function pemOf(label: string, der: Buffer): string {
+  const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
+}
+
+/** Each block of a PEM text, with its markers and a line break at the end. */
+export function pemBlocks(text: string): string[] {
+  return [...text.matchAll(/-----BEGIN ([^-]+)-----[^-]+-----END \1-----/g)].map((match) => `${match[0]}\n`);
+}
+
+/** The bytes of the first PEM block whose label matches the pattern. Undefined if there is none. */
+export function derOfPem(text: string, label: RegExp): Buffer | undefined {
+  for (const [, name = "", body = ""] of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g)) {
+    if (!label.test(name)) continue;
+    // Lines with a colon are headers of old PEM forms. The text is split into lines and not matched by a pattern,
+    // because anybody can send a request that is one very long line.
+    const lines = body.split("\n").filter((line) => !line.includes(":"));
+    return Buffer.from(lines.join("\n"), "base64");
+  }
+  return undefined;
+}

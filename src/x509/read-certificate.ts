@@ -1,0 +1,81 @@
+import { DerReader, derTags } from "./der.ts";
+import { extensionIds } from "./extensions.ts";
+import { readSigned } from "./signature-algorithms.ts";
+
+/** The fields of an issuer that a certificate contains. */
+export interface IssuerParts {
+  /** Its subject in DER. */
+  readonly subject: Buffer;
+  /** Its key identifier, if it has one. */
+  readonly keyIdentifier: Buffer | undefined;
+}
+
+export interface CertificateParts {
+  /** Without zero bytes at the beginning. */
+  readonly serialNumber: Buffer;
+  /** The names in DER. */
+  readonly issuer: Buffer;
+  readonly subject: Buffer;
+  /** By id in hex. */
+  readonly extensions: ReadonlyMap<string, { readonly value: Buffer; readonly whole: Buffer }>;
+}
+
+/** Reads a certificate in DER. Throws a user error if it is malformed. */
+export function readCertificate(der: Buffer): CertificateParts {
+  const reader = new DerReader(readSigned(der).signed.contents);
+  reader.optional(derTags.context0);
+  const serialNumber = withoutZeros(reader.next(derTags.integer).contents);
+  reader.next(derTags.sequence);
+  const issuer = reader.next(derTags.sequence).whole;
+  reader.next(derTags.sequence);
+  const subject = reader.next(derTags.sequence).whole;
+  reader.next(derTags.sequence);
+  const extensions = new Map<string, { value: Buffer; whole: Buffer }>();
+  while (!reader.isAtEnd) {
+    const part = reader.next();
+    if (part.tag !== derTags.context3) continue;
+    const list = new DerReader(part.contents).inside(derTags.sequence);
+    while (!list.isAtEnd) {
+      const { contents, whole } = list.next(derTags.sequence);
+      const extension = new DerReader(contents);
+      const id = extension.next(derTags.objectIdentifier).contents.toString("hex");
+      extension.optional(derTags.boolean);
+      extensions.set(id, { value: extension.next(derTags.octetString).contents, whole });
+    }
+  }
+  return { serialNumber, issuer, subject, extensions };
+}
+
+/** The bytes of a positive integer without zeros at the beginning. */
+export function withoutZeros(integer: Buffer): Buffer {
+  const first = integer.findIndex((byte) => byte !== 0);
+  return first < 0 ? integer.subarray(integer.length) : integer.subarray(first);
+}
+
+/** Reads the issuer's fields from its certificate in DER. */
+export function readIssuer(der: Buffer): IssuerParts {
+  const { subject, extensions } = readCertificate(der);
+  const identifier = extensions.get(extensionIds.subjectKeyIdentifier)?.value;
+  return {
+    subject,
+    keyIdentifier: identifier === undefined ? undefined : new DerReader(identifier).next(derTags.octetString).contents,
+  };
+}
+
+/** Reads from an authority's certificate in DER how many authorities may be below it. Undefined: any number. */
+export function readPathLength(der: Buffer): number | undefined {
+  const constraints = readCertificate(der).extensions.get(extensionIds.basicConstraints)?.value;
+  if (constraints === undefined) return undefined;
+  const parts = new DerReader(constraints).inside(derTags.sequence);
+  parts.optional(derTags.boolean);
+  const length = parts.optional(derTags.integer)?.contents;
+  return length === undefined ? undefined : Number.parseInt(length.toString("hex"), 16);
+}
+
+/** The X.509 version of a certificate in DER: 1 to 3. */
+export function readVersion(der: Buffer): number {
+  const version = new DerReader(readSigned(der).signed.contents).optional(derTags.context0);
+  return version === undefined
+    ? 1
+    : Number.parseInt(new DerReader(version.contents).next(derTags.integer).contents.toString("hex"), 16) + 1;
+}

@@ -1,0 +1,88 @@
+import { randomBytes, sign, type KeyObject } from "node:crypto";
+import { promisify } from "node:util";
+import { derBitString, derElement, derObjectIdentifier, derSequence, derTags, derTime } from "./der.ts";
+import { subjectAltName } from "./extensions.ts";
+import { distinguishedName, type AlternativeName } from "./names.ts";
+import { pemOf } from "./pem.ts";
+import { algorithmIdentifier, algorithmOf, type SignatureAlgorithm } from "./signature-algorithms.ts";
+
+export interface CertificateContent {
+  /** The names in DER. */
+  readonly issuer: Buffer;
+  readonly subject: Buffer;
+  /** SubjectPublicKeyInfo in DER. */
+  readonly publicKey: Buffer;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  /** Each in DER. */
+  readonly extensions: readonly Buffer[];
+}
+
+const signInPool = promisify(sign);
+const versionThree = derElement(derTags.context0, derElement(derTags.integer, Buffer.from([2])));
+const requestVersion = derElement(derTags.integer, Buffer.from([0]));
+const extensionRequest = "2a864886f70d01090e";
+const serialBytes = 16;
+
+/** Signs certificates and requests with one key. */
+export class X509Signer {
+  readonly #key: KeyObject;
+  readonly #algorithm: SignatureAlgorithm;
+  readonly #algorithmDer: Buffer;
+
+  /** Throws a user error for a private key of another kind than RSA, ECDSA and Ed25519. */
+  constructor(key: KeyObject) {
+    this.#key = key;
+    this.#algorithm = algorithmOf(key);
+    this.#algorithmDer = algorithmIdentifier(this.#algorithm);
+  }
+
+  /** A certificate in PEM, with a random serial number. */
+  certificate(content: CertificateContent): string {
+    const body = this.#body(content);
+    return this.#closed("CERTIFICATE", body, sign(this.#algorithm.hash, body, this.#key));
+  }
+
+  /** Signs in another thread, because a signature by RSA takes a millisecond. */
+  async certificateInPool(content: CertificateContent): Promise<string> {
+    const body = this.#body(content);
+    return this.#closed("CERTIFICATE", body, await signInPool(this.#algorithm.hash, body, this.#key));
+  }
+
+  /** A PKCS #10 request in PEM, for a certificate of the signer's key with only these names. */
+  request(publicKey: Buffer, names: readonly AlternativeName[]): string {
+    const extensions = derSequence(subjectAltName(names, true));
+    const attributes = derSequence(derObjectIdentifier(extensionRequest), derElement(derTags.set, extensions));
+    const body = derSequence(
+      requestVersion,
+      distinguishedName({}),
+      publicKey,
+      derElement(derTags.context0, attributes),
+    );
+    return this.#closed("CERTIFICATE REQUEST", body, sign(this.#algorithm.hash, body, this.#key));
+  }
+
+  #body({ issuer, subject, publicKey, notBeforeMs, notAfterMs, extensions }: CertificateContent): Buffer {
+    return derSequence(
+      versionThree,
+      derElement(derTags.integer, serialNumber()),
+      this.#algorithmDer,
+      issuer,
+      derSequence(derTime(notBeforeMs), derTime(notAfterMs)),
+      subject,
+      publicKey,
+      ...(extensions.length === 0 ? [] : [derElement(derTags.context3, derSequence(...extensions))]),
+    );
+  }
+
+  #closed(label: string, body: Buffer, signature: Buffer): string {
+    return pemOf(label, derSequence(body, this.#algorithmDer, derBitString(signature)));
+  }
+}
+
+/** Makes a random serial number: positive, at most 16 bytes, without a leading zero byte. */
+function serialNumber(): Buffer {
+  const bytes = randomBytes(serialBytes);
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
+  return bytes;
+}
