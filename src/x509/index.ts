@@ -1,4 +1,4 @@
-export { derElement, DerReader, derSequence, derBitString, derTags, type DerElement } from "./der.ts";
+export { DerReader, derSequence, derBitString, derTags, type DerElement } from "./der.ts";
 export {
   authorityKeyIdentifier,
   basicConstraints,
@@ -22,7 +22,6 @@ export {
 export {
   checkKey,
   isSignedBy,
-  keysExpected,
   readSigned,
   signatureAlgorithmOf,
   type SignedStructure,

@@ -39,7 +39,7 @@ export function algorithmOf(key: KeyObject): SignatureAlgorithm {
   return found;
 }
 
-export const keysExpected = "RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519";
+const keysExpected = "RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519";
 const minRsaBits = 2048;
 const maxRsaBits = 8192;
 

@@ -1,5 +1,7 @@
 import { encode } from "dns-packet";
-import { DnsResponder, type DnsForwarder } from "../../../src/dataplane/dns/index.ts";
+import { DnsResponder } from "../../../src/dataplane/dns/index.ts";
+import { isAnswerTo, isTruncated } from "../../../src/net/dns/dns-message.ts";
+import type { DnsForwarder } from "../../../src/net/dns/index.ts";
 import {
   encodeAnswer,
   encodeFailure,
@@ -29,6 +31,7 @@ const log = { warn: () => undefined } as never;
 const responder = new DnsResponder(forwarder, log);
 const found = { addresses: ["10.0.0.1", "fd00::1"], alias: "b.default.svc.cluster.local" };
 const maxUdpBytes = 65_535;
+const plainQuery = question("a.example", "A");
 
 function question(name: string, type: "A" | "AAAA" | "SRV" | "PTR" | "TXT", more: object = {}): Buffer {
   return encode({ type: "query", id: 7, flags: 256, questions: [{ type, name }], ...more });
@@ -66,6 +69,12 @@ export const target: FuzzTarget = {
   maxBytes: 600,
   run: async (input) => {
     ofCluster(input);
+    isTruncated(input);
+    expect(
+      !isAnswerTo(plainQuery, input) || input.readUInt16BE(0) === plainQuery.readUInt16BE(0),
+      "an answer has the query's id",
+    );
+    isAnswerTo(input, input);
     for (const transport of ["udp", "tcp"] as const)
       await responder.answer(input, transport, (name) => (name.length % 2 === 0 ? found : undefined));
   },

@@ -6,14 +6,14 @@ import {
   type Service,
 } from "../../api/kubernetes/index.ts";
 import type { ControllerContext } from "../controllers/controller.ts";
+import type { NameServer } from "../../net/dns/index.ts";
 import { DnsServer } from "./dns-server.ts";
-import type { Upstream } from "./forwarder.ts";
 import type { ZoneSource } from "./zone.ts";
 
 export interface ClusterDnsOptions {
   readonly address: string;
   readonly port: number;
-  readonly upstream?: Upstream;
+  readonly upstream?: NameServer;
   /** `cluster.local` if absent. */
   readonly domain?: string;
 }

@@ -1,7 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from "node:dgram";
 import { createServer, type Server, type Socket } from "node:net";
 import { messageOf, userError, type Clock, type Logger, type Random } from "../../base/index.ts";
-import { Forwarder, type Upstream } from "./forwarder.ts";
+import { DnsForwarder, type DnsTransport, type NameServer, withLength } from "../../net/dns/index.ts";
 import { encodeAnswer, encodeFailure, encodeQuestion, parseQuestion, recordsOf, type Question } from "./message.ts";
 import { answerZone, type DnsRecord, type ZoneAnswer, type ZoneSource } from "./zone.ts";
 
@@ -14,12 +14,13 @@ export interface DnsServerOptions {
   /** Resolves when the source is filled. Until then, every question is answered with SERVFAIL. */
   readonly ready: Promise<void>;
   /** Resolvers for names outside of the cluster. Without one, such names do not exist. */
-  readonly upstream?: Upstream;
+  readonly upstream?: NameServer;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
 }
 
+const upstreamTimeoutMs = 3_000;
 const maxTcpConnections = 256;
 const tcpIdleMs = 10_000;
 /** The maximum length of a chain of ExternalName Services. A longer chain ends without an address. */
@@ -28,13 +29,17 @@ const maxAliases = 8;
 /** The cluster's name server, over UDP and TCP. */
 export class DnsServer {
   readonly #options: DnsServerOptions;
-  readonly #forwarder: Forwarder | undefined;
+  readonly #forwarder: DnsForwarder | undefined;
   #ready = false;
   #port = 0;
 
   constructor(options: DnsServerOptions) {
     this.#options = options;
-    this.#forwarder = options.upstream === undefined ? undefined : new Forwarder(options.upstream, options.clock);
+    const { upstream, clock } = options;
+    this.#forwarder =
+      upstream === undefined
+        ? undefined
+        : new DnsForwarder({ servers: [upstream], timeoutMs: upstreamTimeoutMs, clock });
   }
 
   /** The port in use. It differs from the option if that is 0. */
@@ -116,15 +121,13 @@ export class DnsServer {
         received = received.subarray(end);
         void this.#answer(query, "tcp").then((answer) => {
           if (answer === undefined || socket.destroyed) return;
-          const length = Buffer.alloc(2);
-          length.writeUInt16BE(answer.length);
-          socket.write(Buffer.concat([length, answer]));
+          socket.write(withLength(answer));
         });
       }
     });
   }
 
-  async #answer(query: Buffer, transport: "udp" | "tcp"): Promise<Buffer | undefined> {
+  async #answer(query: Buffer, transport: DnsTransport): Promise<Buffer | undefined> {
     const question = parseQuestion(query);
     if (question === undefined) return undefined;
     if (!this.#ready) return encodeFailure(question);
@@ -138,7 +141,7 @@ export class DnsServer {
       return encodeFailure(question);
     }
     if (answer.outcome === "unknown" && this.#forwarder !== undefined) {
-      return (await this.#forwarder.ask(query)) ?? encodeFailure(question);
+      return await this.#forwarder.forward(query, transport).catch(() => encodeFailure(question));
     }
     const answers = await this.#followAliases(question, this.#rotate(answer.answers));
     return encodeAnswer(question, domain, { ...answer, answers }, transport);
@@ -157,7 +160,7 @@ export class DnsServer {
       const target = last.data.toLowerCase();
       const next = answerZone(this.#options.source, this.#options.domain, target, question.type);
       if (next.outcome === "unknown") {
-        const foreign = await this.#forwarder?.ask(encodeQuestion(question, target));
+        const foreign = await this.#forwarder?.ask(encodeQuestion(question, target)).catch(() => undefined);
         return foreign === undefined ? all : [...all, ...recordsOf(foreign)];
       }
       if (next.answers.length === 0) return all;

@@ -2,8 +2,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { messageOf, type Logger } from "../../base/index.ts";
 import { listenTcp, type ByteStream, type ListenOptions } from "../../net/index.ts";
-import type { DnsTransport } from "./dns-forwarder.ts";
-import { lengthOf } from "./dns-framing.ts";
+import { type DnsTransport, withLength } from "../../net/dns/index.ts";
 
 /** Returns the answer to a query in bytes. Undefined if there is none. */
 export type AnswerQuery = (query: Buffer, transport: DnsTransport) => Promise<Buffer | undefined>;
@@ -84,7 +83,7 @@ function serveStream(stream: ByteStream, answer: AnswerQuery): void {
         stream.destroy();
         return;
       }
-      stream.write(Buffer.concat([lengthOf(response), response]));
+      stream.write(withLength(response));
       next();
     });
   };

@@ -9,7 +9,7 @@ import {
 } from "dns-packet";
 import { messageOf, type Logger } from "../../base/index.ts";
 import { ipFamilyOf } from "../../net/index.ts";
-import type { DnsForwarder, DnsTransport } from "./dns-forwarder.ts";
+import type { DnsForwarder, DnsTransport } from "../../net/dns/index.ts";
 
 /** A name of the mesh. */
 export interface FoundName {

@@ -1,12 +1,11 @@
 import { decode, encode, RECURSION_DESIRED } from "dns-packet";
-import type { DnsForwarder } from "./dns-forwarder.ts";
+import type { DnsForwarder } from "../../net/dns/index.ts";
 import type { ResolverFile } from "./resolver-file.ts";
 
 /** Resolves names at the name servers directly, like the C library. For code that must not receive its own answers. */
 export class HostLookup {
   readonly #forwarder: DnsForwarder;
   readonly #file: Pick<ResolverFile, "search" | "dotsOfFullNames">;
-  #id = 0;
 
   constructor(forwarder: DnsForwarder, file: Pick<ResolverFile, "search" | "dotsOfFullNames">) {
     this.#forwarder = forwarder;
@@ -30,10 +29,8 @@ export class HostLookup {
   }
 
   async #ask(name: string, type: "A" | "AAAA"): Promise<string[]> {
-    this.#id = (this.#id + 1) & 0xffff;
-    const query = encode({ type: "query", id: this.#id, flags: RECURSION_DESIRED, questions: [{ type, name }] });
-    const answer = decode(await this.#forwarder.forward(query, "udp"));
-    const whole = answer.flag_tc ? decode(await this.#forwarder.forward(query, "tcp")) : answer;
-    return (whole.answers ?? []).flatMap((record) => (record.type === type ? [record.data] : []));
+    const query = encode({ type: "query", flags: RECURSION_DESIRED, questions: [{ type, name }] });
+    const answer = decode(await this.#forwarder.ask(query));
+    return (answer.answers ?? []).flatMap((record) => (record.type === type ? [record.data] : []));
   }
 }

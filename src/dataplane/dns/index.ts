@@ -1,6 +1,6 @@
 // DNS for pods, which both data planes serve. A separate door, so that proxies without DNS need not load it.
-export { DnsForwarder, type DnsForwarderOptions, type DnsTransport } from "./dns-forwarder.ts";
 export { serveDnsTcp, serveDnsUdp, type AnswerQuery } from "./dns-listener.ts";
 export { DnsResponder, type DnsObserver, type FindName, type FoundName } from "./dns-responder.ts";
 export { HostLookup } from "./host-lookup.ts";
+export { podDnsForwarder, type PodDnsOptions } from "./pod-dns-forwarder.ts";
 export { readResolverFile, type ResolverFile } from "./resolver-file.ts";

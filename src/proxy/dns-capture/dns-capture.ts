@@ -2,9 +2,9 @@ import { create, fromBinary } from "@bufbuild/protobuf";
 import { messageOf, type Logger, type Random } from "../../base/index.ts";
 import type { XdsSubscription, XdsUpdate } from "../../dataplane/index.ts";
 import {
-  DnsForwarder,
   DnsResponder,
   HostLookup,
+  podDnsForwarder,
   serveDnsTcp,
   serveDnsUdp,
   type AnswerQuery,
@@ -42,7 +42,7 @@ export class DnsCapture {
   constructor(options: DnsCaptureOptions) {
     this.#options = options;
     const { resolverFile, mark, log } = options;
-    const forwarder = new DnsForwarder({
+    const forwarder = podDnsForwarder({
       nameservers: resolverFile.nameservers,
       ...(mayMarkSockets(mark) ? { mark } : {}),
     });

@@ -1,12 +1,12 @@
 import type { Logger } from "../../base/index.ts";
 import {
-  DnsForwarder,
   DnsResponder,
   HostLookup,
+  podDnsForwarder,
   readResolverFile,
-  type DnsTransport,
   type FoundName,
 } from "../../dataplane/dns/index.ts";
+import type { DnsTransport } from "../../net/dns/index.ts";
 import type { MeshState } from "../state/mesh-state.ts";
 import type { Service, WorkloadInfo } from "../state/model.ts";
 import type { DnsMetrics } from "./dns-metrics.ts";
@@ -39,7 +39,7 @@ export class DnsResolver {
 
   constructor(options: DnsResolverOptions) {
     this.#options = options;
-    const forwarder = new DnsForwarder(options);
+    const forwarder = podDnsForwarder(options);
     this.#responder = new DnsResponder(forwarder, options.log);
     // The host is already a full name, so no search domains apply.
     this.#lookup = new HostLookup(forwarder, { search: [], dotsOfFullNames: 0 });

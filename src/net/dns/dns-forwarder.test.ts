@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { createServer, type Server } from "node:net";
+import { after, test } from "node:test";
+import { decode, encode } from "dns-packet";
+import { systemClock } from "../../base/index.ts";
+import { DnsForwarder, withLength, type NameServer } from "./index.ts";
+
+const address = "127.0.0.1";
+const query = encode({ type: "query", id: 7, flags: 256, questions: [{ type: "A", name: "a.example" }] });
+const open: (Socket | Server)[] = [];
+after(() => open.forEach((one) => one.close()));
+
+type Reply = (message: Buffer) => void;
+
+/** Serves UDP and TCP on one port. */
+async function serve(
+  udp: (message: Buffer, reply: Reply, from: RemoteInfo) => void,
+  tcp: (message: Buffer, reply: Reply) => void = () => undefined,
+): Promise<NameServer> {
+  const streams = createServer((stream) => {
+    stream.on("error", () => undefined);
+    stream.once("data", (bytes) => tcp(bytes.subarray(2), (answer) => stream.write(withLength(answer))));
+  });
+  await new Promise<void>((resolve) => streams.listen(0, address, () => resolve()));
+  const bound = streams.address();
+  const port = typeof bound === "object" && bound !== null ? bound.port : 0;
+  const socket = createSocket("udp4");
+  socket.on("message", (message, from) => udp(message, (answer) => socket.send(answer, from.port, from.address), from));
+  await new Promise<void>((resolve) => socket.bind(port, address, () => resolve()));
+  open.push(streams, socket);
+  return { address, port };
+}
+
+function answerOf(message: Buffer, data: string, flags = 0, name?: string): Buffer {
+  const { id = 0, questions = [] } = decode(message);
+  const asked = name === undefined ? questions : [{ type: "A" as const, name }];
+  return encode({ type: "response", id, flags, questions: asked, answers: [{ type: "A", name: "a.example", data }] });
+}
+
+const forwarder = (servers: readonly NameServer[], timeoutMs = 5_000): DnsForwarder =>
+  new DnsForwarder({ servers, timeoutMs, clock: systemClock });
+
+function addressIn(answer: Buffer): unknown {
+  const [record] = decode(answer).answers ?? [];
+  return record?.type === "A" ? record.data : undefined;
+}
+
+test("each query has a random id and a port of its own, and its answer the client's id", async () => {
+  const seen: (readonly [id: number, port: number])[] = [];
+  const server = await serve((message, reply, from) => {
+    seen.push([message.readUInt16BE(0), from.port]);
+    reply(answerOf(message, "192.0.2.1"));
+  });
+  const one = forwarder([server]);
+  const answers = await Promise.all(Array.from({ length: 20 }, async () => await one.forward(query, "udp")));
+  assert.ok(answers.every((answer) => answer.readUInt16BE(0) === 7 && addressIn(answer) === "192.0.2.1"));
+  assert.ok(new Set(seen.map(([id]) => id)).size > 10, "ids differ");
+  assert.equal(new Set(seen.map(([, port]) => port)).size, 20);
+});
+
+test("an answer to another question, with another id, from another port, or that is a query, is not taken", async () => {
+  const stranger = createSocket("udp4");
+  open.push(stranger);
+  const server = await serve((message, reply, from) => {
+    const forged = answerOf(message, "192.0.2.66");
+    stranger.send(forged, from.port, from.address);
+    const otherId = Buffer.from(forged);
+    otherId.writeUInt16BE((message.readUInt16BE(0) + 1) & 0xffff);
+    reply(otherId);
+    reply(answerOf(message, "192.0.2.66", 0, "b.example"));
+    reply(message);
+    reply(Buffer.alloc(3));
+    setTimeout(() => reply(answerOf(message, "192.0.2.1", 0, "A.Example")), 50);
+  });
+  assert.equal(addressIn(await forwarder([server]).forward(query, "udp")), "192.0.2.1");
+});
+
+test("a truncated answer is asked for again over TCP, and is left to a client that asked over UDP", async () => {
+  const truncated = 0x200;
+  const server = await serve(
+    (message, reply) => reply(answerOf(message, "192.0.2.1", truncated)),
+    (message, reply) => reply(answerOf(message, "192.0.2.2")),
+  );
+  const one = forwarder([server]);
+  assert.equal(decode(await one.forward(query, "udp")).flag_tc, true);
+  assert.equal(addressIn(await one.ask(query)), "192.0.2.2");
+  assert.equal(addressIn(await one.forward(query, "tcp")), "192.0.2.2");
+});
+
+test("the next server is asked when one is silent; only so many queries wait", async () => {
+  const silent = await serve(() => undefined);
+  const server = await serve((message, reply) => reply(answerOf(message, "192.0.2.1")));
+  assert.equal(addressIn(await forwarder([silent, server], 50).forward(query, "udp")), "192.0.2.1");
+  await assert.rejects(forwarder([silent], 50).forward(query, "tcp"), /127\.0\.0\.1 did not answer/);
+  await assert.rejects(forwarder([]).forward(query, "udp"), /no name server is configured/);
+  await assert.rejects(forwarder([server]).forward(Buffer.alloc(2), "udp"), /has no header/);
+  const hanging = new DnsForwarder({
+    servers: [silent],
+    timeoutMs: 10,
+    clock: systemClock,
+    sockets: { udp: () => new Promise(() => undefined), tcp: () => new Promise(() => undefined) },
+  });
+  for (let waiting = 0; waiting < 1_000; waiting += 1) void hanging.forward(query, "udp");
+  await assert.rejects(hanging.forward(query, "udp"), /1000 queries are waiting already/);
+});

@@ -1,0 +1,142 @@
+import { randomInt } from "node:crypto";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { transientError, type Clock } from "../../base/index.ts";
+import { headerBytes, isAnswerTo, isTruncated, withId, withLength } from "./dns-message.ts";
+import { plainDnsSockets, type DnsSockets, type NameServer } from "./dns-sockets.ts";
+
+export type DnsTransport = "udp" | "tcp";
+
+export interface DnsForwarderOptions {
+  /** The preferred one first. */
+  readonly servers: readonly NameServer[];
+  /** The time that one server has for its answer. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  /** Plain sockets if absent. */
+  readonly sockets?: DnsSockets;
+  /** Random numbers below 65536. Others must not be able to guess them. */
+  readonly randomId?: () => number;
+}
+
+/** The number of queries that may wait for name servers. */
+const maxWaiting = 1_000;
+const ids = 0x1_0000;
+const lengthBytes = 2;
+
+/**
+ * Forwards queries to name servers. Each query has a random id and a port of its own, and only the server that was
+ * asked can answer it, so that others cannot forge an answer.
+ */
+export class DnsForwarder {
+  readonly #options: DnsForwarderOptions;
+  #waiting = 0;
+
+  constructor(options: DnsForwarderOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The first server's answer, which has the query's id. Over UDP it may be truncated. Throws if no server answers, or
+   * if too many queries wait.
+   */
+  async forward(query: Buffer, transport: DnsTransport): Promise<Buffer> {
+    if (query.length < headerBytes) throw transientError("dns-bad-query", "the query has no header");
+    if (this.#waiting >= maxWaiting) throw transientError("dns-busy", `${maxWaiting} queries are waiting already`);
+    this.#waiting += 1;
+    try {
+      return await this.#askInTurn(query, transport);
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  /** The first server's whole answer. Asks over TCP if the one over UDP is truncated. */
+  async ask(query: Buffer): Promise<Buffer> {
+    const answer = await this.forward(query, "udp");
+    return isTruncated(answer) ? await this.forward(query, "tcp") : answer;
+  }
+
+  async #askInTurn(query: Buffer, transport: DnsTransport): Promise<Buffer> {
+    const { servers, randomId = () => randomInt(ids) } = this.#options;
+    let last: unknown = transientError("dns-no-server", "no name server is configured", {
+      hint: "look at /etc/resolv.conf",
+    });
+    for (const server of servers) {
+      const own = withId(query, randomId());
+      try {
+        const answer = await (transport === "udp" ? this.#askUdp(server, own) : this.#askTcp(server, own));
+        return withId(answer, query.readUInt16BE(0));
+      } catch (error) {
+        last = error;
+      }
+    }
+    throw last;
+  }
+
+  async #askUdp(server: NameServer, query: Buffer): Promise<Buffer> {
+    const socket = await (this.#options.sockets ?? plainDnsSockets).udp(server);
+    const answered = Promise.withResolvers<Buffer>();
+    let peer: AddressInfo | undefined;
+    socket.on("error", answered.reject);
+    socket.on("message", (message, from) => {
+      // What arrived before the socket was connected may be from anybody.
+      if (from.port === peer?.port && from.address === peer.address && isAnswerTo(query, message))
+        answered.resolve(message);
+    });
+    socket.once("connect", () => {
+      peer = socket.remoteAddress();
+      socket.send(query);
+    });
+    socket.connect(server.port, server.address);
+    try {
+      return await this.#inTime(server, answered.promise);
+    } finally {
+      socket.close();
+    }
+  }
+
+  async #askTcp(server: NameServer, query: Buffer): Promise<Buffer> {
+    const opening = (this.#options.sockets ?? plainDnsSockets).tcp(server);
+    const stream = await this.#inTime(server, opening).catch((error: unknown) => {
+      // Nobody else closes a connection that opens too late.
+      void opening.then(
+        (late) => late.destroy(),
+        () => undefined,
+      );
+      throw error;
+    });
+    try {
+      return await this.#inTime(server, answerOver(stream, query, server));
+    } finally {
+      stream.destroy();
+    }
+  }
+
+  async #inTime<Result>({ address }: NameServer, work: Promise<Result>): Promise<Result> {
+    const { clock, timeoutMs } = this.#options;
+    const late = Promise.withResolvers<never>();
+    using _timer = clock.after(timeoutMs, () => late.reject(transientError("timeout", `${address} did not answer`)));
+    return await Promise.race([work, late.promise]);
+  }
+}
+
+function answerOver(stream: Duplex, query: Buffer, { address }: NameServer): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const fail = (): void => reject(transientError("connection-closed", `${address} closed before it answered`));
+    let received = Buffer.alloc(0);
+    stream.on("error", reject);
+    stream.on("end", fail);
+    stream.on("close", fail);
+    stream.on("data", (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk]);
+      if (received.length < lengthBytes) return;
+      const end = lengthBytes + received.readUInt16BE(0);
+      if (received.length < end) return;
+      const answer = received.subarray(lengthBytes, end);
+      if (isAnswerTo(query, answer)) resolve(answer);
+      else fail();
+    });
+    stream.write(withLength(query));
+  });
+}

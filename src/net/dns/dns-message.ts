@@ -1,0 +1,52 @@
+/** What a forwarder reads of messages (RFC 1035, 4.1). */
+
+export const headerBytes = 12;
+const responseFlag = 0x80;
+const truncatedFlag = 0x02;
+const longestLabel = 63;
+/** The type and the class after the name. */
+const questionTailBytes = 4;
+
+export function isTruncated(message: Buffer): boolean {
+  return ((message[2] ?? 0) & truncatedFlag) !== 0;
+}
+
+/** The message with another id. */
+export function withId(message: Buffer, id: number): Buffer {
+  const copy = Buffer.from(message);
+  copy.writeUInt16BE(id, 0);
+  return copy;
+}
+
+/** The message with its length in front, as it is sent over TCP. */
+export function withLength(message: Buffer): Buffer {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(message.length);
+  return Buffer.concat([length, message]);
+}
+
+/** Whether a message answers the query: it has its id and its question. Some servers leave the question out of errors. */
+export function isAnswerTo(query: Buffer, message: Buffer): boolean {
+  if (message.length < headerBytes || message.readUInt16BE(0) !== query.readUInt16BE(0)) return false;
+  if (((message[2] ?? 0) & responseFlag) === 0) return false;
+  if (message.readUInt16BE(4) === 0) return true;
+  const end = endOfQuestion(query);
+  return end === undefined || questionText(query, end) === questionText(message, end);
+}
+
+/** Servers may change the case of the letters. */
+function questionText(message: Buffer, end: number): string {
+  return message.toString("latin1", headerBytes, end).toLowerCase();
+}
+
+/** Undefined for a message without exactly one question. */
+function endOfQuestion(message: Buffer): number | undefined {
+  if (message.length < headerBytes || message.readUInt16BE(4) !== 1) return undefined;
+  for (let at = headerBytes; at < message.length;) {
+    const length = message[at] ?? 0;
+    if (length === 0) return at + 1 + questionTailBytes;
+    if (length > longestLabel) return undefined;
+    at += 1 + length;
+  }
+  return undefined;
+}

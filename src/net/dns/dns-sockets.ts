@@ -1,0 +1,21 @@
+import { createSocket, type Socket } from "node:dgram";
+import { connect, isIPv6 } from "node:net";
+import type { Duplex } from "node:stream";
+
+export interface NameServer {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** How a forwarder reaches name servers. */
+export interface DnsSockets {
+  /** A socket for one query, on a port of its own. */
+  udp(server: NameServer): Promise<Socket>;
+  /** A connection for one query. It may still be connecting. */
+  tcp(server: NameServer): Promise<Duplex>;
+}
+
+export const plainDnsSockets: DnsSockets = {
+  udp: ({ address }) => Promise.resolve(createSocket(isIPv6(address) ? "udp6" : "udp4")),
+  tcp: ({ address, port }) => Promise.resolve(connect(port, address)),
+};
