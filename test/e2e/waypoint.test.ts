@@ -110,10 +110,10 @@ function waypoint(kubectl: Kubectl): void {
   /** Status codes of requests over one kept-alive connection and over new ones, while something changes. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const kept = ok(
-      `kubectl exec deploy/sleep -- sh -c 'curl -s -m 5 -o /dev/null -w "%{http_code}\\n" --rate 40/s "http://reviews:9080/health?[1-240]"'`,
+      `kubectl exec deploy/sleep -- sh -c 'curl -s -m 5 -o /dev/null -w "%{http_code}%{errormsg}\\n" --rate 40/s "http://reviews:9080/health?[1-240]"'`,
     );
     const anew = ok(
-      `kubectl exec deploy/sleep -- sh -c 'for i in $(seq 1 100); do curl -s -m 5 -o /dev/null -w "%{http_code}\\n" http://reviews:9080/health; sleep 0.03; done'`,
+      `kubectl exec deploy/sleep -- sh -c 'for i in $(seq 1 100); do curl -s -m 5 -o /dev/null -w "%{http_code}%{errormsg}\\n" http://reviews:9080/health; sleep 0.03; done'`,
     );
     await change();
     const codes = (await Promise.all([kept, anew])).join("").trim().split("\n");

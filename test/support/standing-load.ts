@@ -7,11 +7,15 @@ export interface StandingLoadOptions {
   readonly clients: readonly string[];
   /** Asked over kept-alive connections and over new ones. */
   readonly url: string;
-  /** Of a download and of a TCP stream that live that long, from `samples/streams` as the clients name it. */
+  /** Of a download and of a TCP stream, from `samples/streams` as the clients name it: they outlive the change, or live that long. */
   readonly streams: { readonly host: string; readonly seconds: number };
 }
 
 const limitMs = 420_000;
+/** Lines that a stream must still carry after the change. */
+const linesAfterwards = 5;
+/** How long these lines may take, in tenths of a second. */
+const patienceTenths = 200;
 
 /** Runs the body under load, and gives the number of requests. Fails by what did not answer 200, or was cut. */
 export async function underStandingLoad(
@@ -26,22 +30,22 @@ export async function underStandingLoad(
     return output;
   };
   await Promise.all(clients.map(async (client) => await run(`kubectl exec ${client} -- rm -f /tmp/stop`)));
-  const code = `-s -o /dev/null -w "%{http_code}\\n"`;
+  const code = `-s -o /dev/null -w "%{http_code}%{errormsg}\\n"`;
   const until = (client: string, line: string): Promise<string> =>
     run(`kubectl exec ${client} -- sh -c 'while [ ! -f /tmp/stop ]; do ${line}; done'`);
   const loads = clients.flatMap((client) => [
     until(client, `curl ${code} -m 9 --rate 20/s "${url}?[1-40]"`),
     until(client, `curl ${code} -m 5 ${url}; sleep 0.03`),
   ]);
+  const hear = (client: string, line: string): Promise<string> =>
+    run(`kubectl exec ${client} -- sh -c '${heard(line, seconds)}'`);
+  // Both could go on for longer than somebody listens, so one that ends by itself was cut.
+  const longest = seconds + 300;
   const downloads = clients.map((client) =>
-    run(`kubectl exec ${client} -- curl -s -m ${seconds + 60} "http://${host}:8080/download?seconds=${seconds}"`),
+    hear(client, `curl -sN -m ${longest} "http://${host}:8080/download?seconds=${longest}"`),
   );
-  // curl does not end with what it is told: its time does.
-  const echoes = clients.map((client) =>
-    run(
-      `kubectl exec ${client} -- sh -c '(for i in $(seq 1 ${seconds}); do echo $i; sleep 1; done) | curl -s -m ${seconds + 4} telnet://${host}:9000; true'`,
-    ),
-  );
+  const numbers = "(i=0; while sleep 0.5; do i=$((i+1)); echo $i; done)";
+  const echoes = clients.map((client) => hear(client, `${numbers} | curl -sN -m ${longest} telnet://${host}:9000`));
   const all = Promise.all([Promise.all(loads), Promise.all(downloads), Promise.all(echoes)]);
   // What the body says comes first.
   all.catch(() => undefined);
@@ -56,11 +60,30 @@ export async function underStandingLoad(
     codes.filter((one) => one !== "200"),
     [],
   );
-  for (const text of downloaded) assert.match(text, new RegExp(`end after ${seconds * 10} lines\\n$`));
-  for (const text of echoed)
-    assert.deepEqual(
-      text.trim().split("\n"),
-      Array.from({ length: seconds }, (_, index) => `echo ${index + 1}`),
-    );
+  for (const text of downloaded) expectWhole(text, (index) => `line ${index} `);
+  for (const text of echoed) expectWhole(text, (index) => `echo ${index + 1}`);
   return codes.length;
+}
+
+/** A script that listens until the change is over or the time has passed, and then for some more lines; it prints how that ended, and what it heard. */
+function heard(line: string, seconds: number): string {
+  const more = `[ $(wc -l < $f) -lt $((n+${linesAfterwards})) ]`;
+  return [
+    `f=$(mktemp); ${line} > $f & pid=$!; t=0`,
+    `while [ ! -f /tmp/stop ] && [ $t -lt ${seconds * 5} ]; do sleep 0.2; t=$((t+1)); done`,
+    `n=$(wc -l < $f); t=0`,
+    `while ${more} && [ $t -lt ${patienceTenths} ]; do sleep 0.1; t=$((t+1)); done`,
+    `{ kill $pid; wait $pid; code=$?; } 2> /dev/null; echo "ended by $code, $n lines before"; cat $f; rm $f`,
+  ].join("; ");
+}
+
+/** Each line follows the one before it, the stream was still carrying lines after the change, and nobody but its client ended it. */
+function expectWhole(text: string, start: (index: number) => string): void {
+  const [verdict = "", ...lines] = text.split("\n");
+  const [, before = ""] = /^ended by 143, (\d+) lines before$/.exec(verdict) ?? assert.fail(text.slice(0, 300));
+  // The last one may not be whole.
+  lines.pop();
+  assert.ok(lines.length >= Number(before) + linesAfterwards, `${verdict}, ${lines.length} in all`);
+  const wrong = lines.findIndex((one, index) => !one.startsWith(start(index)));
+  assert.equal(wrong, -1, `line ${wrong}: ${lines[wrong]?.slice(0, 100) ?? ""}`);
 }
