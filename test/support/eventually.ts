@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 
-/** Asks until the answer is neither undefined nor false, and gives it; fails by what was waited for. */
+const shortestRestMs = 50;
+const longestRestMs = 500;
+
+/**
+ * Asks until the answer is neither undefined nor false, and gives it; fails by what was waited for. It rests for twice as long as it
+ * asked, because an answer costs processor time that what it waits for needs.
+ */
 export async function eventually<Value>(
   what: string,
   ask: () => Value | Promise<Value>,
@@ -8,9 +14,11 @@ export async function eventually<Value>(
 ): Promise<Exclude<Value, undefined | false>> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
+    const begunMs = performance.now();
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer as Exclude<Value, undefined | false>;
     assert.ok(Date.now() < deadline, `${what}: not so after ${timeoutMs / 1_000} s`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const restMs = Math.min(longestRestMs, Math.max(shortestRestMs, 2 * (performance.now() - begunMs)));
+    await new Promise((resolve) => setTimeout(resolve, restMs));
   }
 }

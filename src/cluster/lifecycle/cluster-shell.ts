@@ -7,11 +7,14 @@ import { shimDirectory } from "./shims.ts";
 /** Variables that are removed, because the proxies of the machine's network are not reachable in the lab. */
 const proxyVariables = ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy"];
 
-/**
- * Runs a command, or the user's shell if it is empty, in the lab's host namespace, in which LoadBalancer, node and pod
- * addresses are reachable. Files and the working directory are the user's own. Returns the exit code.
- */
-export async function runInCluster(name: string, command: readonly string[], env: Environment): Promise<number> {
+export interface ShellCommand {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** How to run a command, or the user's shell if it is empty, in the lab's host namespace. */
+export function shellCommand(name: string, command: readonly string[], env: Environment): ShellCommand {
   const { directory, record } = requireRunningCluster(env, name);
   const { labInit } = record;
   if (labInit === undefined || !isHostProcessAlive(labInit))
@@ -20,10 +23,16 @@ export async function runInCluster(name: string, command: readonly string[], env
   // Root may enter the network namespace directly. Others first enter the user namespace that owns it, as themselves.
   const args = process.getuid?.() === 0 ? target : [...target, "--user", "--preserve-credentials"];
   const words = command.length === 0 ? [env["SHELL"] ?? "/bin/sh"] : command;
-  const child = spawn("nsenter", [...args, "--", ...words], {
-    stdio: "inherit",
-    env: shellEnvironment(env, directory, name),
-  });
+  return { program: "nsenter", args: [...args, "--", ...words], env: shellEnvironment(env, directory, name) };
+}
+
+/**
+ * Runs a command, or the user's shell if it is empty, in the lab's host namespace, in which LoadBalancer, node and pod
+ * addresses are reachable. Files and the working directory are the user's own. Returns the exit code.
+ */
+export async function runInCluster(name: string, command: readonly string[], env: Environment): Promise<number> {
+  const { program, args, env: inside } = shellCommand(name, command, env);
+  const child = spawn(program, args, { stdio: "inherit", env: inside });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   const ignore = (): void => undefined;
   // The terminal sends Ctrl-C to the command itself.
