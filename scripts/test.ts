@@ -15,7 +15,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
 import type { FileCounts } from "./count-reporter.ts";
-import { batchesOf, needsOwnProcess, runInLanes, type Batch } from "./suite/batches.ts";
+import { batchesOf, needsOwnProcess, runInTurns, type Batch } from "./suite/batches.ts";
 import { runChecks } from "./suite/checks.ts";
 import { readDurations, recordDurations } from "./suite/durations.ts";
 import { filesOf, groups, type Group } from "./suite/groups.ts";
@@ -23,7 +23,7 @@ import { parseOptions, usage, type Options } from "./suite/options.ts";
 import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
 import { endAllRuns, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
-import { needsWholeMachine } from "./suite/whole-machine.ts";
+import { isPatient, needsWholeMachine } from "./suite/whole-machine.ts";
 
 interface Counts {
   passed: number;
@@ -59,22 +59,26 @@ interface GroupRun {
   readonly secondRuns: boolean;
   readonly wrapped: boolean;
   readonly lanes: number | undefined;
+  readonly records: boolean;
 }
 
-async function runGroup({ group, files, secondRuns, wrapped, lanes: wantedLanes }: GroupRun): Promise<Counts> {
+async function runGroup({ group, files, secondRuns, wrapped, lanes: wantedLanes, records }: GroupRun): Promise<Counts> {
   const endsAtMs = performance.now() + groupTimeoutMs[group];
-  const run = async (some: readonly string[], shared: boolean): Promise<FilesRun> => {
+  const run = async (some: readonly string[], shared: boolean, yields = false): Promise<FilesRun> => {
     const timeoutMs = Math.min(Math.max(1, endsAtMs - performance.now()), shared ? sharedTimeoutMs : Infinity);
-    return await runFiles({ group, files: some, shared, timeoutMs, wrapped });
+    return await runFiles({ group, files: some, shared, timeoutMs, wrapped, yields });
   };
   const shares = (file: string): boolean =>
     group === "unit" && !needsOwnProcess(file, readFileSync(join(root, file), "utf8"));
   const batches = batchesOf(files, shares, readDurations(), unknownMs[group]);
   const lanes = wantedLanes ?? lanesOf(group);
-  const runBatch = async (batch: Batch): Promise<FilesRun> => await run(batch.files, batch.shared);
   const alone = batches.filter((batch) => batch.files.some(needsWholeMachine));
-  const beside = batches.filter((batch) => !alone.includes(batch));
-  const runs = [...(await runInLanes(alone, 1, runBatch)), ...(await runInLanes(beside, lanes, runBatch))];
+  // What yields takes longer than it would, and that must not be recorded.
+  const patient = batches.filter((batch) => !records && batch.files.every(isPatient));
+  const others = batches.filter((batch) => !alone.includes(batch) && !patient.includes(batch));
+  const runs = await runInTurns({ alone, patient, others }, lanes, (batch, yields) =>
+    run(batch.files, batch.shared, yields),
+  );
   const counts = new Map(runs.flatMap(({ counts: ofBatch }) => [...ofBatch]));
   const lost = await runLost(batches, counts, async (some) => await run(some, false));
   const failed = files.filter((file) => (counts.get(file)?.failed ?? 1) > 0);
@@ -148,7 +152,7 @@ function plan(options: Options): Map<Group, readonly string[]> {
 async function runAll(
   files: ReadonlyMap<Group, readonly string[]>,
   checks: boolean,
-  { once, lanes }: Options,
+  { once, lanes, record }: Options,
 ): Promise<Counts> {
   const total: Counts = { passed: 0, failed: 0, skipped: [] };
   if (checks) {
@@ -167,7 +171,14 @@ async function runAll(
     }
     process.stdout.write(`\n${group}: ${ofGroup.length} files\n`);
     const beginMs = performance.now();
-    const counts = await runGroup({ group, files: ofGroup, secondRuns: !once, wrapped: reason === undefined, lanes });
+    const counts = await runGroup({
+      group,
+      files: ofGroup,
+      secondRuns: !once,
+      wrapped: reason === undefined,
+      lanes,
+      records: record,
+    });
     process.stdout.write(`${group}: ${counts.passed} passed, ${counts.failed} failed, ${secondsSince(beginMs)}\n`);
     total.passed += counts.passed;
     total.failed += counts.failed;

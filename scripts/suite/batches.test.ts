@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { batchesOf, needsOwnProcess, runInLanes, type Batch } from "./batches.ts";
-import { filesOfWholeMachine, needsWholeMachine } from "./whole-machine.ts";
+import { batchesOf, needsOwnProcess, runInLanes, runInTurns, type Batch } from "./batches.ts";
+import { filesBeside, filesOfWholeMachine, isPatient, needsWholeMachine } from "./whole-machine.ts";
 
 suite("which test files share a process", () => {
   test("neighbours do, until the process is expected to take long; the longest comes first", () => {
@@ -61,12 +61,54 @@ test("a lane that is free takes the next batch, and the answers keep the order o
   assert.deepEqual(begun, ["slow", "a", "b", "c"]);
 });
 
+test("patient batches run beside those that need the machine, while these run, and yield to them", async () => {
+  const batch = (name: string, expectedMs: number): Batch => ({ files: [name], expectedMs, shared: false });
+  const ends = new Map<string, () => void>();
+  const begun: string[] = [];
+  const runs = runInTurns(
+    {
+      alone: [batch("judge", 9)],
+      patient: [batch("p1", 3), batch("p2", 2), batch("p3", 1)],
+      others: [batch("other", 2)],
+    },
+    2,
+    async ({ files: [name = ""] }, yields) => {
+      begun.push(yields ? `${name} yields` : name);
+      await new Promise<void>((resolve) => ends.set(name, resolve));
+      return name;
+    },
+  );
+  const end = async (name: string): Promise<void> => {
+    ends.get(name)?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  await end("p1");
+  assert.deepEqual(begun.toSorted(), ["judge", "p1 yields", "p2 yields"]);
+  await end("judge");
+  assert.deepEqual(begun.slice(3), ["other", "p3"]);
+  for (const name of ["p2", "other", "p3"]) await end(name);
+  assert.deepEqual(await runs, ["judge", "p1", "p2", "other", "p3"]);
+});
+
+test("without a second lane nothing runs beside them", async () => {
+  const batch = (name: string): Batch => ({ files: [name], expectedMs: 0, shared: false });
+  const begun: string[] = [];
+  await runInTurns(
+    { alone: [batch("judge")], patient: [batch("patient")], others: [batch("other")] },
+    1,
+    async ({ files: [name = ""] }, yields) => void begun.push(yields ? `${name} yields` : name),
+  );
+  assert.deepEqual(begun, ["judge", "patient", "other"]);
+});
+
 test("every file that needs the whole machine is there, and no other lab runs beside it", () => {
   const root = join(import.meta.dirname, "../..");
   assert.deepEqual(
-    filesOfWholeMachine.filter((file) => !existsSync(join(root, file))),
+    [...filesOfWholeMachine, ...filesBeside].filter((file) => !existsSync(join(root, file))),
     [],
   );
+  assert.deepEqual(filesBeside.filter(needsWholeMachine), []);
+  assert.equal(isPatient("test/e2e/envoy.test.ts"), true);
   assert.equal(needsWholeMachine("test/e2e/dashboard.test.ts"), true);
   assert.equal(needsWholeMachine("test/e2e/waypoint.test.ts"), false);
 });

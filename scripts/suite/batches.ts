@@ -78,3 +78,38 @@ export async function runInLanes<Result>(
   await Promise.all(Array.from({ length: Math.max(1, Math.min(lanes, batches.length)) }, lane));
   return batches.map((_batch, index) => results.get(index) as Result);
 }
+
+export interface Turns {
+  /** Batches with nothing of the same priority beside them. */
+  readonly alone: readonly Batch[];
+  /** Batches that may run beside those, with the processor time that those leave. */
+  readonly patient: readonly Batch[];
+  readonly others: readonly Batch[];
+}
+
+/**
+ * Runs the batches of `alone` one after another, and then all others in lanes. Meanwhile patient batches run, one at a
+ * time. `yields` tells the run that the batch must leave the processor to others.
+ */
+export async function runInTurns<Result>(
+  { alone, patient, others }: Turns,
+  lanes: number,
+  run: (batch: Batch, yields: boolean) => Promise<Result>,
+): Promise<Result[]> {
+  const waiting = [...patient];
+  let isTurnOfAlone = alone.length > 0 && lanes > 1;
+  const runBeside = async (): Promise<Result[]> => {
+    const results: Result[] = [];
+    for (;;) {
+      const next = isTurnOfAlone ? waiting.shift() : undefined;
+      if (next === undefined) return results;
+      results.push(await run(next, true));
+    }
+  };
+  const beside = runBeside();
+  const first = await runInLanes(alone, 1, async (batch) => await run(batch, false));
+  isTurnOfAlone = false;
+  const rest = [...waiting, ...others].toSorted((a, b) => b.expectedMs - a.expectedMs);
+  const last = await runInLanes(rest, lanes, async (batch) => await run(batch, false));
+  return [...first, ...(await beside), ...last];
+}

@@ -19,6 +19,8 @@ export interface RunOptions {
   readonly shared: boolean;
   readonly timeoutMs: number;
   readonly wrapped: boolean;
+  /** Whether everything else on the machine comes first. */
+  readonly yields: boolean;
 }
 
 /** The limit of one case. A walkthrough is one case, and programs of other projects are slow. */
@@ -70,10 +72,11 @@ export function unavailable(group: Group): string | undefined {
 }
 
 /** Runs files one after another, and prints those that failed or were slow. */
-export async function runFiles({ group, files, shared, timeoutMs, wrapped }: RunOptions): Promise<FilesRun> {
+export async function runFiles({ group, files, shared, timeoutMs, wrapped, yields }: RunOptions): Promise<FilesRun> {
   const scratch = makeScratch();
   const report = join(scratch, "counts");
   const command = [
+    ...(yields ? ["nice", "-n", "19"] : []),
     process.execPath,
     "--disable-warning=ExperimentalWarning",
     "--test",

@@ -1,4 +1,4 @@
-// End-to-end files that measure times or shares. No other lab may run beside them.
+// End-to-end files that measure times or shares, and those that may run beside them.
 
 const files: ReadonlySet<string> = new Set([
   // The proofs under load. A request that takes longer than 4 s counts as failed.
@@ -11,9 +11,25 @@ const files: ReadonlySet<string> = new Set([
   "test/e2e/dashboard-faults.test.ts",
 ]);
 
+/**
+ * Files without a time limit that a busy machine could reach, and without much to write. They run at the lowest priority
+ * beside the files above, which leave half of the processor's time unused.
+ */
+const patientFiles: ReadonlySet<string> = new Set([
+  "test/e2e/envoy.test.ts",
+  "test/e2e/lifecycle.test.ts",
+  "test/e2e/upgrade-plan.test.ts",
+  "test/e2e/what-if.test.ts",
+]);
+
+export function isPatient(file: string): boolean {
+  return patientFiles.has(file);
+}
+
 export function needsWholeMachine(file: string): boolean {
   return files.has(file);
 }
 
 /** Exported for the test that all these files exist. */
 export const filesOfWholeMachine: readonly string[] = [...files];
+export const filesBeside: readonly string[] = [...patientFiles];
