@@ -1,6 +1,7 @@
 // The walkthrough "Exploring Canary Upgrades with Istio Ambient Mesh" (seed 000), from "Generate kubeconfig" on: every command in
 // its order, by bash and kubectl in the lab's host namespace. Lines that download something or create the cluster are replaced, and
-// say so. A slip of the walkthrough fails here as on a real cluster, and its corrected line follows.
+// say so. A slip of the walkthrough fails here as on a real cluster, and its corrected line follows. Each kubectl types what its
+// version may answer in another way: what reads, what fails, and each kind of write.
 import assert from "node:assert/strict";
 import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,15 +18,39 @@ let lab: LabCluster;
 const answersCounted = 200;
 const gateway = "http://172.18.255.202/productpage";
 
+/** A directory for each kubectl, the current one last. */
+const typists: string[] = [];
+/** Whose kubectl types now; undefined: the current one. */
+let typist: string | undefined;
+
+async function type(line: string, input?: string): Promise<Ran> {
+  const typed = typist === undefined ? line : `PATH=${typist}:$PATH\n${line}`;
+  return await lab.shell(typed, input === undefined ? {} : { input });
+}
+
+/** What may be done twice is done by each kubectl. */
+async function byEach(body: () => Promise<void>): Promise<void> {
+  for (typist of typists) await body();
+  typist = undefined;
+}
+
+/** What can be done once is done by the oldest kubectl. */
+async function byOldest<Value>(body: () => Promise<Value>): Promise<Value> {
+  [typist] = typists;
+  const value = await body();
+  typist = undefined;
+  return value;
+}
+
 /** A line that succeeds; `input` is what the person answers to its question. */
 async function ok(line: string, input?: string): Promise<string> {
-  const { code, output } = await lab.shell(line, input === undefined ? {} : { input });
+  const { code, output } = await type(line, input);
   assert.equal(code, 0, `${line}\n${output}`);
   return output;
 }
 
 async function fails(line: string, expected: RegExp): Promise<Ran> {
-  const ran = await lab.shell(line);
+  const ran = await type(line);
   assert.notEqual(ran.code, 0, `${line} should fail\n${ran.output}`);
   assert.match(ran.output, expected);
   return ran;
@@ -124,14 +149,13 @@ spec:
     kind: Service
 EOF`;
 
-function walkthrough(kubectl: Kubectl): void {
-  let programs = "";
+function walkthrough(all: readonly Kubectl[]): void {
   let failed: string | undefined;
   /** A step stands on the ones before it: after the first that fails, the others say only so. */
   const step = (title: string, body: () => Promise<void>): void => {
     test(title, async () => {
       assert.equal(failed, undefined, "an earlier step failed");
-      failed = title;
+      [failed, typist] = [title, undefined];
       await body();
       failed = undefined;
     });
@@ -139,8 +163,8 @@ function walkthrough(kubectl: Kubectl): void {
 
   before(async () => {
     const path = process.env["PATH"];
-    programs = kubectlDirectory(kubectl);
-    process.env["PATH"] = `${programs}:${path ?? ""}`;
+    typists.push(...all.map(kubectlDirectory));
+    process.env["PATH"] = `${typists.at(-1) ?? ""}:${path ?? ""}`;
     lab = new LabCluster("ambient");
     process.env["PATH"] = path;
     // Replaces `kind create cluster`, with the walkthrough's own YAML.
@@ -177,17 +201,19 @@ nodes:
   });
 
   after(async () => {
-    if (programs === "") return;
+    if (typists.length < all.length) return;
     await lab.delete();
-    rmSync(programs, { recursive: true, force: true });
+    for (const directory of typists) rmSync(directory, { recursive: true, force: true });
   });
 
   step("the kubeconfig is kind's, and three nodes are ready", async () => {
     await ok("mkdir -p ~/.kube && sudo kind get kubeconfig --name ambient > ~/.kube/config");
-    const nodes = await ok("kubectl get nodes");
-    for (const node of ["ambient-control-plane", "ambient-worker", "ambient-worker2"])
-      assert.match(nodes, new RegExp(`${node}\\s+Ready`));
-    assert.match(await ok("kubectl config current-context --kubeconfig ~/.kube/config"), /kind-ambient/);
+    await byEach(async () => {
+      const nodes = await ok("kubectl get nodes");
+      for (const node of ["ambient-control-plane", "ambient-worker", "ambient-worker2"])
+        assert.match(nodes, new RegExp(`${node}\\s+Ready`));
+      assert.match(await ok("kubectl config current-context --kubeconfig ~/.kube/config"), /kind-ambient/);
+    });
   });
 
   step("MetalLB: the network is kind's, the slip `apply -f <<EOF` fails, and with `-` the pool is made", async () => {
@@ -208,23 +234,30 @@ metadata:
   name: empty
   namespace: metallb-system
 EOF`;
-    await fails(`kubectl apply -f <<EOF\n${pool}`, /flag needs an argument|must specify/);
-    await ok(`kubectl apply -f - <<EOF\n${pool}`);
+    await byEach(async () => {
+      await fails(`kubectl apply -f <<EOF\n${pool}`, /flag needs an argument|must specify/);
+      await ok(`kubectl apply -f - <<EOF\n${pool}`);
+    });
   });
 
   step("the Gateway API's kinds are there", async () => {
     // The fetch behind `||` is not reached, as the kinds are there.
-    await ok(
-      `kubectl get crd gateways.gateway.networking.k8s.io &> /dev/null || { kubectl kustomize "github.com/kubernetes-sigs/gateway-api/config/crd/experimental?ref=v0.6.1" | kubectl apply -f -; }`,
-    );
+    const line = `kubectl get crd gateways.gateway.networking.k8s.io &> /dev/null || { kubectl kustomize "github.com/kubernetes-sigs/gateway-api/config/crd/experimental?ref=v0.6.1" | kubectl apply -f -; }`;
+    await byEach(async () => void (await ok(line)));
   });
 
   step("kind's check Service takes the pool's first address", async () => {
-    await ok(
-      "kubectl apply -f samples/sleep/sleep.yaml && kubectl create service loadbalancer foo-service --tcp=5678:5678",
+    await byOldest(
+      async () =>
+        await ok(
+          "kubectl apply -f samples/sleep/sleep.yaml && kubectl create service loadbalancer foo-service --tcp=5678:5678",
+        ),
     );
-    await eventually("foo-service has .200", async () =>
-      (await ok("kubectl get svc foo-service")).includes("172.18.255.200"),
+    await byEach(
+      async () =>
+        void (await eventually("foo-service has .200", async () =>
+          (await ok("kubectl get svc foo-service")).includes("172.18.255.200"),
+        )),
     );
   });
 
@@ -240,103 +273,127 @@ EOF`;
   });
 
   step("ztunnel's log shows its configuration by the walkthrough's keys", async () => {
-    const log = await ok("kubectl -n istio-system logs ds/ztunnel");
-    for (const key of configurationKeys) assert.match(log, new RegExp(`^ *${key}:`, "m"));
-    // Windows and the SOCKS address are today's ztunnel's; what the walkthrough concludes from is as it shows it.
-    for (const line of [
-      "frame_size: 1048576",
-      "inbound_addr: '[::]:15008'",
-      "ca_address: https://istiod.istio-system.svc:15012",
-      "xds_address: https://istiod.istio-system.svc:15012",
-      "xds_on_demand: false",
-      "proxy_args: proxy ztunnel",
-    ]) {
-      assert.ok(log.includes(`\n${line}\n`), `${line} in\n${log.slice(0, 2000)}`);
-    }
+    await byEach(async () => {
+      const log = await ok("kubectl -n istio-system logs ds/ztunnel");
+      for (const key of configurationKeys) assert.match(log, new RegExp(`^ *${key}:`, "m"));
+      // Windows and the SOCKS address are today's ztunnel's; what the walkthrough concludes from is as it shows it.
+      for (const line of [
+        "frame_size: 1048576",
+        "inbound_addr: '[::]:15008'",
+        "ca_address: https://istiod.istio-system.svc:15012",
+        "xds_address: https://istiod.istio-system.svc:15012",
+        "xds_on_demand: false",
+        "proxy_args: proxy ztunnel",
+      ]) {
+        assert.ok(log.includes(`\n${line}\n`), `${line} in\n${log.slice(0, 2000)}`);
+      }
+    });
   });
 
   step("the label with a colon fails; with an equals sign the node is labelled", async () => {
-    await fails(
-      `kubectl label node ambient-worker istio.io/rev: ${old}`,
-      /at least one label update is required|invalid label|not found/,
-    );
-    await ok(`kubectl label node ambient-worker istio.io/rev=${old}`);
+    await byEach(async () => {
+      await fails(
+        `kubectl label node ambient-worker istio.io/rev: ${old}`,
+        /at least one label update is required|invalid label|not found/,
+      );
+      await ok(`kubectl label node ambient-worker istio.io/rev=${old}`);
+    });
   });
 
   step("the stable revision's parts are installed one by one", async () => {
     for (const file of ["istio-cni.yaml", `${old}/control-plane.yaml`, `${old}/data-plane.yaml`])
       await ok(`istioctl install -f ${file}`, "y\n");
-    assert.match(
-      await ok("kubectl -n istio-system get pods -o wide"),
-      new RegExp(`ztunnel-${old}\\S+\\s+1/1\\s+Running.*ambient-worker`),
+    await byEach(async () =>
+      assert.match(
+        await ok("kubectl -n istio-system get pods -o wide"),
+        new RegExp(`ztunnel-${old}\\S+\\s+1/1\\s+Running.*ambient-worker`),
+      ),
     );
   });
 
   step("the namespace that is never created is missing; once there, the workloads run on their node", async () => {
-    await fails(
-      `kubectl apply -f ${old}/bookinfo.yaml -n bookinfo-${old}`,
-      /namespaces "bookinfo-1-18-0-alpha-0" not found/,
+    await byEach(
+      async () =>
+        void (await fails(
+          `kubectl apply -f ${old}/bookinfo.yaml -n bookinfo-${old}`,
+          /namespaces "bookinfo-1-18-0-alpha-0" not found/,
+        )),
     );
-    await ok(`kubectl create namespace bookinfo-${old}`);
-    for (const file of ["bookinfo", "sleep", "notsleep"])
-      await ok(`kubectl apply -f ${old}/${file}.yaml -n bookinfo-${old}`);
-    await ok(`kubectl -n bookinfo-${old} wait --for=condition=Available deploy --all --timeout=60s`);
-    const pods = await ok(`kubectl -n bookinfo-${old} get pods -o wide --no-headers`);
-    for (const line of pods.trim().split("\n")) assert.match(line, /ambient-worker\s/);
+    await byOldest(async () => await ok(`kubectl create namespace bookinfo-${old}`));
+    await byEach(async () => {
+      for (const file of ["bookinfo", "sleep", "notsleep"])
+        await ok(`kubectl apply -f ${old}/${file}.yaml -n bookinfo-${old}`);
+      await ok(`kubectl -n bookinfo-${old} wait --for=condition=Available deploy --all --timeout=60s`);
+      const pods = await ok(`kubectl -n bookinfo-${old} get pods -o wide --no-headers`);
+      for (const line of pods.trim().split("\n")) assert.match(line, /ambient-worker\s/);
+    });
   });
 
   step("the gateway takes .202; its route lands in default, where no productpage is, and is corrected", async () => {
-    await ok(`sed -e 's/from: Same/from: All/'      -e '/^  name: bookinfo-gateway/a\\
+    const corrected = `sed -e 's/from: Same/from: All/'      -e '/^  name: bookinfo-gateway/a\\
   namespace: istio-system\\
 '     -e '/^  - name: bookinfo-gateway/a\\
     namespace: istio-system\\
-' samples/bookinfo/gateway-api/bookinfo-gateway.yaml | kubectl apply -f -`);
-    await eventually("the gateway has .202", async () =>
-      (await ok("kubectl -n istio-system get svc bookinfo-gateway-istio || true")).includes("172.18.255.202"),
-    );
-    await eventually("the route says that its backend is missing", async () =>
-      (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("BackendNotFound"),
-    );
+' samples/bookinfo/gateway-api/bookinfo-gateway.yaml | kubectl apply -f -`;
+    await byEach(async () => {
+      await ok(corrected);
+      await eventually("the gateway has .202", async () =>
+        (await ok("kubectl -n istio-system get svc bookinfo-gateway-istio || true")).includes("172.18.255.202"),
+      );
+      await eventually("the route says that its backend is missing", async () =>
+        (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("BackendNotFound"),
+      );
+    });
     await eventually(
       "a route without a backend answers 500",
       async () => (await ok(`curl -s -m 2 -o /dev/null -w '%{http_code}' ${gateway} || true`)).trim() === "500",
     );
     writeRoute(paths + backends([`bookinfo-${old}`]));
-    await ok("kubectl apply -f bookinfo-httproute.yaml");
-    await eventually("a backend of another namespace needs a grant", async () =>
-      (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("RefNotPermitted"),
-    );
-    await ok(grant(`bookinfo-${old}`));
+    await byEach(async () => {
+      await ok("kubectl apply -f bookinfo-httproute.yaml");
+      await eventually("a backend of another namespace needs a grant", async () =>
+        (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("RefNotPermitted"),
+      );
+    });
+    await byEach(async () => void (await ok(grant(`bookinfo-${old}`))));
     await eventually("the title comes back", async () => (await whoAnswers()).startsWith(`bookinfo-${old} `));
     await titleComesBack(new RegExp(`^bookinfo-${old} v\\d$`));
   });
 
   step("labelling the namespace enrols the workloads under load, and ztunnel names both identities", async () => {
-    await underLoad(async () => {
-      await ok(`kubectl label namespace bookinfo-${old} istio.io/dataplane-mode=ambient`);
-      await eventually("every pod is enrolled", async () => {
-        const enrolled = await ok(
-          `kubectl -n bookinfo-${old} get pods -o jsonpath='{.items[*].metadata.annotations.ambient\\.istio\\.io/redirection}'`,
-        );
-        return enrolled.trim().split(" ").length === 8;
-      });
-    });
+    await underLoad(
+      async () =>
+        await byEach(async () => {
+          await ok(`kubectl label namespace bookinfo-${old} istio.io/dataplane-mode=ambient`);
+          await eventually("every pod is enrolled", async () => {
+            const enrolled = await ok(
+              `kubectl -n bookinfo-${old} get pods -o jsonpath='{.items[*].metadata.annotations.ambient\\.istio\\.io/redirection}'`,
+            );
+            return enrolled.trim().split(" ").length === 8;
+          });
+        }),
+    );
     await titleComesBack(new RegExp(`^bookinfo-${old} v\\d$`));
-    await eventually("the access log names both ends", async () => {
-      const log = await ok(`kubectl -n istio-system logs ds/ztunnel-${old} --tail=200`);
-      return new RegExp(
-        `src\\.identity="?spiffe://cluster\\.local/ns/bookinfo-${old}/sa/bookinfo-productpage.*dst\\.identity="?spiffe://cluster\\.local/ns/bookinfo-${old}/sa/bookinfo-reviews`,
-      ).test(log);
-    });
+    const bothEnds = new RegExp(
+      `src\\.identity="?spiffe://cluster\\.local/ns/bookinfo-${old}/sa/bookinfo-productpage.*dst\\.identity="?spiffe://cluster\\.local/ns/bookinfo-${old}/sa/bookinfo-reviews`,
+    );
+    await byEach(
+      async () =>
+        void (await eventually("the access log names both ends", async () =>
+          bothEnds.test(await ok(`kubectl -n istio-system logs ds/ztunnel-${old} --tail=200`)),
+        )),
+    );
   });
 
   step("the canary revision comes up beside it, on the other node", async () => {
     // Replaces `git clone`: the files are there.
-    await fails(
-      `kubectl label node ambient-worker2 istio.io/rev: ${canary}`,
-      /at least one label update is required|invalid label|not found/,
-    );
-    await ok(`kubectl label node ambient-worker2 istio.io/rev=${canary}`);
+    await byEach(async () => {
+      await fails(
+        `kubectl label node ambient-worker2 istio.io/rev: ${canary}`,
+        /at least one label update is required|invalid label|not found/,
+      );
+      await ok(`kubectl label node ambient-worker2 istio.io/rev=${canary}`);
+    });
     await underLoad(async () => {
       await ok(`istioctl install -f ${canary}/control-plane.yaml`, "y\n");
       await ok(`istioctl install -f ${canary}/data-plane.yaml`, "y\n");
@@ -358,7 +415,7 @@ EOF`;
         value: test
 ${backends([`bookinfo-${canary}`])}`;
     writeRoute(paths + backends([`bookinfo-${old}`]) + header);
-    await ok("kubectl apply -f bookinfo-httproute.yaml");
+    await byEach(async () => void (await ok("kubectl apply -f bookinfo-httproute.yaml")));
     const asTester = `curl -s -m 2 -H "traffic: test" "${gateway}"`;
     assert.match(await ok(`${asTester} | grep -o "<title>.*</title>"`), /Simple Bookstore App/);
     assert.match(
@@ -374,7 +431,7 @@ ${backends([`bookinfo-${canary}`])}`;
       - name: traffic
         value: test
 ${backends([`bookinfo-${canary}`])}`;
-    await ok(grant(`bookinfo-${canary}`));
+    await byEach(async () => void (await ok(grant(`bookinfo-${canary}`))));
     await underLoad(async () => {
       writeRoute(paths + backends([`bookinfo-${old}`]) + corrected);
       await ok("kubectl apply -f bookinfo-httproute.yaml");
@@ -393,13 +450,13 @@ ${backends([`bookinfo-${canary}`])}`;
     "`namespace: default` has no productpage: nine of ten requests fail, shown without load, then corrected",
     async () => {
       writeRoute(paths + backends(["default", 90], [`bookinfo-${canary}`, 10]));
-      await ok("kubectl apply -f bookinfo-httproute.yaml");
+      await byEach(async () => void (await ok("kubectl apply -f bookinfo-httproute.yaml")));
       await eventually(
         "requests for the missing backend answer 500",
         async () => (await ok(`curl -s -m 2 -o /dev/null -w '%{http_code}' ${gateway} || true`)).trim() === "500",
       );
       writeRoute(paths + backends([`bookinfo-${old}`, 90], [`bookinfo-${canary}`, 10]));
-      await ok("kubectl apply -f bookinfo-httproute.yaml");
+      await byEach(async () => void (await ok("kubectl apply -f bookinfo-httproute.yaml")));
       await eventually("five of five come back", async () => {
         const five = await Promise.all(Array.from({ length: 5 }, async () => await whoAnswers()));
         return five.every((who) => /^bookinfo-1-18-(0-alpha-0|1) v\d$/.test(who));
@@ -411,7 +468,7 @@ ${backends([`bookinfo-${canary}`])}`;
     for (const weight of [10, 50, 100]) {
       const answers = await underLoad(async () => {
         writeRoute(paths + backends([`bookinfo-${old}`, 100 - weight], [`bookinfo-${canary}`, weight]));
-        await ok("kubectl apply -f bookinfo-httproute.yaml");
+        await byEach(async () => void (await ok("kubectl apply -f bookinfo-httproute.yaml")));
         await new Promise((resolve) => setTimeout(resolve, 1000));
       });
       const measured = share(answers, `bookinfo-${canary}`);
@@ -425,11 +482,15 @@ ${backends([`bookinfo-${canary}`])}`;
 
   step("the old workloads are removed by the walkthrough's lines, while the canary answers", async () => {
     await underLoad(async () => {
-      for (const file of ["bookinfo", "sleep", "notsleep"]) await ok(`kubectl delete -f ${old}/${file}.yaml`);
+      await ok(`kubectl delete -f ${old}/bookinfo.yaml`);
+      await byOldest(async () => await ok(`kubectl delete -f ${old}/sleep.yaml`));
+      await ok(`kubectl delete -f ${old}/notsleep.yaml`);
     });
     await titleComesBack(new RegExp(`^bookinfo-${canary} v\\d$`));
     // The namespace `default` never had the label: kubectl says so and succeeds.
-    assert.match(await ok("kubectl label ns default istio.io/dataplane-mode-"), /not found|not labeled|unlabeled/);
+    await byEach(async () =>
+      assert.match(await ok("kubectl label ns default istio.io/dataplane-mode-"), /not found|not labeled|unlabeled/),
+    );
   });
 
   step("`uninstall --purge` removes both revisions, once it is confirmed", async () => {
@@ -438,14 +499,16 @@ ${backends([`bookinfo-${canary}`])}`;
     const { code, output } = await lab.shell("istioctl uninstall --purge", { input: "y\n" });
     assert.equal(code, 0, output);
     assert.match(output, /Uninstall complete/);
-    await eventually(
-      "no control plane is left",
-      async () => !(await ok("kubectl -n istio-system get deploy,ds --no-headers 2>&1")).includes("istiod"),
+    await byEach(
+      async () =>
+        void (await eventually(
+          "no control plane is left",
+          async () => !(await ok("kubectl -n istio-system get deploy,ds --no-headers 2>&1")).includes("istiod"),
+        )),
     );
   });
 }
 
-for (const kubectl of kubectls())
-  describe(`seed 000, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () =>
-    walkthrough(kubectl),
-  );
+const all = kubectls();
+const titles = all.map((kubectl) => `${kubectl.title} (${kubectlVersion(kubectl)})`);
+describe(`seed 000, by ${titles.join(" and ")}`, { concurrency: 1 }, () => walkthrough(all));
