@@ -5,7 +5,7 @@ import type { UntypedObject } from "../../src/api/index.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
 import { firstWave, upgradeObject } from "../upgrade-proof/mesh-upgrade.ts";
 import { canaryBackend } from "../upgrade-proof/objects.ts";
-import { revisions, versions, type Proof } from "../upgrade-proof/proof.ts";
+import { revisions, samplesAt, versions, type Proof } from "../upgrade-proof/proof.ts";
 import { canaryName } from "./views.ts";
 
 const stepTimeoutMs = 90_000;
@@ -19,7 +19,7 @@ const seenTimeoutMs = 10_000;
 export const upgradeName = "by-page";
 
 /** A Canary of productpage with 10, 50 and 100 %. Each step waits for an approval. */
-export function pausedCanary(): UntypedObject {
+export function pausedCanary({ scale }: Proof): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "Canary",
@@ -38,7 +38,7 @@ export function pausedCanary(): UntypedObject {
         { weight: 50, pause: { untilApproved: true } },
         { weight: 100 },
       ],
-      checks: [{ type: "request-success-rate", timeoutSeconds: 120, minSamples: 20 }],
+      checks: [{ type: "request-success-rate", timeoutSeconds: 120, minSamples: samplesAt(scale, 20) }],
     },
   };
 }

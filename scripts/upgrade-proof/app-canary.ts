@@ -4,20 +4,23 @@ import type { UntypedObject } from "../../src/api/index.ts";
 import { follow } from "./follow.ts";
 import { namespaces } from "./load-plans.ts";
 import { canaryBackend } from "./objects.ts";
-import type { Proof } from "./proof.ts";
+import { samplesAt, type Proof } from "./proof.ts";
 
 const checkLimits = { timeoutSeconds: 120 };
 const canaryTimeoutMs = 420_000;
-const appChecks: readonly object[] = [
-  { type: "request-success-rate", ...checkLimits, minSamples: 40 },
-  { type: "request-share", ...checkLimits, minSamples: 200 },
-];
+
+function appChecks({ scale }: Proof): readonly object[] {
+  return [
+    { type: "request-success-rate", ...checkLimits, minSamples: samplesAt(scale, 40) },
+    { type: "request-share", ...checkLimits, minSamples: samplesAt(scale, 200) },
+  ];
+}
 
 const allWeights = [10, 50, 100];
 
 export function appCanary(
   name: string,
-  checks: readonly object[] = appChecks,
+  checks: readonly object[],
   weights: readonly number[] = allWeights,
 ): UntypedObject {
   return {
@@ -42,7 +45,7 @@ export function appCanary(
 export async function playCanary(proof: Proof): Promise<void> {
   const { lab } = proof;
   const options = { namespace: namespaces.shop, timeoutMs: canaryTimeoutMs };
-  await lab.api.apply([appCanary("forth")]);
+  await lab.api.apply([appCanary("forth", appChecks(proof))]);
   const forth = await follow(proof, canaryKind, "forth", options);
   if (forth.phase !== "Completed")
     throw new Error(`the canary ended as ${forth.phase}: ${forth.cause ?? forth.message}`);

@@ -3,15 +3,21 @@ import { meshUpgradeKind, type RolloutPhase, type RolloutStatus } from "../../sr
 import type { UntypedObject } from "../../src/api/index.ts";
 import { follow } from "./follow.ts";
 import { namespaces } from "./load-plans.ts";
+import { difference } from "./load-totals.ts";
 import { revisionSpec } from "./objects.ts";
-import { revisions, seconds, versions, type Proof } from "./proof.ts";
+import { revisions, samplesAt, seconds, versions, type Proof } from "./proof.ts";
 import { moreRequests } from "./stage.ts";
 
 const checkLimits = { minSamples: 40, timeoutSeconds: 120 };
 const stepsTimeoutMs = 900_000;
-/** Shares of the wanted requests to send while both revisions serve, and after the way back. */
+/**
+ * Shares of the wanted requests to send while both revisions serve, counted from the end of the first wave, and after
+ * the way back.
+ */
 const middleShare = 0.2;
 const backShare = 0.1;
+/** The requests to send while the upgrade is paused, whatever was sent before. */
+const pausedRequests = 200;
 
 export const firstWave = "callers";
 
@@ -32,7 +38,7 @@ export interface UpgradeWords {
  * move between them.
  */
 export function upgradeObject(
-  { ambientOnly }: Proof,
+  { ambientOnly, scale }: Proof,
   { name, from, to, version, soakSeconds = 0, settleTimeoutSeconds = 300, checks = [] }: UpgradeWords,
 ): UntypedObject {
   return {
@@ -53,7 +59,7 @@ export function upgradeObject(
           }),
       checks: [
         { type: "mtls-probe-matrix", ...checkLimits },
-        { type: "request-success-rate", ...checkLimits },
+        { type: "request-success-rate", ...checkLimits, minSamples: samplesAt(scale, checkLimits.minSamples) },
         { type: "xds-nacks", ...checkLimits },
         { type: "pod-health", ...checkLimits },
         { type: "restarts", ...checkLimits },
@@ -75,9 +81,13 @@ function isInTheMiddle({ ambientOnly }: Proof, { completedSteps }: RolloutStatus
 }
 
 export async function playUpgrade(proof: Proof): Promise<void> {
-  const { lab } = proof;
+  const { lab, reports } = proof;
   const way = { from: revisions.old, to: revisions.new, version: versions.new };
   await lab.api.apply([upgradeObject(proof, { name: "forward", ...way })]);
+  const hasBoth = ({ completedSteps }: RolloutStatus): boolean =>
+    completedSteps.some(({ id }) => id.startsWith(`${firstWave}/`) || id.startsWith("gateway/"));
+  await follow(proof, meshUpgradeKind, "forward", { timeoutMs: stepsTimeoutMs, isEnough: hasBoth });
+  const before = reports.totals;
   const middle = await follow(proof, meshUpgradeKind, "forward", {
     timeoutMs: stepsTimeoutMs,
     isEnough: (status) => isInTheMiddle(proof, status),
@@ -85,7 +95,8 @@ export async function playUpgrade(proof: Proof): Promise<void> {
   if (!isInTheMiddle(proof, middle))
     throw new Error(`the upgrade ended before its middle, ${middle.phase}: ${middle.cause ?? middle.message}`);
   await lab.serin(["upgrade", "pause", "forward"]);
-  await moreRequests(proof, proof.requests * middleShare);
+  const sent = difference(reports.totals, before).requests;
+  await moreRequests(proof, Math.max(pausedRequests, proof.requests * middleShare - sent));
   proof.note("back from the middle");
   const begun = performance.now();
   await lab.serin(["upgrade", "rollback", "forward"]);

@@ -22,4 +22,10 @@ export interface Proof {
   readonly note: (text: string) => void;
 }
 
+/** Fewer answers are waited for under less load, so that a step takes as long as under all of it. */
+export const samplesAt = ({ rate }: LoadScale, atFullRate: number): number =>
+  Math.max(fewestSamples, Math.round(atFullRate * Math.min(1, rate)));
+
+const fewestSamples = 10;
+
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
