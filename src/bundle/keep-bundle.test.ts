@@ -36,7 +36,7 @@ function addBundle(digit: string, ageHours: number): void {
   utimesSync(join(directory, keyOf(digit)), then, then);
 }
 
-test("a bundle that is there is not made again", async () => {
+test("an existing bundle is not built again", async () => {
   await keepBundle({ directory, key: keyOf("a"), write: writeText("first"), nowMs });
   await keepBundle({ directory, key: keyOf("a"), write: async () => assert.fail("made again"), nowMs });
   assert.equal(readFileSync(join(directory, keyOf("a"), "main.js"), "utf8"), "first");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { logLevelOf } from "./log-level.ts";
 
-test("SERIN_LOG_LEVEL names a level; without it a process logs from info on, and another word is refused by name", () => {
+test("SERIN_LOG_LEVEL names a level, by default info, and an unknown level is refused", () => {
   assert.equal(logLevelOf({ SERIN_LOG_LEVEL: "debug" }), "debug");
   assert.deepEqual([{}, { SERIN_LOG_LEVEL: "" }].map(logLevelOf), ["info", "info"]);
   assert.throws(

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { proxyHeader } from "./proxy-header.ts";
 
-test("a PROXY header says source, destination and identity; addresses of two families are both written as IPv6", () => {
+test("a PROXY header has source, destination and identity; if the families differ, both addresses are IPv6", () => {
   const source = { address: "10.0.0.1", port: 4660 };
   const header = proxyHeader(source, { address: "10.96.0.6", port: 80 }, "spiffe://a");
   assert.equal(

@@ -215,7 +215,7 @@ test("the scrape of Prometheus goes to the proxy, which is told where the applic
   );
 });
 
-test("Prometheus is told the port of metrics behind mutual TLS, unless the pod names one itself", () => {
+test("Prometheus gets the port of metrics behind mutual TLS, unless the pod names its own", () => {
   const config = { "proxy.istio.io/config": 'proxyMetadata: {ENVOY_SECURE_MERGED_METRICS_PORT: "15092"}' };
   const portOf = (annotations: Record<string, string>): string | undefined =>
     injected(pod({ annotations })).metadata.annotations?.["prometheus.istio.io/secure-port"];
@@ -275,7 +275,7 @@ test("every annotation that cannot be used is named with what it should be", () 
   );
 });
 
-test("ProxyConfig objects lie on the mesh's settings: root namespace, namespace, the pod's annotation, and who selects the pod", () => {
+test("ProxyConfig objects override the mesh's settings, from the root namespace to the one that selects the pod", () => {
   const object = (
     namespace: string,
     name: string,

@@ -102,7 +102,7 @@ async function follow(
   return { changes, asked, keys: informer.list().map((object) => object.metadata.name ?? "") };
 }
 
-test("a broken watch is resumed from the last version seen, and what is told twice is delivered once", async () => {
+test("a broken watch resumes from the last version seen, and repeated events are delivered once", async () => {
   const { changes, asked } = await follow(
     [
       list(10, thing("a", 5)),

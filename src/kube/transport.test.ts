@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import { test } from "node:test";
 import { TooLong, wholeBody } from "./transport.ts";
 
-test("a body is read whole whose HTTP/2 exchange is over before anybody has begun to read it", async () => {
+test("a body is complete even if its HTTP/2 exchange ends before anybody reads it", async () => {
   const body = new Readable({ read: () => undefined });
   // As an Http2Stream whose frames all came at once: `closed` is true, and the end is still to be read.
   Object.defineProperty(body, "closed", { value: true });
@@ -13,7 +13,7 @@ test("a body is read whole whose HTTP/2 exchange is over before anybody has begu
   assert.equal((await wholeBody(body, 100)).toString(), "an answer");
 });
 
-test("a body that breaks off, has broken off, or is too long is none", async () => {
+test("reading a body that breaks off, has broken off or is too long fails", async () => {
   const broken = new Readable({ read: () => undefined });
   broken.push("an ");
   setImmediate(() => broken.destroy());

@@ -72,7 +72,7 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("32 MB through a relay that forwards chunks as they are arrive unchanged, with back pressure", async () => {
+    test("a relay forwards 32 MB of chunks unchanged, with back pressure", async () => {
       const upstream = Promise.withResolvers<ByteStream>();
       const target = await path.listenTcp({ address: "127.0.0.1", port: 0 }, upstream.resolve);
       const middle = await path.listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {

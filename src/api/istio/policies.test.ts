@@ -102,7 +102,7 @@ test("an authorization policy's faults are told at their fields", () => {
   ]);
 });
 
-test("a DENY rule by what only requests have is warned of, for it denies all else", () => {
+test("a DENY rule on fields that only requests have gets a warning, because it denies all other traffic", () => {
   const deny = (rule: object): readonly string[] =>
     told(authorizationPolicyKind, { action: "DENY", rules: [rule] }).warnings;
   assert.deepEqual(deny({ to: [{ operation: { methods: ["GET"] } }] }), [

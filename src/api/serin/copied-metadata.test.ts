@@ -41,7 +41,7 @@ test("a Canary gives its pods no metadata that a controller acts on", () => {
       );
 });
 
-test("a Canary gives its pods what people and metrics read", () => {
+test("a Canary may give its pods labels and annotations for people and metrics", () => {
   assert.deepEqual(faults("labels", { track: "canary", "app.kubernetes.io/version": "2" }), []);
   assert.deepEqual(
     faults("annotations", { note: "x", "prometheus.io/port": "9090", "sidecar.istio.io/proxyCPU": "10m" }),

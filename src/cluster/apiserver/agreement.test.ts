@@ -150,7 +150,7 @@ test("a name whose object waits for its end is taken, and that is said", async (
   assert.match(body.message, /^object is being deleted: /);
 });
 
-test("JSON patches count from a list's end, and replace what is absent", async () => {
+test("JSON patches count from a list's end, and can replace an absent value", async () => {
   await server.call("POST", "/apis/apps/v1/namespaces/default/deployments", {
     apiVersion: "apps/v1",
     kind: "Deployment",

@@ -102,7 +102,7 @@ test("old pods that serve nobody go before the bounds are looked at, and scaling
   );
 });
 
-test("a ReplicaSet removes pods that nobody would miss first", () => {
+test("a ReplicaSet first removes the least useful pods", () => {
   const replicaSet: ReplicaSet = { metadata: { name: "web", generation: 2 }, spec: { replicas: 1, selector: {} } };
   const pods = [
     pod("ready", { node: "a" }),
@@ -235,7 +235,7 @@ test("endpoints carry ready, serving and terminating, and named ports group pods
   );
 });
 
-test("LoadBalancer addresses: the lowest free, the asked one, shared ones, and why there is none", () => {
+test("LoadBalancer addresses are the lowest free, the requested or a shared one; if there is none, the status says why", () => {
   const pool = (name: string, addresses: string[], autoAssign = true): IPAddressPool => ({
     metadata: { name },
     spec: { addresses, autoAssign },

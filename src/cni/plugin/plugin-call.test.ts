@@ -91,7 +91,7 @@ test("an ADD that fails says why, and whether to come again", async () => {
   assert.deepEqual(failure(never), { code: 100, msg: "broken" });
 });
 
-test("DEL succeeds whatever happens, and needs no namespace", async () => {
+test("DEL succeeds despite any failure, and needs no namespace", async () => {
   const { CNI_NETNS: _gone, ...rest } = variables;
   const result = await run("DEL", { cniVersion: "1.0.0" }, { variables: rest, fails: new Error("broken") });
   assert.equal(result.exitCode, 0);

@@ -26,7 +26,7 @@ function facts(key: string, spec: Partial<ProxyConfigFacts["spec"]>): ProxyConfi
   };
 }
 
-test("a Gateway's proxies have what ProxyConfigs of the mesh, the namespace and for them say, the nearest last", () => {
+test("a Gateway's proxies use the ProxyConfigs of the mesh, the namespace and themselves, and the nearest wins", () => {
   const configs = [
     facts("istio-system/mesh", {
       concurrency: 1,

@@ -79,7 +79,7 @@ test("the JSON is of Kiali's form: nodes, edges through services, rates as texts
   assert.deepEqual((graphJson(traffic, { ...options, namespaces: ["other"] }) as Answer).elements.nodes, []);
 });
 
-test("Kiali's API answers what the reader may see, and nothing for what it does not know", async () => {
+test("Kiali's API returns only what the reader may see, and nothing for unknown things", async () => {
   const client = new FakeKubeApi({
     objects: [
       { apiVersion: "v1", kind: "Namespace", metadata: { name: "default" } },
@@ -118,7 +118,7 @@ test("Kiali's API answers what the reader may see, and nothing for what it does 
   assert.equal(await ask("/api/istio/config", "", limited), undefined);
 });
 
-test("Kiali's configuration names Prometheus, the ports and who may read, or defaults hold", () => {
+test("Kiali's configuration names Prometheus, the ports and the allowed readers; each has a default", () => {
   assert.deepEqual(parseKialiConfig("{}", "f"), {
     prometheusUrl: "http://prometheus.istio-system:9090",
     rootNamespace: "istio-system",

@@ -69,7 +69,7 @@ test("answers of a length, in chunks, until the end, and without a body are read
   pods.close();
 });
 
-test("a body is given to who reads it as bytes, whole however long it is, and many at once do not mix", async () => {
+test("a reader gets the whole body as bytes, whatever its length, and concurrent bodies do not mix", async () => {
   await using pod = await servePod((socket, _request, text) => socket.write(fixed(text.slice(5, 6).repeat(300_000))));
   const pods = new PodConnections(systemClock);
   const read = await Promise.all(

@@ -177,7 +177,7 @@ test("who may read one namespace sees its rungs and proxies alone", () => {
   assert.deepEqual([Object.keys(rungs), Object.keys(proxies)], [[], []]);
 });
 
-test("a CNI agent, which serves all revisions, stands where the control plane of its release does", () => {
+test("a CNI agent, which serves all revisions, appears beside the control plane of its release", () => {
   const agent = (name: string, tag: string) => ({
     ...pod("istio-system", name, { labels: { "k8s-app": "istio-cni-node" } }),
     spec: { containers: [{ name: "install-cni", image: `registry/install-cni:${tag}` }], nodeName: "worker" },

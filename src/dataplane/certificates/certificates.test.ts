@@ -76,7 +76,7 @@ test("concurrent fetches share one request, failures are repeated, and half of t
   manager.close();
 });
 
-test("a CA that was away is asked at once when somebody begins to wait, and then every two seconds at least", async () => {
+test("a CA that was unreachable is asked at once for a new waiter, and then at least every two seconds", async () => {
   const fake = new FakeCertificateAuthority();
   const slept: number[] = [];
   let steadyMs = 0;

@@ -144,7 +144,7 @@ test("a deleted object takes its revision along, webhooks first; the base stays"
   });
 });
 
-test("a bad spec is said in the status, nothing is written, and a good one is taken", async () => {
+test("a bad spec is reported in the status and changes nothing, and a corrected one is applied", async () => {
   const cluster = new MemoryCluster();
   ask(cluster, "mesh", { profile: "ambiant" });
   await whileOperated(cluster, async () => {

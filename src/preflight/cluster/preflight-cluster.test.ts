@@ -179,7 +179,7 @@ test("pods of the old revision are told by workload, with what a restart does no
   );
 });
 
-test("a budget that never lets a pod go is told, one that does or selects others is not", () => {
+test("a disruption budget that never allows an eviction is reported, and others are not", () => {
   const budget = (name: string, app: string, disruptionsAllowed: number) => ({
     metadata: { name, namespace: "shop" },
     spec: { selector: { matchLabels: { app } } },

@@ -42,7 +42,7 @@ async function serving(httpFilters: JsonValue[], routes: JsonValue[], more: Json
   return harness;
 }
 
-test("Istio's usual filters are taken; with nothing configured they cost nothing", () => {
+test("Istio's usual filters are accepted, and cost nothing if they have no configuration", () => {
   const { connection } = compile({
     httpFilters: [
       filter("istio.metadata_exchange", "udpa.type.v1.TypedStruct", {

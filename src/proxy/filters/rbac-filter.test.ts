@@ -68,7 +68,7 @@ describe("permissions", () => {
       assert.equal(filterOf(policy([permission])).onRequest(request) === undefined, matches);
     });
   }
-  test("SNI that was read off a connection whose TLS ends elsewhere", () => {
+  test("SNI of a connection whose TLS ends elsewhere", () => {
     const passed = connectionFrom("10.0.0.1", { serverName: "reviews.test" });
     const denies = filterOf(policy([{ requestedServerName: { exact: "reviews.test" } }], [any], "DENY"));
     assert.equal(denies.onRequest(testRequest("/", { connection: passed }))?.status, 403);

@@ -53,7 +53,7 @@ const refusedHellos: readonly (readonly [what: string, bytes: Buffer])[] = [
   ["a protocol that is longer than its list", hello([extension(16, Buffer.from([0, 3, 9, 104, 50]))])],
 ];
 
-test("a ClientHello that its readers could take for different ones is none", () => {
+test("an ambiguous ClientHello is not treated as TLS", () => {
   for (const [what, bytes] of refusedHellos) assert.equal(parseClientHello(bytes).kind, "not-tls", what);
   assert.deepEqual(parseClientHello(hello([names("a".repeat(255))])), {
     kind: "tls",
@@ -138,7 +138,7 @@ test("headers that once were taken for others keep being what they are", () => {
     assert.equal(parseProxyHeader(Buffer.from(header, "latin1")).kind, kind, JSON.stringify(header));
 });
 
-test("a PROXY header, whole, cut or changed, tells of addresses and ports or of nobody, and of no byte beyond its length", () => {
+test("a PROXY header, whole, cut or changed, yields addresses and ports or nothing, and consumes no byte beyond its length", () => {
   fc.assert(
     fc.property(
       fc.oneof(

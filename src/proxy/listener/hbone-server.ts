@@ -34,7 +34,7 @@ export interface EndedTunnel {
 const badRequest = 400;
 const unavailable = 503;
 
-/** The end of HBONE tunnels. Each CONNECT is a connection to its authority, and continues at an internal listener. */
+/** Terminates HBONE tunnels. Each CONNECT is a connection to its authority, and continues at an internal listener. */
 export class HboneServer {
   readonly #options: HboneServerOptions;
   readonly #open = new Set<HboneServerConnection>();

@@ -117,7 +117,7 @@ test("a start time is the one that dates have, within a second, in the next, bef
   }
 });
 
-test("JSON keeps numbers as numbers and what is missing as null", () => {
+test("JSON keeps numbers as numbers and missing values as null", () => {
   const format = compileJsonFormat(
     { code: "%RESPONSE_CODE%", host: "%UPSTREAM_HOST%", text: "%REQ(:METHOD)% %PROTOCOL%" },
     refuse,

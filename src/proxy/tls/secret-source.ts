@@ -17,7 +17,7 @@ export function certificateRef(certificate: TlsCertificate, where: string): Cert
   return { kind: "inline", chain, key };
 }
 
-/** Roots, or revocation lists, by file or in place; undefined when there are none. */
+/** Roots or revocation lists, from a file or inline. Undefined if there are none. */
 export function rootsRef(source: DataSource | undefined, where: string): RevocationsRef | undefined {
   if (source === undefined) return undefined;
   if (source.specifier.case === "filename") return { kind: "file", path: source.specifier.value };

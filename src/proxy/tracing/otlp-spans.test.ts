@@ -65,7 +65,7 @@ function readableOf({ traceId, spanId, parentSpanId, name, kind, startMs, durati
   };
 }
 
-test("a batch is what OpenTelemetry's own library writes of it, zeros aside", async () => {
+test("a batch equals what OpenTelemetry's own library writes, except for zeros", async () => {
   const spans: Span[] = [
     {
       traceId: "0123456789abcdef0123456789abcdef",

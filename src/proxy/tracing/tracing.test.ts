@@ -105,7 +105,7 @@ const spanOf = async (path: string, kind = 3) => {
   return find();
 };
 
-test("OTLP over gRPC: a request's span has Envoy's name, kind and tags, and the context goes on as its child's", async () => {
+test("OTLP over gRPC: a request's span has Envoy's name, kind and tags, and the upstream gets it as the parent", async () => {
   const customTags = [
     { tag: "istio.namespace", literal: { value: "test" } },
     { tag: "tier", requestHeader: { name: "x-tier", defaultValue: "none" } },

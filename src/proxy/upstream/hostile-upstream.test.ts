@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { ask, connectTo } from "../testing/http2-peers.ts";
 
-test("101 to a request that asked for no other protocol is an upstream's fault, and what the client sends next is a request like any other", async () => {
+test("an unrequested 101 response counts as an upstream failure, and the client's next bytes are parsed as a request", async () => {
   await using harness = await Harness.start();
   const heard: string[] = [];
   const port = await harness.rawBackend((socket) =>

@@ -9,7 +9,7 @@ export interface RingOptions<Endpoint> {
   readonly random: Random;
 }
 
-/** The bits that are left beside a 32-bit hash in a number. */
+/** A point is one number of 53 bits: 32 for its hash, and the other 21 for its owner. */
 const maxOwners = 2 ** 21;
 
 /**

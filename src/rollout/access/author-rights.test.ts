@@ -124,7 +124,7 @@ test("what was asked a moment ago is not asked again", async () => {
   assert.equal(asked.length, all.length);
 });
 
-test("a Canary tells its author of Services of any namespace only what he may read himself", async () => {
+test("a Canary tells its author about Services of other namespaces only what the author may read", async () => {
   const spec = {
     target: {
       httpRoute: {

@@ -125,7 +125,7 @@ test("frames come out as they were put in, wherever the bytes are cut", () => {
   assert.deepEqual(squash(read(bytes, [...edges, ...edges.map((edge) => bytes.length - edge)])), events);
 });
 
-test("a DATA frame whose bytes are put in pieces is the same as one that is put at once", () => {
+test("a DATA frame written in pieces equals one written at once", () => {
   const [pieces, whole] = [new FrameWriter(), new FrameWriter()];
   const bytes = Buffer.from("all of it");
   pieces.dataHead(3, bytes.length, true);

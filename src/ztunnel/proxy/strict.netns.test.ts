@@ -120,7 +120,7 @@ async function answerTo(namespace: NetworkNamespace, port: number): Promise<stri
   );
 }
 
-test("STRICT: nothing in plain text reaches the application, whatever port it is sent to; the node's probes do", async () => {
+test("STRICT: no plaintext reaches the application on any port, except the node's probes", async () => {
   const { pods, env, reached, close } = await strictPod(strictKey);
   env.state.putPolicy(strict);
   env.state.allPoliciesPut();

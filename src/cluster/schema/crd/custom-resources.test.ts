@@ -283,7 +283,7 @@ test("int-or-string, preserved unknown fields, nullable and embedded objects are
   );
 });
 
-test("a CRD that is not structural or whose rule is no CEL is refused with the place", () => {
+test("a CRD that is not structural or has an invalid CEL rule is refused, and the message names the field", () => {
   const version = (schema: object): FieldError[] => {
     const definition = definitionsIn("metallb")[0] as UntypedObject & { spec: { versions: object[] } };
     definition.spec.versions = [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: schema } }];

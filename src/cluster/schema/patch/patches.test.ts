@@ -82,7 +82,7 @@ test("JSON patch adds, removes, replaces, moves, copies and tests, in lists and 
   assert.deepEqual(original.list, ["x", "y"]);
 });
 
-test("a JSON patch that does not apply is 422, what is no patch is 400", () => {
+test("a JSON patch that does not apply returns 422, and an invalid patch 400", () => {
   const status = (patch: unknown): number | undefined => {
     try {
       applyJsonPatch({ a: [1] }, patch);

@@ -84,7 +84,7 @@ test("a ServiceEntry with a wildcard says that it has no waypoint, and a Workloa
   assert.equal(of("WorkloadEntry", "shop/vm"), undefined);
 });
 
-test("a ServiceEntry of DYNAMIC_DNS says what its waypoint does not take", () => {
+test("a ServiceEntry of DYNAMIC_DNS reports what its waypoint does not support", () => {
   const { apply, message, inputs, graph } = statuses();
   const entry = (location: string) =>
     config("ServiceEntry", "shop/wild", {

@@ -54,7 +54,7 @@ test("a connection begins with our settings, a large window, and an acknowledgem
   assert.deepEqual(await client.told(), ["ping ack 12345678"]);
 });
 
-test("a call whose bytes come one by one, its header block in CONTINUATION frames, is answered as one that comes at once", async () => {
+test("a call that arrives byte by byte, with CONTINUATION frames, gets the same answer as one that arrives at once", async () => {
   for (const size of [1, 7, Infinity]) {
     const { owner, heard } = echo();
     const client = await greeted(owner);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fieldValues, isGrpc, readRequestHead } from "./request-head.ts";
 
-test("a call's time is told in eight digits and a unit, or it is none", () => {
+test("a call's timeout has at most eight digits and a unit, or it is ignored", () => {
   const timeoutMs = (value: string): number | undefined => readRequestHead(["grpc-timeout", value]).timeoutMs;
   const given: readonly (readonly [string, number])[] = [
     ["2H", 7_200_000],

@@ -121,7 +121,7 @@ const balanced = (ports: readonly number[]): readonly KubernetesObject[] => [
   slice("edge/web-istio", { name: "p80", port: 80 }, [{ address: "10.244.1.5" }]),
 ];
 
-test("ListenerSets that a Gateway allows add listeners after its own; who conflicts loses, and each says so", () => {
+test("ListenerSets that a Gateway allows add listeners after its own; a conflicting listener loses, and its status says so", () => {
   const { apply, sets, statuses, hosts, putSecret, listener } = gateways();
   const set = (key: string, listeners: readonly object[], metadata: object = {}): KubernetesObject =>
     config("ListenerSet", key, { parentRef: { name: "web", namespace: "edge" }, listeners }, metadata);
@@ -241,7 +241,7 @@ test("a Gateway asks clients for certificates of the roots that it names, of the
   );
 });
 
-test("a BackendTLSPolicy is TLS to the Service for every client, and says so at its target and at the Gateways that lead there", () => {
+test("a BackendTLSPolicy applies TLS to the Service for every client; its status names the target and the Gateways that lead there", () => {
   const { apply, putConfigMap, policies, clusters, addProxy } = gateways();
   const policy = (name: string, validation: object, metadata: object = {}): KubernetesObject =>
     config(

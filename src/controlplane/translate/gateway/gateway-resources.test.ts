@@ -216,7 +216,7 @@ test("plain servers of a port share a table, which holds what VirtualServices ma
   );
 });
 
-test("a VirtualService names a Gateway of its own namespace by its name, with the namespace, or by a host name of old", () => {
+test("a VirtualService names a Gateway by its name, by namespace and name, or by an old host name", () => {
   const { apply, table } = gateways();
   const route = [{ destination: { host: "web.shop.svc.cluster.local" } }];
   const forms = { bare: "a", whole: "edge/a", old: "a.edge.svc.cluster.local", elsewhere: "shop/a" };

@@ -28,7 +28,7 @@ function chainsOf(listener: JsonObject | undefined): readonly (readonly [unknown
 
 const detected = { transportProtocol: "raw_buffer", applicationProtocols: ["http/1.1", "h2c"] };
 
-test("HTTP is on all addresses, TCP on the service's own, and what nobody has declared is detected there", () => {
+test("HTTP listens on all addresses and TCP on the service's own, where undeclared protocols are detected", () => {
   const { apply, serve } = createOutboundFixture();
   apply(
     namespace("shop"),

@@ -321,7 +321,7 @@ test("policies hold where they select: the mesh, the namespace, a workload; targ
   ]);
 });
 
-test("CUSTOM asks the provider about what its rules match; without a provider that can be asked it denies that", () => {
+test("CUSTOM asks the provider about requests that its rules match, and denies them if the provider is unavailable", () => {
   const ask = (name: string): KubernetesObject =>
     policy("ask", { action: "CUSTOM", provider: { name }, rules: [{ to: [{ operation: { paths: ["/a"] } }] }] });
   const common = { service: "ns/authz.example", port: 9000, timeoutMs: 1000, failOpen: false, clearRouteCache: false };

@@ -262,7 +262,7 @@ test("server names lead to hosts of DYNAMIC_DNS only where the environment asks 
   assert.deepEqual(prefixes(listeners()["main_internal"]), []);
 });
 
-test("Envoy is told to take clusters of DYNAMIC_DNS that say something of HTTP and nothing of TLS's names: it refuses them otherwise", () => {
+test("clusters of DYNAMIC_DNS with HTTP options but no TLS names allow insecure options, because Envoy otherwise rejects them", () => {
   const { apply, clusters } = waypoints();
   const isAllowed = (port: number): unknown =>
     valueAt(
@@ -282,7 +282,7 @@ test("Envoy is told to take clusters of DYNAMIC_DNS that say something of HTTP a
   assert.deepEqual([isAllowed(80), isAllowed(8080)], [true, true]);
 });
 
-test("TLS to hosts of DYNAMIC_DNS checks the name that is asked for; what a rule says otherwise Envoy is told to take", () => {
+test("TLS to hosts of DYNAMIC_DNS checks the requested name, and a rule that checks another allows insecure options", () => {
   const { apply, clusters } = waypoints();
   const rule = (settings: object): KubernetesObject =>
     config("DestinationRule", "shop/wild", {

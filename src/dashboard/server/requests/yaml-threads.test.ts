@@ -5,7 +5,7 @@ import { YamlThreads } from "./yaml-threads.ts";
 
 const plain = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: &l {x: y}, annotations: *l}\n";
 
-test("a YAML that takes long to read is given up in its time while the event loop goes on, and the next one is read", async () => {
+test("parsing a slow YAML stops at its deadline without blocking the event loop, and the next one is parsed", async () => {
   const deadlines: (() => void)[] = [];
   const clock = {
     ...systemClock,

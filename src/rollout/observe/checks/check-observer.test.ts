@@ -180,7 +180,7 @@ test("a query that names what the step does not have is an error, not another qu
   });
 });
 
-test("Prometheus is asked for an instant value; its own error is told", async () => {
+test("Prometheus is asked for an instant value, and its error is reported", async () => {
   const answers: Record<string, { status: number; text: string }> = {
     one: {
       status: 200,
