@@ -19,6 +19,7 @@ import {
 import { clusterName, kubeconfigPath, runSerin } from "./demo/lab.ts";
 import { memoryOf } from "./demo/memory.ts";
 import { playActs, type Act, type Stage } from "./demo/stage.ts";
+import { ToldSteps } from "./demo/told-steps.ts";
 import { PlainView, seconds, TerminalView, type LiveFacts, type StepRow, type View } from "./demo/view.ts";
 
 const acts: readonly Act[] = [
@@ -77,6 +78,8 @@ async function main(json: boolean, keep: boolean): Promise<number> {
     gatewayAddress: "",
     ladder: [],
     rolledBack: [],
+    releases: undefined,
+    toldSteps: new ToldSteps(),
     rows,
     view,
     signal: interrupt.signal,
@@ -87,7 +90,8 @@ async function main(json: boolean, keep: boolean): Promise<number> {
     progress: (text) => showProgress(stage, text),
   };
   const begin = performance.now();
-  const ladder = setInterval(() => void refreshLadder(stage), 500);
+  // Only a person sees the ladder, for which the whole list of pods is read.
+  const ladder = live ? setInterval(() => void refreshLadder(stage), 500) : undefined;
   let problem: unknown;
   let memoryMb: Record<string, number> = {};
   try {

@@ -1,6 +1,7 @@
 // Reads every frame on an interface and counts the frames that contain a text: packet-search.ts <interface> <text>
 // <seconds>
-// At the end it prints one JSON object: frames, bytes, HBONE frames (port 15008), and frames that contained the text.
+// It first prints `listening as <process id>`. It ends after the time, or on SIGTERM. At the end it prints one JSON object:
+// frames, bytes, HBONE frames (port 15008), and frames that contained the text.
 import koffi from "koffi";
 
 const [device = "eth0", text = "", seconds = "5"] = process.argv.slice(2);
@@ -50,13 +51,14 @@ function poll(): void {
   }
 }
 
-process.stdout.write("listening\n");
-const timer = setInterval(poll, pollMs);
-setTimeout(
-  () => {
-    clearInterval(timer);
-    poll();
-    process.stdout.write(`${JSON.stringify(found)}\n`);
-  },
-  Number(seconds) * 1000,
-);
+process.stdout.write(`listening as ${process.pid}\n`);
+const polling = setInterval(poll, pollMs);
+const limit = setTimeout(end, Number(seconds) * 1000);
+process.once("SIGTERM", end);
+
+function end(): void {
+  clearInterval(polling);
+  clearTimeout(limit);
+  poll();
+  process.stdout.write(`${JSON.stringify(found)}\n`);
+}

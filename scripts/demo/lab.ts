@@ -11,7 +11,8 @@ export const root = join(import.meta.dirname, "../..");
 export const clusterName = "serin-demo";
 export const kubeconfigPath = join(root, ".cache/demo/kubeconfig");
 const serin = join(root, "bin/serin");
-const commandTimeoutMs = 120_000;
+/** On a busy machine everything takes longer; whoever hangs is still found. */
+const commandTimeoutMs = 300_000;
 
 export interface CommandResult {
   readonly code: number;
@@ -94,7 +95,7 @@ export class Lab {
   }
 
   /** Polls until there is an answer. The error names what it waited for. */
-  async until<Value>(what: string, ask: () => Promise<Value | undefined>, timeoutMs = 60_000): Promise<Value> {
+  async until<Value>(what: string, ask: () => Promise<Value | undefined>, timeoutMs = commandTimeoutMs): Promise<Value> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const found = await ask();

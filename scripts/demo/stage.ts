@@ -2,6 +2,7 @@
 import type { Lab } from "./lab.ts";
 import { difference, type Load, type LoadCounts } from "./load.ts";
 import type { LongConnection } from "./long-connection.ts";
+import type { ToldSteps } from "./told-steps.ts";
 import type { LadderRow, StepRow, View } from "./view.ts";
 
 export const revisions = { old: "1-18-0-alpha-0", new: "1-18-1" } as const;
@@ -20,6 +21,9 @@ export interface Stage {
   gatewayAddress: string;
   ladder: readonly LadderRow[];
   readonly rolledBack: Rollback[];
+  /** By version: ends when the lab can run it. */
+  releases: ReadonlyMap<string, Promise<void>> | undefined;
+  readonly toldSteps: ToldSteps;
   readonly rows: StepRow[];
   readonly view: View;
   /** Aborted by Ctrl-C. */

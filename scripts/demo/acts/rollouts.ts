@@ -1,5 +1,3 @@
-import { join } from "node:path";
-import { rmSync } from "node:fs";
 import type { KindDefinition } from "../../../src/api/index.ts";
 import {
   canaryKind,
@@ -9,14 +7,17 @@ import {
   type RolloutStatus,
 } from "../../../src/api/serin/index.ts";
 import { systemClock } from "../../../src/base/index.ts";
-import { root, serinOk, type Lab } from "../lab.ts";
+import { serinOk, type Lab } from "../lab.ts";
 import { Load } from "../load.ts";
 import { LongConnection } from "../long-connection.ts";
+import { prepareReleases, releaseReady } from "../releases.ts";
 import { namespaces, revisions, versions, type Act, type Stage } from "../stage.ts";
 import { labOf, revisionSpec } from "./lab-and-mesh.ts";
 
 const loadClients = 4;
 const loadPauseMs = 100;
+/** As many as give the step that routes by header its 40 answers in a second. */
+const testerClients = 2;
 /** On a busy machine every step is slower. Only an engine that writes nothing for this long has failed. */
 const silenceMs = 180_000;
 
@@ -48,8 +49,8 @@ export const canaryTheApp: Act = {
     // The step that routes by header needs requests with that header, or the judge has no evidence.
     const testers = new Load({
       url: `http://${stage.gatewayAddress}/productpage`,
-      keptAlive: 1,
-      newConnections: 1,
+      keptAlive: testerClients,
+      newConnections: testerClients,
       pauseMs: loadPauseMs,
       header: "traffic: test",
     });
@@ -81,6 +82,8 @@ export const canaryTheApp: Act = {
       spec,
     };
     await lab.apply([object]);
+    // The judge waits for requests, and the processors have time for the next acts.
+    stage.releases = prepareReleases();
     const status = await follow(stage, canaryKind, "bookinfo", namespaces.stable).finally(() => void testers.stop());
     await testers.stop();
     const counted = testers.counts;
@@ -119,20 +122,6 @@ function upgradeObject(
   };
 }
 
-async function addRelease(version: string, overlay?: string): Promise<void> {
-  const directory = join(root, ".cache/releases", version);
-  rmSync(directory, { recursive: true, force: true });
-  await serinOk([
-    "release",
-    "build",
-    directory,
-    "--version",
-    version,
-    ...(overlay === undefined ? [] : ["--overlay", join(root, overlay)]),
-  ]);
-  await serinOk(["release", "add", directory]);
-}
-
 /** Whether only draining ztunnels are left, which wait for the long connection. */
 function isDownToTheLast({ step, message }: RolloutStatus): boolean {
   return step?.id === "drain" && message.includes("draining");
@@ -143,7 +132,7 @@ export const upgradeTheMesh: Act = {
   name: "a mesh canary",
   async play(stage) {
     const lab = labOf(stage);
-    await addRelease(versions.new);
+    await releaseReady(stage, versions.new);
     await lab.apply([upgradeObject("to-1-18-1", revisions.old, revisions.new, versions.new)]);
     const status = await follow(stage, meshUpgradeKind, "to-1-18-1", undefined, isDownToTheLast);
     if (status.phase !== "Retiring" && status.phase !== "Completed")
@@ -156,12 +145,12 @@ export const upgradeTheMesh: Act = {
   },
 };
 
-function badRelease(name: string, overlay: string, version: string): Act {
+function badRelease(name: string, version: string): Act {
   return {
     name,
     async play(stage) {
       const lab = labOf(stage);
-      await addRelease(version, overlay);
+      await releaseReady(stage, version);
       const upgrade = `to-${version.replaceAll(".", "-")}`;
       await lab.apply([upgradeObject(upgrade, revisions.new, version.replaceAll(".", "-"), version)]);
       const status = await follow(stage, meshUpgradeKind, upgrade);
@@ -173,8 +162,8 @@ function badRelease(name: string, overlay: string, version: string): Act {
   };
 }
 
-export const rejectedConfig = badRelease("a bad control plane", "test/releases/rejected-config", versions.rejected);
-export const refusingZtunnel = badRelease("a bad ztunnel", "test/releases/refusing-ztunnel", versions.refusing);
+export const rejectedConfig = badRelease("a bad control plane", versions.rejected);
+export const refusingZtunnel = badRelease("a bad ztunnel", versions.refusing);
 
 /** Ends the last connection. The old ztunnel must leave within a second. */
 export const lastConnection: Act = {
@@ -218,7 +207,7 @@ async function follow<Value extends Canary | MeshUpgrade>(
       writtenAtMs = performance.now();
     }
     if (status !== undefined) {
-      tellNew(stage, metadata?.uid ?? "", status.completedSteps);
+      for (const step of stage.toldSteps.notTold(metadata?.uid ?? "", status.completedSteps)) tell(stage, step);
       stage.progress(status.message);
       if (ends.includes(status.phase) || isEnough(status)) return status;
     }
@@ -228,14 +217,6 @@ async function follow<Value extends Canary | MeshUpgrade>(
       );
     await systemClock.sleep(100);
   }
-}
-
-/** How many steps of each rollout were printed, so that a later act prints only the new ones. */
-const told = new Map<string, number>();
-
-function tellNew(stage: Stage, uid: string, done: RolloutStatus["completedSteps"]): void {
-  for (const step of done.slice(told.get(uid) ?? 0)) tell(stage, step);
-  told.set(uid, done.length);
 }
 
 function tell(stage: Stage, step: RolloutStatus["completedSteps"][number]): void {

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RolloutStatus } from "../../src/api/serin/index.ts";
+import { ToldSteps } from "./told-steps.ts";
+
+const steps = (...ids: string[]): RolloutStatus["completedSteps"] =>
+  ids.map((id) => ({ id, title: id, startedAt: "", endedAt: "", evidence: [] }));
+const idsOf = (completed: RolloutStatus["completedSteps"]): string[] => completed.map(({ id }) => id);
+
+test("each step of a rollout is told once, however often and by however many acts it is followed", () => {
+  const told = new ToldSteps();
+  assert.deepEqual(idsOf(told.notTold("a", steps("pin"))), ["pin"]);
+  assert.deepEqual(idsOf(told.notTold("a", steps("pin"))), []);
+  assert.deepEqual(idsOf(told.notTold("a", steps("pin", "install", "probe"))), ["install", "probe"]);
+  // Another act follows another rollout, then the first one again.
+  assert.deepEqual(idsOf(told.notTold("b", steps("pin"))), ["pin"]);
+  assert.deepEqual(idsOf(told.notTold("a", steps("pin", "install", "probe", "drain"))), ["drain"]);
+});
+
+test("an answer that is older than the last one tells nothing twice", () => {
+  const told = new ToldSteps();
+  told.notTold("a", steps("pin", "install"));
+  assert.deepEqual(idsOf(told.notTold("a", steps("pin"))), []);
+  assert.deepEqual(idsOf(told.notTold("a", steps("pin", "install"))), []);
+});
