@@ -190,3 +190,36 @@ test("what the server would refuse to begin again is not deleted", async () => {
   assert.match(refused.said, /spec\.steps: must not be empty/);
   assert.deepEqual(refused.applied, []);
 });
+
+const whoAmI = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+
+/** What an order says and writes, where the Canary `web` waits in the given namespace and the default one is `default`. */
+async function ordered(
+  namespace: string,
+  ...words: readonly string[]
+): Promise<{ readonly said: string; readonly applied: readonly string[] }> {
+  const plannedSteps = [{ id: "step-2", title: "weight 90/10", untilApproved: true }];
+  const waiting = { ...ended, metadata: { name: "web", namespace }, status: { ...status, phase: "Paused", plannedSteps } };
+  const answers = { [whoAmI]: JSON.stringify({ status: { userInfo: { username: "ann" } } }) };
+  const context = new FakeContext({ objects: { Canary: [waiting] }, answers });
+  const said = await createProgram(context)
+    .parseAsync(["canary", ...words], { from: "user" })
+    .then(() => context.output, describeError);
+  return { said, applied: context.applied };
+}
+
+test("an order without -n never goes to another namespace's rollout of that name, and says where there is one", async () => {
+  for (const words of [["promote", "web"], ["promote", "web", "--full"], ["promote", "web", "--step", "step-2"], ["abort", "web"]]) {
+    const { said, applied } = await ordered("shop", ...words);
+    assert.match(said, /there is no Canary "web" in namespace default/, words.join(" "));
+    assert.match(said, /namespace shop has one: say -n shop/, words.join(" "));
+    assert.deepEqual(applied, [], words.join(" "));
+  }
+});
+
+test("an order without -n goes to the rollout of the kubeconfig's namespace, and one with -n to that namespace's", async () => {
+  const own = await ordered("default", "promote", "web");
+  assert.deepEqual(own, { said: "Canary default/web: step-2 approved by ann\n", applied: ["patch Canary/web"] });
+  const named = await ordered("shop", "promote", "web", "-n", "shop");
+  assert.deepEqual(named, { said: "Canary shop/web: step-2 approved by ann\n", applied: ["patch Canary/web"] });
+});
