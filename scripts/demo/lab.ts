@@ -95,7 +95,11 @@ export class Lab {
   }
 
   /** Polls until there is an answer. The error names what it waited for. */
-  async until<Value>(what: string, ask: () => Promise<Value | undefined>, timeoutMs = commandTimeoutMs): Promise<Value> {
+  async until<Value>(
+    what: string,
+    ask: () => Promise<Value | undefined>,
+    timeoutMs = commandTimeoutMs,
+  ): Promise<Value> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const found = await ask();

@@ -199,7 +199,11 @@ async function ordered(
   ...words: readonly string[]
 ): Promise<{ readonly said: string; readonly applied: readonly string[] }> {
   const plannedSteps = [{ id: "step-2", title: "weight 90/10", untilApproved: true }];
-  const waiting = { ...ended, metadata: { name: "web", namespace }, status: { ...status, phase: "Paused", plannedSteps } };
+  const waiting = {
+    ...ended,
+    metadata: { name: "web", namespace },
+    status: { ...status, phase: "Paused", plannedSteps },
+  };
   const answers = { [whoAmI]: JSON.stringify({ status: { userInfo: { username: "ann" } } }) };
   const context = new FakeContext({ objects: { Canary: [waiting] }, answers });
   const said = await createProgram(context)
@@ -209,7 +213,12 @@ async function ordered(
 }
 
 test("an order without -n never goes to another namespace's rollout of that name, and says where there is one", async () => {
-  for (const words of [["promote", "web"], ["promote", "web", "--full"], ["promote", "web", "--step", "step-2"], ["abort", "web"]]) {
+  for (const words of [
+    ["promote", "web"],
+    ["promote", "web", "--full"],
+    ["promote", "web", "--step", "step-2"],
+    ["abort", "web"],
+  ]) {
     const { said, applied } = await ordered("shop", ...words);
     assert.match(said, /there is no Canary "web" in namespace default/, words.join(" "));
     assert.match(said, /namespace shop has one: say -n shop/, words.join(" "));

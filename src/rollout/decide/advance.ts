@@ -182,7 +182,9 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   const failed = observation.settle.find((state) => state.state === "failed");
   if (failed !== undefined)
     return fail(input, step, { because: "settle-failed", cause: `${step.title}: ${failed.detail}` });
-  const waiting = observation.settle.flatMap((state) => (state.state === "waiting" ? [state.detail] : []));
+  const waiting = [...observation.writes, ...observation.settle].flatMap((state) =>
+    state.state === "waiting" || state.state === "later" ? [state.detail] : [],
+  );
   const { waitingFor: _waitingFor, waitingSince: _since, waitsUntil, ...rest } = before;
   const soaks = before.settledAt !== undefined && waitsUntil !== undefined;
   const stepStatus: StepStatus = soaks ? { ...rest, waitsUntil } : rest;
@@ -211,20 +213,25 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   return judge({ ...input, status: { ...weighed, step: settled } }, step, settled, observation);
 }
 
+/** Stands for all that comes after a write that is not due yet. It exceeds what conditions may lack. */
+const laterLeft = 1e12;
+
 /**
  * The progress of waiting. The limit counts from the last time that less was left than ever before, so that a slow
  * machine is not a failure.
  */
 function waitingOn(
   before: StepStatus,
-  { settle: states }: Observation,
+  { writes, settle: states }: Observation,
   {
     elapsedMs,
     nowMs,
     limitMs,
   }: { readonly elapsedMs: number; readonly nowMs: number; readonly limitMs?: number | undefined },
 ): StepStatus {
-  const left = states.reduce((sum, state) => sum + (state.state === "waiting" ? (state.left ?? 1) : 0), 0);
+  const left =
+    states.reduce((sum, state) => sum + (state.state === "waiting" ? (state.left ?? 1) : 0), 0) +
+    laterLeft * writes.filter(({ state }) => state === "later").length;
   const { settlingMs = 0, settlingLeft, waitingSince } = before;
   const stalledMs = withoutProgressMs(before);
   const isNearer = settlingLeft !== undefined && left < settlingLeft;

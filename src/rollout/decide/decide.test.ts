@@ -105,6 +105,18 @@ test("what has not settled is listed, its weight shows once it has, and a clock 
   );
 });
 
+test("a step with a write that is not due yet has not settled, and writes nothing", () => {
+  const later: Observation = {
+    writes: [{ state: "later", detail: "the template is the old one" }],
+    settle: [{ state: "met" }],
+    checks: [],
+  };
+  const { status, actions } = decide(input({ status: begun, observation: later }));
+  assert.equal(status.step?.settledAt, undefined);
+  assert.deepEqual(status.step?.waitingFor, ["the template is the old one"]);
+  assert.deepEqual(actions, []);
+});
+
 test("a step that does not settle in the spec's time is put back, and what it waits for is the cause", () => {
   const failed = decide(input({ status: begun, observation: waiting, orders: { ...orders, settleTimeoutMs: 50 } }));
   assert.equal(failed.status.phase, "RollingBack");

@@ -14,6 +14,8 @@ export type WriteState =
   /** Not written yet. `prior` is the current value, which goes into the journal. */
   | { readonly state: "pending"; readonly prior?: unknown; readonly madeParents?: number }
   | { readonly state: "done" }
+  /** Not due yet, because another field does not have its value. The step has not settled. */
+  | { readonly state: "later"; readonly detail: string }
   /** The object to change does not exist any more, so there is nothing to write and nothing to undo. */
   | { readonly state: "gone" }
   /** Somebody else changed the field after the journal entry was written. */

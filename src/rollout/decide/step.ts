@@ -52,6 +52,11 @@ export type Write =
        * writes of others.
        */
       readonly own?: boolean;
+      /**
+       * The value that another field of the object must have before this one is written. The step waits for whoever
+       * writes that field.
+       */
+      readonly after?: { readonly pointer: string; readonly value: unknown };
     }
   /** Creates a missing object. An existing one stays unchanged, and undo never removes it. */
   | {

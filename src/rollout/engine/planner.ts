@@ -7,7 +7,9 @@ import { withApprovals, type DecideInput, type Step } from "../decide/index.ts";
 import { observeCanaryWorld } from "../observe/canary-world.ts";
 import { withChecks } from "../observe/checks/resolve-references.ts";
 import type { ClusterView } from "../observe/cluster-view.ts";
-import { observeMeshWorld } from "../observe/mesh-world/mesh-world.ts";
+import { observeMeshWorld, type ObservedWorld } from "../observe/mesh-world/mesh-world.ts";
+import { observeNamespaces } from "../observe/mesh-world/namespaces.ts";
+import { PriorValues } from "../observe/mesh-world/prior-values.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { planCanary, planMeshUpgrade, type MeshWorld } from "../plan/index.ts";
 import { isMeshUpgrade, isWatched, specCandidate, type Rollout } from "./rollout-object.ts";
@@ -28,8 +30,13 @@ export interface PlannerOptions {
 const worldMaxAgeMs = 1000;
 const maxWorlds = 64;
 
-interface KeptWorld {
-  readonly world: MeshWorld;
+/** Reading namespaces again takes at most one in so many parts of the time. */
+const namespacesRest = 10;
+
+interface KeptWorld extends ObservedWorld {
+  world: MeshWorld;
+  /** When its namespaces were read, and how long that took. */
+  namespaces: { readonly atMs: number; readonly tookMs: number };
   readonly stepsDone: number;
   readonly generation: number;
   readonly atMs: number;
@@ -68,7 +75,10 @@ export class Planner {
     };
   }
 
-  /** Reads the world again when a step has ended, and otherwise about once a second. */
+  /**
+   * Reads the world again when a step has ended, and otherwise about once a second. Namespaces come from the watch and
+   * are newer: the next pods of a step move as soon as the pods before them have moved.
+   */
   async #meshWorld(upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<MeshWorld> {
     const { client, view, clock, image } = this.#options;
     const stepsDone = upgrade.status?.completedSteps.length ?? 0;
@@ -80,11 +90,23 @@ export class Planner {
       kept.generation === generation &&
       clock.steadyMs() - kept.atMs < worldMaxAgeMs
     )
-      return kept.world;
-    const world = await observeMeshWorld({ client, view, image }, upgrade, journal);
+      return await this.#withNamespaces(kept, upgrade, journal);
+    const observed = await observeMeshWorld({ client, view, image }, upgrade, journal);
     if (this.#worlds.size >= maxWorlds) this.#worlds.clear();
-    this.#worlds.set(keyOf(upgrade), { world, stepsDone, generation, atMs: clock.steadyMs() });
-    return world;
+    const atMs = clock.steadyMs();
+    this.#worlds.set(keyOf(upgrade), { ...observed, stepsDone, generation, atMs, namespaces: { atMs, tookMs: 0 } });
+    return observed.world;
+  }
+
+  async #withNamespaces(kept: KeptWorld, upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<MeshWorld> {
+    const { view, clock } = this.#options;
+    const begunMs = clock.steadyMs();
+    if (begunMs - kept.namespaces.atMs < kept.namespaces.tookMs * namespacesRest) return kept.world;
+    const { tags } = kept;
+    const namespaces = await observeNamespaces({ view, upgrade, prior: new PriorValues(journal), tags });
+    kept.world = { ...kept.world, namespaces };
+    kept.namespaces = { atMs: clock.steadyMs(), tookMs: clock.steadyMs() - begunMs };
+    return kept.world;
   }
 }
 

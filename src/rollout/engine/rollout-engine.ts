@@ -316,7 +316,7 @@ export class RolloutEngine {
     const begunMs = clock.steadyMs();
     const journalName = journalNameOf(rollout);
     const journal = await this.#journals.read(journalName);
-    const planned = await this.#plan(round);
+    const planned = await this.#plan(round, journal.entries);
     if (typeof planned === "string") return await this.#refuse(kind, round, refusedSpec(planned));
     const steps = orderedSteps(planned.steps, orders, status);
     const refused = await this.#notAllowed(round, steps);
@@ -396,11 +396,11 @@ export class RolloutEngine {
   }
 
   /** The plan, or why the spec cannot be planned. An undo needs no plan. */
-  async #plan(round: Round): Promise<Plan | string> {
+  async #plan(round: Round, journal: readonly JournalEntry[]): Promise<Plan | string> {
     const { rollout, problem, status } = round;
     if (problem !== undefined || isPuttingBack(status)) return { steps: [], change: putBackChange(round) };
     try {
-      return await this.#planner.plan(rollout, (await this.#journals.read(journalNameOf(rollout))).entries);
+      return await this.#planner.plan(rollout, journal);
     } catch (error) {
       const said = planProblem(error);
       if (said === undefined) throw error;

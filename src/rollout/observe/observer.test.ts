@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { checkDefaults } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
+import type { UntypedObject } from "../../api/index.ts";
 import type { Step } from "../decide/index.ts";
 import { fakePod, fakeView, standingClock } from "./checks/testing/fake-mesh.ts";
 import { Observer } from "./observer.ts";
@@ -28,4 +29,81 @@ test("checks are looked at once the step has settled, and from then on", async (
   assert.equal(await looks(false, false), 0);
   assert.equal(await looks(true, false), 1);
   assert.equal(await looks(false, true), 1);
+});
+
+const route = { apiVersion: "v1", kind: "Service", plural: "services", namespace: "shop", name: "shop" };
+const origin = { rollout: "Canary shop/shop" };
+
+/** An observer of a cluster in which `stored` is every object, and how often it has read one. */
+function counting(stored: () => UntypedObject, isReady: () => boolean): { look: typeof look; reads: () => number } {
+  let reads = 0;
+  let nowMs = 0;
+  const status = { conditions: [{ type: "Ready", status: "False" }] };
+  const pod = fakePod({ name: "next-0", status: status as never });
+  const objects = { get: async () => ((reads += 1), stored()) } as unknown as ObjectAccess;
+  const clock = { ...standingClock(), steadyMs: () => nowMs };
+  const observer = new Observer({} as KubeClient, objects, fakeView([pod]), clock);
+  const look = async (moving: Step, atMs: number, hasSettled = false) => {
+    nowMs = atMs;
+    (status.conditions[0] as { status: string }).status = isReady() ? "True" : "False";
+    return await observer.observe(moving, [], origin, { hasSettled, settlingMs: 0 });
+  };
+  return { look, reads: () => reads };
+}
+
+test("while pods start, proxies are asked and writes are read now and then, and everything again before the step settles", async () => {
+  let isReady = false;
+  let value = "b";
+  const stored = (): UntypedObject => ({ metadata: { name: "shop" }, spec: { selector: value } });
+  const { look, reads } = counting(stored, () => isReady);
+  const moving: Step = {
+    ...step,
+    writes: [{ type: "field", object: route, pointer: "/spec/selector", value: "b" }],
+    settle: [...step.settle, { type: "acknowledged", object: route }],
+    checks: [],
+  };
+  const first = await look(moving, 0);
+  assert.deepEqual(
+    first.settle.map(({ state }) => state),
+    ["waiting", "waiting"],
+  );
+  assert.equal(reads(), 2);
+  const second = await look(moving, 400);
+  assert.deepEqual([second.settle.map(({ state }) => state), reads()], [["waiting"], 2]);
+  const left = (seen: typeof first): number =>
+    seen.settle.reduce((sum, one) => sum + (one.state === "waiting" ? (one.left ?? 1) : 0), 0);
+  assert.ok(left(second) >= left(first), "what was not asked does not count as progress");
+  await look(moving, 1100);
+  assert.equal(reads(), 4);
+  // The pods are ready. Proxies are asked at once, and the write is read again, which somebody has undone meanwhile.
+  isReady = true;
+  value = "a";
+  const settled = await look({ ...moving, settle: step.settle }, 1200);
+  assert.deepEqual(settled.writes, [{ state: "pending", prior: "a" }]);
+});
+
+test("a write that comes after another field waits for that field, and does not settle the step", async () => {
+  let template = "old";
+  const stored = (): UntypedObject => ({ metadata: { name: "shop" }, spec: { replicas: 0, template } });
+  const { look } = counting(stored, () => true);
+  const scaling: Step = {
+    ...step,
+    writes: [
+      {
+        type: "field",
+        object: route,
+        pointer: "/spec/replicas",
+        value: 2,
+        after: { pointer: "/spec/template", value: "new" },
+      },
+    ],
+  };
+  const seen = await look(scaling, 0);
+  assert.deepEqual(seen, {
+    writes: [{ state: "later", detail: "Service shop/shop: template of its pods is not new yet" }],
+    settle: [],
+    checks: [],
+  });
+  template = "new";
+  assert.deepEqual((await look(scaling, 10)).writes, [{ state: "pending", prior: 0 }]);
 });

@@ -1,4 +1,4 @@
-import { type Clock, jsonEqualWithoutNulls } from "../../base/index.ts";
+import { type Clock, jsonEqualWithoutNulls, pointerNames } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -6,10 +6,13 @@ import { whoWrote } from "../act/field-managers.ts";
 import { covers, fieldManager, missingParentCount, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import {
   conflictDetail,
+  describeReference,
   referenceKey,
   type CheckObservation,
   type Observation,
   type PlannedCheck,
+  type SettleCondition,
+  type SettleState,
   type Step,
   type Write,
   type WriteState,
@@ -19,9 +22,11 @@ import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
 import type { CheckDestination } from "./checks/destinations.ts";
 import { ProbeObserver } from "./probes.ts";
 import { EventAges } from "./event-ages.ts";
+import { notReadyLeft } from "./pilots.ts";
 import { observeSettle } from "./settle/settle.ts";
 
-/** Gathers the facts of the current step. Only reads. */
+type FieldWrite = Extract<Write, { type: "field" }>;
+
 /** How far a step has come, by its rollout's status. */
 export interface StepProgress {
   readonly hasSettled: boolean;
@@ -29,6 +34,34 @@ export interface StepProgress {
   readonly settlingMs: number;
 }
 
+const maxRecent = 512;
+
+/** Values by key, each until it is older than `maxAgeMs`. */
+class RecentValues<Value> {
+  readonly #clock: Clock;
+  readonly #maxAgeMs: number;
+  readonly #kept = new Map<string, { readonly atMs: number; readonly value: Value }>();
+
+  constructor(clock: Clock, maxAgeMs: number) {
+    this.#clock = clock;
+    this.#maxAgeMs = maxAgeMs;
+  }
+
+  get(key: string): Value | undefined {
+    const kept = this.#kept.get(key);
+    return kept === undefined || this.#clock.steadyMs() - kept.atMs >= this.#maxAgeMs ? undefined : kept.value;
+  }
+
+  set(key: string, value: Value): void {
+    if (this.#kept.size >= maxRecent) this.#kept.clear();
+    this.#kept.set(key, { atMs: this.#clock.steadyMs(), value });
+  }
+}
+
+/** How long a step that waits relies on what it has read of its writes, and on what proxies have answered. */
+const recentMs = 1000;
+
+/** Gathers the facts of the current step. Only reads. */
 export class Observer {
   readonly #client: KubeClient;
   readonly #objects: ObjectAccess;
@@ -37,6 +70,10 @@ export class Observer {
   readonly #probes: ProbeObserver;
   readonly #checks: CheckObserver;
   readonly #ages: EventAges;
+  /** The states of writes, for as long as {@link recentMs}. */
+  readonly #writesSeen: RecentValues<readonly WriteState[]>;
+  /** The steps whose proxies were asked lately. */
+  readonly #asked: RecentValues<true>;
 
   constructor(
     client: KubeClient,
@@ -50,6 +87,8 @@ export class Observer {
     this.#view = view;
     this.#clock = clock;
     this.#ages = new EventAges(clock);
+    this.#writesSeen = new RecentValues(clock, recentMs);
+    this.#asked = new RecentValues(clock, recentMs);
     this.#probes = new ProbeObserver({ client, view, clock });
     this.#checks = new CheckObserver({ client, view, clock, ...(destination === undefined ? {} : { destination }) });
   }
@@ -64,25 +103,40 @@ export class Observer {
     origin: Omit<CheckOrigin, "step">,
     { hasSettled, settlingMs }: StepProgress,
   ): Promise<Observation> {
-    const writes = await this.#writeStates(step, journal);
-    if (writes.some((write) => write.state !== "done" && write.state !== "gone"))
-      return { writes, settle: [], checks: [] };
-    const ageMs = (key: string, atMs: number): number => this.#ages.ageMs(key, atMs, settlingMs);
-    const settle = await Promise.all(
-      step.settle.map((condition) =>
-        observeSettle(
-          { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs },
-          condition,
-        ),
-      ),
-    );
+    const key = `${origin.rollout}|${step.id}`;
+    const kept = hasSettled ? undefined : this.#writesSeen.get(key);
+    const writes = kept ?? (await this.#writeStates(step, journal));
+    if (!writes.every(isWritten)) return { writes, settle: [], checks: [] };
+    if (kept === undefined) this.#writesSeen.set(key, writes);
+    const settle = await this.#settleStates(step, key, { hasSettled, settlingMs });
     if (settle.some(({ state }) => state === "failed" || (state === "waiting" && !hasSettled)))
       return { writes, settle, checks: [] };
+    // What somebody has changed meanwhile must not pass.
+    const current = kept === undefined ? writes : await this.#writeStates(step, journal);
+    if (!current.every(isWritten)) return { writes: current, settle: [], checks: [] };
     return {
-      writes,
+      writes: current,
       settle,
       checks: await Promise.all(step.checks.map((check) => this.#check(check, { ...origin, step: step.id }))),
     };
+  }
+
+  /**
+   * Proxies are asked last. While other conditions wait, and once the step has settled, they are asked only now and
+   * then: every question takes time of the control planes, and of a machine that starts pods.
+   */
+  async #settleStates(step: Step, key: string, { hasSettled, settlingMs }: StepProgress): Promise<SettleState[]> {
+    const ageMs = (event: string, atMs: number): number => this.#ages.ageMs(event, atMs, settlingMs);
+    const sources = { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs };
+    const statesOf = async (conditions: readonly SettleCondition[]): Promise<SettleState[]> =>
+      await Promise.all(conditions.map(async (condition) => await observeSettle(sources, condition)));
+    const asking = step.settle.filter(asksProxies);
+    const states = await statesOf(step.settle.filter((condition) => !asksProxies(condition)));
+    if (asking.length === 0) return states;
+    const canWait = hasSettled || states.some(({ state }) => state !== "met");
+    if (canWait && this.#asked.get(key) !== undefined) return withUnasked(states, asking.length);
+    this.#asked.set(key, true);
+    return [...states, ...(await statesOf(asking))];
   }
 
   /** Reads each object once, even if the step writes several of its fields. */
@@ -106,6 +160,24 @@ export class Observer {
   }
 }
 
+function isWritten({ state }: WriteState): boolean {
+  return state === "done" || state === "gone";
+}
+
+function asksProxies({ type }: SettleCondition): boolean {
+  return type === "acknowledged" || type === "endpoints";
+}
+
+/** Adds to what the first waiting condition lacks that others were not evaluated. */
+function withUnasked(states: readonly SettleState[], unasked: number): SettleState[] {
+  const first = states.findIndex(({ state }) => state === "waiting");
+  return states.map((state, index) =>
+    index === first && state.state === "waiting"
+      ? { ...state, left: (state.left ?? 1) + unasked * notReadyLeft }
+      : state,
+  );
+}
+
 function writeState(
   write: Write,
   current: Awaited<ReturnType<ObjectAccess["get"]>>,
@@ -127,6 +199,9 @@ function writeState(
   if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
   const conflict = conflictOf(write, current, step, journal);
   if (conflict !== undefined) return { state: "conflict", detail: conflict };
+  const { after } = write;
+  if (after !== undefined && !covers(valueAt(current, after.pointer), after.value))
+    return { state: "later", detail: laterDetail(write.object, after) };
   if (found !== undefined) return { state: "pending", prior: found };
   const madeParents = missingParentCount(current, write.pointer);
   return madeParents === 0 ? { state: "pending" } : { state: "pending", madeParents };
@@ -137,7 +212,7 @@ function writeState(
  * count, nor a restart that somebody else requested.
  */
 function conflictOf(
-  write: Extract<Write, { type: "field" }>,
+  write: FieldWrite,
   current: UntypedObject,
   step: string,
   journal: readonly JournalEntry[],
@@ -158,7 +233,11 @@ function conflictOf(
     : conflictDetail(write, found, known.written ?? known.prior, who);
 }
 
-function isOf(entry: JournalEntry, write: Extract<Write, { type: "field" }>, step: string): boolean {
+function laterDetail(object: ObjectReference, { pointer, value }: NonNullable<FieldWrite["after"]>): string {
+  return `${describeReference(object)}: ${pointerNames(pointer).at(-1) ?? ""} of its pods is not ${String(value)} yet`;
+}
+
+function isOf(entry: JournalEntry, write: FieldWrite, step: string): boolean {
   return (
     entry.type === "field" &&
     entry.step === step &&

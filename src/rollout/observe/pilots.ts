@@ -10,7 +10,7 @@ import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-
 /** Stands for an unknown number of missing acknowledgements. It exceeds the number of proxies of any control plane. */
 export const notAskedLeft = 100_000;
 /** Stands for an unready control plane. It exceeds the sum over any number of control planes. */
-const notReadyLeft = 1000 * notAskedLeft;
+export const notReadyLeft = 1000 * notAskedLeft;
 
 /**
  * Whether every pilot has processed the object's current version, and every connected proxy has acknowledged the

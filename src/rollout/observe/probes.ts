@@ -19,7 +19,7 @@ export interface ProbeObserverOptions {
 }
 
 /** Looks within this time share the logs of the probes and the metrics of the data planes. */
-const maxAgeMs = 300;
+const maxAgeMs = 150;
 const maxKept = 16;
 
 /**

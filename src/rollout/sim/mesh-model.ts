@@ -242,6 +242,13 @@ function gatewayOfStable(cluster: MeshCluster, object: ObjectReference): ObjectR
   return cluster.find(reference("gateway.networking.k8s.io/v1", "Gateway", name, object.namespace))?.reference;
 }
 
+/** The revision of the pods that a gateway's Deployment makes. Its control plane takes a moment to change them. */
+export function templateRevision(cluster: MeshCluster, deployment: ObjectReference): unknown {
+  const gateway = gatewayOfStable(cluster, deployment);
+  const found = gateway === undefined ? undefined : cluster.find(gateway);
+  return found === undefined || cluster.nowMs < found.readyAtMs ? undefined : found.fields.get(rev);
+}
+
 /** Why a restored object does not serve yet. */
 export function notServing(cluster: MeshCluster, entry: JournalEntry): string | undefined {
   return mustRun(entry) ? notReady(cluster, entry.object) : undefined;

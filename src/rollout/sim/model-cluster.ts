@@ -14,7 +14,15 @@ import {
   type Write,
   type WriteState,
 } from "../decide/index.ts";
-import { heldByGateway, injectingRevision, meshState, notReady, notServing, stillServes } from "./mesh-model.ts";
+import {
+  heldByGateway,
+  injectingRevision,
+  meshState,
+  notReady,
+  notServing,
+  stillServes,
+  templateRevision,
+} from "./mesh-model.ts";
 import type { ModelObject } from "./model-object.ts";
 import { canaryRevision, podRev, restartPointer, rev } from "./sim-mesh.ts";
 
@@ -124,7 +132,7 @@ export class ModelCluster {
 
   observe(step: Step, journal: readonly JournalEntry[]): Observation {
     const writes = step.writes.map((write) => this.#writeState(write, step.id, journal));
-    if (writes.some(({ state }) => state === "pending" || state === "conflict"))
+    if (writes.some(({ state }) => state === "pending" || state === "conflict" || state === "later"))
       return { writes, settle: [], checks: [] };
     return {
       writes,
@@ -181,6 +189,8 @@ export class ModelCluster {
       if (!expected.some((one) => jsonEqualWithoutNulls(one, value)))
         return { state: "conflict", detail: `${write.object.name}${write.pointer} was changed by somebody else` };
     }
+    if (write.after !== undefined && templateRevision(this, write.object) !== write.after.value)
+      return { state: "later", detail: `the pods of ${write.object.name} are not those of the new control plane yet` };
     return value === undefined ? { state: "pending" } : { state: "pending", prior: value };
   }
 

@@ -34,12 +34,18 @@ export interface MeshSources {
 const retirableKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] =>
   installedKinds.filter(({ kind }) => !["Namespace", "CustomResourceDefinition", "Secret"].includes(kind)).toReversed();
 
+export interface ObservedWorld {
+  readonly world: MeshWorld;
+  /** The revision of each tag before the upgrade. */
+  readonly tags: ReadonlyMap<string, string>;
+}
+
 /** Gathers the state of the cluster that the plan of this upgrade needs. */
 export async function observeMeshWorld(
   { client, view, image }: MeshSources,
   upgrade: MeshUpgrade,
   journal: readonly JournalEntry[],
-): Promise<MeshWorld> {
+): Promise<ObservedWorld> {
   const prior = new PriorValues(journal);
   // Loaded on demand, because most rollouts are of applications and do not need it.
   const [install, webhooks] = await Promise.all([import("../../../install/index.ts"), listWebhooks(client)]);
@@ -51,7 +57,7 @@ export async function observeMeshWorld(
   const sources = { client, view, upgrade, prior, tags };
   const gateways = await observeGateways(sources);
   const classicGateways = await observeClassicGateways(sources, installs, gatewayPartKinds(install));
-  return {
+  const world = {
     installs,
     namespaces,
     gateways,
@@ -70,6 +76,7 @@ export async function observeMeshWorld(
       waypoints: gateways.some(({ waypoint }) => waypoint),
     }),
   };
+  return { world, tags };
 }
 
 /** The data planes that this upgrade moves, and clients outside the mesh, which must stay refused. */

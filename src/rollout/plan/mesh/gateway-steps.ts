@@ -125,7 +125,11 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
       title: `gateway ${namespace}/${name} belongs to ${to.revision}`,
       writes: [
         { type: "field", object, pointer: labelPointer(revisionLabel), value: to.revision },
-        ...replicas(stable, deployment.replicas, deployment),
+        // Pods that start before the new control plane has the Deployment would be of the old revision, and leave again.
+        ...replicas(stable, deployment.replicas, deployment).map((write) => ({
+          ...write,
+          after: { pointer: `/spec/template${labelPointer(revisionLabel)}`, value: to.revision },
+        })),
       ],
       settle: [
         acknowledged,
@@ -241,7 +245,11 @@ export function gatewayChecks(
 }
 
 /** Writes the number of pods, unless an autoscaler decides it. */
-export function replicas(object: ObjectReference, count: number, { autoscaled }: ScaledDeployment): Write[] {
+export function replicas(
+  object: ObjectReference,
+  count: number,
+  { autoscaled }: ScaledDeployment,
+): Extract<Write, { type: "field" }>[] {
   return autoscaled ? [] : [{ type: "field", object, pointer: "/spec/replicas", value: count }];
 }
 

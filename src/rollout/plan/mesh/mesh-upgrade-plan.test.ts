@@ -371,6 +371,17 @@ test("a waypoint has a canary beside it, then more and more of the connections, 
   );
 });
 
+test("a gateway's own pods come back once its Deployment is the new control plane's", () => {
+  const { writes } = stepOf(planMeshUpgrade(upgrade(), world), "gateway/istio-system/front/own");
+  assert.deepEqual(
+    writes.map((write) => [fieldOf(write), write.type === "field" ? write.after?.value : undefined]),
+    [
+      ['Gateway front istio.io/rev="new"', undefined],
+      ["Deployment front-istio replicas=2", "new"],
+    ],
+  );
+});
+
 test("retiring by hand waits for approval before anything is deleted", () => {
   const dependents = (more: object): Step =>
     stepOf(planMeshUpgrade(upgrade({ retire: "Manual", ...more }), world), "dependents");

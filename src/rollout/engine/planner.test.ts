@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseMeshUpgrade, ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { ObjectAccess } from "../act/object-access.ts";
+import { fakePod, fakeView, standingClock } from "../observe/checks/testing/fake-mesh.ts";
+import type { ClusterView } from "../observe/cluster-view.ts";
+import { Planner } from "./planner.ts";
+
+const enrolled = (name: string, owner: string) =>
+  fakePod({ name, annotations: { "ambient.istio.io/redirection": "enabled", [ztunnelOwnerAnnotation]: owner } });
+
+test("the next pods of a step move as soon as those before them have moved, within the age of the rest of the world", async () => {
+  let lists = 0;
+  const client = {
+    list: async () => ((lists += 1), { items: [], resourceVersion: "1" }),
+    get: async () => undefined,
+  } as unknown as KubeClient;
+  const pods = ["a", "b", "c", "d"].map((name) => enrolled(name, "old"));
+  const none = { list: () => [], get: () => undefined };
+  const shop = { metadata: { name: "shop", labels: { "istio.io/dataplane-mode": "ambient" } } };
+  const namespaces = { list: () => [shop], get: () => shop };
+  const others = { namespaces, deployments: none, daemonSets: none, statefulSets: none, injectors: none };
+  const view: ClusterView = Object.assign(fakeView(pods), others as object);
+  const { value: upgrade, errors } = parseMeshUpgrade({
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "MeshUpgrade",
+    metadata: { name: "u", uid: "0123456789" },
+    spec: {
+      from: { revision: "old" },
+      to: { revision: "new", install: [{ revision: "new", profile: "ambient" }] },
+      ztunnel: { maxConcurrent: 1 },
+    },
+  });
+  assert.deepEqual(errors, []);
+  assert.ok(upgrade);
+  const image = { hub: "serin", tag: "1.0.0" };
+  const planner = new Planner({ client, objects: new ObjectAccess(client), view, clock: standingClock(), image });
+  const moves = async (): Promise<string[]> => {
+    const { steps } = await planner.plan(upgrade, []);
+    const step = steps.find(({ id }) => id === "wave-1/ztunnel-2");
+    return step?.writes.map(({ object }) => object.name) ?? [];
+  };
+  pods[0] = enrolled("a", "new");
+  assert.deepEqual(await moves(), ["a", "b"]);
+  const listed = lists;
+  pods[1] = enrolled("b", "new");
+  assert.deepEqual(await moves(), ["a", "b", "c"]);
+  assert.equal(lists, listed);
+});
