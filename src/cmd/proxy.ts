@@ -1,7 +1,7 @@
 import { randomFillSync } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
-import { createLogger, systemClock, systemRandom, type Logger, type LogThreshold } from "../base/index.ts";
+import { createLogger, envBoolean, systemClock, systemRandom, type Logger, type LogThreshold } from "../base/index.ts";
 import { machineBounds, workerCount } from "../base/worker-count/index.ts";
 import { IstioCertificateClient } from "../dataplane/index.ts";
 import { listenTcp } from "../net/index.ts";
@@ -37,6 +37,13 @@ export async function run(context: RoleContext): Promise<number> {
   });
   const logThreshold: LogThreshold = { level: settings.logLevel };
   const log = createLogger({ scope: "proxy", level: logThreshold });
+  // Upstream's agent stands alone where this says so.
+  if (envBoolean(env, "DISABLE_ENVOY", false)) {
+    const { ProxylessAgent, readProxylessPaths } = await import("../proxy/proxyless/index.ts");
+    const paths = readProxylessPaths(env);
+    await new ProxylessAgent({ settings, paths, authority, clock: systemClock, log }).run(shutdown.drain);
+    return 0;
+  }
   const asked = {
     setting: "concurrency",
     value: settings.concurrency,

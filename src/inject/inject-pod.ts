@@ -7,6 +7,7 @@ import { podAnnotations, podLabels } from "./annotations.ts";
 import { customTemplate } from "./custom-template.ts";
 import { injectionDecision } from "./decision.ts";
 import { gatewayTemplate } from "./gateway-template.ts";
+import { grpcAgentTemplate } from "./grpc-template.ts";
 import type { InjectionSettings } from "./injection-settings.ts";
 import { createJsonPatch, type JsonPatchOperation } from "./json-patch.ts";
 import { findAnyContainer, findContainer, mergeStrategically, moveContainer, withoutNulls } from "./merge-pod.ts";
@@ -52,6 +53,7 @@ export type InjectionOutcome =
 const templates: Readonly<Record<string, (input: TemplateInput) => InjectedPod>> = {
   sidecar: sidecarTemplate,
   gateway: gatewayTemplate,
+  "grpc-agent": grpcAgentTemplate,
 };
 
 /** A container with this image stands for the template's own container and gets its image. */
@@ -68,7 +70,7 @@ export function injectPod(given: InjectionRequest, context: InjectionContext): I
   refuseTransparentMode(input);
   const rendered = renderTemplates(input, context.settings);
   const template = rendered.reduce((merged, one) => mergeStrategically(merged, one), nothing);
-  const injected = finish(pod, merge(pod, template, rendered), template, input, context);
+  const injected = finish(merge(pod, template, rendered), template, input, context);
   return {
     kind: "injected",
     pod: injected,
@@ -145,7 +147,7 @@ function renderOwn(name: string, input: TemplateInput, settings: InjectionSettin
   const text = Object.hasOwn(settings.templates, name) ? settings.templates[name] : undefined;
   if (text !== undefined) return customTemplate(name, text, input);
   const proxyless = name.startsWith("grpc-")
-    ? " (proxyless gRPC is not supported: use sidecar, or grpc with a waypoint)"
+    ? " (use grpc-agent for gRPC without a proxy)"
     : "";
   const known = [...Object.keys(templates), ...Object.keys(settings.templates)].join(", ");
   throw userError(
@@ -240,7 +242,6 @@ function withProxyUser(pod: Pod, own: Container | undefined): Pod {
 
 /** Adds what no template can express: metrics, probes, the status annotation and the order of the containers. */
 function finish(
-  original: Pod,
   merged: Pod,
   template: InjectedPod,
   input: TemplateInput,
@@ -256,7 +257,7 @@ function finish(
     if (metrics.application !== undefined)
       environment.push({ name: "ISTIO_PROMETHEUS_ANNOTATIONS", value: metrics.application });
   }
-  if (answers && findAnyContainer(pod, proxyContainerName) !== undefined && rewritesProbes(original, settings)) {
+  if (answers && findAnyContainer(pod, proxyContainerName) !== undefined && rewritesProbes(merged, settings)) {
     const probers = applicationProbers(pod, statusPort);
     if (probers !== undefined) environment.push({ name: "ISTIO_KUBE_APP_PROBERS", value: probers });
     pod = rewriteProbes(pod, statusPort);

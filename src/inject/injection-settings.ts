@@ -104,7 +104,7 @@ export interface InjectionDefaults {
 }
 
 /**
- * Templates in the ConfigMap of upstream's chart. Two of them are built in here. The others are unsupported, or are for
+ * Templates in the ConfigMap of upstream's chart. Three of them are built in here. The others are unsupported, or are for
  * deployments by Serin itself.
  */
 const chartTemplates = new Set([

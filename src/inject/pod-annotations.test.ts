@@ -210,9 +210,57 @@ test("a template that users add is laid on the built-in one; what it gives wrong
   );
   assert.throws(() => outcome(asked, { config: config("status: {}") }), /"extra" .* gives "status"/);
   assert.throws(
-    () => outcome({ [podAnnotations.templates]: "grpc-agent" }, { config: config("") }),
-    /no template "grpc-agent" \(proxyless gRPC is not supported.*known are sidecar, gateway, extra/,
+    () => outcome({ [podAnnotations.templates]: "grpc-simple" }, { config: config("") }),
+    /no template "grpc-simple" \(use grpc-agent.*known are sidecar, gateway, grpc-agent, extra/,
   );
+});
+
+test("grpc-agent gives gRPC that speaks xDS an agent without a proxy, and no redirect", () => {
+  const pod = injected(
+    { [podAnnotations.templates]: "grpc-agent" },
+    {
+      pod: {
+        containers: [
+          {
+            name: "app",
+            image: "app:1",
+            env: [{ name: "GRPC_XDS_BOOTSTRAP", value: "/mine.json" }],
+            readinessProbe: { httpGet: { path: "/up", port: 8080 } },
+          },
+        ],
+      },
+    },
+  );
+  const [app, agent] = pod.spec?.containers ?? [];
+  assert.deepEqual([app?.name, app?.image, agent?.name], ["app", "app:1", "istio-proxy"]);
+  assert.deepEqual(pod.spec?.initContainers, undefined);
+  const value = (name: string): string | undefined => agent?.env?.find((one) => one.name === name)?.value;
+  assert.deepEqual(
+    ["ISTIO_META_GENERATOR", "DISABLE_ENVOY", "OUTPUT_CERTS", "ISTIO_META_INTERCEPTION_MODE"].map(value),
+    ["grpc", "true", "/var/lib/istio/data", undefined],
+  );
+  assert.deepEqual(agent?.lifecycle?.postStart?.exec?.command, [
+    "pilot-agent",
+    "wait",
+    "--url=http://localhost:15020/healthz/ready",
+  ]);
+  assert.equal(agent?.readinessProbe?.httpGet?.port, 15_020);
+  assert.deepEqual(app?.readinessProbe?.httpGet, { path: "/up", port: 8080 }, "nothing stands before the application");
+  assert.deepEqual(app?.env, [
+    { name: "GRPC_XDS_BOOTSTRAP", value: "/mine.json" },
+    { name: "GRPC_XDS_EXPERIMENTAL_SECURITY_SUPPORT", value: "true" },
+  ]);
+  assert.deepEqual(
+    app?.volumeMounts?.map(({ name, mountPath }) => `${name} ${mountPath}`),
+    [
+      "istio-data /var/lib/istio/data",
+      "istio-xds /etc/istio/proxy",
+      "workload-certs /var/run/secrets/workload-spiffe-credentials",
+    ],
+  );
+  const mounted = new Set(pod.spec?.containers.flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ name }) => name)));
+  assert.deepEqual([...mounted].sort(), pod.spec?.volumes?.map(({ name }) => name).sort());
+  assert.equal(pod.metadata.labels?.["security.istio.io/tlsMode"], undefined);
 });
 
 test("the root comes by a ClusterTrustBundle where it is told by one", () => {

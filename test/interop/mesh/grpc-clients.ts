@@ -1,9 +1,16 @@
-// Applications whose gRPC asks the control plane itself (`xds:///host:port`): they find a service's pods, and follow routes.
+// Applications whose gRPC speaks xDS (`xds:///host:port`), by the agent beside them: they find a service's pods, and follow
+// routes.
 //   test/interop/mesh/in-namespace.sh node test/interop/mesh/grpc-clients.ts [--json]
 import assert from "node:assert/strict";
+import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
-import { messageOf } from "../../../src/base/index.ts";
-import { nodeId, nodeMetadata, sidecarNode } from "./nodes.ts";
+import { messageOf, silentLogger, systemClock } from "../../../src/base/index.ts";
+import { FakeCertificateAuthority } from "../../../src/dataplane/index.ts";
+import { readSettings } from "../../../src/proxy/index.ts";
+import { ProxylessAgent, readProxylessPaths } from "../../../src/proxy/proxyless/index.ts";
+import { sidecarNode } from "./nodes.ts";
 import { startTestMesh, type TestMesh } from "./test-mesh.ts";
 
 const target = "xds:///reviews.shop.svc.cluster.local:9080";
@@ -111,21 +118,29 @@ async function prove(mesh: TestMesh, client: grpc.Client): Promise<void> {
 
 async function main(args: readonly string[]): Promise<number> {
   const mesh = await startTestMesh();
-  const bootstrap = {
-    xds_servers: [
-      {
-        server_uri: `127.0.0.1:${mesh.pilot.ports.grpc}`,
-        channel_creds: [{ type: "insecure" }],
-        server_features: ["xds_v3"],
-      },
-    ],
-    node: {
-      id: nodeId(sidecarNode),
-      locality: { region: "region-1", zone: "zone-1" },
-      metadata: { ...nodeMetadata(sidecarNode, "1.31.0"), GENERATOR: "grpc" },
-    },
+  const folder = await mkdtemp(join(tmpdir(), "grpc-clients-"));
+  const token = join(folder, "token");
+  await writeFile(token, "");
+  const env = {
+    XDS_ADDRESS: `http://127.0.0.1:${mesh.pilot.ports.grpc}`,
+    AUTH_TOKEN: token,
+    GRPC_XDS_BOOTSTRAP: join(folder, "grpc-bootstrap.json"),
+    POD_NAME: sidecarNode.pod,
+    POD_NAMESPACE: sidecarNode.namespace,
+    SERVICE_ACCOUNT: sidecarNode.account,
+    INSTANCE_IP: sidecarNode.address,
+    ISTIO_METAJSON_LABELS: JSON.stringify(sidecarNode.labels),
   };
-  process.env["GRPC_XDS_BOOTSTRAP_CONFIG"] = JSON.stringify(bootstrap);
+  const stop = new AbortController();
+  const agent = new ProxylessAgent({
+    settings: readSettings({ env, args: ["proxy", "sidecar"], version: "1.31.0", labelsFile: undefined }),
+    paths: readProxylessPaths(env),
+    authority: new FakeCertificateAuthority(),
+    clock: systemClock,
+    log: silentLogger,
+  }).run(stop.signal);
+  await eventually(async () => await access(env.GRPC_XDS_BOOTSTRAP));
+  process.env["GRPC_XDS_BOOTSTRAP"] = env.GRPC_XDS_BOOTSTRAP;
   // It reads its environment as it is loaded.
   const { register } = await import("@grpc/grpc-js-xds");
   register();
@@ -141,7 +156,10 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     client.close();
     for (const server of servers) server.forceShutdown();
+    stop.abort();
+    await agent;
     mesh.stop();
+    await rm(folder, { recursive: true });
   }
   process.stdout.write(fault === undefined ? "gRPC finds and follows\n" : `${fault}\n`);
   if (args.includes("--json")) process.stdout.write(`${JSON.stringify({ failed: fault === undefined ? 0 : 1 })}\n`);

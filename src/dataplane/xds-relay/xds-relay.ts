@@ -1,0 +1,119 @@
+import {
+  Server,
+  ServerCredentials,
+  status,
+  type Client,
+  type ClientDuplexStream,
+  type ServerDuplexStream,
+} from "@grpc/grpc-js";
+import { messageOf, transientError, type Logger } from "../../base/index.ts";
+import { callMetadata, openChannel, type ControlPlaneEndpoint } from "../grpc-channel.ts";
+
+const service = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
+const methods = ["StreamAggregatedResources", "DeltaAggregatedResources"] as const;
+
+/** A process has one stream for each of its xDS clients. */
+const maxStreams = 100;
+/** The limit of a message in either direction, as in the clients of the data planes. */
+const maxMessageBytes = 256 * 1_048_576;
+
+export interface XdsRelayOptions {
+  readonly endpoint: ControlPlaneEndpoint;
+  /** A gRPC address to listen on, such as `unix:/etc/istio/proxy/XDS`. */
+  readonly address: string;
+  readonly log: Logger;
+}
+
+type Downstream = ServerDuplexStream<Buffer, Buffer>;
+type Upstream = ClientDuplexStream<Buffer, Buffer>;
+
+/**
+ * A gRPC server without TLS that passes each discovery stream on to the control plane unread, with the pod's
+ * credentials. Its clients have no credentials of their own. When the control plane's stream ends, so does the client's,
+ * and the client connects again.
+ */
+export class XdsRelay {
+  readonly #options: XdsRelayOptions;
+  readonly #server = new Server({
+    "grpc.max_receive_message_length": maxMessageBytes,
+    "grpc.max_send_message_length": maxMessageBytes,
+  });
+  #streams = 0;
+
+  constructor(options: XdsRelayOptions) {
+    this.#options = options;
+    const plain = (bytes: Buffer): Buffer => bytes;
+    for (const method of methods) {
+      const path = `${service}/${method}`;
+      const handler = (call: Downstream): void => void this.#relay(path, call);
+      this.#server.register(path, handler, plain, plain, "bidi");
+    }
+  }
+
+  get streams(): number {
+    return this.#streams;
+  }
+
+  /** Rejects with a user error if the address cannot be bound. */
+  async listen(): Promise<void> {
+    const { address } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
+        if (error === null) resolve();
+        else reject(transientError("listen-failed", `cannot listen on ${address}: ${messageOf(error)}`));
+      });
+    });
+  }
+
+  close(): void {
+    this.#server.forceShutdown();
+  }
+
+  async #relay(path: string, call: Downstream): Promise<void> {
+    if (this.#streams >= maxStreams) {
+      call.emit("error", { code: status.RESOURCE_EXHAUSTED, details: `at most ${maxStreams} streams` });
+      return;
+    }
+    this.#streams += 1;
+    let client: Client | undefined;
+    try {
+      const metadata = await callMetadata(this.#options.endpoint);
+      client = await openChannel(this.#options.endpoint);
+      const plain = (bytes: Buffer): Buffer => bytes;
+      await joined(call, client.makeBidiStreamRequest(path, plain, plain, metadata));
+    } catch (error) {
+      this.#options.log.warn(`a discovery stream of this pod ended: ${messageOf(error)}`);
+      call.emit("error", { code: status.UNAVAILABLE, details: messageOf(error) });
+    } finally {
+      client?.close();
+      this.#streams -= 1;
+    }
+  }
+}
+
+/** Resolves when either side has ended. Rejects if the control plane's side failed. */
+function joined(call: Downstream, upstream: Upstream): Promise<void> {
+  return new Promise((resolve, reject) => {
+    call.on("cancelled", () => {
+      upstream.cancel();
+      resolve();
+    });
+    upstream.on("error", (error) => (call.cancelled ? resolve() : reject(error)));
+    // A failure comes as an error, which must be the first that the client is told.
+    upstream.on("status", ({ code }) => {
+      if (code === status.OK) call.end();
+      resolve();
+    });
+    call.on("end", () => upstream.end());
+    forward(call, upstream);
+    forward(upstream, call);
+  });
+}
+
+/** `pipe`, whose types do not fit gRPC's streams. */
+function forward(from: Downstream | Upstream, to: Downstream | Upstream): void {
+  from.on("data", (bytes: Buffer) => {
+    if (!to.write(bytes)) from.pause();
+  });
+  to.on("drain", () => from.resume());
+}

@@ -1,0 +1,97 @@
+import type { Container } from "../api/kubernetes/index.ts";
+import { podAnnotations } from "./annotations.ts";
+import {
+  annotationOr,
+  canonicalLabels,
+  commonAnnotations,
+  proxyContainer,
+  proxyResources,
+  proxyVolumes,
+} from "./proxy-container.ts";
+import { applicationContainersOf, type InjectedPod, type TemplateInput } from "./template-input.ts";
+
+const readinessPort = 15_020;
+const readyPath = "/healthz/ready";
+const certificateFolder = "/var/lib/istio/data";
+const socketFolder = "/etc/istio/proxy";
+const proxyVolume = "istio-envoy";
+const socketVolume = "istio-xds";
+
+/** What only a proxy that carries traffic mounts. */
+const proxyVolumesAlone = new Set(["credential-socket", "istio-ca-crl"]);
+
+/**
+ * The template `grpc-agent`: applications whose gRPC speaks xDS get an agent that has no proxy. Nothing redirects their
+ * traffic. The label `security.istio.io/tlsMode` stays the user's, because only the application knows whether its server
+ * accepts mutual TLS.
+ */
+export function grpcAgentTemplate(input: TemplateInput): InjectedPod {
+  const { values, pod } = input;
+  return {
+    labels: canonicalLabels(input),
+    annotations: { ...commonAnnotations(input), [podAnnotations.rewriteProbes]: "false" },
+    spec: {
+      containers: [agentContainer(input), ...applicationContainersOf(pod).map(({ name }) => applicationPart(name))],
+      volumes: proxyVolumes(input, "sidecar")
+        .filter(({ name }) => !proxyVolumesAlone.has(name))
+        .map((volume) => (volume.name === proxyVolume ? { ...volume, name: socketVolume } : volume)),
+      ...(values.imagePullSecrets.length === 0
+        ? {}
+        : { imagePullSecrets: values.imagePullSecrets.map((name) => ({ name })) }),
+    },
+  };
+}
+
+function agentContainer(input: TemplateInput): Container {
+  const { securityContext: _proxys, ...base } = proxyContainer(input, { type: "sidecar", securityContext: {} });
+  const url = `http://localhost:${readinessPort}${readyPath}`;
+  return {
+    ...base,
+    ports: [{ containerPort: readinessPort, protocol: "TCP", name: "mesh-metrics" }],
+    lifecycle: { postStart: { exec: { command: ["pilot-agent", "wait", `--url=${url}`] } } },
+    env: [
+      { name: "ISTIO_META_GENERATOR", value: "grpc" },
+      { name: "OUTPUT_CERTS", value: certificateFolder },
+      ...(base.env ?? []).filter(({ name }) => name !== "ISTIO_META_INTERCEPTION_MODE"),
+      // gRPC resolves xds:/// names itself.
+      { name: "ISTIO_META_DNS_CAPTURE", value: "false" },
+      { name: "DISABLE_ENVOY", value: "true" },
+    ],
+    volumeMounts: (base.volumeMounts ?? [])
+      .filter(({ name }) => !proxyVolumesAlone.has(name))
+      .map((mount) => (mount.name === proxyVolume ? { ...mount, name: socketVolume } : mount)),
+    resources: proxyResources(input),
+    ...readiness(input),
+  };
+}
+
+function readiness(input: TemplateInput): Pick<Container, "readinessProbe"> {
+  const { proxy } = input.values;
+  if (annotationOr(input, podAnnotations.statusPort, String(proxy.statusPort)) === "0") return {};
+  const number = (name: string, fallback: number): number => Number(annotationOr(input, name, String(fallback)));
+  return {
+    readinessProbe: {
+      httpGet: { path: readyPath, port: readinessPort },
+      initialDelaySeconds: number(podAnnotations.readinessInitialDelaySeconds, proxy.readinessInitialDelaySeconds),
+      periodSeconds: number(podAnnotations.readinessPeriodSeconds, proxy.readinessPeriodSeconds),
+      timeoutSeconds: 3,
+      failureThreshold: number(podAnnotations.readinessFailureThreshold, proxy.readinessFailureThreshold),
+    },
+  };
+}
+
+/** What each of the user's containers gets. An image is absent, so that the user's own stays. */
+function applicationPart(name: string): Container {
+  return {
+    name,
+    env: [
+      { name: "GRPC_XDS_EXPERIMENTAL_SECURITY_SUPPORT", value: "true" },
+      { name: "GRPC_XDS_BOOTSTRAP", value: `${socketFolder}/grpc-bootstrap.json` },
+    ],
+    volumeMounts: [
+      { name: "istio-data", mountPath: certificateFolder },
+      { name: socketVolume, mountPath: socketFolder },
+      { name: "workload-certs", mountPath: "/var/run/secrets/workload-spiffe-credentials" },
+    ],
+  };
+}

@@ -1,0 +1,35 @@
+import { join } from "node:path";
+import { nodeId, type ProxySettings } from "../proxy-settings.ts";
+import type { ProxylessPaths } from "./proxyless-paths.ts";
+
+export const certificateFiles = {
+  chain: "cert-chain.pem",
+  key: "key.pem",
+  roots: "root-cert.pem",
+} as const;
+
+/** The bootstrap file that gRPC libraries read (`GRPC_XDS_BOOTSTRAP`). */
+export function grpcBootstrap(settings: ProxySettings, { socket, certificateFolder }: ProxylessPaths): object {
+  return {
+    xds_servers: [
+      { server_uri: `unix://${socket}`, channel_creds: [{ type: "insecure" }], server_features: ["xds_v3"] },
+    ],
+    node: { id: nodeId(settings), metadata: { ...settings.metadata, GENERATOR: "grpc" } },
+    ...(certificateFolder === undefined ? {} : { certificate_providers: certificateProviders(certificateFolder) }),
+    server_listener_resource_name_template: "xds.istio.io/grpc/lds/inbound/%s",
+  };
+}
+
+function certificateProviders(folder: string): object {
+  return {
+    default: {
+      plugin_name: "file_watcher",
+      config: {
+        certificate_file: join(folder, certificateFiles.chain),
+        private_key_file: join(folder, certificateFiles.key),
+        ca_certificate_file: join(folder, certificateFiles.roots),
+        refresh_interval: "900s",
+      },
+    },
+  };
+}

@@ -1,0 +1,168 @@
+import { chmod, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import {
+  addCertificateMetrics,
+  CertificateManager,
+  listenHttp,
+  metricsRoute,
+  type CertificateAuthority,
+  type EndpointRoute,
+  type HttpEndpoint,
+} from "../../dataplane/index.ts";
+import { XdsRelay } from "../../dataplane/xds-relay/index.ts";
+import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
+import { mergedMetricsRoute } from "../agent/merged-metrics.ts";
+import type { ProxySettings } from "../proxy-settings.ts";
+import { certificateFiles, grpcBootstrap } from "./grpc-bootstrap.ts";
+import type { ProxylessPaths } from "./proxyless-paths.ts";
+
+export interface ProxylessAgentOptions {
+  readonly settings: ProxySettings;
+  readonly paths: ProxylessPaths;
+  readonly authority: CertificateAuthority;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface Certificate {
+  readonly chainPem: string;
+  readonly privateKeyPem: string;
+  readonly rootsPem: string;
+}
+
+/**
+ * Stands beside an application whose gRPC speaks xDS itself. It writes gRPC's bootstrap file, passes discovery from a
+ * socket on to the control plane, and keeps the workload's certificate in files. No traffic passes through it.
+ */
+export class ProxylessAgent {
+  readonly #options: ProxylessAgentOptions;
+  readonly #relay: XdsRelay;
+  readonly #registry = new MetricsRegistry();
+  #listens = false;
+  #certified: boolean;
+
+  constructor(options: ProxylessAgentOptions) {
+    this.#options = options;
+    const { settings, paths, log } = options;
+    this.#certified = paths.certificateFolder === undefined;
+    this.#relay = new XdsRelay({
+      address: `unix:${paths.socket}`,
+      endpoint: {
+        url: settings.xdsUrl,
+        ...(settings.xdsRootFile === undefined ? {} : { rootCertificateFile: settings.xdsRootFile }),
+        tokenFile: settings.tokenFile,
+        headers: { clusterid: settings.clusterId },
+      },
+      log,
+    });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { settings, paths } = this.#options;
+    const endpoint = await listenHttp({
+      address: "0.0.0.0",
+      port: settings.ports.stats,
+      routes: { "/healthz/ready": this.#readiness(), "/stats/prometheus": this.#metrics() },
+    });
+    const certificates = this.#certificates();
+    if (certificates !== undefined) addCertificateMetrics(this.#registry, certificates);
+    try {
+      await this.#open(paths);
+      certificates?.prefetch(this.#identity());
+      await aborted(signal);
+    } finally {
+      await this.#close(endpoint, certificates);
+    }
+  }
+
+  async #open({ bootstrapFile, socket }: ProxylessPaths): Promise<void> {
+    await mkdir(dirname(bootstrapFile), { recursive: true });
+    // A socket of an earlier process would make the address look used.
+    await rm(socket, { force: true });
+    await this.#relay.listen();
+    // The application may run as any user.
+    await chmod(socket, 0o666);
+    const bootstrap = grpcBootstrap(this.#options.settings, this.#options.paths);
+    await replaceFile(bootstrapFile, `${JSON.stringify(bootstrap, null, 2)}\n`);
+    this.#listens = true;
+  }
+
+  async #close(endpoint: HttpEndpoint, certificates: CertificateManager | undefined): Promise<void> {
+    this.#relay.close();
+    certificates?.close();
+    await endpoint.close();
+  }
+
+  #identity(): string {
+    const { trustDomain, podNamespace, serviceAccount } = this.#options.settings;
+    return `spiffe://${trustDomain}/ns/${podNamespace}/sa/${serviceAccount}`;
+  }
+
+  #certificates(): CertificateManager | undefined {
+    const { authority, clock, log, settings, paths } = this.#options;
+    const { certificateFolder: folder } = paths;
+    if (folder === undefined) return undefined;
+    let written = Promise.resolve();
+    return new CertificateManager({
+      authority,
+      clock,
+      log,
+      validitySeconds: settings.secretTtlSeconds,
+      onCertificate: (certificate) => {
+        written = written
+          .then(() => writeCertificate(folder, certificate))
+          .then(() => {
+            this.#certified = true;
+          })
+          .catch((error: unknown) => log.error(`cannot write the certificate to ${folder}: ${messageOf(error)}`));
+      },
+    });
+  }
+
+  /** The agent's own and the application's, whose address the injector has moved here. */
+  #metrics(): EndpointRoute {
+    const { settings, log } = this.#options;
+    return mergedMetricsRoute({
+      own: metricsRoute(() => renderPrometheus(this.#registry)),
+      app: settings.appMetrics,
+      address: settings.instanceIp,
+      registry: this.#registry,
+      log,
+    });
+  }
+
+  #readiness(): EndpointRoute {
+    return () => {
+      const pending = [
+        ...(this.#listens ? [] : ["the socket for discovery"]),
+        ...(this.#certified ? [] : ["the workload's certificate"]),
+      ];
+      return pending.length === 0
+        ? { status: 200, body: "ready\n" }
+        : { status: 503, body: `not ready, pending: ${pending.join(", ")}\n` };
+    };
+  }
+}
+
+/** The application's containers read the files as users that nobody knows here. No other pod mounts the folder. */
+async function writeCertificate(folder: string, certificate: Certificate): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await replaceFile(join(folder, certificateFiles.key), certificate.privateKeyPem);
+  await replaceFile(join(folder, certificateFiles.chain), certificate.chainPem);
+  await replaceFile(join(folder, certificateFiles.roots), certificate.rootsPem);
+}
+
+/** Readers see the old text or the new one, and nothing between. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`;
+  await writeFile(temporary, text, { mode: 0o644 });
+  await rename(temporary, path);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
