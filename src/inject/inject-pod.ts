@@ -146,9 +146,7 @@ function renderTemplates(input: TemplateInput, settings: InjectionSettings): Inj
 function renderOwn(name: string, input: TemplateInput, settings: InjectionSettings): InjectedPod {
   const text = Object.hasOwn(settings.templates, name) ? settings.templates[name] : undefined;
   if (text !== undefined) return customTemplate(name, text, input);
-  const proxyless = name.startsWith("grpc-")
-    ? " (use grpc-agent for gRPC without a proxy)"
-    : "";
+  const proxyless = name.startsWith("grpc-") ? " (use grpc-agent for gRPC without a proxy)" : "";
   const known = [...Object.keys(templates), ...Object.keys(settings.templates)].join(", ");
   throw userError(
     "template-unknown",

@@ -258,7 +258,9 @@ test("grpc-agent gives gRPC that speaks xDS an agent without a proxy, and no red
       "workload-certs /var/run/secrets/workload-spiffe-credentials",
     ],
   );
-  const mounted = new Set(pod.spec?.containers.flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ name }) => name)));
+  const mounted = new Set(
+    pod.spec?.containers.flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ name }) => name)),
+  );
   assert.deepEqual([...mounted].sort(), pod.spec?.volumes?.map(({ name }) => name).sort());
   assert.equal(pod.metadata.labels?.["security.istio.io/tlsMode"], undefined);
 });

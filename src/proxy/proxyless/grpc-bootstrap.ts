@@ -14,7 +14,8 @@ export function grpcBootstrap(settings: ProxySettings, { socket, certificateFold
     xds_servers: [
       { server_uri: `unix://${socket}`, channel_creds: [{ type: "insecure" }], server_features: ["xds_v3"] },
     ],
-    node: { id: nodeId(settings), metadata: { ...settings.metadata, GENERATOR: "grpc" } },
+    // gRPC for Node refuses a node without a locality. The control plane knows where the pod is.
+    node: { id: nodeId(settings), locality: {}, metadata: { ...settings.metadata, GENERATOR: "grpc" } },
     ...(certificateFolder === undefined ? {} : { certificate_providers: certificateProviders(certificateFolder) }),
     server_listener_resource_name_template: "xds.istio.io/grpc/lds/inbound/%s",
   };

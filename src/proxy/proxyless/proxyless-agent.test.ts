@@ -74,10 +74,14 @@ test("an agent without a proxy writes gRPC's bootstrap and the certificate, and 
   assert.deepEqual(bootstrap["xds_servers"], [
     { server_uri: `unix://${socket}`, channel_creds: [{ type: "insecure" }], server_features: ["xds_v3"] },
   ]);
-  const node = bootstrap["node"] as { readonly id: string; readonly metadata: Record<string, unknown> };
+  const node = bootstrap["node"] as {
+    readonly id: string;
+    readonly locality: object;
+    readonly metadata: Record<string, unknown>;
+  };
   assert.deepEqual(
-    [node.id, node.metadata["GENERATOR"], node.metadata["NAMESPACE"]],
-    ["sidecar~10.0.0.7~client-1.shop~shop.svc.cluster.local", "grpc", "shop"],
+    [node.id, node.locality, node.metadata["GENERATOR"], node.metadata["NAMESPACE"]],
+    ["sidecar~10.0.0.7~client-1.shop~shop.svc.cluster.local", {}, "grpc", "shop"],
   );
   const certificate = new X509Certificate(await readFile(join(env.OUTPUT_CERTS, "cert-chain.pem")));
   assert.equal(certificate.subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/client");
