@@ -428,3 +428,14 @@ export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boo
 export function readInSmallChunks(stream: ByteStream): void {
   if (stream instanceof HandleStream) stream.maxReadTier = 0;
 }
+
+/**
+ * Pauses a stream, and calls `proceed` in the next turn of the event loop, after other streams were read. The stream is
+ * read again when `proceed` returns true.
+ */
+export function inNextTurn(stream: ByteStream, proceed: () => boolean): void {
+  stream.pause();
+  setImmediate(() => {
+    if (proceed()) stream.resume();
+  });
+}

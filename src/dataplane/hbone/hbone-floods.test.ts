@@ -34,6 +34,7 @@ class Flooder implements FrameHandler {
   /** Bytes stay with us, as with a peer that does not read. */
   stuck = false;
   ended = false;
+  paused = false;
   /** Bytes of DATA from the server. */
   received = 0;
   #handler: ByteStreamHandler | undefined;
@@ -66,8 +67,8 @@ class Flooder implements FrameHandler {
       },
       end: () => (this.ended = true),
       destroy: () => (this.ended = true),
-      pause: () => undefined,
-      resume: () => undefined,
+      pause: () => (this.paused = true),
+      resume: () => (this.paused = false),
     };
     const clock: Clock = {
       ...systemClock,
@@ -89,6 +90,14 @@ class Flooder implements FrameHandler {
     this.writer.reuse();
     this.#handler?.data(bytes);
     return this;
+  }
+
+  /** Resolves with the number of turns after which the server has read everything. */
+  async read(): Promise<number> {
+    this.send();
+    let turns = 0;
+    for (; this.paused && !this.ended; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+    return turns;
   }
 
   open(id: number): this {
@@ -184,14 +193,14 @@ test("WINDOW_UPDATEs in the measure of the bytes that a tunnel sends are no floo
   assert.deepEqual([flooder.verdict, flooder.reasons], [undefined, []]);
 });
 
-test("a client that takes most requests back at once is cut off, and nothing of what follows in the same bytes is looked at", () => {
+test("a client that takes most requests back at once is cut off, and nothing of what follows in the same bytes is looked at", async () => {
   const { wastedStreams } = hboneLimits;
   const flooder = new Flooder();
   for (let index = 0; index < 2 * wastedStreams; index += 1) {
     flooder.open(index * 2 + 1);
     flooder.writer.rstStream(index * 2 + 1, errorCode.cancel);
   }
-  flooder.send();
+  await flooder.read();
   assert.deepEqual([flooder.verdict, flooder.reasons], ["goaway ENHANCE_YOUR_CALM", ["resets"]]);
   assert.equal(flooder.requests.length, wastedStreams);
 });
@@ -209,13 +218,13 @@ const breaches: Readonly<Record<string, (writer: FrameWriter, id: number) => voi
 };
 
 for (const [title, breach] of Object.entries(breaches)) {
-  test(`a client that makes us reset its tunnels is cut off, and what they asked for is given up: ${title}`, () => {
+  test(`a client that makes us reset its tunnels is cut off, and what they asked for is given up: ${title}`, async () => {
     const flooder = new Flooder();
     for (let index = 0; index < hboneLimits.wastedStreams; index += 1) {
       flooder.open(index * 2 + 1);
       breach(flooder.writer, index * 2 + 1);
     }
-    flooder.send();
+    await flooder.read();
     assert.deepEqual([flooder.verdict, flooder.reasons], ["goaway ENHANCE_YOUR_CALM", ["broken_streams"]]);
     assert.ok(flooder.requests.length <= hboneLimits.wastedStreams / 5, `${flooder.requests.length} requests`);
     assert.ok(flooder.requests.every(({ signal }) => signal.aborted || flooder.ended));
@@ -246,13 +255,14 @@ test("tunnels that were answered, or waited for long, may be reset as often as a
   assert.deepEqual([answered.reasons, patient.reasons], [[], []]);
 });
 
-test("streams above what a connection may have are refused, and a flood of them is cut off", () => {
+test("streams above what a connection may have are refused, and a flood of them is cut off", async () => {
   const flooder = new Flooder();
   for (let index = 0; index < hboneLimits.acceptedStreams; index += 1) flooder.open(index * 2 + 1);
-  flooder.send();
+  const turns = await flooder.read();
+  assert.equal(turns, Math.floor((hboneLimits.acceptedStreams - 1) / hboneLimits.streamsPerTurn));
   const ids = Array.from({ length: 10 * limit }, (_, index) => (hboneLimits.acceptedStreams + index) * 2 + 1);
   for (const id of ids) flooder.open(id);
-  flooder.send();
+  await flooder.read();
   assert.equal(flooder.requests.length, hboneLimits.acceptedStreams);
   assert.deepEqual(flooder.reasons, ["idle_frames"]);
 });

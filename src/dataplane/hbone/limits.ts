@@ -28,6 +28,9 @@ export const hboneLimits = {
    */
   wastedStreams: 500,
   wastedStreamsPerSecond: 10,
+  /** Streams that a client may open before other connections get their turn, and fewer for one that wastes them. */
+  streamsPerTurn: 16,
+  wastefulStreamsPerTurn: 1,
   prematureResetMs: 1_000,
   answeredResetsAreFree: true,
   poolConnections: 8_192,

@@ -1,5 +1,5 @@
 import { transientError, type Clock } from "../../base/index.ts";
-import type { SecureStream, SocketAddress } from "../../net/index.ts";
+import { inNextTurn, type SecureStream, type SocketAddress } from "../../net/index.ts";
 import {
   errorCode,
   errorCodeName,
@@ -188,6 +188,14 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
     this.#close(transientError("http2-connection", `the peer broke HTTP/2: ${message}`));
   }
 
+  deferred(): void {
+    inNextTurn(this.#stream, () => {
+      this.session.proceed(this.#clock.steadyMs());
+      this.#requireReader();
+      return !this.session.isDeferred;
+    });
+  }
+
   unanswered(): void {
     this.destroy(
       transientError("ping-timeout", `the peer did not answer a PING within ${hboneLimits.pingTimeoutMs / 1000} s`),
@@ -202,6 +210,10 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
 
   #read(chunk: Buffer): void {
     this.session.receive(chunk, this.#clock.steadyMs());
+    this.#requireReader();
+  }
+
+  #requireReader(): void {
     if (this.#output.length > hboneLimits.maxOutputBytes)
       this.session.cutOff("unread_answers", "the peer does not read our answers");
   }

@@ -46,8 +46,13 @@ class Pipe implements ByteStream {
   destroy(): void {
     this.ended = true;
   }
-  pause(): void {}
-  resume(): void {}
+  isPaused = false;
+  pause(): void {
+    this.isPaused = true;
+  }
+  resume(): void {
+    this.isPaused = false;
+  }
 }
 
 /** What the connection said, as short texts. */
@@ -526,4 +531,35 @@ test("bodies arrive whole however frames are cut, padded and mixed, through wind
     ),
     { numRuns: 60 },
   );
+});
+
+test("a client that opens many streams at once is read in turns, and not beyond what waits", async () => {
+  const peer = new Peer(true, 1000).greet();
+  const count = 5 * http2Limits.streamsPerTurn;
+  const head = hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]);
+  for (let index = 0; index < count; index += 1) peer.writer.headers(2 * index + 1, head, true, 16_384);
+  peer.push();
+  const seen: [streams: number, isPaused: boolean][] = [];
+  for (let turns = 0; turns < 5; turns += 1) {
+    seen.push([peer.streams.size / http2Limits.streamsPerTurn, peer.pipe.isPaused]);
+    await turn();
+  }
+  assert.deepEqual(seen, [
+    [1, true],
+    [2, true],
+    [3, true],
+    [4, true],
+    [5, false],
+  ]);
+});
+
+test("a connection that ends while its input waits reads nothing more of it", async () => {
+  const peer = new Peer(true, 1000).greet();
+  const head = hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]);
+  for (let index = 0; index < 100; index += 1) peer.writer.headers(2 * index + 1, head, true, 16_384);
+  peer.push();
+  peer.connection.destroy(new Error("gone"));
+  await turn();
+  await turn();
+  assert.equal(peer.streams.size, http2Limits.streamsPerTurn);
 });

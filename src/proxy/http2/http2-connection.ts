@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import { TurnOutput } from "../../dataplane/index.ts";
-import type { ByteStream, SocketAddress } from "../../net/index.ts";
+import { inNextTurn, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import {
   errorCode,
   errorCodeName,
@@ -91,7 +91,7 @@ export class Http2Connection implements SessionPort {
       close: (error) => this.#close(error),
     });
     if (received !== undefined) this.#read(received);
-    if (!this.#isClosed) this.#stream.resume();
+    if (!this.#isClosed && !this.#session.isDeferred) this.#stream.resume();
   }
 
   get local(): SocketAddress {
@@ -207,6 +207,14 @@ export class Http2Connection implements SessionPort {
     this.#abortStreams({ by: "connection", code, unprocessed: false, message });
   }
 
+  deferred(): void {
+    inNextTurn(this.#stream, () => {
+      this.#session.proceed(this.#clock.steadyMs());
+      this.#requireReader();
+      return !this.#session.isDeferred;
+    });
+  }
+
   unanswered(): void {
     this.destroy(new Error(`the peer did not answer a PING within ${this.#pingTimeoutMs / 1000} s`));
   }
@@ -219,6 +227,10 @@ export class Http2Connection implements SessionPort {
 
   #read(chunk: Buffer): void {
     this.#session.receive(chunk, this.#clock.steadyMs());
+    this.#requireReader();
+  }
+
+  #requireReader(): void {
     if (this.#output.length > http2Limits.maxOutputBytes)
       this.#session.cutOff("unread_answers", "the peer does not read our answers");
   }

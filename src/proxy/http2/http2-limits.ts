@@ -31,6 +31,9 @@ export const http2Limits = {
    */
   wastedStreams: 500,
   wastedStreamsPerSecond: 10,
+  /** Streams that a client may open before other connections get their turn, and fewer for one that wastes them. */
+  streamsPerTurn: 16,
+  wastefulStreamsPerTurn: 1,
   /** A client may reset a request without penalty after waiting this long for the response. */
   prematureResetMs: 1000,
   answeredResetsAreFree: true,

@@ -27,6 +27,10 @@ export interface FloodLimits {
   readonly wastedStreams: number;
   /** The part of that number which each second restores. */
   readonly wastedStreamsPerSecond: number;
+  /** The number of streams that a client may open before other connections get their turn. */
+  readonly streamsPerTurn: number;
+  /** The same for a client that has wasted some of its streams. Each costs work that nobody needs. */
+  readonly wastefulStreamsPerTurn: number;
 }
 
 /**
@@ -34,6 +38,8 @@ export interface FloodLimits {
  * measure.
  */
 const framesEarned = 3;
+/** A client that has used up this fraction of its account (one part in so many) gets shorter turns. */
+const wastefulParts = 25;
 /** A stream that breaks the protocol costs as much as this many cancelled ones. Correct clients have hardly any. */
 const brokenStreamCost = 5;
 
@@ -80,6 +86,13 @@ export class FloodBudget {
     this.#idleFrames = 0;
   }
 
+  /** The number of streams that the peer may open in one turn now. */
+  get streamsPerTurn(): number {
+    const { wastedStreams, streamsPerTurn, wastefulStreamsPerTurn } = this.#limits;
+    this.#refill();
+    return this.#wasted * wastefulParts < wastedStreams ? streamsPerTurn : wastefulStreamsPerTurn;
+  }
+
   /** Records a stream that was served completely. */
   served(): void {
     if (this.#wasted > 0) this.#wasted -= 1;
@@ -96,14 +109,17 @@ export class FloodBudget {
   }
 
   #waste(cost: number, reason: FloodReason, what: string): void {
-    const { wastedStreams, wastedStreamsPerSecond } = this.#limits;
+    this.#refill();
+    this.#wasted += cost;
+    if (this.#wasted >= this.#limits.wastedStreams)
+      this.exceeded ??= new Http2FloodError(reason, `too many ${this.#streamsName} that were ${what}`);
+  }
+
+  #refill(): void {
     if (this.#wasted > 0) {
-      const refilled = ((this.nowMs - this.#wastedAtMs) / 1000) * wastedStreamsPerSecond;
+      const refilled = ((this.nowMs - this.#wastedAtMs) / 1000) * this.#limits.wastedStreamsPerSecond;
       this.#wasted = Math.max(0, this.#wasted - refilled);
     }
     this.#wastedAtMs = this.nowMs;
-    this.#wasted += cost;
-    if (this.#wasted >= wastedStreams)
-      this.exceeded ??= new Http2FloodError(reason, `too many ${this.#streamsName} that were ${what}`);
   }
 }

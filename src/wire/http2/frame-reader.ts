@@ -35,6 +35,8 @@ export interface FrameHandler {
   smallData?(streamId: number, isPadded: boolean): void;
   /** A frame of a type that we ignore. */
   ignored?(type: number): void;
+  /** Asked before HEADERS. True leaves them and all later bytes to {@link FrameReader.proceed}. */
+  isTurnOver?(streamId: number): boolean;
 }
 
 export interface FrameReaderOptions {
@@ -60,8 +62,9 @@ export class FrameReader {
   readonly #hpack: HpackDecoder;
   #prefaceLeft: number;
   #sawSettings = false;
-  /** The received part of a frame's header or control payload. */
+  /** The received part of a frame's header or control payload, or what a turn has left. */
   #partial: Buffer | undefined;
+  #isDeferred = false;
   /** The stream of the current DATA frame. */
   #dataStream = 0;
   #dataLeft = 0;
@@ -85,19 +88,50 @@ export class FrameReader {
   }
 
   push(chunk: Buffer): void {
-    let bytes = chunk;
-    let at = 0;
-    if (this.#partial !== undefined) {
-      bytes = Buffer.concat([this.#partial, chunk]);
-      this.#partial = undefined;
+    const partial = this.#partial;
+    if (this.#isDeferred && partial !== undefined) {
+      this.#partial = Buffer.concat([partial, chunk]);
+      return;
     }
-    if (this.#prefaceLeft > 0) at = this.#preface(bytes);
+    this.#partial = undefined;
+    const bytes = partial === undefined ? chunk : Buffer.concat([partial, chunk]);
+    const at = this.#frames(bytes);
+    // Only the caller's own bytes are lost after the call.
+    if (at < bytes.length) this.#partial = bytes === chunk ? Buffer.from(bytes.subarray(at)) : bytes.subarray(at);
+  }
+
+  /** Whether the handler ended its turn before the bytes did. Until {@link proceed}, further ones wait behind them. */
+  get isDeferred(): boolean {
+    return this.#isDeferred;
+  }
+
+  /** Goes on with the bytes that a turn has left. */
+  proceed(): void {
+    const bytes = this.#partial;
+    if (!this.#isDeferred || bytes === undefined) return;
+    this.#isDeferred = false;
+    this.#partial = undefined;
+    const at = this.#frames(bytes);
+    if (at < bytes.length) this.#partial = bytes.subarray(at);
+  }
+
+  /** Handles frames until bytes are missing or the turn is over. Returns where it stopped. */
+  #frames(bytes: Buffer): number {
+    let at = this.#prefaceLeft > 0 ? this.#preface(bytes) : 0;
     while (at < bytes.length) {
-      const next = this.#dataLeft + this.#paddingLeft > 0 ? this.#dataPiece(bytes, at) : this.#frame(bytes, at);
+      const isData = this.#dataLeft + this.#paddingLeft > 0;
+      this.#isDeferred = !isData && this.#isTurnOver(bytes, at);
+      if (this.#isDeferred) break;
+      const next = isData ? this.#dataPiece(bytes, at) : this.#frame(bytes, at);
       if (next === at) break;
       at = next;
     }
-    if (at < bytes.length) this.#partial = Buffer.from(bytes.subarray(at));
+    return at;
+  }
+
+  #isTurnOver(bytes: Buffer, at: number): boolean {
+    if (bytes[at + 3] !== frameType.headers || bytes.length - at < frameHeaderLength) return false;
+    return this.#handler.isTurnOver?.(bytes.readUInt32BE(at + 5) & 0x7fffffff) === true;
   }
 
   #preface(bytes: Buffer): number {

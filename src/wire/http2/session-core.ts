@@ -34,6 +34,8 @@ export class SessionCore<Stream extends SessionStream> {
   peerDecoderShrunk = false;
   /** Whether the session ignores input and writes no more frames. */
   over = false;
+  /** Streams that the peer has opened in this turn. */
+  openedInTurn = 0;
   nowMs: number;
 
   constructor(port: SessionPort, options: SessionOptions) {

@@ -64,6 +64,12 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     this.#settle(stream, stream.receiveHeaders(fields, endStream));
   }
 
+  /** The frames behind a head may take its stream back, which costs least in the same turn. */
+  isTurnOver(streamId: number): boolean {
+    const { openedInTurn, budget, streams } = this.#core;
+    return openedInTurn > 0 && openedInTurn >= budget.streamsPerTurn && streams.get(streamId) === undefined;
+  }
+
   rstStream(streamId: number, code: number): void {
     const { streams, budget, limits, nowMs, server } = this.#core;
     const stream = streams.get(streamId);
@@ -151,6 +157,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
       return;
     }
     budget.earn(0);
+    this.#core.openedInTurn += 1;
     port.opened(streamId, fields, endStream);
     this.#throwIfExceeded();
   }

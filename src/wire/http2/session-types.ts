@@ -64,6 +64,11 @@ export interface SessionPort {
    * The peer broke the protocol of the connection. GOAWAY was written: end the connection after it, and all streams.
    */
   failed(error: Http2ConnectionError): void;
+  /**
+   * The peer has opened many streams at once. Read no more, and call {@link Http2Session.proceed} after other
+   * connections had their turn.
+   */
+  deferred(): void;
   /** The peer does not answer pings. End the connection at once. */
   unanswered(): void;
 }

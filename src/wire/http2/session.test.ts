@@ -80,6 +80,25 @@ for (const [title, round] of Object.entries(streamFloods)) {
   });
 }
 
+test("a peer that opens many streams at once is read in turns", () => {
+  const model = new SessionModel();
+  model.play(...[1, 3, 5, 7, 9, 11, 13, 15].map((id) => open(id, true)));
+  assert.deepEqual([model.session.activeStreams, model.turns], [8, 2]);
+  assert.deepEqual(model.finish(), []);
+});
+
+for (const [title, round] of Object.entries(streamFloods)) {
+  test(`a peer that wastes streams gets shorter turns: ${title}`, () => {
+    const model = new SessionModel();
+    model.play(...Array.from({ length: 200 }, (_, index) => round(2 * index + 1)).flat());
+    assert.equal(model.session.over, true);
+    // Broken streams cost five times as much as those that are taken back.
+    const wasted = modelLimits.wastedStreams / (title === "taken back at once" ? 1 : 5);
+    assert.ok(model.turns >= wasted * 0.9 - modelLimits.streamsPerTurn, `${model.turns} turns`);
+    assert.deepEqual(model.finish(), []);
+  });
+}
+
 for (const [title, action] of Object.entries(frameFloods)) {
   test(`frames that move nothing on end the connection, at a slow pace they do not: ${title}`, () => {
     const slow = begun();

@@ -89,13 +89,32 @@ export class Http2Session<Stream extends SessionStream> {
 
   /** Handles bytes from the peer. */
   receive(chunk: Buffer, nowMs: number): void {
+    if (this.#core.over) return;
+    this.#heardAtMs = nowMs;
+    const isWaiting = this.#reader.isDeferred;
+    this.#turn(nowMs, () => this.#reader.push(chunk));
+    if (!isWaiting && this.isDeferred) this.#core.port.deferred();
+  }
+
+  /** Whether input waits because the peer has opened as many streams as one turn may. */
+  get isDeferred(): boolean {
+    return !this.#core.over && this.#reader.isDeferred;
+  }
+
+  /** Must be called in a later turn after {@link SessionPort.deferred}. */
+  proceed(nowMs: number): void {
+    if (!this.isDeferred) return;
+    this.#turn(nowMs, () => this.#reader.proceed());
+    if (this.isDeferred) this.#core.port.deferred();
+  }
+
+  #turn(nowMs: number, read: () => void): void {
     const core = this.#core;
-    if (core.over) return;
     core.nowMs = nowMs;
     core.budget.nowMs = nowMs;
-    this.#heardAtMs = nowMs;
+    core.openedInTurn = 0;
     try {
-      this.#reader.push(chunk);
+      read();
     } catch (error) {
       this.#fail(
         error instanceof Http2ConnectionError

@@ -1,5 +1,5 @@
 import type { Clock } from "../../../base/index.ts";
-import type { ByteStream } from "../../../net/index.ts";
+import { inNextTurn, type ByteStream } from "../../../net/index.ts";
 import {
   errorCode,
   errorCodeName,
@@ -225,6 +225,13 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     this.#reason = `${errorCodeName(code)}: ${message}`;
     this.#end();
     this.#closeCalls();
+  }
+
+  deferred(): void {
+    inNextTurn(this.#stream, () => {
+      this.session.proceed(this.#owner.clock.steadyMs());
+      return !this.session.isDeferred;
+    });
   }
 
   unanswered(): void {

@@ -33,6 +33,9 @@ export const grpcLimits = {
    */
   wastedStreams: 200,
   wastedStreamsPerSecond: 200,
+  /** Streams that a client may open before other connections get their turn, and fewer for one that wastes them. */
+  streamsPerTurn: 16,
+  wastefulStreamsPerTurn: 1,
   prematureResetMs: Infinity,
   answeredResetsAreFree: false,
   /** After how much quiet a client is asked for a sign of life, and how long it has to answer. */

@@ -24,6 +24,8 @@ export const modelLimits: SessionLimits = {
   maxIdleFramesPerSecond: 200,
   wastedStreams: 50,
   wastedStreamsPerSecond: 1,
+  streamsPerTurn: 3,
+  wastefulStreamsPerTurn: 1,
   prematureResetMs: 1000,
   answeredResetsAreFree: true,
 };
@@ -173,6 +175,10 @@ export class SessionModel implements SessionPort, FrameHandler {
   #initialWindow = defaultWindow;
   #isFull = false;
   #isOver = false;
+  #isDeferred = false;
+  #openedInTurn = 0;
+  /** Turns that the session asked for. */
+  turns = 0;
   /** After bytes that form no whole frame, the peer's own intent is undefined. */
   #isLost = false;
   #nowMs = 0;
@@ -203,7 +209,13 @@ export class SessionModel implements SessionPort, FrameHandler {
     this.#deliver();
   }
 
-  play(action: Action): void {
+  /** Plays actions whose frames arrive together. */
+  play(...actions: readonly Action[]): void {
+    for (const action of actions) this.#act(action);
+    this.#deliver();
+  }
+
+  #act(action: Action): void {
     const streams = new Map([...this.session.streams].map((stream) => [stream.id, stream]));
     const stream = "id" in action ? streams.get(action.id) : undefined;
     switch (action.does) {
@@ -275,7 +287,6 @@ export class SessionModel implements SessionPort, FrameHandler {
         this.session.sweep(this.#nowMs);
         break;
     }
-    this.#deliver();
   }
 
   /** The faults after all actions were played. */
@@ -304,8 +315,11 @@ export class SessionModel implements SessionPort, FrameHandler {
     if (this.#input.length > 0) {
       const bytes = Buffer.from(this.#input.view());
       this.#input.reuse();
-      for (let at = 0; at < bytes.length; at += this.#pieceBytes)
+      for (let at = 0; at < bytes.length; at += this.#pieceBytes) {
+        this.#openedInTurn = 0;
         this.session.receive(bytes.subarray(at, Math.min(bytes.length, at + this.#pieceBytes)), this.#nowMs);
+        this.#finishTurns();
+      }
     }
     const said = Buffer.from(this.#writer.view());
     this.#writer.reuse();
@@ -315,6 +329,16 @@ export class SessionModel implements SessionPort, FrameHandler {
       this.faults.push(`what was said is no HTTP/2: ${error instanceof Error ? error.message : String(error)}`);
     }
     if (this.session.over) this.#isOver = true;
+  }
+
+  #finishTurns(): void {
+    while (this.#isDeferred) {
+      this.#isDeferred = false;
+      this.#openedInTurn = 0;
+      this.turns += 1;
+      this.session.proceed(this.#nowMs);
+    }
+    if (this.session.isDeferred) this.faults.push("input waits, and nobody was told");
   }
 
   #grant(id: number, by: number): void {
@@ -344,7 +368,13 @@ export class SessionModel implements SessionPort, FrameHandler {
     return this.#isFull;
   }
 
+  deferred(): void {
+    this.#isDeferred = true;
+  }
+
   opened(streamId: number, fields: readonly string[], endStream: boolean): void {
+    this.#openedInTurn += 1;
+    if (this.#openedInTurn > modelLimits.streamsPerTurn) this.faults.push("more streams than one turn may open");
     if (fields[0] !== ":method") {
       this.session.refuse(streamId, errorCode.protocolError);
       return;

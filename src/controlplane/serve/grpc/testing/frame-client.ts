@@ -18,6 +18,7 @@ export class Pipe implements ByteStream {
   ended = false;
   destroyed = false;
   /** Bytes stay with us, as with a peer that does not read. */
+  isPaused = true;
   stuck = false;
   /** Bytes of its memory are kept as they came, so that a test sees whether they were copied. */
   shared: Buffer | undefined;
@@ -47,8 +48,12 @@ export class Pipe implements ByteStream {
   destroy(): void {
     this.destroyed = true;
   }
-  pause(): void {}
-  resume(): void {}
+  pause(): void {
+    this.isPaused = true;
+  }
+  resume(): void {
+    this.isPaused = false;
+  }
 }
 
 /** What the server said, as short texts; DATA that follow each other as one. */
@@ -195,6 +200,9 @@ export class FrameClient {
 
   /** What the server has said since the last question. */
   async told(): Promise<readonly string[]> {
+    await turn();
+    // The connection reads on in later turns. Its answers leave at the end of the last one.
+    while (this.pipe.isPaused) await turn();
     await turn();
     for (; this.#read < this.pipe.written.length; this.#read += 1)
       this.#reader.push(Buffer.from(this.pipe.written[this.#read] ?? []));
