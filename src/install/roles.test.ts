@@ -13,7 +13,7 @@ interface Rule {
 /** Roles with a `*`, by name, the rule that has it, and why it must. */
 const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "istiod-clusterrole-istio-system": {
-    "*: get list watch update patch": "all kinds of Istio and of the Gateway API, later ones among them",
+    "*: get list watch": "all kinds of Istio and of the Gateway API, later ones among them",
   },
   "istio-reader-clusterrole-istio-system": {
     "*: get list watch": "all kinds of Istio and of the Gateway API, which other clusters' control planes read",

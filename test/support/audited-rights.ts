@@ -1,6 +1,8 @@
 // What the lab's components asked of the API server, by its audit log, beside what their roles allow.
+import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { rarelyUsedRights } from "./rarely-used-rights.ts";
 
 interface AuditEvent {
   readonly verb: string;
@@ -21,7 +23,7 @@ interface PolicyRule {
   readonly verbs: readonly string[];
 }
 
-interface Role {
+export interface Role {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly rules?: readonly PolicyRule[] | null;
@@ -38,17 +40,22 @@ export interface RbacObjects {
   readonly items: readonly (Role | Binding)[];
 }
 
-export interface RightsReport {
+interface RightsReport {
   /** Who asked for anything. */
   readonly users: readonly string[];
   /** `istiod may not list secrets in shop`. */
   readonly refused: readonly string[];
-  /** `istiod-clusterrole-istio-system: nodes`: of roles of the users that asked for anything. */
+  /** `istiod-clusterrole-istio-system: get nodes`: of roles of the users that asked for anything. */
   readonly unused: readonly string[];
 }
 
-/** Compares for the service accounts of these namespaces. */
-export function auditedRights(stateDirectory: string, rbac: RbacObjects, namespaces: readonly string[]): RightsReport {
+/** Compares for the service accounts of these namespaces, `unused` for some of them alone. */
+function auditedRights(
+  stateDirectory: string,
+  rbac: RbacObjects,
+  namespaces: readonly string[],
+  compared: readonly string[],
+): RightsReport {
   const events = readEvents(stateDirectory).filter(({ user }) =>
     namespaces.some((namespace) => user.username.startsWith(`system:serviceaccount:${namespace}:`)),
   );
@@ -62,7 +69,7 @@ export function auditedRights(stateDirectory: string, rbac: RbacObjects, namespa
   const users = new Set(events.map(({ user }) => user.username));
   const unused = bindingsOf(rbac).flatMap((binding) =>
     accountsOf(binding)
-      .filter((account) => users.has(account))
+      .filter((account) => users.has(account) && compared.includes(account))
       .flatMap((account) =>
         unusedOf(
           binding,
@@ -110,26 +117,82 @@ function resourceOf({ apiGroup, resource, subresource }: NonNullable<AuditEvent[
   return `${resource}${subresource === "" ? "" : `/${subresource}`}${apiGroup === "" ? "" : `.${apiGroup}`}`;
 }
 
-/** Resources of a role that no request of the account was for. */
+/** Verbs and resources of a role that no request of the account was for. */
 function unusedOf(binding: Binding, role: Role | undefined, events: readonly AuditEvent[]): string[] {
   const { namespace } = binding.metadata;
-  const asked = events.flatMap(({ objectRef }) =>
-    objectRef !== undefined && (namespace === undefined || objectRef.namespace === namespace) ? [objectRef] : [],
+  const asked = events.flatMap(({ verb, objectRef }) =>
+    objectRef !== undefined && (namespace === undefined || objectRef.namespace === namespace)
+      ? [{ verb, ...objectRef }]
+      : [],
   );
-  const isAsked = (group: string, resource: string): boolean =>
+  const isAsked = ({ verb, group, resource }: Right): boolean =>
     asked.some(
-      ({ apiGroup, resource: name, subresource }) =>
-        apiGroup === group && (resource === "*" || resource === (subresource === "" ? name : `${name}/${subresource}`)),
+      ({ verb: askedVerb, apiGroup, resource: name, subresource }) =>
+        (verb === "*" || verb === askedVerb) &&
+        (group === "*" || group === apiGroup) &&
+        (resource === "*" ||
+          (subresource === ""
+            ? resource === name
+            : resource === `${name}/${subresource}` || resource === `*/${subresource}`)),
     );
-  return (role?.rules ?? []).flatMap(({ apiGroups = [], resources = [] }) =>
+  return role === undefined
+    ? []
+    : rightsOf(role)
+        .filter((right) => !isAsked(right))
+        .map((right) => `${nameOf(binding.roleRef.name, namespace)}: ${textOf(right)}`);
+}
+
+interface Right {
+  readonly verb: string;
+  readonly group: string;
+  readonly resource: string;
+}
+
+/** Each verb of each resource. Paths are not among them. */
+function rightsOf({ rules }: Role): Right[] {
+  return (rules ?? []).flatMap(({ apiGroups = [], resources = [], verbs }) =>
     apiGroups.flatMap((group) =>
-      resources
-        .filter((resource) => !isAsked(group, resource))
-        .map((resource) => `${nameOf(binding)}: ${resource}${group === "" ? "" : `.${group}`}`),
+      resources.flatMap((resource) => verbs.map((verb): Right => ({ verb, group, resource }))),
     ),
   );
 }
 
-function nameOf({ roleRef, metadata }: Binding): string {
-  return `${roleRef.name}${metadata.namespace === undefined ? "" : ` of ${metadata.namespace}`}`;
+/** `istiod-clusterrole-istio-system: get nodes`, for each right of a role. */
+export function rightsByName(role: Role): string[] {
+  return rightsOf(role).map((right) => `${nameOf(role.metadata.name, role.metadata.namespace)}: ${textOf(right)}`);
+}
+
+function textOf({ verb, group, resource }: Right): string {
+  return `${verb} ${resource}${group === "" ? "" : `.${group}`}`;
+}
+
+function nameOf(role: string, namespace: string | undefined): string {
+  return `${role}${namespace === undefined ? "" : ` of ${namespace}`}`;
+}
+
+export interface ExpectedRights {
+  /** `istio-system:istiod`, sorted: all that ask for anything, whose roles refuse nothing. */
+  readonly asking: readonly string[];
+  /** Those of them that do all of their work but the rare one. */
+  readonly compared: readonly string[];
+}
+
+/** Fails for a request that a role refused, and for a right that nobody used and that no rare work needs. */
+export function requireLeastRights(
+  stateDirectory: string,
+  rbac: RbacObjects,
+  { asking, compared }: ExpectedRights,
+): void {
+  const namespaces = [...new Set(asking.map((account) => account.split(":")[0] ?? ""))];
+  const named = (accounts: readonly string[]): string[] =>
+    accounts.map((account) => `system:serviceaccount:${account}`);
+  const { users, refused, unused } = auditedRights(stateDirectory, rbac, namespaces, named(compared));
+  assert.deepEqual(users, named(asking));
+  assert.deepEqual(refused, [], "what roles refused");
+  const needed = new Set(rarelyUsedRights.flatMap(({ rights }) => rights));
+  assert.deepEqual(
+    unused.filter((right) => !needed.has(right)),
+    [],
+    "rights that nothing used",
+  );
 }

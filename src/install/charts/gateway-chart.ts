@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { grant, read } from "../components/roles.ts";
+import { grant } from "../components/roles.ts";
 import { object } from "../render-context.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import type { ChartOptions } from "./istio-charts.ts";
@@ -157,7 +157,7 @@ function gatewayObjects(marks: TemplateMarks, isScaled: boolean): UntypedObject[
       namespace,
       labels,
       serviceAccount,
-      rules: [{ apiGroups: [""], resources: ["secrets"], verbs: read }],
+      rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["list"] }],
     }),
     object(
       {

@@ -13,7 +13,7 @@ import {
 } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
 import { cniPlatform, type CniPlatform } from "../cni-platform.ts";
-import { grant, read } from "./roles.ts";
+import { grant, observe, read } from "./roles.ts";
 
 interface HostPath {
   readonly name: string;
@@ -62,16 +62,9 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
       name: "istio-cni",
       labels,
       serviceAccount,
-      rules: [{ apiGroups: [""], resources: ["pods", "nodes", "namespaces"], verbs: read }],
-    }),
-    ...grant({
-      name: "istio-cni-repair-role",
-      bindingName: "istio-cni-repair-rolebinding",
-      labels: { ...labels, "k8s-app": "istio-cni-repair" },
-      serviceAccount,
       rules: [
-        { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
-        { apiGroups: [""], resources: ["pods"], verbs: read },
+        { apiGroups: [""], resources: ["pods", "namespaces"], verbs: read },
+        { apiGroups: [""], resources: ["nodes"], verbs: observe },
       ],
     }),
     ...grant({
@@ -79,9 +72,8 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
       labels: { ...labels, "k8s-app": "istio-cni-repair" },
       serviceAccount,
       rules: [
-        { apiGroups: [""], resources: ["pods", "pods/status"], verbs: ["get", "list", "watch", "update", "patch"] },
-        { apiGroups: ["apps"], resources: ["daemonsets"], verbs: read },
-        { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
+        { apiGroups: [""], resources: ["pods"], verbs: ["patch"] },
+        { apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["get"] },
       ],
     }),
     object(

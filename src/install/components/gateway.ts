@@ -19,7 +19,7 @@ import {
 } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
 import { gatewayEnvironment } from "./gateway-environment.ts";
-import { grant, read } from "./roles.ts";
+import { grant } from "./roles.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
@@ -75,7 +75,8 @@ export function renderGateway(
       namespace,
       labels,
       serviceAccount,
-      rules: [{ apiGroups: [""], resources: ["secrets"], verbs: read }],
+      // istiod gives keys to accounts that may list Secrets, and asks them for nothing else.
+      rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["list"] }],
     }),
     gatewayService(plan),
     gatewayDeployment(plan, settings),

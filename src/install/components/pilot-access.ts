@@ -2,7 +2,7 @@ import { treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { componentLabels, object, revisioned } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
-import { grant, read, readWrite } from "./roles.ts";
+import { grant, observe, read } from "./roles.ts";
 
 export function pilotAccount(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const { namespace, values } = settings;
@@ -64,7 +64,7 @@ function readerGrant(settings: InstallSettings): UntypedObject[] {
 
 /** For a root that a ClusterTrustBundle distributes. */
 const trustBundleRules = [
-  { apiGroups: ["certificates.k8s.io"], resources: ["clustertrustbundles"], verbs: readWrite },
+  { apiGroups: ["certificates.k8s.io"], resources: ["clustertrustbundles"], verbs: [...observe, "create", "patch"] },
   {
     apiGroups: ["certificates.k8s.io"],
     resources: ["signers"],
@@ -72,6 +72,9 @@ const trustBundleRules = [
     verbs: ["attest"],
   },
 ];
+
+/** What the controller of Gateways does with objects whose names it knows. */
+const keep = ["get", "create", "patch", "delete"] as const;
 
 export function pilotGrants(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const { namespace } = settings;
@@ -86,36 +89,31 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
       rules: [
         {
           apiGroups: [""],
-          resources: ["namespaces", "nodes", "pods", "services", "configmaps", "secrets", "serviceaccounts"],
-          verbs: read,
+          resources: ["namespaces", "nodes", "services", "configmaps", "secrets", "serviceaccounts"],
+          verbs: observe,
         },
-        { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: read },
-        {
-          apiGroups: [...istioGroups, "gateway.networking.k8s.io"],
-          resources: ["*"],
-          verbs: ["get", "list", "watch", "update", "patch"],
-        },
+        { apiGroups: [""], resources: ["pods"], verbs: read },
+        { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: observe },
+        { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*"], verbs: read },
+        // It writes what it found about an object, and never what somebody wants of it.
+        { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*/status"], verbs: ["patch"] },
         {
           apiGroups: ["networking.istio.io"],
           resources: ["workloadentries"],
-          verbs: readWrite,
+          verbs: ["create", "patch", "delete"],
         },
-        {
-          apiGroups: ["networking.istio.io"],
-          resources: ["workloadentries/status", "serviceentries/status"],
-          verbs: ["patch"],
-        },
-        { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: readWrite },
-        { apiGroups: ["networking.k8s.io"], resources: ["ingresses", "ingressclasses"], verbs: read },
+        { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: ["create"] },
+        { apiGroups: ["networking.k8s.io"], resources: ["ingresses"], verbs: read },
+        { apiGroups: ["networking.k8s.io"], resources: ["ingressclasses"], verbs: observe },
         { apiGroups: ["networking.k8s.io"], resources: ["ingresses/status"], verbs: ["patch"] },
         {
           apiGroups: ["admissionregistration.k8s.io"],
           resources: ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
-          verbs: ["get", "list", "watch", "update", "patch"],
+          verbs: [...observe, "patch"],
         },
         { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
         { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
-        { apiGroups: [""], resources: ["configmaps"], verbs: readWrite },
+        { apiGroups: [""], resources: ["configmaps"], verbs: ["create", "patch", "delete"] },
         { apiGroups: [""], resources: ["services/status"], verbs: ["patch"] },
         ...(String(treeAt(settings.values, "pilot", "env")?.["ENABLE_CLUSTER_TRUST_BUNDLE_API"]) === "true"
           ? trustBundleRules
@@ -126,10 +124,10 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
       ...grants,
       name: `istiod-gateway-controller-${suffix}`,
       rules: [
-        { apiGroups: ["apps"], resources: ["deployments"], verbs: readWrite },
-        { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: readWrite },
-        { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: readWrite },
-        { apiGroups: [""], resources: ["services", "serviceaccounts"], verbs: readWrite },
+        { apiGroups: ["apps"], resources: ["deployments"], verbs: [...observe, ...keep] },
+        { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: keep },
+        { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: keep },
+        { apiGroups: [""], resources: ["services", "serviceaccounts"], verbs: keep },
       ],
     }),
     ...grant({
@@ -139,8 +137,7 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
       rules: [
         { apiGroups: ["networking.istio.io"], resources: ["gateways"], verbs: ["create"] },
         { apiGroups: [""], resources: ["secrets"], verbs: ["create", "get", "watch", "list", "update", "delete"] },
-        { apiGroups: [""], resources: ["configmaps"], verbs: ["delete"] },
-        { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "update", "patch", "create"] },
+        { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "update", "create"] },
       ],
     }),
   ];

@@ -12,15 +12,13 @@ export interface Grant {
   readonly name: string;
   /** The namespace of a Role. Absent: a ClusterRole. */
   readonly namespace?: string;
-  /** The name of the binding, if it differs from that of the role. */
-  readonly bindingName?: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: { readonly name: string; readonly namespace: string };
   readonly rules: readonly PolicyRule[];
 }
 
 /** A role, and its binding to one service account. */
-export function grant({ name, bindingName = name, namespace, labels, serviceAccount, rules }: Grant): UntypedObject[] {
+export function grant({ name, namespace, labels, serviceAccount, rules }: Grant): UntypedObject[] {
   const prefix = namespace === undefined ? "Cluster" : "";
   const identity = {
     apiVersion: "rbac.authorization.k8s.io/v1",
@@ -31,7 +29,7 @@ export function grant({ name, bindingName = name, namespace, labels, serviceAcco
   return [
     object({ ...identity, kind: `${prefix}Role` }, { rules }),
     object(
-      { ...identity, name: bindingName, kind: `${prefix}RoleBinding` },
+      { ...identity, kind: `${prefix}RoleBinding` },
       {
         roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: `${prefix}Role`, name },
         subjects: [{ kind: "ServiceAccount", ...serviceAccount }],
@@ -41,4 +39,7 @@ export function grant({ name, bindingName = name, namespace, labels, serviceAcco
 }
 
 export const read = ["get", "list", "watch"] as const;
-export const readWrite = ["get", "list", "watch", "create", "update", "patch", "delete"] as const;
+/** What informers ask for. */
+export const observe = ["list", "watch"] as const;
+/** What applies and removes objects: server-side apply is `patch`, and `create` where the object is not there. */
+export const manage = ["get", "list", "create", "patch", "delete"] as const;

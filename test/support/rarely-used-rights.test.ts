@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { renderInstall, resolveSettings } from "../../src/install/index.ts";
+import { rightsByName, type Role } from "./audited-rights.ts";
+import { root } from "./lab-cluster.ts";
+import { rarelyUsedRights } from "./rarely-used-rights.ts";
+
+test("each right that labs do not need is in a role, stands in the list once, and is used by the source that the list names", () => {
+  const { value: settings } = resolveSettings({ specs: [{ profile: "ambient" }] }, { hub: "h", tag: "1" });
+  assert.ok(settings);
+  const granted = new Set(
+    renderInstall(settings, { istio: [], rollout: [] })
+      .components.flatMap(({ objects }) => objects as unknown as readonly Role[])
+      .filter(({ kind }) => kind === "ClusterRole" || kind === "Role")
+      .flatMap(rightsByName),
+  );
+  const rights = rarelyUsedRights.flatMap((one) => one.rights);
+  assert.deepEqual(
+    rights.filter((right) => !granted.has(right)),
+    [],
+    "rights that no role grants",
+  );
+  assert.deepEqual(
+    rights.filter((right, index) => rights.indexOf(right) !== index),
+    [],
+    "rights that stand twice",
+  );
+  const missing = rarelyUsedRights.flatMap(({ feature, usedAt }) =>
+    usedAt
+      .filter(({ file, text }) => !readFileSync(join(root, file), "utf8").includes(text))
+      .map(({ file, text }) => `${feature}: ${file} has no ${text}`),
+  );
+  assert.deepEqual(missing, []);
+});
