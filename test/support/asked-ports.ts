@@ -28,6 +28,13 @@ export const elsewhere: ReadonlySet<string> = new Set([
   "Grafana's place 3000 all",
 ]);
 
+/** Rows that a real cluster does not open besides. */
+export const ofLabsAlone: readonly string[] = [
+  "lab: API server 6443 API",
+  "lab: node 10250 kubelet's API",
+  "lab: DNS 53 names",
+];
+
 const served = /^200$/;
 const forbidden = /^403$/;
 const unknown = /^401$/;

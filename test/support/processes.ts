@@ -28,6 +28,14 @@ export function processesOf(mark: string): MachineProcess[] {
     .map(({ pid, words }) => ({ pid, words }));
 }
 
+/** Every process that this one can see. */
+export function visibleProcesses(): MachineProcess[] {
+  return readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .flatMap((entry) => look(entry, "\0"))
+    .map(({ pid, words }) => ({ pid, words }));
+}
+
 function look(entry: string, mark: string): Seen[] {
   try {
     const words = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0").slice(0, -1);

@@ -7,6 +7,7 @@ import { helm3Case, helm4Case } from "./helm.ts";
 import { installCase } from "./install.ts";
 import { canaryCase, sidecarCase, waypointCase } from "./layer7.ts";
 import { absentImageCase, meshUpgradeCase } from "./mesh-upgrade.ts";
+import { portsCase } from "./ports.ts";
 import { podSecurityCase, probesCase, strictCase } from "./policies.ts";
 import { refusalCases } from "./refusals.ts";
 import { uninstallCase } from "./uninstall.ts";
@@ -16,6 +17,7 @@ import { churnCase, hostNetworkCase, jobsCase, statefulSetCase } from "./workloa
 /** In the order in which they run. */
 export const allCases: readonly Case[] = [
   installCase,
+  portsCase,
   bookinfoCase,
   wireCase,
   strictCase,
