@@ -79,7 +79,7 @@ async function measure(lab: LabCluster, changes: number): Promise<Figures> {
   const { code, output } = await lab.shell(`timeout ${pageTimeoutMs / 1000} sh -c '${page}'`);
   if (code !== 0)
     throw userError(
-      "bench-timeout",
+      "script-failed",
       `bookinfo's gateway gave no page after ${pageTimeoutMs / 1000} s: ${output}\n${(await lab.shell("kubectl get pods -A; kubectl get events -A --field-selector type=Warning")).output}`,
     );
   const pageFromNothingSeconds = secondsSince(begin);
@@ -140,15 +140,15 @@ async function acknowledged(client: KubeClient, pilot: string, resourceVersion: 
   const deadline = performance.now() + acknowledgementTimeoutMs;
   for (;;) {
     const { status, text } = await client.raw("GET", path, { accept: "*/*" });
-    if (status !== 200) throw userError("bench-pilot", `${pilot} answered ${status}: ${text.slice(0, 200)}`);
+    if (status !== 200) throw userError("script-failed", `${pilot} answered ${status}: ${text.slice(0, 200)}`);
     const { processed, proxies } = JSON.parse(text) as AcknowledgementReport;
     const rejected = proxies.find((proxy) => proxy.rejected !== null)?.rejected;
     if (rejected !== undefined && rejected !== null)
-      throw userError("bench-rejected", `a proxy rejected the route: ${rejected.reason}`);
+      throw userError("script-failed", `a proxy rejected the route: ${rejected.reason}`);
     if (processed && proxies.length > 0 && proxies.every((proxy) => proxy.acknowledged)) return;
     if (performance.now() > deadline)
       throw userError(
-        "bench-timeout",
+        "script-failed",
         `version ${resourceVersion} was not acknowledged after ${acknowledgementTimeoutMs / 1000} s: ${text}`,
       );
   }
@@ -156,12 +156,12 @@ async function acknowledged(client: KubeClient, pilot: string, resourceVersion: 
 
 async function ok(lab: LabCluster, command: readonly string[]): Promise<void> {
   const { code, output } = await lab.run(command);
-  if (code !== 0) throw userError("bench-command", `${command.slice(1).join(" ")} ended with ${code}:\n${output}`);
+  if (code !== 0) throw userError("script-failed", `${command.slice(1).join(" ")} ended with ${code}:\n${output}`);
 }
 
 async function shell(lab: LabCluster, lines: string): Promise<void> {
   const { code, output } = await lab.shell(`set -e\n${lines}`);
-  if (code !== 0) throw userError("bench-command", `${lines}\nended with ${code}:\n${output}`);
+  if (code !== 0) throw userError("script-failed", `${lines}\nended with ${code}:\n${output}`);
 }
 
 function secondsSince(startedMs: number): number {

@@ -28,7 +28,7 @@ export class ServedPage {
     const url = await new Promise<string>((resolve, reject) => {
       const timer = setTimeout(
         () =>
-          reject(userError("dashboard-silent", `serin dashboard ${args.join(" ")} has printed no address:\n${output}`)),
+          reject(userError("script-failed", `serin dashboard ${args.join(" ")} has printed no address:\n${output}`)),
         addressTimeoutMs,
       );
       const read = (chunk: Buffer): void => {
@@ -43,10 +43,7 @@ export class ServedPage {
       child.once("exit", (code) => {
         clearTimeout(timer);
         reject(
-          userError(
-            "dashboard-ended",
-            `serin dashboard ${args.join(" ")} ended with ${code ?? "a signal"}:\n${output}`,
-          ),
+          userError("script-failed", `serin dashboard ${args.join(" ")} ended with ${code ?? "a signal"}:\n${output}`),
         );
       });
     });

@@ -49,7 +49,7 @@ export function runSerin(args: readonly string[], input?: string): Promise<Comma
 /** Like {@link runSerin}, but throws with the output when the exit code is not 0. */
 export async function serinOk(args: readonly string[], input?: string): Promise<string> {
   const { code, output } = await runSerin(args, input);
-  if (code !== 0) throw userError("demo-command", `serin ${args.join(" ")} ended with ${code}:\n${output}`);
+  if (code !== 0) throw userError("script-failed", `serin ${args.join(" ")} ended with ${code}:\n${output}`);
   return output;
 }
 
@@ -105,7 +105,7 @@ export class Lab {
       const found = await ask();
       if (found !== undefined) return found;
       if (performance.now() > deadline)
-        throw transientError("demo-timeout", `${what}: not so after ${timeoutMs / 1000} s`);
+        throw transientError("script-failed", `${what}: not so after ${timeoutMs / 1000} s`);
       await systemClock.sleep(50);
     }
   }

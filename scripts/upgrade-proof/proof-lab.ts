@@ -43,7 +43,7 @@ export class ProofLab {
       timeoutMs: releaseTimeoutMs,
       ...(input === undefined ? {} : { input }),
     });
-    if (code !== 0) throw userError("proof-command", `serin ${args.join(" ")} ended with ${code}:\n${output}`);
+    if (code !== 0) throw userError("script-failed", `serin ${args.join(" ")} ended with ${code}:\n${output}`);
     return output;
   }
 

@@ -1,3 +1,5 @@
+import type { ErrorCode } from "./error-codes/index.ts";
+
 /**
  * The one error type. A user error is the caller's to mend and says how; a transient fault may pass by itself and may be
  * retried; an internal error is a bug of ours. Only {@link invariant} crashes the process.
@@ -8,32 +10,36 @@ export interface SerinErrorOptions {
   readonly cause?: unknown;
   /** What the reader should do next, as a full sentence or a command. */
   readonly hint?: string;
+  /** Another program's word for the fault: `ECONNREFUSED`, an HTTP status, OpenSSL's code. */
+  readonly reason?: string;
 }
 
 export class SerinError extends Error {
   override readonly name = "SerinError";
   readonly kind: ErrorKind;
-  /** A stable word in kebab-case, for tests and for machines: `port-in-use`. */
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly hint: string | undefined;
+  /** See {@link SerinErrorOptions.reason}. */
+  readonly reason: string | undefined;
 
-  constructor(kind: ErrorKind, code: string, message: string, options: SerinErrorOptions = {}) {
+  constructor(kind: ErrorKind, code: ErrorCode, message: string, options: SerinErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.kind = kind;
     this.code = code;
     this.hint = options.hint;
+    this.reason = options.reason;
   }
 }
 
-export function userError(code: string, message: string, options?: SerinErrorOptions): SerinError {
+export function userError(code: ErrorCode, message: string, options?: SerinErrorOptions): SerinError {
   return new SerinError("user", code, message, options);
 }
 
-export function transientError(code: string, message: string, options?: SerinErrorOptions): SerinError {
+export function transientError(code: ErrorCode, message: string, options?: SerinErrorOptions): SerinError {
   return new SerinError("transient", code, message, options);
 }
 
-export function internalError(code: string, message: string, options?: SerinErrorOptions): SerinError {
+export function internalError(code: ErrorCode, message: string, options?: SerinErrorOptions): SerinError {
   return new SerinError("internal", code, message, options);
 }
 

@@ -4,6 +4,7 @@ export { BoundedQueue } from "./bounded-queue.ts";
 export { systemClock, type Clock } from "./clock.ts";
 export { aborted, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
 export { envBoolean, envInteger, envRequired, envString, type Environment } from "./env.ts";
+export type { ErrorCode } from "./error-codes/index.ts";
 export {
   describeError,
   exitCodeOf,

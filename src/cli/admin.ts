@@ -46,7 +46,8 @@ export function adminCommands(program: Command, context: CliContext): void {
 
 async function log(name: string | undefined, flags: LogFlags, context: CliContext): Promise<void> {
   const resets = flags.reset === true || flags.logReset === true;
-  if (resets && flags.level !== undefined) throw userError("flags-exclude", "--level cannot be combined with --reset");
+  if (resets && flags.level !== undefined)
+    throw userError("arguments-conflict", "--level cannot be combined with --reset");
   const format = outputFormat(flags.output);
   const client = await context.connect(flags);
   const pilot = await pilotNamed(name, await listPilotsOf(client, flags.revision), context);
@@ -98,12 +99,16 @@ async function pilotNamed(
       : pilots.find((pilot) => pilot.pod === pod && (namespace === undefined || pilot.namespace === namespace));
   if (found !== undefined) return found;
   if (pilots.length === 0)
-    throw userError("no-pilot", "no istiod runs in this cluster", { hint: `${programName} install` });
+    throw userError("not-installed", "no istiod runs in this cluster", { hint: `${programName} install` });
   const names = pilots.map((pilot) => pilot.pod);
   const near = nearestName(pod, names);
-  throw userError("no-such-pod", `there is no istiod "${pod}"${near === undefined ? "" : `; did you mean ${near}?`}`, {
-    hint: `those that run: ${names.join(", ")}`,
-  });
+  throw userError(
+    "object-missing",
+    `there is no istiod "${pod}"${near === undefined ? "" : `; did you mean ${near}?`}`,
+    {
+      hint: `those that run: ${names.join(", ")}`,
+    },
+  );
 }
 
 async function readScopes(pilot: Pilot, flags: LogFlags, context: CliContext): Promise<readonly Scope[]> {
@@ -122,7 +127,7 @@ function parseLevels(
       if (!levels.includes(level)) {
         const near = nearestName(level, logLevels);
         throw userError(
-          "level-unknown",
+          "argument-invalid",
           `"${part}" names no level that is known${near === undefined ? "" : `; did you mean ${near}?`}`,
           { hint: `levels are ${logLevels.join(", ")}` },
         );
@@ -132,7 +137,7 @@ function parseLevels(
       if (known.includes(scope)) return [{ scope, level }];
       const near = nearestName(scope, known);
       throw userError(
-        "scope-unknown",
+        "argument-invalid",
         `there is no scope "${scope}"${near === undefined ? "" : `; did you mean ${near}?`}`,
         { hint: `scopes are ${known.join(", ")}` },
       );
@@ -157,7 +162,7 @@ async function ask(
   });
   if (answer.status >= 300)
     throw transientError(
-      "control-refused",
+      "admin-refused",
       `${pod}.${namespace} answered ${answer.status} for ${method} ${path}: ${answer.text.trim().slice(0, 200)}`,
     );
   return answer.text;

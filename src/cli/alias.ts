@@ -26,13 +26,16 @@ export function aliasCommand(program: Command, context: CliContext): void {
 
 function alias(name: string, flags: AliasFlags, context: CliContext): void {
   if (name !== aliasName)
-    throw userError("alias-unknown", `"${name}" is no name that this command line answers to: expected ${aliasName}`);
+    throw userError(
+      "argument-invalid",
+      `"${name}" is no name that this command line answers to: expected ${aliasName}`,
+    );
   const directory = resolve(flags.directory ?? join(context.env["HOME"] ?? ".", ".local/bin"));
   const path = join(directory, aliasName);
   const present = targetOf(path);
   if (present !== undefined && present !== context.executable) {
     throw userError(
-      "alias-taken",
+      "path-taken",
       `${path} is there already and is not ours${present === "" ? "" : `: it leads to ${present}`}`,
       { hint: `choose another directory by --directory, or move it away yourself` },
     );
@@ -66,7 +69,7 @@ function link(path: string, directory: string, target: string): void {
     mkdirSync(directory, { recursive: true });
     symlinkSync(target, path);
   } catch (cause) {
-    throw userError("alias-failed", `${path} cannot be made: ${messageOf(cause)}`, {
+    throw userError("path-not-writable", `${path} cannot be made: ${messageOf(cause)}`, {
       cause,
       hint: "choose another directory by --directory",
     });

@@ -93,14 +93,14 @@ Examples:
 function level(text: string): Level {
   const found = levels.find((known) => known.toLowerCase() === text.toLowerCase());
   if (found === undefined)
-    throw userError("level-unknown", `a level must be one of ${levels.join(", ")}, got "${text}"`);
+    throw userError("argument-invalid", `a level must be one of ${levels.join(", ")}, got "${text}"`);
   return found;
 }
 
 function format(text: string): AnalyzeFlags["output"] {
   const found = formats.find((known) => known === text.toLowerCase());
   if (found === undefined)
-    throw userError("format-unknown", `an output format must be one of ${formats.join(", ")}, got "${text}"`);
+    throw userError("argument-invalid", `an output format must be one of ${formats.join(", ")}, got "${text}"`);
   return found;
 }
 
@@ -119,7 +119,7 @@ async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliCo
         .join(""),
     );
   if (!flags.useKube && paths.length === 0)
-    throw userError("nothing-to-analyze", "there is nothing to analyse: name files, or let the cluster be read", {
+    throw userError("argument-missing", "there is nothing to analyse: name files, or let the cluster be read", {
       hint: "serin analyze --use-kube=false FILE…, or serin analyze without that flag",
     });
   checkAnalyzers(flags.analyzer);
@@ -146,7 +146,7 @@ function checkAnalyzers(names: readonly string[]): void {
   if (unknown === undefined) return;
   const near = nearestName(unknown, known);
   throw userError(
-    "analyzer-unknown",
+    "argument-invalid",
     `there is no analyzer "${unknown}"${near === undefined ? "" : `; did you mean ${near}?`}`,
     { hint: "serin analyze -L lists them" },
   );
@@ -157,7 +157,7 @@ function suppressionsOf(texts: readonly string[], context: CliContext): readonly
     const [code = "", resource, ...rest] = text.split("=");
     if (resource === undefined || rest.length > 0)
       throw userError(
-        "suppression-invalid",
+        "argument-invalid",
         `what is suppressed must be given as CODE=Kind name.namespace, got "${text}"`,
         { hint: 'such as -S "IST0102=Namespace default"' },
       );
@@ -216,7 +216,7 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
     !objects.some(({ kind, metadata }) => kind === "Namespace" && metadata.name === namespace) &&
     !hasNamespace(files, namespace)
   ) {
-    throw userError("namespace-unknown", `namespace "${namespace}" not found`, {
+    throw userError("object-missing", `namespace "${namespace}" not found`, {
       hint: "kubectl get namespaces lists them; -A analyses all",
     });
   }
@@ -271,10 +271,10 @@ function end(
     context.err(
       `Error: Analyzers found issues when analyzing ${where}.\nSee https://istio.io/v1.31/docs/reference/config/analysis for more information about causes and resolutions.\n`,
     );
-    throw new CommandEnd("analysis-found", foundExitCode);
+    throw new CommandEnd("problem-found", foundExitCode);
   }
   if (faults.length > 0 && flags.ignoreUnknown !== true) {
     context.err("Error: Some files couldn't be parsed.\n");
-    throw new CommandEnd("files-unparsed", failedExitCode);
+    throw new CommandEnd("problem-found", failedExitCode);
   }
 }

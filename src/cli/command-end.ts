@@ -1,4 +1,4 @@
-import { SerinError } from "../base/index.ts";
+import { SerinError, type ErrorCode } from "../base/index.ts";
 
 /**
  * Ends the command with an exit code that reports a finding. The command itself has not failed, and nothing more is
@@ -7,7 +7,7 @@ import { SerinError } from "../base/index.ts";
 export class CommandEnd extends SerinError {
   readonly exitCode: number;
 
-  constructor(code: string, exitCode: number) {
+  constructor(code: ErrorCode, exitCode: number) {
     super("user", code, "");
     this.exitCode = exitCode;
   }

@@ -31,7 +31,7 @@ export function completionCommands(program: Command, context: CliContext): void 
       if (script === undefined) {
         const near = nearestName(shell, Object.keys(scripts));
         throw userError(
-          "shell-unknown",
+          "argument-invalid",
           `completion for ${shell} is not there: expected ${Object.keys(scripts).join(", ")}${near === undefined ? "" : `; did you mean ${near}?`}`,
         );
       }

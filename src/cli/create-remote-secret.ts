@@ -40,15 +40,15 @@ export function createRemoteSecretCommand(program: Command, context: CliContext)
 
 async function createRemoteSecret(flags: RemoteSecretFlags, context: CliContext): Promise<void> {
   if (flags.type !== "remote" && flags.type !== "config")
-    throw userError("type-unknown", `--type ${flags.type} is unknown: expected remote or config`);
+    throw userError("argument-invalid", `--type ${flags.type} is unknown: expected remote or config`);
   if (flags.authType !== "bearer-token")
-    throw userError("auth-type-unknown", `--auth-type ${flags.authType} is not supported: expected bearer-token`);
+    throw userError("argument-invalid", `--auth-type ${flags.authType} is not supported: expected bearer-token`);
   const client = await context.connect(flags);
   const namespace = flags.namespace ?? istioNamespaceOf(flags);
   const account = flags.serviceAccount ?? (flags.type === "config" ? "istiod" : readerAccount);
   const name = flags.name ?? (await clusterId(client));
   if (!/^[a-z0-9]([-a-z0-9.]{0,230}[a-z0-9])?$/.test(name))
-    throw userError("name-invalid", `--name must be lower-case letters, digits, dashes and dots, got "${name}"`);
+    throw userError("argument-invalid", `--name must be lower-case letters, digits, dashes and dots, got "${name}"`);
   const server = flags.server ?? (await context.apiServer(flags));
   if (flags.server === undefined && /\/\/(127\.|localhost|\[::1\])/.test(server))
     context.err(
@@ -67,7 +67,7 @@ async function createRemoteSecret(flags: RemoteSecretFlags, context: CliContext)
 async function clusterId(client: KubeClient): Promise<string> {
   const found = await client.get(namespaceKind, "kube-system");
   if (found?.metadata.uid === undefined)
-    throw userError("name-missing", "the cluster has no namespace kube-system to be named after", {
+    throw userError("object-missing", "the cluster has no namespace kube-system to be named after", {
       hint: "name it by --name",
     });
   return found.metadata.uid;
@@ -81,7 +81,7 @@ async function ensureAccount(
 ): Promise<void> {
   if ((await client.get(serviceAccountKind, name, namespace)) !== undefined) return;
   if (!createServiceAccount || dryRun === true) {
-    throw userError("account-missing", `there is no service account ${name} in namespace ${namespace}`, {
+    throw userError("object-missing", `there is no service account ${name} in namespace ${namespace}`, {
       hint: "install a mesh there, which makes it, or leave out --no-create-service-account and --dry-run",
     });
   }
@@ -224,7 +224,7 @@ async function tokenOf(
     await clock.sleep(pollMs, signal);
     current = await client.get(secretKind, name, namespace);
   }
-  throw transientError("token-missing", `Secret ${namespace ?? ""}/${name} has got no token`, {
+  throw transientError("token-refused", `Secret ${namespace ?? ""}/${name} has got no token`, {
     hint: "the cluster's controller for service account tokens writes it: see kube-controller-manager",
   });
 }

@@ -28,7 +28,7 @@ export async function withinTimeout<Result>(
   const { promise, reject } = Promise.withResolvers<never>();
   using _timer = clock.after(timeout, () =>
     reject(
-      transientError("control-plane-timeout", `no control plane answered within ${timeout / 1000} s`, {
+      transientError("timeout", `no control plane answered within ${timeout / 1000} s`, {
         hint: "--timeout gives it more time; kubectl -n istio-system get pods -l app=istiod shows whether it runs",
       }),
     ),

@@ -51,7 +51,7 @@ export function collect(value: string, previous: readonly string[]): readonly st
 export function portFlag(value: string): number {
   const port = Number(value);
   if (!/^\d+$/.test(value) || port > 65_535)
-    throw userError("port-invalid", `a port must be a number from 0 to 65535, got "${value}"`);
+    throw userError("argument-invalid", `a port must be a number from 0 to 65535, got "${value}"`);
   return port;
 }
 
@@ -68,6 +68,6 @@ export function durationFlag(value: string): number {
 export function durationOf(value: string, what: string): number {
   const ms = /^\d+(\.\d+)?$/.test(value) ? Number(value) * 1000 : goDurationMs(value);
   if (ms === undefined || ms < 0)
-    throw userError("duration-invalid", `${what} must be such as 90, 300s or 1m30s, got "${value}"`);
+    throw userError("argument-invalid", `${what} must be such as 90, 300s or 1m30s, got "${value}"`);
   return ms;
 }

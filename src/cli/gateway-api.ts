@@ -62,7 +62,7 @@ function refuseSmallerChannel(
     .filter((name) => live.get(name)?.metadata.annotations?.[channelAnnotation] === "experimental");
   if (larger.length === 0) return;
   throw userError(
-    "gateway-api-channel",
+    "argument-invalid",
     `the cluster has the experimental channel of ${larger.join(", ")}; the standard one has fewer fields, and objects may use the others`,
     { hint: "serin gateway-api install --channel experimental" },
   );

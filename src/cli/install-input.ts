@@ -108,7 +108,7 @@ export async function readYaml(file: string, context: CliContext): Promise<Untyp
       const at = syntax.linePos?.[0];
       const place = at === undefined ? "" : `:${at.line}:${at.col}`;
       throw userError(
-        "yaml-invalid",
+        "file-invalid",
         `${file}${place}: ${(syntax.message.split("\n")[0] ?? "is not YAML").replace(/ at line \d+, column \d+:?$/, "")}`,
       );
     }

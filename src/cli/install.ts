@@ -148,7 +148,7 @@ async function verify(rendered: RenderedInstall, flags: ConnectionFlags, context
   for (const line of good) context.out(`✔ ${line}\n`);
   if (bad.length > 0) {
     throw userError(
-      "verify-failed",
+      "problem-found",
       `the installation is not as it was rendered:\n${bad.map((line) => `  ${line}`).join("\n")}`,
       { hint: "install again: what is there is completed" },
     );
@@ -165,7 +165,7 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
   const name = settings.revision === "" ? "istiod" : `istiod-${settings.revision}`;
   const running = await client.get(deploymentKind, name, settings.namespace);
   if (running === undefined) {
-    throw userError("nothing-to-upgrade", `there is no control plane ${name} in namespace ${settings.namespace}`, {
+    throw userError("not-installed", `there is no control plane ${name} in namespace ${settings.namespace}`, {
       hint: "install one: serin install; or move between revisions: serin upgrade start -f <file>",
     });
   }

@@ -43,7 +43,7 @@ const templatePaths: Readonly<Record<string, readonly string[]>> = {
 
 async function kubeInject(flags: InjectFlags, context: CliContext): Promise<void> {
   if (flags.filename === undefined)
-    throw userError("file-missing", "filename not specified (see --filename or -f)", {
+    throw userError("argument-missing", "filename not specified (see --filename or -f)", {
       hint: `${context.programName} kube-inject -f <file> | kubectl apply -f -`,
     });
   const { stringify } = await import("yaml");

@@ -65,7 +65,7 @@ async function diff(from: string, to: string, ignore: string, context: CliContex
     );
   }
   if (differences > 0)
-    throw userError("manifests-differ", `${differences} object${differences === 1 ? " differs" : "s differ"}`);
+    throw userError("difference-found", `${differences} object${differences === 1 ? " differs" : "s differ"}`);
   context.out("Manifests are identical\n");
 }
 
@@ -73,7 +73,7 @@ async function byName(file: string, ignored: readonly string[], context: CliCont
   const found = new Map<string, string>();
   for (const object of await readYaml(file, context)) {
     if (typeof object !== "object" || object.metadata === undefined)
-      throw userError("not-an-object", `${file} holds something that is no Kubernetes object`);
+      throw userError("file-invalid", `${file} holds something that is no Kubernetes object`);
     const name = `${object.kind ?? ""}:${object.metadata.namespace ?? ""}:${object.metadata.name ?? ""}`;
     if (!ignored.some((pattern) => matches(pattern, object)))
       found.set(name, stringify(object, { sortMapEntries: true }));

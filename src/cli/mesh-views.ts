@@ -49,7 +49,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
   }): void => {
     lastProblem = message;
     if (code === "forbidden" || code === "not-found" || code === "internal") {
-      failure = userError(code, message, hint === undefined ? {} : { hint });
+      failure = userError(code === "internal" ? "unexpected" : code, message, hint === undefined ? {} : { hint });
       end.abort();
     } else take.problem(message);
   };

@@ -185,7 +185,7 @@ async function remove(flags: OperatorFlags, context: CliContext): Promise<void> 
   );
   if (wanted.length === 0) {
     throw userError(
-      "operator-missing",
+      "not-installed",
       `there is no operator ${operatorName(flags.revision ?? "")} in namespace ${flags.operatorNamespace}`,
       {
         hint:
@@ -222,11 +222,7 @@ async function refuseWhileNeeded(client: KubeClient, isLast: boolean, flags: Ope
     .filter(({ metadata }) => (metadata.finalizers ?? []).length > 0)
     .map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
   if (held.length === 0) return;
-  throw userError(
-    "operator-in-use",
-    `these IstioOperator objects need the controller to be deleted: ${held.join(", ")}`,
-    {
-      hint: "kubectl delete them first, or pass --force and take their finalizers off by hand",
-    },
-  );
+  throw userError("in-use", `these IstioOperator objects need the controller to be deleted: ${held.join(", ")}`, {
+    hint: "kubectl delete them first, or pass --force and take their finalizers off by hand",
+  });
 }

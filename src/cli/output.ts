@@ -10,7 +10,7 @@ export function outputFormat(
   if (output === undefined || output === "" || output === "short" || output === "table") return "table";
   if (output === "json" || output === "yaml") return output;
   throw userError(
-    "output-unknown",
+    "argument-invalid",
     `--output ${output} is unknown: expected ${known.slice(0, -1).join(", ")} or ${known.at(-1) ?? ""}`,
   );
 }

@@ -42,7 +42,7 @@ export async function parseResourceName(text: string, flags: CommonFlags, contex
   const name = dot === -1 ? rest : rest.slice(0, dot);
   const namespace = dot === -1 ? await namespaceOf(flags, context) : rest.slice(dot + 1);
   if (name === "" || namespace === "")
-    throw userError("name-invalid", `"${text}" names no pod: expected [<type>/]<name>[.<namespace>]`);
+    throw userError("argument-invalid", `"${text}" names no pod: expected [<type>/]<name>[.<namespace>]`);
   return { type, name, namespace };
 }
 
@@ -60,7 +60,7 @@ export async function findPods(
   if (selecting === undefined) {
     const near = nearestName(type, [...podWords, ...selectingKinds.flatMap(({ words }) => words)]);
     throw userError(
-      "type-unknown",
+      "argument-invalid",
       `"${type}" is no type of resource that has pods${near === undefined ? "" : `; did you mean ${near}?`}`,
       {
         hint: `known are pod, ${selectingKinds.map(({ words }) => words[0]).join(", ")}`,
@@ -72,7 +72,7 @@ export async function findPods(
     (await client.get(kind, name, namespace)) ?? (await refuseUnknown(client, kind, name, namespace));
   const pods = await podsOfSelector(client, selectorText(found.spec?.selector), namespace);
   if (pods.length === 0)
-    throw userError("no-pods", `${kind.kind} ${name} in namespace ${namespace} has no pods`, {
+    throw userError("object-missing", `${kind.kind} ${name} in namespace ${namespace} has no pods`, {
       hint: `kubectl -n ${namespace} describe ${kind.kind.toLowerCase()} ${name}`,
     });
   return pods;
@@ -88,7 +88,7 @@ export async function findPodsByLabel(
   const namespace = await namespaceOf(flags, context);
   const pods = await podsOfSelector(client, selector, namespace);
   if (pods.length === 0)
-    throw userError("no-pods", `no pod in namespace ${namespace} has the labels ${selector}`, {
+    throw userError("object-missing", `no pod in namespace ${namespace} has the labels ${selector}`, {
       hint: "another namespace is named by -n",
     });
   return pods;
@@ -150,7 +150,7 @@ async function refuseUnknown(
       : names.length === 0
         ? `the namespace ${namespace} has none; another one is named by -n, or as ${name}.<namespace>`
         : `kubectl -n ${namespace} get ${kind.plural}`;
-  throw userError("no-such-pod", `there is no ${kind.kind.toLowerCase()} "${name}" in namespace ${namespace}`, {
+  throw userError("object-missing", `there is no ${kind.kind.toLowerCase()} "${name}" in namespace ${namespace}`, {
     hint,
   });
 }

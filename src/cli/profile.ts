@@ -43,7 +43,7 @@ export function profileCommands(program: Command, context: CliContext): void {
       const changes = await Promise.all([from, to].map(async (name) => textOf(await specOf(name, context))));
       if (changes[0] === changes[1]) return context.out("Profiles are identical\n");
       context.out(`The difference between profiles:\n${lineChanges(changes[0] ?? "", changes[1] ?? "")}\n`);
-      throw userError("profiles-differ", `profiles ${from} and ${to} differ`);
+      throw userError("difference-found", `profiles ${from} and ${to} differ`);
     });
 }
 
@@ -57,13 +57,13 @@ async function dump(name: string | undefined, flags: DumpFlags, context: CliCont
       typeof value === "object" && value !== null ? (value as Record<string, unknown>)[field] : undefined,
     spec,
   );
-  if (found === undefined) throw userError("path-unknown", `the profile has nothing at ${path.join(".")}`);
+  if (found === undefined) throw userError("argument-invalid", `the profile has nothing at ${path.join(".")}`);
   const whole =
     path.length === 0 ? { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec: found } : found;
   if (flags.output === "json") context.out(`${JSON.stringify(whole, null, 2)}\n`);
   else if (flags.output === "flags") context.out(`${flagsOf(found).join("\n")}\n`);
   else if (flags.output === "yaml") context.out(stringify(whole, { aliasDuplicateObjects: false }));
-  else throw userError("format-unknown", `-o ${flags.output} is not known: expected yaml, json or flags`);
+  else throw userError("argument-invalid", `-o ${flags.output} is not known: expected yaml, json or flags`);
 }
 
 function resolved(

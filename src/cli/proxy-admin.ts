@@ -33,20 +33,20 @@ export async function findProxyPod(
   context: CliContext,
 ): Promise<ProxyPod> {
   const [pod] = await findPods(client, text, flags, context);
-  if (pod === undefined) throw userError("no-pods", `${text} has no pods`);
+  if (pod === undefined) throw userError("object-missing", `${text} has no pods`);
   return asProxyPod(pod, context);
 }
 
 export function asProxyPod(pod: Pod, { programName }: CliContext): ProxyPod {
   const { name = "", namespace = "", labels = {}, annotations = {} } = pod.metadata;
   if (labels["app"] === "ztunnel")
-    throw userError("is-ztunnel", `${name}.${namespace} is a ztunnel, which has no such configuration`, {
+    throw userError("proxy-missing", `${name}.${namespace} is a ztunnel, which has no such configuration`, {
       hint: `${programName} ztunnel-config all ${name}.${namespace}`,
     });
   if (!hasProxy(pod)) {
     const isAmbient = annotations["ambient.istio.io/redirection"] === "enabled";
     throw userError(
-      "no-proxy",
+      "proxy-missing",
       `pod ${name}.${namespace} has no proxy: none of its containers is named ${proxyContainer}`,
       {
         hint: isAmbient

@@ -49,9 +49,13 @@ async function wantedBy(
     const answer = await tryPilot(client, pilot, 8080, `/debug/config_dump?proxyID=${pod.name}.${pod.namespace}`);
     if (answer !== undefined) return answer;
   }
-  throw userError("not-connected", `the proxy of ${pod.name}.${pod.namespace} is not connected to any control plane`, {
-    hint: `its log says why: kubectl -n ${pod.namespace} logs ${pod.name} -c istio-proxy; who is connected: ${programName} proxy-status`,
-  });
+  throw userError(
+    "proxy-not-connected",
+    `the proxy of ${pod.name}.${pod.namespace} is not connected to any control plane`,
+    {
+      hint: `its log says why: kubectl -n ${pod.namespace} logs ${pod.name} -c istio-proxy; who is connected: ${programName} proxy-status`,
+    },
+  );
 }
 
 /** Sorts virtual hosts, because those discovered on demand have no fixed order. */

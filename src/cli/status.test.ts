@@ -149,7 +149,7 @@ Listeners Match
 Routes Match
 `,
   );
-  await assert.rejects(run("ps web-1.shop", { ...given, answers: {} }), { code: "not-connected" });
+  await assert.rejects(run("ps web-1.shop", { ...given, answers: {} }), { code: "proxy-not-connected" });
 });
 
 test("proxy-status without an istiod says what to do", async () => {

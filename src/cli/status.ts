@@ -47,7 +47,7 @@ export function statusCommands(program: Command, context: CliContext): void {
 async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<void> {
   const format = outputFormat(flags.output, ["json", "yaml", "table"]);
   if (!/^\d$/.test(flags.verbosity ?? "0"))
-    throw userError("verbosity-invalid", `--verbosity must be 0 or 1, got "${flags.verbosity ?? ""}"`);
+    throw userError("argument-invalid", `--verbosity must be 0 or 1, got "${flags.verbosity ?? ""}"`);
   const client = await context.connect(flags);
   const pilots = await listPilotsOf(client, flags.revision);
   if (pilots.length === 0) {

@@ -64,11 +64,11 @@ export function tagCommands(program: Command, context: CliContext): void {
 
 async function set(tag: string, flags: TagFlags, verb: "set" | "generate", context: CliContext): Promise<void> {
   if (flags.revision === undefined)
-    throw userError("revision-missing", `tag ${verb} needs the revision that "${tag}" shall lead to`, {
+    throw userError("argument-missing", `tag ${verb} needs the revision that "${tag}" shall lead to`, {
       hint: `serin tag ${verb} ${tag} --revision <revision>`,
     });
   if (!/^[a-z0-9]([-a-z0-9]{0,55}[a-z0-9])?$/.test(tag))
-    throw userError("tag-invalid", `a tag must be lower-case letters, digits and dashes, got "${tag}"`);
+    throw userError("argument-invalid", `a tag must be lower-case letters, digits and dashes, got "${tag}"`);
   const client = await context.connect(flags);
   const revision = flags.revision;
   const injectors = await injectorsOf(client);
@@ -80,14 +80,14 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
     tag !== "default" &&
     injectors.some(({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === tag)
   ) {
-    throw userError("tag-name-taken", `a tag cannot be called "${tag}": a revision is`, {
+    throw userError("name-taken", `a tag cannot be called "${tag}": a revision is`, {
       hint: "choose another name",
     });
   }
   const existing = tagNamed(injectors, tag);
   const leadsTo = existing?.metadata.labels?.[revisionLabel];
   if (verb === "set" && leadsTo !== undefined && leadsTo !== revision && flags.overwrite !== true) {
-    throw userError("tag-exists", `the tag "${tag}" leads to revision "${leadsTo}" already`, {
+    throw userError("name-taken", `the tag "${tag}" leads to revision "${leadsTo}" already`, {
       hint: `to move it: serin tag set ${tag} --revision ${revision} --overwrite`,
     });
   }
@@ -164,7 +164,7 @@ async function list(flags: TagFlags, context: CliContext): Promise<void> {
   if (flags.output === "json") context.out(`${JSON.stringify(tags, null, 2)}\n`);
   else if (flags.output === "yaml") context.out(stringify(tags));
   else if (flags.output !== undefined && flags.output !== "table")
-    throw userError("format-unknown", `-o ${flags.output} is not known: expected table, json or yaml`);
+    throw userError("argument-invalid", `-o ${flags.output} is not known: expected table, json or yaml`);
   else if (tags.length === 0) context.out("No Istio revision tag found\n");
   else
     context.out(
@@ -191,7 +191,7 @@ async function remove(tag: string, flags: TagFlags, context: CliContext): Promis
   const client = await context.connect(flags);
   const found = tagNamed(await injectorsOf(client), tag);
   if (found === undefined)
-    throw userError("tag-unknown", `there is no tag "${tag}"`, { hint: "serin tag list shows the tags" });
+    throw userError("revision-unknown", `there is no tag "${tag}"`, { hint: "serin tag list shows the tags" });
   const users = await namespacesOf(client, tag);
   if (users.length > 0 && flags.skipConfirmation !== true) {
     const text = `! These namespaces use the tag "${tag}": ${users.join(", ")}. Their new pods will get no sidecar. Proceed? (y/N) `;

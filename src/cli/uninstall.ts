@@ -66,7 +66,7 @@ async function whatToRemove(flags: UninstallFlags, context: CliContext): Promise
     const { settings } = await renderFromFlags(flags, context);
     return { revision: settings.revision === "" ? "default" : settings.revision };
   }
-  throw userError("uninstall-what", "neither --revision nor --purge was given", {
+  throw userError("argument-missing", "neither --revision nor --purge was given", {
     hint: "serin uninstall --revision 1-18-1 removes one control plane; --purge removes all",
   });
 }
@@ -125,7 +125,7 @@ async function refuseIfNeeded(client: KubeClient, revision: string, context: Cli
   for (const warning of dependents.warnings) context.err(`! ${warning}\n`);
   const lines = describe(dependents);
   if (lines.length === 0) return;
-  throw userError("revision-in-use", `revision "${revision}" is still needed by\n${lines.join("\n")}`, {
+  throw userError("in-use", `revision "${revision}" is still needed by\n${lines.join("\n")}`, {
     hint: "move them first (serin upgrade start), or pass --force",
   });
 }

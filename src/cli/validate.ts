@@ -48,7 +48,7 @@ export function validateCommand(program: Command, context: CliContext): void {
 
 async function run(paths: readonly string[], context: CliContext): Promise<void> {
   if (paths.length === 0)
-    throw userError("files-missing", "there is nothing to validate: name files by --filename", {
+    throw userError("argument-missing", "there is nothing to validate: name files by --filename", {
       hint: "serin validate -f FILE, -f DIRECTORY, or -f - for standard input",
     });
   const manifests = await readManifests(paths, context);
@@ -65,7 +65,7 @@ async function run(paths: readonly string[], context: CliContext): Promise<void>
   context.err(
     `Error: ${errors.length} ${errors.length === 1 ? "error" : "errors"} in ${new Set(errors.map(({ file }) => file)).size} of ${manifests.files.length} ${manifests.files.length === 1 ? "file" : "files"}\n`,
   );
-  throw new CommandEnd("files-invalid", failedExitCode);
+  throw new CommandEnd("problem-found", failedExitCode);
 }
 
 function okText(file: string, warnings: number): string {

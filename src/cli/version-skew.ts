@@ -13,7 +13,7 @@ export function versionSkew(from: string, to: string): Error | undefined {
   const steps = after.minor - before.minor;
   if (steps > mostMinorsUp) {
     return userError(
-      "upgrade-too-far",
+      "version-skew",
       `Istio ${from} cannot be upgraded to ${to} in place: that is ${steps} minor releases at once, and at most ${mostMinorsUp} are supported`,
       {
         hint: `upgrade to ${before.major}.${before.minor + mostMinorsUp} first, install ${to} beside it as a revision, or pass --force`,
@@ -22,7 +22,7 @@ export function versionSkew(from: string, to: string): Error | undefined {
   }
   if (-steps > mostMinorsDown) {
     return userError(
-      "downgrade-too-far",
+      "version-skew",
       `Istio ${from} cannot be downgraded to ${to} in place: that is ${-steps} minor releases back, and at most ${mostMinorsDown} is supported`,
       {
         hint: `downgrade to ${before.major}.${before.minor - mostMinorsDown} first, install ${to} beside it as a revision, or pass --force`,

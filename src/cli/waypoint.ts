@@ -88,10 +88,10 @@ function waitFlags(command: Command, text: string): Command {
 function wantedWaypoint(namespace: string | undefined, flags: WaypointFlags): Gateway {
   const name = flags.name === "" ? defaultName : flags.name;
   if (name === "none")
-    throw userError("name-reserved", "invalid name provided for waypoint, 'none' is a reserved value");
+    throw userError("argument-invalid", "invalid name provided for waypoint, 'none' is a reserved value");
   if (flags.for !== undefined && !trafficTypes.includes(flags.for))
     throw userError(
-      "traffic-type-unknown",
+      "argument-invalid",
       `invalid traffic type: ${flags.for}. Valid options are: [${trafficTypes.join(" ")}]`,
     );
   const labels = {
@@ -155,7 +155,7 @@ async function apply(flags: WaypointFlags, context: CliContext): Promise<void> {
 
 function missingDefinitions(cause: unknown): Error {
   return userError(
-    "gateway-api-missing",
+    "definitions-missing",
     "missing Kubernetes Gateway CRDs need to be installed before applying a waypoint",
     { cause, hint: "serin gateway-api install" },
   );
@@ -164,7 +164,7 @@ function missingDefinitions(cause: unknown): Error {
 async function readNamespace(client: KubeClient, name: string): Promise<Namespace> {
   const found = await client.get(namespaceKind, name);
   if (found === undefined)
-    throw userError("namespace-unknown", `namespace: ${name} not found`, { hint: `kubectl create namespace ${name}` });
+    throw userError("object-missing", `namespace: ${name} not found`, { hint: `kubectl create namespace ${name}` });
   return found;
 }
 
@@ -189,7 +189,7 @@ async function waitUntilProgrammed(
       const obstacle = podObstacle(pods.items);
       const why = [said, obstacle?.text ?? ""].filter((text) => text !== "").join("; ");
       throw transientError(
-        "waypoint-not-ready",
+        "not-ready",
         `timed out while waiting for waypoint\t${namespace}/${name}${why === "" ? "" : `: ${why}`}`,
         {
           hint: `kubectl -n ${namespace} describe gateway ${name}; kubectl -n ${namespace} get pods -l gateway.networking.k8s.io/gateway-name=${name}`,
@@ -229,10 +229,10 @@ async function waypointsIn(
 async function remove(names: readonly string[], flags: WaypointFlags, context: CliContext): Promise<void> {
   const isMany = flags.all === true || flags.revision !== undefined;
   if (isMany && names.length > 0)
-    throw userError("names-exclude", "cannot specify waypoint names when deleting all waypoints");
+    throw userError("arguments-conflict", "cannot specify waypoint names when deleting all waypoints");
   if (!isMany && names.length === 0)
     throw userError(
-      "names-missing",
+      "argument-missing",
       "must specify a waypoint name or delete all using --all or delete specific revision using --revision",
     );
   const client = await context.connect(flags);

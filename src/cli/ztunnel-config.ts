@@ -152,7 +152,7 @@ function filterOf(flags: ZtunnelFlags, { clock }: CliContext): DumpFilter {
   const { address, workloadNode: node, direction, raw } = flags;
   const namespace = flags.workloadNamespace ?? flags.serviceNamespace ?? flags.policyNamespace;
   if (direction !== undefined && direction !== "inbound" && direction !== "outbound")
-    throw userError("direction-unknown", `--direction ${direction} is unknown: expected inbound or outbound`);
+    throw userError("argument-invalid", `--direction ${direction} is unknown: expected inbound or outbound`);
   return {
     nowMs: clock.nowMs(),
     ...(namespace === undefined ? {} : { namespace }),
@@ -190,10 +190,10 @@ async function fromPod(pod: string | undefined, flags: ZtunnelFlags, context: Cl
 
 async function log(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<void> {
   if (flags.reset === true && flags.level !== undefined)
-    throw userError("flags-exclude", "--level cannot be combined with --reset");
+    throw userError("arguments-conflict", "--level cannot be combined with --reset");
   const level = flags.reset === true ? "info" : flags.level === "warning" ? "warn" : flags.level;
   if (level !== undefined && !logLevels.some((known) => known === level))
-    throw userError("level-unknown", `--level ${level} is unknown: expected one of ${logLevels.join(", ")}`);
+    throw userError("argument-invalid", `--level ${level} is unknown: expected one of ${logLevels.join(", ")}`);
   const found = await targets(pod, flags, context);
   if (found.length === 0) throw noZtunnel(flags);
   for (const target of found) {

@@ -101,10 +101,10 @@ function readConfiguration(file: string): Configuration {
   try {
     value = JSON.parse(text) as Configuration;
   } catch (error) {
-    throw userError("config-invalid", `${file} is not JSON`, { cause: error, hint: "mend the file's syntax" });
+    throw userError("file-invalid", `${file} is not JSON`, { cause: error, hint: "mend the file's syntax" });
   }
   const wrong = (field: string, expected: string): Error =>
-    userError("config-invalid", `${file}: ${field} must be ${expected}`, { hint: `set ${field}` });
+    userError("file-invalid", `${file}: ${field} must be ${expected}`, { hint: `set ${field}` });
   for (const field of textFields)
     if (typeof value[field] !== "string" || value[field] === "") throw wrong(field, "a text that is not empty");
   if (!Array.isArray(value.listen) || value.listen.length === 0)

@@ -16,7 +16,7 @@ export async function run({ args, log, shutdown, release }: RoleContext): Promis
   const options = readOptions(args);
   const config = await loadKubeConfig(options.kubeconfig);
   if (config.ca === undefined)
-    throw userError("kubeconfig-no-ca", `the kubeconfig ${options.kubeconfig} has no certificate authority`, {
+    throw userError("kubeconfig-invalid", `the kubeconfig ${options.kubeconfig} has no certificate authority`, {
       hint: "the cluster's root certificate is published from it",
     });
   const clock = systemClock;

@@ -18,7 +18,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const record = readClusterRecord(stateDirectory);
   const node = record?.nodes.find((candidate) => candidate.name === values.name);
   if (node === undefined)
-    throw userError("node-unknown", `there is no node "${values.name}" in ${stateDirectory}/cluster.json`, {
+    throw userError("object-missing", `there is no node "${values.name}" in ${stateDirectory}/cluster.json`, {
       hint: "this role is started by the lab's supervisor",
     });
   const pki = join(stateDirectory, "pki");

@@ -128,7 +128,7 @@ function readConfig(path: string): string {
   try {
     return readFileSync(path === "-" ? 0 : path, "utf8");
   } catch (error) {
-    throw userError("config-unreadable", `cannot read the cluster config ${path}`, { cause: error });
+    throw userError("file-unreadable", `cannot read the cluster config ${path}`, { cause: error });
   }
 }
 
@@ -140,7 +140,7 @@ async function nameOf({ env }: RoleContext, given: string | undefined): Promise<
   const [first, ...others] = listClusters(env);
   if (first === undefined) return "kind";
   if (others.length === 0) return first.name;
-  throw new SerinError("user", "cluster-ambiguous", "there are several clusters", {
+  throw new SerinError("user", "ambiguous", "there are several clusters", {
     hint: `say which: --name ${[first, ...others].map(({ name }) => name).join("|")}`,
   });
 }

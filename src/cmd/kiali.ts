@@ -28,7 +28,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const flags = readFlags(args);
   const path = flags.get("config") ?? defaultConfigFile;
   const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw userError("kiali-config-missing", `cannot read the configuration ${path}: ${messageOf(cause)}`, {
+    throw userError("file-unreadable", `cannot read the configuration ${path}: ${messageOf(cause)}`, {
       cause,
       hint: "name it by -config",
     });

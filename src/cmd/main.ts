@@ -96,10 +96,18 @@ function endWithoutLeftovers(): void {
   setTimeout(() => process.exit(), leftoversMs).unref();
 }
 
+/** The error, with the remedy of its code if it has no hint of its own. */
+async function describedWithRemedy(error: unknown): Promise<string> {
+  const { code, hint } = toSerinError(error);
+  const { remedyOf } = await import("../base/error-codes/index.ts");
+  const remedy = hint === undefined ? remedyOf(code) : undefined;
+  return remedy === undefined ? describeError(error) : `${describeError(error)}\n  hint: ${remedy}`;
+}
+
 try {
   process.exitCode = await main();
 } catch (error) {
   const isInterrupted = error instanceof Error && error.name === "AbortError";
-  process.stderr.write(`serin: ${isInterrupted ? "interrupted" : describeError(error)}\n`);
+  process.stderr.write(`serin: ${isInterrupted ? "interrupted" : await describedWithRemedy(error)}\n`);
   process.exitCode = isInterrupted ? interruptedExitCode : exitCodeOf(toSerinError(error));
 }

@@ -33,7 +33,7 @@ export async function run(context: RoleContext): Promise<number> {
     if (kind === "metrics-proxy") await runMetricsProxy(client, flags, context);
     else if (kind === "istio") await runIstioOperator(client, context);
     else if (kind === "banzai") await runBanzaiOperator(client, flags, context);
-    else throw userError("operator-kind", `--kind must be istio, banzai or metrics-proxy, got "${kind}"`);
+    else throw userError("argument-invalid", `--kind must be istio, banzai or metrics-proxy, got "${kind}"`);
   } finally {
     client.close();
   }
@@ -103,7 +103,7 @@ async function runBanzaiOperator(
   const minor = (flags.get("istio-version") ?? flags.get("minor") ?? "").split(".").slice(0, 2).join(".");
   if (!/^1\.\d+$/.test(minor))
     throw userError(
-      "operator-version",
+      "argument-invalid",
       `--istio-version must name the release that this operator looks after, such as 1.6, got "${minor}"`,
     );
   const { BanzaiOperator, tellOfSecondOperator } = await import("../operator/index.ts");

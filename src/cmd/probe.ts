@@ -15,7 +15,7 @@ export async function run({ args, env, shutdown }: RoleContext): Promise<number>
     return 0;
   }
   if (mode !== "client")
-    throw userError("probe-mode", `"${mode ?? ""}" is not a mode of the probe`, {
+    throw userError("argument-invalid", `"${mode ?? ""}" is not a mode of the probe`, {
       hint: "serin probe server, or serin probe client",
     });
   const targets = parseProbeTargets(envRequired(env, "PROBE_TARGETS", "a JSON array of what to probe"));
@@ -29,7 +29,7 @@ function parsePorts(text: string): number[] {
   return text.split(",").map((part) => {
     const port = Number(part);
     if (!Number.isInteger(port) || port < 1 || port > highestPort)
-      throw userError("probe-ports-invalid", `PROBE_PORTS: "${part}" is not a port`, { hint: "PROBE_PORTS=9191,9192" });
+      throw userError("env-invalid", `PROBE_PORTS: "${part}" is not a port`, { hint: "PROBE_PORTS=9191,9192" });
     return port;
   });
 }

@@ -9,7 +9,7 @@ export async function run({ args, log, shutdown }: RoleContext): Promise<number>
   const directory = flags.get("watched-dir") ?? flags.get("volume-dir");
   const reloadUrl = flags.get("reload-url") ?? flags.get("webhook-url");
   if (directory === undefined || reloadUrl === undefined)
-    throw userError("flag-missing", "the reloader needs --watched-dir and --reload-url", {
+    throw userError("argument-missing", "the reloader needs --watched-dir and --reload-url", {
       hint: "older names are --volume-dir and --webhook-url",
     });
   const address = flags.get("listen-address");

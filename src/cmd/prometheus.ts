@@ -113,7 +113,7 @@ async function readConfig(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    throw userError("scrape-config-missing", `cannot read the configuration ${path}: ${messageOf(cause)}`, {
+    throw userError("file-unreadable", `cannot read the configuration ${path}: ${messageOf(cause)}`, {
       cause,
       hint: "name it by --config.file",
     });
@@ -132,6 +132,9 @@ function retentionOf(flags: ReadonlyMap<string, string>): { readonly retentionMs
   if (text === undefined) return {};
   const retentionMs = parseDurationMs(text);
   if (retentionMs === undefined)
-    throw userError("flag-invalid", `--storage.tsdb.retention.time: expected a duration such as 15d, got "${text}"`);
+    throw userError(
+      "argument-invalid",
+      `--storage.tsdb.retention.time: expected a duration such as 15d, got "${text}"`,
+    );
   return { retentionMs };
 }

@@ -70,7 +70,7 @@ async function clusterOf(env: Environment, given: string | undefined): Promise<{
   const name = given ?? env["SERIN_CLUSTER"] ?? (others.length === 0 ? first?.name : undefined);
   if (name === undefined) {
     throw userError(
-      "cluster-unnamed",
+      "argument-missing",
       first === undefined ? "there is no lab cluster" : "there are several lab clusters",
       {
         hint:
@@ -87,9 +87,9 @@ async function clusterOf(env: Environment, given: string | undefined): Promise<{
 /** Replaces what a former build left at the place, and nothing else. */
 export function buildRelease(release: Release, directory: string, version: string, overlay?: string): void {
   if (!/^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$/.test(version))
-    throw userError("version-invalid", `"${version}" is not a version such as 1.18.1`);
+    throw userError("argument-invalid", `"${version}" is not a version such as 1.18.1`);
   if (existsSync(directory) && !existsSync(join(directory, "package.json"))) {
-    throw userError("directory-taken", `${directory} is there and is no release tree`, {
+    throw userError("path-taken", `${directory} is there and is no release tree`, {
       hint: "name a directory that does not exist yet",
     });
   }
@@ -143,7 +143,7 @@ function layOver(overlay: string, directory: string): void {
     const parts = readFileSync(target, "utf8").split(find);
     if (parts.length !== 2)
       throw userError(
-        "overlay-stale",
+        "release-invalid",
         `${path}: ${file} holds the text to replace ${parts.length - 1} times, not once: ${find}`,
       );
     writeFileSync(target, parts.join(replace));

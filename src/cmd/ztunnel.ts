@@ -69,6 +69,6 @@ async function readRoot(path: string): Promise<{ readonly keyPem: string; readon
   try {
     return JSON.parse(await readFile(path, "utf8")) as { keyPem: string; certificatePem: string };
   } catch (error) {
-    throw userError("fake-ca-root", `cannot read the fake CA's root ${path}: ${messageOf(error)}`, { cause: error });
+    throw userError("file-unreadable", `cannot read the fake CA's root ${path}: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -268,7 +268,7 @@ export class CniAgent {
     const { pods, client } = this.#options;
     const key = `${podNamespace}/${podName}`;
     const pod = pods.get(key) ?? (await client.get(podKind, podName, podNamespace));
-    if (pod === undefined) throw transientError("pod-not-found", `there is no pod ${key}`);
+    if (pod === undefined) throw transientError("object-missing", `there is no pod ${key}`);
     return pod;
   }
 
@@ -302,7 +302,7 @@ export class CniAgent {
   #status(): Promise<void> {
     return this.#ready
       ? Promise.resolve()
-      : Promise.reject(transientError("cni-starting", "the CNI agent is still starting"));
+      : Promise.reject(transientError("cni-failed", "the CNI agent is still starting"));
   }
 
   /**

@@ -247,7 +247,7 @@ export class PodEnroller {
     if (namespace === undefined) {
       if (pod.metadata.annotations?.[initPidAnnotation] === undefined && pod.status?.phase !== "Running")
         return undefined;
-      throw transientError("netns-not-found", `the network namespace of pod ${key} is not found`);
+      throw transientError("pod-namespace", `the network namespace of pod ${key} is not found`);
     }
     if (known !== undefined) {
       if (known.namespace.inode === namespace.inode) {

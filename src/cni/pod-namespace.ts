@@ -35,7 +35,7 @@ export class PodNamespaceFinder {
    */
   openPath(path: string): NetworkNamespace {
     const invalid = (reason: string): SerinError =>
-      userError("netns-invalid", `the pod's network namespace "${path}" ${reason}`, {
+      userError("pod-namespace", `the pod's network namespace "${path}" ${reason}`, {
         hint: "check that cni.cniNetnsDir is the folder in which the node's container runtime keeps network namespaces",
       });
     if (!isAbsolute(path) || normalize(path) !== path) throw invalid("is not an absolute path");

@@ -70,9 +70,7 @@ export class ZtunnelLink {
     const what = request.type === "snapshot-sent" ? request.type : `${request.type} ${request.uid}`;
     return new Promise((resolve, reject) => {
       if (!this.#pending.push({ what, resolve, reject })) {
-        reject(
-          transientError("ztunnel-busy", `ztunnel ${this.revision} has ${maxWaitingRequests} unanswered requests`),
-        );
+        reject(transientError("busy", `ztunnel ${this.revision} has ${maxWaitingRequests} unanswered requests`));
         return;
       }
       try {
@@ -107,7 +105,7 @@ export class ZtunnelLink {
 
   #answer(message: SeqpacketMessage): void {
     const pending = this.#pending.shift();
-    if (pending === undefined) throw transientError("ztunnel-protocol", "an answer to nothing");
+    if (pending === undefined) throw transientError("ztunnel-gone", "an answer to nothing");
     const response = decodeZdsResponse(message.bytes);
     clearTimeout(this.#timer);
     if (this.#pending.size > 0) this.#restartTimer();

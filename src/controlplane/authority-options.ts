@@ -65,7 +65,7 @@ function refuseExternalAuthority(env: Environment): void {
     const value = envString(env, name, "");
     if (value !== "")
       throw userError(
-        "env-unsupported",
+        "env-invalid",
         `${name}="${value}" is not supported: this control plane signs by an authority of its own`,
         { hint: "plug an intermediate authority in by the secret cacerts" },
       );

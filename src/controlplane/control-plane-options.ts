@@ -164,7 +164,7 @@ function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
     const text = given.get(flag);
     const address = text === undefined ? undefined : listenAddress(flag, text);
     if (address === undefined || loopbackAddresses.includes(address.address)) return address;
-    throw userError("shadow-not-local", `a shadow listens on the loopback alone, got ${flag} ${text ?? ""}`, {
+    throw userError("argument-invalid", `a shadow listens on the loopback alone, got ${flag} ${text ?? ""}`, {
       hint: `${flag} 127.0.0.1:${address.port}`,
     });
   };
@@ -198,7 +198,7 @@ function listenAddress(flag: string, text: string): ListenAddress {
   const colon = text.lastIndexOf(":");
   const port = Number(text.slice(colon + 1));
   if (colon < 0 || !Number.isInteger(port) || port < 0)
-    throw userError("bad-address", `${flag} must be <address>:<port>, got "${text}"`);
+    throw userError("argument-invalid", `${flag} must be <address>:<port>, got "${text}"`);
   return { address: colon === 0 ? "0.0.0.0" : text.slice(0, colon).replaceAll(/[[\]]/g, ""), port };
 }
 

@@ -151,7 +151,7 @@ export class TrustAnchors {
 function canonicalRoot(pem: string, index: number): string {
   const parsed = certificateOf(pem, `caCertificates[${index}].pem`);
   if (!parsed.ca)
-    throw userError("trust-anchor-invalid", `caCertificates[${index}].pem is a certificate, but no authority's`, {
+    throw userError("tls-material-invalid", `caCertificates[${index}].pem is a certificate, but no authority's`, {
       hint: "name the root that signs, not what it has signed",
     });
   return parsed.toString();
@@ -161,7 +161,7 @@ function certificateOf(text: string | Buffer, where: string): X509Certificate {
   try {
     return new X509Certificate(text);
   } catch (error) {
-    throw userError("trust-anchor-invalid", `${where} is no certificate: ${messageOf(error)}`, { cause: error });
+    throw userError("tls-material-invalid", `${where} is no certificate: ${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -176,14 +176,15 @@ interface BundleKey {
 function bundleRoots(text: string): readonly string[] {
   const parsed: unknown = JSON.parse(text);
   const keys: unknown = typeof parsed === "object" && parsed !== null ? Reflect.get(parsed, "keys") : undefined;
-  if (!Array.isArray(keys)) throw transientError("no-bundle", "the answer is no SPIFFE bundle: it has no list `keys`");
+  if (!Array.isArray(keys))
+    throw transientError("key-set-unreadable", "the answer is no SPIFFE bundle: it has no list `keys`");
   const roots = (keys as readonly (BundleKey | null)[]).flatMap((key, index) =>
     key?.use === "x509-svid" ? [bundleRoot(key, index)] : [],
   );
-  if (roots.length === 0) throw transientError("no-bundle", "the SPIFFE bundle has no key of use x509-svid");
+  if (roots.length === 0) throw transientError("key-set-unreadable", "the SPIFFE bundle has no key of use x509-svid");
   if (roots.length > maxBundleRoots)
     throw transientError(
-      "no-bundle",
+      "key-set-unreadable",
       `the SPIFFE bundle has ${roots.length} roots, of which at most ${maxBundleRoots} are taken`,
     );
   return roots;
@@ -192,9 +193,12 @@ function bundleRoots(text: string): readonly string[] {
 function bundleRoot({ x5c }: BundleKey, index: number): string {
   const [first, ...others]: readonly unknown[] = Array.isArray(x5c) ? x5c : [];
   if (typeof first !== "string" || others.length > 0)
-    throw transientError("no-bundle", `keys[${index}] of the SPIFFE bundle must have exactly one certificate in x5c`);
+    throw transientError(
+      "key-set-unreadable",
+      `keys[${index}] of the SPIFFE bundle must have exactly one certificate in x5c`,
+    );
   const parsed = certificateOf(Buffer.from(first, "base64"), `keys[${index}].x5c of the SPIFFE bundle`);
   if (!parsed.ca)
-    throw transientError("no-bundle", `keys[${index}] of the SPIFFE bundle is no authority's certificate`);
+    throw transientError("key-set-unreadable", `keys[${index}] of the SPIFFE bundle is no authority's certificate`);
   return parsed.toString();
 }

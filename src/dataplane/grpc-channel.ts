@@ -27,7 +27,7 @@ export async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Clien
   const url = new URL(endpoint.url);
   if (url.protocol !== "https:" && url.protocol !== "http:") {
     throw userError(
-      "endpoint-invalid",
+      "address-invalid",
       `the control plane's address must be an http or https URL, got "${endpoint.url}"`,
     );
   }

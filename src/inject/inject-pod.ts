@@ -83,7 +83,7 @@ export function injectPod(given: InjectionRequest, context: InjectionContext): I
 function refuseTransparentMode({ annotations, proxyConfig }: TemplateInput): void {
   if ((annotations[podAnnotations.interceptionMode] ?? proxyConfig.interceptionMode) !== "TPROXY") return;
   throw userError(
-    "mode-unsupported",
+    "unsupported",
     `interception mode TPROXY is not supported: use REDIRECT (annotation ${podAnnotations.interceptionMode}, or interceptionMode of the mesh's or the pod's proxy config)`,
   );
 }
@@ -149,7 +149,7 @@ function renderOwn(name: string, input: TemplateInput, settings: InjectionSettin
   const proxyless = name.startsWith("grpc-") ? " (use grpc-agent for gRPC without a proxy)" : "";
   const known = [...Object.keys(templates), ...Object.keys(settings.templates)].join(", ");
   throw userError(
-    "template-unknown",
+    "template-failed",
     `annotation ${podAnnotations.templates}: there is no template "${name}"${proxyless}; known are ${known}`,
   );
 }

@@ -40,7 +40,7 @@ export function installedKindOf(object: KubernetesObject): KindDefinition<Untype
   const found = installedKinds.find((kind) => kind.kind === object.kind);
   if (found === undefined)
     throw internalError(
-      "kind-unknown",
+      "unexpected",
       `the installer does not know the kind ${object.kind ?? "(none)"} of ${object.metadata.name ?? ""}`,
     );
   return found;

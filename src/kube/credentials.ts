@@ -43,7 +43,7 @@ export class Credentials {
     } catch (error) {
       // While the file is being replaced, use the old token.
       if (this.#header === undefined)
-        throw userError("token-unreadable", `cannot read the token ${path}: ${messageOf(error)}`, { cause: error });
+        throw userError("file-unreadable", `cannot read the token ${path}: ${messageOf(error)}`, { cause: error });
     }
     return this.#header;
   }

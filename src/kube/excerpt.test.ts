@@ -133,7 +133,7 @@ test("a refusal is told with its reason and code, and bytes that are no message 
   for (let length = 0; length < good.length - 8; length += 1)
     assert.throws(
       () => readExcerptList(excerpt, good.subarray(0, length)).items(),
-      { code: "unreadable-answer" },
+      { code: "answer-unreadable" },
       `cut at ${length}`,
     );
   assert.throws(() => readExcerptList(excerpt, Buffer.from('{"items":[]}')), /begin in another way/);

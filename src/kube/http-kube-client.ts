@@ -140,7 +140,7 @@ class HttpKubeClient implements KubeConnection {
     options: WriteOptions = {},
   ): Promise<Value> {
     const { name, namespace } = object.metadata;
-    if (name === undefined) throw userError("name-missing", `update of ${kind.kind}: metadata.name is missing`);
+    if (name === undefined) throw userError("object-missing", `update of ${kind.kind}: metadata.name is missing`);
     const subject = { verb: "update", object: describeObject(kind, namespace, name) };
     const path = withQuery(resourcePath(kind, namespace, name, options.subresource), writeQuery(options));
     return await this.#json<Value>({ method: "PUT", path, subject, body: typed(kind, object, options) });
@@ -170,7 +170,7 @@ class HttpKubeClient implements KubeConnection {
     options: ApplyOptions,
   ): Promise<Value> {
     const { name, namespace } = object.metadata;
-    if (name === undefined) throw userError("name-missing", `apply of ${kind.kind}: metadata.name is missing`);
+    if (name === undefined) throw userError("object-missing", `apply of ${kind.kind}: metadata.name is missing`);
     const subject = { verb: "apply", object: describeObject(kind, namespace, name) };
     const query = { ...writeQuery(options), force: options.force === true ? "true" : undefined };
     const path = withQuery(resourcePath(kind, namespace, name, options.subresource), query);

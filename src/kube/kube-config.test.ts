@@ -45,8 +45,8 @@ test("an exec plugin, an unknown context and a missing file are refused with the
     "exec",
     '{"current-context":"a","clusters":[{"name":"c","cluster":{"server":"https://x"}}],"users":[{"name":"u","user":{"exec":{"command":"aws"}}}],"contexts":[{"name":"a","context":{"cluster":"c","user":"u"}}]}',
   );
-  await assert.rejects(loadKubeConfig(path), { kind: "user", code: "kubeconfig-plugin" });
-  await assert.rejects(loadKubeConfig(path, "b"), { code: "kubeconfig-no-context", hint: "it has: a" });
+  await assert.rejects(loadKubeConfig(path), { kind: "user", code: "kubeconfig-invalid" });
+  await assert.rejects(loadKubeConfig(path, "b"), { code: "kubeconfig-invalid", hint: "it has: a" });
   await assert.rejects(loadKubeConfig(join(directory, "absent")), { code: "kubeconfig-missing" });
 });
 
@@ -78,8 +78,8 @@ test("a kubeconfig that comes from elsewhere runs no program and reads no file t
   const read = (user: object, ...allowed: readonly string[]) =>
     parseUntrustedKubeConfig(text(user), "the secret", new Set(allowed));
   assert.deepEqual((await read({ token: "secret" })).token, { type: "literal", token: "secret" });
-  await assert.rejects(read({ exec: { command: "sh" } }, "exec"), { code: "kubeconfig-plugin" });
-  await assert.rejects(read({ "auth-provider": { name: "gcp" } }), { code: "kubeconfig-plugin" });
+  await assert.rejects(read({ exec: { command: "sh" } }, "exec"), { code: "kubeconfig-invalid" });
+  await assert.rejects(read({ "auth-provider": { name: "gcp" } }), { code: "kubeconfig-invalid" });
   for (const [field, option] of [
     ["client-key", "clientKey"],
     ["client-certificate", "clientCertificate"],

@@ -81,7 +81,7 @@ export async function loadInClusterConfig(env: Environment): Promise<KubeConfig>
   const host = env["KUBERNETES_SERVICE_HOST"];
   const port = env["KUBERNETES_SERVICE_PORT"] ?? "443";
   if (host === undefined || host === "") {
-    throw userError("not-in-cluster", "this process does not run in a pod: KUBERNETES_SERVICE_HOST is not set", {
+    throw userError("kubeconfig-missing", "this process does not run in a pod: KUBERNETES_SERVICE_HOST is not set", {
       hint: "set KUBECONFIG to a kubeconfig file, or run inside a cluster",
     });
   }
@@ -117,7 +117,7 @@ export async function parseUntrustedKubeConfig(
     );
     if (reading === undefined || allowed.has(option)) continue;
     throw userError(
-      "kubeconfig-insecure",
+      "kubeconfig-invalid",
       `${option} is not allowed: ${part} "${String(reading["name"])}" of ${where} would read a file by ${field}`,
       {
         hint: `put the data into the kubeconfig, or allow ${option} by PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS`,
@@ -203,14 +203,14 @@ function mergeInto(merged: Merged, file: Fields, directory: string): void {
 async function choose(merged: Merged, wanted: string | undefined, where: string): Promise<KubeConfig> {
   const name = wanted ?? merged.currentContext;
   if (name === undefined) {
-    throw userError("kubeconfig-no-context", `the kubeconfig ${where} has no current context`, {
+    throw userError("kubeconfig-invalid", `the kubeconfig ${where} has no current context`, {
       hint: "choose one: kubectl config use-context NAME",
     });
   }
   const context = merged.contexts.get(name);
   if (context === undefined) {
     const known = [...merged.contexts.keys()].join(", ");
-    throw userError("kubeconfig-no-context", `the kubeconfig ${where} has no context "${name}"`, {
+    throw userError("kubeconfig-invalid", `the kubeconfig ${where} has no context "${name}"`, {
       hint: `it has: ${known === "" ? "none" : known}`,
     });
   }
@@ -245,7 +245,7 @@ async function credentials(
   for (const plugin of ["exec", "auth-provider"]) {
     if (user.value[plugin] === undefined) continue;
     throw userError(
-      "kubeconfig-plugin",
+      "kubeconfig-invalid",
       `user "${user.name}" of ${where} needs the ${plugin} plugin, which Serin does not run`,
       {
         hint: "use a kubeconfig with a client certificate or a token (kubectl create token …)",

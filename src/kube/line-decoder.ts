@@ -29,7 +29,7 @@ export class LineDecoder {
     this.#parts.push(part);
     this.#size += part.length;
     if (this.#size > this.#maxBytes) {
-      throw transientError("line-too-long", `a line of a watch is longer than ${this.#maxBytes} bytes`);
+      throw transientError("answer-too-long", `a line of a watch is longer than ${this.#maxBytes} bytes`);
     }
   }
 

@@ -20,7 +20,7 @@ function documentOf(text: string, ordinal: number, parse: (text: string) => unkn
     return (text.trimStart().startsWith("{") ? JSON.parse(text) : parse(text)) as UntypedObject | null;
   } catch (error) {
     const reason = error instanceof RangeError ? "it is nested too deeply" : messageOf(error);
-    throw userError("manifest-invalid", `document ${ordinal} of the manifest cannot be read: ${reason}`, {
+    throw userError("file-invalid", `document ${ordinal} of the manifest cannot be read: ${reason}`, {
       cause: error,
     });
   }

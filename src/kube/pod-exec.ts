@@ -59,7 +59,10 @@ export async function execInPod(options: PodExecOptions): Promise<PodExec> {
   });
   socket.on("close", () =>
     exit.reject(
-      transientError("exec-lost", `the connection to ${options.namespace}/${options.pod} ended before the command did`),
+      transientError(
+        "stream-broken",
+        `the connection to ${options.namespace}/${options.pod} ended before the command did`,
+      ),
     ),
   );
   options.signal?.addEventListener("abort", () => socket.terminate(), { once: true });
@@ -91,14 +94,14 @@ function opened(socket: WebSocket, { namespace, pod }: PodExecOptions): Promise<
       response.on("end", () => {
         reject(
           userError(
-            "exec-refused",
+            "stream-refused",
             `exec in ${namespace}/${pod}: the server answered ${response.statusCode ?? 0}: ${Buffer.concat(chunks).toString("utf8").slice(0, 300)}`,
           ),
         );
       });
     });
     socket.once("error", (cause) =>
-      reject(transientError("exec-lost", `exec in ${namespace}/${pod}: ${cause.message}`, { cause })),
+      reject(transientError("stream-broken", `exec in ${namespace}/${pod}: ${cause.message}`, { cause })),
     );
   });
 }

@@ -59,7 +59,7 @@ test("bytes go to the pod's port and back, a refusal by the pod and by the serve
     async () => {
       for await (const _chunk of refused);
     },
-    { code: "port-forward-failed", message: "port 1 of Pod default/web: connection refused" },
+    { code: "stream-broken", message: "port 1 of Pod default/web: connection refused" },
   );
   await assert.rejects(portForward(config, { namespace: "default", pod: "none", port: 1 }), { code: "not-found" });
   server.close();

@@ -69,7 +69,7 @@ async function refusal(response: IncomingMessage, object: string): Promise<Error
   const status = response.statusCode ?? 0;
   if (status < 300)
     return userError(
-      "port-forward-refused",
+      "stream-refused",
       `port-forward of ${object}: the server did not switch to SPDY/3.1 (HTTP status ${status})`,
     );
   return errorOfStatus({ verb: "port-forward", object }, status, body);
@@ -93,7 +93,7 @@ class ForwardedStream extends Duplex {
     const headers = { port: String(port), requestid: "0" };
     const subject = `port ${port} of Pod ${namespace}/${pod}`;
     const fail = (message: string, cause?: unknown): void =>
-      void this.destroy(transientError("port-forward-failed", `${subject}: ${message}`, { cause }));
+      void this.destroy(transientError("stream-broken", `${subject}: ${message}`, { cause }));
     const errors = this.#session.open({ ...headers, streamtype: "error" });
     let said = "";
     errors.setHandler({

@@ -152,7 +152,7 @@ test("who watches is shown objects in the place of the server's, hears nothing o
   });
   const heard: Heard[] = [];
   try {
-    await assert.rejects(between.overlay([{ kind, object: route("a", "1", "ours") }]), { code: "nobody-watches" });
+    await assert.rejects(between.overlay([{ kind, object: route("a", "1", "ours") }]), { code: "not-watched" });
     await between.overlay([]).catch(() => undefined);
     const watch = await fetch(
       `${relayed.clusters[0].cluster.server}/apis/networking.istio.io/v1/virtualservices?watch=true&resourceVersion=7`,

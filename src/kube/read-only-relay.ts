@@ -122,7 +122,7 @@ class Relay {
     ];
     const told = shown.filter((version) => version !== undefined);
     if (told.length < shown.length)
-      throw transientError("nobody-watches", "an object is of a kind that nobody watches through this relay");
+      throw transientError("not-watched", "an object is of a kind that nobody watches through this relay");
     return told;
   }
 
@@ -134,7 +134,7 @@ class Relay {
       if (this.#watches.passed(old.kind) === passed)
         return live === undefined ? this.#watches.hide(old) : this.#watches.show({ kind: old.kind, object: live });
     }
-    throw transientError("too-lively", `${old.kind.plural} change faster than one of them is read`);
+    throw transientError("watch-behind", `${old.kind.plural} change faster than one of them is read`);
   }
 
   /** The object as the server has it. */
@@ -150,7 +150,7 @@ class Relay {
     });
     const answer = await text(body);
     if (status === 404) return undefined;
-    if (status !== 200) throw transientError("unreadable", `GET ${path}: status ${status}`);
+    if (status !== 200) throw transientError("answer-unreadable", `GET ${path}: status ${status}`);
     return JSON.parse(answer) as UntypedObject;
   }
 
@@ -315,7 +315,7 @@ function isSame(one: OverlaidObject, other: OverlaidObject): boolean {
 
 async function readBody(request: IncomingMessage): Promise<string> {
   if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes)
-    throw transientError("too-large", `a question is larger than ${maxBodyBytes} bytes`);
+    throw transientError("request-too-long", `a question is larger than ${maxBodyBytes} bytes`);
   return await text(request);
 }
 

@@ -1,4 +1,4 @@
-import { SerinError, transientError, type ErrorKind } from "../base/index.ts";
+import { SerinError, transientError, type ErrorCode, type ErrorKind } from "../base/index.ts";
 
 /** The subject of a request, for messages: `update of Deployment default/web`. */
 export interface RequestSubject {
@@ -10,9 +10,28 @@ interface Status {
   readonly reason?: string;
   readonly message?: string;
   readonly code?: number;
+  readonly details?: { readonly causes?: readonly { readonly reason?: string }[] };
 }
 
-const codesByStatus: Readonly<Record<number, string>> = {
+const codesByReason: Readonly<Record<string, ErrorCode>> = {
+  AlreadyExists: "already-exists",
+  BadRequest: "bad-request",
+  Conflict: "conflict",
+  Expired: "gone",
+  Forbidden: "forbidden",
+  Gone: "gone",
+  Invalid: "invalid",
+  MethodNotAllowed: "method-not-allowed",
+  NotFound: "not-found",
+  RequestEntityTooLarge: "request-too-long",
+  ServerTimeout: "timeout",
+  ServiceUnavailable: "unavailable",
+  Timeout: "timeout",
+  TooManyRequests: "too-many-requests",
+  Unauthorized: "unauthorized",
+};
+
+const codesByStatus: Readonly<Record<number, ErrorCode>> = {
   400: "bad-request",
   401: "unauthorized",
   403: "forbidden",
@@ -20,30 +39,26 @@ const codesByStatus: Readonly<Record<number, string>> = {
   405: "method-not-allowed",
   409: "conflict",
   410: "gone",
-  413: "request-entity-too-large",
-  415: "unsupported-media-type",
+  413: "request-too-long",
   422: "invalid",
   429: "too-many-requests",
-  503: "service-unavailable",
+  503: "unavailable",
   504: "timeout",
 };
 
 /**
- * The server's refusal as an error. Its code is the reason in kebab-case. `Expired` becomes `gone`, like the 410 that
- * it comes with.
+ * The server's refusal as an error. Its reason is that of the Status' first cause, else that of the Status, else the
+ * HTTP status.
  */
 export function errorOfStatus(subject: RequestSubject, httpStatus: number, body: string): SerinError {
   const status = parseStatus(body);
-  const code =
-    httpStatus === 410 ? "gone" : (kebab(status?.reason) ?? codesByStatus[httpStatus] ?? `http-${httpStatus}`);
+  const code = httpStatus === 410 ? "gone" : codeOf(status?.reason, httpStatus);
   const said = status?.message ?? (body === "" ? `HTTP status ${httpStatus}` : body.slice(0, 500));
   const hint = hintOf(code);
-  return new SerinError(
-    kindOf(httpStatus, code, subject.verb),
-    code,
-    `${subject.verb} of ${subject.object}: ${said}`,
-    hint === undefined ? {} : { hint },
-  );
+  return new SerinError(kindOf(httpStatus, code, subject.verb), code, `${subject.verb} of ${subject.object}: ${said}`, {
+    reason: reasonOf(status, httpStatus),
+    ...(hint === undefined ? {} : { hint }),
+  });
 }
 
 /** The error of a watch's ERROR event, whose object is a Status. */
@@ -53,22 +68,22 @@ export function errorOfWatchStatus(object: string, status: unknown): SerinError 
 }
 
 export function unreadable(subject: RequestSubject, cause: unknown): SerinError {
-  return transientError("unreadable-answer", `${subject.verb} of ${subject.object}: the server's answer is not JSON`, {
+  return transientError("answer-unreadable", `${subject.verb} of ${subject.object}: the server's answer is not JSON`, {
     cause,
   });
 }
 
-export function isCode(error: unknown, code: string): boolean {
+export function isCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof SerinError && error.code === code;
 }
 
-function kindOf(httpStatus: number, code: string, verb: string): ErrorKind {
+function kindOf(httpStatus: number, code: ErrorCode, verb: string): ErrorKind {
   if (httpStatus === 409) return code === "conflict" && verb !== "create" && verb !== "apply" ? "transient" : "user";
   if (httpStatus === 410 || httpStatus === 429 || httpStatus >= 500) return "transient";
   return "user";
 }
 
-function hintOf(code: string): string | undefined {
+function hintOf(code: ErrorCode): string | undefined {
   if (code === "unauthorized") return "the credentials are not accepted: check the user of the kubeconfig's context";
   if (code === "forbidden") return "the user may not do this: check with kubectl auth can-i";
   return undefined;
@@ -83,7 +98,12 @@ function parseStatus(body: string): Status | undefined {
   }
 }
 
-function kebab(reason: string | undefined): string | undefined {
-  if (reason === undefined || reason === "" || reason === "Unknown") return undefined;
-  return reason.replace(/([a-z0-9])([A-Z])/g, "$1-$2").toLowerCase();
+/** A reason that is not known here is not told by the HTTP status either: the API server answers 403 for some of them. */
+function codeOf(reason: string | undefined, httpStatus: number): ErrorCode {
+  if (reason === undefined || reason === "" || reason === "Unknown") return codesByStatus[httpStatus] ?? "api-server";
+  return codesByReason[reason] ?? "api-server";
+}
+
+function reasonOf(status: Status | undefined, httpStatus: number): string {
+  return [status?.details?.causes?.[0]?.reason, status?.reason].find(Boolean) ?? String(httpStatus);
 }

@@ -15,7 +15,7 @@ const hashFactor = 31;
 const hashFold = 15;
 
 export function unreadableBytes(why: string): SerinError {
-  return transientError("unreadable-answer", `the server's answer is not Kubernetes' binary form: ${why}`);
+  return transientError("answer-unreadable", `the server's answer is not Kubernetes' binary form: ${why}`);
 }
 
 /** Reads the fields of protobuf messages in sequence, without copying skipped ones. */

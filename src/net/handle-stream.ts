@@ -196,7 +196,7 @@ export class HandleStream implements ByteStream {
     this.#queuedBytes += bytes.length;
     if (this.bufferedBytes > maxBufferedBytes) {
       this.#close(
-        internalError("write-overrun", `more than ${maxBufferedBytes} bytes wait for a peer that does not read`),
+        internalError("unexpected", `more than ${maxBufferedBytes} bytes wait for a peer that does not read`),
         true,
       );
       return false;

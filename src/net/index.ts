@@ -60,6 +60,7 @@ export { SeqpacketConnection, SeqpacketServer, type SeqpacketHandler, type Seqpa
 export { adoptTcp, connectTcp, listenTcp, type BytePath, type ListenOptions } from "./byte-path.ts";
 export { keepAlive, type TcpKeepalive } from "./tcp-keepalive.ts";
 export {
+  isTlsFault,
   secureClient,
   secureServer,
   type RefusePeer,

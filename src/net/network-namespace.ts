@@ -94,6 +94,6 @@ export function inNamespace<Result>(namespaceFd: number | undefined, run: () => 
     goHome();
   }
   if (result instanceof Promise)
-    throw internalError("namespace-async", "a function that runs in a network namespace must not return a promise");
+    throw internalError("unexpected", "a function that runs in a network namespace must not return a promise");
   return result;
 }

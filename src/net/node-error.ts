@@ -1,8 +1,8 @@
 import { getSystemErrorName } from "node:util";
-import { SerinError, transientError, userError } from "../base/index.ts";
+import { SerinError, transientError, userError, type ErrorCode } from "../base/index.ts";
 
 /** Stable error codes by the errno's name. A fault of the peer is transient. The user must fix a local one. */
-const transientCodes: Readonly<Record<string, string>> = {
+const transientCodes: Readonly<Record<string, ErrorCode>> = {
   ECONNREFUSED: "connection-refused",
   ECONNRESET: "connection-reset",
   EPIPE: "connection-reset",
@@ -15,14 +15,14 @@ const transientCodes: Readonly<Record<string, string>> = {
   ENETDOWN: "network-unreachable",
   EADDRNOTAVAIL: "address-not-available",
   ENOTCONN: "not-connected",
-  EMFILE: "too-many-files",
-  ENFILE: "too-many-files",
-  ENOBUFS: "no-buffers",
-  ENOMEM: "no-memory",
-  EAGAIN: "try-again",
+  EMFILE: "resources-exhausted",
+  ENFILE: "resources-exhausted",
+  ENOBUFS: "resources-exhausted",
+  ENOMEM: "resources-exhausted",
+  EAGAIN: "resources-exhausted",
 };
 
-const userCodes: Readonly<Record<string, readonly [code: string, hint: string]>> = {
+const userCodes: Readonly<Record<string, readonly [code: ErrorCode, hint: string]>> = {
   EADDRINUSE: ["address-in-use", "end the process that listens there, or choose another port"],
   EACCES: ["permission-denied", "run with the capability that this needs, or choose a port above 1023"],
   EPERM: ["permission-denied", "run inside a user namespace of your own, or with CAP_NET_ADMIN"],
@@ -33,24 +33,17 @@ const userCodes: Readonly<Record<string, readonly [code: string, hint: string]>>
   ],
 };
 
-/** The errno of each error. It is kept beside the error, because the error has a code of its own. */
-const errnoNames = new WeakMap<SerinError, string>();
-
-/** The error for an errno (`ECONNREFUSED`). `what` says what was attempted: `connect to 10.0.0.1:80`. */
+/**
+ * The error for an errno (`ECONNREFUSED`), which is its reason. `what` says what was attempted: `connect to 10.0.0.1:80`.
+ */
 export function systemError(what: string, name: string, cause?: unknown): SerinError {
-  const error = classify(what, name, cause);
-  errnoNames.set(error, name);
-  return error;
-}
-
-function classify(what: string, name: string, cause: unknown): SerinError {
-  const options = cause === undefined ? {} : { cause };
+  const options = { reason: name, ...(cause === undefined ? {} : { cause }) };
   const message = `${what}: ${name}`;
   const transientCode = transientCodes[name];
   if (transientCode !== undefined) return transientError(transientCode, message, options);
   const [code, hint] = userCodes[name] ?? [];
   if (code !== undefined && hint !== undefined) return userError(code, message, { ...options, hint });
-  return transientError(name.toLowerCase(), message, options);
+  return transientError("network-failure", message, options);
 }
 
 /** Like {@link systemError}, for libuv's negative numbers. */
@@ -74,7 +67,7 @@ export function networkError(what: string, thrown: unknown): SerinError {
   if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) return systemError(what, code, thrown);
   const text = thrown instanceof Error ? thrown.message : String(thrown);
   if (code === "ABORT_ERR") return transientError("aborted", `${what}: aborted`, { cause: thrown });
-  if (code !== undefined) return transientError(tlsCode(code), `${what}: ${text}`, { cause: thrown });
+  if (code !== undefined) return transientError(codeOfNode(code), `${what}: ${text}`, { cause: thrown, reason: code });
   return transientError("network-failure", `${what}: ${text}`, { cause: thrown });
 }
 
@@ -83,14 +76,12 @@ function codeOf(thrown: unknown): string | undefined {
   return typeof thrown.code === "string" ? thrown.code : undefined;
 }
 
-/** OpenSSL's codes keep their names (`unable-to-verify-leaf-signature`). Alerts and protocol errors become `tls-…`. */
-function tlsCode(code: string): string {
-  const words = code.toLowerCase().replaceAll("_", "-");
-  return words.startsWith("err-ssl-") ? `tls-${words.slice(8)}` : words;
+/** Node's word is OpenSSL's (`UNABLE_TO_VERIFY_LEAF_SIGNATURE`, `ERR_SSL_…`), unless it begins as those of other parts. */
+function codeOfNode(word: string): ErrorCode {
+  return /^(?:ERR_(?!SSL_|TLS_|OSSL_)|HPE_)/.test(word) ? "network-failure" : "tls-failed";
 }
 
 /** Whether an error of this part has one of these errno names. */
 export function isSystemCode(error: unknown, ...names: readonly string[]): boolean {
-  const name = error instanceof SerinError ? errnoNames.get(error) : undefined;
-  return name !== undefined && names.includes(name);
+  return error instanceof SerinError && error.reason !== undefined && names.includes(error.reason);
 }

@@ -209,7 +209,7 @@ function unixAddress(path: string): Buffer {
   const name = Buffer.from(path);
   if (name.length > maxPathBytes) {
     throw userError(
-      "path-too-long",
+      "socket-path-long",
       `the socket path ${path} has ${name.length} bytes, at most ${maxPathBytes} are possible`,
       {
         hint: "choose a shorter directory",

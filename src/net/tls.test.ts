@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { before, suite, test } from "node:test";
 import { connect } from "node:tls";
+import { SerinError } from "../base/index.ts";
 import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream, SecureStream } from "./byte-stream.ts";
 import { TestAuthority } from "./testing/certificates.ts";
 import { pattern, Recorder, relay } from "./testing/recorder.ts";
-import { secureClient, secureServer, type SecureClientOptions, type SecureServerOptions } from "./tls.ts";
+import { isTlsFault, secureClient, secureServer, type SecureClientOptions, type SecureServerOptions } from "./tls.ts";
 import { TlsContext, type TlsContextSource } from "./tls-context.ts";
 
 const sleepId = "spiffe://cluster.local/ns/default/sa/sleep";
@@ -219,7 +220,11 @@ for (const kind of ["libuv", "node"] as const) {
         (stream) => stream.destroy(),
         () => undefined,
       );
-      await assert.rejects(server, { kind: "transient", code: "connection-reset" });
+      await assert.rejects(server, (error) => {
+        assert.ok(error instanceof SerinError && isTlsFault(error));
+        assert.deepEqual([error.kind, error.code], ["transient", "connection-reset"]);
+        return true;
+      });
       listener.close();
     });
 

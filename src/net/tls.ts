@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import { Socket, type SocketConstructorOpts } from "node:net";
 import { connect, TLSSocket, type ConnectionOptions } from "node:tls";
-import { alternativeNames, transientError, type SerinError } from "../base/index.ts";
+import { alternativeNames, SerinError, transientError } from "../base/index.ts";
 import type { ByteStream, SecureStream } from "./byte-stream.ts";
 import { HandleStream, type HandleBacking } from "./handle-stream.ts";
 import { libuvBinding, type LibuvBinding, type StreamHandle, type TcpHandle } from "./libuv-binding.ts";
@@ -56,8 +56,7 @@ export interface SecureServerOptions {
 
 /**
  * A TLS handshake as the client. Takes over the stream, which must be paused and idle, and closes it on failure. Error
- * codes: `tls-…`, `timeout`, `connection-reset`, OpenSSL's (`unable-to-verify-leaf-signature`), `peer-identity`,
- * `alpn-mismatch`.
+ * codes: `tls-failed` (with OpenSSL's word as the reason), `timeout`, `connection-reset`, `peer-identity`.
  */
 export async function secureClient(
   stream: ByteStream,
@@ -90,7 +89,7 @@ export async function secureClient(
         (certificate === undefined ? undefined : guard?.refuse(certificate, "server")) ?? options.refuse?.(certificate);
       if (reason !== undefined) return transientError("peer-identity", `${what}: ${reason}`);
       if (options.alpn.length > 0 && options.alpnOptional !== true && !secured.alpnProtocol)
-        return transientError("alpn-mismatch", `${what}: the server takes none of ${options.alpn.join(", ")}`);
+        return transientError("tls-failed", `${what}: the server takes none of ${options.alpn.join(", ")}`);
       if (verify.by !== "identities" || verify.identities.length === 0) return undefined;
       if (verify.identities.includes(identity)) return undefined;
       return transientError(
@@ -156,6 +155,18 @@ export async function secureServer(
   );
 }
 
+const tlsFaults = new WeakSet<SerinError>();
+
+function tlsFault(error: SerinError): SerinError {
+  tlsFaults.add(error);
+  return error;
+}
+
+/** Whether a handshake or a secured connection failed with this error. Its code may be that of the network's fault. */
+export function isTlsFault(error: SerinError): boolean {
+  return tlsFaults.has(error);
+}
+
 async function contextOrClose(stream: ByteStream, source: TlsContextSource): Promise<TlsContext> {
   try {
     return await source();
@@ -174,7 +185,7 @@ interface Transport {
 function refuseClosed(stream: ByteStream, what: string): void {
   const ours = stream instanceof HandleStream || stream instanceof SocketStream;
   if (ours && stream.fd < 0)
-    throw transientError("connection-reset", `${what}: the connection was closed before the handshake`);
+    throw tlsFault(transientError("connection-reset", `${what}: the connection was closed before the handshake`));
 }
 
 function takeTransport(stream: ByteStream): Transport {
@@ -213,7 +224,7 @@ function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSoc
   const stream = new HandleStream(binding, backing);
   let fault: SerinError | undefined;
   tlsSocket.on("error", (error) => {
-    fault = networkError(`TLS with ${stream.remote.address}:${stream.remote.port}`, error);
+    fault = tlsFault(networkError(`TLS with ${stream.remote.address}:${stream.remote.port}`, error));
   });
   tlsSocket.on("close", () => stream.transportClosed(fault));
   return stream;
@@ -245,12 +256,14 @@ function finish(
       reject(error);
     };
     const timer = setTimeout(
-      () => fail(transientError("timeout", `${what}: no handshake in ${timeoutMs} ms`)),
+      () => fail(tlsFault(transientError("timeout", `${what}: no handshake in ${timeoutMs} ms`))),
       timeoutMs,
     );
-    const failed = (error: unknown): void => fail(networkError(what, error));
+    const failed = (error: unknown): void =>
+      fail(error instanceof SerinError ? error : tlsFault(networkError(what, error)));
     secured.once("error", failed);
-    const gone = (): void => fail(transientError("connection-reset", `${what}: the peer closed during the handshake`));
+    const gone = (): void =>
+      fail(tlsFault(transientError("connection-reset", `${what}: the peer closed during the handshake`)));
     secured.once("close", gone);
     // A socket reports the peer's end only while it flows. No data is decrypted before the handshake ends.
     secured.once("end", gone).resume();

@@ -22,7 +22,7 @@ function checkNames({ revision, namespace, pilot, values }: InstallSettings, { t
   const wanted = Array.isArray(values["revisionTags"]) ? values["revisionTags"].map(String) : [];
   const clash = wanted.find((tag) => tag !== "default" && revisions.some((one) => one.revision === tag));
   if (clash !== undefined) {
-    throw userError("tag-name-taken", `the tag "${clash}" cannot be made: a revision of that name is installed`, {
+    throw userError("name-taken", `the tag "${clash}" cannot be made: a revision of that name is installed`, {
       hint: "choose another name in spec.values.revisionTags",
     });
   }
@@ -30,7 +30,7 @@ function checkNames({ revision, namespace, pilot, values }: InstallSettings, { t
   const tag = tags.find((one) => one.tag === revision);
   if (tag !== undefined) {
     throw userError(
-      "revision-name-taken",
+      "name-taken",
       `revision "${revision}" cannot be installed: a tag of that name leads to revision "${tag.revision}"`,
       {
         hint: `choose another name, or remove the tag: serin tag remove ${revision}`,
@@ -40,7 +40,7 @@ function checkNames({ revision, namespace, pilot, values }: InstallSettings, { t
   const elsewhere = revisions.find((one) => one.revision === revision && one.namespace !== namespace);
   if (elsewhere !== undefined) {
     throw userError(
-      "revision-name-taken",
+      "name-taken",
       `revision "${revision}" is installed in namespace ${elsewhere.namespace} already, and cannot be in ${namespace} as well`,
       {
         hint: "choose another name: webhooks find a revision by its name alone",

@@ -72,7 +72,7 @@ export async function removeInstalled({
 function selectorOf(what: UninstallOptions["what"]): string {
   if (what === "everything") return everything;
   if ("labelSelector" in what) return what.labelSelector;
-  if (what.revision === "") throw userError("revision-missing", "no revision was named");
+  if (what.revision === "") throw userError("argument-missing", "no revision was named");
   return `istio.io/rev=${what.revision},${everything},${everything} notin (Base,Cni)`;
 }
 

@@ -175,7 +175,7 @@ function matchedBy({ on, labels }: Matching): string {
 function severalOnOneSide(matching: Matching, first: Labels, second: Labels): Error {
   const side = matching.many === "right" ? "left" : "right";
   return userError(
-    "many-to-many",
+    "series-ambiguous",
     `several series on the ${side} side match by ${matchedBy(matching)}: ${labelsText(first)} and ${labelsText(second)}; matching labels must be unique on one side`,
     {
       hint: "aggregate that side by the matching labels first",
@@ -189,7 +189,7 @@ function severalMatches(matching: Matching, labels: Labels): Error {
       ? "say group_left or group_right, or aggregate first"
       : "include fewer labels, or aggregate first";
   return userError(
-    "multiple-matches",
+    "series-ambiguous",
     `several series match one by ${matchedBy(matching)}, and would become ${labelsText(labels)}`,
     { hint },
   );

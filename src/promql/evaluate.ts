@@ -148,7 +148,7 @@ class Evaluation {
         combine(expression, this.scalar(expression.left, timeMs), this.scalar(expression.right, timeMs))[0]?.value ??
         NaN
       );
-    throw internalError("evaluation-type", `a ${expression.type} is no scalar`);
+    throw internalError("unexpected", `a ${expression.type} is no scalar`);
   }
 
   vector(expression: Expression, timeMs: number): readonly Sample[] {
@@ -181,7 +181,7 @@ class Evaluation {
       case "string":
       case "range":
       case "subquery":
-        throw internalError("evaluation-type", `a ${expression.type} is no instant vector`);
+        throw internalError("unexpected", `a ${expression.type} is no instant vector`);
     }
   }
 
@@ -216,7 +216,7 @@ class Evaluation {
   #windows(expression: Expression, timeMs: number): RangeWindow[] {
     if (expression.type === "range") return this.#rangeWindows(expression, timeMs);
     if (expression.type === "subquery") return this.#subqueryWindows(expression, timeMs);
-    throw internalError("evaluation-type", `a ${expression.type} is no range vector`);
+    throw internalError("unexpected", `a ${expression.type} is no range vector`);
   }
 
   #rangeWindows({ selector, rangeMs }: RangeSelector, timeMs: number): RangeWindow[] {
@@ -261,7 +261,7 @@ function refuseDuplicates(samples: readonly Sample[]): void {
 
 function duplicate(labels: Labels): Error {
   return userError(
-    "duplicate-series",
+    "series-ambiguous",
     `the result holds several series with the same labels: {${[...labels.keys()].join(", ")}}`,
     {
       hint: "functions take the metric's name away: select one metric, or keep its name by label_replace",

@@ -99,7 +99,7 @@ export function callFunction(call: Call, context: CallContext): readonly Sample[
   if (ofRange !== undefined)
     return overWindows(context, argument(call, 0), ofRange, name === "last_over_time" || name === "first_over_time");
   const ofDate = dateParts.get(name);
-  if (ofDate === undefined) throw internalError("function-missing", `${name} has a signature and no implementation`);
+  if (ofDate === undefined) throw internalError("unexpected", `${name} has a signature and no implementation`);
   const dates =
     call.args.length === 0 ? [{ labels: noLabels, value: context.timeMs / 1000 }] : context.vector(argument(call, 0));
   return dates.map(({ labels, value }) => ({ labels: withoutName(labels), value: ofDate(value) }));

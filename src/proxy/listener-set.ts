@@ -106,7 +106,7 @@ export class ListenerSet {
       await listener.bind();
     } catch (error) {
       this.#options.log.error("a listener cannot listen", { listener: spec.name, error: messageOf(error) });
-      throw userError("listener-cannot-listen", `listener ${spec.name}: ${messageOf(error)}`, { cause: error });
+      throw userError("cannot-listen", `listener ${spec.name}: ${messageOf(error)}`, { cause: error });
     }
   }
 

@@ -234,7 +234,7 @@ function roleOf(args: readonly string[]): ProxySettings["role"] {
   const [role = "router"] = words;
   if (role === "router" || role === "sidecar" || role === "waypoint") return role;
   if (role.startsWith("-")) return "router";
-  throw userError("bad-arguments", `the proxy's type must be router, sidecar or waypoint, got "${role}"`);
+  throw userError("argument-invalid", `the proxy's type must be router, sidecar or waypoint, got "${role}"`);
 }
 
 /** The value of `--name value` or `--name=value`. */
@@ -357,7 +357,10 @@ function logLevelOf(env: Environment, args: readonly string[]): ProxySettings["l
   const text = optionOf(args, "--proxyLogLevel") ?? envString(env, "LOG_LEVEL", "info");
   const level = levels[text];
   if (level === undefined)
-    throw userError("bad-arguments", `--proxyLogLevel must be one of ${Object.keys(levels).join(", ")}, got "${text}"`);
+    throw userError(
+      "argument-invalid",
+      `--proxyLogLevel must be one of ${Object.keys(levels).join(", ")}, got "${text}"`,
+    );
   // A gateway logs its life cycle at info. Upstream's default of warning would hide drains.
   return level === "warn" ? "info" : level;
 }

@@ -82,7 +82,7 @@ export class GrafanaApi {
     const source = sources.find(({ isDefault }) => isDefault) ?? sources[0];
     if (source !== undefined) return createQueryPrometheus(source.url);
     return async () => {
-      throw transientError("no-data-source", "no data source of type prometheus is provisioned");
+      throw transientError("not-installed", "no data source of type prometheus is provisioned");
     };
   }
 

@@ -20,7 +20,7 @@ export function listenAddress(flag: string, address: string): { readonly host: s
   const at = address.lastIndexOf(":");
   const port = Number(address.slice(at + 1));
   if (at === -1 || !Number.isInteger(port) || port < 1 || port > 65_535)
-    throw userError("flag-invalid", `--${flag}: expected host:port, got "${address}"`);
+    throw userError("argument-invalid", `--${flag}: expected host:port, got "${address}"`);
   const host = address.slice(0, at).replaceAll(/[[\]]/g, "");
   return { host: host === "0.0.0.0" ? "" : host, port };
 }

@@ -44,7 +44,7 @@ export async function serveWeb(
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) =>
       reject(
-        userError("listen-failed", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, {
+        userError("cannot-listen", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, {
           cause,
         }),
       ),
@@ -81,7 +81,8 @@ async function formOf(request: IncomingMessage): Promise<string> {
   let body = "";
   for await (const chunk of request.setEncoding("utf8") as AsyncIterable<string>) {
     body += chunk;
-    if (body.length > maxBodyBytes) throw userError("body-too-long", `the form is longer than ${maxBodyBytes} bytes`);
+    if (body.length > maxBodyBytes)
+      throw userError("request-too-long", `the form is longer than ${maxBodyBytes} bytes`);
   }
   return body;
 }

@@ -2,7 +2,7 @@ import { userError } from "../errors.ts";
 
 /** The error of a text that is no template. */
 export function malformed(what: string): Error {
-  return userError("template-invalid", what);
+  return userError("template-failed", what);
 }
 
 /** The error of a template that cannot be rendered. */

@@ -51,7 +51,7 @@ export class ThreadCalls<Theirs extends CallTable, Ours extends CallTable> {
     return new Promise((resolve, reject) => {
       if (this.#closed !== undefined) return reject(this.#closed);
       if (this.#waiting.size >= maxWaiting)
-        return reject(transientError("thread-busy", `more than ${maxWaiting} calls wait for a thread`));
+        return reject(transientError("busy", `more than ${maxWaiting} calls wait for a thread`));
       this.#last += 1;
       this.#waiting.set(this.#last, { resolve, reject });
       this.#end.postMessage({ call: this.#last, name, argument });
@@ -81,6 +81,6 @@ export class ThreadCalls<Theirs extends CallTable, Ours extends CallTable> {
     const waiting = this.#waiting.get(answer);
     this.#waiting.delete(answer);
     if (error === undefined) waiting?.resolve(value as never);
-    else waiting?.reject(transientError("thread-call", error));
+    else waiting?.reject(transientError("worker-ended", error));
   }
 }

@@ -89,7 +89,7 @@ function makeDirectory(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true });
   } catch (cause) {
-    throw userError("directory-failed", `${directory} cannot be made: ${messageOf(cause)}`, {
+    throw userError("path-not-writable", `${directory} cannot be made: ${messageOf(cause)}`, {
       cause,
       hint: "choose another by --output-dir",
     });

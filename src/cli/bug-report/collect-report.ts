@@ -206,7 +206,7 @@ async function get(client: KubeClient, path: string): Promise<string> {
   const { status, text } = await client.raw("GET", path, { accept: "*/*" });
   if (status === 200) return text;
   throw transientError(
-    "report-refused",
+    "api-server",
     `the API server answered ${status} for ${path.split("?")[0] ?? ""}: ${text.slice(0, 200)}`,
   );
 }

@@ -78,7 +78,7 @@ async function template(release: string, wanted: string, flags: TemplateFlags, c
   for (const file of flags.values) {
     for (const document of await readYaml(file, context)) {
       if (typeof document !== "object" || Array.isArray(document))
-        throw userError("values-invalid", `${file} must hold an object with values`);
+        throw userError("file-invalid", `${file} must hold an object with values`);
       values = coalesce(values as Readonly<Record<string, unknown>>, { ...document });
     }
   }
@@ -100,7 +100,7 @@ function chartNamed(name: string, charts: readonly Chart[]): Chart {
   const near = nearestName(name, names);
   if (chart === undefined)
     throw userError(
-      "chart-unknown",
+      "argument-invalid",
       `there is no chart "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`,
       { hint: `there are ${names.join(", ")}` },
     );
@@ -117,7 +117,7 @@ function createdMs({ env, clock }: CliContext): number {
   const given = env["SOURCE_DATE_EPOCH"];
   if (given === undefined) return clock.nowMs();
   if (!/^\d{1,12}$/.test(given))
-    throw userError("source-date-invalid", `SOURCE_DATE_EPOCH must be seconds since 1970, got "${given}"`);
+    throw userError("env-invalid", `SOURCE_DATE_EPOCH must be seconds since 1970, got "${given}"`);
   return Number(given) * 1000;
 }
 
@@ -127,7 +127,7 @@ async function serve(
 ): Promise<void> {
   const number = Number(port);
   if (!Number.isInteger(number) || number < 0 || number > 65_535)
-    throw userError("port-invalid", `--port must be from 0 to 65535, got "${port}"`);
+    throw userError("argument-invalid", `--port must be from 0 to 65535, got "${port}"`);
   const files = await repository(hub, context);
   const server = nodeHttp().createServer((request, response) => {
     // Any client may send any target, and not every one of them is a URL.
@@ -149,7 +149,7 @@ async function serve(
   try {
     await once(server, "listening");
   } catch (cause) {
-    throw userError("port-taken", `port ${port} cannot be listened on: ${messageOf(cause)}`, {
+    throw userError("address-in-use", `port ${port} cannot be listened on: ${messageOf(cause)}`, {
       cause,
       hint: "choose another: serin charts serve --port 0",
     });

@@ -69,7 +69,7 @@ export class ChartTemplates {
   /** Throws a user error if the template calls `fail`. */
   render(path: string, context: Tree): string {
     const template = this.#parsed.get(path);
-    if (template === undefined) throw internalError("template-syntax", `${this.#name} has no template ${path}`);
+    if (template === undefined) throw internalError("template-failed", `${this.#name} has no template ${path}`);
     return this.#ours(path, () =>
       renderTemplate(
         template,
@@ -85,7 +85,7 @@ export class ChartTemplates {
       return run();
     } catch (error) {
       if (error instanceof SerinError && error.code === "chart-values") throw error;
-      throw internalError("template-syntax", `${this.#name}/${path}: ${messageOf(error)}`, { cause: error });
+      throw internalError("template-failed", `${this.#name}/${path}: ${messageOf(error)}`, { cause: error });
     }
   }
 }

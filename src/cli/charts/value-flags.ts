@@ -6,7 +6,7 @@ export function applyHelmSet(values: unknown, text: string, flag: "--set" | "--s
   return assignments(text).reduce<unknown>((tree, assignment) => {
     const equals = assignment.indexOf("=");
     if (equals <= 0)
-      throw userError("set-invalid", `${flag} ${text}: "${assignment}" must be path=value`, {
+      throw userError("argument-invalid", `${flag} ${text}: "${assignment}" must be path=value`, {
         hint: `${flag} operator.image.tag=0.6.12`,
       });
     const value = assignment.slice(equals + 1);

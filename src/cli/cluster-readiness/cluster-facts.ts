@@ -51,9 +51,13 @@ function parse(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw userError("no-kubernetes", `the answer to GET ${path} is not JSON: no Kubernetes API server answers there`, {
-      hint: "check the server of the kubeconfig's context: kubectl config view --minify",
-    });
+    throw userError(
+      "answer-unreadable",
+      `the answer to GET ${path} is not JSON: no Kubernetes API server answers there`,
+      {
+        hint: "check the server of the kubeconfig's context: kubectl config view --minify",
+      },
+    );
   }
 }
 

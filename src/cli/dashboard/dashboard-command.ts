@@ -111,7 +111,7 @@ export function dashboardCommands(program: Command, context: CliContext): void {
 function prometheusUrl(text: string): string {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol))
-    throw userError("url-invalid", `--prometheus-url: expected http://… or https://…, got "${text}"`);
+    throw userError("argument-invalid", `--prometheus-url: expected http://… or https://…, got "${text}"`);
   return text.replace(/\/+$/, "");
 }
 
@@ -217,7 +217,7 @@ async function podOf(dashboard: KnownDashboard, flags: DashboardFlags, context: 
   const [pod] = await findDashboard(dashboard, await context.connect(flags), namespaces);
   if (pod !== undefined) return pod;
   throw userError(
-    "dashboard-missing",
+    "not-installed",
     `${dashboard.name} is not installed: no pod with the label ${dashboard.selectors[0] ?? ""} in namespace ${namespaces.join(" or ")}`,
     {
       hint: `${dashboard.install}; another namespace is named by -n`,
@@ -229,7 +229,7 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
   const { selector } = flags;
   if ((name === undefined) === (selector === undefined))
     throw userError(
-      "pod-unnamed",
+      "argument-missing",
       name === undefined
         ? "which proxy? neither a pod nor -l was given"
         : "a pod and -l were given: one of them says which",
@@ -239,7 +239,7 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
     name === undefined
       ? await findPodsByLabel(client, selector ?? "", flags, context)
       : await findPods(client, name, flags, context);
-  if (pod === undefined) throw userError("no-pods", `${name ?? selector ?? ""} has no pods`);
+  if (pod === undefined) throw userError("object-missing", `${name ?? selector ?? ""} has no pods`);
   return pod;
 }
 
@@ -247,7 +247,7 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
 async function pilotPod(name: string | undefined, flags: DashboardFlags, context: CliContext): Promise<Pod> {
   const { selector, revision } = flags;
   if ([name, selector, revision].filter((part) => part !== undefined).length > 1)
-    throw userError("pod-ambiguous", "of a pod, -l and -r only one says which control plane");
+    throw userError("arguments-conflict", "of a pod, -l and -r only one says which control plane");
   const where = { ...flags, namespace: flags.namespace ?? istioNamespaceOf(flags) };
   const client = await context.connect(flags);
   const [pod] =
@@ -259,7 +259,7 @@ async function pilotPod(name: string | undefined, flags: DashboardFlags, context
           context,
         )
       : await findPods(client, name, where, context);
-  if (pod === undefined) throw userError("no-pods", `${name ?? "istiod"} has no pods`);
+  if (pod === undefined) throw userError("object-missing", `${name ?? "istiod"} has no pods`);
   return pod;
 }
 
@@ -270,7 +270,7 @@ async function refuseSilent({ pod, port }: PodPage, flags: DashboardFlags, conte
     .requestOfPod(flags, { namespace, pod: name, port, method: "GET", path: "/" })
     .catch((cause: unknown) => {
       throw transientError(
-        "page-unreachable",
+        "admin-unreachable",
         `${name}.${namespace} serves nothing on port ${port}: ${messageOf(cause)}`,
         { cause, hint: `kubectl -n ${namespace} logs ${name}` },
       );

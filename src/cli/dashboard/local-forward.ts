@@ -40,10 +40,14 @@ export class LocalForward {
         this.close();
       }
     }
-    throw userError("port-taken", `port ${ports[0] ?? 0} of ${address} cannot be listened on: ${messageOf(problem)}`, {
-      cause: problem,
-      hint: "name another by -p, or leave -p out for any free one",
-    });
+    throw userError(
+      "address-in-use",
+      `port ${ports[0] ?? 0} of ${address} cannot be listened on: ${messageOf(problem)}`,
+      {
+        cause: problem,
+        hint: "name another by -p, or leave -p out for any free one",
+      },
+    );
   }
 
   async #listenOnLoopback(port: number): Promise<number> {

@@ -25,7 +25,7 @@ export async function checkAuthorization(
   context: CliContext,
 ): Promise<void> {
   if ((name === undefined) === (flags.file === undefined))
-    throw userError("pod-missing", "check requires only <pod-name>[.<pod-namespace>] or the file flag", {
+    throw userError("argument-missing", "check requires only <pod-name>[.<pod-namespace>] or the file flag", {
       hint: `${context.programName} experimental authz check deployment/web -n shop`,
     });
   context.out(authorizationTable(await readListeners(name, flags, context)));

@@ -36,7 +36,7 @@ export async function checkInject(
 ): Promise<void> {
   if ((name === undefined) === (flags.labels === undefined)) {
     throw userError(
-      "pod-missing",
+      "argument-missing",
       "check-inject requires only [<resource-type>/]<resource-name>[.<namespace>], or specify labels flag",
       { hint: `${context.programName} experimental check-inject deployment/web -n shop, or -l app=web -n shop` },
     );

@@ -26,7 +26,7 @@ const separator = "--------------------";
 export async function describePod(name: string, flags: DescribeFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   const [pod] = await findPods(client, name, flags, context);
-  if (pod === undefined) throw userError("no-pods", `${name} has no pods`);
+  if (pod === undefined) throw userError("object-missing", `${name} has no pods`);
   const namespace = pod.metadata.namespace ?? "";
   const objects = await readMeshObjects(client);
   const spokenOf = await namespaceOf(flags, context);
@@ -69,7 +69,7 @@ async function unknownService(client: KubeClient, name: string, namespace: strin
     items.map(({ metadata }) => metadata.name ?? ""),
   );
   throw userError(
-    "no-such-service",
+    "object-missing",
     `there is no service "${name}" in namespace ${namespace}${near === undefined ? "" : `; did you mean ${near}?`}`,
     { hint: `kubectl -n ${namespace} get services` },
   );

@@ -15,12 +15,12 @@ const outputs = ["short", "json", "yaml", "prom", "prom-merged"];
 /** Shows the counters of pods' proxies. */
 export async function envoyStats(name: string | undefined, flags: StatsFlags, context: CliContext): Promise<void> {
   if (!outputs.includes(flags.output))
-    throw userError("output-unknown", `--output ${flags.output} is unknown: expected one of ${outputs.join(", ")}`);
+    throw userError("argument-invalid", `--output ${flags.output} is unknown: expected one of ${outputs.join(", ")}`);
   if (!["server", "cluster", "clusters"].includes(flags.type))
-    throw userError("stats-unknown", `unknown stats type ${flags.type}: expected server or clusters`);
+    throw userError("argument-invalid", `unknown stats type ${flags.type}: expected server or clusters`);
   if ((name === undefined) === (flags.selector === undefined)) {
     throw userError(
-      "pod-missing",
+      "argument-missing",
       name === undefined
         ? "stats requires pod name or label selector"
         : "name cannot be provided when the label selector is specified",
@@ -49,7 +49,7 @@ async function statsOf(pod: Pod, flags: StatsFlags, context: CliContext): Promis
   const asJson = flags.output === "json" || flags.output === "yaml" ? "?format=json" : "";
   if (flags.type !== "server") {
     if (flags.output.startsWith("prom"))
-      throw userError("output-unknown", "--type clusters has no Prometheus form: expected short, json or yaml");
+      throw userError("argument-invalid", "--type clusters has no Prometheus form: expected short, json or yaml");
     return await askAdmin(proxy, "GET", `/clusters${asJson}`, flags, context);
   }
   if (flags.output === "prom") return await askAdmin(proxy, "GET", "/stats/prometheus", flags, context);

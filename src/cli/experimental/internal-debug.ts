@@ -16,13 +16,13 @@ const debugPort = 8080;
 export async function internalDebug(what: string | undefined, flags: DebugFlags, context: CliContext): Promise<void> {
   if (what === undefined && flags.list !== true)
     throw userError(
-      "debug-missing",
+      "argument-missing",
       "debug type is required, you can specify --list flag to list supported debug types",
     );
   const client = await context.connect(flags);
   const pilots = await listPilotsOf(client, flags.revision);
   if (pilots.length === 0)
-    throw userError("no-pilot", "no istiod runs in this cluster", { hint: `${context.programName} install` });
+    throw userError("not-installed", "no istiod runs in this cluster", { hint: `${context.programName} install` });
   const ask = async (pilot: Pilot): Promise<string> => {
     const text = await tryPilot(
       client,
@@ -31,7 +31,7 @@ export async function internalDebug(what: string | undefined, flags: DebugFlags,
       `/debug/${flags.list === true ? "list" : (what ?? "").replace(/^\//, "")}`,
     );
     if (text !== undefined) return text;
-    throw userError("debug-unknown", `${pilot.pod} has no debug type "${what ?? "list"}"`, {
+    throw userError("argument-invalid", `${pilot.pod} has no debug type "${what ?? "list"}"`, {
       hint: `those that there are: ${context.programName} experimental internal-debug --list; a proxy is named as in config_dump?proxyID=web-1.shop`,
     });
   };

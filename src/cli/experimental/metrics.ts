@@ -17,7 +17,7 @@ export async function workloadMetrics(
   context: CliContext,
 ): Promise<void> {
   if (workloads.length === 0)
-    throw userError("workload-missing", "metrics requires workload name", {
+    throw userError("argument-missing", "metrics requires workload name", {
       hint: `${context.programName} experimental metrics productpage-v1.shop`,
     });
   const namespace = istioNamespaceOf(flags);
@@ -25,7 +25,7 @@ export async function workloadMetrics(
   const { items } = await client.list(podKind, { namespace, labelSelector: prometheusLabel });
   const pod = items.find(({ status }) => status?.phase === "Running")?.metadata.name;
   if (pod === undefined)
-    throw userError("no-prometheus", "no Prometheus pods found", {
+    throw userError("not-installed", "no Prometheus pods found", {
       hint: `expected is a running pod with the label ${prometheusLabel} in namespace ${namespace}: kubectl apply -f samples/addons/prometheus.yaml`,
     });
   const ask = async (query: string): Promise<number> =>
@@ -41,11 +41,9 @@ export async function workloadMetrics(
   context.out(line(["WORKLOAD", "TOTAL RPS", "ERROR RPS", "P50 LATENCY", "P90 LATENCY", "P99 LATENCY"]));
   for (const workload of workloads) {
     const values = await Promise.all(queriesOf(workload, flags.duration).map(ask)).catch((cause: unknown) => {
-      throw transientError(
-        "metrics-unreadable",
-        `could not build metrics for workload '${workload}': ${messageOf(cause)}`,
-        { cause },
-      );
+      throw transientError("bad-metrics", `could not build metrics for workload '${workload}': ${messageOf(cause)}`, {
+        cause,
+      });
     });
     context.out(
       line([workload, ...values.slice(0, 2).map((rate) => rate.toFixed(3)), ...values.slice(2).map(latencyText)]),

@@ -37,7 +37,7 @@ export async function precheck(flags: PrecheckFlags, context: CliContext): Promi
   const threshold = levels.find((level) => level.toLowerCase() === flags.outputThreshold.toLowerCase());
   if (threshold === undefined)
     throw userError(
-      "level-unknown",
+      "argument-invalid",
       `--output-threshold ${flags.outputThreshold} is unknown: expected one of ${levels.join(", ")}`,
     );
   const format = flags.output === "log" ? "table" : outputFormat(flags.output, ["log", "json", "yaml"]);
@@ -51,7 +51,7 @@ export async function precheck(flags: PrecheckFlags, context: CliContext): Promi
       context.out(`${paint(context, level === "Error" ? "red" : "yellow", level)} [${code}] (${origin}) ${message}\n`);
   if (found.some(({ level }) => level !== "Info")) {
     throw userError(
-      "precheck-failed",
+      "problem-found",
       "Issues found when checking the cluster. Istio may not be safe to install or upgrade.",
       { hint: "each of the lines above says what to change; the codes are those of Istio's configuration analysis" },
     );
@@ -146,7 +146,7 @@ const lastWithTracing = 21;
 async function checkFromVersion(client: KubeClient, version: string): Promise<Finding[]> {
   const [, minor] = /^1\.(\d+)(?:\.\d+)?$/.exec(version) ?? [];
   if (minor === undefined)
-    throw userError("version-invalid", `--from-version must be a version of Istio such as 1.21, got "${version}"`);
+    throw userError("argument-invalid", `--from-version must be a version of Istio such as 1.21, got "${version}"`);
   if (Number(minor) > lastWithTracing) return [];
   const { state } = await readJson(client, "/api/v1/namespaces/istio-system/services/zipkin");
   if (state !== "read") return [];

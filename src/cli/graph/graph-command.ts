@@ -27,7 +27,7 @@ export function graphCommand(program: Command, context: CliContext): void {
     .option("-o, --output <format>", "json or dot: once")
     .action(async (namespace: string | undefined, flags: GraphFlags) => {
       if (flags.output !== undefined && flags.output !== "json" && flags.output !== "dot")
-        throw userError("output-unknown", `--output ${flags.output} is unknown: expected json or dot`);
+        throw userError("argument-invalid", `--output ${flags.output} is unknown: expected json or dot`);
       await showGraph(namespace ?? flags.namespace ?? "", flags, context);
     });
 }
@@ -35,7 +35,7 @@ export function graphCommand(program: Command, context: CliContext): void {
 function secondsFlag(text: string): number {
   const seconds = Number(text);
   if (!Number.isInteger(seconds) || seconds < 5 || seconds > 7200)
-    throw userError("invalid-flag", `--window must be a number of seconds from 5 to 7200, got "${text}"`);
+    throw userError("argument-invalid", `--window must be a number of seconds from 5 to 7200, got "${text}"`);
   return seconds;
 }
 

@@ -172,7 +172,7 @@ async function push(names: readonly string[], flags: PushFlags, context: CliCont
 async function authoritiesOf(file: string, context: CliContext): Promise<string> {
   const text = await context.readFile(file);
   if (!holdsCertificate(text))
-    throw userError("ca-file-invalid", `--ca-file ${file} holds no certificate in PEM`, {
+    throw userError("file-invalid", `--ca-file ${file} holds no certificate in PEM`, {
       hint: "it is a text with BEGIN CERTIFICATE; openssl x509 -inform der -in FILE makes one of a DER file",
     });
   return text;

@@ -45,7 +45,7 @@ export class ImageLayout {
   async images(): Promise<readonly LayoutImage[]> {
     const file = join(this.directory, "index.json");
     const bytes = await readFile(file).catch((cause: unknown) => {
-      throw userError("image-layout-missing", `there are no images in ${this.directory}: index.json is missing`, {
+      throw userError("image-layout-invalid", `there are no images in ${this.directory}: index.json is missing`, {
         cause,
         hint: `${hint}; --layout names another directory`,
       });

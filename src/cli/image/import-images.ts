@@ -40,7 +40,7 @@ export async function importImages({ bytes, command, address, signal }: ImportOp
   } catch (cause) {
     bytes.destroy();
     signal.throwIfAborted();
-    throw userError("ctr-missing", `cannot run ${command}: ${(cause as Error).message}`, {
+    throw userError("image-import-failed", `cannot run ${command}: ${(cause as Error).message}`, {
       cause,
       hint: "run this on a node, name its client by --ctr (`k3s ctr`), or take an archive there: serin image save -o serin.tar",
     });
@@ -48,7 +48,7 @@ export async function importImages({ bytes, command, address, signal }: ImportOp
   const failure = await sent;
   if (code !== 0)
     throw userError(
-      "ctr-failed",
+      "image-import-failed",
       `${command} could not import the images: ${output.trim() || `it ended with ${code}`}`,
       {
         hint: "root may use containerd's socket; --address names another one",

@@ -74,7 +74,7 @@ export class ImagePusher {
     const location = opened.headers.location;
     if (opened.status !== 202 || location === undefined)
       throw userError(
-        "registry-protocol",
+        "registry-refused",
         `${this.#client.registry} answered the start of an upload with ${opened.status}, expected 202 and a Location`,
         { hint: "check that a registry answers there, not a proxy" },
       );

@@ -105,7 +105,7 @@ export class RegistryClient {
           ? `the user ${credentials.username}`
           : "the owner of the stored token";
     return userError(
-      "registry-unauthorized",
+      "registry-refused",
       `${this.registry} does not let ${who} push to ${repository}: ${status}${errorText(text)}`,
       {
         hint:
@@ -132,7 +132,7 @@ export class RegistryClient {
     const realm = URL.parse(fields.get("realm") ?? "");
     if (realm === null || (realm.protocol !== "https:" && !(this.#options.plainHttp && realm.protocol === "http:")))
       throw userError(
-        "registry-realm",
+        "registry-refused",
         `${this.registry} asks for a token of "${fields.get("realm") ?? ""}", which is no https address`,
         { hint: "--plain-http allows http, in a network that you trust" },
       );
@@ -170,7 +170,7 @@ export class RegistryClient {
     const token = answer.status === 200 ? tokenIn(answer.text) : undefined;
     if (token !== undefined) return token;
     throw transientError(
-      "registry-token",
+      "registry-refused",
       `${realm.host}, which ${this.registry} names, gave no token: ${answer.status}`,
       {
         hint: "try again",
@@ -268,7 +268,7 @@ function unreachable(url: URL, cause: NodeJS.ErrnoException, options: RegistryOp
   if (hint !== undefined)
     // Omits Node's own advice, which is for programmers.
     return userError(
-      "registry-certificate",
+      "registry-refused",
       `cannot reach the registry ${url.host}: ${cause.message.split(";")[0] ?? code}`,
       { hint },
     );

@@ -27,13 +27,13 @@ export async function credentialsOf(
   const { username, password, passwordStdin } = flags;
   if (username !== undefined) {
     if (password === undefined && passwordStdin !== true)
-      throw userError("registry-password-missing", `--username ${username} comes without a password`, {
+      throw userError("argument-missing", `--username ${username} comes without a password`, {
         hint: "--password-stdin reads it from standard input",
       });
     return { username, password: password ?? (await context.readFile("-")).replace(/\r?\n$/, "") };
   }
   if (password !== undefined || passwordStdin === true)
-    throw userError("registry-username-missing", "a password comes without --username", {
+    throw userError("argument-missing", "a password comes without --username", {
       hint: "--username <name>",
     });
   return await credentialsOfDocker(registry, context);
@@ -64,7 +64,7 @@ async function credentialsOfDocker(
     text = await readFile(file);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw userError("docker-config-unreadable", `cannot read ${file}: ${messageOf(cause)}`, { cause });
+    throw userError("file-unreadable", `cannot read ${file}: ${messageOf(cause)}`, { cause });
   }
   const config = parseConfig(text, file);
   const helper = entryOf(config.credHelpers, registry) ?? config.credsStore;
@@ -80,7 +80,7 @@ function parseConfig(text: string, file: string): DockerConfig {
   } catch {
     // Reported below.
   }
-  throw userError("docker-config-invalid", `${file} is not a JSON object`, {
+  throw userError("file-invalid", `${file} is not a JSON object`, {
     hint: "mend the file, or pass --username and --password-stdin",
   });
 }
@@ -104,7 +104,7 @@ function credentialsOfEntry(entry: DockerEntry, file: string, registry: string):
   const pair = Buffer.from(auth, "base64").toString();
   const colon = pair.indexOf(":");
   if (colon <= 0)
-    throw userError("docker-config-invalid", `${file}: auths["${registry}"].auth is no user and password in base64`, {
+    throw userError("file-invalid", `${file}: auths["${registry}"].auth is no user and password in base64`, {
       hint: `docker login ${registry}`,
     });
   return { username: pair.slice(0, colon), password: pair.slice(colon + 1) };

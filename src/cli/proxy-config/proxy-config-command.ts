@@ -285,7 +285,7 @@ async function compareRoots(one: string, other: string, flags: DumpFlags, contex
   const shared = first?.some((root) => second?.includes(root) === true) === true;
   if (!shared) {
     throw userError(
-      "roots-differ",
+      "difference-found",
       `${one} and ${other} trust no root in common: mutual TLS between them cannot work`,
       {
         hint: `their certificates: ${context.programName} proxy-config secret ${one}`,
@@ -298,7 +298,7 @@ async function compareRoots(one: string, other: string, flags: DumpFlags, contex
 async function rootsOf(name: string, flags: DumpFlags, context: CliContext): Promise<readonly string[]> {
   const pem = rootCertificates(await readDump(name, masks.secret, flags, context));
   if (pem === undefined)
-    throw userError("no-root", `the proxy of ${name} has no root certificate yet`, {
+    throw userError("dump-empty", `the proxy of ${name} has no root certificate yet`, {
       hint: "it gets one with its first configuration: see proxy-status",
     });
   return certificatesIn(pem).map(({ fingerprint256 }) => fingerprint256);

@@ -36,10 +36,10 @@ export function logCommand(parent: Command, context: CliContext): void {
 
 async function log(name: string | undefined, flags: LogFlags, context: CliContext): Promise<void> {
   if (flags.reset === true && flags.level !== undefined)
-    throw userError("flags-exclude", "--level and --reset exclude each other");
+    throw userError("arguments-conflict", "--level and --reset exclude each other");
   if ((name === undefined) === (flags.selector === undefined)) {
     throw userError(
-      "pod-missing",
+      "argument-missing",
       name === undefined ? "which pod is meant is not said" : "a pod and --selector exclude each other",
       { hint: "give a pod as <name>[.<namespace>], or labels by -l" },
     );
@@ -71,7 +71,7 @@ function parseLevels(text: string | undefined): readonly string[] {
       if (!levels.includes(level)) {
         const near = nearestName(word, levels);
         throw userError(
-          "level-unknown",
+          "argument-invalid",
           `"${part}" names no level that is known${near === undefined ? "" : `; did you mean ${near}?`}`,
           { hint: `levels are ${levels.join(", ")}` },
         );
@@ -96,7 +96,7 @@ async function refuseUnknownLoggers(
   if (unknown === undefined) return;
   const near = nearestName(unknown, known);
   throw userError(
-    "logger-unknown",
+    "argument-invalid",
     `the proxy of ${pod.name}.${pod.namespace} has no logger "${unknown}"${near === undefined ? "" : `; did you mean ${near}?`}`,
     { hint: `it has ${known.join(", ")}` },
   );

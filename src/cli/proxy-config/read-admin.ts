@@ -17,7 +17,7 @@ export async function readAdminText(
 ): Promise<string> {
   if ((name === undefined) === (flags.file === undefined)) {
     throw userError(
-      "pod-missing",
+      "argument-missing",
       name === undefined ? "which pod is meant is not said" : "a pod and --file exclude each other",
       {
         hint: "give a pod as <name>[.<namespace>] or deployment/<name>[.<namespace>], or a saved answer by --file",

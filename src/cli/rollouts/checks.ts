@@ -62,7 +62,7 @@ const exitCodes = { pass: 0, fail: 1, wait: 4, error: 4 } as const;
 async function runCheck(subject: string | undefined, said: RunFlags, context: CliContext): Promise<void> {
   const within = Number(said.within);
   if (!(within > 0 && within <= maxWithinSeconds))
-    throw userError("within-invalid", `--within must be seconds from 1 to ${maxWithinSeconds}, got "${said.within}"`);
+    throw userError("argument-invalid", `--within must be seconds from 1 to ${maxWithinSeconds}, got "${said.within}"`);
   const spec = await specOf(subject, said, context);
   const home = said.namespace ?? (await context.defaultNamespace(said));
   if (context.runCheck === undefined) throw userError("check-unavailable", "checks cannot be run here");
@@ -74,7 +74,7 @@ async function runCheck(subject: string | undefined, said: RunFlags, context: Cl
   });
   context.out(said.json === true ? `${JSON.stringify(status)}\n` : `${status.verdict}: ${status.evidence}\n`);
   const code = exitCodes[status.verdict];
-  if (code !== 0) throw new CommandEnd(`check-${status.verdict}`, code);
+  if (code !== 0) throw new CommandEnd("problem-found", code);
 }
 
 const maxWithinSeconds = 86_400;
@@ -102,7 +102,7 @@ function defaultOf(type: string): CheckSpec | undefined {
 async function specOf(subject: string | undefined, said: ExplainFlags, context: CliContext): Promise<CheckSpec> {
   if (said.filename !== undefined) return parsed(said.filename, parse(await context.readFile(said.filename)));
   if (subject === undefined)
-    throw userError("check-unnamed", "a check needs a type, a name or a file", {
+    throw userError("argument-missing", "a check needs a type, a name or a file", {
       hint: `the types are ${checkTypes.join(", ")}`,
     });
   const builtIn = checkTypes.some((type) => type === subject) ? defaultOf(subject) : undefined;
@@ -121,6 +121,6 @@ async function specOf(subject: string | undefined, said: ExplainFlags, context: 
 
 function parsed(origin: string, raw: unknown): CheckSpec {
   const { value, errors } = parseCheck(raw);
-  if (value === undefined) throw userError("check-invalid", `${origin}: ${formatIssues(errors)}`);
+  if (value === undefined) throw userError("rollout-invalid", `${origin}: ${formatIssues(errors)}`);
   return value.spec;
 }

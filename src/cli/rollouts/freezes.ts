@@ -54,7 +54,7 @@ export function freezeCommands(program: Command, context: CliContext): void {
           : (parse(await context.readFile(flags.filename)) as unknown);
       const parsed = parseFreeze(raw);
       if (parsed.value === undefined)
-        throw userError("freeze-invalid", `${flags.filename ?? "the freeze"}: ${formatIssues(parsed.errors)}`);
+        throw userError("rollout-invalid", `${flags.filename ?? "the freeze"}: ${formatIssues(parsed.errors)}`);
       const client = await context.connect(flags);
       await client.apply(freezeKind, raw as Freeze, { fieldManager: "serin-cli", force: true });
       context.out(
@@ -85,7 +85,7 @@ function connection(command: Command): Command {
 
 function fromFlags(name: string | undefined, flags: AddFlags, context: CliContext): unknown {
   if (name === undefined)
-    throw userError("freeze-unnamed", "a freeze needs a name", {
+    throw userError("argument-missing", "a freeze needs a name", {
       hint: "serin freeze add holidays --reason … --until 2027-01-04T08:00:00, or -f <file>",
     });
   const zone = flags.zone ?? "UTC";
@@ -115,7 +115,7 @@ const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d:
 
 function secondsOf(text: string): number {
   const [, count = "", unit = ""] = /^(\d+)([smhd])$/.exec(text) ?? [];
-  if (unit === "") throw userError("invalid-flag", `--duration: must be such as 90m, 12h or 3d, got "${text}"`);
+  if (unit === "") throw userError("argument-invalid", `--duration: must be such as 90m, 12h or 3d, got "${text}"`);
   return Number(count) * (unitSeconds[unit] ?? 1);
 }
 
@@ -152,12 +152,12 @@ function windowText({ start, end, rrule, durationSeconds = 0 }: FreezeWindow, zo
 async function except(name: string, flags: ExceptFlags, context: CliContext): Promise<void> {
   const [namespace, canary] = flags.canary?.split("/") ?? [];
   if ((flags.canary === undefined) === (flags.upgrade === undefined))
-    throw userError("invalid-flag", "exactly one of --canary and --upgrade is needed");
+    throw userError("argument-invalid", "exactly one of --canary and --upgrade is needed");
   if (
     flags.canary !== undefined &&
     (namespace === undefined || namespace === "" || canary === undefined || canary === "")
   ) {
-    throw userError("invalid-flag", `--canary: must be namespace/name, got "${flags.canary}"`);
+    throw userError("argument-invalid", `--canary: must be namespace/name, got "${flags.canary}"`);
   }
   const client = await context.connect(flags);
   const freeze = await client.get(freezeKind, name);

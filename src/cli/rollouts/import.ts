@@ -32,7 +32,7 @@ export function importCommand(canary: Command, context: CliContext): void {
       for (const { object, path, message } of notes) context.err(`${object}: ${path}: ${message}\n`);
       if (!objects.some(({ kind }) => kind === "Canary"))
         throw userError(
-          "nothing-to-import",
+          "file-invalid",
           `${filename.join(", ")}: no Rollout of Argo Rollouts and no Canary of Flagger is in it`,
         );
       context.out(objects.map((object) => stringify(object)).join("---\n"));

@@ -175,7 +175,7 @@ async function create<Value extends Rollout>(
     : undefined;
   if (flags.namespace !== undefined && namespace !== undefined && flags.namespace !== namespace) {
     throw userError(
-      "namespace-mismatch",
+      "arguments-conflict",
       `${flags.filename}: metadata.namespace is ${namespace}, and -n says ${flags.namespace}`,
     );
   }
@@ -228,7 +228,10 @@ async function retry<Value extends Rollout>(
   const file = (flags as { filename?: string }).filename;
   const given = file === undefined ? retriedRollout(object) : await readObject(kind, file, context);
   if (given.metadata.name !== name)
-    throw userError("other-name", `${file ?? ""}: metadata.name must be ${name}, got ${given.metadata.name ?? ""}`);
+    throw userError(
+      "arguments-conflict",
+      `${file ?? ""}: metadata.name must be ${name}, got ${given.metadata.name ?? ""}`,
+    );
   const metadata = { ...given.metadata, ...(namespace === undefined ? {} : { namespace }) };
   const next: Value = { ...given, metadata };
   // Use a generated name, because the rollout's own name is taken until its deletion.

@@ -33,11 +33,11 @@ export function topCommand(program: Command, context: CliContext): void {
       const known = topSubjects.find((candidate) => candidate === (subject ?? "workloads"));
       if (known === undefined)
         throw userError(
-          "invalid-argument",
+          "argument-invalid",
           `there is no top of "${subject ?? ""}": expected ${topSubjects.join(", ")}`,
         );
       if (flags.output !== undefined && flags.output !== "json")
-        throw userError("output-unknown", `--output ${flags.output} is unknown: expected json`);
+        throw userError("argument-invalid", `--output ${flags.output} is unknown: expected json`);
       await showTop(known, flags, context);
     });
 }

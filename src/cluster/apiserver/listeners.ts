@@ -97,7 +97,7 @@ export class Listeners {
 function listenError(target: ListenTarget, error: NodeJS.ErrnoException): Error {
   const where = "fd" in target ? `descriptor ${target.fd}` : `${target.host}:${target.port}`;
   if (error.code === "EADDRINUSE")
-    return userError("port-in-use", `${where} is in use by another program`, {
+    return userError("address-in-use", `${where} is in use by another program`, {
       hint: `end that program, or choose another address`,
       cause: error,
     });

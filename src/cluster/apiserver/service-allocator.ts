@@ -42,7 +42,7 @@ export class ServiceAllocator {
     const [address = "", prefix = ""] = cidr.split("/");
     const bits = Number(prefix);
     if (!/^\d+\.\d+\.\d+\.\d+$/.test(address) || !(bits >= 8 && bits <= 28)) {
-      throw userError("bad-service-cidr", `the service CIDR "${cidr}" is no IPv4 range`, {
+      throw userError("address-invalid", `the service CIDR "${cidr}" is no IPv4 range`, {
         hint: "give one from /8 to /28, such as 10.96.0.0/16",
       });
     }
@@ -105,7 +105,7 @@ export class ServiceAllocator {
       this.#hold(address, held);
       return address;
     }
-    throw userError("service-range-full", "failed to allocate a serviceIP: range is full", {
+    throw userError("range-full", "failed to allocate a serviceIP: range is full", {
       hint: "delete Services that are not needed",
     });
   }
@@ -163,7 +163,7 @@ export class ServiceAllocator {
       const port = firstNodePort + ((start + step) % count);
       if (!taken.has(portKey(protocol, port))) return port;
     }
-    throw userError("node-ports-full", "failed to allocate a nodePort: range is full", {
+    throw userError("range-full", "failed to allocate a nodePort: range is full", {
       hint: "delete Services of type NodePort that are not needed",
     });
   }

@@ -95,7 +95,7 @@ async function createDnsService(client: KubeClient, { dns, dnsServiceIP }: Boots
 
 async function applyDefinitions(context: ControllerContext, path: string): Promise<void> {
   const text = await readFile(path, "utf8").catch((error: unknown) => {
-    throw userError("manifest-missing", `cannot read ${path}: ${messageOf(error)}`, {
+    throw userError("file-unreadable", `cannot read ${path}: ${messageOf(error)}`, {
       cause: error,
       hint: "the release tree is not complete; pass its manifests directory by --manifests",
     });
@@ -132,7 +132,7 @@ async function applyObject(client: KubeClient, object: UntypedObject): Promise<v
   const [plural, namespaced] = plurals[kind] ?? [];
   const [group = "", version = ""] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
   if (plural === undefined || namespaced === undefined)
-    throw userError("manifest-kind", `a definition file holds a ${kind} of ${apiVersion}`, {
+    throw userError("file-invalid", `a definition file holds a ${kind} of ${apiVersion}`, {
       hint: `it may hold: ${Object.keys(plurals).join(", ")}`,
     });
   try {

@@ -24,7 +24,7 @@ export async function discoverKinds(client: KubeClient): Promise<KindDefinition<
   const kinds = new Map<string, KindDefinition<KubernetesObject>>();
   for (const path of ["/api", "/apis"]) {
     const answer = await client.raw("GET", path, { accept: aggregated });
-    if (answer.status !== 200) throw internalError("discovery-failed", `GET ${path}: HTTP status ${answer.status}`);
+    if (answer.status !== 200) throw internalError("api-server", `GET ${path}: HTTP status ${answer.status}`);
     for (const group of (JSON.parse(answer.text) as DiscoveryList).items ?? []) {
       for (const { version, resources } of group.versions ?? []) {
         for (const { resource, responseKind, scope, verbs = [] } of resources ?? []) {

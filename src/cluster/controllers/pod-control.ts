@@ -1,7 +1,7 @@
 import type { KindDefinition, KubernetesObject, LabelSelector } from "../../api/index.ts";
 import { matchesLabelSelector } from "../../api/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
-import { describeError, messageOf } from "../../base/index.ts";
+import { describeError, messageOf, SerinError } from "../../base/index.ts";
 import { controllerOf, isKubeCode, ownerReference, type EventNote } from "../../kube/index.ts";
 import type { ControllerContext } from "./controller.ts";
 import type { ObjectView } from "./object-view.ts";
@@ -43,7 +43,7 @@ export class PodControl {
         });
       } catch (error) {
         // A terminating namespace accepts no pods. That is expected, so it needs no event.
-        if (!/being terminated/.test(messageOf(error))) {
+        if (!(error instanceof SerinError && error.reason === "NamespaceTerminating")) {
           this.#record(this.#kind, owner, {
             type: "Warning",
             reason: "FailedCreate",

@@ -58,6 +58,6 @@ async function ifStillThere(write: () => Promise<void>): Promise<void> {
   try {
     await write();
   } catch (error) {
-    if (!["already-exists", "not-found", "forbidden"].some((code) => isKubeCode(error, code))) throw error;
+    if (!(["already-exists", "not-found", "forbidden"] as const).some((code) => isKubeCode(error, code))) throw error;
   }
 }

@@ -103,7 +103,7 @@ export class DnsServer {
 
   #cannotListen(protocol: string, cause: unknown): Error {
     const { address, port } = this.#options;
-    return userError("dns-listen", `cannot serve DNS on ${address}:${port}/${protocol}: ${messageOf(cause)}`, {
+    return userError("cannot-listen", `cannot serve DNS on ${address}:${port}/${protocol}: ${messageOf(cause)}`, {
       cause,
     });
   }

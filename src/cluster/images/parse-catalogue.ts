@@ -19,28 +19,25 @@ export function parseImageCatalogue(text: string, source: string): ImageEntry[] 
   try {
     document = loadPackage<typeof Yaml>("yaml").parse(text);
   } catch (error) {
-    throw userError("image-catalogue-invalid", `${source} is not YAML: ${messageOf(error)}`);
+    throw userError("file-invalid", `${source} is not YAML: ${messageOf(error)}`);
   }
   const list = (document as { images?: unknown } | null)?.images;
-  if (!Array.isArray(list)) throw userError("image-catalogue-invalid", `${source}: "images" must be a list`);
+  if (!Array.isArray(list)) throw userError("file-invalid", `${source}: "images" must be a list`);
   return list.map((raw, index) => parseEntry(raw, `${source}: images[${index}]`));
 }
 
 function parseEntry(raw: unknown, place: string): ImageEntry {
   if (typeof raw !== "object" || raw === null || Array.isArray(raw))
-    throw userError("image-catalogue-invalid", `${place} must be a map`);
+    throw userError("file-invalid", `${place} must be a map`);
   const fields = raw as Record<string, unknown>;
   for (const name of Object.keys(fields)) {
     if (!knownFields.has(name))
-      throw userError(
-        "image-catalogue-invalid",
-        `${place}.${name}: unknown field; known are ${[...knownFields].join(", ")}`,
-      );
+      throw userError("file-invalid", `${place}.${name}: unknown field; known are ${[...knownFields].join(", ")}`);
   }
   const strings = (name: string): string[] => {
     const value = fields[name] ?? [];
     if (!Array.isArray(value) || value.some((item) => typeof item !== "string"))
-      throw userError("image-catalogue-invalid", `${place}.${name} must be a list of strings`);
+      throw userError("file-invalid", `${place}.${name} must be a list of strings`);
     return value as string[];
   };
   const environment = fields["environment"] ?? {};
@@ -49,19 +46,19 @@ function parseEntry(raw: unknown, place: string): ImageEntry {
     environment === null ||
     Object.values(environment).some((value) => typeof value !== "string")
   ) {
-    throw userError("image-catalogue-invalid", `${place}.environment must be a map of strings`);
+    throw userError("file-invalid", `${place}.environment must be a map of strings`);
   }
   const release = fields["release"] ?? "cluster";
   if (release !== "tag" && release !== "cluster")
-    throw userError("image-catalogue-invalid", `${place}.release must be "tag" or absent`);
+    throw userError("file-invalid", `${place}.release must be "tag" or absent`);
   const workingDirectory = fields["workingDirectory"] ?? "/";
   if (typeof workingDirectory !== "string")
-    throw userError("image-catalogue-invalid", `${place}.workingDirectory must be a string`);
+    throw userError("file-invalid", `${place}.workingDirectory must be a string`);
   const user = fields["user"] ?? "0:0";
   if (typeof user !== "string" || !/^\d+(:\d+)?$/.test(user))
-    throw userError("image-catalogue-invalid", `${place}.user must be a user's number, or "user:group" in numbers`);
+    throw userError("file-invalid", `${place}.user must be a user's number, or "user:group" in numbers`);
   const images = strings("images");
-  if (images.length === 0) throw userError("image-catalogue-invalid", `${place}.images must name one pattern at least`);
+  if (images.length === 0) throw userError("file-invalid", `${place}.images must name one pattern at least`);
   return {
     images,
     release,

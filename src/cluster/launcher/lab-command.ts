@@ -104,7 +104,7 @@ function rootCommand(options: LabCommandOptions): LabCommand {
   const { releaseRoot, stateDirectory, compileCache, nodeModules, nodeProgram, entry } = options;
   const base = ["/mnt", "/media", "/srv"].find((path) => existsSync(path));
   if (base === undefined)
-    throw userError("no-mount-point", "none of /mnt, /media and /srv is there to bind the lab's files to", {
+    throw userError("machine-lacks", "none of /mnt, /media and /srv is there to bind the lab's files to", {
       hint: "mkdir /mnt",
     });
   const inside = { release: `${base}/release`, state: `${base}/state`, cache: `${base}/compile-cache` };

@@ -9,6 +9,7 @@ import {
   userError,
   type Clock,
   type Environment,
+  type ErrorCode,
   type Logger,
 } from "../../base/index.ts";
 import { hostProcess, readClusterRecord, stateHome, writeClusterRecord, type ClusterRecord } from "../record/index.ts";
@@ -33,7 +34,7 @@ export type LauncherProgress =
   | {
       readonly type: "failed";
       readonly kind: SerinError["kind"];
-      readonly code: string;
+      readonly code: ErrorCode;
       readonly message: string;
       readonly hint: string | undefined;
     };
@@ -90,7 +91,7 @@ export class Launcher {
     const ended = new Promise<number>((resolve) => {
       child.once("error", (error) => {
         this.#reportFailure(
-          userError("lab-start", `cannot start ${command.program}: ${messageOf(error)}`, {
+          userError("lab-not-started", `cannot start ${command.program}: ${messageOf(error)}`, {
             hint: "serin doctor says what is missing",
           }),
         );
@@ -122,7 +123,7 @@ export class Launcher {
     this.#log.info("the lab has ended", { code });
     if (!wasReady && !signal.aborted) {
       this.#reportFailure(
-        internalError("lab-ended", `the lab ended with code ${code} before it was ready`, {
+        internalError("lab-not-started", `the lab ended with code ${code} before it was ready`, {
           hint: `see ${join(stateDirectory, "launcher.log")}`,
         }),
       );
@@ -135,7 +136,7 @@ export class Launcher {
     const nodeModules = dirname(dirname(dirname(process.execPath)));
     if (basename(nodeModules) !== "node_modules") {
       throw internalError(
-        "node-not-carried",
+        "machine-lacks",
         `this process runs on ${process.execPath}, not on the Node that the release carries`,
         { hint: "start it by bin/serin" },
       );
@@ -246,12 +247,12 @@ async function listenNear(address: string, port: number, fixed: boolean): Promis
     });
     if (fault === undefined) return server;
     if (fault.code !== "EADDRINUSE") {
-      throw userError("address-unavailable", `cannot listen on ${address}:${candidate}: ${fault.message}`, {
+      throw userError("cannot-listen", `cannot listen on ${address}:${candidate}: ${fault.message}`, {
         hint: "take an address of this machine's loopback (127.0.0.0/8) and a port above 1023",
       });
     }
   }
-  throw userError("port-in-use", `port ${port} on ${address} is in use`, {
+  throw userError("address-in-use", `port ${port} on ${address} is in use`, {
     hint: fixed
       ? "leave out networking.apiServerPort to take the next free one, or choose another"
       : `none of the next ${portsTried} ports is free either`,
@@ -272,7 +273,7 @@ async function writeUidMap(child: ChildProcess, clock: Clock): Promise<void> {
     await clock.sleep(1);
   }
   child.kill("SIGKILL");
-  throw userError("user-namespace", "the lab's user namespace did not come up", {
+  throw userError("lab-not-started", "the lab's user namespace did not come up", {
     hint: "serin doctor says what the machine forbids",
   });
 }

@@ -1,4 +1,4 @@
-import type { ErrorKind } from "../../base/index.ts";
+import type { ErrorCode, ErrorKind } from "../../base/index.ts";
 
 /** A message from the supervisor to the launcher over Node's IPC channel. */
 export type LauncherRequest =
@@ -6,7 +6,7 @@ export type LauncherRequest =
   | {
       readonly type: "failed";
       readonly kind: ErrorKind;
-      readonly code: string;
+      readonly code: ErrorCode;
       readonly message: string;
       readonly hint: string | undefined;
     }

@@ -41,7 +41,7 @@ export async function runInCluster(name: string, command: readonly string[], env
   try {
     return await new Promise<number>((resolve, reject) => {
       child.once("error", (error) =>
-        reject(userError("program-missing", `cannot run nsenter: ${error.message}`, { hint: "install util-linux" })),
+        reject(userError("machine-lacks", `cannot run nsenter: ${error.message}`, { hint: "install util-linux" })),
       );
       child.once("exit", (code, signal) => resolve(code ?? (signal === "SIGINT" ? 130 : 143)));
     });

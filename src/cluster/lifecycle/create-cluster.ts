@@ -160,7 +160,7 @@ function writeInnerKubeconfigs(directory: string, pki: ClusterPki, { plan }: Cre
     ...plan.nodes.map((node) => ({ file: `node-${node.name}.kubeconfig`, files: pki.nodes[node.name] })),
   ];
   for (const { file, files } of clients) {
-    if (files === undefined) throw internalError("certificate-missing", `no certificate was made for ${file}`);
+    if (files === undefined) throw internalError("unexpected", `no certificate was made for ${file}`);
     const config = {
       apiVersion: "v1",
       kind: "Config",
@@ -217,7 +217,7 @@ async function waitForLauncher(launcher: ChildProcess, directory: string, signal
     launcher.once("error", (error) => settle(internalError("launcher-failed", error.message, { cause: error })));
     launcher.once("exit", (code) =>
       settle(
-        internalError("launcher-ended", `the launcher ended with code ${code}:\n${tailOf(log)}`, {
+        internalError("lab-not-started", `the launcher ended with code ${code}:\n${tailOf(log)}`, {
           hint: "serin doctor says what the machine lacks",
         }),
       ),
@@ -281,14 +281,12 @@ function finish(
 }
 
 function interrupted(): SerinError {
-  return userError("interrupted", "interrupted; nothing was left behind");
+  return userError("cancelled", "interrupted; nothing was left behind");
 }
-
-const startFaults = new Set(["lab-start", "lab-ended", "launcher-ended", "user-namespace"]);
 
 /** If the lab's first programs did not start, checks the machine like `serin doctor`. */
 async function machineLacks(error: unknown, { diagnose }: CreateClusterOptions): Promise<SerinError | undefined> {
-  if (!(error instanceof SerinError) || !startFaults.has(error.code)) return undefined;
+  if (!(error instanceof SerinError) || error.code !== "lab-not-started") return undefined;
   const lacks = (await diagnose()).filter(({ ok }) => !ok);
   if (lacks.length === 0) return undefined;
   const what = lacks.map(({ subject, detail, remedy }) => `  ${subject}: ${detail}\n    remedy: ${remedy}`).join("\n");
@@ -311,7 +309,7 @@ function fileFault(error: unknown, directory: string): SerinError | undefined {
     // On a read-only file system, Node's recursive mkdir fails with ENOENT.
     const isRefused = notAllowed.has(code) || (code === "ENOENT" && syscall === "mkdir");
     if (isRefused && path !== undefined) {
-      return userError("not-writable", `cannot write ${path}`, {
+      return userError("path-not-writable", `cannot write ${path}`, {
         cause: error,
         hint: "set XDG_STATE_HOME (the cluster's files) or KUBECONFIG to a place that you may write",
       });

@@ -123,7 +123,7 @@ class ConfigReader {
   throwIfBad(): void {
     if (this.#problems.length === 0) return;
     const list = this.#problems.map((problem) => `${this.#source}:${problem.line}: ${problem.text}`).join("\n");
-    throw userError("cluster-config-invalid", list, {
+    throw userError("file-invalid", list, {
       hint: `the form is kind's: https://kind.sigs.k8s.io/docs/user/configuration (${apiVersion})`,
     });
   }

@@ -21,7 +21,7 @@ export function volumeMounts(
     const volume = volumes.find((candidate) => candidate.name === wanted.name);
     if (volume === undefined)
       throw userError(
-        "volume-missing",
+        "volume-invalid",
         `volume "${wanted.name}" of container "${container.name}" is not among the pod's`,
       );
     const path = host.volumePath(volume);
@@ -82,14 +82,14 @@ export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<str
 function subPathIn(volume: string, subPath: string, mayCreate: boolean): string {
   const path = join(volume, subPath);
   if (path !== volume && !path.startsWith(`${volume}/`))
-    throw userError("sub-path", `subPath "${subPath}" leads out of its volume`);
+    throw userError("volume-invalid", `subPath "${subPath}" leads out of its volume`);
   if (!existsSync(path)) {
-    if (!mayCreate) throw userError("sub-path", `subPath "${subPath}" is not in its volume`);
+    if (!mayCreate) throw userError("volume-invalid", `subPath "${subPath}" is not in its volume`);
     mkdirSync(path, { recursive: true });
   }
   const real = realpathSync(path);
   const root = realpathSync(volume);
   if (real !== root && !real.startsWith(`${root}/`))
-    throw userError("sub-path", `subPath "${subPath}" leads out of its volume`);
+    throw userError("volume-invalid", `subPath "${subPath}" leads out of its volume`);
   return real;
 }

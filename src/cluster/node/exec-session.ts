@@ -86,7 +86,7 @@ export function openTerminal(container: Pick<NamespaceDescriptors, "mount">): Te
 }
 
 function missingMount(): never {
-  throw internalError("no-mount-namespace", "the container has no mount namespace");
+  throw internalError("unexpected", "the container has no mount namespace");
 }
 
 export function resizeTerminal(terminal: Terminal, columns: number, rows: number): void {

@@ -105,7 +105,7 @@ export class KubeletServer {
       if (path === undefined)
         throw new SerinError(
           "user",
-          "no-previous",
+          "container-waiting",
           `previous terminated container "${name}" in pod "${pod}" not found`,
         );
       response.writeHead(200, { "content-type": "text/plain" });
@@ -211,7 +211,7 @@ function targetOf(request: IncomingMessage): { readonly url: URL; readonly words
     const url = new URL(request.url ?? "/", "https://node");
     return { url, words: url.pathname.split("/").slice(1).map(decodeURIComponent) };
   } catch (error) {
-    throw userError("bad-path", `"${request.url ?? ""}" is no path`, { cause: error });
+    throw userError("bad-request", `"${request.url ?? ""}" is no path`, { cause: error });
   }
 }
 

@@ -67,7 +67,7 @@ function errnoName(): string {
 
 function failure(what: string): SerinError {
   const name = errnoName();
-  return internalError(`system-${name.toLowerCase()}`, `${what}: ${name}`);
+  return internalError("system-call", `${what}: ${name}`, { reason: name });
 }
 
 function checked(result: unknown, what: string): number {

@@ -100,11 +100,11 @@ export class NetworkAttachment {
       child.stderr.setEncoding("utf8").on("data", collect);
       child.stdin.on("error", () => undefined);
       child.once("error", (error) =>
-        reject(transientError("cni-unavailable", `CNI plugin ${type} cannot be run: ${error.message}`)),
+        reject(transientError("cni-failed", `CNI plugin ${type} cannot be run: ${error.message}`)),
       );
       child.once("close", (code) => {
         if (code === 0) resolve(output);
-        else reject(transientError("cni-refused", `CNI plugin ${type} failed: ${wordsOf(output)}`));
+        else reject(transientError("cni-failed", `CNI plugin ${type} failed: ${wordsOf(output)}`));
       });
       child.stdin.end(JSON.stringify(configuration));
     });

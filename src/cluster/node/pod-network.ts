@@ -41,7 +41,7 @@ export class PodAddresses {
       return { ip, serial: this.#serial };
     }
     throw transientError(
-      "addresses-exhausted",
+      "range-full",
       `all ${lastHost - firstHost + 1} pod addresses of ${this.#prefix}.0/24 are taken`,
     );
   }

@@ -33,7 +33,7 @@ export function createSandbox(options: SandboxOptions): PodSandbox {
     const start = (): PodSandbox => {
       const child = spawn("/bin/sleep", ["infinity"], { stdio: "ignore", cwd: "/", env: {}, detached: true });
       if (child.pid === undefined)
-        throw transientError("sandbox-failed", "the kernel refused to start the pod's first process");
+        throw transientError("container-start-failed", "the kernel refused to start the pod's first process");
       child.on("error", () => undefined);
       child.unref();
       const init = { pid: child.pid, startTicks: startTicksOf(child.pid) ?? "" };

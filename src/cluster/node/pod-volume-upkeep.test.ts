@@ -32,7 +32,7 @@ test("what fails is tried again while containers keep what they have, and is tol
   const volumes = {
     renewAtMs: undefined,
     prepare: async () => {
-      if (fails) throw transientError("absent", 'configmap "web" not found');
+      if (fails) throw transientError("script-failed", 'configmap "web" not found');
     },
   };
   const upkeep = new PodVolumeUpkeep({

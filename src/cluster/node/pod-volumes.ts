@@ -122,7 +122,7 @@ export class PodVolumes {
       const root = realpathSync(this.#options.hostRoot);
       if (real !== root && !real.startsWith(`${root}/`))
         throw userError(
-          "host-path-outside",
+          "volume-invalid",
           `hostPath ${asked} of volume "${volume.name}" leads out of the node's directory`,
         );
       break;
@@ -144,7 +144,7 @@ export class PodVolumes {
       const mode = volume.projected.defaultMode ?? defaultFileMode;
       for (const [index, source] of (volume.projected.sources ?? []).entries())
         await this.#addProjection(files, source, sources, mode, `${volume.name}/${index}`);
-    } else throw userError("volume-unknown", `volume "${volume.name}" is of a kind that the lab does not have`);
+    } else throw userError("volume-invalid", `volume "${volume.name}" is of a kind that the lab does not have`);
     return files;
   }
 
@@ -239,7 +239,7 @@ function addDownward(
 function insidePath(path: string): string {
   const normal = normalize(path);
   if (normal.startsWith("/") || normal === ".." || normal.startsWith("../"))
-    throw userError("volume-path", `path "${path}" of a volume item leads out of the volume`);
+    throw userError("volume-invalid", `path "${path}" of a volume item leads out of the volume`);
   return normal;
 }
 
@@ -260,7 +260,7 @@ function makeHostPath(path: string, volume: Volume): void {
       break;
     default:
       throw transientError(
-        "host-path-missing",
+        "volume-invalid",
         `hostPath type check failed: ${volume.hostPath?.path} is not a ${type.toLowerCase()}`,
       );
   }

@@ -27,7 +27,7 @@ export async function servePortForward(
     if (head.length > 0) socket.unshift(head);
   } else if (upgrade === "websocket")
     bytes = webSocketBytes(await upgradeWebSocket(request, socket, head, [tunnelProtocol]));
-  else throw userError("upgrade-required", "unable to upgrade: SPDY/3.1 or websocket is needed");
+  else throw userError("stream-refused", "unable to upgrade: SPDY/3.1 or websocket is needed");
   const pairs = new Map<string, { data?: SpdyDuplex; error?: SpdyDuplex }>();
   const connection = new SpdyConnection(bytes, (stream) => {
     const id = stream.header("requestid") ?? "";

@@ -39,7 +39,7 @@ export async function acceptRemoteStreams(
   const upgrade = request.headers.upgrade?.toLowerCase() ?? "";
   if (upgrade.startsWith("spdy/")) return await acceptSpdy(request, socket, head, wanted);
   if (upgrade === "websocket") return await acceptWebSocket(request, socket, head, wanted);
-  throw userError("upgrade-required", "unable to upgrade: SPDY/3.1 or websocket is needed");
+  throw userError("stream-refused", "unable to upgrade: SPDY/3.1 or websocket is needed");
 }
 
 export function answerSpdyUpgrade(socket: Duplex, protocol: string): void {
@@ -66,7 +66,7 @@ async function acceptSpdy(
   const streams = new Map<string, SpdyDuplex>();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const timer = setTimeout(
-    () => reject(userError("streams-missing", `the client did not open the streams ${names.join(", ")}`)),
+    () => reject(userError("stream-refused", `the client did not open the streams ${names.join(", ")}`)),
     openTimeoutMs,
   );
   answerSpdyUpgrade(socket, protocol);
@@ -75,7 +75,7 @@ async function acceptSpdy(
     if (names.every((name) => streams.has(name))) resolve();
   });
   if (head.length > 0) socket.unshift(head);
-  socket.once("close", () => reject(userError("streams-missing", "the client went away")));
+  socket.once("close", () => reject(userError("stream-refused", "the client went away")));
   try {
     await promise;
   } catch (error) {
@@ -157,7 +157,7 @@ export async function upgradeWebSocket(
   const chosen = protocols.find((protocol) => offered.includes(protocol));
   if (chosen === undefined)
     throw userError(
-      "websocket-protocol",
+      "stream-refused",
       `none of the protocols ${offered.join(", ")} is offered; these are: ${protocols.join(", ")}`,
     );
   // ws refuses protocol names with a slash, such as SPDY/3.1+portforward.k8s.io, so we write the header ourselves.

@@ -76,7 +76,7 @@ export function readClusterRecord(directory: string): ClusterRecord | undefined 
     text = readFileSync(join(directory, recordName), "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw userError("cluster-unreadable", `cannot read ${join(directory, recordName)}`, {
+    throw userError("file-unreadable", `cannot read ${join(directory, recordName)}`, {
       cause: error,
       hint: "is it another user's? Delete the cluster as that user",
     });

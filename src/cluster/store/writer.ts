@@ -32,7 +32,7 @@ export function startWriterThread(path: string, broken: (error: Error) => void):
   worker.on("error", (error) => {
     failure = error instanceof Error ? error.message : String(error);
     settle({ ok: false, message: failure });
-    broken(internalError("storage-broken", `the writer of ${path} died: ${failure}`, { cause: error }));
+    broken(internalError("storage-failed", `the writer of ${path} died: ${failure}`, { cause: error }));
   });
   const exited = new Promise<void>((resolve) => worker.on("exit", () => resolve()));
   return {

@@ -58,7 +58,7 @@ export class Supervisor {
   /** Blocks until the launcher is gone or the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     if (process.send === undefined)
-      throw userError("no-launcher", "the supervisor is started by the launcher", { hint: "serin cluster create" });
+      throw userError("launcher-failed", "the supervisor is started by the launcher", { hint: "serin cluster create" });
     process.on("message", (message, handle) => this.#onReply(message as LauncherReply, handle as Server | undefined));
     const disconnected = new Promise<void>((resolve) => process.once("disconnect", resolve));
     try {
@@ -66,7 +66,7 @@ export class Supervisor {
       await Promise.race([disconnected, aborted(signal)]);
     } catch (error) {
       const failure =
-        error instanceof SerinError ? error : internalError("supervisor-failed", messageOf(error), { cause: error });
+        error instanceof SerinError ? error : internalError("launcher-failed", messageOf(error), { cause: error });
       send({ type: "failed", kind: failure.kind, code: failure.code, message: failure.message, hint: failure.hint });
       throw error;
     } finally {
@@ -198,7 +198,7 @@ export class Supervisor {
     const { promise, resolve, reject } = Promise.withResolvers<ListenReply>();
     this.#waiting.set(id, { resolve, reject });
     const timer = setTimeout(
-      () => reject(internalError("launcher-silent", "the launcher did not answer")),
+      () => reject(internalError("launcher-failed", "the launcher did not answer")),
       listenTimeoutMs,
     );
     send({ type: "listen", id, purpose, address, port });
@@ -212,8 +212,8 @@ export class Supervisor {
 
   #onReply(reply: LauncherReply, server: Server | undefined): void {
     const waiting = this.#waiting.get(reply.id);
-    if (reply.type === "refused") waiting?.reject(userError("address-unavailable", reply.message));
-    else if (server === undefined) waiting?.reject(internalError("launcher-silent", "the launcher sent no socket"));
+    if (reply.type === "refused") waiting?.reject(userError("cannot-listen", reply.message));
+    else if (server === undefined) waiting?.reject(internalError("launcher-failed", "the launcher sent no socket"));
     else if (waiting === undefined) server.close();
     else waiting.resolve({ server, address: reply.address, port: reply.port });
   }
@@ -232,10 +232,10 @@ function send(message: LauncherRequest): void {
 /** Keeps only the descriptor of a listening socket. This process accepts no connections, and each new child gets it. */
 function keepDescriptor(server: Server): number {
   const handle = (server as unknown as { _handle: { fd: number } | null })._handle;
-  if (handle === null) throw internalError("no-handle", "the launcher's socket has no descriptor");
+  if (handle === null) throw internalError("unexpected", "the launcher's socket has no descriptor");
   const duplicateCloseOnExec = 1030;
   const descriptor = libc().fcntl(handle.fd, duplicateCloseOnExec, 0);
-  if (descriptor < 0) throw internalError("dup-failed", "cannot duplicate the API server's socket");
+  if (descriptor < 0) throw internalError("unexpected", "cannot duplicate the API server's socket");
   server.close();
   return descriptor;
 }

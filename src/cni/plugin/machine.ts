@@ -139,7 +139,7 @@ export class Machine {
     const image = new Uint8Array(end - this.#base);
     const placeOf = (label: string): number => {
       const place = places.get(label);
-      if (place === undefined) throw internalError("label-unknown", `the plugin program has no label ${label}`);
+      if (place === undefined) throw internalError("unexpected", `the plugin program has no label ${label}`);
       return place;
     };
     let own = this.#base;

@@ -55,7 +55,7 @@ const four = (characters: string): number => Buffer.from(characters, "latin1").r
 export function pluginProgram({ architecture, socketPath }: PluginProgramOptions): Uint8Array {
   const encoding = encodings[architecture];
   if (encoding === undefined)
-    throw userError("architecture-unsupported", `there is no CNI plugin for ${architecture}`, {
+    throw userError("unsupported", `there is no CNI plugin for ${architecture}`, {
       hint: `nodes must be of ${Object.keys(encodings).join(" or ")}`,
     });
   if (Buffer.byteLength(socketPath) > maxSocketPath)

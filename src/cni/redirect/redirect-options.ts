@@ -89,11 +89,11 @@ export function readRedirectCommand(args: readonly string[], env: Environment, r
   };
   const mode = given("istio-inbound-interception-mode", "REDIRECT");
   if (mode === "TPROXY")
-    throw userError("mode-unsupported", "interception mode TPROXY (-m) is not supported: use REDIRECT", {
+    throw userError("unsupported", "interception mode TPROXY (-m) is not supported: use REDIRECT", {
       hint: "remove the annotation sidecar.istio.io/interceptionMode, or interceptionMode of the proxy's config",
     });
   if (mode !== "REDIRECT" && mode !== "NONE" && mode !== "")
-    throw userError("bad-arguments", `interception mode (-m) must be REDIRECT or NONE, got "${mode}"`);
+    throw userError("argument-invalid", `interception mode (-m) must be REDIRECT or NONE, got "${mode}"`);
   const users = given("proxy-uid", proxyUser);
   const inboundPorts = given("istio-inbound-ports", "");
   const dns = values["redirect-dns"] === true || env["ISTIO_META_DNS_CAPTURE"] === "true";
@@ -144,7 +144,7 @@ function parseFlags(args: readonly string[]): Readonly<Record<string, string | b
   try {
     return parseArgs({ args: [...args], options: flags, allowPositionals: false }).values;
   } catch (error) {
-    throw userError("bad-arguments", `istio-iptables: ${messageOf(error)}`);
+    throw userError("argument-invalid", `istio-iptables: ${messageOf(error)}`);
   }
 }
 
@@ -158,7 +158,7 @@ function wordsOf(list: string): string[] {
 function numbersOf(name: string, list: string): number[] {
   return wordsOf(list).map((word) => {
     if (!/^\d+$/.test(word))
-      throw userError("bad-arguments", `${name} must be numbers with commas between them, got "${list}"`);
+      throw userError("argument-invalid", `${name} must be numbers with commas between them, got "${list}"`);
     return Number(word);
   });
 }
@@ -172,7 +172,7 @@ function portsOf(name: string, list: string): number[] {
 function portOf(name: string, word: string): number {
   const port = Number(word);
   if (!/^\d+$/.test(word) || port > maxPort)
-    throw userError("bad-arguments", `${name} must be a port from 0 to ${maxPort}, got "${word}"`);
+    throw userError("argument-invalid", `${name} must be a port from 0 to ${maxPort}, got "${word}"`);
   return port;
 }
 
@@ -180,7 +180,7 @@ function rangesOf(name: string, list: string): string[] {
   return wordsOf(list).map((word) => {
     if (!/^[0-9a-fA-F:.]+\/\d{1,3}$/.test(word))
       throw userError(
-        "bad-arguments",
+        "argument-invalid",
         `${name} must be IP ranges such as 10.0.0.0/8, or * for all (-i alone), got "${word}"`,
       );
     return word;

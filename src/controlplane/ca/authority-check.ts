@@ -43,7 +43,7 @@ export function privateKeyOf(pem: string): KeyObject {
   try {
     key = createPrivateKey(pem);
   } catch (error) {
-    throw userError("bad-ca-key", "the CA's private key cannot be read: it must be RSA or ECDSA in PEM", {
+    throw userError("bad-ca-secret", "the CA's private key cannot be read: it must be RSA or ECDSA in PEM", {
       cause: error,
     });
   }

@@ -226,7 +226,7 @@ function stageOf({ metadata }: Secret): AuthorityStage {
   const stage = authorityStages.find((one) => one === said && one !== "none");
   if (stage === undefined) {
     throw userError(
-      "bad-ca-stage",
+      "bad-ca-secret",
       `the secret ${metadata.namespace ?? ""}/${nextName}: its annotation ${authorityStageAnnotation} is "${said}", expected trust, issue, only or done`,
     );
   }

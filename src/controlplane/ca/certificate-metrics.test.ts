@@ -20,7 +20,8 @@ test("requests are counted by upstream's names, and refusals by their reason", (
   counted.asked();
   counted.issued();
   counted.unauthenticated();
-  for (const code of ["bad-csr", "ttl-too-long", "not-allowed", "other"]) counted.refused(userError(code, "no"));
+  for (const code of ["bad-csr", "ttl-too-long", "not-allowed", "unexpected"] as const)
+    counted.refused(userError(code, "no"));
   const read = (name: string): number | undefined => valueOf(metrics, `citadel_server_${name}`);
   assert.deepEqual(
     ["csr_count", "success_cert_issuance_count", "authentication_failure_count", "csr_parsing_err_count"].map(read),

@@ -56,7 +56,7 @@ export class ReviewQueue {
     if (this.#waiting >= waiting || !asker.waiting.push(resolve)) {
       this.#forgetIdle(address, asker);
       throw transientError(
-        "too-many-reviews",
+        "busy",
         `too many callers${this.#waiting >= waiting ? "" : ` of ${address}`} wait until their tokens are checked`,
         { hint: "try again in a moment" },
       );

@@ -12,7 +12,7 @@ export class AddressPool {
   constructor(range: string) {
     const found = cidrOf(range);
     if (found === undefined || !range.includes("/"))
-      throw userError("address-range-invalid", `a range of addresses must be <address>/<length>, got "${range}"`);
+      throw userError("address-invalid", `a range of addresses must be <address>/<length>, got "${range}"`);
     this.#bytes = found.address.length;
     const [base, last] = boundsOf(found);
     this.#first = base + 1n;

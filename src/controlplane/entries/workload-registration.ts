@@ -178,13 +178,13 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     const template = this.#groups.get(`${proxy.namespace}/${group}`)?.spec.template;
     if (entry === undefined && group === "")
       throw userError(
-        "no-workload-entry",
+        "workload-unregistered",
         `the proxy ${proxy.id} says that it is the WorkloadEntry ${key}, which is not there`,
         { hint: "create it, or let it be made of a WorkloadGroup" },
       );
     if (entry === undefined && template === undefined)
       throw userError(
-        "no-workload-group",
+        "workload-unregistered",
         `the proxy ${proxy.id} is to be registered by the WorkloadGroup ${proxy.namespace}/${group}, which is not there`,
         { hint: "create the WorkloadGroup" },
       );

@@ -103,7 +103,7 @@ class ConfigFile<Config> {
       return await readFile(this.#path, "utf8");
     } catch (error) {
       if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
-      throw transientError("mesh-config-unreadable", `${this.#path} cannot be read: ${messageOf(error)}`, {
+      throw transientError("file-unreadable", `${this.#path} cannot be read: ${messageOf(error)}`, {
         cause: error,
       });
     }

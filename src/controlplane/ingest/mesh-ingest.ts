@@ -128,7 +128,7 @@ export class MeshIngest {
   processedVersion(group: string, kind: string, key: string, resourceVersion: string): ProcessedVersion {
     if (!this.#feeds.some(({ feed }) => feed.kind.group === group && feed.kind.kind === kind)) {
       const known = this.#feeds.map(({ feed }) => feed.kind.kind).join(", ");
-      throw userError("unknown-kind", `the control plane does not read ${kind} of "${group}"`, {
+      throw userError("bad-request", `the control plane does not read ${kind} of "${group}"`, {
         hint: `ask for one of ${known}`,
       });
     }

@@ -109,7 +109,9 @@ export class DiscoveryServer {
     const debug = this.#debugConnection(protocol, sink);
     // Without this limit, a stream without requests would stay open for ever.
     const silence = this.#options.clock.after(maxSilenceMs, () =>
-      sink.refuse?.(userError("silent", `the first request of a stream must come within ${maxSilenceMs / 1000} s`)),
+      sink.refuse?.(
+        userError("bad-request", `the first request of a stream must come within ${maxSilenceMs / 1000} s`),
+      ),
     );
     return {
       receive: (bytes) => {
@@ -308,7 +310,7 @@ function decodeRequest(protocol: DiscoveryProtocol, bytes: Uint8Array): DeltaDis
     throw userError("bad-request", `the request is no ${schema.name}: ${messageOf(error)}`);
   }
   if (request.typeUrl === "" || request.typeUrl.length > maxTypeUrlLength)
-    throw userError("bad-type", `a request must name a type of resources in 1 to ${maxTypeUrlLength} characters`);
+    throw userError("bad-request", `a request must name a type of resources in 1 to ${maxTypeUrlLength} characters`);
   return request;
 }
 

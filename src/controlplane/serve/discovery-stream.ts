@@ -374,7 +374,7 @@ export class DiscoveryStream {
 
   #open(typeUrl: string): Subscription {
     if (this.subscriptions.size >= maxTypes)
-      throw userError("too-many-types", `a stream may ask for ${maxTypes} types of resources at most`);
+      throw userError("bad-request", `a stream may ask for ${maxTypes} types of resources at most`);
     const { viewOf, generation, clock, pending } = this.#options;
     const view = viewOf(typeUrl);
     const subscription = new Subscription(typeUrl, view);
@@ -396,7 +396,7 @@ export class DiscoveryStream {
     let characters = 0;
     for (const subscription of this.subscriptions.values()) characters += subscription.characters;
     if (characters > maxNameCharacters)
-      throw userError("too-many-names", `a stream may ask for names of ${maxNameCharacters} characters in all at most`);
+      throw userError("bad-request", `a stream may ask for names of ${maxNameCharacters} characters in all at most`);
   }
 
   #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {
@@ -479,7 +479,7 @@ export class DiscoveryStream {
 function addNames({ names, typeUrl, view }: Subscription, wanted: readonly string[]): void {
   names.addAll(wanted, view);
   if (names.size > maxNames)
-    throw userError("too-many-names", `a stream may ask for ${maxNames} resources of ${typeUrl} by name at most`);
+    throw userError("bad-request", `a stream may ask for ${maxNames} resources of ${typeUrl} by name at most`);
 }
 
 function isWildcardType(typeUrl: string): boolean {

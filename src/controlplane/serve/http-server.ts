@@ -25,7 +25,7 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > maxBytes) throw userError("too-large", `the request is larger than ${maxBytes} bytes`);
+    if (size > maxBytes) throw userError("request-too-long", `the request is larger than ${maxBytes} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");

@@ -49,11 +49,11 @@ export interface ProxyIdentity {
 
 /** Reads `<type>~<address>~<pod>.<namespace>~<domain>` and the metadata that Istio's proxies send. */
 export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
-  if (node === undefined) throw userError("no-node", "the first request of a stream must carry its node");
+  if (node === undefined) throw userError("bad-request", "the first request of a stream must carry its node");
   const [type = "", address = "", fullName = "", domain = ""] = node.id.split("~");
   const dot = fullName.indexOf(".");
   if (domain === "" || dot <= 0) {
-    throw userError("bad-node", `the node id must be <type>~<address>~<pod>.<namespace>~<domain>, got "${node.id}"`);
+    throw userError("bad-request", `the node id must be <type>~<address>~<pod>.<namespace>~<domain>, got "${node.id}"`);
   }
   const metadata: JsonObject = node.metadata ?? {};
   return {

@@ -46,7 +46,7 @@ test("validation is shown to work by its own refusal of what is always refused, 
   };
   assert.equal(await doubt(refuse), undefined);
   assert.match((await doubt(() => undefined)) ?? "", /was taken/);
-  const failing = (code: string, message: string) => () => {
+  const failing = (code: "forbidden" | "not-found", message: string) => () => {
     throw userError(code, message);
   };
   assert.match((await doubt(failing("forbidden", "gateways is forbidden"))) ?? "", /is forbidden/);

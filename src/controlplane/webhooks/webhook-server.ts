@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
-import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, SerinError, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
 import { BodyBudget, excessText } from "../../base/threads/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ServingCertificate } from "../ca/index.ts";
@@ -53,7 +53,7 @@ class ReviewHandler {
   readonly #limitMs: number;
   readonly #log: Logger;
   readonly #bodies = new BodyBudget({
-    tooLarge: (maxBytes) => userError("too-large", `the request is larger than ${maxBytes} bytes`),
+    tooLarge: (maxBytes) => userError("request-too-long", `the request is larger than ${maxBytes} bytes`),
     busy,
   });
 
@@ -81,7 +81,7 @@ class ReviewHandler {
     } catch (error) {
       if (lane === "validate") this.#validation.failed();
       this.#log.warn("an admission review could not be answered", { error: messageOf(error) });
-      const isBusy = error instanceof Error && "code" in error && error.code === busyCode;
+      const isBusy = error instanceof SerinError && error.code === "busy";
       response.writeHead(isBusy ? 503 : 400).end(`${messageOf(error)}\n`);
     }
   }
@@ -106,7 +106,7 @@ class ReviewHandler {
   }
 
   #answerOf(verdict: WebhookVerdict, lane: Lane): string {
-    if (verdict.kind === "fault") throw userError("not-a-review", verdict.message);
+    if (verdict.kind === "fault") throw userError("bad-request", verdict.message);
     if (verdict.kind === "answer") {
       const { text, validation, injection } = verdict;
       if (validation !== undefined) this.#validation.judged(validation);
@@ -128,8 +128,6 @@ function laneOf(path: string): Lane | undefined {
   return (["validate", "inject"] as const).find((lane) => path === `/${lane}` || path.startsWith(`/${lane}/`));
 }
 
-const busyCode = "too-many-reviews";
-
 function busy(): Error {
-  return transientError(busyCode, "too many admission reviews wait to be judged: try again in some seconds");
+  return transientError("busy", "too many admission reviews wait to be judged: try again in some seconds");
 }

@@ -43,7 +43,7 @@ export class KialiApi {
       }
     } catch (error) {
       // The error format of Kiali.
-      return { status: isKubeCode(error, "bad-parameter") ? 400 : 500, body: { error: messageOf(error), detail: "" } };
+      return { status: isKubeCode(error, "bad-request") ? 400 : 500, body: { error: messageOf(error), detail: "" } };
     }
   }
 
@@ -52,7 +52,7 @@ export class KialiApi {
     const graphType = params.get("graphType") ?? "workload";
     const known = graphTypes.find((candidate) => candidate === graphType);
     if (known === undefined)
-      throw userError("bad-parameter", `graphType: expected one of ${graphTypes.join(", ")}, got "${graphType}"`);
+      throw userError("bad-request", `graphType: expected one of ${graphTypes.join(", ")}, got "${graphType}"`);
     const namespaces = (params.get("namespaces") ?? "")
       .split(",")
       .map((name) => name.trim())
@@ -136,6 +136,6 @@ function durationOf(params: URLSearchParams): number {
   const scale = { s: 1, m: 60, h: 3600, d: 86_400 }[unit === "" ? "s" : unit] ?? 1;
   const seconds = Number(count) * scale;
   if (count === "" || seconds < 1 || seconds > maxDurationSeconds)
-    throw userError("bad-parameter", `duration: expected a time such as 60s or 10m, up to 7d, got "${text}"`);
+    throw userError("bad-request", `duration: expected a time such as 60s or 10m, up to 7d, got "${text}"`);
   return seconds;
 }

@@ -26,7 +26,7 @@ export function parseKialiConfig(text: string, source: string): KialiConfig {
   try {
     document = parse(text);
   } catch (error) {
-    throw userError("kiali-config-invalid", `${source} is no YAML: ${messageOf(error)}`);
+    throw userError("file-invalid", `${source} is no YAML: ${messageOf(error)}`);
   }
   const at = (...path: readonly string[]): unknown =>
     path.reduce<unknown>(
@@ -36,14 +36,13 @@ export function parseKialiConfig(text: string, source: string): KialiConfig {
     );
   const readText = (fallback: string, ...path: readonly string[]): string => {
     const value = at(...path) ?? fallback;
-    if (typeof value !== "string")
-      throw userError("kiali-config-invalid", `${source}: ${path.join(".")}: expected text`);
+    if (typeof value !== "string") throw userError("file-invalid", `${source}: ${path.join(".")}: expected text`);
     return value === "" ? fallback : value;
   };
   const port = (fallback: number, ...path: readonly string[]): number => {
     const value = Number(at(...path) ?? fallback);
     if (!Number.isInteger(value) || value < 1 || value > 65_535)
-      throw userError("kiali-config-invalid", `${source}: ${path.join(".")}: expected a port`);
+      throw userError("file-invalid", `${source}: ${path.join(".")}: expected a port`);
     return value;
   };
   const rootNamespace = readText("istio-system", "external_services", "istio", "root_namespace");

@@ -269,7 +269,7 @@ export class PrometheusTraffic implements TrafficSource {
   async #inTurn<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     if (this.#running >= maxConcurrentQueries) {
       if (this.#waiting.length >= maxWaitingQueries)
-        throw transientError("prometheus-busy", `${maxWaitingQueries} queries wait for Prometheus already`, {
+        throw transientError("busy", `${maxWaitingQueries} queries wait for Prometheus already`, {
           hint: "try again in a moment",
         });
       await new Promise<void>((resolve) => this.#waiting.push(resolve));

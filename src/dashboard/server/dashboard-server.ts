@@ -309,7 +309,7 @@ async function listen(server: Server, host: string, port: number): Promise<numbe
   await new Promise<void>((resolve, reject) => {
     const failed = (cause: Error): void =>
       reject(
-        userError("listen-failed", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, {
+        userError("cannot-listen", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, {
           cause,
           hint: "name another port",
         }),

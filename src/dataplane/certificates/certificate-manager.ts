@@ -198,7 +198,7 @@ export class CertificateManager implements CertificateSource {
       oldest = identity;
       oldestAtMs = entry.usedAtMs;
     }
-    if (oldest === undefined) throw transientError("too-many-identities", "too many identities wait for a certificate");
+    if (oldest === undefined) throw transientError("busy", "too many identities wait for a certificate");
     this.forget(oldest);
   }
 

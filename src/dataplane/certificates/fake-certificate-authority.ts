@@ -84,6 +84,6 @@ function publicKeyOf(csrPem: string): Buffer {
     info.next(derTags.sequence);
     return info.next(derTags.sequence).whole;
   } catch (error) {
-    throw userError("csr-invalid", "the certificate request is not a PKCS #10 request in PEM", { cause: error });
+    throw userError("bad-csr", "the certificate request is not a PKCS #10 request in PEM", { cause: error });
   }
 }

@@ -51,7 +51,7 @@ export class IstioCertificateClient implements CertificateAuthority {
       return fromBinary(IstioCertificateResponseSchema, answer).certChain;
     } catch (error) {
       throw transientError(
-        "certificate-request",
+        "certificate-refused",
         `${endpoint.url} did not sign for ${request.identity}: ${messageOf(error)}`,
         { cause: error },
       );

@@ -22,14 +22,14 @@ export function workloadCertificate(
   const leafPem = own[0];
   if (leafPem === undefined || pemBlocks(rootsPem).length === 0) {
     throw transientError(
-      "certificate-chain",
+      "certificate-refused",
       `the CA answered ${chain.length} certificate(s) for ${identity}, where leaf and root were expected`,
     );
   }
   const leaf = new X509Certificate(leafPem);
   if (!uriNames(leaf).includes(identity)) {
     throw transientError(
-      "certificate-identity",
+      "certificate-refused",
       `the CA answered a certificate for "${leaf.subjectAltName ?? ""}" where ${identity} was asked`,
     );
   }

@@ -93,7 +93,7 @@ export class HbonePool {
   }
 
   async #connection(target: Target, options: HboneConnectOptions, leftMs: number): Promise<HboneClientConnection> {
-    if (this.#closed) throw transientError("pool-draining", "pool draining");
+    if (this.#closed) throw transientError("draining", "pool draining");
     for (const connection of target.connections) if (connection.takesStreams) return connection;
     for (const dialing of target.dialing) {
       if (dialing.waiters >= hboneLimits.pooledStreams) continue;
@@ -102,7 +102,7 @@ export class HbonePool {
       return connection.takesStreams ? connection : await this.#connection(target, options, leftMs);
     }
     if (this.#connections >= hboneLimits.poolConnections) {
-      throw transientError("pool-full", `the pool holds ${hboneLimits.poolConnections} connections already`);
+      throw transientError("busy", `the pool holds ${hboneLimits.poolConnections} connections already`);
     }
     const dialing: Dialing = { connection: this.#dialNew(target, options, leftMs), waiters: 1 };
     target.dialing.add(dialing);
@@ -120,7 +120,7 @@ export class HbonePool {
     if (stream.alpnProtocol !== "h2") {
       stream.destroy();
       throw transientError(
-        "http2-handshake",
+        "http2-failed",
         `http2 handshake failed: the peer at ${options.address}:${options.port} chose ${stream.alpnProtocol ?? "no protocol"}`,
       );
     }

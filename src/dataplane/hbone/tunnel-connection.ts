@@ -185,7 +185,7 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   failed({ message }: Http2ConnectionError): void {
     this.#output.flush();
     this.#end();
-    this.#close(transientError("http2-connection", `the peer broke HTTP/2: ${message}`));
+    this.#close(transientError("http2-failed", `the peer broke HTTP/2: ${message}`));
   }
 
   deferred(): void {
@@ -198,7 +198,7 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
 
   unanswered(): void {
     this.destroy(
-      transientError("ping-timeout", `the peer did not answer a PING within ${hboneLimits.pingTimeoutMs / 1000} s`),
+      transientError("tunnel-broken", `the peer did not answer a PING within ${hboneLimits.pingTimeoutMs / 1000} s`),
     );
   }
 

@@ -179,7 +179,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
       this.#finish();
     } else if (code === errorCode.refusedStream)
       this.#close(transientError("tunnel-refused", "the peer refused the tunnel"));
-    else this.#close(transientError("tunnel-reset", `the peer reset the tunnel (${errorCodeName(code)})`));
+    else this.#close(transientError("tunnel-broken", `the peer reset the tunnel (${errorCodeName(code)})`));
   }
 
   readonly #deliver = (chunk: Buffer): void => {

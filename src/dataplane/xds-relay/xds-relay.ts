@@ -60,7 +60,7 @@ export class XdsRelay {
     await new Promise<void>((resolve, reject) => {
       this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
         if (error === null) resolve();
-        else reject(transientError("listen-failed", `cannot listen on ${address}: ${messageOf(error)}`));
+        else reject(transientError("cannot-listen", `cannot listen on ${address}: ${messageOf(error)}`));
       });
     });
   }

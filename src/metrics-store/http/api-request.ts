@@ -1,4 +1,4 @@
-import { messageOf, toSerinError, userError } from "../../base/index.ts";
+import { messageOf, toSerinError, userError, type ErrorCode } from "../../base/index.ts";
 import { parseDurationMs } from "../../promql/index.ts";
 
 export interface ApiRequest {
@@ -30,7 +30,7 @@ export function failure(status: number, errorType: string, error: string): ApiAn
 }
 
 /** Codes of errors that depend on the data and not on the query's text. */
-const executionCodes = new Set(["duplicate-series", "many-to-many", "multiple-matches", "query-too-large"]);
+const executionCodes = new Set<ErrorCode>(["series-ambiguous", "query-too-large"]);
 
 export function failureOf(error: unknown): ApiAnswer {
   const { kind, code, hint } = toSerinError(error);
@@ -48,7 +48,7 @@ export function timeParameter(params: URLSearchParams, name: string, otherwiseMs
   const timeMs = Number.isNaN(seconds) ? (/^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : NaN) : seconds * 1000;
   if (!Number.isFinite(timeMs))
     throw userError(
-      "bad-parameter",
+      "bad-request",
       `invalid parameter "${name}": expected seconds since 1970 or a time such as 2026-01-31T12:00:00Z, got "${text}"`,
     );
   return Math.round(timeMs);
@@ -60,7 +60,7 @@ export function durationParameter(params: URLSearchParams, name: string): number
   const durationMs = text === "" ? undefined : (parseDurationMs(text) ?? Number(text) * 1000);
   if (durationMs === undefined || !Number.isFinite(durationMs))
     throw userError(
-      "bad-parameter",
+      "bad-request",
       `invalid parameter "${name}": expected seconds or a duration such as 15s, got "${text}"`,
     );
   return durationMs;
@@ -71,6 +71,6 @@ export function limitParameter(params: URLSearchParams): number {
   const text = params.get("limit") ?? "0";
   const limit = Number(text);
   if (!Number.isInteger(limit) || limit < 0)
-    throw userError("bad-parameter", `invalid parameter "limit": expected a number from 0 on, got "${text}"`);
+    throw userError("bad-request", `invalid parameter "limit": expected a number from 0 on, got "${text}"`);
   return limit;
 }

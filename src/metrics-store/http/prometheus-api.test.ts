@@ -160,7 +160,7 @@ test("a reload is for POST, when it is allowed, and tells why it failed", async 
   assert.equal((await reloaded("GET", async () => undefined))[0], 405);
   assert.equal((await reloaded("POST"))[0], 403);
   const [status, text] = await reloaded("POST", async () => {
-    throw userError("scrape-config-invalid", "t: job_name: a name is required");
+    throw userError("file-invalid", "t: job_name: a name is required");
   });
   assert.equal(status, 500);
   assert.match(text, /failed to reload config: t: job_name/);

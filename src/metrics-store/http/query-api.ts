@@ -105,7 +105,7 @@ function selectorsOf(params: URLSearchParams): (readonly Matcher[])[] {
   return params.getAll("match[]").map((text) => {
     const parsed = parseQuery(text);
     if (parsed.type !== "selector")
-      throw userError("bad-parameter", `invalid parameter "match[]": expected a selector, got "${text}"`);
+      throw userError("bad-request", `invalid parameter "match[]": expected a selector, got "${text}"`);
     return parsed.matchers;
   });
 }
@@ -138,7 +138,7 @@ function limitedList(params: URLSearchParams, list: readonly unknown[]): ApiAnsw
 export function listSeries(params: URLSearchParams, { store }: QueryContext): ApiAnswer {
   const selectors = selectorsOf(params);
   if (selectors.length === 0)
-    throw userError("bad-parameter", 'no "match[]" parameter given: name one selector at least');
+    throw userError("bad-request", 'no "match[]" parameter given: name one selector at least');
   return limitedList(params, matchedSeries(params, store, selectors).map(labelsObject));
 }
 

@@ -69,7 +69,7 @@ export function parseScrapeConfig(text: string, source: string): ScrapeConfig {
   } catch (error) {
     const [place] = error instanceof YAMLParseError ? (error.linePos ?? []) : [];
     throw userError(
-      "scrape-config-invalid",
+      "file-invalid",
       `${source}${place === undefined ? "" : `:${place.line}:${place.col}`}: no YAML: ${messageOf(error)}`,
     );
   }
@@ -86,7 +86,7 @@ export function parseScrapeConfig(text: string, source: string): ScrapeConfig {
   const names = new Set<string>();
   for (const { name } of jobs) {
     if (names.has(name))
-      throw userError("scrape-config-invalid", `${source}: several scrape_configs have the job_name "${name}"`);
+      throw userError("file-invalid", `${source}: several scrape_configs have the job_name "${name}"`);
     names.add(name);
   }
   if (root.has("remote_write") || root.has("remote_read"))
@@ -207,14 +207,14 @@ class Section {
 
   constructor(value: unknown, path: string, warnings: string[]) {
     if (typeof value !== "object" || value === null || Array.isArray(value))
-      throw userError("scrape-config-invalid", `${path}: expected a map`);
+      throw userError("file-invalid", `${path}: expected a map`);
     this.#fields = value as Fields;
     this.#path = path;
     this.#warnings = warnings;
   }
 
   fault(name: string, reason: string): Error {
-    return userError("scrape-config-invalid", `${this.#path}: ${name}: ${reason}`);
+    return userError("file-invalid", `${this.#path}: ${name}: ${reason}`);
   }
 
   has(name: string): boolean {

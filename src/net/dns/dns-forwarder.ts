@@ -41,8 +41,8 @@ export class DnsForwarder {
    * if too many queries wait.
    */
   async forward(query: Buffer, transport: DnsTransport): Promise<Buffer> {
-    if (query.length < headerBytes) throw transientError("dns-bad-query", "the query has no header");
-    if (this.#waiting >= maxWaiting) throw transientError("dns-busy", `${maxWaiting} queries are waiting already`);
+    if (query.length < headerBytes) throw transientError("bad-request", "the query has no header");
+    if (this.#waiting >= maxWaiting) throw transientError("busy", `${maxWaiting} queries are waiting already`);
     this.#waiting += 1;
     try {
       return await this.#askInTurn(query, transport);

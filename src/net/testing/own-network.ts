@@ -7,7 +7,7 @@ import { userError } from "../../base/index.ts";
 export function requireOwnNetwork(): void {
   if (process.env["SERIN_OWN_NETWORK"] === "1") return;
   throw userError(
-    "own-network",
+    "script-failed",
     "this test changes the network namespace that it runs in, and must not change the machine's",
     { hint: "npm run test:netns -- path/to/it.netns.test.ts" },
   );

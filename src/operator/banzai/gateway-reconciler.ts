@@ -150,7 +150,7 @@ async function letGoOfOther({ client, clock, owned, log }: BanzaiWorld, wanted: 
   while ((await client.get(deploymentKind, name, namespace))?.metadata.uid === found.metadata.uid) {
     if (clock.steadyMs() > deadline)
       throw transientError(
-        "deployment-stays",
+        "not-gone",
         `Deployment ${namespace ?? ""}/${name} has been deleted, and is still there after ${goneTimeoutMs / 1000} s`,
       );
     await clock.sleep(pollMs);

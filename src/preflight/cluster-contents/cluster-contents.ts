@@ -51,11 +51,9 @@ export async function readCluster(
   const work = async (): Promise<void> => {
     for (let kind = waiting.shift(); kind !== undefined; kind = waiting.shift()) {
       if (deadline.aborted)
-        throw transientError(
-          "analysis-timeout",
-          `the cluster's objects could not be read within ${timeoutMs / 1000} s`,
-          { hint: "pass a longer --timeout" },
-        );
+        throw transientError("release-failed", `the cluster's objects could not be read within ${timeoutMs / 1000} s`, {
+          hint: "pass a longer --timeout",
+        });
       try {
         objects.push(...(await readKind(client, kind, istioNamespace)));
       } catch (error) {
@@ -127,10 +125,10 @@ export async function readMeshConfig(text: string, where: string): Promise<MeshC
   try {
     raw = parse(text);
   } catch (error) {
-    throw userError("mesh-config-invalid", `${where}: ${messageOf(error)}`);
+    throw userError("bad-mesh-config", `${where}: ${messageOf(error)}`);
   }
   const parsed = parseMeshConfig(raw);
   if (parsed.value !== undefined) return parsed.value;
   const { path, message } = parsed.errors[0];
-  throw userError("mesh-config-invalid", `${where}: ${path} ${message}`);
+  throw userError("bad-mesh-config", `${where}: ${path} ${message}`);
 }

@@ -29,7 +29,7 @@ export async function askManifest(
     const result = await runner.run(release, ["manifest", "generate", "-f", file]);
     if (result.code !== 0)
       throw userError(
-        "install-refused",
+        "release-refused",
         `release ${release.version} refuses spec.${field}${field === "to.install" ? `[${index}]` : ""}: ${said(result, file)}`,
         {
           hint: `try: ${release.directory}/bin/${release.kind === "istio" ? "istioctl" : "serin"} manifest generate -f FILE`,
@@ -45,7 +45,7 @@ export async function askProfile(runner: ReleaseRunner, release: Release, profil
   const result = await runner.run(release, ["profile", "dump", profile]);
   const [document] = result.code === 0 ? parseAllDocuments(result.stdout) : [];
   if (document === undefined)
-    throw userError("profile-refused", `release ${release.version} has no profile "${profile}": ${said(result)}`);
+    throw userError("release-refused", `release ${release.version} has no profile "${profile}": ${said(result)}`);
   return document.toJS() as Json;
 }
 
@@ -78,10 +78,7 @@ export async function askAnalysis(
   const result = await runner.run(release, args);
   const messages = readMessages(result.stdout === "" ? "[]" : result.stdout);
   if (messages === undefined || (result.stdout === "" && result.code !== 0))
-    throw transientError(
-      "analysis-failed",
-      `release ${release.version} could not analyse the cluster: ${said(result)}`,
-    );
+    throw transientError("release-failed", `release ${release.version} could not analyse the cluster: ${said(result)}`);
   return messages;
 }
 
@@ -140,7 +137,7 @@ export async function askInjection(
   const result = await runner.run(release, args);
   if (result.code !== 0)
     throw transientError(
-      "injection-failed",
+      "release-failed",
       `release ${release.version} could not inject the workloads: ${said(result, file)}`,
     );
   return await Array.fromAsync(objectsInManifest(result.stdout));

@@ -79,7 +79,7 @@ export async function runChild(
   const code = await new Promise<number>((resolve, reject) => {
     child.once("error", (error) =>
       reject(
-        userError("release-not-runnable", `cannot run ${said}: ${error.message}`, {
+        userError("release-failed", `cannot run ${said}: ${error.message}`, {
           cause: error,
           hint: "is it a release for this machine, and executable?",
         }),
@@ -89,9 +89,9 @@ export async function runChild(
   });
   options.signal.throwIfAborted();
   if (limit.aborted)
-    throw transientError("release-slow", `${said} took longer than ${options.timeoutMs / 1000} s and was ended`);
+    throw transientError("release-failed", `${said} took longer than ${options.timeoutMs / 1000} s and was ended`);
   if (bytes > maxOutputBytes)
-    throw transientError("release-verbose", `${said} printed more than ${maxOutputBytes >> 20} MiB and was ended`);
+    throw transientError("release-failed", `${said} printed more than ${maxOutputBytes >> 20} MiB and was ended`);
   return {
     code,
     stdout: Buffer.concat(output.stdout).toString("utf8"),

@@ -68,7 +68,7 @@ abstract class Exchange {
         this.stream.on("error", (error) =>
           fail(
             transientError(
-              "shadow-stream",
+              "shadow-failed",
               `the control plane at ${target} ended the stream of ${this.proxy.name}: ${error.message}`,
               { cause: error },
             ),
@@ -95,7 +95,7 @@ abstract class Exchange {
     if (signal.aborted) return signal.reason;
     const words = [...this.missing].map(wordOf).join(", ");
     return transientError(
-      "shadow-silent",
+      "shadow-failed",
       `the control plane at ${target} did not send ${words} to ${this.proxy.name} within ${deadlineMs / 1000} s`,
     );
   }

@@ -80,7 +80,7 @@ export function shadowEnvironment(template: PodTemplate | undefined): Environmen
 export async function startShadowPilot(options: ShadowPilotOptions): Promise<ShadowPilot> {
   const { release, runner, kubeConfig, clock, log, hidden = [], overlaid = [] } = options;
   if (release.pilot === undefined)
-    throw userError("release-without-pilot", `${release.directory} holds no control plane`, {
+    throw userError("release-missing", `${release.directory} holds no control plane`, {
       hint: "put Istio's pilot-discovery program at bin/pilot-discovery of the directory",
     });
   const relay = await serveReadOnlyRelay(kubeConfig, { clock, log, hidden, overlaid });
@@ -137,13 +137,13 @@ async function waitProcessed(
     });
     if (answer.status !== 200)
       throw transientError(
-        "shadow-unsure",
+        "shadow-failed",
         `the control plane does not tell whether it has read ${kind} ${namespace}/${name}: status ${answer.status}`,
       );
     if (((await answer.json()) as { readonly processed?: boolean }).processed === true) return;
     if (clock.steadyMs() - began > processedLimitMs)
       throw transientError(
-        "shadow-unsettled",
+        "shadow-failed",
         `the control plane has not read ${kind} ${namespace}/${name} within ${processedLimitMs / 1000} s`,
       );
     await clock.sleep(processedPollMs, signal);
@@ -231,7 +231,7 @@ async function waitReady(
     signal.throwIfAborted();
     if (ended.signal.aborted || child.pid === undefined)
       throw transientError(
-        "shadow-ended",
+        "shadow-failed",
         `the control plane of ${release.version} ended before it was ready${lastLine(errors())}`,
         { hint: `it was started from ${release.directory}` },
       );
@@ -241,7 +241,7 @@ async function waitReady(
     if (answer?.ok === true) return;
     if (clock.steadyMs() - began > readyLimitMs)
       throw transientError(
-        "shadow-not-ready",
+        "shadow-failed",
         `the control plane of ${release.version} was not ready within ${readyLimitMs / 1000} s${lastLine(errors())}`,
       );
     await clock.sleep(readyPollMs, signal);

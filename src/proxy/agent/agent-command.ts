@@ -47,7 +47,7 @@ async function request(args: readonly string[], { write }: AgentCommandOptions):
   const { flags, words } = readFlags(args);
   const [method, path] = words;
   if (method === undefined || path === undefined)
-    throw userError("bad-arguments", "expected: request GET|POST <path>, such as request GET stats");
+    throw userError("argument-invalid", "expected: request GET|POST <path>, such as request GET stats");
   const port = numberFlag(flags, "debug-port", defaultAdminPort);
   const { status, body } = await send(
     method.toUpperCase(),
@@ -77,7 +77,7 @@ function readFlags(args: readonly string[]): {
 function numberFlag(flags: ReadonlyMap<string, string>, name: string, fallback: number): number {
   const text = flags.get(name);
   if (text === undefined) return fallback;
-  if (!/^\d+$/.test(text)) throw userError("bad-arguments", `--${name} must be a whole number, got "${text}"`);
+  if (!/^\d+$/.test(text)) throw userError("argument-invalid", `--${name} must be a whole number, got "${text}"`);
   return Number(text);
 }
 

@@ -34,11 +34,11 @@ const maxNotes = 1000;
  * A configuration that cannot be served as written. The message names the resource and the field, and becomes the NACK.
  */
 export function unsupported(where: string, what: string): Error {
-  return userError("unsupported-config", `${where}: ${what} is not supported`);
+  return userError("config-rejected", `${where}: ${what} is not supported`);
 }
 
 export function invalid(where: string, expected: string): Error {
-  return userError("invalid-config", `${where}: ${expected}`);
+  return userError("config-rejected", `${where}: ${expected}`);
 }
 
 export interface FieldRules {

@@ -30,8 +30,8 @@ export function standaloneServices(): FilterServices {
   const shared = {
     clock: systemClock,
     statistics: new FilterStatistics(),
-    callCluster: () => Promise.reject(transientError("no-clusters", "there are no clusters to ask")),
-    modules: () => Promise.reject(transientError("no-modules", "nothing runs modules here")),
+    callCluster: () => Promise.reject(transientError("no-cluster", "there are no clusters to ask")),
+    modules: () => Promise.reject(transientError("module-failed", "nothing runs modules here")),
   };
   return {
     ...shared,

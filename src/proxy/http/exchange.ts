@@ -337,7 +337,7 @@ export class Exchange extends FilteredExchange {
     const host = forwardHost(this.authority, names.rules.defaultPort);
     const found =
       host === undefined
-        ? Promise.reject(userError("bad-host", "the request names no host"))
+        ? Promise.reject(userError("bad-request", "the request names no host"))
         : names.addressOf(host.name);
     const at = (address: string): ForwardDestination => ({
       address,

@@ -29,7 +29,7 @@ export async function secureDownstream(
   const { stream, spec, hello, contexts, timeoutMs, exchangesPeers } = options;
   if (spec.requireServerName && hello.serverName === "") {
     stream.destroy();
-    throw transientError("tls-no-server-name", "TLS: the client sent no server name");
+    throw transientError("no-server-name", "TLS: the client sent no server name");
   }
   // A protocol that both sides know, in our order of preference. Without one, the connection continues with the chain's
   // protocol.

@@ -34,7 +34,7 @@ export function parseHistogramBuckets(text: string): readonly HistogramBuckets[]
       : undefined;
   if (entries === undefined || !entries.every(([, list]) => isBounds(list))) {
     throw userError(
-      "bad-annotation",
+      "annotation-invalid",
       `${histogramBucketsAnnotation} must be a JSON object of prefixes to lists of 1 to ${maxBuckets} numbers above 0, such as {"istio":[1,5,10]}; got ${text.slice(0, 200)}`,
     );
   }

@@ -11,7 +11,7 @@ export function certificateRef(certificate: TlsCertificate, where: string): Cert
   const [chain, key] = [inlineText(certificateChain), inlineText(privateKey)];
   if (chain === undefined || key === undefined)
     throw userError(
-      "invalid-config",
+      "config-rejected",
       `${where}: expected certificateChain and privateKey, both by filename or both in place`,
     );
   return { kind: "inline", chain, key };
@@ -24,7 +24,7 @@ export function rootsRef(source: DataSource | undefined, where: string): Revocat
   const pem = inlineText(source);
   if (pem === undefined)
     throw userError(
-      "unsupported-config",
+      "config-rejected",
       `${where}: a data source by ${source.specifier.case ?? "nothing"} is not supported`,
     );
   return { kind: "inline", pem };

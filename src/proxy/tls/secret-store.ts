@@ -350,6 +350,5 @@ function checkSecret(message: Secret, name: string): void {
     rootsRef(type.value.trustedCa, `secret ${name}`);
     const revoked = rootsRef(type.value.crl, `secret ${name}`);
     if (revoked?.kind === "inline") TlsContext.create({ revocations: splitRevocations(revoked.pem) });
-  } else
-    throw transientError("unsupported-config", `secret ${name}: ${type.case ?? "an empty secret"} is not supported`);
+  } else throw transientError("config-rejected", `secret ${name}: ${type.case ?? "an empty secret"} is not supported`);
 }

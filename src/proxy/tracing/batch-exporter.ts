@@ -122,7 +122,7 @@ export class BatchExporter<Item> {
       // The first item alone is larger than a message may be.
       going = Math.max(1, taken);
       if (taken === 0)
-        throw transientError("export-too-large", `one is larger than the ${maxExportBytes} bytes of a message`);
+        throw transientError("export-refused", `one is larger than the ${maxExportBytes} bytes of a message`);
       const body = target.isGrpc ? grpcFrame(message) : message;
       const answer = await callCluster(
         { ...target.request, method: "POST", body, maxAnswerBytes },

@@ -16,7 +16,7 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
       throw transientError("no-endpoint", `cluster ${request.cluster} has no endpoint that could be asked`);
     const { requests } = cluster.breaker;
     if (!requests.take())
-      throw transientError("overflow", `cluster ${request.cluster} has as many requests as it may have`);
+      throw transientError("busy", `cluster ${request.cluster} has as many requests as it may have`);
     try {
       // If endpoints speak only HTTP/2, so do we.
       const protocol = cluster.config.upstreamProtocol === "http2" ? "http2" : request.protocol;
@@ -142,7 +142,7 @@ class ClusterCall implements PoolUser, ResponseReceiver {
       return;
     }
     this.#endpoint.report({ kind: "reset" });
-    this.#fail(transientError("broken-off", `${this.#name}: ${failure.message}`));
+    this.#fail(transientError("connection-reset", `${this.#name}: ${failure.message}`));
   }
 
   upstreamDrained(): void {

@@ -64,7 +64,7 @@ export class ForwardNames {
       if (known.pending !== undefined) return known.pending.then(() => take(known));
     }
     if (known === undefined && this.#names.size >= this.rules.maxHosts)
-      return Promise.reject(transientError("dns-overflow", `more than ${this.rules.maxHosts} names are known at once`));
+      return Promise.reject(transientError("busy", `more than ${this.rules.maxHosts} names are known at once`));
     const fresh: KnownName = { addresses: [], askedAtMs: nowMs, usedAtMs: nowMs, next: 0, pending: undefined };
     this.#names.set(name, fresh);
     return this.#ask(name, fresh).then(() => take(fresh));

@@ -34,7 +34,7 @@ export class OwnConnections {
     const key = keyOf(stream.local.port, port);
     if (this.#known.size >= maxKnown && !this.#known.has(key)) {
       stream.destroy({ reset: true });
-      throw transientError("own-ports", `more than ${maxKnown} connections lead to this proxy's own ports`);
+      throw transientError("busy", `more than ${maxKnown} connections lead to this proxy's own ports`);
     }
     this.#known.set(key, { stream, closedAtMs: undefined });
   }

@@ -12,13 +12,13 @@ const pageBytes = 65_536;
 export function boundedModule(code: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
   const bytes = Buffer.from(code);
   if (bytes.length < headerBytes || !bytes.subarray(0, magic.length).equals(magic))
-    throw userError("bad-module", "the file is no WebAssembly module: it does not begin with \\0asm");
+    throw userError("module-invalid", "the file is no WebAssembly module: it does not begin with \\0asm");
   const parts: Buffer[] = [bytes.subarray(0, headerBytes)];
   for (let at = headerBytes; at < bytes.length;) {
     const id = bytes[at];
     const size = readNumber(bytes, at + 1);
     const end = size.next + size.value;
-    if (end > bytes.length) throw userError("bad-module", "the WebAssembly module is cut off");
+    if (end > bytes.length) throw userError("module-invalid", "the WebAssembly module is cut off");
     if (id === memorySection)
       parts.push(boundedSection(bytes.subarray(size.next, end), Math.floor(maxBytes / pageBytes)));
     else parts.push(bytes.subarray(at, end));
@@ -30,15 +30,18 @@ export function boundedModule(code: Uint8Array, maxBytes: number): Uint8Array<Ar
 function boundedSection(content: Buffer, maxPages: number): Buffer {
   const count = readNumber(content, 0);
   if (count.value !== 1)
-    throw userError("bad-module", `the WebAssembly module has ${count.value} memories; one is expected`);
+    throw userError("module-invalid", `the WebAssembly module has ${count.value} memories; one is expected`);
   const flags = content[count.next] ?? 0;
   if (flags > 1)
-    throw userError("bad-module", "the WebAssembly module's memory is shared or of 64 bits, which is not supported");
+    throw userError(
+      "module-invalid",
+      "the WebAssembly module's memory is shared or of 64 bits, which is not supported",
+    );
   const minimum = readNumber(content, count.next + 1);
   const declared = flags === 1 ? readNumber(content, minimum.next).value : maxPages;
   if (minimum.value > maxPages)
     throw userError(
-      "bad-module",
+      "module-invalid",
       `the WebAssembly module begins with ${minimum.value * pageBytes} bytes of memory; at most ${maxPages * pageBytes} are allowed`,
     );
   const body = Buffer.concat([
@@ -58,7 +61,7 @@ function readNumber(bytes: Buffer, from: number): { readonly value: number; read
     value += (byte & 0x7f) * 2 ** (7 * index);
     if (byte < 0x80) return { value, next: from + index + 1 };
   }
-  throw userError("bad-module", "the WebAssembly module is cut off");
+  throw userError("module-invalid", "the WebAssembly module is cut off");
 }
 
 function writeNumber(value: number): Buffer {

@@ -53,7 +53,7 @@ export async function moduleOfImage(request: ImageRequest): Promise<ModuleCode> 
   const { manifest, digest } = await image.manifest();
   if (sha256 !== "" && sha256 !== digest)
     throw userError(
-      "module-checksum",
+      "module-unreachable",
       `the image ${url} has the SHA-256 ${digest}, not ${sha256}: correct sha256, or the image`,
     );
   const layers = descriptorsOf(manifest["layers"]);
@@ -62,13 +62,13 @@ export async function moduleOfImage(request: ImageRequest): Promise<ModuleCode> 
   if (whole !== undefined) return { bytes: await image.blob(whole), checksum: digest };
   if (last === undefined || !archiveTypes.has(last.mediaType))
     throw userError(
-      "module-image",
+      "module-unreachable",
       `the image ${url} has no layer with a module: ${last?.mediaType ?? "it has no layer"}`,
     );
   const archive = await unzip(await image.blob(last), { maxOutputLength: maxModuleBytes });
   const bytes = fileOf(archive, moduleName);
   if (bytes === undefined)
-    throw userError("module-image", `the last layer of the image ${url} has no file ${moduleName}`);
+    throw userError("module-unreachable", `the last layer of the image ${url} has no file ${moduleName}`);
   return { bytes, checksum: digest };
 }
 
@@ -102,13 +102,13 @@ class Image {
     const bytes = this.#checked(await this.#get(`manifests/${reference}`, maxManifestBytes), reference);
     const manifest: unknown = JSON.parse(bytes.toString());
     if (typeof manifest !== "object" || manifest === null)
-      throw userError("module-image", `the manifest of ${this.#request.url} is no object`);
+      throw userError("module-unreachable", `the manifest of ${this.#request.url} is no object`);
     return { manifest: manifest as Readonly<Record<string, unknown>>, digest: checksumOf(bytes) };
   }
 
   #checked(bytes: Buffer, digest: string): Buffer {
     if (digest.includes(":") && digest !== `sha256:${checksumOf(bytes)}`)
-      throw userError("module-checksum", `the registry gave other bytes than ${digest} of ${this.#request.url}`);
+      throw userError("module-unreachable", `the registry gave other bytes than ${digest} of ${this.#request.url}`);
     return bytes;
   }
 
@@ -131,7 +131,7 @@ class Image {
       }
       throw refused(response.status, `the registry answers ${response.status} for ${url}`);
     }
-    throw userError("module-registry", `the registry refuses the credentials for ${url}`);
+    throw userError("module-unreachable", `the registry refuses the credentials for ${url}`);
   }
 
   /** Answers the registry's challenge with the credentials, or with a token for them. */
@@ -141,7 +141,7 @@ class Image {
     const basic = credentialsOf(secret, registry);
     const [scheme = ""] = challenge.split(" ", 1);
     if (scheme.toLowerCase() !== "bearer") {
-      if (basic === undefined) throw userError("module-registry", `the registry of ${url} asks for imagePullSecret`);
+      if (basic === undefined) throw userError("module-unreachable", `the registry of ${url} asks for imagePullSecret`);
       return `Basic ${basic}`;
     }
     const asked = Object.fromEntries(
@@ -149,7 +149,7 @@ class Image {
     );
     const realm = new URL(asked["realm"] ?? "", origin);
     if (realm.protocol !== "https:" && origin.startsWith("https:"))
-      throw userError("module-registry", `the registry of ${url} names a place for tokens without TLS`);
+      throw userError("module-unreachable", `the registry of ${url} names a place for tokens without TLS`);
     realm.searchParams.set("service", asked["service"] ?? "");
     realm.searchParams.set("scope", asked["scope"] ?? `repository:${repository}:pull`);
     const response = await fetch(realm, {
@@ -167,8 +167,8 @@ class Image {
 /** A request is repeated if the server had a temporary fault. */
 function refused(status: number, message: string): SerinError {
   return status >= 500 || status === 429
-    ? transientError("module-registry", message)
-    : userError("module-registry", `${message}: check the image's name, and imagePullSecret`);
+    ? transientError("module-unreachable", message)
+    : userError("module-unreachable", `${message}: check the image's name, and imagePullSecret`);
 }
 
 function checksumOf(bytes: Uint8Array): string {
@@ -179,7 +179,7 @@ function placeOf(url: string): Place {
   const parts = /^oci:\/\/([^/@]+)\/([^@]+?)(?::([\w][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(url);
   const [, registry = "", repository = "", tag = "latest", digest] = parts ?? [];
   if (registry === "" || repository === "" || repository.includes(".."))
-    throw userError("module-url", `${url} is no image: expected oci://registry/repository:tag`);
+    throw userError("module-invalid", `${url} is no image: expected oci://registry/repository:tag`);
   // Upstream's Go client also uses plain HTTP for such registries.
   const host = registry.replace(/:\d+$/, "");
   const isNear =
@@ -205,7 +205,7 @@ function credentialsOf(secret: string, registry: string): string | undefined {
   try {
     config = JSON.parse(secret);
   } catch {
-    throw userError("module-secret", "imagePullSecret has no .dockerconfigjson that can be read");
+    throw userError("module-unreachable", "imagePullSecret has no .dockerconfigjson that can be read");
   }
   const auths: unknown = typeof config === "object" && config !== null ? Reflect.get(config, "auths") : undefined;
   for (const [name, entry] of Object.entries((auths ?? {}) as Readonly<Record<string, unknown>>)) {

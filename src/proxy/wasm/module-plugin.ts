@@ -75,7 +75,7 @@ export class ModulePlugin {
       const root = await machine.configure(plugin, (message) => this.#fail(message, true));
       if (root === 0)
         throw userError(
-          "module-refused",
+          "module-invalid",
           "the module refused its configuration: proxy_on_vm_start or proxy_on_configure answered false",
         );
       const session = { machine, root };

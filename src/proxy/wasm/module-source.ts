@@ -12,13 +12,13 @@ export interface ModuleCode {
 export function moduleCode(bytes: Uint8Array, sha256: string, from: string): ModuleCode {
   if (bytes.length > maxModuleBytes)
     throw userError(
-      "module-too-large",
+      "module-unreachable",
       `the module of ${from} has ${bytes.length} bytes; at most ${maxModuleBytes} are allowed`,
     );
   const checksum = createHash("sha256").update(bytes).digest("hex");
   if (sha256 !== "" && sha256 !== checksum)
     throw userError(
-      "module-checksum",
+      "module-unreachable",
       `the module of ${from} has the SHA-256 ${checksum}, not ${sha256}: correct sha256, or the file`,
     );
   return { bytes, checksum };
@@ -30,7 +30,7 @@ export async function boundedBody(response: Response, maxBytes: number): Promise
   let size = 0;
   for await (const part of response.body ?? []) {
     size += (part as Uint8Array).length;
-    if (size > maxBytes) throw userError("module-too-large", `${response.url} has more than ${maxBytes} bytes`);
+    if (size > maxBytes) throw userError("module-unreachable", `${response.url} has more than ${maxBytes} bytes`);
     parts.push(part as Uint8Array);
   }
   return Buffer.concat(parts);

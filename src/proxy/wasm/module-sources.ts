@@ -33,7 +33,7 @@ export class ModuleSources {
     if (location.kind === "inline") return moduleCode(location.bytes, "", "the configuration");
     if (location.kind === "file") return moduleCode(await this.#options.readFile(location.path), "", location.path);
     if (!/^(https?|oci):\/\//i.test(location.url))
-      throw userError("module-url", `${location.url} must begin with oci://, http://, https:// or file://`);
+      throw userError("module-invalid", `${location.url} must begin with oci://, http://, https:// or file://`);
     const key = keyOf(location);
     const known = this.#cache.get(key);
     if (known !== undefined) {

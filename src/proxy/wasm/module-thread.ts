@@ -95,7 +95,7 @@ export class ModuleThread {
   call(call: MachineCall, taken?: (answer: MachineAnswer) => void): Promise<MachineAnswer> {
     if (this.#over) return Promise.reject(transientError("module-failed", "the module has failed"));
     if (this.#waiting.length >= maxWaitingCalls)
-      return Promise.reject(transientError("module-busy", `more than ${maxWaitingCalls} calls wait for the module`));
+      return Promise.reject(transientError("busy", `more than ${maxWaitingCalls} calls wait for the module`));
     const { promise, resolve, reject } = Promise.withResolvers<MachineAnswer>();
     this.#waiting.push({ kind: call.kind, taken, resolve, reject });
     if (this.#waiting.length === 1) this.#watch();
@@ -104,7 +104,7 @@ export class ModuleThread {
   }
 
   end(): void {
-    this.#close(transientError("module-ended", "the module is no longer used"));
+    this.#close(transientError("module-failed", "the module is no longer used"));
   }
 
   #take(message: FromThread): void {

@@ -47,7 +47,7 @@ export class VirtualMachine {
     const version = abiVersionOf(exported);
     if (version === undefined)
       throw userError(
-        "bad-module",
+        "module-invalid",
         "the WebAssembly module is not built for Proxy-Wasm 0.1.0, 0.2.0 or 0.2.1: it exports no proxy_abi_version",
       );
     const memoryOf = (): GuestMemory => this.#memory;
@@ -62,9 +62,10 @@ export class VirtualMachine {
     this.#exports = new engine.Instance(module, imports).exports;
     const { memory } = this.#exports;
     const allocate = this.#find("malloc") ?? this.#find("proxy_on_memory_allocate");
-    if (!(memory instanceof engine.Memory)) throw userError("bad-module", "the WebAssembly module exports no memory");
+    if (!(memory instanceof engine.Memory))
+      throw userError("module-invalid", "the WebAssembly module exports no memory");
     if (allocate === undefined)
-      throw userError("bad-module", "the WebAssembly module exports neither malloc nor proxy_on_memory_allocate");
+      throw userError("module-invalid", "the WebAssembly module exports neither malloc nor proxy_on_memory_allocate");
     this.#memory = new GuestMemory(memory, (size) => Number(allocate(size)));
     this.#initialize();
   }
@@ -300,6 +301,6 @@ export const tooLarge = -1;
 function checkImports(module: CompiledModule, known: Readonly<Record<string, Imports>>): void {
   for (const { module: from, name, kind } of engine.Module.imports(module)) {
     if (kind === "function" && Object.hasOwn(known, from) && known[from]?.[name] !== undefined) continue;
-    throw userError("bad-module", `the WebAssembly module imports ${from}.${name}, which is not supported`);
+    throw userError("module-invalid", `the WebAssembly module imports ${from}.${name}, which is not supported`);
   }
 }

@@ -175,7 +175,7 @@ export class WorkerSet implements Serving {
     const outcomes = await this.#group.all("update", given);
     if (outcomes.length === 0 && this.#group.live.length < this.#options.count) {
       this.#mirror.forget(given);
-      throw transientError("no-worker", "no worker took it: all of them ended meanwhile");
+      throw transientError("worker-ended", "no worker took it: all of them ended meanwhile");
     }
     this.#setNames(outcomes);
     const troubles = new Set(outcomes.flatMap(({ error }) => error ?? []));

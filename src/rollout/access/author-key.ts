@@ -51,10 +51,7 @@ export class AuthorKey {
     if (found !== undefined) return found;
     const service = await this.#client.get(serviceKind, serviceName, this.#namespace);
     if (service === undefined)
-      throw transientError(
-        "service-missing",
-        `there is no Service ${this.#namespace}/${serviceName} to make a key for`,
-      );
+      throw transientError("object-missing", `there is no Service ${this.#namespace}/${serviceName} to make a key for`);
     const ownerReferences = [{ apiVersion: "v1", kind: "Service", name: serviceName, uid: service.metadata.uid ?? "" }];
     try {
       await this.#client.create(secretKind, {

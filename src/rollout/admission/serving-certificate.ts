@@ -33,7 +33,7 @@ export async function loadOrCreateCertificate(options: WebhookCertificateOptions
       const service = await client.get(serviceKind, serviceName, namespace);
       if (service === undefined)
         throw transientError(
-          "service-missing",
+          "object-missing",
           `there is no Service ${namespace}/${serviceName} to make a certificate for`,
         );
       const ownerReferences = [

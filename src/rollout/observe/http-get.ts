@@ -8,7 +8,7 @@ const bodyLimitBytes = 32 * 1024 * 1024;
 
 /**
  * Sends a GET to a pod's plain HTTP port. Throws a transient error unless it answers 200 in time. For another status
- * the error's code contains it, for example `http-status-404`.
+ * the error has the code `http-status`, and the status as its reason.
  */
 export function httpGet(
   address: string,
@@ -17,8 +17,8 @@ export function httpGet(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const fail = (reason: string, code = "pod-unreachable"): void =>
-      reject(transientError(code, `http://${address}:${port}${path}: ${reason}`));
+    const where = `http://${address}:${port}${path}`;
+    const fail = (problem: string): void => reject(transientError("pod-unreachable", `${where}: ${problem}`));
     const request = nodeHttp().get(
       { host: address, port, path, headers, timeout: timeoutMs, signal: AbortSignal.timeout(deadlineMs), agent: false },
       (response) => {
@@ -33,7 +33,10 @@ export function httpGet(
         response.on("close", () => fail("the answer was cut short"));
         response.on("end", () => {
           if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString("utf8"));
-          else fail(`status ${response.statusCode ?? 0}`, `http-status-${response.statusCode ?? 0}`);
+          else {
+            const reason = String(response.statusCode ?? 0);
+            reject(transientError("http-status", `${where}: status ${reason}`, { reason }));
+          }
         });
       },
     );

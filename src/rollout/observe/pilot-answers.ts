@@ -118,12 +118,16 @@ export async function askPilot(
   try {
     return await httpGet(address, debugPort, path, kept === undefined ? {} : proof(kept));
   } catch (error) {
-    if (!(error instanceof SerinError) || error.code !== "http-status-401") throw error;
+    if (!isStatus(error, 401)) throw error;
     // A token ends with its service account, and a control plane that was removed and installed again has another
     // account.
     pilotTokens.forget(namespace, serviceAccount);
     return await httpGet(address, debugPort, path, proof(await pilotTokens.of(namespace, serviceAccount)));
   }
+}
+
+function isStatus(error: unknown, status: number): boolean {
+  return error instanceof SerinError && error.code === "http-status" && error.reason === String(status);
 }
 
 function connectedProxy(proxy: SyncedProxy, { revision }: PilotPod): ConnectedProxy {
@@ -150,7 +154,7 @@ async function answerOf<Answer>(view: ClusterView, pilot: PilotPod, path: string
   try {
     return JSON.parse(await askPilot(view, pilot, path)) as Answer;
   } catch (error) {
-    if (error instanceof SerinError && error.code === "http-status-404") return undefined;
+    if (isStatus(error, 404)) return undefined;
     throw error;
   }
 }

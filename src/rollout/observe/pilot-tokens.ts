@@ -54,7 +54,7 @@ export class PilotTokens {
     );
     const token = status < 300 ? (JSON.parse(text) as { status?: { token?: string } }).status?.token : undefined;
     if (token === undefined)
-      throw transientError("no-token", `no token of service account ${key} could be had: status ${status}`);
+      throw transientError("token-refused", `no token of service account ${key} could be had: status ${status}`);
     if (this.#kept.size >= maxTokens) this.#kept.clear();
     this.#kept.set(key, { token, untilMs: this.#clock.steadyMs() + lifetimeSeconds * 1000 - spareMs });
     return token;

@@ -44,7 +44,7 @@ export async function previewUpgrade({
     await Promise.race([
       Promise.all([view.synced, view.injectors.synced]),
       sleep(syncTimeoutMs, undefined, { signal: stop.signal }).then(() => {
-        throw transientError("plan-late", `the cluster could not be read in ${syncTimeoutMs / 1000} s`);
+        throw transientError("timeout", `the cluster could not be read in ${syncTimeoutMs / 1000} s`);
       }),
     ]);
     const { world } = await observeMeshWorld({ client, view, image }, upgrade, []);

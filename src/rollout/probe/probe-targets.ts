@@ -16,7 +16,7 @@ const maxTargets = 64;
 /** Reads a JSON array of {@link ProbeTarget}. Throws a user error that names the element. */
 export function parseProbeTargets(text: string): ProbeTarget[] {
   const fail = (problem: string): never => {
-    throw userError("probe-targets-invalid", `PROBE_TARGETS ${problem}`, {
+    throw userError("env-invalid", `PROBE_TARGETS ${problem}`, {
       hint: 'a JSON array of {"pair", "url", "server", "expected": "answer" or "refusal"}',
     });
   };

@@ -30,7 +30,7 @@ test("text that is no address is refused as node refuses it", () => {
       if (isIP(text) !== 0) return;
       assert.throws(
         () => ipToBytes(text),
-        (error) => error instanceof SerinError && error.code === "ip-invalid",
+        (error) => error instanceof SerinError && error.code === "address-invalid",
       );
     }),
   );

@@ -7,17 +7,17 @@ export function ipFamilyOf(address: string): IpFamily {
   return address.includes(":") ? "ipv6" : "ipv4";
 }
 
-/** The 4 or 16 bytes of an address in network order. Throws a user error (`ip-invalid`) for anything else. */
+/** The 4 or 16 bytes of an address in network order. Throws a user error (`address-invalid`) for anything else. */
 export function ipToBytes(address: string): Buffer {
   const bytes = ipFamilyOf(address) === "ipv6" ? parseIpv6(address) : parseIpv4(address);
-  if (bytes === undefined) throw userError("ip-invalid", `"${address}" is not an IP address`);
+  if (bytes === undefined) throw userError("address-invalid", `"${address}" is not an IP address`);
   return bytes;
 }
 
 /** Formats 4 or 16 bytes. IPv6 has RFC 5952 form, and IPv4-mapped addresses appear as IPv4. */
 export function bytesToIp(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join(".");
-  if (bytes.length !== 16) throw userError("ip-invalid", `an IP address has 4 or 16 bytes, got ${bytes.length}`);
+  if (bytes.length !== 16) throw userError("address-invalid", `an IP address has 4 or 16 bytes, got ${bytes.length}`);
   if (isMapped(bytes)) return bytes.subarray(12).join(".");
   return formatIpv6(bytes);
 }

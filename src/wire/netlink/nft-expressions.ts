@@ -145,7 +145,7 @@ function parsePrefix(text: string): {
   const bytes = ipToBytes(address);
   const prefixLength = length === undefined ? bytes.length * 8 : Number(length);
   if (!Number.isInteger(prefixLength) || prefixLength < 0 || prefixLength > bytes.length * 8) {
-    throw userError("ip-invalid", `"${text}" is not an IP prefix`);
+    throw userError("address-invalid", `"${text}" is not an IP prefix`);
   }
   return { bytes, prefixLength, family: ipFamilyOf(address) };
 }

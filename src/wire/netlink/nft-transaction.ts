@@ -91,7 +91,7 @@ export function batchMessage(kind: "begin" | "end"): Buffer {
 
 export function encodeKey(types: readonly NftKeyType[], key: NftKey): Buffer {
   if (types.length !== key.length)
-    throw userError("nft-key", `a key of ${types.join(" . ")} needs ${types.length} values, got ${key.length}`);
+    throw userError("address-invalid", `a key of ${types.join(" . ")} needs ${types.length} values, got ${key.length}`);
   return Buffer.concat(types.map((type, index) => encodeKeyPart(type, key[index] ?? "")));
 }
 
@@ -101,7 +101,7 @@ function encodeKeyPart(type: NftKeyType, value: string | number): Buffer {
   else if (type === "protocol") out[0] = protocolNumber(String(value) as NftProtocol);
   else {
     const bytes = ipToBytes(String(value));
-    if (bytes.length !== out.length) throw userError("nft-key", `"${value}" is not an ${type} address`);
+    if (bytes.length !== out.length) throw userError("address-invalid", `"${value}" is not an ${type} address`);
     out.set(bytes);
   }
   return out;
@@ -251,7 +251,7 @@ export class NftTableEditor {
    */
   dnatToOneOf(endpoints: readonly NftEndpoint[]): NftExpression[] {
     const [first] = endpoints;
-    if (first === undefined) throw userError("nft-endpoints", "a translation needs one endpoint at least");
+    if (first === undefined) throw userError("unexpected", "a translation needs one endpoint at least");
     const family: IpFamily = ipFamilyOf(first.address);
     const id = this.#transaction.takeSetId();
     const dataTypes: readonly NftKeyType[] = [family, "port"];

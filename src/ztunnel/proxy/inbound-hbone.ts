@@ -102,7 +102,7 @@ export class InboundHbone {
     if (peer?.trustDomain !== own.trustDomain) {
       stream.destroy();
       throw transientError(
-        "peer-trust-domain",
+        "peer-identity",
         `the peer "${stream.peerIdentity}" is not of the trust domain ${own.trustDomain}`,
       );
     }
@@ -229,7 +229,7 @@ export class InboundHbone {
     const { host, port } = authority;
     if (host === local.address || workload.applicationTunnel !== undefined || this.#isWaypointOf(host, workload, local))
       return port;
-    throw userError("ip-mismatch", `ip mismatch: ${local.address} != ${host}`);
+    throw userError("authority-invalid", `ip mismatch: ${local.address} != ${host}`);
   }
 
   /**

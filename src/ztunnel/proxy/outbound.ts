@@ -1,6 +1,6 @@
-import { messageOf, SerinError } from "../../base/index.ts";
+import { messageOf, SerinError, type ErrorCode } from "../../base/index.ts";
 import { connectWithin, relay } from "../../dataplane/tunnels/index.ts";
-import { connectTcp, originalDestination, type ByteStream, type SocketAddress } from "../../net/index.ts";
+import { connectTcp, isTlsFault, originalDestination, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import { formatForwarded, type Headers } from "../../wire/hbone/index.ts";
 import { workloadIdentity, type Workload } from "../state/model.ts";
 import type { ConnectionRecord, ResponseFlag } from "./connection-record.ts";
@@ -199,14 +199,22 @@ function failureOf(error: unknown, next: Route): string {
     : error.message;
 }
 
-function flagOf(error: unknown, next: Route): ResponseFlag {
+const flagsByCode: Readonly<Partial<Record<ErrorCode, ResponseFlag>>> = {
+  "certificate-forgotten": "IDENTITY_ERROR",
+  "certificate-refused": "IDENTITY_ERROR",
+  "certificate-wait": "IDENTITY_ERROR",
+  "http-status": "H2_HANDSHAKE_FAILURE",
+  "http2-failed": "H2_HANDSHAKE_FAILURE",
+  "peer-identity": "TLS_FAILURE",
+  "tls-failed": "TLS_FAILURE",
+  "tls-material-invalid": "TLS_FAILURE",
+};
+
+/** The access log's flag of a connection that failed. */
+export function flagOf(error: unknown, next: Pick<Route, "protocol">): ResponseFlag {
   if (!(error instanceof SerinError)) return "CONNECT";
   if (error.code === "timeout" && next.protocol === "HBONE") return "NETWORK_POLICY";
-  if (error.code.startsWith("certificate-")) return "IDENTITY_ERROR";
-  if (error.code.startsWith("http2-") || error.code === "http-status") return "H2_HANDSHAKE_FAILURE";
-  if (error.code.startsWith("tls-") || error.code === "peer-identity" || error.message.startsWith("TLS "))
-    return "TLS_FAILURE";
-  return "CONNECT";
+  return flagsByCode[error.code] ?? (isTlsFault(error) ? "TLS_FAILURE" : "CONNECT");
 }
 
 function isLoopback(address: string): boolean {

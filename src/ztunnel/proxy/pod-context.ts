@@ -79,7 +79,7 @@ export async function ownWorkload({
   const workload = await state.waitForPod(info, ownWorkloadTimeoutMs, clock);
   if (workload !== undefined) return workload;
   throw transientError(
-    "unknown-source",
+    "source-unknown",
     `failed to fetch information about local workload: ${info.serviceAccount}.${info.namespace} (${info.name})`,
   );
 }

@@ -130,11 +130,11 @@ test("what the mesh does not know goes straight on, and what cannot be reached s
   };
   assert.equal(
     code(() => to("10.96.0.1", 81)),
-    "no-healthy-upstream",
+    "no-endpoint",
   );
   assert.equal(
     code(() => to("10.96.0.8")),
-    "other-network",
+    "destination-unknown",
   );
 });
 

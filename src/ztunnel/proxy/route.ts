@@ -70,7 +70,7 @@ export async function resolvedRoute(
   const address = addresses.find((one) => ipFamilyOf(one) === ipFamilyOf(asked)) ?? addresses[0];
   if (address === undefined)
     throw transientError(
-      "no-address",
+      "destination-unknown",
       `no valid routing destination for workload: ${workload.name}: nobody knows ${workload.hostname}`,
     );
   const own = `${workload.hostname}:`;
@@ -96,7 +96,7 @@ function serviceRoute(options: RouteOptions, service: Service): Route {
   const port = endpoint === undefined ? undefined : targetPort(service, endpoint, destination.port);
   if (endpoint === undefined || port === undefined) {
     throw transientError(
-      "no-healthy-upstream",
+      "no-endpoint",
       `no healthy upstream: ${formatAuthority(destination.address, destination.port)}`,
     );
   }
@@ -141,7 +141,7 @@ function anyWaypointRoute(
   [first, ...others]: readonly GatewayAddress[],
   service: Service,
 ): Route {
-  if (first === undefined) throw transientError("unknown-waypoint", "unknown waypoint: none is left");
+  if (first === undefined) throw transientError("destination-unknown", "unknown waypoint: none is left");
   if (others.length === 0) return waypointRoute(options, first, service);
   try {
     return waypointRoute(options, first, service);
@@ -163,7 +163,8 @@ function waypointRoute(options: RouteOptions, gateway: GatewayAddress, service: 
       (endpoint === undefined ? undefined : targetPort(found.service, endpoint, gateway.hboneMtlsPort)) ??
       gateway.hboneMtlsPort;
   }
-  if (workload === undefined) throw transientError("unknown-waypoint", `unknown waypoint: waypoint ${name} not found`);
+  if (workload === undefined)
+    throw transientError("destination-unknown", `unknown waypoint: waypoint ${name} not found`);
   if (workload.network !== source.network) return throughGateway(options, workload, service, found?.service);
   return {
     protocol: "HBONE",
@@ -198,7 +199,7 @@ function throughGateway(
   const { networkGateway } = workload;
   if (networkGateway === undefined || service === undefined) {
     throw transientError(
-      "other-network",
+      "destination-unknown",
       `no valid routing destination for workload: ${workload.name} is on network "${workload.network}"${service === undefined ? ", which is entered for services only" : ", which has no gateway"}`,
     );
   }
@@ -208,7 +209,7 @@ function throughGateway(
       "address" in networkGateway.destination
         ? networkGateway.destination.address
         : networkGateway.destination.hostname;
-    throw transientError("unknown-gateway", `the gateway ${name} of network "${workload.network}" is not known`);
+    throw transientError("destination-unknown", `the gateway ${name} of network "${workload.network}" is not known`);
   }
   return {
     protocol: "HBONE",
@@ -298,7 +299,7 @@ function pickAddress(workload: Workload, asked: string, service: Service | undef
   );
   const address = fits.find((ip) => ipFamilyOf(ip) === ipFamilyOf(asked)) ?? fits[0] ?? workload.workloadIps[0];
   if (address === undefined)
-    throw transientError("no-address", `no valid routing destination for workload: ${workload.name}`);
+    throw transientError("destination-unknown", `no valid routing destination for workload: ${workload.name}`);
   return address;
 }
 

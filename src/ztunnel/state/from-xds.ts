@@ -151,7 +151,7 @@ function gatewayAddress(wire: WireGatewayAddress): GatewayAddress {
         hboneMtlsPort: wire.hboneMtlsPort,
       };
     default:
-      throw userError("gateway-address", "a gateway address has neither an address nor a hostname");
+      throw userError("xds-invalid", "a gateway address has neither an address nor a hostname");
   }
 }
 
@@ -225,7 +225,7 @@ function stringMatch(wire: WireStringMatch): StringMatch[] {
       return [{ kind: "presence", value: "" }];
     default:
       // Without this match the ALLOW would be wider. Refuse the policy instead.
-      throw userError("policy-match", "a string match of a policy has no kind that is known here");
+      throw userError("xds-invalid", "a string match of a policy has no kind that is known here");
   }
 }
 

@@ -22,14 +22,14 @@ export async function loadLocalConfig(path: string, state: MeshState): Promise<v
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw userError("local-xds-unreadable", `cannot read the local configuration ${path}: ${messageOf(error)}`, {
+    throw userError("file-unreadable", `cannot read the local configuration ${path}: ${messageOf(error)}`, {
       cause: error,
     });
   }
   try {
     parseLocalConfig(text, state);
   } catch (error) {
-    throw userError("local-xds-invalid", `the local configuration ${path} is wrong: ${messageOf(error)}`, {
+    throw userError("file-invalid", `the local configuration ${path} is wrong: ${messageOf(error)}`, {
       cause: error,
     });
   }

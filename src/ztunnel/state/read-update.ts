@@ -20,7 +20,7 @@ export function readAddresses({ resources, removed }: XdsUpdate): ReadUpdate {
     const { type } = fromBinary(AddressSchema, body);
     if (type.case === "workload") workloads.push(workloadFromXds(type.value));
     else if (type.case === "service") services.push(serviceFromXds(type.value));
-    else throw userError("address-empty", "it is neither a workload nor a service");
+    else throw userError("xds-invalid", "it is neither a workload nor a service");
   });
   return { change: { ...noChange, removedAddresses: removed, workloads, services }, refuseUnreadable };
 }

@@ -52,9 +52,9 @@ function recurringState(window: FreezeWindow, text: string, timeZone: string, no
 
 function readRule(text: string, startLocalMs: number, timeZone: string) {
   const body = text.replace(/^RRULE:/i, "");
-  if (/[\r\n]/.test(body)) throw userError("rrule-invalid", "must be one rule, such as FREQ=WEEKLY;BYDAY=FR");
+  if (/[\r\n]/.test(body)) throw userError("rollout-invalid", "must be one rule, such as FREQ=WEEKLY;BYDAY=FR");
   if (/FREQ=(SECONDLY|MINUTELY)/i.test(body))
-    throw userError("rrule-invalid", "must not recur more often than every hour");
+    throw userError("rollout-invalid", "must not recur more often than every hour");
   // Occurrences are local times, so an end in UTC is converted to local time.
   const local = body.replace(/UNTIL=(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/i, (_all, ...digits: string[]) => {
     const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = digits.slice(0, 6).map(Number);
@@ -64,7 +64,7 @@ function readRule(text: string, startLocalMs: number, timeZone: string) {
     return rrulestr(`DTSTART:${stampOf(startLocalMs)}\nRRULE:${local}`);
   } catch (error) {
     throw userError(
-      "rrule-invalid",
+      "rollout-invalid",
       `must be a rule of RFC 5545 such as FREQ=WEEKLY;BYDAY=FR, got "${body}" (${messageOf(error)})`,
     );
   }

@@ -20,7 +20,7 @@ export function decompressionOf(encoding: string, maxBytes: number): Decompress 
           "request-too-long",
           `a request may have ${maxBytes} bytes at most, this one has more once it is not compressed any more`,
         );
-      throw userError("bad-compression", `a request is no ${encoding}: ${messageOf(error)}`, { cause: error });
+      throw userError("bad-request", `a request is no ${encoding}: ${messageOf(error)}`, { cause: error });
     }
   };
 }

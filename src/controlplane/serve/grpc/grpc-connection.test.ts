@@ -277,7 +277,7 @@ test("a compressed request is read when its call said so; what it hides is bound
     "message plain",
     "failed request-too-long",
     "closed",
-    "failed compressed",
+    "failed bad-request",
     "closed",
   ]);
   assert.deepEqual(

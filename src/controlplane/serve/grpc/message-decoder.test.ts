@@ -36,7 +36,7 @@ test("a message that says it is longer than allowed is refused before its bytes 
 });
 
 test("a compressed message of a stream that did not say so is refused", () => {
-  assert.throws(() => decoded([Buffer.from([1, 0, 0, 0, 0])]), { code: "compressed" });
+  assert.throws(() => decoded([Buffer.from([1, 0, 0, 0, 0])]), { code: "bad-request" });
 });
 
 test("what has come of a message is copied: frames of a byte each would be kept with all that surrounds them", () => {
@@ -57,7 +57,7 @@ function expected(bytes: Buffer): { readonly messages: readonly string[]; readon
   const messages: string[] = [];
   for (let at = 0; bytes.length - at >= 5;) {
     const length = bytes.readUInt32BE(at + 1);
-    if (bytes[at] !== 0) return { messages, fault: "compressed" };
+    if (bytes[at] !== 0) return { messages, fault: "bad-request" };
     if (length > maxBytes) return { messages, fault: "request-too-long" };
     if (at + 5 + length > bytes.length) break;
     messages.push(bytes.toString("latin1", at + 5, at + 5 + length));

@@ -89,10 +89,10 @@ export class MessageDecoder {
   #lengthAt(bytes: Buffer, at: number): number {
     const flag = bytes[at];
     if (flag !== 0 && this.#decompress === undefined)
-      throw userError("compressed", "a request is compressed, in a stream that said that it compresses nothing");
+      throw userError("bad-request", "a request is compressed, in a stream that said that it compresses nothing");
     if (flag !== 0 && flag !== 1)
       throw userError(
-        "bad-prefix",
+        "bad-request",
         `a request begins with the byte ${flag}, where 0 or 1 says whether it is compressed`,
       );
     const length = bytes.readUInt32BE(at + 1);

@@ -176,7 +176,7 @@ function importsOf(lua: () => LuaExports | undefined) {
 function noEnvironment(lua: () => LuaExports | undefined) {
   return (count: number, size: number): number => {
     const exports = lua();
-    if (exports === undefined) throw internalError("lua-start", "the interpreter asked for its environment too early");
+    if (exports === undefined) throw internalError("lua-failed", "the interpreter asked for its environment too early");
     const view = new DataView(exports.memory.buffer);
     view.setUint32(count, 0, true);
     view.setUint32(size, 0, true);

@@ -145,7 +145,7 @@ export class LuaScripts {
       script = new LuaScript(source, this.services, this.#limits);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      throw userError("invalid-config", `${where}: script load error: ${message}`);
+      throw userError("config-rejected", `${where}: script load error: ${message}`);
     }
     for (const [text, reference] of this.#scripts) if (reference.deref() === undefined) this.#scripts.delete(text);
     if (this.#scripts.size < maxScripts) this.#scripts.set(source, new WeakRef(script));

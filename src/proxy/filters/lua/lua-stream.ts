@@ -378,5 +378,5 @@ function subjectParts(subject: string | undefined, kind: string): string[] {
 
 /** The error of a script that uses a stream after its request has ended. */
 export function outOfScope(): Error {
-  return transientError("lua-scope", "object used outside of proper scope");
+  return transientError("lua-failed", "object used outside of proper scope");
 }

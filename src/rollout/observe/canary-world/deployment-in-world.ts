@@ -95,7 +95,7 @@ function checkSelected({ spec }: Deployment, service: ServiceInWorld, deployment
     .map((pair) => pair.join("="))
     .join(",");
   throw targetError(
-    "service-other-pods",
+    "target-unclear",
     `spec.target.deployment.service: Service ${service.namespace}/${service.name} selects ${selector === "" ? "nothing" : selector}, which pods of Deployment ${deployment} are not`,
     "name the Service of its pods",
   );
@@ -166,7 +166,7 @@ async function autoscalerOf(
   if (found === undefined) return undefined;
   if (canary.spec.dynamicStableScale) {
     throw targetError(
-      "autoscaled",
+      "target-taken",
       `spec.dynamicStableScale: HorizontalPodAutoscaler ${namespace}/${found.metadata.name ?? ""} moves the replicas of Deployment ${target.name}, and two cannot`,
       "leave dynamicStableScale out: the autoscaler gives back pods that have less to do",
     );
@@ -206,7 +206,7 @@ async function userRule(
   const taken = subsets.find((subset) => ["stable", "canary"].includes(String(subset["name"])));
   if (taken !== undefined)
     throw targetError(
-      "subset-taken",
+      "target-taken",
       `spec.target.deployment.service: DestinationRule ${namespace}/${object.name} has a subset ${String(taken["name"])} already`,
       "rename it, or move your own VirtualService with target.virtualService",
     );

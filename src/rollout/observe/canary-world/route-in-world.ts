@@ -20,7 +20,7 @@ export async function routeInWorld(
   if (!Array.isArray(list)) {
     const found =
       (await objects.get(object)) === undefined ? "is not there" : `has no ${pointer.slice("/spec/".length)}`;
-    throw targetError("route-missing", `${field}: ${what} ${found}`, "make it first, or name another");
+    throw targetError("target-missing", `${field}: ${what} ${found}`, "make it first, or name another");
   }
   checkRule(route, list as Fields[], what);
   return { object, pointer, list: list as Fields[] };
@@ -32,7 +32,7 @@ function checkRule(route: MovedRoute, list: readonly Fields[], what: string): vo
     (list[index]?.[backendsField(route)] as readonly Fields[] | undefined) ?? [];
   if (rule === undefined) {
     if (!list.some((_, index) => backendsAt(index).some((backend) => pairing.isStable(backend)))) {
-      throw targetError("stable-missing", `${field}: no rule of ${what} sends to ${stable}`, "name a route that does");
+      throw targetError("target-missing", `${field}: no rule of ${what} sends to ${stable}`, "name a route that does");
     }
     return;
   }
@@ -41,18 +41,18 @@ function checkRule(route: MovedRoute, list: readonly Fields[], what: string): vo
   const index = ruleIndex(route, list);
   if (index === undefined) {
     const names = list.map((entry, at) => (typeof entry["name"] === "string" ? entry["name"] : String(at)));
-    throw targetError("rule-missing", `${field}: ${what} has no ${place}`, `it has ${names.join(", ")}`);
+    throw targetError("target-missing", `${field}: ${what} has no ${place}`, `it has ${names.join(", ")}`);
   }
   const backends = backendsAt(index);
   if (backends.length === 0)
     throw targetError(
-      "rule-without-backends",
+      "target-missing",
       `${field}: ${place} of ${what} sends to nothing (it redirects, delegates or answers itself)`,
       "name one with backends",
     );
   if (!backends.some((backend) => pairing.isStable(backend))) {
     throw targetError(
-      "stable-missing",
+      "target-missing",
       `${field}.stable: ${place} of ${what} does not send to ${stable}`,
       `its backends are ${backends.map(backendText).join(", ")}`,
     );

@@ -27,7 +27,7 @@ export async function requireService(
   const service = await client.get(serviceKind, name, namespace);
   if (service === undefined)
     throw targetError(
-      "service-missing",
+      "target-missing",
       `${field}: Service ${namespace}/${name} is not there`,
       "make it first, or name another",
     );
@@ -37,7 +37,7 @@ export async function requireService(
   };
   if (port !== undefined && !ports.some((candidate) => candidate["port"] === port)) {
     throw targetError(
-      "port-missing",
+      "target-missing",
       `${field}: Service ${namespace}/${name} has no port ${port}`,
       `it has ${ports.map((candidate) => String(candidate["port"])).join(", ")}`,
     );
@@ -57,7 +57,7 @@ export async function requireLayer7(
   if (await hasLayer7(sources, service)) return;
   const { name, namespace } = service;
   throw targetError(
-    "waypoint-missing",
+    "target-missing",
     `${field}: Service ${namespace}/${name} is in ambient and has no waypoint, so nobody reads its requests and no weight can be kept`,
     `make one: serin waypoint apply -n ${namespace} --enroll-namespace`,
   );
@@ -128,7 +128,7 @@ export async function refuseOtherRoutes(
     const { hosts = [] } = spec as { hosts?: readonly string[] };
     if (hosts.some((name) => resolveHost(name, at) === host))
       throw targetError(
-        "route-taken",
+        "target-taken",
         `${field}: ${place} has the routes of ${host} already`,
         `move that one: use target.virtualService with name ${metadata.name ?? ""}, or delete it`,
       );
@@ -138,7 +138,7 @@ export async function refuseOtherRoutes(
       )
     ) {
       throw targetError(
-        "route-past",
+        "target-unclear",
         `${field}: ${place} sends to ${host} itself, to the pods of all versions alike`,
         `move that one: use target.virtualService with name ${metadata.name ?? ""}; or let this Canary's route hold there too, with gateways and hosts, and delete it`,
       );
@@ -155,13 +155,13 @@ export async function refuseOtherRoutes(
       of === "Service" && name === service && its === namespace;
     if (parentRefs.some((parent) => parent["kind"] === "Service" && isIt(parent)))
       throw targetError(
-        "route-taken",
+        "target-taken",
         `${field}: ${place} has the routes of Service ${namespace}/${service} already`,
         `move that one: use target.httpRoute with name ${metadata.name ?? ""}, or delete it`,
       );
     if (rules.some(({ backendRefs = [] }) => backendRefs.some(isIt))) {
       throw targetError(
-        "route-past",
+        "target-unclear",
         `${field}: ${place} sends to Service ${namespace}/${service} itself, to the pods of all versions alike`,
         `move that one: use target.httpRoute with name ${metadata.name ?? ""} and two Services; or let this Canary's route hold there too, with gateways and hosts, and delete it`,
       );

@@ -129,7 +129,7 @@ async function subsetLabels(
     .flatMap(({ spec }) => (spec.subsets ?? []).filter(({ name }) => name === subset));
   if (found === undefined)
     throw targetError(
-      "subset-missing",
+      "target-missing",
       `spec.target.virtualService: no DestinationRule of host ${host} has a subset ${subset}`,
       "make one with the labels of that version's pods",
     );

@@ -46,7 +46,7 @@ export const httpExchange: HttpExchange = async ({ url, method, headers, body, t
       : error instanceof Error
         ? error.message
         : String(error);
-    throw transientError("server-unreachable", `${method} ${shownAs ?? shownUrl(url)}: ${reason}`);
+    throw transientError("unreachable", `${method} ${shownAs ?? shownUrl(url)}: ${reason}`);
   }
 };
 

@@ -66,6 +66,6 @@ async function specOf(
   );
   if (object === undefined) return undefined;
   const { value, errors } = parseCheck(object);
-  if (value === undefined) throw userError("check-invalid", `Check ${key}: ${formatIssues(errors)}`);
+  if (value === undefined) throw userError("rollout-invalid", `Check ${key}: ${formatIssues(errors)}`);
   return value.spec;
 }

@@ -16,11 +16,11 @@ export function renderOne(
   image: EngineImage,
 ): readonly UntypedObject[] {
   const parsed = resolveSettings({ specs: [spec] }, image);
-  if (parsed.value === undefined) throw userError("upgrade-invalid", `${path}: ${formatIssues(parsed.errors)}`);
+  if (parsed.value === undefined) throw userError("rollout-invalid", `${path}: ${formatIssues(parsed.errors)}`);
   const { components, errors } = renderInstall(
     { ...parsed.value, base: { ...parsed.value.base, enabled: false } },
     { istio: [], rollout: [] },
   );
-  if (errors.length > 0) throw userError("upgrade-invalid", `${path}: ${formatIssues(errors)}`);
+  if (errors.length > 0) throw userError("rollout-invalid", `${path}: ${formatIssues(errors)}`);
   return components.flatMap((component) => component.objects);
 }

@@ -43,7 +43,7 @@ export async function observeCni(
   );
   const agent = rendered.find(({ kind }) => kind === "DaemonSet");
   if (agent === undefined)
-    throw userError("upgrade-invalid", "spec.to.cni: has no CNI agent", {
+    throw userError("rollout-invalid", "spec.to.cni: has no CNI agent", {
       hint: "components: { cni: { enabled: true } }",
     });
   const access = new ObjectAccess(client);
@@ -57,7 +57,7 @@ export async function observeCni(
   const running = view.daemonSets.get(`${agent.metadata.namespace ?? ""}/${agent.metadata.name ?? ""}`);
   if (running === undefined)
     throw userError(
-      "upgrade-invalid",
+      "rollout-invalid",
       `spec.to.cni: no DaemonSet ${agent.metadata.namespace ?? ""}/${agent.metadata.name ?? ""} is there to be replaced`,
       { hint: "set spec.to.cni.namespace to where the agent runs" },
     );
@@ -83,7 +83,7 @@ export async function observeRoot(client: KubeClient, { spec, status }: MeshUpgr
   const isOver = status?.completedSteps.some(({ id }) => id === "root/only") === true;
   if (named === undefined && next === undefined && !isOver) {
     throw userError(
-      "upgrade-invalid",
+      "rollout-invalid",
       `spec.to.root.secretName: there is no Secret ${rootNamespace}/${root.secretName}`,
       {
         hint: "it has the keys of cacerts: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem; empty data lets a control plane make a root",
@@ -108,6 +108,6 @@ function fingerprintOf(pem: string): string {
   try {
     return new X509Certificate(first).fingerprint256.replaceAll(":", "").toLowerCase();
   } catch {
-    throw userError("upgrade-invalid", "spec.to.root.secretName: root-cert.pem holds no certificate");
+    throw userError("rollout-invalid", "spec.to.root.secretName: root-cert.pem holds no certificate");
   }
 }

@@ -31,7 +31,7 @@ export function gatewayRules(
   });
   if (rules.length > maxRules)
     throw targetError(
-      "too-many-rules",
+      "target-unclear",
       `${what} would have ${rules.length} rules, and may have ${maxRules}`,
       "use fewer steps with match, or split the route",
     );
@@ -102,7 +102,7 @@ function withMatch(matches: unknown, wanted: TrafficMatch, what: string): Fields
   });
   if (found.length === 0)
     throw targetError(
-      "match-empty",
+      "target-missing",
       `${what}: no request that it takes has a path of the step's match`,
       "name paths within the rule's own, or another rule",
     );
@@ -116,7 +116,7 @@ function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefin
   if (both === "none") return [];
   if (both === "unclear")
     throw targetError(
-      "match-unclear",
+      "target-unclear",
       `${what}: a regular expression of a path cannot be combined with the rule's own path`,
       "use a rule with the prefix /, or a match of type Exact or Prefix",
     );
@@ -154,7 +154,7 @@ function merged(own: readonly Fields[], added: readonly Fields[], what: string, 
   );
   if (twice !== undefined)
     throw targetError(
-      "match-twice",
+      "target-unclear",
       `${what} matches the ${kind} ${String(twice["name"])} already, and a match may name it once`,
       `match another ${kind}`,
     );

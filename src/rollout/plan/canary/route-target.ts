@@ -147,7 +147,7 @@ function inWorld(world: CanaryWorld, route: MovedRoute, index: number): RouteInW
   const found = world.routes[index];
   if (found === undefined)
     throw targetError(
-      "route-missing",
+      "target-missing",
       `${route.field}: ${describeReference(route.object)} is not there`,
       "make it first, or name another",
     );

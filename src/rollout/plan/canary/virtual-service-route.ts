@@ -90,7 +90,7 @@ function withMirrors(
   if (only === undefined) return route;
   if (route["mirror"] !== undefined) {
     throw targetError(
-      "mirror-taken",
+      "target-taken",
       `${what} mirrors requests already (field mirror)`,
       "write it as an entry of mirrors, which may have several, or leave mirror out of the step",
     );
@@ -121,7 +121,7 @@ function withMatch(matches: unknown, wanted: TrafficMatch, what: string): Fields
   });
   if (found.length === 0)
     throw targetError(
-      "match-empty",
+      "target-missing",
       `${what}: no request that it takes has a path of the step's match`,
       "name paths within the route's own, or another route",
     );
@@ -140,7 +140,7 @@ function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefin
   if (both === "none") return [];
   if (both === "unclear")
     throw targetError(
-      "match-unclear",
+      "target-unclear",
       `${what}: a regular expression of a path cannot be combined with the route's own uri`,
       "use a route with the prefix /, or a match of type Exact or Prefix",
     );
@@ -186,7 +186,7 @@ function merged(own: Fields, added: readonly (readonly [string, Fields])[], what
   const twice = added.find(([name]) => own[name] !== undefined);
   if (twice !== undefined)
     throw targetError(
-      "match-twice",
+      "target-unclear",
       `${what} matches the ${kind} ${twice[0]} already, and a match may name it once`,
       `match another ${kind}`,
     );

@@ -1,0 +1,82 @@
+import type { ErrorEntry } from "./error-entry.ts";
+
+/** Metrics, queries and inspection. */
+export const telemetryErrors = {
+  "bad-query": {
+    meaning: "A query is not valid.",
+    remedy: "Correct the query.",
+  },
+  "series-ambiguous": {
+    meaning: "Several series of a query have the same labels where one is needed.",
+    remedy: "Aggregate, or match by more labels.",
+  },
+  "query-timeout": {
+    meaning: "A query took too long.",
+    remedy: "Select fewer series or a shorter time.",
+  },
+  "query-too-large": {
+    meaning: "A query reads too many samples.",
+    remedy: "Select fewer series or a shorter time.",
+  },
+  "prometheus-refused": {
+    meaning: "Prometheus refused a query.",
+    remedy: "Correct the query.",
+  },
+  "prometheus-unreachable": {
+    meaning: "Prometheus does not answer.",
+    remedy: "Check its address and its pods.",
+  },
+  "sample-limit": {
+    meaning: "A target has more samples or series than the limit allows.",
+    remedy: "Raise `sample_limit`, or drop metrics.",
+  },
+  "scrape-failed": {
+    meaning: "A target did not answer a scrape.",
+    remedy: "Check the target's port and path.",
+  },
+  "bad-metrics": {
+    meaning: "A text is not in Prometheus' format, or has not the expected metrics.",
+    remedy: "Look at the target's answer.",
+  },
+  "dump-empty": {
+    meaning: "The proxy does not have the requested configuration.",
+    remedy: "Check that the proxy is connected to a control plane.",
+  },
+  "dump-invalid": {
+    meaning: "A text is not a dump of a proxy's configuration.",
+    remedy: "Pass the answer of a proxy's admin port.",
+  },
+  "admin-refused": {
+    meaning: "The admin port of a proxy or control plane refused a request.",
+    remedy: "Read the answer in the message.",
+    silent: true,
+  },
+  "admin-unreachable": {
+    meaning: "A port of a pod does not answer.",
+    remedy: "Check that the pod runs, and look at its log.",
+  },
+  "pod-unreachable": {
+    meaning: "A pod does not answer.",
+    remedy: "Check that the pod runs.",
+  },
+  "pod-not-running": {
+    meaning: "The pod does not run.",
+    remedy: "Look at the pod's events.",
+  },
+  "pilot-unreachable": {
+    meaning: "A control plane does not answer, or lacks the requested page.",
+    remedy: "Look at istiod's pods and version.",
+  },
+  "proxy-missing": {
+    meaning: "The pod has no proxy of the needed kind.",
+    remedy: "Name another pod, or the command for ztunnels.",
+  },
+  "proxy-not-connected": {
+    meaning: "The proxy is not connected to any control plane.",
+    remedy: "Check the proxy's log, and its revision.",
+  },
+  "no-views": {
+    meaning: "The state of the mesh could not be read in time.",
+    remedy: "`kubectl get pods -A` shows whether the API server answers.",
+  },
+} as const satisfies Readonly<Record<string, ErrorEntry>>;

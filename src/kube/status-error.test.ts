@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { errorOfStatus } from "./status-error.ts";
+
+const subject = { verb: "create", object: "Pod shop/web" };
+const refused = (httpStatus: number, status?: object): readonly unknown[] => {
+  const body = status === undefined ? "" : JSON.stringify({ kind: "Status", message: "no", ...status });
+  const { kind, code, reason } = errorOfStatus(subject, httpStatus, body);
+  return [kind, code, reason];
+};
+
+test("a refusal has the code of the server's reason, else that of the HTTP status, and keeps the server's word", () => {
+  assert.deepEqual(refused(404, { reason: "NotFound" }), ["user", "not-found", "NotFound"]);
+  assert.deepEqual(refused(410, { reason: "Expired" }), ["transient", "gone", "Expired"]);
+  assert.deepEqual(refused(503), ["transient", "unavailable", "503"]);
+  assert.deepEqual(refused(418), ["user", "api-server", "418"]);
+});
+
+test("a webhook's own reason is no missing right, also when it comes with 403", () => {
+  assert.deepEqual(refused(403, { reason: "PolicyDenied" }), ["user", "api-server", "PolicyDenied"]);
+});
+
+test("a refusal's cause is more exact than its reason, as for a namespace that is being deleted", () => {
+  const details = { causes: [{ reason: "NamespaceTerminating", field: "metadata.namespace" }] };
+  assert.deepEqual(refused(403, { reason: "Forbidden", details }), ["user", "forbidden", "NamespaceTerminating"]);
+});
