@@ -299,7 +299,7 @@ class Simulation {
       return;
     }
     const at = new Date(this.#wallMs()).toISOString();
-    if (status.phase === "Paused" && /waits for approval/.test(status.message) && status.step !== undefined) {
+    if (status.pauseReason === "approval" && status.step !== undefined) {
       if (found.spec.approvals.some(({ step }) => step === status.step?.id)) return;
       this.#note(`${key}: ${status.step.id} is approved`);
       this.#store.patchSpec(key, {
@@ -507,7 +507,7 @@ class Simulation {
       return (
         phase === "Waiting" &&
         !isUnderWay(rollout.status as RolloutStatus) &&
-        /was rolled back; change it/.test(rollout.status?.message ?? "")
+        rollout.status?.pauseReason === "group-failed"
       );
     });
   }
