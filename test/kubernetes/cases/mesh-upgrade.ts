@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { ConnectionTarget } from "../../../samples/load-generator/load-plan.ts";
 import { difference } from "../../../scripts/upgrade-proof/load-totals.ts";
 import type { UntypedObject } from "../../../src/api/index.ts";
+import { podKind } from "../../../src/api/kubernetes/index.ts";
 import { meshUpgradeKind, type MeshUpgrade } from "../../../src/api/serin/index.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
@@ -149,6 +150,14 @@ async function beginUpgradeLoad(bench: Bench): Promise<() => Promise<void>> {
   };
 }
 
+/** The pods of the mesh that run another release than the next one, with their images. */
+async function ofOldRelease({ cluster, next }: Bench): Promise<string[]> {
+  const { items } = await cluster.api.client.list(podKind);
+  return items
+    .flatMap(({ metadata, spec }) => (spec?.containers ?? []).map(({ image }) => `${metadata.name} ${image}`))
+    .filter((line) => /\/(pilot|proxyv2|ztunnel|install-cni):/.test(line) && !line.endsWith(`:${next.version}`));
+}
+
 /** Forward, without a process of the old release, and back. Answers in how many steps it went forward. */
 async function thereAndBack(bench: Bench): Promise<number> {
   const { cluster, load, next, note } = bench;
@@ -156,17 +165,7 @@ async function thereAndBack(bench: Bench): Promise<number> {
   await cluster.api.apply([upgradeObject("to-next", "next", next.version)]);
   const { completedSteps } = await ended(bench, "to-next", ["Completed"]);
   note(`forward in ${completedSteps.length} steps, ${load.totals.requests - before.requests} requests`);
-  const images = await cluster.kubectl(
-    "get",
-    "pods",
-    "-A",
-    "-o",
-    "jsonpath={range .items[*]}{.metadata.name}{' '}{.spec.containers[*].image}{'\\n'}{end}",
-  );
-  const old = images
-    .split("\n")
-    .filter((line) => /\/(pilot|proxyv2|ztunnel|install-cni):/.test(line) && !line.includes(`:${next.version}`));
-  if (old.length > 0) throw new Error(`still of the old release:\n${old.join("\n")}`);
+  await eventually("no pod of the old release is left", async () => (await ofOldRelease(bench)).length === 0);
   await load.more(100);
   await cluster.kubectl("patch", "meshupgrade", "to-next", "--type=merge", "-p", '{"spec":{"abort":true}}');
   await ended(bench, "to-next", ["RolledBack"]);
