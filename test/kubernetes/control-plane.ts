@@ -69,8 +69,8 @@ export class ControlPlane {
           "--use-service-account-credentials=true",
           `--cluster-cidr=${podRange}`,
           "--leader-elect=false",
-          // A node that is gone is told so within the patience of a test.
-          "--node-monitor-grace-period=15s",
+          // Longer than the API server is away: a controller that returns first would declare every node and its pods lost.
+          "--node-monitor-grace-period=40s",
         ];
       case "kube-scheduler":
         return [...kubeconfig("scheduler"), "--leader-elect=false"];

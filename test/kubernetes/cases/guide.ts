@@ -45,8 +45,11 @@ export const guideCase: Case = {
     const { cluster, load, release, next, note } = bench;
     const guide = readFileSync(join(root, "docs/kubernetes.md"), "utf8");
     await load.stop();
+    // Before the definitions: a namespace whose kinds disappear meanwhile ends minutes later.
+    await cluster.ok(["kubectl", "delete", "namespace", "bookinfo", "--ignore-not-found", "--timeout=240s"], {
+      timeoutMs: 250_000,
+    });
     await tidyUp(bench);
-    await cluster.kubectl("delete", "namespace", "bookinfo", "--ignore-not-found", "--timeout=120s");
     for (const images of [release.images, next.images]) await loadLayout(cluster, images);
     const upgrade = blockOf(guide, "yaml")?.replaceAll(/tag: [\d.]+/g, `tag: ${next.version}`);
     writeFileSync(join(cluster.files.scratch, "upgrade.yaml"), upgrade ?? "");

@@ -39,8 +39,8 @@ export const allCases: readonly Case[] = [
   rebootCase,
   removeNodeCase,
   uninstallCase,
-  guideCase,
   helm3Case,
   helm4Case,
   ...refusalCases,
+  guideCase,
 ];
