@@ -32,7 +32,11 @@ const crashing = {
 async function lastWords(answer: (query: URLSearchParams) => Partial<RawResponse>): Promise<string> {
   const client = {
     list: () => Promise.resolve({ items: [crashing], resourceVersion: "1" }),
-    raw: (_method: string, path: string) => Promise.resolve(answer(new URL(path, "http://api").searchParams)),
+    raw: (_method: string, path: string) => {
+      const { pathname, searchParams } = new URL(path, "http://api");
+      assert.equal(pathname, "/api/v1/namespaces/istio-system/pods/agent-1/log");
+      return Promise.resolve(answer(searchParams));
+    },
   } as unknown as KubeClient;
   const obstacles = new WorkloadObstacles(agent, client, systemClock);
   await obstacles.look();

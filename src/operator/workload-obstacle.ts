@@ -56,7 +56,7 @@ export class WorkloadObstacles {
     const crashed = this.#obstacle?.crashed;
     if (crashed === undefined) return "";
     const { namespace } = this.#workload.metadata;
-    const log = `${resourcePath(podKind, crashed.pod, namespace)}/log?container=${encodeURIComponent(crashed.container)}&tailLines=${logLines}`;
+    const log = `${resourcePath(podKind, namespace, crashed.pod)}/log?container=${encodeURIComponent(crashed.container)}&tailLines=${logLines}`;
     const runs = [log, `${log}&previous=true`];
     if (crashed.run === "previous") runs.reverse();
     let refusal: string | undefined;
