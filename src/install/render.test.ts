@@ -31,6 +31,11 @@ function render(...specs: readonly object[]): {
   return { components: rendered.components, objects: rendered.components.flatMap((component) => component.objects) };
 }
 
+interface PodLifetime {
+  readonly terminationGracePeriodSeconds?: number;
+  readonly shareProcessNamespace?: boolean;
+}
+
 const named = (objects: readonly UntypedObject[], kind: string): string[] =>
   objects.filter((object) => object.kind === kind).map((object) => object.metadata.name ?? "");
 
@@ -45,6 +50,19 @@ test("the ambient profile installs core, istiod, CNI, an ingress gateway and ztu
   assert.deepEqual(
     components.map((component) => component.done),
     ["Istio core installed", "Istiod installed", "CNI installed", "Ingress gateways installed", "Ztunnel installed"],
+  );
+});
+
+test("a pod that may take minutes to end has its process below the pause, so that it ends while it starts", () => {
+  const minutes = 600;
+  const { objects } = render({ profile: "ambient" });
+  const pods = objects.flatMap(({ kind, spec }) => {
+    const pod = (spec as { template?: { spec?: PodLifetime } } | undefined)?.template?.spec;
+    return pod === undefined || (pod.terminationGracePeriodSeconds ?? 0) < minutes ? [] : [{ kind, pod }];
+  });
+  assert.deepEqual(
+    pods.map(({ kind, pod }) => [kind, pod.shareProcessNamespace]),
+    [["DaemonSet", true]],
   );
 });
 

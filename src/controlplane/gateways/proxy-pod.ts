@@ -37,12 +37,6 @@ const tokenLifetimeSeconds = 43_200;
  * keeps Kubernetes' 30 s, with which an upgrade would cut long connections.
  */
 const terminationGracePeriodSeconds = 3600;
-/**
- * The first process of a container does not get a SIGTERM for which it has no handler. A pod that is deleted while its
- * process starts would stay for the whole grace period. The kubelet sends SIGTERM after this time.
- */
-const secondsBeforeTermination = 1;
-
 /** The pod template of a gateway proxy, as upstream's template makes it. */
 export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTemplate {
   return {
@@ -65,6 +59,9 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
     spec: {
       serviceAccountName: pod.serviceAccount,
       terminationGracePeriodSeconds,
+      // The kernel keeps SIGTERM from the first process of a PID namespace that has no handler for it yet, so a pod
+      // that is deleted while its proxy starts would stay for the whole grace period. Here that process is the pause.
+      shareProcessNamespace: true,
       // The proxy listens on the Gateway's ports, which may be below 1024.
       securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] },
       containers: [proxyContainer(proxy, pod)],
@@ -139,7 +136,6 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
       successThreshold: 1,
       timeoutSeconds: 1,
     },
-    lifecycle: { preStop: { sleep: { seconds: secondsBeforeTermination } } },
     resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2", memory: "1Gi" } },
     securityContext: restrictedContext(proxyUser),
     volumeMounts: [

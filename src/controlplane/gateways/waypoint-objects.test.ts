@@ -58,6 +58,11 @@ test("a waypoint that ends has an hour for connections that are open, so that an
   assert.equal(deployment.spec?.template.spec?.terminationGracePeriodSeconds, 3600);
 });
 
+test("a waypoint's process is not the first of its PID namespace, so that SIGTERM ends it also while it starts", () => {
+  const { deployment } = waypointObjects(gateway("istio-waypoint"), { name: "wp", account: "wp" }, proxy);
+  assert.equal(deployment.spec?.template.spec?.shareProcessNamespace, true);
+});
+
 test("a gateway between networks is made as a waypoint is, for clients outside of the cluster, and is of the network that it names", () => {
   const made = gateway("istio-east-west");
   const named = { ...made, metadata: { ...made.metadata, labels: { "topology.istio.io/network": "north" } } };

@@ -88,6 +88,8 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
             priorityClassName: "system-node-critical",
             terminationGracePeriodSeconds:
               numberAt(values, "ztunnel", "terminationGracePeriodSeconds") ?? terminationGracePeriodSeconds,
+            // The first process of a PID namespace misses a SIGTERM that comes while it starts. Here that is the pause.
+            shareProcessNamespace: true,
             tolerations: [{ operator: "Exists" }],
             containers: [ztunnelContainer(settings)],
             volumes: [
@@ -137,8 +139,6 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       seccompProfile: { type: "RuntimeDefault" },
     },
     readinessProbe: { httpGet: { path: "/healthz/ready", port: 15_021 }, periodSeconds: 1 },
-    // A process that starts misses SIGTERM, and its pod would stay for the whole grace period.
-    lifecycle: { preStop: { sleep: { seconds: 1 } } },
     env: mergeEnv<Readonly<Record<string, unknown>>>(
       [
         ...(network === undefined ? [] : [{ name: "NETWORK", value: network }]),
