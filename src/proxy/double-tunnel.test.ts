@@ -53,7 +53,7 @@ const endpoints = (metadata: JsonObject) =>
     "test",
   );
 
-test("an endpoint in another network is reached by a tunnel within the one to its gateway", async () => {
+test("an endpoint in another network is reached by a tunnel inside the tunnel to its gateway", async () => {
   const certificates = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
   const asked: string[] = [];
   const hbone = async (identity: string, onConnect: (request: HboneRequest) => void) =>
@@ -113,7 +113,7 @@ test("an endpoint in another network is reached by a tunnel within the one to it
   certificates.close();
 });
 
-test("an endpoint that does not say where the gateway is, or what to ask it for, is refused", () => {
+test("an endpoint without its gateway's address or the authority to request there is refused", () => {
   assert.throws(
     () => endpoints({ istio: { double_hbone: { hbone_target_address: authority } } }),
     /no address and port of a gateway/,
@@ -124,7 +124,7 @@ test("an endpoint that does not say where the gateway is, or what to ask it for,
   );
 });
 
-test("what a waypoint is sent for its double tunnels is taken whole", () => {
+test("the golden double-tunnel configuration of a waypoint compiles without notes", () => {
   const golden = JSON.parse(
     readFileSync(new URL("../controlplane/translate/golden/networks/waypoint.json", import.meta.url), "utf8"),
   ) as Record<"listeners" | "clusters" | "endpoints", Record<string, JsonObject>>;

@@ -32,7 +32,7 @@ const forwardCluster = (more: JsonObject = {}): JsonObject => ({
 const compile = (config: JsonObject) =>
   compileCluster(fromJson(ClusterSchema, config, { registry: envoyRegistry() }), notes);
 
-test("requests go to the name that they are for, at its port; bodies wait for the answer of DNS", async () => {
+test("requests go to the host that they name, at its port, and bodies wait for the DNS answer", async () => {
   await using harness = await Harness.start();
   const backend = await harness.backend((request, response) => {
     let body = "";
@@ -80,7 +80,7 @@ test("requests go to the name that they are for, at its port; bodies wait for th
   );
 });
 
-test("a chain that forwards by server name keeps the port of its filter; clusters with TLS ask for 443 otherwise", () => {
+test("a chain that forwards by server name uses its filter's port, and clusters with TLS default to 443", () => {
   const listener = fromJson(
     ListenerSchema,
     {
@@ -130,7 +130,7 @@ test("a chain that forwards by server name keeps the port of its filter; cluster
   );
 });
 
-test("a waypoint's cluster, meant for internal addresses, reaches what a name resolves to as what runs inside says", () => {
+test("a waypoint's cluster behind an internal transport reaches a resolved name with its inner transport", () => {
   const internal = (inner: JsonObject): JsonObject => ({
     transportSocket: {
       name: "internal_upstream",

@@ -100,7 +100,7 @@ function get(port: number, servername: string, more: RequestOptions = {}): Promi
   });
 }
 
-test("a gateway's TLS: certificates from secrets by server name, clients' certificates, and rotation under open connections", async () => {
+test("a gateway chooses certificates from secrets by server name, verifies clients, and rotates under open connections", async () => {
   const authority = await TestAuthority.create();
   await using proxy = await TestProxy.start({
     name: "gateway",
@@ -168,7 +168,7 @@ test("a gateway's TLS: certificates from secrets by server name, clients' certif
   backend.close();
 });
 
-test("a listener whose secret has not come refuses connections until it does", async () => {
+test("a listener refuses connections until its secret arrives", async () => {
   const authority = await TestAuthority.create();
   await using proxy = await TestProxy.start({
     name: "gateway",
@@ -196,7 +196,7 @@ test("a listener whose secret has not come refuses connections until it does", a
   assert.equal((await waiting).status, 500);
 });
 
-test("TLS to a service: its name is sent and verified, by roots from a file's contents", async () => {
+test("TLS to a service sends and verifies its name, with roots from a file's contents", async () => {
   const authority = await TestAuthority.create();
   const issued = await authority.issue({ dns: "backend.test" });
   const names: (string | false | null)[] = [];

@@ -35,7 +35,7 @@ const cluster = {
   transportSocketMatches: [{ name: "hbone", match: { tunnel: "http" }, transportSocket: tunnelled }],
 };
 
-test("a rule's own TLS is originated inside the tunnel to a workload that takes HBONE", async () => {
+test("a rule's own TLS starts inside the tunnel to a workload that accepts HBONE", async () => {
   const certificates = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
   const server = await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
     void secureServer(raw, async () => (await certificates.fetch(application)).context, {

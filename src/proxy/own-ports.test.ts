@@ -7,7 +7,7 @@ import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "./testi
 import { fetchOnce } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 
-test("a client that reaches the proxy's own ports through the proxy can neither end it nor read its admin port", async () => {
+test("a client that connects to the proxy's own ports through the proxy can neither end it nor read its admin port", async () => {
   await using proxy = await TestProxy.start({
     name: "edge",
     role: "router",

@@ -86,7 +86,7 @@ const certificateSecret = (name: string, issued: Issued): JsonValue => ({
   tlsCertificate: { certificateChain: inline(issued.certificateChain), privateKey: inline(issued.privateKey) },
 });
 
-test("with PROXY_CONFIG_XDS_AGENT, clients and servers of authorities that the control plane names are trusted as soon as it does", async () => {
+test("with PROXY_CONFIG_XDS_AGENT, a proxy trusts authorities as soon as the control plane names them", async () => {
   await using proxy = await TestProxy.start({
     name: "a",
     role: "router",
@@ -126,7 +126,7 @@ test("with PROXY_CONFIG_XDS_AGENT, clients and servers of authorities that the c
   assert.equal(await enter(inPort, client), "refused");
 });
 
-test("a client with a revoked certificate is refused as soon as the list has come by SDS", async () => {
+test("a client with a revoked certificate is refused as soon as SDS delivers the list", async () => {
   await using proxy = await TestProxy.start({ name: "b", role: "router", authority: mesh });
   const { ads } = proxy;
   const [inPort, outPort] = [await freePort(), await freePort()];
@@ -201,7 +201,7 @@ test("a client with a revoked certificate is refused as soon as the list has com
   );
 });
 
-test("every authority of a chain needs a list; another authority's list admits nobody", async () => {
+test("every authority of a chain needs a revocation list; another authority's list admits nobody", async () => {
   await using proxy = await TestProxy.start({ name: "c", role: "router", authority: mesh });
   const { ads } = proxy;
   const port = await freePort();

@@ -57,7 +57,7 @@ const byName = (more: JsonObject = {}): JsonObject => ({
   ...more,
 });
 
-test("a cluster that is found by DNS has the addresses that it had while it is changed, also when its names cannot be resolved then", async () => {
+test("a DNS cluster keeps its addresses while it changes, even if its names cannot be resolved then", async () => {
   let answer: Promise<readonly string[]> = Promise.resolve(["192.0.2.1", "192.0.2.2"]);
   const { put, endpoints } = configWith(() => answer);
   await put(byName());
@@ -70,7 +70,7 @@ test("a cluster that is found by DNS has the addresses that it had while it is c
   assert.deepEqual(endpoints(), ["192.0.2.3"]);
 });
 
-test("of a name's addresses those of the family count that the cluster says, of version 6 if there are any where it says nothing", async () => {
+test("a cluster's dnsLookupFamily chooses which addresses of a name count, by default IPv6 if there are any", async () => {
   const both = ["192.0.2.1", "2001:db8::1"];
   for (const [dnsLookupFamily, found, expected] of [
     ["V4_ONLY", both, ["192.0.2.1"]],
@@ -138,7 +138,7 @@ test("a removed cluster serves as long as a connection of a removed listener or 
   assert.equal(config.cluster("back"), undefined, "nobody needs it");
 });
 
-test("routes that no listener asks for stay as long as a connection of one that is gone may need them", async () => {
+test("routes that no listener requests stay as long as a connection of a removed listener may need them", async () => {
   let [asked, leaving] = [new Set(["first"]), new Set<string>()];
   const config = new ProxyConfig({
     runtime: {
@@ -194,7 +194,7 @@ test("routes that no listener asks for stay as long as a connection of one that 
   assert.ok(config.routeTable("first") !== undefined);
 });
 
-test("a listener comes to where another was that goes in the same update", async () => {
+test("a listener may take the address of another that is removed in the same update", async () => {
   await using proxy = await TestProxy.start({
     name: "gateway",
     role: "router",

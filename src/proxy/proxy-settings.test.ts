@@ -51,7 +51,7 @@ test("a plaintext discovery port means plain gRPC without a token's root", () =>
   assert.deepEqual([settings.xdsUrl, settings.xdsRootFile], ["http://istiod.istio-system.svc:15010", undefined]);
 });
 
-test("wrong values are named", () => {
+test("invalid values are named", () => {
   assert.throws(() => read({ PROXY_CONFIG: "[" }), /PROXY_CONFIG/);
   assert.throws(() => read({ SECRET_TTL: "soon" }), /SECRET_TTL must be a duration such as 24h or 5s, got "soon"/);
   assert.throws(() => read({}, ["proxy", "engine"]), /router, sidecar or waypoint, got "engine"/);

@@ -115,7 +115,7 @@ class Mesh implements AsyncDisposable {
   }
 }
 
-test("a gateway becomes ready when its routes are there, serves by weight, and changes without a failure", async () => {
+test("a gateway becomes ready when its routes arrive, serves by weight, and changes without a failure", async () => {
   await using mesh = await Mesh.start();
   const { ads } = mesh;
   const port = await freePort();
@@ -169,7 +169,7 @@ test("a gateway becomes ready when its routes are there, serves by weight, and c
   );
 });
 
-test("virtual hosts that come by themselves serve as a table, one by one, and are gone when they are removed", async () => {
+test("on-demand virtual hosts form a table, and disappear when they are removed", async () => {
   await using mesh = await Mesh.start();
   const { ads } = mesh;
   const port = await freePort();
@@ -210,7 +210,7 @@ test("virtual hosts that come by themselves serve as a table, one by one, and ar
   assert.equal((await fetchOnce(port, "/", { headers: { host: "two.test" } })).status, 404, "the last one too");
 });
 
-test("routes to a new cluster wait for its endpoints, and the routes before serve meanwhile", async () => {
+test("routes to a new cluster wait for its endpoints, and the previous routes serve meanwhile", async () => {
   await using mesh = await Mesh.start();
   const { ads } = mesh;
   const port = await freePort();
@@ -230,7 +230,7 @@ test("routes to a new cluster wait for its endpoints, and the routes before serv
   assert.equal((await fetchOnce(port, "/")).body, "b");
 });
 
-test("a configuration that cannot be served is refused by name, and the previous one stays", async () => {
+test("an invalid configuration is refused with its name, and the previous one stays", async () => {
   await using mesh = await Mesh.start();
   const { ads } = mesh;
   const port = await freePort();
@@ -287,7 +287,7 @@ test("a configuration that cannot be served is refused by name, and the previous
   assert.equal((await fetchOnce(port, "/")).body, "a");
 });
 
-test("a listener moves to another port, and its connections go on", async () => {
+test("a listener moves to another port, and its open connections continue", async () => {
   await using mesh = await Mesh.start();
   const { ads } = mesh;
   const [port, other] = [await freePort(), await freePort()];
@@ -307,7 +307,7 @@ test("a listener moves to another port, and its connections go on", async () => 
   agent.destroy();
 });
 
-test("an endpoint behind a tunnel is reached by HBONE, as the gateway's identity", async () => {
+test("an endpoint behind a tunnel is reached by HBONE with the gateway's identity", async () => {
   await using mesh = await Mesh.start();
   const { ads, authority } = mesh;
   const peers: string[] = [];
@@ -353,7 +353,7 @@ test("an endpoint behind a tunnel is reached by HBONE, as the gateway's identity
   certificates.close();
 });
 
-test("leaving under load loses no request: readiness fails first, answers say close, then it ends", async () => {
+test("a shutdown under load loses no request: readiness fails first, answers say close, then it ends", async () => {
   await using mesh = await Mesh.start();
   const { ads } = mesh;
   const port = await freePort();

@@ -3,7 +3,7 @@ import { randomFillSync } from "node:crypto";
 import { test } from "node:test";
 import { randomTexts, randomUuids } from "./random-text.ts";
 
-test("UUIDs are of version 4, of all variants, and none comes twice", () => {
+test("UUIDs are of version 4 and of all variants, and none repeats", () => {
   const next = randomUuids((bytes) => randomFillSync(bytes));
   const all = Array.from({ length: 1000 }, () => next());
   for (const id of all) assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
@@ -11,7 +11,7 @@ test("UUIDs are of version 4, of all variants, and none comes twice", () => {
   assert.deepEqual(new Set(all.map((id) => id[19])), new Set(["8", "9", "a", "b"]));
 });
 
-test("each digit of a text comes of its own half byte, and the rest is the pattern's", () => {
+test("each random digit uses its own half byte, and the rest of the text is the pattern's", () => {
   let fillings = 0;
   const next = randomTexts("a: xx-x\r\n", (bytes) => {
     fillings += 1;

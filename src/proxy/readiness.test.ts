@@ -21,7 +21,7 @@ class SlowPath extends DataPath {
   }
 }
 
-test("a proxy is not ready between an update that it has taken and one that has come behind it", async () => {
+test("a proxy that has answered one update is not ready while the next is already received", async () => {
   await using proxy = await TestProxy.start({
     name: "gateway",
     role: "router",

@@ -140,7 +140,7 @@ after(async () => {
   echo.close();
 });
 
-test("a request between two pods goes by mutual TLS from sidecar to sidecar, to the address that the client meant", async () => {
+test("a request between two pods uses mutual TLS from sidecar to sidecar, to the address that the client meant", async () => {
   assert.deepEqual(await get("10.96.0.10", 80, { host: "shop" }), { status: 200, body: "from 127.0.0.6" });
   const certificate = String(seen.at(-1)?.headers["x-forwarded-client-cert"]);
   assert.match(
@@ -193,7 +193,7 @@ test("a request between two pods goes by mutual TLS from sidecar to sidecar, to 
   );
 });
 
-test("TCP passes by mutual TLS, and both ends exchange metadata and count it", async () => {
+test("TCP passes by mutual TLS, and both ends exchange and count metadata", async () => {
   const socket = connect(9000, "10.96.0.20");
   const answer = new Promise<string>((resolve) => socket.once("data", (bytes) => resolve(bytes.toString())));
   socket.write("hello");
@@ -219,7 +219,7 @@ test("TCP passes by mutual TLS, and both ends exchange metadata and count it", a
   assert.equal((await client.samples("istio_tcp_sent_bytes_total"))[0]?.value, 5);
 });
 
-test("another pod can neither end nor drain a sidecar by its status port, whose metrics and readiness it reads", async () => {
+test("another pod can read metrics and readiness on a sidecar's status port, but neither end nor drain it", async () => {
   const { stats } = server.ports;
   for (const path of ["/quitquitquit", "/drain"])
     assert.equal((await fetchOnce(stats, path, { host: serverPod, method: "POST" })).status, 403, path);
@@ -227,7 +227,7 @@ test("another pod can neither end nor drain a sidecar by its status port, whose 
     assert.equal((await fetchOnce(stats, path, { host: serverPod })).status, 200, path);
 });
 
-test("an endpoint with another identity than the service's is not talked to", async () => {
+test("an endpoint with another identity than the service's is not contacted", async () => {
   const answer = await get("10.96.0.11", 81, { host: "impostor" });
   assert.equal(answer.status, 503);
   assert.match(
@@ -236,7 +236,7 @@ test("an endpoint with another identity than the service's is not talked to", as
   );
 });
 
-test("what no listener stands for passes, also HTTP that no route knows", async () => {
+test("traffic without a listener passes, even HTTP without a route", async () => {
   client.ads.push(typeUrls.listener, {}, ["0.0.0.0_80"]);
   await eventually(async () => !(await fetchOnce(client.ports.admin, "/config_dump")).body.includes('"0.0.0.0_80"'));
   assert.deepEqual(await get(outside, 80), { status: 200, body: "outside" });
@@ -245,7 +245,7 @@ test("what no listener stands for passes, also HTTP that no route knows", async 
   await eventually(async () => (await get("10.96.0.10", 80).catch(() => undefined))?.status === 200);
 });
 
-test("strict refuses plain text, permissive takes it, and connections that are open stay open through the change", async () => {
+test("STRICT refuses plaintext, PERMISSIVE accepts it, and open connections survive the change", async () => {
   await assert.rejects(get(serverPod, 8080));
   const kept = connect(9000, "10.96.0.20");
   await new Promise((resolve) => kept.once("connect", resolve));
@@ -284,7 +284,7 @@ test("strict refuses plain text, permissive takes it, and connections that are o
   kept.destroy();
 });
 
-test("access rules know the client by its certificate, for requests and for connections", async () => {
+test("access rules identify the client by its certificate, for requests and for connections", async () => {
   const ports = [
     { port: 8080, http: true },
     { port: 9000, http: false },
@@ -335,7 +335,7 @@ test("access rules know the client by its certificate, for requests and for conn
   await server.ads.acknowledged(typeUrls.listener, from);
 });
 
-test("a listener whose address cannot be opened is refused by name", async () => {
+test("the error for a listener whose address cannot be opened names the listener", async () => {
   const from = server.ads.acknowledgements.length;
   server.ads.push(typeUrls.listener, {
     taken: {

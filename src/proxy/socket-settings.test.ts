@@ -87,7 +87,7 @@ function keptAlive(takes: (localPort: number, remotePort: number) => boolean): b
     });
 }
 
-test("the kernel probes connections of listeners and clusters that say so, and no others", async () => {
+test("the kernel probes only connections of listeners and clusters that enable keepalive", async () => {
   await using proxy = await TestProxy.start({
     name: "gateway",
     role: "router",
@@ -134,7 +134,7 @@ test("the kernel probes connections of listeners and clusters that say so, and n
   server.close();
 });
 
-test("a listener that wants PROXY headers knows clients by them, and closes what brings none, or a wrong one", async () => {
+test("a listener that requires PROXY headers identifies clients by them, and closes connections with none or a wrong one", async () => {
   await using proxy = await TestProxy.start({
     name: "gateway",
     role: "router",

@@ -183,7 +183,7 @@ before(() => {
   links.setLoopbackUp();
 });
 
-test("a waypoint ends tunnels, routes what is in them by its destination, and goes on by tunnels as itself", async () => {
+test("a waypoint ends tunnels, routes their requests by destination, and opens tunnels with its own identity", async () => {
   const authority = new FakeCertificateAuthority();
   const certificates = new CertificateManager({ authority, log: silentLogger });
   const app = createServer((_request, response) => response.end("app"));

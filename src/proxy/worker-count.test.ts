@@ -23,26 +23,26 @@ for (const [asked, count, words] of [
   [{}, 1, /must be a whole number.*got \{\}: one worker/],
   [1000, 8, /concurrency 1000 is more than this machine's 8 core\(s\): 8 serve/],
 ] as const)
-  test(`concurrency ${JSON.stringify(asked)} leads to ${count} and says why`, () => {
+  test(`concurrency ${JSON.stringify(asked)} leads to ${count} workers and logs why`, () => {
     const got = workerCount(asked, machine, undefined);
     assert.equal(got.count, count);
     assert.match(got.warning ?? "", words);
   });
 
-test("no more workers serve than there are descriptors for", () => {
+test("file descriptors limit the number of workers", () => {
   const got = workerCount(0, { cores: 8, maxDescriptors: 4096 }, undefined);
   assert.equal(got.count, 4);
   assert.match(got.warning ?? "", /may open 4096: 4 serve; raise the limit of open files/);
   assert.equal(workerCount(4, { cores: 8, maxDescriptors: 100 }, undefined).count, 1);
 });
 
-test("one worker a core is done under a lower CPU limit, with a word about it", () => {
+test("one worker for each core is started even under a lower CPU limit, with a warning", () => {
   const got = workerCount(0, machine, 2);
   assert.equal(got.count, 8);
   assert.match(got.warning ?? "", /which are 8, and the container's CPU limit is 2.*set concurrency to 2/);
 });
 
-test("concurrency comes from --concurrency, else from PROXY_CONFIG, else from the pod's annotation; 0 and unset stay apart", () => {
+test("concurrency comes from --concurrency, else from PROXY_CONFIG, else from the pod's annotation; 0 differs from unset", () => {
   const concurrencyOf = (proxyConfig: string, args: readonly string[] = [], annotationsFile = ""): unknown =>
     readSettings({
       env: { PROXY_CONFIG: proxyConfig },

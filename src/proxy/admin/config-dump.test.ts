@@ -13,7 +13,7 @@ const manager = (routes: JsonObject): JsonObject => ({
   },
 });
 
-test("routes that come with a listener are dumped among the static ones, those of its last chain too", () => {
+test("the routes of a listener are dumped as static routes, including those of its last chain", () => {
   const listener = fromJson(
     ListenerSchema,
     {

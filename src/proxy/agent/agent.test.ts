@@ -10,7 +10,7 @@ import { fetchOnce } from "../testing/harness.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 import { runAgentCommand } from "./agent-command.ts";
 
-test("the agent makes the kubelet's probes, adds the application's metrics, and is asked by commands", async () => {
+test("the agent makes the kubelet's probes, adds the application's metrics, and answers commands", async () => {
   const asked: string[] = [];
   const app = createServer((request, response) => {
     asked.push(`${request.url ?? ""} ${String(request.headers["x-probe"])} ${String(request.headers.host)}`);

@@ -47,7 +47,7 @@ test("the application's metrics follow ours, and process metrics are the applica
   assert.deepEqual(said, []);
 });
 
-test("an application that sends garbage, refuses or breaks off costs its own metrics alone: that is counted, and logged once", async () => {
+test("an application that sends garbage, refuses or breaks off loses only its own metrics, which is counted and logged once", async () => {
   const faults: readonly RequestListener[] = [
     (_request, response) => response.end("<html>\n<p>not here</p>\n"),
     (_request, response) => response.writeHead(500).end("broken"),

@@ -5,7 +5,7 @@ import { forOwnPod, type EndpointRoute } from "../../dataplane/index.ts";
 import { readSettings } from "../proxy-settings.ts";
 import { metricsRoutes } from "./merged-metrics.ts";
 
-test("metrics are for callers in the pod alone where METRICS_LOCALHOST_ACCESS_ONLY says so, at each port", async () => {
+test("METRICS_LOCALHOST_ACCESS_ONLY restricts the metrics of every port to callers in the pod", async () => {
   const answers = async (env: Record<string, string>, remoteAddress: string): Promise<readonly number[]> => {
     const { metricsInPodOnly } = readSettings({ env, args: ["proxy", "sidecar"], version: "1", labelsFile: "" });
     const metrics: EndpointRoute = () => ({ status: 200, body: "metrics" });

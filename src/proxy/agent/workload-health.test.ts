@@ -23,7 +23,7 @@ async function reports(probe: WorkloadProbe, change: () => Promise<void>): Promi
   return found;
 }
 
-test("a port that takes connections is healthy, and ill when it has refused some in a row", async () => {
+test("a port that accepts connections is healthy, and one that refuses several in a row is unhealthy", async () => {
   const server = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -35,7 +35,7 @@ test("a port that takes connections is healthy, and ill when it has refused some
   assert.match(then ?? "", /ECONNREFUSED/);
 });
 
-test("a command with exit code 0 is healthy; an invalid probe is refused by name", async () => {
+test("a command with exit code 0 is healthy, and an invalid probe is refused with its field", async () => {
   const ended = new AbortController();
   const fault = await new Promise(
     (report) =>

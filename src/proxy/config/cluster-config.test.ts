@@ -24,7 +24,7 @@ const httpOptions = (options: JsonObject): JsonObject => ({
   },
 });
 
-test("the protocol of endpoints, by the new options and by the old fields", () => {
+test("the protocol of endpoints comes from the new options or from the old fields", () => {
   const rows: readonly (readonly [config: JsonObject, protocol: string])[] = [
     [{}, "http1"],
     [{ http2ProtocolOptions: {} }, "http2"],
@@ -38,7 +38,7 @@ test("the protocol of endpoints, by the new options and by the old fields", () =
     assert.equal(compile(config).upstreamProtocol, protocol, JSON.stringify(config));
 });
 
-test("load balancing with what it is told, panic threshold, localities and slow start", () => {
+test("load balancing reads its options, the panic threshold, localities and slow start", () => {
   assert.deepEqual([compile({}).loadBalancing, compile({}).panicThreshold], ["round-robin", 0.5]);
   assert.equal(compile({ commonLbConfig: { healthyPanicThreshold: {} } }).panicThreshold, 0);
   assert.equal(compile({ commonLbConfig: { localityWeightedLbConfig: {} } }).localityWeighted, true);
@@ -93,7 +93,7 @@ test("outlier detection and circuit breakers, with Envoy's defaults", () => {
   );
 });
 
-test("a connection's maximum lifetime is kept, and limits that are not supported are refused or reported", () => {
+test("a connection's maximum lifetime is read, and unsupported limits are refused or reported", () => {
   assert.equal(
     compile(
       httpOptions({

@@ -79,7 +79,7 @@ test("Istio's usual filters are accepted, and cost nothing if they have no confi
 /** A type that no filter here has. */
 const unknown = "envoy.config.route.v3.FilterConfig";
 
-test("what cannot be served is refused by its name", () => {
+test("unsupported filters and fields of a listener are refused by name", () => {
   assert.throws(
     () => compile({ httpFilters: [filter("envoy.filters.http.tap", unknown)] }),
     /listener l: the HTTP filter envoy.filters.http.tap is not supported/,
@@ -108,7 +108,7 @@ test("what cannot be served is refused by its name", () => {
   );
 });
 
-test("a field whose name has an underscore is one like any other, is taken away, or has its request refused", async () => {
+test("headersWithUnderscoresAction keeps a header with an underscore, drops it, or refuses its request", async () => {
   const answers: string[] = [];
   for (const headersWithUnderscoresAction of ["ALLOW", "DROP_HEADER", "REJECT_REQUEST"]) {
     const routes = [
@@ -124,7 +124,7 @@ test("a field whose name has an underscore is one like any other, is taken away,
   assert.deepEqual(answers, ["a 1", "b 1", "b 1", "b 1", "400", "b 1"]);
 });
 
-test("the client's address is the peer's where what x-forwarded-for says is no address", async () => {
+test("the client's address is the peer's if x-forwarded-for has no valid address", async () => {
   const tells = { header: { key: "x-sub", value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%" } };
   await using harness = await serving(
     [],
@@ -139,7 +139,7 @@ test("the client's address is the peer's where what x-forwarded-for says is no a
   assert.deepEqual(said, ["a 203.0.113.7", "a 127.0.0.1", "a 127.0.0.1", "a 2001:db8::1", "a 127.0.0.1"]);
 });
 
-test("filter state beyond Istio's is reported by name", () => {
+test("unsupported filter state and gRPC statistics are reported by name", () => {
   const grpcStats = (config: JsonObject): JsonObject =>
     filter("envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", config);
   const state = (...keys: readonly string[]): JsonObject =>
@@ -168,7 +168,7 @@ test("filter state beyond Istio's is reported by name", () => {
   ]);
 });
 
-test("an unknown filter that is off costs nothing until a route turns it on, which is then not served without it", async () => {
+test("an unknown filter that is disabled costs nothing, and a route that enables it is not served without it", async () => {
   const told: string[] = [];
   const off = {
     ...filter("envoy.filters.http.tap", unknown),
@@ -206,7 +206,7 @@ test("attributes of the environment need not be encoded", (context) => {
   );
 });
 
-test("a filter in place of a plugin is reported by name, and refuses every request", async () => {
+test("the stand-in filter of an unsupported plugin is reported by name and refuses every request", async () => {
   const closed = filter("extensions.istio.io/trafficextension/shop.a", "envoy.extensions.filters.http.rbac.v3.RBAC", {
     rules: {},
   });
@@ -219,7 +219,7 @@ test("a filter in place of a plugin is reported by name, and refuses every reque
   assert.equal((await harness.get("/")).status, 403);
 });
 
-test("routes configure filters: the most specific level holds, and one may turn a filter off", async () => {
+test("routes configure filters: the most specific level wins, and each level may disable a filter", async () => {
   const abort = (httpStatus: number): JsonObject => ({
     "envoy.filters.http.fault": { "@type": `type.googleapis.com/${fault}`, abort: { httpStatus, percentage: all } },
   });
@@ -249,7 +249,7 @@ before(async () => {
   token = async (claims) => await new SignJWT({ iss: "me", ...claims }).setProtectedHeader({ alg: "ES256" }).sign(key);
 });
 
-test("claims of a verified token choose the route, reach the upstream, and satisfy access rules", async () => {
+test("claims of a verified token can choose the route, reach the upstream, and satisfy access rules", async () => {
   const claim = (name: string, exact: string): JsonObject => ({
     filter: "envoy.filters.http.jwt_authn",
     path: [{ key: "payload" }, { key: name }],
@@ -302,7 +302,7 @@ test("claims of a verified token choose the route, reach the upstream, and satis
   assert.equal(await as("/", { sub: "joe", exp: 1 }), "401 Jwt is expired");
 });
 
-test("a body that is sent while a filter takes time arrives whole", async () => {
+test("a body that arrives while a filter waits reaches the upstream whole", async () => {
   const delay = filter("envoy.filters.http.fault", fault, { delay: { fixedDelay: "0.05s", percentage: all } });
   await using harness = await serving([delay], [{ match: { prefix: "/" }, route: { cluster: "echo" } }]);
   const echo = await harness.backend((request, response) => void request.pipe(response));
@@ -342,7 +342,7 @@ test("header values may refer to connection, request and response", async () => 
   assert.equal(answer.headers["x-none"], undefined);
 });
 
-test("answers of our own have the form that the listener says", async () => {
+test("the proxy's own answers have the format that the listener configures", async () => {
   const localReplyConfig = {
     mappers: [
       {

@@ -49,7 +49,7 @@ const bodies = (answers: readonly Answer[]): string[] =>
   answers.map((answer) => (answer.status === 404 ? "-" : answer.body));
 
 suite("matches", () => {
-  test("paths: exact, prefix, under a path, regular expression, without case; the first that matches wins", async () => {
+  test("paths match exactly, by prefix, by path segment, by regular expression and without case, and the first match wins", async () => {
     const table = named([
       ["exact", { path: "/a" }],
       ["under", { pathSeparatedPrefix: "/b" }],
@@ -70,7 +70,7 @@ suite("matches", () => {
     );
   });
 
-  test("headers: each kind of value, presence, absence, inversion, and all of several", async () => {
+  test("headers match by value, presence, absence and inversion, and a route needs all of its matches", async () => {
     const header = (value: Record<string, JsonValue>): JsonValue => ({
       prefix: "/",
       headers: [{ name: "X-H", ...value }],
@@ -131,7 +131,7 @@ suite("matches", () => {
     );
   });
 
-  test("query parameters, by their first value", async () => {
+  test("query parameters match by their first value", async () => {
     const table = named([
       ["exact", { prefix: "/", queryParameters: [{ name: "v", stringMatch: { exact: "2" } }] }],
       ["present", { prefix: "/", queryParameters: [{ name: "p", presentMatch: true }] }],
@@ -149,7 +149,7 @@ suite("matches", () => {
     );
   });
 
-  test("hosts: exact before the longest suffix, before the longest prefix, before any; with the port ignored", async () => {
+  test("an exact host wins over the longest suffix, the longest prefix and `*`; the port is ignored", async () => {
     const domains = ["a.test", "*.test", "*.b.test", "a.*", "a.b.*", "*"];
     const table = compile({
       name: "t",
@@ -178,7 +178,7 @@ suite("actions", () => {
     virtualHosts: [{ name: "v", domains: ["*"], routes: [{ name: "r", match: { prefix: "/old" }, ...route }] }],
   });
 
-  test("redirects change what they name and keep the rest", async () => {
+  test("redirects change the parts that they name and keep the rest", async () => {
     const location = async (redirect: Record<string, JsonValue>): Promise<string> => {
       const [answer] = await ask(one({ redirect }), [["/old/x?q=1", { headers: { host: "shop.test:8080" } }]]);
       return `${answer?.status} ${answer?.headers.location}`;
@@ -199,7 +199,7 @@ suite("actions", () => {
     );
   });
 
-  test("what goes up is rewritten, and headers change on the way in and out", async () => {
+  test("a route rewrites path and host, and changes headers of requests and responses", async () => {
     await using harness = await Harness.start();
     const { port } = await harness.backend((request, response) => {
       response.setHeader("x-secret", "1");
@@ -271,7 +271,7 @@ suite("actions", () => {
     assert.deepEqual([stranger.body, stranger.headers["access-control-allow-origin"]], ["ok", undefined]);
   });
 
-  test("a CORS policy holds for all requests or none, else it is refused; a shadow policy is reported", () => {
+  test("a CORS policy that applies to a fraction of requests is refused, and a shadow policy is reported", () => {
     const notes: string[] = [];
     const cors = (more: Record<string, JsonValue>): unknown => {
       const policy = {
@@ -296,7 +296,7 @@ suite("actions", () => {
     );
   });
 
-  test("what cannot be served is refused with its place and name", () => {
+  test("the error for an unsupported route field names the route and the field", () => {
     const refused: readonly (readonly [route: Record<string, JsonValue>, message: RegExp])[] = [
       [
         { route: { cluster: "c", hedgePolicy: { hedgeOnPerTryTimeout: true } } },
@@ -343,7 +343,7 @@ suite("actions", () => {
     );
   });
 
-  test("a route that says nothing of time has Envoy's 15 s, and a virtual host's retries hold for its routes", () => {
+  test("a route without a timeout has Envoy's 15 s, and a virtual host's retries apply to its routes", () => {
     const table = compile({
       name: "t",
       virtualHosts: [
@@ -362,7 +362,7 @@ suite("actions", () => {
   });
 });
 
-test("a part of the requests matches, by chance", () => {
+test("a runtime fraction matches a random share of the requests", () => {
   const table = compileRouteTable(
     fromJson(
       RouteConfigurationSchema,
@@ -381,7 +381,7 @@ test("a part of the requests matches, by chance", () => {
   assert.ok(Math.abs(taken - 600) < 4 * Math.sqrt(2000 * 0.3 * 0.7), String(taken));
 });
 
-test("times, hashes and mirrors of a route, as Istio says them", () => {
+test("timeouts, hashes and mirrors of a route follow Istio's configuration", () => {
   const route = {
     cluster: "c",
     timeout: "0s",

@@ -16,7 +16,7 @@ function compile(config: JsonObject, vmConfig: JsonObject = {}): ReturnType<type
   return compileWasm(fromJson(WasmSchema, message, { registry: envoyRegistry() }), "test", notes);
 }
 
-test("a module's place, its settings and its environment are read; what is for agents is not shown to it", () => {
+test("a module's location, settings and environment are read, and the agent's own variables are removed", () => {
   const configuration = { "@type": "type.googleapis.com/google.protobuf.StringValue", value: "text" };
   const environmentVariables = {
     hostEnvKeys: ["SERIN_NO_SUCH_VARIABLE"],
@@ -44,7 +44,7 @@ test("requests of a module that failed are refused, unless the policy says other
   assert.equal(compile({ failurePolicy: "FAIL_CLOSED", failOpen: true }).failure, "closed");
 });
 
-test("what is not supported is refused by name", () => {
+test("unsupported plugin options are refused by name", () => {
   assert.throws(() => compile({ allowOnHeadersStopIteration: true }), /allowOnHeadersStopIteration is not supported/);
   assert.throws(
     () => compile({ capabilityRestrictionConfig: { allowedCapabilities: { proxy_log: {} } } }),

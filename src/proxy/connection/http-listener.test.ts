@@ -24,7 +24,7 @@ const echo =
     });
   };
 
-test("an answer that begins before its request has ended says nothing of the upstream's time, whatever came before on its connection", async () => {
+test("a response that begins before its request has ended has no x-envoy-upstream-service-time", async () => {
   await using harness = await Harness.start();
   const port = await harness.rawBackend((socket) =>
     socket.on("data", (chunk) => {
@@ -41,7 +41,7 @@ test("an answer that begins before its request has ended says nothing of the ups
   assert.doesNotMatch(await client.until(/ok$/), /x-envoy-upstream-service-time/);
 });
 
-test("a request reaches its backend with what an edge adds, and the answer comes back", async () => {
+test("a request reaches its backend with the headers that an edge adds, and the answer comes back", async () => {
   await using harness = await Harness.start();
   const { port } = await harness.backend(echo("a"));
   harness.cluster("a", [port]);
@@ -83,7 +83,7 @@ test("a request reaches its backend with what an edge adds, and the answer comes
   ]);
 });
 
-test("weights are met, and a header match takes precedence, over kept-alive connections", async () => {
+test("traffic follows the weights, and a header match takes precedence, over kept-alive connections", async () => {
   await using harness = await Harness.start();
   for (const name of ["a", "b"]) harness.cluster(name, [(await harness.backend(echo(name))).port]);
   const plain = { hostRewrite: undefined, requestMutation: undefined, responseMutation: undefined };
@@ -138,7 +138,7 @@ test("pipelined requests are answered in order", async () => {
   assert.deepEqual(all.match(/<\/\d>/g), ["</0>", "</1>", "</2>", "</3>", "</4>"]);
 });
 
-test("chunked bodies with trailers pass both ways where the listener says so, however they are cut", async () => {
+test("chunked bodies keep their trailers in both directions if the listener enables trailers, however they are split", async () => {
   await using harness = await Harness.start({ http1Trailers: true });
   let seen = "";
   const port = await harness.rawBackend((socket) =>
@@ -200,7 +200,7 @@ const hostileTrailers = [
 ];
 
 for (const cut of [false, true])
-  test(`chunk extensions and trailers end at this hop, both ways${cut ? ", byte by byte" : ""}`, async () => {
+  test(`chunk extensions and trailers end at this hop in both directions${cut ? ", byte by byte" : ""}`, async () => {
     const trailers = [...hostileTrailers, "x-sum: 1"].map((line) => `${line}\r\n`).join("");
     const body = `${chunkedHead}${withExtensions}${trailers}\r\n`;
     const bare = "5\r\nhello\r\n3\r\nabc\r\n0\r\n\r\n";
@@ -210,7 +210,7 @@ for (const cut of [false, true])
     assert.deepEqual(await chunksBothWays(request, `HTTP/1.1 200 OK\r\n${body}`, cut, true), [kept, kept]);
   });
 
-test("HTTP/1.0 gets plain bodies: a chunked answer ends with the connection, one of known length may keep it", async () => {
+test("HTTP/1.0 gets plain bodies: a chunked answer ends with the connection, and one of known length may keep it", async () => {
   await using harness = await Harness.start();
   harness.cluster("a", [
     (
@@ -247,7 +247,7 @@ test("a body without length from the upstream is chunked for HTTP/1.1", async ()
   agent.destroy();
 });
 
-test("HEAD, 204 and 304 have no body, whatever length they state", async () => {
+test("HEAD, 204 and 304 have no body, whatever content-length they state", async () => {
   await using harness = await Harness.start();
   const port = await harness.rawBackend((socket) =>
     socket.on("data", (chunk) => {
@@ -289,7 +289,7 @@ test("100-continue travels through, and the body only after it", async () => {
   assert.equal(asked, 1);
 });
 
-test("a WebSocket upgrade becomes a tunnel, and ends by either side", async () => {
+test("a WebSocket upgrade becomes a tunnel, and either side can end it", async () => {
   await using harness = await Harness.start();
   const { port, server } = await harness.backend(echo("a"));
   server.on("upgrade", (_request, socket) => {
@@ -312,7 +312,7 @@ test("a WebSocket upgrade becomes a tunnel, and ends by either side", async () =
   await refused.until(/^HTTP\/1.1 403 /);
 });
 
-test("large bodies flow through slow readers without being held here", async () => {
+test("large bodies flow through slow readers without being buffered", async () => {
   await using harness = await Harness.start();
   const size = 24 * 1024 * 1024;
   let sent = 0;
@@ -356,7 +356,7 @@ test("large bodies flow through slow readers without being held here", async () 
   assert.equal(harness.records[0]?.sentBytes, size);
 });
 
-test("refused bytes get 400 and end the connection, without reaching a backend", async () => {
+test("malformed bytes get 400 and end the connection, without reaching a backend", async () => {
   await using harness = await Harness.start();
   let reached = 0;
   harness.cluster("a", [
@@ -406,7 +406,7 @@ test("bad chunks after a good head are refused, and the upstream connection is n
   await closed.promise;
 });
 
-test("what cannot be served is answered as Envoy does", async () => {
+test("requests that cannot be routed get Envoy's answers and flags", async () => {
   await using harness = await Harness.start();
   assert.deepEqual([(await harness.get("/")).status, harness.records[0]?.flag], [404, "NR"]);
   harness.table = tableOf(route(forwardTo("gone", { clusterNotFoundStatus: 500 })));
@@ -427,7 +427,7 @@ async function refusedPort(harness: Harness): Promise<number> {
   return port;
 }
 
-test("an endpoint that refuses: 503 UF without a policy, another endpoint with connect-failure", async () => {
+test("a refused connection gives 503 UF without a retry policy, and tries another endpoint with connect-failure", async () => {
   await using harness = await Harness.start();
   const dead = await refusedPort(harness);
   const { port } = await harness.backend(echo("alive"));
@@ -447,7 +447,7 @@ test("an endpoint that refuses: 503 UF without a policy, another endpoint with c
   assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([200]));
 });
 
-test("a kept-alive connection that its peer closes is no failure for requests that may be sent again", async () => {
+test("a kept-alive connection that its peer closes is no failure for requests that may be retried", async () => {
   await using harness = await Harness.start();
   let connections = 0;
   const port = await harness.rawBackend((socket) => {
@@ -470,7 +470,7 @@ test("a kept-alive connection that its peer closes is no failure for requests th
   assert.equal(harness.records.at(-1)?.flag, "UC");
 });
 
-test("a new connection that closes without an answer is 503 UC, once", async () => {
+test("a new connection that closes without an answer gives 503 UC, once", async () => {
   await using harness = await Harness.start();
   let connections = 0;
   const port = await harness.rawBackend((socket) => {
@@ -494,7 +494,7 @@ test("an answer cut short is cut short for the client too", async () => {
   assert.equal(harness.records[0]?.flag, "UC");
 });
 
-test("a route's time limit answers 504, and a policy's status codes are tried again", async () => {
+test("a route's timeout answers 504, and a retry policy retries its status codes", async () => {
   await using harness = await Harness.start();
   let calls = 0;
   const { port } = await harness.backend((request, response) => {
@@ -519,7 +519,7 @@ test("a route's time limit answers 504, and a policy's status codes are tried ag
   assert.equal(calls, 3);
 });
 
-test("a client that leaves takes its request with it", async () => {
+test("a client that disconnects cancels its request upstream", async () => {
   await using harness = await Harness.start();
   const gone = Promise.withResolvers<void>();
   const reached = Promise.withResolvers<void>();
@@ -541,7 +541,7 @@ test("a client that leaves takes its request with it", async () => {
   );
 });
 
-test("the table is changed under load without a failed request", async () => {
+test("the route table changes under load without a failed request", async () => {
   await using harness = await Harness.start();
   for (const name of ["a", "b"]) harness.cluster(name, [(await harness.backend(echo(name))).port]);
   const tables = { a: tableOf(route(forwardTo("a"))), b: tableOf(route(forwardTo("b"))) };

@@ -27,7 +27,7 @@ const openConnections = (harness: Harness): number =>
   [...(harness.clusters.get("a")?.endpoints() ?? [])].reduce((sum, { openConnections: open }) => sum + open, 0);
 
 for (const [title, attack] of Object.entries(streamAttacks)) {
-  test(`eight clients that flood by ${title} are cut off each time; an honest one is answered, and nothing of theirs is kept`, async () => {
+  test(`eight clients that flood by ${title} are cut off each time; an honest client is answered, and nothing of theirs is kept`, async () => {
     await using harness = await gateway();
     const over = new AbortController();
     const flooders = Array.from({ length: attackers }, () => new Http2Flooder(attack));

@@ -132,7 +132,7 @@ test("large bodies arrive whole in every combination of HTTP/1.1 and HTTP/2, wit
   }
 });
 
-test("trailers cross between HTTP/1.1 and HTTP/2 both ways where the listener says so", async () => {
+test("trailers cross between HTTP/1.1 and HTTP/2 in both directions if the listener enables them", async () => {
   await using harness = await Harness.start({ http1Trailers: true });
   await using backend = await Http2Backend.start(echoStream);
   let seen = "";
@@ -162,7 +162,7 @@ test("trailers cross between HTTP/1.1 and HTTP/2 both ways where the listener sa
   session.close();
 });
 
-test("answers without a body keep their connections: HEAD, 204, 304, and none although the upstream said nothing", async () => {
+test("answers without a body keep their connections: HEAD, 204, 304, and responses without any length", async () => {
   await using made = await withBackend((stream, headers) => {
     const status = Number(String(headers[":path"]).slice(1));
     stream.respond(
@@ -193,7 +193,7 @@ test("answers without a body keep their connections: HEAD, 204, 304, and none al
   session.close();
 });
 
-test("many requests share a connection, up to what the server takes at a time", async () => {
+test("many requests share a connection, up to the server's limit of concurrent streams", async () => {
   let open = 0;
   let most = 0;
   await using made = await withBackend(
@@ -216,7 +216,7 @@ test("many requests share a connection, up to what the server takes at a time", 
   session.close();
 });
 
-test("a connection is left after its number of requests, and nothing is lost by it", async () => {
+test("a connection is retired after its number of requests without losing one", async () => {
   await using made = await withBackend((stream) => {
     stream.respond({ ":status": 200 });
     stream.end("x");
@@ -234,7 +234,7 @@ test("a connection is left after its number of requests, and nothing is lost by 
   session.close();
 });
 
-test("a server that goes away loses no request, whatever the moment", async () => {
+test("a server that sends GOAWAY at any moment loses no request", async () => {
   await using made = await withBackend((stream) =>
     setTimeout(() => (stream.respond({ ":status": 200 }), stream.end("x")), 3),
   );
@@ -254,7 +254,7 @@ test("a server that goes away loses no request, whatever the moment", async () =
   session.close();
 });
 
-test("streams that a server refuses, or had not seen when it went away, go once more; others are answered 503 UR", async () => {
+test("streams that a server refused or never processed are retried once; others are answered with 503 UR", async () => {
   let refusals = 0;
   await using made = await withBackend((stream, headers) => {
     if (headers[":path"] === "/reset") stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
@@ -276,7 +276,7 @@ test("streams that a server refuses, or had not seen when it went away, go once 
   session.close();
 });
 
-test("a policy tries a reset again, and an answer that breaks off breaks off for the client", async () => {
+test("a retry policy retries a reset, and a truncated answer is truncated for the client too", async () => {
   let calls = 0;
   await using made = await withBackend((stream, headers) => {
     calls += 1;
@@ -301,7 +301,7 @@ test("a policy tries a reset again, and an answer that breaks off breaks off for
   session.close();
 });
 
-test("a client that takes its request back takes it back from the upstream", async () => {
+test("a client that cancels its request cancels it upstream", async () => {
   const reached = Promise.withResolvers<http2.ServerHttp2Stream>();
   const closed = Promise.withResolvers<number | undefined>();
   await using made = await withBackend((stream) => {
@@ -322,7 +322,7 @@ test("a client that takes its request back takes it back from the upstream", asy
   session.close();
 });
 
-test("large answers flow to slow clients without being held here, stream by stream", async () => {
+test("large answers flow to slow clients stream by stream without being buffered", async () => {
   const size = 24 * 1024 * 1024;
   let sent = 0;
   await using made = await withBackend((stream, headers) => {
@@ -361,7 +361,7 @@ test("large answers flow to slow clients without being held here, stream by stre
   session.close();
 });
 
-test("a response may come before the request has ended, and the rest of the request is dropped", async () => {
+test("a response may come before the request has ended, and then the rest of the request is dropped", async () => {
   await using made = await withBackend((stream) => {
     stream.respond({ ":status": 413 });
     stream.end("too much");
@@ -378,7 +378,7 @@ test("a response may come before the request has ended, and the rest of the requ
   session.close();
 });
 
-test("a gRPC client is answered in gRPC's form when the answer is ours", async () => {
+test("the proxy answers a gRPC client in gRPC's format", async () => {
   await using harness = await Harness.start();
   const session = await connectTo(harness.port);
   const answer = await ask(session, {
@@ -401,7 +401,7 @@ test("a gRPC client is answered in gRPC's form when the answer is ours", async (
   session.close();
 });
 
-test("a drain sends clients away, serves open requests, and loses none that arrive meanwhile", async () => {
+test("a drain sends clients away, serves open requests, and loses none that arrives meanwhile", async () => {
   await using made = await withBackend((stream, headers) =>
     setTimeout(() => (stream.respond({ ":status": 200 }), stream.end(String(headers[":path"]))), 40),
   );
@@ -423,7 +423,7 @@ test("a drain sends clients away, serves open requests, and loses none that arri
   await leaves;
 });
 
-test("clients that open and reset without end are cut off, and so are those that flood with control frames", async () => {
+test("clients that open and reset streams endlessly, or flood with control frames, are cut off", async () => {
   await using made = await withBackend(() => undefined);
   const rapid = await connectTo(made.harness.port);
   const calm = new Promise<number>((resolve) => rapid.once("goaway", resolve));
@@ -439,7 +439,7 @@ test("clients that open and reset without end are cut off, and so are those that
   await eventually(() => made.harness.clusters.get("a")?.activeRequests === 0);
 });
 
-test("an upgrade is not asked of an HTTP/2 upstream, and one that follows its client stays on HTTP/1.1 for it", async () => {
+test("an HTTP/2 upstream gets no upgrade request; an upstream that uses the client's protocol stays on HTTP/1.1 for it", async () => {
   await using made = await withBackend(echoStream);
   const { harness } = made;
   const refused = harness.client();
@@ -455,7 +455,7 @@ test("an upgrade is not asked of an HTTP/2 upstream, and one that follows its cl
   await upgraded.until(/^HTTP\/1.1 101 (?:.*\r\n)*\r\nhi$/);
 });
 
-test("a CONNECT over HTTP/2 becomes a tunnel to an HTTP/1.1 upstream, where a route says so", async () => {
+test("a route can turn a CONNECT over HTTP/2 into a tunnel to an HTTP/1.1 upstream", async () => {
   await using harness = await Harness.start();
   const port = await harness.rawBackend((socket) => {
     let head = "";
@@ -528,7 +528,7 @@ test("a mirror of another protocol gets the same request", async () => {
   assert.deepEqual(copies, ["POST a-shadow hello"]);
 });
 
-test("trailers of HTTP/2 lose what no trailer may say, on the way to either protocol", async () => {
+test("forbidden fields are removed from HTTP/2 trailers, on the way to either protocol", async () => {
   for (const upstreamProtocol of ["http2", "http1"] as const) {
     await using harness = await Harness.start({ http1Trailers: true });
     await using backend = await Http2Backend.start(echoStream);

@@ -32,7 +32,7 @@ const index = new NameIndex(
 );
 const addresses = (name: string) => index.find(name)?.addresses;
 
-test("a service is found by its name, and by shorter ones where they are this cluster's", () => {
+test("a service is found by its full name, and by shorter names within this cluster", () => {
   for (const name of ["web.default.svc.cluster.local", "web.default.svc", "web.default", "web"])
     assert.deepEqual(new Set(addresses(name)), new Set(["10.96.0.1", "fd00::1"]), name);
   assert.deepEqual(addresses("web.other"), ["10.96.0.2"]);

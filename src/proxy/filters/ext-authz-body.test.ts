@@ -63,7 +63,7 @@ async function asking(body: JsonObject): Promise<{ harness: Harness; seen: strin
   return { harness, seen };
 }
 
-test("a service sees a body that comes in pieces, and the application gets it as it came", async () => {
+test("the service sees a body that arrives in pieces, and the application gets it unchanged", async () => {
   const { harness, seen } = await asking({ maxRequestBytes: 64 });
   await using _ = harness;
   const client = harness.client();
@@ -81,7 +81,7 @@ test("a service sees a body that comes in pieces, and the application gets it as
   assert.equal(seen.at(-1), "GET undefined undefined ", "a request without a body");
 });
 
-test("a body beyond the limit is refused unasked, or shown as far as the limit", async () => {
+test("a body beyond the limit is refused without asking, or shown up to the limit", async () => {
   const strict = await asking({ maxRequestBytes: 10 });
   await using _ = strict.harness;
   assert.equal((await strict.harness.get("/", { method: "POST", body: "0123456789" })).body, "app got 0123456789.");
@@ -109,7 +109,7 @@ test("the service is not asked about a client that leaves before its body has ar
   assert.equal(harness.listener.connections <= 1, true);
 });
 
-test("a service that speaks gRPC gets text, or bytes as they are; a route may keep bodies from it", async () => {
+test("a gRPC service gets the body as text or as raw bytes, and a route may withhold it", async () => {
   const asked: ClusterRequest[] = [];
   const answer = Buffer.from(toBinary(CheckResponseSchema, create(CheckResponseSchema, { status: { code: 0 } })));
   const prefix = Buffer.alloc(5);
@@ -171,7 +171,7 @@ test("the check of a HEAD request waits for no body, and a connection closed mea
   assert.equal(asked, 5, "three questions, two of which found a closed connection first");
 });
 
-test("an answer changes no framing of the request, and begins no field within another", async () => {
+test("the service's answer cannot change the framing of the request or inject a field", async () => {
   const field = (key: string, value: string) => ({ header: { key, value } });
   const message = (response: MessageInitShape<typeof CheckResponseSchema>): CallCluster => {
     const bytes = Buffer.from(toBinary(CheckResponseSchema, create(CheckResponseSchema, response)));

@@ -37,7 +37,7 @@ function filterFor(config: JsonObject, callCluster: CallCluster): ExtAuthzFilter
 
 const exact = (...names: string[]): JsonObject => ({ patterns: names.map((one) => ({ exact: one })) });
 
-test("a service over HTTP sees the request without its body, and its answer changes what goes on", async () => {
+test("an HTTP service sees the request without its body, and its answer changes the forwarded request", async () => {
   await using harness = await Harness.start();
   const seen: unknown[] = [];
   const { port } = await harness.backend((request, response) => {
@@ -91,7 +91,7 @@ test("a service over HTTP sees the request without its body, and its answer chan
   assert.deepEqual(seen[0], ["POST", "/check/a?b=1", "a.test", "joe", undefined, "by-proxy"]);
 });
 
-test("a service over gRPC is told who asks for what, and its answer changes what goes on", async () => {
+test("a gRPC service gets the request's attributes, and its answer changes the forwarded request", async () => {
   await using harness = await Harness.start();
   const asked: CheckRequest[] = [];
   const answers: CheckResponse[] = [
@@ -167,7 +167,7 @@ test("a service over gRPC is told who asks for what, and its answer changes what
   }
 });
 
-test("when the service cannot be asked, requests are refused, or go on where that is wanted", async () => {
+test("when the service is unreachable, requests are refused, or pass with failureModeAllow", async () => {
   const service = { grpcService: { envoyGrpc: { clusterName: "c" } } };
   const fails: CallCluster = () => Promise.reject(new Error("down"));
   const closed = await filterFor({ ...service, statusOnError: { code: "ServiceUnavailable" } }, fails).onRequest(
@@ -186,7 +186,7 @@ test("when the service cannot be asked, requests are refused, or go on where tha
   assert.equal(request.fields.get("x-envoy-auth-failure-mode-allowed"), "true");
 });
 
-test("only requests that the access rules marked are asked about, and none of a route that says so", async () => {
+test("only requests that the access rules marked are checked, and none of a route that disables the check", async () => {
   const byRules = {
     filterEnabledMetadata: {
       filter: "envoy.filters.http.rbac",

@@ -29,7 +29,7 @@ function filterWith(config: JsonObject, seed = 1): { filter: FaultFilter; slept:
 
 const all = { numerator: 100 };
 
-test("as many requests are aborted as the percentage says", async () => {
+test("the configured percentage of requests is aborted", async () => {
   const { filter } = filterWith({
     abort: { httpStatus: 503, percentage: { numerator: 250_000, denominator: "MILLION" } },
   });
@@ -40,7 +40,7 @@ test("as many requests are aborted as the percentage says", async () => {
   assert.ok(Math.abs(aborted - 1000) < 4 * Math.sqrt(4000 * 0.25 * 0.75), String(aborted));
 });
 
-test("a delay comes before an abort, which says fault filter abort; gRPC's status comes with its HTTP status", async () => {
+test("a delay precedes an abort; the abort's body is `fault filter abort`, and a gRPC status sets its HTTP status", async () => {
   const { filter, slept } = filterWith({
     delay: { fixedDelay: "5s", percentage: all },
     abort: { grpcStatus: 14, percentage: all },
@@ -53,7 +53,7 @@ test("a delay comes before an abort, which says fault filter abort; gRPC's statu
   );
 });
 
-test("a route's fault takes the place of the filter's, and holds for the requests that it names", async () => {
+test("a route's fault replaces the filter's and applies to the requests that it names", async () => {
   const { filter } = filterWith({});
   const own = new Map([
     [
@@ -72,7 +72,7 @@ test("a route's fault takes the place of the filter's, and holds for the request
   assert.equal(filter.onRequest(testRequest("/", { filterConfigs: own }), neverAborted), undefined);
 });
 
-test("a request asks for its own fault where that is allowed, for at most the part that is allowed", async () => {
+test("a request may ask for its own fault where that is allowed, up to the allowed percentage", async () => {
   const { filter, slept } = filterWith({
     delay: { headerDelay: {}, percentage: all },
     abort: { headerAbort: {}, percentage: all },
@@ -86,7 +86,7 @@ test("a request asks for its own fault where that is allowed, for at most the pa
   assert.equal(await filter.onRequest(testRequest("/", { headers: none }), neverAborted), undefined);
 });
 
-test("the part that a request asks for is counted in what the configuration counts in", async () => {
+test("the percentage in a request's header uses the denominator of the configuration", async () => {
   const percentage = { numerator: 500_000, denominator: "MILLION" };
   const random = (): number => 0.01;
   const filter = new FaultFilter(
@@ -107,7 +107,7 @@ test("the part that a request asks for is counted in what the configuration coun
   assert.deepEqual([await statusFor("100"), await statusFor("20000")], [undefined, 404]);
 });
 
-test("no more requests are delayed at once than may be", async () => {
+test("no more requests are delayed at once than maxActiveFaults", async () => {
   const gate = Promise.withResolvers<void>();
   const services = { ...standaloneServices(), clock: { ...systemClock, sleep: () => gate.promise }, random: () => 0 };
   const filter = new FaultFilter(

@@ -64,7 +64,7 @@ async function ask(
   };
 }
 
-test("a request of gRPC-Web becomes one of gRPC, and trailers become the last frame of the answer's body", async () => {
+test("a gRPC-Web request becomes a gRPC request, and trailers become the last frame of the response's body", async () => {
   const { harness, seen, close } = await started();
   await using _ = harness;
   const message = frame(0, "hello");
@@ -81,7 +81,7 @@ test("a request of gRPC-Web becomes one of gRPC, and trailers become the last fr
   for (const cluster of harness.clusters.values()) cluster.drain();
 });
 
-test("text is taken out of base64, in whatever pieces and chunks it comes, and the answer is put into it", async () => {
+test("a base64 request is decoded however it is split, and its response is encoded", async () => {
   const { harness, seen, close } = await started();
   await using _ = harness;
   const first = frame(0, "one");
@@ -118,7 +118,7 @@ test("text is taken out of base64, in whatever pieces and chunks it comes, and t
   for (const cluster of harness.clusters.values()) cluster.drain();
 });
 
-test("answers of one head, of another kind, and of the proxy itself; requests of gRPC and of anything else stay as they are", async () => {
+test("gRPC-Web translates header-only, non-gRPC and local answers, and leaves other requests unchanged", async () => {
   const { harness, seen, close } = await started();
   await using _ = harness;
   const message = frame(0, "m");

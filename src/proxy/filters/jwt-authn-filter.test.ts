@@ -205,7 +205,7 @@ test("a client's own headers under the names of claims are removed, with and wit
   assert.equal(member.fields.get("x-jwt-group"), "clerks");
 });
 
-test("where nothing is asked of a request, what tokens would claim goes no further either", async () => {
+test("claims of unverified tokens are removed where no token is required", async () => {
   const provider = {
     claimToHeaders: [{ headerName: "x-jwt-group", claimName: "group" }],
     forwardPayloadHeader: "x-jwt-payload",
@@ -226,7 +226,7 @@ test("where nothing is asked of a request, what tokens would claim goes no furth
   }
 });
 
-test("a token in the query goes no further unless it should, and the rest of the target stays as it was", async () => {
+test("a token in the query is removed unless it should be forwarded, and the rest of the target stays unchanged", async () => {
   const token = await rsa.sign({});
   const targetAfter = async (target: string, provider: JsonObject): Promise<string> => {
     const bytes = Buffer.from(`GET ${target} HTTP/1.1\r\nhost: a.test\r\n\r\n`);
@@ -241,7 +241,7 @@ test("a token in the query goes no further unless it should, and the rest of the
   assert.equal(await targetAfter(`/?t=${token}`, { fromParams: ["t"], forward: true }), `/?t=${token}`);
 });
 
-test("the upstream and an authorization service are not shown a token that was taken out of the query", async () => {
+test("the upstream and an authorization service do not see a token that was removed from the query", async () => {
   const harnesses: Harness[] = [];
   const services = {
     ...standaloneServices(),
@@ -327,7 +327,7 @@ describe("requirements", () => {
     assert.equal(await ask(filter, bearer(await rsa.sign({ iss: "x" }))), "401 Jwt issuer is not configured");
     assert.equal(await ask(filterFor({}, { requires: { allowMissingOrFailed: {} } }), bearer("x.y.z")), "passes");
   });
-  test("of several issuers, whichever issued the token", async () => {
+  test("with several issuers, a token is verified by its own", async () => {
     const other = { q: { issuer: "https://q.test", localJwks: { inlineString: keySet(stranger.jwk) } } };
     const each = ["p", "q"].map((name) => ({
       requiresAny: { requirements: [{ providerName: name }, { allowMissing: {} }] },
@@ -344,7 +344,7 @@ describe("requirements", () => {
     assert.equal(await ask(filter, bearer(await stranger.sign({}))), "401 Jwt verification fails");
     assert.equal(await ask(filter, testRequest("/")), "passes");
   });
-  test("hold for the requests that rules name, by the first; a route turns them off", async () => {
+  test("apply to the requests of the first matching rule, and a route disables them", async () => {
     const rules = [{ match: { path: "/health" } }, { match: { prefix: "/a" }, requires: { providerName: "p" } }];
     const filter = filterFor({}, { more: { rules } });
     assert.deepEqual(
@@ -360,7 +360,7 @@ describe("requirements", () => {
   });
 });
 
-test("claims and payload become headers; a route is chosen anew when the provider says so", async () => {
+test("claims and payload become headers, and the route is chosen anew if the provider says so", async () => {
   const provider = {
     claimToHeaders: [
       { headerName: "X-Sub", claimName: "sub" },

@@ -11,7 +11,7 @@ const tokenOf = (payload: string): string => `${header}.${base64(payload)}.c2ln`
 const isTaken = (token: string): boolean => "claims" in parseToken(token);
 
 describe("a token's text", () => {
-  test("is read when everybody reads it alike", () => {
+  test("is accepted if every reader would read it alike", () => {
     for (const payload of [
       '{"iss":"a","sub":"b","exp":9999999999,"aud":["c","d"]}',
       '{"a":{"x":1},"b":{"x":2},"c":[{"x":1},{"x":1}]}',
@@ -44,7 +44,7 @@ describe("a token's text", () => {
   ] as const)
     test(`is refused with ${what}`, () => assert.ok(!isTaken(tokenOf(payload))));
 
-  test("ends with its signature, and holds no other bytes than base64url's", () => {
+  test("ends with its signature, and has only characters of base64url", () => {
     const good = tokenOf('{"iss":"a"}');
     assert.ok(isTaken(good));
     for (const junk of ["!", ",x", ";x", " x", "\tx", "%20", "=", "/", "+", "\xe9", ".x", "."])
@@ -53,7 +53,7 @@ describe("a token's text", () => {
     assert.ok(!isTaken(`${base64('{"alg":"none","alg":"RS256"}')}.${base64("{}")}.c2ln`));
   });
 
-  test("is all that follows the prefix, also of a second field", () => {
+  test("is everything after the prefix, even in a second field", () => {
     const location = { kind: "header", name: "authorization", prefix: "Bearer " } as const;
     const said = (...authorization: string[]): string | undefined =>
       tokenAt(location, testRequest("/", { repeated: { authorization } }));
@@ -63,7 +63,7 @@ describe("a token's text", () => {
   });
 });
 
-test("JSON of a hundred levels is read, of more is not", () => {
+test("JSON of at most a hundred levels is read", () => {
   const nested = (levels: number): Buffer => Buffer.from(`${'{"a":'.repeat(levels)}1${"}".repeat(levels)}`);
   assert.ok(strictJsonObject(nested(100)));
   assert.equal(strictJsonObject(nested(101)), undefined);

@@ -45,7 +45,7 @@ test("tokens are consumed and restored at intervals; a route has its own; an une
   assert.equal(new LocalRateLimitFilter("limit", compile({}), services).onRequest(testRequest()), undefined);
 });
 
-test("a bucket that would hold nothing, never be filled, or be filled too often is refused by its field", () => {
+test("a bucket that holds nothing, is never filled, or is filled too often is refused by its field", () => {
   const notes = new ConfigNotes(() => undefined, standaloneServices());
   const bucket = { maxTokens: 2, tokensPerFill: 1, fillInterval: "1s" };
   for (const [field, value] of Object.entries({ maxTokens: 0, tokensPerFill: 0, fillInterval: "0.01s" })) {
@@ -60,7 +60,7 @@ test("a bucket that would hold nothing, never be filled, or be filled too often 
   }
 });
 
-test("fields are told as they say: appended, in place of another, only where there is one, and with what is known of the request", () => {
+test("response fields are appended, overwritten or added if absent, with values of the request", () => {
   const services = standaloneServices();
   const compile = (config: JsonObject) =>
     compileLocalRateLimit(
@@ -110,7 +110,7 @@ test("fields are told as they say: appended, in place of another, only where the
   );
 });
 
-test("a route's limit without a bucket would be none, and is refused", () => {
+test("a route's limit without a bucket is refused, because it would limit nothing", () => {
   const message = fromJson(LocalRateLimitSchema, { statPrefix: "limiter" });
   assert.throws(
     () => compileLocalRateLimitPerRoute(message, "test", new ConfigNotes(() => undefined)),

@@ -101,7 +101,7 @@ test("a script reads and changes the headers of a request", async () => {
   assert.equal(answer.errors, 0, answer.lines.join());
 });
 
-test("a script reads a body that comes in pieces, and gives another one", async () => {
+test("a script reads a body that arrives in pieces, and replaces it", async () => {
   await using lab = await labOf([
     onRequest(`
       local body = h:body()
@@ -122,7 +122,7 @@ test("a script reads a body that comes in pieces, and gives another one", async 
   assert.deepEqual([long.status, long.body], [413, "Payload Too Large"]);
 });
 
-test("a request without a body has none, unless the script asks for one always", async () => {
+test("a request without a body has none, unless the script always asks for one", async () => {
   const answer = await through(
     onRequest(`
       h:headers():add("x-lua", tostring(h:body()))
@@ -133,7 +133,7 @@ test("a request without a body has none, unless the script asks for one always",
   assert.equal(answer.body, "app got made.");
 });
 
-test("a script answers in place of the upstream, and its own response function sees the answer", async () => {
+test("a script answers instead of the upstream, and its own response function sees the answer", async () => {
   const answer = await through(`${onRequest(`
     h:respond({[":status"] = "403", ["x-list"] = {"a", "b"}, ["content-type"] = "text/x"}, "nope")
     h:logInfo("never")`)}
@@ -146,7 +146,7 @@ test("a script answers in place of the upstream, and its own response function s
   assert.deepEqual(answer.lines, []);
 });
 
-test("a script changes the head and the body of a response, whatever framing the upstream uses", async () => {
+test("a script changes the head and the body of a response with any upstream framing", async () => {
   const source = onResponse(`
     local headers = h:headers()
     headers:replace(":status", "201")
@@ -175,7 +175,7 @@ test("a script changes the head and the body of a response, whatever framing the
   assert.deepEqual([head.status, head.body, head.headers["x-size"]], [201, "", "none"]);
 });
 
-test("a script gives a body to a response without one, and takes it with the status 204", async () => {
+test("a script adds a body to a response without one, and the status 204 removes it", async () => {
   const empty: Handler = (_request, response) => void response.end();
   const given = await through(onResponse('h:body(true):setBytes("made")'), "/", {}, empty);
   assert.deepEqual([given.body, given.headers["content-length"]], ["made", "4"]);
@@ -185,7 +185,7 @@ test("a script gives a body to a response without one, and takes it with the sta
   assert.deepEqual([yielded.status, yielded.errors], [200, 1]);
 });
 
-test("a response whose body no script reads passes as it comes", async () => {
+test("a response passes unbuffered if no script reads its body, and 500 replaces one too long to buffer", async () => {
   const long = "0123456789".repeat(300_000);
   const answer = await through(
     onResponse('h:headers():add("x-lua", "seen")'),
@@ -198,7 +198,7 @@ test("a response whose body no script reads passes as it comes", async () => {
   assert.deepEqual([tooLong.status, tooLong.body], [500, "Internal Server Error"]);
 });
 
-test("several filters see requests in order and responses in reverse, and a 404 of ours too", async () => {
+test("several filters see requests in order and responses in reverse, including a local 404", async () => {
   const both = (mark: string): string =>
     `${onRequest(`h:headers():add("x-lua", "${mark}")`)} ${onResponse(`h:body() h:headers():add("x-order", "${mark}")`)}`;
   await using lab = await labOf([both("a"), both("b")]);
@@ -210,7 +210,7 @@ test("several filters see requests in order and responses in reverse, and a 404 
   assert.deepEqual([missing.status, missing.headers["x-order"]], [404, "b, a"]);
 });
 
-test("a script that fails is counted and logged by its line, and the request goes on", async () => {
+test("a script that fails is counted and logged with its line, and the request continues", async () => {
   const answer = await through(`${onRequest(`
     h:headers():add("x-lua", "before")
     local x = nil
@@ -224,7 +224,7 @@ test("a script that fails is counted and logged by its line, and the request goe
   assert.match(answer.lines[1] ?? "", /respond not currently supported in the response path/);
 });
 
-test("a script that loops, or that fills its memory, ends with an error, and others go on meanwhile", async () => {
+test("a script that loops, or that fills its memory, ends with an error, and other requests continue meanwhile", async () => {
   const source = onRequest(`
     local path = h:headers():get(":path")
     if path == "/loop" then while true do end end
@@ -241,7 +241,7 @@ test("a script that loops, or that fills its memory, ends with an error, and oth
   assert.match(lab.lines.join("\n"), /stack overflow/);
 });
 
-test("a script asks a cluster and waits, with a time limit, or does not wait", async () => {
+test("a script calls a cluster and waits with a timeout, or does not wait", async () => {
   const source = onRequest(`
     local headers, body = h:httpCall("side", {[":method"] = "POST", [":path"] = "/ask", [":authority"] = "side", ["x-a"] = {"1", "2"}}, "question", 5000)
     h:headers():add("x-lua", headers[":status"] .. headers["x-side"] .. body)
@@ -272,7 +272,7 @@ test("a script asks a cluster and waits, with a time limit, or does not wait", a
   assert.deepEqual(asked.slice(0, 3), ["POST /ask 1, 2", "GET /slow undefined", "GET /list undefined"]);
 });
 
-test("a script asks a cluster on the way back", async () => {
+test("a script calls a cluster on the response path", async () => {
   const source = onResponse(`
     local headers, body = h:httpCall("app", {[":method"] = "GET", [":path"] = "/again", [":authority"] = "app"}, nil, 5000)
     h:headers():add("x-lua", body)
@@ -281,7 +281,7 @@ test("a script asks a cluster on the way back", async () => {
   assert.deepEqual([answer.headers["x-lua"], answer.body], ["app got .", "app got ."]);
 });
 
-test("a script reads what the proxy knows of a stream", async () => {
+test("a script reads stream info, metadata, the route and the connection", async () => {
   const answer = await through(
     onRequest(`
       local info = h:streamInfo()
@@ -306,7 +306,7 @@ test("a script reads what the proxy knows of a stream", async () => {
   );
 });
 
-test("globals live from request to request, and each stream has a coroutine of its own", async () => {
+test("globals persist across requests, and each stream has a coroutine of its own", async () => {
   const source = `count = 0
     ${onRequest(`
       count = count + 1
@@ -322,7 +322,7 @@ test("globals live from request to request, and each stream has a coroutine of i
   assert.match(await slow.until(/x-got.*\r\n/), /x-got: POST \/slow 1of2/);
 });
 
-test("bodyChunks gives the body of a message, and trailers come after it", async () => {
+test("bodyChunks returns the body of a message, followed by the trailers", async () => {
   const answer = await through(
     `${onRequest(`
       local size = 0
@@ -349,7 +349,7 @@ test("bodyChunks gives the body of a message, and trailers come after it", async
   );
 });
 
-test("a route has a script of its own, one of the filter's by name, or none", async () => {
+test("a route has its own script, one of the filter's named scripts, or none", async () => {
   const say = (what: string): string =>
     onRequest(`h:headers():add("x-lua", "${what}" .. (h:filterContext()["of"] or ""))`);
   await using lab = await labOf([
@@ -374,7 +374,7 @@ test("a route has a script of its own, one of the filter's by name, or none", as
   assert.equal(await seen({ filterContext: { of: "route" } }), "GET / defaultroute");
 });
 
-test("a script that does not compile or load is refused by the filter's name and Lua's words", async () => {
+test("a script that does not compile or load is refused with the filter's name and Lua's message", async () => {
   await assert.rejects(
     labOf(["function envoy_on_request(h) h:headers(: end"]),
     /listener a: the HTTP filter envoy\.filters\.http\.lua: defaultSourceCode: script load error: script:1: .* near ':'/,
@@ -389,14 +389,14 @@ test("a script that does not compile or load is refused by the filter's name and
   await assert.rejects(labOf([{ packagePaths: ["/x/?.lua"] }]), /the field packagePaths is not supported/);
 });
 
-test("a header that could end its line never leaves a script", async () => {
+test("a header with a line break never leaves a script", async () => {
   const answer = await through(onRequest('h:headers():add("x-lua", "a\\r\\nx-evil: 1")'));
   assert.deepEqual([answer.headers["x-got"], answer.errors], ["GET /a?b=c undefined", 1]);
   const spaced = await through(onRequest('h:headers():add("x lua", "a")'));
   assert.equal(spaced.errors, 1);
 });
 
-test("a method that is not there is told by its name", async () => {
+test("a call of an unsupported method is logged with its name", async () => {
   const answer = await through(onRequest('h:setUpstreamOverrideHost("10.0.0.1")'));
   assert.match(answer.lines[0] ?? "", /script:2: handle:setUpstreamOverrideHost\(\) is not supported/);
 });

@@ -64,7 +64,7 @@ function answering(code: number): CallCluster {
     Promise.resolve({ status: 200, headers: [["grpc-status", "0"]], body: Buffer.concat([prefix, message]) });
 }
 
-test("a connection that access rules marked waits for what the service says; others are served at once", async () => {
+test("a connection that access rules marked waits for the service's decision; others are served at once", async () => {
   const elsewhere = connectionFrom("10.0.0.1", { local: { address: "10.1.0.9", port: 81 } });
   assert.equal(judgeConnection(filters(answering(7)), elsewhere), "allow");
   assert.equal(await judgeConnection(filters(answering(7)), connectionFrom("10.0.0.1")), "deny");

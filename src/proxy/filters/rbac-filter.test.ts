@@ -143,7 +143,7 @@ describe("principals", () => {
       assert.equal(filterOf(policy([any], [principal])).onRequest(request) === undefined, matches);
     });
   }
-  test("the peer's address is the balancer's where that speaks for a client by a PROXY header", () => {
+  test("after a PROXY header, the direct remote address is the balancer's", () => {
     const balanced = connectionFrom("203.0.113.7", { directRemote: { address: "10.0.0.9", port: 5000 } });
     const takes = (principal: JsonObject): boolean =>
       filterOf(policy([any], [principal])).onRequest(testRequest("/", { connection: balanced })) === undefined;
@@ -154,7 +154,7 @@ describe("principals", () => {
     assert.deepEqual([takes({ directRemoteIp: balancers }), takes({ directRemoteIp: clients })], [true, false]);
     assert.deepEqual([takes({ remoteIp: balancers }), takes({ remoteIp: clients })], [false, true]);
   });
-  test("plain text, or an unverified certificate, authenticates nobody", () => {
+  test("plaintext, or an unverified certificate, does not count as authenticated", () => {
     const filter = filterOf(policy([any], [{ authenticated: {} }]));
     assert.equal(filter.onRequest(testRequest())?.status, 403);
     assert.equal(
@@ -168,7 +168,7 @@ describe("principals", () => {
   });
 });
 
-test("deny refuses what a policy matches and names it; allow without policies refuses all; log refuses nothing", () => {
+test("DENY refuses what a policy matches and names it, ALLOW without policies refuses everything, and LOG refuses nothing", () => {
   const denies = filterOf(policy([{ urlPath: { path: { prefix: "/admin" } } }], [any], "DENY"));
   assert.deepEqual(denies.onRequest(testRequest("/admin/x")), {
     status: 403,
@@ -202,7 +202,7 @@ test("a dry run is counted and reported, and refuses nothing", () => {
   });
 });
 
-test("a route has rules of its own, or none", () => {
+test("a route has its own rules, or none", () => {
   const filter = filterOf({ rules: {} });
   const own = (config: JsonObject): ReadonlyMap<string, object> =>
     new Map([[name, compileHttpRbacPerRoute(fromJson(HttpRbacPerRouteSchema, config), "test", notes)]]);
@@ -214,7 +214,7 @@ test("a route has rules of its own, or none", () => {
   );
 });
 
-test("connections are refused by the same rules, and what asks about requests matches none", () => {
+test("connections obey the same rules, and rules on requests match no connection", () => {
   const filterFor = (config: JsonObject): NetworkRbacFilter => {
     const message = fromJson(NetworkRbacSchema, { statPrefix: "tcp.", ...config }, { registry: envoyRegistry() });
     return new NetworkRbacFilter(
@@ -233,7 +233,7 @@ test("connections are refused by the same rules, and what asks about requests ma
   );
 });
 
-test("a rule that is not understood is refused, not left out", () => {
+test("a rule that is not understood is refused, not ignored", () => {
   assert.throws(
     () => filterOf(policy([any], [{ filterState: { key: "other", stringMatch: { exact: "x" } } }])),
     /rules: policy p: the filterState other is not supported/,

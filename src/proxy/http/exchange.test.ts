@@ -34,7 +34,7 @@ const echo = (request: IncomingMessage, response: ServerResponse): void => {
   request.on("end", () => response.end(JSON.stringify({ url: request.url, headers: request.headers, length })));
 };
 
-test("what filters change of a request is what routes, later filters and the upstream see", async () => {
+test("changes that filters make to a request are seen by routes, later filters and the upstream", async () => {
   const seen: (string | undefined)[] = [];
   await using harness = await withFilters(
     filter((request) => {
@@ -76,7 +76,7 @@ test("what filters change of a request is what routes, later filters and the ups
   assert.deepEqual(harness.finished[0]?.metadata?.get("test"), { user: "alice" });
 });
 
-test("a filter answers in place of the upstream, at once or later, over either version", async () => {
+test("a filter answers instead of the upstream, at once or later, over either version", async () => {
   for (const verdict of [denied, Promise.resolve(denied)]) {
     await using harness = await withFilters(filter(() => verdict));
     const { port } = await harness.backend(echo);
@@ -99,7 +99,7 @@ test("a filter answers in place of the upstream, at once or later, over either v
   }
 });
 
-test("while a filter takes time the request waits whole: head, body and trailers", async () => {
+test("while a filter waits, the request waits whole: head, body and trailers", async () => {
   const { promise, resolve } = Promise.withResolvers<undefined>();
   const entered: string[] = [];
   await using harness = await withFilters(
@@ -196,7 +196,7 @@ async function withInfo(
   return { port: listener.address.port, [Symbol.dispose]: () => listener.close() };
 }
 
-test("x-forwarded-client-cert is forwarded, appended to, set or taken away as the configuration and the connection say", async () => {
+test("x-forwarded-client-cert is forwarded, appended to, set or removed according to configuration and connection", async () => {
   const tls = mutualTls("spiffe://cluster.local/ns/a/sa/client", {
     peerCertificateHash: () => "ab12",
     peerSubject: () => "CN=a",
@@ -232,7 +232,7 @@ test("x-forwarded-client-cert is forwarded, appended to, set or taken away as th
   }
 });
 
-test("ALPN tells the codec, else the first bytes do, however they are cut", async () => {
+test("ALPN or the first bytes choose the codec, however they are split", async () => {
   await using harness = await Harness.start();
   harness.cluster("a", [(await harness.backend((request, response) => response.end(request.httpVersion))).port]);
   harness.table = tableOf(route(forwardTo("a")));
@@ -299,7 +299,7 @@ test("peers exchange x-envoy-peer-metadata, which goes no further", async () => 
     assert.equal(decodePeerMetadata(bad)?.workload ?? "unknown", "unknown");
 });
 
-test("what is outside of the mesh is not told who speaks, where only those in it are, and others may never be", async () => {
+test("an upstream outside the mesh gets no peer metadata if only mesh members may have it", async () => {
   const own = { id: "own-id", value: encodePeerMetadata(client) };
   const told = async (peerMetadata: "tell" | "external" | "never", inMeshOnly: boolean): Promise<boolean> => {
     await using harness = await Harness.start(
@@ -328,7 +328,7 @@ test("what is outside of the mesh is not told who speaks, where only those in it
   );
 });
 
-test("rules change answers of ours, and an exchange that lasts too long is ended", async () => {
+test("rules change local answers, and an exchange that lasts too long is ended", async () => {
   await using harness = await Harness.start({
     maxStreamDurationMs: 40,
     localReplies: [

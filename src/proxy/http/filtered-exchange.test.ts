@@ -110,7 +110,7 @@ async function serving(...filters: readonly Capitals[]): Promise<Harness> {
 }
 
 for (const takesTime of [true, false])
-  test(`filters that ${takesTime ? "take time" : "decide at once"} change both messages, the response from the last to the first`, async () => {
+  test(`filters that ${takesTime ? "take time" : "decide at once"} change both messages, and responses pass them in reverse`, async () => {
     const [first, second] = [new Capitals("a"), new Capitals("b")];
     first.takesTime = second.takesTime = takesTime;
     await using harness = await serving(first, second);
@@ -120,7 +120,7 @@ for (const takesTime of [true, false])
     assert.equal((await harness.get("/")).body, "GOT  {}Ba");
   });
 
-test("a filter reads the body that filters behind it made, and replaces it", async () => {
+test("a filter reads the body that later filters produced, and replaces it", async () => {
   const [first, second, third] = [new Capitals("a"), new Capitals("b"), new Capitals("c")];
   second.readsBody = true;
   await using harness = await serving(first, second, third);
@@ -128,7 +128,7 @@ test("a filter reads the body that filters behind it made, and replaces it", asy
   assert.ok(second.seen.includes("body 8 true"), second.seen.join());
 });
 
-test("large bodies pass in parts in both directions", async () => {
+test("large bodies pass in pieces in both directions", async () => {
   const filter = new Capitals();
   await using harness = await serving(filter);
   const big = await harness.backend((request, response) => {
@@ -146,7 +146,7 @@ test("large bodies pass in parts in both directions", async () => {
   }
 });
 
-test("a body in chunks loses its framing before filters see it, and keeps its trailers", async () => {
+test("a chunked body loses its framing before filters see it, and keeps its trailers", async () => {
   const filter = new Capitals();
   await using harness = await serving(filter);
   const client = harness.client();
@@ -157,7 +157,7 @@ test("a body in chunks loses its framing before filters see it, and keeps its tr
   assert.ok(filter.seen.includes("request trailers x-sum,1"), filter.seen.join());
 });
 
-test("a filter answers in the upstream's place, and answers of the proxy's own pass the filters", async () => {
+test("a filter answers instead of the upstream, and local answers pass the filters", async () => {
   const filter = new Capitals();
   await using harness = await serving(filter);
   const refused = await harness.get("/refused");
@@ -174,7 +174,7 @@ test("a filter answers in the upstream's place, and answers of the proxy's own p
   assert.deepEqual([missing.status, missing.headers["x-mark"]], [503, "a"]);
 });
 
-test("a body of another length than the head announces, and a filter that ends the exchange, end the connection", async () => {
+test("a body whose length differs from the head's ends the connection, and so does a filter that ends the exchange", async () => {
   const filter = new Capitals();
   await using harness = await serving(filter);
   filter.keepsLength = true;
@@ -190,7 +190,7 @@ test("a body of another length than the head announces, and a filter that ends t
   assert.equal(harness.records.length, 4);
 });
 
-test("a client that leaves ends the filter's part", async () => {
+test("a filter is told when its client disconnects", async () => {
   const filter = new Capitals();
   await using harness = await serving(filter);
   const client = harness.client();

@@ -134,7 +134,7 @@ test("a unary gRPC call passes with its trailers, and its record has its status"
   );
 });
 
-test("streams of gRPC run both ways at once, and a slow server holds its client up", async () => {
+test("gRPC streams run in both directions at once, and a slow server slows its client down", async () => {
   await using made = await grpcThrough();
   const { path, requestSerialize, responseDeserialize } = definition.both;
   const call = made.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
@@ -169,7 +169,7 @@ test("streams of gRPC run both ways at once, and a slow server holds its client 
   );
 });
 
-test("an open gRPC stream is reported at each sweep with its messages so far, a plain request never", async () => {
+test("an open gRPC stream is reported at each sweep with its messages so far, and a plain request never", async () => {
   const seen: (readonly [number, number, number])[] = [];
   await using made = await grpcThrough(
     {},
@@ -216,7 +216,7 @@ test("an error in trailers alone reaches the client, after a policy's retries fo
   assert.deepEqual([made.harness.finished[0]?.grpcStatus, made.harness.finished[0]?.status], ["7", 200]);
 });
 
-test("a call without an endpoint is UNAVAILABLE, one that is cancelled or late ends at its server too", async () => {
+test("a call without an endpoint is UNAVAILABLE, and a cancelled or late call also ends at its server", async () => {
   await using made = await grpcThrough({ grpcTimeout: { maxMs: 0, offsetMs: 20 } });
   const late = await unary(made.client, "wait", "x", { deadline: Date.now() + 150 });
   assert.ok(tooLate.includes(late.code), `${late.code} ${late.details}`);

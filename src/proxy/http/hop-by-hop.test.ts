@@ -25,7 +25,7 @@ async function upstream(harness: Harness, answer: string, end: RegExp): Promise<
 
 const inner = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
 
-test("a field that says where a body ends is not dropped because `connection` names it: the body would be another request", async () => {
+test("a framing field is not dropped because `connection` names it: its body would become another request", async () => {
   for (const framed of [
     `connection: content-length\r\ncontent-length: ${inner.length}\r\n\r\n${inner}`,
     `connection: x, Transfer-Encoding\r\ntransfer-encoding: chunked\r\n\r\n${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`,
@@ -40,7 +40,7 @@ test("a field that says where a body ends is not dropped because `connection` na
   }
 });
 
-test("an answer keeps the length of its body, whatever its `connection` names", async () => {
+test("a response keeps its content-length, whatever its `connection` field names", async () => {
   await using harness = await Harness.start();
   await upstream(
     harness,
@@ -54,7 +54,7 @@ test("an answer keeps the length of its body, whatever its `connection` names", 
   assert.doesNotMatch(text, /x-hop/);
 });
 
-test("a client cannot have the upstream's hop drop what a filter has said of his request", async () => {
+test("a client cannot use `connection` to drop a field that a filter set", async () => {
   const says: HttpFilter = {
     name: "says",
     onRequest: (request) => {
@@ -71,7 +71,7 @@ test("a client cannot have the upstream's hop drop what a filter has said of his
   assert.doesNotMatch(seen.text, /x-hop|admin/);
 });
 
-test("a fragment is dropped before anything looks at the path", () => {
+test("a fragment is dropped before the path is evaluated", () => {
   for (const [target, path, query] of [
     ["/a#b", "/a", ""],
     ["/a?q=1#/../admin", "/a", "q=1"],
@@ -85,7 +85,7 @@ test("a fragment is dropped before anything looks at the path", () => {
   assert.equal(parseTarget("CONNECT", "a.test:80#x"), undefined);
 });
 
-test("the authority of an absolute target is as strict as a host", () => {
+test("the authority of an absolute target is checked as strictly as a host", () => {
   assert.equal(parseTarget("GET", "http://a.test:80/x?y")?.authority, "a.test:80");
   assert.equal(parseTarget("GET", "http://[::1]:80?y")?.query, "y");
   for (const target of [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 
-test("each attempt says its number, of however many digits, and has the whole request", async () => {
+test("each attempt states its number and has the whole request", async () => {
   await using harness = await Harness.start();
   const attempts = 102;
   const seen: [count: string, body: string][] = [];

@@ -8,7 +8,7 @@ const request = (authority: string, scheme = "http"): RequestView =>
   ({ authority, scheme, path: "/a", query: "" }) as unknown as RequestView;
 const action = (fields: Partial<RedirectAction>): RedirectAction => fields as RedirectAction;
 
-test("a redirect keeps the request's port, unless it names one or leaves the scheme whose default port it is", () => {
+test("a redirect keeps the request's port, unless it names one or the port is the old scheme's default", () => {
   const cases: readonly (readonly [authority: string, fields: Partial<RedirectAction>, expected: string])[] = [
     ["shop.test", { pathRedirect: "/b" }, "http://shop.test/b"],
     ["shop.test:80", { pathRedirect: "/b" }, "http://shop.test:80/b"],

@@ -33,20 +33,20 @@ async function attempts(
   return { status, went };
 }
 
-test("after every second attempt a retry goes to other priorities than the attempts before", async () => {
+test("after every second attempt a retry uses other priorities than the attempts before", async () => {
   assert.deepEqual(await attempts(4, [0]), { status: 200, went: [0, 0, 1] });
   assert.deepEqual(await attempts(6, [0, 1]), { status: 200, went: [0, 0, 1, 1, 2] });
 });
 
-test("when all priorities have been tried, they are tried from the first again", async () => {
+test("when all priorities have been tried, they are tried again from the first", async () => {
   assert.deepEqual(await attempts(7, [0, 1, 2]), { status: 503, went: [0, 0, 1, 1, 2, 2, 0, 0] });
 });
 
-test("a priority in which nothing may take requests is passed over", async () => {
+test("a priority without an endpoint that may take requests is skipped", async () => {
   assert.deepEqual(await attempts(4, [0], [1]), { status: 200, went: [0, 0, 2] });
 });
 
-test("the interval is read from Envoy's previous_priorities, and another rule is refused by name", () => {
+test("the interval comes from Envoy's previous_priorities, and any other retry priority is refused by name", () => {
   const notes = new ConfigNotes(() => undefined, standaloneServices());
   const compile = (retryPriority: object) =>
     compileRetry(

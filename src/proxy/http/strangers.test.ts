@@ -50,7 +50,7 @@ const told = [
 describe("x-envoy fields", () => {
   const fields = `${told.join("\r\n")}\r\nx-envoy-decorator-operation: a\r\n`;
 
-  test("of a client that the listener does not count as its own go nowhere, also from a private address", async () => {
+  test("of a client that the listener treats as external are removed, even from a private address", async () => {
     const { head } = await send(get(fields));
     assert.deepEqual(head.match(/^x-envoy-.*$/gm), ["x-envoy-external-address: 127.0.0.1"]);
     assert.doesNotMatch(
@@ -59,7 +59,7 @@ describe("x-envoy fields", () => {
     );
   });
 
-  test("of a client that it does count stay, as long as nobody stands between", async () => {
+  test("of an internal client stay, unless another proxy stands between", async () => {
     const internalAddresses = [(address: string) => address === "127.0.0.1"];
     const { head } = await send(get(fields), { internalAddresses });
     for (const line of told) assert.ok(head.includes(line), line);
@@ -67,7 +67,7 @@ describe("x-envoy fields", () => {
     assert.doesNotMatch(forwarded.head, /x-envoy-(retry|internal)/);
   });
 
-  test("belong to clients of the ranges that internalAddressConfig names", () => {
+  test("are kept for clients in the ranges of internalAddressConfig", () => {
     const message = create(HttpConnectionManagerSchema, {
       internalAddressConfig: { cidrRanges: [{ addressPrefix: "10.0.0.0", prefixLen: 8 }] },
       routeSpecifier: { case: "routeConfig", value: { name: "r" } },
@@ -97,14 +97,14 @@ describe("what connection names", () => {
       });
     });
 
-  test("may be nine names, in one field or more, and no more", async () => {
+  test("may name at most nine fields, in one field or more", async () => {
     const names = (count: number): string => Array.from({ length: count }, (_, index) => `x-${index}`).join(",");
     assert.equal((await send(get(`Connection: ${names(9)}\r\n`))).status, 200);
     for (const fields of [`Connection: ${names(10)}\r\n`, `Connection: ${names(6)}\r\nConnection: ${names(6)}\r\n`])
       assert.equal((await send(get(fields))).status, 400);
   });
 
-  test("is seen by no route and no policy, as the upstream does not see it", async () => {
+  test("is hidden from routes and policies, because the upstream does not see it", async () => {
     await using harness = await Harness.start();
     const role = headerMatches({ name: "x-role", value: exactly("admin"), invert: false, treatMissingAsEmpty: false });
     const answer = (status: number) => ({ kind: "direct-response", status, body: Buffer.alloc(0) }) as const;
@@ -115,13 +115,13 @@ describe("what connection names", () => {
   });
 });
 
-test("a method is in capitals: a rule for DELETE is not for delete, and some servers know no case", async () => {
+test("a method must be in capitals: a rule for DELETE does not match delete, and some servers ignore case", async () => {
   for (const method of ["get", "Delete", "delete", "pATCH"])
     assert.deepEqual(await send(`${method} / HTTP/1.1\r\nHost: a\r\n\r\n`), { status: 400, head: "" });
   assert.equal((await send("M-SEARCH / HTTP/1.1\r\nHost: a\r\n\r\n")).status, 200);
 });
 
-test("a request names a host, also over HTTP/1.0, unless the listener has one for those that do not", async () => {
+test("a request names a host, even over HTTP/1.0, unless the listener has a default host", async () => {
   for (const text of ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\nHost:\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n"])
     assert.deepEqual(await send(text), { status: 400, head: "" });
   const { status, head } = await send("GET / HTTP/1.0\r\n\r\n", { defaultHostForHttp10: "old.test" });
@@ -129,7 +129,7 @@ test("a request names a host, also over HTTP/1.0, unless the listener has one fo
   assert.match(head, /^host: old.test\r$/m);
 });
 
-test("pseudo fields of HTTP/2 say one host, one path and a scheme that is one", () => {
+test("pseudo fields of HTTP/2 state one host, one path and one valid scheme", () => {
   const fault = (name: string, value: string): boolean => pseudoFault([":method", "GET", name, value]) !== undefined;
   for (const [name, value] of [
     [":path", "http://b.test/x"],

@@ -30,7 +30,7 @@ const client = {
   inMeshOnly: false,
 };
 
-test("a peer proxy retries elsewhere what a proxy could not hand to its application; other clients see no sign of it", async () => {
+test("a peer proxy retries elsewhere a request that a proxy could not hand to its application; other clients see no sign of it", async () => {
   await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: own("gone") });
   const closed = await gone.backend(() => undefined);
   closed.server.close();
@@ -56,7 +56,7 @@ test("a peer proxy retries elsewhere what a proxy could not hand to its applicat
   assert.deepEqual([last.status, last.headers["x-envoy-unreached"]], [503, undefined]);
 });
 
-test("a client of a proxy whose application is gone is let go after the answer, so that its next connection may lead elsewhere", async () => {
+test("a proxy whose application is gone closes the client's connection after the answer, so that the next one may lead elsewhere", async () => {
   await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: own("gone") });
   const closed = await gone.backend(() => undefined);
   closed.server.close();

@@ -280,7 +280,7 @@ for (const [title, bytes, code] of streamErrors) {
   });
 }
 
-test("padding is taken off, counts for the windows, and a body may be all padding", async () => {
+test("padding is removed and counts for the windows, and a body may be all padding", async () => {
   const peer = new Peer().greet().request(1, false);
   peer.raw(frame(0, 8, 1, "03 61 62 000000")).raw(frame(0, 9, 1, "02 0000"));
   const seen = peer.streams.get(1) ?? assert.fail();
@@ -288,7 +288,7 @@ test("padding is taken off, counts for the windows, and a body may be all paddin
   assert.ok((await peer.said()).every((event) => !event.startsWith("goaway")));
 });
 
-test("nothing is sent against a window of zero, neither a stream's nor the connection's, and all of it afterwards", async () => {
+test("nothing is sent while the window of the stream or the connection is zero, and everything afterwards", async () => {
   const peer = new Peer().greet([[setting.initialWindowSize, 0]]).request(1);
   const seen = peer.streams.get(1) ?? assert.fail();
   seen.stream.sendHeaders([":status", "200"], false);
@@ -316,7 +316,7 @@ test("nothing is sent against a window of zero, neither a stream's nor the conne
   );
 });
 
-test("a window that SETTINGS made negative must be earned back first", async () => {
+test("a window that SETTINGS made negative must be refilled first", async () => {
   const peer = new Peer().greet([[setting.initialWindowSize, 100]]).request(1);
   const seen = peer.streams.get(1) ?? assert.fail();
   seen.stream.write(Buffer.alloc(100), false);
@@ -341,7 +341,7 @@ test("a peer that exceeds the window of a stream or connection gets FLOW_CONTROL
   assert.ok((await peer.said()).includes("rst 1 FLOW_CONTROL_ERROR"));
 });
 
-test("a paused stream keeps what came, in order with its trailers, and gives its window back only when it is read", async () => {
+test("a paused stream keeps its data and trailers in order, and returns its window only when it is read", async () => {
   const peer = new Peer().greet().request(1, false);
   const seen = peer.streams.get(1) ?? assert.fail();
   await peer.said();
@@ -355,7 +355,7 @@ test("a paused stream keeps what came, in order with its trailers, and gives its
   assert.deepEqual([seen.body.length, seen.events.at(-1)], [200_000, "headers x-end yes end"]);
 });
 
-test("more streams than we take are refused, and said to be unprocessed", async () => {
+test("streams beyond the limit are refused as unprocessed", async () => {
   const peer = new Peer(true, 2).greet().request(1).request(3).request(5);
   assert.ok((await peer.said()).includes("rst 5 REFUSED_STREAM"));
   assert.deepEqual([...peer.streams.keys()], [1, 3]);
@@ -397,7 +397,7 @@ test("GOAWAY tells a client which of its streams were not processed", async () =
   assert.equal(peer.pipe.ended, true);
 });
 
-test("resets that cross: what comes for a stream that we have reset is dropped, and its window is given back", async () => {
+test("frames for a stream that this end has reset are dropped, and their window is returned", async () => {
   const peer = new Peer().greet().request(1, false);
   peer.streams.get(1)?.stream.reset(errorCode.cancel);
   const block = Buffer.alloc(http2Limits.maxFrameBytes);
@@ -434,7 +434,7 @@ test("a peer that only pings, or never reads our answers, is cut off", async () 
   assert.ok(written <= 2 * http2Limits.outputHighWaterBytes, `writers were told to wait after ${written} bytes`);
 });
 
-test("DATA of only padding, or for an ended stream, counts as a flood", async () => {
+test("DATA of only padding, or for a stream that has ended, counts as a flood", async () => {
   for (const bytes of [frame(0, 8, 1, "00"), frame(0, 1, 3, "")]) {
     const flood = new Peer().greet().request(1, false).request(3, false);
     flood.streams.get(3)?.stream.reset(errorCode.cancel);
@@ -443,7 +443,7 @@ test("DATA of only padding, or for an ended stream, counts as a flood", async ()
   }
 });
 
-test("once a connection has broken off, requests of the same bytes are not begun", async () => {
+test("after a connection breaks off, requests in the same bytes are not started", async () => {
   const peer = new Peer().greet().request(1);
   peer.writer.rstStream(1, errorCode.cancel);
   peer.writer.headers(
@@ -477,7 +477,7 @@ test("the rest of a response must make progress, else its stream is reset", asyn
   assert.equal(peer.connection.activeStreams, 0);
 });
 
-test("a server that wants a smaller HPACK table is told that ours is empty", async () => {
+test("when the peer shrinks the HPACK table, the next header block says that ours is empty", async () => {
   const peer = new Peer().greet([[setting.headerTableSize, 0]]).request(1);
   await peer.said();
   peer.streams.get(1)?.stream.sendHeaders([":status", "204"], true);
@@ -533,7 +533,7 @@ test("bodies arrive whole however frames are cut, padded and mixed, through wind
   );
 });
 
-test("a client that opens many streams at once is read in turns, and not beyond what waits", async () => {
+test("a client that opens many streams at once is served in turns, and input beyond the waiting streams is not read", async () => {
   const peer = new Peer(true, 1000).greet();
   const count = 5 * http2Limits.streamsPerTurn;
   const head = hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]);

@@ -22,7 +22,7 @@ const request = (...more: string[]): string[] => [
   ...more,
 ];
 
-test("a request's fields become a head of HTTP/1.1 and back: one host, joined cookies, chunked when no length is known", () => {
+test("a request's fields become a head of HTTP/1.1 and back: one host, joined cookies, chunked if the length is unknown", () => {
   const text = requestText(
     request("cookie", "a=1", "x", "y", "host", "a.test", "cookie", "b=2", "te", "trailers"),
     false,
@@ -85,7 +85,7 @@ for (const [title, fields] of malformed) {
   });
 }
 
-test("responses and trailers are checked likewise", () => {
+test("malformed responses and trailers are rejected", () => {
   assert.deepEqual(responseText([":status", "200", "a", "b"]), { text: "HTTP/1.1 200 OK\r\na: b\r\n\r\n" });
   for (const fields of [
     [],
@@ -106,7 +106,7 @@ test("responses and trailers are checked likewise", () => {
     assert.notEqual(trailersFault(fields), undefined);
 });
 
-test("trailers lose what would come too late, both ways", () => {
+test("framing and routing fields are removed from trailers in both directions", () => {
   assert.deepEqual(trailersOfText("Grpc-Status: 0\r\nContent-Length: 5\r\nConnection: x\r\nx:y\r\n"), [
     "grpc-status",
     "0",

@@ -84,7 +84,7 @@ function mutated(bytes: Buffer, changes: readonly (readonly [number, number])[])
   return copy;
 }
 
-test("name and protocols of any ClientHello are read in whatever records it comes; of changed ones no byte is read that is not there", () => {
+test("name and protocols of any ClientHello are read across any records; mutated ones cause no read beyond the input", () => {
   fc.assert(
     fc.property(
       host,
@@ -133,7 +133,7 @@ const keptHeaders: readonly (readonly [header: string, kind: string])[] = [
   ["PROXYTCP4 ", "none"],
 ];
 
-test("headers that once were taken for others keep being what they are", () => {
+test("headers that were misclassified once keep their correct kind", () => {
   for (const [header, kind] of keptHeaders)
     assert.equal(parseProxyHeader(Buffer.from(header, "latin1")).kind, kind, JSON.stringify(header));
 });

@@ -6,7 +6,7 @@ import { connectTcp, listenTcp, type SecureStream } from "../../net/index.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import { HboneServer } from "./hbone-server.ts";
 
-test("no tunnel from another pod leads to the loopback of this one, whose listeners trust their callers", async () => {
+test("no tunnel from another pod leads to this pod's loopback, whose listeners trust their callers", async () => {
   const entered: string[] = [];
   const server = new HboneServer({
     cluster: () =>

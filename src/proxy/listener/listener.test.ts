@@ -33,7 +33,7 @@ function opening() {
   return { listener, open, asked: () => asked.length, closed: () => closed };
 }
 
-test("a listener that is removed while its socket is opened does not listen", async () => {
+test("a listener that is removed while its socket opens does not listen", async () => {
   const { listener, open, closed } = opening();
   const bound = listener.bind();
   await new Promise((resolve) => setImmediate(resolve));
@@ -43,7 +43,7 @@ test("a listener that is removed while its socket is opened does not listen", as
   assert.deepEqual([listener.addresses, closed()], [[], 1]);
 });
 
-test("a socket is opened once, however often that is asked for meanwhile", async () => {
+test("a socket opens once, however often it is requested meanwhile", async () => {
   const { listener, open, asked, closed } = opening();
   const bound = [listener.bind(), listener.bind(), listener.bind()];
   await new Promise((resolve) => setImmediate(resolve));

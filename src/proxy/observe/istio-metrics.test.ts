@@ -59,7 +59,7 @@ test("gRPC messages are counted by client and server, and the gRPC status is a l
   );
 });
 
-test("messages of a stream of gRPC are counted while it goes on, once in a report's time, and the rest at its end", () => {
+test("messages of an open gRPC stream are counted once per reporting interval, and the rest at its end", () => {
   const registry = new MetricsRegistry();
   const metrics = new IstioMetrics(registry, own);
   const counts = (): (number | undefined)[] =>
@@ -123,7 +123,7 @@ test("traffic to no service is labelled with its cluster and host at a client, a
   ]);
 });
 
-test("ever new hosts or peer names stay within the bound, and everything is counted", () => {
+test("an endless series of new hosts or peer names stays within the bound, and everything is counted", () => {
   const registry = new MetricsRegistry({ maxSeriesPerMetric: 100 });
   const metrics = new IstioMetrics(registry, own);
   const asked = 5000;
@@ -156,7 +156,7 @@ test("ever new hosts or peer names stay within the bound, and everything is coun
   assert.ok(process.memoryUsage().heapUsed - heapBefore < 200e6);
 });
 
-test("series that were let go of come again when they are counted for", () => {
+test("evicted series return when they are counted again", () => {
   let nowMs = 0;
   const registry = new MetricsRegistry({ maxSeriesPerMetric: 2, staleAfterMs: 1000, clock: { steadyMs: () => nowMs } });
   const metrics = new IstioMetrics(registry, own);
@@ -168,7 +168,7 @@ test("series that were let go of come again when they are counted for", () => {
   assert.equal(samplesOf(registry, "istio_requests_total")[0]?.value, 1);
 });
 
-test("a workload's annotation gives Istio's histograms other buckets, and what is no such annotation is refused by name", () => {
+test("a workload's annotation sets the buckets of Istio's histograms, and an invalid annotation is refused by name", () => {
   const registry = new MetricsRegistry();
   new IstioMetrics(
     registry,

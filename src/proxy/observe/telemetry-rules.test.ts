@@ -40,7 +40,7 @@ const own = {
 const noted: string[] = [];
 const notes = new ConfigNotes((note) => noted.push(note), { ...standaloneServices(), random: () => 0.5 });
 
-test("metrics have the labels that Telemetry gives them, lose those that it takes, and are not counted where it says so", () => {
+test("Telemetry adds and removes labels of metrics, and disables metrics", () => {
   const registry = new MetricsRegistry();
   const metrics = new IstioMetrics(registry, own);
   const config = create(IstioStatsConfigSchema, {
@@ -102,7 +102,7 @@ test("an override without a name applies to all metrics; a conditional one, or o
   );
 });
 
-test("a log takes what its expression holds for; one that nothing here can write is refused by its type", () => {
+test("an access log records exchanges that match its expression, and an unsupported log type is refused by name", () => {
   const config = {
     case: "typedConfig" as const,
     value: anyPack(

@@ -65,7 +65,7 @@ test("both ends learn the other's metadata, and the bytes after it pass, even if
   server.destroy();
 });
 
-test("a peer that speaks of something else at once is served with all that it said; one that ends is not", async () => {
+test("a peer that starts with another protocol is served with all its bytes, and one that ends first is not", async () => {
   const [client, server] = await pair();
   client.write(Buffer.from("GET / HTTP/1.1"));
   const heard = await exchangePeers(server, own, 1000);

@@ -35,7 +35,7 @@ async function controlPlane(): Promise<{ readonly port: number; readonly server:
   return { port, server };
 }
 
-test("an agent without a proxy writes gRPC's bootstrap and the certificate, and passes discovery on", async (context) => {
+test("an agent without a proxy writes gRPC's bootstrap and the certificate, and relays discovery", async (context) => {
   const folder = await mkdtemp(join(tmpdir(), "proxyless-"));
   const { port, server } = await controlPlane();
   const statusPort = await freePort();

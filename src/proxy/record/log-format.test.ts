@@ -63,7 +63,7 @@ test("a line is written as Istio's default format says", async () => {
   );
 });
 
-test("addresses of IPv6 are in brackets before their port, and without it stand alone", () => {
+test("IPv6 addresses have brackets before a port, and none without one", () => {
   assert.deepEqual(
     [addressText({ address: "::1", port: 80 }), addressText({ address: "10.0.0.1", port: 80 })],
     ["[::1]:80", "10.0.0.1:80"],
@@ -86,14 +86,14 @@ test("addresses of IPv6 are in brackets before their port, and without it stand 
   );
 });
 
-test("other fields are captured by name, cut to a length, and unknown operators are refused", () => {
+test("other fields are captured by name and cut to a length, and unknown operators are refused", () => {
   const format = compileTextFormat("%REQ(x-extra):4%|%RESP(x-none)%|100%%", refuse);
   assert.deepEqual([format.requestCapture.includes("x-extra"), format.responseCapture], [true, ["x-none"]]);
   assert.equal(format.line(record, capture), "capt|-|100%");
   assert.throws(() => compileTextFormat("%NO_SUCH%", refuse), /unknown %NO_SUCH%/);
 });
 
-test("what never has a value is cut and left out as an empty value is", () => {
+test("an operator that never has a value is cut and omitted like an empty value", () => {
   assert.equal(
     compileTextFormat("a%CONNECTION_ID%b%CONNECTION_ID:0%c%CONNECTION_ID(x):3%", refuse).line(record, capture),
     "a-bc-",
@@ -101,7 +101,7 @@ test("what never has a value is cut and left out as an empty value is", () => {
   assert.equal(compileTextFormat("a%CONNECTION_ID%b%CONNECTION_ID:3%c", refuse, true).line(record, capture), "abc");
 });
 
-test("a start time is the one that dates have, within a second, in the next, before it, with fractions and before 1970", async () => {
+test("a start time is correct within a second, across seconds, before it, with fractions and before 1970", async () => {
   const format = compileTextFormat("%START_TIME%", refuse);
   for (const startedMs of [
     1_767_323_045_006, 1_767_323_045_999.9, 1_767_323_046_000, 1_767_323_045_000, 0, 999.5, -0.5, -1, -1500.5,
@@ -125,7 +125,7 @@ test("JSON keeps numbers as numbers and missing values as null", () => {
   assert.deepEqual(JSON.parse(format.line(record, capture)), { code: 503, host: null, text: "GET HTTP/1.1" });
 });
 
-test("every operator of Envoy is taken: those that this proxy measures have a value, others stand empty; a wrong argument is refused", () => {
+test("every operator of Envoy is accepted, those that this proxy does not measure are empty, and a wrong argument is refused", () => {
   const peer = { workload: "w", namespace: "n", cluster: "c", canonicalName: "app", canonicalRevision: "v1" };
   const full: ExchangeRecord = {
     ...plainRecord,
@@ -175,7 +175,7 @@ test("every operator of Envoy is taken: those that this proxy measures have a va
     assert.throws(() => compileTextFormat(wrong, refuse), /unknown %/, wrong);
 });
 
-test("in JSON a field's digits stay text, and what is measured is a number", () => {
+test("in JSON, header values stay text and measured values are numbers", () => {
   const format = compileJsonFormat(
     { id: "%REQ(x-extra)%", took: "%DURATION%", time: "%START_TIME(%s)%", none: "%GRPC_STATUS_NUMBER%" },
     refuse,
@@ -232,7 +232,7 @@ test("a line describes its own request and connection, whatever the previous req
   }
 });
 
-test("lines of many requests are written in their order, each of its own request, though the record is used again and another log has lines of the same connections", async () => {
+test("lines of many requests keep their order and their own values, though the record is reused and two logs share connections", async () => {
   const text =
     '%START_TIME% "%REQ(:PATH)%" %RESPONSE_CODE% %BYTES_SENT% %DURATION% %REQ(X-REQUEST-ID)% %UPSTREAM_HOST% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS%\n';
   const formats = [compileTextFormat(text, refuse), compileTextFormat(`2 ${text}`, refuse)];
@@ -270,7 +270,7 @@ test("lines of many requests are written in their order, each of its own request
   assert.equal(second.join(""), expected[1]?.join(""));
 });
 
-test("every value that is kept for a way upstream is made of the cluster, the endpoint and our end of the connection", () => {
+test("every value that is cached for an upstream path depends only on the cluster, the endpoint and the local address", () => {
   const way = new Set<PropertyKey>(["cluster", "endpoint", "upstreamLocal"]);
   for (const name of [
     "HOST",
@@ -292,7 +292,7 @@ test("every value that is kept for a way upstream is made of the cluster, the en
     );
 });
 
-test("every value that is kept for a kind of request is made of what tells the kind", () => {
+test("every value that is cached for a kind of request depends only on the fields that identify the kind", () => {
   const kind = new Set<PropertyKey>([
     "connection",
     "method",
@@ -340,7 +340,7 @@ test("every value that is kept for a kind of request is made of what tells the k
   }
 });
 
-test("a client's value cannot begin a new line in text, and JSON keeps it unchanged", () => {
+test("a client's value cannot start a new line in text, and JSON keeps it unchanged", () => {
   const peer = { workload: "w\n[2026", namespace: "n", cluster: "c", canonicalName: "app", canonicalRevision: "v1" };
   const hostile: ExchangeRecord = {
     ...plainRecord,
@@ -374,7 +374,7 @@ test("a client's value cannot begin a new line in text, and JSON keeps it unchan
   }
 });
 
-test("what came in heads is in a file byte by byte, and letters where letters are wanted", async () => {
+test("bytes of heads reach a file unchanged, and a format that needs text gets characters", async () => {
   const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
   // Bytes that are no UTF-8 as well.
   const told: ExchangeRecord = {

@@ -24,7 +24,7 @@ function answer(changes: Partial<CorsPolicy>, fields: Readonly<Record<string, st
   return decision?.kind === "answer" ? Object.fromEntries(decision.fields) : undefined;
 }
 
-test("with credentials a wildcard names what the browser asks for, as a wildcard would mean nothing there", () => {
+test("with credentials, a wildcard lists the methods and headers that the browser requests, because browsers reject `*` there", () => {
   assert.deepEqual(answer({}), {
     "access-control-allow-origin": "https://a.example",
     "access-control-allow-credentials": "true",

@@ -22,7 +22,7 @@ const hash = (
   address = "10.0.0.1",
 ): number | undefined => requestHash(policies, testRequest(target, { headers }), address, "connection")?.value;
 
-test("a source that finds nothing counts for nothing, and none at all gives no hash", () => {
+test("a source without a value is ignored, and no hash results if none has a value", () => {
   assert.equal(hash([header, query, cookie], "/"), undefined);
   assert.equal(hash([header, query], "/?user=joe"), hash([query], "/?user=joe&other=1"));
   assert.notEqual(hash([query], "/?user=joe"), hash([query], "/?user=eve"));
@@ -30,7 +30,7 @@ test("a source that finds nothing counts for nothing, and none at all gives no h
   assert.notEqual(hash([source], "/", {}, "10.0.0.1"), hash([source], "/", {}, "10.0.0.2"));
 });
 
-test("several sources count together, in their order, until a terminal one has found something", () => {
+test("several sources combine in order, until a terminal one has a value", () => {
   const both = hash([header, query], "/?user=a", { "x-user": "a" });
   assert.notEqual(both, 0, "equal values do not cancel each other out");
   assert.notEqual(both, hash([header], "/", { "x-user": "a" }));

@@ -38,7 +38,7 @@ const kinds: readonly (readonly [kind: string, matches: StringMatcher, wanted: s
 
 describe("a field that comes several times", () => {
   for (const [kind, value, wanted, other] of kinds) {
-    test(`matches by ${kind} if one value does, wherever it stands, and inverted if none does`, () => {
+    test(`matches by ${kind} if any of its values does, and inverted if none does`, () => {
       const shapes = [
         [wanted],
         [wanted, wanted],
@@ -65,7 +65,7 @@ describe("a field that comes several times", () => {
     });
   }
 
-  test("is there, whatever its values are", () => {
+  test("is present, whatever its values are", () => {
     const present = headerMatches({ name: "x-role", invert: false, treatMissingAsEmpty: false });
     assert.deepEqual(
       [[""], ["", ""], ["a", "b"], []].map((values) => present(requestWith(values))),
@@ -73,13 +73,13 @@ describe("a field that comes several times", () => {
     );
   });
 
-  test("is no list of one field: a comma of ours joins nothing", () => {
+  test("is not a list: values are not joined by a comma", () => {
     const joined = headerMatches({ name: "x-role", value: exactly("a,b"), invert: false, treatMissingAsEmpty: false });
     assert.deepEqual([joined(requestWith(["a", "b"])), joined(requestWith(["a,b"]))], [false, true]);
   });
 });
 
-test("a match by host sees what routes see, not a Host field that an absolute target has overruled", () => {
+test("a match on host uses the authority that routes use, not a Host field that an absolute target overrides", () => {
   const host = headerMatches({ name: "host", value: exactly("b.test"), invert: false, treatMissingAsEmpty: false });
   assert.equal(host({ ...requestWith([]), authority: "b.test" }), true);
   assert.equal(host(requestWith([])), false);

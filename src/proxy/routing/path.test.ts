@@ -53,20 +53,20 @@ describe("a path's normal form", () => {
       );
     });
 
-  test("is the path as it came where nothing is to be normalised", () => {
+  test("is the unchanged path if normalisation is off", () => {
     for (const [written] of rows) assert.equal(normalizePath(written, none), written);
   });
 
-  test("sees dots that are escaped beside a parameter: behind us they would be dots", () => {
+  test("recognises escaped dots beside a parameter, which would become dots behind the proxy", () => {
     assert.equal(normalizePath("/x/%2e%2e;/admin", base), "/admin");
   });
 
-  test("refuses an escape that decoding would make: /%2%65 is /%2e one reading later", () => {
+  test("refuses an escape that decoding would create: /%2%65 becomes /%2e", () => {
     for (const written of ["/x/%2%65%2%65/admin", "/%%32e", "/%%30%30"])
       assert.equal(normalizePath(written, base), undefined);
   });
 
-  test("is its own normal form, and holds no segment that climbs", () => {
+  test("is its own normal form, and has no segment that climbs", () => {
     const piece = constantFrom(
       "/",
       "//",

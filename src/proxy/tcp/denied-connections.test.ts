@@ -24,7 +24,7 @@ async function served(accept: (stream: ByteStream) => void, ask: (port: number) 
   listener.close();
 }
 
-test("a client whose connection is denied sees its end, and no reset, although its bytes were not read", async () => {
+test("a client whose connection is denied sees its end and no reset, although its bytes were not read", async () => {
   const denied = new DeniedConnections(systemClock);
   await served(
     (stream) => denied.end(stream),
@@ -32,7 +32,7 @@ test("a client whose connection is denied sees its end, and no reset, although i
   );
 });
 
-test("only so many connections linger; what comes beyond is closed at once", async () => {
+test("at most 256 denied connections linger, and further ones close at once", async () => {
   const denied = new DeniedConnections(systemClock);
   let closed = 0;
   const stubborn = (): ByteStream =>

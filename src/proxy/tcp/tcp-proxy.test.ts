@@ -34,7 +34,7 @@ function say(port: number, text: string): Promise<string> {
   });
 }
 
-test("raw connections: a tunnel through a forward proxy, a limit, and the access log", async () => {
+test("a raw TCP proxy supports a tunnel through a forward proxy, a limit, and the access log", async () => {
   const directory = mkdtempSync(join(tmpdir(), "serin-tcp-"));
   const echo = createServer((socket) => void socket.on("error", () => undefined).pipe(socket));
   const echoPort = await listening(echo);

@@ -22,7 +22,7 @@ const corpus = [
   "\ud80a",
 ];
 
-test("no text becomes a control character or a quote that was not in it, and what a byte can say stays", () => {
+test("no text becomes a control character or quote that it lacks, and characters of one byte stay unchanged", () => {
   const check = (text: string): void => {
     for (const written of [headText(text), utf8HeadText(text)]) {
       const bytes = Buffer.from(written, "latin1");
@@ -37,7 +37,7 @@ test("no text becomes a control character or a quote that was not in it, and wha
   assert.equal(headText("gr\u00f6\u00dfe"), "gr\u00f6\u00dfe");
 });
 
-test("a field that a filter or a certificate tells is one field upstream and in the answer, whatever letters it has", async () => {
+test("a field from a filter or a certificate stays one field, upstream and in the response, whatever characters it has", async () => {
   for (const text of corpus) {
     const says: HttpFilter = {
       name: "says",
@@ -72,7 +72,7 @@ test("a field that a filter or a certificate tells is one field upstream and in 
   }
 });
 
-test("x-forwarded-client-cert says what a certificate says in one element, whatever its names are", () => {
+test("x-forwarded-client-cert describes a certificate in one element, whatever its names are", () => {
   const config = {
     clientCertificate: "set",
     clientCertificateFields: ["Subject", "URI", "DNS"],

@@ -20,7 +20,7 @@ const spec = (more: Partial<TlsSpec>): TlsSpec => ({
   ...more,
 });
 
-test("a peer is known by its names, its key or its certificate", async () => {
+test("a peer is identified by its names, its key or its certificate", async () => {
   const authority = await TestAuthority.create();
   const shop = new X509Certificate(
     (await authority.issue({ spiffe: "spiffe://td/ns/a/sa/shop", dns: "*.Shop.test" })).certificateChain,

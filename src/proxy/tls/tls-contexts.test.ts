@@ -11,7 +11,7 @@ import { SecretStore } from "./secret-store.ts";
 import { TlsContexts } from "./tls-contexts.ts";
 import type { TlsSpec } from "./tls-spec.ts";
 
-test("roots that there never are fail a connection at once, and are not asked for", async () => {
+test("a connection whose roots can never exist fails at once, and they are not requested", async () => {
   const store = {
     certificate: () => undefined,
     roots: () => undefined,
@@ -23,7 +23,7 @@ test("roots that there never are fail a connection at once, and are not asked fo
   await assert.rejects(new TlsContexts(store).get(spec, 3_600_000), { code: "secret-missing" });
 });
 
-test("the mesh's roots come with its revocation lists where these are mounted, and not before it is known whether they are", async () => {
+test("the mesh's roots wait for mounted revocation lists, and for the knowledge whether any are mounted", async () => {
   const [own, list] = ["root", "-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----\n"];
   const certificate = { chainPem: "chain", privateKeyPem: "key", rootsPem: own } as unknown as WorkloadCertificate;
   const store = (readFile: (path: string) => Promise<string>): SecretStore =>
@@ -57,7 +57,7 @@ test("the mesh's roots come with its revocation lists where these are mounted, a
   assert.equal(empty.roots(roots)?.roots, own);
 });
 
-test("a connection waits for a secret until the control plane has said that there is none", async () => {
+test("a connection waits for a secret until the control plane says that it does not exist", async () => {
   const store = new SecretStore({
     certificates: { peek: () => undefined, fetch: async () => await new Promise(() => undefined) },
     identity: "spiffe://a/ns/b/sa/c",

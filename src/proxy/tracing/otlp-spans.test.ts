@@ -101,7 +101,7 @@ test("a batch equals what OpenTelemetry's own library writes, except for zeros",
   assert.deepEqual(await encode([]), { message: Buffer.alloc(0), taken: 0 });
 });
 
-test("a message holds as many spans as it has room for, and none of one that is larger than a message", async () => {
+test("a message holds as many spans as fit, and a span larger than a message is dropped", async () => {
   const spanOf = (spanId: string, size: number): Span => ({
     traceId: "0123456789abcdef",
     spanId,

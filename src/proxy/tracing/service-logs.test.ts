@@ -63,7 +63,7 @@ const entries = (logName: string, batch: number, from: readonly Fields[] = colle
 const addressOf = (at: Fields, field: number): string =>
   `${textOf(first(at, field, 1), 2)}:${numberOf(first(at, field, 1), 3)}`;
 
-test("a service gets each exchange in Envoy's form, with who sends it and the fields that were asked for", async () => {
+test("a service gets each exchange in Envoy's format, with the sender and the requested fields", async () => {
   const startedMs = Date.now();
   assert.equal(
     (
@@ -133,7 +133,7 @@ test("a service gets each exchange in Envoy's form, with who sends it and the fi
   );
 });
 
-test("what a filter leaves out does not go, and what the service does not take is lost and counted", async () => {
+test("exchanges that a filter excludes are not sent, and entries that the service rejects are lost and counted", async () => {
   ads.push(typeUrls.route, {
     r: {
       name: "r",
@@ -172,7 +172,7 @@ test("what a filter leaves out does not go, and what the service does not take i
   );
 });
 
-test("a batch is as large as a message may be, and one entry that is larger goes by itself, to be dropped", async () => {
+test("a batch is as large as a message may be, and a larger single entry is sent alone to be dropped", async () => {
   const encode = serviceLogs("http", "log", { id: "a", service: "b", address: "127.0.0.1", zone: "" });
   const entryOf = (bytes: number): Uint8Array => new BinaryWriter().uint32(10).bytes(new Uint8Array(bytes)).finish();
   const large = entryOf(maxExportBytes / 2 - 1000);

@@ -171,7 +171,7 @@ test("OTLP over gRPC: a request's span has Envoy's name, kind and tags, and the 
   assert.deepEqual([asked?.headers["x-token"], asked?.headers[":authority"]], ["t", collectorHost]);
 });
 
-test("a context that a request brings is the parent, its decision holds, and what is not kept goes on as it came", async () => {
+test("a context in the request becomes the parent and decides sampling, and an unsampled one is forwarded unchanged", async () => {
   const port = await listening("http", { ...always, provider: providers.http });
   const traceId = "0af7651916cd43dd8448eb211c80319c";
   const parent = "b7ad6b7169203331";
@@ -198,7 +198,7 @@ test("a context that a request brings is the parent, its decision holds, and wha
   );
 });
 
-test("a gateway's request to the mesh is a span of its own, below the client's", async () => {
+test("a gateway's request to the mesh gets its own span below the client's", async () => {
   const port = await listening(
     "spawn",
     { ...always, provider: providers.http, spawnUpstreamSpan: true },
@@ -218,7 +218,7 @@ test("a gateway's request to the mesh is a span of its own, below the client's",
   assert.ok((client?.durationMs ?? 0) <= (server?.durationMs ?? 0));
 });
 
-test("Zipkin gets JSON of version 2, and B3 goes on", async () => {
+test("Zipkin gets JSON of version 2, and B3 headers are forwarded", async () => {
   const port = await listening("zipkin", { ...always, provider: providers.zipkin });
   await fetchOnce(port, "/zipkin", {
     headers: {
@@ -246,7 +246,7 @@ test("Zipkin gets JSON of version 2, and B3 goes on", async () => {
   assert.ok(Number(span["duration"]) > 0 && Math.abs(Number(span["timestamp"]) / 1000 - Date.now()) < 60_000);
 });
 
-test("about the share of requests that is asked for is traced, and all of them carry the decision; without propagation none does", async () => {
+test("the configured share of requests is traced and all of them carry the decision, but none without propagation", async () => {
   const port = await listening("share", { randomSampling: { value: 20 }, provider: providers.http });
   let sampled = 0;
   const requests = 200;
@@ -266,7 +266,7 @@ test("about the share of requests that is asked for is traced, and all of them c
   assert.ok((await spanOf("/silent", 2)) !== undefined);
 });
 
-test("spans that a collector refuses are lost, which is counted and logged, and requests do not wait for it", async () => {
+test("spans that a collector refuses are lost, counted and logged, and requests do not wait for it", async () => {
   const port = await listening("refused", { ...always, provider: providers.http });
   collector.status = 503;
   assert.equal((await fetchOnce(port, "/refused")).status, 200);
@@ -279,7 +279,7 @@ test("spans that a collector refuses are lost, which is counted and logged, and 
   assert.ok(((await proxy.samples("envoy_tracing_opentelemetry_spans_sent"))[0]?.value ?? 0) > 0);
 });
 
-test("an access log goes to a service by OTLP, with its attributes and the request's trace, as far as its filter lets it", async () => {
+test("an access log reaches a service by OTLP, with its attributes and the request's trace, if its filter matches", async () => {
   const accessLog = {
     name: "otel",
     filter: { statusCodeFilter: { comparison: { op: "EQ", value: { defaultValue: 200, runtimeKey: "x" } } } },

@@ -16,7 +16,7 @@ const roomFor = (connections: number, pending: number) => ({
   },
 });
 
-test("requests beyond the connections and those that may wait are refused at once, with the flag UO", async () => {
+test("requests beyond the connection and pending limits are refused at once with the flag UO", async () => {
   await using harness = await Harness.start();
   const gate = Promise.withResolvers<void>();
   const { port } = await harness.backend((_request, response) => void gate.promise.then(() => response.end("ok")));
@@ -35,7 +35,7 @@ test("requests beyond the connections and those that may wait are refused at onc
   assert.deepEqual([cluster.breaker.pending.active, cluster.breaker.requests.active], [0, 0]);
 });
 
-test("without retries to spare, the first answer is the last", async () => {
+test("without a retry budget, the first answer is final", async () => {
   await using harness = await Harness.start();
   const { port } = await harness.backend((_request, response) => response.writeHead(503).end());
   harness.table = tableOf(route(forwardTo("c", { retry: retryPolicy({ on: { serverError: true } }) })));
@@ -48,7 +48,7 @@ test("without retries to spare, the first answer is the last", async () => {
   assert.deepEqual([await attempts(10), await attempts(0)], [3, 1]);
 });
 
-test("an endpoint that answers errors in a row is left out, and requests go to the others", async () => {
+test("an endpoint that answers errors in a row is ejected, and requests go to the others", async () => {
   await using harness = await Harness.start();
   const bad = await harness.backend((_request, response) => response.writeHead(500).end("bad"));
   const good = await harness.backend((_request, response) => response.end("good"));
@@ -72,7 +72,7 @@ test("an endpoint that answers errors in a row is left out, and requests go to t
   assert.equal(harness.clusters.get("c")?.outlierCounters?.ejections, 1);
 });
 
-test("a cookie keeps a client at its endpoint; one without it is given one", async () => {
+test("a cookie keeps a client at its endpoint, and a client without one gets one", async () => {
   await using harness = await Harness.start();
   const ports: number[] = [];
   for (const name of ["a", "b", "c"])

@@ -113,7 +113,7 @@ function poolWith(limits: Partial<PoolLimits> = {}): {
   return { pool, dials, acquire };
 }
 
-test("a connection that becomes free serves the user that waits longest; the one that is being opened is kept for later", async () => {
+test("a freed connection serves the user that waits longest, and the one that is being opened is kept for later", async () => {
   const { pool, dials, acquire } = poolWith();
   const first = acquire();
   await dials[0]?.succeed();
@@ -138,7 +138,7 @@ test("with room for one connection, a failed attempt fails one request and the n
   assert.ok(second.connection !== undefined);
 });
 
-test("more requests than may wait are refused at once", () => {
+test("requests beyond the pending limit are refused at once", () => {
   const { acquire } = poolWith({ maxPendingRequests: 1, maxConnections: 1 });
   acquire();
   assert.equal(acquire().failure?.kind, "overflow");
@@ -153,7 +153,7 @@ test("a drained pool serves users that already wait, and keeps no connection", a
   assert.equal(stream?.ended, true);
 });
 
-test("a connection whose carrier drains is not used again, be it idle or coming back", async () => {
+test("an HTTP/1.1 connection whose carrier drains is not used again, whether idle or just released", async () => {
   const { pool, dials, acquire } = poolWith();
   const first = acquire();
   const stream = (await dials[0]?.succeed()) ?? assert.fail();
@@ -165,7 +165,7 @@ test("a connection whose carrier drains is not used again, be it idle or coming 
   assert.equal(dials.length, 2);
 });
 
-test("a connection of HTTP/2 whose carrier drains ends with its last stream, and at once when it has none", async () => {
+test("an HTTP/2 connection whose carrier drains ends with its last stream, or at once without one", async () => {
   const { pool, dials, acquire } = poolWith();
   const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
   const idle = acquire(false, "http2");
@@ -183,7 +183,7 @@ test("a connection of HTTP/2 whose carrier drains ends with its last stream, and
   assert.equal(busyStream.ended, true);
 });
 
-test("a connection whose carrier drains from the start serves one waiting user, and no other", async () => {
+test("a connection whose carrier drains from the start serves only one waiting user", async () => {
   const { pool, dials, acquire } = poolWith();
   const first = acquire();
   const stream = (await dials[0]?.succeed(undefined, true)) ?? assert.fail();
@@ -198,7 +198,7 @@ test("a connection whose carrier drains from the start serves one waiting user, 
   assert.equal(dials.length, 3, "one more, for the one that still waits");
 });
 
-test("a fresh connection is never one that was used, and one is retired after its number of requests", async () => {
+test("a fresh connection is never a used one, and a connection is retired after its number of requests", async () => {
   const { pool, dials, acquire } = poolWith({ maxRequestsPerConnection: 1 });
   const first = acquire();
   const stream = await dials[0]?.succeed();
@@ -209,7 +209,7 @@ test("a fresh connection is never one that was used, and one is retired after it
   assert.equal(dials.length, 2);
 });
 
-test("a connection whose request was gone before it was there is kept for a while, one that was used for as long as it may idle", async () => {
+test("a connection whose request left before it opened is kept briefly, and a used one for the idle timeout", async () => {
   const { pool, dials, acquire } = poolWith();
   const used = acquire();
   await dials[0]?.succeed();
@@ -222,7 +222,7 @@ test("a connection whose request was gone before it was there is kept for a whil
   assert.deepEqual([surplus.ended, pool.openConnections], [true, 1]);
 });
 
-test("a connection that is older than it may get takes no more requests, be it idle or coming back", async () => {
+test("a connection older than its maximum takes no more requests, whether idle or just released", async () => {
   const { pool, dials, acquire } = poolWith({ maxDurationMs: 10_000 });
   const [idle, busy] = [acquire(), acquire()];
   const idleStream = await dials[0]?.succeed();
@@ -259,7 +259,7 @@ test("all waiting users share one dialled HTTP/2 connection", async () => {
   assert.deepEqual([stream?.ended, dials.length], [true, 1]);
 });
 
-test("TLS decides the protocol: with HTTP/1.1, users that waited to share a connection get one each", async () => {
+test("TLS decides the protocol: with HTTP/1.1, users that waited to share a connection each get their own", async () => {
   const { dials, acquire } = poolWith();
   const first = acquire(false, "alpn");
   await dials[0]?.succeed("h2");
@@ -277,7 +277,7 @@ test("TLS decides the protocol: with HTTP/1.1, users that waited to share a conn
   );
 });
 
-test("weights are met exactly over a turn, and least requests prefers the endpoint with fewer", () => {
+test("a full turn meets the weights exactly, and least requests prefers the endpoint with fewer", () => {
   const endpoint = (weight: number) => ({ config: { weight }, activeRequests: 0, picked: 0 });
   const weighted = [endpoint(5), endpoint(3), endpoint(2)];
   const balancer = createLoadBalancer("round-robin", { endpoints: weighted, random: seededRandom(1) });

@@ -48,7 +48,7 @@ function shares(groups: readonly Group[], more: Partial<SelectionRules> = {}): R
   return Object.fromEntries(Object.entries(out).map(([place, share]) => [place, Math.round(share)]));
 }
 
-test("a priority takes all while 1.4 times its health is enough, and leaves the rest to the next", () => {
+test("a priority takes all traffic while 1.4 times its health is enough, and leaves the rest to the next", () => {
   const loads = (...levels: (readonly [healthy: number, total: number])[]): number[] =>
     priorityLoads(levels.map(([healthy, total]) => ({ healthy, total }))).map((load) => Math.round(load * 100));
   assert.deepEqual(loads([10, 10], [10, 10]), [100, 0]);
@@ -68,11 +68,11 @@ describe("selection", () => {
     assert.ok(Math.abs((half["near"] ?? 0) - 70) <= 1, JSON.stringify(half));
     assert.deepEqual(shares([{ ...near, healthy: 0 }, far]), { far: 100 });
   });
-  test("without any healthy endpoint there is none, unless panic is allowed", () => {
+  test("without a healthy endpoint none is chosen, unless panic is allowed", () => {
     assert.deepEqual(shares([{ ...near, healthy: 0 }]), { none: 100 });
     assert.deepEqual(shares([{ ...near, healthy: 0 }], { panicThreshold: 0.5 }), { near: 100 });
   });
-  test("spreads over localities by their weights, and by their health", () => {
+  test("spreads over localities by weight and health", () => {
     const even = shares(
       [
         { place: "a", weight: 3, healthy: 4, total: 4 },
@@ -110,7 +110,7 @@ describe("selection", () => {
   });
 });
 
-test("a new endpoint's weight grows from its least part to the whole", () => {
+test("a new endpoint's weight grows from its minimum to the whole", () => {
   const slow = { windowMs: 60_000, aggression: 1, minFraction: 0.1 };
   assert.deepEqual(
     [0, 30_000, 60_000].map((age) => warmedWeight(slow, 10, age)),

@@ -9,7 +9,7 @@ const echo = async (harness: Harness): Promise<number> => {
   return port;
 };
 
-test("a request whose cluster has no endpoints yet waits for them, its body too", async () => {
+test("a request with a body waits for the first endpoints of its cluster", async () => {
   await using harness = await Harness.start();
   const port = await echo(harness);
   const cluster = harness.cluster("app", undefined);
@@ -22,7 +22,7 @@ test("a request whose cluster has no endpoints yet waits for them, its body too"
   assert.deepEqual([status, body], [200, "kept meanwhile"]);
 });
 
-test("a request that waits goes to the cluster that came in place of the one that it waited for", async () => {
+test("a waiting request uses the cluster that replaces the one that it waits for", async () => {
   await using harness = await Harness.start();
   const port = await echo(harness);
   const before = harness.cluster("app", undefined);
@@ -46,7 +46,7 @@ test("an empty list of endpoints ends the wait, and no later request waits", asy
   assert.equal(cluster.firstEndpoints(), undefined);
 });
 
-test("the wait ends five seconds after the cluster came", async () => {
+test("the wait ends five seconds after the cluster arrived", async () => {
   let nowMs = 0;
   const timers: { readonly atMs: number; readonly run: () => void }[] = [];
   const clock: Clock = {

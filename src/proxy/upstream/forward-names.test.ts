@@ -40,7 +40,7 @@ const rules: ForwardNameRules = {
   family: "all",
 };
 
-test("a name is looked up once for all requests, again when it is old, and forgotten when unused", async () => {
+test("a name is resolved once for all requests, again when the answer is old, and forgotten when unused", async () => {
   const clock = new ManualClock();
   const asked: string[] = [];
   let addresses = ["192.0.2.1", "192.0.2.2"];
@@ -89,7 +89,7 @@ test("names beyond the limit, names without an address, and slow answers are ref
   assert.equal(await names.addressOf("b.test"), "192.0.2.1");
 });
 
-test("neither a name nor an address in its place leads to this machine or its link", async () => {
+test("neither a name nor an address leads to this machine or its link", async () => {
   for (const address of [
     "127.0.0.1",
     "127.8.9.1",

@@ -29,7 +29,7 @@ test("an unrequested 101 response counts as an upstream failure, and the client'
   session.close();
 });
 
-test("a server that says 100 without end says it once to the client", async () => {
+test("endless 100 responses of a server reach the client once", async () => {
   await using harness = await Harness.start();
   const said = 2000;
   const port = await harness.rawBackend((socket) =>
@@ -46,7 +46,7 @@ test("a server that says 100 without end says it once to the client", async () =
   assert.match(all, /HTTP\/1\.1 200 OK/);
 });
 
-test("a head that comes byte by byte is taken, however many interim ones stand before it, and one without an end is refused at the limit", async () => {
+test("a head that arrives byte by byte is read after any number of interim ones, and an endless head is refused at the limit", async () => {
   await using harness = await Harness.start();
   const port = await harness.rawBackend((socket) => {
     let endless = false;

@@ -41,7 +41,7 @@ test("random, ring hash and maglev spread evenly, and by weight", () => {
 });
 
 for (const policy of ["ring-hash", "maglev"] as const) {
-  test(`${policy}: when an endpoint goes, hashes of the others stay with them, nearly all`, () => {
+  test(`${policy}: when an endpoint leaves, nearly all hashes of the others stay with them`, () => {
     const before = endpoints(10);
     const pick = (among: readonly Fake[]) => createLoadBalancer(policy, { endpoints: among, random: seededRandom(1) });
     const [first, second] = [pick(before), pick(before.slice(1))];
@@ -60,7 +60,7 @@ for (const policy of ["ring-hash", "maglev"] as const) {
   });
 }
 
-test("a later attempt of the same hash goes to another endpoint before long", () => {
+test("a retry of the same hash soon reaches another endpoint", () => {
   for (const policy of ["ring-hash", "maglev"] as const) {
     const balancer = createLoadBalancer(policy, { endpoints: endpoints(4), random: seededRandom(1) });
     const hash = hashText("user");
@@ -68,7 +68,7 @@ test("a later attempt of the same hash goes to another endpoint before long", ()
   }
 });
 
-test("least requests compares as many as it is told", () => {
+test("least requests compares as many endpoints as choiceCount says", () => {
   const among = endpoints(5);
   for (const [index, one] of among.entries()) one.activeRequests = index === 2 ? 0 : 5;
   const balancer = createLoadBalancer("least-request", {

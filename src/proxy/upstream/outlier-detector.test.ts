@@ -63,7 +63,7 @@ class Fixture {
   }
 }
 
-test("errors in a row take an endpoint out for the base time, then longer each time, until it behaves", () => {
+test("consecutive errors eject an endpoint for the base time, then longer each time, until it behaves", () => {
   const fixture = new Fixture({}, 3);
   fixture.tell(0, 500, 500, 200, 500, 500);
   assert.deepEqual(fixture.reached(), [0, 1, 2], "not in a row");
@@ -84,7 +84,7 @@ test("errors in a row take an endpoint out for the base time, then longer each t
   assert.deepEqual(fixture.reached(), [0, 1, 2], "quiet intervals are forgiving");
 });
 
-test("no more than the percentage is out at once; the last one may be kept in, or be the one exception", () => {
+test("maxEjectionPercent limits ejected endpoints, and alwaysEjectOneHost permits one exception", () => {
   const failAll = (fixture: Fixture): number[] => {
     for (const index of fixture.endpoints.keys()) fixture.tell(index, 500, 500, 500);
     return fixture.reached();
@@ -95,7 +95,7 @@ test("no more than the percentage is out at once; the last one may be kept in, o
   assert.deepEqual(failAll(new Fixture({}, 2)), [-1000], "all are out: nobody is reached");
 });
 
-test("what one thread ejects is told, and another leaves it out as long, within its own percentage", () => {
+test("an ejection is shared with other threads, which apply it within their own percentage", () => {
   const [one, two] = [new Fixture({}, 3), new Fixture({ maxEjectionPercent: 40 }, 3)];
   one.tell(0, 500, 500, 500);
   one.tell(1, 500, 500, 500);
@@ -117,7 +117,7 @@ test("what one thread ejects is told, and another leaves it out as long, within 
   assert.deepEqual(two.reached(), [0, 1, 2]);
 });
 
-test("gateway errors count by themselves; other server errors interrupt them", () => {
+test("gateway errors have their own counter, and other server errors interrupt it", () => {
   const fixture = new Fixture({ consecutiveServerErrors: 0, consecutiveGatewayErrors: 2 }, 2);
   fixture.tell(0, 502, 500, 504);
   assert.deepEqual(fixture.reached(), [0, 1]);
@@ -125,7 +125,7 @@ test("gateway errors count by themselves; other server errors interrupt them", (
   assert.deepEqual(fixture.reached(), [1]);
 });
 
-test("what never was an answer counts as a gateway error, or by itself where that is asked for", () => {
+test("local failures count as gateway errors, or separately if configured", () => {
   const refused: EndpointOutcome = { kind: "connect-failure" };
   const joint = new Fixture({}, 2);
   joint.tell(0, refused, 500, { kind: "timeout" });
@@ -137,7 +137,7 @@ test("what never was an answer counts as a gateway error, or by itself where tha
   assert.deepEqual(split.reached(), [1]);
 });
 
-test("a retry budget is a part of the requests under way, but at least so many", () => {
+test("a retry budget is a share of the active requests, with a minimum", () => {
   const limits = { maxConnections: 1, maxPendingRequests: 1, maxRequests: 100, maxRetries: 1 };
   const breaker = new CircuitBreaker({ ...limits, retryBudget: { fraction: 0.2, min: 2 } });
   assert.deepEqual([breaker.retries.take(), breaker.retries.take(), breaker.retries.take()], [true, true, false]);

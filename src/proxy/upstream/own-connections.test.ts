@@ -18,7 +18,7 @@ interface Address {
   readonly port: number;
 }
 
-test("a connection to an own port that is closed before its request is looked at is still known as ours", () => {
+test("a connection to an own port that closes before its request is evaluated is still recognised as the proxy's own", () => {
   const own = new OwnConnections([15_000]);
   const stream = streamTo(15_000, 40_000);
   own.add(stream);
@@ -32,7 +32,7 @@ test("a connection to an own port that is closed before its request is looked at
   assert.equal(own.has(40_000, 15_000), false);
 });
 
-test("who opens many connections to own ports does not have the first ones forgotten", () => {
+test("opening many connections to own ports does not evict the first ones", () => {
   const own = new OwnConnections([15_000]);
   for (let from = 10_000; from < 14_096; from += 1) {
     const stream = streamTo(15_000, from);

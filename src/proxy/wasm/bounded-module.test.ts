@@ -25,7 +25,7 @@ test("a module's memory grows to the bound and no further", async () => {
   assert.throws(() => bounded.grow(1), RangeError);
 });
 
-test("bytes that are no module, that are cut off, or that begin with too much memory are refused by name", () => {
+test("bytes that are not a module, are truncated, or start with too much memory are refused with the reason", () => {
   assert.throws(() => boundedModule(Buffer.from("<html>"), mebibyte), /does not begin with/);
   assert.throws(() => boundedModule(code.subarray(0, 100), mebibyte), /cut off/);
   assert.throws(() => boundedModule(code, 65_536), /begins with 131072 bytes of memory; at most 65536/);

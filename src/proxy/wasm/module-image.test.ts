@@ -70,7 +70,7 @@ class Registry {
 const archive = (): Registry =>
   new Registry("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar("./plugin.wasm", code)));
 
-test("an image has its module in an archive, or as a layer", async () => {
+test("an image has its module in an archive or as a layer", async () => {
   assert.deepEqual(await archive().load(), code);
   const artifact = new Registry("application/vnd.module.wasm.content.layer.v1+wasm", code);
   assert.deepEqual(await artifact.load(), code);
@@ -80,7 +80,7 @@ test("an image has its module in an archive, or as a layer", async () => {
   assert.deepEqual(await new Registry("application/vnd.docker.image.rootfs.diff.tar.gzip", docker).load(), code);
 });
 
-test("an image is what its checksum and its digest say, whatever the registry gives", async () => {
+test("an image must match its checksum and its digest, whatever the registry returns", async () => {
   const registry = archive();
   assert.deepEqual(await registry.load(undefined, registry.digest), code);
   assert.deepEqual(await registry.load(`oci://registry.test/acme/filter@sha256:${registry.digest}`), code);
@@ -90,7 +90,7 @@ test("an image is what its checksum and its digest say, whatever the registry gi
   await assert.rejects(registry.load(), /gave other bytes/);
 });
 
-test("a registry that refuses, and an image without a module, are told by name", async () => {
+test("the error names a registry that refuses, or an image without a module", async () => {
   await assert.rejects(archive().load(undefined, "", ""), /gives no token: 401/);
   await assert.rejects(archive().load(undefined, "", "{"), /imagePullSecret has no \.dockerconfigjson/);
   await assert.rejects(archive().load("oci://registry.test/acme/none:1"), /answers 404 .*imagePullSecret/);
@@ -100,7 +100,7 @@ test("a registry that refuses, and an image without a module, are told by name",
   await assert.rejects(new Registry("text/plain", code).load(), /has no layer with a module: text\/plain/);
 });
 
-test("what is fetched again follows the pull policy, and a secret opens no image of another one", async () => {
+test("a repeated fetch follows the pull policy, and a secret opens no other image", async () => {
   const registry = archive();
   const sources = new ModuleSources({
     clock: systemClock,

@@ -13,7 +13,7 @@ const head = [
 ] as const;
 const asking = (what: string): typeof head => [...head, ["x-do", what]] as unknown as typeof head;
 
-test("a module changes headers, reads properties, and is told of streams in their order", async () => {
+test("a module changes headers, reads properties, and sees stream events in order", async () => {
   using running = await RunningModule.start(code);
   const opened = await running.open(head, false);
   assert.equal(opened.action, 0);
@@ -47,7 +47,7 @@ test("a module changes headers, reads properties, and is told of streams in thei
   assert.deepEqual(running.logs, ["starts"]);
 });
 
-test("a module answers itself, and goes on when a cluster has answered", async () => {
+test("a module answers by itself, and continues when a cluster has answered", async () => {
   using running = await RunningModule.start(code, {
     callCluster: ({ cluster, method, path, authority }) =>
       Promise.resolve({
@@ -67,7 +67,7 @@ test("a module answers itself, and goes on when a cluster has answered", async (
   assert.ok(running.fields(maps.requestHeaders).some(([, value]) => value === "callee GET /asked callee"));
 });
 
-test("a timer's calls, shared data and metrics reach those who ask for them", async () => {
+test("a timer's calls, shared data and metrics reach their readers", async () => {
   using running = await RunningModule.start(code);
   await running.open(head);
   await running.open(head);
@@ -78,12 +78,12 @@ test("a timer's calls, shared data and metrics reach those who ask for them", as
   await eventually(() => Number(Buffer.from(running.store.get("test", "ticks").bytes ?? []).toString()) > 1);
 });
 
-test("a module that refuses its configuration has no context", async () => {
+test("a module that refuses its configuration gets no context", async () => {
   using running = await RunningModule.start(code, { configuration: "refuse" });
   assert.equal(running.root, 0);
 });
 
-test("an endless loop is ended by the deadline and a trap at once: later calls are rejected, and others go on", async () => {
+test("a deadline or a trap ends the module: later calls are rejected, and other modules continue", async () => {
   using other = await RunningModule.start(code);
   for (const [what, kind] of [
     ["loop", "deadline"],
@@ -98,13 +98,13 @@ test("an endless loop is ended by the deadline and a trap at once: later calls a
   assert.equal((await other.open(head)).action, 0);
 });
 
-test("a module that wants more memory than the bound gets none, and ends", async () => {
+test("a module that needs more memory than the bound gets none, and ends", async () => {
   using running = await RunningModule.start(code);
   await assert.rejects(running.open(asking("memory")));
   assert.ok(running.machine.failed);
 });
 
-test("code without the ABI's mark, or with an import that there is not, is refused by name", async () => {
+test("code without the ABI's version mark, or with an unknown import, is refused by name", async () => {
   const renamed = (from: string, to: string): Buffer =>
     Buffer.from(code.toString("latin1").replace(from, to), "latin1");
   for (const [bytes, reason] of [

@@ -6,7 +6,7 @@ import { SharedStore } from "./shared-store.ts";
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 
-test("shared data is written once for each value that was read, and not seen by other virtual machines", () => {
+test("shared data is written once for each value that was read, and is hidden from other virtual machines", () => {
   const store = new SharedStore();
   assert.equal(store.get("a", "key").status, status.notFound);
   assert.equal(store.set("a", "key", bytes("1"), 0).status, status.ok);
@@ -17,7 +17,7 @@ test("shared data is written once for each value that was read, and not seen by 
   assert.equal(store.get("b", "key").status, status.notFound);
 });
 
-test("a queue is found by machine and name, gives its items in their order, and has a bound", () => {
+test("a queue is found by machine and name, returns its items in order, and has a bound", () => {
   const store = new SharedStore();
   let ready = 0;
   const { number: queue = 0 } = store.registerQueue("a", "jobs", () => (ready += 1));
@@ -36,7 +36,7 @@ test("a queue is found by machine and name, gives its items in their order, and 
   assert.equal(store.enqueue(99, bytes("")).status, status.notFound);
 });
 
-test("a metric keeps its number by type and name; gauges go down, and not below zero", () => {
+test("a metric keeps its number by type and name, and gauges stop at zero", () => {
   const store = new SharedStore();
   const { number: counter = 0 } = store.defineMetric(0, "requests");
   const { number: gauge = 0 } = store.defineMetric(1, "open");

@@ -90,7 +90,7 @@ async function serving(
 
 const asking = (what: string): { readonly headers: Record<string, string> } => ({ headers: { "x-do": what } });
 
-test("a module changes headers and bodies both ways, reads properties and shares data that its timer counts", async () => {
+test("a module changes headers and bodies in both directions, reads properties and shares its timer's count", async () => {
   await using served = await serving();
   const { harness, seen } = served;
   const answer = await harness.get("/there?q=1", { method: "POST", body: "with us" });
@@ -103,7 +103,7 @@ test("a module changes headers and bodies both ways, reads properties and shares
   assert.equal((await harness.get("/")).body, "hello!");
 });
 
-test("a module answers itself, and asks a cluster while the request waits", async () => {
+test("a module answers by itself, and calls a cluster while the request waits", async () => {
   await using served = await serving();
   const { harness, seen } = served;
   const denied = await harness.get("/", asking("deny"));
@@ -112,7 +112,7 @@ test("a module answers itself, and asks a cluster while the request waits", asyn
   assert.equal(seen.headers["x-called"], "asked /asked");
 });
 
-test("what a module counts is among the proxy's metrics", async () => {
+test("a module's counters are among the proxy's metrics", async () => {
   await using served = await serving();
   await served.harness.get("/");
   await served.harness.get("/");
@@ -120,7 +120,7 @@ test("what a module counts is among the proxy's metrics", async () => {
 });
 
 for (const what of ["loop", "trap", "memory"])
-  test(`a module that fails by ${what} ends with its thread: requests are refused, and the proxy goes on`, async () => {
+  test(`a module that fails by ${what} ends with its thread: requests are refused, and the proxy continues`, async () => {
     await using served = await serving();
     const { harness, statistics } = served;
     assert.equal((await harness.get("/")).status, 200);
@@ -144,7 +144,7 @@ test("with FAIL_OPEN requests pass without a module that failed", async () => {
   assert.deepEqual([next.status, next.headers["x-wasm"]], [200, undefined]);
 });
 
-test("with FAIL_RELOAD a module that trapped is started again after a pause", async () => {
+test("with FAIL_RELOAD a trapped module restarts after a pause", async () => {
   await using served = await serving({ failure: "reload" });
   const { harness } = served;
   assert.equal((await harness.get("/", asking("trap"))).status, 503);
@@ -153,7 +153,7 @@ test("with FAIL_RELOAD a module that trapped is started again after a pause", as
   assert.deepEqual([(await harness.get("/")).status, served.statistics.counter("wasm.created").value], [200, 2]);
 });
 
-test("a module that cannot be had fails by its policy: bad bytes, a wrong checksum, a configuration that it refuses", async () => {
+test("an unusable module fails by its policy: bad bytes, a wrong checksum, or a configuration that it refuses", async () => {
   const refuses = { name: "test", rootId: "", configuration: Buffer.from("refuse") };
   const bad: ModuleLocation = { kind: "inline", bytes: Buffer.from("no module") };
   const remote = (sha256: string): ModuleLocation => ({
@@ -181,7 +181,7 @@ test("a module that cannot be had fails by its policy: bad bytes, a wrong checks
   }
 });
 
-test("a module comes by HTTP, after a server that fails at first", async () => {
+test("a module is fetched by HTTP after the server's first failures", async () => {
   let asked = 0;
   const fetched = (): Promise<Response> => {
     asked += 1;
@@ -201,7 +201,7 @@ test("a module comes by HTTP, after a server that fails at first", async () => {
   assert.equal(asked, 2);
 });
 
-test("a client that leaves while a module is asked leaves nothing behind", async () => {
+test("a client that leaves while a module runs leaves nothing behind", async () => {
   await using served = await serving();
   const { harness } = served;
   await harness.get("/");

@@ -36,7 +36,7 @@ const router = {
   typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` },
 };
 
-test("a proxy runs the module that its listener names, and tells its metrics and what it logs", async () => {
+test("a proxy runs the module that its listener names, and exports its metrics and logs", async () => {
   const app = createServer((_request, response) => response.end("hello"));
   await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
   await using _ = {

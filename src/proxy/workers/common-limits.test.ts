@@ -55,7 +55,7 @@ async function ask(port: number, count: number): Promise<Answer[]> {
   return await Promise.all(Array.from({ length: count }, async () => await fetchOnce(port, "/")));
 }
 
-test("circuit breakers, rate limits and ejections hold for both workers together", async () => {
+test("circuit breakers, rate limits and ejections apply to both workers together", async () => {
   using backends = new Backends();
   const gate = Promise.withResolvers<void>();
   let [held, failures] = [0, 0];
@@ -128,7 +128,7 @@ test("circuit breakers, rate limits and ejections hold for both workers together
   assert.match(stats, /ejections_enforced_total: 1$/m);
 });
 
-test("a worker in an endless loop is replaced, and its place serves", async () => {
+test("a worker in an endless loop is replaced, and its replacement serves", async () => {
   using backends = new Backends();
   const good = await backends.add((_request, response) => response.end("good"));
   const stuck = new Int32Array(new SharedArrayBuffer(8));

@@ -35,7 +35,7 @@ function told(mirror: ConfigMirror): string[] {
   );
 }
 
-test("a worker that begins gets what is in force, listeners last, and types that came empty as such", () => {
+test("a new worker gets the configuration in force, listeners last, and empty types too", () => {
   const mirror = new ConfigMirror(subscriptions, "listener");
   mirror.accept(mirror.try(update("listener", { l: "1" })));
   mirror.accept(mirror.try(update("cluster", { a: "1", b: "1" })));
@@ -45,7 +45,7 @@ test("a worker that begins gets what is in force, listeners last, and types that
   assert.deepEqual(told(mirror), ["cluster: a=2", "route: ", "listener: l=1"]);
 });
 
-test("of a refused update it gets what was before, then what was tried: it refuses the same again", () => {
+test("after a refused update, a new worker gets the previous state, then the attempt, and refuses it again", () => {
   const mirror = new ConfigMirror(subscriptions, "listener");
   mirror.accept(mirror.try(update("cluster", { a: "1" })));
   mirror.try(update("cluster", { a: "bad", b: "good" }));
@@ -54,7 +54,7 @@ test("of a refused update it gets what was before, then what was tried: it refus
   assert.deepEqual(told(mirror), ["cluster: a=3 b=3"]);
 });
 
-test("it does not get what no worker outlived, nor what nobody asks for any more", () => {
+test("a new worker gets neither updates that killed all workers nor resources that nobody requests any more", () => {
   const mirror = new ConfigMirror(subscriptions, "listener");
   mirror.accept(mirror.try(update("route", { r: "1", gone: "1" })));
   mirror.forget(mirror.try(update("route", { r: "deadly", s: "deadly" })));
@@ -62,7 +62,7 @@ test("it does not get what no worker outlived, nor what nobody asks for any more
   assert.deepEqual(told(mirror), ["route: r=1"]);
 });
 
-test("bytes are its own: what came is part of a whole answer", () => {
+test("the mirror copies a resource's bytes, which are part of a larger message", () => {
   const mirror = new ConfigMirror(subscriptions, "listener");
   const [resource] = mirror.try(update("cluster", { a: "body" })).resources;
   assert.equal(resource?.body.buffer.byteLength, 4);

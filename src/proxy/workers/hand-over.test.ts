@@ -86,7 +86,7 @@ for (const [before, after] of [
   [1, 2],
   [2, 1],
 ] as const)
-  test(`a gateway with ${before} worker(s) is handed over to one with ${after}, and no connection is refused or reset`, async () => {
+  test(`a gateway with ${before} worker(s) hands over to one with ${after}, and no connection is refused or reset`, async () => {
     const port = await freePort();
     const [oldAddress, newAddress] = ["127.0.0.2", "127.0.0.3"];
     await using old = await gateway(oldAddress, port, before);

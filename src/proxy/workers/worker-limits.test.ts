@@ -20,7 +20,7 @@ function workers(count: number, nowMs: () => number = () => 0) {
   return { memory, parts };
 }
 
-test("a cluster's limits hold for all workers together, and what one returns another may take", () => {
+test("a cluster's limits apply to all workers together, and a slot that one returns another may take", () => {
   const { parts } = workers(2);
   const [one, two] = parts.map((part) => part.breaker("a", limits));
   assert.ok(one !== undefined && two !== undefined);
@@ -37,7 +37,7 @@ test("a cluster's limits hold for all workers together, and what one returns ano
   assert.equal(parts[0]?.breaker("b", limits).requests.take(), true, "another cluster counts by itself");
 });
 
-test("what a worker had open when it ended is free again, what the others have is not", () => {
+test("slots of a worker that ended are free again, and those of the others stay taken", () => {
   const { memory, parts } = workers(3);
   const breakers = parts.map((part) => part.breaker("a", limits));
   for (const breaker of breakers) for (let count = 0; count < 2; count += 1) breaker.requests.force();
@@ -46,7 +46,7 @@ test("what a worker had open when it ended is free again, what the others have i
   assert.equal(breakers[2]?.requests.open, 4);
 });
 
-test("all workers take from one bucket; a resource's buckets, and other resources' ones, stay apart", () => {
+test("all workers draw from one bucket, and each resource has its own buckets", () => {
   let nowMs = 0;
   const { parts } = workers(2, () => nowMs);
   const size = { max: 3, perFill: 2, fillIntervalMs: 1000 };
@@ -75,7 +75,7 @@ test("all workers take from one bucket; a resource's buckets, and other resource
   assert.equal(later?.make({ ...size, max: 4 }).take(), true, "another limit is another bucket");
 });
 
-test("names find their cells in every thread, and without room for another there is none", () => {
+test("names map to the same cells in every thread, and a full table returns none", () => {
   const memory = SharedTable.memory(8, 2);
   const [one, two] = [new SharedTable(memory, 2), new SharedTable(memory, 2)];
   const names = Array.from({ length: 8 }, (_, index) => `name ${index}`);

@@ -85,7 +85,7 @@ class Fixture implements AsyncDisposable {
   }
 }
 
-test("a worker that does not answer any more is ended, and another takes its place with what the others know", async () => {
+test("a worker that stops answering is ended, and its replacement gets the others' state", async () => {
   await using fixture = new Fixture(2);
   const { set, threads } = fixture;
   set.setLogLevel("debug");
@@ -107,7 +107,7 @@ test("a worker that does not answer any more is ended, and another takes its pla
   assert.deepEqual([third?.start.worker, third?.start.logLevel, third?.asked("drain")], [1, "debug", [true]]);
 });
 
-test("a worker that takes long to begin is waited for", async () => {
+test("a worker that starts slowly is waited for", async () => {
   await using fixture = new Fixture(1, false);
   const [slow] = fixture.threads;
   await new Promise((resolve) => setTimeout(resolve, 100));
@@ -115,7 +115,7 @@ test("a worker that takes long to begin is waited for", async () => {
   slow?.begin();
 });
 
-test("what one worker ejects, the others are told, and it is not", async () => {
+test("an ejection by one worker is sent to the others, and not back to it", async () => {
   await using fixture = new Fixture(3);
   const { threads } = fixture;
   const ejection = { cluster: "a", endpoint: "10.0.0.1 80", forMs: 30_000 };
@@ -127,7 +127,7 @@ test("what one worker ejects, the others are told, and it is not", async () => {
   );
 });
 
-test("what a dead worker had open is free for the one in its place", async () => {
+test("slots of a dead worker are free for its replacement", async () => {
   await using fixture = new Fixture(2);
   const { threads } = fixture;
   const limits = { maxConnections: 1, maxPendingRequests: 1, maxRequests: 1, maxRetries: 1, retryBudget: undefined };

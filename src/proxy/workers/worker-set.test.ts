@@ -97,7 +97,7 @@ async function backend(name: string): Promise<Server> {
   return server;
 }
 
-test("two workers share the connections of a listener, and what they count adds up", async () => {
+test("two workers share the connections of a listener, and their counts add up", async () => {
   await using gateway = await Gateway.start();
   assert.deepEqual(new Set(await gateway.bodies(40)), new Set(["a"]));
   assert.equal(await gateway.sum("istio_requests_total"), 40);
@@ -115,7 +115,7 @@ test("two workers share the connections of a listener, and what they count adds 
   assert.ok(Math.min(...shares) >= 150, `shares of 400 connections: ${shares.join(" and ")}`);
 });
 
-test("a change is acknowledged when both workers have it, and refused when one of them cannot take it", async () => {
+test("a change is acknowledged when both workers have it, and refused when one of them refuses it", async () => {
   await using gateway = await Gateway.start();
   const { ads } = gateway.proxy;
   for (const [weights, expected] of [
@@ -134,7 +134,7 @@ test("a change is acknowledged when both workers have it, and refused when one o
   assert.equal(refused.error?.match(/listener another/g)?.length, 1, "what both say is said once");
 });
 
-test("a worker that dies is replaced, the other goes on, and nothing that was counted is lost", async () => {
+test("a worker that dies is replaced, the other continues, and no count is lost", async () => {
   await using gateway = await Gateway.start();
   const { proxy, threads } = gateway;
   await gateway.bodies(20);
@@ -164,7 +164,7 @@ test("a worker that dies is replaced, the other goes on, and nothing that was co
   assert.match(proxy.log.join(""), /a worker has ended: its connections are lost, and another takes its place/);
 });
 
-test("the end drains both workers: requests under way are answered, then both threads are gone", async () => {
+test("a shutdown drains both workers: active requests are answered, then both threads end", async () => {
   await using gateway = await Gateway.start();
   const exits = gateway.threads.map(
     (thread) => new Promise<number>((resolve) => thread.once("exit", (code) => resolve(code))),
