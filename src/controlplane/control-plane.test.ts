@@ -96,7 +96,7 @@ const credentials = grpc.credentials.createSsl(Buffer.from(root), null, null, {
 const headers = { authorization: "Bearer node-token" };
 const ztunnelNode = "ztunnel~10.244.1.2~ztunnel-1.istio-system~istio-system.svc.cluster.local";
 
-test("a ztunnel that authenticates by its token is told of a pod's change, and its acknowledgement is known", async () => {
+test("a ztunnel that authenticates by token gets a pod's change, and its acknowledgement is reported", async () => {
   const client = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, { credentials, headers });
   client.send({ typeUrl: typeUrls.address });
   const first = await client.next();
@@ -133,7 +133,7 @@ test("a ztunnel that authenticates by its token is told of a pod's change, and i
   client.close();
 });
 
-test("a request for what is no path is answered, and ends nothing", async () => {
+test("a request with an invalid path is answered, and the server continues", async () => {
   for (const [port, module] of [
     [ports.http, http],
     [ports.webhooks, https],
@@ -149,7 +149,7 @@ test("a request for what is no path is answered, and ends nothing", async () => 
   }
 });
 
-test("nobody is served without credentials, nor with those of another namespace or account", async () => {
+test("callers without credentials, or with those of another namespace or account, are refused", async () => {
   const nobody = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, { credentials });
   nobody.send({ typeUrl: typeUrls.address });
   await assert.rejects(nobody.next(), /neither a token nor a client certificate/);
@@ -279,7 +279,7 @@ test("a Gateway gets its objects and status, and its proxies their listeners as 
   client.close();
 });
 
-test("a sidecar gets clusters, listeners and routes once its pod is known, and what changes after", async () => {
+test("a sidecar gets clusters, listeners and routes once its pod is known, and later changes", async () => {
   const client = new DiscoveryTestClient(
     "delta",
     `${address}:${ports.grpc}`,
@@ -311,7 +311,7 @@ test("a sidecar gets clusters, listeners and routes once its pod is known, and w
   client.close();
 });
 
-test("a canary revision named on the Gateway is not this one's matter, and stable replicas are", async () => {
+test("a Gateway that names a canary revision is left to it, and its stable replicas stay with this one", async () => {
   const gateway = await kube.get(gatewayKind, "edge", "shop");
   assert.ok(gateway !== undefined);
   const annotations = {
@@ -326,7 +326,7 @@ test("a canary revision named on the Gateway is not this one's matter, and stabl
   assert.equal(await kube.get(deploymentKind, "edge-istio-next", "shop"), undefined);
 });
 
-test("a canary that is over stays until the Gateway's own proxies serve", async () => {
+test("a finished canary stays until the Gateway's own proxies serve", async () => {
   const gateway = await kube.get(gatewayKind, "edge", "shop");
   const stable = await kube.get(deploymentKind, "edge-istio", "shop");
   assert.ok(gateway !== undefined && stable !== undefined);
@@ -380,7 +380,7 @@ async function debugAnswer(
   };
 }
 
-test("debug requests over xDS tell those of the control plane's namespace of all proxies, others of their own, and nobody without proof", async () => {
+test("debug requests over xDS show all proxies to the control plane's namespace, a namespace's own to others, and none without credentials", async () => {
   const watcher = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, { credentials, headers });
   watcher.send({ typeUrl: typeUrls.address });
   await watcher.next();
@@ -425,7 +425,7 @@ test("debug requests over xDS tell those of the control plane's namespace of all
   watcher.close();
 });
 
-test("what is to be debugged is told on the monitoring port too, where upstream's tools ask for it over a port-forward", async () => {
+test("the monitoring port also serves debug answers, which upstream's tools request over a port-forward", async () => {
   const ask = async (port: number, path: string): Promise<string> => {
     const response = await fetch(`http://${address}:${port}${path}`);
     return `${response.status} ${await response.text()}`;
@@ -437,7 +437,7 @@ test("what is to be debugged is told on the monitoring port too, where upstream'
   assert.match(await ask(ports.monitoring, "/metrics"), /^200 # HELP/);
 });
 
-test("with ISTIO_MULTIROOT_MESH a proxy that asks for its configuration is told the mesh's roots", async () => {
+test("with ISTIO_MULTIROOT_MESH a proxy that requests its configuration gets the mesh's roots", async () => {
   const client = new DiscoveryTestClient("whole", `${address}:${ports.secure}`, ztunnelNode, { credentials, headers });
   client.send({ typeUrl: typeUrls.proxyConfig });
   const [resource] = (await client.next()).resources;

@@ -76,7 +76,7 @@ function setUp() {
   return { ask };
 }
 
-test("what a sidecar may reach is told in upstream's form; who has no such scope is told so", async () => {
+test("sidecarz shows in upstream's form what a sidecar may reach, and names an unknown proxy", async () => {
   const { ask } = setUp();
   const scope: {
     readonly name: string;
@@ -100,7 +100,7 @@ test("what a sidecar may reach is told in upstream's form; who has no such scope
   assert.equal((await ask("/debug/sidecarz?proxyID=nobody")).status, 404);
 });
 
-test("collections are told by name with their sizes; what has no counterpart says so, and is in no list", async () => {
+test("krtz lists collections with their sizes; paths without a counterpart answer 501 and are not listed", async () => {
   const { ask } = setUp();
   const collections: readonly {
     readonly name: string;
@@ -115,7 +115,7 @@ test("collections are told by name with their sizes; what has no counterpart say
   }
 });
 
-test("services and their endpoints are told in upstream's form, of one namespace where that is asked for", async () => {
+test("registryz and endpointz show services and endpoints in upstream's form, optionally of one namespace", async () => {
   const { ask } = setUp();
   const services: readonly {
     readonly hostname: string;
@@ -151,7 +151,7 @@ test("services and their endpoints are told in upstream's form, of one namespace
   assert.equal((await ask("/debug/endpointz")).body, (await ask("/debug/endpointShardz")).body);
 });
 
-test("connected proxies are told with what they watch, what they serve, and what one of them has of a type", async () => {
+test("adsz shows connected proxies, what they watch and serve, and one proxy's resources of a type", async () => {
   const { ask } = setUp();
   const {
     totalClients,
@@ -189,7 +189,7 @@ test("connected proxies are told with what they watch, what they serve, and what
   assert.deepEqual([(await ask("/debug/edsz")).status, (await ask("/debug/edsz?proxyID=nobody")).status], [400, 404]);
 });
 
-test("configuration is told as its objects, by kind and by namespace, with the mesh config", async () => {
+test("configz shows objects by kind and namespace, and the mesh config is shown too", async () => {
   const { ask } = setUp();
   assert.deepEqual(
     ((await ask("/debug/configz")).value as { kind: string; apiVersion: string }[]).map(
@@ -218,7 +218,7 @@ test("configuration is told as its objects, by kind and by namespace, with the m
   assert.deepEqual((await ask("/debug/networkz")).value, []);
 });
 
-test("what ztunnels are told is told with addresses that can be read", async () => {
+test("ambientz shows the workloads of ztunnels with readable addresses", async () => {
   const { ask } = setUp();
   const {
     workloads,
@@ -235,7 +235,7 @@ test("what ztunnels are told is told with addresses that can be read", async () 
   assert.ok(services.some(({ hostname }) => hostname === "web.shop.svc.cluster.local"));
 });
 
-test("an answer has an end: of more entries than that, those of one namespace are to be asked for", async () => {
+test("an answer is bounded, and a longer list must be requested by namespace", async () => {
   const routes = inspectionRoutes({
     configuration: () => [
       {

@@ -118,7 +118,7 @@ function difference(before: Snapshot, after: Snapshot): readonly string[] {
 
 const extending = ["EnvoyFilter", "WasmPlugin", "TrafficExtension"];
 
-test("each configuration of the corpus changes what it means to, and leaves nothing behind", () => {
+test("each configuration of the corpus changes only its own resources, and leaves nothing behind", () => {
   const found: Record<string, Record<string, readonly string[]>> = {};
   const fixture = createExtensionFixture();
   fixture.apply(...modelled(read(join(interop, "mesh/base.yaml"))));

@@ -5,7 +5,7 @@ import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
 import { addMeshMetrics } from "./mesh-metrics.ts";
 import { config, createModelFixture, namespace, pod, service, slice } from "./testing/model-fixture.ts";
 
-test("what is odd in a mesh is counted at each scrape, and no more when it is put right", () => {
+test("each scrape counts the mesh's anomalies, and repaired ones disappear", () => {
   const { inputs, apply, remove } = createModelFixture();
   const metrics = new MetricsRegistry();
   addMeshMetrics(inputs, metrics, "1.2.3", systemClock);

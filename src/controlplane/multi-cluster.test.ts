@@ -186,7 +186,7 @@ async function endpoints(client: DiscoveryTestClient<"delta">): Promise<readonly
     .sort();
 }
 
-test("remote clusters are told with their states; one that does not answer, and kubeconfigs that would run programs, hold nobody up", async () => {
+test("remote clusters report their states; an unreachable one, and kubeconfigs that run programs, delay nobody", async () => {
   assert.deepEqual(await clusters(), { Kubernetes: "synced", lost: "timeout", west: "synced" });
   const text = renderPrometheus(metrics);
   assert.match(text, /istiod_managed_clusters\{cluster_type="remote"\} 2/);
@@ -238,7 +238,7 @@ test("a proxy of another cluster gets its certificate by that cluster's token, a
   proxy.close();
 });
 
-test("endpoints of a cluster come and go with it, change while it is there, and stay while its API server is away", async () => {
+test("endpoints of a cluster appear, change and disappear with it, and stay while its API server is unreachable", async () => {
   const proxy = sidecar("Kubernetes");
   proxy.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: [webCluster] });
   assert.deepEqual(await endpoints(proxy), ["10.1.0.5", "10.2.0.5"]);
@@ -258,7 +258,7 @@ test("endpoints of a cluster come and go with it, change while it is there, and 
   proxy.close();
 });
 
-test("a cluster that answers late is taken in when it does", async () => {
+test("a cluster that answers late is added then", async () => {
   const lost = servers["lost"]!;
   lost.put(serviceKind, service("shop/web", "10.101.0.5", { app: "web" }, ports));
   lost.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.3.0.5" }]));

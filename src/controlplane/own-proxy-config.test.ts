@@ -150,7 +150,7 @@ const proxies: Readonly<Record<"classic" | "edge" | "way" | "web", Proxy>> = {
 const plain = served(undefined);
 const own = served(ownConfig);
 
-test("gateways have the topology of their pods' own proxy config, those of Gateway API too", () => {
+test("gateways use the topology of their pods' own proxy config, including those of Gateway API", () => {
   for (const name of ["classic", "edge"] as const) {
     assert.doesNotMatch(plain(proxies[name], typeUrls.listener), /xffNumTrustedHops|FORWARD_ONLY/, name);
     assert.match(own(proxies[name], typeUrls.listener), /"xffNumTrustedHops":2/, name);
@@ -173,7 +173,7 @@ test("every proxy has the headers of its pod's own proxy config", () => {
     assert.match(JSON.stringify(listeners.find((listener) => listener["name"] === name)), told, name);
 });
 
-test("requests tell how often they were tried as the pod's own proxy config says, on every route", () => {
+test("the pod's own proxy config enables the attempt count on every route", () => {
   const tables = { web: ["80"], classic: [], edge: [] } as const;
   for (const name of ["web", "classic", "edge"] as const) {
     assert.match(plain(proxies[name], typeUrls.route, tables[name]), /"includeRequestAttemptCount":true/);
@@ -181,14 +181,14 @@ test("requests tell how often they were tried as the pod's own proxy config says
   }
 });
 
-test("headers that a pod does not speak of stay as the mesh has them", () => {
+test("headers that a pod does not mention stay as the mesh has them", () => {
   const mesh = { ...testMesh, proxyHeaders: { ...testMesh.proxyHeaders, serverValue: "the-mesh" } };
   const listeners = served("proxyHeaders: { requestId: { disabled: true } }", mesh)(proxies.web, typeUrls.listener);
   assert.match(listeners, /"serverName":"the-mesh"/);
   assert.match(listeners, /"generateRequestId":false/);
 });
 
-test("an annotation that cannot be read changes nothing", () => {
+test("an unreadable annotation changes nothing", () => {
   const listeners = served("gatewayTopology: [")(proxies.classic, typeUrls.listener);
   assert.equal(listeners, plain(proxies.classic, typeUrls.listener));
 });

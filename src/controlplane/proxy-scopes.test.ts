@@ -34,7 +34,7 @@ const proxy: ProxyIdentity = {
   verified: true,
 };
 
-test("a proxy is where its pod's node says, also when that is said later", () => {
+test("a proxy has the locality of its pod's node, even if the node appears later", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
   const views = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock }).viewSource(
@@ -50,7 +50,7 @@ test("a proxy is where its pod's node says, also when that is said later", () =>
   assert.deepEqual([zones().includes("b"), moves > 0], [true, true]);
 });
 
-test("a proxy is where the label of its pod says, whatever its node says", () => {
+test("a label of its pod overrides the locality of a proxy's node", () => {
   const localityOf = (labels: Record<string, string>): unknown => {
     const { graph, inputs, apply } = createModelFixture();
     const { scopes } = deriveMeshModel(graph, inputs);
@@ -64,7 +64,7 @@ test("a proxy is where the label of its pod says, whatever its node says", () =>
   assert.deepEqual(localityOf({ "istio-locality": "old", "topology.istio.io/locality": "new.z" }), ["new/z/"]);
 });
 
-test("what one stream says of itself does not hold for another one of the same name", () => {
+test("what one stream claims about itself does not apply to another of the same name", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
   const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
@@ -83,7 +83,7 @@ test("what one stream says of itself does not hold for another one of the same n
   assert.deepEqual([claimed.seen, own.seen], [{ app: "stranger" }, { app: "web" }]);
 });
 
-test("a proxy is sent HBONE where it and the mesh do not say otherwise", () => {
+test("a proxy gets HBONE unless it or the mesh disables it", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
   const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
@@ -110,7 +110,7 @@ test("a proxy is sent HBONE where it and the mesh do not say otherwise", () => {
   assert.equal(speaks({ NETWORK: "other" }), false);
 });
 
-test("who has no pod and needs none is known at once: a machine with a WorkloadEntry, a gateway and an application that says its labels", () => {
+test("a proxy without a pod is known at once if it has a WorkloadEntry, is a gateway or states its own labels", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
   const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
@@ -130,7 +130,7 @@ test("who has no pod and needs none is known at once: a machine with a WorkloadE
   assert.deepEqual([isKnown({}), isKnown({ address: "10.0.0.2" })], [true, false]);
 });
 
-test("a group lingers from when its last proxy has gone, however often one came back before", () => {
+test("a group lingers from the moment when its last proxy left, however often one came back before", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
   const timers = new Set<() => void>();

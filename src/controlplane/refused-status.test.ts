@@ -57,7 +57,7 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-test("an object that is refused says so in its status and in a metric, while its last good version counts, until it is valid again", async () => {
+test("a refused object is reported in its status and a metric, and its last good version applies until it is valid again", async () => {
   const version = (await client.get(virtualServiceKind, "good", "shop"))?.metadata.resourceVersion;
   client.put(virtualServiceKind, config("VirtualService", "shop/bad", { ...good, htp: [] }));
   await until(async () => (await conditions("bad")).length === 1);
@@ -80,7 +80,7 @@ test("an object that is refused says so in its status and in a metric, while its
   );
 });
 
-test("what a former leader left behind is taken back, and conditions of others stay", async () => {
+test("outdated conditions of a former leader are removed, and foreign conditions stay", async () => {
   await until(async () => (await conditions("stale")).length === 1);
   assert.deepEqual(await conditions("stale"), [foreign]);
 });

@@ -211,7 +211,7 @@ async function isOpen(port: number): Promise<boolean> {
   });
 }
 
-test("nothing is served, and no webhook answers, before every kind has been read", async () => {
+test("no proxy is served and no webhook answers before every kind has been read", async () => {
   const released = Promise.withResolvers<void>();
   const replica = await startReplica(newServer(), "istiod-1", (connection) =>
     connection.held.set("DestinationRule", released.promise),
@@ -235,7 +235,7 @@ const clusters = async (client: DiscoveryTestClient<"delta">): Promise<readonly 
     .sort();
 };
 
-test("while the API server is away proxies stay served, who reconnects gets the last state, and what changed comes once after", async () => {
+test("while the API server is down, proxies stay served, reconnecting ones get the last state, and changes arrive once afterwards", async () => {
   const server = newServer();
   const replica = await startReplica(server, "istiod-1");
   await until(async () => (await replica.ready()) === 200);
@@ -281,7 +281,7 @@ test("while the API server is away proxies stay served, who reconnects gets the 
   second.close();
 });
 
-test("a server that forgot its history is read again once, and proxies are sent nothing that they have", async () => {
+test("a server that lost its history is read again once, and proxies are not sent resources that they have", async () => {
   const server = newServer();
   const replica = await startReplica(server, "istiod-1");
   await until(async () => (await replica.ready()) === 200);
@@ -311,7 +311,7 @@ function fastClock(factor: number): Clock {
   };
 }
 
-test("of two replicas one writes status and deploys gateways; when it is cut off the other one does, and leaves alone what is there", async () => {
+test("one of two replicas writes status and deploys gateways; when it is cut off, the other takes over and leaves existing objects alone", async () => {
   const server = newServer();
   const clock = fastClock(8);
   const one = await startReplica(server, "istiod-1", undefined, clock);

@@ -67,7 +67,7 @@ async function issuer(authority: CertificateAuthority): Promise<number> {
   return bundle.findIndex((pem) => leaf.verify(new X509Certificate(pem).publicKey));
 }
 
-test("the root changes by stages that every revision follows: trust both, sign by the next, drop the old one, keep the new one", async () => {
+test("the root changes in stages that every revision follows: trust both, sign by the next, drop the old one, keep the new one", async () => {
   const [[old = ""] = []] = roots();
   await go("trust");
   const next = roots()[0]?.[1] ?? assert.fail("the next root is trusted");
@@ -111,7 +111,7 @@ test("the root changes by stages that every revision follows: trust both, sign b
   assert.deepEqual((await client.get(secretKind, "istio-ca-previous", namespace))?.data, before?.data);
 });
 
-test("a change that is called off leaves the root as it was, and a stage that is none changes nothing", async () => {
+test("a cancelled root change restores the roots, and an unknown stage changes nothing", async () => {
   const before = roots();
   await go("trust");
   client.put(secretKind, {
@@ -125,7 +125,7 @@ test("a change that is called off leaves the root as it was, and a stage that is
   assert.deepEqual(roots(), before);
 });
 
-test("of several roots that are plugged in the one that signs stands first, and an intermediate is sent along", async () => {
+test("the signing root is listed first among several plugged-in roots, and an intermediate is sent along", async () => {
   const [mine, other] = [
     await createSelfSignedAuthority("mine", systemClock),
     await createSelfSignedAuthority("other", systemClock),

@@ -82,13 +82,13 @@ async function gatewayOf(kube: FakeKubeClient) {
   return received;
 }
 
-test("a key is not said to be absent while it is asked whether the gateway may have it, and comes when that is known", async () => {
+test("a key is not reported absent while the gateway's permission is checked, and arrives once it is known", async () => {
   const kube = new FakeKubeClient();
   kube.secretReaders.add("system:serviceaccount:edge:gateway");
   // Nothing changes in the mesh meanwhile.
   assert.deepEqual(await gatewayOf(kube), [{ names: ["kubernetes://key"], removed: [] }]);
 });
 
-test("a gateway that may not have its key is told that there is none, as soon as that is known", async () => {
+test("a gateway without permission for its key is told that the key does not exist, as soon as that is known", async () => {
   assert.deepEqual(await gatewayOf(new FakeKubeClient()), [{ names: [], removed: ["kubernetes://key"] }]);
 });

@@ -55,7 +55,7 @@ test("a workload of a gateway's namespace gets no key that its account could not
   assert.notEqual(workload.get("configmap://edge/roots-cacert"), undefined);
 });
 
-test("an API server is asked once a minute for an account, and a right that was taken away is noticed", async () => {
+test("the API server is asked once a minute about an account, and a revoked right is noticed", async () => {
   const { kube, changes, viewOf, pass } = setUp();
   const user = "system:serviceaccount:edge:gateway";
   kube.secretReaders.add(user);
@@ -74,7 +74,7 @@ test("an API server is asked once a minute for an account, and a right that was 
   assert.equal(kube.accessReviews, 2);
 });
 
-test("pods that were made for a Gateway get what a Gateway names, whatever their account may list", async () => {
+test("pods that were created for a Gateway get its secrets, whatever their account may list", async () => {
   const { graph, inputs, viewOf } = setUp();
   const pod = { namespace: "edge", name: "api-1", serviceAccount: "api-istio" };
   inputs.pods.set("edge/api-1", {

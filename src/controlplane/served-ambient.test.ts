@@ -83,7 +83,7 @@ function fromTheStart(...objects: readonly KubernetesObject[]): {
   return { fixture, expected: () => versions(resources) };
 }
 
-test("a mesh of sidecars alone derives nothing for ztunnels, whatever changes in it", () => {
+test("a sidecar-only mesh derives nothing for ztunnels, whatever changes", () => {
   const { apply, isDerived } = served();
   apply(...sidecarMesh);
   apply(
@@ -121,7 +121,7 @@ const signs: Readonly<Record<string, KubernetesObject>> = {
 };
 
 for (const [name, sign] of Object.entries(signs)) {
-  test(`${name} is a sign of ambient: in the settling that it comes in, all is derived that would have been from the start`, () => {
+  test(`${name} is a sign of ambient, and the same settling derives everything as if it had been there from the start`, () => {
     const { ambient, apply, isDerived } = served();
     apply(...sidecarMesh);
     assert.equal(isDerived(), false);
@@ -133,7 +133,7 @@ for (const [name, sign] of Object.entries(signs)) {
   });
 }
 
-test("what no ztunnel is near to is no sign: another class, another mode, a Service that is named like a ztunnel", () => {
+test("near misses are no sign of ambient: another class, another mode, a Service named like a ztunnel", () => {
   const { apply, isDerived } = served();
   apply(
     ...sidecarMesh,
@@ -144,14 +144,14 @@ test("what no ztunnel is near to is no sign: another class, another mode, a Serv
   assert.equal(isDerived(), false);
 });
 
-test("a remote cluster's ambient namespace is a sign, too", () => {
+test("a remote cluster's ambient namespace is also a sign", () => {
   const { inputs, apply, isDerived } = served();
   apply(...sidecarMesh);
   inputs.remote.namespaces.set("east/shop", { name: "shop", labels: { "istio.io/dataplane-mode": "ambient" } });
   assert.equal(isDerived(), true);
 });
 
-test("who asks without any sign gets all, and it stays current, and there when a sign comes and goes", () => {
+test("a request for ambient resources without any sign gets them all, and they stay current when signs come and go", () => {
   const { graph, inputs, ambient, apply, remove } = served();
   apply(...sidecarMesh);
   const { fixture, expected } = fromTheStart(...sidecarMesh);
@@ -228,7 +228,7 @@ function stream({ discovery }: ServedMesh, id: string) {
 const ztunnelId = "ztunnel~10.244.1.9~ztunnel-x.istio-system~istio-system.svc.cluster.local";
 const sidecarId = "sidecar~10.244.1.5~web-1.shop~shop.svc.cluster.local";
 
-test("the first answer to a ztunnel that nothing has announced is whole, with what is written and not settled yet, and each change after it is told", () => {
+test("an unannounced ztunnel's first answer is complete, includes unsettled writes, and every later change follows", () => {
   const { mesh, apply, write } = startMesh(...sidecarMesh);
   const isDerived = (): boolean => mesh.graph.collections.some(({ name }) => name === "wds-pods");
   const proxy = stream(mesh, sidecarId);
@@ -257,7 +257,7 @@ test("the first answer to a ztunnel that nothing has announced is whole, with wh
   for (const each of [proxy, first, second]) each.close();
 });
 
-test("of an ambient mesh all is derived by the first settling, before any ztunnel asks, and its asking derives nothing more", () => {
+test("an ambient mesh derives everything in the first settling, and a ztunnel's request derives nothing more", () => {
   const { mesh } = startMesh(
     ...sidecarMesh,
     namespace("shop", { "istio.io/dataplane-mode": "ambient" }),

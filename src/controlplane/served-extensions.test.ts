@@ -182,7 +182,7 @@ test("listeners, their filters, chains and network filters are patched where the
   );
 });
 
-test("routes, virtual hosts and clusters are patched, added and removed; inline routes of inbound listeners too", () => {
+test("routes, virtual hosts and clusters are patched, added and removed, including inline routes of inbound listeners", () => {
   const { connect } = setup(
     filter(
       "shop/routes",
@@ -264,7 +264,7 @@ test("routes, virtual hosts and clusters are patched, added and removed; inline 
   );
 });
 
-test("filters hold by priority, then the root namespace's, then the older; for the proxies that they select", () => {
+test("filters apply by priority, then the root namespace's, then the older, to the proxies that they select", () => {
   const named = (name: string, created: string, spec: object = {}): KubernetesObject => {
     const object = config("EnvoyFilter", name, {
       configPatches: [patch("CLUSTER", "ADD", { name: "shared", alt_stat_name: name })],
@@ -301,7 +301,7 @@ test("filters hold by priority, then the root namespace's, then the older; for t
   );
 });
 
-test("proxies with the same filters share what is made, those without keep the very bytes, and all follow a change", () => {
+test("proxies with the same filters share results, unfiltered ones keep their exact bytes, and all follow a change", () => {
   const mine = (limit: number): KubernetesObject =>
     config("EnvoyFilter", "shop/limit", {
       workloadSelector: { labels: { app: "web" } },
@@ -333,7 +333,7 @@ test("proxies with the same filters share what is made, those without keep the v
   assert.equal(first.get(typeUrls.cluster, name)?.version, before?.version);
 });
 
-test("a patch that cannot be applied is told of by name, and takes nothing down; a refused object leaves its last good version", () => {
+test("an inapplicable patch is reported by name and breaks nothing, and a refused object keeps its last good version", () => {
   const router = { typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } };
   const { apply, connect, logged, metrics } = setup(
     filter(
@@ -374,7 +374,7 @@ const plugin = (name: string, spec: object = {}): KubernetesObject =>
   config("WasmPlugin", name, { url: "ghcr.io/acme/filter:1", ...spec });
 const names = "extensions.istio.io/trafficextension/";
 
-test("plugins come by their names, in their phases and for their traffic, and their configuration over ECDS", () => {
+test("plugins have their names, phases and traffic, and get their configuration over ECDS", () => {
   const { connect, apply } = setup(
     config("AuthorizationPolicy", "shop/deny", {
       action: "DENY",
@@ -463,7 +463,7 @@ test("plugins come by their names, in their phases and for their traffic, and th
   );
 });
 
-test("Serin's own proxy gets a plugin within its listener, and does without one of connections as failStrategy says", () => {
+test("Serin's own proxy gets a plugin inside its listener, and a network plugin passes or denies by failStrategy", () => {
   const { connect, logged } = setup(
     plugin("shop/a", { pluginConfig: { a: 1 }, sha256: "a".repeat(64), failStrategy: "FAIL_RELOAD" }),
     plugin("shop/closed", { type: "NETWORK", match: [{ mode: "SERVER" }] }),
@@ -486,7 +486,7 @@ test("Serin's own proxy gets a plugin within its listener, and does without one 
   assert.deepEqual(proxy.show(typeUrls.extensionConfig), {});
 });
 
-test("what was told of a plugin is told again when the plugin has changed, and no more of one that is gone", () => {
+test("a plugin's warning repeats when the plugin changes, and ends when it is deleted", () => {
   const { apply, remove, connect, logged, metrics } = setup(plugin("shop/closed", { type: "NETWORK" }));
   connect({ ...web, envoy: false });
   const told = (): number => logged.filter((line) => line.includes("shop/closed")).length;
@@ -500,7 +500,7 @@ test("what was told of a plugin is told again when the plugin has changed, and n
   );
 });
 
-test("a proxy of whose routes the last patch goes keeps whole tables, as tables without hosts would leave it without any for a moment", () => {
+test("a proxy keeps whole tables after the last route patch goes, because empty tables would leave it without hosts for a moment", () => {
   const patched = filter("shop/routes", patch("VIRTUAL_HOST", "MERGE", { include_request_attempt_count: false }));
   const { remove, connect } = setup(patched);
   const proxy = connect({ ...web, metadata: { VIRTUAL_HOST_DISCOVERY: "true" } });
@@ -516,7 +516,7 @@ test("a proxy of whose routes the last patch goes keeps whole tables, as tables 
   );
 });
 
-test("a waypoint's plugins are those of its Gateway and of its services, and configuration of other services' is not told", () => {
+test("a waypoint gets the plugins of its Gateway and its services, and no configuration of other services", () => {
   const labels = {
     "gateway.networking.k8s.io/gateway-name": "wp",
     "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
@@ -552,7 +552,7 @@ test("a waypoint's plugins are those of its Gateway and of its services, and con
   assert.equal("never" in proxy.show(typeUrls.cluster), false);
 });
 
-test("an image's pull secret is told to proxies that have proven who they are, and to no others", () => {
+test("an image's pull secret goes only to proxies with verified identity", () => {
   const { connect, inputs, apply } = setup(plugin("shop/private", { imagePullSecret: "registry" }));
   const told = (verified: boolean): unknown =>
     valueAt(

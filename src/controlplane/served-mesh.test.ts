@@ -116,7 +116,7 @@ const namesOf = (responses: readonly DeltaDiscoveryResponse[]): string[] =>
 const versionsOf = (responses: readonly DeltaDiscoveryResponse[]): Record<string, string> =>
   Object.fromEntries(responses.flatMap(({ resources }) => resources.map(({ name, version }) => [name, version])));
 
-test("who takes virtual hosts by themselves is sent a route configuration without any, and then one host a change", () => {
+test("a client of on-demand virtual hosts gets a route configuration without hosts, and then one host a change", () => {
   const { mesh, apply } = startMesh();
   apply(split(90));
   const peer = new Peer(mesh, { VIRTUAL_HOST_DISCOVERY: "true" });
@@ -149,7 +149,7 @@ test("who takes virtual hosts by themselves is sent a route configuration withou
   );
 });
 
-test("names are resolved to addresses that a proxy can connect to, by those that it has itself; all others share what they are sent", () => {
+test("names resolve to the address families that a proxy has itself, and all other resources are shared", () => {
   const { mesh, apply } = startMesh();
   apply(
     config("ServiceEntry", "shop/out", {
@@ -187,7 +187,7 @@ test("names are resolved to addresses that a proxy can connect to, by those that
   assert.equal(new Set([four, six, both].map(({ versions }) => versions[name])).size, 3);
 });
 
-test("a change is one response of the types that it concerns to each client, whose acknowledgement is answered by nothing", () => {
+test("a change causes one response of each affected type to each client, and its ACK gets no answer", () => {
   const { mesh, apply } = startMesh();
   const peers = [new Peer(mesh), new Peer(mesh), new Peer(mesh)];
   for (const peer of peers) {
@@ -218,7 +218,7 @@ test("a change is one response of the types that it concerns to each client, who
   );
 });
 
-test("another process, or the same after a restart, gives the same versions, so that a reconnect brings only what changed", () => {
+test("another process gives the same versions after a restart, so that a reconnect brings only changes", () => {
   const before = startMesh();
   before.apply(split(90));
   const first = new Peer(before.mesh);
@@ -241,7 +241,7 @@ test("another process, or the same after a restart, gives the same versions, so 
   assert.deepEqual(namesOf(again.take()), []);
 });
 
-test("a client that does not read is sent nothing more, delays nobody, and then gets the last state alone", () => {
+test("a client that does not read gets nothing more, delays nobody, and then gets only the last state", () => {
   const { mesh, apply } = startMesh();
   const [slow, quick] = [new Peer(mesh), new Peer(mesh)];
   for (const peer of [slow, quick]) {
@@ -264,7 +264,7 @@ test("a client that does not read is sent nothing more, delays nobody, and then 
   assert.equal(mesh.discovery.streams.size, 0);
 });
 
-test("what changes in the mesh is counted by kind and by reason, and an object that says nothing new is not", () => {
+test("mesh changes are counted by kind and reason, and an unchanged object is not counted", () => {
   const { metrics, apply } = startMesh();
   apply(split(90));
   apply(split(50));
@@ -288,7 +288,7 @@ test("what changes in the mesh is counted by kind and by reason, and an object t
   assert.doesNotMatch(text, /event="delete"/, "what has not come is not shown");
 });
 
-test("in whatever order objects are read, versions are the same, and who has them is sent nothing", () => {
+test("versions do not depend on the order in which objects are read, and a client that has them is sent nothing", () => {
   const objects = [
     ...web("c", 3),
     split(30),

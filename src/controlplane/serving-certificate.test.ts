@@ -50,21 +50,21 @@ async function untilTrue(holds: () => boolean | Promise<boolean>): Promise<void>
 
 const encoded = (text: string): string => Buffer.from(text).toString("base64");
 
-test("a secret that is lost is written again, with the root that the mesh has", async () => {
+test("a deleted secret is written again with the mesh's root", async () => {
   const before = await client.get(secretKind, "istio-ca-secret", "istio-system");
   await client.delete(secretKind, "istio-ca-secret", "istio-system");
   await untilTrue(async () => (await client.get(secretKind, "istio-ca-secret", "istio-system")) !== undefined);
   assert.deepEqual((await client.get(secretKind, "istio-ca-secret", "istio-system"))?.data, before?.data);
 });
 
-test("the serving certificate is renewed at half of its lifetime", async () => {
+test("the serving certificate is renewed at half its lifetime", async () => {
   const before = identity.serving;
   clock.aheadMs = 46 * dayMs;
   await untilTrue(() => identity.serving !== before);
   assert.ok(identity.serving.notAfterMs > before.notAfterMs + 45 * dayMs);
 });
 
-test("another authority signs from then on, and namespaces and webhooks get its root", async () => {
+test("after another authority takes over, it signs, and namespaces and webhooks get its root", async () => {
   const options = {
     client,
     root: () => identity.authority.root,
@@ -105,7 +105,7 @@ test("another authority signs from then on, and namespaces and webhooks get its 
   await Promise.all(controllers);
 });
 
-test("a start asks again while the API server cannot be reached, and ends at what asking again does not mend", async () => {
+test("a start retries while the API server is unreachable, and fails on permanent errors", async () => {
   const faults: (() => Error)[] = [
     () => transientError("unreachable", "the connection broke"),
     () => transientError("unreachable", "refused"),

@@ -27,7 +27,7 @@ class WatchedKubeClient extends FakeKubeClient {
   override delete = async (): Promise<never> => this.#note("delete");
 }
 
-test("a shadow answers without TLS what proxies would get, and writes nothing", async () => {
+test("a shadow answers proxies without TLS, and writes nothing", async () => {
   const kube = new WatchedKubeClient();
   kube.put(namespaceKind, namespace("istio-system"));
   kube.put(namespaceKind, namespace("shop"));
@@ -77,7 +77,7 @@ test("a shadow answers without TLS what proxies would get, and writes nothing", 
   assert.deepEqual(kube.writes, []);
 });
 
-test("a shadow listens on the loopback alone, and for proxies only where it is asked to", () => {
+test("a shadow listens only on the loopback, and for proxies only if asked to", () => {
   assert.throws(
     () => readControlPlaneSettings(["discovery", "--shadow", "--grpcAddr", ":15010"], {}, "1.0.0"),
     /a shadow listens on the loopback alone, got --grpcAddr :15010/,

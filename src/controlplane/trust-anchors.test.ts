@@ -52,7 +52,7 @@ function setUp(answers: (url: string) => string | Error) {
   return { anchors, told, waits, asked, turn, next: async () => (goOn(), await turn()) };
 }
 
-test("roots of the own authority and of the mesh config are told together, each once and in order", () => {
+test("the own and the mesh config's roots form one list without duplicates, in a stable order", () => {
   const { anchors, told } = setUp(() => "");
   anchors.setOwn([own.roots]);
   anchors.setTrusted([
@@ -67,7 +67,7 @@ test("roots of the own authority and of the mesh config are told together, each 
   assert.equal(told.at(-1)?.length, 1);
 });
 
-test("one root of the mesh config that cannot be used leaves all its roots as they were", async () => {
+test("one unusable root in the mesh config leaves all its roots unchanged", async () => {
   const { anchors, told } = setUp(() => "");
   const leaf = (await named.issue({ dns: "a.example" })).certificateChain;
   anchors.setTrusted([{ pem: named.roots, trustDomains: [] }]);
@@ -79,7 +79,7 @@ test("one root of the mesh config that cannot be used leaves all its roots as th
   assert.deepEqual(told, [[`${pemOf(named).trim()}\n`]]);
 });
 
-test("bundles are fetched, kept while they cannot be, asked for again, and dropped when nobody names them", async () => {
+test("bundles are fetched, kept through failures, retried, and dropped when no longer named", async () => {
   const answers: (string | Error)[] = [
     bundle(fetched.roots),
     new Error("away"),

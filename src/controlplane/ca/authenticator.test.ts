@@ -95,7 +95,7 @@ test("a person's token and no credentials at all are refused", async () => {
   );
 });
 
-test("a certificate of the mesh is enough to renew by, also while the token is no more or the API server is away", async () => {
+test("a mesh certificate is enough for renewal, even if the token is invalid or the API server unreachable", async () => {
   const name = "URI:spiffe://cluster.local/ns/shop/sa/web";
   const caller = { namespace: "shop", serviceAccount: "web", pod: "", podUid: "", clusterId: "east" };
   assert.deepEqual(await make().authenticate(credentials(undefined, "", name)), caller);
@@ -106,7 +106,7 @@ test("a certificate of the mesh is enough to renew by, also while the token is n
   own.isAway = false;
 });
 
-test("one token is asked for once, however many streams show it at once, and a refusal is remembered for seconds and no good token forgotten for it", async () => {
+test("concurrent streams with one token cause one review, a refusal is cached for seconds, and no good token is evicted for it", async () => {
   let nowMs = 0;
   const authenticator = make(undefined, { ...systemClock, nowMs: () => nowMs }, 10);
   const tell = async (token: string): Promise<string> =>
@@ -130,7 +130,7 @@ test("one token is asked for once, however many streams show it at once, and a r
   assert.equal(own.asked.length - atFlood, 25);
 });
 
-test("an API server that is away is asked again for each try: nothing is remembered of it", async () => {
+test("an unreachable API server is asked again on each try, because failures are not cached", async () => {
   const authenticator = make();
   own.isAway = true;
   await assert.rejects(authenticator.authenticate(credentials("own")), /could not be checked/);

@@ -69,7 +69,7 @@ for (const [kind, format] of [
   ["ec", "sec1"],
   ["ec", "pkcs8"],
 ] as const) {
-  test(`a plugged-in authority four deep, its key ${kind} as ${format}, signs, and sends all intermediates along`, async () => {
+  test(`a plugged-in authority of four levels with a key ${kind} as ${format} signs, and sends all intermediates along`, async () => {
     const [root, first, second, signer] = await chainOf(kind);
     const other = await makeAuthority({ name: "another root" });
     const client = new FakeKubeClient();
@@ -109,7 +109,7 @@ test("a secret of the type kubernetes.io/tls is an authority too", async () => {
   assert.equal((await issue(authority)).length, 3);
 });
 
-test("what could not sign, or would be trusted by nobody, is refused with the secret's name and the reason", async () => {
+test("an authority that could not sign, or that nobody would trust, is refused with the secret's name and the reason", async () => {
   const root = await makeAuthority({ name: "root" });
   const stranger = await makeAuthority({ name: "stranger" });
   const signer = await makeAuthority({ name: "signer", issuer: root });
@@ -177,7 +177,7 @@ test("what could not sign, or would be trusted by nobody, is refused with the se
   assert.equal((await loadAuthority(options(client))).stage, "none", "one authority below is allowed");
 });
 
-test("a root of X.509 version 1 is taken with a warning, and an intermediate of it is refused", async () => {
+test("a root of X.509 version 1 is accepted with a warning, and an intermediate of version 1 is refused", async () => {
   const root = await makeAuthority({ name: "old root", version: 1 });
   const signer = await makeAuthority({ name: "signer", issuer: root });
   const client = new FakeKubeClient();
@@ -208,7 +208,7 @@ test("a root of X.509 version 1 is taken with a warning, and an intermediate of 
   await assert.rejects(loadAuthority(options(client)), /"O=middle" in cert-chain\.pem is none of an authority/);
 });
 
-test("revocation lists are taken if there is one of each authority of the chain", async () => {
+test("revocation lists are accepted if every authority of the chain has one", async () => {
   const root = await makeAuthority({ name: "root", kind: "rsa" });
   const signer = await makeAuthority({ name: "signer", issuer: root });
   const lists = [await revocationList(root), await revocationList(signer)];
@@ -228,7 +228,7 @@ test("revocation lists are taken if there is one of each authority of the chain"
   await assert.rejects(loadAuthority(options(client)), /ca-crl\.pem has no revocation list of "O=root"/);
 });
 
-test("a self-signed root is made anew of the same key in the last fifth of its life, once for all replicas, and both trust what either signed", async () => {
+test("a self-signed root is renewed with the same key in the last fifth of its life, once for all replicas, and both verify each other's certificates", async () => {
   const client = new FakeKubeClient();
   const selfSigned = { lifetimeMs: 100 * dayMs, rsaKeyBits: 2048, gracePercent: 20, inCacerts: false };
   const before = (await loadAuthority(options(client, { selfSigned }))).material;
@@ -251,7 +251,7 @@ test("a self-signed root is made anew of the same key in the last fifth of its l
   assert.ok(leaf?.verify(old.publicKey) === true && leaf.checkIssued(old) && leaf.checkIssued(renewed));
 });
 
-test("a root is made anew with its whole name, its key's identifier and its limits, and the other roots stay", async () => {
+test("a renewed root keeps its whole name, its key's identifier and its constraints, and the other roots stay", async () => {
   const client = new FakeKubeClient();
   const keys = await webcrypto.subtle.generateKey(ecdsa, true, ["sign", "verify"]);
   const clock = systemClock;
@@ -292,7 +292,7 @@ test("a root is made anew with its whole name, its key's identifier and its limi
   );
 });
 
-test("a root that another control plane made anew is the root, though the secret's copy of it is the former one", async () => {
+test("a root that another control plane renewed is used, even if the secret's root-cert.pem is still the former one", async () => {
   const client = new FakeKubeClient();
   const first = (await loadAuthority(options(client))).material;
   const clock = at(3000 * dayMs);
@@ -306,7 +306,7 @@ test("a root that another control plane made anew is the root, though the secret
   assert.equal((await loadAuthority(options(client, { clock }))).material.root.trim(), renewed.certificate.trim());
 });
 
-test("where it is asked for, the self-signed root is kept in cacerts, and is not taken for one that a user plugged in", async () => {
+test("a self-signed root can be stored in cacerts, and is not mistaken for a user's authority there", async () => {
   const client = new FakeKubeClient();
   const selfSigned = { lifetimeMs: 100 * dayMs, rsaKeyBits: 2048, gracePercent: 20, inCacerts: true };
   const made = (await loadAuthority(options(client, { selfSigned }))).material;
@@ -316,7 +316,7 @@ test("where it is asked for, the self-signed root is kept in cacerts, and is not
   assert.ok(renewed.certificate !== made.certificate && renewed.privateKey === made.privateKey);
 });
 
-test("a generated root in cacerts stays marked when another self-signed one takes its place, and not when a user's own does", async () => {
+test("a generated root in cacerts stays marked when another generated one replaces it, and not when a user's own does", async () => {
   const selfSigned = { lifetimeMs: 100 * dayMs, rsaKeyBits: 2048, gracePercent: 20, inCacerts: true };
   const isMarked = async (next: Record<string, string>): Promise<boolean> => {
     const client = new FakeKubeClient();

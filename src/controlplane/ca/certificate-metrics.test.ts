@@ -33,7 +33,7 @@ test("requests are counted by upstream's names, and refusals by their reason", (
   );
 });
 
-test("it is told when the root ends, and the authority below it, also after", async () => {
+test("metrics report when the root and the authority below it expire, even after that", async () => {
   const now = Math.floor(Date.now() / 1000) * 1000;
   const root = await makeAuthority({ name: "root", toMs: now + 10 * hourMs });
   const signer = await makeAuthority({ name: "signer", issuer: root, toMs: now + hourMs });
@@ -49,7 +49,7 @@ test("it is told when the root ends, and the authority below it, also after", as
   assert.equal(valueOf(metrics, "citadel_server_cert_chain_expiry_seconds"), -3600);
 });
 
-test("an authority that has ended signs nothing, and nothing outlives the one that signs", async () => {
+test("an expired authority signs nothing, and no certificate outlives its issuer", async () => {
   const now = Math.floor(Date.now() / 1000) * 1000;
   const root = await makeAuthority({ name: "root", toMs: now + hourMs });
   const material = { certificate: root.certificate, privateKey: keyPem(root.key), root: root.certificate, chain: "" };

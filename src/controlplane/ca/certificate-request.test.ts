@@ -43,7 +43,7 @@ for (const [name, algorithm] of Object.entries(algorithms)) {
   });
 }
 
-test("who asks with a common name gets the identity as one; who asks for other names gets none of them", async () => {
+test("a request with a common name gets the identity as common name, and other requested names are ignored", async () => {
   const csr = await requestOf(algorithms["P-256"], "CN=admin, O=x");
   const leaf = new X509Certificate(
     (await authority.signWorkload(csr, "spiffe://cluster.local/ns/a/sa/b", 60)).chain[0] ?? "",
@@ -55,7 +55,7 @@ test("who asks with a common name gets the identity as one; who asks for other n
   assert.equal(long.subject, undefined);
 });
 
-test("weak keys, other people's signatures and what is no request are refused with the reason", () => {
+test("weak keys, foreign signatures and malformed requests are refused with the reason", () => {
   const weak = generateKeyPairSync("rsa", { modulusLength: 1024 });
   assert.throws(() => readCertificateRequest("x".repeat(70_000)), /70000 characters/);
   assert.throws(
@@ -76,7 +76,7 @@ test("weak keys, other people's signatures and what is no request are refused wi
   );
 });
 
-test("a weak key is refused by its size, though it signed its request well", async () => {
+test("a weak key is refused by its size, even if it signed its request correctly", async () => {
   const algorithm = { ...algorithms["RSA 2048"], modulusLength: 1024 };
   await assert.rejects(
     async () => readCertificateRequest(await requestOf(algorithm as never)),
@@ -84,7 +84,7 @@ test("a weak key is refused by its size, though it signed its request well", asy
   );
 });
 
-test("whatever bytes of a request are changed, it is refused or is still signed by its own key, and nothing else is thrown", () => {
+test("a mutated request is refused or still signed by its own key, and causes no other error", () => {
   const der = Buffer.from(good.replaceAll(/-----[^-]+-----|\s/g, ""), "base64");
   const pem = (bytes: Buffer): string =>
     `-----BEGIN CERTIFICATE REQUEST-----\n${bytes.toString("base64")}\n-----END CERTIFICATE REQUEST-----\n`;
@@ -108,7 +108,7 @@ test("whatever bytes of a request are changed, it is refused or is still signed 
   );
 });
 
-test("no text is anything but refused", () => {
+test("arbitrary text is refused", () => {
   const text = fc.oneof(
     fc.string(),
     fc.base64String().map((body) => `-----BEGIN CERTIFICATE REQUEST-----\n${body}\n-----END CERTIFICATE REQUEST-----`),
@@ -138,7 +138,7 @@ const corpus = [
   "3084ffffffff",
 ];
 
-test("requests that are made to mislead a reader are refused", () => {
+test("requests that are crafted to mislead a reader are refused", () => {
   for (const hex of corpus) {
     const body = Buffer.from(hex, "hex").toString("base64");
     assert.throws(

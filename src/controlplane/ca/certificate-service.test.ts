@@ -58,7 +58,7 @@ test("a certificate carries the caller's identity, whatever the request says, an
   assert.ok(hours > 23.9 && hours <= 24.1, `valid for ${hours} hours`);
 });
 
-test("a node proxy gets identities of pods on its node, and nobody else does", async () => {
+test("a node proxy gets identities of pods on its node, and no other caller may impersonate", async () => {
   const request = { csr: await csr(), ttlSeconds: 0, impersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/web" };
   const issued = await service.create(request, ztunnel);
   assert.equal(new NodeCertificate(issued.chain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
@@ -75,7 +75,7 @@ test("a node proxy gets identities of pods on its node, and nobody else does", a
   );
 });
 
-test("an authority whose key is in the older format of istiod is adopted", async () => {
+test("an authority with a key in istiod's older PKCS #1 format is adopted", async () => {
   const pkcs1 = createPrivateKey(material.privateKey).export({ type: "pkcs1", format: "pem" }).toString();
   const adopted = await CertificateAuthority.load({ ...material, privateKey: pkcs1 }, systemClock);
   const serving = await adopted.issueServing(["istiod.istio-system.svc"], 3_600_000);
@@ -90,7 +90,7 @@ test("a request that its own key has not signed is refused", async () => {
   );
 });
 
-test("lifetimes are those that are set: the default for who asks for none, and never more than the longest", async () => {
+test("lifetimes follow the settings: the default if none is requested, and an error above the maximum", async () => {
   const short = new CertificateService({
     authority: () => authority,
     trustDomain: () => "cluster.local",
@@ -107,7 +107,7 @@ test("lifetimes are those that are set: the default for who asks for none, and n
   await assert.rejects(secondsOf(1201), /1200 seconds at most, 1201 were asked for/);
 });
 
-test("another authority that is asked for by name is refused by it", async () => {
+test("a request for another signer is refused with the signer's name", async () => {
   await assert.rejects(
     service.create(
       {

@@ -24,7 +24,7 @@ function rig(bounds: ConstructorParameters<typeof ReviewQueue>[0]) {
   return { ask, answerFirst, under: () => open.map(({ address }) => address), most: () => most };
 }
 
-test("so many reviews run at once and no more, of one address fewer, and what waits runs when one ends", async () => {
+test("reviews are limited in total and for each address, and waiting ones run when another ends", async () => {
   const { ask, answerFirst, under, most } = rig({
     running: 3,
     runningPerAddress: 2,
@@ -41,7 +41,7 @@ test("so many reviews run at once and no more, of one address fewer, and what wa
   assert.equal(most(), 3);
 });
 
-test("an address that asks without end is told to wait, and others come in between its questions", async () => {
+test("an address that floods the queue is told to wait, and others run between its reviews", async () => {
   const { ask, answerFirst, under } = rig({ running: 2, runningPerAddress: 2, waiting: 100, waitingPerAddress: 5 });
   const flood = Array.from({ length: 20 }, () =>
     ask("flood").then(
@@ -62,7 +62,7 @@ test("an address that asks without end is told to wait, and others come in betwe
   assert.match(results.at(-1) ?? "", /too many callers of flood wait/);
 });
 
-test("over all addresses so many wait and no more, and a review that fails gives its place to the next", async () => {
+test("the total of waiting reviews is limited, and a review that fails frees its place", async () => {
   const bounds = { running: 1, runningPerAddress: 1, waiting: 2, waitingPerAddress: 2 };
   const queue = new ReviewQueue(bounds);
   const failed = queue.run("a", () => Promise.reject(new Error("away")));

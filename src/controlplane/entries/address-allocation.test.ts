@@ -56,7 +56,7 @@ async function allocating(
 const some = (given: Given): boolean => given !== undefined && given.length > 0;
 const none = (given: Given): boolean => given !== undefined && given.length === 0;
 
-test("every host gets an address of each family, keeps it, and gives it back with the wish for one", async () => {
+test("every host gets an address of each family, keeps it, and returns it when it no longer wants one", async () => {
   await allocating(async (client, given) => {
     client.put(
       serviceEntryKind,
@@ -87,7 +87,7 @@ test("every host gets an address of each family, keeps it, and gives it back wit
   });
 });
 
-test("addresses that a user wrote are given to nobody, and of two that have one the older keeps it", async () => {
+test("addresses that a user wrote are never allocated, and the older of two entries keeps a shared address", async () => {
   await allocating(async (client, given) => {
     client.put(serviceEntryKind, entry("user", { hosts: ["user.example.com"], addresses: ["240.240.0.1"] }));
     const held = { status: { addresses: [{ value: "240.240.0.3", host: "a.example.com" }] } };
@@ -98,7 +98,7 @@ test("addresses that a user wrote are given to nobody, and of two that have one 
   });
 });
 
-test("addresses are the same however they are spelled, and one within a range that a user wrote is taken", async () => {
+test("addresses are compared in any spelling, and one in a user's range is never allocated", async () => {
   await allocating(async (client, given) => {
     client.put(
       serviceEntryKind,

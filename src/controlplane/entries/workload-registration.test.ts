@@ -84,7 +84,7 @@ async function registering(
   }
 }
 
-test("a proxy's entry is made of its group, marked while it is connected, and goes some time after it", async () => {
+test("a proxy's entry is created from its group, marked while connected, and deleted some time after it disconnects", async () => {
   await registering(20, async ({ registration, eventually }) => {
     registration.connected(proxy());
     const made = await eventually((entry) => entry !== undefined);
@@ -111,7 +111,7 @@ test("a proxy's entry is made of its group, marked while it is connected, and go
   });
 });
 
-test("an entry whose proxy comes back stays, and is marked anew", async () => {
+test("an entry whose proxy reconnects stays and is marked anew", async () => {
   await registering(60_000, async ({ registration, eventually }) => {
     registration.connected(proxy());
     const first = (await eventually((entry) => entry !== undefined))?.metadata.annotations?.["istio.io/connectedAt"];
@@ -125,7 +125,7 @@ test("an entry whose proxy comes back stays, and is marked anew", async () => {
   });
 });
 
-test("what probes find becomes a condition, of entries that are probed", async () => {
+test("probe results become a condition of entries that are probed", async () => {
   await registering(60_000, async ({ registration, eventually }) => {
     const probed = proxy({ PROXY_CONFIG: { readinessProbe: { tcpSocket: { port: 80 } } } });
     registration.connected(probed);
@@ -138,7 +138,7 @@ test("what probes find becomes a condition, of entries that are probed", async (
   });
 });
 
-test("nobody is registered without proof, for another account, or by what is not there", async () => {
+test("registration without proof, for another account, or with a missing group or entry is refused", async () => {
   await registering(60_000, async ({ client, registration }) => {
     assert.throws(() => registration.connected({ ...proxy(), verified: false }), /may not stand for .*prove/);
     assert.throws(() => registration.connected(proxy({ SERVICE_ACCOUNT: "other" })), /the entry is for vm/);
@@ -154,7 +154,7 @@ test("nobody is registered without proof, for another account, or by what is not
   });
 });
 
-test("entries that a killed replica, or this one's former self, has left behind go, and those of replicas that run, or that cannot be seen from here, stay", async () => {
+test("entries that a killed replica or a former process left behind are deleted; those of running or invisible replicas stay", async () => {
   await registering(10, async ({ client, registration, eventually }) => {
     for (const name of ["istiod-1", "istiod-2"])
       client.put(podKind, { metadata: { name, namespace: "istio-system" }, status: { phase: "Running" } } as never);
@@ -198,7 +198,7 @@ test("entries that a killed replica, or this one's former self, has left behind 
   });
 });
 
-test("a connected proxy's entry that is deleted, or said to be gone, comes back", async () => {
+test("the entry of a connected proxy is restored when it is deleted or marked as gone", async () => {
   await registering(60_000, async ({ client, registration, eventually }) => {
     registration.connected(proxy());
     const made = await eventually((entry) => entry !== undefined);

@@ -12,7 +12,7 @@ interface Condition {
   readonly message?: string;
 }
 
-test("an object says in its status which fields have no effect, as long as it has them; conditions of others stay", async () => {
+test("an object's status lists its fields without effect, as long as it has them; foreign conditions stay", async () => {
   const client = new FakeKubeClient();
   const log = createLogger({ scope: "test", write: () => undefined });
   const stop = new AbortController();

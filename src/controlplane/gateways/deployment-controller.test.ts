@@ -96,7 +96,7 @@ function controller(gateway: KubernetesObject): {
   };
 }
 
-test("what is not the Gateway's own is left alone under the names that its own would have, and is looked at again", async () => {
+test("objects that are not the Gateway's own are left alone under its names, and checked again later", async () => {
   const { client, place, waits } = controller(
     config("Gateway", "edge/web", spec, { annotations: { "gateway.istio.io/name-override": "shop" } }),
   );
@@ -116,7 +116,7 @@ test("what is not the Gateway's own is left alone under the names that its own w
   await untilTrue(async () => (await client.get(serviceKind, "shop", "edge"))?.metadata.labels?.["a"] === "b");
 });
 
-test("an autoscaler and a budget go with their keys, but not those of others", async () => {
+test("an autoscaler and a budget are deleted with their keys, but not those of others", async () => {
   const { client, place } = controller(config("Gateway", "edge/web", spec));
   place({ horizontalPodAutoscaler: "spec: {maxReplicas: 4}", podDisruptionBudget: "spec: {minAvailable: 1}" });
   await untilTrue(async () => (await client.get(disruptionBudgetKind, "web-istio", "edge")) !== undefined);
@@ -126,7 +126,7 @@ test("an autoscaler and a budget go with their keys, but not those of others", a
   assert.ok((await client.get(disruptionBudgetKind, "web-istio", "edge")) !== undefined);
 });
 
-test("parameters that cannot be used, or are not read yet, leave what is deployed as it is", async () => {
+test("unusable or unread parameters leave the deployed objects unchanged", async () => {
   const { client, place } = controller(config("Gateway", "edge/web", spec));
   place({ deployment: "spec: {replicas: 3}", service: "metadata: {labels: {a: b}}" });
   await untilTrue(async () => (await client.get(serviceKind, "web-istio", "edge")) !== undefined);
@@ -141,7 +141,7 @@ test("parameters that cannot be used, or are not read yet, leave what is deploye
   assert.equal((await get(deploymentKind, "web-istio", "edge"))?.metadata.generation, before);
 });
 
-test("while its parameters are gone a Gateway keeps the last ones, and follows all else", async () => {
+test("a Gateway keeps the last parameters while they are missing, and follows all other changes", async () => {
   const { client, place } = controller(config("Gateway", "edge/web", spec));
   place({ deployment: "spec: {replicas: 3}" });
   await untilTrue(async () => (await client.get(serviceKind, "web-istio", "edge")) !== undefined);
@@ -156,7 +156,7 @@ test("while its parameters are gone a Gateway keeps the last ones, and follows a
   assert.equal((await client.get(deploymentKind, "web-istio", "edge"))?.spec?.replicas, 3);
 });
 
-test("of what is in the way it is warned once, however often it is looked at", async () => {
+test("an obstacle is logged once, however often it is checked", async () => {
   const { client, place, waits, again, warnings } = controller(config("Gateway", "edge/web", spec));
   const taken = {
     metadata: {
@@ -182,7 +182,7 @@ test("of what is in the way it is warned once, however often it is looked at", a
   await untilTrue(async () => warnings.length === 2);
 });
 
-test("parameters are a ConfigMap of the core that is there; others, and those that are not read yet, are none", () => {
+test("parameters come from an existing core ConfigMap; other kinds and unread ones are ignored", () => {
   const { graph, inputs, apply } = createModelFixture();
   const placements = deriveGatewayPlacements(graph, inputs, deriveWaypoints(graph, inputs), "default");
   const named = (group: string, kind: string): KubernetesObject => ({

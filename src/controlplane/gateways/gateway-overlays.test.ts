@@ -23,7 +23,7 @@ const deployment = {
   },
 } as unknown as Deployment;
 
-test("parameters are laid over what is made: objects are merged, elements with names too, other lists replaced, null removes", () => {
+test("parameters are merged into objects and named elements, replace other lists, and null removes a field", () => {
   const text = `
 metadata: {labels: {a: null, b: "2"}}
 spec:
@@ -62,7 +62,7 @@ test("an autoscaler and a budget are made only where parameters ask for them", (
   assert.deepEqual(budget?.spec, { selector: { matchLabels: { app: "web" } }, minAvailable: 1 });
 });
 
-test("parameters do not make it another object, or another one's", () => {
+test("parameters cannot change an object's identity or owner", () => {
   const object = {
     apiVersion: "apps/v1",
     kind: "Deployment",
@@ -80,7 +80,7 @@ test("parameters do not make it another object, or another one's", () => {
   });
 });
 
-test("parameters that would keep a reader of YAML busy are refused unread", () => {
+test("parameters that would take long to parse as YAML are refused unread", () => {
   const refused = (text: string): RegExp | object => ({ code: "gateway-parameters", message: new RegExp(text) });
   assert.throws(
     () => overlaid(deployment, `spec: ${"[".repeat(20_000)}`),

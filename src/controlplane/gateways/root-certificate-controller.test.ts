@@ -30,7 +30,7 @@ const options = (client: FakeKubeClient) => ({
 const data = async (client: FakeKubeClient, place: string, name: string): Promise<Record<string, string> | undefined> =>
   (await client.get(configMapKind, name, place))?.data;
 
-test("every namespace has the root, kube-system too; what a user changes or deletes comes back; a new root and revocation lists go everywhere", async () => {
+test("every namespace gets the root, even kube-system; edits are reverted, and a new root and revocation lists go everywhere", async () => {
   const client = new FakeKubeClient();
   for (const name of ["shop", "kube-system", "kube-public"]) client.put(namespaceKind, namespace(name));
   running.push(runRootCertificateController(options(client), stopped.signal));
@@ -75,7 +75,7 @@ test("every namespace has the root, kube-system too; what a user changes or dele
   assert.deepEqual(await data(client, "late", "istio-ca-root-cert"), { "root-cert.pem": "root two" });
 });
 
-test("where a ClusterTrustBundle is asked for, it tells the root instead of ConfigMaps", async () => {
+test("a ClusterTrustBundle replaces the ConfigMaps where it is enabled", async () => {
   const client = new FakeKubeClient();
   client.put(namespaceKind, namespace("shop"));
   running.push(
@@ -91,7 +91,7 @@ test("where a ClusterTrustBundle is asked for, it tells the root instead of Conf
   assert.equal(await data(client, "shop", "istio-ca-root-cert"), undefined);
 });
 
-test("a namespace that the mesh config leaves out gets nothing until it is let in", async () => {
+test("a namespace that the mesh config excludes gets nothing until it is included", async () => {
   const client = new FakeKubeClient();
   for (const name of ["in", "out"]) client.put(namespaceKind, namespace(name));
   let isLetIn = false;

@@ -15,7 +15,7 @@ after(async () => {
   await Promise.all(running);
 });
 
-test("what a GatewayClass supports is said once, and again when nothing is said: versions do not write against each other", async () => {
+test("a GatewayClass's supported features are written once, and again only if they are missing, so versions do not overwrite each other", async () => {
   const client = new FakeKubeClient();
   running.push(
     runGatewayClassController(
@@ -45,7 +45,7 @@ test("what a GatewayClass supports is said once, and again when nothing is said:
   await eventually((found) => (found?.status?.supportedFeatures?.length ?? 0) > 1);
 });
 
-test("there is a class for gateways between networks where the mesh spans several, and none otherwise", async () => {
+test("a mesh of several networks has a class for gateways between them, and other meshes have none", async () => {
   for (const severalNetworks of [true, false]) {
     const client = new FakeKubeClient();
     running.push(

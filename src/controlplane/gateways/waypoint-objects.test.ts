@@ -32,7 +32,7 @@ for (const [className, waypoint] of [
   ["istio-waypoint", { name: "wp", account: "wp" }],
   ["istio-mesh", { name: "web-waypoint-proxy", account: "web" }],
 ] as const) {
-  test(`the canary of a waypoint of class ${className} is behind the same Gateway, as the same account, and no pod of another Deployment's`, () => {
+  test(`the canary of a waypoint of class ${className} has the same Gateway and account, and selects no pod of another Deployment`, () => {
     const own = waypointObjects(gateway(className), waypoint, { ...proxy, revision: "old" });
     const canary = waypointCanary(gateway(className), waypoint, proxy);
     assert.deepEqual(
@@ -53,7 +53,7 @@ for (const [className, waypoint] of [
   });
 }
 
-test("a waypoint that ends has an hour for connections that are open, so that an upgrade cuts none", () => {
+test("a terminating waypoint keeps open connections for an hour, so that an upgrade cuts none", () => {
   const { deployment } = waypointObjects(gateway("istio-waypoint"), { name: "wp", account: "wp" }, proxy);
   assert.equal(deployment.spec?.template.spec?.terminationGracePeriodSeconds, 3600);
 });
@@ -63,7 +63,7 @@ test("a waypoint's process is not the first of its PID namespace, so that SIGTER
   assert.equal(deployment.spec?.template.spec?.shareProcessNamespace, true);
 });
 
-test("a gateway between networks is made as a waypoint is, for clients outside of the cluster, and is of the network that it names", () => {
+test("a gateway between networks is made like a waypoint, for clients outside the cluster, and belongs to the network that it names", () => {
   const made = gateway("istio-east-west");
   const named = { ...made, metadata: { ...made.metadata, labels: { "topology.istio.io/network": "north" } } };
   const { deployment, service, serviceAccount } = waypointObjects(named, { name: "wp", account: "own" }, proxy);
@@ -83,7 +83,7 @@ test("a gateway between networks is made as a waypoint is, for clients outside o
   assert.deepEqual(container?.args?.slice(0, 2), ["proxy", "waypoint"]);
 });
 
-test("a waypoint that starts slowly has ten minutes until its node kills it, and asks for the memory that it uses", () => {
+test("a waypoint may start for ten minutes before its node kills it, and requests the memory that it uses", () => {
   const { deployment } = waypointObjects(gateway("istio-waypoint"), { name: "wp", account: "wp" }, proxy);
   const [container] = deployment.spec?.template.spec?.containers ?? [];
   const { failureThreshold = 0, periodSeconds = 0 } = container?.startupProbe ?? {};

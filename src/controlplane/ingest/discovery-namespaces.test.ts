@@ -6,7 +6,7 @@ import { createModelFixture, namespace, pod, service } from "../testing/model-fi
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { MeshIngest } from "./mesh-ingest.ts";
 
-test("only namespaces that a selector matches are looked at, and both may change", async () => {
+test("only namespaces that a selector matches are read, and both may change", async () => {
   const kube = new FakeKubeClient();
   for (const [name, labels] of [
     ["shop", { mesh: "yes" }],

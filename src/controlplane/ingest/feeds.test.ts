@@ -28,7 +28,7 @@ function feedsOf(revision: string): Taken {
 const networking = "networking.istio.io";
 const good = { hosts: ["a"], http: [{ route: [{ destination: { host: "a" } }] }] };
 
-test("an object is taken with its defaults, by the control plane of its revision", () => {
+test("an object is read with its defaults, only by the control plane of its revision", () => {
   const { inputs, take } = feedsOf("blue");
   const metadata = {
     namespace: "shop",
@@ -42,7 +42,7 @@ test("an object is taken with its defaults, by the control plane of its revision
   assert.deepEqual(inputs.virtualServices.get("shop/own")?.annotations, { "istio.io/a": "b" });
 });
 
-test("an object that its parser refuses is told of; its last good version stays until it is deleted, or it is left out, but a policy is closed instead", () => {
+test("a refused object is reported and keeps its last good version until deleted, and a policy without one denies everything", () => {
   const { inputs, refused, take } = feedsOf("default");
   const metadata = { namespace: "shop", name: "x" };
   take("VirtualService", networking, { metadata, spec: good });
@@ -73,7 +73,7 @@ test("an object that its parser refuses is told of; its last good version stays 
   assert.deepEqual(refused, ["x: spec.hots", "x: spec.rules[0].form", "y: spec.hots", "was: spec.rules[0].form"]);
 });
 
-test("what translation reads of Istio has a feed", () => {
+test("every kind of Istio that translation reads has a feed", () => {
   const inputs = createMeshInputs(new CollectionGraph());
   const fed = new Set(createFeeds(inputs, "default").map(({ kind }) => `${kind.group}/${kind.kind}`));
   const unread = istioKinds.filter((kind) => !fed.has(`${kind.group}/${kind.kind}`)).map((kind) => kind.kind);

@@ -5,7 +5,7 @@ import { CollectionGraph } from "../../kube/index.ts";
 import type { NetworkGateways } from "../model/network-gateways.ts";
 import { GatewayNames } from "./gateway-names.ts";
 
-test("names of gateways are looked up when they come, forgotten when they go, and kept while nobody answers", async () => {
+test("hostnames of gateways are resolved when they appear, forgotten when removed, and kept while DNS fails", async () => {
   const graph = new CollectionGraph();
   const gateways = graph.source<NetworkGateways>("gateways");
   const resolved = graph.source<{ readonly addresses: readonly string[] }>("resolved");

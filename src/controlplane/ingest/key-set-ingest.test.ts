@@ -7,7 +7,7 @@ import type { KeySetFacts } from "../model/request-authentication-keys.ts";
 import { config, createModelFixture } from "../testing/model-fixture.ts";
 import { KeySetIngest } from "./key-set-ingest.ts";
 
-test("keys are fetched where rules say, or where the issuer's document does; what is no key set stays out; what nobody asks for goes", async () => {
+test("keys are fetched from the rule's or the issuer's URL; an invalid key set is left out, and an unused one is dropped", async () => {
   const { apply, remove, inputs } = createModelFixture();
   const keySets = new CollectionGraph().source<KeySetFacts>("keys");
   const answers: Readonly<Record<string, string>> = {
@@ -58,7 +58,7 @@ test("keys are fetched where rules say, or where the issuer's document does; wha
   await running;
 });
 
-test("keys that do not come within a rule's time are not taken, and those that proxies fetch are not fetched", async () => {
+test("keys that exceed a rule's timeout are ignored, and keys that proxies fetch are not fetched", async () => {
   const { apply, inputs } = createModelFixture();
   const keySets = new CollectionGraph().source<KeySetFacts>("keys");
   const asked: string[] = [];

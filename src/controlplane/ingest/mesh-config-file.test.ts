@@ -9,7 +9,7 @@ import { MeshConfigFile } from "./mesh-config-file.ts";
 const directory = mkdtempSync(join(tmpdir(), "mesh-config-"));
 after(() => rmSync(directory, { recursive: true }));
 
-test("a mesh config that is refused, or cannot be read, leaves the one before in force, and is complained of once", async () => {
+test("a mesh config that is invalid or unreadable leaves the previous one in force, and is logged once", async () => {
   const path = join(directory, "mesh");
   const lines: string[] = [];
   const log = createLogger({ scope: "pilot", level: "info", write: (line) => void lines.push(line) });

@@ -29,7 +29,7 @@ function mismatches(excerpt: Excerpt, typeIndex: number, path: string): string[]
   });
 }
 
-test("the fields that are read of a pod have Kubernetes' own names, numbers and types", () => {
+test("the fields that are read from a pod have Kubernetes' own names, numbers and types", () => {
   assert.deepEqual(mismatches(podExcerpt, table.names.indexOf("io.k8s.api.core.v1.Pod"), "pod"), []);
 });
 
@@ -79,7 +79,7 @@ const whole: Pod = {
   },
 };
 
-test("a pod's facts are the same of the fields that are read as of the whole pod", () => {
+test("a pod's facts are the same from the read fields as from the whole pod", () => {
   const read = pickExcerpt(podExcerpt, whole);
   assert.deepEqual([read.metadata.managedFields, read.status?.qosClass], [undefined, undefined]);
   assert.deepEqual(podFacts(read), podFacts(whole));

@@ -75,7 +75,7 @@ function clusters() {
   return { client, remotes, servers, put, serverOf };
 }
 
-test("of two secrets that name a cluster the other takes over when one is deleted, or names it no more", async () => {
+test("when one of two secrets for a cluster is deleted or stops naming it, the other takes over", async () => {
   const { client, remotes, servers, put, serverOf } = clusters();
   put("one", { east: kubeconfig("https://one") });
   await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");
@@ -94,7 +94,7 @@ test("of two secrets that name a cluster the other takes over when one is delete
   assert.equal(serverOf("east"), undefined);
 });
 
-test("tokens are reviewed by the kubeconfig that a cluster was read with, until a changed one has been read too", async () => {
+test("tokens are reviewed by a cluster's current kubeconfig, until a changed one has been read", async () => {
   const { remotes, servers, put, serverOf } = clusters();
   put("one", { east: kubeconfig("https://one") });
   await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");

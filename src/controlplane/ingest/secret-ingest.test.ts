@@ -18,7 +18,7 @@ const secret = (name: string, data: Readonly<Record<string, string>>) => ({
 const one = await createSelfSignedAuthority("one", systemClock);
 const two = await createSelfSignedAuthority("two", systemClock);
 
-test("a secret is read under the keys of either type, and its faults are named", () => {
+test("a secret is read under the keys of either type, and the error names its faults", () => {
   const faultOf = (part: SecretFacts["keyPair"] | SecretFacts["authority"]): string =>
     "fault" in part ? part.fault : "";
   const pair = { "tls.crt": one.certificate, "tls.key": one.privateKey };
@@ -49,7 +49,7 @@ test("a secret is read under the keys of either type, and its faults are named",
   );
 });
 
-test("only secrets that are asked for are held; changes, absence and faults are taken, and what nobody asks for any more goes", async () => {
+test("only referenced secrets are held; changes, absence and faults are recorded, and unreferenced ones are dropped", async () => {
   const graph = new CollectionGraph();
   const references = graph.source<SecretReference>("references");
   const secrets = graph.source<SecretFacts>("secrets");

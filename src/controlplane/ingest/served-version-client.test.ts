@@ -5,7 +5,7 @@ import { transientError, userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { ServedVersionClient } from "./served-version-client.ts";
 
-test("an older Gateway API is spoken where the cluster has no newer one, and the newer one as soon as it is there", async () => {
+test("an older Gateway API version is used where the cluster has no newer one, and the newer one as soon as it appears", async () => {
   const served = new Map([["/apis/gateway.networking.k8s.io/v1alpha2", ["httproutes"]]]);
   const listed: string[] = [];
   const inner = {
@@ -30,7 +30,7 @@ test("an older Gateway API is spoken where the cluster has no newer one, and the
   assert.deepEqual(listed, ["v1alpha2", "v1alpha2", "v1"]);
 });
 
-test("kinds of one group that are asked for at once are one question to the API server, and a question that failed is put again", async () => {
+test("concurrent requests for kinds of one group cause one discovery request, and a failed one is repeated", async () => {
   const asked: string[] = [];
   let isAway = true;
   const inner = {

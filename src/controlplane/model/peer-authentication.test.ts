@@ -8,7 +8,7 @@ import { config, createModelFixture, pod, service, slice, testMesh } from "../te
 const peers = (key: string, spec: object, createdAt = "2026-01-01T00:00:00Z"): ReturnType<typeof config> =>
   config("PeerAuthentication", key, spec, { creationTimestamp: createdAt });
 
-test("port beats workload beats namespace beats mesh; what is unset is inherited; of two policies the older counts", () => {
+test("mutual TLS mode is inherited from mesh, namespace, workload and port, and the older of two policies wins", () => {
   const { apply, inputs } = createModelFixture();
   const mode = (port: number, labels: Record<string, string> = { app: "web" }): string =>
     mutualTlsModeOf(
@@ -37,7 +37,7 @@ test("port beats workload beats namespace beats mesh; what is unset is inherited
   assert.deepEqual([mode(80), mode(82)], ["STRICT", "PERMISSIVE"]);
 });
 
-test("clients speak plain text to a port that takes no mutual TLS", () => {
+test("clients speak plaintext to a port that accepts no mutual TLS", () => {
   const { apply, graph, inputs } = createModelFixture();
   const endpoints = deriveServiceEndpoints(graph, inputs);
   const found = graph.derive("found", inputs.mesh, (_, reader) => [

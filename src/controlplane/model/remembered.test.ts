@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Remembered } from "./remembered.ts";
 
-test("what is made of a subject and a word is one object, and words that come and go while the subject lives take no memory without end", () => {
+test("a subject and a word share one remembered object, and the words of a living subject are bounded", () => {
   const remembered = new Remembered<object, object>();
   const subject = {};
   const made: object[] = [];

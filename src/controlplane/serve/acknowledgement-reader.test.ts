@@ -20,7 +20,7 @@ test("an acknowledgement is read as the whole decoder reads it", () => {
   }
 });
 
-test("what says anything more than a type and a nonce is left to the whole decoder", () => {
+test("a request with more than a type and a nonce is left to the full decoder", () => {
   const said = { typeUrl: typeUrls.endpoint, responseNonce: "1-1" };
   const more: readonly MessageInitShape<typeof DeltaDiscoveryRequestSchema>[] = [
     { ...said, node: { id: "a" } },
@@ -37,7 +37,7 @@ test("what says anything more than a type and a nonce is left to the whole decod
   for (const request of more) assert.equal(reader.read(encoded(request)), undefined, JSON.stringify(request));
 });
 
-test("bytes that are cut off or no message at all are left to the whole decoder, whatever they are", () => {
+test("truncated or arbitrary bytes are left to the full decoder", () => {
   const whole = encoded({ typeUrl: typeUrls.cluster, responseNonce: "3-9" });
   const nonceBytes = 5;
   for (let length = 0; length < whole.length; length += 1)
@@ -60,7 +60,7 @@ const corpus = [
   "12017f320162",
 ];
 
-test("whatever bytes come, what is read as an acknowledgement is one to the whole decoder, and says the same", () => {
+test("every message that is read as an acknowledgement is the same acknowledgement to the full decoder", () => {
   const check = (bytes: Uint8Array): void => {
     const found = reader.read(bytes);
     if (found === undefined) return;

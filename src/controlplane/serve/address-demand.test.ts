@@ -73,7 +73,7 @@ const web = [
 ];
 const uid = (name: string): string => `Kubernetes//Pod/shop/${name}`;
 
-test("a ztunnel that asks for nothing gets its node's workloads, and what it asks for later by whatever name", () => {
+test("an on-demand ztunnel gets its node's workloads first, and later the addresses that it requests by any name", () => {
   const { apply, request, taken, close } = onDemand();
   apply(...web);
   request(["*"], ["*"]);
@@ -93,7 +93,7 @@ test("a ztunnel that asks for nothing gets its node's workloads, and what it ask
   close();
 });
 
-test("it is told of changes of what it has asked for, of a service's new workloads, and of nothing else", () => {
+test("it gets changes of requested addresses and of a service's new workloads, and nothing else", () => {
   const { apply, request, taken, close } = onDemand();
   apply(...web);
   request(["shop/web.shop.svc.cluster.local"]);

@@ -89,7 +89,7 @@ const step = fc.oneof(
 );
 
 for (const protocol of ["delta", "state-of-the-world"] as const) {
-  test(`${protocol}: whatever a client says, it is answered or refused by a reason, and nothing of it stays`, () => {
+  test(`${protocol}: every client request is answered or refused with a reason, and leaves nothing behind`, () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
         const { server, set, remove } = start();
@@ -174,7 +174,7 @@ function decode(protocol: DiscoveryProtocol, bytes: Uint8Array): { readonly type
     : fromBinary(DiscoveryResponseSchema, bytes);
 }
 
-test("ten thousand reconnects of one proxy, and as many of others, leave nothing, and who says nothing is cut off by a reason", () => {
+test("ten thousand reconnects of one proxy, and as many of others, leave nothing behind, and a silent client is cut off with a reason", () => {
   const timers: (() => void)[] = [];
   const graph = new CollectionGraph();
   const resources = graph.source<EncodedResource>("resources", sameResource);
@@ -216,7 +216,7 @@ test("ten thousand reconnects of one proxy, and as many of others, leave nothing
   assert.deepEqual(refused, ["the first request of a stream must come within 30 s"]);
 });
 
-test("who says again and again that it has what is gone, and takes no answer, is cut off by a reason", () => {
+test("a client that repeatedly claims removed resources without reading answers is cut off with a reason", () => {
   const { server } = start();
   const client = server.connect("delta", { write: () => false }, () => false);
   const ask = (more: {

@@ -78,7 +78,7 @@ async function serve(authenticate?: () => Promise<Caller>) {
 const namesOf = (response: { resources: { name: string }[] }): string[] =>
   response.resources.map((resource) => resource.name).sort();
 
-test("delta: all at first, then only what changed, and a reconnect with equal versions costs nothing", async () => {
+test("delta: everything first, then only changes, and a reconnect with equal versions costs nothing", async () => {
   const { clusters, change, target } = await serve();
   change(() => {
     for (const name of ["a", "b", "c"]) clusters.set(name, cluster(name));
@@ -115,7 +115,7 @@ test("delta: all at first, then only what changed, and a reconnect with equal ve
   stale.close();
 });
 
-test("delta: changes that come before the acknowledgement are joined into one response", async () => {
+test("delta: changes before the acknowledgement are joined into one response", async () => {
   const { clusters, change, target } = await serve();
   const client = new DiscoveryTestClient("delta", target, nodeId);
   client.send({ typeUrl: typeUrls.cluster });
@@ -130,7 +130,7 @@ test("delta: changes that come before the acknowledgement are joined into one re
   client.close();
 });
 
-test("a route that uses a new cluster comes after the cluster and its endpoints are acknowledged, and removals last", async () => {
+test("a route to a new cluster follows the acknowledgement of the cluster and its endpoints, and removals come last", async () => {
   const { clusters, assignments, routes, change, target, discovery } = await serve();
   change(() => {
     clusters.set("old", cluster("old"));
@@ -178,7 +178,7 @@ test("a route that uses a new cluster comes after the cluster and its endpoints 
   client.close();
 });
 
-test("an Envoy is sent the endpoints of a cluster again with every change of the cluster: it waits for them and does not ask", async () => {
+test("an Envoy gets a cluster's endpoints again with every change of the cluster, because it waits for them without asking", async () => {
   const { clusters, assignments, change, target } = await serve();
   change(() => {
     for (const name of ["a", "b"]) {
@@ -221,7 +221,7 @@ test("an Envoy is sent the endpoints of a cluster again with every change of the
   reconnected.close();
 });
 
-test("what a change caused counts as acknowledged after the ACK, and a NACK is told with its reason", async () => {
+test("a change counts as acknowledged after the ACK, and a NACK is reported with its reason", async () => {
   const { clusters, change, target, discovery, generation } = await serve();
   const client = new DiscoveryTestClient("delta", target, nodeId);
   client.send({ typeUrl: typeUrls.cluster });
@@ -256,7 +256,7 @@ test("what a change caused counts as acknowledged after the ACK, and a NACK is t
   client.close();
 });
 
-test("state of the world: clusters go whole, endpoints one by one, and an equal version is not sent again", async () => {
+test("state of the world: clusters are sent whole, endpoints one by one, and an equal version is not sent again", async () => {
   const { clusters, assignments, change, target } = await serve();
   change(() => {
     for (const name of ["a", "b"]) {
@@ -291,7 +291,7 @@ test("state of the world: clusters go whole, endpoints one by one, and an equal 
   again.close();
 });
 
-test("state of the world: names that are asked for after an acknowledgement are answered, and an answer to an older response is not one to the last", async () => {
+test("state of the world: names that are requested after an acknowledgement are answered, and an ACK of an older response is not one of the last", async () => {
   const { assignments, change, target } = await serve();
   change(() => {
     for (const name of ["a", "b", "c"]) assignments.set(name, endpoints(name));
@@ -320,7 +320,7 @@ test("state of the world: names that are asked for after an acknowledgement are 
   client.close();
 });
 
-test("a request that is longer than allowed ends the stream with the reason, one of many frames that is not is read whole", async () => {
+test("a request above the limit ends the stream with the reason, and a long one of many frames below it is read whole", async () => {
   const { target, clusters, change } = await serve();
   change(() => clusters.set("a", cluster("a")));
   const client = new DiscoveryTestClient("delta", target, nodeId);
@@ -336,7 +336,7 @@ test("a request that is longer than allowed ends the stream with the reason, one
   client.close();
 });
 
-test("a client that compresses its requests is answered as any other", async () => {
+test("a client that compresses its requests is answered like any other", async () => {
   const { target, clusters, change } = await serve();
   change(() => clusters.set("a", cluster("a")));
   const client = new DiscoveryTestClient("delta", target, nodeId, { compressed: true });
@@ -348,7 +348,7 @@ test("a client that compresses its requests is answered as any other", async () 
   client.close();
 });
 
-test("a node that does not say who it is ends the stream with the reason", async () => {
+test("an invalid node id ends the stream with the reason", async () => {
   const { target } = await serve();
   const client = new DiscoveryTestClient("delta", target, "nobody");
   client.send({ typeUrl: typeUrls.cluster });
@@ -356,7 +356,7 @@ test("a node that does not say who it is ends the stream with the reason", async
   client.close();
 });
 
-test("a client that asks for ever more types is ended, so that it takes no memory without end", async () => {
+test("a client that subscribes to ever more types is cut off, which bounds its memory", async () => {
   const { target } = await serve();
   const client = new DiscoveryTestClient("delta", target, nodeId);
   for (let type = 0; type <= 32; type += 1) client.send({ typeUrl: `type.googleapis.com/example.Type${type}` });
@@ -367,7 +367,7 @@ test("a client that asks for ever more types is ended, so that it takes no memor
   client.close();
 });
 
-test("what a client sends before it is authenticated is neither read nor refused; who is not let in is told so once", async () => {
+test("requests are neither read nor refused before authentication, and a rejected client is told once", async () => {
   const asked = Promise.withResolvers<void>();
   const letIn = Promise.withResolvers<Caller>();
   const { target, discovery } = await serve(async () => {
@@ -396,7 +396,7 @@ test("what a client sends before it is authenticated is neither read nor refused
 });
 
 for (const protocol of ["delta", "whole"] as const) {
-  test(`${protocol}: ten megabytes of subscriptions in one stream end it with the reason, in one request or in many, and others are served`, async () => {
+  test(`${protocol}: ten megabytes of subscriptions, in one request or in many, end the stream with the reason, and others are served`, async () => {
     const { target, discovery, clusters, change } = await serve();
     change(() => clusters.set("a", cluster("a")));
     const megabytes = 10;

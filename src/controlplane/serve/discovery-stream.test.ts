@@ -102,7 +102,7 @@ function connectDelta({ discovery }: ReturnType<typeof serve>, state = { writabl
   return { send, acknowledge, received, drained: () => client.drained() };
 }
 
-test("what changes while the answer to a request is still to be sent is not acknowledged before that answer is", () => {
+test("a change is not acknowledged before the pending answer that carries it", () => {
   for (const subscribe of [["a"], []]) {
     const mesh = serve();
     mesh.change(() => mesh.clusters.set("a", cluster("a")));
@@ -123,7 +123,7 @@ test("what changes while the answer to a request is still to be sent is not ackn
   }
 });
 
-test("a new cluster that has no endpoints of its own, as its addresses come by DNS, holds up no routes", () => {
+test("a new DNS cluster, which has no endpoints by EDS, does not delay routes", () => {
   const mesh = serve();
   mesh.change(() => mesh.routes.set("80", route("80")));
   const client = connectDelta(mesh);
@@ -139,7 +139,7 @@ test("a new cluster that has no endpoints of its own, as its addresses come by D
   assert.deepEqual(client.acknowledge(), ["RouteConfiguration 80"]);
 });
 
-test("a virtual host that may use a new cluster comes after the cluster's endpoints are acknowledged", () => {
+test("a virtual host that may use a new cluster follows the acknowledgement of the cluster's endpoints", () => {
   const mesh = serve();
   const client = connectDelta(mesh);
   for (const typeUrl of [typeUrls.cluster, typeUrls.virtualHost]) client.send({ typeUrl });
@@ -157,7 +157,7 @@ test("a virtual host that may use a new cluster comes after the cluster's endpoi
   assert.deepEqual(client.acknowledge(), ["VirtualHost 80/shop"]);
 });
 
-test("state of the world: a cluster that went and comes again is new to the client, and virtual hosts by themselves are not for it", () => {
+test("state of the world: a cluster that returns is new to the client, and this protocol has no on-demand virtual hosts", () => {
   const mesh = serve();
   mesh.change(() => {
     for (const name of ["a", "b"]) {

@@ -6,7 +6,7 @@ import { silentLogger, systemClock } from "../../base/index.ts";
 import type { DiscoveryServer } from "./discovery-server.ts";
 import { createPlaintextServer } from "./grpc-servers.ts";
 
-test("a client is told of how many streams a connection may have", async () => {
+test("a connection announces its limit of 100 concurrent streams", async () => {
   const server = createPlaintextServer({ discovery: {} as DiscoveryServer, clock: systemClock, log: silentLogger });
   const port = await server.listen("127.0.0.1", 0);
   const session = connect(`http://127.0.0.1:${port}`);

@@ -40,7 +40,7 @@ const envoyCluster = encodeResource(
   }),
 );
 
-test("a port of a service is a listener by host and port, which leads to the routes of that service alone", () => {
+test("a service's port is a listener by host and port, which leads only to the routes of that service", () => {
   const clusters = viewOf(envoyCluster);
   const listeners = new GrpcListenerView(clusters);
   assert.equal(listeners.get("other.shop.svc.cluster.local:80"), undefined);
@@ -72,7 +72,7 @@ test("a port of a service is a listener by host and port, which leads to the rou
   assert.equal(valueAt(found, "virtualHosts", 1), undefined);
 });
 
-test("who follows hears of what was asked for, by its own names", () => {
+test("a subscriber is notified only of the resources that it requested, under its own names", () => {
   const [clusters, tables] = [viewOf(envoyCluster), viewOf()];
   const [listeners, routes] = [new GrpcListenerView(clusters), new GrpcRouteView(tables)];
   const heard: string[] = [];
@@ -87,7 +87,7 @@ test("who follows hears of what was asked for, by its own names", () => {
   assert.deepEqual(heard, [cluster, `${host}:80`]);
 });
 
-test("a table is read once however many names are asked for, and a name that is not wanted any more is forgotten", () => {
+test("a table is decoded once for any number of names, and an unwanted name is forgotten", () => {
   let reads = 0;
   const table = encodeResource(
     RouteConfigurationSchema,
@@ -115,7 +115,7 @@ test("a table is read once however many names are asked for, and a name that is 
   assert.deepEqual(heard, [cluster]);
 });
 
-test("what clients would refuse is left out: TLS of Envoys, balancing by load, endpoints behind tunnels", () => {
+test("features that gRPC clients refuse are left out: Envoy's TLS, balancing by load, endpoints behind tunnels", () => {
   const shown = decodeResource(ClusterSchema, grpcCluster(envoyCluster));
   assert.deepEqual(
     [shown["lbPolicy"], shown["transportSocketMatches"], valueAt(shown, "edsClusterConfig", "serviceName")],

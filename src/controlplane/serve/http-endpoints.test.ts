@@ -7,7 +7,7 @@ import { mayAskDebug } from "./debug-requests.ts";
 import { forKnownCallers, forLoopback, serveHttp } from "./http-endpoints.ts";
 import { serveLogControl } from "./log-control.ts";
 
-test("a path is found however many slashes stand before it, as istioctl asks, and nothing else is", async () => {
+test("a path is found with any number of leading slashes, as istioctl sends it, and nothing else is", async () => {
   const server = await serveHttp("127.0.0.1", 0, {
     "/version": ({ search }) => ({ status: 200, body: `1.2.3${search}` }),
   });
@@ -26,7 +26,7 @@ test("a path is found however many slashes stand before it, as istioctl asks, an
   server.close();
 });
 
-test("what is for the loopback is told to callers from there, over both families, and to nobody else whatever they say", async () => {
+test("loopback-only paths answer callers from the loopback over both families, and nobody else whatever their headers say", async () => {
   const route = forLoopback(() => ({ status: 200, body: "told" }));
   const statusFor = async (remoteAddress: string | undefined, remoteFamily: string | undefined): Promise<number> =>
     (
@@ -55,7 +55,7 @@ test("what is for the loopback is told to callers from there, over both families
   );
 });
 
-test("logging is told and set as istioctl's admin log does it, with a slash at the end or without", async () => {
+test("log levels are read and set as istioctl's admin log does, with or without a trailing slash", async () => {
   const threshold: LogThreshold = { level: "info" };
   const server = await serveLogControl(0, threshold);
   const { port } = server.address() as AddressInfo;
@@ -73,7 +73,7 @@ test("logging is told and set as istioctl's admin log does it, with a slash at t
   server.close();
 });
 
-test("debug answers go to the own pod and to who proves to be of the control plane's namespace; others are told of their own proxies", async () => {
+test("debug answers go to the own pod and the control plane's namespace; other namespaces see only their own proxies", async () => {
   const route = forKnownCallers(
     () => ({ status: 200, body: "told" }),
     ({ headers: { authorization } }) => {

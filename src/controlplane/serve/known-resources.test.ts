@@ -8,7 +8,7 @@ const resource = (name: string, version: string): EncodedResource => ({ name, ve
 const shown = (known: KnownResources): Record<string, string | undefined> =>
   Object.fromEntries([...known.names()].sort().map((name) => [name, known.get(name)]));
 
-test("what a client has is the same whether it is remembered by a list that it was sent or by itself", () => {
+test("a client's known resources are the same whether a shared list or its own entries record them", () => {
   const known = new KnownResources();
   for (const name of ["a", "b", "own"]) known.set(name, "1");
   known.share([[resource("a", "1"), resource("b", "2")], [resource("c", "1")]]);

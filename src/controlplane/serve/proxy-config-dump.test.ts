@@ -14,7 +14,7 @@ const subscribed = (...resources: readonly EncodedResource[]) => ({
   view: { all: () => resources },
 });
 
-test("a route configuration is dumped with the virtual hosts that are sent by themselves, as the proxy shows it", () => {
+test("a route configuration dump includes the virtual hosts that are sent separately, as the proxy shows it", () => {
   const tables = ["80", "81"].map((name) =>
     encodeResource(
       RouteConfigurationSchema,

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { EncodedResource } from "../translate/index.ts";
 import { Subscription } from "./subscription.ts";
 
-test("a change of what the client does not want any more before it was sent is waited for by nobody", () => {
+test("a change of a name that the client drops before it is sent delays no acknowledgement", () => {
   const subscription = new Subscription("type", {
     get: () => undefined,
     all: () => [],
@@ -33,7 +33,7 @@ function follower(held: Map<string, EncodedResource>): Subscription {
   return subscription;
 }
 
-test("streams that are told by one list are sent one list of resources where they have the same, and their own where not", () => {
+test("streams of one subscription list share one list of equal resources, and get their own for different ones", () => {
   const [a, b, other] = [resource("a", "1"), resource("b", "1"), resource("b", "mapped")];
   const [first, second, third] = [
     follower(
@@ -64,7 +64,7 @@ test("streams that are told by one list are sent one list of resources where the
   assert.deepEqual([first.isDue, second.isDue, third.isDue], [false, false, false]);
 });
 
-test("what changes again, or goes, before it was sent is sent once as it is then", () => {
+test("a resource that changes again or disappears before it is sent is sent once in its latest state", () => {
   const held = new Map([
     ["a", resource("a", "1")],
     ["b", resource("b", "1")],
@@ -91,7 +91,7 @@ test("what changes again, or goes, before it was sent is sent once as it is then
   assert.equal(subscription.isDue, false);
 });
 
-test("a name that a view tells twice is sent once", () => {
+test("a name that a view reports twice is sent once", () => {
   const held = new Map([["a", resource("a", "1")]]);
   const subscription = follower(held);
   subscription.change(["a", "a"], 3, 0);

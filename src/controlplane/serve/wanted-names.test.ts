@@ -24,13 +24,13 @@ function wanted(names: readonly string[]): WantedNames {
   return found;
 }
 
-test("a client that asks for all that there is, and more, wants just that", () => {
+test("a client that requests everything and more gets exactly that", () => {
   const names = wanted([...everything, "other", "other"]);
   assert.equal(names.size, 101);
   assert.deepEqual([...names].sort(), [...everything, "other"].sort());
 });
 
-test("what one client wants no more, others still do", () => {
+test("a name that one client drops stays wanted by the others", () => {
   const [one, other] = [wanted(everything), wanted(everything)];
   one.delete("r7");
   one.delete("r7");
@@ -41,7 +41,7 @@ test("what one client wants no more, others still do", () => {
   assert.deepEqual([one.size, [...one].length, one.has("r7")], [100, 100, true]);
 });
 
-test("a client that wanted and dropped everything asks anew for what it then names", () => {
+test("a client that dropped everything wants only the names that it requests afterwards", () => {
   const names = wanted(everything);
   for (const name of everything) names.delete(name);
   assert.equal(names.size, 0);
@@ -52,6 +52,6 @@ test("a client that wanted and dropped everything asks anew for what it then nam
   assert.equal(names.size, 100);
 });
 
-test("a client that asks for some wants those alone", () => {
+test("a client that requests some names wants only those", () => {
   assert.deepEqual([...wanted(everything.slice(0, 80))], everything.slice(0, 80));
 });

@@ -16,7 +16,7 @@ function documents(file: URL): unknown[] {
 }
 
 for (const file of readdirSync(folder).filter((name) => name.endsWith(".yaml"))) {
-  test(`${file.replace(".yaml", "").replaceAll("-", " ")} reaches proxies as it always has`, () => {
+  test(`${file.replace(".yaml", "").replaceAll("-", " ")} gives proxies the recorded resources`, () => {
     const [feature, ...objects] = documents(new URL(file, folder)) as [Feature, ...KubernetesObject[]];
     const found: unknown = JSON.parse(JSON.stringify(showFeature(feature, [...shop, ...objects])));
     const golden = new URL(file.replace(".yaml", ".json"), folder);

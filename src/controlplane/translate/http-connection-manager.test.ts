@@ -27,7 +27,7 @@ function filterNames(options: Partial<HttpConnectionManagerOptions>): readonly s
   );
 }
 
-test("filters come in the order in which they need each other, for each direction", () => {
+test("filters are in the order of their dependencies, for each direction", () => {
   const security = [
     {
       name: "envoy.filters.http.rbac",
@@ -85,7 +85,7 @@ test("filters come in the order in which they need each other, for each directio
   assert.deepEqual(filterNames({ grpcWeb: true }).slice(0, 3), ["istio.metadata_exchange", "grpc_web", "grpc_stats"]);
 });
 
-test("a client's certificate goes on to an application, is replaced at a gateway, and is not told of by a client's own proxy", () => {
+test("a client certificate is forwarded to an application, replaced at a gateway, and omitted by a client's own proxy", () => {
   const told = (direction: HttpConnectionManagerOptions["direction"]): unknown => {
     const { forwardClientCertDetails, setCurrentClientCertDetails, useRemoteAddress, serverName } = manager({
       direction,
@@ -103,7 +103,7 @@ test("a client's certificate goes on to an application, is replaced at a gateway
   assert.deepEqual(told("waypoint"), [undefined, undefined, false, "istio-envoy"]);
 });
 
-test("what an application is told of a certificate can be more or less", () => {
+test("the mesh config adds and removes details of a client certificate for applications", () => {
   const mesh = {
     ...testMesh,
     proxyHeaders: { ...testMesh.proxyHeaders, clientCertificateDetails: { dns: false, cert: true } },
@@ -115,7 +115,7 @@ test("what an application is told of a certificate can be more or less", () => {
   });
 });
 
-test("what the mesh config says of headers holds for an application's own requests too, and at the end of tunnels", () => {
+test("the mesh config's header settings also apply to an application's own requests and at the end of tunnels", () => {
   const mesh = {
     ...testMesh,
     proxyHeaders: {
@@ -145,7 +145,7 @@ test("what the mesh config says of headers holds for an application's own reques
   );
 });
 
-test("paths are normalized and accesses logged as the mesh config says", () => {
+test("the mesh config sets path normalization and access logs", () => {
   const mesh = {
     ...testMesh,
     pathNormalization: "DECODE_AND_MERGE_SLASHES",

@@ -77,7 +77,7 @@ function addressesOf(assignment: JsonObject | undefined): readonly string[] {
   );
 }
 
-test("a service of two clusters in one network has the endpoints of both, and says whose each is", () => {
+test("a service of two clusters in one network has the endpoints of both, with the cluster of each", () => {
   const { fixture, west } = twoClusters();
   const proxy = fixture.serve();
   assert.deepEqual(addressesOf(proxy.endpoints()[web]), ["10.1.0.1:8080 1", "10.2.0.1:8080 1", "10.2.0.2:8080 1"]);
@@ -89,7 +89,7 @@ test("a service of two clusters in one network has the endpoints of both, and sa
   assert.deepEqual(addressesOf(proxy.endpoints()[web]), ["10.1.0.1:8080 1"]);
 });
 
-test("a service that a remote cluster alone has is served as well, and goes with it", () => {
+test("a service that only a remote cluster has is also served, and disappears with it", () => {
   const { fixture, west } = twoClusters();
   const only = [
     service("shop/only", "10.100.0.7", { app: "only" }, ports),
@@ -113,7 +113,7 @@ test("proxies of each cluster listen on the addresses that a service has there",
   assert.ok("10.100.0.2_9000" in remote && !("10.96.0.2_9000" in remote));
 });
 
-test("endpoints of another network are reached by its gateways, which get their weight; what takes no mutual TLS is left out", () => {
+test("gateways stand for another network's endpoints and carry their weight; endpoints without mutual TLS are left out", () => {
   const { fixture, west } = twoClusters();
   fixture.apply(networkNamespace("net-home"), eastWest("net-home", "192.0.2.1"));
   west.apply(networkNamespace("net-west"), eastWest("net-west", "192.0.2.8", "192.0.2.9"));
@@ -129,7 +129,7 @@ test("endpoints of another network are reached by its gateways, which get their 
   assert.deepEqual(addressesOf(near.endpoints()[web]), ["10.1.0.1:8080 2"]);
 });
 
-test("sidecars that also take HBONE are spoken to by mutual TLS, and so are reached through the gateways of their network", () => {
+test("sidecars that also accept HBONE are reached by mutual TLS, and so through the gateways of their network", () => {
   const { fixture, west } = twoClusters();
   fixture.apply(networkNamespace("net-home"), eastWest("net-home", "192.0.2.1"));
   west.apply(networkNamespace("net-west"), eastWest("net-west", "192.0.2.8"));
@@ -149,7 +149,7 @@ test("sidecars that also take HBONE are spoken to by mutual TLS, and so are reac
   assert.doesNotMatch(JSON.stringify(proxy.clusters()[web]), /disable_mx/, "no tunnel says who asks, so headers must");
 });
 
-test("a proxy that asks for a view of networks sees no others", () => {
+test("a proxy with a network view sees no other networks", () => {
   const { fixture, west } = twoClusters();
   fixture.apply(networkNamespace("net-home"), eastWest("net-home", "192.0.2.1"));
   west.apply(networkNamespace("net-west"), eastWest("net-west", "192.0.2.8"));
@@ -209,7 +209,7 @@ test("the mesh's networks place clusters and ranges of addresses, and name gatew
   ]);
 });
 
-test("a network gateway by name is there once its addresses are known", () => {
+test("a network gateway with a hostname appears once its addresses are known", () => {
   const { fixture, west } = twoClusters();
   fixture.apply(networkNamespace("net-home"));
   const gateway = eastWest("net-west") as KubernetesObject & { status: object };
@@ -224,7 +224,7 @@ test("a network gateway by name is there once its addresses are known", () => {
   assert.deepEqual(addressesOf(near.endpoints()[web]), ["10.1.0.1:8080 1", "192.0.2.8:15443 2"]);
 });
 
-test("failover by labels counts the network and the cluster of an endpoint", () => {
+test("failover by labels considers the network and the cluster of an endpoint", () => {
   const { fixture } = twoClusters();
   const policy = {
     outlierDetection: {},

@@ -137,7 +137,7 @@ const golden: Readonly<Record<string, () => unknown>> = {
 };
 
 for (const [name, show] of Object.entries(golden)) {
-  test(`a mesh of two networks reaches its proxies as it always has: ${name}`, () => {
+  test(`a mesh of two networks gives its proxies the recorded resources: ${name}`, () => {
     const found: unknown = JSON.parse(JSON.stringify(show()));
     const file = new URL(`${name}.json`, folder);
     if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(file, `${JSON.stringify(found, undefined, 1)}\n`);

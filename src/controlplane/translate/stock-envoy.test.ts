@@ -11,7 +11,7 @@ import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
 import { encodeResource } from "./resource.ts";
 import { withoutIstioFilters } from "./stock-envoy.ts";
 
-test("an Envoy without Istio's filters gets none of them, and all else", () => {
+test("an Envoy without Istio's filters gets everything except them", () => {
   const manager = httpConnectionManagerFilter({
     direction: "gateway",
     statPrefix: "x",
@@ -39,7 +39,7 @@ test("an Envoy without Istio's filters gets none of them, and all else", () => {
   assert.equal(withoutIstioFilters(typeUrls.route, listener), listener);
 });
 
-test("what a tunnel tells is kept in a form that every Envoy has", () => {
+test("a tunnel's filter state uses a type that every Envoy has", () => {
   const message = create(ListenerSchema, connectTerminateListener(testMesh, "0.0.0.0"));
   const text = JSON.stringify(
     decodeResource(

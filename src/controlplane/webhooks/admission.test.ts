@@ -31,7 +31,7 @@ test("good objects, deletions and kinds without a parser pass", () => {
   );
 });
 
-test("every kind of Istio is judged, whichever version it is written in, and what has no effect is warned of", () => {
+test("every kind of Istio is validated in every version, and fields without effect get a warning", () => {
   const review = (group: string, kindName: string, object: object): ReturnType<typeof validate>["response"] =>
     validate({
       request: {
@@ -63,7 +63,7 @@ test("every kind of Istio is judged, whichever version it is written in, and wha
   assert.deepEqual([filter.allowed, filter.warnings?.length], [true, 1]);
 });
 
-test("an EnvoyFilter whose patch is nothing that Envoy has is denied at the field, and unknown fields are warned of", () => {
+test("an EnvoyFilter whose patch Envoy would reject is denied at the field, and unknown fields get a warning", () => {
   const judge = (
     value: object,
   ): { readonly allowed: boolean; readonly message: string; readonly warnings: readonly string[] } => {

@@ -50,7 +50,7 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
 }
 
-test("validation that leads here is trusted at once, and fails closed when it is shown to work; others' and injection's policies stay", async () => {
+test("our validation webhooks get the CA bundle at once and fail closed when they are proven to work; other webhooks' policies stay", async () => {
   await until(
     async () => (await webhook(validatingWebhookConfigurationKind, "ours"))?.clientConfig.caBundle === "cm9vdA==",
   );

@@ -34,7 +34,7 @@ const ask = (object: unknown, namespace = "demo", path = "/inject"): AdmissionAn
   return reviewPod(review, path, { context, namespaceLabels }).answer.response;
 };
 
-test("a pod is answered with a patch, cluster and network of the URL in it", () => {
+test("a pod gets a patch with the cluster and network of the URL", () => {
   const answer = ask(pod(), "demo", "/inject/cluster/east/net/a--slash--b");
   assert.deepEqual([answer.allowed, answer.patchType], [true, "JSONPatch"]);
   const patch = JSON.parse(Buffer.from(answer.patch ?? "", "base64").toString("utf8")) as JsonPatchOperation[];
@@ -43,7 +43,7 @@ test("a pod is answered with a patch, cluster and network of the URL in it", () 
   assert.match(text, /"name":"ISTIO_META_NETWORK","value":"a\/b"/);
 });
 
-test("what is left alone passes without a patch; what cannot be injected is denied with the reason", () => {
+test("a pod without injection passes without a patch, and one that cannot be injected is denied with the reason", () => {
   assert.deepEqual(ask(pod(), "ambient"), { uid: "1", allowed: true });
   const denied = ask(pod({ "sidecar.istio.io/proxyCPU": "much" }));
   assert.equal(denied.allowed, false);

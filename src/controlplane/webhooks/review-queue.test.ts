@@ -67,7 +67,7 @@ async function answerOf(of: ReviewQueue, what: ReviewTask): Promise<AdmissionAns
   return (JSON.parse(verdict.text) as AdmissionAnswer).response;
 }
 
-test("objects are judged and pods are injected with what holds at that moment, in the thread", async () => {
+test("the review thread validates objects and injects pods with the current configuration", async () => {
   assert.equal((await answerOf(queue, virtualService("1", ["reviews"]))).allowed, true);
   const bad = await answerOf(queue, virtualService("2", ["*bad*"]));
   assert.deepEqual([bad.uid, bad.allowed], ["2", false]);
@@ -81,7 +81,7 @@ test("objects are judged and pods are injected with what holds at that moment, i
   assert.match(await patchOf(), /docker\.io\/istio\/proxyv2:2/);
 });
 
-test("the loop goes on turning while an object of 20,000 hosts is judged", async () => {
+test("the event loop keeps turning while an object of 20,000 hosts is validated", async () => {
   let turns = 0;
   let isDone = false;
   const turn = (): void => {
@@ -96,7 +96,7 @@ test("the loop goes on turning while an object of 20,000 hosts is judged", async
   assert.ok(turns > 20, `${turns} turns`);
 });
 
-test("a review that passes the limit is told with its object, and the next one has a new thread", async () => {
+test("a review that exceeds its time limit names its object, and the next one gets a new thread", async () => {
   let passLimit: (() => void) | undefined;
   const clock = {
     ...systemClock,
@@ -123,7 +123,7 @@ test("a review that passes the limit is told with its object, and the next one h
   await limited.close();
 });
 
-test("callers take turns, and what nobody waits for any more is not judged", async () => {
+test("callers take turns, and abandoned reviews are not executed", async () => {
   const order: string[] = [];
   const ask = async (caller: string, uid: string, isWanted = true): Promise<void> => {
     const verdict = await queue.review(caller, virtualService(uid, ["reviews"]), () => isWanted);
@@ -139,7 +139,7 @@ test("callers take turns, and what nobody waits for any more is not judged", asy
   assert.deepEqual(order, ["f1", "f2", "s1", "f3 left out", "f4"]);
 });
 
-test("a caller with many reviews that wait is turned away, others are not", async () => {
+test("a caller with many waiting reviews is turned away, and others are not", async () => {
   const asked = Array.from(
     { length: 300 },
     async (_, index) => await queue.review("flood", virtualService(`${index}`, ["a"])),
@@ -150,7 +150,7 @@ test("a caller with many reviews that wait is turned away, others are not", asyn
   assert.equal((await other)?.kind, "answer");
 });
 
-test("what is no review is a fault", async () => {
+test("a malformed review is a fault", async () => {
   const verdict = await queue.review("10.0.0.1", { path: "/validate", body: Buffer.from("[") });
   assert.equal(verdict?.kind, "fault");
   const list = await queue.review("10.0.0.1", task("text"));

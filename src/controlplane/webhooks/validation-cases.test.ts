@@ -20,7 +20,7 @@ const cases: readonly Case[] = readFileSync(new URL("testing/validation-cases.tx
     return { verdict, path, kind, spec };
   });
 
-test("what istiod's webhook refuses ours refuses too, at the field that is at fault, and it takes the rest", () => {
+test("our webhook gives istiod's verdict in every recorded case, and names the faulty field", () => {
   const wrong: string[] = [];
   for (const { verdict, path, kind, spec } of cases) {
     const { group = "" } = istioKinds.find((one) => one.kind === kind) ?? {};
@@ -45,7 +45,7 @@ test("what istiod's webhook refuses ours refuses too, at the field that is at fa
   assert.equal(wrong.join("\n"), "");
 });
 
-test("the cases are of every kind, several hundred, and both verdicts are among those of each", () => {
+test("several hundred cases cover every kind, with both verdicts for each", () => {
   assert.ok(cases.length > 500);
   const kinds = new Set(cases.map(({ kind }) => kind));
   assert.deepEqual(

@@ -73,7 +73,7 @@ const pod = (namespace: string, annotations: Record<string, string> = {}): strin
   });
 const responseOf = (text: string): AdmissionAnswer["response"] => (JSON.parse(text) as AdmissionAnswer).response;
 
-test("what takes too long is refused by its name, with the limit and what to do, and the next review is answered", async () => {
+test("a review that takes too long is refused with the object, the limit and a remedy, and the next one is answered", async () => {
   const { status, text } = await post("/inject", pod("slow"));
   assert.deepEqual(
     [status, responseOf(text)],
@@ -94,7 +94,7 @@ test("what takes too long is refused by its name, with the limit and what to do,
   assert.equal(responseOf(next.text).patchType, "JSONPatch");
 });
 
-test("reviews are counted by how they went", async () => {
+test("reviews are counted by result", async () => {
   const denied = await post("/inject", pod("shop", { "sidecar.istio.io/proxyCPU": "much" }));
   assert.equal(responseOf(denied.text).allowed, false);
   const gateway = { group: "networking.istio.io", version: "v1", kind: "Gateway" };

@@ -42,7 +42,7 @@ const named = (key: string, labels: Record<string, string>) =>
   service(key, "10.96.0.5", {}, [{ name: "http", port: 80 }], labels);
 const bound = "istio.io/WaypointBound";
 
-test("a Service says which waypoint it has, or why it has none", () => {
+test("a Service's status names its waypoint, or why it has none", () => {
   const { apply, of } = statuses();
   apply(
     namespace("shop", { "istio.io/use-waypoint": "waypoint" }),
@@ -68,7 +68,7 @@ test("a Service says which waypoint it has, or why it has none", () => {
   assert.deepEqual(of("Service", "shop/traffic"), [[bound, "False", "UnsupportedTrafficType"]]);
 });
 
-test("a ServiceEntry with a wildcard says that it has no waypoint, and a WorkloadEntry is not concerned by one for services", () => {
+test("a ServiceEntry with a wildcard reports that it has no waypoint, and a waypoint for services does not concern a WorkloadEntry", () => {
   const { apply, of } = statuses();
   const entry = config("ServiceEntry", "shop/wild", {
     hosts: ["*.example.com"],
@@ -111,7 +111,7 @@ test("a ServiceEntry of DYNAMIC_DNS reports what its waypoint does not support",
   assert.match(message("ServiceEntry", "shop/wild"), /takes no requests for it.*MESH_EXTERNAL/);
 });
 
-test("a policy says what ztunnel or the waypoints of its targets make of it", () => {
+test("a policy's status says how ztunnel or its targets' waypoints apply it", () => {
   const { apply, of } = statuses();
   const policy = (name: string, spec: object, metadata: object = {}) =>
     config("AuthorizationPolicy", `shop/${name}`, spec, metadata);

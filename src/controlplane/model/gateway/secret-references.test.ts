@@ -5,7 +5,7 @@ import { deriveSecretReferences } from "./secret-references.ts";
 import { nowhere } from "../service/service-endpoint-model.ts";
 import type { ProxyGroup } from "../sidecar-scope.ts";
 
-test("a DestinationRule gives its credential to gateways, and to those sidecars alone that it selects", () => {
+test("a DestinationRule gives its credential to gateways, and only to the sidecars that it selects", () => {
   const { graph, inputs, apply } = createModelFixture();
   const groups = graph.source<ProxyGroup>("groups");
   const references = deriveSecretReferences(graph, { inputs, groups, mergedGateways: graph.source("merged") });

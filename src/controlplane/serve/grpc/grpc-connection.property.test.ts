@@ -153,7 +153,7 @@ async function check(put: readonly Put[], size: number): Promise<void> {
   );
 }
 
-test("whatever frames come in whatever order, nothing is thrown, calls are told of their end once, and a connection ends with a reason", async () => {
+test("any frames in any order cause no exception, each call ends once, and a connection ends with a reason", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(frame, { maxLength: 25 }),
@@ -164,7 +164,7 @@ test("whatever frames come in whatever order, nothing is thrown, calls are told 
   );
 });
 
-test("whatever bytes come, with a preface or without, the connection lives or ends with a reason", async () => {
+test("arbitrary bytes, with or without a preface, leave the connection alive or end it with a reason", async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 400 }), fc.boolean(), async (noise, greets) => {
       const { owner, open } = serving();

@@ -71,7 +71,7 @@ test("a call that arrives byte by byte, with CONTINUATION frames, gets the same 
   }
 });
 
-test("what is written in one turn leaves in one write", async () => {
+test("writes of one event-loop turn leave in one write", async () => {
   const { owner, calls } = echo();
   const client = await greeted(owner);
   client.head(1);
@@ -83,7 +83,7 @@ test("what is written in one turn leaves in one write", async () => {
   assert.equal(client.pipe.written.length, before + 1);
 });
 
-test("a large part goes to all clients without a copy, in frames as large as each of them takes", async () => {
+test("a large message goes to all clients without a copy, in frames of each client's maximum size", async () => {
   const { owner, calls } = echo();
   const shared = Buffer.alloc(65_536 * 15, "x");
   const settings = [
@@ -108,7 +108,7 @@ test("a large part goes to all clients without a copy, in frames as large as eac
   }
 });
 
-test("a client that opens no window delays nobody, holds one response and no more, and gets the rest when it does", async () => {
+test("a client with a closed window delays nobody, holds only one response, and gets the rest when it opens the window", async () => {
   const { owner, calls, heard } = echo();
   const slow = await greeted(owner, [[setting.initialWindowSize, 10]]);
   slow.head(1);
@@ -140,7 +140,7 @@ test("a client that opens no window delays nobody, holds one response and no mor
   assert.deepEqual([heard, slow.heard.bodies.get(1)], [["drained"], framed(message)]);
 });
 
-test("a call that ends while its client takes nothing ends after its messages, or is reset when that takes too long", async () => {
+test("a call that ends while its client reads nothing ends after its messages, or is reset after a time limit", async () => {
   const { owner, calls, heard } = echo();
   for (const patient of [true, false]) {
     const client = await greeted(owner, [[setting.initialWindowSize, 0]]);
@@ -166,7 +166,7 @@ test("a call that ends while its client takes nothing ends after its messages, o
   }
 });
 
-test("a kernel that takes no more stops writers, and what they said goes when it does", async () => {
+test("a full socket buffer stops writers, and their output is sent when it drains", async () => {
   const { owner, calls, heard } = echo();
   const client = await greeted(owner, [[setting.initialWindowSize, 10_000_000]]);
   client.writer.windowUpdate(0, 10_000_000);
@@ -188,7 +188,7 @@ test("a kernel that takes no more stops writers, and what they said goes when it
   assert.deepEqual([heard, client.heard.bodies.get(1)?.length], [["drained"], 3_000_005]);
 });
 
-test("requests cost no window update each: the window is opened anew when half of it was used", async () => {
+test("small requests cost no window update each: the window is reopened when half of it is used", async () => {
   const { owner } = echo();
   const client = await greeted(owner);
   client.head(1);
@@ -205,7 +205,7 @@ test("requests cost no window update each: the window is opened anew when half o
   assert.match(opened[0] ?? "", /^window 1 \d{6}$/);
 });
 
-test("what is no call of ours is answered by what is wrong with it", async () => {
+test("an invalid call is answered with its fault", async () => {
   const cases: readonly (readonly [more: readonly string[], answer: string])[] = [
     [
       [":path", "/no.Service/Method"],
@@ -231,7 +231,7 @@ test("what is no call of ours is answered by what is wrong with it", async () =>
   }
 });
 
-test("a header list that makes no request ends its stream, and no other", async () => {
+test("an invalid header list ends only its own stream", async () => {
   const { owner } = echo();
   const client = await greeted(owner);
   const bad: readonly (readonly string[])[] = [
@@ -255,7 +255,7 @@ test("a header list that makes no request ends its stream, and no other", async 
   assert.deepEqual(await client.told(), expected);
 });
 
-test("a compressed request is read when its call said so; what it hides is bounded", async () => {
+test("a compressed request is read if its call declared compression, and its decompressed size is bounded", async () => {
   const { owner, heard } = echo();
   const client = await greeted(owner);
   const compressed = (text: string): Buffer => {
@@ -286,7 +286,7 @@ test("a compressed request is read when its call said so; what it hides is bound
   );
 });
 
-test("a request that is too long, or cut off by the end, ends its call with the reason", async () => {
+test("a request that is too long or truncated ends its call with the reason", async () => {
   const { owner, heard } = echo();
   const client = await greeted(owner);
   client.head(1);
@@ -308,7 +308,7 @@ test("a request that is too long, or cut off by the end, ends its call with the 
   assert.deepEqual(heard, ["failed request-too-long", "closed", "closed"]);
 });
 
-test("what comes before somebody answers the call waits within its window, and a call taken back meanwhile is never told", async () => {
+test("data before a call is accepted waits within its window, and a call cancelled meanwhile is never delivered", async () => {
   const calls: GrpcCall[] = [];
   const owner = new TestOwner((call) => void calls.push(call));
   const client = await greeted(owner);
@@ -337,7 +337,7 @@ test("what comes before somebody answers the call waits within its window, and a
   assert.deepEqual(await client.told(), ["rst 5 FLOW_CONTROL_ERROR"]);
 });
 
-test("a call's time, taking it back, and the loss of its connection close it once", async () => {
+test("a timeout, a cancellation or a lost connection closes a call once", async () => {
   const { owner, heard } = echo();
   const client = await greeted(owner);
   client.head(1, ["grpc-timeout", "2S"]);
@@ -355,7 +355,7 @@ test("a call's time, taking it back, and the loss of its connection close it onc
   assert.deepEqual([heard, owner.closedBy, owner.clock.timers], [["closed", "closed", "closed"], ["gone"], 0]);
 });
 
-test("a connection has a hundred calls at a time", async () => {
+test("a connection has at most a hundred calls at a time", async () => {
   const { owner, calls } = echo();
   const client = await greeted(owner);
   for (let count = 0; count <= grpcLimits.maxStreams; count += 1) client.head(1 + count * 2);
@@ -366,7 +366,7 @@ test("a connection has a hundred calls at a time", async () => {
   );
 });
 
-test("who floods by frames that move nothing on, or by calls that it takes back, is sent away with the reason", async () => {
+test("a client that floods with useless frames or cancelled calls is disconnected with the reason", async () => {
   const floods: readonly (readonly [
     put: (client: FrameClient, round: number) => void,
     rounds: number,
@@ -400,7 +400,7 @@ test("who floods by frames that move nothing on, or by calls that it takes back,
   }
 });
 
-test("who makes us reset its calls, or opens them by heads that make none, is sent away before it has opened many", async () => {
+test("a client whose calls must be reset, or whose request heads are malformed, is disconnected after few of them", async () => {
   const breaches: readonly ((client: FrameClient, id: number) => void)[] = [
     ({ writer }, id) => writer.windowUpdate(id, 2 ** 31 - 1),
     (client, id) => {
@@ -431,7 +431,7 @@ test("who makes us reset its calls, or opens them by heads that make none, is se
   assert.match((await client.told()).at(-1) ?? "", /^goaway \d+ ENHANCE_YOUR_CALM: /);
 });
 
-test("bytes that are no HTTP/2, or break its rules, end the connection by GOAWAY with the reason", async () => {
+test("bytes that are not HTTP/2, or break its rules, end the connection by GOAWAY with the reason", async () => {
   const notHttp2 = new FrameClient(echo().owner);
   notHttp2.send(Buffer.from("GET / HTTP/1.1\r\n\r\n"));
   assert.equal((await notHttp2.told()).at(-1), "goaway 0 PROTOCOL_ERROR: the client does not speak HTTP/2");
@@ -458,7 +458,7 @@ test("bytes that are no HTTP/2, or break its rules, end the connection by GOAWAY
   }
 });
 
-test("who says nothing for half a minute is asked for a sign of life, and is gone when none comes", async () => {
+test("a client that is silent for half a minute gets a PING, and is disconnected without an answer", async () => {
   for (const alive of [true, false]) {
     const { owner } = echo();
     const client = await greeted(owner);
@@ -481,7 +481,7 @@ test("who says nothing for half a minute is asked for a sign of life, and is gon
   }
 });
 
-test("a connection that is let go takes calls until its client has seen it, and ends with the last of them", async () => {
+test("a draining connection accepts calls until its client has seen GOAWAY, and ends with the last of them", async () => {
   const { owner } = echo();
   const client = await greeted(owner);
   client.head(1);
@@ -506,7 +506,7 @@ test("a connection that is let go takes calls until its client has seen it, and 
   assert.equal(client.pipe.ended, true);
 });
 
-test("calls that are ended by the server are told why, then the connection ends", async () => {
+test("calls that the server ends get the reason, and then the connection ends", async () => {
   const { owner, heard } = echo();
   const client = await greeted(owner);
   client.head(1);
@@ -524,7 +524,7 @@ test("calls that are ended by the server are told why, then the connection ends"
   assert.equal(client.pipe.destroyed, true);
 });
 
-test("a client whose decoder keeps no table is told before the next header block that ours uses none", async () => {
+test("a client with a zero HPACK table gets a table size update before the next header block", async () => {
   const { owner, calls } = echo();
   const client = await greeted(owner, [[setting.headerTableSize, 0]]);
   client.head(1);

@@ -86,7 +86,7 @@ async function ask(client: grpc.Client, request: string, words: readonly string[
   });
 }
 
-test("a client certificate may be absent; one of a trusted chain is who the caller is, any other is nobody's", async () => {
+test("a client certificate is optional; a trusted one identifies the caller, and any other is ignored", async () => {
   const { port } = await serve();
   for (const [issued, expected] of [
     [undefined, "nobody a+b"],
@@ -99,7 +99,7 @@ test("a client certificate may be absent; one of a trusted chain is who the call
   }
 });
 
-test("a client that wants to go on with an earlier session is asked for its certificate again", async () => {
+test("TLS sessions are never resumed, so that a client presents its certificate again", async () => {
   const { port } = await serve();
   for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
     let session: Buffer | undefined;
@@ -126,7 +126,7 @@ test("a client that wants to go on with an earlier session is asked for its cert
   }
 });
 
-test("what a method refuses is told by status and words, and a request that is too long by its own", async () => {
+test("a method's refusal reaches the client with status and message, and a request above the limit has its own error", async () => {
   const { port } = await serve();
   const client = clientOf(port);
   await assert.rejects(ask(client, "no"), { code: grpc.status.PERMISSION_DENIED, details: "100 % ü" });
@@ -135,7 +135,7 @@ test("what a method refuses is told by status and words, and a request that is t
   client.close();
 });
 
-test("a certificate and roots that are replaced hold for who connects then; connections that are open go on", async () => {
+test("a rotated certificate and roots apply to new connections, and open ones continue", async () => {
   const { port, certificate } = await serve();
   const before_ = clientOf(port, web);
   assert.equal(await ask(before_, "who"), `URI:${webId} `);
@@ -153,7 +153,7 @@ test("a certificate and roots that are replaced hold for who connects then; conn
   for (const client of [before_, later, former]) client.close();
 });
 
-test("TLS before 1.2, and a client that does not speak HTTP/2, are not served", async () => {
+test("clients with TLS before 1.2, or without HTTP/2, are refused", async () => {
   const { port } = await serve();
   const attempt = async (options: object): Promise<string> =>
     await new Promise((resolve) => {
@@ -171,7 +171,7 @@ test("TLS before 1.2, and a client that does not speak HTTP/2, are not served", 
   assert.match(await attempt({}), /ECONNRESET|closed/);
 });
 
-test("a server that stops lets calls end and takes no more; what is open after its grace is ended with a reason", async () => {
+test("a stopping server finishes open calls and accepts none, and ends the rest after its grace with a reason", async () => {
   const first = await serve();
   const client = clientOf(first.port);
   const waiting = ask(client, "wait");
@@ -193,7 +193,7 @@ test("a server that stops lets calls end and takes no more; what is open after i
   other.close();
 });
 
-test("a port that is taken is told with what to look for", async () => {
+test("the error for an occupied port names the address", async () => {
   const { port } = await serve();
   const server = new GrpcServer({ methods: new Map(), maxRequestBytes: 1000, clock: systemClock, log: silentLogger });
   await assert.rejects(server.listen("127.0.0.1", port), {

@@ -19,7 +19,7 @@ function decoded(chunks: readonly Buffer[]): readonly string[] {
   return found;
 }
 
-test("messages come out whole, however their bytes are cut", () => {
+test("messages come out whole, however their bytes are split", () => {
   const messages = ["one", "", "x".repeat(700), "four"];
   const bytes = Buffer.concat(messages.map((text) => framed(Buffer.from(text))));
   for (let size = 1; size <= bytes.length; size += 1) {
@@ -29,17 +29,17 @@ test("messages come out whole, however their bytes are cut", () => {
   }
 });
 
-test("a message that says it is longer than allowed is refused before its bytes have come", () => {
+test("a message that declares an excessive length is refused before its bytes arrive", () => {
   const prefix = Buffer.from([0, 0, 0, 4, 0]);
   assert.throws(() => decoded([prefix]), { code: "request-too-long" });
   assert.throws(() => decoded([prefix.subarray(0, 2), prefix.subarray(2)]), { code: "request-too-long" });
 });
 
-test("a compressed message of a stream that did not say so is refused", () => {
+test("a compressed message on a stream that did not declare compression is refused", () => {
   assert.throws(() => decoded([Buffer.from([1, 0, 0, 0, 0])]), { code: "bad-request" });
 });
 
-test("what has come of a message is copied: frames of a byte each would be kept with all that surrounds them", () => {
+test("received parts of a message are copied, because tiny frames would otherwise retain their buffers", () => {
   const bytes = framed(Buffer.from("x".repeat(700)));
   const found: string[] = [];
   const decoder = new MessageDecoder(maxBytes);
@@ -86,7 +86,7 @@ const corpus: readonly [string, readonly number[]][] = [
   ["00000000", []],
 ];
 
-test("whatever bytes come, and however they are cut, the same messages and the same fault come out", () => {
+test("arbitrary bytes give the same messages and the same fault, however they are split", () => {
   const check = (bytes: Buffer, cuts: readonly number[]): void => {
     const ends = [...new Set(cuts.map((cut) => Math.min(cut, bytes.length)))].sort((left, right) => left - right);
     const messages: string[] = [];

@@ -18,7 +18,7 @@ test("a call's timeout has at most eight digits and a unit, or it is ignored", (
   assert.equal(readRequestHead([]).timeoutMs, undefined);
 });
 
-test("a content type is gRPC's with or without the form of its messages, and gRPC-Web's is another", () => {
+test("a content type is gRPC's with or without a message format, and gRPC-Web's differs", () => {
   for (const type of [
     "application/grpc",
     "application/grpc+proto",

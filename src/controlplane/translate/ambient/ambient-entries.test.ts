@@ -23,7 +23,7 @@ function ambient() {
 const http = { number: 80, name: "http", protocol: "HTTP" };
 const entryUid = "Kubernetes/networking.istio.io/ServiceEntry/shop";
 
-test("a ServiceEntry's endpoints are workloads of its service, by address or by name, with port, weight, locality and identity", () => {
+test("a ServiceEntry's endpoints become workloads of its service, by address or name, with port, weight, locality and identity", () => {
   const { apply, service: serviceOf, workload } = ambient();
   apply(
     config("ServiceEntry", "shop/db", {
@@ -74,7 +74,7 @@ test("a ServiceEntry's endpoints are workloads of its service, by address or by 
   });
 });
 
-test("a CIDR is its first address and its length, and NONE passes connections on", () => {
+test("a CIDR becomes its first address and its length, and NONE passes connections through", () => {
   const { apply, service: serviceOf } = ambient();
   apply(
     config("ServiceEntry", "shop/range", {
@@ -91,7 +91,7 @@ test("a CIDR is its first address and its length, and NONE passes connections on
   });
 });
 
-test("hosts that are resolved and list no endpoints are workloads themselves, each of its own service", () => {
+test("a resolved host without endpoints becomes a workload of its own service", () => {
   const { apply, workload } = ambient();
   apply(
     config("ServiceEntry", "shop/two", { hosts: ["a.example.com", "b.example.com"], resolution: "DNS", ports: [http] }),
@@ -101,7 +101,7 @@ test("hosts that are resolved and list no endpoints are workloads themselves, ea
   });
 });
 
-test("a selector takes pods and WorkloadEntries of its namespace; ports go by name", () => {
+test("a selector matches pods and WorkloadEntries of its namespace, and maps ports by name", () => {
   const { apply, workload } = ambient();
   apply(
     config("ServiceEntry", "shop/web", {
@@ -133,7 +133,7 @@ test("a selector takes pods and WorkloadEntries of its namespace; ports go by na
   assert.deepEqual([vm["canonicalName"], vm["serviceAccount"], vm["status"]], ["web", "web", undefined]);
 });
 
-test("a probed WorkloadEntry is unhealthy until a probe has found it healthy", () => {
+test("a probed WorkloadEntry is unhealthy until a probe succeeds", () => {
   const { apply, workload } = ambient();
   const entry = config(
     "WorkloadEntry",
@@ -148,7 +148,7 @@ test("a probed WorkloadEntry is unhealthy until a probe has found it healthy", (
   assert.equal(workload(uid)["status"], undefined);
 });
 
-test("of entries with one host the oldest counts in its namespace, and none beside the Service of that name", () => {
+test("the oldest of several entries for a host wins in its namespace, and a Service of that name beats them all", () => {
   const { apply, remove, names, service: serviceOf } = ambient();
   const entry = (key: string, createdAt: string, host = "api.example.com") =>
     config(
@@ -176,7 +176,7 @@ test("of entries with one host the oldest counts in its namespace, and none besi
   assert.equal(serviceOf("other/web.shop.svc.cluster.local")["canonical"], undefined);
 });
 
-test("addresses that a control plane has given count where the entry has none and wants some", () => {
+test("allocated addresses apply if the entry has none and wants some", () => {
   const { apply, service: serviceOf } = ambient();
   const entry = (labels: Record<string, string>, addresses: string[] = []) =>
     ({
@@ -204,7 +204,7 @@ test("addresses that a control plane has given count where the entry has none an
   assert.deepEqual(serviceOf("shop/auto.example.com")["addresses"], [{ address: "wAACAQ==" }]);
 });
 
-test("a Service without a selector has the pods that its slices name", () => {
+test("a Service without a selector has the pods in its slices", () => {
   const { apply, workload } = ambient();
   apply(
     service("shop/manual", "10.96.0.6", {}, [{ name: "web", port: 80, targetPort: 8080 }]),
@@ -216,7 +216,7 @@ test("a Service without a selector has the pods that its slices name", () => {
   });
 });
 
-test("an annotation of the namespace says where traffic goes first, for services that say nothing; an ExternalName is no service", () => {
+test("a namespace's annotation sets traffic distribution for services without one, and an ExternalName is no service", () => {
   const { apply, names, service: serviceOf } = ambient();
   const annotated = {
     kind: "Namespace",

@@ -113,7 +113,7 @@ test("a global service has its addresses in every network, and the pods of anoth
   assert.equal(workload.network, "net-home");
 });
 
-test("what is not global is its own cluster's, and nothing of others is told while multi-network is off", () => {
+test("a service that is not global stays in its own cluster, and other networks' resources are hidden if multi-network is off", () => {
   const { fixture, west, addresses } = twoNetworks({ serviceScopeConfigs: [] });
   west.apply(eastWest("192.0.2.8"));
   const own = ["home//Pod/shop/web-1", "shop/web.shop.svc.cluster.local"];
@@ -126,7 +126,7 @@ test("what is not global is its own cluster's, and nothing of others is told whi
   assert.deepEqual(Object.keys(addresses()), own);
 });
 
-test("pods of another cluster in the own network are workloads, and a service that it alone has is known", () => {
+test("pods of another cluster in the same network are workloads, and services that only it has are known", () => {
   const { west, addresses } = twoNetworks();
   west.apply(
     namespace("istio-system", { "topology.istio.io/network": "net-home" }),

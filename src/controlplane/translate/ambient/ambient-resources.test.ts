@@ -88,7 +88,7 @@ test("a captured pod is an HBONE workload with its services, identity, locality 
   });
 });
 
-test("endpoints that are no pods are workloads without a tunnel", () => {
+test("endpoints without a pod are workloads without a tunnel", () => {
   const { apply, address } = ambient();
   apply(
     service("default/kubernetes", "10.96.0.1", {}, [{ name: "https", port: 443, targetPort: 6443 }]),
@@ -103,7 +103,7 @@ test("endpoints that are no pods are workloads without a tunnel", () => {
   });
 });
 
-test("a change of one pod computes that pod again and no other", () => {
+test("a change of one pod recomputes only that pod", () => {
   const { apply, recomputations } = ambient();
   apply(
     ...shop,
@@ -116,7 +116,7 @@ test("a change of one pod computes that pod again and no other", () => {
   assert.deepEqual(recomputations(), { ...before, "wds-pods": (before["wds-pods"] ?? 0) + 1 });
 });
 
-test("strict mutual TLS is listed by the workloads that it holds for, by the nearest policy", () => {
+test("the nearest policy's strict mutual TLS is listed by the workloads that it covers", () => {
   const { apply, address } = ambient();
   const policies = (name: string): unknown =>
     (address(name) as { workload: JsonObject }).workload["authorizationPolicies"];
@@ -134,7 +134,7 @@ test("strict mutual TLS is listed by the workloads that it holds for, by the nea
   assert.deepEqual(policies("Kubernetes//Pod/shop/web-1"), ["shop/converted_peer_authentication_ports"]);
 });
 
-test("a rule that asks what only L7 can tell never matches in an ALLOW, and that part of it is left out of a DENY", () => {
+test("L7 conditions make an ALLOW rule never match, and are left out of a DENY rule", () => {
   const { apply, authorization } = ambient();
   const rules = [
     {
@@ -180,7 +180,7 @@ test("a rule that asks what only L7 can tell never matches in an ALLOW, and that
   });
 });
 
-test("a dry run is told to no ztunnel: older ones would enforce it", () => {
+test("a dry-run policy is not sent to ztunnels, because older ones would enforce it", () => {
   const { apply, address, authorization } = ambient();
   const dry = (annotations: object) =>
     config(
@@ -198,7 +198,7 @@ test("a dry run is told to no ztunnel: older ones would enforce it", () => {
   assert.deepEqual([policies(), authorization("shop/dry")["action"]], [["shop/dry"], "DENY"]);
 });
 
-test("where no port differs a PeerAuthentication with ports is as one without, and a strict port is told apart from open ones", () => {
+test("a PeerAuthentication whose ports do not differ equals one without ports, and a strict port is separated from open ones", () => {
   const { apply, address, authorization } = ambient();
   const policies = (): unknown =>
     (address("Kubernetes//Pod/shop/web-1") as { workload: JsonObject }).workload["authorizationPolicies"];

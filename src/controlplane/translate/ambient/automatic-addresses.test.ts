@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { createOutboundFixture } from "../../testing/outbound-fixture.ts";
 import { config } from "../../testing/model-fixture.ts";
 
-test("addresses that a control plane gives to a host are for proxies that answer DNS themselves: in listeners, routes and the name table", () => {
+test("addresses that a control plane allocates reach proxies with their own DNS, in listeners, routes and the name table", () => {
   const { apply, serve } = createOutboundFixture();
   const entry = config("ServiceEntry", "shop/auto", {
     hosts: ["auto.example.com"],

@@ -57,7 +57,7 @@ function visible(serviceEntryVisibility: object | undefined) {
   };
 }
 
-test("the first policy whose selectors all match says who sees the ServiceEntries of a namespace", () => {
+test("the first policy whose selectors all match decides who sees a namespace's ServiceEntries", () => {
   assert.deepEqual(visible(undefined).told(), ["PUBLIC", "PUBLIC", "PUBLIC"]);
   assert.deepEqual(visible({ policies }).told(), ["NAMESPACE", undefined, "PUBLIC"]);
   assert.deepEqual(visible({ policies, defaultVisibility: "NONE" }).told(), ["NAMESPACE", undefined, undefined]);
@@ -73,13 +73,13 @@ test("the first policy whose selectors all match says who sees the ServiceEntrie
   );
 });
 
-test("a label that changes moves what the namespace's clients and others see", () => {
+test("a label change updates what a namespace's clients and others see", () => {
   const { apply, told } = visible({ policies });
   apply(namespace("low", { trust: "none" }), namespace("shop", { trust: "low" }));
   assert.deepEqual(told(), [undefined, undefined, "NAMESPACE"]);
 });
 
-test("sidecars heed it only where applyToSidecars says so, and exportTo is never widened", () => {
+test("sidecars obey visibility only with applyToSidecars, and exportTo is never widened", () => {
   assert.deepEqual(visible({ policies }).sidecars(), [["*"], ["*"], ["*"]]);
   const { apply, sidecars } = visible({ policies, applyToSidecars: true });
   assert.deepEqual(sidecars(), [["low"], [], ["*"]]);
@@ -99,7 +99,7 @@ test("sidecars heed it only where applyToSidecars says so, and exportTo is never
   }
 });
 
-test("a ServiceEntry that its own namespace alone sees has no waypoint of another namespace", () => {
+test("a ServiceEntry that only its own namespace sees has no waypoint of another namespace", () => {
   const { graph, inputs, apply } = visible({ policies });
   const bindings = new WaypointBindings(inputs, deriveWaypoints(graph, inputs));
   apply({

@@ -15,7 +15,7 @@ function merged(target: JsonObject, source: JsonObject, replaceLists = false): J
   return toJson(desc, into, { registry: types.registry, useProtoFieldName: true }) as JsonObject;
 }
 
-test("messages are merged as protobuf merges them, but durations are replaced", () => {
+test("messages merge as in protobuf, except that durations are replaced", () => {
   assert.deepEqual(merged({ connect_timeout: "1.5s" }, { connect_timeout: "3s" }), { connect_timeout: "3s" });
   assert.deepEqual(
     merged(

@@ -14,7 +14,7 @@ function issues(applyTo: EnvoyConfigPatch["applyTo"], value: Record<string, unkn
   );
 }
 
-test("faults in patches' values are told at their fields, however deep", () => {
+test("faults in patch values are reported at their fields at any depth", () => {
   const lua = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua";
   assert.deepEqual(
     issues("CLUSTER", {

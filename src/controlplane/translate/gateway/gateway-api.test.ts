@@ -176,7 +176,7 @@ test("ListenerSets that a Gateway allows add listeners after its own; a conflict
   ]);
 });
 
-test("a Gateway asks clients for certificates of the roots that it names, of the port or by default", () => {
+test("a Gateway requests client certificates of the roots that it names, for the port or by default", () => {
   const { apply, putSecret, putConfigMap, statuses, listener } = gateways();
   const roots = (mode: string, name: string): object => ({
     validation: { mode, caCertificateRefs: [{ group: "", kind: "ConfigMap", name }] },
@@ -294,7 +294,7 @@ test("a BackendTLSPolicy applies TLS to the Service for every client; its status
     );
 });
 
-test("a Gateway with the address of a Service is served by the Service's pods, on the ports that it leads to", () => {
+test("a Gateway with the address of a Service is served by the Service's pods, on its target ports", () => {
   const { apply, addProxy, listener, statuses, hosts } = gateways();
   apply(
     ...base,
@@ -315,7 +315,7 @@ test("a Gateway with the address of a Service is served by the Service's pods, o
   ]);
 });
 
-test("what is wrong with a Gateway itself is told: addresses, parameters, pods that are not there", () => {
+test("a Gateway's conditions report unusable addresses and parameters, and missing pods", () => {
   const { apply, statuses, putConfigMap } = gateways();
   const conditions = (): readonly string[] => told(statuses.get("edge/web")?.conditions).slice(0, 2);
   apply(
@@ -341,7 +341,7 @@ test("what is wrong with a Gateway itself is told: addresses, parameters, pods t
   assert.deepEqual(conditions(), ["Accepted=True/Accepted", "Programmed=True/Programmed"]);
 });
 
-test("a listener's requests are not those of a wider one, even where no route takes them", () => {
+test("a listener's requests never reach a wider listener, even without a matching route", () => {
   const { apply, hosts } = gateways();
   const named = (name: string, hostname: string): object => ({ ...http, name, hostname });
   apply(
@@ -367,7 +367,7 @@ test("a listener's requests are not those of a wider one, even where no route ta
   );
 });
 
-test("a TCPRoute of a Service leads its clients' connections, without a grant; UDPRoutes are refused", () => {
+test("a Service's TCPRoute routes its clients' connections without a grant, and UDPRoutes are refused", () => {
   const { apply, addProxy, sidecarListener, routeStatuses } = gateways();
   apply(
     ...base,
@@ -396,7 +396,7 @@ test("a TCPRoute of a Service leads its clients' connections, without a grant; U
   );
 });
 
-test("routes of ServiceEntries and backends by host lead to what no Service is", () => {
+test("routes of ServiceEntries and backends by host lead to hosts outside Kubernetes", () => {
   const { apply, hosts, routeStatuses } = gateways();
   apply(
     ...base,

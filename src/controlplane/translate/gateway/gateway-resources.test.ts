@@ -136,7 +136,7 @@ const base: readonly KubernetesObject[] = [
   ]),
 ];
 
-test("servers of one port are told apart by server names, each with its certificates; a name is of the oldest Gateway", () => {
+test("servers of one port are distinguished by server name, each with its certificates, and the oldest Gateway owns a name", () => {
   const { apply, chains, merged } = gateways();
   apply(
     ...base,
@@ -183,7 +183,7 @@ test("servers of one port are told apart by server names, each with its certific
   );
 });
 
-test("plain servers of a port share a table, which holds what VirtualServices may say there; a redirect answers everything", () => {
+test("plain servers of a port share a table of the permitted VirtualServices, and an HTTPS redirect answers everything", () => {
   const { apply, table } = gateways();
   const route = [{ destination: { host: "web.shop.svc.cluster.local" } }];
   apply(
@@ -231,7 +231,7 @@ test("a VirtualService names a Gateway by its name, by namespace and name, or by
   assert.deepEqual(new Set(hosts), new Set(["bare.example:80", "old.example:80", "whole.example:80"]));
 });
 
-test("connections: a TCP server leads where its first route says, and AUTO_PASSTHROUGH only to mutual TLS", () => {
+test("a TCP server follows its first route, and AUTO_PASSTHROUGH only leads to mutual TLS", () => {
   const { apply, chains, listener, endpointsOf } = gateways();
   apply(
     ...base,
@@ -279,7 +279,7 @@ const apiGateway = (listeners: readonly object[]): KubernetesObject => ({
   apiVersion: "gateway.networking.k8s.io/v1",
 });
 
-test("a listener of Gateway API serves once its certificate can be used, and says until then what is wrong", () => {
+test("a Gateway API listener serves once its certificate is usable, and its status names the fault until then", () => {
   const { apply, chains, status, putSecret } = gateways();
   apply(
     ...base,
@@ -336,7 +336,7 @@ test("a listener of Gateway API serves once its certificate can be used, and say
   assert.deepEqual(programmed, ["True", "False", "True", "False", "True"]);
 });
 
-test("requests of a listener in TLS have a table of their own", () => {
+test("each TLS listener has its own route table", () => {
   const { apply, table, putSecret } = gateways();
   const route = (name: string, sectionName: string): KubernetesObject =>
     config("HTTPRoute", `edge/${name}`, {
@@ -405,7 +405,7 @@ test("TLS and TCP routes lead connections by server name or port, and have a sta
   );
 });
 
-test("a route whose backends have no weight takes its connections from wider routes, and no backend gets them", () => {
+test("a route whose backends all have weight 0 takes its connections from wider routes, and no backend gets them", () => {
   const { apply, chains } = gateways();
   const listeners = [
     {

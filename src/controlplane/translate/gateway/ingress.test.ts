@@ -97,7 +97,7 @@ const web = {
   rules: [{ host: "shop.example.com", http: { paths: [{ path: "/", pathType: "Prefix", backend: backend("web") }] } }],
 };
 
-test("paths of an Ingress become routes of the ingress gateway: the longest first, exact before prefix, segment by segment", () => {
+test("an Ingress's paths become routes of the ingress gateway: longest first, exact before prefix, by path segment", () => {
   const { apply, remove, routes, statuses } = ingresses();
   const paths = [
     { path: "/", pathType: "Prefix", backend: backend("web") },
@@ -128,7 +128,7 @@ test("paths of an Ingress become routes of the ingress gateway: the longest firs
   assert.deepEqual([routes(), [...statuses.values()]], [[], []]);
 });
 
-test("TLS of an Ingress ends at port 443 with the secret of the gateway's namespace", () => {
+test("an Ingress's TLS ends at port 443 with the secret of the gateway's namespace", () => {
   const { apply, listener, secrets } = ingresses();
   apply(ingress("web", { ...web, tls: [{ hosts: ["shop.example.com"], secretName: "shop-cert" }, { hosts: ["x"] }] }));
   const chains = (listener("0.0.0.0_8443")["filterChains"] ?? []) as JsonObject[];
@@ -145,7 +145,7 @@ test("TLS of an Ingress ends at port 443 with the secret of the gateway's namesp
   );
 });
 
-test("rules of one host in two Ingresses are one VirtualService, the older Ingress first", () => {
+test("rules of two Ingresses for one host become one VirtualService, the older Ingress first", () => {
   const { apply, routes } = ingresses();
   const at = (path: string, port: number): object => ({
     ingressClassName: "istio",
@@ -166,7 +166,7 @@ test("rules of one host in two Ingresses are one VirtualService, the older Ingre
   );
 });
 
-test("the class, the annotation and the mode of the mesh config say whose an Ingress is", () => {
+test("the class, the annotation and the mesh config's mode decide which Ingresses are served", () => {
   const old = (name: string): object => ({ annotations: { "kubernetes.io/ingress.class": name } });
   const withoutClass = { rules: web.rules };
   const cases: readonly (readonly [mode: string, spec: object, metadata: object, taken: boolean])[] = [
@@ -188,7 +188,7 @@ test("the class, the annotation and the mode of the mesh config say whose an Ing
   }
 });
 
-test("the mesh config names the gateway of Ingresses, and a change of it moves them", () => {
+test("the mesh config names the gateway of Ingresses, and a change moves them", () => {
   const { apply, routes, setMesh, statuses } = ingresses({ ingressSelector: "elsewhere", ingressService: "edge" });
   apply(ingress("web", web));
   assert.deepEqual(routes(), []);

@@ -70,7 +70,7 @@ function route(key: string, spec: object, metadata: object = {}): KubernetesObje
   return config("HTTPRoute", key, { parentRefs: [{ name: "edge", namespace: "shop" }], ...spec }, metadata);
 }
 
-test("routes are looked at by the precedence of their matches, whatever the order in which they were written", () => {
+test("routes are ordered by the precedence of their matches, not by the order of writing", () => {
   const { apply, routeTable } = router();
   const backendRefs = [{ name: "web", port: 80 }];
   const matching = (...matches: readonly object[]): object => ({ matches, backendRefs });
@@ -120,7 +120,7 @@ test("routes are looked at by the precedence of their matches, whatever the orde
   ]);
 });
 
-test("a GRPCRoute leads services and methods as paths, on a Gateway as on a Service", () => {
+test("a GRPCRoute maps services and methods to paths, on a Gateway as on a Service", () => {
   const { apply, routeTable, grpcRouteStatuses } = router();
   const parentRefs = [
     { name: "edge", namespace: "shop" },
@@ -176,7 +176,7 @@ test("a GRPCRoute leads services and methods as paths, on a Gateway as on a Serv
   );
 });
 
-test("a backend in another namespace needs a grant there; without one its share is answered by 500", () => {
+test("a backend in another namespace needs a grant there, and without one its share gets 500", () => {
   const { apply, remove, routeTable, routeStatuses } = router();
   const grant = config("ReferenceGrant", "other/from-shop", {
     from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: "shop" }],
@@ -291,7 +291,7 @@ test("filters become header changes, rewrites, redirects and mirrors", () => {
   });
 });
 
-test("hosts are those that listener and route have in common, and a listener says whom it takes", () => {
+test("hosts are the intersection of listener and route, and a listener reports its attached routes and conflicts", () => {
   const { apply, routeTable, routeStatuses, gatewayStatuses } = router();
   const rules = [{ backendRefs: [{ name: "web", port: 80 }] }];
   apply(
@@ -340,7 +340,7 @@ test("hosts are those that listener and route have in common, and a listener say
   );
 });
 
-test("a revision that does not own a Gateway serves it all the same, but writes no status", () => {
+test("a revision that does not own a Gateway also serves it, but writes no status", () => {
   const { apply, routeTable, gatewayStatuses, routeStatuses } = router("canary");
   const rules = [{ backendRefs: [{ name: "web", port: 80 }] }];
   apply(...base, gateway(), route("shop/r", { rules }));

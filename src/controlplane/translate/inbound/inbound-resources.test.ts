@@ -73,7 +73,7 @@ const strict = (spec: object = { mtls: { mode: "STRICT" } }): KubernetesObject =
 
 const peerHttp = "istio-http/1.0,istio-http/1.1,istio-h2";
 
-test("servers take clients of the mesh's trust domain, of its aliases, and of authorities that are trusted besides", () => {
+test("servers trust clients of the mesh's trust domain, its aliases, and additional authorities", () => {
   const { apply, listener, inputs, graph } = sidecars();
   apply(...base, strict());
   inputs.mesh.set(meshKey, {
@@ -103,7 +103,7 @@ test("servers take clients of the mesh's trust domain, of its aliases, and of au
   }
 });
 
-test("a port takes connections as its protocol and the mode of mutual TLS have it", () => {
+test("a port accepts connections by its protocol and its mutual TLS mode", () => {
   const { apply, chains } = sidecars();
   apply(...base);
   const sniffed = [
@@ -137,7 +137,7 @@ test("a port takes connections as its protocol and the mode of mutual TLS have i
   );
 });
 
-test("a port's own mode counts also where no service declares the port", () => {
+test("a port's own mode applies even if no service declares the port", () => {
   const { apply, chains, listener } = sidecars();
   apply(...base, config("PeerAuthentication", "istio-system/default", { mtls: { mode: "STRICT" } }));
   apply(
@@ -158,7 +158,7 @@ test("a port's own mode counts also where no service declares the port", () => {
   );
 });
 
-test("what comes to the listener's own port goes nowhere, and connections to the application come from 127.0.0.6", () => {
+test("connections to the listener's own port lead nowhere, and those to the application come from 127.0.0.6", () => {
   const { apply, listener, cluster, names } = sidecars();
   apply(...base, workload({ args: ["proxy", "router"] }));
   assert.deepEqual(names(), [], "a gateway is no sidecar");
@@ -184,7 +184,7 @@ test("what comes to the listener's own port goes nowhere, and connections to the
   assert.equal(protocolOf("inbound|8080||"), undefined);
 });
 
-test("the limits of connections that clients have hold for the application's own, unless a Sidecar says other ones", () => {
+test("the clients' connection limits apply to the application's own, unless a Sidecar sets others", () => {
   const { apply, cluster } = sidecars();
   const rule = config("DestinationRule", "shop/web", {
     host: "web",
@@ -227,7 +227,7 @@ test("the limits of connections that clients have hold for the application's own
   ]);
 });
 
-test("a Sidecar's endpoint without an address leads where connections were for", () => {
+test("a Sidecar's endpoint without an address leads to the original destination", () => {
   const { apply, cluster } = sidecars();
   const ingress = [{ port: { number: 8080, protocol: "HTTP", name: "http" }, defaultEndpoint: ":8080" }];
   apply(...base, config("Sidecar", "shop/web", { workloadSelector: { labels: { app: "web" } }, ingress }));
@@ -235,7 +235,7 @@ test("a Sidecar's endpoint without an address leads where connections were for",
   assert.deepEqual([type, loadAssignment], ["ORIGINAL_DST", undefined]);
 });
 
-test("a Sidecar's ingress replaces the ports of services, and may listen, end TLS and lead elsewhere", () => {
+test("a Sidecar's ingress replaces the services' ports, and may listen, end TLS and forward elsewhere", () => {
   const { apply, chains, cluster, names } = sidecars();
   const tls = { mode: "SIMPLE", serverCertificate: "/certs/cert.pem", privateKey: "/certs/key.pem" };
   const ingress = [
@@ -270,7 +270,7 @@ test("a Sidecar's ingress replaces the ports of services, and may listen, end TL
   ]);
 });
 
-test("without a redirect only a Sidecar's ingress is listened for", () => {
+test("without a redirect, only a Sidecar's ingress has listeners", () => {
   const { apply, names } = sidecars();
   apply(...base, workload({ env: [{ name: "ISTIO_META_INTERCEPTION_MODE", value: "NONE" }] }));
   assert.deepEqual(names(), []);
@@ -282,7 +282,7 @@ test("without a redirect only a Sidecar's ingress is listened for", () => {
   assert.deepEqual(names(), ["shop/web-1 10.244.1.5_7000", "shop/web-1 inbound|7000||"]);
 });
 
-test("HBONE to a sidecar meets the same policies, with the identity that the tunnel tells, and reaches its own addresses only", () => {
+test("HBONE to a sidecar meets the same policies with the tunnel's identity, and reaches only its own addresses", () => {
   const { apply, listener, chains, names, inputs, graph } = sidecars();
   const allowed = { from: [{ source: { principals: ["cluster.local/ns/shop/sa/client"] } }] };
   apply(

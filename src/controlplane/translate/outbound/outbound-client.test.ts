@@ -46,7 +46,7 @@ function rule(name: string, subset: string, spec: object = {}) {
   return config("DestinationRule", name, { host, subsets: [{ name: subset, labels: { version: subset } }], ...spec });
 }
 
-test("namespaces that see a service alike share what is derived of it", () => {
+test("namespaces with the same view of a service share its derived clusters", () => {
   const { clusters, entryOf, computed, apply } = setUp("shop", "orders", "billing");
   assert.equal(clusters.services.size, 1);
   assert.equal(entryOf("orders"), entryOf("shop"));
@@ -56,7 +56,7 @@ test("namespaces that see a service alike share what is derived of it", () => {
   assert.equal(computed() - before, 1, "a new service is derived once for all of them");
 });
 
-test("a namespace with a DestinationRule of its own gets its own, until the rule goes", () => {
+test("a namespace with its own DestinationRule gets its own entry until the rule is deleted", () => {
   const { clusters, entryOf, apply, remove } = setUp("shop", "orders", "billing");
   apply(rule("orders/web", "v1"));
   assert.notEqual(entryOf("orders"), entryOf("billing"));
@@ -68,7 +68,7 @@ test("a namespace with a DestinationRule of its own gets its own, until the rule
   assert.equal(clusters.services.size, 1);
 });
 
-test("a rule of the service's namespace for everybody leaves clients elsewhere one entry, and its own namespace another", () => {
+test("a rule in the service's namespace for everybody gives its own namespace one entry, and clients elsewhere another", () => {
   const { clusters, entryOf, apply } = setUp("shop", "orders", "billing");
   apply(rule("shop/web", "v1"));
   assert.equal(entryOf("orders"), entryOf("billing"));
@@ -79,7 +79,7 @@ test("a rule of the service's namespace for everybody leaves clients elsewhere o
   );
 });
 
-test("a rule that is exported to one namespace by name sets that one apart", () => {
+test("a rule that is exported to one namespace gives only that namespace its own entry", () => {
   const { clusters, entryOf, apply } = setUp("orders", "billing", "stock");
   apply(rule("shop/web", "v1", { exportTo: ["billing"] }));
   assert.equal(entryOf("orders"), entryOf("stock"));
@@ -91,7 +91,7 @@ test("a rule that is exported to one namespace by name sets that one apart", () 
   assert.equal(clusters.services.get(entryOf("orders")?.key ?? "")?.clusters.length, 1);
 });
 
-test("a rule for a wildcard host sets its namespace apart for the services that it covers alone", () => {
+test("a rule for a wildcard host gives its namespace own entries only for the services that it covers", () => {
   const { clusters, entryOf, scopeOf, apply } = setUp("orders", "billing");
   apply(
     service("stock/api", "10.96.0.11", { app: "api" }, [{ name: "http", port: 80 }]),
@@ -103,7 +103,7 @@ test("a rule for a wildcard host sets its namespace apart for the services that 
   assert.deepEqual(keysOf("orders").filter((key) => !keysOf("billing").includes(key)).length, 1);
 });
 
-test("a rule that selects clients sets them apart by the labels that it asks for, and no others", () => {
+test("a rule with a workload selector separates clients only by the labels that it selects", () => {
   const { connect, entryOf, apply, graph } = setUp("orders", "billing");
   const [a, b] = [{ labels: { app: "a" } }, { labels: { app: "b" } }];
   for (const name of ["orders", "billing"]) for (const labels of [a, b]) connect(name, labels);
@@ -113,7 +113,7 @@ test("a rule that selects clients sets them apart by the labels that it asks for
   assert.equal(entryOf("billing", a), entryOf("billing", b));
 });
 
-test("clients are told of the clusters that a rule brings, changes and takes", () => {
+test("clients are notified of the clusters that a rule adds, changes and removes", () => {
   const { clusters, scopeOf, apply, remove } = setUp("orders", "billing");
   const told = { orders: [] as string[], billing: [] as string[] };
   using _orders = new ScopeClusterView(clusters, "clusters", scopeOf("orders")).subscribe((names) =>

@@ -143,7 +143,7 @@ const meshes: Readonly<Record<string, Partial<PlannedPort>>> = {
 };
 
 for (const [name, mesh] of Object.entries(meshes)) {
-  test(`what clients have in common, and what each has of its own, is what each would have alone: ${name}`, () => {
+  test(`clients' shared hosts plus each one's own hosts equal a derivation for that client alone: ${name}`, () => {
     for (const [namespace, labels] of [
       ["shop", {}],
       ["stock", {}],
@@ -162,7 +162,7 @@ for (const [name, mesh] of Object.entries(meshes)) {
   });
 }
 
-test("clients that nothing tells apart share the very hosts", () => {
+test("clients without a difference share the same host objects", () => {
   const [[one], [other], [own]] = [
     planTables(planned("here")),
     planTables(planned("there")),

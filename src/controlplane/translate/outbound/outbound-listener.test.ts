@@ -62,7 +62,7 @@ test("HTTP listens on all addresses and TCP on the service's own, where undeclar
   );
 });
 
-test("a headless service is listened for at each of its pods, and its clients reach the one that they meant", () => {
+test("a headless service has a listener for each pod, and its clients reach the pod that they meant", () => {
   const { apply, serve } = createOutboundFixture();
   apply(
     namespace("shop"),
@@ -75,7 +75,7 @@ test("a headless service is listened for at each of its pods, and its clients re
   assert.equal(serve({ kind: "router" }).clusters()["outbound|5432||db.shop.svc.cluster.local"]?.["type"], "EDS");
 });
 
-test("entries without addresses are told apart by server names and CIDRs, on one listener", () => {
+test("entries without addresses are distinguished by server name and CIDR on one listener", () => {
   const { apply, serve } = createOutboundFixture();
   const tls = [{ number: 443, name: "tls", protocol: "TLS" }];
   apply(
@@ -100,7 +100,7 @@ test("entries without addresses are told apart by server names and CIDRs, on one
   ]);
 });
 
-test("TCP and TLS routes of VirtualServices lead connections, by destination and by server name", () => {
+test("TCP and TLS routes of VirtualServices lead connections by destination and server name", () => {
   const { apply, serve } = createOutboundFixture();
   apply(
     namespace("shop"),
@@ -147,7 +147,7 @@ test("TCP and TLS routes of VirtualServices lead connections, by destination and
   );
 });
 
-test("an egress listener of a Sidecar has a port, a protocol and services of its own, and may take connections itself", () => {
+test("a Sidecar's egress listener has its own port, protocol and services, and may bind its port", () => {
   const { apply, serve } = createOutboundFixture();
   apply(
     namespace("shop"),

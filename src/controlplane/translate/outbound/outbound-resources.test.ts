@@ -54,7 +54,7 @@ function addressesOf(
   });
 }
 
-test("a sidecar is served a small mesh as it always was", () => {
+test("a sidecar of a small mesh gets the recorded resources", () => {
   const { apply, serve } = createOutboundFixture();
   const objects = parseAllDocuments(readFileSync(new URL("../golden/outbound-shop.yaml", import.meta.url), "utf8")).map(
     (document) => document.toJSON() as KubernetesObject,
@@ -78,7 +78,7 @@ test("a sidecar is served a small mesh as it always was", () => {
   assert.deepEqual(JSON.parse(JSON.stringify(found)), JSON.parse(readFileSync(golden, "utf8")));
 });
 
-test("names are short for clients of the same namespace, and a service that is not exported is not seen elsewhere", () => {
+test("names are short for clients of the same namespace, and a service that is not exported is invisible elsewhere", () => {
   const { apply, serve } = createOutboundFixture();
   apply(...base, {
     ...service("other/hidden", "10.96.0.9", {}, [http]),
@@ -102,7 +102,7 @@ test("names are short for clients of the same namespace, and a service that is n
   );
 });
 
-test("a host of two services leads each client to the routes of the one that it sees", () => {
+test("a host of two services leads each client to the routes of the service that it sees", () => {
   const { apply, serve } = createOutboundFixture();
   const of = (place: string): readonly KubernetesObject[] => [
     namespace(place),
@@ -129,7 +129,7 @@ test("a host of two services leads each client to the routes of the one that it 
   assert.deepEqual(redirects, ["north.example.org", "south.example.org"]);
 });
 
-test("a Sidecar says which hosts its workloads reach, by labels before the namespace before the root, and whether unknown ones too", () => {
+test("the Sidecar by labels, then namespace, then root limits the hosts that workloads reach, and decides about unknown hosts", () => {
   const { apply, remove, serve } = createOutboundFixture();
   const strict = config("Sidecar", "shop/strict", {
     workloadSelector: { labels: { app: "web" } },
@@ -152,7 +152,7 @@ test("a Sidecar says which hosts its workloads reach, by labels before the names
   assert.equal(services(plain).length, 2);
 });
 
-test("subsets are endpoints by their labels; the rule of the client's namespace goes before the service's and the root's", () => {
+test("subsets select endpoints by label, and the client namespace's rule wins over the service's and the root's", () => {
   const { apply, remove, serve } = createOutboundFixture();
   const rule = (key: string, simple: string, spec: object = {}): KubernetesObject =>
     config("DestinationRule", key, {
@@ -183,7 +183,7 @@ test("subsets are endpoints by their labels; the rule of the client's namespace 
   assert.deepEqual(policy(), ["outbound|80||web.shop.svc.cluster.local", "CLUSTER_PROVIDED"]);
 });
 
-test("rules for one host join their subsets, and a rule that selects its clients holds for these alone", () => {
+test("rules for one host combine their subsets, and a rule with a selector applies only to the clients that it selects", () => {
   const { apply, serve } = createOutboundFixture();
   apply(
     ...base,
@@ -210,7 +210,7 @@ test("rules for one host join their subsets, and a rule that selects its clients
   assert.equal(client.clusters()["outbound|80||web.shop.svc.cluster.local"]?.["transportSocketMatches"], undefined);
 });
 
-test("mutual TLS is spoken to endpoints that can, unless the service's namespace turns it off", () => {
+test("endpoints that support mutual TLS get it, unless the service's namespace disables it", () => {
   const { apply, serve } = createOutboundFixture();
   apply(...base);
   const served = serve();
@@ -238,7 +238,7 @@ test("mutual TLS is spoken to endpoints that can, unless the service's namespace
   assert.equal(sockets(), undefined);
 });
 
-test("captured pods are reached through the HBONE listener by proxies that speak it, and directly by others", () => {
+test("proxies that support HBONE reach captured pods through its listener, and others directly", () => {
   const { apply, serve } = createOutboundFixture();
   apply(...base, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web" }));
   const [tunnelling, plain] = [serve({ hbone: true }), serve({ hbone: false })];
@@ -262,7 +262,7 @@ test("captured pods are reached through the HBONE listener by proxies that speak
   );
 });
 
-test("a sidecar that takes Istio's mutual TLS and HBONE is sent the first, unless HBONE is preferred", () => {
+test("a sidecar that accepts Istio's mutual TLS and HBONE gets mutual TLS, unless HBONE is preferred", () => {
   const { apply, serve, inputs, graph } = createOutboundFixture();
   const both = pod("shop/both-1", "10.244.1.9", {
     labels: { app: "both", "security.istio.io/tlsMode": "istio", "networking.istio.io/tunnel": "http" },
@@ -290,7 +290,7 @@ test("a sidecar that takes Istio's mutual TLS and HBONE is sent the first, unles
   assert.deepEqual(ways(), [[{ tunnel: "http" }, "connect_originate"], mutualTls]);
 });
 
-test("localities are priorities only where outliers are detected, and as seen from the client", () => {
+test("localities become priorities only with outlier detection, from the client's view", () => {
   const { apply, serve } = createOutboundFixture();
   apply(...base);
   const near = { region: "r1", zone: "z2", subzone: "" };
@@ -326,7 +326,7 @@ test("localities are priorities only where outliers are detected, and as seen fr
   assert.deepEqual(weights, [80, 20]);
 });
 
-test("what no rule says is the mesh config's: shares by locality, pools, outliers, retries, ciphers, aliases of trust", () => {
+test("the mesh config sets defaults for locality shares, pools, outliers, retries, ciphers and trust aliases", () => {
   const { apply, serve, inputs, graph } = createOutboundFixture();
   apply(
     ...base,
@@ -419,7 +419,7 @@ test("what no rule says is the mesh config's: shares by locality, pools, outlier
   ]);
 });
 
-test("Telemetry says which of the clients write access logs", () => {
+test("Telemetry decides which clients write access logs", () => {
   const { apply, serve } = createOutboundFixture();
   const telemetry = (mode: string): KubernetesObject =>
     config("Telemetry", "shop/logs", {
@@ -441,7 +441,7 @@ test("Telemetry says which of the clients write access logs", () => {
   assert.deepEqual(writes(web), [false, false]);
 });
 
-test("a change of a service's endpoints computes its own assignment and nothing else", () => {
+test("a change of a service's endpoints recomputes only its own assignment", () => {
   const { apply, serve, graph } = createOutboundFixture();
   apply(...base);
   serve();
@@ -461,7 +461,7 @@ test("a change of a service's endpoints computes its own assignment and nothing 
   assert.equal((after["eds"] ?? 0) - (before["eds"] ?? 0), 1);
 });
 
-test("a cluster is computed again when who serves changes, or how: an identity, capture by ztunnels, mutual TLS where connections pass through", () => {
+test("a cluster is recomputed when an identity, a capture by ztunnel, or mutual TLS of passed-through endpoints changes", () => {
   const { apply, serve, graph } = createOutboundFixture();
   const [both, one] = [
     [
@@ -510,7 +510,7 @@ test("a cluster is computed again when who serves changes, or how: an identity, 
   assert.deepEqual([speaksTls(), isCaptured()], [false, false]);
 });
 
-test("an HTTP route leaves listeners alone, and a rule for one TCP service the listeners of the others", () => {
+test("an HTTP route leaves listeners alone, and a rule for one TCP service leaves the others' listeners alone", () => {
   const { apply, serve, graph } = createOutboundFixture();
   const tcp = [{ name: "tcp", port: 9000, targetPort: 9000 }];
   apply(

@@ -24,7 +24,7 @@ function routesOf(served: ServedOutbound, host = "web.shop.svc.cluster.local:80"
 
 const toWeb = [{ destination: { host: "web" } }];
 
-test("every part of a match is asked for, and what follows a match of everything is left out", () => {
+test("every part of a match reaches the route, and routes behind a match of everything are dropped", () => {
   const { apply, serve } = createOutboundFixture();
   const match = {
     uri: { prefix: "/A" },
@@ -71,7 +71,7 @@ test("every part of a match is asked for, and what follows a match of everything
   });
 });
 
-test("matches of labels and namespaces are decided for each group of clients, and leave the service's own route where none holds", () => {
+test("label and namespace matches are evaluated for each group of clients, and the service's own route remains if none matches", () => {
   const { apply, serve } = createOutboundFixture();
   apply(
     ...base,
@@ -176,7 +176,7 @@ test("weights, rewrites, headers, mirrors, timeouts and retries reach the route"
   );
 });
 
-test("redirects, answers, faults and CORS come as they are written", () => {
+test("redirects, direct responses, faults and CORS reach the route as written", () => {
   const { apply, serve } = createOutboundFixture();
   apply(
     ...base,
@@ -227,7 +227,7 @@ test("redirects, answers, faults and CORS come as they are written", () => {
   );
 });
 
-test("of several VirtualServices for a host the oldest counts, a name beats wildcards, and hosts that nobody serves are known on port 80", () => {
+test("the oldest VirtualService of a host wins, an exact name beats wildcards, and unknown hosts are served on port 80", () => {
   const { apply, serve } = createOutboundFixture();
   const old = { creationTimestamp: "2020-01-01T00:00:00Z" };
   apply(
@@ -249,7 +249,7 @@ test("of several VirtualServices for a host the oldest counts, a name beats wild
   assert.equal(named("unknown.example:81", "81"), undefined);
 });
 
-test("a delegate's routes are narrowed by the route that names it, and contradictions are left out", () => {
+test("a delegate's routes are narrowed by the delegating route, and contradictions are left out", () => {
   const { apply, serve } = createOutboundFixture();
   apply(
     ...base,
@@ -294,7 +294,7 @@ test("a delegate's routes are narrowed by the route that names it, and contradic
   );
 });
 
-test("a hash of the destination's rule is asked of the route, and retries then stay with the host", () => {
+test("the hash of a destination's rule is set on the route, and retries then stay on the host", () => {
   const { apply, serve } = createOutboundFixture();
   apply(
     ...base,
@@ -309,7 +309,7 @@ test("a hash of the destination's rule is asked of the route, and retries then s
   assert.equal(valueAt(action, "retryPolicy", "retryHostPredicate"), undefined);
 });
 
-test("HTTPRoutes of a Service are those of the client's namespace, else those of the Service's own", () => {
+test("a Service's HTTPRoutes come from the client's namespace, else from the Service's own", () => {
   const { apply, serve } = createOutboundFixture();
   const route = (key: string, backend: string): KubernetesObject =>
     config("HTTPRoute", key, {

@@ -238,7 +238,7 @@ function ruleHolds({ from = [], to = [], when = [] }: Rule, request: PolicyReque
   );
 }
 
-test("filters decide on requests as the policies say: any DENY that matches denies, else of ALLOWs one must match", () => {
+test("a matching DENY denies a request, and if ALLOW policies exist one must match", () => {
   fcAssert(
     property(array(rule, { maxLength: 2 }), array(rule, { maxLength: 2 }), boolean(), (denies, allows, hasAllow) => {
       const objects = [
@@ -258,7 +258,7 @@ test("filters decide on requests as the policies say: any DENY that matches deni
   );
 });
 
-test("on connections a rule that asks for what only requests have grants nothing, and denies at least what it should", () => {
+test("on connections, a rule with HTTP-only conditions allows nothing, and denies at least what it should", () => {
   const http = { to: [{ operation: { methods: ["GET"] } }] };
   const both = { to: [{ operation: { methods: ["GET"], ports: ["81"] } }] };
   const { tcp } = filtersOf([
@@ -278,7 +278,7 @@ test("on connections a rule that asks for what only requests have grants nothing
   assert.equal(valueAt(jsonOf(tcp[0]), "statPrefix"), "tcp.");
 });
 
-test("audits come first; a dry run only watches; a policy without rules denies all, or nothing", () => {
+test("audits come first, a dry run only observes, and a policy without rules denies everything or nothing", () => {
   const dryRun = { annotations: { "istio.io/dry-run": "true" } };
   const any = { rules: [{}] };
   const filters = filtersOf([
@@ -300,7 +300,7 @@ test("audits come first; a dry run only watches; a policy without rules denies a
   assert.equal(rbacAllows(enforced(filters), requests[0] ?? assert.fail()), false);
 });
 
-test("policies hold where they select: the mesh, the namespace, a workload; targets and other namespaces are no matter of a sidecar", () => {
+test("policies apply to their mesh, namespace or workload; those with targets and those of other namespaces do not apply to a sidecar", () => {
   const any = { action: "DENY", rules: [{}] };
   const objects = [
     config("AuthorizationPolicy", "istio-system/mesh", any),
@@ -380,7 +380,7 @@ test("CUSTOM asks the provider about requests that its rules match, and denies t
   );
 });
 
-test("tokens of several issuers are asked for together, and an issuer whose keys are not there yet refuses its tokens", () => {
+test("tokens of several issuers are verified together, and an issuer without keys rejects its tokens", () => {
   const rules = [
     {
       issuer: "b",
@@ -406,7 +406,7 @@ test("tokens of several issuers are asked for together, and an issuer whose keys
   assert.equal((valueAt(requirement(2), "requiresAll", "requirements") as JsonValue[]).length, 2);
 });
 
-test("a principal of the mesh's trust domain is known by its aliases too", () => {
+test("a principal of the mesh's trust domain also matches its aliases", () => {
   const { http } = filtersOf(
     [policy("allow", { rules: [{ from: [{ source: { principals: ["cluster.local/ns/a/sa/x"] } }] }] })],
     { trustDomain: "new.example", trustDomainAliases: ["old.example"] },
@@ -416,7 +416,7 @@ test("a principal of the mesh's trust domain is known by its aliases too", () =>
   assert.deepEqual(["new.example", "old.example", "other.example"].map(allowed), [true, true, false]);
 });
 
-test("proxies fetch the keys of a rule themselves where the control plane is told so, within the rule's time", () => {
+test("proxies fetch a rule's keys themselves if the control plane is so configured, within the rule's timeout", () => {
   const rules = [
     { issuer: "a", jwksUri: "http://keys.example:8000/jwks", timeout: "0.01s" },
     { issuer: "b", jwksUri: "https://elsewhere.example/jwks" },
@@ -442,7 +442,7 @@ test("proxies fetch the keys of a rule themselves where the control plane is tol
   assert.deepEqual(keysOf("proxy"), [own, ["https://elsewhere.example/jwks", "outbound|443||elsewhere.example", "5s"]]);
 });
 
-test("a workload asks several CUSTOM providers, each about its own rules, where the control plane is told so", () => {
+test("a workload may use several CUSTOM providers, each for its own rules, if the control plane is so configured", () => {
   const settings = { service: "authz.example", port: 9000, timeoutMs: 1000, failOpen: false, clearRouteCache: false };
   const extensionProviders: MeshSettings["extensionProviders"] = ["one", "two"].map((name) => ({
     kind: "authorization-grpc",

@@ -53,7 +53,7 @@ const web: PolicySubject = { namespace: "shop", labels: { app: "web" } };
 const root = logging("istio-system/root", "mesh");
 const wide = logging("shop/wide", "shop");
 
-test("the workload's says before the namespace's before the mesh's; a selector in the root namespace is of that namespace alone", () => {
+test("the workload's Telemetry overrides the namespace's and the mesh's, and a selector in the root namespace covers only that namespace", () => {
   const own = logging("shop/own", "web", { selector: { matchLabels: { app: "web" } } });
   const elsewhere = logging("istio-system/elsewhere", "other", { selector: { matchLabels: { app: "web" } } });
   assert.deepEqual(pathsOf(telemetryOf([root], web)), ["/mesh"]);
@@ -63,7 +63,7 @@ test("the workload's says before the namespace's before the mesh's; a selector i
   assert.deepEqual(pathsOf(telemetryOf([root, wide], { namespace: "far", labels: {} })), ["/mesh"]);
 });
 
-test("a gateway's and a waypoint's is named by targets; a waypoint takes its namespaces' too, that of a service before its own", () => {
+test("gateways and waypoints select Telemetry by targets; a waypoint also uses its namespaces', its service's first", () => {
   const target = (kind: string, name: string, group: string): object => ({ targetRefs: [{ kind, name, group }] });
   const ofGateway = logging("edge/gateway", "target", target("Gateway", "web", "gateway.networking.k8s.io"));
   const gateway: PolicySubject = { namespace: "edge", labels: {}, gateway: { name: "web", className: "istio" } };
@@ -90,7 +90,7 @@ test("a gateway's and a waypoint's is named by targets; a waypoint takes its nam
   );
 });
 
-test("without a provider that is known the mesh config's own log is written; one that is turned off is not", () => {
+test("without a known provider the mesh config's own log is written, but not a disabled one", () => {
   const written = { ...mesh, accessLogFile: "/mesh-config" };
   assert.deepEqual(pathsOf(telemetryOf([logging("shop/wide", "nobody")], web, "inbound", written)), ["/mesh-config"]);
   const off = config("Telemetry", "shop/wide", { accessLogging: [{ providers: [{ name: "shop" }], disabled: true }] });
@@ -107,7 +107,7 @@ test("without a provider that is known the mesh config's own log is written; one
   );
 });
 
-test("metrics of one side can be off for the mesh and on again for a namespace", () => {
+test("one side's metrics can be disabled for the mesh and enabled again for a namespace", () => {
   const off = config("Telemetry", "istio-system/root", {
     metrics: [{ overrides: [{ match: { mode: "SERVER" }, disabled: true }] }],
   });

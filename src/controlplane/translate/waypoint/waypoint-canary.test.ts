@@ -125,7 +125,7 @@ function mesh() {
   };
 }
 
-test("a Service's weighted waypoints are upstream's: of its labels, else of its namespace's where its waypoint is from there too", () => {
+test("weighted waypoints come from a Service's labels, else from its namespace's if its waypoint is from there too", () => {
   const { apply, shares, address, served } = mesh();
   apply(
     namespace("shop"),
@@ -150,7 +150,7 @@ test("a Service's weighted waypoints are upstream's: of its labels, else of its 
   assert.deepEqual(shares(), {});
 });
 
-test("a canary that cannot be used counts as none: not there, not ready, the primary itself, or with another weight", () => {
+test("an unusable canary is ignored: missing, unready, the primary itself, or with another weight", () => {
   const { apply, remove, shares } = mesh();
   const divided = (weight: string, canary = "next"): KubernetesObject =>
     annotated(web({ ...canaryLabels, "istio.io/use-waypoint-canary": canary }), { [weightAnnotation]: weight });
@@ -173,7 +173,7 @@ test("a canary that cannot be used counts as none: not there, not ready, the pri
   assert.deepEqual(shares(), {});
 });
 
-test("gateways that lead through waypoints divide requests by the weights", () => {
+test("gateways that route through waypoints split requests by the weights", () => {
   const { apply, ingress } = mesh();
   const own = { ...canaryLabels, "istio.io/ingress-use-waypoint": "true" };
   apply(
@@ -188,7 +188,7 @@ test("gateways that lead through waypoints divide requests by the weights", () =
   assert.deepEqual(ingress(), { "10.244.1.10:15008": 1 });
 });
 
-test("a canary of a waypoint's revision gets its weight whatever the number of pods, in ztunnels and in gateways, and no pod is nearer then", () => {
+test("a canary of a waypoint's revision gets its weight for any number of pods, in ztunnels and gateways, and distance is then ignored", () => {
   const { apply, capacity, ingress, address, placements } = mesh();
   const canary = (weight?: string): Record<string, string> => ({
     "rollout.serin.dev/canary-revision": "next",

@@ -74,7 +74,7 @@ function prefixes(listener: JsonObject | undefined): readonly (readonly [string,
     .toSorted(([left], [right]) => (left < right ? -1 : 1));
 }
 
-test("a waypoint serves ServiceEntries by their addresses, given ones too: endpoints by EDS, names in the cluster", () => {
+test("a waypoint serves ServiceEntries by written or allocated addresses, with endpoints by EDS and names in the cluster", () => {
   const { apply, listeners, clusters, endpoints } = waypoints();
   apply(
     ...base,
@@ -136,7 +136,7 @@ test("a waypoint serves ServiceEntries by their addresses, given ones too: endpo
   assert.equal(endpoints()["inbound-vip|80|http|names.example.com"], undefined);
 });
 
-test("a policy for a ServiceEntry holds in its chain alone, and a VirtualService routes its requests", () => {
+test("a policy for a ServiceEntry applies only in its chain, and a VirtualService routes its requests", () => {
   const { apply, listeners } = waypoints();
   apply(
     ...base,
@@ -164,7 +164,7 @@ test("a policy for a ServiceEntry holds in its chain alone, and a VirtualService
   assert.doesNotMatch(text("open.example.com").replaceAll("guarded", ""), /DELETE/);
 });
 
-test("the server name of TLS is looked at on ports of TLS, and on no others", () => {
+test("only TLS ports inspect the TLS server name", () => {
   const { apply, listeners } = waypoints();
   const names = (): readonly unknown[] =>
     ((listeners()["main_internal"]?.["listenerFilters"] ?? []) as JsonObject[]).map(({ name, filterDisabled }) => [
@@ -194,7 +194,7 @@ const wild = (ports: readonly object[], more: object = {}): KubernetesObject =>
   );
 const tls = { number: 443, name: "tls", protocol: "TLS" };
 
-test("a waypoint forwards the requests of DYNAMIC_DNS to the host that each names, within the wildcard", () => {
+test("a waypoint forwards DYNAMIC_DNS requests to the host that each names, within the wildcard", () => {
   const { apply, listeners, clusters, endpoints } = waypoints();
   apply(
     ...base,
@@ -241,7 +241,7 @@ test("a waypoint forwards the requests of DYNAMIC_DNS to the host that each name
   assert.ok(clusters()["inbound-vip|8080|http|*.wild.test"] !== undefined);
 });
 
-test("server names lead to hosts of DYNAMIC_DNS only where the environment asks for it, and to nothing inside of the mesh", () => {
+test("server names lead to DYNAMIC_DNS hosts only if the environment enables it, and never inside the mesh", () => {
   const { apply, inputs, graph, listeners, clusters } = waypoints();
   const own = (): readonly string[] => Object.keys(clusters()).filter((name) => name.includes("wild"));
   apply(...base, wild([http, tls]));

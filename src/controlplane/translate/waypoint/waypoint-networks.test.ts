@@ -161,7 +161,7 @@ const tunnelsOf = (found: Readonly<Record<string, JsonObject>>): readonly string
     .filter((name) => tunnels.includes(name))
     .toSorted();
 
-test("a waypoint's double tunnel into another network is what it has always been", () => {
+test("a waypoint's double tunnel into another network equals the recorded resources", () => {
   const { listeners, clusters, endpoints } = networks().waypoint;
   const own = (all: Readonly<Record<string, JsonObject>>) =>
     Object.fromEntries(tunnels.map((name) => [name, all[name]]));
@@ -172,7 +172,7 @@ test("a waypoint's double tunnel into another network is what it has always been
   assert.deepEqual(found, JSON.parse(readFileSync(golden, "utf8")));
 });
 
-test("a waypoint reaches endpoints of another network through each gateway that takes HBONE, by the service's name", () => {
+test("a waypoint reaches another network's endpoints by service name, through each gateway with HBONE", () => {
   assert.deepEqual(reached(networks().waypoint.endpoints[vip]), ["10.1.0.1:8080 1", `192.0.2.3:15008>${host}:80 1`]);
   const two = networks({}, [eastWest("a", "192.0.2.3"), eastWest("b", "192.0.2.4")]);
   assert.deepEqual(reached(two.waypoint.endpoints[vip]), [
@@ -182,7 +182,7 @@ test("a waypoint reaches endpoints of another network through each gateway that 
   ]);
 });
 
-test("a waypoint keeps to its network where there is no gateway, where it is told to, and in a mesh of one network", () => {
+test("a waypoint stays in its network without a gateway, if so configured, and in a mesh of one network", () => {
   assert.deepEqual(reached(networks({}, []).waypoint.endpoints[vip]), ["10.1.0.1:8080 1"]);
   const kept = networks({ ambientNetworkCrossing: { waypoints: false, ingress: false } });
   assert.deepEqual(
@@ -196,7 +196,7 @@ test("a waypoint keeps to its network where there is no gateway, where it is tol
   );
 });
 
-test("an ingress gateway keeps to its network, and enters others where the environment asks for it", () => {
+test("an ingress gateway stays in its network, unless the environment enables crossing", () => {
   const kept = networks().ingress;
   assert.deepEqual(
     [reached(kept.endpoints[outbound]), tunnelsOf(kept.listeners), tunnelsOf(kept.clusters)],

@@ -141,7 +141,7 @@ function chain(listener: JsonObject | undefined, name: string): JsonValue {
   return ((listener?.["filterChains"] ?? []) as JsonObject[]).find((candidate) => candidate["name"] === name) ?? null;
 }
 
-test("services that name a waypoint are told apart by address, port and, where nothing else says it, by their first bytes", () => {
+test("services of a waypoint are distinguished by address, port and, if undeclared, by their first bytes", () => {
   const { apply, listeners, clusters, endpoints } = waypoints();
   apply(...shop, gateway);
   const main = listeners("shop/wp")["main_internal"];
@@ -184,7 +184,7 @@ test("services that name a waypoint are told apart by address, port and, where n
   );
 });
 
-test("routes lead to subsets behind the waypoint, and to what is behind none; policies that target the service hold there", () => {
+test("routes lead to subsets behind the waypoint and to services without one, and policies that target the service apply there", () => {
   const { apply, listeners, clusters, endpoints } = waypoints();
   const host = "web.shop.svc.cluster.local";
   apply(
@@ -251,7 +251,7 @@ test("routes lead to subsets behind the waypoint, and to what is behind none; po
   );
 });
 
-test("services of the mesh's providers are reached from a waypoint, wherever they are; one that is not there is no cluster", () => {
+test("the mesh's providers are reachable from a waypoint anywhere, and a missing provider has no cluster", () => {
   const { apply, inputs, clusters, endpoints } = waypoints();
   const zipkin = (name: string, service: string): ExtensionProvider => ({
     kind: "tracing",
@@ -275,7 +275,7 @@ test("services of the mesh's providers are reached from a waypoint, wherever the
   assert.equal((valueAt(endpoints("shop/wp")[name] ?? {}, "endpoints", 0, "lbEndpoints") as JsonValue[]).length, 1);
 });
 
-test("each pod of a waypoint has endpoints in the order of their distance, where a rule or the service asks for it", () => {
+test("each pod of a waypoint gets endpoints by distance, if a rule or the service enables it", () => {
   const { apply, endpoints } = waypoints();
   const near = (scope: string): unknown => {
     const localities = (endpoints(scope)["inbound-vip|80|http|web.shop.svc.cluster.local"]?.["endpoints"] ?? []) as {
@@ -324,7 +324,7 @@ test("each pod of a waypoint has endpoints in the order of their distance, where
   ]);
 });
 
-test("nobody is sent to a waypoint before a pod of it is ready; then it stays, as what goes round it would go round its policies", () => {
+test("a waypoint gets traffic only after one of its pods was ready, and keeps it, because a bypass would skip its policies", () => {
   const { apply, remove, waypointOf, programmed } = waypoints();
   const web = "shop/web.shop.svc.cluster.local";
   apply(...shop, gateway);
@@ -341,7 +341,7 @@ test("nobody is sent to a waypoint before a pod of it is ready; then it stays, a
   assert.equal(waypointOf(web), undefined);
 });
 
-test("a waypoint of an account takes the account's pods and the services in front of them, without a label", () => {
+test("a waypoint of an account serves the account's pods and their services, without a label", () => {
   const { apply, waypointOf, deployments, listeners, programmed } = waypoints();
   const accounts = ["web", "api"].map((name): KubernetesObject => ({
     kind: "ServiceAccount",
@@ -382,7 +382,7 @@ test("a waypoint of an account takes the account's pods and the services in fron
   assert.equal(waypointOf("shop/web.shop.svc.cluster.local"), undefined);
 });
 
-test("a gateway between networks leads tunnels for global services to their pods or waypoints, by name and by address, as they are", () => {
+test("a gateway between networks leads tunnels for global services to their pods or waypoints, by name and address", () => {
   const { apply, inputs, graph, listeners, clusters, endpoints, placementOf, programmed } = waypoints();
   graph.batch(() =>
     inputs.mesh.set(meshKey, {
