@@ -55,7 +55,7 @@ const calls =
   /(?:[cC]lient\.(?<method>get|list|create|update|apply|patchMerge|delete)|(?<informer>createInformer)\((?:this\.#)?client,\s*|(?<method2>list)ed\(sources,\s*)\(?(?<kind>\w+Kind)\b/g;
 const kinds = { ...gateway, ...istio, ...kubernetes, ...serin } as unknown as Readonly<Record<string, KindDefinition>>;
 
-test("the engine's role allows each read and write of a kind that its sources name", () => {
+test("the engine's role covers each read and write of a kind that its sources name", () => {
   const root = join(import.meta.dirname);
   const asked = new Set<string>();
   const lacking: string[] = [];
@@ -74,7 +74,7 @@ test("the engine's role allows each read and write of a kind that its sources na
   assert.deepEqual(lacking, []);
 });
 
-test("the engine's role allows to install, to change and to remove what an installation has", () => {
+test("the engine's role covers installing, changing and removing every installed kind", () => {
   const lacking = installedKinds
     // Definitions come with the release, and namespaces stay.
     .filter(({ kind }) => !["CustomResourceDefinition", "Secret"].includes(kind))
@@ -84,7 +84,7 @@ test("the engine's role allows to install, to change and to remove what an insta
     assert.deepEqual(missing("rbac.authorization.k8s.io", role, ["escalate", "bind"]), []);
 });
 
-test("the engine's role allows to write each kind that plans name", () => {
+test("the engine's role covers writing each kind that plans name", () => {
   const sources = globSync("plan/**/*.ts", { cwd: import.meta.dirname })
     .filter((file) => !file.endsWith(".test.ts"))
     .map((file) => readFileSync(join(import.meta.dirname, file), "utf8"))
@@ -103,7 +103,7 @@ test("the engine's role allows to write each kind that plans name", () => {
   assert.deepEqual(lacking, []);
 });
 
-test("the engine's role allows no Secrets, no commands in pods and nobody else's name", () => {
+test("the engine's role covers no Secrets, no commands in pods and no impersonation", () => {
   for (const [resource, verb] of [
     ["secrets", "get"],
     ["pods/exec", "create"],

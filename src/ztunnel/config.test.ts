@@ -38,7 +38,7 @@ test("the logged configuration is YAML with the keys that upstream logs", () => 
   assert.deepEqual(read["termination_grace_period"], { secs: 5, nanos: 0 });
 });
 
-test("wrong values are named with their variable", () => {
+test("invalid values are named with their variable", () => {
   assert.throws(() => readConfig({ PROXY_MODE: "other" }, "1", []), /PROXY_MODE must be shared or dedicated/);
   assert.throws(() => readConfig({ SECRET_TTL: "soon" }, "1", []), /SECRET_TTL must be a duration/);
   assert.throws(() => readConfig({ PROXY_MODE: "dedicated" }, "1", []), /PROXY_WORKLOAD_INFO must be/);
@@ -57,7 +57,7 @@ for (const [value, limit, count] of [
   ["100%", "0", 8],
   ["12.5%", "", 1],
 ] as const)
-  test(`ZTUNNEL_WORKER_THREADS "${value}" under ZTUNNEL_CPU_LIMIT "${limit}" is ${count}`, () => {
+  test(`ZTUNNEL_WORKER_THREADS "${value}" under ZTUNNEL_CPU_LIMIT "${limit}" gives ${count}`, () => {
     const env = { ZTUNNEL_WORKER_THREADS: value, ZTUNNEL_CPU_LIMIT: limit };
     assert.deepEqual(readWorkerThreads(env, machine), { count });
     assert.match(describeConfig(readConfig(env, "1", [], count)), new RegExp(`^num_worker_threads: ${count}$`, "m"));
@@ -71,7 +71,7 @@ for (const [value, count, words] of [
   ["101%", 1, /got "101%"/],
   ["half%", 1, /got "half%"/],
 ] as const)
-  test(`ZTUNNEL_WORKER_THREADS "${value}" leads to ${count}, and the warning says why`, () => {
+  test(`ZTUNNEL_WORKER_THREADS "${value}" gives ${count}, and the warning says why`, () => {
     const got = readWorkerThreads({ ZTUNNEL_WORKER_THREADS: value }, machine);
     assert.equal(got.count, count);
     assert.match(got.warning ?? "", words);

@@ -188,7 +188,7 @@ for (const [before, after] of [
   [1, 2],
   [2, 1],
 ] as const)
-  test(`a pod changes its ztunnel, ${before} worker(s) to ${after}: no connection is refused, the old one lives on where it is, and its owner ends with it`, async () => {
+  test(`a pod changes its ztunnel, ${before} worker(s) to ${after}: no connection is refused, the old one keeps its open ones, and its owner ends with it`, async () => {
     const pods = podPair();
     const app = await echoServer(pods.server);
     const [old, peer, fresh] = [

@@ -13,7 +13,7 @@ const hold = async (items: number, ...expressions: readonly string[]): Promise<b
   );
 const square = "object.l.all(x, object.l.exists(y, y == x))";
 
-test("a condition costs no more than Kubernetes allows, whatever object is sent", async () => {
+test("a condition may cost only what Kubernetes allows, whatever object is sent", async () => {
   assert.equal(await hold(50, square, "request.operation == 'CREATE'"), true);
   await assert.rejects(hold(2000, square), /"c0" of webhook "a\.b\.c".*actual cost limit exceeded/);
   await assert.rejects(hold(2000, `${square} || true`), /actual cost limit exceeded/);

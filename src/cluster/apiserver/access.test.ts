@@ -37,7 +37,7 @@ test("without credentials a request is forbidden, with wrong ones unauthorized, 
   assert.equal((await server.call("GET", "/readyz", undefined, { anonymous: true })).text, "ok");
 });
 
-test("a service account does what its roles allow, and its token ends with the pod it is bound to", async () => {
+test("a service account may do what its roles allow, and its token ends with the pod that it is bound to", async () => {
   const made = await server.call("POST", pods, pod("bound"));
   const request = {
     spec: {
@@ -85,7 +85,7 @@ test("a token secret is filled for its account", async () => {
   assert.equal(self.body.status.userInfo.username, "system:serviceaccount:default:default");
 });
 
-test("roles that aggregate take the rules of those they select", async () => {
+test("aggregated roles contain the rules of the roles that they select", async () => {
   const labels = { "rbac.authorization.k8s.io/aggregate-to-view": "true" };
   const rules = [{ verbs: ["get"], apiGroups: ["test.dev"], resources: ["widgets"] }];
   await server.call("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", {
@@ -109,7 +109,7 @@ test("roles that aggregate take the rules of those they select", async () => {
   while (!(await ask()));
 });
 
-test("nobody grants more than he has", async () => {
+test("nobody can grant more rights than they have", async () => {
   const headers = { "impersonate-user": "eve", "impersonate-group": "editors" };
   const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "admin" };
   const subjects = [{ kind: "Group", name: "editors", apiGroup: "rbac.authorization.k8s.io" }];
@@ -131,13 +131,13 @@ test("nobody grants more than he has", async () => {
   assert.equal(same.status, 201, same.text);
 });
 
-test("an administrator may act as somebody else, who then has only his own rights", async () => {
+test("an administrator may impersonate another user, and then has only that user's rights", async () => {
   const headers = { "impersonate-user": "nobody" };
   const answer = await server.call("GET", pods, undefined, { headers });
   assert.match(answer.body.message, /User "nobody" cannot list resource "pods"/);
 });
 
-test("a pod gets its account's token volume; when a node has it, deletion waits for the node", async () => {
+test("a pod gets its account's token volume, and its deletion waits for the node that runs it", async () => {
   const made = await server.call("POST", pods, pod("graceful"));
   const [volume] = made.body.spec.volumes;
   assert.match(volume.name, /^kube-api-access-[a-z0-9]{5}$/);
@@ -152,7 +152,7 @@ test("a pod gets its account's token volume; when a node has it, deletion waits 
   assert.equal((await server.call("GET", `${pods}/graceful`)).status, 404);
 });
 
-test("an eviction is refused while a disruption budget has none left", async () => {
+test("an eviction is refused while a disruption budget is exhausted", async () => {
   await server.call("POST", pods, pod("guarded", { nodeName: "node-a" }));
   await server.call("PATCH", `${pods}/guarded/status`, { status: { phase: "Running" } }, merge);
   const budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
@@ -182,7 +182,7 @@ test("an eviction is refused while a disruption budget has none left", async () 
   assert.equal((await server.call("GET", `${budgets}/guard`)).body.status.disruptionsAllowed, 0);
 });
 
-test("services get addresses and node ports of their own and lose them with their end", async () => {
+test("services get their own addresses and node ports, which are freed when they are deleted", async () => {
   const services = "/api/v1/namespaces/default/services";
   const service = (name: string, spec: Json): Json => ({
     metadata: { name },
@@ -205,7 +205,7 @@ test("services get addresses and node ports of their own and lose them with thei
   assert.equal((await server.call("GET", `${services}/kubernetes`)).body.spec.clusterIP, "10.96.0.1");
 });
 
-test("webhooks mutate, then judge; a failing one follows its policy; none is asked about other namespaces", async () => {
+test("webhooks mutate, then validate; a failing one follows its policy, and excluded namespaces skip them", async () => {
   const seen: Json[] = [];
   const hook = await startWebhook((review) => {
     seen.push(review.request);
@@ -279,7 +279,7 @@ test("webhooks mutate, then judge; a failing one follows its policy; none is ask
   await hook.close();
 });
 
-test("a pod that a webhook changed can be labelled: what the webhook wrote is stored in the canonical form", async (context) => {
+test("a pod that a webhook changed can be labelled, because the webhook's values are stored in canonical form", async (context) => {
   const container = {
     name: "istio-proxy",
     image: "proxyv2",
@@ -333,7 +333,7 @@ test("a pod that a webhook changed can be labelled: what the webhook wrote is st
   await server.call("DELETE", `${configurations}/injector`);
 });
 
-test("logs and upgrades pass to the pod's node, and a proxied request to the pod itself", async () => {
+test("logs and upgrades are relayed to the pod's node, and a proxied request to the pod itself", async () => {
   const { certificate, key } = server.pki.nodes["node-a"] ?? { certificate: "", key: "" };
   const paths: string[] = [];
   const node = createHttpsServer(

@@ -26,7 +26,7 @@ async function patch(path: string, kind: string, body: unknown): Promise<Answer>
   return await server.call("PATCH", path, body, { contentType: `application/${kind}` });
 }
 
-test("what admission and allocators fill in belongs to no manager, and zero structs are nobody's", async () => {
+test("fields that admission and allocators set have no manager, and neither have empty structs", async () => {
   const spec = { containers: [{ name: "main", image: "a" }] };
   const pod = (
     await server.call("POST", "/api/v1/namespaces/default/pods", {
@@ -70,7 +70,7 @@ test("zero values that Go leaves out are not stored; pointers to zero are", asyn
   assert.deepEqual(spec.containers[0].env, [{ name: "A" }]);
 });
 
-test("an object that a watch's selector no longer meets goes as it was when it did", async () => {
+test("an object that leaves a watch's selector is reported as deleted with its last matching state", async () => {
   const { body } = await server.call("POST", maps, configMap("leaving", {}, { labels: { seen: "yes" } }));
   await patch(`${maps}/leaving`, "merge-patch+json", { metadata: { labels: { seen: "no" } } });
   const [event] = await server.watch(
@@ -82,7 +82,7 @@ test("an object that a watch's selector no longer meets goes as it was when it d
   assert.ok(Number(event.object.metadata.resourceVersion) > Number(body.metadata.resourceVersion));
 });
 
-test("a watch by the old path streams, a path of one object answers the object", async () => {
+test("a watch by the old path streams, and a path of one object returns the object", async () => {
   const isOfWatch = (events: Json[]): boolean => events.length > 0;
   const [event] = await server.watch("/api/v1/watch/namespaces/default/serviceaccounts", isOfWatch);
   assert.equal(event.type, "ADDED");
@@ -119,7 +119,7 @@ test("options that contradict each other are refused with their field", async ()
   );
 });
 
-test("label selectors are refused where a key or value is none", async () => {
+test("invalid label selectors are refused", async () => {
   for (const selector of ["a=b,", "UPPER/case=a", "a=-b", "a>x", "-a"])
     assert.equal(
       (await server.call("GET", `${maps}?labelSelector=${encodeURIComponent(selector)}`)).status,
@@ -132,7 +132,7 @@ test("label selectors are refused where a key or value is none", async () => {
   );
 });
 
-test("a version is no part of a creation, a name is of a replacement", async () => {
+test("a creation must not have a resource version, and a replacement must have a name", async () => {
   const created = await server.call("POST", maps, configMap("versioned", {}, { resourceVersion: "5" }));
   assert.equal(created.status, 500);
   assert.match(created.body.message, /resourceVersion should not be set on objects to be created/);
@@ -142,7 +142,7 @@ test("a version is no part of a creation, a name is of a replacement", async () 
   );
 });
 
-test("a name whose object waits for its end is taken, and that is said", async () => {
+test("creating an object whose namesake is being deleted fails and says so", async () => {
   await server.call("POST", maps, configMap("ending", {}, { finalizers: ["example.com/hold"] }));
   await server.call("DELETE", `${maps}/ending`);
   const { status, body } = await server.call("POST", maps, configMap("ending"));
@@ -194,7 +194,7 @@ test("a scale can be applied, and its field then has that owner", async () => {
   assert.deepEqual([entry.subresource, entry.fieldsV1], ["scale", { "f:spec": { "f:replicas": {} } }]);
 });
 
-test("an applied configuration with an unknown field is refused, whatever the validation of fields", async () => {
+test("an applied configuration with an unknown field is refused, whatever fieldValidation says", async () => {
   const { status, body } = await patch(`${maps}/applied?fieldManager=a`, "apply-patch+yaml", {
     ...configMap("applied"),
     extra: 1,
@@ -203,7 +203,7 @@ test("an applied configuration with an unknown field is refused, whatever the va
   assert.match(body.message, /\.extra: field not declared in schema/);
 });
 
-test("the pods of a job stay when nobody says otherwise, and the answer warns of it", async () => {
+test("deleting a job orphans its pods by default, with a warning", async () => {
   const spec = { template: { spec: { restartPolicy: "Never", containers: [{ name: "a", image: "b" }] } } };
   await server.call("POST", "/apis/batch/v1/namespaces/default/jobs", {
     apiVersion: "batch/v1",
@@ -216,7 +216,7 @@ test("the pods of a job stay when nobody says otherwise, and the answer warns of
   assert.match(String(headers["warning"]), /child pods are preserved by default/);
 });
 
-test("a definition whose default does not fit its schema is refused", async () => {
+test("a definition whose default violates its schema is refused", async () => {
   const version = {
     name: "v1",
     served: true,

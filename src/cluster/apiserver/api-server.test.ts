@@ -47,7 +47,7 @@ test("objects are created, read, replaced with a version check, patched in four 
   assert.equal((await server.call("GET", `${configMaps}/one`)).status, 404);
 });
 
-test("server-side apply creates what is absent and names the manager it conflicts with", async () => {
+test("server-side apply creates a missing object, and names the conflicting manager", async () => {
   const apply = { contentType: "application/apply-patch+yaml" };
   const first = await server.call("PATCH", `${configMaps}/owned?fieldManager=a`, configMap("owned", { k: "1" }), apply);
   assert.equal(first.status, 201);
@@ -70,7 +70,7 @@ test("server-side apply creates what is absent and names the manager it conflict
   assert.equal(forced.body.data.k, "2");
 });
 
-test("a list is cut into pages that all show one moment, and selectors narrow it", async () => {
+test("a list is split into pages of one snapshot, and selectors narrow it", async () => {
   for (const name of ["a", "b", "c", "d"])
     await server.call("POST", configMaps, configMap(`page-${name}`, {}, { page: name }));
   const selector = "labelSelector=page%20in%20(a,b,c,d)";
@@ -92,7 +92,7 @@ test("a list is cut into pages that all show one moment, and selectors narrow it
   assert.deepEqual([unknown.status, unknown.body.message], [400, "field label not supported: spec.foo"]);
 });
 
-test("a watch lists first when asked to, resumes after a version, and tells objects that enter or leave its selector", async () => {
+test("a watch can start with a list, resumes after a version, and reports objects that enter or leave its selector", async () => {
   const start = await server.call("POST", configMaps, configMap("watched", {}, { w: "yes" }));
   const query = "watch=true&labelSelector=w%3Dyes";
   const list = `${configMaps}?${query}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true`;
@@ -123,7 +123,7 @@ test("a watch lists first when asked to, resumes after a version, and tells obje
   );
 });
 
-test("a table carries cells, a partial object only metadata, and HTTP/2 serves the same", async () => {
+test("a table has cells, a partial object only metadata, and HTTP/2 serves the same", async () => {
   const table = await server.call("GET", "/api/v1/namespaces", undefined, {
     accept: "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
   });
@@ -145,7 +145,7 @@ test("a table carries cells, a partial object only metadata, and HTTP/2 serves t
   assert.equal(JSON.parse(text).metadata.name, "default");
 });
 
-test("a dry run answers what would be and stores nothing; unknown fields are refused, warned about or ignored", async () => {
+test("a dry run returns the result and stores nothing; unknown fields are refused, reported or ignored", async () => {
   const dry = await server.call("POST", `${configMaps}?dryRun=All`, configMap("dry"));
   assert.equal(dry.status, 201);
   assert.equal((await server.call("GET", `${configMaps}/dry`)).status, 404);
@@ -165,7 +165,7 @@ test("a dry run answers what would be and stores nothing; unknown fields are ref
   assert.equal(warned.headers["warning"], '299 - "unknown field \\"nonsense\\""');
 });
 
-test("finalizers keep an object until the last is gone, and a precondition protects another one", async () => {
+test("finalizers keep an object until the last is removed, and a precondition protects a different object", async () => {
   const made = await server.call("POST", configMaps, {
     ...configMap("kept"),
     metadata: { name: "kept", finalizers: ["test/keep"] },
@@ -179,7 +179,7 @@ test("finalizers keep an object until the last is gone, and a precondition prote
   assert.equal((await server.call("GET", `${configMaps}/kept`)).status, 404);
 });
 
-test("a namespace that is absent or ending takes nothing, and ends when its finalizer goes", async () => {
+test("a missing or terminating namespace accepts no objects, and ends when its finalizer is removed", async () => {
   assert.equal(
     (await server.call("POST", "/api/v1/namespaces/nowhere/configmaps", configMap("x"))).body.message,
     'namespaces "nowhere" not found',
@@ -197,7 +197,7 @@ test("a namespace that is absent or ending takes nothing, and ends when its fina
   assert.equal((await server.call("GET", "/api/v1/namespaces/ending")).status, 404);
 });
 
-test("after a restart, objects, versions and watches go on", async () => {
+test("after a restart, objects, versions and watches continue", async () => {
   const made = await server.call("POST", configMaps, configMap("lasting"));
   await server.stop();
   await server.start();

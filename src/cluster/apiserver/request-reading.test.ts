@@ -6,7 +6,7 @@ import { answerFormOf } from "./negotiate.ts";
 import { requestInfoOf } from "./request-info.ts";
 import { parseLabelSelector } from "./label-selector.ts";
 
-test("YAML that a client sends writes nothing into the log, however odd it is", async (t) => {
+test("a client's odd YAML writes nothing into the log", async (t) => {
   const warn = t.mock.method(process, "emitWarning", () => undefined);
   const odd = "? [k]\n: 1\nc: !!merge x\n";
   await parseYaml(odd);
@@ -14,7 +14,7 @@ test("YAML that a client sends writes nothing into the log, however odd it is", 
   assert.equal(warn.mock.callCount(), 0);
 });
 
-test("a path says verb, resource, namespace, name, subresource and what follows it", () => {
+test("a path gives verb, resource, namespace, name, subresource and the rest", () => {
   const read = (method: string, url: string): string => {
     const { pathname, searchParams } = new URL(`https://x${url}`);
     const info = requestInfoOf(method, pathname, searchParams);
@@ -41,7 +41,7 @@ test("a path says verb, resource, namespace, name, subresource and what follows 
   assert.equal(read("POST", "/api/v1/namespaces/a/services/b:80/proxy/c/d/"), "create||v1|a|services|b:80|proxy|/c/d/");
 });
 
-test("label selectors read equality, sets and presence, and refuse the rest", () => {
+test("label selectors with equality, sets and presence are parsed, and others are refused", () => {
   const labels = { app: "web", tier: "front" };
   const matches = (text: string): boolean | undefined => parseLabelSelector(text)?.(labels);
   for (const text of [
@@ -60,7 +60,7 @@ test("label selectors read equality, sets and presence, and refuse the rest", ()
   assert.throws(() => parseLabelSelector("app in web"), { code: 400 });
 });
 
-test("fields that a body names twice are found by their path, not strings that look like fields", () => {
+test("duplicate fields of a body are found by path, and strings that look like fields are ignored", () => {
   assert.deepEqual(duplicateFields('{"a":1,"b":{"c":[{"d":1},{"d":1,"d":2}],"c":3},"a":4,"e":"\\"a\\":1,{"}'), [
     "b.c[1].d",
     "b.c",
@@ -68,7 +68,7 @@ test("fields that a body names twice are found by their path, not strings that l
   ]);
 });
 
-test("the first form of the Accept header that can be given is given", () => {
+test("the first supported format of the Accept header is served", () => {
   assert.equal(answerFormOf("application/vnd.kubernetes.protobuf,application/json").as, "object");
   assert.equal(answerFormOf("application/json;as=Table;v=v1;g=meta.k8s.io,application/json").as, "table");
   assert.equal(

@@ -56,7 +56,7 @@ function playNodes(client: KubeClient, signal: AbortSignal): Promise<void> {
   return pods.run(signal);
 }
 
-test("a Deployment rolls out and over behind its Service, its pods are replaced, and its namespace goes with all that is in it", async () => {
+test("a Deployment rolls out and over behind its Service, its pods are replaced, and its namespace is deleted with its objects", async () => {
   const harness = await new ServerHarness().start();
   const pem = (path: string): string => readFileSync(path, "utf8");
   const ca = pem(harness.pki.caCertificate);

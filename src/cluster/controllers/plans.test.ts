@@ -81,7 +81,7 @@ test("a rolling update never goes below desired - maxUnavailable nor above desir
   }
 });
 
-test("old pods that serve nobody go before the bounds are looked at, and scaling shares out in proportion", () => {
+test("unready old pods are removed before the bounds apply, and scaling is proportional", () => {
   const plan = planRollingUpdate({ desired: 4, maxSurge: 1, maxUnavailable: 1 }, set("new", 2, 0), [set("old", 3, 1)]);
   assert.deepEqual(Object.fromEntries(plan), {});
   const broken = planRollingUpdate({ desired: 3, maxSurge: 1, maxUnavailable: 1 }, set("new", 1, 0), [
@@ -172,7 +172,7 @@ test("a DaemonSet has a pod on each node that its selector and taints allow, and
   assert.equal(planDaemonSet(daemonSet(), "old", nodes, old, now).status.numberAvailable, 2);
 });
 
-test("a StatefulSet grows in order, shrinks and updates from the highest ordinal, down to the partition", () => {
+test("a StatefulSet grows in order, and shrinks and updates from the highest ordinal down to the partition", () => {
   const statefulSet = (replicas: number, partition = 0): StatefulSet => ({
     metadata: { name: "db" },
     spec: {
@@ -270,7 +270,7 @@ test("LoadBalancer addresses are the lowest free, the requested or a shared one;
   assert.equal(formatAddress("IPv6", parseAddress("fd00::1:0:0:5")?.value ?? 0n), "fd00::1:0:0:5");
 });
 
-test("the collector deletes what has no owner left, releases from some, and waits in foreground deletion", () => {
+test("the collector deletes objects without owners, removes dead owner references, and waits in foreground deletion", () => {
   const kind = { group: "", versions: ["v1"], kind: "Pod", plural: "pods", namespaced: true } as const;
   const make = (uid: string, owners: string[], more: Partial<GraphNode> = {}): GraphNode => ({
     kind,

@@ -78,7 +78,7 @@ test("names follow Kubernetes' DNS specification", () => {
   assert.equal(ask("5.1.244.10.in-addr.arpa", "PTR"), "found db-0.db.default.svc.cluster.local");
 });
 
-test("what is not there is absent, what is not ours is unknown, and a name above others exists", () => {
+test("a missing service is NXDOMAIN, a foreign name is unknown, and a name above others exists", () => {
   assert.equal(ask("nope.default.svc.cluster.local"), "absent");
   assert.equal(ask("web.other.svc.cluster.local"), "absent");
   assert.equal(ask("_none._tcp.web.default.svc.cluster.local", "SRV"), "absent");
@@ -88,7 +88,7 @@ test("what is not there is absent, what is not ours is unknown, and a name above
   assert.equal(ask("1.2.3.4.in-addr.arpa", "PTR"), "unknown");
 });
 
-test("the server answers over UDP and TCP, denies with a SOA, and foreign names do not exist without an upstream", async () => {
+test("the server answers over UDP and TCP, denies with an SOA, and answers NXDOMAIN for foreign names without an upstream", async () => {
   const server = new DnsServer({
     address: "127.0.0.1",
     port: 0,
@@ -131,7 +131,7 @@ test("the server answers over UDP and TCP, denies with a SOA, and foreign names 
   await running;
 });
 
-test("an ExternalName is followed to its addresses: inside the cluster, through the upstream, and not in circles", async () => {
+test("an ExternalName is resolved to its addresses in the cluster or upstream, without following loops", async () => {
   const upstream = createSocket("udp4");
   const asked: string[] = [];
   upstream.on("message", (bytes, from) => {

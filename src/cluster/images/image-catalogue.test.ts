@@ -94,7 +94,7 @@ test("an unknown image says how to add one", async () => {
   ]);
 });
 
-test("a tree that is added runs for images with its version as tag", async () => {
+test("an added tree runs for images whose tag is its version", async () => {
   const state = newState();
   assert.equal(addRelease(state, newTree("2.0.0")), "2.0.0");
   const { release } = await new ImageCatalogue(state, builtIn).resolve({
@@ -122,7 +122,7 @@ test("a tree that is added runs for images with its version as tag", async () =>
   assert.throws(() => addRelease(state, tmpdir()), /is no release tree/);
 });
 
-test("a variable may name the image's tag, and ids never look like names with tags", async () => {
+test("a variable may name the image's tag, and ids are never mistaken for names with tags", async () => {
   const found = await new ImageCatalogue(newState(), builtIn).resolve({
     image: "quay.io/shardul/nginx:v2",
     command: undefined,
@@ -132,7 +132,7 @@ test("a variable may name the image's tag, and ids never look like names with ta
   assert.match(found.id, /^quay\.io\/shardul\/nginx@sha256:[0-9a-f]{64}$/);
 });
 
-test("a wrong catalogue names the entry and the field", () => {
+test("an invalid catalogue names the entry and the field", () => {
   assert.throws(
     () => parseImageCatalogue("images:\n- images: [a]\n  entry: [x]\n", "f"),
     /f: images\[0\]\.entry: unknown field/,

@@ -15,7 +15,7 @@ nodes:
 - role: worker
 `;
 
-test("nodes get kind's names, and addresses in their order", () => {
+test("nodes get kind's names and consecutive addresses", () => {
   const { plan } = parseKindConfig(threeNodes);
   assert.deepEqual(
     plan.nodes.map(({ name, address, podCidr }) => [name, address, podCidr]),
@@ -35,7 +35,7 @@ test("an API server address that is not ours to bind becomes the loopback, with 
   assert.match(warnings[0] ?? "", /10\.0\.0\.152 is not the lab's to bind/);
 });
 
-test("without a file it is kind's default, and --name wins", () => {
+test("without a file kind's default applies, and --name wins", () => {
   const { plan } = parseKindConfig(undefined, { name: "mine" });
   assert.deepEqual(
     plan.nodes.map(({ name }) => name),
@@ -44,7 +44,7 @@ test("without a file it is kind's default, and --name wins", () => {
   assert.equal(plan.apiServer.portIsFixed, false);
 });
 
-test("every bad field is named with its line and what was expected", () => {
+test("every invalid field is reported with its line and the expected value", () => {
   const bad =
     "kind: Cluster\napiVersion: kind.x-k8s.io/v1\nnode:\n- role: master\nnodes:\n- role: master\n  colour: red\nnetworking:\n  apiServerPort: many\n";
   assert.throws(

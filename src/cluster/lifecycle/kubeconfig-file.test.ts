@@ -8,7 +8,7 @@ import { mergeIntoKubeconfig, removeFromKubeconfig } from "./kubeconfig-file.ts"
 
 const access = { contextName: "kind-a", server: "https://127.7.0.10:6443", ca: "CA", certificate: "CERT", key: "KEY" };
 
-test("a cluster is merged in, made current, and taken out again with the former context restored", () => {
+test("a cluster is merged in, made current, and removed again with the previous context restored", () => {
   const path = join(mkdtempSync(join(tmpdir(), "serin-kubeconfig-")), "deep", "config");
   assert.equal(mergeIntoKubeconfig(path, access), "");
   assert.equal(mergeIntoKubeconfig(path, { ...access, contextName: "kind-b" }), "kind-a");
@@ -25,7 +25,7 @@ test("a cluster is merged in, made current, and taken out again with the former 
   assert.equal(left.users.length, 1);
 });
 
-test("what the user has in his kubeconfig stays, and a damaged one is not overwritten", () => {
+test("the user's own kubeconfig entries stay, and a damaged file is not overwritten", () => {
   const path = join(mkdtempSync(join(tmpdir(), "serin-kubeconfig-")), "config");
   writeFileSync(
     path,

@@ -14,7 +14,7 @@ const everything = {
   limitBytes: undefined,
 };
 
-test("lines that come once a full disk has room again are whole, although the disk took a part of the one before", () => {
+test("lines after a full disk are whole, even if the previous line was written partially", () => {
   const directory = mkdtempSync(join(tmpdir(), "container-log-"));
   // All of the first line, and the second one without its end.
   let room = 90;

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { systemClock, type Clock } from "../../base/index.ts";
 import { declaredPorts, untilListening } from "./container-ports.ts";
 
-test("only declared TCP ports are looked for", () => {
+test("only declared TCP ports are awaited", () => {
   assert.deepEqual(
     declaredPorts({
       name: "c",

@@ -72,7 +72,7 @@ test("a container's output, working directory, environment and exit code arrive"
   assert.equal(readLogText(log.path, { ...everything, tailLines: 1 }), "oops\n");
 });
 
-test("a signal reaches the program, and its end takes everything along that it started", async () => {
+test("a signal reaches the program, and its end also ends every process that it started", async () => {
   const started = start('trap "echo bye; exit 3" TERM; sleep 987 & echo $!; while :; do sleep 0.05; done');
   const log = await logOf(started);
   while (readLogText(log.path, everything) === "") await systemClock.sleep(5);
@@ -85,7 +85,7 @@ test("a signal reaches the program, and its end takes everything along that it s
   assert.match(readLogText(log.path, everything), /^\d+\nbye\n$/);
 });
 
-test("a container that another process started is taken over, with its exit code", async () => {
+test("a container that another process started can be adopted, with its exit code", async () => {
   const started = start("echo one; read line < /tmp/never || sleep 0.4; echo two; exit 5");
   const adopted = adoptContainer(started.spawned.process.identity, started.directory, systemClock);
   assert.notEqual(adopted.output, undefined);

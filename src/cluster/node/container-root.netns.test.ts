@@ -65,7 +65,7 @@ test("a container sees its own /etc and nothing of the machine's users, files or
   assert.match(stdout, /\n[1-5]\n4\n$/);
 });
 
-test("volumes appear where they are asked for, also below links, and read-only ones stay so", () => {
+test("volumes are mounted at their paths, even through links, and read-only ones are read-only", () => {
   const data = scratch();
   writeFileSync(join(data, "token"), "secret");
   const writable = scratch();
@@ -82,7 +82,7 @@ test("volumes appear where they are asked for, also below links, and read-only o
   assert.equal(execFileSync("cat", [join(writable, "out")], { encoding: "utf8" }), "hi\n");
 });
 
-test("a volume is mounted inside a read-only one, whatever their order", () => {
+test("a volume can be mounted inside a read-only one, in either order", () => {
   const [outer, inner] = [scratch(), scratch()];
   writeFileSync(join(outer, "root-cert.pem"), "root");
   writeFileSync(join(inner, "crl"), "list");
@@ -98,7 +98,7 @@ test("a volume is mounted inside a read-only one, whatever their order", () => {
   assert.doesNotMatch(stderr, /crl\/x/);
 });
 
-test("nothing of a container's mounts shows outside", () => {
+test("a container's mounts are invisible outside", () => {
   const before = execFileSync("sh", ["-c", "wc -l < /proc/self/mountinfo"], { encoding: "utf8" });
   mkdirSync(join(scratch(), "x"));
   inContainer([], "true");

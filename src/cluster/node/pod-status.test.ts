@@ -56,7 +56,7 @@ test("a pod is Pending until each container has begun, then Running, and ready w
   assert.equal(conditionOf(view([container("a", "main", running)]), "Ready"), "True");
 });
 
-test("a pod whose containers are done has succeeded or failed", () => {
+test("a pod whose containers have ended is Succeeded or Failed", () => {
   assert.equal(podStatus(view([container("a", "main", ended(0), { done: true })])).phase, "Succeeded");
   assert.equal(
     podStatus(
@@ -83,7 +83,7 @@ test("a crashing container keeps its pod Running and unready", () => {
   assert.equal(conditionOf(crashed, "ContainersReady"), "False");
 });
 
-test("a sidecar counts as started, not as done; readiness gates and conditions of others are respected", () => {
+test("a sidecar counts as started but not as done; readiness gates and foreign conditions are respected", () => {
   const pod: Pod = {
     metadata: { name: "p" },
     spec: { containers: [], readinessGates: [{ conditionType: "example.com/gate" }] },

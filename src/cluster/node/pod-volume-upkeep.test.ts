@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { systemClock, transientError } from "../../base/index.ts";
 import { PodVolumeUpkeep } from "./pod-volume-upkeep.ts";
 
-test("each look says when a token is due, also one that has nothing to do, and a look after that renews it", async () => {
+test("each look says when a token is due, even without work, and a look after that renews it", async () => {
   let nowMs = 0;
   let prepared = 0;
   const volumes = {
@@ -25,7 +25,7 @@ test("each look says when a token is due, also one that has nothing to do, and a
   assert.deepEqual([await look(), prepared], [{ ready: true, againMs: 1000 }, 2]);
 });
 
-test("what fails is tried again while containers keep what they have, and is told of from the second time on, not each time", async () => {
+test("a failing volume is retried while containers keep their files, and is reported once, from the second failure", async () => {
   let nowMs = 0;
   let fails = false;
   const told: string[] = [];

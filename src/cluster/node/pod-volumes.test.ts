@@ -69,7 +69,7 @@ test("a projected volume holds token, certificate and namespace, and asks for a 
   assert.ok((volumes.renewAtMs ?? 0) < Date.now() + 600_000);
 });
 
-test("a changed config map is swapped in one step, and what it no longer has is gone", async () => {
+test("a changed config map is replaced atomically, and removed keys disappear", async () => {
   const volume: Volume = { name: "config", configMap: { name: "c" } };
   const maps: Record<string, ConfigMap> = { c: { metadata: {}, data: { a: "1", b: "2" } } };
   const { volumes, sources } = setUp([volume], { maps });
@@ -84,14 +84,14 @@ test("a changed config map is swapped in one step, and what it no longer has is 
   assert.equal(existsSync(join(path, generation)), false);
 });
 
-test("a missing source is named, an optional one is left out", async () => {
+test("a missing source is named, and an optional one is skipped", async () => {
   const missing = setUp([{ name: "s", secret: { secretName: "gone" } }]);
   await assert.rejects(missing.volumes.prepare(missing.sources), /secret "gone" not found/);
   const optional = setUp([{ name: "s", secret: { secretName: "gone", optional: true } }]);
   await optional.volumes.prepare(optional.sources);
 });
 
-test("a hostPath stays below the node's directory, whatever links lie there", async () => {
+test("a hostPath stays below the node's directory, even through links", async () => {
   const { volumes, sources, root } = setUp([
     { name: "h", hostPath: { path: "/var/run/x", type: "DirectoryOrCreate" } },
   ]);

@@ -22,7 +22,7 @@ function slice(endpoints: NonNullable<EndpointSlice["endpoints"]>): EndpointSlic
   };
 }
 
-test("a port is served at its cluster, node and LoadBalancer address by the ready endpoints", () => {
+test("the ready endpoints serve a port at its cluster, node and LoadBalancer address", () => {
   const [port] = planService(
     service,
     [
@@ -44,7 +44,7 @@ test("a port is served at its cluster, node and LoadBalancer address by the read
   );
 });
 
-test("when no endpoint is ready, those that are ending but still serve are used", () => {
+test("without ready endpoints, terminating endpoints that still serve are used", () => {
   const [port] = planService(
     service,
     [
@@ -66,7 +66,7 @@ test("headless and external Services need no rules", () => {
   assert.deepEqual(planService({ metadata: {}, spec: { type: "ExternalName", externalName: "x" } }, [], "a"), []);
 });
 
-test("one worker announces a LoadBalancer; with the local policy one that has an endpoint", () => {
+test("one worker announces a LoadBalancer, and under the local policy one that has an endpoint", () => {
   const nodes = [
     { name: "c", role: "control-plane" },
     { name: "a", role: "worker" },
@@ -79,7 +79,7 @@ test("one worker announces a LoadBalancer; with the local policy one that has an
   assert.equal(announcerOf(local, [], nodes), undefined);
 });
 
-test("an endpoint on the loopback or the link of the node is none", () => {
+test("an endpoint on a loopback or link-local address is ignored", () => {
   const [port] = planService(
     service,
     [

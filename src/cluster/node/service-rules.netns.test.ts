@@ -81,7 +81,7 @@ test("a pod reaches every endpoint of a Service by its cluster and its LoadBalan
   assert.deepEqual(await answers(pods[2], "172.18.255.200"), expected);
 });
 
-test("a pod reaches itself by its Service", async () => {
+test("a pod reaches itself through its Service", async () => {
   const seen = await answers(pods[0], "10.96.0.50");
   assert.equal(seen.size, 2);
   assert.ok(
@@ -90,7 +90,7 @@ test("a pod reaches itself by its Service", async () => {
   );
 });
 
-test("endpoints are replaced in one step, and a connection that is there goes on", async () => {
+test("endpoints are replaced atomically, and an open connection continues", async () => {
   const fd = openTcpSocketInNamespace(pods[2]?.fd, { family: "ipv4" });
   const echo = createServer((socket) => socket.pipe(socket));
   echo.listen({ fd: listenTcpInNamespace(pods[0]?.fd, { address: "0.0.0.0", port: 9090 }) });
@@ -127,14 +127,14 @@ test("client affinity keeps a client on one endpoint", async () => {
   rules.remove("default/sticky/http/tcp");
 });
 
-test("a Service without endpoints refuses at once, and works again when it has one", async () => {
+test("a Service without endpoints refuses at once, and works again when it gets one", async () => {
   rules.update({ ...plan, endpoints: [] });
   assert.equal(await dial(pods[2], "10.96.0.50", 80), "ECONNREFUSED");
   rules.update(plan);
   assert.equal((await answers(pods[2], "10.96.0.50")).size, 2);
 });
 
-test("the rules take every shape of Service again and again", () => {
+test("the rules accept every shape of Service repeatedly", () => {
   for (let round = 0; round < 3; round += 1) {
     rules.update({
       ...plan,

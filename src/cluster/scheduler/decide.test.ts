@@ -41,7 +41,7 @@ const controlPlane = node("cp", {
   spec: { taints: [{ key: "node-role.kubernetes.io/control-plane", effect: "NoSchedule" }] },
 });
 
-test("a pod goes where selectors, taints, readiness, resources and host ports allow; the message counts the reasons", () => {
+test("a pod is placed where selectors, taints, readiness, resources and host ports allow; otherwise the message counts the reasons", () => {
   const nodes = [controlPlane, node("a", { labels: { disk: "ssd" } }), node("b", { ready: false })];
   assert.deepEqual(choose(pod("p"), nodes), { node: "a" });
   assert.deepEqual(choose(pod("p", { nodeSelector: { disk: "hdd" } }), nodes), {
@@ -59,12 +59,12 @@ test("a pod goes where selectors, taints, readiness, resources and host ports al
   assert.deepEqual(choose(pod("q"), []), { node: undefined, message: "no nodes available to schedule pods" });
 });
 
-test("siblings spread over nodes, however full those are with others", () => {
+test("replicas spread over nodes, regardless of other pods there", () => {
   const others: [Pod, string][] = [1, 2, 3].map((index) => [pod(`o${index}`, {}, {}, "other"), "b"]);
   assert.deepEqual(choose(pod("q"), [node("a"), node("b")], [[pod("p"), "a"], ...others]), { node: "b" });
 });
 
-test("required anti-affinity holds in both directions, and affinity lets the first of a group start", () => {
+test("required anti-affinity applies in both directions, and affinity lets the first of a group start", () => {
   const term = { topologyKey: "kubernetes.io/hostname", labelSelector: { matchLabels: { app: "x" } } };
   const repels = { affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } } };
   const attracts = { affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } } };
@@ -79,7 +79,7 @@ test("required anti-affinity holds in both directions, and affinity lets the fir
   assert.deepEqual(choose(pod("q", attracts, { app: "x" }), nodes, [[pod("p", {}, { app: "x" }), "b"]]), { node: "b" });
 });
 
-test("a spread constraint keeps the skew", () => {
+test("a topology spread constraint limits the skew", () => {
   const spec = {
     topologySpreadConstraints: [
       {

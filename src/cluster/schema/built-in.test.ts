@@ -52,7 +52,7 @@ const deployment = (spec: object = {}) => ({
 });
 const service = (spec: object) => ({ apiVersion: "v1", kind: "Service", metadata, spec });
 
-test("a Pod gets the defaults of a real server, securityContext among them", () => {
+test("a Pod gets the defaults of a real server, including securityContext", () => {
   const { spec, status } = prepared(
     pod(
       { volumes: [{ name: "v" }, { name: "w", configMap: { name: "x" } }] },
@@ -92,7 +92,7 @@ test("a Pod gets the defaults of a real server, securityContext among them", () 
   assert.deepEqual(status, {});
 });
 
-test("a Deployment and a Service get theirs, and defaulting twice changes nothing", () => {
+test("a Deployment and a Service get their defaults, and defaulting twice changes nothing", () => {
   const spec = prepared(deployment()).spec as Record<string, unknown>;
   assert.deepEqual(spec.strategy, { type: "RollingUpdate", rollingUpdate: { maxSurge: "25%", maxUnavailable: "25%" } });
   assert.deepEqual([spec.replicas, spec.revisionHistoryLimit, spec.progressDeadlineSeconds], [1, 10, 600]);
@@ -108,7 +108,7 @@ test("a Deployment and a Service get theirs, and defaulting twice changes nothin
   assert.deepEqual(prepared(balanced as never), balanced);
 });
 
-test("quantities and times take their canonical form, numbers become quantities, nulls go", () => {
+test("quantities and times are canonicalized, numbers become quantities, and nulls are removed", () => {
   const { spec } = prepared(
     pod({ nodeName: null }, { resources: { limits: { cpu: 0.5, memory: "1024Mi" }, requests: { cpu: "100m" } } }),
   );
@@ -120,7 +120,7 @@ test("quantities and times take their canonical form, numbers become quantities,
   assert.equal("nodeName" in (spec as object), false);
 });
 
-test("unknown fields are named with their paths, values of another type are a 400 in Go's words", () => {
+test("unknown fields are named with their paths, and values of a wrong type give 400 in Go's words", () => {
   const object = structuredClone(pod({ nodeNam: "x" }, { imagee: 1 })) as unknown as UntypedObject;
   assert.deepEqual(registry.dropUnknownFields(typeOf(pod()), object), ["spec.containers[0].imagee", "spec.nodeNam"]);
   const wrong = structuredClone(deployment({ replicas: "two" })) as unknown as UntypedObject;
@@ -135,7 +135,7 @@ test("unknown fields are named with their paths, values of another type are a 40
   );
 });
 
-test("what users often get wrong is refused in the server's words", () => {
+test("common user mistakes are refused in the server's words", () => {
   assert.deepEqual(errorsOf(pod()), []);
   assert.match(
     errorsOf({ ...pod(), metadata: { ...metadata, name: "Bad_Name" } })[0] ?? "",
@@ -165,7 +165,7 @@ test("what users often get wrong is refused in the server's words", () => {
   assert.deepEqual(errorsOf({ ...service({ ports: [{ port: 80 }] }), metadata: { ...metadata, name: "1web" } }), []);
 });
 
-test("fields that are fixed stay fixed", () => {
+test("immutable fields cannot change", () => {
   const changed = deployment({
     selector: { matchLabels: { a: "b" } },
     template: { metadata: { labels: { a: "b" } }, spec: { containers: [{ name: "c", image: "x" }] } },
@@ -247,7 +247,7 @@ test("every listable kind has as many cells as columns", () => {
   }
 });
 
-test("a pod's status says what its containers do", () => {
+test("a pod's status column summarizes its containers", () => {
   const now = Date.parse("2026-01-01T01:00:00Z");
   const status = (state: object, extra: object = {}) => ({
     phase: "Running",
@@ -281,7 +281,7 @@ test("a pod's status says what its containers do", () => {
   assert.deepEqual(cells({ phase: "Pending" })[1], "Pending");
 });
 
-test("ages are as kubectl's", () => {
+test("ages are formatted like kubectl's", () => {
   const ages: [number, string][] = [
     [0, "0s"],
     [119, "119s"],

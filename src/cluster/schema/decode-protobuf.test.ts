@@ -16,13 +16,13 @@ const recorded = JSON.parse(
   readFileSync(new URL("testdata/protobuf-bodies.json", import.meta.url), "utf8"),
 ) as Recorded[];
 
-test("bodies recorded from kubectl decode to the objects they stand for", () => {
+test("bodies recorded from kubectl decode to their objects", () => {
   assert.ok(recorded.length >= 20);
   for (const { body, object } of recorded)
     assert.deepEqual(decoder.decode(Buffer.from(body, "base64")), object, object.kind);
 });
 
-test("a pointer to zero stays, an absent number does not appear", () => {
+test("a pointer to zero stays, and an absent number does not appear", () => {
   const byName = (name: string): { spec?: Record<string, unknown> } =>
     recorded.find(({ object }) => object.metadata.name === name)?.object as never;
   assert.equal(byName("d1").spec?.replicas, 0);
@@ -37,7 +37,7 @@ test("an int-or-string keeps its kind", () => {
   assert.equal(spec.spec.minAvailable, "50%");
 });
 
-test("bytes that are no protobuf body are refused with 400, unknown kinds with 415", () => {
+test("bytes that are not a protobuf body are refused with 400, and unknown kinds with 415", () => {
   assert.throws(
     () => decoder.decode(Buffer.from("{}")),
     (error: unknown) => error instanceof SchemaFault && error.status === 400,

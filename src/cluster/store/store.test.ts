@@ -16,7 +16,7 @@ function configMap(name: string, data: Record<string, string> = {}): UntypedObje
   return { apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: "default", uid: name }, data };
 }
 
-test("writes of one turn share a commit, readers see only what is durable, and history serves old revisions", async () => {
+test("writes of one event-loop turn share a commit, readers see only durable data, and history serves old revisions", async () => {
   const store = Store.open({ path: join(directory, "a.db"), log: silentLogger });
   const first = store.put("/configmaps", configMap("one"), "absent");
   const second = store.put("/configmaps", configMap("two"), "absent");
@@ -46,7 +46,7 @@ test("writes of one turn share a commit, readers see only what is durable, and h
   await store.close();
 });
 
-test("after a restart, objects and revisions are the same and a watch resumes where its collection ended", async () => {
+test("after a restart, objects and revisions are the same, and a watch resumes where it ended", async () => {
   const store = Store.open({ path: join(directory, "a.db"), log: silentLogger });
   assert.equal(store.revision, 4);
   assert.equal(store.get("/configmaps", "default", "one")?.revision, 3);
@@ -56,7 +56,7 @@ test("after a restart, objects and revisions are the same and a watch resumes wh
   await store.close();
 });
 
-test("a commit that fails refuses all that was not durable, and the store goes on", async () => {
+test("a failed commit refuses every write that was not durable, and the store continues", async () => {
   let fail: (error: Error) => void = () => undefined;
   const batches: number[] = [];
   const startWriter = (): BatchWriter => ({

@@ -9,7 +9,7 @@ import { LoadBalancerForwards } from "./load-balancer-forwards.ts";
 const stateDirectory = mkdtempSync(join(tmpdir(), "serin-forwards-"));
 after(() => rmSync(stateDirectory, { recursive: true }));
 
-test("addresses that cannot be written, as the disk is full, do not end the lab, and are written when they can be", () => {
+test("addresses that a full disk does not accept do not end the lab, and are written later", () => {
   const planned: (() => void)[] = [];
   const clock = {
     ...systemClock,

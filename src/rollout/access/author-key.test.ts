@@ -5,7 +5,7 @@ import { serviceKind, type Secret } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { AuthorKey } from "./author-key.ts";
 
-test("all engines share one key and one path, which are made once and go with the Service", async () => {
+test("all engines share one key and one path, which are created once and deleted with the Service", async () => {
   let stored: Secret | undefined;
   const services: object[] = [];
   const client = {

@@ -55,7 +55,7 @@ function authorOf(object: Rollout, annotation: string | undefined): string | und
   return readAuthor(key, planText(object), annotation)?.user;
 }
 
-test("who makes a rollout is its author, until somebody changes what it does", () => {
+test("the creator of a rollout is its author, until somebody changes its behaviour", () => {
   const made = stored("CREATE", "alice", canary());
   assert.equal(authorOf(canary(), made), "alice");
   const old = canary({}, made);
@@ -74,7 +74,7 @@ test("who makes a rollout is its author, until somebody changes what it does", (
   assert.equal(authorOf(canary(), stored("UPDATE", "carol", canary({}, ""), old)), "carol");
 });
 
-test("a client that names an author itself is refused, and an author is of one spec of one object", () => {
+test("a client that names an author itself is refused, and an author is bound to one spec of one object", () => {
   const made = stored("CREATE", "root", canary());
   assert.equal(stored("CREATE", "mallory", canary({}, made)), "refused");
   assert.equal(stored("UPDATE", "mallory", canary({}, "me"), canary()), "refused");
@@ -90,7 +90,7 @@ test("a client that names an author itself is refused, and an author is of one s
   assert.equal(authorOf(canary(), stored("CREATE", "root", canary({}, made))), "root");
 });
 
-test("an author that was once recorded is not worth more than who writes it again", () => {
+test("a recorded author that is written again has no more rights than the writer", () => {
   const made = stored("CREATE", "alice", canary());
   // Alice's groups of then are not those of now.
   const again = stored("UPDATE", "alice", canary({}, made?.replace('"g"', '"admins"')), canary());
@@ -99,7 +99,7 @@ test("an author that was once recorded is not worth more than who writes it agai
   assert.deepEqual(readAuthor(key, planText(canary()), moved)?.groups, ["g"]);
 });
 
-test("what the API server does to an object between review and storage leaves its author", () => {
+test("changes of the API server between review and storage keep the author", () => {
   const { metadata, ...rest } = canary();
   const asked = { ...rest, metadata: { namespace: metadata.namespace, name: "", generateName: "web-" } };
   const made = stored("CREATE", "alice", asked);
@@ -112,7 +112,7 @@ test("what the API server does to an object between review and storage leaves it
   assert.equal(authorOf({ ...kept, spec: { paused: false, more: null, ...kept.spec } }, made), "alice");
 });
 
-test("the schemas of rollouts have no defaults, which would change what was signed", () => {
+test("the schemas of rollouts have no defaults, because they would change the signed spec", () => {
   const manifest = readFileSync(join(import.meta.dirname, "../../../manifests/crds/rollout.yaml"), "utf8");
   assert.match(manifest, /kind: Canary/);
   assert.doesNotMatch(manifest, /^\s*default:/m);

@@ -88,7 +88,7 @@ const all = [
   "alice escalate clusterroles ",
 ];
 
-test("the engine does what the author of a rollout could have done, in every namespace, and nothing else", async () => {
+test("the engine does only what the author of a rollout could do, in every namespace", async () => {
   assert.equal(await rights(all).rights.refusal(rolloutOf("alice"), steps), undefined);
   for (const missing of all) {
     const { rights: some } = rights(all.filter((one) => one !== missing));
@@ -103,7 +103,7 @@ test("the engine does what the author of a rollout could have done, in every nam
   assert.equal(await rights(named).rights.refusal(rolloutOf("alice"), steps), undefined, "a right for one name");
 });
 
-test("a rollout without a recorded author waits for one, and so does one whose spec is another", async () => {
+test("a rollout without a recorded author waits for one, and so does one with a changed spec", async () => {
   const { rights: every, asked } = rights(all);
   const unknown = await every.refusal(rolloutOf(undefined), steps);
   assert.equal(unknown?.problem, "nobody is recorded as its author");
@@ -118,7 +118,7 @@ test("a rollout without a recorded author waits for one, and so does one whose s
   assert.equal(await every.refusal(changed, steps), undefined, "orders are anybody's");
 });
 
-test("what was asked a moment ago is not asked again", async () => {
+test("a recent access review is not repeated", async () => {
   const { rights: every, asked } = rights(all);
   for (let round = 0; round < 20; round += 1) await every.refusal(rolloutOf("alice"), steps);
   assert.equal(asked.length, all.length);

@@ -9,7 +9,7 @@ function records(count: number, run: number, message = "m"): DecisionRecord[] {
   return Array.from({ length: count }, (_one, index) => ({ at: String(index), run, decision: "StepDone", message }));
 }
 
-test("the oldest decisions of runs that have ended leave first, those of the present run last", () => {
+test("the oldest decisions of ended runs are removed first, and those of the present run last", () => {
   const kept = boundedDecisions([...records(10, 1), ...records(maxDecisions, 2)]);
   assert.equal(kept.length, maxDecisions);
   assert.ok(kept.every(({ run }) => run === 2));
@@ -17,13 +17,13 @@ test("the oldest decisions of runs that have ended leave first, those of the pre
   assert.deepEqual([some.length, some.filter(({ run }) => run === 2).length, some[0]?.at], [maxDecisions, 5, "5"]);
 });
 
-test("decisions take so many bytes at most that an API server stores the journal", () => {
+test("decisions are limited in bytes, so that an API server can store the journal", () => {
   const kept = boundedDecisions(records(1000, 1, "x".repeat(1000)));
   assert.ok(JSON.stringify(kept).length < 600_000);
   assert.equal(kept.at(-1)?.at, "999");
 });
 
-test("a journal that no API server would store is refused before anything is written", async () => {
+test("a journal that is too large to store is refused before anything is written", async () => {
   const client = {
     get: async () => await Promise.resolve(undefined),
     create: () => assert.fail("it was written"),

@@ -26,7 +26,7 @@ async function settled(): Promise<void> {
   for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
 }
 
-test("each webhook gets the events that it asked for, as JSON", async () => {
+test("each webhook gets the events that it subscribed to, as JSON", async () => {
   const posted: string[] = [];
   const notifier = new Notifier({
     clock,
@@ -38,7 +38,7 @@ test("each webhook gets the events that it asked for, as JSON", async () => {
   assert.deepEqual(posted, ["http://one cart"]);
 });
 
-test("one that does not answer is tried again a few times, then said to have failed; others are not held up", async () => {
+test("a webhook that does not answer is retried a few times, then reported as failed, without delaying others", async () => {
   const failures: string[] = [];
   let attempts = 0;
   const posted: string[] = [];
@@ -56,7 +56,7 @@ test("one that does not answer is tried again a few times, then said to have fai
   assert.deepEqual([attempts, failures, posted], [4, ["http://dead: 4 attempts: connection refused"], ["http://one"]]);
 });
 
-test("more than the queue holds are dropped, and said to be", async () => {
+test("events beyond the queue's bound are dropped and reported", async () => {
   let dropped = 0;
   const notifier = new Notifier({
     clock,

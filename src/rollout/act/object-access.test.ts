@@ -8,21 +8,21 @@ const object = {
   spec: { rules: [{ backendRefs: [{ name: "a", weight: 1 }] }] },
 };
 
-test("what the server added by default does not hide that a field is written", () => {
+test("a written field is recognized despite the server's defaults", () => {
   assert.ok(covers({ name: "a", group: "", weight: 1 }, { name: "a" }));
   assert.ok(covers([{ name: "a", kind: "Service" }], [{ name: "a" }]));
   assert.ok(!covers([{ name: "a" }, { name: "b" }], [{ name: "a" }]), "a longer list is another list");
   assert.ok(!covers("old", undefined), "a field to be removed is there");
 });
 
-test("a field is set only if what is expected still stands there", () => {
+test("a field is set only if it still has the expected value", () => {
   assert.deepEqual(fieldPatch(object, "/metadata/labels/istio.io~1rev", "new", "old"), [
     { op: "test", path: "/metadata/labels/istio.io~1rev", value: "old" },
     { op: "add", path: "/metadata/labels/istio.io~1rev", value: "new" },
   ]);
 });
 
-test("a field that was absent is guarded by the object's version, and missing parents are made", () => {
+test("a field that was absent is guarded by the object's version, and missing parents are created", () => {
   assert.deepEqual(fieldPatch(object, "/metadata/annotations/a", "1", undefined), [
     { op: "test", path: "/metadata/resourceVersion", value: "7" },
     { op: "add", path: "/metadata/annotations", value: {} },
@@ -30,12 +30,12 @@ test("a field that was absent is guarded by the object's version, and missing pa
   ]);
 });
 
-test("a field that has its value already is not written again", () => {
+test("a field that already has its value is not written again", () => {
   assert.deepEqual(fieldPatch(object, "/metadata/labels/istio.io~1rev", "old", undefined), []);
   assert.deepEqual(fieldPatch(object, "/metadata/labels/absent", undefined, "x"), []);
 });
 
-test("equality looks through the order of keys and does not tell null from absent", () => {
+test("equality ignores the order of keys and treats null as absent", () => {
   assert.ok(jsonEqualWithoutNulls({ a: 1, b: [1, { c: null }] }, { b: [1, {}], a: 1 }));
   assert.ok(!jsonEqualWithoutNulls([1, 2], [2, 1]));
 });

@@ -13,11 +13,11 @@ function field(name: string, options: { undoGroup?: string; restart?: "template"
 
 const names = (entries: readonly JournalEntry[]): string[] => entries.map((entry) => entry.object.name);
 
-test("entries are put back backwards", () => {
+test("entries are undone in reverse", () => {
   assert.deepEqual(names(undoOrder([field("a"), field("b"), field("c")])), ["c", "b", "a"]);
 });
 
-test("within a group labels come back before the pods that read them, however many steps wrote the group", () => {
+test("within a group labels are restored before the pods that read them, however many steps wrote the group", () => {
   const wave = "wave-1";
   const entries = [
     field("before"),
@@ -29,7 +29,7 @@ test("within a group labels come back before the pods that read them, however ma
   assert.deepEqual(names(undoOrder(entries)), ["after", "namespace-label", "restart-b", "restart-a", "before"]);
 });
 
-test("groups are put back in the order of their latest entries, latest first, and an ungrouped restart keeps its place", () => {
+test("groups are undone by their latest entries, latest first, and an ungrouped restart keeps its place", () => {
   const entries = [
     field("one-label", { undoGroup: "1" }),
     field("two-label", { undoGroup: "2" }),

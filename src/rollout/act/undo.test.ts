@@ -160,7 +160,7 @@ function withoutRestart(snapshot: unknown): unknown {
   return copy;
 }
 
-test("undo brings back every journaled field, the deleted object and nothing else, also the members that were made above a field", async () => {
+test("undo restores every journaled field, the deleted object and nothing else, including the parents that were created for a field", async () => {
   const objects = cluster();
   const before = objects.snapshot() as Record<string, UntypedObject>;
   const journal = await perform(objects);
@@ -179,7 +179,7 @@ test("undo brings back every journaled field, the deleted object and nothing els
   );
 });
 
-test("undo that is cut short anywhere comes to the same when it is done again", async () => {
+test("an interrupted undo has the same result when it is repeated", async () => {
   const whole = cluster();
   await undo(whole, await perform(whole));
   for (let cut = 0; cut <= writes.length; cut += 1) {
@@ -196,7 +196,7 @@ test("undo that is cut short anywhere comes to the same when it is done again", 
   }
 });
 
-test("a field that somebody else changed is never overwritten; the message says who, what and what to do", async () => {
+test("a field that somebody else changed is never overwritten, and the message names who, what and the remedy", async () => {
   const objects = cluster();
   const journal = await perform(objects);
   const theirs = objects.all.get("HTTPRoute r") as UntypedObject;
@@ -217,7 +217,7 @@ test("a field that somebody else changed is never overwritten; the message says 
   assert.ok(objects.all.has("Deployment canary"), "what came before it in the journal stays for now");
 });
 
-test("what was made again must run before anything follows; after long waiting what does not need it is put back", async () => {
+test("a recreated workload must run before undo continues; after a long wait independent entries are undone", async () => {
   const objects = cluster();
   const journal = await perform(objects);
   const dead = { notReady: async () => "0 of 1 ready" };
@@ -235,7 +235,7 @@ test("what was made again must run before anything follows; after long waiting w
   assert.equal(passed.report.undone, 3);
 });
 
-test("what requests went to stays until every proxy has acknowledged that they go elsewhere, even after long waiting", async () => {
+test("a former destination stays until every proxy has acknowledged the new one, even after a long wait", async () => {
   const objects = cluster();
   const journal = await perform(objects);
   const deaf = { notAcknowledged: async () => "no control plane is ready" };
@@ -246,7 +246,7 @@ test("what requests went to stays until every proxy has acknowledged that they g
   assert.ok(!objects.all.has("Deployment canary"));
 });
 
-test("a gateway keeps its canary and its revision while its Deployment waits for that canary, even after long waiting", async () => {
+test("a gateway keeps its canary and its revision while its Deployment waits for that canary, even after a long wait", async () => {
   const gateway = reference("Gateway", "door");
   const pods = reference("Deployment", "door-istio");
   const namespace = reference("Namespace", "probes");
@@ -278,7 +278,7 @@ test("a gateway keeps its canary and its revision while its Deployment waits for
   assert.equal(valueAt(left, label), "new", "and whoever makes it has the gateway");
 });
 
-test("a workload that still serves somebody keeps what was made with it, even after long waiting", async () => {
+test("a workload that still serves proxies keeps the objects created with it, even after a long wait", async () => {
   const objects = new Objects();
   const ours: ManagedFieldsEntry[] = [
     { manager: "serin-rollout", operation: "Update", time: "2026-01-01T00:00:00Z", fieldsV1: { "f:metadata": {} } },

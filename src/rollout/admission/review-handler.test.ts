@@ -55,7 +55,7 @@ async function answerAt(path: string, steps: readonly object[]): Promise<{ allow
   return { allowed: response.allowed, message: response.status?.message ?? "" };
 }
 
-test("what is no review is answered 400, and ends nothing", async () => {
+test("a malformed review gets 400, and the server continues", async () => {
   for (const body of ["null", "not json", ""]) assert.equal((await fetch(url, { method: "POST", body })).status, 400);
   assert.equal((await fetch(url, { method: "POST", body: "{}" })).status, 200);
   // Whoever reaches the port could have any author signed otherwise.
@@ -67,7 +67,7 @@ test("what is no review is answered 400, and ends nothing", async () => {
     assert.equal((await fetch(new URL(path, url), { method: "POST", body: "{}" })).status, status, path);
 });
 
-test("faults are told to everybody, and rights to whom the path was told alone", async () => {
+test("everybody learns of faults, and only callers of the secret path learn of rights", async () => {
   assert.match((await answerAt("/review", [{ weight: 101 }])).message, /spec\.steps\[0\]\.weight/);
   assert.deepEqual(await answerAt("/review", [{ weight: 10 }]), { allowed: true, message: "" });
   assert.deepEqual(asked, []);
@@ -77,7 +77,7 @@ test("faults are told to everybody, and rights to whom the path was told alone",
   assert.deepEqual(asked, ["ann"]);
 });
 
-test("an object that takes longer than a review may is refused by its name while the loop goes on", async () => {
+test("an object whose review exceeds the limit is refused by name without blocking the event loop", async () => {
   await handler.close();
   handler = new ReviewHandler({ ...tools, limits: { workMs: 1_000, waitMs: 20_000 } });
   // The reader of recurrence rules looks for such a day until the year 9999.

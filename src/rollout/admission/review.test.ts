@@ -14,7 +14,7 @@ async function review(spec: object, more: Partial<NonNullable<RolloutReview["req
   return response.allowed ? "allowed" : (response.status?.message ?? "");
 }
 
-test("every fault is named at its field", async () => {
+test("every fault is reported at its field", async () => {
   const answer = await review({ steps: [{ weight: 101 }, { scale: { replicas: 1 } }], colour: "red" });
   assert.match(answer, /Canary "shop" is not valid:/);
   assert.match(answer, /spec\.steps\[0\]\.weight: must be from 0 to 100, got 101/);
@@ -22,7 +22,7 @@ test("every fault is named at its field", async () => {
   assert.match(answer, /spec\.colour/);
 });
 
-test("who approves does so in their own name; what was approved before stays", async () => {
+test("approvers must name themselves, and earlier approvals stay valid", async () => {
   assert.equal(await review({ approvals: [approval] }), "allowed");
   const asBob = { userInfo: { username: "bob" } };
   assert.match(
@@ -42,7 +42,7 @@ test("who approves does so in their own name; what was approved before stays", a
   );
 });
 
-test("a freeze's rule that cannot be read is refused before anything depends on it", async () => {
+test("a freeze with an invalid rule is refused before anything depends on it", async () => {
   const kind = { group: "rollout.serin.dev", kind: "Freeze" };
   const freeze = (rrule: string) => ({
     metadata: { name: "nights" },
@@ -55,12 +55,12 @@ test("a freeze's rule that cannot be read is refused before anything depends on 
   assert.equal(await review({}, { kind, name: "nights", object: freeze("FREQ=DAILY;BYDAY=MO,FR") }), "allowed");
 });
 
-test("deletion and other kinds are none of its business", async () => {
+test("deletions and other kinds are allowed", async () => {
   assert.equal(await review({ steps: [] }, { operation: "DELETE" }), "allowed");
   assert.equal(await review({ steps: [] }, { kind: { group: "", kind: "Pod" } }), "allowed");
 });
 
-test("a write that leaves a refused spec as it is passes, so that its object can still go", async () => {
+test("a write that keeps an invalid spec passes, so that its object can be deleted", async () => {
   const invalid = { steps: [{ weight: 101 }] };
   const object = { metadata: { name: "shop", finalizers: [] }, spec: invalid };
   assert.equal(
@@ -73,7 +73,7 @@ test("a write that leaves a refused spec as it is passes, so that its object can
   );
 });
 
-test("what cannot work is refused at its field: queries, weights that fall, a canary that is the stable version", async () => {
+test("a spec that cannot work is refused at its field: queries, falling weights, a canary that is the stable version", async () => {
   const query = {
     provider: "mesh",
 
@@ -93,7 +93,7 @@ test("what cannot work is refused at its field: queries, weights that fall, a ca
   assert.match(await review({ target: same }), /spec\.target\.httpRoute\.canary: must be another backend than stable/);
 });
 
-test("an installation of another revision, of an unknown profile, or with a setting that has no effect is told", async () => {
+test("an installation of another revision or an unknown profile is refused, and a setting without effect is reported", async () => {
   const upgrade = async (install: object): Promise<readonly [string, readonly string[]]> => {
     const object = {
       metadata: { name: "up" },
@@ -119,7 +119,7 @@ test("an installation of another revision, of an unknown profile, or with a sett
   ]);
 });
 
-test("an approval is of a step that waits for one, and an order names who gives it", async () => {
+test("an approval must name a step that waits for one, and an order must name its author", async () => {
   const plannedSteps = [
     { id: "step-1", title: "weight 10" },
     { id: "step-2", title: "weight 50", untilApproved: true },

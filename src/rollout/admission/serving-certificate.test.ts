@@ -7,7 +7,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import { loadOrCreateCertificate } from "./serving-certificate.ts";
 import type { WebhookCertificate } from "./webhook-certificate.ts";
 
-test("a certificate is kept in its Secret until it is half over, or is for another name; the Secret goes with the Service", async () => {
+test("a certificate stays in its Secret until half its lifetime or another name; the Secret is deleted with the Service", async () => {
   let stored: Secret | undefined;
   const services: object[] = [];
   const store = async (_kind: unknown, secret: Secret): Promise<Secret> => await Promise.resolve((stored = secret));

@@ -42,19 +42,19 @@ function found(self: Contender, others: readonly Contender[], options: Options =
   });
 }
 
-test("a namespace is one rollout's at a time, and who holds it is named", () => {
+test("one rollout at a time may hold a namespace, and its holder is named", () => {
   assert.deepEqual(asked(contender("a"), [contender("b", moving)]), ["Canary shop/b holds namespace shop"]);
   assert.deepEqual(asked(contender("a", { wants: ["other"] }), [contender("b", moving)]), []);
 });
 
-test("of two that wait the older one begins, and nobody waits for one that waits for a person", () => {
+test("the older of two waiting rollouts begins first, and nobody waits for one that waits for a person", () => {
   const younger = contender("a", { createdAtMs: 2 });
   assert.deepEqual(asked(younger, [contender("b")]), ["Canary shop/b came first and waits for namespace shop"]);
   assert.deepEqual(asked(contender("b"), [younger]), []);
   assert.deepEqual(asked(younger, [contender("b", { wantsToBegin: false, phase: "Paused" })]), []);
 });
 
-test("one mesh upgrade at a time; it holds a namespace only while a step moves it", () => {
+test("one mesh upgrade runs at a time, and it holds a namespace only while a step moves it", () => {
   const upgrade = (name: string, options: Partial<Contender> = {}): Contender =>
     contender(name, { key: `MeshUpgrade ${name}`, kind: "MeshUpgrade", target: "mesh", ...options });
   assert.deepEqual(asked(upgrade("b", { wants: [] }), [upgrade("a", { ...moving, holds: [] })]), [
@@ -73,7 +73,7 @@ test("one mesh upgrade at a time; it holds a namespace only while a step moves i
   );
 });
 
-test("a limit, two canaries on one target and a freeze hold up the beginning", () => {
+test("a limit, two canaries on one target and a freeze delay the start", () => {
   assert.match(
     asked(contender("a", { wants: ["x"] }), [contender("b", moving)], { maxConcurrent: 1 })[0] ?? "",
     /1 rollouts are under way, at most 1 may be: Canary shop\/b/,
@@ -101,7 +101,7 @@ test("members of a group share their namespaces and begin each step together", (
   );
 });
 
-test("a member that is put back takes the others of its run with it, also those that have completed, and no other run's", () => {
+test("a member that is rolled back takes the other members of its run with it, even completed ones, but no other run's", () => {
   const failed = contender("b", {
     group: "g",
     groupRun: "run",
@@ -119,7 +119,7 @@ test("a member that is put back takes the others of its run with it, also those 
   assert.deepEqual(groupView(failed, [failed, completed("run")])?.notFollowing, ["Canary shop/a"]);
 });
 
-test("a member that would begin further on, by a full promotion, waits for the others, and they do not wait for it", () => {
+test("a member that would begin at a later step, by a full promotion, waits for the others, and they do not wait for it", () => {
   const grouped = { group: "g", wants: [] } as const;
   const jumps = contender("a", { ...grouped, nextOrdinal: 2 });
   const behind = contender("b", { ...grouped, ...moving, nextOrdinal: 1 });
@@ -127,7 +127,7 @@ test("a member that would begin further on, by a full promotion, waits for the o
   assert.deepEqual(asked(jumps, [behind]), ["group g: Canary shop/b is not as far as step 2"]);
 });
 
-test("each blocker has a reason and names what it waits for, so that no program reads its text", () => {
+test("each blocker has a reason and a name, so that no program reads its text", () => {
   const reasons = (self: Contender, others: readonly Contender[], options: Options = {}) =>
     found(self, others, options).map(({ reason, by }) => [reason, by]);
   const member = (name: string, options: Partial<Contender>): Contender =>

@@ -26,7 +26,7 @@ test("revisions that share root and trust domain are compatible", () => {
   });
 });
 
-test("a root that the other revision does not trust is named, each way", () => {
+test("a root that the other revision does not trust is named, in each direction", () => {
   const { compatible, problems } = compareRoots(
     old,
     { ...old, revision: "new", signing: [second], trusted: [second] },
@@ -41,7 +41,7 @@ test("a root that the other revision does not trust is named, each way", () => {
   assert.match(problems[1] ?? "", /^old signs by root O=cluster.local .* data planes of new do not trust/);
 });
 
-test("a second root that both trust is no problem, whoever signs by it", () => {
+test("a second root that both trust is no problem, whichever signs", () => {
   const both = [first, second];
   assert.equal(
     compareRoots({ ...old, trusted: both }, { ...old, revision: "new", signing: [second], trusted: both }, nowMs)
@@ -50,7 +50,7 @@ test("a second root that both trust is no problem, whoever signs by it", () => {
   );
 });
 
-test("trust domains must be one, or each the other's alias", () => {
+test("trust domains must be equal, or aliases of each other", () => {
   const other: RevisionRoots = {
     ...old,
     revision: "new",
@@ -61,7 +61,7 @@ test("trust domains must be one, or each the other's alias", () => {
   assert.equal(compareRoots({ ...old, trustDomainAliases: ["mesh.example"] }, other, nowMs).compatible, true);
 });
 
-test("what is not known is a problem, and so is a root that has ended; one that ends soon is a note", () => {
+test("an unknown or expired root is a problem, and one that expires soon is a note", () => {
   assert.match(
     compareRoots(
       old,

@@ -53,7 +53,7 @@ const begun = decide(input()).status;
 const waiting: Observation = { writes: [], settle: [{ state: "waiting", detail: "0 of 1 ready" }], checks: [] };
 const met: Observation = { writes: [], settle: [{ state: "met" }], checks: [] };
 
-test("a run begins with its plan, the namespaces of all its steps, and a name for what it rolls out", () => {
+test("a run begins with its plan, the namespaces of all its steps, and a name for its candidate", () => {
   const { plannedSteps, namespaces, run, candidate, phase } = begun;
   assert.deepEqual(
     { plannedSteps, namespaces, run, candidate, phase },
@@ -70,7 +70,7 @@ test("a run begins with its plan, the namespaces of all its steps, and a name fo
   );
 });
 
-test("what holds it up is named, told once, and told again when it is another", () => {
+test("a blocker is named, reported once, and reported again only when it changes", () => {
   const freeze: Blocker = { reason: "freeze", by: "holidays", text: "freeze holidays until then" };
   const rival: Blocker = { reason: "rollout", by: "Canary a/b", text: "Canary a/b holds namespace n" };
   const held = decide(input({ blockers: [freeze] }));
@@ -83,7 +83,7 @@ test("what holds it up is named, told once, and told again when it is another", 
   assert.deepEqual(reasons(decide(input({ status: held.status, blockers: [rival] }))), ["Waiting"]);
 });
 
-test("what has not settled is listed, its weight shows once it has, and a clock that jumps a day neither fails nor soaks it", () => {
+test("unsettled parts are listed, the weight appears once settled, and a clock that jumps a day neither fails nor soaks the step", () => {
   const step = { ...first, holdMs: 1000 };
   const seen = decide(input({ status: begun, steps: [step, last], observation: waiting, nowMs: nowMs + 86_400_000 }));
   assert.deepEqual(
@@ -105,7 +105,7 @@ test("what has not settled is listed, its weight shows once it has, and a clock 
   );
 });
 
-test("a step with a write that is not due yet has not settled, and writes nothing", () => {
+test("a step with a write that is not yet due has not settled, and writes nothing", () => {
   const later: Observation = {
     writes: [{ state: "later", detail: "the template is the old one" }],
     settle: [{ state: "met" }],
@@ -117,13 +117,13 @@ test("a step with a write that is not due yet has not settled, and writes nothin
   assert.deepEqual(actions, []);
 });
 
-test("a step that does not settle in the spec's time is put back, and what it waits for is the cause", () => {
+test("a step that does not settle within the spec's time is rolled back, and the cause names the unsettled part", () => {
   const failed = decide(input({ status: begun, observation: waiting, orders: { ...orders, settleTimeoutMs: 50 } }));
   assert.equal(failed.status.phase, "RollingBack");
   assert.match(failed.status.cause ?? "", /one did not settle in 0.05 s: 0 of 1 ready/);
 });
 
-test("what is put back keeps the kind of its cause until its end, whatever began it", () => {
+test("a rollback keeps the kind of its cause until its end, whatever started it", () => {
   const hasty = { ...orders, settleTimeoutMs: 50 };
   const write = { type: "field", object, pointer: "/data/a", value: "b" } as const;
   const cannot: Observation = { writes: [], settle: [{ state: "failed", detail: "refused" }], checks: [] };
@@ -157,7 +157,7 @@ test("what is put back keeps the kind of its cause until its end, whatever began
   }
 });
 
-test("of a check that failed its type is kept beside the cause, not its name", () => {
+test("a failed check's type is stored beside the cause, without its name", () => {
   const backends = {
     type: "backends",
     canary: { service: "next", namespace: "n" },
@@ -188,7 +188,7 @@ test("of a check that failed its type is kept beside the cause, not its name", (
   );
 });
 
-test("a conflicting field holds it up until it is put back, then it goes on by itself", () => {
+test("a conflicting field stops the rollout until it is restored, and then it continues by itself", () => {
   const conflict: Observation = {
     writes: [{ state: "conflict", detail: "ConfigMap n/c: /data/a was changed by kubectl" }],
     settle: [],
@@ -201,7 +201,7 @@ test("a conflicting field holds it up until it is put back, then it goes on by i
   assert.deepEqual([again.status.cause, reasons(again)], [undefined, ["Resumed", "StepDone"]]);
 });
 
-test("a full promotion leaves out what is not essential, its checks and its pauses, and keeps who ordered it", () => {
+test("a full promotion skips optional steps, checks and pauses, and records who ordered it", () => {
   const promotedOrders = { ...orders, fullPromotion: { by: "ann", why: "security fix" } };
   const pausing = {
     ...last,
@@ -222,7 +222,7 @@ test("a full promotion leaves out what is not essential, its checks and its paus
   });
 });
 
-test("an approval is kept with who and why", () => {
+test("an approval is recorded with its author and reason", () => {
   const step = { ...first, settle: [], pause: { approved: true } };
   const decision = decide(
     input({
@@ -250,7 +250,7 @@ const watching: RolloutStatus = {
   completedSteps: [{ id: "setup", title: "", startedAt: "", endedAt: "", evidence: [] }],
 };
 
-test("a watched target waits for a change, rolls it out, and takes it back before the next one that comes too early", () => {
+test("a watched target waits for a change, rolls it out, and rolls it back before an early next one", () => {
   const watched = { steps: [prepared, first], change: { candidate: "v1", watched: true } };
   assert.equal(decide(input({ ...watched, status: watching })).status.phase, "Watching");
   const changed = { ...watched, change: { candidate: "v2", watched: true } };
@@ -278,7 +278,7 @@ test("a watched target waits for a change, rolls it out, and takes it back befor
   assert.deepEqual([back.phase, next.run, next.candidate], ["RolledBack", 2, "v3"]);
 });
 
-test("an object that is deleted under way goes back first; left alone or completed, what it did stays, but never its setup", () => {
+test("deleting a running object rolls it back first; with Leave, or after completion, only its setup is undone", () => {
   const journal = { run: 2, setup: 1, completed: false };
   const back = decide(input({ status: begun, journal, orders: { ...orders, deletion: "Rollback" } }));
   assert.deepEqual(
@@ -301,12 +301,12 @@ test("an object that is deleted under way goes back first; left alone or complet
   ]);
 });
 
-test("what an unfinished object of the same name did is put back first, what a completed one did stays", () => {
+test("an unfinished predecessor of the same name is undone first, and a completed one's changes stay", () => {
   assert.equal(decide(input({ journal: { run: 1, setup: 0, completed: false } })).status.undo?.next, "NewRun");
   assert.deepEqual(reasons(decide(input({ journal: { run: 1, setup: 0, completed: true } }))), ["forget"]);
 });
 
-test("undo that waits for something dead says so after a while and goes on without it, and a conflict stops it until it is gone", () => {
+test("undo reports a dead dependency after a while and continues without it, and a conflict stops it until resolved", () => {
   const back = decide(
     input({ status: begun, journal: { run: 2, setup: 0, completed: false }, orders: { ...orders, abort: true } }),
   ).status;
@@ -325,7 +325,7 @@ test("undo that waits for something dead says so after a while and goes on witho
   );
 });
 
-test("a check that failed under manual rollback waits for a person, whose newer approval lets it go on", () => {
+test("a failed check under manual rollback waits for a person, and a newer approval continues", () => {
   const failed = { type: "request-success-rate", verdict: "fail", evidence: "5 of 100" } as const;
   const check = { spec: { ...checkDefaults, type: "request-success-rate" }, subject: { type: "mesh" } } as const;
   const steps = [{ ...first, settle: [], checks: [check] }, last];
@@ -358,7 +358,7 @@ test("a check that failed under manual rollback waits for a person, whose newer 
   ]);
 });
 
-test("a slow machine is no failure: the limit counts from the last progress, and what never settles ends all the same", () => {
+test("a slow machine is no failure: the limit counts from the last progress, and has an absolute maximum", () => {
   const limited = { ...orders, settleTimeoutMs: 1000 };
   const left = (count: number): Observation => ({
     writes: [],
@@ -384,7 +384,7 @@ test("a slow machine is no failure: the limit counts from the last progress, and
   assert.match(endless.cause ?? "", /did not settle in 11 s, however much came/);
 });
 
-test("while it waits the status says since when and until when, and says something else only when it came nearer or was held up", () => {
+test("a waiting status states start and deadline, and changes only on progress or delay", () => {
   const limited = { ...orders, settleTimeoutMs: 60_000 };
   const look = (status: RolloutStatus, count: number, atMs: number) =>
     decide(

@@ -11,7 +11,7 @@ function holdsAt(window: FreezeWindow, zone: string, times: readonly string[]): 
   return times.map((time) => windowState(window, zone, at(time)).holds);
 }
 
-test("a single window holds from its start to its end in the freeze's own zone", () => {
+test("a single window lasts from its start to its end in the freeze's own zone", () => {
   const window = { start: "2026-12-20T18:00:00", end: "2027-01-04T08:00:00" };
   assert.deepEqual(
     holdsAt(window, berlin, [
@@ -24,7 +24,7 @@ test("a single window holds from its start to its end in the freeze's own zone",
   );
 });
 
-test("a weekly freeze keeps its local hour when the clocks are put forward and back", () => {
+test("a weekly freeze keeps its local hour across daylight saving changes", () => {
   const window = { start: "2026-01-02T16:00:00", rrule: "FREQ=WEEKLY;BYDAY=FR", durationSeconds: 3600 };
   // 2026: summer time in Berlin from March 29 to October 25.
   assert.deepEqual(holdsAt(window, berlin, ["2026-03-27T14:59:59Z", "2026-03-27T15:00:00Z", "2026-03-27T16:00:00Z"]), [
@@ -40,7 +40,7 @@ test("a weekly freeze keeps its local hour when the clocks are put forward and b
   assert.deepEqual(holdsAt(window, berlin, ["2026-10-30T14:59:59Z", "2026-10-30T15:00:00Z"]), [false, true]);
 });
 
-test("an hour that a night leaves out begins the freeze an hour later, one that comes twice begins it the first time", () => {
+test("a freeze starts an hour later if its hour is skipped, and at the first of two repeated hours", () => {
   assert.equal(new Date(instantOf(berlin, at("2026-03-29T02:30:00Z"))).toISOString(), "2026-03-29T01:30:00.000Z");
   assert.equal(new Date(instantOf(berlin, at("2026-10-25T02:30:00Z"))).toISOString(), "2026-10-25T00:30:00.000Z");
   const nightly = { start: "2026-03-01T02:30:00", rrule: "FREQ=DAILY", durationSeconds: 600 };
@@ -48,7 +48,7 @@ test("an hour that a night leaves out begins the freeze an hour later, one that 
   assert.deepEqual(holdsAt(nightly, berlin, ["2026-10-25T00:31:00Z", "2026-10-25T01:31:00Z"]), [true, false]);
 });
 
-test("a window that is open over a change of the clocks lasts as long as it says", () => {
+test("a window across a clock change keeps its stated duration", () => {
   const window = { start: "2026-03-28T20:00:00", rrule: "FREQ=YEARLY", durationSeconds: 12 * 3600 };
   assert.deepEqual(holdsAt(window, berlin, ["2026-03-28T19:00:00Z", "2026-03-29T06:59:59Z", "2026-03-29T07:00:00Z"]), [
     true,
@@ -57,7 +57,7 @@ test("a window that is open over a change of the clocks lasts as long as it says
   ]);
 });
 
-test("what it says of its end is when it ends, and COUNT and UNTIL end the rule", () => {
+test("a window ends when it says, and COUNT and UNTIL end the rule", () => {
   const window = { start: "2026-06-01T00:00:00", rrule: "RRULE:FREQ=DAILY;COUNT=2", durationSeconds: 3600 };
   assert.deepEqual(windowState(window, "UTC", at("2026-06-02T00:30:00Z")), {
     holds: true,
@@ -88,7 +88,7 @@ function freeze(spec: Partial<FreezeSpec>): Freeze {
   };
 }
 
-test("a freeze names itself, its end and its reason; it holds up only what it names, and no exception", () => {
+test("a freeze has a name, an end and a reason, and blocks only what it names, without its exceptions", () => {
   const now = at("2026-12-24T12:00:00Z");
   const shop = { kind: "Canary", namespace: "shop", name: "cart" } as const;
   assert.deepEqual(freezesInForce([freeze({})], shop, now), [
@@ -101,7 +101,7 @@ test("a freeze names itself, its end and its reason; it holds up only what it na
   assert.equal(freezesInForce([freeze({ exceptions: [exception] })], { ...shop, name: "other" }, now).length, 1);
 });
 
-test("a rule that cannot be read holds everything up and is named by its field", () => {
+test("a freeze with an unreadable rule blocks everything, and its field is named", () => {
   const broken = freeze({ windows: [{ start: "2026-01-01T00:00:00", rrule: "FREQ=SOMETIMES", durationSeconds: 60 }] });
   assert.match(
     freezesInForce([broken], { kind: "MeshUpgrade", name: "up" }, at("2026-01-05T00:00:00Z"))[0]?.text ?? "",

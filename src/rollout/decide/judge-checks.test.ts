@@ -63,7 +63,7 @@ const pod = (uid: string, more: Partial<PodFacts> = {}): PodFacts => ({
   ...more,
 });
 
-test("what was counted before the first look is neither held against the canary nor for it", () => {
+test("counts before the first look are ignored, for and against the canary", () => {
   assert.equal(
     look(planned("request-success-rate"), [counted(1000, 900, 1000), counted(1120, 900, 1120)]).verdict,
     "pass",
@@ -71,7 +71,7 @@ test("what was counted before the first look is neither held against the canary 
   assert.equal(look(planned("request-success-rate"), [counted(1000, 0, 1000), counted(1000, 0, 2000)]).verdict, "wait");
 });
 
-test("the evidence names numbers, the window and who counted", () => {
+test("the evidence names numbers, the window and the source", () => {
   const { verdict, evidence } = look(planned("request-success-rate"), [counted(0, 0, 0), counted(200, 40, 1000)]);
   assert.equal(verdict, "fail");
   assert.match(
@@ -80,18 +80,18 @@ test("the evidence names numbers, the window and who counted", () => {
   );
 });
 
-test("requests that come one by one are evidence as well", () => {
+test("requests that arrive one by one are also evidence", () => {
   const seen = Array.from({ length: 400 }, (_, index) => counted(index, Math.floor(index / 2), index));
   assert.equal(look(planned("request-success-rate"), seen).verdict, "fail");
 });
 
-test("a version that took over from one that failed as often does not fail by the limit", () => {
+test("a version that replaces one with the same failure rate does not fail by the limit", () => {
   const check = planned("request-success-rate");
   assert.equal(look(check, [counted(0, 0, 10_000, 300), counted(400, 12, 10_000, 300)]).verdict, "pass");
   assert.equal(look(check, [counted(0, 0, 10_000, 0), counted(400, 12, 10_000, 0)]).verdict, "fail");
 });
 
-test("durations are compared from the first look on, and an engine that takes over leaves a gap, not a jump", () => {
+test("durations are compared from the first look on, and a new engine leaves a gap, not a jump", () => {
   const check = planned("request-duration", { minSamples: 20 });
   assert.equal(
     look(check, [durations([100, 900, 0], [1000, 0, 0]), durations([200, 900, 0], [1100, 0, 0])]).verdict,
@@ -106,7 +106,7 @@ test("durations are compared from the first look on, and an engine that takes ov
   assert.match(evidence, /^0 requests of the canary/);
 });
 
-test("a condition over what was measured fails what the statistics would pass", () => {
+test("failWhen and passWhen override the statistical verdict", () => {
   const seen = [counted(0, 0, 0), counted(1000, 1, 1000)];
   assert.equal(look(planned("request-success-rate", { failWhen: "canary.errors > 0.0" }), seen).verdict, "fail");
   assert.equal(look(planned("request-success-rate", { passWhen: "canary.rate < 0.01" }), seen).verdict, "pass");
@@ -117,7 +117,7 @@ test("a condition over what was measured fails what the statistics would pass", 
   );
 });
 
-test("so many looks must pass one after another, and a look is counted once", () => {
+test("a check needs consecutive passing looks, and a look is counted once", () => {
   const check = planned("query", { max: 5, count: 3 });
   assert.equal(look(check, [value(1, { look: 1 }), value(1, { look: 1 }), value(1, { look: 1 })]).verdict, "wait");
   assert.equal(
@@ -151,7 +151,7 @@ test("failures, missing answers and waiting are tolerated up to their limits", (
   );
 });
 
-test("no answer for the whole time limit is a failure, a short gap late in a step is none", () => {
+test("no answer during the whole time limit is an error, and a short gap late in a step is not", () => {
   const check = planned("query", { max: 5, timeoutSeconds: 3 });
   const lost: CheckObservation = { type: "unavailable", detail: "no route" };
   assert.equal(look(check, [value(1), value(1), value(1), value(1), value(1), lost]).verdict, "error");
@@ -164,12 +164,12 @@ test("no answer for the whole time limit is a failure, a short gap late in a ste
   );
 });
 
-test("a dry run keeps its verdict and says so", () => {
+test("a dry run keeps its verdict and is marked as dry run", () => {
   const { verdict, dryRun, name } = look(planned("query", { max: 5, dryRun: true, name: "lag" }), [value(9)]);
   assert.deepEqual({ verdict, dryRun, name }, { verdict: "fail", dryRun: true, name: "lag" });
 });
 
-test("a webhook's own verdict is taken, else a condition's, else its status", () => {
+test("a webhook's own verdict counts, else a condition's, else its status", () => {
   const check = planned("webhook");
   assert.deepEqual(
     [look(check, [value({ verdict: "fail", evidence: "too few sold" }, { status: 200 })])].map(
@@ -186,7 +186,7 @@ test("a webhook's own verdict is taken, else a condition's, else its status", ()
   );
 });
 
-test("no data is never a pass, and more than one series is no number", () => {
+test("no data is never a pass, and several series are not a number", () => {
   for (const nothing of [undefined, null, Number.NaN, []])
     assert.equal(look(planned("query", { max: 5 }), [value(nothing)]).verdict, "wait");
   assert.equal(
@@ -200,7 +200,7 @@ test("no data is never a pass, and more than one series is no number", () => {
   );
 });
 
-test("a baseline that has no data is waited for, but not where all requests are the canary's", () => {
+test("a baseline without data is waited for, unless all requests are the canary's", () => {
   const check = planned("query", {
     passWhen: "result < baseline",
     query: { provider: "mesh", expression: "a", baseline: "b", timeoutSeconds: 1 },
@@ -212,7 +212,7 @@ test("a baseline that has no data is waited for, but not where all requests are 
   );
 });
 
-test("a crash loop of the canary alone fails it, one that stable has as well does not", () => {
+test("a crash loop of only the canary fails it, but not one that stable has too", () => {
   const problem = { kind: "CrashLoopBackOff", detail: "app is in a crash loop, ended with 1" };
   const ill = pod("ill", { ready: false, problem });
   const seen = (canary: PodFacts[], stable: PodFacts[]): CheckObservation => ({ type: "pods", canary, stable });
@@ -231,7 +231,7 @@ test("a crash loop of the canary alone fails it, one that stable has as well doe
   assert.equal(look(planned("pod-health"), [seen([pod("x")], []), seen([lost], [])]).verdict, "fail");
 });
 
-test("restarts count from the first look, and from a pod's first sight", () => {
+test("restarts count from the first look, and from when a pod was first seen", () => {
   const seen = (...canary: PodFacts[]): CheckObservation => ({ type: "pods", canary, stable: [pod("s")] });
   assert.equal(
     look(planned("restarts"), [
@@ -251,7 +251,7 @@ test("restarts count from the first look, and from a pod's first sight", () => {
   );
 });
 
-test("a check that another one has taken the place of, as its spec was changed, goes on with what was its own", () => {
+test("a check that replaces another after a change of the spec starts with its own state", () => {
   const step = (checks: readonly PlannedCheck[]): Step => ({ id: "a", title: "a", writes: [], settle: [], checks });
   const rate = planned("request-success-rate");
   const restarts = planned("restarts");
@@ -271,7 +271,7 @@ test("a check that another one has taken the place of, as its spec was changed, 
   assert.equal(second?.type, "restarts");
 });
 
-test("a canary that is sent nothing more is stalled after the check's own limit, whatever stable is sent", () => {
+test("a canary without requests is stalled after the check's own limit, whatever stable receives", () => {
   const check = planned("request-success-rate", { timeoutSeconds: 20 });
   const step: Step = { id: "s", title: "s", writes: [], settle: [], checks: [check] };
   const unanswered: CheckObservation = { type: "unavailable", detail: "the scrape failed" };

@@ -49,7 +49,7 @@ test("a pause has its reason: an approval, or a person's order", () => {
   assert.deepEqual(reasonOf(decided({ status: begun, orders: { ...orders, paused: true } })), ["Paused", "order"]);
 });
 
-test("a wait has the reason and the name of its first blocker, and loses both when it goes on", () => {
+test("a waiting rollout has the reason and the name of its first blocker, and loses both when it continues", () => {
   const blockers: readonly Blocker[] = [
     { reason: "freeze", by: "holidays", text: "freeze holidays until then (peak)" },
     { reason: "limit", text: "8 rollouts are under way, at most 8 may be" },
@@ -64,14 +64,14 @@ test("a wait has the reason and the name of its first blocker, and loses both wh
   );
 });
 
-test("members of a group that has not ended wait for the group", () => {
+test("a member of a group that has not ended waits for the group", () => {
   const completedSteps = [{ id: "one", title: "one", startedAt: "", endedAt: "", evidence: [] }];
   const { step: _step, ...between } = begun;
   const group = { notDone: ["Canary shop/b"], notFollowing: [], run: "r" };
   assert.deepEqual(reasonOf(decided({ status: { ...between, completedSteps }, group })), ["Waiting", "group"]);
 });
 
-test("a rollout that only a person can put right has the reason: a check, its samples, a step, or another writer", () => {
+test("a rollout that needs a person has the reason: a check, its samples, a step, or another writer", () => {
   const check = { spec: { ...checkDefaults, type: "pod-health" }, subject: { type: "mesh" } } as const;
   const steps = [{ ...step, checks: [check] }];
   const judged = (verdict: "fail" | "wait"): Observation => ({
@@ -107,7 +107,7 @@ test("a rollout that only a person can put right has the reason: a check, its sa
   ]);
 });
 
-test("a rollback that is held up has the reason, and none when it goes on", () => {
+test("a rollback that is blocked has the reason, and none when it continues", () => {
   const journal = { run: 1, setup: 0, completed: false };
   const back = decided({ status: begun, journal, orders: { ...orders, abort: true } });
   assert.deepEqual(reasonOf(back), ["RollingBack", undefined]);
@@ -122,7 +122,7 @@ test("a rollback that is held up has the reason, and none when it goes on", () =
   ]);
 });
 
-test("the status of an older engine, which has no reason, gets one, and its message is not read", () => {
+test("a status of an older engine without a reason gets one, independent of its message", () => {
   const { pauseReason: _reason, ...old } = decided({ status: begun, orders: { ...orders, paused: true } });
   assert.deepEqual(reasonOf(decided({ status: { ...old, message: "?" }, orders: { ...orders, paused: true } })), [
     "Paused",
@@ -131,7 +131,7 @@ test("the status of an older engine, which has no reason, gets one, and its mess
   assert.deepEqual(reasonOf(decided({ status: old, observation: met })), ["Progressing", undefined]);
 });
 
-test("a spec that is not carried out has the reason, and the cause with the remedy", () => {
+test("a spec that cannot be executed has the reason, and the cause with the remedy", () => {
   const refused = refusedStatus(begun, { reason: "author", problem: "dev may not: get services", remedy: "grant it" });
   assert.deepEqual(reasonOf(refused), ["Stuck", "author"]);
   assert.equal(refused.cause, "dev may not: get services; grant it, or delete the object, which puts back what it did");

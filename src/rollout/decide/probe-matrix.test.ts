@@ -46,7 +46,7 @@ function judged(
   return judgeMatrix({ pairs: facts, reports: { client: { number: 5, through: 4 } }, ended }, spec, zero.statistic);
 }
 
-test("a pair passes with its part of the samples, all over mTLS, whatever happened before counting began", () => {
+test("a pair passes with its share of the samples, all over mTLS, and earlier results do not count", () => {
   const passed = judged(
     [pair({ ok: 50, failed: 9, mutual: 50, plain: 7 })],
     [pair({ ok: 30, failed: 9, mutual: 30, plain: 7 })],
@@ -59,7 +59,7 @@ test("a pair passes with its part of the samples, all over mTLS, whatever happen
   assert.equal(judged([pair({ ok: 19, mutual: 19 })]).verdict, "wait");
 });
 
-test("counting begins when every client has counted what it had begun before, however long that took", () => {
+test("counting begins when every client has finished its earlier probes, however long that takes", () => {
   const look = (ok: number, a: number, b: number, before: unknown): MatrixJudgement =>
     judgeMatrix(
       {
@@ -79,7 +79,7 @@ test("counting begins when every client has counted what it had begun before, ho
   assert.equal(kept.matrix.pairs[0]?.ok, 20);
 });
 
-test("one connection in plain text fails the matrix, though all have answered", () => {
+test("one plaintext connection fails the matrix, even if every probe was answered", () => {
   const { verdict, evidence, matrix } = judged([pair({ ok: 40, mutual: 39, plain: 1 })]);
   assert.equal(verdict, "fail");
   assert.equal(evidence, "1 of 1 pairs: old sidecar -> new ambient: in part in plain text (1 of 40)");
@@ -87,7 +87,7 @@ test("one connection in plain text fails the matrix, though all have answered", 
   assert.match(judged([pair({ ok: 3, plain: 3 })]).evidence, /: in plain text$/);
 });
 
-test("a wrong identity at either side is named with the one that it must be", () => {
+test("a wrong identity at either side is reported with the expected one", () => {
   const foreign = judged([
     pair({ ok: 9, mutual: 9, wrongClient: 9 }, { wrongClientIdentity: "spiffe://foreign/ns/p/sa/c" }),
   ]);
@@ -103,13 +103,13 @@ test("a wrong identity at either side is named with the one that it must be", ()
   );
 });
 
-test("an identity that was wrong before counting began, as while a waypoint came up, is neither held against a pair nor shown", () => {
+test("a wrong identity before counting began, as while a waypoint starts, is neither counted nor shown", () => {
   const before = pair({ ok: 9, mutual: 9, wrongServer: 4 }, { wrongServerIdentity: "spiffe://td/ns/p/sa/x" });
   const { verdict, matrix } = judged([{ ...before, counts: { ...before.counts, ok: 40, mutual: 40 } }], [before]);
   assert.deepEqual([verdict, matrix.pairs[0]?.serverIdentity], ["pass", "spiffe://td/ns/p/sa/s"]);
 });
 
-test("a client without a mesh must be refused", () => {
+test("a client outside the mesh must be refused", () => {
   const refusal = { expected: "refusal", from: { revision: "", dataPlane: "none" } } as const;
   assert.equal(judged([pair({ ok: 20 }, refusal)]).verdict, "pass");
   const letIn = judged([pair({ ok: 19, failed: 1, letIn: 1 }, refusal)]);
@@ -117,7 +117,7 @@ test("a client without a mesh must be refused", () => {
   assert.match(letIn.evidence, /: no mesh -> new ambient: let in without mTLS/);
 });
 
-test("one pair of many that fails is found by few failures, and a rare failure of all is no reason", () => {
+test("one failing pair of many is found by few failures, and rare failures of all pairs are tolerated", () => {
   const good = Array.from({ length: 35 }, (_, index) =>
     pair({ ok: 6, mutual: 6 }, { to: { revision: `r${index}`, dataPlane: "ambient" } }),
   );
@@ -127,11 +127,11 @@ test("one pair of many that fails is found by few failures, and a rare failure o
   assert.equal(judged([...good, pair({ ok: 6, failed: 1, mutual: 6 })]).verdict, "pass");
 });
 
-test("one of three connections that fails, as with a ztunnel that refuses some, fails the matrix", () => {
+test("one failing connection of three, as with a ztunnel that refuses some, fails the matrix", () => {
   assert.equal(judged([pair({ ok: 14, failed: 6, mutual: 14 })]).verdict, "fail");
 });
 
-test("a root that the other revision does not trust shows as all pairs that cross revisions, and no other", () => {
+test("a root that the other revision does not trust fails exactly the pairs across revisions", () => {
   const ends = ["old", "new"].flatMap((revision) =>
     ["sidecar", "ambient"].map((dataPlane) => ({ revision, dataPlane }) as ProbeEnd),
   );
@@ -148,7 +148,7 @@ test("a root that the other revision does not trust shows as all pairs that cros
   assert.match(judged(refusing).evidence, /^4 of 16 pairs, all to new ambient: /);
 });
 
-test("answers that no waypoint has counted went past it", () => {
+test("answers that no waypoint counted bypassed it", () => {
   const waypoint = { to: { revision: "new", dataPlane: "waypoint" } } as const;
   assert.match(judged([pair({ ok: 20 }, waypoint)]).evidence, /past the waypoint \(20 of 20\)/);
   assert.match(
@@ -157,13 +157,13 @@ test("answers that no waypoint has counted went past it", () => {
   );
 });
 
-test("nobody having told of mTLS is an error, never a pass; a data plane that leaves takes nothing back", () => {
+test("missing mTLS reports are an error, never a pass, and a data plane that leaves revokes nothing", () => {
   assert.equal(judged([pair({ ok: 40 })]).verdict, "error");
   const left = judged([pair({ ok: 40, mutual: 12, plain: 0 })], [pair({ ok: 10, mutual: 100, plain: 5 })]);
   assert.deepEqual([left.verdict, left.matrix.pairs[0]?.mutualTls], ["error", "unknown"]);
 });
 
-test("what fails names the probes whose containers have ended, and only what fails does", () => {
+test("only failing evidence names the probes whose containers have ended", () => {
   const ended = ["serin-probes/server-sidecar-new: istio-proxy ended with 139 (Error)"];
   assert.match(
     judged([pair({ failed: 30 })], undefined, ended).evidence,

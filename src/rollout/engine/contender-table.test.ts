@@ -38,7 +38,7 @@ const lingering = contender("a", { phase: "Retiring", lingers: true });
 const completed = contender("a", { phase: "Completed", underWay: false, done: true });
 const first = "MeshUpgrade a comes first: one MeshUpgrade at a time";
 
-test("what a decision gives up is held until the decision is stored", () => {
+test("a namespace that a decision releases stays held until the decision is stored", () => {
   assert.deepEqual(waits(holding, between, false), [first, "MeshUpgrade a holds namespace shop"]);
   assert.deepEqual(waits(holding, between, true), [first]);
   for (const after of [lingering, completed]) {
@@ -47,12 +47,12 @@ test("what a decision gives up is held until the decision is stored", () => {
   }
 });
 
-test("what a decision takes is held at once", () => {
+test("a namespace that a decision takes is held at once", () => {
   const idle = contender("a", { phase: "Planned", underWay: false, wantsToBegin: true });
   assert.deepEqual(waits(idle, holding, false), [first, "MeshUpgrade a holds namespace shop"]);
 });
 
-test("after a write that failed the next round decides by what is stored", () => {
+test("after a failed write the next round uses the stored state", () => {
   const table = new ContenderTable();
   table.decided(holding, between);
   table.set(holding);
@@ -60,7 +60,7 @@ test("after a write that failed the next round decides by what is stored", () =>
   assert.deepEqual(table.all, [holding]);
 });
 
-test("a member of a group is as far as what is stored of it", () => {
+test("a group member's progress is its stored progress", () => {
   const table = new ContenderTable();
   table.decided(contender("a", { nextOrdinal: 1 }), contender("a", { nextOrdinal: 2 }));
   assert.equal(table.all[0]?.nextOrdinal, 1);

@@ -30,7 +30,7 @@ function ordersIn(
   };
 }
 
-test("what was approved in an earlier run lets no later one go on", () => {
+test("an approval of an earlier run does not apply to a later one", () => {
   assert.deepEqual(ordersIn(1, "2026-01-01T11:00:00Z"), { approved: ["step-1", "step-2"], promoted: true });
   assert.deepEqual(ordersIn(2, "2026-01-01T11:00:00Z"), { approved: ["step-2"], promoted: false });
   assert.deepEqual(ordersIn(2), { approved: [], promoted: false });

@@ -39,21 +39,21 @@ function writes(rounds: number, next: (round: number) => RolloutStatus): number 
   return count;
 }
 
-test("in a minute of waiting the status is stored when it begins and every ten seconds", () => {
+test("in a minute of waiting the status is stored at the start and every ten seconds", () => {
   assert.equal(
     writes(400, (round) => judging(round)),
     6,
   );
 });
 
-test("while a person pauses it nothing is stored, whatever is counted", () => {
+test("while a person pauses the rollout nothing is stored, whatever is counted", () => {
   assert.equal(
     writes(400, (round) => judging(round, "Paused")),
     1,
   );
 });
 
-test("while a person must act nothing is stored until the text says something else", () => {
+test("while a person must act nothing is stored until the text changes", () => {
   const stuck = (round: number): RolloutStatus => ({ ...judging(round, "Stuck", "fail"), message: "abort it" });
   assert.equal(
     writes(400, (round) => stuck(round)),
@@ -65,7 +65,7 @@ test("while a person must act nothing is stored until the text says something el
   );
 });
 
-test("another phase, a verdict, and what is told are stored at once", () => {
+test("a new phase, a verdict and an event are stored at once", () => {
   assert.equal(
     writes(4, (round) => judging(round, round === 1 ? "Paused" : "Judging", round === 3 ? "pass" : "wait")),
     4,
@@ -77,7 +77,7 @@ test("another phase, a verdict, and what is told are stored at once", () => {
   assert.equal(memory.isDue(key, judging(1), { status: judging(2), actions: [told] }), true);
 });
 
-test("what was decided since the status was stored is not forgotten, unless somebody else has stored another", () => {
+test("progress since the last stored status is kept, unless somebody else stored another status", () => {
   const memory = new RoundMemory();
   memory.remember(key, judging(7), 0);
   assert.deepEqual(memory.withProgress(key, judging(3)), judging(7));

@@ -35,7 +35,7 @@ function judged(
   return judgeDurations(sequence.evidence, all);
 }
 
-test("histograms add up, and what is made coarser keeps its requests and those above a bound that is left", () => {
+test("histograms can be added, and a coarser one keeps its requests and those above a remaining bound", () => {
   assertProperty(
     property(histograms, histograms, (left, right) => {
       assert.equal(totalOf(addHistograms(left, right)), totalOf(left) + totalOf(right));
@@ -50,7 +50,7 @@ test("histograms add up, and what is made coarser keeps its requests and those a
   );
 });
 
-test("a quantile lies in the bucket that is told, and grows with the quantile", () => {
+test("a quantile lies in its reported bucket, and grows with the percentage", () => {
   assertProperty(
     property(
       histograms.filter((one) => totalOf(one) > 0),
@@ -64,7 +64,7 @@ test("a quantile lies in the bucket that is told, and grows with the quantile", 
   );
 });
 
-test("under the null the evidence is worth at most one on average, whatever the sizes of batches", () => {
+test("under the null hypothesis the evidence is at most one on average, for any batch sizes", () => {
   const one = { ...limits, quantiles: [0.5] };
   assertProperty(
     property(
@@ -112,19 +112,19 @@ test("a slower canary fails, with both versions' quantiles and buckets as eviden
   );
 });
 
-test("a difference that is sure but small is not held against the canary", () => {
+test("a certain but small difference does not fail the canary", () => {
   const [canary, stable] = [of(0, 40, 60, 0, 0), of(0, 50, 50, 0, 0)];
   assert.equal(judged(canary, stable, {}, 100).verdict, "pass");
   assert.equal(judged(canary, stable, { maxRatio: 1.01 }, 100).verdict, "fail");
 });
 
-test("no requests mean wait, and too few as well", () => {
+test("no or too few requests mean wait", () => {
   assert.equal(judged(noDurations, noDurations).verdict, "wait");
   assert.equal(judged(noDurations, of(0, 1000, 0, 0, 0)).verdict, "wait");
   assert.equal(judged(of(0, 15, 0, 0, 0), of(0, 15, 0, 0, 0), {}, 1).verdict, "wait");
 });
 
-test("without stable traffic only maxMs is judged, at the next bound of the buckets", () => {
+test("without stable traffic only maxMs is judged, at the next bucket bound", () => {
   assert.match(
     judged(of(0, 0, 0, 50, 0), noDurations).evidence,
     /no stable version takes requests to compare with, and there is no maxMs$/,

@@ -39,7 +39,7 @@ function shareOf(
   return found / runs;
 }
 
-test("a release equal to the stable one is failed in at most one rollout of a hundred, by rates, durations and shares together", () => {
+test("a release equal to the stable one fails in at most one rollout of a hundred, by rates, durations and shares together", () => {
   for (const errorRate of [0, 0.02]) {
     const version = { ...usual, errorRate };
     const wrong = shareOf("failed", 100, version, version, { maxCanaryRequests: 100_000 });
@@ -47,14 +47,14 @@ test("a release equal to the stable one is failed in at most one rollout of a hu
   }
 });
 
-test("errors of five percent against none are failed within 500 canary requests", () => {
+test("an error rate of five percent against none fails within 500 canary requests", () => {
   for (const weights of [[10], [50], [100], rolloutWeights]) {
     const caught = shareOf("failed", 100, { ...usual, errorRate: 0.05 }, usual, { weights });
     assert.ok(caught >= 0.98, `${caught} at ${weights.join()}`);
   }
 });
 
-test("a release that is twice as slow is failed within 500 canary requests, also where one bucket holds both", () => {
+test("a release that is twice as slow fails within 500 canary requests, even if one bucket holds both", () => {
   const narrow = [
     { errorRate: 0, durationMs: logNormal(3.4, 0.1) },
     { errorRate: 0, durationMs: logNormal(1.7, 0.15) },

@@ -41,14 +41,14 @@ function failures(run: Run, runs: number, seed: number): number {
   return failed;
 }
 
-test("an equal release is failed wrongly in at most one run of a hundred, however often one looks", () => {
+test("an equal release fails wrongly in at most one run of a hundred, for any number of looks", () => {
   for (const rate of [0, 0.005, 0.01]) {
     const wrong = failures({ share: 0.1, canaryRate: rate, stableRate: rate, canaryRequests: 500 }, 400, 7);
     assert.ok(wrong <= 4, `${wrong} of 400 at ${rate}`);
   }
 });
 
-test("errors of five percent against none are caught within 500 canary requests in at least 99 of 100 runs", () => {
+test("an error rate of five percent against none is caught within 500 canary requests in at least 99 of 100 runs", () => {
   for (const share of [0.1, 0.5, 1]) {
     const caught = failures({ share, canaryRate: 0.05, stableRate: 0, canaryRequests: 500 }, 300, 11);
     assert.ok(caught >= 297, `${caught} of 300 at share ${share}`);

@@ -16,7 +16,7 @@ const labels = { app: "istiod", "istio.io/rev": "next" };
 const pilot = fakePod({ name: "istiod-next-1", namespace: "istio-system", labels, status: ready });
 const impostor = fakePod({ name: "mine", namespace: "tenant", labels, status: ready });
 
-test("a pod that a tenant labels as istiod is no control plane: nobody waits for it, and it gets no token", () => {
+test("a pod that a tenant labels as istiod is no control plane: it delays no rollout and gets no token", () => {
   assert.deepEqual(
     pilotPods(fakeView([impostor, pilot])).map(({ name }) => name),
     ["istiod-next-1"],
@@ -24,13 +24,13 @@ test("a pod that a tenant labels as istiod is no control plane: nobody waits for
   assert.equal(revisionServesState(fakeView([impostor]), "next").state, "waiting");
 });
 
-test("a tenant's Deployment keeps no revision from being installed", () => {
+test("a tenant's Deployment prevents no installation of a revision", () => {
   const view = fakeView([]);
   const deployments = { list: () => [{ metadata: { name: "mine", namespace: "tenant", labels } }] };
   assert.deepEqual(revisionFreeState(Object.assign(view, { deployments }) as ClusterView, "next"), { state: "met" });
 });
 
-test("a control plane is where an injector leads to, whatever the namespace is called", () => {
+test("an injector's namespace is a control plane namespace, whatever its name", () => {
   const view = new ClusterView({} as KubeClient, { log: silentLogger, clock: systemClock });
   const injector = (name: string, namespace: string) => ({
     metadata: { name },
@@ -41,7 +41,7 @@ test("a control plane is where an injector leads to, whatever the namespace is c
 });
 
 test(
-  "who may not list webhooks sees the cluster all the same, as for `serin check run`",
+  "a user who may not list webhooks still sees the cluster, as for `serin check run`",
   { timeout: 10_000 },
   async (context) => {
     const quiet = (signal: AbortSignal): AsyncIterable<never> => ({

@@ -14,7 +14,7 @@ function settableClock(): Clock & { wallMs: number; steady: number } {
   return clock as unknown as Clock & { wallMs: number; steady: number };
 }
 
-test("an event's age does not follow a clock that is set forward or back", () => {
+test("an event's age is independent of clock changes", () => {
   const clock = settableClock();
   const ages = new EventAges(clock);
   const ageMs = (): number => ages.ageMs("restart", writtenMs, hourMs);
@@ -27,7 +27,7 @@ test("an event's age does not follow a clock that is set forward or back", () =>
   assert.equal(ageMs(), 20_000, "back");
 });
 
-test("an event that is seen for the first time is never older than somebody waits for it, nor in the future", () => {
+test("a newly seen event is never older than its waiting time, nor in the future", () => {
   const clock = settableClock();
   clock.wallMs += hourMs;
   assert.equal(new EventAges(clock).ageMs("restart", writtenMs, 7_000), 7_000, "the other clock is behind");
@@ -38,7 +38,7 @@ test("an event that is seen for the first time is never older than somebody wait
   assert.equal(ages.ageMs("restart", writtenMs, hourMs), 30_000);
 });
 
-test("a later event of the same key is a new one", () => {
+test("a later event of the same key counts as new", () => {
   const clock = settableClock();
   const ages = new EventAges(clock);
   ages.ageMs("progress", writtenMs, hourMs);
@@ -47,7 +47,7 @@ test("a later event of the same key is a new one", () => {
   assert.equal(ages.ageMs("progress", writtenMs + 29_000, hourMs), 1_000);
 });
 
-test("a probe does not fail because the engine's clock jumps, and fails in its time although the clock was set back", () => {
+test("a jump of the engine's clock does not fail a probe, and a clock set back does not extend its time", () => {
   const clock = settableClock();
   const ages = new EventAges(clock);
   const pod: Pod = {

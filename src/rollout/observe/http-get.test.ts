@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { httpGet } from "./http-get.ts";
 
-test("a server that goes in the middle of its answer is unreachable, and nobody waits for it", async () => {
+test("a server that breaks off its answer is unreachable, and the request ends", async () => {
   const server = createServer((socket) => {
     socket.on("error", () => undefined);
     socket.once("data", () => void socket.end("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this"));

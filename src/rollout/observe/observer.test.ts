@@ -18,7 +18,7 @@ const step: Step = {
   checks: [{ spec: { ...checkDefaults, type: "pod-health" }, subject: { type: "mesh" } }],
 };
 
-test("checks are looked at once the step has settled, and from then on", async () => {
+test("checks are observed from when the step has settled", async () => {
   const looks = async (isReady: boolean, hasSettled: boolean): Promise<number> => {
     const status = { conditions: [{ type: "Ready", status: isReady ? "True" : "False" }] };
     const view = fakeView([fakePod({ name: "next-0", status: status as never })]);
@@ -51,7 +51,7 @@ function counting(stored: () => UntypedObject, isReady: () => boolean): { look: 
   return { look, reads: () => reads };
 }
 
-test("while pods start, proxies are asked and writes are read now and then, and everything again before the step settles", async () => {
+test("while pods start, proxies and writes are checked rarely, and everything again before the step settles", async () => {
   let isReady = false;
   let value = "b";
   const stored = (): UntypedObject => ({ metadata: { name: "shop" }, spec: { selector: value } });
@@ -82,7 +82,7 @@ test("while pods start, proxies are asked and writes are read now and then, and 
   assert.deepEqual(settled.writes, [{ state: "pending", prior: "a" }]);
 });
 
-test("a write that comes after another field waits for that field, and does not settle the step", async () => {
+test("a write that depends on another field waits for it and keeps the step from settling", async () => {
   let template = "old";
   const stored = (): UntypedObject => ({ metadata: { name: "shop" }, spec: { replicas: 0, template } });
   const { look } = counting(stored, () => true);

@@ -10,7 +10,7 @@ import { PilotTokens } from "./pilot-tokens.ts";
 const pilot = { namespace: "istio-system", serviceAccount: "istiod-1-1-0", address: "127.0.0.1" };
 const debugPort = 8080;
 
-test("a control plane that was installed again is asked with a token of its new account", async (context) => {
+test("a reinstalled control plane is asked with a token of its new account", async (context) => {
   let accepted = "first";
   const server = createServer(({ headers }, response) => {
     response.statusCode = headers.authorization === `Bearer ${accepted}` ? 200 : 401;

@@ -53,7 +53,7 @@ function factsOf(name: string, report: Partial<PairReport>, samples: readonly Sa
   return facts.pairs[0];
 }
 
-test("behind a sidecar the server tells whom its proxy verified, or that it verified nobody", () => {
+test("behind a sidecar the server reports the client identity that its proxy verified, or none", () => {
   const client = identity("client-sidecar-old");
   const verified = factsOf(
     "old sidecar -> new sidecar",
@@ -68,7 +68,7 @@ test("behind a sidecar the server tells whom its proxy verified, or that it veri
   assert.equal(factsOf("old sidecar -> new sidecar", {}, [])?.counts.plain, 5);
 });
 
-test("of ambient servers the ztunnel's counters tell, of clients those of their own proxy", () => {
+test("ztunnel's counters report for ambient servers, and a client's own proxy for the client", () => {
   const name = "new gateway -> old ambient";
   const facts = factsOf(name, {}, [
     {
@@ -96,7 +96,7 @@ test("of ambient servers the ztunnel's counters tell, of clients those of their 
   );
 });
 
-test("of what goes through a waypoint its counters tell, and what it sends on in plain text is counted apart", () => {
+test("a waypoint's counters report for its requests, and the plaintext that it forwards is counted separately", () => {
   const facts = factsOf("old ambient -> new waypoint", {}, [
     {
       reporter: "waypoint",
@@ -119,7 +119,7 @@ test("of what goes through a waypoint its counters tell, and what it sends on in
   );
 });
 
-test("an identity counts as wrong by its account, or by a trust domain that the other side does not trust", () => {
+test("an identity is wrong by its account, or by a trust domain that the other side does not trust", () => {
   const to = (revision: string, domain: string): number | undefined =>
     factsOf(`old ambient -> ${revision} ambient`, {}, [
       {
@@ -145,7 +145,7 @@ test("an identity counts as wrong by its account, or by a trust domain that the 
   );
 });
 
-test("containers of the probes that have ended are told of by pod", () => {
+test("ended containers of the probes are reported by pod", () => {
   const pod = { uid: "1", name: "serin-probes/server", ready: true, ending: false, restarts: 1, detail: "" };
   const facts = probeFacts({
     pairs: [],

@@ -31,7 +31,7 @@ function pod(other: {
   };
 }
 
-test("a probe that is ready has started; one that is not may take a while, and is explained meanwhile and after", () => {
+test("a ready probe has started, and an unready one may take a while, with an explanation during and after", () => {
   assert.deepEqual(
     probePodState(pod({ status: { conditions: [{ type: "Ready", status: "True" }] } }), "p", agesAt(createdMs)),
     { state: "met" },
@@ -56,7 +56,7 @@ test("a probe that is ready has started; one that is not may take a while, and i
   });
 });
 
-test("a probe that crashes, cannot be scheduled or has ended says so", () => {
+test("a probe that crashes, cannot be scheduled or has ended reports so", () => {
   const crashing = {
     containerStatuses: [
       {
@@ -85,7 +85,7 @@ test("a probe that crashes, cannot be scheduled or has ended says so", () => {
   });
 });
 
-test("a sidecar's probe without a sidecar fails at once, as nothing will inject it later", () => {
+test("a sidecar's probe without a sidecar fails at once, because nothing will inject it later", () => {
   const labels = { "istio.io/rev": "new" };
   const ready = { conditions: [{ type: "Ready", status: "True" }] } as Pod["status"];
   assert.match(
@@ -98,7 +98,7 @@ test("a sidecar's probe without a sidecar fails at once, as nothing will inject 
   );
 });
 
-test("a probe on a slow machine has its time for each container anew, and a container that crashes gets none", () => {
+test("each container of a probe has its own time limit, and a crashed one gets none", () => {
   const minuteMs = 60_000;
   const running = (restartCount: number): Pod["status"] =>
     ({

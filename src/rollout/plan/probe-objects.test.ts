@@ -6,7 +6,7 @@ import { probePairs } from "./probe-pairs.ts";
 
 const whole = { revisions: ["1-18-0", "1-18-1"], dataPlanes: probeDataPlanes };
 
-test("the whole matrix has every pair of revision and data plane that traffic takes", () => {
+test("the whole matrix has every pair of revision and data plane with traffic between them", () => {
   const names = probePairs(whole).map(({ name }) => name);
   // Sidecars 2 x 4, ambient 2 x 6, gateways 2 x 6, no mesh 4.
   assert.equal(names.length, 36);
@@ -15,7 +15,7 @@ test("the whole matrix has every pair of revision and data plane that traffic ta
   assert.ok(!names.includes("1-18-0 sidecar -> 1-18-0 waypoint"));
 });
 
-test("only what the cluster has is made: ambient alone needs no route, no gateway and no client without a mesh", () => {
+test("only probes for existing data planes are created: ambient alone needs no route, gateway or client outside the mesh", () => {
   const scope = { revisions: ["a", "b"], dataPlanes: ["ambient"] } as const;
   assert.deepEqual(
     probePods(scope).map(({ reference }) => reference.name),
@@ -29,7 +29,7 @@ test("only what the cluster has is made: ambient alone needs no route, no gatewa
   assert.equal(probePairs({ revisions: ["a"], dataPlanes: ["waypoint"] }).length, 2);
 });
 
-test("a Banzai revision, which holds a dot, names objects without one", () => {
+test("names of objects replace the dot of a revision such as Banzai's", () => {
   const objects = probeObjects({ revisions: ["cr.istio-system"], dataPlanes: probeDataPlanes, image: "serin" });
   for (const { kind, metadata } of objects) assert.match(metadata.name ?? "", /^[a-z0-9-]+$/, kind);
   const pod = objects.find(
@@ -38,7 +38,7 @@ test("a Banzai revision, which holds a dot, names objects without one", () => {
   assert.equal(pod?.metadata.labels?.["istio.io/rev"], "cr.istio-system");
 });
 
-test("clients slow down with the number of pairs, so that all together open no more connections", () => {
+test("clients slow down with the number of pairs, so that the total rate stays constant", () => {
   const interval = (dataPlanes: typeof whole.dataPlanes | readonly ["ambient"]): number => {
     const client = probeObjects({ ...whole, dataPlanes, image: "serin" }).find(
       ({ kind, metadata }) => kind === "Pod" && metadata.name === "client-ambient-1-18-0",
@@ -62,7 +62,7 @@ test("counting waits for every pod, proxy and acknowledgement", () => {
   assert.equal(count("acknowledged"), 21);
 });
 
-test("what goes with one revision is its own alone", () => {
+test("a retired revision removes only its own probes", () => {
   const gone = probesOfRevision({ ...whole, image: "serin" }, "1-18-0").map(({ kind, name }) => `${kind} ${name}`);
   assert.ok(gone.includes("Pod client-ambient-1-18-0") && gone.includes("Gateway waypoint-1-18-0"));
   assert.ok(

@@ -30,7 +30,7 @@ async function reportOf(context: TestContext, targets: readonly ProbeTarget[]): 
   });
 }
 
-test("a client counts answers, refusals, foreign servers and what was let in wrongly, each pair by itself", async (context) => {
+test("a client counts answers, refusals, foreign servers and wrongly accepted requests for each pair", async (context) => {
   const stop = new AbortController();
   context.after(() => stop.abort());
   const [port, closed] = [await freePort(), await freePort()];
@@ -59,7 +59,7 @@ test("a client counts answers, refusals, foreign servers and what was let in wro
   assert.equal(pairs["let in"]?.letIn, pairs["let in"]?.failed);
 });
 
-test("a target that does not answer gets no second probe while the first is open, and the others are still probed", async (context) => {
+test("a target that does not answer gets no second probe meanwhile, and the others are still probed", async (context) => {
   const stop = new AbortController();
   context.after(() => stop.abort());
   let asked = 0;
@@ -91,7 +91,7 @@ test("a target that does not answer gets no second probe while the first is open
   assert.equal(asked, 1);
 });
 
-test("a probe is counted with those that were begun before the same report, when all of them have ended", () => {
+test("probes are counted with the report of their start, once all of them have ended", () => {
   const tally = pairTally({ pair: "p", url: "http://a/", server: "s", expected: "answer" });
   const slow = tally.begin(1);
   tally.begin(2)({ type: "answered", durationMs: 1, ends: undefined });
@@ -102,7 +102,7 @@ test("a probe is counted with those that were begun before the same report, when
   assert.deepEqual([ok, failed, tally.report(2).ok], [0, 1, 1]);
 });
 
-test("the identity that a proxy verified comes back with the answer, and errors say the status", async (context) => {
+test("the identity that a proxy verified returns with the answer, and errors name the status", async (context) => {
   const server = createHttpServer((request, response) => {
     if (request.url === "/bad") response.writeHead(503).end("upstream connect error");
     else
@@ -124,7 +124,7 @@ test("the identity that a proxy verified comes back with the answer, and errors 
   assert.equal(pairs["bad"]?.lastError, "status 503 upstream connect error");
 });
 
-test("of several elements of a forwarded certificate the last counts, which the nearest proxy wrote", () => {
+test("the last element of a forwarded certificate counts, because the nearest proxy wrote it", () => {
   assert.deepEqual(
     parseClientCertificate('By=spiffe://td/gateway;URI=spiffe://evil/x,By=spiffe://td/s;Subject="";URI=spiffe://td/c'),
     { client: "spiffe://td/c", server: "spiffe://td/s" },
@@ -133,7 +133,7 @@ test("of several elements of a forwarded certificate the last counts, which the 
   assert.equal(parseClientCertificate(""), undefined);
 });
 
-test("targets that are none are refused by the element's name", () => {
+test("invalid targets are refused with the element's name", () => {
   const good = { pair: "p", url: "http://a:1/", server: "s", expected: "answer" };
   assert.deepEqual(parseProbeTargets(JSON.stringify([good])), [good]);
   assert.throws(() => parseProbeTargets("old=a:1"), /PROBE_TARGETS is not JSON/);

@@ -4,7 +4,7 @@ import { ModelCluster } from "./model-cluster.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { classicReference } from "./sim-mesh.ts";
 
-test("a Deployment that grows keeps the pods that it has, and one that begins has none", () => {
+test("a growing Deployment keeps its pods, and a new one starts without any", () => {
   const cluster = new ModelCluster(() => 0.9);
   const object = classicReference("r0");
   const replicas = "/spec/replicas";

@@ -8,7 +8,7 @@ const seeds = 150;
 /** Seeds that failed once, each for a different reason. */
 const kept = [277, 478, 736, 1105, 6808, 10_570, 17_573, 18_329, 19_267];
 
-test("whatever dies, is lost, is late or is meddled with, no seed breaks what must always hold", () => {
+test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   for (const seed of [...Array.from({ length: seeds }, (_one, index) => index + 1), ...kept]) {
     const { failure } = simulate(scenarioOf(seed));
     if (failure === undefined) continue;
@@ -19,6 +19,6 @@ test("whatever dies, is lost, is late or is meddled with, no seed breaks what mu
   }
 });
 
-test("a seed is the same simulation each time", () => {
+test("a seed always gives the same simulation", () => {
   assert.deepEqual(simulate(scenarioOf(7)), simulate(scenarioOf(7)));
 });

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { dataPlanes, gatewayKinds } from "./sim-mesh.ts";
 import { simulateCell, upgradeMatrix } from "./upgrade-matrix.ts";
 
-test("the matrix has every data plane with every kind of gateway, by revision and by tag, installed by the upgrade and found", () => {
+test("the matrix has every data plane with every kind of gateway, by revision and by tag, from the upgrade and from before", () => {
   const cells = upgradeMatrix();
   for (const dataPlane of dataPlanes)
     for (const kind of gatewayKinds)
@@ -29,7 +29,7 @@ test("the matrix has every data plane with every kind of gateway, by revision an
 /** Tests every third mesh. `npm run sim -- --matrix` tests all of them. */
 const everySo = 3;
 
-test("upgrades of the matrix go to their end, and back from a step and from there, and no gateway is without a pod", () => {
+test("upgrades of the matrix complete, and roll back from a step and from the end, and no gateway is ever without a pod", () => {
   const failures = upgradeMatrix()
     .filter((_cell, index) => index % everySo === 0)
     .flatMap((cell, index) => simulateCell(cell, (step) => step % 5 === index % 5).failures);

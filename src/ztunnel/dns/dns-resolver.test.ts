@@ -43,7 +43,7 @@ async function ask(
 
 const data = (packet: DecodedPacket) => (packet.answers ?? []).map((answer) => ("data" in answer ? answer.data : ""));
 
-test("a service's name answers its addresses by family, whatever the case", async () => {
+test("a service's name resolves to its addresses by family, in any case", async () => {
   const answer = await ask("Web.Default.svc.cluster.local");
   assert.deepEqual([answer.id, data(answer)], [77, ["10.96.0.1"]]);
   assert.deepEqual(data(await ask("web.default.svc.cluster.local", "AAAA")), ["fd96::1"]);
@@ -51,18 +51,18 @@ test("a service's name answers its addresses by family, whatever the case", asyn
   assert.deepEqual([code(none), data(none)], [0, []]);
 });
 
-test("search domains behind an external name are taken off, with a CNAME; wildcards match", async () => {
+test("search domains after an external name are removed with a CNAME, and wildcards match", async () => {
   assert.deepEqual(data(await ask("api.example.com.default.svc.cluster.local")), ["api.example.com", "240.0.0.1"]);
   assert.deepEqual(data(await ask("any.wild.example")), ["240.0.0.2"]);
 });
 
-test("a headless service answers its endpoints, truncated over UDP and whole over TCP", async () => {
+test("a headless service resolves to its endpoints, truncated over UDP and whole over TCP", async () => {
   const short = await ask("headless.default.svc.cluster.local");
   assert.deepEqual([short.flag_tc, data(short)], [true, []]);
   assert.equal(data(await ask("headless.default.svc.cluster.local", "A", "tcp")).length, 60);
 });
 
-test("what the mesh does not know, or knows no address of, is forwarded: without a name server, SERVFAIL; no query, no answer", async () => {
+test("unknown names are forwarded, or get SERVFAIL without a name server, and a malformed query gets no answer", async () => {
   assert.equal(code(await ask("db.example.com")), serverFailure);
   assert.equal(code(await ask("example.org")), serverFailure);
   assert.equal(code(await ask("web.default.svc.cluster.local", "TXT")), serverFailure);
@@ -72,7 +72,7 @@ test("what the mesh does not know, or knows no address of, is forwarded: without
   );
 });
 
-test("queries are counted by type, protocol and who asked, and those that name servers were asked by whether they answered", async () => {
+test("queries are counted by type and protocol, and forwarded ones by whether a name server answered", async () => {
   const registry = new MetricsRegistry();
   const counting = new DnsResolver({
     state,

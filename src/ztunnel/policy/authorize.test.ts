@@ -26,7 +26,7 @@ function decide(policies: string, changes: Partial<ConnectionFacts> = {}): strin
 const policy = (name: string, action: string, rules: string, more = "") =>
   `- {name: ${name}, namespace: default, scope: Namespace, action: ${action}, rules: ${rules}${more}}\n`;
 
-test("no policy allows; an ALLOW that does not match denies; a DENY that matches wins", () => {
+test("without a policy everything is allowed, a non-matching ALLOW denies, and a matching DENY wins", () => {
   assert.equal(decide(""), "allowed");
   const sleep = policy("a", "Allow", "[[[{principals: [{Exact: cluster.local/ns/default/sa/sleep}]}]]]");
   assert.equal(decide(sleep), "allowed");
@@ -50,7 +50,7 @@ test("groups are OR-ed, clauses AND-ed, matches OR-ed; fields of a match AND-ed,
   assert.equal(decide(both, { sourceAddress: "10.0.0.8" }), "allowed");
 });
 
-test("principals are matched without spiffe://, by exact, prefix, suffix and presence", () => {
+test("principals match without spiffe://, by exact, prefix, suffix and presence", () => {
   const by = (match: string) => decide(policy("a", "Allow", `[[[{principals: [{${match}}]}]]]`));
   assert.equal(by("Prefix: cluster.local/ns/"), "allowed");
   assert.equal(by("Suffix: /sa/sleep"), "allowed");
@@ -61,7 +61,7 @@ test("principals are matched without spiffe://, by exact, prefix, suffix and pre
   assert.notEqual(decide(account, { sourceIdentity: "spiffe://cluster.local/ns/other/sa/sleep" }), "allowed");
 });
 
-test("STRICT as istiod sends it, dry-run, global and selected policies, and other families of addresses", () => {
+test("istiod's STRICT, dry-run, global and selected policies are evaluated, and so are other address families", () => {
   const strict =
     "- {name: selected, namespace: default, scope: WorkloadSelector, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}\n";
   assert.equal(decide(strict), "allowed");
@@ -83,7 +83,7 @@ test("STRICT as istiod sends it, dry-run, global and selected policies, and othe
   assert.equal(decide(policy("nothing", "Deny", "[[[{}]]]")), "allowed");
 });
 
-test("nothing is allowed before the policies have come that hold for a workload, and nothing that lives is closed for it", () => {
+test("nothing is allowed before a workload's policies arrive, and no open connection is closed for that", () => {
   const state = new MeshState();
   const workload =
     "workloads: [{name: w, uid: w, namespace: default, workloadIps: [10.0.1.1], authorizationPolicies: [default/selected]}]";

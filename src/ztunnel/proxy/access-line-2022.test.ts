@@ -38,7 +38,7 @@ function line(details: ConnectionDetails, flag: "-" | "DENY" | "CONNECT" = "-"):
   return accessLine2022({ ...counts, details, flag }, seededRandom(1));
 }
 
-test("a connection says which way it took, as the ztunnel of 2022 did", () => {
+test("the log line of a connection names its path like the ztunnel of 2022", () => {
   const start = `[1970-01-01T00:00:00.000Z] "- - -" 0 - - - "-" 84 1839 2 - "-" "-" "-" "-"`;
   const sleep = "spiffe://cluster.local/ns/default/sa/sleep";
   assert.equal(

@@ -31,7 +31,7 @@ function tell(state: MeshState): void {
   state.apply(readAddresses({ typeUrl: "", resources, removed: [] }).change);
 }
 
-test("the first connection of a pod waits where its kubelet reports the pod's address ten seconds late", async () => {
+test("a pod's first connection waits while its kubelet reports the pod's address ten seconds late", async () => {
   const { clock, elapse } = clockByHand();
   const state = new MeshState();
   const found = ownWorkload({ environment: { state, clock }, info });
@@ -40,7 +40,7 @@ test("the first connection of a pod waits where its kubelet reports the pod's ad
   assert.deepEqual((await found).workloadIps, ["10.0.1.1"]);
 });
 
-test("a connection of a pod that the mesh never learns of fails after 15 s, and the error names the pod", async () => {
+test("a connection of a pod that stays unknown fails after 15 s, and the error names the pod", async () => {
   const { clock, elapse } = clockByHand();
   const found = ownWorkload({ environment: { state: new MeshState(), clock }, info });
   elapse(15_000);

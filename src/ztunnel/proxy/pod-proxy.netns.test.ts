@@ -170,7 +170,7 @@ const strict = `policies:
 - {name: strict, namespace: default, scope: Namespace, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}
 `;
 
-test("STRICT lets mTLS through and closes plaintext, which PERMISSIVE lets through from the client's address", async () => {
+test("STRICT accepts mTLS and closes plaintext, which PERMISSIVE accepts from the client's address", async () => {
   for (const policies of ["", strict]) {
     const { pods, source, destination, close } = await whole(policies);
     // The client's ztunnel knows no server: it sends plaintext.
@@ -205,7 +205,7 @@ const denyAll = `policies:
 - {name: nobody, namespace: default, scope: Namespace, action: Allow, rules: [[[{principals: [{Exact: cluster.local/ns/other/sa/other}]}]]]}
 `;
 
-test("a denial over HBONE is 401, logged at both ends; taking a permission away closes what lives by it", async () => {
+test("a denial over HBONE is 401 in both logs, and revoking a permission closes its connections", async () => {
   const { pods, source, destination, close } = await whole(denyAll);
   assert.equal(
     await talk(pods.client, serviceAddress, 80).then(
@@ -233,7 +233,7 @@ test("a denial over HBONE is 401, logged at both ends; taking a permission away 
   close();
 });
 
-test("nobody behind the port, no such port, and a destination outside of the mesh each say what happened", async () => {
+test("a closed port, an unknown port and a destination outside the mesh each have their log line", async () => {
   const { pods, source, destination, close } = await whole();
   // The reset may come before the client has seen that it was connected.
   const nothingFrom = async (address: string, port: number) => {
@@ -275,7 +275,7 @@ test("a large transfer through two ztunnels arrives whole, and a reset is passed
   close();
 });
 
-test("connections of a fresh ztunnel wait while the CA is away, and are answered two seconds after it is back", async () => {
+test("connections of a fresh ztunnel wait while the CA is unreachable, and are answered two seconds after it returns", async () => {
   const awayMs = 5_000;
   let backAtMs = Infinity;
   const { pods, close } = await whole("", (authority) => ({

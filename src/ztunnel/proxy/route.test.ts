@@ -62,7 +62,7 @@ function shares(address: string): Map<string, number> {
   return counts;
 }
 
-test("a service's connections go to its healthy endpoints, over HBONE where they speak it", () => {
+test("a service's connections go to its healthy endpoints, over HBONE if they support it", () => {
   const counts = shares("10.96.0.1");
   assert.deepEqual([...counts.keys()].sort(), ["a", "b"]);
   assert.ok((counts.get("a") ?? 0) > 400);
@@ -75,7 +75,7 @@ test("a service's connections go to its healthy endpoints, over HBONE where they
   assert.deepEqual([b.protocol, b.address, b.port, b.authority], ["TCP", "10.0.1.2", 8080, undefined]);
 });
 
-test("locality: failover prefers, strict insists, passthrough does not choose", () => {
+test("failover prefers a locality, strict requires it, and passthrough keeps the destination", () => {
   assert.deepEqual([...shares("10.96.0.2").keys()], ["a"]);
   assert.equal(to("10.96.0.2", 80, "src", new Set(["a"])).workload?.name, "b");
   assert.equal(to("10.96.0.3").workload?.name, "a");
@@ -83,7 +83,7 @@ test("locality: failover prefers, strict insists, passthrough does not choose", 
   assert.deepEqual(to("10.96.0.4"), { protocol: "TCP", address: "10.96.0.4", port: 80, expectedIdentities: [] });
 });
 
-test("waypoints of services and workloads are told the original target; weights share; a waypoint's own traffic goes straight", () => {
+test("waypoints get the original target, weights split connections, and a waypoint's own traffic goes direct", () => {
   const service = to("10.96.0.6");
   assert.deepEqual(
     [service.protocol, service.address, service.port, service.authority, service.workload?.name],
@@ -102,7 +102,7 @@ test("waypoints of services and workloads are told the original target; weights 
   );
 });
 
-test("a waypoint that cannot be reached leaves its share to the other, and its own traffic goes to neither", () => {
+test("an unreachable waypoint leaves its share to the other, and its own traffic goes to neither", () => {
   const tried = (name: string) =>
     Array.from({ length: 50 }, () => to("10.96.0.7", 80, "src", new Set([name])).workload?.name);
   assert.ok(tried("wp2").includes("wp"));
@@ -110,14 +110,14 @@ test("a waypoint that cannot be reached leaves its share to the other, and its o
   assert.throws(() => to("10.96.0.7", 80, "wp2"), /no healthy upstream/);
 });
 
-test("endpoints get connections by their capacity; one without capacity only when there is no other", () => {
+test("endpoints get connections by capacity, and one without capacity only if there is no other", () => {
   const counts = shares("10.96.0.9");
   assert.deepEqual([...counts.keys()].sort(), ["next", "stable"]);
   assert.ok(Math.abs((counts.get("next") ?? 0) - 100) < 40, `${counts.get("next")} of 1000 went to the tenth`);
   assert.equal(to("10.96.0.9", 80, "src", new Set(["stable", "next"])).workload?.name, "left");
 });
 
-test("what the mesh does not know goes straight on, and what cannot be reached says why", () => {
+test("unknown destinations pass directly, and errors say why one is unreachable", () => {
   assert.deepEqual(to("1.2.3.4", 443), { protocol: "TCP", address: "1.2.3.4", port: 443, expectedIdentities: [] });
   assert.equal(to("10.0.1.1", 1234).authority, "10.0.1.1:1234");
   const code = (run: () => unknown) => {
@@ -138,7 +138,7 @@ test("what the mesh does not know goes straight on, and what cannot be reached s
   );
 });
 
-test("an address that moves to another workload is the new one's, also when the old one is removed after", () => {
+test("an address that moves to another workload belongs to the new one, even if the old one is removed later", () => {
   const moving = new MeshState();
   parseLocalConfig(
     "workloads: [{uid: one, name: one, workloadIps: [10.0.0.9]}, {uid: two, name: two, workloadIps: [10.0.0.9]}]",
@@ -148,7 +148,7 @@ test("an address that moves to another workload is the new one's, also when the 
   assert.equal(moving.workloadByAddress("", "10.0.0.9")?.name, "two");
 });
 
-test("an endpoint that is known by a name alone is looked up, and asked for by its address", async () => {
+test("an endpoint with only a hostname is resolved, and requested by its address", async () => {
   const found = to("10.96.0.10", 5432);
   assert.equal(found.address, "db.internal");
   const resolved = await resolvedRoute(found, "10.96.0.10", async () => ["fd00::7", "10.7.0.7"]);
@@ -164,13 +164,13 @@ test("an endpoint that is known by a name alone is looked up, and asked for by i
   assert.equal(await resolvedRoute(plain, "10.96.0.1", async () => assert.fail()), plain);
 });
 
-test("an address is of the smallest range that holds it", () => {
+test("the smallest matching range decides about an address", () => {
   assert.deepEqual([to("10.97.1.1").address, to("10.97.1.1").protocol], ["10.97.1.1", "TCP"]);
   const inner = to("10.97.5.9");
   assert.deepEqual([inner.workload?.name, inner.authority], ["wp", "10.97.5.9:80"]);
 });
 
-test("what is in another network is reached by its service's name, in a tunnel through the network's gateway", () => {
+test("an endpoint in another network is reached by its service's name, in a tunnel through the network's gateway", () => {
   const found = to("10.96.0.11");
   assert.deepEqual(
     [found.address, found.port, found.authority, found.expectedIdentities],

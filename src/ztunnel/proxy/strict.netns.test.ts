@@ -135,7 +135,7 @@ test("STRICT: no plaintext reaches the application on any port, except the node'
   close();
 });
 
-test("a connection that comes before the policy does waits for it, and is refused then", async () => {
+test("a connection that arrives before the policy waits for it, and is then refused", async () => {
   const { pods, env, lines, reached, close } = await strictPod(strictKey);
   const early = answerTo(pods.client, 8080);
   while (env.state.missingPolicy(env.state.workloads()[0] ?? assert.fail()) === undefined) await systemClock.sleep(1);
@@ -150,7 +150,7 @@ test("a connection that comes before the policy does waits for it, and is refuse
   close();
 });
 
-test("what lives in plain text is closed when STRICT comes", async () => {
+test("a plaintext connection is closed when STRICT arrives", async () => {
   const { pods, env, reached, close } = await strictPod("");
   const open = await speakPlainly(pods.client, 8080);
   assert.match(open.text, /hello/);

@@ -6,7 +6,7 @@ import { AskedCertificates } from "./asked-certificates.ts";
 
 const identity = "spiffe://cluster.local/ns/default/sa/a";
 
-test("a certificate that a worker lacks is asked for once it is needed, and used when it comes", async () => {
+test("a certificate that a worker lacks is requested when it is needed, and used when it arrives", async () => {
   const asked: string[] = [];
   const received = new ReceivedCertificates(() => Date.now());
   const certificates = new AskedCertificates(received, {
@@ -27,7 +27,7 @@ test("a certificate that a worker lacks is asked for once it is needed, and used
   assert.equal(certificates.peek(identity), undefined);
 });
 
-test("the error for a certificate that does not come has the CA's answer", async () => {
+test("the error for a missing certificate has the CA's answer", async () => {
   const certificates = new AskedCertificates(new ReceivedCertificates(() => Date.now()), {
     need: () => Promise.reject(new Error("refused")),
     trouble: () => Promise.resolve("the CA said no"),

@@ -20,7 +20,7 @@ function shares(memory: ShareMemory, workers: number, kind: AcceptedKind, connec
   return counts;
 }
 
-test("tunnels' connections are shared to one, others within 5 %", () => {
+test("tunnels are shared among workers evenly to one, and other connections within 5 %", () => {
   assert.deepEqual(shares(memoryOf(2), 2, "inbound-hbone", 5), [3, 2]);
   assert.deepEqual(shares(memoryOf(3), 3, "inbound-hbone", 9), [3, 3, 3]);
   const [most = 0, least = 0] = shares(memoryOf(2), 2, "outbound", 1000).toSorted((a, b) => b - a);
@@ -29,7 +29,7 @@ test("tunnels' connections are shared to one, others within 5 %", () => {
   assert.deepEqual(shares(memoryOf(2), 2, "inbound-plaintext", 3), [3, 0], "to move few costs more than it is worth");
 });
 
-test("kinds count apart, and a worker that does not live gets nothing until another takes its place", () => {
+test("kinds are counted separately, and a dead worker gets nothing until it is replaced", () => {
   const memory = memoryOf(2);
   memory.add(0, "outbound", 1);
   assert.equal(memory.better(0, "inbound-hbone"), undefined);

@@ -184,7 +184,7 @@ test("two workers share connections and tunnels evenly, and answer as one", asyn
   await eventually(() => node.set.open === 0);
 });
 
-test("a policy that denies cuts connections of both workers, and those that come after", async () => {
+test("a DENY policy cuts connections of both workers, and refuses later ones", async () => {
   await using node = await Node.start();
   const talks = await Promise.all(Array.from({ length: 20 }, async () => await node.talk()));
   assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));
@@ -200,7 +200,7 @@ test("a policy that denies cuts connections of both workers, and those that come
   assert.equal(await (await node.talk()).say("three "), true);
 });
 
-test("a worker that dies is replaced: no connection is refused, others go on, and nothing that was counted is lost", async () => {
+test("a worker that dies is replaced: no connection is refused, others continue, and no count is lost", async () => {
   await using node = await Node.start();
   const talks = await Promise.all(Array.from({ length: 20 }, async () => await node.talk()));
   assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));
@@ -219,7 +219,7 @@ test("a worker that dies is replaced: no connection is refused, others go on, an
   assert.match(node.lines.join(""), /a worker has ended: its connections are lost, and another takes its place/);
 });
 
-test("a drain accepts nothing, waits for the connections of both workers, and tells how many are left", async () => {
+test("a drain accepts nothing, waits for the connections of both workers, and reports how many are left", async () => {
   await using node = await Node.start();
   const talks = await Promise.all(Array.from({ length: 4 }, async () => await node.talk()));
   assert.ok((await Promise.all(talks.map(async (talk) => await talk.say("one ")))).every(Boolean));

@@ -66,7 +66,7 @@ const configuration = fc
   )
   .map(({ list, ...rest }) => deployment({ ...rest, template: { spec: { containers: list } } }));
 
-test("applying the same again changes nothing, not even a time", () => {
+test("applying the same configuration again changes nothing, not even a time", () => {
   fc.assert(
     fc.property(configuration, (applied) => {
       const once = apply(undefined, applied, origin("a"));
@@ -76,7 +76,7 @@ test("applying the same again changes nothing, not even a time", () => {
   );
 });
 
-test("two appliers with equal configurations share all and never conflict; what one drops stays for the other", () => {
+test("two appliers with equal configurations share ownership without conflict, and a field that one drops stays", () => {
   fc.assert(
     fc.property(configuration, (applied) => {
       const shared = apply(apply(undefined, applied, origin("a")), applied, origin("b", 1));
@@ -88,7 +88,7 @@ test("two appliers with equal configurations share all and never conflict; what 
   );
 });
 
-test("a forced apply always wins, and the loser no longer owns what it lost", () => {
+test("a forced apply always wins, and the loser no longer owns the lost fields", () => {
   fc.assert(
     fc.property(configuration, configuration, (first, second) => {
       const won = apply(apply(undefined, first, origin("a")), second, origin("b", 1), true);
@@ -98,7 +98,7 @@ test("a forced apply always wins, and the loser no longer owns what it lost", ()
   );
 });
 
-test("a conflict names manager and field, as the real server words it", () => {
+test("a conflict names manager and field in the real server's words", () => {
   const live = apply(undefined, deployment({ replicas: 1 }), origin("a"));
   try {
     apply(live, deployment({ replicas: 2 }), origin("b"));
@@ -113,7 +113,7 @@ test("a conflict names manager and field, as the real server words it", () => {
   }
 });
 
-test("what an applier leaves out goes, unless somebody else owns it", () => {
+test("a field that an applier omits is removed, unless another manager owns it", () => {
   const live = apply(
     apply(undefined, deployment(containers("one", "two")), origin("a")),
     deployment(containers("two")),
@@ -125,7 +125,7 @@ test("what an applier leaves out goes, unless somebody else owns it", () => {
   );
 });
 
-test("an ordinary write takes the fields that it changes", () => {
+test("an ordinary write takes ownership of the fields that it changes", () => {
   const live = apply(undefined, deployment({ replicas: 1, paused: true }), origin("a"));
   const next = { ...live, spec: { ...(live.spec as object), replicas: 5 } };
   const entries = registry.updateManagedFields(deployments, live, next, origin("kubectl", 1));
@@ -138,7 +138,7 @@ test("an ordinary write takes the fields that it changes", () => {
   );
 });
 
-test("status belongs to writes of the status subresource only", () => {
+test("only writes of the status subresource own status", () => {
   const live = { ...deployment({ replicas: 1 }), status: { replicas: 1 } };
   const created = registry.updateManagedFields(deployments, undefined, live, origin("c"));
   assert.equal("f:status" in (created[0]?.fieldsV1 ?? {}), false);
@@ -180,7 +180,7 @@ test("kubectl moves from client-side to server-side apply without a conflict", (
   assert.throws(() => apply(live, next, origin("other", 1)), /conflict with "kubectl-client-side-apply"/);
 });
 
-test("list items are told apart by all their keys, defaults included", () => {
+test("list items are identified by all their keys, including defaults", () => {
   const ports = (...list: object[]): UntypedObject =>
     deployment({ template: { spec: { containers: [{ name: "c", ports: list }] } } });
   const live = apply(undefined, ports({ containerPort: 53 }, { containerPort: 53, protocol: "UDP" }), origin("a"));
@@ -191,7 +191,7 @@ test("list items are told apart by all their keys, defaults included", () => {
   );
 });
 
-test("fields that the schema does not know, another version, and managedFields in the configuration are refused", () => {
+test("unknown fields, another version, and managedFields in the configuration are refused", () => {
   assert.throws(
     () => apply(undefined, deployment({ replicaz: 1 }), origin("a")),
     /\.spec\.replicaz: field not declared in schema/,

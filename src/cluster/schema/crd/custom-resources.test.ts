@@ -23,7 +23,7 @@ function definitionsIn(name: string): UntypedObject[] {
     .map((part) => JSON.parse(part) as UntypedObject);
 }
 
-test("every rule of the definitions that come with the release compiles", () => {
+test("every rule of the bundled definitions compiles", () => {
   const schemas = ["gateway-api-lab", "gateway-api", "istio", "metallb"].flatMap(definitionsIn);
   const rules = new Set(
     [...JSON.stringify(schemas).matchAll(/"(?:rule|messageExpression)":("(?:[^"\\]|\\.)*")/g)].map(
@@ -70,7 +70,7 @@ const route = (spec: object): Record<string, unknown> => ({
   spec,
 });
 
-test("a Gateway gets its defaults; two listeners that cannot be told apart are refused by a rule", () => {
+test("a Gateway gets its defaults, and a rule refuses two indistinguishable listeners", () => {
   const { object, errors } = judge(gateway({ name: "http", port: 80, protocol: "HTTP" }));
   assert.deepEqual(errors, []);
   assert.deepEqual(object.spec, {
@@ -85,7 +85,7 @@ test("a Gateway gets its defaults; two listeners that cannot be told apart are r
   assert.ok(sameName.errors.includes('spec.listeners[1]: Duplicate value: {"name":"a"}'));
 });
 
-test("a Gateway of v1alpha2 without listeners gets the mesh's", () => {
+test("a Gateway of v1alpha2 without listeners gets the mesh's default", () => {
   const { object, errors } = judge({
     apiVersion: "gateway.networking.k8s.io/v1alpha2",
     kind: "Gateway",
@@ -97,7 +97,7 @@ test("a Gateway of v1alpha2 without listeners gets the mesh's", () => {
   ]);
 });
 
-test("errors of the schema come with the real server's words", () => {
+test("schema errors have the real server's words", () => {
   const { errors, unknown } = judge(gateway({ name: "Http_", port: 0, protocol: "HTTP", bogus: 1 }));
   assert.deepEqual(unknown, ["spec.listeners[0].bogus"]);
   assert.ok(
@@ -127,7 +127,7 @@ test("errors of the schema come with the real server's words", () => {
   );
 });
 
-test("an HTTPRoute with weights is valid; a redirect beside backends and a relative path are not", () => {
+test("an HTTPRoute with weights is valid, but not a redirect beside backends or a relative path", () => {
   const rule = {
     matches: [{ path: { type: "PathPrefix", value: "/x" } }],
     backendRefs: [
@@ -153,7 +153,7 @@ test("an HTTPRoute with weights is valid; a redirect beside backends and a relat
   );
 });
 
-test("Istio's rules judge a ServiceEntry and an AuthorizationPolicy", () => {
+test("Istio's rules validate a ServiceEntry and an AuthorizationPolicy", () => {
   const entry = {
     apiVersion: "networking.istio.io/v1",
     kind: "ServiceEntry",
@@ -198,7 +198,7 @@ function define(schema: object, extra: object = {}): ResourceType {
 
 const thing = (spec: object): Record<string, unknown> => ({ apiVersion: "example.dev/v1", kind: "Thing", spec });
 
-test("transition rules see the old value, run on updates only, and unchanged faults are forgiven", () => {
+test("transition rules see the old value, run only on updates, and unchanged faults are tolerated", () => {
   define({
     type: "object",
     properties: {
@@ -244,7 +244,7 @@ test("Kubernetes' own functions work in rules: quantities, networks, URLs, forma
   assert.equal(holds("self.n.all(x, x < 3)"), false);
 });
 
-test("int-or-string, preserved unknown fields, nullable and embedded objects are taken as their schema says", () => {
+test("int-or-string, preserved unknown fields, nullable and embedded objects follow their schema", () => {
   define({
     type: "object",
     properties: {
@@ -341,7 +341,7 @@ test("printer columns, scale, selectable fields and several versions are served 
   ]);
 });
 
-test("the OpenAPI documents hold custom kinds, and lose them with the definition", () => {
+test("the OpenAPI documents contain custom kinds until the definition is deleted", () => {
   define({ type: "object" });
   const document = registry.openApiV3("apis/example.dev/v1");
   const schemas = (

@@ -19,7 +19,7 @@ function schemaOf(...rules: readonly string[]): StructuralSchema {
 const messagesOf = (schema: StructuralSchema, value: JsonObject, now?: () => number): readonly string[] =>
   new RuleValidator(schema, now).validate(value, undefined).map(({ message }) => message);
 
-test("no rule takes more than its share of time for longer lists and texts", () => {
+test("no rule exceeds its share of time for longer lists and texts", () => {
   for (const rule of [
     "self.l.all(x, self.l.exists(y, y == x))",
     "self.l.isSorted() && self.l.sum() >= 0 && self.l.max() >= 0 && self.l.indexOf(-1) < 0",
@@ -39,7 +39,7 @@ test("no rule takes more than its share of time for longer lists and texts", () 
   }
 });
 
-test("a rule that costs more than Kubernetes allows one call is refused in its words, and no rule runs after it", () => {
+test("a rule above Kubernetes' cost limit for one call is refused in its words, and no later rule runs", () => {
   const rule = "self.l.all(x, self.l.exists(y, y == x))";
   assert.deepEqual(messagesOf(schemaOf(rule, "self.t == 'c'"), object(100)), [
     "Invalid value: failed rule: self.t == 'c'",
@@ -64,7 +64,7 @@ test("all rules of an object share a budget, and so do their messages", () => {
   assert.match(messagesOf(schemaOf("true", "self.t != ''"), object(1), () => (now += 1500))[0] ?? "", spent);
 });
 
-test("items are compared with the old ones of the same keys in time in proportion to their number", () => {
+test("items are compared with the old items of the same keys in linear time", () => {
   const schema = {
     type: "object",
     properties: {
@@ -112,7 +112,7 @@ test("items are compared with the old ones of the same keys in time in proportio
   );
 });
 
-test("replace is Go's", () => {
+test("replace behaves like Go's", () => {
   for (const rule of [
     "'abab'.replace('a', 'x') == 'xbxb'",
     "'abab'.replace('a', 'x', 1) == 'xbab'",

@@ -22,7 +22,7 @@ function withoutNulls(value: unknown): unknown {
   );
 }
 
-test("a merge patch applied twice is the same as once", () => {
+test("a merge patch applied twice equals one applied once", () => {
   fc.assert(
     fc.property(json, json, (original, patch) => {
       const once = applyMergePatch(original, patch);
@@ -32,7 +32,7 @@ test("a merge patch applied twice is the same as once", () => {
   );
 });
 
-test("a merge patch of nothing yields the patch without its nulls, and leaves its arguments alone", () => {
+test("a merge patch of nothing yields the patch without its nulls, and does not change its arguments", () => {
   fc.assert(
     fc.property(fc.dictionary(fc.string(), json), (patch) => {
       const before = JSON.stringify(patch);
@@ -43,7 +43,7 @@ test("a merge patch of nothing yields the patch without its nulls, and leaves it
   );
 });
 
-test("the examples of RFC 7386 come out as printed there", () => {
+test("the examples of RFC 7386 give the documented results", () => {
   const cases: [unknown, unknown, unknown][] = [
     [{ a: "b" }, { a: "c" }, { a: "c" }],
     [{ a: "b" }, { b: "c" }, { a: "b", b: "c" }],
@@ -150,7 +150,7 @@ test("directives delete, replace, retain and order", () => {
   assert.deepEqual(containerNames(merged(added)), ["first", "web", "side"]);
 });
 
-test("primitive lists with strategy merge take new items and lose those that a directive names", () => {
+test("primitive lists with strategy merge gain new items and lose those that a directive names", () => {
   const meta = shapes.ofName("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
   const original = { finalizers: ["a", "b"] };
   assert.deepEqual(applyStrategicMergePatch(meta, original, { finalizers: ["c"] }), { finalizers: ["c", "a", "b"] });

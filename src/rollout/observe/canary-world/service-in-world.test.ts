@@ -31,14 +31,14 @@ function sources(
 
 const service = { kind: "Service", group: "", name: "web" };
 
-test("a route of an ambient Service without a waypoint is refused by name, as nobody would count its requests", async () => {
+test("a route of an ambient Service without a waypoint is refused by name, because no proxy would apply its weights", async () => {
   await assert.rejects(requireReaders(sources(service, {}), route), {
     message:
       "spec.target.httpRoute: Service shop/web is in ambient and has no waypoint, so nobody reads its requests and no weight can be kept; make one: serin waypoint apply -n shop --enroll-namespace",
   });
 });
 
-test("a waypoint, a client with a sidecar, or a gateway reads it", async () => {
+test("a waypoint, a client with a sidecar, or a gateway can read the route", async () => {
   await requireReaders(sources(service, { "istio.io/use-waypoint": "waypoint" }), route);
   await requireReaders(sources(service, {}, [sidecarPod("client", "default", "client")]), route);
   await requireReaders(sources({ name: "front" }, {}), route);

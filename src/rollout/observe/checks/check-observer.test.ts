@@ -20,7 +20,7 @@ const spec = (type: CheckType, more: Partial<CheckSpec> = {}): CheckSpec => ({ .
 const noClient = {} as KubeClient;
 const origin = { rollout: "Canary shop/shop", step: "step-1" };
 
-test("within its interval a check is not looked at again, and the look has the same number", async () => {
+test("within its interval a check is not repeated, and the look keeps its number", async () => {
   const clock = standingClock();
   const asked: HttpQuestion[] = [];
   const exchange: HttpExchange = async (question) => {
@@ -54,7 +54,7 @@ test("within its interval a check is not looked at again, and the look has the s
   assert.deepEqual(first.type === "values" ? [first.result, first.status] : first, [{ asked: 1 }, 200]);
 });
 
-test("a check with a long interval keeps its look while others are looked at often", async () => {
+test("a check with a long interval keeps its look while others are repeated often", async () => {
   const clock = standingClock();
   let asked = 0;
   const exchange: HttpExchange = async ({ url }) => {
@@ -77,7 +77,7 @@ test("a check with a long interval keeps its look while others are looked at oft
   assert.equal(asked, 1);
 });
 
-test("a server that takes its time holds no round up, is not asked again meanwhile, and its answer is that look's", async () => {
+test("a slow server delays no round and gets no second request meanwhile, and its answer belongs to that look", async () => {
   const clock = { ...standingClock(), sleep: async (): Promise<void> => await Promise.resolve() };
   const { promise, resolve } = Promise.withResolvers<{ status: number; text: string }>();
   let asked = 0;
@@ -110,7 +110,7 @@ test("a server that takes its time holds no round up, is not asked again meanwhi
   assert.equal(asked, 2);
 });
 
-test("a server that is not there, or fails, has not answered", async () => {
+test("a server that is missing or fails has not answered", async () => {
   const clock = standingClock();
   const webhook = {
     url: "http://me:secret@127.0.0.1:9/?key=secret",
@@ -137,7 +137,7 @@ test("a server that is not there, or fails, has not answered", async () => {
   );
 });
 
-test("a query of the mesh's own metrics sees the scrapes of its looks, with names replaced", async () => {
+test("a query of the mesh's own metrics sees the scrapes of its looks, with its variables replaced", async () => {
   const clock = standingClock();
   let total = 100;
   const observer = new CheckObserver({
@@ -166,7 +166,7 @@ test("a query of the mesh's own metrics sees the scrapes of its looks, with name
   assert.ok(Number(results[3]) >= 29 && Number(results[3]) <= 31, String(results[3]));
 });
 
-test("a query that names what the step does not have is an error, not another query", async () => {
+test("a query with a variable that the step lacks is an error", async () => {
   const query = { provider: "mesh", expression: "up{rev='{{ canary.revision }}'}", timeoutSeconds: 5 } as const;
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock: standingClock() });
   const { look: _, ...seen } = await observer.observe(
@@ -216,7 +216,7 @@ test("Prometheus is asked for an instant value, and its error is reported", asyn
   assert.match(bad.type === "unavailable" ? bad.detail : "", /parse error/);
 });
 
-test("roots must be trusted by all, and be those that certificates end in", async () => {
+test("roots must be trusted by all, and must be those that end the certificate chains", async () => {
   const scrape = fakeScrape({
     y: 'serin_certificates{root="aa"} 2\nserin_trusted_roots{root="aa"} 1\n',
     z: 'serin_certificates{root="aa"} 1\nserin_trusted_roots{root="aa"} 1\nserin_trusted_roots{root="bb"} 1\n',
@@ -239,7 +239,7 @@ test("roots must be trusted by all, and be those that certificates end in", asyn
   assert.equal(await ask(["bb"]), "wait: istio-system/y does not trust the root bb; it trusts aa");
 });
 
-test("seconds with an error in a pod's log are counted, from the first look on, a stack of lines once", async () => {
+test("seconds with an error in a pod's log are counted from the first look on, and a stack trace once", async () => {
   const clock = standingClock();
   const startMs = clock.nowAtMs;
   const at = (ms: number, text: string): string => `${new Date(startMs + ms).toISOString()} ${text}\n`;
@@ -279,7 +279,7 @@ test("seconds with an error in a pod's log are counted, from the first look on, 
   assert.match(paths[0] ?? "", /limitBytes=262144/);
 });
 
-test("a clock that is set forward or back adds no seconds to what logs have shown, and the counting goes on", async () => {
+test("a clock that is set forward or back adds no seconds to the log's coverage, and counting continues", async () => {
   const clock = standingClock();
   const client = { raw: async () => await Promise.resolve({ status: 200, text: "" }) } as unknown as KubeClient;
   const status = {
@@ -305,7 +305,7 @@ test("a clock that is set forward or back adds no seconds to what logs have show
   }
 });
 
-test("lines of level error are known in JSON, klog, logfmt and text, and the word alone is none", () => {
+test("error lines are recognized in JSON, klog, logfmt and text, but not by the word alone", () => {
   const errors = [
     '{"level":"error","msg":"x"}',
     '{"severity":"CRITICAL"}',
@@ -336,7 +336,7 @@ test("lines of level error are known in JSON, klog, logfmt and text, and the wor
   );
 });
 
-test("what ails a pod is read from its status, with how its container ended", () => {
+test("a pod's problem comes from its status, with how its container ended", () => {
   const status = (container: object): object => ({
     containerStatuses: [{ name: "app", ready: false, restartCount: 2, image: "", imageID: "", ...container }],
   });

@@ -20,7 +20,7 @@ const backends: CheckSubject = {
   atLeast: false,
 };
 
-test("answers of 500 and above, none, and gRPC's server faults are failures", async () => {
+test("statuses of 500 and above, missing answers, and gRPC's server faults are failures", async () => {
   const text =
     requests("next", "200", 10) +
     requests("next", "503", 2) +
@@ -35,7 +35,7 @@ test("answers of 500 and above, none, and gRPC's server faults are failures", as
   });
 });
 
-test("versions behind one Service are told apart by their workload", async () => {
+test("versions behind one Service are distinguished by workload", async () => {
   const subject: CheckSubject = {
     ...backends,
     canary: { service: "shop", namespace: "shop", workload: "shop-canary" },
@@ -54,14 +54,14 @@ test("versions behind one Service are told apart by their workload", async () =>
   });
 });
 
-test("a request that a gateway and a waypoint have seen is counted once", async () => {
+test("a request that both a gateway and a waypoint reported is counted once", async () => {
   const texts = { g: requests("next", "200", 10), w: requests("next", "200", 10, { reporter: "waypoint" }) };
   const seen = await observeRequests(fakeView([gatewayPod("g"), waypointPod("w")]), backends, fakeScrape(texts));
   const totals = seen.type === "counters" ? Object.values(seen.sources).map(({ canaryTotal }) => canaryTotal) : [];
   assert.deepEqual(totals, [0, 10]);
 });
 
-test("a waypoint that counts nothing more gives way to the clients' proxies, which begin at zero", async () => {
+test("a waypoint that stops counting is replaced by the clients' proxies, which start at zero", async () => {
   const view = fakeView([gatewayPod("g"), waypointPod("w")]);
   const choice = new ReporterChoice();
   const look = async (byGateway: number): Promise<Readonly<Record<string, number>>> => {
@@ -80,7 +80,7 @@ test("a waypoint that counts nothing more gives way to the clients' proxies, whi
   assert.deepEqual(await look(75), { "shop/g (as source)": 75, "shop/w (as source)": 40 });
 });
 
-test("a proxy that does not answer counts nothing, and none that answers is no answer", async () => {
+test("a proxy that does not answer counts nothing, and if none answers there is no observation", async () => {
   const view = fakeView([gatewayPod("g"), gatewayPod("h")]);
   const some = await observeRequests(view, backends, fakeScrape({ g: requests("next", "200", 1) }));
   assert.deepEqual(some.type === "counters" ? Object.keys(some.sources) : [], ["shop/g"]);
@@ -94,7 +94,7 @@ test("a proxy that does not answer counts nothing, and none that answers is no a
   });
 });
 
-test("a request with a proxy of the new revision at either end is the canary's", async () => {
+test("a request with a proxy of the new revision at either end counts as the canary's", async () => {
   const subject: CheckSubject = { type: "revisions", canary: "new", stable: "old", namespaces: ["shop"] };
   const view = fakeView([
     sidecarPod("client", "old", "client"),
@@ -115,7 +115,7 @@ test("a request with a proxy of the new revision at either end is the canary's",
   });
 });
 
-test("connections of the mesh are those of its ztunnels, where there are some, without those that a probe wants refused", async () => {
+test("mesh connections are counted by ztunnels if there are any, except those that a probe expects to be refused", async () => {
   const refused =
     'istio_tcp_connections_failed_total{reporter="destination",source_workload="client-none",source_workload_namespace="serin-probes"} 7\n';
   const text = `${refused}istio_tcp_connections_opened_total{reporter="source"} 8\nistio_tcp_connections_opened_total{reporter="destination"} 8\nistio_tcp_connections_failed_total{reporter="source"} 2\n`;
@@ -130,7 +130,7 @@ test("connections of the mesh are those of its ztunnels, where there are some, w
   });
 });
 
-test("requests through a proxy need connections too: those that it could not open are failures of the version that it tried", async () => {
+test("connection failures of a proxied request count against the version that it tried", async () => {
   const text =
     requests("next", "503", 2, { response_flags: "URX,UF" }) + requests("next", "500", 5) + requests("now", "200", 9);
   const seen = await observeConnections(
@@ -146,7 +146,7 @@ test("requests through a proxy need connections too: those that it could not ope
   });
 });
 
-test("histograms of all proxies are summed; one that restarts or comes late neither takes away nor adds what was before", async () => {
+test("histograms of all proxies are summed, and a restarted or late one neither removes nor adds earlier counts", async () => {
   const histogram = (service: string, ...cumulative: number[]): string => {
     const end = labels({
       reporter: "source",

@@ -14,7 +14,7 @@ const client = {
 } as unknown as KubeClient;
 const check = checkDestination(client, parseAllowedHosts("prometheus.istio-system, *.hooks.example,"));
 
-test("a Canary has Services of its namespace and hosts that the operator allows asked, and nothing else", async () => {
+test("a Canary may query only Services of its namespace and hosts that the operator allows", async () => {
   for (const url of [
     "http://gate.shop/",
     "http://gate.shop.svc:8080/x",
@@ -44,7 +44,7 @@ test("a Canary has Services of its namespace and hosts that the operator allows 
   await check("http://10.244.0.5/", undefined);
 });
 
-test("nothing of a webhook's body is told but the members that are meant for it", () => {
+test("only the intended members of a webhook's body are reported", () => {
   const told = (result: unknown, more: Partial<CheckSpec> = {}): string =>
     JSON.stringify(
       judgeValues(
@@ -66,7 +66,7 @@ test("nothing of a webhook's body is told but the members that are meant for it"
   assert.match(told({ verdict: "fail", evidence: "two of three smoke tests failed" }), /two of three/);
 });
 
-test("a webhook's headers neither route nor frame a request, nor speak for others", () => {
+test("a webhook's headers can neither route nor frame a request, nor impersonate others", () => {
   const faults = (name: string): number =>
     parseCanary({
       metadata: { name: "web" },

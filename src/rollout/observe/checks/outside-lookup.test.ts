@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { outsideLookup, refuseInsideAddress } from "./outside-lookup.ts";
 
-test("a URL of the engine's own machine or of a link-local address is refused, however it is written", () => {
+test("a URL of the engine's own machine or a link-local address is refused in any notation", () => {
   for (const url of [
     "http://127.0.0.1:15000/",
     "http://2130706433/",
@@ -22,7 +22,7 @@ test("a URL of the engine's own machine or of a link-local address is refused, h
   for (const url of ["http://10.96.0.10/", "http://gate.shop/", "http://[fd00::1]/"]) refuseInsideAddress(new URL(url));
 });
 
-test("a name that leads there is refused as well", async () => {
+test("a name that resolves to such an address is also refused", async () => {
   const error = await new Promise((resolve) => outsideLookup("localhost", {}, resolve));
   assert.match(String(error), /localhost \((127\.0\.0\.1|::1)\) is an address of the engine's own machine/);
 });

@@ -56,7 +56,7 @@ function rulesOf(steps: readonly object[], at: number, more: object = {}): unkno
 
 const toCanary = { name: "productpage", namespace: "next", port: 9080 };
 
-test("a header step adds a rule with the target's own paths, so that it wins where a header alone would lose", () => {
+test("a header step adds a rule with the target's own paths, because a header match alone would lose", () => {
   assert.deepEqual(rulesOf([{ match: { headers: [{ name: "traffic", value: "test" }] } }], 0), [
     original[0],
     {
@@ -68,7 +68,7 @@ test("a header step adds a rule with the target's own paths, so that it wins whe
   ]);
 });
 
-test("a weight step splits the target rule alone and keeps everything else of it", () => {
+test("a weight step splits only the target rule and keeps its other fields", () => {
   assert.deepEqual(rulesOf([{ weight: 10 }], 0), [
     original[0],
     {
@@ -108,7 +108,7 @@ test("other backends of the rule keep their share", () => {
   ]);
 });
 
-test("cookies, prefixes and query parameters become matches that an HTTPRoute has, and paths within the rule's own", () => {
+test("cookies, prefixes and query parameters become HTTPRoute matches, within the rule's own paths", () => {
   const prefix = [
     { matches: [{ path: { type: "PathPrefix", value: "/shop" } }], backendRefs: [{ name: "productpage", port: 9080 }] },
   ];
@@ -151,14 +151,14 @@ test("cookies, prefixes and query parameters become matches that an HTTPRoute ha
   }
 });
 
-test("a path that the rule does not take is an error that names the rule", () => {
+test("a path that the rule does not match is an error that names the rule", () => {
   assert.throws(
     () => plan([{ match: { paths: [{ value: "/elsewhere" }] } }]),
     /HTTPRoute stable\/route rule 1: no request that it takes has a path of the step's match/,
   );
 });
 
-test("a mirror is of its step alone, and joins the filters of the rule", () => {
+test("a mirror belongs to its step, and joins the filters of the rule", () => {
   const steps = [{ mirror: { percent: 25 } }, { weight: 50 }];
   assert.deepEqual(((rulesOf(steps, 0) as { filters?: object[] }[])[1] ?? {}).filters, [
     { type: "RequestMirror", requestMirror: { backendRef: toCanary, percent: 25 } },
@@ -166,7 +166,7 @@ test("a mirror is of its step alone, and joins the filters of the rule", () => {
   assert.equal(((rulesOf(steps, 1) as { filters?: object[] }[])[1] ?? {}).filters, undefined);
 });
 
-test("who is sent by header stays with the canary while weights rise, and the share becomes a lower bound", () => {
+test("requests matched by header stay with the canary while weights rise, and the share becomes a lower bound", () => {
   const [first, second] = plan([{ match: { headers: [{ name: "a", value: "b" }] } }, { weight: 50 }]);
   const write = second?.writes[0];
   assert.equal(write?.type === "field" && (write.value as unknown[]).length, 3);
@@ -179,7 +179,7 @@ test("who is sent by header stays with the canary while weights rise, and the sh
   );
 });
 
-test("with session affinity the canary sets a cookie of this run, which leads back to it until the weight is 100", () => {
+test("with session affinity the canary sets a cookie of this run, which selects it until the weight is 100", () => {
   const steps = [{ weight: 10 }, { weight: 100 }];
   const rules = rulesOf(steps, 0, { sessionAffinity: { cookieName: "stay", maxAgeSeconds: 60 } }) as {
     matches: { headers?: { value: string }[] }[];
@@ -210,7 +210,7 @@ test("a step that pauses until approved is approved by its id", () => {
   );
 });
 
-test("a grant that is missing is made, for the one Service, before a route needs it", () => {
+test("a missing grant for the one Service is created before a route needs it", () => {
   const [grant, first] = plan(
     [{ weight: 10 }],
     {},
@@ -230,7 +230,7 @@ test("a grant that is missing is made, for the one Service, before a route needs
   );
 });
 
-test("iterations are so many looks of each check that must pass, at that interval", () => {
+test("iterations set how many looks of each check must pass, at that interval", () => {
   const [step] = plan([
     { match: { headers: [{ name: "a", value: "b" }] }, iterations: { count: 5, intervalSeconds: 10 } },
   ]);
@@ -243,7 +243,7 @@ test("iterations are so many looks of each check that must pass, at that interva
   );
 });
 
-test("a namespace's twins get the share of every Service that a route sends to there", () => {
+test("a namespace's twins get the share of every Service that a route sends there", () => {
   const rules = [
     {
       backendRefs: [
@@ -270,7 +270,7 @@ test("a namespace's twins get the share of every Service that a route sends to t
   ]);
 });
 
-test("what a target cannot do is refused at the field that asks for it", () => {
+test("an option that a target does not support is refused at its field", () => {
   const errors = (spec: object): string[] =>
     parseCanary({ metadata: { name: "c" }, spec }).errors.map((issue) => issue.path);
   const grpc = { grpcRoute: target.httpRoute };

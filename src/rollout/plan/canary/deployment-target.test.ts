@@ -43,7 +43,7 @@ function written(step: Step | undefined, at = 0): unknown {
 const ids = (steps: readonly Step[]): string[] => steps.map(({ id }) => id);
 const by = (steps: readonly Step[], id: string): Step | undefined => steps.find((step) => step.id === id);
 
-test("everything that tells versions apart is acknowledged before a canary pod exists, and pods are known before a route leads to them", () => {
+test("everything that separates versions is acknowledged before a canary pod exists, and pods are known before a route leads to them", () => {
   const steps = plan({ steps: [{ weight: 25 }, { weight: 100 }] });
   assert.deepEqual(ids(steps), [
     "settled",
@@ -87,7 +87,7 @@ test("everything that tells versions apart is acknowledged before a canary pod e
   ]);
 });
 
-test("a Deployment whose template runs already has nothing but its setup", () => {
+test("a Deployment whose template already runs has only its setup steps", () => {
   assert.deepEqual(ids(plan({ steps: [{ weight: 100 }] }, {}, { idle: true })), [
     "settled",
     "hold",
@@ -96,7 +96,7 @@ test("a Deployment whose template runs already has nothing but its setup", () =>
   ]);
 });
 
-test("undo puts the template back that ran, and the copy keeps the labels that policies and budgets select by", () => {
+test("undo restores the previous template, and the copy keeps the labels that policies and budgets select by", () => {
   const [adopted, copy] = by(plan({ steps: [{ weight: 25 }] }), "copy")?.writes ?? [];
   assert.deepEqual(adopted?.type === "field" && adopted.adopted, { prior: template("web:1") });
   assert.ok(copy?.type === "create");
@@ -109,7 +109,7 @@ test("undo puts the template back that ran, and the copy keeps the labels that p
   assert.deepEqual(pods.metadata.labels, { app: "web", "rollout.serin.dev/copy": "canary" });
 });
 
-test("the copy has the share of the weight, or what a scale step says, and all before it takes all requests", () => {
+test("the copy is scaled by weight or scale step, and fully before it takes all requests", () => {
   const scales = (steps: readonly Step[]): unknown[] =>
     steps.filter(({ id }) => id.endsWith("-scale")).map((step) => [step.id, written(step)]);
   assert.deepEqual(scales(plan({ steps: [{ weight: 25 }, { weight: 50 }] })), [
@@ -129,7 +129,7 @@ test("the copy has the share of the weight, or what a scale step says, and all b
   );
 });
 
-test("an autoscaled Deployment keeps its replicas to its autoscaler, and the copy gets one of its own that it cannot fall below", () => {
+test("an autoscaled Deployment keeps its autoscaler, and the copy gets its own with a rising minimum", () => {
   const autoscaler = {
     apiVersion: "autoscaling/v2",
     kind: "HorizontalPodAutoscaler",
@@ -157,7 +157,7 @@ test("an autoscaled Deployment keeps its replicas to its autoscaler, and the cop
   ]);
 });
 
-test("with dynamicStableScale stable pods leave after the weight has moved, and are back before the Deployment rolls", () => {
+test("with dynamicStableScale stable pods leave after the weight has moved, and return before the Deployment rolls", () => {
   const steps = plan({ steps: [{ weight: 50 }, { weight: 100 }], dynamicStableScale: true });
   assert.deepEqual(ids(steps).slice(4), [
     "copy",
@@ -178,7 +178,7 @@ test("with dynamicStableScale stable pods leave after the weight has moved, and 
   );
 });
 
-test("the promotion ends with the Deployment's own pods, and is written so that its reverse is safe as well", () => {
+test("the promotion ends with the Deployment's own pods, and its order is safe in reverse too", () => {
   const steps = plan({ steps: [{ weight: 100 }], scaleDownDelaySeconds: 60 }, {}, { candidateHash: "new" });
   assert.equal(by(steps, "promote-shift")?.holdMs, 60_000);
   const [resumed, rolled] = by(steps, "promote-roll")?.writes ?? [];
@@ -199,7 +199,7 @@ test("the promotion ends with the Deployment's own pods, and is written so that 
   );
 });
 
-test("blue-green runs the canary in full for the preview Service, and no request of others moves", () => {
+test("blue-green runs the whole canary for the preview Service, and other requests do not move", () => {
   const steps = plan(
     { steps: [{ preview: true, pause: { untilApproved: true } }, { weight: 100 }] },
     { previewService: "web-preview" },
@@ -214,7 +214,7 @@ test("blue-green runs the canary in full for the preview Service, and no request
   ]);
 });
 
-test("an experiment compares two fresh copies by mirrored requests, and leaves nothing", () => {
+test("an experiment compares two fresh copies by mirrored requests, and leaves nothing behind", () => {
   const steps = plan({
     steps: [
       { experiment: { durationSeconds: 5, mirrorPercent: 20 }, checks: [{ type: "pod-health" }] },
@@ -243,7 +243,7 @@ test("an experiment compares two fresh copies by mirrored requests, and leaves n
   );
 });
 
-test("by HTTPRoute each version is a Service of its own", () => {
+test("with HTTPRoute each version has its own Service", () => {
   const steps = plan({ steps: [{ weight: 25 }] }, { routes: "HTTPRoute", port: 80 }, { candidateHash: "new" });
   assert.deepEqual(written(by(steps, "subsets")), {
     selector: { app: "web", "pod-template-hash": "old" },
@@ -260,7 +260,7 @@ test("by HTTPRoute each version is a Service of its own", () => {
   assert.equal(written(by(steps, "promote-stable")), "new");
 });
 
-test("a DestinationRule of the user's gets the subsets beside its own, as two of one host would not both hold", () => {
+test("a user's DestinationRule gets the subsets added, because two rules of one host would not both apply", () => {
   const object = {
     apiVersion: "networking.istio.io/v1",
     kind: "DestinationRule",

@@ -38,7 +38,7 @@ const routes = (traffic: Partial<typeof noTraffic>): Fields[] =>
     "VirtualService shop/web",
   );
 
-test("weights split the one route, whatever way its host is written, and keep all else of it", () => {
+test("weights split the one route for any spelling of its host, and keep its other fields", () => {
   const [first, second] = routes({ weight: 30 });
   assert.equal(first, list[0]);
   const host = "web.shop.svc.cluster.local";
@@ -52,7 +52,7 @@ test("weights split the one route, whatever way its host is written, and keep al
   });
 });
 
-test("a match becomes a route before it, with the route's own conditions and another name", () => {
+test("a match becomes a preceding route with the route's own conditions and another name", () => {
   const [, special] = routes({
     matches: [
       match({
@@ -77,7 +77,7 @@ test("a match becomes a route before it, with the route's own conditions and ano
   assert.deepEqual(special?.["timeout"], "3s");
 });
 
-test("a mirror is the field mirror, and beside a user's own it is refused by its name", () => {
+test("a mirror uses the field mirror, and is refused by name beside the user's own", () => {
   const [, pages] = routes({ mirrors: [{ to: "canary", percent: 10 }] });
   assert.deepEqual(
     [pages?.["mirror"], pages?.["mirrorPercentage"]],
@@ -115,7 +115,7 @@ test("connections move by weight and by the caller's labels", () => {
   );
 });
 
-test("hosts of a namespace get their twins in the other", () => {
+test("hosts of a namespace get their twins in the other namespace", () => {
   const twins = hostNamespacePairing("shop", "shop", "shop-2");
   assert.deepEqual(twins.canaryOf({ destination: { host: "web", port: { number: 80 } } }), {
     destination: { host: "web.shop-2.svc.cluster.local", port: { number: 80 } },

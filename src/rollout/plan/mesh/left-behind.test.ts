@@ -51,16 +51,16 @@ function upgrade(more: object = {}): MeshUpgrade {
   return parsed.value ?? assert.fail(JSON.stringify(parsed.errors));
 }
 
-test("what a wave and a gateway's steps move is not left behind; a bare pod and a tag out of scope are", () => {
+test("objects that a wave or a gateway's steps move are not left behind, but a bare pod and an unlisted tag are", () => {
   assert.deepEqual(leftBehind(upgrade(), world, [sidecar, bare, gateway, tag]), [bare, tag]);
 });
 
-test("a namespace that no wave selects, and a gateway out of reach, are left behind", () => {
+test("a namespace that no wave selects, and a gateway outside the scope, are left behind", () => {
   const elsewhere = upgrade({ waves: [{ name: "other", namespaces: ["else"] }] });
   assert.deepEqual(leftBehind(elsewhere, { ...world, classicGateways: [] }, [sidecar, gateway]), [sidecar, gateway]);
 });
 
-test("each of them says what a person does", () => {
+test("each left-behind object has a remedy for a person", () => {
   const type = (one: Dependent["type"]): Dependent => ({ type: one, name: "x", namespace: "n", text: "x" });
   assert.match(howToMove(sidecar, "new"), /kubectl -n shop rollout restart deployment\/web$/);
   assert.match(howToMove(bare, "new"), /kubectl -n shop delete pod cron$/);

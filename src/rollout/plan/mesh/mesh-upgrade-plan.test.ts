@@ -151,7 +151,7 @@ test("nothing moves before the probe matrix has passed, and every move is judged
     assert.ok(stepOf(steps, id).checks.length > 0, id);
 });
 
-test("a namespace without workloads has its label moved, and nobody is judged", () => {
+test("a namespace without workloads gets its label moved without checks", () => {
   const steps = planMeshUpgrade(upgrade({ checks: [{ type: "pod-health" }], waves: [{ soakSeconds: 5 }] }), {
     ...world,
     namespaces: [sidecars("empty", { workloads: [] })],
@@ -161,7 +161,7 @@ test("a namespace without workloads has its label moved, and nobody is judged", 
   assert.deepEqual(stepOf(steps, "wave-1/end").checks, []);
 });
 
-test("a namespace is labelled first, and its workloads are restarted so many at a time once the label is there", () => {
+test("a namespace is labelled first, and then its workloads restart a few at a time", () => {
   const workloads = [
     workload("cart", { state: "moved" }),
     workload("db", { heldBy: "PodDisruptionBudget db" }),
@@ -195,7 +195,7 @@ test("a namespace with istio-injection names the revision before it loses that l
   ]);
 });
 
-test("the first wave that selects a namespace takes it, and gateways come after the wave that is asked for", () => {
+test("the first wave that selects a namespace takes it, and gateways follow the configured wave", () => {
   const namespaces = ["cart", "mail", "web"].map((name) =>
     sidecars(name, { labels: { tier: name === "mail" ? "back" : "front" } }),
   );
@@ -221,7 +221,7 @@ test("the first wave that selects a namespace takes it, and gateways come after 
   );
 });
 
-test("scaling first lets every new pod be ready before an old one goes, and puts the strategy back at the wave's end", () => {
+test("surging makes every new pod ready before an old one leaves, and restores the strategy at the wave's end", () => {
   const strategy = { type: "Recreate" };
   const namespaces = [sidecars("shop", { labelled: true, workloads: [workload("cart", { strategy })] })];
   const steps = planMeshUpgrade(upgrade({ waves: [{ mode: "ScaleFirst" }] }), { ...world, namespaces });
@@ -232,7 +232,7 @@ test("scaling first lets every new pod be ready before an old one goes, and puts
   assert.deepEqual(stepOf(steps, "wave-1/end").writes.map(fieldOf), ['Deployment cart strategy={"type":"Recreate"}']);
 });
 
-test("the tags move together, are tried by a write, and what followed a tag follows it again", () => {
+test("tags move together, a write tests them, and objects that followed a tag follow it again", () => {
   const namespaces = [
     sidecars("shop", { injection: { label: "istio-injection", value: "enabled", tag: "default" } }),
     sidecars("mail", { injection: { label: "istio.io/rev", value: "prod", tag: "prod" } }),
@@ -282,7 +282,7 @@ test("single workloads name the new revision themselves, and their namespace onl
   assert.deepEqual(stepOf(steps, "rest/shop").writes.map(fieldOf), ['Namespace shop istio.io/rev="new"']);
 });
 
-test("nodes move one by one where ztunnel goes by node", () => {
+test("nodes move one by one if ztunnel moves by node", () => {
   const steps = planMeshUpgrade(upgrade({ ztunnel: { by: "Node" } }), { ...world, gateways: [] });
   assert.deepEqual(
     steps
@@ -296,7 +296,7 @@ test("nodes move one by one where ztunnel goes by node", () => {
   );
 });
 
-test("a root is trusted, then signs, then is trusted alone, and takes the former's place when the old revision has gone", () => {
+test("a new root is trusted, signs, is the only trusted one, and replaces the old one after the old revision is removed", () => {
   const steps = planMeshUpgrade(upgrade({ to: { revision: "old", root: { secretName: "next" } } }), {
     ...world,
     installs: [],
@@ -317,7 +317,7 @@ test("a root is trusted, then signs, then is trusted alone, and takes the former
   );
 });
 
-test("a plan of 500 namespaces with 20 workloads each is made in milliseconds", () => {
+test("a plan of 500 namespaces with 20 workloads each takes milliseconds", () => {
   const namespaces = Array.from({ length: 500 }, (_, index) =>
     sidecars(`ns-${index}`, {
       workloads: Array.from({ length: 20 }, (__, at) => workload(`w-${at}`, { state: "moved" })),
@@ -327,7 +327,7 @@ test("a plan of 500 namespaces with 20 workloads each is made in milliseconds", 
   assert.equal(steps.filter(({ id }) => id.startsWith("wave-1/ns-")).length, 500);
 });
 
-test("a gateway's weight is the share of whole pods, said as it is", () => {
+test("a gateway's weight is rounded to whole pods, and the title states the real share", () => {
   const titles = (replicas: number, autoscaled: boolean): string[] =>
     sharesOf([10, 50, 100], { replicas, autoscaled }).map(describeShare);
   assert.deepEqual(titles(1, false), ["50 % (1 of 2 pods)", "100 % (1 of 1 pods)"]);
@@ -342,7 +342,7 @@ test("a gateway's weight is the share of whole pods, said as it is", () => {
   ]);
 });
 
-test("a waypoint has a canary beside it, then more and more of the connections, and in the end its own pods", () => {
+test("a waypoint gets a canary beside it, then a rising share of the connections, and finally its own pods", () => {
   const steps = planMeshUpgrade(upgrade({ waypoints: { weights: [10, 100] } }), {
     ...world,
     gateways: [
@@ -371,7 +371,7 @@ test("a waypoint has a canary beside it, then more and more of the connections, 
   );
 });
 
-test("a gateway's own pods come back once its Deployment is the new control plane's", () => {
+test("a gateway's own pods return once its Deployment uses the new control plane", () => {
   const { writes } = stepOf(planMeshUpgrade(upgrade(), world), "gateway/istio-system/front/own");
   assert.deepEqual(
     writes.map((write) => [fieldOf(write), write.type === "field" ? write.after?.value : undefined]),
@@ -382,7 +382,7 @@ test("a gateway's own pods come back once its Deployment is the new control plan
   );
 });
 
-test("retiring by hand waits for approval before anything is deleted", () => {
+test("manual retirement waits for approval before anything is deleted", () => {
   const dependents = (more: object): Step =>
     stepOf(planMeshUpgrade(upgrade({ retire: "Manual", ...more }), world), "dependents");
   assert.deepEqual(dependents({}).pause, { approved: false });

@@ -46,7 +46,7 @@ const live = {
   status: { readyReplicas: 2 },
 };
 
-test("a gateway of the installation is led to the new control plane, and keeps what its owner has set", () => {
+test("an installed gateway moves to the new control plane, and keeps its owner's settings", () => {
   assert.deepEqual(movedGateway(live, template, planes), {
     apiVersion: "apps/v1",
     kind: "Deployment",
@@ -84,7 +84,7 @@ test("a gateway of the installation is led to the new control plane, and keeps w
   });
 });
 
-test("an image of its own, and one that injection fills in, stay", () => {
+test("a custom image, and one that injection fills in, stay", () => {
   const images = ["registry.example/proxyv2:1.18.0", "auto", "docker.io/istio/proxyv2@sha256:0123"].map((image) => {
     const own = { ...template, spec: { containers: [{ name: "istio-proxy", image }] } };
     const moved = movedGateway(live, own, planes)["spec"] as { template: typeof own };
