@@ -38,7 +38,7 @@ async function refused(line: string, of?: FakeCluster): Promise<string> {
   return await serin(line, of).then(() => assert.fail("it was not refused"), describeError);
 }
 
-test("the scopes of a control plane are listed, and one is changed", async () => {
+test("the log scopes of a control plane are listed, and one is changed", async () => {
   assert.equal(
     await serin("admin log"),
     "ACTIVE SCOPE   DESCRIPTION      LOG LEVEL   STACK TRACE LEVEL\nads                             debug       none\ndefault        All log lines.   info        none\n",
@@ -51,14 +51,14 @@ test("the scopes of a control plane are listed, and one is changed", async () =>
   assert.match(await refused("admin log istiod-3"), /^there is no istiod "istiod-3"; did you mean istiod-1\?/);
 });
 
-test("each control plane names the clusters that it watches", async () => {
+test("each control plane lists the clusters that it watches", async () => {
   assert.equal(
     await serin("remote-clusters"),
     "NAME           SECRET     STATUS     ISTIOD       REVISION\nKubernetes                synced     istiod-1     default\nKubernetes                synced     istiod-2     canary\n",
   );
 });
 
-test("without the right to ask a control plane it is said which right that is", async () => {
+test("the error names the right that is missing to ask a control plane", async () => {
   const path = "/api/v1/namespaces/istio-system/pods/istiod-1:8080/proxy/debug/clusterz";
   const refusal = JSON.stringify({
     kind: "Status",

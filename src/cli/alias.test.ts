@@ -12,7 +12,7 @@ async function serin(...args: string[]): Promise<FakeContext> {
   return context;
 }
 
-test("the link is made once, found again, removed, and never put over somebody else's istioctl", async (t) => {
+test("the link is created once, found again and removed, and never replaces a foreign istioctl", async (t) => {
   const directory = mkdtempSync(join(tmpdir(), "serin-alias-"));
   t.after(() => rmSync(directory, { recursive: true }));
   const path = join(directory, "bin/istioctl");

@@ -49,14 +49,14 @@ async function refusal(words: readonly string[], cluster?: FakeCluster): Promise
   throw new Error("it was taken");
 }
 
-test("everything that is planted in the bookstore is said, with its line", async () => {
+test("every planted fault of bookinfo is reported with its line", async () => {
   const { output, errors, exitCode } = await run(["analyze", "--use-kube=false", ...bookinfo, faulty]);
   assert.equal(output, await readFile(join(import.meta.dirname, "testing/bookinfo-faults.txt"), "utf8"));
   assert.match(errors, /^Error: Analyzers found issues when analyzing namespace: default\.\n/);
   assert.equal(exitCode, 79);
 });
 
-test("what is right is said in one line", async () => {
+test("valid files produce one line", async () => {
   const { output, errors, exitCode } = await run(["analyze", "--use-kube=false", ...bookinfo]);
   assert.deepEqual([output, exitCode], ["", 0]);
   assert.equal(
@@ -65,7 +65,7 @@ test("what is right is said in one line", async () => {
   );
 });
 
-test("thresholds and suppressions choose what is shown and what fails; machines read the same", async () => {
+test("thresholds and suppressions choose the shown and the failing messages, and JSON output agrees", async () => {
   const shown = await run(["analyze", "-k=false", "--output-threshold", "error", "--failure-threshold=Info", faulty]);
   assert.ok(
     shown.output.split("\n").every((line) => line === "" || line.startsWith("Error [")),
@@ -98,7 +98,7 @@ test("thresholds and suppressions choose what is shown and what fails; machines 
   assert.match(unknown.errors, /^Warning: IST9999 is no message code, so nothing is suppressed by "IST9999=Pod x"/);
 });
 
-test("a document that is none is said by its line and column, and the others are analysed", async () => {
+test("an invalid document is reported with its line and column, and the others are analysed", async () => {
   const context = new FakeContext({
     files: {
       "-": "kind: Service\nmetadata:\n  name: x\n---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n---\na: [1\n",
@@ -163,7 +163,7 @@ const cluster: FakeCluster = {
   },
 };
 
-test("of a cluster the context's namespace is analysed, -n another one, -A all", async () => {
+test("the context's namespace of a cluster is analysed, -n chooses another one, and -A all", async () => {
   const own = await run(["analyze"], cluster);
   assert.match(
     own.output,
@@ -179,7 +179,7 @@ test("of a cluster the context's namespace is analysed, -n another one, -A all",
   assert.equal(fine.errors, "✔ No validation issues found when analyzing namespace: default.\n");
 });
 
-test("files stand in the place of what the cluster holds, and are judged by all the rest", async () => {
+test("files replace the cluster's objects, and are analysed together with the others", async () => {
   const { output } = await run(
     ["analyze", "--analyzer", "destinationrule.SubsetSelectPodAnalyzer", bookinfo[2] ?? ""],
     cluster,
@@ -192,7 +192,7 @@ Error [IST0173] (DestinationRule default/reviews samples/bookinfo/networking/des
   );
 });
 
-test("what may not be read is said, and nothing is concluded from its absence", async () => {
+test("unreadable kinds are reported, and their absence causes no messages", async () => {
   const context = new FakeContext(cluster);
   const connect = context.connect;
   const limited = Object.assign(context, {
@@ -226,7 +226,7 @@ test("what may not be read is said, and nothing is concluded from its absence", 
   );
 });
 
-test("what is asked for wrongly is refused by name", async () => {
+test("invalid arguments are refused by name", async () => {
   assert.equal(
     await refusal(["analyze", "--use-kube=false"]),
     "there is nothing to analyse: name files, or let the cluster be read\n  hint: serin analyze --use-kube=false FILE…, or serin analyze without that flag",
@@ -265,7 +265,7 @@ test("what is asked for wrongly is refused by name", async () => {
   );
 });
 
-test("a flag with a typo, and a cluster that does not answer, are said with what to do", async () => {
+test("a mistyped flag, and a cluster that does not answer, are reported with a remedy", async () => {
   const context = new FakeContext({});
   await assert.rejects(createProgram(context).parseAsync(["analyze", "--outptu-threshold", "Error"], { from: "user" }));
   assert.equal(context.errors, "error: unknown option '--outptu-threshold'\n(Did you mean --output-threshold?)\n");

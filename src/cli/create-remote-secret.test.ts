@@ -24,7 +24,7 @@ async function serin(line: string, cluster: FakeCluster): Promise<FakeContext> {
   return context;
 }
 
-test("the secret holds a kubeconfig with the reader's token", async () => {
+test("the secret contains a kubeconfig with the reader's token", async () => {
   const { output } = await serin("--name c0", { objects: { ServiceAccount: [account], Secret: [token] } });
   const secret = parse(output.split("---")[0] ?? "") as {
     readonly metadata: unknown;
@@ -43,7 +43,7 @@ test("the secret holds a kubeconfig with the reader's token", async () => {
   assert.deepEqual(kubeconfig["users"], [{ name: "c0", user: { token: "secret-token" } }]);
 });
 
-test("what is missing is made, or refused where nothing may be made", async () => {
+test("missing objects are created, or reported in a dry run", async () => {
   await assert.rejects(serin("--name c0 --dry-run", {}), (error) =>
     describeError(error).startsWith(
       "there is no service account istio-reader-service-account in namespace istio-system\n",

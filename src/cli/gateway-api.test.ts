@@ -28,7 +28,7 @@ async function run(live: readonly UntypedObject[], ...args: readonly string[]): 
   return context;
 }
 
-test("definitions that are missing or older are written, newer ones stay", async () => {
+test("missing or older definitions are written, and newer ones stay", async () => {
   const { applied, output } = await run([definition("gateways", "v1.10.0"), definition("httproutes", "v1.5.1")]);
   assert.deepEqual(applied, ["CustomResourceDefinition/httproutes.gateway.networking.k8s.io"]);
   assert.equal(
@@ -44,7 +44,7 @@ test("a dry run writes nothing", async () => {
   assert.match(output, /gateways\.gateway\.networking\.k8s\.io v1\.6\.0 \(dry run\)/);
 });
 
-test("the standard channel is not written over the experimental one, which has more fields", async () => {
+test("the standard channel never replaces the experimental one, which has more fields", async () => {
   await assert.rejects(run([definition("gateways", "v1.6.0", "experimental")]), (error: unknown) => {
     assert.match(describeError(error), /experimental channel of gateways\.gateway\.networking\.k8s\.io/);
     assert.match(describeError(error), /hint: serin gateway-api install --channel experimental/);

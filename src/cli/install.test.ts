@@ -24,7 +24,7 @@ async function refused(line: string, text: string, cluster: FakeCluster = {}): P
   });
 }
 
-test("a manifest begins with the namespace, ends with webhooks, and holds what install applies", async () => {
+test("a manifest begins with the namespace, ends with webhooks, and contains every object that install applies", async () => {
   const { output } = await serin("manifest generate --set profile=default");
   const objects = parseAllDocuments(output).map(
     (document) => document.toJS() as { kind: string; metadata: { name: string } },
@@ -34,7 +34,7 @@ test("a manifest begins with the namespace, ends with webhooks, and holds what i
   assert.ok(objects.some(({ kind, metadata }) => kind === "Deployment" && metadata.name === "istio-ingressgateway"));
 });
 
-test("what is wrong with flags and files is said with the place and what was meant", async () => {
+test("invalid flags and files are reported with the place and a suggestion", async () => {
   await refused(
     "manifest generate --set profile=ambiant",
     'spec.profile: there is no profile "ambiant"; did you mean "ambient"?; known are ambient, default, demo, empty, minimal, preview, remote, stable',
@@ -60,7 +60,7 @@ test("what is wrong with flags and files is said with the place and what was mea
   assert.equal(context.errors, "error: unknown option '--upgrade-gateway'\n(Did you mean --upgrade-gateways?)\n");
 });
 
-test("an upgrade in place needs what it upgrades, and the profile that it was installed with", async () => {
+test("an in-place upgrade needs an installed control plane of the same profile", async () => {
   await refused(
     "upgrade -y",
     "there is no control plane istiod in namespace istio-system\n  hint: install one: serin install; or move between revisions: serin upgrade start -f <file>",
@@ -93,7 +93,7 @@ test("an upgrade in place needs what it upgrades, and the profile that it was in
   );
 });
 
-test("an upgrade in place goes two minor releases up and one down, unless it is forced", async () => {
+test("an in-place upgrade moves at most two minor releases up and one down, unless forced", async () => {
   const running = (version: string): FakeCluster => ({
     objects: {
       Deployment: [
@@ -132,7 +132,7 @@ test("verify-install checks the profile that the revision was installed with", a
   );
 });
 
-test("a cluster that does not answer is named, and nothing is said to be installed", async () => {
+test("an unreachable cluster is named, and nothing is reported as installed", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -198,7 +198,7 @@ const tagged: FakeCluster = {
   },
 };
 
-test("a tag is set where its revision is, moved only on request, and listed with who uses it", async () => {
+test("a tag is set on an existing revision, moved only on request, and listed with its users", async () => {
   await refused(
     "tag set prod --revision odl",
     'there is no revision "odl" in the cluster\n  hint: installed are canary, default',
@@ -223,7 +223,7 @@ test("a tag is set where its revision is, moved only on request, and listed with
   assert.equal((await serin("tag list", tagged)).output, "TAG    REVISION   NAMESPACES\nprod   default    shop\n");
 });
 
-test("a removed tag takes its Service along, and asks while namespaces use it", async () => {
+test("removing a tag removes its Service, and asks first while namespaces use it", async () => {
   await refused("tag remove prod", "the tag was not removed\n  hint: answer y, or pass --skip-confirmation", tagged);
   const { applied, output } = await serin("tag remove prod -y", tagged);
   assert.deepEqual(applied, [
@@ -233,7 +233,7 @@ test("a removed tag takes its Service along, and asks while namespaces use it", 
   assert.equal(output, "Revision tag prod removed\n");
 });
 
-test("the tag default switches the unnamed control plane's own webhooks off, and leads as the revision's do", async () => {
+test("the tag default disables the unnamed control plane's own webhooks, and works like the revision's", async () => {
   const { applied } = await serin("tag set default --revision canary", tagged);
   assert.deepEqual(applied, [
     "Service/istiod-revision-tag-default",
@@ -274,7 +274,7 @@ test("two manifests are compared object by object", async () => {
   );
 });
 
-test("an IstioOperator file becomes values of charts", async () => {
+test("an IstioOperator file is converted to chart values", async () => {
   const files = {
     "iop.yaml":
       "spec: { profile: minimal, revision: b, hub: h, values: { pilot: { env: { A: x } } }, components: { ingressGateways: [{ name: edge, enabled: true, k8s: { env: [{ name: B, value: y }] } }] } }\n",
@@ -290,7 +290,7 @@ test("an IstioOperator file becomes values of charts", async () => {
   );
 });
 
-test("of an IstioOperator that a profile completes, all charts are named, and what they cannot take is said", async () => {
+test("an IstioOperator with a profile names all charts, and fields without a chart value get a warning", async () => {
   const files = {
     "iop.yaml":
       "spec: { profile: demo, components: { pilot: { k8s: { hpaSpec: { minReplicas: 2 } } }, ingressGateways: [{ name: istio-ingressgateway, k8s: { serviceAnnotations: { a: b }, strategy: {}, env: [{ name: N, valueFrom: { fieldRef: { fieldPath: metadata.name } } }] } }] } }\n",

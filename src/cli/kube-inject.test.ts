@@ -40,7 +40,7 @@ async function serin(line: string, cluster: FakeCluster): Promise<FakeContext> {
   return context;
 }
 
-test("workloads get the sidecar in their templates, and all else stays as it is", async () => {
+test("workloads get the sidecar in their templates, and other objects stay unchanged", async () => {
   const { output, errors } = await serin(
     "-f web.yaml --injectConfigFile config --meshConfigFile mesh --valuesFile values",
     { files },
@@ -62,7 +62,7 @@ test("workloads get the sidecar in their templates, and all else stays as it is"
   assert.equal(errors, '! CronJob tidy is left as it is: sidecar.istio.io/inject is "false"\n');
 });
 
-test("a file that is no YAML, one that is not named, and a revision that is not there are refused", async () => {
+test("a file that is not YAML, a missing file name, and an unknown revision are refused", async () => {
   const refused = async (line: string): Promise<string> =>
     await serin(line, {
       files,
@@ -76,7 +76,7 @@ test("a file that is no YAML, one that is not named, and a revision that is not 
   );
 });
 
-test("an empty revision is the default one", async () => {
+test("an empty revision means the default one", async () => {
   const { output } = await serin("-f web.yaml --revision=", {
     files,
     objects: {

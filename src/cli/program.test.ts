@@ -28,7 +28,7 @@ test("every listed verb is registered under its names, and help lists all of the
   assert.equal((await run("")).output, output);
 });
 
-test("every verb takes the flags for the cluster and the namespaces, and no two of its flags share a letter", async () => {
+test("every verb accepts the flags for cluster and namespaces, and no two of its flags share a letter", async () => {
   const visit = (command: Awaited<ReturnType<typeof completeProgram>>, path: string): void => {
     const shorts = command.options.flatMap(({ short }) => short ?? []);
     assert.equal(new Set(shorts).size, shorts.length, `${path}: ${shorts.join(" ")}`);
@@ -44,17 +44,17 @@ test("every verb takes the flags for the cluster and the namespaces, and no two 
   visit(await completeProgram(new FakeContext()), "serin");
 });
 
-test("--version prints the release alone", async () => {
+test("--version prints only the release", async () => {
   const context = Object.assign(new FakeContext({}), { version: "1.2.3" });
   assert.equal((await run("--version", context)).output, "1.2.3\n");
 });
 
-test("usage shows the name that the program was called by", async () => {
+test("usage shows the name by which the program was called", async () => {
   const context = Object.assign(new FakeContext({}), { programName: "istioctl" });
   assert.match((await run("proxy-config --help", context)).output, /^Usage: istioctl proxy-config\|pc /);
 });
 
-test("an unknown verb or flag says what is near", async () => {
+test("an unknown verb or flag gets a suggestion", async () => {
   assert.equal(
     (await run("prxy-config")).errors,
     "error: unknown command 'prxy-config'\n(Did you mean proxy-config?)\n",
@@ -66,7 +66,7 @@ test("an unknown verb or flag says what is near", async () => {
   );
 });
 
-test("what is silent for a second says so on a terminal, and clears the line before it writes", async (t) => {
+test("a command that is silent for a second shows progress on a terminal, and clears it before output", async (t) => {
   t.mock.timers.enable({ apis: ["setInterval", "Date"] });
   const terminal = Object.assign(new FakeContext({}), {
     showsProgress: true,
@@ -84,7 +84,7 @@ test("what is silent for a second says so on a terminal, and clears the line bef
   progress[Symbol.dispose]();
 });
 
-test("without a terminal there is no progress", () => {
+test("without a terminal no progress is shown", () => {
   const context = new FakeContext({});
   using progress = new Progress(context, "x");
   assert.equal(progress.start(), context);

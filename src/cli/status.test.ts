@@ -56,7 +56,7 @@ async function run(line: string, of: FakeCluster | undefined = cluster): Promise
   return context;
 }
 
-test("proxy-status names each proxy's istiod, marks what is on its way and what was rejected", async () => {
+test("proxy-status names each proxy's istiod, and marks pending and rejected types", async () => {
   assert.equal(
     (await run("proxy-status")).output,
     `NAME                       CLUSTER        ISTIOD              VERSION     SUBSCRIBED TYPES
@@ -67,7 +67,7 @@ ztunnel-b.istio-system     Kubernetes     istiod-1            1.18.0      2 (WAD
   );
 });
 
-test("proxy-status tells the state of each type in columns, and in the form of xDS's status service", async () => {
+test("proxy-status shows the state of each type in columns, and in the format of xDS's status service", async () => {
   assert.match(
     (await run("ps -v 1 -r default")).output,
     /^NAME +CLUSTER +CDS +LDS +EDS +RDS +ECDS +WADS +WDS +ISTIOD +VERSION\ngateway-1\.bookinfo +Kubernetes +SYNCED +STALE +IGNORED +ERROR +IGNORED/,
@@ -89,14 +89,14 @@ test("proxy-status tells the state of each type in columns, and in the form of x
   });
 });
 
-test("a revision that does not run is refused with what is near", async () => {
+test("an unknown revision is refused with a suggestion", async () => {
   await assert.rejects(run("ps -r canry"), {
     code: "revision-unknown",
     message: 'no control plane of revision "canry" runs; did you mean "canary"?',
   });
 });
 
-test("proxy-status of one pod shows what its proxy lacks and what differs", async () => {
+test("proxy-status of one pod shows its missing and different resources", async () => {
   const part = (type: string, list: string, entries: readonly unknown[]) => ({
     "@type": `${prefix}/envoy.admin.v3.${type}`,
     [list]: entries,
@@ -152,14 +152,14 @@ Routes Match
   await assert.rejects(run("ps web-1.shop", { ...given, answers: {} }), { code: "proxy-not-connected" });
 });
 
-test("proxy-status without an istiod says what to do", async () => {
+test("proxy-status without an istiod prints the remedy", async () => {
   assert.equal(
     (await run("ps", {})).errors,
     "No istiod runs in this cluster; install one by: serin install --set profile=ambient\n",
   );
 });
 
-test("version counts data planes by version, and does without a cluster", async () => {
+test("version counts data planes by version, and works without a cluster", async () => {
   assert.equal(
     (await run("version")).output,
     `client version: 1.18.1

@@ -67,7 +67,7 @@ async function uninstall(flags: string, cluster: FakeCluster): Promise<FakeConte
   return context;
 }
 
-test("a revision that others need stays, and they are named; what goes with it is not", async () => {
+test("a revision in use stays and its users are listed, except those removed with it", async () => {
   await assert.rejects(uninstall("--revision old -y", inUse), (error) => {
     assert.equal(
       describeError(error),
@@ -83,18 +83,18 @@ test("a revision that others need stays, and they are named; what goes with it i
   });
 });
 
-test("--force removes it all the same", async () => {
+test("--force removes it anyway", async () => {
   const { removed, output } = await uninstall("--revision old -y --force", inUse);
   assert.deepEqual(removed, [{ revision: "old" }]);
   assert.equal(output, "✔ Uninstall complete\n");
 });
 
-test("a revision that only its own ztunnels use goes", async () => {
+test("a revision that only its own ztunnels use is removed", async () => {
   const { removed } = await uninstall("--revision unused -y", inUse);
   assert.deepEqual(removed, [{ revision: "unused" }]);
 });
 
-test("an istiod that does not answer is named, and does not hold its removal up", async () => {
+test("an istiod that does not answer is named, and does not delay its removal", async () => {
   const dead: FakeCluster = {
     objects: {
       Deployment: [istiod("old")],
@@ -106,7 +106,7 @@ test("an istiod that does not answer is named, and does not hold its removal up"
   assert.match(errors, /^! istiod-old-1 could not be asked who is connected: /);
 });
 
-test("a revision that is not there is named, with those that are", async () => {
+test("an unknown revision is refused, with the installed ones", async () => {
   await assert.rejects(uninstall("--revision odl -y", inUse), (error) => {
     assert.equal(
       describeError(error),
@@ -116,7 +116,7 @@ test("a revision that is not there is named, with those that are", async () => {
   });
 });
 
-test("before everything goes, who depends on it is listed, and a yes is asked for", async () => {
+test("a purge lists the dependents and asks for confirmation", async () => {
   const context = new FakeContext(inUse);
   await assert.rejects(
     createProgram(context).parseAsync(["uninstall", "--purge"], { from: "user" }),
@@ -129,11 +129,11 @@ test("before everything goes, who depends on it is listed, and a yes is asked fo
   assert.deepEqual((await uninstall("--purge -y", inUse)).removed, ["everything"]);
 });
 
-test("nothing is removed without a yes", async () => {
+test("nothing is removed without confirmation", async () => {
   await assert.rejects(uninstall("--purge", inUse), /nothing was removed/);
 });
 
-test("before everything goes, the pods of the mesh are named by namespace, asked or not", async () => {
+test("a purge names the mesh's pods by namespace, with or without confirmation", async () => {
   const captured = { "ambient.istio.io/redirection": "enabled" };
   const cluster: FakeCluster = {
     objects: {
@@ -159,7 +159,7 @@ test("before everything goes, the pods of the mesh are named by namespace, asked
   assert.ok(asked.errors.startsWith(named));
 });
 
-test("a tenant's Deployment and pods with the labels of the mesh are no heirs, are not asked, and are depended on", async () => {
+test("a tenant's Deployment and pods with the mesh's labels are not treated as the mesh's own", async () => {
   const labels = { app: "istiod", "istio.io/rev": "other" };
   const tag = injector("istio-revision-tag-prod", { "istio.io/rev": "old", "istio.io/tag": "prod" });
   const own = pod("istio-system", "istiod-old-1", { app: "istiod", "istio.io/rev": "old" });

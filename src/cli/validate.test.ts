@@ -40,7 +40,7 @@ async function validate(
 const good =
   "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: reviews\nspec:\n  hosts: [reviews]\n  http:\n  - route:\n    - destination: {host: reviews}\n";
 
-test("files that are right are said to be so, with those of directories below", async () => {
+test("valid files are reported as valid, including those in subdirectories", async () => {
   const found = await validate(["-f", "DIR"], {
     "a.yaml": good,
     "below/b.json": JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "x" } }),
@@ -54,7 +54,7 @@ test("files that are right are said to be so, with those of directories below", 
   assert.equal((await validate(["-f", "-"], { "-": good })).out, "validation succeed\n");
 });
 
-test("every error has its file, line and column, of YAML as of fields", async () => {
+test("every error has its file, line and column, for YAML and for fields", async () => {
   const found = await validate(["-f", "DIR/a.yaml,DIR/b.yaml"], {
     "a.yaml": good.replace("hosts: [reviews]", "hots: [reviews]").replace("v1\n", "v2\n"),
     "b.yaml": "apiVersion: v1\nkind: Service\n metadata:\n   name: x\n",
@@ -84,7 +84,7 @@ test("an unknown kind of Istio's groups, and a kind in another group, are named"
   ]);
 });
 
-test("what is odd is a warning, and fails nothing", async () => {
+test("oddities are warnings, and validation succeeds", async () => {
   const found = await validate(["DIR/a.yaml"], {
     "a.yaml": `apiVersion: v1\nkind: Service\nmetadata:\n  name: x\nspec:\n  ports:\n  - port: 80\n  - port: 81\n    name: web\n---\n${good}  - route:\n    - destination: {host: other}\n`,
   });
@@ -98,14 +98,14 @@ Warning: DIR/a.yaml:20:5: VirtualService reviews: spec.http[1] is never used: ht
   });
 });
 
-test("an IstioOperator is read as install reads it", async () => {
+test("an IstioOperator is validated as install reads it", async () => {
   const found = await validate(["-f", "DIR/a.yaml"], {
     "a.yaml": "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata:\n  name: x\nspec:\n  profile: 3\n",
   });
   assert.match(found.err, /^Error: DIR\/a\.yaml:6:3: IstioOperator x: spec\.profile must be a string, got 3\n/);
 });
 
-test("without files it says what to name", async () => {
+test("without files the error says what to name", async () => {
   await assert.rejects(validate([], {}), (error) => {
     assert.equal(
       describeError(error),

@@ -65,7 +65,7 @@ spec:
   assert.equal(await refused("generate --name none"), "invalid name provided for waypoint, 'none' is a reserved value");
 });
 
-test("a waypoint is applied, waited for, and the namespace enrolled", async () => {
+test("a waypoint is applied and waited for, and the namespace is enrolled", async () => {
   const { output, applied } = await serin("apply -n shop --enroll-namespace --wait");
   assert.equal(
     output,
@@ -84,7 +84,7 @@ test("a waypoint is applied, waited for, and the namespace enrolled", async () =
   assert.deepEqual(kept.applied, []);
 });
 
-test("a waypoint that does not become ready, and a namespace that is not there, are said", async () => {
+test("a waypoint that stays unready, and a missing namespace, are reported", async () => {
   assert.match(
     await refused("apply -n shop --name late --wait --waypoint-timeout 0ms"),
     /^timed out while waiting for waypoint\tshop\/late: Programmed is False \(no pods\)\n/,
@@ -95,7 +95,7 @@ test("a waypoint that does not become ready, and a namespace that is not there, 
   );
 });
 
-test("without the Gateway API it is said what is missing", async () => {
+test("without the Gateway API the error names the missing definitions", async () => {
   const missing: FakeCluster = {
     ...cluster,
     refusals: { Gateway: userError("not-found", "the server could not find the requested resource") },
@@ -119,7 +119,7 @@ test("waypoints are listed with their state", async () => {
   assert.equal((await serin("list -n plain")).output, "No waypoints found.\n");
 });
 
-test("waypoints are deleted by name, all of them, or by revision", async () => {
+test("waypoints are deleted by name, by revision, or all", async () => {
   const { output, applied } = await serin("delete waypoint gone -n shop");
   assert.equal(output, "waypoint shop/waypoint deleted\nwaypoint shop/gone not found\n");
   assert.deepEqual(applied, ["delete Gateway/waypoint"]);

@@ -94,7 +94,7 @@ default     kubernetes      172.18.0.2   None          None       TCP
   );
 });
 
-test("a namespace narrows a table", async () => {
+test("a namespace filters a table", async () => {
   assert.equal(
     await run("workloads ztunnel-b --workload-namespace default"),
     `NAMESPACE   POD NAME     ADDRESS      NODE   WAYPOINT   PROTOCOL
@@ -103,7 +103,7 @@ default     kubernetes   172.18.0.2   None   None       TCP
   );
 });
 
-test("services tell how many endpoints are healthy", async () => {
+test("services show how many endpoints are healthy", async () => {
   assert.equal(
     await run("service"),
     `NAMESPACE   SERVICE NAME   SERVICE VIP   WAYPOINT   ENDPOINTS
@@ -112,7 +112,7 @@ bookinfo    reviews        10.96.4.4     None       1/2
   );
 });
 
-test("policies are listed from a saved dump as well", async () => {
+test("policies can also be listed from a saved dump", async () => {
   const expected = `NAMESPACE   POLICY NAME        ACTION   SCOPE
 bookinfo    only-productpage   Allow    WorkloadSelector
 `;
@@ -120,7 +120,7 @@ bookinfo    only-productpage   Allow    WorkloadSelector
   assert.equal(await run("policy --file dump.json", { files: cluster.files ?? {} }), expected);
 });
 
-test("a certificate is valid while its time is, and one that is not there yet says so", async () => {
+test("a certificate is valid during its lifetime, and a missing one is Initializing", async () => {
   assert.equal(
     await run("certificate"),
     `CERTIFICATE NAME                                         TYPE   STATUS         VALID CERT   SERIAL NUMBER   NOT AFTER                  NOT BEFORE
@@ -131,7 +131,7 @@ spiffe://cluster.local/ns/default/sa/sleep               NA     Initializing   f
   );
 });
 
-test("a dump of an older ztunnel, which keys what it knows, is read as well", async () => {
+test("a keyed dump of an older ztunnel can be read", async () => {
   const older = {
     workloads: {
       a: {
@@ -166,7 +166,7 @@ test("a dump of an older ztunnel, which keys what it knows, is read as well", as
   assert.match(await run("certificate -f older.json", { files }), / NA +Unavailable +false +NA +NA +NA\n$/);
 });
 
-test("connections are told from the pod's side", async () => {
+test("connections are shown from the pod's perspective", async () => {
   assert.equal(
     await run("connections --raw"),
     `WORKLOAD                 DIRECTION   LOCAL              REMOTE             REMOTE TARGET     PROTOCOL
@@ -180,13 +180,13 @@ reviews-v1-7b.bookinfo   Outbound    10.244.1.7:5005    10.244.2.3:15008   10.96
   );
 });
 
-test("`all` is every table, and as JSON the dump", async () => {
+test("`all` prints every table, and with JSON the dump", async () => {
   const headers = (await run("all")).split("\n").filter((line) => /^(NAMESPACE|CERTIFICATE|WORKLOAD)/.test(line));
   assert.equal(headers.length, 5);
   assert.deepEqual(JSON.parse(await run("all -o json")), dump);
 });
 
-test("a pod is named with its namespace, a node by its name", async () => {
+test("a pod is selected with its namespace, and a node by name", async () => {
   assert.equal(await run("workload mine.elsewhere"), "NAMESPACE   POD NAME   ADDRESS   NODE   WAYPOINT   PROTOCOL\n");
   assert.equal(await run("policy --node kind-worker2"), "NAMESPACE   POLICY NAME   ACTION   SCOPE\n");
   await assert.rejects(
@@ -195,7 +195,7 @@ test("a pod is named with its namespace, a node by its name", async () => {
   );
 });
 
-test("the log level of all is told, of one changed", async () => {
+test("log shows every level, and a changed one", async () => {
   assert.equal(await run("log ztunnel-c --level warning"), "ztunnel-c.istio-system:\ncurrent log level is warn\n");
   assert.equal(
     await run("log"),

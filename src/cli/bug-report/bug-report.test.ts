@@ -39,7 +39,7 @@ async function report(directory: string, ...flags: string[]): Promise<FakeContex
   return context;
 }
 
-test("a report holds objects, logs and states; what could not be had is noted; Secrets are not asked for", async (t) => {
+test("a report contains objects, logs and states, notes what is missing, and requests no Secrets", async (t) => {
   const directory = mkdtempSync(join(tmpdir(), "serin-report-"));
   t.after(() => rmSync(directory, { recursive: true }));
   const { output } = await report(directory);
@@ -62,7 +62,7 @@ test("a report holds objects, logs and states; what could not be had is noted; S
   );
 });
 
-test("a dry run tells what would be collected, narrowed by namespaces", async () => {
+test("a dry run lists what would be collected, restricted by namespace", async () => {
   assert.match((await report("/nowhere", "--dry-run")).output, /^proxies\/shop\/web-1\/config_dump\.json$/m);
   assert.doesNotMatch((await report("/nowhere", "--dry-run", "--exclude", "shop")).output, /proxies/);
 });

@@ -31,7 +31,7 @@ async function refused(line: string, text: string): Promise<void> {
   });
 }
 
-test("a template's blanks, variables, blocks, pipes and strings with braces are read as helm reads them", () => {
+test("a template's whitespace, variables, blocks, pipes and strings with braces are parsed as in helm", () => {
   const text = [
     '{{- define "greet" -}} hello {{ .name | default "you" }}{{- end -}}',
     "{{- $list := list 1 2 }}",
@@ -48,7 +48,7 @@ test("a template's blanks, variables, blocks, pipes and strings with braces are 
   );
 });
 
-test("values named like parts of every JavaScript object are values", () => {
+test("values named like members of JavaScript objects are ordinary values", () => {
   const target = {};
   helmFunctions["mergeOverwrite"]?.(target, JSON.parse('{ "__proto__": { "polluted": true } }'));
   assert.deepEqual(Object.entries(target), [["__proto__", { polluted: true }]]);
@@ -111,13 +111,13 @@ test("a chart makes the objects that an installation makes", async () => {
   }
 });
 
-test("accounts come before what uses them, and webhooks last", async () => {
+test("accounts come before their users, and webhooks last", async () => {
   const kinds = (await template("istiod istio/istiod -n istio-system")).map(({ kind }) => kind);
   assert.deepEqual([kinds[0], kinds.at(-1)], ["ServiceAccount", "ValidatingWebhookConfiguration"]);
   assert.ok(kinds.indexOf("ConfigMap") < kinds.indexOf("Deployment"));
 });
 
-test("a wrong chart, release, flag or value is said by name", async () => {
+test("an invalid chart, release, flag or value is refused by name", async () => {
   await refused(
     "r istoid",
     'there is no chart "istoid"; did you mean "istiod"?\n  hint: there are base, istiod, cni, ztunnel, gateway, istio-operator',

@@ -90,7 +90,7 @@ const examine = async (answers: Answers, may?: (access: Access) => boolean): Pro
 const complaints = (findings: readonly ClusterFinding[]): string[] =>
   findings.filter(({ level }) => level !== "ok").map(findingText);
 
-test("a cluster that lacks nothing is described, object by object", async () => {
+test("a complete cluster is described, object by object", async () => {
   const findings = await examine({});
   assert.deepEqual(complaints(findings), []);
   assert.deepEqual(
@@ -112,7 +112,7 @@ test("a cluster that lacks nothing is described, object by object", async () => 
   );
 });
 
-test("an unsupported version of the server or of a kubelet is an error that says which one is supported", async () => {
+test("an unsupported version of the server or of a kubelet is an error that names the supported ones", async () => {
   const findings = await examine({
     "/version": { gitVersion: "v1.31.9" },
     "/api/v1/nodes": { items: [node("a", { kubeletVersion: "v1.31.9" }), node("b")] },
@@ -123,7 +123,7 @@ test("an unsupported version of the server or of a kubelet is an error that says
   ]);
 });
 
-test("a node with addresses of IPv6 is a warning, whether its pods or the node itself has them", async () => {
+test("IPv6 addresses of pods or of a node are a warning", async () => {
   const pods = node("a", {}, { spec: { podCIDRs: ["10.244.1.0/24", "fd00:10:244:1::/64"] } });
   const whole = node("b");
   const itself = { ...whole, status: { ...whole.status, addresses: [{ type: "InternalIP", address: "fd00::12" }] } };
@@ -138,7 +138,7 @@ test("a node with addresses of IPv6 is a warning, whether its pods or the node i
   );
 });
 
-test("missing rights are named by verb and kind, with the command that gives them", async () => {
+test("missing rights are named by verb and kind, with the command that grants them", async () => {
   const findings = await examine({}, ({ verb, resource }) => verb !== "*" && resource !== "daemonsets");
   assert.deepEqual(complaints(findings), [
     "✗ rights (User admin@example.org): may not get, list, create, patch daemonsets.apps in namespace istio-system\n    remedy: as an administrator: kubectl create clusterrolebinding serin-installer --clusterrole=cluster-admin --user=admin@example.org\n",
@@ -157,7 +157,7 @@ test("missing rights are named by verb and kind, with the command that gives the
   );
 });
 
-test("what may not be read is said to be unseen, and the rest is judged all the same", async () => {
+test("unreadable resources are reported as not judged, and the rest is judged", async () => {
   const findings = await examine({ "/api/v1/nodes": 403, "/api/v1/services": 403, "/apis/apps/v1/daemonsets": 403 });
   assert.deepEqual(
     findings.filter(({ level }) => level === "warning").map(({ subject, detail }) => `${subject}: ${detail}`),
@@ -169,7 +169,7 @@ test("what may not be read is said to be unseen, and the rest is judged all the 
   );
 });
 
-test("credentials that are not accepted, a server that fails and one that is no Kubernetes end it, each by name", async () => {
+test("rejected credentials, a failing server and a foreign server each end the examination with their own error", async () => {
   const ended = async (answers: Answers): Promise<string> =>
     await examine(answers).then(() => assert.fail("it went on"), describeError);
   assert.match(
@@ -185,7 +185,7 @@ test("credentials that are not accepted, a server that fails and one that is no 
   await assert.rejects(examineCluster(page, namespace), /GET \/version is not JSON: no Kubernetes API server answers/);
 });
 
-test("a namespace whose PodSecurity refuses privileged pods is an error, with the command that opens it", async () => {
+test("a namespace whose PodSecurity refuses privileged pods is an error, with the command that permits them", async () => {
   const labelled = (level: string) => ({
     "/api/v1/namespaces/istio-system": { metadata: { labels: { "pod-security.kubernetes.io/enforce": level } } },
   });
@@ -195,7 +195,7 @@ test("a namespace whose PodSecurity refuses privileged pods is an error, with th
   ]);
 });
 
-test("nodes that are not ready, of another system, architecture or an old kernel are named", async () => {
+test("nodes that are unready, of another system or architecture, or with an old kernel are named", async () => {
   const status = (type: string, message: string) => ({ conditions: [{ type: "Ready", status: type, message }] });
   const { status: healthy } = node("x");
   const findings = await examine({
@@ -232,7 +232,7 @@ test("nodes that are not ready, of another system, architecture or an old kernel
   );
 });
 
-test("a platform with files of CNI in its own places is named with its flag", async () => {
+test("a platform with its own CNI paths is named with its flag", async () => {
   const platform = async (one: object): Promise<string | undefined> =>
     (await examine({ "/api/v1/nodes": { items: [one] } })).find(({ subject }) => subject === "platform")?.remedy;
   const flag = (name: string): string =>
@@ -251,7 +251,7 @@ test("a platform with files of CNI in its own places is named with its flag", as
   );
 });
 
-test("Cilium's settings that are in the way are named; those that are not, are not", async () => {
+test("only conflicting settings of Cilium are named", async () => {
   const cilium = (data: Record<string, string>): Answers => ({
     "/apis/apps/v1/daemonsets": { items: [{ metadata: { name: "cilium", namespace: "kube-system" } }] },
     "/api/v1/namespaces/kube-system/configmaps/cilium-config": { data },
@@ -290,7 +290,7 @@ test("an agent of the mesh that is not ready on every node is a warning", async 
   );
 });
 
-test("definitions of the Gateway API that are absent or old are named, with the command that brings them", async () => {
+test("missing or old Gateway API definitions are named, with the command that installs them", async () => {
   const told = async (items: readonly object[]): Promise<string[]> =>
     (await examine({ [definitions]: { items } }))
       .filter(({ subject }) => subject === "Gateway API")
@@ -310,7 +310,7 @@ test("definitions of the Gateway API that are absent or old are named, with the 
   ]);
 });
 
-test("a LoadBalancer is known by an address, by a pool or by a cloud; one that gives none is named", async () => {
+test("a LoadBalancer is recognized by an address, a pool or a cloud, and its absence is named", async () => {
   const bare = { "/api/v1/nodes": { items: [node("a", {}, { spec: {} })] } };
   const told = async (answers: Answers): Promise<string> => {
     const found = (await examine({ ...bare, ...answers })).find(({ subject }) => subject === "LoadBalancer");

@@ -21,7 +21,7 @@ async function run(line: string, pods: readonly Pod[]): Promise<FakeContext> {
   return context;
 }
 
-test("a dashboard that is not installed says what to apply", async () => {
+test("a missing addon is reported with the file to apply", async () => {
   await assert.rejects(
     run("dashboard kiali", []),
     /kiali is not installed: no pod with the label app=kiali in namespace istio-system or default/,
@@ -32,7 +32,7 @@ test("a dashboard that is not installed says what to apply", async () => {
   );
 });
 
-test("a pod that does not run, and a proxy that is not named, are told", async () => {
+test("a pod that is not running, and a missing proxy name, are reported", async () => {
   await assert.rejects(
     run("dash grafana", [pod("g", { app: "grafana" }, "Pending")]),
     /pod g\.istio-system is Pending/,
@@ -42,7 +42,7 @@ test("a pod that does not run, and a proxy that is not named, are told", async (
   await assert.rejects(run("dashboard kiali --port 70000", []), /a port must be a number from 0 to 65535/);
 });
 
-test("the page is served from here where no pod serves it, and where it is asked for", async () => {
+test("the page is served locally if no pod serves it, or on request", async () => {
   const served = await run("dashboard --no-browser", []);
   assert.deepEqual(served.served, [
     { istioNamespace: "istio-system", host: "localhost", ports: [20_001, 0], prometheusUrl: undefined },
@@ -57,7 +57,7 @@ test("the page is served from here where no pod serves it, and where it is asked
   await assert.rejects(run("dashboard --prometheus-url nowhere", []), /expected http:\/\/… or https:\/\/…/);
 });
 
-test("the value of a flag is no verb, also where one is called so", async () => {
+test("the value of a flag is never read as a verb", async () => {
   await assert.rejects(
     run("dashboard --prometheus-url prometheus", []),
     /expected http:\/\/… or https:\/\/…, got "prometheus"/,
@@ -65,13 +65,13 @@ test("the value of a flag is no verb, also where one is called so", async () => 
   await assert.rejects(run("dashboard -p 8080 kiali", []), /kiali is not installed/);
 });
 
-test("the page is served from here where the user may not list the pods that might serve it", async () => {
+test("the page is served locally if the user may not list pods", async () => {
   const context = new FakeContext({ refusals: { Pod: userError("forbidden", "pods is forbidden") } });
   await createProgram(context).parseAsync(["dashboard", "--no-browser"], { from: "user" });
   assert.equal(context.served.length, 1);
 });
 
-test("the list tells what is installed", async () => {
+test("the list shows what is installed", async () => {
   const { output } = await run("dashboard list", [pod("p", { "app.kubernetes.io/name": "prometheus" })]);
   assert.match(output, /prometheus +running +p\.istio-system +9090/);
   assert.match(output, /kiali +not installed +20001/);
@@ -91,7 +91,7 @@ async function echoed(
   return { forward, port: await forward.listen(), close: () => void (forward.close(), echo.close()) };
 }
 
-test("connections go both ways to what is forwarded, and end when either side ends", async () => {
+test("forwarded connections pass data in both directions, and end when either side ends", async () => {
   const { port, close } = await echoed([0]);
   try {
     const socket = connect(port, "127.0.0.1");
@@ -102,7 +102,7 @@ test("connections go both ways to what is forwarded, and end when either side en
   }
 });
 
-test("a port that is taken gives way to a free one, unless it was asked for", async () => {
+test("an occupied port is replaced by a free one, unless the user chose it", async () => {
   const first = await echoed([0]);
   try {
     const second = await echoed([first.port, 0]);
@@ -120,7 +120,7 @@ test("a port that is taken gives way to a free one, unless it was asked for", as
   }
 });
 
-test("a connection that cannot be forwarded is closed, and told", async () => {
+test("a connection that cannot be forwarded is closed and reported", async () => {
   const told: string[] = [];
   const forward = new LocalForward({
     address: "127.0.0.1",

@@ -147,7 +147,7 @@ const mesh: FakeCluster = {
   },
 };
 
-test("check-inject says which webhook injects, what prevents it, and what the injector itself leaves alone", async () => {
+test("check-inject names the injecting webhook, what prevents injection, and the pods that the injector skips", async () => {
   const rows = async (line: string, cluster = mesh): Promise<string> =>
     (await serin(line, cluster)).output.split("\n")[1]?.replaceAll(/ {2,}/g, " | ") ?? "";
   const name = "istio-sidecar-injector-canary | canary";
@@ -236,7 +236,7 @@ const rbacDump = JSON.stringify({
   ],
 });
 
-test("authz check lists what the proxy enforces, by action", async () => {
+test("authz check lists the proxy's policies by action", async () => {
   assert.equal(
     (await serin("authz check --file dump.json", { files: { "dump.json": rbacDump } })).output,
     `ACTION   AuthorizationPolicy   RULES
@@ -308,7 +308,7 @@ RBAC policies: deny.shop (DENY, 1 rule), page.shop (ALLOW, 2 rules), ext.shop (C
   );
 });
 
-test("x version and x proxy-status are there as they were before, with the flags of every verb", async () => {
+test("x version and x proxy-status work as before, with the global flags", async () => {
   const { output } = await serin(
     "version --remote=true --istioNamespace=istio-system --kubeconfig k --timeout 10s",
     mesh,
@@ -401,7 +401,7 @@ test("precheck finds an old cluster, missing rights and an old Gateway API, by i
   );
 });
 
-test("precheck ends with the reason where the credentials are not accepted, and does not call the cluster old", async () => {
+test("precheck fails with the reason if the credentials are rejected, and does not call the cluster old", async () => {
   const refusal = JSON.stringify({ kind: "Status", message: "Unauthorized" });
   const statuses = { "/version": 401, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": 401 };
   const answers = { ...ready, "/version": refusal };

@@ -67,7 +67,7 @@ const shop = view(
   ],
 );
 
-test("who calls whom stands under its caller, with measured and configured shares", () => {
+test("callees stand below their caller, with measured and configured shares", () => {
   const lines = renderGraph(shop, { columns: undefined, colour: false }).split("\n");
   assert.match(lines[0] ?? "", /^WHO +NAMESPACE +RATE +ERRORS +P50 +P99 +SECURED +SHARE +OF +BY$/);
   assert.match(lines[1] ?? "", /^✔ gate \(gateway\) +shop$/);
@@ -77,7 +77,7 @@ test("who calls whom stands under its caller, with measured and configured share
   assert.equal(lines[6], "without traffic: shop/report");
 });
 
-test("no line is wider than the terminal, and what says least goes first", () => {
+test("no line is wider than the terminal, and the least important columns are dropped first", () => {
   for (const columns of [50, 80, 100]) {
     const text = renderGraph(shop, { columns, colour: false });
     assert.ok(
@@ -89,7 +89,7 @@ test("no line is wider than the terminal, and what says least goes first", () =>
   assert.doesNotMatch(renderGraph(shop, { columns: 80, colour: false }), / BY$/m);
 });
 
-test("a ring is followed once, and its sign explained", () => {
+test("a cycle is followed once, and its sign explained", () => {
   const ring = view({ a: node("a"), b: node("b") }, [edge("a", "b"), edge("b", "a")]);
   const lines = renderGraph(ring, { columns: undefined, colour: false }).trimEnd().split("\n").slice(1);
   assert.deepEqual(
@@ -105,14 +105,14 @@ test("a mesh without traffic says so", () => {
   );
 });
 
-test("names in Graphviz' form are quoted", () => {
+test("names in Graphviz output are quoted", () => {
   assert.match(
     renderDot(view({ 'a"b': node('a"b'), c: node("c") }, [edge('a"b', "c")])),
     /"a\\"b" -> "c" \[label="10\.0\/s, p99 25 ms"\];/,
   );
 });
 
-test("where there is no room for namespaces, names say theirs where it is another than the caller's", () => {
+test("in a narrow terminal, only names of another namespace than the caller's show it", () => {
   const two = view(
     {
       a: node("load", { namespace: "one" }),

@@ -61,7 +61,7 @@ suite("serin image", () => {
     assert.match(output, /^all of arm64: \d KiB, as they share layers$/m);
   });
 
-  test("skopeo reads both architectures of every image in an OCI archive, layers and all", async () => {
+  test("skopeo reads both architectures of every image in an OCI archive with all layers", async () => {
     const archive = join(scratch, "all.tar");
     assert.match(await serin(["save", "-o", archive]), /✔ .*all\.tar: 2 images, .*\nNext: kind load image-archive/);
     for (const name of [pilot, ztunnel])
@@ -77,14 +77,14 @@ suite("serin image", () => {
     );
   });
 
-  test("an OCI archive of one architecture holds that one alone", async () => {
+  test("an OCI archive of one architecture contains only that one", async () => {
     const archive = join(scratch, "arm64.tar");
     await serin(["save", "pilot", "-o", archive, "--arch", "arm64"]);
     assert.equal(await architectureOf("--override-arch", "arm64", `oci-archive:${archive}:${pilot}`), "arm64");
     await assert.rejects(skopeo("inspect", `oci-archive:${archive}:${ztunnel}`));
   });
 
-  test("skopeo unpacks every image of a docker archive by its name", async () => {
+  test("skopeo unpacks every image of a docker archive by name", async () => {
     const archive = join(scratch, "docker.tar");
     assert.match(await serin(["save", "-o", archive, "--format", "docker", "--arch", "arm64"]), /docker load/);
     for (const name of [pilot, ztunnel]) {
@@ -99,7 +99,7 @@ suite("serin image", () => {
     }
   });
 
-  test("what cannot be saved is told before anything is written", async () => {
+  test("an image that cannot be saved is refused before anything is written", async () => {
     const archive = join(scratch, "never.tar");
     await refused(["save", "nobody", "-o", archive], /no image called nobody\n.*serin image list/);
     await refused(["save", "-o", archive, "--arch", "riscv64"], /is not there for riscv64; it is for amd64, arm64/);
@@ -126,7 +126,7 @@ suite("serin image", () => {
     );
   });
 
-  test("load hands one architecture of the images to containerd's client, under the kubelets' namespace", async () => {
+  test("load passes one architecture of the images to containerd's client, in the kubelets' namespace", async () => {
     const client = join(scratch, "ctr");
     writeFileSync(client, `#!/bin/sh\necho "$@" > ${scratch}/arguments\ncat > ${scratch}/imported.tar\n`);
     chmodSync(client, 0o755);
@@ -149,7 +149,7 @@ suite("serin image", () => {
     assert.equal(await architectureOf("--override-arch", "arm64", archive), "arm64");
   });
 
-  test("load says what its client says, and what to do where there is none", async () => {
+  test("load reports its client's error, and the remedy if there is no client", async () => {
     const client = join(scratch, "refusing-ctr");
     writeFileSync(client, "#!/bin/sh\necho 'ctr: permission denied' >&2\nexit 1\n");
     chmodSync(client, 0o755);
@@ -157,7 +157,7 @@ suite("serin image", () => {
     await refused(["load", "--ctr", join(scratch, "no-ctr")], /cannot run .*no-ctr.*\n(.*\n)?.*serin image save/);
   });
 
-  test("push sends what the registry lacks, once, and skopeo finds both architectures there", async () => {
+  test("push sends missing blobs once, and skopeo finds both architectures in the registry", async () => {
     await using registry = await new FakeRegistry().start();
     const hub = `${registry.host}/team/mesh`;
     const output = await serin(["push", "--hub", hub, "--plain-http"]);
@@ -183,7 +183,7 @@ suite("serin image", () => {
   });
 
   for (const asks of ["basic", "bearer"] as const) {
-    test(`push proves who it is where the registry asks for it (${asks}), by flags, standard input or docker login`, async () => {
+    test(`push authenticates to a registry (${asks}) with flags, standard input or docker login`, async () => {
       await using registry = await new FakeRegistry({ asks }).start();
       const push = ["push", "--hub", `${registry.host}/mesh`, "--plain-http"];
       assert.match(await serin([...push, "--username", username, "--password", password]), /Next:/);
@@ -206,7 +206,7 @@ suite("serin image", () => {
     });
   }
 
-  test("push takes an identity token, and a password from the helper that docker is configured with", async () => {
+  test("push accepts an identity token, and a password from docker's credential helper", async () => {
     await using registry = await new FakeRegistry({ asks: "bearer" }).start();
     const push = ["push", "pilot", "--hub", `${registry.host}/mesh`, "--plain-http"];
     const withConfig = (config: object): Machine => ({
@@ -223,7 +223,7 @@ suite("serin image", () => {
     await refused(push, /docker-credential-none .*\n.*--password-stdin/, withConfig({ credsStore: "none" }));
   });
 
-  test("push names the registry and the remedy where none answers, refuses or speaks no TLS", async () => {
+  test("push names the registry and the remedy if it is unreachable, refuses or speaks no TLS", async () => {
     const gone = await new FakeRegistry().start();
     const { host } = gone;
     await gone[Symbol.asyncDispose]();
@@ -238,7 +238,7 @@ suite("serin image", () => {
     await refused(push("no-registry"), /names no registry, repository and tag\n.*registry\.example\.com/);
   });
 
-  test("push tells an account that may not write apart from one that is not known", async () => {
+  test("push distinguishes an account without write access from an unknown one", async () => {
     await using registry = await new FakeRegistry({ readOnly: true }).start();
     const push = ["push", "pilot", "--hub", `${registry.host}/mesh`, "--plain-http"];
     await refused(
@@ -251,7 +251,7 @@ suite("serin image", () => {
     );
   });
 
-  test("push takes a registry's own authority, and says what is wrong with a certificate and what to do", async () => {
+  test("push accepts a registry's own authority, and explains a certificate's fault with a remedy", async () => {
     const tls = await registryCertificate();
     const other = await registryCertificate();
     const files = {

@@ -56,7 +56,7 @@ async function refused(line: string): Promise<string> {
   );
 }
 
-test("endpoints of a pod, named in any of the forms, with filters and flags in any place", async () => {
+test("endpoints of a pod are shown, whatever the form of its name, with filters and flags in any place", async () => {
   const hosts = async (line: string): Promise<unknown> =>
     (await serin(line))
       .split("\n")
@@ -102,7 +102,7 @@ test("clusters, listeners, routes and secrets are shown in istioctl's columns", 
   );
 });
 
-test("dumps in JSON have JSON's names, and what is free in them stays", async () => {
+test("JSON dumps have JSON's field names, and free-form fields stay unchanged", async () => {
   const [found] = JSON.parse(await serin("pc clusters -f dump.json --fqdn reviews -o json")) as {
     readonly edsClusterConfig: unknown;
     readonly connectTimeout: string;
@@ -120,7 +120,7 @@ test("dumps in JSON have JSON's names, and what is free in them stays", async ()
   });
 });
 
-test("a waypoint's chains are shown with the ways through the matcher", () => {
+test("a waypoint's chains are shown with their paths through the matcher", () => {
   const chain = (name: string): object => ({
     name,
     filters: [{ name: "envoy.filters.network.tcp_proxy", typedConfig: { cluster: name } }],
@@ -162,7 +162,7 @@ test("loggers are set one by one, and an unknown one is refused by name", async 
   );
 });
 
-test("what cannot be asked is refused with what is near or why", async () => {
+test("an invalid target is refused with a suggestion or the reason", async () => {
   assert.equal(
     await refused("pc c details-v1-y.test-ns"),
     'there is no pod "details-v1-y" in namespace test-ns\n  hint: did you mean details-v1-x?',

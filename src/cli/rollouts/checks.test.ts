@@ -27,7 +27,7 @@ async function run(
   return { out: fake.output, exitCode, request };
 }
 
-test("a check that is run tells its verdict, and ends with 0, 1 or 4", async () => {
+test("check run prints its verdict, and exits with 0, 1 or 4", async () => {
   const passed = await run("pass", "restarts", "-n", "shop", "--canary", "next", "--stable", "workload:other/now");
   assert.deepEqual([passed.out, passed.exitCode], ["pass: 3 of 3\n", 0]);
   assert.deepEqual(

@@ -36,7 +36,7 @@ const status: RolloutStatus = {
   conditions: [],
 };
 
-test("the ladder has what is done, what is under way with its checks, and what is to come", () => {
+test("the ladder shows completed steps, the current one with its checks, and coming ones", () => {
   assert.equal(
     renderLadder("Canary shop/shop", status, { colour: false, verbose: false }),
     [
@@ -50,7 +50,7 @@ test("the ladder has what is done, what is under way with its checks, and what i
   );
 });
 
-test("the ladder's last line says since when it waits, until when, and the command of who can act", () => {
+test("the ladder's last line shows since when it waits, until when, and the next command", () => {
   const since = "2026-01-31T12:03:12.345Z";
   const until = "2026-01-31T12:08:12.345Z";
   const last = (more: Partial<RolloutStatus>, title = "Canary shop/web"): string =>
@@ -98,7 +98,7 @@ test("the ladder's last line says since when it waits, until when, and the comma
   );
 });
 
-test("lines are cut to the terminal's width, colours take no room", () => {
+test("lines are cut to the terminal's width, not counting colours", () => {
   const lines = renderLadder(
     "Canary shop/shop",
     { ...status, cause: "x".repeat(100) },
@@ -114,11 +114,11 @@ test("lines are cut to the terminal's width, colours take no room", () => {
   assert.ok(lines.some((line) => line.endsWith("xxx")));
 });
 
-test("times are told as people tell them", () => {
+test("durations are printed in readable units", () => {
   assert.deepEqual([4.21, 192, 7500].map(durationText), ["4.2 s", "3 min 12 s", "2 h 5 min"]);
 });
 
-test("history tells each decision, by whom, and on which evidence", () => {
+test("history lists each decision with its author and evidence", () => {
   const at = "2026-01-31T12:00:00.123Z";
   assert.equal(
     renderHistory([
@@ -154,7 +154,7 @@ async function refusal(...args: string[]): Promise<string> {
   return context.output;
 }
 
-test("what is missing is said before anything is asked of a cluster", async () => {
+test("missing arguments are reported before any request to a cluster", async () => {
   assert.match(await refusal("freeze", "add"), /a freeze needs a name/);
   assert.match(
     await refusal("freeze", "add", "x", "--until", "tomorrow"),
@@ -185,7 +185,7 @@ async function retried(cluster: FakeCluster): Promise<{ readonly said: string; r
   return { said, applied: context.applied };
 }
 
-test("what the server would refuse to begin again is not deleted", async () => {
+test("a rollout is not deleted for a retry that the server would refuse", async () => {
   const refused = await retried({ unwritable: { Canary: new Error("spec.steps: must not be empty") } });
   assert.match(refused.said, /spec\.steps: must not be empty/);
   assert.deepEqual(refused.applied, []);
@@ -212,7 +212,7 @@ async function ordered(
   return { said, applied: context.applied };
 }
 
-test("an order without -n never goes to another namespace's rollout of that name, and says where there is one", async () => {
+test("an order without -n never affects another namespace's rollout of that name, and says where one exists", async () => {
   for (const words of [
     ["promote", "web"],
     ["promote", "web", "--full"],
@@ -226,7 +226,7 @@ test("an order without -n never goes to another namespace's rollout of that name
   }
 });
 
-test("an order without -n goes to the rollout of the kubeconfig's namespace, and one with -n to that namespace's", async () => {
+test("an order without -n applies to the kubeconfig's namespace, and one with -n to that namespace", async () => {
   const own = await ordered("default", "promote", "web");
   assert.deepEqual(own, { said: "Canary default/web: step-2 approved by ann\n", applied: ["patch Canary/web"] });
   const named = await ordered("shop", "promote", "web", "-n", "shop");

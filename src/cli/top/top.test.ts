@@ -26,7 +26,7 @@ const rows = [
   row("pay", { requestRate: 20, errorShare: 0.001, p99Ms: 2 }),
 ];
 
-test("rows are sorted by what is asked for", () => {
+test("rows are sorted by the chosen column", () => {
   const by = (sort: Parameters<typeof sortedRows>[1]): string[] => sortedRows(rows, sort).map(({ name }) => name);
   assert.deepEqual(
     [by("rate"), by("errors"), by("p99"), by("name")],
@@ -39,7 +39,7 @@ test("rows are sorted by what is asked for", () => {
   );
 });
 
-test("the table fits the terminal, and keeps name, rate and errors", () => {
+test("the table fits the terminal, and always shows name, rate and errors", () => {
   for (const columns of [40, 60, 80, 140]) {
     const text = renderTop(rows, { subject: "workloads", columns, colour: false, rows: undefined });
     assert.ok(
@@ -85,7 +85,7 @@ const graph = {
   },
 } as unknown as GraphView;
 
-test("what the graph knows of a workload is in its row; what is outside of the mesh has none", () => {
+test("a workload's row has the graph's measurements, and workloads outside the mesh have no row", () => {
   const outside = { ...workload, name: "dns", dataPlane: "none" as const, requestRate: 0 };
   const told = topRows(
     { ...workloads, tables: { workloads: { ...workloads.tables.workloads, "kube-system/dns": outside } } },
@@ -111,7 +111,7 @@ class MeshContext extends FakeContext {
   }
 }
 
-test("top -o json measures for some seconds and prints one object", async () => {
+test("top -o json measures for a few seconds and prints one object", async () => {
   const context = new MeshContext();
   await createProgram(context).parseAsync(["top", "-o", "json"], { from: "user" });
   const { subject, rows: told } = JSON.parse(context.output) as {
@@ -121,7 +121,7 @@ test("top -o json measures for some seconds and prints one object", async () => 
   assert.deepEqual([subject, told.map(({ name, requestRate }) => [name, requestRate])], ["workloads", [["web", 12]]]);
 });
 
-test("a subject that there is none of is refused by name", async () => {
+test("an unknown subject is refused by name", async () => {
   await assert.rejects(
     createProgram(new MeshContext()).parseAsync(["top", "nodes"], { from: "user" }),
     /there is no top of "nodes": expected workloads, services, namespaces/,

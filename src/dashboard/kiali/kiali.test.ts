@@ -44,7 +44,7 @@ interface Answer {
   };
 }
 
-test("the JSON is of Kiali's form: nodes, edges through services, rates as texts", () => {
+test("the JSON has Kiali's format: nodes, edges through services, rates as strings", () => {
   const options = {
     namespaces: ["default"],
     graphType: "versionedApp" as const,

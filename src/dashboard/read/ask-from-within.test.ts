@@ -12,7 +12,7 @@ const answering =
   async () =>
     await Promise.resolve({ status, text: "first" });
 
-test("an answer that was given is not asked for again", async () => {
+test("an answered request is not repeated", async () => {
   for (const status of [200, 404, 500])
     assert.equal(
       (await askFromWithin(answering(status), config)(address, "/debug/syncz", AbortSignal.timeout(5_000))).status,
@@ -20,7 +20,7 @@ test("an answer that was given is not asked for again", async () => {
     );
 });
 
-test("who may not forward ports gets the first answer", async () => {
+test("without the right to forward ports, the first answer is returned", async () => {
   assert.deepEqual(await askFromWithin(answering(401), config)(address, "/debug/syncz", AbortSignal.timeout(5_000)), {
     status: 401,
     text: "first",

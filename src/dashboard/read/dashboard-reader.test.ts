@@ -119,7 +119,7 @@ class Reading implements Disposable {
 
 const graph = { namespaces: "", windowSeconds: 60, atMs: 0, by: "workload" } as const;
 
-test("requests that a proxy counts are in the graph with the next scrape", async () => {
+test("requests that a proxy counts appear in the graph after the next scrape", async () => {
   using reading = new Reading();
   await reading.see("graph", graph, ({ head }) => head.sources.some(({ name, ok }) => name === "metrics" && ok));
   reading.requests += 50;
@@ -131,7 +131,7 @@ test("requests that a proxy counts are in the graph with the next scrape", async
   );
 });
 
-test("rollouts, freezes and journals with nothing but a name, or of an engine that wrote other things, are shown as far as they can be", async () => {
+test("incomplete or foreign rollouts, freezes and journals are shown as far as possible", async () => {
   using reading = new Reading();
   const { cluster } = reading;
   await reading.first("rollouts", {});
@@ -183,7 +183,7 @@ test("rollouts, freezes and journals with nothing but a name, or of an engine th
   for (const view of views) assert.ok("tables" in view, JSON.stringify(view));
 });
 
-test("a proxy that answers garbage is named as one that does not tell its metrics, until it tells them", async () => {
+test("a proxy with malformed metrics is named until it returns valid ones", async () => {
   using reading = new Reading();
   reading.garbage = "<html><body>istio_requests_total 5</body></html>";
   const isSaid = (problem = ""): boolean =>
@@ -195,7 +195,7 @@ test("a proxy that answers garbage is named as one that does not tell its metric
   await reading.see("graph", graph, ({ head }) => head.sources.some(({ name, ok }) => name === "metrics" && ok));
 });
 
-test("an object that is written is in the view, one that is deleted is told to be gone", async () => {
+test("a written object appears in the view, and a deleted one is reported as gone", async () => {
   using reading = new Reading();
   const route = {
     apiVersion: "gateway.networking.k8s.io/v1",
@@ -212,7 +212,7 @@ test("an object that is written is in the view, one that is deleted is told to b
   assert.match((await reading.problem("config", parameters)).message, /there is no HTTPRoute shop\/web/);
 });
 
-test("a kind that may not be read is told as what is missing, and the rest is shown", async () => {
+test("an unreadable kind is reported as missing, and the rest is shown", async () => {
   using reading = new Reading();
   reading.cluster.forbidden.add("httproutes");
   const { head, tables } = await reading.see("workloads", { namespaces: "" }, () => true);
@@ -220,7 +220,7 @@ test("a kind that may not be read is told as what is missing, and the rest is sh
   assert.ok("shop/web" in tables.workloads);
 });
 
-test("configuration that cannot be analysed is told as such, until it can", async () => {
+test("configuration that cannot be analysed is reported, until the analysis succeeds", async () => {
   using reading = new Reading();
   await reading.first("configs", { namespaces: "" });
   let isOdd = true;

@@ -14,7 +14,7 @@ function read(text: string): { readonly samples: [string, number][]; readonly id
   return { samples, ids };
 }
 
-test("values are read as numbers are written: whole, broken, with exponents, beyond what is exact, before a timestamp, and at the very end", () => {
+test("values are parsed in every notation: integers, fractions, exponents, inexact ones, with timestamps, at the end", () => {
   const { samples } = read(
     'a{x="1"} 12\nb 1.5\nc 1e+07 1700000000000\nd 12345678901234567890\ne  7 1700000000000\nf{} 0',
   );
@@ -28,14 +28,14 @@ test("values are read as numbers are written: whole, broken, with exponents, bey
   ]);
 });
 
-test("what is no finite number, no sample, or has no value is left out", () => {
+test("lines without a finite number, a sample or a value are skipped", () => {
   assert.deepEqual(
     read('# a 1\na NaN\na +Inf\na -Inf\na Infinity\na{x="1"}\na{x="1"\na\n\n   \n\u0000\u0001\na{} x\nb 2\r\n').samples,
     [["b", 2]],
   );
 });
 
-test("a value of a label may hold braces, spaces, escaped quotes and other letters, and is read as it was", () => {
+test("a label's value may contain braces, spaces, escaped quotes and other characters, and is read unchanged", () => {
   const line = String.raw`a{x="{} \"q\" \\ \n",y="größe 日本"} 3`;
   const { samples } = read(line);
   assert.deepEqual(
@@ -44,14 +44,14 @@ test("a value of a label may hold braces, spaces, escaped quotes and other lette
   );
 });
 
-test("a series is known again in another order and place, and differs from those beside it", () => {
+test("a series is recognized in another order and place, and differs from its neighbours", () => {
   const lines = Array.from({ length: 2000 }, (_, index) => `a{x="${index}"} ${index}`);
   const { ids } = read(lines.join("\n"));
   assert.equal(new Set(ids).size, lines.length);
   assert.deepEqual(read(lines.toReversed().join("\n")).ids.toReversed(), ids);
 });
 
-test("lines that are made to be read again and again are read once: without an end, with one name that never ends, with quotes that never close", () => {
+test("lines that are crafted for repeated parsing are read once: endless, with a long name, or with open quotes", () => {
   const size = 300_000;
   const reader = new ExpositionReader(() => true);
   const lines = [

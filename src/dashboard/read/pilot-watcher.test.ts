@@ -34,7 +34,7 @@ async function told(
   return found;
 }
 
-test("a control plane's pod may answer anything: what is no proxy is left out, and what is no list is told", async () => {
+test("entries of a control plane's pod that are not proxies are skipped, and an answer that is not a list is reported", async () => {
   const odd = [
     null,
     5,
@@ -52,7 +52,7 @@ test("a control plane's pod may answer anything: what is no proxy is left out, a
   }
 });
 
-test("a pod that a tenant labels as istiod is not asked, and one that an injector leads to is, wherever it is", async () => {
+test("a pod that a tenant labels as istiod is not asked, and one behind an injector is, in any namespace", async () => {
   const ended = new AbortController();
   const asked = new Set<string>();
   const pilot = (namespace: string) => pod(namespace, "istiod", { labels: { app: "istiod" } });

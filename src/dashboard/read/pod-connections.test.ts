@@ -45,7 +45,7 @@ async function get(
 
 const fixed = (body: string): string => `HTTP/1.1 200 OK\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 
-test("answers of a length, in chunks, until the end, and without a body are read, over connections that are kept where they may be", async () => {
+test("answers with a length, in chunks, until the end, and without a body are read over kept connections", async () => {
   const chunked =
     "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nt: 1\r\n\r\n";
   await using pod = await servePod((socket, request) => {
@@ -91,7 +91,7 @@ test("a reader gets the whole body as bytes, whatever its length, and concurrent
   pods.close();
 });
 
-test("a connection that was closed while nobody used it is made anew; one that breaks within an answer is an error", async () => {
+test("a connection that closed while idle is reopened, and one that breaks within an answer is an error", async () => {
   await using pod = await servePod((socket, request) => {
     if (request === 1) socket.write(fixed("one"));
     else socket.destroy();
@@ -103,7 +103,7 @@ test("a connection that was closed while nobody used it is made anew; one that b
   pods.close();
 });
 
-test("what is no HTTP, too long, never ends, or comes unasked for is refused, and a path that is none is not sent", async () => {
+test("malformed, oversized, endless and unsolicited answers are refused, and an invalid path is not sent", async () => {
   const pods = new PodConnections(systemClock);
   await using garbage = await servePod((socket) => socket.write("\u0000\u0001 garbage\r\n\r\n"));
   await assert.rejects(get(pods, garbage.port), { kind: "transient", code: "pod-unreachable" });
@@ -127,7 +127,7 @@ test("what is no HTTP, too long, never ends, or comes unasked for is refused, an
   pods.close();
 });
 
-test("a connection that nobody has used for its time is closed, and not one that was used since", async () => {
+test("an idle connection is closed after its time, unless it was used since", async () => {
   const clock = new MovedClock();
   const pods = new PodConnections(clock);
   const answer = (socket: Socket): void => void socket.write(fixed("one"));

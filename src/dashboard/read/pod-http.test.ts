@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { SmallCluster } from "./testing/small-cluster.ts";
 import { askPodByApiServer } from "./pod-http.ts";
 
-test("what a pod says of its metrics' path leads to that pod: with the server's rights nothing else is asked for", async () => {
+test("a pod's metrics path leads only to that pod, and nothing else is requested with the server's rights", async () => {
   const paths: string[] = [];
   const raw = async (
     _method: string,

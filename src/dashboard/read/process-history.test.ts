@@ -4,7 +4,7 @@ import { maxPoints, ProcessHistory } from "./process-history.ts";
 
 const hourMs = 3_600_000;
 
-test("pods of a workload are added up, and one that began anew is not counted until it has two points", () => {
+test("a workload's pods are added up, and a restarted one counts from its second point", () => {
   const history = new ProcessHistory();
   for (const [atMs, a, b] of [
     [0, 10, 50],
@@ -18,7 +18,7 @@ test("pods of a workload are added up, and one that began anew is not counted un
   assert.equal(history.value("shop/other", "cpuSeconds", 0, 60_000), null);
 });
 
-test("pods that have told nothing for two hours are forgotten when another one comes", () => {
+test("pods without data for two hours are forgotten when a new one appears", () => {
   const history = new ProcessHistory();
   const use = { cpuSeconds: 1, memoryBytes: 1 };
   for (let pod = 0; pod < 100; pod += 1) history.add("shop/web", `gone-${pod}`, 0, use);
@@ -27,7 +27,7 @@ test("pods that have told nothing for two hours are forgotten when another one c
   assert.equal(history.size, 2);
 });
 
-test("two hours of points are kept, each of its own time, and older ones make room", () => {
+test("two hours of points are kept with their times, and newer ones replace the oldest", () => {
   const history = new ProcessHistory();
   const pointMs = 15_000;
   for (let point = 0; point < 1_000; point += 1)

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { maxConcurrentQueries, PrometheusTraffic } from "./prometheus-traffic.ts";
 
-test("a chart is one query a metric over its whole range, each value at its point, of traffic and of what proxies use, and few queries run at once", async () => {
+test("a chart is one query a metric over its range for traffic and processes, with limited concurrency", async () => {
   const asked: { readonly path: string; readonly query: string }[] = [];
   let [running, most] = [0, 0];
   // Answers all concurrent requests together, whenever they arrived.

@@ -12,7 +12,7 @@ const proxied = {
 const oneLine =
   'istio_requests_total{reporter="destination",source_workload="a",destination_workload="b",request_protocol="http",response_code="200"} 5\n';
 
-test("a chart is made point by point: nothing of one is kept for the next, others have their turn in between, and nobody waits for one who has left", async () => {
+test("a chart is computed point by point without carried state, yields between points, and stops when its reader leaves", async () => {
   const ended = new AbortController();
   const ask: AskPod = async (_address, _path, _signal, read) => {
     read?.(Buffer.from(oneLine));

@@ -20,7 +20,7 @@ const text = (requests: number, buckets: readonly (readonly [string, number])[] 
     "",
   ].join("\n");
 
-test("the first scrape only sets the zero, the next ones tell what was gained", () => {
+test("the first scrape sets the baseline, and the next ones report the gain", () => {
   const counters = new TargetCounters();
   assert.deepEqual(counters.take(scrape(100), false), []);
   assert.deepEqual(
@@ -30,14 +30,14 @@ test("the first scrape only sets the zero, the next ones tell what was gained", 
   assert.deepEqual(counters.take(scrape(107), false), []);
 });
 
-test("of a pod that has begun since, the first scrape counts as well", () => {
+test("the first scrape of a newly started pod counts", () => {
   assert.deepEqual(
     new TargetCounters().take(scrape(3), true).map(({ requests }) => requests),
     [3],
   );
 });
 
-test("a counter that has fallen began anew; one that was not there before has gained all that it has", () => {
+test("a counter that fell was restarted, and a new series gains its whole value", () => {
   const counters = new TargetCounters();
   counters.take(scrape(100), false);
   assert.deepEqual(
@@ -53,7 +53,7 @@ test("a counter that has fallen began anew; one that was not there before has ga
   );
 });
 
-test("cumulative buckets become gains of each bucket", () => {
+test("cumulative buckets become gains for each bucket", () => {
   const counters = new TargetCounters();
   counters.take(
     scrape(10, [
@@ -77,7 +77,7 @@ test("cumulative buckets become gains of each bucket", () => {
   ]);
 });
 
-test("what a process uses is kept; garbage is left out", () => {
+test("process metrics are kept, and garbage is skipped", () => {
   const counters = new TargetCounters();
   counters.take(
     Buffer.from(`${text(1)}istio_requests_total{broken\nistio_requests_total{${labels}} NaN\n\u0000\u0001garbage`),
@@ -86,7 +86,7 @@ test("what a process uses is kept; garbage is left out", () => {
   assert.deepEqual(counters.process, { cpuSeconds: 12.5, memoryBytes: 10_000_000 });
 });
 
-test("series that a proxy has taken away are forgotten, and the others go on", () => {
+test("series that a proxy removed are forgotten, and the others continue", () => {
   const counters = new TargetCounters();
   const other = (count: number): string => text(count).replaceAll('response_code="200"', 'response_code="404"');
   counters.take(Buffer.from(`${other(5)}${text(10)}`), false);
@@ -102,7 +102,7 @@ test("series that a proxy has taken away are forgotten, and the others go on", (
   );
 });
 
-test("counts that are beyond all numbers are taken without an end of the server", () => {
+test("counts near the greatest number are bounded without failing the server", () => {
   const history = new TrafficHistory();
   history.begin(0);
   const counters = new TargetCounters();
@@ -125,7 +125,7 @@ test("counts that are beyond all numbers are taken without an end of the server"
   );
 });
 
-test("a target's labels are kept within a bound", () => {
+test("a target's labels are bounded", () => {
   const counters = new TargetCounters();
   const long = "x".repeat(8000);
   const lines = Array.from(

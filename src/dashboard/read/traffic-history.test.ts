@@ -38,19 +38,19 @@ function counting(seconds: number, each: (second: number, history: TrafficHistor
   return history;
 }
 
-test("a window's rate is what was counted in it, however old the slots are", () => {
+test("a window's rate is what was counted in it, whatever the age of the slots", () => {
   const history = counting(1200, (second, one) => one.add(gain(second <= 600 ? 10 : 30)));
   const rateOf = (fromMs: number, toMs: number): number | undefined => history.counted(fromMs, toMs)[0]?.requestRate;
   assert.equal(rateOf(1_140_000, 1_200_000), 30);
   assert.equal(rateOf(300_000, 600_000), 10);
 });
 
-test("counting that has just begun is no lower rate", () => {
+test("a short counting time does not lower the rate", () => {
   const history = counting(5, (_, one) => one.add(gain(20)));
   assert.equal(history.counted(5000 - 60_000, 5000)[0]?.requestRate, 20);
 });
 
-test("slots are thinned with age, and nothing is lost by it", () => {
+test("slots are merged with age without losing counts", () => {
   const history = counting(1800, (_, one) =>
     one.add(
       gain(7, "web", [
@@ -66,12 +66,12 @@ test("slots are thinned with age, and nothing is lost by it", () => {
   assert.ok(perSlot < 20, `${perSlot} bytes a slot`);
 });
 
-test("what is older than two hours is forgotten", () => {
+test("data older than two hours is forgotten", () => {
   const history = counting(historyMs / 1000 + 120, (_, one) => one.add(gain(1)));
   assert.ok((history.oldestMs ?? 0) >= 120_000 - coarseSlotMs);
 });
 
-test("quantiles come from the buckets of all parts together", () => {
+test("quantiles are computed from the buckets of all parts together", () => {
   const history = counting(2, (second, one) => one.add(gain(10, "web", [[second === 1 ? 5 : 50, 10]])));
   const [edge] = combineTraffic(history.counted(0, 2000));
   assert.deepEqual(
@@ -83,12 +83,12 @@ test("quantiles come from the buckets of all parts together", () => {
   );
 });
 
-test("a window that is shorter than slots of its age is told by the slot that it is in", () => {
+test("a window shorter than its slots gets the rate of its slot", () => {
   const history = counting(1200, (_, one) => one.add(gain(4)));
   assert.equal(history.counted(601_000, 604_000)[0]?.requestRate, 4);
 });
 
-test("series of which nothing is kept any more make room for others", () => {
+test("series without remaining data make room for others", () => {
   const history = new TrafficHistory();
   history.begin(0);
   for (let at = 0; at < maxTrafficSeries; at += 1) history.add(gain(1, `old-${at}`));
@@ -112,7 +112,7 @@ test("series of which nothing is kept any more make room for others", () => {
   );
 });
 
-test("labels are kept within a bound, and so are buckets", () => {
+test("labels and buckets are bounded", () => {
   const history = new TrafficHistory();
   history.begin(0);
   const long = "x".repeat(1 << 20);

@@ -55,7 +55,7 @@ const reader = (namespaces: ReadonlySet<string> | "*") => ({
 });
 const full = sent.map(counted);
 
-test("time in which nobody counted has no value; time without requests has none of them", async () => {
+test("time without counting has no value, and time without requests has zero", async () => {
   assert.deepEqual(await series([undefined, []]).series(request({}), reader("*")), {
     timesMs: [0, 60_000],
     values: [null, 0],
@@ -66,7 +66,7 @@ test("time in which nobody counted has no value; time without requests has none 
   );
 });
 
-test("the whole mesh is without the engine's own probes, which their namespace has", async () => {
+test("the whole mesh excludes the engine's own probes, which their namespace shows", async () => {
   const probes: Sent = { from: "serin-probes/client-old", to: "serin-probes/server-new", rate: 50 };
   const all = [...sent, probes].map(counted);
   const rate = async (more: Partial<SeriesRequest>) =>
@@ -74,7 +74,7 @@ test("the whole mesh is without the engine's own probes, which their namespace h
   assert.deepEqual([await rate({}), await rate({ namespace: "serin-probes" })], [110, 50]);
 });
 
-test("what proxies use is asked for of the workloads that are meant", async () => {
+test("process charts query exactly the selected workloads", async () => {
   const valuesOf = async (more: Partial<SeriesRequest>): Promise<readonly (number | null)[]> =>
     (await series([]).series(request(more), reader("*"))).values;
   assert.deepEqual(await valuesOf({ measure: "memoryBytes", namespace: "shop", workload: "web-v1" }), [1, 1]);
@@ -82,7 +82,7 @@ test("what proxies use is asked for of the workloads that are meant", async () =
   assert.deepEqual(await valuesOf({ measure: "cpuSeconds", namespace: "shop", workload: "web-v1" }), [null, null]);
 });
 
-test("both sides of a rollout have a series of their own", async () => {
+test("each side of a rollout has its own series", async () => {
   const valuesOf = async (backend: string, measure: SeriesRequest["measure"]): Promise<readonly (number | null)[]> =>
     (await series([full, full]).series(request({ backend, measure }), reader("*"))).values;
   assert.deepEqual(await valuesOf("service shop/web version=v2", "errorShare"), [1, 1]);
@@ -90,7 +90,7 @@ test("both sides of a rollout have a series of their own", async () => {
   assert.deepEqual(await valuesOf("service shop/web", "requestRate"), [10, 10]);
 });
 
-test("what is in a namespace that may not be read is refused, and no part of the whole", async () => {
+test("an unreadable namespace is refused, and excluded from the whole", async () => {
   await assert.rejects(
     series([full, full]).series(request({ namespace: "bank", workload: "pay" }), reader(new Set(["shop"]))),
     /you may not see namespace bank/,

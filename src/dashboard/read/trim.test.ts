@@ -90,16 +90,16 @@ const whole: Pod = {
   },
 };
 
-test("the fields that are read of a pod have Kubernetes' own names, numbers and types", () => {
+test("the fields that are read from a pod have Kubernetes' own names, numbers and types", () => {
   assert.deepEqual(asRead(podExcerpt), kubernetesOwn(podExcerpt, known.names.indexOf("io.k8s.api.core.v1.Pod")));
 });
 
-test("of a pod everything is read that is kept of it, and little more", () => {
+test("every stored part of a pod is read, and little more", () => {
   assert.deepEqual(trimPod(pickExcerpt(podExcerpt, whole)), trimPod(whole));
   assert.equal(JSON.stringify(pickExcerpt(podExcerpt, whole)).includes("managedFields"), false);
 });
 
-test("where what is zero is not told, a container is not ready, was never restarted, and has ended well", () => {
+test("omitted zero values mean that a container is unready, was never restarted, and ended successfully", () => {
   const told = { name: "app", state: { terminated: { reason: "Completed" } } };
   const pod = { ...whole, status: { ...whole.status, containerStatuses: [told] } } as unknown as Pod;
   assert.deepEqual(trimPod(pod).status?.containerStatuses, [

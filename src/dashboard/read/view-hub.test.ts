@@ -51,14 +51,14 @@ function hub(make: () => View): {
 
 const view: View = { head: { atMs: 0, sources: [] }, tables: {} };
 
-test("a view is made once for all who look with the same eyes", async () => {
+test("readers with the same visibility share one computed view", async () => {
   const { clock, views, made, follow } = hub(() => view);
   for (const key of ["a", "a", "a", "b"]) follow(key);
   await clock.pass(0);
   assert.deepEqual([made(), views.length], [2, 4]);
 });
 
-test("a view is made again when its inputs change, once a second at most, and not without a change", async () => {
+test("a view is recomputed when its inputs change, at most once a second, and not without a change", async () => {
   const { clock, changes, made, follow } = hub(() => view);
   follow("a");
   await clock.pass(0);
@@ -72,7 +72,7 @@ test("a view is made again when its inputs change, once a second at most, and no
   assert.equal(made(), 2);
 });
 
-test("a change after a quiet time is told at once", async () => {
+test("a change after a quiet time is sent at once", async () => {
   const { clock, changes, made, follow } = hub(() => view);
   follow("a");
   await clock.pass(0);
@@ -82,7 +82,7 @@ test("a change after a quiet time is told at once", async () => {
   assert.equal(made(), 2);
 });
 
-test("what cannot be shown is told once, and the view when it can again", async () => {
+test("a problem with a view is reported once, and the view when it recovers", async () => {
   let there = false;
   const { clock, changes, views, problems, follow } = hub(() => {
     if (!there) throw userError("not-found", "it is gone", { hint: "look elsewhere" });
@@ -99,7 +99,7 @@ test("what cannot be shown is told once, and the view when it can again", async 
   assert.equal(views.length, 1);
 });
 
-test("nothing is made for who has gone", async () => {
+test("nothing is computed for readers who left", async () => {
   const { hub: source, clock, changes, made, follow } = hub(() => view);
   const end = follow("a");
   await clock.pass(0);

@@ -10,7 +10,7 @@ import { syntheticAccess, syntheticIdentity, syntheticToken } from "./testing/sy
 
 const problemCode = (text: string): string => (JSON.parse(text) as { problem: { code: string } }).problem.code;
 
-test("the page's files are compressed, kept by their hash, and come with a policy that takes nothing inline or from elsewhere", async () => {
+test("the page's files are compressed, cached by hash, and have a policy without inline or foreign content", async () => {
   await using rig = await DashboardRig.start();
   const plain = await rig.ask("GET", "/");
   assert.equal(plain.status, 200);
@@ -54,7 +54,7 @@ test("everything is below the root, and Kiali's old addresses lead to the page",
   );
 });
 
-test("a name that was made to lead to this machine is refused, and so is what another page asks", async () => {
+test("a foreign host name and cross-site requests are refused", async () => {
   await using rig = await DashboardRig.start();
   for (const host of ["localhost:20001", "127.0.0.1", "[::1]:8080", "a.localhost"])
     assert.equal((await rig.ask("GET", "/", { headers: { host } })).status, 200, host);
@@ -64,7 +64,7 @@ test("a name that was made to lead to this machine is refused, and so is what an
   assert.equal((await rig.ask("GET", "/api/session", { headers: { "sec-fetch-site": "same-origin" } })).status, 200);
 });
 
-test("without a session there is a page and a login, and nothing else", async () => {
+test("without a session only the page and the login are available", async () => {
   await using rig = await DashboardRig.start();
   const session = await rig.session();
   assert.deepEqual(
@@ -108,7 +108,7 @@ test("a login needs the page's own token against forgery, changes the cookie, an
   );
 });
 
-test("a login is not lost to another dashboard of the same host: each port has a cookie of its own, and of one name that of the longer path counts", async () => {
+test("each port has its own login cookie, and of two with one name the one of the longer path wins", async () => {
   await using rig = await DashboardRig.start();
   await rig.logIn(syntheticToken);
   const [name = "", id = ""] = rig.cookie.split("=");
@@ -125,7 +125,7 @@ test("a login is not lost to another dashboard of the same host: each port has a
   assert.equal(await userBy({ host: "localhost:20002", cookie: `serin-session-20001=${id}` }), "");
 });
 
-test("a printed address lets its browser in", async () => {
+test("a printed address logs its browser in", async () => {
   await using rig = await DashboardRig.start();
   assert.equal((await rig.ask("GET", "/enter?secret=guessed")).status, 403);
   const entered = await rig.ask("GET", "/enter?secret=synthetic-secret");
@@ -136,7 +136,7 @@ test("a printed address lets its browser in", async () => {
   assert.equal((await rig.ask("GET", "/enter?secret=used", { headers: { cookie: "" } })).status, 403);
 });
 
-test("the stream begins with the whole of each view, and goes on with the rows that change", async () => {
+test("the stream begins with each whole view, and continues with changed rows", async () => {
   await using rig = await DashboardRig.start({
     access: syntheticAccess({ anonymous: syntheticIdentity({ authentication: "anonymous" }) }),
   });
@@ -154,7 +154,7 @@ test("the stream begins with the whole of each view, and goes on with the rows t
   assert.ok(Object.keys(views.get("graph?by=workload&namespaces=shop")?.tables["nodes"] ?? {}).length > 10);
 });
 
-test("a topic that is none is told as a problem beside those that are shown", async () => {
+test("an invalid topic is reported as a problem beside the valid ones", async () => {
   await using rig = await DashboardRig.start({ access: syntheticAccess({ anonymous: syntheticIdentity() }) });
   const told: string[] = [];
   for await (const message of rig.live("nothing", "graph?by=colour", "workload?namespace=shop&name=gone", "ladder")) {
@@ -169,7 +169,7 @@ test("a topic that is none is told as a problem beside those that are shown", as
   ]);
 });
 
-test("bodies, fields and methods that are none are refused with a reason", async () => {
+test("invalid bodies, fields and methods are refused with a reason", async () => {
   await using rig = await DashboardRig.start();
   await rig.logIn(syntheticToken);
   const cases: [string, string, unknown, Record<string, string>, number][] = [
@@ -191,7 +191,7 @@ test("bodies, fields and methods that are none are refused with a reason", async
   }
 });
 
-test("one user cannot take all views for themselves: of different ones there are only so many, while those that are open may be opened again", async () => {
+test("one user may open a bounded number of different views, and reopen those", async () => {
   await using rig = await DashboardRig.start();
   await rig.logIn(syntheticToken);
   const page = async (first: number): Promise<number> => {
@@ -205,7 +205,7 @@ test("one user cannot take all views for themselves: of different ones there are
   assert.deepEqual([await page(limits.topicsOfUser), await page(0)], [503, 200]);
 });
 
-test("who reads without a login has so many pages open from one address, with cookies or without; who logs in has their own", async () => {
+test("anonymous readers share a limit of pages for each address, with or without cookies, and users who log in have their own", async () => {
   await using rig = await DashboardRig.start({
     access: syntheticAccess({ anonymous: syntheticIdentity({ user: "anonymous" }) }),
   });
@@ -237,7 +237,7 @@ test("who reads without a login has so many pages open from one address, with co
   assert.equal((await rig.open("GET", "/api/live?topic=workloads")).statusCode, 200);
 });
 
-test("connections that say nothing sensible, and are never closed by who opened them, leave room for others", async () => {
+test("useless connections that stay open leave room for others", async () => {
   await using rig = await DashboardRig.start();
   const sockets = Array.from({ length: limits.connections }, () =>
     connect({ host: "127.0.0.1", port: rig.port, allowHalfOpen: true }),
@@ -257,7 +257,7 @@ test("connections that say nothing sensible, and are never closed by who opened 
   }
 });
 
-test("a page whose rights are being asked for ends with the logout as well; and only a GET opens one", async () => {
+test("a logout also ends a page whose rights are being checked, and only a GET opens one", async () => {
   const [asked, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const checkTopic = async (): Promise<void> => {
     asked.resolve();

@@ -19,7 +19,7 @@ class Answer extends EventEmitter {
 const answers = (count: number): (Answer & ServerResponse)[] =>
   Array.from({ length: count }, () => new Answer() as Answer & ServerResponse);
 
-test("whoever asks more than their share at once is told to wait, and keeps nobody else from being answered", () => {
+test("a sender above the limit of concurrent requests is told to wait, without delaying others", () => {
   const inFlight = new RequestsInFlight(new HandClock());
   const [first, ...more] = answers(limits.requestsOfSender + 1);
   assert.ok(first !== undefined);
@@ -31,7 +31,7 @@ test("whoever asks more than their share at once is told to wait, and keeps nobo
   inFlight.enter("ana", answers(1)[0] as ServerResponse);
 });
 
-test("of all there are only so many at once, and each counts until its answer has been read", () => {
+test("all requests share a limit, and each counts until its answer has been read", () => {
   const inFlight = new RequestsInFlight(new HandClock());
   const open = answers(limits.requestsInFlight);
   for (const [index, answer] of open.entries()) inFlight.enter(`user ${index}`, answer);
@@ -43,7 +43,7 @@ test("of all there are only so many at once, and each counts until its answer ha
   inFlight.enter("another", last);
 });
 
-test("an answer that nobody reads is given up after its time, and one that was read is left alone", () => {
+test("an unread answer is dropped after its time, and a read one is left alone", () => {
   const timers: { readonly ms: number; readonly run: () => void; isSet: boolean }[] = [];
   const clock: Clock = Object.assign(new HandClock(), {
     after: (ms: number, run: () => void): Disposable => {

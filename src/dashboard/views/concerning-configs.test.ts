@@ -23,7 +23,7 @@ const about = (
   };
 };
 
-test("configuration is about a service that it names, and about the workloads that it selects", () => {
+test("configuration belongs to the services that it names and the workloads that it selects", () => {
   const found = about(
     config("networking.istio.io/v1", "VirtualService", "shop", "to-web", {
       hosts: ["x.example"],
@@ -47,7 +47,7 @@ test("configuration is about a service that it names, and about the workloads th
   });
 });
 
-test("an object of any form takes no page away from others", () => {
+test("a malformed object hides no other pages", () => {
   const odd = [null, 5, "x", [], {}, [null], [5], [[]], { labels: 5, matchLabels: null }];
   const fields = [
     "hosts",

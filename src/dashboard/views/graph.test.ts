@@ -43,7 +43,7 @@ const sent: readonly Sent[] = [
   { from: "shop/web-v1", to: "bank/pay", rate: 5, service: "bank/pay" },
 ];
 
-test("an edge has rates, errors, latencies, the lock, and its answers by code and flag", () => {
+test("an edge has rates, errors, latencies, mTLS, and its answers by code and flag", () => {
   const { edges } = graphView(input(objects, sent), everything, "*").tables;
   const edge = Object.values(edges).find(({ to }) => to === "workload shop/web-v2");
   assert.deepEqual(
@@ -53,7 +53,7 @@ test("an edge has rates, errors, latencies, the lock, and its answers by code an
   assert.ok((edge?.p99Ms ?? 0) > 25 && (edge?.p99Ms ?? 0) <= 50);
 });
 
-test("a node is as bad as its pods and its traffic, and says why", () => {
+test("a node's health is the worst of its pods and its traffic, with the reason", () => {
   const { nodes } = graphView(input(objects, sent), everything, "*").tables;
   assert.deepEqual(
     [
@@ -73,7 +73,7 @@ test("a node is as bad as its pods and its traffic, and says why", () => {
   );
 });
 
-test("who may not read a namespace is shown what goes there as unknown, and nothing of its inside", () => {
+test("traffic to an unreadable namespace ends at unknown, without any detail inside", () => {
   const { head, tables } = graphView(
     input(objects, [...sent, { from: "bank/ledger", to: "bank/pay", rate: 1, service: "bank/pay" }]),
     everything,
@@ -122,7 +122,7 @@ const route = config("gateway.networking.k8s.io/v1", "HTTPRoute", "shop", "web",
 });
 const bySplit: readonly Sent[] = sent.slice(0, 2).map((one) => ({ ...one, service: one.to }));
 
-test("a weight is shown as configured, in percent, beside the share that was measured", () => {
+test("a weight is shown as configured, in percent, beside the measured share", () => {
   const { edges, routes } = graphView(input({ ...objects, configs: [route] }, bySplit), everything, "*").tables;
   assert.deepEqual(
     Object.values(edges).map(({ configuredWeight, measuredShare, route: key }) => [
@@ -144,7 +144,7 @@ test("a weight is shown as configured, in percent, beside the share that was mea
   );
 });
 
-test("a route and a Canary in a namespace that may not be read are not named at what they move", () => {
+test("a route and a Canary in an unreadable namespace are not named at the traffic that they move", () => {
   const hidden = config("gateway.networking.k8s.io/v1", "HTTPRoute", "bank", "vault", {
     parentRefs: [{ kind: "Gateway", name: "gate", namespace: "istio-system" }],
     rules: [
@@ -178,7 +178,7 @@ test("a route and a Canary in a namespace that may not be read are not named at 
   );
 });
 
-test("what a route asked for in the past is not made up", () => {
+test("a past view shows no routes, because their past state is unknown", () => {
   const { head, tables } = graphView(
     input({ ...objects, configs: [route] }, bySplit),
     { ...everything, atMs: nowMs - 60_000 },
@@ -190,7 +190,7 @@ test("what a route asked for in the past is not made up", () => {
   );
 });
 
-test("more edges than a page can show are left out, and counted", () => {
+test("edges beyond the page's limit are left out and counted", () => {
   const many = Array.from({ length: maxGraphEdges + 10 }, (_, index): Sent => ({
     from: `shop/c${index % 90}`,
     to: `bank/s${Math.floor(index / 90)}`,

@@ -4,7 +4,7 @@ import { revisionOfPod } from "./inventory.ts";
 import { noObjects, withoutKinds } from "./mesh-objects.ts";
 import { pod } from "./testing/small-mesh.ts";
 
-test("a pod is of the revision that injected it, that its gateway's Deployment names, or whose ztunnel has it", () => {
+test("a pod's revision is that of its injector, its gateway's Deployment or its ztunnel", () => {
   const containers = ["app", "istio-proxy"];
   assert.equal(revisionOfPod(pod("shop", "a", { containers, annotations: { "istio.io/rev": "new" } })), "new");
   assert.equal(revisionOfPod(pod("shop", "a", { containers, labels: { "istio.io/rev": "old" } })), "old");
@@ -20,7 +20,7 @@ test("a pod is of the revision that injected it, that its gateway's Deployment n
   assert.equal(revisionOfPod(pod("shop", "a", { annotations: { "istio.io/rev": "new" } })), "", "nothing was injected");
 });
 
-test("of kinds that may not be listed nothing is left: objects, configuration, journals and Events", () => {
+test("objects, configuration, journals and Events of unlistable kinds are removed", () => {
   const named = (kind: string, name: string): never =>
     ({ apiVersion: "rollout.serin.dev/v1alpha1", kind, metadata: { name } }) as never;
   const [upgrade, freeze, canary] = [named("MeshUpgrade", "up"), named("Freeze", "holidays"), named("Canary", "web")];

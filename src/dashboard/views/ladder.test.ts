@@ -80,13 +80,13 @@ test("a revision has its tags, version, root and proxies", () => {
   });
 });
 
-test("a namespace under way is at both revisions, goes to the new one, and says what blocks it", () => {
+test("a moving namespace is at both revisions, and shows its target and blockers", () => {
   const rung = ladderView(input(objects, [], { pilots }), "*").tables.rungs["namespace shop/shop"];
   assert.deepEqual([rung?.at, rung?.wanted, rung?.goingTo], [{ old: 0.5, new: 0.5 }, "old", "new"]);
   assert.deepEqual(rung?.blockedBy, ["pod web-2-y is not ready", "Deployment shop/web: 1 of 2 pods are ready"]);
 });
 
-test("an upgrade that is paused waits for a person, where it still goes somewhere: nothing is blocked by that", () => {
+test("a paused upgrade waits for a person, and blocks nothing that still moves", () => {
   const pausedFor = (more: object): MeshUpgrade =>
     ({ ...upgrade, status: { ...upgrade.status, phase: "Paused", ...more } }) as unknown as MeshUpgrade;
   const paused = pausedFor({ pauseReason: "approval", message: "a text" });
@@ -105,7 +105,7 @@ test("an upgrade that is paused waits for a person, where it still goes somewher
   );
 });
 
-test("what a step waits for is told at its own rung, not at one whose name is part of another's", () => {
+test("a step's blockers appear only at its own rung, even if another's name contains it", () => {
   const blockedBy = (id: string, title: string): unknown => {
     const step = { ...upgrade.status?.step, id, title, waitingFor: ["Deployment other/vault"] };
     const moving = { ...upgrade, status: { ...upgrade.status, step } } as unknown as MeshUpgrade;
@@ -122,11 +122,11 @@ test("what a step waits for is told at its own rung, not at one whose name is pa
   ]);
 });
 
-test("a namespace without the mesh is no rung", () => {
+test("a namespace outside the mesh is no rung", () => {
   assert.ok(!("namespace plain/plain" in ladderView(input(objects), "*").tables.rungs));
 });
 
-test("a proxy is synced, stale with what it lacks, or rejects with the reason", () => {
+test("a proxy is synced, stale with the missing types, or rejected with the reason", () => {
   const { proxies } = ladderView(input(objects, [], { pilots }), "*").tables;
   assert.deepEqual(
     Object.values(proxies).map(({ pod: name, state, reason }) => [name, state, reason]),
@@ -138,7 +138,7 @@ test("a proxy is synced, stale with what it lacks, or rejects with the reason", 
   );
 });
 
-test("a waypoint under way is where its traffic is", () => {
+test("a moving waypoint is at the revisions of its traffic", () => {
   const waypoint = (name: string, revision: string): ReturnType<typeof pod> =>
     pod("shop", name, {
       labels: {
@@ -172,7 +172,7 @@ test("a waypoint under way is where its traffic is", () => {
   );
 });
 
-test("who may read one namespace sees its rungs and proxies alone", () => {
+test("a reader of one namespace sees only its rungs and proxies", () => {
   const { rungs, proxies } = ladderView(input(objects, [], { pilots }), new Set(["plain"])).tables;
   assert.deepEqual([Object.keys(rungs), Object.keys(proxies)], [[], []]);
 });

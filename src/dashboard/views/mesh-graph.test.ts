@@ -71,7 +71,7 @@ const fromClient: readonly Sent[] = [
   { from: "default/client", to: "default/web-v2", rate: 5, version: "v2" },
 ];
 
-test("both proxies of an edge make one edge, whose mTLS the server's tells", () => {
+test("the reports of both proxies of an edge form one edge, with mTLS from the server's", () => {
   const { edges } = graph([
     ...throughGateway,
     ...throughGateway.map((sent) => ({ ...sent, rate: sent.rate + 1, reporter: "destination", secured: true })),
@@ -85,14 +85,14 @@ test("both proxies of an edge make one edge, whose mTLS the server's tells", () 
   );
 });
 
-test("an edge that only the server counts is shown, as what comes from outside of the mesh", () => {
+test("an edge that only the server reports is shown, like traffic from outside the mesh", () => {
   const [first] = graph([
     { from: "unknown", to: "default/web-v1", rate: 2, reporter: "destination", code: "503" },
   ]).edges;
   assert.deepEqual([first?.edge.requestRate, first?.edge.failureRate], [2, 2]);
 });
 
-test("weights hold where their rule does: at the gateway, not in the mesh", () => {
+test("gateway weights apply at the gateway, not in the mesh", () => {
   const { edges, rules } = graph([...throughGateway, ...fromClient], split);
   const told = edges.map(({ edge, share, configured }) => [
     edge.source.workload,
@@ -115,7 +115,7 @@ test("weights hold where their rule does: at the gateway, not in the mesh", () =
   );
 });
 
-test("a rule of the mesh holds for clients, not at the gateway", () => {
+test("a rule of the mesh applies to clients, not at the gateway", () => {
   const { edges } = graph([...throughGateway, ...fromClient.slice(0, 1)], split, ["mesh"]);
   assert.deepEqual(
     edges.map(({ configured }) => configured.length),
@@ -123,7 +123,7 @@ test("a rule of the mesh holds for clients, not at the gateway", () => {
   );
 });
 
-test("a destination without traffic is among its rule's", () => {
+test("a destination without traffic belongs to its rule", () => {
   const { rules } = graph([], split);
   assert.deepEqual(
     rules[0]?.destinations.map(({ share, requestRate }) => [share, requestRate]),
@@ -189,7 +189,7 @@ function connections(to: string, openedRate: number): ReturnType<typeof counted>
   return { labels, requestRate: 0, durations: undefined, byteRate: 1000, openedRate };
 }
 
-test("weights of a TCPRoute and of a TLSRoute stand beside the connections that were opened, and say nothing of requests", () => {
+test("weights of a TCPRoute and a TLSRoute are compared with opened connections, not with requests", () => {
   for (const [kind, field, hostnames] of [
     [tcpRouteKind, "tcpRoutes", undefined],
     [tlsRouteKind, "tlsRoutes", ["web.example.com"]],
@@ -229,7 +229,7 @@ test("weights of a TCPRoute and of a TLSRoute stand beside the connections that 
   }
 });
 
-test("a GRPCRoute's weights are of calls of gRPC alone", () => {
+test("a GRPCRoute's weights apply only to gRPC calls", () => {
   const route = parsed(grpcRouteKind, "web", "default", {
     parentRefs: parents,
     rules: [{ matches: [{ method: { service: "shop.Cart" } }], backendRefs: backends }],
@@ -264,7 +264,7 @@ test("a GRPCRoute's weights are of calls of gRPC alone", () => {
   );
 });
 
-test("a VirtualService's tcp and tls rules divide connections, where their gateways say", () => {
+test("a VirtualService's tcp and tls rules split connections at their gateways", () => {
   const object = parsed(virtualServiceKind, "web", "default", {
     hosts: ["web"],
     tcp: [
@@ -288,7 +288,7 @@ test("a VirtualService's tcp and tls rules divide connections, where their gatew
   );
 });
 
-test("connections that a ztunnel counts under requests are no other traffic: they say how the requests are secured", () => {
+test("connections that a ztunnel counts under requests only say how the requests are secured", () => {
   const requests = counted({ from: "default/client", to: "default/web-v1", rate: 10 });
   const connections = {
     labels: trafficLabels({

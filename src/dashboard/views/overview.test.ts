@@ -28,7 +28,7 @@ const objects = {
 };
 const messages = configMessagesOf({ ...noObjects, ...objects }, new Set());
 
-test("what needs a look is listed, the worst first, with the page where it is", () => {
+test("problems are listed worst first, with a link to their page", () => {
   const { attention } = overviewView(input(objects, [], { messages }), "*", "lab").tables;
   const rows = Object.values(attention);
   assert.deepEqual(
@@ -52,7 +52,7 @@ test("what needs a look is listed, the worst first, with the page where it is", 
   );
 });
 
-test("a namespace has its traffic, its health with the reason, and what is wrong in its configuration", () => {
+test("a namespace has its traffic, its health with the reason, and its configuration errors", () => {
   const { namespaces } = overviewView(
     input(objects, [{ from: "bank/pay", to: "shop/web", rate: 4, secured: true }], { messages }),
     "*",
@@ -65,7 +65,7 @@ test("a namespace has its traffic, its health with the reason, and what is wrong
   );
 });
 
-test("who may not read a namespace is told nothing of it", () => {
+test("an unreadable namespace is left out", () => {
   const view = overviewView(input(objects, [], { messages }), new Set(["bank"]), "lab");
   assert.deepEqual(
     [Object.keys(view.tables.namespaces), Object.keys(view.tables.attention), view.head.rolloutsUnderWay],
@@ -73,7 +73,7 @@ test("who may not read a namespace is told nothing of it", () => {
   );
 });
 
-test("a message stands at the line of its field", () => {
+test("a message has the line of its field", () => {
   const view = input(objects, [], { messages });
   const object = findConfig(view.inventory, {
     apiVersion: "networking.istio.io/v1alpha3",

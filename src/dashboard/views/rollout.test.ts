@@ -77,7 +77,7 @@ test("steps are done, current or to come, with their weights", () => {
   );
 });
 
-test("a check of rates compares both versions with the rate that has to be ruled out", () => {
+test("a check of rates compares both versions with the rate that must be ruled out", () => {
   const comparison = view.tables.checks["000"]?.comparison;
   assert.deepEqual(
     [comparison?.unit, comparison?.canary, comparison?.stable, comparison?.canarySamples, comparison?.stableSamples],
@@ -95,13 +95,13 @@ test("a check of durations compares the highest quantile with stable's times the
   );
 });
 
-test("a check is explained, and what the engine keeps for itself is not sent", () => {
+test("a check is explained, and the engine's internal statistic is not sent", () => {
   const check = view.tables.checks["000"];
   assert.match(check?.explanation ?? "", /Judges requests that failed/);
   assert.ok(check !== undefined && !("statistic" in check));
 });
 
-test("both sides are named for the series of charts; managed fields are left out of the YAML", () => {
+test("both sides are named for the charts, and managed fields are removed from the YAML", () => {
   assert.deepEqual(
     [view.head.canaryBackend, view.head.stableBackend],
     ["service shop/shop-v2", "service shop/shop-v1"],
@@ -113,7 +113,7 @@ test("both sides are named for the series of charts; managed fields are left out
   );
 });
 
-test("a list has the rollouts of namespaces that may be read, and says what waits for a person", () => {
+test("a list has the rollouts of readable namespaces, and shows which wait for a person", () => {
   const paused = { ...canary, status: { ...canary.status, phase: "Paused", pauseReason: "approval" } } as Canary;
   const rows = (visible: ReadonlySet<string> | "*"): unknown[] =>
     Object.values(rolloutsView(input({ canaries: [paused] }), visible).tables.rollouts).map(
@@ -123,7 +123,7 @@ test("a list has the rollouts of namespaces that may be read, and says what wait
   assert.deepEqual(rows(new Set(["bank"])), []);
 });
 
-test("a freeze holds by its window or its rule, in its own time zone; one that cannot be read holds", () => {
+test("a freeze applies by its window or rule in its own time zone, and an unreadable one always applies", () => {
   const freeze = (name: string, window: FreezeWindow): Freeze => ({
     metadata: { name },
     spec: { reason: name, timeZone: "Europe/Berlin", windows: [window], kinds: [], namespaces: [], exceptions: [] },

@@ -178,7 +178,7 @@ function seen(objects: Parameters<typeof input>[0]): string {
   ]);
 }
 
-test("a Canary, a MeshUpgrade, a Freeze or a journal of which any part is missing or of another form makes no view fail", () => {
+test("a Canary, MeshUpgrade, Freeze or journal with missing or malformed parts breaks no view", () => {
   let count = 0;
   const each = (name: string, whole: object, objectsOf: (object: never) => Parameters<typeof input>[0]): void => {
     for (const object of spoiled(whole)) {
@@ -197,7 +197,7 @@ test("a Canary, a MeshUpgrade, a Freeze or a journal of which any part is missin
   assert.ok(count > 300, `${count}`);
 });
 
-test("what is sound is shown as it was, what is odd beside it is not, and the YAML is what is stored", () => {
+test("valid parts are shown, malformed ones are not, and the YAML is the stored one", () => {
   const odd = {
     ...upgrade,
     status: { ...status, progress: 7, plannedSteps: [null, { id: "step-1" }], conditions: "none" },

@@ -28,7 +28,7 @@ const textsOf = (visible: Parameters<typeof visibleMessages>[2], name: string): 
     .map(({ code, text }) => `${code} ${text}`)
     .join("\n");
 
-test("messages name no objects of namespaces that may not be read", () => {
+test("messages name no objects of unreadable namespaces", () => {
   assert.match(textsOf("*", "web"), /IST0109 .*bank\/vault.*shop\/web/);
   assert.match(textsOf("*", "gated"), /IST0101 .*in namespace bank: write "bank\/entry"/);
   const shop = new Set(["shop"]);
@@ -38,7 +38,7 @@ test("messages name no objects of namespaces that may not be read", () => {
   assert.equal(visibleMessages(messages, inventory, shop), visibleMessages(messages, inventory, shop));
 });
 
-test("what the object itself names is told", () => {
+test("names in the object itself are shown", () => {
   const own = { ...objects, configs: [virtualService("shop", "gated", { gateways: ["bank/none"] })] };
   const found = visibleMessages(
     configMessagesOf({ ...noObjects, ...own }, new Set()),

@@ -25,7 +25,7 @@ const seen: ViewInput = input(objects, [
   { from: "shop/cart", to: "shop/web", rate: 2, code: "500" },
 ]);
 
-test("a workload has its peers, services and what is configured for it; of namespaces that may not be read nothing is named", () => {
+test("a workload has its peers, services and configuration, and nothing of unreadable namespaces is named", () => {
   const of = (visible: ReadonlySet<string> | "*"): ReturnType<typeof workloadView> =>
     workloadView(seen, seen.inventory.workloads.get("shop/web") ?? assert.fail(), visible);
   assert.deepEqual(
@@ -43,7 +43,7 @@ test("a workload has its peers, services and what is configured for it; of names
   assert.doesNotMatch(JSON.stringify(limited), /bank|ledger/);
 });
 
-test("a workload with many pods lists some, and counts all", () => {
+test("a workload with many pods lists some and counts all", () => {
   const many = Array.from({ length: 5000 }, (_, index) => ({
     ...pod("shop", "web", { labels: { app: "web" } }),
     metadata: { ...pod("shop", "web").metadata, name: `web-1-${index}`, uid: String(index) },
@@ -53,7 +53,7 @@ test("a workload with many pods lists some, and counts all", () => {
   assert.deepEqual([head.podCount, Object.keys(tables.pods).length], [5000, maxListedPods]);
 });
 
-test("what is scaled to zero is idle, what answers with errors is failing", () => {
+test("a workload scaled to zero is idle, and one that answers with errors is failing", () => {
   const { workloads } = workloadsView(seen, "shop", "*").tables;
   assert.deepEqual(
     [workloads["shop/report"]?.health, workloads["shop/web"]?.health, workloads["shop/web"]?.reason],

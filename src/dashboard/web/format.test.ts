@@ -11,7 +11,7 @@ import {
   timeZoneText,
 } from "./format.ts";
 
-test("figures have their unit and three digits that say something", () => {
+test("figures have their unit and three significant digits", () => {
   assert.deepEqual([0, 0.004, 0.5, 12.34, 1204.2, 25_400].map(formatRate), [
     "0/s",
     "<0.01/s",
@@ -36,7 +36,7 @@ test("figures have their unit and three digits that say something", () => {
   );
 });
 
-test("a share that is not all is not shown as all, and one that is not nothing not as nothing", () => {
+test("a share below all is never shown as all, and one above nothing never as nothing", () => {
   assert.deepEqual([0, 0.00001, 0.0012, 0.5, 0.9996, 0.99999, 1].map(formatShare), [
     "0 %",
     "<0.01 %",
@@ -48,7 +48,7 @@ test("a share that is not all is not shown as all, and one that is not nothing n
   ]);
 });
 
-test("what was not measured is no zero", () => {
+test("an unmeasured value is not shown as zero", () => {
   assert.deepEqual(
     [
       formatRate(undefined),
@@ -61,14 +61,14 @@ test("what was not measured is no zero", () => {
   );
 });
 
-test("counts have the noun's number", () => {
+test("counts use singular or plural nouns", () => {
   assert.deepEqual(
     [countOf(1, "pod"), countOf(2, "pod"), countOf(1204, "proxy", "proxies")],
     ["1 pod", "2 pods", "1,204 proxies"],
   );
 });
 
-test("a moment that may be compared with a clock elsewhere names its year and time zone", () => {
+test("a moment for comparison with other clocks has its year and time zone", () => {
   assert.match(
     formatZonedDate(Date.UTC(2026, 10, 20, 12, 2, 9)),
     /Nov 2026, \d\d:02:09 (UTC|GMT|[A-Z]{3,5})([+-][\d:]+)?$/,

@@ -43,7 +43,7 @@ function clusterAccess({
   });
 }
 
-test("a token is reviewed by the server, and rights are asked with the token itself", async () => {
+test("a token is reviewed by the server, and rights are checked with the token itself", async () => {
   const server = new FakeKubeApi({ objects: namespaces, tokens: { good: "bob" } });
   const user = new FakeKubeApi({
     user: "bob",
@@ -65,7 +65,7 @@ test("a token is reviewed by the server, and rights are asked with the token its
   await assert.rejects(clusterAccess({ server, user }).logIn("bad"), { code: "forbidden" });
 });
 
-test("where the server may not review tokens, the token says itself whose it is", async () => {
+test("if the server may not review tokens, the token identifies its own user", async () => {
   const server = new FakeKubeApi({
     answers: { "POST /apis/authentication.k8s.io/v1/tokenreviews": { status: 403, text: "{}" } },
   });
@@ -73,7 +73,7 @@ test("where the server may not review tokens, the token says itself whose it is"
   assert.equal(identity.user, "carla");
 });
 
-test("answers about rights hold for ten seconds, and a right that was taken away is gone then", async () => {
+test("rights are cached for ten seconds, and then a revoked right is gone", async () => {
   const clock = new HandClock();
   const user = new FakeKubeApi();
   const identity = await clusterAccess({ server: new FakeKubeApi({ tokens: { good: "bob" } }), user, clock }).logIn(
@@ -88,7 +88,7 @@ test("answers about rights hold for ten seconds, and a right that was taken away
   assert.equal(await identity.may(right), false);
 });
 
-test("while the API server is away nobody may do anything, and what could be seen is still seen", async () => {
+test("while the API server is down nobody may act, and views stay visible for a while", async () => {
   const clock = new HandClock();
   const [server, user] = [new FakeKubeApi({ tokens: { good: "bob" }, objects: namespaces }), new FakeKubeApi()];
   const identity = await clusterAccess({ server, user, clock }).logIn("good");
@@ -107,7 +107,7 @@ test("while the API server is away nobody may do anything, and what could be see
   assert.equal(await identity.isValid(), false);
 });
 
-test("a session ends with its token: when it expires, and when the API server takes it no more", async () => {
+test("a session ends when its token expires or the API server rejects it", async () => {
   const clock = new HandClock();
   const server = new FakeKubeApi({ tokens: { opaque: "bob" } });
   const access = clusterAccess({ server, user: new FakeKubeApi(), clock });
@@ -125,7 +125,7 @@ test("a session ends with its token: when it expires, and when the API server ta
   assert.equal(await expiring.isValid(), false);
 });
 
-test("who is anonymous reads by the server's own account, and has no credentials to write by", async () => {
+test("an anonymous reader reads with the server's account, and has no credentials to write", async () => {
   const server = new FakeKubeApi();
   const { anonymous } = clusterAccess({ server, user: new FakeKubeApi(), anonymousReads: true });
   assert.equal(await anonymous?.namespaces(), "*");
@@ -133,7 +133,7 @@ test("who is anonymous reads by the server's own account, and has no credentials
   assert.equal(clusterAccess({ server, user: new FakeKubeApi() }).anonymous, undefined);
 });
 
-test("the printed address is good for one browser, and then the next one is printed", async () => {
+test("the printed address admits one browser, and then a new one is printed", async () => {
   const client = new FakeKubeApi({ user: "dora" });
   const used: string[] = [];
   const access: KubeconfigAccess = await KubeconfigAccess.open({
@@ -151,7 +151,7 @@ test("the printed address is good for one browser, and then the next one is prin
   assert.notEqual(access.secret, secret);
 });
 
-test("users who see the same share views, but for those that tell what they may do", async () => {
+test("users with the same visibility share views, except those that show their rights", async () => {
   const [ana, bob] = ["ana", "bob"].map((user) =>
     syntheticIdentity({ user, namespaces: async () => await Promise.resolve(new Set(["b", "a"])) }),
   );
@@ -165,7 +165,7 @@ test("users who see the same share views, but for those that tell what they may 
   );
 });
 
-test("what a user may do is still told after another session of theirs has ended", async () => {
+test("a user's rights remain visible after another session of theirs has ended", async () => {
   const access = clusterAccess({
     server: new FakeKubeApi({ tokens: { good: "bob" }, objects: namespaces }),
     user: new FakeKubeApi({ user: "bob" }),
@@ -181,7 +181,7 @@ test("what a user may do is still told after another session of theirs has ended
   );
 });
 
-test("sessions end without use, by their age, and by number, the least used first", () => {
+test("sessions end when idle, when old, or above the maximum number, the least used first", () => {
   const clock = new HandClock();
   const sessions = new Sessions({ clock, idleMs: 1_000, absoluteMs: 5_000 });
   const closed: string[] = [];
@@ -202,7 +202,7 @@ test("sessions end without use, by their age, and by number, the least used firs
   assert.equal(sessions.size, 32);
 });
 
-test("who may not list MeshUpgrades or freezes shares no view with who may, and sees them while the right holds", async () => {
+test("users who may not list MeshUpgrades or freezes share no view with those who may", async () => {
   const user = new FakeKubeApi({ allows: ({ resource }) => resource !== "freezes" });
   const identity = await clusterAccess({ server: new FakeKubeApi({ tokens: { good: "bob" } }), user }).logIn("good");
   const reader = await readerOf(identity, "rollouts");

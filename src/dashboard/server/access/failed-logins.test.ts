@@ -8,7 +8,7 @@ function fail(logins: FailedLogins, address: string, times = limits.failedLogins
   for (let time = 0; time < times; time += 1) logins.add(address);
 }
 
-test("an address that has guessed too often waits a minute, and nobody else does", () => {
+test("an address with too many failed logins waits a minute, without affecting others", () => {
   const clock = new HandClock();
   const logins = new FailedLogins(clock);
   fail(logins, "10.0.0.1");
@@ -18,7 +18,7 @@ test("an address that has guessed too often waits a minute, and nobody else does
   assert.doesNotThrow(() => logins.check("10.0.0.1"));
 });
 
-test("addresses of one network of IPv6 are one", () => {
+test("addresses of one IPv6 network count as one", () => {
   const logins = new FailedLogins(new HandClock());
   fail(logins, "2001:db8:1:2::7");
   assert.throws(() => logins.check("2001:db8:1:2:aaaa:bbbb:cccc:dddd"), /too many/);
@@ -26,7 +26,7 @@ test("addresses of one network of IPv6 are one", () => {
   assert.doesNotThrow(() => logins.check("::1"));
 });
 
-test("no more addresses are remembered than the bound says, and those of a minute ago are forgotten", () => {
+test("remembered addresses are bounded, and expire after a minute", () => {
   const clock = new HandClock();
   const logins = new FailedLogins(clock);
   for (let index = 0; index < limits.failedLoginAddresses + 50; index += 1)

@@ -99,7 +99,7 @@ function rig(clock: Clock = systemClock) {
   return { source, hub, open, tell };
 }
 
-test("what changed is sent by row, and nothing where only the time has", () => {
+test("changes are sent by row, and nothing if only the time changed", () => {
   const before = view({ a: { n: 1, list: [1] }, b: { n: 2 } });
   assert.equal(diffViews(before, view({ a: { n: 1, list: [1] }, b: { n: 2 } }, 2)), undefined);
   const change = diffViews(before, view({ a: { n: 1, list: [2] }, c: { n: 3 } }, 2));
@@ -125,7 +125,7 @@ test("pages of readers with the same rights share one source and the same bytes"
   hub.close();
 });
 
-test("who comes later gets the whole, and the changes since, encoded already", () => {
+test("a late reader gets the whole view and the later changes, already encoded", () => {
   const { open, tell, hub } = rig();
   const rows = Object.fromEntries(
     Array.from({ length: 50 }, (_unused, index) => [`row-${index}`, { n: 0, text: "x".repeat(20) }]),
@@ -142,7 +142,7 @@ test("who comes later gets the whole, and the changes since, encoded already", (
   hub.close();
 });
 
-test("a page that does not read is left out, holds a bounded number of bytes, and is whole again when it reads", () => {
+test("a page that does not read is skipped, holds a bounded number of bytes, and gets the whole view when it reads", () => {
   const { open, tell, hub } = rig();
   const slow = open();
   const fast = open();
@@ -159,7 +159,7 @@ test("a page that does not read is left out, holds a bounded number of bytes, an
   hub.close();
 });
 
-test("a page that reads nothing for a minute is given up, and one that hears nothing is told that the server lives", () => {
+test("a page that reads nothing for a minute is closed, and a quiet one gets signs of life", () => {
   let ms = 0;
   const clock: Clock = { ...systemClock, steadyMs: () => ms };
   const { open, tell, hub } = rig(clock);
@@ -185,7 +185,7 @@ test("a page that reads nothing for a minute is given up, and one that hears not
   hub.close();
 });
 
-test("a problem is told to all, and the whole view follows it", () => {
+test("a problem reaches every page, and the whole view follows it", () => {
   const { source, open, tell, hub } = rig();
   const { stream } = open();
   tell(view({ a: { n: 1 } }));
@@ -198,7 +198,7 @@ test("a problem is told to all, and the whole view follows it", () => {
   hub.close();
 });
 
-test("a source that gives up is followed again", async () => {
+test("a failed source is followed again", async () => {
   let follows = 0;
   const clock: Clock = { ...systemClock, sleep: async () => await settled() };
   const source: ViewSource = {
@@ -220,7 +220,7 @@ test("a source that gives up is followed again", async () => {
   hub.close();
 });
 
-test("a topic that nobody looks at any more is not followed any more, and rights that changed change what is followed", () => {
+test("an unused topic is no longer followed, and changed rights change the followed view", () => {
   const waiting: (() => void)[] = [];
   const clock: Clock = {
     ...systemClock,
@@ -239,7 +239,7 @@ test("a topic that nobody looks at any more is not followed any more, and rights
   assert.equal(hub.size, 0);
 });
 
-test("topics are read with their defaults, and what is none is refused by name", () => {
+test("topics get their defaults, and invalid ones are refused by name", () => {
   assert.deepEqual(parseTopic("graph?by=app&namespaces=a%2Cb").parameters, {
     namespaces: "a,b",
     windowSeconds: 60,

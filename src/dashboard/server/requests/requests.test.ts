@@ -97,7 +97,7 @@ const orderOf = (action: string, more: object = {}): object => ({
   ...more,
 });
 
-test("orders are written as the command line writes them, in the user's name, and audited", async () => {
+test("orders are written like the command line's, in the user's name, and audited", async () => {
   const { api, audit, ask } = rig({ objects: [canary()] });
   await ask("POST /api/action", orderOf("approve", { why: "looks good", step: "step-2" }));
   await ask("POST /api/action", orderOf("pause"));
@@ -129,7 +129,7 @@ test("orders are written as the command line writes them, in the user's name, an
   );
 });
 
-test("an order that was confirmed at another step is a conflict, and one without the right is forbidden; nothing is written", async () => {
+test("an order for another step is a conflict, one without the right is forbidden, and neither writes anything", async () => {
   const { api, audit, ask } = rig({ objects: [canary()] });
   await assert.rejects(ask("POST /api/action", orderOf("approve", { step: "step-1" })), { code: "conflict" });
   await assert.rejects(ask("POST /api/action", orderOf("resume")), { code: "conflict" });
@@ -151,7 +151,7 @@ test("an order that was confirmed at another step is a conflict, and one without
   );
 });
 
-test("what has ended begins again without its orders", async () => {
+test("a retry recreates an ended rollout without its orders", async () => {
   const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" }, { abort: true })] });
   await ask("POST /api/action", orderOf("retry"));
   const [again] = api.objects.filter(({ kind }) => kind === "Canary");
@@ -159,14 +159,14 @@ test("what has ended begins again without its orders", async () => {
   assert.equal(again.metadata.resourceVersion, undefined);
 });
 
-test("what the server would not take again is not deleted", async () => {
+test("a rollout that the server would refuse to recreate is not deleted", async () => {
   const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" })] });
   api.admits = ({ kind }) => kind !== "Canary";
   await assert.rejects(ask("POST /api/action", orderOf("retry")));
   assert.equal(api.objects.filter(({ kind }) => kind === "Canary").length, 1);
 });
 
-test("what was deleted to begin again is made again, also where the one who asked has left", async () => {
+test("a deleted rollout is recreated for a retry, even if the user has left", async () => {
   const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" })] });
   const left = new AbortController();
   // A finalizer delays the deletion, and meanwhile the page is closed.
@@ -194,7 +194,7 @@ const written = {
 const discovery = "GET /apis/networking.istio.io/v1";
 const path = "/apis/networking.istio.io/v1/namespaces/prod/virtualservices/shop";
 
-test("a new object is applied on the server's side, an edited one replaced in the version that was edited", async () => {
+test("a new object is applied on the server's side, and an edited one replaced in the edited version", async () => {
   const { api, audit, ask } = rig({
     answers: { [discovery]: resources, [`PATCH ${path}`]: written, [`PUT ${path}`]: written },
   });
@@ -217,7 +217,7 @@ test("a new object is applied on the server's side, an edited one replaced in th
   );
 });
 
-test("what the API server refuses of a write is told with its own words", async () => {
+test("the API server's refusal of a write is reported in its own words", async () => {
   const conflict = { status: 409, text: JSON.stringify({ message: "the object has been modified" }) };
   const { audit, ask } = rig({ answers: { [discovery]: resources, [`PUT ${path}`]: conflict } });
   await assert.rejects(ask("POST /api/apply", { yaml: virtualService, resourceVersion: "1" }), {
@@ -250,7 +250,7 @@ test("what the API server refuses of a write is told with its own words", async 
   });
 });
 
-test("messages of a YAML stand at the lines of its fields", async () => {
+test("messages of a YAML have the lines of its fields", async () => {
   const { ask } = rig({ objects: [{ apiVersion: "v1", kind: "Namespace", metadata: { name: "prod" } }] });
   const { messages } = await ask("POST /api/validate", { yaml: virtualService });
   const [missing] = messages.filter(({ code }) => code === "IST0101");
@@ -267,7 +267,7 @@ test("messages of a YAML stand at the lines of its fields", async () => {
   );
 });
 
-test("of who has not logged in a shorter YAML is taken, and of nobody very many objects", async () => {
+test("anonymous readers may send only shorter YAML, and nobody very many objects", async () => {
   const { ask, identity } = rig();
   await assert.rejects(
     ask(
@@ -288,7 +288,7 @@ test("of who has not logged in a shorter YAML is taken, and of nobody very many 
   );
 });
 
-test("a user who may not read the cluster gets what the YAML alone tells, and is told so", async () => {
+test("a user without rights to read the cluster gets only messages from the YAML, and is told so", async () => {
   const { ask } = rig({ allows: () => false });
   const { messages } = await ask("POST /api/validate", { yaml: virtualService });
   assert.deepEqual(
@@ -298,7 +298,7 @@ test("a user who may not read the cluster gets what the YAML alone tells, and is
   assert.ok(messages.some(({ level, message }) => level === "Info" && /you may not read/.test(message)));
 });
 
-test("a log is asked for within bytes: fewer of its last lines, until they fit, and that is said", async () => {
+test("a log is limited in bytes: the request is repeated for fewer lines until they fit, and the answer says so", async () => {
   const line = `${"x".repeat(1023)}\n`;
   const lines = Array.from({ length: 5000 }, (_, index) => `${String(index).padStart(8)}${line.slice(8)}`);
   const { api, ask } = rig({});
@@ -337,7 +337,7 @@ test("a log is asked for within bytes: fewer of its last lines, until they fit, 
   });
 });
 
-test("a log's bounds and names are checked before anything is asked", async () => {
+test("a log's bounds and names are checked before any request", async () => {
   const { ask } = rig({});
   await assert.rejects(ask("GET /api/logs", { namespace: "prod", pod: "shop-1", tailLines: 5_001 }), {
     code: "invalid",
@@ -383,7 +383,7 @@ const dump = JSON.stringify({
   ],
 });
 
-test("a proxy's sections are tables with the whole resource by row, without keys", async () => {
+test("a proxy's sections are tables with the whole resource in each row, without keys", async () => {
   const { ask } = rig({ objects: [proxyPod] }, dump);
   const clusters = await ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "clusters" });
   assert.deepEqual(clusters.rows, [["web.prod.svc.cluster.local", "80", "v1", "outbound", "EDS", ""]]);
@@ -398,7 +398,7 @@ test("a proxy's sections are tables with the whole resource by row, without keys
   });
 });
 
-test("a proxy that answers garbage is told as away", async () => {
+test("a proxy with a malformed answer is reported as unavailable", async () => {
   const { ask } = rig({ objects: [proxyPod] }, "<html>");
   await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "clusters" }), {
     code: "unavailable",
@@ -406,7 +406,7 @@ test("a proxy that answers garbage is told as away", async () => {
   });
 });
 
-test("a proxy that answers JSON of any other form is told as such, and is no fault of the server", async () => {
+test("a proxy's JSON of an unexpected form is reported, and is no internal fault", async () => {
   const ztunnelPod = { ...proxyPod, metadata: { ...proxyPod.metadata, labels: { app: "ztunnel" } } };
   const odd = [
     "null",
@@ -436,14 +436,14 @@ test("a proxy that answers JSON of any other form is told as such, and is no fau
   }
 });
 
-test("what would change is not said without the rights that it takes", async () => {
+test("what-if results are withheld without the rights that they need", async () => {
   const { ask } = rig({ allows: ({ resource }) => resource !== "nodes" });
   const answer = await ask("POST /api/what-if", { yaml: virtualService });
   assert.deepEqual([answer.compared, answer.proxies], [0, []]);
   assert.match(answer.incomplete, /right to list, in all namespaces, nodes/);
 });
 
-test("objects are followed by those who may get them, workloads by those who may list their namespace's pods", async () => {
+test("objects may be followed with the right to get them, and workloads with the right to list their namespace's pods", async () => {
   const { identity } = rig({
     allows: ({ resource, namespace }) => resource === "virtualservices" && namespace === "prod",
   });
@@ -465,7 +465,7 @@ test("objects are followed by those who may get them, workloads by those who may
   });
 });
 
-test("a chart has no more points than seconds, and a moment long ago has its range as well", async () => {
+test("a chart has at most one point a second, and a range even for a moment long ago", async () => {
   const asked: SeriesRequest[] = [];
   const series = async (request: SeriesRequest): Promise<SeriesAnswer> => {
     asked.push(request);

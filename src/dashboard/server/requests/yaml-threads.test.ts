@@ -23,7 +23,7 @@ test("parsing a slow YAML stops at its deadline without blocking the event loop,
   assert.deepEqual(resources[0]?.source?.positionOf("metadata.labels"), { line: 3, column: 21 });
 });
 
-test("nesting without end, aliases of aliases and no YAML at all are faults of the text", async () => {
+test("endless nesting, aliases of aliases and invalid YAML are faults of the text", async () => {
   const threads = new YamlThreads({ threads: 1 });
   const aliases = `a0: &a0 [x,x,x,x,x,x,x,x,x]\n${Array.from({ length: 12 }, (_, index) => `a${index + 1}: &a${index + 1} [${Array<string>(9).fill(`*a${index}`).join(",")}]`).join("\n")}\n`;
   for (const [name, text] of Object.entries({ nested: `a: ${"[".repeat(20_000)}`, aliases, broken: "a: [\nb: 1" })) {
@@ -32,7 +32,7 @@ test("nesting without end, aliases of aliases and no YAML at all are faults of t
   }
 });
 
-test("so many may wait for a thread, and no more", async () => {
+test("the number of requests that wait for a thread is limited", async () => {
   const threads = new YamlThreads({ threads: 1 });
   const asked = Array.from({ length: 20 }, async () => await threads.read(plain));
   const answers = await Promise.allSettled(asked);

@@ -2,26 +2,26 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatOrder, heldOrder, matches, orderKeys, parseOrder, rowsInSight } from "./row-order.ts";
 
-test("rows are ordered by value; without one they are last either way, and equal ones by name", () => {
+test("rows are sorted by value; those without one come last in either direction, and equal ones by name", () => {
   const values: Record<string, number | undefined> = { a: 2, b: undefined, c: 10, d: 2 };
   const valueOf = (key: string): number | undefined => values[key];
   assert.deepEqual(orderKeys(["d", "c", "b", "a"], valueOf, false), ["a", "d", "c", "b"]);
   assert.deepEqual(orderKeys(["d", "c", "b", "a"], valueOf, true), ["c", "a", "d", "b"]);
 });
 
-test("names with figures in them are ordered by the figures", () => {
+test("names with numbers are sorted by the numbers", () => {
   assert.deepEqual(
     orderKeys(["pod-10", "pod-9"], (key) => key, false),
     ["pod-9", "pod-10"],
   );
 });
 
-test("an order that is held keeps its rows where they are; new ones come last", () => {
+test("a frozen order keeps its rows in place, and new ones come last", () => {
   assert.deepEqual(heldOrder(["c", "a", "b"], ["a", "b", "d"]), ["a", "b", "d"]);
   assert.deepEqual(heldOrder(["c", "a", "b"], ["x", "b", "a", "c"]), ["c", "a", "b", "x"]);
 });
 
-test("an order survives its link", () => {
+test("an order survives a round trip through its link", () => {
   for (const order of [
     { column: "rate", descending: true },
     { column: "name", descending: false },
@@ -30,13 +30,13 @@ test("an order survives its link", () => {
   assert.deepEqual(parseOrder("", { column: "x", descending: true }), { column: "x", descending: true });
 });
 
-test("a filter's words may stand anywhere", () => {
+test("a filter's words may be anywhere", () => {
   assert.ok(matches("shop/payment-v2 Deployment", "V2 shop"));
   assert.ok(!matches("shop/payment-v2", "v2 bank"));
   assert.ok(matches("anything", ""));
 });
 
-test("of 5,000 rows those in sight are made, also when the table is above or below the window", () => {
+test("only visible rows of 5,000 are rendered, even if the table is above or below the window", () => {
   const table = { count: 5_000, rowHeight: 34, height: 680, spare: 5 };
   assert.deepEqual(rowsInSight({ ...table, top: 3_400 }), { from: 95, to: 125 });
   assert.deepEqual(rowsInSight({ ...table, top: -2_000 }), { from: 0, to: 0 });

@@ -33,7 +33,7 @@ test("no character of the YAML is lost or added", () => {
     );
 });
 
-test("keys, texts, figures and comments are told apart", () => {
+test("keys, strings, numbers and comments are distinguished", () => {
   const of = (kind: string): string[] =>
     colorYaml(yaml)
       .filter((token) => token.kind === kind)

@@ -6,7 +6,7 @@ import { liveStatus } from "./live-status.ts";
 const atMs = Date.parse("2026-06-01T10:20:30Z");
 const metrics = { name: "metrics", ok: true, asOfMs: atMs };
 
-test("a page whose server has lost the cluster does not say that it is live, but since when it is not", () => {
+test("a page whose server lost the cluster shows since when, instead of live", () => {
   const live = { kind: "live" } as const;
   assert.deepEqual(liveStatus(live, [{ name: "kubernetes", ok: true, asOfMs: atMs }, metrics]), {
     kind: "live",
@@ -20,7 +20,7 @@ test("a page whose server has lost the cluster does not say that it is live, but
   assert.equal(liveStatus(live, [{ name: "kubernetes", ok: false }]).text, "cluster away");
 });
 
-test("a page that has lost its own server says so first", () => {
+test("a page that lost its own server shows that first", () => {
   const away = { name: "kubernetes", ok: false, asOfMs: atMs, problem: "the API server does not answer" };
   assert.equal(
     liveStatus({ kind: "reconnecting", sinceMs: atMs }, [away]).text,

@@ -75,7 +75,7 @@ function assertTidy({ nodes }: LayoutRequest, places: Places): void {
   assert.deepEqual(overlaps(stacks), []);
 }
 
-test("cards, stacks and boxes do not overlap, and calls go from left to right", () => {
+test("cards, stacks and boxes do not overlap, and calls run from left to right", () => {
   const places = arrange(shop);
   assertTidy(shop, places);
   const x = (key: string): number => places.get(key)?.x ?? NaN;
@@ -83,7 +83,7 @@ test("cards, stacks and boxes do not overlap, and calls go from left to right", 
   assert.equal(x("shop/cart-v1"), x("shop/cart-v2"));
 });
 
-test("the same mesh is laid out the same, whatever the order of its rows", () => {
+test("the layout of a mesh does not depend on the order of its rows", () => {
   const shuffled: LayoutRequest = { nodes: shop.nodes.toReversed(), edges: shop.edges.toReversed() };
   assert.deepEqual(Object.fromEntries(arrange(shuffled)), Object.fromEntries(arrange(shop)));
 });
@@ -92,7 +92,7 @@ test("500 workloads in 20 namespaces, and 300 in one, are laid out without overl
   for (const request of [mesh(20, 25, 2000), mesh(1, 300, 900)]) assertTidy(request, arrange(request));
 });
 
-test("a new version stands under the one that it follows, and nothing else moves but what is below it", () => {
+test("a new version stands below its predecessor, and moves only what is below it", () => {
   const before = known(shop);
   const request: LayoutRequest = {
     nodes: [...shop.nodes, card("shop", "cart-v3", "shop/cart")],
@@ -108,7 +108,7 @@ test("a new version stands under the one that it follows, and nothing else moves
     assert.deepEqual(places.get(key), before.places.get(key), key);
 });
 
-test("the second version of an app makes a stack around the first, which stays", () => {
+test("the second version of an app creates a stack around the first, which stays in place", () => {
   const alone: LayoutRequest = {
     nodes: [card("shop", "web"), card("shop", "cart-v1"), card("shop", "other")],
     edges: [link("shop/web", "shop/cart-v1"), link("shop/web", "shop/other")],
@@ -128,7 +128,7 @@ test("the second version of an app makes a stack around the first, which stays",
   assert.equal(places.get("shop/cart-v1")?.x, before.places.get("shop/cart-v1")?.x);
 });
 
-test("who goes and comes back stands where it stood", () => {
+test("a node that disappears and returns gets its old place", () => {
   const before = known(shop);
   const without: LayoutRequest = { nodes: shop.nodes.filter(({ key }) => key !== "shop/lone"), edges: shop.edges };
   const between: KnownLayout = { places: keepPlaces(before, without), edges: before.edges };
@@ -149,7 +149,7 @@ test("a large mesh with a few new cards keeps every other card within its column
   assert.ok(moved < 150, `${moved} moved`);
 });
 
-test("much that is new is arranged anew", () => {
+test("many new nodes cause a new layout", () => {
   const before = known(shop);
   assert.equal(mayKeepPlaces(before, mesh(3, 5, 20)), false);
   assert.equal(mayKeepPlaces(before, { nodes: shop.nodes.slice(0, 2), edges: [] }), false);

@@ -70,7 +70,7 @@ const shop = view(
   ],
 );
 
-test("versions of an app stand in one stack under their version, and only where there are several", () => {
+test("several versions of an app form one stack", () => {
   const { nodes } = displayGraph(shop, "versionedApp", noFilters);
   assert.deepEqual(
     [...nodes.values()].map(({ key, title, stack, box }) => [key, title, stack, box]),
@@ -85,14 +85,14 @@ test("versions of an app stand in one stack under their version, and only where 
   assert.equal(displayGraph(shop, "workload", noFilters).nodes.get("cart-v2")?.stack, "");
 });
 
-test("hiding what is idle leaves TCP that moves bytes, and takes nodes that nothing reaches", () => {
+test("hiding idle nodes keeps TCP that moves bytes, and removes unreachable nodes", () => {
   const { nodes, edges, nodeCount } = displayGraph(shop, "workload", { ...noFilters, hideIdle: true });
   assert.deepEqual([...nodes.keys()], ["web", "cart-v1", "cart-v2", "db.example"]);
   assert.equal(edges.length, 3);
   assert.equal(nodeCount, 5);
 });
 
-test("a filter by health keeps the edges of a node that is unwell, and their other ends", () => {
+test("a filter by health keeps the edges of an unhealthy node with their other ends", () => {
   const { nodes, edges } = displayGraph(shop, "workload", { ...noFilters, health: new Set(["failing"]) });
   assert.deepEqual([...nodes.keys()], ["web", "cart-v2"]);
   assert.deepEqual(
@@ -101,7 +101,7 @@ test("a filter by health keeps the edges of a node that is unwell, and their oth
   );
 });
 
-test("the least rate is of connections for TCP; protocols are those of the whole view", () => {
+test("the minimum rate counts connections for TCP, and the protocol list covers the whole view", () => {
   const { edges, protocols } = displayGraph(shop, "workload", { ...noFilters, minimumRate: 1 });
   assert.deepEqual(
     edges.map(({ key }) => key),
@@ -110,11 +110,11 @@ test("the least rate is of connections for TCP; protocols are those of the whole
   assert.deepEqual(protocols, ["http", "tcp"]);
 });
 
-test("an edge to a node that is not in the view is not drawn", () => {
+test("an edge to a node outside the view is not drawn", () => {
   assert.equal(displayGraph(view([node("web")], [edge("web", "gone")]), "workload", noFilters).edges.length, 0);
 });
 
-test("a search takes every word, exact names first", () => {
+test("a search matches every word, exact names first", () => {
   const graph = displayGraph(shop, "workload", noFilters);
   assert.deepEqual(searchNodes(graph, "cart"), ["cart-v1", "cart-v2"]);
   assert.deepEqual(searchNodes(graph, "shop v2"), ["cart-v2"]);

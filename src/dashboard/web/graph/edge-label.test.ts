@@ -21,7 +21,7 @@ const edge: GraphEdge = {
   route: "",
 };
 
-test("an edge says what was chosen", () => {
+test("an edge shows the chosen label", () => {
   assert.deepEqual(
     edgeLabels.map((label) =>
       edgeLabel({ ...edge, configuredWeight: 10, measuredShare: 0.0963, mutualTlsShare: 1 }, label),
@@ -30,7 +30,7 @@ test("an edge says what was chosen", () => {
   );
 });
 
-test("what was not measured is not written", () => {
+test("unmeasured values are not shown", () => {
   const bare: GraphEdge = {
     from: "a",
     to: "b",
@@ -52,7 +52,7 @@ test("what was not measured is not written", () => {
   assert.equal(edgeLabel({ ...bare, configuredWeight: 0 }, "weight"), "0 %");
 });
 
-test("of TCP the rate is that of connections, or of bytes while none is opened; errors do not hold", () => {
+test("TCP shows its connection rate, or bytes while none opens, and ignores errors", () => {
   assert.equal(edgeLabel({ ...edge, protocol: "tcp", openedRate: 2.5 }, "rate"), "2.50 conn/s");
   assert.equal(edgeLabel({ ...edge, protocol: "tcp" }, "rate"), "20.5 kB/s");
   assert.equal(edgeLabel({ ...edge, protocol: "tcp" }, "errors"), "");

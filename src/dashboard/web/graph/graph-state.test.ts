@@ -10,7 +10,7 @@ test("a link without parameters is the graph of versions with rates and without 
   );
 });
 
-test("a link's filters are read, and what is not known of is left out", () => {
+test("a link's filters are read, and unknown ones are ignored", () => {
   const state = graphState({
     by: "service",
     label: "p99",
@@ -35,12 +35,12 @@ test("a link's filters are read, and what is not known of is left out", () => {
   assert.deepEqual([odd.by, odd.label, odd.filters.minimumRate, odd.mode], ["versionedApp", "rate", 0, undefined]);
 });
 
-test("a member of a set is switched on and off", () => {
+test("a member of a set is toggled", () => {
   assert.equal(toggled(new Set(["http"]), "grpc"), "grpc,http");
   assert.equal(toggled(new Set(["http", "grpc"]), "http"), "grpc");
 });
 
-test("playing ends at now", () => {
+test("playback ends at the present", () => {
   assert.equal(nextMoment(1_000, 500, 10_000), 1_500);
   assert.equal(nextMoment(9_400, 500, 10_000), 0);
 });

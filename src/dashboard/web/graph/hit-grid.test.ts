@@ -17,13 +17,13 @@ const grid = new HitGrid(
   ],
 );
 
-test("a point on a card is that card, at its rim too", () => {
+test("a point on a card or its rim hits that card", () => {
   assert.deepEqual(grid.at({ x: 83, y: -19 }, 6), { kind: "node", key: "web" });
   assert.deepEqual(grid.at({ x: 317, y: 139 }, 6), { kind: "node", key: "cart" });
   assert.equal(grid.at({ x: 0, y: 30 }, 6), undefined);
 });
 
-test("a point near an edge is the nearest edge; the way there and the way back are told apart", () => {
+test("a point near an edge hits the nearest edge, and the two directions are distinguished", () => {
   const there = pointOnCurve(edgeCurve(web, cart), 0.5);
   const back = pointOnCurve(edgeCurve(cart, web), 0.5);
   assert.deepEqual(grid.at(there, 6), { kind: "edge", key: "web>cart" });
@@ -31,7 +31,7 @@ test("a point near an edge is the nearest edge; the way there and the way back a
   assert.equal(grid.at({ x: there.x, y: there.y - 40 }, 6), undefined);
 });
 
-test("every point that is found is as near as the curve itself says", () => {
+test("every found point is as near as the curve itself says", () => {
   const curve = edgeCurve(web, cart);
   const alone = new HitGrid([], [["e", curve]]);
   for (let x = -100; x <= 500; x += 7) {
@@ -42,7 +42,7 @@ test("every point that is found is as near as the curve itself says", () => {
   }
 });
 
-test("an edge leaves and enters at the side of the card that looks to the other", () => {
+test("an edge starts and ends at the sides that face each other", () => {
   const right = edgeCurve(web, cart);
   assert.ok(right.x0 === 84 && right.x3 < 316);
   const below = edgeCurve(web, card(0, 200));

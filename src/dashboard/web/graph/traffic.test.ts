@@ -12,7 +12,7 @@ test("a busier edge has more and faster dots, within bounds", () => {
   assert.ok((flows[0]?.dots ?? 0) >= 1 && (flows[4]?.dots ?? 99) <= 8);
 });
 
-test("the dots that are errors are the share that was measured", () => {
+test("the share of error dots is the measured share", () => {
   const flow = flowOf("e", 50, 300, 0.2);
   let dots = 0;
   let errors = 0;
@@ -25,7 +25,7 @@ test("the dots that are errors are the share that was measured", () => {
   assert.ok(Math.abs(errors / dots - 0.2) < 0.02, `${errors} of ${dots}`);
 });
 
-test("a dot is the same, error or not, from the begin of its way to the end", () => {
+test("a dot keeps its kind from start to end", () => {
   const flow = flowOf("e", 2, 300, 0.5);
   const seen = new Map<number, boolean>();
   let before = -1;
@@ -39,7 +39,7 @@ test("a dot is the same, error or not, from the begin of its way to the end", ()
   }
 });
 
-test("however many edges there are, what moves at a time is bounded, and spread over them", () => {
+test("moving dots are bounded for any number of edges, and spread over them", () => {
   const flows = Array.from({ length: 4000 }, (_, index) => flowOf(`edge ${index}`, 20, 300, 0));
   const wanted = flows.reduce((sum, { dots }) => sum + dots, 0);
   const shown = flows.map((flow) => thinned(flow, wanted).dots);

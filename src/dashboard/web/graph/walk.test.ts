@@ -33,7 +33,7 @@ const places = new Map([
   ["db", { x: 600, y: 10 }],
 ]);
 
-test("right leads to whom it calls most, left to who calls it, up and down to what stands there", () => {
+test("right goes to the busiest callee, left to the caller, up and down to the neighbours", () => {
   assert.equal(walk(graph, places, "web", "right"), "cart");
   assert.equal(walk(graph, places, "cart", "right"), "db");
   assert.equal(walk(graph, places, "db", "left"), "cart");
@@ -42,6 +42,6 @@ test("right leads to whom it calls most, left to who calls it, up and down to wh
   assert.equal(walk(graph, places, "db", "right"), undefined);
 });
 
-test("a walk from nowhere begins at the left", () => {
+test("a walk without a start begins at the left", () => {
   assert.equal(walk(graph, places, "", "right"), "web");
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { draftOf, keepDraft } from "./drafts.ts";
 
-test("a text that was not applied is kept for who wrote it, and is not shown to who logs in after them", () => {
+test("an unapplied text is kept for its writer, and hidden from other users", () => {
   const draft = { text: "mine", before: "as it was", resourceVersion: "7" };
   keepDraft("new", draft, "token ana");
   assert.deepEqual(

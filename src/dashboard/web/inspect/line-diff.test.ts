@@ -6,7 +6,7 @@ import { diffHunks, lineDiff, type DiffLine } from "./line-diff.ts";
 const written = (lines: readonly DiffLine[]): string[] =>
   lines.map(({ kind, text }) => `${{ same: " ", gone: "-", new: "+" }[kind]}${text}`);
 
-test("a changed line is one that goes and one that comes", () => {
+test("a changed line is a removal and an addition", () => {
   assert.deepEqual(written(lineDiff("a: 1\nb: 2\nc: 3\n", "a: 1\nb: 5\nc: 3\n")), [" a: 1", "-b: 2", "+b: 5", " c: 3"]);
   assert.deepEqual(written(lineDiff("", "a: 1\n")), ["+a: 1"]);
   assert.deepEqual(
@@ -15,11 +15,11 @@ test("a changed line is one that goes and one that comes", () => {
   );
 });
 
-test("equal texts have no hunks, and no last line break is no change", () => {
+test("equal texts have no hunks, and a final line break is no change", () => {
   assert.deepEqual(diffHunks(lineDiff("a\nb\n", "a\nb")), []);
 });
 
-test("both texts can be read out of any difference, numbers count through, and no line is both", () => {
+test("any difference contains both texts, its numbers are consecutive, and no line is both", () => {
   const text = array(constantFrom("a", "b", "c", "  weight: 10", ""), { maxLength: 30 });
   assertProperty(
     property(text, text, (a, b) => {
@@ -39,7 +39,7 @@ test("both texts can be read out of any difference, numbers count through, and n
   );
 });
 
-test("a hunk has three lines around what changes, and says how many were skipped", () => {
+test("a hunk has three lines of context, and says how many were skipped", () => {
   const lines = Array.from({ length: 30 }, (_unused, index) => `line ${index}`);
   const changed = lines.with(10, "other").with(25, "another");
   const hunks = diffHunks(lineDiff(lines.join("\n"), changed.join("\n")));
@@ -52,7 +52,7 @@ test("a hunk has three lines around what changes, and says how many were skipped
   );
 });
 
-test("texts that have nothing in common are told at once", () => {
+test("the difference of texts without common lines is fast", () => {
   const big = (word: string): string => Array.from({ length: 4000 }, (_unused, index) => `${word} ${index}`).join("\n");
   assert.equal(lineDiff(big("a"), big("b")).length, 8000);
 });

@@ -2,33 +2,33 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { followLog, levelOf, maxLogLines, splitFinds, splitLog } from "./log-lines.ts";
 
-test("lines that were there keep their numbers when more come", () => {
+test("lines keep their numbers when more arrive", () => {
   const first = followLog(undefined, ["a", "b", "c"]);
   const second = followLog(first, ["b", "c", "d", "e"]);
   assert.deepEqual(second, { first: 1, lines: ["a", "b", "c", "d", "e"] });
   assert.equal(followLog(second, ["d", "e"]), second);
 });
 
-test("lines that repeat themselves are not taken for the overlap", () => {
+test("repeated lines are not mistaken for the overlap", () => {
   const before = followLog(undefined, ["x", "x", "y", "x", "x"]);
   assert.deepEqual(followLog(before, ["x", "x", "z"]).lines, ["x", "x", "y", "x", "x", "z"]);
 });
 
-test("a log that began anew goes on with numbers behind those before", () => {
+test("a restarted log continues with higher numbers", () => {
   assert.deepEqual(followLog({ first: 5, lines: ["a", "b"] }, ["n", "m"]), { first: 7, lines: ["n", "m"] });
 });
 
-test("the oldest lines go when there are too many", () => {
+test("the oldest lines are dropped above the limit", () => {
   const many = Array.from({ length: maxLogLines + 10 }, (_unused, index) => `line ${index}`);
   const { first, lines } = followLog(undefined, many);
   assert.deepEqual([first, lines.length, lines[0]], [11, maxLogLines, "line 10"]);
 });
 
-test("a last line break is no line; an empty line is one", () => {
+test("a final line break is no line, and an empty line is one", () => {
   assert.deepEqual(splitLog("a\n\nb\n"), ["a", "", "b"]);
 });
 
-test("levels are those of the line's beginning", () => {
+test("a level is recognized at the beginning of a line", () => {
   assert.deepEqual(['{"level":"error"}', "2026-01-01T00:00:00Z warn xds", "GET /terrors 200"].map(levelOf), [
     "error",
     "warn",
@@ -36,7 +36,7 @@ test("levels are those of the line's beginning", () => {
   ]);
 });
 
-test("finds are every second part, whatever their case", () => {
+test("matches alternate with other text, in any case", () => {
   assert.deepEqual(splitFinds("an Error, an error", "error"), ["an ", "Error", ", an ", "error", ""]);
   assert.deepEqual(splitFinds("abc", ""), ["abc"]);
 });

@@ -25,7 +25,7 @@ const revision = (name: string, version: string): LadderRevision => ({
   proxies: 0,
 });
 
-test("what blocks is said before where it goes", () => {
+test("a blocked rung is shown as blocked even while it moves", () => {
   assert.equal(rungState(rung()), "there");
   assert.equal(rungState(rung({ goingTo: "1-31-1" })), "moving");
   assert.equal(rungState(rung({ goingTo: "1-31-1", blockedBy: ["pod a"] })), "blocked");
@@ -38,7 +38,7 @@ test("what blocks is said before where it goes", () => {
   assert.equal(rungState(rung({ wanted: "", at: {}, pods: {} })), "outside");
 });
 
-test("revisions stand by version, figures as figures; one that is only named has its column too", () => {
+test("revisions are sorted by version numerically, and one that is only named has its column", () => {
   const revisions = { b: revision("1-31-10", "1.31.10"), a: revision("1-31-9", "1.31.9") };
   assert.deepEqual(ladderColumns(revisions, { x: rung({ at: { "1-30-0": 1, gone: 0 }, wanted: "" }) }), [
     "1-31-9",
@@ -47,7 +47,7 @@ test("revisions stand by version, figures as figures; one that is only named has
   ]);
 });
 
-test("rungs stand in the order of an upgrade, and by name within a kind", () => {
+test("rungs are sorted in the order of an upgrade, and by name within a kind", () => {
   const groups = groupRungs({
     a: rung({ name: "b10" }),
     b: rung({ name: "b9" }),
@@ -62,7 +62,7 @@ test("rungs stand in the order of an upgrade, and by name within a kind", () => 
   );
 });
 
-test("rejections are told by reason, the commonest first", () => {
+test("rejections are grouped by reason, the most frequent first", () => {
   const proxy = (pod: string, state: LadderProxy["state"], reason: string): LadderProxy => ({
     pod,
     namespace: "shop",
@@ -88,7 +88,7 @@ test("rejections are told by reason, the commonest first", () => {
   );
 });
 
-test("a rung is told in a sentence", () => {
+test("a rung has a sentence that describes it", () => {
   assert.equal(
     rungSentence(
       rung({

@@ -74,7 +74,7 @@ const shown = (rows: Record<string, object>): LiveMessage => ({
   view: { head, tables: { rungs: rows } },
 });
 
-test("topics that are asked for in one turn make one connection, encoded as a whole", async () => {
+test("topics requested in one turn use one connection, encoded as a whole", async () => {
   const rig = new Rig();
   rig.connection.follow(["overview"]);
   rig.connection.follow(["overview", "graph?namespaces=a%2Cb"]);
@@ -85,7 +85,7 @@ test("topics that are asked for in one turn make one connection, encoded as a wh
   );
 });
 
-test("a change keeps the rows that it does not name", async () => {
+test("a change keeps rows that it does not name", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);
@@ -96,7 +96,7 @@ test("a change keeps the rows that it does not name", async () => {
   assert.equal(second?.view.tables["rungs"]?.["a"], first?.view.tables["rungs"]?.["a"]);
 });
 
-test("after a reconnect the rows that did not change are the same objects", async () => {
+test("unchanged rows are the same objects after a reconnect", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);
@@ -112,7 +112,7 @@ test("after a reconnect the rows that did not change are the same objects", asyn
   assert.notEqual(after?.view.tables["rungs"]?.["b"], before?.view.tables["rungs"]?.["b"]);
 });
 
-test("it tries again at growing distances, at most 10 s apart, and says since when it is down", async () => {
+test("reconnects have growing delays of at most 10 s, and the status says since when it is down", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);
@@ -133,7 +133,7 @@ test("it tries again at growing distances, at most 10 s apart, and says since wh
   assert.deepEqual(rig.state, { kind: "reconnecting", sinceMs: downAtMs });
 });
 
-test("a connection that says nothing is given up; one that says it is alive is not", async () => {
+test("a silent connection is closed, and one with signs of life is kept", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);
@@ -147,7 +147,7 @@ test("a connection that says nothing is given up; one that says it is alive is n
   assert.ok(rig.opened[0]?.closed);
 });
 
-test("the age of what is shown counts from the last word, not from when its absence was noticed", async () => {
+test("the age of the view counts from the last message, not from when the loss was noticed", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);
@@ -160,7 +160,7 @@ test("the age of what is shown counts from the last word, not from when its abse
   );
 });
 
-test("a session that has ended is said, and no further connection is tried until the user is back", async () => {
+test("an ended session is reported, and no connection is tried until the user is back", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);
@@ -174,7 +174,7 @@ test("a session that has ended is said, and no further connection is tried until
   assert.equal(rig.opened.length, 2);
 });
 
-test("a server that ends the session is asked who looks now: a login is wanted, or the page goes on as everybody", async () => {
+test("after the server ends the session, the page asks for a login or continues as an anonymous reader", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);
@@ -195,7 +195,7 @@ test("a server that ends the session is asked who looks now: a login is wanted, 
   assert.equal(rig.opened.length, 2);
 });
 
-test("another user's connection begins anew: nothing that was shown before is built upon", async () => {
+test("another user's connection starts fresh, without any earlier view", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);
@@ -210,7 +210,7 @@ test("another user's connection begins anew: nothing that was shown before is bu
   assert.deepEqual(rig.views.at(-1)?.view.tables["rungs"], { own: { x: 3 } });
 });
 
-test("a server that does not answer whether the session holds is tried all the same", async () => {
+test("a reconnect is tried even if the session check gets no answer", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);
@@ -220,7 +220,7 @@ test("a server that does not answer whether the session holds is tried all the s
   assert.equal(rig.opened.length, 2);
 });
 
-test("what cannot be read is a lost connection, not an exception", async () => {
+test("an unreadable message is a lost connection, not an exception", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);
@@ -228,7 +228,7 @@ test("what cannot be read is a lost connection, not an exception", async () => {
   assert.equal(rig.state?.kind, "reconnecting");
 });
 
-test("a page that nobody sees holds no connection, and is back at once when it is seen", async () => {
+test("a hidden page holds no connection, and reconnects at once when visible", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);
@@ -240,7 +240,7 @@ test("a page that nobody sees holds no connection, and is back at once when it i
   assert.equal(rig.opened.length, 2);
 });
 
-test("a server that has no room is asked ever more rarely, and its reason is told", async () => {
+test("a server without room is asked ever more rarely, and its reason is shown", async () => {
   const rig = new Rig();
   rig.connection.follow(["ladder"]);
   await rig.pass(20);

@@ -4,7 +4,7 @@ import { comparisonScale, comparisonSentence, quantileName } from "./comparison-
 
 const samples = { canarySamples: 1200, stableSamples: 4800 };
 
-test("both versions and the bound are on one scale from zero, with room at its end", () => {
+test("both versions and the bound share a scale from zero, with a margin at its end", () => {
   const {
     canary = 0,
     stable = 0,
@@ -14,18 +14,18 @@ test("both versions and the bound are on one scale from zero, with room at its e
   assert.ok(Math.abs(canary / stable - 31 / 28) < 1e-9);
 });
 
-test("what is not known has no place, and nothing at all divides by nothing", () => {
+test("unknown values have no place, and empty data divides by nothing", () => {
   assert.deepEqual(comparisonScale({ unit: "share", canary: 0, ...samples }), { canary: 0, greatest: 0 });
 });
 
-test("the picture is told in words", () => {
+test("the picture has a sentence that describes it", () => {
   assert.equal(
     comparisonSentence({ unit: "share", canary: 0.001, stable: 0.0011, bound: 0.0111, ...samples }),
     "canary 0.10 % of 1,200 samples, stable 0.11 % of 4,800 samples, bound 1.11 %",
   );
 });
 
-test("a time says which of all it is", () => {
+test("a duration names its quantile", () => {
   assert.equal(
     comparisonSentence({ unit: "ms", quantile: 0.99, canary: 470, stable: 460, ...samples }),
     "p99, canary 470 ms of 1,200 samples, stable 460 ms of 4,800 samples",

@@ -16,7 +16,7 @@ const row = (phase: RolloutRow["phase"], waitsForPerson = false): RolloutRow => 
   waitsForPerson,
 });
 
-test("what waits for a person comes first, and what is over last", () => {
+test("rollouts that wait for a person come first, and ended ones last", () => {
   const rows = [row("Completed"), row("Judging"), row("RollingBack"), row("Stuck"), row("Paused", true)];
   assert.deepEqual(
     rows.sort((a, b) => rolloutRank(a) - rolloutRank(b)).map(({ phase }) => phase),
@@ -24,14 +24,14 @@ test("what waits for a person comes first, and what is over last", () => {
   );
 });
 
-test("one that watches for the next change is over; one that is stuck is not", () => {
+test("a watching rollout counts as ended, and a stuck one does not", () => {
   assert.deepEqual(
     (["Watching", "RolledBack", "Stuck", "Waiting", ""] as const).map((phase) => hasEnded(row(phase))),
     [true, true, false, false, false],
   );
 });
 
-test("progress is a share, or is not told", () => {
+test("progress is a share, or undefined", () => {
   assert.deepEqual(["3/6", "7/6", "0/0", "", "x"].map(progressShare), [0.5, 1, undefined, undefined, undefined]);
 });
 
