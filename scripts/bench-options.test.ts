@@ -19,7 +19,7 @@ test("options have the types of their defaults", () => {
   });
 });
 
-test("every bench takes its options by this module, but those that have a reason", () => {
+test("every bench parses its options with this module, except those with a reason", () => {
   const own = globSync("bench/**/*.ts", { cwd: root })
     .filter((file) => /\bparseArgs\(|args\.(indexOf|includes)\("?--/.test(readFileSync(join(root, file), "utf8")))
     .sort();
@@ -34,7 +34,7 @@ for (const [args, expected] of [
   [["--rounds", "many"], /^--rounds: "many" is not a number above 0\n$/],
   [["--rounds", "0"], /^--rounds: "0" is not a number above 0\n$/],
 ] as const)
-  test(`a bench that gets ${args.join(" ")} says what is wrong, and measures nothing`, () => {
+  test(`a bench that gets ${args.join(" ")} names the fault, and measures nothing`, () => {
     const { status, stdout, stderr } = spawnSync(
       process.execPath,
       ["--disable-warning=ExperimentalWarning", "bench/cli.ts", ...args],

@@ -20,7 +20,7 @@ interface CommandLine {
   readonly isWhole: boolean;
 }
 
-test("every command line of serin in the documents has verbs, options and arguments that there are", async () => {
+test("every serin command in the documents has existing verbs, options and arguments", async () => {
   const program = await completeProgram(new FakeContext());
   const lines = ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...globSync("docs/*.md", { cwd: root })]
     .sort()
@@ -32,7 +32,7 @@ test("every command line of serin in the documents has verbs, options and argume
   );
 });
 
-test("a verb, an option or an argument that is not there is named with its line", async () => {
+test("an unknown verb, option or argument is reported with its line", async () => {
   const program = await completeProgram(new FakeContext());
   const text = [
     "See `serin image lost`, `serin install --sett a=b`, and `serin image list --layout DIR`.",

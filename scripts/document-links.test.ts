@@ -52,7 +52,7 @@ function assertNone(found: readonly string[]): void {
   assert.equal(found.length, 0, found.join("\n"));
 }
 
-test("every link to a file of the project leads to a file, and every anchor to a heading", () => {
+test("every link to a file of the project leads to an existing file, and every anchor to a heading", () => {
   const found = placesOf(/\]\((?!https?:|mailto:)([^)\s]+)\)/g).flatMap(({ document, line, target }) => {
     const [path = "", anchor] = target.split("#");
     const file = path === "" ? document : normalize(join(dirname(document), path));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { featuresPage } from "./generate-features.ts";
 
-test("docs/features.md tells of each field what the tables say", () => {
+test("docs/features.md equals the page that the tables generate", () => {
   assert.equal(
     readFileSync(join(import.meta.dirname, "../docs/features.md"), "utf8"),
     featuresPage(),

@@ -19,7 +19,7 @@ function typeOf(group: string, version: string, kind: string): ResourceType {
 const definitionType = typeOf("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
 const definitions = parseAllDocuments(rolloutDefinitions()).map((document) => document.toJS() as UntypedObject);
 
-test("manifests/crds/rollout.yaml is what the schemas say", () => {
+test("manifests/crds/rollout.yaml equals the output of the schemas", () => {
   assert.equal(
     readFileSync(join(import.meta.dirname, "../manifests/crds/rollout.yaml"), "utf8"),
     rolloutDefinitions(),

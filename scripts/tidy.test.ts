@@ -72,7 +72,7 @@ test(`no file of ours is above ${maxLines} lines`, () => {
 /** How many files may still have functions of more lines, or parameters, than the linter allows. Lower them, never raise them. */
 const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 49, "max-params": 40 };
 
-test("exceptions from the size of functions name files that are there, and only become fewer", () => {
+test("exceptions from the size of functions name existing files, and may only become fewer", () => {
   const { overrides } = JSON.parse(readFileSync(join(root, ".oxlintrc.json"), "utf8")) as {
     readonly overrides: readonly {
       readonly files: readonly string[];
@@ -91,7 +91,7 @@ test("exceptions from the size of functions name files that are there, and only 
   }
 });
 
-test("no file or folder is named after nothing", () => {
+test("no file or folder has a meaningless name", () => {
   const named = tracked.filter(
     (file) => isOurs(file) && file.split("/").some((part) => /^(utils?|common|helpers?|misc)(\.|$)/.test(part)),
   );
@@ -122,7 +122,7 @@ test("no file names a package registry's host", () => {
   );
 });
 
-test("the lock file names every build of what it installs", () => {
+test("the lock file lists every platform's build of its packages", () => {
   const { packages } = JSON.parse(texts.get("package-lock.json") ?? "{}") as {
     packages: Record<string, { optionalDependencies?: Record<string, string> }>;
   };
@@ -135,7 +135,7 @@ test("the lock file names every build of what it installs", () => {
   );
 });
 
-test("what is left to do is done, not noted", () => {
+test("unfinished work is not left as a note", () => {
   assertNone(
     findings([
       {
@@ -160,7 +160,7 @@ test("no test is skipped, narrowed or postponed", () => {
   );
 });
 
-test("no process loads Node's HTTP client for fetch() only because it speaks HTTP", () => {
+test("no process that only speaks HTTP loads Node's HTTP client for fetch()", () => {
   const advice = "import types of it alone, and take its functions from nodeHttp() of src/base";
   assertNone(
     findings([
@@ -173,7 +173,7 @@ test("no process loads Node's HTTP client for fetch() only because it speaks HTT
   );
 });
 
-test("no module looks beside itself for a file: in a bundle there is none", () => {
+test("no module finds files beside itself, because a bundle has none", () => {
   assertNone(
     findings([
       {
@@ -188,7 +188,7 @@ test("no module looks beside itself for a file: in a bundle there is none", () =
   );
 });
 
-test("every part has one door, or one a folder", () => {
+test("every part has one door, or one for each folder", () => {
   // The page is a program of its own: its bundle begins at main.tsx.
   const sources = tracked.filter((file) => /^src\/(?!cmd\/|dashboard\/web\/).*\.ts$/.test(file) && texts.has(file));
   const doorless = sources.filter((file) => {
@@ -202,7 +202,7 @@ test("every part has one door, or one a folder", () => {
 /** Lower it, never raise it. */
 const maxKnownCircles = 0;
 
-test("folders import each other in one direction, and exceptions only become fewer", () => {
+test("folders import each other in one direction, and exceptions may only become fewer", () => {
   const sources = [...texts].filter(([file]) => /^src\/.*\.tsx?$/.test(file));
   const circles = folderCircles(new Map(sources));
   assertNone(circles.filter(({ folder }) => knownCircles[folder] === undefined).map(describeCircle));
@@ -342,7 +342,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
 };
 const otherRole = { modules: 260, never: ["generated/kubernetes", "node_modules/@bufbuild/cel"] };
 
-suite("a role loads what it needs, and no more", async () => {
+suite("a role loads only the modules that it needs", async () => {
   const imports = await loadRoles();
   for (const role of rolesOf()) {
     const { modules, never } = roleBounds[role] ?? otherRole;

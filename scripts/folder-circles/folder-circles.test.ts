@@ -7,7 +7,7 @@ function found(texts: Readonly<Record<string, string>>): string[] {
 }
 
 suite("folders that import each other", () => {
-  test("two folders are a circle, though no two files of theirs are", () => {
+  test("two folders form a circle even if no two of their files do", () => {
     const circles = found({
       "src/part/a/one.ts": '// First.\nimport { two } from "../b/two.ts";\n',
       "src/part/a/three.ts": "export const three = 3;\n",
@@ -19,7 +19,7 @@ suite("folders that import each other", () => {
     ]);
   });
 
-  test("a circle may lead through a file beside the folders; what it entangles is named", () => {
+  test("a circle may lead through a file beside the folders, and the folders that it entangles are named", () => {
     const [circle = ""] = found({
       "src/part/a/one.ts": 'import { loose } from "../loose.ts";\n',
       "src/part/a/other.ts": 'import { long } from "../c/long.ts";\n',
@@ -42,7 +42,7 @@ suite("folders that import each other", () => {
     assert.equal(found(texts).length, 1);
   });
 
-  test("the circle of a folder is told once, and not again for the folders above it", () => {
+  test("a folder's circle is reported once, and not again for the folders above it", () => {
     const texts = {
       "src/part/inner/a/one.ts": 'import "../b/two.ts";\n',
       "src/part/inner/b/two.ts": 'import "../a/three.ts";\n',
@@ -54,7 +54,7 @@ suite("folders that import each other", () => {
     );
   });
 
-  test("a door that hands on its folders is none, unless one of them enters through it", () => {
+  test("a door that re-exports its folders forms no circle, unless one of them enters through it", () => {
     const texts = {
       "src/part/index.ts": 'export { one } from "./a/one.ts";\nexport { two } from "./b/two.ts";\n',
       "src/part/a/one.ts": "",
@@ -65,7 +65,7 @@ suite("folders that import each other", () => {
     assert.equal(found({ ...texts, "src/part/a/late.ts": 'import { two } from "../index.ts";\n' }).length, 1);
   });
 
-  test("tests, and what they are made with, may import what they need", () => {
+  test("tests and their fakes may import anything", () => {
     const texts = {
       "src/part/a/one.ts": 'import "../b/two.ts";\n',
       "src/part/b/two.ts": "",

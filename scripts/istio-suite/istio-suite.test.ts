@@ -25,7 +25,7 @@ function recordOf(t: TestContext, verdicts: Readonly<Record<string, Verdict>>): 
   return record;
 }
 
-test("the output of a Go test is read event by event, in any pieces", () => {
+test("the output of a Go test is read event by event, however it is split", () => {
   const text = [
     "2026 info installing",
     "\u0016=== RUN   TestA",
@@ -65,7 +65,7 @@ test("the output of a Go test is read event by event, in any pieces", () => {
   }
 });
 
-test("cases are the tests without tests below them, and those that failed by themselves", (t) => {
+test("cases are the tests without subtests, and those that failed by themselves", (t) => {
   const record = recordOf(t, {
     "TestA/one": "passed",
     "TestA/two": "failed",
@@ -84,7 +84,7 @@ test("cases are the tests without tests below them, and those that failed by the
   assert.deepEqual(record.ended(), ["TestA", "TestB", "TestC", "TestD/one/deep"]);
 });
 
-test("a record is read again, without a line that was cut off, and forgets what runs anew", (t) => {
+test("a record survives a restart without a truncated line, and forgets tests that run again", (t) => {
   const directory = mkdtempSync(join(tmpdir(), "suite-"));
   t.after(() => rmSync(directory, { recursive: true }));
   const file = join(directory, "record.jsonl");
@@ -99,7 +99,7 @@ test("a record is read again, without a line that was cut off, and forgets what 
   assert.equal(readFileSync(file, "utf8"), line("TestA", "passed"));
 });
 
-test("a pattern matches its tests alone", () => {
+test("a pattern matches only its tests", () => {
   assert.equal(patternFor(["TestA/a.b[c]/d", "TestB"]), "^TestA$/^a\\.b\\[c\\]$/^d$|^TestB$");
 });
 

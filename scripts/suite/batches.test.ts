@@ -6,7 +6,7 @@ import { batchesOf, needsOwnProcess, runInLanes, runInTurns, type Batch } from "
 import { filesBeside, filesOfWholeMachine, isPatient, needsWholeMachine } from "./whole-machine.ts";
 
 suite("which test files share a process", () => {
-  test("neighbours do, until the process is expected to take long; the longest comes first", () => {
+  test("short neighbours share a process up to a duration, and the longest comes first", () => {
     const durations = { "a/1": 5_000, "a/2": 6_000, "b/1": 4_000, "b/2": 20_000, "c/1": 50 };
     const batches = batchesOf(["c/1", "a/2", "a/1", "b/1", "b/2", "c/2"], () => true, durations, 100);
     assert.deepEqual(
@@ -20,7 +20,7 @@ suite("which test files share a process", () => {
     );
   });
 
-  test("a file that needs its own process stands alone", () => {
+  test("a file that needs its own process runs alone", () => {
     const batches = batchesOf(["a", "b", "c"], (file) => file !== "b", {}, 100);
     assert.deepEqual(
       batches.map(({ files }) => files),
@@ -28,7 +28,7 @@ suite("which test files share a process", () => {
     );
   });
 
-  test("what a test would leave behind in its process is seen in its text", () => {
+  test("code that would change its process is recognized in a test's text", () => {
     const claims = [
       "beforeEach(() => clear());",
       'process.env["CI"] = "true";',
@@ -46,7 +46,7 @@ suite("which test files share a process", () => {
   });
 });
 
-test("a lane that is free takes the next batch, and the answers keep the order of the batches", async () => {
+test("a free lane takes the next batch, and results keep the order of the batches", async () => {
   const batches = ["slow", "a", "b", "c"].map((name): Batch => ({ files: [name], expectedMs: 0, shared: false }));
   const begun: string[] = [];
   let endSlow = (): void => undefined;
@@ -61,7 +61,7 @@ test("a lane that is free takes the next batch, and the answers keep the order o
   assert.deepEqual(begun, ["slow", "a", "b", "c"]);
 });
 
-test("patient batches run beside those that need the machine, while these run, and yield to them", async () => {
+test("patient batches run beside those that need the machine, and yield to them", async () => {
   const batch = (name: string, expectedMs: number): Batch => ({ files: [name], expectedMs, shared: false });
   const ends = new Map<string, () => void>();
   const begun: string[] = [];
@@ -101,7 +101,7 @@ test("without a second lane nothing runs beside them", async () => {
   assert.deepEqual(begun, ["judge", "patient", "other"]);
 });
 
-test("every file that needs the whole machine is there, and no other lab runs beside it", () => {
+test("every file that needs the whole machine exists, and no other lab runs beside it", () => {
   const root = join(import.meta.dirname, "../..");
   assert.deepEqual(
     [...filesOfWholeMachine, ...filesBeside].filter((file) => !existsSync(join(root, file))),

@@ -11,7 +11,7 @@ function filesOf(texts: Readonly<Record<string, string>>, start: string, withPro
 }
 
 suite("what a source needs", () => {
-  test("it needs what it imports, statically or when it is used, and what those import", () => {
+  test("it needs its static and dynamic imports, and theirs", () => {
     const texts = {
       "src/a/a.test.ts": 'import {\n  one,\n  two as second,\n} from "./a.ts";\nimport * as b from "../b/b.ts";\n',
       "src/a/a.ts": 'export const one = async () => await import("./late.ts");\nexport const two = 2;\n',
@@ -29,7 +29,7 @@ suite("what a source needs", () => {
     ]);
   });
 
-  test("types are gone when it runs", () => {
+  test("imports of types are erased", () => {
     const texts = {
       "src/a.ts":
         'import type { A } from "./types.ts";\nimport { type B } from "./door/index.ts";\nexport type { C } from "./types.ts";\n',
@@ -40,7 +40,7 @@ suite("what a source needs", () => {
     assert.deepEqual(filesOf(texts, "src/a.ts"), ["src/a.ts", "src/door/index.ts"]);
   });
 
-  test("behind a door it needs only the files of the names that it takes", () => {
+  test("through a door it needs only the files of the names that it imports", () => {
     const texts = {
       "src/a.ts": 'import { one, two } from "./door/index.ts";\nconst { late } = await import("./door/index.ts");\n',
       "src/door/index.ts":
@@ -60,7 +60,7 @@ suite("what a source needs", () => {
     ]);
   });
 
-  test("a door that does more than to hand on is loaded whole, and so is one whose name is not found", () => {
+  test("a door with side effects is loaded whole, and so is one without the imported name", () => {
     const texts = {
       "src/a.ts": 'import { one } from "./busy/index.ts";\nimport { unknown } from "./door/index.ts";\n',
       "src/busy/index.ts": 'export { one } from "./one.ts";\nexport { two } from "./two.ts";\nstart();\n',
@@ -115,7 +115,7 @@ suite("what a source needs", () => {
     ]);
   });
 
-  test("what starts the program needs all of its roles; the product that names it does not", () => {
+  test("a test that starts the program needs all of its roles, but product code that names it does not", () => {
     const texts = {
       "test/e2e/lab.test.ts": 'spawn(join(root, "bin/serin"), ["cluster"]);\n',
       "bin/serin": "#!/bin/sh\n",

@@ -14,11 +14,11 @@ const plain = {
   files: [],
 };
 
-test("without a word everything runs", () => {
+test("without options everything runs", () => {
   assert.deepEqual(parseOptions([]), plain);
 });
 
-test("--changed takes a revision, but neither a file nor an option for one", () => {
+test("--changed accepts a revision, but neither a file nor an option instead", () => {
   assert.deepEqual(parseOptions(["--only", "unit", "--changed", "main"]), {
     ...plain,
     group: "unit",
@@ -37,7 +37,7 @@ test("--changed takes a revision, but neither a file nor an option for one", () 
   });
 });
 
-test("what it does not know it refuses", () => {
+test("an unknown option is refused", () => {
   assert.throws(
     () => parseOptions(["--only", "fast"]),
     /--only fast: expected one of check, unit, netns, e2e, interop/,

@@ -19,7 +19,7 @@ const select = (...changed: string[]): Selection => selectTests(tests, changed, 
 const chosenBy = (...changed: string[]): string[] => [...select(...changed).chosen.keys()];
 
 suite("the tests that a change can touch", () => {
-  test("those that load the file, each with the reason", () => {
+  test("are those that load the file, each with the reason", () => {
     assert.deepEqual(
       [...select("src/a/a.ts").chosen],
       [
@@ -31,7 +31,7 @@ suite("the tests that a change can touch", () => {
     assert.deepEqual(chosenBy("src/c/c.test.ts"), ["src/c/c.test.ts", "scripts/tidy.test.ts"]);
   });
 
-  test("those that read its folder, and that still name a file that was deleted", () => {
+  test("include those that read its folder, and those that still name a deleted file", () => {
     assert.deepEqual(chosenBy("src/a/testing/new/other.yaml"), ["src/a/a.test.ts", "scripts/tidy.test.ts"]);
     const before = { ...tree, textOf: (file: string) => (file === "src/c/c.test.ts" ? '"./gone.json"' : texts[file]) };
     assert.deepEqual(
@@ -40,13 +40,13 @@ suite("the tests that a change can touch", () => {
     );
   });
 
-  test("data that no test is seen to read touches the tests beside it, or all of them when parts share it", () => {
+  test("are, for data that no test is known to read, the tests beside it, or all if parts share it", () => {
     assert.deepEqual(chosenBy("src/a/unread.json"), ["src/a/a.test.ts", "scripts/tidy.test.ts"]);
     assert.deepEqual(chosenBy("generated/unread.bin"), tests);
     assert.deepEqual(chosenBy("package-lock.json"), tests);
   });
 
-  test("a document touches the tests of the whole tree alone, and no change touches none", () => {
+  test("are, for a document, only the tests of the whole tree, and none without a change", () => {
     assert.deepEqual(chosenBy("docs/page.md"), ["scripts/tidy.test.ts"]);
     assert.deepEqual(select("docs/page.md").untested, ["docs/page.md"]);
     assert.deepEqual(chosenBy(), []);

@@ -7,7 +7,7 @@ import { badReleases } from "./bad-releases.ts";
 const root = join(import.meta.dirname, "../..");
 const releases = join(root, "test/releases");
 
-test("there are ten bad releases, and each changes what is there", () => {
+test("there are ten bad releases, and each changes existing code", () => {
   assert.equal(badReleases.length, 10);
   assert.deepEqual(
     badReleases.filter(({ name }) => !existsSync(join(releases, name))),
