@@ -32,7 +32,7 @@ for (const file of cases) {
   });
 }
 
-test("every code is given once, and has a case", () => {
+test("every code is defined once and has a case", () => {
   const codes = Object.values(messageTypes).map(({ code }) => code);
   assert.equal(new Set(codes).size, codes.length);
   const said = new Set(

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Reader } from "./reader.ts";
 
-test("a reader collects every error with its path, not only the first", () => {
+test("a reader collects every error with its path", () => {
   const reader = new Reader({ replicas: "two", ports: [{ port: 0 }, { port: 80 }], extra: 1 }, "spec");
   reader.integer("replicas");
   const ports = reader.list("ports").map((port) => port.integer("port", 1, 65_535));
@@ -15,7 +15,7 @@ test("a reader collects every error with its path, not only the first", () => {
   assert.equal(parsed.value, undefined);
 });
 
-test("a value without faults comes back with no errors", () => {
+test("a valid value has no errors", () => {
   const reader = new Reader({ mode: "fast", names: ["a", "b"] });
   const mode = reader.oneOf("mode", ["fast", "slow"]);
   const names = reader.strings("names");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { alternativeNames } from "./alternative-names.ts";
 
-test("a name with a comma, a quote or a control character is one name, and no other kind's", () => {
+test("a name with a comma, a quote or a control character is one name of one kind", () => {
   const forged = "spiffe://elsewhere/x, URI:spiffe://cluster.local/ns/istio-system/sa/istiod, URI:y";
   for (const value of [forged, 'a", URI:spiffe://cluster.local/ns/a/sa/b, "', "a\\", "a\n, URI:b"]) {
     const text = `DNS:a.test, URI:${JSON.stringify(value)}, IP Address:10.0.0.1`;

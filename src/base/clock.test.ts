@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "./clock.ts";
 
-test("a time that is longer than timers can be is a long one, and not one of a millisecond", (t) => {
+test("a duration beyond a timer's maximum is long, not one millisecond", (t) => {
   const delays: unknown[] = [];
   const real = globalThis.setTimeout;
   t.mock.method(globalThis, "setTimeout", (run: () => void, ms: number) => {

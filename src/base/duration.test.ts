@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { goDurationMs } from "./duration.ts";
 
-test("Go's durations are read as Go reads them", () => {
+test("Go's durations are parsed as in Go", () => {
   const texts = ["0", "10s", "1m30s", "1.5h", "-1s", "+.5s", "1h0m0.25s", "2us", "2µs", "3ns"];
   assert.deepEqual(
     texts.map(goDurationMs),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addressBytes, cidrOf, isInsideAddress, isLoopbackAddress, isOwnMachineAddress } from "./ip-address.ts";
 
-test("addresses of both families are read, and nothing else", () => {
+test("addresses of both families are parsed, and other texts refused", () => {
   assert.deepEqual([...(addressBytes("10.0.0.255") ?? [])], [10, 0, 0, 255]);
   assert.deepEqual([...(addressBytes("::ffff:10.0.0.1") ?? [])], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 1]);
   for (const text of [
@@ -27,7 +27,7 @@ test("a prefix is a whole number within the address", () => {
     assert.equal(cidrOf(text), undefined, text);
 });
 
-test("an address of the own machine, of its link or of a cloud's credentials is known in whatever form it comes", () => {
+test("loopback, link-local and cloud credential addresses are recognized in every notation", () => {
   const inside = [
     "127.0.0.1",
     "127.255.255.254",
@@ -93,7 +93,7 @@ test("an address of the own machine, of its link or of a cloud's credentials is 
   for (const address of outside) assert.equal(isInsideAddress(address), false, address);
 });
 
-test("loopback and what names no machine are told from others, also as mapped addresses", () => {
+test("loopback and unspecified addresses are recognized, including mapped ones", () => {
   for (const address of ["127.0.0.1", "127.0.0.6", "::1", "::ffff:127.0.0.1", "::ffff:7f00:6"]) {
     assert.equal(isLoopbackAddress(address), true, address);
     assert.equal(isOwnMachineAddress(address), true, address);

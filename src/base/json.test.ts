@@ -12,7 +12,7 @@ test("equal JSON values have the same canonical text, and only they", () => {
   );
 });
 
-test("the order of keys and undefined fields make no difference", () => {
+test("the order of keys and undefined fields do not matter", () => {
   assert.ok(jsonEqual({ a: 1, b: [{ c: 2, d: undefined }] }, { b: [{ c: 2 }], a: 1, e: undefined }));
   assert.ok(!jsonEqual({ a: null }, {}));
   assert.ok(!jsonEqual([1, 2], [2, 1]));
@@ -32,12 +32,12 @@ test("names that every object inherits are ordinary fields", () => {
   assert.ok(jsonEqual(JSON.parse('{"__proto__":1}'), JSON.parse('{"__proto__":1}')));
 });
 
-test("a name is the same after it has been in a JSON pointer", () => {
+test("a name survives a round trip through a JSON pointer", () => {
   assertProperty(property(string(), (name) => assert.deepEqual(pointerNames(`/a/${pointerName(name)}`), ["a", name])));
   assert.deepEqual(pointerNames(""), []);
 });
 
-test("a path leads nowhere through a list or a missing field", () => {
+test("a path through a list or a missing field finds nothing", () => {
   assert.equal(valueAt({ a: { b: 1 } }, "a", "b"), 1);
   assert.equal(valueAt({ a: [{ b: 1 }] }, "a", "0", "b"), undefined);
   assert.equal(valueAt(undefined, "a"), undefined);

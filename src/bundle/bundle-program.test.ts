@@ -53,7 +53,7 @@ after(() => rmSync(root, { recursive: true, force: true }));
 
 const main = (): string => join(root, ".bundles/one/cmd/main.js");
 
-test("processes and threads of the program are entries, those of the page are not", () => {
+test("the program's processes and threads are entries, and the page's are not", () => {
   assert.deepEqual(sourcesToBundle(root), ["src/cmd/main.ts", "src/part/echo.worker.ts"]);
   assert.deepEqual(sourcesToBundle(checkout), [
     "src/cmd/main.ts",
@@ -71,7 +71,7 @@ test("a bundle loads modules on demand, and finds the package's root", () => {
   assert.equal(execFileSync(process.execPath, [main(), "later"], { encoding: "utf8" }), `loaded later ${root}\n`);
 });
 
-test("a package that is imported on demand has its names", () => {
+test("a package imported on demand has its named exports", () => {
   assert.equal(execFileSync(process.execPath, [main(), "package"], { encoding: "utf8" }), "{ a: 1 }\n");
 });
 
@@ -79,7 +79,7 @@ test("a bundle starts its threads", () => {
   assert.equal(execFileSync(process.execPath, [main(), "thread"], { encoding: "utf8" }), "from the thread\n");
 });
 
-test("the stack of an error that ends the process names the sources", () => {
+test("the stack of a fatal error names the sources", () => {
   const { stderr, status } = spawnSync(process.execPath, [main(), "fail"], { encoding: "utf8" });
   assert.equal(status, 1);
   assert.match(stderr, new RegExp(`Error: on purpose\n.*fail.*${root}/src/cmd/later\\.ts:6:\\d+`));

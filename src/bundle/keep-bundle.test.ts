@@ -42,7 +42,7 @@ test("an existing bundle is not built again", async () => {
   assert.equal(readFileSync(join(directory, keyOf("a"), "main.js"), "utf8"), "first");
 });
 
-test("of two that make the same bundle at once, the first one's stays, and nothing else is left", async () => {
+test("the first of two concurrent builds of a bundle stays, and nothing else is left", async () => {
   const write = async (target: string): Promise<void> => {
     writeFileSync(join(target, "main.js"), "slow");
     await writeRival();
@@ -56,7 +56,7 @@ test("of two that make the same bundle at once, the first one's stays, and nothi
   assert.equal(readFileSync(join(directory, keyOf("a"), "main.js"), "utf8"), "rival");
 });
 
-test("a bundle that cannot be made leaves the reason until there is another one", async () => {
+test("a failed build leaves its reason until another bundle exists", async () => {
   const write = async (target: string): Promise<void> => {
     writeFileSync(join(target, "half.js"), "");
     throw new Error("no such module");
@@ -68,7 +68,7 @@ test("a bundle that cannot be made leaves the reason until there is another one"
   assert.deepEqual(readdirSync(directory), [keyOf("b")]);
 });
 
-test("the three last bundles stay, and older ones that a process runs from", async () => {
+test("the last three bundles stay, and older ones that a process uses", async () => {
   for (const [index, digit] of "1 2 3 4 5 6".split(" ").entries()) addBundle(digit, index + 1);
   const child = spawn(process.execPath, [join(directory, keyOf("5"), "main.js")], {
     stdio: ["ignore", "pipe", "ignore"],
@@ -82,7 +82,7 @@ test("the three last bundles stay, and older ones that a process runs from", asy
   assert.deepEqual(readdirSync(directory).toSorted(), ["1", "2", "3", "5", "a"].map(keyOf));
 });
 
-test("what a killed process left unfinished goes after ten minutes", async () => {
+test("unfinished files of a killed process are deleted after ten minutes", async () => {
   for (const [name, minutes] of [
     ["old", 11],
     ["new", 9],

@@ -64,7 +64,7 @@ async function run(env: NodeJS.ProcessEnv = {}): Promise<string> {
 const made = (): number => readFileSync(join(root, "made"), "utf8").trim().split("\n").length;
 const [fromBundle, fromSources] = ["bundle ztunnel a b\n", "sources ztunnel a b\n"];
 
-test("one of several processes that start at once makes the bundle, and all run from it", async () => {
+test("one of several processes that start at once builds the bundle, and all run from it", async () => {
   assert.deepEqual(await Promise.all([run(), run(), run()]), [fromBundle, fromBundle, fromBundle]);
   assert.equal(await run(), fromBundle);
   assert.equal(made(), 1);
@@ -86,7 +86,7 @@ test("a changed, a new and a renamed source, and other packages, each give a new
   }
 });
 
-test("a deleted source gives the bundle that was made without it", async () => {
+test("a deleted source selects the bundle that was built without it", async () => {
   await run();
   writeFileSync(join(root, "src/new.ts"), "");
   await run();
@@ -95,7 +95,7 @@ test("a deleted source gives the bundle that was made without it", async () => {
   assert.equal(made(), 2);
 });
 
-test("a source that was written again in the same size and with its former time gives a new bundle", async () => {
+test("a source that was rewritten with the same size and time selects a new bundle", async () => {
   await run();
   const path = join(root, "src/cmd/main.ts");
   cpSync(path, join(root, "copy"), { preserveTimestamps: true });
@@ -105,14 +105,14 @@ test("a source that was written again in the same size and with its former time 
   assert.equal(made(), 2);
 });
 
-test("a test that changed needs no other bundle", async () => {
+test("a changed test needs no other bundle", async () => {
   await run();
   writeFileSync(join(root, "src/cmd/main.test.ts"), "");
   await run();
   assert.equal(made(), 1);
 });
 
-test("the sources run where a bundle cannot be made, and that is not tried again", async () => {
+test("the sources run if a bundle cannot be built, and the build is not repeated", async () => {
   writeFileSync(join(root, "broken"), "");
   assert.equal(await run(), fromSources);
   assert.equal(await run(), fromSources);
@@ -125,17 +125,17 @@ test("the sources run without a bundler, and with SERIN_FROM_SOURCE", async () =
   assert.equal(await run(), fromSources);
 });
 
-test("the sources run where nothing may be written", async () => {
+test("the sources run if nothing can be written", async () => {
   writeFileSync(join(root, ".bundles"), "");
   assert.equal(await run(), fromSources);
 });
 
-test("the sources of a release tree run as they are: it has no lock file, and its packages are the checkout's", async () => {
+test("the sources of a release tree run directly, because it has no lock file and uses the checkout's packages", async () => {
   rmSync(join(root, "package-lock.json"));
   assert.equal(await run(), fromSources);
 });
 
-test("an installed package runs what was compiled for it", async () => {
+test("an installed package runs its compiled files", async () => {
   rmSync(join(root, "src"), { recursive: true });
   mkdirSync(join(root, "dist/cmd"), { recursive: true });
   writeFileSync(join(root, "dist/cmd/main.js"), 'console.log("dist")');

@@ -16,7 +16,7 @@ function typed(...words: readonly string[]): { readonly code: number | null; rea
   return { code: status, said: stdout + stderr };
 }
 
-test("a question that nobody can answer is answered by no", () => {
+test("a question without a terminal is answered with no", () => {
   const asks = `import { confirm } from ${JSON.stringify(join(import.meta.dirname, "cli.ts"))};
     console.log(await confirm("Proceed?"));`;
   const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", asks], {
@@ -27,7 +27,7 @@ test("a question that nobody can answer is answered by no", () => {
   assert.deepEqual([status, stdout], [0, "false\n"], stderr);
 });
 
-test("help of a lab's verbs and of the doctor is printed, and nothing runs", () => {
+test("help of the lab's verbs and of the doctor is printed, and nothing runs", () => {
   for (const words of [
     ["cluster", "create", "--help"],
     ["doctor", "--help"],
@@ -38,7 +38,7 @@ test("help of a lab's verbs and of the doctor is printed, and nothing runs", () 
   }
 });
 
-test("a time limit takes a unit with every verb", () => {
+test("a time limit accepts a unit with every verb", () => {
   for (const words of [
     ["canary", "status", "reviews", "--timeout", "50s"],
     ["upgrade", "status", "to-2", "--timeout", "50s"],

@@ -22,7 +22,7 @@ function isConnecting(): boolean {
   return lines.some((line) => line.trim().split(/\s+/)[3] === synSent);
 }
 
-test("a process that was told to end ends when its work is done, though a connection of it gets no answer", async () => {
+test("a process that is asked to end does so when its work is done, even with an unanswered connection", async () => {
   ip("link", "set", "lo", "up");
   ip("link", "add", "near", "type", "veth", "peer", "name", "far");
   for (const name of ["near", "far"]) ip("link", "set", name, "up");

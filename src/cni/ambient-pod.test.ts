@@ -10,7 +10,7 @@ function pod(metadata: Partial<Pod["metadata"]>, rest: Partial<Pod> = {}): Pod {
   return { metadata: { name: "p", namespace: "default", ...metadata }, ...rest };
 }
 
-test("a pod's label beats its namespace's", () => {
+test("a pod's label wins over its namespace's", () => {
   assert.equal(isAmbientPod(pod({}), ambient), true);
   assert.equal(isAmbientPod(pod({}), plain), false);
   assert.equal(isAmbientPod(pod({}), undefined), false);
@@ -18,19 +18,19 @@ test("a pod's label beats its namespace's", () => {
   assert.equal(isAmbientPod(pod({ labels: { "istio.io/dataplane-mode": "ambient" } }), plain), true);
 });
 
-test("pods on the host's network, with a sidecar, or at their end stay out", () => {
+test("pods on the host's network, with a sidecar, or finished are not captured", () => {
   assert.equal(isAmbientPod(pod({}, { spec: { containers: [], hostNetwork: true } }), ambient), false);
   assert.equal(isAmbientPod(pod({ annotations: { "sidecar.istio.io/status": "{}" } }), ambient), false);
   assert.equal(isAmbientPod(pod({}, { status: { phase: "Succeeded" } }), ambient), false);
 });
 
-test("annotations switch parts of the capture off", () => {
+test("annotations disable parts of the capture", () => {
   assert.deepEqual(captureOptionsOf(pod({})), { dns: true, bypassInbound: false });
   const annotations = { "ambient.istio.io/dns-capture": "false", "ambient.istio.io/bypass-inbound-capture": "true" };
   assert.deepEqual(captureOptionsOf(pod({ annotations })), { dns: false, bypassInbound: true });
 });
 
-test("a pod's addresses are all of its podIPs, or its podIP", () => {
+test("a pod's addresses are all its podIPs, or its podIP", () => {
   assert.deepEqual(
     addressesOf(pod({}, { status: { podIP: "10.0.0.1", podIPs: [{ ip: "10.0.0.1" }, { ip: "fd00::1" }] } })),
     ["10.0.0.1", "fd00::1"],

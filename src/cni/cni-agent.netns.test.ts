@@ -210,7 +210,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-test("outbound, inbound and DNS of enrolled pods are captured, un-enrolled peers and probes pass", async (context) => {
+test("outbound, inbound and DNS of enrolled pods are captured; un-enrolled peers and probes pass", async (context) => {
   const rig = new Rig(context);
   const [sleep, reviews, legacy] = [rig.node.addPod(), rig.node.addPod(), rig.node.addPod()];
   await rig.node.serve(reviews, 9080, "reviews");
@@ -254,7 +254,7 @@ test("outbound, inbound and DNS of enrolled pods are captured, un-enrolled peers
   assert.match(logged, /adding pod to the mesh\tns=default name=reviews/);
 });
 
-test("a hand-over between revisions under a connection loop loses none, and keeps open connections", async (context) => {
+test("a hand-over between revisions under constant connections loses none, and keeps open ones", async (context) => {
   const rig = new Rig(context);
   const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
   await rig.node.serve(reviews, 9080, "reviews");
@@ -302,7 +302,7 @@ test("while a killed ztunnel is away connections wait, and none is refused", asy
   assert.ok(second.events.some((event) => event.event === "add"));
 });
 
-test("a restarted agent takes the sockets back, loses no connection meanwhile, and can still hand over", async (context) => {
+test("a restarted agent recovers the sockets, loses no connection meanwhile, and can still hand over", async (context) => {
   const rig = new Rig(context);
   const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
   await rig.node.serve(reviews, 9080, "reviews");
@@ -360,7 +360,7 @@ test("un-enrolment lets traffic pass at once and keeps open connections", async 
   long.close();
 });
 
-test("connections that were open before their pods were enrolled go on as they are", async (context) => {
+test("connections that were open before their pods were enrolled stay unchanged", async (context) => {
   const rig = new Rig(context);
   const [gateway, productpage, reviews] = [rig.node.addPod(), rig.node.addPod(), rig.node.addPod()];
   await rig.node.serve(productpage, 9080, "productpage");
@@ -382,7 +382,7 @@ test("connections that were open before their pods were enrolled go on as they a
   inside.close();
 });
 
-test("a starting pod waits for a ztunnel, and is captured when the request is answered", async (context) => {
+test("a starting pod waits for a ztunnel, and is captured when its request is answered", async (context) => {
   const rig = new Rig(context);
   const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
   await rig.node.serve(reviews, 9080, "reviews");
@@ -449,7 +449,7 @@ test("an agent that is uninstalled releases every pod under load and leaves noth
   assert.deepEqual(nft.tables("inet"), []);
 });
 
-test("a probe's way is there before the capture, and stays over a restart of the agent", async (context) => {
+test("a probe's path exists before the capture, and survives a restart of the agent", async (context) => {
   const rig = new Rig(context);
   const reviews = rig.node.addPod();
   await rig.node.serve(reviews, 9080, "reviews");

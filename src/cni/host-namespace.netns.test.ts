@@ -10,11 +10,11 @@ requireOwnNetwork();
 const program = join(import.meta.dirname, "testing/print-host-namespace.ts");
 const home = statSync("/proc/self/ns/net").ino;
 
-test("the node's namespace is that of the process that started the pod's", () => {
+test("the node's namespace is that of the process that started the pod", () => {
   const seen = execFileSync("unshare", ["-p", "-f", "unshare", "-n", process.execPath, program], { encoding: "utf8" });
   assert.equal(Number(seen), home);
 });
 
-test("a pod on the node's own network finds its own", () => {
+test("a pod on the node's own network finds it too", () => {
   assert.equal(Number(execFileSync(process.execPath, [program], { encoding: "utf8" })), home);
 });

@@ -56,7 +56,7 @@ test("a namespace is found by the file that the container runtime mounted it on"
   assert.equal(process.inode, pod.namespace.inode);
 });
 
-test("what is no namespace of a pod is refused by its path", (context) => {
+test("a path that is not a pod's namespace is refused by name", (context) => {
   const { root, mount } = hostWith(context);
   mount(process.pid, "var/run/netns/host");
   writeFileSync(join(root, "var/run/netns/plain"), "");
@@ -67,7 +67,7 @@ test("what is no namespace of a pod is refused by its path", (context) => {
   assert.throws(() => finder.openPath("/var/run/netns/host"), /is the node's own/);
 });
 
-test("a pod that runs already is found by its cgroup, past processes that are still in the node's namespace", (context) => {
+test("a running pod is found by its cgroup, skipping processes that are still in the node's namespace", (context) => {
   const { node, root, mount } = hostWith(context);
   const host = node.addPod();
   const uid = "12-34";

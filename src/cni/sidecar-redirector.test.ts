@@ -13,7 +13,7 @@ function injected(init: string, args: string[]): Pod {
   };
 }
 
-test("the agent redirects pods whose init container only checks, by that container's flags", () => {
+test("the agent redirects pods whose init container only validates, with that container's flags", () => {
   const args = [
     "istio-iptables",
     "-p",

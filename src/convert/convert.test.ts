@@ -21,7 +21,7 @@ function find(objects: readonly UntypedObject[], kind: string, name: string): { 
 }
 
 for (const file of ["argo.yaml", "flagger.yaml"]) {
-  test(`${file}: all that was made is taken by its parser`, () => {
+  test(`${file}: its parser accepts every converted object`, () => {
     for (const object of converted(file).objects) {
       const parsed =
         object.kind === "Canary" ? parseCanary(object) : object.kind === "Check" ? parseCheck(object) : { errors: [] };
@@ -30,7 +30,7 @@ for (const file of ["argo.yaml", "flagger.yaml"]) {
   });
 }
 
-test("a Rollout becomes a Deployment, its steps in their order, and a Check a metric and set of arguments", () => {
+test("a Rollout becomes a Deployment with its steps in order, and each metric with its arguments a Check", () => {
   const { objects } = converted("argo.yaml");
   assert.deepEqual(
     objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`),
@@ -71,7 +71,7 @@ test("a Rollout becomes a Deployment, its steps in their order, and a Check a me
   });
 });
 
-test("each field of a Rollout that was not carried over is named, with what to do", () => {
+test("each dropped field of a Rollout is named, with what to do", () => {
   const { notes } = converted("argo.yaml");
   assert.deepEqual(notes.map(({ object, path }) => `${object} ${path}`).toSorted(), [
     "AnalysisTemplate shop/errors spec.metrics[1]",
@@ -174,7 +174,7 @@ test("Flagger's Canary becomes the same weights, thresholds, gates and templates
     assert.ok(named.includes(path), path);
 });
 
-test("an object that is no rollout is named", () => {
+test("an object that is not a rollout is named", () => {
   assert.deepEqual(
     convertRollouts([{ apiVersion: "v1", kind: "Pod", metadata: { name: "x" } }]).notes.map(
       ({ object, path }) => `${object} ${path}`,
@@ -183,7 +183,7 @@ test("an object that is no rollout is named", () => {
   );
 });
 
-test("conditions become CEL, or it is said why not", () => {
+test("conditions become CEL, or the reason is given", () => {
   assert.deepEqual(celOf("result[0] < 5 || !(result[0] in [1, 2])"), {
     problem: "looks into a list of results; a query here has one",
   });
@@ -194,7 +194,7 @@ test("conditions become CEL, or it is said why not", () => {
   assert.deepEqual(celOf("result ~ 1"), { problem: "has characters that are not understood" });
 });
 
-test("durations of both tools are seconds", () => {
+test("durations of both tools are in seconds", () => {
   assert.deepEqual(["90", 90, "1m30s", "1.5m", "500ms", "1d", "soon", undefined].map(durationSeconds), [
     90,
     90,

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { createLogger, type LogThreshold } from "../base/index.ts";
 import { listenHttp, loggingRoute } from "./http-endpoint.ts";
 
-test("the log level is told and set by POST, for every scope at once", async () => {
+test("the log level is read and set by POST, for every scope at once", async () => {
   const threshold: LogThreshold = { level: "info" };
   const lines: string[] = [];
   const log = createLogger({

@@ -9,7 +9,7 @@ import { listenSecureHttp } from "./http-endpoint.ts";
 const us = "spiffe://cluster.local/ns/shop/sa/web";
 const scraper = "spiffe://cluster.local/ns/istio-system/sa/prometheus";
 
-test("metrics by mutual TLS: a client of the mesh gets them, and one without its certificate gets no answer", async () => {
+test("metrics by mutual TLS are served to a client of the mesh, and not without its certificate", async () => {
   const mesh = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
   const other = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
   const endpoint = await listenSecureHttp({

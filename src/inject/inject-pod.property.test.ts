@@ -106,7 +106,7 @@ function patched(pod: unknown, operations: readonly JsonPatchOperation[]): unkno
   return copy;
 }
 
-test("the patch makes of a pod what was injected; a second time changes nothing; the user's containers stay", () => {
+test("the patch gives the injected pod, a second injection changes nothing, and the user's containers stay", () => {
   fc.assert(
     fc.property(pods, fc.boolean(), (made, native) => {
       // The API server refuses a name that is in both lists.

@@ -86,7 +86,7 @@ test("a pod gets the redirect after its own init containers and the proxy after 
   assert.equal(variable(result, "ISTIO_META_OWNER"), "kubernetes://apis/apps/v1/namespaces/demo/deployments/web");
 });
 
-test("a native sidecar comes first of the init containers, behind its redirect, and drains when the pod begins to end", () => {
+test("a native sidecar is the first init container after its redirect, and drains when the pod starts to end", () => {
   const result = injected(
     pod({ spec: { initContainers: [{ name: "migrate", image: "m" }] } }),
     context({ native: true }),
@@ -108,7 +108,7 @@ test("a native sidecar comes first of the init containers, behind its redirect, 
   assert.deepEqual(names(refused.spec?.containers), ["app", "istio-proxy"]);
 });
 
-test("the patch changes what injection changes, and nothing else", () => {
+test("the patch contains only the changes of the injection", () => {
   const outcome = inject(pod({ annotations: { note: "mine" }, spec: { volumes: [{ name: "own", emptyDir: {} }] } }));
   assert.equal(outcome.kind, "injected");
   const paths = outcome.kind === "injected" ? outcome.patch.map(({ op, path }) => `${op} ${path}`) : [];
@@ -121,7 +121,7 @@ test("the patch changes what injection changes, and nothing else", () => {
   );
 });
 
-test("who is left alone: on the host's network, injected before, in ambient, refused by label, annotation or selector", () => {
+test("injection skips pods on the host's network, injected ones, ambient ones, and excluded ones by label, annotation or selector", () => {
   const reasons = (given: Pod, using = context(), namespaceLabels = {}): string | undefined => {
     const outcome = inject(given, using, namespaceLabels);
     return outcome.kind === "skipped" ? outcome.reason : undefined;
@@ -149,7 +149,7 @@ test("who is left alone: on the host's network, injected before, in ambient, ref
   );
 });
 
-test("probes of every kind go to the proxy, named ports become numbers, commands stay", () => {
+test("probes of every kind go to the proxy, named ports become numbers, and commands stay", () => {
   const result = injected(
     pod({
       spec: {
@@ -191,7 +191,7 @@ test("probes of every kind go to the proxy, named ports become numbers, commands
   assert.deepEqual(kept.spec?.containers[0]?.readinessProbe, { tcpSocket: { port: 1 } });
 });
 
-test("the scrape of Prometheus goes to the proxy, which is told where the application's metrics are", () => {
+test("Prometheus scrapes the proxy, which knows where the application's metrics are", () => {
   const result = injected(
     pod({ annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "9102", "prometheus-io/path": "/m" } }),
   );
@@ -254,7 +254,7 @@ test("annotations of a pod shape its redirect and its proxy", () => {
   assert.deepEqual(proxyOf(result)?.lifecycle?.postStart?.exec?.command, ["pilot-agent", "wait"]);
 });
 
-test("every annotation that cannot be used is named with what it should be", () => {
+test("every unusable annotation is named with the expected value", () => {
   const bad = pod({
     annotations: {
       "sidecar.istio.io/interceptionMode": "MAGIC",
@@ -307,7 +307,7 @@ test("ProxyConfig objects override the mesh's settings, from the root namespace 
   assert.match(variable(result, "PROXY_CONFIG") ?? "", /"concurrency":3/);
 });
 
-test("the user's own istio-proxy container wins field by field, also over a native sidecar, and is noted", () => {
+test("the user's own istio-proxy container wins field by field, even over a native sidecar, with a warning", () => {
   const own = {
     name: "istio-proxy",
     image: "auto",
@@ -362,7 +362,7 @@ test("with the CNI agent the init container only validates, and needs no rights"
   assert.equal(result.metadata.annotations?.["traffic.sidecar.istio.io/excludeInboundPorts"], "15020");
 });
 
-test("the certificate authority is the control plane's Service, whose name carries a revision only where the values say so", () => {
+test("the certificate authority is the control plane's Service, whose name has a revision only if the values set one", () => {
   const revision = "sample.istio-system";
   const addressOf = (values: string) =>
     readInjectionSettings({ config: undefined, values }, { ...defaults, revision }).values.caAddress;
@@ -371,7 +371,7 @@ test("the certificate authority is the control plane's Service, whose name carri
   assert.equal(addressOf("{}"), `istiod-${revision}.istio-system.svc:15012`);
 });
 
-test("what the API server or a user writes as null is as if it were not there", () => {
+test("null values count as absent", () => {
   const given = {
     metadata: { name: "w", creationTimestamp: null, annotations: null, labels: null },
     spec: {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { createJsonPatch } from "./json-patch.ts";
 import { mergeStrategically } from "./merge-pod.ts";
 
-test("lists that Kubernetes merges by a key keep what the pod has, as a strategic merge patch does", () => {
+test("lists merge by key and keep the pod's elements, like a strategic merge patch", () => {
   const pod = {
     hostAliases: [{ ip: "10.0.0.1", hostnames: ["own"] }],
     schedulingGates: [{ name: "own" }],
@@ -40,7 +40,7 @@ test("lists that Kubernetes merges by a key keep what the pod has, as a strategi
   });
 });
 
-test("a null takes away what the pod has, and directives replace or delete, as in a strategic merge patch", () => {
+test("a null removes the pod's value, and directives replace or delete, like a strategic merge patch", () => {
   const pod = {
     hostname: "web",
     initContainers: [{ name: "own" }],
@@ -84,7 +84,7 @@ test("a null takes away what the pod has, and directives replace or delete, as i
   );
 });
 
-test("what a gateway says of its kernel stays, and both protocols of one port", () => {
+test("a gateway's own sysctls stay, and both protocols of one port", () => {
   const own = {
     securityContext: { sysctls: [{ name: "mine", value: "1" }] },
     ports: [{ containerPort: 443 }, { containerPort: 443, protocol: "UDP" }],
@@ -103,7 +103,7 @@ test("what a gateway says of its kernel stays, and both protocols of one port", 
   ]);
 });
 
-test("lists of many elements are gone through once, whatever they are", () => {
+test("long lists are merged and compared in linear time", () => {
   let reads = 0;
   const count = 2000;
   const list = (): object[] =>

@@ -153,7 +153,7 @@ const documented =
 /** Of the node agent, not of injection. */
 const ofTheNodeAgent = ["ambient.istio.io/bypass-inbound-capture", "ambient.istio.io/dns-capture"];
 
-test("every annotation of pods that upstream documents has its effect, or a warning by its name", () => {
+test("every pod annotation that upstream documents has its effect, or a warning by name", () => {
   const accounted = new Set([...Object.keys(effects), ...Object.keys(annotationsWithoutEffect), ...elsewhere]);
   assert.deepEqual(
     documented.filter((name) => !accounted.has(name)),
@@ -181,7 +181,7 @@ test("every annotation of pods that upstream documents has its effect, or a warn
     assert.deepEqual(outcome({ [name]: "true" }), { ...outcome({ [name]: "true" }), warnings: [] });
 });
 
-test("an unknown annotation of ours, a strange inject label and another DNS policy are warned of", () => {
+test("an unknown annotation, an odd inject label and a custom DNS policy get warnings", () => {
   const found = outcome(
     { "sidecar.istio.io/proxyCPUs": "1" },
     { labels: { "sidecar.istio.io/inject": "yes" }, pod: { dnsPolicy: "None" } },
@@ -193,7 +193,7 @@ test("an unknown annotation of ours, a strange inject label and another DNS poli
   ]);
 });
 
-test("a template that users add is laid on the built-in one; what it gives wrong is told by its name", () => {
+test("a user's template is merged onto the built-in one, and its faults are reported by name", () => {
   const config = (template: string): string =>
     JSON.stringify({ templates: { extra: template, "grpc-agent": "ignored" } });
   const asked = { [podAnnotations.templates]: "sidecar,extra" };
@@ -215,7 +215,7 @@ test("a template that users add is laid on the built-in one; what it gives wrong
   );
 });
 
-test("grpc-agent gives gRPC that speaks xDS an agent without a proxy, and no redirect", () => {
+test("grpc-agent gives xDS-speaking gRPC an agent without a proxy and without a redirect", () => {
   const pod = injected(
     { [podAnnotations.templates]: "grpc-agent" },
     {
@@ -265,7 +265,7 @@ test("grpc-agent gives gRPC that speaks xDS an agent without a proxy, and no red
   assert.equal(pod.metadata.labels?.["security.istio.io/tlsMode"], undefined);
 });
 
-test("the root comes by a ClusterTrustBundle where it is told by one", () => {
+test("the root comes from a ClusterTrustBundle if the values enable it", () => {
   const source = (values: string): unknown =>
     injected({}, { values }).spec?.volumes?.find(({ name }) => name === "istiod-ca-cert");
   assert.deepEqual(source("{}"), { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } });
@@ -279,7 +279,7 @@ test("the root comes by a ClusterTrustBundle where it is told by one", () => {
   });
 });
 
-test("Multus is told of our network once", () => {
+test("the annotation for Multus names our network once", () => {
   const values = '{"pilot":{"cni":{"enabled":true,"provider":"multus"}}}';
   const networks = (given?: string): string | undefined =>
     injected(given === undefined ? {} : { [podAnnotations.multusNetworks]: given }, { values }).metadata.annotations?.[
@@ -294,7 +294,7 @@ test("Multus is told of our network once", () => {
   assert.equal(networks("default/istio-cni"), "default/istio-cni");
 });
 
-test("a proxy config of a pod is read as the mesh's is: its faults refuse the pod, and what has no effect is told", () => {
+test("a pod's proxy config is parsed like the mesh's: faults refuse the pod, and fields without effect get warnings", () => {
   const config = (value: string): Record<string, string> => ({ [podAnnotations.proxyConfig]: value });
   const found = outcome(config("holdApplicationUntilProxyStart: true\nstatNameLength: 9"));
   assert.deepEqual(found.kind === "injected" ? found.warnings : [], [
@@ -316,7 +316,7 @@ test("a proxy config of a pod is read as the mesh's is: its faults refuse the po
   );
 });
 
-test("the proxy is told to answer where the pod's probes are sent, and none are sent where it does not answer", () => {
+test("the proxy answers on the port of the pod's probes, and gets no probes if it has no port", () => {
   const moved = injected({ [podAnnotations.statusPort]: "16000" });
   assert.equal(container(moved, "app").readinessProbe?.httpGet?.port, 16_000);
   assert.match(proxy(moved).env?.find(({ name }) => name === "PROXY_CONFIG")?.value ?? "", /"statusPort":16000/);
@@ -326,7 +326,7 @@ test("the proxy is told to answer where the pod's probes are sent, and none are 
   assert.equal(proxy(silent).readinessProbe, undefined);
 });
 
-test("what a pod says of headers stands beside what the mesh says of others", () => {
+test("a pod's header settings are merged with the mesh's other ones", () => {
   const mesh = readMeshForInjection({
     defaultConfig: {
       proxyHeaders: { requestId: { disabled: true }, server: { value: "mesh" }, preserveHttp1HeaderCase: true },
@@ -336,7 +336,7 @@ test("what a pod says of headers stands beside what the mesh says of others", ()
   assert.deepEqual(JSON.parse(json), { proxyHeaders: { requestId: { disabled: true }, server: { value: "pod" } } });
 });
 
-test("collectors that want OpenTelemetry's conventions are told of the service by its annotations, labels and image", () => {
+test("a pod's annotations, labels and image give OpenTelemetry collectors its service attributes", () => {
   const mesh = {
     extensionProviders: [{ name: "otel", opentelemetry: { serviceAttributeEnrichment: "OTEL_SEMANTIC_CONVENTIONS" } }],
   };
@@ -376,7 +376,7 @@ test("collectors that want OpenTelemetry's conventions are told of the service b
   assert.equal(told("app:1", {}, {}), undefined);
 });
 
-test("ranges are of addresses that there are", () => {
+test("ranges must have valid addresses", () => {
   for (const name of [podAnnotations.includeOutboundIpRanges, podAnnotations.excludeOutboundIpRanges]) {
     assert.equal(outcome({ [name]: "10.0.0.0/8,fd00::/8,::ffff:1.2.3.4/128" }).kind, "injected");
     for (const bad of ["999.0.0.0/8", "10.0.0.0/33", "::::/8", "fd00::/129", "10.0.0.0", "10.0.0.0/8, 11.0.0.0/8"])
@@ -384,7 +384,7 @@ test("ranges are of addresses that there are", () => {
   }
 });
 
-test("interfaces are names, not whatever a rule may be made of", () => {
+test("interfaces must be valid names", () => {
   for (const name of [
     podAnnotations.excludeInterfaces,
     podAnnotations.kubevirtInterfaces,
@@ -396,7 +396,7 @@ test("interfaces are names, not whatever a rule may be made of", () => {
   }
 });
 
-test("annotations that only keep the webhook busy are refused, or told of in one line", () => {
+test("oversized annotations are refused, and many unknown ones get one line", () => {
   assert.throws(
     () => outcome({ [podAnnotations.proxyCpu]: `${"1".repeat(20_000)}x` }),
     (error: Error) => /proxyCPU must be a quantity/.test(error.message) && error.message.length < 1000,
@@ -414,12 +414,12 @@ test("annotations that only keep the webhook busy are refused, or told of in one
   ]);
 });
 
-test("an annotation may have a name that JavaScript knows otherwise", () => {
+test("an annotation may be named like a JavaScript property", () => {
   const found = outcome({ constructor: "x", toString: "y", valueOf: "z" });
   assert.deepEqual(found.kind === "injected" ? found.warnings : [], []);
 });
 
-test("a user's template may take away what the pod has, and is told where it is no pod", () => {
+test("a user's template may remove the pod's fields, and an invalid pod is reported", () => {
   const asked = { [podAnnotations.templates]: "sidecar,extra" };
   const config = (spec: string): string => JSON.stringify({ templates: { extra: `spec:\n${spec}` } });
   const pod = injected(asked, {
@@ -439,7 +439,7 @@ test("a user's template may take away what the pod has, and is told where it is 
     );
 });
 
-test("labels and annotations that say nothing count as none", () => {
+test("empty labels and annotations count as absent", () => {
   const pod = injected(
     { [podAnnotations.nativeSidecar]: "" },
     { labels: { app: "", version: "", "security.istio.io/tlsMode": "", "service.istio.io/workload-name": "" } },
@@ -459,7 +459,7 @@ test("labels and annotations that say nothing count as none", () => {
   );
 });
 
-test("the image type of a proxy config is the proxy's; the annotation's is also the redirect's", () => {
+test("a proxy config's image type applies to the proxy, and the annotation's also to the redirect", () => {
   const byConfig = injected({ [podAnnotations.proxyConfig]: "image: {imageType: distroless}" });
   assert.deepEqual(
     [proxy(byConfig).image, container(byConfig, "istio-init").image],
@@ -472,7 +472,7 @@ test("the image type of a proxy config is the proxy's; the annotation's is also 
   );
 });
 
-test("volumes and their mounts may be lists whose entries name themselves", () => {
+test("volumes and mounts may be lists of named entries", () => {
   const pod = injected({
     [podAnnotations.userVolume]: '[{"name":"v","emptyDir":{}}]',
     [podAnnotations.userVolumeMount]: '[{"name":"v","mountPath":"/v"}]',
@@ -481,7 +481,7 @@ test("volumes and their mounts may be lists whose entries name themselves", () =
   assert.equal(proxy(pod).volumeMounts?.find(({ name }) => name === "v")?.mountPath, "/v");
 });
 
-test("a gateway is given no mount of a volume that it has not", () => {
+test("a gateway gets no mount of a volume that it lacks", () => {
   const pod = injected({
     [podAnnotations.templates]: "gateway",
     [podAnnotations.userVolume]: '{"v":{"emptyDir":{}}}',
@@ -493,7 +493,7 @@ test("a gateway is given no mount of a volume that it has not", () => {
   );
 });
 
-test("a selector of the configuration that cannot be read selects nothing, and is told", () => {
+test("an invalid selector in the configuration selects nothing and is reported", () => {
   const bad = [
     { matchExpressions: [{ key: "app", operator: "Exist" }] },
     { matchExpressions: [null] },

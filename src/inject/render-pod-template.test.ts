@@ -59,11 +59,11 @@ const cases: readonly (readonly [template: string, result: string])[] = [
   ["{{ .Values.none.deeper }}", "<no value>"],
 ];
 
-test("templates give what Go gives", () => {
+test("templates give the same result as Go", () => {
   for (const [template, result] of cases) assert.equal(renderPodTemplate(template, data), result, template);
 });
 
-test("what is malformed or not supported is a user error that says so", () => {
+test("malformed and unsupported templates are user errors with the reason", () => {
   const faults: readonly (readonly [string, RegExp])[] = [
     ["{{ if .A }}x", /"if \.A" has no end/],
     ["{{ end }}", /"end" without a beginning/],
@@ -88,7 +88,7 @@ test("what is malformed or not supported is a user error that says so", () => {
     );
 });
 
-test("no text makes the renderer throw anything else", () => {
+test("no text makes the renderer throw another error", () => {
   const piece = fc.constantFrom(
     "{{",
     "}}",

@@ -48,7 +48,7 @@ const [init] = result.spec?.initContainers ?? [];
 const names = (list: readonly { readonly name: string }[] | undefined): string =>
   (list ?? []).map(({ name }) => name).join(" ");
 
-test("labels and annotations are istiod's", () => {
+test("labels and annotations equal istiod's", () => {
   const { "sidecar.istio.io/status": status, ...annotations } = result.metadata.annotations ?? {};
   assert.deepEqual(annotations, {
     "istio.io/rev": "default",
@@ -83,7 +83,7 @@ test("labels and annotations are istiod's", () => {
   });
 });
 
-test("the proxy's container is istiod's, variable by variable", () => {
+test("the proxy's container equals istiod's, variable by variable", () => {
   assert.equal(
     names(proxy?.env),
     "PILOT_CERT_PROVIDER CA_ADDR POD_NAME POD_NAMESPACE INSTANCE_IP SERVICE_ACCOUNT HOST_IP ISTIO_CPU_LIMIT PROXY_CONFIG ISTIO_META_POD_PORTS ISTIO_META_APP_CONTAINERS GOMEMLIMIT ISTIO_META_CLUSTER_ID ISTIO_META_NODE_NAME ISTIO_META_INTERCEPTION_MODE ISTIO_META_WORKLOAD_NAME ISTIO_META_OWNER ISTIO_META_MESH_ID TRUST_DOMAIN ISTIO_KUBE_APP_PROBERS",
@@ -124,7 +124,7 @@ test("the proxy's container is istiod's, variable by variable", () => {
   assert.deepEqual(app?.readinessProbe, { httpGet: { path: "/app-health/client/readyz", port: 15_020 } });
 });
 
-test("the redirect's container is istiod's", () => {
+test("the redirect's container equals istiod's", () => {
   const given: Container = init ?? assert.fail("no init container");
   assert.deepEqual(given.args, [
     "istio-iptables",

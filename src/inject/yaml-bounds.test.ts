@@ -4,7 +4,7 @@ import { yamlBoundsFault } from "./yaml-bounds.ts";
 
 const deep = "must be nested at most 64 levels deep";
 
-test("every way to nest counts: brackets, braces, dashes, question marks, indents", () => {
+test("every kind of nesting counts: brackets, braces, dashes, question marks, indents", () => {
   const lines = Array.from({ length: 100 }, (_, level) => `${" ".repeat(level)}a:`);
   for (const text of [
     `a: ${"[".repeat(100)}`,
@@ -21,7 +21,7 @@ test("every way to nest counts: brackets, braces, dashes, question marks, indent
     assert.equal(yamlBoundsFault(text), deep, text.slice(0, 40));
 });
 
-test("what people write passes: long lists, lists of lists, brackets that are closed, dashes within words", () => {
+test("ordinary YAML passes: long lists, nested lists, closed brackets, dashes within words", () => {
   for (const text of [
     "",
     "holdApplicationUntilProxyStarts: true\nproxyMetadata:\n  A: b\n",

@@ -66,7 +66,7 @@ test("a pod that may take minutes to end has its process below the pause, so tha
   );
 });
 
-test("a revisioned control plane has its own names, labels and selector, and leaves shared objects unlabelled", () => {
+test("a revisioned control plane has its own names, labels and selector, and no label on shared objects", () => {
   const { objects } = render({
     profile: "ambient",
     revision: "1-18-1",
@@ -92,7 +92,7 @@ test("a revisioned control plane has its own names, labels and selector, and lea
   ]);
 });
 
-test("ztunnel is given the mesh's revocation lists where its peerCaCrl is enabled, and not otherwise", () => {
+test("ztunnel gets the mesh's revocation lists only if its peerCaCrl is enabled", () => {
   const ofZtunnel = (values: Record<string, unknown>): readonly unknown[] => {
     const { objects } = render({ profile: "empty", components: { ztunnel: { enabled: true } }, values });
     const { template } = find(objects, "DaemonSet", "ztunnel")["spec"] as {
@@ -139,7 +139,7 @@ test("a cluster's network and name reach ztunnel, unless ztunnel has its own", (
   );
 });
 
-test("validation is open until a pilot closes it, or as values say", () => {
+test("validation fails open until a pilot closes it, or as the values say", () => {
   const policies = (values: Record<string, unknown>): unknown[] =>
     render({ profile: "default", values }).objects.flatMap((object) =>
       object.kind === "ValidatingWebhookConfiguration" && /valid/.test(object.metadata.name ?? "")
@@ -150,7 +150,7 @@ test("validation is open until a pilot closes it, or as values say", () => {
   assert.deepEqual([...new Set(policies({ base: { validationFailurePolicy: "Fail" } }))], ["Fail"]);
 });
 
-test("a data plane file that renames the DaemonSet takes its revision from the address of its control plane", () => {
+test("a data plane file that renames the DaemonSet gets its revision from its control plane's address", () => {
   const { objects } = render({
     profile: "empty",
     components: {
@@ -177,7 +177,7 @@ test("a data plane file that renames the DaemonSet takes its revision from the a
   assert.equal(env["REVISION"], "1-18-1");
 });
 
-test("an overlay reaches a field inside a named container, and one that names nothing is refused with what there is", () => {
+test("an overlay reaches a field inside a named container, and one without a target is refused with the known objects", () => {
   const overlay = (name: string) => ({
     profile: "empty",
     components: {
@@ -207,7 +207,7 @@ test("an overlay reaches a field inside a named container, and one that names no
   assert.match(errors[0].message, /no Deployment "nobody".*Deployment\/istiod/);
 });
 
-test("revision tags become webhook configurations that lead to the revision", () => {
+test("revision tags become webhook configurations for their revision", () => {
   const { objects } = render({ profile: "minimal", revision: "a", values: { revisionTags: ["canary"] } });
   const tag = find(objects, "MutatingWebhookConfiguration", "istio-revision-tag-canary");
   assert.equal(tag.metadata.labels?.["istio.io/rev"], "a");
@@ -215,7 +215,7 @@ test("revision tags become webhook configurations that lead to the revision", ()
   assert.match(JSON.stringify(tag), /"name":"istiod-a"/);
 });
 
-test("flags win over files and reach into the profile's lists, and an unknown profile is answered with the known ones", () => {
+test("flags win over files and can change the profile's lists, and an unknown profile is refused with the known ones", () => {
   const setFlags = [
     "profile=ambient",
     "components.ingressGateways[0].enabled=false",
@@ -230,7 +230,7 @@ test("flags win over files and reach into the profile's lists, and an unknown pr
   assert.match(errors[0]?.message ?? "", /no profile "huge"; known are ambient, default, demo/);
 });
 
-test("a misspelt component, a bad revision, a misspelt value, a dead one and one that nobody acts on are named", () => {
+test("a misspelt component, an invalid revision, and misspelt, obsolete or unused values are named", () => {
   const parsed = parseIstioOperator({
     kind: "IstioOperator",
     spec: { revision: "1.18.1", components: { pilots: {} } },
@@ -256,7 +256,7 @@ test("a misspelt component, a bad revision, a misspelt value, a dead one and one
   ]);
 });
 
-test("what 1.6 knew at the top of the spec is taken with a warning", () => {
+test("top-level fields of 1.6 are accepted with a warning", () => {
   const { value, warnings } = parseIstioOperator({
     kind: "IstioOperator",
     spec: { addonComponents: { prometheus: { enabled: true } }, components: { telemetry: { enabled: true } } },
@@ -283,7 +283,7 @@ test("all profiles render, and the manifest begins with the namespaces and ends 
   }
 });
 
-test("the injector's ConfigMap holds the values that injection reads and the choice of templates", () => {
+test("the injector's ConfigMap contains the values that injection reads and the choice of templates", () => {
   const { objects } = render({
     values: {
       global: { proxy: { holdApplicationUntilProxyStarts: true } },
@@ -312,7 +312,7 @@ test("the injector's ConfigMap holds the values that injection reads and the cho
   );
 });
 
-test("a gateway of the ambient profile speaks HBONE, and takes ports and size from its values", () => {
+test("a gateway of the ambient profile speaks HBONE, and takes its ports and size from the values", () => {
   const { objects } = render({
     profile: "ambient",
     hub: "h",
@@ -334,7 +334,7 @@ test("a gateway of the ambient profile speaks HBONE, and takes ports and size fr
   assert.deepEqual(named(objects, "PodDisruptionBudget"), ["istio-ingressgateway"]);
 });
 
-test("the ambient profile's gateway is switched, moved and sized by flags, at today's places and at those of before 1.7", () => {
+test("flags enable, move and size the ambient profile's gateway, under today's names and those before 1.7", () => {
   const gatewaysOf = (...flags: readonly string[]): { said: string[]; gateways: string[] } => {
     const { value, errors, warnings } = resolveSettings(
       { specs: [], setFlags: ["profile=ambient", ...flags] },
@@ -401,7 +401,7 @@ test("the ambient profile's gateway is switched, moved and sized by flags, at to
   ]);
 });
 
-test("the CNI agent uses the folders of the cluster's platform, and the values' own before those", () => {
+test("the CNI agent uses the folders of the cluster's platform, unless the values set others", () => {
   interface Volume {
     readonly name: string;
     readonly hostPath: { readonly path: string };

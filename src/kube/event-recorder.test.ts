@@ -6,7 +6,7 @@ import { silentLogger, systemClock } from "../base/index.ts";
 import type { KubeClient } from "./client.ts";
 import { EventRecorder } from "./event-recorder.ts";
 
-test("an event that repeats counts up, another one is written anew, and one in no namespace goes to default", async () => {
+test("a repeated event is counted, a different one is created, and one without a namespace goes to default", async () => {
   const created: Event[] = [];
   const patched: unknown[] = [];
   const client = {

@@ -86,7 +86,7 @@ const object = {
   spec: { ports: [{ port: 8080 }, { port: 90_000_000_000 }], args: ["", "run"], host: true },
 };
 
-test("an object is read from the binary form as it is picked from JSON, and what was not asked for is skipped", () => {
+test("the binary form of an object gives the same excerpt as JSON, and other fields are skipped", () => {
   const page = readExcerptList(
     excerpt,
     enveloped(
@@ -110,7 +110,7 @@ test("an object is read from the binary form as it is picked from JSON, and what
   assert.deepEqual(pickExcerpt(excerpt, json), { apiVersion: "v1", kind: "Thing", ...object });
 });
 
-test("a text is never taken for another whose characters are its bytes", () => {
+test("a text is never confused with another whose characters are its bytes", () => {
   const name = (value: string): Write => bytes(2, bytes(1, text(1, value)));
   // With a table of a thousand places, some of these share theirs.
   const names = Array.from(
@@ -124,7 +124,7 @@ test("a text is never taken for another whose characters are its bytes", () => {
   );
 });
 
-test("a refusal is told with its reason and code, and bytes that are no message are refused", () => {
+test("a refusal has its reason and code, and bytes that are not a message are refused", () => {
   assert.deepEqual(
     readStatus(enveloped(all(text(2, "Failure"), text(3, "too old"), text(4, "Expired"), whole(6, 410)))),
     { kind: "Status", message: "too old", reason: "Expired", code: 410 },

@@ -65,7 +65,7 @@ function http2Server(answer: (request: Http2ServerRequest, response: Http2Server
   return { server, sessions: () => count, destroy: () => [...sessions].forEach((session) => session.destroy()) };
 }
 
-test("requests and watches share one HTTP/2 connection, and the next request after its loss makes a new one", async () => {
+test("requests and watches share one HTTP/2 connection, and the next request after its loss opens a new one", async () => {
   const { server, destroy, sessions } = http2Server((request, response) => {
     if (request.url.includes("watch=true"))
       response.write('{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}\n');
@@ -85,7 +85,7 @@ test("requests and watches share one HTTP/2 connection, and the next request aft
   server.close();
 });
 
-test("a request that meets a connection which has just ended is sent over another one", async () => {
+test("a request on a connection that has just ended is sent over another one", async () => {
   const { server, sessions } = http2Server((_request, response) => response.end('{"metadata":{"name":"web"}}'));
   const planned = new Map<number, () => void>();
   const clock = {
@@ -106,7 +106,7 @@ test("a request that meets a connection which has just ended is sent over anothe
   server.close();
 });
 
-test("a list of several pages is read whole, each page once, however a server begins its lists", async () => {
+test("a list of several pages is read completely, each page once, however a server starts its lists", async () => {
   const pages = ["", "two", "three"];
   const forms: readonly ((items: string, metadata: string) => string)[] = [
     (items, metadata) => `{"kind":"PodList","apiVersion":"v1","metadata":${metadata},"items":${items}}\n`,
@@ -145,7 +145,7 @@ test("a list of several pages is read whole, each page once, however a server be
   }
 });
 
-test("a token of a list that the server does not take any more is answered by the whole list, also while the page before it is read", async () => {
+test("an expired continue token falls back to the whole list, even while the previous page is read", async () => {
   const { server } = http2Server((request, response) => {
     const { searchParams } = new URL(request.url, "https://any");
     if (searchParams.has("continue")) {
@@ -167,7 +167,7 @@ test("a token of a list that the server does not take any more is answered by th
   server.close();
 });
 
-test("a list comes in pages of 500 objects, or of as many as are asked for", async () => {
+test("a list has pages of 500 objects, or of the requested size", async () => {
   const asked: (string | null)[] = [];
   const { server } = http2Server((request, response) => {
     const { searchParams } = new URL(request.url, "https://any");
@@ -193,7 +193,7 @@ const short = (...fields: readonly (readonly [number, string | Buffer])[]): Buff
   );
 const binary = (message: Buffer): Buffer => Buffer.concat([Buffer.from("k8s\0"), short([2, message])]);
 
-test("where some fields are needed alone, lists come in the binary form of a server that has it, and JSON brings those fields as well", async () => {
+test("partial lists use the server's binary form if it has one, and JSON gives the same fields", async () => {
   const excerpt = { metadata: { number: 1, holds: metadataExcerpt } };
   const accepted = new Set<string>();
   let speaksBinary = true;
@@ -229,7 +229,7 @@ test("where some fields are needed alone, lists come in the binary form of a ser
   server.close();
 });
 
-test("a token that was rotated is read again when the server refuses the old one", async () => {
+test("a rotated token is read again when the server refuses the old one", async () => {
   const path = join(directory, "token");
   writeFileSync(path, "old\n");
   const seen: string[] = [];
@@ -246,7 +246,7 @@ test("a token that was rotated is read again when the server refuses the old one
   server.close();
 });
 
-test("a server that speaks HTTP/1.1 alone is served too, and a wrong authority is named", async () => {
+test("a server with only HTTP/1.1 works too, and a wrong authority is named", async () => {
   const server = createHttpsServer({ key, cert: certificate }, (_request, response) =>
     response.end('{"metadata":{"name":"web"}}'),
   );

@@ -12,7 +12,7 @@ const write = (name: string, text: string): string => {
   return join(directory, name);
 };
 
-test("files of KUBECONFIG merge, the first to name something wins, and paths are relative to their file", async () => {
+test("files of KUBECONFIG are merged, the first definition wins, and paths are relative to their file", async () => {
   write("client.crt", "CERT");
   write("client.key", "KEY");
   const first = write(
@@ -50,7 +50,7 @@ test("an exec plugin, an unknown context and a missing file are refused with the
   await assert.rejects(loadKubeConfig(join(directory, "absent")), { code: "kubeconfig-missing" });
 });
 
-test("a pod's config names the service account's files, and the token stays a file to be read again", async () => {
+test("a pod's config names the service account's files, and the token is read from its file each time", async () => {
   write("ca.crt", "CA");
   write("namespace", "shop\n");
   const config = await loadInClusterConfig({
@@ -67,7 +67,7 @@ test("a pod's config names the service account's files, and the token stays a fi
   });
 });
 
-test("a kubeconfig that comes from elsewhere runs no program and reads no file that is not allowed by name", async () => {
+test("a foreign kubeconfig can run no program, and reads only files that are allowed by name", async () => {
   const text = (user: object): string =>
     JSON.stringify({
       "current-context": "c",

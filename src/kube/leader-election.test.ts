@@ -37,7 +37,7 @@ function steppedClock(): Clock {
   };
 }
 
-test("one leads; when it ends it releases the lease and the other leads; a dead holder's lease runs out", async () => {
+test("one replica leads, and another follows when it releases the lease or the lease expires", async () => {
   const server = leaseServer();
   const clock = steppedClock();
   const order: string[] = [];

@@ -115,7 +115,7 @@ test("a broken watch resumes from the last version seen, and repeated events are
   assert.deepEqual(asked, ["list", "watch 10", "watch 20", "watch 21"]);
 });
 
-test("after 410 the list is compared with what is held: only differences are delivered", async () => {
+test("after 410 the list is compared with the known objects, and only differences are delivered", async () => {
   const { changes, asked, keys } = await follow(
     [
       list(10, thing("a", 5), thing("b", 6), thing("c", 7)),
@@ -140,14 +140,14 @@ test("after 410 the list is compared with what is held: only differences are del
   assert.deepEqual(keys, ["b"]);
 });
 
-test("a list goes on over its pages, and a server in trouble is asked again", async () => {
+test("a list continues over its pages, and a failing server is asked again", async () => {
   const paged: Answer = (_request, response) =>
     response.end(JSON.stringify({ metadata: { resourceVersion: "10", continue: "next" }, items: [thing("a", 5)] }));
   const { changes } = await follow([statusError(503, "ServiceUnavailable"), paged, list(10, thing("b", 6))], 2);
   assert.deepEqual(changes, ["set a 5", "set b 6"]);
 });
 
-test("errors name the object and carry the server's reason in kebab-case", async () => {
+test("errors name the object and have the server's reason in kebab-case", async () => {
   const { server, url } = await scripted([
     statusError(409, "AlreadyExists"),
     statusError(409, "Conflict"),

@@ -9,7 +9,7 @@ async function read(manifest: string): Promise<unknown[]> {
   return objects;
 }
 
-test("what cannot be read is the document's fault, by its number, and never an error of ours", async () => {
+test("an unreadable document is a user error with its number", async () => {
   const good = "kind: A\n---\n";
   for (const bad of [
     "a: *nobody",
@@ -30,6 +30,6 @@ test("what cannot be read is the document's fault, by its number, and never an e
     );
 });
 
-test("documents are read one after another, empty ones are passed over", async () => {
+test("documents are read one by one, and empty ones are skipped", async () => {
   assert.deepEqual(await read('---\nkind: A\n--- \n\n---\n{"kind":"B"}\n'), [{ kind: "A" }, { kind: "B" }]);
 });

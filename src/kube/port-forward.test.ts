@@ -6,7 +6,7 @@ import { SpdySession, type SpdyStream } from "../wire/spdy/index.ts";
 import type { KubeClient } from "./client.ts";
 import { portForward, withPortForward } from "./port-forward.ts";
 
-test("bytes go to the pod's port and back, a refusal by the pod and by the server are told", async () => {
+test("bytes go to the pod's port and back, and refusals by the pod and the server are reported", async () => {
   const server = createServer((_request, response) => {
     response.statusCode = 404;
     response.end(JSON.stringify({ kind: "Status", reason: "NotFound", message: 'pods "none" not found', code: 404 }));
@@ -66,7 +66,7 @@ test("bytes go to the pod's port and back, a refusal by the pod and by the serve
   server.closeAllConnections();
 });
 
-test("a pod that wants to know who asks is asked again from within, and only then", async () => {
+test("a pod that requires a known caller is asked again by port-forward, and only then", async () => {
   const forwarded: string[] = [];
   const server = createServer();
   server.on("upgrade", (request, socket) => {

@@ -7,7 +7,7 @@ import { Reconciler } from "./reconciler.ts";
 
 const settle = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
 
-test("a reconciler tells by client-go's names how long keys wait and are in work, also of one that is added while in work", async () => {
+test("a reconciler reports queue and work times of keys under client-go's names, even of one re-added while in work", async () => {
   const registry = new MetricsRegistry();
   const queues = new QueueMetrics(registry);
   const told = (): Readonly<Record<string, number>> =>

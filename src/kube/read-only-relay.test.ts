@@ -30,14 +30,14 @@ const config = JSON.parse(relay.kubeconfig) as {
 const url = config.clusters[0].cluster.server;
 const headers = { authorization: `Bearer ${config.users[0].user.token}` };
 
-test("reads are passed on with the caller's own credentials, and its callers never hold them", async () => {
+test("reads are relayed with the caller's credentials, which the relay's users never get", async () => {
   const answer = await fetch(`${url}/api/v1/pods?limit=500`, { headers });
   assert.deepEqual([answer.status, await answer.text()], [200, '{"kind":"PodList"}']);
   assert.equal(seen.at(-1), "GET /prefix/api/v1/pods?limit=500 Bearer secret");
   assert.ok(!relay.kubeconfig.includes("secret"));
 });
 
-test("writes, and reads that do something in a pod, are refused and named", async () => {
+test("writes, and reads with side effects in a pod, are refused by name", async () => {
   const count = seen.length;
   const asks = [
     ["POST", "/api/v1/namespaces/a/secrets"],
@@ -66,11 +66,11 @@ test("writes, and reads that do something in a pod, are refused and named", asyn
   );
 });
 
-test("who does not hold its token gets nothing", async () => {
+test("a request without the relay's token is refused", async () => {
   assert.equal((await fetch(`${url}/api/v1/secrets`)).status, 401);
 });
 
-test("of a hidden resource there are none, and never will be", async () => {
+test("a hidden resource is always empty", async () => {
   const path = `${url}/apis/networking.istio.io/v1alpha3/envoyfilters`;
   const list = (await (await fetch(path, { headers })).json()) as { items: unknown[] };
   assert.deepEqual(list.items, []);
@@ -130,7 +130,7 @@ async function serveRoutes(): Promise<{
   };
 }
 
-test("who watches is shown objects in the place of the server's, hears nothing of theirs meanwhile, and then sees the server's as they are by then", async () => {
+test("a watcher sees replacement objects, none of the server's meanwhile, and then the server's current ones", async () => {
   const routes = await serveRoutes();
   const between = await serveReadOnlyRelay(
     { server: routes.server, context: "test", namespace: "default" },

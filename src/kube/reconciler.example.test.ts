@@ -19,7 +19,7 @@ function stoppedClock(): Clock & { delays: { ms: number; run: () => void }[] } {
 
 const settle = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
 
-test("a controller: wanted and actual state, a reconcile function, and keys from both sides", async () => {
+test("a controller has a wanted and an actual state, a reconcile function, and keys from both", async () => {
   // 1. What is wanted, and what is there. In a real controller the first is an informer, the second the server.
   const wanted = new Map([
     ["a", 1],
@@ -49,7 +49,7 @@ test("a controller: wanted and actual state, a reconcile function, and keys from
   await running;
 });
 
-test("a key is never in work twice, and added while in work it runs once more", async () => {
+test("a key is never in work twice, and one added while in work runs once more", async () => {
   const clock = stoppedClock();
   const stop = new AbortController();
   const gates: (() => void)[] = [];
@@ -81,7 +81,7 @@ test("a key is never in work twice, and added while in work it runs once more", 
   stop.abort();
 });
 
-test("failures are retried later and later, given up after maxAttempts, and start anew when the key is added", async () => {
+test("failures are retried with growing delays up to maxAttempts, and start anew when the key is added", async () => {
   const clock = stoppedClock();
   const stop = new AbortController();
   let attempts = 0;

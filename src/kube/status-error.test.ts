@@ -9,18 +9,18 @@ const refused = (httpStatus: number, status?: object): readonly unknown[] => {
   return [kind, code, reason];
 };
 
-test("a refusal has the code of the server's reason, else that of the HTTP status, and keeps the server's word", () => {
+test("a refusal has the code of the server's reason, else of the HTTP status, and keeps the server's message", () => {
   assert.deepEqual(refused(404, { reason: "NotFound" }), ["user", "not-found", "NotFound"]);
   assert.deepEqual(refused(410, { reason: "Expired" }), ["transient", "gone", "Expired"]);
   assert.deepEqual(refused(503), ["transient", "unavailable", "503"]);
   assert.deepEqual(refused(418), ["user", "api-server", "418"]);
 });
 
-test("a webhook's own reason is no missing right, also when it comes with 403", () => {
+test("a webhook's own reason is not reported as a missing right, even with 403", () => {
   assert.deepEqual(refused(403, { reason: "PolicyDenied" }), ["user", "api-server", "PolicyDenied"]);
 });
 
-test("a refusal's cause is more exact than its reason, as for a namespace that is being deleted", () => {
+test("a refusal's cause wins over its reason, as for a namespace that is being deleted", () => {
   const details = { causes: [{ reason: "NamespaceTerminating", field: "metadata.namespace" }] };
   assert.deepEqual(refused(403, { reason: "Forbidden", details }), ["user", "forbidden", "NamespaceTerminating"]);
 });

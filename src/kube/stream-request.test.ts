@@ -16,19 +16,19 @@ function streamOf(answer: string, then: (stream: Duplex) => void): Duplex {
   return stream;
 }
 
-test("an answer is read whole", async () => {
+test("an answer is read completely", async () => {
   const stream = streamOf("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc", () => undefined);
   assert.deepEqual(await requestOverStream(stream, { method: "GET", path: "/" }), { status: 200, text: "abc" });
 });
 
-test("a stream that breaks in the midst of an answer fails the request, and nothing else", async () => {
+test("a stream that breaks during an answer fails only its request", async () => {
   const stream = streamOf("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc", (broken) =>
     broken.destroy(new Error("broken")),
   );
   await assert.rejects(requestOverStream(stream, { method: "GET", path: "/" }), /broken/);
 });
 
-test("an answer that never ends is cut off, and its stream with it", async () => {
+test("an endless answer is cut off together with its stream", async () => {
   const more = Buffer.alloc(1000);
   const stream = streamOf("HTTP/1.1 200 OK\r\n\r\n", (endless) => {
     const push = (): void => {
@@ -45,7 +45,7 @@ test("an answer that never ends is cut off, and its stream with it", async () =>
   assert.equal(stream.destroyed, true);
 });
 
-test("an answer that drips is ended by the signal, with its reason and its stream", async () => {
+test("the signal ends a slow answer with its reason and its stream", async () => {
   const stopping = new AbortController();
   const stream = streamOf("HTTP/1.1 200 OK\r\n\r\nabc", () => stopping.abort(new Error("enough")));
   await assert.rejects(requestOverStream(stream, { method: "GET", path: "/", signal: stopping.signal }), /enough/);

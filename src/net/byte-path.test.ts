@@ -26,7 +26,7 @@ for (const kind of ["libuv", "node"] as const) {
   assert.ok(path !== undefined, `this node must have the ${kind} byte path`);
 
   suite(`byte path on ${kind}`, () => {
-    test("bytes go both ways, each side ends by itself, and both close without error", async () => {
+    test("bytes go both ways, each side ends independently, and both close without error", async () => {
       const { near, far, listener } = await connectedPair(path);
       const [left, right] = [new Recorder(near), new Recorder(far)];
       near.write(Buffer.from("ping"));
@@ -50,7 +50,7 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("a stream starts paused and a paused one delivers nothing", async () => {
+    test("a stream starts paused, and a paused one delivers nothing", async () => {
       const { near, far, listener } = await connectedPair(path);
       const right = new Recorder(far, { paused: true });
       near.write(Buffer.from("early"));
@@ -109,7 +109,7 @@ for (const kind of ["libuv", "node"] as const) {
       middle.close();
     });
 
-    test("chunks that go as one write arrive whole and in order, also while others wait, though nobody else keeps them", async () => {
+    test("chunks of one write arrive whole and in order, even if they wait and nobody else keeps them", async () => {
       const { near, far, listener } = await connectedPair(path);
       const total = 24 << 20;
       let sent = 0;
@@ -142,7 +142,7 @@ for (const kind of ["libuv", "node"] as const) {
     });
 
     if (kind === "libuv") {
-      test("a stream that is to read in small chunks does so, however much comes at once", async () => {
+      test("a stream with a chunk size limit reads small chunks, however much arrives at once", async () => {
         const { near, far, listener } = await connectedPair(path);
         readInSmallChunks(far);
         const sizes: number[] = [];
@@ -167,7 +167,7 @@ for (const kind of ["libuv", "node"] as const) {
       });
     }
 
-    test("many small writes in one turn keep their order", async () => {
+    test("many small writes in one event-loop turn keep their order", async () => {
       const { near, far, listener } = await connectedPair(path);
       const right = new Recorder(far);
       const left = new Recorder(near);
@@ -183,7 +183,7 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("a reset is told to the peer as connection-reset", async () => {
+    test("the peer of a reset gets connection-reset", async () => {
       const { near, far, listener } = await connectedPair(path);
       const [left, right] = [new Recorder(near), new Recorder(far)];
       near.destroy({ reset: true });
@@ -208,7 +208,7 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("nobody listening is connection-refused, an aborted signal aborted", async () => {
+    test("a closed port gives connection-refused, and an aborted signal aborted", async () => {
       const { near, far, listener } = await connectedPair(path);
       const { port } = listener.address;
       near.destroy();
@@ -241,7 +241,7 @@ for (const kind of ["libuv", "node"] as const) {
       second.close();
     });
 
-    test("a connected descriptor can be taken over", async () => {
+    test("a connected descriptor can be adopted", async () => {
       const accepted = Promise.withResolvers<ByteStream>();
       const listener = await path.listenTcp({ address: "127.0.0.1", port: 0 }, accepted.resolve);
       const fd = openTcpSocketInNamespace(undefined, { family: "ipv4" });
@@ -262,7 +262,7 @@ for (const kind of ["libuv", "node"] as const) {
       near.destroy();
     });
 
-    test("IPv6 works as IPv4", async () => {
+    test("IPv6 works like IPv4", async () => {
       const accepted = Promise.withResolvers<ByteStream>();
       const listener = await path.listenTcp({ address: "::1", port: 0 }, accepted.resolve);
       const near = await path.connectTcp({ address: "::1", port: listener.address.port, timeoutMs: 5000 });

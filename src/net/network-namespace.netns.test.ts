@@ -55,7 +55,7 @@ function ask(namespace: NetworkNamespace, address: string, port: number): Promis
   });
 }
 
-test("a section runs in the namespace and the thread comes back, also after an error", () => {
+test("a section runs in the namespace and the thread returns, even after an error", () => {
   using namespace = NetworkNamespace.create();
   const inside = namespace.enter(() => readlinkSync("/proc/thread-self/ns/net"));
   assert.notEqual(inside, home);
@@ -82,7 +82,7 @@ test("a veth pair carries TCP of both families between namespaces", async () => 
   right.close();
 });
 
-test("the kernel's refusals name what was asked and the errno", () => {
+test("the kernel's refusals name the operation and the errno", () => {
   using namespace = NetworkNamespace.create();
   using links = new RouteNetlink(namespace.fd);
   assert.throws(
@@ -156,7 +156,7 @@ test("replacing a table swaps all its rules at once", async () => {
   right.close();
 });
 
-test("a Service: a verdict map leads to a chain that picks one of its endpoints at random", async () => {
+test("a Service's verdict map leads to a chain that picks one of its endpoints at random", async () => {
   const { left, right } = pair();
   const ports = [8001, 8002, 8003];
   const servers = await Promise.all(
@@ -189,7 +189,7 @@ test("a Service: a verdict map leads to a chain that picks one of its endpoints 
   right.close();
 });
 
-test("a socket dials from an address that is not ours, with a mark", async () => {
+test("a socket dials from a foreign address with a mark", async () => {
   const { left, right } = pair();
   using links = new RouteNetlink(left.fd);
   links.addRule({ family: "ipv4", priority: 100, table: 100, mark: 0x539, markMask: 0xfff });
@@ -224,7 +224,7 @@ test("a socket dials from an address that is not ours, with a mark", async () =>
   right.close();
 });
 
-test("the kernel takes every expression that the builder knows", () => {
+test("the kernel accepts every expression of the builder", () => {
   using namespace = NetworkNamespace.create();
   using nft = new NftNetlink(namespace.fd);
   const key6 = ["ipv6", "protocol", "port"] as const;

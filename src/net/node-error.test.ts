@@ -5,7 +5,7 @@ import { isSystemCode, networkError } from "./node-error.ts";
 const errorOf = (code: string) => networkError("connect", Object.assign(new Error("no"), { code }));
 const codeOf = (code: string): readonly unknown[] => [errorOf(code).code, errorOf(code).reason];
 
-test("an error of the system or of OpenSSL has a code of the table, and the foreign word as its reason", () => {
+test("an error of the system or of OpenSSL has a code of the table, and the original code as its reason", () => {
   assert.deepEqual(codeOf("ECONNREFUSED"), ["connection-refused", "ECONNREFUSED"]);
   assert.deepEqual(codeOf("EPROTOTYPE"), ["network-failure", "EPROTOTYPE"]);
   assert.deepEqual(codeOf("UNABLE_TO_VERIFY_LEAF_SIGNATURE"), ["tls-failed", "UNABLE_TO_VERIFY_LEAF_SIGNATURE"]);
@@ -14,7 +14,7 @@ test("an error of the system or of OpenSSL has a code of the table, and the fore
   assert.deepEqual(codeOf("ABORT_ERR"), ["aborted", undefined]);
 });
 
-test("callers ask for an errno by its name", () => {
+test("callers compare an errno by its name", () => {
   assert.ok(isSystemCode(errorOf("EEXIST"), "ENOENT", "EEXIST"));
   assert.ok(!isSystemCode(errorOf("EEXIST"), "ENOENT"));
 });

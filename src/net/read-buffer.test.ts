@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deliver, expandFront, KeptChunk, ReadBuffer, readBufferOf } from "./read-buffer.ts";
 
-test("a kept chunk's memory is not used again before its release", () => {
+test("a kept chunk's memory is not reused before its release", () => {
   const buffer = ReadBuffer.take(1);
   buffer.area.write("payload");
   let kept: KeptChunk | undefined;
@@ -26,7 +26,7 @@ test("a kept chunk's memory is not used again before its release", () => {
   next.disown();
 });
 
-test("a few bytes that are kept are copied, and keep no memory", () => {
+test("a few kept bytes are copied, and retain no buffer", () => {
   const buffer = ReadBuffer.take(1);
   buffer.area.write("few");
   let kept: KeptChunk | undefined;
@@ -39,7 +39,7 @@ test("a few bytes that are kept are copied, and keep no memory", () => {
   buffer.disown();
 });
 
-test("a frame's header can be put in front of a chunk in place", () => {
+test("a frame's header can be prepended to a chunk in place", () => {
   const buffer = ReadBuffer.take(0);
   buffer.area.write("payload");
   deliver(buffer, 0, buffer.area.subarray(0, 7), (chunk) => {

@@ -45,7 +45,7 @@ function connectedPair(
   });
 }
 
-test("messages keep their borders and carry descriptors of the same files", async (context) => {
+test("messages keep their boundaries and carry descriptors of the same files", async (context) => {
   const { server, near, far } = await connectedPair(scratch(context));
   const inbox = new Inbox(far);
   const file = openSync("/proc/self/status", "r");
@@ -65,7 +65,7 @@ test("messages keep their borders and carry descriptors of the same files", asyn
   server.close();
 });
 
-test("more than the kernel takes waits in order, and descriptors are told when they have gone", async (context) => {
+test("messages beyond the kernel's buffer wait in order, and sent descriptors are reported", async (context) => {
   const { server, near, far } = await connectedPair(scratch(context));
   const file = openSync("/proc/self/status", "r");
   let gone = 0;
@@ -88,7 +88,7 @@ test("more than the kernel takes waits in order, and descriptors are told when t
   server.close();
 });
 
-test("a path that a dead server left behind is taken over, a live one's is not", async (context) => {
+test("the path of a dead server is taken over, and a live one's is not", async (context) => {
   const path = scratch(context);
   const { server, near, far } = await connectedPair(path);
   assert.throws(() => SeqpacketServer.listen(path, () => undefined), /EADDRINUSE/);

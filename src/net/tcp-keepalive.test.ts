@@ -20,7 +20,7 @@ const settingsOf = (stream: ByteStream): number[] => [
   option(stream, linux.levelTcp, linux.keepAliveProbes),
 ];
 
-test("connections are dialled with the keepalive that is asked for; what is absent is the system's, what is too much is the most there is", async () => {
+test("connections use the requested keepalive, with the system's defaults and the kernel's maxima", async () => {
   const accepted = Promise.withResolvers<ByteStream>();
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => accepted.resolve(stream));
   const { address, port } = listener.address;

@@ -109,7 +109,7 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("what the client sends with the handshake's last flight is not lost", async () => {
+    test("data in the client's last handshake flight is not lost", async () => {
       const { client, server, listener } = await ends(path);
       const near = await client;
       near.write(pattern(0, 100_000));
@@ -160,7 +160,7 @@ for (const kind of ["libuv", "node"] as const) {
       bare.listener.close();
     });
 
-    test("a refused client learns the reason by an alert, with data underway and when it resumes", async () => {
+    test("a refused client gets the reason by an alert, with data in flight and on resumption", async () => {
       const issued = await authority.issue({ spiffe: reviewsId, dns: "reviews.test" });
       const web = TlsContext.create({ ...issued, noTickets: true });
       const revoking = TlsContext.create({ ...issued, noTickets: true, revocations: [await authority.revoke("02")] });
@@ -189,7 +189,7 @@ for (const kind of ["libuv", "node"] as const) {
       }
     });
 
-    test("a server that lets in whoever comes knows whether what was shown is of its roots", async () => {
+    test("a server that admits anybody knows whether the peer's certificate is of its roots", async () => {
       for (const [context, verified] of [
         [sleep, true],
         [stranger, false],
@@ -203,7 +203,7 @@ for (const kind of ["libuv", "node"] as const) {
       }
     });
 
-    test("a server that merely asks for a certificate takes a client without one", async () => {
+    test("a server with an optional certificate accepts a client without one", async () => {
       const { server, client, listener } = await ends(path, {
         context: TlsContext.create({ roots: authority.roots }),
         client: { verify: { by: "hostname", hostname: "reviews.test" }, servername: "reviews.test" },
@@ -228,7 +228,7 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("no common protocol ends the handshake", async () => {
+    test("without a common protocol the handshake fails", async () => {
       const { client, listener } = await ends(path, { client: { alpn: ["http/1.1"] } });
       await assert.rejects(client, (error: { kind?: string }) => error.kind === "transient");
       listener.close();
@@ -270,7 +270,7 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("a server may read a preface before TLS begins", async () => {
+    test("a server may read a preface before TLS starts", async () => {
       const accepted = Promise.withResolvers<ByteStream>();
       const listener = await path.listenTcp({ address: "127.0.0.1", port: 0 }, accepted.resolve);
       const plain = await path.connectTcp({ address: "127.0.0.1", port: listener.address.port, timeoutMs: 5000 });
@@ -309,7 +309,7 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
-    test("TLS runs inside a TLS stream", async () => {
+    test("TLS works inside a TLS stream", async () => {
       const outer = await ends(path);
       const [near, far] = await Promise.all([outer.client, outer.server]);
       const [inner, innerServer] = await Promise.all([

@@ -64,7 +64,7 @@ const refusal = (text: string) => (error: unknown) => {
   return true;
 };
 
-test("webhooks come after what they lead to, and the first revision becomes the default", async () => {
+test("webhooks follow the objects that they lead to, and the first revision becomes the default", async () => {
   const cluster = new MemoryCluster();
   const { done, notes } = await install(cluster, []);
   assert.deepEqual([done, notes], [["Istio core installed", "Istiod installed", "Ingress gateways installed"], []]);
@@ -88,7 +88,7 @@ test("webhooks come after what they lead to, and the first revision becomes the 
   assert.equal(cluster.find("Lease", "serin-install", "istio-system")?.["spec"] === undefined, false);
 });
 
-test("a second revision leaves gateway, default and tags where they are, and says so", async () => {
+test("a second revision does not move gateways, default and tags, and says so", async () => {
   const cluster = new MemoryCluster();
   await install(cluster, ["values.revisionTags={prod}"]);
   const { notes } = await install(cluster, ["revision=canary", "values.revisionTags={prod}"]);
@@ -108,7 +108,7 @@ test("a second revision leaves gateway, default and tags where they are, and say
   assert.equal(revisionOf("Deployment", "istio-ingressgateway", "istio-system"), "canary");
 });
 
-test("an installation that was broken off goes on where it was", async () => {
+test("an interrupted installation continues where it stopped", async () => {
   const cluster = new MemoryCluster();
   let writes = 0;
   cluster.onWrite = () => {
@@ -121,7 +121,7 @@ test("an installation that was broken off goes on where it was", async () => {
   assert.equal(done.length, 3);
 });
 
-test("one that was killed in the middle is taken up when its lock has run out: the same objects, and no others", async () => {
+test("a killed installation is resumed when its lock expires, with exactly the same objects", async () => {
   const whole = new MemoryCluster();
   await install(whole, ["profile=ambient"]);
   const all = whole.writes.filter((write) => write.startsWith("apply ")).toSorted();
@@ -150,7 +150,7 @@ test("one that was killed in the middle is taken up when its lock has run out: t
   }
 });
 
-test("two installations at once wait for each other: one of the same revision to its end, one of another while it writes", async () => {
+test("concurrent installations wait: for the same revision until its end, for another while it writes", async () => {
   const lease = (name: string, holderIdentity: string): void => {
     cluster.put("Lease", {
       metadata: { name, namespace: "istio-system" },
@@ -176,7 +176,7 @@ test("two installations at once wait for each other: one of the same revision to
   }
 });
 
-test("nothing is written when a name is taken, definitions are missing, rights are missing or somebody else owns an object", async () => {
+test("nothing is written if a name is taken, or definitions, rights or ownership are missing", async () => {
   const cluster = new MemoryCluster();
   const refused = async (flags: readonly string[], text: string): Promise<void> => {
     const before = cluster.writes.length;
@@ -226,7 +226,7 @@ test("nothing is written when a name is taken, definitions are missing, rights a
   );
 });
 
-test("a removal takes webhooks first, and leaves what all revisions share", async () => {
+test("a removal deletes webhooks first, and keeps what all revisions share", async () => {
   const cluster = new MemoryCluster();
   await install(cluster, ["profile=ambient"]);
   await install(cluster, ["profile=minimal", "revision=canary"]);
@@ -261,7 +261,7 @@ test("a removal takes webhooks first, and leaves what all revisions share", asyn
   );
 });
 
-test("a removal of everything waits for the CNI agents to release their pods, while all else is still there", async () => {
+test("a complete removal waits for the CNI agents to release their pods, while everything else still exists", async () => {
   const cluster = new MemoryCluster();
   await install(cluster, ["profile=ambient"]);
   cluster.put("Pod", {
@@ -307,7 +307,7 @@ test("an agent that does not end is named", async () => {
   assert.deepEqual(cluster.names("DaemonSet"), []);
 });
 
-test("an installation whose pods cannot start ends with the kubelet's own reason, long before its time is over", async () => {
+test("an installation whose pods cannot start fails early with the kubelet's reason", async () => {
   const cluster = new MemoryCluster();
   cluster.held.add("Deployment/istio-system/istiod");
   cluster.put("Pod", {
@@ -337,7 +337,7 @@ test("an installation whose pods cannot start ends with the kubelet's own reason
   assert.ok(clock.steadyMs() < 20_000, `${clock.steadyMs()} ms`);
 });
 
-test("an installation ends with what keeps another workload from starting, for which the one that is waited for waits without a word", async () => {
+test("an installation fails with the obstacle of another workload if the awaited one depends on it", async () => {
   const cluster = new MemoryCluster();
   cluster.held.add("Deployment/istio-system/istiod");
   cluster.put("Pod", {

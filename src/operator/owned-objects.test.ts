@@ -5,7 +5,7 @@ import { silentLogger, systemClock } from "../base/index.ts";
 import { OwnedObjects } from "./owned-objects.ts";
 import { MemoryCluster } from "./testing/memory-cluster.ts";
 
-test("validation that a control plane has closed stays closed when it is written again, as long as it is the same that is asked", async () => {
+test("validation that a control plane closed stays closed when it is rewritten for the same Service", async () => {
   const client = new MemoryCluster();
   const owned = new OwnedObjects({
     client,

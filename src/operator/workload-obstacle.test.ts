@@ -43,7 +43,7 @@ async function lastWords(answer: (query: URLSearchParams) => Partial<RawResponse
   return await obstacles.lastWords();
 }
 
-test("a crash is told with the last lines of the container's previous run", async () => {
+test("a crash is reported with the last lines of the container's previous run", async () => {
   assert.equal(
     await lastWords((query) =>
       query.get("previous") === "true" && query.get("container") === "install-cni"
@@ -54,7 +54,7 @@ test("a crash is told with the last lines of the container's previous run", asyn
   );
 });
 
-test("where the kubelet has removed the previous run, the last lines are those of the current one", async () => {
+test("if the kubelet has removed the previous run, the last lines are the current one's", async () => {
   assert.equal(
     await lastWords((query) => ({
       status: 200,
@@ -64,7 +64,7 @@ test("where the kubelet has removed the previous run, the last lines are those o
   );
 });
 
-test("a log that nobody can read is named with the answer", async () => {
+test("an unreadable log is reported with the answer", async () => {
   assert.equal(
     await lastWords(() => ({ status: 502, text: "no route to the node" })),
     "\n  its log cannot be read: 502 no route to the node",

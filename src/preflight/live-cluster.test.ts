@@ -5,7 +5,7 @@ import type { KindDefinition, KubernetesObject } from "../api/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { readConnections, readLiveCluster } from "./live-cluster.ts";
 
-test("only the mesh's own ztunnels are asked for their connections, not what a tenant has labelled so", async () => {
+test("only the mesh's own ztunnels are asked for their connections, not a tenant's pods with their labels", async () => {
   const asked: string[] = [];
   const client = {
     raw: async (_method: string, path: string) => {

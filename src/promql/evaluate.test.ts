@@ -46,7 +46,7 @@ function refuses(series: string, query: string, expected: RegExp): void {
   assert.throws(() => evaluateAt(parseQuery(query), seriesOf(series, minuteMs), 5 * minuteMs), expected, query);
 }
 
-test("numbers, texts and precedence are Prometheus'", () => {
+test("numbers, strings and precedence follow Prometheus", () => {
   check({
     series: "",
     at: 2,
@@ -80,7 +80,7 @@ test("numbers, texts and precedence are Prometheus'", () => {
   });
 });
 
-test("a selector finds by all its matchers, a missing label counts as empty", () => {
+test("a selector needs all of its matchers, and a missing label counts as empty", () => {
   check({
     series: `up{job="a", zone="x"} 1x5
       up{job="b"} 2x5
@@ -100,7 +100,7 @@ test("a selector finds by all its matchers, a missing label counts as empty", ()
   });
 });
 
-test("a sample counts for less than five minutes, and not after its series has ended", () => {
+test("a sample is valid for less than five minutes, and not after its series has ended", () => {
   const series = `old 1
     ended 1 2 stale
     back 1 stale 3`;
@@ -128,7 +128,7 @@ test("offset and @ move the time of a selector", () => {
   });
 });
 
-test("a rate reaches to the edges of its window as far as its samples show, and knows resets", () => {
+test("a rate is extrapolated to its window's edges as far as samples allow, and handles resets", () => {
   const series = `steady{c="1"} 0+10x10
     reset{c="1"} 0+18x5 0+18x4
     young{c="1"} _ _ _ _ _ _ _ _ 0+30x2
@@ -161,7 +161,7 @@ test("a rate reaches to the edges of its window as far as its samples show, and 
   });
 });
 
-test("a window's samples are summed up by each function of ranges", () => {
+test("each range function summarizes a window's samples", () => {
   check({
     series: "x 1 5 2 4 3",
     at: 4,
@@ -187,7 +187,7 @@ test("a window's samples are summed up by each function of ranges", () => {
   });
 });
 
-test("aggregations keep the labels that they are told to", () => {
+test("aggregations keep the requested labels", () => {
   const series = `r{app="a", pod="1"} 1x5
     r{app="a", pod="2"} 3x5
     r{app="b", pod="3"} 5x5`;
@@ -226,7 +226,7 @@ test("aggregations keep the labels that they are told to", () => {
   });
 });
 
-test("binary operators match by labels, many to one where it is said", () => {
+test("binary operators match by labels, and many to one on request", () => {
   const series = `req{app="a", code="200"} 90x5
     req{app="a", code="500"} 10x5
     req{app="b", code="200"} 40x5
@@ -308,7 +308,7 @@ test("histogram_quantile interpolates within the bucket of the rank", () => {
   });
 });
 
-test("functions of labels and values", () => {
+test("functions of labels and values give Prometheus' results", () => {
   check({
     series: `m{path="/a/b", pod="x-1"} -2.5x5
       n 17x5`,
@@ -355,7 +355,7 @@ test("subqueries are evaluated at multiples of their step", () => {
   });
 });
 
-test("a range of times answers one series a set of labels, with a point a step", () => {
+test("a range query returns one series for each label set, with one point for each step", () => {
   const source = seriesOf(
     `x{a="1"} 0+1x10
     x{a="2"} _ _ _ 7 stale`,
@@ -376,7 +376,7 @@ test("a range of times answers one series a set of labels, with a point a step",
   assert.throws(() => evaluateRange(parseQuery("x"), source, { ...range, stepMs: 0 }), /step must be greater/);
 });
 
-test("a query that touches too many samples, or takes too long, is ended", () => {
+test("a query that reads too many samples, or takes too long, is aborted", () => {
   const source = seriesOf("x 0+1x100", minuteMs);
   assert.throws(
     () => evaluateAt(parseQuery("count_over_time(x[1h])"), source, 90 * minuteMs, { maxSamples: 50 }),

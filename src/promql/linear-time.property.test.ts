@@ -58,7 +58,7 @@ const growths: Readonly<Record<string, (size: number) => string>> = {
 };
 
 for (const [name, make] of Object.entries(growths))
-  test(`a query that is more of the same is read in proportion to its length: ${name}`, () => {
+  test(`a repetitive query is parsed in linear time: ${name}`, () => {
     const read = (text: string): void => {
       try {
         parseQuery(text);

@@ -37,7 +37,7 @@ const faults: Readonly<Record<string, RegExp>> = {
   "x smoothed": /is not supported/,
 };
 
-test("a wrong query names the place and what is wrong there", () => {
+test("an invalid query is refused with the position and the fault", () => {
   for (const [query, expected] of Object.entries(faults)) assert.throws(() => parseQuery(query), expected, query);
 });
 
@@ -46,7 +46,7 @@ test("a query is bounded in length and depth", () => {
   assert.throws(() => parseQuery(`${"(".repeat(300)}1${")".repeat(300)}`), /more than 200 levels/);
 });
 
-test("a query's parts keep what they say", () => {
+test("a query's parts keep their meaning", () => {
   const parsed = parseQuery('sum without ("a.b", c) (rate(x{j!~"k"}[1h30m] offset 1m)) # comment');
   assert.equal(parsed.type, "aggregation");
   assert.deepEqual([...(parsed.type === "aggregation" ? parsed.grouping : [])], ["a.b", "c"]);

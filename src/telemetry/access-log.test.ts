@@ -32,7 +32,7 @@ test("lines arrive whole and in order, and those beyond the buffers are dropped 
   assert.equal(troubles.length, 1);
 });
 
-test("lines that became due while the sink was busy go when it is free, though no line follows them; one that fits no buffer is dropped", async () => {
+test("lines that became due while the sink was busy are written when it is free, and a line above every buffer is dropped", async () => {
   const written: string[] = [];
   let release: () => void = () => undefined;
   const timers: (() => void)[] = [];
@@ -67,7 +67,7 @@ test("lines that became due while the sink was busy go when it is free, though n
   assert.equal(log.droppedLines, 1);
 });
 
-test("lines that are held are asked for before a write that is due, and at the end", async () => {
+test("held lines are requested before a due write, and at the end", async () => {
   const written: string[] = [];
   const timers: (() => void)[] = [];
   const clock = {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LineBuffer } from "./line-buffer.ts";
 
-test("texts, pieces and numbers stand in a line as they are, of any length", () => {
+test("texts, pieces and numbers of any length appear in a line unchanged", () => {
   const numbers = [0, 1, 9, 10, 99, 100, 1024, 999_999_999, 1_000_000_000, 2 ** 40, Number.MAX_SAFE_INTEGER, -1];
   const buffer = new LineBuffer(4096);
   buffer.begin();
@@ -24,7 +24,7 @@ test("texts, pieces and numbers stand in a line as they are, of any length", () 
   assert.deepEqual(buffer.lines(), expected);
 });
 
-test("a line without room leaves those before it as they were, whatever did not fit", () => {
+test("a line that does not fit leaves the previous ones unchanged", () => {
   const fills: readonly ((buffer: LineBuffer) => void)[] = [
     (buffer) => buffer.piece(Buffer.alloc(9)),
     (buffer) => buffer.latin1("123456789"),

@@ -4,7 +4,7 @@ import { droppedSeriesMetric, MetricsRegistry, overflowLabel } from "./metrics-r
 import { parsePrometheus } from "./parse-prometheus.ts";
 import { renderPrometheus } from "./render-prometheus.ts";
 
-test("what is rendered parses back to the same samples, whatever the label values hold", () => {
+test("rendered metrics parse back to the same samples, whatever the label values contain", () => {
   const registry = new MetricsRegistry();
   const nasty = 'a "quoted" \\ back\nslash, {brace}=';
   registry.counter("requests_total", "Requests.", ["path", "code"]).labels(nasty, "200").add(3);
@@ -31,7 +31,7 @@ function shown(registry: MetricsRegistry, name: string): (readonly [labels: stri
     .map((one) => [Object.values(one.labels).join(), one.value] as const);
 }
 
-test("label sets beyond a metric's bound are counted as one, which is shown, and so is how many were asked for", () => {
+test("label sets above a metric's bound are merged into one, which is shown with the number of requested ones", () => {
   const registry = new MetricsRegistry({ maxSeriesPerMetric: 2 });
   const family = registry.counter("hits_total", "Hits.", ["path"]);
   for (const path of ["a", "b", "c", "d", "a"]) family.labels(path).increment();
@@ -47,7 +47,7 @@ test("label sets beyond a metric's bound are counted as one, which is shown, and
   ]);
 });
 
-test("all metrics together hold no more label sets than a process may; gauges and metrics without labels are not refused for it", () => {
+test("all metrics share a process's bound of label sets; gauges and metrics without labels are exempt", () => {
   const registry = new MetricsRegistry({ maxSeries: 3 });
   const hits = registry.counter("hits_total", "Hits.", ["path"]);
   const times = registry.histogram("time", "Time.", ["path"], [1]);
@@ -64,7 +64,7 @@ test("all metrics together hold no more label sets than a process may; gauges an
   assert.deepEqual([shown(registry, "here"), shown(registry, "all_total")], [[["a", 1]], [["", 1]]]);
 });
 
-test("series that stand still make room once their metric is half full, and who holds handles is told", () => {
+test("idle series make room once their metric is half full, and holders of handles are notified", () => {
   let nowMs = 0;
   const registry = new MetricsRegistry({ maxSeriesPerMetric: 4, staleAfterMs: 1000, clock: { steadyMs: () => nowMs } });
   const family = registry.counter("hits_total", "Hits.", ["path"]).rotate();
@@ -83,12 +83,12 @@ test("series that stand still make room once their metric is half full, and who 
   assert.deepEqual(shown(registry, "serin_metrics_forgotten_series_total"), [["hits_total", 2]]);
 });
 
-test("another number of values than a metric has labels is refused in words that name them", () => {
+test("a wrong number of label values is refused with the values", () => {
   const family = new MetricsRegistry().counter("hits_total", "Hits.", ["path", "code"]);
   assert.throws(() => family.labels("/"), /hits_total has the labels path, code; got 1 value\(s\)/);
 });
 
-test("a bad line of a scrape is named by its number", () => {
+test("an invalid line of a scrape is reported by number", () => {
   assert.throws(() => parsePrometheus("ok 1\nbroken{a=1} 2\n"), /metrics line 2: expected labels/);
   assert.throws(() => parsePrometheus("ok one"), /metrics line 1: expected a number/);
   assert.deepEqual(parsePrometheus('up{job="x",} 1 1700000000000').samples, [

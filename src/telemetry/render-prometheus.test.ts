@@ -13,7 +13,7 @@ function registry(requests: number, seconds: readonly number[], members: number)
   return made;
 }
 
-test("several registries read as one: numbers are added up, buckets too, and what is shared is said once", () => {
+test("several registries are merged: numbers and buckets are added, and shared values appear once", () => {
   const parts = [registry(3, [0.5, 3], 2), registry(4, [1.5], 2)];
   parts[1]?.counter("requests_total", "Requests.", ["code"]).labels("503").increment();
   const text = renderSnapshot(mergeSnapshots(parts.map(snapshotOf), new Set(["members"])));
@@ -31,7 +31,7 @@ test("several registries read as one: numbers are added up, buckets too, and wha
     assert.ok(text.split("\n").includes(line), `${line} in\n${text}`);
 });
 
-test("what one registry says is the same by itself and merged with nothing", () => {
+test("a single registry renders the same alone and merged with an empty one", () => {
   const one = registry(3, [0.5, 3], 2);
   assert.equal(renderSnapshot(mergeSnapshots([snapshotOf(one), []], new Set())), renderPrometheus(one));
 });

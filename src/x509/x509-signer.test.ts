@@ -40,7 +40,7 @@ function content(publicKey: KeyObject, extensions: readonly Buffer[]): Certifica
   return { issuer: name, subject: name, publicKey: key, notBeforeMs: fromMs, notAfterMs: toMs, extensions };
 }
 
-test("another implementation reads each field of a certificate as it was meant", () => {
+test("another implementation reads each field of a certificate as intended", () => {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const identifier = keyIdentifierOf(publicKey);
   const pem = new X509Signer(privateKey).certificate(
@@ -91,7 +91,7 @@ test("another implementation reads each field of a certificate as it was meant",
   assert.equal(readCertificate(ours.raw).serialNumber.toString("hex"), read.serialNumber);
 });
 
-test("certificates and requests of each kind of key verify by it, and two serial numbers differ", async () => {
+test("another implementation verifies certificates and requests of each kind of key, and serial numbers differ", async () => {
   for (const { privateKey, publicKey } of [
     generateKeyPairSync("rsa", { modulusLength: 2048 }),
     generateKeyPairSync("ec", { namedCurve: "P-256" }),

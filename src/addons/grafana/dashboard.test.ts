@@ -8,7 +8,7 @@ import type { QueryPrometheus } from "../web/index.ts";
 import { fillIn, legendText, readDashboard, variableQuery } from "./dashboard.ts";
 import { dashboardPage } from "./grafana-pages.ts";
 
-test("variables are filled into queries in each of their forms", () => {
+test("variables are substituted in queries in each of their forms", () => {
   const values = new Map([
     ["service", "web.default"],
     ["all", ".*"],
@@ -37,7 +37,7 @@ const dashboards = parseAllDocuments(manifest)
   .flatMap(({ data = {} }) => Object.entries(data).filter(([name]) => name.endsWith(".json")))
   .map(([name, text]) => readDashboard(JSON.parse(text), name, "istio"));
 
-test("every query of the dashboards that come along is PromQL that is understood", () => {
+test("every query of the bundled dashboards is valid PromQL", () => {
   assert.equal(dashboards.length, 7);
   const values = new Map(["service", "namespace", "workload"].map((name) => [name, "x"]));
   for (const { title, panels } of dashboards) {
@@ -48,7 +48,7 @@ test("every query of the dashboards that come along is PromQL that is understood
   }
 });
 
-test("a page shows the values of now, what a variable may be, and why a panel is empty", async () => {
+test("a page shows the current values, the choices of a variable, and why a panel is empty", async () => {
   const raw = {
     title: "Mine <b>",
     templating: { list: [{ name: "service", type: "query", query: "label_values(x, service)" }] },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Html, html, listenAddress, page, readFlags, table } from "./index.ts";
 
-test("what is put into a page is escaped, unless it is HTML", () => {
+test("text in a page is escaped, unless it is HTML", () => {
   assert.equal(
     html`<a title="${'"&'}">${"<b>"}${new Html("<i>")}${["<", html`<p>`]}${undefined}</a>`.text,
     '<a title="&quot;&amp;">&lt;b&gt;<i>&lt;<p></a>',
@@ -18,7 +18,7 @@ test("what is put into a page is escaped, unless it is HTML", () => {
   );
 });
 
-test("flags are read as programs in Go write them", () => {
+test("flags are parsed as Go programs parse them", () => {
   const flags = readFlags(["--a=1", "-b", "2", "--c", "--d=x=y", "word", "--a=3"]);
   assert.deepEqual(Object.fromEntries(flags), { a: "3", b: "2", c: "true", d: "x=y" });
   assert.deepEqual(listenAddress("f", "0.0.0.0:80"), { host: "", port: 80 });

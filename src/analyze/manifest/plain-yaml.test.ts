@@ -21,7 +21,7 @@ function fully(text: string): { readonly values: readonly unknown[]; readonly fa
   };
 }
 
-test("manifests of this project are read as the full reader reads them, most of them without it", () => {
+test("manifests of this project parse as with the full reader, most of them without it", () => {
   let plain = 0;
   for (const { file, text } of files) {
     const documents = readPlainYaml(text);
@@ -66,7 +66,7 @@ test("the sample needs no full reader", () => {
   );
 });
 
-test("whatever is written, the plain reader answers what the full one does, or nothing", () => {
+test("the plain reader gives the full reader's answer for any text, or none", () => {
   const pieces = constantFrom(
     "\n",
     " ",
@@ -122,7 +122,7 @@ test("whatever is written, the plain reader answers what the full one does, or n
   );
 });
 
-test("a scalar is what the core schema says", () => {
+test("a scalar has the value of the core schema", () => {
   for (const text of [
     "010",
     "-0",

@@ -109,7 +109,7 @@ const expectations: Readonly<
   refused: ({ errors }, field, prefix) => (tells(errors, field, prefix) ? undefined : "is not refused"),
 };
 
-test("parsers refuse or warn of what has no effect, by its path, and know all else", () => {
+test("parsers refuse fields without effect or warn about them by path, and know all others", () => {
   const wrong = checked.flatMap(({ table, fields, parse, prefix }) =>
     fields.flatMap((field) => {
       const row = table.rows.find((candidate) => candidate.fields.some((pattern) => matchesField(pattern, field.path)));
@@ -120,7 +120,7 @@ test("parsers refuse or warn of what has no effect, by its path, and know all el
   assert.deepEqual(wrong, []);
 });
 
-test("what proves a row is there", () => {
+test("the proof of every row exists", () => {
   const absent = checked.flatMap(({ table }) =>
     table.rows
       .filter(({ proof }) => !existsSync(new URL(proof, root)))

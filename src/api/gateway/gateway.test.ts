@@ -36,7 +36,7 @@ function labDefinition(): Definition {
   return found;
 }
 
-test("a Gateway of v1alpha2 without listeners is a mesh's: one HBONE listener on 15008, with a word to write it out", () => {
+test("a Gateway of v1alpha2 without listeners is the mesh's: one HBONE listener on 15008, with a warning to write it out", () => {
   const parsed = parseGateway({ apiVersion: "gateway.networking.k8s.io/v1alpha2", ...waypoint });
   assert.deepEqual(
     parsed.value?.spec.listeners.map(({ name, port, protocol }) => ({ name, port, protocol })),
@@ -54,7 +54,7 @@ test("newer versions need listeners", () => {
   assert.deepEqual(parsed.errors, [{ path: "spec.listeners", message: "must have at least one listener" }]);
 });
 
-test("the lab's definition serves every version that is read, and fills in the same listener in v1alpha2 only", () => {
+test("the lab's definition serves every supported version, and fills in the same listener only in v1alpha2", () => {
   const { versions } = labDefinition().spec;
   assert.deepEqual(
     versions.map(({ name, served, storage }) => ({ name, served, storage })),

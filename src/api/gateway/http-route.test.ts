@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { parseGateway } from "./gateway.ts";
 import { parseHttpRoute } from "./http-route.ts";
 
-test("a short HTTPRoute comes back with every default", () => {
+test("a short HTTPRoute gets every default", () => {
   const parsed = parseHttpRoute({
     metadata: { name: "web", namespace: "shop" },
     spec: {
@@ -19,7 +19,7 @@ test("a short HTTPRoute comes back with every default", () => {
   assert.equal(rule?.timeouts?.requestMs, 90_000);
 });
 
-test("every fault of an HTTPRoute is told at its field", () => {
+test("every fault of an HTTPRoute is reported at its field", () => {
   const parsed = parseHttpRoute({
     metadata: { name: "web" },
     spec: {
@@ -49,7 +49,7 @@ test("every fault of an HTTPRoute is told at its field", () => {
   ]);
 });
 
-test("a Gateway's listeners need unique names, and a selector where they say so", () => {
+test("a Gateway's listeners need unique names, and a selector if they announce one", () => {
   const parsed = parseGateway({
     metadata: { name: "edge" },
     spec: {

@@ -13,7 +13,7 @@ function errorsOf(kind: KindDefinition, spec: unknown): readonly string[] {
   );
 }
 
-test("faults of routes and policies are told at their fields", () => {
+test("faults of routes and policies are reported at their fields", () => {
   const backendRefs = [{ name: "a", port: 80 }];
   const cases: readonly [KindDefinition, object, ...string[]][] = [
     [grpcRouteKind, { rules: [{ matches: [{ method: { service: "a.B", method: "C" } }], backendRefs }] }],
@@ -77,7 +77,7 @@ test("weights and references have their defaults", () => {
   assert.equal(spec.parentRefs[0]?.kind, "Gateway");
 });
 
-test("what is no object at all makes no parser throw", () => {
+test("no parser throws for a value that is not an object", () => {
   for (const raw of [
     undefined,
     null,

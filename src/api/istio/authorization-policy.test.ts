@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { closedPolicySpec, parseAuthorizationPolicy } from "./authorization-policy.ts";
 import { parsePeerAuthentication } from "./peer-authentication.ts";
 
-test("a policy's faults are told at their fields", () => {
+test("a policy's faults are reported at their fields", () => {
   const parsed = parseAuthorizationPolicy({
     metadata: { name: "p" },
     spec: {
@@ -26,7 +26,7 @@ test("a policy without rules is an ALLOW that matches nothing", () => {
   assert.deepEqual(parseAuthorizationPolicy({ metadata: { name: "deny-all" }, spec: {} }).value?.spec.rules, []);
 });
 
-test("modes of ports need a selector", () => {
+test("port modes need a selector", () => {
   const parsed = parsePeerAuthentication({
     metadata: { name: "p" },
     spec: { mtls: { mode: "STRICT" }, portLevelMtls: { 8080: { mode: "OFF" } } },
@@ -37,7 +37,7 @@ test("modes of ports need a selector", () => {
   );
 });
 
-test("a policy that is refused counts as one that lets nobody in", () => {
+test("an invalid policy is replaced by one that admits nobody", () => {
   const selector = { matchLabels: { app: "a" } };
   const rules = [{ form: [{}] }];
   assert.deepEqual(closedPolicySpec({ metadata: {}, spec: { selector, rules } }), {

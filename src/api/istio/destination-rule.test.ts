@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { destinationRuleKind, parseDestinationRule } from "./destination-rule.ts";
 import { told } from "./testing/issues-of.ts";
 
-test("a destination rule is read with every default, by upstream's names", () => {
+test("a destination rule gets every default, with upstream's names", () => {
   const spec = {
     host: "reviews",
     subsets: [{ name: "v1", labels: { version: "v1" } }],
@@ -30,7 +30,7 @@ test("a destination rule is read with every default, by upstream's names", () =>
   assert.equal(policy?.portLevelSettings[0]?.loadBalancer?.simple, "LEAST_REQUEST");
 });
 
-test("faults are told at their fields, with what was expected", () => {
+test("faults are reported at their fields with the expected value", () => {
   const policy = (trafficPolicy: object): object => ({ host: "a", trafficPolicy });
   const cases: readonly [object, ...string[]][] = [
     [{}, "spec.host: is required"],
@@ -107,7 +107,7 @@ test("faults are told at their fields, with what was expected", () => {
     assert.deepEqual(told(destinationRuleKind, spec).errors, expected, JSON.stringify(spec));
 });
 
-test("a failover without outlier detection is warned of", () => {
+test("a failover without outlier detection gets a warning", () => {
   const spec = { host: "a", trafficPolicy: { loadBalancer: { localityLbSetting: { failoverPriority: ["a"] } } } };
   assert.deepEqual(told(destinationRuleKind, spec).warnings, [
     "spec.trafficPolicy.loadBalancer.localityLbSetting.failoverPriority: needs outlierDetection beside it, which tells when to fail over",

@@ -53,7 +53,7 @@ const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
   ),
 }));
 
-test("no input makes a parser throw, and a value is there exactly when there are no errors", () => {
+test("no input makes a parser throw, and a value exists exactly if there are no errors", () => {
   const object = fc.oneof(
     tree,
     fc.record({

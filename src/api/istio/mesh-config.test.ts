@@ -5,7 +5,7 @@ import { parseMeshConfig } from "./mesh-config.ts";
 const lines = (issues: readonly { readonly path: string; readonly message: string }[]): string[] =>
   issues.map(({ path, message }) => `${path}: ${message}`);
 
-test("an empty mesh config has upstream's defaults, and nothing to be warned of", () => {
+test("an empty mesh config has upstream's defaults, and no warnings", () => {
   const parsed = parseMeshConfig(undefined);
   const mesh = parsed.value;
   assert.deepEqual(parsed.warnings, []);
@@ -20,7 +20,7 @@ test("an empty mesh config has upstream's defaults, and nothing to be warned of"
   );
 });
 
-test("what is written is read by upstream's names", () => {
+test("values are read under upstream's names", () => {
   const mesh = parseMeshConfig({
     defaultConfig: {
       drainDuration: "1m30s",
@@ -43,7 +43,7 @@ test("what is written is read by upstream's names", () => {
   assert.equal(mesh.tlsDefaults.minProtocolVersion, "TLSV1_3");
 });
 
-test("authorities that are trusted besides are read with their domains, and what cannot be meant is told", () => {
+test("additional trusted authorities are read with their domains, and contradictions are reported", () => {
   const parsed = parseMeshConfig({
     caCertificates: [
       { pem: "one", trustDomains: ["east.example"] },
@@ -77,7 +77,7 @@ test("authorities that are trusted besides are read with their domains, and what
   );
 });
 
-test("a mesh config's faults are told at their fields, and fields without effect by name", () => {
+test("a mesh config's faults are reported at their fields, and fields without effect by name", () => {
   const parsed = parseMeshConfig({
     trustDomain: "a_b",
     connectTimeout: "2h",
@@ -108,7 +108,7 @@ test("a mesh config's faults are told at their fields, and fields without effect
   assert.deepEqual(lines(parseMeshConfig("text").errors), [": must be an object with the mesh's settings"]);
 });
 
-test("a concurrency of 0 and none at all stay apart", () => {
+test("a concurrency of 0 differs from an unset one", () => {
   const concurrencyOf = (defaultConfig: unknown): number | undefined =>
     parseMeshConfig({ defaultConfig }).value?.defaultConfig.concurrency;
   assert.equal(concurrencyOf({}), undefined);

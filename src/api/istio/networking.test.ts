@@ -14,7 +14,7 @@ function assertErrors(kind: KindDefinition, cases: readonly Case[]): void {
   for (const [spec, ...expected] of cases) assert.deepEqual(told(kind, spec).errors, expected, JSON.stringify(spec));
 }
 
-test("a gateway's faults are told at their fields", () => {
+test("a gateway's faults are reported at their fields", () => {
   const server = (fields: object): object => ({
     servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*"], ...fields }],
   });
@@ -86,7 +86,7 @@ test("a gateway's faults are told at their fields", () => {
   );
 });
 
-test("a service entry's faults are told at their fields", () => {
+test("a service entry's faults are reported at their fields", () => {
   const port = { number: 80, name: "http", protocol: "HTTP" };
   const entry = (fields: object): object => ({ hosts: ["a.com"], ports: [port], resolution: "STATIC", ...fields });
   assertErrors(serviceEntryKind, [
@@ -143,7 +143,7 @@ test("a service entry's faults are told at their fields", () => {
   ]);
 });
 
-test("a sidecar's faults are told at their fields", () => {
+test("a sidecar's faults are reported at their fields", () => {
   const port = { number: 80, name: "http", protocol: "HTTP" };
   assertErrors(sidecarKind, [
     [{ egress: [{ hosts: ["./*", "istio-system/*", "~/*"] }] }],
@@ -185,7 +185,7 @@ test("a sidecar's faults are told at their fields", () => {
   ]);
 });
 
-test("faults of workloads are told at their fields", () => {
+test("faults of workloads are reported at their fields", () => {
   assertErrors(workloadEntryKind, [
     [{ address: "2.2.2.2", weight: 2 }],
     [{ network: "n" }],

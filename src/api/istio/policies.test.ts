@@ -15,7 +15,7 @@ function assertErrors(kind: KindDefinition, cases: readonly Case[]): void {
   for (const [spec, ...expected] of cases) assert.deepEqual(told(kind, spec).errors, expected, JSON.stringify(spec));
 }
 
-test("an authorization policy's faults are told at their fields", () => {
+test("an authorization policy's faults are reported at their fields", () => {
   const from = (source: object): object => ({ rules: [{ from: [{ source }] }] });
   const to = (operation: object): object => ({ rules: [{ to: [{ operation }] }] });
   const when = (condition: object): object => ({ rules: [{ when: [condition] }] });
@@ -112,7 +112,7 @@ test("a DENY rule on fields that only requests have gets a warning, because it d
   assert.deepEqual(deny({ from: [{ source: { namespaces: ["a"] } }] }), []);
 });
 
-test("faults of authentication policies are told at their fields", () => {
+test("faults of authentication policies are reported at their fields", () => {
   assertErrors(peerAuthenticationKind, [
     [{ mtls: { mode: "STRICT" } }],
     [{ portLevelMtls: {} }, "spec.portLevelMtls: must have at least one port; leave it out for none"],
@@ -146,7 +146,7 @@ test("faults of authentication policies are told at their fields", () => {
   );
 });
 
-test("telemetry is read by upstream's names, and its faults are told at their fields", () => {
+test("telemetry is read under upstream's names, and its faults are reported at their fields", () => {
   const spec = {
     metrics: [
       {
@@ -188,7 +188,7 @@ test("telemetry is read by upstream's names, and its faults are told at their fi
   ]);
 });
 
-test("what extends proxies is checked, and what has no effect is named", () => {
+test("proxy extensions are validated, and options without effect are named", () => {
   const patch = { applyTo: "CLUSTER", patch: { operation: "MERGE", value: {} } };
   const http = {
     applyTo: "HTTP_FILTER",

@@ -9,7 +9,7 @@ function errorsOfRoute(http: object, spec: object = {}): readonly string[] {
   return told(virtualServiceKind, { hosts: ["reviews"], http: [http], ...spec }).errors;
 }
 
-test("a virtual service is read with every default, by upstream's names", () => {
+test("a virtual service gets every default, with upstream's names", () => {
   const spec = {
     hosts: ["reviews"],
     http: [
@@ -65,7 +65,7 @@ test("a virtual service is read with every default, by upstream's names", () => 
   assert.deepEqual(parsed?.tcp, []);
 });
 
-test("faults of a route are told at their fields, with what was expected", () => {
+test("faults of a route are reported at their fields with the expected value", () => {
   const cases: readonly [object, ...string[]][] = [
     [{}, "spec.http[0]: must have a route, a redirect, a directResponse or a delegate"],
     [{ route, redirect: { uri: "/" } }, "spec.http[0].route: must not be set beside redirect"],
@@ -157,7 +157,7 @@ test("faults of a route are told at their fields, with what was expected", () =>
   for (const [http, ...expected] of cases) assert.deepEqual(errorsOfRoute(http), expected, JSON.stringify(http));
 });
 
-test("faults of the whole are told at their fields", () => {
+test("faults outside a route are reported at their fields", () => {
   const http = [{ route }];
   const cases: readonly [object, ...string[]][] = [
     [{ hosts: ["a"] }, "spec: must have at least one route in http, tls or tcp"],
@@ -211,7 +211,7 @@ test("faults of the whole are told at their fields", () => {
     assert.deepEqual(told(virtualServiceKind, spec).errors, expected, JSON.stringify(spec));
 });
 
-test("what is taken all the same is warned of", () => {
+test("accepted oddities get a warning", () => {
   const two = (first: number, second: number): object[] => [
     { destination: { host: "a" }, weight: first },
     { destination: { host: "b" }, weight: second },

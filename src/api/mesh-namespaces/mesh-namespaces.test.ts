@@ -7,7 +7,7 @@ const injector = (name: string, namespace: string) => ({
   webhooks: [{ name, clientConfig: { service: { name, namespace } } }],
 });
 
-test("control planes are in istio-system and where injectors lead to, ztunnels also among the cluster's own pods", () => {
+test("control planes are in istio-system and the injectors' namespaces, and ztunnels also among the cluster's own pods", () => {
   const elsewhere = { metadata: { name: "remote" }, webhooks: [{ name: "url", clientConfig: { url: "https://x" } }] };
   const found = controlPlaneNamespaces([
     injector("istiod-next", "mesh-control"),

@@ -28,7 +28,7 @@ test("every default is filled in", () => {
   assert.deepEqual(plain, { ...checkDefaults, name: "query", type: "query", intervalSeconds: 5, min: 1 });
 });
 
-test("every type can be explained, and all but query and webhook need nothing else", () => {
+test("every type can be explained, and all but query and webhook need no other field", () => {
   for (const type of checkTypes) {
     const more =
       type === "query"
@@ -105,7 +105,7 @@ function checksOf(checks: readonly object[]): ReturnType<typeof parseCanary> {
   return parseCanary({ metadata: { name: "c", namespace: "shop" }, spec: { target, steps: [{ weight: 1 }], checks } });
 }
 
-test("a reference is put in the Check's place, with a name of its own, and what stands beside it is refused", () => {
+test("a reference is replaced by its Check, may have its own name, and allows no other fields", () => {
   const { value } = checksOf([
     { ref: "latency" },
     { ref: "latency", namespace: "platform", name: "theirs", dryRun: true },
@@ -130,14 +130,14 @@ test("a reference is put in the Check's place, with a name of its own, and what 
   assert.match(checksOf([{ ref: "latency", minSamples: 1 }]).errors[0]?.path ?? "", /^spec\.checks\[0\]\.minSamples$/);
 });
 
-test("two checks of one name are refused", () => {
+test("two checks with one name are refused", () => {
   assert.deepEqual(
     checksOf([{ type: "restarts" }, { type: "restarts" }]).errors.map(({ path }) => path),
     ["spec.checks[1]"],
   );
 });
 
-test("a condition sees what was measured; a comparison with nothing is a problem, not an answer", () => {
+test("a condition sees the measurements, and a comparison with nothing is a problem", () => {
   const bindings = {
     result: { errors: 2, list: [1, 2] },
     baseline: undefined,
@@ -153,7 +153,7 @@ test("a condition sees what was measured; a comparison with nothing is a problem
   );
 });
 
-test("a condition that loops without end is a problem, and the engine goes on", () => {
+test("an endless condition is a problem, and the engine continues", () => {
   const ten = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]";
   const nested = "abcdefgh".split("").reduce((inner, name) => `${ten}.all(${name}, ${inner})`, "true");
   const bindings = { result: 1, baseline: 1, canary: 1, stable: 1 };

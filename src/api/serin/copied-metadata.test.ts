@@ -13,7 +13,7 @@ function faults(field: "labels" | "annotations", metadata: Record<string, string
   return errors.map(({ path, message }) => `${path} ${message.split(":")[0]}`);
 }
 
-test("a Canary gives its pods no metadata that a controller acts on", () => {
+test("a Canary cannot give its pods metadata that a controller acts on", () => {
   for (const key of [
     "sidecar.istio.io/proxyImage",
     "sidecar.istio.io/userVolume",
@@ -49,7 +49,7 @@ test("a Canary may give its pods labels and annotations for people and metrics",
   );
 });
 
-test("a value that an injector's template takes over cannot break out of it", () => {
+test("a value in an injector's template cannot break out of it", () => {
   for (const value of ['1"}]\nimage: evil', "{{ .Values }}", "1 2", "a'b"])
     assert.match(faults("annotations", { "sidecar.istio.io/proxyCPU": value }).join(), /must have letters/);
   assert.deepEqual(faults("annotations", { "sidecar.istio.io/componentLogLevel": "misc:error,http:info" }), []);

@@ -13,7 +13,7 @@ function agentOf(cni: object): unknown {
   return value?.spec.to.cni;
 }
 
-test("a CNI agent that is named by its tag alone is of the mesh's profile, and is enabled", () => {
+test("a CNI agent with only a tag gets the mesh's profile and is enabled", () => {
   assert.deepEqual(agentOf({ tag: "1.18.1" }), {
     tag: "1.18.1",
     profile: "ambient",
@@ -21,7 +21,7 @@ test("a CNI agent that is named by its tag alone is of the mesh's profile, and i
   });
 });
 
-test("a CNI agent's own profile and component stay as they are written", () => {
+test("a CNI agent's own profile and component are kept", () => {
   const cni = { profile: "empty", components: { cni: { enabled: false, namespace: "kube-system" } } };
   assert.deepEqual(agentOf(cni), cni);
 });

@@ -6,7 +6,7 @@ const sidecar = { revision: "old", dataPlane: "sidecar" } as const;
 const ambient = { revision: "new", dataPlane: "ambient" } as const;
 const none = { revision: "", dataPlane: "none" } as const;
 
-test("the matrix is a table of clients and servers, and names what is wrong", () => {
+test("the matrix is a table of clients and servers, with the problems below", () => {
   const pair: ProbePair = {
     from: sidecar,
     to: ambient,

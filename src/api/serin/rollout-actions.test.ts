@@ -31,7 +31,7 @@ const canary = (given: Partial<RolloutStatus> = {}, spec: object = {}): Canary =
     status: status(given),
   }) as unknown as Canary;
 
-test("orders are offered with what they change, and with the same by the command line", () => {
+test("orders are offered with their effect and their command line", () => {
   const offers = new Map(rolloutOffers("Canary", canary(), all).map((offer) => [offer.action, offer]));
   assert.deepEqual(
     [...offers].filter(([, { refusedBecause }]) => refusedBecause === undefined).map(([action]) => action),
@@ -61,7 +61,7 @@ test("orders are offered with what they change, and with the same by the command
   );
 });
 
-test("with the journal a roll back names each object, the last change first", () => {
+test("with the journal a rollback lists each object, the last change first", () => {
   const object = {
     apiVersion: "gateway.networking.k8s.io/v1",
     kind: "HTTPRoute",
@@ -80,7 +80,7 @@ test("with the journal a roll back names each object, the last change first", ()
   ]);
 });
 
-test("an order that cannot be given now says why", () => {
+test("an order that cannot be given now states the reason", () => {
   const cases: [Canary, Parameters<typeof refusalOf>[2], RegExp][] = [
     [canary(), "resume", /not paused/],
     [canary({}, { paused: true }), "pause", /paused already/],
@@ -104,7 +104,7 @@ test("an order that cannot be given now says why", () => {
   );
 });
 
-test("a step that failed after it was approved may be approved again", () => {
+test("a step that failed after its approval may be approved again", () => {
   const approvals = [{ step: "b", by: "ana", why: "", at: "2026-01-01T10:05:00Z" }];
   const conditions = [
     { type: "Stuck", status: "True" as const, reason: "", message: "", lastTransitionTime: "2026-01-01T10:10:00Z" },
@@ -112,7 +112,7 @@ test("a step that failed after it was approved may be approved again", () => {
   assert.equal(refusalOf("Canary", canary({ phase: "Stuck", conditions }, { approvals }), "approve", all), undefined);
 });
 
-test("the soak of an upgrade is completed, and no other step", () => {
+test("of an upgrade's steps only a soak can be completed by hand", () => {
   const upgrade = (id: string): MeshUpgrade =>
     ({
       ...canary({ step: { id, title: id, startedAt: "2026-01-01T10:00:00Z", checks: [] } }),
@@ -126,7 +126,7 @@ test("the soak of an upgrade is completed, and no other step", () => {
   );
 });
 
-test("an approval is added for this version of the object, and what begins again has no orders", () => {
+test("an approval is bound to this version of the object, and a retry has no orders", () => {
   const ordered = { by: "ana", why: "fine", at: "2026-01-01T11:00:00Z" };
   assert.deepEqual(approvalPatch(canary(), ["b"], ordered), {
     metadata: { resourceVersion: "7" },

@@ -14,7 +14,7 @@ function owner(query: Partial<ZtunnelOwnerQuery>): string | undefined {
 
 const rev = (value: string): Record<string, string> => ({ "serin.dev/ztunnel-rev": value });
 
-test("a pod's label beats its namespace's, which beats the node's", () => {
+test("a pod's label wins over its namespace's, which wins over the node's", () => {
   const nodeLabels = { "istio.io/rev": "c" };
   const running = ["a", "b", "c", "default"];
   assert.equal(owner({ podLabels: rev("a"), namespaceLabels: rev("b"), nodeLabels, running }), "a");
@@ -22,12 +22,12 @@ test("a pod's label beats its namespace's, which beats the node's", () => {
   assert.equal(owner({ nodeLabels, running }), "c");
 });
 
-test("a label holds although no such ztunnel runs; the node's does not", () => {
+test("a label applies even if its ztunnel does not run, and a node's does not", () => {
   assert.equal(owner({ podLabels: rev("new"), running: ["default"] }), "new");
   assert.equal(owner({ nodeLabels: { "istio.io/rev": "new" }, running: ["old", "default"] }), "default");
 });
 
-test("without labels the default ztunnel, else the only one, else nobody decides", () => {
+test("without labels the default ztunnel is the owner, else the only one, else none", () => {
   assert.equal(owner({ running: ["x", "default"] }), "default");
   assert.equal(owner({ running: ["x"] }), "x");
   assert.equal(owner({ running: ["x", "y"] }), undefined);

@@ -50,7 +50,7 @@ const rules = [
   "l.map(x, '%s'.format([t])).size() >= 0",
 ];
 
-test("no expression takes more than its share of time for longer lists and texts", () => {
+test("no expression exceeds its share of time for longer lists and texts", () => {
   for (const rule of rules) {
     const program = cel.compile(rule);
     assert.equal(
@@ -61,7 +61,7 @@ test("no expression takes more than its share of time for longer lists and texts
   }
 });
 
-test("what exceeds the limit has no value, whatever surrounds it", () => {
+test("an expression above the cost limit has no value, in any context", () => {
   for (const rule of [
     "l.all(x, l.all(y, x == y || true))",
     "l.all(x, l.all(y, true) || true)",
@@ -77,7 +77,7 @@ test("what exceeds the limit has no value, whatever surrounds it", () => {
   assert.equal(evaluate("true || l.all(x, l.all(y, true))", 2000).value, true, "what is not looked at costs nothing");
 });
 
-test("loops over lists that the expression itself holds are bounded too", () => {
+test("loops over literal lists are also bounded", () => {
   const ten = "[0,1,2,3,4,5,6,7,8,9]";
   const nested = "abcdefghij".split("").reduceRight((inner, name) => `${ten}.all(${name}, ${inner})`, "true");
   const before = process.cpuUsage();
@@ -87,14 +87,14 @@ test("loops over lists that the expression itself holds are bounded too", () => 
   assert.ok(user < 5e6, `took ${user} µs`);
 });
 
-test("an evaluation ends by the clock too", () => {
+test("the clock also ends an evaluation", () => {
   let now = 0;
   const slow = new MeteredCel(library, { variables: { l: DYN } }, () => (now += 400));
   const { value } = slow.compile("l.all(x, x + 1 > x)")(bindings(10_000));
   assert.ok(library.isCelError(value));
 });
 
-test("the cost of common expressions is Kubernetes'", () => {
+test("the cost of common expressions equals Kubernetes'", () => {
   // Follows cel-go's own model, which also charges a loop for branches that it does not take.
   for (const [rule, expected] of [
     ["true", 0],
@@ -109,7 +109,7 @@ test("the cost of common expressions is Kubernetes'", () => {
     assert.equal(evaluate(rule, 10).cost, expected, rule);
 });
 
-test("lists that loops make are as they were", () => {
+test("lists that loops build keep their values", () => {
   for (const [rule, expected] of [
     ["l.map(x, x * 2) == [0, 2, 4, 6]", true],
     ["l.filter(x, x % 2 == 1) == [1, 3]", true],

@@ -8,7 +8,7 @@ import { errorAreas, remedyOf, type ErrorEntry } from "./index.ts";
 const entries = errorAreas.flatMap(({ codes }) => Object.entries<ErrorEntry>(codes));
 const root = join(import.meta.dirname, "../../..");
 
-test("every code stands once, in kebab-case, with a meaning and a remedy in full sentences", () => {
+test("every code appears once, in kebab-case, with a meaning and a remedy in full sentences", () => {
   const codes = entries.map(([code]) => code);
   assert.deepEqual(
     codes.filter((code, index) => codes.indexOf(code) !== index),
@@ -37,7 +37,7 @@ test("the compiler refuses a code that the table does not have", () => {
   assert.equal(userError("address-in-use", "x", { reason: "EADDRINUSE" }).reason, "EADDRINUSE");
 });
 
-test("a remedy is told unless the message says as much", () => {
+test("a remedy is printed unless the message contains it", () => {
   assert.equal(remedyOf("address-in-use"), "End that program, or choose another port.");
   assert.equal(remedyOf("invalid"), undefined);
 });

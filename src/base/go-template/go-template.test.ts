@@ -8,7 +8,7 @@ function render(text: string, data: unknown = {}): string {
   return renderTemplate(parseTemplate(text), data, dialect);
 }
 
-test("an action that is not closed is told, however many quotes it has: each is looked at once", () => {
+test("an unclosed action is reported in linear time, however many quotes it has", () => {
   for (const text of [
     `{{ ${'"a" '.repeat(2_000)}`,
     `{{ ${'"'.repeat(4_001)} }}`,
@@ -27,7 +27,7 @@ test("an action that is not closed is told, however many quotes it has: each is 
 const doubling = (start: string, next: string, times: number): string =>
   `{{ $x := ${start} }}${`{{ $x = ${next} }}`.repeat(times)}`;
 
-test("a short template cannot take long, nor fill the memory", () => {
+test("a short template can neither take long nor fill the memory", () => {
   const cases: readonly (readonly [name: string, template: string, expected: RegExp])[] = [
     [
       "templates that call each other twice",
@@ -96,11 +96,11 @@ test("a function's own failure is an error of the template", () => {
   assert.equal(render("{{ indent -3 `a` }}{{ int `x` }}{{ int true }}"), "a01");
 });
 
-test("and and or stop at the first value that decides", () => {
+test("and and or stop at the first deciding value", () => {
   assert.equal(render("{{ if and false (fail `not asked`) }}{{ end }}{{ or 1 (fail `not asked`) }}"), "1");
 });
 
-test("include returns the text of another template, which helm has and Go has not", () => {
+test("include returns the text of another template, as in helm", () => {
   const text = '{{ define "a" }}[{{ . }}]{{ end }}{{ include "a" 1 | indent 1 }}{{ template "a" 2 }}';
   assert.equal(render(text), " [1][2]");
 });

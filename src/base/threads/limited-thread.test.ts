@@ -18,7 +18,7 @@ const program = new URL(
 
 type Task = { readonly how: "wait" | "work"; readonly ms: number };
 
-test("a task is limited by the processor time that it uses, and not by the time that it waits", async () => {
+test("a task is limited by its processor time, not by the time that it waits", async () => {
   const thread = new LimitedThread<Task, string>(program, systemClock);
   const patient = await thread.ask({ how: "wait", ms: 400 }, { workMs: 100, waitMs: 60_000 });
   assert.deepEqual(patient, { kind: "answer", answer: "wait" });
@@ -27,7 +27,7 @@ test("a task is limited by the processor time that it uses, and not by the time 
   assert.ok(thread.hasEnded);
 });
 
-test("a task that waits too long ends its thread too", async () => {
+test("a task that waits too long also ends its thread", async () => {
   const thread = new LimitedThread<Task, string>(program, systemClock);
   assert.deepEqual(await thread.ask({ how: "wait", ms: 60_000 }, { workMs: 100, waitMs: 300 }), { kind: "overdue" });
   assert.ok(thread.hasEnded);

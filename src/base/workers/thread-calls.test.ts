@@ -6,7 +6,7 @@ import { ThreadCalls } from "./thread-calls.ts";
 type Sums = { readonly add: (pair: readonly [number, number]) => number; readonly fail: (why: string) => never };
 type None = Readonly<Record<string, never>>;
 
-test("calls are answered in any order, refused with the other's words, and rejected when it has ended", async () => {
+test("calls are answered in any order, refused with the other side's message, and rejected after the end", async () => {
   const { port1, port2 } = new MessageChannel();
   const waits: (() => void)[] = [];
   const theirs = new ThreadCalls<None, Sums>(port1, {

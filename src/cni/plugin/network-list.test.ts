@@ -14,7 +14,7 @@ const list = file("10-calico.conflist", {
 });
 const single = file("10-bridge.conf", { cniVersion: "0.4.0", name: "pods", type: "bridge", isGateway: true });
 
-test("the plugin goes to the end of the list, once, and comes out again without a trace", () => {
+test("the plugin is appended to the list once, and removed without a trace", () => {
   const first = chained(list)?.to;
   assert.ok(first !== undefined);
   const content = JSON.parse(first.text) as { plugins: { type: string }[]; disableCheck: boolean };
@@ -28,7 +28,7 @@ test("the plugin goes to the end of the list, once, and comes out again without 
   assert.equal(unchained(list), undefined);
 });
 
-test("a single network becomes a list, and the same single network again", () => {
+test("a single network becomes a list, and the original again", () => {
   const change = chained(single);
   assert.equal(change?.from, "10-bridge.conf");
   assert.equal(change.to.name, "10-bridge.conflist");
@@ -42,7 +42,7 @@ test("a single network becomes a list, and the same single network again", () =>
   assert.equal(unchained(forged)?.to.name, "a.conflist");
 });
 
-test("the first valid file with a plugin of the cluster is the one", () => {
+test("the first valid file with a plugin of the cluster is chosen", () => {
   const broken: NetworkFile = { name: "00-broken.conflist", text: "{" };
   const wrong = file("01-list.conf", { plugins: [{ type: "x" }] });
   const ours = standalone("02-own.conf");
@@ -53,7 +53,7 @@ test("the first valid file with a plugin of the cluster is the one", () => {
   assert.equal(chained(broken), undefined);
 });
 
-test("a plugin that another program put behind ours comes before it again", () => {
+test("a plugin that another program appended after ours is moved before it", () => {
   const [first] = [chained(list)?.to];
   const content = JSON.parse(first?.text ?? "") as { plugins: unknown[] };
   const disturbed = file(list.name, { ...content, plugins: [...content.plugins, { type: "bandwidth" }] });

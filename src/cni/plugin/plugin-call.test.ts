@@ -51,7 +51,7 @@ function failure(result: Run): { readonly code: unknown; readonly msg: unknown }
   return { code, msg };
 }
 
-test("ADD tells of the pod and passes the result through, in every version with chains", async () => {
+test("ADD reports the pod and passes the result through, in every version with chains", async () => {
   for (const cniVersion of ["0.3.1", "0.4.0", "1.0.0", "1.1.0"]) {
     const prevResult = { cniVersion, ips: [{ address: "10.0.0.5/24" }, { address: "fd00::5/64" }], custom: [1] };
     const result = await run("ADD", { cniVersion, name: "n", type: "serin-cni", prevResult });
@@ -77,13 +77,13 @@ test("ADD tells of the pod and passes the result through, in every version with 
   assert.deepEqual(alone.output, { cniVersion: "1.0.0" });
 });
 
-test("a container that is no pod passes", async () => {
+test("a container without a pod passes", async () => {
   const { CNI_ARGS: _pod, ...others } = variables;
   const result = await run("ADD", { cniVersion: "1.0.0" }, { variables: others });
   assert.deepEqual(result, { exitCode: 0, output: { cniVersion: "1.0.0" }, calls: [] });
 });
 
-test("an ADD that fails says why, and whether to come again", async () => {
+test("a failed ADD states the reason, and whether to retry", async () => {
   const input = { cniVersion: "1.0.0" };
   const later = await run("ADD", input, { fails: transientError("no-ztunnel", "no ztunnel is connected") });
   assert.deepEqual(failure(later), { code: 11, msg: "no ztunnel is connected" });
@@ -99,7 +99,7 @@ test("DEL succeeds despite any failure, and needs no namespace", async () => {
   assert.equal(result.calls[0]?.[1]?.containerId, "c1");
 });
 
-test("CHECK needs the result of ADD; STATUS tells that no pod can start; GC has no output", async () => {
+test("CHECK needs the result of ADD, STATUS reports whether pods can start, and GC has no output", async () => {
   assert.equal(failure(await run("CHECK", { cniVersion: "1.0.0" })).code, 7);
   assert.equal((await run("CHECK", { cniVersion: "1.0.0", prevResult: {} })).exitCode, 0);
   assert.deepEqual(failure(await run("STATUS", { cniVersion: "1.1.0" }, { fails: new Error("starting") })), {
@@ -110,12 +110,12 @@ test("CHECK needs the result of ADD; STATUS tells that no pod can start; GC has 
   assert.deepEqual(collected, { exitCode: 0, output: undefined, calls: [["collect"]] });
 });
 
-test("VERSION lists what is supported", async () => {
+test("VERSION lists the supported versions", async () => {
   const { output } = await run("VERSION", { cniVersion: "0.4.0" }, { variables: {} });
   assert.deepEqual(output, { cniVersion: "0.4.0", supportedVersions: ["0.3.1", "0.4.0", "1.0.0", "1.1.0"] });
 });
 
-test("bad input is refused with the specification's codes, by name", async () => {
+test("invalid input is refused with the specification's codes and the field's name", async () => {
   assert.deepEqual(failure(await run("ADD", "{")).code, 6);
   assert.deepEqual(failure(await run("ADD", [])).code, 6);
   assert.deepEqual(failure(await run("ADD", { cniVersion: "0.2.0" })), {

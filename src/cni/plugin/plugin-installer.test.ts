@@ -70,7 +70,7 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-test("waits for the cluster's network, and leaves no file alone that pods would fail at", async (context) => {
+test("waits for the cluster's network, and leaves no file alone that would fail pods", async (context) => {
   const node = new Node(context);
   node.start();
   await until(() => existsSync(join(node.bin, "serin-cni")));
@@ -85,7 +85,7 @@ test("waits for the cluster's network, and leaves no file alone that pods would 
   assert.equal(node.installs, 1);
 });
 
-test("chains again when the file or the program is written by somebody else", async (context) => {
+test("chains again when another program rewrites the file or the program", async (context) => {
   const node = new Node(context);
   node.start();
   await until(() => existsSync(join(node.bin, "serin-cni")));
@@ -100,7 +100,7 @@ test("chains again when the file or the program is written by somebody else", as
   assert.deepEqual(readdirSync(node.conf).toSorted(), ["05-cilium.conflist", "10-ptp.conflist"]);
 });
 
-test("what it wrote goes, and what it changed is as it was", async (context) => {
+test("removes its own files, and restores the changed ones", async (context) => {
   const node = new Node(context);
   node.start();
   await until(() => existsSync(join(node.bin, "serin-cni")));
@@ -119,7 +119,7 @@ test("what it wrote goes, and what it changed is as it was", async (context) => 
   assert.deepEqual(readdirSync(node.bin), []);
 });
 
-test("a named file is chained into, and a platform that calls by name gets a file of its own", async (context) => {
+test("is chained into a named file, and gets its own file on platforms that call by name", async (context) => {
   const named = new Node(context, { confFile: "20-ptp.conf" });
   named.start();
   await until(() => existsSync(join(named.bin, "serin-cni")));

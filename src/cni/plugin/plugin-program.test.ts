@@ -51,7 +51,7 @@ async function run(
   return { code, text };
 }
 
-test("carries the runtime's variables and input to the agent, and its answer back", async (context) => {
+test("passes the runtime's variables and input to the agent, and returns its answer", async (context) => {
   const { path, socketPath } = programIn(context);
   const seen: PodAttachment[] = [];
   await serve(context, socketPath, { add: (attachment) => Promise.resolve(void seen.push(attachment)) });
@@ -72,7 +72,7 @@ test("carries the runtime's variables and input to the agent, and its answer bac
   ]);
 });
 
-test("gives the agent's refusal and its exit code", async (context) => {
+test("returns the agent's refusal and its exit code", async (context) => {
   const { path, socketPath } = programIn(context);
   await serve(context, socketPath, { add: () => Promise.reject(new Error("not this pod")) });
   const { code, text } = await run(path, "ADD", '{"cniVersion":"1.0.0"}');
@@ -88,7 +88,7 @@ test("waits for an agent that is being replaced", async (context) => {
   assert.deepEqual(await running, { code: 0, text: '{"cniVersion":"1.0.0"}' });
 });
 
-test("without an agent no pod starts, what is gone may go, and the versions are known", async (context) => {
+test("fails ADD without an agent, but not deletions and VERSION", async (context) => {
   const { path } = programIn(context);
   const [add, check, status, version, deleted, collected] = await Promise.all(
     ["ADD", "CHECK", "STATUS", "VERSION", "DEL", "GC"].map((command) => run(path, command, '{"cniVersion":"1.0.0"}')),
@@ -115,7 +115,7 @@ test("without an agent no pod starts, what is gone may go, and the versions are 
   );
 });
 
-test("an answer that breaks off, and an input without an end in sight, start no pod", async (context) => {
+test("starts no pod after a truncated answer or with an endless input", async (context) => {
   const { path, socketPath } = programIn(context);
   const half = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on("error", () => undefined);
@@ -131,7 +131,7 @@ test("an answer that breaks off, and an input without an end in sight, start no 
   assert.equal((await run(path, "ADD", "{}", { CNI_ARGS: "x".repeat(100_000) })).code, 1);
 });
 
-test("is small, the same each time, and there for both processors", () => {
+test("is small, reproducible, and built for both processors", () => {
   const socketPath = "/var/run/istio-cni/serin-cni.sock";
   for (const [architecture, machine] of [
     ["x64", 62],

@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { adaptToUsers, describeRedirect, planRedirect, readRedirectCommand } from "./index.ts";
 
-test("flags that cannot be honoured are refused by name", () => {
+test("unsupported flags are refused by name", () => {
   assert.throws(() => readRedirectCommand(["-m", "TPROXY"], {}, ""), /TPROXY \(-m\) is not supported/);
   assert.throws(() => readRedirectCommand(["-d", "http"], {}, ""), /-d must be a port from 0 to 65535, got "http"/);
   assert.throws(() => readRedirectCommand(["-i", "10.0.0.0"], {}, ""), /-i must be IP ranges/);
   assert.throws(() => readRedirectCommand(["--nonsense"], {}, ""), /Unknown option '--nonsense'/);
 });
 
-test("upstream's long flags and variables are read as its short ones are", () => {
+test("upstream's long flags and variables equal its short ones", () => {
   const { options } = readRedirectCommand(
     ["--envoy-port", "16001", "--istio-inbound-ports=80,443"],
     { ISTIO_META_DNS_CAPTURE: "true" },
@@ -21,13 +21,13 @@ test("upstream's long flags and variables are read as its short ones are", () =>
   );
 });
 
-test("where the proxy's user does not exist, its streams to the control plane pass by their ports", () => {
+test("if the proxy's user does not exist, its streams to the control plane pass by port", () => {
   const { options } = readRedirectCommand(["-u", "1337"], {}, "");
   assert.deepEqual(adaptToUsers(options, "         0     100000      65536\n").excludedOutboundPorts, []);
   assert.deepEqual(adaptToUsers(options, "         0      54321          1\n").excludedOutboundPorts, [15_012, 15_010]);
 });
 
-test("ranges of both families are redirected, exclusions come first, and nothing is without a mode", () => {
+test("ranges of both families are redirected, exclusions come first, and a mode is required", () => {
   const { options } = readRedirectCommand(["-i", "10.0.0.0/8,fd00::/8", "-x", "10.1.0.0/16", "-u", "1337"], {}, "");
   const lines = describeRedirect(planRedirect(options))
     .split("\n")

@@ -45,7 +45,7 @@ async function who(answer: Promise<string>): Promise<string> {
   return (await answer).split(" ")[0] ?? "";
 }
 
-test("a pod's traffic goes through its sidecar: in, out, to itself, and not what the proxy sends", async () => {
+test("a pod's traffic passes its sidecar in, out and to itself, except what the proxy sends", async () => {
   using node = {
     host: new TestNode(),
     [Symbol.dispose](): void {
@@ -103,7 +103,7 @@ test("a pod's traffic goes through its sidecar: in, out, to itself, and not what
   assert.equal(await who(askOnce(own, peer.address, 8080)), "peer", "what the proxy's user sends passes");
 });
 
-test("queries to the cluster's DNS go to the proxy when that is asked for, and to others only with all of DNS", async () => {
+test("queries to the cluster's DNS go to the proxy on request, and to other servers only if all DNS is captured", async () => {
   using node = {
     host: new TestNode(),
     [Symbol.dispose](): void {

@@ -13,7 +13,7 @@ import { workloadCertificate } from "./workload-certificate.ts";
 
 const identity = "spiffe://cluster.local/ns/default/sa/sleep";
 
-test("a request is signed by the key that it carries, and names the identity alone", async () => {
+test("a request is signed by its own key, and names only the identity", async () => {
   const { csrPem } = await createCertificateRequest(identity);
   const { signed, signature } = readSigned(derOfPem(csrPem, /^CERTIFICATE REQUEST$/) ?? assert.fail());
   const info = new DerReader(signed.contents);
@@ -25,7 +25,7 @@ test("a request is signed by the key that it carries, and names the identity alo
   assert.ok(info.next(derTags.context0).contents.includes(identity));
 });
 
-test("the fake CA's leaf chains to its root, and a leaf for somebody else is refused", async () => {
+test("the fake CA's leaf chains to its root, and a leaf for another identity is refused", async () => {
   const authority = new FakeCertificateAuthority();
   const { csrPem, privateKeyPem } = await createCertificateRequest(identity);
   const chain = await authority.sign({ identity, csrPem, validitySeconds: 3600 });
@@ -37,7 +37,7 @@ test("the fake CA's leaf chains to its root, and a leaf for somebody else is ref
   assert.throws(() => workloadCertificate(`${identity}2`, privateKeyPem, chain), /where spiffe:.*sleep2 was asked/);
 });
 
-test("concurrent fetches share one request, failures are repeated, and half of the lifetime rotates", async () => {
+test("concurrent fetches share one request, failures are repeated, and certificates rotate at half their lifetime", async () => {
   const fake = new FakeCertificateAuthority();
   const asked: number[] = [];
   const slept: number[] = [];
@@ -138,7 +138,7 @@ test("a CA that was unreachable is asked at once for a new waiter, and then at l
   manager.close();
 });
 
-test("when the mesh's roots change, certificates are renewed until they say the same, and tell by metrics which roots they hold", async () => {
+test("when the mesh's roots change, certificates are renewed until they match, and metrics show their roots", async () => {
   const [old, next] = [new FakeCertificateAuthority(), new FakeCertificateAuthority()];
   const fingerprint = (pem: string): string =>
     new X509Certificate(pem).fingerprint256.replaceAll(":", "").toLowerCase();

@@ -58,7 +58,7 @@ function closed(stream: SecureStream | string): Promise<string> {
   });
 }
 
-test("a server refuses a client that is on its authority's list, and a client such a server; each counts as its end", async () => {
+test("server and client each refuse a peer that its authority revoked, and each counts the refusal", async () => {
   const counted: string[] = [];
   const revocations = new RevocationLists((peer) => counted.push(peer));
   revocations.replace(Buffer.from(await root.revoke("0b")));
@@ -75,7 +75,7 @@ test("a server refuses a client that is on its authority's list, and a client su
   assert.deepEqual(counted, ["client", "server"]);
 });
 
-test("an intermediate authority that its own issuer has taken back takes its leaves along", async () => {
+test("a revoked intermediate authority invalidates its leaves", async () => {
   const revocations = new RevocationLists();
   for (const [serialNumbers, fault] of [
     [["0d"], /the certificate 0D of "O=test authority 0d" is revoked/],
@@ -92,7 +92,7 @@ test("an intermediate authority that its own issuer has taken back takes its lea
   }
 });
 
-test("lists that say nothing of an authority leave its certificates alone; so does an empty file", async () => {
+test("lists without an authority's entries do not affect its certificates, and neither does an empty file", async () => {
   const other = await TestAuthority.create();
   const revocations = new RevocationLists();
   for (const text of ["", await intermediate.revoke("0b")]) {
@@ -111,7 +111,7 @@ test("lists that say nothing of an authority leave its certificates alone; so do
   assert.equal(told(made.server), "let in");
 });
 
-test("a list in DER counts as one in PEM, and what is no list is refused and changes nothing", async () => {
+test("a list in DER equals one in PEM, and an invalid list is refused and changes nothing", async () => {
   const revocations = new RevocationLists();
   const pem = await root.revoke("0b");
   revocations.replace(Buffer.from(pem.replaceAll(/-----.*-----/g, ""), "base64"));
@@ -124,7 +124,7 @@ test("a list in DER counts as one in PEM, and what is no list is refused and cha
   assert.match(told(made.server), /is revoked/);
 });
 
-test("connections that live end when a list names their peer, at either end, and no others", async () => {
+test("open connections end at either end when a list names their peer, and others stay", async () => {
   const counted: string[] = [];
   const revocations = new RevocationLists((peer) => counted.push(peer));
   using asServer = await handshake(held(them, theirs), held(us, ours, revocations));
@@ -141,7 +141,7 @@ test("connections that live end when a list names their peer, at either end, and
   while (revocations.watched > 0) await new Promise((resolve) => setImmediate(resolve));
 });
 
-test("the manager's certificates look at the lists, also after another root is trusted", async () => {
+test("the manager's certificates check the lists, even after another root is trusted", async () => {
   const revocations = new RevocationLists();
   const authority = new FakeCertificateAuthority();
   const manager = new CertificateManager({ authority, log: silentLogger, revocations });
@@ -164,7 +164,7 @@ test("the manager's certificates look at the lists, also after another root is t
   }
 });
 
-test("the file is read at first and whenever it changes; what is wrong or gone leaves the lists before, and is said once", async () => {
+test("the file is read at the start and on change; a fault keeps the previous lists and is logged once", async () => {
   const texts: (string | undefined)[] = [undefined, "one", "one", "bad", "bad", undefined, "two"];
   const [taken, said]: [string[], string[]] = [[], []];
   const stop = new AbortController();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseResolverFile } from "./resolver-file.ts";
 
-test("a resolver file says servers, search domains and how many dots a whole name has", () => {
+test("a resolver file sets servers, search domains and the number of dots of a complete name", () => {
   const text =
     "# made by the kubelet\nsearch shop.svc.cluster.local svc.cluster.local. Example.com\nnameserver 10.96.0.10\nnameserver fd00::a\noptions timeout:1 ndots:5\n";
   assert.deepEqual(parseResolverFile(text), {

@@ -156,7 +156,7 @@ function withTunnel(): Flooder {
 }
 
 for (const [title, frame] of Object.entries(floods)) {
-  test(`a peer whose frames move no tunnel on is cut off by ENHANCE_YOUR_CALM, a slow one is not: ${title}`, () => {
+  test(`a peer whose frames do not advance a tunnel is cut off by ENHANCE_YOUR_CALM, but not a slow one: ${title}`, () => {
     const slow = withTunnel();
     for (let second = 1; second <= 3; second += 1) {
       slow.nowMs = second * 1_000;
@@ -174,7 +174,7 @@ for (const [title, frame] of Object.entries(floods)) {
   });
 }
 
-test("WINDOW_UPDATEs in the measure of the bytes that a tunnel sends are no flood", async () => {
+test("WINDOW_UPDATEs in proportion to a tunnel's sent bytes are no flood", async () => {
   let tunnel: ByteStream | undefined;
   const flooder = new Flooder((request) => (tunnel = request.accept())).open(1).send();
   const block = Buffer.alloc(65_536);
@@ -193,7 +193,7 @@ test("WINDOW_UPDATEs in the measure of the bytes that a tunnel sends are no floo
   assert.deepEqual([flooder.verdict, flooder.reasons], [undefined, []]);
 });
 
-test("a client that takes most requests back at once is cut off, and nothing of what follows in the same bytes is looked at", async () => {
+test("a client that cancels most requests at once is cut off, and its later bytes are ignored", async () => {
   const { wastedStreams } = hboneLimits;
   const flooder = new Flooder();
   for (let index = 0; index < 2 * wastedStreams; index += 1) {
@@ -218,7 +218,7 @@ const breaches: Readonly<Record<string, (writer: FrameWriter, id: number) => voi
 };
 
 for (const [title, breach] of Object.entries(breaches)) {
-  test(`a client that makes us reset its tunnels is cut off, and what they asked for is given up: ${title}`, async () => {
+  test(`a client that provokes resets of its tunnels is cut off, and their requests are cancelled: ${title}`, async () => {
     const flooder = new Flooder();
     for (let index = 0; index < hboneLimits.wastedStreams; index += 1) {
       flooder.open(index * 2 + 1);
@@ -231,7 +231,7 @@ for (const [title, breach] of Object.entries(breaches)) {
   });
 }
 
-test("a tunnel that is used for its time costs nothing, so that some may be broken between", () => {
+test("a tunnel that was used for long costs nothing, so a few may be broken in between", () => {
   const flooder = new Flooder((request) => request.reject(503));
   for (let id = 1; id < 20 * hboneLimits.wastedStreams; id += 2) {
     flooder.open(id);
@@ -241,7 +241,7 @@ test("a tunnel that is used for its time costs nothing, so that some may be brok
   assert.deepEqual([flooder.verdict, flooder.reasons], [undefined, []]);
 });
 
-test("tunnels that were answered, or waited for long, may be reset as often as a client likes", () => {
+test("tunnels that were answered, or waited for long, may be reset at any rate", () => {
   const answered = new Flooder((request) => void request.accept());
   const patient = new Flooder();
   for (let id = 1; id < 4 * hboneLimits.wastedStreams; id += 2) {
@@ -255,7 +255,7 @@ test("tunnels that were answered, or waited for long, may be reset as often as a
   assert.deepEqual([answered.reasons, patient.reasons], [[], []]);
 });
 
-test("streams above what a connection may have are refused, and a flood of them is cut off", async () => {
+test("streams above a connection's limit are refused, and a flood of them is cut off", async () => {
   const flooder = new Flooder();
   for (let index = 0; index < hboneLimits.acceptedStreams; index += 1) flooder.open(index * 2 + 1);
   const turns = await flooder.read();
@@ -267,7 +267,7 @@ test("streams above what a connection may have are refused, and a flood of them 
   assert.deepEqual(flooder.reasons, ["idle_frames"]);
 });
 
-test("a header block that goes on in CONTINUATION frames without end is cut off, however small they are", () => {
+test("an endless header block in CONTINUATION frames of any size is cut off", () => {
   for (const size of [0, 1, 10_000]) {
     const flooder = new Flooder();
     flooder.writer.frame(1, 0, 1, connect);
@@ -281,7 +281,7 @@ test("a header block that goes on in CONTINUATION frames without end is cut off,
   }
 });
 
-test("a peer that lets our answers pile up is cut off", async () => {
+test("a peer that lets answers pile up is cut off", async () => {
   const flooder = new Flooder((request) => request.reject(401, [["x-long", "x".repeat(4_000)]]));
   await new Promise((resolve) => setImmediate(resolve));
   flooder.stuck = true;
@@ -292,7 +292,7 @@ test("a peer that lets our answers pile up is cut off", async () => {
   assert.deepEqual([flooder.reasons, flooder.ended], [["unread_answers"], true]);
 });
 
-test("who sends beyond the connection's window ends it, so that many paused tunnels hold no more than that", () => {
+test("data beyond the connection's window ends it, which bounds the memory of many paused tunnels", () => {
   const flooder = new Flooder((request) => void request.accept());
   const block = Buffer.alloc(hboneLimits.maxFrameBytes);
   const tunnels = hboneLimits.maxQueuedBytes / hboneLimits.streamWindowBytes + 8;
@@ -306,7 +306,7 @@ test("who sends beyond the connection's window ends it, so that many paused tunn
   assert.deepEqual(flooder.reasons, []);
 });
 
-test("each cut-off counts by its reason", () => {
+test("each cut-off is counted by its reason", () => {
   const registry = new MetricsRegistry();
   const count = hboneCutOffs(registry);
   count("resets");

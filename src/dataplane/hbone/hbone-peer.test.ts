@@ -87,7 +87,7 @@ function echo(stream: ByteStream): void {
   stream.resume();
 }
 
-test("our client and node:http2's server: megabytes both ways, half close, status, reset", async () => {
+test("our client works with node:http2's server: megabytes both ways, half close, status, reset", async () => {
   const { port, server } = await http2Server((stream, authority) => {
     if (authority === "refuse:1") stream.respond({ ":status": 401 }, { endStream: true });
     else if (authority === "reset:1") stream.close(8);
@@ -118,7 +118,7 @@ test("our client and node:http2's server: megabytes both ways, half close, statu
   server.close();
 });
 
-test("our server and node:http2's client: megabytes both ways, half close, status, headers, bad method", async () => {
+test("our server works with node:http2's client: megabytes both ways, half close, status, headers, bad method", async () => {
   const requests: HboneRequest[] = [];
   const { port, listener } = await hboneServer((request) => {
     requests.push(request);
@@ -152,7 +152,7 @@ test("our server and node:http2's client: megabytes both ways, half close, statu
   listener.close();
 });
 
-test("tunnels share a connection; a draining server moves new ones elsewhere and keeps the old", async () => {
+test("tunnels share a connection; a draining server sends new ones elsewhere and keeps the old", async () => {
   const { port, connections, listener } = await hboneServer((request) => echo(request.accept()));
   const { connect, dialed, pool } = poolTo(port);
   const [old, ...others] = await Promise.all([connect(), connect(), connect()]);
@@ -172,7 +172,7 @@ test("tunnels share a connection; a draining server moves new ones elsewhere and
   listener.close();
 });
 
-test("a reset of the application's connection arrives as an error, an orderly end does not", async () => {
+test("a reset of the application's connection becomes an error, and an orderly end does not", async () => {
   const streams: ByteStream[] = [];
   const { port, listener } = await hboneServer((request) => streams.push(request.accept()));
   const { connect, pool } = poolTo(port);
@@ -188,7 +188,7 @@ test("a reset of the application's connection arrives as an error, an orderly en
   listener.close();
 });
 
-test("a reader that stops holds its sender up at the window, and no other tunnel", async () => {
+test("a reader that stops blocks its sender at the window, and no other tunnel", async () => {
   const streams: ByteStream[] = [];
   const { port, listener } = await hboneServer((request) => streams.push(request.accept()));
   const { connect, pool } = poolTo(port);
@@ -216,7 +216,7 @@ test("a reader that stops holds its sender up at the window, and no other tunnel
   listener.close();
 });
 
-test("nobody there is an error that names the address, and the pool forgets it", async () => {
+test("a refused connection is an error with the address, and the pool forgets it", async () => {
   const { port, listener } = await hboneServer(() => undefined);
   listener.close();
   const { connect, pool } = poolTo(port);
@@ -224,7 +224,7 @@ test("nobody there is an error that names the address, and the pool forgets it",
   assert.equal(pool.connections, 0);
 });
 
-test("a connection takes no more streams than its peer allows, and 100 at most; a refused one goes elsewhere", async () => {
+test("a connection has no more streams than its peer allows, at most 100, and a refused one goes elsewhere", async () => {
   const refused = new Set<string>();
   const { port, server } = await http2Server((stream, authority) => {
     if (authority === "refuse-once:1" && !refused.has(authority)) {

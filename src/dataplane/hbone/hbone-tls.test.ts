@@ -21,7 +21,7 @@ async function material(identity: string) {
   return { cert: chainPem, key: privateKeyPem, ca: rootsPem, minVersion: "TLSv1.3", ALPNProtocols: ["h2"] } as const;
 }
 
-test("mTLS with node:http2's server: both sides know the other's identity, and the wrong one is refused", async () => {
+test("mTLS with node:http2's server: both sides see the other's identity, and a wrong one is refused", async () => {
   const server = createSecureServer({ ...(await material(them)), requestCert: true, rejectUnauthorized: true });
   let seen: string | undefined;
   server.on("stream", (stream) => {
@@ -58,7 +58,7 @@ test("mTLS with node:http2's server: both sides know the other's identity, and t
   server.close();
 });
 
-test("mTLS with node:http2's client: a certificate is required, and its identity is told", async () => {
+test("mTLS with node:http2's client: a certificate is required, and its identity is known", async () => {
   const refuse = Promise.withResolvers<string>();
   const context = async () => (await certificates.fetch(us)).context;
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {

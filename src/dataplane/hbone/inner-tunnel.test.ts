@@ -36,7 +36,7 @@ async function hboneServer(
   });
 }
 
-test("a tunnel within a tunnel ends at whom the gateway leads to, who proves himself, and both are told the service's name", async () => {
+test("a tunnel within a tunnel ends at a verified server behind the gateway, and both get the service's name", async () => {
   const asked: [string, string, string | undefined][] = [];
   const note = (who: string, { authority: name, headers, peerIdentity }: HboneRequest): void => {
     assert.equal(peerIdentity, client);
@@ -86,7 +86,7 @@ test("a tunnel within a tunnel ends at whom the gateway leads to, who proves him
   inner.close();
 });
 
-test("a tunnel within a tunnel may be kept until either of the two is to end", async () => {
+test("a nested tunnel may be kept until either of the two ends", async () => {
   const servers = new Map<string, HboneServerConnection>();
   const inner = await hboneServer(
     server,
@@ -127,7 +127,7 @@ test("a tunnel within a tunnel may be kept until either of the two is to end", a
   inner.close();
 });
 
-test("without a certificate the outer tunnel is let go", async () => {
+test("without a certificate the outer tunnel is released", async () => {
   let destroyed = 0;
   const outer = { destroy: () => void (destroyed += 1) } as unknown as HboneTunnel;
   const none = {

@@ -73,7 +73,7 @@ async function listen(accept: (stream: ByteStream) => void): Promise<ByteListene
   return await listenTcp({ address: "127.0.0.1", port: 0 }, accept);
 }
 
-test("streams that share a connection get their bytes in order, also while readers hold them up", async () => {
+test("streams that share a connection get their bytes in order, even while readers pause", async () => {
   const sums: Promise<Seen>[] = [];
   const sink = await listen((stream) => void sums.push(check(stream, sums.length % 2 === 0)));
   const far = await listen((connection) =>

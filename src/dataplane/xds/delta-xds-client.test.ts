@@ -83,7 +83,7 @@ class ControlPlane {
   }
 }
 
-test("updates are ACKed or NACKed with the reason, and a reconnect asks only for what changed", async () => {
+test("updates are ACKed or NACKed with the reason, and a reconnect requests only changes", async () => {
   const plane = new ControlPlane();
   await plane.start();
   const updates: XdsUpdate[] = [];
@@ -166,7 +166,7 @@ function clockOfTimers(): { readonly clock: Clock; readonly elapse: (ms: number)
   return { clock: { ...systemClock, after }, elapse };
 }
 
-test("a connection that does not come about in 10 s is given up for a new one, and the log says so", async () => {
+test("a connection attempt is abandoned after 10 s for a new one, and logged", async () => {
   const { clock, elapse } = clockOfTimers();
   const sockets: Socket[] = [];
   const silent = createServer((socket) => void sockets.push(socket.on("error", () => undefined)));
@@ -195,7 +195,7 @@ test("a connection that does not come about in 10 s is given up for a new one, a
   silent.close();
 });
 
-test("it is behind while an update is taken, and while another waits for that", async () => {
+test("the client is behind while it applies an update, and while another waits", async () => {
   const plane = new ControlPlane();
   await plane.start();
   const takers: (() => void)[] = [];

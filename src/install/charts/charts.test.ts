@@ -20,7 +20,7 @@ const charts = renderCharts({
 const fileOf = (chart: string, path: string): string =>
   charts.find(({ name }) => name === chart)?.files.get(path) ?? "";
 
-test("every chart is whole, and no mark is left in a template", () => {
+test("every chart is complete, and no placeholder is left in a template", () => {
   assert.deepEqual(
     charts.map(({ name, version }) => `${name} ${version}`),
     ["base 1.2.3", "istiod 1.2.3", "cni 1.2.3", "ztunnel 1.2.3", "gateway 1.2.3", "istio-operator 0.0.69"],
@@ -52,14 +52,14 @@ test("values reach names, images, sizes and environment", () => {
   assert.match(fileOf("istiod", "templates/revision-tags.yaml"), /\{\{- range \$tag := \$v\.revisionTags \}\}/);
 });
 
-test("an upgrade of base or istiod leaves the failure policy of validation to the control plane, unless values say it", () => {
+test("an upgrade of base or istiod leaves the failure policy of validation to the control plane, unless the values set it", () => {
   const policy =
     /\{\{- with \$v\.base\.validationFailurePolicy \| default \(ternary "" "Ignore" \$\.Release\.IsUpgrade\) \}\}\n? *failurePolicy: /;
   assert.match(fileOf("base", "templates/base.yaml"), policy);
   assert.match(fileOf("istiod", "templates/istiod.yaml"), policy);
 });
 
-test("a gateway that is the way into a network says so by its labels, its ports and its view", () => {
+test("a network gateway has its labels, its ports and its network view", () => {
   const template = fileOf("gateway", "templates/gateway.yaml");
   assert.match(template, /\{\{- with \$v\.networkGateway \}\}\n +topology\.istio\.io\/network: /);
   assert.match(
@@ -72,14 +72,14 @@ test("a gateway that is the way into a network says so by its labels, its ports 
   );
 });
 
-test("ztunnel's network is its own, or the mesh's", () => {
+test("ztunnel's network is its own, else the mesh's", () => {
   assert.match(
     fileOf("ztunnel", "templates/ztunnel.yaml"),
     /- name: NETWORK\n +value: \{\{ \$v\.network \| default \$v\.global\.network \| quote \}\}/,
   );
 });
 
-test("the operator's chart brings its own definitions of kinds, and takes image and release as Banzai Cloud's does", () => {
+test("the operator's chart includes its CRDs, and accepts image and release like Banzai Cloud's", () => {
   const chart = charts.find(({ name }) => name === "istio-operator");
   assert.deepEqual(
     [...(chart?.files.keys() ?? [])].filter((path) => path.startsWith("crds/")),
@@ -94,6 +94,6 @@ test("the operator's chart brings its own definitions of kinds, and takes image 
   assert.match(template, /\{\{- if and \$\.Values\.prometheusMetrics\.enabled[^\n]*\n +- name: kube-rbac-proxy/);
 });
 
-test("a chart's definitions of kinds stay when it is uninstalled", () => {
+test("a chart's CRDs stay when it is uninstalled", () => {
   assert.match(fileOf("base", "files/crds.yaml"), /"helm\.sh\/resource-policy":"keep"/);
 });

@@ -73,12 +73,12 @@ const cases: readonly (readonly [namespace: Record<string, string>, pod: Record<
     [{ ...rev("canary"), ...disabled }, asks, ""],
   ];
 
-test("each pod is taken by one webhook at most: istio-injection beats the namespace's revision, which beats the pod's", () => {
+test("at most one webhook matches each pod: istio-injection wins over the namespace's revision, which wins over the pod's", () => {
   for (const [namespace, pod, expected] of cases)
     assert.equal(takenBy(namespace, pod), expected, `${JSON.stringify(namespace)} ${JSON.stringify(pod)}`);
 });
 
-test("whoever has the tag default takes the pods that name no revision", () => {
+test("the owner of the tag default injects pods that name no revision", () => {
   const moved = {
     canary: configurations["canary"] ?? [],
     "default -> canary": webhooksOf(revisionTag("default", settings("canary"))),
@@ -88,7 +88,7 @@ test("whoever has the tag default takes the pods that name no revision", () => {
   assert.equal(takenBy(rev("default"), {}, moved), "default -> canary: rev.namespace");
 });
 
-test("where namespaces are enabled by default, only who says nothing at all is taken besides", () => {
+test("with injection enabled by default, only unlabelled namespaces and pods are added", () => {
   const all = {
     default: webhooksOf(
       injectorWebhooks(settings("", { sidecarInjectorWebhook: { enableNamespacesByDefault: true } }), {}),

@@ -32,7 +32,7 @@ function buildGraph() {
   return { graph, pods, services, nodes, endpoints, summary };
 }
 
-test("a change computes only those items again that read what changed", () => {
+test("a change recomputes only items that read the changed ones", () => {
   const { graph, pods, services, nodes, endpoints, summary } = buildGraph();
   graph.batch(() => {
     for (let index = 0; index < 50; index += 1) {
@@ -50,7 +50,7 @@ test("a change computes only those items again that read what changed", () => {
   assert.equal(summary.get("s7"), "2 of 5");
 });
 
-test("an equal result goes no further, and subscribers see one batch after all has settled", () => {
+test("an equal result is not propagated, and subscribers get one batch after everything has settled", () => {
   const { graph, pods, services, nodes, endpoints, summary } = buildGraph();
   const seen: (readonly CollectionChange<string>[])[] = [];
   summary.subscribe((changes) => seen.push(changes));
@@ -67,7 +67,7 @@ test("an equal result goes no further, and subscribers see one batch after all h
   assert.equal(seen.length, 2);
 });
 
-test("a collection may not read one that was made after it", () => {
+test("a collection may not read a later one", () => {
   const graph = new CollectionGraph();
   const source = graph.source<string>("source");
   const late: { collection?: ReturnType<typeof buildGraph>["summary"] } = {};
@@ -78,7 +78,7 @@ test("a collection may not read one that was made after it", () => {
   assert.throws(() => source.set("a", "b"), /no cycle/);
 });
 
-test("an input whose computation throws keeps what it yielded before", () => {
+test("an input whose computation throws keeps its previous result", () => {
   const failures: string[] = [];
   const graph = new CollectionGraph({ failed: (collection, key) => failures.push(`${collection}/${key}`) });
   const source = graph.source<number>("source");
@@ -94,7 +94,7 @@ test("an input whose computation throws keeps what it yielded before", () => {
   assert.equal(derived.size, 0);
 });
 
-test("elements of lists are there as long as any list has them, and only what changed is told", () => {
+test("elements of lists exist as long as any list has them, and only changes are reported", () => {
   const graph = new CollectionGraph();
   const lists = graph.source<readonly { readonly name: string; readonly from: string }[]>("lists");
   const elements = graph.flatten(
@@ -119,7 +119,7 @@ test("elements of lists are there as long as any list has them, and only what ch
   assert.equal(lengths.size, 0);
 });
 
-test("writes by subscribers are settled too", () => {
+test("writes by subscribers are also settled", () => {
   const graph = new CollectionGraph();
   const first = graph.source<number>("first");
   const second = graph.source<number>("second");
@@ -152,7 +152,7 @@ const operation = fc.oneof(
   }),
 );
 
-test("whatever the order and the batches, the graph holds what a computation from nothing would", () => {
+test("the graph equals a computation from scratch, for any order and batches", () => {
   fc.assert(
     fc.property(fc.array(fc.array(operation, { maxLength: 4 }), { maxLength: 12 }), (batches) => {
       const live = richGraph();
@@ -214,7 +214,7 @@ function sortedEntries(collection: Collection<unknown>): unknown[] {
   return [...collection.entries()].sort(([left], [right]) => (left < right ? -1 : 1));
 }
 
-test("a collection that is made late, be it by a subscriber while others are told, is whole after that settling and current from then on", () => {
+test("a collection that is created late, even by a subscriber, is complete after that settling and current afterwards", () => {
   const scheduled: (() => void)[] = [];
   const graph = new CollectionGraph({ schedule: (settle) => void scheduled.push(settle) });
   const numbers = graph.source<number>("numbers");
@@ -264,7 +264,7 @@ test("a collection that is made late, be it by a subscriber while others are tol
   assert.equal(another.size, 4);
 });
 
-test("a subscriber that throws keeps nothing from the others, nor from later changes", () => {
+test("a subscriber that throws affects neither the others nor later changes", () => {
   const failures: string[] = [];
   for (const subscriberFailed of [
     undefined,

@@ -22,7 +22,7 @@ const waiting = (reason: string, message?: string, more: Partial<ContainerStatus
     ],
   });
 
-test("the kubelet's own reason is told, and whether waiting may help", () => {
+test("the kubelet's own reason is reported, and whether waiting may help", () => {
   const cases: readonly (readonly [Pod, string, boolean])[] = [
     [
       waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
@@ -61,7 +61,7 @@ test("the kubelet's own reason is told, and whether waiting may help", () => {
   }
 });
 
-test("a container that crashes again and again is an obstacle whose log tells more; its first crash may be a race", () => {
+test("a container that crashes repeatedly is an obstacle with a log, and its first crash is not", () => {
   const crashing = (restartCount: number): Pod =>
     waiting("CrashLoopBackOff", "back-off 10s", {
       restartCount,
@@ -77,7 +77,7 @@ test("a container that crashes again and again is an obstacle whose log tells mo
   assert.deepEqual(obstacle?.crashed, { pod: "web-1", container: "app", run: "previous" });
 });
 
-test("a container that ended again and again keeps crashing, also while the kubelet does not say CrashLoopBackOff yet", () => {
+test("a container that ended repeatedly counts as crashing, even before the kubelet says CrashLoopBackOff", () => {
   const ended = (restartCount: number, exitCode: number): Pod =>
     pod({
       phase: "Running",
@@ -100,7 +100,7 @@ test("a container that ended again and again keeps crashing, also while the kube
   assert.equal(podObstacle([ended(5, 0)]), undefined);
 });
 
-test("pods that end and pods that run say nothing, and what does not pass goes before what may", () => {
+test("ended and running pods are no obstacle, and a permanent obstacle wins over a temporary one", () => {
   const running = pod({ phase: "Running", containerStatuses: [] });
   assert.equal(podObstacle([running]), undefined);
   assert.equal(podObstacle([pod({ phase: "Failed" }, "2026-01-01T00:00:00Z")]), undefined);

@@ -45,7 +45,7 @@ async function ask(
   return { status: answer?.status ?? 0, body: answer === undefined ? undefined : JSON.parse(answer.body) };
 }
 
-test("an instant query answers in Prometheus' form, values as texts", async () => {
+test("an instant query answers in Prometheus' format, with values as strings", async () => {
   const { status, body } = await ask("/api/v1/query", { query: "sort(hits)" });
   assert.equal(status, 200);
   const value = (text: string): [number, string] => [nowMs / 1000, text];
@@ -109,7 +109,7 @@ const refusals: readonly (readonly [string, Record<string, string>, number, stri
   ["/api/v1/admin/tsdb/snapshot", {}, 404, "not_found", /is not known here/],
 ];
 
-test("what cannot be answered is refused with Prometheus' status and kind of error", async () => {
+test("an invalid request is refused with Prometheus' status and kind of error", async () => {
   for (const [path, params, status, errorType, expected] of refusals) {
     const answer = await ask(path, params);
     const body = answer.body as { status: string; errorType: string; error: string };
@@ -118,7 +118,7 @@ test("what cannot be answered is refused with Prometheus' status and kind of err
   }
 });
 
-test("series, labels and their values are listed, all or those of selectors", async () => {
+test("series, labels and their values are listed, all or by selectors", async () => {
   const data = async (path: string, params: string | Record<string, string> = {}): Promise<unknown> =>
     ((await ask(path, params)).body as { data: unknown }).data;
   assert.deepEqual(await data("/api/v1/labels"), ["__name__", "code"]);
@@ -131,7 +131,7 @@ test("series, labels and their values are listed, all or those of selectors", as
   assert.deepEqual(await data("/api/v1/series", { "match[]": "hits", end: "1" }), []);
 });
 
-test("the states that dashboards ask for are there", async () => {
+test("the status endpoints of dashboards exist", async () => {
   for (const path of [
     "targets",
     "scrape_pools",
@@ -151,7 +151,7 @@ test("the states that dashboards ask for are there", async () => {
   assert.equal(await api().handle({ method: "GET", path: "/graph", params: new URLSearchParams() }), undefined);
 });
 
-test("a reload is for POST, when it is allowed, and tells why it failed", async () => {
+test("a reload needs POST and permission, and reports why it failed", async () => {
   const reloaded = async (method: string, reload?: () => Promise<void>): Promise<readonly [number, string]> => {
     const answer = await api(reload).handle({ method, path: "/-/reload", params: new URLSearchParams() });
     return [answer?.status ?? 0, answer?.body ?? ""];

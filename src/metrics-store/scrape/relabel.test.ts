@@ -41,7 +41,7 @@ const cases: readonly (readonly [
   ],
 ];
 
-test("each action does with labels what Prometheus' does", () => {
+test("each relabel action behaves like Prometheus'", () => {
   for (const [rule, labels, expected] of cases)
     assert.deepEqual(after(rule, labels), expected, `${rule} on ${JSON.stringify(labels)}`);
 });
@@ -62,12 +62,12 @@ const faults: Readonly<Record<string, RegExp>> = {
   "scrape_configs: [\n- x: [": /t:2:\d+: no YAML|t:\d+:\d+: no YAML/,
 };
 
-test("a wrong configuration is refused by its field's path", () => {
+test("an invalid configuration is refused with its field's path", () => {
   for (const [text, expected] of Object.entries(faults))
     assert.throws(() => parseScrapeConfig(text, "t"), expected, text);
 });
 
-test("what has no effect here is said by a warning", () => {
+test("unsupported options get a warning", () => {
   const { warnings } = parseScrapeConfig(
     "remote_write: [{}]\nscrape_configs: [{job_name: a, consul_sd_configs: [{}], kubernetes_sd_configs: [{role: ingress}]}]",
     "t",

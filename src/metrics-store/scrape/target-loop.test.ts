@@ -50,7 +50,7 @@ function scraping(job: string): {
   return { loop, store, scrape, query };
 }
 
-test("samples carry the target's labels, and `up` tells of the scrape", async () => {
+test("samples have the target's labels, and `up` reports the scrape", async () => {
   const { loop, scrape, query } = scraping("");
   await scrape('# TYPE hits counter\nhits{path="/"} 3\nhits{path="/a"} 4\n');
   assert.deepEqual(query("hits"), [
@@ -76,7 +76,7 @@ test("a series that is no longer exposed ends at once, and all of them when the 
   assert.equal(query("a")[0]?.["value"], "5");
 });
 
-test("a label that both have is the target's, unless the job honours those of the samples", async () => {
+test("the target's label wins over the sample's, unless the job honours labels", async () => {
   const clash = 'm{job="own",zone="own"} 1\n';
   const plain = scraping("");
   await plain.scrape(clash);
@@ -94,7 +94,7 @@ test("a label that both have is the target's, unless the job honours those of th
   assert.deepEqual(honouring.query("m")[0], { __name__: "m", instance: "h:1", job: "own", zone: "own", value: "1" });
 });
 
-test("rules for metrics drop and rename, and a limit of samples fails the scrape", async () => {
+test("metric rules drop and rename, and the sample limit fails the scrape", async () => {
   const ruled = scraping(
     ", metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: noisy_.*}, {action: labeldrop, regex: pod}]",
   );
@@ -107,7 +107,7 @@ test("rules for metrics drop and rename, and a limit of samples fails the scrape
   assert.equal(limited.query("a").length, 0);
 });
 
-test("text that is no exposition fails the scrape with its line", async () => {
+test("text that is not an exposition fails the scrape with its line", async () => {
   const { loop, scrape } = scraping("");
   await scrape("a 1\n<html>\n");
   assert.match(loop.health.lastError, /line 2/);

@@ -34,7 +34,7 @@ function ofJob(name: string, found: readonly ScrapeTarget[]): ScrapeTarget[] {
   return found.filter(({ job }) => job.name === name);
 }
 
-test("a pod is scraped once, where its annotations say, however many ports it has", () => {
+test("a pod is scraped once, where its annotations say, whatever its number of ports", () => {
   const annotations = {
     "prometheus.io/scrape": "true",
     "prometheus.io/port": "15020",
@@ -60,7 +60,7 @@ test("a pod is scraped once, where its annotations say, however many ports it ha
   assert.equal(target.intervalMs, 15_000);
 });
 
-test("a pod of IPv6 is reached in brackets, and by https where it asks for that", () => {
+test("an IPv6 pod is addressed in brackets, and by https if it asks for that", () => {
   const six = pod("a", {
     "prometheus.io/scrape": "true",
     "prometheus.io/port": "9090",
@@ -74,7 +74,7 @@ test("a pod of IPv6 is reached in brackets, and by https where it asks for that"
   assert.equal(ofJob("kubernetes-pods", active)[0]?.url, "https://[fd00::1]:9090/metrics");
 });
 
-test("a service's endpoints are scraped, with the labels of the service", () => {
+test("a service's endpoints are scraped with the service's labels", () => {
   const metadata = {
     name: "web",
     namespace: "default",
@@ -103,7 +103,7 @@ test("a service's endpoints are scraped, with the labels of the service", () => 
   assert.equal(found[0]?.labels.get("service"), "web");
 });
 
-test("roles of nodes and services, static targets and parameters make addresses", () => {
+test("node and service roles, static targets and parameters give addresses", () => {
   const config = parseScrapeConfig(
     `scrape_configs:
 - {job_name: nodes, scheme: https, kubernetes_sd_configs: [{role: node}]}
@@ -144,7 +144,7 @@ test("roles of nodes and services, static targets and parameters make addresses"
   assert.equal(active[3]?.labels.get("zone"), "z");
 });
 
-test("what rules drop is told, and the same job read again has the same targets", () => {
+test("dropped targets are reported, and the same job read again has the same targets", () => {
   const text =
     "scrape_configs: [{job_name: a, static_configs: [{targets: [x, y]}], relabel_configs: [{action: drop, source_labels: [__address__], regex: x}]}]";
   const [first, second] = [

@@ -8,7 +8,7 @@ const series = (name: string, others: Readonly<Record<string, string>> = {}): La
   labelsOf([[metricName, name], ...Object.entries(others)]);
 const named = (name: string) => [createMatcher(metricName, "=", name)];
 
-test("what was appended is found again, between any two times", () => {
+test("appended samples are found again between any two times", () => {
   assertProperty(
     property(
       array(record({ gap: integer({ min: 1, max: 100_000 }), value: oneof(constant(7), double({ noNaN: true })) }), {
@@ -64,7 +64,7 @@ test("series are found by any of their labels, and names and values are listed",
   assert.deepEqual(store.series(named("a"), 5, 10), []);
 });
 
-test("samples that are not younger than the last are refused and counted", () => {
+test("samples that are not newer than the last are refused and counted", () => {
   const store = new SampleStore();
   store.append(series("a"), 5, 1);
   assert.equal(store.append(series("a"), 5, 2), false);
@@ -72,7 +72,7 @@ test("samples that are not younger than the last are refused and counted", () =>
   assert.deepEqual(store.stats.refused, { "out-of-order": 2 });
 });
 
-test("no more series than the bound are taken, and old ones make room by their age", () => {
+test("series above the bound are refused, and expired ones make room", () => {
   const store = new SampleStore({ maxSeries: 2, retentionMs: 1000 });
   assert.ok(store.append(series("a"), 0, 1));
   assert.ok(store.append(series("b"), 900, 1));
@@ -83,7 +83,7 @@ test("no more series than the bound are taken, and old ones make room by their a
   assert.deepEqual(store.labelValues(metricName), ["b", "c"]);
 });
 
-test("above the bound of bytes the oldest samples are forgotten, never the youngest", () => {
+test("above the bound of bytes the oldest samples are dropped, never the newest", () => {
   const maxSampleBytes = 60_000;
   const store = new SampleStore({ maxSampleBytes });
   for (let step = 0; step < 4000; step += 1) {
@@ -95,7 +95,7 @@ test("above the bound of bytes the oldest samples are forgotten, never the young
   assert.ok((slice?.timesMs[0] ?? 0) > 0);
 });
 
-test("a series that stands still takes a fraction of one that moves", () => {
+test("a constant series takes a fraction of a changing one", () => {
   const bytesOf = (valueAt: (step: number) => number): number => {
     const store = new SampleStore();
     for (let step = 0; step < 10_000; step += 1) store.append(series("a"), step * 15_000, valueAt(step));

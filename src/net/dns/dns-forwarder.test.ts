@@ -46,7 +46,7 @@ function addressIn(answer: Buffer): unknown {
   return record?.type === "A" ? record.data : undefined;
 }
 
-test("each query has a random id and a port of its own, and its answer the client's id", async () => {
+test("each query has a random id and its own port, and its answer has the client's id", async () => {
   const seen: (readonly [id: number, port: number])[] = [];
   const server = await serve((message, reply, from) => {
     seen.push([message.readUInt16BE(0), from.port]);
@@ -59,7 +59,7 @@ test("each query has a random id and a port of its own, and its answer the clien
   assert.equal(new Set(seen.map(([, port]) => port)).size, 20);
 });
 
-test("an answer to another question, with another id, from another port, or that is a query, is not taken", async () => {
+test("an answer with another question, id or port, or that is a query, is ignored", async () => {
   const stranger = createSocket("udp4");
   open.push(stranger);
   const server = await serve((message, reply, from) => {
@@ -76,7 +76,7 @@ test("an answer to another question, with another id, from another port, or that
   assert.equal(addressIn(await forwarder([server]).forward(query, "udp")), "192.0.2.1");
 });
 
-test("a truncated answer is asked for again over TCP, and is left to a client that asked over UDP", async () => {
+test("a truncated answer is requested again over TCP, unless the client asked over UDP", async () => {
   const truncated = 0x200;
   const server = await serve(
     (message, reply) => reply(answerOf(message, "192.0.2.1", truncated)),
@@ -88,7 +88,7 @@ test("a truncated answer is asked for again over TCP, and is left to a client th
   assert.equal(addressIn(await one.forward(query, "tcp")), "192.0.2.2");
 });
 
-test("the next server is asked when one is silent; only so many queries wait", async () => {
+test("the next server is asked when one is silent, and the number of waiting queries is limited", async () => {
   const silent = await serve(() => undefined);
   const server = await serve((message, reply) => reply(answerOf(message, "192.0.2.1")));
   assert.equal(addressIn(await forwarder([silent, server], 50).forward(query, "udp")), "192.0.2.1");

@@ -60,7 +60,7 @@ function worldOf(cluster: MemoryCluster, minor: string): BanzaiWorld {
   } as unknown as BanzaiWorld;
 }
 
-test("a control plane has the operators' names: without a revision when it is global, else ending in its own", () => {
+test("a global control plane's names have no revision, and another one's end in its own", () => {
   const named = (global: boolean): string[] =>
     renderBanzaiControlPlane(parsed(istioObject("sample-17", { global })), images).map(
       ({ kind, metadata }) => `${kind}/${metadata.name}`,
@@ -95,7 +95,7 @@ test("a control plane has the operators' names: without a revision when it is gl
   assert.match(deployment, /"image":"registry.example\/serin\/pilot:0.2.0"/);
 });
 
-test("an Istio that names its images has those, in whichever of them it names", () => {
+test("the image fields of an Istio are used, whichever of them are set", () => {
   const imagesFor = (spec: object): string[] =>
     JSON.stringify(renderBanzaiControlPlane(parsed(istioObject("sample", spec)), images))
       .match(/[\w./-]+\/(?:pilot|proxyv2):[\w.]+/g)
@@ -111,7 +111,7 @@ test("an Istio that names its images has those, in whichever of them it names", 
   );
 });
 
-test("two control planes in one namespace have Services that lead to their own pods only", () => {
+test("Services of two control planes in one namespace lead only to their own pods", () => {
   const partsOf = (name: string, global: boolean) => {
     const objects = renderBanzaiControlPlane(
       parsed(istioObject(name, { global, version: global ? "1.6.8" : "1.7.7" })),
@@ -134,7 +134,7 @@ test("two control planes in one namespace have Services that lead to their own p
     );
 });
 
-test("namespaces are labelled while they are listed, and left alone once they name a revision", () => {
+test("listed namespaces are labelled, and left alone once they name a revision", () => {
   const namespace = (name: string, labels: Record<string, string> = {}) => ({ metadata: { name, labels } });
   const managed = { "istio-injection": "enabled", "istio-operator-managed-injection": "enabled" };
   const old = parsed(istioObject("old", { autoInjectionNamespaces: ["a", "b", "moved"] }));
@@ -162,7 +162,7 @@ test("namespaces are labelled while they are listed, and left alone once they na
   );
 });
 
-test("a moved gateway is taken over by the control plane that it moved to, and never taken back", async () => {
+test("a moved gateway belongs to its new control plane, and is never taken back", async () => {
   const cluster = new MemoryCluster();
   const ingress = { enabled: true, serviceType: "ClusterIP", ports };
   cluster.put("Istio", istioObject("old", { gateways: { ingress } }));
@@ -190,7 +190,7 @@ test("a moved gateway is taken over by the control plane that it moved to, and n
   );
 });
 
-test("a move recreates the Deployment, as its selector names the revision, and keeps the Service", () => {
+test("a move recreates the Deployment, because its selector names the revision, and keeps the Service", () => {
   const { value: gateway } = parseBanzaiMeshGateway({
     metadata: { name: "gw", namespace: "istio-system" },
     spec: { type: "ingress", ports, serviceType: "LoadBalancer" },
@@ -213,7 +213,7 @@ test("a move recreates the Deployment, as its selector names the revision, and k
   });
 });
 
-test("the end of a control plane takes what no owner reference reaches, webhooks first", async () => {
+test("deleting a control plane removes objects without an owner reference, webhooks first", async () => {
   const cluster = new MemoryCluster();
   cluster.put("Istio", istioObject("old", {}));
   await reconcileControlPlane(worldOf(cluster, "1.6"), "istio-system/old");
@@ -230,7 +230,7 @@ test("the end of a control plane takes what no owner reference reaches, webhooks
   );
 });
 
-test("a second control plane without a revision, and an object that cannot be read, say so in their status", async () => {
+test("a second control plane without a revision, and an invalid object, report it in their status", async () => {
   const cluster = new MemoryCluster();
   cluster.put("Istio", {
     ...istioObject("first", {}),
@@ -283,7 +283,7 @@ test("a second control plane without a revision, and an object that cannot be re
   assert.deepEqual([banzaiIstioKind.plural, banzaiMeshGatewayKind.plural], ["istios", "meshgateways"]);
 });
 
-test("a MeshGateway with bad fields says all of them in its status, and nothing is made of it", async () => {
+test("a MeshGateway with invalid fields lists them all in its status, and creates nothing", async () => {
   const cluster = new MemoryCluster();
   cluster.put("Istio", istioObject("first", {}));
   const statusOf = async (spec: object): Promise<unknown> => {
@@ -318,7 +318,7 @@ test("a MeshGateway with bad fields says all of them in its status, and nothing 
   assert.deepEqual(cluster.names("Deployment"), []);
 });
 
-test("settings that no release reads any more are told, and the rest is done", async () => {
+test("obsolete settings get a warning, and the rest is applied", async () => {
   const cluster = new MemoryCluster();
   cluster.put("Istio", istioObject("first", { mixer: { enabled: true } }));
   warnings.length = 0;
@@ -332,7 +332,7 @@ async function until(holds: () => boolean): Promise<void> {
   assert.ok(holds());
 }
 
-test("the second operator of a release does nothing, and says so in its log and at the objects; a replica of the first only waits", async () => {
+test("the second operator of a release does nothing and reports it in its log and on the objects, but a replica of the first waits", async () => {
   const cluster = new MemoryCluster();
   cluster.put("Istio", istioObject("sample", {}));
   cluster.put("Istio", istioObject("newer", { version: "1.7.7" }));
@@ -375,7 +375,7 @@ test("the second operator of a release does nothing, and says so in its log and 
   );
 });
 
-test("a RemoteIstio is answered by its name in its status", async () => {
+test("the status of a RemoteIstio says that it is not supported", async () => {
   const cluster = new MemoryCluster();
   cluster.put("RemoteIstio", { metadata: { name: "far", namespace: "istio-system" } });
   const ended = new AbortController();

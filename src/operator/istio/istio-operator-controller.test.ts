@@ -86,7 +86,7 @@ async function eventually(what: string, holds: () => boolean): Promise<void> {
 const isHealthy = (cluster: MemoryCluster, name: string) => (): boolean =>
   statusOf(cluster, name)?.status === "HEALTHY";
 
-test("an object is installed, its components are healthy, and a change of it is carried out, with what it leaves removed", async () => {
+test("an object is installed and becomes healthy, and a change is applied with removals", async () => {
   const cluster = new MemoryCluster();
   ask(cluster, "mesh", { profile: "default" });
   await whileOperated(cluster, async () => {
@@ -112,7 +112,7 @@ test("an object is installed, its components are healthy, and a change of it is 
   });
 });
 
-test("what somebody deletes comes back, and the object stays healthy meanwhile", async () => {
+test("deleted objects are restored, and the status stays healthy", async () => {
   const cluster = new MemoryCluster();
   ask(cluster, "mesh", { profile: "minimal" });
   await whileOperated(cluster, async () => {
@@ -128,7 +128,7 @@ test("what somebody deletes comes back, and the object stays healthy meanwhile",
   });
 });
 
-test("a deleted object takes its revision along, webhooks first; the base stays", async () => {
+test("a deleted object removes its revision, webhooks first, and keeps the base", async () => {
   const cluster = new MemoryCluster();
   ask(cluster, "mesh", { profile: "minimal" });
   ask(cluster, "canary", { profile: "minimal", revision: "canary" });
@@ -162,7 +162,7 @@ test("a bad spec is reported in the status and changes nothing, and a corrected 
   });
 });
 
-test("an operator of one revision leaves the others alone, and one without leaves those that have an operator", async () => {
+test("an operator with a revision handles only that, and one without leaves revisions that have an operator", async () => {
   const cluster = new MemoryCluster();
   cluster.put("Deployment", {
     metadata: {
@@ -182,7 +182,7 @@ test("an operator of one revision leaves the others alone, and one without leave
   assert.equal(cluster.find("Deployment", "istiod", namespace)?.metadata.resourceVersion, before);
 });
 
-test("of two objects of one revision the older has it; the other says so, and follows when that goes", async () => {
+test("the older of two objects of one revision owns it; the other reports that, and takes over afterwards", async () => {
   const cluster = new MemoryCluster();
   ask(cluster, "first", { profile: "minimal" }, { creationTimestamp: "2026-01-01T00:00:00Z" });
   ask(cluster, "second", { profile: "default" }, { creationTimestamp: "2026-01-02T00:00:00Z" });
@@ -202,7 +202,7 @@ test("of two objects of one revision the older has it; the other says so, and fo
   });
 });
 
-test("components that are ready say so while one is waited for; one that does not become ready is named with why", async () => {
+test("ready components are reported while one is awaited, and one that stays unready has its reason", async () => {
   const cluster = new MemoryCluster();
   cluster.held.add("Deployment/istio-system/istio-ingressgateway");
   ask(cluster, "mesh", { profile: "default" });
@@ -223,7 +223,7 @@ test("components that are ready say so while one is waited for; one that does no
   );
 });
 
-test("a change, or the end, of an object is not kept waiting by what is waited for", async () => {
+test("a change or deletion of an object does not wait for pending components", async () => {
   const cluster = new MemoryCluster();
   cluster.held.add("Deployment/istio-system/istiod");
   ask(cluster, "mesh", { profile: "minimal", tag: "nonsense" });
@@ -253,7 +253,7 @@ test("a change, or the end, of an object is not kept waiting by what is waited f
   });
 });
 
-test("of two replicas one works; when it ends the other goes on, and changes nothing that is right", async () => {
+test("one of two replicas works; the other takes over and changes nothing that is correct", async () => {
   const cluster = new MemoryCluster();
   ask(cluster, "mesh", { profile: "minimal" });
   const replica = (identity: string) => {

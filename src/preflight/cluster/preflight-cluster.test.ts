@@ -46,11 +46,11 @@ function trust(more: Partial<TrustInput> = {}): TrustInput {
 const severities = (input: TrustInput): string[] =>
   checkTrust(input).findings.map(({ severity, message }) => `${severity}: ${message}`);
 
-test("one root and one trust domain on both sides are nothing to say", () => {
+test("one root and one trust domain on both sides need no finding", () => {
   assert.deepEqual(severities(trust()), []);
 });
 
-test("a plugged-in root that proxies do not trust yet blocks, one that is in their bundle warns", () => {
+test("an untrusted plugged-in root blocks, and a trusted one warns", () => {
   const pluggedIn = new Map([["istio-system", { selfSigned: root, pluggedIn: other }]]);
   assert.match(
     severities(trust({ authorities: pluggedIn }))[0] ?? "",
@@ -63,7 +63,7 @@ test("a plugged-in root that proxies do not trust yet blocks, one that is in the
   );
 });
 
-test("a control plane in a namespace without an authority would make a root of its own: blocked; Secrets that may not be read are said", () => {
+test("a control plane in a namespace without an authority is blocked, because it would create its own root; unreadable Secrets are reported", () => {
   assert.match(
     severities(trust({ toNamespace: "mesh-2" }))[0] ?? "",
     /^blocked: the new control plane would make a root of its own/,
@@ -71,7 +71,7 @@ test("a control plane in a namespace without an authority would make a root of i
   assert.match(severities(trust({ authorities: undefined }))[0] ?? "", /^warning: .*may not be read/);
 });
 
-test("another trust domain blocks, unless each is an alias of the other", () => {
+test("a different trust domain blocks, unless each is an alias of the other", () => {
   assert.match(
     severities(trust({ toMesh: { trustDomain: "b.example", aliases: [] } }))[0] ?? "",
     /^blocked: the trust domains differ: cluster\.local now, b\.example/,
@@ -159,7 +159,7 @@ function facts(more: Partial<WorkloadFacts> = {}): WorkloadFacts {
   };
 }
 
-test("pods of the old revision are told by workload, with what a restart does not move and why", () => {
+test("pods of the old revision are listed by workload, with those that a restart does not move and the reason", () => {
   const { report, findings } = surveyWorkloads(facts(), "old");
   assert.deepEqual(
     report.namespaces.map(({ namespace: name, by, pods }) => [name, by, pods]),
@@ -195,7 +195,7 @@ test("a disruption budget that never allows an eviction is reported, and others 
   );
 });
 
-test("the time is counted by wave from how long pods took to become ready; what no wave selects is named", () => {
+test("the duration is estimated for each wave from the pods' start times, and unselected workloads are named", () => {
   const survey = surveyWorkloads(facts(), "old");
   const wave = {
     name: "first",
@@ -232,7 +232,7 @@ test("the time is counted by wave from how long pods took to become ready; what 
   assert.equal(counted.seconds, 59);
 });
 
-test("what an engine can know in the cluster is judged as a whole, without a process", () => {
+test("the facts that an engine knows in the cluster are judged together, without a process", () => {
   const input: ClusterPreflightInput = {
     from: "old",
     trust: trust(),

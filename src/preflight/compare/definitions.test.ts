@@ -51,7 +51,7 @@ function compare(before: UntypedObject, after: UntypedObject): ReturnType<typeof
   return compareDefinitions({ before: [before], after: [after], stored: new Map([[name, stored]]) });
 }
 
-test("a field that goes is told with the objects that have it, through lists", () => {
+test("a removed field is reported with the objects that use it, even in lists", () => {
   const changes = compare(
     definition([{ name: "v1", properties: rules("old"), storage: true }]),
     definition([{ name: "v1", properties: rules("new"), storage: true }]),
@@ -73,7 +73,7 @@ test("a field that goes is told with the objects that have it, through lists", (
   );
 });
 
-test("what would refuse stored objects at their next write blocks", () => {
+test("a change that would make stored objects invalid blocks", () => {
   const before = definition([
     { name: "v1", properties: { mode: { type: "string", enum: ["FAST", "SLOW"] } }, storage: true },
   ]);
@@ -94,7 +94,7 @@ test("what would refuse stored objects at their next write blocks", () => {
   );
 });
 
-test("a version in which objects are stored may not go; one that is no longer served is warned of", () => {
+test("a version with stored objects may not be removed, and one that is no longer served gets a warning", () => {
   const gone = compare(
     definition([{ name: "v1", properties: {}, storage: true }]),
     definition([{ name: "v2", properties: {}, storage: true }]),

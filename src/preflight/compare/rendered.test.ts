@@ -26,13 +26,13 @@ function compare(
   return compareRendered({ installed, rendered, namespaces: new Set(["istio-system"]), from, to }).components;
 }
 
-test("another name and another version alone are no difference", () => {
+test("a different revision name or version alone is no difference", () => {
   assert.deepEqual(compare([deployment("1-18", "1.18.0")], [deployment("1-19", "1.19.0")]), [
     { name: "Pilot", unchanged: 1, added: [], removed: [], changed: [] },
   ]);
 });
 
-test("what an API server and a control plane wrote into the live object is no difference, what a person wrote is", () => {
+test("fields that an API server or control plane wrote to the live object are no difference, but a person's are", () => {
   const live = deployment("1-18", "1.18.0", {
     imagePullPolicy: "IfNotPresent",
     terminationMessagePath: "/dev/termination-log",
@@ -71,7 +71,7 @@ test("what an API server and a control plane wrote into the live object is no di
   ]);
 });
 
-test("an object that both revisions share is told to change in place; files in ConfigMaps are compared by what they say", () => {
+test("an object that both revisions share is reported as changed in place, and files in ConfigMaps are compared by content", () => {
   const map = (text: string): UntypedObject => ({
     apiVersion: "v1",
     kind: "ConfigMap",
@@ -87,7 +87,7 @@ test("an object that both revisions share is told to change in place; files in C
   ]);
 });
 
-test("what the old revision alone has is told; what control planes make for Gateways, and tags, are not", () => {
+test("objects that only the old revision has are reported, except those of Gateways and tags", () => {
   const extra: UntypedObject = {
     kind: "Role",
     metadata: { name: "old", namespace: "istio-system", labels: labels("1-18") },
@@ -108,7 +108,7 @@ test("what the old revision alone has is told; what control planes make for Gate
   assert.deepEqual(component?.removed, ["Role istio-system/old"]);
 });
 
-test("a revision without a name is laid over one that has a name", () => {
+test("a revision without a name is compared with a named one", () => {
   const plain: UntypedObject = {
     ...deployment("x", "1.18.0"),
     metadata: { name: "istiod", namespace: "istio-system", labels: labels("default") },

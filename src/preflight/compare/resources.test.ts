@@ -7,7 +7,7 @@ import { fieldChanges, type Json } from "../tree-diff.ts";
 const resources = (clusters: Record<string, Json>): ProxyResources =>
   new Map([["cluster", new Map(Object.entries(clusters))]]);
 
-test("list elements are followed by their names, and a changed order of them is told", () => {
+test("list elements are matched by name, and a changed order is reported", () => {
   const before = { filters: [{ name: "cors", on: true }, { name: "fault" }, { name: "router" }] };
   const after = { filters: [{ name: "fault" }, { name: "cors", on: false }, { name: "router" }] };
   assert.deepEqual(fieldChanges(before, after), [
@@ -16,13 +16,13 @@ test("list elements are followed by their names, and a changed order of them is 
   ]);
 });
 
-test("elements without names that both lists have are no difference; the order of fields never is", () => {
+test("unnamed elements that both lists have are no difference, and the order of fields never is", () => {
   assert.deepEqual(fieldChanges([{ a: 1, b: 2 }, { a: 2 }], [{ a: 3 }, { b: 2, a: 1 }, { a: 2 }]), [
     { path: "[]", after: { a: 3 } },
   ]);
 });
 
-test("one change of many resources of many proxies is told once", () => {
+test("one change of many resources of many proxies is reported once", () => {
   const before = resources({ one: { timeout: "10s", lb: "RR" }, two: { timeout: "10s" }, gone: {} });
   const after = resources({ one: { timeout: "5s", lb: "RR" }, two: { timeout: "5s" } });
   const groups = groupChanges(["reviews", "ratings"].flatMap((proxy) => resourceChanges(proxy, before, after)));
@@ -48,7 +48,7 @@ test("one change of many resources of many proxies is told once", () => {
   ]);
 });
 
-test("an EnvoyFilter whose match holds in one release alone is named, by what proxies get with and without it", () => {
+test("an EnvoyFilter that matches in only one release is named, by comparing resources with and without it", () => {
   const bare = { a: { timeout: "10s" }, b: { timeout: "10s" } };
   const proxy = (name: string, namespace: string, patched: Record<string, Json>): FilteredProxy => ({
     name,

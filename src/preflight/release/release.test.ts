@@ -21,7 +21,7 @@ function newRelease(name: string, program: string): string {
 
 const env = { PATH: process.env["PATH"], KUBECONFIG: "/the/callers/own", SERIN_CLUSTER: "lab" };
 
-test("a directory that is no release is refused by the flag that named it, with what a release has", async () => {
+test("a directory that is not a release is refused with its flag and the expected content", async () => {
   await assert.rejects(
     openRelease("--to-release", join(directory, "nowhere")),
     /--to-release: there is no directory .*nowhere/,
@@ -33,7 +33,7 @@ test("a directory that is no release is refused by the flag that named it, with 
   });
 });
 
-test("a release is asked in a process of its own, which learns nothing of the caller's cluster; its files go with the runner", async () => {
+test("a release runs in its own process without the caller's cluster, and its files are deleted with the runner", async () => {
   const release = await openRelease(
     "--to-release",
     newRelease(
@@ -51,7 +51,7 @@ test("a release is asked in a process of its own, which learns nothing of the ca
   assert.equal(existsSync(file), false);
 });
 
-test("what a release refuses is told in its own words, with the field of the upgrade", async () => {
+test("a release's refusal is reported in its own words, with the field of the upgrade", async () => {
   const release = await openRelease(
     "--to-release",
     newRelease("refuses", 'console.error("spec.x is no field"); process.exitCode = 2;'),

@@ -4,7 +4,7 @@ import { MetricsRegistry } from "../metrics-registry.ts";
 import { renderSnapshot, snapshotOf } from "../render-prometheus.ts";
 import { ThreadMetrics } from "./thread-metrics.ts";
 
-test("threads count as one, and of one that ended its counters stay and its gauges go", () => {
+test("threads are merged into one, and an ended thread leaves its counters but not its gauges", () => {
   const registries = [new MetricsRegistry(), new MetricsRegistry(), new MetricsRegistry()] as const;
   for (const [index, registry] of registries.entries()) {
     registry

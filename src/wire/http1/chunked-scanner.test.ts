@@ -14,7 +14,7 @@ function feed(bytes: Buffer, pieceBytes: number): { scanner: ChunkedScanner; use
   return { scanner, used, data: Buffer.concat(data) };
 }
 
-test("data and end are the same whatever the split", () => {
+test("data and end are the same for any split", () => {
   const parts = fc.array(fc.uint8Array({ minLength: 1, maxLength: 40 }), { maxLength: 5 });
   fc.assert(
     fc.property(parts, fc.boolean(), fc.integer({ min: 1, max: 50 }), (chunks, trailers, piece) => {
@@ -67,7 +67,7 @@ for (const text of bad) {
   });
 }
 
-test("size lines and trailers without end are refused", () => {
+test("endless size lines and trailers are refused", () => {
   assert.ok(feed(Buffer.from(`1;${"x".repeat(5000)}`), 1000).scanner.bad);
   assert.ok(feed(Buffer.from(`0\r\n${"a: b\r\n".repeat(4000)}`), 1000).scanner.bad);
 });

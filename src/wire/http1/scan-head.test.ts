@@ -7,7 +7,7 @@ import { headIncomplete, headRefused, scanRequestHead, scanResponseHead } from "
 const crlf = (text: string): Buffer => Buffer.from(text.replaceAll("\n", "\r\n"), "latin1");
 const scan = (text: Buffer, head = new MessageHead()): number => scanRequestHead(head, text, 0, text.length);
 
-test("a request's parts are found where they are", () => {
+test("a request's parts are found at their positions", () => {
   const bytes = crlf(
     "\nGET /a/b?c=d HTTP/1.1\nHost: Example.com:80\nX-Empty:\nCONTENT-length: \t 12 \t\nConnection: keep-alive, Upgrade\nX-A: 1\nx-a: 2\n\nrest",
   );
@@ -72,7 +72,7 @@ for (const [name, text, status] of refused) {
   });
 }
 
-test("bare LF and bare CR are refused wherever they stand", () => {
+test("bare LF and bare CR are refused anywhere", () => {
   const whole = "GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n\r\n";
   for (let at = whole.indexOf("\r\n"); at >= 0; at = whole.indexOf("\r\n", at + 1)) {
     const withoutCr = Buffer.from(`${whole.slice(0, at)}${whole.slice(at + 1)}xxxx`);
@@ -82,7 +82,7 @@ test("bare LF and bare CR are refused wherever they stand", () => {
   }
 });
 
-test("too many fields and too large heads are refused with 431, also before they end", () => {
+test("too many fields and oversized heads are refused with 431, even before they end", () => {
   const head = new MessageHead();
   assert.equal(scan(Buffer.from(`GET / HTTP/1.1\r\nHost: a\r\n${"X: y\r\n".repeat(100)}\r\n`), head), headRefused);
   assert.equal(head.error?.status, 431);
@@ -102,7 +102,7 @@ const fields = fc.array(
   { maxLength: 8 },
 );
 
-test("whatever the split, a head is incomplete until its last byte, then the same as whole", () => {
+test("a split head is incomplete until its last byte, and then equals the whole one", () => {
   fc.assert(
     fc.property(token, fields, (method, list) => {
       const bytes = Buffer.from(
@@ -128,7 +128,7 @@ test("whatever the split, a head is incomplete until its last byte, then the sam
   );
 });
 
-test("no bytes make the scanner throw or go past the end", () => {
+test("no bytes make the scanner throw or read past the end", () => {
   const pieces = fc.constantFrom(
     "GET ",
     "/ ",
@@ -160,7 +160,7 @@ test("no bytes make the scanner throw or go past the end", () => {
   );
 });
 
-test("responses: status, an absent reason, and what is refused", () => {
+test("responses are parsed with status and optional reason, and malformed ones refused", () => {
   const head = new MessageHead();
   const scanText = (text: string): number => scanResponseHead(head, crlf(text), 0, crlf(text).length);
   assert.ok(scanText("HTTP/1.1 204 No Content\n\n") > 0);

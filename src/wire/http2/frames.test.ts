@@ -101,7 +101,7 @@ function session(): { readonly bytes: Buffer; readonly events: readonly Event[] 
   };
 }
 
-test("frames come out as they were put in, wherever the bytes are cut", () => {
+test("frames survive a round trip, however the bytes are split", () => {
   const { bytes, events } = session();
   const squash = (list: readonly Event[]) => {
     // Padding may come in pieces too.
@@ -135,7 +135,7 @@ test("a DATA frame written in pieces equals one written at once", () => {
   assert.deepEqual(pieces.view(), whole.view());
 });
 
-test("bytes at random are frames or a connection error, never anything else", () => {
+test("random bytes are frames or a connection error", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
       const first = new FrameWriter();
@@ -151,7 +151,7 @@ test("bytes at random are frames or a connection error, never anything else", ()
   );
 });
 
-test("wrong sessions end with the code that RFC 9113 names", () => {
+test("protocol violations end with the code of RFC 9113", () => {
   const code = (build: (writer: FrameWriter) => void, settings = true) => {
     const writer = new FrameWriter();
     if (settings) writer.settings([]);
@@ -209,7 +209,7 @@ test("wrong sessions end with the code that RFC 9113 names", () => {
   assert.equal(clientPreface.length, 24);
 });
 
-test("a header block without end is refused before it is gathered", () => {
+test("an endless header block is refused before it is collected", () => {
   const writer = new FrameWriter();
   writer.settings([]);
   writer.frame(1, 0, 1, Buffer.alloc(10_000));

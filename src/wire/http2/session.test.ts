@@ -54,7 +54,7 @@ function begun(): SessionModel {
 }
 
 for (const [title, round] of Object.entries(streamFloods)) {
-  test(`streams that a peer wastes end its connection: ${title}`, () => {
+  test(`a peer's wasted streams end its connection: ${title}`, () => {
     const model = begun();
     let id = 5;
     for (; !model.session.over && id < 2000; id += 2) for (const action of round(id)) model.play(action);
@@ -64,7 +64,7 @@ for (const [title, round] of Object.entries(streamFloods)) {
     assert.deepEqual([model.finish(), model.session.activeStreams], [[], 0]);
   });
 
-  test(`a peer whose streams are served most of the time may waste some: ${title}`, () => {
+  test(`a peer whose streams are mostly served may waste some: ${title}`, () => {
     const model = begun();
     let id = 5;
     for (let count = 0; count < 100; count += 1) {
@@ -80,7 +80,7 @@ for (const [title, round] of Object.entries(streamFloods)) {
   });
 }
 
-test("a peer that opens many streams at once is read in turns", () => {
+test("a peer that opens many streams at once is served in turns", () => {
   const model = new SessionModel();
   model.play(...[1, 3, 5, 7, 9, 11, 13, 15].map((id) => open(id, true)));
   assert.deepEqual([model.session.activeStreams, model.turns], [8, 2]);
@@ -100,7 +100,7 @@ for (const [title, round] of Object.entries(streamFloods)) {
 }
 
 for (const [title, action] of Object.entries(frameFloods)) {
-  test(`frames that move nothing on end the connection, at a slow pace they do not: ${title}`, () => {
+  test(`useless frames end the connection, unless they are slow: ${title}`, () => {
     const slow = begun();
     const { maxIdleFramesPerSecond: limit } = modelLimits;
     for (let second = 0; second < 4; second += 1) {
@@ -115,7 +115,7 @@ for (const [title, action] of Object.entries(frameFloods)) {
   });
 }
 
-test("a stream that waited long for its answer, or has it, may be taken back as often as a client likes", () => {
+test("a stream that waited long for its answer, or has it, may be cancelled at any rate", () => {
   for (const answered of [true, false]) {
     const model = begun();
     for (let id = 5; id < 1000; id += 2) {
@@ -140,7 +140,7 @@ test("an interim answer does not make a stream answered", () => {
   assert.equal(model.session.floodReason, "resets");
 });
 
-test("a decoder that shrinks its table is told once, before our next head, that we use none", () => {
+test("a decoder that shrinks its table is told once, before the next header block, that the table is unused", () => {
   const model = begun();
   const heads: Buffer[] = [];
   const writer = model.output();
@@ -156,7 +156,7 @@ test("a decoder that shrinks its table is told once, before our next head, that 
   assert.deepEqual([heads.map((block) => block[0]), model.finish()], [[0x20, 0x88], []]);
 });
 
-test("a server drains in two steps after its client has said GOAWAY as well", () => {
+test("a server drains in two steps even after its client's GOAWAY", () => {
   const model = begun();
   model.play({ does: "goaway", last: 0, code: 0 });
   model.said.length = 0;
@@ -169,7 +169,7 @@ test("a server drains in two steps after its client has said GOAWAY as well", ()
   assert.deepEqual([model.session.over, model.finish()], [true, []]);
 });
 
-test("what streams hold back beyond its bound shrinks the connection's window until they are read", () => {
+test("buffered data beyond the bound shrinks the connection's window until it is read", () => {
   const model = new SessionModel();
   const ids = [1, 3, 5, 7, 9, 11, 13];
   for (const id of ids) {
@@ -192,7 +192,7 @@ test("what streams hold back beyond its bound shrinks the connection's window un
   assert.deepEqual(model.finish(), []);
 });
 
-test("a quiet peer is asked for a sign of life, and given up when none comes", () => {
+test("a quiet peer gets a PING, and is dropped without an answer", () => {
   const model = new SessionModel();
   model.play({ does: "pass", ms: 9999 });
   assert.deepEqual(model.said.splice(0), [`window 0 ${modelLimits.connectionWindowBytes - 65_535}`]);
@@ -205,7 +205,7 @@ test("a quiet peer is asked for a sign of life, and given up when none comes", (
   assert.equal(model.session.over, true);
 });
 
-test("however the peer's bytes are cut, the session says the same", () => {
+test("the session's output does not depend on how the peer's bytes are split", () => {
   fc.assert(
     fc.property(fc.nat(), fc.integer({ min: 1, max: 40 }), (seed, pieceBytes) => {
       // Window is given back after the piece of a frame by which enough was read.
@@ -220,7 +220,7 @@ test("however the peer's bytes are cut, the session says the same", () => {
   );
 });
 
-test("whatever frames come in whatever order, the rules of a session hold", () => {
+test("the rules of a session hold for any frames in any order", () => {
   const { runs, endings } = fuzzSession({ seed: 1, runs: 1500 });
   assert.equal(runs, 1500);
   assert.ok((endings.get("alive") ?? 0) > 100 && endings.size > 4, [...endings.keys()].join(", "));

@@ -5,7 +5,7 @@ import { assert as check, ipV4, ipV6, oneof, property, string, uint8Array } from
 import { SerinError } from "../../base/index.ts";
 import { bytesToIp, ipToBytes, unmapIp } from "./ip-address.ts";
 
-test("every address that node knows becomes bytes, and its text the same bytes again", () => {
+test("every address that Node accepts becomes bytes, and its text the same bytes again", () => {
   check(
     property(oneof(ipV4(), ipV6()), (address) => {
       const bytes = ipToBytes(address);
@@ -16,7 +16,7 @@ test("every address that node knows becomes bytes, and its text the same bytes a
   );
 });
 
-test("bytes become text that node takes as an address", () => {
+test("bytes become text that Node accepts as an address", () => {
   check(
     property(oneof(uint8Array({ minLength: 4, maxLength: 4 }), uint8Array({ minLength: 16, maxLength: 16 })), (bytes) =>
       assert.notEqual(isIP(bytesToIp(bytes)), 0),
@@ -24,7 +24,7 @@ test("bytes become text that node takes as an address", () => {
   );
 });
 
-test("text that is no address is refused as node refuses it", () => {
+test("text that is not an address is refused as in Node", () => {
   check(
     property(string({ maxLength: 20 }), (text) => {
       if (isIP(text) !== 0) return;

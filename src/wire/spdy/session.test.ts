@@ -34,7 +34,7 @@ test("header blocks compressed by zlib with SPDY's dictionary are read, message 
   deflate.close();
 });
 
-test("a session's replies are read by zlib, and two sessions carry streams both ways", async () => {
+test("zlib reads a session's replies, and two sessions carry streams both ways", async () => {
   const seen: string[] = [];
   const toServer: Uint8Array[] = [];
   const toClient: Uint8Array[] = [];
@@ -74,7 +74,7 @@ test("a session's replies are read by zlib, and two sessions carry streams both 
   assert.equal(server.openStreams, 0);
 });
 
-test("a stream that is opened again is refused, and the first one lives on", () => {
+test("a stream that is opened again is refused, and the first one stays open", () => {
   const seen: string[] = [];
   const toServer: Uint8Array[] = [];
   const server = new SpdySession({
@@ -104,7 +104,7 @@ function length(bytes: number): Buffer {
   return out;
 }
 
-test("a large frame in small pieces is read in time in proportion to its length", () => {
+test("a large frame in small pieces is read in linear time", () => {
   const make = (bytes: number): Uint8Array =>
     encodeFrame({ type: "data", streamId: 1, fin: false, bytes: new Uint8Array(bytes) });
   const run = (frame: Uint8Array): void => {

@@ -49,7 +49,7 @@ test("hello and response survive encoding and decoding", () => {
   check(property(response, (value) => assert.deepEqual(decodeZdsResponse(encodeZdsResponse(value)), plain(value))));
 });
 
-test("what upstream sends reads as it means", () => {
+test("upstream's bytes decode to their meaning", () => {
   assert.deepEqual(decodeZdsHello(Buffer.from("0801", "hex")), { version: 1, revision: "", acceptsListeners: false });
   // add { uid "u1", workload_info { name "a", namespace "b", service_account "c" } }
   const add = Buffer.from("0a0f0a02753112090a01611201621a0163", "hex");
@@ -68,7 +68,7 @@ test("what upstream sends reads as it means", () => {
   assert.deepEqual(decodeZdsResponse(Buffer.from("0a00", "hex")), { error: "", listeners: [] });
 });
 
-test("any bytes are read or refused with a user error, never more", () => {
+test("any bytes are decoded or refused with a user error", () => {
   check(
     property(uint8Array({ maxLength: 60 }), (bytes) => {
       for (const decode of [decodeZdsHello, decodeZdsRequest, decodeZdsResponse]) {
