@@ -251,7 +251,7 @@ test("the API server and a node process are back by themselves after kill -9, an
   );
 });
 
-test("a port that is asked for and taken gives a clear message and leaves nothing", async () => {
+test("an occupied API server port gives a clear message and leaves nothing", async () => {
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(0, "127.7.0.10", resolve));
   const address = taken.address();

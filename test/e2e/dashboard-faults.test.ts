@@ -74,7 +74,7 @@ casesInChromium("faults while a page is open", () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  test("an object that is deleted while it is open is said to be gone, and is there again when somebody makes it again", async () => {
+  test("an open object that is deleted is reported as gone, and appears again when it is recreated", async () => {
     await api.objects.create(route);
     await page.goto(`${base}#/config/networking.istio.io%2Fv1/VirtualService/default/short-lived`);
     await page.getByRole("button", { name: "What if?" }).waitFor({ timeout: patienceMs });
@@ -87,7 +87,7 @@ casesInChromium("faults while a page is open", () => {
     assert.match((await page.getByRole("textbox", { name: "The object as YAML" }).textContent()) ?? "", /short-lived/);
   });
 
-  test("an API server that answers no more is said with the age of what is shown, which stays; it goes on by itself when the server does", async () => {
+  test("while the API server is unreachable the page shows the age of its data, and recovers by itself", async () => {
     await page.goto(`${base}#/services`);
     const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: "shop", exact: true }) });
     await row.waitFor({ timeout: patienceMs });
@@ -149,7 +149,7 @@ casesInChromium("faults while a page is open", () => {
     await page.getByRole("heading", { level: 1, name: "Graph" }).waitFor({ timeout: patienceMs });
   });
 
-  test("a command that was started anew is said, with what to do, and its address lets the same browser in", async () => {
+  test("a restarted command is reported with what to do, and its address admits the same browser again", async () => {
     await page.goto(`${base}#/services`);
     await page.getByRole("link", { name: "shop", exact: true }).waitFor({ timeout: patienceMs });
     await served.stop();

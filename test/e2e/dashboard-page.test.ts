@@ -144,7 +144,7 @@ casesInChromium("the page", () => {
     }
   });
 
-  test("figures move by themselves, and what has the focus keeps it", async () => {
+  test("figures update by themselves, and the focus stays", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     await page.goto(server.url);
@@ -239,7 +239,7 @@ casesInChromium("the page", () => {
     await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor({ timeout: patienceMs });
   });
 
-  test("the graph is walked along its edges by keyboard, and says what it comes to", async () => {
+  test("the keyboard moves along the graph's edges, and the graph describes the selection", async () => {
     await using opened = await open(browser);
     const { page, errors } = opened;
     await page.goto(`${server.url}#/graph?ns=shop,istio-ingress`);
@@ -268,7 +268,7 @@ casesInChromium("the page", () => {
     assert.deepEqual(errors, []);
   });
 
-  test("the graph goes back in time, plays from there, and comes back to now; what is drawn stays while a moment is fetched", async () => {
+  test("the graph goes back in time, plays from there and returns to the present, keeping its drawing while it loads", async () => {
     await using opened = await open(browser);
     const { page, errors } = opened;
     await page.goto(`${server.url}#/graph?as=graph`);
@@ -289,7 +289,7 @@ casesInChromium("the page", () => {
     assert.deepEqual(errors, []);
   });
 
-  test("a text that was not applied is there again after a look at another view", async () => {
+  test("an unapplied text is restored after a visit to another view", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     await page.goto(`${server.url}#/config/networking.istio.io%2Fv1/VirtualService/shop/checkout`);
@@ -304,7 +304,7 @@ casesInChromium("the page", () => {
     await editor.getByText("# not yet").waitFor({ timeout: patienceMs });
   });
 
-  test("a search in the graph is counted, and the filters hide what they say", async () => {
+  test("a search in the graph counts its matches, and filters hide nodes", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     await page.goto(`${server.url}#/graph?ns=shop`);
@@ -317,7 +317,7 @@ casesInChromium("the page", () => {
     assert.match(page.url(), /idle=hide/);
   });
 
-  test("a message stands at its line, the change is shown before it is applied, and what-if names the proxies", async () => {
+  test("a message has its line, the change is shown before it is applied, and what-if names the proxies", async () => {
     await using opened = await open(browser);
     const { page, errors } = opened;
     await page.goto(`${server.url}#/config/networking.istio.io%2Fv1/VirtualService/shop/checkout`);
@@ -361,7 +361,7 @@ casesInChromium("the page", () => {
     assert.deepEqual(errors, []);
   });
 
-  test("a change that somebody else made first is refused with the reason, and the text stays", async () => {
+  test("a change after somebody else's is refused with the reason, and the text stays", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     await page.goto(`${server.url}#/config/networking.istio.io%2Fv1/VirtualService/shop/checkout`);
@@ -377,7 +377,7 @@ casesInChromium("the page", () => {
     assert.match((await editor.textContent()) ?? "", /# conflict/);
   });
 
-  test("who is not logged in is asked for a token, and is then where the link led; without the session the page says so", async () => {
+  test("a user without a login is asked for a token and then sees the linked page; an ended session is reported", async () => {
     const closed = new PageServer();
     await closed.start(0, "--login");
     try {
@@ -406,7 +406,7 @@ casesInChromium("the page", () => {
     }
   });
 
-  test("a chart whose figures have not come yet does not say that nothing was measured", async () => {
+  test("a chart that is still loading does not say that nothing was measured", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     const answer = Promise.withResolvers<void>();
@@ -449,7 +449,7 @@ casesInChromium("the page", () => {
     );
   });
 
-  test("a server that goes away is said with the age of what is shown; the page is back by itself when the server is", async () => {
+  test("a lost server is reported with the age of the data, and the page recovers by itself", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     await page.goto(`${server.url}#/ladder`);
@@ -469,7 +469,7 @@ casesInChromium("the page", () => {
     assert.equal(await page.getByText(/what is shown is/).count(), 0);
   });
 
-  test("whose token is good no more is told so where the page goes on without a login", async () => {
+  test("a user whose token expired is told so, while the page continues without a login", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     await page.goto(`${server.url}#/ladder`);

@@ -12,7 +12,7 @@ interface DemoSummary {
 
 const timeLimitMs = 400_000;
 
-test("the app and the mesh change under load with no failed request, and two bad releases are taken back", async () => {
+test("the app and the mesh change under load with no failed request, and two bad releases are rolled back", async () => {
   const run = await runProof<DemoSummary>("scripts/demo.ts", [], timeLimitMs);
   assert.equal(run.code, 0, run.output);
   const summary = run.summary();

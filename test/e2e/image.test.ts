@@ -78,12 +78,12 @@ describe("the image", () => {
   });
   after(() => rmSync(scratch, { recursive: true, force: true }));
 
-  test("is there for every component, for amd64 and arm64, by the name that the manifests ask for", () => {
+  test("exists for every component, for amd64 and arm64, under the name in the manifests", () => {
     for (const name of Object.keys(firstWords))
       assert.deepEqual([...(store.images.get(referenceOf(name))?.keys() ?? [])], ["amd64", "arm64"], name);
   });
 
-  test("is there for every image of a manifest that is ours, and a kubelet can tell whom it runs as", () => {
+  test("exists for every image of ours in a manifest, and tells a kubelet its user", () => {
     const foreign = /^docker\.io\/(curlimages|istio\/(pilot|proxyv2):1\.[67])/;
     for (const { name, pod } of everyPod({ hub, version })) {
       for (const container of [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]) {
@@ -99,7 +99,7 @@ describe("the image", () => {
     }
   });
 
-  test("says what it is: its version, licence, source and revision, and lists its parts in a document beside it", () => {
+  test("states its version, licence, source and revision, and has a bill of materials", () => {
     for (const [reference, variants] of store.images) {
       for (const [architecture, { configuration }] of variants) {
         const labels = configuration.config.Labels;

@@ -50,7 +50,7 @@ async function createAndDelete(): Promise<void> {
 describe("what goes wrong around a lab", { concurrency: 1 }, () => {
   after(async () => await lab.delete());
 
-  test("a bad config is refused by line, field and what is expected", async () => {
+  test("the error of a bad config names the line, the field and the expected value", async () => {
     writeFileSync(
       join(lab.directory, "kind.yaml"),
       "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n- role: master\n",
@@ -111,7 +111,7 @@ describe("what goes wrong around a lab", { concurrency: 1 }, () => {
     await nothingIsLeft();
   });
 
-  test("a disk that fills up later fails writes by name, loses none that was acknowledged, and heals", async () => {
+  test("a disk that fills up later fails writes by name, loses no acknowledged one, and recovers", async () => {
     const state = join(lab.directory, "filling");
     mkdirSync(state);
     const script = `
@@ -171,7 +171,7 @@ describe("what goes wrong around a lab", { concurrency: 1 }, () => {
     await createAndDelete();
   });
 
-  test("kill -9 of the launcher while the cluster is created is told, and leaves nothing", async () => {
+  test("kill -9 of the launcher during the creation is reported, and leaves nothing", async () => {
     const running = lab.run(create);
     const victim = await eventually("the launcher runs", () => lab.ofRole("cluster-launcher")[0]);
     process.kill(victim.pid, "SIGKILL");

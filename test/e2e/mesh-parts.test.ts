@@ -259,7 +259,7 @@ function meshParts(kubectl: Kubectl): void {
     },
   );
 
-  step("no component asked for what its roles refuse, and they allow nothing that no work needs", async () => {
+  step("no component requested what its roles refuse, and the roles allow nothing unused", async () => {
     const rbac = JSON.parse(
       await ok("kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json"),
     ) as RbacObjects;

@@ -172,7 +172,7 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
 
   after(async () => await lab.delete());
 
-  test("a bad release is put back exactly, whatever is killed meanwhile, and the cause is the release", async () => {
+  test("a bad release is rolled back exactly, whatever is killed meanwhile, and the cause is the release", async () => {
     await ok(["kubectl", "apply", "-f", "-"], canary("bad", "bad"));
     const { status, struck } = await underFaults("bad");
     assert.equal(status.phase, "RolledBack", `${JSON.stringify(status)}\n${struck.join("\n")}`);
@@ -182,7 +182,7 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
     load.failures.length = 0;
   });
 
-  test("a field that somebody edits stops it, with who and what; put back, it goes on; deleted midway, it goes back and the object goes", async () => {
+  test("a foreign edit stops the rollout until it is restored, and a deletion midway rolls it back", async () => {
     await ok(["kubectl", "apply", "-f", "-"], canary("edited", "good", "  onDeletion: Rollback\n"));
     await becomes("edited", "moves traffic", ({ completedSteps = [] }) => completedSteps.length >= 1);
     const written = await rules();

@@ -62,7 +62,7 @@ const says = async (expected: RegExp): Promise<string> => {
   return seen;
 };
 
-test("a Canary does what its author may do: it asks for one, names what he may not do, and goes on with his rights", async () => {
+test("a Canary does only what its author may do: it waits for an author, names the missing rights, and continues with them", async () => {
   await ok("kubectl create namespace rights && kubectl label namespace rights istio-injection=enabled");
   await ok(
     `kubectl apply -n rights ${["nginx-service", "nginx-v1", "nginx-v2"].map((name) => `-f ${join(samples, name)}.yaml`).join(" ")}`,
@@ -107,7 +107,7 @@ test("a Canary does what its author may do: it asks for one, names what he may n
   await ok("kubectl get httproute -n rights nginx-canary");
 });
 
-test("no component asks for what its roles refuse, and they allow nothing that no work needs", async () => {
+test("no component requests what its roles refuse, and the roles allow nothing unused", async () => {
   const rbac = JSON.parse(
     await ok("kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json"),
   ) as RbacObjects;

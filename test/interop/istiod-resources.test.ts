@@ -13,7 +13,7 @@ if (process.env["ISTIOD"] === undefined)
     "not run, resources of a real istiod: ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one\n",
   );
 else
-  test("sends what a real istiod sends, but for what is explained", { timeout: timeoutMs }, () => {
+  test("sends the same as a real istiod, except for explained differences", { timeout: timeoutMs }, () => {
     const { stdout, stderr } = spawnSync(
       join(root, "test/interop/mesh/in-namespace.sh"),
       [process.execPath, join(root, "test/interop/mesh/istiod-comparison.ts"), "--json"],

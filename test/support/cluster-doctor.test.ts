@@ -47,7 +47,7 @@ async function doctor(user: object, ...more: readonly string[]): Promise<Ended> 
   });
 }
 
-test("an administrator's doctor finds nothing in the way of an installation, and names what costs a feature", async () => {
+test("an administrator's doctor finds no obstacle to an installation, and names what costs a feature", async () => {
   const { admin } = server.pki;
   const user = { "client-certificate": admin.certificate, "client-key": admin.key };
   const { code, output, errors } = await doctor(user, "--json");
@@ -72,7 +72,7 @@ test("an administrator's doctor finds nothing in the way of an installation, and
   assert.match(refused.output, /^✗ PodSecurity \(Namespace mesh\): .*\n {4}remedy: kubectl label namespace mesh /m);
 });
 
-test("an account without rights gets each right that it lacks, and what it cannot see", async () => {
+test("an account without rights gets each missing right, and what cannot be judged", async () => {
   await server.call("POST", "/api/v1/namespaces/default/serviceaccounts", { metadata: { name: "nobody" } });
   const path = "/api/v1/namespaces/default/serviceaccounts/nobody/token";
   const { token } = (await server.call("POST", path, { spec: {} })).body.status;
@@ -88,7 +88,7 @@ test("an account without rights gets each right that it lacks, and what it canno
   );
 });
 
-test("credentials that the server does not accept are named with what to check", async () => {
+test("rejected credentials are named with what to check", async () => {
   const { code, output, errors } = await doctor({ token: "nonsense" });
   assert.equal(code, 2);
   assert.equal(output, "");
@@ -96,7 +96,7 @@ test("credentials that the server does not accept are named with what to check",
   assert.match(errors, /hint: .*kubectl config view --minify/);
 });
 
-test("flags that are not the doctor's, or only of --kubernetes, are refused by name", async () => {
+test("foreign flags, and flags that need --kubernetes, are refused by name", async () => {
   assert.match((await doctor({}, "--frob")).errors, /^serin: doctor: Unknown option '--frob'/);
   const alone = await new Promise<string>((resolve) => {
     execFile(process.execPath, [main, "doctor", "-i", "mesh"], (_error, _output, errors) => resolve(errors));

@@ -51,7 +51,7 @@ function beyondTheLeast(container: Container, spec: PodSpec): string[] {
   ];
 }
 
-test("every container of ours runs with the least, but those that a short list names with a reason", () => {
+test("every container of ours has the least rights, except those in a short list with reasons", () => {
   const used = new Set<string>();
   const found = new Set<string>();
   const pods = [

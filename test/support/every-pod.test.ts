@@ -28,7 +28,7 @@ const application: PodSpec = {
   ],
 };
 
-test("PodSecurity's `restricted` takes every pod of ours but the CNI agent's and ztunnel's", () => {
+test("PodSecurity's `restricted` accepts every pod of ours except the CNI agent's and ztunnel's", () => {
   assert.ok(pods.length > 40, `${pods.length} pods`);
   const refused = pods
     .filter(({ name }) => !nodeAgents.test(name) && !applications.test(name))
@@ -40,7 +40,7 @@ test("PodSecurity's `restricted` takes every pod of ours but the CNI agent's and
   assert.deepEqual(refused, []);
 });
 
-test("with the CNI agent a sidecar takes nothing that `restricted` forbids, without it `baseline` refuses the redirect", () => {
+test("with the CNI agent a sidecar needs nothing that `restricted` forbids, and without it `baseline` refuses the redirect", () => {
   assert.deepEqual(podSecurityViolations("restricted", application), []);
   const withAgent = injectedApplication(release, application, true);
   assert.deepEqual(podSecurityViolations("restricted", withAgent.spec as PodSpec), []);
@@ -51,7 +51,7 @@ test("with the CNI agent a sidecar takes nothing that `restricted` forbids, with
   ]);
 });
 
-test("a gateway that is written by hand, with no security of its own, is as the generated ones are", () => {
+test("a hand-written gateway without security settings equals a generated one", () => {
   const { spec } = injectedGateway(release, { containers: [{ name: "istio-proxy", image: "auto" }] });
   assert.deepEqual(podSecurityViolations("restricted", spec as PodSpec), []);
   const asRoot = injectedGateway(release, {
@@ -61,7 +61,7 @@ test("a gateway that is written by hand, with no security of its own, is as the 
   assert.equal(asRoot.spec?.containers[0]?.securityContext?.runAsNonRoot, undefined, "the kubelet would refuse both");
 });
 
-test("where a container says whom it runs as, the kubelet can tell that it is not root: by a number, here or in the image", () => {
+test("every container that must not run as root has a numeric user, in the pod or in the image", () => {
   for (const { name, pod } of pods) {
     const { spec } = pod;
     for (const container of [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])]) {
