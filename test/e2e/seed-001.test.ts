@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
-import { Walkthrough } from "../support/walkthrough.ts";
+import { SeedGuide } from "../support/walkthrough.ts";
 
 const waypoint = (name: string, account: string): string => `kubectl apply -f - <<EOF
 apiVersion: gateway.networking.k8s.io/v1alpha2
@@ -19,7 +19,7 @@ spec:
 EOF`;
 
 function walkthrough(kubectl: Kubectl): void {
-  const guide = new Walkthrough("ambient", kubectl);
+  const guide = new SeedGuide("ambient", kubectl);
   const ok = async (line: string): Promise<string> => await guide.ok(line);
   const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
   let page = "";
@@ -47,7 +47,7 @@ function walkthrough(kubectl: Kubectl): void {
 
   before(async () => {
     // Replaces `kind create cluster --config=-`, with the walkthrough's own YAML.
-    const created = await guide.lab.create(`kind: Cluster
+    await guide.create(`kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 name: ambient
 nodes:
@@ -55,7 +55,6 @@ nodes:
 - role: worker
 - role: worker
 `);
-    assert.equal(created.code, 0, created.output);
     // Replaces `wget …/istio-0.0.0-ambient.191fe68….tar.gz` and `tar -xvf`: the archive's layout, with bin/istioctl.
     await guide.run("release", "export", guide.lab.directory);
   });

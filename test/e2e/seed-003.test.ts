@@ -8,7 +8,7 @@ import { eventually } from "../support/eventually.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
 import { root, serin } from "../support/lab-cluster.ts";
 import { PodLoad } from "../support/pod-load.ts";
-import { Walkthrough } from "../support/walkthrough.ts";
+import { SeedGuide } from "../support/walkthrough.ts";
 
 const helm = join(root, ".cache/helm/helm-3");
 
@@ -67,7 +67,7 @@ spec:
 `;
 
 function walkthrough(kubectl: Kubectl): void {
-  const guide = new Walkthrough("pipeline", kubectl);
+  const guide = new SeedGuide("pipeline", kubectl);
   const ok = async (line: string): Promise<string> => await guide.ok(line);
   const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
   const samples = "samples/banzai";
@@ -108,7 +108,7 @@ function walkthrough(kubectl: Kubectl): void {
 
   before(async () => {
     if (process.env["CI"] === "true") assert.ok(hasHelm, "scripts/fetch-helm.sh puts helm into .cache/helm");
-    await guide.run("cluster", "create", "--name", guide.lab.name);
+    await guide.create();
     await guide.run("release", "export", guide.lab.directory);
     await ok(`mkdir -p ~/bin${hasHelm ? ` && ln -sf ${helm} ~/bin/helm` : ""}`);
   });

@@ -5,13 +5,13 @@ import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
-import { Walkthrough } from "../support/walkthrough.ts";
+import { SeedGuide } from "../support/walkthrough.ts";
 
 const canaryVersion = "1.31.99";
 const namespace = "test-ns";
 
 function walkthrough(kubectl: Kubectl): void {
-  const guide = new Walkthrough("raspbernetes", kubectl);
+  const guide = new SeedGuide("raspbernetes", kubectl);
   let page = "";
   const ok = async (line: string, input?: string): Promise<string> => await guide.ok(line, input);
   const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
@@ -37,9 +37,8 @@ function walkthrough(kubectl: Kubectl): void {
     );
 
   before(async () => {
-    const created = await guide.lab.create();
-    assert.equal(created.code, 0, created.output);
-    await guide.addRelease(canaryVersion);
+    await guide.create();
+    await guide.lab.addRelease(canaryVersion);
     await guide.run("release", "export", guide.lab.directory);
   });
   after(async () => await guide.lab.delete());

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { bookRequests } from "./booked-requests.ts";
 import { eventually } from "./eventually.ts";
 import { root, type LabCluster } from "./lab-cluster.ts";
 
@@ -32,7 +33,7 @@ export class GatewayLoad {
   readonly #ended: Promise<void>;
 
   constructor(
-    lab: LabCluster,
+    lab: Pick<LabCluster, "spawnInShell">,
     url: string,
     { releaseRoot = root, header = "", expected, answerPattern }: GatewayLoadOptions = {},
   ) {
@@ -67,5 +68,10 @@ export class GatewayLoad {
   async stop(): Promise<void> {
     this.#child.stdin?.end();
     await this.#ended;
+    bookRequests(
+      "guide: gateway",
+      this.requests,
+      this.failures.map((failure) => JSON.stringify(failure)),
+    );
   }
 }

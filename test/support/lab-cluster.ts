@@ -63,9 +63,16 @@ export class LabCluster {
   }
 
   /** Creates the cluster; the config is kind's YAML. */
-  async create(config?: string): Promise<Ran> {
-    const words = config === undefined ? ["--name", this.name] : ["--config", "-"];
+  async create(config?: string, flags: readonly string[] = []): Promise<Ran> {
+    const words = [...(config === undefined ? ["--name", this.name] : ["--config", "-"]), ...flags];
     return await this.run([this.serin, "cluster", "create", ...words], config === undefined ? {} : { input: config });
+  }
+
+  /** Makes this tree known to the lab as another version's release. */
+  async addRelease(version: string): Promise<void> {
+    const directory = join(this.#home, `release-${version}`);
+    await this.ok([serin, "release", "build", directory, "--version", version]);
+    await this.ok([serin, "release", "add", directory, "--name", this.name]);
   }
 
   /** Runs a program on the machine, outside of the lab. */
@@ -163,7 +170,8 @@ export class LabCluster {
   }
 }
 
-async function outcome(child: ChildProcess, timeoutMs: number): Promise<Ran> {
+/** Collects a program's output to its end; ends it after the limit. */
+export async function outcome(child: ChildProcess, timeoutMs: number): Promise<Ran> {
   let output = "";
   const collect = (chunk: Buffer): void => {
     output += chunk.toString("utf8");

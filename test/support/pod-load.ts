@@ -2,6 +2,7 @@
 // is ever tried again.
 import { StringDecoder } from "node:string_decoder";
 import type { ChildProcess } from "node:child_process";
+import { bookRequests } from "./booked-requests.ts";
 import { eventually } from "./eventually.ts";
 import type { LabCluster } from "./lab-cluster.ts";
 
@@ -21,7 +22,7 @@ export class PodLoad {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
 
-  constructor(lab: LabCluster, { namespace, workload, container, urls }: PodLoadOptions) {
+  constructor(lab: Pick<LabCluster, "spawnInShell">, { namespace, workload, container, urls }: PodLoadOptions) {
     const asks = urls
       .map((url) => `curl -s -o /dev/null -m 4 -w "%{http_code} ${url}\\n" ${url} || echo "curl $? ${url}"`)
       .join("; ");
@@ -58,6 +59,7 @@ export class PodLoad {
   async stop(): Promise<void> {
     this.#child.kill("SIGTERM");
     await this.#ended;
+    bookRequests("guide: pod", this.requests, this.failures);
   }
 
   #take(line: string): void {

@@ -1,18 +1,20 @@
-// What the tests of the walkthroughs share: lines typed into a lab's shell, in steps that stand on each other, and load meanwhile.
+// What the tests of the walkthroughs share: lines typed into a shell of the lab or of a given cluster, in steps that stand on each
+// other, and load meanwhile.
 import assert from "node:assert/strict";
 import { kubectlDirectory, type Kubectl } from "./kubectls.ts";
+import { GivenCluster, givenFacts, type GivenFacts, type GuideCluster } from "./given-cluster.ts";
 import { LabCluster, serin, type LabClusterOptions, type Ran } from "./lab-cluster.ts";
-import { join } from "node:path";
 
-export class Walkthrough {
-  readonly lab: LabCluster;
+/** Lines that a person types on a cluster. */
+export class TypedGuide<Cluster extends GuideCluster> {
+  readonly lab: Cluster;
   #failed: string | undefined;
 
-  /** A cluster's name and the kubectl that its shell finds first. */
-  constructor(name: string, kubectl: Kubectl, options: LabClusterOptions = {}) {
+  /** The kubectl that the cluster's shell finds first. */
+  constructor(kubectl: Kubectl, make: () => Cluster) {
     const path = process.env["PATH"];
     process.env["PATH"] = `${kubectlDirectory(kubectl)}:${path ?? ""}`;
-    this.lab = new LabCluster(name, options);
+    this.lab = make();
     process.env["PATH"] = path;
   }
 
@@ -36,18 +38,11 @@ export class Walkthrough {
     return code === 0 && (typeof expected === "string" ? output.includes(expected) : expected.test(output));
   }
 
-  /** A program of the machine that succeeds, outside of the lab. */
+  /** A program of the machine that succeeds, outside of the cluster. */
   async run(...command: readonly string[]): Promise<string> {
     const { code, output } = await this.lab.run([serin, ...command]);
     assert.equal(code, 0, `serin ${command.join(" ")}\n${output}`);
     return output;
-  }
-
-  /** This tree as another version's release, known to the lab. */
-  async addRelease(version: string): Promise<void> {
-    const directory = join(this.lab.directory, "..", `release-${version}`);
-    await this.run("release", "build", directory, "--version", version);
-    await this.run("release", "add", directory, "--name", this.lab.name);
   }
 
   /** The body of a step's test. A step stands on the ones before it: after the first that fails, the others say only so. */
@@ -58,5 +53,29 @@ export class Walkthrough {
       await body();
       this.#failed = undefined;
     };
+  }
+}
+
+/** On a lab by this name. */
+export class Walkthrough extends TypedGuide<LabCluster> {
+  constructor(name: string, kubectl: Kubectl, options: LabClusterOptions = {}) {
+    super(kubectl, () => new LabCluster(name, options));
+  }
+}
+
+/** A seed's guide: on a lab by this name, or on the cluster that SERIN_TEST_KUBECONFIG names. */
+export class SeedGuide extends TypedGuide<GuideCluster> {
+  readonly given: GivenFacts | undefined;
+
+  constructor(name: string, kubectl: Kubectl) {
+    const given = givenFacts();
+    super(kubectl, () => (given === undefined ? new LabCluster(name) : new GivenCluster(name, given)));
+    this.given = given;
+  }
+
+  /** The cluster by kind's YAML or by flags of `serin cluster create`; a given one is there already. */
+  async create(config?: string, flags?: readonly string[]): Promise<void> {
+    const created = await this.lab.create(config, flags);
+    assert.equal(created.code, 0, created.output);
   }
 }

@@ -1,0 +1,128 @@
+// A cluster that is there already, as a guide's reader has one: SERIN_TEST_KUBECONFIG names its kubeconfig. The guides'
+// commands run where the test runs, and on that cluster.
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { outcome, serin, type LabCluster, type Ran, type RunOptions } from "./lab-cluster.ts";
+
+/** What a guide's commands need of a cluster, a lab or a given one. */
+export type GuideCluster = Pick<
+  LabCluster,
+  | "name"
+  | "directory"
+  | "serin"
+  | "create"
+  | "addRelease"
+  | "run"
+  | "ok"
+  | "spawn"
+  | "shell"
+  | "spawnInShell"
+  | "delete"
+>;
+
+/** What differs from cluster to cluster. */
+export interface GivenFacts {
+  readonly kubeconfig: string;
+  /** The names of two nodes that run pods. */
+  readonly nodes: readonly [string, string];
+  /** The pool of LoadBalancer addresses without the last number; the first one that it gives is `.200`. */
+  readonly addresses: string;
+}
+
+/** Undefined where the test makes a lab. */
+export function givenFacts(env: NodeJS.ProcessEnv = process.env): GivenFacts | undefined {
+  const kubeconfig = env["SERIN_TEST_KUBECONFIG"];
+  if (kubeconfig === undefined || kubeconfig === "") return undefined;
+  const [first = "", second = "", ...more] = (env["SERIN_TEST_NODES"] ?? "").split(",");
+  const addresses = env["SERIN_TEST_ADDRESSES"] ?? "";
+  if (first === "" || second === "" || more.length > 0)
+    throw new Error("SERIN_TEST_NODES: expected the names of two nodes with a comma between them");
+  if (!/^\d+\.\d+\.\d+$/.test(addresses))
+    throw new Error("SERIN_TEST_ADDRESSES: expected the first three numbers of the LoadBalancer addresses");
+  return { kubeconfig, nodes: [first, second], addresses };
+}
+
+/** The time in which a guide's command ends at the latest. */
+const timeoutMs = 400_000;
+
+export class GivenCluster implements GuideCluster {
+  readonly name: string;
+  readonly directory: string;
+  readonly serin = serin;
+  readonly #facts: GivenFacts;
+  readonly #home: string;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(name: string, facts: GivenFacts) {
+    this.name = name;
+    this.#facts = facts;
+    this.#home = mkdtempSync(join(tmpdir(), "serin-given-"));
+    this.directory = join(this.#home, "work");
+    const programs = join(this.#home, "programs");
+    for (const directory of [this.directory, programs]) mkdirSync(directory);
+    for (const program of ["serin", "istioctl"]) symlinkSync(serin, join(programs, program));
+    this.#env = {
+      ...process.env,
+      HOME: this.#home,
+      XDG_STATE_HOME: join(this.#home, "state"),
+      KUBECONFIG: this.#kubeconfig,
+      PATH: `${programs}:${process.env["PATH"] ?? ""}`,
+    };
+  }
+
+  get #kubeconfig(): string {
+    return join(this.#home, ".kube/config");
+  }
+
+  /** The cluster is there. Its kubeconfig comes to where the guide's own command writes one. */
+  create(): Promise<Ran> {
+    mkdirSync(join(this.#home, ".kube"), { recursive: true });
+    copyFileSync(this.#facts.kubeconfig, this.#kubeconfig);
+    return Promise.resolve({ code: 0, output: "" });
+  }
+
+  /** A node gets the images of every version from where it gets the others. */
+  addRelease(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async run(command: readonly string[], { input, timeoutMs: limitMs = timeoutMs, env }: RunOptions = {}): Promise<Ran> {
+    const child = this.spawn(command, { env, input: input !== undefined });
+    child.stdin?.end(input);
+    return await outcome(child, limitMs);
+  }
+
+  async ok(command: readonly string[], input?: string): Promise<string> {
+    const { code, output } = await this.run(command, input === undefined ? {} : { input });
+    assert.equal(code, 0, `${command.join(" ")}\n${output}`);
+    return output;
+  }
+
+  spawn(
+    command: readonly string[],
+    { env, input = false }: { readonly env?: NodeJS.ProcessEnv | undefined; readonly input?: boolean } = {},
+  ): ChildProcess {
+    const [program = "", ...args] = command;
+    return spawn(program, args, {
+      cwd: this.directory,
+      env: { ...this.#env, ...env },
+      stdio: [input ? "pipe" : "ignore", "pipe", "pipe"],
+    });
+  }
+
+  async shell(line: string, options: RunOptions = {}): Promise<Ran> {
+    return await this.run(["bash", "-c", line], options);
+  }
+
+  spawnInShell(command: readonly string[]): ChildProcess {
+    return this.spawn(command, { input: true });
+  }
+
+  delete(): Promise<void> {
+    rmSync(this.#home, { recursive: true, force: true });
+    return Promise.resolve();
+  }
+}
