@@ -5,7 +5,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { outcome, serin, type LabCluster, type Ran, type RunOptions } from "./lab-cluster.ts";
+import { LabCluster, outcome, serin, type Ran, type RunOptions } from "./lab-cluster.ts";
 
 /** What a guide's commands need of a cluster, a lab or a given one. */
 export type GuideCluster = Pick<
@@ -43,6 +43,11 @@ export function givenFacts(env: NodeJS.ProcessEnv = process.env): GivenFacts | u
   if (!/^\d+\.\d+\.\d+$/.test(addresses))
     throw new Error("SERIN_TEST_ADDRESSES: expected the first three numbers of the LoadBalancer addresses");
   return { kubeconfig, nodes: [first, second], addresses };
+}
+
+/** A lab by this name, or the given cluster. */
+export function guideCluster(name: string, given: GivenFacts | undefined): GuideCluster {
+  return given === undefined ? new LabCluster(name) : new GivenCluster(name, given);
 }
 
 /** The time in which a guide's command ends at the latest. */

@@ -2,7 +2,7 @@
 // other, and load meanwhile.
 import assert from "node:assert/strict";
 import { kubectlDirectory, type Kubectl } from "./kubectls.ts";
-import { GivenCluster, givenFacts, type GivenFacts, type GuideCluster } from "./given-cluster.ts";
+import { givenFacts, guideCluster, type GivenFacts, type GuideCluster } from "./given-cluster.ts";
 import { LabCluster, serin, type LabClusterOptions, type Ran } from "./lab-cluster.ts";
 
 /** Lines that a person types on a cluster. */
@@ -69,7 +69,7 @@ export class SeedGuide extends TypedGuide<GuideCluster> {
 
   constructor(name: string, kubectl: Kubectl) {
     const given = givenFacts();
-    super(kubectl, () => (given === undefined ? new LabCluster(name) : new GivenCluster(name, given)));
+    super(kubectl, () => guideCluster(name, given));
     this.given = given;
   }
 

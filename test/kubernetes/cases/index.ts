@@ -10,6 +10,7 @@ import { absentImageCase, meshUpgradeCase } from "./mesh-upgrade.ts";
 import { portsCase } from "./ports.ts";
 import { podSecurityCase, probesCase, strictCase } from "./policies.ts";
 import { refusalCases } from "./refusals.ts";
+import { seedCases } from "./seeds.ts";
 import { uninstallCase } from "./uninstall.ts";
 import { wireCase } from "./wire.ts";
 import { churnCase, hostNetworkCase, jobsCase, statefulSetCase } from "./workloads.ts";
@@ -43,4 +44,6 @@ export const allCases: readonly Case[] = [
   helm4Case,
   ...refusalCases,
   guideCase,
+  // Last, as they remove bookinfo, which the cases above capture.
+  ...seedCases,
 ];

@@ -1,0 +1,120 @@
+// The commands of the five walkthroughs, by the tests that type them in a lab, on this cluster. Nodes pull every image from
+// a registry of the run, under the names that the guides use.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ImageRegistry } from "../../support/image-registry.ts";
+import type { Bench, Case } from "../bench.ts";
+import { clientAddress, loadBalancerAddress, nodeName, nodeNumbers } from "../cluster-layout.ts";
+import { writeGuideImages, type GuideImages } from "../guide-images.ts";
+import { root, type RealCluster } from "../real-cluster.ts";
+import { ownSerin } from "../releases.ts";
+import { tidyUp } from "./helm.ts";
+
+const limitMs = 900_000;
+const registryPort = 5001;
+/** What a node's containerd asks for an image of any registry that has no file of its own. */
+const anyRegistry = "/etc/containerd/certs.d/_default";
+const ownNamespace = /^(default|kube-.*)$/;
+const labels = ["istio-injection", "istio.io/rev", "istio.io/dataplane-mode", "istio.io/use-waypoint"];
+const inNamespace = "deployments,daemonsets,statefulsets,jobs,pods,services,serviceaccounts,configmaps";
+
+const clients = ["docker.io/curlimages/curl:latest", "docker.io/radial/busyboxplus:curl"];
+
+interface Seed {
+  readonly number: string;
+  readonly title: string;
+  readonly images?: GuideImages;
+}
+
+const seeds: readonly Seed[] = [
+  { number: "002", title: "sidecars, an ingress gateway, weights and the add-ons, as on EKS" },
+];
+
+async function names({ cluster }: Bench, ...args: readonly string[]): Promise<string[]> {
+  return (await cluster.kubectl("get", ...args, "-o", "name")).split("\n").filter((name) => name.includes("/"));
+}
+
+/** A guide begins with a cluster that has its own pods alone. */
+async function clear(bench: Bench): Promise<void> {
+  const { cluster, load } = bench;
+  await load.stop();
+  if ((await names(bench, "deployments,daemonsets", "-n", "istio-system")).length > 0)
+    await cluster.serin("uninstall", "--purge", "-y");
+  await tidyUp(bench);
+  const namespaces = (await names(bench, "namespaces")).filter(
+    (name) => !ownNamespace.test(name.slice("namespace/".length)),
+  );
+  if (namespaces.length > 0) await cluster.kubectl("delete", ...namespaces, "--timeout=180s");
+  const definitions = (await names(bench, "customresourcedefinitions")).filter((name) =>
+    /\.(gateway\.networking\.k8s\.io|banzaicloud\.io)$/.test(name),
+  );
+  if (definitions.length > 0) await cluster.kubectl("delete", ...definitions, "--timeout=60s");
+  const left = (await names(bench, inNamespace, "-n", "default")).filter(
+    (name) => !/^(service\/kubernetes|serviceaccount\/default|configmap\/kube-root-ca\.crt)$/.test(name),
+  );
+  if (left.length > 0)
+    await cluster.kubectl("delete", ...left, "-n", "default", "--timeout=120s", "--ignore-not-found");
+  await cluster.kubectl("label", "namespace", "default", ...labels.map((label) => `${label}-`));
+  await cluster.kubectl("label", "nodes", "--all", "istio.io/rev-");
+}
+
+async function onNodes(cluster: RealCluster, script: string, input = ""): Promise<void> {
+  await Promise.all(nodeNumbers.map(async (number) => await cluster.nodes[number].ok(["sh", "-c", script], { input })));
+}
+
+/** Nodes get every image from the run's registry while this lasts. */
+async function withImages(bench: Bench, wanted: GuideImages, act: () => Promise<string>): Promise<string> {
+  const { cluster, release, next } = bench;
+  const own = release.serin === ownSerin ? release : next;
+  const images = await writeGuideImages(join(cluster.files.scratch, "images"), own, { clients, ...wanted });
+  const registry = new ImageRegistry({ layouts: [images, own.images], hub: own.hub });
+  await registry.listen(registryPort, clientAddress);
+  try {
+    const server = `server = "http://${clientAddress}:${registryPort}"\n`;
+    await onNodes(cluster, `mkdir -p ${anyRegistry} && cat > ${anyRegistry}/hosts.toml`, server);
+    return await act();
+  } finally {
+    await onNodes(cluster, `rm -rf ${anyRegistry}`);
+    registry.close();
+  }
+}
+
+/** The test's own account of the steps that failed; the first one is what the others stood on. */
+function failuresIn(output: string): string {
+  const begin = output.lastIndexOf("failing tests:");
+  return (begin === -1 ? output : output.slice(begin)).slice(0, 6_000);
+}
+
+function seedCase({ number, title, images = {} }: Seed): Case {
+  return {
+    name: `seed-${number}`,
+    title: `the commands of walkthrough ${number} from "install" on: ${title}`,
+    async run(bench) {
+      const { cluster } = bench;
+      await clear(bench);
+      await cluster.kubectl("apply", "--server-side", "-f", join(root, "manifests/crds/gateway-api-lab.yaml"));
+      return await withImages(bench, images, async () => {
+        const test = join(root, `test/e2e/seed-${number}.test.ts`);
+        const log = join(cluster.files.logs, `seed-${number}.log`);
+        const words = [process.execPath, "--test", "--test-reporter=spec", test];
+        // Into a file, which shows how far it is.
+        const { code } = await cluster.run(["sh", "-c", `exec "$0" "$@" > ${log} 2>&1`, ...words], {
+          env: {
+            SERIN_TEST_KUBECONFIG: cluster.kubeconfig,
+            SERIN_TEST_NODES: nodeNumbers.map(nodeName).join(","),
+            SERIN_TEST_ADDRESSES: loadBalancerAddress(0).replace(/\.0$/, ""),
+            SERIN_TEST_REPORTS: cluster.files.reports,
+            // Goes with the run, however the test ends.
+            TMPDIR: cluster.files.scratch,
+          },
+          timeoutMs: limitMs,
+        });
+        const output = readFileSync(log, "utf8");
+        if (code !== 0) throw new Error(failuresIn(output));
+        return `${/^ℹ pass (\d+)$/m.exec(output)?.[1] ?? "no"} steps passed`;
+      });
+    },
+  };
+}
+
+export const seedCases: readonly Case[] = seeds.map(seedCase);
