@@ -28,6 +28,7 @@ interface Seed {
 
 const seeds: readonly Seed[] = [
   { number: "002", title: "sidecars, an ingress gateway, weights and the add-ons, as on EKS" },
+  { number: "001", title: "ambient, a waypoint for each account, weights" },
 ];
 
 async function names({ cluster }: Bench, ...args: readonly string[]): Promise<string[]> {
