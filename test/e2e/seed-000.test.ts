@@ -9,14 +9,20 @@ import { after, before, describe, test } from "node:test";
 import { kubectlDirectory, kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
-import { LabCluster, root, serin, type Ran } from "../support/lab-cluster.ts";
+import { givenFacts, guideCluster, type GuideCluster } from "../support/given-cluster.ts";
+import { root, serin, type Ran } from "../support/lab-cluster.ts";
 
 const old = "1-18-0-alpha-0";
 const canary = "1-18-1";
-let lab: LabCluster;
+/** A cluster that is there already has other names and addresses than kind's. */
+const given = givenFacts();
+const [stableNode, canaryNode] = given?.nodes ?? ["ambient-worker", "ambient-worker2"];
+/** The pool of LoadBalancer addresses without the last number. */
+const addresses = given?.addresses ?? "172.18.255";
+let lab: GuideCluster;
 /** At 50 % of so many answers, chance strays by 15 % once in twenty thousand runs. */
 const answersCounted = 200;
-const gateway = "http://172.18.255.202/productpage";
+const gateway = `http://${addresses}.202/productpage`;
 
 /** A directory for each kubectl, the current one last. */
 const typists: string[] = [];
@@ -165,7 +171,7 @@ function walkthrough(all: readonly Kubectl[]): void {
     const path = process.env["PATH"];
     typists.push(...all.map(kubectlDirectory));
     process.env["PATH"] = `${typists.at(-1) ?? ""}:${path ?? ""}`;
-    lab = new LabCluster("ambient");
+    lab = guideCluster("ambient", given);
     process.env["PATH"] = path;
     // Replaces `kind create cluster`, with the walkthrough's own YAML.
     const created = await lab.create(`kind: Cluster
@@ -180,21 +186,10 @@ nodes:
 - role: worker
 `);
     assert.equal(created.code, 0, created.output);
-    assert.match(created.output, /10\.0\.0\.152/, "an address that is not ours gets a warning");
+    if (given === undefined)
+      assert.match(created.output, /10\.0\.0\.152/, "an address that is not ours gets a warning");
     // Replaces the download and unpacking of the release archive, and the clone of the demo's repository.
-    for (const [version, directory] of [
-      ["1.18.0-alpha.0", "old"],
-      ["1.18.1", "new"],
-    ] as const) {
-      const built = join(lab.directory, "..", directory);
-      for (const command of [
-        [serin, "release", "build", built, "--version", version],
-        [serin, "release", "add", built],
-      ]) {
-        const ran = await lab.run(command);
-        assert.equal(ran.code, 0, ran.output);
-      }
-    }
+    for (const version of ["1.18.0-alpha.0", "1.18.1"]) await lab.addRelease(version);
     const exported = await lab.run([serin, "release", "export", lab.directory]);
     assert.equal(exported.code, 0, exported.output);
     cpSync(join(root, "samples/ambient-canary"), lab.directory, { recursive: true });
@@ -206,20 +201,26 @@ nodes:
     for (const directory of typists) rmSync(directory, { recursive: true, force: true });
   });
 
-  step("the kubeconfig is kind's, and three nodes are ready", async () => {
-    await ok("mkdir -p ~/.kube && sudo kind get kubeconfig --name ambient > ~/.kube/config");
+  step("the kubeconfig is kind's, and every node is ready", async () => {
+    // A given cluster is not kind's: its kubeconfig is there, its context has a name of its own, and no node is without pods.
+    if (given === undefined) await ok("mkdir -p ~/.kube && sudo kind get kubeconfig --name ambient > ~/.kube/config");
     await byEach(async () => {
       const nodes = await ok("kubectl get nodes");
-      for (const node of ["ambient-control-plane", "ambient-worker", "ambient-worker2"])
+      for (const node of [...(given === undefined ? ["ambient-control-plane"] : []), stableNode, canaryNode])
         assert.match(nodes, new RegExp(`${node}\\s+Ready`));
-      assert.match(await ok("kubectl config current-context --kubeconfig ~/.kube/config"), /kind-ambient/);
+      const context = await ok("kubectl config current-context --kubeconfig ~/.kube/config");
+      if (given === undefined) assert.match(context, /kind-ambient/);
     });
   });
 
-  step("MetalLB: the network is kind's, the slip `apply -f <<EOF` fails, and with `-` the pool is made", async () => {
-    // Replaces `kubectl apply -f https://…/metallb-native.yaml`: the lab has MetalLB's kinds and namespace from the start.
-    assert.match(await ok("sudo docker network inspect -f '{{.IPAM.Config}}' kind"), /172\.18\.0\.0\/16/);
-    const pool = `apiVersion: metallb.io/v1beta1
+  // A given cluster has a LoadBalancer already, and neither Docker's network nor MetalLB's kinds.
+  const labStep = given === undefined ? step : (): void => undefined;
+  labStep(
+    "MetalLB: the network is kind's, the slip `apply -f <<EOF` fails, and with `-` the pool is made",
+    async () => {
+      // Replaces `kubectl apply -f https://…/metallb-native.yaml`: the lab has MetalLB's kinds and namespace from the start.
+      assert.match(await ok("sudo docker network inspect -f '{{.IPAM.Config}}' kind"), /172\.18\.0\.0\/16/);
+      const pool = `apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
 metadata:
   name: example
@@ -234,11 +235,12 @@ metadata:
   name: empty
   namespace: metallb-system
 EOF`;
-    await byEach(async () => {
-      await fails(`kubectl apply -f <<EOF\n${pool}`, /flag needs an argument|must specify/);
-      await ok(`kubectl apply -f - <<EOF\n${pool}`);
-    });
-  });
+      await byEach(async () => {
+        await fails(`kubectl apply -f <<EOF\n${pool}`, /flag needs an argument|must specify/);
+        await ok(`kubectl apply -f - <<EOF\n${pool}`);
+      });
+    },
+  );
 
   step("the Gateway API's kinds are there", async () => {
     // The fetch behind `||` is not reached, as the kinds are there.
@@ -256,7 +258,7 @@ EOF`;
     await byEach(
       async () =>
         void (await eventually("foo-service has .200", async () =>
-          (await ok("kubectl get svc foo-service")).includes("172.18.255.200"),
+          (await ok("kubectl get svc foo-service")).includes(`${addresses}.200`),
         )),
     );
   });
@@ -268,7 +270,7 @@ EOF`;
       /✔ Istio core installed\n✔ Istiod installed\n✔ CNI installed\n✔ Ingress gateways installed\n✔ Ztunnel installed\n✔ Installation complete/,
     );
     await eventually("the ingress gateway has .201", async () =>
-      (await ok("kubectl -n istio-system get svc istio-ingressgateway")).includes("172.18.255.201"),
+      (await ok("kubectl -n istio-system get svc istio-ingressgateway")).includes(`${addresses}.201`),
     );
   });
 
@@ -293,10 +295,10 @@ EOF`;
   step("the label with a colon fails; with an equals sign the node is labelled", async () => {
     await byEach(async () => {
       await fails(
-        `kubectl label node ambient-worker istio.io/rev: ${old}`,
+        `kubectl label node ${stableNode} istio.io/rev: ${old}`,
         /at least one label update is required|invalid label|not found/,
       );
-      await ok(`kubectl label node ambient-worker istio.io/rev=${old}`);
+      await ok(`kubectl label node ${stableNode} istio.io/rev=${old}`);
     });
   });
 
@@ -306,7 +308,7 @@ EOF`;
     await byEach(async () =>
       assert.match(
         await ok("kubectl -n istio-system get pods -o wide"),
-        new RegExp(`ztunnel-${old}\\S+\\s+1/1\\s+Running.*ambient-worker`),
+        new RegExp(`ztunnel-${old}\\S+\\s+1/1\\s+Running.*\\s${stableNode}\\s`),
       ),
     );
   });
@@ -325,7 +327,7 @@ EOF`;
         await ok(`kubectl apply -f ${old}/${file}.yaml -n bookinfo-${old}`);
       await ok(`kubectl -n bookinfo-${old} wait --for=condition=Available deploy --all --timeout=60s`);
       const pods = await ok(`kubectl -n bookinfo-${old} get pods -o wide --no-headers`);
-      for (const line of pods.trim().split("\n")) assert.match(line, /ambient-worker\s/);
+      for (const line of pods.trim().split("\n")) assert.match(line, new RegExp(`\\s${stableNode}\\s`));
     });
   });
 
@@ -338,7 +340,7 @@ EOF`;
     await byEach(async () => {
       await ok(corrected);
       await eventually("the gateway has .202", async () =>
-        (await ok("kubectl -n istio-system get svc bookinfo-gateway-istio || true")).includes("172.18.255.202"),
+        (await ok("kubectl -n istio-system get svc bookinfo-gateway-istio || true")).includes(`${addresses}.202`),
       );
       await eventually("the route says that its backend is missing", async () =>
         (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("BackendNotFound"),
@@ -389,10 +391,10 @@ EOF`;
     // Replaces `git clone`: the files are there.
     await byEach(async () => {
       await fails(
-        `kubectl label node ambient-worker2 istio.io/rev: ${canary}`,
+        `kubectl label node ${canaryNode} istio.io/rev: ${canary}`,
         /at least one label update is required|invalid label|not found/,
       );
-      await ok(`kubectl label node ambient-worker2 istio.io/rev=${canary}`);
+      await ok(`kubectl label node ${canaryNode} istio.io/rev=${canary}`);
     });
     await underLoad(async () => {
       await ok(`istioctl install -f ${canary}/control-plane.yaml`, "y\n");

@@ -29,6 +29,11 @@ interface Seed {
 const seeds: readonly Seed[] = [
   { number: "002", title: "sidecars, an ingress gateway, weights and the add-ons, as on EKS" },
   { number: "001", title: "ambient, a waypoint for each account, weights" },
+  {
+    number: "000",
+    title: "two revisions of ambient, each on its node, and a canary of bookinfo",
+    images: { versions: ["1.18.0-alpha.0", "1.18.1"] },
+  },
 ];
 
 async function names({ cluster }: Bench, ...args: readonly string[]): Promise<string[]> {
