@@ -34,6 +34,11 @@ const seeds: readonly Seed[] = [
     title: "two revisions of ambient, each on its node, and a canary of bookinfo",
     images: { versions: ["1.18.0-alpha.0", "1.18.1"] },
   },
+  {
+    number: "004",
+    title: "two revisions of a control plane with sidecars and both gateways",
+    images: { versions: ["1.31.99"] },
+  },
 ];
 
 async function names({ cluster }: Bench, ...args: readonly string[]): Promise<string[]> {
