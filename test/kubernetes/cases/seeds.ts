@@ -39,6 +39,19 @@ const seeds: readonly Seed[] = [
     title: "two revisions of a control plane with sidecars and both gateways",
     images: { versions: ["1.31.99"] },
   },
+  {
+    number: "003",
+    title: "two of Banzai Cloud's operators, by helm",
+    images: {
+      versions: ["1.6.8", "1.7.7"],
+      addons: [
+        "banzaicloud/istio-operator:0.6.12",
+        "banzaicloud/istio-operator:0.7.12",
+        "gcr.io/kubebuilder/kube-rbac-proxy:v0.5.0",
+      ],
+      withCurl: ["k8s.gcr.io/echoserver:1.10"],
+    },
+  },
 ];
 
 async function names({ cluster }: Bench, ...args: readonly string[]): Promise<string[]> {
