@@ -15,6 +15,7 @@ import {
 } from "./ambient-pod.ts";
 import { allowConnectionMigration, captureDigest, hasCapture, installCapture, removeCapture } from "./capture-rules.ts";
 import type { HostProbeRules } from "./host-probe-rules.ts";
+import { loggedRoute } from "./logged-route.ts";
 import { initPidAnnotation, type PodNamespaceFinder } from "./pod-namespace.ts";
 import { closePodSockets, openPodSockets, type PodSocket } from "./pod-sockets.ts";
 import type { ZtunnelHub } from "./ztunnel-hub.ts";
@@ -223,16 +224,10 @@ export class PodEnroller {
       );
   }
 
-  /** Logs the routes that led to captured pods in 2022. The present capture is inside the pod and needs none. */
   #logRoutes({ pod, node }: PodView, addresses: readonly string[]): void {
     const log = this.#log.scoped("ambient");
-    const [network = ""] = (node?.spec?.podCIDR ?? "").split("/");
-    const gateway = network.replace(/\.0$/, ".1");
-    const { name = "", namespace = "" } = pod.metadata;
     for (const address of addresses.filter((candidate) => !candidate.includes(":")))
-      log.info(
-        `Adding route for ${name}/${namespace}: [table 100 ${address}/32 via 192.168.126.2 dev istioin src ${gateway}]`,
-      );
+      log.info(loggedRoute(pod, node, address));
   }
 
   /**
