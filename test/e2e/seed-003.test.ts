@@ -12,7 +12,16 @@ import { SeedGuide } from "../support/walkthrough.ts";
 
 const helm = join(root, ".cache/helm/helm-3");
 
-const app = (name: string): string => `apiVersion: apps/v1
+/**
+ * The guide's pods count as ready when they start, and its echoserver listens at once. Ours needs a second or more on a real node,
+ * where all three tries of a request came before it listened.
+ */
+const readiness = `
+        readinessProbe:
+          periodSeconds: 1
+          httpGet: { path: /, port: 8080 }`;
+
+const app = (name: string, isGiven: boolean): string => `apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: app-${name}
@@ -34,7 +43,7 @@ spec:
       - name: echo-service
         image: k8s.gcr.io/echoserver:1.10
         ports:
-        - containerPort: 8080
+        - containerPort: 8080${isGiven ? readiness : ""}
 ---
 apiVersion: v1
 kind: Service
@@ -198,7 +207,7 @@ function walkthrough(kubectl: Kubectl): void {
 
   step("the two apps run with sidecars and reach each other", async () => {
     for (const name of ["a", "b"]) {
-      writeFileSync(join(guide.lab.directory, `app-${name}.yaml`), app(name));
+      writeFileSync(join(guide.lab.directory, `app-${name}.yaml`), app(name, guide.given !== undefined));
       await ok(
         `kubectl apply -f app-${name}.yaml && kubectl -n demo-${name} rollout status deployment/app-${name} --timeout=90s`,
       );
