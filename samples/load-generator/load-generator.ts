@@ -63,7 +63,7 @@ async function connection(target: ConnectionTarget, index: number): Promise<void
     if (how === "ended") counts.ended += 1;
     if (how === "goodbye") counts.endedWithPod += 1;
     if (how === "closed") counts.closed += 1;
-    if (how === "closed") record.note(target.name, "connection", cause);
+    if (how === "closed") record.note(target.name, "closed-connection", cause);
     if (how === "refused") record.failed(target.name, performance.now() - started, "connection", cause);
     seconds = target.seconds;
     if (how !== "ended") await sleep(reopenAfterMs);

@@ -70,7 +70,7 @@ export interface LoadFailure {
   readonly at: string;
   readonly target: string;
   readonly cause: string;
-  /** `kept-alive`, `new-connection` or `connection`. */
+  /** `kept-alive`, `new-connection`, `connection`, or `closed-connection`, which is no failed request. */
   readonly group: string;
 }
 

@@ -1,5 +1,5 @@
 // The generator's counts since its last report.
-import { appendFileSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import {
   latencyBoundsMs,
   type ConnectionCounts,
@@ -61,7 +61,7 @@ export class LoadRecord {
       connections: this.#connections,
       failures: this.#failures,
     };
-    appendFileSync(this.#path, `${JSON.stringify(report)}\n`);
+    if (!this.#append(`${JSON.stringify(report)}\n`)) return;
     this.#requests = {};
     this.#failures = [];
     this.#connections = Object.fromEntries(
@@ -70,5 +70,22 @@ export class LoadRecord {
         { open, ended: 0, endedWithPod: 0, closed: 0 },
       ]),
     );
+  }
+
+  /** Writes a whole line or nothing: with a full disk, what was counted stays for the next report. */
+  #append(line: string): boolean {
+    let file: number | undefined;
+    try {
+      file = openSync(this.#path, "a");
+      const { size } = fstatSync(file);
+      const bytes = Buffer.from(line);
+      if (writeSync(file, bytes) === bytes.length) return true;
+      ftruncateSync(file, size);
+      return false;
+    } catch {
+      return false;
+    } finally {
+      if (file !== undefined) closeSync(file);
+    }
   }
 }
