@@ -32,33 +32,65 @@ export function makeScratch(): string {
   return scratch;
 }
 
+/** Removes the directory when this process ends, also when it is killed. */
+function removeAtEnd(directory: string): void {
+  const removal = 'cat >/dev/null; for turn in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$0" && exit; sleep 0.3; done';
+  const janitor = spawn("sh", ["-c", removal, directory], { stdio: ["pipe", "ignore", "ignore"], detached: true });
+  janitor.on("error", () => undefined).unref();
+}
+
+export interface LabRunOptions {
+  /** The line of the shell that runs the command, as `"$0" "$@"`. */
+  readonly inner?: string;
+  /** After a signal, the command's standard input ends, and it has this long to end by itself. Absent: it is killed at once. */
+  readonly graceMs?: number;
+  /** After this long, the command ends as by a signal. */
+  readonly limitMs?: number;
+}
+
 /**
  * Runs a command that starts labs, and returns its exit code. A signal to this process ends the command and removes its
  * files.
  */
-export async function runWithLab(command: readonly string[]): Promise<number> {
+export async function runWithLab(
+  command: readonly string[],
+  { inner, graceMs, limitMs }: LabRunOptions = {},
+): Promise<number> {
   const scratch = makeScratch();
-  const [program = "", ...args] = withinNamespaces(labNamespaces, command);
-  const child = spawn(program, args, { env: { ...process.env, TMPDIR: scratch }, stdio: "inherit", detached: true });
-  const endAll = (): void => {
+  removeAtEnd(scratch);
+  const [program = "", ...args] = withinNamespaces(labNamespaces, command, inner);
+  const child = spawn(program, args, {
+    env: { ...process.env, TMPDIR: scratch },
+    stdio: [graceMs === undefined ? "inherit" : "pipe", "inherit", "inherit"],
+    detached: true,
+  });
+  const kill = (): void => {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
     } catch {
       // The processes have ended already.
     }
-    rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
   };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      process.stdout.write(`ended by ${signal}\n`);
-      endAll();
-      process.exit(1);
+  const timers: NodeJS.Timeout[] = [];
+  let isInterrupted = false;
+  const interrupt = (cause: string): void => {
+    process.stdout.write(`ended by ${cause}\n`);
+    isInterrupted = true;
+    child.stdin?.end();
+    if (graceMs === undefined) kill();
+    else timers.push(setTimeout(kill, graceMs));
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupt(signal));
+  if (limitMs !== undefined) timers.push(setTimeout(() => interrupt(`its time limit of ${limitMs / 1000} s`), limitMs));
+  try {
+    const code = await new Promise<number>((resolve, reject) => {
+      child.on("error", reject);
+      child.on("close", (ended) => resolve(ended ?? 1));
     });
+    return isInterrupted ? 1 : code;
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    kill();
+    rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
   }
-  const code = await new Promise<number>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (ended) => resolve(ended ?? 1));
-  });
-  endAll();
-  return code;
 }
