@@ -52,7 +52,7 @@ export async function setStage(proof: Proof): Promise<void> {
   proof.note("the applications are ready");
 }
 
-async function deployApplications({ lab, ambientOnly }: Proof): Promise<void> {
+export async function deployApplications({ lab, ambientOnly }: Proof): Promise<void> {
   const { api } = lab;
   const { shop, echoes, sidecarClients, sidecarServers } = namespaces;
   await api.apply(namespaceObjects(revisions.old));

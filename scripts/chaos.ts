@@ -1,0 +1,103 @@
+// Chaos: a mesh under load in which something breaks every ten seconds, while a Canary or a MeshUpgrade is always under way.
+//   npm run chaos -- --minutes N [--seed N] [--rate X] [--json]
+import { describeError, seededRandom, systemClock } from "../src/base/index.ts";
+import { inTime } from "./chaos/chaos.ts";
+import { ChaosRun, endLimitMs, stageLimitMs } from "./chaos/play.ts";
+import { summarise } from "./chaos/summary.ts";
+import { runWithLab } from "./run-with-lab.ts";
+import { scriptArguments } from "./script-arguments.ts";
+import { LoadReports } from "./upgrade-proof/load-totals.ts";
+import { ProofLab } from "./upgrade-proof/proof-lab.ts";
+import { revisions, type Proof } from "./upgrade-proof/proof.ts";
+
+const { values: flags } = scriptArguments(
+  {
+    command: "npm run chaos --",
+    help: {
+      minutes: "how long faults are struck",
+      seed: "of the order of the faults",
+      rate: "multiplies the rates of the load generators",
+      json: "print one JSON object last",
+    },
+  },
+  {
+    minutes: { type: "string", default: "10" },
+    seed: { type: "string", default: "1" },
+    rate: { type: "string", default: "0.3" },
+    json: { type: "boolean", default: false },
+  },
+);
+const streamSeconds = 20;
+/** The run's own file system, so that it can be full. */
+const diskBytes = 512 * 2 ** 20;
+const insideVariable = "SERIN_CHAOS_INSIDE";
+/** Of the lab's end. Whatever is left ends with the process namespace. */
+const deleteLimitMs = 20_000;
+/** From a signal to the last line, if the process still turns. */
+const reportLimitMs = 10_000;
+
+function numberOf(flag: "minutes" | "seed" | "rate"): number {
+  const value = Number(flags[flag]);
+  if (value > 0) return value;
+  process.stderr.write(`--${flag} must be a number above 0, got "${flags[flag]}"\n`);
+  process.exit(2);
+}
+
+const minutes = numberOf("minutes");
+/** Of the whole run. */
+const limitMs = stageLimitMs + minutes * 60_000 + endLimitMs;
+
+async function main(): Promise<number> {
+  const interrupt = new AbortController();
+  // Whoever started this process ends it by closing its input, so that it still reports what it knows.
+  process.stdin.on("end", () => interrupt.abort(new Error("ended by a signal"))).resume();
+  const note = (text: string): void =>
+    void process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${text}\n`);
+  const lab = new ProofLab();
+  const proof: Proof = {
+    lab,
+    reports: new LoadReports(lab.reportDirectories()),
+    scale: { rate: numberOf("rate"), streamSeconds },
+    ambientOnly: true,
+    requests: 0,
+    signal: interrupt.signal,
+    revision: revisions.old,
+    note,
+  };
+  const random = seededRandom(numberOf("seed"));
+  const run = new ChaosRun({ proof, clock: systemClock, random }, minutes);
+  const stopped: string[] = [];
+  try {
+    await inTime("the run", limitMs, async () => await run.play(), interrupt.signal);
+  } catch (error) {
+    stopped.push(`the run did not come to its end: ${describeError(error)}`);
+  }
+  // Parts that are still under way end too.
+  interrupt.abort(new Error("the run is over"));
+  const found = run.found();
+  const { summary, problems } = summarise({ ...found, problems: [...stopped, ...found.problems] });
+  for (const text of problems) note(`FAILED ${text}`);
+  try {
+    await inTime("the lab's end", deleteLimitMs, async () => {
+      await run.stopLoad();
+      await lab.delete();
+    });
+  } catch (error) {
+    note(describeError(error));
+  }
+  if (flags.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  else note(`${summary.ok ? "ok" : "NOT ok"}: ${JSON.stringify(summary)}`);
+  return summary.ok ? 0 : 1;
+}
+
+if (process.env[insideVariable] === "yes") process.exit(await main());
+process.env[insideVariable] = "yes";
+const mount = `mount -t tmpfs -o size=${diskBytes},mode=755 serin-chaos "$TMPDIR" 2>/dev/null`;
+const command = [process.execPath, import.meta.filename, ...process.argv.slice(2)];
+process.exit(
+  await runWithLab(command, {
+    inner: `${mount}; "$0" "$@"; exit $?`,
+    graceMs: deleteLimitMs + reportLimitMs,
+    limitMs: limitMs + deleteLimitMs + reportLimitMs,
+  }),
+);

@@ -1,0 +1,59 @@
+// What the parts of a chaos run share.
+import type { Clock } from "../../src/base/index.ts";
+import type { Proof } from "../upgrade-proof/proof.ts";
+
+export interface Chaos {
+  readonly proof: Proof;
+  /** Its wall clock is also that of the load's reports. */
+  readonly clock: Clock;
+  /** From 0 to 1, by the run's seed. */
+  readonly random: () => number;
+}
+
+export class TimeLimitError extends Error {}
+
+/**
+ * Rejects when the work has not ended within the limit, or when the outer signal aborts. The work's own signal aborts
+ * then, and nobody waits for the work any longer.
+ */
+export async function inTime<Value>(
+  what: string,
+  limitMs: number,
+  work: (signal: AbortSignal) => Promise<Value>,
+  outer?: AbortSignal,
+): Promise<Value> {
+  const stop = new AbortController();
+  const aborted = Promise.withResolvers<never>();
+  const end = (reason: Error): void => {
+    stop.abort(reason);
+    aborted.reject(reason);
+  };
+  const onOuter = (): void => end(outer?.reason instanceof Error ? outer.reason : new Error("aborted"));
+  if (outer?.aborted === true) onOuter();
+  outer?.addEventListener("abort", onOuter, { once: true });
+  const timer = setTimeout(() => end(new TimeLimitError(`${what}: not done after ${limitMs / 1000} s`)), limitMs);
+  try {
+    return await Promise.race([aborted.promise, work(stop.signal)]);
+  } finally {
+    clearTimeout(timer);
+    outer?.removeEventListener("abort", onOuter);
+  }
+}
+
+/** Repeats an order until it succeeds or the signal aborts. Throws the last reason of the order itself, if it has one. */
+export async function untilDone<Value>(
+  clock: Clock,
+  signal: AbortSignal,
+  order: () => Promise<Value>,
+  pauseMs = 200,
+): Promise<Value> {
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await order();
+    } catch (error) {
+      if (signal.aborted) throw error;
+    }
+    await clock.sleep(pauseMs, signal);
+  }
+}

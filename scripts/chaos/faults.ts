@@ -1,0 +1,242 @@
+// The faults of a chaos run.
+import { rmSync, statfsSync } from "node:fs";
+import { appendFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { validatingWebhookConfigurationKind, type WebhookConfiguration } from "../../src/api/kubernetes/index.ts";
+import type { KubeClient } from "../../src/kube/index.ts";
+import type { LabCluster } from "../../test/support/lab-cluster.ts";
+import { inNetworkOf } from "../../test/support/lab-network.ts";
+import { inTime, untilDone, type Chaos } from "./chaos.ts";
+import { steppedClock } from "./clock-step.ts";
+import type { Blow, Fault } from "./strikes.ts";
+
+const awayMs = 5_000;
+const lastingMs = 10_000;
+/** Of one command or request. A fault repeats those that end it. */
+const orderLimitMs = 5_000;
+/** A larger file system is the machine's own: it is never filled. */
+const maxFilledBytes = 2 ** 30;
+/** Large pieces first: filling must not take longer than the fault. */
+const fillBytes = [2 ** 24, 2 ** 12] as const;
+export const hangingWebhookAddress = { host: "172.18.0.1", port: 9443 } as const;
+
+interface KilledRole {
+  readonly role: string;
+  readonly cuts?: string;
+}
+
+/** Of the cluster and the mesh. The supervisor is left out: it stands for the machine, and everything ends with it. */
+const roles: readonly KilledRole[] = [
+  { role: "cluster-apiserver" },
+  { role: "cluster-controllers" },
+  { role: "cluster-node" },
+  { role: "pilot" },
+  { role: "cni" },
+  { role: "rollout" },
+  { role: "ztunnel", cuts: "" },
+  // Without sidecars and waypoints, the proxies are the gateway's.
+  { role: "proxy", cuts: "gateway" },
+];
+
+/** Links of the workers, as the lab's host names them. */
+const workerLinks = ["node1", "node2"] as const;
+
+export const faults: readonly Fault[] = [
+  ...roles.map(({ role, cuts }) => ({
+    name: `kill -9 of a ${role}`,
+    cuts,
+    lastsMs: 0,
+    aim: (chaos: Chaos) => killed(somePid(chaos, role)),
+  })),
+  { name: "the API server away for 5 s", cuts: undefined, lastsMs: awayMs, aim: apiServerAway },
+  { name: "a node's network away for 5 s", cuts: "", lastsMs: awayMs, aim: nodeAway },
+  { name: "the disk full for 10 s", cuts: undefined, lastsMs: lastingMs, aim: diskFull },
+  { name: "a clock one minute back for 10 s", cuts: undefined, lastsMs: lastingMs, aim: clockStep },
+  { name: "a webhook that hangs for 10 s", cuts: undefined, lastsMs: lastingMs, aim: webhookHangs },
+  { name: "a slow link for 10 s", cuts: undefined, lastsMs: lastingMs, aim: slowLink },
+];
+
+function some<One>({ random }: Chaos, all: readonly One[], what: string): One {
+  const one = all[Math.floor(random() * all.length)];
+  if (one === undefined) throw new Error(`no ${what} runs`);
+  return one;
+}
+
+function somePid(chaos: Chaos, role: string): number {
+  return some(chaos, chaos.proof.lab.cluster.ofRole(role), role).pid;
+}
+
+/** False if the process has ended. */
+function signalled(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}
+
+function killed(pid: number): Blow {
+  return {
+    begin: () => {
+      process.kill(pid, "SIGKILL");
+      return `pid ${pid}`;
+    },
+    end: () => undefined,
+  };
+}
+
+function apiServerAway(chaos: Chaos): Blow {
+  const pid = somePid(chaos, "cluster-apiserver");
+  return {
+    begin: () => {
+      process.kill(pid, "SIGSTOP");
+      return `pid ${pid} stands still`;
+    },
+    end: () => signalled(pid, "SIGCONT"),
+  };
+}
+
+function nodeAway(chaos: Chaos): Blow {
+  const link = some(chaos, workerLinks, "worker");
+  const { cluster } = chaos.proof.lab;
+  return {
+    begin: async () => {
+      await onHost(cluster, ["ip", "link", "set", link, "down"]);
+      return `link ${link}`;
+    },
+    end: async () => await onHost(cluster, ["ip", "link", "set", link, "up"]),
+  };
+}
+
+function diskFull(): Blow {
+  const directory = tmpdir();
+  const { blocks, bsize } = statfsSync(directory);
+  if (blocks * bsize > maxFilledBytes)
+    throw new Error(`${directory} is no file system of its own: this user may not mount one`);
+  const file = join(directory, "filler");
+  return {
+    begin: async (signal) => {
+      for (const bytes of fillBytes) await fill(file, bytes, signal);
+      return directory;
+    },
+    end: () => rmSync(file, { force: true }),
+  };
+}
+
+/** Until there is no room for another piece. */
+async function fill(file: string, bytes: number, signal: AbortSignal): Promise<void> {
+  const piece = Buffer.alloc(bytes, 1);
+  for (let filled = 0; filled < maxFilledBytes && !signal.aborted; filled += bytes) {
+    try {
+      await appendFile(file, piece);
+    } catch {
+      // It is full.
+      return;
+    }
+  }
+}
+
+function clockStep(chaos: Chaos): Blow {
+  const { role } = some(chaos, roles, "role");
+  const pid = somePid(chaos, role);
+  const { cluster } = chaos.proof.lab;
+  const evaluate = async (expression: string): Promise<void> => {
+    process.kill(pid, "SIGUSR1");
+    await onHost(cluster, [process.execPath, "--input-type=module", "-e", steppedClock.evaluator, expression], pid);
+  };
+  return {
+    begin: async () => {
+      await evaluate(steppedClock.back);
+      return `${role}, pid ${pid}`;
+    },
+    end: async () => {
+      if (signalled(pid, 0)) await evaluate(steppedClock.forward);
+    },
+  };
+}
+
+/** It takes the connection and never answers. */
+function webhookHangs({ proof, clock }: Chaos): Blow {
+  const { client } = proof.lab.api;
+  const name = "serin-chaos-hangs";
+  const remove = async (): Promise<void> =>
+    await inTime(
+      `deleting ${name}`,
+      orderLimitMs,
+      async () => await client.delete(validatingWebhookConfigurationKind, name),
+    );
+  return {
+    begin: async (signal) => {
+      await untilDone(clock, signal, async () => await hangingWebhook(client, name));
+      return "for configmaps, pods, httproutes and gateways";
+    },
+    end: remove,
+  };
+}
+
+async function hangingWebhook(client: KubeClient, name: string): Promise<void> {
+  const { host, port } = hangingWebhookAddress;
+  const rule = (apiGroups: string[], resources: string[]) => ({
+    apiGroups,
+    apiVersions: ["*"],
+    operations: ["CREATE", "UPDATE"],
+    resources,
+  });
+  const configuration: WebhookConfiguration = {
+    apiVersion: "admissionregistration.k8s.io/v1",
+    kind: "ValidatingWebhookConfiguration",
+    metadata: { name },
+    webhooks: [
+      {
+        name: "hangs.serin.dev",
+        clientConfig: { url: `https://${host}:${port}/` },
+        rules: [rule([""], ["configmaps", "pods"]), rule(["gateway.networking.k8s.io"], ["httproutes", "gateways"])],
+        failurePolicy: "Fail",
+        sideEffects: "None",
+        admissionReviewVersions: ["v1"],
+        timeoutSeconds: 2,
+      },
+    ],
+  };
+  const options = { fieldManager: "serin-chaos", force: true };
+  await inTime(
+    `applying ${name}`,
+    orderLimitMs,
+    async () => await client.apply(validatingWebhookConfigurationKind, configuration, options),
+  );
+}
+
+/** 200 ms and 1 % loss; without the kernel's netem the loss alone. */
+function slowLink(chaos: Chaos): Blow {
+  const { cluster } = chaos.proof.lab;
+  const link = some(chaos, workerLinks, "worker");
+  const chain = `type filter hook ingress device ${link} priority 0`;
+  const netem = ["tc", "qdisc", "replace", "dev", link, "root", "netem", "delay", "200ms", "loss", "1%"];
+  let undo: readonly string[] = [];
+  return {
+    begin: async () => {
+      // Either way back succeeds also when there is nothing to undo.
+      undo = ["sh", "-c", `tc qdisc del dev ${link} root; ! tc qdisc show dev ${link} | grep -q netem`];
+      if (await isDoneOnHost(cluster, netem)) return `200 ms and 1 % loss on ${link}`;
+      undo = ["nft", "add table netdev chaos; delete table netdev chaos"];
+      await onHost(cluster, [
+        "nft",
+        `table netdev chaos { chain loss { ${chain}; numgen random mod 100 < 1 drop; }; }`,
+      ]);
+      return `1 % loss on ${link}; no delay, because this kernel has no netem`;
+    },
+    end: async () => await onHost(cluster, undo),
+  };
+}
+
+/** Runs a program in the network of the lab's host, or of one of the lab's processes. */
+async function onHost(cluster: LabCluster, words: readonly string[], pid?: number): Promise<void> {
+  const { code, output } = await cluster.run(inNetworkOf(cluster, words, pid), { timeoutMs: orderLimitMs });
+  if (code !== 0) throw new Error(`${words.slice(0, 6).join(" ")} ended with ${code}: ${output.trim()}`);
+}
+
+async function isDoneOnHost(cluster: LabCluster, words: readonly string[]): Promise<boolean> {
+  const { code } = await cluster.run(inNetworkOf(cluster, words), { timeoutMs: orderLimitMs });
+  return code === 0;
+}

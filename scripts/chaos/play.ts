@@ -1,0 +1,185 @@
+// The run: a stage, then faults, rollouts, writes and requests side by side, then what became of them. Every part has a
+// limit, and all of them together have one.
+import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
+import { messageOf } from "../../src/base/index.ts";
+import { difference, type LoadTotals } from "../upgrade-proof/load-totals.ts";
+import { ConstantLoad } from "../upgrade-proof/stage.ts";
+import { inTime, type Chaos } from "./chaos.ts";
+import { faults } from "./faults.ts";
+import { MemoryRecord } from "./memory-record.ts";
+import { EndlessRollouts } from "./rollouts.ts";
+import { setChaosStage } from "./stage.ts";
+import { inTurn, Strikes } from "./strikes.ts";
+import { describeFailure, describeMemory, type Found } from "./summary.ts";
+import { AcknowledgedWrites } from "./writes.ts";
+
+/** From the run's begin to its first fault. */
+export const stageLimitMs = 180_000;
+/** From the last fault's time to the report. */
+export const endLimitMs = 90_000;
+/** Of what comes after the last rollout. */
+const countLimitMs = 25_000;
+const loadEndLimitMs = 8_000;
+const writesLimitMs = 10_000;
+/** After the last rollout, before the load is stopped. */
+const calmMs = 3_000;
+const faultEveryMs = 10_000;
+const memoryEveryMs = 5_000;
+/** Of a request of the load. */
+const requestLimitMs = 4_000;
+/** More failures than these are counted, and not explained. */
+const maxFailures = 20_000;
+/** Of all failures, explained or not. */
+const shownFailures = 200;
+
+export class ChaosRun {
+  readonly #chaos: Chaos;
+  readonly #minutes: number;
+  readonly #failures: LoadFailure[] = [];
+  readonly #memory = new MemoryRecord();
+  readonly #problems: string[] = [];
+  readonly #strikes: Strikes;
+  readonly #rollouts: EndlessRollouts;
+  readonly #writes: AcknowledgedWrites;
+  /** Undefined until what was acknowledged has been read. */
+  #lost: readonly string[] | undefined;
+  #fromMs = 0;
+  #begun: LoadTotals | undefined;
+  #load: ConstantLoad | undefined;
+
+  constructor(chaos: Chaos, minutes: number) {
+    this.#chaos = chaos;
+    this.#minutes = minutes;
+    this.#strikes = new Strikes(chaos);
+    this.#rollouts = new EndlessRollouts(chaos);
+    this.#writes = new AcknowledgedWrites(chaos);
+  }
+
+  /** Throws when the stage cannot be set, and when the run is interrupted. */
+  async play(): Promise<void> {
+    const { proof, clock } = this.#chaos;
+    await inTime("the stage", stageLimitMs, async () => await this.#begin(), proof.signal);
+    const forMs = this.#minutes * 60_000;
+    const lastFaultMs = clock.steadyMs() + forMs;
+    const endMs = lastFaultMs + endLimitMs;
+    const leftMs = (): number => Math.max(0, endMs - clock.steadyMs());
+    this.#fromMs = clock.nowMs();
+    const over = new AbortController();
+    const counted = new AbortController();
+    const rollouts = this.#rollouts.run(over.signal, lastFaultMs);
+    const writing = this.#writes.run(counted.signal);
+    const looking = this.#look(counted.signal);
+    await this.#part("faults", forMs + endLimitMs - countLimitMs, async () => await this.#strike(lastFaultMs));
+    over.abort();
+    proof.note(`${this.#strikes.struck.length} faults; the rollout under way ends now without any`);
+    await this.#ended(rollouts, leftMs() - countLimitMs);
+    await clock.sleep(calmMs, proof.signal);
+    counted.abort();
+    await this.#part("the end of the load", loadEndLimitMs, async () => await this.stopLoad());
+    await this.#part("reading what was written", writesLimitMs, async (signal) => {
+      await Promise.all([writing, looking]);
+      this.#lost = await this.#writes.lost(signal);
+      proof.note(`${this.#writes.count} writes acknowledged, ${this.#lost.length} lost`);
+    });
+  }
+
+  async stopLoad(): Promise<void> {
+    await this.#load?.stop();
+  }
+
+  /** What is known now, also of a run that was interrupted. Prints what it knows beyond the counts. */
+  found(): Found {
+    const { proof, clock } = this.#chaos;
+    const { totals } = proof.reports;
+    this.#take();
+    const { requests, failed, closedConnections } =
+      this.#begun === undefined ? totals : difference(totals, this.#begun);
+    const { rollouts, unended } = this.#rollouts.counts;
+    const memory = this.#memory.compare(this.#fromMs, clock.nowMs());
+    for (const role of memory) if (role.lastKib !== undefined) proof.note(describeMemory(role));
+    const { struck } = this.#strikes;
+    for (const failure of this.#failures.slice(0, shownFailures))
+      proof.note(`  failed ${describeFailure(failure, struck)}`);
+    proof.note(`${closedConnections} long connections were closed`);
+    return {
+      minutes: this.#minutes,
+      struck,
+      unendedFaults: this.#strikes.unended,
+      rollouts,
+      unendedRollouts: unended,
+      lostWrites: this.#lost,
+      load: { requests, failed },
+      failures: this.#failures,
+      requestLimitMs,
+      memory,
+      problems: this.#problems,
+    };
+  }
+
+  /** A part that fails, or takes too long, leaves the others their turn. */
+  async #part(what: string, limitMs: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { signal } = this.#chaos.proof;
+    try {
+      await inTime(what, limitMs, work, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#problems.push(`${what}: ${messageOf(error)}`);
+    }
+  }
+
+  /** The rollouts know by themselves what is still under way after the limit. */
+  async #ended(rollouts: Promise<void>, limitMs: number): Promise<void> {
+    const { signal } = this.#chaos.proof;
+    try {
+      await inTime("the last rollout", Math.max(0, limitMs), async () => await rollouts, signal);
+    } catch {
+      signal.throwIfAborted();
+    }
+  }
+
+  /** What fails before the first fault is the stage's, and is not counted. */
+  async #begin(): Promise<void> {
+    await setChaosStage(this.#chaos);
+    const { proof } = this.#chaos;
+    this.#load = await ConstantLoad.begin(proof);
+    this.#begun = proof.reports.totals;
+    proof.reports.failures.splice(0);
+    const { requests, failed, targets } = this.#begun;
+    proof.note(`the load has begun, ${requests} requests, ${failed} failed: ${Object.keys(targets).join(", ")}`);
+  }
+
+  /** A fault begins only if it can last for its time. None begins over one that does not end. */
+  async #strike(lastFaultMs: number): Promise<void> {
+    const { clock, random, proof } = this.#chaos;
+    for (const fault of inTurn(faults, random)) {
+      const roundMs = clock.steadyMs();
+      if (roundMs + fault.lastsMs >= lastFaultMs) return;
+      await this.#strikes.strike(fault);
+      if (this.#strikes.unended.length > 0) return;
+      const leftMs = Math.min(roundMs + faultEveryMs, lastFaultMs) - clock.steadyMs();
+      await clock.sleep(Math.max(0, leftMs), proof.signal);
+    }
+  }
+
+  async #look(until: AbortSignal): Promise<void> {
+    const { proof, clock } = this.#chaos;
+    while (!until.aborted) {
+      try {
+        this.#memory.look(proof.lab.cluster.processes(), clock.nowMs());
+        proof.reports.read();
+        this.#take();
+        await clock.sleep(memoryEveryMs, until);
+      } catch (error) {
+        if (until.aborted) return;
+        this.#problems.push(`a look at the processes and the reports: ${messageOf(error)}`);
+        return;
+      }
+    }
+  }
+
+  /** Takes the failures over before their list is full. */
+  #take(): void {
+    const taken = this.#chaos.proof.reports.failures.splice(0);
+    this.#failures.push(...taken.slice(0, Math.max(0, maxFailures - this.#failures.length)));
+  }
+}

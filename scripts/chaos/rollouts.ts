@@ -1,0 +1,188 @@
+// A Canary or a MeshUpgrade is always under way: forth, back, and the next one.
+import type { KindDefinition, UntypedObject } from "../../src/api/index.ts";
+import {
+  canaryKind,
+  meshUpgradeKind,
+  type Canary,
+  type MeshUpgrade,
+  type RolloutPhase,
+  type RolloutStatus,
+} from "../../src/api/serin/index.ts";
+import { messageOf } from "../../src/base/index.ts";
+import { appCanary } from "../upgrade-proof/app-canary.ts";
+import { namespaces } from "../upgrade-proof/load-plans.ts";
+import { upgradeObject } from "../upgrade-proof/mesh-upgrade.ts";
+import { revisions, seconds } from "../upgrade-proof/proof.ts";
+import { inTime, untilDone, type Chaos } from "./chaos.ts";
+import { doubled, tag } from "./stage.ts";
+
+const lookEveryMs = 500;
+/** Of one question or order. */
+const orderLimitMs = 20_000;
+/** Of one rollout, forth or back, with faults all the time. */
+const endsWithinMs = 600_000;
+/** How long an order is repeated. An order may meet an API server that is away. */
+const takenWithinMs = 60_000;
+/** A MeshUpgrade begins only this long before the last fault. Until then, Canaries fill the time: they are short. */
+const upgradeTakesMs = 150_000;
+/** How often a note says what a rollout waits for. */
+const noteEveryMs = 15_000;
+/** The load is small, so a step of 10 % would wait for requests most of the time. */
+const weights = [50, 100];
+const checks = [{ type: "request-success-rate", minSamples: 20, timeoutSeconds: 300 }];
+const ends: readonly RolloutPhase[] = ["Completed", "RolledBack", "Stuck"];
+
+export interface RolloutCounts {
+  readonly rollouts: number;
+  /** That have not ended in time, or ended without a word of who must do what. */
+  readonly unended: readonly string[];
+}
+
+export class EndlessRollouts {
+  readonly #chaos: Chaos;
+  readonly #unended: string[] = [];
+  #rollouts = 0;
+  /** What is under way, and its last words. */
+  #now: string | undefined;
+  #revision: string = revisions.old;
+
+  constructor(chaos: Chaos) {
+    this.#chaos = chaos;
+  }
+
+  get counts(): RolloutCounts {
+    const now = this.#now === undefined ? [] : [`still under way: ${this.#now}`];
+    return { rollouts: this.#rollouts, unended: [...this.#unended, ...now] };
+  }
+
+  /** Begins rollouts until the signal aborts, at `lastFaultMs` of the steady clock. The one under way may end after that. */
+  async run(over: AbortSignal, lastFaultMs: number): Promise<void> {
+    const { proof, clock } = this.#chaos;
+    let wasCanary = false;
+    for (let number = 1; !over.aborted; number += 1) {
+      const kind = nextRollout(wasCanary, lastFaultMs - clock.steadyMs());
+      wasCanary = kind === "Canary";
+      try {
+        if (wasCanary) await this.#canary(`canary-${number}`, over);
+        else await this.#upgrade(`upgrade-${number}`);
+      } catch (error) {
+        // The run's end keeps the name of what is under way.
+        if (proof.signal.aborted) return;
+        this.#unended.push(messageOf(error));
+        proof.note(`NOT ENDED ${messageOf(error)}`);
+        this.#now = undefined;
+      }
+    }
+  }
+
+  async #canary(name: string, over: AbortSignal): Promise<void> {
+    const { lab } = this.#chaos.proof;
+    await this.#order(`creating Canary ${name}`, async () => await lab.api.apply([appCanary(name, checks, weights)]));
+    const forth = await this.#toItsEnd(canaryKind, name, namespaces.shop);
+    if (forth?.phase === "RolledBack" || over.aborted) return;
+    const undo = ["canary", "undo", name, "-n", namespaces.shop];
+    await this.#order(`undoing Canary ${name}`, async () => await lab.serin(undo));
+    await this.#toItsEnd(canaryKind, name, namespaces.shop, ["RolledBack", "Stuck"]);
+  }
+
+  async #upgrade(name: string): Promise<void> {
+    const { proof } = this.#chaos;
+    const from = this.#revision;
+    const to = from === revisions.old ? revisions.new : revisions.old;
+    const upgrade: UntypedObject = upgradeObject(proof, { name, from, to, version: tag });
+    await this.#order(`creating MeshUpgrade ${name}`, async () => await proof.lab.api.apply([upgrade]));
+    const status = await this.#toItsEnd(meshUpgradeKind, name);
+    if (status?.phase === "Completed") {
+      this.#revision = to;
+      await this.#order(`scaling istiod-${to}`, async () => await doubled(proof, `istiod-${to}`));
+    }
+    if (status?.phase !== "Stuck" && status !== undefined) return;
+    const rollback = ["upgrade", "rollback", name];
+    await this.#order(`putting MeshUpgrade ${name} back`, async () => await proof.lab.serin(rollback));
+    await this.#toItsEnd(meshUpgradeKind, name, undefined, ["RolledBack"]);
+  }
+
+  /** Undefined when it did not end in time. */
+  async #toItsEnd<Value extends Canary | MeshUpgrade>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace?: string,
+    until: readonly RolloutPhase[] = ends,
+  ): Promise<RolloutStatus | undefined> {
+    const { proof, clock } = this.#chaos;
+    const begunMs = clock.steadyMs();
+    this.#rollouts += 1;
+    let told = "";
+    let toldAtMs = 0;
+    let last: RolloutStatus | undefined;
+    this.#now = `${kind.kind} ${name}`;
+    while (clock.steadyMs() - begunMs < endsWithinMs) {
+      last = (await this.#statusOf(kind, name, namespace)) ?? last;
+      if (last !== undefined && until.includes(last.phase)) break;
+      const now = last === undefined ? "" : `${last.phase}, step ${last.progress}`;
+      this.#now = `${kind.kind} ${name}: ${now}: ${last?.message ?? ""}`;
+      if (now !== told || clock.steadyMs() - toldAtMs > noteEveryMs) {
+        proof.note(`  ${this.#now}`);
+        toldAtMs = clock.steadyMs();
+      }
+      told = now;
+      await clock.sleep(lookEveryMs, proof.signal);
+    }
+    this.#now = undefined;
+    const took = seconds(clock.steadyMs() - begunMs);
+    const ended = last !== undefined && until.includes(last.phase);
+    const words = `${kind.kind} ${name}: ${last?.phase ?? "no status"} after ${took}: ${last?.cause ?? last?.message ?? ""}`;
+    const saysWho = last?.phase !== "Stuck" || last.message !== "";
+    if (!ended || !saysWho) this.#unended.push(words);
+    proof.note(ended ? words : `NOT ENDED ${words}`);
+    return ended ? last : undefined;
+  }
+
+  /** Undefined while nobody answers. */
+  async #statusOf<Value extends Canary | MeshUpgrade>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace?: string,
+  ): Promise<RolloutStatus | undefined> {
+    const { proof } = this.#chaos;
+    const { client } = proof.lab.api;
+    const ask = async (): Promise<Value | undefined> => await client.get(kind, name, namespace);
+    try {
+      return (await inTime(name, orderLimitMs, ask, proof.signal))?.status;
+    } catch {
+      proof.signal.throwIfAborted();
+      return undefined;
+    }
+  }
+
+  /** An order that is refused for long is a fault of its own. */
+  async #order(what: string, order: () => Promise<unknown>): Promise<void> {
+    const { proof, clock } = this.#chaos;
+    let last: unknown;
+    this.#now = what;
+    const again = async (): Promise<void> => {
+      try {
+        await inTime(what, orderLimitMs, order, proof.signal);
+      } catch (error) {
+        last = error;
+        throw error;
+      }
+    };
+    try {
+      await inTime(
+        what,
+        takenWithinMs,
+        async (signal) => await untilDone(clock, signal, again, lookEveryMs),
+        proof.signal,
+      );
+    } catch (error) {
+      throw new Error(`${what}: ${messageOf(last ?? error)}`, { cause: error });
+    }
+    this.#now = undefined;
+  }
+}
+
+/** They take turns, as long as there is time for a MeshUpgrade. */
+export function nextRollout(wasCanary: boolean, leftMs: number): "Canary" | "MeshUpgrade" {
+  return wasCanary && leftMs >= upgradeTakesMs ? "MeshUpgrade" : "Canary";
+}

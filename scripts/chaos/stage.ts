@@ -1,0 +1,41 @@
+// The lab that is broken: bookinfo and echoes in an ambient mesh, behind two gateways and two istiods.
+import { join } from "node:path";
+import { namespaces } from "../upgrade-proof/load-plans.ts";
+import { gatewayService, revisionSpec } from "../upgrade-proof/objects.ts";
+import { revisions, versions, type Proof } from "../upgrade-proof/proof.ts";
+import { allAvailable, deployApplications } from "../upgrade-proof/stage.ts";
+import type { Chaos } from "./chaos.ts";
+import { hangingWebhookAddress } from "./faults.ts";
+
+/** The release of both revisions: this tree, under another version's name. */
+export const tag = versions.old;
+
+/** A lab of this tree, and the mesh of the first revision with bookinfo and echoes in it. */
+export async function setChaosStage({ proof }: Chaos): Promise<void> {
+  const { lab } = proof;
+  await lab.create();
+  proof.note("a lab of one control plane node and two workers is ready");
+  const install = async (spec: object): Promise<void> => {
+    const operator = { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec };
+    await lab.serin(["install", "-y", "-f", "-"], JSON.stringify(operator));
+  };
+  await Promise.all([
+    install({ profile: "empty", tag, namespace: namespaces.mesh, components: { cni: { enabled: true } } }),
+    install(revisionSpec(revisions.old, tag)),
+  ]);
+  await deployApplications(proof);
+  const { host, port } = hangingWebhookAddress;
+  lab.spawn([process.execPath, "-e", `require("node:net").createServer().listen(${port}, "${host}")`]);
+  await allAvailable(proof);
+  // With one of them, a restart would be an outage: of users for a gateway, of new certificates for an istiod.
+  for (const name of [gatewayService, `istiod-${revisions.old}`]) await doubled(proof, name);
+  await allAvailable(proof);
+  proof.note("the mesh and the applications are ready");
+}
+
+/** To two pods. */
+export async function doubled({ lab }: Proof, name: string): Promise<void> {
+  const kubeconfig = join(lab.cluster.stateDirectory, "kubeconfig");
+  const words = ["scale", "-n", namespaces.mesh, `deployment/${name}`, "--replicas=2"];
+  await lab.cluster.ok(["kubectl", "--kubeconfig", kubeconfig, ...words]);
+}

@@ -1,0 +1,121 @@
+// Strikes faults one after another. A fault that was struck is ended before the next one begins.
+import { messageOf } from "../../src/base/index.ts";
+import { inTime, TimeLimitError, untilDone, type Chaos } from "./chaos.ts";
+
+/** One fault, aimed at a process, a link or an object. */
+export interface Blow {
+  /** Returns what was struck. */
+  readonly begin: (signal: AbortSignal) => string | Promise<string>;
+  /** Undoes it, also when it took effect in part or not at all. A failed call is repeated. */
+  readonly end: (signal: AbortSignal) => unknown;
+}
+
+export interface Fault {
+  readonly name: string;
+  /**
+   * The targets of the load whose connections it cuts: those with this prefix, or undefined for none. The empty prefix
+   * stands for all.
+   */
+  readonly cuts: string | undefined;
+  readonly lastsMs: number;
+  /** Throws when it cannot be done here; nothing is struck then. */
+  readonly aim: (chaos: Chaos) => Blow;
+}
+
+/** A fault that was done to the lab. */
+export interface StruckFault {
+  readonly name: string;
+  readonly cuts: string | undefined;
+  /** Milliseconds since the epoch. */
+  readonly fromMs: number;
+  /** Infinity until it has ended. */
+  untilMs: number;
+}
+
+export interface StrikeLimits {
+  readonly beginMs: number;
+  readonly endMs: number;
+}
+
+/** Of one fault, besides the time that it lasts. */
+export const strikeLimits: StrikeLimits = { beginMs: 15_000, endMs: 30_000 };
+
+export class Strikes {
+  /** In their order. */
+  readonly struck: StruckFault[] = [];
+  /** Faults that were struck and could not be ended, each with the reason. */
+  readonly unended: string[] = [];
+  readonly #chaos: Chaos;
+  readonly #limits: StrikeLimits;
+
+  constructor(chaos: Chaos, limits = strikeLimits) {
+    this.#chaos = chaos;
+    this.#limits = limits;
+  }
+
+  /** Strikes the fault, lets it last, and ends it. A fault that could not be struck is left out with the reason. */
+  async strike(fault: Fault): Promise<void> {
+    const { name, cuts, lastsMs } = fault;
+    const { proof, clock } = this.#chaos;
+    const { signal } = proof;
+    let blow: Blow;
+    try {
+      blow = fault.aim(this.#chaos);
+    } catch (error) {
+      proof.note(`fault left out: ${name}: ${messageOf(error)}`);
+      return;
+    }
+    const struck: StruckFault = { name, cuts, fromMs: clock.nowMs(), untilMs: Number.POSITIVE_INFINITY };
+    this.struck.push(struck);
+    let refused: unknown;
+    try {
+      const what = await inTime(name, this.#limits.beginMs, async (ends) => await blow.begin(ends), signal);
+      proof.note(`fault: ${name}: ${what}`);
+      await clock.sleep(lastsMs, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      refused = error;
+    }
+    await this.#end(struck, blow);
+    if (refused === undefined) return;
+    proof.note(`fault not begun: ${name}: ${messageOf(refused)}`);
+    // An order that got no answer may have been done all the same. One that failed was not, and is no fault.
+    if (!(refused instanceof TimeLimitError)) this.struck.splice(this.struck.indexOf(struck), 1);
+  }
+
+  async #end(struck: StruckFault, blow: Blow): Promise<void> {
+    const { proof, clock } = this.#chaos;
+    const what = `the end of ${struck.name}`;
+    let last: unknown;
+    try {
+      await inTime(
+        what,
+        this.#limits.endMs,
+        async (ends) =>
+          await untilDone(clock, ends, async () => {
+            try {
+              await blow.end(ends);
+            } catch (error) {
+              last = error;
+              throw error;
+            }
+          }),
+        proof.signal,
+      );
+      struck.untilMs = clock.nowMs();
+    } catch (error) {
+      proof.signal.throwIfAborted();
+      const text = [messageOf(error), ...(last === undefined ? [] : [messageOf(last)])].join(": ");
+      this.unended.push(text);
+      proof.note(`NOT ENDED ${text}`);
+    }
+  }
+}
+
+/** All faults in an order of chance, then all of them again. */
+export function* inTurn<One>(faults: readonly One[], random: () => number): Generator<One, void> {
+  while (faults.length > 0) {
+    const left = [...faults];
+    while (left.length > 0) yield* left.splice(Math.floor(random() * left.length), 1);
+  }
+}

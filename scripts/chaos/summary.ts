@@ -1,0 +1,88 @@
+// What a chaos run found, as counts and in words.
+import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
+import type { Counted } from "../upgrade-proof/load-totals.ts";
+import { seconds } from "../upgrade-proof/proof.ts";
+import { isRequest, unexplainedFailures } from "./explain-failures.ts";
+import type { MemoryOfRole } from "./memory-record.ts";
+import type { StruckFault } from "./strikes.ts";
+
+const shown = 20;
+
+export interface Found {
+  readonly minutes: number;
+  readonly struck: readonly StruckFault[];
+  /** Faults that could not be ended. */
+  readonly unendedFaults: readonly string[];
+  readonly rollouts: number;
+  readonly unendedRollouts: readonly string[];
+  /** Undefined when what was acknowledged has not been read. */
+  readonly lostWrites: readonly string[] | undefined;
+  readonly load: Counted;
+  /** Also of long connections. */
+  readonly failures: readonly LoadFailure[];
+  /** How long a request waits for its answer. */
+  readonly requestLimitMs: number;
+  readonly memory: readonly MemoryOfRole[];
+  /** Parts of the run that did not come to their end. */
+  readonly problems: readonly string[];
+}
+
+export interface Summary {
+  readonly ok: boolean;
+  readonly minutes: number;
+  readonly faults: number;
+  readonly rollouts: number;
+  readonly unended: number;
+  readonly lostWrites: number;
+  readonly requests: number;
+  readonly failed: number;
+  readonly unexplained: number;
+}
+
+/** The last line of a run, and what must not be in words. */
+export function summarise(found: Found): { readonly summary: Summary; readonly problems: readonly string[] } {
+  const { struck, unendedFaults, rollouts, unendedRollouts, lostWrites, load, memory } = found;
+  const told = found.failures.filter(isRequest);
+  const unexplained = unexplainedFailures(told, struck, found.requestLimitMs);
+  const untold = Math.max(0, load.failed - told.length);
+  const problems = [
+    ...found.problems,
+    ...unendedFaults,
+    ...unendedRollouts,
+    ...(lostWrites === undefined ? ["whether acknowledged writes are lost is not known"] : []),
+    ...(lostWrites ?? []).slice(0, shown).map((name) => `ConfigMap ${name} was acknowledged and is lost`),
+    ...unexplained.slice(0, shown).map((failure) => describeFailure(failure, struck)),
+    ...(untold === 0 ? [] : [`the generators told nothing of ${untold} more requests that failed`]),
+    ...memory.filter(({ grows }) => grows).map((role) => `it grows: ${describeMemory(role)}`),
+    ...(load.requests === 0 ? ["no request was sent"] : []),
+    ...(struck.length === 0 ? ["no fault was struck"] : []),
+  ];
+  const summary = {
+    ok: problems.length === 0,
+    minutes: found.minutes,
+    faults: struck.length,
+    rollouts,
+    unended: unendedRollouts.length,
+    lostWrites: lostWrites?.length ?? 0,
+    requests: load.requests,
+    failed: load.failed,
+    unexplained: unexplained.length + untold,
+  };
+  return { summary, problems };
+}
+
+export function describeMemory({ role, secondKib = 0, lastKib = 0 }: MemoryOfRole): string {
+  return `memory of a ${role}: ${mib(secondKib)} in the second quarter, ${mib(lastKib)} in the last one`;
+}
+
+export function describeFailure(
+  { at, target, group, cause }: LoadFailure,
+  struck: readonly Pick<StruckFault, "name" | "fromMs">[],
+): string {
+  const atMs = Date.parse(at);
+  const last = struck.findLast(({ fromMs }) => fromMs <= atMs);
+  const after = last === undefined ? "before the first fault" : `${seconds(atMs - last.fromMs)} after ${last.name}`;
+  return `${at} ${target} (${group}), ${after}: ${cause}`;
+}
+
+const mib = (kib: number): string => `${(kib / 1024).toFixed(0)} MiB`;
