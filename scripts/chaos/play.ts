@@ -7,6 +7,7 @@ import { ConstantLoad } from "../upgrade-proof/stage.ts";
 import { inTime, type Chaos } from "./chaos.ts";
 import { faults } from "./faults.ts";
 import { MemoryRecord } from "./memory-record.ts";
+import { describeShortage, waitedMs } from "./processor-shortage.ts";
 import { EndlessRollouts } from "./rollouts.ts";
 import { setChaosStage } from "./stage.ts";
 import { inTurn, Strikes } from "./strikes.ts";
@@ -44,6 +45,7 @@ export class ChaosRun {
   /** Undefined until what was acknowledged has been read. */
   #lost: readonly string[] | undefined;
   #fromMs = 0;
+  #waitedMs: number | undefined;
   #begun: LoadTotals | undefined;
   #load: ConstantLoad | undefined;
 
@@ -64,6 +66,7 @@ export class ChaosRun {
     const endMs = lastFaultMs + endLimitMs;
     const leftMs = (): number => Math.max(0, endMs - clock.steadyMs());
     this.#fromMs = clock.nowMs();
+    this.#waitedMs = waitedMs();
     const over = new AbortController();
     const counted = new AbortController();
     const rollouts = this.#rollouts.run(over.signal, lastFaultMs);
@@ -101,6 +104,7 @@ export class ChaosRun {
     for (const failure of this.#failures.slice(0, shownFailures))
       proof.note(`  failed ${describeFailure(failure, struck)}`);
     proof.note(`${closedConnections} long connections were closed`);
+    if (this.#fromMs > 0) proof.note(describeShortage(this.#waitedMs, waitedMs(), clock.nowMs() - this.#fromMs));
     return {
       minutes: this.#minutes,
       struck,
