@@ -22,6 +22,7 @@
   (global $heap (mut i32) (i32.const 4096))
   (global $metric (mut i32) (i32.const 0))
   (global $pending (mut i32) (i32.const 0))
+  (global $slot (mut i32) (i32.const 0))
 
   (data (i32.const 16) "x-do")
   (data (i32.const 32) "content-length")
@@ -38,8 +39,9 @@
   (data (i32.const 224) ">")
   (data (i32.const 228) "!")
   (data (i32.const 240) "starts")
+  (data (i32.const 248) "x-config")
   ;; Three pairs: how the callee is asked.
-  (data (i32.const 256)
+  (data (i32.const 264)
     "\03\00\00\00"
     "\07\00\00\00\03\00\00\00"
     "\05\00\00\00\06\00\00\00"
@@ -47,7 +49,9 @@
     ":method\00GET\00"
     ":path\00/asked\00"
     ":authority\00callee\00")
-  ;; 1024: where host functions write pointers and sizes; 1040: the count of ticks, as a digit.
+  ;; 1024: where host functions write pointers and sizes; 1040: the count of ticks, as a digit. Behind the heap:
+  ;; 118784 has a byte for each plugin and 122880 one for each stream, which say the slot of its configuration;
+  ;; 126976 has eight slots of 256 bytes, each with a length and that many bytes.
   (data (i32.const 1040) "0")
 
   (func (export "proxy_abi_version_0_2_1"))
@@ -56,10 +60,10 @@
   (func (export "malloc") (param $size i32) (result i32)
     (local $at i32)
     (local.set $at (global.get $heap))
-    (if (i32.gt_u (i32.add (local.get $at) (local.get $size)) (i32.const 131072))
+    (if (i32.gt_u (i32.add (local.get $at) (local.get $size)) (i32.const 118784))
       (then
         (local.set $at (i32.const 4096))
-        (if (i32.gt_u (local.get $size) (i32.const 120000)) (then (return (i32.const 0))))))
+        (if (i32.gt_u (local.get $size) (i32.const 114000)) (then (return (i32.const 0))))))
     (global.set $heap (i32.and (i32.add (i32.add (local.get $at) (local.get $size)) (i32.const 7)) (i32.const -8)))
     (local.get $at))
 
@@ -72,7 +76,26 @@
     (drop (call $define (i32.const 0) (i32.const 160) (i32.const 13) (i32.const 1024)))
     (global.set $metric (i32.load (i32.const 1024)))
     (drop (call $tick (i32.const 10)))
+    (call $keep (local.get $root) (local.get $size))
     (i32.ne (local.get $size) (i32.const 6)))
+
+  ;; Keeps the first 252 bytes of a plugin's configuration.
+  (func $keep (param $root i32) (param $size i32)
+    (local $at i32)
+    (global.set $slot (i32.and (i32.add (global.get $slot) (i32.const 1)) (i32.const 7)))
+    (i32.store8 offset=118784 (i32.and (local.get $root) (i32.const 4095)) (global.get $slot))
+    (local.set $at (i32.add (i32.const 126976) (i32.mul (global.get $slot) (i32.const 256))))
+    (i32.store (local.get $at) (i32.const 0))
+    (if (i32.gt_u (local.get $size) (i32.const 252)) (then (local.set $size (i32.const 252))))
+    (if (i32.eqz (local.get $size)) (then (return)))
+    (if (call $read (i32.const 7) (i32.const 0) (local.get $size) (i32.const 1024) (i32.const 1028)) (then (return)))
+    (memory.copy (i32.add (local.get $at) (i32.const 4)) (i32.load (i32.const 1024)) (i32.load (i32.const 1028)))
+    (i32.store (local.get $at) (i32.load (i32.const 1028))))
+
+  (func (export "proxy_on_context_create") (param $context i32) (param $parent i32)
+    (i32.store8 offset=122880
+      (i32.and (local.get $context) (i32.const 4095))
+      (i32.load8_u offset=118784 (i32.and (local.get $parent) (i32.const 4095)))))
 
   (func (export "proxy_on_tick") (param i32)
     (if (i32.lt_u (i32.load8_u (i32.const 1040)) (i32.const 57))
@@ -98,7 +121,7 @@
     (if (i32.eq (local.get $do) (i32.const 99))
       (then
         (global.set $pending (local.get $context))
-        (drop (call $call (i32.const 208) (i32.const 6) (i32.const 256) (i32.const 71) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2000) (i32.const 1024)))
+        (drop (call $call (i32.const 208) (i32.const 6) (i32.const 264) (i32.const 71) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2000) (i32.const 1024)))
         (return (i32.const 1))))
     ;; loop
     (if (i32.eq (local.get $do) (i32.const 108)) (then (loop $again (br $again))))
@@ -122,7 +145,15 @@
     (drop (call $add (i32.const 0) (i32.const 192) (i32.const 8) (i32.load (i32.const 1024)) (i32.load (i32.const 1028))))
     (drop (call $continue (i32.const 0))))
 
-  (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+  (func (export "proxy_on_response_headers") (param $context i32) (param i32 i32) (result i32)
+    (local $at i32)
+    (local.set $at
+      (i32.add
+        (i32.const 126976)
+        (i32.mul (i32.load8_u offset=122880 (i32.and (local.get $context) (i32.const 4095))) (i32.const 256))))
+    (if (i32.load (local.get $at))
+      (then
+        (drop (call $add (i32.const 2) (i32.const 248) (i32.const 8) (i32.add (local.get $at) (i32.const 4)) (i32.load (local.get $at))))))
     (drop (call $remove (i32.const 2) (i32.const 32) (i32.const 14)))
     (drop (call $add (i32.const 2) (i32.const 64) (i32.const 6) (i32.const 144) (i32.const 8)))
     (if (i32.eqz (call $shared (i32.const 112) (i32.const 5) (i32.const 1024) (i32.const 1028) (i32.const 1032)))

@@ -78,6 +78,21 @@ test("a timer's calls, shared data and metrics reach their readers", async () =>
   await eventually(() => Number(Buffer.from(running.store.get("test", "ticks").bytes ?? []).toString()) > 1);
 });
 
+test("each plugin of a module has its own configuration, also when streams of both are open", async () => {
+  using running = await RunningModule.start(code, { configuration: "the first" });
+  const first = await running.open(head);
+  const plugin = { name: "other", rootId: "", configuration: Buffer.from("the second one") };
+  running.root = await running.machine.configure(plugin, () => undefined);
+  const second = await running.open(head);
+  for (const [{ context }, expected] of [
+    [first, "the first"],
+    [second, "the second one"],
+  ] as const) {
+    await running.machine.event(context, { kind: "headers", side: "response", fields: [], end: true });
+    assert.equal(running.fields(maps.responseHeaders).find(([name]) => name === "x-config")?.[1], expected);
+  }
+});
+
 test("a module that refuses its configuration gets no context", async () => {
   using running = await RunningModule.start(code, { configuration: "refuse" });
   assert.equal(running.root, 0);
