@@ -4,6 +4,7 @@
 import { execFileSync } from "node:child_process";
 import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { maps } from "../src/proxy/wasm/abi.ts";
 import { RunningModule } from "../src/proxy/wasm/testing/run-module.ts";
 
@@ -16,8 +17,16 @@ const head = [
   [":path", "/"],
 ] as const;
 
-/** Each module adds a field to the response's head, and refuses a request that asks for a refusal. */
-const expected = { rust: { name: "x-by", value: "rust" }, assemblyscript: { name: "x-as", value: "a text" } };
+type Sdk = "rust" | "assemblyscript";
+/** What a module does, and whether this one does. */
+type Facts = Record<string, boolean>;
+
+const facts: Readonly<Record<Sdk, (code: Uint8Array) => Promise<Facts>>> = {
+  rust: rustFacts,
+  assemblyscript: assemblyScriptFacts,
+};
+/** Enough on a busy machine, too. */
+const deadlineMs = 5000;
 const failed: string[] = [];
 mkdirSync(join(cache, "assembly"), { recursive: true });
 for (const [sdk, path] of [
@@ -48,15 +57,88 @@ function buildAssemblyScript(): string {
   return join(cache, "module.wasm");
 }
 
-async function tryModule(sdk: keyof typeof expected, code: Uint8Array): Promise<void> {
-  using running = await RunningModule.start(code, { configuration: "a text" });
-  const { context } = await running.open(head);
-  await running.machine.event(context, { kind: "headers", side: "response", fields: [[":status", "200"]], end: true });
-  const { name, value } = expected[sdk];
-  const given = running.fields(maps.responseHeaders).some((field) => field[0] === name && field[1] === value);
+async function tryModule(sdk: Sdk, code: Uint8Array): Promise<void> {
+  const found = Object.entries(await facts[sdk](code));
+  const wrong = found.filter(([, holds]) => !holds).map(([fact]) => fact);
+  console.log(`${sdk}: ${code.length} bytes, ${found.length - wrong.length} of ${found.length} facts hold`);
+  for (const fact of wrong) console.log(`  FAILED ${fact}`);
+  failed.push(...wrong.map((fact) => `${sdk}: ${fact}`));
+}
+
+function has(running: RunningModule, map: number, name: string, value: string): boolean {
+  return running.fields(map).some((field) => field[0] === name && field[1] === value);
+}
+
+/** The status of the module's own answer to a request that asks for a refusal. */
+async function refusal(running: RunningModule): Promise<number | undefined> {
   await running.open([...head, ["x-do", "deny"]]);
-  const reply = running.effects.find((effect) => effect.kind === "reply")?.reply;
-  const good = running.root !== 0 && given && reply?.status === 403;
-  console.log(`${sdk}: ${code.length} bytes, ${good ? "runs" : "FAILS"}`);
-  if (!good) failed.push(sdk);
+  return running.effects.find((effect) => effect.kind === "reply")?.reply.status;
+}
+
+async function rustFacts(code: Uint8Array): Promise<Facts> {
+  using running = await RunningModule.start(code, {
+    deadlineMs,
+    configuration: "a text",
+    callCluster: ({ path }) => Promise.resolve({ status: 200, headers: [], body: Buffer.from(`asked ${path}`) }),
+  });
+  const { machine, store, effects, logs } = running;
+  const { context } = await running.open(head, false);
+  const found: Facts = {
+    "a module starts and logs": running.root !== 0 && logs.includes("the module starts"),
+    "it reads its configuration": has(running, maps.requestHeaders, "x-config", "a text"),
+    "it reads a property": has(running, maps.requestHeaders, "x-path", "/there"),
+  };
+  const body = { kind: "body", end: true } as const;
+  const asked = await machine.event(context, { ...body, side: "request", bytes: Buffer.from("asked") });
+  found["a body that it does not change passes"] = asked.body === undefined || text(asked.body) === "asked";
+  await machine.event(context, { kind: "headers", side: "response", fields: [[":status", "200"]], end: false });
+  found["it adds to a response's head"] = has(running, maps.responseHeaders, "x-by", "rust");
+  const answered = await machine.event(context, { ...body, side: "response", bytes: Buffer.from("hello") });
+  found["it changes a response's body"] = text(answered.body) === "HELLO";
+  found["it refuses a request"] = (await refusal(running)) === 403;
+  await running.open([...head, ["x-do", "call"]]);
+  found["it asks a cluster while the request waits"] = await soon(
+    () => has(running, maps.requestHeaders, "x-called", "200 asked /asked") && effects.at(-1)?.kind === "continue",
+  );
+  found["its timer runs and shares data"] = await soon(() => Number(text(store.get("test", "ticks").bytes)) > 1);
+  found["it counts"] = [...store.metrics()].some(({ name, value }) => name === "rust_requests" && value === 3n);
+  for (const what of ["panic", "loop"] as const) {
+    using failing = await RunningModule.start(code, { deadlineMs });
+    const ended = await failing.open([...head, ["x-do", what]]).then(
+      () => false,
+      () => true,
+    );
+    found[`a ${what} ends it`] = ended && failing.machine.failed;
+  }
+  using refusing = await RunningModule.start(code, { deadlineMs, configuration: "refuse" });
+  found["it refuses a configuration"] = refusing.root === 0;
+  return found;
+}
+
+async function assemblyScriptFacts(code: Uint8Array): Promise<Facts> {
+  using running = await RunningModule.start(code, { deadlineMs, configuration: "a text" });
+  const { context } = await running.open(head);
+  const found: Facts = {
+    "a module starts": running.root !== 0,
+    "it adds to a request's head": has(running, maps.requestHeaders, "x-as", "request"),
+  };
+  await running.machine.event(context, { kind: "headers", side: "response", fields: [[":status", "200"]], end: true });
+  found["it reads its configuration, and adds to a response's head"] = has(
+    running,
+    maps.responseHeaders,
+    "x-as",
+    "a text",
+  );
+  found["it logs"] = running.logs.includes("the answer has a header more");
+  found["it refuses a request"] = (await refusal(running)) === 403;
+  return found;
+}
+
+function text(bytes: Uint8Array | undefined): string {
+  return Buffer.from(bytes ?? []).toString();
+}
+
+async function soon(holds: () => boolean): Promise<boolean> {
+  for (let tried = 0; tried < 100 && !holds(); tried += 1) await sleep(50);
+  return holds();
 }

@@ -13,7 +13,11 @@ export class RunningModule implements Disposable {
   readonly machine: ModuleMachine;
   root = 0;
 
-  private constructor(machine: (services: MachineServices) => ModuleMachine, callCluster: CallCluster) {
+  private constructor(
+    machine: (services: MachineServices) => ModuleMachine,
+    callCluster: CallCluster,
+    deadlineMs: number,
+  ) {
     this.machine = machine({
       clock: systemClock,
       store: this.store,
@@ -23,17 +27,25 @@ export class RunningModule implements Disposable {
       logLevel: () => 0,
       record: () => undefined,
       counted: (kind) => void this.failures.push(kind),
-      deadlineMs: 300,
+      deadlineMs,
     });
   }
 
   static async start(
     code: Uint8Array,
-    { configuration = "", callCluster = () => Promise.reject(new Error("no clusters")) }: RunOptions = {},
+    {
+      configuration = "",
+      callCluster = () => Promise.reject(new Error("no clusters")),
+      deadlineMs = 300,
+    }: RunOptions = {},
   ): Promise<RunningModule> {
     const compiled = await engine.compile(boundedModule(code, maxMemoryBytes));
     const options = { vmId: "test", configuration: new Uint8Array(), environment: [], node: { id: "node" } };
-    const running = new RunningModule((services) => new ModuleMachine(compiled, options, services), callCluster);
+    const running = new RunningModule(
+      (services) => new ModuleMachine(compiled, options, services),
+      callCluster,
+      deadlineMs,
+    );
     const plugin = { name: "test", rootId: "add_header", configuration: Buffer.from(configuration) };
     running.root = await running.machine.configure(plugin, (message) => void running.failures.push(message));
     return running;
@@ -62,4 +74,6 @@ export class RunningModule implements Disposable {
 interface RunOptions {
   readonly configuration?: string;
   readonly callCluster?: CallCluster;
+  /** How long one call into the module may take. */
+  readonly deadlineMs?: number;
 }
