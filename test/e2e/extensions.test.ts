@@ -176,7 +176,7 @@ function extensions(kubectl: Kubectl): void {
   let load: GatewayLoad | undefined;
   /** A response's head and body. */
   const ask = async (path: string, header = "x-none: 1"): Promise<string> =>
-    await ok(`curl -s -i -m 9 -H '${header}' ${url}${path}`);
+    await ok(`curl -s -i -m 20 -H '${header}' ${url}${path}`);
   const status = (answer: string): string => answer.split(" ")[1] ?? "";
   /** Values of a field of a response's head, in the order in which the proxies added them. */
   const values = (answer: string, name: string): string[] =>
