@@ -5,7 +5,7 @@ import { blockOf, commandsOf } from "../../support/typed-blocks.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
 import { root } from "../real-cluster.ts";
-import { page } from "./bookinfo.ts";
+import { addressOf, page } from "./bookinfo.ts";
 import { tidyUp } from "./helm.ts";
 import { loadLayout } from "./install.ts";
 import { leftOnNodes } from "./uninstall.ts";
@@ -56,13 +56,28 @@ export const guideCase: Case = {
       const isOfNext = /^serin (install --set profile=empty|upgrade)/.test(line);
       const typed = isOfNext ? asNextRelease(line, next.version) : line;
       note(`$ ${typed}`);
-      const output = await type(bench, isOfSamples ? root : cluster.files.scratch, typed);
+      const shell = line.startsWith("serin upgrade start") ? whileAsking(await addresses(bench), typed) : typed;
+      const output = await type(bench, isOfSamples ? root : cluster.files.scratch, shell);
       if (line.includes("status.addresses")) await thePageAnswers(bench, output.trim());
     }
     await eventually("nothing is left on the nodes", async () => (await leftOnNodes(cluster)).length === 0);
     return `${commands.length} commands ended well, and nothing is left on the nodes`;
   },
 };
+
+/** The addresses of both gateways. */
+async function addresses(bench: Bench): Promise<string[]> {
+  return [
+    await addressOf(bench, "istio-ingressgateway", "istio-system"),
+    await addressOf(bench, "bookinfo-gateway-istio", "bookinfo"),
+  ];
+}
+
+/** As the page says: a step of a gateway waits for requests through it. */
+function whileAsking(hosts: readonly string[], line: string): string {
+  const asks = hosts.map((host) => `curl -s -o /dev/null -m 4 http://${host}/productpage`).join("; ");
+  return `(while sleep 0.05; do ${asks}; done) & asking=$!; ${line}; code=$?; kill $asking; exit $code`;
+}
 
 /** What earlier cases have left. Its Gateways go first, as the page says. */
 async function forgetBookinfo({ cluster }: Bench): Promise<void> {
