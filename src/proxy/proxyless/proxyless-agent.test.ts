@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -107,3 +107,43 @@ test("an agent without a proxy writes gRPC's bootstrap and the certificate, and 
   assert.equal(await failed, 14, "a library connects again after UNAVAILABLE");
   client.close();
 });
+
+for (const [where, pod, folderMode, expected] of [
+  ["outside a pod", {}, 0o755, 0o600],
+  ["in a pod without an fsGroup", { KUBERNETES_SERVICE_HOST: "10.96.0.1" }, 0o777, 0o644],
+  ["in a pod with an fsGroup", { KUBERNETES_SERVICE_HOST: "10.96.0.1" }, 0o2777, 0o640],
+] as const)
+  test(`${where} the key is readable for those who need it, with mode ${expected.toString(8)}`, async (context) => {
+    const folder = await mkdtemp(join(tmpdir(), "proxyless-"));
+    const data = join(folder, "data");
+    await mkdir(data);
+    await chmod(data, folderMode);
+    const env = {
+      ...pod,
+      GRPC_XDS_BOOTSTRAP: join(folder, "proxy", "grpc-bootstrap.json"),
+      OUTPUT_CERTS: data,
+      STATS_PORT: String(await freePort()),
+      POD_NAME: "client-1",
+      POD_NAMESPACE: "shop",
+      SERVICE_ACCOUNT: "client",
+      INSTANCE_IP: "10.0.0.7",
+    };
+    const stop = new AbortController();
+    const running = new ProxylessAgent({
+      settings: readSettings({ env, args: ["proxy", "sidecar"], version: "1.31.0", labelsFile: undefined }),
+      paths: readProxylessPaths(env),
+      authority: new FakeCertificateAuthority(),
+      clock: systemClock,
+      log: silentLogger,
+    }).run(stop.signal);
+    context.after(async () => {
+      stop.abort();
+      await running;
+      await rm(folder, { recursive: true });
+    });
+    const modeOf = async (name: string): Promise<number | undefined> =>
+      (await stat(join(data, name)).catch(() => undefined))?.mode;
+    await eventually(async () => (await modeOf("root-cert.pem")) !== undefined);
+    assert.equal(((await modeOf("key.pem")) ?? 0) & 0o777, expected);
+    assert.equal(((await modeOf("cert-chain.pem")) ?? 0) & 0o777, 0o644);
+  });

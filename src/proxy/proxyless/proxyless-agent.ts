@@ -1,6 +1,6 @@
-import { chmod, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { aborted, messageOf, type Clock, type Logger } from "../../base/index.ts";
 import {
   addCertificateMetrics,
   CertificateManager,
@@ -24,6 +24,9 @@ export interface ProxylessAgentOptions {
   readonly clock: Clock;
   readonly log: Logger;
 }
+
+/** The bit of a folder whose new files get its group. */
+const setGroupId = 0o2000;
 
 interface Certificate {
   readonly chainPem: string;
@@ -101,7 +104,7 @@ export class ProxylessAgent {
 
   #certificates(): CertificateManager | undefined {
     const { authority, clock, log, settings, paths } = this.#options;
-    const { certificateFolder: folder } = paths;
+    const { certificateFolder: folder, inPod } = paths;
     if (folder === undefined) return undefined;
     let written = Promise.resolve();
     return new CertificateManager({
@@ -111,7 +114,7 @@ export class ProxylessAgent {
       validitySeconds: settings.secretTtlSeconds,
       onCertificate: (certificate) => {
         written = written
-          .then(() => writeCertificate(folder, certificate))
+          .then(() => writeCertificate(folder, certificate, inPod))
           .then(() => {
             this.#certified = true;
           })
@@ -145,24 +148,29 @@ export class ProxylessAgent {
   }
 }
 
-/** The application's containers read the files as users that nobody knows here. No other pod mounts the folder. */
-async function writeCertificate(folder: string, certificate: Certificate): Promise<void> {
+async function writeCertificate(folder: string, certificate: Certificate, inPod: boolean): Promise<void> {
   await mkdir(folder, { recursive: true });
-  await replaceFile(join(folder, certificateFiles.key), certificate.privateKeyPem);
+  const keyMode = inPod ? await sharedKeyMode(folder) : 0o600;
+  await replaceFile(join(folder, certificateFiles.key), certificate.privateKeyPem, keyMode);
   await replaceFile(join(folder, certificateFiles.chain), certificate.chainPem);
   await replaceFile(join(folder, certificateFiles.roots), certificate.rootsPem);
 }
 
-/** Readers see the old text or the new one, and nothing between. */
-async function replaceFile(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`;
-  await writeFile(temporary, text, { mode: 0o644 });
-  await rename(temporary, path);
+/**
+ * The application's containers read the key. With an `fsGroup`, Kubernetes hands the volume to that group (setgid) and
+ * puts every container into it, so the group is enough. Without one, the users of the containers have nothing in common.
+ * No other pod mounts the folder.
+ */
+async function sharedKeyMode(folder: string): Promise<number> {
+  const { mode } = await stat(folder);
+  return (mode & setGroupId) === 0 ? 0o644 : 0o640;
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
+/** Readers see the old text or the new one, and nothing between. */
+async function replaceFile(path: string, text: string, mode = 0o644): Promise<void> {
+  const temporary = `${path}.new`;
+  // The mode counts only for a new file.
+  await rm(temporary, { force: true });
+  await writeFile(temporary, text, { mode });
+  await rename(temporary, path);
 }

@@ -7,6 +7,8 @@ export interface ProxylessPaths {
   readonly socket: string;
   /** Undefined: no certificates are written. */
   readonly certificateFolder: string | undefined;
+  /** Whether this process runs in a pod, whose other containers then read the certificate as users of their own. */
+  readonly inPod: boolean;
 }
 
 const defaultBootstrap = "/etc/istio/proxy/grpc-bootstrap.json";
@@ -19,5 +21,6 @@ export function readProxylessPaths(env: Environment): ProxylessPaths {
     bootstrapFile,
     socket: join(dirname(bootstrapFile), "XDS"),
     certificateFolder: certificates === "" ? undefined : certificates,
+    inPod: env["KUBERNETES_SERVICE_HOST"] !== undefined,
   };
 }
