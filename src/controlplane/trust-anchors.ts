@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import type { TrustedAuthority } from "../api/istio/index.ts";
 import {
+  aborted,
   Backoff,
   messageOf,
   systemRandom,
@@ -81,10 +82,7 @@ export class TrustAnchors {
   async run(signal: AbortSignal): Promise<void> {
     this.#running = signal;
     this.#adjust();
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await aborted(signal);
     await Promise.all(this.#tasks);
   }
 

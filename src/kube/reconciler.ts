@@ -1,4 +1,4 @@
-import { Backoff, describeError, systemRandom, type Clock, type Logger, type Random } from "../base/index.ts";
+import { aborted, Backoff, describeError, systemRandom, type Clock, type Logger, type Random } from "../base/index.ts";
 import type { QueueMetrics } from "./queue-metrics.ts";
 
 export interface ReconcilerOptions {
@@ -99,10 +99,7 @@ export class Reconciler {
   /** Works until the signal aborts, then waits for the keys in work. */
   async run(signal: AbortSignal): Promise<void> {
     using _shown = this.#measured?.shown();
-    const stop = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    const stop = aborted(signal);
     await Promise.race([Promise.all(this.#options.after ?? []), stop]);
     if (!signal.aborted) {
       this.#initial = new Set(this.#waiting);

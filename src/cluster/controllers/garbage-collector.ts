@@ -1,6 +1,6 @@
 import type { KindDefinition, KubernetesObject, OwnerReference } from "../../api/index.ts";
 import { customResourceDefinitionKind } from "../../api/kubernetes/index.ts";
-import { describeError } from "../../base/index.ts";
+import { aborted, describeError } from "../../base/index.ts";
 import { createInformer, isKubeCode, type KubeClient, type Reconciler } from "../../kube/index.ts";
 import type { ControllerContext } from "./controller.ts";
 import { discoverKinds } from "./discovery.ts";
@@ -50,10 +50,7 @@ class GarbageCollector {
     this.#signal = signal;
     await this.#context.allSynced();
     await this.#discover();
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await aborted(signal);
     this.#rediscover?.[Symbol.dispose]();
   }
 

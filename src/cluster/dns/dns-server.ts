@@ -1,6 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from "node:dgram";
 import { createServer, type Server, type Socket } from "node:net";
-import { messageOf, userError, type Clock, type Logger, type Random } from "../../base/index.ts";
+import { aborted, messageOf, userError, type Clock, type Logger, type Random } from "../../base/index.ts";
 import { DnsForwarder, type DnsTransport, type NameServer, withLength } from "../../net/dns/index.ts";
 import { encodeAnswer, encodeFailure, encodeQuestion, parseQuestion, recordsOf, type Question } from "./message.ts";
 import { answerZone, type DnsRecord, type ZoneAnswer, type ZoneSource } from "./zone.ts";
@@ -60,10 +60,7 @@ export class DnsServer {
     void this.#options.ready.then(() => (this.#ready = true));
     this.#options.log.info("serving DNS", { address: this.#options.address, port: this.#port });
     listening();
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await aborted(signal);
     udp.close();
     tcp.close();
   }

@@ -1,4 +1,12 @@
-import { Backoff, messageOf, systemRandom, transientError, type Clock, type Logger } from "../../base/index.ts";
+import {
+  aborted,
+  Backoff,
+  messageOf,
+  systemRandom,
+  transientError,
+  type Clock,
+  type Logger,
+} from "../../base/index.ts";
 import type { Collection, SourceCollection } from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { RequestAuthenticationFacts } from "../model/facts.ts";
@@ -76,10 +84,7 @@ export class KeySetIngest {
       }
     };
     using _subscription = this.#options.requestAuthentications.subscribe(adjust);
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await aborted(signal);
     await Promise.all(tasks);
   }
 

@@ -1,5 +1,5 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import type { Clock, Logger } from "../../base/index.ts";
+import { aborted, type Clock, type Logger } from "../../base/index.ts";
 import { createInformer, type Collection, type KubeClient } from "../../kube/index.ts";
 
 export interface ObjectName {
@@ -38,13 +38,10 @@ export class NamedObjects<Value extends KubernetesObject> {
 
   /** Follows the references, which may change at any time, until the signal. */
   async run(signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
     const subscriptions = this.#options.references.map((references) =>
       references.subscribe(() => this.#adjust(signal)),
     );
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    if (signal.aborted) resolve();
-    await promise;
+    await aborted(signal);
     for (const subscription of subscriptions) subscription[Symbol.dispose]();
     await Promise.all([...this.#watched.values()].map((watched) => this.#end(watched)));
   }

@@ -1,4 +1,4 @@
-import { SerinError, messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { aborted, SerinError, messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { topicText, type Problem, type TopicName, type Topics, type View } from "../../api/dashboard/index.ts";
 import type { ViewReader, ViewSink, ViewSource } from "../server/view-source.ts";
 
@@ -100,9 +100,7 @@ export class ViewHub implements ViewSource {
     if (feed.view !== undefined) sink.view(feed.view);
     else if (feed.problem !== undefined) sink.problem(feed.problem);
     this.#schedule(feed);
-    await new Promise<void>((resolve) => {
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await aborted(signal);
     feed.sinks.delete(sink);
     if (feed.sinks.size > 0) return;
     feed.timer?.[Symbol.dispose]();

@@ -24,6 +24,9 @@ export interface XdsRelayOptions {
   readonly log: Logger;
 }
 
+/** Messages pass as they are. */
+const plain = (bytes: Buffer): Buffer => bytes;
+
 type Downstream = ServerDuplexStream<Buffer, Buffer>;
 type Upstream = ClientDuplexStream<Buffer, Buffer>;
 
@@ -42,7 +45,6 @@ export class XdsRelay {
 
   constructor(options: XdsRelayOptions) {
     this.#options = options;
-    const plain = (bytes: Buffer): Buffer => bytes;
     for (const method of methods) {
       const path = `${service}/${method}`;
       const handler = (call: Downstream): void => void this.#relay(path, call);
@@ -54,7 +56,7 @@ export class XdsRelay {
     return this.#streams;
   }
 
-  /** Rejects with a user error if the address cannot be bound. */
+  /** Rejects with a transient error if the address cannot be bound, because an earlier process may still hold it. */
   async listen(): Promise<void> {
     const { address } = this.#options;
     await new Promise<void>((resolve, reject) => {
@@ -79,7 +81,6 @@ export class XdsRelay {
     try {
       const metadata = await callMetadata(this.#options.endpoint);
       client = await openChannel(this.#options.endpoint);
-      const plain = (bytes: Buffer): Buffer => bytes;
       await joined(call, client.makeBidiStreamRequest(path, plain, plain, metadata));
     } catch (error) {
       this.#options.log.warn(`a discovery stream of this pod ended: ${messageOf(error)}`);

@@ -12,18 +12,18 @@ import { leftOnNodes } from "./uninstall.ts";
 
 const limitMs = 900_000;
 
-/** What is not typed, and why. */
-const leftOut: readonly { readonly line: RegExp; readonly why: string }[] = [
-  {
-    line: /^npm run image$/,
-    why: "the run has built the images, and loads them as the page's row for containerd does",
-  },
-  { line: /^helm |^serin charts package/, why: "helm-3 and helm-4 run these" },
-  { line: /^kubectl port-forward/, why: "it stands for a LoadBalancer, which this cluster has" },
+/** Lines of the page that are not typed. */
+const leftOut: readonly RegExp[] = [
+  // The run has built the images, and loads them as the page's row for containerd does.
+  /^npm run image$/,
+  // The cases helm-3 and helm-4 run these.
+  /^helm |^serin charts package/,
+  // It stands for a LoadBalancer, which this cluster has.
+  /^kubectl port-forward/,
 ];
 
 function without(line: string): boolean {
-  return leftOut.some((one) => one.line.test(line));
+  return leftOut.some((pattern) => pattern.test(line));
 }
 
 /** The next release has this tree's programs: what its own `serin` would know is told to this one. */
