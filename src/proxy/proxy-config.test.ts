@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { fromJson, toBinary, type JsonObject } from "@bufbuild/protobuf";
+import { fromJson, toBinary, type DescMessage, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { FakeCertificateAuthority, type XdsUpdate } from "../dataplane/index.ts";
 import { freePort } from "../net/testing/index.ts";
-import { ClusterSchema, envoyRegistry, RouteConfigurationSchema } from "../wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  envoyRegistry,
+  RouteConfigurationSchema,
+} from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import type { ListenerSet } from "./listener-set.ts";
 import { ProxyConfig } from "./proxy-config.ts";
@@ -192,6 +197,106 @@ test("routes that no listener requests stay as long as a connection of a removed
   asked = new Set(["first"]);
   await apply(typeUrls.route, again, []);
   assert.ok(config.routeTable("first") !== undefined);
+});
+
+/** Resources by name: `undefined` removes one. */
+function updateOf(
+  typeUrl: string,
+  schema: DescMessage,
+  resources: Readonly<Record<string, JsonValue | undefined>>,
+): XdsUpdate {
+  const entries = Object.entries(resources);
+  return {
+    typeUrl,
+    resources: entries.flatMap(([name, json]) =>
+      json === undefined
+        ? []
+        : [
+            {
+              name,
+              aliases: [],
+              version: "1",
+              typeUrl,
+              body: toBinary(schema, fromJson(schema, json, { registry: envoyRegistry() })),
+            },
+          ],
+    ),
+    removed: entries.flatMap(([name, json]) => (json === undefined ? name : [])),
+  };
+}
+
+test("a cluster keeps its endpoints when only their resource is removed, until the cluster is removed", async () => {
+  const config = new ProxyConfig({
+    runtime: {
+      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
+      clock: systemClock,
+      random: Math.random,
+    },
+    resolve: () => Promise.resolve([]),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  const apply = async (update: XdsUpdate): Promise<void> => {
+    await config
+      .subscriptions()
+      .find(({ typeUrl }) => typeUrl === update.typeUrl)
+      ?.apply(update);
+  };
+  const clusters = (resources: Parameters<typeof updateOf>[2]) =>
+    apply(updateOf(typeUrls.cluster, ClusterSchema, resources));
+  const endpoints = (resources: Parameters<typeof updateOf>[2]) =>
+    apply(updateOf(typeUrls.endpoint, ClusterLoadAssignmentSchema, resources));
+  const ports = (name: string): (number | undefined)[] | undefined => {
+    const found = config.cluster(name);
+    return found?.hasEndpoints === true ? [...found.endpoints()].map(({ config: { port } }) => port) : undefined;
+  };
+  await clusters({ a: edsCluster("a"), unknown: edsCluster("unknown") });
+  await endpoints({ a: plainEndpoints("a", [81]), unknown: undefined });
+  assert.deepEqual([ports("a"), ports("unknown")], [[81], []], "what does not exist is not waited for");
+  await endpoints({ a: undefined });
+  assert.deepEqual(ports("a"), [81]);
+  await clusters({ a: { ...(edsCluster("a") as JsonObject), connectTimeout: "9s" } });
+  assert.deepEqual(ports("a"), [81], "the changed cluster is not sent its endpoints again");
+  await endpoints({ a: { clusterName: "a" } });
+  assert.deepEqual(ports("a"), [], "an empty list counts");
+  await endpoints({ a: plainEndpoints("a", [82]) });
+  await clusters({ a: undefined });
+  await clusters({ a: edsCluster("a") });
+  assert.equal(ports("a"), undefined, "a cluster that returns waits for its endpoints");
+});
+
+test("routes stay when only their resource is removed, until no listener requests them", async () => {
+  let asked = new Set(["first"]);
+  const config = new ProxyConfig({
+    runtime: {
+      connector: { connect: () => Promise.reject(new Error("nobody connects")) },
+      clock: systemClock,
+      random: Math.random,
+    },
+    resolve: () => Promise.resolve([]),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  config.attach({
+    routeNames: () => asked,
+    leavingRouteNames: () => new Set(),
+    tlsSpecs: () => [],
+    pending: () => [],
+    remove: () => undefined,
+  } as unknown as ListenerSet);
+  const apply = async (update: XdsUpdate): Promise<void> => {
+    await config
+      .subscriptions()
+      .find(({ typeUrl }) => typeUrl === update.typeUrl)
+      ?.apply(update);
+  };
+  await apply(updateOf(typeUrls.route, RouteConfigurationSchema, { first: weightedRoute("first", { a: 1 }) }));
+  await apply(updateOf(typeUrls.route, RouteConfigurationSchema, { first: undefined }));
+  assert.ok(config.routeTable("first") !== undefined && config.routes.has("first"));
+  asked = new Set();
+  await apply({ typeUrl: typeUrls.listener, resources: [], removed: ["one"] });
+  assert.equal(config.routeTable("first"), undefined);
+  assert.equal(config.routes.has("first"), false);
 });
 
 test("a listener may take the address of another that is removed in the same update", async () => {

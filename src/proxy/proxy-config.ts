@@ -301,10 +301,9 @@ export class ProxyConfig {
     const troubles = this.#each(update, ClusterLoadAssignmentSchema, this.endpoints, (message, name) =>
       this.#assign(name, message),
     );
-    for (const name of update.removed) {
-      this.endpoints.delete(name);
-      this.#assign(name, undefined);
-    }
+    // As in Envoy, a removal ends the wait for the first endpoints and nothing else: endpoints are removed before the
+    // clusters and routes that still lead to them. A service without endpoints has an empty assignment.
+    for (const name of update.removed) if (!this.endpoints.has(name)) this.#assign(name, undefined);
     this.#finishWarming();
     return troubles;
   }
@@ -384,12 +383,7 @@ export class ProxyConfig {
       if (applied !== undefined && message?.vhds !== undefined)
         this.routes.set(name, { ...applied, message: () => this.#virtualHosts.whole(message) });
     }
-    for (const name of update.removed) {
-      this.#virtualHosts.retract(name);
-      this.routes.delete(name);
-      this.#tables.delete(name);
-      this.#stopWarming(name);
-    }
+    // As in Envoy, a removal has no effect here: the listeners that request the routes are removed later.
     return troubles;
   }
 

@@ -62,6 +62,29 @@ test("a new worker gets neither updates that killed all workers nor resources th
   assert.deepEqual(told(mirror), ["route: r=1"]);
 });
 
+test("a new worker gets what the others keep although it was removed, and the names that do not exist", () => {
+  const mirror = new ConfigMirror(
+    [
+      { typeUrl: "endpoint", mode: "named", apply },
+      { typeUrl: "host", mode: "named", apply },
+    ],
+    "listener",
+    new Set(["endpoint"]),
+  );
+  mirror.accept(mirror.try(update("endpoint", { a: "1", b: "1" }, ["missing"])));
+  mirror.accept(mirror.try(update("host", { h: "1" })));
+  mirror.accept(mirror.try(update("endpoint", {}, ["a"])));
+  mirror.accept(mirror.try(update("host", {}, ["h"])));
+  const removals = (): string[] => [...mirror.replay()].flatMap(({ removed }) => removed);
+  assert.deepEqual([told(mirror), removals()], [["endpoint: a=1 b=1", "host: "], ["missing"]]);
+  mirror.accept(mirror.try(update("endpoint", { missing: "1" })));
+  mirror.keepNames("endpoint", new Set(["b", "missing"]));
+  assert.deepEqual([told(mirror), removals()], [["endpoint: b=1 missing=1", "host: "], []]);
+  mirror.accept(mirror.try(update("endpoint", {}, ["gone"])));
+  mirror.keepNames("endpoint", new Set(["b"]));
+  assert.deepEqual(removals(), []);
+});
+
 test("the mirror copies a resource's bytes, which are part of a larger message", () => {
   const mirror = new ConfigMirror(subscriptions, "listener");
   const [resource] = mirror.try(update("cluster", { a: "body" })).resources;

@@ -15,8 +15,12 @@ export class ConfigMirror {
   readonly #types = new Map<string, Map<string, Mirrored>>();
   readonly #named = new Set<string>();
   readonly #received = new Set<string>();
+  /** Requested names for which the control plane has nothing, by type. Only of types whose resources outlast removals. */
+  readonly #absent: ReadonlyMap<string, Set<string>>;
 
-  constructor(subscriptions: readonly XdsSubscription[], last: string) {
+  /** `lasting` are the requested types whose resources stay in force after their removal, until nobody requests them. */
+  constructor(subscriptions: readonly XdsSubscription[], last: string, lasting: ReadonlySet<string> = new Set()) {
+    this.#absent = new Map([...lasting].map((typeUrl) => [typeUrl, new Set<string>()]));
     for (const { typeUrl } of subscriptions) if (typeUrl !== last) this.#types.set(typeUrl, new Map());
     // Listeners come last, because they refer to everything else and start to serve at once.
     this.#types.set(last, new Map());
@@ -35,7 +39,12 @@ export class ConfigMirror {
       entry.tried = [...entry.tried, resource].slice(-maxTried);
       known.set(resource.name, entry);
     }
-    for (const name of removed) known.delete(name);
+    const absent = this.#absent.get(typeUrl);
+    for (const { name } of resources) absent?.delete(name);
+    for (const name of removed) {
+      if (absent === undefined) known.delete(name);
+      else if (!known.has(name)) absent.add(name);
+    }
     return { typeUrl, resources, removed };
   }
 
@@ -60,6 +69,8 @@ export class ConfigMirror {
     if (!this.#named.has(typeUrl) || names.has("*")) return;
     const known = this.#of(typeUrl);
     for (const name of known.keys()) if (!names.has(name)) known.delete(name);
+    const absent = this.#absent.get(typeUrl);
+    for (const name of absent ?? []) if (!names.has(name)) absent?.delete(name);
   }
 
   /** The updates, in order, that bring a new worker to the state of the others. */
@@ -67,7 +78,7 @@ export class ConfigMirror {
     for (const [typeUrl, known] of this.#types) {
       if (!this.#received.has(typeUrl)) continue;
       const accepted = [...known.values()].flatMap((entry) => entry.accepted ?? []);
-      yield { typeUrl, resources: accepted, removed: [] };
+      yield { typeUrl, resources: accepted, removed: [...(this.#absent.get(typeUrl) ?? [])] };
       for (let round = 0; round < maxTried; round += 1) {
         const resources = [...known.values()].flatMap((entry) => entry.tried[round] ?? []);
         if (resources.length > 0) yield { typeUrl, resources, removed: [] };

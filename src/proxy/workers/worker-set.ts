@@ -63,7 +63,7 @@ export class WorkerSet implements Serving {
     );
     const apply = (update: XdsUpdate): Promise<void> => this.#take(update);
     this.#subscriptions = workerTypes.map(({ type, mode }) => ({ typeUrl: type, mode, apply }));
-    this.#mirror = new ConfigMirror(this.#subscriptions, typeUrls.listener);
+    this.#mirror = new ConfigMirror(this.#subscriptions, typeUrls.listener, lastingTypes);
     this.#group = this.#newGroup();
   }
 
@@ -224,6 +224,9 @@ export class WorkerSet implements Serving {
     this.#pastStatistics = mergeStatistics([this.#pastStatistics, last.filter(({ type }) => type === "counter")]);
   }
 }
+
+/** As `ProxyConfig` and `SecretStore` treat them. */
+const lastingTypes: ReadonlySet<string> = new Set([typeUrls.endpoint, typeUrls.route, typeUrls.secret]);
 
 /** In the order of the workers' own subscriptions. */
 const workerTypes = [
