@@ -101,6 +101,53 @@ test("the next server is asked when one is silent, and the number of waiting que
     clock: systemClock,
     sockets: { udp: () => new Promise(() => undefined), tcp: () => new Promise(() => undefined) },
   });
-  for (let waiting = 0; waiting < 1_000; waiting += 1) void hanging.forward(query, "udp");
+  const waiting = Array.from({ length: 1_000 }, () => hanging.forward(query, "udp"));
   await assert.rejects(hanging.forward(query, "udp"), /1000 queries are waiting already/);
+  const ends = await Promise.allSettled(waiting);
+  assert.ok(
+    ends.every(({ status }) => status === "rejected"),
+    "a socket that never opens counts as silence",
+  );
 });
+
+test("a query whose datagram is lost is sent again with another id and from another port, and a late answer counts", async () => {
+  const seen: { readonly id: number; readonly port: number; readonly atMs: number }[] = [];
+  const replies: (() => void)[] = [];
+  const server = await serve((message, reply, from) => {
+    seen.push({ id: message.readUInt16BE(0), port: from.port, atMs: performance.now() });
+    replies.push(() => reply(answerOf(message, "192.0.2.1")));
+    // The first datagram is answered only when the second one has arrived.
+    if (seen.length === 2) replies[0]?.();
+  });
+  const one = new DnsForwarder({ servers: [server], timeoutMs: 5_000, clock: systemClock, randomId: counter() });
+  assert.equal(addressIn(await one.forward(query, "udp")), "192.0.2.1");
+  assert.deepEqual(
+    seen.map(({ id }) => id),
+    [1, 2],
+  );
+  assert.notEqual(seen[0]?.port, seen[1]?.port);
+});
+
+test("a name server that refuses is asked three times at once, and then the query fails", async () => {
+  const opened: number[] = [];
+  const refusing = new DnsForwarder({
+    servers: [{ address, port: 1 }],
+    timeoutMs: 5_000,
+    clock: { ...systemClock, after: () => ({ [Symbol.dispose]: () => undefined }) },
+    sockets: {
+      udp: () => {
+        const socket = createSocket("udp4");
+        opened.push(opened.length);
+        return Promise.resolve(socket);
+      },
+      tcp: () => Promise.reject(new Error("not asked")),
+    },
+  });
+  await assert.rejects(refusing.forward(query, "udp"), /ECONNREFUSED/);
+  assert.equal(opened.length, 3);
+});
+
+function counter(): () => number {
+  let last = 0;
+  return () => (last += 1);
+}

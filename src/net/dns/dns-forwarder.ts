@@ -1,9 +1,9 @@
 import { randomInt } from "node:crypto";
-import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { transientError, type Clock } from "../../base/index.ts";
 import { headerBytes, isAnswerTo, isTruncated, withId, withLength } from "./dns-message.ts";
 import { plainDnsSockets, type DnsSockets, type NameServer } from "./dns-sockets.ts";
+import { UdpQuestion } from "./udp-question.ts";
 
 export type DnsTransport = "udp" | "tcp";
 
@@ -25,15 +25,17 @@ const ids = 0x1_0000;
 const lengthBytes = 2;
 
 /**
- * Forwards queries to name servers. Each query has a random id and a port of its own, and only the server that was
- * asked can answer it, so that others cannot forge an answer.
+ * Forwards queries to name servers. Each datagram and each connection has a random id and a port of its own, and only
+ * the server that was asked can answer it, so that others cannot forge an answer.
  */
 export class DnsForwarder {
   readonly #options: DnsForwarderOptions;
+  readonly #randomId: () => number;
   #waiting = 0;
 
   constructor(options: DnsForwarderOptions) {
     this.#options = options;
+    this.#randomId = options.randomId ?? (() => randomInt(ids));
   }
 
   /**
@@ -58,14 +60,13 @@ export class DnsForwarder {
   }
 
   async #askInTurn(query: Buffer, transport: DnsTransport): Promise<Buffer> {
-    const { servers, randomId = () => randomInt(ids) } = this.#options;
+    const { servers } = this.#options;
     let last: unknown = transientError("dns-no-server", "no name server is configured", {
       hint: "look at /etc/resolv.conf",
     });
     for (const server of servers) {
-      const own = withId(query, randomId());
       try {
-        const answer = await (transport === "udp" ? this.#askUdp(server, own) : this.#askTcp(server, own));
+        const answer = await (transport === "udp" ? this.#askUdp(server, query) : this.#askTcp(server, query));
         return withId(answer, query.readUInt16BE(0));
       } catch (error) {
         last = error;
@@ -75,28 +76,13 @@ export class DnsForwarder {
   }
 
   async #askUdp(server: NameServer, query: Buffer): Promise<Buffer> {
-    const socket = await (this.#options.sockets ?? plainDnsSockets).udp(server);
-    const answered = Promise.withResolvers<Buffer>();
-    let peer: AddressInfo | undefined;
-    socket.on("error", answered.reject);
-    socket.on("message", (message, from) => {
-      // What arrived before the socket was connected may be from anybody.
-      if (from.port === peer?.port && from.address === peer.address && isAnswerTo(query, message))
-        answered.resolve(message);
-    });
-    socket.once("connect", () => {
-      peer = socket.remoteAddress();
-      socket.send(query);
-    });
-    socket.connect(server.port, server.address);
-    try {
-      return await this.#inTime(server, answered.promise);
-    } finally {
-      socket.close();
-    }
+    const { clock, sockets = plainDnsSockets } = this.#options;
+    using question = new UdpQuestion(query, { server, sockets, clock, randomId: this.#randomId });
+    return await this.#inTime(server, question.answer());
   }
 
-  async #askTcp(server: NameServer, query: Buffer): Promise<Buffer> {
+  async #askTcp(server: NameServer, asked: Buffer): Promise<Buffer> {
+    const query = withId(asked, this.#randomId());
     const opening = (this.#options.sockets ?? plainDnsSockets).tcp(server);
     const stream = await this.#inTime(server, opening).catch((error: unknown) => {
       // Nobody else closes a connection that opens too late.
