@@ -232,3 +232,37 @@ test("a policy of another revision is not seen", () => {
   apply(config("AuthorizationPolicy", "shop/other", { rules: [{}] }, { labels: { "istio.io/rev": "canary" } }));
   assert.throws(() => authorization("shop/other"), /no such resource/);
 });
+
+test("a waypoint without a ready pod keeps the terminating pods, else those that are not ready", () => {
+  const { apply, address } = ambient();
+  const labels = {
+    "gateway.networking.k8s.io/gateway-name": "wp",
+    "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
+  };
+  const waypointPod = (name: string, ip: string, state: { readonly ready: boolean; readonly ends?: boolean }) => {
+    const made = pod(`shop/${name}`, ip, { labels, account: "wp", ready: state.ready });
+    return state.ends === true
+      ? { ...made, metadata: { ...made.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" } }
+      : made;
+  };
+  const isHealthy = (name: string): boolean =>
+    (address(`Kubernetes//Pod/shop/${name}`) as { workload: JsonObject }).workload["status"] === undefined;
+  apply(
+    ...shop,
+    config("Gateway", "shop/wp", {
+      gatewayClassName: "istio-waypoint",
+      listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }],
+    }),
+    waypointPod("wp-1", "10.244.1.8", { ready: true }),
+    waypointPod("wp-2", "10.244.1.9", { ready: false }),
+  );
+  assert.deepEqual([isHealthy("wp-1"), isHealthy("wp-2")], [true, false]);
+  apply(waypointPod("wp-1", "10.244.1.8", { ready: true, ends: true }));
+  assert.deepEqual(
+    [isHealthy("wp-1"), isHealthy("wp-2")],
+    [true, false],
+    "the terminating pod serves until another is ready",
+  );
+  apply(waypointPod("wp-1", "10.244.1.8", { ready: false }));
+  assert.deepEqual([isHealthy("wp-1"), isHealthy("wp-2")], [true, true]);
+});

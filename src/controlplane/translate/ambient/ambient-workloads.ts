@@ -118,19 +118,21 @@ function derivePods(
     });
   };
 
-  /** A terminating pod still serves as the waypoint's last pod, which is better than none. */
+  /**
+   * A waypoint without a ready pod keeps the pods that may still serve: the terminating ones, else those that are not
+   * ready. A kubelet that starts again calls a pod with a startup probe unready until it has probed it. Without any pod
+   * every connection fails for certain.
+   */
   const waypointRole = (pod: PodFacts, reader: CollectionReader): WaypointRole => {
     const key = waypointKeyOf(pod);
     const waypoint = key === undefined ? undefined : reader.get(waypoints.all, key);
     if (key === undefined || waypoint === undefined) return {};
-    const alone = pod.leaving && !reader.lookup(waypointPods(inputs), key).some((other) => other.ready);
-    const capacity =
-      waypoint.canaryWeight === undefined
-        ? undefined
-        : capacityOf(pod, waypoint, reader.lookup(waypointPods(inputs), key));
+    const all = reader.lookup(waypointPods(inputs), key);
+    const isLastResort = !all.some((other) => other.ready) && (pod.leaving || !all.some((other) => other.leaving));
+    const capacity = waypoint.canaryWeight === undefined ? undefined : capacityOf(pod, waypoint, all);
     return {
       ...(waypoint.className === meshClassName ? { serves: waypoint } : {}),
-      healthy: pod.ready || alone,
+      healthy: pod.ready || isLastResort,
       capacity,
       applicationTunnel: waypoint.binding,
     };
