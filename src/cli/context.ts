@@ -57,6 +57,7 @@ export interface CliContext {
   readonly serveDashboard: (flags: ConnectionFlags, options: DashboardOptions) => Promise<void>;
   /** Opens a page in the user's browser. False if that is not possible. */
   readonly openBrowser: (url: string) => Promise<boolean>;
+  /** The text of a file that the user has named, of standard input for `-`. Throws a user error that names the file. */
   readonly readFile: (path: string) => Promise<string>;
   /**
    * The directory of a release by its version, from the cluster's lab or this release itself. Undefined if there is

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { LineCounter, parseAllDocuments } from "yaml";
-import { SerinError, userError } from "../base/index.ts";
+import { userError } from "../base/index.ts";
 import { formatIssues, type UntypedObject } from "../api/index.ts";
 import { defaultHub } from "../api/images/index.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../api/istio/index.ts";
@@ -94,12 +94,7 @@ export async function readOperatorFile(file: string, context: CliContext): Promi
 
 /** Reads the documents of a YAML file. A syntax error includes its line and column. */
 export async function readYaml(file: string, context: CliContext): Promise<UntypedObject[]> {
-  let text: string;
-  try {
-    text = await context.readFile(file);
-  } catch (cause) {
-    throw cause instanceof SerinError ? cause : userError("file-unreadable", `${file} cannot be read`, { cause });
-  }
+  const text = await context.readFile(file);
   const lineCounter = new LineCounter();
   const objects: UntypedObject[] = [];
   for (const document of parseAllDocuments(text, { lineCounter })) {

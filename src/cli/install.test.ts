@@ -50,7 +50,7 @@ test("invalid flags and files are reported with the place and a suggestion", asy
   await refused("manifest generate -f iop.yaml", "iop.yaml:3:1: All mapping items must start at the same column", {
     files: { "iop.yaml": "spec:\n  profile: default\n components\n" },
   });
-  await refused("manifest generate -f gone.yaml", "gone.yaml cannot be read\n  caused by: no file gone.yaml");
+  await refused("manifest generate -f gone.yaml", "cannot read gone.yaml: there is no such file or directory");
   await refused(
     "install --readiness-timeout soon -y",
     '--readiness-timeout must be such as 90, 300s or 1m30s, got "soon"',

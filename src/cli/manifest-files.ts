@@ -1,8 +1,9 @@
 import { readdir, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
-import { messageOf, userError } from "../base/index.ts";
+import { userError } from "../base/index.ts";
 import { readManifest, type Manifest, type ManifestFault } from "../analyze/index.ts";
 import type { CliContext } from "./context.ts";
+import { reasonOf } from "./user-file.ts";
 
 const extensions = [".json", ".yaml", ".yml"];
 
@@ -18,7 +19,7 @@ export interface ReadManifests extends Manifest {
 export async function readManifests(paths: readonly string[], context: CliContext): Promise<ReadManifests> {
   const files = (await Promise.all(paths.map(async (path) => await filesOf(path, context)))).flat();
   const manifests = await Promise.all(
-    files.map(async (file) => await readManifest(file, await readOrRefuse(file, context))),
+    files.map(async (file) => await readManifest(file, await context.readFile(file))),
   );
   return {
     files,
@@ -33,10 +34,7 @@ async function filesOf(path: string, context: CliContext): Promise<readonly stri
     return [path];
   }
   const found = await stat(path).catch((error: unknown) => {
-    throw userError(
-      "file-unreadable",
-      `cannot read ${path}: ${isMissing(error) ? "there is no such file or directory" : messageOf(error)}`,
-    );
+    throw userError("file-unreadable", `cannot read ${path}: ${reasonOf(error)}`);
   });
   if (!found.isDirectory()) return accepted(path, context) ? [path] : [];
   const below = await readdir(path, { recursive: true, withFileTypes: true });
@@ -48,18 +46,6 @@ function accepted(file: string, context: CliContext): boolean {
   if (extensions.includes(extname(file))) return true;
   context.err(`Skipping file ${file}, recognized file extensions are: [${extensions.join(" ")}]\n`);
   return false;
-}
-
-async function readOrRefuse(file: string, context: CliContext): Promise<string> {
-  try {
-    return await context.readFile(file);
-  } catch (error) {
-    throw userError("file-unreadable", `cannot read ${file}: ${messageOf(error)}`);
-  }
-}
-
-function isMissing(error: unknown): boolean {
-  return (error as { code?: unknown }).code === "ENOENT";
 }
 
 /** `file.yaml:3:7: what is wrong`. */

@@ -1,13 +1,11 @@
 // The command line: every verb that is not a role of a process.
 // What a verb may need is imported when it does, so that the others start at once.
-import { readFile } from "node:fs/promises";
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { CommanderError } from "commander";
 import { createLogger, messageOf, systemClock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { CommandEnd, createProgram, type CliContext, type ConnectionFlags } from "../cli/index.ts";
+import { CommandEnd, createProgram, readUserFile, type CliContext, type ConnectionFlags } from "../cli/index.ts";
 import type { DashboardReader } from "../dashboard/read/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -86,7 +84,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     },
     openBrowser: async (url) =>
       await (await import("../cli/dashboard/index.ts")).openBrowser(url, process.platform, env),
-    readFile: async (path) => (path === "-" ? await text(process.stdin) : await readFile(path, "utf8")),
+    readFile: readUserFile,
     releaseTree: async (version, flags) => {
       const { loadKubeConfig } = await import("../kube/index.ts");
       const { server } = await loadKubeConfig(flags.kubeconfig ?? env, flags.context);
@@ -182,7 +180,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
 
 async function readObjects(path: string): Promise<UntypedObject[]> {
   const { objectsInManifest } = await import("../kube/index.ts");
-  return await Array.fromAsync(objectsInManifest(await readFile(path, "utf8")));
+  return await Array.fromAsync(objectsInManifest(await readUserFile(path)));
 }
 
 /** Reads the mesh with the user's own kubeconfig, and pods through the API server. */

@@ -1,4 +1,4 @@
-import { systemClock } from "../../base/index.ts";
+import { systemClock, userError } from "../../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
 import type { KubeClient, ListOptions } from "../../kube/index.ts";
 import type { CliContext, DashboardOptions, GatewayApiChannel, PodRequest } from "../context.ts";
@@ -78,7 +78,8 @@ export class FakeContext implements CliContext {
   readonly openBrowser = async (): Promise<boolean> => false;
   readonly readFile = async (path: string): Promise<string> => {
     const text = this.#cluster?.files?.[path];
-    if (text === undefined) throw new Error(`no file ${path}`);
+    if (text === undefined)
+      throw userError("file-unreadable", `cannot read ${path}: there is no such file or directory`);
     return text;
   };
   readonly releaseTree = async (): Promise<undefined> => undefined;
