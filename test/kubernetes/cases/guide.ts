@@ -76,7 +76,7 @@ async function addresses(bench: Bench): Promise<string[]> {
 /** As the page says: a step of a gateway waits for requests through it. */
 function whileAsking(hosts: readonly string[], line: string): string {
   const asks = hosts.map((host) => `curl -s -o /dev/null -m 4 http://${host}/productpage`).join("; ");
-  return `(while sleep 0.05; do ${asks}; done) & asking=$!; ${line}; code=$?; kill $asking; exit $code`;
+  return `{ (while sleep 0.05; do ${asks}; done) > /dev/null 2>&1 & asking=$!; ${line}; code=$?; kill $asking; exit $code; }`;
 }
 
 /** What earlier cases have left. Its Gateways go first, as the page says. */
