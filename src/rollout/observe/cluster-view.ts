@@ -19,6 +19,7 @@ import {
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import { PilotTokens } from "./pilot-tokens.ts";
+import { RecentValues } from "./recent-values.ts";
 
 const answerMaxAgeMs = 300;
 const maxAnswers = 512;
@@ -33,8 +34,7 @@ export class ClusterView {
   readonly disruptionBudgets: Informer<PodDisruptionBudget>;
   readonly injectors: Informer<WebhookConfiguration>;
   readonly pilotTokens: PilotTokens;
-  readonly #clock: Clock;
-  readonly #answers = new Map<string, { readonly atMs: number; readonly answer: Promise<unknown> }>();
+  readonly #answers: RecentValues<Promise<unknown>>;
 
   constructor(client: KubeClient, options: { readonly log: Logger; readonly clock: Clock }) {
     this.pods = createInformer(client, podKind, options);
@@ -45,7 +45,7 @@ export class ClusterView {
     this.disruptionBudgets = createInformer(client, podDisruptionBudgetKind, options);
     this.injectors = createInformer(client, mutatingWebhookConfigurationKind, options);
     this.pilotTokens = new PilotTokens(client, options.clock);
-    this.#clock = options.clock;
+    this.#answers = new RecentValues(options.clock, { maxAgeMs: answerMaxAgeMs, maxValues: maxAnswers });
   }
 
   get #informers(): readonly { run(signal: AbortSignal): Promise<void>; readonly synced: Promise<void> }[] {
@@ -67,10 +67,9 @@ export class ClusterView {
    */
   async recently<Answer>(key: string, ask: () => Promise<Answer>): Promise<Answer> {
     const kept = this.#answers.get(key);
-    if (kept !== undefined && this.#clock.steadyMs() - kept.atMs < answerMaxAgeMs) return (await kept.answer) as Answer;
-    if (this.#answers.size >= maxAnswers) this.#answers.clear();
+    if (kept !== undefined) return (await kept) as Answer;
     const answer = ask();
-    this.#answers.set(key, { atMs: this.#clock.steadyMs(), answer });
+    this.#answers.set(key, answer);
     return await answer;
   }
 

@@ -23,6 +23,7 @@ import type { CheckDestination } from "./checks/destinations.ts";
 import { ProbeObserver } from "./probes.ts";
 import { EventAges } from "./event-ages.ts";
 import { notReadyLeft } from "./pilots.ts";
+import { RecentValues } from "./recent-values.ts";
 import { observeSettle } from "./settle/settle.ts";
 
 type FieldWrite = Extract<Write, { type: "field" }>;
@@ -34,32 +35,9 @@ export interface StepProgress {
   readonly settlingMs: number;
 }
 
-const maxRecent = 512;
-
-/** Values by key, each until it is older than `maxAgeMs`. */
-class RecentValues<Value> {
-  readonly #clock: Clock;
-  readonly #maxAgeMs: number;
-  readonly #kept = new Map<string, { readonly atMs: number; readonly value: Value }>();
-
-  constructor(clock: Clock, maxAgeMs: number) {
-    this.#clock = clock;
-    this.#maxAgeMs = maxAgeMs;
-  }
-
-  get(key: string): Value | undefined {
-    const kept = this.#kept.get(key);
-    return kept === undefined || this.#clock.steadyMs() - kept.atMs >= this.#maxAgeMs ? undefined : kept.value;
-  }
-
-  set(key: string, value: Value): void {
-    if (this.#kept.size >= maxRecent) this.#kept.clear();
-    this.#kept.set(key, { atMs: this.#clock.steadyMs(), value });
-  }
-}
-
 /** How long a step that waits relies on what it has read of its writes, and on what proxies have answered. */
 const recentMs = 1000;
+const maxRecent = 512;
 
 /** Gathers the facts of the current step. Only reads. */
 export class Observer {
@@ -87,8 +65,9 @@ export class Observer {
     this.#view = view;
     this.#clock = clock;
     this.#ages = new EventAges(clock);
-    this.#writesSeen = new RecentValues(clock, recentMs);
-    this.#asked = new RecentValues(clock, recentMs);
+    const recent = { maxAgeMs: recentMs, maxValues: maxRecent };
+    this.#writesSeen = new RecentValues(clock, recent);
+    this.#asked = new RecentValues(clock, recent);
     this.#probes = new ProbeObserver({ client, view, clock });
     this.#checks = new CheckObserver({ client, view, clock, ...(destination === undefined ? {} : { destination }) });
   }

@@ -10,6 +10,7 @@ import { podFacts } from "./checks/pod-facts.ts";
 import { scrapePod, type Scrape } from "./checks/scrape.ts";
 import { probeFacts } from "./probe-facts.ts";
 import { trustedDomains } from "./probe-roots.ts";
+import { RecentValues } from "./recent-values.ts";
 
 export interface ProbeObserverOptions {
   readonly client: KubeClient;
@@ -28,23 +29,22 @@ const maxKept = 16;
  */
 export class ProbeObserver {
   readonly #options: ProbeObserverOptions;
-  readonly #kept = new Map<string, { readonly atMs: number; readonly seen: Promise<CheckObservation> }>();
+  readonly #kept: RecentValues<Promise<CheckObservation>>;
 
   constructor(options: ProbeObserverOptions) {
     this.#options = options;
+    this.#kept = new RecentValues(options.clock, { maxAgeMs, maxValues: maxKept });
   }
 
   observe(scope: ProbeScope): Promise<CheckObservation> {
     const key = JSON.stringify([scope.revisions, scope.dataPlanes]);
-    const nowMs = this.#options.clock.steadyMs();
     const kept = this.#kept.get(key);
-    if (kept !== undefined && nowMs - kept.atMs < maxAgeMs) return kept.seen;
+    if (kept !== undefined) return kept;
     const seen = this.#look(scope).catch((error: unknown): CheckObservation => ({
       type: "unavailable",
       detail: messageOf(error),
     }));
-    if (this.#kept.size >= maxKept) this.#kept.clear();
-    this.#kept.set(key, { atMs: nowMs, seen });
+    this.#kept.set(key, seen);
     return seen;
   }
 
