@@ -40,7 +40,7 @@ export type { OverlaidObject, ShownVersion } from "./relayed-watches.ts";
 export { QueueMetrics } from "./queue-metrics.ts";
 export { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
 export { resourcePath } from "./resource-path.ts";
-export { isCode as isKubeCode } from "./status-error.ts";
+export { errorOfStatus, isCode as isKubeCode } from "./status-error.ts";
 
 export { requestOverStream, type StreamExchange } from "./stream-request.ts";
 export { execInPod, type PodExec, type PodExecOptions } from "./pod-exec.ts";

@@ -154,7 +154,8 @@ test("failures, missing answers and waiting are tolerated up to their limits", (
 test("no answer during the whole time limit is an error, and a short gap late in a step is not", () => {
   const check = planned("query", { max: 5, timeoutSeconds: 3 });
   const lost: CheckObservation = { type: "unavailable", detail: "no route" };
-  assert.equal(look(check, [value(1), value(1), value(1), value(1), value(1), lost]).verdict, "error");
+  const gap = look(check, [value(1), value(1), value(1), value(1), lost, lost]);
+  assert.deepEqual([gap.verdict, gap.evidence], ["error", "no answer for 1 s, it fails after 3 s: no route"]);
   assert.match(
     look(
       check,

@@ -20,6 +20,7 @@ import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import { PilotTokens } from "./pilot-tokens.ts";
 import { RecentValues } from "./recent-values.ts";
+import { SilentPods } from "./silent-pods.ts";
 
 const answerMaxAgeMs = 300;
 const maxAnswers = 512;
@@ -34,6 +35,7 @@ export class ClusterView {
   readonly disruptionBudgets: Informer<PodDisruptionBudget>;
   readonly injectors: Informer<WebhookConfiguration>;
   readonly pilotTokens: PilotTokens;
+  readonly silentPods: SilentPods;
   readonly #answers: RecentValues<Promise<unknown>>;
 
   constructor(client: KubeClient, options: { readonly log: Logger; readonly clock: Clock }) {
@@ -45,6 +47,7 @@ export class ClusterView {
     this.disruptionBudgets = createInformer(client, podDisruptionBudgetKind, options);
     this.injectors = createInformer(client, mutatingWebhookConfigurationKind, options);
     this.pilotTokens = new PilotTokens(client, options.clock);
+    this.silentPods = new SilentPods(options.clock);
     this.#answers = new RecentValues(options.clock, { maxAgeMs: answerMaxAgeMs, maxValues: maxAnswers });
   }
 

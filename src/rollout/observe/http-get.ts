@@ -1,4 +1,4 @@
-import { nodeHttp, transientError } from "../../base/index.ts";
+import { nodeHttp, transientError, type SerinError } from "../../base/index.ts";
 
 /** The time limit without any data. */
 const timeoutMs = 2000;
@@ -7,8 +7,9 @@ const deadlineMs = 10_000;
 const bodyLimitBytes = 32 * 1024 * 1024;
 
 /**
- * Sends a GET to a pod's plain HTTP port. Throws a transient error unless it answers 200 in time. For another status
- * the error has the code `http-status`, and the status as its reason.
+ * Sends a GET to a pod's plain HTTP port. Throws a transient error unless it answers 200 in time. The message says what
+ * happened at which address; the caller adds who was asked, and for what. For another status the error has the code
+ * `http-status`, and the status as its reason.
  */
 export function httpGet(
   address: string,
@@ -17,30 +18,57 @@ export function httpGet(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const where = `http://${address}:${port}${path}`;
-    const fail = (problem: string): void => reject(transientError("pod-unreachable", `${where}: ${problem}`));
+    const where = `${address}:${port}`;
+    const deadline = AbortSignal.timeout(deadlineMs);
     const request = nodeHttp().get(
-      { host: address, port, path, headers, timeout: timeoutMs, signal: AbortSignal.timeout(deadlineMs), agent: false },
+      { host: address, port, path, headers, timeout: timeoutMs, signal: deadline, agent: false },
       (response) => {
         const chunks: Buffer[] = [];
         let size = 0;
         response.on("data", (chunk: Buffer) => {
           size += chunk.length;
-          if (size > bodyLimitBytes) request.destroy(new Error("the answer is too long"));
+          if (size > bodyLimitBytes) request.destroy(new Error(`${where} sent more than ${bodyLimitBytes} bytes`));
           chunks.push(chunk);
         });
         // If the server closes the connection in the middle of its answer, Node emits no error.
-        response.on("close", () => fail("the answer was cut short"));
+        response.on("close", () => reject(unreachable(`${where} broke off its answer`)));
         response.on("end", () => {
           if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString("utf8"));
           else {
             const reason = String(response.statusCode ?? 0);
-            reject(transientError("http-status", `${where}: status ${reason}`, { reason }));
+            reject(transientError("http-status", `${where} answered with HTTP status ${reason}`, { reason }));
           }
         });
       },
     );
-    request.on("timeout", () => request.destroy(new Error(`no answer in ${timeoutMs} ms`)));
-    request.on("error", (error) => fail(error.message));
+    request.on("timeout", () => request.destroy(new Error(`${where} did not answer in ${timeoutMs} ms`)));
+    request.on("error", (error: NodeJS.ErrnoException) =>
+      reject(
+        deadline.aborted
+          ? unreachable(`${where} did not finish its answer in ${deadlineMs} ms`)
+          : connectionError(where, error),
+      ),
+    );
   });
+}
+
+function unreachable(message: string, reason?: string): SerinError {
+  return transientError("pod-unreachable", message, reason === undefined ? {} : { reason });
+}
+
+/** What errors of a connection mean, by their name. */
+const meanings: Readonly<Record<string, (where: string) => string>> = {
+  ECONNREFUSED: (where) => `nothing listens on ${where}`,
+  ECONNRESET: (where) => `${where} broke off the connection`,
+  EPIPE: (where) => `${where} broke off the connection`,
+  ETIMEDOUT: (where) => `${where} does not answer`,
+  EHOSTUNREACH: (where) => `no route leads to ${where}`,
+  ENETUNREACH: (where) => `no route leads to ${where}`,
+};
+
+/** An error of Node's connections in words, with its name behind. `where` is an address with its port. */
+export function connectionError(where: string, { code, message }: NodeJS.ErrnoException): SerinError {
+  const meaning = code === undefined ? undefined : meanings[code];
+  if (meaning !== undefined) return unreachable(`${meaning(where)} (${code ?? ""})`, code);
+  return unreachable(message.includes(where) ? message : `${where}: ${message}`, code);
 }

@@ -1,23 +1,39 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer } from "node:http";
-import { test } from "node:test";
+import { createServer, type RequestListener } from "node:http";
+import { test, type TestContext } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { askPilot } from "./pilot-answers.ts";
+import { observeConvergence } from "./checks/convergence.ts";
+import { fakePod, fakeView, standingClock } from "./checks/testing/fake-mesh.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { askPilot, type PilotPod } from "./pilot-answers.ts";
 import { PilotTokens } from "./pilot-tokens.ts";
+import { observeAcknowledged, observeRejections } from "./pilots.ts";
+import { SilentPods } from "./silent-pods.ts";
 
-const pilot = { namespace: "istio-system", serviceAccount: "istiod-1-1-0", address: "127.0.0.1" };
 const debugPort = 8080;
+const pilot: PilotPod = {
+  name: "istiod-1-1-0-7c9",
+  namespace: "istio-system",
+  revision: "1-1-0",
+  serviceAccount: "istiod-1-1-0",
+  address: "127.0.0.1",
+};
+const roots = { path: "/debug/serin/roots", about: "which roots it hands out" };
+
+async function serve(context: TestContext, answer: RequestListener): Promise<void> {
+  const server = createServer(answer).listen(debugPort, "127.0.0.1");
+  context.after(() => server.close());
+  await once(server, "listening");
+}
 
 test("a reinstalled control plane is asked with a token of its new account", async (context) => {
   let accepted = "first";
-  const server = createServer(({ headers }, response) => {
+  await serve(context, ({ headers }, response) => {
     response.statusCode = headers.authorization === `Bearer ${accepted}` ? 200 : 401;
     response.end("roots");
-  }).listen(debugPort, "127.0.0.1");
-  context.after(() => server.close());
-  await once(server, "listening");
+  });
   let asked = 0;
   const client = {
     raw: async () => {
@@ -25,13 +41,92 @@ test("a reinstalled control plane is asked with a token of its new account", asy
       return { status: 201, headers: {}, text: JSON.stringify({ status: { token: accepted } }) };
     },
   } as unknown as KubeClient;
-  const view = { pilotTokens: new PilotTokens(client, systemClock) };
-  assert.equal(await askPilot(view, pilot, "/debug/serin/roots"), "roots");
-  assert.equal(await askPilot(view, pilot, "/debug/serin/roots"), "roots");
+  const view = { pilotTokens: new PilotTokens(client, systemClock), silentPods: new SilentPods(systemClock) };
+  assert.equal(await askPilot(view, pilot, roots), "roots");
+  assert.equal(await askPilot(view, pilot, roots), "roots");
   assert.equal(asked, 1);
   accepted = "second";
-  assert.equal(await askPilot(view, pilot, "/debug/serin/roots"), "roots");
+  assert.equal(await askPilot(view, pilot, roots), "roots");
   assert.equal(asked, 2);
-  assert.equal(await askPilot(view, pilot, "/debug/serin/roots"), "roots");
+  assert.equal(await askPilot(view, pilot, roots), "roots");
   assert.equal(asked, 2);
+});
+
+/** A view of one istiod at the loopback address, whose tokens the API server refuses. */
+function viewOf(clock = standingClock()): { readonly view: ClusterView; readonly clock: typeof clock } {
+  const refused = { kind: "Status", status: "Failure", reason: "Forbidden", message: "you may not create tokens" };
+  const client = {
+    raw: async () => await Promise.resolve({ status: 403, headers: {}, text: JSON.stringify(refused) }),
+  } as unknown as KubeClient;
+  const pod = fakePod({
+    name: pilot.name,
+    namespace: pilot.namespace,
+    labels: { app: "istiod", "istio.io/rev": pilot.revision },
+    status: { podIP: "127.0.0.1", conditions: [{ type: "Ready", status: "True" }] },
+  });
+  const asked = { pilotTokens: new PilotTokens(client, clock), silentPods: new SilentPods(clock) };
+  return { view: Object.assign(fakeView([pod]), asked), clock };
+}
+
+const route = {
+  apiVersion: "networking.istio.io/v1",
+  kind: "VirtualService",
+  plural: "virtualservices",
+  namespace: "shop",
+  name: "reviews",
+};
+const who = "istiod istio-system/istiod-1-1-0-7c9 of revision 1-1-0";
+const remedy = "the engine asks again; if this lasts, see kubectl -n istio-system logs istiod-1-1-0-7c9";
+
+test("an istiod that does not answer is named, with since when, what it was asked, what happened and the command", async () => {
+  const { view, clock } = viewOf();
+  const refused = "since 2023-11-14T22:13:20Z: nothing listens on 127.0.0.1:8080 (ECONNREFUSED)";
+  const acknowledged = await observeAcknowledged(view, route, undefined, () => 0);
+  assert.equal(
+    acknowledged.state === "waiting" ? acknowledged.detail : "",
+    `${who} has not told which proxies have acknowledged VirtualService shop/reviews ${refused}; ${remedy}`,
+  );
+  // Later questions to it, whatever they ask, tell the same beginning.
+  clock.nowAtMs += 20_000;
+  const proxies = `${who} has not told which proxies it serves ${refused}; ${remedy}`;
+  for (const seen of [await observeRejections(view, "1-1-0"), await observeConvergence(view, { type: "mesh" })])
+    assert.deepEqual(seen, { type: "unavailable", detail: proxies });
+});
+
+test("an istiod that answers in between is silent only since it stopped again", async (context) => {
+  let status = 500;
+  await serve(context, (_, response) => response.writeHead(status).end("[]"));
+  const { view, clock } = viewOf();
+  const detail = async (): Promise<string> => {
+    const seen = await observeRejections(view, "1-1-0");
+    return seen.type === "unavailable" ? seen.detail : seen.type;
+  };
+  assert.match(await detail(), /since 2023-11-14T22:13:20Z: 127\.0\.0\.1:8080 answered with HTTP status 500;/);
+  clock.nowAtMs += 20_000;
+  status = 200;
+  assert.equal(await detail(), "verdict");
+  status = 500;
+  assert.match(await detail(), /since 2023-11-14T22:13:40Z: /);
+  // Nobody asked it for longer than a minute, so nothing is known of that time.
+  clock.nowAtMs += 61_000;
+  assert.match(await detail(), /since 2023-11-14T22:14:41Z: /);
+});
+
+test("a token that the API server refuses is the reason, with its words", async (context) => {
+  await serve(context, (_, response) => response.writeHead(401).end());
+  const { view } = viewOf();
+  const seen = await observeRejections(view, "1-1-0");
+  assert.match(
+    seen.type === "unavailable" ? seen.detail : "",
+    /: create of a token of service account istio-system\/default: you may not create tokens; the engine asks again; if this lasts, see kubectl auth can-i create serviceaccounts --subresource=token -n istio-system --as system:serviceaccount:serin-system:serin-rollout$/,
+  );
+});
+
+test("an answer that is no JSON is told as that", async (context) => {
+  await serve(context, (_, response) => response.end("<html>"));
+  const seen = await observeRejections(viewOf().view, "1-1-0");
+  assert.match(
+    seen.type === "unavailable" ? seen.detail : "",
+    /: 127\.0\.0\.1:8080 answered something that is no JSON;/,
+  );
 });

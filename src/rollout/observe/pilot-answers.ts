@@ -1,8 +1,9 @@
-import { SerinError } from "../../base/index.ts";
+import { messageOf, SerinError, transientError } from "../../base/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { AcknowledgementReport, ConnectedProxy, ObjectReference, RootsReport } from "../../api/serin/index.ts";
+import { describeReference } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { httpGet } from "./http-get.ts";
 
@@ -56,20 +57,38 @@ export function pilotPods(view: ClusterView, revision?: string): PilotPod[] {
         pod.metadata.deletionTimestamp === undefined &&
         pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true,
     )
-    .map((pod) => ({
-      name: pod.metadata.name ?? "",
-      namespace: pod.metadata.namespace ?? "",
-      revision: controlPlaneRevision(pod),
-      address: pod.status?.podIP ?? "",
-      serviceAccount: pod.spec?.serviceAccountName ?? "default",
-    }))
+    .map(pilotPod)
     .filter((pilot) => revision === undefined || pilot.revision === revision);
 }
+
+export function pilotPod(pod: Pod): PilotPod {
+  return {
+    name: pod.metadata.name ?? "",
+    namespace: pod.metadata.namespace ?? "",
+    revision: controlPlaneRevision(pod),
+    address: pod.status?.podIP ?? "",
+    serviceAccount: pod.spec?.serviceAccountName ?? "default",
+  };
+}
+
+/** A question to a pilot: its path, and what the answer is about, for messages. */
+export interface PilotQuestion {
+  readonly path: string;
+  /** `which proxies it serves`. */
+  readonly about: string;
+}
+
+const servedQuestion = "which proxies it serves";
+/** Serin's pilots report their roots here. */
+export const rootsQuestion: PilotQuestion = { path: "/debug/serin/roots", about: "which roots it hands out" };
 
 /** All proxies that a pilot serves. Upstream's pilots report them at `/debug/syncz`, without reasons for rejections. */
 export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return await view.recently(`proxies ${pilot.address}`, async () => {
-    const own = await answerOf<readonly ConnectedProxy[]>(view, pilot, "/debug/serin/proxies");
+    const own = await answerOf<readonly ConnectedProxy[]>(view, pilot, {
+      path: "/debug/serin/proxies",
+      about: servedQuestion,
+    });
     return own ?? (await syncedProxies(view, pilot)).map((proxy) => connectedProxy(proxy, pilot));
   });
 }
@@ -89,14 +108,17 @@ export async function acknowledgementOf(
     name: object.name,
     resourceVersion,
   });
-  return await answerOf<AcknowledgementReport>(view, pilot, `/debug/serin/acknowledged?${query.toString()}`);
+  return await answerOf<AcknowledgementReport>(view, pilot, {
+    path: `/debug/serin/acknowledged?${query.toString()}`,
+    about: `which proxies have acknowledged ${describeReference(object)}`,
+  });
 }
 
 /** Undefined if the pilot is upstream's. */
 export async function rootsOf(view: ClusterView, pilot: PilotPod): Promise<RootsReport | undefined> {
   return await view.recently(
     `roots ${pilot.address}`,
-    async () => await answerOf<RootsReport>(view, pilot, "/debug/serin/roots"),
+    async () => await answerOf<RootsReport>(view, pilot, rootsQuestion),
   );
 }
 
@@ -104,15 +126,29 @@ export async function rootsOf(view: ClusterView, pilot: PilotPod): Promise<Roots
 type SyncedProxy = Readonly<Record<string, string>>;
 
 async function syncedProxies(view: ClusterView, pilot: PilotPod): Promise<readonly SyncedProxy[]> {
-  return JSON.parse(await askPilot(view, pilot, "/debug/syncz")) as readonly SyncedProxy[];
+  const question = { path: "/debug/syncz", about: servedQuestion };
+  return parsedAnswer(view, pilot, question, await askPilot(view, pilot, question));
 }
 
-/** Sends a GET to a pilot's debug port. Pilots require a token of their own namespace, and old pilots require none. */
-export async function askPilot(
-  { pilotTokens }: Pick<ClusterView, "pilotTokens">,
-  { namespace, serviceAccount, address }: Pick<PilotPod, "namespace" | "serviceAccount" | "address">,
-  path: string,
-): Promise<string> {
+/** What a question to a pilot needs of the view. */
+type Asking = Pick<ClusterView, "pilotTokens" | "silentPods">;
+
+/**
+ * Sends a GET to a pilot's debug port. Pilots require a token of their own namespace, and old pilots require none. An
+ * error names the pilot, what it was asked, since when it has not answered, what happened, and what a person can do.
+ */
+export async function askPilot(view: Asking, pilot: PilotPod, question: PilotQuestion): Promise<string> {
+  try {
+    const text = await getFrom(view, pilot, question.path);
+    view.silentPods.answered(keyOf(pilot));
+    return text;
+  } catch (error) {
+    throw unanswered(view, pilot, question, error);
+  }
+}
+
+async function getFrom({ pilotTokens }: Asking, pilot: PilotPod, path: string): Promise<string> {
+  const { namespace, serviceAccount, address } = pilot;
   const proof = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
   const kept = pilotTokens.kept(namespace, serviceAccount);
   try {
@@ -126,7 +162,30 @@ export async function askPilot(
   }
 }
 
-function isStatus(error: unknown, status: number): boolean {
+/** The error of a question that a pilot has not answered. Keeps what programs read of the fault. */
+export function unanswered(
+  { silentPods }: Pick<ClusterView, "silentPods">,
+  pilot: PilotPod,
+  { about }: PilotQuestion,
+  fault: unknown,
+): SerinError {
+  const { code = "pod-unreachable", hint, reason } = fault instanceof SerinError ? fault : {};
+  const { name, namespace, revision } = pilot;
+  const since = silentPods.failed(keyOf(pilot));
+  const command = code === "token-refused" && hint !== undefined ? hint : `kubectl -n ${namespace} logs ${name}`;
+  return transientError(
+    code,
+    `istiod ${namespace}/${name} of revision ${revision} has not told ${about} since ${since}: ${messageOf(fault)}; the engine asks again; if this lasts, see ${command}`,
+    { cause: fault, ...(reason === undefined ? {} : { reason }) },
+  );
+}
+
+function keyOf({ namespace, name }: PilotPod): string {
+  return `${namespace}/${name}`;
+}
+
+/** Whether a pilot, or a pod that {@link httpGet} asked, answered with this HTTP status. */
+export function isStatus(error: unknown, status: number): boolean {
   return error instanceof SerinError && error.code === "http-status" && error.reason === String(status);
 }
 
@@ -150,11 +209,31 @@ function connectedProxy(proxy: SyncedProxy, { revision }: PilotPod): ConnectedPr
   };
 }
 
-async function answerOf<Answer>(view: ClusterView, pilot: PilotPod, path: string): Promise<Answer | undefined> {
+/** Undefined if the pilot does not know the path. */
+export async function answerOf<Answer>(
+  view: Asking,
+  pilot: PilotPod,
+  question: PilotQuestion,
+): Promise<Answer | undefined> {
+  let text: string;
   try {
-    return JSON.parse(await askPilot(view, pilot, path)) as Answer;
+    text = await askPilot(view, pilot, question);
   } catch (error) {
-    if (isStatus(error, 404)) return undefined;
-    throw error;
+    if (!isStatus(error, 404)) throw error;
+    view.silentPods.answered(keyOf(pilot));
+    return undefined;
+  }
+  return parsedAnswer<Answer>(view, pilot, question, text);
+}
+
+function parsedAnswer<Answer>(view: Asking, pilot: PilotPod, question: PilotQuestion, text: string): Answer {
+  try {
+    return JSON.parse(text) as Answer;
+  } catch {
+    const fault = transientError(
+      "answer-unreadable",
+      `${pilot.address}:${debugPort} answered something that is no JSON`,
+    );
+    throw unanswered(view, pilot, question, fault);
   }
 }

@@ -1,5 +1,5 @@
 import { transientError, type Clock } from "../../base/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 
 /** The audience of tokens that upstream's control planes accept. */
 const audience = "istio-ca";
@@ -7,6 +7,7 @@ const lifetimeSeconds = 600;
 /** A token is renewed this long before it expires. */
 const spareMs = 120_000;
 const maxTokens = 32;
+const engineUser = "system:serviceaccount:serin-system:serin-rollout";
 
 interface KeptToken {
   readonly token: string;
@@ -53,8 +54,13 @@ export class PilotTokens {
       { body },
     );
     const token = status < 300 ? (JSON.parse(text) as { status?: { token?: string } }).status?.token : undefined;
-    if (token === undefined)
-      throw transientError("token-refused", `no token of service account ${key} could be had: status ${status}`);
+    if (token === undefined) {
+      const { message } = errorOfStatus({ verb: "create", object: `a token of service account ${key}` }, status, text);
+      throw transientError("token-refused", message, {
+        reason: String(status),
+        hint: `kubectl auth can-i create serviceaccounts --subresource=token -n ${namespace} --as ${engineUser}`,
+      });
+    }
     if (this.#kept.size >= maxTokens) this.#kept.clear();
     this.#kept.set(key, { token, untilMs: this.#clock.steadyMs() + lifetimeSeconds * 1000 - spareMs });
     return token;

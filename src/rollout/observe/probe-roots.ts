@@ -8,7 +8,16 @@ import type { RootsReport } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { compareRoots, type RevisionRoots, type RootCertificate, type SettleState } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { askPilot, controlPlanePods, controlPlaneRevision } from "./pilot-answers.ts";
+import { connectionError } from "./http-get.ts";
+import {
+  answerOf,
+  controlPlanePods,
+  controlPlaneRevision,
+  pilotPod,
+  rootsQuestion,
+  unanswered,
+  type PilotQuestion,
+} from "./pilot-answers.ts";
 
 const discoveryPort = 15_012;
 
@@ -37,7 +46,7 @@ export async function observeRoots(client: KubeClient, view: ClusterView, revisi
   try {
     const known = await knownRoots(client, first.metadata.namespace ?? "");
     const told = await Promise.all(
-      pods.map(async (pod) => (await reportedRoots(view, pod, known)) ?? (await servedRoots(pod, known))),
+      pods.map(async (pod) => (await reportedRoots(view, pod, known)) ?? (await servedRoots(view, pod, known))),
     );
     return {
       revision,
@@ -129,18 +138,8 @@ interface PodRoots {
 
 /** Undefined if the pilot is not Serin's, or is too old to have this report. */
 async function reportedRoots(view: ClusterView, pod: Pod, { certificates }: KnownRoots): Promise<PodRoots | undefined> {
-  let report: RootsReport;
-  try {
-    const pilot = {
-      address: pod.status?.podIP ?? "",
-      namespace: pod.metadata.namespace ?? "",
-      serviceAccount: pod.spec?.serviceAccountName ?? "default",
-    };
-    report = JSON.parse(await askPilot(view, pilot, "/debug/serin/roots")) as RootsReport;
-  } catch (error) {
-    if (messageOf(error).includes("status 404")) return undefined;
-    throw error;
-  }
+  const report = await answerOf<RootsReport>(view, pilotPod(pod), rootsQuestion);
+  if (report === undefined) return undefined;
   const named = (fingerprint: string): RootCertificate =>
     certificates.map(rootOf).find((root) => root.fingerprint === fingerprint) ?? {
       fingerprint,
@@ -154,10 +153,17 @@ async function reportedRoots(view: ClusterView, pod: Pod, { certificates }: Know
  * The root of the certificate that the pilot serves: the known root that signed it, else the last certificate that it
  * sent.
  */
-async function servedRoots(pod: Pod, { certificates, published }: KnownRoots): Promise<PodRoots> {
-  const chain = await servedChain(pod.status?.podIP ?? "");
+async function servedRoots(view: ClusterView, pod: Pod, { certificates, published }: KnownRoots): Promise<PodRoots> {
+  const pilot = pilotPod(pod);
+  const chain = await servedChain(pilot.address).catch((error: unknown) => {
+    throw unanswered(view, pilot, certificateQuestion, error);
+  });
   const top = chain.at(-1);
-  if (top === undefined) throw new Error(`${pod.metadata.name ?? ""} serves no certificate`);
+  if (top === undefined) {
+    const fault = new Error(`${pilot.address}:${discoveryPort} serves no certificate`);
+    throw unanswered(view, pilot, certificateQuestion, fault);
+  }
+  view.silentPods.answered(`${pilot.namespace}/${pilot.name}`);
   const signer = certificates.find(
     (candidate) =>
       candidate.fingerprint256 === top.fingerprint256 ||
@@ -170,6 +176,8 @@ async function servedRoots(pod: Pod, { certificates, published }: KnownRoots): P
 }
 
 const handshakeTimeoutMs = 2000;
+/** Asked by a TLS handshake at {@link discoveryPort}. */
+const certificateQuestion: PilotQuestion = { path: "", about: "by which root it signs" };
 
 /** The certificates that a server sends, its own first. They are only inspected, not trusted. */
 function servedChain(address: string): Promise<X509Certificate[]> {
@@ -181,12 +189,13 @@ function servedChain(address: string): Promise<X509Certificate[]> {
       timeout: handshakeTimeoutMs,
       ALPNProtocols: ["h2"],
     });
-    const fail = (reason: string): void => {
+    const where = `${address}:${discoveryPort}`;
+    const fail = (error: Error): void => {
       socket.destroy();
-      reject(new Error(`https://${address}:${discoveryPort}: ${reason}`));
+      reject(connectionError(where, error));
     };
-    socket.on("timeout", () => fail("no handshake in time"));
-    socket.on("error", (error) => fail(error.message));
+    socket.on("timeout", () => fail(new Error(`${where} did not end the TLS handshake in ${handshakeTimeoutMs} ms`)));
+    socket.on("error", fail);
     socket.on("secureConnect", () => {
       const chain = chainOf(socket.getPeerCertificate(true));
       socket.destroy();

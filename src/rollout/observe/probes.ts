@@ -1,6 +1,6 @@
 import { messageOf, type Clock } from "../../base/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 import type { CheckObservation } from "../decide/index.ts";
 import { probeNamespace, probePairs, probePlanesAnnotation, type ProbeScope } from "../plan/index.ts";
 import type { ProbeReport } from "../probe/index.ts";
@@ -127,7 +127,7 @@ async function readReport(client: KubeClient, view: ClusterView, name: string): 
   const pod = view.pods.get(`${probeNamespace}/${name}`);
   if (pod === undefined)
     throw new Error(`probe ${name} is gone: ${probeNamespace}/${name} was deleted, or its node was`);
-  if (status !== 200) throw new Error(`the log of probe ${name}: status ${status}`);
+  if (status !== 200) throw errorOfStatus({ verb: "read", object: `the log of probe ${name}` }, status, text);
   const report = parseReport(text);
   if (report === undefined) throw new Error(`probe ${name} has not reported yet`);
   return report;

@@ -71,7 +71,11 @@ export function countLook(
         return { verdict: "fail", evidence: `no answer in ${spec.timeoutSeconds} s: ${evidence}`, state };
       if (spec.errorLimit !== undefined && state.errors > spec.errorLimit)
         return { verdict: "fail", evidence: `no answer in ${looks(state.errors)}: ${evidence}`, state };
-      return { verdict, evidence, state };
+      return {
+        verdict,
+        evidence: `${unansweredText(spec, settledMs - (errorsFromMs ?? settledMs))}: ${evidence}`,
+        state,
+      };
     case "wait":
       if (impatientTypes.includes(spec.type) && settledMs > timeoutMs)
         return { verdict: "fail", evidence: `not in ${spec.timeoutSeconds} s: ${evidence}`, state };
@@ -103,6 +107,11 @@ function waitOf(
   }
   const waitsFor = evidence.replace(ofStable, "");
   return { waitsFor, waitsFromMs: before.waitsFor === waitsFor ? (before.waitsFromMs ?? settledMs) : settledMs };
+}
+
+/** How long a check has had no answer, and how long it may. */
+function unansweredText({ timeoutSeconds }: CheckSpec, forMs: number): string {
+  return `no answer for ${Math.round(forMs / 1000)} s, it fails after ${timeoutSeconds} s`;
 }
 
 /** A tolerated failure restarts the judgement, because its counts would fail it again. */

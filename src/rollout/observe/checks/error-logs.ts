@@ -1,6 +1,6 @@
 import { messageOf, type Clock } from "../../../base/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
-import type { KubeClient } from "../../../kube/index.ts";
+import { errorOfStatus, type KubeClient } from "../../../kube/index.ts";
 import type { CheckObservation, OutcomeCounts } from "../../decide/index.ts";
 import { added, noOutcomes } from "./counters.ts";
 import { isErrorLine } from "./error-line.ts";
@@ -119,7 +119,8 @@ export class ErrorLogObserver {
       `/api/v1/namespaces/${namespace}/pods/${name}/log?${query.toString()}`,
       { accept: "*/*" },
     );
-    if (status !== 200) throw new Error(`the log of ${namespace}/${name} ${container}: status ${status}`);
+    if (status !== 200)
+      throw errorOfStatus({ verb: "read", object: `the log of ${namespace}/${name} ${container}` }, status, text);
     const lines = text.split("\n").flatMap((line) => {
       const space = line.indexOf(" ");
       const atMs = Date.parse(line.slice(0, space));

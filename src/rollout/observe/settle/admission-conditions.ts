@@ -1,6 +1,6 @@
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import { validatingWebhookConfigurationKind } from "../../../api/kubernetes/index.ts";
-import type { KubeClient } from "../../../kube/index.ts";
+import { errorOfStatus, type KubeClient } from "../../../kube/index.ts";
 import type { SettleState } from "../../decide/index.ts";
 
 /** The engine's own namespace, whose labels request no sidecars. */
@@ -23,8 +23,10 @@ export async function tagServesState(client: KubeClient, tag: string, revision: 
   const { status, text } = await client.raw("POST", `/api/v1/namespaces/${testNamespace}/pods?dryRun=All`, {
     body: pod,
   });
-  if (status >= 300)
-    return { state: "waiting", detail: `a dry-run pod of tag ${tag} is refused: ${text.slice(0, 200)}` };
+  if (status >= 300) {
+    const refusal = errorOfStatus({ verb: "dry run", object: `a pod of tag ${tag}` }, status, text);
+    return { state: "waiting", detail: clipped(refusal.message) };
+  }
   const found = (JSON.parse(text) as Pod).metadata.annotations?.[revisionKey];
   if (found === revision) return { state: "met" };
   return {
@@ -60,8 +62,16 @@ export async function validatorServesState(client: KubeClient, revision: string)
   if (status === 404) return { state: "met" };
   if (status < 300)
     return { state: "waiting", detail: `${service ?? expected} is not asked yet: a wrong AuthorizationPolicy passes` };
+  const refusal = errorOfStatus({ verb: "dry run", object: "a wrong AuthorizationPolicy" }, status, text);
   const isAnswer = /no\.such\.attribute|unknown attribute|denied the request/.test(text);
   return isAnswer
     ? { state: "met" }
-    : { state: "waiting", detail: `the validator does not answer: ${text.slice(0, 200)}` };
+    : { state: "waiting", detail: `${service ?? expected} does not validate yet: ${clipped(refusal.message)}` };
+}
+
+const messageCharacters = 300;
+
+/** A message may have those of several webhooks. */
+function clipped(message: string): string {
+  return message.length > messageCharacters ? `${message.slice(0, messageCharacters)}…` : message;
 }

@@ -1,7 +1,10 @@
+import { messageOf, transientError } from "../../../base/index.ts";
+import type { Pod } from "../../../api/kubernetes/index.ts";
 import type { EnrolledPodReport, EnrolledReport } from "../../../api/serin/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { httpGet } from "../http-get.ts";
+import { isStatus } from "../pilot-answers.ts";
 
 const agentPort = 8000;
 
@@ -23,7 +26,7 @@ export async function cniState(
     );
   const [pod] = pods;
   if (pod === undefined) return { state: "waiting", detail: `no agent runs on ${node}` };
-  const report = await enrolledReport(view, pod.status?.hostIP ?? pod.status?.podIP ?? "");
+  const report = await enrolledReport(view, pod, node);
   // Upstream's agents have no such report, so their readiness must be enough.
   if (report === undefined) return { state: "met" };
   if (!report.ready) return { state: "waiting", detail: `the agent ${report.version} of ${node} is not ready` };
@@ -72,13 +75,20 @@ function changeOf(
     : [];
 }
 
-async function enrolledReport(view: ClusterView, address: string): Promise<EnrolledReport | undefined> {
+/** Undefined if the agent has no such report. */
+async function enrolledReport(view: ClusterView, pod: Pod, node: string): Promise<EnrolledReport | undefined> {
+  const address = pod.status?.hostIP ?? pod.status?.podIP ?? "";
   return await view.recently(`enrolled ${address}`, async () => {
     try {
       return JSON.parse(await httpGet(address, agentPort, "/debug/serin/enrolled")) as EnrolledReport;
-    } catch (error) {
-      if (error instanceof Error && error.message.endsWith("status 404")) return undefined;
-      throw error;
+    } catch (fault) {
+      if (isStatus(fault, 404)) return undefined;
+      const { namespace = "", name = "" } = pod.metadata;
+      throw transientError(
+        "pod-unreachable",
+        `the CNI agent ${namespace}/${name} of ${node} does not tell its enrolled pods: ${messageOf(fault)}; the engine asks again; if this lasts, see kubectl -n ${namespace} logs ${name}`,
+        { cause: fault },
+      );
     }
   });
 }

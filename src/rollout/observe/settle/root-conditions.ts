@@ -91,7 +91,9 @@ async function pilotRoots(
     pilotPods(view).map(async (pilot) => {
       const report = await rootsOf(view, pilot);
       if (report === undefined)
-        throw new Error(`${pilot.name} cannot tell which roots it hands out: it is not Serin's, or older`);
+        throw new Error(
+          `istiod ${pilot.namespace}/${pilot.name} of revision ${pilot.revision} cannot tell which roots it hands out: it is not Serin's, or older; upgrade it, or change the root by a Secret cacerts without to.root`,
+        );
       return { name: pilot.name, report };
     }),
   );
@@ -118,6 +120,11 @@ function isDataPlane({ metadata, spec }: Pod): boolean {
   );
 }
 
+/** Without the pod's name, which the list of pods has already. */
+function whatHappened(error: unknown): string {
+  return messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
+}
+
 async function rootsOfPod(pod: Pod): Promise<PodRoots> {
   const name = `${pod.metadata.namespace ?? ""}/${pod.metadata.name ?? ""}`;
   try {
@@ -132,6 +139,6 @@ async function rootsOfPod(pod: Pod): Promise<PodRoots> {
       problem: trusted.length === 0 ? "does not tell its roots" : "",
     };
   } catch (error) {
-    return { name, trusted: [], used: [], problem: messageOf(error) };
+    return { name, trusted: [], used: [], problem: whatHappened(error) };
   }
 }

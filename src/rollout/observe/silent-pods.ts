@@ -1,0 +1,37 @@
+import type { Clock } from "../../base/index.ts";
+
+const maxSilent = 512;
+/** A pod that nobody has asked for this long may have answered meanwhile. */
+const forgottenAfterMs = 60_000;
+
+interface Silence {
+  readonly sinceMs: number;
+  readonly lastSteadyMs: number;
+}
+
+/** Since when which pods have left questions unanswered. */
+export class SilentPods {
+  readonly #clock: Clock;
+  /** The most recently asked last. */
+  readonly #silent = new Map<string, Silence>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** The pod has not answered. Returns since when, as RFC 3339 in whole seconds. */
+  failed(pod: string): string {
+    const steadyMs = this.#clock.steadyMs();
+    const known = this.#silent.get(pod);
+    const lasts = known !== undefined && steadyMs - known.lastSteadyMs < forgottenAfterMs;
+    const sinceMs = lasts ? known.sinceMs : this.#clock.nowMs();
+    this.#silent.delete(pod);
+    this.#silent.set(pod, { sinceMs, lastSteadyMs: steadyMs });
+    if (this.#silent.size > maxSilent) this.#silent.delete(this.#silent.keys().next().value ?? "");
+    return new Date(sinceMs).toISOString().replace(/\.\d+Z$/, "Z");
+  }
+
+  answered(pod: string): void {
+    this.#silent.delete(pod);
+  }
+}
