@@ -279,6 +279,44 @@ test("a Gateway gets its objects and status, and its proxies their listeners as 
   client.close();
 });
 
+for (const { className, kind, protocol } of [
+  { className: "istio", kind: "router", protocol: "HTTP" },
+  { className: "istio-waypoint", kind: "waypoint", protocol: "HBONE" },
+])
+  test(`a proxy of class ${className} loses every listener with its Gateway, so that it ends soon`, async () => {
+    const name = `gone-${className}`;
+    const gateway = kube.put(
+      gatewayKind,
+      config("Gateway", `shop/${name}`, {
+        gatewayClassName: className,
+        listeners: [{ name: "mesh", port: 15_008, protocol }],
+      }),
+    );
+    const labels = {
+      "gateway.networking.k8s.io/gateway-name": name,
+      "gateway.networking.k8s.io/gateway-class-name": className,
+    };
+    const client = new DiscoveryTestClient(
+      "delta",
+      `${address}:${ports.grpc}`,
+      `${kind}~10.244.1.19~${name}-1.shop~shop.svc.cluster.local`,
+      { metadata: { LABELS: labels } },
+    );
+    kube.put(podKind, pod(`shop/${name}-1`, "10.244.1.19", { labels, redirected: false }));
+    client.send({ typeUrl: typeUrls.listener });
+    const held = new Set<string>();
+    const more = async (): Promise<void> => {
+      const answer = await client.next();
+      for (const resource of answer.resources) held.add(resource.name);
+      for (const removed of answer.removedResources) held.delete(removed);
+      client.send({ typeUrl: typeUrls.listener, responseNonce: answer.nonce });
+    };
+    while (held.size === 0) await more();
+    await kube.delete(gatewayKind, gateway.metadata.name ?? "", "shop");
+    while (held.size > 0) await more();
+    client.close();
+  });
+
 test("a sidecar gets clusters, listeners and routes once its pod is known, and later changes", async () => {
   const client = new DiscoveryTestClient(
     "delta",

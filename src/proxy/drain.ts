@@ -26,6 +26,9 @@ const stepMs = 100;
  * connections here. Then connections are closed when they have been idle for a while, and the drain ends with the last
  * one. A forced shutdown closes everything. When the application has ended, listening stops at once, so that a client
  * is refused and tries another endpoint.
+ *
+ * A proxy without listeners belongs to a Gateway that was deleted, so nobody can come. Its open connections are limited
+ * by the time for connections of removed listeners.
  */
 export async function drain(options: DrainOptions): Promise<void> {
   const { serving, shutdown, clock, log, applicationEnded } = options;
@@ -52,7 +55,9 @@ async function untilNobodyComes({ serving, shutdown, minimumMs, clock, log }: Dr
   const startedMs = clock.steadyMs();
   log.info("draining: answers say close, listening goes on", { connections: (await serving.status()).connections });
   while (!shutdown.force.aborted) {
-    if (clock.steadyMs() - startedMs >= minimumMs && (await serving.status()).quietMs >= quietMs) break;
+    const status = await serving.status();
+    if (status.listeners === 0) break;
+    if (clock.steadyMs() - startedMs >= minimumMs && status.quietMs >= quietMs) break;
     await pause(clock, shutdown);
   }
 }

@@ -33,8 +33,9 @@ const statusPort = 15_021;
 const envoyMetricsPort = 15_090;
 const tokenLifetimeSeconds = 43_200;
 /**
- * A draining proxy ends with its last connection. A connection that is still open after this time is cut. Upstream
- * keeps Kubernetes' 30 s, with which an upgrade would cut long connections.
+ * A draining proxy ends with its last connection. A connection that is still open after this time is cut. The proxy of
+ * a deleted Gateway loses its listeners, and then cuts connections after 45 s. Upstream keeps Kubernetes' 30 s, with
+ * which an upgrade would cut long connections.
  */
 const terminationGracePeriodSeconds = 3600;
 /** The pod template of a gateway proxy, as upstream's template makes it. */

@@ -17,6 +17,8 @@ export interface TestProxyOptions {
   readonly address?: string;
   readonly authority: CertificateAuthority;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Lines of `PROXY_CONFIG`. The default ends the proxy as soon as it is quiet. */
+  readonly proxyConfig?: string;
   /** The number of workers. The default is 1, or the number that the test run sets. */
   readonly workers?: number;
   /** Replaces the part that serves requests, instead of {@link workers}. */
@@ -46,9 +48,9 @@ export class TestProxy implements AsyncDisposable {
   ) {
     this.ads = ads;
     this.ports = { admin, stats, readiness };
-    const { name, role, address = "127.0.0.1" } = options;
+    const { name, role, address = "127.0.0.1", proxyConfig = "terminationDrainDuration: 0s\n" } = options;
     const env = {
-      PROXY_CONFIG: `discoveryAddress: ${ads.url}\nterminationDrainDuration: 0s\n`,
+      PROXY_CONFIG: `discoveryAddress: ${ads.url}\n${proxyConfig}`,
       POD_NAME: `${name}-1`,
       POD_NAMESPACE: "test",
       SERVICE_ACCOUNT: name,

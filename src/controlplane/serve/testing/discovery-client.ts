@@ -1,4 +1,11 @@
-import { create, fromBinary, toBinary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import {
+  create,
+  fromBinary,
+  toBinary,
+  type JsonObject,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { BoundedQueue } from "../../../base/index.ts";
 import {
@@ -34,7 +41,7 @@ export class DiscoveryTestClient<P extends Protocol> {
   readonly #call: grpc.ClientDuplexStream<Buffer, Buffer>;
   readonly #protocol: P;
   readonly #nodeId: string;
-  readonly #metadata: Record<string, string>;
+  readonly #metadata: JsonObject;
   readonly #userAgentName: string;
   readonly #responses = new BoundedQueue<Response<P>>(queueLimit);
   readonly #failed: { error?: Error } = {};
@@ -49,7 +56,7 @@ export class DiscoveryTestClient<P extends Protocol> {
     options: {
       credentials?: grpc.ChannelCredentials;
       headers?: Record<string, string>;
-      metadata?: Record<string, string>;
+      metadata?: JsonObject;
       userAgentName?: string;
       compressed?: boolean;
     } = {},
