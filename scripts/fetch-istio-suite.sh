@@ -58,6 +58,7 @@ program server ./pkg/test/echo/cmd/server
 program client ./pkg/test/echo/cmd/client
 program extauthz ./samples/extauthz/cmd/extauthz
 program jwt-server ./samples/jwt-server/src
+program fake-registry ./pkg/test/fakes/imageregistry
 for suite in "${suites[@]}"; do
   [[ -x $target/$suite.test ]] || (cd "$source" && go test -c -vet=off -tags=integ -trimpath -ldflags "-s -w" -o "$target/$suite.test" "./tests/integration/$(tr . / <<<"${suite%.main}")")
 done

@@ -65,7 +65,8 @@ function isChosenFunction(name: string): boolean {
 }
 
 async function runSuite(suite: Suite, record: CaseRecord, until: number): Promise<void> {
-  const functions = testsOf(suite).filter(isChosenFunction);
+  const excluded = exclusions.flatMap(({ suite: name, tests = [] }) => (name === suite.name ? tests : []));
+  const functions = testsOf(suite).filter((name) => isChosenFunction(name) && !excluded.includes(name));
   const again = flags.failed
     ? record
         .cases()
@@ -78,7 +79,6 @@ async function runSuite(suite: Suite, record: CaseRecord, until: number): Promis
     const left = functions.filter((name) => !record.has(name));
     if (left.length === 0 || performance.now() > until) return;
     const run = again.length > 0 ? patternFor(again) : (flags.run ?? patternFor(left));
-    const excluded = exclusions.flatMap(({ suite: name, tests = [] }) => (name === suite.name ? tests : []));
     note(`${suite.name}: ${String(left.length)} test functions are left, load ${String(loadavg()[0]?.toFixed(1))}`);
     const { end, verdicts, outside } = await attemptSuite({
       suite,

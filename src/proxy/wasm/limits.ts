@@ -32,6 +32,10 @@ export const minTickMs = 1;
 export const reloadAfterMs = 1000;
 /** The size of fetched modules that are cached for other plugins and later configurations. */
 export const maxCachedModuleBytes = 256 * 1024 * 1024;
+/** How many versions of the objects that name a cached module are remembered. */
+export const maxKnownVersions = 64;
+/** The maximum depth of archives around a module. */
+export const maxArchiveDepth = 4;
 /** The number of attempts of upstream's agent. */
 export const fetchAttempts = 5;
 export const fetchBackoffMs = 500;

@@ -56,7 +56,12 @@ export class ModuleHost implements WasmModules {
 
   constructor(options: ModuleHostOptions) {
     this.#options = options;
-    this.#sources = new ModuleSources(options);
+    const fetches = options.registry.counter(
+      "istio_agent_wasm_remote_fetch_count",
+      "Fetches of WebAssembly modules, by their result.",
+      ["result"],
+    );
+    this.#sources = new ModuleSources({ ...options, fetched: (result) => fetches.labels(result).increment() });
     this.#unused = new FinalizationRegistry((plugin) => plugin.end());
     options.registry.onCollect(() => this.#expose());
   }

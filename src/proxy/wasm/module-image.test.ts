@@ -62,7 +62,14 @@ class Registry {
 
   async load(url = "oci://registry.test/acme/filter:1", sha256 = "", given = secret): Promise<Buffer> {
     const { signal } = new AbortController();
-    const { bytes } = await moduleOfImage({ url, sha256, secret: given, signal, fetch: this.fetch });
+    const { bytes } = await moduleOfImage({
+      url,
+      sha256,
+      secret: given,
+      signal,
+      fetch: this.fetch,
+      failsAs: () => undefined,
+    });
     return Buffer.from(bytes);
   }
 }
@@ -106,6 +113,7 @@ test("a repeated fetch follows the pull policy, and a secret opens no other imag
     clock: systemClock,
     fetch: registry.fetch,
     readFile: () => Promise.reject(new Error("no file")),
+    fetched: () => undefined,
   });
   const load = async (more: Partial<ModuleLocation & { readonly kind: "remote" }>): Promise<number> => {
     const before = registry.asked.length;
@@ -120,7 +128,39 @@ test("a repeated fetch follows the pull policy, and a secret opens no other imag
   const latest = { url: "oci://registry.test/acme/filter:latest" };
   assert.ok((await load(latest)) > 0);
   assert.ok((await load({ ...latest, version: "2" })) > 0);
-  assert.ok((await load({ ...latest, version: "3", pull: "if-not-present" })) > 0);
+  assert.equal(await load({ ...latest, version: "3", pull: "if-not-present" }), 0);
   assert.equal(await load({ ...latest, version: "4", pull: "if-not-present" }), 0);
   await assert.rejects(load({ secret: "" }), /gives no token/);
+});
+
+test("a module over HTTP may be a compressed archive, and is fetched again only by the policy Always", async () => {
+  let asked = 0;
+  const sources = new ModuleSources({
+    clock: systemClock,
+    fetch: () => {
+      asked += 1;
+      const archived = tar("plugin.wasm", code);
+      archived.write("ustar", 257);
+      return Promise.resolve(new Response(new Uint8Array(gzipSync(archived))));
+    },
+    readFile: () => Promise.reject(new Error("no file")),
+    fetched: () => undefined,
+  });
+  const load = async (version: string, pull: "default" | "always" | "if-not-present"): Promise<Uint8Array> => {
+    const place = {
+      kind: "remote",
+      url: "http://modules.test/layer",
+      sha256: "",
+      timeoutMs: 5000,
+      secret: "",
+    } as const;
+    return (await sources.load({ ...place, version, pull })).bytes;
+  };
+  assert.deepEqual(Buffer.from(await load("1", "default")), code);
+  await load("2", "default");
+  await load("3", "if-not-present");
+  assert.equal(asked, 1);
+  await load("4", "always");
+  await load("4", "always");
+  assert.equal(asked, 2);
 });

@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
 import { isIP } from "node:net";
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
 import { transientError, userError, type SerinError } from "../../base/index.ts";
 import { maxManifestBytes, maxModuleBytes } from "./limits.ts";
-import { boundedBody, type ModuleCode } from "./module-source.ts";
+import { fileOf, unzip } from "./module-archive.ts";
+import { boundedBody, type FetchResult, type ModuleCode } from "./module-source.ts";
 
 export interface ImageRequest {
   /** `oci://registry/repository:tag`, with `@sha256:…` for one image. */
@@ -15,6 +14,8 @@ export interface ImageRequest {
   readonly secret: string;
   readonly signal: AbortSignal;
   readonly fetch: typeof globalThis.fetch;
+  /** Called with what a failure from now on means. Before the first call it means that there is no manifest. */
+  readonly failsAs: (failure: FetchResult) => void;
 }
 
 interface Place {
@@ -42,20 +43,19 @@ const archiveTypes: ReadonlySet<string> = new Set([
 ]);
 const moduleType = "application/vnd.module.wasm.content.layer.v1+wasm";
 const moduleName = "plugin.wasm";
-const blockBytes = 512;
-/** Runs outside the serving thread. */
-const unzip = promisify(gunzip);
 
 /** Extracts the module of an image: a layer that is the module, or the file `plugin.wasm` of the last layer. */
 export async function moduleOfImage(request: ImageRequest): Promise<ModuleCode> {
   const { url, sha256 } = request;
   const image = new Image(request, placeOf(url));
   const { manifest, digest } = await image.manifest();
+  request.failsAs("checksum_mismatched");
   if (sha256 !== "" && sha256 !== digest)
     throw userError(
       "module-unreachable",
       `the image ${url} has the SHA-256 ${digest}, not ${sha256}: correct sha256, or the image`,
     );
+  request.failsAs("download_failure");
   const layers = descriptorsOf(manifest["layers"]);
   const whole = layers.find(({ mediaType }) => mediaType === moduleType);
   const last = layers.at(-1);
@@ -65,8 +65,8 @@ export async function moduleOfImage(request: ImageRequest): Promise<ModuleCode> 
       "module-unreachable",
       `the image ${url} has no layer with a module: ${last?.mediaType ?? "it has no layer"}`,
     );
-  const archive = await unzip(await image.blob(last), { maxOutputLength: maxModuleBytes });
-  const bytes = fileOf(archive, moduleName);
+  const archive = await unzip(await image.blob(last));
+  const bytes = fileOf(archive, (path) => path.split("/").at(-1) === moduleName);
   if (bytes === undefined)
     throw userError("module-unreachable", `the last layer of the image ${url} has no file ${moduleName}`);
   return { bytes, checksum: digest };
@@ -213,18 +213,6 @@ function credentialsOf(secret: string, registry: string): string | undefined {
     const { auth, username, password } = entry as Readonly<Record<string, unknown>>;
     if (typeof auth === "string" && auth !== "") return auth;
     return Buffer.from(`${String(username)}:${String(password)}`).toString("base64");
-  }
-  return undefined;
-}
-
-/** Finds a file of a tar archive by the last part of its name. */
-function fileOf(archive: Buffer, name: string): Buffer | undefined {
-  for (let at = 0; at + blockBytes <= archive.length;) {
-    const path = archive.toString("latin1", at, at + 100).replace(/\0.*$/s, "");
-    const size = Number.parseInt(archive.toString("latin1", at + 124, at + 136), 8) || 0;
-    const start = at + blockBytes;
-    if (path.split("/").at(-1) === name && start + size <= archive.length) return archive.subarray(start, start + size);
-    at = start + Math.ceil(size / blockBytes) * blockBytes;
   }
   return undefined;
 }

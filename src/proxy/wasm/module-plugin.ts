@@ -28,10 +28,13 @@ export interface PluginSession {
   readonly root: number;
 }
 
+/** Whether the module's code never came, or the module failed when it started or later. */
+export type FailureReason = "no-code" | "failed";
+
 type State =
   | { readonly kind: "starting"; readonly done: Promise<PluginSession | undefined> }
   | { readonly kind: "running"; readonly session: PluginSession }
-  | { readonly kind: "failed"; readonly atMs: number; readonly mayReload: boolean };
+  | { readonly kind: "failed"; readonly atMs: number; readonly mayReload: boolean; readonly reason: FailureReason };
 
 /** One configured plugin of a module, from its start to its end. */
 export class ModulePlugin {
@@ -58,6 +61,11 @@ export class ModulePlugin {
     return done;
   }
 
+  /** Why the plugin cannot serve. Undefined if it can, or starts. */
+  get failure(): FailureReason | undefined {
+    return this.#state.kind === "failed" ? this.#state.reason : undefined;
+  }
+
   end(): void {
     this.#ended = true;
     const state = this.#state;
@@ -68,11 +76,14 @@ export class ModulePlugin {
 
   async #start(): Promise<PluginSession | undefined> {
     const { plugin, machine: machineOptions, load } = this.options;
+    let reason: FailureReason = "no-code";
     try {
-      const lease = await this.#runtime.lease(await load(), machineOptions);
+      const code = await load();
+      reason = "failed";
+      const lease = await this.#runtime.lease(code, machineOptions);
       this.#lease = lease;
       const { machine } = lease;
-      const root = await machine.configure(plugin, (message) => this.#fail(message, true));
+      const root = await machine.configure(plugin, (message) => this.#fail(message, true, "failed"));
       if (root === 0)
         throw userError(
           "module-invalid",
@@ -83,13 +94,13 @@ export class ModulePlugin {
       if (this.#ended) this.end();
       return session;
     } catch (error) {
-      this.#fail(messageOf(error), false);
+      this.#fail(messageOf(error), false, reason);
       return undefined;
     }
   }
 
   /** If the policy allows it, restarts a module that has run and then trapped. */
-  #fail(message: string, ran: boolean): void {
+  #fail(message: string, ran: boolean, reason: FailureReason): void {
     const before = this.#state;
     if ((before as State | undefined)?.kind === "failed" || this.#ended) return;
     this.#lease?.release();
@@ -98,6 +109,7 @@ export class ModulePlugin {
       kind: "failed",
       atMs: this.#runtime.steadyMs(),
       mayReload: this.options.failure === "reload" && ran,
+      reason,
     };
     this.#runtime.failed(this.options.plugin.name, message);
   }

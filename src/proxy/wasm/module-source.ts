@@ -8,6 +8,9 @@ export interface ModuleCode {
   readonly checksum: string;
 }
 
+/** How a fetch ended, in the words of upstream's agent. */
+export type FetchResult = "success" | "download_failure" | "manifest_failure" | "checksum_mismatched" | "fetch_failure";
+
 /** Checks the fetched code. An empty `sha256` accepts any code. */
 export function moduleCode(bytes: Uint8Array, sha256: string, from: string): ModuleCode {
   if (bytes.length > maxModuleBytes)

@@ -1,28 +1,33 @@
 import { createHash } from "node:crypto";
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
 import { messageOf, toSerinError, transientError, userError, type Clock } from "../../base/index.ts";
-import { fetchAttempts, fetchBackoffMs, maxCachedModuleBytes, maxModuleBytes } from "./limits.ts";
+import { fetchAttempts, fetchBackoffMs, maxCachedModuleBytes, maxKnownVersions, maxModuleBytes } from "./limits.ts";
+import { unboxed } from "./module-archive.ts";
 import { moduleOfImage } from "./module-image.ts";
-import { boundedBody, moduleCode, type ModuleCode } from "./module-source.ts";
+import { boundedBody, moduleCode, type FetchResult, type ModuleCode } from "./module-source.ts";
 import type { ModuleLocation } from "../filters/lazy-wasm-filter.ts";
 
 export interface ModuleSourceOptions {
   readonly clock: Clock;
   readonly readFile: (path: string) => Promise<Uint8Array>;
   readonly fetch: typeof globalThis.fetch;
+  /** Called after each fetch over a network. */
+  readonly fetched: (result: FetchResult) => void;
 }
+
+const wasmMark = Buffer.from("\0asm");
 
 type RemoteLocation = ModuleLocation & { readonly kind: "remote" };
 
-/** Runs outside the serving thread. */
-const unzip = promisify(gunzip);
-const gzipMark = Buffer.from([0x1f, 0x8b]);
+interface Cached {
+  readonly code: ModuleCode;
+  /** The versions of configuring objects for which this code was fetched. */
+  readonly versions: ReadonlySet<string>;
+}
 
 /** Fetches modules. Fetched code is cached while there is room, and the least recently used is dropped first. */
 export class ModuleSources {
   readonly #options: ModuleSourceOptions;
-  readonly #cache = new Map<string, ModuleCode>();
+  readonly #cache = new Map<string, Cached>();
   readonly #fetching = new Map<string, Promise<ModuleCode>>();
 
   constructor(options: ModuleSourceOptions) {
@@ -35,28 +40,31 @@ export class ModuleSources {
     if (!/^(https?|oci):\/\//i.test(location.url))
       throw userError("module-invalid", `${location.url} must begin with oci://, http://, https:// or file://`);
     const key = keyOf(location);
+    const version = isFetchedAgain(location) ? location.version : undefined;
     const known = this.#cache.get(key);
-    if (known !== undefined) {
+    if (known !== undefined && (version === undefined || known.versions.has(version))) {
       this.#keep(key, known);
-      return known;
+      return known.code;
     }
-    const under = this.#fetching.get(key);
+    const attempt = `${key} ${version ?? ""}`;
+    const under = this.#fetching.get(attempt);
     if (under !== undefined) return await under;
-    const fetched = this.#fetch(location).finally(() => this.#fetching.delete(key));
-    this.#fetching.set(key, fetched);
+    const fetched = this.#fetch(location).finally(() => this.#fetching.delete(attempt));
+    this.#fetching.set(attempt, fetched);
     const code = await fetched;
-    this.#keep(key, code);
+    const versions = known?.code.checksum === code.checksum ? [...known.versions].slice(1 - maxKnownVersions) : [];
+    this.#keep(key, { code, versions: new Set([...versions, location.version]) });
     return code;
   }
 
-  #keep(key: string, code: ModuleCode): void {
+  #keep(key: string, cached: Cached): void {
     this.#cache.delete(key);
-    this.#cache.set(key, code);
-    let total = [...this.#cache.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
-    for (const [oldest, { bytes }] of this.#cache) {
+    this.#cache.set(key, cached);
+    let total = [...this.#cache.values()].reduce((sum, { code }) => sum + code.bytes.length, 0);
+    for (const [oldest, { code }] of this.#cache) {
       if (total <= maxCachedModuleBytes || oldest === key) break;
       this.#cache.delete(oldest);
-      total -= bytes.length;
+      total -= code.bytes.length;
     }
   }
 
@@ -65,24 +73,46 @@ export class ModuleSources {
     const { clock } = this.#options;
     const deadline = AbortSignal.timeout(timeoutMs);
     let last = "";
+    let result: FetchResult = /^oci:/i.test(url) ? "manifest_failure" : "download_failure";
+    const failsAs = (failure: FetchResult): void => void (result = failure);
     for (let attempt = 0; attempt < fetchAttempts; attempt += 1) {
       if (attempt > 0) await clock.sleep(fetchBackoffMs * 2 ** (attempt - 1));
       if (deadline.aborted) break;
       try {
-        return await this.#get(location, deadline);
+        const code = await this.#get(location, deadline, failsAs);
+        failsAs("fetch_failure");
+        if (!wasmMark.equals(code.bytes.subarray(0, wasmMark.length)))
+          throw userError(
+            "module-unreachable",
+            `${url} is no WebAssembly module: its first bytes are of another format`,
+          );
+        this.#options.fetched("success");
+        return code;
       } catch (error) {
-        if (toSerinError(error).kind === "user") throw error;
+        if (toSerinError(error).kind === "user") {
+          this.#options.fetched(result);
+          throw error;
+        }
         last = messageOf(error);
       }
     }
+    this.#options.fetched(result);
     throw transientError("module-unreachable", `the module of ${url} could not be fetched: ${last}`);
   }
 
-  async #get({ url, sha256, secret }: RemoteLocation, signal: AbortSignal): Promise<ModuleCode> {
+  async #get(
+    { url, sha256, secret }: RemoteLocation,
+    signal: AbortSignal,
+    failsAs: (failure: FetchResult) => void,
+  ): Promise<ModuleCode> {
     const { fetch } = this.#options;
-    if (/^oci:/i.test(url)) return await moduleOfImage({ url, sha256, secret, signal, fetch });
+    if (/^oci:/i.test(url)) return await moduleOfImage({ url, sha256, secret, signal, fetch, failsAs });
     const response = await fetch(url, { signal });
-    if (response.ok) return moduleCode(await unboxed(await boundedBody(response, maxModuleBytes)), sha256, url);
+    if (response.ok) {
+      const bytes = await unboxed(await boundedBody(response, maxModuleBytes));
+      failsAs("checksum_mismatched");
+      return moduleCode(bytes, sha256, url);
+    }
     await response.body?.cancel();
     const failed = `status ${response.status}`;
     if (response.status >= 500) throw transientError("module-unreachable", failed);
@@ -91,21 +121,16 @@ export class ModuleSources {
 }
 
 /**
- * The cache key. Code with the same key is fetched once. Without a checksum, each version of the configuring object
- * fetches again: always over HTTP, and for an image by its pull policy, whose default is upstream's. The secret is part
- * of the key, so that it grants no access to images fetched with another one.
+ * The cache key. The secret is part of it, so that it grants no access to images fetched with another one. Code with the
+ * same checksum is fetched once.
  */
-function keyOf({ url, sha256, version, pull, secret }: RemoteLocation): string {
+function keyOf({ url, sha256, secret }: RemoteLocation): string {
   const owner = secret === "" ? "" : createHash("sha256").update(secret).digest("hex");
-  if (sha256 !== "") return `${sha256} ${owner}`;
-  const isImage = /^oci:/i.test(url);
-  const again = !isImage || pull === "always" || (pull === "default" && url.endsWith(":latest"));
-  return `${url} ${owner} ${again ? version : ""}`;
+  return `${sha256 === "" ? url : sha256} ${owner}`;
 }
 
-/** Decompresses a module, because servers may store it compressed. */
-async function unboxed(bytes: Uint8Array): Promise<Uint8Array> {
-  return Buffer.from(bytes.subarray(0, 2)).equals(gzipMark)
-    ? await unzip(bytes, { maxOutputLength: maxModuleBytes })
-    : bytes;
+/** Whether each version of the configuring object fetches again. The default policy is upstream's. */
+function isFetchedAgain({ url, sha256, pull }: RemoteLocation): boolean {
+  if (sha256 !== "") return false;
+  return pull === "always" || (pull === "default" && /^oci:/i.test(url) && url.endsWith(":latest"));
 }

@@ -166,16 +166,16 @@ test("an unusable module fails by its policy: bad bytes, a wrong checksum, or a 
     secret: "",
   });
   const fetched = (): Promise<Response> => Promise.resolve(new Response(moduleBytes));
-  const tries: readonly Partial<WasmSettings>[] = [
-    { plugin: refuses },
-    { code: bad },
-    { code: { kind: "file", path: "/nowhere.wasm" } },
-    { code: remote("0".repeat(64)) },
-    { code: { ...remote(""), url: "gopher://modules.test/a" } as ModuleLocation },
+  const tries: readonly (readonly [Partial<WasmSettings>, number])[] = [
+    [{ plugin: refuses }, 503],
+    [{ code: bad }, 503],
+    [{ code: { kind: "file", path: "/nowhere.wasm" } }, 403],
+    [{ code: remote("0".repeat(64)) }, 403],
+    [{ code: { ...remote(""), url: "gopher://modules.test/a" } as ModuleLocation }, 403],
   ];
-  for (const more of tries) {
+  for (const [more, status] of tries) {
     await using closed = await serving(more, fetched);
-    assert.equal((await closed.harness.get("/")).status, 503);
+    assert.equal((await closed.harness.get("/")).status, status, "403 without code, as upstream's agent");
     await using open = await serving({ ...more, failure: "open" }, fetched);
     assert.equal((await open.harness.get("/")).body, "hello");
   }
@@ -199,6 +199,40 @@ test("a module is fetched by HTTP after the server's first failures", async () =
   await using served = await serving({ code }, fetched);
   assert.equal((await served.harness.get("/")).headers["x-wasm"], "response");
   assert.equal(asked, 2);
+});
+
+test("results of fetches are counted by the name that upstream's agent gives", async () => {
+  const code = (url: string, sha256 = ""): ModuleLocation => ({
+    kind: "remote",
+    url,
+    sha256,
+    timeoutMs: 1000,
+    version: "1",
+    pull: "default",
+    secret: "",
+  });
+  const fetched = (input: URL | string | Request): Promise<Response> =>
+    Promise.resolve(
+      new Request(input).url.includes("none")
+        ? new Response("", { status: 404 })
+        : new Response(new Uint8Array(moduleBytes)),
+    );
+  const http = "http://modules.test/a.wasm";
+  const expected: readonly (readonly [ModuleLocation, string])[] = [
+    [code(http), "success"],
+    [code(http, "0".repeat(64)), "checksum_mismatched"],
+    [code("http://modules.test/none"), "download_failure"],
+    [code("oci://modules.test/none:1"), "manifest_failure"],
+  ];
+  for (const [location, result] of expected) {
+    await using served = await serving({ code: location }, fetched);
+    await served.harness.get("/");
+    const line = new RegExp(`^istio_agent_wasm_remote_fetch_count\\{result="${result}"\\} 1$`, "m");
+    assert.match(renderPrometheus(served.registry), line);
+  }
+  await using served = await serving({ code: code(http) }, () => Promise.resolve(new Response("no module")));
+  await served.harness.get("/");
+  assert.match(renderPrometheus(served.registry), /remote_fetch_count\{result="fetch_failure"\} 1/);
 });
 
 test("a client that leaves while a module runs leaves nothing behind", async () => {

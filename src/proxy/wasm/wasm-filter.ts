@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/index.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterCounter } from "../terms/filter-statistics.ts";
 import type { FilterRequest, HttpFilter, LocalReply, StreamFilter } from "../filters/http-filter.ts";
 import type { AttributeMap } from "./messages.ts";
@@ -17,6 +18,15 @@ export interface WasmFilterOptions {
 
 /** Properties that a module set on a request, for later modules. */
 const setProperties = new WeakMap<FilterRequest, Map<string, Uint8Array>>();
+
+/** Upstream's agent puts a filter that denies all requests in the place of a module that it could not fetch. */
+const noCodeReply: LocalReply = {
+  status: 403,
+  body: "RBAC: access denied",
+  headers: [],
+  flag: responseFlags.none,
+  details: "rbac_access_denied_matched_policy[none]",
+};
 
 /** Lets a WebAssembly module take part in exchanges. */
 export class WasmFilter implements HttpFilter {
@@ -39,7 +49,8 @@ export class WasmFilter implements HttpFilter {
     const passes = plugin.options.failure === "open";
     if (session === undefined) {
       this.#options.without.increment();
-      return passes ? undefined : moduleFailedReply;
+      if (passes) return undefined;
+      return plugin.failure === "no-code" ? noCodeReply : moduleFailedReply;
     }
     return await this.#run(request, signal(), session, passes);
   }

@@ -1,0 +1,38 @@
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { maxArchiveDepth, maxModuleBytes } from "./limits.ts";
+
+const blockBytes = 512;
+const gzipMark = Buffer.from([0x1f, 0x8b]);
+const tarMark = "ustar";
+const tarMarkAt = 257;
+/** Runs outside the serving thread. */
+const gunzipped = promisify(gunzip);
+
+export async function unzip(bytes: Uint8Array): Promise<Buffer> {
+  return await gunzipped(bytes, { maxOutputLength: maxModuleBytes });
+}
+
+/** Finds the first file of a tar archive that the predicate chooses. */
+export function fileOf(archive: Buffer, isWanted: (path: string) => boolean): Buffer | undefined {
+  for (let at = 0; at + blockBytes <= archive.length;) {
+    const path = archive.toString("latin1", at, at + 100).replace(/\0.*$/s, "");
+    const size = Number.parseInt(archive.toString("latin1", at + 124, at + 136), 8) || 0;
+    const start = at + blockBytes;
+    if (isWanted(path) && start + size <= archive.length) return archive.subarray(start, start + size);
+    at = start + Math.ceil(size / blockBytes) * blockBytes;
+  }
+  return undefined;
+}
+
+/** Extracts a module that a server stores compressed, as a tar archive's first file, or both. */
+export async function unboxed(bytes: Buffer): Promise<Buffer> {
+  let inner = bytes;
+  for (let depth = 0; depth < maxArchiveDepth; depth += 1) {
+    if (inner.subarray(0, 2).equals(gzipMark)) inner = await unzip(inner);
+    else if (inner.toString("latin1", tarMarkAt, tarMarkAt + tarMark.length) === tarMark)
+      inner = fileOf(inner, (path) => path !== "") ?? inner;
+    else break;
+  }
+  return inner;
+}
