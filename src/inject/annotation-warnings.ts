@@ -28,8 +28,6 @@ export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
   "sidecar.istio.io/statsEvictionInterval": onlyEnvoy,
   "sidecar.istio.io/statsCompression": onlyEnvoy,
   "sidecar.istio.io/extraStatTags": "is deprecated and has no effect: use tagOverrides of a Telemetry",
-  "prometheus.istio.io/scrape-targets":
-    "is not supported: the metrics of one port are merged, that of prometheus.io/port",
   "readiness.status.sidecar.istio.io/applicationPorts":
     "has no effect: the proxy's readiness does not wait for the application's ports",
 };

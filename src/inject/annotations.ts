@@ -40,6 +40,7 @@ export const podAnnotations = {
   statsHistogramBuckets: "sidecar.istio.io/statsHistogramBuckets",
   mergeMetrics: "prometheus.istio.io/merge-metrics",
   securePort: "prometheus.istio.io/secure-port",
+  scrapeTargets: "prometheus.istio.io/scrape-targets",
   redirection: "ambient.istio.io/redirection",
   multusNetworks: "k8s.v1.cni.cncf.io/networks",
 } as const;

@@ -215,6 +215,22 @@ test("Prometheus scrapes the proxy, which knows where the application's metrics 
   );
 });
 
+test("the proxy knows several addresses of metrics, and none of them may be its own", () => {
+  const inject = (targets: string): Pod =>
+    injected(pod({ annotations: { "prometheus.istio.io/scrape-targets": targets } }));
+  assert.deepEqual(JSON.parse(variable(inject("8080:/m, 9100 ,"), "ISTIO_PROMETHEUS_ANNOTATIONS") ?? ""), {
+    scrape: "",
+    path: "/m",
+    port: "8080",
+    targets: [
+      { port: "8080", path: "/m" },
+      { port: "9100", path: "/metrics" },
+    ],
+  });
+  assert.throws(() => inject("15090:/m"), /scrape-targets is 15090, which is the sidecar's own/);
+  assert.throws(() => inject("metrics"), /scrape-targets must be a port from 1 to 65535, got "metrics"/);
+});
+
 test("Prometheus gets the port of metrics behind mutual TLS, unless the pod names its own", () => {
   const config = { "proxy.istio.io/config": 'proxyMetadata: {ENVOY_SECURE_MERGED_METRICS_PORT: "15092"}' };
   const portOf = (annotations: Record<string, string>): string | undefined =>

@@ -121,6 +121,11 @@ const effects: Readonly<Record<string, readonly [value: string, seen: (pod: Pod)
   [podAnnotations.kubevirtInterfaces]: ["net1", (pod) => argument(pod, "-k"), "net1"],
   [podAnnotations.rerouteVirtualInterfaces]: ["net2", (pod) => argument(pod, "-k"), "net2"],
   [podAnnotations.mergeMetrics]: ["false", (pod) => pod.metadata.annotations?.["prometheus.io/port"], undefined],
+  [podAnnotations.scrapeTargets]: [
+    "81:/a",
+    (pod) => proxy(pod).env?.some(({ name }) => name === "ISTIO_PROMETHEUS_ANNOTATIONS"),
+    true,
+  ],
   [podAnnotations.defaultContainer]: [
     "mine",
     (pod) => pod.metadata.annotations?.[podAnnotations.defaultContainer],

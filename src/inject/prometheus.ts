@@ -12,7 +12,10 @@ const scrapeWord = "prometheus_io_scrape";
 const portWord = "prometheus_io_port";
 const pathWord = "prometheus_io_path";
 const secureWord = wordOf(podAnnotations.securePort);
-const words: ReadonlySet<string> = new Set([scrapeWord, portWord, pathWord]);
+const targetsWord = wordOf(podAnnotations.scrapeTargets);
+const words: ReadonlySet<string> = new Set([scrapeWord, portWord, pathWord, targetsWord]);
+/** The maximum number of addresses that the proxy scrapes. */
+const maxTargets = 16;
 
 /** The sidecar's own ports. Scraping these would loop. */
 const reservedPorts: ReadonlySet<number> = new Set([
@@ -40,9 +43,17 @@ export function mergePrometheus(pod: Pod, mesh: MeshForInjection, statusPort: nu
   if (own === undefined ? !mesh.enablePrometheusMerge : isFalse(own)) return undefined;
   const [scrape, path, port] = [found.get(scrapeWord), found.get(pathWord), found.get(portWord)];
   if (port === String(statusPort)) return undefined;
-  if (port !== undefined) checkPort(port);
+  const targets = parseTargets(found.get(targetsWord));
+  for (const target of targets) checkPort(target.port, podAnnotations.scrapeTargets, statusPort);
+  if (targets.length === 0 && port !== undefined) checkPort(port, "prometheus.io/port", statusPort);
   const kept = Object.fromEntries(Object.entries(annotations).filter(([name]) => !words.has(wordOf(name))));
-  const application = { scrape: scrape ?? "", path: path ?? "", port: port ?? "" };
+  const [first] = targets;
+  const application = {
+    scrape: scrape ?? "",
+    path: first?.path ?? path ?? "",
+    port: first?.port ?? port ?? "",
+    ...(first === undefined ? {} : { targets }),
+  };
   return {
     annotations: {
       ...kept,
@@ -51,8 +62,27 @@ export function mergePrometheus(pod: Pod, mesh: MeshForInjection, statusPort: nu
       "prometheus.io/scrape": "true",
     },
     application:
-      scrape === undefined && path === undefined && port === undefined ? undefined : JSON.stringify(application),
+      scrape === undefined && path === undefined && port === undefined && first === undefined
+        ? undefined
+        : JSON.stringify(application),
   };
+}
+
+/** Pairs `port:path` with commas between them. Upstream's default for the path. */
+function parseTargets(text = ""): readonly { readonly port: string; readonly path: string }[] {
+  const entries = text
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "");
+  if (entries.length > maxTargets)
+    throw userError(
+      "annotation-invalid",
+      `annotation ${podAnnotations.scrapeTargets} names ${entries.length} addresses; at most ${maxTargets} are scraped`,
+    );
+  return entries.map((entry) => {
+    const [, port = "", path = ""] = /^([^:]*):?(.*)$/.exec(entry) ?? [];
+    return { port: port.trim(), path: path.trim() === "" ? "/metrics" : path.trim() };
+  });
 }
 
 /**
@@ -65,15 +95,15 @@ export function securePortAnnotation(pod: Pod, proxy: Container | undefined): Re
   return port === "" || port === "0" || isSaid ? {} : { [podAnnotations.securePort]: port };
 }
 
-function checkPort(text: string): void {
+function checkPort(text: string, annotation: string, statusPort: number): void {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port < 1 || port > maxPort)
     throw userError(
       "annotation-invalid",
-      `annotation prometheus.io/port must be a port from 1 to ${maxPort}, got "${text}"`,
+      `annotation ${annotation} must be a port from 1 to ${maxPort}, got "${text}"`,
     );
-  if (reservedPorts.has(port))
-    throw userError("annotation-invalid", `annotation prometheus.io/port is ${port}, which is the sidecar's own`);
+  if (reservedPorts.has(port) || port === statusPort)
+    throw userError("annotation-invalid", `annotation ${annotation} is ${port}, which is the sidecar's own`);
 }
 
 function isFalse(text: string | undefined): boolean {

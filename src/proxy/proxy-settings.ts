@@ -44,7 +44,7 @@ export interface ProxySettings {
   readonly connectionDrainMs: number;
   /** The application's probes and the address of its metrics, as the injector sets them. */
   readonly appProbers: Readonly<Record<string, AppProbe>>;
-  readonly appMetrics: AppMetrics | undefined;
+  readonly appMetrics: readonly AppMetrics[];
   /** The probe of a machine outside of the cluster. The results go to the control plane. */
   readonly workloadProbe?: WorkloadProbe | undefined;
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";

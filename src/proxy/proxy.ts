@@ -222,7 +222,7 @@ export class Proxy {
     const metrics = servingMetricsRoute(this.#serving);
     const merged = mergedMetricsRoute({
       own: metrics,
-      app: settings.appMetrics,
+      apps: settings.appMetrics,
       address: settings.instanceIp,
       registry: this.#registry,
       log,

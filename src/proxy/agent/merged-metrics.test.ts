@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { createLogger } from "../../base/index.ts";
 import { metricsRoute } from "../../dataplane/index.ts";
 import { MetricsRegistry, parsePrometheus, renderPrometheus } from "../../telemetry/index.ts";
-import { mergedMetricsRoute } from "./merged-metrics.ts";
+import { mergedMetricsRoute, parseAppMetrics } from "./merged-metrics.ts";
 
 const registry = new MetricsRegistry();
 registry.counter("ours_total", "Ours.").labels().increment();
@@ -19,7 +19,7 @@ async function scraped(handler: RequestListener): Promise<ReadonlyMap<string, nu
   const log = createLogger({ scope: "test", level: "info", write: (line) => said.push(line) });
   const route = mergedMetricsRoute({
     own: metricsRoute(() => renderPrometheus(registry)),
-    app: { port: (app.address() as AddressInfo).port, path: "/metrics" },
+    apps: [{ port: (app.address() as AddressInfo).port, path: "/metrics" }],
     address: "127.0.0.1",
     registry,
     log,
@@ -61,7 +61,7 @@ test("an application that sends garbage, refuses or breaks off loses only its ow
     );
   }
   assert.equal(said.length, faults.length, "each of them is an application of its own here");
-  assert.match(said[0] ?? "", /this proxy's own are served alone.*metrics line 1/);
+  assert.match(said[0] ?? "", /the others are served without them.*metrics line 1/);
 });
 
 test("an application's metrics are converted to our format, and only unreadable lines are left out", async () => {
@@ -113,7 +113,7 @@ test("an application's metrics are converted to our format, and only unreadable 
     const own = new MetricsRegistry();
     const route = mergedMetricsRoute({
       own: () => Promise.resolve({ status: 200, body: "ours 1\n" }),
-      app: { port: (app.address() as AddressInfo).port, path: "/" },
+      apps: [{ port: (app.address() as AddressInfo).port, path: "/" }],
       address: "127.0.0.1",
       registry: own,
       log: createLogger({ scope: "test", level: "info", write: () => undefined }),
@@ -123,4 +123,37 @@ test("an application's metrics are converted to our format, and only unreadable 
     app.close();
     assert.equal(String(body), `ours 1\n${expected}`, name);
   }
+});
+
+test("metrics of several addresses are served together, without one that fails", async () => {
+  const first = createServer((_request, response) => response.end("first_total 1\n# EOF\n"));
+  const second = createServer((request, response) => response.end(`second_total{path="${request.url ?? ""}"} 42`));
+  for (const app of [first, second]) await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
+  const portOf = (app: typeof first): string => String((app.address() as AddressInfo).port);
+  const own = new MetricsRegistry();
+  const route = mergedMetricsRoute({
+    own: () => Promise.resolve({ status: 200, body: "ours 1\n" }),
+    apps: parseAppMetrics(
+      JSON.stringify({
+        scrape: "",
+        targets: [{ port: portOf(first) }, { port: portOf(second), path: "/m" }, { port: "1", path: "/" }],
+      }),
+    ),
+    address: "127.0.0.1",
+    registry: own,
+    log: createLogger({ scope: "test", level: "info", write: () => undefined }),
+  });
+  const { body } = await route({} as never, new URL("http://localhost/"));
+  for (const app of [first, second]) {
+    app.closeAllConnections();
+    app.close();
+  }
+  assert.equal(String(body), 'ours 1\nfirst_total 1\nsecond_total{path="/m"} 42\n');
+  assert.match(renderPrometheus(own), /^istio_agent_scrape_failures_total\{type="application"\} 1$/m);
+});
+
+test("an application is scraped unless its pod says false", () => {
+  assert.deepEqual(parseAppMetrics('{"scrape":"","port":"9102"}'), [{ port: 9102, path: "/metrics" }]);
+  assert.deepEqual(parseAppMetrics('{"scrape":"false","port":"9102"}'), []);
+  assert.throws(() => parseAppMetrics('{"targets":[{"port":"x"}]}'), /port must be from 1 to 65535, got "x"/);
 });

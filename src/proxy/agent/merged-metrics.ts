@@ -4,7 +4,7 @@ import { readSampleText, type MetricsRegistry } from "../../telemetry/index.ts";
 
 const { request: requestHttp } = process.getBuiltinModule("node:http");
 
-/** Address of the application's own metrics. */
+/** An address of the application's own metrics. */
 export interface AppMetrics {
   readonly port: number;
   readonly path: string;
@@ -12,33 +12,42 @@ export interface AppMetrics {
 
 const defaultPort = 80;
 const scrapeTimeoutMs = 4000;
+/** The injector accepts no more. */
+const maxTargets = 16;
 const maxScrapeBytes = 16 * 1_048_576;
 const proxySource = "127.0.0.6";
 
-/** Reads ISTIO_PROMETHEUS_ANNOTATIONS. Undefined if the application has no metrics. */
-export function parseAppMetrics(text: string): AppMetrics | undefined {
-  if (text === "") return undefined;
-  let value: { readonly scrape?: string; readonly port?: string; readonly path?: string };
+interface ScrapeConfiguration {
+  readonly scrape?: string;
+  readonly port?: string;
+  readonly path?: string;
+  readonly targets?: readonly { readonly port?: string; readonly path?: string }[];
+}
+
+/** Reads ISTIO_PROMETHEUS_ANNOTATIONS. Empty if the application has no metrics. */
+export function parseAppMetrics(text: string): readonly AppMetrics[] {
+  if (text === "") return [];
+  let value: ScrapeConfiguration;
   try {
-    value = JSON.parse(text) as typeof value;
+    value = JSON.parse(text) as ScrapeConfiguration;
   } catch (error) {
     throw userError("env-invalid", `ISTIO_PROMETHEUS_ANNOTATIONS is no JSON: ${messageOf(error)}`);
   }
-  if (value.scrape !== "true") return undefined;
-  const port = value.port === undefined || value.port === "" ? defaultPort : Number(value.port);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535)
-    throw userError(
-      "env-invalid",
-      `ISTIO_PROMETHEUS_ANNOTATIONS: port must be from 1 to 65535, got "${value.port ?? ""}"`,
-    );
-  return { port, path: value.path === undefined || value.path === "" ? "/metrics" : value.path };
+  if (value.scrape === "false") return [];
+  const targets = value.targets ?? [];
+  return (targets.length === 0 ? [value] : targets.slice(0, maxTargets)).map(({ port: given = "", path = "" }) => {
+    const port = given === "" ? defaultPort : Number(given);
+    if (!Number.isInteger(port) || port < 1 || port > 65_535)
+      throw userError("env-invalid", `ISTIO_PROMETHEUS_ANNOTATIONS: port must be from 1 to 65535, got "${given}"`);
+    return { port, path: path === "" ? "/metrics" : path };
+  });
 }
 
 export interface MergedMetricsOptions {
   /** This proxy's own metrics. */
   readonly own: EndpointRoute;
-  /** Undefined if the application has no metrics. */
-  readonly app: AppMetrics | undefined;
+  /** Empty if the application has no metrics. */
+  readonly apps: readonly AppMetrics[];
   readonly address: string;
   /** Counts the scrapes of the application, and their failures. */
   readonly registry: MetricsRegistry;
@@ -46,12 +55,12 @@ export interface MergedMetricsOptions {
 }
 
 /**
- * This proxy's metrics followed by the application's. If the application's do not come in time, or none of their lines
- * is readable, only ours are served. The log reports when that begins and ends, and metrics under the names of
+ * This proxy's metrics followed by the application's. If those of an address do not come in time, or none of their lines
+ * is readable, they are left out. The log reports when that begins and ends, and metrics under the names of
  * upstream's agent count it. Single unreadable lines are left out, because a scraper would reject both parts for them.
  */
-export function mergedMetricsRoute({ own, app, address, registry, log }: MergedMetricsOptions): EndpointRoute {
-  if (app === undefined) return own;
+export function mergedMetricsRoute({ own, apps, address, registry, log }: MergedMetricsOptions): EndpointRoute {
+  if (apps.length === 0) return own;
   const scrapes = registry.counter("istio_agent_scrapes_total", "The total number of scrapes.").labels();
   const failures = registry
     .counter("istio_agent_scrape_failures_total", "The total number of failed scrapes.", ["type"])
@@ -62,42 +71,48 @@ export function mergedMetricsRoute({ own, app, address, registry, log }: MergedM
       "Lines of the application's metrics that could not be read and were left out.",
     )
     .labels();
-  let isFailing = false;
-  let isLeaving = false;
-  const theirsOf = async (): Promise<string> => {
-    try {
-      const { text, left, problem } = readable(await scrape(app, address));
-      leftOut.add(left);
-      if (left > 0 && !isLeaving)
-        log.warn("lines of the application's metrics are left out, as no scraper could read them", {
-          port: app.port,
-          path: app.path,
-          lines: left,
-          error: problem,
-        });
-      isLeaving = left > 0;
-      if (isFailing) log.info("the application's metrics can be had again");
-      isFailing = false;
-      return text;
-    } catch (error) {
-      failures.increment();
-      if (!isFailing)
-        log.warn("the application's metrics cannot be had: this proxy's own are served alone", {
-          port: app.port,
-          path: app.path,
-          error: messageOf(error),
-        });
-      isFailing = true;
-      return "";
-    }
-  };
+  const readers = apps.map((app) => {
+    let isFailing = false;
+    let isLeaving = false;
+    return async (): Promise<string> => {
+      try {
+        const { text, left, problem } = readable(await scrape(app, address));
+        leftOut.add(left);
+        if (left > 0 && !isLeaving)
+          log.warn("lines of the application's metrics are left out, as no scraper could read them", {
+            port: app.port,
+            path: app.path,
+            lines: left,
+            error: problem,
+          });
+        isLeaving = left > 0;
+        if (isFailing) log.info("the application's metrics can be had again", { port: app.port, path: app.path });
+        isFailing = false;
+        return text;
+      } catch (error) {
+        failures.increment();
+        if (!isFailing)
+          log.warn("metrics of the application cannot be had: the others are served without them", {
+            port: app.port,
+            path: app.path,
+            error: messageOf(error),
+          });
+        isFailing = true;
+        return "";
+      }
+    };
+  });
   return async (request, url) => {
     scrapes.increment();
-    const theirs = await theirsOf();
+    const theirs = (await Promise.all(readers.map(async (read) => await read()))).filter((text) => text !== "");
     // Rendered after the application's metrics, so that a scrape shows its own failure.
     const ours = await own(request, url);
-    return theirs === "" ? ours : { ...ours, body: merged(String(ours.body), theirs) };
+    return theirs.length === 0 ? ours : { ...ours, body: merged(String(ours.body), theirs.map(ended).join("")) };
   };
+}
+
+function ended(text: string): string {
+  return text.endsWith("\n") ? text : `${text}\n`;
 }
 
 const familyOfLine = /^(?:# (?:HELP|TYPE) )?([a-zA-Z_:][a-zA-Z0-9_:]*)/;
@@ -167,7 +182,7 @@ function merged(ours: string, theirs: string): string {
           .split("\n")
           .filter((line) => !processNames.has(familyOfLine.exec(line)?.[1] ?? ""))
           .join("\n");
-  return `${own}${theirs.endsWith("\n") ? theirs : `${theirs}\n`}`;
+  return `${own}${theirs}`;
 }
 
 function scrape({ port, path }: AppMetrics, address: string): Promise<Scraped> {

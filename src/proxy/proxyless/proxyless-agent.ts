@@ -128,7 +128,7 @@ export class ProxylessAgent {
     const { settings, log } = this.#options;
     return mergedMetricsRoute({
       own: metricsRoute(() => renderPrometheus(this.#registry)),
-      app: settings.appMetrics,
+      apps: settings.appMetrics,
       address: settings.instanceIp,
       registry: this.#registry,
       log,
