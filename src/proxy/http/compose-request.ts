@@ -3,7 +3,7 @@ import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { RequestTrace } from "../terms/request-trace.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
 import type { ClientCertificateField } from "./client-certificate.ts";
-import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import { trustsForwardedProto, type HttpConnectionConfig } from "./http-connection-config.ts";
 import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "../peers/peer-metadata.ts";
 
 /** The edits of a request's head on its way to the upstream. */
@@ -51,12 +51,11 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   const hasForwardedProto = copyFields(out, request);
   let added = "";
   if (config.appendForwardedFor) added += `x-forwarded-for: ${request.forwardedFor}\r\n`;
-  if (config.useRemoteAddress) {
-    added += `x-forwarded-proto: ${request.scheme}\r\n`;
+  if (!hasForwardedProto || !trustsForwardedProto(config)) added += `x-forwarded-proto: ${request.scheme}\r\n`;
+  if (config.useRemoteAddress)
     added += request.internalPeer
       ? "x-envoy-internal: true\r\n"
       : `x-envoy-external-address: ${request.peerAddress}\r\n`;
-  } else if (!hasForwardedProto) added += `x-forwarded-proto: ${request.scheme}\r\n`;
   if (request.clientCertificate !== "keep" && request.clientCertificate !== "drop")
     added += `x-forwarded-client-cert: ${request.clientCertificate.value}\r\n`;
   if (request.peerMetadata !== undefined)
@@ -108,7 +107,7 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
     case fieldKinds.forwardedFor:
       return !config.appendForwardedFor;
     case fieldKinds.forwardedProto:
-      return !config.useRemoteAddress;
+      return trustsForwardedProto(config);
     case fieldKinds.requestId:
       return !request.requestIdIsNew;
     case fieldKinds.clientCertificate:

@@ -9,7 +9,7 @@ import { withoutPort } from "../routing/route-table.ts";
 import { clientCertificateField, type ClientCertificateField } from "./client-certificate.ts";
 import { isGrpcContentType } from "./grpc.ts";
 import { headText } from "../terms/header-text.ts";
-import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import { trustsForwardedProto, type HttpConnectionConfig } from "./http-connection-config.ts";
 import { nominatedFields } from "./nominated-fields.ts";
 import { parseTarget } from "./request-target.ts";
 
@@ -40,7 +40,10 @@ export class ExchangeRequest implements RequestView {
   internalPeer = false;
   /** The client speaks HTTP/2: bodies are without framing, both ways. */
   readonly isHttp2: boolean;
-  readonly scheme: "http" | "https";
+  /** That of the request's URL. Of an HTTP/1 client, as far as the listener trusts it. */
+  scheme: "http" | "https";
+  /** What `x-forwarded-proto` says after this hop. */
+  forwardedProto = "";
   head: MessageHead = noHead;
   /** A head of this request's own, once it must outlive the read that brought it, or was edited. */
   #ownHead: MessageHead | undefined;
@@ -234,8 +237,17 @@ export class ExchangeRequest implements RequestView {
     return config.internalAddresses.some((holds) => holds(address));
   }
 
+  #readForwardedProto(config: HttpConnectionConfig): void {
+    const own = this.connection.tls === undefined ? "http" : "https";
+    const given = trustsForwardedProto(config) ? (this.head.get("x-forwarded-proto") ?? "") : "";
+    this.forwardedProto = given === "" ? own : given;
+    const lower = given.toLowerCase();
+    this.scheme = !this.isHttp2 && (lower === "http" || lower === "https") ? lower : own;
+  }
+
   #readIdentity(config: HttpConnectionConfig, newRequestId: () => string): void {
     const { head } = this;
+    this.#readForwardedProto(config);
     const given = head.get("x-forwarded-for");
     const peer = this.remote.address;
     this.internalPeer = config.internalAddresses.length > 0 && this.#isInternal(config, given);

@@ -7,6 +7,7 @@ import type { FilterRequest, HttpFilter, LocalReply } from "../filters/http-filt
 import { mutualTls } from "../testing/filter-request.ts";
 import { eventually, fetchOnce, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { ask, connectTo, Http2Backend } from "../testing/http2-peers.ts";
+import { RouteTable } from "../routing/route-table.ts";
 import { decodePeerMetadata, encodePeerMetadata } from "../peers/peer-metadata.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 
@@ -229,6 +230,27 @@ test("x-forwarded-client-cert is forwarded, appended to, set or removed accordin
     assert.equal(headers["x-forwarded-client-cert"], expected, `${clientCertificate}, ${ended?.verified ?? "plain"}`);
     assert.equal(headers["x-forwarded-proto"], ended === undefined ? "http" : "https");
     assert.equal(harness.finished[0]?.requestedServerName, ended?.serverName ?? "");
+  }
+});
+
+test("x-forwarded-proto counts only behind a trusted proxy, for redirects to TLS and for the upstream", async () => {
+  for (const [trustedHops, given, status, expected] of [
+    [0, "https", 301, ""],
+    [1, "https", 200, "https"],
+    [1, "http", 301, ""],
+    [1, undefined, 301, ""],
+  ] as const) {
+    await using harness = await Harness.start({ useRemoteAddress: true, trustedHops });
+    const app = await harness.backend((request, response) => response.end(request.headers["x-forwarded-proto"]));
+    harness.cluster("a", [app.port]);
+    const routes = [route(forwardTo("a"))];
+    harness.table = new RouteTable({
+      name: "test",
+      virtualHosts: [{ name: "any", domains: ["*"], routes, requireTls: "all" }],
+    });
+    const headers: Record<string, string> = given === undefined ? {} : { "x-forwarded-proto": given };
+    const answer = await harness.get("/", { headers });
+    assert.deepEqual([answer.status, answer.body], [status, expected], `${trustedHops} hops, ${given ?? "none"}`);
   }
 });
 

@@ -60,7 +60,7 @@ export class Exchange extends FilteredExchange {
     if (
       host !== undefined &&
       host.requireTls !== "none" &&
-      this.facts.scheme === "http" &&
+      this.facts.forwardedProto !== "https" &&
       (host.requireTls === "all" || !this.facts.internalPeer)
     ) {
       this.#reply(301, "", responseFlags.none, "tls_required", [

@@ -99,10 +99,14 @@ function planned(namespace: string, own: Partial<PlannedPort> = {}, labels = {})
     httpRoutesOf: undefined,
     aliased: [],
     aliasesOf: () => [],
+    targetOf: () => undefined,
     hashing: [],
     ...own,
   };
 }
+
+/** A route to an ExternalName Service that is not among the services of the port. */
+const toOld = { match: [], destinations: [{ host: "old.stock.svc.cluster.local" }] };
 
 const meshes: Readonly<Record<string, Partial<PlannedPort>>> = {
   "services alone": {},
@@ -114,6 +118,11 @@ const meshes: Readonly<Record<string, Partial<PlannedPort>>> = {
   "an alias by which another service goes": {
     aliased: [web.hostname],
     aliasesOf: (host) => (host === web.hostname ? ["api.stock.svc.cluster.local"] : []),
+  },
+  "a VirtualService that sends requests to an alias of another port": {
+    aliased: [web.hostname],
+    targetOf: (alias) => (alias === "old.stock.svc.cluster.local" ? web.hostname : undefined),
+    virtualServices: [{ ...shape("stock/api", ["api.stock.svc.cluster.local"]), http: [toOld] }],
   },
   "VirtualServices, also of hosts that nobody knows": {
     virtualServices: [
@@ -173,4 +182,18 @@ test("clients without a difference share the same host objects", () => {
     own?.hosts.filter((host, index) => host !== one?.hosts[index]).map(({ host }) => host),
     ["cart.shop.svc.cluster.local", "named.shop.svc.cluster.local", "web.shop.svc.cluster.local"],
   );
+});
+
+test("a route to an ExternalName Service reaches what it points to, whatever the Service's own ports", () => {
+  const [table] = planTables(
+    planned("stock", {
+      aliased: [web.hostname],
+      targetOf: (alias) => (alias === "old.stock.svc.cluster.local" ? web.hostname : undefined),
+      virtualServices: [{ ...shape("stock/api", ["api.stock.svc.cluster.local"]), http: [toOld] }],
+    }),
+  );
+  const source = table?.hosts.find(({ host }) => host === "api.stock.svc.cluster.local")?.source;
+  assert.deepEqual(source?.from === "virtual-service" ? [...(source.destinations ?? [])] : source, [
+    ["old.stock.svc.cluster.local", web.hostname],
+  ]);
 });

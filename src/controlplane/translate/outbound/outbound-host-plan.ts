@@ -28,6 +28,8 @@ export interface PlannedPort {
   readonly aliased: readonly string[];
   /** The ExternalName Services that point to a host. */
   readonly aliasesOf: (host: string) => readonly string[];
+  /** The host to which an ExternalName Service points, whatever its ports. Undefined for other hosts. */
+  readonly targetOf: (alias: string) => string | undefined;
   /** Hosts, or patterns of hosts, with consistent hashing. Their routes differ by client. */
   readonly hashing: readonly string[];
   /** A mask with a 1 for each VirtualService that has routes for this client, if it was computed before. */
@@ -211,7 +213,10 @@ function virtualServiceSource(
 ): Origin {
   const wanted = shape.http.flatMap((route) => route.destinations.map(({ host }) => host));
   const found = new Map(
-    wanted.flatMap((host): [string, string][] => (byHost.has(host) ? [[host, byHost.get(host)?.aliasOf ?? ""]] : [])),
+    wanted.flatMap((host): [string, string][] => {
+      const target = byHost.get(host)?.aliasOf ?? planned.targetOf(host);
+      return target === undefined ? [] : [[host, target]];
+    }),
   );
   const isPlain = wanted.every((host) => found.get(host) === "");
   const differs =
@@ -340,7 +345,7 @@ function plansFromCommon(planned: PlannedPort): readonly HostPlan[] | undefined 
   if (planned.httpRoutesOf !== undefined) return undefined;
   const { mesh, port } = planned;
   const { chosen, plans, byParent, ofClients, byHost } = commonOf(planned);
-  if (chosen.isCrowded) return undefined;
+  if (chosen.isCrowded || routesToAlias(planned, byHost)) return undefined;
   const places = new Set([
     ...ofClients,
     ...(byParent.get(`${port.namespace}.svc.${mesh.domain}`) ?? []),
@@ -373,6 +378,16 @@ function plansFromCommon(planned: PlannedPort): readonly HostPlan[] | undefined 
   return hosts;
 }
 
+/** Whether a VirtualService sends requests to an ExternalName Service without this port, which common hosts do not know. */
+function routesToAlias(planned: PlannedPort, byHost: CommonHosts["byHost"]): boolean {
+  if (planned.aliased.length === 0) return false;
+  return planned.virtualServices.some(({ http }) =>
+    http.some(({ destinations }) =>
+      destinations.some(({ host }) => !byHost.has(host) && planned.targetOf(host) !== undefined),
+    ),
+  );
+}
+
 function commonOf(planned: PlannedPort): CommonHosts {
   const { services, virtualServices: shapes, hashing, mesh } = planned;
   const routed = shapes.map((shape) => (hasRoutes(shape, planned.port) ? "1" : "0")).join("");
@@ -392,6 +407,7 @@ function commonOf(planned: PlannedPort): CommonHosts {
     routed,
     aliased: [],
     aliasesOf: () => [],
+    targetOf: () => undefined,
   });
   const parents = Map.groupBy(chosen.accepted.keys(), (place) =>
     parentOf(chosen.accepted[place]?.candidate.host ?? ""),

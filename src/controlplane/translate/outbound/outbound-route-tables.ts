@@ -90,10 +90,9 @@ function routeTables(
     )
   )
     return [];
-  const aliases = Map.groupBy(
-    reader.lookup(model.registry.allAliases, anyKey).filter((alias) => isVisible(alias, namespace)),
-    (alias) => alias.aliasOf,
-  );
+  const visible = reader.lookup(model.registry.allAliases, anyKey).filter((alias) => isVisible(alias, namespace));
+  const aliases = Map.groupBy(visible, (alias) => alias.aliasOf);
+  const targets = new Map(visible.map(({ hostname, aliasOf }) => [hostname, aliasOf]));
   // Most meshes have no attached routes. This avoids the lookups.
   const hasRoutes = anyRoute(model, reader);
   const hashing = hashingHosts(model.inputs, reader);
@@ -108,6 +107,7 @@ function routeTables(
       : undefined,
     aliased: [...aliases.keys()],
     aliasesOf: (host) => aliases.get(host)?.map((alias) => alias.hostname) ?? none,
+    targetOf: (alias) => targets.get(alias),
     hashing,
   });
 }
