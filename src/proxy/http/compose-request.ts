@@ -3,7 +3,7 @@ import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { RequestTrace } from "../terms/request-trace.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
 import type { ClientCertificateField } from "./client-certificate.ts";
-import { trustsForwardedProto, type HttpConnectionConfig } from "./http-connection-config.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "../peers/peer-metadata.ts";
 
 /** The edits of a request's head on its way to the upstream. */
@@ -69,6 +69,11 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   if (request.attemptCount) added += "x-envoy-attempt-count: 1\r\n";
   out.text(`${added}\r\n`);
   return request.attemptCount ? out.length - "1\r\n\r\n".length : -1;
+}
+
+/** Whether the client's `x-forwarded-proto` counts: clients behind a trusted proxy may say how they reached it. */
+export function trustsForwardedProto(config: HttpConnectionConfig): boolean {
+  return !config.useRemoteAddress || config.trustedHops > 0;
 }
 
 const version = new TextEncoder().encode(" HTTP/1.1\r\n");

@@ -9,7 +9,8 @@ import { withoutPort } from "../routing/route-table.ts";
 import { clientCertificateField, type ClientCertificateField } from "./client-certificate.ts";
 import { isGrpcContentType } from "./grpc.ts";
 import { headText } from "../terms/header-text.ts";
-import { trustsForwardedProto, type HttpConnectionConfig } from "./http-connection-config.ts";
+import { trustsForwardedProto } from "./compose-request.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { nominatedFields } from "./nominated-fields.ts";
 import { parseTarget } from "./request-target.ts";
 

@@ -100,8 +100,3 @@ export interface PeerMetadataExchange {
   /** Destinations outside of the mesh get no metadata. */
   readonly inMeshOnly: boolean;
 }
-
-/** Whether the client's `x-forwarded-proto` counts: clients behind a trusted proxy may say how they reached it. */
-export function trustsForwardedProto(config: HttpConnectionConfig): boolean {
-  return !config.useRemoteAddress || config.trustedHops > 0;
-}
