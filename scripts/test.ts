@@ -41,7 +41,7 @@ const groupTimeoutMs: Readonly<Record<Group, number>> = {
  * How many processes or labs run side by side, and never more than the machine has cores. One lab seldom keeps two
  * cores busy.
  */
-const maxLanes: Readonly<Record<Group, number>> = { unit: 4, netns: 1, e2e: 2, interop: 1 };
+const maxLanes: Readonly<Record<Group, number>> = { unit: 4, netns: 2, e2e: 2, interop: 1 };
 /** The memory of the largest lab. A machine with less for each lane runs fewer lanes. */
 const labBytes = 5 * 2 ** 30;
 /** The assumed duration of a file without a record. */

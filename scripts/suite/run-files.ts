@@ -30,6 +30,11 @@ const caseTimeoutMs: Readonly<Record<Group, number>> = {
   e2e: 1_200_000,
   interop: 1_800_000,
 };
+/**
+ * How long a file's process may go on after its last test, its own hooks included. A hook of an end-to-end file deletes
+ * a lab.
+ */
+const exitWithinMs: Readonly<Record<Group, number>> = { unit: 60_000, netns: 60_000, e2e: 180_000, interop: 180_000 };
 /** How long a stopped run may take to clean up. */
 const graceMs = 10_000;
 /** How much output of files that share a process is kept: its end. */
@@ -82,13 +87,19 @@ export async function runFiles({ group, files, shared, timeoutMs, wrapped, yield
     "--test",
     ...(shared ? ["--test-isolation=none"] : ["--test-concurrency=1"]),
     `--test-timeout=${caseTimeoutMs[group]}`,
+    `--import=${join(root, "scripts/suite/end-of-tests.ts")}`,
     ...(files.some(hasProperties) ? [`--import=${join(root, "scripts/suite/seed-properties.ts")}`] : []),
     `--test-reporter=${join(root, "scripts/count-reporter.ts")}`,
     `--test-reporter-destination=${report}`,
     ...files,
   ];
   const putAway = (): void => rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
-  const env = { NODE_COMPILE_CACHE: compileCache, ...process.env, TMPDIR: scratch };
+  const env = {
+    NODE_COMPILE_CACHE: compileCache,
+    ...process.env,
+    TMPDIR: scratch,
+    SERIN_TEST_EXIT_MS: String(exitWithinMs[group]),
+  };
   const { ended, output } = await runToEnd(wrapped ? wrap(group, command) : command, env, timeoutMs, putAway);
   const counts = new Map(
     readLines(report).map((line): [string, FileCounts] => {

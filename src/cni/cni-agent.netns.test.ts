@@ -73,9 +73,12 @@ class Rig {
 
   constructor(context: TestContext) {
     context.after(async () => {
-      await this.stopAgent();
-      this.node.close();
-      rmSync(this.directory, { recursive: true, force: true });
+      try {
+        await this.stopAgent();
+      } finally {
+        this.node.close();
+        rmSync(this.directory, { recursive: true, force: true });
+      }
     });
     mkdirSync(join(this.directory, "net.d"));
     writeFileSync(join(this.directory, "net.d/10-ptp.conflist"), clusterNetwork);
@@ -179,13 +182,15 @@ function resultOf(host: TestPodHost): { readonly prevResult: Readonly<Record<str
   };
 }
 
-/** Asks over new connections, one after another, until stopped; gives how many, and what went wrong. */
+/** Asks over new connections, one after another, until it is stopped or the test ends. Gives the answers and the faults. */
 function connectionLoop(
+  context: TestContext,
   from: TestPodHost,
   to: string,
   port: number,
 ): { stop(): Promise<{ answers: string[]; faults: string[] }> } {
   const stop = new AbortController();
+  context.after(() => stop.abort());
   const answers: string[] = [];
   const faults: string[] = [];
   const lanes = Array.from({ length: 4 }, async () => {
@@ -206,8 +211,15 @@ function connectionLoop(
   };
 }
 
+/** Less than the limit of a test. Polling that goes on after a test would keep the file open. */
+const untilTimeoutMs = 50_000;
+
 async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+  const deadline = performance.now() + untilTimeoutMs;
+  while (!condition()) {
+    assert.ok(performance.now() < deadline, `not so after ${untilTimeoutMs / 1000} s: ${String(condition)}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 test("outbound, inbound and DNS of enrolled pods are captured; un-enrolled peers and probes pass", async (context) => {
@@ -262,8 +274,9 @@ test("a hand-over between revisions under constant connections loses none, and k
   const old = new ZtunnelProcess(rig.socket, "old", "1-18-0");
   await rig.enrolled(rig.pod("sleep", sleep), rig.pod("reviews", reviews));
   const long = await TestClient.connect(sleep.namespace.fd, reviews.address, 9080);
+  context.after(() => long.close());
   assert.match(await long.ask("one"), /^\[old\]reviews/);
-  const loop = connectionLoop(sleep, reviews.address, 9080);
+  const loop = connectionLoop(context, sleep, reviews.address, 9080);
   const young = new ZtunnelProcess(rig.socket, "young", "1-18-1");
   await until(() => young.events.some((event) => event.event === "snapshot-sent"));
   assert.equal(
@@ -285,7 +298,6 @@ test("a hand-over between revisions under constant connections loses none, and k
   );
   assert.match(await long.ask("two"), /^reviews saw .*: two$/);
   assert.ok(old.events.filter((event) => event.event === "delete").length >= 2);
-  long.close();
 });
 
 test("while a killed ztunnel is away connections wait, and none is refused", async (context) => {
@@ -310,7 +322,7 @@ test("a restarted agent recovers the sockets, loses no connection meanwhile, and
   const old = new ZtunnelProcess(rig.socket, "old", "1-18-0");
   const keys = [rig.pod("sleep", sleep), rig.pod("reviews", reviews)];
   await rig.enrolled(...keys);
-  const loop = connectionLoop(sleep, reviews.address, 9080);
+  const loop = connectionLoop(context, sleep, reviews.address, 9080);
   const before = rig.enrolledPods();
   assert.deepEqual(
     before.map((pod) => [pod.name, pod.owner, pod.listeners.map(({ role }) => role).includes("inbound-hbone")]),
@@ -346,8 +358,9 @@ test("un-enrolment lets traffic pass at once and keeps open connections", async 
   const ztunnel = new ZtunnelProcess(rig.socket, "zt");
   await rig.enrolled(rig.pod("sleep", sleep), rig.pod("reviews", reviews));
   const long = await TestClient.connect(sleep.namespace.fd, reviews.address, 9080);
+  context.after(() => long.close());
   await long.ask("one");
-  const loop = connectionLoop(sleep, reviews.address, 9080);
+  const loop = connectionLoop(context, sleep, reviews.address, 9080);
   rig.cluster.namespaces.set({ metadata: { name: "default" } });
   for (const key of ["default/sleep", "default/reviews"])
     await rig.cluster.until(key, (pod) => pod?.metadata.annotations?.[redirection] === undefined);
@@ -357,7 +370,6 @@ test("un-enrolment lets traffic pass at once and keeps open connections", async 
   assert.equal(await askOnce(sleep.namespace.fd, reviews.address, 9080), `reviews saw ${sleep.address}: x`);
   assert.equal(ztunnel.connections().length, before);
   assert.match(await long.ask("two"), /: two$/);
-  long.close();
 });
 
 test("connections that were open before their pods were enrolled stay unchanged", async (context) => {
@@ -366,7 +378,9 @@ test("connections that were open before their pods were enrolled stay unchanged"
   await rig.node.serve(productpage, 9080, "productpage");
   await rig.node.serve(reviews, 9080, "reviews");
   const outside = await TestClient.connect(gateway.namespace.fd, productpage.address, 9080);
+  context.after(() => outside.close());
   const inside = await TestClient.connect(productpage.namespace.fd, reviews.address, 9080);
+  context.after(() => inside.close());
   await Promise.all([outside.ask("one"), inside.ask("one")]);
   rig.startAgent();
   const ztunnel = new ZtunnelProcess(rig.socket, "zt");
@@ -378,8 +392,6 @@ test("connections that were open before their pods were enrolled stay unchanged"
     await askOnce(productpage.namespace.fd, reviews.address, 9080),
     `[zt]reviews saw ${productpage.address}: x`,
   );
-  outside.close();
-  inside.close();
 });
 
 test("a starting pod waits for a ztunnel, and is captured when its request is answered", async (context) => {
@@ -426,9 +438,9 @@ test("an agent that is uninstalled releases every pod under load and leaves noth
   const conflist = join(rig.directory, "net.d/10-ptp.conflist");
   await until(() => readFileSync(conflist, "utf8").includes("serin-cni"));
   const long = await TestClient.connect(sleep.namespace.fd, reviews.address, 9080);
-  await long.ask("one");
   context.after(() => long.close());
-  const loop = connectionLoop(sleep, reviews.address, 9080);
+  await long.ask("one");
+  const loop = connectionLoop(context, sleep, reviews.address, 9080);
   assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
   rig.uninstalled = true;
   await rig.stopAgent();

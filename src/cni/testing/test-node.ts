@@ -25,6 +25,7 @@ export class TestNode {
   readonly namespace = NetworkNamespace.create();
   readonly #children: ChildProcess[] = [];
   readonly #servers: Server[] = [];
+  readonly #accepted = new Set<Socket>();
   #pods = 0;
 
   constructor() {
@@ -70,6 +71,8 @@ export class TestNode {
   async serve(pod: TestPodHost, port: number, name: string): Promise<void> {
     const fd = listenTcpInNamespace(pod.namespace.fd, { address: "0.0.0.0", port });
     const server = createServer((socket) => {
+      this.#accepted.add(socket);
+      socket.on("close", () => this.#accepted.delete(socket));
       socket.on("error", () => undefined);
       socket.on("data", (data) => socket.write(`${name} saw ${socket.remoteAddress}: ${data.toString()}`));
     });
@@ -78,9 +81,14 @@ export class TestNode {
     await once(server, "listening");
   }
 
+  /**
+   * Also ends the connections: the last packets between two pods may be lost with their links, and then neither side
+   * learns that the other has closed.
+   */
   close(): void {
     for (const child of this.#children) child.kill("SIGKILL");
     for (const server of this.#servers) server.close();
+    for (const socket of this.#accepted) socket.destroy();
     this.namespace.close();
   }
 }
