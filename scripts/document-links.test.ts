@@ -63,7 +63,7 @@ test("every link to a file of the project leads to an existing file, and every a
   assertNone(found);
 });
 
-test("every path of the sources that a document names exists", () => {
+test("every source path in a document exists", () => {
   // A path with a placeholder, a pattern or a brace list is an explanation, not a name.
   const found = placesOf(/`((?:src|docs|scripts|test|bench|samples|manifests)\/[\w./-]+)`/g)
     .filter(({ target }) => !existsSync(join(root, target)))

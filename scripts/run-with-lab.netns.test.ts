@@ -54,7 +54,7 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const)
     await nothingIsLeft(run);
   });
 
-test("a command with a time of grace may say its last words after a signal", async () => {
+test("a command with a grace period may print its last words after a signal", async () => {
   const run = await begin({ graceMs: 60_000 }, "cat; echo last words; exit 0");
   run.child.kill("SIGTERM");
   assert.equal(await run.code, 1);
@@ -62,7 +62,7 @@ test("a command with a time of grace may say its last words after a signal", asy
   await nothingIsLeft(run);
 });
 
-test("a command that hangs ends with its limit and its time of grace", async () => {
+test("a command that hangs ends after its limit and its grace period", async () => {
   const run = await begin({ graceMs: 300, limitMs: 2_000 }, "sleep 3600");
   assert.equal(await run.code, 1);
   assert.match(run.output(), /ended by its time limit of 2 s/);

@@ -72,7 +72,7 @@ test(`no file of ours is above ${maxLines} lines`, () => {
 /** How many files may still have functions of more lines, or parameters, than the linter allows. Lower them, never raise them. */
 const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 49, "max-params": 40 };
 
-test("exceptions from the size of functions name existing files, and may only become fewer", () => {
+test("the list of exceptions to the size of functions names existing files, and may only get shorter", () => {
   const { overrides } = JSON.parse(readFileSync(join(root, ".oxlintrc.json"), "utf8")) as {
     readonly overrides: readonly {
       readonly files: readonly string[];
@@ -108,7 +108,7 @@ test("the text speaks of the project only", () => {
   );
 });
 
-test("no file names a package registry's host", () => {
+test("no file contains a package registry's host name", () => {
   const hosts =
     /registry\.(npmjs|yarnpkg|npmmirror)\.|\bnpmjs\.(org|com)\b|\bpypi\.org\b|files\.pythonhosted|\bproxy\.golang\b|\bcrates\.io\b|\brubygems\.org\b/i;
   assertNone(
@@ -122,7 +122,7 @@ test("no file names a package registry's host", () => {
   );
 });
 
-test("the lock file lists every platform's build of its packages", () => {
+test("the lock file lists the build of each package for every platform", () => {
   const { packages } = JSON.parse(texts.get("package-lock.json") ?? "{}") as {
     packages: Record<string, { optionalDependencies?: Record<string, string> }>;
   };
@@ -135,7 +135,7 @@ test("the lock file lists every platform's build of its packages", () => {
   );
 });
 
-test("unfinished work is not left as a note", () => {
+test("no comment notes unfinished work", () => {
   assertNone(
     findings([
       {
@@ -160,7 +160,7 @@ test("no test is skipped, narrowed or postponed", () => {
   );
 });
 
-test("no process that only speaks HTTP loads Node's HTTP client for fetch()", () => {
+test("no process that only needs plain HTTP loads Node's HTTP client for fetch()", () => {
   const advice = "import types of it alone, and take its functions from nodeHttp() of src/base";
   assertNone(
     findings([
@@ -202,7 +202,7 @@ test("every part has one door, or one for each folder", () => {
 /** Lower it, never raise it. */
 const maxKnownCircles = 0;
 
-test("folders import each other in one direction, and exceptions may only become fewer", () => {
+test("folders import each other in one direction, and the list of exceptions may only get shorter", () => {
   const sources = [...texts].filter(([file]) => /^src\/.*\.tsx?$/.test(file));
   const circles = folderCircles(new Map(sources));
   assertNone(circles.filter(({ folder }) => knownCircles[folder] === undefined).map(describeCircle));

@@ -8,7 +8,7 @@ import { steppedClock } from "./clock-step.ts";
 const closedWithinMs = 1_000;
 const teller = `setInterval(() => console.log(JSON.stringify([Date.now(), new Date().getTime(), new Date(5).getTime(), new Date() instanceof Date])), 20)`;
 
-test("a running process's clock goes a minute back and forward again, and its inspector is closed each time", async () => {
+test("the clock of a running process goes one minute back and forward again, and its inspector closes each time", async () => {
   const child = spawn(process.execPath, ["-e", teller], { stdio: ["ignore", "pipe", "ignore"] });
   try {
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

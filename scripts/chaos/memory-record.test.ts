@@ -10,7 +10,7 @@ function grows(kibAt: (atMs: number) => number, everyMs = 5_000, forMs = hourMs)
   return record.compare(0, forMs)[0]?.grows;
 }
 
-test("memory that has grown more than 5 % from the second to the last quarter grows", () => {
+test("memory counts as growing when it grows by more than 5 % from the second to the last quarter", () => {
   assert.equal(
     grows(() => 100_000),
     false,
@@ -21,7 +21,7 @@ test("memory that has grown more than 5 % from the second to the last quarter gr
   );
 });
 
-test("what a start takes in the first quarter is no growth, and a handful of looks, or a short run, says nothing", () => {
+test("memory of the start-up, in the first quarter, is not growth; a short run or too few samples give no judgement", () => {
   assert.equal(
     grows((atMs) => (atMs < hourMs / 4 ? 50_000 : 100_000)),
     false,

@@ -16,7 +16,7 @@ const fault = (blow: Blow, name = "a fault"): Fault => ({ name, cuts: "", lastsM
 /** Never settles. */
 const never = async (): Promise<never> => await new Promise<never>(() => undefined);
 
-test("a fault lasts for its time, is ended, and is known with both times", async () => {
+test("a fault lasts for its time, then ends, and the record has both times", async () => {
   const events: string[] = [];
   const strikes = new Strikes(chaosOf(), limits);
   await strikes.strike(fault({ begin: () => `${events.push("begin")}`, end: () => events.push("end") }));
@@ -25,7 +25,7 @@ test("a fault lasts for its time, is ended, and is known with both times", async
   assert.ok(struck !== undefined && struck.untilMs - struck.fromMs >= 4 && struck.untilMs < Number.POSITIVE_INFINITY);
 });
 
-test("a fault whose end fails at first is ended by another try, and counts as struck until then", async () => {
+test("a fault that does not end at the first try is ended by another, and counts as active until then", async () => {
   let tries = 0;
   const strikes = new Strikes(chaosOf(), limits);
   const end = (): void => {
@@ -39,7 +39,7 @@ test("a fault whose end fails at first is ended by another try, and counts as st
   assert.ok(struck !== undefined && struck.untilMs - struck.fromMs >= 400);
 });
 
-test("a fault that cannot be ended is struck and named with the reason, and nobody goes on trying", async () => {
+test("a fault that cannot be ended is recorded with the reason, and no further try follows", async () => {
   let tries = 0;
   const strikes = new Strikes(chaosOf(), limits);
   const end = (): never => {
@@ -55,7 +55,7 @@ test("a fault that cannot be ended is struck and named with the reason, and nobo
   assert.equal(tries, before);
 });
 
-test("an end that hangs ends with its bound, and its signal aborts", async () => {
+test("ending a fault has a time limit, and the limit aborts its signal", async () => {
   let aborted = false;
   const end = async (signal: AbortSignal): Promise<never> => {
     signal.addEventListener("abort", () => {
@@ -69,7 +69,7 @@ test("an end that hangs ends with its bound, and its signal aborts", async () =>
   assert.equal(strikes.unended.length, 1);
 });
 
-test("a fault whose begin got no answer may have been struck: it is ended, and it counts", async () => {
+test("a fault whose start got no answer may be active, so it is ended and counts", async () => {
   const notes: string[] = [];
   let ended = false;
   const end = (): void => {
@@ -82,7 +82,7 @@ test("a fault whose begin got no answer may have been struck: it is ended, and i
   assert.match(notes.join(), /fault not begun: a fault: a fault: not done after 0\.04 s/);
 });
 
-test("a fault that is refused, or has nothing to aim at, is no fault", async () => {
+test("a refused fault, or one without a target, does not count", async () => {
   const notes: string[] = [];
   const strikes = new Strikes(chaosOf(notes), limits);
   const refuse = (): never => {
@@ -94,7 +94,7 @@ test("a fault that is refused, or has nothing to aim at, is no fault", async () 
   assert.match(notes.join("\n"), /fault left out: another: no ztunnel runs/);
 });
 
-test("the end of the run ends a fault under way, which stays known as struck", async () => {
+test("the end of the run ends the current fault, which stays on record", async () => {
   const run = new AbortController();
   const strikes = new Strikes(chaosOf([], run.signal), limits);
   const under = strikes.strike({ ...fault({ begin: () => "it", end: () => undefined }), lastsMs: 60_000 });
@@ -103,7 +103,7 @@ test("the end of the run ends a fault under way, which stays known as struck", a
   assert.equal(strikes.struck.length, 1);
 });
 
-test("every fault has its turn before any comes again, in an order of the seed", () => {
+test("every kind of fault occurs once before any repeats, in an order that the seed gives", () => {
   const faults = ["a", "b", "c", "d", "e"];
   const order = (seed: number): string[] => {
     const turns = inTurn(faults, seededRandom(seed));

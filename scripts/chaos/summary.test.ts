@@ -20,7 +20,7 @@ const good: Found = {
   problems: [],
 };
 
-test("a run is ok when every failed request has its fault, and everything ended", () => {
+test("a run is ok when a fault explains every failed request, and everything ended", () => {
   const { summary, problems } = summarise(good);
   assert.deepEqual(problems, []);
   assert.deepEqual(summary, {
@@ -47,13 +47,13 @@ const flaws: readonly (readonly [string, Partial<Found>, RegExp])[] = [
   ["memory that grows", { memory: [{ role: "pilot", secondKib: 1024, lastKib: 2048, grows: true }] }, /pilot: 1 MiB/],
 ];
 for (const [name, flaw, words] of flaws)
-  test(`a run is not ok with ${name}, and says so`, () => {
+  test(`a run with ${name} is not ok, and the report says why`, () => {
     const { summary, problems } = summarise({ ...good, ...flaw });
     assert.equal(summary.ok, false);
     assert.match(problems.join("\n"), words);
   });
 
-test("failures that no fault explains, and those that the generators did not describe, are unexplained", () => {
+test("failures count as unexplained if no fault explains them or the generators did not describe them", () => {
   const late = { at: "2026-06-01T00:01:00.000Z", target: "ambient: details", cause: "status 503", group: "kept-alive" };
   const { summary, problems } = summarise({
     ...good,

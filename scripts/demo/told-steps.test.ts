@@ -7,7 +7,7 @@ const steps = (...ids: string[]): RolloutStatus["completedSteps"] =>
   ids.map((id) => ({ id, title: id, startedAt: "", endedAt: "", evidence: [] }));
 const idsOf = (completed: RolloutStatus["completedSteps"]): string[] => completed.map(({ id }) => id);
 
-test("each step of a rollout is reported once, however often and by however many acts it is followed", () => {
+test("each step of a rollout is reported once, however often and in however many acts it is followed", () => {
   const told = new ToldSteps();
   assert.deepEqual(idsOf(told.notTold("a", steps("pin"))), ["pin"]);
   assert.deepEqual(idsOf(told.notTold("a", steps("pin"))), []);
@@ -17,7 +17,7 @@ test("each step of a rollout is reported once, however often and by however many
   assert.deepEqual(idsOf(told.notTold("a", steps("pin", "install", "probe", "drain"))), ["drain"]);
 });
 
-test("an answer older than the last one reports nothing twice", () => {
+test("an answer that is older than the last one reports nothing again", () => {
   const told = new ToldSteps();
   told.notTold("a", steps("pin", "install"));
   assert.deepEqual(idsOf(told.notTold("a", steps("pin"))), []);

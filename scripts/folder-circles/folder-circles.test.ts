@@ -19,7 +19,7 @@ suite("folders that import each other", () => {
     ]);
   });
 
-  test("a circle may lead through a file beside the folders, and the folders that it entangles are named", () => {
+  test("a circle may lead through a file beside the folders, and the report names the folders in it", () => {
     const [circle = ""] = found({
       "src/part/a/one.ts": 'import { loose } from "../loose.ts";\n',
       "src/part/a/other.ts": 'import { long } from "../c/long.ts";\n',

@@ -6,7 +6,7 @@ import { batchesOf, needsOwnProcess, runInLanes, runInTurns, type Batch } from "
 import { filesBeside, filesOfWholeMachine, isPatient, needsWholeMachine } from "./whole-machine.ts";
 
 suite("which test files share a process", () => {
-  test("short neighbours share a process up to a duration, and the longest comes first", () => {
+  test("short files of one folder share a process up to a total duration, and the longest batch comes first", () => {
     const durations = { "a/1": 5_000, "a/2": 6_000, "b/1": 4_000, "b/2": 20_000, "c/1": 50 };
     const batches = batchesOf(["c/1", "a/2", "a/1", "b/1", "b/2", "c/2"], () => true, durations, 100);
     assert.deepEqual(
@@ -28,7 +28,7 @@ suite("which test files share a process", () => {
     );
   });
 
-  test("code that would change its process is recognized in a test's text", () => {
+  test("a test's text shows whether it would change its process", () => {
     const claims = [
       "beforeEach(() => clear());",
       'process.env["CI"] = "true";',
@@ -61,7 +61,7 @@ test("a free lane takes the next batch, and results keep the order of the batche
   assert.deepEqual(begun, ["slow", "a", "b", "c"]);
 });
 
-test("patient batches run beside those that need the machine, and yield to them", async () => {
+test("patient batches run beside those that need the whole machine, at a lower priority", async () => {
   const batch = (name: string, expectedMs: number): Batch => ({ files: [name], expectedMs, shared: false });
   const ends = new Map<string, () => void>();
   const begun: string[] = [];

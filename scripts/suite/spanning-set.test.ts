@@ -11,7 +11,7 @@ const needs: Readonly<Record<string, readonly string[]>> = {
 const choose = (budgetMs: number): string[] =>
   spanningSet(Object.keys(needs), (file) => new Set(needs[file]), { "slow.test.ts": 10_000 }, budgetMs);
 
-test("files that load something new are chosen, the fast ones first", () => {
+test("a file is chosen if it loads something new, and fast files come first", () => {
   assert.deepEqual(choose(1_000), ["a.test.ts", "c.test.ts"]);
   assert.deepEqual(choose(20_000), ["a.test.ts", "c.test.ts", "slow.test.ts"]);
   assert.deepEqual(choose(250), ["a.test.ts"]);

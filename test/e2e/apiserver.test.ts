@@ -1,4 +1,4 @@
-// The API server as a process of its own, driven by the kubectl of this machine.
+// Drives the API server, as a process of its own, with this machine's kubectl.
 import assert from "node:assert/strict";
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -167,7 +167,7 @@ const manifest = (value: string, name = "applied"): string =>
     data: { fixed: "1", value },
   });
 
-test("kubectl applies on both sides, shows the difference, and edits", () => {
+test("kubectl applies on the client and on the server, shows the difference, and edits", () => {
   assert.match(kubectl("apply -f -", manifest("one")), /created/);
   assert.match(kubectl("apply -f -", manifest("one")), /unchanged/);
   assert.match(refused("diff -f -", manifest("two")), /\+ +value: two/);
@@ -249,7 +249,7 @@ const definition = JSON.stringify({
 const widget = (name: string, spec: object): string =>
   JSON.stringify({ apiVersion: "test.dev/v1", kind: "Widget", metadata: { name, namespace: "shop" }, spec });
 
-test("kubectl works with custom resources: defaults, columns, validation, scale, their end", () => {
+test("kubectl works with custom resources: defaults, columns, validation, scale and deletion", () => {
   kubectl("apply -f -", definition);
   kubectl("wait --for=condition=established crd/widgets.test.dev --timeout=10s");
   assert.match(kubectl("apply -f -", widget("one", { color: "red" })), /created/);
@@ -278,7 +278,7 @@ test("a namespace's tokens carry their account's rights", () => {
   assert.match(kubectl("auth can-i --list -n shop --as=system:serviceaccount:shop:default"), /configmaps/);
 });
 
-test("killed by -9, the server comes back with every object and version", async () => {
+test("after kill -9 the server restarts with every object and version", async () => {
   const before = kubectl("get configmaps -n shop -o jsonpath={.items[*].metadata.resourceVersion}");
   const gone = new Promise((resolve) => child?.once("exit", resolve));
   child?.kill("SIGKILL");

@@ -1,4 +1,4 @@
-// Canaries of every kind of target in one lab, side by side, each under requests of which none may fail.
+// Runs Canaries with every kind of target side by side in one lab, each under requests of which none may fail.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { join } from "node:path";
@@ -23,7 +23,10 @@ const urls = {
   duo: "http://nginx.duo/",
   front: "http://nginx.front/",
 } as const;
-/** One load for each target, so that none waits for answers that another one is given; testers are those whom the first steps send to the new version. */
+/**
+ * Each target has its own load, so that none waits for another one's answers. Testers are the clients that the first
+ * steps send to the new version.
+ */
 const loaded: readonly (readonly string[])[] = [
   [urls.web],
   [urls.parts, `-H x-tester:team-a ${urls.parts}`],
@@ -79,7 +82,7 @@ async function reaches(namespace: string, name: string, phase: string): Promise<
   });
 }
 
-/** Which version answers so many requests, counted. */
+/** Counts the answers of each version among this many requests. */
 async function versions(url: string, count: number, options = ""): Promise<Record<string, number>> {
   const output = await ok(
     `kubectl exec -n client deploy/curl -c curl -- sh -c 'for i in $(seq 1 ${count}); do curl -s -m 4 ${options} ${url}; echo; done'`,
@@ -90,7 +93,7 @@ async function versions(url: string, count: number, options = ""): Promise<Recor
 }
 
 step(
-  "a Deployment is held, and told apart by routes before any canary pod is there; another one's namespace may be in ambient only with a waypoint",
+  "a Deployment is held, and routes distinguish it before it has a canary pod; in an ambient namespace it needs a waypoint",
   async () => {
     await ok(`kubectl apply -n shop ${of("deployment-canary")}`);
     await reaches("shop", "web", "Watching");
@@ -142,7 +145,7 @@ step("all targets move from the old version to the new one, and no request fails
   assert.deepEqual(failures(), []);
 });
 
-step("what the runs were made of is gone, and what they led to is there", async () => {
+step("the temporary objects of the runs are gone, and the new state stays", async () => {
   assert.equal((await ok("kubectl get deployments -n shop -o name")).trim(), "deployment.apps/web");
   assert.match(
     await ok("kubectl get virtualservice -n parts nginx -o jsonpath='{.spec.http}'"),
@@ -154,7 +157,7 @@ step("what the runs were made of is gone, and what they led to is there", async 
   );
 });
 
-step("undo after the end puts back what ran before, by a canary copy, and no request fails", async () => {
+step("undo after the end restores the previous version by a canary copy, and no request fails", async () => {
   await Promise.all([
     ok("serin canary undo -n shop web"),
     ok("serin canary undo -n parts nginx"),
@@ -180,7 +183,7 @@ step("undo after the end puts back what ran before, by a canary copy, and no req
   assert.deepEqual(failures(), []);
 });
 
-step("a Deployment is given back when its Canary is deleted", async () => {
+step("a Deployment is released when its Canary is deleted", async () => {
   await ok("kubectl delete canary -n shop web --timeout=110s");
   assert.equal(await ok("kubectl get deployment -n shop web -o jsonpath={.spec.paused}"), "");
   assert.equal((await ok("kubectl get virtualservices,destinationrules -n shop -o name")).trim(), "");

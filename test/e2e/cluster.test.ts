@@ -1,4 +1,5 @@
-// A lab cluster from creation to deletion, by the command line alone: what a user does, and what kill -9 must not leave.
+// Takes a lab cluster from creation to deletion by the command line alone: the user's commands, and the state after
+// kill -9.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { createServer } from "node:net";
@@ -128,7 +129,7 @@ test("a cluster is created from kind's configuration, with all nodes ready under
   assert.match(succeed(["cluster", "kubeconfig", "--name", name]), /server: https:\/\/127\.7\.0\.10:\d+/);
 });
 
-test("a second cluster of the name is refused", () => {
+test("a second cluster with the same name is refused", () => {
   const again = serin(["cluster", "create", "--config", "-"], config);
   assert.equal(again.status, 2);
   assert.match(again.stderr, /a cluster "e2e" exists already[\s\S]*serin cluster delete --name e2e/);
@@ -136,7 +137,7 @@ test("a second cluster of the name is refused", () => {
 
 const program = "require('http').createServer((q, r) => r.end('hello from ' + process.env.WHO)).listen(8080)";
 
-test("a pod runs, a Service reaches it by its LoadBalancer address in the shell and by its URL on the loopback", async () => {
+test("a pod runs, and a Service reaches it by its LoadBalancer address in the shell and by its URL on the loopback", async () => {
   const pod: Pod = {
     apiVersion: "v1",
     kind: "Pod",
@@ -219,7 +220,7 @@ test("an unknown image ends as ErrImagePull with the remedy", async () => {
   await client.delete(podKind, "unknown", "default");
 });
 
-test("the API server and a node process are back by themselves after kill -9, and the pod has not noticed", async () => {
+test("the API server and a node process restart by themselves after kill -9, and the pod keeps running", async () => {
   const before = await client.get(podKind, "web", "default");
   const namespace = labNamespace();
   const victims = readdirSync("/proc").filter((entry) => {
@@ -289,7 +290,7 @@ test("kill -9 of the launcher leaves no process, and the next creation works", a
   assert.equal((await client.list(nodeKind)).items.length, 3);
 });
 
-test("delete leaves no process and no file, and gives the former context back", async () => {
+test("delete leaves no process and no file, and restores the former context", async () => {
   client.close();
   const namespace = labNamespace();
   succeed(["cluster", "delete", "--name", name]);

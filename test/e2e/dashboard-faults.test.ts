@@ -1,5 +1,5 @@
-// The dashboard of a user's own command over a real API server that has no nodes: what goes wrong while a page is open. The
-// faults that take a mesh are those of `npm run e2e:dashboard`.
+// Faults while a page is open: the dashboard of a user's own command, over a real API server that has no nodes. `npm
+// run e2e:dashboard` has the faults that need a mesh.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -20,7 +20,7 @@ const awayMs = 3_000;
 const crowd = "crowd";
 const crowdSize = 5_000;
 const atOnce = 16;
-/** From the last letter of a search among so many, and from a click on what was found, to what it leads to. */
+/** The limit for a search, from its last letter to its result, and for a click, until its view is there. */
 const usableMs = 3_000;
 
 const service: UntypedObject = {
@@ -101,7 +101,7 @@ casesInChromium("faults while a page is open", () => {
       assert.ok(later > before, `its age goes on: ${before} s, then ${later} s`);
       assert.equal(await row.count(), 1);
     } finally {
-      // The other cases would wait for it without end.
+      // A stopped server would hold up the other cases forever.
       api.child.kill("SIGCONT");
     }
     await said.waitFor({ state: "detached", timeout: patienceMs });
@@ -109,7 +109,7 @@ casesInChromium("faults while a page is open", () => {
     await page.getByRole("link", { name: "later", exact: true }).waitFor({ timeout: patienceMs });
   });
 
-  test("a namespace of 5,000 pods is listed, searched and left within moments", async (t) => {
+  test("a namespace of 5,000 pods is listed and searched, and left again, without delay", async (t) => {
     await api.objects.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: crowd } });
     await api.objects.create({
       apiVersion: "v1",
@@ -166,7 +166,7 @@ casesInChromium("faults while a page is open", () => {
   });
 });
 
-/** Of no node, and none will be found for it. */
+/** The pod has no node, and no scheduler runs that could give it one. */
 function podOf(index: number): UntypedObject {
   const name = `crowd-${index}`;
   return {

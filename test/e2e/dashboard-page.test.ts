@@ -1,4 +1,5 @@
-// The dashboard's page in a real Chromium, over a mesh that nobody runs: every view at both widths and in both themes, the keyboard, and a server that goes away.
+// The dashboard's page in a real Chromium, over a synthetic mesh: every view at both widths and in both themes, the
+// keyboard, and a server that stops.
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -12,7 +13,7 @@ import { root } from "../support/lab-cluster.ts";
 import { markedLink, markup, startMarkupRelay } from "../support/markup-relay.ts";
 
 const patienceMs = 20_000;
-// What runs in the page is text: these files are compiled without a browser's names.
+// Code for the page is text, because these files are compiled without a browser's types.
 const isLive = "document.querySelector('.live')?.textContent === 'live'";
 
 const views: Readonly<Record<string, string>> = {
@@ -40,7 +41,7 @@ const views: Readonly<Record<string, string>> = {
   login: "#/login",
   "no such view": "#/nowhere",
 };
-/** They show no names of the mesh's, or only painted ones. */
+/** These views show no names from the mesh, or draw them on a canvas. */
 const namelessViews: ReadonlySet<string> = new Set([
   "graph",
   "the graph of some time ago",
@@ -57,7 +58,7 @@ const looks = [
   { width: 390, height: 844, colorScheme: "light" },
 ] as const;
 
-/** The server for who works on the page, as a process that can be killed. */
+/** The server of the dashboard's developers, as a process that a test can kill. */
 class PageServer {
   #child: ChildProcess | undefined;
   url = "";
@@ -157,7 +158,7 @@ casesInChromium("the page", () => {
     assert.equal(await page.evaluate("document.activeElement?.textContent"), await link.textContent());
   });
 
-  test("a rollout is approved by keyboard alone, and the order is in the audit", async () => {
+  test("a rollout is approved by keyboard alone, and the audit shows it", async () => {
     await using opened = await open(browser);
     const { page, errors } = opened;
     await page.goto(server.url);
@@ -190,7 +191,7 @@ casesInChromium("the page", () => {
     assert.deepEqual(errors, []);
   });
 
-  test("an order that may not be given says why", async () => {
+  test("the dialog says why an order is not possible now", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     await page.goto(`${server.url}#/rollouts/Canary/shop/checkout`);
@@ -203,7 +204,7 @@ casesInChromium("the page", () => {
     await dialog.waitFor({ state: "detached", timeout: patienceMs });
   });
 
-  test("a link leads back to the same sight, and the back button to the one before", async () => {
+  test("a link leads to the same view, and the back button to the previous one", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     await page.goto(`${server.url}#/ladder?ns=shop&state=rejected`);
@@ -317,7 +318,7 @@ casesInChromium("the page", () => {
     assert.match(page.url(), /idle=hide/);
   });
 
-  test("a message has its line, the change is shown before it is applied, and what-if names the proxies", async () => {
+  test("a message names its line, the change is shown before it is applied, and what-if names the affected proxies", async () => {
     await using opened = await open(browser);
     const { page, errors } = opened;
     await page.goto(`${server.url}#/config/networking.istio.io%2Fv1/VirtualService/shop/checkout`);
@@ -361,7 +362,7 @@ casesInChromium("the page", () => {
     assert.deepEqual(errors, []);
   });
 
-  test("a change after somebody else's is refused with the reason, and the text stays", async () => {
+  test("a change that conflicts with another user's is refused with the reason, and the text stays", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     await page.goto(`${server.url}#/config/networking.istio.io%2Fv1/VirtualService/shop/checkout`);
@@ -427,7 +428,7 @@ casesInChromium("the page", () => {
       .waitFor({ timeout: patienceMs });
   });
 
-  test("on a phone a row says of which namespace it is", async () => {
+  test("on a phone each row names its namespace", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     await page.setViewportSize({ width: 390, height: 844 });
@@ -514,7 +515,7 @@ async function open(browser: Browser): Promise<Opened> {
   return { page, errors, [Symbol.asyncDispose]: async () => await context.close() };
 }
 
-/** Asked again and again from here: the page's policy forbids what is made of text within it. */
+/** Polls from outside the page, because the page's policy forbids code that is made from text. */
 async function until(page: Page, expression: string): Promise<void> {
   const deadlineMs = performance.now() + patienceMs;
   while (!(await page.evaluate<boolean>(expression))) {
@@ -523,7 +524,7 @@ async function until(page: Page, expression: string): Promise<void> {
   }
 }
 
-/** The view's code and its first data are there. */
+/** Waits for the view's code and its first data. */
 async function settled(page: Page): Promise<void> {
   try {
     await page.locator("#content h1").waitFor({ timeout: patienceMs });
@@ -557,7 +558,7 @@ async function seriousFindings(page: Page): Promise<readonly string[]> {
 
 const maxTabs = 80;
 
-/** By Tab alone, to what has this text or name. */
+/** Presses Tab until the element with this text or name has the focus. */
 async function tabTo(page: Page, text: string): Promise<void> {
   for (let i = 0; i < maxTabs; i += 1) {
     const reached = await page.evaluate<readonly string[]>(

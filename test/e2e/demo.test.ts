@@ -1,4 +1,4 @@
-// The demo, as a stranger runs it: everything from nothing, under load, to the end.
+// Runs the whole demo under load, from an empty machine to the end.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runProof } from "../support/run-proof.ts";
@@ -21,6 +21,6 @@ test("the app and the mesh change under load with no failed request, and two bad
   for (const step of summary.steps.filter(({ name }) => !name.includes("bad"))) assert.equal(step.failed, 0, step.name);
   assert.equal(summary.rolledBack.length, 2);
   assert.match(summary.rolledBack[0]?.cause ?? "", /rejected istio\.workload\.Address/);
-  // Its probes and the counts of connections that failed find it within the same seconds.
+  // The upgrade's probes and the counts of failed connections find the fault within the same seconds.
   assert.match(summary.rolledBack[1]?.cause ?? "", /probe-matrix|tcp-connect-failures/);
 });

@@ -1,5 +1,5 @@
-// A stock Envoy under Serin's control plane, with plain processes instead of a lab: every configuration of the corpus is taken,
-// and requests go where it says. With CI=true an Envoy that is missing is a failure.
+// A stock Envoy under Serin's control plane, with plain processes instead of a lab: it accepts every configuration of
+// the corpus and routes accordingly. With CI=true a missing Envoy is a failure.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ const inNamespace = join(root, "test/interop/mesh/in-namespace.sh");
 const timeoutMs = 590_000;
 const missing = `there is no .cache/interop/envoy: scripts/fetch-envoy.sh puts it there`;
 
-/** The summary that such a program prints as its last line. */
+/** Parses the last line of the program's output. */
 function summaryOf(file: string): Readonly<Record<string, number>> {
   const { stdout, stderr, error } = spawnSync(
     inNamespace,

@@ -16,14 +16,14 @@ const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").upda
 
 const moduleBytes = readFileSync(join(root, "test/wasm/test-module.wasm"));
 const blob = { mediaType: "application/vnd.module.wasm.content.layer.v1+wasm", size: moduleBytes.length };
-/** What a registry answers for `filters/test:1.0`; the plugins' host serves it by its last word. */
+/** The registry's manifest for `filters/test:1.0`. The modules' host serves it under the last part of its path. */
 const imageManifest = JSON.stringify({
   schemaVersion: 2,
   mediaType: "application/vnd.oci.image.manifest.v1+json",
   config: { mediaType: "application/vnd.module.wasm.config.v1+json", digest: `sha256:${sha256("{}")}`, size: 2 },
   layers: [{ ...blob, digest: `sha256:${sha256(moduleBytes)}` }],
 });
-/** Files of the host of modules. */
+/** The files of the modules' host. */
 const hosted: Readonly<Record<string, Uint8Array | string>> = {
   "test-module.wasm": moduleBytes,
   "broken.wasm": "no module",
@@ -31,7 +31,7 @@ const hosted: Readonly<Record<string, Uint8Array | string>> = {
   [sha256(moduleBytes)]: moduleBytes,
 };
 
-/** Two Services of one application, so that one of them can have a plugin of its own. */
+/** One application with two Services, so that one of them can have its own plugin. */
 const apps = `apiVersion: apps/v1
 kind: Deployment
 metadata: {name: host, namespace: modules}
@@ -178,7 +178,7 @@ function extensions(kubectl: Kubectl): void {
   const ask = async (path: string, header = "x-none: 1"): Promise<string> =>
     await ok(`curl -s -i -m 20 -H '${header}' ${url}${path}`);
   const status = (answer: string): string => answer.split(" ")[1] ?? "";
-  /** Values of a field of a response's head, in the order in which the proxies added them. */
+  /** The values of a response header, in the order in which the proxies added them. */
   const values = (answer: string, name: string): string[] =>
     [...answer.matchAll(new RegExp(`^${name}: (.*?)\\r?$`, "gim"))].map(([, value = ""]) => value);
   const answers = async (what: string, path: string, is: (answer: string) => boolean): Promise<string> =>
@@ -186,7 +186,7 @@ function extensions(kubectl: Kubectl): void {
       const answer = await ask(path);
       return is(answer) && answer;
     });
-  /** A step after which the load has gone on, without a failed request. */
+  /** A step. After it, more requests of the load must have succeeded, and none may have failed. */
   const step = (title: string, body: () => Promise<void>): void =>
     void test(
       title,
@@ -246,19 +246,22 @@ function extensions(kubectl: Kubectl): void {
     },
   );
 
-  step("a script that never ends is ended, its request goes on, and others are answered meanwhile", async () => {
-    const endless = ok(`for i in 1 2 3 4; do curl -s -o /dev/null -m 9 -w '%{http_code} ' ${url}/endless; done`);
-    const before = load?.requests ?? 0;
-    for (let asked = 0; asked < 5; asked += 1) assert.equal(status(await ask("/beside")), "200");
-    assert.equal((await endless).trim(), "200 200 200 200");
-    assert.ok((load?.requests ?? 0) > before, "the load went on");
-    assert.match(
-      await ok("kubectl logs -n istio-system deploy/istio-ingressgateway"),
-      /script of the HTTP filter envoy.filters.http.lua failed/,
-    );
-    await ok("kubectl delete envoyfilter script && kubectl delete envoyfilter script -n istio-system");
-    await answers("the scripts are gone", "/", (given) => values(given, "x-lua-response").length === 0);
-  });
+  step(
+    "a script that never ends is stopped, its request continues, and other requests are answered meanwhile",
+    async () => {
+      const endless = ok(`for i in 1 2 3 4; do curl -s -o /dev/null -m 9 -w '%{http_code} ' ${url}/endless; done`);
+      const before = load?.requests ?? 0;
+      for (let asked = 0; asked < 5; asked += 1) assert.equal(status(await ask("/beside")), "200");
+      assert.equal((await endless).trim(), "200 200 200 200");
+      assert.ok((load?.requests ?? 0) > before, "the load went on");
+      assert.match(
+        await ok("kubectl logs -n istio-system deploy/istio-ingressgateway"),
+        /script of the HTTP filter envoy.filters.http.lua failed/,
+      );
+      await ok("kubectl delete envoyfilter script && kubectl delete envoyfilter script -n istio-system");
+      await answers("the scripts are gone", "/", (given) => values(given, "x-lua-response").length === 0);
+    },
+  );
 
   step(
     "a module runs with its configuration: at the gateway from a URL with a checksum, at the waypoint from a registry",
@@ -290,7 +293,7 @@ function extensions(kubectl: Kubectl): void {
     },
   );
 
-  step("a plugin whose configuration changes has the new one, and one that is deleted is gone", async () => {
+  step("a plugin gets its changed configuration, and a deleted plugin stops working", async () => {
     const at = async (...places: readonly string[]): Promise<void> => {
       const expected = places.map((place) => `{"at":"${place}"}`);
       await answers(
@@ -314,7 +317,7 @@ function extensions(kubectl: Kubectl): void {
   });
 
   step(
-    "a module that cannot run stops the requests of its Service alone with FAIL_CLOSE, and none with FAIL_OPEN",
+    "a module that cannot run stops the requests of its Service with FAIL_CLOSE, and none with FAIL_OPEN",
     async () => {
       const own = (file: string, more: string): string =>
         apply(
@@ -339,7 +342,7 @@ function extensions(kubectl: Kubectl): void {
     },
   );
 
-  step("a module that never ends is ended: with FAIL_OPEN its request goes on without it", async () => {
+  step("a module that never ends is stopped, and its request continues with FAIL_OPEN", async () => {
     const endless = ask("/other", "x-do: loop");
     assert.equal(status(await ask("/")), "200");
     const answer = await endless;

@@ -1,5 +1,5 @@
-// Processes of a lab with a mesh are killed with -9, one after the other, under load through a gateway and under writes by
-// kubectl: no request fails, no acknowledged write is lost, and everything is back by itself.
+// Kills processes of a lab's mesh with -9, one after another, under load through a gateway and under writes by kubectl.
+// No request fails, no acknowledged write is lost, and every process restarts by itself.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -15,7 +15,9 @@ const lab = new LabCluster("faults");
 
 const ok = lab.ok.bind(lab);
 
-/** A client with an identity of its own, so that everything has a part in its start: scheduler, node, CNI agent, istiod, ztunnel. */
+/**
+ * A client with its own identity, so that its start needs the scheduler, a node, the CNI agent, istiod and a ztunnel.
+ */
 const client = (name: string): string => `apiVersion: v1
 kind: ServiceAccount
 metadata: {name: ${name}}
@@ -29,7 +31,7 @@ spec:
   containers: [{name: curl, image: curlimages/curl, command: [/bin/sleep, infinity]}]
 `;
 
-/** Writes by kubectl, one after the other; each makes an object and counts in another one. */
+/** Sequential writes by kubectl. Each creates an object and increments a counter in another one. */
 class Writes {
   readonly made: string[] = [];
   counted = 0;
@@ -91,7 +93,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
     { what: "the node processes", role: "cluster-node" },
   ];
   for (const { what, role } of faults) {
-    test(`${what} killed with -9: no request fails, and it is back by itself`, async () => {
+    test(`${what} killed with -9: no request fails, and it restarts by itself`, async () => {
       const victims = lab.ofRole(role);
       assert.ok(victims.length > 0, `a process of role ${role}`);
       const failedBefore = load.failures.length;
@@ -106,7 +108,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
         return now.length === victims.length && now.every(({ pid }) => victims.every((victim) => victim.pid !== pid));
       });
       await ok(["kubectl", "wait", "--for=condition=Ready", "pod", name, "--timeout=30s"]);
-      // What is new needs what was killed; what was there before does not, as the load shows.
+      // A new client needs the killed process. Existing ones do not, as the load shows.
       const ask = ["kubectl", "exec", name, "--", "curl", "-s", "-m", "5", "http://productpage:9080/productpage"];
       await eventually("the new client is served", async () =>
         (await lab.run(ask)).output.includes("Simple Bookstore App"),
@@ -125,7 +127,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
     });
   }
 
-  test("the API server killed with -9 again and again while eight clients write: nothing acknowledged is lost, versions only grow, a watch misses nothing", async () => {
+  test("the API server is killed with -9 again and again while eight clients write: no acknowledged write is lost, versions only grow, a watch misses nothing", async () => {
     await writes.stop();
     const log = createLogger({ scope: "test", level: "error", write: () => undefined });
     const connection = createKubeClient(await loadKubeConfig(join(lab.directory, "../.kube/config")), {
@@ -149,7 +151,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
           });
           acknowledged.set(name, BigInt(made.metadata.resourceVersion ?? 0));
         } catch {
-          // Refused or cut off: not acknowledged.
+          // The write was refused or interrupted, so it was not acknowledged.
           await systemClock.sleep(20);
         }
       }
@@ -162,7 +164,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
       process.kill(victim.pid, "SIGKILL");
       const flying = 8;
       await eventually("writes are acknowledged again", () => acknowledged.size > had + 4 * flying);
-      // The first answers may have been under way at the kill; what came later is the successor's.
+      // The killed server may still have sent the first answers. Later ones come from its successor.
       const later = [...acknowledged].filter(([name]) => !before.has(name)).slice(flying);
       assert.deepEqual(
         later.filter(([, version]) => version <= highest),

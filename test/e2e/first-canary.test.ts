@@ -1,4 +1,4 @@
-// The tutorial "A first Canary in five minutes" (docs/first-canary.md): every line of its blocks, typed in its order.
+// Types every line of the tutorial "A first Canary in five minutes" (docs/first-canary.md), in its order.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ let typed = 0;
 
 const commands = commandsOf(readFileSync(join(root, "docs/first-canary.md"), "utf8"));
 
-/** Types what comes next, up to the command that begins so. */
+/** Types the next commands, up to the first that begins with this text. */
 async function typeUpTo(last: string): Promise<string> {
   for (;;) {
     const line = commands[typed];
@@ -27,8 +27,8 @@ async function typeUpTo(last: string): Promise<string> {
 }
 
 /**
- * What is of the machine is typed outside of the lab; the lab's shell is opened for each line anew. `canary status` ends with 3
- * after a rollback, as the tutorial says.
+ * Runs the machine's own commands outside the lab, and each other line in a new shell of the lab. `canary status` ends
+ * with 3 after a rollback, as the tutorial says.
  */
 async function type(line: string): Promise<string> {
   const placed = `cd ${root} && ${line}`;
@@ -55,7 +55,7 @@ step("a good version gets half of the requests, then all", async () => {
   assert.match(await typeUpTo("kubectl exec"), /nginx server v2/);
 });
 
-step("a bad version goes back by itself, and the status says why", async () => {
+step("a bad version is rolled back by itself, and the status gives the reason", async () => {
   assert.match(await typeUpTo("serin canary status"), /RolledBack[^]*request-success-rate/);
   assert.equal(await typeUpTo("kubectl get deployment"), "");
 });

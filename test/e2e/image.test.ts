@@ -1,4 +1,5 @@
-// The images for a real Kubernetes, built as `npm run image` does, unpacked as a container runtime does, and run.
+// Builds the images for a real Kubernetes as `npm run image` does, unpacks them as a container runtime does, and runs
+// them.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -16,7 +17,7 @@ import { startContainers, whyNotByRunc } from "../support/start-containers.ts";
 const version = "1.31.7";
 /** EM_X86_64 and EM_AARCH64 of the ELF header. */
 const machines: Readonly<Record<string, number>> = { amd64: 62, arm64: 183 };
-/** What each image says first where there is no cluster: enough to know that all it needs was there to load. */
+/** The first output of each image without a cluster. It shows that the image had everything to load. */
 const firstWords: Readonly<Record<string, RegExp>> = {
   pilot: /cannot read the kubeconfig/,
   "install-cni": /NODE_NAME is not set/,
@@ -25,18 +26,22 @@ const firstWords: Readonly<Record<string, RegExp>> = {
   operator: /cannot read the kubeconfig/,
   serin: new RegExp(version),
 };
-/** What its manifest, or a person, adds to the entry. */
+/** Arguments that the manifest, or a person, adds to the image's entry point. */
 const extraArguments: Readonly<Record<string, readonly string[]>> = { operator: ["--kind=istio"], serin: ["version"] };
-/** Of layers that are pulled, in MiB: of one component's image, of a sample's, and of all images of an architecture together. */
+/**
+ * Sizes of the pulled layers in MiB: of one component's image, of a sample's, and of all images of an architecture
+ * together.
+ */
 const sizeBounds = { component: 60, sample: 57, all: 62 } as const;
 const hub = "ghcr.io/serin-mesh";
 
-/** Long where the machine is busy: who says the words earlier is not waited for. */
+/** Long enough for a busy machine. The wait ends with the expected words. */
 const firstWordsWithinMs = 60_000;
 
 /**
- * What a program says until it has said this, has ended, or has had its time; then it is killed. A signal from within its namespace
- * would not end it: the first process of a namespace ignores what it has no handler for.
+ * Returns a program's output until it has printed the expected text, has ended, or has reached its limit. Then the
+ * program is killed from outside its namespace, because the first process of a namespace ignores signals from within
+ * that it does not handle.
  */
 async function outputUntil(
   expected: RegExp,
@@ -58,7 +63,7 @@ async function outputUntil(
 
 const referenceOf = (name: string): string => `${hub}/${name}:${version}`;
 
-/** The runs by runc are named as not run where they cannot be. */
+/** Where runc cannot run, its tests are skipped with the reason. */
 const skip = whyNotByRunc() ?? false;
 
 describe("the image", () => {
@@ -142,7 +147,7 @@ describe("the image", () => {
     },
   );
 
-  test("is not run where a kubelet refuses its user or has no such program", { skip }, async () => {
+  test("is refused like by a kubelet if its user is not permitted or its program is missing", { skip }, async () => {
     const podOf = (container: Omit<Container, "name">): Pod => ({
       metadata: {},
       spec: { containers: [{ name: "one", ...container }] },
@@ -166,7 +171,7 @@ describe("the image", () => {
   });
 
   for (const architecture of ["amd64", "arm64"]) {
-    test(`holds Node, the C library and native code of ${architecture}, and every role runs where this machine can run it`, async () => {
+    test(`holds Node, the C library and native code of ${architecture}, and every role runs if this machine can run it`, async () => {
       const directory = store.unpack(imageOf("serin", architecture));
       const npm = architecture === "amd64" ? "x64" : architecture;
       for (const file of [`opt/serin/node_modules/node-linux-${npm}/bin/node`, "bin/busybox"])
@@ -175,7 +180,7 @@ describe("the image", () => {
       for (const [name, expected] of Object.entries(firstWords)) {
         const entry = imageOf(name, architecture).configuration.config;
         const command = [...entry.Entrypoint, ...(extraArguments[name] ?? entry.Cmd ?? [])];
-        // In namespaces of its own, with nothing of this machine's environment.
+        // Runs in its own namespaces, with an environment that has nothing of this machine's.
         const said = await outputUntil(expected, {
           program: "unshare",
           args: ["-Urmpf", "--kill-child=KILL", "--net", `--root=${directory}`, "--mount-proc", ...command],

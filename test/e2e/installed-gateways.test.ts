@@ -1,5 +1,5 @@
-// The mesh as README installs it moves to another revision: its ingress gateway, which the upgrade does not install, moves too, and
-// the old revision is retired. The plan names the steps that the engine then does.
+// Moves a mesh to another revision that was installed as the README says. Its ingress gateway, which the upgrade does
+// not install, moves too, and the old revision is retired. The plan names the steps that the engine then takes.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
@@ -74,7 +74,7 @@ spec:
   settleTimeoutSeconds: 600
 `;
 
-/** The ids of steps that are the gateway's. */
+/** The ids of the gateway's steps. */
 const gatewaySteps = (ids: readonly string[]): string[] => ids.filter((id) => id.startsWith("gateway/"));
 
 function installedGateway(kubectl: Kubectl, profile: string, labels: string): void {
@@ -106,7 +106,7 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
     await guide.lab.delete();
   });
 
-  step("the plan names every step of the gateway, and nothing that stays behind", async () => {
+  step("the plan names every step of the gateway, and reports nothing that stays behind", async () => {
     const { code, output } = await guide.lab.run([guide.lab.serin, "upgrade", "plan", "-f", "-", "--json"], {
       input: upgrade(profile),
     });
@@ -126,7 +126,7 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
     );
   });
 
-  step("it moves to the end with the gateway, no request fails, and the old revision is retired", async () => {
+  step("the mesh moves to the end with the gateway, no request fails, and the old revision is retired", async () => {
     await ok(apply(upgrade(profile)));
     const found = await eventually(
       "the upgrade has ended",
@@ -159,7 +159,7 @@ const data = { ambient: "istio.io/dataplane-mode: ambient", default: "istio-inje
 if (kubectl !== undefined)
   for (const [profile, labels] of Object.entries(data))
     describe(
-      `profile ${profile} as README installs it, by kubectl ${kubectlVersion(kubectl)}`,
+      `profile ${profile} as the README installs it, by kubectl ${kubectlVersion(kubectl)}`,
       { concurrency: 1 },
       () => installedGateway(kubectl, profile, labels),
     );

@@ -1,4 +1,5 @@
-// Bad input, machines that lack something, interruption and kill -9: a clear message or a clean end, and nothing left behind.
+// Bad input, missing programs, interruption and kill -9 each end with a clear message or a clean end, and leave nothing
+// behind.
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,7 +10,7 @@ import { LabCluster, serin } from "../support/lab-cluster.ts";
 const lab = new LabCluster("lifecycle");
 const create = [serin, "cluster", "create", "--name", lab.name];
 
-/** Nothing of this HOME's clusters is there: no process (and with them no namespace), no mount, no file. */
+/** Asserts that this HOME's clusters have left no process (and so no namespace), no mount and no file. */
 async function nothingIsLeft(): Promise<void> {
   await eventually("every process of the lab is gone", () => lab.processes().length === 0);
   assert.equal(readFileSync("/proc/self/mountinfo", "utf8").includes(dirname(lab.directory)), false);
@@ -20,7 +21,7 @@ function noFilesAreLeft(): void {
   assert.deepEqual(existsSync(clusters) ? readdirSync(clusters) : [], []);
 }
 
-/** A PATH with everything of the machine but one program. */
+/** A PATH with every program of the machine except one. */
 function pathWithout(missing: string): string {
   const directory = join(lab.directory, `without-${missing}`);
   mkdirSync(directory);
@@ -33,7 +34,7 @@ function pathWithout(missing: string): string {
   return directory;
 }
 
-/** In user and mount namespaces of its own, as their root, after some preparation. */
+/** Runs the command as root of new user and mount namespaces, after some preparation. */
 function prepared(preparation: string, command: readonly string[]): string[] {
   return ["unshare", "-Urm", "sh", "-c", `set -e; ${preparation}; exec "$@"`, "sh", ...command];
 }
@@ -47,7 +48,7 @@ async function createAndDelete(): Promise<void> {
   noFilesAreLeft();
 }
 
-describe("what goes wrong around a lab", { concurrency: 1 }, () => {
+describe("failures around a lab", { concurrency: 1 }, () => {
   after(async () => await lab.delete());
 
   test("the error of a bad config names the line, the field and the expected value", async () => {
@@ -74,7 +75,7 @@ describe("what goes wrong around a lab", { concurrency: 1 }, () => {
     noFilesAreLeft();
   });
 
-  test("where user namespaces are forbidden, create and doctor say the remedy", async () => {
+  test("create and doctor give the remedy where user namespaces are forbidden", async () => {
     for (const command of [create, [serin, "doctor"]]) {
       const { code, output } = await lab.run(prepared("echo 0 > /proc/sys/user/max_user_namespaces", command));
       assert.notEqual(code, 0, output);
@@ -100,7 +101,7 @@ describe("what goes wrong around a lab", { concurrency: 1 }, () => {
     noFilesAreLeft();
   });
 
-  test("a disk without room is refused before anything is begun", async () => {
+  test("a full disk is refused before anything starts", async () => {
     const state = join(lab.directory, "small");
     mkdirSync(state);
     const { code, output } = await lab.run(prepared(`mount -t tmpfs -o size=20m tmpfs ${state}`, create), {
@@ -148,7 +149,7 @@ describe("what goes wrong around a lab", { concurrency: 1 }, () => {
       child.kill("SIGINT");
       const code = await ended;
       if (code === 0) {
-        // It came when all was done.
+        // The signal came after the creation had finished.
         assert.match(output, /All nodes are ready/);
         assert.equal((await lab.run([serin, "cluster", "delete", "--name", lab.name])).code, 0);
       } else if (output.includes("Starting")) assert.match(output, /interrupted; nothing was left behind/);

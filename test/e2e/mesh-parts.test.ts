@@ -1,5 +1,5 @@
-// The mesh's own parts change under load, as a rollout changes them: the CA's root stage by stage, the CNI agent node by node,
-// ztunnel by pod, by namespace and by node. No request fails and no connection is cut.
+// Rollouts change the mesh's own parts under load: the CA's root stage by stage, the CNI agent node by node, and
+// ztunnel by pod, by namespace and by node. No request fails and no connection is closed.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { EnrolledReport, RootsReport } from "../../src/api/serin/index.ts";
@@ -44,7 +44,7 @@ function meshParts(kubectl: Kubectl): void {
       { clients, url: "http://reviews.default:9080/health", streams: { host: "streams.default", seconds } },
       body,
     );
-    // How many there are is the machine's; none may have failed.
+    // The machine's speed decides how many there are. None may have failed.
     assert.ok(requests > 20, `${requests} requests`);
   };
 
@@ -115,7 +115,10 @@ function meshParts(kubectl: Kubectl): void {
           async () => (await report()).stage === (name === "done" ? "none" : name),
         );
       };
-      /** The values of a metric for a root, of each data plane that holds certificates; 0 where it knows nothing of the root. */
+      /**
+       * The values of a metric for a root, one for each data plane that holds certificates. 0 means that it does not
+       * know the root.
+       */
       const values = async (metric: string, root: string): Promise<number[]> => {
         const texts = await Promise.all(
           planes.flat().map(async (address) => await ok(`curl -s http://${address}:15020/stats/prometheus`)),
@@ -263,7 +266,8 @@ function meshParts(kubectl: Kubectl): void {
     const rbac = JSON.parse(
       await ok("kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json"),
     ) as RbacObjects;
-    // ztunnels and gateways never ask the API server. Nothing is rolled out here, and the second istiod does not lead.
+    // ztunnels and gateways never request anything from the API server. Nothing is rolled out here, and the second
+    // istiod does not lead.
     const compared = ["istio-system:istio-cni", "istio-system:istiod"];
     const asking = [...compared, "istio-system:istiod-next", "serin-system:serin-rollout"];
     requireLeastRights(guide.lab.stateDirectory, rbac, { asking, compared });

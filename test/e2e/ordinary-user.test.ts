@@ -1,5 +1,5 @@
-// A user without any right, with nothing but HOME and PATH in the environment: cluster, pods, Services, mesh and gateway work
-// with the one uid that such a user has.
+// A user without rights, with only HOME and PATH in the environment, runs a cluster, pods, Services, a mesh and a
+// gateway with a single uid.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, statSync } from "node:fs";
@@ -12,13 +12,16 @@ import { GatewayLoad } from "../support/gateway-load.ts";
 import { LabCluster, root } from "../support/lab-cluster.ts";
 
 const isRoot = process.getuid?.() === 0;
-/** A uid that no account of the machine has. */
+/** A uid without an account on the machine. */
 const stranger = 54_321;
 const scratch = mkdtempSync(join(tmpdir(), "serin-user-"));
 const releaseRoot = isRoot ? readableCopy() : root;
 const lab = new LabCluster("ordinary", isRoot ? { uid: stranger, releaseRoot } : {});
 
-/** Root's checkout may lie where nobody else can look. The files stay root's: the user can only read them. */
+/**
+ * Root's checkout may be in a directory that other users cannot enter. Root still owns the copied files, so the user
+ * can only read them.
+ */
 function readableCopy(): string {
   chmodSync(scratch, 0o755);
   const copy = join(scratch, "serin");
@@ -28,7 +31,7 @@ function readableCopy(): string {
     try {
       execFileSync("cp", ["-al", join(root, part), copy], { stdio: "ignore" });
     } catch {
-      // On another file system.
+      // The directories may be on different file systems.
       execFileSync("cp", ["-a", join(root, part), copy]);
     }
   }
@@ -51,7 +54,7 @@ describe("as an ordinary user", { concurrency: 1 }, () => {
     assert.match(await ok(["kubectl", "get", "nodes"]), /(ordinary-\S+ +Ready.*\n){3}/);
   });
 
-  test("a pod runs with the one uid, is entered, and tells which wish for another uid was not met", async () => {
+  test("a pod runs as the only user, can be entered, and reports which requested user it did not get", async () => {
     const pod = {
       apiVersion: "v1",
       kind: "Pod",

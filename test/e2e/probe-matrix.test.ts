@@ -1,4 +1,4 @@
-// The probe matrix between two revisions, over every data plane: what it says of a mesh as it must be, and of one that is not.
+// The probe matrix between two revisions, over every data plane: its result for a correct mesh, and for a broken one.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ function install(spec: object): string {
   return `serin install -y -f - <<'EOF'\n${JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec })}\nEOF`;
 }
 
-/** A control plane and ztunnel of its own, beside the others. */
+/** A control plane and a ztunnel of this revision, beside the others. */
 function revision(name: string): string {
   return install({
     profile: "ambient",
@@ -49,7 +49,7 @@ function probeMatrix(kubectl: Kubectl): void {
   after(async () => await guide.lab.delete());
 
   step(
-    "every pair of revision and data plane answers over mTLS, between the right identities, and what is of no mesh is refused",
+    "every pair of revision and data plane connects over mTLS with the right identities, and clients outside the mesh are refused",
     async () => {
       const { verdict, evidence, matrix } = await look();
       assert.equal(verdict, "pass", `${evidence}\n${renderMatrix(matrix)}`);
@@ -69,7 +69,7 @@ function probeMatrix(kubectl: Kubectl): void {
     },
   );
 
-  step("a client that left the mesh is named, with every pair in plain text", async () => {
+  step("a client that left the mesh is named, with every plain-text pair", async () => {
     await guide.ok("kubectl -n serin-probes label pod client-ambient-old istio.io/dataplane-mode=none --overwrite");
     await eventually(
       "it is no longer of the mesh",
@@ -88,7 +88,7 @@ function probeMatrix(kubectl: Kubectl): void {
     assert.deepEqual([...new Set(plain)], ["old ambient"]);
   });
 
-  step("all that probes need goes with their namespace", async () => {
+  step("all objects of the probes are removed with their namespace", async () => {
     await guide.ok("kubectl delete namespace serin-probes --timeout=60s");
     assert.doesNotMatch(
       await guide.ok("kubectl get gateway,deploy,svc -A -o name"),

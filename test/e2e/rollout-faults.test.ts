@@ -1,5 +1,5 @@
-// A canary while everything that moves it is killed or stopped at random: it ends truthfully, and takes with it what it said.
-// Then the faults of people: a field that somebody edits, an object that is deleted midway.
+// Random faults strike everything that moves a Canary. It ends in the right state, and its status tells the truth. Then
+// people interfere: one edits a field, another deletes the object midway.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { seededRandom, systemClock } from "../../src/base/index.ts";
@@ -14,7 +14,7 @@ const random = seededRandom(20_261_120);
 
 const ok = lab.ok.bind(lab);
 
-/** A second Service of the same pods is a good release, one without pods is a bad one. */
+/** The good release is a second Service with the same pods. The bad one is a Service without pods. */
 const service = (name: string, app: string): string => `apiVersion: v1
 kind: Service
 metadata: {name: ${name}}
@@ -40,7 +40,7 @@ interface Status {
   readonly completedSteps?: readonly { readonly id: string }[];
 }
 
-/** Undefined while nobody answers, null when there is no such object. */
+/** Undefined while no server answers, null when the object does not exist. */
 async function statusOf(name: string): Promise<Status | null | undefined> {
   const { code, output } = await lab.run(["kubectl", "get", "canary", name, "-o", "json"], { timeoutMs: 5000 });
   if (code !== 0) return /not found/i.test(output) ? null : undefined;
@@ -60,7 +60,7 @@ async function rules(): Promise<unknown> {
 
 const stoppedMs = 2500;
 
-/** Addresses that an engine is cut off from: the API server's Service, and the pods whose metrics it counts. */
+/** Destinations to cut an engine off from: the API server's Service, and the pods whose metrics it reads. */
 const partitions = { "the API server": "10.96.0.1/32", "all metrics": "10.244.0.0/16" } as const;
 
 /** Runs `ip route` in the network of one of the lab's processes. */
@@ -97,7 +97,7 @@ async function cutOff(whom: keyof typeof partitions): Promise<string> {
   return `engine ${engine.pid} cut off from ${whom} for ${stoppedMs} ms`;
 }
 
-/** Everything that moves a rollout is killed with -9, made to stand still, or cut off. */
+/** Each fault kills a process of the rollout with -9, stops it for a while, or cuts it off. */
 const strikes: readonly (() => string | Promise<string>)[] = [
   () => kill("cluster-apiserver", "API server"),
   () => kill("rollout", "engine"),
@@ -109,7 +109,7 @@ const strikes: readonly (() => string | Promise<string>)[] = [
   async () => await cutOff("all metrics"),
 ];
 
-/** One fault; each kind once, in an order of chance, before one comes again. */
+/** Returns faults in random order. Every kind comes once before one repeats. */
 function* faultsInTurn(): Generator<() => string | Promise<string>, never> {
   for (;;) {
     const left = [...strikes];
@@ -128,7 +128,7 @@ async function strike(): Promise<string> {
 
 const faults = 8;
 
-/** Strikes at random moments, then lets it come to its end. */
+/** Strikes at random moments, and then waits for the rollout's end. */
 async function underFaults(name: string): Promise<{ readonly status: Status; readonly struck: readonly string[] }> {
   const struck: string[] = [];
   for (let fault = 0; fault < faults; fault += 1) {
@@ -161,7 +161,7 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
     await ok(["kubectl", "scale", "deployment", "serin-rollout", "-n", "serin-system", "--replicas=2"]);
     await ok(["kubectl", "scale", "deployment", "istiod", "-n", "istio-system", "--replicas=2"]);
     await ok(["kubectl", "rollout", "status", "deployment/istiod", "-n", "istio-system", "--timeout=60s"]);
-    // A network that this test may not change would be a fault that never happens.
+    // If the test may not change this network, the fault would never happen.
     const [engine] = lab.ofRole("rollout");
     assert.ok(engine);
     for (const verb of ["add", "del"]) await routeOf(engine.pid, [verb, "blackhole", "192.0.2.1/32"]);

@@ -1,4 +1,4 @@
-// A developer who may write Canaries and nothing else, a webhook that was away, and rights that come later, in one lab.
+// A developer who may only write Canaries, a webhook that was down, and rights that are granted later, in one lab.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { join } from "node:path";
@@ -45,7 +45,7 @@ const recordsAuthors = async (): Promise<boolean> =>
   (await ok(`${canary("probe")} | kubectl apply --dry-run=server -f - -o jsonpath='{.metadata.annotations}'`)).includes(
     "rollout.serin.dev/author",
   );
-/** The webhook that records authors is asked about this kind only. */
+/** Limits the webhook that records authors to this kind. */
 const askAuthors = async (kind: string): Promise<string> =>
   await ok(
     `kubectl patch ${authorHook} --type=json -p '[{"op":"replace","path":"/webhooks/0/rules/0/resources/0","value":"${kind}"}]'`,
@@ -102,7 +102,7 @@ test("a Canary does only what its author may do: it waits for an author, names t
   await ok(
     "kubectl create role services -n rights --verb=get --resource=services && kubectl create rolebinding services -n rights --role=services --user=dev",
   );
-  // It moves traffic by the route that it made. Nobody sends requests here, so that it judges no further.
+  // The engine moves traffic by the route that it created. No client sends requests, so it waits for the judge.
   await says(/^Judging: weight 80\/20: /);
   await ok("kubectl get httproute -n rights nginx-canary");
 });

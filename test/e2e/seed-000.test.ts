@@ -14,19 +14,19 @@ import { root, serin, type Ran } from "../support/lab-cluster.ts";
 
 const old = "1-18-0-alpha-0";
 const canary = "1-18-1";
-/** A cluster that is there already has other names and addresses than kind's. */
+/** A given cluster has other names and addresses than kind's. */
 const given = givenFacts();
 const [stableNode, canaryNode] = given?.nodes ?? ["ambient-worker", "ambient-worker2"];
 /** The pool of LoadBalancer addresses without the last number. */
 const addresses = given?.addresses ?? "172.18.255";
 let lab: GuideCluster;
-/** At 50 % of so many answers, chance strays by 15 % once in twenty thousand runs. */
+/** With this many answers at 50 %, chance deviates by 15 % once in twenty thousand runs. */
 const answersCounted = 200;
 const gateway = `http://${addresses}.202/productpage`;
 
 /** A directory for each kubectl, the current one last. */
 const typists: string[] = [];
-/** Whose kubectl types now; undefined: the current one. */
+/** The directory of the kubectl that types now. Undefined means the current one. */
 let typist: string | undefined;
 
 async function type(line: string, input?: string): Promise<Ran> {
@@ -34,13 +34,13 @@ async function type(line: string, input?: string): Promise<Ran> {
   return await lab.shell(typed, input === undefined ? {} : { input });
 }
 
-/** What may be done twice is done by each kubectl. */
+/** Each kubectl types the lines that can be repeated. */
 async function byEach(body: () => Promise<void>): Promise<void> {
   for (typist of typists) await body();
   typist = undefined;
 }
 
-/** What can be done once is done by the oldest kubectl. */
+/** The oldest kubectl types the lines that can run only once. */
 async function byOldest<Value>(body: () => Promise<Value>): Promise<Value> {
   [typist] = typists;
   const value = await body();
@@ -48,7 +48,7 @@ async function byOldest<Value>(body: () => Promise<Value>): Promise<Value> {
   return value;
 }
 
-/** A line that succeeds; `input` is what the person answers to its question. */
+/** Runs a line that must succeed. `input` answers its question. */
 async function ok(line: string, input?: string): Promise<string> {
   const { code, output } = await type(line, input);
   assert.equal(code, 0, `${line}\n${output}`);
@@ -69,13 +69,13 @@ async function whoAnswers(curl = `curl -s -m 2 ${gateway}`): Promise<string> {
   return pod === "" ? output.slice(0, 200) : `${namespace} ${/reviews-(v\d)/.exec(pod)?.[1] ?? "?"}`;
 }
 
-/** The walkthrough's own request, and who answered it. */
+/** Sends the walkthrough's own request, and checks which version answered. */
 async function titleComesBack(expected: RegExp): Promise<void> {
   assert.equal(await ok(`curl -s "${gateway}" | grep -o "<title>.*</title>"`), "<title>Simple Bookstore App</title>\n");
   assert.match(await whoAnswers(), expected);
 }
 
-/** Constant load while a corrected line is applied: not one request may fail. Gives who answered after the change. */
+/** Applies a corrected line under constant load. No request may fail. Returns who answered after the change. */
 async function underLoad(change: () => Promise<void>): Promise<ReadonlyMap<string, number>> {
   const load = new GatewayLoad(lab, gateway);
   await load.more(20);
@@ -87,7 +87,7 @@ async function underLoad(change: () => Promise<void>): Promise<ReadonlyMap<strin
   return load.answers;
 }
 
-/** Percent of the answers that came from a namespace. */
+/** The percentage of answers from a namespace. */
 function share(answers: ReadonlyMap<string, number>, namespace: string): number {
   let [all, own] = [0, 0];
   for (const [name, count] of answers) {
@@ -157,7 +157,7 @@ EOF`;
 
 function walkthrough(all: readonly Kubectl[]): void {
   let failed: string | undefined;
-  /** A step stands on the ones before it: after the first that fails, the others say only so. */
+  /** Each step needs the previous ones. After a failed step, the others fail at once. */
   const step = (title: string, body: () => Promise<void>): void => {
     test(title, async () => {
       assert.equal(failed, undefined, "an earlier step failed");
@@ -202,7 +202,8 @@ nodes:
   });
 
   step("the kubeconfig is kind's, and every node is ready", async () => {
-    // A given cluster is not kind's: its kubeconfig is there, its context has a name of its own, and no node is without pods.
+    // A given cluster is not kind's: its kubeconfig exists already, its context has another name, and every node runs
+    // pods.
     if (given === undefined) await ok("mkdir -p ~/.kube && sudo kind get kubeconfig --name ambient > ~/.kube/config");
     await byEach(async () => {
       const nodes = await ok("kubectl get nodes");
@@ -242,7 +243,7 @@ EOF`;
     },
   );
 
-  step("the Gateway API's kinds are there", async () => {
+  step("the Gateway API's kinds exist", async () => {
     // The fetch behind `||` is not reached, as the kinds are there.
     const line = `kubectl get crd gateways.gateway.networking.k8s.io &> /dev/null || { kubectl kustomize "github.com/kubernetes-sigs/gateway-api/config/crd/experimental?ref=v0.6.1" | kubectl apply -f -; }`;
     await byEach(async () => void (await ok(line)));
@@ -278,7 +279,8 @@ EOF`;
     await byEach(async () => {
       const log = await ok("kubectl -n istio-system logs ds/ztunnel");
       for (const key of configurationKeys) assert.match(log, new RegExp(`^ *${key}:`, "m"));
-      // Windows and the SOCKS address are today's ztunnel's; what the walkthrough concludes from is as it shows it.
+      // Window sizes and the SOCKS address are those of today's ztunnel. The values that the walkthrough explains are
+      // as it shows them.
       for (const line of [
         "frame_size: 1048576",
         "inbound_addr: '[::]:15008'",
@@ -292,7 +294,7 @@ EOF`;
     });
   });
 
-  step("the label with a colon fails; with an equals sign the node is labelled", async () => {
+  step("the label with a colon fails, and with an equals sign it succeeds", async () => {
     await byEach(async () => {
       await fails(
         `kubectl label node ${stableNode} istio.io/rev: ${old}`,
@@ -313,54 +315,60 @@ EOF`;
     );
   });
 
-  step("the namespace that is never created is missing; once there, the workloads run on their node", async () => {
-    await byEach(
-      async () =>
-        void (await fails(
-          `kubectl apply -f ${old}/bookinfo.yaml -n bookinfo-${old}`,
-          /namespaces "bookinfo-1-18-0-alpha-0" not found/,
-        )),
-    );
-    await byOldest(async () => await ok(`kubectl create namespace bookinfo-${old}`));
-    await byEach(async () => {
-      for (const file of ["bookinfo", "sleep", "notsleep"])
-        await ok(`kubectl apply -f ${old}/${file}.yaml -n bookinfo-${old}`);
-      await ok(`kubectl -n bookinfo-${old} wait --for=condition=Available deploy --all --timeout=60s`);
-      const pods = await ok(`kubectl -n bookinfo-${old} get pods -o wide --no-headers`);
-      for (const line of pods.trim().split("\n")) assert.match(line, new RegExp(`\\s${stableNode}\\s`));
-    });
-  });
+  step(
+    "the namespace that the walkthrough never creates is missing; after it exists, the workloads run on their node",
+    async () => {
+      await byEach(
+        async () =>
+          void (await fails(
+            `kubectl apply -f ${old}/bookinfo.yaml -n bookinfo-${old}`,
+            /namespaces "bookinfo-1-18-0-alpha-0" not found/,
+          )),
+      );
+      await byOldest(async () => await ok(`kubectl create namespace bookinfo-${old}`));
+      await byEach(async () => {
+        for (const file of ["bookinfo", "sleep", "notsleep"])
+          await ok(`kubectl apply -f ${old}/${file}.yaml -n bookinfo-${old}`);
+        await ok(`kubectl -n bookinfo-${old} wait --for=condition=Available deploy --all --timeout=60s`);
+        const pods = await ok(`kubectl -n bookinfo-${old} get pods -o wide --no-headers`);
+        for (const line of pods.trim().split("\n")) assert.match(line, new RegExp(`\\s${stableNode}\\s`));
+      });
+    },
+  );
 
-  step("the gateway takes .202; its route lands in default, where no productpage is, and is corrected", async () => {
-    const corrected = `sed -e 's/from: Same/from: All/'      -e '/^  name: bookinfo-gateway/a\\
+  step(
+    "the gateway takes .202; its route is created in default, where productpage does not exist, and is then corrected",
+    async () => {
+      const corrected = `sed -e 's/from: Same/from: All/'      -e '/^  name: bookinfo-gateway/a\\
   namespace: istio-system\\
 '     -e '/^  - name: bookinfo-gateway/a\\
     namespace: istio-system\\
 ' samples/bookinfo/gateway-api/bookinfo-gateway.yaml | kubectl apply -f -`;
-    await byEach(async () => {
-      await ok(corrected);
-      await eventually("the gateway has .202", async () =>
-        (await ok("kubectl -n istio-system get svc bookinfo-gateway-istio || true")).includes(`${addresses}.202`),
+      await byEach(async () => {
+        await ok(corrected);
+        await eventually("the gateway has .202", async () =>
+          (await ok("kubectl -n istio-system get svc bookinfo-gateway-istio || true")).includes(`${addresses}.202`),
+        );
+        await eventually("the route says that its backend is missing", async () =>
+          (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("BackendNotFound"),
+        );
+      });
+      await eventually(
+        "a route without a backend answers 500",
+        async () => (await ok(`curl -s -m 2 -o /dev/null -w '%{http_code}' ${gateway} || true`)).trim() === "500",
       );
-      await eventually("the route says that its backend is missing", async () =>
-        (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("BackendNotFound"),
-      );
-    });
-    await eventually(
-      "a route without a backend answers 500",
-      async () => (await ok(`curl -s -m 2 -o /dev/null -w '%{http_code}' ${gateway} || true`)).trim() === "500",
-    );
-    writeRoute(paths + backends([`bookinfo-${old}`]));
-    await byEach(async () => {
-      await ok("kubectl apply -f bookinfo-httproute.yaml");
-      await eventually("a backend of another namespace needs a grant", async () =>
-        (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("RefNotPermitted"),
-      );
-    });
-    await byEach(async () => void (await ok(grant(`bookinfo-${old}`))));
-    await eventually("the title comes back", async () => (await whoAnswers()).startsWith(`bookinfo-${old} `));
-    await titleComesBack(new RegExp(`^bookinfo-${old} v\\d$`));
-  });
+      writeRoute(paths + backends([`bookinfo-${old}`]));
+      await byEach(async () => {
+        await ok("kubectl apply -f bookinfo-httproute.yaml");
+        await eventually("a backend of another namespace needs a grant", async () =>
+          (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("RefNotPermitted"),
+        );
+      });
+      await byEach(async () => void (await ok(grant(`bookinfo-${old}`))));
+      await eventually("the title comes back", async () => (await whoAnswers()).startsWith(`bookinfo-${old} `));
+      await titleComesBack(new RegExp(`^bookinfo-${old} v\\d$`));
+    },
+  );
 
   step("labelling the namespace enrols the workloads under load, and ztunnel names both identities", async () => {
     await underLoad(
@@ -410,7 +418,7 @@ EOF`;
     assert.match(version, /1\.18\.0-alpha\.0/);
   });
 
-  step("the header rule loses to the exact path of rule 1; a rule with both wins", async () => {
+  step("the exact path of rule 1 wins over the header rule, and a rule with both wins over it", async () => {
     const header = `  - matches:
     - headers:
       - name: traffic
@@ -449,7 +457,7 @@ ${backends([`bookinfo-${canary}`])}`;
   });
 
   step(
-    "`namespace: default` has no productpage: nine of ten requests fail, shown without load, then corrected",
+    "`namespace: default` has no productpage: nine of ten requests fail, tried without load and then corrected",
     async () => {
       writeRoute(paths + backends(["default", 90], [`bookinfo-${canary}`, 10]));
       await byEach(async () => void (await ok("kubectl apply -f bookinfo-httproute.yaml")));
@@ -482,7 +490,7 @@ ${backends([`bookinfo-${canary}`])}`;
     await titleComesBack(new RegExp(`^bookinfo-${canary} v\\d$`));
   });
 
-  step("the old workloads are removed by the walkthrough's lines, while the canary answers", async () => {
+  step("the walkthrough's lines remove the old workloads while the canary answers", async () => {
     await underLoad(async () => {
       await ok(`kubectl delete -f ${old}/bookinfo.yaml`);
       await byOldest(async () => await ok(`kubectl delete -f ${old}/sleep.yaml`));

@@ -61,7 +61,7 @@ nodes:
   after(async () => await guide.lab.delete());
 
   step("the ambient profile is installed from the walkthrough's own hub", async () => {
-    // The logs and the page of the release of 2022 are formats that are switched on.
+    // The release of 2022 printed other logs and another page. Options select those formats.
     await ok(
       "./bin/istioctl install --set profile=ambient --set hub=zhaohuabing --set meshConfig.defaultConfig.proxyMetadata.SERIN_LOG_FORMAT=2022 -y",
     );
@@ -90,7 +90,7 @@ nodes:
     // Replaces https://zhaohuabing.com/download/ambient/{sleep,notsleep}.yaml.
     await ok("kubectl apply -f samples/sleep/sleep.yaml");
     await ok("kubectl apply -f samples/sleep/notsleep.yaml");
-    // The older page, by the switch of our sample.
+    // An option of our sample selects the older page.
     await ok("kubectl set env deployment/productpage-v1 BOOKINFO_PAGE=2022");
     await ok(
       "kubectl wait --for=condition=Available deploy --all --timeout=60s && kubectl rollout status deploy/productpage-v1 --timeout=60s",
@@ -102,7 +102,7 @@ nodes:
     );
   });
 
-  step("labelling the namespace enrols it under load, and CNI's log shows a route for each pod", async () => {
+  step("labelling the namespace enrols it under load, and the CNI agent's log shows a route for each pod", async () => {
     await underLoad(async () => {
       await ok("kubectl label namespace default istio.io/dataplane-mode=ambient");
       await eventually(
@@ -119,7 +119,8 @@ nodes:
         `kubectl -n istio-system get pod -l k8s-app=istio-cni-node --field-selector spec.nodeName=${node} -o jsonpath='{.items[0].metadata.name}'`,
       )
     ).trim();
-    // From the node's address among its pods, or its own where the cluster's network gives nodes no range of pods.
+    // The source is the node's address in its range of pods, or the node's own where the cluster gives nodes no such
+    // range.
     assert.match(
       await ok(`kubectl logs ${agent} -n istio-system|grep route`),
       /info\tambient\tAdding route for productpage-v1-\S+\/default: \[table 100 10\.244\.\d+\.\d+\/32 via 192\.168\.126\.2 dev istioin src 10\.24[04]\.\d+\.\d+\]/,
@@ -165,7 +166,7 @@ nodes:
     await title();
   });
 
-  step("the logs show the way through the waypoint", async () => {
+  step("the logs show the path through the waypoint", async () => {
     const sender = await ztunnelOn(await nodeOf("default", "app=sleep"));
     const receiver = await ztunnelOn(await nodeOf("default", "app=productpage"));
     const pod =
@@ -262,7 +263,7 @@ EOF`);
     );
     const v2 = many.split("\n").filter((line) => line === "reviews-v2-").length;
     assert.equal(many.trim().split("\n").length, 300);
-    // Of 300 at 10 %: outside of 14 to 49 chance comes once in a thousand runs.
+    // With 300 answers at 10 %, chance gives fewer than 14 or more than 49 once in a thousand runs.
     assert.ok(v2 >= 14 && v2 <= 49, `${v2} of 300 were answered by v2`);
     assert.ok(!many.includes("reviews-v3-"));
   });

@@ -114,17 +114,20 @@ spec:
       weight: ${canary}
 `;
 
-/** Of 1,000 answers at 10 %: outside of 69 to 133 chance comes once in a thousand runs. */
+/** With 1,000 answers at 10 %, chance gives fewer than 69 or more than 133 once in a thousand runs. */
 const counted = 1000;
 const canaryBounds = { least: 69, most: 133 };
 
 const wholeName = "nginx.default.svc.cluster.local";
 
 const pageTimeoutMs = 60_000;
-/** Of the last minute, which the 1,000 requests from outside are in part of. */
+/** Percentages over the last minute, which contains only a part of the 1,000 requests from outside. */
 const measuredBounds = { least: 5, most: 16 };
 
-/** As the guide's last picture: the graph of apps with versions, with the distribution of traffic on its edges. */
+/**
+ * Opens the view of the guide's last picture: the graph of versioned apps, with the distribution of traffic on its
+ * edges.
+ */
 async function lookAtCanary(page: Page, url: string): Promise<void> {
   page.setDefaultTimeout(pageTimeoutMs);
   const complaints: string[] = [];
@@ -166,7 +169,7 @@ async function lookAtCanary(page: Page, url: string): Promise<void> {
   const panel = page.getByRole("complementary", { name: "Details of what is chosen" });
   await panel.getByRole("heading", { name: "Weights" }).waitFor();
   assert.match(await panel.innerText(), /nginx-virtual-svc/);
-  // The same in the drawing, where the edge stays chosen.
+  // The drawing shows the same, and the edge stays selected.
   await page.getByRole("button", { name: "Graph", exact: true }).click();
   await drawing.waitFor();
   await page.getByText("Arranging…").waitFor({ state: "detached" });
@@ -182,7 +185,7 @@ function walkthrough(kubectl: Kubectl): void {
     await ok(`kubectl apply -f ${name}`);
   };
   const inTestPod = "kubectl exec test-connection -c test-connection -- ";
-  /** Both lines of nginx as a client sees them, one a request; the client is in the test pod, or outside of the cluster. */
+  /** Counts the answers of both versions of nginx. The client is in the test pod, or outside the cluster. */
   const asks = async (count: number, curl: string, where = inTestPod): Promise<{ v1: number; v2: number }> => {
     const answers = await ok(`${where}sh -c 'for i in $(seq ${count}); do ${curl} && echo ; done'`);
     const lines = answers.trim().split("\n");
@@ -225,7 +228,7 @@ function walkthrough(kubectl: Kubectl): void {
     for (const line of pods.trim().split("\n").slice(1)) assert.match(line, /^kube-system\s|^metallb-system\s/);
   });
 
-  step("the default profile is installed, and the same again by kubectl", async () => {
+  step("the default profile is installed, and again by kubectl", async () => {
     const output = await ok("istioctl install --set profile=default -y");
     assert.match(
       output,
@@ -247,7 +250,7 @@ function walkthrough(kubectl: Kubectl): void {
     await ok("kubectl label namespace default istio-injection=enabled");
   });
 
-  step("the addons come up", async () => {
+  step("the addons start", async () => {
     // Replaces https://raw.githubusercontent.com/istio/istio/1.10.3/samples/addons/….
     for (const addon of ["prometheus", "grafana", "kiali"]) await ok(`kubectl apply -f samples/addons/${addon}.yaml`);
     for (const addon of ["prometheus", "grafana", "kiali"])
@@ -259,7 +262,7 @@ function walkthrough(kubectl: Kubectl): void {
     await apply("service.yaml", service);
     await ok("kubectl rollout status deployment/nginx-v1 --timeout=180s");
     assert.match(await ok("kubectl get pods -l app=nginx --no-headers"), /\s2\/2\s+Running/);
-    // `kubectl run -it` wants a terminal: script(1) is one.
+    // `kubectl run -it` needs a terminal, and script(1) provides one.
     const session =
       await ok(`script -qec "kubectl run -it test-connection --image=radial/busyboxplus:curl -- sh" /dev/null <<'EOF'
 curl nginx && echo
@@ -267,12 +270,12 @@ exit
 EOF`);
     assert.match(session, /You're at the root of nginx server v1/);
     assert.match(session, /\[ root@test-connection:\/ \]\$/);
-    // Its shell has ended, and its container starts again; a kubelet needs a moment to say so.
+    // The shell has ended, so the container restarts. A kubelet reports that after a moment.
     await eventually("the test pod runs again", async () => await guide.shows(`${inTestPod}true`, ""));
     assert.deepEqual(await asks(20, "curl -s nginx"), { v1: 20, v2: 0 });
   });
 
-  step("v2 shares the requests in round robin once it is there", async () => {
+  step("v2 shares the requests in round robin after it starts", async () => {
     await apply("nginx-v2.yaml", deployment("v2"));
     await ok("kubectl rollout status deployment/nginx-v2 --timeout=180s");
     await eventually("the client sees both", async () => (await asks(10, "curl -s nginx")).v2 > 0);
@@ -281,22 +284,24 @@ EOF`);
   });
 
   step(
-    "the gateway, the subsets and the weights are applied; the test pod's own sidecar takes its requests past the gateway",
+    "the gateway, the subsets and the weights are applied, and the test pod's own sidecar sends its requests past the gateway",
     async () => {
       await apply("gateway.yaml", gateway);
       await apply("destination-rule.yaml", destinationRule);
       await apply("virtual-service.yaml", virtualService(90, 10));
       const curl = `curl -s -H "Host: nginx" istio-ingressgateway.istio-system`;
       await new Promise((resolve) => setTimeout(resolve, 1000));
-      // The guide's slip, as on a real cluster: the pod has a sidecar, which routes port 80 by the Host header, straight to the Service
-      // nginx; the weights hold at the gateway only. So the answers stay in round robin.
+      // The guide has an error here, which shows on a real cluster too: the pod has a sidecar, which routes port 80 by
+      // the Host header straight to the Service nginx. The weights hold only at the gateway, so the answers stay in
+      // round robin.
       const { v1, v2 } = await asks(200, curl);
       assert.ok(v1 >= 70 && v2 >= 70, `${v1} and ${v2} of 200`);
     },
   );
 
   step("from outside of the mesh, 10 % of 1,000 requests reach v2", async () => {
-    // And the gateway knows the host by its whole name, as Istio completes the short one; `nginx` alone is not found there.
+    // The gateway knows the host by its full name only, because Istio completes short names. `nginx` is not found
+    // there.
     const curl = `curl -s -H "Host: ${wholeName}" http://${await addressOf()}`;
     assert.equal(
       await ok(`curl -s -o /dev/null -w '%{http_code}' -H "Host: nginx" http://${await addressOf()}`),
@@ -335,7 +340,7 @@ EOF`);
     );
   });
 
-  step("the new version takes everything, step by step, and no request fails", async () => {
+  step("the new version takes all requests step by step, and none fails", async () => {
     await underLoad(async () => {
       for (const weight of [50, 100]) {
         await apply("virtual-service.yaml", virtualService(100 - weight, weight));
@@ -360,7 +365,8 @@ EOF`);
   });
 
   step("`istioctl dashboard kiali` leads to the graph, and prometheus knows the weights", async () => {
-    // The page draws the graph from its stream. The gateway's pod is new, and shows once it has been asked twice while requests came.
+    // The page draws the graph from its stream. The gateway's pod is new, and appears after two scrapes during which
+    // requests arrived.
     const stream = "http://localhost:20001/kiali/api/live?topic=graph%3Fby%3Dworkload";
     const shown = `curl -s -o /dev/null -H "Host: ${wholeName}" http://${await addressOf()}; curl -sL -m 2 http://localhost:20001/kiali > page.html && { curl -sN -m 2 "${stream}" > graph.txt; grep -q nginx graph.txt && grep -q istio-ingressgateway graph.txt; }`;
     const output = await ok(

@@ -13,8 +13,8 @@ import { SeedGuide } from "../support/walkthrough.ts";
 const helm = join(root, ".cache/helm/helm-3");
 
 /**
- * The guide's pods count as ready when they start, and its echoserver listens at once. Ours needs a second or more on a real node,
- * where all three tries of a request came before it listened.
+ * The guide's pods count as ready when they start, and its echoserver listens at once. Ours needs a second or more on a
+ * real node, so all three tries of a request could come too early.
  */
 const readiness = `
         readinessProbe:
@@ -61,7 +61,7 @@ spec:
     k8s-app: app-${name}
 `;
 
-/** A client of both apps that is not migrated itself: its pod, and its sidecar, stay while the others are restarted. */
+/** A client of both apps that does not move. Its pod and its sidecar stay while the other pods restart. */
 const client = `apiVersion: v1
 kind: Pod
 metadata:
@@ -83,7 +83,7 @@ function walkthrough(kubectl: Kubectl): void {
   let charts: { stop(): Promise<void>; url: string } | undefined;
   const hasHelm = existsSync(helm);
 
-  /** The guide's test of both directions, by the newest pod of each app. */
+  /** The guide's test in both directions, with the newest pod of each app. */
   const talkToEachOther = async (): Promise<void> => {
     for (const [from, to] of [
       ["a", "b"],
@@ -95,7 +95,7 @@ function walkthrough(kubectl: Kubectl): void {
       const answer = await ok(
         `kubectl exec -n=demo-${from} -ti -c echo-service ${pod} -- curl -Ls -o /dev/null -w "%{http_code}" app-${to}.demo-${to}.svc.cluster.local`,
       );
-      // kubectl says first that its input is no terminal.
+      // kubectl first reports that its input is no terminal.
       assert.match(answer, /(^|\n)200\s*$/);
     }
   };
@@ -126,7 +126,7 @@ function walkthrough(kubectl: Kubectl): void {
     await guide.lab.delete();
   });
 
-  /** By helm as the guide has it; without helm on this machine, the same rendered objects by kubectl. */
+  /** Installs by helm, as the guide does. On a machine without helm, kubectl applies the same rendered objects. */
   const installOperator = async (release: string, set: string): Promise<void> => {
     if (hasHelm)
       await ok(
@@ -160,7 +160,7 @@ function walkthrough(kubectl: Kubectl): void {
     },
   );
 
-  step("the operator for 1.6 and its control plane come up", async () => {
+  step("the operator for 1.6 and its control plane start", async () => {
     await installOperator(
       "istio-operator-v16x",
       "--set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6",
@@ -220,7 +220,7 @@ function walkthrough(kubectl: Kubectl): void {
     );
   });
 
-  step("the operator for 1.7 and its control plane come up beside them", async () => {
+  step("the operator for 1.7 and its control plane start beside them", async () => {
     await underLoad(async () => {
       await installOperator("istio-operator-v17x", "--set-string operator.image.tag=0.7.12");
       await eventually(
@@ -264,7 +264,7 @@ function walkthrough(kubectl: Kubectl): void {
       );
     });
     assert.equal(await ok(service), before);
-    // The 1.6 operator never takes it back.
+    // The 1.6 operator must not revert this.
     await new Promise((resolve) => setTimeout(resolve, 3000));
     assert.equal(
       await ok("kubectl get mgw -n istio-system istio-ingressgateway -o jsonpath='{.spec.istioControlPlane.name}'"),
@@ -291,7 +291,7 @@ function walkthrough(kubectl: Kubectl): void {
       );
       assert.match(images, /^( {4,}(- )?image: docker\.io\/istio\/proxyv2:1\.7\.7\n){4}$/);
       await talkToEachOther();
-      // The 1.6 operator does not label the namespace again.
+      // The 1.6 operator must not label the namespace again.
       await new Promise((resolve) => setTimeout(resolve, 1500));
       assert.doesNotMatch(await ok(`kubectl get ns demo-${name} --show-labels`), /istio-injection=/);
     });

@@ -16,7 +16,7 @@ function walkthrough(kubectl: Kubectl): void {
   const ok = async (line: string, input?: string): Promise<string> => await guide.ok(line, input);
   const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
 
-  /** Constant load through the gateway while something changes: not one request may fail. */
+  /** Changes something under constant load through the gateway. No request may fail. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const load = new GatewayLoad(guide.lab, page);
     await load.more(20);
@@ -67,7 +67,7 @@ function walkthrough(kubectl: Kubectl): void {
     },
   );
 
-  step("a canary control plane leaves the gateways where they are, and says so", async () => {
+  step("a canary control plane leaves the gateways in place, and reports it", async () => {
     const before = await gatewayPods();
     await underLoad(async () => {
       const output = await ok(
@@ -134,7 +134,7 @@ function walkthrough(kubectl: Kubectl): void {
     assert.match(status, /istio-ingressgateway-\S+\.istio-system.*istiod-[0-9a-z]+-[0-9a-z]{5}\s/);
   });
 
-  step("instead of restarting all, one deployment is scaled: the new pod tests the canary first", async () => {
+  step("instead of restarting all deployments, one is scaled, and its new pod tests the canary first", async () => {
     await ok("kubectl create namespace scaled && kubectl label namespace scaled istio-injection=enabled");
     await ok(
       "kubectl -n scaled apply -f samples/sleep/sleep.yaml && kubectl -n scaled rollout status deployment/sleep --timeout=60s",
@@ -172,7 +172,7 @@ function walkthrough(kubectl: Kubectl): void {
     }
   });
 
-  step("the operator's way: an IstioOperator with spec.revision makes the same control plane", async () => {
+  step("an IstioOperator with spec.revision creates the same control plane by the operator", async () => {
     await ok("istioctl operator init");
     await eventually(
       "the operator runs",
@@ -212,58 +212,64 @@ EOF`);
     );
   });
 
-  step("`--upgrade-gateways` does what the walkthrough was surprised by, and no request fails", async () => {
-    const before = await gatewayPods();
-    await underLoad(async () => {
-      await ok(
-        `istioctl install --set profile=demo --set revision=canary --set tag=${canaryVersion} --upgrade-gateways -y`,
+  step(
+    "`--upgrade-gateways` has the effect that surprised the walkthrough's author, and no request fails",
+    async () => {
+      const before = await gatewayPods();
+      await underLoad(async () => {
+        await ok(
+          `istioctl install --set profile=demo --set revision=canary --set tag=${canaryVersion} --upgrade-gateways -y`,
+        );
+        await ok("kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=90s");
+        await ok("kubectl -n istio-system rollout status deployment/istio-egressgateway --timeout=90s");
+      });
+      await eventually(
+        "every gateway pod is a new one",
+        async () => {
+          const now = await gatewayPods();
+          return before
+            .trim()
+            .split(" ")
+            .every((uid) => !now.includes(uid));
+        },
+        60_000,
       );
-      await ok("kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=90s");
-      await ok("kubectl -n istio-system rollout status deployment/istio-egressgateway --timeout=90s");
-    });
-    await eventually(
-      "every gateway pod is a new one",
-      async () => {
-        const now = await gatewayPods();
-        return before
-          .trim()
-          .split(" ")
-          .every((uid) => !now.includes(uid));
-      },
-      60_000,
-    );
-    assert.match(
-      await ok("istioctl proxy-status"),
-      new RegExp(
-        `istio-ingressgateway-\\S+\\.istio-system.*istiod-canary-\\S+.*${canaryVersion.replaceAll(".", "\\.")}`,
-      ),
-    );
-  });
+      assert.match(
+        await ok("istioctl proxy-status"),
+        new RegExp(
+          `istio-ingressgateway-\\S+\\.istio-system.*istiod-canary-\\S+.*${canaryVersion.replaceAll(".", "\\.")}`,
+        ),
+      );
+    },
+  );
 
-  step("the old control plane is not removed while pods depend on it; once they have moved, it is", async () => {
-    const refused = await guide.fails("istioctl uninstall --revision default -y", /scaled/);
-    assert.match(refused.output, /--force/);
-    await ok(
-      "kubectl -n scaled rollout restart deployment/sleep && kubectl -n scaled rollout status deployment/sleep --timeout=60s",
-    );
-    await eventually(
-      "the old pods are gone",
-      async () => (await ok("kubectl -n scaled get pods --no-headers")).trim().split("\n").length === 2,
-      60_000,
-    );
-    await underLoad(async () => void (await ok("istioctl uninstall --revision default -y")));
-    await eventually(
-      "only the canary is left",
-      async () =>
-        !(await guide.shows(
-          "kubectl -n istio-system get pods -l app=istiod --no-headers",
-          /^istiod-[0-9a-z]+-[0-9a-z]{5}\s/m,
-        )),
-    );
-  });
+  step(
+    "the old control plane is not removed while pods depend on it, and is removed after they have moved",
+    async () => {
+      const refused = await guide.fails("istioctl uninstall --revision default -y", /scaled/);
+      assert.match(refused.output, /--force/);
+      await ok(
+        "kubectl -n scaled rollout restart deployment/sleep && kubectl -n scaled rollout status deployment/sleep --timeout=60s",
+      );
+      await eventually(
+        "the old pods are gone",
+        async () => (await ok("kubectl -n scaled get pods --no-headers")).trim().split("\n").length === 2,
+        60_000,
+      );
+      await underLoad(async () => void (await ok("istioctl uninstall --revision default -y")));
+      await eventually(
+        "only the canary is left",
+        async () =>
+          !(await guide.shows(
+            "kubectl -n istio-system get pods -l app=istiod --no-headers",
+            /^istiod-[0-9a-z]+-[0-9a-z]{5}\s/m,
+          )),
+      );
+    },
+  );
 }
 
-// One kubectl: what the two versions differ in is tried by seed 000.
+// One kubectl is enough: seed 000 tests the differences between the two versions.
 const [kubectl] = kubectls().slice(-1);
 if (kubectl !== undefined)
   describe(`seed 004, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () =>

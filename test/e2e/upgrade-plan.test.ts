@@ -1,4 +1,4 @@
-// `serin upgrade plan` between two releases that really differ: everything that the other tree changes is told, and nothing is written.
+// `serin upgrade plan` between two different releases reports every change of the other release, and writes nothing.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
@@ -108,9 +108,9 @@ step("a mesh with sidecars, ambient pods, a bare pod and a strict budget", async
   );
 });
 
-step("a plan tells all that the other release changes, for whom, and writes nothing", async () => {
+step("a plan lists all changes of the other release and who gets them, and writes nothing", async () => {
   const file = upgradeFile("upgrade.yaml", `{ profile: ambient, revision: new, tag: ${version} }`);
-  // Written by the engine that has just begun, not by the plan.
+  // The engine, which has just started, writes this, not the plan.
   await eventually(
     "the engine's reviews are trusted",
     async () =>
@@ -152,7 +152,7 @@ step("a plan tells all that the other release changes, for whom, and writes noth
 });
 
 step(
-  "what every live proxy would get is told once for all that get it, and endpoints and addresses are the same",
+  "a change is reported once for all live proxies that would get it, and endpoints and addresses do not change",
   async () => {
     const { proxies, trust, workloads } = report;
     const groups = (proxies?.groups ?? []).map(({ type, changes }) => [
@@ -168,7 +168,7 @@ step(
     );
     assert.equal(groups[0]?.[1], 'connect_timeout "10s" -> "5s"');
     assert.match(groups[1]?.[1] ?? "", /^connect_timeout "10s" -> "5s"; .*max_retries 3 -> 4294967295$/);
-    // Where the EnvoyFilter says how long connecting may take, the default does not count.
+    // An EnvoyFilter sets the connect timeout, so the changed default has no effect.
     assert.match(groups[2]?.[1] ?? "", /^circuit_breakers\S+max_retries 3 -> 4294967295$/);
     const asked = new Set((proxies?.groups ?? []).flatMap((group) => group.proxies));
     for (const name of ["sleep.shop", "bare.shop", "istio-ingressgateway.istio-system"])
@@ -193,7 +193,7 @@ step(
 );
 
 step(
-  "another trust domain blocks; what is not at hand is said, and counts as failure when it is asked to",
+  "another trust domain blocks a plan, an unavailable release is reported, and an invalid file is refused",
   async () => {
     const blocked = await plan(
       upgradeFile(
@@ -211,7 +211,7 @@ step(
       upgradeFile("refused.yaml", `{ profile: ambient, revision: newer, tag: ${version} }`),
       "--strict",
     );
-    // Wrong use of the file, as admission would refuse it: the plan does not begin.
+    // The file is invalid, and admission would refuse it too. So the plan does not start.
     assert.equal(refused.code, 2, refused.output);
     assert.match(
       refused.output,

@@ -1,4 +1,4 @@
-// The proof under load in its short form: everything moves, and nothing is lost. Its long form is `npm run e2e:upgrade`.
+// The short form of the proof under load, `npm run e2e:upgrade`: everything moves, and no request is lost.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runProof } from "../support/run-proof.ts";

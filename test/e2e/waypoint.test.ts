@@ -1,4 +1,5 @@
-// A waypoint of class `istio-waypoint`, from its Gateway to its end: routes, policies, and no request lost on the way.
+// A waypoint of class `istio-waypoint`, from the creation of its Gateway to its deletion: routes, policies, and no lost
+// request.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
@@ -65,7 +66,7 @@ function waypoint(kubectl: Kubectl): void {
     )
       .trim()
       .split("\n");
-  /** Waits until every pilot has taken the object in as it is now, and every proxy what it says to it. */
+  /** Waits until every pilot has read the object's current version, and every proxy has acknowledged the result. */
   const acknowledged = async (group: string, kind: string, name: string): Promise<void> => {
     const version = await ok(`kubectl get ${kind.toLowerCase()} ${name} -o jsonpath='{.metadata.resourceVersion}'`);
     for (const pilot of await addressesOf("app=istiod")) {
@@ -84,7 +85,9 @@ function waypoint(kubectl: Kubectl): void {
       });
     }
   };
-  /** How many of so many requests, each on a connection of its own, went through each waypoint pod, by a field of the pods. */
+  /**
+   * Sends this many requests, each on a new connection, and counts them by waypoint pod. `field` identifies the pods.
+   */
   const divided = async (requests: number, field: string): Promise<Record<string, number>> => {
     const count = async (): Promise<Record<string, number>> => {
       const counts: Record<string, number> = {};
@@ -107,7 +110,7 @@ function waypoint(kubectl: Kubectl): void {
     );
   };
   const curl = async (args: string): Promise<string> => await ok(`kubectl exec deploy/sleep -- curl -s -m 5 ${args}`);
-  /** Status codes of requests over one kept-alive connection and over new ones, while something changes. */
+  /** Applies a change while requests run over one kept-alive connection and over new ones. All must answer 200. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const kept = ok(
       `kubectl exec deploy/sleep -- sh -c 'curl -s -m 5 -o /dev/null -w "%{http_code}%{errormsg}\\n" --rate 40/s "http://reviews:9080/health?[1-240]"'`,
@@ -142,7 +145,7 @@ function waypoint(kubectl: Kubectl): void {
   });
   after(async () => await guide.lab.delete());
 
-  step("it comes, takes a service's requests and leaves, under load", async () => {
+  step("it starts, takes a service's requests and leaves, under load", async () => {
     await underLoad(async () => {
       await ok("kubectl label service reviews istio.io/use-waypoint=waypoint");
       await ok(apply(gateway));
@@ -166,69 +169,66 @@ function waypoint(kubectl: Kubectl): void {
     );
   });
 
-  step(
-    "it moves to another revision by weight, under load, and is the same Gateway and Service at the end",
-    async () => {
+  step("it moves to another revision by weight, under load, and keeps its Gateway and Service", async () => {
+    await ok(
+      "./bin/istioctl install --set profile=ambient --set revision=next --set components.cni.enabled=false --set components.ztunnel.enabled=false -y",
+    );
+    await ok("kubectl apply -f samples/streams/streams.yaml && kubectl rollout status deploy/streams --timeout=60s");
+    await ok("kubectl label service streams istio.io/use-waypoint=waypoint");
+    await acknowledged("", "Service", "streams");
+    const annotate = async (...annotations: readonly string[]): Promise<void> => {
       await ok(
-        "./bin/istioctl install --set profile=ambient --set revision=next --set components.cni.enabled=false --set components.ztunnel.enabled=false -y",
+        `kubectl annotate --overwrite gateway waypoint ${annotations.map((one) => `rollout.serin.dev/${one}`).join(" ")}`,
       );
-      await ok("kubectl apply -f samples/streams/streams.yaml && kubectl rollout status deploy/streams --timeout=60s");
-      await ok("kubectl label service streams istio.io/use-waypoint=waypoint");
-      await acknowledged("", "Service", "streams");
-      const annotate = async (...annotations: readonly string[]): Promise<void> => {
-        await ok(
-          `kubectl annotate --overwrite gateway waypoint ${annotations.map((one) => `rollout.serin.dev/${one}`).join(" ")}`,
+      await acknowledged("gateway.networking.k8s.io", "Gateway", "waypoint");
+    };
+    const address = await ok("kubectl get service waypoint -o jsonpath='{.spec.clusterIP} {.metadata.uid}'");
+    const byRevision = (requests: number): Promise<Record<string, number>> =>
+      divided(requests, "{.metadata.labels.istio\\.io/rev}");
+    const requests = await underStandingLoad(
+      guide,
+      { clients: ["deploy/sleep"], url: "http://reviews:9080/health", streams: { host: "streams", seconds: 40 } },
+      async () => {
+        await annotate("canary-revision=next", "canary-replicas=2", "canary-weight=0");
+        await eventually(
+          "the canary is there",
+          async () => await guide.shows("kubectl rollout status deploy/waypoint-next --timeout=30s", "successfully"),
         );
-        await acknowledged("gateway.networking.k8s.io", "Gateway", "waypoint");
-      };
-      const address = await ok("kubectl get service waypoint -o jsonpath='{.spec.clusterIP} {.metadata.uid}'");
-      const byRevision = (requests: number): Promise<Record<string, number>> =>
-        divided(requests, "{.metadata.labels.istio\\.io/rev}");
-      const requests = await underStandingLoad(
-        guide,
-        { clients: ["deploy/sleep"], url: "http://reviews:9080/health", streams: { host: "streams", seconds: 40 } },
-        async () => {
-          await annotate("canary-revision=next", "canary-replicas=2", "canary-weight=0");
-          await eventually(
-            "the canary is there",
-            async () => await guide.shows("kubectl rollout status deploy/waypoint-next --timeout=30s", "successfully"),
-          );
-          assert.equal((await byRevision(40))["next"], 0);
-          await annotate("canary-weight=10");
-          const tenth = await byRevision(200);
-          // Requests of the kept-alive connection all go one way.
-          assert.ok((tenth["next"] ?? 0) > 4 && (tenth["next"] ?? 0) < (tenth["default"] ?? 0), JSON.stringify(tenth));
-          await annotate("canary-weight=100");
-          assert.ok(((await byRevision(40))["next"] ?? 0) >= 40);
-          await ok("kubectl label gateway waypoint istio.io/rev=next");
-          await eventually(
-            "its own pods are of the new revision",
-            async () =>
-              await guide.shows(
-                "kubectl get deploy waypoint -o jsonpath='{.spec.template.metadata.labels.istio\\.io/rev}'",
-                "next",
-              ),
-          );
-          await ok("kubectl rollout status deploy/waypoint --timeout=60s");
-          await annotate("canary-revision-", "canary-replicas-", "canary-weight-");
-          await eventually(
-            "the canary is gone",
-            async () => !(await guide.shows("kubectl get deploy waypoint-next", "waypoint-next")),
-          );
-        },
-      );
-      assert.ok(requests > 50, `${requests} requests`);
-      assert.equal(await ok("kubectl get service waypoint -o jsonpath='{.spec.clusterIP} {.metadata.uid}'"), address);
-      await eventually(
-        "only its own pods are left, of the new revision",
-        async () =>
-          (await addressesOf("gateway.networking.k8s.io/gateway-name=waypoint", "{.metadata.labels.istio\\.io/rev}"))
-            .map((line) => line.split(" ")[1])
-            .join() === "next",
-        60_000,
-      );
-    },
-  );
+        assert.equal((await byRevision(40))["next"], 0);
+        await annotate("canary-weight=10");
+        const tenth = await byRevision(200);
+        // All requests of the kept-alive connection take the same way.
+        assert.ok((tenth["next"] ?? 0) > 4 && (tenth["next"] ?? 0) < (tenth["default"] ?? 0), JSON.stringify(tenth));
+        await annotate("canary-weight=100");
+        assert.ok(((await byRevision(40))["next"] ?? 0) >= 40);
+        await ok("kubectl label gateway waypoint istio.io/rev=next");
+        await eventually(
+          "its own pods are of the new revision",
+          async () =>
+            await guide.shows(
+              "kubectl get deploy waypoint -o jsonpath='{.spec.template.metadata.labels.istio\\.io/rev}'",
+              "next",
+            ),
+        );
+        await ok("kubectl rollout status deploy/waypoint --timeout=60s");
+        await annotate("canary-revision-", "canary-replicas-", "canary-weight-");
+        await eventually(
+          "the canary is gone",
+          async () => !(await guide.shows("kubectl get deploy waypoint-next", "waypoint-next")),
+        );
+      },
+    );
+    assert.ok(requests > 50, `${requests} requests`);
+    assert.equal(await ok("kubectl get service waypoint -o jsonpath='{.spec.clusterIP} {.metadata.uid}'"), address);
+    await eventually(
+      "only its own pods are left, of the new revision",
+      async () =>
+        (await addressesOf("gateway.networking.k8s.io/gateway-name=waypoint", "{.metadata.labels.istio\\.io/rev}"))
+          .map((line) => line.split(" ")[1])
+          .join() === "next",
+      60_000,
+    );
+  });
 
   step("a Service's connections are divided between two waypoints by their weights, under load", async () => {
     await ok(apply(gateway.replace("name: waypoint", "name: second")));
@@ -264,7 +264,7 @@ function waypoint(kubectl: Kubectl): void {
     assert.deepEqual([...new Set(await versions("-H end-user:jason"))], ["v3"]);
     await ok("kubectl delete virtualservice reviews");
     await ok(apply(byHttpRoute));
-    // Only ratings knows the path.
+    // Only ratings has this path.
     await eventually("the route has come", async () =>
       /404/.test(await curl(`-o /dev/null -w '%{http_code}\\n' "http://reviews:9080/ratings/0?[1-20]"`)),
     );
@@ -272,7 +272,7 @@ function waypoint(kubectl: Kubectl): void {
     await ok("kubectl delete httproute reviews");
   });
 
-  step("it enforces what only requests can tell", async () => {
+  step("it enforces rules that need the request's content", async () => {
     await ok(apply(policy));
     await eventually(
       "others are denied",

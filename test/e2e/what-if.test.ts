@@ -1,4 +1,5 @@
-// What would change, over a real API server without nodes: control planes that are kept answer as fresh ones do, whatever was asked and written before.
+// What-if over a real API server without nodes: long-lived control planes answer like fresh ones, whatever was read or
+// written before.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -151,7 +152,7 @@ after(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** As a dry run would give it. */
+/** The object as a dry run would return it. */
 async function asStored(object: UntypedObject): Promise<OverlaidObject> {
   const kind = [...istioKinds, serviceKind].find(
     (one) => one.kind === object.kind,
@@ -194,7 +195,7 @@ const changed = ({ proxies }: WhatIfReport): string[] =>
   );
 
 test(
-  "kept control planes answer as fresh ones, of new, changed and deleted objects, whatever was asked and written in between",
+  "long-lived control planes answer like fresh ones for new, changed and deleted objects, in any order of requests and writes",
   { timeout: timeLimitMs },
   async (t) => {
     const first = await askBoth(subsets, route([90, 10]));
@@ -203,7 +204,7 @@ test(
       changed(first.report).some((line) => line.includes("route 80")),
       changed(first.report).join("\n"),
     );
-    // What was asked is not there any more.
+    // The previous what-if left nothing behind.
     const alone = await askBoth(subsets);
     assert.ok(!changed(alone.report).some((line) => line.includes("route 80")), changed(alone.report).join("\n"));
     await api.objects.create(subsets);
@@ -221,7 +222,7 @@ test(
       changed(again.report).some((line) => line.includes("route 80")),
       changed(again.report).join("\n"),
     );
-    // Kinds of Kubernetes too.
+    // Kubernetes' own kinds can be overlaid too.
     const renamed = await askBoth({
       apiVersion: "v1",
       kind: "Service",

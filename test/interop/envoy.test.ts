@@ -85,7 +85,7 @@ describe("a stock Envoy 1.40", () => {
     assert.deepEqual(await rejections(), {});
   });
 
-  step("proves who it is: strict peers take its requests, and none without a certificate", async () => {
+  step("proves its identity: strict peers accept its requests, and refuse those without a certificate", async () => {
     await ok(
       `kubectl apply -f - <<< '{"apiVersion":"security.istio.io/v1","kind":"PeerAuthentication","metadata":{"name":"default","namespace":"istio-system"},"spec":{"mtls":{"mode":"STRICT"}}}'`,
     );
@@ -132,7 +132,7 @@ describe("a stock Envoy 1.40", () => {
     assert.doesNotMatch(page, /currently unavailable/);
   });
 
-  step("takes something of each kind that shapes proxies", async () => {
+  step("accepts something of each kind that shapes proxies", async () => {
     await ok(`kubectl apply -f ${here}/features.yaml`);
     assert.deepEqual(await rejections(), {});
     assert.equal(await status(`http://${gateway}/productpage`), "200");

@@ -8,7 +8,7 @@ import { root } from "../support/lab-cluster.ts";
 const timeoutMs = 300_000;
 
 test(
-  "grpc-js-xds resolves a service, balances over its pods, follows a VirtualService and endpoints that go",
+  "grpc-js-xds resolves a service, balances over its pods, and follows a VirtualService and removed endpoints",
   { timeout: timeoutMs },
   () => {
     const { stdout, stderr } = spawnSync(

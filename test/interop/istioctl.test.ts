@@ -111,7 +111,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     );
   });
 
-  void test("version names the control plane's and every proxy's", async () => {
+  void test("version lists the control plane's version and every proxy's", async () => {
     const own = (await ok("serin version --remote=false --short")).match(/\d+\.\d+\.\d+/)?.[0] ?? "";
     const { meshVersion, dataPlaneVersion } = (await ctlJson("version -o json")) as {
       meshVersion: { Component: string; Info: { version: string } }[];
@@ -134,7 +134,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     assert.match(await ctl("x version"), new RegExp(`control plane version: ${own}`));
   });
 
-  void test("proxy-status shows sidecar, gateway, waypoint and ztunnels, and that they have what was sent", async () => {
+  void test("proxy-status shows sidecar, gateway, waypoint and ztunnels, and that they acknowledged their configuration", async () => {
     const names = [sidecar, gateway, waypoint, ...ztunnels.map((ztunnel) => `${ztunnel}.istio-system`)];
     const istiod = await pod("istio-system", "app=istiod");
     await eventually(
@@ -166,7 +166,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     assert.match(JSON.stringify(await ctlJson("proxy-status -o json")), /"configStatus":"SYNCED"/);
   });
 
-  void test("proxy-status of one proxy finds no difference between what it has and what it should have", async () => {
+  void test("proxy-status of one proxy finds no difference between its configuration and the expected one", async () => {
     for (const name of [sidecar, gateway, waypoint]) {
       await eventually(
         `${name} has what it should have`,
@@ -182,7 +182,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     assert.match(await ctl(`proxy-status ${ztunnels[0] ?? ""}.istio-system`), /not available for ztunnel/);
   });
 
-  void test("proxy-config shows what a sidecar, a gateway and a waypoint have", async () => {
+  void test("proxy-config shows the configuration of a sidecar, a gateway and a waypoint", async () => {
     const find = (rows: readonly Row[], wanted: Row): boolean =>
       rows.some((row) => Object.entries(wanted).every(([column, value]) => row[column] === value));
     const clusters = tableIn(await ctl(`proxy-config cluster ${sidecar}`), "SERVICE FQDN");
@@ -270,7 +270,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     assert.match(await ctl(`x envoy-stats ${sidecar} --type clusters`), /httpbin\.side\.svc\.cluster\.local/);
   });
 
-  void test("ztunnel-config shows what a ztunnel has", async () => {
+  void test("ztunnel-config shows the configuration of a ztunnel", async () => {
     const [, address = ""] =
       /^(\S+)/.exec(await ok("kubectl -n amb get pod -l app=httpbin -o jsonpath='{.items[0].status.podIP}'")) ?? [];
     const workloads = tableIn(
@@ -339,7 +339,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     assert.match(await ctl("ztunnel-config log --reset"), /info/);
   });
 
-  void test("x describe says which rules and policies hold for a pod and a service", async () => {
+  void test("x describe lists the rules and policies that apply to a pod and a service", async () => {
     const [name = ""] = sidecar.split(".");
     const described = await ctl(`x describe pod ${name} -n side`);
     for (const said of [
@@ -367,7 +367,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     );
   });
 
-  void test("x check-inject and x injector list say who injects", async () => {
+  void test("x check-inject and x injector list name the injector", async () => {
     const rows = tableIn(await ctl("x check-inject -n side deploy/httpbin"), "WEBHOOK");
     assert.ok(
       rows.some((row) => row["WEBHOOK"] === "istio-sidecar-injector" && row["INJECTED"] === "✔"),
@@ -381,7 +381,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     assert.match(listed, /side +istio-sidecar-injector +default/);
   });
 
-  void test("analyze, validate and x precheck find what is wrong, and nothing else", async () => {
+  void test("analyze, validate and x precheck find the faults, and nothing else", async () => {
     const clean = await ran("analyze -A");
     assert.equal(clean.code, 0, clean.output);
     writeFileSync(
@@ -433,7 +433,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     );
   });
 
-  void test("admin log reads and sets the control plane's level; x internal-debug and remote-clusters read what it knows", async () => {
+  void test("admin log reads and sets the control plane's level; x internal-debug and remote-clusters read its state", async () => {
     assert.match(
       await ctl("admin log"),
       /ACTIVE SCOPE +DESCRIPTION +LOG LEVEL +STACK TRACE LEVEL\ndefault +\S.* +info +none/,

@@ -113,7 +113,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     }
   });
 
-  step("injects and serves Serin's sidecars: both sides prove who they are", async () => {
+  step("injects and serves Serin's sidecars, and both sides prove their identity", async () => {
     await ok(
       "kubectl create namespace shop; kubectl label namespace shop istio.io/rev=up-1; kubectl create namespace outside",
     );
@@ -125,7 +125,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     await revisionIs("up-1");
   });
 
-  step("the dashboard's ladder shows upstream's proxies by what they have acknowledged", async () => {
+  step("the dashboard's ladder shows upstream's proxies by their acknowledgements", async () => {
     const served = await ServedPage.start(lab, ["--local"]);
     const browser = await launchChromium();
     try {

@@ -43,21 +43,24 @@ describe("a real API server", () => {
   });
 
   for (const profile of profiles) {
-    step(`takes the profile ${profile}, with a revision and without, and the same again changes nothing`, async () => {
-      for (const revision of ["", "canary"]) {
-        const selected = revision === "" ? "" : `--revision ${revision}`;
-        await ok(`serin manifest generate --set profile=${profile} ${selected} ${closed} > manifest.yaml`);
-        if (!readFileSync(join(lab.directory, "manifest.yaml"), "utf8").includes("kind:")) continue;
-        await ok("kubectl apply -f manifest.yaml");
-        // `kubectl diff` asks the server what an apply would change: 0 is nothing.
-        await ok("kubectl diff -f manifest.yaml");
-      }
-      await ok("serin uninstall --purge -y");
-      await nothingIsLeft(walkthrough);
-    });
+    step(
+      `accepts the profile ${profile}, with a revision and without, and a second installation changes nothing`,
+      async () => {
+        for (const revision of ["", "canary"]) {
+          const selected = revision === "" ? "" : `--revision ${revision}`;
+          await ok(`serin manifest generate --set profile=${profile} ${selected} ${closed} > manifest.yaml`);
+          if (!readFileSync(join(lab.directory, "manifest.yaml"), "utf8").includes("kind:")) continue;
+          await ok("kubectl apply -f manifest.yaml");
+          // `kubectl diff` asks the server what an apply would change: 0 is nothing.
+          await ok("kubectl diff -f manifest.yaml");
+        }
+        await ok("serin uninstall --purge -y");
+        await nothingIsLeft(walkthrough);
+      },
+    );
   }
 
-  step("has rights for all that control plane, agents and proxies do", async () => {
+  step("grants all rights that the control plane, agents and proxies use", async () => {
     await ok(
       "serin install --set profile=ambient --set components.ingressGateways[0].name=istio-ingressgateway --set components.ingressGateways[0].enabled=true -y",
     );
@@ -118,14 +121,14 @@ describe("a real API server", () => {
       assert.equal(await ok(`namespace=${namespace}; ${forbidden}`), "", namespace);
   });
 
-  step("refuses through the pilot's webhook what the mesh cannot serve", async () => {
+  step("refuses through the pilot's webhook the configuration that the mesh cannot serve", async () => {
     await walkthrough.fails(
       `kubectl apply -f - <<< '{"apiVersion":"networking.istio.io/v1","kind":"VirtualService","metadata":{"name":"bad"},"spec":{"hosts":["a"],"http":[{"route":[{"destination":{"host":"a"},"weight":-1}]}]}}'`,
       /weight/,
     );
   });
 
-  step("answers the command line's verbs", async () => {
+  step("answers the verbs of the command line", async () => {
     assert.match(await ok("serin version"), /control plane version/);
     assert.match(await ok("serin tag set prod --revision default"), /Revision tag "prod" created/);
     assert.match(await ok("serin tag list"), /prod +default/);
@@ -135,7 +138,7 @@ describe("a real API server", () => {
     await ok("serin x precheck || true");
   });
 
-  step("takes every sample", async () => {
+  step("accepts every sample", async () => {
     const files = globSync("**/*.yaml", { cwd: samples })
       .map((name) => join(samples, name))
       // For `serin install -f`, and for operators that have not been installed.
@@ -157,7 +160,7 @@ describe("a real API server", () => {
   for (const major of ["3", "4"] as const)
     step(`helm ${major} installs, upgrades and uninstalls the charts`, async () => await useCharts(walkthrough, major));
 
-  step("kustomize builds an overlay over the manifests, and what it builds serves", async () => {
+  step("kustomize builds an overlay over the manifests, and its output works", async () => {
     const kustomize = join(cache, "interop/kustomize");
     assert.ok(existsSync(kustomize), "there is no .cache/interop/kustomize: scripts/fetch-kustomize.sh builds it");
     await emptyCluster(walkthrough);

@@ -116,7 +116,7 @@ async function serinOutcome(one: LuaCase, upstreamPort: number): Promise<string>
   return await outcome(harness.port, one);
 }
 
-test("scripts behave in the proxy as in a stock Envoy", { timeout: 120_000 }, async () => {
+test("scripts behave in the proxy like in a stock Envoy", { timeout: 120_000 }, async () => {
   assert.ok(existsSync(envoy), "there is no .cache/interop/envoy: scripts/fetch-envoy.sh puts it there");
   const upstream = createServer(answer).listen(0, "127.0.0.1");
   await new Promise((resolve) => upstream.once("listening", resolve));

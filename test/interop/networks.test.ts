@@ -334,7 +334,7 @@ describe("two networks", () => {
   });
 
   step(
-    "ambient: what is asked in one is answered by both, by tunnels within tunnels, and who asked is known at their end",
+    "ambient: one cluster's requests are answered by both, through tunnels within tunnels, and the server knows the client's identity",
     async () => {
       await answeredByBoth("shop");
       // What leads to the far pod ends at its own ztunnel, which knows the client by its certificate.
@@ -357,7 +357,7 @@ describe("two networks", () => {
   );
 
   step(
-    "sidecars: what is asked in one is answered by both, by the gateways' mutual TLS, and who asked is known",
+    "sidecars: one cluster's requests are answered by both, through the gateways' mutual TLS, and the server knows the client's identity",
     async () => {
       await answeredByBoth("cart");
       const far = await east.server("cart");
@@ -373,7 +373,7 @@ describe("two networks", () => {
 
   for (const namespace of ["shop", "cart"]) {
     step(
-      `${namespace === "shop" ? "ambient" : "sidecars"}: the service goes on, without a failed request, while one cluster has none of it`,
+      `${namespace === "shop" ? "ambient" : "sidecars"}: the service continues without a failed request while one cluster has no pods of it`,
       async () => {
         const [near, far] = await servers(namespace);
         await underLoad(namespace, async () => {
@@ -406,7 +406,7 @@ describe("two networks", () => {
   };
 
   step(
-    "ambient: where the far cluster's service has a waypoint, what comes from here goes through it, and it knows who asks",
+    "ambient: if the remote cluster's service has a waypoint, requests from here pass it, and it knows the client's identity",
     async () => {
       await east.guard();
       const [near, far] = await servers("shop");
@@ -430,7 +430,7 @@ describe("two networks", () => {
     },
   );
 
-  step("ambient: of two waypoints the client's own applies, once", async () => {
+  step("ambient: of two waypoints only the client's own applies, once", async () => {
     await west.guard();
     const both = await servers("shop");
     await becomes(

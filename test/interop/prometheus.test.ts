@@ -57,7 +57,7 @@ async function asked(url: string, path: string, params: Readonly<Record<string, 
 }
 
 test(
-  "of two hours of a mesh, our store answers what Kiali, Flagger, Argo and Grafana ask as Prometheus does",
+  "for two hours of a mesh's metrics, our store answers the queries of Kiali, Flagger, Argo and Grafana like Prometheus",
   { skip, timeout: timeoutMs },
   async () => {
     const endMs = Math.floor(Date.now() / 60_000) * 60_000 - 600_000;
@@ -150,7 +150,7 @@ const exporter = createServer((request, response) => {
 });
 
 test(
-  "both scrape: what a target says comes to the same, one that sends garbage or breaks off is down with a reason, and costs the others nothing",
+  "both scrape targets with the same result, and a target that sends garbage or disconnects is down with a reason, without affecting the others",
   { skip, timeout: timeoutMs },
   async () => {
     await new Promise<void>((resolve) => exporter.listen(0, "127.0.0.1", resolve));
@@ -226,7 +226,7 @@ const windowSeconds = 60;
 const mostApart = 0.05;
 
 test(
-  "what a Prometheus has scraped of proxies is the same by its URL as of the proxies themselves: the dashboard's edges, and the answer of a check's query",
+  "a Prometheus that scraped the proxies gives the same results through its URL: the dashboard's edges, and the answer of a check's query",
   { skip, timeout: timeoutMs },
   async () => {
     await using mesh = await ScrapedMesh.start();

@@ -97,7 +97,7 @@ describe("the CNCF's registry", () => {
   };
   const directoryOf = (): string => mkdtempSync(join(scratch, "run-"));
 
-  void test("takes all images with both architectures, shares layers, and gets nothing twice", async () => {
+  void test("accepts all images with both architectures, shares layers, and receives nothing twice", async () => {
     await using registry = await Registry.start(directoryOf());
     const output = await push(registry);
     assert.match(output, /pilot:1\.18\.1: .* sent, 0 of 6 blobs were there\n/);
@@ -125,7 +125,7 @@ describe("the CNCF's registry", () => {
     );
   });
 
-  void test("answers 401 without an account and to a wrong password, and each is told with the remedy", async () => {
+  void test("answers 401 without an account and to a wrong password, and the error names the remedy", async () => {
     const directory = directoryOf();
     const path = join(directory, "accounts");
     writeFileSync(path, accounts);

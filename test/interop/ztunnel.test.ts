@@ -74,7 +74,7 @@ function labProof(program: string): void {
   before(async () => await createWith(lab, program));
   after(async () => await lab.delete());
 
-  step("is installed in the place of Serin's, and takes the pods of its node", async () => {
+  step("is installed in place of Serin's ztunnel, and takes the pods of its node", async () => {
     await guide.ok("serin install --set profile=ambient --set values.ztunnel.image=docker.io/upstream/ztunnel:1 -y");
     await guide.ok("kubectl -n istio-system rollout status daemonset/ztunnel --timeout=200s");
     await guide.ok(
@@ -88,7 +88,7 @@ function labProof(program: string): void {
     assert.deepEqual([await status("shop"), await status("outside")], ["200", "200"]);
   });
 
-  step("keeps strangers out where mutual TLS is wanted, and obeys policies", async () => {
+  step("refuses clients without mutual TLS where it is required, and enforces policies", async () => {
     const strict = {
       apiVersion: "security.istio.io/v1",
       kind: "PeerAuthentication",
@@ -216,7 +216,7 @@ function mixedProof(program: string): void {
     }
   });
 
-  step("each reaches the other by mutual TLS: the server's knows who asks", async () => {
+  step("each reaches the other by mutual TLS, and the server's ztunnel knows the client's identity", async () => {
     for (const kind of kinds) {
       await becomes(async () => [await status(kind, other[kind])], ["200"]);
       await eventually("it is in the log", async () => {
@@ -230,7 +230,7 @@ function mixedProof(program: string): void {
     }
   });
 
-  step("each enforces a policy for who comes from the other", async () => {
+  step("each enforces a policy for clients of the other", async () => {
     await apply(
       ...kinds.map((kind) => ({
         apiVersion: "security.istio.io/v1",

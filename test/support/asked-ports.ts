@@ -1,4 +1,4 @@
-// What is asked of each row of the table of ports.
+// The calls for each row of the table of ports, and the expected answers.
 import { create, toBinary } from "@bufbuild/protobuf";
 import { createCertificate } from "../../src/rollout/admission/create-certificate.ts";
 import { DiscoveryRequestSchema } from "../../src/wire/discovery/index.ts";
@@ -40,9 +40,9 @@ const forbidden = /^403$/;
 const unknown = /^401$/;
 const unserved = /^grpc 12$/;
 const unauthenticated = /^grpc 16$/;
-/** A sidecar or a ztunnel on the way may say in the target's place that nobody answers. */
+/** A sidecar or a ztunnel on the way may answer in the target's place that nothing listens. */
 const nobody = /^(none|503)$/;
-/** mutual TLS ends a connection without a certificate before any answer. */
+/** mutual TLS closes a connection without a certificate before any answer. */
 const noHandshake = /^none$/;
 
 const methods = {

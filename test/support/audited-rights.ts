@@ -1,4 +1,4 @@
-// What the lab's components asked of the API server, by its audit log, beside what their roles allow.
+// Compares the API requests of the lab's components, from the audit log, with the rights that their roles grant.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -41,11 +41,13 @@ export interface RbacObjects {
 }
 
 interface RightsReport {
-  /** Who asked for anything. */
+  /** The users that sent any request. */
   readonly users: readonly string[];
   /** `istiod may not list secrets in shop`. */
   readonly refused: readonly string[];
-  /** `istiod-clusterrole-istio-system: get nodes`: of roles of the users that asked for anything. */
+  /**
+   * Rights in roles of these users that no request needed, for example `istiod-clusterrole-istio-system: get nodes`.
+   */
   readonly unused: readonly string[];
 }
 
@@ -117,7 +119,7 @@ function resourceOf({ apiGroup, resource, subresource }: NonNullable<AuditEvent[
   return `${resource}${subresource === "" ? "" : `/${subresource}`}${apiGroup === "" ? "" : `.${apiGroup}`}`;
 }
 
-/** Verbs and resources of a role that no request of the account was for. */
+/** The verbs and resources of a role that no request of the account needed. */
 function unusedOf(binding: Binding, role: Role | undefined, events: readonly AuditEvent[]): string[] {
   const { namespace } = binding.metadata;
   const asked = events.flatMap(({ verb, objectRef }) =>

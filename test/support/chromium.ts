@@ -1,10 +1,10 @@
-// The machine's Chromium, for whoever looks at pages as a person does.
+// The machine's Chromium, for tests that look at pages as a person does.
 import { existsSync } from "node:fs";
 import { chromium, type Browser } from "playwright-core";
 
-/** Debian's; another one by CHROMIUM. */
+/** Debian's path. CHROMIUM names another one. */
 const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
-// Without most of these it asks its maker's hosts at every start.
+// Without most of these flags it contacts its vendor's hosts at every start.
 const quiet = [
   "--disable-gpu",
   "--disable-quic",
@@ -13,14 +13,14 @@ const quiet = [
   "--disable-component-update",
   "--disable-sync",
 ];
-// It refuses to run as root with its sandbox.
+// Chromium refuses to run as root inside its sandbox.
 const sandboxless = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
 
 const missing = existsSync(executablePath)
   ? undefined
   : `there is no Chromium at ${executablePath}: apt-get install chromium, or name one by CHROMIUM`;
 
-/** Where there is no Chromium its cases are said not to have been run; with CI=true they fail. */
+/** Without Chromium, these cases are reported as not run. With CI=true they fail. */
 export function casesInChromium(name: string, define: () => void): void {
   if (missing !== undefined && process.env["CI"] !== "true") process.stderr.write(`not run, ${name}: ${missing}\n`);
   else define();

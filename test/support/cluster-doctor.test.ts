@@ -47,7 +47,7 @@ async function doctor(user: object, ...more: readonly string[]): Promise<Ended> 
   });
 }
 
-test("an administrator's doctor finds no obstacle to an installation, and names what costs a feature", async () => {
+test("an administrator's doctor finds no obstacle to an installation, and names missing optional features", async () => {
   const { admin } = server.pki;
   const user = { "client-certificate": admin.certificate, "client-key": admin.key };
   const { code, output, errors } = await doctor(user, "--json");
@@ -72,7 +72,7 @@ test("an administrator's doctor finds no obstacle to an installation, and names 
   assert.match(refused.output, /^✗ PodSecurity \(Namespace mesh\): .*\n {4}remedy: kubectl label namespace mesh /m);
 });
 
-test("an account without rights gets each missing right, and what cannot be judged", async () => {
+test("an account without rights gets a list of the missing rights, and of what could not be judged", async () => {
   await server.call("POST", "/api/v1/namespaces/default/serviceaccounts", { metadata: { name: "nobody" } });
   const path = "/api/v1/namespaces/default/serviceaccounts/nobody/token";
   const { token } = (await server.call("POST", path, { spec: {} })).body.status;

@@ -1,4 +1,5 @@
-// What every container of ours may do to its node and to itself, over the manifests of every profile, chart, operator and addon.
+// The rights of each of our containers on its node and in itself, over the manifests of every profile, chart, operator
+// and addon.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Container, PodSpec, SecurityContext } from "../../src/api/kubernetes/index.ts";
@@ -8,7 +9,7 @@ const release = { hub: "hub.example/serin", version: "1.2.3" };
 /** Applications, as upstream's samples have them: not the mesh's. */
 const applications = /^samples\/(?!addons\/)/;
 
-/** What a container has beyond the least, and why it must. */
+/** The rights of a container beyond the least, with the reason for each. */
 const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   // The CNI agent: it opens the namespaces of a node's pods, and writes their rules and /proc/sys, which only such a container may write.
   "install-cni": {

@@ -4,8 +4,8 @@ const shortestRestMs = 50;
 const longestRestMs = 500;
 
 /**
- * Asks until the answer is neither undefined nor false, and gives it; fails by what was waited for. It rests for twice as long as it
- * asked, because an answer costs processor time that what it waits for needs.
+ * Polls until the answer is neither undefined nor false, and returns it. The error names the awaited condition. The
+ * pause is twice as long as the question took, because polling takes processor time from the awaited work.
  */
 export async function eventually<Value>(
   what: string,

@@ -1,4 +1,4 @@
-// What PodSecurity's levels make of every pod of ours: a namespace of level `restricted` takes all but the two that change a node.
+// PodSecurity's judgement of each of our pods: level `restricted` accepts all except the two that change a node.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PodSpec } from "../../src/api/kubernetes/index.ts";
@@ -6,7 +6,7 @@ import { podSecurityViolations } from "../../src/api/pod-security/index.ts";
 import { everyPod, injectedApplication, injectedGateway } from "./every-pod.ts";
 
 const release = { hub: "hub.example/serin", version: "1.2.3" };
-/** They write a node's rules, and enter its pods' namespaces. */
+/** These write a node's rules, and enter the namespaces of its pods. */
 const nodeAgents = /DaemonSet (istio-cni-node|ztunnel)/;
 /** Applications, as upstream's samples have them: not the mesh's. */
 const applications = /^samples\/(?!addons\/)/;

@@ -1,5 +1,5 @@
-// Every pod that a manifest of ours makes: of each profile, chart, operator, sample and addon, of Gateways and waypoints, of the probes,
-// and what injection makes of them. Where a real kubelet is to run them all, this is the list.
+// Lists every pod that our manifests create: of each profile, chart, operator, sample and addon, of Gateways and
+// waypoints, of the probes, and with injection applied.
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ import { root } from "./lab-cluster.ts";
 export interface NamedPod {
   /** `profile ambient: DaemonSet ztunnel`. */
   readonly name: string;
-  /** As it reaches the kubelet: injected where it asks for that. */
+  /** The pod as the kubelet gets it, after injection where its labels request that. */
   readonly pod: Pod;
 }
 
@@ -84,7 +84,7 @@ export function injectedApplication(release: ReleaseName, spec: PodSpec, cni: bo
   return injected(pod, release, cni);
 }
 
-/** A gateway that somebody writes by hand: a proxy with the image `auto`, which injection makes the rest of. */
+/** A hand-written gateway: a proxy with the image `auto`, which injection completes. */
 export function injectedGateway(release: ReleaseName, spec: PodSpec): Pod {
   const metadata = {
     name: "gateway",
@@ -155,7 +155,7 @@ function podOf(object: UntypedObject): Pod | undefined {
   };
 }
 
-/** As istiod's webhook does, where the pod is labelled for it. */
+/** Injects like istiod's webhook, if the pod's labels request it. */
 function injected(pod: Pod, { hub, version }: ReleaseName, cni = true): Pod {
   const { "sidecar.istio.io/inject": wanted, "istio.io/rev": revision = "default" } = pod.metadata.labels ?? {};
   if (wanted !== "true" && (wanted !== undefined || pod.metadata.labels?.["istio.io/rev"] === undefined)) return pod;

@@ -1,4 +1,4 @@
-// Constant load through a gateway's address, from the lab's host namespace; nothing is ever tried again.
+// Constant load on a gateway's address, from the lab's host namespace. No request is retried.
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
@@ -17,16 +17,18 @@ export interface GatewayLoadOptions {
   readonly releaseRoot?: string;
   /** `name: value`, sent with every request. */
   readonly header?: string;
-  /** What every answer holds; bookinfo's title when absent. */
+  /** A text in every answer. The default is bookinfo's title. */
   readonly expected?: string;
-  /** Its first group says who answered. */
+  /** Its first group names the pod or version that answered. */
   readonly answerPattern?: string;
 }
 
-/** Two clients with kept-alive connections and two that make a new one each time; each asks 20 times a second. */
+/**
+ * Two clients keep their connections and two open a new one for each request. Each client sends 20 requests a second.
+ */
 export class GatewayLoad {
   readonly failures: unknown[] = [];
-  /** By who answered, `namespace/version`. */
+  /** The number of answers by `namespace/version`. */
   readonly answers = new Map<string, number>();
   requests = 0;
   readonly #child: ChildProcess;
@@ -59,7 +61,7 @@ export class GatewayLoad {
     this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
   }
 
-  /** Resolves when so many more requests have been answered. */
+  /** Resolves after this many more answers. */
   async more(count: number): Promise<void> {
     const wanted = this.requests + count;
     await eventually(`${count} more requests of load`, () => this.requests >= wanted);

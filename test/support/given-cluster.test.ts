@@ -15,7 +15,7 @@ test("the environment states the facts of a given cluster; without a kubeconfig 
   assert.throws(() => givenFacts({ ...env, SERIN_TEST_ADDRESSES: "10.240.1.0/24" }), /SERIN_TEST_ADDRESSES/);
 });
 
-test("a line runs in a HOME of its own, with the kubeconfig where the guide expects it; the end removes that HOME alone", async () => {
+test("a line runs in its own HOME, with the kubeconfig where the guide expects it, and only that HOME is removed at the end", async () => {
   const directory = mkdtempSync(join(tmpdir(), "serin-given-test-"));
   const kubeconfig = join(directory, "admin.conf");
   writeFileSync(kubeconfig, "the cluster's\n");

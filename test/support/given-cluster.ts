@@ -1,5 +1,5 @@
-// A cluster that is there already, as a guide's reader has one: SERIN_TEST_KUBECONFIG names its kubeconfig. The guides'
-// commands run where the test runs, and on that cluster.
+// An existing cluster, like the one of a guide's reader: SERIN_TEST_KUBECONFIG names its kubeconfig. The guide's
+// commands run on the test's machine, against that cluster.
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LabCluster, outcome, serin, type Ran, type RunOptions } from "./lab-cluster.ts";
 
-/** What a guide's commands need of a cluster, a lab or a given one. */
+/** The interface that guides need of a cluster, a lab or a given one. */
 export type GuideCluster = Pick<
   LabCluster,
   | "name"
@@ -28,7 +28,7 @@ export interface GivenFacts {
   readonly kubeconfig: string;
   /** The names of two nodes that run pods. */
   readonly nodes: readonly [string, string];
-  /** The pool of LoadBalancer addresses without the last number; the first one that it gives is `.200`. */
+  /** The pool of LoadBalancer addresses without the last number. Its first address is `.200`. */
   readonly addresses: string;
 }
 
@@ -82,14 +82,14 @@ export class GivenCluster implements GuideCluster {
     return join(this.#home, ".kube/config");
   }
 
-  /** The cluster is there. Its kubeconfig comes to where the guide's own command writes one. */
+  /** The cluster exists already. Only its kubeconfig is copied, to where the guide's own command writes one. */
   create(): Promise<Ran> {
     mkdirSync(join(this.#home, ".kube"), { recursive: true });
     copyFileSync(this.#facts.kubeconfig, this.#kubeconfig);
     return Promise.resolve({ code: 0, output: "" });
   }
 
-  /** A node gets the images of every version from where it gets the others. */
+  /** A node pulls the images of all versions from the same registry. */
   addRelease(): Promise<void> {
     return Promise.resolve();
   }

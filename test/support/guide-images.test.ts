@@ -26,7 +26,7 @@ function writeRelease(): string {
   return join(directory, "release");
 }
 
-test("another version is the release's image with its package.json above it, and an operator is the release's own", async () => {
+test("another version is the release's image with its own package.json, and an operator is the release's own image", async () => {
   const hub = "registry.example.com/mesh";
   const release = { images: writeRelease(), hub, version: "1", serin: "" };
   const guide = await writeGuideImages(join(directory, "guide"), release, {

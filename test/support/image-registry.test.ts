@@ -42,7 +42,7 @@ after(() => {
 
 const get = async (path: string): Promise<Response> => await fetch(`http://${address}:${port}${path}`);
 
-test("a node finds an image by the registry that it asks for, and everything that it is made of", async () => {
+test("a node finds an image, and all parts of it, by the registry that it uses", async () => {
   const answer = await get("/v2/someone/app/manifests/1?ns=quay.io");
   assert.equal(answer.headers.get("content-type"), "application/vnd.oci.image.index.v1+json");
   assert.equal(answer.headers.get("docker-content-digest"), registry.find("quay.io/someone/app:1")?.digest);
@@ -57,7 +57,7 @@ test("a node finds an image by the registry that it asks for, and everything tha
   assert.ok(registry.find("tool") !== undefined, "a name without a registry is Docker's");
 });
 
-test("another hub's images are the own hub's of the same version, and what is not there is answered with 404", async () => {
+test("images of another hub map to our hub's of the same version, and unknown ones get a 404", async () => {
   assert.equal(
     registry.find("docker.io/somebody/pilot:2")?.digest,
     registry.find("registry.example.com/mesh/pilot:2")?.digest,

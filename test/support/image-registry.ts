@@ -1,5 +1,5 @@
-// A registry that only serves: every image of some layouts, whatever registry the node asks for. A node's containerd asks
-// it instead of all others, so that a pod that always pulls finds its image without a way to the Internet.
+// A read-only registry that serves the images of some layouts, whatever registry the node asks for. A node's containerd
+// uses it instead of all others, so that pods that always pull need no Internet.
 import { createReadStream, existsSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { ImageLayout, type Descriptor } from "../../src/cli/image/image-layout.ts";
@@ -11,9 +11,12 @@ interface Served {
 }
 
 export interface ImageRegistryOptions {
-  /** Directories of layouts; of two images of one name the first counts. A layer may be in another one than its image. */
+  /**
+   * Directories of layouts. If two have an image of the same name, the first counts. A layer may be in another layout
+   * than its image.
+   */
   readonly layouts: readonly string[];
-  /** The hub of the images that any other hub has under the same names: the guides name hubs of their own. */
+  /** Our hub. Images of any other hub map to it by name, because the guides name their own hubs. */
   readonly hub: string;
 }
 

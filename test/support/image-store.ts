@@ -60,11 +60,14 @@ export class ImageStore {
   static open(layout: string, scratch: string): ImageStore {
     const { manifests } = JSON.parse(readFileSync(join(layout, "index.json"), "utf8")) as Index;
     const images = new Map(manifests.map((entry) => [nameOf(entry), variantsOf(layout, entry)]));
-    // runc takes no root below a symbolic link.
+    // runc refuses a root below a symbolic link.
     return new ImageStore(images, layout, realpathSync(scratch));
   }
 
-  /** For this machine; undefined where the layout has no such image. Images with the same layers share one directory. */
+  /**
+   * The image's files for this machine, or undefined if the layout does not have it. Images with the same layers share
+   * a directory.
+   */
   unpacked(reference: string): UnpackedImage | undefined {
     const image = this.images.get(reference)?.get(ownArchitecture);
     if (image === undefined) return undefined;
@@ -72,7 +75,7 @@ export class ImageStore {
     return { root: this.unpack(image), entrypoint: Entrypoint, arguments: Cmd, environment: Env, user: User };
   }
 
-  /** What the layers add up to, each of them as the configuration says. */
+  /** Applies all layers, and checks each against the configuration. */
   unpack({ manifest, configuration }: StoredImage): string {
     const key = manifest.layers.map(({ digest }) => digest).join();
     const known = this.#roots.get(key);

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 
 export interface Kubectl {
   readonly title: string;
-  /** Its file; undefined when it is wanted and not there. */
+  /** Its file. Undefined when it is required and missing. */
   readonly file: string | undefined;
 }
 
@@ -14,8 +14,9 @@ const cache = join(import.meta.dirname, "../../.cache/kubectl");
 const remedy = "scripts/fetch-kubectls.sh puts both into .cache/kubectl";
 
 /**
- * SERIN_KUBECTL (a name or a file) alone, when it is set; else those of `scripts/fetch-kubectls.sh`: Debian's old one and a
- * current one. Without them the machine's own; with CI=true both are wanted, and one that is missing is a failure of its test.
+ * Only SERIN_KUBECTL (a name or a file) if it is set. Otherwise the two of `scripts/fetch-kubectls.sh`: Debian's old
+ * one and a current one. Without them, the machine's own. With CI=true both are required, and a missing one fails its
+ * test.
  */
 export function kubectls(): Kubectl[] {
   const chosen = process.env["SERIN_KUBECTL"];
@@ -39,7 +40,7 @@ function named(program: string): Kubectl {
   return { title: program, file: file !== undefined && isAbsolute(file) && existsSync(file) ? file : undefined };
 }
 
-/** A directory that holds it as `kubectl`, for the front of PATH. */
+/** A directory that contains the program as `kubectl`, to prepend to PATH. */
 export function kubectlDirectory({ title, file }: Kubectl): string {
   if (file === undefined) throw new Error(`${title} is not there: ${remedy}`);
   const directory = mkdtempSync(join(tmpdir(), "serin-kubectl-"));
@@ -47,7 +48,7 @@ export function kubectlDirectory({ title, file }: Kubectl): string {
   return directory;
 }
 
-/** What it says of itself, on one line. */
+/** The first line of `kubectl version --client`. */
 export function kubectlVersion({ file }: Kubectl): string {
   if (file === undefined) return "missing";
   return spawnSync(file, ["version", "--client"], { encoding: "utf8" }).stdout.split("\n")[0] ?? "";

@@ -1,4 +1,4 @@
-// A lab cluster for an end-to-end test, in a HOME of its own, driven by real programs in a real shell.
+// A lab cluster for an end-to-end test, in its own HOME, driven by real programs in a real shell.
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -19,18 +19,18 @@ export interface Ran {
 export interface RunOptions {
   readonly input?: string;
   readonly timeoutMs?: number;
-  /** On top of the cluster's own. */
+  /** Added to the cluster's own environment. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
 export interface LabClusterOptions {
-  /** Runs everything as this user, who must be able to read the release; the test's own user when absent. */
+  /** Runs everything as this user, who must be able to read the release. The default is the test's own user. */
   readonly uid?: number;
-  /** The release tree; when absent that of SERIN_LAB_RELEASE, else this checkout. */
+  /** The release tree. The default is SERIN_LAB_RELEASE, or else this checkout. */
   readonly releaseRoot?: string;
 }
 
-/** Longer than a cluster waits for itself, and than tests let kubectl wait. */
+/** Longer than a cluster's own limits, and than the limits that tests give to kubectl. */
 const defaultTimeoutMs = 400_000;
 
 export class LabCluster {
@@ -52,7 +52,7 @@ export class LabCluster {
     chmodSync(this.#home, 0o755);
     this.directory = join(this.#home, "work");
     mkdirSync(this.directory);
-    // The marked PATH reaches every process of the lab's own, and tells them from those of other labs.
+    // Every process of this lab inherits the marked PATH, which distinguishes it from those of other labs.
     const path = `${process.env["PATH"] ?? ""}:${join(this.#home, "marked")}`;
     const bare = { PATH: path, HOME: this.#home, XDG_STATE_HOME: join(this.#home, "state") };
     this.#env =
@@ -123,8 +123,8 @@ export class LabCluster {
   }
 
   /**
-   * Runs a line in the lab's host namespace, as a person would type it into bash there. The first line goes by `serin cluster shell`;
-   * the others are run as that runs them, which spares a start of Node for each.
+   * Runs a line in the lab's host namespace, as a person would type it into bash there. The first line uses `serin
+   * cluster shell`. The others enter the same namespaces directly, which saves a start of Node for each.
    */
   async shell(line: string, options: RunOptions = {}): Promise<Ran> {
     const { input, timeoutMs = defaultTimeoutMs, env } = options;
@@ -144,7 +144,7 @@ export class LabCluster {
     return await outcome(child, timeoutMs);
   }
 
-  /** Undefined where the command itself has to say what is wrong, and for another user than the test's own. */
+  /** Undefined when the command itself must report the error, and for a user other than the test's own. */
   #entered(line: string, env: NodeJS.ProcessEnv = {}): ShellCommand | undefined {
     if (this.#user !== undefined) return undefined;
     try {
@@ -170,7 +170,7 @@ export class LabCluster {
   }
 }
 
-/** Collects a program's output to its end; ends it after the limit. */
+/** Collects a program's output until it ends. After the limit the program is killed. */
 export async function outcome(child: ChildProcess, timeoutMs: number): Promise<Ran> {
   let output = "";
   const collect = (chunk: Buffer): void => {

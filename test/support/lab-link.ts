@@ -1,4 +1,4 @@
-// What a network between two labs does: an address of one lab is reached from the other's nodes and pods.
+// Connects two labs like a network between them: nodes and pods of one reach an address of the other.
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { eventually } from "./eventually.ts";
@@ -7,8 +7,8 @@ import { root, type LabCluster } from "./lab-cluster.ts";
 const relay = join(root, "test/support/tcp-relay.ts");
 
 /**
- * Labs have the same ranges of addresses. `address` must be one of the fabric's range that only `to` uses: `from` then has it, as an address of
- * its host. The way between both leads through a socket in a directory that both see.
+ * Labs have the same address ranges. `address` must be in the fabric's range, and only `to` may use it. The host of
+ * `from` then has it as well. Traffic passes through a socket in a directory that both labs see.
  */
 export class LabLink {
   readonly #ends: readonly ChildProcess[];
@@ -17,7 +17,7 @@ export class LabLink {
     this.#ends = ends;
   }
 
-  /** `target`: where it leads in `to`, when that is not the same place. */
+  /** `target` is the destination in `to`, if it differs from `address`. */
   static async open(
     from: LabCluster,
     to: LabCluster,

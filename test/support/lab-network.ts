@@ -2,8 +2,8 @@
 import type { LabCluster } from "./lab-cluster.ts";
 
 /**
- * The command that runs a program in the network of a process of the lab, the supervisor's when none is given. A lab of root's
- * has other users than the machine, and its root must be taken on; anybody else is root there already.
+ * The command that runs a program in the network of one of the lab's processes, by default the supervisor's. Root must
+ * enter the lab's user namespace first. Other users are root there already.
  */
 export function inNetworkOf(lab: LabCluster, words: readonly string[], pid?: number): string[] {
   const [supervisor] = lab.ofRole("cluster-supervisor");

@@ -1,4 +1,4 @@
-// The listening sockets of a lab's processes, in whatever network namespace they were opened, as /proc tells them.
+// Lists the listening sockets of a lab's processes in all of its network namespaces, from /proc.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { MachineProcess } from "./processes.ts";
 
@@ -6,11 +6,11 @@ export interface ListeningSocket {
   readonly transport: "tcp" | "udp";
   readonly port: number;
   readonly isLoopback: boolean;
-  /** Every process that holds it, by its role: the word behind `main.ts`. */
+  /** The roles of the processes that hold it: the word after `main.ts` in their command lines. */
   readonly holders: readonly string[];
 }
 
-/** The role of a process of ours; undefined for programs of others. */
+/** The role of one of our processes. Undefined for other programs. */
 export function roleOf({ words }: MachineProcess): string | undefined {
   const at = words.findIndex((word) => /\/cmd\/main\.[jt]s$/.test(word));
   return at < 0 || words[0]?.endsWith("/node") !== true ? undefined : words[at + 1];
@@ -95,7 +95,7 @@ function listeningIn(pid: number): Listening[] {
         const [, local = "", , state, , , , , , inode = ""] = line.trim().split(/\s+/);
         const [address = "", port = ""] = local.split(":");
         const transport = file.startsWith("tcp") ? "tcp" : "udp";
-        // A client's UDP socket has no peer either, but a port that the kernel chose.
+        // A client's UDP socket has no peer either, but its port is chosen by the kernel.
         if (state !== states[transport] || Number.parseInt(port, 16) === 0) return [];
         const isLoopback = loopbacks.some((pattern) => pattern.test(address));
         return [{ inode, transport, port: Number.parseInt(port, 16), isLoopback }];

@@ -1,28 +1,29 @@
-// Stands between a browser and the dashboard's server, and writes markup into every name, label, annotation and line that passes.
+// A proxy between a browser and the dashboard's server. It adds markup to every name, label, annotation and log line
+// that passes.
 import { createServer, request as ask, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { StringDecoder } from "node:string_decoder";
 import { text } from "node:stream/consumers";
 
-/** It closes an attribute and an element, and would load and run something. */
+/** It closes an attribute and an element, and its image runs a script on error. */
 export const markup = `"><img src=x onerror=struck=1>`;
 const inJson = JSON.stringify(markup).slice(1, -1);
 
-/** As paths, fields of queries, and topics within them have it. */
+/** The markup's encodings in paths, in query parameters, and in topics within them. */
 const encodings = [markup, new URLSearchParams({ a: markup }).toString().slice(2)].flatMap((one) => [
   encodeURIComponent(encodeURIComponent(one)),
   encodeURIComponent(one),
   one,
 ]);
 
-/** Of what the synthetic mesh's names, hosts and lines are made. None is a word of the page's own contract. */
+/** Words in the names, hosts and lines of the synthetic mesh. The page's own protocol uses none of them. */
 const words = /(?<![a-z])(?:shop|frontend|checkout|cart|request(?= \d))(?![a-z])/g;
 
 export interface MarkupRelay extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Names that begin with one of the words have the markup behind it. */
+/** Appends the markup to every name that begins with one of the words. */
 export async function startMarkupRelay(upstream: string): Promise<MarkupRelay> {
   const server: Server = createServer((request, response) => void relay(new URL(upstream), request, response));
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
@@ -36,7 +37,7 @@ export async function startMarkupRelay(upstream: string): Promise<MarkupRelay> {
   };
 }
 
-/** As the page's links have it. */
+/** A link with the markup, encoded as the page encodes its links. */
 export function markedLink(link: string): string {
   return link.replace(words, (word) => word + encodeURIComponent(markup));
 }
@@ -59,7 +60,7 @@ async function relay(upstream: URL, request: IncomingMessage, response: ServerRe
     const mark = (line: string): string => marked(line, isPlain ? markup : inJson, topics);
     const decoder = new StringDecoder("utf8");
     let left = "";
-    // A line is never cut: of a stream of events each has its line.
+    // Forwards whole lines only, because each event of a stream is one line.
     answer.on("data", (chunk: Buffer) => {
       const lines = (left + decoder.write(chunk)).split("\n");
       left = lines.pop() ?? "";
@@ -76,7 +77,7 @@ function plain(text: string): string {
   return encodings.reduce((left, encoded) => left.replaceAll(encoded, ""), text);
 }
 
-/** The names of topics come back as the page asked for them. */
+/** Topic names are restored to the form in which the page requested them. */
 function marked(line: string, suffix: string, [topic, ...others]: readonly string[]): string {
   if (topic === undefined) return line.replace(words, (word) => word + suffix);
   return line

@@ -1,5 +1,5 @@
-// Constant load from inside a pod, by curl: each request on a new connection, so that it meets every sidecar on its way. Nothing
-// is ever tried again.
+// Constant load by curl from inside a pod. Each request opens a new connection, so that it passes every sidecar on its
+// way. No request is retried.
 import { StringDecoder } from "node:string_decoder";
 import type { ChildProcess } from "node:child_process";
 import { bookRequests } from "./booked-requests.ts";
@@ -13,7 +13,7 @@ export interface PodLoadOptions {
   readonly urls: readonly string[];
 }
 
-/** A run asks at most so often, and so ends by itself. */
+/** A bound, so that a forgotten run ends by itself. */
 const maxRounds = 20_000;
 
 export class PodLoad {
@@ -50,7 +50,7 @@ export class PodLoad {
     this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
   }
 
-  /** Resolves when so many more requests have been answered. */
+  /** Resolves after this many more answers. */
   async more(count: number): Promise<void> {
     const wanted = this.requests + count;
     await eventually(`${count} more requests of load from a pod`, () => this.requests >= wanted);

@@ -1,4 +1,4 @@
-// Walks the table of ports: what listens stands in it, and every row is asked from everywhere.
+// Walks the table of ports: every listening socket has a row, and every row is tried from every place.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -22,8 +22,8 @@ const processes: Readonly<Record<string, string>> = {
 };
 
 /**
- * Fails for a socket that is in no row, and for a socket of a row of the loopback that is open to others. `gatewayPorts`
- * are those of the lab's Gateways.
+ * Fails for a socket without a row, and for a socket that others can reach although its row says loopback.
+ * `gatewayPorts` are the ports of the lab's Gateways.
  */
 export function compareSockets(
   rows: readonly PortsRow[],
@@ -32,7 +32,7 @@ export function compareSockets(
 ): void {
   const unknown = new Set<string>();
   for (const { holders, transport, port, isLoopback } of sockets) {
-    // The CNI agent opens ztunnel's sockets, and the lab's supervisor leads addresses of the machine into the lab.
+    // The CNI agent opens ztunnel's sockets, and the lab's supervisor forwards addresses of the machine into the lab.
     const isListener = holders.includes("proxy") && gatewayPorts.includes(port);
     const fits =
       isListener ||
@@ -47,7 +47,7 @@ export function compareSockets(
   assert.deepEqual([...unknown], [], "each port that listens stands in docs/security.md, as open as it is");
 }
 
-/** Rows whose ports this lab does not open must be listed; all others must listen. */
+/** Rows whose ports this lab does not open must be in `elsewhere`. The ports of all other rows must listen. */
 export function compareRows(
   rows: readonly PortsRow[],
   sockets: readonly ListeningSocket[],
@@ -74,7 +74,7 @@ export function compareRows(
   );
 }
 
-/** Where a call comes from. */
+/** The place that a call comes from. */
 export const places = ["a pod outside", "a pod inside", "another namespace", "the node"] as const;
 export type Caller = (typeof places)[number] | "the own pod";
 
@@ -87,7 +87,7 @@ export interface Asked {
   /** Whose address it is. */
   readonly target: string;
   readonly others: RegExp;
-  /** Of the own pod, where it is told something else; undefined where it is not asked. */
+  /** The answer to the target's own pod, if it differs. Undefined if the pod does not call itself. */
   readonly own?: RegExp;
 }
 
@@ -96,7 +96,10 @@ export type Ask = (caller: Caller, target: string, calls: readonly Call[]) => Pr
 
 const program = join(import.meta.dirname, "call-ports.ts");
 
-/** Asks from the network namespace of a process. Whoever is not root enters by the lab's user namespace, which is his. */
+/**
+ * Calls from a process's network namespace. A user other than root enters through the lab's user namespace, which
+ * belongs to that user.
+ */
 export async function callFrom(pid: number, calls: readonly Call[]): Promise<readonly CallAnswer[]> {
   const user = process.getuid?.() === 0 ? [] : ["--user", "--preserve-credentials"];
   const child = spawn("nsenter", [...user, "--net", "--target", String(pid), "--", process.execPath, program], {
@@ -106,7 +109,7 @@ export async function callFrom(pid: number, calls: readonly Call[]): Promise<rea
   return (await json(child.stdout)) as readonly CallAnswer[];
 }
 
-/** Asks every row from every place at once, and what the own pod is told besides from there. */
+/** Calls every row from every place at once, and from the target's own pod where a row gives it another answer. */
 export async function askRows(
   rows: readonly PortsRow[],
   {

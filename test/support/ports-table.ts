@@ -1,11 +1,11 @@
-// The table of docs/security.md that says which ports are open, for whom.
+// Parses the table of open ports, and who may use them, in docs/security.md.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./lab-cluster.ts";
 
 export interface PortsRow {
   readonly process: string;
-  /** Empty where the row names no number. */
+  /** Empty if the row has no port number. */
   readonly ports: readonly number[];
   readonly path: string;
   readonly enforcedBy: string;
@@ -20,7 +20,7 @@ export function portsTable(): PortsRow[] {
   const lines = text.slice(text.indexOf(heading)).split("\n");
   const begin = lines.findIndex((line) => line.startsWith("|"));
   const end = lines.findIndex((line, at) => at > begin && !line.startsWith("|"));
-  // Two lines of heading come first.
+  // The first two lines are the table's heading.
   return lines.slice(begin + 2, end).map((line) => {
     const [, process = "", port = "", path = "", , enforcedBy = ""] = line.split("|").map((cell) => cell.trim());
     const ports = /^[\d, ]+$/.test(port) ? port.split(",").map(Number) : [];
@@ -28,7 +28,7 @@ export function portsTable(): PortsRow[] {
   });
 }
 
-/** The row's ports are for processes of the pod alone. */
+/** Only processes of the same pod may use the row's ports. */
 export function isLoopbackRow({ enforcedBy }: PortsRow): boolean {
   return enforcedBy.startsWith("bound to the loopback");
 }

@@ -1,6 +1,6 @@
-// A look at the probe matrix from inside a lab, without an upgrade: makes the probes, waits until they have settled, counts and judges.
-// `node probe-look.ts REVISION,… DATAPLANE,…`; prints what `judgeMatrix` says as one line of JSON. With `--leaving NAME` a client's
-// settling is not waited for.
+// Runs the probe matrix inside a lab without an upgrade: creates the probes, waits until they have settled, counts and
+// judges. `node probe-look.ts REVISION,… DATAPLANE,…` prints the result of `judgeMatrix` as one line of JSON.
+// `--leaving NAME` does not wait for that client to settle.
 import { createLogger, systemClock } from "../../src/base/index.ts";
 import { checkDefaults, probeDataPlanes } from "../../src/api/serin/index.ts";
 import { createKubeClient, loadKubeConfig } from "../../src/kube/index.ts";

@@ -1,4 +1,4 @@
-// The machine's processes, as /proc tells them.
+// Lists the machine's processes from /proc.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 export interface MachineProcess {
@@ -11,7 +11,10 @@ interface Seen extends MachineProcess {
   readonly marked: boolean;
 }
 
-/** Those that have the mark in their environment, and those that share a user namespace with such a one (pods have an environment of their own). */
+/**
+ * Processes with the mark in their environment, and those in the same user namespace, because pods have their own
+ * environment.
+ */
 export function processesOf(mark: string): MachineProcess[] {
   const own = readlinkSync("/proc/self/ns/user");
   const all = readdirSync("/proc")
@@ -39,12 +42,12 @@ export function visibleProcesses(): MachineProcess[] {
 function look(entry: string, mark: string): Seen[] {
   try {
     const words = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0").slice(0, -1);
-    // A kernel thread, or one that has ended and waits for its parent.
+    // A kernel thread, or an ended process that waits for its parent.
     if (words.length === 0) return [];
     const marked = readFileSync(`/proc/${entry}/environ`, "utf8").includes(mark);
     return [{ pid: Number(entry), words, marked, userNamespace: readlinkSync(`/proc/${entry}/ns/user`) }];
   } catch {
-    // It has ended, or is another user's.
+    // The process has ended, or belongs to another user.
     return [];
   }
 }

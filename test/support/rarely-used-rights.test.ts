@@ -7,7 +7,7 @@ import { rightsByName, type Role } from "./audited-rights.ts";
 import { root } from "./lab-cluster.ts";
 import { rarelyUsedRights } from "./rarely-used-rights.ts";
 
-test("each right that labs do not need is in a role, stands in the list once, and is used by the source that the list names", () => {
+test("each right that labs do not need is in a role, has one entry in the list, and is used by the source in that entry", () => {
   const { value: settings } = resolveSettings({ specs: [{ profile: "ambient" }] }, { hub: "h", tag: "1" });
   assert.ok(settings);
   const granted = new Set(

@@ -1,4 +1,4 @@
-// What the roles of the mesh's components allow and the labs of the tests do not need, by the work that needs it.
+// Rights that the components' roles grant and that the tests' labs do not need, grouped by the work that needs them.
 
 /** Where in the sources a verb is used. */
 export interface UsedAt {

@@ -1,4 +1,4 @@
-// Proofs are scripts of their own, for people; their short forms are tests.
+// Runs a proof, which is a script for people, in a short form as a test.
 import { spawn } from "node:child_process";
 import { root } from "./lab-cluster.ts";
 
@@ -6,11 +6,11 @@ export interface ProofRun<Summary> {
   readonly code: number;
   /** Standard output and standard error, in the order in which they came. */
   readonly output: string;
-  /** The last line. Throws with all of the output when that is no JSON. */
+  /** Parses the last line. Throws with the whole output if that line is not JSON. */
   readonly summary: () => Summary;
 }
 
-/** Runs `<script> --json …`, a path from the root; told to end after the limit, it puts its lab away. */
+/** Runs `<script> --json …` with a path from the root. After the limit it gets SIGTERM, and then deletes its lab. */
 export async function runProof<Summary>(
   script: string,
   options: readonly string[],

@@ -1,5 +1,6 @@
-// Starts one container of a pod as a kubelet and containerd do, by runc alone: the image's files and configuration, and the manifest's
-// command, arguments, environment, user, capabilities, seccomp, root and volumes. No network but its own loopback, no Kubernetes API.
+// Starts one container of a pod by runc alone, as a kubelet and containerd do: with the image's files and
+// configuration, and the manifest's command, arguments, environment, user, capabilities, seccomp, root and volumes. It
+// has no network except its own loopback, and no Kubernetes API.
 import { execFile, spawn } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +8,7 @@ import { setTimeout } from "node:timers/promises";
 import type { Container, Pod, SecurityContext, Volume } from "../../src/api/kubernetes/index.ts";
 
 export interface UnpackedImage {
-  /** The directory of its files; containers share it, and write to it where their root may be written. */
+  /** The directory of the image's files. Containers share it, and those with a writable root write to it. */
   readonly root: string;
   readonly entrypoint: readonly string[];
   readonly arguments: readonly string[];
@@ -17,10 +18,10 @@ export interface UnpackedImage {
 }
 
 export interface ContainerEnd {
-  /** Undefined: it still ran when it was killed. */
+  /** Undefined if it still ran when it was killed. */
   readonly code: number | undefined;
   readonly output: string;
-  /** What its processes used when it was killed; 0 where it ended by itself. */
+  /** The memory of its processes when it was killed, or 0 if it ended by itself. */
   readonly memoryBytes: number;
 }
 
@@ -30,14 +31,14 @@ export interface ContainerRun {
   readonly image: UnpackedImage;
   /** A directory of this run. */
   readonly scratch: string;
-  /** It is killed after this time, and before when it has loaded its program and waits. */
+  /** The time after which it is killed. It is killed earlier if it has loaded its program and is idle. */
   readonly forMs: number;
 }
 
-/** Of a Node that has loaded a program; a shell that waits for nothing has less. */
+/** The least memory of a Node that has loaded a program. A waiting shell has less. */
 export const leastMemoryBytes = 10 * 1024 * 1024;
 
-/** What containerd grants where nothing is said. */
+/** The capabilities that containerd grants by default. */
 const defaultCapabilities = [
   "AUDIT_WRITE",
   "CHOWN",
@@ -54,7 +55,9 @@ const defaultCapabilities = [
   "SETUID",
   "SYS_CHROOT",
 ];
-/** What a privileged container has beside those, by the kernel's numbers; where this run itself lacks one, no container gets it. */
+/**
+ * Further capabilities of a privileged container, by the kernel's numbers. No container gets one that this run lacks.
+ */
 const furtherCapabilities = {
   DAC_READ_SEARCH: 2,
   NET_ADMIN: 12,
@@ -63,7 +66,7 @@ const furtherCapabilities = {
   SYS_ADMIN: 21,
   SYS_RESOURCE: 24,
 } as const;
-/** Of what a runtime's own profile refuses to whoever has no such capability, what a program of ours might ask for. */
+/** System calls that a runtime's profile refuses without the capability, and that one of our programs might use. */
 const refusedCalls = [
   "add_key",
   "bpf",
@@ -86,7 +89,7 @@ const refusedCalls = [
   "userfaultfd",
 ];
 
-/** What containerd's profile lets a container call that has SYS_ADMIN. */
+/** System calls that containerd's profile permits to a container with SYS_ADMIN. */
 const callsOfAdministrators: ReadonlySet<string> = new Set([
   "bpf",
   "fsmount",
@@ -100,11 +103,14 @@ const callsOfAdministrators: ReadonlySet<string> = new Set([
   "unshare",
 ]);
 const lookEveryMs = 300;
-/** Looks in a row in which no process had work. */
+/** After this many samples in a row without work, a container is idle. */
 const looksUntilQuiet = 3;
 const maxOutput = 64 * 1024;
 
-/** Runs it until it ends, has loaded its program and waits, or its time is over; leaves nothing behind. */
+/**
+ * Runs the container until it ends, is idle after it has loaded its program, or reaches its limit. Leaves nothing
+ * behind.
+ */
 export async function runContainer(run: ContainerRun): Promise<ContainerEnd> {
   const bundle = mkdtempSync(join(run.scratch, "bundle-"));
   const name = bundle.slice(bundle.lastIndexOf("/") + 1);
@@ -137,7 +143,7 @@ export async function runContainer(run: ContainerRun): Promise<ContainerEnd> {
   return { code: runsOn ? undefined : status, output, memoryBytes: runsOn ? memoryBytes : 0 };
 }
 
-/** Of the container's processes, once they have loaded something and wait, or the time is over. */
+/** The memory of the container's processes after they have loaded something and are idle, or at the limit. */
 async function memoryWhenQuiet(pidFile: string, forMs: number, ended: AbortSignal): Promise<number> {
   const until = performance.now() + forMs;
   let quiet = 0;
@@ -169,7 +175,7 @@ function numberIn(file: string): number | undefined {
   return text === "" ? undefined : Number(text);
 }
 
-/** A process and all that it started. */
+/** A process and all its descendants. */
 function processesFrom(id: number | undefined): number[] {
   if (id === undefined) return [];
   const children = textOf(`/proc/${id}/task/${id}/children`).split(" ").filter(Boolean);
@@ -183,7 +189,7 @@ function statOf(id: number): { readonly state: string; readonly ticks: number } 
   return { state: fields[0] ?? "", ticks: Number(fields[11] ?? 0) + Number(fields[12] ?? 0) };
 }
 
-/** Its pages; those that several processes share count in parts. */
+/** Its resident memory. Shared pages count in proportion. */
 function residentBytes(id: number): number {
   return Number(/^Pss:\s+(\d+) kB$/m.exec(textOf(`/proc/${id}/smaps_rollup`))?.[1] ?? 0) * 1024;
 }
@@ -257,7 +263,10 @@ function ownedCapabilities(): string[] {
     .map(([name]) => name);
 }
 
-/** As kubelets do: a command replaces the image's entrypoint and its arguments, arguments replace arguments alone. */
+/**
+ * Follows the kubelet's rule: a command replaces the image's entry point and arguments, and arguments replace only
+ * arguments.
+ */
 function commandOf({ command = [], args = [] }: Container, image: UnpackedImage): string[] {
   if (command.length > 0) return [...command, ...args];
   return [...image.entrypoint, ...(args.length > 0 ? args : image.arguments)];
@@ -303,7 +312,7 @@ const systemMounts = [
   { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
 ];
 
-/** What every pod has of its account: a token that nobody accepts, for an API server that is not there. */
+/** The mounts of a pod's service account: a token that no server accepts, for an API server that does not exist. */
 function accountMounts(bundle: string): object[] {
   const source = join(bundle, "account");
   mkdirSync(source, { mode: 0o755 });
@@ -323,12 +332,12 @@ function volumeMounts({ spec }: Pod, container: Container, bundle: string): obje
     .map(({ name, mountPath, readOnly }) => {
       const volume = volumes.get(name);
       if (volume === undefined) throw new Error(`${container.name} mounts ${name}, which the pod does not have`);
-      // The node's processes: here, those of the container alone.
+      // Instead of the node's processes, the container sees only its own.
       if (volume.hostPath?.path === "/proc") return { destination: mountPath, type: "proc", source: "proc" };
       const source = join(bundle, "volumes", name);
       mkdirSync(source, { recursive: true, mode: 0o777 });
       chmodSync(source, 0o777);
-      // A kubelet makes the places of mounts inside of a volume before it hands that out as read-only.
+      // A kubelet creates mount points inside a volume before it mounts that volume read-only.
       for (const inner of container.volumeMounts ?? [])
         if (inner.mountPath.startsWith(`${mountPath}/`) && inner.subPath === undefined)
           mkdirSync(join(source, inner.mountPath.slice(mountPath.length)), { recursive: true });
@@ -336,7 +345,7 @@ function volumeMounts({ spec }: Pod, container: Container, bundle: string): obje
     });
 }
 
-/** Its files are the kubelet's, and cannot be written. */
+/** The kubelet provides these files, and they are read-only. */
 function isGiven({ configMap, secret, projected, downwardAPI }: Volume): boolean {
   return [configMap, secret, projected, downwardAPI].some((kind) => kind !== undefined);
 }

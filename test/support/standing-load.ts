@@ -1,23 +1,29 @@
-// Requests and long answers from pods with curl, for as long as something changes. Nothing is asked twice; nothing may fail.
+// Requests and long streams from pods with curl, while something changes. No request is retried, and none may fail.
 import assert from "node:assert/strict";
 import type { Walkthrough } from "./walkthrough.ts";
 
 export interface StandingLoadOptions {
-  /** What kubectl may execute in: `deploy/sleep`, `-n shop deploy/sleep`. */
+  /** Targets of `kubectl exec`, for example `deploy/sleep` or `-n shop deploy/sleep`. */
   readonly clients: readonly string[];
-  /** Asked over kept-alive connections and over new ones. */
+  /** Requested over kept-alive connections and over new ones. */
   readonly url: string;
-  /** Of a download and of a TCP stream, from `samples/streams` as the clients name it: they outlive the change, or live that long. */
+  /**
+   * The host of `samples/streams`, for a download and a TCP stream, and their duration. They outlive the change, or
+   * last that long.
+   */
   readonly streams: { readonly host: string; readonly seconds: number };
 }
 
 const limitMs = 420_000;
-/** Lines that a stream must still carry after the change. */
+/** The number of lines that a stream must still deliver after the change. */
 const linesAfterwards = 5;
-/** How long these lines may take, in tenths of a second. */
+/** The time limit for these lines, in tenths of a second. */
 const patienceTenths = 200;
 
-/** Runs the body under load, and gives the number of requests. Fails by what did not answer 200, or was cut. */
+/**
+ * Runs the body under load and returns the number of requests. Fails for an answer other than 200, and for an
+ * interrupted stream.
+ */
 export async function underStandingLoad(
   guide: Walkthrough,
   { clients, url, streams }: StandingLoadOptions,
@@ -39,7 +45,7 @@ export async function underStandingLoad(
   ]);
   const hear = (client: string, line: string): Promise<string> =>
     run(`kubectl exec ${client} -- sh -c '${heard(line, seconds)}'`);
-  // Both could go on for longer than somebody listens, so one that ends by itself was cut.
+  // Longer than any client listens, so a stream that ends by itself was interrupted.
   const longest = seconds + 300;
   const downloads = clients.map((client) =>
     hear(client, `curl -sN -m ${longest} "http://${host}:8080/download?seconds=${longest}"`),
@@ -47,7 +53,7 @@ export async function underStandingLoad(
   const numbers = "(i=0; while sleep 0.5; do i=$((i+1)); echo $i; done)";
   const echoes = clients.map((client) => hear(client, `${numbers} | curl -sN -m ${longest} telnet://${host}:9000`));
   const all = Promise.all([Promise.all(loads), Promise.all(downloads), Promise.all(echoes)]);
-  // What the body says comes first.
+  // An error of the body has priority.
   all.catch(() => undefined);
   try {
     await body();
@@ -65,7 +71,10 @@ export async function underStandingLoad(
   return codes.length;
 }
 
-/** A script that listens until the change is over or the time has passed, and then for some more lines; it prints how that ended, and what it heard. */
+/**
+ * A script that reads a stream until the change is over or the time has passed, and then a few more lines. It prints
+ * how the stream ended, and what it read.
+ */
 function heard(line: string, seconds: number): string {
   const more = `[ $(wc -l < $f) -lt $((n+${linesAfterwards})) ]`;
   return [
@@ -77,11 +86,11 @@ function heard(line: string, seconds: number): string {
   ].join("; ");
 }
 
-/** Each line follows the one before it, the stream was still carrying lines after the change, and nobody but its client ended it. */
+/** Checks that no line is missing, that lines came after the change, and that only the client ended the stream. */
 function expectWhole(text: string, start: (index: number) => string): void {
   const [verdict = "", ...lines] = text.split("\n");
   const [, before = ""] = /^ended by 143, (\d+) lines before$/.exec(verdict) ?? assert.fail(text.slice(0, 300));
-  // The last one may not be whole.
+  // The last line may be incomplete.
   lines.pop();
   assert.ok(lines.length >= Number(before) + linesAfterwards, `${verdict}, ${lines.length} in all`);
   const wrong = lines.findIndex((one, index) => !one.startsWith(start(index)));

@@ -1,4 +1,4 @@
-// Starts each different container of some pods by runc, and tells which of them cannot run its program.
+// Starts each distinct container of some pods by runc, and reports those that cannot run their program.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import type { Container, Pod } from "../../src/api/kubernetes/index.ts";
@@ -9,37 +9,40 @@ import { leastMemoryBytes, runContainer, type ContainerEnd, type ContainerRun } 
 
 export interface StartedContainers {
   readonly started: number;
-  /** Of each that cannot run: whose it is, what is the matter, and what it said. */
+  /** For each container that cannot run: its name, the fault and its output. */
   readonly faults: readonly string[];
 }
 
-/** Long enough to load all of a program on a busy machine; who has loaded it and waits is not waited for. */
+/** Long enough to load a whole program on a busy machine. The wait ends when the program is idle. */
 const runForMs = 30_000;
 const runsAtOnce = 4;
-/** Images and manifests name users up to this one. */
+/** The highest user that images and manifests name. */
 const allUsers = 65_536;
 const mebibyte = 1024 * 1024;
-/** What a kubelet, a loader or the kernel says of a program that cannot be started, and Node of a file that is not there or not allowed. */
+/**
+ * Messages of a kubelet, a loader or the kernel for a program that cannot start, and of Node for a file that is missing
+ * or not readable.
+ */
 const startFaults =
   /runc run failed|operation not permitted|executable file not found|no such file or directory: unknown|not found in \$PATH|permission denied|EACCES|EPERM|EROFS|read-only file system|Cannot find (module|package)|SyntaxError|error while loading shared libraries/i;
-/** How a program ends that lacks a cluster, its ConfigMap or the redirect of its pod. */
+/** Messages of a program that ends because it has no cluster, no ConfigMap or no redirect. */
 const lacksCluster =
   /ECONNREFUSED|cannot reach|kubeconfig|127\.0\.0\.1:6443|not redirected|cannot read the configuration/i;
 
-/** A user who is root in a namespace of its own has one user there. */
+/** For root of a new user namespace, this is one user. */
 function mappedUsers(): number {
   const lines = readFileSync("/proc/self/uid_map", "utf8").trim().split("\n");
   return lines.reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[2]), 0);
 }
 
-/** Why no container can be started here; undefined where one can. */
+/** The reason why no container can start here. Undefined if one can. */
 export function whyNotByRunc(): string | undefined {
   if (process.getuid?.() !== 0 || mappedUsers() < allUsers)
     return "containers run as several users, which runc can give them for root alone";
   return spawnSync("runc", ["--version"]).status === 0 ? undefined : "runc is missing: apt-get install runc";
 }
 
-/** Containers that differ in nothing that their start depends on run once. Images that the store does not have are left out. */
+/** Containers that start in the same way run once. Images that the store does not have are skipped. */
 export async function startContainers(
   pods: readonly NamedPod[],
   store: ImageStore,
@@ -78,7 +81,7 @@ function likenessOf(pod: Pod, { command, args, securityContext, volumeMounts }: 
   return JSON.stringify([repository, command, args, context, volumeMounts]);
 }
 
-/** A kubelet starts no container as root whose manifest forbids it. */
+/** A kubelet does not start a container as root if its manifest forbids that. */
 function refusalOfKubelet(pod: Pod, container: Container, imageUser: string): string | undefined {
   const context = { ...pod.spec?.securityContext, ...container.securityContext };
   if (context.runAsNonRoot !== true) return undefined;

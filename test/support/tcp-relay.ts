@@ -1,4 +1,5 @@
-// Passes connections on: node tcp-relay.ts <where it listens> <where it leads>, each `address:port` or the path of a socket.
+// Forwards connections: node tcp-relay.ts <listening address> <destination>, each `address:port` or the path of a
+// socket.
 import { createServer, connect, type NetConnectOpts, type Socket } from "node:net";
 
 const [from = "", to = ""] = process.argv.slice(2);
@@ -17,7 +18,7 @@ const server = createServer({ allowHalfOpen: true }, (near) => {
 server.listen(place(from), () => process.stdout.write("ready\n"));
 process.stdin.on("end", () => process.exit(0)).resume();
 
-/** An end is passed on as an end, and a break as a break. */
+/** Forwards an end as an end, and a reset as a reset. */
 function join(source: Socket, target: Socket): void {
   source.pipe(target);
   source

@@ -1,4 +1,4 @@
-// Walks the table of ports of docs/security.md in a mesh of profile ambient: a lab's, or that of a real cluster.
+// Walks the table of ports of docs/security.md in a mesh of profile ambient, in a lab or in a real cluster.
 import { askedRows, walkedKey, walkedPort } from "./asked-ports.ts";
 import { eventually } from "./eventually.ts";
 import { listeningSockets, processWithAddress } from "./listening-sockets.ts";
@@ -13,7 +13,7 @@ export interface WalkedPod {
 }
 
 export interface WalkedMesh {
-  /** The output of a line of the shell, with kubectl, that must succeed. */
+  /** Runs a line with kubectl in a shell, which must succeed, and returns its output. */
   readonly ok: (line: string) => Promise<string>;
   /** All processes of the cluster. */
   readonly processes: () => readonly MachineProcess[];
@@ -21,20 +21,20 @@ export interface WalkedMesh {
   readonly elsewhere: ReadonlySet<string>;
   /** An image that has `sleep`. */
   readonly sleepImage: string;
-  /** A pod that a ztunnel captures, and another one that asks. */
+  /** A pod that a ztunnel captures, and another one that calls it. */
   readonly captured: WalkedPod;
   readonly inside: WalkedPod;
-  /** A pod of another namespace of the mesh, which asks. */
+  /** A pod in another namespace of the mesh, which calls the captured one. */
   readonly another: WalkedPod;
   readonly waypoint: WalkedPod;
-  /** Addresses of the node that is asked, and of the one that asks. */
+  /** Addresses of the called node and of the calling one. */
   readonly nodes: { readonly asked: string; readonly asking: string };
 }
 
 const outside = "walked-outside";
 const injected = "walked-injected";
 
-/** Two namespaces with a sleeping pod each: one outside of the mesh, one with a sidecar. */
+/** Two namespaces with a sleeping pod each: one outside the mesh, one with a sidecar. */
 function sleepers(image: string): readonly object[] {
   return [
     { name: outside, labels: {} },
@@ -61,7 +61,10 @@ function sleepers(image: string): readonly object[] {
   ]);
 }
 
-/** Fails for a port that listens and is not in the table, and for an answer that the table does not promise. Answers how many rows were asked. */
+/**
+ * Fails for a listening port without a row, and for an answer that the table does not allow. Returns the number of
+ * called rows.
+ */
 export async function walkPorts(mesh: WalkedMesh): Promise<number> {
   const { ok, elsewhere } = mesh;
   const token = async (namespace: string, account: string): Promise<string> =>

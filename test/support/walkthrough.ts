@@ -1,5 +1,5 @@
-// What the tests of the walkthroughs share: lines typed into a shell of the lab or of a given cluster, in steps that stand on each
-// other, and load meanwhile.
+// Shared by the walkthroughs' tests: lines typed into a shell of the lab or of a given cluster, in dependent steps,
+// under load.
 import assert from "node:assert/strict";
 import { kubectlDirectory, type Kubectl } from "./kubectls.ts";
 import { givenFacts, guideCluster, type GivenFacts, type GuideCluster } from "./given-cluster.ts";
@@ -18,7 +18,7 @@ export class TypedGuide<Cluster extends GuideCluster> {
     process.env["PATH"] = path;
   }
 
-  /** A line that succeeds; `input` is what the person answers to its question. */
+  /** Runs a line that must succeed. `input` answers its question. */
   async ok(line: string, input?: string): Promise<string> {
     const { code, output } = await this.lab.shell(line, input === undefined ? {} : { input });
     assert.equal(code, 0, `${line}\n${output}`);
@@ -32,20 +32,20 @@ export class TypedGuide<Cluster extends GuideCluster> {
     return ran;
   }
 
-  /** Whether a line succeeds with such an output, for waiting. */
+  /** Whether a line succeeds with this output. For polling. */
   async shows(line: string, expected: RegExp | string): Promise<boolean> {
     const { code, output } = await this.lab.shell(line);
     return code === 0 && (typeof expected === "string" ? output.includes(expected) : expected.test(output));
   }
 
-  /** A program of the machine that succeeds, outside of the cluster. */
+  /** Runs a program on the machine, outside the cluster. It must succeed. */
   async run(...command: readonly string[]): Promise<string> {
     const { code, output } = await this.lab.run([serin, ...command]);
     assert.equal(code, 0, `serin ${command.join(" ")}\n${output}`);
     return output;
   }
 
-  /** The body of a step's test. A step stands on the ones before it: after the first that fails, the others say only so. */
+  /** The body of a step's test. Each step needs the previous ones. After a failed step, the others fail at once. */
   step(title: string, body: () => Promise<void>): () => Promise<void> {
     return async () => {
       assert.equal(this.#failed, undefined, "an earlier step failed");
@@ -56,14 +56,14 @@ export class TypedGuide<Cluster extends GuideCluster> {
   }
 }
 
-/** On a lab by this name. */
+/** Types on a lab with this name. */
 export class Walkthrough extends TypedGuide<LabCluster> {
   constructor(name: string, kubectl: Kubectl, options: LabClusterOptions = {}) {
     super(kubectl, () => new LabCluster(name, options));
   }
 }
 
-/** A seed's guide: on a lab by this name, or on the cluster that SERIN_TEST_KUBECONFIG names. */
+/** Types a seed's guide on a lab with this name, or on the cluster that SERIN_TEST_KUBECONFIG names. */
 export class SeedGuide extends TypedGuide<GuideCluster> {
   readonly given: GivenFacts | undefined;
 
@@ -73,7 +73,7 @@ export class SeedGuide extends TypedGuide<GuideCluster> {
     this.given = given;
   }
 
-  /** The cluster by kind's YAML or by flags of `serin cluster create`; a given one is there already. */
+  /** Creates the cluster from kind's YAML or by flags of `serin cluster create`. A given cluster exists already. */
   async create(config?: string, flags?: readonly string[]): Promise<void> {
     const created = await this.lab.create(config, flags);
     assert.equal(created.code, 0, created.output);

@@ -23,7 +23,7 @@ type Memory = Map<string, Json>;
 
 const shownCharacters = 300;
 
-void describe("the lab's API server beside Kubernetes' own", () => {
+void describe("the lab's API server compared with Kubernetes' own", () => {
   let servers: ComparedServers;
   const used = new Set<Explanation>();
   const memories: { readonly kubernetes: Memory; readonly serin: Memory } = { kubernetes: new Map(), serin: new Map() };
@@ -33,7 +33,7 @@ void describe("the lab's API server beside Kubernetes' own", () => {
   after(async () => await servers.stop());
 
   for (const [part, exchanges] of Object.entries(corpus)) {
-    void test(`${part}: ${exchanges.length} requests are answered alike, but for what is explained`, async () => {
+    void test(`${part}: ${exchanges.length} requests get the same answers, except for explained differences`, async () => {
       const findings: Finding[] = [];
       for (const exchange of exchanges)
         for (const difference of await compared(servers, memories, exchange))
@@ -55,7 +55,7 @@ void describe("the lab's API server beside Kubernetes' own", () => {
     refuse(unexplained(findings, used));
   });
 
-  void test("every explanation explains something", () => {
+  void test("every explanation is used", () => {
     const idle = explanations.filter((explanation) => !used.has(explanation)).map(({ why }) => why);
     assert.deepEqual(idle, []);
   });
