@@ -481,7 +481,7 @@ function ambient(sources: DebugSources, budget: Budget): unknown {
 const addressLengths: ReadonlySet<number> = new Set([4, 16]);
 
 /**
- * Prints addresses as text where the message holds bytes. Like upstream, the text is base64-encoded again as bytes are.
+ * Prints the bytes of addresses as text. Like upstream, the text is then base64-encoded, because the field has bytes.
  */
 function readable(value: JsonValue, field = ""): JsonValue {
   if (Array.isArray(value)) return value.map((inner) => readable(inner, field));

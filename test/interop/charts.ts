@@ -1,4 +1,4 @@
-// What a user of helm does with the charts, from the repository that `serin charts serve` is.
+// Uses the charts as helm's users do, from the repository that `serin charts serve` provides.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -22,15 +22,15 @@ const releases = [
     values: "--set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6",
   },
 ];
-/** Bounds only: a machine with other work on it takes its time. */
+/** The limits are high, because the machine may be busy. */
 const waited = "--wait --timeout 300s";
 const leftoverTimeoutMs = 180_000;
 
-/** Whatever of ours is left, but for what a cluster keeps on purpose: roots, and what the lab itself is made of. */
+/** Everything of ours that is left, except what a cluster keeps on purpose (roots) and the lab's own objects. */
 const leftovers =
   "kubectl get deployment,daemonset,service,configmap,secret,serviceaccount,mutatingwebhookconfiguration,validatingwebhookconfiguration,clusterrole,clusterrolebinding,role,rolebinding,poddisruptionbudget,horizontalpodautoscaler -A -o name | grep -E 'istio|ztunnel|serin' | grep -v -E 'istio-ca-root-cert|istio-ca-secret|serin-lab|serin-bootstrap' || true";
 
-/** What was removed may take a moment to be gone. */
+/** Removed objects may take a moment to disappear. */
 export async function nothingIsLeft(walkthrough: Walkthrough): Promise<void> {
   const deadline = Date.now() + leftoverTimeoutMs;
   for (;;) {
@@ -41,7 +41,7 @@ export async function nothingIsLeft(walkthrough: Walkthrough): Promise<void> {
   }
 }
 
-/** Namespaces and definitions, which installers leave. */
+/** Deletes namespaces and definitions, which installers leave behind. */
 export async function emptyCluster(walkthrough: Walkthrough): Promise<void> {
   await walkthrough.ok(
     "kubectl delete namespace istio-system serin-system ingress istio-operator-v16x-system --ignore-not-found --wait",

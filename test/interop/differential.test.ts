@@ -1,4 +1,5 @@
-// The same bytes to Serin's proxy and to a stock Envoy: none of what a stranger may send comes out worse.
+// Sends the same bytes to Serin's proxy and to a stock Envoy. Serin's proxy must be at least as safe for every request
+// of a stranger.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";

@@ -1,4 +1,5 @@
-// A stock Envoy in the place of Serin's proxy, as gateway, sidecar and waypoint: it takes all that the pilot sends, and serves it.
+// A stock Envoy in place of Serin's proxy, as gateway, sidecar and waypoint: it accepts and serves the pilot's whole
+// configuration.
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
@@ -12,11 +13,11 @@ const envoy = join(root, ".cache/interop/envoy");
 const here = join(import.meta.dirname, "envoy");
 const samples = join(root, "samples");
 
-/** Of 1,000 answers at 10 %: outside of 69 to 133 chance comes once in a thousand runs. */
+/** With 1,000 answers at 10 %, chance gives fewer than 69 or more than 133 once in a thousand runs. */
 const counted = 1000;
 const canaryBounds = { least: 69, most: 133 };
 
-/** For proxies to answer what they were sent. */
+/** The time for proxies to acknowledge their configuration. */
 const answerMs = 30_000;
 
 interface ConnectedProxy {
@@ -41,7 +42,7 @@ describe("a stock Envoy 1.40", () => {
   });
   after(async () => await lab.delete());
 
-  /** What proxies refuse, or have not answered in time, by proxy and type. */
+  /** Rejected configuration, and configuration without an acknowledgement in time, by proxy and type. */
   async function rejections(): Promise<Record<string, string>> {
     const address = await ok("kubectl -n istio-system get pod -l app=istiod -o jsonpath='{.items[0].status.podIP}'");
     const deadline = Date.now() + answerMs;
@@ -127,7 +128,7 @@ describe("a stock Envoy 1.40", () => {
       /serin/i,
     );
     const page = await ok(`curl -s 'http://${gateway}/productpage?[1-30]'`);
-    // The stars are ratings', asked for by reviews-v2 through Serin's proxy.
+    // The stars come from ratings, which reviews-v2 calls through Serin's proxy.
     assert.match(page, /reviews-v2/);
     assert.doesNotMatch(page, /currently unavailable/);
   });

@@ -1,4 +1,5 @@
-// Gateway API's conformance suite against Serin in the lab: gateways that it deploys, sidecars, and ambient with a waypoint. Counts: docs/conformance.md.
+// Runs Gateway API's conformance suite against Serin in the lab: deployed gateways, sidecars, and ambient with a
+// waypoint. docs/conformance.md has the counts.
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,9 +12,9 @@ import { Walkthrough } from "../support/walkthrough.ts";
 const suite = join(root, ".cache/interop/gateway-conformance/suite");
 const [kubectl] = kubectls().slice(-1);
 const minute = 60_000;
-/** A Service of the suite's: an address that a Gateway can have. */
+/** A Service of the suite, with an address that a Gateway can use. */
 const backend = "infra-backend-v1";
-/** Without those of Gateways, which have tests of their own. */
+/** Without the features of Gateways, which have their own tests. */
 const meshFeatures = supportedFeatures.filter((name) => /^(Mesh|HTTPRoute|GRPC)/.test(name));
 
 interface Outcome {
@@ -22,12 +23,12 @@ interface Outcome {
   readonly result: "PASS" | "FAIL" | "SKIP";
 }
 
-/** What every implementation of a profile has; a test that asks for more is of the extended ones. */
+/** Features that a profile requires. A test that needs others belongs to the extended ones. */
 const coreFeatures = new Set(["Gateway", "ReferenceGrant", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "Mesh"]);
 
 /**
- * Of the suite's log rather than of its report: tests that run beside each other are done only after the report has been
- * written, which counts them as passed.
+ * Reads the suite's log instead of its report, because parallel tests end after the report is written, which counts
+ * them as passed.
  */
 function outcomesIn(log: string): readonly Outcome[] {
   const features = new Map(
@@ -66,7 +67,7 @@ function conformance(): void {
   });
   after(async () => await lab.delete());
 
-  /** Runs profiles of the suite, with flags of its own; the tests that it ran. */
+  /** Runs profiles of the suite with further flags, and returns the tests that ran. */
   async function run(profiles: readonly string[], flags: string): Promise<readonly Outcome[]> {
     const line = `${suite} -test.v -test.timeout=60m -test.run='TestConformance$' -gateway-class=istio -conformance-profiles=${profiles.join(",")} ${flags} > suite.log 2>&1`;
     await lab.shell(line, { timeoutMs: 60 * minute });
@@ -87,13 +88,13 @@ function conformance(): void {
     outcomes.filter(({ result }) => result === "FAIL").map(({ name }) => name);
 
   test("gateways pass", async () => {
-    // The mesh's tests ask for what is left.
+    // The mesh's tests use the objects that this run leaves.
     const flags = `-cleanup-base-resources=false -usable-address=${backend}.gateway-conformance-infra.svc.cluster.local -unusable-address=nowhere`;
     assert.deepEqual(failuresOf(await run(["GATEWAY-HTTP", "GATEWAY-GRPC", "GATEWAY-TLS", "GATEWAY-TCP"], flags)), []);
   });
 
   test("the mesh passes with sidecars", async () => {
-    // Sidecars tell Services apart by the host of a request, as upstream's do.
+    // Sidecars distinguish Services by the host of a request, like upstream's.
     const features = meshFeatures.filter((name) => name !== "MeshClusterIPMatching");
     assert.deepEqual(
       failuresOf(
@@ -123,7 +124,7 @@ function conformance(): void {
       "istio.io/use-waypoint": "waypoint",
       "istio.io/use-waypoint-namespace": "waypoints",
     };
-    // Routes of the clients' namespace are no matter of a waypoint of another: upstream leaves them out, too.
+    // A waypoint does not apply routes of its clients' namespaces. Upstream leaves these tests out too.
     const features = meshFeatures.filter((name) => name !== "MeshConsumerRoute");
     const flags = `-namespace-labels=${Object.entries(labels)
       .map((label) => label.join("="))

@@ -1,4 +1,4 @@
-// Applications whose gRPC (grpc-js-xds) asks the control plane itself.
+// Applications whose gRPC library (grpc-js-xds) connects to the control plane itself.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// Upstream's own istioctl against Serin: what it asks of the API server, of the control plane and of each kind of proxy, and what it makes of the answers.
+// Runs upstream's own istioctl against Serin: its requests to the API server, the control plane and each kind of proxy,
+// and its output.
 import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -12,9 +13,9 @@ import { tableIn, type Row } from "./istioctl/table.ts";
 const given = process.env["ISTIOCTL"];
 const samples = join(root, "samples");
 const [kubectl] = kubectls().slice(-1);
-/** Of `analyze` where it has found something. */
+/** The exit code of `analyze` when it has findings. */
 const foundIssues = 79;
-/** Where the lab is deaf for want of time, no answer is no finding. */
+/** A busy lab may not answer in time, and a missing answer is no finding. */
 const patienceMs = 120_000;
 
 if (given === undefined)
@@ -28,7 +29,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   const guide = new Walkthrough("interop-istioctl", shellKubectl);
   const { lab } = guide;
   const ok = async (line: string): Promise<string> => await guide.ok(line);
-  /** Its output, of both kinds; it must succeed. */
+  /** The combined output. The command must succeed. */
   const ctl = async (words: string): Promise<string> => await ok(`${program} ${words}`);
   const ctlJson = async (words: string): Promise<unknown> =>
     JSON.parse(await ok(`${program} ${words} 2>/dev/null`)) as unknown;
@@ -70,7 +71,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   );
   after(async () => await lab.delete());
 
-  // The others look at what this one makes; none of them changes what another sees.
+  // The other tests read the objects of this one. None of them changes an object that another one reads.
   void test("waypoint generate, apply, list, status and delete", async () => {
     assert.match(
       await ctl("waypoint generate --for all -n amb"),
@@ -313,7 +314,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
       ),
       JSON.stringify(policies),
     );
-    // Certificates and connections are of the node's pods.
+    // Certificates and connections are those of the node's pods.
     const node = await ok("kubectl -n amb get pod -l app=httpbin -o jsonpath='{.items[0].spec.nodeName}'");
     const certificates = tableIn(await ctl(`ztunnel-config certificate --node ${node}`), "CERTIFICATE NAME");
     assert.ok(

@@ -62,7 +62,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     };
     await underLoad(async () => {
       await ok(`serin upgrade start -f - <<< '${JSON.stringify(object)}'`);
-      // It waits for a person before it retires what it came from.
+      // The MeshUpgrade waits for a person before it retires the previous revision.
       const { code, output } = await lab.shell(
         `kubectl wait meshupgrade/${name} --for=jsonpath='{.status.phase}'=Paused --timeout=240s`,
         { timeoutMs: 250_000 },
@@ -90,7 +90,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   }
 
   async function revisionIs(revision: string): Promise<void> {
-    // A pod that leaves is Running until it has gone.
+    // A terminating pod counts as Running until it is gone.
     const only = new RegExp(`^(istiod-${revision}\\.istio-system\\.svc:15012\\n?)+$`);
     await eventually(`httpbin is of ${revision} alone`, async () =>
       only.test(
@@ -146,7 +146,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
         });
       const shown = await page.locator("#content").innerText();
       for (const revision of ["up-1", "up-2", "serin-1"]) assert.match(shown, new RegExp(revision));
-      // As they are installed they tell nobody from outside of their pods.
+      // By default upstream's istiods answer debug requests only from inside their pods.
       assert.doesNotMatch(shown, /does not tell of its proxies/);
     } finally {
       await browser.close();

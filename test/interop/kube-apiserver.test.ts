@@ -1,4 +1,5 @@
-// Kubernetes' own API server takes all that Serin makes, with real admission, validation and RBAC; helm and kustomize bring it there.
+// Kubernetes' own API server accepts all of Serin's objects, with real admission, validation and RBAC. helm and
+// kustomize install them.
 import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,9 +14,12 @@ import { buildRelease } from "./kube-apiserver/real-api-server.ts";
 
 const samples = join(root, "samples");
 const cache = join(root, ".cache");
-/** Otherwise a pilot closes validation once it is shown to work, and the manifest would open it again, as upstream's. */
+/**
+ * Without this, the pilot closes validation when it works, and applying the manifest would open it again, as upstream's
+ * does.
+ */
 const closed = "--set values.base.validationFailurePolicy=Fail";
-/** A bound only, as those of kubectl's waits: a machine with other work on it takes its time. */
+/** A high limit, like those of kubectl's waits, because the machine may be busy. */
 const servingTimeoutMs = 180_000;
 const profiles = ["empty", "minimal", "default", "demo", "ambient", "preview", "remote", "stable"];
 
@@ -51,7 +55,7 @@ describe("a real API server", () => {
           await ok(`serin manifest generate --set profile=${profile} ${selected} ${closed} > manifest.yaml`);
           if (!readFileSync(join(lab.directory, "manifest.yaml"), "utf8").includes("kind:")) continue;
           await ok("kubectl apply -f manifest.yaml");
-          // `kubectl diff` asks the server what an apply would change: 0 is nothing.
+          // `kubectl diff` asks the server what an apply would change, and ends with 0 if nothing would.
           await ok("kubectl diff -f manifest.yaml");
         }
         await ok("serin uninstall --purge -y");
@@ -72,7 +76,7 @@ describe("a real API server", () => {
     await ok(
       `kubectl apply -n amb -f ${samples}/helloworld/helloworld.yaml -f ${samples}/curl/curl.yaml && kubectl -n amb wait pod --all --for=condition=ready --timeout=300s`,
     );
-    // Pods that run already are enrolled as well.
+    // Running pods are enrolled too.
     await ok(
       `kubectl label namespace amb istio.io/dataplane-mode=ambient istio.io/use-waypoint=waypoint && kubectl apply -f ${import.meta.dirname}/envoy/waypoint.yaml`,
     );
@@ -141,7 +145,7 @@ describe("a real API server", () => {
   step("accepts every sample", async () => {
     const files = globSync("**/*.yaml", { cwd: samples })
       .map((name) => join(samples, name))
-      // For `serin install -f`, and for operators that have not been installed.
+      // Without files for `serin install -f`, and for operators that are not installed.
       .filter((file) => !/^kind: (IstioOperator|Istio|Kustomization)$/m.test(readFileSync(file, "utf8")));
     const namespaces = new Set(
       files.flatMap((file) =>
@@ -151,7 +155,7 @@ describe("a real API server", () => {
     for (const name of namespaces) await lab.shell(`kubectl create namespace ${name}`);
     for (const file of files) await ok(`kubectl apply --dry-run=server -f ${file}`);
     await ok("kubectl delete namespace amb --wait");
-    // What was deployed for them goes with them.
+    // The Deployments of a Gateway are deleted with it.
     await ok("kubectl delete gateways.gateway.networking.k8s.io --all");
     await ok("serin uninstall --purge -y");
     await nothingIsLeft(walkthrough);

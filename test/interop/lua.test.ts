@@ -1,4 +1,4 @@
-// The same scripts in Serin's proxy and in a stock Envoy: requests and responses come out the same.
+// Runs the same scripts in Serin's proxy and in a stock Envoy, and compares requests and responses.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -89,7 +89,7 @@ function bootstrap(ports: readonly number[], upstreamPort: number): object {
   return { staticResources: { listeners, clusters } };
 }
 
-/** Status, body, and the headers that do not tell of time. */
+/** Status, body, and the headers that do not depend on time. */
 async function outcome(port: number, { method = "GET", path = "/", body, headers = {} }: LuaCase): Promise<string> {
   const got = await fetchOnce(port, path, { method, headers, ...(body === undefined ? {} : { body }) });
   const told = Object.entries(got.headers)

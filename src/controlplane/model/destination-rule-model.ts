@@ -118,7 +118,7 @@ export function failoverLabelNames({ spec }: DestinationRuleFacts): readonly str
   return priorities.map((label) => label.split("=")[0] ?? "");
 }
 
-/** Failover needs outlier detection. Weights by locality apply without it. */
+/** Failover needs outlier detection. Weights by locality apply without outlier detection. */
 function needsLocality({ spec }: DestinationRuleFacts): boolean {
   return policiesOf(spec).some(
     ({ loadBalancer, outlierDetection }) =>

@@ -48,7 +48,7 @@ export class LineComposer implements LineHolder {
   readonly #runs: (string | LineValue)[][] = [[]];
   /** Values of a request that are held as texts. */
   readonly #texts: LogPart[] = [];
-  /** Adjacent values that depend on the upstream connection, so far the last ones. The next part may belong to them. */
+  /** The current run of values that depend on the upstream connection. The next value may extend it. */
   #ways: WayPieces | undefined;
   /** Connections whose stored kind belongs to another format. */
   readonly #kinds = new WeakMap<ConnectionInfo, RequestKind>();

@@ -11,11 +11,11 @@ import {
 import { SecurityPolicies } from "../../../src/controlplane/translate/security/security-filters.ts";
 import { envoyRegistry, HttpConnectionManagerSchema } from "../../../src/wire/envoy/index.ts";
 
-/** One listener of each proxy, with an upstream of its own, so that what arrives there is of the lane's one case. */
+/** One listener of each proxy with its own upstream, so that the upstream receives only the lane's current case. */
 export interface LaneConfig {
   readonly name: string;
   readonly direction: HttpDirection;
-  /** What the policies are, of the workload `shop/web`. */
+  /** The policies of the workload `shop/web`. */
   readonly objects?: readonly KubernetesObject[];
   readonly mesh?: Partial<MeshSettings>;
   readonly routes?: readonly JsonObject[];
@@ -34,7 +34,7 @@ export function policy(
   return config(kind, `shop/${name}`, spec);
 }
 
-/** Filters of Istio's own build of Envoy, which the stock one lacks, decide nothing about requests. */
+/** The stock Envoy lacks the filters of Istio's own build. They decide nothing about requests. */
 const ofStockEnvoy = /^envoy\.filters\.http\.(rbac|jwt_authn|fault|cors|router)$/;
 
 function securityOf(objects: readonly KubernetesObject[], mesh: MeshSettings): readonly FilterInit[] {
@@ -48,7 +48,7 @@ function securityOf(objects: readonly KubernetesObject[], mesh: MeshSettings): r
   return found.get("web")?.http ?? [];
 }
 
-/** Everything goes to the lane's upstream, by route tables that differ in what they match. */
+/** All routes lead to the lane's upstream. The tables differ in what they match. */
 function routesOf(lane: LaneConfig): JsonValue {
   const forward: JsonObject = { match: { prefix: "/" }, route: { cluster: lane.name, timeout: "0s" } };
   return {

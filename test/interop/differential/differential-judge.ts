@@ -25,16 +25,16 @@ import { tokenSuite } from "./token-cases.ts";
 const root = join(import.meta.dirname, "../../..");
 const envoyProgram = process.env["ENVOY_BINARY"] ?? join(root, ".cache/interop/envoy");
 const readyMs = 30_000;
-/** Lanes that are asked at a time. */
+/** The number of lanes that run side by side. */
 const lanesAtOnce = 12;
-/** For cases that differed, when they are asked again. */
+/** For the second run of cases that differed. */
 const patientQuietMs = 1500;
 const patientLanes = 6;
-/** Of a case that reaches no end: the upstream's last bytes are on their way. */
+/** For a case without an end: the upstream's last bytes may still be on their way. */
 const settleMs = 5;
 const firstPort = { serin: 20_000, envoy: 30_000 } as const;
 const adminPort = 19_999;
-/** Of iproute2, as in-namespace.sh uses it. */
+/** A program of iproute2, as in in-namespace.sh. */
 const routingTool = "ip";
 
 type Side = "serin" | "envoy";
@@ -85,7 +85,7 @@ async function startEnvoy(lanes: readonly Lane[], directory: string): Promise<Ch
       listeners: lanes.map(({ config, ports }) => listenerOf(config, ports.envoy)),
       clusters: lanes.map(({ config, ports }) => clusterOf(config, ports.envoy)),
     },
-    // As Istio's own bootstrap has it.
+    // The settings of Istio's own bootstrap.
     layeredRuntime: {
       layers: [{ name: "istio", staticLayer: { "envoy.reloadable_features.http_reject_path_with_fragment": false } }],
     },
@@ -159,7 +159,7 @@ function copyName(lane: string, copy: number): string {
   return `${lane}.${copy}`;
 }
 
-/** Each lane's cases in turn, on both sides at once; a few lanes at a time. */
+/** Runs each lane's cases in order, on both proxies at once, and a few lanes side by side. */
 async function judgeSuite(suite: Suite, lanes: ReadonlyMap<string, Lane>): Promise<Report> {
   const { copies = 1 } = suite;
   const byLane = [...Map.groupBy(suite.cases, ({ lane }) => lane)].flatMap(([name, cases]) =>
@@ -187,7 +187,7 @@ async function judgeSuite(suite: Suite, lanes: ReadonlyMap<string, Lane>): Promi
     await Promise.all(Array.from({ length: atOnce }, worker));
     return differences;
   };
-  // What differs once may have been late: it counts when it differs again, with more time and less beside it.
+  // A difference may come from a late answer. It counts if it repeats with more time and fewer lanes.
   const suspected = await judgeAll(byLane, usualQuietMs, lanesAtOnce);
   const again = [...Map.groupBy(suspected, ([lane]) => lane)].map(
     ([lane, of]) => [lane, of.map(([, { judged }]) => judged)] as const,

@@ -1,7 +1,7 @@
-// Where Serin's proxy does something else than Envoy with the same bytes, and why that is at least as safe.
+// Cases in which Serin's proxy deliberately differs from Envoy, with the reason why that is at least as safe.
 import type { JudgedCase } from "./judged-case.ts";
 
-/** What came of a case at both proxies, in normal form. */
+/** A case's outcome at both proxies, in normal form. */
 export interface JudgedDifference {
   readonly suite: string;
   readonly judged: JudgedCase;
@@ -17,12 +17,12 @@ export interface Explanation {
 const isRefusal = (answers: string | undefined): boolean =>
   /^(100 )?([45]\d\d|reset \w+|none|)( none)*$/.test(answers ?? "");
 
-/** What the upstream got, in its order. */
+/** The requests that reached the upstream, in order. */
 const requestsOf = (outcome: JudgedDifference["serin"]): readonly string[] =>
   (outcome["upstream"] ?? "").split("\n--\n").filter((text) => text !== "");
 const isCut = (request: string): boolean => request.endsWith("\ncut");
 
-/** Lines that the upstream got of one proxy alone. */
+/** Lines that reached the upstream of only one proxy. */
 function linesOfOne(difference: JudgedDifference): {
   readonly serin: readonly string[];
   readonly envoy: readonly string[];
@@ -33,7 +33,7 @@ function linesOfOne(difference: JudgedDifference): {
   return { serin: without(serin, envoy), envoy: without(envoy, serin) };
 }
 
-/** Only what the upstream got differs, by lines that match, of Serin's and of Envoy's. */
+/** Whether only the upstreams' requests differ, and the differing lines match these patterns of Serin and Envoy. */
 const differsBy =
   (serinHas: RegExp | undefined, envoyHas: RegExp | undefined) =>
   (difference: JudgedDifference): boolean => {

@@ -4,7 +4,7 @@ import { raw, type JudgedCase, type Suite } from "./judged-case.ts";
 const lanes = ["gateway", "inbound"] as const;
 const host = "Host: a.test\r\n";
 
-/** A request of one line and its fields; `extra` ends with CRLF where it is not empty. */
+/** A request with one line and its fields. `extra` is empty or ends with CRLF. */
 const get = (extra: string, target = "/a"): string => `GET ${target} HTTP/1.1\r\n${host}${extra}\r\n`;
 const post = (extra: string, body = ""): string => `POST /a HTTP/1.1\r\n${host}${extra}\r\n${body}`;
 const chunked = (body: string, extra = ""): string => post(`Transfer-Encoding: chunked\r\n${extra}`, body);
@@ -552,7 +552,7 @@ const framings = [
   `OPTIONS /a HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
 ];
 
-/** Two requests at once: what is read as the second shows where the first was thought to end. */
+/** Two requests at once. The second one that is read shows where the proxy saw the first one's end. */
 const smuggled = "GET /second HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const pipelined = [
   get("") + smuggled,

@@ -1,4 +1,4 @@
-// Sends bytes as they are and tells what comes back.
+// Sends bytes unchanged and returns the answer.
 import { connect, type Socket } from "node:net";
 import { answerText } from "./outcome.ts";
 
@@ -10,15 +10,15 @@ export interface Http1Result {
 
 export interface Http1Case {
   readonly bytes: Buffer;
-  /** Answers to wait for; 1 when absent. */
+  /** The number of answers to wait for. The default is 1. */
   readonly requests?: number;
-  /** The answers have no body: HEAD. */
+  /** The answers have no body, because the request is HEAD. */
   readonly bodiless?: boolean;
   /** The address that the client connects from. */
   readonly from?: string;
-  /** Whether the connection is asked for another answer; true when absent. */
+  /** Whether to send another request on the connection afterwards. The default is true. */
   readonly probes?: boolean;
-  /** An answer that has not come by then does not come; as long as the machine needs when it is busy. */
+  /** The time after which no answer is expected any more. It is long enough for a busy machine. */
   readonly quietMs?: number;
 }
 
@@ -72,12 +72,12 @@ export async function runHttp1(
   };
 }
 
-/** Envoy waits a second before it closes: nothing that comes meanwhile is answered. */
+/** Envoy waits for a second before it closes, and answers nothing in that time. */
 function saysClose(answer: ParsedAnswer | undefined): boolean {
   return answer?.fields.some((field) => /^connection:\s*close$/i.test(field)) === true;
 }
 
-/** The listener is asked at an address of the same network, so that the client's own is told. */
+/** The listener's address in the client's network, so that the proxy sees the client's own address. */
 function serverAddressFor(from: string): string {
   return from.replace(/\d+$/, "254");
 }
@@ -118,7 +118,7 @@ class Incoming {
     socket.on("end", end).on("close", end).on("error", end);
   }
 
-  /** Whether something has come, or the end, within the time. */
+  /** Waits until something has arrived, or the end, within the time. */
   async more(limitMs: number): Promise<boolean> {
     return await new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), limitMs);

@@ -1,4 +1,4 @@
-// Sends frames as they are, well-formed or not, and tells what comes back.
+// Sends frames unchanged, well-formed or not, and returns the answer.
 import { connect } from "node:net";
 import { errorCodeName, FrameReader } from "../../../src/wire/http2/index.ts";
 import { usualQuietMs } from "./http1-client.ts";
@@ -29,7 +29,7 @@ export function frame(type: number, flag: number, stream: number, payload: Buffe
   return Buffer.concat([head, payload]);
 }
 
-/** Literals without indexing, whatever they hold. */
+/** Encodes fields as literals without indexing, with any content. */
 export function fieldBlock(fields: readonly (readonly [string, string])[]): Buffer {
   return Buffer.concat(fields.flatMap(([name, value]) => [Buffer.of(0), text(name), text(value)]));
 }
@@ -52,9 +52,9 @@ export function data(stream: number, body: string, endStream = true): Buffer {
 }
 
 export interface Http2Case {
-  /** After preface and SETTINGS. */
+  /** Sent after the preface and SETTINGS. */
   readonly frames: Buffer;
-  /** Streams whose end is waited for; 1 when absent. */
+  /** The streams to wait for. The default is stream 1. */
   readonly streams?: readonly number[];
   readonly from?: string;
   readonly quietMs?: number;
@@ -93,7 +93,7 @@ export async function runHttp2(
     noDelay: true,
   });
   const seen = new Map<number, StreamState>();
-  /** Whether the connection has ended, and with which error the proxy said that it will. */
+  /** Whether the connection has ended, and the error of the proxy's GOAWAY. */
   const link = { ended: false, left: "" };
   let wake: () => void = () => undefined;
   const stateOf = (stream: number): StreamState => {
@@ -122,7 +122,7 @@ export async function runHttp2(
       },
       rstStream: (stream, code) => {
         const state = stateOf(stream);
-        // After a whole answer a reset says only that nobody wants the request's rest.
+        // A reset after a complete answer only means that the rest of the request is not needed.
         if (!state.ended) state.answer = state.answer === "" ? `reset ${errorCodeName(code)}` : `${state.answer} cut`;
         state.ended = true;
       },
@@ -156,7 +156,7 @@ export async function runHttp2(
   socket.write(Buffer.concat([preface, frame(frameTypes.settings, 0, 0), frames]));
   while (!link.ended && link.left === "" && !streams.every((stream) => seen.get(stream)?.ended === true))
     if (!(await more())) break;
-  // Envoy closes what it has given up a second later: what is answered no more has ended.
+  // Envoy closes a failed connection a second later. A connection that answers no more counts as ended.
   let connection: Http2Result["connection"] = "ends";
   if (!link.ended && link.left === "") {
     socket.write(probe);

@@ -3,27 +3,27 @@ import type { Http1Case } from "./http1-client.ts";
 import type { Http2Case } from "./http2-client.ts";
 
 export interface JudgedCase {
-  /** Says what is sent, so that a difference can be read. */
+  /** Describes the request, for reports of differences. */
   readonly title: string;
   readonly lane: string;
   readonly send: ({ readonly protocol: "http1" } & Http1Case) | ({ readonly protocol: "http2" } & Http2Case);
-  /** What the upstream answers instead of its usual answer. */
+  /** Replaces the upstream's usual answer. */
   readonly upstreamAnswer?: { readonly bytes: Buffer; readonly closes: boolean };
-  /** The answer's fields, body and trailers are compared too. */
+  /** Whether the answer's fields, body and trailers are compared too. */
   readonly comparesAnswer?: boolean;
 }
 
 export interface Suite {
   readonly name: string;
-  /** The least number of cases that the suite is worth running with. */
+  /** The suite must have at least this many cases. */
   readonly least: number;
   readonly lanes: readonly LaneConfig[];
-  /** Lanes of each kind, so that its cases take less time; 1 when absent. */
+  /** The number of lanes of each kind, to shorten the run. The default is 1. */
   readonly copies?: number;
   readonly cases: readonly JudgedCase[];
 }
 
-/** Bytes of a text in which each character is one byte. */
+/** The bytes of a text whose characters are one byte each. */
 export function raw(text: string): Buffer {
   return Buffer.from(text, "latin1");
 }

@@ -1,17 +1,17 @@
 import type { UpstreamRequest } from "./recording-upstream.ts";
 
-/** What came of one case at one proxy. */
+/** The outcome of one case at one proxy. */
 export interface Outcome {
-  /** Statuses in turn, or how the stream or the connection ended instead. */
+  /** The statuses in order, or how the stream or the connection ended instead. */
   readonly answers: readonly string[];
   readonly upstream: readonly UpstreamRequest[];
-  /** Whether a plain request on the same connection is still answered. */
+  /** Whether the connection still answers a plain request. */
   readonly connection: "goes on" | "ends" | "waits";
-  /** Of cases that look at the answer: its fields, body and trailers. */
+  /** The fields, body and trailers of the answer, for cases that compare them. */
   readonly answer?: string;
 }
 
-/** Several fields of a name say the same as one with a list. */
+/** Several fields with one name mean the same as one field with a list. */
 function joined(fields: readonly string[]): string[] {
   const byName = Map.groupBy(fields, (field) => field.slice(0, field.indexOf(":")));
   return [...byName].map(
@@ -23,7 +23,7 @@ function joined(fields: readonly string[]): string[] {
   );
 }
 
-/** Fields that say something of the hop, the time or the proxy's build. */
+/** Fields about the hop, the time or the proxy's build. */
 const ofTheHop = /^(x-request-id|x-envoy-expected-rq-timeout-ms|x-envoy-peer-metadata(-id)?|connection):/i;
 const ofTheAnswersHop = /^(date|server|x-envoy-upstream-service-time|connection|x-envoy-peer-metadata(-id)?):/i;
 
@@ -37,7 +37,7 @@ function sorted(fields: readonly string[], left: RegExp): string[] {
   return joined(lines).sort();
 }
 
-/** A text that is the same when both proxies did the same. */
+/** A text that is equal if both proxies behaved equally. */
 export function normalForm(outcome: Outcome): Record<string, string> {
   return {
     answers: outcome.answers.join(" "),

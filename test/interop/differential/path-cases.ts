@@ -1,4 +1,4 @@
-// Every way to write a path, against every kind of path policy, in every normalization that the mesh config knows.
+// Every spelling of a path, with every kind of path policy, under every normalization of the mesh config.
 import type { MeshSettings } from "../../../src/controlplane/model/facts.ts";
 import { policy } from "./configuration.ts";
 import { raw, type Suite } from "./judged-case.ts";

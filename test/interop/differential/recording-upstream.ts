@@ -1,10 +1,10 @@
-// An upstream that takes HTTP/1.1 as loosely as it can, and remembers every byte that a proxy let through.
+// An upstream that parses HTTP/1.1 as tolerantly as possible, and records every byte that a proxy forwards.
 import { createServer, type Server, type Socket } from "node:net";
 
 export interface UpstreamRequest {
-  /** The request line as it came. */
+  /** The unchanged request line. */
   readonly line: string;
-  /** `name: value` as they came. */
+  /** Unchanged fields, as `name: value`. */
   readonly fields: readonly string[];
   body: string;
   trailers: string;
@@ -15,9 +15,9 @@ const usualAnswer = Buffer.from("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 export class RecordingUpstream {
   requests: UpstreamRequest[] = [];
-  /** What each request is answered with. */
+  /** The answer to each request. */
   answer: Buffer = usualAnswer;
-  /** The connection ends after the answer. */
+  /** Whether the connection ends after the answer. */
   closes = false;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -32,7 +32,7 @@ export class RecordingUpstream {
     return upstream;
   }
 
-  /** Forgets what came, and ends connections on which a request is under way. */
+  /** Forgets the recorded requests, and closes connections with an unfinished request. */
   reset(answer?: Buffer, closes = false): void {
     this.requests = [];
     this.answer = answer ?? usualAnswer;
@@ -77,7 +77,7 @@ export class RecordingUpstream {
   }
 }
 
-/** How much of the text the request's body takes; undefined while it is not whole. */
+/** The length of the request's body within the text. Undefined while the body is incomplete. */
 function takeBody(request: UpstreamRequest, text: string): number | undefined {
   const valueOf = (name: string): string | undefined =>
     request.fields
@@ -90,7 +90,7 @@ function takeBody(request: UpstreamRequest, text: string): number | undefined {
   return text.length >= length ? length : undefined;
 }
 
-/** Extensions are kept in the body's text, so that a difference in them is seen. */
+/** Keeps chunk extensions in the body's text, so that a difference in them shows. */
 function takeChunks(request: UpstreamRequest, text: string): number | undefined {
   let at = 0;
   let body = "";

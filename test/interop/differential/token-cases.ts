@@ -1,4 +1,4 @@
-// Headers that come several times, empty or odd against policies and routes by headers, and tokens of every make against claims.
+// Repeated, empty and odd headers with policies and routes by header, and all kinds of tokens with policies by claim.
 import { createHmac, createPublicKey, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../../src/api/index.ts";
@@ -60,7 +60,7 @@ const headerPolicies: readonly { readonly name: string; readonly action: "ALLOW"
   ]),
 );
 
-/** A route that answers by itself shows whether its match held. */
+/** A direct response shows whether the route's match applied. */
 const headerMatches: readonly JsonObject[] = [
   { exactMatch: "admin" },
   { stringMatch: { exact: "admin" } },
@@ -140,7 +140,7 @@ const claiming = (more: object): string => token({ payload: JSON.stringify({ ...
 const good = token();
 const [goodHeader = "", goodPayload = "", goodSignature = ""] = good.split(".");
 
-/** Signed with the public key's text, as if that were a shared secret. */
+/** A token that is signed with the public key's text, as if that were a shared secret. */
 function confused(): string {
   const signed = `${base64('{"alg":"HS256","kid":"one"}')}.${goodPayload}`;
   const pem = createPublicKey(keys.get("rsa")?.publicKey.export({ type: "spki", format: "pem" }) as string).export({

@@ -1,6 +1,6 @@
-// Stands where `serin proxy` stands in an image `proxyv2`: the same environment and arguments, with a stock Envoy that serves.
+// Replaces `serin proxy` in an image `proxyv2`: the same environment and arguments, with a stock Envoy as the proxy.
 //   node test/interop/envoy/envoy-agent.ts proxy router|sidecar|waypoint …
-// ENVOY_BINARY names the Envoy; `.cache/interop/envoy` of this tree when absent.
+// ENVOY_BINARY names the Envoy. The default is `.cache/interop/envoy` of this tree.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
@@ -23,7 +23,7 @@ import { serveSecrets } from "./secret-service.ts";
 const root = join(import.meta.dirname, "../../..");
 const sidecarUid = 1337;
 const redirectMark = 0x539;
-/** Of what belongs to the same pod, and is asked for by other programs of the image. */
+/** Commands of other programs in the image, which the same pod uses. */
 const otherCommands = ["istio-iptables", "wait", "request"];
 
 function readOptional(path: string): string | undefined {
@@ -82,7 +82,7 @@ async function run(args: readonly string[]): Promise<number> {
     serviceAccount: settings.serviceAccount,
   });
   const stopSecrets = await serveSecrets(secretSocket, { certificates, identity });
-  // Connections of uid 1337 are not redirected; where there is no such uid, those with the mark.
+  // Connections of uid 1337 are not redirected. Without that uid, connections with the mark are not.
   const marks = settings.role === "sidecar" && process.getuid?.() !== sidecarUid;
   const bootstrap = join(scratch, "bootstrap.json");
   writeFileSync(

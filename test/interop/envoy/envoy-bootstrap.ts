@@ -1,9 +1,9 @@
-// What a stock Envoy is started with so that it is a proxy of the mesh: the clusters by which Istio's configuration names
-// the control plane and the agent, the buckets that its pod asks for, and nothing else.
+// The bootstrap that makes a stock Envoy a proxy of the mesh: the clusters by which Istio's configuration names the
+// control plane and the agent, the histogram buckets that the pod requests, and nothing else.
 import { createLogger } from "../../../src/base/index.ts";
 import { podHistogramBuckets, type ProxySettings } from "../../../src/proxy/index.ts";
 
-/** Of what a proxy is told, that which its Envoy is told. */
+/** The part of a proxy's settings that its Envoy needs. */
 export type BootstrapSettings = Pick<
   ProxySettings,
   | "role"
@@ -24,7 +24,7 @@ export interface BootstrapOptions {
   readonly secretSocket: string;
   /** The service account's token, for the control plane. */
   readonly token: string;
-  /** Told to the kernel with every connection that clusters do not bind themselves; none when absent. */
+  /** The socket mark of connections that clusters do not bind themselves. Absent means no mark. */
   readonly mark: number | undefined;
 }
 
@@ -58,7 +58,7 @@ export function envoyBootstrap({ settings, secretSocket, token, mark }: Bootstra
             histogramBucketSettings: buckets.map(({ prefix, bounds }) => ({ match: { prefix }, buckets: [...bounds] })),
           },
         }),
-    // Upstream's proxy is told the same: a missing host is no reason to leave a cluster out.
+    // The same as upstream's bootstrap: a missing host is no reason to leave out a cluster.
     layeredRuntime: { layers: [{ name: "static", staticLayer: { "re2.max_program_size.error_level": 32_768 } }] },
     ...(mark === undefined
       ? {}

@@ -1,4 +1,4 @@
-// The workload's certificate and its roots for the Envoy beside this agent, by SDS on a unix socket.
+// Serves the workload's certificate and its roots to the Envoy beside this agent, by SDS on a unix socket.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
@@ -21,12 +21,12 @@ const rootName = "ROOTCA";
 const systemRoots = "/etc/ssl/certs/ca-certificates.crt";
 const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 const streamSecrets = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets";
-/** A rotated certificate is told at the latest so long after it is there. */
+/** A rotated certificate is sent at most this long after it exists. */
 const lookMs = 10_000;
 
 type Call = grpc.ServerDuplexStream<DiscoveryRequest, Buffer>;
 
-/** Serves on the socket until the answer is called. */
+/** Serves on the socket until the returned function is called. */
 export async function serveSecrets(socket: string, options: SecretServiceOptions): Promise<() => void> {
   const server = new grpc.Server();
   const method = {
@@ -95,7 +95,8 @@ function secretOf(name: string, { chainPem, privateKeyPem, rootsPem }: WorkloadC
     });
   if (name === rootName)
     return create(SecretSchema, { name, type: { case: "validationContext", value: { trustedCa: bytes(rootsPem) } } });
-  // What a DestinationRule or a gateway takes from the proxy's files: `file-root:<path>` and `file-cert:<certificate>~<key>`.
+  // Resources that a DestinationRule or a gateway reads from the proxy's files: `file-root:<path>` and
+  // `file-cert:<certificate>~<key>`.
   const [kind, files = ""] = name.split(":", 2);
   const [first = "", key = ""] = files.split("~");
   if (kind === "file-root")

@@ -1,6 +1,6 @@
 // Tables that a command line writes.
 
-/** A cell's text by its column's title; empty where the cell is. */
+/** A cell's text by its column's title. Empty if the cell is empty. */
 export type Row = Readonly<Record<string, string>>;
 
 interface Column {
@@ -12,8 +12,8 @@ interface Column {
 const colours = /\u001b\[[0-9;]*m/g;
 
 /**
- * The rows below the line that begins with the first title, up to an empty line; none where there is no such line. Of one title alone the others
- * are taken from that line, where they are two spaces apart.
+ * The rows below the line that begins with the first title, up to an empty line. None if that line does not exist. With
+ * one title, the others come from that line, where two spaces separate them.
  */
 export function tableIn(output: string, first: string, ...more: readonly string[]): readonly Row[] {
   const lines = output.replaceAll(colours, "").split("\n");

@@ -1,4 +1,5 @@
-// Two API servers with one authority on the loopback, without nodes and controllers: Kubernetes' own with its etcd, and the lab's.
+// Two API servers with the same authority on the loopback, without nodes and controllers: Kubernetes' own with its
+// etcd, and the lab's.
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
@@ -32,10 +33,10 @@ export interface ComparedServers {
 const host = "127.0.0.1";
 const serviceCidr = "10.96.0.0/16";
 const lookMs = 100;
-/** Only a bound: a machine with other work on it may take a minute to start the original. */
+/** A high limit, because a busy machine may take a minute to start the original. */
 const readyTimeoutMs = 240_000;
 
-/** Throws by what is missing, and by which script it comes. */
+/** If a program is missing, the error names it, and the script that provides it. */
 export async function startComparedServers(): Promise<ComparedServers> {
   const programs = join(root, ".cache/interop");
   for (const program of ["etcd", "kube-apiserver"])

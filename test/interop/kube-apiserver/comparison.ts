@@ -1,4 +1,5 @@
-// The same requests to Kubernetes' own API server and to the lab's: status, type, warnings, and bodies as a whole.
+// Sends the same requests to Kubernetes' own API server and to the lab's, and compares status, type, warnings and whole
+// bodies.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -18,7 +19,7 @@ interface Finding {
   readonly difference: Difference;
 }
 
-/** What one server has answered so far, for requests that build on it. */
+/** A server's earlier answers, for requests that build on them. */
 type Memory = Map<string, Json>;
 
 const shownCharacters = 300;
@@ -85,7 +86,7 @@ async function compared(
 async function kubectl({ kubeconfig }: ComparedServer, { arguments: words, input = "" }: Command): Promise<Json> {
   const [program] = kubectls().slice(-1);
   assert.ok(program?.file !== undefined, "there is no kubectl: scripts/fetch-kubectls.sh brings it");
-  // A space within a word is written as an underscore.
+  // An underscore stands for a space within a word.
   const args = words.split(" ").map((word) => (word.includes("--schedule") ? word.replaceAll("_", " ") : word));
   const child = spawn(program.file, ["--kubeconfig", kubeconfig, "--cache-dir", `${kubeconfig}.cache`, ...args], {
     env: { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent" },
@@ -99,7 +100,7 @@ async function kubectl({ kubeconfig }: ComparedServer, { arguments: words, input
   return { status, stdout: printed(text.stdout), stderr: printed(text.stderr) };
 }
 
-/** Lines without what is each server's own: ages, versions, names of files, the width of columns. */
+/** The lines without each server's own values: ages, versions, file names and column widths. */
 function printed(text: string): string[] {
   return normalText(text)
     .replace(/resourceVersion: "\d+"/g, 'resourceVersion: "<version>"')

@@ -1,4 +1,4 @@
-// One request of the corpus, and what a server answers to it.
+// One request of the corpus, and a server's answer to it.
 import { request } from "node:https";
 import type { ApiAccess } from "./compared-servers.ts";
 
@@ -15,16 +15,19 @@ export interface Exchange {
   readonly title: string;
   readonly method: string;
   readonly path: Now<string>;
-  /** Text is sent as it is, anything else as JSON. */
+  /** Text is sent unchanged, everything else as JSON. */
   readonly body?: Now<object | string>;
   readonly contentType?: string;
   readonly accept?: string;
   readonly headers?: Now<Readonly<Record<string, string>>>;
   /** Without a client certificate. */
   readonly anonymous?: true;
-  /** A stream is read until one of its lines holds this. */
+  /** A stream is read until one of its lines contains this. */
   readonly until?: string;
-  /** Asked again until the answer's body is so: what a server does some time after a write. */
+  /**
+   * The request is repeated until the answer's body satisfies this. For work that a server does some time after a
+   * write.
+   */
   readonly waitFor?: (body: Json) => boolean;
 }
 
@@ -32,16 +35,19 @@ export interface ExchangeAnswer {
   readonly status: number;
   readonly contentType: string;
   readonly warnings: readonly string[];
-  /** Text where it is no JSON; a list of events where it is a stream. */
+  /** Text if it is not JSON, a list of events if it is a stream. */
   readonly body: Json;
 }
 
 const waitTimeoutMs = 60_000;
-/** Of one answer: a stream that does not end as expected is cut off, which the comparison then shows. */
+/** The limit of one answer. A stream that does not end as expected is cut off, and the comparison shows that. */
 const answerTimeoutMs = 20_000;
 const lookMs = 100;
 
-/** Sends it, and again as long as it waits for something; what never comes is seen in the last answer. */
+/**
+ * Sends the request, and repeats it while it waits for a condition. If the condition never holds, the last answer shows
+ * that.
+ */
 export async function perform(access: ApiAccess, exchange: Exchange, earlier: Earlier): Promise<ExchangeAnswer> {
   const deadline = Date.now() + waitTimeoutMs;
   for (;;) {
@@ -51,7 +57,7 @@ export async function perform(access: ApiAccess, exchange: Exchange, earlier: Ea
   }
 }
 
-/** The answer of a stream is what came until its end was seen. */
+/** The answer of a stream consists of the events up to its expected end. */
 async function send(access: ApiAccess, exchange: Exchange, earlier: Earlier): Promise<ExchangeAnswer> {
   const now = <Value>(value: Now<Value>): Value =>
     typeof value === "function" ? (value as (earlier: Earlier) => Value)(earlier) : value;
@@ -159,7 +165,7 @@ export function patch(
   return { title, method: "PATCH", path, body, contentType: patchTypes[kind], ...more };
 }
 
-/** A watch, read until one of its lines holds `until`. */
+/** A watch, read until one of its lines contains `until`. */
 export function watch(title: string, path: Now<string>, until = '"name":"end"', more: More = {}): Exchange {
   return { title, method: "GET", path, until, ...more };
 }

@@ -1,9 +1,9 @@
-// Where the lab's API server answers something else than Kubernetes' own, and why that is meant.
+// Cases in which the lab's API server deliberately answers differently from Kubernetes' own, with the reasons.
 import type { Difference } from "./normal-form.ts";
 
 export interface Explanation {
   readonly why: string;
-  /** Of which requests; all when absent. */
+  /** Matches the titles of requests. The default is all of them. */
   readonly title?: RegExp;
   readonly path?: RegExp;
   readonly when?: (difference: Difference) => boolean;
@@ -161,7 +161,7 @@ export const explanations: readonly Explanation[] = [
   },
 ];
 
-/** The first explanation that fits; undefined where the difference is a mistake. */
+/** The first explanation that matches. Undefined if the difference is a fault. */
 export function explain(title: string, difference: Difference): Explanation | undefined {
   return explanations.find(
     (each) =>

@@ -1,4 +1,5 @@
-// What two servers can never say alike (ids, times, versions, addresses) replaced by words; then where two answers differ.
+// Replaces values that two servers can never share (ids, times, versions, addresses) by words, and finds the remaining
+// differences of two answers.
 import type { ExchangeAnswer, Json } from "./exchange.ts";
 
 const uuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
@@ -9,7 +10,7 @@ const tokenText = /\beyJ[\w-]+\.[\w-]+\.[\w-]+/g;
 const versionsInText =
   /(resource version: |ResourceVersion in precondition: |ResourceVersion in object meta: |ResourceVersion in the precondition \(|ResourceVersion in record \(|current: )\d+( \(\d+\))?/g;
 
-/** The answer with everything in it that is one server's own replaced. */
+/** Replaces all values of the answer that belong to one server alone. */
 export function normalAnswer(answer: ExchangeAnswer): Json {
   return {
     status: answer.status,
@@ -61,15 +62,15 @@ function compare(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-/** One place at which the answers are not the same. */
+/** One difference between the answers. */
 export interface Difference {
-  /** Such as `body.spec.ports[0].nodePort`. */
+  /** For example `body.spec.ports[0].nodePort`. */
   readonly path: string;
   readonly kubernetes: Json;
   readonly serin: Json;
 }
 
-/** Undefined is what is absent. */
+/** Undefined stands for an absent value. */
 export function differencesOf(kubernetes: Json, serin: Json, path = ""): Difference[] {
   if (Object.is(kubernetes, serin)) return [];
   if (Array.isArray(kubernetes) && Array.isArray(serin) && kubernetes.length === serin.length)

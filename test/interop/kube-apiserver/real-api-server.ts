@@ -12,7 +12,7 @@ export interface BuiltRelease {
   remove(): void;
 }
 
-/** Throws by what is missing, and by which script it comes. */
+/** If a program is missing, the error names it, and the script that provides it. */
 export function buildRelease(): BuiltRelease {
   const cache = join(root, ".cache/interop");
   for (const program of programs)

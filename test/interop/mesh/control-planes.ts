@@ -23,9 +23,9 @@ export interface RunningControlPlane {
 export interface ControlPlaneOptions {
   readonly directory: string;
   readonly kubeconfig: string;
-  /** The file of MeshConfig, which both kinds watch. */
+  /** The file with MeshConfig, which both control planes watch. */
   readonly meshConfig: string;
-  /** Where a stock Envoy looks for it. */
+  /** The port where a stock Envoy expects the control plane. */
   readonly securePort?: number;
 }
 
@@ -37,13 +37,13 @@ export async function startSerinPilot(options: ControlPlaneOptions): Promise<Run
   return await start(serin, ["pilot", "discovery"], options, { POD_NAME: "istiod-serin-1" });
 }
 
-/** `program`: upstream's pilot-discovery. */
+/** `program` is upstream's pilot-discovery. */
 export async function startIstiod(program: string, options: ControlPlaneOptions): Promise<RunningControlPlane> {
   const env = {
     POD_NAME: "istiod-upstream-1",
     PILOT_ENABLE_AMBIENT: "true",
     PILOT_DEBOUNCE_AFTER: "10ms",
-    // Beside another control plane of the same revision: it writes nothing of what both would.
+    // Another control plane has the same revision, so this one writes neither status nor Deployments.
     PILOT_ENABLE_GATEWAY_API_STATUS: "false",
     PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER: "false",
   };
@@ -123,7 +123,7 @@ async function start(
   };
 }
 
-/** What both read as MeshConfig before a configuration says otherwise. */
+/** The MeshConfig of both before a configuration changes it. */
 export function writeMeshConfig(file: string, text = defaultMeshConfig, networks = "networks: {}\n"): void {
   writeFileSync(networksFileOf(file), networks);
   writeFileSync(file, text);
@@ -134,7 +134,7 @@ function networksFileOf(meshConfig: string): string {
   return `${meshConfig}Networks`;
 }
 
-/** As both install it. */
+/** The default of both installations. */
 export const defaultMeshConfig = `defaultConfig:
   discoveryAddress: istiod.istio-system.svc:15012
 defaultProviders:

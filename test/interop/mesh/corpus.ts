@@ -1,4 +1,4 @@
-// The configurations: one a file, self-contained, applied on top of base.yaml and taken away again.
+// The configurations. Each is one self-contained file, which is applied on top of base.yaml and then removed.
 import { globSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { parseAllDocuments } from "yaml";
@@ -7,17 +7,17 @@ import type { UntypedObject } from "../../../src/api/index.ts";
 export interface CorpusCase {
   /** Its path below the corpus, without `.yaml`. */
   readonly name: string;
-  /** In the order of the file; a ConfigMap `istio` of istio-system is not among them. */
+  /** In the order of the file, without a ConfigMap `istio` of istio-system. */
   readonly objects: readonly UntypedObject[];
-  /** MeshConfig, where the file has a ConfigMap `istio`. */
+  /** MeshConfig from the file's ConfigMap `istio`, if it has one. */
   readonly meshConfig: string | undefined;
-  /** MeshNetworks, where that ConfigMap has them. */
+  /** MeshNetworks from that ConfigMap, if it has them. */
   readonly meshNetworks?: string | undefined;
 }
 
 export const corpusDirectory = join(import.meta.dirname, "../envoy/corpus");
 
-/** Sorted by name; throws by file what cannot be read. `only`: names that contain it. */
+/** Sorted by name. The error of an invalid file names it. `only` selects names that contain it. */
 export function readCorpus(only = ""): CorpusCase[] {
   return globSync("**/*.yaml", { cwd: corpusDirectory })
     .toSorted()

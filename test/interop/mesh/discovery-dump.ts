@@ -1,4 +1,4 @@
-// All that a control plane sends to one node, as protobuf JSON: asked by delta ADS as the node's proxy asks.
+// Reads everything that a control plane sends to one node, by delta ADS like the node's proxy, as protobuf JSON.
 import {
   create,
   fromBinary,
@@ -26,7 +26,7 @@ export type Json = JsonValue;
 /** Resources of a type by name. */
 export type Dump = Readonly<Record<string, ReadonlyMap<string, Json>>>;
 
-/** That the proxies say they are of. */
+/** The version that the proxies claim. */
 export const proxyVersion = "1.31.0";
 const answerMs = 60_000;
 
@@ -40,7 +40,7 @@ const schemas: Readonly<Record<string, { readonly url: string; readonly schema: 
   authorizations: { url: typeUrls.authorization, schema: AuthorizationSchema },
 };
 
-/** Asks the plaintext port. */
+/** Connects to the plaintext port. */
 export async function dumpNode(port: number, node: MeshNode): Promise<Dump> {
   const client = new DiscoveryTestClient("delta", `127.0.0.1:${port}`, nodeId(node), {
     metadata: nodeMetadata(node, proxyVersion) as Record<string, string>,
@@ -71,7 +71,8 @@ async function dumpProxy(client: Client): Promise<Dump> {
   );
   const listeners = await ask(client, "listeners", []);
   const routes = await ask(client, "routes", [...new Set(textsAt([...listeners.values()], "routeConfigName"))]);
-  // Secrets are not asked for: only who proves who it is gets any. What is asked for by which name is in clusters and listeners.
+  // Secrets are left out, because they need a proven identity. Clusters and listeners show the names of the requested
+  // ones.
   return { clusters, endpoints, listeners, routes };
 }
 
@@ -79,7 +80,7 @@ function isOfEndpoints(cluster: Json): boolean {
   return (cluster as { type?: string }).type === "EDS";
 }
 
-/** Every text under that key. */
+/** All texts under this key. */
 function textsAt(value: Json, wanted: string): string[] {
   if (Array.isArray(value)) return value.flatMap((item) => textsAt(item, wanted));
   if (typeof value !== "object" || value === null) return [];
@@ -88,7 +89,10 @@ function textsAt(value: Json, wanted: string): string[] {
   );
 }
 
-/** Empty names: all of the type. Asked for by name, it waits until each was answered, also by its absence. */
+/**
+ * Without names it requests all resources of the type. With names it waits until each has arrived or is known to be
+ * absent.
+ */
 async function ask(client: Client, kind: string, names: readonly string[]): Promise<ReadonlyMap<string, Json>> {
   const { url, schema } = schemas[kind] ?? { url: "", schema: ClusterSchema };
   const found = new Map<string, Json>();
@@ -123,7 +127,7 @@ async function within(client: Client, deadline: number): Promise<Awaited<ReturnT
   }
 }
 
-/** Nearly all of one dump is in the next. */
+/** Consecutive dumps are nearly equal. */
 const decoded = new Map<string, Json>();
 
 function jsonOf(schema: DescMessage, any: Any): Json {
@@ -141,7 +145,7 @@ function decode(schema: DescMessage, any: Any): Json {
   return unknown.length === 0 ? json : { ...(json as Record<string, Json>), $unknown: unknown.toSorted() };
 }
 
-/** Replaces what JSON cannot show: configuration of a type that nothing here knows becomes its type's name and its bytes. */
+/** Replaces configuration of an unknown type, which JSON cannot show, by its type's name and its bytes. */
 function readable(value: unknown, unknown: string[]): void {
   if (Array.isArray(value)) for (const item of value) readable(item, unknown);
   else if (typeof value === "object" && value !== null && !(value instanceof Uint8Array)) {

@@ -1,12 +1,12 @@
-// What differs between two control planes' answers, resource by resource and field by field.
+// The differences between two control planes' answers, by resource and field.
 import type { Dump, Json } from "./discovery-dump.ts";
 
 export interface Difference {
-  /** `sidecar clusters outbound|80||web.mesh.svc.cluster.local`. */
+  /** For example `sidecar clusters outbound|80||web.mesh.svc.cluster.local`. */
   readonly resource: string;
-  /** Fields from the resource on; an item of a list by its name where it has one. Empty: the resource itself. */
+  /** The path below the resource, with an item's name where it has one. Empty for the resource itself. */
   readonly path: string;
-  /** The path without names: what differences are grouped by. */
+  /** The path without names, for grouping. */
   readonly field: string;
   readonly serin: string;
   readonly istiod: string;
@@ -42,7 +42,7 @@ export function differences(role: string, serin: Dump, istiod: Dump): Difference
   });
 }
 
-/** By what was compared already: nearly all of one dump is in the next. */
+/** Earlier results, because consecutive dumps are nearly equal. */
 const known = new WeakMap<object, WeakMap<object, Unequal[]>>();
 
 function compared(left: Json, right: Json): Unequal[] {
@@ -76,7 +76,7 @@ function unequal(left: Json | undefined, right: Json | undefined, path = "", fie
   return JSON.stringify(left) === JSON.stringify(right) ? [] : [{ path, field, left: shownLeft, right: shownRight }];
 }
 
-/** Items are paired by name where all have one, else by position. */
+/** Pairs items by name if all have one, otherwise by position. */
 function unequalLists(left: Json[], right: Json[], path: string, field: string): Unequal[] {
   const names = [left, right].map((items) => items.map(nameOf));
   const [leftNames = [], rightNames = []] = names;
@@ -113,7 +113,7 @@ function unequalLists(left: Json[], right: Json[], path: string, field: string):
       ];
 }
 
-/** Filters are few, and which one differs matters; of routes, chains and hosts it does not. */
+/** A filter's name matters, unlike the names of routes, chains and hosts. */
 function filterName(name: string): string {
   return /^(envoy|istio)\.|^(connect_|waypoint_|set_dst|kubernetes)/.test(name) ? name : "";
 }
@@ -131,7 +131,8 @@ function nameOf(item: Json): string | undefined {
   if (typeof name === "string" && name !== "") return name;
   if (typeof key === "string") return key;
   if (isObject(header) && typeof header["key"] === "string") return header["key"];
-  // Chains are told apart by what they match, groups of endpoints by where they are: their order means nothing.
+  // Chains are identified by their matches, and groups of endpoints by their locality, because their order means
+  // nothing.
   if (Array.isArray(item["filters"]) && item["filterChainMatch"] !== null)
     return `chain ${JSON.stringify(item["filterChainMatch"] ?? {})}`;
   if (Array.isArray(item["lbEndpoints"]))
@@ -158,7 +159,7 @@ function isObject(value: Json | undefined): value is { [name: string]: Json } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Lists that are sets in a fixed order; what differs from run to run under one text. */
+/** Sorts lists that are sets, and replaces values that vary between runs. */
 function normal(value: Json, key = ""): Json {
   if (Array.isArray(value)) {
     const items = value.map((item) => normal(item));
@@ -173,16 +174,16 @@ function normal(value: Json, key = ""): Json {
 
 const transportSockets = "envoy.transport_sockets.";
 
-/** Two ways to say the same: docs/interop.md names them. */
+/** Unifies two spellings with the same meaning. docs/interop.md lists them. */
 function sameMeaning(value: { readonly [name: string]: Json }): { readonly [name: string]: Json } {
   const { matchSubjectAltNames, ...rest } = value;
-  // Upstream writes the older field, which matches names of any type; the mesh's certificates have none but URIs.
+  // Upstream writes the older field, which matches names of any type. Certificates of the mesh have only URIs.
   if (Array.isArray(matchSubjectAltNames) && matchSubjectAltNames.every(isOfMesh))
     return { ...rest, matchTypedSubjectAltNames: matchSubjectAltNames.map((matcher) => ({ sanType: "URI", matcher })) };
   const { name, numerator, denominator = "HUNDRED" } = value;
   if (typeof numerator === "number" && typeof denominator === "string")
     return { millionths: numerator * (millionths[denominator] ?? 1) };
-  // The name of a transport socket means nothing: its type is in its configuration.
+  // The name of a transport socket means nothing, because its configuration has the type.
   return typeof name === "string" && name.startsWith(transportSockets)
     ? { ...value, name: name.slice(transportSockets.length) }
     : value;

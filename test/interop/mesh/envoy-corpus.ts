@@ -32,12 +32,12 @@ interface Acknowledged {
   }[];
 }
 
-/** For three Envoys to answer what one configuration caused. */
+/** The limit for three Envoys to acknowledge one configuration. */
 const answerMs = 20_000;
 const lookMs = 15;
-/** What Envoys hold as `warming` must have ended by then. */
+/** The limit for Envoys to finish warming. */
 const warmMs = 8000;
-/** A changed file of MeshConfig is seen within this. */
+/** A pilot has read a changed MeshConfig file after this time. */
 const meshConfigMs = 1300;
 const unread = /does not read/;
 
@@ -67,7 +67,7 @@ class Corpus {
     return { name: one.name, nacks, faults };
   }
 
-  /** Waits until every Envoy has answered all that the objects caused. */
+  /** Waits until every Envoy has acknowledged the results of all these objects. */
   async #settled(stored: readonly StoredObject[]): Promise<string[]> {
     const deadline = Date.now() + answerMs;
     for (const { group, kind, namespace, name, resourceVersion } of stored) {
@@ -102,7 +102,7 @@ class Corpus {
     );
   }
 
-  /** What an Envoy does not use of what it was sent: resources in error, or that still warm up. */
+  /** Resources that an Envoy received and does not use: those in error, and those that still warm up. */
   async #inactive(): Promise<string[]> {
     const deadline = Date.now() + warmMs;
     for (;;) {
@@ -117,7 +117,7 @@ class Corpus {
 
 type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 
-/** Every `error_state` and `warming_state` of a config dump, by the name of what is in it. */
+/** Every `error_state` and `warming_state` of a config dump, with the resource's name. */
 function inactiveIn(id: string, dump: unknown): string[] {
   const found: string[] = [];
   const walk = (value: Json, name: string): void => {

@@ -1,4 +1,4 @@
-// A stock Envoy as a plain process in the place of one node, with its certificate from the control plane.
+// A stock Envoy as a plain process that acts as one node, with a certificate from the control plane.
 import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,11 +15,11 @@ export const envoyProgram = process.env["ENVOY_BINARY"] ?? join(root, ".cache/in
 
 export interface EnvoyProcess {
   readonly node: MeshNode;
-  /** `pod.namespace`, as the control plane's tables call it. */
+  /** `pod.namespace`, the name in the control plane's tables. */
   readonly id: string;
-  /** JSON of a path of its admin server. */
+  /** Reads JSON from a path of its admin server. */
   ask(path: string): Promise<unknown>;
-  /** Whether it still runs. */
+  /** Whether the process still runs. */
   alive(): boolean;
   stop(): void;
 }
@@ -31,11 +31,11 @@ const readyTimeoutMs = 120_000;
 const lookMs = 50;
 
 export interface EnvoyOptions {
-  /** On top of the node's own. */
+  /** Added to the node's own metadata. */
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
-/** The mesh's authority as a pod asks it. */
+/** A client of the mesh's CA with a pod's credentials. */
 export async function certificateAuthorityOf(mesh: TestMesh, node: MeshNode): Promise<IstioCertificateClient> {
   const directory = join(mesh.directory, `pod-${node.pod}`);
   mkdirSync(directory, { recursive: true });
@@ -53,7 +53,7 @@ export async function certificateAuthorityOf(mesh: TestMesh, node: MeshNode): Pr
   });
 }
 
-/** Resolves once it has taken its first configuration. */
+/** Resolves after it has accepted its first configuration. */
 export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyOptions = {}): Promise<EnvoyProcess> {
   const directory = join(mesh.directory, `envoy-${node.role}`);
   mkdirSync(directory, { recursive: true });
@@ -142,7 +142,7 @@ export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyO
   return envoy;
 }
 
-/** The mesh's root, as namespaces get it. */
+/** The mesh's root as it is distributed to namespaces. */
 async function rootOf(mesh: TestMesh): Promise<string> {
   const deadline = Date.now() + readyTimeoutMs;
   for (;;) {

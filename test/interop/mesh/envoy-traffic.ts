@@ -31,7 +31,7 @@ interface Seen {
 }
 
 const counted = 1000;
-/** Of 1,000 answers at 10 %: outside of it chance comes once in a thousand runs. */
+/** With 1,000 answers at 10 %, chance leaves these bounds once in a thousand runs. */
 const bounds = { least: 69, most: 133 };
 const readyMs = 20_000;
 const tunnelMs = 5000;
@@ -58,7 +58,7 @@ class Apps {
     this.#servers.push(await listening(server, host, port));
   }
 
-  /** Takes only connections with a certificate of the mesh. */
+  /** Accepts only connections with a certificate of the mesh. */
   async mutual(app: string, host: string, port: number, certificate: WorkloadCertificate): Promise<void> {
     const server = createSecureWebServer(
       {
@@ -73,7 +73,7 @@ class Apps {
     this.#servers.push(await listening(server, host, port));
   }
 
-  /** The pod's end of tunnels: each CONNECT leads to the application on the address that it names. */
+  /** The pod's end of HBONE tunnels: each CONNECT leads to the application at its authority's address. */
   async tunnels(app: string, host: string, certificate: WorkloadCertificate): Promise<void> {
     const server = createSecureServer({ ...tlsOf(certificate), ALPNProtocols: ["h2"] });
     server.on("stream", (stream, headers) => {
@@ -93,7 +93,7 @@ class Apps {
       upstream.on("error", () => stream.close());
       stream.on("error", () => upstream.destroy());
     });
-    // Beside the waypoint's own end of tunnels, which listens on all addresses.
+    // The waypoint's own HBONE listener uses all addresses, so this one shares the port.
     await new Promise<void>((resolve) => server.listen({ host, port: hbonePort, reusePort: true }, resolve));
     this.#servers.push(server);
   }
@@ -136,7 +136,7 @@ async function ask(options: RequestOptions & { readonly secure?: boolean }): Pro
   });
 }
 
-/** Until the facts hold: configuration is on its way. */
+/** Repeats the assertions until they hold, because configuration arrives with a delay. */
 async function eventually(what: () => Promise<void>): Promise<void> {
   const deadline = Date.now() + readyMs;
   for (;;) {
@@ -159,7 +159,7 @@ function within(canary: number): void {
   assert.ok(canary >= bounds.least && canary <= bounds.most, `${canary} of ${counted} at 10 %`);
 }
 
-/** Signed by the key that {@link trafficObjects} tells the gateway. */
+/** A token that is signed by the key in {@link trafficObjects}. */
 function token(issuer: string, secret: string): string {
   const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   const text = `${part({ alg: "HS256", typ: "JWT", kid: "1" })}.${part({ iss: issuer, sub: "me", exp: 4_000_000_000 })}`;
@@ -393,7 +393,7 @@ async function startApps(mesh: TestMesh, apps: Apps): Promise<CertificateManager
   return [await manager(sidecarNode), ...managers];
 }
 
-/** The sidecar's pod takes no tunnels here: the waypoint has their port on the same addresses. */
+/** The sidecar's pod accepts no tunnels here, because the waypoint uses that port on the same addresses. */
 async function withoutTunnels(mesh: TestMesh): Promise<void> {
   const pod = mesh.base.find(({ kind, metadata }) => kind === "Pod" && metadata.name === sidecarNode.pod);
   assert.ok(pod);

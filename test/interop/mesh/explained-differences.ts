@@ -1,5 +1,5 @@
-// Where Serin's control plane sends something else than upstream's on purpose, or says it in other words: docs/interop.md
-// has the same list for readers.
+// Cases in which Serin's control plane deliberately sends something else than upstream's, or writes the same
+// differently. docs/interop.md has the same list for readers.
 import type { Difference } from "./dump-difference.ts";
 
 export interface Explanation {
@@ -213,7 +213,7 @@ export const explanations: readonly Explanation[] = [
   },
 ];
 
-/** `configuration`: the name of the one that shows it. */
+/** `configuration` is the name of the one that shows the difference. */
 export function explanationOf(difference: Difference, configuration: string): string | undefined {
   return explanations.find((explanation) => explanation.covers(difference, configuration))?.why;
 }

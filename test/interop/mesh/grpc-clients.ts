@@ -57,7 +57,7 @@ async function say(client: grpc.Client): Promise<string> {
   });
 }
 
-/** How many calls each server answered. */
+/** The number of calls that each server answered. */
 async function shares(client: grpc.Client): Promise<Readonly<Record<string, number>>> {
   const counts: Record<string, number> = {};
   for (let call = 0; call < calls; call += 1) {
@@ -80,7 +80,7 @@ async function eventually(what: () => Promise<void>): Promise<void> {
 }
 
 async function prove(mesh: TestMesh, client: grpc.Client): Promise<void> {
-  // A third each: calls go round.
+  // Round robin gives each server a third of the calls.
   await eventually(async () =>
     assert.deepEqual(await shares(client), {
       "reviews-v1": calls / 3,
@@ -141,7 +141,7 @@ async function main(args: readonly string[]): Promise<number> {
   }).run(stop.signal);
   await eventually(async () => await access(env.GRPC_XDS_BOOTSTRAP));
   process.env["GRPC_XDS_BOOTSTRAP"] = env.GRPC_XDS_BOOTSTRAP;
-  // It reads its environment as it is loaded.
+  // The library reads its environment while it loads.
   const { register } = await import("@grpc/grpc-js-xds");
   register();
   const servers = await Promise.all(

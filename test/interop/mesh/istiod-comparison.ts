@@ -16,16 +16,16 @@ import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh
 interface CaseReport {
   readonly name: string;
   readonly fault?: string;
-  /** Those that the mesh without the configuration does not have. */
+  /** Without the differences of the mesh that has no configuration. */
   readonly differences: readonly Difference[];
 }
 
 const nodes = [sidecarNode, routerNode, waypointNode, ztunnelNode];
-/** For what both take beside the marker: they debounce, and read some kinds later than others. */
+/** Extra time after the marker, because control planes debounce, and read some kinds later than others. */
 const settleMs = Number(process.env["INTEROP_SETTLE_MS"] ?? 300);
-/** They look at the file of MeshConfig when the machine lets them. */
+/** The time in which both read a changed MeshConfig file, also on a busy machine. */
 const meshConfigMs = 3000;
-/** How often a configuration is looked at again, each time later, before a difference that nothing explains counts. */
+/** How often a configuration is compared again, each time later, before an unexplained difference counts. */
 const looks = 4;
 
 async function compare(serin: RunningControlPlane, istiod: RunningControlPlane): Promise<Difference[]> {
@@ -81,7 +81,7 @@ function byField(reports: readonly CaseReport[]): [string, number, Difference][]
   return [...fields.values()].toSorted((left, right) => right[1] - left[1]);
 }
 
-/** After each configuration, so that what was found stays when the run is ended. */
+/** Writes after each configuration, so that an interrupted run keeps its findings. */
 function writeReport(file: string | undefined, reports: readonly CaseReport[]): void {
   if (file !== undefined)
     writeFileSync(

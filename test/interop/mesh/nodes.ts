@@ -1,4 +1,4 @@
-// Who asks a control plane for configuration: one proxy of each kind among the pods of base.yaml.
+// The nodes that request configuration from a control plane: one proxy of each kind among the pods of base.yaml.
 
 export interface MeshNode {
   readonly role: "sidecar" | "router" | "waypoint" | "ztunnel";
@@ -55,7 +55,7 @@ export function nodeId({ role, address, pod, namespace }: MeshNode): string {
   return `${role}~${address}~${pod}.${namespace}~${namespace}.svc.cluster.local`;
 }
 
-/** As such a proxy's agent tells it, but for PROXY_CONFIG: without it a control plane takes the mesh's. */
+/** The metadata that such a proxy's agent sends, without PROXY_CONFIG, so that a control plane uses the mesh's. */
 export function nodeMetadata(
   { namespace, pod, account, address, labels }: MeshNode,
   version: string,
@@ -73,7 +73,7 @@ export function nodeMetadata(
     LABELS: labels,
     ISTIO_VERSION: version,
     INTERCEPTION_MODE: "REDIRECT",
-    // As injected where there is ambient: upstream then sends HBONE to sidecars without being asked.
+    // Injection sets this in ambient meshes. Upstream then sends HBONE configuration to sidecars.
     ENABLE_HBONE: "true",
   };
 }

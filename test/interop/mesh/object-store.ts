@@ -1,8 +1,8 @@
-// Objects of any kind into an API server and out of it again, with their status.
+// Writes objects of any kind to an API server, with their status, and reads and deletes them.
 import { Agent, request } from "node:https";
 import type { UntypedObject } from "../../../src/api/index.ts";
 
-/** How an administrator reaches the API server; PEM. */
+/** The API server's address and an administrator's credentials, as PEM. */
 export interface AdminAccess {
   readonly host: string;
   readonly port: number;
@@ -22,7 +22,7 @@ interface KindPlace {
   readonly hasStatus: boolean;
 }
 
-/** Of an object as it was stored. */
+/** Identifies a stored object's version. */
 export interface StoredObject {
   readonly group: string;
   readonly kind: string;
@@ -47,7 +47,7 @@ export class ObjectStore {
     this.#agent.destroy();
   }
 
-  /** Creates it, or replaces what is there; throws what the server says when it refuses. */
+  /** Creates the object, or replaces an existing one. Throws the server's message if it refuses. */
   async create(object: UntypedObject): Promise<StoredObject> {
     const place = await this.#placeOf(object);
     const path = pathOf(object, place);
@@ -76,7 +76,7 @@ export class ObjectStore {
     };
   }
 
-  /** Answers the version at which it was gone; empty when it was not there. */
+  /** Deletes the object. A missing object is no error. */
   async delete(object: UntypedObject): Promise<void> {
     const place = await this.#placeOf(object);
     const answer = await this.#ask("DELETE", `${pathOf(object, place)}/${object.metadata.name}?gracePeriodSeconds=0`);
@@ -84,7 +84,7 @@ export class ObjectStore {
       throw new Error(`${describe(object)}: ${messageIn(answer.text)}`);
   }
 
-  /** Undefined where it is not there. */
+  /** Undefined if the object does not exist. */
   async get(object: UntypedObject): Promise<UntypedObject | undefined> {
     const answer = await this.#ask("GET", `${pathOf(object, await this.#placeOf(object))}/${object.metadata.name}`);
     return answer.status === 200 ? (JSON.parse(answer.text) as UntypedObject) : undefined;

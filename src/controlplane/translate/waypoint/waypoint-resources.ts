@@ -485,7 +485,7 @@ function groupsOf(
   });
 }
 
-/** The endpoints inside a cluster that resolves them itself. */
+/** The endpoints to embed in a cluster whose proxy resolves their names itself. */
 function assignment(
   found: ResolvedService,
   key: AssignmentKey,

@@ -1,4 +1,4 @@
-// Who may do what: other users, nobody, reviews, tokens, impersonation.
+// Access rights: other users, anonymous requests, reviews, tokens and impersonation.
 import { get, patch, post, remove, type Exchange } from "../exchange.ts";
 import { configMap, core, namespace, rbac } from "./places.ts";
 

@@ -1,4 +1,4 @@
-// What a user types: the same kubectl against both servers.
+// Commands of a user, typed with the same kubectl against both servers.
 export interface Command {
   readonly arguments: string;
   readonly input?: string;

@@ -1,4 +1,4 @@
-// Kinds by definition: defaults, pruning, validation by schema and by rules, ratcheting, versions, subresources, tables.
+// Custom resources: defaults, pruning, validation by schema and by rules, ratcheting, versions, subresources, tables.
 import { asTable, get, patch, post, put, remove, watch, type Exchange, type Json } from "../exchange.ts";
 
 const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";

@@ -1,4 +1,4 @@
-// A small object of each kind that a user writes, as it is created: its defaults, its metadata, its managedFields.
+// Creates a small object of each kind that users write, to compare defaults, metadata and managedFields.
 import { post, get, type Exchange } from "../exchange.ts";
 import {
   apps,

@@ -1,4 +1,4 @@
-// Paths that are no objects, and paths that are nothing.
+// Paths that are not objects, and paths that do not exist.
 import { get, post, type Exchange } from "../exchange.ts";
 import { core } from "./places.ts";
 

@@ -1,4 +1,4 @@
-/** The namespace that the corpus writes to, and where its kinds are. */
+/** The namespace that the corpus writes to, and the paths of its kinds. */
 export const namespace = "corpus";
 
 const group =

@@ -3,10 +3,10 @@ import { asTable, get, patch, post, remove, watch, type Exchange } from "../exch
 import { configMap, core } from "./places.ts";
 
 const maps = core("configmaps", "watched");
-/** From before all changes of the namespace. */
+/** The version before all changes of the namespace. */
 const from = (earlier: (title: string) => { metadata: { resourceVersion: string } }): string =>
   `resourceVersion=${earlier("the watched namespace").metadata.resourceVersion}`;
-/** Only a bound: a stream is over when its last object is seen. */
+/** Only a limit: a stream ends when its last object has arrived. */
 const bound = "timeoutSeconds=60";
 const partial = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
 

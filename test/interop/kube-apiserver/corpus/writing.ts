@@ -1,4 +1,5 @@
-// Creating, replacing, deleting: identity, versions, dry runs, finalizers, grace, subresources, and what is refused.
+// Creating, replacing and deleting: identity, versions, dry runs, finalizers, grace periods, subresources, and refused
+// requests.
 import { get, patch, post, put, remove, type Exchange } from "../exchange.ts";
 import { apps, configMap, core, deployment, namespace, pod, service } from "./places.ts";
 
