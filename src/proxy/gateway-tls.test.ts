@@ -196,12 +196,14 @@ test("a listener refuses connections until its secret arrives", async () => {
   assert.equal((await waiting).status, 500);
 });
 
-test("TLS to a service sends and verifies its name, with roots from a file's contents", async () => {
+test("TLS to a service sends and verifies its name and offers HTTP/1.1, with roots from a file's contents", async () => {
   const authority = await TestAuthority.create();
   const issued = await authority.issue({ dns: "backend.test" });
   const names: (string | false | null)[] = [];
-  const backend = createServer({ cert: issued.certificateChain, key: issued.privateKey }, (request, response) => {
-    names.push((request.socket as TLSSocket & { servername?: string | false }).servername ?? null);
+  const serverOptions = { cert: issued.certificateChain, key: issued.privateKey, ALPNProtocols: ["http/1.1"] };
+  const backend = createServer(serverOptions, (request, response) => {
+    const { servername, alpnProtocol } = request.socket as TLSSocket & { servername?: string | false };
+    names.push(servername ?? null, alpnProtocol);
     response.end("secured");
   });
   await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
@@ -255,7 +257,7 @@ test("TLS to a service sends and verifies its name, with roots from a file's con
     return { status: response.status, body: await response.text() };
   };
   assert.deepEqual(await answer(port), { status: 200, body: "secured" });
-  assert.deepEqual(names, ["backend.test"]);
+  assert.deepEqual(names, ["backend.test", "http/1.1"]);
   const refused = await answer(other);
   assert.equal(refused.status, 503);
   assert.match(refused.body, /the peer is backend\.test, expected other\.test/);

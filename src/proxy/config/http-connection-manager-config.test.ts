@@ -139,6 +139,18 @@ test("the client's address is the peer's if x-forwarded-for has no valid address
   assert.deepEqual(said, ["a 203.0.113.7", "a 127.0.0.1", "a 127.0.0.1", "a 2001:db8::1", "a 127.0.0.1"]);
 });
 
+test("xffNumTrustedHops counts the trusted proxies whose addresses follow the client's", async () => {
+  const tells = { header: { key: "x-sub", value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%" } };
+  const routes = [{ match: { prefix: "/" }, route: { cluster: "a" }, requestHeadersToAdd: [tells] }];
+  const said: string[] = [];
+  for (const useRemoteAddress of [true, false]) {
+    await using harness = await serving([], routes, { useRemoteAddress, xffNumTrustedHops: 1 });
+    for (const forwarded of ["203.0.113.7, 203.0.113.8", "203.0.113.8"])
+      said.push((await harness.get("/", { headers: { "x-forwarded-for": forwarded } })).body);
+  }
+  assert.deepEqual(said, ["a 203.0.113.8", "a 203.0.113.8", "a 203.0.113.7", "a 127.0.0.1"]);
+});
+
 test("unsupported filter state and gRPC statistics are reported by name", () => {
   const grpcStats = (config: JsonObject): JsonObject =>
     filter("envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", config);
