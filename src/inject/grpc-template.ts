@@ -16,6 +16,10 @@ const certificateFolder = "/var/lib/istio/data";
 const socketFolder = "/etc/istio/proxy";
 const proxyVolume = "istio-envoy";
 const socketVolume = "istio-xds";
+const bootstrapVolume = "grpc-io-proxyless-bootstrap";
+const bootstrapFolder = "/var/lib/grpc/data/";
+const bootstrapFile = `${bootstrapFolder}bootstrap.json`;
+const plainDiscoveryPort = 15_010;
 
 /** What only a proxy that carries traffic mounts. */
 const proxyVolumesAlone = new Set(["credential-socket", "istio-ca-crl"]);
@@ -93,5 +97,67 @@ function applicationPart(name: string): Container {
       { name: socketVolume, mountPath: socketFolder },
       { name: "workload-certs", mountPath: "/var/run/secrets/workload-spiffe-credentials" },
     ],
+  };
+}
+
+/**
+ * The template `grpc-simple`: applications whose gRPC speaks xDS ask the control plane themselves, in plain text and
+ * without an identity. An init container writes gRPC's bootstrap file.
+ */
+export function grpcSimpleTemplate(input: TemplateInput): InjectedPod {
+  const volumeMounts = [{ name: bootstrapVolume, mountPath: bootstrapFolder }];
+  return {
+    labels: {},
+    annotations: { [podAnnotations.rewriteProbes]: "false" },
+    spec: {
+      initContainers: [bootstrapContainer(input, volumeMounts)],
+      containers: applicationContainersOf(input.pod).map(({ name }) => ({
+        name,
+        env: [
+          { name: "GRPC_XDS_BOOTSTRAP", value: bootstrapFile },
+          { name: "GRPC_GO_LOG_VERBOSITY_LEVEL", value: "99" },
+          { name: "GRPC_GO_LOG_SEVERITY_LEVEL", value: "info" },
+        ],
+        volumeMounts,
+      })),
+      volumes: [{ name: bootstrapVolume, emptyDir: {} }],
+    },
+  };
+}
+
+/** Kubernetes replaces `$(…)` in the value of a variable by variables that stand before it. */
+function bootstrapContainer(
+  { values, revision }: TemplateInput,
+  volumeMounts: NonNullable<Container["volumeMounts"]>,
+): Container {
+  const field = (name: string, fieldPath: string): NonNullable<Container["env"]>[number] => ({
+    name,
+    valueFrom: { fieldRef: { fieldPath } },
+  });
+  const service = revision === "" || revision === "default" ? "istiod" : `istiod-${revision}`;
+  const bootstrap = {
+    xds_servers: [
+      {
+        server_uri: `dns:///${service}.${values.istioNamespace}.svc:${plainDiscoveryPort}`,
+        channel_creds: [{ type: "insecure" }],
+        server_features: ["xds_v3"],
+      },
+    ],
+    node: {
+      id: "sidecar~$(INSTANCE_IP)~$(POD_NAME).$(POD_NAMESPACE)~cluster.local",
+      metadata: { GENERATOR: "grpc" },
+    },
+  };
+  return {
+    name: "grpc-bootstrap-init",
+    image: "busybox:1.28",
+    env: [
+      field("INSTANCE_IP", "status.podIP"),
+      field("POD_NAME", "metadata.name"),
+      field("POD_NAMESPACE", "metadata.namespace"),
+      { name: "BOOTSTRAP", value: JSON.stringify(bootstrap) },
+    ],
+    command: ["sh", "-c", `printf '%s' "$BOOTSTRAP" > ${bootstrapFile}`],
+    volumeMounts,
   };
 }

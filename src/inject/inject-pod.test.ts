@@ -287,7 +287,7 @@ test("every unusable annotation is named with the expected value", () => {
   );
   assert.throws(
     () => inject(pod({ annotations: { "inject.istio.io/templates": "sidecar,grpc" } })),
-    /there is no template "grpc"; known are sidecar, gateway/,
+    /there is no template "grpc" \(use grpc-agent .*\); known are sidecar, gateway/,
   );
 });
 

@@ -7,7 +7,7 @@ import { podAnnotations, podLabels } from "./annotations.ts";
 import { customTemplate } from "./custom-template.ts";
 import { injectionDecision } from "./decision.ts";
 import { gatewayTemplate } from "./gateway-template.ts";
-import { grpcAgentTemplate } from "./grpc-template.ts";
+import { grpcAgentTemplate, grpcSimpleTemplate } from "./grpc-template.ts";
 import type { InjectionSettings } from "./injection-settings.ts";
 import { createJsonPatch, type JsonPatchOperation } from "./json-patch.ts";
 import { findAnyContainer, findContainer, mergeStrategically, moveContainer, withoutNulls } from "./merge-pod.ts";
@@ -54,6 +54,7 @@ const templates: Readonly<Record<string, (input: TemplateInput) => InjectedPod>>
   sidecar: sidecarTemplate,
   gateway: gatewayTemplate,
   "grpc-agent": grpcAgentTemplate,
+  "grpc-simple": grpcSimpleTemplate,
 };
 
 /** A container with this image stands for the template's own container and gets its image. */
@@ -146,7 +147,7 @@ function renderTemplates(input: TemplateInput, settings: InjectionSettings): Inj
 function renderOwn(name: string, input: TemplateInput, settings: InjectionSettings): InjectedPod {
   const text = Object.hasOwn(settings.templates, name) ? settings.templates[name] : undefined;
   if (text !== undefined) return customTemplate(name, text, input);
-  const proxyless = name.startsWith("grpc-") ? " (use grpc-agent for gRPC without a proxy)" : "";
+  const proxyless = name.startsWith("grpc") ? " (use grpc-agent for gRPC without a proxy)" : "";
   const known = [...Object.keys(templates), ...Object.keys(settings.templates)].join(", ");
   throw userError(
     "template-failed",

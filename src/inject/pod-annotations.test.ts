@@ -215,9 +215,31 @@ test("a user's template is merged onto the built-in one, and its faults are repo
   );
   assert.throws(() => outcome(asked, { config: config("status: {}") }), /"extra" .* gives "status"/);
   assert.throws(
-    () => outcome({ [podAnnotations.templates]: "grpc-simple" }, { config: config("") }),
-    /no template "grpc-simple" \(use grpc-agent.*known are sidecar, gateway, grpc-agent, extra/,
+    () => outcome({ [podAnnotations.templates]: "grpc" }, { config: config("") }),
+    /no template "grpc" \(use grpc-agent.*known are sidecar, gateway, grpc-agent, grpc-simple, extra/,
   );
+});
+
+test("grpc-simple writes a bootstrap for gRPC that asks the control plane itself, and adds no proxy", () => {
+  const pod = injected({ [podAnnotations.templates]: "grpc-simple" });
+  assert.ok(pod.spec?.containers.every(({ name }) => name !== "istio-proxy"));
+  assert.ok(
+    pod.spec?.containers.every(({ env }) =>
+      env?.some(({ name, value }) => name === "GRPC_XDS_BOOTSTRAP" && value === "/var/lib/grpc/data/bootstrap.json"),
+    ),
+  );
+  const [init] = pod.spec?.initContainers ?? [];
+  assert.equal(init?.name, "grpc-bootstrap-init");
+  const bootstrap = JSON.parse(init?.env?.find(({ name }) => name === "BOOTSTRAP")?.value ?? "") as {
+    xds_servers: { server_uri: string }[];
+    node: unknown;
+  };
+  assert.match(bootstrap.xds_servers[0]?.server_uri ?? "", /^dns:\/\/\/istiod(-\w+)?\.istio-system\.svc:15010$/);
+  assert.deepEqual(bootstrap.node, {
+    id: "sidecar~$(INSTANCE_IP)~$(POD_NAME).$(POD_NAMESPACE)~cluster.local",
+    metadata: { GENERATOR: "grpc" },
+  });
+  assert.ok(pod.spec?.volumes?.some(({ name }) => name === "grpc-io-proxyless-bootstrap"));
 });
 
 test("grpc-agent gives xDS-speaking gRPC an agent without a proxy and without a redirect", () => {

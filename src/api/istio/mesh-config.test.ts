@@ -108,6 +108,12 @@ test("a mesh config's faults are reported at their fields, and fields without ef
   assert.deepEqual(lines(parseMeshConfig("text").errors), [": must be an object with the mesh's settings"]);
 });
 
+test("the interception mode TPROXY is reported with its remedy", () => {
+  assert.deepEqual(lines(parseMeshConfig({ defaultConfig: { interceptionMode: "TPROXY" } }).warnings), [
+    "defaultConfig.interceptionMode: TPROXY is not supported, and pods with it are refused: use REDIRECT",
+  ]);
+});
+
 test("a concurrency of 0 differs from an unset one", () => {
   const concurrencyOf = (defaultConfig: unknown): number | undefined =>
     parseMeshConfig({ defaultConfig }).value?.defaultConfig.concurrency;
