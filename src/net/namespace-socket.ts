@@ -39,8 +39,20 @@ const defaultBacklog = 4096;
  * stay unanswered.
  */
 const foreignPorts = { first: 1024, end: 32_768 } as const;
+const foreignPortCount = foreignPorts.end - foreignPorts.first;
 /** The number of ports to try before the kernel picks one. */
 const foreignPortAttempts = 4;
+/**
+ * A closed connection keeps its port for a minute. So the ports are used in turn and not at random: then each comes back
+ * as late as possible. Each thread has its own start and order, because another one may dial from the same address.
+ */
+let walkedPorts = randomInt(foreignPortCount);
+const portStep = coprimeStep(foreignPortCount);
+
+/** Arguments of calls, which have read or written them when they return. */
+const optionBytes = Buffer.alloc(4);
+const addressBytes = Buffer.alloc(28);
+const lengthBytes = Buffer.alloc(4);
 
 /** Opens a listening TCP socket in a namespace, or in our own if undefined. The caller owns the descriptor. */
 export function listenTcpInNamespace(namespaceFd: number | undefined, options: NamespaceListenOptions): number {
@@ -88,25 +100,21 @@ export function originalDestination(socket: {
   readonly local: SocketAddress;
 }): SocketAddress | undefined {
   const ipv6 = ipFamilyOf(socket.local.address) === "ipv6";
-  const address = Buffer.alloc(28);
-  const length = Buffer.alloc(4);
-  length.writeInt32LE(ipv6 ? 28 : 16);
+  lengthBytes.writeInt32LE(ipv6 ? 28 : 16);
   const level = ipv6 ? linux.levelIpv6 : linux.levelIp;
-  if (libc().getsockopt(socket.fd, level, linux.originalDestination, address, length) < 0) {
+  if (libc().getsockopt(socket.fd, level, linux.originalDestination, addressBytes, lengthBytes) < 0) {
     const name = lastErrorName();
     if (name === "ENOENT" || name === "ENOPROTOOPT") return undefined;
     throw systemError("SO_ORIGINAL_DST", name);
   }
-  return decodeSocketAddress(address);
+  return decodeSocketAddress(addressBytes);
 }
 
 /** The address that a descriptor is bound to. */
 export function socketName(fd: number): SocketAddress {
-  const address = Buffer.alloc(28);
-  const length = Buffer.alloc(4);
-  length.writeInt32LE(28);
-  check("getsockname", libc().getsockname(fd, address, length));
-  return decodeSocketAddress(address);
+  lengthBytes.writeInt32LE(28);
+  check("getsockname", libc().getsockname(fd, addressBytes, lengthBytes));
+  return decodeSocketAddress(addressBytes);
 }
 
 /** Makes close send RST and drop queued bytes. */
@@ -159,13 +167,27 @@ function bindSource(fd: number, address: string, port: number | undefined): void
 }
 
 function bindForeign(fd: number, address: string): boolean {
+  const bytes = encodeSocketAddress(address, 0);
   for (let attempt = 0; attempt < foreignPortAttempts; attempt++) {
-    const bytes = encodeSocketAddress(address, randomInt(foreignPorts.first, foreignPorts.end));
+    walkedPorts = (walkedPorts + portStep) % foreignPortCount;
+    bytes.writeUInt16BE(foreignPorts.first + walkedPorts, 2);
     if (libc().bind(fd, bytes, bytes.length) === 0) return true;
     const name = lastErrorName();
     if (name !== "EADDRINUSE") throw systemError(`bind to ${address}`, name);
   }
   return false;
+}
+
+/** A step that visits each of `count` places once before it comes to the first again. */
+function coprimeStep(count: number): number {
+  let step = 0;
+  do step = randomInt(1, count);
+  while (commonDivisor(step, count) > 1);
+  return step;
+}
+
+function commonDivisor(left: number, right: number): number {
+  return right === 0 ? left : commonDivisor(right, left % right);
 }
 
 function setTransparent(fd: number, family: IpFamily): void {
@@ -174,9 +196,8 @@ function setTransparent(fd: number, family: IpFamily): void {
 }
 
 function setOption(fd: number, level: number, name: number, value: number): void {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32LE(value);
-  check(`setsockopt ${level}/${name}`, libc().setsockopt(fd, level, name, bytes, 4));
+  optionBytes.writeInt32LE(value);
+  check(`setsockopt ${level}/${name}`, libc().setsockopt(fd, level, name, optionBytes, optionBytes.length));
 }
 
 function bindTo(fd: number, address: string, port: number): void {

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { readlinkSync } from "node:fs";
 import { createServer, Socket, type Server } from "node:net";
 import { test } from "node:test";
-import { listenTcpInNamespace, openTcpSocketInNamespace, originalDestination } from "./namespace-socket.ts";
+import {
+  closeDescriptor,
+  listenTcpInNamespace,
+  openTcpSocketInNamespace,
+  originalDestination,
+  socketName,
+} from "./namespace-socket.ts";
 import { NetworkNamespace } from "./network-namespace.ts";
 import { NftNetlink } from "./nft-netlink.ts";
 import { RouteNetlink } from "./route-netlink.ts";
@@ -222,6 +228,18 @@ test("a socket dials from a foreign address with a mark", async () => {
   server.close();
   left.close();
   right.close();
+});
+
+test("a port from which another host's address was dialled comes back as late as possible", () => {
+  using namespace = NetworkNamespace.create();
+  const ports = new Set<number>();
+  const dials = 2000;
+  for (let dial = 0; dial < dials; dial += 1) {
+    const fd = openTcpSocketInNamespace(namespace.fd, { family: "ipv4", sourceAddress: "10.9.9.9" });
+    ports.add(socketName(fd).port);
+    closeDescriptor(fd);
+  }
+  assert.equal(ports.size, dials);
 });
 
 test("the kernel accepts every expression of the builder", () => {
