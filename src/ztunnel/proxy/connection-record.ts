@@ -3,13 +3,11 @@ import { hboneCutOffs, type HboneCutOff } from "../../dataplane/tunnels/index.ts
 import type { SocketAddress } from "../../net/index.ts";
 import type { Counter, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
-import { workloadIdentity, type Service, type Workload } from "../state/model.ts";
+import { workloadIdentity, type Workload } from "../state/model.ts";
+import { ConnectionKinds, type ConnectionEnds, type ConnectionKind, type Reporter } from "./connection-kinds.ts";
 
-export type Reporter = "source" | "destination";
-
-/** What is known about a connection. Identities are present only if mTLS has proved or will prove them. */
-export interface ConnectionDetails {
-  readonly reporter: Reporter;
+/** What is known about a connection. */
+export interface ConnectionDetails extends ConnectionEnds {
   readonly sourceAddress: SocketAddress;
   readonly destinationAddress: SocketAddress;
   /** The address that the application connected to. Outbound only. */
@@ -17,11 +15,6 @@ export interface ConnectionDetails {
   readonly toWaypoint?: boolean;
   /** The target inside HBONE. */
   readonly hboneTarget?: string;
-  readonly source?: Workload;
-  readonly sourceIdentity?: string;
-  readonly destination?: Workload;
-  readonly service?: Service;
-  readonly mutualTls: boolean;
 }
 
 /** Why a connection failed, for `response_flags`. `-` if it did not fail. */
@@ -89,6 +82,7 @@ export class ConnectionTelemetry {
   readonly #received: MetricFamily<Counter>;
   readonly #sent: MetricFamily<Counter>;
   readonly #countCutOff: (reason: HboneCutOff) => void;
+  readonly #kinds = new ConnectionKinds((ends) => this.#kindOf(ends));
 
   /** `writeLine` receives the lines in a special format instead of the access log. */
   constructor(registry: MetricsRegistry, log: Logger, clock: Clock, writeLine?: (ended: EndedConnection) => void) {
@@ -124,36 +118,41 @@ export class ConnectionTelemetry {
   }
 
   open(details: ConnectionDetails): ConnectionRecord {
-    const labels = (flag: ResponseFlag) => labelValues(details, flag);
-    const opened = labels("-");
-    this.#opened.labels(...opened).increment();
-    return new ConnectionRecord({
-      details,
-      startedAtMs: this.#clock.steadyMs(),
-      received: this.#received.labels(...opened),
-      sent: this.#sent.labels(...opened),
-      finish: (record, error, flag) => {
-        const closed = flag === "-" ? opened : labels(flag);
-        this.#closed.labels(...closed).increment();
-        if (flag !== "-") this.#failed.labels(...closed).increment();
-        if (this.#writeLine !== undefined) {
-          const durationMs = this.#clock.steadyMs() - record.startedAtMs;
-          const { forwardBytes, backwardBytes } = record;
-          this.#writeLine({
-            details,
-            startedMs: this.#clock.nowMs() - durationMs,
-            durationMs,
-            forwardBytes,
-            backwardBytes,
-            flag,
-          });
-          if (error === undefined) return;
-        }
-        const line = `connection complete\t${logFields(details, record, this.#clock.steadyMs())}`;
-        if (error === undefined) this.#log.info(line);
-        else this.#log.error(`${line} error=${JSON.stringify(error)}`);
-      },
-    });
+    const kind = this.#kinds.of(details);
+    kind.opened.increment();
+    return new ConnectionRecord(details, kind, this.#clock.steadyMs(), this.#finish);
+  }
+
+  readonly #finish = (record: ConnectionRecord, error: string | undefined, flag: ResponseFlag): void => {
+    const { details } = record;
+    if (flag === "-") (record.kind.closed ??= this.#closed.labels(...labelValues(details, "-"))).increment();
+    else {
+      const labels = labelValues(details, flag);
+      this.#closed.labels(...labels).increment();
+      this.#failed.labels(...labels).increment();
+    }
+    const durationMs = this.#clock.steadyMs() - record.startedAtMs;
+    if (this.#writeLine !== undefined) {
+      const { forwardBytes, backwardBytes } = record;
+      const startedMs = this.#clock.nowMs() - durationMs;
+      this.#writeLine({ details, startedMs, durationMs, forwardBytes, backwardBytes, flag });
+      if (error === undefined) return;
+    }
+    const line = `connection complete\t${logFields(record, durationMs)}`;
+    if (error === undefined) this.#log.info(line);
+    else this.#log.error(`${line} error=${JSON.stringify(error)}`);
+  };
+
+  #kindOf(ends: ConnectionEnds): ConnectionKind {
+    const labels = labelValues(ends, "-");
+    return {
+      opened: this.#opened.labels(...labels),
+      closed: undefined,
+      received: this.#received.labels(...labels),
+      sent: this.#sent.labels(...labels),
+      sourceFields: sourceFields(ends),
+      destinationFields: destinationFields(ends),
+    };
   }
 
   /** Counts an HBONE connection that was closed because its peer flooded it. */
@@ -174,45 +173,44 @@ export class ConnectionTelemetry {
   }
 }
 
-interface RecordParts {
-  readonly details: ConnectionDetails;
-  readonly startedAtMs: number;
-  readonly received: Counter;
-  readonly sent: Counter;
-  readonly finish: (record: ConnectionRecord, error: string | undefined, flag: ResponseFlag) => void;
-}
-
 /** Counts one connection and writes one access log line when it ends. */
 export class ConnectionRecord {
   readonly details: ConnectionDetails;
+  readonly kind: ConnectionKind;
   readonly startedAtMs: number;
   /** Bytes from the client to the server, and back. */
   forwardBytes = 0;
   backwardBytes = 0;
-  readonly #parts: RecordParts;
+  readonly #finish: (record: ConnectionRecord, error: string | undefined, flag: ResponseFlag) => void;
   #finished = false;
 
-  constructor(parts: RecordParts) {
-    this.#parts = parts;
-    this.details = parts.details;
-    this.startedAtMs = parts.startedAtMs;
+  constructor(
+    details: ConnectionDetails,
+    kind: ConnectionKind,
+    startedAtMs: number,
+    finish: (record: ConnectionRecord, error: string | undefined, flag: ResponseFlag) => void,
+  ) {
+    this.details = details;
+    this.kind = kind;
+    this.startedAtMs = startedAtMs;
+    this.#finish = finish;
   }
 
   readonly onForward = (bytes: number): void => {
     this.forwardBytes += bytes;
-    this.#parts.received.add(bytes);
+    this.kind.received.add(bytes);
   };
 
   readonly onBackward = (bytes: number): void => {
     this.backwardBytes += bytes;
-    this.#parts.sent.add(bytes);
+    this.kind.sent.add(bytes);
   };
 
   /** Counts and logs the end once. Further calls have no effect. */
   finish(error?: string, flag: ResponseFlag = error === undefined ? "-" : "CONNECT"): void {
     if (this.#finished) return;
     this.#finished = true;
-    this.#parts.finish(this, error, flag);
+    this.#finish(this, error, flag);
   }
 }
 
@@ -222,7 +220,7 @@ function orUnknown(value: string | undefined): string {
   return value === undefined || value === "" ? unknown : value;
 }
 
-function labelValues(details: ConnectionDetails, flag: ResponseFlag): string[] {
+function labelValues(details: ConnectionEnds, flag: ResponseFlag): string[] {
   const { source, destination, service } = details;
   return [
     details.reporter,
@@ -255,30 +253,39 @@ function workloadLabels(workload: Workload | undefined, identity: string | undef
 }
 
 /** `key="value"`, with strings as in Rust's debug form. Addresses and numbers have no quotes. */
-function logFields(details: ConnectionDetails, record: ConnectionRecord, nowMs: number): string {
-  const { source, destination, service, mutualTls, reporter } = details;
-  const outbound = reporter === "source";
-  const fields: string[] = [];
-  const bare = (key: string, value: string | number | undefined) => {
-    if (value !== undefined && value !== "") fields.push(`${key}=${value}`);
-  };
-  const quoted = (key: string, value: string | undefined) =>
-    bare(key, value === undefined || value === "" ? undefined : JSON.stringify(value));
-  bare("src.addr", formatAuthority(details.sourceAddress.address, details.sourceAddress.port));
-  quoted("src.workload", source?.name);
-  quoted("src.namespace", source?.namespace);
-  quoted("src.identity", mutualTls ? details.sourceIdentity : undefined);
-  quoted("src.cluster", source?.clusterId);
-  bare("dst.addr", formatAuthority(details.destinationAddress.address, details.destinationAddress.port));
-  bare("dst.hbone_addr", details.hboneTarget);
-  quoted("dst.service", service?.hostname);
-  quoted("dst.workload", destination?.name);
-  quoted("dst.namespace", destination?.namespace);
-  quoted("dst.identity", mutualTls && destination !== undefined ? workloadIdentity(destination) : undefined);
-  quoted("dst.cluster", destination?.clusterId);
-  quoted("direction", outbound ? "outbound" : "inbound");
-  bare("bytes_sent", outbound ? record.forwardBytes : record.backwardBytes);
-  bare("bytes_recv", outbound ? record.backwardBytes : record.forwardBytes);
-  quoted("duration", `${Math.floor(nowMs - record.startedAtMs)}ms`);
-  return fields.join(" ");
+function logFields({ details, kind, forwardBytes, backwardBytes }: ConnectionRecord, durationMs: number): string {
+  const { sourceAddress, destinationAddress, hboneTarget, reporter } = details;
+  const isOutbound = reporter === "source";
+  const target = hboneTarget === undefined || hboneTarget === "" ? "" : ` dst.hbone_addr=${hboneTarget}`;
+  const sentBytes = isOutbound ? forwardBytes : backwardBytes;
+  const receivedBytes = isOutbound ? backwardBytes : forwardBytes;
+  return (
+    `src.addr=${formatAuthority(sourceAddress.address, sourceAddress.port)}${kind.sourceFields}` +
+    ` dst.addr=${formatAuthority(destinationAddress.address, destinationAddress.port)}${target}${kind.destinationFields}` +
+    ` bytes_sent=${sentBytes} bytes_recv=${receivedBytes} duration="${Math.floor(durationMs)}ms"`
+  );
+}
+
+function sourceFields({ source, sourceIdentity, mutualTls }: ConnectionEnds): string {
+  return [
+    quoted("src.workload", source?.name),
+    quoted("src.namespace", source?.namespace),
+    quoted("src.identity", mutualTls ? sourceIdentity : undefined),
+    quoted("src.cluster", source?.clusterId),
+  ].join("");
+}
+
+function destinationFields({ destination, service, mutualTls, reporter }: ConnectionEnds): string {
+  return [
+    quoted("dst.service", service?.hostname),
+    quoted("dst.workload", destination?.name),
+    quoted("dst.namespace", destination?.namespace),
+    quoted("dst.identity", mutualTls && destination !== undefined ? workloadIdentity(destination) : undefined),
+    quoted("dst.cluster", destination?.clusterId),
+    quoted("direction", reporter === "source" ? "outbound" : "inbound"),
+  ].join("");
+}
+
+function quoted(key: string, value: string | undefined): string {
+  return value === undefined || value === "" ? "" : ` ${key}=${JSON.stringify(value)}`;
 }

@@ -76,7 +76,7 @@ export async function ownWorkload({
   readonly environment: Pick<ProxyEnvironment, "state" | "clock">;
   readonly info: WorkloadInfo;
 }): Promise<Workload> {
-  const workload = await state.waitForPod(info, ownWorkloadTimeoutMs, clock);
+  const workload = state.workloadByPod(info) ?? (await state.waitForPod(info, ownWorkloadTimeoutMs, clock));
   if (workload !== undefined) return workload;
   throw transientError(
     "source-unknown",

@@ -1,8 +1,17 @@
 import { formatBaggage } from "../../wire/hbone/index.ts";
 import type { Workload } from "../state/model.ts";
 
+/** A workload that changes is another object. */
+const known = new WeakMap<Workload, string>();
+
 /** The metadata about itself that each end of HBONE sends to the other. */
 export function workloadBaggage(workload: Workload): string {
+  let baggage = known.get(workload);
+  if (baggage === undefined) known.set(workload, (baggage = baggageOf(workload)));
+  return baggage;
+}
+
+function baggageOf(workload: Workload): string {
   return formatBaggage({
     cluster: workload.clusterId,
     namespace: workload.namespace,

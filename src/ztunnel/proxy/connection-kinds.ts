@@ -1,0 +1,74 @@
+import type { Counter } from "../../telemetry/index.ts";
+import type { Service, Workload } from "../state/model.ts";
+
+export type Reporter = "source" | "destination";
+
+/** What determines the kind of a connection. Identities are present only if mTLS has proved or will prove them. */
+export interface ConnectionEnds {
+  readonly reporter: Reporter;
+  readonly source?: Workload;
+  readonly sourceIdentity?: string;
+  readonly destination?: Workload;
+  readonly service?: Service;
+  readonly mutualTls: boolean;
+}
+
+/** What connections between the same workloads have in common, computed once for all of them. */
+export interface ConnectionKind {
+  readonly opened: Counter;
+  /** Counts those that ended without a failure. Undefined before the first one has. */
+  closed: Counter | undefined;
+  readonly received: Counter;
+  readonly sent: Counter;
+  /** The access log's fields about the source's workload, and about the destination's and the direction. */
+  readonly sourceFields: string;
+  readonly destinationFields: string;
+}
+
+interface KnownKind {
+  readonly reporter: Reporter;
+  readonly sourceIdentity: string | undefined;
+  readonly service: Service | undefined;
+  readonly mutualTls: boolean;
+  readonly kind: ConnectionKind;
+}
+
+/** The number of kinds for one pair of workloads, which differ by service and identity. Beyond it, it starts over. */
+const maxKindsOfPair = 16;
+const nobody = {};
+
+/** The kinds of live workloads. Those of a workload that changed or left are forgotten with it. */
+export class ConnectionKinds {
+  readonly #bySource = new WeakMap<object, WeakMap<object, KnownKind[]>>();
+  readonly #create: (ends: ConnectionEnds) => ConnectionKind;
+
+  constructor(create: (ends: ConnectionEnds) => ConnectionKind) {
+    this.#create = create;
+  }
+
+  of(ends: ConnectionEnds): ConnectionKind {
+    const { reporter, sourceIdentity, service, mutualTls, source, destination } = ends;
+    const kinds = this.#ofPair(source, destination);
+    for (const known of kinds) {
+      if (
+        known.reporter === reporter &&
+        known.service === service &&
+        known.mutualTls === mutualTls &&
+        known.sourceIdentity === sourceIdentity
+      )
+        return known.kind;
+    }
+    if (kinds.length >= maxKindsOfPair) kinds.length = 0;
+    const kind = this.#create(ends);
+    kinds.push({ reporter, sourceIdentity, service, mutualTls, kind });
+    return kind;
+  }
+
+  #ofPair(source: Workload | undefined, destination: Workload | undefined): KnownKind[] {
+    let byDestination = this.#bySource.get(source ?? nobody);
+    if (byDestination === undefined) this.#bySource.set(source ?? nobody, (byDestination = new WeakMap()));
+    let kinds = byDestination.get(destination ?? nobody);
+    if (kinds === undefined) byDestination.set(destination ?? nobody, (kinds = []));
+    return kinds;
+  }
+}
