@@ -1,7 +1,15 @@
 import { randomFillSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
-import { createLogger, invariant, messageOf, systemClock, systemRandom, type LogThreshold } from "../../base/index.ts";
+import {
+  createLogger,
+  giveBackIdleMemory,
+  invariant,
+  messageOf,
+  systemClock,
+  systemRandom,
+  type LogThreshold,
+} from "../../base/index.ts";
 import { ThreadCalls } from "../../base/workers/index.ts";
 import {
   addRevocationMetrics,
@@ -102,3 +110,4 @@ if (revocations !== undefined && settings.meshRevocationsFile !== undefined)
     },
     ended.signal,
   );
+giveBackIdleMemory();

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import {
   createLogger,
+  giveBackIdleMemory,
   invariant,
   messageOf,
   silentLogger,
@@ -145,4 +146,5 @@ const calls = new ThreadCalls<ProcessCalls, WorkerCalls>(port, {
   },
   live: () => undefined,
 });
+giveBackIdleMemory();
 share.begin(worker);
