@@ -229,10 +229,16 @@ function link(client: NetworkNamespace, server: NetworkNamespace): void {
   serverLinks.addAddress(2, { address: serverAddress, prefixLength: 24 });
   clientLinks.close();
   serverLinks.close();
-  // Allow quick reuse of ports, because one client opens many short connections to one address.
-  for (const namespace of [client, server])
+  // The ztunnel dials the server from the client's address. Its ports are none of the client's own: the kernel tracks the
+  // client's connections by the same addresses, and would take one for the other.
+  const ranges = [
+    [client, "32768 65000"],
+    [server, "1024 32767"],
+  ] as const;
+  for (const [namespace, range] of ranges)
     namespace.enter(() => {
-      writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", "1024 65000");
+      writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", range);
+      // Allow quick reuse of ports, because one client opens many short connections to one address.
       writeFileSync("/proc/sys/net/ipv4/tcp_tw_reuse", "1");
     });
 }
