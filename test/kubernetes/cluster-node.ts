@@ -120,6 +120,11 @@ export class ClusterNode {
     });
   }
 
+  /** Forgets images by name, so that the next pod pulls them. Those that the node does not have are no error. */
+  async forgetImages(references: readonly string[]): Promise<void> {
+    await this.ok(["ctr", "-a", containerdSocket, "-n", "k8s.io", "images", "remove", "--sync", ...references]);
+  }
+
   #path(): string[] {
     return [this.#programs.kubernetes, this.#programs.containerd];
   }

@@ -96,6 +96,10 @@ async function withImages(bench: Bench, wanted: GuideImages, act: () => Promise<
   try {
     const server = `server = "http://${clientAddress}:${registryPort}"\n`;
     await onNodes(cluster, `mkdir -p ${anyRegistry} && cat > ${anyRegistry}/hosts.toml`, server);
+    // Earlier cases may have loaded the release's own images of the same names, which are not pulled again.
+    const { withCurl = [] } = wanted;
+    if (withCurl.length > 0)
+      await Promise.all(nodeNumbers.map(async (number) => await cluster.nodes[number].forgetImages(withCurl)));
     return await act();
   } finally {
     await onNodes(cluster, `rm -rf ${anyRegistry}`);
