@@ -40,6 +40,7 @@ import {
   ServedVersionClient,
   type RemoteClient,
 } from "./ingest/index.ts";
+import { leaveService } from "./leave-service.ts";
 import { addMeshMetrics } from "./mesh-metrics.ts";
 import { MeshClusters } from "./mesh-clusters.ts";
 import { meshSettings } from "./mesh-settings.ts";
@@ -604,7 +605,16 @@ export class ControlPlane {
     shutdown: Shutdown,
   ): Promise<void> {
     this.#draining = true;
-    this.#options.log.info("draining", { streams: this.#discovery.streams.size });
+    const { clock, log, settings } = this.#options;
+    const { namespace, serviceName, podName } = settings;
+    log.info("draining", { streams: this.#discovery.streams.size });
+    await leaveService({
+      slices: this.#inputs.slices.values(),
+      service: `${namespace}/${serviceName}`,
+      pod: `${namespace}/${podName}`,
+      clock,
+      force: shutdown.force,
+    });
     await Promise.race([Promise.all(servers.map((server) => server.stop(drainMs))), aborted(shutdown.force)]);
     for (const server of servers) server.close();
     for (const server of http) {

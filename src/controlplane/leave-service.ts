@@ -1,0 +1,26 @@
+import { aborted, type Clock } from "../base/index.ts";
+import type { SliceFacts } from "./model/facts.ts";
+
+/** How long kube-proxies on busy nodes take to forget a pod that ends. */
+const forgottenAfterMs = 3_000;
+
+export interface LeaveServiceOptions {
+  readonly slices: Iterable<SliceFacts>;
+  /** `namespace/name` of our Service and of our pod. */
+  readonly service: string;
+  readonly pod: string;
+  readonly clock: Clock;
+  readonly force: AbortSignal;
+}
+
+/**
+ * Waits until proxies that connect to our Service reach another replica. One that is told to leave earlier may come
+ * back to this pod, and its packets are lost once the pod has ended: it has no control plane for seconds, and keeps the
+ * endpoints of other pods that end meanwhile. Resolves at once if no other replica is ready, or when `force` aborts.
+ */
+export async function leaveService({ slices, service, pod, clock, force }: LeaveServiceOptions): Promise<void> {
+  const hasOthers = [...slices].some(
+    (slice) => slice.service === service && slice.endpoints.some((one) => one.ready && one.pod !== pod),
+  );
+  if (hasOthers) await Promise.race([clock.sleep(forgottenAfterMs), aborted(force)]);
+}
