@@ -43,10 +43,11 @@ const invalidArgument = 3;
 const reconnectInitialMs = 100;
 /**
  * How long a name lookup, a TCP connection and a TLS handshake may take together. The kernel repeats a SYN for two
- * minutes, and on a node whose kube-proxy does not know the endpoints yet, each repetition follows the first one into
- * the void. Only a new connection gets through.
+ * minutes, and where kube-proxy has sent the first one to an istiod that has just ended, each repetition follows it into
+ * the void. Only a new connection gets through. Each attempt without a connection has twice the time of the one before,
+ * so that slow nodes get one too.
  */
-const connectTimeoutMs = 10_000;
+const connectTimeoutMs = { first: 2_000, longest: 10_000 } as const;
 /** Kept short, because new pods wait for this when an istiod returns. */
 const reconnectMaxMs = 2_000;
 
@@ -134,10 +135,11 @@ export class DeltaXdsClient implements XdsClient {
       maxMs: reconnectMaxMs,
       random: this.#options.random ?? systemRandom,
     });
+    let timeoutMs: number = connectTimeoutMs.first;
     while (!signal.aborted) {
       let hadBegun = false;
       try {
-        await this.#connectOnce(signal, () => {
+        await this.#connectOnce(signal, timeoutMs, () => {
           hadBegun = true;
           backoff.reset();
         });
@@ -152,11 +154,12 @@ export class DeltaXdsClient implements XdsClient {
           });
       }
       if (signal.aborted) return;
+      timeoutMs = hadBegun ? connectTimeoutMs.first : Math.min(2 * timeoutMs, connectTimeoutMs.longest);
       await this.#clock.sleep(backoff.nextMs(), signal).catch(() => undefined);
     }
   }
 
-  async #connectOnce(signal: AbortSignal, onResponse: () => void): Promise<void> {
+  async #connectOnce(signal: AbortSignal, timeoutMs: number, onResponse: () => void): Promise<void> {
     const { endpoint } = this.#options;
     const client = await openChannel(endpoint);
     try {
@@ -166,7 +169,7 @@ export class DeltaXdsClient implements XdsClient {
       const ended = this.#follow(stream, onResponse);
       const cancel = () => stream.cancel();
       signal.addEventListener("abort", cancel, { once: true });
-      using _timer = this.#clock.after(connectTimeoutMs, () => this.#giveUpUnlessConnected(client, stream));
+      using _timer = this.#clock.after(timeoutMs, () => this.#giveUpUnlessConnected(client, stream, timeoutMs));
       try {
         this.#begin(stream);
         await ended;
@@ -180,12 +183,12 @@ export class DeltaXdsClient implements XdsClient {
     }
   }
 
-  #giveUpUnlessConnected(client: Client, stream: DeltaStream): void {
+  #giveUpUnlessConnected(client: Client, stream: DeltaStream, timeoutMs: number): void {
     if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
     stream.destroy(
       transientError(
         "control-plane-unreachable",
-        `no connection to the control plane ${this.#options.endpoint.url} within ${connectTimeoutMs / 1000} s; trying again`,
+        `no connection to the control plane ${this.#options.endpoint.url} within ${timeoutMs / 1000} s; trying again`,
         { hint: "check that istiod runs and that this node reaches its Service" },
       ),
     );
