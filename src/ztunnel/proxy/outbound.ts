@@ -4,7 +4,14 @@ import { connectTcp, isTlsFault, originalDestination, type ByteStream, type Sock
 import { formatForwarded, type Headers } from "../../wire/hbone/index.ts";
 import { workloadIdentity, type Workload } from "../state/model.ts";
 import type { ConnectionRecord, ResponseFlag } from "./connection-record.ts";
-import { connectTimeoutMs, isIllegalPort, ownWorkload, selfCall, type PodContext } from "./pod-context.ts";
+import {
+  connectTimeoutMs,
+  connectTimeoutWithOthersMs,
+  isIllegalPort,
+  ownWorkload,
+  selfCall,
+  type PodContext,
+} from "./pod-context.ts";
 import { resolvedRoute, route, type Route } from "./route.ts";
 import { newTraceParent } from "./trace-parent.ts";
 import { workloadBaggage } from "./workload-baggage.ts";
@@ -66,7 +73,8 @@ async function connectAndRelay(pod: PodContext, outgoing: Outgoing, first: Route
   for (;;) {
     let server: ByteStream;
     try {
-      server = await connectNext(pod, outgoing, current);
+      const isLast = current.hasOthers !== true || tried.size + 1 >= maxEndpoints;
+      server = await connectNext(pod, outgoing, current, isLast ? connectTimeoutMs : connectTimeoutWithOthersMs);
     } catch (error) {
       // None of the application's bytes have been sent, so another endpoint may be tried.
       const next = await otherEndpoint(pod, outgoing, current, tried, error);
@@ -100,7 +108,7 @@ function open(pod: PodContext, outgoing: Outgoing, next: Route): ConnectionRecor
   });
 }
 
-async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route): Promise<ByteStream> {
+async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route, timeoutMs: number): Promise<ByteStream> {
   const { mark } = pod.environment;
   const namespace = pod.namespaceFd === undefined ? {} : { namespaceFd: pod.namespaceFd };
   if (next.authority === undefined) {
@@ -108,7 +116,7 @@ async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route): Pr
       address: next.address,
       port: next.port,
       mark,
-      timeoutMs: connectTimeoutMs,
+      timeoutMs,
       ...namespace,
     });
   }
@@ -124,7 +132,7 @@ async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route): Pr
     ...namespace,
     authority: next.authority,
     headers,
-    timeoutMs: connectTimeoutMs,
+    timeoutMs,
   });
   if (next.within === undefined) return tunnel;
   const { expectedIdentities } = next.within;
@@ -134,7 +142,7 @@ async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route): Pr
     expectedIdentities,
     authority: next.authority,
     headers: [...headers, origin],
-    timeoutMs: connectTimeoutMs,
+    timeoutMs,
     clock: pod.environment.clock,
   });
 }

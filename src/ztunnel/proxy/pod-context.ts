@@ -61,6 +61,11 @@ export interface PodContext {
 
 export const connectTimeoutMs = 10_000;
 /**
+ * The same while another endpoint can be tried. The address of a pod that has ended answers nothing at all, and a
+ * ztunnel may learn of the end late, for example while its istiod is replaced too.
+ */
+export const connectTimeoutWithOthersMs = 2_000;
+/**
  * How long a new pod's connection waits until the mesh knows the pod. A kubelet reports a pod's address only after its
  * containers have started, which takes 5 to 7 s when twenty pods start together on a busy node.
  */

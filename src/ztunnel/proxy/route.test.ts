@@ -75,6 +75,13 @@ test("a service's connections go to its healthy endpoints, over HBONE if they su
   assert.deepEqual([b.protocol, b.address, b.port, b.authority], ["TCP", "10.0.1.2", 8080, undefined]);
 });
 
+test("a route says whether the connection can still go to another endpoint", () => {
+  assert.equal(to("10.96.0.1").hasOthers, true);
+  assert.equal(to("10.96.0.1", 80, "src", new Set(["a"])).hasOthers, undefined);
+  assert.equal(to("10.96.0.6").hasOthers, undefined, "the waypoint has one pod");
+  assert.equal(to("10.0.1.1", 8080).hasOthers, undefined, "a pod's own address");
+});
+
 test("failover prefers a locality, strict requires it, and passthrough keeps the destination", () => {
   assert.deepEqual([...shares("10.96.0.2").keys()], ["a"]);
   assert.equal(to("10.96.0.2", 80, "src", new Set(["a"])).workload?.name, "b");

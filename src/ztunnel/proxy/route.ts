@@ -19,6 +19,8 @@ export interface Route {
   readonly waypoint?: true;
   /** SPIFFE ids. The next hop must have one of them. */
   readonly expectedIdentities: readonly string[];
+  /** The service or the waypoint has another endpoint that this connection has not tried yet. */
+  readonly hasOthers?: true;
   /** Set if the destination is in another network. A gateway ends the outer tunnel and passes the inner one on. */
   readonly within?: InnerTunnel;
 }
@@ -92,17 +94,18 @@ function serviceRoute(options: RouteOptions, service: Service): Route {
   if (waypoints.length > 0 && !waypoints.some((one) => isMemberOf(options, one)))
     return anyWaypointRoute(options, waypoints, service);
   if (service.loadBalancer?.mode === "Passthrough") return straightOn(destination);
-  const endpoint = pickEndpoint(options, service, destination.port, "standard");
-  const port = endpoint === undefined ? undefined : targetPort(service, endpoint, destination.port);
-  if (endpoint === undefined || port === undefined) {
+  const picked = pickEndpoint(options, service, destination.port, "standard");
+  const port = picked === undefined ? undefined : targetPort(service, picked.endpoint, destination.port);
+  if (picked === undefined || port === undefined) {
     throw transientError(
       "no-endpoint",
       `no healthy upstream: ${formatAuthority(destination.address, destination.port)}`,
     );
   }
+  const { endpoint, others } = picked;
   if (endpoint.workload.network !== options.source.network)
-    return throughGateway(options, endpoint.workload, service, service);
-  return direct(options, endpoint.workload, port, service);
+    return { ...throughGateway(options, endpoint.workload, service, service), ...others };
+  return { ...direct(options, endpoint.workload, port, service), ...others };
 }
 
 function workloadRoute(options: RouteOptions, workload: Workload): Route {
@@ -156,17 +159,20 @@ function waypointRoute(options: RouteOptions, gateway: GatewayAddress, service: 
   const found = state.gateway(gateway, source.namespace);
   let workload = found?.workload;
   let port = gateway.hboneMtlsPort;
+  let others: Pick<Route, "hasOthers"> = {};
   if (found?.service !== undefined) {
-    const endpoint = pickEndpoint(options, found.service, gateway.hboneMtlsPort, "waypoint");
-    workload = endpoint?.workload;
+    const picked = pickEndpoint(options, found.service, gateway.hboneMtlsPort, "waypoint");
+    workload = picked?.endpoint.workload;
     port =
-      (endpoint === undefined ? undefined : targetPort(found.service, endpoint, gateway.hboneMtlsPort)) ??
+      (picked === undefined ? undefined : targetPort(found.service, picked.endpoint, gateway.hboneMtlsPort)) ??
       gateway.hboneMtlsPort;
+    others = picked?.others ?? {};
   }
   if (workload === undefined)
     throw transientError("destination-unknown", `unknown waypoint: waypoint ${name} not found`);
   if (workload.network !== source.network) return throughGateway(options, workload, service, found?.service);
   return {
+    ...others,
     protocol: "HBONE",
     address: pickAddress(workload, destination.address, found?.service),
     port,
@@ -231,12 +237,18 @@ function targetPort(service: Service, endpoint: Endpoint, servicePort: number): 
   return endpoint.workload.applicationTunnel?.port === undefined ? undefined : servicePort;
 }
 
+interface PickedEndpoint {
+  readonly endpoint: Endpoint;
+  /** Whether another endpoint could take its place. */
+  readonly others: Pick<Route, "hasOthers">;
+}
+
 function pickEndpoint(
   options: RouteOptions,
   service: Service,
   port: number,
   mode: "standard" | "waypoint",
-): Endpoint | undefined {
+): PickedEndpoint | undefined {
   const { state, source, tried, random } = options;
   if (mode === "standard" && !service.ports.has(port)) return undefined;
   const onlyHealthy = service.loadBalancer?.healthPolicy !== "AllowAll";
@@ -252,7 +264,9 @@ function pickEndpoint(
   // An endpoint without capacity gets nothing while there is another.
   const counting = usable.filter(({ workload }) => workload.capacity > 0);
   const chosen = weighted(preferred(counting, source, service), (endpoint) => endpoint.workload.capacity, random);
-  return chosen ?? (counting.length > 0 ? undefined : weighted(preferred(usable, source, service), () => 1, random));
+  const endpoint =
+    chosen ?? (counting.length > 0 ? undefined : weighted(preferred(usable, source, service), () => 1, random));
+  return endpoint === undefined ? undefined : { endpoint, others: usable.length > 1 ? { hasOthers: true } : {} };
 }
 
 /**
