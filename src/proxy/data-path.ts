@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { messageOf, type Clock, type Logger, type Random } from "../base/index.ts";
 import {
-  formatIdentity,
   hboneCutOffs,
   type CertificateSource,
   type EndpointAnswer,
@@ -23,7 +22,7 @@ import { bucketsOf, podHistogramBuckets } from "./observe/histogram-buckets.ts";
 import { IstioMetrics } from "./observe/istio-metrics.ts";
 import { ProxyStats } from "./admin/proxy-stats.ts";
 import { ProxyConfig } from "./proxy-config.ts";
-import { nodeId, type ProxySettings } from "./proxy-settings.ts";
+import { identityOf, nodeId, type ProxySettings } from "./proxy-settings.ts";
 import type { ClusterStatus, Serving, ServingStatus, Statistic } from "./serving.ts";
 import type { JointLimits } from "./joint-limits.ts";
 import { SecretStore } from "./tls/secret-store.ts";
@@ -356,15 +355,6 @@ function limitsOf(shared: JointLimits): Pick<ClusterRuntime, "breaker" | "ejecte
     breaker: (cluster, limits) => shared.breaker(cluster, limits),
     ejected: (ejection) => shared.ejected(ejection),
   };
-}
-
-/** The SPIFFE id of this proxy. */
-export function identityOf(settings: ProxySettings): string {
-  return formatIdentity({
-    trustDomain: settings.trustDomain,
-    namespace: settings.podNamespace,
-    serviceAccount: settings.serviceAccount,
-  });
 }
 
 function tunnelHeaders(settings: ProxySettings): readonly (readonly [string, string])[] {

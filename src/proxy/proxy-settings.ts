@@ -9,6 +9,7 @@ import {
   messageOf,
   userError,
 } from "../base/index.ts";
+import { formatIdentity } from "../dataplane/index.ts";
 import { parseAppProbers, type AppProbe } from "./agent/app-prober.ts";
 import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
 import { readWorkloadProbe, type WorkloadProbe } from "./agent/workload-health.ts";
@@ -153,6 +154,11 @@ export function readSettings(sources: SettingsSources): ProxySettings {
 /** `<type>~<address>~<pod>.<namespace>~<domain>`. */
 export function nodeId(settings: ProxySettings): string {
   return `${settings.role}~${settings.instanceIp}~${settings.podName}.${settings.podNamespace}~${settings.domain}`;
+}
+
+/** The SPIFFE id of this proxy. */
+export function identityOf({ trustDomain, podNamespace: namespace, serviceAccount }: ProxySettings): string {
+  return formatIdentity({ trustDomain, namespace, serviceAccount });
 }
 
 function readProxyConfig(env: Environment): Readonly<Record<string, unknown>> {

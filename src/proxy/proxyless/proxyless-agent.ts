@@ -13,7 +13,7 @@ import {
 import { XdsRelay } from "../../dataplane/xds-relay/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
 import { mergedMetricsRoute } from "../agent/merged-metrics.ts";
-import type { ProxySettings } from "../proxy-settings.ts";
+import { identityOf, type ProxySettings } from "../proxy-settings.ts";
 import { certificateFiles, grpcBootstrap } from "./grpc-bootstrap.ts";
 import type { ProxylessPaths } from "./proxyless-paths.ts";
 
@@ -72,7 +72,7 @@ export class ProxylessAgent {
     if (certificates !== undefined) addCertificateMetrics(this.#registry, certificates);
     try {
       await this.#open(paths);
-      certificates?.prefetch(this.#identity());
+      certificates?.prefetch(identityOf(settings));
       await aborted(signal);
     } finally {
       await this.#close(endpoint, certificates);
@@ -95,11 +95,6 @@ export class ProxylessAgent {
     this.#relay.close();
     certificates?.close();
     await endpoint.close();
-  }
-
-  #identity(): string {
-    const { trustDomain, podNamespace, serviceAccount } = this.#options.settings;
-    return `spiffe://${trustDomain}/ns/${podNamespace}/sa/${serviceAccount}`;
   }
 
   #certificates(): CertificateManager | undefined {
