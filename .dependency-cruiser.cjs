@@ -120,6 +120,20 @@ module.exports = {
       to: { dependencyTypes: ["core"] },
     },
     {
+      name: "views-stand-on-the-pipeline",
+      comment: "views choose from what ingest, model, translate and serve make, and none of these knows proxies' views",
+      severity: "error",
+      from: { path: "^src/controlplane/(ingest|model|translate|serve)/", pathNot: "\\.test\\.ts$" },
+      to: { path: "^src/controlplane/views/" },
+    },
+    {
+      name: "views-through-the-door",
+      comment: "the rest of the control plane enters its views through their index.ts",
+      severity: "error",
+      from: { path: "^src/controlplane/", pathNot: "^src/controlplane/views/" },
+      to: { path: "^src/controlplane/views/", pathNot: "/index\\.ts$" },
+    },
+    {
       name: "page-knows-the-contract",
       comment: "the dashboard's page imports its own files and the contract in api/dashboard alone",
       severity: "error",

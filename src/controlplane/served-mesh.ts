@@ -1,5 +1,4 @@
 import type { SecretAccess } from "./ca/index.ts";
-import { secretPermission, type SecretPermission } from "./secret-permission.ts";
 import { describeError, type Clock, type Logger } from "../base/index.ts";
 import { CollectionGraph, type Collection, type SourceCollection } from "../kube/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
@@ -32,10 +31,6 @@ import {
 } from "./model/index.ts";
 import { countChanges } from "./change-metrics.ts";
 import type { DebugSources } from "./debug-answers.ts";
-import { ProxyScopes } from "./proxy-scopes.ts";
-import { ProxyViews } from "./proxy-views.ts";
-import { ServedAmbient } from "./served-ambient.ts";
-import { servedExtensions } from "./served-extensions.ts";
 import {
   createDiscoveryMetrics,
   DiscoveryServer,
@@ -55,6 +50,14 @@ import {
   type EncodedResource,
   type MeshModel,
 } from "./translate/index.ts";
+import {
+  ProxyScopes,
+  ProxyViews,
+  secretPermission,
+  ServedAmbient,
+  servedExtensions,
+  type SecretPermission,
+} from "./views/index.ts";
 
 export interface ServedMeshOptions {
   readonly revision: string;

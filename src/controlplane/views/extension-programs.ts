@@ -1,8 +1,8 @@
 import { RE2JS } from "re2js";
-import type { EnvoyConfigPatch } from "../api/istio/index.ts";
-import type { EnvoyTypes } from "../wire/envoy-types/index.ts";
-import type { EnvoyFilterFacts, ExtendedProxy, ExtensionSelection, TrafficExtensionFacts } from "./model/index.ts";
-import type { ProxyIdentity } from "./serve/index.ts";
+import type { EnvoyConfigPatch } from "../../api/istio/index.ts";
+import type { EnvoyTypes } from "../../wire/envoy-types/index.ts";
+import type { EnvoyFilterFacts, ExtendedProxy, ExtensionSelection, TrafficExtensionFacts } from "../model/index.ts";
+import type { ProxyIdentity } from "../serve/index.ts";
 import {
   compileExtension,
   compilePatches,
@@ -11,7 +11,7 @@ import {
   isForType,
   type CompiledPatch,
   type PatchFault,
-} from "./translate/index.ts";
+} from "../translate/index.ts";
 
 export interface ExtensionProgramsOptions {
   readonly selection: ExtensionSelection;

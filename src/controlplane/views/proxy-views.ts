@@ -1,7 +1,7 @@
-import { istioLabels } from "../api/istio/index.ts";
-import type { Collection } from "../kube/index.ts";
-import { typeUrls } from "../wire/xds/index.ts";
-import { remoteKey, waypointKeyOf } from "./model/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
+import type { Collection } from "../../kube/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
+import { remoteKey, waypointKeyOf } from "../model/index.ts";
 import type { ExtensionViews } from "./extension-views.ts";
 import type { SecretPermission } from "./secret-permission.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
@@ -25,7 +25,7 @@ import {
   type ProxyIdentity,
   type ResourceView,
   type SecretViewOptions,
-} from "./serve/index.ts";
+} from "../serve/index.ts";
 import {
   addressFamiliesOf,
   fixedClusterNames,
@@ -43,7 +43,7 @@ import {
   type RouterResources,
   type ScopedEncodedResource,
   type WaypointResources,
-} from "./translate/index.ts";
+} from "../translate/index.ts";
 
 export interface ServedResources {
   /** Its promise resolves when the data is complete. Not called before a ztunnel exists. */

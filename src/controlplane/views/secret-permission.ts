@@ -1,5 +1,5 @@
-import type { ProvenAccount, SecretAccess } from "./ca/index.ts";
-import { configMapOfResource, type MeshInputs } from "./model/index.ts";
+import type { ProvenAccount, SecretAccess } from "../ca/index.ts";
+import { configMapOfResource, type MeshInputs } from "../model/index.ts";
 
 /**
  * Whether an account may have a resource of this name. Undefined until the API server has answered, which calls

@@ -5,19 +5,19 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { parseAllDocuments } from "yaml";
-import type { KubernetesObject } from "../api/index.ts";
-import { typeUrls } from "../wire/xds/index.ts";
+import type { KubernetesObject } from "../../api/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
 import {
   createExtensionFixture,
   showResource,
   type ProxyResources,
   type TestProxy,
-} from "./testing/extension-fixture.ts";
-import type { EncodedResource } from "./translate/index.ts";
+} from "../testing/extension-fixture.ts";
+import type { EncodedResource } from "../translate/index.ts";
 
-const interop = join(import.meta.dirname, "../../test/interop");
+const interop = join(import.meta.dirname, "../../../test/interop");
 const corpus = join(interop, "envoy/corpus/extensions");
-const golden = join(import.meta.dirname, "translate/golden/extensions.json");
+const golden = join(import.meta.dirname, "../translate/golden/extensions.json");
 
 const proxies: Readonly<Record<string, TestProxy>> = {
   sidecar: { pod: "shop/client-1", labels: { app: "client", version: "v1" } },

@@ -1,15 +1,15 @@
-import type { Collection } from "../kube/index.ts";
-import { typeUrls } from "../wire/xds/index.ts";
+import type { Collection } from "../../kube/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
 import type { ExtensionPrograms } from "./extension-programs.ts";
-import { remoteKey, type MeshInputs } from "./model/index.ts";
+import { remoteKey, type MeshInputs } from "../model/index.ts";
 import {
   ExtendedView,
   ExtensionConfigView,
   SwitchingView,
   type ProxyIdentity,
   type ResourceView,
-} from "./serve/index.ts";
-import type { ExtensionProgram } from "./translate/index.ts";
+} from "../serve/index.ts";
+import type { ExtensionProgram } from "../translate/index.ts";
 
 interface Tracked {
   readonly proxy: ProxyIdentity;

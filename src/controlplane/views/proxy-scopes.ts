@@ -1,6 +1,6 @@
-import type { Clock } from "../base/index.ts";
-import { istioLabels } from "../api/istio/index.ts";
-import type { CollectionIndex } from "../kube/index.ts";
+import type { Clock } from "../../base/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
+import type { CollectionIndex } from "../../kube/index.ts";
 import {
   hboneOf,
   localityFromLabel,
@@ -13,8 +13,8 @@ import {
   type ProxyGroup,
   type ScopeChoice,
   type WorkloadEntryFacts,
-} from "./model/index.ts";
-import type { ProxyIdentity, ResourceView, ViewSource } from "./serve/index.ts";
+} from "../model/index.ts";
+import type { ProxyIdentity, ResourceView, ViewSource } from "../serve/index.ts";
 
 export interface ProxyScopesOptions {
   readonly inputs: MeshInputs;

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { systemClock, type Clock } from "../base/index.ts";
-import { NodeSchema } from "../wire/discovery/index.ts";
-import { meshKey } from "./model/index.ts";
+import { systemClock, type Clock } from "../../base/index.ts";
+import { NodeSchema } from "../../wire/discovery/index.ts";
+import { meshKey } from "../model/index.ts";
 import { ProxyScopes } from "./proxy-scopes.ts";
-import { readProxyIdentity } from "./serve/proxy-identity.ts";
-import { emptyView, type ProxyIdentity } from "./serve/index.ts";
-import { config, createModelFixture, node, pod, testMesh } from "./testing/model-fixture.ts";
-import { deriveMeshModel } from "./translate/index.ts";
+import { readProxyIdentity } from "../serve/proxy-identity.ts";
+import { emptyView, type ProxyIdentity } from "../serve/index.ts";
+import { config, createModelFixture, node, pod, testMesh } from "../testing/model-fixture.ts";
+import { deriveMeshModel } from "../translate/index.ts";
 
 const proxy: ProxyIdentity = {
   id: "web-1.shop",

@@ -1,8 +1,8 @@
-import type { Logger } from "../base/index.ts";
-import type { MetricsRegistry } from "../telemetry/index.ts";
-import type { Collection } from "../kube/index.ts";
-import { translatedName, type ExtensionInputs } from "./model/index.ts";
-import type { PatchFault } from "./translate/index.ts";
+import type { Logger } from "../../base/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+import type { Collection } from "../../kube/index.ts";
+import { translatedName, type ExtensionInputs } from "../model/index.ts";
+import type { PatchFault } from "../translate/index.ts";
 
 /** More faults than this at once would not help anybody. */
 const maxFaults = 1000;

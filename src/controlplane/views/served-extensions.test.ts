@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KubernetesObject } from "../api/index.ts";
-import { renderPrometheus } from "../telemetry/index.ts";
-import { typeUrls } from "../wire/xds/index.ts";
-import { valueAt } from "./testing/decode-resource.ts";
-import { createExtensionFixture, type ProxyResources, type TestProxy } from "./testing/extension-fixture.ts";
-import { config, namespace, node, pod, service, slice } from "./testing/model-fixture.ts";
+import type { KubernetesObject } from "../../api/index.ts";
+import { renderPrometheus } from "../../telemetry/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
+import { valueAt } from "../testing/decode-resource.ts";
+import { createExtensionFixture, type ProxyResources, type TestProxy } from "../testing/extension-fixture.ts";
+import { config, namespace, node, pod, service, slice } from "../testing/model-fixture.ts";
 
 function injected(name: string, address: string): KubernetesObject {
   const made = pod(name, address, {

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { keyOf, type KubernetesObject } from "../api/index.ts";
-import { silentLogger, systemClock } from "../base/index.ts";
-import { MetricsRegistry } from "../telemetry/index.ts";
-import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../wire/discovery/index.ts";
-import { typeUrls } from "../wire/xds/index.ts";
-import { createFeeds } from "./ingest/feeds.ts";
-import { deriveWaypoints } from "./model/ambient/waypoint.ts";
-import { meshKey } from "./model/index.ts";
+import { keyOf, type KubernetesObject } from "../../api/index.ts";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import { MetricsRegistry } from "../../telemetry/index.ts";
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../../wire/discovery/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
+import { createFeeds } from "../ingest/feeds.ts";
+import { deriveWaypoints } from "../model/ambient/waypoint.ts";
+import { meshKey } from "../model/index.ts";
 import { ServedAmbient } from "./served-ambient.ts";
-import { ServedMesh } from "./served-mesh.ts";
+import { ServedMesh } from "../served-mesh.ts";
 import {
   config,
   createModelFixture,
@@ -20,8 +20,8 @@ import {
   slice,
   testMesh,
   type ModelFixture,
-} from "./testing/model-fixture.ts";
-import { deriveAmbientResources, type AmbientResources } from "./translate/index.ts";
+} from "../testing/model-fixture.ts";
+import { deriveAmbientResources, type AmbientResources } from "../translate/index.ts";
 
 const sidecar = (key: string, address: string, labels: Record<string, string> = {}): KubernetesObject =>
   pod(key, address, { labels: { app: "web", ...labels }, redirected: false });

@@ -1,10 +1,10 @@
-import type { Logger } from "../base/index.ts";
-import type { MetricsRegistry } from "../telemetry/index.ts";
-import { envoyTypes } from "./envoy-types-file.ts";
+import type { Logger } from "../../base/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+import { envoyTypes } from "../envoy-types-file.ts";
 import { ExtensionPrograms } from "./extension-programs.ts";
 import { ExtensionReports } from "./extension-reports.ts";
 import { ExtensionViews } from "./extension-views.ts";
-import { ExtensionSelection, meshKey, pullSecretName, remoteKey, type MeshInputs } from "./model/index.ts";
+import { ExtensionSelection, meshKey, pullSecretName, remoteKey, type MeshInputs } from "../model/index.ts";
 
 /** EnvoyFilters, WasmPlugins and TrafficExtensions: from the facts of a mesh to their changes of proxies' views. */
 export function servedExtensions(inputs: MeshInputs, metrics: MetricsRegistry, log: Logger): ExtensionViews {

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { silentLogger, type Clock } from "../base/index.ts";
-import { CollectionGraph } from "../kube/index.ts";
-import { SecretAccess } from "./ca/index.ts";
-import { createMeshInputs, type PodFacts } from "./model/index.ts";
+import { silentLogger, type Clock } from "../../base/index.ts";
+import { CollectionGraph } from "../../kube/index.ts";
+import { SecretAccess } from "../ca/index.ts";
+import { createMeshInputs, type PodFacts } from "../model/index.ts";
 import { secretPermission } from "./secret-permission.ts";
-import { PermittedView } from "./serve/index.ts";
-import { FakeKubeClient } from "./testing/fake-kube-client.ts";
-import type { EncodedResource } from "./translate/index.ts";
+import { PermittedView } from "../serve/index.ts";
+import { FakeKubeClient } from "../testing/fake-kube-client.ts";
+import type { EncodedResource } from "../translate/index.ts";
 
 const settled = async (): Promise<void> => {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));

@@ -1,6 +1,6 @@
-import type { CollectionGraph } from "../kube/index.ts";
-import { watchForAmbient, type MeshInputs, type Waypoints } from "./model/index.ts";
-import { deriveAmbientResources, type AmbientResources } from "./translate/index.ts";
+import type { CollectionGraph } from "../../kube/index.ts";
+import { watchForAmbient, type MeshInputs, type Waypoints } from "../model/index.ts";
+import { deriveAmbientResources, type AmbientResources } from "../translate/index.ts";
 
 /**
  * Ztunnels' resources, derived only when they are needed. That is at the first sign of ambient in the mesh, so that the
